@@ -1,0 +1,18 @@
+# Every library the router uses, from Debian packages (12 and 13); `./dev setup` installs them.
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
+find_package(absl REQUIRED)
+find_package(prometheus-cpp REQUIRED COMPONENTS core)
+find_package(yaml-cpp REQUIRED)
+find_package(spdlog REQUIRED)
+if(ROUTER_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(ROUTER_BENCH)
+  find_package(benchmark REQUIRED)
+endif()
+# yaml-cpp 0.7 (Debian 12) exports `yaml-cpp`, 0.8 (Debian 13) `yaml-cpp::yaml-cpp`.
+if(NOT TARGET yaml-cpp::yaml-cpp)
+  add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)
+endif()

@@ -1,0 +1,42 @@
+# Compiler, warnings and sanitizers: what every target of the project shares.
+option(ROUTER_TESTS "Build the tests" ON)
+option(ROUTER_BENCH "Build the benchmarks" OFF)
+option(ROUTER_FUZZ "Build the fuzz targets (clang only)" OFF)
+option(ROUTER_CHECKS "Internal invariants are checked at run time (line, slots, shard affinity)" ON)
+set(ROUTER_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=: address,undefined or thread")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(router_options INTERFACE)
+target_include_directories(router_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(router_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Werror
+  -fno-omit-frame-pointer)
+target_compile_definitions(router_options INTERFACE
+  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_NO_TS_EXECUTORS BOOST_ASIO_DISABLE_BOOST_COROUTINE
+  BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=32
+  $<$<BOOL:${ROUTER_CHECKS}>:ROUTER_CHECKS=1>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 warns about its own inlined standard library and coroutine frames where nothing is wrong.
+  target_compile_options(router_options INTERFACE -Wno-maybe-uninitialized -Wno-mismatched-new-delete -Wno-restrict -Wno-stringop-overread)
+endif()
+if(ROUTER_SANITIZE)
+  target_compile_options(router_options INTERFACE -fsanitize=${ROUTER_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(router_options INTERFACE -fsanitize=${ROUTER_SANITIZE})
+  target_compile_definitions(router_options INTERFACE ROUTER_SANITIZED=1)
+  if(ROUTER_SANITIZE MATCHES "thread")
+    # Asio orders its queues with fences, which ThreadSanitizer does not follow; GCC warns of it at each use.
+    target_compile_options(router_options INTERFACE -Wno-tsan)
+  endif()
+endif()

@@ -1,0 +1,156 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What an operator may set, with defaults and units. Plain values: no sockets, no threads. Read by load.h.
+namespace router::config {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// A secret text: a scoring key. Has no operator<<; it is compared in constant time by auth and never logged.
+struct Secret {
+  std::string value;
+};
+
+enum class AuthMode { kKey, kAmlToken, kAadToken };
+enum class StatusProfile { kKubernetes, kManaged };
+
+/// One of `scoring_route`, `liveness_route`, `readiness_route`.
+struct HttpRoute {
+  std::uint16_t port = 5001;  // Azure ML
+  std::string path = "/";
+};
+
+/// Azure ML's probe settings (defaults: Azure ML).
+struct Probe {
+  seconds initial_delay{10};
+  seconds period{10};
+  seconds timeout{2};
+  int success_threshold = 1;
+  int failure_threshold = 30;
+};
+
+/// `router: {tls: …}` of a deployment: how replicas are spoken to over https.
+struct UpstreamTls {
+  bool verify = true;
+  std::string ca_file;      // empty: the system's
+  std::string server_name;  // empty: the replica's host name
+};
+
+/// `router: {replicas: [host:port]}`. Without a port: the port of the route in question.
+struct ReplicaAddress {
+  std::string host;
+  std::uint16_t port = 0;  // 0: not given
+};
+
+struct Deployment {
+  std::string name;
+  std::string endpoint_name;
+  std::string file;  // where it was read, for messages
+  int line = 0;
+  HttpRoute scoring_route{.port = 5001, .path = "/score"};
+  HttpRoute liveness_route;
+  HttpRoute readiness_route;
+  Probe readiness_probe;
+  std::size_t max_concurrent_requests_per_instance = 1;  // 0 = unlimited
+  milliseconds request_timeout{5000};
+  milliseconds max_queue_wait{500};
+  std::map<std::string, std::string> tags;
+  std::vector<std::string> ignored_keys;  // accepted, without effect here; told at load
+  // from `router:`
+  std::vector<ReplicaAddress> replicas;
+  std::optional<UpstreamTls> tls;               // set: https
+  std::optional<std::size_t> max_queue_length;  // default: twice the slots, at least 64
+  std::uint64_t max_request_bytes = 100ull * 1000 * 1000;
+  milliseconds connect_timeout{500};
+  milliseconds stream_idle_timeout{60000};
+  milliseconds abort_wait{250};
+  bool drain_on_abort = false;
+};
+
+struct Endpoint {
+  std::string name;
+  std::string file;
+  int line = 0;
+  AuthMode auth_mode = AuthMode::kKey;
+  std::map<std::string, int> traffic;         // deployment -> percent; sums to 0 or 100
+  std::map<std::string, int> mirror_traffic;  // at most one, at most 50
+  std::vector<std::string> ignored_keys;
+  // from `router:`
+  std::vector<std::string> hostnames;  // lower case
+  std::string primary_key_file;        // as written, made absolute against the file's folder
+  std::string secondary_key_file;
+  std::vector<Secret> keys;  // read from those files, without the newline at the end; empty: nobody may score
+  StatusProfile status_profile = StatusProfile::kKubernetes;
+  bool forward_authorization = false;
+  std::vector<Deployment> deployments;  // those whose endpoint_name is this one
+};
+
+/// A pair of files in PEM. `certificate_file` holds the whole chain.
+struct Certificate {
+  std::string certificate_file;
+  std::string key_file;
+  std::string password_file;  // of an encrypted key; empty: none
+};
+
+struct TlsOptions {
+  std::vector<Certificate> certificates;  // the first is the default
+  std::string minimum_version = "1.2";    // or "1.3"
+  std::vector<std::string>
+      ticket_key_files;  // 80 bytes each (nginx's format); the first encrypts; empty: random, rotated hourly
+};
+
+struct Listener {
+  std::string address = "0.0.0.0";
+  std::uint16_t port = 8080;
+  std::optional<TlsOptions> tls;  // set: https
+  bool proxy_protocol = false;    // read from trusted_proxies only
+};
+
+struct Limits {
+  std::size_t max_connections = 20000;           // whole process
+  std::size_t max_header_bytes = 64 * 1024;      // contract, section 4
+  seconds header_timeout{10};                    // from the first byte of a head to its end, and for a TLS handshake
+  seconds keep_alive_timeout{75};                // an idle client connection
+  seconds body_timeout{60};                      // between two reads of a request body
+  seconds send_timeout{60};                      // between two writes to a client that does not read
+  std::size_t requests_per_connection = 100000;  // then `Connection: close`
+};
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+/// router.yaml: what concerns the process.
+struct Process {
+  std::vector<Listener> listeners;
+  Limits limits;
+  std::size_t threads = 0;                   // 0: one per core that the process may use
+  std::vector<std::string> trusted_proxies;  // addresses or networks: 10.0.0.0/8
+  std::string access_log;                    // empty: none; `stdout`; or a path
+  std::string log_file;                      // empty: standard error
+  LogLevel log_level = LogLevel::kInfo;
+  std::string observe_address = "127.0.0.1:9901";
+  std::string admin_address = "127.0.0.1:9902";  // or unix:/path
+  bool admin_unsafe = false;                     // admin on an address that is not loopback
+  seconds drain_delay{5};
+  seconds drain_grace{300};
+  std::vector<std::string> endpoint_globs;  // `endpoints:` absolute
+};
+
+/// Everything, as read at one moment: build a routing table from it or keep the old one.
+struct Config {
+  Process process;
+  std::vector<Endpoint> endpoints;
+  std::vector<std::string> files;  // every file and folder whose change may change this configuration (also key and PEM files)
+  std::vector<std::string> warnings;  // accepted, but an operator should know: unsupported auth_mode, no keys, no replicas, …
+};
+
+}  // namespace router::config

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace router {
+
+/// Why an exchange did not end with the pod's own answer: the value of `x-router-reason`, of the metric label `reason` and of
+/// the log field `ResponseCodeReason`. One list for the whole product (contract, section 4).
+enum class Reason : std::uint8_t {
+  kNone,  // the pod answered, and the answer was passed through
+  kBadRequest,
+  kUnsupportedCoding,   // unknown transfer coding; named `unsupported`
+  kUnsupportedVersion,  // HTTP version; named `unsupported`
+  kUnsupportedMethod,   // CONNECT, TRACE; named `unsupported`
+  kUnauthorized,
+  kForbidden,
+  kEndpointNotFound,
+  kDeploymentNotFound,
+  kPayloadTooLarge,
+  kHeadersTooLarge,
+  kClientTimeout,
+  kTooManyConnections,
+  kQueueFull,
+  kQueueTimeout,
+  kDeadlineUnmeetable,
+  kNoReadyReplica,
+  kUpstreamTimeout,
+  kUpstreamConnectFailed,
+  kUpstreamReset,
+  kUpstreamInvalidResponse,
+  kModelError,  // status profile `managed`: the pod answered with a status other than 200
+  kClientClosed,
+  kDraining,
+  kInternal,
+};
+inline constexpr std::size_t kReasonCount = static_cast<std::size_t>(Reason::kInternal) + 1;
+
+/// The name that clients, dashboards and logs see; empty for kNone.
+constexpr std::string_view name_of(Reason reason) {
+  switch (reason) {
+    case Reason::kNone: return "";
+    case Reason::kBadRequest: return "bad_request";
+    case Reason::kUnsupportedCoding:
+    case Reason::kUnsupportedVersion:
+    case Reason::kUnsupportedMethod: return "unsupported";
+    case Reason::kUnauthorized: return "unauthorized";
+    case Reason::kForbidden: return "forbidden";
+    case Reason::kEndpointNotFound: return "endpoint_not_found";
+    case Reason::kDeploymentNotFound: return "deployment_not_found";
+    case Reason::kPayloadTooLarge: return "payload_too_large";
+    case Reason::kHeadersTooLarge: return "headers_too_large";
+    case Reason::kClientTimeout: return "client_timeout";
+    case Reason::kTooManyConnections: return "too_many_connections";
+    case Reason::kQueueFull: return "queue_full";
+    case Reason::kQueueTimeout: return "queue_timeout";
+    case Reason::kDeadlineUnmeetable: return "deadline_unmeetable";
+    case Reason::kNoReadyReplica: return "no_ready_replica";
+    case Reason::kUpstreamTimeout: return "upstream_timeout";
+    case Reason::kUpstreamConnectFailed: return "upstream_connect_failed";
+    case Reason::kUpstreamReset: return "upstream_reset";
+    case Reason::kUpstreamInvalidResponse: return "upstream_invalid_response";
+    case Reason::kModelError: return "model_error";
+    case Reason::kClientClosed: return "client_closed";
+    case Reason::kDraining: return "draining";
+    case Reason::kInternal: return "internal";
+  }
+  return "internal";
+}
+
+/// Which side of the router a failure came from.
+enum class Origin : std::uint8_t { kDownstream, kUpstream, kInternal };
+
+/// An expected failure on the data path: a value, never an exception. `cause` is a text for the log that lives for ever (a
+/// literal); it names no secret and nothing the peer sent.
+struct Failure {
+  Reason reason = Reason::kInternal;
+  Origin origin = Origin::kInternal;
+  const char* cause = "";
+  int system_error = 0;  // errno, or 0
+
+  static constexpr Failure downstream(Reason reason, const char* cause, int system_error = 0) {
+    return {reason, Origin::kDownstream, cause, system_error};
+  }
+  static constexpr Failure upstream(Reason reason, const char* cause, int system_error = 0) {
+    return {reason, Origin::kUpstream, cause, system_error};
+  }
+  static constexpr Failure internal(Reason reason, const char* cause) { return {reason, Origin::kInternal, cause, 0}; }
+};
+
+}  // namespace router

@@ -1,0 +1,123 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "router/base/result.h"
+
+/// Bytes <-> messages of HTTP/1.1 (RFC 9110, RFC 9112). No policy, no input or output. Views point into the caller's bytes.
+namespace router::http {
+
+enum class Method : std::uint8_t { kGet, kHead, kPost, kConnect, kTrace, kOther };
+
+/// Fields that the router looks at; every other one is kOther and only passed on.
+enum class Field : std::uint8_t {
+  kOther,
+  kAuthorization,
+  kAzuremlModelDeployment,
+  kConnection,
+  kContentLength,
+  kExpect,
+  kForwarded,
+  kHost,
+  kKeepAlive,
+  kProxyAuthenticate,
+  kProxyAuthorization,
+  kProxyConnection,
+  kRetryAfter,
+  kTe,
+  kTraceparent,
+  kTrailer,
+  kTransferEncoding,
+  kUpgrade,
+  kUserAgent,
+  kXForwardedFor,
+  kXForwardedHost,
+  kXForwardedProto,
+  kXMsClientRequestId,
+  kXMsRequestId,
+  kXRequestDeadlineMs,
+  kXRequestId,
+  kXRouterReason,
+};
+
+struct FieldLine {
+  std::string_view name;
+  std::string_view value;  // without the white space around it
+  Field id;
+};
+
+/// The field lines of one head or trailer section, in order. At most kMax; a head with more is refused (headers_too_large).
+class Fields {
+ public:
+  static constexpr std::size_t kMax = 128;
+
+  Fields() {}  // the lines stay uninitialised: 5 KB that a request would otherwise pay for
+  const FieldLine* begin() const { return lines(); }
+  const FieldLine* end() const { return lines() + size_; }
+  std::size_t size() const { return size_; }
+  void clear() {
+    size_ = 0;
+    present_ = 0;
+  }
+  bool add(const FieldLine& line);  // false when full
+  bool has(Field id) const { return (present_ >> static_cast<unsigned>(id) & 1) != 0; }
+  /// The first line of that field's value; empty if there is none.
+  std::string_view get(Field id) const;
+
+ private:
+  const FieldLine* lines() const { return reinterpret_cast<const FieldLine*>(storage_); }
+  std::size_t size_ = 0;
+  std::uint64_t present_ = 0;
+  alignas(FieldLine) std::byte storage_[kMax * sizeof(FieldLine)];
+};
+
+struct RequestHead {
+  Method method = Method::kOther;
+  std::string_view method_text;
+  std::string_view target;     // as sent: origin-form, absolute-form or `*`
+  std::string_view path;       // of the target, without the query
+  std::string_view query;      // with its `?`; or empty
+  std::string_view authority;  // Host, or that of an absolute-form target, as sent (with port)
+  int minor_version = 1;
+  Fields fields;
+};
+
+struct ResponseHead {
+  int status = 0;
+  std::string_view reason_phrase;
+  int minor_version = 1;
+  Fields fields;
+};
+
+/// Finds the end of a head in bytes that arrive piece by piece, looking at each byte once.
+class HeadScanner {
+ public:
+  /// `bytes` are all bytes of the message so far. The size of the head with its empty line, or 0 while it is incomplete.
+  std::size_t scan(std::string_view bytes);
+
+ private:
+  std::size_t seen_ = 0;
+};
+
+/// Parses a complete head (as HeadScanner cut it). Strict: what two parsers might read differently is refused (bad_request):
+/// obs-fold, bare CR or LF, white space before the colon, control characters, more than one Host or none (1.1), and what
+/// framing.h refuses. Leading CRLF before a request line are skipped by the caller (RFC 9112, 2.2).
+Result<void> parse_request(std::string_view head, RequestHead& into);
+/// The same for a response; failures are upstream_invalid_response.
+Result<void> parse_response(std::string_view head, ResponseHead& into);
+
+/// Whether the sender of this head leaves the connection open after the message (RFC 9112, 9.3).
+bool keeps_alive(const RequestHead& head);
+bool keeps_alive(const ResponseHead& head);
+/// Whether `list` (a comma separated field value) names `token`, without case.
+bool lists_token(std::string_view list, std::string_view token);
+bool equals_ignoring_case(std::string_view a, std::string_view b);
+
+/// Whether a field stays on its own hop (RFC 9110, 7.6.1): Connection and those that it names, Keep-Alive, Proxy-*, TE,
+/// Trailer, Transfer-Encoding, Upgrade. `fields` are those of the head which `line` is part of.
+bool is_hop_by_hop(const FieldLine& line, const Fields& fields);
+
+}  // namespace router::http

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace router::runtime {
+
+class BufferPool;
+
+/// Bytes on their way: filled at the end, taken from the front. Holds no memory until `reserve`. Move-only; its block goes back
+/// to the shard's pool when it is released or destroyed. One shard.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(BufferPool& pool) : pool_(&pool) {}
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    Buffer taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
+  ~Buffer() { release(); }
+
+  std::string_view view() const { return {data_ + begin_, end_ - begin_}; }
+  char* data() { return data_ + begin_; }
+  std::size_t size() const { return end_ - begin_; }
+  bool empty() const { return begin_ == end_; }
+  std::size_t capacity() const { return capacity_; }
+  /// Room behind the content, to be filled and then committed.
+  std::span<char> space() { return {data_ + end_, capacity_ - end_}; }
+  void commit(std::size_t bytes) { end_ += bytes; }
+  void consume(std::size_t bytes) {
+    begin_ += bytes;
+    if (begin_ == end_) begin_ = end_ = 0;
+  }
+  /// Makes room for `bytes` more: moves the content to the front, or into a larger block. Views into the buffer become invalid.
+  void reserve(std::size_t bytes);
+  void append(std::string_view bytes) {
+    if (bytes.empty()) return;
+    if (capacity_ - end_ < bytes.size()) reserve(bytes.size());
+    std::memcpy(data_ + end_, bytes.data(), bytes.size());
+    end_ += bytes.size();
+  }
+  /// Forgets the content and gives the memory back.
+  void release();
+
+ private:
+  void swap(Buffer& other) noexcept {
+    std::swap(pool_, other.pool_);
+    std::swap(data_, other.data_);
+    std::swap(begin_, other.begin_);
+    std::swap(end_, other.end_);
+    std::swap(capacity_, other.capacity_);
+  }
+
+  BufferPool* pool_ = nullptr;
+  char* data_ = nullptr;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+/// Blocks of one shard for messages in flight, so that an idle connection holds none. At most kBlocksKept blocks are kept;
+/// blocks larger than kBlockBytes are never kept.
+class BufferPool {
+ public:
+  static constexpr std::size_t kBlockBytes = 16 * 1024;
+  static constexpr std::size_t kBlocksKept = 256;
+
+  BufferPool() = default;
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+  ~BufferPool();
+
+ private:
+  friend class Buffer;
+  char* take(std::size_t bytes);
+  void give(char* block, std::size_t bytes) noexcept;
+  std::vector<char*> kept_;
+};
+
+}  // namespace router::runtime

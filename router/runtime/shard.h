@@ -1,0 +1,68 @@
+#pragma once
+
+#include <absl/functional/any_invocable.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "router/base/time.h"
+#include "router/runtime/buffer.h"
+#include "router/runtime/timer_queue.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace router::runtime {
+
+/// One data thread and everything that belongs to it: an event loop, timers, buffers. What belongs to a shard is plain
+/// single-threaded code; only `post`, `stop` and `index` may be used from elsewhere. The control thread runs on a Shard too.
+class Shard {
+ public:
+  enum class Time { kReal, kManual };  // kManual: nobody but `advance_timers` moves the timers (tests)
+
+  Shard(std::size_t index, const Clock& clock, Time time = Time::kReal);
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+  ~Shard();
+
+  std::size_t index() const { return index_; }
+  TimePoint now() const { return clock_.now(); }
+
+  /// Runs the loop on the calling thread until `stop`.
+  void run();
+  /// Any thread. What was posted before is still run.
+  void stop();
+  /// Any thread: `work` runs on this shard, from the loop, never inside the caller. Dropped unrun if the shard ends first.
+  void post(absl::AnyInvocable<void()> work);
+  bool on_this_thread() const;
+
+  boost::asio::io_context& io() { return *io_; }
+  BufferPool& buffers() { return buffers_; }
+  /// 128 KB for bytes that are read and passed on within one turn of the loop; whoever waits loses them.
+  std::span<char> scratch() { return {scratch_.get(), kScratchBytes}; }
+  static constexpr std::size_t kScratchBytes = 128 * 1024;
+  /// A pseudo-random number; for spreading load, not for secrets.
+  std::uint64_t random();
+
+  void schedule(Timer& timer, TimePoint when);
+  void advance_timers() { timers_.advance(now()); }
+
+ private:
+  struct Driver;  // the one Asio timer that drives `timers_`
+  void drive();
+
+  const std::size_t index_;
+  const Clock& clock_;
+  std::unique_ptr<boost::asio::io_context> io_;
+  BufferPool buffers_;
+  std::unique_ptr<char[]> scratch_;
+  std::uint64_t random_state_;
+  TimerQueue timers_;
+  std::unique_ptr<Driver> driver_;
+};
+
+}  // namespace router::runtime

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "router/runtime/shard.h"
+#include "router/runtime/wakeup.h"
+
+struct iovec;
+
+namespace router::runtime {
+
+/// How a non-blocking operation ended.
+enum class IoState {
+  kDone,     // bytes moved; more may be at hand, ask again before waiting
+  kDrained,  // bytes moved, and nothing more is at hand
+  kBlocked,  // arm and wait; bytes may have moved (writes)
+  kEof,      // the peer has ended its side
+  kFailed,
+};
+
+struct IoResult {
+  IoState state = IoState::kFailed;
+  std::size_t bytes = 0;
+  int system_error = 0;    // errno
+  const char* cause = "";  // a literal, for the log
+
+  bool moved() const { return state == IoState::kDone || state == IoState::kDrained; }
+};
+
+/// A connected stream socket (TCP or Unix) of one shard. Input and output are direct non-blocking system calls; the shard's
+/// reactor is only asked when one of them would block: `arm_read` or `arm_write`, then wait on the Wakeup. Move-only; closes
+/// when destroyed.
+class Socket {
+ public:
+  Socket() = default;
+  /// Takes over `descriptor` (made non-blocking here) and registers it with the shard.
+  Socket(Shard& shard, int descriptor);
+  Socket(Socket&& other) noexcept
+      : impl_(std::exchange(other.impl_, nullptr)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+  Socket& operator=(Socket&& other) noexcept;
+  ~Socket() { close(); }
+
+  bool is_open() const { return descriptor_ >= 0; }
+  int descriptor() const { return descriptor_; }
+  Shard& shard() const;
+
+  /// Whom readiness wakes from now on; nullptr: nobody. The Wakeup must outlive this or a later call.
+  void set_wakeup(Wakeup* wakeup);
+  /// Wakes once when the socket can be read (or has ended, or failed). Armed twice is armed once; stays armed until it fires.
+  void arm_read();
+  void arm_write();
+
+  IoResult read(std::span<char> into) const;
+  /// Writes as much of `pieces` as the kernel takes. kDone: all of it; kBlocked: `bytes` of it.
+  IoResult write(std::span<const iovec> pieces) const;
+  IoResult write(std::string_view bytes) const;
+
+  /// Ends our side; the peer sees the end of the stream.
+  void shutdown_write() const;
+  /// Whether the peer has ended its side, even if bytes before that end were not read yet.
+  bool peer_has_ended() const;
+  /// The error of a connection attempt that became writable: 0 when connected.
+  int connect_error() const;
+  /// Closes with a reset instead of an orderly end: the peer must not take what it has for complete.
+  void reset();
+  void close();
+  /// Gives the descriptor up without closing it, so that another shard may take it over.
+  int release();
+
+ private:
+  struct Impl;
+  Impl* impl_ = nullptr;
+  int descriptor_ = -1;
+};
+
+/// Starts a connection to `address` (sockaddr bytes). The result is open and becomes writable when connected or failed; not
+/// open with `error` set when it failed at once.
+Socket start_connect(Shard& shard, std::span<const std::byte> address, int& error);
+
+}  // namespace router::runtime

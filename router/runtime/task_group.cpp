@@ -1,0 +1,48 @@
+#include "router/runtime/task_group.h"
+
+#include <exception>
+#include <string>
+
+#include "router/base/log.h"
+
+namespace router::runtime {
+
+/// A coroutine that starts at once and frees its own frame at its end.
+struct TaskGroup::Root {
+  struct promise_type {
+    static void* operator new(std::size_t size) { return allocate_frame(size); }
+    static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
+    Root get_return_object() const noexcept { return {}; }
+    std::suspend_never initial_suspend() const noexcept { return {}; }
+    std::suspend_never final_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
+    void unhandled_exception() const noexcept { std::terminate(); }
+  };
+};
+
+TaskGroup::Root TaskGroup::run(TaskGroup& group, Task<void> task) {
+  try {
+    Task<void> running = std::move(task);  // its frame ends here, before the group is told
+    co_await std::move(running);
+  } catch (const std::exception& error) {
+    ++group.failed_;
+    log::error(std::string("our bug: an exception ended a task: ") + error.what());
+  }
+  if (--group.running_ == 0) group.emptied_.shard().post([&group] { group.emptied_.wake(); });
+}
+
+bool TaskGroup::try_spawn(Task<void> task) {
+  if (closed_ || running_ >= limit_) return false;
+  ++running_;
+  run(*this, std::move(task));
+  return true;
+}
+
+Task<bool> TaskGroup::wait(Deadline deadline) {
+  while (running_ > 0) {
+    if (!co_await emptied_.wait(deadline)) break;
+  }
+  co_return running_ == 0;
+}
+
+}  // namespace router::runtime

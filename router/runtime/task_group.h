@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+
+#include "router/base/task.h"
+#include "router/runtime/wakeup.h"
+
+namespace router::runtime {
+
+/// Owns coroutines that nobody awaits: bounded, counted, and waited for. One shard. Must be empty when it is destroyed.
+class TaskGroup {
+ public:
+  TaskGroup(Shard& shard, std::size_t limit) : limit_(limit), emptied_(shard) {}
+  TaskGroup(const TaskGroup&) = delete;
+  TaskGroup& operator=(const TaskGroup&) = delete;
+  ~TaskGroup() { ROUTER_ASSERT(running_ == 0); }
+
+  /// Starts `task` at once, inside this call. False, and the task is dropped unrun, if the group is full or closed.
+  bool try_spawn(Task<void> task);
+  void close() { closed_ = true; }
+  /// Until every task has ended or `deadline` passed; true when all have ended.
+  Task<bool> wait(Deadline deadline);
+
+  std::size_t running() const { return running_; }
+  /// Tasks that an exception ended, since the start.
+  std::size_t failed() const { return failed_; }
+
+ private:
+  struct Root;
+  static Root run(TaskGroup& group, Task<void> task);
+
+  const std::size_t limit_;
+  std::size_t running_ = 0;
+  std::size_t failed_ = 0;
+  bool closed_ = false;
+  Wakeup emptied_;
+};
+
+}  // namespace router::runtime

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "router/base/time.h"
+
+namespace router::runtime {
+
+class TimerQueue;
+
+/// A point in time at which its owner wants to be told. Lives in its owner; leaves the queue when destroyed.
+class Timer {
+ public:
+  Timer() = default;
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  virtual ~Timer();
+
+  bool queued() const { return queue_ != nullptr; }
+  TimePoint when() const { return when_; }
+
+ protected:
+  virtual void expired() = 0;  // called once, no longer queued; may queue itself again
+
+ private:
+  friend class TimerQueue;
+  TimerQueue* queue_ = nullptr;
+  std::size_t index_ = 0;
+  TimePoint when_{};
+};
+
+/// Every timeout of one shard, soonest first: a heap over timers that live in their owners, so nothing is allocated for a
+/// timeout. Why a heap and not a wheel: docs/decisions/0003. One thread.
+class TimerQueue {
+ public:
+  TimerQueue() = default;
+  TimerQueue(const TimerQueue&) = delete;
+  TimerQueue& operator=(const TimerQueue&) = delete;
+  ~TimerQueue();
+
+  /// Queues `timer` for `when`, or moves it there.
+  void schedule(Timer& timer, TimePoint when);
+  void cancel(Timer& timer);
+  /// Tells every timer that is due at `now`.
+  void advance(TimePoint now);
+  /// When the soonest timer is due; kNever if there is none.
+  TimePoint next() const { return heap_.empty() ? kNever : heap_.front()->when_; }
+
+ private:
+  void place(std::size_t index, Timer* timer);
+  void sift_up(std::size_t index, Timer* timer);
+  void sift_down(std::size_t index, Timer* timer);
+
+  std::vector<Timer*> heap_;
+};
+
+}  // namespace router::runtime

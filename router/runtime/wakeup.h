@@ -1,0 +1,48 @@
+#pragma once
+
+#include <coroutine>
+
+#include "router/base/time.h"
+#include "router/runtime/shard.h"
+
+namespace router::runtime {
+
+/// The one place where a coroutine sleeps: it waits here for any of the things that it has asked to wake it (a socket that can
+/// be read or written, a grant from a line) or for its deadline, and then looks for itself what has changed. A wake-up that
+/// comes while nobody waits is kept: the next wait ends at once, so none is lost. One shard, one coroutine.
+class Wakeup final : private Timer {
+ public:
+  explicit Wakeup(Shard& shard) : shard_(shard) {}
+
+  /// Resumes the waiting coroutine now. From the shard's loop only (handlers of sockets, timers, posts), not inside a
+  /// coroutine.
+  void wake();
+  /// Makes the next wait end at once. For use inside the coroutine that waits here.
+  void keep_awake() { woken_ = true; }
+
+  /// Suspends until woken (true) or until `deadline` has passed (false).
+  auto wait(Deadline deadline) {
+    struct Awaiter {
+      Wakeup& wakeup;
+      Deadline deadline;
+      bool await_ready() const noexcept { return wakeup.woken_; }
+      void await_suspend(std::coroutine_handle<> waiting) const { wakeup.suspend(waiting, deadline); }
+      bool await_resume() const noexcept { return std::exchange(wakeup.woken_, false); }
+    };
+    return Awaiter{*this, deadline};
+  }
+
+  Shard& shard() { return shard_; }
+
+ private:
+  void suspend(std::coroutine_handle<> waiting, Deadline deadline);
+  void resume();
+  void expired() override;
+
+  Shard& shard_;
+  std::coroutine_handle<> waiting_;
+  Deadline deadline_ = kNever;
+  bool woken_ = false;
+};
+
+}  // namespace router::runtime

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+typedef struct ssl_ctx_st SSL_CTX;
+
+namespace router::tls {
+
+struct CertificateFiles {
+  std::string certificate_file;  // PEM, the whole chain, leaf first
+  std::string key_file;
+  std::string password_file;  // empty: the key is not encrypted
+};
+
+struct ServerOptions {
+  std::vector<CertificateFiles> certificates;  // the first is the default
+  bool tls13_only = false;
+  std::vector<std::string> ticket_key_files;
+  std::vector<std::string> alpn{"http/1.1"};
+};
+
+struct CertificateInfo {
+  std::string file;
+  std::vector<std::string> names;  // lower case: subjectAltName (or CN where there is none)
+  std::chrono::system_clock::time_point not_after;
+};
+
+/// Keys of session tickets, shared by all contexts (and by reloads): rotated every hour when random, the previous ones still
+/// accepted. Thread-safe (read by every shard, written by control).
+class TicketKeys {
+ public:
+  /// Random keys, or those of the files (80 bytes each, nginx's format).
+  static absl::StatusOr<std::shared_ptr<TicketKeys>> make(const std::vector<std::string>& files);
+  void rotate();  // control thread, once an hour; nothing when the keys come from files
+  struct Keys;
+  ~TicketKeys();
+
+ private:
+  friend class ServerContext;
+  TicketKeys();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// What a shard needs to accept TLS on one listener: its own SSL_CTX per certificate, chosen by SNI (exact name, then wildcard,
+/// then the default), ECDSA beside RSA for one name. Immutable; made by the control thread, one per shard.
+class ServerContext {
+ public:
+  /// Reads and checks everything: fails with `file: what is wrong` (malformed PEM, key that does not match, wrong password,
+  /// expired, …).
+  static absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> make(const ServerOptions& options,
+                                                                          std::shared_ptr<TicketKeys> ticket_keys,
+                                                                          std::size_t shards);
+  ~ServerContext();
+  SSL_CTX* get() const;
+  const std::vector<CertificateInfo>& certificates() const;
+
+ private:
+  ServerContext();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+struct ClientOptions {
+  bool verify = true;
+  std::string ca_file;  // empty: the system's trust store
+};
+
+/// TLS to replicas, one per shard.
+class ClientContext {
+ public:
+  static absl::StatusOr<std::vector<std::shared_ptr<ClientContext>>> make(const ClientOptions& options, std::size_t shards);
+  ~ClientContext();
+  SSL_CTX* get() const;
+
+ private:
+  ClientContext();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace router::tls
