@@ -45,6 +45,8 @@ class Buffer {
     std::memcpy(data_ + end_, bytes.data(), bytes.size());
     end_ += bytes.size();
   }
+  /// An empty buffer of the same pool.
+  Buffer same_pool() const { return Buffer(*pool_); }
   /// Forgets the content and gives the memory back.
   void release();
 

@@ -29,7 +29,7 @@ struct Socket::Impl {
     armed = true;
     stream.async_wait(type, [self = boost::intrusive_ptr(this), &armed](const boost::system::error_code& error) {
       armed = false;
-      if (!error && self->wakeup != nullptr) self->wakeup->wake();
+      if (!error && self->waker != nullptr) self->waker->wake();
     });
   }
 
@@ -40,7 +40,7 @@ struct Socket::Impl {
 
   Shard& shard;
   Descriptor stream;
-  Wakeup* wakeup = nullptr;
+  Waker* waker = nullptr;
   std::size_t references = 1;  // the Socket's own
   bool read_armed = false;
   bool write_armed = false;
@@ -61,8 +61,8 @@ Socket& Socket::operator=(Socket&& other) noexcept {
 
 Shard& Socket::shard() const { return impl_->shard; }
 
-void Socket::set_wakeup(Wakeup* wakeup) {
-  if (impl_ != nullptr) impl_->wakeup = wakeup;
+void Socket::set_waker(Waker* waker) {
+  if (impl_ != nullptr) impl_->waker = waker;
 }
 
 void Socket::arm_read() { impl_->arm(Impl::Descriptor::wait_read, impl_->read_armed); }
@@ -128,7 +128,7 @@ void Socket::reset() {
 
 void Socket::close() {
   if (impl_ == nullptr) return;
-  impl_->wakeup = nullptr;
+  impl_->waker = nullptr;
   boost::system::error_code ignored;
   impl_->stream.close(ignored);
   intrusive_ptr_release(std::exchange(impl_, nullptr));
@@ -137,7 +137,7 @@ void Socket::close() {
 
 int Socket::release() {
   if (impl_ == nullptr) return -1;
-  impl_->wakeup = nullptr;
+  impl_->waker = nullptr;
   const int descriptor = impl_->stream.release();
   intrusive_ptr_release(std::exchange(impl_, nullptr));
   descriptor_ = -1;

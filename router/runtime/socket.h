@@ -31,7 +31,7 @@ struct IoResult {
 };
 
 /// A connected stream socket (TCP or Unix) of one shard. Input and output are direct non-blocking system calls; the shard's
-/// reactor is only asked when one of them would block: `arm_read` or `arm_write`, then wait on the Wakeup. Move-only; closes
+/// reactor is only asked when one of them would block: `arm_read` or `arm_write`, then wait on the Waker. Move-only; closes
 /// when destroyed.
 class Socket {
  public:
@@ -47,8 +47,8 @@ class Socket {
   int descriptor() const { return descriptor_; }
   Shard& shard() const;
 
-  /// Whom readiness wakes from now on; nullptr: nobody. The Wakeup must outlive this or a later call.
-  void set_wakeup(Wakeup* wakeup);
+  /// Whom readiness wakes from now on; nullptr: nobody. The Waker must outlive this or a later call.
+  void set_waker(Waker* waker);
   /// Wakes once when the socket can be read (or has ended, or failed). Armed twice is armed once; stays armed until it fires.
   void arm_read();
   void arm_write();

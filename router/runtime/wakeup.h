@@ -7,10 +7,20 @@
 
 namespace router::runtime {
 
+/// Someone who wants to be told that something has moved: a socket that can be read or written, a grant from a line.
+class Waker {
+ public:
+  /// From the shard's loop only (handlers of sockets, timers, posts), not inside a coroutine.
+  virtual void wake() = 0;
+
+ protected:
+  ~Waker() = default;
+};
+
 /// The one place where a coroutine sleeps: it waits here for any of the things that it has asked to wake it (a socket that can
 /// be read or written, a grant from a line) or for its deadline, and then looks for itself what has changed. A wake-up that
 /// comes while nobody waits is kept: the next wait ends at once, so none is lost. One shard, one coroutine.
-class Wakeup final : private Timer {
+class Wakeup final : public Waker, private Timer {
  public:
   explicit Wakeup(Shard& shard) : shard_(shard) {}
 

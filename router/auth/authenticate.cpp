@@ -1,0 +1,41 @@
+#include "router/auth/authenticate.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
+#include <openssl/crypto.h>
+
+#include <string_view>
+
+namespace router::auth {
+namespace {
+
+constexpr const char* kKeyNames[] = {"primary", "secondary"};
+
+/// Takes the same time wherever the two differ; that their lengths differ may show.
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+std::string_view bearer_token(std::string_view authorization) {
+  constexpr std::string_view kScheme = "bearer ";
+  if (!absl::StartsWithIgnoreCase(authorization, kScheme)) return {};
+  return absl::StripAsciiWhitespace(authorization.substr(kScheme.size()));
+}
+
+}  // namespace
+
+Result<model::Caller> authenticate(const http::RequestHead& head, const model::Route& route) {
+  if (route.endpoint->auth_mode != config::AuthMode::kKey) {
+    return Failure::downstream(Reason::kUnauthorized, "the endpoint's auth_mode is not supported yet");
+  }
+  const std::string_view token = bearer_token(head.fields.get(http::Field::kAuthorization));
+  if (token.empty()) return Failure::downstream(Reason::kUnauthorized, "no bearer key in Authorization");
+  const char* matched = nullptr;
+  for (std::size_t i = 0; i < route.endpoint->keys.size(); ++i) {  // every key is compared, whichever matches
+    if (equal_in_constant_time(route.endpoint->keys[i].value, token)) matched = kKeyNames[i == 0 ? 0 : 1];
+  }
+  if (matched == nullptr) return Failure::downstream(Reason::kUnauthorized, "the key is not one of the endpoint's");
+  return model::Caller{model::AuthType::kKey, matched};
+}
+
+}  // namespace router::auth

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "router/base/time.h"
+#include "router/dispatch/line.h"
+#include "router/metrics/registry.h"
+
+/// The nouns of the product. A RoutingTable is immutable: built by the control thread, published whole, read by the shards.
+/// What lives on from table to table (lines with their slots, metric cells) is held by shared_ptr.
+namespace router::model {
+
+/// A model version behind an endpoint, with what its next exchange needs.
+struct Deployment {
+  std::string name;        // as configured
+  std::string score_path;  // `scoring_route.path`
+  bool https = false;      // to the replicas
+  Duration request_timeout{};
+  Duration queue_wait_max{};
+  Duration connect_timeout{};
+  Duration stream_idle_timeout{};
+  Duration abort_wait{};
+  std::uint64_t request_bytes_max = 0;
+  bool drain_on_abort = false;
+  std::shared_ptr<dispatch::Line> line;
+  std::shared_ptr<metrics::DeploymentMetrics> metrics;
+};
+
+/// A name with keys and a traffic split.
+struct Endpoint {
+  std::string name;
+  config::AuthMode auth_mode = config::AuthMode::kKey;
+  config::StatusProfile status_profile = config::StatusProfile::kKubernetes;
+  bool forward_authorization = false;
+  std::vector<std::string> hostnames;
+  std::vector<config::Secret> keys;
+  std::vector<std::unique_ptr<const Deployment>> deployments;
+  struct Share {
+    int up_to;  // cumulative percent
+    const Deployment* deployment;
+  };
+  std::vector<Share> traffic;  // of the deployments with a positive weight; the last one's up_to is 100, or it is empty
+  std::shared_ptr<metrics::DeploymentMetrics> metrics;  // of exchanges that found no deployment
+};
+
+/// One consistent view of everything that routes.
+struct RoutingTable {
+  std::uint64_t generation = 0;
+  std::vector<std::unique_ptr<const Endpoint>> endpoints;
+  absl::flat_hash_map<std::string, const Endpoint*> by_name;  // lower case
+  absl::flat_hash_map<std::string, const Endpoint*> by_host;  // lower case, without port
+  std::shared_ptr<metrics::DeploymentMetrics> metrics;        // of exchanges that found no endpoint
+};
+
+/// Where one exchange goes: evidence of `routing::resolve`. Views into the table and the request head.
+struct Route {
+  const Endpoint* endpoint = nullptr;
+  const Deployment* deployment = nullptr;
+  std::string_view path;  // what the pod sees: `path` + `path_rest` + query
+  std::string_view path_rest;
+};
+
+enum class AuthType : std::uint8_t { kNone, kKey };
+
+/// Evidence of authentication.
+struct Caller {
+  AuthType auth_type = AuthType::kNone;
+  const char* identity = "";  // which key, never the key: `primary`, `secondary`
+};
+
+}  // namespace router::model

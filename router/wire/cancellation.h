@@ -1,0 +1,17 @@
+#pragma once
+
+#include "router/base/result.h"
+
+namespace router::wire {
+
+/// For whom an exchange waits: asked whenever the exchange is woken while it waits for something else.
+class Cancellation {
+ public:
+  /// Success while the answer is still wanted; else why not (client_closed, draining).
+  virtual Result<void> still_wanted() = 0;
+
+ protected:
+  ~Cancellation() = default;
+};
+
+}  // namespace router::wire

@@ -1,0 +1,144 @@
+#include "router/wire/message_input.h"
+
+#include <algorithm>
+
+namespace router::wire {
+
+using runtime::IoResult;
+using runtime::IoState;
+
+MessageInput::MessageInput(runtime::Shard& shard, Origin origin)
+    : shard_(shard), origin_(origin), block_(shard.buffers()), ahead_(shard.buffers()) {}
+
+Failure MessageInput::ended(const char* cause, int system_error) const {
+  return origin_ == Origin::kDownstream ? Failure::downstream(Reason::kClientClosed, cause, system_error)
+                                        : Failure::upstream(Reason::kUpstreamReset, cause, system_error);
+}
+
+Result<std::string_view> MessageInput::head(tls::Stream& stream, std::size_t max_bytes) {
+  for (;;) {
+    if (!block_.empty()) {
+      // Empty lines before a request line are tolerated (RFC 9112, 2.2).
+      if (origin_ == Origin::kDownstream && head_bytes_ == 0 && block_.view().starts_with("\r\n")) {
+        block_.consume(2);
+        scanner_ = {};
+        continue;
+      }
+      head_bytes_ = scanner_.scan(block_.view());
+      const std::size_t so_far = head_bytes_ > 0 ? head_bytes_ : block_.size();
+      if (so_far > max_bytes) {
+        return origin_ == Origin::kDownstream
+                   ? Failure::downstream(Reason::kHeadersTooLarge, "the head is larger than max_header_bytes")
+                   : Failure::upstream(Reason::kUpstreamInvalidResponse, "the pod's head is too large");
+      }
+      if (head_bytes_ > 0) {
+        position_ = head_bytes_;
+        return block_.view().substr(0, head_bytes_);
+      }
+    }
+    if (block_.space().empty()) block_.reserve(1);
+    const IoResult got = stream.read(block_.space());
+    if (got.moved()) {
+      block_.commit(got.bytes);
+      continue;
+    }
+    if (got.state == IoState::kBlocked) {
+      if (block_.empty()) block_.release();
+      return std::string_view{};
+    }
+    return got.state == IoState::kEof ? ended("the peer closed the connection") : ended(got.cause, got.system_error);
+  }
+}
+
+void MessageInput::skip_head() {
+  block_.consume(head_bytes_);
+  head_bytes_ = position_ = 0;
+  scanner_ = {};
+}
+
+void MessageInput::begin_body(http::Framing framing) {
+  decoder_ = http::BodyDecoder(framing, origin_);
+  body_bytes_ = 0;
+}
+
+Result<std::size_t> MessageInput::decode(std::string_view input, BodySink& sink) {
+  std::size_t used = 0;
+  while (!decoder_.ended()) {
+    const Result<http::BodyDecoder::Step> step = decoder_.next(input.substr(used));
+    if (!step) return step.error();
+    used += step->consumed;
+    if (!step->bytes.empty()) {
+      body_bytes_ += step->bytes.size();
+      sink.body_piece(step->bytes);
+    }
+    if (step->consumed == 0) break;
+  }
+  return used;
+}
+
+Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
+  Progress progress = Progress::kMoved;
+  if (const std::string_view early = block_.view().substr(position_); !early.empty()) {
+    const Result<std::size_t> used = decode(early, sink);
+    if (!used) return used.error();
+    position_ += *used;
+  } else if (!ahead_.empty()) {
+    const Result<std::size_t> used = decode(ahead_.view(), sink);
+    if (!used) return used.error();
+    ahead_.consume(*used);
+  } else {
+    const std::span<char> scratch = shard_.scratch();
+    const IoResult got = stream.read(scratch);
+    if (got.state == IoState::kBlocked) return Progress::kBlocked;
+    if (got.state == IoState::kFailed) return ended(got.cause, got.system_error);
+    if (got.state == IoState::kEof) {
+      if (const Result<void> closed = decoder_.closed(); !closed) return closed.error();
+    } else {
+      const std::string_view arrived(scratch.data(), got.bytes);
+      const Result<std::size_t> used = decode(arrived, sink);
+      if (!used) return used.error();
+      ahead_.append(arrived.substr(*used));
+      if (got.state == IoState::kDrained) progress = Progress::kDrained;
+    }
+  }
+  if (!decoder_.ended()) return progress;
+  sink.body_end(decoder_.trailers());
+  return Progress::kEnded;
+}
+
+Result<void> MessageInput::read_ahead(tls::Stream& stream) {
+  for (;;) {
+    const std::size_t unread = block_.size() - position_ + ahead_.size();
+    if (unread >= kAheadBytes) {
+      // Full: the rest stays with the kernel. Only the end of the connection can still be seen.
+      if (stream.socket().peer_has_ended()) return ended("the peer closed the connection");
+      return {};
+    }
+    if (ahead_.space().empty()) ahead_.reserve(1);
+    const std::span<char> space = ahead_.space();
+    const IoResult got = stream.read(space.first(std::min(space.size(), kAheadBytes - unread)));
+    if (got.moved()) ahead_.commit(got.bytes);
+    if (got.state == IoState::kEof) return ended("the peer closed the connection");
+    if (got.state == IoState::kFailed) return ended(got.cause, got.system_error);
+    if (got.state == IoState::kDone) continue;
+    if (ahead_.empty()) ahead_.release();
+    return {};
+  }
+}
+
+void MessageInput::finish() {
+  block_.consume(position_);
+  head_bytes_ = position_ = 0;
+  scanner_ = {};
+  decoder_ = {};
+  if (block_.empty()) {
+    block_ = std::move(ahead_);
+    ahead_ = block_.same_pool();
+  } else if (!ahead_.empty()) {
+    block_.append(ahead_.view());
+    ahead_.release();
+  }
+  if (block_.empty()) block_.release();
+}
+
+}  // namespace router::wire

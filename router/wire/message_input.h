@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "router/base/result.h"
+#include "router/http/framing.h"
+#include "router/http/head.h"
+#include "router/runtime/buffer.h"
+#include "router/runtime/shard.h"
+#include "router/wire/body_sink.h"
+#include "tls/stream.h"
+
+namespace router::wire {
+
+/// One direction of an HTTP/1.1 connection, as it is read: head, body, and what arrives too early. Holds memory only while a
+/// message is under way. Requests and responses alike; `origin` decides the reason of its failures. One shard.
+class MessageInput {
+ public:
+  MessageInput(runtime::Shard& shard, Origin origin);
+
+  /// The bytes of the next head, once all of them have arrived; empty: nothing more at hand, arm the stream and wait. The view
+  /// stays valid until `finish`. Fails with headers_too_large beyond `max_bytes`, and with client_closed or upstream_reset when
+  /// the peer ends.
+  Result<std::string_view> head(tls::Stream& stream, std::size_t max_bytes);
+  /// Forgets the head that was just read and looks for the next one: an interim (1xx) response.
+  void skip_head();
+  /// Whether any byte of the next message has arrived.
+  bool begun() const { return !block_.empty() || !ahead_.empty(); }
+
+  void begin_body(http::Framing framing);
+  /// Moves the body bytes that are at hand into `sink`: at most one read, at most a shard's scratch. The sink must be flushed
+  /// before the shard does anything else.
+  Result<Progress> read_body(tls::Stream& stream, BodySink& sink);
+  bool body_ended() const { return decoder_.ended(); }
+  std::uint64_t body_bytes() const { return body_bytes_; }
+  const http::Framing& framing() const { return decoder_.framing(); }
+  /// Body bytes that have arrived but were not read yet (still in their framing).
+  bool has_unread() const { return position_ < block_.size() || !ahead_.empty(); }
+
+  /// Keeps what arrives before it is asked for, up to kAheadBytes; tells that the peer has ended (client_closed,
+  /// upstream_reset).
+  Result<void> read_ahead(tls::Stream& stream);
+  /// The message is over: what arrived behind it begins the next one. Frees memory if nothing did.
+  void finish();
+
+  static constexpr std::size_t kAheadBytes = 64 * 1024;  // contract, section 5
+
+ private:
+  Failure ended(const char* cause, int system_error = 0) const;
+  /// Decodes `input` into `sink`; how many bytes were used.
+  Result<std::size_t> decode(std::string_view input, BodySink& sink);
+
+  runtime::Shard& shard_;
+  const Origin origin_;
+  runtime::Buffer block_;  // the head, and what came with it
+  runtime::Buffer ahead_;  // what came later, before it was asked for
+  http::HeadScanner scanner_;
+  http::BodyDecoder decoder_;
+  std::size_t head_bytes_ = 0;  // of block_, once the head is complete
+  std::size_t position_ = 0;    // of the next unread byte in block_
+  std::uint64_t body_bytes_ = 0;
+};
+
+}  // namespace router::wire

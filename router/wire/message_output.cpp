@@ -1,0 +1,74 @@
+#include "router/wire/message_output.h"
+
+#include <charconv>
+
+namespace router::wire {
+
+void MessageOutput::begin_request(std::string_view method, std::string_view path, std::string_view path_rest,
+                                  std::string_view query) {
+  queue_.append(method);
+  queue_.append(" ");
+  queue_.append(path);
+  queue_.append(path_rest);
+  queue_.append(query);
+  queue_.append(" HTTP/1.1\r\n");
+}
+
+void MessageOutput::begin_response(int status, std::string_view reason_phrase, int minor_version) {
+  queue_.append(minor_version == 0 ? "HTTP/1.0 " : "HTTP/1.1 ");
+  char digits[8];
+  const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, status);
+  queue_.append({digits, static_cast<std::size_t>(end.ptr - digits)});
+  queue_.append(" ");
+  queue_.append(reason_phrase);
+  queue_.append("\r\n");
+}
+
+void MessageOutput::field(std::string_view name, std::string_view value) {
+  queue_.append(name);
+  queue_.append(": ");
+  queue_.append(value);
+  queue_.append("\r\n");
+}
+
+void MessageOutput::end_head(BodySize size) {
+  kind_ = size.kind;
+  ended_ = size.kind == BodySize::Kind::kNone;
+  body_bytes_ = 0;
+  if (size.kind == BodySize::Kind::kLength) {
+    char digits[24];
+    const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, size.length);
+    field("Content-Length", {digits, static_cast<std::size_t>(end.ptr - digits)});
+  } else if (size.kind == BodySize::Kind::kChunked) {
+    field("Transfer-Encoding", "chunked");
+  }
+  queue_.append("\r\n");
+}
+
+void MessageOutput::interim(int status, std::string_view reason_phrase) { begin_response(status, reason_phrase, 1); }
+void MessageOutput::end_interim() { queue_.append("\r\n"); }
+
+void MessageOutput::body_piece(std::string_view bytes) {
+  if (bytes.empty()) return;
+  body_bytes_ += bytes.size();
+  if (kind_ != BodySize::Kind::kChunked) return queue_.append_view(bytes);
+  char size_line[24];
+  const std::to_chars_result end = std::to_chars(size_line, size_line + 16, bytes.size(), 16);
+  end.ptr[0] = '\r';
+  end.ptr[1] = '\n';
+  queue_.append({size_line, static_cast<std::size_t>(end.ptr + 2 - size_line)});
+  queue_.append_view(bytes);
+  queue_.append("\r\n");
+}
+
+void MessageOutput::body_end(const http::Fields* trailers) {
+  ended_ = true;
+  if (kind_ != BodySize::Kind::kChunked) return;
+  queue_.append("0\r\n");
+  if (trailers != nullptr) {
+    for (const http::FieldLine& line : *trailers) field(line.name, line.value);
+  }
+  queue_.append("\r\n");
+}
+
+}  // namespace router::wire

@@ -1,0 +1,73 @@
+#include "router/wire/send_queue.h"
+
+#include <sys/uio.h>
+
+#include <utility>
+
+namespace router::wire {
+
+void SendQueue::append(std::string_view bytes) {
+  if (bytes.empty()) return;
+  const std::size_t offset = owned_.size();
+  owned_.append(bytes);
+  size_ += bytes.size();
+  if (parts_used_ > 0) {
+    Part& last = parts_[parts_used_ - 1];
+    if (last.view == nullptr && last.offset + last.size == offset) {
+      last.size += bytes.size();
+      return;
+    }
+  }
+  parts_[parts_used_++] = {nullptr, offset, bytes.size()};
+}
+
+void SendQueue::append_view(std::string_view bytes) {
+  // One part is kept in reserve for bytes of our own; a queue that is full copies everything that was viewed so far.
+  if (bytes.size() <= kCopied) {
+    if (parts_used_ == kParts) keep_rest(0);
+    return append(bytes);
+  }
+  if (parts_used_ + 2 > kParts) keep_rest(0);
+  parts_[parts_used_++] = {bytes.data(), 0, bytes.size()};
+  size_ += bytes.size();
+}
+
+runtime::IoResult SendQueue::flush(tls::Stream& stream) {
+  if (empty() && !blocked_) return {runtime::IoState::kDone};
+  std::array<iovec, kParts> pieces;
+  for (std::size_t i = 0; i < parts_used_; ++i) {
+    const char* start = parts_[i].view != nullptr ? parts_[i].view : owned_.data() + parts_[i].offset;
+    pieces[i] = {const_cast<char*>(start), parts_[i].size};
+  }
+  runtime::IoResult result = stream.write(std::span(pieces.data(), parts_used_));
+  sent_ += result.bytes;
+  blocked_ = result.state == runtime::IoState::kBlocked;
+  if (result.state == runtime::IoState::kDone) {
+    clear();
+  } else if (blocked_) {
+    keep_rest(result.bytes);
+  }
+  return result;
+}
+
+void SendQueue::keep_rest(std::size_t taken) {
+  runtime::Buffer rest = owned_.same_pool();
+  for (std::size_t i = 0; i < parts_used_; ++i) {
+    const char* start = parts_[i].view != nullptr ? parts_[i].view : owned_.data() + parts_[i].offset;
+    const std::size_t skipped = std::min(taken, parts_[i].size);
+    taken -= skipped;
+    rest.append({start + skipped, parts_[i].size - skipped});
+  }
+  owned_ = std::move(rest);
+  size_ = owned_.size();
+  parts_used_ = 0;
+  if (size_ > 0) parts_[parts_used_++] = {nullptr, 0, size_};
+}
+
+void SendQueue::clear() {
+  owned_.release();
+  parts_used_ = 0;
+  size_ = 0;
+}
+
+}  // namespace router::wire

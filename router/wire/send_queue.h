@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include "router/base/result.h"
+#include "router/runtime/buffer.h"
+#include "tls/stream.h"
+
+namespace router::wire {
+
+/// What is to be sent next on a stream: bytes of our own (heads, chunk sizes) and views of bodies, gathered into one write.
+/// What the peer does not take is copied and kept, so the queue is bounded by what is appended between two flushes: a relay
+/// appends at most one shard scratch (128 KB) and a head, and appends nothing while the queue is blocked. One shard.
+class SendQueue {
+ public:
+  explicit SendQueue(runtime::BufferPool& pool) : owned_(pool) {}
+
+  /// Copies `bytes`.
+  void append(std::string_view bytes);
+  /// Refers to `bytes` until the next flush.
+  void append_view(std::string_view bytes);
+
+  bool empty() const { return parts_used_ == 0; }
+  /// The peer takes nothing more for now: arm the stream for writing, wait, flush.
+  bool blocked() const { return blocked_; }
+  std::size_t size() const { return size_; }
+  /// Bytes that the stream has taken since the queue was made.
+  std::uint64_t sent() const { return sent_; }
+
+  /// Writes what there is. kDone, kBlocked or kFailed.
+  runtime::IoResult flush(tls::Stream& stream);
+  void clear();
+
+ private:
+  struct Part {
+    const char* view;  // nullptr: within owned_, at `offset`
+    std::size_t offset;
+    std::size_t size;
+  };
+  static constexpr std::size_t kParts = 24;
+  static constexpr std::size_t kCopied = 512;  // smaller views are copied: cheaper than a part of their own
+
+  void keep_rest(std::size_t taken);
+
+  runtime::Buffer owned_;
+  std::array<Part, kParts> parts_;
+  std::size_t parts_used_ = 0;
+  std::size_t size_ = 0;
+  std::uint64_t sent_ = 0;
+  bool blocked_ = false;
+};
+
+}  // namespace router::wire
