@@ -1,10 +1,10 @@
 #include "router/auth/authenticate.h"
 
-#include <absl/strings/ascii.h>
-#include <absl/strings/match.h>
 #include <openssl/crypto.h>
 
 #include <string_view>
+
+#include "router/base/text.h"
 
 namespace router::auth {
 namespace {
@@ -18,8 +18,10 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
 
 std::string_view bearer_token(std::string_view authorization) {
   constexpr std::string_view kScheme = "bearer ";
-  if (!absl::StartsWithIgnoreCase(authorization, kScheme)) return {};
-  return absl::StripAsciiWhitespace(authorization.substr(kScheme.size()));
+  if (!starts_with_ignoring_case(authorization, kScheme)) return {};
+  std::string_view token = authorization.substr(kScheme.size());
+  while (token.starts_with(' ')) token.remove_prefix(1);
+  return token;
 }
 
 }  // namespace

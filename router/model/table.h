@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "router/base/text.h"
 #include "router/base/time.h"
 #include "router/dispatch/line.h"
 #include "router/metrics/registry.h"
@@ -52,11 +53,13 @@ struct Endpoint {
 
 /// One consistent view of everything that routes.
 struct RoutingTable {
+  using NameMap = absl::flat_hash_map<std::string, const Endpoint*, TextHash, std::equal_to<>>;
+
   std::uint64_t generation = 0;
   std::vector<std::unique_ptr<const Endpoint>> endpoints;
-  absl::flat_hash_map<std::string, const Endpoint*> by_name;  // lower case
-  absl::flat_hash_map<std::string, const Endpoint*> by_host;  // lower case, without port
-  std::shared_ptr<metrics::DeploymentMetrics> metrics;        // of exchanges that found no endpoint
+  NameMap by_name;                                      // lower case
+  NameMap by_host;                                      // lower case, without port
+  std::shared_ptr<metrics::DeploymentMetrics> metrics;  // of exchanges that found no endpoint
 };
 
 /// Where one exchange goes: evidence of `routing::resolve`. Views into the table and the request head.

@@ -1,10 +1,9 @@
 #include "router/routing/resolve.h"
 
-#include <absl/strings/ascii.h>
-#include <absl/strings/match.h>
-
 #include <algorithm>
 #include <array>
+
+#include "router/base/text.h"
 
 namespace router::routing {
 namespace {
@@ -21,8 +20,7 @@ template <class Map>
 const Endpoint* find_ignoring_case(const Map& map, std::string_view name) {
   if (name.empty() || name.size() > kLongestName) return nullptr;
   std::array<char, kLongestName> lower;
-  std::transform(name.begin(), name.end(), lower.begin(),
-                 [](char c) { return absl::ascii_tolower(static_cast<unsigned char>(c)); });
+  std::transform(name.begin(), name.end(), lower.begin(), to_lower);
   const auto found = map.find(std::string_view(lower.data(), name.size()));
   return found == map.end() ? nullptr : found->second;
 }
@@ -40,6 +38,14 @@ bool below_score(std::string_view path, std::string_view& rest) {
   return rest.empty() || rest.front() == '/';
 }
 
+bool has_encoded_slash(std::string_view segment) {
+  for (std::size_t at = segment.find('%'); at != std::string_view::npos; at = segment.find('%', at + 1)) {
+    const std::string_view code = segment.substr(at, 3);
+    if (equals_ignoring_case(code, "%2f") || equals_ignoring_case(code, "%5c")) return true;
+  }
+  return false;
+}
+
 /// Whether a path below the scoring URI could climb out of it again: a segment `.` or `..`, also percent-encoded, or an encoded
 /// slash that a pod might decode into one. nginx would resolve these; we refuse, because the pod's own reading is not known.
 bool has_dot_segment(std::string_view path) {
@@ -48,12 +54,12 @@ bool has_dot_segment(std::string_view path) {
     const std::size_t end = std::min(path.find('/'), path.size());
     std::string_view segment = path.substr(0, end);
     path.remove_prefix(end);
-    if (absl::StrContainsIgnoreCase(segment, "%2f") || absl::StrContainsIgnoreCase(segment, "%5c")) return true;
+    if (has_encoded_slash(segment)) return true;
     std::size_t dots = 0;
     for (; !segment.empty(); ++dots) {
       if (segment.front() == '.') {
         segment.remove_prefix(1);
-      } else if (absl::StartsWithIgnoreCase(segment, "%2e")) {
+      } else if (starts_with_ignoring_case(segment, "%2e")) {
         segment.remove_prefix(3);
       } else {
         break;
@@ -68,7 +74,7 @@ Result<const Deployment*> choose_deployment(const Endpoint& endpoint, const http
   if (head.fields.has(http::Field::kAzuremlModelDeployment)) {
     const std::string_view wanted = head.fields.get(http::Field::kAzuremlModelDeployment);
     for (const auto& deployment : endpoint.deployments) {
-      if (absl::EqualsIgnoreCase(deployment->name, wanted)) return deployment.get();
+      if (equals_ignoring_case(deployment->name, wanted)) return deployment.get();
     }
     return Failure::downstream(Reason::kDeploymentNotFound,
                                "the endpoint has no deployment of the name in azureml-model-deployment");

@@ -68,6 +68,8 @@ void Socket::set_waker(Waker* waker) {
 void Socket::arm_read() { impl_->arm(Impl::Descriptor::wait_read, impl_->read_armed); }
 void Socket::arm_write() { impl_->arm(Impl::Descriptor::wait_write, impl_->write_armed); }
 
+bool Socket::read_armed() const { return impl_ != nullptr && impl_->read_armed; }
+
 IoResult Socket::read(std::span<char> into) const {
   ssize_t got;
   do {
@@ -112,11 +114,13 @@ bool Socket::peer_has_ended() const {
   return ::poll(&ask, 1, 0) > 0 && (ask.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
-int Socket::connect_error() const {
-  int error = 0;
+bool Socket::is_connected(int& error) const {
+  error = 0;
   socklen_t length = sizeof error;
-  if (::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
-  return error;
+  if (::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  if (error != 0) return false;
+  pollfd ask{descriptor_, POLLOUT, 0};
+  return ::poll(&ask, 1, 0) > 0 && (ask.revents & POLLOUT) != 0;
 }
 
 void Socket::reset() {

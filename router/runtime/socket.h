@@ -52,6 +52,8 @@ class Socket {
   /// Wakes once when the socket can be read (or has ended, or failed). Armed twice is armed once; stays armed until it fires.
   void arm_read();
   void arm_write();
+  /// Whether `arm_read` has been called and has not fired yet: nothing new has arrived.
+  bool read_armed() const;
 
   IoResult read(std::span<char> into) const;
   /// Writes as much of `pieces` as the kernel takes. kDone: all of it; kBlocked: `bytes` of it.
@@ -62,8 +64,8 @@ class Socket {
   void shutdown_write() const;
   /// Whether the peer has ended its side, even if bytes before that end were not read yet.
   bool peer_has_ended() const;
-  /// The error of a connection attempt that became writable: 0 when connected.
-  int connect_error() const;
+  /// Whether a connection attempt has succeeded. False with `error` 0: still under way, arm for writing; else it failed.
+  bool is_connected(int& error) const;
   /// Closes with a reset instead of an orderly end: the peer must not take what it has for complete.
   void reset();
   void close();

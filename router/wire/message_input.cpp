@@ -77,6 +77,10 @@ Result<std::size_t> MessageInput::decode(std::string_view input, BodySink& sink)
 }
 
 Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
+  if (decoder_.ended()) {
+    sink.body_end(nullptr);
+    return Progress::kEnded;
+  }
   Progress progress = Progress::kMoved;
   if (const std::string_view early = block_.view().substr(position_); !early.empty()) {
     const Result<std::size_t> used = decode(early, sink);

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "router/proxy/downstream.h"
+#include "router/proxy/record.h"
+#include "router/runtime/line_writer.h"
+
+namespace router::proxy {
+
+/// One exchange as a JSON object on one line; fields are named as in Azure Monitor's AmlOnlineEndpointTrafficLog, plus our own
+/// (contract, section 10). The query of the target is left out: it may hold what is nobody's business.
+void append_access_line(std::string& line, std::uint64_t generation, const Downstream& downstream, const Record& record);
+
+/// Hands the line to the writer; dropped and counted there if the writer cannot keep up.
+void write_access_line(runtime::LineWriter& writer, std::size_t shard, std::uint64_t generation, const Downstream& downstream,
+                       const Record& record);
+
+}  // namespace router::proxy

@@ -1,0 +1,28 @@
+#include "router/proxy/acquire.h"
+
+namespace router::proxy {
+
+using dispatch::Lease;
+using dispatch::Line;
+
+Task<Result<Lease>> acquire(Line& line, Deadline deadline, runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+  Result<Line::Entry> entry = line.enter(wakeup);
+  if (!entry) co_return entry.error();
+  if (entry->lease) co_return std::move(entry->lease);
+  for (;;) {
+    Result<Lease> lease = Line::poll(entry->waiter);
+    if (!lease || *lease) co_return lease;
+    if (const Result<void> wanted = cancellation.still_wanted(); !wanted) {
+      line.leave(entry->waiter);
+      co_return wanted.error();
+    }
+    if (wakeup.shard().now() >= deadline) {
+      const bool was_ready = line.leave(entry->waiter).replica_was_ready;
+      co_return was_ready ? Failure::internal(Reason::kQueueTimeout, "no slot became free within max_queue_wait_ms")
+                          : Failure::internal(Reason::kNoReadyReplica, "no replica of the deployment is ready");
+    }
+    co_await wakeup.wait(deadline);
+  }
+}
+
+}  // namespace router::proxy

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+
+#include "router/base/task.h"
+#include "router/runtime/address.h"
+#include "router/runtime/socket.h"
+
+namespace router::proxy {
+
+class ShardServer;
+
+/// One client connection from accept to close: PROXY protocol, TLS, then its exchanges one after the other. Suspends.
+Task<void> serve_connection(ShardServer& server, std::size_t listener, runtime::Socket socket, runtime::Address peer);
+
+}  // namespace router::proxy

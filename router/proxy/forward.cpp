@@ -1,0 +1,89 @@
+#include "router/proxy/forward.h"
+
+#include "router/proxy/heads.h"
+#include "router/proxy/relay.h"
+#include "router/upstream/exchange.h"
+
+namespace router::proxy {
+namespace {
+
+using upstream::UpstreamExchange;
+
+/// Ends an exchange that the relay did not finish. What the pod does with an abort decides how (contract, section 5): it sees
+/// its connection end, or its answer is read and dropped.
+Task<void> give_up(UpstreamExchange& exchange, const model::Deployment& deployment, runtime::Wakeup& wakeup) {
+  const TimePoint now = wakeup.shard().now();
+  co_await exchange.abort(deadline_after(now, deployment.abort_wait));
+}
+
+/// Reads an answer that nobody wants any more, for pods that bear no abort; every timeout stays in force.
+Task<bool> drain_answer(UpstreamExchange& exchange, const model::Deployment& deployment, runtime::Wakeup& wakeup) {
+  struct Nowhere final : wire::BodySink {
+    void body_piece(std::string_view) override {}
+    void body_end(const http::Fields*) override {}
+  } nowhere;
+  runtime::Shard& shard = wakeup.shard();
+  Deadline deadline = deadline_after(shard.now(), deployment.request_timeout);
+  for (bool begun = false; shard.now() < deadline;) {
+    const Result<const http::ResponseHead*> head = exchange.response_head();
+    if (!head) co_return false;
+    if (*head != nullptr && (*head)->status < 200) {
+      exchange.skip_interim();
+      continue;
+    }
+    if (*head != nullptr) {
+      if (!begun) deadline = deadline_after(shard.now(), deployment.stream_idle_timeout);
+      begun = true;
+      const Result<wire::Progress> moved = exchange.read_body(nowhere);
+      if (!moved) co_return false;
+      if (*moved == wire::Progress::kEnded) {
+        exchange.finish();
+        co_return true;
+      }
+      if (*moved != wire::Progress::kBlocked) deadline = deadline_after(shard.now(), deployment.stream_idle_timeout);
+      if (*moved == wire::Progress::kMoved) {
+        co_await wakeup.wait(shard.now());
+        continue;
+      }
+    }
+    exchange.arm();
+    co_await wakeup.wait(deadline);
+  }
+  co_return false;
+}
+
+}  // namespace
+
+Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
+                           dispatch::Lease lease, runtime::Wakeup& wakeup, Record& record) {
+  const model::Deployment& deployment = *route.deployment;
+  record.replica = lease.replica().name();
+  record.attempts = 1;
+
+  upstream::OpenOptions options;
+  options.connect_timeout = deployment.connect_timeout;
+  options.method = downstream.head().method;
+  Result<std::unique_ptr<UpstreamExchange>> opened = co_await upstream::open(std::move(lease), options, wakeup, downstream);
+  if (!opened) co_return opened.error();
+  UpstreamExchange& exchange = **opened;
+
+  if (downstream.head().fields.has(http::Field::kExpect)) {
+    downstream.send_continue();
+    if (const Result<void> sent = downstream.flush(); !sent) co_return sent.error();  // nothing was sent to the pod
+  }
+  write_request_head(exchange, downstream, route, ids, patience, wakeup.shard().now());
+
+  Relay relay(downstream, exchange, route, ids, patience, wakeup, record);
+  const Result<void> relayed = co_await relay.run();
+  if (relay.upstream_finished()) co_return relayed;
+
+  const bool client_left = !relayed && relayed.error().reason == Reason::kClientClosed;
+  if (client_left) downstream.reset();  // the client's side ends now, whatever the pod still does
+  if (client_left && deployment.drain_on_abort && exchange.request_sent()) {
+    if (co_await drain_answer(exchange, deployment, wakeup)) co_return relayed;
+  }
+  co_await give_up(exchange, deployment, wakeup);
+  co_return relayed;
+}
+
+}  // namespace router::proxy

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "router/base/task.h"
+#include "router/dispatch/line.h"
+#include "router/proxy/downstream.h"
+#include "router/proxy/patience.h"
+#include "router/proxy/record.h"
+#include "router/runtime/wakeup.h"
+
+namespace router::proxy {
+
+/// Sends the request to the leased replica and the answer back: opens the connection, writes the head, then moves both bodies.
+/// Suspends. The lease has been given back when this returns.
+Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
+                           dispatch::Lease lease, runtime::Wakeup& wakeup, Record& record);
+
+}  // namespace router::proxy

@@ -1,0 +1,173 @@
+#include "router/proxy/http1_downstream.h"
+
+#include "router/http/framing.h"
+#include "router/proxy/server.h"
+
+namespace router::proxy {
+
+using runtime::IoResult;
+using runtime::IoState;
+
+Http1Downstream::Http1Downstream(ShardServer& server, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer)
+    : server_(server),
+      stream_(stream),
+      wakeup_(wakeup),
+      peer_(peer),
+      input_(server.shard(), Origin::kDownstream),
+      output_(server.shard().buffers()) {}
+
+Task<Result<bool>> Http1Downstream::next_head() {
+  const config::Limits limits = server_.view()->limits;
+  head_.fields.clear();
+  head_.method = http::Method::kOther;
+  responded_ = watching_ = until_close_ = false;
+  if (++exchanges_ >= limits.requests_per_connection) close_after_ = true;
+  runtime::Shard& shard = server_.shard();
+  Deadline deadline = deadline_after(shard.now(), limits.keep_alive_timeout);
+  bool begun = input_.begun();
+  if (begun) deadline = deadline_after(shard.now(), limits.header_timeout);
+  std::string_view bytes;
+  for (;;) {
+    const Result<std::string_view> got = input_.head(stream_, limits.max_header_bytes);
+    if (!got && got.error().reason == Reason::kClientClosed) co_return false;
+    if (!got) co_return got.error();
+    bytes = *got;
+    if (!bytes.empty()) break;
+    if (!begun && input_.begun()) {
+      begun = true;
+      deadline = deadline_after(shard.now(), limits.header_timeout);
+    }
+    if (!begun && server_.closing_idle()) co_return false;
+    stream_.arm_read();
+    const bool woken = co_await wakeup_.wait(deadline);
+    if (woken) continue;
+    if (!begun) co_return false;
+    co_return Failure::downstream(Reason::kClientTimeout, "the head did not arrive within header_timeout_ms");
+  }
+  if (const Result<void> parsed = http::parse_request(bytes, head_); !parsed) co_return parsed.error();
+  const Result<http::Framing> framing = http::request_framing(head_);
+  if (!framing) co_return framing.error();
+  input_.begin_body(*framing);
+  if (!http::keeps_alive(head_)) close_after_ = true;
+  co_return true;
+}
+
+bool Http1Downstream::finish() {
+  const bool goes_on = !close_after_ && !until_close_ && input_.body_ended() && output_.body_ended() &&
+                       output_.queue().empty() && stream_.is_open();
+  input_.finish();
+  return goes_on;
+}
+
+Task<void> Http1Downstream::linger() {
+  constexpr std::chrono::seconds kLinger{2};
+  if (!stream_.is_open()) co_return;
+  runtime::Shard& shard = server_.shard();
+  const Deadline deadline = deadline_after(shard.now(), kLinger);
+  stream_.shutdown_write();
+  while (shard.now() < deadline) {
+    const IoResult dropped = stream_.read(shard.scratch());
+    if (dropped.state == IoState::kEof || dropped.state == IoState::kFailed) co_return;
+    if (dropped.state == IoState::kDone) {
+      co_await wakeup_.wait(shard.now());  // others have their turn
+      continue;
+    }
+    stream_.arm_read();
+    co_await wakeup_.wait(deadline);
+  }
+}
+
+wire::BodySize Http1Downstream::request_size() const {
+  const http::Framing& framing = input_.framing();
+  switch (framing.kind) {
+    case http::Framing::Kind::kLength: return {wire::BodySize::Kind::kLength, framing.length};
+    case http::Framing::Kind::kChunked: return {wire::BodySize::Kind::kChunked};
+    case http::Framing::Kind::kNone:
+    case http::Framing::Kind::kUntilClose: break;
+  }
+  return {};
+}
+
+void Http1Downstream::send_continue() {
+  if (input_.has_unread() || request_received()) return;  // it did not wait
+  output_.interim(100, "Continue");
+  output_.end_interim();
+}
+
+bool Http1Downstream::discard_request() {
+  struct Nowhere final : wire::BodySink {
+    void body_piece(std::string_view) override {}
+    void body_end(const http::Fields*) override {}
+  } nowhere;
+  while (!input_.body_ended() && input_.has_unread()) {
+    if (!input_.read_body(stream_, nowhere)) return false;
+  }
+  return input_.body_ended();
+}
+
+void Http1Downstream::begin_head(int status, std::string_view reason_phrase) {
+  responded_ = true;
+  output_.begin_response(status, reason_phrase, 1);
+}
+
+void Http1Downstream::end_head(wire::BodySize size) {
+  if (server_.draining()) close_after_ = true;
+  if (size.kind == wire::BodySize::Kind::kChunked && head_.minor_version == 0) {
+    size.kind = wire::BodySize::Kind::kUntilClose;
+    until_close_ = true;
+  }
+  if (close_after_ || until_close_) {
+    output_.field("Connection", "close");
+  } else if (head_.minor_version == 0) {
+    output_.field("Connection", "keep-alive");
+  }
+  output_.end_head(size);
+}
+
+void Http1Downstream::interim(const http::ResponseHead& head) {
+  if (head_.minor_version == 0) return;  // RFC 9110, 15.2: a 1.0 client does not know them
+  output_.interim(head.status, head.reason_phrase);
+  for (const http::FieldLine& line : head.fields) {
+    if (!http::is_hop_by_hop(line, head.fields)) output_.field(line.name, line.value);
+  }
+  output_.end_interim();
+}
+
+Result<void> Http1Downstream::flush() {
+  const IoResult sent = output_.queue().flush(stream_);
+  if (sent.state == IoState::kFailed) return Failure::downstream(Reason::kClientClosed, sent.cause, sent.system_error);
+  return {};
+}
+
+void Http1Downstream::reset() {
+  output_.queue().clear();
+  // A length or chunks tell the client that something is missing; a body that ends with the connection needs a reset to say so.
+  until_close_ ? stream_.socket().reset() : stream_.close();
+}
+
+void Http1Downstream::arm() {
+  if (blocked()) stream_.arm_write();
+  if (!request_received()) {
+    stream_.arm_read();
+    watching_ = true;
+  }
+}
+
+Result<void> Http1Downstream::still_wanted() {
+  if (const Result<void> grace = within_grace(); !grace) return grace;
+  // While the stream is still armed nothing has arrived, so there is nothing to ask the kernel for.
+  if (watching_ && stream_.socket().read_armed()) return {};
+  if (watching_) {
+    if (const Result<void> read = input_.read_ahead(stream_); !read) return read;
+  }
+  watching_ = true;
+  stream_.arm_read();
+  return {};
+}
+
+Result<void> Http1Downstream::within_grace() const {
+  if (server_.grace_over()) return Failure::internal(Reason::kDraining, "the drain's grace is over");
+  return {};
+}
+
+}  // namespace router::proxy

@@ -1,0 +1,68 @@
+#pragma once
+
+#include "router/base/task.h"
+#include "router/proxy/downstream.h"
+#include "router/runtime/wakeup.h"
+#include "router/wire/message_input.h"
+#include "router/wire/message_output.h"
+#include "tls/stream.h"
+
+namespace router::proxy {
+
+class ShardServer;
+
+/// The client's side of HTTP/1.1: one connection, its exchanges one after the other (RFC 9112).
+class Http1Downstream final : public Downstream {
+ public:
+  Http1Downstream(ShardServer& server, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer);
+
+  /// Waits for the next request's head, parses it and starts its body. False: the connection is to be closed without a word
+  /// (the client left, was idle too long, or the router drains). A refused head is a Failure that wants an answer. Suspends.
+  Task<Result<bool>> next_head();
+  /// The exchange is over: whether another may follow.
+  bool finish();
+  /// After the last exchange: lets the client read what was sent although it may still be sending. Suspends, 2 s at most.
+  Task<void> linger();
+
+  const http::RequestHead& head() const override { return head_; }
+  const Peer& peer() const override { return peer_; }
+  wire::BodySize request_size() const override;
+  Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(stream_, sink); }
+  bool request_received() const override { return input_.body_ended(); }
+  std::uint64_t request_bytes() const override { return input_.body_bytes(); }
+  void send_continue() override;
+  bool discard_request() override;
+
+  void begin_head(int status, std::string_view reason_phrase) override;
+  void field(std::string_view name, std::string_view value) override { output_.field(name, value); }
+  void end_head(wire::BodySize size) override;
+  void interim(const http::ResponseHead& head) override;
+  void body_piece(std::string_view bytes) override { output_.body_piece(bytes); }
+  void body_end(const http::Fields* trailers) override { output_.body_end(trailers); }
+  Result<void> flush() override;
+  bool blocked() const override { return output_.queue().blocked(); }
+  bool responded() const override { return responded_; }
+  std::uint64_t response_bytes() const override { return output_.body_bytes(); }
+  void close_after() override { close_after_ = true; }
+  void reset() override;
+
+  void arm() override;
+  Result<void> still_wanted() override;
+  Result<void> within_grace() const override;
+
+ private:
+  ShardServer& server_;
+  tls::Stream& stream_;
+  runtime::Wakeup& wakeup_;
+  const Peer& peer_;
+  wire::MessageInput input_;
+  wire::MessageOutput output_;
+  http::RequestHead head_;
+  std::size_t exchanges_ = 0;
+  bool watching_ = false;  // for the client leaving: the stream is armed, or was and has fired
+  bool responded_ = false;
+  bool close_after_ = false;
+  bool until_close_ = false;
+};
+
+}  // namespace router::proxy

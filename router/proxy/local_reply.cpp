@@ -1,0 +1,132 @@
+#include "router/proxy/local_reply.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "router/base/text.h"
+
+namespace router::proxy {
+namespace {
+
+std::string_view phrase_of(int status) {
+  switch (status) {
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 413: return "Content Too Large";
+    case 424: return "Failed Dependency";
+    case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    default: return "";
+  }
+}
+
+/// Reasons after which the connection cannot be used again: we do not know where the next request begins, or must not wait for
+/// it.
+bool closes_connection(Reason reason) {
+  switch (reason) {
+    case Reason::kBadRequest:
+    case Reason::kUnsupportedCoding:
+    case Reason::kUnsupportedVersion:
+    case Reason::kUnsupportedMethod:
+    case Reason::kHeadersTooLarge:
+    case Reason::kClientTimeout:
+    case Reason::kTooManyConnections:
+    case Reason::kDraining:
+    case Reason::kInternal: return true;
+    default: return false;
+  }
+}
+
+/// What Azure ML calls the matter in `ms-azureml-model-error-reason`; empty where it has no name.
+std::string_view managed_reason(Reason reason) {
+  switch (reason) {
+    case Reason::kQueueFull:
+    case Reason::kQueueTimeout:
+    case Reason::kDeadlineUnmeetable: return "too_many_pending_request";
+    case Reason::kNoReadyReplica: return "model_not_ready";
+    case Reason::kUpstreamConnectFailed:
+    case Reason::kUpstreamReset:
+    case Reason::kUpstreamInvalidResponse: return "model_error";
+    default: return "";
+  }
+}
+
+bool asks_to_retry(Reason reason) {
+  return reason == Reason::kQueueFull || reason == Reason::kQueueTimeout || reason == Reason::kDeadlineUnmeetable ||
+         reason == Reason::kNoReadyReplica;
+}
+
+}  // namespace
+
+int status_of(Reason reason, config::StatusProfile profile) {
+  const bool managed = profile == config::StatusProfile::kManaged;
+  switch (reason) {  // no default: a new reason must choose its status to compile
+    case Reason::kNone: return 200;
+    case Reason::kBadRequest: return 400;
+    case Reason::kUnsupportedCoding: return 501;
+    case Reason::kUnsupportedVersion: return 505;
+    case Reason::kUnsupportedMethod: return 405;
+    case Reason::kUnauthorized: return 401;
+    case Reason::kForbidden: return 403;
+    case Reason::kEndpointNotFound:
+    case Reason::kDeploymentNotFound: return 404;
+    case Reason::kPayloadTooLarge: return 413;
+    case Reason::kHeadersTooLarge: return 431;
+    case Reason::kClientTimeout: return 408;
+    case Reason::kTooManyConnections: return 503;
+    case Reason::kQueueFull:
+    case Reason::kQueueTimeout:
+    case Reason::kDeadlineUnmeetable: return managed ? 429 : 503;
+    case Reason::kNoReadyReplica: return managed ? 424 : 503;
+    case Reason::kUpstreamTimeout: return managed ? 408 : 504;
+    case Reason::kUpstreamConnectFailed:
+    case Reason::kUpstreamReset:
+    case Reason::kUpstreamInvalidResponse: return managed ? 424 : 502;
+    case Reason::kModelError: return 424;
+    case Reason::kClientClosed: return 499;
+    case Reason::kDraining: return 503;
+    case Reason::kInternal: return 500;
+  }
+  std::abort();
+}
+
+int write_local_reply(Downstream& downstream, const LocalReply& reply) {
+  const int status = status_of(reply.reason, reply.profile);
+  const std::string_view reason = name_of(reply.reason);
+  if (!downstream.discard_request() || closes_connection(reply.reason)) downstream.close_after();
+  downstream.begin_head(status, phrase_of(status));
+  downstream.field("Content-Type", "application/json");
+  downstream.field("x-router-reason", reason);
+  downstream.field("x-request-id", reply.request_id);
+  downstream.field("x-ms-request-id", reply.request_id);
+  if (!reply.client_request_id.empty()) downstream.field("x-ms-client-request-id", reply.client_request_id);
+  if (!reply.deployment.empty()) downstream.field("azureml-model-deployment", reply.deployment);
+  if (reply.reason == Reason::kUnauthorized) downstream.field("WWW-Authenticate", "Bearer");
+  if (status == 405) downstream.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  if (asks_to_retry(reply.reason)) downstream.field("Retry-After", "1");
+  if (reply.profile == config::StatusProfile::kManaged) {
+    const std::string_view managed = managed_reason(reply.reason);
+    if (!managed.empty()) downstream.field("ms-azureml-model-error-reason", managed);
+  }
+  // Nothing in it needs escaping: the message is a literal of ours, the id a UUID.
+  const std::string body = absl::StrCat(R"({"error":{"code":")", to_absl(reason), R"(","message":")", to_absl(reply.message),
+                                        R"(","request_id":")", to_absl(reply.request_id), "\"}}\n");
+  downstream.end_head({wire::BodySize::Kind::kLength, body.size()});
+  if (downstream.head().method != http::Method::kHead) downstream.body_piece(body);
+  downstream.body_end(nullptr);
+  return status;
+}
+
+}  // namespace router::proxy

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string_view>
+
+#include "config/config.h"
+#include "router/base/failure.h"
+#include "router/proxy/downstream.h"
+
+namespace router::proxy {
+
+/// The HTTP status of a refusal (contract, section 4).
+int status_of(Reason reason, config::StatusProfile profile);
+
+/// What a response of the router itself carries beside its reason.
+struct LocalReply {
+  Reason reason = Reason::kInternal;
+  config::StatusProfile profile = config::StatusProfile::kKubernetes;
+  std::string_view message;  // a literal
+  std::string_view request_id;
+  std::string_view client_request_id;  // empty: not sent
+  std::string_view deployment;         // empty: none was chosen
+};
+
+/// Gathers the whole response; returns its status. The caller flushes.
+int write_local_reply(Downstream& downstream, const LocalReply& reply);
+
+}  // namespace router::proxy

@@ -1,0 +1,120 @@
+#include "router/proxy/proxy_protocol.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+
+namespace router::proxy {
+namespace {
+
+constexpr std::size_t kHeaderMax = 536;
+constexpr std::size_t kLineMax = 107;  // version 1, with its CRLF
+constexpr std::string_view kSignature("\r\n\r\n\0\r\nQUIT\n", 12);
+
+Failure malformed() {
+  return Failure::downstream(Reason::kBadRequest, "the connection does not begin with a PROXY protocol header");
+}
+
+std::string_view next_word(std::string_view& line) {
+  const std::size_t space = line.find(' ');
+  const std::string_view word = line.substr(0, space);
+  line.remove_prefix(space == std::string_view::npos ? line.size() : space + 1);
+  return word;
+}
+
+Result<ProxyHeader> parse_version1(std::string_view input) {
+  const std::size_t end = input.find("\r\n");
+  if (end == std::string_view::npos) {
+    if (input.size() >= kLineMax) return malformed();
+    return ProxyHeader{};
+  }
+  std::string_view line = input.substr(0, end);
+  ProxyHeader header{end + 2, std::nullopt};
+  next_word(line);  // PROXY
+  const std::string_view family = next_word(line);
+  if (family == "UNKNOWN") return header;
+  if (family != "TCP4" && family != "TCP6") return malformed();
+  const std::string_view source = next_word(line);
+  next_word(line);  // destination
+  const std::string_view port_text = next_word(line);
+  std::uint16_t port = 0;
+  const auto parsed = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+  if (parsed.ec != std::errc() || parsed.ptr != port_text.data() + port_text.size()) return malformed();
+  header.client = runtime::Address::parse(source, port);
+  if (!header.client) return malformed();
+  return header;
+}
+
+Result<ProxyHeader> parse_version2(std::string_view input) {
+  constexpr std::size_t kFixed = 16;
+  if (input.size() < kFixed) return ProxyHeader{};
+  const auto byte = [&input](std::size_t index) { return static_cast<unsigned char>(input[index]); };
+  const std::size_t length = static_cast<std::size_t>(byte(14)) << 8 | byte(15);
+  if (byte(12) >> 4 != 2 || (byte(12) & 15) > 1 || length > kHeaderMax - kFixed) return malformed();
+  if (input.size() < kFixed + length) return ProxyHeader{};
+  ProxyHeader header{kFixed + length, std::nullopt};
+  if ((byte(12) & 15) == 0) return header;  // LOCAL: a health check of the proxy itself
+  const char* addresses = input.data() + kFixed;
+  if (byte(13) == 0x11 && length >= 12) {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    std::memcpy(&v4.sin_addr, addresses, 4);
+    std::memcpy(&v4.sin_port, addresses + 8, 2);
+    header.client = runtime::Address::from(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+  } else if (byte(13) == 0x21 && length >= 36) {
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    std::memcpy(&v6.sin6_addr, addresses, 16);
+    std::memcpy(&v6.sin6_port, addresses + 32, 2);
+    header.client = runtime::Address::from(reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
+  }
+  return header;
+}
+
+/// Bytes that were looked at and left would wake us at once, again and again: only more than these shall.
+void wake_after(const runtime::Socket& socket, std::size_t bytes) {
+  const int low_water = static_cast<int>(bytes);
+  ::setsockopt(socket.descriptor(), SOL_SOCKET, SO_RCVLOWAT, &low_water, sizeof low_water);
+}
+
+}  // namespace
+
+Result<ProxyHeader> parse_proxy_header(std::string_view input) {
+  constexpr std::string_view kWord = "PROXY ";
+  if (input.substr(0, kWord.size()) == kWord.substr(0, input.size())) {
+    return input.size() < kWord.size() ? Result<ProxyHeader>(ProxyHeader{}) : parse_version1(input);
+  }
+  if (input.substr(0, kSignature.size()) == kSignature.substr(0, input.size())) return parse_version2(input);
+  return malformed();
+}
+
+Task<Result<runtime::Address>> read_proxy_header(runtime::Socket& socket, runtime::Wakeup& wakeup, Deadline deadline,
+                                                 runtime::Address peer) {
+  std::array<char, kHeaderMax> bytes;
+  for (std::size_t seen = 0;;) {
+    // Looked at first, taken when complete: what follows belongs to TLS or HTTP.
+    const ssize_t got = ::recv(socket.descriptor(), bytes.data(), bytes.size(), MSG_PEEK);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) co_return malformed();
+    const std::size_t arrived = got > 0 ? static_cast<std::size_t>(got) : 0;
+    if (arrived > seen) {
+      seen = arrived;
+      const Result<ProxyHeader> header = parse_proxy_header({bytes.data(), arrived});
+      if (!header) co_return header.error();
+      if (header->bytes > 0) {
+        ::recv(socket.descriptor(), bytes.data(), header->bytes, 0);
+        wake_after(socket, 1);
+        co_return header->client.value_or(peer);
+      }
+    }
+    wake_after(socket, seen + 1);
+    socket.arm_read();
+    const bool woken = co_await wakeup.wait(deadline);
+    if (!woken) co_return Failure::downstream(Reason::kClientTimeout, "the PROXY protocol header did not arrive in time");
+  }
+}
+
+}  // namespace router::proxy

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "router/base/failure.h"
+#include "router/base/ids.h"
+#include "router/base/time.h"
+#include "router/model/table.h"
+
+namespace router::proxy {
+
+/// What one exchange is known by: made once, from its head.
+struct RequestIds {
+  UuidText generated;                   // used unless the client sent a UUID
+  std::string_view request_id;          // `x-request-id`
+  std::array<char, 40> client_storage;  // Azure ML: at most 40 characters
+  std::string_view client_request_id;   // empty: none was sent
+};
+
+/// What happened to one exchange and when, filled in by the steps it takes and told once, by `account`.
+struct Record {
+  const model::Endpoint* endpoint = nullptr;
+  model::Route route;
+  model::Caller caller;
+  const RequestIds* ids = nullptr;
+
+  TimePoint begun{};     // the head was complete
+  TimePoint queued{};    // came as far as the line
+  TimePoint leased{};    // holds a slot
+  TimePoint sent{};      // the last request byte was handed to the kernel
+  TimePoint answered{};  // the pod's head arrived
+  TimePoint ended{};     // the last response byte was handed to the kernel, or the exchange given up
+  Duration waited{};     // asleep: in line, for the pod, for the client
+
+  int status = 0;        // that the client saw
+  int model_status = 0;  // that the pod sent
+  Reason reason = Reason::kNone;
+  const char* cause = "";
+  int system_error = 0;
+  int attempts = 0;
+  std::string replica;  // host:port
+};
+
+}  // namespace router::proxy

@@ -1,0 +1,157 @@
+#include "router/proxy/relay.h"
+
+#include "router/proxy/heads.h"
+
+namespace router::proxy {
+namespace {
+
+using wire::Progress;
+
+constexpr int kPiecesPerTurn = 8;                 // of at most 128 KB; then the shard's other exchanges have their turn
+constexpr std::chrono::seconds kClientStall{60};  // a client that sends or takes nothing of a body
+
+}  // namespace
+
+Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, const model::Route& route, const RequestIds& ids,
+             Patience patience, runtime::Wakeup& wakeup, Record& record)
+    : downstream_(downstream),
+      upstream_(upstream),
+      route_(route),
+      deployment_(*route.deployment),
+      ids_(ids),
+      patience_(patience),
+      wakeup_(wakeup),
+      record_(record) {}
+
+Task<Result<void>> Relay::run() {
+  runtime::Shard& shard = wakeup_.shard();
+  request_moved_ = response_moved_ = shard.now();
+  for (;;) {
+    again_ = false;
+    if (const Result<void> up = pump_request(); !up) co_return up.error();
+    if (const Result<void> down = pump_response(); !down) co_return down.error();
+    if (done()) co_return boost::system::in_place_value;
+    if (const Result<void> client = watch_client(); !client) co_return client.error();
+    const TimePoint asleep = shard.now();
+    const Limit next = limit();
+    if (next.deadline <= asleep) co_return next.failure;
+    if (!finished_) upstream_.arm();
+    downstream_.arm();
+    co_await wakeup_.wait(again_ ? asleep : next.deadline);
+    record_.waited += shard.now() - asleep;
+  }
+}
+
+Result<void> Relay::pump_request() {
+  if (finished_ || request_broken_ || upstream_.request_sent()) return {};
+  for (int pieces = 0;; ++pieces) {
+    if (const Result<void> sent = upstream_.flush(); !sent) {
+      request_broken_ = true;  // it may have answered before it closed: the response side finds out
+      return {};
+    }
+    if (upstream_.blocked()) return {};
+    if (downstream_.request_received()) break;
+    if (pieces == kPiecesPerTurn) {
+      again_ = true;
+      return {};
+    }
+    const Result<Progress> moved = downstream_.read_body(upstream_);
+    if (!moved) return moved.error();
+    if (*moved == Progress::kBlocked) return {};
+    request_moved_ = wakeup_.shard().now();
+    if (downstream_.request_bytes() > deployment_.request_bytes_max) {
+      return Failure::downstream(Reason::kPayloadTooLarge, "the body is larger than max_request_bytes");
+    }
+  }
+  note_request_sent();
+  return {};
+}
+
+void Relay::note_request_sent() {
+  if (record_.sent == TimePoint{} && upstream_.request_sent()) record_.sent = request_moved_ = wakeup_.shard().now();
+}
+
+Result<void> Relay::begin_response() {
+  for (;;) {
+    const Result<const http::ResponseHead*> head = upstream_.response_head();
+    if (!head) return head.error();
+    if (*head == nullptr) return {};
+    if ((*head)->status >= 200) break;
+    if ((*head)->status != 100) downstream_.interim(**head);  // ours was sent when the slot was held
+    upstream_.skip_interim();
+  }
+  const http::ResponseHead& head = **upstream_.response_head();
+  begun_ = true;
+  record_.answered = response_moved_ = wakeup_.shard().now();
+  record_.model_status = head.status;
+  record_.status = write_response_head(downstream_, head, upstream_.response_size(), route_, ids_);
+  if (record_.status != head.status) record_.reason = Reason::kModelError;
+  return {};
+}
+
+Result<void> Relay::pump_response() {
+  if (!begun_) {
+    if (const Result<void> head = begin_response(); !head) return head;
+  }
+  for (int pieces = 0; begun_ && !received_ && !downstream_.blocked(); ++pieces) {
+    if (pieces == kPiecesPerTurn) {
+      again_ = true;
+      break;
+    }
+    const Result<Progress> moved = upstream_.read_body(downstream_);
+    if (const Result<void> sent = downstream_.flush(); !sent) return sent;
+    if (!moved) return moved.error();
+    if (*moved == Progress::kBlocked) break;
+    response_moved_ = wakeup_.shard().now();
+    if (*moved == Progress::kEnded) return end_response();
+    if (*moved == Progress::kDrained) break;
+  }
+  const bool was_blocked = downstream_.blocked();
+  if (const Result<void> sent = downstream_.flush(); !sent) return sent;
+  if (was_blocked && !downstream_.blocked()) {
+    response_moved_ = wakeup_.shard().now();
+    again_ = !received_;
+  }
+  return {};
+}
+
+Result<void> Relay::end_response() {
+  received_ = true;
+  // A pod that answers before it has the whole request is given up by the caller: its connection cannot be used again.
+  if (!upstream_.request_sent()) {
+    downstream_.close_after();
+    return {};
+  }
+  upstream_.finish();
+  finished_ = true;
+  return {};
+}
+
+Result<void> Relay::watch_client() {
+  if (downstream_.request_received()) return downstream_.still_wanted();
+  return downstream_.within_grace();
+}
+
+Relay::Limit Relay::limit() const {
+  Limit next;
+  if (downstream_.blocked()) {
+    next.sooner(response_moved_ + kClientStall,
+                Failure::downstream(Reason::kClientTimeout, "the client does not read the answer"));
+  } else if (begun_ && !received_) {
+    next.sooner(response_moved_ + deployment_.stream_idle_timeout,
+                Failure::upstream(Reason::kUpstreamTimeout, "the pod sent nothing for stream_idle_timeout_ms"));
+  }
+  if (begun_) return next;
+  const Failure slow_pod = Failure::upstream(Reason::kUpstreamTimeout, "no answer from the pod within request_timeout_ms");
+  next.sooner(patience_.deadline, slow_pod);
+  if (record_.sent != TimePoint{}) {
+    next.sooner(deadline_after(record_.sent, deployment_.request_timeout), slow_pod);
+  } else if (upstream_.blocked() || request_broken_) {
+    next.sooner(deadline_after(request_moved_, deployment_.request_timeout), slow_pod);
+  } else {
+    next.sooner(request_moved_ + kClientStall, Failure::downstream(Reason::kClientTimeout, "the body arrives too slowly"));
+  }
+  return next;
+}
+
+}  // namespace router::proxy

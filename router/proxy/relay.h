@@ -1,0 +1,63 @@
+#pragma once
+
+#include "router/base/task.h"
+#include "router/proxy/downstream.h"
+#include "router/proxy/patience.h"
+#include "router/proxy/record.h"
+#include "router/runtime/wakeup.h"
+#include "router/upstream/exchange.h"
+
+namespace router::proxy {
+
+/// Moves the request's body up and the answer down until both are through, each piece as it arrives, with back-pressure:
+/// nothing is read from a side while the other one takes nothing. One coroutine, two pumps: each moves what can be moved now,
+/// then the relay sleeps until a socket or a deadline wakes it.
+class Relay {
+ public:
+  Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, const model::Route& route, const RequestIds& ids,
+        Patience patience, runtime::Wakeup& wakeup, Record& record);
+
+  /// Suspends. On success the answer was handed to the kernel; the upstream exchange is finished unless the pod answered before
+  /// it had the whole request. On failure the upstream exchange is for the caller to abort.
+  Task<Result<void>> run();
+  /// The upstream exchange has ended and holds nothing any more.
+  bool upstream_finished() const { return finished_; }
+
+ private:
+  Result<void> pump_request();
+  Result<void> pump_response();
+  Result<void> begin_response();
+  Result<void> end_response();
+  Result<void> watch_client();
+  bool done() const { return received_ && !downstream_.blocked(); }
+  void note_request_sent();
+
+  /// The deadline that comes first, and what its passing means.
+  struct Limit {
+    Deadline deadline = kNever;
+    Failure failure{};
+    void sooner(Deadline other, const Failure& meaning) {
+      if (other < deadline) *this = {other, meaning};
+    }
+  };
+  Limit limit() const;
+
+  Downstream& downstream_;
+  upstream::UpstreamExchange& upstream_;
+  const model::Route& route_;
+  const model::Deployment& deployment_;
+  const RequestIds& ids_;
+  const Patience patience_;
+  runtime::Wakeup& wakeup_;
+  Record& record_;
+
+  TimePoint request_moved_{};    // progress of the upload
+  TimePoint response_moved_{};   // progress of the answer
+  bool request_broken_ = false;  // the pod takes no more of the request; it may still answer
+  bool begun_ = false;           // the answer's head was written
+  bool received_ = false;        // the answer's last byte has arrived
+  bool finished_ = false;
+  bool again_ = false;  // stopped for the others' sake: there is more to move at once
+};
+
+}  // namespace router::proxy

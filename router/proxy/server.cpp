@@ -1,0 +1,65 @@
+#include "router/proxy/server.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string_view>
+#include <vector>
+
+#include "router/proxy/connection.h"
+
+namespace router::proxy {
+namespace {
+
+/// Says so in plaintext; over TLS there is no handshake yet to say it in.
+void refuse_connection(int descriptor, bool plaintext) {
+  constexpr std::string_view kRefusal =
+      "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\nx-router-reason: "
+      "too_many_connections\r\n"
+      "Content-Length: 87\r\n\r\n"
+      "{\"error\":{\"code\":\"too_many_connections\",\"message\":\"max_connections is reached\"}}       \n";
+  if (plaintext) ::send(descriptor, kRefusal.data(), kRefusal.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::close(descriptor);
+}
+
+}  // namespace
+
+ShardServer::ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, runtime::LineWriter* access_log,
+                         std::size_t shards)
+    : shard_(shard),
+      views_(views),
+      cells_(cells),
+      access_log_(access_log),
+      shards_(shards),
+      connections_(shard, kConnectionsMax) {}
+
+void ShardServer::accept(std::size_t listener, int descriptor, const runtime::Address& peer) {
+  cells_.connections_total.add();
+  const View& newest = *view();
+  // The process-wide limit is kept shard by shard: counting together would cost every accept a shared write.
+  const std::size_t share = (newest.limits.max_connections + shards_ - 1) / shards_;
+  if (connections_.running() >= share) {
+    cells_.connections_refused.add();
+    return refuse_connection(descriptor, newest.listeners[listener].tls.empty());
+  }
+  connections_.try_spawn(serve_connection(*this, listener, runtime::Socket(shard_, descriptor), peer));
+}
+
+void ShardServer::close_idle() {
+  closing_idle_ = true;
+  wake_all();
+}
+
+void ShardServer::end_grace() {
+  grace_over_ = true;
+  wake_all();
+}
+
+void ShardServer::wake_all() {
+  const std::vector<runtime::Wakeup*> all(enlisted_.begin(), enlisted_.end());
+  for (runtime::Wakeup* wakeup : all) {
+    if (enlisted_.contains(wakeup)) wakeup->wake();  // an earlier one may have ended it
+  }
+}
+
+}  // namespace router::proxy

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <unordered_set>
+
+#include "router/metrics/cells.h"
+#include "router/proxy/view.h"
+#include "router/runtime/address.h"
+#include "router/runtime/line_writer.h"
+#include "router/runtime/shard.h"
+#include "router/runtime/task_group.h"
+
+namespace router::proxy {
+
+/// All client connections of one shard. Made by the control thread before the shard runs; everything else happens on the shard.
+class ShardServer {
+ public:
+  ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, runtime::LineWriter* access_log,
+              std::size_t shards);
+
+  /// Takes over an accepted socket of a listener (its place in router.yaml).
+  void accept(std::size_t listener, int descriptor, const runtime::Address& peer);
+
+  // --- drain, each step for good ---
+  void begin_drain() { draining_ = true; }  // every answer carries `Connection: close`
+  void close_idle();                        // connections without a request end
+  void end_grace();                         // waiting and running exchanges end
+  std::size_t connections() const { return connections_.running(); }
+
+  runtime::Shard& shard() { return shard_; }
+  /// The newest view; an exchange asks once.
+  const Views::Snapshot& view() const { return views_.on(shard_); }
+  metrics::ShardCells& cells() { return cells_; }
+  runtime::LineWriter* access_log() { return access_log_; }
+  bool draining() const { return draining_; }
+  bool closing_idle() const { return closing_idle_; }
+  bool grace_over() const { return grace_over_; }
+
+  /// Connections that are to be woken by the steps of the drain.
+  void enlist(runtime::Wakeup& wakeup) { enlisted_.insert(&wakeup); }
+  void strike(runtime::Wakeup& wakeup) { enlisted_.erase(&wakeup); }
+
+ private:
+  static constexpr std::size_t kConnectionsMax = 1'000'000;  // of the task group; max_connections is checked at accept
+  void wake_all();
+
+  runtime::Shard& shard_;
+  const Views& views_;
+  metrics::ShardCells& cells_;
+  runtime::LineWriter* const access_log_;
+  const std::size_t shards_;
+  bool draining_ = false;
+  bool closing_idle_ = false;
+  bool grace_over_ = false;
+  std::unordered_set<runtime::Wakeup*> enlisted_;
+  runtime::TaskGroup connections_;
+};
+
+}  // namespace router::proxy

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "router/dispatch/replica.h"
+#include "router/runtime/wakeup.h"
+#include "router/wire/message_input.h"
+#include "router/wire/message_output.h"
+#include "tls/stream.h"
+
+namespace router::upstream {
+
+class Replica;
+
+/// One connection to a replica, used by one exchange at a time; between two of them it watches for the pod closing it. One
+/// shard.
+class Connection final : private runtime::Waker {
+ public:
+  Connection(runtime::Shard& shard, tls::Stream stream);
+  ~Connection();
+
+  runtime::Shard& shard() { return shard_; }
+  tls::Stream& stream() { return stream_; }
+  wire::MessageInput& input() { return input_; }
+  wire::MessageOutput& output() { return output_; }
+  bool reused() const { return exchanges_ > 0; }
+
+  /// An exchange begins: readiness wakes `waker`.
+  void take(runtime::Waker& waker);
+  /// An exchange ended and the connection stays open: if the pod ends it, `ended` is run from the loop. It must drop this
+  /// connection.
+  void rest(std::function<void()> ended);
+  /// Whether it may be used now: resting, open, and nothing unexpected arrived.
+  bool usable();
+  /// Gives up the socket so that another shard may take it over; -1 if it cannot be moved (TLS, or ended). The connection is
+  /// spent.
+  int detach();
+
+ private:
+  void wake() override;
+
+  runtime::Shard& shard_;
+  tls::Stream stream_;
+  wire::MessageInput input_;
+  wire::MessageOutput output_;
+  std::function<void()> ended_;
+  std::uint64_t exchanges_ = 0;
+};
+
+/// A connection at rest in a slot. May be destroyed on any thread: the connection ends on its own shard.
+class RestingConnection final : public dispatch::Cargo {
+ public:
+  explicit RestingConnection(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  ~RestingConnection() override;
+  std::size_t shard() const override;
+  /// On its shard only.
+  std::shared_ptr<Connection> take() { return std::move(connection_); }
+  runtime::Shard& home() const { return connection_->shard(); }
+
+ private:
+  std::shared_ptr<Connection> connection_;
+};
+
+}  // namespace router::upstream

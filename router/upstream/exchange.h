@@ -1,0 +1,70 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "router/base/result.h"
+#include "router/base/task.h"
+#include "router/dispatch/line.h"
+#include "router/http/head.h"
+#include "router/runtime/wakeup.h"
+#include "router/wire/body_sink.h"
+#include "router/wire/cancellation.h"
+#include "router/wire/message_output.h"
+
+namespace router::upstream {
+
+/// One request with its response on the replica's side, of any protocol version. Holds the slot's lease. Nothing here suspends
+/// but `abort`: operations do what can be done now; `arm` asks to be woken when more can be.
+class UpstreamExchange : public wire::BodySink {
+ public:
+  virtual ~UpstreamExchange() = default;
+
+  virtual const dispatch::Replica& replica() const = 0;
+  /// An earlier exchange used the same connection.
+  virtual bool reused() const = 0;
+
+  // --- the request ---
+  virtual void begin_head(std::string_view method, std::string_view path, std::string_view path_rest,
+                          std::string_view query) = 0;
+  virtual void field(std::string_view name, std::string_view value) = 0;
+  virtual void end_head(wire::BodySize size) = 0;
+  /// Sends what was gathered. Fails with upstream_reset.
+  virtual Result<void> flush() = 0;
+  /// The replica takes nothing more for now.
+  virtual bool blocked() const = 0;
+  /// All of the request, body and trailers, was handed to the kernel.
+  virtual bool request_sent() const = 0;
+
+  // --- the response ---
+  /// The head once it has arrived, nullptr before. `read_body` and `finish` make its views invalid. Fails with upstream_reset
+  /// or upstream_invalid_response.
+  virtual Result<const http::ResponseHead*> response_head() = 0;
+  /// After a 1xx head: go on to the next one.
+  virtual void skip_interim() = 0;
+  virtual wire::BodySize response_size() const = 0;
+  virtual Result<wire::Progress> read_body(wire::BodySink& sink) = 0;
+
+  /// Wakes the exchange when the replica has sent, or (if blocked) takes, something.
+  virtual void arm() = 0;
+
+  // --- the end: one of these, once; the lease is given back by then ---
+  /// The response has been received wholly and the request sent: the connection rests in its slot, or is closed.
+  virtual void finish() = 0;
+  /// Gives the exchange up: shuts our side down and waits for the pod to close its own, at the latest until `deadline`.
+  /// Suspends.
+  virtual Task<void> abort(Deadline deadline) = 0;
+};
+
+/// What `open` needs to know of a deployment and of the request.
+struct OpenOptions {
+  Duration connect_timeout{};
+  http::Method method = http::Method::kOther;
+};
+
+/// Takes the connection that rests in the leased slot, or connects (with TLS where the replica wants it). Suspends. Fails with
+/// upstream_connect_failed, or with what `cancellation` says; then the connection is closed and the lease given back.
+Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease lease, OpenOptions options, runtime::Wakeup& wakeup,
+                                                     wire::Cancellation& cancellation);
+
+}  // namespace router::upstream

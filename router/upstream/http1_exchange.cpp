@@ -1,0 +1,132 @@
+#include "router/upstream/http1_exchange.h"
+
+#include <algorithm>
+
+#include "router/upstream/replica.h"
+
+namespace router::upstream {
+
+using runtime::IoResult;
+using runtime::IoState;
+
+Http1Exchange::Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> connection, http::Method method,
+                             runtime::Wakeup& wakeup)
+    : lease_(std::move(lease)),
+      replica_(&lease_.replica()),
+      connection_(std::move(connection)),
+      wakeup_(wakeup),
+      method_(method),
+      reused_(connection_->reused()) {
+  connection_->take(wakeup_);
+}
+
+Http1Exchange::~Http1Exchange() { close(); }
+
+void Http1Exchange::begin_head(std::string_view method, std::string_view path, std::string_view path_rest,
+                               std::string_view query) {
+  connection_->output().begin_request(method, path, path_rest, query);
+}
+
+Result<void> Http1Exchange::flush() {
+  const IoResult sent = connection_->output().queue().flush(connection_->stream());
+  if (sent.state == IoState::kFailed) return Failure::upstream(Reason::kUpstreamReset, sent.cause, sent.system_error);
+  return {};
+}
+
+bool Http1Exchange::request_sent() const {
+  const wire::MessageOutput& output = connection_->output();
+  return output.body_ended() && output.queue().empty() && !output.queue().blocked();
+}
+
+Result<const http::ResponseHead*> Http1Exchange::response_head() {
+  if (head_parsed_) return &head_;
+  const Result<std::string_view> bytes = connection_->input().head(connection_->stream(), kHeadBytesMax);
+  if (!bytes) return bytes.error();
+  if (bytes->empty()) return nullptr;
+  if (const Result<void> parsed = http::parse_response(*bytes, head_); !parsed) return parsed.error();
+  if (head_.status == 101)
+    return Failure::upstream(Reason::kUpstreamInvalidResponse, "the pod switched protocols, which nobody asked for");
+  const Result<http::Framing> framing = http::response_framing(head_, method_);
+  if (!framing) return framing.error();
+  head_parsed_ = true;
+  keeps_alive_ = http::keeps_alive(head_) && framing->kind != http::Framing::Kind::kUntilClose;
+  if (head_.status >= 200) connection_->input().begin_body(*framing);
+  return &head_;
+}
+
+void Http1Exchange::skip_interim() {
+  connection_->input().skip_head();
+  head_parsed_ = false;
+}
+
+wire::BodySize Http1Exchange::response_size() const {
+  const http::Framing& framing = connection_->input().framing();
+  switch (framing.kind) {
+    case http::Framing::Kind::kNone: return {wire::BodySize::Kind::kNone};
+    case http::Framing::Kind::kLength: return {wire::BodySize::Kind::kLength, framing.length};
+    case http::Framing::Kind::kChunked:
+    case http::Framing::Kind::kUntilClose: return {wire::BodySize::Kind::kChunked};
+  }
+  return {};
+}
+
+void Http1Exchange::arm() {
+  connection_->stream().arm_read();
+  if (blocked()) connection_->stream().arm_write();
+}
+
+void Http1Exchange::finish() {
+  // Bytes behind the response belong to nothing that we asked: such a connection cannot be trusted with another request.
+  const bool clean = !connection_->input().has_unread();
+  connection_->input().finish();
+  keeps_alive_&& clean ? rest() : close();
+}
+
+void Http1Exchange::rest() {
+  std::shared_ptr<Connection> connection = std::move(connection_);
+  runtime::Shard& shard = connection->shard();
+  const std::shared_ptr<Replica> replica = static_cast<Replica*>(replica_)->shared_from_this();
+  if (dispatch::Slot* slot = lease_.slot()) {
+    auto resting = std::make_unique<RestingConnection>(connection);
+    connection->rest([replica = std::weak_ptr(replica), slot, cargo = resting.get()] {
+      const std::shared_ptr<Replica> owner = replica.lock();
+      const std::shared_ptr<dispatch::Line> line = owner ? owner->line() : nullptr;
+      std::unique_ptr<dispatch::Cargo> ended;  // ends here, outside the line's mutex
+      if (line) line->take_cargo(*slot, cargo, ended);
+    });
+    slot->cargo = std::move(resting);
+  } else if (Replica::Pool& pool = replica->pool(shard.index()); pool.size() < Replica::kIdleMax) {
+    connection->rest([replica = std::weak_ptr(replica), index = shard.index(), resting = connection.get()] {
+      if (const std::shared_ptr<Replica> owner = replica.lock()) {
+        std::erase_if(owner->pool(index), [resting](const std::shared_ptr<Connection>& idle) { return idle.get() == resting; });
+      }
+    });
+    pool.push_back(std::move(connection));
+  }
+  lease_.give_back();
+}
+
+void Http1Exchange::close() {
+  if (connection_ == nullptr) return;
+  connection_.reset();
+  lease_.give_back();
+}
+
+Task<void> Http1Exchange::abort(Deadline deadline) {
+  tls::Stream& stream = connection_->stream();
+  connection_->output().queue().clear();
+  stream.shutdown_write();
+  for (runtime::Shard& shard = connection_->shard(); shard.now() < deadline;) {
+    const IoResult dropped = stream.read(shard.scratch());
+    if (dropped.state == IoState::kEof || dropped.state == IoState::kFailed) break;
+    if (dropped.state == IoState::kDone) {
+      co_await wakeup_.wait(shard.now());  // the pod still sends a lot: others have their turn between two reads
+      continue;
+    }
+    stream.arm_read();
+    co_await wakeup_.wait(deadline);
+  }
+  close();
+}
+
+}  // namespace router::upstream

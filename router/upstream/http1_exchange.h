@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+
+#include "router/upstream/connection.h"
+#include "router/upstream/exchange.h"
+
+namespace router::upstream {
+
+/// An exchange over HTTP/1.1: one connection, one request at a time (RFC 9112).
+class Http1Exchange final : public UpstreamExchange {
+ public:
+  Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> connection, http::Method method, runtime::Wakeup& wakeup);
+  ~Http1Exchange() override;
+
+  const dispatch::Replica& replica() const override { return *replica_; }
+  bool reused() const override { return reused_; }
+
+  void begin_head(std::string_view method, std::string_view path, std::string_view path_rest, std::string_view query) override;
+  void field(std::string_view name, std::string_view value) override { connection_->output().field(name, value); }
+  void end_head(wire::BodySize size) override { connection_->output().end_head(size); }
+  void body_piece(std::string_view bytes) override { connection_->output().body_piece(bytes); }
+  void body_end(const http::Fields* trailers) override { connection_->output().body_end(trailers); }
+  Result<void> flush() override;
+  bool blocked() const override { return connection_->output().queue().blocked(); }
+  bool request_sent() const override;
+
+  Result<const http::ResponseHead*> response_head() override;
+  void skip_interim() override;
+  wire::BodySize response_size() const override;
+  Result<wire::Progress> read_body(wire::BodySink& sink) override {
+    return connection_->input().read_body(connection_->stream(), sink);
+  }
+
+  void arm() override;
+  void finish() override;
+  Task<void> abort(Deadline deadline) override;
+
+ private:
+  void rest();
+  void close();
+
+  static constexpr std::size_t kHeadBytesMax = 64 * 1024;
+
+  dispatch::Lease lease_;
+  dispatch::Replica* replica_;
+  std::shared_ptr<Connection> connection_;
+  runtime::Wakeup& wakeup_;
+  const http::Method method_;
+  const bool reused_;
+  bool head_parsed_ = false;
+  bool keeps_alive_ = false;
+  http::ResponseHead head_;
+};
+
+}  // namespace router::upstream

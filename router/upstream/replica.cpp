@@ -1,0 +1,28 @@
+#include "router/upstream/replica.h"
+
+#include <utility>
+
+#include "router/upstream/connection.h"
+
+namespace router::upstream {
+
+Replica::Replica(std::string name, std::size_t slots, std::string host, runtime::Address address,
+                 std::shared_ptr<const Transport> transport, std::weak_ptr<dispatch::Line> line, std::size_t shards)
+    : dispatch::Replica(std::move(name), slots),
+      host_(std::move(host)),
+      address_(address),
+      transport_(std::move(transport)),
+      line_(std::move(line)),
+      pools_(shards) {}
+
+Replica::~Replica() {
+  for (ShardPool& pool : pools_) {
+    for (std::shared_ptr<Connection>& connection : pool.idle) RestingConnection ends_on_its_shard(std::move(connection));
+  }
+}
+
+const std::string& Replica::server_name() const {
+  return transport_ != nullptr && !transport_->server_name.empty() ? transport_->server_name : host_;
+}
+
+}  // namespace router::upstream

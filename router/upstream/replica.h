@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "router/dispatch/line.h"
+#include "router/dispatch/replica.h"
+#include "router/runtime/address.h"
+#include "tls/context.h"
+
+namespace router::upstream {
+
+class Connection;
+
+/// How the replicas of a deployment are spoken to over https; nothing for plaintext.
+struct Transport {
+  std::vector<std::shared_ptr<tls::ClientContext>> contexts;  // one per shard
+  std::string server_name;                                    // empty: the replica's host name
+};
+
+/// One pod able to score: what the line knows of it, and where it is. Everything here is constant but the pools, each of which
+/// belongs to its shard. A replica whose address changes is another replica.
+class Replica final : public dispatch::Replica, public std::enable_shared_from_this<Replica> {
+ public:
+  /// `host` is the configured host name, for the TLS server name.
+  Replica(std::string name, std::size_t slots, std::string host, runtime::Address address,
+          std::shared_ptr<const Transport> transport, std::weak_ptr<dispatch::Line> line, std::size_t shards);
+  ~Replica() override;
+
+  const runtime::Address& address() const { return address_; }
+  const Transport* transport() const { return transport_.get(); }
+  const std::string& server_name() const;
+  std::shared_ptr<dispatch::Line> line() const { return line_.lock(); }
+
+  /// Idle connections of a replica without limit, of one shard; at most kIdleMax.
+  using Pool = std::vector<std::shared_ptr<Connection>>;
+  static constexpr std::size_t kIdleMax = 64;
+  Pool& pool(std::size_t shard) { return pools_[shard].idle; }
+
+ private:
+  struct alignas(64) ShardPool {
+    Pool idle;
+  };
+  const std::string host_;
+  const runtime::Address address_;
+  const std::shared_ptr<const Transport> transport_;
+  const std::weak_ptr<dispatch::Line> line_;
+  std::vector<ShardPool> pools_;
+};
+
+}  // namespace router::upstream
