@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <vector>
 
 #include "router/base/result.h"
 #include "router/base/time.h"
+#include "router/dispatch/capacity.h"
+#include "router/dispatch/event_record.h"
 #include "router/dispatch/replica.h"
+#include "router/dispatch/waiter.h"
 #include "router/runtime/wakeup.h"
 
 namespace router::dispatch {
@@ -22,25 +24,26 @@ class Lease {
   Lease() = default;
   Lease(Lease&& other) noexcept;
   Lease& operator=(Lease&& other) noexcept;
-  ~Lease();
+  ~Lease() { give_back(); }
 
   explicit operator bool() const { return line_ != nullptr; }
   Replica& replica() const { return *replica_; }
-  /// The slot that is held; nullptr for a replica without limit.
+  /// The slot that is held; nullptr for a replica without limit. What is left in it is found by who holds it next.
   Slot* slot() const { return slot_; }
+  /// The place in the order of arrival of the exchange that holds it; from 1.
+  std::uint64_t ticket() const { return ticket_; }
   void give_back();
 
  private:
   friend class Line;
+  Lease(std::shared_ptr<Line> line, Capacity::Taken taken, std::uint64_t ticket)
+      : line_(std::move(line)), replica_(std::move(taken.replica)), slot_(taken.slot), ticket_(ticket) {}
+
   std::shared_ptr<Line> line_;
   std::shared_ptr<Replica> replica_;
   Slot* slot_ = nullptr;
+  std::uint64_t ticket_ = 0;
 };
-
-/// One exchange in line. Made only when no slot was free; owned by the exchange and by a grant that is on its way to it.
-/// The exchange looks at it whenever its Wakeup wakes it. Waiting -> granted, refused or cancelled: once, under the line's
-/// mutex.
-class Waiter;
 
 struct LineOptions {
   std::size_t length_max = 64;  // exchanges waiting, per deployment
@@ -49,25 +52,28 @@ struct LineOptions {
 /// What a line asks for, for metrics, status and scaling.
 struct Demand {
   std::size_t waiting = 0;
-  TimePoint oldest{};  // arrival of the first in line; meaningless while nobody waits
-  std::size_t slots = 0;
-  std::size_t slots_in_use = 0;
+  TimePoint oldest{};            // arrival of the first in line; meaningless while nobody waits
+  std::size_t slots = 0;         // of the limited replicas, ready or not
+  std::size_t slots_in_use = 0;  // every lease: also of replicas without limit, and of those that are gone
   std::size_t replicas = 0;
   std::size_t replicas_ready = 0;
 };
 
-/// The waiting line of one deployment: binds an exchange to a replica at the moment a slot is free, first come first served.
-/// Threads: shared by all shards (one short mutex); nothing is resumed or posted under it. A waiter is woken on its own shard.
-/// Lives in a shared_ptr, outliving tables.
+/// The waiting line of one deployment: binds an exchange to a replica at the moment a slot is free, first come first served
+/// (contract, section 5). Nobody waits while a slot of a ready replica is free, and nobody overtakes who waits.
+/// Threads: shared by all shards (one short mutex); nothing is resumed, posted or destroyed under it. A waiter is woken on its
+/// own shard. Lives in a shared_ptr, outliving tables.
 class Line : public std::enable_shared_from_this<Line> {
  public:
   explicit Line(LineOptions options) : options_(options) {}
+  Line(const Line&) = delete;
+  Line& operator=(const Line&) = delete;
   ~Line();
 
   /// What `enter` came to.
   struct Entry {
     Lease lease;                     // held at once, or
-    std::shared_ptr<Waiter> waiter;  // in line (released with `leave`)
+    std::shared_ptr<Waiter> waiter;  // in line, until `leave`, or until the handle is dropped on the waiter's shard
   };
   /// Takes a free slot of the least-loaded ready replica if nobody waits (ties at random, a slot whose connection lives on this
   /// shard preferred), else takes a place at the end of the line. Fails with kQueueFull, with kNoReadyReplica if the deployment
@@ -79,27 +85,53 @@ class Line : public std::enable_shared_from_this<Line> {
   struct Parting {
     bool replica_was_ready = false;
   };
-  Parting leave(const std::shared_ptr<Waiter>& waiter);
+  Parting leave(const std::shared_ptr<Waiter>& waiter) { return part(*waiter); }
   /// The waiter's shard: the lease if granted (once), the failure if the line was closed, nothing while it waits.
-  /// Result<Lease> with an empty Lease means: still waiting.
+  /// Result<Lease> with an empty Lease means: still waiting. Once it has answered, the wakeup is not used any more.
   static Result<Lease> poll(const std::shared_ptr<Waiter>& waiter);
+  /// Takes `expected` out of a slot that nobody holds, because it is of no use any more (its connection was closed). False, and
+  /// nothing is taken, if the slot is leased or keeps something else by now. The slot's replica must be alive. Any thread.
+  bool take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out);
 
   // --- control thread; each pumps the line ---
   void set_options(LineOptions options);
-  /// The replicas that may be chosen from now on. One that is gone keeps its leases and gets nothing new; its idle connections
-  /// are retired.
+  /// The replicas that may be chosen from now on, each not ready until `set_ready` says so. One that is gone keeps its leases
+  /// and gets nothing new; its idle connections are retired. Who waits goes on waiting, even if there is none left.
   void set_replicas(std::vector<std::shared_ptr<Replica>> replicas);
   void set_ready(const std::shared_ptr<Replica>& replica, bool ready);
   void set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots);  // may be below what is in use; 0 = unlimited
-  /// The deployment was removed: every waiter is answered with kDeploymentNotFound, as is everyone who comes.
+  /// The deployment was removed: every waiter is answered with kDeploymentNotFound, as is everyone who comes. Its replicas are
+  /// let go. For good.
   void close();
 
+  /// Any thread.
   Demand demand() const;
+
+#ifdef ROUTER_CHECKS
+  void start_record();
+  /// What has happened since.
+  std::vector<RecordedEvent> recorded() const;
+#endif
 
  private:
   friend class Lease;
+  class Turn;    // one operation under the mutex
+  class Notice;  // on its way to a waiter's shard
+  struct Leave;  // the deleter of the exchange's handle
+
+  Result<Lease> admit(std::size_t shard);
+  void await_turn(Waiter& waiter, TimePoint now);
+  Parting part(Waiter& waiter);
+  void give_back(Lease& lease);
+  void record_replicas();
+
+  mutable std::mutex mutex_;
   LineOptions options_;
-  // … the implementer's
+  bool closed_ = false;
+  std::uint64_t last_ticket_ = 0;
+  WaitingList waiting_;
+  Capacity capacity_;
+  EventRecord record_;
 };
 
 }  // namespace router::dispatch

@@ -3,26 +3,15 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "router/dispatch/slots.h"
 
 namespace router::dispatch {
 
-/// What a slot keeps between two leases: its one connection. Known here only as something that must end on its own shard.
-class Cargo {
- public:
-  virtual ~Cargo() = default;  // any thread: closes what it holds on its own shard
-  /// The shard on which it may be used at once.
-  virtual std::size_t shard() const = 0;
-};
-
-/// One unit of a limited replica's concurrency. `cargo` belongs to whoever holds the slot's lease, and to the line while nobody
-/// does.
-struct Slot {
-  std::unique_ptr<Cargo> cargo;
-};
-
-/// A live replica as the line sees it; upstream derives its own, with address and TLS, from it. Everything mutable here belongs
-/// to the Line's mutex.
+/// A live replica as the line sees it; upstream derives its own, with address and TLS, from it. It belongs to one line, and
+/// everything mutable here to that line's mutex. It is not ready until the line is told so.
 class Replica {
  public:
   explicit Replica(std::string name, std::size_t slots) : name_(std::move(name)), slots_max_(slots) {}
@@ -32,10 +21,22 @@ class Replica {
   const std::string& name() const { return name_; }  // host:port, for logs and /status
 
  private:
-  friend class Line;
+  friend class Capacity;
+  friend class LoadBuckets;
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+  bool limited() const { return slots_max_ > 0; }
+  bool member() const { return member_ != kNone; }
+  bool usable() const { return member() && ready_ && (!limited() || in_use_ < slots_max_); }
+
   const std::string name_;
-  std::size_t slots_max_;  // 0 = unlimited
-  // … the implementer's: in use, ready, slots, place in the buckets
+  std::size_t slots_max_;   // 0 = unlimited
+  std::size_t in_use_ = 0;  // leases; more than slots_max_ after that was lowered
+  bool ready_ = false;
+  std::size_t member_ = kNone;  // its place among the line's replicas
+  std::size_t bucket_ = kNone;  // the load under which it may be chosen
+  std::size_t place_ = 0;       // inside that bucket
+  SlotStock stock_;
 };
 
 }  // namespace router::dispatch

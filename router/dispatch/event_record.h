@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "router/dispatch/replica.h"
+
+namespace router::dispatch {
+
+enum class LineEvent : std::uint8_t {
+  kArrived,    // took a ticket; served at once or in line
+  kGranted,    // was bound to a slot of `replica`
+  kLeft,       // gave up its place while it waited
+  kRefused,    // the line was closed
+  kGivenBack,  // the slot of `replica` is no longer held under this ticket
+  kCleared,    // the replicas follow anew: kMember and kReady or kUnready for each
+  kMember,     // `value`: slots
+  kReady,
+  kUnready,
+  kSlots,  // `value`
+  kEnd,    // of one operation: here the line's promises hold
+};
+
+struct RecordedEvent {
+  LineEvent event = LineEvent::kEnd;
+  std::uint64_t ticket = 0;
+  const Replica* replica = nullptr;  // to tell them apart; may be gone
+  std::size_t value = 0;
+};
+
+/// What happened in a line, in order, for tests to replay. Off until a test turns it on; nothing at all without ROUTER_CHECKS.
+/// Belongs to the line's mutex.
+class EventRecord {
+ public:
+  static constexpr std::size_t kEventsMax = std::size_t{1} << 20;  // what comes after is not recorded
+
+#ifdef ROUTER_CHECKS
+  void start() { on_ = true; }
+  void add(LineEvent event, std::uint64_t ticket = 0, const Replica* replica = nullptr, std::size_t value = 0) {
+    if (on_ && events_.size() < kEventsMax) events_.push_back({event, ticket, replica, value});
+  }
+  const std::vector<RecordedEvent>& events() const { return events_; }
+
+ private:
+  bool on_ = false;
+  std::vector<RecordedEvent> events_;
+#else
+  void add(LineEvent, std::uint64_t = 0, const Replica* = nullptr, std::size_t = 0) {}
+#endif
+};
+
+}  // namespace router::dispatch

@@ -1,0 +1,287 @@
+#include "router/dispatch/line.h"
+
+#include <utility>
+
+#include "router/base/assert.h"
+
+namespace router::dispatch {
+
+Lease::Lease(Lease&& other) noexcept
+    : line_(std::move(other.line_)),
+      replica_(std::move(other.replica_)),
+      slot_(std::exchange(other.slot_, nullptr)),
+      ticket_(other.ticket_) {}
+
+Lease& Lease::operator=(Lease&& other) noexcept {
+  if (this != &other) {
+    give_back();
+    line_ = std::move(other.line_);
+    replica_ = std::move(other.replica_);
+    slot_ = std::exchange(other.slot_, nullptr);
+    ticket_ = other.ticket_;
+  }
+  return *this;
+}
+
+void Lease::give_back() {
+  if (line_ == nullptr) return;
+  const std::shared_ptr<Line> line = std::move(line_);  // outlives its own mutex
+  line->give_back(*this);
+  slot_ = nullptr;
+  replica_.reset();
+}
+
+/// On its way to the shard of a waiter that was granted a slot or refused. If it is dropped instead (the shard is gone), the
+/// slot goes back.
+class Line::Notice {
+ public:
+  explicit Notice(std::shared_ptr<Waiter> waiter) : waiter_(std::move(waiter)) {}
+  Notice(Notice&&) noexcept = default;
+  Notice& operator=(Notice&&) = delete;
+  ~Notice() {
+    if (waiter_ != nullptr) waiter_->line_->part(*waiter_);
+  }
+  void operator()() {
+    const std::shared_ptr<Waiter> waiter = std::move(waiter_);
+    if (waiter->wakeup_ != nullptr) waiter->wakeup_->wake();
+  }
+
+ private:
+  std::shared_ptr<Waiter> waiter_;
+};
+
+struct Line::Leave {
+  std::shared_ptr<Waiter> waiter;
+  void operator()(Waiter*) const { waiter->line_->part(*waiter); }
+};
+
+/// Holds the mutex for one operation. At its end whoever can be served is, and only when the mutex is free again are the
+/// waiters told, and is destroyed what was put aside.
+class Line::Turn {
+ public:
+  explicit Turn(Line& line) : line_(line), lock_(line.mutex_) {}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    serve_waiting();
+    check();
+    lock_.unlock();
+    tell();
+  }
+
+  void settle(Waiter& waiter, Waiter::State state) {
+    line_.waiting_.erase(waiter);
+    waiter.state_ = state;
+    std::shared_ptr<Waiter> kept = waiter.shared_from_this();
+    (last_ != nullptr ? last_->settled_next_ : first_) = std::move(kept);
+    last_ = &waiter;
+  }
+  Retired& retired() { return retired_; }
+
+ private:
+  void serve_waiting() {
+    while (!line_.waiting_.empty() && line_.capacity_.available()) {
+      Waiter& waiter = *line_.waiting_.first();
+      settle(waiter, Waiter::State::kGranted);
+      waiter.taken_ = line_.capacity_.take(waiter.shard_.index());
+      line_.record_.add(LineEvent::kGranted, waiter.ticket_, waiter.taken_.replica.get());
+    }
+  }
+  void check() {
+#ifdef ROUTER_CHECKS
+    ROUTER_ASSERT(line_.waiting_.empty() || !line_.capacity_.available());
+    line_.capacity_.check();
+    line_.record_.add(LineEvent::kEnd);
+#endif
+  }
+  void tell() {
+    while (first_ != nullptr) {
+      std::shared_ptr<Waiter> waiter = std::move(first_);
+      first_ = std::move(waiter->settled_next_);
+      runtime::Shard& shard = waiter->shard_;
+      shard.post(Notice(std::move(waiter)));
+    }
+  }
+
+  Line& line_;
+  Retired retired_;
+  std::shared_ptr<Waiter> first_;  // settled by this operation, in order
+  Waiter* last_ = nullptr;
+  std::unique_lock<std::mutex> lock_;
+};
+
+Line::~Line() {
+  ROUTER_ASSERT(waiting_.empty() && capacity_.leases() == 0);  // each of them holds the line
+  Retired retired;
+  capacity_.set_replicas({}, retired);  // they may outlive this line
+}
+
+Result<Line::Entry> Line::enter(runtime::Wakeup& wakeup) {
+  const std::size_t shard = wakeup.shard().index();
+  {
+    Turn turn(*this);
+    Result<Lease> lease = admit(shard);
+    if (!lease) return lease.error();
+    if (*lease) return Entry{std::move(*lease), nullptr};
+  }
+  // It must wait. What that needs is made without the mutex; then it arrives.
+  const auto waiter = std::make_shared<Waiter>(shared_from_this(), wakeup);
+  std::shared_ptr<Waiter> handle(waiter.get(), Leave{waiter});
+  const TimePoint now = wakeup.shard().now();
+  Turn turn(*this);
+  Result<Lease> lease = admit(shard);
+  if (!lease) return lease.error();
+  if (*lease) return Entry{std::move(*lease), nullptr};
+  await_turn(*waiter, now);
+  return Entry{Lease(), std::move(handle)};
+}
+
+/// The lease if it can be had at once, an empty one if the exchange must wait, or why it may not.
+Result<Lease> Line::admit(std::size_t shard) {
+  if (closed_) return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed");
+  if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
+  if (capacity_.available()) {  // then nobody waits
+    const std::uint64_t ticket = ++last_ticket_;
+    Capacity::Taken taken = capacity_.take(shard);
+    record_.add(LineEvent::kArrived, ticket);
+    record_.add(LineEvent::kGranted, ticket, taken.replica.get());
+    return Lease(shared_from_this(), std::move(taken), ticket);
+  }
+  if (waiting_.size() >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the line is full");
+  return Lease();
+}
+
+void Line::await_turn(Waiter& waiter, TimePoint now) {
+  waiter.state_ = Waiter::State::kWaiting;
+  waiter.ticket_ = ++last_ticket_;
+  waiter.arrival_ = now;
+  waiter.met_ready_ = capacity_.ready() > 0;
+  waiter.revivals_ = capacity_.revivals();
+  waiting_.push_back(waiter);
+  record_.add(LineEvent::kArrived, waiter.ticket_);
+}
+
+Line::Parting Line::part(Waiter& waiter) {
+  waiter.wakeup_ = nullptr;
+  Turn turn(*this);
+  Parting parting;
+  parting.replica_was_ready = waiter.met_ready_ || waiter.revivals_ != capacity_.revivals();
+  if (waiter.state_ == Waiter::State::kWaiting) {
+    waiting_.erase(waiter);
+    waiter.state_ = Waiter::State::kCancelled;
+    record_.add(LineEvent::kLeft, waiter.ticket_);
+  } else if (waiter.state_ == Waiter::State::kGranted) {
+    waiter.state_ = Waiter::State::kCancelled;
+    Capacity::Taken taken = std::exchange(waiter.taken_, {});
+    record_.add(LineEvent::kGivenBack, waiter.ticket_, taken.replica.get());
+    capacity_.give_back(*taken.replica, taken.slot, turn.retired());
+    turn.retired().replicas.push_back(std::move(taken.replica));
+  }
+  return parting;
+}
+
+Result<Lease> Line::poll(const std::shared_ptr<Waiter>& waiter) {
+  Line& line = *waiter->line_;
+  const std::lock_guard lock(line.mutex_);
+  switch (waiter->state_) {
+    case Waiter::State::kNew:
+    case Waiter::State::kWaiting: return Lease();
+    case Waiter::State::kGranted:
+      waiter->state_ = Waiter::State::kTaken;
+      waiter->wakeup_ = nullptr;
+      return Lease(waiter->line_, std::exchange(waiter->taken_, {}), waiter->ticket_);
+    case Waiter::State::kRefused:
+      waiter->wakeup_ = nullptr;
+      return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed while the request waited");
+    case Waiter::State::kTaken:
+    case Waiter::State::kCancelled: break;
+  }
+  return Failure::internal(Reason::kInternal, "the exchange is not in line any more");
+}
+
+void Line::give_back(Lease& lease) {
+  Turn turn(*this);
+  record_.add(LineEvent::kGivenBack, lease.ticket_, lease.replica_.get());
+  capacity_.give_back(*lease.replica_, lease.slot_, turn.retired());
+}
+
+bool Line::take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out) {
+  std::unique_ptr<Cargo> taken;
+  {
+    Turn turn(*this);
+    taken = SlotStock::strip(slot, expected);
+  }
+  if (taken == nullptr) return false;
+  out = std::move(taken);
+  return true;
+}
+
+void Line::set_options(LineOptions options) {
+  Turn turn(*this);
+  options_ = options;
+}
+
+void Line::set_replicas(std::vector<std::shared_ptr<Replica>> replicas) {
+  Turn turn(*this);
+  if (closed_) return;
+  capacity_.set_replicas(replicas, turn.retired());
+  record_replicas();
+}
+
+void Line::set_ready(const std::shared_ptr<Replica>& replica, bool ready) {
+  Turn turn(*this);
+  capacity_.set_ready(*replica, ready);
+  record_.add(ready ? LineEvent::kReady : LineEvent::kUnready, 0, replica.get());
+}
+
+void Line::set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots) {
+  Turn turn(*this);
+  capacity_.set_slots(*replica, slots, turn.retired());
+  record_.add(LineEvent::kSlots, 0, replica.get(), slots);
+}
+
+void Line::close() {
+  Turn turn(*this);
+  closed_ = true;
+  capacity_.set_replicas({}, turn.retired());
+  record_replicas();
+  while (!waiting_.empty()) {
+    record_.add(LineEvent::kRefused, waiting_.first()->ticket_);
+    turn.settle(*waiting_.first(), Waiter::State::kRefused);
+  }
+}
+
+Demand Line::demand() const {
+  const std::lock_guard lock(mutex_);
+  Demand demand;
+  demand.waiting = waiting_.size();
+  if (!waiting_.empty()) demand.oldest = waiting_.first()->arrival_;
+  demand.slots = capacity_.slots();
+  demand.slots_in_use = capacity_.leases();
+  demand.replicas = capacity_.replicas().size();
+  demand.replicas_ready = capacity_.ready();
+  return demand;
+}
+
+void Line::record_replicas() {
+  record_.add(LineEvent::kCleared);
+  for (const std::shared_ptr<Replica>& replica : capacity_.replicas()) {
+    record_.add(LineEvent::kMember, 0, replica.get(), Capacity::slots_of(*replica));
+    record_.add(Capacity::is_ready(*replica) ? LineEvent::kReady : LineEvent::kUnready, 0, replica.get());
+  }
+}
+
+#ifdef ROUTER_CHECKS
+void Line::start_record() {
+  const std::lock_guard lock(mutex_);
+  record_.start();
+  record_replicas();
+}
+
+std::vector<RecordedEvent> Line::recorded() const {
+  const std::lock_guard lock(mutex_);
+  return record_.events();
+}
+#endif
+
+}  // namespace router::dispatch

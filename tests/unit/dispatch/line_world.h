@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "router/dispatch/line.h"
+#include "tests/support/test_shard.h"
+
+namespace router::dispatch {
+
+/// Stands for a connection. Counts how many of its kind exist, and tells whether the line's mutex was free when it ended.
+class TestCargo final : public Cargo {
+ public:
+  TestCargo(std::size_t shard, std::size_t& alive, const Line* line = nullptr) : shard_(shard), alive_(alive), line_(line) {
+    ++alive_;
+  }
+  ~TestCargo() override {
+    if (line_ != nullptr) (void)line_->demand();  // would wait for ever under the mutex
+    --alive_;
+  }
+  std::size_t shard() const override { return shard_; }
+
+ private:
+  std::size_t shard_;
+  std::size_t& alive_;
+  const Line* line_;
+};
+
+inline std::shared_ptr<Replica> make_replica(std::size_t slots, std::string name = "pod:5001") {
+  return std::make_shared<Replica>(std::move(name), slots);
+}
+
+inline std::shared_ptr<Line> make_line(std::size_t length_max = 64) {
+  LineOptions options;
+  options.length_max = length_max;
+  return std::make_shared<Line>(options);
+}
+
+/// A line over `replicas`, all ready.
+inline std::shared_ptr<Line> make_line(const std::vector<std::shared_ptr<Replica>>& replicas, std::size_t length_max = 64) {
+  std::shared_ptr<Line> line = make_line(length_max);
+  line->set_replicas(replicas);
+  for (const std::shared_ptr<Replica>& replica : replicas) line->set_ready(replica, true);
+  return line;
+}
+
+/// As an exchange does it (proxy/acquire), without a client that may leave.
+inline Task<Result<Lease>> acquire(std::shared_ptr<Line> line, Deadline deadline, runtime::Shard& shard) {
+  runtime::Wakeup wakeup(shard);
+  Result<Line::Entry> entry = line->enter(wakeup);
+  if (!entry) co_return entry.error();
+  if (entry->lease) co_return std::move(entry->lease);
+  for (;;) {
+    Result<Lease> lease = Line::poll(entry->waiter);
+    if (!lease || *lease) co_return lease;
+    if (shard.now() >= deadline) {
+      const bool was_ready = line->leave(entry->waiter).replica_was_ready;
+      co_return Failure::internal(was_ready ? Reason::kQueueTimeout : Reason::kNoReadyReplica, "the deadline passed");
+    }
+    co_await wakeup.wait(deadline);
+  }
+}
+
+/// An exchange that a test moves by hand.
+struct Visitor {
+  Visitor(Line& line, runtime::Shard& shard) : wakeup(shard) {
+    Result<Line::Entry> came = line.enter(wakeup);
+    if (!came) {
+      refused = came.error().reason;
+    } else {
+      entry = std::move(*came);
+    }
+  }
+  bool waits() const { return entry.waiter != nullptr; }
+  Result<Lease> poll() const { return Line::poll(entry.waiter); }
+
+  runtime::Wakeup wakeup;
+  Line::Entry entry;
+  Reason refused = Reason::kNone;
+};
+
+}  // namespace router::dispatch
