@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <array>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <vector>
@@ -24,7 +24,7 @@ struct ChoiceTest : testing::Test {
     return std::make_unique<TestCargo>(shard, alive, line);
   }
 
-  std::size_t alive = 0;
+  std::atomic<std::size_t> alive = 0;
   TestShard here{0};
   TestShard there{1};
 };
@@ -172,7 +172,7 @@ TEST_F(ChoiceTest, LetsADeadCargoBeTakenOutOfAFreeSlot) {
   EXPECT_FALSE(line->take_cargo(slot, dead, out)) << "leased: it belongs to the holder";
   held.give_back();
   EXPECT_FALSE(line->take_cargo(slot, nullptr, out));
-  std::size_t elsewhere = 0;
+  std::atomic<std::size_t> elsewhere = 0;
   const TestCargo another(0, elsewhere);
   EXPECT_FALSE(line->take_cargo(slot, &another, out));
   EXPECT_EQ(out, nullptr);

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "tests/unit/dispatch/line_world.h"
@@ -312,14 +311,16 @@ TEST_F(LineTest, DoesNotTouchAWakeupAfterLeave) {
 TEST_F(LineTest, DoesNotTouchAWakeupAfterTheLeaseWasTaken) {
   const std::shared_ptr<Line> line = make_line({make_replica(1)});
   Lease running = lease(line);
-  auto visitor = std::make_unique<Visitor>(*line, shard);
+  auto wakeup = std::make_unique<runtime::Wakeup>(shard);
+  const std::shared_ptr<Waiter> waiter = line->enter(*wakeup)->waiter;
   running.give_back();
-  std::optional<Lease> taken = visitor->poll().value();  // before the notice has come
-  ASSERT_TRUE(*taken);
-  visitor.reset();
+  Lease taken = Line::poll(waiter).value();  // before the notice has come
+  ASSERT_TRUE(taken);
+  wakeup.reset();  // the handle lives on
   shard.poll();
   EXPECT_EQ(line->demand().slots_in_use, 1u);
-  taken.reset();
+  EXPECT_EQ(Line::poll(waiter).error().reason, Reason::kInternal) << "a lease is handed out once";
+  taken.give_back();
   EXPECT_EQ(line->demand().slots_in_use, 0u);
 }
 

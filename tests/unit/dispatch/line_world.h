@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -14,7 +15,8 @@ namespace router::dispatch {
 /// Stands for a connection. Counts how many of its kind exist, and tells whether the line's mutex was free when it ended.
 class TestCargo final : public Cargo {
  public:
-  TestCargo(std::size_t shard, std::size_t& alive, const Line* line = nullptr) : shard_(shard), alive_(alive), line_(line) {
+  TestCargo(std::size_t shard, std::atomic<std::size_t>& alive, const Line* line = nullptr)
+      : shard_(shard), alive_(alive), line_(line) {
     ++alive_;
   }
   ~TestCargo() override {
@@ -25,7 +27,7 @@ class TestCargo final : public Cargo {
 
  private:
   std::size_t shard_;
-  std::size_t& alive_;
+  std::atomic<std::size_t>& alive_;
   const Line* line_;
 };
 

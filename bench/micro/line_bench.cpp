@@ -1,0 +1,111 @@
+#include <benchmark/benchmark.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "router/dispatch/line.h"
+#include "router/runtime/shard.h"
+
+namespace router::dispatch {
+namespace {
+
+std::vector<std::shared_ptr<Replica>> make_replicas(std::size_t count, std::size_t slots) {
+  std::vector<std::shared_ptr<Replica>> replicas;
+  for (std::size_t index = 0; index < count; ++index) {
+    replicas.push_back(std::make_shared<Replica>("pod-" + std::to_string(index) + ":5001", slots));
+  }
+  return replicas;
+}
+
+std::shared_ptr<Line> make_line(const std::vector<std::shared_ptr<Replica>>& replicas) {
+  auto line = std::make_shared<Line>(LineOptions{});
+  line->set_replicas(replicas);
+  for (const std::shared_ptr<Replica>& replica : replicas) line->set_ready(replica, true);
+  return line;
+}
+
+const SteadyClock kClock;
+
+/// A process that never had a second thread counts references without atomic operations; the router has.
+const bool kHasThreads = [] {
+  std::thread([] {}).join();
+  return true;
+}();
+
+/// The usual exchange: a slot is free. Goal: less than 200 ns. Arguments: replicas, slots of each (0 = unlimited).
+void EnterAndGiveBack(benchmark::State& state) {
+  runtime::Shard shard(0, kClock, runtime::Shard::Time::kManual);
+  runtime::Wakeup wakeup(shard);
+  const std::shared_ptr<Line> line =
+      make_line(make_replicas(static_cast<std::size_t>(state.range(0)), static_cast<std::size_t>(state.range(1))));
+  for (auto _ : state) {
+    Result<Line::Entry> entry = line->enter(wakeup);
+    benchmark::DoNotOptimize(entry->lease.slot());
+    entry->lease.give_back();
+  }
+}
+BENCHMARK(EnterAndGiveBack)->Args({1, 1})->Args({1, 0})->Args({10, 4})->Args({1000, 1})->Args({1000, 0});
+
+/// The same while nearly every slot is taken.
+void EnterAndGiveBackWhenBusy(benchmark::State& state) {
+  runtime::Shard shard(0, kClock, runtime::Shard::Time::kManual);
+  runtime::Wakeup wakeup(shard);
+  const auto slots = static_cast<std::size_t>(state.range(1));
+  const std::shared_ptr<Line> line = make_line(make_replicas(static_cast<std::size_t>(state.range(0)), slots));
+  std::vector<Lease> held;
+  for (std::size_t count = 1; count < static_cast<std::size_t>(state.range(0)) * slots; ++count) {
+    held.push_back(std::move(line->enter(wakeup)->lease));
+  }
+  for (auto _ : state) {
+    Result<Line::Entry> entry = line->enter(wakeup);
+    entry->lease.give_back();
+  }
+}
+BENCHMARK(EnterAndGiveBackWhenBusy)->Args({10, 4})->Args({1000, 4})->Args({10, 1000});
+
+/// Refused because the line is full.
+void RefuseWhenFull(benchmark::State& state) {
+  runtime::Shard shard(0, kClock, runtime::Shard::Time::kManual);
+  runtime::Wakeup wakeup(shard);
+  const std::shared_ptr<Line> line = make_line(make_replicas(1, 1));
+  LineOptions options;
+  options.length_max = 0;
+  line->set_options(options);
+  const Lease held = std::move(line->enter(wakeup)->lease);
+  for (auto _ : state) benchmark::DoNotOptimize(line->enter(wakeup).has_error());
+}
+BENCHMARK(RefuseWhenFull);
+
+/// Waits, and gives up: what a timeout costs in a long line.
+void WaitAndLeave(benchmark::State& state) {
+  runtime::Shard shard(0, kClock, runtime::Shard::Time::kManual);
+  runtime::Wakeup wakeup(shard);
+  const std::shared_ptr<Line> line = make_line(make_replicas(1, 1));
+  const Lease held = std::move(line->enter(wakeup)->lease);
+  std::vector<std::shared_ptr<Waiter>> others;
+  for (int count = 0; count < 60; ++count) others.push_back(std::move(line->enter(wakeup)->waiter));
+  for (auto _ : state) {
+    const Result<Line::Entry> entry = line->enter(wakeup);
+    line->leave(entry->waiter);
+  }
+}
+BENCHMARK(WaitAndLeave);
+
+/// Every thread of the router at one deployment.
+void EnterAndGiveBackContended(benchmark::State& state) {
+  static std::shared_ptr<Line> line;
+  if (state.thread_index() == 0) line = make_line(make_replicas(100, 0));
+  runtime::Shard shard(static_cast<std::size_t>(state.thread_index()), kClock, runtime::Shard::Time::kManual);
+  runtime::Wakeup wakeup(shard);
+  for (auto _ : state) {
+    Result<Line::Entry> entry = line->enter(wakeup);
+    entry->lease.give_back();
+  }
+}
+BENCHMARK(EnterAndGiveBackContended)->ThreadRange(1, 4)->UseRealTime();
+
+}  // namespace
+}  // namespace router::dispatch

@@ -1,0 +1,120 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <latch>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "router/dispatch/line.h"
+#include "router/runtime/shard_set.h"
+#include "router/runtime/task_group.h"
+#include "tests/unit/dispatch/line_world.h"
+#include "tests/unit/dispatch/replay.h"
+
+namespace router::dispatch {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kThreads = 4;
+constexpr std::size_t kExchangesEach = 6;  // at a time, on each thread
+constexpr std::size_t kRounds = 300;       // of each exchange
+
+/// Knows how many exchanges are inside, without the line's help.
+struct CountingReplica final : Replica {
+  CountingReplica() : Replica("pod:5001", 2) {}
+  std::atomic<std::size_t> inside{0};
+};
+
+struct Traffic {
+  std::shared_ptr<Line> line;
+  runtime::ShardSet& shards;
+  std::latch ended{kThreads * kExchangesEach};
+  std::atomic<std::size_t> cargo{0};
+  std::atomic<std::size_t> served{0};
+  std::atomic<std::size_t> crowded{0};  // more inside than there ever were slots
+};
+
+/// Holds the slot for a turn or two, leaves something in it, and gives it back here or on another thread.
+Task<void> hold(Traffic& traffic, Lease lease, runtime::Shard& shard, std::uint64_t dice) {
+  auto& replica = static_cast<CountingReplica&>(lease.replica());
+  if (replica.inside.fetch_add(1) >= 2) ++traffic.crowded;
+  runtime::Wakeup wakeup(shard);
+  if (dice % 2 == 0) co_await wakeup.wait(shard.now());
+  Slot* slot = lease.slot();
+  if (!slot->cargo) slot->cargo = std::make_unique<TestCargo>(shard.index(), traffic.cargo);
+  const Cargo* left = slot->cargo.get();
+  replica.inside.fetch_sub(1);
+  ++traffic.served;
+  if (dice % 3 == 0) {
+    traffic.shards[(shard.index() + 1) % kThreads].post([held = std::move(lease)]() mutable { held.give_back(); });
+  } else {
+    lease.give_back();
+  }
+  std::unique_ptr<Cargo> dead;
+  if (dice % 5 == 0) traffic.line->take_cargo(*slot, left, dead);
+}
+
+Task<void> come_and_go(Traffic& traffic, runtime::Shard& shard) {
+  for (std::size_t round = 0; round < kRounds; ++round) {
+    const std::uint64_t dice = shard.random() >> 8;
+    const Deadline deadline = dice % 4 == 0 ? shard.now() + 20us : kNever;
+    Result<Lease> lease = co_await acquire(traffic.line, deadline, shard);
+    if (lease) co_await hold(traffic, std::move(*lease), shard, dice);
+  }
+  traffic.ended.count_down();
+}
+
+TEST(Line, IsSharedByThreads) {
+  const SteadyClock clock;
+  const auto first = std::make_shared<CountingReplica>();
+  const auto second = std::make_shared<CountingReplica>();
+  runtime::ShardSet shards(kThreads, clock);
+  Traffic traffic{make_line(1000), shards};
+#ifdef ROUTER_CHECKS
+  traffic.line->start_record();
+#endif
+  traffic.line->set_replicas({first, second});
+  traffic.line->set_ready(first, true);
+
+  std::vector<std::unique_ptr<runtime::TaskGroup>> groups;
+  for (std::size_t index = 0; index < kThreads; ++index) {
+    groups.push_back(std::make_unique<runtime::TaskGroup>(shards[index], kExchangesEach));
+  }
+  shards.post_to_all([&](runtime::Shard& shard) {
+    for (std::size_t count = 0; count < kExchangesEach; ++count) {
+      groups[shard.index()]->try_spawn(come_and_go(traffic, shard));
+    }
+  });
+  shards.start();
+  for (std::size_t turn = 0; !traffic.ended.try_wait(); ++turn) {  // this is the control thread
+    traffic.line->set_ready(second, turn % 2 == 0);
+    traffic.line->set_slots(first, 1 + turn % 3 % 2);
+    if (turn % 7 == 0) traffic.line->set_replicas({first, second});
+    (void)traffic.line->demand();
+    std::this_thread::yield();
+  }
+  shards.join();
+
+  EXPECT_EQ(traffic.crowded, 0u);
+  EXPECT_GT(traffic.served, kThreads * kExchangesEach * kRounds / 2);
+  const Demand demand = traffic.line->demand();
+  EXPECT_EQ(demand.waiting, 0u);
+  EXPECT_EQ(demand.slots_in_use, 0u);
+#ifdef ROUTER_CHECKS
+  const std::vector<RecordedEvent> events = traffic.line->recorded();
+  const Replay replay(events);
+  if (events.size() < EventRecord::kEventsMax) {
+    EXPECT_GE(replay.served(), traffic.served);  // a grant may have come too late to be used
+    EXPECT_EQ(replay.held(), 0u);
+  }
+#endif
+  traffic.line->close();
+  EXPECT_EQ(traffic.cargo, 0u);
+}
+
+}  // namespace
+}  // namespace router::dispatch
