@@ -1,0 +1,55 @@
+#pragma once
+
+#include <string_view>
+
+/// Every metric that the router exposes, with the text that an operator reads beside it. The names are part of the contract
+/// (section 10); labels are in the order in which they are written.
+namespace router::metrics {
+
+struct Name {
+  std::string_view name;
+  std::string_view help;
+};
+
+// Labels {endpoint, deployment}; an empty value: the exchange found no deployment, or no endpoint.
+inline constexpr Name kRequests{
+    "inference_router_requests_total",
+    "Exchanges that have ended, by the status the client was given and the router's reason (empty: the pod's own answer)."};
+inline constexpr Name kRequestDuration{"inference_router_request_duration_seconds",
+                                       "From the complete request head to the last response byte handed to the kernel."};
+inline constexpr Name kRouterOverhead{
+    "inference_router_router_overhead_seconds",
+    "Duration without waiting in line, for the pod or for the client: the router's own share."};
+inline constexpr Name kQueueWait{"inference_router_queue_wait_seconds",
+                                 "Wait for a free slot, of the exchanges that came as far as the line."};
+inline constexpr Name kFirstByte{"inference_router_upstream_first_byte_seconds",
+                                 "From the last request byte sent to the pod to the pod's response head."};
+inline constexpr Name kRequestBytes{"inference_router_request_bytes_total", "Bytes of request bodies received from clients."};
+inline constexpr Name kResponseBytes{"inference_router_response_bytes_total", "Bytes of response bodies sent to clients."};
+inline constexpr Name kRetries{"inference_router_retries_total",
+                               "Attempts beyond the first, made because the pod provably had not acted."};
+inline constexpr Name kQueueLength{"inference_router_queue_length", "Exchanges waiting in line now."};
+inline constexpr Name kSlotsInUse{"inference_router_slots_in_use", "Slots held by exchanges now."};
+inline constexpr Name kSlots{"inference_router_slots", "Slots of all replicas with a limit."};
+inline constexpr Name kReplicas{"inference_router_replicas", "Replicas by state."};  // + state
+inline constexpr Name kEjections{"inference_router_ejections_total", "Times a failing replica was ejected."};
+
+// Of the process.
+inline constexpr Name kMirrored{"inference_router_mirrored_total",
+                                "Copies of requests for mirrored deployments, by what became of them."};
+inline constexpr Name kConnectionsActive{"inference_router_connections_active", "Client connections open now."};
+inline constexpr Name kConnections{"inference_router_connections_total", "Client connections accepted."};
+inline constexpr Name kConnectionsRefused{"inference_router_connections_refused_total",
+                                          "Client connections closed at once because of a connection limit."};
+inline constexpr Name kHandshakes{"inference_router_tls_handshakes_total",
+                                  "TLS handshakes with clients, by result and whether a session was resumed."};
+inline constexpr Name kCertificateExpiry{"inference_router_certificate_expiry_timestamp_seconds",
+                                         "When a certificate in use ends, in seconds since 1970."};
+inline constexpr Name kGeneration{"inference_router_configuration_generation", "Number of the configuration in force."};
+inline constexpr Name kReloads{"inference_router_configuration_reloads_total",
+                               "Changed configurations read, by whether they were taken up."};
+inline constexpr Name kLogDropped{"inference_router_access_log_dropped_total",
+                                  "Access log lines dropped because they could not be written fast enough."};
+inline constexpr Name kBuildInfo{"inference_router_build_info", "Always 1; the label tells the version."};
+
+}  // namespace router::metrics

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace router::metrics {
+
+/// What one deployment looks like at the moment of a scrape.
+struct DeploymentFigures {
+  std::string endpoint;
+  std::string deployment;
+  std::uint64_t queue_length = 0;
+  std::uint64_t slots_in_use = 0;
+  std::uint64_t slots = 0;
+  std::uint64_t replicas_ready = 0;
+  std::uint64_t replicas_not_ready = 0;
+  std::uint64_t replicas_ejected = 0;
+  std::uint64_t replicas_terminating = 0;
+  std::uint64_t ejections = 0;  // since the process began
+};
+
+/// When one certificate ends.
+struct CertificateFigures {
+  std::string certificate;  // the file, as configured
+  std::int64_t expiry = 0;  // seconds since 1970
+};
+
+/// What the process as a whole looks like at the moment of a scrape: filled in by whoever owns the parts. Label values come
+/// from the configuration only, never from a client.
+struct ProcessFigures {
+  struct Mirrored {
+    std::string result;
+    std::uint64_t times = 0;
+  };
+  std::vector<DeploymentFigures> deployments;  // those that are configured
+  std::vector<CertificateFigures> certificates;
+  std::vector<Mirrored> mirrored;
+  std::uint64_t generation = 0;
+  std::uint64_t access_log_dropped = 0;
+  std::string version;
+};
+
+}  // namespace router::metrics

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "router/base/time.h"
+#include "router/metrics/cells.h"
+#include "router/metrics/process_figures.h"
+
+namespace router::metrics {
+
+/// The cells of one (endpoint, deployment), a set for each shard. Shared by successive routing tables.
+class DeploymentMetrics {
+ public:
+  DeploymentMetrics(std::string endpoint, std::string deployment, std::size_t shards)
+      : endpoint_(std::move(endpoint)), deployment_(std::move(deployment)), cells_(shards) {}
+
+  /// Written by that shard only.
+  DeploymentCells& on(std::size_t shard) { return cells_[shard]; }
+
+  const std::string& endpoint() const { return endpoint_; }
+  const std::string& deployment() const { return deployment_; }
+  const std::vector<DeploymentCells>& cells() const { return cells_; }
+
+ private:
+  const std::string endpoint_;
+  const std::string deployment_;
+  std::vector<DeploymentCells> cells_;
+};
+
+class Exposition;
+
+/// Everything that is counted, and how it is shown. Control thread; the cells that it hands out belong to the shards.
+class Registry {
+ public:
+  /// How long figures stay exposed after their deployment was removed, so that the last scrapes still see them (contract,
+  /// section 10).
+  static constexpr std::chrono::minutes kRemovedKept{10};
+
+  explicit Registry(std::size_t shards, const Clock& clock = kSteadyClock) : clock_(clock), shards_(shards) {}
+
+  /// The figures of a deployment, the same ones as long as anybody holds them or kRemovedKept has not passed since. Names are
+  /// compared without case; the labels are spelled as at first.
+  std::shared_ptr<DeploymentMetrics> deployment(std::string_view endpoint, std::string_view deployment);
+  ShardCells& shard(std::size_t index) { return shards_[index]; }
+  /// A changed configuration was read, and taken up or refused.
+  void configuration_reloaded(bool accepted) { (accepted ? reloads_accepted_ : reloads_refused_).add(); }
+  /// Whom to ask at each scrape.
+  void set_process_figures(std::function<ProcessFigures()> source) { process_figures_ = std::move(source); }
+
+  /// What /metrics shows.
+  std::vector<prometheus::MetricFamily> collect();
+  /// The same in the Prometheus text format, version 0.0.4.
+  std::string render();
+  static constexpr const char* kContentType = "text/plain; version=0.0.4; charset=utf-8";
+
+ private:
+  using Key = std::pair<std::string, std::string>;  // endpoint, deployment, lower case
+  struct Entry {
+    std::shared_ptr<DeploymentMetrics> metrics;
+    std::uint64_t ejections = 0;              // as last told
+    std::optional<TimePoint> unused_since{};  // nobody else holds the metrics
+  };
+  static Key key(std::string_view endpoint, std::string_view deployment);
+  void forget_removed();
+  void add_process_figures(Exposition& exposition);
+
+  static const SteadyClock kSteadyClock;
+
+  const Clock& clock_;
+  std::vector<ShardCells> shards_;
+  std::map<Key, Entry> entries_;
+  std::size_t forget_at_ = 64;  // entries: when this many are known, look for removed ones even if nobody scrapes
+  std::function<ProcessFigures()> process_figures_;
+  Cell reloads_accepted_;
+  Cell reloads_refused_;
+};
+
+}  // namespace router::metrics

@@ -1,0 +1,213 @@
+#include "router/metrics/registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+
+namespace router::metrics {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+
+/// Whether the text has this sample, exactly.
+bool has_line(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
+
+class RegistryTest : public testing::Test {
+ protected:
+  ManualClock clock;
+  Registry registry{2, clock};
+};
+
+TEST_F(RegistryTest, GivesTheSameCellsForTheSameDeploymentWhateverTheCase) {
+  const auto first = registry.deployment("Iris", "Blue");
+  EXPECT_EQ(first, registry.deployment("iris", "blue"));
+  EXPECT_NE(first, registry.deployment("iris", "green"));
+  EXPECT_NE(registry.deployment("a", "bc"), registry.deployment("ab", "c"));
+}
+
+TEST_F(RegistryTest, SumsTheShards) {
+  const auto blue = registry.deployment("iris", "blue");
+  blue->on(0).exchange_finished({.status = 200, .duration = 40us, .request_bytes = 10, .response_bytes = 3, .retries = 1});
+  blue->on(1).exchange_finished({.status = 200, .duration = 2s, .request_bytes = 5});
+  const std::string text = registry.render();
+  EXPECT_TRUE(has_line(text, R"(inference_router_requests_total{endpoint="iris",deployment="blue",code="200",reason=""} 2)"))
+      << text;
+  EXPECT_TRUE(has_line(text, R"(inference_router_request_bytes_total{endpoint="iris",deployment="blue"} 15)"));
+  EXPECT_TRUE(has_line(text, R"(inference_router_response_bytes_total{endpoint="iris",deployment="blue"} 3)"));
+  EXPECT_TRUE(has_line(text, R"(inference_router_retries_total{endpoint="iris",deployment="blue"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(inference_router_request_duration_seconds_count{endpoint="iris",deployment="blue"} 2)"));
+  EXPECT_TRUE(
+      has_line(text, R"(inference_router_request_duration_seconds_bucket{endpoint="iris",deployment="blue",le="5e-05"} 1)"));
+  EXPECT_TRUE(
+      has_line(text, R"(inference_router_request_duration_seconds_bucket{endpoint="iris",deployment="blue",le="2.5"} 2)"));
+  EXPECT_TRUE(
+      has_line(text, R"(inference_router_request_duration_seconds_bucket{endpoint="iris",deployment="blue",le="+Inf"} 2)"));
+  EXPECT_THAT(text, HasSubstr(R"(inference_router_request_duration_seconds_sum{endpoint="iris",deployment="blue"} 2.00004)"));
+}
+
+TEST_F(RegistryTest, AddsUpReasonsThatShareAName) {
+  const auto none = registry.deployment("", "");
+  none->on(0).exchange_finished({.status = 501, .reason = Reason::kUnsupportedCoding});
+  none->on(1).exchange_finished({.status = 501, .reason = Reason::kUnsupportedVersion});
+  EXPECT_TRUE(has_line(registry.render(),
+                       R"(inference_router_requests_total{endpoint="",deployment="",code="501",reason="unsupported"} 2)"));
+}
+
+TEST_F(RegistryTest, ShowsEmptyHistogramsOfNamedDeploymentsOnly) {
+  const auto named = registry.deployment("iris", "blue");
+  const auto unnamed = registry.deployment("", "");
+  const std::string text = registry.render();
+  EXPECT_TRUE(has_line(text, R"(inference_router_queue_wait_seconds_count{endpoint="iris",deployment="blue"} 0)"));
+  EXPECT_THAT(text, Not(HasSubstr(R"(inference_router_queue_wait_seconds_count{endpoint="",)")));
+}
+
+TEST_F(RegistryTest, KeepsARemovedDeploymentForTenMinutes) {
+  registry.deployment("iris", "blue")->on(0).exchange_finished({.status = 200});
+  EXPECT_THAT(registry.render(), HasSubstr("blue"));
+  clock.advance(9min + 59s);
+  EXPECT_THAT(registry.render(), HasSubstr("blue"));
+  clock.advance(1s);
+  EXPECT_THAT(registry.render(), Not(HasSubstr("blue")));
+}
+
+TEST_F(RegistryTest, CountsTheTenMinutesFromWhenTheLastExchangeLetsGo) {
+  auto held = registry.deployment("iris", "blue");
+  registry.render();
+  clock.advance(20min);
+  EXPECT_THAT(registry.render(), HasSubstr("blue"));
+  held.reset();
+  EXPECT_THAT(registry.render(), HasSubstr("blue"));
+  clock.advance(10min);
+  EXPECT_THAT(registry.render(), Not(HasSubstr("blue")));
+}
+
+TEST_F(RegistryTest, GoesOnCountingWhenADeploymentComesBackInTime) {
+  registry.deployment("iris", "blue")->on(0).exchange_finished({.status = 200});
+  registry.render();
+  clock.advance(9min);
+  const auto again = registry.deployment("iris", "blue");
+  again->on(1).exchange_finished({.status = 200});
+  clock.advance(9min);
+  EXPECT_THAT(registry.render(), HasSubstr(R"(code="200",reason=""} 2)"));
+}
+
+TEST_F(RegistryTest, DoesNotGrowForEverWhenNobodyScrapes) {
+  for (int i = 0; i < 500; ++i) {
+    registry.deployment("iris", "v" + std::to_string(i));
+    clock.advance(1min);
+  }
+  std::size_t known = 0;
+  for (const auto& family : registry.collect()) known = std::max(known, family.metric.size());
+  EXPECT_LT(known, 200u);
+}
+
+TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
+  registry.set_process_figures([] {
+    ProcessFigures figures;
+    figures.deployments = {{.endpoint = "iris",
+                            .deployment = "blue",
+                            .queue_length = 3,
+                            .slots_in_use = 2,
+                            .slots = 4,
+                            .replicas_ready = 1,
+                            .replicas_ejected = 1,
+                            .ejections = 7}};
+    figures.certificates = {{"/etc/tls.pem", 1'800'000'000}};
+    figures.mirrored = {{"sent", 5}};
+    figures.generation = 9;
+    figures.access_log_dropped = 11;
+    figures.version = "0.1.0";
+    return figures;
+  });
+  registry.configuration_reloaded(true);
+  registry.configuration_reloaded(false);
+  registry.configuration_reloaded(false);
+  registry.shard(0).connections_active.add(2);
+  registry.shard(1).connections_active.add(1);
+  registry.shard(1).handshakes_resumed.add(6);
+  const std::string text = registry.render();
+  for (const char* line : {
+           R"(inference_router_queue_length{endpoint="iris",deployment="blue"} 3)",
+           R"(inference_router_slots_in_use{endpoint="iris",deployment="blue"} 2)",
+           R"(inference_router_slots{endpoint="iris",deployment="blue"} 4)",
+           R"(inference_router_replicas{endpoint="iris",deployment="blue",state="ready"} 1)",
+           R"(inference_router_replicas{endpoint="iris",deployment="blue",state="ejected"} 1)",
+           R"(inference_router_replicas{endpoint="iris",deployment="blue",state="not_ready"} 0)",
+           R"(inference_router_ejections_total{endpoint="iris",deployment="blue"} 7)",
+           R"(inference_router_mirrored_total{result="sent"} 5)",
+           R"(inference_router_certificate_expiry_timestamp_seconds{certificate="/etc/tls.pem"} 1800000000)",
+           R"(inference_router_configuration_generation 9)",
+           R"(inference_router_configuration_reloads_total{result="accepted"} 1)",
+           R"(inference_router_configuration_reloads_total{result="refused"} 2)",
+           R"(inference_router_access_log_dropped_total 11)",
+           R"(inference_router_build_info{version="0.1.0"} 1)",
+           R"(inference_router_connections_active 3)",
+           R"(inference_router_tls_handshakes_total{result="ok",resumed="true"} 6)",
+       })
+    EXPECT_TRUE(has_line(text, line)) << line << "\nis not in\n" << text;
+}
+
+TEST_F(RegistryTest, KeepsTheEjectionsOfARemovedDeployment) {
+  std::vector<DeploymentFigures> configured{{.endpoint = "iris", .deployment = "blue", .queue_length = 3, .ejections = 7}};
+  registry.set_process_figures([&] {
+    ProcessFigures figures;
+    figures.deployments = configured;
+    return figures;
+  });
+  registry.deployment("iris", "blue");
+  registry.render();
+  configured.clear();
+  const std::string text = registry.render();
+  EXPECT_THAT(text, HasSubstr(R"(inference_router_ejections_total{endpoint="iris",deployment="blue"} 7)"));
+  EXPECT_THAT(text, Not(HasSubstr("inference_router_queue_length{")));
+}
+
+TEST_F(RegistryTest, EscapesLabels) {
+  const auto odd = registry.deployment("a\"b\\c\nd", "x");
+  odd->on(0).exchange_finished({.status = 200});
+  EXPECT_THAT(registry.render(), HasSubstr(R"(endpoint="a\"b\\c\nd")"));
+}
+
+TEST_F(RegistryTest, PassesPromtool) {
+  if (::access("/usr/bin/promtool", X_OK) != 0) GTEST_SKIP() << "promtool is not installed";
+  const auto blue = registry.deployment("iris", "blue");
+  blue->on(0).exchange_finished({.status = 200, .duration = 1ms, .queued = true, .answered = true});
+  registry.deployment("", "")->on(1).exchange_finished({.status = 404, .reason = Reason::kEndpointNotFound});
+  registry.set_process_figures([] {
+    ProcessFigures figures;
+    figures.deployments = {{.endpoint = "iris", .deployment = "blue"}};
+    figures.certificates = {{"/etc/tls.pem", 1'800'000'000}};
+    figures.mirrored = {{"sent", 5}};
+    figures.version = "0.1.0";
+    return figures;
+  });
+  std::string path = testing::TempDir() + "metrics-XXXXXX";
+  ::close(::mkstemp(path.data()));
+  std::ofstream(path) << registry.render();
+  FILE* promtool = ::popen(("/usr/bin/promtool check metrics < " + path + " 2>&1").c_str(), "r");
+  ASSERT_NE(promtool, nullptr);
+  std::string complaints;
+  char piece[256];
+  while (std::fgets(piece, sizeof piece, promtool) != nullptr) complaints += piece;
+  EXPECT_EQ(::pclose(promtool), 0);
+  EXPECT_EQ(complaints, "");
+  ::unlink(path.c_str());
+}
+
+TEST_F(RegistryTest, GivesEveryFamilyAHelpText) {
+  for (const auto& family : registry.collect()) {
+    EXPECT_EQ(family.name.rfind("inference_router_", 0), 0u) << family.name;
+    EXPECT_FALSE(family.help.empty()) << family.name;
+  }
+}
+
+}  // namespace
+}  // namespace router::metrics
