@@ -1,0 +1,78 @@
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "router/runtime/line_ring.h"
+#include "router/runtime/line_sink.h"
+
+namespace router::runtime {
+
+struct LineWriterOptions {
+  std::size_t ring_bytes = 1 << 20;                // for each shard; a power of two
+  std::chrono::milliseconds wake_every{20};        // how long a line waits at most while the rings are not half full
+  std::chrono::milliseconds last_flush_max{2000};  // how long the end waits for a reader that does not read
+};
+
+/// Writes lines (the access log) by a thread of its own, so that a shard never waits for a disk or a pipe. A line that finds no
+/// room is dropped and counted. While the sink fails (full disk, nobody reads the pipe) lines are kept as long as there is
+/// room, and it is tried again; the process log tells once that it fails, and once that it works again.
+class LineWriter {
+ public:
+  /// `path`: `stdout`, or a file that is appended to. The error names the path.
+  static absl::StatusOr<std::unique_ptr<LineWriter>> open(const std::string& path, std::size_t shards,
+                                                          LineWriterOptions options = {});
+  LineWriter(const LineWriter&) = delete;
+  LineWriter& operator=(const LineWriter&) = delete;
+  /// Writes what is left; gives up if the sink has failed, or takes nothing for `last_flush_max`. No shard may write any more.
+  ~LineWriter();
+
+  /// That shard's thread. `line` is whole, with its newline. Wait-free, but for one write to an eventfd when the ring becomes
+  /// half full. False if it was dropped.
+  bool write(std::size_t shard, std::string_view line);
+  /// Any thread: the file of this name is opened again soon, for log rotation. If that fails, the old one stays.
+  void reopen();
+  /// Any thread: lines that were lost since the beginning.
+  std::uint64_t dropped() const;
+
+ private:
+  enum class State { kIdle, kBlocked, kFailed };
+
+  LineWriter(std::string path, LineSink sink, int wake, std::size_t shards, LineWriterOptions options);
+  void run();
+  void sleep(State state) const;
+  State write_rings();
+  State write_ring(LineRing& ring);
+  State after_failure(int error);
+  void open_again();
+  void drop_rest_of_torn_line();
+  void write_the_rest();
+  void wake() const;
+
+  const std::string path_;
+  const LineWriterOptions options_;
+  const int wake_;  // eventfd
+  std::vector<std::unique_ptr<LineRing>> rings_;
+  std::atomic<bool> wake_pending_{false};
+  std::atomic<bool> reopen_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> lost_{0};
+
+  // The writer's thread.
+  LineSink sink_;
+  std::size_t current_ = 0;  // ring whose lines are being written: a torn line goes on before another ring has its turn
+  bool torn_ = false;        // the last byte written does not end a line
+  bool failing_ = false;     // as last told to the process log
+  std::thread thread_;
+};
+
+}  // namespace router::runtime
