@@ -1,0 +1,43 @@
+#pragma once
+
+#include <absl/status/statusor.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace router::admin {
+
+/// A listening socket of the operators, TCP or Unix; closed, and its path removed, when destroyed. Move-only.
+class Listening {
+ public:
+  /// `address` is `host:port`, `[v6]:port` (port 0: any free one) or `unix:/path`. A Unix socket is for our user alone (0600);
+  /// one that nobody listens on any more is removed first. May ask the resolver about `host`, and wait for it. The error names
+  /// the address.
+  static absl::StatusOr<Listening> open(const std::string& address);
+
+  Listening(Listening&& other) noexcept
+      : descriptor_(std::exchange(other.descriptor_, -1)),
+        path_(std::exchange(other.path_, {})),
+        device_(other.device_),
+        inode_(other.inode_) {}
+  Listening& operator=(Listening&&) = delete;
+  ~Listening();
+
+  int descriptor() const { return descriptor_; }
+  /// 0 for a Unix socket.
+  std::uint16_t port() const;
+
+ private:
+  explicit Listening(int descriptor) : descriptor_(descriptor) {}
+  static absl::StatusOr<Listening> open_tcp(const std::string& address);
+  static absl::StatusOr<Listening> open_unix(const std::string& path);
+
+  int descriptor_ = -1;
+  std::string path_;  // of a Unix socket, with what it was when we made it: another's is not removed
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+}  // namespace router::admin

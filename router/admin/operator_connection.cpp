@@ -1,0 +1,134 @@
+#include "router/admin/operator_connection.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/write.hpp>
+#include <utility>
+
+#include "router/base/text.h"
+
+namespace router::admin {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+namespace {
+
+constexpr std::chrono::seconds kLinger{1};  // for the peer to close after we have
+
+std::string_view to_std(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+template <class Body>
+void set_head(http::response<Body>& message, const Response& response, const std::string& allow) {
+  message.set(http::field::content_type, response.content_type);
+  message.set(http::field::cache_control, "no-store");
+  if (!allow.empty()) message.set(http::field::allow, allow);
+}
+
+}  // namespace
+
+OperatorConnection::OperatorConnection(runtime::Shard& control, const OperatorServerOptions& options, Routes routes,
+                                       int descriptor, int family, std::function<void(OperatorConnection*)> ended)
+    : control_(control),
+      timeout_(options.timeout),
+      bytes_max_(options.request_bytes_max),
+      routes_(std::move(routes)),
+      ended_(std::move(ended)),
+      socket_(control.io().get_executor(), asio::generic::stream_protocol(family, 0), descriptor),
+      buffer_(2 * options.request_bytes_max) {}
+
+OperatorConnection::~OperatorConnection() { ended_(this); }
+
+void OperatorConnection::close() {
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+void OperatorConnection::read() {
+  parser_.emplace();
+  parser_->header_limit(static_cast<std::uint32_t>(bytes_max_));
+  parser_->body_limit(bytes_max_);
+  control_.schedule(*this, control_.now() + timeout_);
+  http::async_read(socket_, buffer_, *parser_,
+                   [self = shared_from_this()](const error_code& error, std::size_t) { self->on_read(error); });
+}
+
+void OperatorConnection::on_read(const error_code& error) {
+  if (!error) return respond();
+  // Nothing, or half a request, and then the end: there is nobody to answer. The rest of this category is bad HTTP.
+  if (error == http::error::end_of_stream || error == http::error::partial_message) return close();
+  if (error.category() == http::make_error_code(http::error::bad_method).category()) return refuse(error);
+  close();
+}
+
+void OperatorConnection::refuse(const error_code& error) {
+  if (error == http::error::body_limit) {
+    return write(error_response(413, "payload_too_large", "the body is too large"), {}, false, false);
+  }
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+    return write(error_response(431, "headers_too_large", "the request head is too large"), {}, false, false);
+  }
+  write(error_response(400, "bad_request", error.message()), {}, false, false);
+}
+
+void OperatorConnection::respond() {
+  const auto& message = parser_->get();
+  Request request;
+  request.method = to_std(message.method_string());
+  request.path = to_std(message.target());
+  if (const std::size_t mark = request.path.find('?'); mark != std::string_view::npos) {
+    request.query = request.path.substr(mark + 1);
+    request.path = request.path.substr(0, mark);
+  }
+  request.body = message.body();
+  std::string allow;
+  Response response = answer(*routes_, request, message.count(http::field::origin) > 0, allow);
+  const bool keep_alive = message.version() == 11 && message.keep_alive();  // HTTP/1.0 needs a field for it: not worth having
+  write(std::move(response), allow, keep_alive, message.method() == http::verb::head);
+}
+
+void OperatorConnection::write(Response response, const std::string& allow, bool keep_alive, bool head) {
+  control_.schedule(*this, control_.now() + timeout_);
+  const auto send = [this](auto message, bool keep) {
+    auto shared = std::make_shared<decltype(message)>(std::move(message));
+    http::async_write(socket_, *shared, [self = shared_from_this(), shared, keep](const error_code& error, std::size_t) {
+      self->on_written(error, keep);
+    });
+  };
+  const auto status = static_cast<http::status>(response.status);
+  if (head) {  // the length that a GET would tell, and no body
+    http::response<http::empty_body> message(status, 11);
+    set_head(message, response, allow);
+    message.content_length(response.body.size());
+    message.keep_alive(keep_alive);
+    return send(std::move(message), keep_alive);
+  }
+  http::response<http::string_body> message(status, 11);
+  set_head(message, response, allow);
+  message.body() = std::move(response.body);
+  message.prepare_payload();
+  message.keep_alive(keep_alive);
+  send(std::move(message), keep_alive);
+}
+
+void OperatorConnection::on_written(const error_code& error, bool keep_alive) {
+  if (error) return close();
+  if (keep_alive) return read();
+  error_code ignored;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+  control_.schedule(*this, control_.now() + kLinger);
+  wait_for_the_end();
+}
+
+void OperatorConnection::wait_for_the_end() {
+  // Closing with unread bytes would reset the connection, and the peer might lose the answer: what it still sends is dropped.
+  buffer_.clear();
+  socket_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](const error_code& error, std::size_t) {
+    if (!error) self->wait_for_the_end();
+  });
+}
+
+}  // namespace router::admin

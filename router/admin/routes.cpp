@@ -1,0 +1,70 @@
+#include "router/admin/routes.h"
+
+#include <absl/strings/str_split.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <utility>
+
+#include "router/metrics/registry.h"
+
+namespace router::admin {
+namespace {
+
+namespace json = boost::json;
+
+Response json_response(int status, const json::object& body) {
+  return {status, "application/json", json::serialize(body) + "\n"};
+}
+
+Response readiness(const std::vector<std::string>& not_ready) {
+  if (not_ready.empty()) return json_response(200, {{"ready", true}});
+  return json_response(503, {{"ready", false}, {"reasons", json::array(not_ready.begin(), not_ready.end())}});
+}
+
+Response reloaded(const absl::StatusOr<std::uint64_t>& generation) {
+  if (generation.ok()) return json_response(200, {{"generation", *generation}});
+  const bool wrong_time = absl::IsFailedPrecondition(generation.status());
+  json::array mistakes;
+  for (const absl::string_view line : absl::StrSplit(generation.status().message(), '\n', absl::SkipWhitespace())) {
+    mistakes.push_back(json::string(line.data(), line.size()));
+  }
+  const json::object error{{"code", wrong_time ? "configuration_conflict" : "configuration_invalid"},
+                           {"message", "the new configuration was refused; the old one stays in force"},
+                           {"mistakes", std::move(mistakes)}};
+  return json_response(wrong_time ? 409 : 422, {{"error", error}});
+}
+
+}  // namespace
+
+std::vector<OperatorRoute> observe_routes(ObserveSources sources) {
+  return {
+      {"GET", "/metrics",
+       [metrics = std::move(sources.metrics)](const Request&) {
+         return Response{200, metrics::Registry::kContentType, metrics()};
+       }},
+      {"GET", "/healthz",
+       [](const Request&) {
+         return Response{200, "text/plain", "ok\n"};
+       }},
+      {"GET", "/readyz", [not_ready = std::move(sources.not_ready)](const Request&) { return readiness(not_ready()); }},
+  };
+}
+
+std::vector<OperatorRoute> admin_routes(AdminActions actions) {
+  return {
+      {"GET", "/status",
+       [status = std::move(actions.status)](const Request&) {
+         return Response{200, "application/json", status()};
+       }},
+      {"POST", "/drain",
+       [drain = std::move(actions.drain)](const Request&) {
+         drain();
+         return json_response(202, {{"draining", true}});
+       }},
+      {"POST", "/reload", [reload = std::move(actions.reload)](const Request&) { return reloaded(reload()); }},
+  };
+}
+
+}  // namespace router::admin

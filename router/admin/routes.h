@@ -1,0 +1,32 @@
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "router/admin/operator_route.h"
+
+/// What operators may ask (contract, section 10). The functions are called on the control thread.
+namespace router::admin {
+
+struct ObserveSources {
+  std::function<std::string()> metrics;                 // Prometheus text, version 0.0.4
+  std::function<std::vector<std::string>()> not_ready;  // why not, a sentence each; empty: ready
+};
+/// GET /metrics, /healthz (the process lives), /readyz (200, or 503 with the reasons).
+std::vector<OperatorRoute> observe_routes(ObserveSources sources);
+
+struct AdminActions {
+  std::function<std::string()> status;  // JSON; no secrets
+  std::function<void()> drain;          // begins; called again it does nothing
+  /// Reads the configuration again: its generation, or the mistakes, a line each. kFailedPrecondition: it is right, but cannot
+  /// be taken up now (409); anything else: it is wrong (422).
+  std::function<absl::StatusOr<std::uint64_t>()> reload;
+};
+/// GET /status, POST /drain, POST /reload.
+std::vector<OperatorRoute> admin_routes(AdminActions actions);
+
+}  // namespace router::admin

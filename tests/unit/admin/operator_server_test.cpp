@@ -1,0 +1,282 @@
+#include "router/admin/operator_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "tests/unit/admin/operator_client.h"
+
+namespace router::admin {
+namespace {
+
+using namespace std::chrono_literals;
+using test::OperatorClient;
+using testing::HasSubstr;
+using testing::Not;
+
+class OperatorServerTest : public testing::Test {
+ protected:
+  std::vector<OperatorRoute> routes() {
+    return {{"GET", "/hello",
+             [](const Request& request) {
+               return Response{200, "text/plain", "hello " + std::string(request.query)};
+             }},
+            {"POST", "/echo",
+             [](const Request& request) {
+               return Response{200, "text/plain", std::string(request.body)};
+             }},
+            {"GET", "/large",
+             [](const Request&) {
+               return Response{200, "text/plain", std::string(20'000'000, 'x')};
+             }},
+            {"GET", "/bug", [](const Request&) -> Response { throw std::runtime_error("secret detail"); }},
+            {"POST", "/stop", [this](const Request&) {
+               server->stop();
+               return Response{200, "text/plain", "bye"};
+             }}};
+  }
+  void listen(OperatorServerOptions options = {.address = "127.0.0.1:0"}) {
+    server = std::make_unique<OperatorServer>(shard, options, routes());
+    const absl::Status started = server->start();
+    ASSERT_TRUE(started.ok()) << started;
+  }
+  OperatorClient connect() { return OperatorClient(shard, server->port()); }
+
+  test::TestShard shard;
+  std::unique_ptr<OperatorServer> server;
+};
+
+TEST_F(OperatorServerTest, AnswersAndKeepsTheConnection) {
+  listen();
+  OperatorClient client = connect();
+  EXPECT_EQ(client.get("/hello?you").body, "hello you");
+  const auto again = client.get("/hello");
+  EXPECT_EQ(again.status, 200);
+  EXPECT_THAT(again.head, HasSubstr("Content-Type: text/plain\r\n"));
+  EXPECT_FALSE(client.closed());
+}
+
+TEST_F(OperatorServerTest, AnswersRequestsThatCameTogether) {
+  listen();
+  OperatorClient client = connect();
+  client.send("GET /hello?1 HTTP/1.1\r\nHost: x\r\n\r\nGET /hello?2 HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(client.receive().body, "hello 1");
+  EXPECT_EQ(client.receive().body, "hello 2");
+}
+
+TEST_F(OperatorServerTest, ClosesWhenAskedTo) {
+  listen();
+  for (const char* request : {"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "GET /hello HTTP/1.0\r\n\r\n"}) {
+    OperatorClient client = connect();
+    EXPECT_EQ(client.ask(request).status, 200);
+    EXPECT_TRUE(client.closed());
+  }
+}
+
+TEST_F(OperatorServerTest, AnswersHeadLikeGetWithoutTheBody) {
+  listen();
+  OperatorClient client = connect();
+  client.send("HEAD /hello?you HTTP/1.1\r\nHost: x\r\n\r\n");
+  const auto answer = client.receive(true);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.head, HasSubstr("Content-Length: 9\r\n"));
+  EXPECT_EQ(client.get("/hello?1").body, "hello 1");
+}
+
+TEST_F(OperatorServerTest, TakesABody) {
+  listen();
+  EXPECT_EQ(connect().ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody").body, "body");
+}
+
+TEST_F(OperatorServerTest, SaysWhatThereIsWhenThePathIsUnknown) {
+  listen();
+  const auto answer = connect().get("/nothing");
+  EXPECT_EQ(answer.status, 404);
+  EXPECT_THAT(answer.body, HasSubstr("GET /hello"));
+  EXPECT_THAT(answer.body, HasSubstr(R"("code":"not_found")"));
+}
+
+TEST_F(OperatorServerTest, SaysWhichMethodsThereAre) {
+  listen();
+  const auto answer = connect().post("/hello");
+  EXPECT_EQ(answer.status, 405);
+  EXPECT_THAT(answer.head, HasSubstr("Allow: GET, HEAD\r\n"));
+}
+
+TEST_F(OperatorServerTest, LetsNoWebPageChangeAnything) {
+  listen();
+  OperatorClient client = connect();
+  EXPECT_EQ(client.ask("POST /echo HTTP/1.1\r\nHost: x\r\nOrigin: http://bad\r\nContent-Length: 0\r\n\r\n").status, 403);
+  EXPECT_EQ(client.ask("GET /hello HTTP/1.1\r\nHost: x\r\nOrigin: http://bad\r\n\r\n").status, 200);
+}
+
+TEST_F(OperatorServerTest, SurvivesAHandlerThatThrowsAndTellsNoDetail) {
+  listen();
+  OperatorClient client = connect();
+  const auto answer = client.get("/bug");
+  EXPECT_EQ(answer.status, 500);
+  EXPECT_THAT(answer.body, Not(HasSubstr("secret")));
+  EXPECT_EQ(client.get("/hello").status, 200);
+}
+
+TEST_F(OperatorServerTest, RefusesWhatIsTooLargeOrNoHttp) {
+  listen();
+  const std::string large(17'000, 'x');
+  const std::pair<std::string, int> cases[] = {
+      {"GET /hello HTTP/1.1\r\nHost: x\r\nX: " + large + "\r\n\r\n", 431},
+      {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 17000\r\n\r\n" + large, 413},
+      {"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4268\r\n" + large + "\r\n0\r\n\r\n", 413},
+      {"nonsense\r\n\r\n", 400},
+  };
+  for (const auto& [request, status] : cases) {
+    OperatorClient client = connect();
+    EXPECT_EQ(client.ask(request).status, status) << request.substr(0, 60);
+    EXPECT_TRUE(client.closed());
+  }
+}
+
+TEST_F(OperatorServerTest, ClosesAConnectionThatSendsNothingOrTooSlowly) {
+  listen();
+  OperatorClient silent = connect();
+  OperatorClient slow = connect();
+  slow.send("GET /hel");
+  shard.advance(9s);
+  EXPECT_FALSE(silent.closed());
+  slow.send("lo HTTP");
+  shard.advance(1s);
+  EXPECT_TRUE(silent.closed());
+  EXPECT_TRUE(slow.closed());
+  EXPECT_EQ(server->connections(), 0u);
+}
+
+TEST_F(OperatorServerTest, ClosesAConnectionThatDoesNotTakeItsAnswer) {
+  listen();
+  OperatorClient client = connect();
+  client.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+  shard.poll();
+  EXPECT_EQ(server->connections(), 1u);
+  shard.advance(10s);
+  shard.poll();
+  EXPECT_EQ(server->connections(), 0u);
+}
+
+TEST_F(OperatorServerTest, SendsALargeAnswerWhole) {
+  listen();
+  EXPECT_EQ(connect().get("/large").body.size(), 20'000'000u);
+}
+
+TEST_F(OperatorServerTest, ServesNoMoreThanItsLimitAtATimeAndTheNextWhenOneHasGone) {
+  listen({.address = "127.0.0.1:0", .connections_max = 2});
+  auto first = std::make_unique<OperatorClient>(shard, server->port());
+  OperatorClient second = connect();
+  OperatorClient third = connect();
+  third.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(third.receive().status, 0);
+  EXPECT_EQ(server->connections(), 2u);
+  first.reset();
+  EXPECT_EQ(third.receive().status, 200);
+}
+
+TEST_F(OperatorServerTest, ClosesEverythingWhenItStops) {
+  listen();
+  OperatorClient client = connect();
+  const std::uint16_t port = server->port();
+  server->stop();
+  EXPECT_TRUE(client.closed());
+  EXPECT_FALSE(OperatorClient(shard, port).connected());
+}
+
+TEST_F(OperatorServerTest, MayBeStoppedByAHandler) {
+  listen();
+  OperatorClient client = connect();
+  client.send("POST /stop HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(client.closed());
+  EXPECT_EQ(server->connections(), 0u);
+}
+
+TEST_F(OperatorServerTest, MayBeDestroyedWithAConnectionWaitingToBeAccepted) {
+  listen();
+  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_port = htons(server->port());
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(socket, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  server.reset();
+  shard.poll();
+  ::close(socket);
+}
+
+TEST_F(OperatorServerTest, NamesTheAddressThatItCannotListenOn) {
+  listen();
+  const std::string taken = "127.0.0.1:" + std::to_string(server->port());
+  for (const std::string& address :
+       {taken, std::string("nonsense"), std::string(":80"), std::string("127.0.0.1:70000"), std::string("127.0.0.1:x"),
+        std::string("unix:relative"), std::string("unix:/none/at/all"), "unix:/" + std::string(200, 'x')}) {
+    OperatorServer other(shard, {.address = address}, {});
+    const absl::Status started = other.start();
+    EXPECT_FALSE(started.ok()) << address;
+    EXPECT_THAT(std::string(started.message()), HasSubstr(address));
+  }
+}
+
+class OperatorServerUnix : public OperatorServerTest {
+ protected:
+  OperatorServerUnix() { ::mkdtemp(folder.data()); }
+  ~OperatorServerUnix() override { std::filesystem::remove_all(folder); }
+
+  std::string folder = testing::TempDir() + "admin-XXXXXX";
+  std::string socket_path() const { return folder + "/socket"; }
+};
+
+TEST_F(OperatorServerUnix, ServesOurUserAloneAndRemovesItsPath) {
+  listen({.address = "unix:" + socket_path()});
+  struct stat about {};
+  ASSERT_EQ(::stat(socket_path().c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 0777, 0600u);
+  EXPECT_EQ(OperatorClient(shard, socket_path()).get("/hello").status, 200);
+  server.reset();
+  EXPECT_FALSE(std::filesystem::exists(socket_path()));
+}
+
+TEST_F(OperatorServerUnix, TakesOverAPathThatNobodyListensOn) {
+  const int dead = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  socket_path().copy(name.sun_path, sizeof name.sun_path - 1);
+  ASSERT_EQ(::bind(dead, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  ::close(dead);
+  listen({.address = "unix:" + socket_path()});
+  EXPECT_EQ(OperatorClient(shard, socket_path()).get("/hello").status, 200);
+}
+
+TEST_F(OperatorServerUnix, LeavesTheSocketOfALivingProcessAlone) {
+  listen({.address = "unix:" + socket_path()});
+  OperatorServer other(shard, {.address = "unix:" + socket_path()}, {});
+  EXPECT_THAT(std::string(other.start().message()), HasSubstr("another process listens"));
+  EXPECT_EQ(OperatorClient(shard, socket_path()).get("/hello").status, 200);
+}
+
+TEST_F(OperatorServerUnix, RemovesNothingThatIsNoSocket) {
+  std::ofstream(socket_path()) << "precious";
+  OperatorServer other(shard, {.address = "unix:" + socket_path()}, {});
+  EXPECT_FALSE(other.start().ok());
+  EXPECT_TRUE(std::filesystem::exists(socket_path()));
+}
+
+TEST_F(OperatorServerUnix, DoesNotRemoveThePathOfItsSuccessor) {
+  listen({.address = "unix:" + socket_path()});
+  std::filesystem::remove(socket_path());
+  OperatorServer successor(shard, {.address = "unix:" + socket_path()}, routes());
+  ASSERT_TRUE(successor.start().ok());
+  server.reset();
+  EXPECT_EQ(OperatorClient(shard, socket_path()).get("/hello").status, 200);
+}
+
+}  // namespace
+}  // namespace router::admin

@@ -1,0 +1,79 @@
+#include "router/admin/routes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json/parse.hpp>
+
+namespace router::admin {
+namespace {
+
+using testing::HasSubstr;
+
+Response ask(const std::vector<OperatorRoute>& routes, std::string_view method, std::string_view path) {
+  std::string allow;
+  return answer(routes, {.method = method, .path = path, .query = {}, .body = {}}, false, allow);
+}
+
+std::vector<OperatorRoute> observe(std::vector<std::string> not_ready) {
+  return observe_routes({.metrics = [] { return "metrics text"; }, .not_ready = [not_ready] { return not_ready; }});
+}
+
+TEST(ObserveRoutes, ShowTheMetricsInThePrometheusFormat) {
+  const Response response = ask(observe({}), "GET", "/metrics");
+  EXPECT_EQ(response.body, "metrics text");
+  EXPECT_THAT(response.content_type, HasSubstr("text/plain; version=0.0.4"));
+}
+
+TEST(ObserveRoutes, SayThatTheProcessLivesEvenWhenItIsNotReady) {
+  EXPECT_EQ(ask(observe({"draining"}), "GET", "/healthz").status, 200);
+}
+
+TEST(ObserveRoutes, SayWhyTheRouterIsNotReady) {
+  EXPECT_EQ(ask(observe({}), "GET", "/readyz").status, 200);
+  const Response response = ask(observe({"draining", "sources not listed"}), "GET", "/readyz");
+  EXPECT_EQ(response.status, 503);
+  const boost::json::value body = boost::json::parse(response.body);
+  EXPECT_EQ(body.at("reasons").as_array().size(), 2u);
+  EXPECT_EQ(body.at("reasons").at(0).as_string(), "draining");
+}
+
+class AdminRoutes : public testing::Test {
+ protected:
+  int drained = 0;
+  absl::StatusOr<std::uint64_t> outcome = std::uint64_t{7};
+  std::vector<OperatorRoute> routes = admin_routes(
+      {.status = [] { return R"({"generation":7})"; }, .drain = [this] { ++drained; }, .reload = [this] { return outcome; }});
+};
+
+TEST_F(AdminRoutes, ShowTheStatusAsItIs) { EXPECT_EQ(ask(routes, "GET", "/status").body, R"({"generation":7})"); }
+
+TEST_F(AdminRoutes, DrainOnlyWhenPosted) {
+  EXPECT_EQ(ask(routes, "GET", "/drain").status, 405);
+  EXPECT_EQ(drained, 0);
+  EXPECT_EQ(ask(routes, "POST", "/drain").status, 202);
+  EXPECT_EQ(drained, 1);
+}
+
+TEST_F(AdminRoutes, TellTheGenerationAfterAReload) {
+  const Response response = ask(routes, "POST", "/reload");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(boost::json::parse(response.body).at("generation").to_number<int>(), 7);
+}
+
+TEST_F(AdminRoutes, TellEveryMistakeOfARefusedConfiguration) {
+  outcome = absl::InvalidArgumentError("a.yml:3: traffic: must be 100\n\nb.yml:9: nmae: unknown key\n");
+  const Response response = ask(routes, "POST", "/reload");
+  EXPECT_EQ(response.status, 422);
+  const boost::json::value body = boost::json::parse(response.body);
+  ASSERT_EQ(body.at("error").at("mistakes").as_array().size(), 2u);
+  EXPECT_EQ(body.at("error").at("mistakes").at(1).as_string(), "b.yml:9: nmae: unknown key");
+}
+
+TEST_F(AdminRoutes, TellAConfigurationThatCannotBeTakenUpNowFromAWrongOne) {
+  outcome = absl::FailedPreconditionError("threads: cannot change while the router runs");
+  EXPECT_EQ(ask(routes, "POST", "/reload").status, 409);
+}
+
+}  // namespace
+}  // namespace router::admin
