@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -227,20 +228,39 @@ TEST_F(LineWriterPipe, BeginsANewFileWithAWholeLine) {
   EXPECT_EQ(content_of(path), "whole\n");
 }
 
-TEST(LineWriter, WritesToStandardOutput) {
-  int ends[2];
-  ASSERT_EQ(::pipe(ends), 0);
+/// What comes out at `ends[0]` when `ends[1]` is standard output; both are closed.
+std::string written_to_stdout(const int (&ends)[2], std::string_view line) {
   std::fflush(stdout);
   const int stdout_before = ::dup(STDOUT_FILENO);
   ::dup2(ends[1], STDOUT_FILENO);
-  open("stdout")->write(0, "to standard output\n");
-  const bool still_blocking = (::fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK) == 0;
+  open("stdout")->write(0, line);
+  EXPECT_EQ(::fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK, 0) << "others write to it too";
   ::dup2(stdout_before, STDOUT_FILENO);
   ::close(stdout_before);
   ::close(ends[1]);
-  EXPECT_EQ(read_until(ends[0], [](const std::string&) { return false; }), "to standard output\n");
-  EXPECT_TRUE(still_blocking);
+  std::string text = read_until(ends[0], [](const std::string&) { return false; });
   ::close(ends[0]);
+  return text;
+}
+
+TEST(LineWriter, WritesToStandardOutputThatIsAPipe) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  EXPECT_EQ(written_to_stdout(ends, "into a pipe\n"), "into a pipe\n");
+}
+
+TEST(LineWriter, WritesToStandardOutputThatIsASocketAsUnderSystemd) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  EXPECT_EQ(written_to_stdout(ends, "into a socket\n"), "into a socket\n");
+}
+
+TEST(LineWriter, WritesToStandardOutputThatIsAFileWithoutOverwritingIt) {
+  const Folder folder;
+  const int file = ::open((folder / "out").c_str(), O_RDWR | O_CREAT, 0600);
+  ASSERT_EQ(::write(file, "before\n", 7), 7);
+  const int ends[2] = {::open((folder / "out").c_str(), O_RDONLY), file};
+  EXPECT_EQ(written_to_stdout(ends, "after\n"), "before\nafter\n");
 }
 
 }  // namespace
