@@ -1,0 +1,70 @@
+"""Fixtures of every test of the whole process. What a test starts, its end stops and judges."""
+
+import pytest
+
+from .certificates import Authority
+from .pod import Pod, echo
+from .router import Router
+
+
+class _Stage:
+    """Pods and routers of a test, or of a module."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.pods, self.routers = [], []
+
+    def pod(self, behave=echo, name=None, **options):
+        pod = Pod(behave, name or f"pod-{len(self.pods)}", **options)
+        self.pods.append(pod)
+        return pod
+
+    def start(self, *endpoints, **settings):
+        router = Router(self.folder / f"router-{len(self.routers)}", *endpoints, **settings)
+        self.routers.append(router)
+        return router
+
+    def end(self):
+        try:
+            for router in self.routers:
+                router.stop()
+        finally:
+            for router in self.routers:
+                router.kill()
+            for pod in self.pods:
+                pod.stop()
+        failures = [failure for pod in self.pods for failure in pod.failures]
+        assert not failures, failures
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """Pods and routers of this test."""
+    stage = _Stage(tmp_path)
+    yield stage
+    stage.end()
+
+
+@pytest.fixture(scope="module")
+def shared_stage(tmp_path_factory):
+    """Pods and routers that the tests of a module share."""
+    stage = _Stage(tmp_path_factory.mktemp("shared"))
+    yield stage
+    stage.end()
+
+
+@pytest.fixture
+def pod(stage):
+    """Starts pods: `pod(behaviour)`."""
+    return stage.pod
+
+
+@pytest.fixture
+def start(stage):
+    """Starts routers: `start(endpoint(...), setting=value)`."""
+    return stage.start
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))

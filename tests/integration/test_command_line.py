@@ -1,0 +1,101 @@
+"""The command line, and what `--check` says."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.router import BINARY, ROOT, is_listening
+from support.settings import deployment, endpoint
+
+EXAMPLES = Path("/work/shared/examples/azureml")
+
+
+def run(*arguments, **kwargs):
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, check=False, timeout=20, **kwargs)
+
+
+def check(folder, **files):
+    """`--check` over router.yaml and these files."""
+    (folder / "router.yaml").write_text(files.pop("router", "listeners:\n  - port: 8080\nendpoints: ['*.yml']\n"))
+    for name, text in files.items():
+        (folder / f"{name}.yml").write_text(text)
+    return run("--config", str(folder / "router.yaml"), "--check")
+
+
+def test_version_and_help_are_told():
+    done = run("--version")
+    assert done.returncode == 0 and done.stdout.startswith("inference-router ")
+    done = run("--help")
+    assert done.returncode == 0 and "--config" in done.stdout and "--check" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("--config",), ("--wrong",), ("--config", "a", "b")])
+def test_a_wrong_command_line_is_explained_on_standard_error(arguments):
+    done = run(*arguments)
+    assert done.returncode != 0 and done.stdout == "" and "--config" in done.stderr
+
+
+def test_a_good_configuration_is_ok_and_nothing_is_started(pod, start, tmp_path):
+    router = start(endpoint(deployment([pod()])))
+    done = run("--config", str(router.config_file), "--check")
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+
+
+def test_a_missing_file_is_told():
+    done = run("--config", "/nowhere/router.yaml", "--check")
+    assert done.returncode == 1 and "/nowhere/router.yaml" in done.stderr + done.stdout
+
+
+def test_every_mistake_is_told_with_its_place(tmp_path):
+    done = check(tmp_path, endpoint="name: my-endpoint\nauth_mode: key\ntraffic:\n  blue: 90\nrubbish: 1\n",
+                 blue="name: blue\nendpoint_name: my-endpoint\nrequest_settings:\n  request_timeout_ms: soon\n")
+    told = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "endpoint.yml:5: rubbish" in told
+    assert "blue.yml:4: request_settings.request_timeout_ms" in told
+    assert "traffic" in told
+
+
+def test_a_missing_environment_variable_is_a_mistake_and_a_set_one_is_read(tmp_path):
+    text = "listeners:\n  - port: ${ROUTER_TEST_PORT}\nendpoints: []\n"
+    done = check(tmp_path, router=text)
+    assert done.returncode == 1 and "ROUTER_TEST_PORT" in done.stdout + done.stderr
+    done = run("--config", str(tmp_path / "router.yaml"), "--check", env={"ROUTER_TEST_PORT": "8080"})
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+
+
+@pytest.mark.skipif(not EXAMPLES.exists(), reason="the public examples are not here")
+def test_the_public_examples_are_accepted_with_replicas_and_keys(tmp_path):
+    (tmp_path / "key").write_text("a-key-of-at-least-some-length\n")
+    for name in ("endpoint", "blue-deployment", "green-deployment"):
+        text = (EXAMPLES / f"kubernetes-{name}.yml").read_text().rstrip()
+        text += "\nrouter:\n  keys: {primary_file: key}\n" if name == "endpoint" else "\nrouter:\n  replicas: ['127.0.0.1:5001']\n"
+        (tmp_path / f"{name}.yml").write_text(text)
+    done = check(tmp_path)
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+
+
+def test_a_port_in_use_is_told_and_the_process_ends(pod, start):
+    router = start(endpoint(deployment([pod()])))
+    done = run("--config", str(router.config_file))
+    assert done.returncode == 1
+    assert str(router.observe_port) in done.stderr or str(router.port) in done.stderr or "in use" in done.stderr
+    assert is_listening(router.port)
+    assert router.score(b"x").status == 200
+
+
+def test_a_bad_configuration_at_the_start_ends_the_process(tmp_path):
+    (tmp_path / "router.yaml").write_text("listeners: 5\n")
+    done = run("--config", str(tmp_path / "router.yaml"))
+    assert done.returncode == 1 and "router.yaml:1" in done.stderr
+
+
+def test_an_admin_listener_on_a_public_address_needs_an_explicit_word(tmp_path):
+    text = "listeners:\n  - port: 8080\nendpoints: []\nadmin:\n  address: 0.0.0.0:9902\n"
+    done = check(tmp_path, router=text)
+    assert done.returncode == 1 and "admin" in done.stdout + done.stderr
+    assert check(tmp_path, router=text + "  unsafe: true\n").returncode == 0
+
+
+def test_the_binary_is_where_the_build_puts_it():
+    assert BINARY.exists() and ROOT.exists()

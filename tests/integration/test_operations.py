@@ -1,0 +1,237 @@
+"""Contract, section 10: metrics, status, access log, the operators' listeners."""
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+from support.client import Client, request
+from support.settings import deployment, endpoint
+from support.wait import eventually
+
+ID = "0123abcd-0123-4abc-8def-0123456789ab"
+LABELS = {"endpoint": "my-endpoint", "deployment": "blue"}
+
+
+@pytest.fixture(scope="module")
+def scene(shared_stage):
+    class Scene:
+        pod = shared_stage.pod(lambda exchange: exchange.answer(int(exchange.request.headers.get("x-status", "200")), exchange.body()))
+        router = shared_stage.start(endpoint(deployment([pod])))
+    return Scene
+
+
+def test_the_access_log_has_one_object_a_request_with_every_field(pod, start):
+    blue = pod()
+    router = start(endpoint(deployment([blue])))
+    router.score(b"four", path="/api/v1/endpoint/my-endpoint/score/x?secret=1",
+                 headers={"x-request-id": ID, "x-ms-client-request-id": "mine", "User-Agent": "u" * 100})
+    router.score(b"x", key="wrong")
+    lines = router.access_lines(2)
+    assert len(lines) == 2
+    line = lines[0]
+    expected = {
+        "EndpointName": "my-endpoint", "DeploymentName": "blue", "Method": "POST", "Protocol": "HTTP/1.1", "ResponseCode": 200,
+        "ModelStatusCode": 200, "RequestPayloadSize": 4, "ResponsePayloadSize": 4, "UserAgent": "u" * 70, "XRequestId": ID,
+        "XMSClientRequestId": "mine", "AuthType": "Key", "Attempts": 1}
+    assert {name: line.get(name) for name in expected} == expected
+    assert line["Path"].startswith("/api/v1/endpoint/my-endpoint/score/x")
+    assert blue.address in line["Replica"]
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", line["TimeGenerated"])
+    assert line["Generation"] == router.generation()
+    for name in ("TotalDurationMs", "RequestDurationMs", "ResponseDurationMs", "QueueDurationMs", "RouterOverheadUs"):
+        assert 0 <= line[name] < 60_000_000, name
+    for name in ("ResponseCodeReason", "ModelStatusReason", "IdentityData"):
+        assert name in line
+    assert lines[1]["ResponseCode"] == 401 and lines[1]["ResponseCodeReason"] == "unauthorized"
+
+
+def test_what_a_client_writes_cannot_break_the_access_log(pod, start):
+    router = start(endpoint(deployment([pod()])))
+    nasty = 'a"b\\c\t\xff{}'
+    with router.connect() as client:
+        client.send(request(b"x", headers={"User-Agent": nasty}))
+        assert client.response().status in (200, 400)
+    router.score(b"x")
+    assert len(router.access_lines(2)) == 2
+
+
+def test_the_access_log_goes_to_standard_output_where_told(pod, start):
+    router = start(endpoint(deployment([pod()])), access_log="stdout")
+    assert router.score(b"x").status == 200
+    eventually(lambda: router.output.count("\n") == 1, "the line")
+    assert json.loads(router.output)["ResponseCode"] == 200
+
+
+def test_sighup_opens_the_access_log_again(pod, start):
+    router = start(endpoint(deployment([pod()])))
+    router.score(b"1")
+    router.access_lines(1)
+    router.access_log_file.rename(router.folder / "access.log.1")
+    router.reloaded(lambda: router.signal(signal.SIGHUP))
+    router.score(b"2")
+    assert len(router.access_lines(1)) == 1
+
+
+def test_a_client_that_leaves_after_the_answer_began_is_logged_once(pod, start):
+    def stream(exchange):
+        exchange.body()
+        exchange.begin_chunks()
+        exchange.chunk(b"x")
+        exchange.wait_for_close()
+
+    router = start(endpoint(deployment([pod(stream)])))
+    client = router.start_request(b"x")
+    client.head()
+    client.close()
+    line = router.access_lines(1)[0]
+    assert line["ResponseCodeReason"] == "client_closed"
+    assert router.metrics().value("requests_total", reason="client_closed") == 1
+
+
+NAMES = """requests_total request_duration_seconds_bucket request_duration_seconds_sum request_duration_seconds_count
+    router_overhead_seconds_count queue_wait_seconds_count upstream_first_byte_seconds_count request_bytes_total response_bytes_total
+    queue_length slots_in_use slots replicas retries_total ejections_total connections_active connections_total
+    configuration_generation access_log_dropped_total build_info""".split()
+
+
+def test_every_metric_of_the_contract_is_exposed(scene):
+    scene.router.score(b"x")
+    eventually(lambda: scene.router.metrics().value("requests_total", **LABELS) >= 1, "the request to be counted")
+    names = scene.router.metrics().names()
+    assert {"inference_router_" + name for name in NAMES} <= names
+    helped = re.findall(r"^# TYPE (\S+) (\S+)$", scene.router.metrics().text, re.M)
+    assert {"inference_router_mirrored_total", "inference_router_tls_handshakes_total",
+            "inference_router_configuration_reloads_total"} <= {name for name, _ in helped} | names
+
+
+def test_each_request_is_counted_exactly_once_with_code_and_reason(scene):
+    def counts():
+        metrics = scene.router.metrics()
+        return {(labels["code"], labels["reason"]): value for labels, value in metrics.all("requests_total")}
+
+    def expect(key, more):
+        return eventually(lambda: counts().get(key, 0) == before.get(key, 0) + more, f"{key} to rise by {more}")
+
+    scene.router.score(b"x")
+    before = eventually(counts, "counts")
+    for _ in range(3):
+        scene.router.score(b"x")
+    scene.router.score(b"x", headers={"x-status": "500"})
+    scene.router.score(b"x", key="wrong")
+    scene.router.score(b"x", path="/api/v1/endpoint/none/score")
+    expect(("500", ""), 1)
+    expect(("401", "unauthorized"), 1)
+    expect(("404", "endpoint_not_found"), 1)
+    eventually(lambda: counts()[("200", "")] >= before[("200", "")] + 3, "the answers")
+
+
+def test_labels_come_from_the_configuration_only(scene):
+    scene.router.score(b"x", path="/api/v1/endpoint/invented-by-a-client/score")
+    scene.router.score(b"x", headers={"azureml-model-deployment": "invented-by-a-client"})
+    scene.router.score(b"x", method="INVENTED")
+    assert "invented" not in scene.router.metrics().text.lower()
+
+
+def test_histograms_are_consistent(scene):
+    for _ in range(5):
+        scene.router.score(b"x")
+    metrics = scene.router.metrics()
+    for name in ("request_duration_seconds", "queue_wait_seconds", "upstream_first_byte_seconds", "router_overhead_seconds"):
+        buckets = metrics.all(name + "_bucket", **LABELS)
+        values = [value for _, value in sorted(buckets, key=lambda one: float(one[0]["le"].replace("+Inf", "inf")))]
+        assert values == sorted(values) and len(values) > 5
+        assert values[-1] == metrics.value(name + "_count", **LABELS) >= 5
+        assert metrics.value(name + "_sum", **LABELS) >= 0
+
+
+def test_bytes_and_gauges_follow_what_happens(pod, start):
+    release = threading.Event()
+
+    def hold(exchange):
+        exchange.body()
+        exchange.wait(release)
+        exchange.answer(200, b"r" * 700)
+
+    router = start(endpoint(deployment([pod(hold), pod(hold)], slots=2, max_queue_wait_ms=30000, request_timeout_ms=30000)))
+    clients = [router.start_request(b"q" * 100) for _ in range(6)]
+    eventually(lambda: router.metrics().value("queue_length", **LABELS) == 2, "two to wait")
+    metrics = router.metrics()
+    assert metrics.value("slots_in_use", **LABELS) == metrics.value("slots", **LABELS) == 4
+    assert metrics.value("replicas", state="ready", **LABELS) == 2
+    assert metrics.value("connections_active") == 6
+    release.set()
+    for client in clients:
+        assert client.response().status == 200
+        client.close()
+    eventually(lambda: router.metrics().value("requests_total", code="200") == 6, "all to be counted")
+    metrics = router.metrics()
+    assert metrics.value("request_bytes_total", **LABELS) == 600
+    assert metrics.value("response_bytes_total", **LABELS) == 4200
+    assert metrics.value("slots_in_use") == metrics.value("queue_length") == 0
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_promtool_finds_nothing_to_say(scene):
+    scene.router.score(b"x")
+    done = subprocess.run(["promtool", "check", "metrics"], input=scene.router.metrics().text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_status_describes_everything_but_secrets(scene):
+    status = scene.router.status()
+    assert status["generation"] == 1 or status["generation"] > 0
+    one = status["endpoints"][0]
+    assert one["name"] == "my-endpoint" and one["traffic"] == {"blue": 100}
+    blue = one["deployments"][0]
+    assert (blue["slots"], blue["slots_in_use"], blue["queue_length"], blue["replicas_ready"]) == (1, 0, 0, 1)
+    replica = blue["replicas"][0]
+    assert scene.pod.address in json.dumps(replica) and replica["ready"] is True
+    assert "key-of-the-tests" not in json.dumps(status)
+
+
+@pytest.mark.parametrize("path, status", [("/metrics", 200), ("/healthz", 200), ("/readyz", 200), ("/status", 404), ("/", 404)])
+def test_the_observe_listener_shows_only_what_may_be_seen(scene, path, status):
+    assert scene.router.observe(path)[0] == status
+
+
+def test_nothing_can_be_done_through_the_observe_listener(scene):
+    for path in ("/drain", "/reload", "/metrics"):
+        assert scene.router.observe(path, "POST")[0] in (404, 405)
+    assert scene.router.observe("/readyz")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/drain", "/reload"])
+def test_an_action_needs_a_post(scene, path):
+    assert scene.router.admin(path, "GET")[0] == 405
+    assert scene.router.observe("/readyz")[0] == 200
+
+
+def test_the_operators_listeners_bear_garbage_and_slow_peers(scene):
+    for port in (scene.router.observe_port, scene.router.admin_port):
+        with Client(port) as silent, Client(port) as garbage:
+            silent.send(b"GET /met")
+            garbage.send(b"\x16\x03\x01\r\n\r\n")
+            garbage.reader.until_close()
+            assert scene.router.observe("/healthz")[0] == 200
+            assert scene.router.admin("/status")[0] == 200
+
+
+def test_admin_can_be_a_unix_socket(pod, start, tmp_path):
+    path = tmp_path / "admin.sock"
+    router = start(endpoint(deployment([pod()])), admin={"address": f"unix:{path}"}, wait=False)
+    eventually(lambda: path.exists() and router.observe("/readyz")[0] == 200, "the socket")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(5)
+        sock.connect(str(path))
+        sock.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 200") and b"my-endpoint" in answer
+    assert path.stat().st_mode & 0o077 == 0  # nobody else
+    router.slots_in_use = lambda: 0  # asked through the socket above

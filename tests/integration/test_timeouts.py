@@ -1,0 +1,184 @@
+"""Contract, section 5: every clock, on both sides."""
+
+import socket
+import threading
+import time
+
+from support.client import request
+from support.settings import deployment, endpoint
+from support.wait import eventually
+
+
+def test_the_request_timeout_ends_where_the_answer_begins(pod, start):
+    """A long stream is not cut, although it takes longer than the request timeout."""
+    def stream(exchange):
+        exchange.body()
+        exchange.begin_chunks()
+        for number in range(6):
+            exchange.chunk(b"%d" % number)
+            exchange.wait(None, 0.1)
+        exchange.end_chunks()
+
+    router = start(endpoint(deployment([pod(stream)], request_timeout_ms=250)))
+    answer = router.score(b"x")
+    assert (answer.status, answer.body) == (200, b"012345")
+
+
+def test_the_request_timeout_does_not_run_while_the_client_uploads(pod, start):
+    router = start(endpoint(deployment([pod()], request_timeout_ms=250)))
+    with router.connect() as client:
+        client.send(request(headers={"Content-Length": "6"}))
+        for _ in range(6):
+            time.sleep(0.1)  # a slow upload is the subject
+            client.send(b"u")
+        answer = client.response()
+    assert (answer.status, answer.body) == (200, b"uuuuuu")
+
+
+def test_a_stream_that_falls_silent_is_cut_and_never_ended_properly(pod, start):
+    def stream(exchange):
+        exchange.body()
+        exchange.begin_chunks()
+        exchange.chunk(b"only")
+        exchange.wait_for_close()
+
+    blue = pod(stream)
+    router = start(endpoint(deployment([blue], router={"stream_idle_timeout_ms": 300})))
+    with router.start_request(b"x") as client:
+        assert client.head().status == 200
+        assert client.chunk() == b"only"
+        begun = time.monotonic()
+        assert client.is_closed()  # no last chunk: the client knows that something is missing
+        assert time.monotonic() - begun < 3
+    eventually(lambda: blue.aborts == 1, "the pod to see the end")
+    line = router.access_lines(1)[0]
+    assert line["ResponseCode"] == 200 and line["ResponseCodeReason"] == "upstream_timeout"
+
+
+def test_a_client_that_reads_slowly_does_not_count_as_a_silent_pod(pod, start):
+    size = 8 << 20
+
+    def flood(exchange):
+        exchange.body()
+        exchange.answer(200, b"f" * size)
+
+    router = start(endpoint(deployment([pod(flood)], request_timeout_ms=5000, router={"stream_idle_timeout_ms": 300})))
+    with router.connect(receive_buffer=16384) as client:
+        client.send(request(b"x"))
+        head = client.head()
+        assert head.status == 200
+        time.sleep(1.0)  # longer than the idle timeout: the subject
+        assert len(client.reader.exactly(size)) == size
+
+
+def test_a_slow_head_is_a_408(pod, start):
+    router = start(endpoint(deployment([pod()])), limits={"header_timeout_ms": 300})
+    with router.connect() as client:
+        client.send(b"POST /api/v1/endpoint/my-endpoint/score HTTP/1.1\r\nHost: x\r\n")
+        answer = client.response()
+        assert (answer.status, answer.why) == (408, "client_timeout")
+        assert answer.headers.get("connection") == "close"
+        assert client.is_closed()
+
+
+def test_dripping_bytes_do_not_prolong_a_head(pod, start):
+    router = start(endpoint(deployment([pod()])), limits={"header_timeout_ms": 500})
+    with router.connect(timeout=0.05) as client:
+        begun = time.monotonic()
+        client.send(b"POST /api/v1/endpoint/my-endpoint/score HTTP/1.1\r\nX: ")
+        answered = False
+        while not answered and time.monotonic() - begun < 5:
+            client.send(b"y")
+            try:
+                client.reader.fill()
+                answered = True
+            except TimeoutError:
+                pass
+        assert answered and time.monotonic() - begun < 2
+        client.socket.settimeout(5)
+        assert client.response().status == 408
+
+
+def test_a_body_that_stops_is_a_408(pod, start):
+    blue = pod()
+    router = start(endpoint(deployment([blue])), limits={"body_timeout_ms": 300})
+    with router.connect() as client:
+        client.send(request(headers={"Content-Length": "10"}) + b"half")
+        answer = client.response()
+        assert (answer.status, answer.why) == (408, "client_timeout")
+        assert client.is_closed()
+    eventually(lambda: blue.aborts == 1, "the pod to see the end")
+    eventually(lambda: router.slots_in_use() == 0, "the slot")
+
+
+def test_an_idle_connection_is_closed_without_a_word(pod, start):
+    router = start(endpoint(deployment([pod()])), limits={"keep_alive_timeout_ms": 300})
+    with router.connect() as fresh, router.connect() as used:
+        assert used.exchange(b"x").status == 200
+        assert used.is_closed() and fresh.is_closed()
+
+
+def test_the_clients_patience_ends_its_wait(pod, start):
+    release = threading.Event()
+
+    def hold(exchange):
+        exchange.wait(release)
+        exchange.answer()
+
+    blue = pod(hold)
+    router = start(endpoint(deployment([blue], max_queue_wait_ms=30000, request_timeout_ms=30000)))
+    running = router.start_request(b"1")
+    eventually(lambda: blue.concurrent == 1, "the slot to be taken")
+    begun = time.monotonic()
+    answer = router.score(b"2", headers={"x-request-deadline-ms": "200"})
+    assert answer.status == 503 and answer.why in ("queue_timeout", "deadline_unmeetable")
+    assert time.monotonic() - begun < 5
+    release.set()
+    assert running.response().status == 200
+    running.close()
+
+
+def test_the_clients_patience_ends_the_pods_time(pod, start):
+    blue = pod(lambda exchange: exchange.wait_for_close())
+    router = start(endpoint(deployment([blue], request_timeout_ms=30000)))
+    answer = router.score(b"x", headers={"x-request-deadline-ms": "200"})
+    assert (answer.status, answer.why) == (504, "upstream_timeout")
+
+
+def test_a_wait_lasts_as_long_as_the_deployment_says(pod, start):
+    release = threading.Event()
+
+    def hold(exchange):
+        exchange.wait(release)
+        exchange.answer()
+
+    blue = pod(hold)
+    router = start(endpoint(deployment([blue], max_queue_wait_ms=300, request_timeout_ms=30000)))
+    running = router.start_request(b"1")
+    eventually(lambda: blue.concurrent == 1, "the slot to be taken")
+    begun = time.monotonic()
+    assert router.score(b"2").why == "queue_timeout"
+    assert 0.29 < time.monotonic() - begun < 2
+    release.set()
+    assert running.response().status == 200
+    running.close()
+
+
+def test_a_pod_that_never_accepts_is_a_failed_connect(pod, start):
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.listen(0)
+    fillers = [socket.socket() for _ in range(3)]
+    for filler in fillers:  # the backlog is full, so that a connect is neither accepted nor refused
+        filler.setblocking(False)
+        filler.connect_ex(listener.getsockname())
+    described = deployment(["127.0.0.1"], router={"connect_timeout_ms": 300})
+    routes = described["environment"]["inference_config"]
+    routes["scoring_route"]["port"] = listener.getsockname()[1]
+    routes["readiness_route"]["port"] = pod().port
+    router = start(endpoint(described))
+    begun = time.monotonic()
+    answer = router.score(b"x")
+    assert (answer.status, answer.why) == (502, "upstream_connect_failed")
+    assert 0.25 < time.monotonic() - begun < 3
+    for one in (*fillers, listener):
+        one.close()

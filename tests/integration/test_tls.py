@@ -1,0 +1,214 @@
+"""TLS toward the clients: versions, certificates by name, resumption, swap without restart."""
+
+import os
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.certificates import Authority
+from support.client import Client, request
+from support.settings import deployment, endpoint
+from support.wait import eventually
+
+
+def tls_of(*pairs, **others):
+    return {"certificates": [pair.as_dict() for pair in pairs], **others}
+
+
+def serial_seen(router, context, name="router.test"):
+    with router.connect(tls=context, server_name=name) as client:
+        return client.socket.getpeercert()["serialNumber"]
+
+
+def same(serial, pair):
+    return int(serial, 16) == int(pair.serial(), 16)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    authority = Authority(tmp_path_factory.mktemp("pairs"))
+
+    class Pairs:
+        ca = authority
+        default = authority.issue("router.test", "127.0.0.1")
+        rsa = authority.issue("router.test", kind="rsa")
+        other = authority.issue("other.test")
+        wild = authority.issue("*.wild.test")
+    return Pairs
+
+
+@pytest.fixture(scope="module")
+def scene(shared_stage, pairs):
+    class Scene:
+        pod = shared_stage.pod()
+        router = shared_stage.start(endpoint(deployment([pod], slots=0)),
+                                    tls=tls_of(pairs.default, pairs.rsa, pairs.other, pairs.wild))
+        context = pairs.ca.client_context()
+        router.client_context = context
+    return Scene
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls_1_2_and_1_3_are_spoken(scene, pairs, version):
+    context = pairs.ca.client_context(minimum=version, maximum=version)
+    with scene.router.connect(tls=context, server_name="router.test") as client:
+        assert client.socket.version() == version.name.replace("_", ".")
+        for _ in range(3):
+            assert client.exchange(b"x" * 20000).body == b"x" * 20000
+    assert scene.pod.requests[-1].headers.get("x-forwarded-proto") == "https"
+
+
+def test_tls_1_1_is_refused(scene, pairs):
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{scene.router.port}", "-tls1_1",
+                           "-cipher", "ALL:@SECLEVEL=0"], input="", capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode != 0
+    assert "Cipher is (NONE)" in done.stdout
+
+
+@pytest.mark.parametrize("ciphers", ["NULL", "EXPORT", "RC4", "DES-CBC3-SHA", "aNULL", "AES128-SHA"])
+def test_weak_ciphers_are_refused(scene, ciphers):
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{scene.router.port}", "-tls1_2",
+                           "-cipher", f"{ciphers}:@SECLEVEL=0"], input="", capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode != 0 or "Cipher is (NONE)" in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("sslscan"), reason="sslscan is not installed")
+def test_sslscan_finds_nothing_weak(scene):
+    done = subprocess.run(["sslscan", "--no-colour", "--no-heartbleed", f"127.0.0.1:{scene.router.port}"],
+                          capture_output=True, text=True, check=False, timeout=60)
+    for version in ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"):
+        assert f"{version}   disabled".replace(" ", "") in done.stdout.replace(" ", ""), done.stdout
+    for version in ("TLSv1.2", "TLSv1.3"):
+        assert f"{version}enabled" in done.stdout.replace(" ", "")
+    accepted = [line for line in done.stdout.splitlines() if line.startswith(("Accepted", "Preferred"))]
+    assert accepted
+    for line in accepted:
+        assert not any(weak in line for weak in ("RC4", "3DES", "NULL", "EXP", "anon", "MD5", "CBC3")), line
+
+
+@pytest.mark.parametrize("name, pair", [("router.test", "default"), ("other.test", "other"), ("a.wild.test", "wild"),
+                                        ("OTHER.test", "other")])
+def test_the_certificate_is_chosen_by_name(scene, pairs, name, pair):
+    assert same(serial_seen(scene.router, scene.context, name), getattr(pairs, pair))
+
+
+def test_without_a_name_or_with_an_unknown_one_the_default_is_shown(scene, pairs):
+    context = pairs.ca.client_context()
+    context.check_hostname = False
+    for name in (None, "unknown.test", "a.b.wild.test"):
+        assert same(serial_seen(scene.router, context, name), pairs.default)
+
+
+def test_rsa_is_shown_to_a_client_that_knows_no_ecdsa(scene, pairs):
+    context = pairs.ca.client_context(maximum=ssl.TLSVersion.TLSv1_2)
+    context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
+    assert same(serial_seen(scene.router, context), pairs.rsa)
+
+
+def test_http_1_1_is_chosen_by_alpn(scene, pairs):
+    context = pairs.ca.client_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with scene.router.connect(tls=context, server_name="router.test") as client:
+        assert client.socket.selected_alpn_protocol() == "http/1.1"
+        assert client.exchange(b"x").status == 200
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_is_resumed_on_any_shard(scene, pairs, version):
+    context = pairs.ca.client_context(minimum=version, maximum=version)
+    with scene.router.connect(tls=context, server_name="router.test") as client:
+        assert client.exchange(b"x").status == 200  # a ticket of TLS 1.3 comes with the first answer
+        session = client.socket.session
+    for _ in range(16):  # new connections are spread over both shards
+        with scene.router.connect(tls=context, server_name="router.test", session=session) as client:
+            assert client.exchange(b"x").status == 200
+            assert client.socket.session_reused
+            session = client.socket.session
+    metrics = scene.router.metrics()
+    assert sum(value for labels, value in metrics.all("tls_handshakes_total") if labels.get("resumed") in ("true", "yes", "1")) >= 16
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_openssl_resumes_with_a_new_process(scene, tmp_path, version):
+    ask = f"GET /healthz HTTP/1.1\r\nHost: router.test\r\nConnection: close\r\n\r\n"
+    common = ["openssl", "s_client", "-connect", f"127.0.0.1:{scene.router.port}", version, "-servername", "router.test", "-ign_eof"]
+    first = subprocess.run([*common, "-sess_out", tmp_path / "session"], input=ask, capture_output=True, text=True, check=False, timeout=20)
+    assert "200 OK" in first.stdout
+    second = subprocess.run([*common, "-sess_in", tmp_path / "session"], input=ask, capture_output=True, text=True, check=False, timeout=20)
+    assert "200 OK" in second.stdout and "Reused, TLS" in second.stdout
+
+
+def test_plain_http_on_a_tls_port_ends_the_connection(scene):
+    with Client(scene.router.port) as client:
+        client.send(request(b"x"))
+        client.reader.until_close()
+    assert scene.router.score(b"x").status == 200
+    assert scene.router.metrics().value("tls_handshakes_total", result="failed") >= 1
+
+
+def test_a_handshake_that_stops_is_ended(pod, start, pairs):
+    router = start(endpoint(deployment([pod()])), tls=tls_of(pairs.default), limits={"header_timeout_ms": 300})
+    with Client(router.port) as client:
+        client.send(b"\x16\x03\x01\x02\x00\x01")
+        client.socket.settimeout(5)
+        assert client.reader.until_close() in (b"", client.reader.buffer)
+
+
+def test_the_expiry_of_each_certificate_is_told(scene):
+    samples = scene.router.metrics().all("certificate_expiry_timestamp_seconds")
+    assert len(samples) >= 4 and all(value > 1.7e9 for _, value in samples)
+
+
+def test_a_changed_certificate_is_shown_within_a_second_and_old_connections_go_on(pod, start, authority):
+    live, fresh = authority.issue("router.test"), authority.issue("router.test")
+    first = live.serial()
+    router = start(endpoint(deployment([pod()])), tls=tls_of(live))
+    router.client_context = context = authority.client_context()
+    with router.connect() as running:
+        assert running.exchange(b"x").status == 200
+        assert int(serial_seen(router, context), 16) == int(first, 16)
+        live.replace_with(fresh)
+        eventually(lambda: same(serial_seen(router, context), fresh), "the new certificate", patience=2)
+        assert running.exchange(b"y").status == 200
+
+
+def kubernetes_secret(folder, pair, generation):
+    """A mounted Secret as the kubelet writes it: files are links into `..data`, itself a link that is exchanged in one step."""
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    real = folder / f"..2026_{generation}"
+    real.mkdir()
+    shutil.copy(pair.certificate, real / "cert.pem")
+    shutil.copy(pair.key, real / "key.pem")
+    os.symlink(real.name, folder / "..data_tmp")
+    old = os.readlink(folder / "..data") if (folder / "..data").is_symlink() else None
+    os.replace(folder / "..data_tmp", folder / "..data")
+    for name in ("cert.pem", "key.pem"):
+        if not (folder / name).is_symlink():
+            os.symlink(f"..data/{name}", folder / name)
+    if old:
+        shutil.rmtree(folder / old)
+    return {"certificate_file": str(folder / "cert.pem"), "key_file": str(folder / "key.pem")}
+
+
+def test_a_secret_mounted_by_kubernetes_is_taken_up_each_time_it_changes(pod, start, authority, tmp_path):
+    folder = tmp_path / "secret"
+    mounted = kubernetes_secret(folder, authority.issue("router.test"), 0)
+    router = start(endpoint(deployment([pod()])), tls={"certificates": [mounted]})
+    context = authority.client_context()
+    for generation in range(1, 4):
+        fresh = authority.issue("router.test")
+        kubernetes_secret(folder, fresh, generation)
+        eventually(lambda: same(serial_seen(router, context), fresh), "the new certificate", patience=2)  # noqa: B023
+
+
+def test_a_broken_certificate_is_refused_and_the_old_one_stays(pod, start, authority):
+    live = authority.issue("router.test")
+    serial = live.serial()
+    router = start(endpoint(deployment([pod()])), tls=tls_of(live))
+    live.certificate.write_text("-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n")
+    eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") >= 1, "the refusal", patience=3)
+    assert int(serial_seen(router, authority.client_context()), 16) == int(serial, 16)
+    assert live.certificate.name in router.log
