@@ -16,7 +16,7 @@ class ClientContext;
 /// One shard.
 class Stream {
  public:
-  Stream() = default;
+  Stream();
   /// Plaintext.
   explicit Stream(runtime::Socket socket);
   /// TLS, server side. `context` is this shard's and must outlive the stream.

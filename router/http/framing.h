@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <string_view>
 
 #include "router/http/head.h"
@@ -44,10 +46,34 @@ class BodyDecoder {
   const Framing& framing() const { return framing_; }
 
  private:
+  enum class State : std::uint8_t { kSize, kData, kDataEnd, kTrailers };
+  static constexpr std::size_t kSizeLineMax = 4 * 1024;
+  static constexpr std::size_t kTrailersMax = 8 * 1024;
+
+  Failure malformed(const char* cause) const;
+  Step plain(std::string_view input);
+  Result<Step> chunk_size(std::string_view input);
+  Step chunk_data(std::string_view input);
+  Result<Step> chunk_data_end(std::string_view input);
+  Result<Step> trailer_section(std::string_view input);
+  /// Keeps `input` up to its line end; true when the kept line is complete.
+  Result<bool> keep_line(std::string_view input, std::size_t limit, std::size_t& consumed);
+  Result<void> begin_chunk();
+  Result<void> parse_trailers();
+
+  /// What only chunked bodies need, and only while a line arrives in parts, or trailers.
+  struct Chunked {
+    std::string kept;
+    Fields trailers;
+  };
+
   Framing framing_;
   Origin origin_ = Origin::kDownstream;
+  State state_ = State::kSize;
   bool ended_ = true;
-  // … the implementer's own state (keep an idle decoder under 100 bytes: allocate line storage and trailers only when needed)
+  std::uint8_t data_end_seen_ = 0;
+  std::uint64_t left_ = 0;  // of the body (kLength) or of the chunk
+  std::unique_ptr<Chunked> chunked_;
 };
 
 }  // namespace router::http

@@ -54,7 +54,7 @@ class Fields {
  public:
   static constexpr std::size_t kMax = 128;
 
-  Fields() {}  // the lines stay uninitialised: 5 KB that a request would otherwise pay for
+  Fields() {}  // NOLINT: the lines stay uninitialised: 5 KB that a request would otherwise pay for
   const FieldLine* begin() const { return lines(); }
   const FieldLine* end() const { return lines() + size_; }
   std::size_t size() const { return size_; }
@@ -108,6 +108,9 @@ class HeadScanner {
 Result<void> parse_request(std::string_view head, RequestHead& into);
 /// The same for a response; failures are upstream_invalid_response.
 Result<void> parse_response(std::string_view head, ResponseHead& into);
+
+/// Parses field lines up to and with the empty line: a trailer section. False if malformed.
+bool parse_trailer_fields(std::string_view section, Fields& into);
 
 /// Whether the sender of this head leaves the connection open after the message (RFC 9112, 9.3).
 bool keeps_alive(const RequestHead& head);

@@ -1,5 +1,7 @@
 #include "router/proxy/acquire.h"
 
+#include <algorithm>
+
 namespace router::proxy {
 
 using dispatch::Lease;
@@ -21,7 +23,7 @@ Task<Result<Lease>> acquire(Line& line, Deadline deadline, runtime::Wakeup& wake
       co_return was_ready ? Failure::internal(Reason::kQueueTimeout, "no slot became free within max_queue_wait_ms")
                           : Failure::internal(Reason::kNoReadyReplica, "no replica of the deployment is ready");
     }
-    co_await wakeup.wait(deadline);
+    co_await wakeup.wait(std::min(deadline, cancellation.ask_again(wakeup.shard().now())));
   }
 }
 

@@ -52,8 +52,11 @@ class Downstream : public wire::BodySink, public wire::Cancellation {
   /// Cuts the response: the client must not take it for complete.
   virtual void reset() = 0;
 
-  /// Wakes the exchange when the client has sent, or (if blocked) takes, something, or has left.
-  virtual void arm() = 0;
+  /// Wakes the exchange when the client has sent more of its body: only while it is wanted (else `still_wanted` watches the
+  /// client).
+  virtual void arm_read() = 0;
+  /// Wakes the exchange when a blocked client takes more.
+  virtual void arm_write() = 0;
   /// Fails with `draining` once the drain's grace is over.
   virtual Result<void> within_grace() const = 0;
 

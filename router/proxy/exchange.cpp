@@ -61,7 +61,7 @@ Task<Result<void>> answer(const View& view, Downstream& downstream, Wakeup& wake
 Task<void> send_rest(Downstream& downstream, Wakeup& wakeup, Duration send_timeout) {
   const Deadline deadline = deadline_after(wakeup.shard().now(), send_timeout);
   while (downstream.flush() && downstream.blocked()) {
-    downstream.arm();
+    downstream.arm_write();
     if (!co_await wakeup.wait(deadline)) co_return downstream.reset();
   }
 }

@@ -145,13 +145,12 @@ void Http1Downstream::reset() {
   until_close_ ? stream_.socket().reset() : stream_.close();
 }
 
-void Http1Downstream::arm() {
-  if (blocked()) stream_.arm_write();
-  if (!request_received()) {
-    stream_.arm_read();
-    watching_ = true;
-  }
+void Http1Downstream::arm_read() {
+  stream_.arm_read();
+  watching_ = true;
 }
+
+void Http1Downstream::arm_write() { stream_.arm_write(); }
 
 Result<void> Http1Downstream::still_wanted() {
   if (const Result<void> grace = within_grace(); !grace) return grace;
@@ -160,9 +159,16 @@ Result<void> Http1Downstream::still_wanted() {
   if (watching_) {
     if (const Result<void> read = input_.read_ahead(stream_); !read) return read;
   }
+  // A client that has filled the buffer would wake us again and again with what we do not take: `ask_again` looks after it.
+  if (input_.ahead_is_full()) return {};
   watching_ = true;
   stream_.arm_read();
   return {};
+}
+
+Deadline Http1Downstream::ask_again(TimePoint now) const {
+  constexpr std::chrono::milliseconds kLook{50};
+  return input_.ahead_is_full() ? now + kLook : kNever;
 }
 
 Result<void> Http1Downstream::within_grace() const {

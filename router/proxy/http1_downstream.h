@@ -46,8 +46,10 @@ class Http1Downstream final : public Downstream {
   void close_after() override { close_after_ = true; }
   void reset() override;
 
-  void arm() override;
+  void arm_read() override;
+  void arm_write() override;
   Result<void> still_wanted() override;
+  Deadline ask_again(TimePoint now) const override;
   Result<void> within_grace() const override;
 
  private:

@@ -1,5 +1,7 @@
 #include "router/proxy/relay.h"
 
+#include <algorithm>
+
 #include "router/proxy/heads.h"
 
 namespace router::proxy {
@@ -35,9 +37,8 @@ Task<Result<void>> Relay::run() {
     const TimePoint asleep = shard.now();
     const Limit next = limit();
     if (next.deadline <= asleep) co_return next.failure;
-    if (!finished_) upstream_.arm();
-    downstream_.arm();
-    co_await wakeup_.wait(again_ ? asleep : next.deadline);
+    arm();
+    co_await wakeup_.wait(again_ ? asleep : std::min(next.deadline, downstream_.ask_again(asleep)));
     record_.waited += shard.now() - asleep;
   }
 }
@@ -127,9 +128,16 @@ Result<void> Relay::end_response() {
   return {};
 }
 
-Result<void> Relay::watch_client() {
-  if (downstream_.request_received()) return downstream_.still_wanted();
-  return downstream_.within_grace();
+bool Relay::wants_request() const {
+  return !finished_ && !request_broken_ && !downstream_.request_received() && !upstream_.blocked();
+}
+
+Result<void> Relay::watch_client() { return wants_request() ? downstream_.within_grace() : downstream_.still_wanted(); }
+
+void Relay::arm() {
+  if (!finished_) upstream_.arm();
+  if (wants_request()) downstream_.arm_read();
+  if (downstream_.blocked()) downstream_.arm_write();
 }
 
 Relay::Limit Relay::limit() const {

@@ -28,7 +28,10 @@ class Relay {
   Result<void> pump_response();
   Result<void> begin_response();
   Result<void> end_response();
+  /// More of the request can be taken from the client and passed on.
+  bool wants_request() const;
   Result<void> watch_client();
+  void arm();
   bool done() const { return received_ && !downstream_.blocked(); }
   void note_request_sent();
 

@@ -9,6 +9,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <cerrno>
 
@@ -67,6 +68,12 @@ void Socket::set_waker(Waker* waker) {
 
 void Socket::arm_read() { impl_->arm(Impl::Descriptor::wait_read, impl_->read_armed); }
 void Socket::arm_write() { impl_->arm(Impl::Descriptor::wait_write, impl_->write_armed); }
+
+void Socket::wake_soon() {
+  asio::post(impl_->shard.io(), [self = boost::intrusive_ptr(impl_)] {
+    if (self->waker != nullptr) self->waker->wake();
+  });
+}
 
 bool Socket::read_armed() const { return impl_ != nullptr && impl_->read_armed; }
 

@@ -52,6 +52,8 @@ class Socket {
   /// Wakes once when the socket can be read (or has ended, or failed). Armed twice is armed once; stays armed until it fires.
   void arm_read();
   void arm_write();
+  /// Wakes from the loop, as if the socket had become ready.
+  void wake_soon();
   /// Whether `arm_read` has been called and has not fired yet: nothing new has arrived.
   bool read_armed() const;
 

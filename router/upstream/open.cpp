@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -83,8 +84,10 @@ tls::Stream make_stream(const Replica& replica, Shard& shard, runtime::Socket so
 /// Waits until the socket can go on, the deadline passes, or the exchange is no longer wanted.
 Task<Result<void>> wait_to_connect(Deadline deadline, Wakeup& wakeup, wire::Cancellation& cancellation) {
   if (const Result<void> wanted = cancellation.still_wanted(); !wanted) co_return wanted.error();
-  const bool woken = co_await wakeup.wait(deadline);
-  if (!woken) co_return connect_failed("connecting to the pod took longer than connect_timeout_ms", ETIMEDOUT);
+  co_await wakeup.wait(std::min(deadline, cancellation.ask_again(wakeup.shard().now())));
+  if (wakeup.shard().now() >= deadline) {
+    co_return connect_failed("connecting to the pod took longer than connect_timeout_ms", ETIMEDOUT);
+  }
   co_return boost::system::in_place_value;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "router/base/result.h"
+#include "router/base/time.h"
 
 namespace router::wire {
 
@@ -9,6 +10,8 @@ class Cancellation {
  public:
   /// Success while the answer is still wanted; else why not (client_closed, draining).
   virtual Result<void> still_wanted() = 0;
+  /// When to ask again although nothing woke the exchange: kNever, unless the client's leaving could not wake it.
+  virtual Deadline ask_again(TimePoint now) const = 0;
 
  protected:
   ~Cancellation() = default;

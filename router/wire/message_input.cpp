@@ -112,15 +112,15 @@ Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
 
 Result<void> MessageInput::read_ahead(tls::Stream& stream) {
   for (;;) {
-    const std::size_t unread = block_.size() - position_ + ahead_.size();
-    if (unread >= kAheadBytes) {
+    if (ahead_is_full()) {
       // Full: the rest stays with the kernel. Only the end of the connection can still be seen.
       if (stream.socket().peer_has_ended()) return ended("the peer closed the connection");
       return {};
     }
     if (ahead_.space().empty()) ahead_.reserve(1);
     const std::span<char> space = ahead_.space();
-    const IoResult got = stream.read(space.first(std::min(space.size(), kAheadBytes - unread)));
+    const IoResult got =
+        stream.read(space.first(std::min(space.size(), kAheadBytes - (block_.size() - position_ + ahead_.size()))));
     if (got.moved()) ahead_.commit(got.bytes);
     if (got.state == IoState::kEof) return ended("the peer closed the connection");
     if (got.state == IoState::kFailed) return ended(got.cause, got.system_error);

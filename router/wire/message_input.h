@@ -45,6 +45,8 @@ class MessageInput {
   /// The message is over: what arrived behind it begins the next one. Frees memory if nothing did.
   void finish();
 
+  bool ahead_is_full() const { return block_.size() - position_ + ahead_.size() >= kAheadBytes; }
+
   static constexpr std::size_t kAheadBytes = 64 * 1024;  // contract, section 5
 
  private:

@@ -1,0 +1,101 @@
+#include "router/build_view.h"
+
+#include <absl/strings/str_cat.h>
+
+#include "router/base/text.h"
+
+namespace router {
+namespace {
+
+std::unique_ptr<const model::Deployment> build_deployment(const config::Deployment& settings, const LiveDeployment& live) {
+  auto deployment = std::make_unique<model::Deployment>();
+  deployment->name = settings.name;
+  deployment->score_path = settings.scoring_route.path;
+  deployment->https = settings.tls.has_value();
+  deployment->request_timeout = settings.request_timeout;
+  deployment->queue_wait_max = settings.max_queue_wait;
+  deployment->connect_timeout = settings.connect_timeout;
+  deployment->stream_idle_timeout = settings.stream_idle_timeout;
+  deployment->abort_wait = settings.abort_wait;
+  deployment->request_bytes_max = settings.max_request_bytes;
+  deployment->drain_on_abort = settings.drain_on_abort;
+  deployment->line = live.line;
+  deployment->metrics = live.metrics;
+  return deployment;
+}
+
+std::unique_ptr<const model::Endpoint> build_endpoint(const config::Endpoint& settings, const LiveDeployments& live,
+                                                      metrics::Registry& metrics) {
+  auto endpoint = std::make_unique<model::Endpoint>();
+  endpoint->name = settings.name;
+  endpoint->auth_mode = settings.auth_mode;
+  endpoint->status_profile = settings.status_profile;
+  endpoint->forward_authorization = settings.forward_authorization;
+  endpoint->hostnames = settings.hostnames;
+  endpoint->keys = settings.keys;
+  endpoint->metrics = metrics.deployment(settings.name, "");
+  int up_to = 0;
+  for (const config::Deployment& each : settings.deployments) {
+    endpoint->deployments.push_back(build_deployment(each, live.get(deployment_key(settings.name, each.name))));
+    for (const auto& [name, percent] : settings.traffic) {
+      if (percent <= 0 || !equals_ignoring_case(name, each.name)) continue;
+      up_to += percent;
+      endpoint->traffic.push_back({up_to, endpoint->deployments.back().get()});
+    }
+  }
+  return endpoint;
+}
+
+tls::ServerOptions server_options(const config::TlsOptions& settings) {
+  tls::ServerOptions options;
+  for (const config::Certificate& certificate : settings.certificates) {
+    options.certificates.push_back({certificate.certificate_file, certificate.key_file, certificate.password_file});
+  }
+  options.tls13_only = settings.minimum_version == "1.3";
+  options.ticket_key_files = settings.ticket_key_files;
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<proxy::ListenerSettings>> load_listeners(const config::Process& process,
+                                                                    const std::shared_ptr<tls::TicketKeys>& ticket_keys,
+                                                                    std::size_t shards) {
+  std::vector<proxy::ListenerSettings> listeners;
+  for (std::size_t index = 0; index < process.listeners.size(); ++index) {
+    const config::Listener& settings = process.listeners[index];
+    proxy::ListenerSettings listener;
+    listener.proxy_protocol = settings.proxy_protocol;
+    if (settings.tls) {
+      auto contexts = tls::ServerContext::make(server_options(*settings.tls), ticket_keys, shards);
+      if (!contexts.ok()) {
+        return absl::InvalidArgumentError(absl::StrCat("listeners[", index, "].tls: ", contexts.status().message()));
+      }
+      listener.tls = std::move(*contexts);
+    }
+    listeners.push_back(std::move(listener));
+  }
+  return listeners;
+}
+
+std::shared_ptr<const proxy::View> build_view(const config::Config& config, const LiveDeployments& live,
+                                              metrics::Registry& metrics, std::vector<proxy::ListenerSettings> listeners,
+                                              std::uint64_t generation) {
+  auto view = std::make_shared<proxy::View>();
+  view->generation = generation;
+  view->limits = config.process.limits;
+  view->listeners = std::move(listeners);
+  for (const std::string& network : config.process.trusted_proxies) view->trusted_proxies.add(network);
+  model::RoutingTable& table = view->table;
+  table.generation = generation;
+  table.metrics = metrics.deployment("", "");
+  for (const config::Endpoint& settings : config.endpoints) {
+    table.endpoints.push_back(build_endpoint(settings, live, metrics));
+    const model::Endpoint* endpoint = table.endpoints.back().get();
+    table.by_name.emplace(lower_case(settings.name), endpoint);
+    for (const std::string& hostname : settings.hostnames) table.by_host.emplace(lower_case(hostname), endpoint);
+  }
+  return view;
+}
+
+}  // namespace router

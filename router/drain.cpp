@@ -1,0 +1,59 @@
+#include "router/drain.h"
+
+#include "router/base/log.h"
+
+namespace router {
+
+Drain::Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers,
+             Acceptors& acceptors, std::function<void()> done)
+    : control_(control),
+      shards_(shards),
+      servers_(servers),
+      acceptors_(acceptors),
+      done_(std::move(done)),
+      delay_over_([this] { stop_accepting(); }),
+      look_([this] { look_for_the_end(); }) {}
+
+void Drain::begin(const config::Process& settings) {
+  if (begun_) return;
+  begun_ = true;
+  log::info("draining: not ready any more, still accepting");
+  const TimePoint now = control_.now();
+  grace_end_ = deadline_after(now, settings.drain_grace);
+  shards_.post_to_all([this](runtime::Shard& shard) { servers_[shard.index()]->begin_drain(); });
+  control_.schedule(delay_over_, deadline_after(now, settings.drain_delay));
+}
+
+void Drain::stop_accepting() {
+  log::info("draining: listeners are closed");
+  shards_.post_to_all([this](runtime::Shard& shard) {
+    for (const std::unique_ptr<runtime::Acceptor>& acceptor : acceptors_[shard.index()])
+      acceptor->accept_what_has_arrived_and_close();
+    servers_[shard.index()]->close_idle();
+  });
+  look_for_the_end();
+}
+
+void Drain::look_for_the_end() {
+  if (!grace_over_ && control_.now() >= grace_end_) end_grace();
+  if (answers_due_ > 0) return;
+  answers_due_ = shards_.size();
+  connections_left_ = 0;
+  shards_.post_to_all([this](runtime::Shard& shard) {
+    control_.post([this, left = servers_[shard.index()]->connections()] {
+      connections_left_ += left;
+      if (--answers_due_ > 0) return;
+      const bool cut = grace_over_ && control_.now() >= grace_end_ + kCut;
+      if (connections_left_ == 0 || cut) return done_();
+      control_.schedule(look_, control_.now() + kLook);
+    });
+  });
+}
+
+void Drain::end_grace() {
+  grace_over_ = true;
+  log::warning("draining: the grace is over, what still runs is ended");
+  shards_.post_to_all([this](runtime::Shard& shard) { servers_[shard.index()]->end_grace(); });
+}
+
+}  // namespace router

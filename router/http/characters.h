@@ -1,0 +1,56 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include "router/base/text.h"
+
+/// Which characters may stand where: one table a rule, so that a check is one look-up a byte.
+namespace router::http {
+
+using CharacterSet = std::array<bool, 256>;
+
+constexpr CharacterSet make_set(bool (*contains)(unsigned char)) {
+  CharacterSet set{};
+  for (std::size_t c = 0; c < set.size(); ++c) set[c] = contains(static_cast<unsigned char>(c));
+  return set;
+}
+constexpr bool is_any_of(unsigned char c, std::string_view characters) {
+  return characters.find(static_cast<char>(c)) != std::string_view::npos;
+}
+
+/// Methods and field names (RFC 9110, 5.6.2).
+inline constexpr CharacterSet kToken = make_set(
+    [](unsigned char c) { return is_alphanumeric(static_cast<char>(c)) || is_any_of(c, "!#$%&'*+-.^_`|~"); });
+/// Field values and reason phrases: visible characters, obs-text, space and tab (RFC 9110, 5.5).
+inline constexpr CharacterSet kText = make_set([](unsigned char c) { return (c >= 0x20 && c != 0x7f) || c == '\t'; });
+/// Request targets: visible ASCII. A fragment is never sent (RFC 9112, 3.2); quotes and angle brackets belong to no URI.
+inline constexpr CharacterSet kTarget =
+    make_set([](unsigned char c) { return c > 0x20 && c < 0x7f && !is_any_of(c, "#\"<>"); });
+/// Host names. RFC 3986 would allow a reg-name `,` `;` `=` and the like; nobody is called so, and copied into X-Forwarded-Host
+/// or Forwarded they would look like list elements.
+inline constexpr CharacterSet kHostName =
+    make_set([](unsigned char c) { return is_alphanumeric(static_cast<char>(c)) || is_any_of(c, "-._~%"); });
+/// Within the brackets of an IPv6 address.
+inline constexpr CharacterSet kBracketed =
+    make_set([](unsigned char c) { return is_alphanumeric(static_cast<char>(c)) || is_any_of(c, ":.%-_~"); });
+inline constexpr CharacterSet kDigits = make_set([](unsigned char c) { return c >= '0' && c <= '9'; });
+
+constexpr bool consists_of(std::string_view text, const CharacterSet& set) {
+  for (const char c : text) {
+    if (!set[static_cast<unsigned char>(c)]) return false;
+  }
+  return true;
+}
+
+constexpr bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+/// Without the optional white space around it (RFC 9110, 5.6.3: space and tab, nothing else).
+constexpr std::string_view trim(std::string_view text) {
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace router::http

@@ -1,0 +1,96 @@
+#include "router/http/head.h"
+
+#include <cstring>
+
+#include "router/base/text.h"
+#include "router/http/characters.h"
+
+namespace router::http {
+namespace {
+
+bool keeps_alive(const Fields& fields, int minor_version) {
+  bool close = false;
+  bool keep = false;
+  for (const FieldLine& line : fields) {
+    if (line.id != Field::kConnection) continue;
+    close = close || lists_token(line.value, "close");
+    keep = keep || lists_token(line.value, "keep-alive");
+  }
+  return !close && (minor_version == 1 || keep);
+}
+
+}  // namespace
+
+bool Fields::add(const FieldLine& line) {
+  if (size_ == kMax) return false;
+  new (storage_ + size_ * sizeof(FieldLine)) FieldLine(line);
+  ++size_;
+  present_ |= std::uint64_t{1} << static_cast<unsigned>(line.id);
+  return true;
+}
+
+std::string_view Fields::get(Field id) const {
+  if (!has(id)) return {};
+  for (const FieldLine& line : *this) {
+    if (line.id == id) return line.value;
+  }
+  return {};
+}
+
+std::size_t HeadScanner::scan(std::string_view bytes) {
+  // An empty line ends the head: LF, perhaps CR, LF. A bare LF is found too, so that the parser can refuse it at once.
+  while (seen_ < bytes.size()) {
+    const void* found = std::memchr(bytes.data() + seen_, '\n', bytes.size() - seen_);
+    if (found == nullptr) {
+      seen_ = bytes.size();
+      return 0;
+    }
+    const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
+    const std::string_view behind = bytes.substr(at + 1, 2);
+    if (behind.starts_with('\n')) return at + 2;
+    if (behind == "\r\n") return at + 3;
+    if (behind.empty() || behind == "\r") {
+      seen_ = at;  // the next bytes decide
+      return 0;
+    }
+    seen_ = at + 1;
+  }
+  return 0;
+}
+
+bool keeps_alive(const RequestHead& head) { return keeps_alive(head.fields, head.minor_version); }
+bool keeps_alive(const ResponseHead& head) { return keeps_alive(head.fields, head.minor_version); }
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) { return router::equals_ignoring_case(a, b); }
+
+bool lists_token(std::string_view list, std::string_view token) {
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    if (equals_ignoring_case(trim(list.substr(0, comma)), token)) return true;
+    if (comma == std::string_view::npos) break;
+    list.remove_prefix(comma + 1);
+  }
+  return false;
+}
+
+bool is_hop_by_hop(const FieldLine& line, const Fields& fields) {
+  switch (line.id) {
+    case Field::kConnection:
+    case Field::kKeepAlive:
+    case Field::kProxyAuthenticate:
+    case Field::kProxyAuthorization:
+    case Field::kProxyConnection:
+    case Field::kTe:
+    case Field::kTrailer:
+    case Field::kTransferEncoding:
+    case Field::kUpgrade: return true;
+    default: break;
+  }
+  if (!fields.has(Field::kConnection)) return false;
+  for (const FieldLine& each : fields) {
+    if (each.id == Field::kConnection && lists_token(each.value, line.name)) return true;
+  }
+  return false;
+}
+
+}  // namespace router::http

@@ -1,0 +1,206 @@
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/basic_parser.hpp>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <type_traits>
+
+#include "router/http/characters.h"
+#include "router/http/head.h"
+#include "router/http/known_fields.h"
+#include "router/http/target.h"
+
+/// Heads are cut apart by Beast's basic_parser, without its containers: its callbacks hand us views into the caller's bytes,
+/// since we always give it one whole head in one buffer. What Beast lets pass is refused before (check_lines) or in them.
+namespace router::http {
+namespace {
+
+namespace beast_http = boost::beast::http;
+using boost::beast::string_view;
+using boost::system::error_code;
+
+/// What the bytes must be before Beast sees them: lines that end with CRLF, no control characters, nothing folded. Beast would
+/// unfold a line into memory of its own, and is not meant to be the judge of the rest.
+Mistake check_lines(std::string_view bytes) {
+  std::size_t carriage_returns = 0;
+  unsigned controls = 0;
+  for (const char each : bytes) {
+    const auto c = static_cast<unsigned char>(each);
+    carriage_returns += c == '\r';
+    controls |= unsigned{c < 0x20} & unsigned{c != '\t'} & unsigned{c != '\r'} & unsigned{c != '\n'};
+    controls |= unsigned{c == 0x7f};
+  }
+  if (controls != 0) return {"a control character in the head"};
+  std::size_t lines = 0;
+  for (std::size_t at = bytes.find('\n'); at != std::string_view::npos; at = bytes.find('\n', at + 1)) {
+    if (at == 0 || bytes[at - 1] != '\r') return {"a line of the head does not end with CRLF"};
+    if (at + 1 < bytes.size() && is_blank(bytes[at + 1])) return {"a folded line in the head"};
+    ++lines;
+  }
+  if (lines != carriage_returns) return {"a carriage return within a line of the head"};
+  return bytes.ends_with("\r\n\r\n") ? Mistake{} : Mistake{"the head is not complete"};
+}
+
+Method method_of(beast_http::verb verb) {
+  switch (verb) {
+    case beast_http::verb::get: return Method::kGet;
+    case beast_http::verb::head: return Method::kHead;
+    case beast_http::verb::post: return Method::kPost;
+    case beast_http::verb::connect: return Method::kConnect;
+    case beast_http::verb::trace: return Method::kTrace;
+    default: return Method::kOther;
+  }
+}
+
+/// Beast's parser with a head of ours as its target. Used once, for one head.
+template <class Head>
+class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, RequestHead>> {
+ public:
+  explicit HeadParser(Head& into) : into_(into) {
+    this->header_limit(std::numeric_limits<std::uint32_t>::max());  // the caller has bounded the head already
+    this->skip(true);                                               // bodies are BodyDecoder's
+  }
+
+  Mistake parse(std::string_view bytes) {
+    error_code error;
+    const std::size_t used = this->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
+    if (mistake_) return mistake_;
+    if (error) return explain(error);
+    if (!this->is_header_done() || used != bytes.size()) return {"bytes behind the head"};
+    return {};
+  }
+
+ private:
+  static std::string_view view(string_view text) { return {text.data(), text.size()}; }
+
+  static Mistake explain(const error_code& error) {
+    if (error == beast_http::error::bad_method) return {"the method is not a token"};
+    if (error == beast_http::error::bad_target) return {"the request target has a character that it may not have"};
+    if (error == beast_http::error::bad_version) return {"the start line has no HTTP version, or something around it"};
+    if (error == beast_http::error::bad_status) return {"the status is not a number of three digits"};
+    if (error == beast_http::error::bad_field) return {"a line of the head is no field, or its name is no token"};
+    if (error == beast_http::error::bad_content_length) return {"Content-Length is malformed"};
+    if (error == beast_http::error::multiple_content_length) return {"Content-Length is given twice"};
+    if (error == beast_http::error::bad_transfer_encoding) return {"Transfer-Encoding is given twice, or with Content-Length"};
+    if (error == beast_http::error::bad_value) return {"a field value is malformed"};
+    return {"the head is malformed"};
+  }
+
+  void refuse(const Mistake& mistake, error_code& error) {
+    mistake_ = mistake;
+    error = beast_http::error::bad_value;
+  }
+
+  void on_request_impl(beast_http::verb verb, string_view method, string_view target, int version,
+                       error_code& error) override {
+    if constexpr (std::is_same_v<Head, RequestHead>) {
+      into_.method = method_of(verb);
+      into_.method_text = view(method);
+      into_.target = view(target);
+      into_.minor_version = version % 10;
+      if (const Mistake mistake = parse_target(into_)) refuse(mistake, error);
+    }
+  }
+
+  void on_response_impl(int status, string_view reason, int version, error_code& error) override {
+    if constexpr (std::is_same_v<Head, ResponseHead>) {
+      into_.status = status;
+      into_.reason_phrase = view(reason);
+      into_.minor_version = version % 10;
+      if (status < 100 || status > 599) refuse({"the status is not from 100 to 599"}, error);
+    }
+  }
+
+  void on_field_impl(beast_http::field, string_view name, string_view value, error_code& error) override {
+    if (!into_.fields.add({view(name), view(value), identify(view(name))})) {
+      refuse({"more than 128 fields", Reason::kHeadersTooLarge}, error);
+    }
+  }
+
+  void on_header_impl(error_code&) override {}
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
+  std::size_t on_body_impl(string_view, error_code&) override { return 0; }
+  void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, string_view, error_code&) override { return 0; }
+  void on_finish_impl(error_code&) override {}
+
+  Head& into_;
+  Mistake mistake_;
+};
+
+/// Whether a request line is in order but for its version, which is another HTTP's: HTTP/2's preface, HTTP/1.2, HTTP/0.9 in full.
+bool has_unsupported_version(std::string_view bytes) {
+  const std::string_view line = bytes.substr(0, bytes.find('\r'));
+  const std::size_t method = line.find(' ');
+  const std::size_t target = method == std::string_view::npos ? method : line.find(' ', method + 1);
+  if (method == 0 || target == std::string_view::npos || target == method + 1) return false;
+  if (!consists_of(line.substr(0, method), kToken)) return false;
+  const std::string_view version = line.substr(target + 1);
+  return version.size() == 8 && version.starts_with("HTTP/") && version[6] == '.' &&
+         kDigits[static_cast<unsigned char>(version[5])] && kDigits[static_cast<unsigned char>(version[7])] &&
+         version != "HTTP/1.1" && version != "HTTP/1.0";
+}
+
+std::size_t count(const Fields& fields, Field id) {
+  std::size_t found = 0;
+  if (!fields.has(id)) return found;
+  for (const FieldLine& line : fields) found += line.id == id;
+  return found;
+}
+
+Mistake check_host(RequestHead& head) {
+  const std::size_t hosts = count(head.fields, Field::kHost);
+  if (hosts > 1) return {"more than one Host"};
+  if (hosts == 0 && head.minor_version == 1) return {"no Host"};
+  const std::string_view host = head.fields.get(Field::kHost);
+  if (!is_host(host)) return {"the Host is malformed"};
+  if (head.authority.empty()) head.authority = host;
+  return {};
+}
+
+Mistake parse(std::string_view bytes, RequestHead& into) {
+  if (const Mistake mistake = check_lines(bytes)) return mistake;
+  if (has_unsupported_version(bytes)) return {"the HTTP version is neither 1.0 nor 1.1", Reason::kUnsupportedVersion};
+  if (const Mistake mistake = HeadParser(into).parse(bytes)) return mistake;
+  return check_host(into);
+}
+
+/// A status line may end right behind the status: wrong (RFC 9112, 4), common among small servers, and not ambiguous. Beast
+/// wants the space, so it gets a copy that has it; the views are then set back onto the caller's bytes.
+Mistake parse_without_reason(std::string_view bytes, ResponseHead& into) {
+  std::string completed(bytes);
+  completed.insert(12, 1, ' ');
+  ResponseHead copy;
+  if (const Mistake mistake = HeadParser(copy).parse(completed)) return mistake;
+  into.status = copy.status;
+  into.minor_version = copy.minor_version;
+  into.reason_phrase = {};
+  const auto original = [&](std::string_view text) {
+    return bytes.substr(static_cast<std::size_t>(text.data() - completed.data()) - 1, text.size());
+  };
+  for (const FieldLine& line : copy.fields) into.fields.add({original(line.name), original(line.value), line.id});
+  return {};
+}
+
+Mistake parse(std::string_view bytes, ResponseHead& into) {
+  if (const Mistake mistake = check_lines(bytes)) return mistake;
+  if (bytes.size() > 12 && bytes[12] == '\r') return parse_without_reason(bytes, into);
+  return HeadParser(into).parse(bytes);
+}
+
+}  // namespace
+
+Result<void> parse_request(std::string_view head, RequestHead& into) {
+  into.fields.clear();
+  if (const Mistake mistake = parse(head, into)) return Failure::downstream(mistake.reason, mistake.cause);
+  return {};
+}
+
+Result<void> parse_response(std::string_view head, ResponseHead& into) {
+  into.fields.clear();
+  if (const Mistake mistake = parse(head, into)) return Failure::upstream(Reason::kUpstreamInvalidResponse, mistake.cause);
+  return {};
+}
+
+}  // namespace router::http

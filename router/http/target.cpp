@@ -1,0 +1,59 @@
+#include "router/http/target.h"
+
+#include "router/http/characters.h"
+
+namespace router::http {
+namespace {
+
+constexpr std::size_t kPortDigitsMax = 5;
+
+/// Moves scheme and authority of an absolute-form target from `target` into `authority`.
+Mistake cut_authority(std::string_view& target, std::string_view& authority) {
+  const std::size_t scheme = target.find("://");
+  const std::string_view name = target.substr(0, scheme);
+  if (scheme == std::string_view::npos || !(equals_ignoring_case(name, "http") || equals_ignoring_case(name, "https"))) {
+    return {"the request target is neither a path nor an absolute URI"};
+  }
+  target.remove_prefix(scheme + 3);
+  authority = target.substr(0, target.find_first_of("/?"));
+  target.remove_prefix(authority.size());
+  return authority.empty() || !is_host(authority) ? Mistake{"the target's authority is malformed"} : Mistake{};
+}
+
+bool is_port(std::string_view text) { return text.size() <= kPortDigitsMax && consists_of(text, kDigits); }
+
+}  // namespace
+
+Mistake parse_target(RequestHead& head) {
+  std::string_view target = head.target;
+  head.authority = head.query = {};
+  head.path = target;
+  if (target.empty() || !consists_of(target, kTarget)) return {"the request target has a character that it may not have"};
+  if (head.method == Method::kConnect) {
+    head.authority = target;
+    return is_host(target) ? Mistake{} : Mistake{"the target of CONNECT is no authority"};
+  }
+  if (target == "*") return head.method_text == "OPTIONS" ? Mistake{} : Mistake{"the target * is for OPTIONS only"};
+  if (target.front() != '/') {
+    if (const Mistake mistake = cut_authority(target, head.authority)) return mistake;
+  }
+  const std::size_t query = target.find('?');
+  head.path = target.substr(0, query);
+  if (query != std::string_view::npos) head.query = target.substr(query);
+  if (head.path.empty()) head.path = "/";
+  return {};
+}
+
+bool is_host(std::string_view text) {
+  if (text.starts_with('[')) {
+    const std::size_t end = text.find(']');
+    if (end == std::string_view::npos || end == 1 || !consists_of(text.substr(1, end - 1), kBracketed)) return false;
+    text.remove_prefix(end + 1);
+    return text.empty() || (text.front() == ':' && is_port(text.substr(1)));
+  }
+  const std::size_t colon = text.find(':');
+  if (!consists_of(text.substr(0, colon), kHostName)) return false;
+  return colon == std::string_view::npos || (colon > 0 && is_port(text.substr(colon + 1)));
+}
+
+}  // namespace router::http

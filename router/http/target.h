@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string_view>
+
+#include "router/http/head.h"
+#include "router/http/mistake.h"
+
+namespace router::http {
+
+/// Takes the target of `head` apart into path, query and authority, by its method (RFC 9112, 3.2): origin-form, absolute-form
+/// (http and https), `*` for OPTIONS, and authority-form for CONNECT, which is only told from garbage.
+Mistake parse_target(RequestHead& head);
+
+/// Whether `text` is a host with or without a port: a name, an IPv4 address or an IPv6 address in brackets; no user
+/// information. Empty is right: a Host field of a target without authority is (RFC 9112, 3.2).
+bool is_host(std::string_view text);
+
+}  // namespace router::http

@@ -1,0 +1,176 @@
+#include "router/live_deployments.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "router/base/log.h"
+#include "router/base/text.h"
+
+namespace router {
+namespace {
+
+constexpr std::size_t kLineLengthMin = 64;  // contract, section 5
+
+/// Twice the slots, at least 64, unless configured; without limit per replica there is nothing to count.
+std::size_t line_length(const config::Deployment& settings, std::size_t replicas) {
+  const std::size_t slots = settings.max_concurrent_requests_per_instance * replicas;
+  return settings.max_queue_length.value_or(std::max(2 * slots, kLineLengthMin));
+}
+
+/// A replica that would have to be spoken to differently is another replica.
+std::string replica_key(const config::Deployment& settings, const discovery::FoundReplica& found) {
+  std::string key = absl::StrCat(found.name, "@", found.address.text());
+  if (settings.tls)
+    absl::StrAppend(&key, " tls ", settings.tls->verify, " ", settings.tls->ca_file, " ", settings.tls->server_name);
+  return key;
+}
+
+bool same_probe(const config::Deployment& a, const config::Deployment& b) {
+  const config::Probe& p = a.readiness_probe;
+  const config::Probe& q = b.readiness_probe;
+  return a.readiness_route.port == b.readiness_route.port && a.readiness_route.path == b.readiness_route.path &&
+         p.period == q.period && p.timeout == q.timeout && p.success_threshold == q.success_threshold &&
+         p.failure_threshold == q.failure_threshold;
+}
+
+}  // namespace
+
+DeploymentKey deployment_key(const std::string& endpoint, const std::string& deployment) {
+  return lower_case(endpoint) + "/" + lower_case(deployment);
+}
+
+LiveDeployments::LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics,
+                                 runtime::Resolver& resolver)
+    : control_(control),
+      shards_(shards),
+      metrics_(metrics),
+      probes_(control, kProbesMax),
+      source_(control, resolver, [this](const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found) {
+        set_replicas(key, found);
+      }) {}
+
+absl::StatusOr<LiveDeployments::Transports> LiveDeployments::load_transports(const config::Config& config, std::size_t shards) {
+  Transports transports;
+  for (const config::Endpoint& endpoint : config.endpoints) {
+    for (const config::Deployment& deployment : endpoint.deployments) {
+      if (!deployment.tls) continue;
+      tls::ClientOptions options;
+      options.verify = deployment.tls->verify;
+      options.ca_file = deployment.tls->ca_file;
+      auto contexts = tls::ClientContext::make(options, shards + 1);  // one for the control thread's probes
+      if (!contexts.ok()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(deployment.file, ":", deployment.line, ": router.tls: ", contexts.status().message()));
+      }
+      auto transport = std::make_shared<upstream::Transport>();
+      transport->contexts = std::move(*contexts);
+      transport->server_name = deployment.tls->server_name;
+      transports[deployment_key(endpoint.name, deployment.name)] = std::move(transport);
+    }
+  }
+  return transports;
+}
+
+void LiveDeployments::apply(const config::Config& config, const Transports& transports) {
+  for (const config::Endpoint& endpoint : config.endpoints) {
+    for (const config::Deployment& settings : endpoint.deployments) {
+      const DeploymentKey key = deployment_key(endpoint.name, settings.name);
+      std::unique_ptr<LiveDeployment>& live = live_[key];
+      if (live == nullptr) {
+        live = std::make_unique<LiveDeployment>();
+        live->endpoint = endpoint.name;
+        live->name = settings.name;
+        live->line = std::make_shared<dispatch::Line>(dispatch::LineOptions{});
+        live->metrics = metrics_.deployment(endpoint.name, settings.name);
+      }
+      if (!same_probe(live->settings, settings)) {
+        for (auto& [name, replica] : live->replicas) replica.prober.reset();  // started anew with the new numbers
+      }
+      live->settings = settings;
+      const auto transport = transports.find(key);
+      live->transport = transport == transports.end() ? nullptr : transport->second;
+      live->line->set_options({line_length(settings, settings.replicas.size())});
+      for (auto& [name, replica] : live->replicas) {
+        live->line->set_slots(replica.replica, settings.max_concurrent_requests_per_instance);
+      }
+      source_.set(key, settings);
+    }
+  }
+}
+
+void LiveDeployments::remove_others(const config::Config& config) {
+  std::set<DeploymentKey> configured;
+  for (const config::Endpoint& endpoint : config.endpoints) {
+    for (const config::Deployment& deployment : endpoint.deployments)
+      configured.insert(deployment_key(endpoint.name, deployment.name));
+  }
+  for (auto live = live_.begin(); live != live_.end();) {
+    if (configured.contains(live->first)) {
+      ++live;
+      continue;
+    }
+    source_.remove(live->first);
+    live->second->line->close();
+    live = live_.erase(live);
+  }
+}
+
+void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found) {
+  const auto entry = live_.find(key);
+  if (entry == live_.end()) return;
+  LiveDeployment& live = *entry->second;
+  std::map<std::string, LiveReplica> next;
+  for (const discovery::FoundReplica& each : found) {
+    const std::string name = replica_key(live.settings, each);
+    if (auto known = live.replicas.extract(name)) {
+      next.insert(std::move(known));
+    } else {
+      next[name].replica =
+          std::make_shared<upstream::Replica>(each.name, live.settings.max_concurrent_requests_per_instance, each.host,
+                                              each.address, live.transport, live.line, shards_.size());
+    }
+  }
+  std::vector<std::shared_ptr<dispatch::Replica>> replicas;
+  for (const auto& [name, replica] : next) replicas.push_back(replica.replica);
+  live.replicas = std::move(next);
+  live.line->set_replicas(std::move(replicas));
+  for (const discovery::FoundReplica& each : found) {
+    LiveReplica& replica = live.replicas.at(replica_key(live.settings, each));
+    if (replica.prober == nullptr) start_probe(live, replica, each);
+  }
+}
+
+void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found) {
+  discovery::ProbeTarget target;
+  target.name = found.name;
+  target.address = found.probe_address;
+  target.route = deployment.settings.readiness_route;
+  target.settings = deployment.settings.readiness_probe;
+  if (deployment.transport != nullptr) {
+    target.tls = deployment.transport->contexts
+                     .front();  // a context of its own would do as well: the control thread makes no other use of it
+    target.server_name = live.replica->server_name();
+  }
+  live.prober = std::make_unique<discovery::ReplicaProber>(
+      control_, probes_, std::move(target),
+      [this, &live, line = deployment.line, label = deployment.endpoint + "/" + deployment.name](bool ready) {
+        live.ready = ready;
+        line->set_ready(live.replica, ready);
+        log::info(absl::StrCat("replica ", live.replica->name(), " of ", label, ready ? " is ready" : " is not ready"));
+      });
+}
+
+void LiveDeployments::stop() {
+  source_.stop();
+  for (auto& [key, live] : live_) {
+    for (auto& [name, replica] : live->replicas) replica.prober.reset();
+    live->line->set_replicas({});
+    live->line->close();
+    live->replicas.clear();
+  }
+}
+
+}  // namespace router

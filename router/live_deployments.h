@@ -1,0 +1,82 @@
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "router/discovery/probe.h"
+#include "router/discovery/replica_source.h"
+#include "router/dispatch/line.h"
+#include "router/metrics/registry.h"
+#include "router/runtime/resolver.h"
+#include "router/runtime/shard_set.h"
+#include "router/runtime/task_group.h"
+#include "router/upstream/replica.h"
+
+namespace router {
+
+/// `endpoint/deployment`, lower case: what keeps its line, its replicas and its figures from one configuration to the next.
+using DeploymentKey = std::string;
+DeploymentKey deployment_key(const std::string& endpoint, const std::string& deployment);
+
+/// One replica with the probe that tells whether it is ready.
+struct LiveReplica {
+  std::shared_ptr<upstream::Replica> replica;
+  std::unique_ptr<discovery::ReplicaProber> prober;
+  bool ready = false;
+};
+
+/// What lives on between configurations, of one deployment.
+struct LiveDeployment {
+  std::string endpoint;
+  std::string name;
+  std::shared_ptr<dispatch::Line> line;
+  std::shared_ptr<metrics::DeploymentMetrics> metrics;
+  std::shared_ptr<const upstream::Transport> transport;
+  std::map<std::string, LiveReplica> replicas;  // by name, address and what a connection to it depends on
+  config::Deployment settings;
+};
+
+/// Everything that outlives a routing table: lines with their slots, replicas with their probes. Control thread.
+class LiveDeployments {
+ public:
+  LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics, runtime::Resolver& resolver);
+
+  /// TLS settings towards the replicas of every deployment, read and checked before anything changes.
+  using Transports = std::map<DeploymentKey, std::shared_ptr<const upstream::Transport>>;
+  static absl::StatusOr<Transports> load_transports(const config::Config& config, std::size_t shards);
+
+  /// Makes lines for new deployments and gives every line its new settings. What is no longer configured stays until
+  /// `remove_others`.
+  void apply(const config::Config& config, const Transports& transports);
+  /// After the table without them was published: closes the lines of deployments that are no longer configured.
+  void remove_others(const config::Config& config);
+
+  const LiveDeployment& get(const DeploymentKey& key) const { return *live_.at(key); }
+  const std::map<DeploymentKey, std::unique_ptr<LiveDeployment>>& all() const { return live_; }
+  /// Every source has told its replicas once: part of `/readyz`.
+  bool listed() const { return source_.listed(); }
+  /// Ends probes and retires resting connections, before the shards end.
+  void stop();
+  /// After `stop`: no probe runs any more.
+  bool stopped() const { return probes_.running() == 0; }
+
+ private:
+  void set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found);
+  void start_probe(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
+
+  runtime::Shard& control_;
+  runtime::ShardSet& shards_;
+  metrics::Registry& metrics_;
+  std::map<DeploymentKey, std::unique_ptr<LiveDeployment>> live_;
+  static constexpr std::size_t kProbesMax = 100'000;
+  runtime::TaskGroup probes_;
+  discovery::FileReplicas source_;
+};
+
+}  // namespace router

@@ -1,0 +1,128 @@
+#include "router/runtime/accept.h"
+
+#include <absl/strings/str_cat.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <cerrno>
+#include <cstring>
+
+namespace router::runtime {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr int kBacklog = 4096;
+constexpr int kAcceptsPerTurn = 64;               // then the connections that are there have their turn
+constexpr std::chrono::milliseconds kPause{100};  // when descriptors or memory run short
+
+absl::StatusOr<int> listen_once(const Address& address) {
+  const auto fail = [&address](const char* what) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", address.text(), ": ", what, ": ", std::strerror(errno)));
+  };
+  const int descriptor = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return fail("socket");
+  const int on = 1;
+  ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (::bind(descriptor, address.get(), address.length()) != 0 || ::listen(descriptor, kBacklog) != 0) {
+    const absl::Status failed = fail("bind");
+    ::close(descriptor);
+    return failed;
+  }
+  return descriptor;
+}
+
+Address local_address(int descriptor) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&storage), &length);
+  return Address::from(reinterpret_cast<const sockaddr*>(&storage), length);
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards) {
+  std::optional<Address> where = Address::parse(address, port);
+  if (!where) return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", address, ": it is not an IP address"));
+  std::vector<int> listening;
+  for (std::size_t i = 0; i < shards; ++i) {
+    const absl::StatusOr<int> descriptor = listen_once(*where);
+    if (!descriptor.ok()) {
+      for (const int each : listening) ::close(each);
+      return descriptor.status();
+    }
+    listening.push_back(*descriptor);
+    where = local_address(*descriptor);  // the others share the port that the first one got
+  }
+  return listening;
+}
+
+struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
+  class Resume final : public Timer {
+   public:
+    explicit Resume(Impl& owner) : owner_(owner) {}
+
+   private:
+    void expired() override { owner_.arm(); }
+    Impl& owner_;
+  };
+
+  Impl(Shard& owner, int listening, Accepted callback)
+      : shard(owner), accepted(std::move(callback)), stream(owner.io().get_executor(), listening), resume(*this) {}
+
+  void arm() {
+    stream.async_wait(
+        asio::posix::descriptor_base::wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
+          if (error || !self->stream.is_open()) return;
+          self->accept_some(kAcceptsPerTurn) ? self->arm() : self->shard.schedule(self->resume, self->shard.now() + kPause);
+        });
+  }
+
+  /// False when the machine has no more to give for now.
+  bool accept_some(int most) {
+    for (int taken = 0; taken < most; ++taken) {
+      sockaddr_storage storage{};
+      socklen_t length = sizeof storage;
+      const int descriptor =
+          ::accept4(stream.native_handle(), reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (descriptor < 0) {
+        if (errno == EINTR || errno == ECONNABORTED) continue;
+        return !(errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+      }
+      const int on = 1;
+      ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      accepted(descriptor, Address::from(reinterpret_cast<const sockaddr*>(&storage), length));
+    }
+    return true;
+  }
+
+  Shard& shard;
+  Accepted accepted;
+  asio::posix::basic_stream_descriptor<asio::io_context::executor_type> stream;
+  Resume resume;
+};
+
+Acceptor::Acceptor(Shard& shard, int listening, Accepted accepted)
+    : impl_(std::make_shared<Impl>(shard, listening, std::move(accepted))), port_(local_address(listening).port()) {
+  impl_->arm();
+}
+
+Acceptor::~Acceptor() {
+  boost::system::error_code ignored;
+  impl_->stream.close(ignored);
+}
+
+void Acceptor::accept_what_has_arrived_and_close() {
+  if (!impl_->stream.is_open()) return;
+  impl_->accept_some(kBacklog);
+  boost::system::error_code ignored;
+  impl_->stream.close(ignored);
+}
+
+}  // namespace router::runtime

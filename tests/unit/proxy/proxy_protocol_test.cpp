@@ -1,0 +1,62 @@
+#include "router/proxy/proxy_protocol.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace router::proxy {
+namespace {
+
+using namespace std::string_literals;
+
+const std::string kVersion2 = "\r\n\r\n\0\r\nQUIT\n"s;
+
+TEST(ProxyProtocol, ReadsTheClientOfVersion1) {
+  const std::string line = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n";
+  const Result<ProxyHeader> header = parse_proxy_header(line + "GET / HTTP/1.1\r\n");
+  EXPECT_EQ(header->bytes, line.size());
+  EXPECT_EQ(header->client->text(), "192.0.2.7:4711");
+  EXPECT_EQ(parse_proxy_header("PROXY TCP6 2001:db8::7 2001:db8::1 1 2\r\n")->client->text(), "[2001:db8::7]:1");
+}
+
+TEST(ProxyProtocol, KeepsThePeerWhenVersion1DoesNotKnow) {
+  const Result<ProxyHeader> header = parse_proxy_header("PROXY UNKNOWN\r\n");
+  EXPECT_EQ(header->bytes, 15u);
+  EXPECT_FALSE(header->client);
+}
+
+TEST(ProxyProtocol, ReadsTheClientOfVersion2) {
+  const std::string header = kVersion2 + "\x21\x11\0\x0c"s + "\xc0\0\x02\x07\xc6\x33\x64\x01\x12\x67\x01\xbb"s;
+  const Result<ProxyHeader> parsed = parse_proxy_header(header + "rest");
+  EXPECT_EQ(parsed->bytes, header.size());
+  EXPECT_EQ(parsed->client->text(), "192.0.2.7:4711");
+}
+
+TEST(ProxyProtocol, KeepsThePeerForALocalCommand) {
+  const Result<ProxyHeader> parsed = parse_proxy_header(kVersion2 + "\x20\0\0\0"s);
+  EXPECT_EQ(parsed->bytes, 16u);
+  EXPECT_FALSE(parsed->client);
+}
+
+TEST(ProxyProtocol, WaitsForTheWholeHeader) {
+  for (const std::string& header : {"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n"s,
+                                    kVersion2 + "\x21\x11\0\x0c"s + "\xc0\0\x02\x07\xc6\x33\x64\x01\x12\x67\x01\xbb"s}) {
+    for (std::size_t length = 1; length < header.size(); ++length) {
+      const Result<ProxyHeader> parsed = parse_proxy_header(header.substr(0, length));
+      ASSERT_TRUE(parsed) << length;
+      EXPECT_EQ(parsed->bytes, 0u) << length;
+    }
+  }
+}
+
+TEST(ProxyProtocol, RefusesWhatIsNoHeader) {
+  for (const std::string& input :
+       {"GET / HTTP/1.1\r\n"s, "PROXY TCP5 1.2.3.4 1.2.3.4 1 2\r\n"s, "PROXY TCP4 nowhere 1.2.3.4 1 2\r\n"s,
+        "PROXY TCP4 1.2.3.4 1.2.3.4 99999 2\r\n"s, "PROXY TCP4 " + std::string(200, '1'), kVersion2 + "\x31\x11\0\x0c"s,
+        kVersion2 + "\x21\x11\xff\xff"s}) {
+    EXPECT_FALSE(parse_proxy_header(input)) << input;
+  }
+}
+
+}  // namespace
+}  // namespace router::proxy

@@ -1,0 +1,126 @@
+#include "router/routing/resolve.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/messages.h"
+
+namespace router::routing {
+namespace {
+
+using model::Deployment;
+using model::Endpoint;
+using test::Request;
+using test::request_text;
+
+std::unique_ptr<const Deployment> deployment(const std::string& name) {
+  auto made = std::make_unique<Deployment>();
+  made->name = name;
+  made->score_path = "/run";
+  return made;
+}
+
+/// `iris` with blue (90) and green (10) and red (0); `idle` without traffic; `chat` under a host name.
+class Resolve : public ::testing::Test {
+ protected:
+  Resolve() {
+    Endpoint& iris = add("iris", {"blue", "green", "red"});
+    iris.traffic = {{90, iris.deployments[0].get()}, {100, iris.deployments[1].get()}};
+    add("idle", {"blue"});
+    Endpoint& chat = add("chat", {"large"});
+    chat.traffic = {{100, chat.deployments[0].get()}};
+    table_.by_host["chat.example"] = &chat;
+  }
+
+  Endpoint& add(const std::string& name, const std::vector<std::string>& deployments) {
+    auto made = std::make_unique<Endpoint>();
+    made->name = name;
+    for (const std::string& each : deployments) made->deployments.push_back(deployment(each));
+    Endpoint& endpoint = *made;
+    table_.by_name[name] = made.get();
+    table_.endpoints.push_back(std::move(made));
+    return endpoint;
+  }
+
+  static std::uint64_t percent(std::uint64_t value) { return value << 32; }
+  Resolution find(const Request& request, std::uint64_t random = 0) { return resolve(table_, request.head(), random); }
+  std::string path_of(const std::string& target, const std::string& fields = "") {
+    const Request request(request_text("POST", target, fields));
+    const Resolution found = find(request);
+    if (!found.route) return std::string(name_of(found.route.error().reason));
+    return found.route->endpoint->name + "/" + found.route->deployment->name + " " + std::string(found.route->path) +
+           std::string(found.route->path_rest);
+  }
+
+  model::RoutingTable table_;
+};
+
+TEST_F(Resolve, ServesBothScoringPrefixes) {
+  EXPECT_EQ(path_of("/api/v1/endpoint/iris/score"), "iris/blue /run");
+  EXPECT_EQ(path_of("/api/v1/service/iris/score"), "iris/blue /run");
+}
+
+TEST_F(Resolve, PutsWhatFollowsScoreBehindTheScoringRoute) {
+  EXPECT_EQ(path_of("/api/v1/endpoint/iris/score/v2/models?x=1"), "iris/blue /run/v2/models");
+  EXPECT_EQ(path_of("/api/v1/endpoint/iris/scores"), "endpoint_not_found");
+}
+
+TEST_F(Resolve, ComparesNamesWithoutCase) {
+  EXPECT_EQ(path_of("/api/v1/endpoint/IRIS/score"), "iris/blue /run");
+  EXPECT_EQ(path_of("/api/v1/endpoint/iris/score", "azureml-model-deployment: GREEN\r\n"), "iris/green /run");
+}
+
+TEST_F(Resolve, FindsASwaggerFileThroughBothPrefixes) {
+  EXPECT_EQ(path_of("/api/v1/endpoint/iris/swagger.json"), "iris/blue /swagger.json");
+  EXPECT_EQ(path_of("/api/v1/service/iris/swagger.json"), "iris/blue /swagger.json");
+}
+
+TEST_F(Resolve, LetsTheHeaderChooseADeploymentWithoutTraffic) {
+  EXPECT_EQ(path_of("/api/v1/endpoint/iris/score", "azureml-model-deployment: red\r\n"), "iris/red /run");
+}
+
+TEST_F(Resolve, RefusesNamesThatAreNotThere) {
+  EXPECT_EQ(path_of("/api/v1/endpoint/rose/score"), "endpoint_not_found");
+  EXPECT_EQ(path_of("/api/v1/endpoint//score"), "endpoint_not_found");
+  EXPECT_EQ(path_of("/api/v1/endpoint/iris"), "endpoint_not_found");
+  EXPECT_EQ(path_of("/"), "endpoint_not_found");
+  EXPECT_EQ(path_of("/api/v1/endpoint/" + std::string(300, 'a') + "/score"), "endpoint_not_found");
+  EXPECT_EQ(path_of("/api/v1/endpoint/iris/score", "azureml-model-deployment: pink\r\n"), "deployment_not_found");
+}
+
+TEST_F(Resolve, RefusesAnEndpointWithoutTraffic) {
+  const Request request(request_text("POST", "/api/v1/endpoint/idle/score"));
+  const Resolution found = find(request);
+  EXPECT_EQ(found.route.error().reason, Reason::kDeploymentNotFound);
+  ASSERT_NE(found.endpoint, nullptr);  // its profile and its metrics apply
+  EXPECT_EQ(found.endpoint->name, "idle");
+}
+
+TEST_F(Resolve, SplitsTrafficByPercent) {
+  const Request request(request_text("POST", "/api/v1/endpoint/iris/score"));
+  std::size_t blue = 0;
+  for (std::uint64_t draw = 0; draw < 100; ++draw) blue += find(request, percent(draw)).route->deployment->name == "blue";
+  EXPECT_EQ(blue, 90u);
+}
+
+TEST_F(Resolve, RefusesAWayOutOfTheScoringPath) {
+  for (const char* rest : {"/..", "/../admin", "/a/../b", "/%2e%2e/admin", "/.%2E/x", "/a%2fb", "/a%5Cb", "/."}) {
+    EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "bad_request") << rest;
+  }
+  for (const char* rest : {"/...", "/a..b", "/..a", "/.hidden", "/%2e%2ea", "/a%20b"}) {
+    EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "iris/blue /run" + std::string(rest));
+  }
+}
+
+TEST_F(Resolve, ForwardsEveryPathOfADeclaredHostName) {
+  const auto path = [this](const std::string& target) {
+    const Request request("POST " + target + " HTTP/1.1\r\nHost: Chat.Example:8443\r\n\r\n");
+    const Resolution found = find(request);
+    return std::string(found.route->path) + std::string(found.route->path_rest);
+  };
+  EXPECT_EQ(path("/score"), "/run");
+  EXPECT_EQ(path("/score/x"), "/run/x");
+  EXPECT_EQ(path("/v1/chat/completions"), "/v1/chat/completions");
+}
+
+}  // namespace
+}  // namespace router::routing

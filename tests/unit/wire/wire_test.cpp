@@ -1,0 +1,196 @@
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "router/wire/message_input.h"
+#include "router/wire/message_output.h"
+#include "tests/support/test_shard.h"
+
+namespace router::wire {
+namespace {
+
+using runtime::IoState;
+using test::TestShard;
+
+/// A stream and the other end of it.
+class Pair {
+ public:
+  explicit Pair(TestShard& shard) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0) throw std::runtime_error("socketpair");
+    stream = tls::Stream(runtime::Socket(shard, ends[0]));
+    far = ends[1];
+  }
+  ~Pair() { close_far(); }
+  void send(std::string_view bytes) const {
+    ASSERT_EQ(::send(far, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  }
+  std::string received() const {
+    std::string all;
+    char bytes[65536];
+    for (ssize_t got; (got = ::recv(far, bytes, sizeof bytes, 0)) > 0;) all.append(bytes, static_cast<std::size_t>(got));
+    return all;
+  }
+  void close_far() {
+    if (far >= 0) ::close(far);
+    far = -1;
+  }
+  tls::Stream stream;
+  int far = -1;
+};
+
+struct Collected final : BodySink {
+  void body_piece(std::string_view bytes) override { body.append(bytes); }
+  void body_end(const http::Fields* fields) override {
+    ended = true;
+    if (fields != nullptr) trailers = fields->size();
+  }
+  std::string body;
+  bool ended = false;
+  std::size_t trailers = 0;
+};
+
+class Wire : public ::testing::Test {
+ protected:
+  TestShard shard;
+  Pair pair{shard};
+};
+
+TEST_F(Wire, ReadsAHeadThatArrivesByteByByte) {
+  MessageInput input(shard, Origin::kDownstream);
+  const std::string head = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  for (std::size_t i = 0; i + 1 < head.size(); ++i) {
+    pair.send(head.substr(i, 1));
+    EXPECT_TRUE(input.head(pair.stream, 65536)->empty());
+  }
+  pair.send(head.substr(head.size() - 1));
+  EXPECT_EQ(*input.head(pair.stream, 65536), head);
+}
+
+TEST_F(Wire, RefusesAHeadBeyondItsLimit) {
+  MessageInput input(shard, Origin::kDownstream);
+  pair.send("GET / HTTP/1.1\r\nX: " + std::string(40000, 'x'));
+  EXPECT_EQ(input.head(pair.stream, 20000).error().reason, Reason::kHeadersTooLarge);
+}
+
+TEST_F(Wire, SeparatesPipelinedMessages) {
+  MessageInput input(shard, Origin::kDownstream);
+  pair.send("POST /1 HTTP/1.1\r\nHost: x\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(input.head(pair.stream, 65536)->starts_with("POST /1"));
+  input.begin_body({http::Framing::Kind::kLength, 3});
+  Collected collected;
+  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kEnded);
+  EXPECT_EQ(collected.body, "abc");
+  input.finish();
+  EXPECT_TRUE(input.begun());
+  EXPECT_TRUE(input.head(pair.stream, 65536)->starts_with("GET /2"));
+}
+
+TEST_F(Wire, KeepsWhatArrivesAheadAndDeliversItInOrder) {
+  MessageInput input(shard, Origin::kDownstream);
+  pair.send("POST / HTTP/1.1\r\nHost: x\r\n\r\nab");
+  EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
+  input.begin_body({http::Framing::Kind::kLength, 6});
+  pair.send("cd");
+  EXPECT_TRUE(input.read_ahead(pair.stream));
+  pair.send("efGET");
+  EXPECT_TRUE(input.read_ahead(pair.stream));
+  Collected collected;
+  while (!collected.ended) ASSERT_TRUE(input.read_body(pair.stream, collected));
+  EXPECT_EQ(collected.body, "abcdef");
+  input.finish();
+  EXPECT_TRUE(input.begun());  // GET
+}
+
+TEST_F(Wire, ReadsAheadNoMoreThanItsBound) {
+  MessageInput input(shard, Origin::kDownstream);
+  pair.send("POST / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
+  input.begin_body({http::Framing::Kind::kLength, 1 << 20});
+  pair.send(std::string(100000, 'x'));
+  EXPECT_TRUE(input.read_ahead(pair.stream));
+  EXPECT_EQ(::recv(pair.stream.socket().descriptor(), std::string(1, ' ').data(), 1, MSG_PEEK),
+            1);  // the rest stayed with the kernel
+  pair.close_far();
+  EXPECT_EQ(input.read_ahead(pair.stream).error().reason, Reason::kClientClosed);  // still seen
+}
+
+TEST_F(Wire, TellsThatThePeerHasLeft) {
+  MessageInput input(shard, Origin::kUpstream);
+  pair.close_far();
+  EXPECT_EQ(input.head(pair.stream, 65536).error().reason, Reason::kUpstreamReset);
+}
+
+TEST_F(Wire, FailsWhenABodyIsCutShort) {
+  MessageInput input(shard, Origin::kUpstream);
+  pair.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+  EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
+  input.begin_body({http::Framing::Kind::kLength, 9});
+  Collected collected;
+  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kMoved);
+  pair.close_far();
+  EXPECT_EQ(input.read_body(pair.stream, collected).error().reason, Reason::kUpstreamReset);
+  EXPECT_FALSE(collected.ended);
+}
+
+TEST_F(Wire, EndsABodyOfUnknownLengthWithTheConnection) {
+  MessageInput input(shard, Origin::kUpstream);
+  pair.send("HTTP/1.1 200 OK\r\n\r\nabc");
+  EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
+  input.begin_body({http::Framing::Kind::kUntilClose, 0});
+  Collected collected;
+  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kMoved);
+  pair.close_far();
+  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kEnded);
+  EXPECT_EQ(collected.body, "abc");
+}
+
+TEST_F(Wire, WritesHeadAndBodyInOneGo) {
+  MessageOutput output(shard.shard().buffers());
+  output.begin_request("POST", "/score", "/x", "?q=1");
+  output.field("Host", "h");
+  output.end_head({BodySize::Kind::kLength, 5});
+  output.body_piece("hello");
+  output.body_end(nullptr);
+  EXPECT_EQ(output.queue().flush(pair.stream).state, IoState::kDone);
+  EXPECT_EQ(pair.received(), "POST /score/x?q=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+}
+
+TEST_F(Wire, WritesChunksAndTrailers) {
+  MessageOutput output(shard.shard().buffers());
+  output.begin_response(200, "OK", 1);
+  output.end_head({BodySize::Kind::kChunked});
+  output.body_piece(std::string(26, 'x'));
+  http::Fields trailers;
+  trailers.add({"X-Sum", "1", http::Field::kOther});
+  output.body_end(&trailers);
+  output.queue().flush(pair.stream);
+  EXPECT_EQ(pair.received(),
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1a\r\n" + std::string(26, 'x') + "\r\n0\r\nX-Sum: 1\r\n\r\n");
+}
+
+TEST_F(Wire, KeepsInOrderWhatThePeerDoesNotTake) {
+  MessageOutput output(shard.shard().buffers());
+  output.begin_response(200, "OK", 1);
+  output.end_head({BodySize::Kind::kUntilClose});
+  constexpr std::size_t kPiece = 20000;
+  std::string sent;
+  for (int piece = 0; piece < 60; ++piece) sent += std::string(kPiece, static_cast<char>('a' + piece % 26));
+  std::string got;
+  for (std::size_t at = 0; at < sent.size(); at += kPiece) {
+    output.body_piece(std::string_view(sent).substr(at, kPiece));
+    if (at / kPiece % 30 != 29) continue;  // more parts than a queue has, and more bytes than a socket buffer
+    output.queue().flush(pair.stream);
+    while (output.queue().blocked()) {
+      got += pair.received();
+      output.queue().flush(pair.stream);
+    }
+  }
+  got += pair.received();
+  EXPECT_EQ(got, "HTTP/1.1 200 OK\r\n\r\n" + sent);
+}
+
+}  // namespace
+}  // namespace router::wire
