@@ -57,7 +57,7 @@ def test_every_mistake_is_told_with_its_place(tmp_path):
 
 
 def test_a_missing_environment_variable_is_a_mistake_and_a_set_one_is_read(tmp_path):
-    text = "listeners:\n  - port: ${ROUTER_TEST_PORT}\nendpoints: []\n"
+    text = "listeners:\n  - port: ${ROUTER_TEST_PORT}\nendpoints: ['*.yml']\n"
     done = check(tmp_path, router=text)
     assert done.returncode == 1 and "ROUTER_TEST_PORT" in done.stdout + done.stderr
     done = run("--config", str(tmp_path / "router.yaml"), "--check", env={"ROUTER_TEST_PORT": "8080"})
@@ -91,7 +91,7 @@ def test_a_bad_configuration_at_the_start_ends_the_process(tmp_path):
 
 
 def test_an_admin_listener_on_a_public_address_needs_an_explicit_word(tmp_path):
-    text = "listeners:\n  - port: 8080\nendpoints: []\nadmin:\n  address: 0.0.0.0:9902\n"
+    text = "listeners:\n  - port: 8080\nendpoints: ['*.yml']\nadmin:\n  address: 0.0.0.0:9902\n"
     done = check(tmp_path, router=text)
     assert done.returncode == 1 and "admin" in done.stdout + done.stderr
     assert check(tmp_path, router=text + "  unsafe: true\n").returncode == 0

@@ -12,7 +12,7 @@ from support.router import is_listening
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
-DRAIN = {"delay_ms": 600, "grace_ms": 8000}
+DRAIN = {"drain_delay_ms": 1000, "drain_grace_ms": 8000}
 
 
 def drain_by_signal(router):
@@ -30,7 +30,7 @@ def drain_by_request(router):
 
 @pytest.mark.parametrize("begin", [drain_by_signal, drain_by_interrupt, drain_by_request], ids=["SIGTERM", "SIGINT", "POST /drain"])
 def test_readiness_fails_while_accepting_goes_on_and_answers_say_close(pod, start, begin):
-    router = start(endpoint(deployment([pod()])), drain=DRAIN)
+    router = start(endpoint(deployment([pod()])), **DRAIN)
     with router.connect() as old, router.connect() as idle:
         assert old.exchange(b"x").headers.get("connection") is None
         begin(router)
@@ -52,7 +52,7 @@ def test_readiness_fails_while_accepting_goes_on_and_answers_say_close(pod, star
 @pytest.mark.long
 def test_no_accepted_request_is_lost_or_cut_when_the_process_ends_under_load(pod, start):
     blue = pod(lambda exchange: (exchange.body(), exchange.wait(None, 0.02), exchange.answer(200, exchange.request.body)))
-    router = start(endpoint(deployment([blue], slots=0)), drain={"delay_ms": 1000, "grace_ms": 10000})
+    router = start(endpoint(deployment([blue], slots=0)), drain_delay_ms=1000)
     failures, answered, after = [], [0], [0]
     draining = threading.Event()
 
@@ -144,7 +144,7 @@ def test_requests_in_line_are_served_during_the_grace(pod, start):
 
 def test_when_the_grace_ends_the_line_is_refused_and_the_rest_is_cut(pod, start):
     blue = pod(lambda exchange: exchange.wait_for_close())
-    router = start(endpoint(deployment([blue], max_queue_wait_ms=60000, request_timeout_ms=60000)), drain={"delay_ms": 0, "grace_ms": 500})
+    router = start(endpoint(deployment([blue], max_queue_wait_ms=60000, request_timeout_ms=60000)), drain_grace_ms=1000)
     running = router.start_request(b"1")
     eventually(lambda: blue.concurrent == 1, "the first")
     waiting = router.start_request(b"2")

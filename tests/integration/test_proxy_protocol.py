@@ -26,7 +26,7 @@ def scene(shared_stage):
     class Scene:
         pod = shared_stage.pod()
         router = shared_stage.start(
-            endpoint(deployment([pod])), trusted_proxies=["127.0.0.1/32"], limits={"header_timeout_ms": 500},
+            endpoint(deployment([pod])), trusted_proxies=["127.0.0.1/32"], limits={"header_timeout_ms": 1000},
             listeners=lambda port: [{"address": "127.0.0.1", "port": port, "proxy_protocol": True}])
     return Scene
 

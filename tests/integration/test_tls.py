@@ -149,7 +149,7 @@ def test_plain_http_on_a_tls_port_ends_the_connection(scene):
 
 
 def test_a_handshake_that_stops_is_ended(pod, start, pairs):
-    router = start(endpoint(deployment([pod()])), tls=tls_of(pairs.default), limits={"header_timeout_ms": 300})
+    router = start(endpoint(deployment([pod()])), tls=tls_of(pairs.default), limits={"header_timeout_ms": 1000})
     with Client(router.port) as client:
         client.send(b"\x16\x03\x01\x02\x00\x01")
         client.socket.settimeout(5)

@@ -48,7 +48,8 @@ class Router:
             "observe": {"address": f"127.0.0.1:{observe}"},
             "admin": {"address": f"127.0.0.1:{admin}"},
             "access_log": str(self.access_log_file),
-            "drain": {"delay_ms": 0, "grace_ms": 10000},
+            "drain_delay_ms": 0,
+            "drain_grace_ms": 10000,
             "endpoints": ["endpoints/*.yml"],
             **process,
         }

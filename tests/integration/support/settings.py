@@ -20,7 +20,7 @@ def deployment(pods=(), name="blue", slots=1, router=(), probe=(), route="/score
             },
         },
         "request_settings": {"max_concurrent_requests_per_instance": slots, **settings},
-        "readiness_probe": {"initial_delay": 1, "period": 1, "timeout": 2, "success_threshold": 1, "failure_threshold": 3,
+        "readiness_probe": {"initial_delay": 0, "period": 1, "timeout": 2, "success_threshold": 1, "failure_threshold": 3,
                             **dict(probe)},
         "instance_count": max(1, len(addresses)),
         "router": {"replicas": addresses, **dict(router)},
