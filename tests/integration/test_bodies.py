@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.client import request
 from support.http import encode_chunk
+from support.router import SANITIZED
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
@@ -238,7 +239,7 @@ def test_100_megabytes_up_and_100_down_at_once_need_no_memory(pod, start):
         assert down.result() == size
     done.set()
     watcher.join()
-    assert highest[0] - idle < 16 * MEGABYTE, f"{(highest[0] - idle) / MEGABYTE:.1f} MB above idle"
+    assert SANITIZED or highest[0] - idle < 16 * MEGABYTE, f"{(highest[0] - idle) / MEGABYTE:.1f} MB above idle"
 
 
 def test_a_client_that_does_not_read_holds_the_pod_back(pod, start):
@@ -261,4 +262,4 @@ def test_a_client_that_does_not_read_holds_the_pod_back(pod, start):
             last = sent[0]
             threading.Event().wait(0.3)
         assert sent[0] < 64 * MEGABYTE
-        assert router.memory() - idle < 16 * MEGABYTE
+        assert SANITIZED or router.memory() - idle < 16 * MEGABYTE

@@ -66,6 +66,7 @@ def test_curl_speaks_http_1_0_and_asks_for_a_head(plain):
 
 def test_requests_keeps_its_session(tls):
     with requests.Session() as session:
+        session.trust_env = False  # a bundle named in the environment would win over ours
         session.verify = str(tls.authority.file)
         for number in range(20):
             answer = session.post(f"https://127.0.0.1:{tls.port}{SCORE}", json={"n": number},

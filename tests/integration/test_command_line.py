@@ -16,6 +16,7 @@ def run(*arguments, **kwargs):
 
 def check(folder, **files):
     """`--check` over router.yaml and these files."""
+    files.setdefault("endpoint", "name: my-endpoint\n")
     (folder / "router.yaml").write_text(files.pop("router", "listeners:\n  - port: 8080\nendpoints: ['*.yml']\n"))
     for name, text in files.items():
         (folder / f"{name}.yml").write_text(text)

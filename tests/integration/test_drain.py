@@ -117,7 +117,7 @@ def test_a_running_stream_is_served_to_its_end(pod, start):
         eventually(lambda: not is_listening(router.port), "the listener to close")
         release.set()
         assert client.chunk() == b"after" and client.chunk() == b""
-        assert client.is_closed()
+        assert client.reader.fields() == [] and client.is_closed()
     assert router.wait_exit() == 0
 
 

@@ -62,7 +62,7 @@ def test_a_header_that_comes_byte_by_byte_is_read(scene, header):
 def test_a_connection_without_a_good_header_is_ended(scene, garbage):
     before = len(scene.pod.requests)
     with scene.router.connect() as client:
-        client.send(garbage + request(b"x"))
+        client.send(garbage + request(b"x", headers={"Connection": "close"}))
         assert b" 200 " not in client.reader.until_close()
     assert len(scene.pod.requests) == before
 

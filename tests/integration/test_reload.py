@@ -227,7 +227,7 @@ def test_route_key_and_replica_change_together_never_apart(pod, start):
                         keys=[keys[number % 2]])
 
     router = start(describe(0))
-    done, mixed, seen = threading.Event(), [], set()
+    done, failed, mixed, seen = threading.Event(), [], [], set()
 
     def ask(number):
         name = pods[number].name
@@ -237,9 +237,11 @@ def test_route_key_and_replica_change_together_never_apart(pod, start):
                 if answer.status == 401:
                     continue
                 seen.add(name)
-                told = (answer.status, answer.headers.get("x-pod"), answer.body.decode())
-                if told != (200, name, f"/route-of-{name}"):
-                    mixed.append((number, told))
+                told = (answer.headers.get("x-pod"), answer.body.decode())
+                if answer.status != 200:
+                    failed.append((answer.status, answer.why))
+                elif told != (name, f"/route-of-{name}"):
+                    mixed.append((name, told))
 
     with ThreadPoolExecutor(4) as pool:
         asking = [pool.submit(ask, number % 2) for number in range(4)]
@@ -251,6 +253,7 @@ def test_route_key_and_replica_change_together_never_apart(pod, start):
             one.result()
     assert seen == {"even", "odd"}
     assert mixed == []
+    assert failed == []
 
 
 def swap(router, described):

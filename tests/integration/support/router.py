@@ -20,6 +20,18 @@ ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("ROUTER_BINARY", ROOT / "build" / "dev" / "inference-router")).absolute()
 
 
+def _is_sanitized():
+    """Built with AddressSanitizer or ThreadSanitizer: slower, and its memory tells nothing."""
+    try:
+        linked = subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return False
+    return "libasan" in linked or "libtsan" in linked
+
+
+SANITIZED = _is_sanitized()
+
+
 def write_at_once(path, text):
     """A reader sees the old file or the new one, never a half."""
     fresh = path.with_name(path.name + ".new")
@@ -67,13 +79,14 @@ class Router:
         write_at_once(self.config_file, yaml.dump(self.settings))
 
     def write_endpoint(self, described):
-        """The endpoint's keys, its deployments, then itself, each file in one step."""
+        """The endpoint's keys, its deployments, then itself, each file in one step. The secondary key comes first: when keys move
+        on by one, each state between is one in which the key in use is valid."""
         folder = self.folder / "endpoints"
         (self.folder / "keys").mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
         name = described["endpoint"]["name"]
         files = {}
-        for kind, key in zip(("primary", "secondary"), described["keys"]):
+        for kind, key in reversed(list(zip(("primary", "secondary"), described["keys"]))):
             path = self.folder / "keys" / f"{name}-{kind}"
             write_at_once(path, key + "\n")
             files[f"{kind}_file"] = f"../keys/{name}-{kind}"
