@@ -1,6 +1,7 @@
 """Contract, section 10: metrics, status, access log, the operators' listeners."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -235,3 +236,52 @@ def test_admin_can_be_a_unix_socket(pod, start, tmp_path):
     assert answer.startswith(b"HTTP/1.1 200") and b"my-endpoint" in answer
     assert path.stat().st_mode & 0o077 == 0  # nobody else
     router.slots_in_use = lambda: 0  # asked through the socket above
+
+
+def test_a_log_that_nobody_reads_holds_no_request_up(pod, start, tmp_path):
+    """A pipe that is full: lines are dropped and counted, requests are not delayed."""
+    pipe = tmp_path / "access.pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        router = start(endpoint(deployment([pod()])), access_log=str(pipe))
+        wordy = request(path="/nowhere/" + "p" * 1000, method="GET")
+        with router.connect() as one, router.connect() as other:
+            for _ in range(40):
+                for client in (one, other):
+                    client.send(wordy * 100)
+                for client in (one, other):
+                    assert [client.response("GET").status for _ in range(100)] == [404] * 100
+        assert router.metrics().value("access_log_dropped_total") > 0
+        assert router.score(b"x").status == 200
+        router.signal(signal.SIGTERM)
+        assert router.wait_exit() == 0
+    finally:
+        os.close(reader)
+
+
+def test_a_replica_is_found_by_its_host_name(pod, start):
+    router = start(endpoint(deployment([f"localhost:{pod().port}"])))
+    assert router.score(b"x").status == 200
+
+
+def test_a_replica_whose_name_is_unknown_is_never_ready(start):
+    router = start(endpoint(deployment(["no-such-host.invalid:5001"], max_queue_wait_ms=100)), wait=False)
+    router.wait_ready(replicas=False)
+    answer = router.score(b"x")
+    assert (answer.status, answer.why) == (503, "no_ready_replica")
+
+
+def test_a_listener_on_ipv6_serves_and_tells_the_clients_address(pod, start):
+    blue = pod()
+    router = start(endpoint(deployment([blue])), listeners=lambda port: [{"address": "::1", "port": port}])
+    assert router.connect(host="::1").exchange(b"x").status == 200
+    assert blue.requests[-1].headers.get("x-forwarded-for") == "::1"
+
+
+def test_a_connection_ends_after_the_number_of_requests_that_it_may_have(pod, start):
+    router = start(endpoint(deployment([pod()])), limits={"requests_per_connection": 3})
+    with router.connect() as client:
+        closing = [client.exchange(b"x").headers.get("connection") for _ in range(3)]
+        assert closing == [None, None, "close"]
+        assert client.is_closed()

@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.certificates import Authority
+from support import yaml
+from support.certificates import Authority, Pair
 from support.client import Client, request
+from support.router import BINARY
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
@@ -212,3 +214,71 @@ def test_a_broken_certificate_is_refused_and_the_old_one_stays(pod, start, autho
     eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") >= 1, "the refusal", patience=3)
     assert int(serial_seen(router, authority.client_context()), 16) == int(serial, 16)
     assert live.certificate.name in router.log
+
+
+def test_a_ticket_of_one_router_is_taken_by_another_with_the_same_keys(pod, start, authority, tmp_path):
+    keys = tmp_path / "ticket.key"
+    keys.write_bytes(os.urandom(80))
+    tls = tls_of(authority.issue("router.test"), ticket_key_files=[str(keys)])
+    first, second = start(endpoint(deployment([pod()])), tls=tls), start(endpoint(deployment([pod()])), tls=tls)
+    context = authority.client_context()
+    with first.connect(tls=context, server_name="router.test") as client:
+        assert client.exchange(b"x").status == 200
+        session = client.socket.session
+    with second.connect(tls=context, server_name="router.test", session=session) as client:
+        assert client.exchange(b"x").status == 200
+        assert client.socket.session_reused
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+def test_an_encrypted_key_is_opened_with_its_password(pod, start, authority, tmp_path):
+    pair = authority.issue("router.test")
+    (tmp_path / "password").write_text("open sesame\n")
+    openssl("pkey", "-in", pair.key, "-aes256", "-passout", "pass:open sesame", "-out", tmp_path / "locked.pem")
+    certificate = {"certificate_file": str(pair.certificate), "key_file": str(tmp_path / "locked.pem"),
+                   "password_file": str(tmp_path / "password")}
+    router = start(endpoint(deployment([pod()])), tls={"certificates": [certificate]})
+    assert same(serial_seen(router, authority.client_context()), pair)
+
+
+@pytest.mark.parametrize("spoil", ["mismatched key", "expired", "malformed", "missing", "wrong password", "empty"])
+def test_a_bad_certificate_is_refused_at_the_start_by_its_file(tmp_path, authority, spoil):
+    pair = expired(authority, tmp_path) if spoil == "expired" else authority.issue("router.test")
+    certificate = dict(pair.as_dict())
+    named = pair.certificate
+    if spoil == "mismatched key":
+        certificate["key_file"] = str(authority.issue("other.test").key)
+        named = Path(certificate["key_file"])
+    elif spoil in ("malformed", "empty"):
+        named.write_text("nonsense" if spoil == "malformed" else "")
+    elif spoil == "missing":
+        named.unlink()
+    elif spoil == "wrong password":
+        named = tmp_path / "locked.pem"
+        openssl("pkey", "-in", pair.key, "-aes256", "-passout", "pass:right", "-out", named)
+        (tmp_path / "password").write_text("wrong\n")
+        certificate |= {"key_file": str(named), "password_file": str(tmp_path / "password")}
+    (tmp_path / "endpoint.yml").write_text("name: my-endpoint\n")
+    (tmp_path / "router.yaml").write_text(yaml.dump(
+        {"listeners": [{"port": 8443, "tls": {"certificates": [certificate]}}], "endpoints": ["*.yml"]}))
+    done = subprocess.run([BINARY, "--config", tmp_path / "router.yaml", "--check"], capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 1
+    assert named.name in done.stderr + done.stdout or pair.certificate.name in done.stderr + done.stdout, done.stderr
+
+
+def expired(authority, folder):
+    """A certificate whose time is over, made with `openssl ca`: `req -x509` cannot date back."""
+    pair = authority.issue("router.test")
+    (folder / "index").write_text("")
+    (folder / "serial").write_text("01\n")
+    (folder / "ca.conf").write_text(
+        f"[ca]\ndefault_ca=a\n[a]\ndatabase={folder}/index\nserial={folder}/serial\nnew_certs_dir={folder}\n"
+        f"default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
+    openssl("req", "-new", "-key", pair.key, "-subj", "/CN=router.test", "-out", folder / "request.pem")
+    openssl("ca", "-batch", "-config", folder / "ca.conf", "-cert", authority.root.certificate, "-keyfile", authority.root.key,
+            "-in", folder / "request.pem", "-out", folder / "expired.pem", "-notext", "-startdate", "20200101000000Z",
+            "-enddate", "20200201000000Z")
+    return Pair(folder / "expired.pem", pair.key)
