@@ -21,8 +21,8 @@ constexpr bool is_any_of(unsigned char c, std::string_view characters) {
 }
 
 /// Methods and field names (RFC 9110, 5.6.2).
-inline constexpr CharacterSet kToken = make_set(
-    [](unsigned char c) { return is_alphanumeric(static_cast<char>(c)) || is_any_of(c, "!#$%&'*+-.^_`|~"); });
+inline constexpr CharacterSet kToken =
+    make_set([](unsigned char c) { return is_alphanumeric(static_cast<char>(c)) || is_any_of(c, "!#$%&'*+-.^_`|~"); });
 /// Field values and reason phrases: visible characters, obs-text, space and tab (RFC 9110, 5.5).
 inline constexpr CharacterSet kText = make_set([](unsigned char c) { return (c >= 0x20 && c != 0x7f) || c == '\t'; });
 /// Request targets: visible ASCII. A fragment is never sent (RFC 9112, 3.2); quotes and angle brackets belong to no URI.

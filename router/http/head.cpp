@@ -1,6 +1,7 @@
 #include "router/http/head.h"
 
 #include <cstring>
+#include <new>
 
 #include "router/base/text.h"
 #include "router/http/characters.h"

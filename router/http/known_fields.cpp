@@ -1,5 +1,9 @@
 #include "router/http/known_fields.h"
 
+#include <array>
+#include <cstdint>
+#include <iterator>
+
 #include "router/base/text.h"
 
 namespace router::http {

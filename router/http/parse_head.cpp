@@ -92,8 +92,7 @@ class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, Re
     error = beast_http::error::bad_value;
   }
 
-  void on_request_impl(beast_http::verb verb, string_view method, string_view target, int version,
-                       error_code& error) override {
+  void on_request_impl(beast_http::verb verb, string_view method, string_view target, int version, error_code& error) override {
     if constexpr (std::is_same_v<Head, RequestHead>) {
       into_.method = method_of(verb);
       into_.method_text = view(method);
@@ -129,7 +128,8 @@ class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, Re
   Mistake mistake_;
 };
 
-/// Whether a request line is in order but for its version, which is another HTTP's: HTTP/2's preface, HTTP/1.2, HTTP/0.9 in full.
+/// Whether a request line is in order but for its version, which is another HTTP's: HTTP/2's preface, HTTP/1.2, HTTP/0.9 in
+/// full.
 bool has_unsupported_version(std::string_view bytes) {
   const std::string_view line = bytes.substr(0, bytes.find('\r'));
   const std::size_t method = line.find(' ');

@@ -1,0 +1,148 @@
+#include <algorithm>
+
+#include "router/http/characters.h"
+#include "router/http/framing.h"
+
+namespace router::http {
+namespace {
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/// What the router acts on in a head must not come in behind its back; what says how to read the body comes too late.
+bool may_be_trailer(const FieldLine& line) {
+  if (line.id != Field::kOther) return false;
+  return !equals_ignoring_case(line.name, "content-encoding") && !equals_ignoring_case(line.name, "content-type") &&
+         !equals_ignoring_case(line.name, "content-range") && !equals_ignoring_case(line.name, "cookie") &&
+         !equals_ignoring_case(line.name, "set-cookie");
+}
+
+}  // namespace
+
+BodyDecoder::BodyDecoder(Framing framing, Origin origin)
+    : framing_(framing), origin_(origin), ended_(framing.kind == Framing::Kind::kNone) {
+  if (framing.kind != Framing::Kind::kLength) return;
+  left_ = framing.length;
+  ended_ = left_ == 0;
+}
+
+Failure BodyDecoder::malformed(const char* cause) const {
+  return origin_ == Origin::kDownstream ? Failure::downstream(Reason::kBadRequest, cause)
+                                        : Failure::upstream(Reason::kUpstreamInvalidResponse, cause);
+}
+
+Result<BodyDecoder::Step> BodyDecoder::next(std::string_view input) {
+  if (ended_) return Step{0, {}, true};
+  if (framing_.kind == Framing::Kind::kChunked) return chunked(input);
+  return plain(input);
+}
+
+BodyDecoder::Step BodyDecoder::plain(std::string_view input) {
+  if (framing_.kind == Framing::Kind::kUntilClose) return {input.size(), input, false};
+  const auto taken = static_cast<std::size_t>(std::min<std::uint64_t>(left_, input.size()));
+  left_ -= taken;
+  ended_ = left_ == 0;
+  return {taken, input.substr(0, taken), ended_};
+}
+
+Result<BodyDecoder::Step> BodyDecoder::chunked(std::string_view input) {
+  for (std::size_t at = 0; at < input.size(); ++at) {
+    if (state_ == State::kData) return chunk_data(input, at);
+    if (const Mistake mistake = framing_byte(input[at])) return malformed(mistake.cause);
+    if (ended_) return Step{at + 1, {}, true};
+  }
+  return Step{input.size(), {}, false};
+}
+
+BodyDecoder::Step BodyDecoder::chunk_data(std::string_view input, std::size_t framing) {
+  const auto taken = static_cast<std::size_t>(std::min<std::uint64_t>(left_, input.size() - framing));
+  left_ -= taken;
+  if (left_ == 0) state_ = State::kDataCr;
+  return {framing + taken, input.substr(framing, taken), false};
+}
+
+Mistake BodyDecoder::framing_byte(char c) {
+  switch (state_) {
+    case State::kSize: return size_byte(c);
+    case State::kExtension: return extension_byte(c);
+    case State::kSizeEnd:
+      if (c != '\n') return {"a chunk's size line does not end with CRLF"};
+      begin_chunk();
+      return {};
+    case State::kDataCr: state_ = State::kDataLf; return c == '\r' ? Mistake{} : Mistake{"a chunk is longer than its size"};
+    case State::kDataLf: state_ = State::kSize; return c == '\n' ? Mistake{} : Mistake{"a chunk does not end with CRLF"};
+    case State::kTrailers:
+      if (c == '\r') {
+        state_ = State::kLastLf;
+        return {};
+      }
+      trailers_ = std::make_unique<Trailers>();
+      state_ = State::kTrailerLine;
+      return trailer_byte(c);
+    case State::kTrailerLine: return trailer_byte(c);
+    case State::kLastLf: ended_ = true; return c == '\n' ? Mistake{} : Mistake{"a chunked body does not end with CRLF"};
+    case State::kData: break;
+  }
+  return {"our bug: data taken for framing"};
+}
+
+Mistake BodyDecoder::size_byte(char c) {
+  const int digit = hex_digit(c);
+  if (digit >= 0) {
+    if (line_bytes_++ == kSizeDigitsMax) return {"a chunk size has more than 16 digits"};
+    left_ = left_ << 4 | static_cast<std::uint64_t>(digit);
+    return {};
+  }
+  if (line_bytes_ == 0) return {"a chunk size is not hexadecimal"};
+  if (c != ';' && c != '\r') return {"a chunk size is followed by something else than an extension"};
+  state_ = c == ';' ? State::kExtension : State::kSizeEnd;
+  return {};
+}
+
+/// Extensions mean nothing to a router and are hop-by-hop (RFC 9112, 7.1.1). Only where they end matters.
+Mistake BodyDecoder::extension_byte(char c) {
+  if (c == '\r') {
+    state_ = State::kSizeEnd;
+    return {};
+  }
+  if (++line_bytes_ > kSizeLineMax) return {"a chunk's size line is longer than 4 KB"};
+  return kText[static_cast<unsigned char>(c)] ? Mistake{} : Mistake{"a control character in a chunk's size line"};
+}
+
+void BodyDecoder::begin_chunk() {
+  state_ = left_ == 0 ? State::kTrailers : State::kData;
+  line_bytes_ = 0;
+}
+
+Mistake BodyDecoder::trailer_byte(char c) {
+  std::string& section = trailers_->section;
+  if (section.size() == kTrailersMax) return {"the trailers are longer than 8 KB"};
+  section.push_back(c);
+  if (c != '\n') return {};
+  if (!section.ends_with("\r\n")) return {"a line of the trailers does not end with CRLF"};
+  if (!section.ends_with("\r\n\r\n")) return {};
+  Fields all;
+  if (!parse_trailer_fields(section, all)) return {"a trailer field is malformed"};
+  for (const FieldLine& line : all) {
+    if (may_be_trailer(line)) trailers_->fields.add(line);
+  }
+  ended_ = true;
+  return {};
+}
+
+Result<void> BodyDecoder::closed() {
+  if (framing_.kind == Framing::Kind::kUntilClose) ended_ = true;
+  if (ended_) return {};
+  return origin_ == Origin::kDownstream ? Failure::downstream(Reason::kClientClosed, "the client closed within a body")
+                                        : Failure::upstream(Reason::kUpstreamReset, "the pod closed within a body");
+}
+
+const Fields* BodyDecoder::trailers() const {
+  return ended_ && trailers_ && trailers_->fields.size() > 0 ? &trailers_->fields : nullptr;
+}
+
+}  // namespace router::http
