@@ -209,8 +209,8 @@ Endpoint read_endpoint(MapReader document) {
   endpoint.file = document.file();
   endpoint.line = document.line();
   endpoint.name = read_name(document, "name");
-  if (const auto mode = document.word("auth_mode", {"key", "aml_token", "aad_token"})) {
-    endpoint.auth_mode = *mode == 0 ? AuthMode::kKey : *mode == 1 ? AuthMode::kAmlToken : AuthMode::kAadToken;
+  if (const auto mode = document.word("auth_mode", {"key", "aml_token", "aad_token", "AMLToken", "AADToken"})) {
+    endpoint.auth_mode = *mode == 0 ? AuthMode::kKey : *mode % 2 == 1 ? AuthMode::kAmlToken : AuthMode::kAadToken;
   }
   endpoint.traffic = document.percents("traffic");
   check_sum(document, endpoint.traffic);

@@ -58,7 +58,11 @@ class Loader {
   void read_endpoint_files(const std::string& router_yaml, const std::string& pattern) {
     config_.files.push_back(std::filesystem::path(pattern).parent_path().string());
     const std::vector<std::string> files = matches(pattern);
-    if (files.empty()) mistakes_.push_back({router_yaml, 0, absl::StrCat("endpoints: no file matches ", pattern)});
+    if (files.empty()) {  // a folder may still be empty; a file that is named must be there
+      const bool named = pattern.find_first_of("*?[") == std::string::npos;
+      if (named) mistakes_.push_back({router_yaml, 0, absl::StrCat("endpoints: there is no file ", pattern)});
+      if (!named) config_.warnings.push_back(absl::StrCat(router_yaml, ": endpoints: no file matches ", pattern));
+    }
     for (const std::string& file : files) {
       if (!read_.insert(file).second) continue;
       config_.files.push_back(file);

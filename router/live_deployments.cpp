@@ -149,6 +149,7 @@ void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live,
   target.address = found.probe_address;
   target.route = deployment.settings.readiness_route;
   target.settings = deployment.settings.readiness_probe;
+  target.exchanges_finished = [&live] { return live.replica->exchanges_finished(); };
   if (deployment.transport != nullptr) {
     target.tls = deployment.transport->contexts
                      .front();  // a context of its own would do as well: the control thread makes no other use of it

@@ -30,6 +30,9 @@ Result<model::Caller> authenticate(const http::RequestHead& head, const model::R
   if (route.endpoint->auth_mode != config::AuthMode::kKey) {
     return Failure::downstream(Reason::kUnauthorized, "the endpoint's auth_mode is not supported yet");
   }
+  std::size_t credentials = 0;
+  for (const http::FieldLine& line : head.fields) credentials += line.id == http::Field::kAuthorization;
+  if (credentials > 1) return Failure::downstream(Reason::kUnauthorized, "more than one Authorization field");
   const std::string_view token = bearer_token(head.fields.get(http::Field::kAuthorization));
   if (token.empty()) return Failure::downstream(Reason::kUnauthorized, "no bearer key in Authorization");
   const char* matched = nullptr;

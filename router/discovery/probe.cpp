@@ -29,15 +29,16 @@ bool says_ready(std::string_view head) {
 
 }  // namespace
 
-Task<bool> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped) {
+Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped) {
   runtime::Shard& shard = wakeup.shard();
   int error = 0;
   runtime::Socket socket = runtime::start_connect(shard, target.address.bytes(), error);
-  if (!socket.is_open()) co_return false;
+  if (!socket.is_open()) co_return Readiness::kNotReady;
   socket.set_waker(&wakeup);
   while (!socket.is_connected(error)) {
     socket.arm_write();
-    if (error != 0 || !co_await wakeup.wait(deadline) || stopped) co_return false;
+    if (error != 0) co_return Readiness::kNotReady;
+    if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
   }
   tls::Stream stream =
       target.tls ? tls::Stream(std::move(socket), *target.tls, target.server_name) : tls::Stream(std::move(socket));
@@ -45,11 +46,11 @@ Task<bool> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target,
     const IoResult shaken = stream.handshake();
     if (shaken.state == IoState::kDone) break;
     stream.arm_read();
-    if (shaken.state != IoState::kBlocked || !co_await wakeup.wait(deadline) || stopped) co_return false;
+    if (shaken.state != IoState::kBlocked || !co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
   }
   const std::string request = probe_request(target);  // small: a fresh connection takes it whole
   const iovec piece{const_cast<char*>(request.data()), request.size()};
-  if (stream.write(std::span(&piece, 1)).state != IoState::kDone) co_return false;
+  if (stream.write(std::span(&piece, 1)).state != IoState::kDone) co_return Readiness::kNoAnswer;
 
   std::string answer;
   http::HeadScanner scanner;
@@ -57,15 +58,16 @@ Task<bool> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target,
     const IoResult got = stream.read(bytes);
     if (got.moved()) {
       answer.append(bytes.data(), got.bytes);
-      if (const std::size_t head = scanner.scan(answer); head > 0)
-        co_return says_ready(std::string_view(answer).substr(0, head));
+      if (const std::size_t head = scanner.scan(answer); head > 0) {
+        co_return says_ready(std::string_view(answer).substr(0, head)) ? Readiness::kReady : Readiness::kNotReady;
+      }
       continue;
     }
-    if (got.state != IoState::kBlocked) co_return false;
+    if (got.state != IoState::kBlocked) co_return Readiness::kNoAnswer;
     stream.arm_read();
-    if (!co_await wakeup.wait(deadline) || stopped) co_return false;
+    if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
   }
-  co_return false;
+  co_return Readiness::kNoAnswer;
 }
 
 /// Lives until its coroutine has ended, which may be after the prober.
@@ -78,15 +80,20 @@ struct ReplicaProber::Probing {
     const config::Probe& settings = self->target.settings;
     const TimePoint counted_from = deadline_after(shard.now(), settings.initial_delay);
     while (!self->stopped) {
-      const bool success =
+      const std::uint64_t answered = self->answered();
+      const Readiness readiness =
           co_await ask_for_readiness(self->wakeup, self->target, deadline_after(shard.now(), settings.timeout), self->stopped);
       if (self->stopped) break;
-      if (success || shard.now() >= counted_from) self->count(success);
+      const bool busy = readiness == Readiness::kNoAnswer && self->answered() != answered;
+      const bool success = readiness == Readiness::kReady;
+      if (success || (!busy && shard.now() >= counted_from)) self->count(success);
       const Duration pause = self->ready ? Duration(settings.period) : std::min<Duration>(settings.period, kAskAgain);
       for (const Deadline next = deadline_after(shard.now(), pause); !self->stopped && shard.now() < next;)
         co_await self->wakeup.wait(next);
     }
   }
+
+  std::uint64_t answered() const { return target.exchanges_finished ? target.exchanges_finished() : 0; }
 
   void count(bool success) {
     successes = success ? successes + 1 : 0;

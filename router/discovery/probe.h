@@ -21,6 +21,7 @@ struct ProbeTarget {
   config::Probe settings;
   std::shared_ptr<tls::ClientContext> tls;  // of the control thread; nullptr: plaintext
   std::string server_name;
+  std::function<std::uint64_t()> exchanges_finished;  // grows while the replica answers scoring requests; may be empty
 };
 
 /// Asks one replica over and over whether it is ready, as a kubelet would: a GET of its readiness route, each on a connection
@@ -39,7 +40,9 @@ class ReplicaProber {
   std::shared_ptr<Probing> probing_;
 };
 
-/// One question. Suspends, until `deadline` at most. True if the replica says that it is ready.
-Task<bool> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped);
+enum class Readiness { kReady, kNotReady, kNoAnswer };
+
+/// One question. Suspends, until `deadline` at most.
+Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped);
 
 }  // namespace router::discovery

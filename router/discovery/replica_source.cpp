@@ -16,8 +16,14 @@ class FileReplicas::Listed final : public runtime::Timer {
 
   Listed(FileReplicas& owner, std::string deployment) : key(std::move(deployment)), owner_(owner) {}
 
+  bool all_answered() const {
+    return std::all_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.answered; });
+  }
+
   void look_up_all(const std::shared_ptr<Listed>& self) {
-    for (std::size_t index = 0; index < entries.size(); ++index) owner_.look_up(self, index);
+    for (std::size_t index = 0; index < entries.size(); ++index) {
+      if (!entries[index].literal) owner_.look_up(self, index);
+    }
     owner_.control_.schedule(*this, owner_.control_.now() + kResolveAgain);
   }
 
@@ -47,20 +53,24 @@ void FileReplicas::set(const std::string& deployment, const config::Deployment& 
         if (old.replica.name == entry.replica.name && old.probe_port == entry.probe_port && old.answered) entry = old;
       }
     }
+    if (const auto literal = runtime::Address::parse(entry.replica.host, entry.port)) {  // nothing to look up
+      entry.replica.address = *literal;
+      entry.replica.probe_address = *runtime::Address::parse(entry.replica.host, entry.probe_port);
+      entry.answered = entry.resolved = entry.literal = true;
+    }
     listed->entries.push_back(std::move(entry));
   }
   deployments_[deployment] = listed;
-  tell(*listed);
+  // Names that are new keep the old replicas in place until they are answered.
+  if (listed->all_answered()) tell(*listed);
   listed->look_up_all(listed);
 }
 
 void FileReplicas::remove(const std::string& deployment) { deployments_.erase(deployment); }
 
 bool FileReplicas::listed() const {
-  return std::all_of(deployments_.begin(), deployments_.end(), [](const auto& deployment) {
-    const std::vector<Entry>& entries = deployment.second->entries;
-    return std::all_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.answered; });
-  });
+  return std::all_of(deployments_.begin(), deployments_.end(),
+                     [](const auto& deployment) { return deployment.second->all_answered(); });
 }
 
 void FileReplicas::look_up(const std::shared_ptr<Listed>& listed, std::size_t index) {
@@ -70,19 +80,19 @@ void FileReplicas::look_up(const std::shared_ptr<Listed>& listed, std::size_t in
         const auto current = deployments_.find(listed->key);
         if (current == deployments_.end() || current->second != listed) return;  // set anew or removed meanwhile
         Entry& entry = listed->entries[index];
-        entry.answered = true;
+        const bool first_answer = !std::exchange(entry.answered, true);
+        bool changed = false;
         if (!addresses.ok() || addresses->empty()) {
           log::warning(absl::StrCat("replica ", entry.replica.name, " of ", listed->key, ": ", addresses.status().message(),
                                     entry.resolved ? "; its last address is kept" : ""));
-          return;
+        } else {
+          const auto in_use = std::find(addresses->begin(), addresses->end(), entry.replica.address);
+          changed = !entry.resolved || in_use == addresses->end();
+          if (changed) entry.replica.address = addresses->front();
+          entry.replica.probe_address = *runtime::Address::parse(entry.replica.address.ip(), entry.probe_port);
+          entry.resolved = true;
         }
-        const bool still_there =
-            entry.resolved && std::find(addresses->begin(), addresses->end(), entry.replica.address) != addresses->end();
-        if (still_there) return;
-        entry.resolved = true;
-        entry.replica.address = addresses->front();
-        entry.replica.probe_address = *runtime::Address::parse(entry.replica.address.ip(), entry.probe_port);
-        tell(*listed);
+        if ((changed || first_answer) && listed->all_answered()) tell(*listed);
       });
 }
 

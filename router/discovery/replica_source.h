@@ -44,6 +44,7 @@ class FileReplicas {
     std::uint16_t probe_port = 0;
     bool resolved = false;
     bool answered = false;
+    bool literal = false;  // an IP address
   };
   class Listed;  // one deployment
 

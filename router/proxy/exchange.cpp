@@ -54,7 +54,7 @@ Task<Result<void>> answer(const View& view, Downstream& downstream, Wakeup& wake
   record.waited += record.leased - record.queued;
   if (!lease) co_return lease.error();
 
-  co_return co_await forward(downstream, route, ids, patience, std::move(*lease), wakeup, record);
+  co_return co_await forward(downstream, route, ids, patience, std::move(*lease), view.limits, wakeup, record);
 }
 
 /// Sends what is still queued to a client that takes it slowly; within bounds, the client may also have gone.

@@ -55,7 +55,7 @@ Task<bool> drain_answer(UpstreamExchange& exchange, const model::Deployment& dep
 }  // namespace
 
 Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
-                           dispatch::Lease lease, runtime::Wakeup& wakeup, Record& record) {
+                           dispatch::Lease lease, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record) {
   const model::Deployment& deployment = *route.deployment;
   record.replica = lease.replica().name();
   record.attempts = 1;
@@ -73,7 +73,7 @@ Task<Result<void>> forward(Downstream& downstream, const model::Route& route, co
   }
   write_request_head(exchange, downstream, route, ids, patience, wakeup.shard().now());
 
-  Relay relay(downstream, exchange, route, ids, patience, wakeup, record);
+  Relay relay(downstream, exchange, route, ids, patience, limits, wakeup, record);
   const Result<void> relayed = co_await relay.run();
   if (relay.upstream_finished()) co_return relayed;
 

@@ -12,6 +12,6 @@ namespace router::proxy {
 /// Sends the request to the leased replica and the answer back: opens the connection, writes the head, then moves both bodies.
 /// Suspends. The lease has been given back when this returns.
 Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
-                           dispatch::Lease lease, runtime::Wakeup& wakeup, Record& record);
+                           dispatch::Lease lease, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record);
 
 }  // namespace router::proxy

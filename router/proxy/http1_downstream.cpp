@@ -53,7 +53,7 @@ Task<Result<bool>> Http1Downstream::next_head() {
 }
 
 bool Http1Downstream::finish() {
-  const bool goes_on = !close_after_ && !until_close_ && input_.body_ended() && output_.body_ended() &&
+  const bool goes_on = !server_.draining() && !close_after_ && !until_close_ && input_.body_ended() && output_.body_ended() &&
                        output_.queue().empty() && stream_.is_open();
   input_.finish();
   return goes_on;

@@ -59,13 +59,14 @@ Result<ProxyHeader> parse_version2(std::string_view input) {
   ProxyHeader header{kFixed + length, std::nullopt};
   if ((byte(12) & 15) == 0) return header;  // LOCAL: a health check of the proxy itself
   const char* addresses = input.data() + kFixed;
-  if (byte(13) == 0x11 && length >= 12) {
+  if ((byte(13) == 0x11 && length < 12) || (byte(13) == 0x21 && length < 36)) return malformed();
+  if (byte(13) == 0x11) {
     sockaddr_in v4{};
     v4.sin_family = AF_INET;
     std::memcpy(&v4.sin_addr, addresses, 4);
     std::memcpy(&v4.sin_port, addresses + 8, 2);
     header.client = runtime::Address::from(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
-  } else if (byte(13) == 0x21 && length >= 36) {
+  } else if (byte(13) == 0x21) {
     sockaddr_in6 v6{};
     v6.sin6_family = AF_INET6;
     std::memcpy(&v6.sin6_addr, addresses, 16);

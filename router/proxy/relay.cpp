@@ -9,19 +9,19 @@ namespace {
 
 using wire::Progress;
 
-constexpr int kPiecesPerTurn = 8;                 // of at most 128 KB; then the shard's other exchanges have their turn
-constexpr std::chrono::seconds kClientStall{60};  // a client that sends or takes nothing of a body
+constexpr int kPiecesPerTurn = 8;  // of at most 128 KB; then the shard's other exchanges have their turn
 
 }  // namespace
 
 Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, const model::Route& route, const RequestIds& ids,
-             Patience patience, runtime::Wakeup& wakeup, Record& record)
+             Patience patience, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record)
     : downstream_(downstream),
       upstream_(upstream),
       route_(route),
       deployment_(*route.deployment),
       ids_(ids),
       patience_(patience),
+      limits_(limits),
       wakeup_(wakeup),
       record_(record) {}
 
@@ -143,7 +143,7 @@ void Relay::arm() {
 Relay::Limit Relay::limit() const {
   Limit next;
   if (downstream_.blocked()) {
-    next.sooner(response_moved_ + kClientStall,
+    next.sooner(response_moved_ + limits_.send_timeout,
                 Failure::downstream(Reason::kClientTimeout, "the client does not read the answer"));
   } else if (begun_ && !received_) {
     next.sooner(response_moved_ + deployment_.stream_idle_timeout,
@@ -157,7 +157,8 @@ Relay::Limit Relay::limit() const {
   } else if (upstream_.blocked() || request_broken_) {
     next.sooner(deadline_after(request_moved_, deployment_.request_timeout), slow_pod);
   } else {
-    next.sooner(request_moved_ + kClientStall, Failure::downstream(Reason::kClientTimeout, "the body arrives too slowly"));
+    next.sooner(request_moved_ + limits_.body_timeout,
+                Failure::downstream(Reason::kClientTimeout, "the body arrives too slowly"));
   }
   return next;
 }

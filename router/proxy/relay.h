@@ -15,7 +15,7 @@ namespace router::proxy {
 class Relay {
  public:
   Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, const model::Route& route, const RequestIds& ids,
-        Patience patience, runtime::Wakeup& wakeup, Record& record);
+        Patience patience, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record);
 
   /// Suspends. On success the answer was handed to the kernel; the upstream exchange is finished unless the pod answered before
   /// it had the whole request. On failure the upstream exchange is for the caller to abort.
@@ -51,6 +51,7 @@ class Relay {
   const model::Deployment& deployment_;
   const RequestIds& ids_;
   const Patience patience_;
+  const config::Limits& limits_;
   runtime::Wakeup& wakeup_;
   Record& record_;
 

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,12 +14,13 @@ namespace {
 
 /// Says so in plaintext; over TLS there is no handshake yet to say it in.
 void refuse_connection(int descriptor, bool plaintext) {
-  constexpr std::string_view kRefusal =
+  constexpr std::string_view kBody = R"({"error":{"code":"too_many_connections","message":"max_connections is reached"}})";
+  static const std::string refusal =
       "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\nx-router-reason: "
       "too_many_connections\r\n"
-      "Content-Length: 87\r\n\r\n"
-      "{\"error\":{\"code\":\"too_many_connections\",\"message\":\"max_connections is reached\"}}       \n";
-  if (plaintext) ::send(descriptor, kRefusal.data(), kRefusal.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      "Content-Length: " +
+      std::to_string(kBody.size()) + "\r\n\r\n" + std::string(kBody);
+  if (plaintext) ::send(descriptor, refusal.data(), refusal.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   ::close(descriptor);
 }
 

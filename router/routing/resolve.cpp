@@ -120,7 +120,7 @@ Result<Route> route_to(const Endpoint& endpoint, const http::RequestHead& head, 
   if (!deployment) return deployment.error();
   route.deployment = *deployment;
   route.path = scores ? std::string_view(route.deployment->score_path) : path;
-  route.path_rest = rest;
+  route.path_rest = scores ? rest : std::string_view();
   return route;
 }
 

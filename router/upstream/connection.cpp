@@ -15,9 +15,11 @@ void Connection::take(runtime::Waker& waker) {
   stream_.socket().set_waker(&waker);
 }
 
-void Connection::rest(std::function<void()> ended) {
+void Connection::rest(Duration at_most, std::function<void()> ended) {
   ++exchanges_;
   ended_ = std::move(ended);
+  rests_until_ = deadline_after(shard_.now(), at_most);
+  if (!queued()) shard_.schedule(*this, rests_until_);  // else it fires too early, looks, and queues itself anew
   stream_.socket().set_waker(this);
   stream_.arm_read();
 }
@@ -36,6 +38,16 @@ void Connection::wake() {
     stream_.arm_read();
     return;
   }
+  end();
+}
+
+void Connection::expired() {
+  if (!ended_) return;  // in use
+  if (shard_.now() < rests_until_) return shard_.schedule(*this, rests_until_);
+  end();
+}
+
+void Connection::end() {
   stream_.close();
   if (ended_) std::exchange(ended_, nullptr)();  // may destroy this
 }

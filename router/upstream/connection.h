@@ -16,7 +16,7 @@ class Replica;
 
 /// One connection to a replica, used by one exchange at a time; between two of them it watches for the pod closing it. One
 /// shard.
-class Connection final : private runtime::Waker {
+class Connection final : private runtime::Waker, private runtime::Timer {
  public:
   Connection(runtime::Shard& shard, tls::Stream stream);
   ~Connection();
@@ -29,9 +29,9 @@ class Connection final : private runtime::Waker {
 
   /// An exchange begins: readiness wakes `waker`.
   void take(runtime::Waker& waker);
-  /// An exchange ended and the connection stays open: if the pod ends it, `ended` is run from the loop. It must drop this
-  /// connection.
-  void rest(std::function<void()> ended);
+  /// An exchange ended and the connection stays open, for `at_most`. When that is over, or when the pod ends it, `ended` is run
+  /// from the loop; it must drop this connection.
+  void rest(Duration at_most, std::function<void()> ended);
   /// Whether it may be used now: resting, open, and nothing unexpected arrived.
   bool usable();
   /// Gives up the socket so that another shard may take it over; -1 if it cannot be moved (TLS, or ended). The connection is
@@ -40,12 +40,15 @@ class Connection final : private runtime::Waker {
 
  private:
   void wake() override;
+  void expired() override;
+  void end();
 
   runtime::Shard& shard_;
   tls::Stream stream_;
   wire::MessageInput input_;
   wire::MessageOutput output_;
-  std::function<void()> ended_;
+  std::function<void()> ended_;  // set while it rests
+  Deadline rests_until_ = kNever;
   std::uint64_t exchanges_ = 0;
 };
 

@@ -6,6 +6,15 @@
 
 namespace router::upstream {
 
+namespace {
+
+/// A server that handles one connection at a time is deaf to everybody else, a kubelet's probe included, while ours is open: so
+/// it closes soon after the last exchange. Under load it never gets that far.
+constexpr std::chrono::milliseconds kSlotRest{250};
+constexpr std::chrono::seconds kPoolRest{60};
+
+}  // namespace
+
 using runtime::IoResult;
 using runtime::IoState;
 
@@ -79,6 +88,7 @@ void Http1Exchange::finish() {
   // Bytes behind the response belong to nothing that we asked: such a connection cannot be trusted with another request.
   const bool clean = !connection_->input().has_unread();
   connection_->input().finish();
+  static_cast<Replica*>(replica_)->exchange_finished(connection_->shard().index());
   keeps_alive_&& clean ? rest() : close();
 }
 
@@ -88,7 +98,7 @@ void Http1Exchange::rest() {
   const std::shared_ptr<Replica> replica = static_cast<Replica*>(replica_)->shared_from_this();
   if (dispatch::Slot* slot = lease_.slot()) {
     auto resting = std::make_unique<RestingConnection>(connection);
-    connection->rest([replica = std::weak_ptr(replica), slot, cargo = resting.get()] {
+    connection->rest(kSlotRest, [replica = std::weak_ptr(replica), slot, cargo = resting.get()] {
       const std::shared_ptr<Replica> owner = replica.lock();
       const std::shared_ptr<dispatch::Line> line = owner ? owner->line() : nullptr;
       std::unique_ptr<dispatch::Cargo> ended;  // ends here, outside the line's mutex
@@ -96,7 +106,7 @@ void Http1Exchange::rest() {
     });
     slot->cargo = std::move(resting);
   } else if (Replica::Pool& pool = replica->pool(shard.index()); pool.size() < Replica::kIdleMax) {
-    connection->rest([replica = std::weak_ptr(replica), index = shard.index(), resting = connection.get()] {
+    connection->rest(kPoolRest, [replica = std::weak_ptr(replica), index = shard.index(), resting = connection.get()] {
       if (const std::shared_ptr<Replica> owner = replica.lock()) {
         std::erase_if(owner->pool(index), [resting](const std::shared_ptr<Connection>& idle) { return idle.get() == resting; });
       }

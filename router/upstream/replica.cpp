@@ -21,6 +21,12 @@ Replica::~Replica() {
   }
 }
 
+std::uint64_t Replica::exchanges_finished() const {
+  std::uint64_t sum = 0;
+  for (const ShardPool& pool : pools_) sum += pool.finished.value();
+  return sum;
+}
+
 const std::string& Replica::server_name() const {
   return transport_ != nullptr && !transport_->server_name.empty() ? transport_->server_name : host_;
 }

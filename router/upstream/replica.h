@@ -6,6 +6,7 @@
 
 #include "router/dispatch/line.h"
 #include "router/dispatch/replica.h"
+#include "router/metrics/cells.h"
 #include "router/runtime/address.h"
 #include "tls/context.h"
 
@@ -38,9 +39,14 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   static constexpr std::size_t kIdleMax = 64;
   Pool& pool(std::size_t shard) { return pools_[shard].idle; }
 
+  /// Exchanges that the replica has answered to the end; counted by the shard, read by control.
+  void exchange_finished(std::size_t shard) { pools_[shard].finished.add(); }
+  std::uint64_t exchanges_finished() const;
+
  private:
   struct alignas(64) ShardPool {
     Pool idle;
+    metrics::Cell finished;
   };
   const std::string host_;
   const runtime::Address address_;
