@@ -74,7 +74,8 @@ absl::StatusOr<LiveDeployments::Transports> LiveDeployments::load_transports(con
   return transports;
 }
 
-void LiveDeployments::apply(const config::Config& config, const Transports& transports) {
+void LiveDeployments::apply(const config::Config& config, const Transports& transports, std::uint64_t generation) {
+  generation_ = generation;
   for (const config::Endpoint& endpoint : config.endpoints) {
     for (const config::Deployment& settings : endpoint.deployments) {
       const DeploymentKey key = deployment_key(endpoint.name, settings.name);
@@ -130,7 +131,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
     } else {
       next[name].replica =
           std::make_shared<upstream::Replica>(each.name, live.settings.max_concurrent_requests_per_instance, each.host,
-                                              each.address, live.transport, live.line, shards_.size());
+                                              each.address, live.transport, live.line, shards_.size(), generation_);
     }
   }
   std::vector<std::shared_ptr<dispatch::Replica>> replicas;

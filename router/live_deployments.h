@@ -53,7 +53,8 @@ class LiveDeployments {
 
   /// Makes lines for new deployments and gives every line its new settings. What is no longer configured stays until
   /// `remove_others`.
-  void apply(const config::Config& config, const Transports& transports);
+  /// `generation` is that of the table which is published next.
+  void apply(const config::Config& config, const Transports& transports, std::uint64_t generation);
   /// After the table without them was published: closes the lines of deployments that are no longer configured.
   void remove_others(const config::Config& config);
 
@@ -74,6 +75,7 @@ class LiveDeployments {
   runtime::ShardSet& shards_;
   metrics::Registry& metrics_;
   std::map<DeploymentKey, std::unique_ptr<LiveDeployment>> live_;
+  std::uint64_t generation_ = 0;
   static constexpr std::size_t kProbesMax = 100'000;
   runtime::TaskGroup probes_;
   discovery::FileReplicas source_;

@@ -123,8 +123,8 @@ absl::Status Router::adopt(config::Config config) {
   auto transports = LiveDeployments::load_transports(config, shards_.size());
   if (!transports.ok()) return transports.status();
   for (const std::string& warning : config.warnings) log::warning(warning);
-  live_.apply(config, *transports);
-  views_.publish(build_view(config, live_, metrics_, std::move(*listeners), ++generation_));
+  live_.apply(config, *transports, ++generation_);
+  views_.publish(build_view(config, live_, metrics_, std::move(*listeners), generation_));
   live_.remove_others(config);
   config_ = std::move(config);
   return absl::OkStatus();

@@ -4,20 +4,34 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <functional>
 #include <utility>
 
 namespace router::discovery {
 namespace {
 
-void append_folder(const std::string& path, std::vector<std::uint64_t>& into) {
+using Signature = std::vector<std::uint64_t>;
+
+Signature names_in(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;
-  for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
     names.push_back(entry->path().filename().string());
   }
   std::sort(names.begin(), names.end());
-  for (const std::string& name : names) into.push_back(std::hash<std::string>()(name));
+  Signature signature{names.size()};
+  for (const std::string& name : names) signature.push_back(std::hash<std::string>()(name));
+  return signature;
+}
+
+/// The time of the last change of the inode too: an editor may keep size and modification time, a mode may become readable.
+Signature signature_of(const std::string& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) return {};
+  if (S_ISDIR(found.st_mode)) return names_in(path);
+  const auto number = [](auto value) { return static_cast<std::uint64_t>(value); };
+  return {number(found.st_dev),          number(found.st_ino),           number(found.st_size),
+          number(found.st_mtim.tv_sec), number(found.st_mtim.tv_nsec), number(found.st_ctim.tv_sec),
+          number(found.st_ctim.tv_nsec)};
 }
 
 }  // namespace
@@ -25,43 +39,40 @@ void append_folder(const std::string& path, std::vector<std::uint64_t>& into) {
 FileWatch::FileWatch(runtime::Shard& control, std::function<void()> changed)
     : control_(control), changed_(std::move(changed)), tick_(*this) {}
 
+void FileWatch::before_reading() {
+  known_ = last_ = look_at_all();
+  reading_ = true;
+}
+
 void FileWatch::watch(std::vector<std::string> paths) {
-  std::sort(paths.begin(), paths.end());
-  paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
-  paths_ = std::move(paths);
-  known_ = last_ = signature();
+  Signatures next;
+  for (std::string& path : paths) {
+    const auto seen = known_.find(path);
+    const bool kept = reading_ && seen != known_.end();
+    Signature signature = kept ? seen->second : signature_of(path);
+    next.insert_or_assign(std::move(path), std::move(signature));
+  }
+  known_ = last_ = std::move(next);
+  reading_ = false;
   control_.schedule(tick_, control_.now() + kPeriod);
 }
 
-FileWatch::Signature FileWatch::signature() const {
-  Signature all;
-  for (const std::string& path : paths_) {
-    struct stat found {};
-    if (::stat(path.c_str(), &found) != 0) {
-      all.push_back(0);
-      continue;
-    }
-    if (S_ISDIR(found.st_mode)) {
-      append_folder(path, all);
-      continue;
-    }
-    for (const auto part : {static_cast<std::uint64_t>(found.st_dev), static_cast<std::uint64_t>(found.st_ino),
-                            static_cast<std::uint64_t>(found.st_size), static_cast<std::uint64_t>(found.st_mtim.tv_sec),
-                            static_cast<std::uint64_t>(found.st_mtim.tv_nsec)}) {
-      all.push_back(part);
-    }
-  }
+FileWatch::Signatures FileWatch::look_at_all() const {
+  Signatures all;
+  for (const auto& [path, signature] : known_) all.emplace(path, signature_of(path));
   return all;
 }
 
 void FileWatch::look() {
   control_.schedule(tick_, control_.now() + kPeriod);
-  Signature now = signature();
+  Signatures now = look_at_all();
   const bool settled = now == last_;
   last_ = std::move(now);
   if (!settled || last_ == known_) return;
   known_ = last_;
+  reading_ = true;
   changed_();
+  reading_ = false;
 }
 
 }  // namespace router::discovery

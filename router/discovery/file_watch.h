@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,15 +11,20 @@
 
 namespace router::discovery {
 
-/// Notices that files have changed, within a second: four times a second their identities are compared (device, inode, size,
-/// time of the last change; symbolic links followed, so the link swap with which Kubernetes updates a mounted volume shows; of
-/// a folder, its entries). Compared and not subscribed to, because inotify sees neither through links nor over network file
-/// systems. Control thread.
+/// Notices that files have changed, within half a second: four times a second their identities are compared (device, inode,
+/// size, times of the last change; symbolic links followed, so the link swap with which Kubernetes updates a mounted volume
+/// shows; of a folder, the names in it), and a change is told once it has stood still from one look to the next. Compared and
+/// not subscribed to, because inotify sees neither through links nor over network file systems. Control thread.
 class FileWatch {
  public:
+  /// `changed` is called from the loop; it may call `watch`, and must not destroy this.
   FileWatch(runtime::Shard& control, std::function<void()> changed);
 
-  /// Replaces the list; what is there now counts as known.
+  /// What is there now is about to be read: a change from here on is told, even if it comes before the next `watch`. Done by
+  /// itself before `changed` is called; whoever reads for another reason says it.
+  void before_reading();
+  /// Replaces the list. Of a file that was not watched before, and after a reading that was not announced, what is there now
+  /// counts as known.
   void watch(std::vector<std::string> paths);
 
   static constexpr std::chrono::milliseconds kPeriod{250};
@@ -31,15 +38,16 @@ class FileWatch {
     void expired() override { owner_.look(); }
     FileWatch& owner_;
   };
-  using Signature = std::vector<std::uint64_t>;
-  Signature signature() const;
+  using Signature = std::vector<std::uint64_t>;  // of one file or folder; empty: it is not there
+  using Signatures = std::map<std::string, Signature>;
+  Signatures look_at_all() const;
   void look();
 
   runtime::Shard& control_;
   const std::function<void()> changed_;
-  std::vector<std::string> paths_;
-  Signature known_;  // that was acted upon
-  Signature last_;   // at the last look: a change must have settled before it is acted upon
+  Signatures known_;     // acted upon
+  Signatures last_;      // at the last look: a change must have settled before it is acted upon
+  bool reading_ = false;  // `known_` is what the reader is about to find
   Tick tick_;
 };
 

@@ -9,6 +9,7 @@
 #include "router/proxy/request_ids.h"
 #include "router/proxy/server.h"
 #include "router/routing/resolve.h"
+#include "router/upstream/replica.h"
 
 namespace router::proxy {
 namespace {
@@ -22,6 +23,10 @@ Result<void> check_method(const http::RequestHead& head) {
   return {};
 }
 
+std::uint64_t generation_of(const dispatch::Replica& replica) {
+  return static_cast<const upstream::Replica&>(replica).generation();
+}
+
 Result<void> check_size(const Downstream& downstream, const model::Deployment& deployment) {
   const wire::BodySize size = downstream.request_size();
   if (size.kind == wire::BodySize::Kind::kLength && size.length > deployment.request_bytes_max) {
@@ -30,31 +35,66 @@ Result<void> check_size(const Downstream& downstream, const model::Deployment& d
   return {};
 }
 
-/// The straight line: each step needs what the last one returned.
-Task<Result<void>> answer(const View& view, Downstream& downstream, Wakeup& wakeup, const RequestIds& ids, Record& record) {
+/// What an exchange may do under one view: evidence of the steps before the line.
+Result<model::Route> admit(const View& view, const Downstream& downstream, std::uint64_t draw, Record& record) {
   const http::RequestHead& head = downstream.head();
-  if (const Result<void> served = check_method(head); !served) co_return served.error();
+  if (const Result<void> served = check_method(head); !served) return served.error();
 
-  const routing::Resolution resolution = routing::resolve(view.table, head, wakeup.shard().random());
+  const routing::Resolution resolution = routing::resolve(view.table, head, draw);
   record.endpoint = resolution.endpoint;
-  if (!resolution.route) co_return resolution.route.error();
+  record.route = {};
+  if (!resolution.route) return resolution.route.error();
   const model::Route& route = record.route = *resolution.route;
 
   const Result<model::Caller> caller = auth::authenticate(head, route);
-  if (!caller) co_return caller.error();
+  if (!caller) return caller.error();
   record.caller = *caller;
 
-  if (const Result<void> fits = check_size(downstream, *route.deployment); !fits) co_return fits.error();
+  if (const Result<void> fits = check_size(downstream, *route.deployment); !fits) return fits.error();
+  return route;
+}
 
-  const Patience patience = patience_of(head, record.begun);
+/// Waits until this shard's view is at least as new as a replica: its publication is on its way.
+Task<void> catch_up(ShardServer& server, Views::Snapshot& view, std::uint64_t generation, Wakeup& wakeup) {
+  constexpr std::chrono::milliseconds kLook{1};
+  while (server.view()->generation < generation) co_await wakeup.wait(wakeup.shard().now() + kLook);
+  view = server.view();
+}
+
+Task<Result<dispatch::Lease>> lease_of(const model::Deployment& deployment, Patience patience, Wakeup& wakeup,
+                                       wire::Cancellation& cancellation, Record& record) {
   record.queued = wakeup.shard().now();
-  Result<dispatch::Lease> lease = co_await acquire(
-      *route.deployment->line, patience.until(record.queued, route.deployment->queue_wait_max), wakeup, downstream);
+  const Deadline deadline = patience.until(record.queued, deployment.queue_wait_max);
+  Result<dispatch::Lease> lease = co_await acquire(*deployment.line, deadline, wakeup, cancellation);
   record.leased = wakeup.shard().now();
   record.waited += record.leased - record.queued;
+  co_return lease;
+}
+
+/// The straight line: each step needs what the last one returned.
+Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream& downstream, Wakeup& wakeup,
+                          const RequestIds& ids, Record& record) {
+  const std::uint64_t draw = wakeup.shard().random();
+  Result<model::Route> route = admit(*view, downstream, draw, record);
+  if (!route) co_return route.error();
+  const Patience patience = patience_of(downstream.head(), record.begun);
+  Result<dispatch::Lease> lease = co_await lease_of(*route->deployment, patience, wakeup, downstream, record);
   if (!lease) co_return lease.error();
 
-  co_return co_await forward(downstream, route, ids, patience, std::move(*lease), view.limits, wakeup, record);
+  // A replica that is newer than our view was listed together with other keys and routes: everything is decided again under
+  // those, so that no request is ever served half by one configuration and half by another. The slot is kept unless the request
+  // now leads elsewhere.
+  while (generation_of(lease->replica()) > view->generation) {
+    const std::shared_ptr<dispatch::Line> line = route->deployment->line;
+    co_await catch_up(server, view, generation_of(lease->replica()), wakeup);
+    route = admit(*view, downstream, draw, record);
+    if (!route) co_return route.error();
+    if (route->deployment->line == line) continue;
+    lease->give_back();
+    lease = co_await lease_of(*route->deployment, patience, wakeup, downstream, record);
+    if (!lease) co_return lease.error();
+  }
+  co_return co_await forward(downstream, *route, ids, patience, std::move(*lease), view->limits, wakeup, record);
 }
 
 /// Sends what is still queued to a client that takes it slowly; within bounds, the client may also have gone.
@@ -111,13 +151,13 @@ Task<void> answer_health_check(ShardServer& server, Downstream& downstream, Wake
 
 Task<void> run_exchange(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
   if (is_health_check(downstream.head())) co_return co_await answer_health_check(server, downstream, wakeup);
-  const Views::Snapshot view = server.view();  // once: one view per exchange
+  Views::Snapshot view = server.view();  // once: one view per exchange
   RequestIds ids;
   read_ids(downstream.head(), ids);
   Record record;
   record.ids = &ids;
   record.begun = wakeup.shard().now();
-  const Result<void> answered = co_await answer(*view, downstream, wakeup, ids, record);
+  const Result<void> answered = co_await answer(server, view, downstream, wakeup, ids, record);
   if (!answered) co_await refuse(*view, downstream, wakeup, answered.error(), record);
   record.ended = wakeup.shard().now();
   account(server, *view, downstream, record);

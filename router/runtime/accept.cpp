@@ -10,6 +10,8 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 namespace router::runtime {
 
@@ -21,22 +23,55 @@ constexpr int kBacklog = 4096;
 constexpr int kAcceptsPerTurn = 64;               // then the connections that are there have their turn
 constexpr std::chrono::milliseconds kPause{100};  // when descriptors or memory run short
 
-absl::StatusOr<int> listen_once(const Address& address) {
-  const auto fail = [&address](const char* what) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", address.text(), ": ", what, ": ", std::strerror(errno)));
-  };
+absl::Status failure(const Address& address, const char* what) {
+  const int error = errno;
+  return absl::UnavailableError(absl::StrCat("cannot listen on ", address.text(), ": ", what, ": ", std::strerror(error)));
+}
+
+/// A bound socket, or why not. `shared`: others may bind the same port.
+absl::StatusOr<int> bind_to(const Address& address, bool shared) {
   const int descriptor = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return fail("socket");
+  if (descriptor < 0) return failure(address, "socket");
   const int on = 1;
   ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  if (::bind(descriptor, address.get(), address.length()) != 0 || ::listen(descriptor, kBacklog) != 0) {
-    const absl::Status failed = fail("bind");
-    ::close(descriptor);
-    return failed;
-  }
-  return descriptor;
+  if (shared) ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it
+  if (::bind(descriptor, address.get(), address.length()) == 0) return descriptor;
+  const absl::Status failed = failure(address, "bind");
+  ::close(descriptor);
+  return failed;
 }
+
+/// A shared port would also be shared with another process of the same user, in silence: half of the requests would go astray.
+/// So first ask for the port without sharing.
+absl::Status nobody_else_listens_on(const Address& address) {
+  const absl::StatusOr<int> alone = bind_to(address, false);
+  if (!alone.ok()) return alone.status();
+  ::close(*alone);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> listen_once(const Address& address) {
+  const absl::StatusOr<int> descriptor = bind_to(address, true);
+  if (!descriptor.ok() || ::listen(*descriptor, kBacklog) == 0) return descriptor;
+  const absl::Status failed = failure(address, "listen");
+  ::close(*descriptor);
+  return failed;
+}
+
+/// Empty: every address. `::` takes IPv4 too, unless the machine has no IPv6 at all.
+std::optional<Address> address_of(const std::string& text, std::uint16_t port) {
+  if (!text.empty()) return Address::parse(text, port);
+  const int ipv6 = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (ipv6 < 0) return Address::parse("0.0.0.0", port);
+  ::close(ipv6);
+  return Address::parse("::", port);
+}
+
+bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
+/// Nothing is waiting, or the listening socket is closed. Any other error is that of one connection, which was lost while it
+/// waited (accept(2), "Error handling"): the next one may be good.
+bool is_end(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EBADF || error == EINVAL; }
 
 Address local_address(int descriptor) {
   sockaddr_storage storage{};
@@ -48,8 +83,11 @@ Address local_address(int descriptor) {
 }  // namespace
 
 absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards) {
-  std::optional<Address> where = Address::parse(address, port);
+  std::optional<Address> where = address_of(address, port);
   if (!where) return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", address, ": it is not an IP address"));
+  if (port != 0) {
+    if (const absl::Status free = nobody_else_listens_on(*where); !free.ok()) return free;
+  }
   std::vector<int> listening;
   for (std::size_t i = 0; i < shards; ++i) {
     const absl::StatusOr<int> descriptor = listen_once(*where);
@@ -92,11 +130,10 @@ struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
       const int descriptor =
           ::accept4(stream.native_handle(), reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (descriptor < 0) {
-        if (errno == EINTR || errno == ECONNABORTED) continue;
-        return !(errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+        if (is_shortage(errno)) return false;
+        if (is_end(errno)) return true;
+        continue;
       }
-      const int on = 1;
-      ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       accepted(descriptor, Address::from(reinterpret_cast<const sockaddr*>(&storage), length));
     }
     return true;
@@ -120,7 +157,7 @@ Acceptor::~Acceptor() {
 
 void Acceptor::accept_what_has_arrived_and_close() {
   if (!impl_->stream.is_open()) return;
-  impl_->accept_some(kBacklog);
+  impl_->accept_some(kBacklog + 1);  // as many as the kernel keeps
   boost::system::error_code ignored;
   impl_->stream.close(ignored);
 }

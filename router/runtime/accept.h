@@ -14,20 +14,26 @@
 namespace router::runtime {
 
 /// Listening sockets on one address, one per shard, sharing the port (SO_REUSEPORT): the kernel spreads the connections. Port 0
-/// picks a free one for all of them. Fails with the address and the reason; then none is open.
+/// picks a free one for all of them. `address` is IPv4, IPv6 or empty: all addresses of the machine, of both families if it
+/// has both. Fails with the address and the reason, also if anybody listens there already; then none is open.
 absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards);
 
-/// Accepts the connections of one listening socket on its shard.
+/// Accepts the connections of one listening socket on its shard, at most 64 in a turn of the loop. When the machine runs out
+/// of descriptors or memory it pauses for 100 ms; meanwhile connections wait in the kernel.
 class Acceptor {
  public:
-  /// `accepted` owns the descriptor that it is given.
+  /// Owns the descriptor that it is given: non-blocking, closed by exec, without Nagle's delay.
   using Accepted = std::function<void(int descriptor, const Address& peer)>;
 
   /// Takes over `listening`. Before the shard runs, or on it.
   Acceptor(Shard& shard, int listening, Accepted accepted);
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+  /// On the shard, or when it does not run any more.
   ~Acceptor();
 
   /// Takes what the kernel has completed already, then closes: a connection that was established is never reset by the drain.
+  /// Calls `accepted` from inside. On the shard.
   void accept_what_has_arrived_and_close();
   std::uint16_t port() const { return port_; }
 

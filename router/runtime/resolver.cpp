@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <netdb.h>
+#include <pthread.h>
 
 #include <condition_variable>
 #include <csignal>
@@ -13,7 +14,7 @@
 namespace router::runtime {
 namespace {
 
-absl::StatusOr<std::vector<Address>> look_up(const std::string& host, std::uint16_t port) {
+Resolver::Addresses ask_the_system(const std::string& host, std::uint16_t port) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -26,55 +27,78 @@ absl::StatusOr<std::vector<Address>> look_up(const std::string& host, std::uint1
     addresses.push_back(Address::from(each->ai_addr, each->ai_addrlen));
   }
   ::freeaddrinfo(first);
+  if (addresses.empty()) return absl::UnavailableError(absl::StrCat("the name ", host, " has no address"));
   return addresses;
 }
 
-}  // namespace
-
-/// Outlives the Resolver until the thread has seen that it is gone. `control` is nullptr from then on.
-struct Resolver::Shared {
-  struct Question {
-    std::string host;
-    std::uint16_t port;
-    Done done;
-  };
-  std::mutex mutex;
-  std::condition_variable asked;
-  std::deque<Question> waiting;
-  Shard* control = nullptr;
-  std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // control thread only
-
-  static void work(const std::shared_ptr<Shared>& self) {
-    std::unique_lock lock(self->mutex);
-    for (;;) {
-      self->asked.wait(lock, [&self] { return self->control == nullptr || !self->waiting.empty(); });
-      if (self->control == nullptr) return;
-      Question question = std::move(self->waiting.front());
-      self->waiting.pop_front();
-      lock.unlock();
-      auto addresses = look_up(question.host, question.port);
-      lock.lock();
-      if (self->control == nullptr) return;
-      self->control->post([alive = self->alive, done = std::move(question.done), addresses = std::move(addresses)] {
-        if (*alive) done(addresses);
-      });
-    }
-  }
-};
-
-Resolver::Resolver(Shard& control) : control_(control), shared_(std::make_shared<Shared>()) {
-  shared_->control = &control;
+void start_detached(std::function<void()> work) {
   // Signals are the control thread's: the new thread inherits a mask that lets none through.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread([shared = shared_] { Shared::work(shared); }).detach();
+  std::thread([work = std::move(work)] {
+    pthread_setname_np(pthread_self(), "resolver");
+    work();
+  }).detach();
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+/// Control thread. The callback may destroy the resolver.
+void call_back(const std::weak_ptr<std::map<std::uint64_t, Resolver::Done>>& callbacks, std::uint64_t question,
+               Resolver::Addresses addresses) {
+  const auto alive = callbacks.lock();
+  if (alive == nullptr) return;
+  const auto asked = alive->extract(question);
+  asked.mapped()(std::move(addresses));
+}
+
+}  // namespace
+
+/// Outlives the Resolver until the thread has seen that it is gone: `control` is nullptr from then on.
+struct Resolver::Shared {
+  struct Question {
+    std::uint64_t number;
+    std::string host;
+    std::uint16_t port;
+  };
+
+  void work() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+      asked.wait(lock, [this] { return control == nullptr || !waiting.empty(); });
+      if (control == nullptr) return;
+      const Question question = std::move(waiting.front());
+      waiting.pop_front();
+      lock.unlock();
+      Addresses addresses = look_up(question.host, question.port);
+      lock.lock();
+      if (control == nullptr) return;
+      control->post([to = callbacks, number = question.number, addresses = std::move(addresses)]() mutable {
+        call_back(to, number, std::move(addresses));
+      });
+    }
+  }
+
+  LookUp look_up;
+  std::weak_ptr<Callbacks> callbacks;  // weak: the last owner is on the control thread
+  std::mutex mutex;
+  std::condition_variable asked;
+  std::deque<Question> waiting;
+  Shard* control = nullptr;
+};
+
+Resolver::Resolver(Shard& control) : Resolver(control, ask_the_system) {}
+
+Resolver::Resolver(Shard& control, LookUp look_up)
+    : control_(control), callbacks_(std::make_shared<Callbacks>()), shared_(std::make_shared<Shared>()) {
+  shared_->look_up = std::move(look_up);
+  shared_->callbacks = callbacks_;
+  shared_->control = &control;
+  start_detached([shared = shared_] { shared->work(); });
+}
+
 Resolver::~Resolver() {
-  *shared_->alive = false;
   const std::lock_guard lock(shared_->mutex);
   shared_->control = nullptr;
   shared_->waiting.clear();
@@ -82,16 +106,24 @@ Resolver::~Resolver() {
 }
 
 void Resolver::resolve(const std::string& host, std::uint16_t port, Done done) {
-  const auto answer = [this, &done](absl::StatusOr<std::vector<Address>> addresses) {
-    control_.post([alive = shared_->alive, done = std::move(done), addresses = std::move(addresses)] {
-      if (*alive) done(addresses);
-    });
-  };
-  if (const std::optional<Address> address = Address::parse(host, port)) return answer(std::vector<Address>{*address});
-  const std::lock_guard lock(shared_->mutex);
-  if (shared_->waiting.size() >= kWaitingMax) return answer(absl::ResourceExhaustedError("too many names wait to be resolved"));
-  shared_->waiting.push_back({host, port, std::move(done)});
-  shared_->asked.notify_one();
+  const std::uint64_t question = ++last_question_;
+  callbacks_->emplace(question, std::move(done));
+  if (const std::optional<Address> address = Address::parse(host, port)) return answer(question, std::vector{*address});
+  {
+    const std::lock_guard lock(shared_->mutex);
+    if (shared_->waiting.size() < kWaitingMax) {
+      shared_->waiting.push_back({question, host, port});
+      shared_->asked.notify_one();
+      return;
+    }
+  }
+  answer(question, absl::ResourceExhaustedError(absl::StrCat("the name ", host, " was not resolved: too many names wait")));
+}
+
+void Resolver::answer(std::uint64_t question, Addresses addresses) {
+  control_.post([to = std::weak_ptr(callbacks_), question, addresses = std::move(addresses)]() mutable {
+    call_back(to, question, std::move(addresses));
+  });
 }
 
 }  // namespace router::runtime

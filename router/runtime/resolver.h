@@ -2,7 +2,9 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,13 +15,21 @@
 namespace router::runtime {
 
 /// Host names to addresses, on a thread of its own that nobody waits for: getaddrinfo cannot be cancelled, and a shutdown must
-/// not depend on a name server. At most kWaitingMax look-ups wait; one more fails at once. Used from the control thread.
+/// not depend on a name server. Look-ups are made one after the other; at most kWaitingMax wait, one more fails at once.
+/// Made, used and destroyed by the control thread, before the control shard ends.
 class Resolver {
  public:
   static constexpr std::size_t kWaitingMax = 1024;
-  using Done = std::function<void(absl::StatusOr<std::vector<Address>> addresses)>;
+  /// Not empty when it is ok.
+  using Addresses = absl::StatusOr<std::vector<Address>>;
+  using Done = std::function<void(Addresses addresses)>;
+  using LookUp = std::function<Addresses(const std::string& host, std::uint16_t port)>;
 
   explicit Resolver(Shard& control);
+  /// For tests: `look_up` instead of the system's; called on the resolver's thread, perhaps still after the resolver is gone.
+  Resolver(Shard& control, LookUp look_up);
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
   ~Resolver();
 
   /// Calls `done` on the control thread, from its loop; not at all after the resolver is gone. An IP address needs no look-up.
@@ -27,7 +37,13 @@ class Resolver {
 
  private:
   struct Shared;
+  using Callbacks = std::map<std::uint64_t, Done>;  // by question
+
+  void answer(std::uint64_t question, Addresses addresses);
+
   Shard& control_;
+  std::uint64_t last_question_ = 0;
+  std::shared_ptr<Callbacks> callbacks_;  // stays on the control thread: what they hold is freed there
   std::shared_ptr<Shared> shared_;
 };
 

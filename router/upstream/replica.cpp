@@ -7,12 +7,14 @@
 namespace router::upstream {
 
 Replica::Replica(std::string name, std::size_t slots, std::string host, runtime::Address address,
-                 std::shared_ptr<const Transport> transport, std::weak_ptr<dispatch::Line> line, std::size_t shards)
+                 std::shared_ptr<const Transport> transport, std::weak_ptr<dispatch::Line> line, std::size_t shards,
+                 std::uint64_t generation)
     : dispatch::Replica(std::move(name), slots),
       host_(std::move(host)),
       address_(address),
       transport_(std::move(transport)),
       line_(std::move(line)),
+      generation_(generation),
       pools_(shards) {}
 
 Replica::~Replica() {

@@ -26,12 +26,15 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
  public:
   /// `host` is the configured host name, for the TLS server name.
   Replica(std::string name, std::size_t slots, std::string host, runtime::Address address,
-          std::shared_ptr<const Transport> transport, std::weak_ptr<dispatch::Line> line, std::size_t shards);
+          std::shared_ptr<const Transport> transport, std::weak_ptr<dispatch::Line> line, std::size_t shards,
+          std::uint64_t generation);
   ~Replica() override;
 
   const runtime::Address& address() const { return address_; }
   const Transport* transport() const { return transport_.get(); }
   const std::string& server_name() const;
+  /// The first generation of the configuration that it belongs to: an exchange of an older one must not be sent to it.
+  std::uint64_t generation() const { return generation_; }
   std::shared_ptr<dispatch::Line> line() const { return line_.lock(); }
 
   /// Idle connections of a replica without limit, of one shard; at most kIdleMax.
@@ -52,6 +55,7 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   const runtime::Address address_;
   const std::shared_ptr<const Transport> transport_;
   const std::weak_ptr<dispatch::Line> line_;
+  const std::uint64_t generation_;
   std::vector<ShardPool> pools_;
 };
 
