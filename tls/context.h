@@ -20,8 +20,8 @@ struct CertificateFiles {
 struct ServerOptions {
   std::vector<CertificateFiles> certificates;  // the first is the default
   bool tls13_only = false;
-  std::vector<std::string> ticket_key_files;
-  std::vector<std::string> alpn{"http/1.1"};
+  std::vector<std::string> ticket_key_files;  // for whoever makes the TicketKeys
+  std::vector<std::string> alpn{"http/1.1"};  // a client that offers only others is refused (RFC 7301, section 3.2)
 };
 
 struct CertificateInfo {
@@ -69,6 +69,7 @@ class ServerContext {
 struct ClientOptions {
   bool verify = true;
   std::string ca_file;  // empty: the system's trust store
+  std::vector<std::string> alpn{"http/1.1"};
 };
 
 /// TLS to replicas, one per shard.

@@ -27,19 +27,25 @@ class Stream {
   Stream& operator=(Stream&&) noexcept;
   ~Stream();
 
+  static constexpr std::size_t kTurnBytes = 256 * 1024;  // TLS: taken or given in one call, so that none holds the shard
+
   /// Goes on with the TLS handshake: kDone when complete (at once for plaintext).
   runtime::IoResult handshake();
-  /// Fills `into`: kDone (full, more may be at hand), kDrained, kBlocked, kEof (FIN or close_notify), kFailed.
+  /// Fills `into`, at most 256 KB of it: kDone (more may be at hand), kDrained, kBlocked, kEof (plaintext: FIN; TLS:
+  /// close_notify), kFailed. A FIN without close_notify is kFailed: somebody may have cut the stream, and a body that ends with
+  /// the connection would be taken for complete (RFC 9112, section 9.8).
   runtime::IoResult read(std::span<char> into);
-  /// kDone: all taken and sent. kBlocked: `bytes` of the pieces were taken (for TLS perhaps all, encrypted and waiting inside,
-  /// bounded by what was passed); call again with the rest, or with nothing, when writable.
+  /// kDone: all taken and sent. kBlocked: `bytes` of the pieces were taken (for TLS perhaps all, encrypted and waiting inside;
+  /// at most 256 KB a call); call again with the rest, or with nothing, when writable. TLS: only after the handshake.
   runtime::IoResult write(std::span<const iovec> pieces);
-  /// Arms what the last blocked read (write) waits for. Wakes at once if bytes are already at hand inside.
+  /// Arms what the last blocked read or handshake (write) waits for. Wakes from the loop, without the socket, if a read has
+  /// something to tell at once. Nothing on a closed stream.
   void arm_read();
   void arm_write();
 
   /// TLS: sends close_notify if possible; then ends our side of the socket.
   void shutdown_write();
+  /// At any time, also twice; every later call fails. TLS: without close_notify.
   void close();
   runtime::Socket& socket() { return socket_; }
   bool is_open() const { return socket_.is_open(); }
@@ -50,7 +56,7 @@ class Stream {
   std::string_view alpn() const;
 
  private:
-  struct Session;  // the SSL object, its BIO, bytes that wait
+  struct Session;  // TLS: the SSL object, and what waits to be sent
   runtime::Socket socket_;
   std::unique_ptr<Session> session_;
 };

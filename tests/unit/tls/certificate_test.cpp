@@ -1,0 +1,168 @@
+#include <fstream>
+#include <sstream>
+
+#include "tests/unit/tls/peers.h"
+
+namespace router::tls::test {
+namespace {
+
+std::string content_of(const std::string& file) {
+  std::ostringstream content;
+  content << std::ifstream(file).rdbuf();
+  return std::move(content).str();
+}
+
+/// What is said of a server's certificate that is refused.
+std::string refusal(const CertificatePaths& paths) {
+  ServerOptions options;
+  options.certificates = {files(paths)};
+  const auto made = ServerContext::make(options, ticket_keys(), 1);
+  return made.ok() ? "accepted" : std::string(made.status().message());
+}
+
+TEST(Certificates, AreAcceptedWithTheirNamesAndEnd) {
+  CertificateRequest request;
+  request.names = {"A.example.org", "*.example.org", "10.1.2.3"};
+  const CertificatePaths paths = authority().issue(request);
+  const auto context = server_context({paths});
+  ASSERT_EQ(context->certificates().size(), 1u);
+  const CertificateInfo& info = context->certificates().front();
+  EXPECT_EQ(info.file, paths.certificate_file);
+  EXPECT_EQ(info.names, (std::vector<std::string>{"a.example.org", "*.example.org"}));
+  const auto left = info.not_after - std::chrono::system_clock::now();
+  EXPECT_GT(left, std::chrono::hours(23));
+  EXPECT_LE(left, std::chrono::hours(24));
+}
+
+TEST(Certificates, WithoutAlternativeNamesAreNamedByTheirCommonName) {
+  CertificateRequest request;
+  request.names = {};
+  EXPECT_EQ(server_context({authority().issue(request)})->certificates().front().names,
+            (std::vector<std::string>{"test certificate"}));
+}
+
+TEST(Certificates, OfManyShardsComeFromOneReading) {
+  ServerOptions options;
+  options.certificates = {files(localhost())};
+  const auto made = ServerContext::make(options, ticket_keys(), 3);
+  ASSERT_TRUE(made.ok());
+  ASSERT_EQ(made->size(), 3u);
+  EXPECT_NE((*made)[0]->get(), (*made)[1]->get());
+  EXPECT_EQ(SSL_CTX_get0_certificate((*made)[0]->get()), SSL_CTX_get0_certificate((*made)[2]->get()));
+}
+
+TEST(Certificates, AreRefusedWhenExpired) {
+  CertificateRequest request;
+  request.begins = std::chrono::hours(-2);
+  request.ends = std::chrono::seconds(-60);
+  const CertificatePaths paths = authority().issue(request);
+  EXPECT_EQ(refusal(paths), paths.certificate_file + ": the certificate has expired");
+}
+
+TEST(Certificates, AreRefusedWhenNotValidYet) {
+  CertificateRequest request;
+  request.begins = std::chrono::hours(1);
+  const CertificatePaths paths = authority().issue(request);
+  EXPECT_EQ(refusal(paths), paths.certificate_file + ": the certificate is not valid yet");
+}
+
+TEST(Certificates, AreRefusedWithSomebodyElsesKey) {
+  CertificatePaths paths = authority().issue();
+  paths.key_file = localhost().key_file;
+  EXPECT_EQ(refusal(paths),
+            paths.key_file + ": the private key does not belong to the first certificate in " + paths.certificate_file);
+  CertificateRequest rsa;
+  rsa.key = CertificateRequest::Key::kRsa;
+  paths.key_file = authority().issue(rsa).key_file;
+  EXPECT_EQ(refusal(paths),
+            paths.key_file + ": the private key does not belong to the first certificate in " + paths.certificate_file);
+}
+
+TEST(Certificates, AreRefusedWhenMissing) {
+  CertificatePaths paths = localhost();
+  paths.certificate_file = "/no/such/file.pem";
+  EXPECT_EQ(refusal(paths), "/no/such/file.pem: cannot be read");
+  paths = localhost();
+  paths.key_file = "/no/such/key.pem";
+  EXPECT_EQ(refusal(paths), "/no/such/key.pem: cannot be read");
+  paths = localhost();
+  paths.certificate_file = "/tmp";
+  EXPECT_NE(refusal(paths), "accepted");
+}
+
+TEST(Certificates, AreRefusedWhenEmpty) {
+  CertificatePaths paths = localhost();
+  paths.certificate_file = authority().write_file("");
+  EXPECT_EQ(refusal(paths), paths.certificate_file + ": is empty");
+}
+
+TEST(Certificates, AreRefusedWhenTheFileHoldsNone) {
+  CertificatePaths paths = localhost();
+  paths.certificate_file = authority().write_file("not a certificate\n");
+  EXPECT_EQ(refusal(paths), paths.certificate_file + ": holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+  paths.certificate_file = paths.key_file;
+  EXPECT_EQ(refusal(paths), paths.certificate_file + ": holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+}
+
+TEST(Certificates, AreRefusedWhenMalformed) {
+  const std::string good = content_of(localhost().certificate_file);
+  CertificatePaths paths = localhost();
+  paths.certificate_file = authority().write_file(good.substr(0, good.size() / 2));
+  EXPECT_EQ(refusal(paths), paths.certificate_file + ": certificate 1 is malformed PEM");
+  std::string damaged = good;
+  damaged[100] = damaged[100] == 'A' ? 'B' : '*';
+  paths.certificate_file = authority().write_file(good + damaged);
+  EXPECT_EQ(refusal(paths), paths.certificate_file + ": certificate 2 is malformed PEM");
+}
+
+TEST(Certificates, AreRefusedWithAMalformedKey) {
+  const std::string good = content_of(localhost().key_file);
+  CertificatePaths paths = localhost();
+  paths.key_file = authority().write_file(good.substr(0, good.size() / 2));
+  EXPECT_EQ(refusal(paths), paths.key_file + ": holds no private key in PEM, or a malformed one");
+}
+
+TEST(Certificates, MayShareOneFileWithTheirKeyAndBringTheirChain) {
+  const std::string combined =
+      content_of(localhost().key_file) + content_of(localhost().certificate_file) + content_of(authority().ca_file());
+  CertificatePaths paths;
+  paths.certificate_file = paths.key_file = authority().write_file(combined);
+  const auto context = server_context({paths});
+  STACK_OF(X509)* chain = nullptr;
+  SSL_CTX_get0_chain_certs(context->get(), &chain);
+  EXPECT_EQ(sk_X509_num(chain), 1);
+}
+
+TEST(Certificates, MayHaveAnEncryptedKey) {
+  CertificateRequest request;
+  request.password = "a password of the test";
+  const CertificatePaths paths = authority().issue(request);
+  EXPECT_EQ(refusal(paths), "accepted");
+
+  CertificatePaths without = paths;
+  without.password_file.clear();
+  EXPECT_EQ(refusal(without), paths.key_file + ": the private key is encrypted: give its password_file");
+
+  CertificatePaths wrong = paths;
+  wrong.password_file = authority().write_file("guessed wrong\n");
+  const std::string message = refusal(wrong);
+  EXPECT_EQ(message, paths.key_file + ": the private key does not open with the password in " + wrong.password_file);
+  EXPECT_EQ(message.find("guessed"), std::string::npos);
+}
+
+TEST(Certificates, MustBeGiven) {
+  const auto made = ServerContext::make(ServerOptions{}, ticket_keys(), 1);
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.status().message(), "no certificate is given");
+}
+
+TEST(Authorities, AreRefusedWhenMalformed) {
+  ClientOptions options;
+  options.ca_file = authority().write_file("nothing");
+  const auto made = ClientContext::make(options, 1);
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.status().message(), options.ca_file + ": holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+}
+
+}  // namespace
+}  // namespace router::tls::test

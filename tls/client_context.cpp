@@ -1,0 +1,61 @@
+#include <openssl/err.h>
+
+#include "tls/context.h"
+#include "tls/credential.h"
+#include "tls/settings.h"
+
+namespace router::tls {
+namespace {
+
+/// The authorities of `file`, parsed once; empty for the system's.
+absl::StatusOr<std::vector<Owned<X509>>> read_authorities(const ClientOptions& options) {
+  if (!options.verify || options.ca_file.empty()) return std::vector<Owned<X509>>{};
+  return read_certificates(options.ca_file);
+}
+
+/// The system's trust store, loaded once for all shards: its file holds more than a hundred certificates. Nobody changes it
+/// afterwards, so sharing it costs a lock in a handshake with a replica, which is rare.
+Owned<X509_STORE> system_store() {
+  Owned<X509_STORE> store(X509_STORE_new());
+  if (store) X509_STORE_set_default_paths(store.get());
+  ERR_clear_error();
+  return store;
+}
+
+}  // namespace
+
+struct ClientContext::Impl {
+  Owned<SSL_CTX> context;
+};
+
+ClientContext::ClientContext() : impl_(std::make_unique<Impl>()) {}
+ClientContext::~ClientContext() = default;
+SSL_CTX* ClientContext::get() const { return impl_->context.get(); }
+
+absl::StatusOr<std::vector<std::shared_ptr<ClientContext>>> ClientContext::make(const ClientOptions& options,
+                                                                                std::size_t shards) {
+  const auto authorities = read_authorities(options);
+  if (!authorities.ok()) return authorities.status();
+  const bool uses_system = options.verify && options.ca_file.empty();
+  const Owned<X509_STORE> system = uses_system ? system_store() : nullptr;
+  const std::string protocols = alpn_list(options.alpn);
+  std::vector<std::shared_ptr<ClientContext>> made;
+  for (std::size_t shard = 0; shard < shards; ++shard) {
+    std::shared_ptr<ClientContext> client(new ClientContext);
+    client->impl_->context.reset(SSL_CTX_new(TLS_client_method()));
+    SSL_CTX* context = client->get();
+    if (context == nullptr) return absl::InternalError("OpenSSL cannot make a context");
+    apply_settings(context);
+    SSL_CTX_set_verify(context, options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
+    if (uses_system) SSL_CTX_set1_cert_store(context, system.get());
+    for (const Owned<X509>& authority : *authorities) X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get());
+    if (!protocols.empty()) {
+      SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(protocols.data()),
+                              static_cast<unsigned>(protocols.size()));
+    }
+    made.push_back(std::move(client));
+  }
+  return made;
+}
+
+}  // namespace router::tls

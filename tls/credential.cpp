@@ -1,0 +1,152 @@
+#include "tls/credential.h"
+
+#include <absl/strings/str_cat.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+#include "router/base/text.h"
+
+namespace router::tls {
+namespace {
+
+constexpr std::size_t kFileMax = 1024 * 1024;
+
+/// Text that is overwritten when it is no longer needed.
+struct SecretText {
+  std::string text;
+  SecretText() = default;
+  SecretText(const SecretText&) = delete;
+  SecretText& operator=(const SecretText&) = delete;
+  ~SecretText() { OPENSSL_cleanse(text.data(), text.size()); }
+};
+
+std::vector<std::string> names_of(X509* certificate) {
+  std::vector<std::string> names;
+  const Owned<GENERAL_NAMES> alternatives(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; alternatives && i < sk_GENERAL_NAME_num(alternatives.get()); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(alternatives.get(), i);
+    if (name->type != GEN_DNS) continue;
+    const auto* text = reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName));
+    names.push_back(lower_case({text, static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName))}));
+  }
+  if (alternatives) return names;
+  char common_name[256];
+  const int length =
+      X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, common_name, sizeof common_name);
+  if (length > 0) names.push_back(lower_case({common_name, static_cast<std::size_t>(length)}));
+  return names;
+}
+
+std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
+  std::tm utc{};
+  ASN1_TIME_to_tm(time, &utc);
+  return std::chrono::system_clock::from_time_t(timegm(&utc));
+}
+
+int give_password(char* into, int size, int, void* password) {
+  const auto& text = static_cast<const SecretText*>(password)->text;
+  if (text.empty() || text.size() > static_cast<std::size_t>(size)) return -1;
+  std::memcpy(into, text.data(), text.size());
+  return static_cast<int>(text.size());
+}
+
+absl::Status read_secret(const std::string& file, SecretText& into) {
+  auto read = read_file(file);
+  if (!read.ok()) return read.status();
+  into.text = std::move(*read);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Owned<EVP_PKEY>> read_key(const CertificateFiles& files) {
+  SecretText pem;
+  if (const absl::Status read = read_secret(files.key_file, pem); !read.ok()) return read;
+  SecretText password;
+  if (!files.password_file.empty()) {
+    if (const absl::Status read = read_secret(files.password_file, password); !read.ok()) return read;
+    while (!password.text.empty() && (password.text.back() == '\n' || password.text.back() == '\r')) password.text.pop_back();
+  }
+  const Owned<BIO> bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
+  ERR_clear_error();
+  Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, give_password, &password));
+  ERR_clear_error();
+  if (key) return key;
+  const bool encrypted = pem.text.find("ENCRYPTED") != std::string::npos;
+  if (encrypted && files.password_file.empty()) {
+    return mistake(files.key_file, "the private key is encrypted: give its password_file");
+  }
+  if (encrypted) {
+    return mistake(files.key_file, absl::StrCat("the private key does not open with the password in ", files.password_file));
+  }
+  return mistake(files.key_file, "holds no private key in PEM, or a malformed one");
+}
+
+absl::Status check_times(const std::string& file, X509* leaf) {
+  if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0) return mistake(file, "the certificate has expired");
+  if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0) return mistake(file, "the certificate is not valid yet");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status mistake(const std::string& file, const std::string& what) {
+  return absl::InvalidArgumentError(absl::StrCat(file, ": ", what));
+}
+
+absl::StatusOr<std::string> read_file(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary | std::ios::ate);
+  const std::streamoff size = stream ? static_cast<std::streamoff>(stream.tellg()) : -1;
+  if (size < 0) return mistake(file, "cannot be read");
+  if (size == 0) return mistake(file, "is empty");
+  if (static_cast<std::size_t>(size) > kFileMax) return mistake(file, "is not a file, or larger than 1 MB");
+  std::string text(static_cast<std::size_t>(size), '\0');
+  stream.seekg(0);
+  if (!stream.read(text.data(), size)) return mistake(file, "cannot be read");
+  return text;
+}
+
+absl::StatusOr<std::vector<Owned<X509>>> read_certificates(const std::string& file) {
+  const auto text = read_file(file);
+  if (!text.ok()) return text.status();
+  const Owned<BIO> bio(BIO_new_mem_buf(text->data(), static_cast<int>(text->size())));
+  std::vector<Owned<X509>> certificates;
+  ERR_clear_error();
+  while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) certificates.emplace_back(certificate);
+  const unsigned long error = ERR_peek_last_error();
+  const bool at_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+  ERR_clear_error();
+  if (!at_end) return mistake(file, absl::StrCat("certificate ", certificates.size() + 1, " is malformed PEM"));
+  if (certificates.empty()) return mistake(file, "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+  return certificates;
+}
+
+bool Credential::bears(const std::string& name) const {
+  return std::find(info.names.begin(), info.names.end(), name) != info.names.end();
+}
+
+absl::StatusOr<Credential> read_credential(const CertificateFiles& files) {
+  auto chain = read_certificates(files.certificate_file);
+  if (!chain.ok()) return chain.status();
+  X509* leaf = chain->front().get();
+  if (const absl::Status valid = check_times(files.certificate_file, leaf); !valid.ok()) return valid;
+  auto key = read_key(files);
+  if (!key.ok()) return key.status();
+  const bool matches = X509_check_private_key(leaf, key->get()) == 1;
+  ERR_clear_error();
+  if (!matches) {
+    return mistake(files.key_file,
+                   absl::StrCat("the private key does not belong to the first certificate in ", files.certificate_file));
+  }
+  Credential credential;
+  credential.info = {files.certificate_file, names_of(leaf), time_of(X509_get0_notAfter(leaf))};
+  credential.chain = std::move(*chain);
+  credential.key = std::move(*key);
+  return credential;
+}
+
+}  // namespace router::tls

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <string>
+#include <vector>
+
+#include "tls/context.h"
+#include "tls/owned.h"
+
+namespace router::tls {
+
+/// The message of an operator's mistake: `file: what`.
+absl::Status mistake(const std::string& file, const std::string& what);
+
+/// The whole content of `file`, which must not be empty or larger than 1 MB.
+absl::StatusOr<std::string> read_file(const std::string& file);
+
+/// Every certificate of a PEM file, at least one; other kinds of blocks are passed over.
+absl::StatusOr<std::vector<Owned<X509>>> read_certificates(const std::string& file);
+
+/// A certificate with its chain and its private key, read and checked once for all shards.
+struct Credential {
+  std::vector<Owned<X509>> chain;  // leaf first
+  Owned<EVP_PKEY> key;
+  CertificateInfo info;
+
+  int key_type() const { return EVP_PKEY_get_base_id(key.get()); }
+  bool bears(const std::string& name) const;
+};
+
+/// Fails with `file: what is wrong`: not PEM, expired, not valid yet, a key that is encrypted or belongs to another
+/// certificate. No message holds anything of a key or a password.
+absl::StatusOr<Credential> read_credential(const CertificateFiles& files);
+
+}  // namespace router::tls

@@ -1,0 +1,208 @@
+#include <absl/strings/str_cat.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <unordered_map>
+
+#include "router/base/text.h"
+#include "tls/context.h"
+#include "tls/credential.h"
+#include "tls/settings.h"
+#include "tls/ticket_keys.h"
+
+namespace router::tls {
+namespace {
+
+// A session may only be resumed within the same context of sessions (RFC 5246, F.1.4); all our contexts are one.
+constexpr unsigned char kSessionContext[] = "inference-router";
+
+using ContextsByName = std::unordered_map<std::string, SSL_CTX*, TextHash, std::equal_to<>>;
+
+/// The certificates that may answer for one name, as indices: at most one of each type of key. OpenSSL picks among them by the
+/// signatures that the client can check.
+using Selection = std::vector<std::size_t>;
+
+Selection select(const std::vector<Credential>& credentials, const std::string& name) {
+  Selection selection;
+  for (std::size_t i = 0; i < credentials.size(); ++i) {
+    if (!credentials[i].bears(name)) continue;
+    const bool has_type = std::any_of(selection.begin(), selection.end(), [&credentials, i](std::size_t other) {
+      return credentials[other].key_type() == credentials[i].key_type();
+    });
+    if (!has_type) selection.push_back(i);
+  }
+  return selection;
+}
+
+absl::Status use(SSL_CTX* context, const Credential& credential) {
+  STACK_OF(X509)* rest = sk_X509_new_null();
+  for (std::size_t i = 1; i < credential.chain.size(); ++i) sk_X509_push(rest, credential.chain[i].get());
+  // Each shard signs with its own copy of the key: OpenSSL locks inside of one. A key that cannot be copied is shared.
+  const Owned<EVP_PKEY> copy(EVP_PKEY_dup(credential.key.get()));
+  ERR_clear_error();
+  EVP_PKEY* key = copy ? copy.get() : credential.key.get();
+  const bool used = SSL_CTX_use_cert_and_key(context, credential.chain.front().get(), key, rest, 1) == 1;
+  sk_X509_free(rest);
+  const char* why = ERR_reason_error_string(ERR_peek_error());
+  ERR_clear_error();
+  if (used) return absl::OkStatus();
+  return mistake(credential.info.file, absl::StrCat("the certificate cannot be used: ", why != nullptr ? why : "unknown type"));
+}
+
+/// A client that offers only protocols that we do not speak is refused (RFC 7301, section 3.2), as by nginx.
+int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
+                    unsigned offered_size, void* ours) {
+  const auto& list = *static_cast<const std::string*>(ours);
+  unsigned char* found = nullptr;
+  const int result = SSL_select_next_proto(&found, size, reinterpret_cast<const unsigned char*>(list.data()),
+                                           static_cast<unsigned>(list.size()), offered, offered_size);
+  if (result != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *chosen = found;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+int impl_index() {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+}  // namespace
+
+struct ServerContext::Impl {
+  std::vector<Owned<SSL_CTX>> contexts;  // one for each selection of certificates; connections begin with the first
+  ContextsByName exact;
+  ContextsByName wildcard;  // `.example.org` for `*.example.org`
+  std::vector<CertificateInfo> certificates;
+  std::shared_ptr<TicketKeys> ticket_keys;
+  std::string protocols;  // as ALPN writes them
+
+  absl::Status fill(const ServerOptions& options, const std::vector<Credential>& credentials);
+  absl::StatusOr<SSL_CTX*> add_context(const ServerOptions& options, const std::vector<Credential>& credentials,
+                                       const Selection& selection);
+  SSL_CTX* find(std::string_view name) const;
+
+  static int choose_certificate(SSL* ssl, int*, void* self);
+  static int protect_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+                            int encrypt);
+};
+
+absl::StatusOr<SSL_CTX*> ServerContext::Impl::add_context(const ServerOptions& options,
+                                                          const std::vector<Credential>& credentials,
+                                                          const Selection& selection) {
+  Owned<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
+  if (!context) return absl::InternalError("OpenSSL cannot make a context");
+  apply_settings(context.get());
+  if (options.tls13_only) SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
+  SSL_CTX_set_dh_auto(context.get(), 1);
+  SSL_CTX_set_num_tickets(context.get(), 1);  // two, OpenSSL's default, cost every handshake a ticket that nobody uses
+  SSL_CTX_set_session_id_context(context.get(), kSessionContext, sizeof kSessionContext - 1);
+  SSL_CTX_set_ex_data(context.get(), impl_index(), this);
+  SSL_CTX_set_tlsext_ticket_key_evp_cb(context.get(), protect_ticket);
+  SSL_CTX_set_tlsext_servername_callback(context.get(), choose_certificate);
+  SSL_CTX_set_tlsext_servername_arg(context.get(), this);
+  if (!protocols.empty()) SSL_CTX_set_alpn_select_cb(context.get(), choose_protocol, &protocols);
+  for (const std::size_t index : selection) {
+    if (absl::Status used = use(context.get(), credentials[index]); !used.ok()) return used;
+  }
+  contexts.push_back(std::move(context));
+  return contexts.back().get();
+}
+
+absl::Status ServerContext::Impl::fill(const ServerOptions& options, const std::vector<Credential>& credentials) {
+  protocols = alpn_list(options.alpn);
+  std::map<Selection, SSL_CTX*> made;
+  const auto context_of = [&](const Selection& selection) -> absl::StatusOr<SSL_CTX*> {
+    if (const auto found = made.find(selection); found != made.end()) return found->second;
+    auto context = add_context(options, credentials, selection);
+    if (context.ok()) made.emplace(selection, *context);
+    return context;
+  };
+  const CertificateInfo& first = credentials.front().info;
+  const auto fallback = context_of(first.names.empty() ? Selection{0} : select(credentials, first.names.front()));
+  if (!fallback.ok()) return fallback.status();
+  for (const Credential& credential : credentials) {
+    certificates.push_back(credential.info);
+    for (const std::string& name : credential.info.names) {
+      const auto context = context_of(select(credentials, name));
+      if (!context.ok()) return context.status();
+      name.starts_with("*.") ? wildcard.emplace(name.substr(1), *context) : exact.emplace(name, *context);
+    }
+  }
+  return absl::OkStatus();
+}
+
+SSL_CTX* ServerContext::Impl::find(std::string_view name) const {
+  if (const auto found = exact.find(name); found != exact.end()) return found->second;
+  const std::size_t dot = name.find('.');  // a wildcard stands for one label only (RFC 6125, section 6.4.3)
+  if (dot == std::string_view::npos || dot == 0) return nullptr;
+  const auto found = wildcard.find(name.substr(dot));
+  return found != wildcard.end() ? found->second : nullptr;
+}
+
+int ServerContext::Impl::choose_certificate(SSL* ssl, int*, void* self) {
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  SSL_CTX* found = static_cast<const Impl*>(self)->find(lower_case(name));
+  if (found == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  SSL_set_SSL_CTX(ssl, found);
+  return SSL_TLSEXT_ERR_OK;
+}
+
+/// Encrypts a ticket with the newest key, or finds the key of one that comes back; OpenSSL calls that of the context with which
+/// the connection began, whatever SNI has chosen since.
+int ServerContext::Impl::protect_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                                        EVP_MAC_CTX* mac, int encrypt) {
+  const auto* self = static_cast<const Impl*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), impl_index()));
+  if (self == nullptr) return 0;
+  const TicketKeys::Impl& keys = *self->ticket_keys->impl_;
+  TicketKeys::Keys key;
+  bool is_newest = true;
+  if (encrypt == 1) {
+    key = keys.newest();
+    std::memcpy(name, key.name.data(), key.name.size());
+    if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return -1;
+  } else if (!keys.find(name, key, is_newest)) {
+    return 0;  // another router's, or too old: a full handshake
+  }
+  char digest[] = "SHA256";
+  OSSL_PARAM parameters[] = {OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key.mac.data(), key.mac.size()),
+                             OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+  const bool ready = EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.cipher.data(), iv, encrypt) == 1 &&
+                     EVP_MAC_CTX_set_params(mac, parameters) == 1;
+  OPENSSL_cleanse(&key, sizeof key);
+  if (!ready) return -1;
+  // 2 asks for a new ticket: for a key that is going out of use, and in TLS 1.3, whose clients use each ticket once (RFC 8446,
+  // C.4).
+  return is_newest && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
+}
+
+ServerContext::ServerContext() : impl_(std::make_unique<Impl>()) {}
+ServerContext::~ServerContext() = default;
+SSL_CTX* ServerContext::get() const { return impl_->contexts.front().get(); }
+const std::vector<CertificateInfo>& ServerContext::certificates() const { return impl_->certificates; }
+
+absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> ServerContext::make(const ServerOptions& options,
+                                                                                std::shared_ptr<TicketKeys> ticket_keys,
+                                                                                std::size_t shards) {
+  if (options.certificates.empty()) return absl::InvalidArgumentError("no certificate is given");
+  std::vector<Credential> credentials;
+  for (const CertificateFiles& files : options.certificates) {
+    auto credential = read_credential(files);
+    if (!credential.ok()) return credential.status();
+    credentials.push_back(std::move(*credential));
+  }
+  std::vector<std::shared_ptr<ServerContext>> made;
+  for (std::size_t shard = 0; shard < shards; ++shard) {
+    std::shared_ptr<ServerContext> context(new ServerContext);
+    context->impl_->ticket_keys = ticket_keys;
+    if (absl::Status filled = context->impl_->fill(options, credentials); !filled.ok()) return filled;
+    made.push_back(std::move(context));
+  }
+  return made;
+}
+
+}  // namespace router::tls

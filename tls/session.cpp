@@ -1,0 +1,260 @@
+#include "tls/session.h"
+
+#include <openssl/err.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+
+#include "router/base/assert.h"
+#include "tls/cause.h"
+
+namespace router::tls {
+
+using runtime::IoResult;
+using runtime::IoState;
+using runtime::Socket;
+
+namespace {
+
+constexpr std::size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
+
+/// Ciphertext of the call under way; empty between calls. Its memory stays with the thread: at most about twice kTurnBytes.
+thread_local std::string outgoing;
+/// Small pieces on their way into one record; at most one record, valid within one call.
+thread_local std::string gathered;
+
+}  // namespace
+
+// --- between OpenSSL and the kernel ------------------------------------------------------------------------------------------
+
+int Stream::Session::bio_read(BIO* bio, char* into, int size) {
+  auto& session = *static_cast<Session*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (session.messages_ > kMessagesMax) return -1;  // OpenSSL would go through all that the peer sends, within one call
+  if (!session.drained_) {
+    ssize_t got;
+    do {
+      got = ::recv(session.descriptor_, into, static_cast<std::size_t>(size), 0);
+    } while (got < 0 && errno == EINTR);
+    if (got > 0) {
+      // After less than was asked for, asking again would cost a system call only to hear that there is nothing.
+      session.drained_ = got < size;
+      return static_cast<int>(got);
+    }
+    if (got == 0) {
+      session.peer_ended_ = true;
+      return 0;
+    }
+    if (errno != EAGAIN && errno != EWOULDBLOCK) {
+      session.read_error_ = errno;
+      return -1;
+    }
+    session.drained_ = true;
+  }
+  session.starved_ = true;
+  BIO_set_retry_read(bio);
+  return -1;
+}
+
+int Stream::Session::bio_write(BIO* bio, const char* from, int size) {
+  BIO_clear_retry_flags(bio);
+  outgoing.append(from, static_cast<std::size_t>(size));
+  return size;
+}
+
+long Stream::Session::bio_control(BIO* bio, int command, long, void*) {
+  if (command == BIO_CTRL_EOF) return static_cast<Session*>(BIO_get_data(bio))->peer_ended_ ? 1 : 0;
+  return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+/// Counts what a peer may send without end and at little cost of its own (each key update costs us some 10 microseconds).
+void Stream::Session::on_message(int is_ours, int, int content_type, const void*, std::size_t, SSL*, void* self) {
+  auto& session = *static_cast<Session*>(self);
+  if (is_ours == 0 && content_type == SSL3_RT_HANDSHAKE && session.shaken_) ++session.messages_;
+}
+
+BIO_METHOD* Stream::Session::bio_method() {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "router socket");
+    if (made == nullptr) throw std::bad_alloc();
+    BIO_meth_set_read(made, bio_read);
+    BIO_meth_set_write(made, bio_write);
+    BIO_meth_set_ctrl(made, bio_control);
+    return made;
+  }();
+  return method;
+}
+
+Stream::Session::Session(SSL_CTX* context) : ssl_(SSL_new(context)) {
+  BIO* bio = ssl_ ? BIO_new(bio_method()) : nullptr;
+  if (bio == nullptr) throw std::bad_alloc();
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_.get(), bio, bio);
+  SSL_set_msg_callback(ssl_.get(), on_message);
+  SSL_set_msg_callback_arg(ssl_.get(), this);
+}
+
+void Stream::Session::begin(const Socket& socket) {
+  ROUTER_ASSERT(outgoing.empty());
+  descriptor_ = socket.descriptor();
+  drained_ = false;
+  read_error_ = 0;
+  ERR_clear_error();
+}
+
+IoResult Stream::Session::flush(const Socket& socket) {
+  if (outgoing.empty() && unsent_.empty()) return {IoState::kDone};
+  if (!unsent_.empty()) unsent_.append(outgoing);
+  const std::string& all = unsent_.empty() ? outgoing : unsent_;
+  IoResult sent = socket.write(std::string_view(all));
+  if (sent.state == IoState::kBlocked) {
+    std::string rest = all.substr(sent.bytes);
+    unsent_.swap(rest);
+  } else {
+    std::string().swap(unsent_);
+  }
+  outgoing.clear();
+  sent.bytes = 0;  // ciphertext concerns nobody else
+  return sent;
+}
+
+bool Stream::Session::wants_more(int returned) {
+  const int error = SSL_get_error(ssl_.get(), returned);
+  if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return true;
+  if (error == SSL_ERROR_ZERO_RETURN) {
+    end_ = IoResult{IoState::kEof};
+  } else if (read_error_ != 0) {
+    end_ = IoResult{IoState::kFailed, 0, read_error_, "reading failed"};
+  } else {
+    end_ = IoResult{IoState::kFailed, 0, 0, cause_of_failure(ssl_.get(), shaken_)};
+  }
+  ERR_clear_error();
+  return false;
+}
+
+// --- what the stream's user asks for ----------------------------------------------------------------------------------------
+
+IoResult Stream::Session::handshake(const Socket& socket) {
+  if (shaken_) return {IoState::kDone};
+  if (end_) return *end_;
+  begin(socket);
+  starved_ = false;
+  for (int rounds = 0; rounds < kRecordsWithoutData && !shaken_ && !end_ && !starved_; ++rounds) {
+    ERR_clear_error();
+    const int returned = SSL_do_handshake(ssl_.get());
+    shaken_ = returned == 1;
+    if (!shaken_) wants_more(returned);
+  }
+  const IoResult sent = flush(socket);  // an alert, too, should reach the peer
+  if (end_) {
+    end_->state = IoState::kFailed;
+    return *end_;
+  }
+  if (sent.state == IoState::kFailed) return sent;
+  return {shaken_ ? IoState::kDone : IoState::kBlocked};
+}
+
+IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
+  if (end_) return *end_;
+  begin(socket);
+  starved_ = false;
+  into = into.first(std::min(into.size(), kTurnBytes));
+  std::size_t filled = 0;
+  int without_data = 0;
+  while (filled < into.size() && !end_ && !starved_ && without_data < kRecordsWithoutData) {
+    ERR_clear_error();
+    const int got = SSL_read(ssl_.get(), into.data() + filled, static_cast<int>(into.size() - filled));
+    if (messages_ > kMessagesMax) {
+      refuse("too many key updates without data");
+    } else if (got > 0) {
+      messages_ = 0;
+      filled += static_cast<std::size_t>(got);
+      starved_ = drained_ && SSL_has_pending(ssl_.get()) == 0;
+    } else if (wants_more(got)) {
+      ++without_data;  // a session ticket, a key update: data may stand behind it
+    }
+  }
+  flush(socket);  // a key update may have asked for an answer; if it cannot be sent, the next write says so
+  if (unsent_.size() > kUnsentMax)
+    end_ = IoResult{IoState::kFailed, 0, 0, "the peer does not read the answers that it asks for"};
+  if (filled > 0) return {starved_ ? IoState::kDrained : IoState::kDone, filled};
+  return end_.value_or(IoResult{IoState::kBlocked});
+}
+
+bool Stream::Session::encrypt(const char* from, std::size_t size) {
+  while (size > 0) {
+    ERR_clear_error();
+    const int wrote = SSL_write(ssl_.get(), from, static_cast<int>(size));  // one record at most
+    if (wrote <= 0) return false;
+    from += wrote;
+    size -= static_cast<std::size_t>(wrote);
+  }
+  return true;
+}
+
+/// Makes records as full as they can be of the first `budget` bytes: small pieces share one, by way of a copy; what fills
+/// records by itself is encrypted from where it is.
+bool Stream::Session::encrypt(std::span<const iovec> pieces, std::size_t budget) {
+  gathered.clear();
+  for (const iovec& piece : pieces) {
+    const char* from = static_cast<const char*>(piece.iov_base);
+    std::size_t size = std::min(piece.iov_len, budget);
+    budget -= size;
+    while (size > 0) {
+      const bool alone = gathered.empty() && size >= kRecord;
+      const std::size_t part = alone ? size / kRecord * kRecord : std::min(size, kRecord - gathered.size());
+      if (alone) {
+        if (!encrypt(from, part)) return false;
+      } else {
+        gathered.append(from, part);
+        if (gathered.size() == kRecord) {
+          if (!encrypt(gathered.data(), kRecord)) return false;
+          gathered.clear();
+        }
+      }
+      from += part;
+      size -= part;
+    }
+  }
+  return encrypt(gathered.data(), gathered.size());
+}
+
+IoResult Stream::Session::write(const Socket& socket, std::span<const iovec> pieces) {
+  begin(socket);
+  if (!unsent_.empty()) {
+    const IoResult sent = flush(socket);
+    if (sent.state != IoState::kDone) return sent;
+  }
+  std::size_t total = 0;
+  for (const iovec& piece : pieces) total += piece.iov_len;
+  if (total == 0) return {IoState::kDone};
+  if (!shaken_) return end_.value_or(IoResult{IoState::kFailed, 0, 0, "written before the end of the TLS handshake"});
+  const std::size_t taken = std::min(total, kTurnBytes);
+  const bool encrypted = encrypt(pieces, taken);
+  IoResult sent = flush(socket);
+  if (!encrypted) return {IoState::kFailed, 0, 0, "the TLS connection has failed"};
+  if (sent.state == IoState::kFailed) return sent;
+  if (taken < total) sent.state = IoState::kBlocked;  // enough for one turn
+  sent.bytes = taken;
+  return sent;
+}
+
+void Stream::Session::send_close_notify(const Socket& socket) {
+  const bool broken = end_ && end_->state == IoState::kFailed;
+  if (!shaken_ || broken) return;
+  begin(socket);
+  SSL_shutdown(ssl_.get());
+  ERR_clear_error();
+  flush(socket);
+}
+
+void Stream::Session::refuse(const char* cause) {
+  std::string().swap(unsent_);
+  end_ = IoResult{IoState::kFailed, 0, 0, cause};
+}
+
+}  // namespace router::tls

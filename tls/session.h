@@ -1,0 +1,70 @@
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "router/runtime/socket.h"
+#include "tls/owned.h"
+#include "tls/stream.h"
+
+namespace router::tls {
+
+/// The TLS of one Stream: the SSL object between the socket and the stream's user.
+/// Reading: OpenSSL asks its BIO, which asks the kernel directly, several records at a time (read-ahead). Writing: what OpenSSL
+/// produces within one call is collected in a buffer of the thread and leaves in one system call; what the kernel does not
+/// take is kept in `unsent_`, and nothing more is encrypted until that has left.
+/// Holds no buffer while nothing waits in either direction. One shard.
+struct Stream::Session {
+  static constexpr std::size_t kUnsentMax = 1024 * 1024;  // ciphertext that waits for the peer; beyond it the peer has failed
+  static constexpr int kMessagesMax = 32;         // of the handshake's kind between two records of data, once it is over
+  static constexpr int kRecordsWithoutData = 32;  // read in one call
+
+  explicit Session(SSL_CTX* context);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session() = default;
+
+  SSL* ssl() const { return ssl_.get(); }
+
+  runtime::IoResult handshake(const runtime::Socket& socket);
+  runtime::IoResult read(const runtime::Socket& socket, std::span<char> into);
+  runtime::IoResult write(const runtime::Socket& socket, std::span<const iovec> pieces);
+  /// Sends what earlier calls left behind: kDone, kBlocked or kFailed.
+  runtime::IoResult flush(const runtime::Socket& socket);
+  void send_close_notify(const runtime::Socket& socket);
+  /// Every later call fails with `cause`.
+  void refuse(const char* cause);
+
+  /// Whether a read may have something to tell that the socket will not announce.
+  bool has_input() const { return end_.has_value() || (!starved_ && SSL_has_pending(ssl_.get()) != 0); }
+
+ private:
+  static BIO_METHOD* bio_method();
+  static int bio_read(BIO* bio, char* into, int size);
+  static int bio_write(BIO* bio, const char* from, int size);
+  static long bio_control(BIO* bio, int command, long number, void* pointer);
+  static void on_message(int is_ours, int version, int content_type, const void* bytes, std::size_t size, SSL* ssl, void* self);
+
+  void begin(const runtime::Socket& socket);
+  bool encrypt(const char* from, std::size_t size);
+  bool encrypt(std::span<const iovec> pieces, std::size_t budget);
+  /// Whether the call that returned `returned` only wants to be called again; if not, `end_` says why.
+  bool wants_more(int returned);
+
+  Owned<SSL> ssl_;
+  std::string unsent_;                    // ciphertext that the kernel has not taken
+  std::optional<runtime::IoResult> end_;  // how reading has ended: kEof or kFailed, told again at each read
+  int descriptor_ = -1;                   // for the BIO, within one call
+  int read_error_ = 0;                    // errno of the BIO's failure
+  int messages_ = 0;                      // of the handshake's kind since the last data: key updates, session tickets
+  bool shaken_ = false;                   // the handshake is complete
+  bool drained_ = false;                  // within one call: the kernel gave less than was asked for
+  bool starved_ = false;                  // OpenSSL asked for bytes that were not there: nothing complete is inside
+  bool peer_ended_ = false;               // FIN
+};
+
+}  // namespace router::tls
