@@ -1,0 +1,76 @@
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "router/http/framing.h"
+
+/// Bodies of every framing. What comes out, where it ends, and whether it is refused must not depend on how the bytes arrive.
+/// The first byte chooses the framing, the second how the rest is cut.
+namespace router::http {
+namespace {
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+struct Outcome {
+  std::string bytes;
+  std::string trailers;
+  std::size_t used = 0;
+  bool ended = false;
+  bool failed = false;
+  bool operator==(const Outcome&) const = default;
+};
+
+/// Decodes `input` in pieces: of one size, or of sizes that grow and shrink with `step`.
+Outcome decode(Framing framing, std::string_view input, std::size_t first, std::size_t step) {
+  BodyDecoder decoder(framing, Origin::kDownstream);
+  Outcome out;
+  std::size_t size = first;
+  while (out.used < input.size() && !decoder.ended()) {
+    const std::string_view piece = input.substr(out.used, std::max<std::size_t>(size, 1));
+    const Result<BodyDecoder::Step> taken = decoder.next(piece);
+    if (!taken) {
+      out.failed = true;
+      out.used = 0;  // how much of a piece was looked at before it was refused is nobody's business
+      return out;
+    }
+    require(taken->consumed > 0 && taken->consumed <= piece.size());
+    require(taken->bytes.empty() || (taken->bytes.data() >= piece.data() &&
+                                     taken->bytes.data() + taken->bytes.size() <= piece.data() + taken->consumed));
+    require(taken->ended == decoder.ended());
+    out.bytes.append(taken->bytes);
+    out.used += taken->consumed;
+    size = (size + step) % 257;
+  }
+  out.ended = decoder.ended();
+  if (const Fields* trailers = decoder.trailers()) {
+    for (const FieldLine& line : *trailers) out.trailers.append(line.name).append(":").append(line.value).append("\n");
+  }
+  return out;
+}
+
+Framing choose(std::uint8_t byte) {
+  switch (byte % 4) {
+    case 0: return {Framing::Kind::kLength, byte};
+    case 1: return {Framing::Kind::kUntilClose};
+    default: return {Framing::Kind::kChunked};
+  }
+}
+
+}  // namespace
+}  // namespace router::http
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using router::http::decode;
+  if (size < 2) return 0;
+  const router::http::Framing framing = router::http::choose(data[0]);
+  const std::string_view input(reinterpret_cast<const char*>(data) + 2, size - 2);
+  const auto at_once = decode(framing, input, input.size(), 0);
+  router::http::require(decode(framing, input, 1, 0) == at_once);
+  router::http::require(decode(framing, input, data[1], data[1] / 3 + 1U) == at_once);
+  return 0;
+}
