@@ -143,6 +143,7 @@ IoResult Stream::Session::handshake(const Socket& socket) {
   if (end_) return *end_;
   begin(socket);
   starved_ = false;
+  drained_ = SSL_in_before(ssl()) && !SSL_is_server(ssl());  // a server says nothing before it has heard us
   for (int rounds = 0; rounds < kRecordsWithoutData && !shaken_ && !end_ && !starved_; ++rounds) {
     ERR_clear_error();
     const int returned = SSL_do_handshake(ssl_.get());
@@ -151,7 +152,7 @@ IoResult Stream::Session::handshake(const Socket& socket) {
   }
   const IoResult sent = flush(socket);  // an alert, too, should reach the peer
   if (end_) {
-    end_->state = IoState::kFailed;
+    if (end_->state == IoState::kEof) refuse("the peer closed during the TLS handshake");
     return *end_;
   }
   if (sent.state == IoState::kFailed) return sent;
@@ -178,6 +179,7 @@ IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
       ++without_data;  // a session ticket, a key update: data may stand behind it
     }
   }
+  if (starved_) SSL_free_buffers(ssl());  // reading a session ticket leaves a buffer for writing behind
   flush(socket);  // a key update may have asked for an answer; if it cannot be sent, the next write says so
   if (unsent_.size() > kUnsentMax)
     end_ = IoResult{IoState::kFailed, 0, 0, "the peer does not read the answers that it asks for"};
