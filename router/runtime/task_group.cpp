@@ -40,7 +40,9 @@ bool TaskGroup::try_spawn(Task<void> task) {
 
 Task<bool> TaskGroup::wait(Deadline deadline) {
   while (running_ > 0) {
-    if (!co_await emptied_.wait(deadline)) break;
+    // Named: in a coroutine without any variable GCC 12 puts the condition of `if (co_await …)` where the frame's head belongs.
+    const bool woken = co_await emptied_.wait(deadline);
+    if (!woken) break;
   }
   co_return running_ == 0;
 }

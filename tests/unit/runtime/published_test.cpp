@@ -1,0 +1,104 @@
+#include "router/runtime/published.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <vector>
+
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+
+namespace router::runtime {
+namespace {
+
+using test::TestShard;
+using test::turn_until;
+
+class PublishedTest : public ::testing::Test {
+ protected:
+  /// Runs `ask` on a shard's own thread and brings back its value.
+  template <class F>
+  auto on(std::size_t index, F ask) {
+    std::promise<decltype(ask())> answer;
+    auto result = answer.get_future();
+    shards[index].post([&] { answer.set_value(ask()); });
+    return result.get();
+  }
+  int seen_by(std::size_t index) {
+    return on(index, [&] { return *published.on(shards[index]); });
+  }
+
+  SteadyClock clock;
+  TestShard control;
+  ShardSet shards{2, clock};
+  Published<int> published{control, shards};
+};
+
+TEST_F(PublishedTest, ReachesEveryShard) {
+  published.publish(std::make_shared<const int>(1));
+  shards.start();
+  EXPECT_EQ(seen_by(0), 1);
+  EXPECT_EQ(seen_by(1), 1);
+  published.publish(std::make_shared<const int>(2));
+  EXPECT_EQ(*published.newest(), 2);
+  EXPECT_EQ(seen_by(0), 2);
+  EXPECT_EQ(seen_by(1), 2);
+  shards.join();
+}
+
+TEST_F(PublishedTest, LeavesASnapshotWhatItWas) {
+  shards.start();
+  published.publish(std::make_shared<const int>(1));
+  Published<int>::Snapshot kept;
+  on(0, [&] { return kept = published.on(shards[0]), 0; });
+  published.publish(std::make_shared<const int>(2));
+  EXPECT_EQ(seen_by(0), 2);
+  EXPECT_EQ(on(0, [&] { return *kept; }), 1);
+  on(0, [&] { return kept = {}, 0; });
+  shards.join();
+}
+
+TEST_F(PublishedTest, GivesAnOldValueBackToTheControlThreadToBeFreed) {
+  shards.start();
+  auto first = std::make_shared<const int>(1);
+  const std::weak_ptr<const int> watched = first;
+  published.publish(std::move(first));
+  Published<int>::Snapshot kept;
+  on(0, [&] { return kept = published.on(shards[0]), 0; });
+  published.publish(std::make_shared<const int>(2));
+  EXPECT_EQ(seen_by(0) + seen_by(1), 4);
+  control.poll();
+  EXPECT_FALSE(watched.expired()) << "a snapshot is still held";
+  on(0, [&] { return kept = {}, 0; });
+  EXPECT_FALSE(watched.expired()) << "not on the shard's thread";
+  control.poll();
+  EXPECT_TRUE(watched.expired());
+  shards.join();
+}
+
+TEST(Shards, RunEachOnAThreadOfItsOwnUntilTheyAreJoined) {
+  const SteadyClock clock;
+  ShardSet shards(3, clock);
+  std::atomic<int> on_its_own{0};
+  std::atomic<bool> timer_rang{false};
+  shards.post_to_all([&](Shard& shard) { on_its_own += shard.on_this_thread() ? 1 : 0; });
+  shards.start();
+  struct Ring final : Timer {
+    explicit Ring(std::atomic<bool>& flag) : rang(flag) {}
+    void expired() override { rang = true; }
+    std::atomic<bool>& rang;
+  } ring(timer_rang);
+  shards[1].post([&] { shards[1].schedule(ring, shards[1].now() + std::chrono::milliseconds(5)); });
+  TestShard here;
+  EXPECT_TRUE(turn_until(here, [&] { return timer_rang.load(); })) << "the shard's own clock drives its timers";
+  shards.join();
+  EXPECT_EQ(on_its_own, 3);
+  EXPECT_FALSE(shards[0].on_this_thread());
+}
+
+TEST(Shards, AreAsManyAsTheProcessMayUse) { EXPECT_GE(default_shard_count(), 1u); }
+
+}  // namespace
+}  // namespace router::runtime

@@ -1,0 +1,90 @@
+#include "router/runtime/task_group.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "tests/support/test_shard.h"
+
+namespace router::runtime {
+namespace {
+
+using std::chrono::seconds;
+using test::TestShard;
+
+class TaskGroupTest : public ::testing::Test {
+ protected:
+  static Task<void> until_woken(Wakeup& wakeup, int& ended) {
+    co_await wakeup.wait(kNever);
+    ++ended;
+  }
+  static Task<void> fail() {
+    throw std::runtime_error("broken");
+    co_return;
+  }
+
+  TestShard shard;
+  TaskGroup group{shard, 2};
+  Wakeup first{shard};
+  Wakeup second{shard};
+  int ended = 0;
+};
+
+TEST_F(TaskGroupTest, StartsATaskAtOnce) {
+  const auto count = [](int& into) -> Task<void> {
+    ++into;
+    co_return;
+  };
+  EXPECT_TRUE(group.try_spawn(count(ended)));
+  EXPECT_EQ(ended, 1);
+  EXPECT_EQ(group.running(), 0u);
+}
+
+TEST_F(TaskGroupTest, RefusesWhatIsBeyondItsLimitAndDropsItUnrun) {
+  EXPECT_TRUE(group.try_spawn(until_woken(first, ended)));
+  EXPECT_TRUE(group.try_spawn(until_woken(second, ended)));
+  Wakeup third(shard);
+  EXPECT_FALSE(group.try_spawn(until_woken(third, ended)));
+  first.wake();
+  EXPECT_TRUE(group.try_spawn(until_woken(third, ended)));
+  second.wake();
+  third.wake();
+  EXPECT_EQ(ended, 3);
+}
+
+TEST_F(TaskGroupTest, RefusesEverythingOnceClosed) {
+  group.close();
+  EXPECT_FALSE(group.try_spawn(until_woken(first, ended)));
+}
+
+TEST_F(TaskGroupTest, IsWaitedForUntilTheLastTaskHasEnded) {
+  group.try_spawn(until_woken(first, ended));
+  group.try_spawn(until_woken(second, ended));
+  auto waiting = shard.start(group.wait(kNever));
+  first.wake();
+  shard.poll();
+  EXPECT_FALSE(waiting.done());
+  second.wake();
+  shard.poll();
+  EXPECT_TRUE(waiting.get());
+}
+
+TEST_F(TaskGroupTest, IsWaitedForUntilTheDeadlineAtMost) {
+  group.try_spawn(until_woken(first, ended));
+  auto waiting = shard.start(group.wait(shard.now() + seconds(1)));
+  shard.advance(seconds(1));
+  EXPECT_FALSE(waiting.get());
+  first.wake();
+}
+
+TEST_F(TaskGroupTest, EndsTheWaitAtOnceWhenItIsEmpty) { EXPECT_TRUE(shard.run(group.wait(kNever))); }
+
+TEST_F(TaskGroupTest, CountsATaskThatAnExceptionEndedAndGoesOn) {
+  EXPECT_TRUE(group.try_spawn(fail()));
+  EXPECT_EQ(group.failed(), 1u);
+  EXPECT_EQ(group.running(), 0u);
+  EXPECT_TRUE(shard.run(group.wait(kNever)));
+}
+
+}  // namespace
+}  // namespace router::runtime
