@@ -29,7 +29,7 @@ Signature signature_of(const std::string& path) {
   if (::stat(path.c_str(), &found) != 0) return {};
   if (S_ISDIR(found.st_mode)) return names_in(path);
   const auto number = [](auto value) { return static_cast<std::uint64_t>(value); };
-  return {number(found.st_dev),          number(found.st_ino),           number(found.st_size),
+  return {number(found.st_dev),         number(found.st_ino),          number(found.st_size),
           number(found.st_mtim.tv_sec), number(found.st_mtim.tv_nsec), number(found.st_ctim.tv_sec),
           number(found.st_ctim.tv_nsec)};
 }

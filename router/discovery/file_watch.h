@@ -45,8 +45,8 @@ class FileWatch {
 
   runtime::Shard& control_;
   const std::function<void()> changed_;
-  Signatures known_;     // acted upon
-  Signatures last_;      // at the last look: a change must have settled before it is acted upon
+  Signatures known_;      // acted upon
+  Signatures last_;       // at the last look: a change must have settled before it is acted upon
   bool reading_ = false;  // `known_` is what the reader is about to find
   Tick tick_;
 };

@@ -1,9 +1,13 @@
 #include "router/discovery/probe.h"
 
 #include <absl/strings/str_cat.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <optional>
+#include <utility>
 
 #include "router/http/head.h"
 #include "tls/stream.h"
@@ -15,59 +19,66 @@ using runtime::IoResult;
 using runtime::IoState;
 
 constexpr std::chrono::seconds kAskAgain{1};  // while a replica is not ready
-constexpr std::size_t kHeadMax = 8 * 1024;
+constexpr std::size_t kHeadMax = 64 * 1024;   // as for every head (contract, section 4)
 
 std::string probe_request(const ProbeTarget& target) {
-  return absl::StrCat("GET ", target.route.path, " HTTP/1.1\r\nHost: ", target.name,
+  const std::string host = target.name.substr(0, target.name.rfind(':'));
+  return absl::StrCat("GET ", target.route.path, " HTTP/1.1\r\nHost: ", host, ":", target.address.port(),
                       "\r\nUser-Agent: inference-router-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n");
 }
 
-bool says_ready(std::string_view head) {
+Readiness verdict(std::string_view head) {
   http::ResponseHead parsed;
-  return http::parse_response(head, parsed) && parsed.status >= 200 && parsed.status < 400;
+  const bool ready = http::parse_response(head, parsed) && parsed.status >= 200 && parsed.status < 400;
+  return ready ? Readiness::kReady : Readiness::kNotReady;
 }
 
-}  // namespace
+/// Failures to connect that say nothing about the replica.
+bool is_our_shortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL;
+}
 
-Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped) {
-  runtime::Shard& shard = wakeup.shard();
-  int error = 0;
-  runtime::Socket socket = runtime::start_connect(shard, target.address.bytes(), error);
-  if (!socket.is_open()) co_return Readiness::kNotReady;
-  socket.set_waker(&wakeup);
-  while (!socket.is_connected(error)) {
-    socket.arm_write();
-    if (error != 0) co_return Readiness::kNotReady;
-    if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
-  }
-  tls::Stream stream =
-      target.tls ? tls::Stream(std::move(socket), *target.tls, target.server_name) : tls::Stream(std::move(socket));
-  for (;;) {
-    const IoResult shaken = stream.handshake();
-    if (shaken.state == IoState::kDone) break;
-    stream.arm_read();
-    if (shaken.state != IoState::kBlocked || !co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
-  }
-  const std::string request = probe_request(target);  // small: a fresh connection takes it whole
-  const iovec piece{const_cast<char*>(request.data()), request.size()};
-  if (stream.write(std::span(&piece, 1)).state != IoState::kDone) co_return Readiness::kNoAnswer;
-
+/// The answer's head. The body is not waited for: the connection is closed.
+Task<Readiness> read_verdict(runtime::Wakeup& wakeup, tls::Stream& stream, Deadline deadline, const bool& stopped) {
   std::string answer;
   http::HeadScanner scanner;
   for (std::array<char, 1024> bytes; answer.size() < kHeadMax;) {
     const IoResult got = stream.read(bytes);
     if (got.moved()) {
       answer.append(bytes.data(), got.bytes);
-      if (const std::size_t head = scanner.scan(answer); head > 0) {
-        co_return says_ready(std::string_view(answer).substr(0, head)) ? Readiness::kReady : Readiness::kNotReady;
-      }
+      if (const std::size_t head = scanner.scan(answer); head > 0) co_return verdict(std::string_view(answer).substr(0, head));
       continue;
     }
-    if (got.state != IoState::kBlocked) co_return Readiness::kNoAnswer;
+    if (got.state != IoState::kBlocked) co_return Readiness::kNotReady;
     stream.arm_read();
     if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
   }
-  co_return Readiness::kNoAnswer;
+  co_return Readiness::kNotReady;
+}
+
+}  // namespace
+
+Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped) {
+  int error = 0;
+  runtime::Socket socket = runtime::start_connect(wakeup.shard(), target.address.bytes(), error);
+  if (!socket.is_open()) co_return is_our_shortage(error) ? Readiness::kNotAsked : Readiness::kNotReady;
+  socket.set_waker(&wakeup);
+  while (!socket.is_connected(error)) {
+    if (error != 0) co_return Readiness::kNotReady;
+    socket.arm_write();
+    if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
+  }
+  tls::Stream stream =
+      target.tls ? tls::Stream(std::move(socket), *target.tls, target.server_name) : tls::Stream(std::move(socket));
+  for (IoResult shaken = stream.handshake(); shaken.state != IoState::kDone; shaken = stream.handshake()) {
+    if (shaken.state != IoState::kBlocked) co_return Readiness::kNotReady;
+    stream.arm_read();
+    if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
+  }
+  const std::string request = probe_request(target);  // small: a fresh connection takes it whole
+  const iovec piece{const_cast<char*>(request.data()), request.size()};
+  if (stream.write(std::span(&piece, 1)).state != IoState::kDone) co_return Readiness::kNotReady;
+  co_return co_await read_verdict(wakeup, stream, deadline, stopped);
 }
 
 /// Lives until its coroutine has ended, which may be after the prober.
@@ -77,40 +88,56 @@ struct ReplicaProber::Probing {
 
   static Task<void> run(std::shared_ptr<Probing> self) {
     runtime::Shard& shard = self->wakeup.shard();
-    const config::Probe& settings = self->target.settings;
-    const TimePoint counted_from = deadline_after(shard.now(), settings.initial_delay);
+    const TimePoint counted_from = deadline_after(shard.now(), self->target.settings.initial_delay);
     while (!self->stopped) {
-      const std::uint64_t answered = self->answered();
-      const Readiness readiness =
-          co_await ask_for_readiness(self->wakeup, self->target, deadline_after(shard.now(), settings.timeout), self->stopped);
+      const std::optional<bool> success = co_await ask(self);
       if (self->stopped) break;
-      const bool busy = readiness == Readiness::kNoAnswer && self->answered() != answered;
-      const bool success = readiness == Readiness::kReady;
-      if (success || (!busy && shard.now() >= counted_from)) self->count(success);
-      const Duration pause = self->ready ? Duration(settings.period) : std::min<Duration>(settings.period, kAskAgain);
-      for (const Deadline next = deadline_after(shard.now(), pause); !self->stopped && shard.now() < next;)
-        co_await self->wakeup.wait(next);
+      if (success && (*success || shard.now() >= counted_from)) self->count(*success);
+      const Deadline next = deadline_after(shard.now(), self->pause());
+      while (!self->stopped && shard.now() < next) co_await self->wakeup.wait(next);
     }
   }
 
-  std::uint64_t answered() const { return target.exchanges_finished ? target.exchanges_finished() : 0; }
+  /// Whether the replica is ready; nothing if the question does not count.
+  static Task<std::optional<bool>> ask(std::shared_ptr<Probing> self) {
+    ProbeLimit::Turn turn;
+    if (self->target.limit != nullptr) {
+      const std::shared_ptr<runtime::Wakeup> shared_wakeup(self, &self->wakeup);
+      turn = co_await self->target.limit->wait_for_turn(shared_wakeup, self->stopped);
+      if (self->stopped) co_return std::nullopt;
+    }
+    const std::uint64_t finished = self->exchanges_finished();
+    const Deadline deadline = deadline_after(self->wakeup.shard().now(), self->target.settings.timeout);
+    const Readiness readiness = co_await ask_for_readiness(self->wakeup, self->target, deadline, self->stopped);
+    if (self->stopped || readiness == Readiness::kNotAsked) co_return std::nullopt;
+    const bool only_busy = readiness == Readiness::kNoAnswer && self->exchanges_finished() != finished;
+    if (only_busy) co_return std::nullopt;
+    co_return readiness == Readiness::kReady;
+  }
+
+  std::uint64_t exchanges_finished() const { return target.exchanges_finished ? target.exchanges_finished() : 0; }
+
+  Duration pause() const {
+    const Duration period = target.settings.period;
+    return told == true ? period : std::min<Duration>(period, kAskAgain);
+  }
 
   void count(bool success) {
     successes = success ? successes + 1 : 0;
     failures = success ? 0 : failures + 1;
-    const bool becomes_ready = !ready && successes >= target.settings.success_threshold;
-    const bool becomes_unready = ready && failures >= target.settings.failure_threshold;
-    if (!becomes_ready && !becomes_unready) return;
-    ready = becomes_ready;
-    changed(ready);
+    const bool decided =
+        success ? successes >= target.settings.success_threshold : failures >= target.settings.failure_threshold;
+    if (!decided || told == success) return;
+    told = success;
+    changed(success);
   }
 
   const ProbeTarget target;
   const std::function<void(bool)> changed;
   runtime::Wakeup wakeup;
   bool stopped = false;
-  bool ready = false;
-  int successes = 0;
+  std::optional<bool> told;
+  int successes = 0;  // in a row
   int failures = 0;
 };
 

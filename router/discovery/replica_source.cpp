@@ -3,32 +3,39 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "router/base/log.h"
 
 namespace router::discovery {
 
-class FileReplicas::Listed final : public runtime::Timer {
+using runtime::Address;
+
+/// Lives as long as it is listed, over reloads too, so that a look-up which is under way is neither lost nor doubled by them.
+class FileReplicas::Entry final : public runtime::Timer {
  public:
-  const std::string key;
-  std::vector<Entry> entries;
+  Entry(FileReplicas& owner, std::string deployment) : deployment_(std::move(deployment)), owner_(owner) {}
 
-  Listed(FileReplicas& owner, std::string deployment) : key(std::move(deployment)), owner_(owner) {}
-
-  bool all_answered() const {
-    return std::all_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.answered; });
+  const std::string& deployment() const { return deployment_; }
+  bool same(const Entry& other) const { return replica.name == other.replica.name && probe_port == other.probe_port; }
+  void take(const Address& address) {
+    resolved = true;
+    replica.address = address;
+    replica.probe_address = *Address::parse(address.ip(), probe_port);
   }
 
-  void look_up_all(const std::shared_ptr<Listed>& self) {
-    for (std::size_t index = 0; index < entries.size(); ++index) {
-      if (!entries[index].literal) owner_.look_up(self, index);
-    }
-    owner_.control_.schedule(*this, owner_.control_.now() + kResolveAgain);
-  }
+  FoundReplica replica;
+  std::uint16_t port = 0;
+  std::uint16_t probe_port = 0;
+  bool asked = false;     // at least once
+  bool answered = false;  // at least once, with an address or without
+  bool resolved = false;
+  bool failing = false;  // the last look-up failed, and the log says so
 
  private:
-  void expired() override { look_up_all(owner_.deployments_.at(key)); }
+  void expired() override { owner_.look_up(*this); }
+  const std::string deployment_;
   FileReplicas& owner_;
 };
 
@@ -37,71 +44,98 @@ FileReplicas::FileReplicas(runtime::Shard& control, runtime::Resolver& resolver,
 
 FileReplicas::~FileReplicas() = default;
 
-void FileReplicas::set(const std::string& deployment, const config::Deployment& settings) {
-  auto listed = std::make_shared<Listed>(*this, deployment);
-  const auto before = deployments_.find(deployment);
-  for (const config::ReplicaAddress& configured : settings.replicas) {
-    Entry entry;
-    entry.port = configured.port != 0 ? configured.port : settings.scoring_route.port;
-    // The probe goes to the replica's own port unless the readiness route names another than the scoring route's.
-    const bool same_port = settings.readiness_route.port == settings.scoring_route.port;
-    entry.probe_port = same_port ? entry.port : settings.readiness_route.port;
-    entry.replica.host = configured.host;
-    entry.replica.name = absl::StrCat(configured.host, ":", entry.port);
-    if (before != deployments_.end()) {
-      for (const Entry& old : before->second->entries) {
-        if (old.replica.name == entry.replica.name && old.probe_port == entry.probe_port && old.answered) entry = old;
-      }
-    }
-    if (const auto literal = runtime::Address::parse(entry.replica.host, entry.port)) {  // nothing to look up
-      entry.replica.address = *literal;
-      entry.replica.probe_address = *runtime::Address::parse(entry.replica.host, entry.probe_port);
-      entry.answered = entry.resolved = entry.literal = true;
-    }
-    listed->entries.push_back(std::move(entry));
+std::shared_ptr<FileReplicas::Entry> FileReplicas::make_entry(const std::string& deployment,
+                                                              const config::ReplicaAddress& configured,
+                                                              const config::Deployment& settings) {
+  auto entry = std::make_shared<Entry>(*this, deployment);
+  entry->port = configured.port != 0 ? configured.port : settings.scoring_route.port;
+  // The probe goes to the replica's own port unless the readiness route names another than the scoring route's.
+  const bool same_port = settings.readiness_route.port == settings.scoring_route.port;
+  entry->probe_port = same_port ? entry->port : settings.readiness_route.port;
+  entry->replica.host = configured.host;
+  const bool is_ipv6 = configured.host.find(':') != std::string::npos;
+  entry->replica.name = absl::StrCat(is_ipv6 ? "[" : "", configured.host, is_ipv6 ? "]:" : ":", entry->port);
+  if (const std::optional<Address> address = Address::parse(configured.host, entry->port)) {
+    entry->asked = entry->answered = true;
+    entry->take(*address);
   }
-  deployments_[deployment] = listed;
-  // Names that are new keep the old replicas in place until they are answered.
-  if (listed->all_answered()) tell(*listed);
-  listed->look_up_all(listed);
+  return entry;
+}
+
+void FileReplicas::set(const std::string& deployment, const config::Deployment& settings) {
+  Listed& listed = deployments_[deployment];
+  Entries next;
+  for (const config::ReplicaAddress& configured : settings.replicas) {
+    std::shared_ptr<Entry> entry = make_entry(deployment, configured, settings);
+    const auto same = [&entry](const std::shared_ptr<Entry>& other) { return other->same(*entry); };
+    if (std::any_of(next.begin(), next.end(), same)) continue;  // listed twice, with its port and without
+    const auto known = std::find_if(listed.entries.begin(), listed.entries.end(), same);
+    next.push_back(known != listed.entries.end() ? *known : std::move(entry));
+  }
+  listed.entries = std::move(next);
+  tell(deployment);
+  for (const std::shared_ptr<Entry>& entry : listed.entries) {
+    if (!entry->asked) look_up(*entry);
+  }
 }
 
 void FileReplicas::remove(const std::string& deployment) { deployments_.erase(deployment); }
 
 bool FileReplicas::listed() const {
-  return std::all_of(deployments_.begin(), deployments_.end(),
-                     [](const auto& deployment) { return deployment.second->all_answered(); });
+  return std::all_of(deployments_.begin(), deployments_.end(), [](const auto& deployment) {
+    const Entries& entries = deployment.second.entries;
+    return std::all_of(entries.begin(), entries.end(), [](const auto& entry) { return entry->answered; });
+  });
 }
 
-void FileReplicas::look_up(const std::shared_ptr<Listed>& listed, std::size_t index) {
-  const Entry& asked = listed->entries[index];
-  resolver_.resolve(
-      asked.replica.host, asked.port, [this, listed, index](absl::StatusOr<std::vector<runtime::Address>> addresses) {
-        const auto current = deployments_.find(listed->key);
-        if (current == deployments_.end() || current->second != listed) return;  // set anew or removed meanwhile
-        Entry& entry = listed->entries[index];
-        const bool first_answer = !std::exchange(entry.answered, true);
-        bool changed = false;
-        if (!addresses.ok() || addresses->empty()) {
-          log::warning(absl::StrCat("replica ", entry.replica.name, " of ", listed->key, ": ", addresses.status().message(),
-                                    entry.resolved ? "; its last address is kept" : ""));
-        } else {
-          const auto in_use = std::find(addresses->begin(), addresses->end(), entry.replica.address);
-          changed = !entry.resolved || in_use == addresses->end();
-          if (changed) entry.replica.address = addresses->front();
-          entry.replica.probe_address = *runtime::Address::parse(entry.replica.address.ip(), entry.probe_port);
-          entry.resolved = true;
-        }
-        if ((changed || first_answer) && listed->all_answered()) tell(*listed);
-      });
+void FileReplicas::look_up(Entry& entry) {
+  entry.asked = true;
+  // The list owns its entries, so one that is still owned by somebody when the answer comes is still listed.
+  const Entries& listed = deployments_.at(entry.deployment()).entries;
+  const auto self = std::find_if(listed.begin(), listed.end(), [&entry](const auto& each) { return each.get() == &entry; });
+  resolver_.resolve(entry.replica.host, entry.port,
+                    [this, asked = std::weak_ptr(*self)](const runtime::Resolver::Addresses& addresses) {
+                      if (const std::shared_ptr<Entry> still_listed = asked.lock()) looked_up(*still_listed, addresses);
+                    });
 }
 
-void FileReplicas::tell(const Listed& listed) const {
-  std::vector<FoundReplica> replicas;
-  for (const Entry& entry : listed.entries) {
-    if (entry.resolved) replicas.push_back(entry.replica);
+void FileReplicas::looked_up(Entry& entry, const runtime::Resolver::Addresses& addresses) {
+  entry.answered = true;
+  const std::string label = absl::StrCat("replica ", entry.replica.name, " of ", entry.deployment());
+  if (addresses.ok()) {
+    if (std::exchange(entry.failing, false)) log::info(absl::StrCat(label, ": its name is resolved again"));
+    const bool still_there =
+        entry.resolved && std::find(addresses->begin(), addresses->end(), entry.replica.address) != addresses->end();
+    if (!still_there) {
+      entry.take(addresses->front());
+      tell_soon(entry.deployment());
+    }
+  } else if (!std::exchange(entry.failing, true)) {
+    log::warning(absl::StrCat(label, ": ", addresses.status().message(), entry.resolved ? "; its last address is kept" : ""));
   }
-  found_(listed.key, replicas);
+  const Duration pause = entry.resolved ? kResolveAgain : kResolveUnknownAgain;
+  control_.schedule(entry, control_.now() + pause);
+}
+
+/// Once for all answers that come together.
+void FileReplicas::tell_soon(const std::string& deployment) {
+  Listed& listed = deployments_.at(deployment);
+  if (std::exchange(listed.telling, true)) return;
+  control_.post([this, deployment, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    const auto still_listed = deployments_.find(deployment);
+    if (still_listed == deployments_.end()) return;
+    still_listed->second.telling = false;
+    tell(deployment);
+  });
+}
+
+void FileReplicas::tell(const std::string& deployment) {
+  std::vector<FoundReplica> replicas;
+  for (const std::shared_ptr<Entry>& entry : deployments_.at(deployment).entries) {
+    if (entry->resolved) replicas.push_back(entry->replica);
+  }
+  found_(deployment, replicas);
 }
 
 }  // namespace router::discovery

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,23 +16,29 @@ namespace router::discovery {
 
 /// One replica as a source of replicas knows it.
 struct FoundReplica {
-  std::string name;  // host:port as configured, the port filled in
+  std::string name;  // host:port as configured, the port filled in; an IPv6 address in brackets
   std::string host;
   runtime::Address address;        // for scoring
   runtime::Address probe_address;  // for the readiness probe
 };
 
-/// Replicas that are listed in deployment files. Names are resolved again every kResolveAgain; a look-up that fails keeps the
-/// last address, and an address in use is kept as long as the name still has it. Control thread.
+/// Replicas that are listed in deployment files. Names are resolved again every kResolveAgain, those without any address yet
+/// more often (a pod's name may appear after the router has started). A look-up that fails keeps the last address, and an
+/// address in use is kept as long as the name still has it. Control thread.
 class FileReplicas {
  public:
   static constexpr std::chrono::seconds kResolveAgain{30};
-  /// All replicas of a deployment, whenever they have changed and after every `set`.
+  static constexpr std::chrono::seconds kResolveUnknownAgain{5};
+  /// All replicas of a deployment that have an address, in their listed order: inside every `set`, and from the loop whenever
+  /// they have changed. Must not call back into this.
   using Found = std::function<void(const std::string& deployment, const std::vector<FoundReplica>& replicas)>;
 
   FileReplicas(runtime::Shard& control, runtime::Resolver& resolver, Found found);
+  FileReplicas(const FileReplicas&) = delete;
+  FileReplicas& operator=(const FileReplicas&) = delete;
   ~FileReplicas();
 
+  /// Replicas that were listed before keep what is known of them. IP addresses are known at once.
   void set(const std::string& deployment, const config::Deployment& settings);
   void remove(const std::string& deployment);
   void stop() { deployments_.clear(); }
@@ -38,23 +46,25 @@ class FileReplicas {
   bool listed() const;
 
  private:
-  struct Entry {
-    FoundReplica replica;
-    std::uint16_t port = 0;
-    std::uint16_t probe_port = 0;
-    bool resolved = false;
-    bool answered = false;
-    bool literal = false;  // an IP address
+  class Entry;  // one listed replica
+  using Entries = std::vector<std::shared_ptr<Entry>>;
+  struct Listed {  // one deployment
+    Entries entries;
+    bool telling = false;  // `tell` is on its way
   };
-  class Listed;  // one deployment
 
-  void look_up(const std::shared_ptr<Listed>& listed, std::size_t index);
-  void tell(const Listed& listed) const;
+  std::shared_ptr<Entry> make_entry(const std::string& deployment, const config::ReplicaAddress& configured,
+                                    const config::Deployment& settings);
+  void look_up(Entry& entry);
+  void looked_up(Entry& entry, const runtime::Resolver::Addresses& addresses);
+  void tell_soon(const std::string& deployment);
+  void tell(const std::string& deployment);
 
   runtime::Shard& control_;
   runtime::Resolver& resolver_;
   const Found found_;
-  std::map<std::string, std::shared_ptr<Listed>> deployments_;
+  std::map<std::string, Listed> deployments_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what was posted and runs after the end
 };
 
 }  // namespace router::discovery

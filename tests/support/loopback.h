@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <functional>
 #include <stdexcept>
@@ -42,10 +43,11 @@ class Descriptor {
       all.append(bytes, static_cast<std::size_t>(got));
     return all;
   }
-  /// The peer has closed, and everything before that was received.
+  /// The peer has closed, in order or with a reset, and everything before that was received.
   bool at_end() const {
     char byte;
-    return ::recv(descriptor_, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+    const ssize_t got = ::recv(descriptor_, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+    return got == 0 || (got < 0 && errno == ECONNRESET);
   }
 
  private:

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <utility>
+
+#include "router/base/task.h"
+#include "router/runtime/wakeup.h"
+
+namespace router::discovery {
+
+/// Bounds how many probes are under way at once, so that thousands of replicas that are asked together (at the start, or all
+/// of them hanging) do not take the descriptors that clients need. First come first served. Control thread.
+class ProbeLimit {
+ public:
+  static constexpr std::size_t kAtOnce = 256;
+
+  explicit ProbeLimit(std::size_t at_once = kAtOnce) : at_once_(at_once) {}
+  ProbeLimit(const ProbeLimit&) = delete;
+  ProbeLimit& operator=(const ProbeLimit&) = delete;
+
+  /// The right to ask, given back when it is destroyed. Move-only; the limit must outlive it.
+  class Turn {
+   public:
+    Turn() = default;
+    explicit Turn(ProbeLimit& limit) : limit_(&limit) {}
+    Turn(Turn&& other) noexcept : limit_(std::exchange(other.limit_, nullptr)) {}
+    Turn& operator=(Turn&& other) noexcept {
+      std::swap(limit_, other.limit_);
+      return *this;
+    }
+    ~Turn() {
+      if (limit_ != nullptr) limit_->pass_on();
+    }
+    explicit operator bool() const { return limit_ != nullptr; }
+
+   private:
+    ProbeLimit* limit_ = nullptr;
+  };
+
+  /// Suspends until it is this one's turn, or until `wakeup` was woken with `stopped` set: then there is no turn.
+  Task<Turn> wait_for_turn(std::shared_ptr<runtime::Wakeup> wakeup, const bool& stopped);
+
+  std::size_t running() const { return running_; }
+  std::size_t waiting() const { return waiting_.size(); }
+
+ private:
+  struct Waiting {
+    std::shared_ptr<runtime::Wakeup> wakeup;
+    bool granted = false;
+  };
+  void pass_on();
+
+  const std::size_t at_once_;
+  std::size_t running_ = 0;
+  std::deque<Waiting*> waiting_;
+};
+
+}  // namespace router::discovery

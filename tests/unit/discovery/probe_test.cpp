@@ -1,0 +1,324 @@
+#include "router/discovery/probe.h"
+
+#include <gtest/gtest.h>
+#include <sys/uio.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/certificates.h"
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+#include "tls/stream.h"
+
+namespace router::discovery {
+namespace {
+
+using std::chrono::seconds;
+using test::Descriptor;
+using test::TestShard;
+using test::turn_until;
+
+constexpr const char* kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+constexpr const char* kUnavailable = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+
+class Probe : public ::testing::Test {
+ protected:
+  Probe() {
+    target.name = "pod.example:" + std::to_string(pod.address().port() - 1);
+    target.address = pod.address();
+    target.route.path = "/ready?deep=1";
+    target.settings.initial_delay = seconds(0);
+    target.settings.failure_threshold = 3;
+  }
+  ~Probe() override {
+    prober.reset();
+    shard.poll();
+    EXPECT_EQ(group.running(), 0u) << "a probe outlives its prober";
+  }
+  void start() {
+    prober = std::make_unique<ReplicaProber>(shard, group, target, [this](bool ready) { told.push_back(ready); });
+    shard.poll();
+  }
+  Descriptor next_question() {
+    Descriptor connection;
+    EXPECT_TRUE(turn_until(shard, [&] { return static_cast<bool>(connection = pod.accept()); }));
+    std::string asked;
+    EXPECT_TRUE(turn_until(shard, [&] { return (asked += connection.received()).ends_with("\r\n\r\n"); }));
+    last_request = asked;
+    return connection;
+  }
+  void answer(const std::string& text) {
+    const Descriptor connection = next_question();
+    connection.send(text);
+    EXPECT_TRUE(turn_until(shard, [&] { return connection.at_end(); })) << "the prober closes its connection";
+  }
+  bool asks_now() {
+    shard.poll();
+    return static_cast<bool>(pod.accept());
+  }
+
+  TestShard shard;
+  test::LoopbackListener pod;
+  runtime::TaskGroup group{shard, 100};
+  ProbeTarget target;
+  std::vector<bool> told;
+  std::string last_request;
+  std::unique_ptr<ReplicaProber> prober;
+};
+
+TEST_F(Probe, AsksAtOnceForTheReadinessRoute) {
+  start();
+  answer(kOk);
+  EXPECT_EQ(told, std::vector{true});
+  EXPECT_TRUE(last_request.starts_with(
+      "GET /ready?deep=1 HTTP/1.1\r\nHost: pod.example:" + std::to_string(pod.address().port()) + "\r\n"))
+      << last_request;
+  EXPECT_NE(last_request.find("\r\nConnection: close\r\n"), std::string::npos);
+}
+
+TEST_F(Probe, TakesEveryStatusFrom200To399ForReady) {
+  for (const auto& [status, ready] :
+       std::vector<std::pair<int, bool>>{{199, false}, {200, true}, {204, true}, {399, true}, {400, false}, {500, false}}) {
+    runtime::Wakeup wakeup(shard);
+    const bool stopped = false;
+    auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+    answer("HTTP/1.1 " + std::to_string(status) + " Whatever\r\n\r\n");
+    EXPECT_EQ(asking.get(), ready ? Readiness::kReady : Readiness::kNotReady) << status;
+  }
+}
+
+TEST_F(Probe, TakesAnAnswerInPiecesAndIgnoresItsBody) {
+  start();
+  const Descriptor connection = next_question();
+  for (const char* piece : {"HTTP/1.0 2", "00 OK\r\nX: ", "y\r\n\r", "\n"}) {
+    EXPECT_TRUE(told.empty());
+    connection.send(piece);
+    shard.poll();
+  }
+  EXPECT_TRUE(turn_until(shard, [&] { return !told.empty(); }));
+}
+
+TEST_F(Probe, TakesGarbageAndABrokenConnectionForNotReady) {
+  for (const char* text : {"", "220 mail.example ESMTP\r\n\r\n", "HTTP/1.1 200"}) {
+    runtime::Wakeup wakeup(shard);
+    const bool stopped = false;
+    auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+    Descriptor connection = next_question();
+    connection.send(text);
+    connection.close();
+    ASSERT_TRUE(turn_until(shard, [&] { return asking.done(); }));
+    EXPECT_EQ(asking.get(), Readiness::kNotReady) << text;
+  }
+  pod.close();
+  runtime::Wakeup wakeup(shard);
+  const bool stopped = false;
+  EXPECT_EQ(shard.run(ask_for_readiness(wakeup, target, kNever, stopped)), Readiness::kNotReady);
+}
+
+TEST_F(Probe, GivesUpAtItsTimeout) {
+  start();
+  const Descriptor connection = next_question();
+  shard.advance(seconds(2));
+  EXPECT_TRUE(connection.at_end());
+}
+
+TEST_F(Probe, AsksEverySecondUntilReadyThenEveryPeriod) {
+  start();
+  answer(kUnavailable);
+  EXPECT_FALSE(asks_now());
+  shard.advance(seconds(1));
+  answer(kOk);
+  EXPECT_EQ(told, std::vector{true});
+  shard.advance(seconds(9));
+  EXPECT_FALSE(asks_now());
+  shard.advance(seconds(1));
+  EXPECT_TRUE(asks_now());
+}
+
+TEST_F(Probe, NeedsAsManySuccessesInARowAsConfigured) {
+  target.settings.success_threshold = 2;
+  start();
+  for (const char* each : {kOk, kUnavailable, kOk}) {
+    answer(each);
+    shard.advance(seconds(1));
+  }
+  EXPECT_TRUE(told.empty());
+  answer(kOk);
+  EXPECT_EQ(told, std::vector{true});
+}
+
+TEST_F(Probe, TellsNotReadyAfterAsManyFailuresInARowAsConfigured) {
+  start();
+  answer(kOk);
+  for (const char* each : {kUnavailable, kUnavailable, kOk, kUnavailable, kUnavailable}) {
+    shard.advance(seconds(10));
+    answer(each);
+  }
+  EXPECT_EQ(told, std::vector{true});
+  shard.advance(seconds(10));
+  answer(kUnavailable);
+  EXPECT_EQ(told, (std::vector{true, false}));
+  shard.advance(seconds(1));
+  answer(kOk);
+  EXPECT_EQ(told, (std::vector{true, false, true}));
+}
+
+TEST_F(Probe, TellsAFirstVerdictOfNotReadyToo) {  // whoever takes over from an earlier prober may think it ready
+  start();
+  for (int i = 0; i < 5; ++i) {
+    answer(kUnavailable);
+    shard.advance(seconds(1));
+  }
+  EXPECT_EQ(told, std::vector{false});
+}
+
+TEST_F(Probe, DoesNotCountFailuresWithinTheInitialDelay) {
+  target.settings.initial_delay = seconds(10);
+  start();
+  for (int second = 0; second < 10; ++second) {
+    answer(kUnavailable);
+    shard.advance(seconds(1));
+  }
+  EXPECT_TRUE(told.empty());
+  for (int i = 0; i < 2; ++i) {
+    answer(kUnavailable);
+    shard.advance(seconds(1));
+  }
+  EXPECT_TRUE(told.empty());
+  answer(kUnavailable);
+  EXPECT_EQ(told, std::vector{false});
+}
+
+TEST_F(Probe, DoesNotBlameAReplicaThatWasBusyScoring) {
+  std::uint64_t finished = 0;
+  target.settings.failure_threshold = 1;
+  target.exchanges_finished = [&finished] { return finished; };
+  start();
+  answer(kOk);
+  shard.advance(seconds(10));
+  Descriptor hanging = next_question();
+  ++finished;
+  shard.advance(seconds(2));
+  EXPECT_EQ(told, std::vector{true});
+  shard.advance(seconds(10));
+  hanging = next_question();
+  shard.advance(seconds(2));
+  EXPECT_EQ(told, (std::vector{true, false})) << "it did nothing at all meanwhile";
+}
+
+TEST_F(Probe, BlamesABusyReplicaThatSaysItIsNotReady) {
+  std::uint64_t finished = 0;
+  target.settings.failure_threshold = 1;
+  target.exchanges_finished = [&finished] { return ++finished; };
+  start();
+  answer(kUnavailable);
+  EXPECT_EQ(told, std::vector{false});
+}
+
+TEST_F(Probe, EndsWithItsProberAndAsksNothingOfItsOwnerAfterThat) {
+  bool gone = false;
+  target.exchanges_finished = [&gone] {
+    EXPECT_FALSE(gone);
+    return std::uint64_t{0};
+  };
+  start();
+  const Descriptor connection = next_question();
+  prober.reset();
+  gone = true;
+  connection.send(kOk);
+  shard.poll();
+  EXPECT_TRUE(connection.at_end());
+  EXPECT_TRUE(told.empty());
+  EXPECT_EQ(group.running(), 0u);
+}
+
+TEST_F(Probe, EndsWithItsProberBetweenQuestionsAndBeforeTheFirst) {
+  start();
+  answer(kOk);
+  prober.reset();
+  shard.poll();
+  EXPECT_EQ(group.running(), 0u);
+  prober = std::make_unique<ReplicaProber>(shard, group, target, [](bool) { FAIL(); });
+  prober.reset();
+  EXPECT_FALSE(asks_now());
+}
+
+TEST_F(Probe, KeepsToTheLimitOfQuestionsAtOnce) {
+  target.limit = std::make_shared<ProbeLimit>(2);
+  std::vector<std::unique_ptr<ReplicaProber>> probers;
+  for (int i = 0; i < 5; ++i)
+    probers.push_back(std::make_unique<ReplicaProber>(shard, group, target, [this](bool ready) { told.push_back(ready); }));
+  shard.poll();
+  EXPECT_EQ(target.limit->running(), 2u);
+  EXPECT_EQ(target.limit->waiting(), 3u);
+  probers[2].reset();  // the next in line
+  shard.poll();
+  EXPECT_EQ(target.limit->waiting(), 2u);
+  for (int i = 0; i < 4; ++i) {
+    answer(kOk);
+    EXPECT_LE(target.limit->running(), 2u);
+  }
+  EXPECT_EQ(told.size(), 4u);
+  EXPECT_EQ(target.limit->running(), 0u);
+  probers.clear();
+}
+
+TEST_F(Probe, PassesOnATurnThatCameForOneWhoHasJustEnded) {
+  target.limit = std::make_shared<ProbeLimit>(1);
+  std::vector<std::unique_ptr<ReplicaProber>> probers;
+  for (int i = 0; i < 3; ++i) probers.push_back(std::make_unique<ReplicaProber>(shard, group, target, [](bool) {}));
+  shard.poll();
+  probers[0].reset();
+  probers[1].reset();
+  shard.poll();
+  Descriptor first = next_question();
+  EXPECT_EQ(target.limit->running(), 1u);
+  EXPECT_EQ(target.limit->waiting(), 0u);
+  probers.clear();
+  shard.poll();
+  EXPECT_EQ(target.limit->running(), 0u);
+}
+
+TEST_F(Probe, AsksOverTls) {
+  test::TestAuthority authority;
+  test::CertificateRequest request;
+  request.names = {"pod.example"};
+  const test::CertificatePaths paths = authority.issue(request);
+  tls::ServerOptions server;
+  server.certificates = {{paths.certificate_file, paths.key_file, ""}};
+  const auto keys = tls::TicketKeys::make({});
+  const auto servers = tls::ServerContext::make(server, *keys, 1);
+  ASSERT_TRUE(servers.ok()) << servers.status();
+  tls::ClientOptions client;
+  client.ca_file = authority.ca_file();
+  const auto clients = tls::ClientContext::make(client, 1);
+  ASSERT_TRUE(clients.ok()) << clients.status();
+  target.tls = clients->front();
+
+  for (const bool right_name : {true, false}) {
+    target.server_name = right_name ? "pod.example" : "other.example";
+    runtime::Wakeup wakeup(shard);
+    const bool stopped = false;
+    auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+    Descriptor accepted;
+    ASSERT_TRUE(turn_until(shard, [&] { return static_cast<bool>(accepted = pod.accept()); }));
+    tls::Stream stream(runtime::Socket(shard, accepted.release()), *servers->front());
+    bool answered = false;
+    ASSERT_TRUE(turn_until(shard, [&] {
+      char bytes[2048];
+      if (stream.handshake().state == runtime::IoState::kDone && !answered && stream.read(bytes).moved()) {
+        const iovec piece{const_cast<char*>(kOk), std::strlen(kOk)};
+        stream.write(std::span(&piece, 1));
+        answered = true;
+      }
+      return asking.done();
+    }));
+    EXPECT_EQ(asking.get(), right_name ? Readiness::kReady : Readiness::kNotReady);
+  }
+}
+
+}  // namespace
+}  // namespace router::discovery

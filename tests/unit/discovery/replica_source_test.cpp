@@ -1,0 +1,197 @@
+#include "router/discovery/replica_source.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+
+namespace router::discovery {
+namespace {
+
+using runtime::Address;
+using std::chrono::seconds;
+using test::TestShard;
+using test::turn_until;
+
+/// The names of the world, which tests change while the resolver's thread asks.
+class Names {
+ public:
+  void set(const std::string& host, std::vector<std::string> ips) {
+    const std::lock_guard lock(mutex_);
+    known_[host] = std::move(ips);
+  }
+  runtime::Resolver::LookUp look_up() {
+    return [this](const std::string& host, std::uint16_t port) -> runtime::Resolver::Addresses {
+      const std::lock_guard lock(mutex_);
+      ++asked_;
+      std::vector<Address> addresses;
+      for (const std::string& ip : known_[host]) addresses.push_back(*Address::parse(ip, port));
+      if (addresses.empty()) return absl::UnavailableError("no such name");
+      return addresses;
+    };
+  }
+  int asked() const { return asked_; }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::vector<std::string>> known_;
+  std::atomic<int> asked_{0};
+};
+
+class FileReplicasTest : public ::testing::Test {
+ protected:
+  static config::Deployment deployment(std::vector<config::ReplicaAddress> replicas) {
+    config::Deployment settings;
+    settings.replicas = std::move(replicas);
+    return settings;
+  }
+  std::vector<std::string> found(const std::string& key = "iris/blue") {
+    std::vector<std::string> all;
+    for (const FoundReplica& each : told[key]) all.push_back(each.name + " " + each.address.text());
+    return all;
+  }
+  /// Waits until the resolver has been asked so often, and has answered.
+  void answers(int count) {
+    ASSERT_TRUE(turn_until(shard, [&] { return names.asked() >= count && source.listed(); })) << names.asked();
+    // The answer to the last question is posted after it was counted: one more question of our own comes after it.
+    bool flushed = false;
+    resolver.resolve("flush", 1, [&](const auto&) { flushed = true; });
+    ASSERT_TRUE(turn_until(shard, [&] { return flushed; }));
+    EXPECT_EQ(names.asked(), count + 1 + flushes);
+    ++flushes;
+  }
+
+  TestShard shard;
+  Names names;
+  runtime::Resolver resolver{shard, names.look_up()};
+  std::map<std::string, std::vector<FoundReplica>> told;
+  int tellings = 0;
+  int flushes = 0;
+  FileReplicas source{shard, resolver, [this](const std::string& key, const std::vector<FoundReplica>& replicas) {
+                        told[key] = replicas;
+                        ++tellings;
+                      }};
+};
+
+TEST_F(FileReplicasTest, KnowsIpAddressesAtOnce) {
+  source.set("iris/blue", deployment({{"10.0.0.1", 8000}, {"fd00::1", 8001}, {"10.0.0.2", 0}}));
+  EXPECT_TRUE(source.listed());
+  EXPECT_EQ(found(), (std::vector<std::string>{"10.0.0.1:8000 10.0.0.1:8000", "[fd00::1]:8001 [fd00::1]:8001",
+                                               "10.0.0.2:5001 10.0.0.2:5001"}));
+  EXPECT_EQ(tellings, 1);
+  shard.advance(seconds(60));
+  EXPECT_EQ(tellings, 1);
+}
+
+TEST_F(FileReplicasTest, ProbesTheReplicasOwnPortUnlessReadinessHasAnother) {
+  config::Deployment settings = deployment({{"10.0.0.1", 8000}});
+  source.set("iris/blue", settings);
+  EXPECT_EQ(told["iris/blue"].front().probe_address.text(), "10.0.0.1:8000");
+  settings.readiness_route.port = 9000;
+  source.set("iris/blue", settings);
+  EXPECT_EQ(told["iris/blue"].front().probe_address.text(), "10.0.0.1:9000");
+  EXPECT_EQ(told["iris/blue"].front().address.text(), "10.0.0.1:8000");
+}
+
+TEST_F(FileReplicasTest, TellsNamesOnceTheyAreResolvedAllTogether) {
+  names.set("pod-a", {"10.0.0.1"});
+  names.set("pod-b", {"10.0.0.2"});
+  source.set("iris/blue", deployment({{"pod-a", 80}, {"10.0.0.9", 80}, {"pod-b", 80}}));
+  EXPECT_FALSE(source.listed());
+  EXPECT_EQ(found(), std::vector<std::string>{"10.0.0.9:80 10.0.0.9:80"});
+  answers(2);
+  EXPECT_EQ(found(), (std::vector<std::string>{"pod-a:80 10.0.0.1:80", "10.0.0.9:80 10.0.0.9:80", "pod-b:80 10.0.0.2:80"}));
+}
+
+TEST_F(FileReplicasTest, FollowsANameToItsNewAddress) {
+  names.set("pod", {"10.0.0.1"});
+  source.set("iris/blue", deployment({{"pod", 80}}));
+  answers(1);
+  names.set("pod", {"10.0.0.2"});
+  shard.advance(FileReplicas::kResolveAgain);
+  answers(2);
+  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 10.0.0.2:80"});
+}
+
+TEST_F(FileReplicasTest, KeepsTheAddressInUseWhileTheNameStillHasIt) {
+  names.set("pod", {"10.0.0.1"});
+  source.set("iris/blue", deployment({{"pod", 80}}));
+  answers(1);
+  const int before = tellings;
+  names.set("pod", {"10.0.0.2", "10.0.0.1"});
+  shard.advance(FileReplicas::kResolveAgain);
+  answers(2);
+  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 10.0.0.1:80"});
+  EXPECT_EQ(tellings, before);
+}
+
+TEST_F(FileReplicasTest, KeepsTheLastAddressWhenALookUpFails) {
+  names.set("pod", {"10.0.0.1"});
+  source.set("iris/blue", deployment({{"pod", 80}}));
+  answers(1);
+  names.set("pod", {});
+  shard.advance(FileReplicas::kResolveAgain);
+  answers(2);
+  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 10.0.0.1:80"});
+}
+
+TEST_F(FileReplicasTest, AsksSoonerForANameThatIsNotThereYet) {
+  source.set("iris/blue", deployment({{"late", 80}}));
+  answers(1);
+  EXPECT_TRUE(source.listed()) << "a name that does not exist must not keep the router from being ready";
+  EXPECT_TRUE(found().empty());
+  names.set("late", {"10.0.0.1"});
+  shard.advance(FileReplicas::kResolveUnknownAgain);
+  answers(2);
+  EXPECT_EQ(found(), std::vector<std::string>{"late:80 10.0.0.1:80"});
+}
+
+TEST_F(FileReplicasTest, KeepsWhatItKnowsWhenADeploymentIsSetAgain) {
+  names.set("pod", {"10.0.0.1"});
+  source.set("iris/blue", deployment({{"pod", 80}}));
+  answers(1);
+  source.set("iris/blue", deployment({{"pod", 80}, {"10.0.0.2", 80}}));
+  EXPECT_EQ(found(), (std::vector<std::string>{"pod:80 10.0.0.1:80", "10.0.0.2:80 10.0.0.2:80"}));
+  EXPECT_TRUE(source.listed());
+  source.set("iris/blue", deployment({{"10.0.0.2", 80}}));
+  EXPECT_EQ(found(), std::vector<std::string>{"10.0.0.2:80 10.0.0.2:80"});
+  shard.advance(FileReplicas::kResolveAgain);
+  answers(1);
+}
+
+TEST_F(FileReplicasTest, NeitherLosesNorDoublesALookUpWhenReloadsComeFast) {
+  names.set("pod", {"10.0.0.1"});
+  for (int i = 0; i < 50; ++i) source.set("iris/blue", deployment({{"pod", 80}}));
+  answers(1);
+  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 10.0.0.1:80"});
+}
+
+TEST_F(FileReplicasTest, TellsAReplicaOnceThatIsListedWithItsPortAndWithout) {
+  source.set("iris/blue", deployment({{"10.0.0.1", 5001}, {"10.0.0.1", 0}}));
+  EXPECT_EQ(found().size(), 1u);
+}
+
+TEST_F(FileReplicasTest, TellsNothingOfWhatWasRemovedBeforeTheAnswerCame) {
+  names.set("pod", {"10.0.0.1"});
+  source.set("iris/blue", deployment({{"pod", 80}}));
+  source.set("iris/green", deployment({{"pod", 80}}));
+  const int before = tellings;
+  source.remove("iris/blue");
+  answers(2);
+  EXPECT_TRUE(found("iris/blue").empty());
+  EXPECT_EQ(found("iris/green").size(), 1u);
+  EXPECT_EQ(tellings, before + 1);
+  source.stop();
+  shard.advance(FileReplicas::kResolveAgain);
+  EXPECT_EQ(tellings, before + 1);
+}
+
+}  // namespace
+}  // namespace router::discovery
