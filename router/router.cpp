@@ -100,7 +100,7 @@ absl::Status Router::start() {
   ticket_keys_ = std::move(*ticket_keys);
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     servers_.push_back(
-        std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), access_log_.get(), shards_.size()));
+        std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), access_log_.get(), connections_open_));
   }
   if (const absl::Status adopted = adopt(config_); !adopted.ok()) return adopted;
   if (const absl::Status opened = open_listeners(); !opened.ok()) return opened;
@@ -110,6 +110,7 @@ absl::Status Router::start() {
       control_, [this] { drain_->begin(config_.process); }, [this] { static_cast<void>(reload_and_report()); });
   metrics_.set_process_figures([this] { return figures(); });
   watch_files();
+  control_.schedule(rotation_, control_.now() + std::chrono::hours(1));
   shards_.start();
   log::info(
       absl::StrCat("inference-router ", ROUTER_VERSION, " serves with ", shards_.size(), " threads, generation ", generation_));
@@ -150,6 +151,11 @@ absl::Status Router::reload_and_report() {
   }
   watch_->watch(config_.files);
   return reloaded;
+}
+
+void Router::rotate_ticket_keys() {
+  ticket_keys_->rotate();
+  control_.schedule(rotation_, control_.now() + std::chrono::hours(1));
 }
 
 void Router::watch_files() {

@@ -2,6 +2,7 @@
 
 #include <absl/status/status.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,6 +51,8 @@ class Router {
   absl::Status adopt(config::Config config);
   absl::Status reload_and_report();
   void watch_files();
+  /// Session tickets get a new key every hour; the two before it are still accepted.
+  void rotate_ticket_keys();
   std::vector<std::string> not_ready() const;
   metrics::ProcessFigures figures() const;
   /// After the drain: ends what is left, part by part, and then the control loop.
@@ -67,6 +70,7 @@ class Router {
   proxy::Views views_;
   LiveDeployments live_;
   std::shared_ptr<tls::TicketKeys> ticket_keys_;
+  std::atomic<std::size_t> connections_open_{0};
   std::vector<std::unique_ptr<proxy::ShardServer>> servers_;
   std::vector<std::vector<std::unique_ptr<runtime::Acceptor>>> acceptors_;  // by shard, then by listener
   std::unique_ptr<admin::OperatorServer> observe_;
@@ -74,6 +78,15 @@ class Router {
   std::unique_ptr<discovery::FileWatch> watch_;
   std::unique_ptr<runtime::Signals> signals_;
   std::unique_ptr<Drain> drain_;
+  class Rotation final : public runtime::Timer {
+   public:
+    explicit Rotation(Router& owner) : owner_(owner) {}
+
+   private:
+    void expired() override { owner_.rotate_ticket_keys(); }
+    Router& owner_;
+  };
+  Rotation rotation_{*this};
   std::uint64_t generation_ = 0;
 };
 

@@ -27,6 +27,7 @@ class Enlisted {
   ~Enlisted() {
     server_.strike(wakeup_);
     server_.cells().connections_active.subtract();
+    server_.connection_closed();
   }
 
  private:

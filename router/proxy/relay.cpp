@@ -123,6 +123,7 @@ Result<void> Relay::end_response() {
     downstream_.close_after();
     return {};
   }
+  if (upstream_.pod_closes()) return {};
   upstream_.finish();
   finished_ = true;
   return {};

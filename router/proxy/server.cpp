@@ -27,20 +27,19 @@ void refuse_connection(int descriptor, bool plaintext) {
 }  // namespace
 
 ShardServer::ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, runtime::LineWriter* access_log,
-                         std::size_t shards)
+                         std::atomic<std::size_t>& connections_open)
     : shard_(shard),
       views_(views),
       cells_(cells),
       access_log_(access_log),
-      shards_(shards),
+      connections_open_(connections_open),
       connections_(shard, kConnectionsMax) {}
 
 void ShardServer::accept(std::size_t listener, int descriptor, const runtime::Address& peer) {
   cells_.connections_total.add();
   const View& newest = *view();
-  // The process-wide limit is kept shard by shard: counting together would cost every accept a shared write.
-  const std::size_t share = (newest.limits.max_connections + shards_ - 1) / shards_;
-  if (connections_.running() >= share) {
+  if (connections_open_.fetch_add(1, std::memory_order_relaxed) >= newest.limits.max_connections) {
+    connection_closed();
     cells_.connections_refused.add();
     return refuse_connection(descriptor, newest.listeners[listener].tls.empty());
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <unordered_set>
 
@@ -36,6 +37,8 @@ class ShardServer {
   bool closing_idle() const { return closing_idle_; }
   bool grace_over() const { return grace_over_; }
 
+  void connection_closed() { connections_open_.fetch_sub(1, std::memory_order_relaxed); }
+
   /// Connections that are to be woken by the steps of the drain.
   void enlist(runtime::Wakeup& wakeup) { enlisted_.insert(&wakeup); }
   void strike(runtime::Wakeup& wakeup) { enlisted_.erase(&wakeup); }
@@ -48,7 +51,7 @@ class ShardServer {
   const Views& views_;
   metrics::ShardCells& cells_;
   runtime::LineWriter* const access_log_;
-  const std::size_t shards_;
+  std::atomic<std::size_t>& connections_open_;  // of the whole process; touched at accept and close only
   bool draining_ = false;
   bool closing_idle_ = false;
   bool grace_over_ = false;

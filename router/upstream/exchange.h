@@ -45,6 +45,10 @@ class UpstreamExchange : public wire::BodySink {
   virtual wire::BodySize response_size() const = 0;
   virtual Result<wire::Progress> read_body(wire::BodySink& sink) = 0;
 
+  /// The pod will close the connection after this answer and has not yet: `abort` waits for that, so that the slot's next
+  /// connection is never the pod's second.
+  virtual bool pod_closes() const = 0;
+
   /// Wakes the exchange when the replica has sent, or (if blocked) takes, something.
   virtual void arm() = 0;
 

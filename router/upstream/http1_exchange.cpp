@@ -79,6 +79,10 @@ wire::BodySize Http1Exchange::response_size() const {
   return {};
 }
 
+bool Http1Exchange::pod_closes() const {
+  return !keeps_alive_ && connection_->input().framing().kind != http::Framing::Kind::kUntilClose;
+}
+
 void Http1Exchange::arm() {
   connection_->stream().arm_read();
   if (blocked()) connection_->stream().arm_write();

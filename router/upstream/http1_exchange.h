@@ -32,6 +32,7 @@ class Http1Exchange final : public UpstreamExchange {
     return connection_->input().read_body(connection_->stream(), sink);
   }
 
+  bool pod_closes() const override;
   void arm() override;
   void finish() override;
   Task<void> abort(Deadline deadline) override;
