@@ -36,7 +36,8 @@ Signals::Signals(Shard& control, std::function<void()> end, std::function<void()
 Signals::~Signals() {
   impl_->gone = true;
   boost::system::error_code ignored;
-  impl_->set.clear(ignored);  // and cancels
+  impl_->set.clear(ignored);
+  impl_->set.cancel(ignored);
 }
 
 }  // namespace router::runtime
