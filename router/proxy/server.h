@@ -17,7 +17,7 @@ namespace router::proxy {
 class ShardServer {
  public:
   ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, runtime::LineWriter* access_log,
-              std::size_t shards);
+              std::atomic<std::size_t>& connections_open);
 
   /// Takes over an accepted socket of a listener (its place in router.yaml).
   void accept(std::size_t listener, int descriptor, const runtime::Address& peer);
