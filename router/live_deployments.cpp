@@ -148,6 +148,7 @@ void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live,
   discovery::ProbeTarget target;
   target.name = found.name;
   target.address = found.probe_address;
+  target.limit = probe_limit_;
   target.route = deployment.settings.readiness_route;
   target.settings = deployment.settings.readiness_probe;
   target.exchanges_finished = [&live] { return live.replica->exchanges_finished(); };

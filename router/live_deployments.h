@@ -78,6 +78,7 @@ class LiveDeployments {
   std::uint64_t generation_ = 0;
   static constexpr std::size_t kProbesMax = 100'000;
   runtime::TaskGroup probes_;
+  std::shared_ptr<discovery::ProbeLimit> probe_limit_ = std::make_shared<discovery::ProbeLimit>();
   discovery::FileReplicas source_;
 };
 

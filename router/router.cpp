@@ -143,6 +143,7 @@ absl::Status Router::reload() {
 absl::Status Router::reload_and_report() {
   log::reopen();
   if (access_log_) access_log_->reopen();
+  watch_->before_reading();
   const absl::Status reloaded = reload();
   if (reloaded.ok()) {
     log::info(absl::StrCat("configuration read again, generation ", generation_));

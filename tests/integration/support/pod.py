@@ -129,6 +129,7 @@ class _Connection:
     def close(self):
         if self.open:
             self.open = False
+            self.before_close()  # whoever sees the end must find it counted
             try:
                 self.socket.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -202,6 +203,14 @@ class Pod:
             connection = _Connection(sock, self.accepted)
             self._open.add(connection)
         counted = False
+
+        def uncount():
+            nonlocal counted
+            with self.lock:
+                self.connections -= counted
+                counted = False
+
+        connection.before_close = uncount
         try:
             while connection.open:
                 request = self._read_request(connection)
@@ -219,8 +228,7 @@ class Pod:
         finally:
             with self.lock:
                 self._open.discard(connection)
-                if counted:
-                    self.connections -= 1
+            uncount()
             connection.close()
 
     def _read_request(self, connection):
