@@ -125,6 +125,7 @@ class _Connection:
         self.socket, self.number = sock, number
         self.reader = Reader(sock)
         self.open = True
+        self.before_close = lambda: None
 
     def close(self):
         if self.open:
