@@ -6,15 +6,47 @@
 #include "config/config.h"
 #include "config/reader.h"
 
+/// The documents of Azure ML's CLI v2 (`kubernetesOnline…` and `managedOnline…` endpoints and deployments) with our `router:`
+/// key. Every key of the public schemas is known: used, or accepted and told in `ignored_keys`.
+/// Sources: https://learn.microsoft.com/azure/machine-learning/reference-yaml-deployment-kubernetes-online, …-managed-online,
+/// reference-yaml-endpoint-online, reference-yaml-environment, and the schemas of the Python package azure-ai-ml.
 namespace router::config {
 
-/// The documents of Azure ML's CLI v2 (`kubernetesOnline…` and `managedOnline…` endpoints and deployments), with our `router:`
-/// key. Every key of the public schemas is known: used, or accepted and told in `ignored_keys`.
-bool is_deployment(const MapReader& document);
-Endpoint read_endpoint(MapReader document);
-Deployment read_deployment(MapReader document);
+/// A deployment's part of `traffic` or `mirror_traffic`.
+struct Share {
+  std::string name;
+  int percent = 0;
+  Place place;
+};
 
-/// A path as written, made absolute against the folder of the file that names it.
-std::string absolute_path(const std::string& file, const std::string& path);
+/// An endpoint with the places that checks over several files speak of. `traffic` and `mirror_traffic` of the endpoint are
+/// still empty: only when all deployments are known can the shares be given to them.
+struct EndpointDocument {
+  Endpoint endpoint;
+  Place name;
+  Place auth_mode;
+  Place traffic_place;
+  std::vector<Share> traffic;
+  std::vector<Share> mirror_traffic;
+  std::vector<Place> hostnames;  // one for each host name
+  Place primary_key_file;
+  Place secondary_key_file;
+};
+
+struct DeploymentDocument {
+  Deployment deployment;
+  Place name;
+  Place endpoint_name;
+};
+
+enum class DocumentKind { kEndpoint, kDeployment, kOther };
+
+/// What a document describes: by `$schema` if there is one, by its keys otherwise. Adds a mistake for kOther.
+DocumentKind kind_of(MapReader document);
+EndpointDocument read_endpoint(MapReader document);
+DeploymentDocument read_deployment(MapReader document);
+
+/// The name of an endpoint or a deployment under `key` (Azure ML's rules); a mistake if it is missing or bad.
+std::string read_name(MapReader& document, const std::string& key);
 
 }  // namespace router::config

@@ -82,7 +82,7 @@ struct Endpoint {
   std::string file;
   int line = 0;
   AuthMode auth_mode = AuthMode::kKey;
-  std::map<std::string, int> traffic;         // deployment -> percent; sums to 0 or 100
+  std::map<std::string, int> traffic;         // deployment, spelled as it spells itself -> percent; sums to 0 or 100
   std::map<std::string, int> mirror_traffic;  // at most one, at most 50
   std::vector<std::string> ignored_keys;
   // from `router:`
@@ -119,10 +119,10 @@ struct Listener {
 struct Limits {
   std::size_t max_connections = 20000;           // whole process
   std::size_t max_header_bytes = 64 * 1024;      // contract, section 4
-  seconds header_timeout{10};                    // from the first byte of a head to its end, and for a TLS handshake
-  seconds keep_alive_timeout{75};                // an idle client connection
-  seconds body_timeout{60};                      // between two reads of a request body
-  seconds send_timeout{60};                      // between two writes to a client that does not read
+  milliseconds header_timeout{10'000};           // from the first byte of a head to its end, and for a TLS handshake
+  milliseconds keep_alive_timeout{75'000};       // an idle client connection
+  milliseconds body_timeout{60'000};             // between two reads of a request body
+  milliseconds send_timeout{60'000};             // between two writes to a client that does not read
   std::size_t requests_per_connection = 100000;  // then `Connection: close`
 };
 
@@ -140,9 +140,9 @@ struct Process {
   std::string observe_address = "127.0.0.1:9901";
   std::string admin_address = "127.0.0.1:9902";  // or unix:/path
   bool admin_unsafe = false;                     // admin on an address that is not loopback
-  seconds drain_delay{5};
-  seconds drain_grace{300};
-  std::vector<std::string> endpoint_globs;  // `endpoints:` absolute
+  milliseconds drain_delay{5'000};
+  milliseconds drain_grace{300'000};
+  std::vector<std::string> endpoint_globs;  // `endpoints:`, absolute; patterns for glob(3)
 };
 
 /// Everything, as read at one moment: build a routing table from it or keep the old one.

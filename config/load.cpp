@@ -1,197 +1,142 @@
 #include "config/load.h"
 
-#include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
-#include <glob.h>
-
 #include <algorithm>
+#include <exception>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "config/azureml.h"
+#include "config/endpoint_files.h"
+#include "config/join.h"
+#include "config/keys.h"
 #include "config/reader.h"
 #include "config/router_yaml.h"
 
 namespace router::config {
 namespace {
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
-std::vector<std::string> matches(const std::string& pattern) {
-  std::vector<std::string> files;
-  glob_t found{};
-  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
-  ::globfree(&found);
-  return files;
-}
-
 class Loader {
  public:
+  explicit Loader(std::vector<std::string>& files) : files_(files) {}
+
   absl::StatusOr<Config> load(const std::string& router_yaml) {
-    config_.files.push_back(router_yaml);
-    const auto documents = read_yaml(router_yaml, mistakes_);
-    if (documents.size() > 1) mistakes_.push_back({router_yaml, documents[1]->line, "one document is expected"});
-    if (!documents.empty() && as_map(router_yaml, *documents.front())) {
-      config_.process = read_process(MapReader(router_yaml, *documents.front(), "", mistakes_));
+    read_.insert(router_yaml);  // a pattern of `endpoints` may match it too
+    files_.push_back(router_yaml);
+    Config config;
+    config.process = read_router_yaml(router_yaml);
+    for (std::size_t i = 0; i < config.process.endpoint_globs.size(); ++i) {
+      read_pattern({router_yaml, endpoints_line_, "endpoints[" + std::to_string(i) + "]"}, config.process.endpoint_globs[i]);
     }
-    for (const std::string& pattern : config_.process.endpoint_globs) read_endpoint_files(router_yaml, pattern);
-    join();
-    for (Endpoint& endpoint : config_.endpoints) read_keys(endpoint);
-    note_files();
-    if (mistakes_.empty()) return std::move(config_);
-    return absl::InvalidArgumentError(absl::StrJoin(mistakes_, "\n", [](std::string* out, const Mistake& mistake) {
-      absl::StrAppend(out, mistake.file, mistake.line > 0 ? absl::StrCat(":", mistake.line) : "", ": ", mistake.text);
-    }));
+    for (EndpointDocument& each : endpoints_) read_keys(each, findings_, files_);
+    note_files(config.process);
+    config.endpoints = join(std::move(endpoints_), std::move(deployments_), complete_, findings_);
+    if (findings_.has_mistakes()) return absl::InvalidArgumentError(findings_.mistakes());
+    config.warnings = findings_.warnings();
+    return config;
   }
 
  private:
-  bool as_map(const std::string& file, const YamlValue& document) {
-    if (document.kind == YamlValue::Kind::kMap) return true;
-    mistakes_.push_back({file, document.line, "a map of keys is expected"});
-    return false;
+  Process read_router_yaml(const std::string& file) {
+    const YamlFile found = read_yaml(file, findings_);
+    if (!found.complete) complete_ = false;
+    if (found.documents.empty()) return {};
+    if (found.documents.size() > 1) {
+      findings_.mistake({file, found.documents[1]->line, ""}, "a second document; router.yaml is one");
+    }
+    std::optional<MapReader> document = as_map(file, *found.documents.front());
+    if (!document) return {};
+    endpoints_line_ = document->place("endpoints").line;
+    return read_process(*document);
   }
 
-  void read_endpoint_files(const std::string& router_yaml, const std::string& pattern) {
-    config_.files.push_back(std::filesystem::path(pattern).parent_path().string());
-    const std::vector<std::string> files = matches(pattern);
-    if (files.empty()) {  // a folder may still be empty; a file that is named must be there
-      const bool named = pattern.find_first_of("*?[") == std::string::npos;
-      if (named) mistakes_.push_back({router_yaml, 0, absl::StrCat("endpoints: there is no file ", pattern)});
-      if (!named) config_.warnings.push_back(absl::StrCat(router_yaml, ": endpoints: no file matches ", pattern));
-    }
-    for (const std::string& file : files) {
-      if (!read_.insert(file).second) continue;
-      config_.files.push_back(file);
-      for (const auto& document : read_yaml(file, mistakes_)) {
-        if (!as_map(file, *document)) continue;
-        MapReader reader(file, *document, "", mistakes_);
-        if (is_deployment(reader)) {
-          deployments_.push_back(read_deployment(reader));
-        } else {
-          config_.endpoints.push_back(read_endpoint(reader));
-        }
-      }
-    }
+  std::optional<MapReader> as_map(const std::string& file, const YamlValue& document) {
+    if (document.kind == YamlValue::Kind::kMap) return MapReader(file, document, "", findings_);
+    findings_.mistake({file, document.line, ""}, "a map of keys is expected");
+    return std::nullopt;
   }
 
-  /// Puts deployments under their endpoints, and checks what only shows when all files are known.
-  void join() {
-    std::map<std::string, Endpoint*> endpoints;
-    std::map<std::string, const Endpoint*> hosts;
-    for (Endpoint& endpoint : config_.endpoints) {
-      const auto [other, fresh] = endpoints.emplace(lower(endpoint.name), &endpoint);
-      if (!fresh) {
-        mistakes_.push_back({endpoint.file, endpoint.line,
-                             absl::StrCat("name: the endpoint ", endpoint.name, " is already in ", other->second->file, ":",
-                                          other->second->line)});
-      }
-      for (const std::string& host : endpoint.hostnames) {
-        if (!hosts.emplace(host, &endpoint).second) {
-          mistakes_.push_back({endpoint.file, endpoint.line, absl::StrCat("router.hostnames: ", host, " is declared twice")});
-        }
-      }
-    }
-    for (Deployment& deployment : deployments_) {
-      const auto endpoint = endpoints.find(lower(deployment.endpoint_name));
-      if (endpoint == endpoints.end()) {
-        mistakes_.push_back(
-            {deployment.file, deployment.line,
-             absl::StrCat("endpoint_name: there is no endpoint ", deployment.endpoint_name, " in the files of `endpoints:`")});
-        continue;
-      }
-      add(*endpoint->second, std::move(deployment));
-    }
-    for (const Endpoint& endpoint : config_.endpoints) check_names(endpoint);
-  }
-
-  void add(Endpoint& endpoint, Deployment deployment) {
-    for (const Deployment& other : endpoint.deployments) {
-      if (lower(other.name) != lower(deployment.name)) continue;
-      mistakes_.push_back(
-          {deployment.file, deployment.line,
-           absl::StrCat("name: the deployment ", deployment.name, " is already in ", other.file, ":", other.line)});
+  void read_pattern(const Place& place, const std::string& pattern) {
+    const Matches matches = find_matches(pattern);
+    files_.insert(files_.end(), matches.folders.begin(), matches.folders.end());
+    if (matches.too_many) {
+      findings_.mistake(place, "matches more than " + std::to_string(kMatchesMax) + " files");
       return;
     }
-    if (deployment.replicas.empty()) {
-      config_.warnings.push_back(
-          absl::StrCat(deployment.file, ":", deployment.line, ": router.replicas: none, so nothing answers"));
+    if (matches.files.empty()) {
+      complete_ = complete_ && matches.has_wildcards;
+      // A folder may be empty for now; a file that is named must be there.
+      if (matches.has_wildcards) findings_.warning(place, "no file matches " + shown_path(pattern));
+      if (!matches.has_wildcards) findings_.mistake(place, "there is no file " + shown_path(pattern));
     }
-    endpoint.deployments.push_back(std::move(deployment));
+    for (const std::string& file : matches.files) {
+      if (read_.insert(file).second) read_resources(file);
+    }
   }
 
-  void check_names(const Endpoint& endpoint) {
-    const auto check = [&](const std::map<std::string, int>& percents, const char* key) {
-      for (const auto& [name, percent] : percents) {
-        const bool known =
-            std::any_of(endpoint.deployments.begin(), endpoint.deployments.end(),
-                        [&name = name](const Deployment& deployment) { return lower(deployment.name) == lower(name); });
-        if (known) continue;
-        mistakes_.push_back(
-            {endpoint.file, endpoint.line, absl::StrCat(key, ".", name, ": the endpoint has no deployment of this name")});
+  /// A file may hold several documents; each describes an endpoint or a deployment of its own.
+  void read_resources(const std::string& file) {
+    files_.push_back(file);
+    const YamlFile found = read_yaml(file, findings_);
+    if (!found.complete) complete_ = false;
+    for (const auto& value : found.documents) {
+      std::optional<MapReader> document = as_map(file, *value);
+      if (!document) continue;
+      switch (kind_of(*document)) {
+        case DocumentKind::kEndpoint: endpoints_.push_back(read_endpoint(*document)); break;
+        case DocumentKind::kDeployment: read_deployment_document(*document); break;
+        case DocumentKind::kOther: break;
       }
-    };
-    check(endpoint.traffic, "traffic");
-    check(endpoint.mirror_traffic, "mirror_traffic");
-    if (endpoint.auth_mode != AuthMode::kKey) {
-      config_.warnings.push_back(absl::StrCat(endpoint.file, ":", endpoint.line,
-                                              ": auth_mode: tokens are not supported yet, the endpoint answers 401; use key"));
     }
   }
 
-  void read_keys(Endpoint& endpoint) {
-    for (const auto& [key, file] : {std::pair("router.keys.primary_file", &endpoint.primary_key_file),
-                                    std::pair("router.keys.secondary_file", &endpoint.secondary_key_file)}) {
-      if (file->empty()) continue;
-      config_.files.push_back(*file);
-      std::ifstream stream(*file);
-      std::string text;
-      std::getline(stream, text);
-      while (!text.empty() && (text.back() == '\r' || text.back() == ' ')) text.pop_back();
-      const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
-      if (text.empty() || !plain) {
-        mistakes_.push_back({endpoint.file, endpoint.line,
-                             absl::StrCat(key, ": ", *file,
-                                          text.empty() ? " cannot be read or is empty" : " has characters a key cannot have")});
-        continue;
-      }
-      endpoint.keys.push_back({std::move(text)});
-    }
-    if (endpoint.keys.empty() && endpoint.auth_mode == AuthMode::kKey) {
-      config_.warnings.push_back(absl::StrCat(endpoint.file, ":", endpoint.line, ": router.keys: none, so nobody may score"));
-    }
+  void read_deployment_document(MapReader& document) {
+    deployments_.push_back(read_deployment(document));
+    const Deployment& deployment = deployments_.back().deployment;
+    if (deployment.tls && !deployment.tls->ca_file.empty()) files_.push_back(deployment.tls->ca_file);
   }
 
-  void note_files() {
-    for (const Listener& listener : config_.process.listeners) {
+  void note_files(const Process& process) {
+    for (const Listener& listener : process.listeners) {
       if (!listener.tls) continue;
-      for (const Certificate& certificate : listener.tls->certificates) {
-        config_.files.push_back(certificate.certificate_file);
-        config_.files.push_back(certificate.key_file);
-        if (!certificate.password_file.empty()) config_.files.push_back(certificate.password_file);
+      for (const Certificate& each : listener.tls->certificates) {
+        files_.insert(files_.end(), {each.certificate_file, each.key_file, each.password_file});
       }
-      config_.files.insert(config_.files.end(), listener.tls->ticket_key_files.begin(), listener.tls->ticket_key_files.end());
-    }
-    for (const Endpoint& endpoint : config_.endpoints) {
-      for (const Deployment& deployment : endpoint.deployments) {
-        if (deployment.tls && !deployment.tls->ca_file.empty()) config_.files.push_back(deployment.tls->ca_file);
-      }
+      files_.insert(files_.end(), listener.tls->ticket_key_files.begin(), listener.tls->ticket_key_files.end());
     }
   }
 
-  Config config_;
-  std::vector<Deployment> deployments_;
-  std::vector<Mistake> mistakes_;
+  std::vector<std::string>& files_;
+  Findings findings_;
   std::set<std::string> read_;
+  std::vector<EndpointDocument> endpoints_;
+  std::vector<DeploymentDocument> deployments_;
+  int endpoints_line_ = 0;
+  bool complete_ = true;
 };
+
+/// Each path once, in the order in which they were met.
+void remove_repeated(std::vector<std::string>& paths) {
+  std::set<std::string> seen{""};
+  paths.erase(
+      std::remove_if(paths.begin(), paths.end(), [&seen](const std::string& path) { return !seen.insert(path).second; }),
+      paths.end());
+}
 
 }  // namespace
 
-absl::StatusOr<Config> load(const std::string& router_yaml) {
-  return Loader().load(std::filesystem::absolute(router_yaml).lexically_normal().string());
+absl::StatusOr<Config> load(const std::string& router_yaml, std::vector<std::string>* files) {
+  std::vector<std::string> met;
+  absl::StatusOr<Config> config = absl::InternalError("not read");
+  try {
+    const std::string file = std::filesystem::absolute(router_yaml).lexically_normal().string();
+    config = Loader(met).load(file);
+  } catch (const std::exception& exception) {  // out of memory, or a path that the file system library refuses
+    config = absl::InternalError(router_yaml + ": cannot be read: " + exception.what());
+  }
+  remove_repeated(met);
+  if (config.ok()) config->files = met;
+  if (files != nullptr) *files = std::move(met);
+  return config;
 }
 
 }  // namespace router::config

@@ -2,118 +2,119 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
+
+#include "config/expand.h"
+#include "config/file_text.h"
 
 namespace router::config {
 
 using Kind = YamlValue::Kind;
 
-namespace {
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return text;
 }
 
-}  // namespace
-
-std::string expand(const std::string& text, std::string& missing) {
-  std::string result;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '$' && i + 1 < text.size() && text[i + 1] == '$') {
-      result.push_back('$');
-      ++i;
-    } else if (text.compare(i, 2, "${") == 0 && text.find('}', i) != std::string::npos) {
-      const std::size_t end = text.find('}', i);
-      const std::string name = text.substr(i + 2, end - i - 2);
-      const char* value = std::getenv(name.c_str());
-      if (value == nullptr) missing = name;
-      result.append(value != nullptr ? value : "");
-      i = end;
-    } else {
-      result.push_back(text[i]);
-    }
-  }
-  return result;
+MapReader::MapReader(std::string file, const YamlValue& map, std::string path, Findings& findings)
+    : file_(std::move(file)), map_(map), path_(std::move(path)), findings_(findings) {
+  for (const YamlValue::Member& each : map.members) index_.emplace(each.key, &each);
 }
 
-MapReader::MapReader(const std::string& file, const YamlValue& map, std::string path, std::vector<Mistake>& mistakes)
-    : file_(file), map_(map), path_(std::move(path)), mistakes_(mistakes) {
-  std::set<std::string> seen;
-  for (const YamlValue::Member& member : map.members) {
-    if (!seen.insert(member.key).second) add(member.line, member.key, "this key is given twice");
-  }
+const YamlValue::Member* MapReader::member(const std::string& key) const {
+  const auto found = index_.find(key);
+  return found == index_.end() ? nullptr : found->second;
 }
 
-void MapReader::add(int line, const std::string& key, const std::string& what) {
-  mistakes_.push_back({file_, line, path_of(key) + ": " + what});
+std::vector<std::string> MapReader::names() const {
+  std::vector<std::string> all;
+  for (const YamlValue::Member& each : map_.members) all.push_back(each.key);
+  return all;
 }
 
-bool MapReader::has(const std::string& key) const {
-  return std::any_of(map_.members.begin(), map_.members.end(),
-                     [&key](const YamlValue::Member& member) { return member.key == key; });
+std::string MapReader::path_of(const std::string& key) const { return path_ + (path_.empty() ? "" : ".") + shown_key(key); }
+
+Place MapReader::place(const std::string& key) const {
+  const YamlValue::Member* found = member(key);
+  return {file_, found != nullptr ? found->line : map_.line, path_of(key)};
 }
 
 bool MapReader::is_scalar(const std::string& key) const {
-  return std::any_of(map_.members.begin(), map_.members.end(), [&key](const YamlValue::Member& member) {
-    return member.key == key && member.value->kind == Kind::kScalar;
-  });
+  const YamlValue::Member* found = member(key);
+  return found != nullptr && found->value->kind == Kind::kScalar;
 }
-
-int MapReader::line_of(const std::string& key) const {
-  for (const YamlValue::Member& member : map_.members) {
-    if (member.key == key) return member.line;
-  }
-  return map_.line;
-}
-
-void MapReader::mistake(const std::string& key, const std::string& what) { add(line_of(key), key, what); }
 
 const YamlValue* MapReader::find(const std::string& key) {
   asked_.insert(key);
-  for (const YamlValue::Member& member : map_.members) {
-    if (member.key == key && member.value->kind != Kind::kNull) return member.value.get();
-  }
+  const YamlValue::Member* found = member(key);
+  if (found == nullptr) return nullptr;
+  if (found->value->kind != Kind::kNull) return found->value.get();
+  mistake(key, "has no value; leave the key out for the default");
   return nullptr;
 }
 
-std::optional<std::string> MapReader::scalar(const YamlValue& value, const std::string& key, int line) {
+const YamlValue* MapReader::find(const std::string& key, Kind kind, const char* expected) {
+  const YamlValue* value = find(key);
+  if (value == nullptr || value->kind == kind) return value;
+  mistake(key, std::string(expected) + " is expected");
+  return nullptr;
+}
+
+std::optional<std::string> MapReader::scalar(const YamlValue& value, const Place& at) {
   if (value.kind != Kind::kScalar) {
-    add(line, key, "a single value is expected");
+    findings_.mistake(at, "a single value is expected");
     return std::nullopt;
   }
-  std::string missing;
-  std::string expanded = expand(value.scalar, missing);
-  if (missing.empty()) return expanded;
-  add(line, key, "the environment variable " + missing + " is not set");
+  Expanded expanded = expand(value.scalar);
+  if (expanded.mistake.empty()) return std::move(expanded.text);
+  findings_.mistake(at, expanded.mistake);
   return std::nullopt;
 }
 
 std::optional<std::string> MapReader::text(const std::string& key) {
   const YamlValue* value = find(key);
-  return value == nullptr ? std::nullopt : scalar(*value, key, value->line);
+  return value == nullptr ? std::nullopt : scalar(*value, place(key));
 }
 
-std::optional<std::int64_t> MapReader::integer(const std::string& key, std::int64_t least, std::int64_t most) {
-  const std::optional<std::string> digits = text(key);
-  if (!digits) return std::nullopt;
-  std::int64_t number = 0;
-  const auto parsed = std::from_chars(digits->data(), digits->data() + digits->size(), number);
-  if (parsed.ec != std::errc() || parsed.ptr != digits->data() + digits->size() || digits->empty() || number < least ||
-      number > most) {
-    mistake(key, "a whole number from " + std::to_string(least) + " to " + std::to_string(most) + " is expected");
-    return std::nullopt;
+std::string MapReader::required_text(const std::string& key) {
+  if (!has(key)) {
+    asked_.insert(key);
+    mistake(key, "is missing");
+    return {};
   }
-  return number;
+  const std::optional<std::string> value = text(key);
+  if (value && value->empty()) mistake(key, "is empty; a text is expected");
+  return value.value_or("");
+}
+
+std::optional<std::string> MapReader::path(const std::string& key) {
+  const std::optional<std::string> value = text(key);
+  if (!value) return std::nullopt;
+  if (!value->empty() && value->find('\0') == std::string::npos) return absolute_path(file_, *value);
+  mistake(key, "a path is expected");
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> MapReader::integer(const std::string& key, Range range) {
+  const std::optional<std::string> value = text(key);
+  if (!value) return std::nullopt;
+  std::int64_t number = 0;
+  const char* end = value->data() + value->size();
+  const std::from_chars_result parsed = std::from_chars(value->data(), end, number);
+  if (parsed.ec == std::errc() && parsed.ptr == end && number >= range.least && number <= range.most) return number;
+  const std::string unit = *range.unit == '\0' ? "" : std::string(" ") + range.unit;
+  mistake(key, shown(*value) + " is not a whole number from " + std::to_string(range.least) + " to " +
+                   std::to_string(range.most) + unit);
+  return std::nullopt;
 }
 
 std::optional<bool> MapReader::boolean(const std::string& key) {
   const std::optional<std::string> value = text(key);
   if (!value) return std::nullopt;
-  const std::string spelled = lower(*value);
-  if (spelled == "true") return true;
-  if (spelled == "false") return false;
-  mistake(key, "true or false is expected");
+  const std::string spelled = lower_case(*value);
+  if (spelled == "true" || spelled == "yes" || spelled == "on") return true;  // YAML 1.1, as the Azure CLI reads it
+  if (spelled == "false" || spelled == "no" || spelled == "off") return false;
+  mistake(key, shown(*value) + " is neither true nor false");
   return std::nullopt;
 }
 
@@ -123,23 +124,47 @@ std::optional<std::size_t> MapReader::word(const std::string& key, std::initiali
   std::string allowed;
   std::size_t index = 0;
   for (const char* each : words) {
-    if (lower(*value) == lower(each)) return index;
+    if (lower_case(*value) == lower_case(each)) return index;
     allowed += (index++ == 0 ? "" : ", ") + std::string(each);
   }
-  mistake(key, "unknown value; allowed: " + allowed);
+  mistake(key, shown(*value) + " is not one of: " + allowed);
   return std::nullopt;
 }
 
-std::vector<std::string> MapReader::texts(const std::string& key) {
-  std::vector<std::string> all;
-  const YamlValue* value = find(key);
-  if (value == nullptr) return all;
-  if (value->kind != Kind::kSequence) {
-    mistake(key, "a list is expected");
-    return all;
+std::optional<MapReader> MapReader::map(const std::string& key) {
+  const YamlValue* value = find(key, Kind::kMap, "a map of keys");
+  if (value == nullptr) return std::nullopt;
+  return MapReader(file_, *value, path_of(key), findings_);
+}
+
+std::vector<MapReader> MapReader::maps(const std::string& key) {
+  std::vector<MapReader> all;
+  const YamlValue* value = find(key, Kind::kSequence, "a list");
+  for (std::size_t index = 0; value != nullptr && index < value->items.size(); ++index) {
+    const YamlValue& item = *value->items[index];
+    const Place at{file_, item.line, path_of(key) + "[" + std::to_string(index) + "]"};
+    if (item.kind == Kind::kMap) {
+      all.emplace_back(file_, item, at.path, findings_);
+    } else {
+      findings_.mistake(at, "a map of keys is expected");
+    }
   }
-  for (const auto& item : value->items) {
-    if (std::optional<std::string> each = scalar(*item, key, item->line)) all.push_back(std::move(*each));
+  return all;
+}
+
+std::vector<MapReader::Item> MapReader::texts(const std::string& key) {
+  std::vector<Item> all;
+  const YamlValue* value = find(key, Kind::kSequence, "a list");
+  for (std::size_t index = 0; value != nullptr && index < value->items.size(); ++index) {
+    const YamlValue& item = *value->items[index];
+    Place at{file_, item.line, path_of(key) + "[" + std::to_string(index) + "]"};
+    std::optional<std::string> each = scalar(item, at);
+    if (!each) continue;
+    if (each->empty()) {
+      findings_.mistake(std::move(at), "is empty; a text is expected");
+    } else {
+      all.push_back({std::move(*each), std::move(at)});
+    }
   }
   return all;
 }
@@ -148,47 +173,12 @@ std::map<std::string, std::string> MapReader::text_map(const std::string& key) {
   std::map<std::string, std::string> all;
   std::optional<MapReader> inner = map(key);
   if (!inner) return all;
-  for (const YamlValue::Member& member : inner->map_.members) {
-    if (std::optional<std::string> each = inner->text(member.key)) all[member.key] = std::move(*each);
-  }
-  return all;
-}
-
-std::map<std::string, int> MapReader::percents(const std::string& key) {
-  std::map<std::string, int> all;
-  std::optional<MapReader> inner = map(key);
-  if (!inner) return all;
-  for (const YamlValue::Member& member : inner->map_.members) {
-    if (const std::optional<std::int64_t> each = inner->integer(member.key, 0, 100)) all[member.key] = static_cast<int>(*each);
-  }
-  return all;
-}
-
-std::optional<MapReader> MapReader::map(const std::string& key) {
-  const YamlValue* value = find(key);
-  if (value == nullptr) return std::nullopt;
-  if (value->kind != Kind::kMap) {
-    mistake(key, "a map of keys is expected");
-    return std::nullopt;
-  }
-  return MapReader(file_, *value, path_of(key), mistakes_);
-}
-
-std::vector<MapReader> MapReader::maps(const std::string& key) {
-  std::vector<MapReader> all;
-  const YamlValue* value = find(key);
-  if (value == nullptr) return all;
-  if (value->kind != Kind::kSequence) {
-    mistake(key, "a list is expected");
-    return all;
-  }
-  for (std::size_t index = 0; index < value->items.size(); ++index) {
-    const std::string place = key + "[" + std::to_string(index) + "]";
-    if (value->items[index]->kind != Kind::kMap) {
-      add(value->items[index]->line, place, "a map of keys is expected");
-      continue;
+  for (const YamlValue::Member& each : inner->map_.members) {
+    if (each.value->kind == Kind::kNull) {
+      all[each.key];
+    } else if (std::optional<std::string> text = inner->scalar(*each.value, inner->place(each.key))) {
+      all[each.key] = std::move(*text);
     }
-    all.emplace_back(file_, *value->items[index], path_of(place), mistakes_);
   }
   return all;
 }
@@ -200,14 +190,13 @@ void MapReader::ignore(std::initializer_list<const char*> keys, std::vector<std:
   }
 }
 
+void MapReader::ignore(std::initializer_list<const char*> keys) { asked_.insert(keys.begin(), keys.end()); }
+
 void MapReader::finish() {
   std::string known;
-  for (const YamlValue::Member& member : map_.members) {
-    if (asked_.contains(member.key)) continue;
-    if (known.empty()) {
-      for (const std::string& each : asked_) known += (known.empty() ? "" : ", ") + each;
-    }
-    add(member.line, member.key, "unknown key; known here: " + known);
+  for (const std::string& each : asked_) known += (known.empty() ? "" : ", ") + each;
+  for (const YamlValue::Member& each : map_.members) {
+    if (!asked_.contains(each.key)) findings_.mistake(place(each.key), "unknown key; known here: " + known);
   }
 }
 

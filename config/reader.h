@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
 #include <map>
 #include <optional>
@@ -13,49 +12,84 @@
 
 namespace router::config {
 
-/// Reads one map of a YAML file by key, with types and ranges, and collects every mistake with its place. A key that nobody
-/// asked for is a mistake too, found by `finish`.
+/// What a number may be, both ends included; `unit` is for the message.
+struct Range {
+  std::int64_t least = 0;
+  std::int64_t most = 0;
+  const char* unit = "";
+};
+inline constexpr std::int64_t kDayMs = 24ll * 60 * 60 * 1000;
+
+/// Reads one map of a YAML file by key, with types and ranges. Every mistake is added to the findings with its place, and the
+/// default then stays, so that one pass finds all of them. A key that nobody asked for is a mistake too, found by `finish`.
+/// The tree must outlive the reader.
 class MapReader {
  public:
-  MapReader(const std::string& file, const YamlValue& map, std::string path, std::vector<Mistake>& mistakes);
+  MapReader(std::string file, const YamlValue& map, std::string path, Findings& findings);
 
-  bool has(const std::string& key) const;
-  bool is_scalar(const std::string& key) const;
-  int line_of(const std::string& key) const;
-  int line() const { return map_.line; }
+  bool has(const std::string& key) const { return member(key) != nullptr; }
+  /// The keys in the order of the file.
+  std::vector<std::string> names() const;
+  const std::string& file() const { return file_; }
+  Place place() const { return {file_, map_.line, path_}; }
+  Place place(const std::string& key) const;
 
+  // Each of these knows the key from then on; a key that is not there is no mistake, one without a value is.
   std::optional<std::string> text(const std::string& key);
-  std::optional<std::int64_t> integer(const std::string& key, std::int64_t least, std::int64_t most);
+  /// A text that must be there and not be empty; otherwise a mistake, and empty.
+  std::string required_text(const std::string& key);
+  /// A path, made absolute against the folder of the file.
+  std::optional<std::string> path(const std::string& key);
+  std::optional<std::int64_t> integer(const std::string& key, Range range);
   std::optional<bool> boolean(const std::string& key);
-  /// One of `words`, without case; their index.
+  /// One of `words`, without case; its index.
   std::optional<std::size_t> word(const std::string& key, std::initializer_list<const char*> words);
-  std::vector<std::string> texts(const std::string& key);
-  /// Any mapping of texts to texts or numbers: tags, properties.
-  std::map<std::string, std::string> text_map(const std::string& key);
-  std::map<std::string, int> percents(const std::string& key);
   std::optional<MapReader> map(const std::string& key);
   std::vector<MapReader> maps(const std::string& key);
-  /// Known, and without effect here, whatever its value.
+  struct Item {
+    std::string text;
+    Place place;
+  };
+  std::vector<Item> texts(const std::string& key);
+  /// Any texts or numbers by any names: tags.
+  std::map<std::string, std::string> text_map(const std::string& key);
+
+  /// The same, into a setting that keeps its default otherwise. A number's type may be a duration.
+  template <class Number>
+  void read(const std::string& key, Range range, Number& into) {
+    if (const std::optional<std::int64_t> number = integer(key, range)) into = static_cast<Number>(*number);
+  }
+  void read(const std::string& key, bool& into) { into = boolean(key).value_or(into); }
+  void read_path(const std::string& key, std::string& into) { into = path(key).value_or(into); }
+
+  /// The value is a scalar; a map is then read in another way.
+  bool is_scalar(const std::string& key) const;
+  /// Known, and without effect here, whatever its value; those that are there are added to `told`.
   void ignore(std::initializer_list<const char*> keys, std::vector<std::string>& told);
+  void ignore(std::initializer_list<const char*> keys);
+  /// Call it last: refuses every key that was not asked for.
   void finish();
 
-  void mistake(const std::string& key, const std::string& what);
-  const std::string& file() const { return file_; }
+  void mistake(const std::string& key, std::string what) { findings_.mistake(place(key), std::move(what)); }
+  void warning(const std::string& key, std::string what) { findings_.warning(place(key), std::move(what)); }
+  Findings& findings() { return findings_; }
 
  private:
+  const YamlValue::Member* member(const std::string& key) const;
   const YamlValue* find(const std::string& key);
-  std::optional<std::string> scalar(const YamlValue& value, const std::string& key, int line);
-  std::string path_of(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
-  void add(int line, const std::string& key, const std::string& what);
+  const YamlValue* find(const std::string& key, YamlValue::Kind kind, const char* expected);
+  std::optional<std::string> scalar(const YamlValue& value, const Place& at);
+  std::string path_of(const std::string& key) const;
 
-  const std::string& file_;
+  std::string file_;
   const YamlValue& map_;
   std::string path_;
-  std::vector<Mistake>& mistakes_;
+  Findings& findings_;
+  std::map<std::string_view, const YamlValue::Member*> index_;
   std::set<std::string> asked_;
 };
 
-/// Replaces `${NAME}` by the environment variable and `$$` by a dollar sign; `missing` names a variable that is not set.
-std::string expand(const std::string& text, std::string& missing);
+/// ASCII, no locale: names, host names and enumerations are compared so.
+std::string lower_case(std::string text);
 
 }  // namespace router::config

@@ -5,7 +5,38 @@
 
 namespace router::config {
 
-/// router.yaml, the process's own settings. docs/configuration.md lists its keys.
+/// router.yaml: what concerns the process. Its layout, with the defaults (docs/configuration.md explains each key):
+///
+///   listeners:                          # at least one
+///     - address: 0.0.0.0                # an IP address
+///       port: 8080                      # 8443 with tls; 0: any free one
+///       proxy_protocol: false
+///       tls:                            # there: https
+///         certificates:                 # at least one; the first is the default
+///           - certificate_file: …       # with key_file; or `directory: …`, which holds cert.pem and key.pem
+///             key_file: …
+///             password_file: …          # of an encrypted key
+///         minimum_version: "1.2"        # or "1.3"
+///         ticket_key_files: […]
+///   limits:
+///     max_connections: 20000
+///     max_header_bytes: 65536
+///     header_timeout_ms: 10000
+///     keep_alive_timeout_ms: 75000
+///     body_timeout_ms: 60000
+///     send_timeout_ms: 60000
+///     requests_per_connection: 100000
+///   threads: 0                          # one per core
+///   trusted_proxies: [10.0.0.0/8, …]
+///   access_log: …                       # stdout, or a path; none without it
+///   log: {file: …, level: info}         # standard error without file; debug, info, warning, error
+///   observe: {address: "127.0.0.1:9901"}
+///   admin: {address: "127.0.0.1:9902", unsafe: false}   # or unix:/path
+///   drain_delay_ms: 5000
+///   drain_grace_ms: 300000
+///   endpoints: [endpoints/*.yml, …]     # at least one
+///
+/// Paths are relative to the folder of router.yaml.
 Process read_process(MapReader document);
 
 }  // namespace router::config

@@ -5,28 +5,33 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
-#include <filesystem>
-#include <fstream>
+#include <algorithm>
 #include <map>
 #include <sstream>
 #include <stdexcept>
+#include <unordered_set>
+
+#include "config/file_text.h"
 
 namespace router::config {
 namespace {
 
 using Kind = YamlValue::Kind;
+using Value = std::shared_ptr<const YamlValue>;
 
-/// Ends the parse of a file that goes beyond a limit.
-struct BeyondLimit : std::runtime_error {
-  BeyondLimit(int at, const std::string& what) : std::runtime_error(what), line(at) {}
+/// Ends the parse of a file that goes beyond a limit, or that no tree can be built of.
+struct Refused : std::runtime_error {
+  Refused(int at, const std::string& what) : std::runtime_error(what), line(at) {}
   int line;
 };
 
+/// Turns yaml-cpp's events into one document. `nodes` counts over all documents of the file.
 class Builder final : public YAML::EventHandler {
  public:
-  explicit Builder(const YamlLimits& limits) : limits_(limits) {}
+  Builder(const std::string& file, const YamlLimits& limits, std::size_t& nodes, Findings& findings)
+      : file_(file), limits_(limits), nodes_(nodes), findings_(findings) {}
 
-  std::shared_ptr<const YamlValue> take() { return std::move(root_); }
+  Value take() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -34,14 +39,14 @@ class Builder final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
     auto made = make(mark, Kind::kScalar);
     made->scalar = value;
-    made->quoted = tag == "!";
+    merges_next_ = tag == "?" && value == "<<";  // `?`: written without quotes
     place(std::move(made), anchor);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto known = anchors_.find(anchor);
-    if (known == anchors_.end()) throw BeyondLimit(mark.line + 1, "an alias within the value that it stands for");
-    count(sizes_[anchor], mark.line + 1);
-    attach(known->second, mark.line + 1);
+    if (known == anchors_.end()) throw Refused(mark.line + 1, "an alias inside the value that it stands for");
+    count(known->second.nodes, mark.line + 1);
+    attach(known->second.value, mark.line + 1);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
     open(make(mark, Kind::kSequence), anchor);
@@ -53,13 +58,21 @@ class Builder final : public YAML::EventHandler {
   void OnMapEnd() override { close(); }
 
  private:
+  /// A list or map whose end has not come yet.
   struct Open {
     std::shared_ptr<YamlValue> value;
-    YAML::anchor_t anchor;
-    std::size_t nodes_before;
-    bool has_key = false;
+    YAML::anchor_t anchor = YAML::NullAnchor;
+    std::size_t nodes_before = 0;
+    bool has_key = false;  // the next value belongs to `key`
+    bool merging = false;  // that key is `<<`
     std::string key;
     int key_line = 0;
+    std::unordered_set<std::string> keys;
+    std::vector<Value> merged;
+  };
+  struct Anchored {
+    Value value;
+    std::size_t nodes = 0;  // all of it, aliases counted
   };
 
   std::shared_ptr<YamlValue> make(const YAML::Mark& mark, Kind kind) {
@@ -69,35 +82,39 @@ class Builder final : public YAML::EventHandler {
     made->line = mark.line + 1;
     return made;
   }
+
   void count(std::size_t nodes, int line) {
     nodes_ += nodes;
-    if (nodes_ > limits_.nodes_max)
-      throw BeyondLimit(line, "more than " + std::to_string(limits_.nodes_max) + " values, aliases counted");
+    if (nodes_ > limits_.nodes_max) {
+      throw Refused(line, "more than " + std::to_string(limits_.nodes_max) + " values in one file, aliases counted");
+    }
   }
+
   void place(std::shared_ptr<YamlValue> value, YAML::anchor_t anchor) {
     const int line = value->line;
-    remember(anchor, value, 1);
+    if (anchor != YAML::NullAnchor) anchors_[anchor] = {value, 1};
     attach(std::move(value), line);
   }
-  void remember(YAML::anchor_t anchor, std::shared_ptr<const YamlValue> value, std::size_t size) {
-    if (anchor == YAML::NullAnchor) return;
-    anchors_[anchor] = std::move(value);
-    sizes_[anchor] = size;
-  }
+
   void open(std::shared_ptr<YamlValue> value, YAML::anchor_t anchor) {
     if (open_.size() >= limits_.depth_max) {
-      throw BeyondLimit(value->line, "nested deeper than " + std::to_string(limits_.depth_max) + " levels");
+      throw Refused(value->line, "nested deeper than " + std::to_string(limits_.depth_max) + " levels");
     }
-    open_.push_back({std::move(value), anchor, nodes_, false, {}, 0});
+    Open& opened = open_.emplace_back();
+    opened.value = std::move(value);
+    opened.anchor = anchor;
+    opened.nodes_before = nodes_;
   }
+
   void close() {
-    Open closed = std::move(open_.back());
+    merge(open_.back());
+    const Open closed = std::move(open_.back());
     open_.pop_back();
-    remember(closed.anchor, closed.value, nodes_ - closed.nodes_before + 1);
-    const int line = closed.value->line;
-    attach(std::move(closed.value), line);
+    if (closed.anchor != YAML::NullAnchor) anchors_[closed.anchor] = {closed.value, nodes_ - closed.nodes_before + 1};
+    attach(closed.value, closed.value->line);
   }
-  void attach(std::shared_ptr<const YamlValue> value, int line) {
+
+  void attach(Value value, int line) {
     if (open_.empty()) {
       root_ = std::move(value);
       return;
@@ -106,73 +123,111 @@ class Builder final : public YAML::EventHandler {
     if (into.value->kind == Kind::kSequence) {
       into.value->items.push_back(std::move(value));
     } else if (!into.has_key) {
-      if (value->kind != Kind::kScalar) throw BeyondLimit(line, "a key must be plain text");
-      into.has_key = true;
-      into.key = value->scalar;
-      into.key_line = line;
+      take_key(into, *value, line);
     } else {
-      into.has_key = false;
-      into.value->members.push_back({std::move(into.key), into.key_line, std::move(value)});
+      take_value(into, std::move(value), line);
     }
   }
 
-  const YamlLimits limits_;
-  std::size_t nodes_ = 0;
+  void take_key(Open& into, const YamlValue& key, int line) {
+    if (key.kind != Kind::kScalar) throw Refused(line, "a key must be plain text");
+    into.has_key = true;
+    into.key = key.scalar;
+    into.key_line = line;
+    into.merging = merges_next_;
+  }
+
+  void take_value(Open& into, Value value, int line) {
+    into.has_key = false;
+    if (!into.keys.insert(into.key).second) {
+      findings_.mistake({file_, into.key_line, path_of(into.key)}, "this key is given twice");
+    } else if (into.merging) {
+      take_merged(into, std::move(value), line);
+    } else {
+      into.value->members.push_back({into.key, into.key_line, std::move(value)});
+    }
+  }
+
+  /// `<<: *other` (YAML 1.1 merge keys): what is written in the map itself wins.
+  void take_merged(Open& into, Value value, int line) {
+    const bool list = value->kind == Kind::kSequence;
+    const std::vector<Value> maps = list ? value->items : std::vector<Value>{value};
+    for (const Value& map : maps) {
+      if (map->kind != Kind::kMap) throw Refused(line, "a map, or a list of maps, is expected after <<");
+      into.merged.push_back(map);
+    }
+  }
+  void merge(Open& into) {
+    for (const Value& map : into.merged) {
+      count(map->members.size(), into.value->line);
+      for (const YamlValue::Member& member : map->members) {
+        if (into.keys.insert(member.key).second) into.value->members.push_back(member);
+      }
+    }
+  }
+
+  /// The path of a key of the innermost open map.
+  std::string path_of(const std::string& key) const {
+    std::string path;
+    for (std::size_t depth = 0; depth + 1 < open_.size(); ++depth) {
+      const Open& outer = open_[depth];
+      const bool list = outer.value->kind == Kind::kSequence;
+      path += list ? "[" + std::to_string(outer.value->items.size()) + "]" : (path.empty() ? "" : ".") + shown_key(outer.key);
+    }
+    return path + (path.empty() ? "" : ".") + shown_key(key);
+  }
+
+  const std::string& file_;
+  const YamlLimits& limits_;
+  std::size_t& nodes_;
+  Findings& findings_;
+  bool merges_next_ = false;
   std::vector<Open> open_;
-  std::map<YAML::anchor_t, std::shared_ptr<const YamlValue>> anchors_;
-  std::map<YAML::anchor_t, std::size_t> sizes_;
-  std::shared_ptr<const YamlValue> root_;
+  std::map<YAML::anchor_t, Anchored> anchors_;
+  Value root_;
 };
 
-/// The file's text, or why there is none.
-std::string read_text(const std::string& file, const YamlLimits& limits, std::string& why_not) {
-  std::error_code error;
-  if (std::filesystem::is_directory(file, error)) {
-    why_not = "is a folder; a YAML file is expected";
-    return {};
+void read_documents(const std::string& file, const std::string& text, const YamlLimits& limits, Findings& findings,
+                    YamlFile& into) {
+  std::size_t nodes = 0;
+  // yaml-cpp 0.7 takes a quote that is never closed for closed if a line end stands before the end of the file, and so would
+  // take the rest of a file for one text without a word. Without that line end it refuses it.
+  std::istringstream stream(text.substr(0, text.find_last_not_of(" \t\r\n") + 1));
+  YAML::Parser parser(stream);
+  for (;;) {
+    Builder builder(file, limits, nodes, findings);
+    if (!parser.HandleNextDocument(builder)) return;
+    Value document = builder.take();
+    if (document != nullptr && document->kind != Kind::kNull) into.documents.push_back(std::move(document));
   }
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    why_not = "cannot be read; check that it exists and its permissions";
-    return {};
-  }
-  std::string text(limits.bytes_max + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(stream.gcount()));
-  if (text.size() > limits.bytes_max) why_not = "is larger than " + std::to_string(limits.bytes_max) + " bytes";
-  if (text.find('\0') != std::string::npos) why_not = "is not text";
-  return text;
 }
 
 }  // namespace
 
-std::vector<std::shared_ptr<const YamlValue>> read_yaml(const std::string& file, std::vector<Mistake>& mistakes,
-                                                        const YamlLimits& limits) {
-  std::vector<std::shared_ptr<const YamlValue>> documents;
-  std::string why_not;
-  const std::string text = read_text(file, limits, why_not);
-  if (!why_not.empty()) {
-    mistakes.push_back({file, 0, why_not});
-    return documents;
+YamlFile read_yaml(const std::string& file, Findings& findings, const YamlLimits& limits) {
+  YamlFile found;
+  const auto refuse = [&](int line, const std::string& why) {
+    findings.mistake({file, line, ""}, why);
+    found.complete = false;
+  };
+  FileText content = read_file(file, limits.bytes_max);
+  if (!content.mistake.empty()) {
+    refuse(0, content.mistake);
+    return found;
+  }
+  if (!is_plain_text(content.text)) {
+    refuse(0, "is not text; YAML in UTF-8 without control characters is expected");
+    return found;
   }
   try {
-    std::istringstream stream(text);
-    YAML::Parser parser(stream);
-    for (;;) {
-      Builder builder(limits);
-      if (!parser.HandleNextDocument(builder)) break;
-      std::shared_ptr<const YamlValue> document = builder.take();
-      if (document != nullptr && document->kind != Kind::kNull) documents.push_back(std::move(document));
-    }
-  } catch (const BeyondLimit& beyond) {
-    mistakes.push_back({file, beyond.line, beyond.what()});
-    return {};
+    read_documents(file, content.text, limits, findings, found);
+  } catch (const Refused& refused) {
+    refuse(refused.line, refused.what());
   } catch (const YAML::Exception& error) {
-    mistakes.push_back({file, error.mark.line + 1, "not valid YAML: " + error.msg});
-    return {};
+    refuse(std::max(error.mark.line, 0) + 1, "is not valid YAML: " + error.msg);
   }
-  if (documents.empty()) mistakes.push_back({file, 1, "the file is empty"});
-  return documents;
+  if (found.documents.empty() && found.complete) refuse(1, "the file is empty");
+  return found;
 }
 
 }  // namespace router::config

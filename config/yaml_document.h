@@ -2,23 +2,23 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
+
+#include "config/findings.h"
 
 namespace router::config {
 
 /// One value of a YAML file with its place. A tree of our own, built from yaml-cpp's events, so that duplicate keys are seen
-/// and a hostile file costs no more than its limits.
+/// and a hostile file costs no more than its limits. Aliases share the value that they stand for.
 struct YamlValue {
   enum class Kind { kNull, kScalar, kSequence, kMap };
   struct Member;
 
   Kind kind = Kind::kNull;
-  int line = 0;         // from 1
-  bool quoted = false;  // a scalar in quotes is text, whatever it looks like
+  int line = 0;  // from 1
   std::string scalar;
   std::vector<std::shared_ptr<const YamlValue>> items;
-  std::vector<Member> members;
+  std::vector<Member> members;  // each key once; `<<` is merged already
 };
 
 struct YamlValue::Member {
@@ -27,21 +27,19 @@ struct YamlValue::Member {
   std::shared_ptr<const YamlValue> value;
 };
 
-/// A mistake at a place: `file:line: key.path: what is wrong, what is allowed`.
-struct Mistake {
-  std::string file;
-  int line = 0;
-  std::string text;
-};
-
 struct YamlLimits {
   std::size_t bytes_max = 1024 * 1024;
   std::size_t depth_max = 64;
-  std::size_t nodes_max = 50'000;  // counted where aliases are used, so that a few lines cannot stand for millions
+  std::size_t nodes_max = 50'000;  // of a file, counted where aliases are used: a few lines cannot stand for millions
 };
 
-/// Reads every document of `file`. On a mistake adds it and returns nothing.
-std::vector<std::shared_ptr<const YamlValue>> read_yaml(const std::string& file, std::vector<Mistake>& mistakes,
-                                                        const YamlLimits& limits = {});
+/// What a file holds. `complete` is false if it could not be read to its end: what it would have said is unknown.
+struct YamlFile {
+  std::vector<std::shared_ptr<const YamlValue>> documents;
+  bool complete = true;
+};
+
+/// Reads every document of `file`. Syntax errors, limits and duplicate keys become mistakes. Throws nothing but bad_alloc.
+YamlFile read_yaml(const std::string& file, Findings& findings, const YamlLimits& limits = {});
 
 }  // namespace router::config

@@ -1,0 +1,226 @@
+#include <algorithm>
+#include <set>
+
+#include "config/addresses.h"
+#include "config/azureml.h"
+
+namespace router::config {
+namespace {
+
+constexpr Range kRouteTimesMs{1, kDayMs, "milliseconds"};
+constexpr Range kWaitsMs{0, kDayMs, "milliseconds"};
+constexpr std::int64_t kDaySeconds = kDayMs / 1000;
+
+void read_route(MapReader& inference, const std::string& key, HttpRoute& into) {
+  std::optional<MapReader> route = inference.map(key);
+  if (!route) return;
+  route->read("port", {1, 65535}, into.port);
+  if (const auto path = route->text("path")) {
+    into.path = *path;
+    const auto is_plain = [](char c) { return c > ' ' && c < 0x7f && c != '?' && c != '#'; };
+    if (!path->starts_with('/') || !std::all_of(path->begin(), path->end(), is_plain)) {
+      route->mistake("path", shown(*path) + " is not a path: it begins with / and has no white space, no ? and no #");
+    }
+  }
+  route->finish();
+}
+
+void read_inference_config(MapReader& environment, Deployment& into) {
+  std::optional<MapReader> inference = environment.map("inference_config");
+  if (!inference) return;
+  read_route(*inference, "scoring_route", into.scoring_route);
+  // Unless told otherwise the probes ask the port that scores.
+  into.liveness_route.port = into.readiness_route.port = into.scoring_route.port;
+  read_route(*inference, "liveness_route", into.liveness_route);
+  read_route(*inference, "readiness_route", into.readiness_route);
+  inference->finish();
+}
+
+void read_environment(MapReader& document, Deployment& into) {
+  if (document.is_scalar("environment")) {  // azureml:name:version
+    document.ignore({"environment"}, into.ignored_keys);
+    return;
+  }
+  std::optional<MapReader> environment = document.map("environment");
+  if (!environment) return;
+  environment->ignore({"$schema", "id", "name", "version", "latest_version", "description", "tags", "properties", "image",
+                       "conda_file", "build", "os_type", "path", "datastore", "creation_context", "auto_delete_setting"},
+                      into.ignored_keys);
+  read_inference_config(*environment, into);
+  environment->finish();
+}
+
+void read_probe(MapReader& document, const std::string& key, Probe& into) {
+  std::optional<MapReader> probe = document.map(key);
+  if (!probe) return;
+  probe->read("initial_delay", {0, kDaySeconds, "seconds"}, into.initial_delay);
+  probe->read("period", {1, kDaySeconds, "seconds"}, into.period);
+  probe->read("timeout", {1, kDaySeconds, "seconds"}, into.timeout);
+  probe->read("success_threshold", {1, 1000}, into.success_threshold);
+  probe->read("failure_threshold", {1, 1'000'000}, into.failure_threshold);
+  probe->finish();
+}
+
+void read_probes(MapReader& document, Deployment& into) {
+  read_probe(document, "readiness_probe", into.readiness_probe);
+  Probe unused;  // starting and restarting containers is Kubernetes' part
+  read_probe(document, "liveness_probe", unused);
+  read_probe(document, "startup_probe", unused);
+  document.ignore({"liveness_probe", "startup_probe"}, into.ignored_keys);
+}
+
+void read_request_settings(MapReader& document, Deployment& into) {
+  std::optional<MapReader> settings = document.map("request_settings");
+  if (!settings) return;
+  settings->read("request_timeout_ms", kRouteTimesMs, into.request_timeout);
+  settings->read("max_queue_wait_ms", kWaitsMs, into.max_queue_wait);
+  settings->read("max_concurrent_requests_per_instance", {0, 1'000'000}, into.max_concurrent_requests_per_instance);
+  settings->finish();
+}
+
+void check_scale_settings(MapReader& document) {
+  std::optional<MapReader> scale = document.map("scale_settings");
+  if (!scale) return;
+  scale->word("type", {"default", "target_utilization", "TargetUtilization"});
+  const auto least = scale->integer("min_instances", {0, 100'000});
+  const auto most = scale->integer("max_instances", {0, 100'000});
+  if (least && most && *least > *most) scale->mistake("min_instances", "is more than max_instances");
+  scale->integer("polling_interval", {1, kDaySeconds, "seconds"});
+  scale->integer("target_utilization_percentage", {1, 100, "percent"});
+  scale->finish();
+}
+
+void check_resources(MapReader& document) {
+  std::optional<MapReader> resources = document.map("resources");
+  if (!resources) return;
+  for (const char* kind : {"requests", "limits"}) {
+    std::optional<MapReader> amounts = resources->map(kind);
+    if (!amounts) continue;
+    for (const char* what : {"cpu", "memory", "nvidia.com/gpu", "gpu"}) amounts->text(what);  // "0.1", 1, 0.5, 200Mi
+    amounts->finish();
+  }
+  resources->finish();
+}
+
+/// Keys for what the router does not do: looked at so far as a mistake in them would show, and otherwise let pass.
+void check_unused(MapReader& document, std::vector<std::string>& ignored) {
+  document.word("type", {"kubernetes", "managed"});
+  if (std::optional<MapReader> code = document.map("code_configuration")) {
+    code->ignore({"code", "scoring_script"});
+    code->finish();
+  }
+  if (std::optional<MapReader> collector = document.map("data_collector")) {
+    collector->ignore(
+        {"collections", "rolling_rate", "sampling_rate", "request_logging", "enabled", "destination", "sampling_strategy"});
+    collector->finish();
+  }
+  document.integer("instance_count", {0, 100'000});
+  document.boolean("app_insights_enabled");
+  document.word("egress_public_network_access", {"enabled", "disabled"});
+  check_scale_settings(document);
+  check_resources(document);
+  document.ignore({"$schema",
+                   "id",
+                   "type",
+                   "description",
+                   "properties",
+                   "model",
+                   "model_mount_path",
+                   "code_configuration",
+                   "environment_variables",
+                   "app_insights_enabled",
+                   "instance_count",
+                   "instance_type",
+                   "scale_settings",
+                   "resources",
+                   "data_collector",
+                   "egress_public_network_access",
+                   "private_network_connection",
+                   "provisioning_state",
+                   "creation_context",
+                   "package_model",
+                   "with_package"},
+                  ignored);
+}
+
+void read_replicas(MapReader& router, Deployment& into) {
+  std::set<std::pair<std::string, std::uint16_t>> seen;
+  for (const MapReader::Item& item : router.texts("replicas")) {
+    const std::optional<HostAndPort> parsed = parse_host_and_port(item.text);
+    if (!parsed || parsed->port == 0) {
+      router.findings().mistake(item.place, shown(item.text) +
+                                                " is not host:port, with a port from 1 to 65535 or none, and "
+                                                "an IPv6 address in brackets");
+      continue;
+    }
+    const ReplicaAddress address{lower_case(parsed->host), parsed->port.value_or(0)};
+    const std::uint16_t port = parsed->port.value_or(into.scoring_route.port);
+    if (!seen.emplace(address.host, port).second) router.findings().mistake(item.place, shown(item.text) + " is given twice");
+    into.replicas.push_back(address);
+  }
+}
+
+void read_upstream_tls(MapReader& router, Deployment& into) {
+  std::optional<MapReader> tls = router.map("tls");
+  if (!tls) return;
+  UpstreamTls& settings = into.tls.emplace();
+  tls->read("verify", settings.verify);
+  tls->read_path("ca_file", settings.ca_file);
+  if (const auto name = tls->text("server_name")) {
+    settings.server_name = *name;
+    if (!is_host_name(*name)) tls->mistake("server_name", shown(*name) + " is not a host name");
+  }
+  if (!settings.verify) {
+    tls->warning("verify", "false: whoever answers at a replica's address is taken for it; only for tests");
+  }
+  tls->finish();
+}
+
+void read_extension(MapReader& document, Deployment& into) {
+  std::optional<MapReader> router = document.map("router");
+  if (!router) return;
+  read_replicas(*router, into);
+  read_upstream_tls(*router, into);
+  if (const auto length = router->integer("max_queue_length", {0, 1'000'000, "requests"})) {
+    into.max_queue_length = static_cast<std::size_t>(*length);
+  }
+  router->read("max_request_bytes", {1, 1ll << 50, "bytes"}, into.max_request_bytes);
+  router->read("connect_timeout_ms", kRouteTimesMs, into.connect_timeout);
+  router->read("stream_idle_timeout_ms", kRouteTimesMs, into.stream_idle_timeout);
+  router->read("abort_wait_ms", kWaitsMs, into.abort_wait);
+  router->read("drain_on_abort", into.drain_on_abort);
+  router->finish();
+}
+
+void read_names(MapReader& document, DeploymentDocument& into) {
+  into.deployment.name = read_name(document, "name");
+  into.deployment.endpoint_name = read_name(document, "endpoint_name");
+  into.name = document.place("name");
+  into.endpoint_name = document.place("endpoint_name");
+  const std::size_t together = into.deployment.name.size() + into.deployment.endpoint_name.size();
+  const bool each_is_good = into.deployment.name.size() <= 32 && into.deployment.endpoint_name.size() <= 32;
+  if (each_is_good && together > 62) {
+    document.mistake(
+        "name", "the names of endpoint and deployment have " + std::to_string(together) + " characters together; 62 at most");
+  }
+}
+
+}  // namespace
+
+DeploymentDocument read_deployment(MapReader document) {
+  DeploymentDocument into;
+  Deployment& deployment = into.deployment;
+  deployment.file = document.file();
+  deployment.line = document.place().line;
+  read_names(document, into);
+  deployment.tags = document.text_map("tags");
+  read_environment(document, deployment);
+  read_request_settings(document, deployment);
+  read_probes(document, deployment);
+  check_unused(document, deployment.ignored_keys);
+  read_extension(document, deployment);
+  document.finish();
+  return into;
+}
+
+}  // namespace router::config

@@ -1,0 +1,112 @@
+#include <set>
+
+#include "config/addresses.h"
+#include "config/azureml.h"
+
+namespace router::config {
+namespace {
+
+void read_auth_mode(MapReader& document, EndpointDocument& into) {
+  into.auth_mode = document.place("auth_mode");
+  switch (document.word("auth_mode", {"key", "aml_token", "aad_token", "AMLToken", "AADToken"}).value_or(0)) {
+    case 1:
+    case 3: into.endpoint.auth_mode = AuthMode::kAmlToken; break;
+    case 2:
+    case 4: into.endpoint.auth_mode = AuthMode::kAadToken; break;
+    default: into.endpoint.auth_mode = AuthMode::kKey;
+  }
+}
+
+/// `{name: percent}`; names are compared without case.
+std::vector<Share> read_shares(MapReader& document, const std::string& key, int most) {
+  std::vector<Share> shares;
+  std::optional<MapReader> map = document.map(key);
+  if (!map) return shares;
+  std::set<std::string> seen;
+  for (const std::string& name : map->names()) {
+    const std::optional<std::int64_t> percent = map->integer(name, {0, most, "percent"});
+    if (!seen.insert(lower_case(name)).second) map->mistake(name, "this deployment is given twice (case does not count)");
+    shares.push_back({name, static_cast<int>(percent.value_or(0)), map->place(name)});
+  }
+  return shares;
+}
+
+void read_traffic(MapReader& document, EndpointDocument& into) {
+  const std::size_t mistakes_before = document.findings().count();
+  into.traffic_place = document.place("traffic");
+  into.traffic = read_shares(document, "traffic", 100);
+  const bool readable = document.findings().count() == mistakes_before;
+  int sum = 0;
+  for (const Share& share : into.traffic) sum += share.percent;
+  if (readable && sum != 0 && sum != 100) {
+    document.mistake("traffic", "the percentages sum to " + std::to_string(sum) + "; they must sum to 0 or 100");
+  }
+  into.mirror_traffic = read_shares(document, "mirror_traffic", 50);
+  if (into.mirror_traffic.size() > 1) {
+    document.mistake("mirror_traffic", std::to_string(into.mirror_traffic.size()) + " deployments; one at most");
+  }
+}
+
+void read_hostnames(MapReader& router, EndpointDocument& into) {
+  for (MapReader::Item& item : router.texts("hostnames")) {
+    if (!is_host_name(item.text)) {
+      router.findings().mistake(item.place, shown(item.text) +
+                                                " is not a host name, such as models.example.com: no port, "
+                                                "no wildcard, no dot at the end");
+      continue;
+    }
+    into.endpoint.hostnames.push_back(lower_case(item.text));
+    into.hostnames.push_back(std::move(item.place));
+  }
+}
+
+void read_extension(MapReader& document, EndpointDocument& into) {
+  std::optional<MapReader> router = document.map("router");
+  if (!router) return;
+  read_hostnames(*router, into);
+  if (std::optional<MapReader> keys = router->map("keys")) {
+    into.primary_key_file = keys->place("primary_file");
+    into.secondary_key_file = keys->place("secondary_file");
+    keys->read_path("primary_file", into.endpoint.primary_key_file);
+    keys->read_path("secondary_file", into.endpoint.secondary_key_file);
+    keys->finish();
+  }
+  if (const auto profile = router->word("status_profile", {"kubernetes", "managed"})) {
+    into.endpoint.status_profile = *profile == 1 ? StatusProfile::kManaged : StatusProfile::kKubernetes;
+  }
+  router->read("forward_authorization", into.endpoint.forward_authorization);
+  router->finish();
+}
+
+void check_identity(MapReader& document, std::vector<std::string>& ignored) {
+  std::optional<MapReader> identity = document.map("identity");
+  if (!identity) return;
+  identity->word("type", {"system_assigned", "user_assigned", "none", "SystemAssigned", "UserAssigned"});
+  identity->ignore({"principal_id", "tenant_id", "user_assigned_identities"});
+  identity->finish();
+  ignored.emplace_back("identity");
+}
+
+}  // namespace
+
+EndpointDocument read_endpoint(MapReader document) {
+  EndpointDocument into;
+  Endpoint& endpoint = into.endpoint;
+  endpoint.file = document.file();
+  endpoint.line = document.place().line;
+  endpoint.name = read_name(document, "name");
+  into.name = document.place("name");
+  read_auth_mode(document, into);
+  read_traffic(document, into);
+  document.text_map("tags");
+  check_identity(document, endpoint.ignored_keys);
+  document.word("public_network_access", {"enabled", "disabled"});
+  document.ignore({"$schema", "id", "description", "tags", "properties", "compute", "public_network_access", "kind", "type",
+                   "location", "scoring_uri", "openapi_uri", "provisioning_state"},
+                  endpoint.ignored_keys);
+  read_extension(document, into);
+  document.finish();
+  return into;
+}
+
+}  // namespace router::config

@@ -1,0 +1,55 @@
+#include "config/findings.h"
+
+#include <algorithm>
+#include <map>
+
+namespace router::config {
+namespace {
+
+std::string printable(std::string_view text, std::size_t bytes_max) {
+  std::size_t length = std::min(text.size(), bytes_max);
+  // Not through the middle of a character; bytes from 0x80 on are UTF-8, which was checked when the file was read.
+  while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
+  std::string printed(text.substr(0, length));
+  const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
+  std::replace_if(printed.begin(), printed.end(), is_control, '?');
+  return printed + (length < text.size() ? "…" : "");
+}
+
+}  // namespace
+
+std::string text_of(const Place& place) {
+  std::string text = place.file;
+  if (place.line > 0) text += ":" + std::to_string(place.line);
+  if (!place.path.empty()) text += ": " + place.path;
+  return text;
+}
+
+std::string shown(std::string_view text, std::size_t bytes_max) { return "`" + printable(text, bytes_max) + "`"; }
+std::string shown_key(std::string_view key) { return printable(key, 60); }
+
+void Findings::List::add(Place place, std::string what) {
+  if (++count <= kTold) kept.push_back({std::move(place), std::move(what)});
+}
+
+std::vector<std::string> Findings::List::lines() const {
+  std::map<std::string, std::size_t> order;  // of files, as they were first mentioned
+  for (const Finding& finding : kept) order.emplace(finding.place.file, order.size());
+  std::vector<const Finding*> sorted;
+  for (const Finding& finding : kept) sorted.push_back(&finding);
+  std::stable_sort(sorted.begin(), sorted.end(), [&order](const Finding* a, const Finding* b) {
+    return std::pair(order[a->place.file], a->place.line) < std::pair(order[b->place.file], b->place.line);
+  });
+  std::vector<std::string> lines;
+  for (const Finding* finding : sorted) lines.push_back(text_of(finding->place) + ": " + finding->what);
+  if (count > kept.size()) lines.push_back("and " + std::to_string(count - kept.size()) + " more");
+  return lines;
+}
+
+std::string Findings::mistakes() const {
+  std::string text;
+  for (const std::string& line : mistakes_.lines()) text += (text.empty() ? "" : "\n") + line;
+  return text;
+}
+
+}  // namespace router::config

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace router::config {
+
+/// Where something stands: a line of a file, and the path of a key (`listeners[0].port`). Line 0: the file as a whole.
+struct Place {
+  std::string file;
+  int line = 0;  // from 1
+  std::string path;
+};
+
+/// `file:line: key.path`, as far as there is one.
+std::string text_of(const Place& place);
+
+/// A value as a message shows it: in backquotes, on one line, at most `bytes_max` of it, nothing that could steer a terminal.
+std::string shown(std::string_view text, std::size_t bytes_max = 60);
+inline std::string shown_path(std::string_view path) { return shown(path, 4096); }
+/// The same for a key, without the backquotes.
+std::string shown_key(std::string_view key);
+
+/// What a reader has to say about the files: mistakes refuse the configuration, warnings accept it. All are collected, so that
+/// an operator sees everything at once. Messages name places and settings, never the content of a key file.
+class Findings {
+ public:
+  void mistake(Place place, std::string what) { mistakes_.add(std::move(place), std::move(what)); }
+  void warning(Place place, std::string what) { warnings_.add(std::move(place), std::move(what)); }
+
+  bool has_mistakes() const { return mistakes_.count > 0; }
+  /// Of mistakes; a reader sees from it whether a value that it looked at was all right.
+  std::size_t count() const { return mistakes_.count; }
+  /// One a line, those of one file together and in the order of its lines; at most kTold, then how many more.
+  std::string mistakes() const;
+  std::vector<std::string> warnings() const { return warnings_.lines(); }
+
+  static constexpr std::size_t kTold = 200;  // of each sort are kept; a hostile file may hold many thousands
+
+ private:
+  struct Finding {
+    Place place;
+    std::string what;
+  };
+  struct List {
+    std::vector<Finding> kept;
+    std::size_t count = 0;
+
+    void add(Place place, std::string what);
+    std::vector<std::string> lines() const;
+  };
+
+  List mistakes_;
+  List warnings_;
+};
+
+}  // namespace router::config

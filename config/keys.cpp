@@ -1,0 +1,42 @@
+#include "config/keys.h"
+
+#include <algorithm>
+
+#include "config/file_text.h"
+
+namespace router::config {
+namespace {
+
+void read_key(const std::string& file, const Place& place, Endpoint& endpoint, Findings& findings) {
+  FileText content = read_file(file, kKeyBytesMax);
+  if (!content.mistake.empty()) return findings.mistake(place, shown_path(file) + " " + content.mistake);
+  std::string& key = content.text;
+  while (key.ends_with('\n') || key.ends_with('\r')) key.pop_back();
+  if (key.empty()) return findings.mistake(place, shown_path(file) + " is empty; a key is expected");
+  if (!std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 0x7f; })) {
+    return findings.mistake(place, shown_path(file) +
+                                       " holds characters that a key cannot have; one line of visible ASCII "
+                                       "characters without spaces is expected");
+  }
+  endpoint.keys.push_back({std::move(key)});
+}
+
+}  // namespace
+
+void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::string>& files) {
+  Endpoint& endpoint = document.endpoint;
+  const auto read = [&](const std::string& file, const Place& place) {
+    if (file.empty()) return;
+    files.push_back(file);
+    read_key(file, place, endpoint, findings);
+  };
+  read(endpoint.primary_key_file, document.primary_key_file);
+  read(endpoint.secondary_key_file, document.secondary_key_file);
+  const bool named = !endpoint.primary_key_file.empty() || !endpoint.secondary_key_file.empty();
+  if (!named && endpoint.auth_mode == AuthMode::kKey) {
+    findings.warning({endpoint.file, endpoint.line, "router.keys"},
+                     "the endpoint has no keys, so nobody can score: every request is answered with 401");
+  }
+}
+
+}  // namespace router::config

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/azureml.h"
+
+namespace router::config {
+
+/// Reads the key files that an endpoint names into `endpoint.keys`, and adds them to `files`, readable or not. A key is the
+/// file's content without the line end: visible ASCII characters, at most kKeyBytesMax. Messages never show any of it.
+void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::string>& files);
+
+inline constexpr std::size_t kKeyBytesMax = 4096;
+
+}  // namespace router::config
