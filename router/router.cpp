@@ -131,8 +131,8 @@ absl::Status Router::adopt(config::Config config) {
   return absl::OkStatus();
 }
 
-absl::Status Router::reload() {
-  auto config = config::load(config_file_);
+absl::Status Router::reload(std::vector<std::string>& files) {
+  auto config = config::load(config_file_, &files);
   absl::Status adopted = config.status();
   if (adopted.ok()) adopted = check_unchanged(config_.process, config->process);
   if (adopted.ok()) adopted = adopt(std::move(*config));
@@ -144,13 +144,15 @@ absl::Status Router::reload_and_report() {
   log::reopen();
   if (access_log_) access_log_->reopen();
   watch_->before_reading();
-  const absl::Status reloaded = reload();
+  std::vector<std::string> files;
+  const absl::Status reloaded = reload(files);
   if (reloaded.ok()) {
     log::info(absl::StrCat("configuration read again, generation ", generation_));
   } else {
     log::error(absl::StrCat("configuration refused, generation ", generation_, " stays:\n", reloaded.message()));
   }
-  watch_->watch(config_.files);
+  // Of a refused configuration too: mending any file that it names is to be noticed.
+  watch_->watch(files);
   return reloaded;
 }
 

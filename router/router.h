@@ -47,7 +47,8 @@ class Router {
   absl::Status open_listeners();
   absl::Status open_operator_listeners();
   /// Reads everything again and publishes it, or keeps what is. Any mistake leaves the old state.
-  absl::Status reload();
+  /// `files` becomes what the configuration read, or failed to read, came from.
+  absl::Status reload(std::vector<std::string>& files);
   absl::Status adopt(config::Config config);
   absl::Status reload_and_report();
   void watch_files();

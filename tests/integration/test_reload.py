@@ -60,6 +60,25 @@ def test_a_broken_file_keeps_the_old_state_and_is_told_with_its_place(pod, start
         router.metrics().value("configuration_reloads_total") >= 2
 
 
+def test_mending_a_file_that_only_the_refused_configuration_names_is_noticed(pod, start):
+    router = start(endpoint(deployment([pod()])))
+    file = router.folder / "endpoints" / "my-endpoint.yml"
+    key = router.folder / "new" / "place" / "key"
+    good = file.read_text()
+    refused = router.metrics().value("configuration_reloads_total", result="refused")
+    write_at_once(file, good.replace("primary_file:", f"primary_file: {key} #"))
+    eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") > refused, "the refusal", patience=3)
+    assert router.score(b"x").status == 200
+
+    def mend():
+        key.parent.mkdir(parents=True)
+        write_at_once(key, "a-key-that-was-missing\n")
+
+    router.reloaded(mend)
+    assert router.score(b"x", key="a-key-that-was-missing").status == 200
+    assert router.score(b"x").why == "unauthorized"
+
+
 @pytest.mark.parametrize("how", ["SIGHUP", "POST /reload"])
 def test_a_reload_on_demand_counts_a_generation(pod, start, how):
     router = start(endpoint(deployment([pod()])))

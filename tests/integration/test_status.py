@@ -105,7 +105,7 @@ def test_a_pod_that_breaks_off_before_its_answer_is_a_bad_gateway(pod, start, pr
     b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nX: " + b"y" * (1 << 18) + b"\r\n\r\n", b"\0" * 100 + b"\r\n\r\n",
-])
+], ids=["not HTTP", "HTTP/2.0", "two digits", "no colon", "two lengths", "negative length", "unknown coding", "upgrade", "too long a head", "zeros"])
 def test_a_pod_that_does_not_speak_http_is_a_bad_gateway(pod, start, garbage):
     def behave(exchange):
         exchange.body()
