@@ -84,18 +84,5 @@ void DecodeChunks(benchmark::State& state) {
 }
 BENCHMARK(DecodeChunks)->Arg(32)->Arg(1024)->Arg(16 * 1024);
 
-void WriteForwardedFields(benchmark::State& state) {
-  RequestHead head;
-  if (!parse_request(kUsualRequest, head)) return state.SkipWithError("refused");
-  const ForwardedHop hop{"10.244.0.17", "https", head.authority, true};
-  std::string out;
-  for (auto _ : state) {
-    out.clear();
-    append_forwarded(out, head.fields, hop);
-    benchmark::DoNotOptimize(out.data());
-  }
-}
-BENCHMARK(WriteForwardedFields);
-
 }  // namespace
 }  // namespace router::http

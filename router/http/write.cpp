@@ -1,7 +1,5 @@
 #include "router/http/write.h"
 
-#include "router/http/characters.h"
-
 namespace router::http {
 
 ChunkHeader::ChunkHeader(std::uint64_t size) : begin_(sizeof text_ - kEmptyLine.size()) {
@@ -12,8 +10,5 @@ ChunkHeader::ChunkHeader(std::uint64_t size) : begin_(sizeof text_ - kEmptyLine.
     size >>= 4;
   } while (size > 0);
 }
-
-bool forwarded::needs_quotes(std::string_view text) { return !consists_of(text, kToken); }
-bool forwarded::is_ipv6(std::string_view peer) { return peer.find(':') != std::string_view::npos; }
 
 }  // namespace router::http

@@ -107,7 +107,7 @@ void append_access_line(std::string& text, std::uint64_t generation, const Downs
   line.number("ResponsePayloadSize", downstream.response_bytes());
   line.text("UserAgent", head.fields.get(http::Field::kUserAgent).substr(0, kUserAgentMax));
   line.text("XRequestId", record.ids->request_id);
-  line.text("XMSClientRequestId", record.ids->client_request_id);
+  line.text("XMSClientRequestId", record.ids->client_request_id.view());
   line.milliseconds("TotalDurationMs", record.ended - record.begun);
   line.milliseconds("RequestDurationMs", between(record.begun, record.sent) - between(record.queued, record.leased));
   line.milliseconds("ResponseDurationMs", between(record.answered, record.ended));

@@ -126,7 +126,7 @@ Task<void> refuse(const View& view, Downstream& downstream, Wakeup& wakeup, cons
   reply.profile = profile;
   reply.message = failure.cause;
   reply.request_id = record.ids->request_id;
-  reply.client_request_id = record.ids->client_request_id;
+  reply.client_request_id = record.ids->client_request_id.view();
   if (record.route.deployment != nullptr) reply.deployment = record.route.deployment->name;
   write_local_reply(downstream, reply);
   co_await send_rest(downstream, wakeup, view.limits.send_timeout);

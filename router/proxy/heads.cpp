@@ -38,40 +38,36 @@ bool replaced_in_response(Field field, bool has_body) {
   }
 }
 
-/// Appends to a list that a trusted peer began, or begins it.
+/// A list with this hop as its last element: what a trusted peer said of the hops before it stays in front, what a stranger
+/// said does not.
 void write_list(upstream::UpstreamExchange& to, const http::Fields& fields, Field id, std::string_view name,
                 std::string_view element, bool trusted) {
+  if (!trusted || !fields.has(id)) return to.field(name, element);
   std::string list;
-  if (trusted) {
-    for (const http::FieldLine& line : fields) {
-      if (line.id != id) continue;
-      list.append(line.value);
-      list.append(", ");
-    }
+  for (const http::FieldLine& line : fields) {
+    if (line.id == id && !line.value.empty()) list.append(line.value).append(", ");
   }
-  if (list.empty()) return to.field(name, element);
-  list.append(element);
-  to.field(name, list);
+  to.field(name, list.append(element));
 }
 
+/// This hop as an element of `Forwarded` (RFC 7239, section 4); IPv6 addresses stand in brackets and quotes (section 6).
+std::string forwarded_element(const Peer& peer, std::string_view scheme) {
+  const bool is_v6 = peer.address.find(':') != std::string_view::npos;
+  std::string element = is_v6 ? "for=\"[" : "for=";
+  return element.append(peer.address).append(is_v6 ? "]\";proto=" : ";proto=").append(scheme);
+}
+
+/// Tells the pod who asks (contract, section 3). `Forwarded` goes on where the client's side uses it; it is not begun beside
+/// the fields that every framework reads.
 void write_forwarded(upstream::UpstreamExchange& to, const Downstream& from) {
   const http::Fields& fields = from.head().fields;
   const Peer& peer = from.peer();
   const std::string_view scheme = peer.tls ? "https" : "http";
   write_list(to, fields, Field::kXForwardedFor, "X-Forwarded-For", peer.address, peer.trusted);
-  // The first proxy knows how the client came; one that is trusted is believed.
-  const bool proto_known = peer.trusted && fields.has(Field::kXForwardedProto);
-  to.field("X-Forwarded-Proto", proto_known ? fields.get(Field::kXForwardedProto) : scheme);
-  const bool host_known = peer.trusted && fields.has(Field::kXForwardedHost);
-  to.field("X-Forwarded-Host", host_known ? fields.get(Field::kXForwardedHost) : from.head().authority);
-  // `Forwarded` (RFC 7239) goes on where somebody trusted uses it; the router does not begin it beside the X- fields.
-  if (!peer.trusted || !fields.has(Field::kForwarded)) return;
-  const bool is_v6 = peer.address.find(':') != std::string_view::npos;
-  std::string element = is_v6 ? "for=\"[" : "for=";
-  element.append(peer.address);
-  element.append(is_v6 ? "]\";proto=" : ";proto=");
-  element.append(scheme);
-  write_list(to, fields, Field::kForwarded, "Forwarded", element, true);
+  write_list(to, fields, Field::kXForwardedProto, "X-Forwarded-Proto", scheme, peer.trusted);
+  write_list(to, fields, Field::kXForwardedHost, "X-Forwarded-Host", from.head().authority, peer.trusted);
+  if (!fields.has(Field::kForwarded)) return;
+  write_list(to, fields, Field::kForwarded, "Forwarded", forwarded_element(peer, scheme), peer.trusted);
 }
 
 std::string_view decimal(std::int64_t number, std::array<char, 24>& storage) {
@@ -94,7 +90,7 @@ void write_request_head(upstream::UpstreamExchange& to, const Downstream& from, 
     to.field(line.name, line.value);
   }
   to.field("x-request-id", ids.request_id);
-  if (!ids.client_request_id.empty()) to.field("x-ms-client-request-id", ids.client_request_id);
+  if (!ids.client_request_id.empty()) to.field("x-ms-client-request-id", ids.client_request_id.view());
   if (patience.deadline != kNever) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(patience.deadline - now).count();
     std::array<char, 24> storage;
@@ -116,7 +112,7 @@ int write_response_head(Downstream& to, const http::ResponseHead& head, wire::Bo
   }
   to.field("x-request-id", ids.request_id);
   to.field("x-ms-request-id", ids.request_id);
-  if (!ids.client_request_id.empty()) to.field("x-ms-client-request-id", ids.client_request_id);
+  if (!ids.client_request_id.empty()) to.field("x-ms-client-request-id", ids.client_request_id.view());
   to.field("azureml-model-deployment", route.deployment->name);
   if (hidden) {
     std::array<char, 24> storage;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -8,16 +7,16 @@
 #include "router/base/failure.h"
 #include "router/base/ids.h"
 #include "router/base/time.h"
+#include "router/http/client_request_id.h"
 #include "router/model/table.h"
 
 namespace router::proxy {
 
 /// What one exchange is known by: made once, from its head.
 struct RequestIds {
-  UuidText generated;                   // used unless the client sent a UUID
-  std::string_view request_id;          // `x-request-id`
-  std::array<char, 40> client_storage;  // Azure ML: at most 40 characters
-  std::string_view client_request_id;   // empty: none was sent
+  UuidText generated;                       // used unless the client sent a UUID
+  std::string_view request_id;              // `x-request-id`
+  http::ClientRequestId client_request_id;  // empty: none was sent
 };
 
 /// What happened to one exchange and when, filled in by the steps it takes and told once, by `account`.

@@ -13,12 +13,7 @@ void read_ids(const http::RequestHead& head, RequestIds& into) {
     into.generated = new_uuid();
     into.request_id = view_of(into.generated);
   }
-  std::size_t length = 0;
-  for (const char c : head.fields.get(http::Field::kXMsClientRequestId)) {
-    const bool kept = is_alphanumeric(c) || c == '-' || c == '_';
-    if (kept && length < into.client_storage.size()) into.client_storage[length++] = c;
-  }
-  into.client_request_id = {into.client_storage.data(), length};
+  into.client_request_id = http::ClientRequestId(head.fields.get(http::Field::kXMsClientRequestId));
 }
 
 Patience patience_of(const http::RequestHead& head, TimePoint begun) {

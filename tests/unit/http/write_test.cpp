@@ -11,48 +11,6 @@
 namespace router::http {
 namespace {
 
-std::string forwarded_fields(const std::string& sent, const ForwardedHop& hop) {
-  const std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\n" + sent + "\r\n";
-  RequestHead head;
-  EXPECT_TRUE(parse_request(bytes, head));
-  std::string out;
-  append_forwarded(out, head.fields, hop);
-  return out;
-}
-const std::string kSent =
-    "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: first\r\nForwarded: for=10.0.0.1\r\n"
-    "x-forwarded-for: 10.0.0.2, 10.0.0.3\r\n";
-
-TEST(AppendForwarded, ReplacesWhatAnUntrustedPeerSays) {
-  const std::string expected =
-      "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: models.example\r\n"
-      "Forwarded: for=192.0.2.7;host=models.example;proto=https\r\n";
-  const ForwardedHop hop{"192.0.2.7", "https", "models.example", false};
-  EXPECT_EQ(forwarded_fields(kSent, hop), expected);
-  EXPECT_EQ(forwarded_fields("", hop), expected);
-}
-
-TEST(AppendForwarded, AppendsToWhatATrustedPeerSays) {
-  const ForwardedHop hop{"192.0.2.7", "https", "models.example", true};
-  EXPECT_EQ(forwarded_fields(kSent, hop),
-            "X-Forwarded-For: 10.0.0.1, 10.0.0.2, 10.0.0.3, 192.0.2.7\r\nX-Forwarded-Proto: http, https\r\n"
-            "X-Forwarded-Host: first, models.example\r\n"
-            "Forwarded: for=10.0.0.1, for=192.0.2.7;host=models.example;proto=https\r\n");
-  EXPECT_EQ(forwarded_fields("X-Forwarded-For:\r\n", hop),
-            forwarded_fields("", {"192.0.2.7", "https", "models.example", false}));
-}
-
-TEST(AppendForwarded, QuotesWhatForwardedWantsQuoted) {
-  const std::string out = forwarded_fields("", {"2001:db8::1", "http", "a:8080", false});
-  EXPECT_NE(out.find("X-Forwarded-For: 2001:db8::1\r\n"), std::string::npos) << out;
-  EXPECT_NE(out.find("Forwarded: for=\"[2001:db8::1]\";host=\"a:8080\";proto=http\r\n"), std::string::npos) << out;
-}
-
-TEST(AppendForwarded, LeavesOutAHostThatIsNotThere) {
-  EXPECT_EQ(forwarded_fields("", {"192.0.2.7", "http", "", false}),
-            "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nForwarded: for=192.0.2.7;proto=http\r\n");
-}
-
 TEST(Write, ChunksAreWhatTheDecoderReads) {
   std::string out;
   for (const std::size_t size : {1U, 15U, 16U, 255U, 4096U}) {
