@@ -1,8 +1,11 @@
 #include "router/proxy/exchange.h"
 
+#include <algorithm>
+
 #include "router/auth/authenticate.h"
 #include "router/proxy/account.h"
 #include "router/proxy/acquire.h"
+#include "router/proxy/ending.h"
 #include "router/proxy/forward.h"
 #include "router/proxy/local_reply.h"
 #include "router/proxy/patience.h"
@@ -73,7 +76,7 @@ Task<Result<dispatch::Lease>> lease_of(const model::Deployment& deployment, Pati
 
 /// The straight line: each step needs what the last one returned.
 Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream& downstream, Wakeup& wakeup,
-                          const RequestIds& ids, Record& record) {
+                          const RequestIds& ids, Record& record, Ending& ending) {
   const std::uint64_t draw = wakeup.shard().random();
   Result<model::Route> route = admit(*view, downstream, draw, record);
   if (!route) co_return route.error();
@@ -94,33 +97,41 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
     lease = co_await lease_of(*route->deployment, patience, wakeup, downstream, record);
     if (!lease) co_return lease.error();
   }
-  co_return co_await forward(downstream, *route, ids, patience, std::move(*lease), view->limits, wakeup, record);
+  co_return co_await forward(downstream, *route, ids, patience, std::move(*lease), view->limits, wakeup, record, ending);
 }
 
-/// Sends what is still queued to a client that takes it slowly; within bounds, the client may also have gone.
-Task<void> send_rest(Downstream& downstream, Wakeup& wakeup, Duration send_timeout) {
-  const Deadline deadline = deadline_after(wakeup.shard().now(), send_timeout);
-  while (downstream.flush() && downstream.blocked()) {
-    downstream.arm_write();
-    if (!co_await wakeup.wait(deadline)) co_return downstream.reset();
+/// What is left when all is decided, both sides at once: a slow client takes the rest of its answer, within bounds (it may also
+/// have gone), and the pod closes a connection that cannot be used again.
+Task<void> conclude(Downstream& downstream, Ending& ending, Wakeup& wakeup, Duration send_timeout) {
+  runtime::Shard& shard = wakeup.shard();
+  ending.begin();
+  const Deadline sent_by = deadline_after(shard.now(), send_timeout);
+  for (;;) {
+    const bool sending = downstream.flush() && downstream.blocked();
+    const wire::Progress closing = ending.proceed();
+    if (!sending && closing == wire::Progress::kEnded) co_return;
+    const TimePoint now = shard.now();
+    if (sending && now >= sent_by) {
+      downstream.reset();
+      continue;
+    }
+    if (sending) downstream.arm_write();
+    ending.arm();
+    const Deadline next = std::min(sending ? sent_by : kNever, ending.deadline());
+    co_await wakeup.wait(closing == wire::Progress::kMoved ? now : next);
   }
 }
 
-Task<void> refuse(const View& view, Downstream& downstream, Wakeup& wakeup, const Failure& failure, Record& record) {
+/// Makes a failure the answer, unless one has begun or nobody reads it.
+void refuse(Downstream& downstream, const Failure& failure, Record& record) {
   record.reason = failure.reason;
   record.cause = failure.cause;
   record.system_error = failure.system_error;
   const config::StatusProfile profile =
       record.endpoint != nullptr ? record.endpoint->status_profile : config::StatusProfile::kKubernetes;
-  if (downstream.responded()) {
-    downstream.reset();  // a response that has begun is never replaced
-    co_return;
-  }
+  if (downstream.responded()) return downstream.reset();  // a response that has begun is never replaced
   record.status = status_of(failure.reason, profile);
-  if (failure.reason == Reason::kClientClosed) {
-    downstream.reset();
-    co_return;
-  }
+  if (failure.reason == Reason::kClientClosed) return downstream.reset();
   LocalReply reply;
   reply.reason = failure.reason;
   reply.profile = profile;
@@ -129,7 +140,6 @@ Task<void> refuse(const View& view, Downstream& downstream, Wakeup& wakeup, cons
   reply.client_request_id = record.ids->client_request_id.view();
   if (record.route.deployment != nullptr) reply.deployment = record.route.deployment->name;
   write_local_reply(downstream, reply);
-  co_await send_rest(downstream, wakeup, view.limits.send_timeout);
 }
 
 /// `GET /healthz` on any listener: for load balancers, answered by the router itself and not counted as a request.
@@ -144,7 +154,8 @@ Task<void> answer_health_check(ShardServer& server, Downstream& downstream, Wake
   downstream.end_head({wire::BodySize::Kind::kLength, body.size()});
   downstream.body_piece(body);
   downstream.body_end(nullptr);
-  co_await send_rest(downstream, wakeup, server.view()->limits.send_timeout);
+  Ending nothing(server.shard());
+  co_await conclude(downstream, nothing, wakeup, server.view()->limits.send_timeout);
 }
 
 }  // namespace
@@ -157,8 +168,10 @@ Task<void> run_exchange(ShardServer& server, Downstream& downstream, Wakeup& wak
   Record record;
   record.ids = &ids;
   record.begun = wakeup.shard().now();
-  const Result<void> answered = co_await answer(server, view, downstream, wakeup, ids, record);
-  if (!answered) co_await refuse(*view, downstream, wakeup, answered.error(), record);
+  Ending ending(server.shard());
+  const Result<void> answered = co_await answer(server, view, downstream, wakeup, ids, record, ending);
+  if (!answered) refuse(downstream, answered.error(), record);
+  co_await conclude(downstream, ending, wakeup, view->limits.send_timeout);
   record.ended = wakeup.shard().now();
   account(server, *view, downstream, record);
 }
@@ -171,7 +184,9 @@ Task<void> refuse_head(ShardServer& server, Downstream& downstream, Wakeup& wake
   record.ids = &ids;
   record.begun = wakeup.shard().now();
   downstream.close_after();
-  co_await refuse(*view, downstream, wakeup, failure, record);
+  refuse(downstream, failure, record);
+  Ending nothing(server.shard());
+  co_await conclude(downstream, nothing, wakeup, view->limits.send_timeout);
   record.ended = wakeup.shard().now();
   account(server, *view, downstream, record);
 }

@@ -9,15 +9,9 @@ namespace {
 
 using upstream::UpstreamExchange;
 
-/// Ends an exchange that the relay did not finish. What the pod does with an abort decides how (contract, section 5): it sees
-/// its connection end, or its answer is read and dropped.
-Task<void> give_up(UpstreamExchange& exchange, const model::Deployment& deployment, runtime::Wakeup& wakeup) {
-  const TimePoint now = wakeup.shard().now();
-  co_await exchange.abort(deadline_after(now, deployment.abort_wait));
-}
-
 /// Reads an answer that nobody wants any more, for pods that bear no abort; every timeout stays in force.
-Task<bool> drain_answer(UpstreamExchange& exchange, const model::Deployment& deployment, runtime::Wakeup& wakeup) {
+Task<void> drain_answer(UpstreamExchange& exchange, const model::Deployment& deployment, runtime::Wakeup& wakeup,
+                        Ending& ending) {
   struct Nowhere final : wire::BodySink {
     void body_piece(std::string_view) override {}
     void body_end(const http::Fields*) override {}
@@ -26,7 +20,7 @@ Task<bool> drain_answer(UpstreamExchange& exchange, const model::Deployment& dep
   Deadline deadline = deadline_after(shard.now(), deployment.request_timeout);
   for (bool begun = false; shard.now() < deadline;) {
     const Result<const http::ResponseHead*> head = exchange.response_head();
-    if (!head) co_return false;
+    if (!head) co_return;
     if (*head != nullptr && (*head)->status < 200) {
       exchange.skip_interim();
       continue;
@@ -35,10 +29,10 @@ Task<bool> drain_answer(UpstreamExchange& exchange, const model::Deployment& dep
       if (!begun) deadline = deadline_after(shard.now(), deployment.stream_idle_timeout);
       begun = true;
       const Result<wire::Progress> moved = exchange.read_body(nowhere);
-      if (!moved) co_return false;
+      if (!moved) co_return;
       if (*moved == wire::Progress::kEnded) {
-        exchange.finish();
-        co_return true;
+        if (!exchange.pod_closes()) ending.finish();
+        co_return;
       }
       if (*moved != wire::Progress::kBlocked) deadline = deadline_after(shard.now(), deployment.stream_idle_timeout);
       if (*moved == wire::Progress::kMoved) {
@@ -49,13 +43,13 @@ Task<bool> drain_answer(UpstreamExchange& exchange, const model::Deployment& dep
     exchange.arm();
     co_await wakeup.wait(deadline);
   }
-  co_return false;
 }
 
 }  // namespace
 
 Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
-                           dispatch::Lease lease, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record) {
+                           dispatch::Lease lease, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record,
+                           Ending& ending) {
   const model::Deployment& deployment = *route.deployment;
   record.replica = lease.replica().name();
   record.attempts = 1;
@@ -65,7 +59,7 @@ Task<Result<void>> forward(Downstream& downstream, const model::Route& route, co
   options.method = downstream.head().method;
   Result<std::unique_ptr<UpstreamExchange>> opened = co_await upstream::open(std::move(lease), options, wakeup, downstream);
   if (!opened) co_return opened.error();
-  UpstreamExchange& exchange = **opened;
+  UpstreamExchange& exchange = ending.hold(std::move(*opened), deployment.abort_wait);
 
   if (downstream.head().fields.has(http::Field::kExpect)) {
     downstream.send_continue();
@@ -73,16 +67,16 @@ Task<Result<void>> forward(Downstream& downstream, const model::Route& route, co
   }
   write_request_head(exchange, downstream, route, ids, patience, wakeup.shard().now());
 
-  Relay relay(downstream, exchange, route, ids, patience, limits, wakeup, record);
+  Relay relay(downstream, exchange, route, ids, patience, limits, wakeup, record, ending);
   const Result<void> relayed = co_await relay.run();
-  if (relay.upstream_finished()) co_return relayed;
+  if (ending.ended()) co_return relayed;
 
   const bool client_left = !relayed && relayed.error().reason == Reason::kClientClosed;
   if (client_left) downstream.reset();  // the client's side ends now, whatever the pod still does
-  if (client_left && deployment.drain_on_abort && exchange.request_sent()) {
-    if (co_await drain_answer(exchange, deployment, wakeup)) co_return relayed;
+  if (client_left && deployment.drain_on_abort && exchange.request_sent() && !ending.begun()) {
+    co_await drain_answer(exchange, deployment, wakeup, ending);
   }
-  co_await give_up(exchange, deployment, wakeup);
+  ending.begin();
   co_return relayed;
 }
 

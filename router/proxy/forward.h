@@ -3,6 +3,7 @@
 #include "router/base/task.h"
 #include "router/dispatch/line.h"
 #include "router/proxy/downstream.h"
+#include "router/proxy/ending.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
 #include "router/runtime/wakeup.h"
@@ -10,8 +11,10 @@
 namespace router::proxy {
 
 /// Sends the request to the leased replica and the answer back: opens the connection, writes the head, then moves both bodies.
-/// Suspends. The lease has been given back when this returns.
+/// Suspends. When this returns, `ending` has begun at the latest: what the pod still has to do is no reason to keep the client
+/// waiting.
 Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
-                           dispatch::Lease lease, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record);
+                           dispatch::Lease lease, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record,
+                           Ending& ending);
 
 }  // namespace router::proxy

@@ -14,7 +14,7 @@ constexpr int kPiecesPerTurn = 8;  // of at most 128 KB; then the shard's other 
 }  // namespace
 
 Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, const model::Route& route, const RequestIds& ids,
-             Patience patience, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record)
+             Patience patience, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record, Ending& ending)
     : downstream_(downstream),
       upstream_(upstream),
       route_(route),
@@ -23,7 +23,8 @@ Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, const
       patience_(patience),
       limits_(limits),
       wakeup_(wakeup),
-      record_(record) {}
+      record_(record),
+      ending_(ending) {}
 
 Task<Result<void>> Relay::run() {
   runtime::Shard& shard = wakeup_.shard();
@@ -32,19 +33,21 @@ Task<Result<void>> Relay::run() {
     again_ = false;
     if (const Result<void> up = pump_request(); !up) co_return up.error();
     if (const Result<void> down = pump_response(); !down) co_return down.error();
+    if (ending_.begun() && ending_.proceed() == Progress::kMoved) again_ = true;  // the slot does not wait for the client
     if (done()) co_return boost::system::in_place_value;
     if (const Result<void> client = watch_client(); !client) co_return client.error();
     const TimePoint asleep = shard.now();
     const Limit next = limit();
     if (next.deadline <= asleep) co_return next.failure;
     arm();
-    co_await wakeup_.wait(again_ ? asleep : std::min(next.deadline, downstream_.ask_again(asleep)));
+    const Deadline look_again = std::min(downstream_.ask_again(asleep), ending_.deadline());
+    co_await wakeup_.wait(again_ ? asleep : std::min(next.deadline, look_again));
     record_.waited += shard.now() - asleep;
   }
 }
 
 Result<void> Relay::pump_request() {
-  if (finished_ || request_broken_ || upstream_.request_sent()) return {};
+  if (received_ || request_broken_ || upstream_.request_sent()) return {};
   for (int pieces = 0;; ++pieces) {
     if (const Result<void> sent = upstream_.flush(); !sent) {
       request_broken_ = true;  // it may have answered before it closed: the response side finds out
@@ -104,7 +107,10 @@ Result<void> Relay::pump_response() {
     if (!moved) return moved.error();
     if (*moved == Progress::kBlocked) break;
     response_moved_ = wakeup_.shard().now();
-    if (*moved == Progress::kEnded) return end_response();
+    if (*moved == Progress::kEnded) {
+      end_response();
+      break;
+    }
     if (*moved == Progress::kDrained) break;
   }
   const bool was_blocked = downstream_.blocked();
@@ -116,27 +122,25 @@ Result<void> Relay::pump_response() {
   return {};
 }
 
-Result<void> Relay::end_response() {
+void Relay::end_response() {
   received_ = true;
-  // A pod that answers before it has the whole request is given up by the caller: its connection cannot be used again.
-  if (!upstream_.request_sent()) {
-    downstream_.close_after();
-    return {};
+  // A pod that answers before it has the whole request: neither connection can be used again.
+  if (!upstream_.request_sent()) downstream_.close_after();
+  if (upstream_.request_sent() && !upstream_.pod_closes()) {
+    ending_.finish();
+  } else {
+    ending_.begin();
   }
-  if (upstream_.pod_closes()) return {};
-  upstream_.finish();
-  finished_ = true;
-  return {};
 }
 
 bool Relay::wants_request() const {
-  return !finished_ && !request_broken_ && !downstream_.request_received() && !upstream_.blocked();
+  return !received_ && !request_broken_ && !downstream_.request_received() && !upstream_.blocked();
 }
 
 Result<void> Relay::watch_client() { return wants_request() ? downstream_.within_grace() : downstream_.still_wanted(); }
 
 void Relay::arm() {
-  if (!finished_) upstream_.arm();
+  if (!ending_.ended()) upstream_.arm();
   if (wants_request()) downstream_.arm_read();
   if (downstream_.blocked()) downstream_.arm_write();
 }

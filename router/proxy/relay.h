@@ -2,6 +2,7 @@
 
 #include "router/base/task.h"
 #include "router/proxy/downstream.h"
+#include "router/proxy/ending.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
 #include "router/runtime/wakeup.h"
@@ -15,19 +16,17 @@ namespace router::proxy {
 class Relay {
  public:
   Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, const model::Route& route, const RequestIds& ids,
-        Patience patience, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record);
+        Patience patience, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record, Ending& ending);
 
-  /// Suspends. On success the answer was handed to the kernel; the upstream exchange is finished unless the pod answered before
-  /// it had the whole request. On failure the upstream exchange is for the caller to abort.
+  /// Suspends. On success the answer was handed to the kernel. `ending` knows how far the upstream exchange has come: an answer
+  /// that a slow client still reads holds no slot.
   Task<Result<void>> run();
-  /// The upstream exchange has ended and holds nothing any more.
-  bool upstream_finished() const { return finished_; }
 
  private:
   Result<void> pump_request();
   Result<void> pump_response();
   Result<void> begin_response();
-  Result<void> end_response();
+  void end_response();
   /// More of the request can be taken from the client and passed on.
   bool wants_request() const;
   Result<void> watch_client();
@@ -54,14 +53,14 @@ class Relay {
   const config::Limits& limits_;
   runtime::Wakeup& wakeup_;
   Record& record_;
+  Ending& ending_;
 
   TimePoint request_moved_{};    // progress of the upload
   TimePoint response_moved_{};   // progress of the answer
   bool request_broken_ = false;  // the pod takes no more of the request; it may still answer
   bool begun_ = false;           // the answer's head was written
   bool received_ = false;        // the answer's last byte has arrived
-  bool finished_ = false;
-  bool again_ = false;  // stopped for the others' sake: there is more to move at once
+  bool again_ = false;           // stopped for the others' sake: there is more to move at once
 };
 
 }  // namespace router::proxy

@@ -45,19 +45,22 @@ class UpstreamExchange : public wire::BodySink {
   virtual wire::BodySize response_size() const = 0;
   virtual Result<wire::Progress> read_body(wire::BodySink& sink) = 0;
 
-  /// The pod will close the connection after this answer and has not yet: `abort` waits for that, so that the slot's next
-  /// connection is never the pod's second.
+  /// The pod closes the connection after this answer. It is waited for, so that the slot's next connection is never the pod's
+  /// second.
   virtual bool pod_closes() const = 0;
 
   /// Wakes the exchange when the replica has sent, or (if blocked) takes, something.
   virtual void arm() = 0;
 
-  // --- the end: one of these, once; the lease is given back by then ---
+  // --- the end, once: finish, or close (after begin_close, if the pod shall have time); it gives the lease back ---
   /// The response has been received wholly and the request sent: the connection rests in its slot, or is closed.
   virtual void finish() = 0;
-  /// Gives the exchange up: shuts our side down and waits for the pod to close its own, at the latest until `deadline`.
-  /// Suspends.
-  virtual Task<void> abort(Deadline deadline) = 0;
+  /// Shuts our side down: nothing more is sent, and what still arrives is dropped. The pod is to close its own side.
+  virtual void begin_close() = 0;
+  /// After begin_close: drops what has arrived. kBlocked: `arm` and come again; kMoved: there may be more at hand; kEnded: the
+  /// pod has closed.
+  virtual wire::Progress await_close() = 0;
+  virtual void close() = 0;
 };
 
 /// What `open` needs to know of a deployment and of the request.

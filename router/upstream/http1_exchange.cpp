@@ -126,21 +126,21 @@ void Http1Exchange::close() {
   lease_.give_back();
 }
 
-Task<void> Http1Exchange::abort(Deadline deadline) {
-  tls::Stream& stream = connection_->stream();
+void Http1Exchange::begin_close() {
   connection_->output().queue().clear();
-  stream.shutdown_write();
-  for (runtime::Shard& shard = connection_->shard(); shard.now() < deadline;) {
-    const IoResult dropped = stream.read(shard.scratch());
-    if (dropped.state == IoState::kEof || dropped.state == IoState::kFailed) break;
-    if (dropped.state == IoState::kDone) {
-      co_await wakeup_.wait(shard.now());  // the pod still sends a lot: others have their turn between two reads
-      continue;
-    }
-    stream.arm_read();
-    co_await wakeup_.wait(deadline);
+  connection_->stream().shutdown_write();
+}
+
+wire::Progress Http1Exchange::await_close() {
+  const IoResult dropped = connection_->stream().read(connection_->shard().scratch());
+  switch (dropped.state) {
+    case IoState::kDrained:
+    case IoState::kBlocked: return wire::Progress::kBlocked;
+    case IoState::kDone: return wire::Progress::kMoved;
+    case IoState::kEof:
+    case IoState::kFailed: break;
   }
-  close();
+  return wire::Progress::kEnded;
 }
 
 }  // namespace router::upstream

@@ -35,11 +35,12 @@ class Http1Exchange final : public UpstreamExchange {
   bool pod_closes() const override;
   void arm() override;
   void finish() override;
-  Task<void> abort(Deadline deadline) override;
+  void begin_close() override;
+  wire::Progress await_close() override;
+  void close() override;
 
  private:
   void rest();
-  void close();
 
   static constexpr std::size_t kHeadBytesMax = 64 * 1024;
 

@@ -110,10 +110,13 @@ def test_the_head_of_an_answer_is_not_held_until_its_body(pod, start):
         assert client.reader.exactly(4) == b"body"
 
 
-def test_the_slot_is_free_when_the_pod_is_done_not_when_the_client_has_read(pod, start):
+@pytest.mark.parametrize("headers", [{}, {"Connection": "close"}], ids=["keep-alive", "close"])
+def test_the_slot_is_free_when_the_pod_is_done_not_when_the_client_has_read(pod, start, headers):
     def behave(exchange):
         exchange.body()
-        exchange.answer(200, b"a" * 60000)
+        exchange.answer(200, b"a" * 60000, headers)
+        if headers:
+            exchange.wait_for_close()
 
     blue = pod(behave)
     router = start(endpoint(deployment([blue])))

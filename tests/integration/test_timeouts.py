@@ -145,6 +145,19 @@ def test_the_clients_patience_ends_the_pods_time(pod, start):
     assert (answer.status, answer.why) == (504, "upstream_timeout")
 
 
+def test_an_answer_does_not_wait_for_the_pod_that_is_given_up(pod, start):
+    release = threading.Event()
+    blue = pod(lambda exchange: release.wait(20))  # deaf to our side's end, too
+    router = start(endpoint(deployment([blue], request_timeout_ms=300, router={"abort_wait_ms": 4000})))
+    begun = time.monotonic()
+    answer = router.score(b"x")
+    assert (answer.status, answer.why) == (504, "upstream_timeout")
+    assert time.monotonic() - begun < 3
+    assert router.slots_in_use() == 1  # nobody knows yet whether the pod has stopped
+    release.set()
+    eventually(lambda: router.slots_in_use() == 0, "the slot", patience=8)
+
+
 def test_a_wait_lasts_as_long_as_the_deployment_says(pod, start):
     release = threading.Event()
 

@@ -1,0 +1,40 @@
+#include "router/proxy/ending.h"
+
+#include <utility>
+
+namespace router::proxy {
+
+using wire::Progress;
+
+upstream::UpstreamExchange& Ending::hold(std::unique_ptr<upstream::UpstreamExchange> exchange, Duration wait) {
+  exchange_ = std::move(exchange);
+  wait_ = wait;
+  return *exchange_;
+}
+
+void Ending::finish() {
+  exchange_->finish();
+  exchange_.reset();
+}
+
+void Ending::begin() {
+  if (exchange_ == nullptr || begun()) return;
+  exchange_->begin_close();
+  deadline_ = deadline_after(shard_.now(), wait_);
+}
+
+Progress Ending::proceed() {
+  if (exchange_ == nullptr) return Progress::kEnded;
+  const Progress progress = exchange_->await_close();
+  if (progress != Progress::kEnded && shard_.now() < deadline_) return progress;
+  exchange_->close();
+  exchange_.reset();
+  deadline_ = kNever;
+  return Progress::kEnded;
+}
+
+void Ending::arm() {
+  if (exchange_ != nullptr) exchange_->arm();
+}
+
+}  // namespace router::proxy
