@@ -1,7 +1,6 @@
 """The usual clients work against it."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -79,7 +78,6 @@ def test_requests_streams_a_generator(plain):
     assert answer.content == b"piece" * 100
 
 
-@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
 @pytest.mark.parametrize("which", ["plain", "tls"])
 def test_wrk_sees_no_error(request, which):
     router = request.getfixturevalue(which)
@@ -88,7 +86,6 @@ def test_wrk_sees_no_error(request, which):
     assert int(re.search(r"(\d+) requests in", out)[1]) > 50
 
 
-@pytest.mark.skipif(not shutil.which("h2load"), reason="h2load is not installed")
 @pytest.mark.parametrize("which", ["plain", "tls"])
 def test_h2load_with_http_1_1_sees_no_error(request, which):
     router = request.getfixturevalue(which)

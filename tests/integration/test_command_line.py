@@ -1,13 +1,10 @@
 """The command line, and what `--check` says."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
 from support.router import BINARY, ROOT, is_listening
 from support.settings import deployment, endpoint
-
-EXAMPLES = Path("/work/shared/examples/azureml")
 
 
 def run(*arguments, **kwargs):
@@ -63,17 +60,6 @@ def test_a_missing_environment_variable_is_a_mistake_and_a_set_one_is_read(tmp_p
     assert done.returncode == 1 and "ROUTER_TEST_PORT" in done.stdout + done.stderr
     done = run("--config", str(tmp_path / "router.yaml"), "--check", env={"ROUTER_TEST_PORT": "8080"})
     assert (done.returncode, done.stdout) == (0, "ok\n")
-
-
-@pytest.mark.skipif(not EXAMPLES.exists(), reason="the public examples are not here")
-def test_the_public_examples_are_accepted_with_replicas_and_keys(tmp_path):
-    (tmp_path / "key").write_text("a-key-of-at-least-some-length\n")
-    for name in ("endpoint", "blue-deployment", "green-deployment"):
-        text = (EXAMPLES / f"kubernetes-{name}.yml").read_text().rstrip()
-        text += "\nrouter:\n  keys: {primary_file: key}\n" if name == "endpoint" else "\nrouter:\n  replicas: ['127.0.0.1:5001']\n"
-        (tmp_path / f"{name}.yml").write_text(text)
-    done = check(tmp_path)
-    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
 
 
 def test_a_port_in_use_is_told_and_the_process_ends(pod, start):

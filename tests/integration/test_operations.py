@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -176,7 +175,6 @@ def test_bytes_and_gauges_follow_what_happens(pod, start):
     assert metrics.value("slots_in_use") == metrics.value("queue_length") == 0
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
 def test_promtool_finds_nothing_to_say(scene):
     scene.router.score(b"x")
     done = subprocess.run(["promtool", "check", "metrics"], input=scene.router.metrics().text, capture_output=True, text=True, check=False)

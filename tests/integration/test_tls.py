@@ -76,7 +76,6 @@ def test_weak_ciphers_are_refused(scene, ciphers):
     assert done.returncode != 0 or "Cipher is (NONE)" in done.stdout
 
 
-@pytest.mark.skipif(not shutil.which("sslscan"), reason="sslscan is not installed")
 def test_sslscan_finds_nothing_weak(scene):
     done = subprocess.run(["sslscan", "--no-colour", "--no-heartbleed", f"127.0.0.1:{scene.router.port}"],
                           capture_output=True, text=True, check=False, timeout=60)
