@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,14 +14,18 @@ namespace router::proxy {
 namespace {
 
 /// Says so in plaintext; over TLS there is no handshake yet to say it in.
-void refuse_connection(int descriptor, bool plaintext) {
+void refuse_connection(int descriptor, bool plaintext, std::span<char> scratch) {
   constexpr std::string_view kBody = R"({"error":{"code":"too_many_connections","message":"max_connections is reached"}})";
   static const std::string refusal =
       "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\nx-router-reason: "
       "too_many_connections\r\n"
       "Content-Length: " +
       std::to_string(kBody.size()) + "\r\n\r\n" + std::string(kBody);
-  if (plaintext) ::send(descriptor, refusal.data(), refusal.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (plaintext) {
+    ::send(descriptor, refusal.data(), refusal.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    // Closing over a request that nobody has read would reset the connection, and the client would lose the refusal, too.
+    static_cast<void>(::recv(descriptor, scratch.data(), scratch.size(), MSG_DONTWAIT));
+  }
   ::close(descriptor);
 }
 
@@ -41,7 +46,7 @@ void ShardServer::accept(std::size_t listener, int descriptor, const runtime::Ad
   if (connections_open_.fetch_add(1, std::memory_order_relaxed) >= newest.limits.max_connections) {
     connection_closed();
     cells_.connections_refused.add();
-    return refuse_connection(descriptor, newest.listeners[listener].tls.empty());
+    return refuse_connection(descriptor, newest.listeners[listener].tls.empty(), shard_.scratch());
   }
   connections_.try_spawn(serve_connection(*this, listener, runtime::Socket(shard_, descriptor), peer));
 }
