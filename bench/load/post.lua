@@ -1,0 +1,11 @@
+-- For wrk: the same 1 KB POST over and over; at the end one line of JSON with what was counted.
+wrk.method = "POST"
+wrk.body = '{"data": "' .. string.rep("x", 1024 - 12) .. '"}'
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
+
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format('\n{"requests": %d, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d}\n',
+    summary.requests, errors.connect, errors.read, errors.write, errors.status, errors.timeout))
+end
