@@ -53,7 +53,11 @@ Stream::Stream(Socket socket, ClientContext& context, const std::string& server_
 
 IoResult Stream::handshake() { return session_ ? session_->handshake(socket_) : IoResult{IoState::kDone}; }
 
-IoResult Stream::read(std::span<char> into) { return session_ ? session_->read(socket_, into) : socket_.read(into); }
+IoResult Stream::read(std::span<char> into) {
+  // Armed and not woken: nothing has arrived, so there is nothing to ask the kernel for.
+  if (socket_.read_armed()) return {IoState::kBlocked};
+  return session_ ? session_->read(socket_, into) : socket_.read(into);
+}
 
 IoResult Stream::write(std::span<const iovec> pieces) {
   return session_ ? session_->write(socket_, pieces) : socket_.write(pieces);

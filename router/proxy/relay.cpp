@@ -49,26 +49,34 @@ Task<Result<void>> Relay::run() {
 Result<void> Relay::pump_request() {
   if (received_ || request_broken_ || upstream_.request_sent()) return {};
   for (int pieces = 0;; ++pieces) {
+    // A piece that is at hand leaves in one write with what was gathered before it: at first, the head.
+    const Result<Progress> moved = take_piece(pieces);
+    if (!moved) return moved.error();
     if (const Result<void> sent = upstream_.flush(); !sent) {
       request_broken_ = true;  // it may have answered before it closed: the response side finds out
       return {};
     }
     if (upstream_.blocked()) return {};
     if (downstream_.request_received()) break;
-    if (pieces == kPiecesPerTurn) {
-      again_ = true;
-      return {};
-    }
-    const Result<Progress> moved = downstream_.read_body(upstream_);
-    if (!moved) return moved.error();
-    if (*moved == Progress::kBlocked) return {};
-    request_moved_ = wakeup_.shard().now();
-    if (downstream_.request_bytes() > deployment_.request_bytes_max) {
-      return Failure::downstream(Reason::kPayloadTooLarge, "the body is larger than max_request_bytes");
-    }
+    if (*moved != Progress::kMoved) return {};
   }
   note_request_sent();
   return {};
+}
+
+Result<Progress> Relay::take_piece(int pieces) {
+  if (upstream_.blocked() || downstream_.request_received()) return Progress::kMoved;
+  if (pieces == kPiecesPerTurn) {
+    again_ = true;
+    return Progress::kBlocked;
+  }
+  const Result<Progress> moved = downstream_.read_body(upstream_);
+  if (!moved || *moved == Progress::kBlocked) return moved;
+  request_moved_ = wakeup_.shard().now();
+  if (downstream_.request_bytes() > deployment_.request_bytes_max) {
+    return Failure::downstream(Reason::kPayloadTooLarge, "the body is larger than max_request_bytes");
+  }
+  return moved;
 }
 
 void Relay::note_request_sent() {
