@@ -15,11 +15,11 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 import checks
 import processes
+import system_calls
 from proxies import Bench, find
 
 HERE = pathlib.Path(__file__).parent
@@ -27,6 +27,7 @@ CONNECTIONS = (32, 256)
 TRANSPORTS = ("plaintext", "tls")
 WARM_UP_SECONDS = 0.7  # connections are made, buffers and caches filled; not measured
 TAIL_SECONDS = 0.2     # the measurement ends before the load does
+COUNT_SECONDS = 2      # of load while system calls are counted
 METRICS = {  # what a row tells: digits to print, and whether less is better
     "cpu_us_per_request": (1, True),
     "requests_per_second": (0, False),
@@ -43,7 +44,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, help="of load in each measurement")
     parser.add_argument("--logging", choices=("off", "on"), default="off", help="access logs of all proxies")
     found = parser.parse_args()
-    found.rounds = found.rounds or (3 if found.quick else 7)
+    found.rounds = found.rounds or (3 if found.quick else 5)
     found.seconds = found.seconds or (2 if found.quick else 4)
     if found.rounds < 1 or found.seconds < 2:
         parser.error("at least 1 round of 2 seconds")
@@ -94,31 +95,17 @@ def measure(bench, name, proxy, transport, connections, seconds, core):
 
 
 def count_system_calls(bench, name, proxy, transport, connections, core):
-    """By strace, which slows the proxy several times: the load is then always saturating. None where strace may not trace."""
-    with tempfile.NamedTemporaryFile("r", suffix=".strace") as report:
-        command = [find("strace"), "-c", "-f", "-o", report.name, *(word for pid in proxy.pids for word in ("-p", str(pid)))]
-        tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    """(Who counted, system calls a request by name), those of making the connections included; None where nobody may count."""
+    def load():
+        before = bench.stub.requests()
+        running = Load(bench, name, proxy, transport, connections, COUNT_SECONDS, core)
         try:
-            for _ in proxy.pids:
-                if "attached" not in tracer.stderr.readline():
-                    return None
-            before = bench.stub.requests()
-            load = Load(bench, name, proxy, transport, connections, 2, core)
-            try:
-                load.finish()
-            finally:
-                load.abandon()
-            requests = bench.stub.requests() - before
+            running.finish()
         finally:
-            if tracer.poll() is None:
-                tracer.send_signal(signal.SIGINT)
-            tracer.communicate(timeout=20)
-        calls = {}
-        for line in report.read().splitlines():
-            words = line.split()
-            if len(words) >= 5 and words[3].isdigit() and words[-1] != "total":
-                calls[words[-1]] = int(words[3]) / requests
-        return calls
+            running.abandon()
+        return bench.stub.requests() - before
+
+    return system_calls.count(proxy.pids, load)
 
 
 def machine():
@@ -194,11 +181,14 @@ def trace_all(bench, proxies, options, core):
         workload = {"transport": transport, "connections": CONNECTIONS[0]}
         calls = {name: count_system_calls(bench, name, proxy, **workload, core=core) for name, proxy in proxies.items() if name != "direct"}
         if not all(calls.values()):
-            print("system calls: strace may not trace here; not counted")
+            print("system calls: neither perf nor strace may look here; not counted")
             return []
+        tools = {tool for tool, _ in calls.values()}
+        calls = {name: counted for name, (_, counted) in calls.items()}
         rows.append(make_row(workload, "syscalls_per_request", {name: [sum(each.values())] for name, each in calls.items()}, options.logging))
+        rows[-1]["counted_by"] = " ".join(sorted(tools))
         rows[-1]["calls"] = {name: {call: round(count, 3) for call, count in each.items() if count >= 0.005} for name, each in calls.items()}
-        print(f"\nsystem calls a request, {transport}, {CONNECTIONS[0]} connections")
+        print(f"\nsystem calls a request, {transport}, {CONNECTIONS[0]} connections (counted by {rows[-1]['counted_by']})")
         for name, each in calls.items():
             common = sorted(((count, call) for call, count in each.items() if count >= 0.02), reverse=True)
             print(f"  {name:8}{sum(each.values()):6.2f}  " + ", ".join(f"{call} {count:.2f}" for count, call in common))
@@ -216,14 +206,7 @@ def main():
     try:
         proxies = {"router": bench.router, "nginx": bench.nginx, "haproxy": bench.haproxy, "direct": bench.stub}
         checks.check_before(bench, proxies)
-        try:
-            find("strace")
-            traced = trace_all(bench, proxies, options, cores[0])
-        except SystemExit as missing:
-            if "not installed" not in str(missing):
-                raise
-            print("system calls: strace is not installed; not counted")
-            traced = []
+        traced = trace_all(bench, proxies, options, cores[0])
         rows, through_router, busiest = measure_rounds(bench, proxies, options, cores[0])
         checks.check_after(bench, proxies, through_router)
     finally:
