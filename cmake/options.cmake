@@ -40,3 +40,8 @@ if(ROUTER_SANITIZE)
     target_compile_options(router_options INTERFACE -Wno-tsan)
   endif()
 endif()
+if(ROUTER_FUZZ)
+  # Tells libFuzzer which branches an input took; the fuzz targets alone are linked with its main().
+  target_compile_options(router_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(router_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()

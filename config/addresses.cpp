@@ -30,6 +30,7 @@ bool is_label(std::string_view label) {
 }  // namespace
 
 bool is_ip_address(const std::string& text) {
+  if (text.find('\0') != std::string::npos) return false;  // inet_pton would stop there
   in6_addr address{};
   return ::inet_pton(AF_INET, text.c_str(), &address) == 1 || ::inet_pton(AF_INET6, text.c_str(), &address) == 1;
 }

@@ -107,7 +107,7 @@ void read_trusted_proxies(MapReader& document, Process& into) {
 /// Where operators listen: host:port, or unix:/path made absolute; a mistake otherwise. `local` tells whether only this
 /// machine can reach it.
 std::optional<std::string> read_address(MapReader& map, bool& local) {
-  const std::optional<std::string> text = map.text("address");
+  std::optional<std::string> text = map.text("address");
   if (!text) return std::nullopt;
   if (text->starts_with("unix:") && text->size() > 5) {
     local = true;

@@ -26,8 +26,8 @@ struct ServerOptions {
 
 struct CertificateInfo {
   std::string file;
-  std::vector<std::string> names;  // lower case: subjectAltName (or CN where there is none)
-  std::chrono::system_clock::time_point not_after;
+  std::vector<std::string> names;      // lower case: subjectAltName (or CN where there is none)
+  std::chrono::sys_seconds not_after;  // in seconds: what never expires ends in the year 9999, after the nanoseconds do
 };
 
 /// Keys of session tickets, shared by all contexts (and by reloads): rotated every hour when random, the previous ones still

@@ -6,8 +6,8 @@
 #include <openssl/pem.h>
 
 #include <algorithm>
-#include <cstring>
 #include <fstream>
+#include <optional>
 
 #include "router/base/text.h"
 
@@ -25,10 +25,15 @@ struct SecretText {
   ~SecretText() { OPENSSL_cleanse(text.data(), text.size()); }
 };
 
-std::vector<std::string> names_of(X509* certificate) {
+/// Nothing if the extension with the names is there and cannot be read.
+std::optional<std::vector<std::string>> names_of(X509* certificate) {
   std::vector<std::string> names;
+  constexpr int kAbsent = -1;
+  int found = 0;
   const Owned<GENERAL_NAMES> alternatives(
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, &found, nullptr)));
+  ERR_clear_error();
+  if (!alternatives && found != kAbsent) return std::nullopt;
   for (int i = 0; alternatives && i < sk_GENERAL_NAME_num(alternatives.get()); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(alternatives.get(), i);
     if (name->type != GEN_DNS) continue;
@@ -43,16 +48,16 @@ std::vector<std::string> names_of(X509* certificate) {
   return names;
 }
 
-std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
+std::chrono::sys_seconds time_of(const ASN1_TIME* time) {
   std::tm utc{};
   ASN1_TIME_to_tm(time, &utc);
-  return std::chrono::system_clock::from_time_t(timegm(&utc));
+  return std::chrono::sys_seconds(std::chrono::seconds(timegm(&utc)));
 }
 
 int give_password(char* into, int size, int, void* password) {
   const auto& text = static_cast<const SecretText*>(password)->text;
   if (text.empty() || text.size() > static_cast<std::size_t>(size)) return -1;
-  std::memcpy(into, text.data(), text.size());
+  std::copy(text.begin(), text.end(), into);  // counted, not ended by a zero
   return static_cast<int>(text.size());
 }
 
@@ -65,10 +70,10 @@ absl::Status read_secret(const std::string& file, SecretText& into) {
 
 absl::StatusOr<Owned<EVP_PKEY>> read_key(const CertificateFiles& files) {
   SecretText pem;
-  if (const absl::Status read = read_secret(files.key_file, pem); !read.ok()) return read;
+  if (absl::Status read = read_secret(files.key_file, pem); !read.ok()) return read;
   SecretText password;
   if (!files.password_file.empty()) {
-    if (const absl::Status read = read_secret(files.password_file, password); !read.ok()) return read;
+    if (absl::Status read = read_secret(files.password_file, password); !read.ok()) return read;
     while (!password.text.empty() && (password.text.back() == '\n' || password.text.back() == '\r')) password.text.pop_back();
   }
   const Owned<BIO> bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
@@ -133,7 +138,7 @@ absl::StatusOr<Credential> read_credential(const CertificateFiles& files) {
   auto chain = read_certificates(files.certificate_file);
   if (!chain.ok()) return chain.status();
   X509* leaf = chain->front().get();
-  if (const absl::Status valid = check_times(files.certificate_file, leaf); !valid.ok()) return valid;
+  if (absl::Status valid = check_times(files.certificate_file, leaf); !valid.ok()) return valid;
   auto key = read_key(files);
   if (!key.ok()) return key.status();
   const bool matches = X509_check_private_key(leaf, key->get()) == 1;
@@ -142,8 +147,10 @@ absl::StatusOr<Credential> read_credential(const CertificateFiles& files) {
     return mistake(files.key_file,
                    absl::StrCat("the private key does not belong to the first certificate in ", files.certificate_file));
   }
+  auto names = names_of(leaf);
+  if (!names) return mistake(files.certificate_file, "the first certificate's subjectAltName cannot be read");
   Credential credential;
-  credential.info = {files.certificate_file, names_of(leaf), time_of(X509_get0_notAfter(leaf))};
+  credential.info = {files.certificate_file, std::move(*names), time_of(X509_get0_notAfter(leaf))};
   credential.chain = std::move(*chain);
   credential.key = std::move(*key);
   return credential;

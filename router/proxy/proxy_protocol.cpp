@@ -32,6 +32,7 @@ Result<ProxyHeader> parse_version1(std::string_view input) {
     if (input.size() >= kLineMax) return malformed();
     return ProxyHeader{};
   }
+  if (end + 2 > kLineMax) return malformed();
   std::string_view line = input.substr(0, end);
   ProxyHeader header{end + 2, std::nullopt};
   next_word(line);  // PROXY

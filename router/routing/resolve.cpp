@@ -38,7 +38,8 @@ bool below_score(std::string_view path, std::string_view& rest) {
   return rest.empty() || rest.front() == '/';
 }
 
-bool has_encoded_slash(std::string_view segment) {
+bool has_hidden_slash(std::string_view segment) {
+  if (segment.find('\\') != std::string_view::npos) return true;
   for (std::size_t at = segment.find('%'); at != std::string_view::npos; at = segment.find('%', at + 1)) {
     const std::string_view code = segment.substr(at, 3);
     if (equals_ignoring_case(code, "%2f") || equals_ignoring_case(code, "%5c")) return true;
@@ -46,15 +47,16 @@ bool has_encoded_slash(std::string_view segment) {
   return false;
 }
 
-/// Whether a path below the scoring URI could climb out of it again: a segment `.` or `..`, also percent-encoded, or an encoded
-/// slash that a pod might decode into one. nginx would resolve these; we refuse, because the pod's own reading is not known.
+/// Whether a path below the scoring URI could climb out of it again: a segment `.` or `..`, also percent-encoded, or what a pod
+/// might take for a slash, a backslash or an encoded one. nginx would resolve these; we refuse, because the pod's own reading
+/// is not known.
 bool has_dot_segment(std::string_view path) {
   while (!path.empty()) {
     path.remove_prefix(1);  // its slash
     const std::size_t end = std::min(path.find('/'), path.size());
     std::string_view segment = path.substr(0, end);
     path.remove_prefix(end);
-    if (has_encoded_slash(segment)) return true;
+    if (has_hidden_slash(segment)) return true;
     std::size_t dots = 0;
     for (; !segment.empty(); ++dots) {
       if (segment.front() == '.') {
@@ -111,7 +113,7 @@ Result<Route> route_to(const Endpoint& endpoint, const http::RequestHead& head, 
   std::string_view rest;
   const bool scores = below_score(path, rest);
   if (scores && has_dot_segment(rest)) {
-    return Failure::downstream(Reason::kBadRequest, "the path below the scoring URI has dot segments or encoded slashes");
+    return Failure::downstream(Reason::kBadRequest, "below the scoring URI stand dot segments, backslashes or encoded slashes");
   }
   if (!scores && !any_path && path != "/swagger.json") {
     return Failure::downstream(Reason::kEndpointNotFound, "not a scoring URI of this endpoint: use …/score or …/swagger.json");

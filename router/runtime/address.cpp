@@ -9,6 +9,7 @@ namespace router::runtime {
 
 std::optional<Address> Address::parse(std::string_view text, std::uint16_t port) {
   if (text.size() >= 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;  // inet_pton would stop there
   const std::string terminated(text);
   Address address;
   auto& v4 = reinterpret_cast<sockaddr_in&>(address.storage_);

@@ -1,20 +1,16 @@
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "router/http/framing.h"
+#include "tests/fuzz/support.h"
 
 /// Bodies of every framing. What comes out, where it ends, and whether it is refused must not depend on how the bytes arrive.
-/// The first byte chooses the framing, the second how the rest is cut.
+/// The first byte chooses the framing and whose body it is (0x80: a pod's), the second how the rest is cut.
 namespace router::http {
 namespace {
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using fuzz::require;
 
 struct Outcome {
   std::string bytes;
@@ -26,27 +22,31 @@ struct Outcome {
 };
 
 /// Decodes `input` in pieces: of one size, or of sizes that grow and shrink with `step`.
-Outcome decode(Framing framing, std::string_view input, std::size_t first, std::size_t step) {
-  BodyDecoder decoder(framing, Origin::kDownstream);
+Outcome decode(Framing framing, Origin origin, std::string_view input, std::size_t first, std::size_t step) {
+  BodyDecoder decoder(framing, origin);
   Outcome out;
   std::size_t size = first;
   while (out.used < input.size() && !decoder.ended()) {
     const std::string_view piece = input.substr(out.used, std::max<std::size_t>(size, 1));
     const Result<BodyDecoder::Step> taken = decoder.next(piece);
     if (!taken) {
+      require(taken.error().origin == origin);
       out.failed = true;
       out.used = 0;  // how much of a piece was looked at before it was refused is nobody's business
       return out;
     }
     require(taken->consumed > 0 && taken->consumed <= piece.size());
-    require(taken->bytes.empty() || (taken->bytes.data() >= piece.data() &&
-                                     taken->bytes.data() + taken->bytes.size() <= piece.data() + taken->consumed));
+    require(fuzz::lies_within(taken->bytes, piece.substr(0, taken->consumed)));
     require(taken->ended == decoder.ended());
     out.bytes.append(taken->bytes);
     out.used += taken->consumed;
     size = (size + step) % 257;
   }
-  out.ended = decoder.ended();
+  const bool complete = decoder.ended();
+  const Result<void> closed = decoder.closed();
+  require(closed.has_value() == (complete || framing.kind == Framing::Kind::kUntilClose));
+  require(closed.has_value() == decoder.ended());
+  out.ended = complete;
   if (const Fields* trailers = decoder.trailers()) {
     for (const FieldLine& line : *trailers) out.trailers.append(line.name).append(":").append(line.value).append("\n");
   }
@@ -68,9 +68,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using router::http::decode;
   if (size < 2) return 0;
   const router::http::Framing framing = router::http::choose(data[0]);
-  const std::string_view input(reinterpret_cast<const char*>(data) + 2, size - 2);
-  const auto at_once = decode(framing, input, input.size(), 0);
-  router::http::require(decode(framing, input, 1, 0) == at_once);
-  router::http::require(decode(framing, input, data[1], data[1] / 3 + 1U) == at_once);
+  const router::Origin origin = data[0] < 0x80 ? router::Origin::kDownstream : router::Origin::kUpstream;
+  const std::string_view input = router::fuzz::text_of(data + 2, size - 2);
+  const auto at_once = decode(framing, origin, input, input.size(), 0);
+  router::fuzz::require(decode(framing, origin, input, 1, 0) == at_once);
+  router::fuzz::require(decode(framing, origin, input, data[1], data[1] / 3 + 1U) == at_once);
   return 0;
 }

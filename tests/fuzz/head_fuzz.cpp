@@ -1,25 +1,19 @@
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "router/http/framing.h"
 #include "router/http/head.h"
 #include "router/http/write.h"
+#include "tests/fuzz/support.h"
 
 /// Heads of requests and responses. A head that is taken must hold nothing that a second parser could read otherwise: written
 /// again from its parts it gives the same parts.
 namespace router::http {
 namespace {
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using fuzz::require;
 
-void require_within(std::string_view part, std::string_view whole) {
-  require(part.empty() || (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size()));
-}
+void require_within(std::string_view part, std::string_view whole) { require(fuzz::lies_within(part, whole)); }
 
 void require_same_fields(const Fields& a, const Fields& b) {
   require(a.size() == b.size());
@@ -93,7 +87,7 @@ std::size_t scan(std::string_view bytes) {
 }  // namespace router::http
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  const std::string_view bytes = router::fuzz::text_of(data, size);
   router::http::try_request(bytes);
   router::http::try_response(bytes);
   const std::size_t head = router::http::scan(bytes);

@@ -164,6 +164,7 @@ INSTANTIATE_TEST_SUITE_P(
         bad_listener("PortIsNegative", "port: -1", ".port: `-1` is not"),
         bad_listener("PortIsABrokenNumber", "port: 80.5", ".port: `80.5` is not a whole number"),
         bad_listener("AddressIsAName", "address: localhost", ".address: `localhost` is not an IP address"),
+        bad_listener("AddressHasANul", R"(address: "127.0.0.1\0.9")", ".address: `127.0.0.1?.9` is not an IP address"),
         bad_listener("UnknownKey", "ports: 80", ".ports: unknown key; known here: address, port, proxy_protocol, tls"),
         bad_listener("ProxyProtocolIsANumber", "proxy_protocol: 2", ".proxy_protocol: `2` is neither true nor false"),
         bad_listener("TlsWithoutValue", "tls:", ".tls: has no value"),

@@ -52,7 +52,8 @@ TEST(ProxyProtocol, WaitsForTheWholeHeader) {
 TEST(ProxyProtocol, RefusesWhatIsNoHeader) {
   for (const std::string& input :
        {"GET / HTTP/1.1\r\n"s, "PROXY TCP5 1.2.3.4 1.2.3.4 1 2\r\n"s, "PROXY TCP4 nowhere 1.2.3.4 1 2\r\n"s,
-        "PROXY TCP4 1.2.3.4 1.2.3.4 99999 2\r\n"s, "PROXY TCP4 " + std::string(200, '1'), kVersion2 + "\x31\x11\0\x0c"s,
+        "PROXY TCP4 1.2.3.4 1.2.3.4 99999 2\r\n"s, "PROXY TCP4 1.2.3.4\0x 1.2.3.4 1 2\r\n"s,
+        "PROXY TCP4 " + std::string(200, '1'), "PROXY UNKNOWN " + std::string(92, 'x') + "\r\n", kVersion2 + "\x31\x11\0\x0c"s,
         kVersion2 + "\x21\x11\xff\xff"s}) {
     EXPECT_FALSE(parse_proxy_header(input)) << input;
   }

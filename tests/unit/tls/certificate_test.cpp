@@ -1,3 +1,7 @@
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
 #include <fstream>
 #include <sstream>
 
@@ -34,6 +38,14 @@ TEST(Certificates, AreAcceptedWithTheirNamesAndEnd) {
   EXPECT_LE(left, std::chrono::hours(24));
 }
 
+TEST(Certificates, MayNeverExpire) {
+  constexpr std::chrono::sys_seconds kNever(std::chrono::seconds(253402300799));  // 99991231235959Z, RFC 5280 §4.1.2.5
+  CertificateRequest request;
+  request.ends = kNever - std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  const auto left = server_context({authority().issue(request)})->certificates().front().not_after - kNever;
+  EXPECT_LE(std::chrono::abs(left), std::chrono::seconds(10));
+}
+
 TEST(Certificates, WithoutAlternativeNamesAreNamedByTheirCommonName) {
   CertificateRequest request;
   request.names = {};
@@ -64,6 +76,22 @@ TEST(Certificates, AreRefusedWhenNotValidYet) {
   request.begins = std::chrono::hours(1);
   const CertificatePaths paths = authority().issue(request);
   EXPECT_EQ(refusal(paths), paths.certificate_file + ": the certificate is not valid yet");
+}
+
+TEST(Certificates, AreRefusedWithUnreadableNames) {
+  const CertificatePaths paths = authority().issue();
+  const Owned<BIO> file(BIO_new_file(paths.certificate_file.c_str(), "r+"));
+  const Owned<X509> certificate(PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr));
+  X509_EXTENSION* names = X509_get_ext(certificate.get(), X509_get_ext_by_NID(certificate.get(), NID_subject_alt_name, -1));
+  const Owned<ASN1_OCTET_STRING> nonsense(ASN1_OCTET_STRING_new());
+  ASN1_OCTET_STRING_set(nonsense.get(), reinterpret_cast<const unsigned char*>("\x30\x7f"), 2);
+  X509_EXTENSION_set_data(names, nonsense.get());
+  i2d_re_X509_tbs(certificate.get(), nullptr);  // its encoding is made anew
+  BIO_seek(file.get(), 0);
+  PEM_write_bio_X509(file.get(), certificate.get());
+  BIO_flush(file.get());
+  EXPECT_EQ(refusal(paths), paths.certificate_file + ": the first certificate's subjectAltName cannot be read");
+  EXPECT_EQ(ERR_peek_error(), 0u);
 }
 
 TEST(Certificates, AreRefusedWithSomebodyElsesKey) {

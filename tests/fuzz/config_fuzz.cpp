@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/addresses.h"
+#include "config/azureml.h"
+#include "config/expand.h"
+#include "config/join.h"
+#include "config/router_yaml.h"
+#include "config/yaml_document.h"
+#include "tests/fuzz/support.h"
+
+/// Files of an operator, from their bytes to the settings: as router.yaml and as Azure ML's documents. Whatever stands in them,
+/// the limits hold, and what is told about it fits a terminal.
+namespace router::config {
+namespace {
+
+using fuzz::require;
+
+/// Small ones, so that inputs of a few bytes reach them.
+constexpr YamlLimits kLimits{.bytes_max = 32 * 1024, .depth_max = 12, .nodes_max = 400};
+
+/// The values of a tree, those behind aliases counted wherever they are used.
+std::size_t count_nodes(const YamlValue& value, std::size_t depth) {
+  require(depth <= kLimits.depth_max + 1);
+  std::size_t nodes = 1;
+  for (const auto& item : value.items) nodes += count_nodes(*item, depth + 1);
+  for (const YamlValue::Member& member : value.members) nodes += count_nodes(*member.value, depth + 1);
+  return nodes;
+}
+
+void require_shown(const std::string& text) {
+  require(std::none_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < ' ' && c != '\n') || byte == 0x7f;
+  }));
+}
+
+void require_valid(const Deployment& deployment) {
+  require(deployment.scoring_route.path.starts_with('/') && deployment.scoring_route.port > 0);
+  require(deployment.request_timeout.count() > 0 && deployment.max_queue_wait.count() >= 0);
+  require(deployment.connect_timeout.count() > 0 && deployment.stream_idle_timeout.count() > 0);
+  require(deployment.readiness_probe.period.count() > 0 && deployment.readiness_probe.timeout.count() > 0);
+  require(deployment.readiness_probe.failure_threshold > 0 && deployment.readiness_probe.success_threshold > 0);
+  for (const ReplicaAddress& replica : deployment.replicas) require(is_ip_address(replica.host) || is_host_name(replica.host));
+}
+
+void require_valid(const Endpoint& endpoint) {
+  int sum = 0;
+  for (const auto& [name, percent] : endpoint.traffic) {
+    require(percent >= 0 && percent <= 100);
+    sum += percent;
+    require(std::any_of(endpoint.deployments.begin(), endpoint.deployments.end(),
+                        [&name = name](const Deployment& each) { return each.name == name; }));
+  }
+  require(sum == 0 || sum == 100);
+  for (const Deployment& each : endpoint.deployments) require_valid(each);
+}
+
+void require_valid(const Process& process) {
+  require(!process.listeners.empty() && !process.endpoint_globs.empty());
+  require(process.limits.max_connections > 0 && process.limits.max_header_bytes > 0);
+  for (const Listener& listener : process.listeners) {
+    require(is_ip_address(listener.address));
+    require(!listener.tls || !listener.tls->certificates.empty());
+  }
+}
+
+std::string read_as_azureml(const std::string& file) {
+  Findings findings;
+  std::vector<EndpointDocument> endpoints;
+  std::vector<DeploymentDocument> deployments;
+  const YamlFile found = read_yaml(file, findings, kLimits);
+  std::size_t nodes = 0;
+  for (const auto& value : found.documents) {
+    nodes += count_nodes(*value, 1);
+    if (value->kind != YamlValue::Kind::kMap) continue;
+    MapReader document(file, *value, "", findings);
+    const DocumentKind kind = kind_of(document);
+    if (kind == DocumentKind::kEndpoint) endpoints.push_back(read_endpoint(document));
+    if (kind == DocumentKind::kDeployment) deployments.push_back(read_deployment(document));
+  }
+  require(nodes <= kLimits.nodes_max);
+  require(found.complete || findings.has_mistakes());
+  const std::vector<Endpoint> joined = join(std::move(endpoints), std::move(deployments), found.complete, findings);
+  if (!findings.has_mistakes()) {
+    for (const Endpoint& each : joined) require_valid(each);
+  }
+  require_shown(findings.mistakes());
+  for (const std::string& warning : findings.warnings()) require_shown(warning);
+  return findings.mistakes();
+}
+
+std::string read_as_router_yaml(const std::string& file) {
+  Findings findings;
+  for (const auto& value : read_yaml(file, findings, kLimits).documents) {
+    if (value->kind != YamlValue::Kind::kMap) continue;
+    const Process process = read_process(MapReader(file, *value, "", findings));
+    if (!findings.has_mistakes()) require_valid(process);
+  }
+  require_shown(findings.mistakes());
+  return findings.mistakes();
+}
+
+void try_scalars(std::string_view text) {
+  const Expanded expanded = expand(text);
+  require_shown(expanded.mistake);
+  const std::string whole(text);
+  if (const auto parsed = parse_host_and_port(text)) require(!parsed->host.empty() || text.starts_with(':'));
+  if (is_ip_address(whole)) require(is_network(whole));
+  is_host_name(text);
+  is_loopback(whole);
+}
+
+}  // namespace
+}  // namespace router::config
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static router::fuzz::MemoryFile file;
+  const std::string_view text = router::fuzz::text_of(data, size);
+  file.write(text);
+  const std::string mistakes = router::config::read_as_azureml(file.path());
+  router::fuzz::require(router::config::read_as_azureml(file.path()) == mistakes);
+  router::config::read_as_router_yaml(file.path());
+  router::config::try_scalars(text);
+  return 0;
+}
