@@ -1,5 +1,6 @@
 #include "router/proxy/connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "router/proxy/exchange.h"
@@ -39,9 +40,10 @@ Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup,
   for (;;) {
     const IoResult shaken = stream.handshake();
     if (shaken.state == IoState::kDone) break;
-    if (shaken.state == IoState::kBlocked && !server.closing_idle()) {
+    if (shaken.state == IoState::kBlocked) {
       stream.arm_read();
-      if (co_await wakeup.wait(deadline)) continue;
+      const Deadline until = std::min(deadline, server.first_requests_end());
+      if (co_await wakeup.wait(until)) continue;
     }
     server.cells().handshakes_failed.add();
     co_return false;

@@ -1,5 +1,7 @@
 #include "router/proxy/http1_downstream.h"
 
+#include <algorithm>
+
 #include "router/http/framing.h"
 #include "router/proxy/server.h"
 
@@ -37,11 +39,16 @@ Task<Result<bool>> Http1Downstream::next_head() {
       begun = true;
       deadline = deadline_after(shard.now(), limits.header_timeout);
     }
-    if (!begun && server_.closing_idle()) co_return false;
     stream_.arm_read();
-    const bool woken = co_await wakeup_.wait(deadline);
+    const bool woken = co_await wakeup_.wait(begun ? deadline : idle_end(deadline));
     if (woken) continue;
-    if (!begun) co_return false;
+    if (!begun) {
+      // Nobody has asked for anything, as far as we have been told. What the kernel has by now is served, too.
+      if (!stream_.socket().has_arrived()) co_return false;
+      begun = true;
+      deadline = deadline_after(shard.now(), limits.header_timeout);
+      continue;
+    }
     co_return Failure::downstream(Reason::kClientTimeout, "the head did not arrive within header_timeout_ms");
   }
   if (const Result<void> parsed = http::parse_request(bytes, head_); !parsed) co_return parsed.error();
@@ -50,6 +57,11 @@ Task<Result<bool>> Http1Downstream::next_head() {
   input_.begin_body(*framing);
   if (!http::keeps_alive(head_)) close_after_ = true;
   co_return true;
+}
+
+Deadline Http1Downstream::idle_end(Deadline keep_alive_end) const {
+  if (!server_.closing_idle()) return keep_alive_end;
+  return exchanges_ > 1 ? server_.shard().now() : std::min(keep_alive_end, server_.first_requests_end());
 }
 
 bool Http1Downstream::finish() {

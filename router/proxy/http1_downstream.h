@@ -53,6 +53,9 @@ class Http1Downstream final : public Downstream {
   Result<void> within_grace() const override;
 
  private:
+  /// Until when a connection that asks for nothing stays.
+  Deadline idle_end(Deadline keep_alive_end) const;
+
   ShardServer& server_;
   tls::Stream& stream_;
   runtime::Wakeup& wakeup_;

@@ -53,6 +53,7 @@ void ShardServer::accept(std::size_t listener, int descriptor, const runtime::Ad
 
 void ShardServer::close_idle() {
   closing_idle_ = true;
+  first_requests_end_ = shard_.now() + kFirstRequest;
   wake_all();
 }
 

@@ -24,7 +24,7 @@ class ShardServer {
 
   // --- drain, each step for good ---
   void begin_drain() { draining_ = true; }  // every answer carries `Connection: close`
-  void close_idle();                        // connections without a request end
+  void close_idle();                        // connections without a request end, new ones within kFirstRequest
   void end_grace();                         // waiting and running exchanges end
   std::size_t connections() const { return connections_.running(); }
 
@@ -35,6 +35,8 @@ class ShardServer {
   runtime::LineWriter* access_log() { return access_log_; }
   bool draining() const { return draining_; }
   bool closing_idle() const { return closing_idle_; }
+  /// Who opened a connection is about to ask: until then it may send its first request; `kNever` while listeners are open.
+  Deadline first_requests_end() const { return first_requests_end_; }
   bool grace_over() const { return grace_over_; }
 
   void connection_closed() { connections_open_.fetch_sub(1, std::memory_order_relaxed); }
@@ -45,6 +47,7 @@ class ShardServer {
 
  private:
   static constexpr std::size_t kConnectionsMax = 1'000'000;  // of the task group; max_connections is checked at accept
+  static constexpr std::chrono::seconds kFirstRequest{1};
   void wake_all();
 
   runtime::Shard& shard_;
@@ -54,6 +57,7 @@ class ShardServer {
   std::atomic<std::size_t>& connections_open_;  // of the whole process; touched at accept and close only
   bool draining_ = false;
   bool closing_idle_ = false;
+  Deadline first_requests_end_ = kNever;
   bool grace_over_ = false;
   std::unordered_set<runtime::Wakeup*> enlisted_;
   runtime::TaskGroup connections_;

@@ -116,6 +116,11 @@ IoResult Socket::write(std::string_view bytes) const {
 
 void Socket::shutdown_write() const { ::shutdown(descriptor_, SHUT_WR); }
 
+bool Socket::has_arrived() const {
+  pollfd ask{descriptor_, POLLIN, 0};
+  return ::poll(&ask, 1, 0) > 0;
+}
+
 bool Socket::peer_has_ended() const {
   pollfd ask{descriptor_, POLLRDHUP, 0};
   return ::poll(&ask, 1, 0) > 0 && (ask.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;

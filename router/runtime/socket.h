@@ -64,6 +64,8 @@ class Socket {
 
   /// Ends our side; the peer sees the end of the stream.
   void shutdown_write() const;
+  /// Whether the kernel has bytes for us, or the end, whether or not the waker was told yet.
+  bool has_arrived() const;
   /// Whether the peer has ended its side, even if bytes before that end were not read yet.
   bool peer_has_ended() const;
   /// Whether a connection attempt has succeeded. False with `error` 0: still under way, arm for writing; else it failed.

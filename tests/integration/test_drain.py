@@ -170,6 +170,28 @@ def test_what_has_arrived_before_the_listener_closes_is_served(pod, start):
     assert router.wait_exit() == 0
 
 
+def test_a_new_connection_may_still_send_its_first_request(pod, start):
+    """Who has just connected is about to ask, also when the listener has closed meanwhile."""
+    router = start(endpoint(deployment([pod()])))
+    client = router.connect()
+    router.signal(signal.SIGTERM)
+    eventually(lambda: not is_listening(router.port), "the listener to close")
+    answer = client.exchange(b"x")
+    assert (answer.status, answer.body) == (200, b"x")
+    assert answer.headers.get("connection") == "close" and client.is_closed()
+    assert router.wait_exit() == 0
+
+
+def test_a_new_connection_that_asks_nothing_delays_the_end_by_a_second(pod, start):
+    router = start(endpoint(deployment([pod()])))
+    with router.connect() as client:
+        begun = time.monotonic()
+        router.signal(signal.SIGTERM)
+        assert client.is_closed()
+        assert 0.9 < time.monotonic() - begun < 10
+    assert router.wait_exit() == 0
+
+
 def test_an_idle_process_ends_at_once_and_its_ports_are_free(pod, start):
     router = start(endpoint(deployment([pod()])))
     begun = time.monotonic()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from support import yaml
 from support.certificates import Authority, Pair
 from support.client import Client, request
-from support.router import BINARY
+from support.http import Reader
+from support.router import BINARY, is_listening
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
@@ -155,6 +157,17 @@ def test_a_handshake_that_stops_is_ended(pod, start, pairs):
         client.send(b"\x16\x03\x01\x02\x00\x01")
         client.socket.settimeout(5)
         assert client.reader.until_close() in (b"", client.reader.buffer)
+
+
+def test_a_handshake_goes_on_when_the_listener_closes(pod, start, pairs):
+    router = start(endpoint(deployment([pod()])), tls=tls_of(pairs.default))
+    with Client(router.port) as client:
+        router.signal(signal.SIGTERM)
+        eventually(lambda: not is_listening(router.port), "the listener to close")
+        client.socket = pairs.ca.client_context().wrap_socket(client.socket, server_hostname="router.test")
+        client.reader = Reader(client.socket)
+        assert client.exchange(b"x").status == 200
+    assert router.wait_exit() == 0
 
 
 def test_the_expiry_of_each_certificate_is_told(scene):
