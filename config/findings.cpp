@@ -36,11 +36,13 @@ std::vector<std::string> Findings::List::lines() const {
   std::map<std::string, std::size_t> order;  // of files, as they were first mentioned
   for (const Finding& finding : kept) order.emplace(finding.place.file, order.size());
   std::vector<const Finding*> sorted;
+  sorted.reserve(kept.size());
   for (const Finding& finding : kept) sorted.push_back(&finding);
   std::stable_sort(sorted.begin(), sorted.end(), [&order](const Finding* a, const Finding* b) {
     return std::pair(order[a->place.file], a->place.line) < std::pair(order[b->place.file], b->place.line);
   });
   std::vector<std::string> lines;
+  lines.reserve(sorted.size() + 1);
   for (const Finding* finding : sorted) lines.push_back(text_of(finding->place) + ": " + finding->what);
   if (count > kept.size()) lines.push_back("and " + std::to_string(count - kept.size()) + " more");
   return lines;

@@ -28,6 +28,7 @@ const YamlValue::Member* MapReader::member(const std::string& key) const {
 
 std::vector<std::string> MapReader::names() const {
   std::vector<std::string> all;
+  all.reserve(map_.members.size());
   for (const YamlValue::Member& each : map_.members) all.push_back(each.key);
   return all;
 }

@@ -142,14 +142,14 @@ class Builder final : public YAML::EventHandler {
     if (!into.keys.insert(into.key).second) {
       findings_.mistake({file_, into.key_line, path_of(into.key)}, "this key is given twice");
     } else if (into.merging) {
-      take_merged(into, std::move(value), line);
+      take_merged(into, value, line);
     } else {
       into.value->members.push_back({into.key, into.key_line, std::move(value)});
     }
   }
 
   /// `<<: *other` (YAML 1.1 merge keys): what is written in the map itself wins.
-  void take_merged(Open& into, Value value, int line) {
+  void take_merged(Open& into, const Value& value, int line) {
     const bool list = value->kind == Kind::kSequence;
     const std::vector<Value> maps = list ? value->items : std::vector<Value>{value};
     for (const Value& map : maps) {

@@ -76,7 +76,7 @@ absl::Status Router::check(const config::Config& config) {
 }
 
 int Router::run() {
-  if (const absl::Status started = start(); !started.ok()) {
+  if (absl::Status started = start(); !started.ok()) {
     log::error(std::string(started.message()));
     return 1;
   }
@@ -102,10 +102,10 @@ absl::Status Router::start() {
     servers_.push_back(
         std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), access_log_.get(), connections_open_));
   }
-  if (const absl::Status adopted = adopt(config_); !adopted.ok()) return adopted;
-  if (const absl::Status opened = open_listeners(); !opened.ok()) return opened;
+  if (absl::Status adopted = adopt(config_); !adopted.ok()) return adopted;
+  if (absl::Status opened = open_listeners(); !opened.ok()) return opened;
   drain_ = std::make_unique<Drain>(control_, shards_, servers_, acceptors_, [this] { finish(); });
-  if (const absl::Status opened = open_operator_listeners(); !opened.ok()) return opened;
+  if (absl::Status opened = open_operator_listeners(); !opened.ok()) return opened;
   signals_ = std::make_unique<runtime::Signals>(
       control_, [this] { drain_->begin(config_.process); }, [this] { static_cast<void>(reload_and_report()); });
   metrics_.set_process_figures([this] { return figures(); });
@@ -145,7 +145,7 @@ absl::Status Router::reload_and_report() {
   if (access_log_) access_log_->reopen();
   watch_->before_reading();
   std::vector<std::string> files;
-  const absl::Status reloaded = reload(files);
+  absl::Status reloaded = reload(files);
   if (reloaded.ok()) {
     log::info(absl::StrCat("configuration read again, generation ", generation_));
   } else {
@@ -191,13 +191,13 @@ absl::Status Router::open_operator_listeners() {
   admin::OperatorServerOptions observe;
   observe.address = config_.process.observe_address;
   observe_ = std::make_unique<admin::OperatorServer>(control_, observe, admin::observe_routes(std::move(sources)));
-  if (const absl::Status started = observe_->start(); !started.ok()) return started;
+  if (absl::Status started = observe_->start(); !started.ok()) return started;
 
   admin::AdminActions actions;
   actions.status = [this] { return status_json(config_, live_, generation_, drain_->begun()); };
   actions.drain = [this] { drain_->begin(config_.process); };
   actions.reload = [this]() -> absl::StatusOr<std::uint64_t> {
-    const absl::Status reloaded = reload_and_report();
+    absl::Status reloaded = reload_and_report();
     if (!reloaded.ok()) return reloaded;
     return generation_;
   };
@@ -231,7 +231,7 @@ metrics::ProcessFigures Router::figures() const {
   for (const proxy::ListenerSettings& listener : views_.newest()->listeners) {
     if (listener.tls.empty()) continue;
     for (const tls::CertificateInfo& certificate : listener.tls.front()->certificates()) {
-      const auto expiry = std::chrono::duration_cast<std::chrono::seconds>(certificate.not_after.time_since_epoch());
+      const auto expiry = certificate.not_after.time_since_epoch();
       figures.certificates.push_back({certificate.file, expiry.count()});
     }
   }

@@ -107,7 +107,7 @@ absl::StatusOr<Listening> Listening::open_unix(const std::string& path) {
                                                    sizeof name.sun_path - 1, " bytes long"));
   }
   path.copy(name.sun_path, path.size());
-  if (const absl::Status removed = remove_stale(path, name); !removed.ok()) return removed;
+  if (absl::Status removed = remove_stale(path, name); !removed.ok()) return removed;
   Listening listening(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (listening.descriptor_ < 0) return cannot_listen(address, "socket", errno);
   if (::bind(listening.descriptor_, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {

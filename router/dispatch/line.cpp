@@ -221,7 +221,7 @@ void Line::set_options(LineOptions options) {
   options_ = options;
 }
 
-void Line::set_replicas(std::vector<std::shared_ptr<Replica>> replicas) {
+void Line::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas) {
   Turn turn(*this);
   if (closed_) return;
   capacity_.set_replicas(replicas, turn.retired());

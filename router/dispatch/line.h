@@ -97,7 +97,7 @@ class Line : public std::enable_shared_from_this<Line> {
   void set_options(LineOptions options);
   /// The replicas that may be chosen from now on, each not ready until `set_ready` says so. One that is gone keeps its leases
   /// and gets nothing new; its idle connections are retired. Who waits goes on waiting, even if there is none left.
-  void set_replicas(std::vector<std::shared_ptr<Replica>> replicas);
+  void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas);
   void set_ready(const std::shared_ptr<Replica>& replica, bool ready);
   void set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots);  // may be below what is in use; 0 = unlimited
   /// The deployment was removed: every waiter is answered with kDeploymentNotFound, as is everyone who comes. Its replicas are

@@ -24,8 +24,8 @@ class Relay {
 
  private:
   Result<void> pump_request();
-  /// Gathers one piece of the request's body, if the pod takes one and the client has sent one. `pieces` were taken before it in
-  /// this turn.
+  /// Gathers one piece of the request's body, if the pod takes one and the client has sent one. `pieces` were taken before it
+  /// in this turn.
   Result<wire::Progress> take_piece(int pieces);
   Result<void> pump_response();
   Result<void> begin_response();

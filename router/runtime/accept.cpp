@@ -37,7 +37,7 @@ absl::StatusOr<int> bind_to(const Address& address, bool shared) {
   if (shared) ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it
   if (::bind(descriptor, address.get(), address.length()) == 0) return descriptor;
-  const absl::Status failed = failure(address, "bind");
+  absl::Status failed = failure(address, "bind");
   ::close(descriptor);
   return failed;
 }
@@ -54,7 +54,7 @@ absl::Status nobody_else_listens_on(const Address& address) {
 absl::StatusOr<int> listen_once(const Address& address) {
   const absl::StatusOr<int> descriptor = bind_to(address, true);
   if (!descriptor.ok() || ::listen(*descriptor, kBacklog) == 0) return descriptor;
-  const absl::Status failed = failure(address, "listen");
+  absl::Status failed = failure(address, "listen");
   ::close(*descriptor);
   return failed;
 }
@@ -86,7 +86,7 @@ absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint
   std::optional<Address> where = address_of(address, port);
   if (!where) return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", address, ": it is not an IP address"));
   if (port != 0) {
-    if (const absl::Status free = nobody_else_listens_on(*where); !free.ok()) return free;
+    if (absl::Status free = nobody_else_listens_on(*where); !free.ok()) return free;
   }
   std::vector<int> listening;
   for (std::size_t i = 0; i < shards; ++i) {

@@ -26,7 +26,7 @@ class Wakeup final : public Waker, private Timer {
 
   /// Resumes the waiting coroutine now. From the shard's loop only (handlers of sockets, timers, posts), not inside a
   /// coroutine.
-  void wake();
+  void wake() override;
   /// Makes the next wait end at once. For use inside the coroutine that waits here.
   void keep_awake() { woken_ = true; }
 

@@ -19,7 +19,7 @@ class Replica;
 class Connection final : private runtime::Waker, private runtime::Timer {
  public:
   Connection(runtime::Shard& shard, tls::Stream stream);
-  ~Connection();
+  ~Connection() override;
 
   runtime::Shard& shard() { return shard_; }
   tls::Stream& stream() { return stream_; }

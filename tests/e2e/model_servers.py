@@ -16,7 +16,7 @@ ENVIRONMENT = ROOT / "build" / "venv"
 
 
 def _run(*arguments):
-    done = subprocess.run([str(one) for one in arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(one) for one in arguments], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, f"{arguments}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
 
 

@@ -3,7 +3,10 @@
 
   run.py ROUTER FOLDER            runs until Ctrl-C
   run.py ROUTER FOLDER --smoke    sends the printed requests itself and checks every answer
+
+What follows `--` is for the model servers (see model_server.py): `-- --delay-ms 200 --fail-rate 0.1`.
 """
+import argparse
 import json
 import pathlib
 import secrets
@@ -37,8 +40,8 @@ def write(path, text):
 
 
 class Demo:
-    def __init__(self, router, folder):
-        self.router, self.folder = router, folder
+    def __init__(self, router, folder, model_options):
+        self.router, self.folder, self.model_options = router, folder, model_options
         self.http, self.https, self.observe, self.admin = (free_port(port) for port in (8080, 8443, 9901, 9902))
         self.pods = {("blue", free_port(5001)), ("blue", free_port(5002)), ("green", free_port(5003))}
         self.key = secrets.token_urlsafe(32)
@@ -71,7 +74,7 @@ class Demo:
     def start(self):
         config = self.describe()
         for name, port in sorted(self.pods):
-            command = [sys.executable, HERE / "model_server.py", "--port", str(port), "--name", name, "--delay-ms", "5"]
+            command = [sys.executable, HERE / "model_server.py", "--port", str(port), "--name", name, "--delay-ms", "5", *self.model_options]
             self.processes.append(subprocess.Popen(command))
         self.processes.append(subprocess.Popen([self.router, "--config", config]))
         until = time.monotonic() + 20
@@ -120,11 +123,20 @@ def smoke(demo):
 
 
 def main():
-    router, folder = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
-    demo = Demo(router, folder)
+    arguments, model_options = sys.argv[1:], []
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments, model_options = arguments[:at], arguments[at + 1:]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("router")
+    parser.add_argument("folder", type=lambda path: pathlib.Path(path).resolve())
+    parser.add_argument("--smoke", action="store_true")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing that was started stays
+    demo = Demo(options.router, options.folder, model_options)
     try:
         demo.start()
-        if "--smoke" in sys.argv[3:]:
+        if options.smoke:
             wrong = smoke(demo)
             ended = demo.stop()
             demo.processes.clear()
