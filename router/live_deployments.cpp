@@ -135,9 +135,10 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
     }
   }
   std::vector<std::shared_ptr<dispatch::Replica>> replicas;
+  replicas.reserve(next.size());
   for (const auto& [name, replica] : next) replicas.push_back(replica.replica);
   live.replicas = std::move(next);
-  live.line->set_replicas(std::move(replicas));
+  live.line->set_replicas(replicas);
   for (const discovery::FoundReplica& each : found) {
     LiveReplica& replica = live.replicas.at(replica_key(live.settings, each));
     if (replica.prober == nullptr) start_probe(live, replica, each);
@@ -159,7 +160,7 @@ void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live,
   }
   live.prober = std::make_unique<discovery::ReplicaProber>(
       control_, probes_, std::move(target),
-      [this, &live, line = deployment.line, label = deployment.endpoint + "/" + deployment.name](bool ready) {
+      [&live, line = deployment.line, label = deployment.endpoint + "/" + deployment.name](bool ready) {
         live.ready = ready;
         line->set_ready(live.replica, ready);
         log::info(absl::StrCat("replica ", live.replica->name(), " of ", label, ready ? " is ready" : " is not ready"));

@@ -54,7 +54,7 @@ class ServerContext {
   /// Reads and checks everything: fails with `file: what is wrong` (malformed PEM, key that does not match, wrong password,
   /// expired, …).
   static absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> make(const ServerOptions& options,
-                                                                          std::shared_ptr<TicketKeys> ticket_keys,
+                                                                          const std::shared_ptr<TicketKeys>& ticket_keys,
                                                                           std::size_t shards);
   ~ServerContext();
   SSL_CTX* get() const;

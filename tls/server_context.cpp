@@ -186,7 +186,7 @@ SSL_CTX* ServerContext::get() const { return impl_->contexts.front().get(); }
 const std::vector<CertificateInfo>& ServerContext::certificates() const { return impl_->certificates; }
 
 absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> ServerContext::make(const ServerOptions& options,
-                                                                                std::shared_ptr<TicketKeys> ticket_keys,
+                                                                                const std::shared_ptr<TicketKeys>& ticket_keys,
                                                                                 std::size_t shards) {
   if (options.certificates.empty()) return absl::InvalidArgumentError("no certificate is given");
   std::vector<Credential> credentials;

@@ -52,7 +52,7 @@ absl::Status nobody_else_listens_on(const Address& address) {
 }
 
 absl::StatusOr<int> listen_once(const Address& address) {
-  const absl::StatusOr<int> descriptor = bind_to(address, true);
+  absl::StatusOr<int> descriptor = bind_to(address, true);
   if (!descriptor.ok() || ::listen(*descriptor, kBacklog) == 0) return descriptor;
   absl::Status failed = failure(address, "listen");
   ::close(*descriptor);

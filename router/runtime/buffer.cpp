@@ -13,8 +13,10 @@ void Buffer::reserve(std::size_t bytes) {
     std::size_t wanted = BufferPool::kBlockBytes;
     while (wanted < held + bytes) wanted *= 2;
     char* larger = pool_->take(wanted);
-    if (held > 0) std::memcpy(larger, data_ + begin_, held);
-    if (data_ != nullptr) pool_->give(data_, capacity_);
+    if (data_ != nullptr) {
+      std::memcpy(larger, data_ + begin_, held);
+      pool_->give(data_, capacity_);
+    }
     data_ = larger;
     capacity_ = wanted;
   }

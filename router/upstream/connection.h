@@ -12,8 +12,6 @@
 
 namespace router::upstream {
 
-class Replica;
-
 /// One connection to a replica, used by one exchange at a time; between two of them it watches for the pod closing it. One
 /// shard.
 class Connection final : private runtime::Waker, private runtime::Timer {
