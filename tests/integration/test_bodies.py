@@ -152,7 +152,9 @@ def test_a_chunked_body_over_the_limit_is_refused_where_it_exceeds(pod, start):
     router = start(endpoint(deployment([blue], router={"max_request_bytes": 100000})))
     with router.connect() as client:
         client.send(request(headers={"Transfer-Encoding": "chunked"}, length=False))
-        for _ in range(11):
+        client.send(encode_chunk(b"c" * 10000))
+        eventually(lambda: blue.concurrent == 1, "the pod to have begun")
+        for _ in range(10):
             client.send(encode_chunk(b"c" * 10000))
         answer = client.response()
         assert (answer.status, answer.why) == (413, "payload_too_large")
