@@ -53,7 +53,15 @@ void Drain::look_for_the_end() {
 void Drain::end_grace() {
   grace_over_ = true;
   log::warning("draining: the grace is over, what still runs is ended");
-  shards_.post_to_all([this](runtime::Shard& shard) { servers_[shard.index()]->end_grace(); });
+  // The line first, on every shard: else the slots of what is cut would go to those who wait on a shard that comes later.
+  shards_with_a_line_ = shards_.size();
+  shards_.post_to_all([this](runtime::Shard& shard) {
+    servers_[shard.index()]->end_line();
+    control_.post([this] {
+      if (--shards_with_a_line_ > 0) return;
+      shards_.post_to_all([this](runtime::Shard& each) { servers_[each.index()]->end_grace(); });
+    });
+  });
 }
 
 }  // namespace router

@@ -50,6 +50,7 @@ class Drain {
   bool begun_ = false;
   bool grace_over_ = false;
   Deadline grace_end_ = kNever;
+  std::size_t shards_with_a_line_ = 0;
   std::size_t answers_due_ = 0;  // shards that were asked and have not answered
   std::size_t connections_left_ = 0;
   Step delay_over_;

@@ -8,10 +8,15 @@ using dispatch::Lease;
 using dispatch::Line;
 
 Task<Result<Lease>> acquire(Line& line, Deadline deadline, runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+  if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) co_return allowed.error();
   Result<Line::Entry> entry = line.enter(wakeup);
   if (!entry) co_return entry.error();
   if (entry->lease) co_return std::move(entry->lease);
   for (;;) {
+    if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) {
+      line.leave(entry->waiter);
+      co_return allowed.error();
+    }
     Result<Lease> lease = Line::poll(entry->waiter);
     if (!lease || *lease) co_return lease;
     if (const Result<void> wanted = cancellation.still_wanted(); !wanted) {

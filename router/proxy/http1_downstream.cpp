@@ -183,6 +183,11 @@ Deadline Http1Downstream::ask_again(TimePoint now) const {
   return input_.ahead_is_full() ? now + kLook : kNever;
 }
 
+Result<void> Http1Downstream::may_take_slot() const {
+  if (server_.line_over()) return Failure::internal(Reason::kDraining, "the drain's grace is over");
+  return {};
+}
+
 Result<void> Http1Downstream::within_grace() const {
   if (server_.grace_over()) return Failure::internal(Reason::kDraining, "the drain's grace is over");
   return {};

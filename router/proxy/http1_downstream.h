@@ -49,6 +49,7 @@ class Http1Downstream final : public Downstream {
   void arm_read() override;
   void arm_write() override;
   Result<void> still_wanted() override;
+  Result<void> may_take_slot() const override;
   Deadline ask_again(TimePoint now) const override;
   Result<void> within_grace() const override;
 

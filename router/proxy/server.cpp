@@ -57,6 +57,11 @@ void ShardServer::close_idle() {
   wake_all();
 }
 
+void ShardServer::end_line() {
+  line_over_ = true;
+  wake_all();
+}
+
 void ShardServer::end_grace() {
   grace_over_ = true;
   wake_all();

@@ -25,7 +25,8 @@ class ShardServer {
   // --- drain, each step for good ---
   void begin_drain() { draining_ = true; }  // every answer carries `Connection: close`
   void close_idle();                        // connections without a request end, new ones within kFirstRequest
-  void end_grace();                         // waiting and running exchanges end
+  void end_line();                          // waiting exchanges end, none takes a slot any more
+  void end_grace();                         // running exchanges end
   std::size_t connections() const { return connections_.running(); }
 
   runtime::Shard& shard() { return shard_; }
@@ -37,6 +38,7 @@ class ShardServer {
   bool closing_idle() const { return closing_idle_; }
   /// Who opened a connection is about to ask: until then it may send its first request; `kNever` while listeners are open.
   Deadline first_requests_end() const { return first_requests_end_; }
+  bool line_over() const { return line_over_; }
   bool grace_over() const { return grace_over_; }
 
   void connection_closed() { connections_open_.fetch_sub(1, std::memory_order_relaxed); }
@@ -58,6 +60,7 @@ class ShardServer {
   bool draining_ = false;
   bool closing_idle_ = false;
   Deadline first_requests_end_ = kNever;
+  bool line_over_ = false;
   bool grace_over_ = false;
   std::unordered_set<runtime::Wakeup*> enlisted_;
   runtime::TaskGroup connections_;

@@ -156,7 +156,29 @@ def test_when_the_grace_ends_the_line_is_refused_and_the_rest_is_cut(pod, start)
     running.reader.until_close()
     assert router.wait_exit() == 0
     eventually(lambda: blue.aborts == 1, "the pod to see the end")
+    assert len(blue.requests) == 1, "what waited was sent to the slot of what was cut"
     running.close(), waiting.close()
+
+
+def test_when_the_grace_ends_no_freed_slot_goes_to_who_waits(pod, start):
+    """Many of either, over all shards: those that are cut first must not make room for the others."""
+    blue = pod(lambda exchange: exchange.wait_for_close())
+    settings = dict(slots=20, max_queue_wait_ms=60000, request_timeout_ms=60000)
+    router = start(endpoint(deployment([blue], **settings)), drain_grace_ms=500)
+    running = [router.start_request(b"runs") for _ in range(20)]
+    eventually(lambda: blue.concurrent == 20, "those that run")
+    waiting = [router.start_request(b"waits") for _ in range(20)]
+    eventually(lambda: router.queue_length() == 20, "those that wait")
+    router.signal(signal.SIGTERM)
+    for client in waiting:
+        answer = client.response()
+        assert (answer.status, answer.why) == (503, "draining")
+    for client in running:
+        client.reader.until_close()
+    assert router.wait_exit() == 0
+    assert len(blue.requests) == 20
+    for client in running + waiting:
+        client.close()
 
 
 def test_what_has_arrived_before_the_listener_closes_is_served(pod, start):
