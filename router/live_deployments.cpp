@@ -84,7 +84,7 @@ void LiveDeployments::apply(const config::Config& config, const Transports& tran
         live = std::make_unique<LiveDeployment>();
         live->endpoint = endpoint.name;
         live->name = settings.name;
-        live->line = std::make_shared<dispatch::Line>(dispatch::LineOptions{});
+        live->line = make_line(key);
         live->metrics = metrics_.deployment(endpoint.name, settings.name);
       }
       if (!same_probe(live->settings, settings)) {
@@ -158,6 +158,7 @@ void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live,
                      .front();  // a context of its own would do as well: the control thread makes no other use of it
     target.server_name = live.replica->server_name();
   }
+  live.target = target;
   live.prober = std::make_unique<discovery::ReplicaProber>(
       control_, probes_, std::move(target),
       [&live, line = deployment.line, label = deployment.endpoint + "/" + deployment.name](bool ready) {
@@ -167,10 +168,39 @@ void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live,
       });
 }
 
+std::shared_ptr<dispatch::Line> LiveDeployments::make_line(const DeploymentKey& key) {
+  // Told on a shard; what is to be done about it is control's business.
+  auto told = [this, key](const std::shared_ptr<dispatch::Replica>& replica, TimePoint until) {
+    control_.post([this, key, replica, until] { ejected(key, *replica, until); });
+  };
+  return std::make_shared<dispatch::Line>(dispatch::LineOptions{}, control_.clock(), std::move(told));
+}
+
+void LiveDeployments::ejected(const DeploymentKey& key, const dispatch::Replica& replica, TimePoint until) {
+  const auto entry = live_.find(key);
+  if (entry == live_.end()) return;
+  LiveDeployment& deployment = *entry->second;
+  for (auto& [name, live] : deployment.replicas) {
+    if (live.replica.get() != &replica) continue;
+    const std::string label = absl::StrCat("replica ", replica.name(), " of ", deployment.endpoint, "/", deployment.name);
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(until - control_.now()).count();
+    log::warning(
+        absl::StrCat(label, " failed ", dispatch::Health::kFailuresMax, " times in a row: not chosen for ", seconds, " s"));
+    live.readmission = std::make_unique<discovery::Readmission>(control_, probes_, live.target, until,
+                                                                [line = deployment.line, again = live.replica, label] {
+                                                                  line->readmit(again);
+                                                                  log::info(absl::StrCat(label, " is chosen again"));
+                                                                });
+  }
+}
+
 void LiveDeployments::stop() {
   source_.stop();
   for (auto& [key, live] : live_) {
-    for (auto& [name, replica] : live->replicas) replica.prober.reset();
+    for (auto& [name, replica] : live->replicas) {
+      replica.prober.reset();
+      replica.readmission.reset();
+    }
     live->line->set_replicas({});
     live->line->close();
     live->replicas.clear();

@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "router/discovery/probe.h"
+#include "router/discovery/readmission.h"
 #include "router/discovery/replica_source.h"
 #include "router/dispatch/line.h"
 #include "router/metrics/registry.h"
@@ -28,6 +29,8 @@ DeploymentKey deployment_key(const std::string& endpoint, const std::string& dep
 struct LiveReplica {
   std::shared_ptr<upstream::Replica> replica;
   std::unique_ptr<discovery::ReplicaProber> prober;
+  discovery::ProbeTarget target;                        // what the prober asks
+  std::unique_ptr<discovery::Readmission> readmission;  // of the last ejection
   bool ready = false;
 };
 
@@ -70,6 +73,8 @@ class LiveDeployments {
  private:
   void set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found);
   void start_probe(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
+  std::shared_ptr<dispatch::Line> make_line(const DeploymentKey& key);
+  void ejected(const DeploymentKey& key, const dispatch::Replica& replica, TimePoint until);
 
   runtime::Shard& control_;
   runtime::ShardSet& shards_;

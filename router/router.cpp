@@ -224,7 +224,9 @@ metrics::ProcessFigures Router::figures() const {
     deployment.queue_length = demand.waiting;
     deployment.slots_in_use = demand.slots_in_use;
     deployment.slots = demand.slots;
-    deployment.replicas_ready = demand.replicas_ready;
+    deployment.replicas_ready = demand.replicas_ready - demand.replicas_ejected;
+    deployment.replicas_ejected = demand.replicas_ejected;
+    deployment.ejections = demand.ejections;
     deployment.replicas_not_ready = demand.replicas - demand.replicas_ready;
     figures.deployments.push_back(std::move(deployment));
   }

@@ -11,12 +11,12 @@ namespace {
 
 namespace json = boost::json;
 
-json::object describe(const LiveReplica& live) {
+json::object describe(const LiveReplica& live, const dispatch::Line& line) {
   json::object replica;
   replica["name"] = live.replica->name();
   replica["address"] = live.replica->address().text();
   replica["ready"] = live.ready;
-  replica["ejected"] = false;
+  replica["ejected"] = line.is_ejected(live.replica);
   return replica;
 }
 
@@ -28,8 +28,10 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
   deployment["slots_in_use"] = demand.slots_in_use;
   deployment["queue_length"] = demand.waiting;
   deployment["replicas_ready"] = demand.replicas_ready;
+  deployment["replicas_ejected"] = demand.replicas_ejected;
+  deployment["ejections"] = demand.ejections;
   json::array replicas;
-  for (const auto& [key, replica] : live.replicas) replicas.push_back(describe(replica));
+  for (const auto& [key, replica] : live.replicas) replicas.push_back(describe(replica, *live.line));
   deployment["replicas"] = std::move(replicas);
   return deployment;
 }

@@ -12,6 +12,8 @@
 namespace router::dispatch {
 namespace {
 
+const SteadyClock kClock;
+
 std::vector<std::shared_ptr<Replica>> make_replicas(std::size_t count, std::size_t slots) {
   std::vector<std::shared_ptr<Replica>> replicas;
   for (std::size_t index = 0; index < count; ++index) {
@@ -21,13 +23,11 @@ std::vector<std::shared_ptr<Replica>> make_replicas(std::size_t count, std::size
 }
 
 std::shared_ptr<Line> make_line(const std::vector<std::shared_ptr<Replica>>& replicas) {
-  auto line = std::make_shared<Line>(LineOptions{});
+  auto line = std::make_shared<Line>(LineOptions{}, kClock);
   line->set_replicas(replicas);
   for (const std::shared_ptr<Replica>& replica : replicas) line->set_ready(replica, true);
   return line;
 }
-
-const SteadyClock kClock;
 
 /// A process that never had a second thread counts references without atomic operations; the router has.
 const bool kHasThreads = [] {

@@ -7,10 +7,21 @@
 
 namespace router::dispatch {
 
-Capacity::Taken Capacity::take(std::size_t shard) {
-  Replica& replica = choosable_.pick();
+bool Capacity::available_without(const Replica* avoided) const {
+  if (avoided == nullptr || !avoided->serves()) return available();
+  const std::size_t others = usable() - (avoided->usable() ? 1 : 0);
+  if (others > 0) return true;
+  const bool alone = ready_ - ejected_ == 1;
+  return alone && avoided->usable();
+}
+
+Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) {
+  const bool passes_over = avoided != nullptr && avoided->usable() && usable() > 1;
+  if (passes_over) withdraw(*avoided);
+  Replica& replica = choosable_.empty() ? shedding_.pick() : choosable_.pick();
+  if (passes_over) offer(*avoided);
   ROUTER_ASSERT(replica.usable());
-  choosable_.erase(replica);
+  withdraw(replica);
   Taken taken;
   taken.replica = members_[replica.member_];
   if (replica.limited()) {
@@ -26,7 +37,7 @@ Capacity::Taken Capacity::take(std::size_t shard) {
 
 void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) {
   ROUTER_ASSERT(replica.in_use_ > 0);
-  choosable_.erase(replica);
+  withdraw(replica);
   --replica.in_use_;
   --leases_;
   if (slot != nullptr) replica.stock_.put(*slot);
@@ -34,10 +45,64 @@ void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) {
   offer(replica);
 }
 
-void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, Retired& retired) {
+bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) {
+  if (verdict.outcome == Verdict::Outcome::kSucceeded) replica.health_.succeeded();
+  if (verdict.outcome == Verdict::Outcome::kFailed) replica.health_.failed();
+  if (!replica.serves()) return false;
+  if (verdict.sheds_until > now) shed(replica, verdict.sheds_until);
+  if (!replica.health_.failing() || !may_eject_another()) return false;
+  withdraw(replica);
+  replica.health_.eject(now);
+  ++ejected_;
+  return true;
+}
+
+void Capacity::readmit(Replica& replica, TimePoint now) {
+  if (!replica.health_.ejected()) return;
+  replica.health_.readmit(now);
+  if (replica.member() && replica.ready_) --ejected_;
+  offer(replica);
+}
+
+void Capacity::shed(Replica& replica, TimePoint until) {
+  withdraw(replica);
+  replica.sheds_until_ = std::max(replica.sheds_until_, until);
+  if (!replica.sheds_) shedders_.push_back(&replica);
+  replica.sheds_ = true;
+  shedding_ends_ = std::min(shedding_ends_, replica.sheds_until_);
+  offer(replica);
+}
+
+bool Capacity::end_due_shedding(TimePoint now) {
+  shedding_ends_ = kNever;
+  std::erase_if(shedders_, [&](Replica* replica) {
+    if (replica->sheds_until_ > now) {
+      shedding_ends_ = std::min(shedding_ends_, replica->sheds_until_);
+      return false;
+    }
+    withdraw(*replica);
+    replica->sheds_ = false;
+    offer(*replica);
+    return true;
+  });
+  return true;
+}
+
+void Capacity::keep_half(TimePoint now) {
+  while (2 * ejected_ > ready_) {
+    Replica* first = nullptr;
+    for (const std::shared_ptr<Replica>& replica : members_) {
+      const bool counts = replica->ready_ && replica->health_.ejected();
+      if (counts && (first == nullptr || ejected_until(*replica) < ejected_until(*first))) first = replica.get();
+    }
+    readmit(*first, now);
+  }
+}
+
+void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, TimePoint now, Retired& retired) {
   std::vector<std::shared_ptr<Replica>> before = std::exchange(members_, {});
   for (const std::shared_ptr<Replica>& replica : before) {
-    choosable_.erase(*replica);
+    withdraw(*replica);
     replica->member_ = Replica::kNone;
   }
   members_.reserve(replicas.size());
@@ -46,6 +111,10 @@ void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replica
     replica->member_ = members_.size();
     members_.push_back(replica);
   }
+  std::erase_if(shedders_, [](Replica* replica) {
+    if (!replica->member()) replica->sheds_ = false;
+    return !replica->member();
+  });
   for (std::shared_ptr<Replica>& replica : before) {
     if (!replica->member()) {
       replica->ready_ = false;
@@ -54,23 +123,30 @@ void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replica
     retired.replicas.push_back(std::move(replica));
   }
   std::size_t ready = 0;
+  ejected_ = 0;
   for (const std::shared_ptr<Replica>& replica : members_) {
     if (replica->ready_) ++ready;
+    if (replica->ready_ && replica->health_.ejected()) ++ejected_;
     offer(*replica);
   }
   count_ready(ready);
+  keep_half(now);
 }
 
-void Capacity::set_ready(Replica& replica, bool ready) {
+void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) {
   if (replica.ready_ == ready) return;
-  choosable_.erase(replica);
+  withdraw(replica);
   replica.ready_ = ready;
-  if (replica.member()) count_ready(ready ? ready_ + 1 : ready_ - 1);
+  if (replica.member()) {
+    count_ready(ready ? ready_ + 1 : ready_ - 1);
+    if (replica.health_.ejected()) ready ? ++ejected_ : --ejected_;
+  }
   offer(replica);
+  keep_half(now);
 }
 
 void Capacity::set_slots(Replica& replica, std::size_t slots, Retired& retired) {
-  choosable_.erase(replica);
+  withdraw(replica);
   replica.slots_max_ = slots;
   trim(replica, retired);
   offer(replica);
@@ -82,8 +158,18 @@ std::size_t Capacity::slots() const {
   return sum;
 }
 
+std::size_t Capacity::serving_slots() const {
+  std::size_t sum = 0;
+  for (const std::shared_ptr<Replica>& replica : members_) {
+    if (!replica->serves()) continue;
+    if (!replica->limited()) return 0;
+    sum += replica->slots_max_;
+  }
+  return sum;
+}
+
 void Capacity::offer(Replica& replica) {
-  if (replica.usable()) choosable_.insert(replica, replica.in_use_);
+  if (replica.usable()) buckets(replica).insert(replica, replica.in_use_);
 }
 
 /// A replica has no more connections, in use or resting, than slots; one that is gone, or has no limit, rests none here.
@@ -101,6 +187,8 @@ void Capacity::check() const {
 #ifdef ROUTER_CHECKS
   std::size_t ready = 0;
   std::size_t in_use = 0;
+  std::size_t ejected = 0;
+  std::size_t shedding = 0;
   for (std::size_t index = 0; index < members_.size(); ++index) {
     const Replica& replica = *members_[index];
     ROUTER_ASSERT(replica.member_ == index);
@@ -111,9 +199,13 @@ void Capacity::check() const {
       ROUTER_ASSERT(replica.stock_.resting() == 0);
     }
     ready += replica.ready_ ? 1 : 0;
+    ejected += replica.ready_ && replica.health_.ejected() ? 1 : 0;
+    shedding += replica.sheds_ ? 1 : 0;
     in_use += replica.in_use_;
   }
   ROUTER_ASSERT(ready == ready_);
+  ROUTER_ASSERT(ejected == ejected_ && 2 * ejected_ <= ready_);
+  ROUTER_ASSERT(shedding == shedders_.size());
   ROUTER_ASSERT(in_use <= leases_);
 #endif
 }

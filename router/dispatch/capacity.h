@@ -7,6 +7,7 @@
 
 #include "router/dispatch/load_buckets.h"
 #include "router/dispatch/replica.h"
+#include "router/dispatch/verdict.h"
 
 namespace router::dispatch {
 
@@ -25,13 +26,22 @@ class Capacity {
     Slot* slot = nullptr;  // nullptr for a replica without limit
   };
 
-  bool available() const { return !choosable_.empty(); }
-  /// A slot of the least-loaded usable replica, for a user on `shard`. Only while available.
-  Taken take(std::size_t shard);
+  bool available() const { return usable() > 0; }
+  /// Whether there is a slot for an exchange that is to avoid `avoided` as long as another replica serves.
+  bool available_without(const Replica* avoided) const;
+  /// A slot of the least-loaded usable replica, for a user on `shard`; of one that sheds only if there is no other. Only while
+  /// available (without `avoided`).
+  Taken take(std::size_t shard, Replica* avoided = nullptr);
   void give_back(Replica& replica, Slot* slot, Retired& retired);
 
-  void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, Retired& retired);
-  void set_ready(Replica& replica, bool ready);
+  /// What an exchange has learned about `replica`. True: it was ejected for that, with `ejected_until`.
+  bool judge(Replica& replica, const Verdict& verdict, TimePoint now);
+  void readmit(Replica& replica, TimePoint now);
+  /// Replicas that wanted to be left alone until now are chosen like the others again. True if there were any.
+  bool end_shedding(TimePoint now) { return now >= shedding_ends_ && end_due_shedding(now); }
+
+  void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, TimePoint now, Retired& retired);
+  void set_ready(Replica& replica, bool ready, TimePoint now);
   void set_slots(Replica& replica, std::size_t slots, Retired& retired);
 
   const std::vector<std::shared_ptr<Replica>>& replicas() const { return members_; }
@@ -41,20 +51,39 @@ class Capacity {
   std::uint64_t revivals() const { return revivals_; }
   std::size_t leases() const { return leases_; }
   std::size_t slots() const;  // sum over the limited replicas
+  /// Slots that take turns in serving the line: of limited replicas that serve. 0 if one without limit serves, too.
+  std::size_t serving_slots() const;
+  std::size_t ejected() const { return ejected_; }
 
   static bool is_ready(const Replica& replica) { return replica.ready_; }
+  static bool is_ejected(const Replica& replica) { return replica.health_.ejected(); }
+  static bool sheds(const Replica& replica) { return replica.sheds_; }
+  static TimePoint ejected_until(const Replica& replica) { return replica.health_.ejected_until(); }
   static std::size_t slots_of(const Replica& replica) { return replica.slots_max_; }
   /// Asserts what must hold between two operations.
   void check() const;
 
  private:
+  std::size_t usable() const { return choosable_.size() + shedding_.size(); }
+  LoadBuckets& buckets(const Replica& replica) { return replica.sheds_ ? shedding_ : choosable_; }
+  void withdraw(Replica& replica) { buckets(replica).erase(replica); }
   void offer(Replica& replica);
   static void trim(Replica& replica, Retired& retired);
   void count_ready(std::size_t ready);
+  void shed(Replica& replica, TimePoint until);
+  bool end_due_shedding(TimePoint now);
+  /// Never more than half of the ready replicas are ejected: a deployment that fails as a whole is not locked out.
+  bool may_eject_another() const { return 2 * (ejected_ + 1) <= ready_; }
+  /// As many as had to be ejected from fewer are taken back, those first whose time ends first.
+  void keep_half(TimePoint now);
 
   std::vector<std::shared_ptr<Replica>> members_;
   LoadBuckets choosable_;
-  std::size_t ready_ = 0;
+  LoadBuckets shedding_;
+  std::vector<Replica*> shedders_;    // members that shed, usable or not
+  TimePoint shedding_ends_ = kNever;  // of the first of them
+  std::size_t ready_ = 0;             // members; ejected ones, too
+  std::size_t ejected_ = 0;           // ready members
   std::uint64_t revivals_ = 0;
   std::size_t leases_ = 0;  // of replicas that are gone, too
 };

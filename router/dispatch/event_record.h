@@ -10,16 +10,21 @@ namespace router::dispatch {
 
 enum class LineEvent : std::uint8_t {
   kArrived,    // took a ticket; served at once or in line
+  kReturned,   // came back with its ticket, to avoid `replica` as long as another one serves
   kGranted,    // was bound to a slot of `replica`
   kLeft,       // gave up its place while it waited
   kRefused,    // the line was closed
   kGivenBack,  // the slot of `replica` is no longer held under this ticket
-  kCleared,    // the replicas follow anew: kMember and kReady or kUnready for each
+  kCleared,    // the replicas follow anew: kMember, kReady or kUnready, and what else there is to say, of each
   kMember,     // `value`: slots
   kReady,
   kUnready,
   kSlots,  // `value`
-  kEnd,    // of one operation: here the line's promises hold
+  kEjected,
+  kReadmitted,
+  kSheds,    // chosen only where no other can be
+  kWilling,  // no longer
+  kEnd,      // of one operation: here the line's promises hold
 };
 
 struct RecordedEvent {

@@ -10,7 +10,9 @@ Lease::Lease(Lease&& other) noexcept
     : line_(std::move(other.line_)),
       replica_(std::move(other.replica_)),
       slot_(std::exchange(other.slot_, nullptr)),
-      ticket_(other.ticket_) {}
+      ticket_(other.ticket_),
+      since_(other.since_),
+      verdict_(other.verdict_) {}
 
 Lease& Lease::operator=(Lease&& other) noexcept {
   if (this != &other) {
@@ -19,6 +21,8 @@ Lease& Lease::operator=(Lease&& other) noexcept {
     replica_ = std::move(other.replica_);
     slot_ = std::exchange(other.slot_, nullptr);
     ticket_ = other.ticket_;
+    since_ = other.since_;
+    verdict_ = other.verdict_;
   }
   return *this;
 }
@@ -59,7 +63,10 @@ struct Line::Leave {
 /// waiters told, and is destroyed what was put aside.
 class Line::Turn {
  public:
-  explicit Turn(Line& line) : line_(line), lock_(line.mutex_) {}
+  explicit Turn(Line& line) : Turn(line, line.clock_.now()) {}
+  Turn(Line& line, TimePoint now) : line_(line), now_(now), lock_(line.mutex_) {
+    if (line_.capacity_.end_shedding(now_)) line_.record_replicas();
+  }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
   ~Turn() {
@@ -77,24 +84,38 @@ class Line::Turn {
     last_ = &waiter;
   }
   Retired& retired() { return retired_; }
+  TimePoint now() const { return now_; }
+  /// To be told, without the mutex, that the replica was ejected.
+  void ejected(std::shared_ptr<Replica> replica) {
+    until_ = Capacity::ejected_until(*replica);
+    ejected_ = std::move(replica);
+  }
 
  private:
   void serve_waiting() {
-    while (!line_.waiting_.empty() && line_.capacity_.available()) {
-      Waiter& waiter = *line_.waiting_.first();
+    Waiter* next = line_.waiting_.first();
+    while (next != nullptr && line_.capacity_.available()) {
+      Waiter& waiter = *next;
+      next = WaitingList::next(waiter);
+      if (!line_.capacity_.available_without(waiter.avoided_.get())) continue;
       settle(waiter, Waiter::State::kGranted);
-      waiter.taken_ = line_.capacity_.take(waiter.shard_.index());
+      waiter.taken_ = line_.capacity_.take(waiter.shard_.index(), waiter.avoided_.get());
+      waiter.granted_ = now_;
       line_.record_.add(LineEvent::kGranted, waiter.ticket_, waiter.taken_.replica.get());
     }
   }
   void check() {
 #ifdef ROUTER_CHECKS
-    ROUTER_ASSERT(line_.waiting_.empty() || !line_.capacity_.available());
+    const Waiter* waiter = line_.capacity_.available() ? line_.waiting_.first() : nullptr;
+    for (; waiter != nullptr; waiter = WaitingList::next(*waiter)) {
+      ROUTER_ASSERT(!line_.capacity_.available_without(waiter->avoided_.get()));
+    }
     line_.capacity_.check();
     line_.record_.add(LineEvent::kEnd);
 #endif
   }
   void tell() {
+    if (ejected_ != nullptr && line_.ejected_) line_.ejected_(ejected_, until_);
     while (first_ != nullptr) {
       std::shared_ptr<Waiter> waiter = std::move(first_);
       first_ = std::move(waiter->settled_next_);
@@ -104,7 +125,10 @@ class Line::Turn {
   }
 
   Line& line_;
+  const TimePoint now_;
   Retired retired_;
+  std::shared_ptr<Replica> ejected_;
+  TimePoint until_{};
   std::shared_ptr<Waiter> first_;  // settled by this operation, in order
   Waiter* last_ = nullptr;
   std::unique_lock<std::mutex> lock_;
@@ -113,52 +137,93 @@ class Line::Turn {
 Line::~Line() {
   ROUTER_ASSERT(waiting_.empty() && capacity_.leases() == 0);  // each of them holds the line
   Retired retired;
-  capacity_.set_replicas({}, retired);  // they may outlive this line
+  capacity_.set_replicas({}, clock_.now(), retired);  // they may outlive this line
 }
 
-Result<Line::Entry> Line::enter(runtime::Wakeup& wakeup) {
+Result<Line::Entry> Line::enter(runtime::Wakeup& wakeup, Deadline deadline, const Place& place) {
   const std::size_t shard = wakeup.shard().index();
+  const TimePoint now = clock_.now();
   {
-    Turn turn(*this);
-    Result<Lease> lease = admit(shard);
+    Turn turn(*this, now);
+    Result<Lease> lease = admit(shard, place, now, deadline);
     if (!lease) return lease.error();
     if (*lease) return Entry{std::move(*lease), nullptr};
   }
   // It must wait. What that needs is made without the mutex; then it arrives.
-  const auto waiter = std::make_shared<Waiter>(shared_from_this(), wakeup);
+  const auto waiter = std::make_shared<Waiter>(shared_from_this(), wakeup, place.avoided);
   std::shared_ptr<Waiter> handle(waiter.get(), Leave{waiter});
-  const TimePoint now = wakeup.shard().now();
-  Turn turn(*this);
-  Result<Lease> lease = admit(shard);
+  Turn turn(*this, now);
+  Result<Lease> lease = admit(shard, place, now, deadline);
   if (!lease) return lease.error();
   if (*lease) return Entry{std::move(*lease), nullptr};
-  await_turn(*waiter, now);
+  await_turn(*waiter, place, now);
   return Entry{Lease(), std::move(handle)};
 }
 
 /// The lease if it can be had at once, an empty one if the exchange must wait, or why it may not.
-Result<Lease> Line::admit(std::size_t shard) {
+Result<Lease> Line::admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline) {
   if (closed_) return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed");
   if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
-  if (capacity_.available()) {  // then nobody waits
-    const std::uint64_t ticket = ++last_ticket_;
-    Capacity::Taken taken = capacity_.take(shard);
-    record_.add(LineEvent::kArrived, ticket);
-    record_.add(LineEvent::kGranted, ticket, taken.replica.get());
-    return Lease(shared_from_this(), std::move(taken), ticket);
+  if (capacity_.available_without(place.avoided.get())) {  // then nobody waits who could have it
+    return take(shard, place.ticket, place.avoided.get(), now);
   }
+  if (place.ticket != 0) return Lease();  // it was let in before
   if (waiting_.size() >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the line is full");
+  if (deadline != kNever) {
+    const auto shortest = pace_.shortest_wait(waiting_.size() + 1, capacity_.serving_slots(), now);
+    if (shortest && now + *shortest > deadline) {
+      return Failure::internal(Reason::kDeadlineUnmeetable, "the line is too long to be served within the request's patience");
+    }
+  }
   return Lease();
 }
 
-void Line::await_turn(Waiter& waiter, TimePoint now) {
+/// For a newcomer (`ticket` 0) or for one who has a ticket.
+Lease Line::take(std::size_t shard, std::uint64_t ticket, Replica* avoided, TimePoint now) {
+  if (ticket == 0) {
+    ticket = ++last_ticket_;
+    retries_.count_request(now);
+    record_.add(LineEvent::kArrived, ticket);
+  } else {
+    record_.add(LineEvent::kReturned, ticket, avoided);
+  }
+  Capacity::Taken taken = capacity_.take(shard, avoided);
+  record_.add(LineEvent::kGranted, ticket, taken.replica.get());
+  return Lease(shared_from_this(), std::move(taken), ticket, now);
+}
+
+void Line::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
   waiter.state_ = Waiter::State::kWaiting;
-  waiter.ticket_ = ++last_ticket_;
+  waiter.ticket_ = place.ticket;
   waiter.arrival_ = now;
   waiter.met_ready_ = capacity_.ready() > 0;
   waiter.revivals_ = capacity_.revivals();
-  waiting_.push_back(waiter);
-  record_.add(LineEvent::kArrived, waiter.ticket_);
+  if (place.ticket == 0) {
+    waiter.ticket_ = ++last_ticket_;
+    retries_.count_request(now);
+    record_.add(LineEvent::kArrived, waiter.ticket_);
+  } else {
+    record_.add(LineEvent::kReturned, waiter.ticket_, waiter.avoided_.get());
+  }
+  waiting_.insert(waiter);
+}
+
+Lease Line::take_idle(runtime::Shard& shard) {
+  Turn turn(*this);
+  if (closed_ || !waiting_.empty() || !capacity_.available()) return {};
+  return take(shard.index(), 0, nullptr, turn.now());
+}
+
+bool Line::may_retry() {
+  const TimePoint now = clock_.now();
+  const std::lock_guard lock(mutex_);
+  return retries_.take(now);
+}
+
+std::optional<Duration> Line::expected_wait() const {
+  const TimePoint now = clock_.now();
+  const std::lock_guard lock(mutex_);
+  return pace_.expected_wait(waiting_.size() + 1, capacity_.serving_slots(), now);
 }
 
 Line::Parting Line::part(Waiter& waiter) {
@@ -189,7 +254,7 @@ Result<Lease> Line::poll(const std::shared_ptr<Waiter>& waiter) {
     case Waiter::State::kGranted:
       waiter->state_ = Waiter::State::kTaken;
       waiter->wakeup_ = nullptr;
-      return Lease(waiter->line_, std::exchange(waiter->taken_, {}), waiter->ticket_);
+      return Lease(waiter->line_, std::exchange(waiter->taken_, {}), waiter->ticket_, waiter->granted_);
     case Waiter::State::kRefused:
       waiter->wakeup_ = nullptr;
       return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed while the request waited");
@@ -201,8 +266,17 @@ Result<Lease> Line::poll(const std::shared_ptr<Waiter>& waiter) {
 
 void Line::give_back(Lease& lease) {
   Turn turn(*this);
-  record_.add(LineEvent::kGivenBack, lease.ticket_, lease.replica_.get());
-  capacity_.give_back(*lease.replica_, lease.slot_, turn.retired());
+  Replica& replica = *lease.replica_;
+  const Verdict& verdict = lease.verdict_;
+  if (verdict.outcome != Verdict::Outcome::kFailed) pace_.held_for(turn.now() - lease.since_, turn.now());
+  record_.add(LineEvent::kGivenBack, lease.ticket_, &replica);
+  capacity_.give_back(replica, lease.slot_, turn.retired());
+  if (verdict.outcome == Verdict::Outcome::kNone && verdict.sheds_until == TimePoint{}) return;
+  if (capacity_.judge(replica, verdict, turn.now())) {
+    ++ejections_;
+    turn.ejected(lease.replica_);
+  }
+  if (verdict.outcome == Verdict::Outcome::kFailed || verdict.sheds_until != TimePoint{}) record_replicas();
 }
 
 bool Line::take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out) {
@@ -224,14 +298,14 @@ void Line::set_options(LineOptions options) {
 void Line::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas) {
   Turn turn(*this);
   if (closed_) return;
-  capacity_.set_replicas(replicas, turn.retired());
+  capacity_.set_replicas(replicas, turn.now(), turn.retired());
   record_replicas();
 }
 
 void Line::set_ready(const std::shared_ptr<Replica>& replica, bool ready) {
   Turn turn(*this);
-  capacity_.set_ready(*replica, ready);
-  record_.add(ready ? LineEvent::kReady : LineEvent::kUnready, 0, replica.get());
+  capacity_.set_ready(*replica, ready, turn.now());
+  record_replicas();
 }
 
 void Line::set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots) {
@@ -240,10 +314,21 @@ void Line::set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots)
   record_.add(LineEvent::kSlots, 0, replica.get(), slots);
 }
 
+void Line::readmit(const std::shared_ptr<Replica>& replica) {
+  Turn turn(*this);
+  capacity_.readmit(*replica, turn.now());
+  record_replicas();
+}
+
+bool Line::is_ejected(const std::shared_ptr<Replica>& replica) const {
+  const std::lock_guard lock(mutex_);
+  return Capacity::is_ejected(*replica);
+}
+
 void Line::close() {
   Turn turn(*this);
   closed_ = true;
-  capacity_.set_replicas({}, turn.retired());
+  capacity_.set_replicas({}, turn.now(), turn.retired());
   record_replicas();
   while (!waiting_.empty()) {
     record_.add(LineEvent::kRefused, waiting_.first()->ticket_);
@@ -260,6 +345,8 @@ Demand Line::demand() const {
   demand.slots_in_use = capacity_.leases();
   demand.replicas = capacity_.replicas().size();
   demand.replicas_ready = capacity_.ready();
+  demand.replicas_ejected = capacity_.ejected();
+  demand.ejections = ejections_;
   return demand;
 }
 
@@ -268,6 +355,8 @@ void Line::record_replicas() {
   for (const std::shared_ptr<Replica>& replica : capacity_.replicas()) {
     record_.add(LineEvent::kMember, 0, replica.get(), Capacity::slots_of(*replica));
     record_.add(Capacity::is_ready(*replica) ? LineEvent::kReady : LineEvent::kUnready, 0, replica.get());
+    record_.add(Capacity::is_ejected(*replica) ? LineEvent::kEjected : LineEvent::kReadmitted, 0, replica.get());
+    record_.add(Capacity::sheds(*replica) ? LineEvent::kSheds : LineEvent::kWilling, 0, replica.get());
   }
 }
 

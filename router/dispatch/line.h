@@ -2,21 +2,32 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "router/base/result.h"
 #include "router/base/time.h"
 #include "router/dispatch/capacity.h"
 #include "router/dispatch/event_record.h"
+#include "router/dispatch/pace.h"
 #include "router/dispatch/replica.h"
+#include "router/dispatch/retry_budget.h"
+#include "router/dispatch/verdict.h"
 #include "router/dispatch/waiter.h"
 #include "router/runtime/wakeup.h"
 
 namespace router::dispatch {
 
 class Line;
+
+/// A place in the order of arrival; ticket 0: at the end, as every newcomer's.
+struct Place {
+  std::uint64_t ticket = 0;
+  std::shared_ptr<Replica> avoided;  // not bound to this one, as long as another one serves; may be nullptr
+};
 
 /// Evidence of a held slot, given back on destruction. Move-only; may be destroyed on any thread.
 class Lease {
@@ -32,17 +43,24 @@ class Lease {
   Slot* slot() const { return slot_; }
   /// The place in the order of arrival of the exchange that holds it; from 1.
   std::uint64_t ticket() const { return ticket_; }
+  /// What was learned about the replica meanwhile; counted when the lease is given back.
+  Verdict& verdict() { return verdict_; }
+  /// For an exchange that must give it up without having reached the replica: back to its place in line, but not to that
+  /// replica.
+  Place place() const { return {ticket_, replica_}; }
   void give_back();
 
  private:
   friend class Line;
-  Lease(std::shared_ptr<Line> line, Capacity::Taken taken, std::uint64_t ticket)
-      : line_(std::move(line)), replica_(std::move(taken.replica)), slot_(taken.slot), ticket_(ticket) {}
+  Lease(std::shared_ptr<Line> line, Capacity::Taken taken, std::uint64_t ticket, TimePoint since)
+      : line_(std::move(line)), replica_(std::move(taken.replica)), slot_(taken.slot), ticket_(ticket), since_(since) {}
 
   std::shared_ptr<Line> line_;
   std::shared_ptr<Replica> replica_;
   Slot* slot_ = nullptr;
   std::uint64_t ticket_ = 0;
+  TimePoint since_{};
+  Verdict verdict_;
 };
 
 struct LineOptions {
@@ -56,16 +74,23 @@ struct Demand {
   std::size_t slots = 0;         // of the limited replicas, ready or not
   std::size_t slots_in_use = 0;  // every lease: also of replicas without limit, and of those that are gone
   std::size_t replicas = 0;
-  std::size_t replicas_ready = 0;
+  std::size_t replicas_ready = 0;  // ejected ones, too
+  std::size_t replicas_ejected = 0;
+  std::uint64_t ejections = 0;  // since the line was made
 };
 
+/// Told that a replica was ejected, and until when at least: by whichever thread gave its lease back, without the mutex.
+using Ejected = std::function<void(const std::shared_ptr<Replica>& replica, TimePoint until)>;
+
 /// The waiting line of one deployment: binds an exchange to a replica at the moment a slot is free, first come first served
-/// (contract, section 5). Nobody waits while a slot of a ready replica is free, and nobody overtakes who waits.
+/// (contract, section 5). Nobody waits while a slot of a serving replica (ready and not ejected) is free, and nobody overtakes
+/// who waits; but who is to avoid a replica lets others have its slots, as long as another replica serves.
 /// Threads: shared by all shards (one short mutex); nothing is resumed, posted or destroyed under it. A waiter is woken on its
 /// own shard. Lives in a shared_ptr, outliving tables.
 class Line : public std::enable_shared_from_this<Line> {
  public:
-  explicit Line(LineOptions options) : options_(options) {}
+  Line(LineOptions options, const Clock& clock, Ejected ejected = nullptr)
+      : clock_(clock), ejected_(std::move(ejected)), options_(options) {}
   Line(const Line&) = delete;
   Line& operator=(const Line&) = delete;
   ~Line();
@@ -76,9 +101,17 @@ class Line : public std::enable_shared_from_this<Line> {
     std::shared_ptr<Waiter> waiter;  // in line, until `leave`, or until the handle is dropped on the waiter's shard
   };
   /// Takes a free slot of the least-loaded ready replica if nobody waits (ties at random, a slot whose connection lives on this
-  /// shard preferred), else takes a place at the end of the line. Fails with kQueueFull, with kNoReadyReplica if the deployment
-  /// has no replica at all, or with kDeploymentNotFound once closed. `wakeup` is woken when the waiter's state has changed.
-  Result<Entry> enter(runtime::Wakeup& wakeup);
+  /// shard preferred), else takes a place in the line: at the end, or the one that it had. Fails with kQueueFull (newcomers
+  /// only), with kDeadlineUnmeetable if it would very likely still be waiting at its `deadline`, with kNoReadyReplica if the
+  /// deployment has no replica at all, or with kDeploymentNotFound once closed. `wakeup` is woken when the waiter's state has
+  /// changed.
+  Result<Entry> enter(runtime::Wakeup& wakeup, Deadline deadline = kNever, const Place& place = {});
+  /// A slot if one is free and nobody waits, else an empty lease: for work that nobody waits for.
+  Lease take_idle(runtime::Shard& shard);
+  /// Whether one more second attempt may be made; counts it. Any thread.
+  bool may_retry();
+  /// How long who comes now is likely to wait; nothing while that is not known. Any thread.
+  std::optional<Duration> expected_wait() const;
   /// Leaves the line (deadline passed, client gone). If a grant was already on its way, its slot passes on to the next in line.
   /// After this the wakeup is not used any more. Tells whether a replica was ever ready while it waited (queue_timeout or
   /// no_ready_replica).
@@ -100,6 +133,9 @@ class Line : public std::enable_shared_from_this<Line> {
   void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas);
   void set_ready(const std::shared_ptr<Replica>& replica, bool ready);
   void set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots);  // may be below what is in use; 0 = unlimited
+  /// An ejected replica may be chosen again.
+  void readmit(const std::shared_ptr<Replica>& replica);
+  bool is_ejected(const std::shared_ptr<Replica>& replica) const;
   /// The deployment was removed: every waiter is answered with kDeploymentNotFound, as is everyone who comes. Its replicas are
   /// let go. For good.
   void close();
@@ -119,18 +155,24 @@ class Line : public std::enable_shared_from_this<Line> {
   class Notice;  // on its way to a waiter's shard
   struct Leave;  // the deleter of the exchange's handle
 
-  Result<Lease> admit(std::size_t shard);
-  void await_turn(Waiter& waiter, TimePoint now);
+  Result<Lease> admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline);
+  Lease take(std::size_t shard, std::uint64_t ticket, Replica* avoided, TimePoint now);
+  void await_turn(Waiter& waiter, const Place& place, TimePoint now);
   Parting part(Waiter& waiter);
   void give_back(Lease& lease);
   void record_replicas();
 
+  const Clock& clock_;
+  const Ejected ejected_;
   mutable std::mutex mutex_;
   LineOptions options_;
   bool closed_ = false;
   std::uint64_t last_ticket_ = 0;
   WaitingList waiting_;
   Capacity capacity_;
+  Pace pace_;
+  RetryBudget retries_;
+  std::uint64_t ejections_ = 0;
   EventRecord record_;
 };
 

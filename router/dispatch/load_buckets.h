@@ -15,6 +15,7 @@ class LoadBuckets {
  public:
   LoadBuckets();
   bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }
   void insert(Replica& replica, std::size_t load);
   void erase(Replica& replica);
   /// One of the least loaded, at random. Not while empty.

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "router/dispatch/health.h"
 #include "router/dispatch/slots.h"
 
 namespace router::dispatch {
@@ -27,15 +28,20 @@ class Replica {
 
   bool limited() const { return slots_max_ > 0; }
   bool member() const { return member_ != kNone; }
-  bool usable() const { return member() && ready_ && (!limited() || in_use_ < slots_max_); }
+  /// Whether it serves at all; whether one more exchange, too.
+  bool serves() const { return member() && ready_ && !health_.ejected(); }
+  bool usable() const { return serves() && (!limited() || in_use_ < slots_max_); }
 
   const std::string name_;
   std::size_t slots_max_;   // 0 = unlimited
   std::size_t in_use_ = 0;  // leases; more than slots_max_ after that was lowered
   bool ready_ = false;
+  Health health_;
+  bool sheds_ = false;  // it has asked to be left alone: chosen only where no other can be
+  TimePoint sheds_until_{};
   std::size_t member_ = kNone;  // its place among the line's replicas
   std::size_t bucket_ = kNone;  // the load under which it may be chosen
-  std::size_t place_ = 0;       // inside that bucket
+  std::size_t place_ = 0;       // inside that bucket; which buckets, `sheds_` says
   SlotStock stock_;
 };
 

@@ -17,8 +17,8 @@ class Line;
 /// mutex. Dropping the exchange's handle is leaving the line.
 class Waiter : public std::enable_shared_from_this<Waiter> {
  public:
-  Waiter(std::shared_ptr<Line> line, runtime::Wakeup& wakeup)
-      : line_(std::move(line)), shard_(wakeup.shard()), wakeup_(&wakeup) {}
+  Waiter(std::shared_ptr<Line> line, runtime::Wakeup& wakeup, std::shared_ptr<Replica> avoided)
+      : line_(std::move(line)), avoided_(std::move(avoided)), shard_(wakeup.shard()), wakeup_(&wakeup) {}
 
  private:
   friend class Line;
@@ -26,6 +26,7 @@ class Waiter : public std::enable_shared_from_this<Waiter> {
   enum class State : std::uint8_t { kNew, kWaiting, kGranted, kTaken, kRefused, kCancelled };
 
   const std::shared_ptr<Line> line_;
+  const std::shared_ptr<Replica> avoided_;  // not this one, as long as another serves; may be nullptr
   runtime::Shard& shard_;
   runtime::Wakeup* wakeup_;  // of its shard only; nullptr once the exchange has what it waited for, or has left
 
@@ -36,21 +37,27 @@ class Waiter : public std::enable_shared_from_this<Waiter> {
   bool met_ready_ = false;      // a replica was ready on arrival
   std::uint64_t revivals_ = 0;  // Capacity::revivals() on arrival
   Capacity::Taken taken_;       // while granted
+  TimePoint granted_{};
   Waiter* previous_ = nullptr;
   Waiter* next_ = nullptr;
   std::shared_ptr<Waiter> settled_next_;  // keeps it alive until its notice is posted
 };
 
-/// Those who wait, first come first. Does not own them. Belongs to the line's mutex.
+/// Those who wait, in the order of their tickets. Does not own them. Belongs to the line's mutex.
 class WaitingList {
  public:
   bool empty() const { return first_ == nullptr; }
   std::size_t size() const { return size_; }
   Waiter* first() const { return first_; }
-  void push_back(Waiter& waiter) {
-    waiter.previous_ = last_;
-    (last_ != nullptr ? last_->next_ : first_) = &waiter;
-    last_ = &waiter;
+  static Waiter* next(const Waiter& waiter) { return waiter.next_; }
+  /// A newcomer's place is the last one; who comes back with an old ticket passes those with younger ones.
+  void insert(Waiter& waiter) {
+    Waiter* before = last_;
+    while (before != nullptr && before->ticket_ > waiter.ticket_) before = before->previous_;
+    waiter.previous_ = before;
+    waiter.next_ = before != nullptr ? before->next_ : first_;
+    (before != nullptr ? before->next_ : first_) = &waiter;
+    (waiter.next_ != nullptr ? waiter.next_->previous_ : last_) = &waiter;
     ++size_;
   }
   void erase(Waiter& waiter) {

@@ -88,9 +88,10 @@ struct ExchangeFigures {
   std::chrono::nanoseconds first_byte{};  // request sent … response head; observed only if there was one
   bool answered = false;
   std::chrono::nanoseconds overhead{};  // duration without queue, pod and waiting for the client
+  bool connect_retried = false;         // another attempt was made after a connection that was refused,
+  bool stale_retried = false;           // or had ended before it was used
   std::uint64_t request_bytes = 0;
   std::uint64_t response_bytes = 0;
-  std::uint64_t retries = 0;  // attempts beyond the first
 };
 
 /// The cells of one (endpoint, deployment) on one shard. A deployment of "" stands for exchanges that found none, an endpoint
@@ -108,7 +109,8 @@ class alignas(64) DeploymentCells {
   const Histogram& first_byte() const { return first_byte_; }
   std::uint64_t request_bytes() const { return request_bytes_.value(); }
   std::uint64_t response_bytes() const { return response_bytes_.value(); }
-  std::uint64_t retries() const { return retries_.value(); }
+  std::uint64_t connect_retries() const { return connect_retries_.value(); }
+  std::uint64_t stale_retries() const { return stale_retries_.value(); }
 
  private:
   std::array<StatusCells, kReasonCount> requests_;
@@ -118,7 +120,8 @@ class alignas(64) DeploymentCells {
   Histogram first_byte_;
   Cell request_bytes_;
   Cell response_bytes_;
-  Cell retries_;
+  Cell connect_retries_;
+  Cell stale_retries_;
 };
 
 /// The cells of one shard that belong to no deployment.

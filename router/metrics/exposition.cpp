@@ -198,16 +198,18 @@ void Exposition::add(const DeploymentMetrics& metrics) {
   add_histogram(families_[kRouterOverheadFamily], metrics, &DeploymentCells::overhead);
   add_histogram(families_[kQueueWaitFamily], metrics, &DeploymentCells::queue_wait);
   add_histogram(families_[kFirstByteFamily], metrics, &DeploymentCells::first_byte);
-  std::uint64_t received = 0, sent = 0, retries = 0;
+  std::uint64_t received = 0, sent = 0, connect_retries = 0, stale_retries = 0;
   for (const DeploymentCells& cells : metrics.cells()) {
     received += cells.request_bytes();
     sent += cells.response_bytes();
-    retries += cells.retries();
+    connect_retries += cells.connect_retries();
+    stale_retries += cells.stale_retries();
   }
   const Labels labels = deployment_labels(metrics.endpoint(), metrics.deployment());
   add_value(families_[kRequestBytesFamily], labels, received);
   add_value(families_[kResponseBytesFamily], labels, sent);
-  add_value(families_[kRetriesFamily], labels, retries);
+  add_value(families_[kRetriesFamily], with(labels, "reason", "connect_failed"), connect_retries);
+  add_value(families_[kRetriesFamily], with(labels, "reason", "stale_connection"), stale_retries);
 }
 
 void Exposition::add_reloads(std::uint64_t accepted, std::uint64_t refused) {

@@ -26,8 +26,9 @@ inline constexpr Name kFirstByte{"inference_router_upstream_first_byte_seconds",
                                  "From the last request byte sent to the pod to the pod's response head."};
 inline constexpr Name kRequestBytes{"inference_router_request_bytes_total", "Bytes of request bodies received from clients."};
 inline constexpr Name kResponseBytes{"inference_router_response_bytes_total", "Bytes of response bodies sent to clients."};
-inline constexpr Name kRetries{"inference_router_retries_total",
-                               "Attempts beyond the first, made because the pod provably had not acted."};
+inline constexpr Name kRetries{
+    "inference_router_retries_total",
+    "Second attempts, made because the pod provably had not acted: why the first one failed."};  // + reason
 inline constexpr Name kQueueLength{"inference_router_queue_length", "Exchanges waiting in line now."};
 inline constexpr Name kSlotsInUse{"inference_router_slots_in_use", "Slots held by exchanges now."};
 inline constexpr Name kSlots{"inference_router_slots", "Slots of all replicas with a limit."};

@@ -109,9 +109,9 @@ void append_access_line(std::string& text, std::uint64_t generation, const Downs
   line.text("XRequestId", record.ids->request_id);
   line.text("XMSClientRequestId", record.ids->client_request_id.view());
   line.milliseconds("TotalDurationMs", record.ended - record.begun);
-  line.milliseconds("RequestDurationMs", between(record.begun, record.sent) - between(record.queued, record.leased));
+  line.milliseconds("RequestDurationMs", record.sent == TimePoint{} ? Duration{} : record.sent - record.begun - record.in_line);
   line.milliseconds("ResponseDurationMs", between(record.answered, record.ended));
-  line.milliseconds("QueueDurationMs", between(record.queued, record.leased));
+  line.milliseconds("QueueDurationMs", record.in_line);
   line.number(
       "RouterOverheadUs",
       static_cast<std::uint64_t>(std::max<std::int64_t>(

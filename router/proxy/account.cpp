@@ -21,10 +21,11 @@ void account(ShardServer& server, const View& view, const Downstream& downstream
   figures.duration = record.ended - record.begun;
   figures.overhead = figures.duration - record.waited;
   figures.queued = record.queued != TimePoint{};
-  if (figures.queued) figures.queue_wait = record.leased - record.queued;
+  figures.queue_wait = record.in_line;
   figures.answered = record.answered != TimePoint{} && record.sent != TimePoint{};
   if (figures.answered) figures.first_byte = record.answered - record.sent;
-  figures.retries = record.attempts > 1 ? static_cast<std::uint64_t>(record.attempts - 1) : 0;
+  figures.connect_retried = record.connect_retried;
+  figures.stale_retried = record.stale_retried;
   figures.request_bytes = downstream.request_bytes();
   figures.response_bytes = downstream.response_bytes();
   metrics_of(view, record).on(server.shard().index()).exchange_finished(figures);

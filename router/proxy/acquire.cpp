@@ -7,9 +7,10 @@ namespace router::proxy {
 using dispatch::Lease;
 using dispatch::Line;
 
-Task<Result<Lease>> acquire(Line& line, Deadline deadline, runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+Task<Result<Lease>> acquire(Line& line, dispatch::Place place, Deadline deadline, runtime::Wakeup& wakeup,
+                            wire::Cancellation& cancellation) {
   if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) co_return allowed.error();
-  Result<Line::Entry> entry = line.enter(wakeup);
+  Result<Line::Entry> entry = line.enter(wakeup, deadline, place);
   if (!entry) co_return entry.error();
   if (entry->lease) co_return std::move(entry->lease);
   for (;;) {

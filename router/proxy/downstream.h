@@ -32,6 +32,10 @@ class Downstream : public wire::BodySink, public wire::Cancellation {
   virtual std::uint64_t request_bytes() const = 0;
   /// Tells a client that waits for it to send its body (RFC 9110, 10.1.1).
   virtual void send_continue() = 0;
+  /// Before the body is read: keeps it, as far as it fits into the replay buffer, so that `rewind_request` can begin it again.
+  virtual void keep_request() = 0;
+  /// The body can be read from its beginning again; false if it was too large to be kept.
+  virtual bool rewind_request() = 0;
   /// Drops what has arrived of a body that nobody will read; true if that was all of it.
   virtual bool discard_request() = 0;
 

@@ -12,6 +12,12 @@ upstream::UpstreamExchange& Ending::hold(std::unique_ptr<upstream::UpstreamExcha
   return *exchange_;
 }
 
+dispatch::Lease Ending::release() {
+  dispatch::Lease lease = exchange_->release();
+  exchange_.reset();
+  return lease;
+}
+
 void Ending::finish() {
   exchange_->finish();
   exchange_.reset();

@@ -17,6 +17,9 @@ class Ending {
   /// Takes the exchange over; `wait` is the time that the pod has to close, once asked to.
   upstream::UpstreamExchange& hold(std::unique_ptr<upstream::UpstreamExchange> exchange, Duration wait);
 
+  /// Instead of an end: the connection is closed, and its slot handed on for another attempt.
+  dispatch::Lease release();
+
   /// All went well: the connection rests in its slot.
   void finish();
   /// The connection cannot be used again: the pod is asked to close it. Does nothing the second time, or without an exchange.
@@ -26,6 +29,7 @@ class Ending {
   /// kEnded, too, where there is nothing to end.
   wire::Progress proceed();
   bool ended() const { return exchange_ == nullptr; }
+  bool settled() const { return begun() || ended(); }
   /// Wakes the exchange when the pod has done something.
   void arm();
   /// When `proceed` closes the connection without the pod; kNever before begin.

@@ -1,103 +1,52 @@
 #include "router/proxy/exchange.h"
 
 #include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
 
-#include "router/auth/authenticate.h"
 #include "router/proxy/account.h"
-#include "router/proxy/acquire.h"
+#include "router/proxy/approach.h"
 #include "router/proxy/ending.h"
 #include "router/proxy/forward.h"
 #include "router/proxy/local_reply.h"
-#include "router/proxy/patience.h"
 #include "router/proxy/request_ids.h"
 #include "router/proxy/server.h"
-#include "router/routing/resolve.h"
-#include "router/upstream/replica.h"
 
 namespace router::proxy {
 namespace {
 
 using runtime::Wakeup;
 
-Result<void> check_method(const http::RequestHead& head) {
-  if (head.method == http::Method::kConnect || head.method == http::Method::kTrace) {
-    return Failure::downstream(Reason::kUnsupportedMethod, "CONNECT and TRACE are not served");
-  }
-  return {};
-}
-
-std::uint64_t generation_of(const dispatch::Replica& replica) {
-  return static_cast<const upstream::Replica&>(replica).generation();
-}
-
-Result<void> check_size(const Downstream& downstream, const model::Deployment& deployment) {
-  const wire::BodySize size = downstream.request_size();
-  if (size.kind == wire::BodySize::Kind::kLength && size.length > deployment.request_bytes_max) {
-    return Failure::downstream(Reason::kPayloadTooLarge, "the body is larger than max_request_bytes");
-  }
-  return {};
-}
-
-/// What an exchange may do under one view: evidence of the steps before the line.
-Result<model::Route> admit(const View& view, const Downstream& downstream, std::uint64_t draw, Record& record) {
-  const http::RequestHead& head = downstream.head();
-  if (const Result<void> served = check_method(head); !served) return served.error();
-
-  const routing::Resolution resolution = routing::resolve(view.table, head, draw);
-  record.endpoint = resolution.endpoint;
-  record.route = {};
-  if (!resolution.route) return resolution.route.error();
-  const model::Route& route = record.route = *resolution.route;
-
-  const Result<model::Caller> caller = auth::authenticate(head, route);
-  if (!caller) return caller.error();
-  record.caller = *caller;
-
-  if (const Result<void> fits = check_size(downstream, *route.deployment); !fits) return fits.error();
-  return route;
-}
-
-/// Waits until this shard's view is at least as new as a replica: its publication is on its way.
-Task<void> catch_up(ShardServer& server, Views::Snapshot& view, std::uint64_t generation, Wakeup& wakeup) {
-  constexpr std::chrono::milliseconds kLook{1};
-  while (server.view()->generation < generation) co_await wakeup.wait(wakeup.shard().now() + kLook);
-  view = server.view();
-}
-
-Task<Result<dispatch::Lease>> lease_of(const model::Deployment& deployment, Patience patience, Wakeup& wakeup,
-                                       wire::Cancellation& cancellation, Record& record) {
-  record.queued = wakeup.shard().now();
-  const Deadline deadline = patience.until(record.queued, deployment.queue_wait_max);
-  Result<dispatch::Lease> lease = co_await acquire(*deployment.line, deadline, wakeup, cancellation);
-  record.leased = wakeup.shard().now();
-  record.waited += record.leased - record.queued;
-  co_return lease;
-}
-
-/// The straight line: each step needs what the last one returned.
+/// The straight line: each step needs what the last one returned. A second attempt is made only where the pod provably did not
+/// act (contract, section 6): elsewhere, if it could not be reached; on a fresh connection, if the one that was used had ended.
 Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream& downstream, Wakeup& wakeup,
                           const RequestIds& ids, Record& record, Ending& ending) {
-  const std::uint64_t draw = wakeup.shard().random();
-  Result<model::Route> route = admit(*view, downstream, draw, record);
-  if (!route) co_return route.error();
-  const Patience patience = patience_of(downstream.head(), record.begun);
-  Result<dispatch::Lease> lease = co_await lease_of(*route->deployment, patience, wakeup, downstream, record);
-  if (!lease) co_return lease.error();
-
-  // A replica that is newer than our view was listed together with other keys and routes: everything is decided again under
-  // those, so that no request is ever served half by one configuration and half by another. The slot is kept unless the request
-  // now leads elsewhere.
-  while (generation_of(lease->replica()) > view->generation) {
-    const std::shared_ptr<dispatch::Line> line = route->deployment->line;
-    co_await catch_up(server, view, generation_of(lease->replica()), wakeup);
-    route = admit(*view, downstream, draw, record);
-    if (!route) co_return route.error();
-    if (route->deployment->line == line) continue;
-    lease->give_back();
-    lease = co_await lease_of(*route->deployment, patience, wakeup, downstream, record);
+  Approach approach(server, view, downstream, wakeup, record);
+  if (const Result<void> admitted = approach.admit(); !admitted) co_return admitted.error();
+  Result<dispatch::Lease> lease = co_await approach.wait_for_slot();
+  for (bool fresh = false;;) {
     if (!lease) co_return lease.error();
+    Result<std::unique_ptr<upstream::UpstreamExchange>> opened = co_await approach.open(*lease, fresh);
+    if (!opened) {
+      if (!approach.may_go_elsewhere(opened.error())) co_return opened.error();
+      lease = co_await approach.wait_again(std::move(*lease));
+      fresh = false;
+      continue;
+    }
+    const model::Route& route = approach.route();
+    upstream::UpstreamExchange& exchange = ending.hold(std::move(*opened), route.deployment->abort_wait);
+    const Result<void> forwarded =
+        co_await forward(downstream, route, ids, approach.patience(), exchange, view->limits, wakeup, record, ending);
+    if (forwarded || ending.settled()) co_return forwarded;
+    if (!approach.may_try_again()) {
+      ending.begin();
+      co_return forwarded;
+    }
+    lease = ending.release();
+    fresh = true;
   }
-  co_return co_await forward(downstream, *route, ids, patience, std::move(*lease), view->limits, wakeup, record, ending);
 }
 
 /// What is left when all is decided, both sides at once: a slow client takes the rest of its answer, within bounds (it may also
@@ -122,6 +71,14 @@ Task<void> conclude(Downstream& downstream, Ending& ending, Wakeup& wakeup, Dura
   }
 }
 
+/// When it is worth asking again: when who comes now is likely to be served. In whole seconds, 1 to 60; 1 if that is not known.
+std::chrono::seconds retry_after(std::optional<Duration> expected_wait) {
+  constexpr std::chrono::seconds kSoonest{1};
+  constexpr std::chrono::seconds kLatest{60};
+  if (!expected_wait) return kSoonest;
+  return std::clamp(std::chrono::ceil<std::chrono::seconds>(*expected_wait), kSoonest, kLatest);
+}
+
 /// Makes a failure the answer, unless one has begun or nobody reads it.
 void refuse(Downstream& downstream, const Failure& failure, Record& record) {
   record.reason = failure.reason;
@@ -138,7 +95,10 @@ void refuse(Downstream& downstream, const Failure& failure, Record& record) {
   reply.message = failure.cause;
   reply.request_id = record.ids->request_id;
   reply.client_request_id = record.ids->client_request_id.view();
-  if (record.route.deployment != nullptr) reply.deployment = record.route.deployment->name;
+  if (const model::Deployment* deployment = record.route.deployment) {
+    reply.deployment = deployment->name;
+    if (asks_to_retry(failure.reason)) reply.retry_after = retry_after(deployment->line->expected_wait());
+  }
   write_local_reply(downstream, reply);
 }
 

@@ -48,28 +48,26 @@ Task<void> drain_answer(UpstreamExchange& exchange, const model::Deployment& dep
 }  // namespace
 
 Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
-                           dispatch::Lease lease, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record,
+                           UpstreamExchange& exchange, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record,
                            Ending& ending) {
   const model::Deployment& deployment = *route.deployment;
-  record.replica = lease.replica().name();
-  record.attempts = 1;
-
-  upstream::OpenOptions options;
-  options.connect_timeout = deployment.connect_timeout;
-  options.method = downstream.head().method;
-  Result<std::unique_ptr<UpstreamExchange>> opened = co_await upstream::open(std::move(lease), options, wakeup, downstream);
-  if (!opened) co_return opened.error();
-  UpstreamExchange& exchange = ending.hold(std::move(*opened), deployment.abort_wait);
-
   if (downstream.head().fields.has(http::Field::kExpect)) {
     downstream.send_continue();
-    if (const Result<void> sent = downstream.flush(); !sent) co_return sent.error();  // nothing was sent to the pod
+    if (const Result<void> sent = downstream.flush(); !sent) {  // nothing was sent to the pod
+      ending.begin();
+      co_return sent.error();
+    }
   }
+  if (exchange.reused()) downstream.keep_request();  // it may turn out to have ended
   write_request_head(exchange, downstream, route, ids, patience, wakeup.shard().now());
 
   Relay relay(downstream, exchange, route, ids, patience, limits, wakeup, record, ending);
   const Result<void> relayed = co_await relay.run();
   if (ending.ended()) co_return relayed;
+  if (!relayed && relayed.error().reason == Reason::kUpstreamReset && exchange.ended_unseen()) co_return relayed;
+  if (!relayed && upstream::blames_replica(relayed.error())) {
+    exchange.lease().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+  }
 
   const bool client_left = !relayed && relayed.error().reason == Reason::kClientClosed;
   if (client_left) downstream.reset();  // the client's side ends now, whatever the pod still does

@@ -10,11 +10,11 @@
 
 namespace router::proxy {
 
-/// Sends the request to the leased replica and the answer back: opens the connection, writes the head, then moves both bodies.
-/// Suspends. When this returns, `ending` has begun at the latest: what the pod still has to do is no reason to keep the client
-/// waiting.
+/// Sends the request over an open connection and the answer back: writes the head, then moves both bodies. Suspends. When this
+/// returns, `ending` has begun at the latest: what the pod still has to do is no reason to keep the client waiting. The one
+/// exception is upstream_reset where `ended_unseen` holds: then the slot may serve another attempt.
 Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
-                           dispatch::Lease lease, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record,
-                           Ending& ending);
+                           upstream::UpstreamExchange& exchange, const config::Limits& limits, runtime::Wakeup& wakeup,
+                           Record& record, Ending& ending);
 
 }  // namespace router::proxy

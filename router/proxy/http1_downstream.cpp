@@ -22,7 +22,7 @@ Task<Result<bool>> Http1Downstream::next_head() {
   const config::Limits limits = server_.view()->limits;
   head_.fields.clear();
   head_.method = http::Method::kOther;
-  responded_ = watching_ = until_close_ = false;
+  responded_ = continued_ = watching_ = until_close_ = false;
   if (++exchanges_ >= limits.requests_per_connection) close_after_ = true;
   runtime::Shard& shard = server_.shard();
   Deadline deadline = deadline_after(shard.now(), limits.keep_alive_timeout);
@@ -101,9 +101,16 @@ wire::BodySize Http1Downstream::request_size() const {
 }
 
 void Http1Downstream::send_continue() {
-  if (input_.has_unread() || request_received()) return;  // it did not wait
+  if (continued_ || input_.has_unread() || request_received()) return;  // it does not wait
+  continued_ = true;
   output_.interim(100, "Continue");
   output_.end_interim();
+}
+
+void Http1Downstream::keep_request() {
+  const http::Framing& framing = input_.framing();
+  const bool too_large = framing.kind == http::Framing::Kind::kLength && framing.length > wire::MessageInput::kReplayBytes;
+  if (!too_large) input_.keep_body();
 }
 
 bool Http1Downstream::discard_request() {

@@ -31,6 +31,8 @@ class Http1Downstream final : public Downstream {
   bool request_received() const override { return input_.body_ended(); }
   std::uint64_t request_bytes() const override { return input_.body_bytes(); }
   void send_continue() override;
+  void keep_request() override;
+  bool rewind_request() override { return input_.rewind(); }
   bool discard_request() override;
 
   void begin_head(int status, std::string_view reason_phrase) override;
@@ -67,6 +69,7 @@ class Http1Downstream final : public Downstream {
   std::size_t exchanges_ = 0;
   bool watching_ = false;  // for the client leaving: the stream is armed, or was and has fired
   bool responded_ = false;
+  bool continued_ = false;  // 100 (Continue) was sent
   bool close_after_ = false;
   bool until_close_ = false;
 };

@@ -63,12 +63,12 @@ std::string_view managed_reason(Reason reason) {
   }
 }
 
+}  // namespace
+
 bool asks_to_retry(Reason reason) {
   return reason == Reason::kQueueFull || reason == Reason::kQueueTimeout || reason == Reason::kDeadlineUnmeetable ||
          reason == Reason::kNoReadyReplica;
 }
-
-}  // namespace
 
 int status_of(Reason reason, config::StatusProfile profile) {
   const bool managed = profile == config::StatusProfile::kManaged;
@@ -115,7 +115,7 @@ int write_local_reply(Downstream& downstream, const LocalReply& reply) {
   if (!reply.deployment.empty()) downstream.field("azureml-model-deployment", reply.deployment);
   if (reply.reason == Reason::kUnauthorized) downstream.field("WWW-Authenticate", "Bearer");
   if (status == 405) downstream.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-  if (asks_to_retry(reply.reason)) downstream.field("Retry-After", "1");
+  if (asks_to_retry(reply.reason)) downstream.field("Retry-After", std::to_string(reply.retry_after.count()));
   if (reply.profile == config::StatusProfile::kManaged) {
     const std::string_view managed = managed_reason(reply.reason);
     if (!managed.empty()) downstream.field("ms-azureml-model-error-reason", managed);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string_view>
 
 #include "config/config.h"
@@ -11,14 +12,18 @@ namespace router::proxy {
 /// The HTTP status of a refusal (contract, section 4).
 int status_of(Reason reason, config::StatusProfile profile);
 
+/// Refusals that carry `Retry-After`: the same request may succeed a little later.
+bool asks_to_retry(Reason reason);
+
 /// What a response of the router itself carries beside its reason.
 struct LocalReply {
   Reason reason = Reason::kInternal;
   config::StatusProfile profile = config::StatusProfile::kKubernetes;
   std::string_view message;  // a literal
   std::string_view request_id;
-  std::string_view client_request_id;  // empty: not sent
-  std::string_view deployment;         // empty: none was chosen
+  std::string_view client_request_id;   // empty: not sent
+  std::string_view deployment;          // empty: none was chosen
+  std::chrono::seconds retry_after{1};  // for refusals that are worth another try
 };
 
 /// Gathers the whole response; returns its status. The caller flushes.

@@ -19,7 +19,8 @@ struct RequestIds {
   http::ClientRequestId client_request_id;  // empty: none was sent
 };
 
-/// What happened to one exchange and when, filled in by the steps it takes and told once, by `account`.
+/// What happened to one exchange and when (times of the last attempt), filled in by the steps it takes and told once, by
+/// `account`.
 struct Record {
   const model::Endpoint* endpoint = nullptr;
   model::Route route;
@@ -28,7 +29,8 @@ struct Record {
 
   TimePoint begun{};     // the head was complete
   TimePoint queued{};    // came as far as the line
-  TimePoint leased{};    // holds a slot
+  TimePoint leased{};    // holds a slot, or gave up waiting for one
+  Duration in_line{};    // waited for a slot, all attempts together
   TimePoint sent{};      // the last request byte was handed to the kernel
   TimePoint answered{};  // the pod's head arrived
   TimePoint ended{};     // the last response byte was handed to the kernel, or the exchange given up
@@ -39,8 +41,10 @@ struct Record {
   Reason reason = Reason::kNone;
   const char* cause = "";
   int system_error = 0;
-  int attempts = 0;
-  std::string replica;  // host:port
+  int attempts = 0;              // to reach a replica
+  bool connect_retried = false;  // another attempt was made after a refused connection
+  bool stale_retried = false;    // and after a connection that had ended before it was used
+  std::string replica;           // host:port
 };
 
 }  // namespace router::proxy

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "router/proxy/heads.h"
+#include "router/proxy/shedding.h"
 
 namespace router::proxy {
 namespace {
@@ -96,6 +97,7 @@ Result<void> Relay::begin_response() {
   begun_ = true;
   record_.answered = response_moved_ = wakeup_.shard().now();
   record_.model_status = head.status;
+  upstream_.lease().verdict().sheds_until = sheds_until(head, record_.answered);
   record_.status = write_response_head(downstream_, head, upstream_.response_size(), route_, ids_);
   if (record_.status != head.status) record_.reason = Reason::kModelError;
   return {};
@@ -132,6 +134,7 @@ Result<void> Relay::pump_response() {
 
 void Relay::end_response() {
   received_ = true;
+  upstream_.lease().verdict().outcome = dispatch::Verdict::Outcome::kSucceeded;
   // A pod that answers before it has the whole request: neither connection can be used again.
   if (!upstream_.request_sent()) downstream_.close_after();
   if (upstream_.request_sent() && !upstream_.pod_closes()) {
@@ -164,7 +167,8 @@ Relay::Limit Relay::limit() const {
   }
   if (begun_) return next;
   const Failure slow_pod = Failure::upstream(Reason::kUpstreamTimeout, "no answer from the pod within request_timeout_ms");
-  next.sooner(patience_.deadline, slow_pod);
+  next.sooner(patience_.deadline, Failure::downstream(Reason::kUpstreamTimeout,
+                                                      "no answer from the pod within the client's x-request-deadline-ms"));
   if (record_.sent != TimePoint{}) {
     next.sooner(deadline_after(record_.sent, deployment_.request_timeout), slow_pod);
   } else if (upstream_.blocked() || request_broken_) {

@@ -30,6 +30,7 @@ class Shard {
   ~Shard();
 
   std::size_t index() const { return index_; }
+  const Clock& clock() const { return clock_; }
   TimePoint now() const { return clock_.now(); }
 
   /// Runs the loop on the calling thread until `stop`.

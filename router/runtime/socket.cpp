@@ -14,6 +14,7 @@
 #include <cerrno>
 
 #include "router/base/assert.h"
+#include "router/runtime/tcp_acknowledged.h"
 
 namespace router::runtime {
 
@@ -57,6 +58,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   close();
   impl_ = std::exchange(other.impl_, nullptr);
   descriptor_ = std::exchange(other.descriptor_, -1);
+  traffic_ = other.traffic_;
   return *this;
 }
 
@@ -77,6 +79,11 @@ void Socket::wake_soon() {
 
 bool Socket::read_armed() const { return impl_ != nullptr && impl_->read_armed; }
 
+IoResult Socket::failure(const char* cause) const {
+  if (errno == ECONNRESET) traffic_.was_reset = true;
+  return {IoState::kFailed, 0, errno, cause};
+}
+
 IoResult Socket::read(std::span<char> into) const {
   ssize_t got;
   do {
@@ -88,7 +95,7 @@ IoResult Socket::read(std::span<char> into) const {
   }
   if (got == 0) return {IoState::kEof};
   if (errno == EAGAIN || errno == EWOULDBLOCK) return {IoState::kBlocked};
-  return {IoState::kFailed, 0, errno, "reading failed"};
+  return failure("reading failed");
 }
 
 IoResult Socket::write(std::span<const iovec> pieces) const {
@@ -103,10 +110,11 @@ IoResult Socket::write(std::span<const iovec> pieces) const {
   } while (sent < 0 && errno == EINTR);
   if (sent >= 0) {
     const auto bytes = static_cast<std::size_t>(sent);
+    traffic_.sent += bytes;
     return {bytes == total ? IoState::kDone : IoState::kBlocked, bytes};
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK) return {IoState::kBlocked};
-  return {IoState::kFailed, 0, errno, "writing failed"};
+  return failure("writing failed");
 }
 
 IoResult Socket::write(std::string_view bytes) const {
@@ -124,6 +132,19 @@ bool Socket::has_arrived() const {
 bool Socket::peer_has_ended() const {
   pollfd ask{descriptor_, POLLRDHUP, 0};
   return ::poll(&ask, 1, 0) > 0 && (ask.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+void Socket::note_acknowledged() {
+  traffic_.acknowledged_when_noted = acknowledged_by_peer(descriptor_);
+  traffic_.sent_when_noted = traffic_.sent;
+}
+
+bool Socket::ended_before_receiving(std::uint64_t sent) const {
+  if (!is_open() || traffic_.was_reset || !traffic_.acknowledged_when_noted) return false;
+  char byte;
+  if (::recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) return false;  // no FIN, or bytes before it
+  const std::optional<std::uint64_t> now = acknowledged_by_peer(descriptor_);
+  return now && *now - *traffic_.acknowledged_when_noted <= sent - traffic_.sent_when_noted;
 }
 
 bool Socket::is_connected(int& error) const {

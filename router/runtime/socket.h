@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -39,7 +41,9 @@ class Socket {
   /// Takes over `descriptor` (made non-blocking here) and registers it with the shard.
   Socket(Shard& shard, int descriptor);
   Socket(Socket&& other) noexcept
-      : impl_(std::exchange(other.impl_, nullptr)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+      : impl_(std::exchange(other.impl_, nullptr)),
+        descriptor_(std::exchange(other.descriptor_, -1)),
+        traffic_(other.traffic_) {}
   Socket& operator=(Socket&& other) noexcept;
   ~Socket() { close(); }
 
@@ -68,6 +72,17 @@ class Socket {
   bool has_arrived() const;
   /// Whether the peer has ended its side, even if bytes before that end were not read yet.
   bool peer_has_ended() const;
+  /// Bytes that the kernel has taken since the socket was made.
+  std::uint64_t bytes_sent() const { return traffic_.sent; }
+  /// Remembers what the peer has acknowledged so far, which must be all that was sent: before anything that
+  /// `ended_before_receiving` may be asked about.
+  void note_acknowledged();
+  /// Proof that the peer has received nothing beyond the first `sent` bytes (of `bytes_sent`), and will not act on what comes:
+  /// it has ended its side with a FIN, which acknowledges all that had arrived by then, and nothing more was acknowledged. A
+  /// reset proves nothing: it may follow bytes that were read and not acknowledged yet (docs/decisions, 0007).
+  bool ended_before_receiving(std::uint64_t sent) const;
+  /// A layer above that reads by itself has met a reset.
+  void note_reset() { traffic_.was_reset = true; }
   /// Whether a connection attempt has succeeded. False with `error` 0: still under way, arm for writing; else it failed.
   bool is_connected(int& error) const;
   /// Closes with a reset instead of an orderly end: the peer must not take what it has for complete.
@@ -78,8 +93,18 @@ class Socket {
 
  private:
   struct Impl;
+  IoResult failure(const char* cause) const;
+
   Impl* impl_ = nullptr;
   int descriptor_ = -1;
+  /// What has happened on the connection so far.
+  struct Traffic {
+    std::uint64_t sent = 0;
+    bool was_reset = false;
+    std::uint64_t sent_when_noted = 0;
+    std::optional<std::uint64_t> acknowledged_when_noted;  // as the kernel counts
+  };
+  mutable Traffic traffic_;
 };
 
 /// Starts a connection to `address` (sockaddr bytes). The result is open and becomes writable when connected or failed; not

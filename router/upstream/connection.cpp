@@ -5,8 +5,12 @@
 
 namespace router::upstream {
 
-Connection::Connection(runtime::Shard& shard, tls::Stream stream)
-    : shard_(shard), stream_(std::move(stream)), input_(shard, Origin::kUpstream), output_(shard.buffers()) {}
+Connection::Connection(runtime::Shard& shard, tls::Stream stream, std::uint64_t exchanges)
+    : shard_(shard),
+      stream_(std::move(stream)),
+      input_(shard, Origin::kUpstream),
+      output_(shard.buffers()),
+      exchanges_(exchanges) {}
 
 Connection::~Connection() { stream_.close(); }
 

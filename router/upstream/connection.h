@@ -16,7 +16,8 @@ namespace router::upstream {
 /// shard.
 class Connection final : private runtime::Waker, private runtime::Timer {
  public:
-  Connection(runtime::Shard& shard, tls::Stream stream);
+  /// `exchanges`: that it has served already, on another shard.
+  Connection(runtime::Shard& shard, tls::Stream stream, std::uint64_t exchanges = 0);
   ~Connection() override;
 
   runtime::Shard& shard() { return shard_; }

@@ -20,7 +20,8 @@ class UpstreamExchange : public wire::BodySink {
  public:
   virtual ~UpstreamExchange() = default;
 
-  virtual const dispatch::Replica& replica() const = 0;
+  /// The slot that it holds; its verdict is for whoever learns something about the replica. Until the end.
+  virtual dispatch::Lease& lease() = 0;
   /// An earlier exchange used the same connection.
   virtual bool reused() const = 0;
 
@@ -52,6 +53,12 @@ class UpstreamExchange : public wire::BodySink {
   /// Wakes the exchange when the replica has sent, or (if blocked) takes, something.
   virtual void arm() = 0;
 
+  /// After upstream_reset: the connection had been used before, ended without a byte of an answer, and the pod has provably
+  /// seen nothing of this request (GET and HEAD: without that proof). Contract, section 6.
+  virtual bool ended_unseen() const = 0;
+  /// Instead of an end: closes the connection and hands the slot on, for another attempt.
+  virtual dispatch::Lease release() = 0;
+
   // --- the end, once: finish, or close (after begin_close, if the pod shall have time); it gives the lease back ---
   /// The response has been received wholly and the request sent: the connection rests in its slot, or is closed.
   virtual void finish() = 0;
@@ -63,15 +70,25 @@ class UpstreamExchange : public wire::BodySink {
   virtual void close() = 0;
 };
 
+/// A failure that tells against the replica: it could not be reached, broke off, or was silent for too long (contract, section
+/// 7). One that does not speak HTTP is left to its readiness probe.
+constexpr bool blames_replica(const Failure& failure) {
+  return failure.origin == Origin::kUpstream &&
+         (failure.reason == Reason::kUpstreamConnectFailed || failure.reason == Reason::kUpstreamReset ||
+          failure.reason == Reason::kUpstreamTimeout);
+}
+
 /// What `open` needs to know of a deployment and of the request.
 struct OpenOptions {
   Duration connect_timeout{};
+  bool fresh = false;  // a new connection, whatever rests in the slot
   http::Method method = http::Method::kOther;
 };
 
-/// Takes the connection that rests in the leased slot, or connects (with TLS where the replica wants it). Suspends. Fails with
-/// upstream_connect_failed, or with what `cancellation` says; then the connection is closed and the lease given back.
-Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease lease, OpenOptions options, runtime::Wakeup& wakeup,
+/// Takes the connection that rests in the leased slot, or connects (with TLS where the replica wants it). Suspends. The
+/// exchange takes `lease` over. Fails with upstream_connect_failed (the replica's fault if its origin is upstream), or with
+/// what `cancellation` says; then nothing is open, and the lease stays where it is.
+Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease& lease, OpenOptions options, runtime::Wakeup& wakeup,
                                                      wire::Cancellation& cancellation);
 
 }  // namespace router::upstream

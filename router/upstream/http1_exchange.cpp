@@ -25,7 +25,8 @@ Http1Exchange::Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> 
       connection_(std::move(connection)),
       wakeup_(wakeup),
       method_(method),
-      reused_(connection_->reused()) {
+      reused_(connection_->reused()),
+      sent_before_(connection_->stream().socket().bytes_sent()) {
   connection_->take(wakeup_);
 }
 
@@ -52,6 +53,7 @@ Result<const http::ResponseHead*> Http1Exchange::response_head() {
   const Result<std::string_view> bytes = connection_->input().head(connection_->stream(), kHeadBytesMax);
   if (!bytes) return bytes.error();
   if (bytes->empty()) return nullptr;
+  heard_ = true;
   if (const Result<void> parsed = http::parse_response(*bytes, head_); !parsed) return parsed.error();
   if (head_.status == 101)
     return Failure::upstream(Reason::kUpstreamInvalidResponse, "the pod switched protocols, which nobody asked for");
@@ -81,6 +83,17 @@ wire::BodySize Http1Exchange::response_size() const {
 
 bool Http1Exchange::pod_closes() const {
   return !keeps_alive_ && connection_->input().framing().kind != http::Framing::Kind::kUntilClose;
+}
+
+bool Http1Exchange::ended_unseen() const {
+  if (!reused_ || heard_ || connection_->input().begun()) return false;
+  if (method_ == http::Method::kGet || method_ == http::Method::kHead) return true;
+  return connection_->stream().socket().ended_before_receiving(sent_before_);
+}
+
+dispatch::Lease Http1Exchange::release() {
+  connection_.reset();
+  return std::move(lease_);
 }
 
 void Http1Exchange::arm() {

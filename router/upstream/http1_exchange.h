@@ -13,7 +13,7 @@ class Http1Exchange final : public UpstreamExchange {
   Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> connection, http::Method method, runtime::Wakeup& wakeup);
   ~Http1Exchange() override;
 
-  const dispatch::Replica& replica() const override { return *replica_; }
+  dispatch::Lease& lease() override { return lease_; }
   bool reused() const override { return reused_; }
 
   void begin_head(std::string_view method, std::string_view path, std::string_view path_rest, std::string_view query) override;
@@ -33,6 +33,8 @@ class Http1Exchange final : public UpstreamExchange {
   }
 
   bool pod_closes() const override;
+  bool ended_unseen() const override;
+  dispatch::Lease release() override;
   void arm() override;
   void finish() override;
   void begin_close() override;
@@ -50,6 +52,8 @@ class Http1Exchange final : public UpstreamExchange {
   runtime::Wakeup& wakeup_;
   const http::Method method_;
   const bool reused_;
+  const std::uint64_t sent_before_;  // on this connection, by earlier exchanges
+  bool heard_ = false;               // a head has arrived, if only an interim one
   bool head_parsed_ = false;
   bool keeps_alive_ = false;
   http::ResponseHead head_;

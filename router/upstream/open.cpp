@@ -45,7 +45,8 @@ Task<std::shared_ptr<Connection>> fetch(std::unique_ptr<RestingConnection> resti
   handover->wakeup = nullptr;
   if (handover->descriptor < 0) co_return nullptr;
   tls::Stream stream(runtime::Socket(here, std::exchange(handover->descriptor, -1)));
-  co_return std::make_shared<Connection>(here, std::move(stream));
+  stream.socket().note_acknowledged();  // all of it: an answer came for all that was sent
+  co_return std::make_shared<Connection>(here, std::move(stream), 1);
 }
 
 /// The connection that the leased slot owns, if it can be used.
@@ -105,6 +106,7 @@ Task<Result<std::shared_ptr<Connection>>> connect(const Replica& replica, Durati
     const Result<void> waited = co_await wait_to_connect(deadline, wakeup, cancellation);
     if (!waited) co_return waited.error();
   }
+  socket.note_acknowledged();
   tls::Stream stream = make_stream(replica, shard, std::move(socket));
   for (;;) {
     const IoResult shaken = stream.handshake();
@@ -119,13 +121,17 @@ Task<Result<std::shared_ptr<Connection>>> connect(const Replica& replica, Durati
 
 }  // namespace
 
-Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease lease, OpenOptions options, Wakeup& wakeup,
+Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease& lease, OpenOptions options, Wakeup& wakeup,
                                                      wire::Cancellation& cancellation) {
-  std::shared_ptr<Connection> connection = co_await resting_connection(lease, wakeup);
+  std::shared_ptr<Connection> connection;
+  if (!options.fresh) connection = co_await resting_connection(lease, wakeup);
   if (!connection) {
     Result<std::shared_ptr<Connection>> fresh =
         co_await connect(static_cast<Replica&>(lease.replica()), options.connect_timeout, wakeup, cancellation);
-    if (!fresh) co_return fresh.error();
+    if (!fresh) {
+      if (blames_replica(fresh.error())) lease.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+      co_return fresh.error();
+    }
     connection = std::move(*fresh);
   }
   std::unique_ptr<UpstreamExchange> exchange =

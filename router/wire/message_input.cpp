@@ -1,6 +1,7 @@
 #include "router/wire/message_input.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace router::wire {
 
@@ -59,6 +60,24 @@ void MessageInput::skip_head() {
 void MessageInput::begin_body(http::Framing framing) {
   decoder_ = http::BodyDecoder(framing, origin_);
   body_bytes_ = 0;
+  keeps_ = missed_ = false;
+}
+
+bool MessageInput::rewind() {
+  if (missed_) return false;
+  begin_body(decoder_.framing());
+  position_ = head_bytes_;
+  ahead_used_ = 0;
+  return true;
+}
+
+void MessageInput::consume_ahead(std::size_t bytes) {
+  ahead_used_ += bytes;
+  const bool fits = position_ - head_bytes_ + ahead_used_ <= kReplayBytes;
+  if (keeps_ && fits) return;
+  keeps_ = false;
+  missed_ = missed_ || ahead_used_ > 0;
+  ahead_.consume(std::exchange(ahead_used_, 0));
 }
 
 Result<std::size_t> MessageInput::decode(std::string_view input, BodySink& sink) {
@@ -86,10 +105,10 @@ Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
     const Result<std::size_t> used = decode(early, sink);
     if (!used) return used.error();
     position_ += *used;
-  } else if (!ahead_.empty()) {
-    const Result<std::size_t> used = decode(ahead_.view(), sink);
+  } else if (ahead_.size() > ahead_used_) {
+    const Result<std::size_t> used = decode(ahead_.view().substr(ahead_used_), sink);
     if (!used) return used.error();
-    ahead_.consume(*used);
+    consume_ahead(*used);
   } else {
     const std::span<char> scratch = shard_.scratch();
     const IoResult got = stream.read(scratch);
@@ -101,7 +120,12 @@ Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
       const std::string_view arrived(scratch.data(), got.bytes);
       const Result<std::size_t> used = decode(arrived, sink);
       if (!used) return used.error();
-      ahead_.append(arrived.substr(*used));
+      ahead_.append(keeps_ ? arrived : arrived.substr(*used));
+      if (keeps_) {
+        consume_ahead(*used);
+      } else {
+        missed_ = true;
+      }
       if (got.state == IoState::kDrained) progress = Progress::kDrained;
     }
   }
@@ -119,8 +143,7 @@ Result<void> MessageInput::read_ahead(tls::Stream& stream) {
     }
     if (ahead_.space().empty()) ahead_.reserve(1);
     const std::span<char> space = ahead_.space();
-    const IoResult got =
-        stream.read(space.first(std::min(space.size(), kAheadBytes - (block_.size() - position_ + ahead_.size()))));
+    const IoResult got = stream.read(space.first(std::min(space.size(), kAheadBytes - unread_bytes())));
     if (got.moved()) ahead_.commit(got.bytes);
     if (got.state == IoState::kEof) return ended("the peer closed the connection");
     if (got.state == IoState::kFailed) return ended(got.cause, got.system_error);
@@ -132,6 +155,7 @@ Result<void> MessageInput::read_ahead(tls::Stream& stream) {
 
 void MessageInput::finish() {
   block_.consume(position_);
+  ahead_.consume(std::exchange(ahead_used_, 0));
   head_bytes_ = position_ = 0;
   scanner_ = {};
   decoder_ = {};

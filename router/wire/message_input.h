@@ -30,6 +30,10 @@ class MessageInput {
   bool begun() const { return !block_.empty() || !ahead_.empty(); }
 
   void begin_body(http::Framing framing);
+  /// Before the first read of the body: what is read is kept, up to kReplayBytes, so that `rewind` can begin the body again.
+  void keep_body() { keeps_ = true; }
+  /// Nothing of the body counts as read any more. False if it cannot be had again: it was not kept, or was too much.
+  bool rewind();
   /// Moves the body bytes that are at hand into `sink`: at most one read, at most a shard's scratch. The sink must be flushed
   /// before the shard does anything else.
   Result<Progress> read_body(tls::Stream& stream, BodySink& sink);
@@ -37,7 +41,7 @@ class MessageInput {
   std::uint64_t body_bytes() const { return body_bytes_; }
   const http::Framing& framing() const { return decoder_.framing(); }
   /// Body bytes that have arrived but were not read yet (still in their framing).
-  bool has_unread() const { return position_ < block_.size() || !ahead_.empty(); }
+  bool has_unread() const { return position_ < block_.size() || ahead_.size() > ahead_used_; }
 
   /// Keeps what arrives before it is asked for, up to kAheadBytes; tells that the peer has ended (client_closed,
   /// upstream_reset).
@@ -45,22 +49,28 @@ class MessageInput {
   /// The message is over: what arrived behind it begins the next one. Frees memory if nothing did.
   void finish();
 
-  bool ahead_is_full() const { return block_.size() - position_ + ahead_.size() >= kAheadBytes; }
+  bool ahead_is_full() const { return unread_bytes() >= kAheadBytes; }
 
-  static constexpr std::size_t kAheadBytes = 64 * 1024;  // contract, section 5
+  static constexpr std::size_t kAheadBytes = 64 * 1024;   // contract, section 5
+  static constexpr std::size_t kReplayBytes = 64 * 1024;  // contract, section 6
 
  private:
   Failure ended(const char* cause, int system_error = 0) const;
   /// Decodes `input` into `sink`; how many bytes were used.
   Result<std::size_t> decode(std::string_view input, BodySink& sink);
+  std::size_t unread_bytes() const { return block_.size() - position_ + ahead_.size() - ahead_used_; }
+  void consume_ahead(std::size_t bytes);
 
   runtime::Shard& shard_;
   const Origin origin_;
   runtime::Buffer block_;  // the head, and what came with it
-  runtime::Buffer ahead_;  // what came later, before it was asked for
+  runtime::Buffer ahead_;  // what came later, before it was asked for, or is kept
   http::HeadScanner scanner_;
   http::BodyDecoder decoder_;
   std::size_t head_bytes_ = 0;  // of block_, once the head is complete
+  std::size_t ahead_used_ = 0;  // of ahead_: read, and kept for a rewind
+  bool keeps_ = false;          // what is read of the body can be read again
+  bool missed_ = false;         // something was read that was not kept
   std::size_t position_ = 0;    // of the next unread byte in block_
   std::uint64_t body_bytes_ = 0;
 };

@@ -3,7 +3,10 @@
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
+import pytest
 from support.client import request
 from support.settings import deployment, endpoint
 from support.wait import eventually
@@ -131,7 +134,7 @@ def test_the_clients_patience_ends_its_wait(pod, start):
     eventually(lambda: blue.concurrent == 1, "the slot to be taken")
     begun = time.monotonic()
     answer = router.score(b"2", headers={"x-request-deadline-ms": "200"})
-    assert answer.status == 503 and answer.why in ("queue_timeout", "deadline_unmeetable")
+    assert (answer.status, answer.why) == (503, "queue_timeout")
     assert time.monotonic() - begun < 5
     release.set()
     assert running.response().status == 200
@@ -195,3 +198,46 @@ def test_a_pod_that_never_accepts_is_a_failed_connect(pod, start):
     assert 0.25 < time.monotonic() - begun < 3
     for one in (*fillers, listener):
         one.close()
+
+
+def learn_the_pace(router, clients=32):
+    """Enough exchanges have ended for the router to know how long a slot is held."""
+    def score(_):
+        assert router.score(b"learn").status == 200
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(score, range(clients)))
+
+
+@pytest.mark.parametrize("profile, status", [("kubernetes", 503), ("managed", 429)])
+def test_who_would_wait_in_vain_is_refused_at_once(pod, start, profile, status):
+    """50 ms for each exchange and one slot: the hundredth in line would be served after five seconds."""
+    blue = pod(lambda exchange: (exchange.body(), exchange.wait(seconds=0.05), exchange.answer()))
+    router = start(endpoint(deployment([blue], max_queue_wait_ms=60000, request_timeout_ms=60000,
+                                       router={"max_queue_length": 200}), router={"status_profile": profile}))
+    learn_the_pace(router)
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(router.start_request(b"w")) for _ in range(100)]
+        eventually(lambda: router.queue_length() > 80, "the line to be long")
+        begun = time.monotonic()
+        answer = router.score(b"x", headers={"x-request-deadline-ms": "500"})
+        assert (answer.status, answer.why) == (status, "deadline_unmeetable")
+        assert time.monotonic() - begun < 0.4
+        assert 2 <= int(answer.headers.get("Retry-After")) <= 60, "what the line needs, not a constant"
+        assert all(client.response().status == 200 for client in waiting), "patience of one's own is all that counts"
+    line = [one for one in router.access_lines(133) if one["ResponseCode"] == status]
+    assert [one["ResponseCodeReason"] for one in line] == ["deadline_unmeetable"]
+    assert router.metrics().value("requests_total", code=str(status), reason="deadline_unmeetable") == 1
+
+
+def test_nobody_is_refused_while_the_pace_is_not_known(pod, start):
+    release = threading.Event()
+    blue = pod(lambda exchange: (exchange.body(), exchange.wait(release), exchange.answer()))
+    router = start(endpoint(deployment([blue], max_queue_wait_ms=400, router={"max_queue_length": 200})))
+    with ExitStack() as stack:
+        clients = [stack.enter_context(router.start_request(b"w")) for _ in range(100)]
+        eventually(lambda: router.queue_length() == 99, "the line to be long")
+        # The one that runs is cut off by its own timeout long after; all others have waited for as long as they may.
+        reasons = [client.response().why for client in clients[1:]]
+        assert set(reasons) == {"queue_timeout"}
+        release.set()
+        assert clients[0].response().status == 200

@@ -374,7 +374,7 @@ TEST_F(LineTest, TakesNewOptionsForThoseWhoComeThen) {
 TEST_F(LineTest, TellsWhatItAsksFor) {
   const std::shared_ptr<Replica> pod = make_replica(2, "a:1");
   const std::shared_ptr<Replica> starting = make_replica(4, "b:1");
-  const std::shared_ptr<Line> line = make_line({pod});
+  const std::shared_ptr<Line> line = make_line({pod}, 64, shard.clock());
   line->set_replicas({pod, starting});
   const Lease first = lease(line);
   const Lease second = lease(line);

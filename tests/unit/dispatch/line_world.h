@@ -35,15 +35,19 @@ inline std::shared_ptr<Replica> make_replica(std::size_t slots, std::string name
   return std::make_shared<Replica>(std::move(name), slots);
 }
 
-inline std::shared_ptr<Line> make_line(std::size_t length_max = 64) {
+inline const SteadyClock kRealClock;
+
+inline std::shared_ptr<Line> make_line(std::size_t length_max = 64, const Clock& clock = kRealClock,
+                                       Ejected ejected = nullptr) {
   LineOptions options;
   options.length_max = length_max;
-  return std::make_shared<Line>(options);
+  return std::make_shared<Line>(options, clock, std::move(ejected));
 }
 
 /// A line over `replicas`, all ready.
-inline std::shared_ptr<Line> make_line(const std::vector<std::shared_ptr<Replica>>& replicas, std::size_t length_max = 64) {
-  std::shared_ptr<Line> line = make_line(length_max);
+inline std::shared_ptr<Line> make_line(const std::vector<std::shared_ptr<Replica>>& replicas, std::size_t length_max = 64,
+                                       const Clock& clock = kRealClock, Ejected ejected = nullptr) {
+  std::shared_ptr<Line> line = make_line(length_max, clock, std::move(ejected));
   line->set_replicas(replicas);
   for (const std::shared_ptr<Replica>& replica : replicas) line->set_ready(replica, true);
   return line;
@@ -68,8 +72,8 @@ inline Task<Result<Lease>> acquire(std::shared_ptr<Line> line, Deadline deadline
 
 /// An exchange that a test moves by hand.
 struct Visitor {
-  Visitor(Line& line, runtime::Shard& shard) : wakeup(shard) {
-    Result<Line::Entry> came = line.enter(wakeup);
+  Visitor(Line& line, runtime::Shard& shard, Deadline deadline = kNever, const Place& place = {}) : wakeup(shard) {
+    Result<Line::Entry> came = line.enter(wakeup, deadline, place);
     if (!came) {
       refused = came.error().reason;
     } else {

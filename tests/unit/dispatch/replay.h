@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <set>
 #include <vector>
 
 #include "router/dispatch/event_record.h"
@@ -34,9 +33,12 @@ class Replay {
   struct Pod {
     bool member = false;
     bool ready = false;
+    bool ejected = false;
+    bool sheds = false;
     std::size_t slots = 0;
     std::size_t in_use = 0;
-    bool usable() const { return member && ready && (slots == 0 || in_use < slots); }
+    bool serves() const { return member && ready && !ejected; }
+    bool usable() const { return serves() && (slots == 0 || in_use < slots); }
   };
 
   void play(const RecordedEvent& event) {
@@ -45,7 +47,12 @@ class Replay {
       case LineEvent::kArrived:
         EXPECT_GT(event.ticket, last_ticket_);
         last_ticket_ = event.ticket;
-        waiting_.insert(event.ticket);
+        waiting_[event.ticket] = nullptr;
+        break;
+      case LineEvent::kReturned:
+        EXPECT_LE(event.ticket, last_ticket_);
+        EXPECT_EQ(held_.count(event.ticket), 0u) << "came back with its lease";
+        waiting_[event.ticket] = event.replica;
         break;
       case LineEvent::kGranted: grant(event.ticket, event.replica); break;
       case LineEvent::kLeft: ++left_; [[fallthrough]];
@@ -60,18 +67,38 @@ class Replay {
         break;
       case LineEvent::kReady: pod.ready = true; break;
       case LineEvent::kUnready: pod.ready = false; break;
+      case LineEvent::kEjected: pod.ejected = true; break;
+      case LineEvent::kReadmitted: pod.ejected = false; break;
+      case LineEvent::kSheds: pod.sheds = true; break;
+      case LineEvent::kWilling: pod.sheds = false; break;
       case LineEvent::kSlots: pod.slots = event.value; break;
       case LineEvent::kEnd: end(); break;
     }
   }
-  void grant(std::uint64_t ticket, const Replica* replica) {
-    ASSERT_FALSE(waiting_.empty());
-    EXPECT_EQ(*waiting_.begin(), ticket) << "somebody was overtaken";
-    waiting_.erase(ticket);
-    EXPECT_TRUE(pods_[replica].usable());
+  /// Whether an exchange that is to avoid `avoided` may be bound to `replica` now.
+  bool accepts(const Replica* avoided, const Replica* replica) const {
+    if (avoided == nullptr || avoided != replica) return true;
     for (const auto& [other, pod] : pods_) {
-      if (pod.usable()) {
-        EXPECT_LE(pods_[replica].in_use, pod.in_use) << "not the least loaded";
+      if (other != avoided && pod.serves()) return false;
+    }
+    return true;
+  }
+  void grant(std::uint64_t ticket, const Replica* replica) {
+    const Pod& chosen = pods_[replica];
+    ASSERT_EQ(waiting_.count(ticket), 1u);
+    for (const auto& [earlier, avoided] : waiting_) {
+      if (earlier >= ticket) break;
+      EXPECT_FALSE(accepts(avoided, replica)) << earlier << " was overtaken";
+    }
+    const Replica* avoided = waiting_[ticket];
+    EXPECT_TRUE(accepts(avoided, replica)) << "bound to the replica that it avoids";
+    waiting_.erase(ticket);
+    EXPECT_TRUE(chosen.usable());
+    for (const auto& [other, pod] : pods_) {
+      if (!pod.usable() || !accepts(avoided, other)) continue;
+      EXPECT_LE(chosen.sheds, pod.sheds) << "chosen although it sheds";
+      if (chosen.sheds == pod.sheds) {
+        EXPECT_LE(chosen.in_use, pod.in_use) << "not the least loaded";
       }
     }
     ++pods_[replica].in_use;
@@ -85,12 +112,24 @@ class Replay {
     --pods_[replica].in_use;
   }
   void end() const {
-    if (waiting_.empty()) return;
-    for (const auto& [replica, pod] : pods_) EXPECT_FALSE(pod.usable()) << "somebody waits beside a free slot";
+    for (const auto& [replica, pod] : pods_) {
+      if (!pod.usable()) continue;
+      for (const auto& [ticket, avoided] : waiting_) {
+        EXPECT_FALSE(accepts(avoided, replica)) << ticket << " waits beside a free slot";
+      }
+    }
+    std::size_t ready = 0;
+    std::size_t ejected = 0;
+    for (const auto& [replica, pod] : pods_) {
+      if (!pod.member || !pod.ready) continue;
+      ++ready;
+      if (pod.ejected) ++ejected;
+    }
+    EXPECT_LE(2 * ejected, ready) << "more than half are ejected";
   }
 
   std::map<const Replica*, Pod> pods_;
-  std::set<std::uint64_t> waiting_;
+  std::map<std::uint64_t, const Replica*> waiting_;  // by ticket: whom it avoids
   std::map<std::uint64_t, const Replica*> held_;
   std::uint64_t last_ticket_ = 0;
   std::size_t served_ = 0;

@@ -1,0 +1,129 @@
+#include "router/proxy/approach.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "router/auth/authenticate.h"
+#include "router/proxy/acquire.h"
+#include "router/proxy/server.h"
+#include "router/routing/resolve.h"
+#include "router/upstream/replica.h"
+
+namespace router::proxy {
+namespace {
+
+using dispatch::Lease;
+
+Result<void> check_method(const http::RequestHead& head) {
+  if (head.method == http::Method::kConnect || head.method == http::Method::kTrace) {
+    return Failure::downstream(Reason::kUnsupportedMethod, "CONNECT and TRACE are not served");
+  }
+  return {};
+}
+
+Result<void> check_size(const Downstream& downstream, const model::Deployment& deployment) {
+  const wire::BodySize size = downstream.request_size();
+  if (size.kind == wire::BodySize::Kind::kLength && size.length > deployment.request_bytes_max) {
+    return Failure::downstream(Reason::kPayloadTooLarge, "the body is larger than max_request_bytes");
+  }
+  return {};
+}
+
+std::uint64_t generation_of(const Lease& lease) { return static_cast<const upstream::Replica&>(lease.replica()).generation(); }
+
+}  // namespace
+
+Approach::Approach(ShardServer& server, Views::Snapshot& view, Downstream& downstream, runtime::Wakeup& wakeup, Record& record)
+    : server_(server),
+      view_(view),
+      downstream_(downstream),
+      wakeup_(wakeup),
+      record_(record),
+      draw_(wakeup.shard().random()),
+      patience_(patience_of(downstream.head(), record.begun)) {}
+
+Result<void> Approach::admit() {
+  const http::RequestHead& head = downstream_.head();
+  if (const Result<void> served = check_method(head); !served) return served.error();
+
+  const routing::Resolution resolution = routing::resolve(view_->table, head, draw_);
+  record_.endpoint = resolution.endpoint;
+  record_.route = {};
+  if (!resolution.route) return resolution.route.error();
+  const model::Route& route = record_.route = *resolution.route;
+
+  const Result<model::Caller> caller = auth::authenticate(head, route);
+  if (!caller) return caller.error();
+  record_.caller = *caller;
+  return check_size(downstream_, *route.deployment);
+}
+
+Task<Result<Lease>> Approach::wait_for_slot() { return acquire_under_newest_view({}); }
+
+Task<Result<Lease>> Approach::wait_again(Lease lease) {
+  dispatch::Place place = lease.place();
+  lease.give_back();
+  co_return co_await acquire_under_newest_view(std::move(place));
+}
+
+/// A replica that is newer than our view was listed together with other keys and routes: everything is decided again under
+/// those, so that no request is ever served half by one configuration and half by another. The slot is kept unless the request
+/// now leads elsewhere.
+Task<Result<Lease>> Approach::acquire_under_newest_view(dispatch::Place place) {
+  Result<Lease> lease = co_await acquire_lease(std::move(place));
+  while (lease && generation_of(*lease) > view_->generation) {
+    const std::shared_ptr<dispatch::Line> line = route().deployment->line;
+    co_await catch_up(generation_of(*lease));
+    if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
+    if (route().deployment->line == line) continue;
+    lease->give_back();
+    dispatch::Place at_the_end;
+    lease = co_await acquire_lease(std::move(at_the_end));
+  }
+  co_return lease;
+}
+
+Task<Result<Lease>> Approach::acquire_lease(dispatch::Place place) {
+  record_.queued = wakeup_.shard().now();
+  const Duration left = std::max(route().deployment->queue_wait_max - record_.in_line, Duration{});
+  const Deadline deadline = patience_.until(record_.queued, left);
+  Result<Lease> lease = co_await acquire(line(), std::move(place), deadline, wakeup_, downstream_);
+  record_.leased = wakeup_.shard().now();
+  record_.in_line += record_.leased - record_.queued;
+  record_.waited += record_.leased - record_.queued;
+  co_return lease;
+}
+
+/// Waits until this shard's view is at least as new as a replica: its publication is on its way.
+Task<void> Approach::catch_up(std::uint64_t generation) {
+  constexpr std::chrono::milliseconds kLook{1};
+  while (server_.view()->generation < generation) co_await wakeup_.wait(wakeup_.shard().now() + kLook);
+  view_ = server_.view();
+}
+
+Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> Approach::open(Lease& lease, bool fresh) {
+  record_.replica = lease.replica().name();
+  record_.sent = {};
+  ++record_.attempts;
+  upstream::OpenOptions options;
+  options.connect_timeout = route().deployment->connect_timeout;
+  options.fresh = fresh;
+  options.method = downstream_.head().method;
+  const TimePoint begun = record_.attempts == 1 ? record_.leased : wakeup_.shard().now();
+  Result<std::unique_ptr<upstream::UpstreamExchange>> opened = co_await upstream::open(lease, options, wakeup_, downstream_);
+  if (!opened || !(*opened)->reused()) record_.waited += wakeup_.shard().now() - begun;  // for the pod
+  co_return opened;
+}
+
+bool Approach::may_go_elsewhere(const Failure& failure) {
+  const bool refused = failure.reason == Reason::kUpstreamConnectFailed && failure.origin == Origin::kUpstream;
+  if (!refused || record_.connect_retried || !line().may_retry()) return false;
+  return record_.connect_retried = true;
+}
+
+bool Approach::may_try_again() {
+  if (record_.stale_retried || !downstream_.rewind_request() || !line().may_retry()) return false;
+  return record_.stale_retried = true;
+}
+
+}  // namespace router::proxy

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "router/base/task.h"
+#include "router/dispatch/line.h"
+#include "router/proxy/downstream.h"
+#include "router/proxy/patience.h"
+#include "router/proxy/record.h"
+#include "router/proxy/view.h"
+#include "router/runtime/wakeup.h"
+#include "router/upstream/exchange.h"
+
+namespace router::proxy {
+
+class ShardServer;
+
+/// The way of one exchange to a replica: what it may do under its view, its place in line, its connection, and which second
+/// attempts it still has. One shard; lives as long as its exchange is being answered.
+class Approach {
+ public:
+  /// `view` is changed to a newer one where a replica asks for that.
+  Approach(ShardServer& server, Views::Snapshot& view, Downstream& downstream, runtime::Wakeup& wakeup, Record& record);
+
+  /// Where it goes and who asks: endpoint, deployment, key, size.
+  Result<void> admit();
+  /// Waits in line for a slot. Suspends. The slot's replica belongs to no newer configuration than the view.
+  Task<Result<dispatch::Lease>> wait_for_slot();
+  /// Gives the slot of a replica that could not be reached back, and waits at the old place for another one. Time in line
+  /// before counts.
+  Task<Result<dispatch::Lease>> wait_again(dispatch::Lease lease);
+  /// Opens a connection under the lease, which stays here if that fails. Suspends.
+  Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> open(dispatch::Lease& lease, bool fresh);
+
+  /// Each kind of second attempt is allowed once, within the deployment's budget (contract, section 6). Asking takes it.
+  bool may_go_elsewhere(const Failure& failure);
+  bool may_try_again();
+
+  const model::Route& route() const { return record_.route; }
+  Patience patience() const { return patience_; }
+
+ private:
+  Task<Result<dispatch::Lease>> acquire_lease(dispatch::Place place);
+  Task<Result<dispatch::Lease>> acquire_under_newest_view(dispatch::Place place);
+  Task<void> catch_up(std::uint64_t generation);
+  dispatch::Line& line() const { return *route().deployment->line; }
+
+  ShardServer& server_;
+  Views::Snapshot& view_;
+  Downstream& downstream_;
+  runtime::Wakeup& wakeup_;
+  Record& record_;
+  const std::uint64_t draw_;  // for the traffic split: the same under every view
+  const Patience patience_;
+};
+
+}  // namespace router::proxy

@@ -1,0 +1,165 @@
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "router/dispatch/line.h"
+#include "tests/unit/dispatch/line_world.h"
+
+namespace router::dispatch {
+namespace {
+
+using namespace std::chrono_literals;
+using Outcome = Verdict::Outcome;
+using test::TestShard;
+
+struct EjectionTest : testing::Test {
+  EjectionTest() {
+    for (int index = 0; index < 4; ++index) pods.push_back(make_replica(0, "pod-" + std::to_string(index) + ":1"));
+    line = make_line(pods, 64, shard.clock(), [this](const std::shared_ptr<Replica>& replica, TimePoint until) {
+      told.emplace_back(replica, until - shard.now());
+      (void)line->demand();  // the mutex is free
+    });
+  }
+  Lease lease_of(const Replica& wanted) {
+    std::vector<Lease> others;
+    for (int tries = 0; tries < 100; ++tries) {
+      Visitor visitor(*line, shard);
+      if (&visitor.entry.lease.replica() == &wanted) return std::move(visitor.entry.lease);
+      others.push_back(std::move(visitor.entry.lease));
+    }
+    ADD_FAILURE() << wanted.name() << " is never chosen";
+    return {};
+  }
+  void exchange(const Replica& with, Outcome outcome, Duration sheds = {}) {
+    Lease lease = lease_of(with);
+    lease.verdict().outcome = outcome;
+    if (sheds > Duration{}) lease.verdict().sheds_until = shard.now() + sheds;
+  }
+  void fail(const Replica& with, std::size_t times = Health::kFailuresMax) {
+    for (std::size_t count = 0; count < times; ++count) exchange(with, Outcome::kFailed);
+  }
+  bool is_chosen(const Replica& wanted) {
+    std::vector<Lease> held;
+    for (int tries = 0; tries < 50; ++tries) {
+      Visitor visitor(*line, shard);
+      if (&visitor.entry.lease.replica() == &wanted) return true;
+      held.push_back(std::move(visitor.entry.lease));
+    }
+    return false;
+  }
+
+  TestShard shard{0};
+  std::vector<std::shared_ptr<Replica>> pods;
+  std::shared_ptr<Line> line;
+  std::vector<std::pair<std::shared_ptr<Replica>, Duration>> told;
+};
+
+TEST_F(EjectionTest, FollowsFiveFailuresInARow) {
+  fail(*pods[0], 4);
+  exchange(*pods[0], Outcome::kSucceeded);
+  fail(*pods[0], 4);
+  exchange(*pods[0], Outcome::kNone);  // a client that left says nothing
+  EXPECT_TRUE(is_chosen(*pods[0]));
+  fail(*pods[0], 1);
+  EXPECT_FALSE(is_chosen(*pods[0]));
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0], std::pair(pods[0], Duration(10s)));
+  EXPECT_EQ(line->demand().ejections, 1u);
+  EXPECT_EQ(line->demand().replicas_ejected, 1u);
+  EXPECT_TRUE(line->is_ejected(pods[0]));
+}
+
+TEST_F(EjectionTest, LastsUntilItIsReadmitted) {
+  fail(*pods[0]);
+  shard.advance(1h);
+  EXPECT_FALSE(is_chosen(*pods[0])) << "nobody has asked it whether it is well";
+  line->readmit(pods[0]);
+  EXPECT_TRUE(is_chosen(*pods[0]));
+  fail(*pods[0], 4);
+  EXPECT_TRUE(is_chosen(*pods[0])) << "it begins with no failures";
+}
+
+TEST_F(EjectionTest, DoublesForARelapseUpToFiveMinutes) {
+  for (const Duration length : std::vector<Duration>{10s, 20s, 40s, 80s, 160s, 300s, 300s}) {
+    fail(*pods[0]);
+    EXPECT_EQ(told.back().second, length);
+    shard.advance(length);
+    line->readmit(pods[0]);
+    shard.advance(length - 1s);
+  }
+  shard.advance(300s);
+  fail(*pods[0]);
+  EXPECT_EQ(told.back().second, Duration(10s)) << "it has done well for as long as it was out";
+}
+
+TEST_F(EjectionTest, NeverTakesMoreThanHalf) {
+  for (const auto& pod : pods) fail(*pod, 4);
+  for (const auto& pod : pods) fail(*pod, 1);
+  EXPECT_EQ(line->demand().replicas_ejected, 2u);
+  EXPECT_FALSE(is_chosen(*pods[0]));
+  EXPECT_FALSE(is_chosen(*pods[1]));
+  EXPECT_TRUE(is_chosen(*pods[2]));
+  line->readmit(pods[0]);
+  fail(*pods[2], 1);
+  EXPECT_FALSE(is_chosen(*pods[2])) << "its failures are not forgotten meanwhile";
+}
+
+TEST_F(EjectionTest, LeavesALoneReplicaInPlace) {
+  line->set_replicas({pods[0]});
+  fail(*pods[0], 50);
+  EXPECT_TRUE(told.empty());
+  EXPECT_TRUE(is_chosen(*pods[0]));
+}
+
+TEST_F(EjectionTest, CountsOnlyReadyReplicasForTheHalf) {
+  line->set_ready(pods[2], false);
+  line->set_ready(pods[3], false);
+  fail(*pods[0]);
+  fail(*pods[1], 10);
+  EXPECT_EQ(line->demand().replicas_ejected, 1u);
+  EXPECT_TRUE(is_chosen(*pods[1]));
+}
+
+TEST_F(EjectionTest, EndsForTheFirstWhenTheOthersGo) {
+  fail(*pods[0]);
+  shard.advance(1s);
+  fail(*pods[1]);
+  line->set_ready(pods[3], false);  // three are ready: only one may be out
+  EXPECT_TRUE(is_chosen(*pods[0]));
+  EXPECT_FALSE(is_chosen(*pods[1]));
+  line->set_replicas({pods[1]});
+  EXPECT_TRUE(is_chosen(*pods[1]));
+}
+
+TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaIsReadmitted) {
+  const auto first = make_replica(1, "first:1");
+  const auto second = make_replica(1, "second:1");
+  line->set_replicas({first, second});
+  line->set_ready(first, true);
+  line->set_ready(second, true);
+  fail(*first);
+  Visitor running(*line, shard);
+  const Visitor waiting(*line, shard);
+  ASSERT_TRUE(waiting.waits());
+  line->readmit(first);
+  EXPECT_TRUE(*waiting.poll());
+}
+
+TEST_F(EjectionTest, AReplicaThatShedsIsChosenLast) {
+  exchange(*pods[0], Outcome::kSucceeded, 30s);
+  EXPECT_FALSE(is_chosen(*pods[0]));
+  for (std::size_t index = 1; index < pods.size(); ++index) line->set_ready(pods[index], false);
+  EXPECT_TRUE(is_chosen(*pods[0])) << "nobody waits beside a free slot";
+  for (std::size_t index = 1; index < pods.size(); ++index) line->set_ready(pods[index], true);
+  shard.advance(29s);
+  EXPECT_FALSE(is_chosen(*pods[0]));
+  shard.advance(1s);
+  EXPECT_TRUE(is_chosen(*pods[0]));
+}
+
+}  // namespace
+}  // namespace router::dispatch

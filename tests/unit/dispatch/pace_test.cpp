@@ -1,0 +1,120 @@
+#include "router/dispatch/pace.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "router/dispatch/line.h"
+#include "tests/unit/dispatch/line_world.h"
+
+namespace router::dispatch {
+namespace {
+
+using namespace std::chrono_literals;
+using test::TestShard;
+
+struct PaceTest : testing::Test {
+  void hold(Duration each, std::size_t times = Pace::kKnownAfter) {
+    for (std::size_t count = 0; count < times; ++count) pace.held_for(each, now);
+  }
+  Pace pace;
+  TimePoint now{1h};
+};
+
+TEST_F(PaceTest, IsUnknownUntilEnoughExchangesHaveEnded) {
+  hold(50ms, Pace::kKnownAfter - 1);
+  EXPECT_EQ(pace.expected_wait(1, 1, now), std::nullopt);
+  hold(50ms, 1);
+  EXPECT_EQ(pace.held_on_average(now), Duration(50ms));
+}
+
+TEST_F(PaceTest, TellsTheWaitFromPlacesAndSlots) {
+  hold(100ms);
+  EXPECT_EQ(pace.expected_wait(10, 1, now), Duration(1s));
+  EXPECT_EQ(pace.expected_wait(10, 5, now), Duration(200ms));
+  EXPECT_EQ(pace.expected_wait(10, 0, now), std::nullopt);
+  EXPECT_EQ(pace.shortest_wait(4, 1, now), Duration(0ms)) << "so few may be lucky";
+  EXPECT_EQ(pace.shortest_wait(100, 1, now), Duration(8s)) << "two standard deviations less than 10 s";
+}
+
+TEST_F(PaceTest, FollowsAChange) {
+  hold(100ms, 100);
+  hold(10ms, 300);
+  EXPECT_LT(*pace.held_on_average(now), Duration(12ms));
+}
+
+TEST_F(PaceTest, IsForgottenAfterAMinuteWithoutExchanges) {
+  hold(100ms, 100);
+  now += Pace::kForgotten;
+  EXPECT_TRUE(pace.held_on_average(now));
+  now += 1ms;
+  EXPECT_FALSE(pace.held_on_average(now));
+  hold(10ms, Pace::kKnownAfter);
+  EXPECT_EQ(pace.held_on_average(now), Duration(10ms)) << "the past does not count any more";
+}
+
+TEST_F(PaceTest, IsKeptForLongExchanges) {
+  hold(100s);
+  now += 399s;
+  EXPECT_TRUE(pace.held_on_average(now));
+}
+
+/// One replica with one slot that is held for 100 ms each time.
+struct PatienceTest : testing::Test {
+  void learn(std::size_t times = Pace::kKnownAfter) {
+    for (std::size_t count = 0; count < times; ++count) {
+      Visitor visitor(*line, shard);
+      shard.clock().advance(100ms);
+    }
+  }
+  TestShard shard{0};
+  const std::shared_ptr<Replica> pod = make_replica(1);
+  const std::shared_ptr<Line> line = make_line({pod}, 1000, shard.clock());
+};
+
+TEST_F(PatienceTest, WhoWouldWaitInVainIsRefusedAtOnce) {
+  learn();
+  const Visitor running(*line, shard);
+  std::vector<std::unique_ptr<Visitor>> waiting;
+  while (waiting.size() < 99) waiting.push_back(std::make_unique<Visitor>(*line, shard));
+  EXPECT_EQ(Visitor(*line, shard, shard.now() + 7s).refused, Reason::kDeadlineUnmeetable);
+  EXPECT_TRUE(Visitor(*line, shard, shard.now() + 9s).waits()) << "it may be lucky";
+  EXPECT_EQ(line->expected_wait(), Duration(10s));
+}
+
+TEST_F(PatienceTest, NobodyIsRefusedForAWaitThatIsNotKnown) {
+  learn(Pace::kKnownAfter - 1);
+  const Visitor running(*line, shard);
+  std::vector<std::unique_ptr<Visitor>> waiting;
+  while (waiting.size() < 99) waiting.push_back(std::make_unique<Visitor>(*line, shard));
+  EXPECT_TRUE(Visitor(*line, shard, shard.now() + 1ms).waits());
+  EXPECT_EQ(line->expected_wait(), std::nullopt);
+}
+
+TEST_F(PatienceTest, WithoutAServingReplicaTheWaitIsNotKnown) {
+  learn();
+  line->set_ready(pod, false);
+  std::vector<std::unique_ptr<Visitor>> waiting;
+  while (waiting.size() < 99) waiting.push_back(std::make_unique<Visitor>(*line, shard));
+  EXPECT_TRUE(Visitor(*line, shard, shard.now() + 1ms).waits());
+}
+
+TEST_F(PatienceTest, AFreeSlotIsTakenWhateverThePatience) {
+  learn();
+  EXPECT_TRUE(Visitor(*line, shard, shard.now()).entry.lease);
+}
+
+TEST_F(PatienceTest, FailedConnectionsDoNotMakeTheLineLookFast) {
+  learn();
+  for (int count = 0; count < 1000; ++count) {
+    Visitor visitor(*line, shard);
+    visitor.entry.lease.verdict().outcome = Verdict::Outcome::kFailed;
+  }
+  const Visitor running(*line, shard);
+  EXPECT_EQ(line->expected_wait(), Duration(100ms));
+}
+
+}  // namespace
+}  // namespace router::dispatch

@@ -1,0 +1,174 @@
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "router/dispatch/line.h"
+#include "tests/unit/dispatch/line_world.h"
+
+namespace router::dispatch {
+namespace {
+
+using namespace std::chrono_literals;
+using test::TestShard;
+
+/// Exchanges that could not reach their replica come back to their place.
+struct PlaceTest : testing::Test {
+  /// Takes a lease and gives it up again, as after a refused connection.
+  Place refused_by(Line& line) {
+    Visitor visitor(line, shard);
+    EXPECT_TRUE(visitor.entry.lease);
+    Place place = visitor.entry.lease.place();
+    visitor.entry.lease.give_back();
+    return place;
+  }
+
+  TestShard shard{0};
+  const std::shared_ptr<Replica> first = make_replica(1, "first:1");
+  const std::shared_ptr<Replica> second = make_replica(1, "second:1");
+};
+
+TEST_F(PlaceTest, AvoidsTheReplicaWhileAnotherHasASlot) {
+  const std::shared_ptr<Line> line = make_line({first, second});
+  for (int round = 0; round < 20; ++round) {
+    const Place place = refused_by(*line);
+    const Visitor again(*line, shard, kNever, place);
+    ASSERT_TRUE(again.entry.lease);
+    EXPECT_NE(&again.entry.lease.replica(), place.avoided.get());
+    EXPECT_EQ(again.entry.lease.ticket(), place.ticket);
+  }
+}
+
+TEST_F(PlaceTest, WaitsForAnotherThatServesRatherThanTakeTheAvoidedOne) {
+  const std::shared_ptr<Line> line = make_line({first});
+  const Place place = refused_by(*line);
+  line->set_replicas({first, second});
+  line->set_ready(second, true);
+  Visitor takes_one(*line, shard);
+  Visitor takes_other(*line, shard);
+  Lease& of_second = &takes_one.entry.lease.replica() == second.get() ? takes_one.entry.lease : takes_other.entry.lease;
+  Lease& of_first = &takes_one.entry.lease.replica() == second.get() ? takes_other.entry.lease : takes_one.entry.lease;
+  const Visitor again(*line, shard, kNever, place);
+  ASSERT_TRUE(again.waits());
+  of_first.give_back();
+  EXPECT_FALSE(*again.poll()) << "the avoided replica is free, the other one serves but is busy";
+  of_second.give_back();
+  const Result<Lease> lease = again.poll();
+  ASSERT_TRUE(*lease);
+  EXPECT_EQ(&lease->replica(), second.get());
+}
+
+TEST_F(PlaceTest, OthersMayHaveTheSlotThatItAvoids) {
+  const std::shared_ptr<Line> line = make_line({first, second});
+  Visitor one(*line, shard);
+  Visitor other(*line, shard);
+  Lease& of_first = &one.entry.lease.replica() == first.get() ? one.entry.lease : other.entry.lease;
+  const Visitor avoids(*line, shard, kNever, Place{1, first});
+  const Visitor newcomer(*line, shard);
+  ASSERT_TRUE(avoids.waits() && newcomer.waits());
+  of_first.give_back();
+  EXPECT_FALSE(*avoids.poll());
+  EXPECT_TRUE(*newcomer.poll());
+}
+
+TEST_F(PlaceTest, TakesTheAvoidedReplicaIfNoOtherServes) {
+  const std::shared_ptr<Line> line = make_line({first});
+  const Place place = refused_by(*line);
+  EXPECT_TRUE(Visitor(*line, shard, kNever, place).entry.lease);
+  line->set_replicas({first, second});  // the second is not ready
+  EXPECT_TRUE(Visitor(*line, shard, kNever, place).entry.lease);
+}
+
+TEST_F(PlaceTest, TakesTheAvoidedReplicaOnceTheOtherIsGone) {
+  const std::shared_ptr<Line> line = make_line({first, second});
+  Visitor one(*line, shard);
+  Visitor other(*line, shard);
+  const Visitor avoids(*line, shard, kNever, Place{1, first});
+  one.entry.lease.give_back();
+  other.entry.lease.give_back();
+  const Result<Lease> of_second = avoids.poll();
+  ASSERT_EQ(&of_second->replica(), second.get());
+  const Visitor waits(*line, shard, kNever, Place{2, first});
+  EXPECT_TRUE(waits.waits());
+  line->set_ready(second, false);
+  const Result<Lease> lease = waits.poll();
+  ASSERT_TRUE(*lease);
+  EXPECT_EQ(&lease->replica(), first.get());
+}
+
+TEST_F(PlaceTest, StandsBeforeThoseWhoCameLater) {
+  const std::shared_ptr<Line> line = make_line({first});
+  const Place place = refused_by(*line);
+  Visitor running(*line, shard);
+  const Visitor later(*line, shard);
+  const Visitor again(*line, shard, kNever, place);
+  ASSERT_TRUE(later.waits() && again.waits());
+  running.entry.lease.give_back();
+  EXPECT_FALSE(*later.poll());
+  EXPECT_TRUE(*again.poll());
+}
+
+TEST_F(PlaceTest, IsKeptInAFullLine) {
+  const std::shared_ptr<Line> line = make_line({first}, 1);
+  const Place place = refused_by(*line);
+  Visitor running(*line, shard);
+  const Visitor waiting(*line, shard);
+  EXPECT_EQ(Visitor(*line, shard).refused, Reason::kQueueFull);
+  EXPECT_TRUE(Visitor(*line, shard, kNever, place).waits());
+}
+
+TEST_F(PlaceTest, IdleWorkTakesASlotOnlyIfNobodyWaits) {
+  const std::shared_ptr<Line> line = make_line({first});
+  Lease idle = line->take_idle(shard);
+  EXPECT_TRUE(idle);
+  EXPECT_FALSE(line->take_idle(shard)) << "no slot is free";
+  idle.give_back();
+  line->set_replicas({first, second});
+  line->set_ready(second, true);
+  Visitor one(*line, shard);
+  Visitor other(*line, shard);
+  const Visitor avoids(*line, shard, kNever, Place{1, first});
+  Lease& of_first = &one.entry.lease.replica() == first.get() ? one.entry.lease : other.entry.lease;
+  of_first.give_back();
+  ASSERT_TRUE(avoids.waits());
+  EXPECT_FALSE(line->take_idle(shard)) << "somebody waits";
+}
+
+TEST(RetryBudget, AllowsAFifthOfTheRequestsOfTheLastTenSeconds) {
+  RetryBudget budget;
+  TimePoint now{1h};
+  EXPECT_FALSE(budget.take(now)) << "nobody has asked for anything";
+  for (int request = 0; request < 50; ++request) budget.count_request(now);
+  for (int retry = 0; retry < 10; ++retry) EXPECT_TRUE(budget.take(now));
+  EXPECT_FALSE(budget.take(now));
+  budget.count_request(now);
+  EXPECT_TRUE(budget.take(now)) << "rounded up";
+  EXPECT_FALSE(budget.take(now));
+  now += 9s;
+  EXPECT_FALSE(budget.take(now));
+  now += 1s;
+  EXPECT_FALSE(budget.take(now)) << "requests are forgotten together with their retries";
+  budget.count_request(now);
+  EXPECT_TRUE(budget.take(now));
+  EXPECT_FALSE(budget.take(now));
+}
+
+TEST(RetryBudget, IsSlidingSecondBySecond) {
+  RetryBudget budget;
+  TimePoint now{1h};
+  for (int second = 0; second < 20; ++second, now += 1s) {
+    for (int request = 0; request < 10; ++request) budget.count_request(now);
+    EXPECT_TRUE(budget.take(now));
+    EXPECT_TRUE(budget.take(now));
+    EXPECT_FALSE(budget.take(now)) << "second " << second;
+  }
+  now += 1h;
+  budget.count_request(now);
+  budget.count_request(now - 2s);  // a shard that read the clock before
+  EXPECT_TRUE(budget.take(now));
+  EXPECT_FALSE(budget.take(now));
+}
+
+}  // namespace
+}  // namespace router::dispatch
