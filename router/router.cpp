@@ -99,8 +99,8 @@ absl::Status Router::start() {
   if (!ticket_keys.ok()) return ticket_keys.status();
   ticket_keys_ = std::move(*ticket_keys);
   for (std::size_t i = 0; i < shards_.size(); ++i) {
-    servers_.push_back(
-        std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), access_log_.get(), connections_open_));
+    servers_.push_back(std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), shards_.size(),
+                                                            access_log_.get(), connections_open_));
   }
   if (absl::Status adopted = adopt(config_); !adopted.ok()) return adopted;
   if (absl::Status opened = open_listeners(); !opened.ok()) return opened;

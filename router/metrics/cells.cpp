@@ -27,6 +27,18 @@ void StatusCells::count(int status) {
   (*block)[index % 100].add();
 }
 
+const char* name_of(MirrorResult result) {
+  switch (result) {
+    case MirrorResult::kAnswered: return "answered";
+    case MirrorResult::kFailed: return "failed";
+    case MirrorResult::kNoSlot: return "no_slot";
+    case MirrorResult::kTooLarge: return "too_large";
+    case MirrorResult::kNoMemory: return "no_memory";
+    case MirrorResult::kIncomplete: return "incomplete";
+  }
+  return "";
+}
+
 void DeploymentCells::exchange_finished(const ExchangeFigures& figures) {
   requests_[static_cast<std::size_t>(figures.reason)].count(figures.status);
   duration_.observe(figures.duration);

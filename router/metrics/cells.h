@@ -124,6 +124,18 @@ class alignas(64) DeploymentCells {
   Cell stale_retries_;
 };
 
+/// What became of a copy for a mirrored deployment. `name_of` says how the metric calls it.
+enum class MirrorResult : std::uint8_t {
+  kAnswered,    // sent, and answered to the end, whatever the status
+  kFailed,      // sent, or meant to be, and the pod failed
+  kNoSlot,      // no slot was free, or somebody waited
+  kTooLarge,    // more than a copy may have
+  kNoMemory,    // more than all copies together may have
+  kIncomplete,  // the live request was never complete
+};
+inline constexpr std::size_t kMirrorResultCount = static_cast<std::size_t>(MirrorResult::kIncomplete) + 1;
+const char* name_of(MirrorResult result);
+
 /// The cells of one shard that belong to no deployment.
 struct alignas(64) ShardCells {
   Cell connections_total;
@@ -132,6 +144,7 @@ struct alignas(64) ShardCells {
   Cell handshakes_full;
   Cell handshakes_resumed;
   Cell handshakes_failed;
+  std::array<Cell, kMirrorResultCount> mirrored;
 };
 
 }  // namespace router::metrics

@@ -163,9 +163,6 @@ void Exposition::add(const ProcessFigures& figures) {
     add_value(families_[kReplicasFamily], with(labels, "state", "terminating"), each.replicas_terminating);
     add_value(families_[kEjectionsFamily], labels, each.ejections);
   }
-  for (const ProcessFigures::Mirrored& each : figures.mirrored) {
-    add_value(families_[kMirroredFamily], {{"result", each.result}}, each.times);
-  }
   for (const CertificateFigures& each : figures.certificates) {
     add_value(families_[kCertificateExpiryFamily], {{"certificate", each.certificate}}, static_cast<double>(each.expiry));
   }
@@ -183,6 +180,11 @@ void Exposition::add(const std::vector<ShardCells>& shards) {
     full += cells.handshakes_full.value();
     resumed += cells.handshakes_resumed.value();
     failed += cells.handshakes_failed.value();
+  }
+  for (std::size_t result = 0; result < kMirrorResultCount; ++result) {
+    std::uint64_t copies = 0;
+    for (const ShardCells& cells : shards) copies += cells.mirrored[result].value();
+    add_value(families_[kMirroredFamily], {{"result", name_of(static_cast<MirrorResult>(result))}}, copies);
   }
   add_value(families_[kConnectionsActiveFamily], {}, active);
   add_value(families_[kConnectionsFamily], {}, total);

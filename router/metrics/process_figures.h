@@ -29,13 +29,8 @@ struct CertificateFigures {
 /// What the process as a whole looks like at the moment of a scrape: filled in by whoever owns the parts. Label values come
 /// from the configuration only, never from a client.
 struct ProcessFigures {
-  struct Mirrored {
-    std::string result;
-    std::uint64_t times = 0;
-  };
   std::vector<DeploymentFigures> deployments;  // those that are configured
   std::vector<CertificateFigures> certificates;
-  std::vector<Mirrored> mirrored;
   std::uint64_t generation = 0;
   std::uint64_t access_log_dropped = 0;
   std::string version;

@@ -47,6 +47,12 @@ struct Endpoint {
     int up_to;  // cumulative percent
     const Deployment* deployment;
   };
+  /// `mirror_traffic`: that many percent of the requests which the split decides are copied to the deployment.
+  struct Mirror {
+    int percent = 0;
+    const Deployment* deployment = nullptr;
+  };
+  Mirror mirror;
   std::vector<Share> traffic;  // of the deployments with a positive weight; the last one's up_to is 100, or it is empty
   std::shared_ptr<metrics::DeploymentMetrics> metrics;  // of exchanges that found no deployment
 };
@@ -68,6 +74,8 @@ struct Route {
   const Deployment* deployment = nullptr;
   std::string_view path;  // what the pod sees: `path` + `path_rest` + query
   std::string_view path_rest;
+  bool scores = false;                 // `path` is the deployment's scoring route
+  const Deployment* mirror = nullptr;  // this request is copied to it, too
 };
 
 enum class AuthType : std::uint8_t { kNone, kKey };

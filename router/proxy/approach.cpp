@@ -5,6 +5,7 @@
 
 #include "router/auth/authenticate.h"
 #include "router/proxy/acquire.h"
+#include "router/proxy/heads.h"
 #include "router/proxy/server.h"
 #include "router/routing/resolve.h"
 #include "router/upstream/replica.h"
@@ -113,6 +114,16 @@ Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> Approach::open(Lease& 
   Result<std::unique_ptr<upstream::UpstreamExchange>> opened = co_await upstream::open(lease, options, wakeup_, downstream_);
   if (!opened || !(*opened)->reused()) record_.waited += wakeup_.shard().now() - begun;  // for the pod
   co_return opened;
+}
+
+std::unique_ptr<MirrorCopy>& Approach::mirror_copy(const RequestIds& ids) {
+  if (copy_ != nullptr) copy_->restart_body();
+  if (mirrored_ || route().mirror == nullptr) return copy_;
+  mirrored_ = true;
+  const model::Route to_mirror = routing::mirrored(route());
+  copy_ = std::make_unique<MirrorCopy>(server_.mirrors(), view_, *to_mirror.deployment, downstream_.head().method);
+  write_request_head(*copy_, downstream_, to_mirror, ids, patience_, wakeup_.shard().now());
+  return copy_;
 }
 
 bool Approach::may_go_elsewhere(const Failure& failure) {

@@ -6,6 +6,7 @@
 #include "router/base/task.h"
 #include "router/dispatch/line.h"
 #include "router/proxy/downstream.h"
+#include "router/proxy/mirror.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
 #include "router/proxy/view.h"
@@ -37,6 +38,10 @@ class Approach {
   bool may_go_elsewhere(const Failure& failure);
   bool may_try_again();
 
+  /// What collects the request for the mirrored deployment, as far as it is to be mirrored and is not on its way already; at
+  /// every attempt from the body's beginning.
+  std::unique_ptr<MirrorCopy>& mirror_copy(const RequestIds& ids);
+
   const model::Route& route() const { return record_.route; }
   Patience patience() const { return patience_; }
 
@@ -53,6 +58,8 @@ class Approach {
   Record& record_;
   const std::uint64_t draw_;  // for the traffic split: the same under every view
   const Patience patience_;
+  bool mirrored_ = false;  // `copy_` was made, or need not be
+  std::unique_ptr<MirrorCopy> copy_;
 };
 
 }  // namespace router::proxy

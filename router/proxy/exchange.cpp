@@ -37,8 +37,8 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
     }
     const model::Route& route = approach.route();
     upstream::UpstreamExchange& exchange = ending.hold(std::move(*opened), route.deployment->abort_wait);
-    const Result<void> forwarded =
-        co_await forward(downstream, route, ids, approach.patience(), exchange, view->limits, wakeup, record, ending);
+    const Result<void> forwarded = co_await forward(downstream, route, ids, approach.patience(), exchange,
+                                                    approach.mirror_copy(ids), view->limits, wakeup, record, ending);
     if (forwarded || ending.settled()) co_return forwarded;
     if (!approach.may_try_again()) {
       ending.begin();

@@ -40,8 +40,8 @@ bool replaced_in_response(Field field, bool has_body) {
 
 /// A list with this hop as its last element: what a trusted peer said of the hops before it stays in front, what a stranger
 /// said does not.
-void write_list(upstream::UpstreamExchange& to, const http::Fields& fields, Field id, std::string_view name,
-                std::string_view element, bool trusted) {
+void write_list(wire::RequestSink& to, const http::Fields& fields, Field id, std::string_view name, std::string_view element,
+                bool trusted) {
   if (!trusted || !fields.has(id)) return to.field(name, element);
   std::string list;
   for (const http::FieldLine& line : fields) {
@@ -59,7 +59,7 @@ std::string forwarded_element(const Peer& peer, std::string_view scheme) {
 
 /// Tells the pod who asks (contract, section 3). `Forwarded` goes on where the client's side uses it; it is not begun beside
 /// the fields that every framework reads.
-void write_forwarded(upstream::UpstreamExchange& to, const Downstream& from) {
+void write_forwarded(wire::RequestSink& to, const Downstream& from) {
   const http::Fields& fields = from.head().fields;
   const Peer& peer = from.peer();
   const std::string_view scheme = peer.tls ? "https" : "http";
@@ -77,8 +77,8 @@ std::string_view decimal(std::int64_t number, std::array<char, 24>& storage) {
 
 }  // namespace
 
-void write_request_head(upstream::UpstreamExchange& to, const Downstream& from, const model::Route& route,
-                        const RequestIds& ids, Patience patience, TimePoint now) {
+void write_request_head(wire::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
+                        Patience patience, TimePoint now) {
   const http::RequestHead& head = from.head();
   const wire::BodySize size = from.request_size();
   const bool has_body = size.kind != wire::BodySize::Kind::kNone;

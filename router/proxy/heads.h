@@ -3,13 +3,13 @@
 #include "router/proxy/downstream.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
-#include "router/upstream/exchange.h"
+#include "router/wire/request_sink.h"
 
 namespace router::proxy {
 
 /// Writes the head that the pod sees: the client's, less what stays on its own hop, with what the contract adds (section 3).
-void write_request_head(upstream::UpstreamExchange& to, const Downstream& from, const model::Route& route,
-                        const RequestIds& ids, Patience patience, TimePoint now);
+void write_request_head(wire::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
+                        Patience patience, TimePoint now);
 
 /// Writes the head that the client sees: the pod's, with the request's ids and the deployment's name; in the status profile
 /// `managed` a status other than 200 becomes 424. Returns the status written.

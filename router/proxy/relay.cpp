@@ -1,6 +1,7 @@
 #include "router/proxy/relay.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "router/proxy/heads.h"
 #include "router/proxy/shedding.h"
@@ -14,10 +15,12 @@ constexpr int kPiecesPerTurn = 8;  // of at most 128 KB; then the shard's other 
 
 }  // namespace
 
-Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, const model::Route& route, const RequestIds& ids,
-             Patience patience, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record, Ending& ending)
+Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, std::unique_ptr<MirrorCopy>& copy,
+             const model::Route& route, const RequestIds& ids, Patience patience, const config::Limits& limits,
+             runtime::Wakeup& wakeup, Record& record, Ending& ending)
     : downstream_(downstream),
       upstream_(upstream),
+      copy_(copy),
       route_(route),
       deployment_(*route.deployment),
       ids_(ids),
@@ -71,7 +74,7 @@ Result<Progress> Relay::take_piece(int pieces) {
     again_ = true;
     return Progress::kBlocked;
   }
-  const Result<Progress> moved = downstream_.read_body(upstream_);
+  const Result<Progress> moved = read_request();
   if (!moved || *moved == Progress::kBlocked) return moved;
   request_moved_ = wakeup_.shard().now();
   if (downstream_.request_bytes() > deployment_.request_bytes_max) {
@@ -80,8 +83,16 @@ Result<Progress> Relay::take_piece(int pieces) {
   return moved;
 }
 
+Result<Progress> Relay::read_request() {
+  if (copy_ == nullptr) return downstream_.read_body(upstream_);
+  Tee both(upstream_, *copy_);
+  return downstream_.read_body(both);
+}
+
 void Relay::note_request_sent() {
-  if (record_.sent == TimePoint{} && upstream_.request_sent()) record_.sent = request_moved_ = wakeup_.shard().now();
+  if (record_.sent != TimePoint{} || !upstream_.request_sent()) return;
+  record_.sent = request_moved_ = wakeup_.shard().now();
+  if (copy_ != nullptr && copy_->complete()) MirrorCopy::send(std::move(copy_));
 }
 
 Result<void> Relay::begin_response() {

@@ -3,6 +3,7 @@
 #include "router/base/task.h"
 #include "router/proxy/downstream.h"
 #include "router/proxy/ending.h"
+#include "router/proxy/mirror.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
 #include "router/runtime/wakeup.h"
@@ -15,8 +16,9 @@ namespace router::proxy {
 /// then the relay sleeps until a socket or a deadline wakes it.
 class Relay {
  public:
-  Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, const model::Route& route, const RequestIds& ids,
-        Patience patience, const config::Limits& limits, runtime::Wakeup& wakeup, Record& record, Ending& ending);
+  Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, std::unique_ptr<MirrorCopy>& copy,
+        const model::Route& route, const RequestIds& ids, Patience patience, const config::Limits& limits,
+        runtime::Wakeup& wakeup, Record& record, Ending& ending);
 
   /// Suspends. On success the answer was handed to the kernel. `ending` knows how far the upstream exchange has come: an answer
   /// that a slow client still reads holds no slot.
@@ -32,6 +34,7 @@ class Relay {
   void end_response();
   /// More of the request can be taken from the client and passed on.
   bool wants_request() const;
+  Result<wire::Progress> read_request();
   Result<void> watch_client();
   void arm();
   bool done() const { return received_ && !downstream_.blocked(); }
@@ -49,6 +52,7 @@ class Relay {
 
   Downstream& downstream_;
   upstream::UpstreamExchange& upstream_;
+  std::unique_ptr<MirrorCopy>& copy_;  // collects the body beside the pod; nullptr: nobody does
   const model::Route& route_;
   const model::Deployment& deployment_;
   const RequestIds& ids_;

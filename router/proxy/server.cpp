@@ -31,13 +31,14 @@ void refuse_connection(int descriptor, bool plaintext, std::span<char> scratch) 
 
 }  // namespace
 
-ShardServer::ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, runtime::LineWriter* access_log,
-                         std::atomic<std::size_t>& connections_open)
+ShardServer::ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, std::size_t shards,
+                         runtime::LineWriter* access_log, std::atomic<std::size_t>& connections_open)
     : shard_(shard),
       views_(views),
       cells_(cells),
       access_log_(access_log),
       connections_open_(connections_open),
+      mirrors_(shard, shards, cells),
       connections_(shard, kConnectionsMax) {}
 
 void ShardServer::accept(std::size_t listener, int descriptor, const runtime::Address& peer) {
@@ -54,6 +55,7 @@ void ShardServer::accept(std::size_t listener, int descriptor, const runtime::Ad
 void ShardServer::close_idle() {
   closing_idle_ = true;
   first_requests_end_ = shard_.now() + kFirstRequest;
+  mirrors_.stop();
   wake_all();
 }
 

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "router/metrics/cells.h"
+#include "router/proxy/mirror.h"
 #include "router/proxy/view.h"
 #include "router/runtime/address.h"
 #include "router/runtime/line_writer.h"
@@ -16,23 +17,25 @@ namespace router::proxy {
 /// All client connections of one shard. Made by the control thread before the shard runs; everything else happens on the shard.
 class ShardServer {
  public:
-  ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, runtime::LineWriter* access_log,
-              std::atomic<std::size_t>& connections_open);
+  ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, std::size_t shards,
+              runtime::LineWriter* access_log, std::atomic<std::size_t>& connections_open);
 
   /// Takes over an accepted socket of a listener (its place in router.yaml).
   void accept(std::size_t listener, int descriptor, const runtime::Address& peer);
 
   // --- drain, each step for good ---
   void begin_drain() { draining_ = true; }  // every answer carries `Connection: close`
-  void close_idle();                        // connections without a request end, new ones within kFirstRequest
+  void close_idle();                        // connections without a request end, new ones within kFirstRequest; mirroring ends
   void end_line();                          // waiting exchanges end, none takes a slot any more
   void end_grace();                         // running exchanges end
-  std::size_t connections() const { return connections_.running(); }
+  /// Of clients, and of mirrored requests.
+  std::size_t connections() const { return connections_.running() + mirrors_.sending(); }
 
   runtime::Shard& shard() { return shard_; }
   /// The newest view; an exchange asks once.
   const Views::Snapshot& view() const { return views_.on(shard_); }
   metrics::ShardCells& cells() { return cells_; }
+  Mirrors& mirrors() { return mirrors_; }
   runtime::LineWriter* access_log() { return access_log_; }
   bool draining() const { return draining_; }
   bool closing_idle() const { return closing_idle_; }
@@ -63,6 +66,7 @@ class ShardServer {
   bool line_over_ = false;
   bool grace_over_ = false;
   std::unordered_set<runtime::Wakeup*> enlisted_;
+  Mirrors mirrors_;
   runtime::TaskGroup connections_;
 };
 

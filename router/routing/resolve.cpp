@@ -88,6 +88,9 @@ Result<const Deployment*> choose_deployment(const Endpoint& endpoint, const http
   return Failure::downstream(Reason::kDeploymentNotFound, "no deployment of the endpoint has a share of the traffic");
 }
 
+/// The split is drawn by the upper half of `random`, mirroring by the lower.
+bool is_drawn(std::uint64_t random, int percent) { return static_cast<int>((random & 0xffffffff) % 100) < percent; }
+
 /// The path of a scoring URI taken apart.
 struct ScoringPath {
   std::string_view endpoint;
@@ -123,10 +126,23 @@ Result<Route> route_to(const Endpoint& endpoint, const http::RequestHead& head, 
   route.deployment = *deployment;
   route.path = scores ? std::string_view(route.deployment->score_path) : path;
   route.path_rest = scores ? rest : std::string_view();
+  route.scores = scores;
+  const bool by_split = !head.fields.has(http::Field::kAzuremlModelDeployment);
+  if (by_split && endpoint.mirror.deployment != route.deployment && is_drawn(random, endpoint.mirror.percent)) {
+    route.mirror = endpoint.mirror.deployment;
+  }
   return route;
 }
 
 }  // namespace
+
+Route mirrored(const Route& live) {
+  Route route = live;
+  route.deployment = live.mirror;
+  route.mirror = nullptr;
+  if (route.scores) route.path = route.deployment->score_path;
+  return route;
+}
 
 Resolution resolve(const RoutingTable& table, const http::RequestHead& head, std::uint64_t random) {
   if (!table.by_host.empty()) {

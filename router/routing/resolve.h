@@ -19,4 +19,7 @@ struct Resolution {
 /// Fails with endpoint_not_found, deployment_not_found, or bad_request for dot segments below a scoring URI.
 Resolution resolve(const model::RoutingTable& table, const http::RequestHead& head, std::uint64_t random);
 
+/// The route of the copy of a request with a `mirror`: the same, to that deployment.
+model::Route mirrored(const model::Route& live);
+
 }  // namespace router::routing

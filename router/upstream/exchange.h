@@ -8,15 +8,14 @@
 #include "router/dispatch/line.h"
 #include "router/http/head.h"
 #include "router/runtime/wakeup.h"
-#include "router/wire/body_sink.h"
 #include "router/wire/cancellation.h"
-#include "router/wire/message_output.h"
+#include "router/wire/request_sink.h"
 
 namespace router::upstream {
 
 /// One request with its response on the replica's side, of any protocol version. Holds the slot's lease. Nothing here suspends
 /// but `abort`: operations do what can be done now; `arm` asks to be woken when more can be.
-class UpstreamExchange : public wire::BodySink {
+class UpstreamExchange : public wire::RequestSink {
  public:
   virtual ~UpstreamExchange() = default;
 
@@ -25,11 +24,7 @@ class UpstreamExchange : public wire::BodySink {
   /// An earlier exchange used the same connection.
   virtual bool reused() const = 0;
 
-  // --- the request ---
-  virtual void begin_head(std::string_view method, std::string_view path, std::string_view path_rest,
-                          std::string_view query) = 0;
-  virtual void field(std::string_view name, std::string_view value) = 0;
-  virtual void end_head(wire::BodySize size) = 0;
+  // --- the request: as a sink ---
   /// Sends what was gathered. Fails with upstream_reset.
   virtual Result<void> flush() = 0;
   /// The replica takes nothing more for now.

@@ -124,7 +124,6 @@ TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
                             .replicas_ejected = 1,
                             .ejections = 7}};
     figures.certificates = {{"/etc/tls.pem", 1'800'000'000}};
-    figures.mirrored = {{"sent", 5}};
     figures.generation = 9;
     figures.access_log_dropped = 11;
     figures.version = "0.1.0";
@@ -136,6 +135,8 @@ TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
   registry.shard(0).connections_active.add(2);
   registry.shard(1).connections_active.add(1);
   registry.shard(1).handshakes_resumed.add(6);
+  registry.shard(0).mirrored[static_cast<std::size_t>(MirrorResult::kTooLarge)].add(2);
+  registry.shard(1).mirrored[static_cast<std::size_t>(MirrorResult::kTooLarge)].add(3);
   const std::string text = registry.render();
   for (const char* line : {
            R"(inference_router_queue_length{endpoint="iris",deployment="blue"} 3)",
@@ -145,7 +146,7 @@ TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
            R"(inference_router_replicas{endpoint="iris",deployment="blue",state="ejected"} 1)",
            R"(inference_router_replicas{endpoint="iris",deployment="blue",state="not_ready"} 0)",
            R"(inference_router_ejections_total{endpoint="iris",deployment="blue"} 7)",
-           R"(inference_router_mirrored_total{result="sent"} 5)",
+           R"(inference_router_mirrored_total{result="too_large"} 5)",
            R"(inference_router_certificate_expiry_timestamp_seconds{certificate="/etc/tls.pem"} 1800000000)",
            R"(inference_router_configuration_generation 9)",
            R"(inference_router_configuration_reloads_total{result="accepted"} 1)",
@@ -188,7 +189,6 @@ TEST_F(RegistryTest, PassesPromtool) {
     ProcessFigures figures;
     figures.deployments = {{.endpoint = "iris", .deployment = "blue"}};
     figures.certificates = {{"/etc/tls.pem", 1'800'000'000}};
-    figures.mirrored = {{"sent", 5}};
     figures.version = "0.1.0";
     return figures;
   });

@@ -1,0 +1,44 @@
+#include "router/proxy/drain_answer.h"
+
+namespace router::proxy {
+namespace {
+
+struct Nowhere final : wire::BodySink {
+  void body_piece(std::string_view) override {}
+  void body_end(const http::Fields*) override {}
+};
+
+}  // namespace
+
+Task<Result<void>> drain_answer(upstream::UpstreamExchange& exchange, const model::Deployment& deployment,
+                                runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+  Nowhere nowhere;
+  runtime::Shard& shard = wakeup.shard();
+  Deadline deadline = deadline_after(shard.now(), deployment.request_timeout);
+  for (bool begun = false; shard.now() < deadline;) {
+    if (const Result<void> wanted = cancellation.may_take_slot(); !wanted) co_return wanted.error();
+    const Result<const http::ResponseHead*> head = exchange.response_head();
+    if (!head) co_return head.error();
+    if (*head != nullptr && (*head)->status < 200) {
+      exchange.skip_interim();
+      continue;
+    }
+    if (*head != nullptr) {
+      if (!begun) deadline = deadline_after(shard.now(), deployment.stream_idle_timeout);
+      begun = true;
+      const Result<wire::Progress> moved = exchange.read_body(nowhere);
+      if (!moved) co_return moved.error();
+      if (*moved == wire::Progress::kEnded) co_return boost::system::in_place_value;
+      if (*moved != wire::Progress::kBlocked) deadline = deadline_after(shard.now(), deployment.stream_idle_timeout);
+      if (*moved == wire::Progress::kMoved) {
+        co_await wakeup.wait(shard.now());
+        continue;
+      }
+    }
+    exchange.arm();
+    co_await wakeup.wait(deadline);
+  }
+  co_return Failure::upstream(Reason::kUpstreamTimeout, "no answer from the pod within its timeouts");
+}
+
+}  // namespace router::proxy
