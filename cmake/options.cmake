@@ -34,7 +34,8 @@ endif()
 if(ROUTER_SANITIZE)
   target_compile_options(router_options INTERFACE -fsanitize=${ROUTER_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(router_options INTERFACE -fsanitize=${ROUTER_SANITIZE})
-  target_compile_definitions(router_options INTERFACE ROUTER_SANITIZED=1)
+  # With a sanitizer abseil (since Debian 13) gives its hash tables another layout, which the library of the package does not have.
+  target_compile_definitions(router_options INTERFACE ROUTER_SANITIZED=1 NDEBUG_SANITIZER=1)
   if(ROUTER_SANITIZE MATCHES "thread")
     # Asio orders its queues with fences, which ThreadSanitizer does not follow; GCC warns of it at each use.
     target_compile_options(router_options INTERFACE -Wno-tsan)

@@ -1,7 +1,8 @@
 # router_module(NAME dispatch LEVEL 3 DEPENDS base runtime [LIBRARIES absl::time ...])
 #
 # Makes the current folder a library: every .cpp of the folder, every .h public. A module may depend on modules of a
-# lower level only; anything else stops the configuration, so the layers of docs/architecture.md cannot erode.
+# lower level only; anything else stops the configuration, and an #include of a module that is neither in DEPENDS nor
+# behind them stops the build (check_includes.cmake), so the layers of docs/architecture.md cannot erode.
 # Every header is compiled alone by the target `all_verify_interface_header_sets`.
 function(router_module)
   cmake_parse_arguments(MODULE "" "NAME;LEVEL" "DEPENDS;LIBRARIES" ${ARGN})
@@ -19,14 +20,42 @@ function(router_module)
   set_target_properties(${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
   set_property(GLOBAL PROPERTY ROUTER_LEVEL_${MODULE_NAME} ${MODULE_LEVEL})
   target_link_libraries(${target} ${scope} router_options ${MODULE_LIBRARIES})
+  file(RELATIVE_PATH folders ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
   foreach(dependency IN LISTS MODULE_DEPENDS)
+    get_property(known GLOBAL PROPERTY ROUTER_LEVEL_${dependency} SET)
     get_property(level GLOBAL PROPERTY ROUTER_LEVEL_${dependency})
-    if(level STREQUAL "")
+    if(NOT known)
       message(FATAL_ERROR "router_module ${MODULE_NAME}: '${dependency}' is not a module that was added before it")
     endif()
     if(NOT level LESS MODULE_LEVEL)
       message(FATAL_ERROR "router_module ${MODULE_NAME} (level ${MODULE_LEVEL}) may not use '${dependency}' (level ${level}): only lower levels")
     endif()
     target_link_libraries(${target} ${scope} router_${dependency})
+    get_property(behind GLOBAL PROPERTY ROUTER_FOLDERS_${dependency})
+    list(APPEND folders ${behind})
   endforeach()
+  list(REMOVE_DUPLICATES folders)
+  set_property(GLOBAL PROPERTY ROUTER_FOLDERS_${MODULE_NAME} ${folders})
+  router_check_includes(${target} "${folders}" ${sources} ${headers})
+endfunction()
+
+# Before TARGET is compiled, FILES are searched for an #include of a folder that is not among FOLDERS.
+function(router_check_includes target folders)  # TARGET FOLDERS FILES...
+  set(files "")
+  foreach(file IN LISTS ARGN)
+    file(RELATIVE_PATH relative ${CMAKE_SOURCE_DIR} ${file})
+    list(APPEND files ${relative})
+  endforeach()
+  list(JOIN folders "," folders)
+  list(JOIN files "," files)
+  set(script ${CMAKE_SOURCE_DIR}/cmake/check_includes.cmake)
+  set(stamp ${CMAKE_CURRENT_BINARY_DIR}/${target}.includes)
+  add_custom_command(
+    OUTPUT ${stamp}
+    COMMAND ${CMAKE_COMMAND} -D MODULE=${target} -D ROOT=${CMAKE_SOURCE_DIR} -D FOLDERS=${folders} -D FILES=${files} -D STAMP=${stamp} -P ${script}
+    DEPENDS ${ARGN} ${script}
+    COMMENT "Checking what ${target} includes"
+    VERBATIM)
+  add_custom_target(${target}_includes ALL DEPENDS ${stamp})
+  add_dependencies(${target} ${target}_includes)
 endfunction()

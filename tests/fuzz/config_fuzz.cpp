@@ -52,7 +52,7 @@ void require_valid(const Endpoint& endpoint) {
     require(percent >= 0 && percent <= 100);
     sum += percent;
     require(std::any_of(endpoint.deployments.begin(), endpoint.deployments.end(),
-                        [&name = name](const Deployment& each) { return each.name == name; }));
+                        [&wanted = name](const Deployment& each) { return each.name == wanted; }));
   }
   require(sum == 0 || sum == 100);
   for (const Deployment& each : endpoint.deployments) require_valid(each);

@@ -38,7 +38,8 @@ class Authority:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._count = 0
-        self.root = self._issue("root", None, "-addext", "basicConstraints=critical,CA:TRUE")
+        self.root = self._issue("root", None, "-addext", "basicConstraints=critical,CA:TRUE",
+                                "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # Python 3.13 asks for it
         self.file = self.root.certificate
 
     def _new_key(self, path, kind):

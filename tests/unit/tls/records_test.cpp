@@ -130,8 +130,11 @@ TEST_F(Records, WithoutDataAreBounded) {
   update_keys(4000);  // far more than is read at once: a flood must not hold the shard until it ends
   peer_.write("behind the flood");
   peer_.send();
-  IoResult last;
-  EXPECT_EQ(read_all(stream_, &last), "");
+  IoResult last{IoState::kBlocked};
+  for (int turn = 0; turn < 2 && last.state == IoState::kBlocked; ++turn) {
+    EXPECT_EQ(read_all(stream_, &last),
+              "");  // OpenSSL 3.5 takes one message a call: the turn may end before the bound is reached
+  }
   EXPECT_EQ(last.state, IoState::kFailed);
   EXPECT_STREQ(last.cause, "too many key updates without data");
   std::array<char, 1> more;

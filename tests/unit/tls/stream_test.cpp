@@ -246,10 +246,8 @@ TEST_P(TlsStream, FinishesAHandshakeWhoseRequestCameWithItsLastMessage) {
   EXPECT_EQ(read_all(server_), "early");
 }
 
+#ifndef ROUTER_SANITIZED  // a sanitizer's heap is not measured
 TEST(IdleStream, HoldsNoBuffers) {
-#ifdef ROUTER_SANITIZED
-  GTEST_SKIP() << "a sanitizer's heap is not measured";
-#endif
   TestShard shard;
   const auto server = server_context({localhost()});
   const auto client = client_context(authority().ca_file());
@@ -273,9 +271,12 @@ TEST(IdleStream, HoldsNoBuffers) {
   const std::size_t before = ::mallinfo2().uordblks;
   for (std::size_t i = 0; i < kPairs; ++i) idle.push_back(talk());
   const std::size_t each = (::mallinfo2().uordblks - before) / kPairs;
-  // 15 KB for the server's end and 19 KB for the client's, which keeps the peer's certificate. One buffer more is 16 KB more.
-  EXPECT_LT(each, 40u * 1024);
+  // 15 KB for the server's end and 19 KB for the client's, which keeps the peer's certificate; since OpenSSL 3.2 a connection
+  // has objects of 4 KB for its record layers, and both together take 48 KB. One buffer more is 16 KB more.
+  constexpr std::size_t kMost = OPENSSL_VERSION_NUMBER < 0x30200000L ? 40 * 1024 : 56 * 1024;
+  EXPECT_LT(each, kMost);
 }
+#endif
 
 TEST(PlainStream, PassesBytesAsTheyAre) {
   TestShard shard;

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# What router_module() refuses, shown in a project of three modules without a source: high uses middle, middle uses low.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+wrong=0
+
+header() {  # FOLDER INCLUDE...: its own header, with these lines
+  local folder=$1
+  shift
+  mkdir -p "router/$folder"
+  printf '%s\n' '#pragma once' '' '#include <string>' "$@" >"router/$folder/$folder.h"
+}
+module() {  # FOLDER LEVEL DEPENDS...
+  echo "router_module(NAME $1 LEVEL $2 DEPENDS ${*:3})" >"router/$1/CMakeLists.txt"
+}
+make_project() {
+  cat >CMakeLists.txt <<TXT
+cmake_minimum_required(VERSION 3.25)
+project(layers LANGUAGES NONE)
+add_library(router_options INTERFACE)
+include($root/cmake/router_module.cmake)
+add_subdirectory(router/low)
+add_subdirectory(router/middle)
+add_subdirectory(router/aside)
+add_subdirectory(router/high)
+TXT
+  mkdir -p cmake
+  cp "$root/cmake/check_includes.cmake" cmake/
+  header low
+  header aside
+  header middle '#include "router/low/low.h"'
+  header high '#include "router/middle/middle.h"' '#include "router/low/low.h"'
+  module low 0
+  module middle 1 low
+  module aside 1 low
+  module high 2 middle
+}
+configure() { cmake -G Ninja -B build . >log 2>&1; }
+build() { cmake --build build >log 2>&1; }
+
+accepts() {  # WHAT COMMAND
+  "$2" && return 0
+  printf 'layers_test: %s is refused\n' "$1" >&2
+  cat log >&2
+  wrong=1
+}
+refuses() {  # WHAT TEXT COMMAND
+  if "$3"; then
+    printf 'layers_test: %s goes through\n' "$1" >&2
+  elif ! tr -s ' \n' ' ' <log | grep -qF "$2"; then  # CMake breaks lines where it likes
+    printf 'layers_test: %s is refused without telling "%s"\n' "$1" "$2" >&2
+    cat log >&2
+  else
+    return 0
+  fi
+  wrong=1
+}
+refuses_include() {  # WHAT FOLDER INCLUDED...: the last one is the mistake
+  local line=$((3 + $# - 2))
+  header "$2" "${@:3}"
+  refuses "$1" "router/$2/$2.h:$line: module router_$2 may not include" build
+  make_project
+  accepts "the project after: $1" build
+}
+
+make_project
+accepts "the project" configure
+accepts "the project" build
+refuses_include "a module of a higher level" low '#include "router/high/high.h"'
+refuses_include "a lower module that is not declared" high '#include "router/middle/middle.h"' '#include "router/aside/aside.h"'
+refuses_include "a module of the same level" aside '#include "router/low/low.h"' '' '#include "router/middle/middle.h"'
+refuses_include "the composition root" high '#include "router/router.h"'
+refuses_include "a module in angle brackets" low '#include <router/high/high.h>'
+refuses_include "spaces in the directive" low '  #  include "router/high/high.h"'
+refuses_include "a path that begins in the folder" high '#include "../aside/aside.h"'
+refuses_include "a test's header" low '#include "tests/support/test_shard.h"'
+
+module low 0 middle
+refuses "DEPENDS on a module that comes later" "'middle' is not a module" configure
+module low 0
+module aside 1 middle
+refuses "DEPENDS on the same level" "only lower levels" configure
+exit "$wrong"
