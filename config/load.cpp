@@ -25,7 +25,7 @@ class Loader {
     Config config;
     config.process = read_router_yaml(router_yaml);
     for (std::size_t i = 0; i < config.process.endpoint_globs.size(); ++i) {
-      read_pattern({router_yaml, endpoints_line_, "endpoints[" + std::to_string(i) + "]"}, config.process.endpoint_globs[i]);
+      read_pattern(glob_places_[i], config.process.endpoint_globs[i]);
     }
     for (EndpointDocument& each : endpoints_) read_keys(each, findings_, files_);
     note_files(config.process);
@@ -45,8 +45,7 @@ class Loader {
     }
     std::optional<MapReader> document = as_map(file, *found.documents.front());
     if (!document) return {};
-    endpoints_line_ = document->place("endpoints").line;
-    return read_process(*document);
+    return read_process(*document, &glob_places_);
   }
 
   std::optional<MapReader> as_map(const std::string& file, const YamlValue& document) {
@@ -80,13 +79,20 @@ class Loader {
     if (!found.complete) complete_ = false;
     for (const auto& value : found.documents) {
       std::optional<MapReader> document = as_map(file, *value);
-      if (!document) continue;
-      switch (kind_of(*document)) {
-        case DocumentKind::kEndpoint: endpoints_.push_back(read_endpoint(*document)); break;
-        case DocumentKind::kDeployment: read_deployment_document(*document); break;
-        case DocumentKind::kOther: break;
-      }
+      if (!document || !read_resource(*document)) complete_ = false;
     }
+  }
+
+  /// False if its name is not known.
+  bool read_resource(MapReader& document) {
+    switch (kind_of(document)) {
+      case DocumentKind::kEndpoint:
+        endpoints_.push_back(read_endpoint(document));
+        return !endpoints_.back().endpoint.name.empty();
+      case DocumentKind::kDeployment: read_deployment_document(document); return !deployments_.back().deployment.name.empty();
+      case DocumentKind::kOther: break;
+    }
+    return false;
   }
 
   void read_deployment_document(MapReader& document) {
@@ -110,8 +116,8 @@ class Loader {
   std::set<std::string> read_;
   std::vector<EndpointDocument> endpoints_;
   std::vector<DeploymentDocument> deployments_;
-  int endpoints_line_ = 0;
-  bool complete_ = true;
+  std::vector<Place> glob_places_;
+  bool complete_ = true;  // every name of an endpoint or deployment is known, so one that is missed is missing
 };
 
 /// Each path once, in the order in which they were met.

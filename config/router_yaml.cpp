@@ -153,10 +153,11 @@ void read_logs(MapReader& document, Process& into) {
   into.access_log = *access_log == "stdout" ? *access_log : absolute_path(document.file(), *access_log);
 }
 
-void read_endpoint_globs(MapReader& document, Process& into) {
+void read_endpoint_globs(MapReader& document, Process& into, std::vector<Place>* places) {
   const std::size_t mistakes_before = document.findings().count();
   for (const MapReader::Item& item : document.texts("endpoints")) {
     into.endpoint_globs.push_back(absolute_pattern(document.file(), item.text));
+    if (places != nullptr) places->push_back(item.place);
   }
   if (into.endpoint_globs.empty() && document.findings().count() == mistakes_before) {
     document.mistake("endpoints", "at least one file is expected, such as endpoints/*.yml");
@@ -165,7 +166,7 @@ void read_endpoint_globs(MapReader& document, Process& into) {
 
 }  // namespace
 
-Process read_process(MapReader document) {
+Process read_process(MapReader document, std::vector<Place>* glob_places) {
   Process process;
   read_listeners(document, process);
   read_limits(document, process.limits);
@@ -175,7 +176,7 @@ Process read_process(MapReader document) {
   read_operators(document, process);
   document.read("drain_delay_ms", kDelayMs, process.drain_delay);
   document.read("drain_grace_ms", kDelayMs, process.drain_grace);
-  read_endpoint_globs(document, process);
+  read_endpoint_globs(document, process, glob_places);
   document.finish();
   return process;
 }

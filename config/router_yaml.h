@@ -36,7 +36,7 @@ namespace router::config {
 ///   drain_grace_ms: 300000
 ///   endpoints: [endpoints/*.yml, …]     # at least one
 ///
-/// Paths are relative to the folder of router.yaml.
-Process read_process(MapReader document);
+/// Paths are relative to the folder of router.yaml. `glob_places`, if given, gets the place of each of `endpoint_globs`.
+Process read_process(MapReader document, std::vector<Place>* glob_places = nullptr);
 
 }  // namespace router::config

@@ -65,7 +65,8 @@ Deadline Http1Downstream::idle_end(Deadline keep_alive_end) const {
 }
 
 bool Http1Downstream::finish() {
-  const bool goes_on = !server_.draining() && !close_after_ && !until_close_ && input_.body_ended() && output_.body_ended() &&
+  // Not whether the router drains by now: an answer whose head left before that promised to keep the connection.
+  const bool goes_on = !close_after_ && !until_close_ && input_.body_ended() && output_.body_ended() &&
                        output_.queue().empty() && stream_.is_open();
   input_.finish();
   return goes_on;

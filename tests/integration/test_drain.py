@@ -1,6 +1,10 @@
 """Contract, section 10: the end of the process under load."""
 
+import random
+import select
 import signal
+import socket
+import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -49,53 +53,151 @@ def test_readiness_fails_while_accepting_goes_on_and_answers_say_close(pod, star
     assert router.wait_exit() == 0
 
 
+def bytes_acknowledged(sock):
+    """Of what was sent: how much the other side's kernel has taken (tcpi_bytes_acked)."""
+    return struct.unpack_from("Q", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192), 120)[0]
+
+
+def has_ended(sock):
+    """An orderly end has arrived, and nothing before it. A reset is an error here."""
+    return bool(select.select([sock], [], [], 0)[0]) and sock.recv(1, socket.MSG_PEEK) == b""
+
+
+class LoadThroughDrain:
+    """Clients that ask until nobody accepts any more. What the contract does not allow to happen to them stands in `failures`.
+    Two things are allowed, both to requests sent after the delay only, and each has to be proved:
+    - `raced`: a kept connection was idle and has ended in an orderly way; the router's kernel took no byte of the request.
+    - `unaccepted`: a new connection came when the listener had taken its last one. The number of connections that the router says
+      it accepted must be short of exactly these."""
+
+    def __init__(self, router):
+        self._router, self._lock = router, threading.Lock()
+        self.closes = float("inf")  # until then neither idle connections nor listeners may close
+        self.failures, self.raced, self.unaccepted = [], [], []
+        self.connects = self.answered = self.told_to_close = self.answered_across = self.closed_idle = 0
+
+    def drain(self, delay):
+        self.closes = time.monotonic() + delay
+        self._router.signal(signal.SIGTERM)
+
+    def connect(self):
+        """None when nobody accepts any more."""
+        try:
+            client = self._router.connect()
+        except ConnectionRefusedError:
+            assert time.monotonic() >= self.closes, "refused before the delay was over"
+            return None
+        with self._lock:
+            self.connects += 1
+        return client
+
+    def keep_asking(self, number):
+        """One request after the other; a connection is kept until an answer says that it closes."""
+        turn = 0
+        while client := self.connect():
+            with client:
+                kept = False
+                while self.ask(client, f"steady {number}.{turn}".encode(), kept):
+                    turn, kept = turn + 1, True
+            turn += 1
+
+    def ask_around_the_close(self, number, offset):
+        """A kept connection that has been idle since before the drain asks again so long before or after the delay ends."""
+        with self.connect() as client:
+            assert self.ask(client, f"idle {number}.0".encode(), kept=False)
+            eventually(lambda: self.closes < float("inf"), "the drain", patience=60)
+            time.sleep(max(0.0, self.closes + offset - time.monotonic()))  # the subject of the test, not a wait
+            self.ask(client, f"idle {number}.1".encode(), kept=True)
+
+    def wait_to_be_closed(self, number):
+        """A kept connection that asks nothing any more."""
+        with self.connect() as client:
+            assert self.ask(client, f"silent {number}".encode(), kept=False)
+            client.socket.settimeout(60)
+            if not client.is_closed() or time.monotonic() < self.closes:
+                self.failures.append(("not closed, or too early", number))
+
+    def ask(self, client, body, kept):
+        """True if the connection goes on."""
+        if kept and has_ended(client.socket):
+            with self._lock:
+                self.closed_idle += 1
+            if time.monotonic() < self.closes:
+                self.failures.append(("an idle connection was closed before the delay was over", body))
+            return False
+        taken = bytes_acknowledged(client.socket)
+        sent = time.monotonic()
+        try:
+            client.send(request(body))
+            client.reader.fill()
+        except (Gone, OSError) as error:
+            orderly = isinstance(error, Gone) and error.__cause__ is None
+            self._note_no_answer(client, body, kept, sent, orderly, taken)
+            return False
+        try:
+            answer = client.response()
+        except (Gone, OSError) as error:
+            self.failures.append(("cut in the middle of its answer", body, repr(error)))
+            return False
+        return self._note_answer(answer, body, sent)
+
+    def _note_no_answer(self, client, body, kept, sent, orderly, taken):
+        late = sent >= self.closes
+        if late and kept and orderly and bytes_acknowledged(client.socket) == taken:
+            self.raced.append(body)
+        elif late and not kept and not orderly:
+            self.unaccepted.append(body)
+        else:
+            self.failures.append(("no answer", body, {"kept": kept, "late": late, "orderly": orderly}))
+
+    def _note_answer(self, answer, body, sent):
+        closes = answer.headers.get("connection") == "close"
+        with self._lock:
+            self.answered += 1
+            self.told_to_close += closes
+            self.answered_across += sent < self.closes <= time.monotonic()
+        if (answer.status, answer.body) != (200, body):
+            self.failures.append((answer.status, answer.why, body))
+        return not closes
+
+
 @pytest.mark.long
 def test_no_accepted_request_is_lost_or_cut_when_the_process_ends_under_load(pod, start):
-    blue = pod(lambda exchange: (exchange.body(), exchange.wait(None, 0.02), exchange.answer(200, exchange.request.body)))
-    router = start(endpoint(deployment([blue], slots=0)), drain_delay_ms=1000)
-    failures, answered, after = [], [0], [0]
-    draining = threading.Event()
+    release = threading.Event()
 
-    def load(number):
-        """Connections that are kept until they are told to close, then opened again until nobody accepts any more."""
-        while True:
-            try:
-                client = router.connect()
-            except ConnectionRefusedError:
-                return
-            except OSError as error:
-                failures.append(("connect", error))
-                return
-            with client:
-                while True:
-                    body = f"{number}-{answered[0]}".encode()
-                    try:
-                        client.send(request(body))
-                        answer = client.response()
-                    except (Gone, OSError, TimeoutError) as error:
-                        # An idle connection may be closed after the delay, never with a request accepted before it.
-                        if not (draining.is_set() and time.monotonic() > closes[0]):
-                            failures.append(("exchange", repr(error)))
-                        break
-                    answered[0] += 1
-                    if (answer.status, answer.body) != (200, body):
-                        failures.append((answer.status, answer.why))
-                    if answer.headers.get("connection") == "close":
-                        after[0] += draining.is_set()
-                        break
+    def serve(exchange):
+        if exchange.body() == b"held":
+            exchange.wait(release)
+        exchange.wait(None, random.uniform(0.005, 0.1))
+        exchange.answer(200, exchange.request.body)
 
-    closes = [float("inf")]
-    with ThreadPoolExecutor(16) as pool:
-        loads = [pool.submit(load, number) for number in range(16)]
-        eventually(lambda: answered[0] > 100, "load")
-        draining.set()
-        closes[0] = time.monotonic() + 0.95
-        router.signal(signal.SIGTERM)
-        for one in loads:
+    blue = pod(serve)
+    router = start(endpoint(deployment([blue], slots=0, request_timeout_ms=60000)), **DRAIN)
+    load = LoadThroughDrain(router)
+    offsets = [-0.2 + 0.4 * number / 24 for number in range(24)]
+    with ThreadPoolExecutor(64) as pool, router.start_request(b"held") as held:
+        running = [pool.submit(load.keep_asking, number) for number in range(16)]
+        running += [pool.submit(load.ask_around_the_close, number, offset) for number, offset in enumerate(offsets)]
+        running += [pool.submit(load.wait_to_be_closed, number) for number in range(8)]
+        try:
+            eventually(lambda: load.answered > 200, "load")
+        finally:
+            load.drain(DRAIN["drain_delay_ms"] / 1000)
+        for one in running:
             one.result()
+        # What is held keeps the process alive for this question.
+        accepted = router.metrics().value("connections_total")
+        release.set()
+        answer = held.response()
+        assert (answer.status, answer.body, answer.headers.get("connection")) == (200, b"held", "close")
     assert router.wait_exit() == 0
-    assert failures == []
-    assert after[0] > 10
+    assert time.monotonic() < load.closes + (DRAIN["drain_grace_ms"] - DRAIN["drain_delay_ms"]) / 1000
+    assert load.failures == []
+    reached = {one.body for one in blue.requests}
+    assert reached.isdisjoint(load.raced + load.unaccepted)
+    assert accepted == 1 + load.connects - len(load.unaccepted), "an accepted connection was dropped"
+    assert len(reached) == 1 + load.answered == len(blue.requests)
+    assert load.told_to_close > 10 and load.answered_across > 0 and load.closed_idle > 0
 
 
 def test_a_running_stream_is_served_to_its_end(pod, start):

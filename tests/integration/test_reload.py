@@ -9,7 +9,7 @@ import pytest
 from support.client import PRIMARY, SECONDARY
 from support import yaml
 from support.http import Gone
-from support.router import write_at_once
+from support.router import SANITIZED, write_at_once
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
@@ -155,93 +155,153 @@ def test_requests_that_wait_at_a_removed_deployment_are_answered(pod, start):
 
 
 class Generations:
-    """Each generation changes key, pod and the pod's tag together; the old key stays valid as the secondary one."""
+    """Each generation changes key, pod, tag and certificate together, in one step of router.yaml; the key before stays valid as the
+    secondary one. The tag is a part of the scoring route: the pod echoes it, beside its own name."""
 
-    def __init__(self, stage, count):
-        self.keys = [f"the-key-of-generation-{number:04}" for number in range(count + 2)]
-        self.pods = [stage.pod(self._tagged(tag), name=f"tag-{tag}") for tag in range(4)]
-        self.current = 0
+    LAST = 50
+
+    def __init__(self, stage, authority):
+        self.keys = [f"the-key-of-generation-{number:04}" for number in range(self.LAST + 2)]
+        self.pods = [stage.pod(self._echo, name=f"pod-{number}") for number in range(4)]
+        self.certificates = [authority.issue("router.test") for _ in range(self.LAST + 1)]
+        self.serials = [int(one.serial(), 16) for one in self.certificates]
+        self.current = 0  # the newest that is known to be in force
 
     @staticmethod
-    def _tagged(tag):
-        """Tells its own tag, and the route on which it was asked."""
-        return lambda exchange: exchange.answer(200, exchange.request.target.encode(), {"x-pod": f"tag-{tag}"})
+    def _echo(exchange):
+        exchange.body()
+        exchange.answer(200, exchange.request.target.encode(), {"x-pod": exchange.pod.name})
 
     def describe(self, number):
-        pod = self.pods[number % 4]
         keys = (self.keys[number], self.keys[number - 1] if number else SECONDARY)
-        return endpoint(deployment([pod], slots=0, route=f"/generation-{number}", max_queue_wait_ms=20000), keys=keys,
-                        tags={"tag": f"tag-{number % 4}"})
+        return endpoint(deployment([self.pods[number % 4]], slots=0, route=f"/tag-{number}", max_queue_wait_ms=20000), keys=keys)
+
+    @staticmethod
+    def number_of(answer):
+        return int(answer.body.decode().rpartition("-")[2])
 
     def is_whole(self, answer, key):
-        """Route, pod and key are of one generation; the key may also be the one before, which is still the secondary."""
-        route = int(answer.body.decode().rpartition("-")[2])
-        return answer.headers.get("x-pod") == f"tag-{route % 4}" and key in (self.keys[route], self.keys[route - 1])
+        """Tag, pod and key are of one generation; the key may also be the one before, which is still the secondary."""
+        number = self.number_of(answer)
+        return answer.headers.get("x-pod") == f"pod-{number % 4}" and key in (self.keys[number], self.keys[number - 1])
+
+    def newest_is_served(self, router, number):
+        """To one new handshake with the new certificate, by the new key, from the new pod with the new tag."""
+        with router.connect() as client:
+            serial = int(client.socket.getpeercert()["serialNumber"], 16)
+            answer = client.exchange(b"probe", key=self.keys[number])
+        if answer.status == 401:
+            return False
+        assert answer.status == 200 and self.is_whole(answer, self.keys[number])
+        return self.number_of(answer) == number and serial == self.serials[number]
+
+
+class SteadyLoad:
+    """Clients on connections that they keep, each at its pace by the clock: who was held up makes up for it. One more client asks
+    with the key of the generation to come, and so meets each at its first moment."""
+
+    CLIENTS = 12
+    PERIOD = 0.05  # seconds between two requests of one client: 240 requests a second together
+    RATE_MIN = 200
+
+    def __init__(self, router, generations):
+        self._router, self._generations = router, generations
+        self._done, self._lock = threading.Event(), threading.Lock()
+        self.failures, self.mixed, self.seen = [], [], set()
+        self.answered = self.eager_answered = 0
+        self._begun = time.monotonic()
+        self._pool = ThreadPoolExecutor(self.CLIENTS + 1)
+        self._running = [self._pool.submit(self._keep_asking, number) for number in range(self.CLIENTS)]
+        self._running.append(self._pool.submit(self._be_early))
+
+    def end(self):
+        """Answered requests a second, over the whole time."""
+        self._done.set()
+        for one in self._running:
+            one.result()
+        self._pool.shutdown()
+        return self.answered / (time.monotonic() - self._begun)
+
+    def _keep_asking(self, number):
+        with self._router.connect() as client:
+            due = self._begun + self.PERIOD * number / self.CLIENTS
+            while not self._done.wait(max(0.0, due - time.monotonic())):
+                due += self.PERIOD
+                key = self._generations.keys[self._generations.current]
+                if not self._ask(client, key):
+                    return
+                with self._lock:
+                    self.answered += 1
+
+    def _be_early(self):
+        with self._router.connect() as client:
+            while not self._done.wait(0.005):
+                key = self._generations.keys[self._generations.current + 1]
+                if not self._ask(client, key, early=True):
+                    return
+                self.eager_answered += 1
+
+    def _ask(self, client, key, early=False):
+        try:
+            answer = client.exchange(b"load", key=key)
+        except (Gone, OSError) as error:
+            self.failures.append(repr(error))
+            return False
+        if answer.status == 200:
+            self.seen.add(self._generations.number_of(answer))
+            if not self._generations.is_whole(answer, key):
+                self.mixed.append((key, answer.headers.get("x-pod"), answer.body))
+        elif not (early and answer.status == 401):
+            self.failures.append((answer.status, answer.why, key))
+        return True
+
+
+def refused(router, change, told):
+    """`change` is refused and counted; the log has `told`, a file and a line; what was in force stays."""
+    before, generation = router.metrics().value("configuration_reloads_total", result="refused"), router.generation()
+    change()
+    eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") > before, "the refusal")
+    eventually(lambda: told in router.log, "file and line in the log")
+    assert router.generation() == generation
+
+
+def break_and_mend(router, folder):
+    """A new file that is bad; then one in use is made bad, and mended again."""
+    fresh, used = folder / "broken.yml", folder / "blue.yml"
+    refused(router, lambda: write_at_once(fresh, "name: the-endpoint\ntags: [\n"), f"{fresh}:2: ")
+    router.reloaded(fresh.unlink)
+    good = used.read_text()
+    line = next(number for number, line in enumerate(good.splitlines(), 1) if "max_queue_wait_ms" in line)
+    bad = good.replace("max_queue_wait_ms: ", "max_queue_wait_ms: no")
+    refused(router, lambda: write_at_once(used, bad), f"{used}:{line}: request_settings.max_queue_wait_ms")
+    router.reloaded(lambda: write_at_once(used, good))
 
 
 @pytest.mark.long
 def test_fifty_generations_under_load_lose_and_mix_nothing(stage, start, authority):
-    generations = Generations(stage, 50)
-    live = authority.issue("router.test")
-    spare = [authority.issue("router.test") for _ in range(2)]
-    tls = {"certificates": [live.as_dict()]}
-    router = start(generations.describe(0), tls=tls)
+    generations = Generations(stage, authority)
+    router = start(generations.describe(0), tls={"certificates": [generations.certificates[0].as_dict()]})
     router.client_context = authority.client_context()
-    done, lock = threading.Event(), threading.Lock()
-    failures, mixed, answered, tags = [], [], [0], set()
-
-    def load(_):
-        """One client on a connection that it keeps: twenty requests a second, always with the key that was newest as it began."""
-        with router.connect() as client:
-            while not done.is_set():
-                key = generations.keys[generations.current]
-                try:
-                    answer = client.exchange(b"load", key=key)
-                except (Gone, OSError) as error:
-                    failures.append(repr(error))
-                    return
-                with lock:
-                    answered[0] += 1
-                    tags.add(answer.headers.get("x-pod"))
-                    if answer.status != 200:
-                        failures.append((answer.status, answer.why, key))
-                    elif not generations.is_whole(answer, key):
-                        mixed.append((key, answer.headers.get("x-pod"), answer.body))
-                done.wait(0.05)
-
-    with ThreadPoolExecutor(10) as pool:
-        loads = [pool.submit(load, number) for number in range(10)]
-        for number in range(1, 51):
-            before = router.generation()
-            described = generations.describe(number)
-            if number % 10 == 5:  # a broken file among them
-                refused = router.metrics().value("configuration_reloads_total", result="refused")
-                write_at_once(router.folder / "endpoints" / "broken.yml", "name: [\n")
-                eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") > refused,  # noqa: B023
-                           "the refusal")
-                assert "broken.yml:" in router.log
-                (router.folder / "endpoints" / "broken.yml").unlink()
-            router.write_endpoint(described)
-            live.replace_with(spare[number % 2])
-            eventually(lambda: router.generation() > before, "the generation", patience=5)  # noqa: B023
-            eventually(lambda: newest_is_in_force(router, generations, number), "the newest key", patience=5)  # noqa: B023
+    assert generations.newest_is_served(router, 0)
+    load = SteadyLoad(router, generations)
+    try:
+        for number in range(1, generations.LAST + 1):
+            folder = swap(router, generations.describe(number), generations.certificates[number])
+            eventually(lambda: generations.newest_is_served(router, number), f"generation {number}")  # noqa: B023
             generations.current = number
-        done.set()
-        for one in loads:
-            one.result()
-    assert failures == []
-    assert mixed == []
-    assert answered[0] > 200
-    assert len(tags) == 4
-    assert "broken.yml:" in router.log
-
-
-def newest_is_in_force(router, generations, number):
-    answer = router.score(b"probe", key=generations.keys[number])
-    if answer.status == 401:
-        return False
-    assert answer.status == 200
-    return answer.headers.get("x-pod") == f"tag-{number % 4}"
+            eventually(lambda: load.failures or number in load.seen, f"the load to meet generation {number}")  # noqa: B023
+            assert load.failures == []
+            if number % 10 == 5:
+                break_and_mend(router, folder)
+                assert generations.newest_is_served(router, number)
+    finally:
+        rate = load.end()
+    assert load.failures == []
+    assert load.mixed == []
+    assert load.seen == set(range(generations.LAST + 1))
+    assert load.eager_answered > generations.LAST
+    assert router.metrics().value("configuration_reloads_total", result="refused") >= 10
+    assert rate >= 0.9 * load.RATE_MIN or SANITIZED, f"{rate:.0f} requests a second"
 
 
 @pytest.mark.long
@@ -285,19 +345,25 @@ def test_route_key_and_replica_change_together_never_apart(pod, start):
     assert failed == []
 
 
-def swap(router, described):
-    """Writes a whole new folder of endpoint files and keys, then points router.yaml at it in one step."""
+def swap(router, described, certificate=None):
+    """Writes a whole new folder of endpoint files and keys, then points router.yaml at it, and at `certificate`, in one step.
+    Returns the folder of the endpoint files."""
     count = len(list(router.folder.glob("set-*")))
     target = router.folder / f"set-{count}"
     (target / "endpoints").mkdir(parents=True)
-    (target / "key").write_text(described["keys"][0] + "\n")
-    whole = dict(described["endpoint"])
-    whole["router"] = {"keys": {"primary_file": "../key"}}
+    files = {}
+    for kind, key in zip(("primary", "secondary"), described["keys"]):
+        (target / kind).write_text(key + "\n")
+        files[f"{kind}_file"] = f"../{kind}"
+    whole = {**described["endpoint"], "router": {"keys": files}}
     (target / "endpoints" / "endpoint.yml").write_text(yaml.dump(whole))
     for one in described["deployments"]:
         (target / "endpoints" / f"{one['name']}.yml").write_text(yaml.dump(one))
     router.settings["endpoints"] = [f"set-{count}/endpoints/*.yml"]
+    if certificate:
+        router.settings["listeners"][0]["tls"] = {"certificates": [certificate.as_dict()]}
     write_at_once(router.config_file, yaml.dump(router.settings))
+    return target / "endpoints"
 
 
 def test_what_cannot_change_without_restart_is_refused_by_name(pod, start):

@@ -39,13 +39,22 @@ enum Kind {
   kReplicas,
   kOptions,
   kTakeCargo,
-  kTurn,  // of one shard
-  kAdvance,
+  kTurn,     // of one shard
+  kAdvance,  // of one shard's clock
   kKinds,
 };
 /// How often each comes, so that the line is mostly neither empty nor full.
-constexpr std::array<double, kKinds> kWeights{12, 12, 6, 4, 3, 22, 5, 4, 2, 1, 4, 12, 2};
+constexpr std::array<double, kKinds> kWeights{12, 12, 6, 4, 3, 22, 5, 4, 2, 2, 4, 12, 6};
 using Pairs = std::array<std::array<std::size_t, kKinds>, kKinds>;
+
+/// A visitor whom nobody may count twice: told of a lease that it has not looked at, until it looks or leaves.
+struct Guest {
+  Guest(Line& line, runtime::Shard& shard) : visitor(line, shard) {}
+  bool was_told() { return !settled && visitor.wakeup.wait(kNever).await_ready(); }
+
+  Visitor visitor;
+  bool settled = false;  // has its lease, or has left
+};
 
 /// One line, three shards that turn when told so, and everything that may happen to them, in random order.
 class World {
@@ -58,16 +67,15 @@ class World {
 
   void step() {
     const Kind kind = static_cast<Kind>(kinds_(random_));
-    // Leases that nobody has taken up yet: grants on their way, so this event races with their delivery.
-    if (line_->demand().slots_in_use > held_.size()) ++pairs_[last_][kind];
+    if (grants_on_their_way() > 0) ++pairs_[last_][kind];  // so this event races with their delivery
     last_ = kind;
     act(kind);
   }
 
   void finish() {
     if (pick(2) == 0) line_->close();
-    for (std::unique_ptr<Visitor>& visitor : visitors_) look(visitor);
-    visitors_.clear();
+    for (std::unique_ptr<Guest>& guest : guests_) look(*guest);
+    guests_.clear();
     for (std::unique_ptr<TestShard>& shard : shards_) shard->advance(1h);
     held_.clear();
     for (std::unique_ptr<TestShard>& shard : shards_) shard->poll();
@@ -98,20 +106,27 @@ class World {
 
   std::size_t pick(std::size_t below) { return std::uniform_int_distribution<std::size_t>(0, below - 1)(random_); }
   std::shared_ptr<Replica>& any_pod() { return pods_[pick(kPods)]; }
-  std::unique_ptr<Visitor>& any_visitor() { return visitors_[pick(visitors_.size())]; }
+  Guest& any_guest() { return *guests_[pick(guests_.size())]; }
+
+  /// Leases that were granted to somebody whose shard has not run the notice yet.
+  std::size_t grants_on_their_way() const {
+    std::size_t taken_or_told = held_.size();
+    for (const std::unique_ptr<Guest>& guest : guests_) taken_or_told += guest->was_told() ? 1 : 0;
+    return line_->demand().slots_in_use - taken_or_told;
+  }
 
   void act(Kind kind) {
     switch (kind) {
       case kEnter: return enter();
       case kExchange: return exchange();
       case kLook:
-        if (!visitors_.empty()) look(any_visitor());
+        if (!guests_.empty()) look(any_guest());
         return;
       case kLeave:
-        if (!visitors_.empty()) line_->leave(any_visitor()->entry.waiter);
+        if (!guests_.empty()) leave(any_guest());
         return;
       case kDrop:
-        if (!visitors_.empty()) visitors_.erase(visitors_.begin() + static_cast<std::ptrdiff_t>(pick(visitors_.size())));
+        if (!guests_.empty()) guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(pick(guests_.size())));
         return;
       case kGiveBack: return give_back();
       case kReady: return line_->set_ready(any_pod(), pick(3) > 0);
@@ -120,17 +135,16 @@ class World {
       case kOptions: return change_options();
       case kTakeCargo: return take_cargo();
       case kTurn: return shards_[pick(kShards)]->poll();
-      case kAdvance:
-        for (std::unique_ptr<TestShard>& shard : shards_) shard->advance(50ms);
-        return;
+      case kAdvance: return advance(*shards_[pick(kShards)]);
       case kKinds: return;
     }
   }
 
   void enter() {
-    auto visitor = std::make_unique<Visitor>(*line_, *shards_[pick(kShards)]);
-    if (visitor->entry.lease) held_.push_back(std::move(visitor->entry.lease));
-    if (visitor->waits()) visitors_.push_back(std::move(visitor));
+    auto guest = std::make_unique<Guest>(*line_, *shards_[pick(kShards)]);
+    Visitor& visitor = guest->visitor;
+    if (visitor.entry.lease) held_.push_back(std::move(visitor.entry.lease));
+    if (visitor.waits()) guests_.push_back(std::move(guest));
   }
   void exchange() {
     const std::size_t shard = pick(kShards);
@@ -140,9 +154,20 @@ class World {
     Result<Lease> lease = co_await acquire(std::move(line), deadline, shard);
     if (lease) held.push_back(std::move(*lease));
   }
-  void look(std::unique_ptr<Visitor>& visitor) {
-    Result<Lease> lease = visitor->poll();
-    if (lease && *lease) held_.push_back(std::move(*lease));
+  void look(Guest& guest) {
+    Result<Lease> lease = guest.visitor.poll();
+    if (!lease || !*lease) return;
+    held_.push_back(std::move(*lease));
+    guest.settled = true;
+  }
+  void leave(Guest& guest) {
+    line_->leave(guest.visitor.entry.waiter);
+    guest.settled = true;
+  }
+  /// Deadlines pass, and nothing that was posted to the shard runs: a grant may be on its way to an exchange that gives up.
+  static void advance(TestShard& shard) {
+    shard.clock().advance(50ms);
+    shard.shard().advance_timers();
   }
   void give_back() {
     if (held_.empty()) return;
@@ -197,7 +222,7 @@ class World {
                                                                    std::make_unique<runtime::TaskGroup>(*shards_[2], 10000)};
   std::vector<Lease> held_;
   std::vector<Mark> marks_;
-  std::vector<std::unique_ptr<Visitor>> visitors_;  // waiting, or left already
+  std::vector<std::unique_ptr<Guest>> guests_;  // waiting, or left already
 };
 
 /// ROUTER_SEED=n repeats a run.
@@ -207,7 +232,7 @@ std::uint64_t first_seed() {
 }
 
 TEST(Line, KeepsItsPromisesInAnyOrderOfEvents) {
-  constexpr std::size_t kRounds = 100;
+  constexpr std::size_t kRounds = 200;
   constexpr std::size_t kEvents = 1000;
   const std::uint64_t first = first_seed();
   std::cout << "ROUTER_SEED=" << first << '\n';
@@ -223,7 +248,6 @@ TEST(Line, KeepsItsPromisesInAnyOrderOfEvents) {
   EXPECT_GT(served, kRounds * kEvents / 10);
   for (int before = 0; before < kKinds; ++before) {
     for (int after = 0; after < kKinds; ++after) {
-      if (before == kAdvance) continue;  // all shards turn: nothing is on its way
       EXPECT_GT(pairs[before][after], 0u) << before << " and then " << after << " never raced with a grant";
     }
   }
