@@ -33,7 +33,9 @@ enum Kind {
   kLook,
   kLeave,
   kDrop,
-  kGiveBack,
+  kGiveBack,  // with any verdict
+  kComeBack,  // gives a lease up, and returns to its place
+  kReadmit,
   kReady,
   kSlots,
   kReplicas,
@@ -44,12 +46,12 @@ enum Kind {
   kKinds,
 };
 /// How often each comes, so that the line is mostly neither empty nor full.
-constexpr std::array<double, kKinds> kWeights{12, 12, 6, 4, 3, 22, 5, 4, 2, 2, 4, 12, 6};
+constexpr std::array<double, kKinds> kWeights{12, 12, 6, 4, 3, 24, 6, 4, 5, 4, 2, 2, 4, 12, 6};
 using Pairs = std::array<std::array<std::size_t, kKinds>, kKinds>;
 
 /// A visitor whom nobody may count twice: told of a lease that it has not looked at, until it looks or leaves.
 struct Guest {
-  Guest(Line& line, runtime::Shard& shard) : visitor(line, shard) {}
+  Guest(Line& line, runtime::Shard& shard, const Place& place = {}) : visitor(line, shard, kNever, place) {}
   bool was_told() { return !settled && visitor.wakeup.wait(kNever).await_ready(); }
 
   Visitor visitor;
@@ -96,6 +98,7 @@ class World {
     EXPECT_EQ(alive_, 0u);
   }
   std::size_t served() const { return served_; }
+  std::size_t ejections() const { return ejections_; }
 
  private:
   struct Mark {
@@ -129,6 +132,8 @@ class World {
         if (!guests_.empty()) guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(pick(guests_.size())));
         return;
       case kGiveBack: return give_back();
+      case kComeBack: return come_back();
+      case kReadmit: return line_->readmit(any_pod());
       case kReady: return line_->set_ready(any_pod(), pick(3) > 0);
       case kSlots: return line_->set_slots(any_pod(), pick(20) == 0 ? 0 : 1 + pick(3));
       case kReplicas: return change_replicas();
@@ -140,8 +145,8 @@ class World {
     }
   }
 
-  void enter() {
-    auto guest = std::make_unique<Guest>(*line_, *shards_[pick(kShards)]);
+  void enter(const Place& place = {}) {
+    auto guest = std::make_unique<Guest>(*line_, *shards_[pick(kShards)], place);
     Visitor& visitor = guest->visitor;
     if (visitor.entry.lease) held_.push_back(std::move(visitor.entry.lease));
     if (visitor.waits()) guests_.push_back(std::move(guest));
@@ -165,15 +170,31 @@ class World {
     guest.settled = true;
   }
   /// Deadlines pass, and nothing that was posted to the shard runs: a grant may be on its way to an exchange that gives up.
-  static void advance(TestShard& shard) {
+  void advance(TestShard& shard) {
+    clock_.advance(25ms);
     shard.clock().advance(50ms);
     shard.shard().advance_timers();
   }
+  Lease any_held() {
+    std::swap(held_[pick(held_.size())], held_.back());
+    Lease lease = std::move(held_.back());
+    held_.pop_back();
+    return lease;
+  }
+  void come_back() {
+    if (held_.empty()) return;
+    Lease lease = any_held();
+    const Place place = lease.place();
+    lease.verdict().outcome = Verdict::Outcome::kFailed;
+    lease.give_back();
+    enter(place);
+  }
   void give_back() {
     if (held_.empty()) return;
-    std::swap(held_[pick(held_.size())], held_.back());
-    const Lease lease = std::move(held_.back());
-    held_.pop_back();
+    Lease lease = any_held();
+    lease.verdict().outcome = std::array{Verdict::Outcome::kNone, Verdict::Outcome::kFailed, Verdict::Outcome::kFailed,
+                                         Verdict::Outcome::kSucceeded}[pick(12) / 3];
+    if (pick(8) == 0) lease.verdict().sheds_until = clock_.now() + 1ms * pick(500);
     if (lease.slot() == nullptr) return;
     if (pick(4) == 0) lease.slot()->cargo = nullptr;
     if (pick(2) == 0) lease.slot()->cargo = std::make_unique<TestCargo>(pick(kShards), alive_, line_.get());
@@ -212,8 +233,10 @@ class World {
   Pairs& pairs_;
   Kind last_ = kTurn;
   std::size_t served_ = 0;
+  std::size_t ejections_ = 0;
   std::atomic<std::size_t> alive_ = 0;
-  std::shared_ptr<Line> line_ = make_line(8);
+  ManualClock clock_;  // the line's
+  std::shared_ptr<Line> line_ = make_line(8, clock_, [this](const std::shared_ptr<Replica>&, TimePoint) { ++ejections_; });
   std::array<std::shared_ptr<Replica>, kPods> pods_;
   std::array<std::unique_ptr<TestShard>, kShards> shards_{std::make_unique<TestShard>(0), std::make_unique<TestShard>(1),
                                                           std::make_unique<TestShard>(2)};
@@ -238,14 +261,17 @@ TEST(Line, KeepsItsPromisesInAnyOrderOfEvents) {
   std::cout << "ROUTER_SEED=" << first << '\n';
   Pairs pairs{};
   std::size_t served = 0;
+  std::size_t ejections = 0;
   for (std::size_t round = 0; round < kRounds && !testing::Test::HasFailure(); ++round) {
     SCOPED_TRACE("round " + std::to_string(round) + " of ROUTER_SEED=" + std::to_string(first));
     World world(first + round, pairs);
     for (std::size_t event = 0; event < kEvents; ++event) world.step();
     world.finish();
     served += world.served();
+    ejections += world.ejections();
   }
   EXPECT_GT(served, kRounds * kEvents / 10);
+  EXPECT_GT(ejections, kRounds);
   for (int before = 0; before < kKinds; ++before) {
     for (int after = 0; after < kKinds; ++after) {
       EXPECT_GT(pairs[before][after], 0u) << before << " and then " << after << " never raced with a grant";
