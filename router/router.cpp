@@ -151,6 +151,7 @@ absl::Status Router::adopt(config::Config config, TlsMaterial tls) {
   const std::shared_ptr<proxy::View> view = build_view(config, live_, metrics_, generation_);
   view->listeners = listener_settings(config.process, opened.listeners, tls);
   view->access_log = opened.access_log;
+  // In this order, so that each accepted connection finds its listener in the view.
   listeners_.close_removed(opened.listeners);
   views_.publish(view);
   listeners_.open_added(std::move(opened.listeners));

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "router/base/assert.h"
 #include "router/proxy/connection.h"
 
 namespace router::proxy {
@@ -54,10 +55,17 @@ void ShardServer::close_listeners() {
 void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Address& peer) {
   cells_.connections_total.add();
   const View& newest = *view();
+  const auto settings = newest.listeners.find(listener);
+  const bool is_known = settings != newest.listeners.end();
+  ROUTER_ASSERT(is_known);  // the order of a change sees to it
+  if (!is_known) {
+    ::close(descriptor);
+    return;
+  }
   if (connections_open_.fetch_add(1, std::memory_order_relaxed) >= newest.limits.max_connections) {
     connection_closed();
     cells_.connections_refused.add();
-    return refuse_connection(descriptor, newest.listeners.at(listener).tls.empty(), shard_.scratch());
+    return refuse_connection(descriptor, settings->second.tls.empty(), shard_.scratch());
   }
   connections_.try_spawn(serve_connection(*this, listener, runtime::Socket(shard_, descriptor), peer));
 }

@@ -684,14 +684,14 @@ def test_listeners_change_twenty_times_under_load_and_no_request_is_lost(pod, st
     secure = {False: {}, True: {"tls": tls}}
     choice = [(router.port, False), (ports(), True), (ports(), False), (ports(), True)]
     toggled = ports()  # with connections from before it begins to change
-    take_up(router, listeners=[plain(port, **secure[is_secure]) for port, is_secure in [choice[0], (toggled, False)]])
-    visitors = Visitors(authority.client_context(), choice[:1])
+    take_up(router, listeners=[plain(port, **secure[is_secure]) for port, is_secure in [*choice[:2], (toggled, False)]])
+    visitors = Visitors(authority.client_context(), choice[:2])
     with ThreadPoolExecutor(8) as pool, Client(toggled) as constant:
         visits = [pool.submit(visitors.visit, number, number % 2 == 0) for number in range(8)]
         for number in range(1, 21):
             fresh = [choice[number % 4], choice[(number + 1) % 4]]  # one stays, one goes, one comes, in changing places
             with visitors.lock:
-                visitors.open_now = [one for one in visitors.open_now if one in fresh] or visitors.open_now
+                visitors.open_now = [one for one in visitors.open_now if one in fresh]
             listeners = [(toggled, number % 2 == 1), *fresh] if number % 3 else [*reversed(fresh), (toggled, number % 2 == 1)]
             take_up(router, listeners=[plain(port, **secure[is_secure]) for port, is_secure in listeners])
             with visitors.lock:
