@@ -98,6 +98,7 @@ class Loader {
 
   void examine(const Process& process) {
     std::vector<const Deployment*> deployments;
+    deployments.reserve(deployments_.size());
     for (const DeploymentDocument& each : deployments_) deployments.push_back(&each.deployment);
     examine_(process, deployments, findings_);
   }
