@@ -166,6 +166,7 @@ void read_upstream_tls(MapReader& router, Deployment& into) {
   UpstreamTls& settings = into.tls.emplace();
   tls->read("verify", settings.verify);
   tls->read_path("ca_file", settings.ca_file);
+  settings.ca_place = tls->place("ca_file");
   if (const auto name = tls->text("server_name")) {
     settings.server_name = *name;
     if (!is_host_name(*name)) tls->mistake("server_name", shown(*name) + " is not a host name");

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "config/findings.h"
+
 /// What an operator may set, with defaults and units. Plain values: no sockets, no threads. Read by load.h.
 namespace router::config {
 
@@ -44,6 +46,7 @@ struct UpstreamTls {
   bool verify = true;
   std::string ca_file;      // empty: the system's
   std::string server_name;  // empty: the replica's host name
+  Place ca_place;           // where ca_file is named, for messages
 };
 
 /// `router: {replicas: [host:port]}`. Without a port: the port of the route in question.
@@ -100,13 +103,17 @@ struct Certificate {
   std::string certificate_file;
   std::string key_file;
   std::string password_file;  // of an encrypted key; empty: none
+  Place certificate_place;    // where each is named, for messages
+  Place key_place;
+  Place password_place;
 };
 
 struct TlsOptions {
   std::vector<Certificate> certificates;  // the first is the default
   std::string minimum_version = "1.2";    // or "1.3"
   std::vector<std::string>
-      ticket_key_files;  // 80 bytes each (nginx's format); the first encrypts; empty: random, rotated hourly
+      ticket_key_files;                  // 80 bytes each (nginx's format); the first encrypts; empty: random, rotated hourly
+  std::vector<Place> ticket_key_places;  // of each, for messages
 };
 
 struct Listener {
@@ -114,6 +121,7 @@ struct Listener {
   std::uint16_t port = 8080;
   std::optional<TlsOptions> tls;  // set: https
   bool proxy_protocol = false;    // read from trusted_proxies only
+  Place place;                    // for messages
 };
 
 struct Limits {
@@ -127,6 +135,15 @@ struct Limits {
 };
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+/// Where router.yaml says (or would say) what only shows to be wrong when it is used.
+struct ProcessPlaces {
+  Place threads;
+  Place access_log;
+  Place log_file;
+  Place observe_address;
+  Place admin_address;
+};
 
 /// router.yaml: what concerns the process.
 struct Process {
@@ -143,6 +160,7 @@ struct Process {
   milliseconds drain_delay{5'000};
   milliseconds drain_grace{300'000};
   std::vector<std::string> endpoint_globs;  // `endpoints:`, absolute; patterns for glob(3)
+  ProcessPlaces places;
 };
 
 /// Everything, as read at one moment: build a routing table from it or keep the old one.

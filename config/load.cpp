@@ -17,7 +17,7 @@ namespace {
 
 class Loader {
  public:
-  explicit Loader(std::vector<std::string>& files) : files_(files) {}
+  Loader(std::vector<std::string>& files, const Examine& examine) : files_(files), examine_(examine) {}
 
   absl::StatusOr<Config> load(const std::string& router_yaml) {
     read_.insert(router_yaml);  // a pattern of `endpoints` may match it too
@@ -29,6 +29,7 @@ class Loader {
     }
     for (EndpointDocument& each : endpoints_) read_keys(each, findings_, files_);
     note_files(config.process);
+    if (examine_) examine(config.process);
     config.endpoints = join(std::move(endpoints_), std::move(deployments_), complete_, findings_);
     if (findings_.has_mistakes()) return absl::InvalidArgumentError(findings_.mistakes());
     config.warnings = findings_.warnings();
@@ -101,6 +102,13 @@ class Loader {
     if (deployment.tls && !deployment.tls->ca_file.empty()) files_.push_back(deployment.tls->ca_file);
   }
 
+  void examine(const Process& process) {
+    std::vector<const Deployment*> deployments;
+    deployments.reserve(deployments_.size());
+    for (const DeploymentDocument& each : deployments_) deployments.push_back(&each.deployment);
+    examine_(process, deployments, findings_);
+  }
+
   void note_files(const Process& process) {
     for (const Listener& listener : process.listeners) {
       if (!listener.tls) continue;
@@ -112,6 +120,7 @@ class Loader {
   }
 
   std::vector<std::string>& files_;
+  const Examine& examine_;
   Findings findings_;
   std::set<std::string> read_;
   std::vector<EndpointDocument> endpoints_;
@@ -130,12 +139,12 @@ void remove_repeated(std::vector<std::string>& paths) {
 
 }  // namespace
 
-absl::StatusOr<Config> load(const std::string& router_yaml, std::vector<std::string>* files) {
+absl::StatusOr<Config> load(const std::string& router_yaml, std::vector<std::string>* files, const Examine& examine) {
   std::vector<std::string> met;
   absl::StatusOr<Config> config = absl::InternalError("not read");
   try {
     const std::string file = std::filesystem::absolute(router_yaml).lexically_normal().string();
-    config = Loader(met).load(file);
+    config = Loader(met, examine).load(file);
   } catch (const std::exception& exception) {  // out of memory, or a path that the file system library refuses
     config = absl::InternalError(router_yaml + ": cannot be read: " + exception.what());
   }

@@ -15,7 +15,11 @@ constexpr Range kDelayMs{0, kDayMs, "milliseconds"};
 
 void read_certificate(MapReader& map, TlsOptions& into) {
   Certificate certificate;
+  certificate.certificate_place = map.place("certificate_file");
+  certificate.key_place = map.place("key_file");
+  certificate.password_place = map.place("password_file");
   if (const auto folder = map.path("directory")) {  // a mounted Kubernetes Secret
+    certificate.certificate_place = certificate.key_place = map.place("directory");
     certificate.certificate_file = *folder + "/cert.pem";
     certificate.key_file = *folder + "/key.pem";
     for (const char* key : {"certificate_file", "key_file"}) {
@@ -44,6 +48,7 @@ TlsOptions read_tls(MapReader& map) {
   if (const auto version = map.word("minimum_version", {"1.2", "1.3"})) tls.minimum_version = *version == 1 ? "1.3" : "1.2";
   for (const MapReader::Item& file : map.texts("ticket_key_files")) {
     tls.ticket_key_files.push_back(absolute_path(map.file(), file.text));
+    tls.ticket_key_places.push_back(file.place);
   }
   map.finish();
   return tls;
@@ -51,6 +56,7 @@ TlsOptions read_tls(MapReader& map) {
 
 Listener read_listener(MapReader& map) {
   Listener listener;
+  listener.place = map.place();
   if (const auto address = map.text("address")) {
     listener.address = *address;
     if (!is_ip_address(*address)) map.mistake("address", shown(*address) + " is not an IP address, such as 0.0.0.0 or ::");
@@ -124,13 +130,17 @@ std::optional<std::string> read_address(MapReader& map, bool& local) {
 
 void read_operators(MapReader& document, Process& into) {
   bool local = true;
+  into.places.observe_address = document.place("observe");
+  into.places.admin_address = document.place("admin");
   if (std::optional<MapReader> observe = document.map("observe")) {
+    into.places.observe_address = observe->place("address");
     into.observe_address = read_address(*observe, local).value_or(into.observe_address);
     observe->finish();
   }
   std::optional<MapReader> admin = document.map("admin");
   if (!admin) return;
   local = true;
+  into.places.admin_address = admin->place("address");
   into.admin_address = read_address(*admin, local).value_or(into.admin_address);
   admin->read("unsafe", into.admin_unsafe);
   if (!local && !into.admin_unsafe) {
@@ -142,7 +152,10 @@ void read_operators(MapReader& document, Process& into) {
 }
 
 void read_logs(MapReader& document, Process& into) {
+  into.places.access_log = document.place("access_log");
+  into.places.log_file = document.place("log");
   if (std::optional<MapReader> log = document.map("log")) {
+    into.places.log_file = log->place("file");
     log->read_path("file", into.log_file);
     const auto level = log->word("level", {"debug", "info", "warning", "error"});
     if (level) into.log_level = static_cast<LogLevel>(*level);
@@ -171,6 +184,7 @@ Process read_process(MapReader document, std::vector<Place>* glob_places) {
   read_listeners(document, process);
   read_limits(document, process.limits);
   document.read("threads", {0, 1024}, process.threads);
+  process.places.threads = document.place("threads");
   read_trusted_proxies(document, process);
   read_logs(document, process);
   read_operators(document, process);

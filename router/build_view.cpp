@@ -1,7 +1,5 @@
 #include "router/build_view.h"
 
-#include <absl/strings/str_cat.h>
-
 #include "router/base/text.h"
 
 namespace router {
@@ -48,45 +46,13 @@ std::unique_ptr<const model::Endpoint> build_endpoint(const config::Endpoint& se
   return endpoint;
 }
 
-tls::ServerOptions server_options(const config::TlsOptions& settings) {
-  tls::ServerOptions options;
-  for (const config::Certificate& certificate : settings.certificates) {
-    options.certificates.push_back({certificate.certificate_file, certificate.key_file, certificate.password_file});
-  }
-  options.tls13_only = settings.minimum_version == "1.3";
-  options.ticket_key_files = settings.ticket_key_files;
-  return options;
-}
-
 }  // namespace
 
-absl::StatusOr<std::vector<proxy::ListenerSettings>> load_listeners(const config::Process& process,
-                                                                    const std::shared_ptr<tls::TicketKeys>& ticket_keys,
-                                                                    std::size_t shards) {
-  std::vector<proxy::ListenerSettings> listeners;
-  for (std::size_t index = 0; index < process.listeners.size(); ++index) {
-    const config::Listener& settings = process.listeners[index];
-    proxy::ListenerSettings listener;
-    listener.proxy_protocol = settings.proxy_protocol;
-    if (settings.tls) {
-      auto contexts = tls::ServerContext::make(server_options(*settings.tls), ticket_keys, shards);
-      if (!contexts.ok()) {
-        return absl::InvalidArgumentError(absl::StrCat("listeners[", index, "].tls: ", contexts.status().message()));
-      }
-      listener.tls = std::move(*contexts);
-    }
-    listeners.push_back(std::move(listener));
-  }
-  return listeners;
-}
-
-std::shared_ptr<const proxy::View> build_view(const config::Config& config, const LiveDeployments& live,
-                                              metrics::Registry& metrics, std::vector<proxy::ListenerSettings> listeners,
-                                              std::uint64_t generation) {
+std::shared_ptr<proxy::View> build_view(const config::Config& config, const LiveDeployments& live, metrics::Registry& metrics,
+                                        std::uint64_t generation) {
   auto view = std::make_shared<proxy::View>();
   view->generation = generation;
   view->limits = config.process.limits;
-  view->listeners = std::move(listeners);
   for (const std::string& network : config.process.trusted_proxies) view->trusted_proxies.add(network);
   model::RoutingTable& table = view->table;
   table.generation = generation;

@@ -5,11 +5,10 @@
 namespace router {
 
 Drain::Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers,
-             Acceptors& acceptors, std::function<void()> done)
+             std::function<void()> done)
     : control_(control),
       shards_(shards),
       servers_(servers),
-      acceptors_(acceptors),
       done_(std::move(done)),
       delay_over_([this] { stop_accepting(); }),
       look_([this] { look_for_the_end(); }) {}
@@ -27,8 +26,7 @@ void Drain::begin(const config::Process& settings) {
 void Drain::stop_accepting() {
   log::info("draining: listeners are closed");
   shards_.post_to_all([this](runtime::Shard& shard) {
-    for (const std::unique_ptr<runtime::Acceptor>& acceptor : acceptors_[shard.index()])
-      acceptor->accept_what_has_arrived_and_close();
+    servers_[shard.index()]->close_listeners();
     servers_[shard.index()]->close_idle();
   });
   look_for_the_end();

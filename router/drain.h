@@ -6,7 +6,6 @@
 
 #include "config/config.h"
 #include "router/proxy/server.h"
-#include "router/runtime/accept.h"
 #include "router/runtime/shard_set.h"
 
 namespace router {
@@ -16,10 +15,8 @@ namespace router {
 /// left. Control thread.
 class Drain {
  public:
-  using Acceptors = std::vector<std::vector<std::unique_ptr<runtime::Acceptor>>>;
-
   Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers,
-        Acceptors& acceptors, std::function<void()> done);
+        std::function<void()> done);
 
   /// Once; later calls do nothing.
   void begin(const config::Process& settings);
@@ -45,7 +42,6 @@ class Drain {
   runtime::Shard& control_;
   runtime::ShardSet& shards_;
   std::vector<std::unique_ptr<proxy::ShardServer>>& servers_;
-  Acceptors& acceptors_;
   std::function<void()> done_;
   bool begun_ = false;
   bool grace_over_ = false;

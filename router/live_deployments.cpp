@@ -52,24 +52,23 @@ LiveDeployments::LiveDeployments(runtime::Shard& control, runtime::ShardSet& sha
         set_replicas(key, found);
       }) {}
 
-absl::StatusOr<LiveDeployments::Transports> LiveDeployments::load_transports(const config::Config& config, std::size_t shards) {
+LiveDeployments::Transports LiveDeployments::load_transports(const std::vector<const config::Deployment*>& deployments,
+                                                             std::size_t shards, config::Findings& findings) {
   Transports transports;
-  for (const config::Endpoint& endpoint : config.endpoints) {
-    for (const config::Deployment& deployment : endpoint.deployments) {
-      if (!deployment.tls) continue;
-      tls::ClientOptions options;
-      options.verify = deployment.tls->verify;
-      options.ca_file = deployment.tls->ca_file;
-      auto contexts = tls::ClientContext::make(options, shards + 1);  // one for the control thread's probes
-      if (!contexts.ok()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(deployment.file, ":", deployment.line, ": router.tls: ", contexts.status().message()));
-      }
-      auto transport = std::make_shared<upstream::Transport>();
-      transport->contexts = std::move(*contexts);
-      transport->server_name = deployment.tls->server_name;
-      transports[deployment_key(endpoint.name, deployment.name)] = std::move(transport);
+  for (const config::Deployment* deployment : deployments) {
+    if (!deployment->tls) continue;
+    tls::ClientOptions options;
+    options.verify = deployment->tls->verify;
+    options.ca_file = deployment->tls->ca_file;
+    auto contexts = tls::ClientContext::make(options, shards + 1);  // one for the control thread's probes
+    if (!contexts.ok()) {
+      findings.mistake(deployment->tls->ca_place, std::string(contexts.status().message()));
+      continue;
     }
+    auto transport = std::make_shared<upstream::Transport>();
+    transport->contexts = std::move(*contexts);
+    transport->server_name = deployment->tls->server_name;
+    transports[deployment_key(deployment->endpoint_name, deployment->name)] = std::move(transport);
   }
   return transports;
 }

@@ -1,14 +1,12 @@
 #pragma once
 
-#include <absl/status/status.h>
-#include <absl/status/statusor.h>
-
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
+#include "config/findings.h"
 #include "router/discovery/probe.h"
 #include "router/discovery/readmission.h"
 #include "router/discovery/replica_source.h"
@@ -50,9 +48,11 @@ class LiveDeployments {
  public:
   LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics, runtime::Resolver& resolver);
 
-  /// TLS settings towards the replicas of every deployment, read and checked before anything changes.
+  /// TLS settings towards the replicas of every deployment, read and checked before anything changes; mistakes go to
+  /// `findings`.
   using Transports = std::map<DeploymentKey, std::shared_ptr<const upstream::Transport>>;
-  static absl::StatusOr<Transports> load_transports(const config::Config& config, std::size_t shards);
+  static Transports load_transports(const std::vector<const config::Deployment*>& deployments, std::size_t shards,
+                                    config::Findings& findings);
 
   /// Makes lines for new deployments and gives every line its new settings. What is no longer configured stays until
   /// `remove_others`.

@@ -57,11 +57,9 @@ int main(int count, char** words) {
   if (arguments.help) return std::cout << kHelp, 0;
   if (arguments.version) return std::cout << "inference-router " ROUTER_VERSION "\n", 0;
 
-  absl::StatusOr<router::config::Config> config = router::config::load(arguments.config);
-  absl::Status checked = config.status();
-  if (checked.ok()) checked = router::Router::check(*config);
-  if (!checked.ok()) {
-    std::cerr << checked.message() << "\n";
+  absl::StatusOr<router::config::Config> config = router::config::load(arguments.config, nullptr, router::Router::examine);
+  if (!config.ok()) {
+    std::cerr << config.status().message() << "\n";
     return 1;
   }
   if (arguments.check) {

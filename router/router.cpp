@@ -1,13 +1,14 @@
 #include "router/router.h"
 
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 
+#include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "config/load.h"
 #include "router/admin/routes.h"
-#include "router/base/log.h"
+#include "router/build_view.h"
 #include "router/status.h"
 
 namespace router {
@@ -27,31 +28,30 @@ std::size_t shard_count(const config::Process& process) {
   return process.threads > 0 ? process.threads : runtime::default_shard_count();
 }
 
-/// What stays as it was at the start: changing it needs another process, and the operator is told so.
-absl::Status check_unchanged(const config::Process& old, const config::Process& next) {
-  const auto refuse = [](const char* key) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("router.yaml: ", key, ": cannot change while the router runs; restart it"));
-  };
-  if (old.listeners.size() != next.listeners.size()) return refuse("listeners");
-  for (std::size_t i = 0; i < old.listeners.size(); ++i) {
-    const config::Listener& a = old.listeners[i];
-    const config::Listener& b = next.listeners[i];
-    if (a.address != b.address || a.port != b.port) return refuse("listeners: address, port");
+std::vector<const config::Deployment*> deployments_of(const config::Config& config) {
+  std::vector<const config::Deployment*> deployments;
+  for (const config::Endpoint& endpoint : config.endpoints) {
+    for (const config::Deployment& each : endpoint.deployments) deployments.push_back(&each);
   }
-  if (old.threads != next.threads) return refuse("threads");
-  if (old.observe_address != next.observe_address) return refuse("observe");
-  if (old.admin_address != next.admin_address) return refuse("admin");
-  if (old.access_log != next.access_log) return refuse("access_log");
-  return absl::OkStatus();
+  return deployments;
 }
 
-std::vector<std::string> ticket_key_files(const config::Process& process) {
-  std::vector<std::string> files;
-  for (const config::Listener& listener : process.listeners) {
-    if (listener.tls) files.insert(files.end(), listener.tls->ticket_key_files.begin(), listener.tls->ticket_key_files.end());
+std::optional<log::Target> open_log(const config::Process& process, config::Findings& findings) {
+  log::Target target;
+  const std::string error = log::open(process.log_file, log_level(process.log_level), target);
+  if (error.empty()) return target;
+  findings.mistake(process.places.log_file, error);
+  return std::nullopt;
+}
+
+std::unordered_map<proxy::ListenerId, proxy::ListenerSettings> listener_settings(const config::Process& process,
+                                                                                 const Listeners::Change& opened,
+                                                                                 TlsMaterial& tls) {
+  std::unordered_map<proxy::ListenerId, proxy::ListenerSettings> settings;
+  for (std::size_t i = 0; i < process.listeners.size(); ++i) {
+    settings[opened.listeners[i].id] = {process.listeners[i].proxy_protocol, std::move(tls.listeners[i])};
   }
-  return files;
+  return settings;
 }
 
 }  // namespace
@@ -64,15 +64,17 @@ Router::Router(std::string config_file, config::Config config)
       metrics_(shards_.size(), clock_),
       resolver_(control_),
       views_(control_, shards_),
-      live_(control_, shards_, metrics_, resolver_) {}
+      live_(control_, shards_, metrics_, resolver_),
+      ticket_keys_(tls::TicketKeys::make({}).value()),
+      listeners_(control_, shards_, servers_),
+      operators_(
+          control_, [this] { return observe_routes(); }, [this] { return admin_routes(); }) {}
 
 Router::~Router() = default;
 
-absl::Status Router::check(const config::Config& config) {
-  auto ticket_keys = tls::TicketKeys::make(ticket_key_files(config.process));
-  if (!ticket_keys.ok()) return ticket_keys.status();
-  if (auto listeners = load_listeners(config.process, *ticket_keys, 1); !listeners.ok()) return listeners.status();
-  return LiveDeployments::load_transports(config, 1).status();
+void Router::examine(const config::Process& process, const std::vector<const config::Deployment*>& deployments,
+                     config::Findings& findings) {
+  read_tls(process, deployments, nullptr, 1, findings);
 }
 
 int Router::run() {
@@ -87,25 +89,16 @@ int Router::run() {
 }
 
 absl::Status Router::start() {
-  if (const std::string error = log::open(config_.process.log_file, log_level(config_.process.log_level)); !error.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("log.file: ", error));
-  }
-  if (!config_.process.access_log.empty()) {
-    auto writer = runtime::LineWriter::open(config_.process.access_log, shards_.size());
-    if (!writer.ok()) return writer.status();
-    access_log_ = std::move(*writer);
-  }
-  auto ticket_keys = tls::TicketKeys::make(ticket_key_files(config_.process));
-  if (!ticket_keys.ok()) return ticket_keys.status();
-  ticket_keys_ = std::move(*ticket_keys);
+  config::Findings findings;
+  if (std::optional<log::Target> target = open_log(config_.process, findings)) log::use(std::move(*target));
+  TlsMaterial tls = read_tls(config_.process, deployments_of(config_), ticket_keys_, shards_.size(), findings);
+  if (findings.has_mistakes()) return absl::InvalidArgumentError(findings.mistakes());
   for (std::size_t i = 0; i < shards_.size(); ++i) {
-    servers_.push_back(std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), shards_.size(),
-                                                            access_log_.get(), connections_open_));
+    servers_.push_back(
+        std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), shards_.size(), connections_open_));
   }
-  if (absl::Status adopted = adopt(config_); !adopted.ok()) return adopted;
-  if (absl::Status opened = open_listeners(); !opened.ok()) return opened;
-  drain_ = std::make_unique<Drain>(control_, shards_, servers_, acceptors_, [this] { finish(); });
-  if (absl::Status opened = open_operator_listeners(); !opened.ok()) return opened;
+  drain_ = std::make_unique<Drain>(control_, shards_, servers_, [this] { finish(); });
+  if (absl::Status adopted = adopt(config_, std::move(tls)); !adopted.ok()) return adopted;
   signals_ = std::make_unique<runtime::Signals>(
       control_, [this] { drain_->begin(config_.process); }, [this] { static_cast<void>(reload_and_report()); });
   metrics_.set_process_figures([this] { return figures(); });
@@ -117,32 +110,76 @@ absl::Status Router::start() {
   return absl::OkStatus();
 }
 
-absl::Status Router::adopt(config::Config config) {
+Router::Opened Router::open(const config::Process& next, config::Findings& findings) {
+  Opened opened;
+  const bool same_log = next.log_file == config_.process.log_file && next.log_level == config_.process.log_level;
+  if (!same_log) opened.log = open_log(next, findings);
+  absl::StatusOr<AccessLogs::Writer> access_log = access_logs_.open(next.access_log, shards_.size());
+  if (access_log.ok()) {
+    opened.access_log = std::move(*access_log);
+  } else {
+    findings.mistake(next.places.access_log, std::string(access_log.status().message()));
+  }
+  std::set<std::uint16_t> given_up = listeners_.given_up(next.listeners);
+  given_up.merge(operators_.given_up(next));
+  opened.listeners = listeners_.prepare(next.listeners, given_up, findings);
+  opened.operators = operators_.prepare(next, given_up, findings);
+  return opened;
+}
+
+void Router::check_changes(const config::Process& next, config::Findings& findings) const {
+  if (next.threads != config_.process.threads && shard_count(next) != shards_.size()) {
+    findings.mistake(next.places.threads,
+                     absl::StrCat("cannot change while the router runs; it has ", shards_.size(), ": restart it"));
+  }
+  if (drain_->begun() && listeners_.would_change(next.listeners)) {
+    findings.mistake(next.listeners.front().place, "listeners cannot be opened or closed while the router drains");
+  }
+}
+
+absl::Status Router::adopt(config::Config config, TlsMaterial tls) {
   // Everything that can fail comes first; after that nothing does, so a refused configuration has changed nothing.
-  auto listeners = load_listeners(config.process, ticket_keys_, shards_.size());
-  if (!listeners.ok()) return listeners.status();
-  auto transports = LiveDeployments::load_transports(config, shards_.size());
-  if (!transports.ok()) return transports.status();
+  config::Findings findings;
+  check_changes(config.process, findings);
+  if (findings.has_mistakes()) return absl::FailedPreconditionError(findings.mistakes());
+  Opened opened = open(config.process, findings);
+  if (findings.has_mistakes()) return absl::FailedPreconditionError(findings.mistakes());
+
+  if (opened.log) log::use(std::move(*opened.log));
   for (const std::string& warning : config.warnings) log::warning(warning);
-  live_.apply(config, *transports, ++generation_);
-  views_.publish(build_view(config, live_, metrics_, std::move(*listeners), generation_));
+  ticket_keys_->replace_by(*tls.ticket_keys);
+  live_.apply(config, tls.transports, ++generation_);
+  const std::shared_ptr<proxy::View> view = build_view(config, live_, metrics_, generation_);
+  view->listeners = listener_settings(config.process, opened.listeners, tls);
+  view->access_log = opened.access_log;
+  // In this order, so that each accepted connection finds its listener in the view.
+  listeners_.close_removed(opened.listeners);
+  views_.publish(view);
+  listeners_.open_added(std::move(opened.listeners));
   live_.remove_others(config);
+  access_logs_.use(config.process.access_log, std::move(opened.access_log));
+  operators_.apply(config.process, std::move(opened.operators));
   config_ = std::move(config);
   return absl::OkStatus();
 }
 
 absl::Status Router::reload(std::vector<std::string>& files) {
-  auto config = config::load(config_file_, &files);
+  TlsMaterial tls;
+  const auto examine = [this, &tls](const config::Process& process, const std::vector<const config::Deployment*>& deployments,
+                                    config::Findings& findings) {
+    tls = read_tls(process, deployments, ticket_keys_, shards_.size(), findings);
+  };
+  auto config = config::load(config_file_, &files, examine);
   absl::Status adopted = config.status();
-  if (adopted.ok()) adopted = check_unchanged(config_.process, config->process);
-  if (adopted.ok()) adopted = adopt(std::move(*config));
+  if (adopted.ok()) adopted = adopt(std::move(*config), std::move(tls));
   metrics_.configuration_reloaded(adopted.ok());
   return adopted;
 }
 
 absl::Status Router::reload_and_report() {
+  if (!watch_) return absl::FailedPreconditionError("the router has drained");
   log::reopen();
-  if (access_log_) access_log_->reopen();
+  access_logs_.reopen();
   watch_->before_reading();
   std::vector<std::string> files;
   absl::Status reloaded = reload(files);
@@ -166,33 +203,14 @@ void Router::watch_files() {
   watch_->watch(config_.files);
 }
 
-absl::Status Router::open_listeners() {
-  acceptors_.resize(shards_.size());
-  for (std::size_t index = 0; index < config_.process.listeners.size(); ++index) {
-    const config::Listener& settings = config_.process.listeners[index];
-    const auto listening = runtime::listen_on(settings.address, settings.port, shards_.size());
-    if (!listening.ok()) return listening.status();
-    for (std::size_t i = 0; i < shards_.size(); ++i) {
-      proxy::ShardServer& server = *servers_[i];
-      acceptors_[i].push_back(std::make_unique<runtime::Acceptor>(
-          shards_[i], (*listening)[i],
-          [&server, index](int descriptor, const runtime::Address& peer) { server.accept(index, descriptor, peer); }));
-    }
-    log::info(absl::StrCat("listens on ", settings.address, ":", acceptors_.front().back()->port(),
-                           settings.tls ? " (https)" : " (http)"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Router::open_operator_listeners() {
+std::vector<admin::OperatorRoute> Router::observe_routes() {
   admin::ObserveSources sources;
   sources.metrics = [this] { return metrics_.render(); };
   sources.not_ready = [this] { return not_ready(); };
-  admin::OperatorServerOptions observe;
-  observe.address = config_.process.observe_address;
-  observe_ = std::make_unique<admin::OperatorServer>(control_, observe, admin::observe_routes(std::move(sources)));
-  if (absl::Status started = observe_->start(); !started.ok()) return started;
+  return admin::observe_routes(std::move(sources));
+}
 
+std::vector<admin::OperatorRoute> Router::admin_routes() {
   admin::AdminActions actions;
   actions.status = [this] { return status_json(config_, live_, generation_, drain_->begun()); };
   actions.drain = [this] { drain_->begin(config_.process); };
@@ -201,10 +219,7 @@ absl::Status Router::open_operator_listeners() {
     if (!reloaded.ok()) return reloaded;
     return generation_;
   };
-  admin::OperatorServerOptions admin;
-  admin.address = config_.process.admin_address;
-  admin_ = std::make_unique<admin::OperatorServer>(control_, admin, admin::admin_routes(std::move(actions)));
-  return admin_->start();
+  return admin::admin_routes(std::move(actions));
 }
 
 std::vector<std::string> Router::not_ready() const {
@@ -230,7 +245,7 @@ metrics::ProcessFigures Router::figures() const {
     deployment.replicas_not_ready = demand.replicas - demand.replicas_ready;
     figures.deployments.push_back(std::move(deployment));
   }
-  for (const proxy::ListenerSettings& listener : views_.newest()->listeners) {
+  for (const auto& [id, listener] : views_.newest()->listeners) {
     if (listener.tls.empty()) continue;
     for (const tls::CertificateInfo& certificate : listener.tls.front()->certificates()) {
       const auto expiry = certificate.not_after.time_since_epoch();
@@ -238,14 +253,13 @@ metrics::ProcessFigures Router::figures() const {
     }
   }
   figures.generation = generation_;
-  figures.access_log_dropped = access_log_ ? access_log_->dropped() : 0;
+  figures.access_log_dropped = access_logs_.dropped();
   figures.version = ROUTER_VERSION;
   return figures;
 }
 
 void Router::finish() {
-  observe_.reset();
-  admin_.reset();
+  operators_.stop();
   watch_.reset();
   live_.stop();
   end_when_stopped();
@@ -255,7 +269,6 @@ void Router::end_when_stopped() {
   // Probes and connections that were told to end need a turn of their loops.
   if (!live_.stopped()) return control_.post([this] { end_when_stopped(); });
   shards_.join();
-  acceptors_.clear();
   servers_.clear();
   control_.stop();
 }

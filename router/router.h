@@ -4,23 +4,26 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
-#include "router/admin/operator_server.h"
-#include "router/build_view.h"
+#include "config/findings.h"
+#include "router/access_logs.h"
+#include "router/base/log.h"
 #include "router/discovery/file_watch.h"
 #include "router/drain.h"
+#include "router/listeners.h"
 #include "router/live_deployments.h"
 #include "router/metrics/registry.h"
+#include "router/operators.h"
 #include "router/proxy/server.h"
 #include "router/proxy/view.h"
-#include "router/runtime/accept.h"
-#include "router/runtime/line_writer.h"
 #include "router/runtime/resolver.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/signals.h"
+#include "router/tls_material.h"
 #include "tls/context.h"
 
 #ifndef ROUTER_VERSION
@@ -35,25 +38,37 @@ class Router {
   Router(std::string config_file, config::Config config);
   ~Router();
 
-  /// Everything about a configuration that can be wrong beyond its text: certificates, keys of tickets, trust stores. Opens no
-  /// socket.
-  static absl::Status check(const config::Config& config);
+  /// For config::load: everything about a configuration that can be wrong beyond its text and without opening a socket:
+  /// certificates, keys of tickets, trust stores.
+  static void examine(const config::Process& process, const std::vector<const config::Deployment*>& deployments,
+                      config::Findings& findings);
 
   /// Starts, serves, drains. The process's exit code: 0 after a drain, 1 if it could not start.
   int run();
 
  private:
   absl::Status start();
-  absl::Status open_listeners();
-  absl::Status open_operator_listeners();
+  /// What a configuration needs to have open, before it is in force; closed again if it never is.
+  struct Opened {
+    std::optional<log::Target> log;  // none: stays as it is
+    AccessLogs::Writer access_log;
+    Listeners::Change listeners;
+    Operators::Change operators;
+  };
+  Opened open(const config::Process& next, config::Findings& findings);
+  /// What needs another process to change, or cannot change now.
+  void check_changes(const config::Process& next, config::Findings& findings) const;
   /// Reads everything again and publishes it, or keeps what is. Any mistake leaves the old state.
   /// `files` becomes what the configuration read, or failed to read, came from.
   absl::Status reload(std::vector<std::string>& files);
-  absl::Status adopt(config::Config config);
+  /// Takes up a configuration whose files were found good, or changes nothing.
+  absl::Status adopt(config::Config config, TlsMaterial tls);
   absl::Status reload_and_report();
   void watch_files();
   /// Session tickets get a new key every hour; the two before it are still accepted.
   void rotate_ticket_keys();
+  std::vector<admin::OperatorRoute> observe_routes();
+  std::vector<admin::OperatorRoute> admin_routes();
   std::vector<std::string> not_ready() const;
   metrics::ProcessFigures figures() const;
   /// After the drain: ends what is left, part by part, and then the control loop.
@@ -66,16 +81,15 @@ class Router {
   runtime::Shard control_;
   runtime::ShardSet shards_;
   metrics::Registry metrics_;
-  std::unique_ptr<runtime::LineWriter> access_log_;
+  AccessLogs access_logs_;
   runtime::Resolver resolver_;
   proxy::Views views_;
   LiveDeployments live_;
   std::shared_ptr<tls::TicketKeys> ticket_keys_;
   std::atomic<std::size_t> connections_open_{0};
   std::vector<std::unique_ptr<proxy::ShardServer>> servers_;
-  std::vector<std::vector<std::unique_ptr<runtime::Acceptor>>> acceptors_;  // by shard, then by listener
-  std::unique_ptr<admin::OperatorServer> observe_;
-  std::unique_ptr<admin::OperatorServer> admin_;
+  Listeners listeners_;
+  Operators operators_;
   std::unique_ptr<discovery::FileWatch> watch_;
   std::unique_ptr<runtime::Signals> signals_;
   std::unique_ptr<Drain> drain_;

@@ -3,6 +3,7 @@
 #include <absl/status/statusor.h>
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,14 @@
 typedef struct ssl_ctx_st SSL_CTX;
 
 namespace router::tls {
+
+/// What is wrong with one of the files that an operator names.
+struct FileMistake {
+  enum class Role { kCertificate, kKey, kPassword, kTicketKey };
+  Role role = Role::kCertificate;
+  std::size_t index = 0;  // of the certificate, or of the ticket key, among those given
+  std::string text;       // `file: what is wrong`; nothing of a key or a password
+};
 
 struct CertificateFiles {
   std::string certificate_file;  // PEM, the whole chain, leaf first
@@ -34,8 +43,13 @@ struct CertificateInfo {
 /// accepted. Thread-safe (read by every shard, written by control).
 class TicketKeys {
  public:
-  /// Random keys, or those of the files (80 bytes each, nginx's format).
-  static absl::StatusOr<std::shared_ptr<TicketKeys>> make(const std::vector<std::string>& files);
+  /// Random keys, or those of the files (80 bytes each, nginx's format). `mistakes`, if given, gets everything that is wrong;
+  /// the status tells the first.
+  static absl::StatusOr<std::shared_ptr<TicketKeys>> make(const std::vector<std::string>& files,
+                                                          std::vector<FileMistake>* mistakes = nullptr);
+  /// Control thread: the keys of `fresh` are in force from now on, on every shard. Random keys stay if `fresh` are random too,
+  /// so that a reload ends no session.
+  void replace_by(const TicketKeys& fresh);
   void rotate();  // control thread, once an hour; nothing when the keys come from files
   struct Keys;
   ~TicketKeys();
@@ -52,10 +66,11 @@ class TicketKeys {
 class ServerContext {
  public:
   /// Reads and checks everything: fails with `file: what is wrong` (malformed PEM, key that does not match, wrong password,
-  /// expired, …).
+  /// expired, …) of the first mistake; `mistakes`, if given, gets all of them.
   static absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> make(const ServerOptions& options,
                                                                           const std::shared_ptr<TicketKeys>& ticket_keys,
-                                                                          std::size_t shards);
+                                                                          std::size_t shards,
+                                                                          std::vector<FileMistake>* mistakes = nullptr);
   ~ServerContext();
   SSL_CTX* get() const;
   const std::vector<CertificateInfo>& certificates() const;

@@ -68,14 +68,16 @@ absl::Status read_secret(const std::string& file, SecretText& into) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Owned<EVP_PKEY>> read_key(const CertificateFiles& files) {
+absl::Status read_password(const CertificateFiles& files, SecretText& into) {
+  if (files.password_file.empty()) return absl::OkStatus();
+  if (absl::Status read = read_secret(files.password_file, into); !read.ok()) return read;
+  while (!into.text.empty() && (into.text.back() == '\n' || into.text.back() == '\r')) into.text.pop_back();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Owned<EVP_PKEY>> read_key(const CertificateFiles& files, SecretText& password) {
   SecretText pem;
   if (absl::Status read = read_secret(files.key_file, pem); !read.ok()) return read;
-  SecretText password;
-  if (!files.password_file.empty()) {
-    if (absl::Status read = read_secret(files.password_file, password); !read.ok()) return read;
-    while (!password.text.empty() && (password.text.back() == '\n' || password.text.back() == '\r')) password.text.pop_back();
-  }
   const Owned<BIO> bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
   ERR_clear_error();
   Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, give_password, &password));
@@ -92,9 +94,19 @@ absl::StatusOr<Owned<EVP_PKEY>> read_key(const CertificateFiles& files) {
 }
 
 absl::Status check_times(const std::string& file, X509* leaf) {
-  if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0) return mistake(file, "the certificate has expired");
-  if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0) return mistake(file, "the certificate is not valid yet");
+  if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
+    return mistake(file, "the certificate has expired; one that is valid now is expected");
+  if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0)
+    return mistake(file, "the certificate is not valid yet; one that is valid now is expected");
   return absl::OkStatus();
+}
+
+absl::Status check_pair(const CertificateFiles& files, X509* leaf, EVP_PKEY* key) {
+  const bool matches = X509_check_private_key(leaf, key) == 1;
+  ERR_clear_error();
+  if (matches) return absl::OkStatus();
+  return mistake(files.key_file,
+                 absl::StrCat("the private key does not belong to the first certificate in ", files.certificate_file));
 }
 
 }  // namespace
@@ -134,26 +146,43 @@ bool Credential::bears(const std::string& name) const {
   return std::find(info.names.begin(), info.names.end(), name) != info.names.end();
 }
 
-absl::StatusOr<Credential> read_credential(const CertificateFiles& files) {
+std::optional<Credential> read_credential(const CertificateFiles& files, std::vector<FileMistake>& mistakes) {
+  using Role = FileMistake::Role;
+  const std::size_t mistakes_before = mistakes.size();
+  const auto note = [&mistakes](Role role, const absl::Status& status) {
+    if (!status.ok()) mistakes.push_back({role, 0, std::string(status.message())});
+    return status.ok();
+  };
   auto chain = read_certificates(files.certificate_file);
-  if (!chain.ok()) return chain.status();
-  X509* leaf = chain->front().get();
-  if (absl::Status valid = check_times(files.certificate_file, leaf); !valid.ok()) return valid;
-  auto key = read_key(files);
-  if (!key.ok()) return key.status();
-  const bool matches = X509_check_private_key(leaf, key->get()) == 1;
-  ERR_clear_error();
-  if (!matches) {
-    return mistake(files.key_file,
-                   absl::StrCat("the private key does not belong to the first certificate in ", files.certificate_file));
+  X509* leaf = note(Role::kCertificate, chain.status()) ? chain->front().get() : nullptr;
+  if (leaf != nullptr) note(Role::kCertificate, check_times(files.certificate_file, leaf));
+  SecretText password;
+  Owned<EVP_PKEY> key;
+  if (note(Role::kPassword, read_password(files, password))) {
+    auto read = read_key(files, password);
+    if (note(Role::kKey, read.status())) key = std::move(*read);
+  } else {
+    SecretText unopened;
+    note(Role::kKey, read_secret(files.key_file, unopened));
   }
-  auto names = names_of(leaf);
-  if (!names) return mistake(files.certificate_file, "the first certificate's subjectAltName cannot be read");
+  if (leaf != nullptr && key != nullptr) note(Role::kKey, check_pair(files, leaf, key.get()));
+  auto names = leaf != nullptr ? names_of(leaf) : std::nullopt;
+  if (leaf != nullptr && !names) {
+    note(Role::kCertificate, mistake(files.certificate_file, "the first certificate's subjectAltName cannot be read"));
+  }
+  if (mistakes.size() > mistakes_before) return std::nullopt;
   Credential credential;
   credential.info = {files.certificate_file, std::move(*names), time_of(X509_get0_notAfter(leaf))};
   credential.chain = std::move(*chain);
-  credential.key = std::move(*key);
+  credential.key = std::move(key);
   return credential;
+}
+
+absl::StatusOr<Credential> read_credential(const CertificateFiles& files) {
+  std::vector<FileMistake> mistakes;
+  std::optional<Credential> credential = read_credential(files, mistakes);
+  if (!credential) return absl::InvalidArgumentError(mistakes.front().text);
+  return std::move(*credential);
 }
 
 }  // namespace router::tls

@@ -3,6 +3,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,5 +34,7 @@ struct Credential {
 /// Fails with `file: what is wrong`: not PEM, expired, not valid yet, a key that is encrypted or belongs to another
 /// certificate. No message holds anything of a key or a password.
 absl::StatusOr<Credential> read_credential(const CertificateFiles& files);
+/// The same, telling all that is wrong at once; nothing is returned if anything is.
+std::optional<Credential> read_credential(const CertificateFiles& files, std::vector<FileMistake>& mistakes);
 
 }  // namespace router::tls

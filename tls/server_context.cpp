@@ -53,6 +53,30 @@ absl::Status use(SSL_CTX* context, const Credential& credential) {
   return mistake(credential.info.file, absl::StrCat("the certificate cannot be used: ", why != nullptr ? why : "unknown type"));
 }
 
+/// Whether OpenSSL takes it at all: a key may be too short for its rules.
+absl::Status try_out(const Credential& credential) {
+  const Owned<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
+  if (!context) return absl::InternalError("OpenSSL cannot make a context");
+  apply_settings(context.get());
+  return use(context.get(), credential);
+}
+
+/// Those that can be used; what is wrong with the others is added to `mistakes`.
+std::vector<Credential> read_all(const std::vector<CertificateFiles>& certificates, std::vector<FileMistake>& mistakes) {
+  std::vector<Credential> credentials;
+  for (std::size_t index = 0; index < certificates.size(); ++index) {
+    const std::size_t mistakes_before = mistakes.size();
+    std::optional<Credential> credential = read_credential(certificates[index], mistakes);
+    for (std::size_t i = mistakes_before; i < mistakes.size(); ++i) mistakes[i].index = index;
+    if (!credential) continue;
+    if (const absl::Status usable = try_out(*credential); !usable.ok()) {
+      mistakes.push_back({FileMistake::Role::kCertificate, index, std::string(usable.message())});
+    }
+    credentials.push_back(std::move(*credential));
+  }
+  return credentials;
+}
+
 /// A client that offers only protocols that we do not speak is refused (RFC 7301, section 3.2), as by nginx.
 int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
                     unsigned offered_size, void* ours) {
@@ -187,14 +211,13 @@ const std::vector<CertificateInfo>& ServerContext::certificates() const { return
 
 absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> ServerContext::make(const ServerOptions& options,
                                                                                 const std::shared_ptr<TicketKeys>& ticket_keys,
-                                                                                std::size_t shards) {
+                                                                                std::size_t shards,
+                                                                                std::vector<FileMistake>* mistakes) {
   if (options.certificates.empty()) return absl::InvalidArgumentError("no certificate is given");
-  std::vector<Credential> credentials;
-  for (const CertificateFiles& files : options.certificates) {
-    auto credential = read_credential(files);
-    if (!credential.ok()) return credential.status();
-    credentials.push_back(std::move(*credential));
-  }
+  std::vector<FileMistake> found;
+  const std::vector<Credential> credentials = read_all(options.certificates, found);
+  if (mistakes != nullptr) mistakes->insert(mistakes->end(), found.begin(), found.end());
+  if (!found.empty()) return absl::InvalidArgumentError(found.front().text);
   std::vector<std::shared_ptr<ServerContext>> made;
   for (std::size_t shard = 0; shard < shards; ++shard) {
     std::shared_ptr<ServerContext> context(new ServerContext);

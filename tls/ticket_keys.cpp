@@ -31,23 +31,57 @@ bool TicketKeys::Impl::find(const unsigned char* name, Keys& into, bool& is_newe
   return false;
 }
 
-absl::StatusOr<std::shared_ptr<TicketKeys>> TicketKeys::make(const std::vector<std::string>& files) {
-  if (files.size() > Impl::kFilesMax) return mistake(files.back(), absl::StrCat("more than ", Impl::kFilesMax, " ticket keys"));
+namespace {
+
+absl::Status read_keys(const std::string& file, TicketKeys::Keys& into) {
+  auto text = read_file(file);
+  if (!text.ok()) return text.status();
+  // nginx's format: name (16 bytes), HMAC key (32), AES key (32).
+  const bool fits = text->size() == 80;
+  if (fits) {
+    std::memcpy(into.name.data(), text->data(), 16);
+    std::memcpy(into.mac.data(), text->data() + 16, 32);
+    std::memcpy(into.cipher.data(), text->data() + 48, 32);
+  }
+  OPENSSL_cleanse(text->data(), text->size());
+  return fits ? absl::OkStatus() : mistake(file, "a ticket key is 80 random bytes (openssl rand 80)");
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<TicketKeys>> TicketKeys::make(const std::vector<std::string>& files,
+                                                             std::vector<FileMistake>* mistakes) {
   std::shared_ptr<TicketKeys> made(new TicketKeys);
   made->impl_->random = files.empty();
-  for (const std::string& file : files) {
-    auto text = read_file(file);
-    if (!text.ok()) return text.status();
-    // nginx's format: name (16 bytes), HMAC key (32), AES key (32).
-    if (text->size() != 80) return mistake(file, "a ticket key is 80 random bytes (openssl rand 80)");
-    Keys& keys = made->impl_->keys.emplace_back();
-    std::memcpy(keys.name.data(), text->data(), 16);
-    std::memcpy(keys.mac.data(), text->data() + 16, 32);
-    std::memcpy(keys.cipher.data(), text->data() + 48, 32);
-    OPENSSL_cleanse(text->data(), text->size());
+  absl::Status first = absl::OkStatus();
+  const auto note = [&first, mistakes](std::size_t index, const absl::Status& wrong) {
+    if (mistakes != nullptr) mistakes->push_back({FileMistake::Role::kTicketKey, index, std::string(wrong.message())});
+    first.Update(wrong);
+  };
+  for (std::size_t index = 0; index < files.size() && index < Impl::kFilesMax; ++index) {
+    const absl::Status read = read_keys(files[index], made->impl_->keys.emplace_back());
+    if (!read.ok()) note(index, read);
   }
+  if (files.size() > Impl::kFilesMax) {
+    note(Impl::kFilesMax, mistake(files[Impl::kFilesMax], absl::StrCat("more than ", Impl::kFilesMax, " ticket keys")));
+  }
+  if (!first.ok()) return first;
   if (files.empty()) made->rotate();
   return made;
+}
+
+void TicketKeys::replace_by(const TicketKeys& fresh) {
+  if (impl_->random && fresh.impl_->random) return;
+  impl_->random = fresh.impl_->random;
+  impl_->replace(fresh.impl_->keys);
+}
+
+void TicketKeys::Impl::replace(std::vector<Keys> fresh) {
+  {
+    const std::lock_guard lock(mutex);
+    keys.swap(fresh);
+  }
+  OPENSSL_cleanse(fresh.data(), fresh.size() * sizeof(Keys));
 }
 
 void TicketKeys::rotate() {

@@ -25,9 +25,12 @@ struct TicketKeys::Impl {
   /// The key of that name; `is_newest` says whether it is still the one that encrypts.
   bool find(const unsigned char* name, Keys& into, bool& is_newest) const;
 
+  /// Takes another set in its place and overwrites the old one in memory.
+  void replace(std::vector<Keys> fresh);
+
   mutable std::mutex mutex;
   std::vector<Keys> keys;  // the first encrypts
-  bool random = true;
+  bool random = true;      // control thread only
 };
 
 }  // namespace router::tls

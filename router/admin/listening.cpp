@@ -71,14 +71,26 @@ absl::StatusOr<HostAndPort> split(const std::string& address) {
   return parts;
 }
 
-}  // namespace
-
-absl::StatusOr<Listening> Listening::open(const std::string& address) {
-  if (address.rfind(kUnixPrefix, 0) == 0) return open_unix(address.substr(kUnixPrefix.size()));
-  return open_tcp(address);
+absl::StatusOr<int> bind_to(const addrinfo& where, const std::string& address, bool shared) {
+  const int descriptor = ::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return cannot_listen(address, "socket", errno);
+  const int on = 1;
+  ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (shared) ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (::bind(descriptor, where.ai_addr, where.ai_addrlen) == 0) return descriptor;
+  absl::Status failed = cannot_listen(address, "bind", errno);
+  ::close(descriptor);
+  return failed;
 }
 
-absl::StatusOr<Listening> Listening::open_tcp(const std::string& address) {
+}  // namespace
+
+absl::StatusOr<Listening> Listening::open(const std::string& address, PortUse use) {
+  if (address.rfind(kUnixPrefix, 0) == 0) return open_unix(address.substr(kUnixPrefix.size()));
+  return open_tcp(address, use);
+}
+
+absl::StatusOr<Listening> Listening::open_tcp(const std::string& address, PortUse use) {
   const absl::StatusOr<HostAndPort> parts = split(address);
   if (!parts.ok()) return parts.status();
   addrinfo hints{};
@@ -89,11 +101,16 @@ absl::StatusOr<Listening> Listening::open_tcp(const std::string& address) {
     return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", address, ": ", ::gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
-  Listening listening(::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (listening.descriptor_ < 0) return cannot_listen(address, "socket", errno);
-  const int on = 1;  // not SO_REUSEPORT: two processes must not share an operator's port unnoticed
-  ::setsockopt(listening.descriptor_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (::bind(listening.descriptor_, found->ai_addr, found->ai_addrlen) != 0) return cannot_listen(address, "bind", errno);
+  // Two processes must not share an operator's port unnoticed: so first ask for it without sharing. Then share it, for the time
+  // in which this process itself moves to another address of the same port.
+  if (use == PortUse::kMustBeFree) {
+    const absl::StatusOr<int> alone = bind_to(*found, address, false);
+    if (!alone.ok()) return alone.status();
+    ::close(*alone);
+  }
+  const absl::StatusOr<int> bound = bind_to(*found, address, true);
+  if (!bound.ok()) return bound.status();
+  Listening listening(*bound);
   if (::listen(listening.descriptor_, kBacklog) != 0) return cannot_listen(address, "listen", errno);
   return listening;
 }

@@ -7,7 +7,11 @@
 #include <string>
 #include <utility>
 
+#include "router/runtime/accept.h"
+
 namespace router::admin {
+
+using runtime::PortUse;
 
 /// A listening socket of the operators, TCP or Unix; closed, and its path removed, when destroyed. Move-only.
 class Listening {
@@ -15,7 +19,7 @@ class Listening {
   /// `address` is `host:port`, `[v6]:port` (port 0: any free one) or `unix:/path`. A Unix socket is for our user alone (0600);
   /// one that nobody listens on any more is removed first. May ask the resolver about `host`, and wait for it. The error names
   /// the address.
-  static absl::StatusOr<Listening> open(const std::string& address);
+  static absl::StatusOr<Listening> open(const std::string& address, PortUse use = PortUse::kMustBeFree);
 
   Listening(Listening&& other) noexcept
       : descriptor_(std::exchange(other.descriptor_, -1)),
@@ -31,7 +35,7 @@ class Listening {
 
  private:
   explicit Listening(int descriptor) : descriptor_(descriptor) {}
-  static absl::StatusOr<Listening> open_tcp(const std::string& address);
+  static absl::StatusOr<Listening> open_tcp(const std::string& address, PortUse use);
   static absl::StatusOr<Listening> open_unix(const std::string& path);
 
   int descriptor_ = -1;

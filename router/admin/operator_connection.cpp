@@ -86,7 +86,9 @@ void OperatorConnection::respond() {
   request.body = message.body();
   std::string allow;
   Response response = answer(*routes_, request, message.count(http::field::origin) > 0, allow);
-  const bool keep_alive = message.version() == 11 && message.keep_alive();  // HTTP/1.0 needs a field for it: not worth having
+  // Asked only now: what was just done may have retired the server.
+  const bool keep_alive =
+      !ends_ && message.version() == 11 && message.keep_alive();  // HTTP/1.0 needs a field for it: not worth having
   write(std::move(response), allow, keep_alive, message.method() == http::verb::head);
 }
 

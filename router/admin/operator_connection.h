@@ -28,6 +28,7 @@ class OperatorConnection : public std::enable_shared_from_this<OperatorConnectio
 
   void start() { read(); }
   void close();
+  void end_after_next_answer() { ends_ = true; }
 
  private:
   using Socket =
@@ -51,6 +52,7 @@ class OperatorConnection : public std::enable_shared_from_this<OperatorConnectio
   Socket socket_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
+  bool ends_ = false;
 };
 
 }  // namespace router::admin

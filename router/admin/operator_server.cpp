@@ -23,8 +23,8 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
         routes_(std::make_shared<const std::vector<OperatorRoute>>(std::move(routes))),
         descriptor_(control.io().get_executor()) {}
 
-  absl::Status start() {
-    absl::StatusOr<Listening> listening = Listening::open(options_.address);
+  absl::Status start(runtime::PortUse use) {
+    absl::StatusOr<Listening> listening = Listening::open(options_.address, use);
     if (!listening.ok()) return listening.status();
     listening_.emplace(std::move(*listening));
     port_ = listening_->port();
@@ -33,9 +33,14 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
     return absl::OkStatus();
   }
 
+  void retire() {
+    accept();
+    close_listener();
+    for (OperatorConnection* connection : connections_) connection->end_after_next_answer();
+  }
+
   void stop() {
-    if (descriptor_.is_open()) descriptor_.release();  // Listening closes it
-    listening_.reset();
+    close_listener();
     // A connection that is closed ends when its handler has been told, not before: nobody leaves the set meanwhile.
     for (OperatorConnection* connection : connections_) connection->close();
   }
@@ -44,6 +49,11 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   std::size_t connections() const { return connections_.size(); }
 
  private:
+  void close_listener() {
+    if (descriptor_.is_open()) descriptor_.release();  // Listening closes it
+    listening_.reset();
+  }
+
   static constexpr std::chrono::milliseconds kRest{100};  // when accepting fails: usually for want of descriptors
 
   void wait() {
@@ -99,7 +109,8 @@ OperatorServer::OperatorServer(runtime::Shard& control, OperatorServerOptions op
 
 OperatorServer::~OperatorServer() { stop(); }
 
-absl::Status OperatorServer::start() { return impl_->start(); }
+absl::Status OperatorServer::start(runtime::PortUse use) { return impl_->start(use); }
+void OperatorServer::retire() { impl_->retire(); }
 void OperatorServer::stop() { impl_->stop(); }
 std::uint16_t OperatorServer::port() const { return impl_->port(); }
 std::size_t OperatorServer::connections() const { return impl_->connections(); }

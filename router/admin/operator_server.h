@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "router/admin/operator_route.h"
+#include "router/runtime/accept.h"
 #include "router/runtime/shard.h"
 
 namespace router::admin {
@@ -30,7 +31,10 @@ class OperatorServer {
   ~OperatorServer();
 
   /// Begins to listen. May be called before the control thread's loop runs. The error names the address.
-  absl::Status start();
+  absl::Status start(runtime::PortUse use = runtime::PortUse::kMustBeFree);
+  /// Another server takes over: accepts what has arrived and closes the listener. Connections end after their next answer, and
+  /// within `timeout` without one; until then this must not be destroyed. May be called by a handler, which is still answered.
+  void retire();
   /// Closes the listener and every connection. Also called by the destructor; may be called by a handler.
   void stop();
 

@@ -12,9 +12,7 @@ namespace {
 
 struct Sink {
   std::mutex mutex;
-  std::string path;
-  Level level = Level::kInfo;
-  std::shared_ptr<spdlog::logger> logger;
+  Target target;
 };
 
 Sink& sink() {
@@ -50,36 +48,37 @@ void write(spdlog::level::level_enum level, std::string_view message) {
   std::shared_ptr<spdlog::logger> logger;
   {
     const std::lock_guard lock(sink().mutex);
-    if (!sink().logger) sink().logger = make_logger(sink().path, sink().level);
-    logger = sink().logger;
+    Target& target = sink().target;
+    if (!target.logger) target.logger = make_logger(target.path, target.level);
+    logger = target.logger;
   }
   logger->log(level, "{}", message);
 }
 
 }  // namespace
 
-std::string open(const std::string& path, Level level) {
+std::string open(const std::string& path, Level level, Target& into) {
   try {
-    std::shared_ptr<spdlog::logger> logger = make_logger(path, level);
-    const std::lock_guard lock(sink().mutex);
-    sink().path = path;
-    sink().level = level;
-    sink().logger = std::move(logger);
+    into = {path, level, make_logger(path, level)};
   } catch (const spdlog::spdlog_ex& error) {
     return error.what();
   }
   return {};
 }
 
+void use(Target target) {
+  const std::lock_guard lock(sink().mutex);
+  std::swap(sink().target, target);  // the old one ends after the lock
+}
+
 void reopen() {
-  std::string path;
-  Level level;
+  Target target;
   {
     const std::lock_guard lock(sink().mutex);
-    path = sink().path;
-    level = sink().level;
+    target = sink().target;
   }
-  if (const std::string error = open(path, level); !error.empty()) warning("the log file could not be reopened: " + error);
+  const std::string error = open(target.path, target.level, target);
+  error.empty() ? use(std::move(target)) : warning("the log file could not be reopened: " + error);
 }
 
 void debug(std::string_view message) { write(spdlog::level::debug, message); }

@@ -1,7 +1,12 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
+
+namespace spdlog {
+class logger;
+}
 
 /// The process log: what an operator reads when something is wrong, as lines on standard error or in a file. Not for the data
 /// path: exchanges are told by the access log and the metrics. Any thread. No secrets, no bodies.
@@ -9,8 +14,16 @@ namespace router::log {
 
 enum class Level { kDebug, kInfo, kWarning, kError };
 
-/// Sends the log to `path` (empty: standard error). Fails with a text that says why; the old sink stays.
-std::string open(const std::string& path, Level level);
+/// A log that is open and may be taken into use.
+struct Target {
+  std::string path;  // empty: standard error
+  Level level = Level::kInfo;
+  std::shared_ptr<spdlog::logger> logger;
+};
+/// Opens `path` (and makes it, if it is not there) without using it yet. Fails with a text that says why; `into` stays.
+std::string open(const std::string& path, Level level, Target& into);
+/// From now on everything goes there.
+void use(Target target);
 /// Opens the same path again, for log rotation (SIGHUP).
 void reopen();
 

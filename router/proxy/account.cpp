@@ -29,8 +29,8 @@ void account(ShardServer& server, const View& view, const Downstream& downstream
   figures.request_bytes = downstream.request_bytes();
   figures.response_bytes = downstream.response_bytes();
   metrics_of(view, record).on(server.shard().index()).exchange_finished(figures);
-  if (server.access_log() != nullptr)
-    write_access_line(*server.access_log(), server.shard().index(), view.generation, downstream, record);
+  if (view.access_log != nullptr)
+    write_access_line(*view.access_log, server.shard().index(), view.generation, downstream, record);
 }
 
 }  // namespace router::proxy

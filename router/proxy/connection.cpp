@@ -52,8 +52,8 @@ Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup,
   co_return true;
 }
 
-Task<void> serve_exchanges(ShardServer& server, tls::Stream& stream, const Peer& peer, Wakeup& wakeup) {
-  Http1Downstream downstream(server, stream, wakeup, peer);
+Task<void> serve_exchanges(ShardServer& server, ListenerId listener, tls::Stream& stream, const Peer& peer, Wakeup& wakeup) {
+  Http1Downstream downstream(server, listener, stream, wakeup, peer);
   for (;;) {
     const Result<bool> begun = co_await downstream.next_head();
     if (begun && !*begun) co_return;
@@ -69,13 +69,14 @@ Task<void> serve_exchanges(ShardServer& server, tls::Stream& stream, const Peer&
 
 }  // namespace
 
-Task<void> serve_connection(ShardServer& server, std::size_t listener, runtime::Socket socket, runtime::Address address) {
+Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address address) {
   Wakeup wakeup(server.shard());
   const Enlisted enlisted(server, wakeup);
   socket.set_waker(&wakeup);
 
-  // What the connection needs of the configuration is taken now; a later one acts on later connections.
-  const ListenerSettings& settings = server.view()->listeners[listener];
+  // What the connection needs of the configuration is taken now; a later one acts on later connections, and may not know the
+  // listener any more.
+  const ListenerSettings& settings = server.view()->listeners.at(listener);
   const std::shared_ptr<tls::ServerContext> context = settings.tls.empty() ? nullptr : settings.tls[server.shard().index()];
   const Deadline deadline = deadline_after(server.shard().now(), server.view()->limits.header_timeout);
   bool trusted = server.view()->trusted_proxies.contains(address);
@@ -93,7 +94,7 @@ Task<void> serve_connection(ShardServer& server, std::size_t listener, runtime::
   }
   const std::string ip = address.ip();
   const Peer peer{ip, trusted, context != nullptr};
-  co_await serve_exchanges(server, stream, peer, wakeup);
+  co_await serve_exchanges(server, listener, stream, peer, wakeup);
 }
 
 }  // namespace router::proxy

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <cstddef>
-
 #include "router/base/task.h"
+#include "router/proxy/view.h"
 #include "router/runtime/address.h"
 #include "router/runtime/socket.h"
 
@@ -11,6 +10,6 @@ namespace router::proxy {
 class ShardServer;
 
 /// One client connection from accept to close: PROXY protocol, TLS, then its exchanges one after the other. Suspends.
-Task<void> serve_connection(ShardServer& server, std::size_t listener, runtime::Socket socket, runtime::Address peer);
+Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address peer);
 
 }  // namespace router::proxy

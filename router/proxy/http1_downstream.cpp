@@ -10,8 +10,10 @@ namespace router::proxy {
 using runtime::IoResult;
 using runtime::IoState;
 
-Http1Downstream::Http1Downstream(ShardServer& server, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer)
+Http1Downstream::Http1Downstream(ShardServer& server, ListenerId listener, tls::Stream& stream, runtime::Wakeup& wakeup,
+                                 const Peer& peer)
     : server_(server),
+      listener_(listener),
       stream_(stream),
       wakeup_(wakeup),
       peer_(peer),
@@ -131,7 +133,7 @@ void Http1Downstream::begin_head(int status, std::string_view reason_phrase) {
 }
 
 void Http1Downstream::end_head(wire::BodySize size) {
-  if (server_.draining()) close_after_ = true;
+  if (server_.draining() || !server_.is_open(listener_)) close_after_ = true;
   if (size.kind == wire::BodySize::Kind::kChunked && head_.minor_version == 0) {
     size.kind = wire::BodySize::Kind::kUntilClose;
     until_close_ = true;

@@ -2,6 +2,7 @@
 
 #include "router/base/task.h"
 #include "router/proxy/downstream.h"
+#include "router/proxy/view.h"
 #include "router/runtime/wakeup.h"
 #include "router/wire/message_input.h"
 #include "router/wire/message_output.h"
@@ -14,7 +15,7 @@ class ShardServer;
 /// The client's side of HTTP/1.1: one connection, its exchanges one after the other (RFC 9112).
 class Http1Downstream final : public Downstream {
  public:
-  Http1Downstream(ShardServer& server, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer);
+  Http1Downstream(ShardServer& server, ListenerId listener, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer);
 
   /// Waits for the next request's head, parses it and starts its body. False: the connection is to be closed without a word
   /// (the client left, was idle too long, or the router drains). A refused head is a Failure that wants an answer. Suspends.
@@ -60,6 +61,7 @@ class Http1Downstream final : public Downstream {
   Deadline idle_end(Deadline keep_alive_end) const;
 
   ShardServer& server_;
+  const ListenerId listener_;
   tls::Stream& stream_;
   runtime::Wakeup& wakeup_;
   const Peer& peer_;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "router/base/assert.h"
 #include "router/proxy/connection.h"
 
 namespace router::proxy {
@@ -32,22 +33,44 @@ void refuse_connection(int descriptor, bool plaintext, std::span<char> scratch) 
 }  // namespace
 
 ShardServer::ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, std::size_t shards,
-                         runtime::LineWriter* access_log, std::atomic<std::size_t>& connections_open)
+                         std::atomic<std::size_t>& connections_open)
     : shard_(shard),
       views_(views),
       cells_(cells),
-      access_log_(access_log),
       connections_open_(connections_open),
       mirrors_(shard, shards, cells),
       connections_(shard, kConnectionsMax) {}
 
-void ShardServer::accept(std::size_t listener, int descriptor, const runtime::Address& peer) {
+void ShardServer::open_listener(ListenerId listener, runtime::ListeningSocket socket) {
+  const auto accepted = [this, listener](int descriptor, const runtime::Address& peer) { accept(listener, descriptor, peer); };
+  acceptors_.try_emplace(listener, shard_, socket.release(), accepted);
+}
+
+void ShardServer::close_listener(ListenerId listener) {
+  const auto found = acceptors_.find(listener);
+  if (found == acceptors_.end()) return;
+  found->second.accept_what_has_arrived_and_close();
+  acceptors_.erase(found);
+}
+
+void ShardServer::close_listeners() {
+  while (!acceptors_.empty()) close_listener(acceptors_.begin()->first);
+}
+
+void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Address& peer) {
   cells_.connections_total.add();
   const View& newest = *view();
+  const auto settings = newest.listeners.find(listener);
+  const bool is_known = settings != newest.listeners.end();
+  ROUTER_ASSERT(is_known);  // the order of a change sees to it
+  if (!is_known) {
+    ::close(descriptor);
+    return;
+  }
   if (connections_open_.fetch_add(1, std::memory_order_relaxed) >= newest.limits.max_connections) {
     connection_closed();
     cells_.connections_refused.add();
-    return refuse_connection(descriptor, newest.listeners[listener].tls.empty(), shard_.scratch());
+    return refuse_connection(descriptor, settings->second.tls.empty(), shard_.scratch());
   }
   connections_.try_spawn(serve_connection(*this, listener, runtime::Socket(shard_, descriptor), peer));
 }

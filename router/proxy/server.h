@@ -2,29 +2,37 @@
 
 #include <atomic>
 #include <cstddef>
+#include <map>
+#include <memory>
 #include <unordered_set>
 
 #include "router/metrics/cells.h"
 #include "router/proxy/mirror.h"
 #include "router/proxy/view.h"
+#include "router/runtime/accept.h"
 #include "router/runtime/address.h"
-#include "router/runtime/line_writer.h"
 #include "router/runtime/shard.h"
 #include "router/runtime/task_group.h"
 
 namespace router::proxy {
 
-/// All client connections of one shard. Made by the control thread before the shard runs; everything else happens on the shard.
+/// The listeners of one shard and all its client connections. Made by the control thread before the shard runs; everything else
+/// happens on the shard.
 class ShardServer {
  public:
   ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, std::size_t shards,
-              runtime::LineWriter* access_log, std::atomic<std::size_t>& connections_open);
+              std::atomic<std::size_t>& connections_open);
 
-  /// Takes over an accepted socket of a listener (its place in router.yaml).
-  void accept(std::size_t listener, int descriptor, const runtime::Address& peer);
+  /// Begins to accept. The view that knows the listener was published before.
+  void open_listener(ListenerId listener, runtime::ListeningSocket socket);
+  /// Accepts what has arrived and closes; nothing if it is closed. A view without the listener is published afterwards. Its
+  /// connections stay as they are, and their next answer says `Connection: close`.
+  void close_listener(ListenerId listener);
+  bool is_open(ListenerId listener) const { return acceptors_.contains(listener); }
 
   // --- drain, each step for good ---
   void begin_drain() { draining_ = true; }  // every answer carries `Connection: close`
+  void close_listeners();                   // after what has arrived
   void close_idle();                        // connections without a request end, new ones within kFirstRequest; mirroring ends
   void end_line();                          // waiting exchanges end, none takes a slot any more
   void end_grace();                         // running exchanges end
@@ -36,7 +44,6 @@ class ShardServer {
   const Views::Snapshot& view() const { return views_.on(shard_); }
   metrics::ShardCells& cells() { return cells_; }
   Mirrors& mirrors() { return mirrors_; }
-  runtime::LineWriter* access_log() { return access_log_; }
   bool draining() const { return draining_; }
   bool closing_idle() const { return closing_idle_; }
   /// Who opened a connection is about to ask: until then it may send its first request; `kNever` while listeners are open.
@@ -53,12 +60,12 @@ class ShardServer {
  private:
   static constexpr std::size_t kConnectionsMax = 1'000'000;  // of the task group; max_connections is checked at accept
   static constexpr std::chrono::seconds kFirstRequest{1};
+  void accept(ListenerId listener, int descriptor, const runtime::Address& peer);
   void wake_all();
 
   runtime::Shard& shard_;
   const Views& views_;
   metrics::ShardCells& cells_;
-  runtime::LineWriter* const access_log_;
   std::atomic<std::size_t>& connections_open_;  // of the whole process; touched at accept and close only
   bool draining_ = false;
   bool closing_idle_ = false;
@@ -68,6 +75,7 @@ class ShardServer {
   std::unordered_set<runtime::Wakeup*> enlisted_;
   Mirrors mirrors_;
   runtime::TaskGroup connections_;
+  std::map<ListenerId, runtime::Acceptor> acceptors_;
 };
 
 }  // namespace router::proxy

@@ -2,15 +2,20 @@
 
 #include <cstdint>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "config/config.h"
 #include "router/model/table.h"
 #include "router/proxy/networks.h"
+#include "router/runtime/line_writer.h"
 #include "router/runtime/published.h"
 #include "tls/context.h"
 
 namespace router::proxy {
+
+/// Names a listener from its opening to its closing, whatever router.yaml puts before it; never given again.
+using ListenerId = std::uint64_t;
 
 /// What the connections of one listener need.
 struct ListenerSettings {
@@ -24,7 +29,8 @@ struct View {
   model::RoutingTable table;
   config::Limits limits;
   Networks trusted_proxies;
-  std::vector<ListenerSettings> listeners;  // in the order of router.yaml
+  std::unordered_map<ListenerId, ListenerSettings> listeners;
+  std::shared_ptr<runtime::LineWriter> access_log;  // null: none. An exchange is told where it was begun
 };
 
 using Views = runtime::Published<View>;

@@ -82,10 +82,10 @@ Address local_address(int descriptor) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards) {
+absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards, PortUse use) {
   std::optional<Address> where = address_of(address, port);
   if (!where) return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", address, ": it is not an IP address"));
-  if (port != 0) {
+  if (port != 0 && use == PortUse::kMustBeFree) {
     if (absl::Status free = nobody_else_listens_on(*where); !free.ok()) return free;
   }
   std::vector<int> listening;
@@ -100,6 +100,12 @@ absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint
   }
   return listening;
 }
+
+ListeningSocket::~ListeningSocket() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+std::uint16_t ListeningSocket::port() const { return local_address(descriptor_).port(); }
 
 struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
   class Resume final : public Timer {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "router/runtime/address.h"
@@ -13,10 +14,33 @@
 
 namespace router::runtime {
 
+/// Whether a port must be free to be listened on.
+enum class PortUse {
+  kMustBeFree,  // anybody who listens there already is a reason to fail
+  kGivenUp,     // this process listens there, perhaps on another address, and is about to stop: the port is shared meanwhile
+};
+
 /// Listening sockets on one address, one per shard, sharing the port (SO_REUSEPORT): the kernel spreads the connections. Port 0
 /// picks a free one for all of them. `address` is IPv4, IPv6 or empty: all addresses of the machine, of both families if it
 /// has both. Fails with the address and the reason, also if anybody listens there already; then none is open.
-absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards);
+absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards,
+                                           PortUse use = PortUse::kMustBeFree);
+
+/// A listening socket from which nobody accepts yet: connections wait in the kernel. Closed when destroyed. Move-only.
+class ListeningSocket {
+ public:
+  explicit ListeningSocket(int descriptor) : descriptor_(descriptor) {}
+  ListeningSocket(ListeningSocket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  ListeningSocket& operator=(ListeningSocket&&) = delete;
+  ~ListeningSocket();
+
+  std::uint16_t port() const;
+  /// For an Acceptor, which takes it over.
+  int release() { return std::exchange(descriptor_, -1); }
+
+ private:
+  int descriptor_;
+};
 
 /// Accepts the connections of one listening socket on its shard, at most 64 in a turn of the loop. When the machine runs out
 /// of descriptors or memory it pauses for 100 ms; meanwhile connections wait in the kernel.

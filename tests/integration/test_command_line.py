@@ -54,6 +54,54 @@ def test_every_mistake_is_told_with_its_place(tmp_path):
     assert "traffic" in told
 
 
+def test_every_bad_file_of_tls_is_told_with_its_place_beside_all_other_mistakes(tmp_path):
+    (tmp_path / "cert.pem").write_text("nonsense")
+    (tmp_path / "key.pem").write_text("")
+    (tmp_path / "ticket").write_text("short")
+    (tmp_path / "ca.pem").write_text("nonsense")
+    router = """listeners:
+  - port: 9443
+    tls:
+      certificates:
+        - certificate_file: cert.pem
+          key_file: key.pem
+        - directory: secret
+          password_file: password
+      ticket_key_files:
+        - ticket
+  - port: many
+    tls:
+      certificates:
+        - certificate_file: nowhere.pem
+          key_file: key.pem
+endpoints: ['*.yml']
+"""
+    done = check(tmp_path, router=router, endpoint="name: my-endpoint\nrubbish: 1\n",
+                 blue="name: blue\nendpoint_name: my-endpoint\nrouter:\n  replicas: ['10.0.0.1']\n  tls:\n    ca_file: ca.pem\n",
+                 lost="name: green\nendpoint_name: nobody\nrouter:\n  tls:\n    verify: true\n    ca_file: nowhere.pem\n")
+    assert done.returncode == 1 and done.stdout == ""
+    told = done.stderr.splitlines()
+    first, second = "listeners[0].tls", "listeners[1].tls"
+    expected = {
+        f"router.yaml:5: {first}.certificates[0].certificate_file: {tmp_path}/cert.pem: holds no certificate in PEM",
+        f"router.yaml:6: {first}.certificates[0].key_file: {tmp_path}/key.pem: is empty",
+        f"router.yaml:7: {first}.certificates[1].directory: {tmp_path}/secret/cert.pem: cannot be read",
+        f"router.yaml:7: {first}.certificates[1].directory: {tmp_path}/secret/key.pem: cannot be read",
+        f"router.yaml:8: {first}.certificates[1].password_file: {tmp_path}/password: cannot be read",
+        f"router.yaml:10: {first}.ticket_key_files[0]: {tmp_path}/ticket: a ticket key is 80 random bytes",
+        "router.yaml:11: listeners[1].port: ",
+        f"router.yaml:14: {second}.certificates[0].certificate_file: {tmp_path}/nowhere.pem: cannot be read",
+        f"router.yaml:15: {second}.certificates[0].key_file: {tmp_path}/key.pem: is empty",
+        f"blue.yml:6: router.tls.ca_file: {tmp_path}/ca.pem: holds no certificate in PEM",
+        "endpoint.yml:2: rubbish: ",
+        "lost.yml:2: endpoint_name: ",
+        f"lost.yml:6: router.tls.ca_file: {tmp_path}/nowhere.pem: cannot be read",
+    }
+    missing = [one for one in expected if not any(line.startswith(f"{tmp_path}/{one}") for line in told)]
+    assert missing == [], told
+    assert len(told) == len(expected), told
+
+
 def test_a_missing_environment_variable_is_a_mistake_and_a_set_one_is_read(tmp_path):
     text = "listeners:\n  - port: ${ROUTER_TEST_PORT}\nendpoints: ['*.yml']\n"
     done = check(tmp_path, router=text)

@@ -77,6 +77,18 @@ def test_sighup_opens_the_access_log_again(pod, start):
     assert len(router.access_lines(1)) == 1
 
 
+def test_sighup_opens_the_log_file_again(pod, start, tmp_path):
+    file, moved = tmp_path / "router.log", tmp_path / "router.log.1"
+    router = start(endpoint(deployment([pod()])), log={"file": str(file)})
+    assert file.read_text()
+    file.rename(moved)
+    router.reloaded(lambda: router.signal(signal.SIGHUP))
+    eventually(lambda: file.exists() and file.read_text(), "the new file to be written to")
+    size = moved.stat().st_size
+    router.reloaded(lambda: router.admin("/reload", "POST"))
+    assert moved.stat().st_size == size
+
+
 def test_a_client_that_leaves_after_the_answer_began_is_logged_once(pod, start):
     def stream(exchange):
         exchange.body()

@@ -1,15 +1,19 @@
 """A change of any file is taken up whole, or refused whole; requests do not notice."""
 
+import json
+import os
 import signal
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.client import PRIMARY, SECONDARY
 from support import yaml
-from support.http import Gone
-from support.router import SANITIZED, write_at_once
+from support.client import PRIMARY, SECONDARY, Client, request
+from support.http import Gone, Reader
+from support.ports import ReservedPort
+from support.router import SANITIZED, is_listening, write_at_once
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
@@ -366,10 +370,412 @@ def swap(router, described, certificate=None):
     return target / "endpoints"
 
 
-def test_what_cannot_change_without_restart_is_refused_by_name(pod, start):
+# What concerns the process
+
+
+def write_settings(router, **settings):
+    router.settings.update(settings)
+    write_at_once(router.config_file, yaml.dump(router.settings))
+
+
+def take_up(router, **settings):
+    """Writes router.yaml and has it read; it must be accepted."""
+    write_settings(router, **settings)
+    status, text = router.admin("/reload", "POST")
+    assert status == 200, text
+
+
+def refusal(router, code=None, **settings):
+    """Writes router.yaml and has it read; it must be refused. What is told, and router.yaml's lines by number; the settings of
+    before stand in `router.settings` again."""
+    before = dict(router.settings)
+    generation = router.generation()
+    write_settings(router, **settings)
+    lines = router.config_file.read_text().splitlines()
+    status, text = router.admin("/reload", "POST")
+    assert status == (code or 422), text
+    assert router.generation() == generation
+    router.settings = before
+    return json.loads(text)["error"]["mistakes"], lines
+
+
+def line_of(lines, part):
+    return next(number for number, line in enumerate(lines, 1) if part in line)
+
+
+def plain(port, address="127.0.0.1", **others):
+    return {"address": address, "port": port, **others}
+
+
+@pytest.fixture
+def ports():
+    """Free ports, as many as are asked for."""
+    reserved = []
+
+    def take():
+        reserved.append(ReservedPort())
+        return reserved[-1].port
+
+    yield take
+    for one in reserved:
+        one.close()
+
+
+def asks(port, **options):
+    """One request on a connection of its own to this port."""
+    with Client(port, **options) as client:
+        return client.exchange(b"x")
+
+
+def ticket_of(router, context):
+    with router.connect(tls=context, server_name="router.test") as client:
+        assert client.exchange(b"x").status == 200
+        return client.socket.session
+
+
+def resumes(router, context, session):
+    with router.connect(tls=context, server_name="router.test", session=session) as client:
+        assert client.exchange(b"x").status == 200
+        return client.socket.session_reused
+
+
+def test_changed_ticket_keys_are_in_force_and_old_tickets_last_as_long_as_their_key(pod, start, authority, tmp_path):
+    files = [tmp_path / "first.key", tmp_path / "second.key"]
+    old, new, third = (os.urandom(80) for _ in range(3))
+    files[0].write_bytes(old)
+    files[1].write_bytes(old)
+    tls = {"certificates": [authority.issue("router.test").as_dict()], "ticket_key_files": [str(file) for file in files]}
+    router = start(endpoint(deployment([pod()], slots=0)), tls=tls)
+    context = authority.client_context()
+    with router.connect(tls=context, server_name="router.test") as running:
+        assert running.exchange(b"x").status == 200
+        session = ticket_of(router, context)
+        assert resumes(router, context, session)
+
+        def exchange(file, key):
+            fresh = file.with_suffix(".new")
+            fresh.write_bytes(key)
+            fresh.replace(file)
+
+        router.reloaded(lambda: exchange(files[0], new))
+        assert all(resumes(router, context, session) for _ in range(4)), "its key is still the second file's"
+        newest = ticket_of(router, context)
+        router.reloaded(lambda: exchange(files[1], third))
+        assert not any(resumes(router, context, session) for _ in range(4)), "on no shard: its key is gone"
+        assert all(resumes(router, context, newest) for _ in range(4)), "the new first file's key had made it"
+        assert running.exchange(b"y").status == 200
+
+
+def test_a_broken_ticket_key_is_refused_with_its_place_and_the_old_one_stays(pod, start, authority, tmp_path):
+    file = tmp_path / "ticket.key"
+    file.write_bytes(os.urandom(80))
+    tls = {"certificates": [authority.issue("router.test").as_dict()], "ticket_key_files": [str(file)]}
+    router = start(endpoint(deployment([pod()])), tls=tls)
+    context = authority.client_context()
+    session = ticket_of(router, context)
+    generation = router.generation()
+    line = line_of(router.config_file.read_text().splitlines(), str(file))
+    write_at_once(file, "short")
+    eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") >= 1, "the refusal", patience=4)
+    place = f"{router.config_file}:{line}: listeners[0].tls.ticket_key_files[0]: {file}: "
+    eventually(lambda: place + "a ticket key is 80 random bytes" in router.log, "the place in the log")
+    assert router.generation() == generation
+    assert resumes(router, context, session)
+
+
+def test_every_bad_certificate_of_a_reload_is_told_with_its_place(pod, start, authority):
+    first, second = authority.issue("router.test"), authority.issue("other.test")
+    router = start(endpoint(deployment([pod()])), tls={"certificates": [first.as_dict(), second.as_dict()]})
+    serial = int(first.serial(), 16)
+    for pair in (first, second):
+        write_at_once(pair.certificate, "nonsense")
+    write_at_once(second.key, "nonsense")
+    told, lines = refusal(router)
+    expected = [(0, "certificate_file", first.certificate), (1, "certificate_file", second.certificate), (1, "key_file", second.key)]
+    assert len(told) == len(expected)
+    for index, key, file in expected:
+        start_of_line = (f"{router.config_file}:{line_of(lines, str(file))}: "
+                         f"listeners[0].tls.certificates[{index}].{key}: {file}: ")
+        assert any(one.startswith(start_of_line) for one in told), (start_of_line, told)
+    with router.connect(tls=authority.client_context(), server_name="router.test") as client:
+        assert int(client.socket.getpeercert()["serialNumber"], 16) == serial, "the old one stays"
+
+
+def test_level_and_file_of_the_log_change_while_the_router_runs(pod, start, tmp_path):
     router = start(endpoint(deployment([pod()])))
-    router.settings["threads"] = 1
-    router.write()
-    eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") >= 1, "the refusal", patience=3)
-    eventually(lambda: "threads" in router.log, "the name of the setting")
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    take_up(router, log={"file": str(first)})
+    router.reloaded(lambda: router.admin("/reload", "POST"))
+    assert "generation" in eventually(lambda: first.read_text(), "something in the log")
+    take_up(router, log={"file": str(second), "level": "error"})
+    router.reloaded(lambda: router.admin("/reload", "POST"))
+    refusal(router, threads="many")
+    told = eventually(lambda: second.read_text(), "the error")
+    assert "threads" in told and " info " not in told
+    assert "threads" not in first.read_text()
+
+
+def test_a_log_file_that_cannot_be_opened_is_refused_with_its_place(pod, start, tmp_path):
+    router = start(endpoint(deployment([pod()])))
+    told, lines = refusal(router, 409, log={"file": str(tmp_path)}, access_log="/nowhere/at/all")
+    assert len(told) == 2
+    place = f"{router.config_file}:{line_of(lines, 'file:')}: log.file: "
+    assert any(one.startswith(place) and str(tmp_path) in one for one in told), told
+    place = f"{router.config_file}:{line_of(lines, 'access_log')}: access_log: "
+    assert any(one.startswith(place) and "/nowhere/at/all" in one for one in told), told
+    router.score(b"x")
+    assert len(router.access_lines(1)) == 1, "the access log stays"
+
+
+def test_the_access_log_goes_elsewhere_and_off_and_on_again(pod, start, tmp_path):
+    router = start(endpoint(deployment([pod()])))
+    with router.connect() as client:
+        def log_of_next_request(file, **settings):
+            take_up(router, **settings)
+            router.access_log_file = file
+
+            def arrives():
+                assert client.exchange(b"x").status == 200
+                return file is None or file.exists() and file.read_text()
+            eventually(arrives, f"a line in {file}", pause=0.05)
+
+        client.exchange(b"x")
+        first = router.access_log_file
+        router.access_lines(1)
+        log_of_next_request(tmp_path / "second.log", access_log=str(tmp_path / "second.log"))
+        router.settings.pop("access_log")
+        log_of_next_request(None)
+        lines = [file.read_text().count("\n") for file in (first, tmp_path / "second.log")]
+        log_of_next_request(tmp_path / "third.log", access_log=str(tmp_path / "third.log"))
+        take_up(router, access_log="stdout")
+        eventually(lambda: client.exchange(b"x").status == 200 and router.output, "a line on standard output", pause=0.05)
+    assert json.loads(router.output.splitlines()[0])["ResponseCode"] == 200
+    assert first.read_text().count("\n") == lines[0]
+    assert router.metrics().value("access_log_dropped_total") == 0
+
+
+def test_an_exchange_is_logged_where_it_was_begun(pod, start, tmp_path):
+    release = threading.Event()
+
+    def hold(exchange):
+        exchange.body()
+        exchange.wait(release)
+        exchange.answer()
+
+    blue = pod(hold)
+    router = start(endpoint(deployment([blue], request_timeout_ms=60000)))
+    running = router.start_request(b"x")
+    eventually(lambda: blue.concurrent == 1, "the request")
+    take_up(router, access_log=str(tmp_path / "second.log"))
+    release.set()
+    assert running.response().status == 200
+    running.close()
+    assert router.access_lines(1)[0]["ResponseCode"] == 200
+    assert (tmp_path / "second.log").read_text() == ""
+
+
+def test_a_listener_is_opened_and_closed_while_the_router_runs(pod, start, ports):
+    router = start(endpoint(deployment([pod()], slots=0)))
+    first, second = router.port, ports()
+    with Client(first) as kept, Client(first) as silent:
+        assert kept.exchange(b"x").headers.get("connection") is None
+        take_up(router, listeners=[plain(second)])
+        assert asks(second).status == 200
+        eventually(lambda: not is_listening(first), "the old listener to be closed")
+        for client in (kept, silent):
+            last = client.exchange(b"y")
+            assert (last.status, last.headers.get("connection")) == (200, "close")
+            assert client.is_closed()
+    take_up(router, listeners=[plain(first), plain(second)])
+    assert asks(first).status == asks(second).status == 200
+
+
+def test_a_request_that_runs_when_its_listener_closes_is_finished(pod, start, ports):
+    release = threading.Event()
+
+    def hold(exchange):
+        exchange.body()
+        exchange.wait(release)
+        exchange.answer()
+
+    blue = pod(hold)
+    router = start(endpoint(deployment([blue], request_timeout_ms=60000)))
+    running = router.start_request(b"x")
+    eventually(lambda: blue.concurrent == 1, "the request")
+    old = router.port
+    take_up(router, listeners=[plain(ports())])
+    eventually(lambda: not is_listening(old), "the listener to be closed")
+    release.set()
+    answer = running.response()
+    assert (answer.status, answer.headers.get("connection")) == (200, "close")
+    running.close()
+
+
+def test_a_listener_moves_between_addresses_of_one_port(pod, start):
+    router = start(endpoint(deployment([pod()], slots=0)))
+    for address in ("0.0.0.0", "127.0.0.1", "0.0.0.0"):
+        take_up(router, listeners=[plain(router.port, address)])
+        assert asks(router.port).status == 200
+
+
+def test_a_listener_that_comes_back_at_once_is_open(pod, start, ports):
+    router = start(endpoint(deployment([pod()], slots=0)))
+    first, second = router.port, ports()
+    for _ in range(10):
+        take_up(router, listeners=[plain(second)])
+        take_up(router, listeners=[plain(first), plain(second)])
+        assert asks(first).status == asks(second).status == 200
+
+
+def test_a_listener_switches_to_tls_and_back_and_its_connections_go_on(pod, start, authority):
+    router = start(endpoint(deployment([pod()], slots=0)))
+    context = authority.client_context()
+    secure = {"tls": context, "server_name": "router.test"}
+
+    def speaks(**options):
+        try:
+            return asks(router.port, **options).status == 200
+        except (Gone, OSError):
+            return False
+
+    with Client(router.port) as before:
+        assert before.exchange(b"x").status == 200
+        take_up(router, listeners=[plain(router.port, tls={"certificates": [authority.issue("router.test").as_dict()]})])
+        eventually(lambda: speaks(**secure), "TLS")
+        answer = before.exchange(b"x")
+        assert (answer.status, answer.headers.get("connection")) == (200, None)
+        with Client(router.port, **secure) as between:
+            assert between.exchange(b"x").status == 200
+            take_up(router, listeners=[plain(router.port)])
+            eventually(speaks, "plaintext")
+            assert between.exchange(b"x").status == before.exchange(b"x").status == 200
+
+
+def test_a_listener_that_cannot_be_opened_refuses_the_whole_change(pod, start, ports):
+    router = start(endpoint(deployment([pod()])))
+    free, other = ports(), ports()
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as observe:
+        port, observe_port = taken.getsockname()[1], observe.getsockname()[1]
+        told, lines = refusal(router, 409, listeners=[plain(free), plain(port)], observe={"address": f"127.0.0.1:{observe_port}"},
+                              admin={"address": f"127.0.0.1:{other}"})
+    assert len(told) == 2
+    assert told[0].startswith(f"{router.config_file}:{line_of(lines, str(port)) - 1}: listeners[1]: cannot listen on 127.0.0.1:{port}")
+    assert told[1].startswith(f"{router.config_file}:{line_of(lines, str(observe_port))}: observe.address: cannot listen on ")
+    assert router.score(b"x").status == 200
+    assert not is_listening(free) and not is_listening(other)
+    take_up(router, listeners=[plain(router.port), plain(free)])
+    assert asks(free).status == 200
+
+
+def test_listeners_do_not_change_while_the_router_drains(pod, start, ports):
+    router = start(endpoint(deployment([pod()])), drain_delay_ms=3000)
+    router.signal(signal.SIGTERM)
+    eventually(lambda: router.status()["draining"], "the drain")
+    told, _ = refusal(router, 409, listeners=[plain(ports())])
+    assert "drains" in told[0]
+    assert router.wait_exit() == 0
+
+
+def test_the_operators_listeners_move_and_whoever_asked_is_answered(pod, start, ports):
+    router = start(endpoint(deployment([pod()])))
+    old = (router.observe_port, router.admin_port)
+    observe, admin = ports(), ports()
+    with Client(old[0]) as kept:
+        kept.send(request(method="GET", path="/healthz"))
+        assert kept.response().status == 200
+        take_up(router, observe={"address": f"127.0.0.1:{observe}"}, admin={"address": f"127.0.0.1:{admin}"})
+        assert not any(map(is_listening, old))
+        kept.send(request(method="GET", path="/healthz"))
+        last = kept.response()
+        assert (last.status, last.headers.get("connection")) == (200, "close")
+    router.observe_port, router.admin_port = observe, admin
+    assert router.observe("/readyz")[0] == 200
+
+
+def test_the_operators_listeners_move_between_addresses_of_their_ports_and_exchange_them(pod, start):
+    router = start(endpoint(deployment([pod()])))
+    observe, admin = router.observe_port, router.admin_port
+    told, _ = refusal(router, admin={"address": f"0.0.0.0:{admin}"})
+    assert "admin.address" in told[0] and "unsafe" in told[0]
+    take_up(router, observe={"address": f"0.0.0.0:{observe}"}, admin={"address": f"0.0.0.0:{admin}", "unsafe": True})
+    assert router.observe("/readyz")[0] == 200
+    take_up(router, observe={"address": f"127.0.0.1:{admin}"}, admin={"address": f"127.0.0.1:{observe}"})
+    router.observe_port, router.admin_port = admin, observe
+    assert router.observe("/readyz")[0] == 200
+    take_up(router)
+
+
+class Visitors:
+    """Clients that keep their connections and clients that make a new one for each request, on whichever listeners are open."""
+
+    def __init__(self, context, open_now):
+        self.context, self.open_now = context, open_now  # (port, speaks TLS)
+        self.lock, self.done = threading.Lock(), threading.Event()
+        self.lost, self.answered, self.sent_away = [], 0, 0
+
+    def connect(self, number):
+        with self.lock:  # nobody takes a listener from `open_now` between our choice and the connection
+            port, secure = self.open_now[number % len(self.open_now)]
+            client = Client(port)
+        if secure:
+            client.socket = self.context.wrap_socket(client.socket, server_hostname="router.test")
+            client.reader = Reader(client.socket)
+        return client
+
+    def visit(self, number, keeps):
+        turn, client = number, None
+        while not self.done.is_set():
+            try:
+                client = client or self.connect(turn)
+                answer = client.exchange(b"load")
+            except (Gone, OSError) as error:
+                self.lost.append(repr(error))
+                return
+            closing = answer.headers.get("connection") == "close"
+            with self.lock:
+                self.answered += 1
+                self.sent_away += closing
+            if answer.status != 200:
+                self.lost.append((answer.status, answer.why))
+            if closing or not keeps:
+                client.close()
+                client, turn = None, turn + 1
+            self.done.wait(0.005)
+
+
+@pytest.mark.long
+def test_listeners_change_twenty_times_under_load_and_no_request_is_lost(pod, start, ports, authority):
+    tls = {"certificates": [authority.issue("router.test").as_dict()]}
+    router = start(endpoint(deployment([pod()], slots=0)))
+    secure = {False: {}, True: {"tls": tls}}
+    choice = [(router.port, False), (ports(), True), (ports(), False), (ports(), True)]
+    toggled = ports()  # with connections from before it begins to change
+    take_up(router, listeners=[plain(port, **secure[is_secure]) for port, is_secure in [*choice[:2], (toggled, False)]])
+    visitors = Visitors(authority.client_context(), choice[:2])
+    with ThreadPoolExecutor(8) as pool, Client(toggled) as constant:
+        visits = [pool.submit(visitors.visit, number, number % 2 == 0) for number in range(8)]
+        for number in range(1, 21):
+            fresh = [choice[number % 4], choice[(number + 1) % 4]]  # one stays, one goes, one comes, in changing places
+            with visitors.lock:
+                visitors.open_now = [one for one in visitors.open_now if one in fresh]
+            listeners = [(toggled, number % 2 == 1), *fresh] if number % 3 else [*reversed(fresh), (toggled, number % 2 == 1)]
+            take_up(router, listeners=[plain(port, **secure[is_secure]) for port, is_secure in listeners])
+            with visitors.lock:
+                visitors.open_now = fresh
+                seen = visitors.answered
+            assert constant.exchange(b"x").headers.get("connection") is None
+            eventually(lambda: visitors.lost or visitors.answered > seen + 40, "requests between two changes")  # noqa: B023
+        visitors.done.set()
+        for one in visits:
+            one.result()
+    assert visitors.lost == []
+    assert visitors.sent_away > 10
+    eventually(lambda: [is_listening(port) for port, _ in choice] == [one in fresh for one in choice], "the others to be closed")
+
+
+def test_the_number_of_threads_cannot_change_and_is_refused_by_name(pod, start, ports):
+    router = start(endpoint(deployment([pod()])))
+    told, lines = refusal(router, 409, threads=1, listeners=[plain(ports())])
+    assert told == [f"{router.config_file}:{line_of(lines, 'threads')}: threads: cannot change while the router runs; it has 2: "
+                    "restart it"]
     assert router.score(b"x", key=PRIMARY).status == 200

@@ -35,9 +35,14 @@ class OperatorServerTest : public testing::Test {
                return Response{200, "text/plain", std::string(20'000'000, 'x')};
              }},
             {"GET", "/bug", [](const Request&) -> Response { throw std::runtime_error("secret detail"); }},
-            {"POST", "/stop", [this](const Request&) {
+            {"POST", "/stop",
+             [this](const Request&) {
                server->stop();
                return Response{200, "text/plain", "bye"};
+             }},
+            {"POST", "/retire", [this](const Request&) {
+               server->retire();
+               return Response{200, "text/plain", "moved"};
              }}};
   }
   void listen(OperatorServerOptions options = {.address = "127.0.0.1:0"}) {
@@ -197,6 +202,54 @@ TEST_F(OperatorServerTest, MayBeStoppedByAHandler) {
   client.send("POST /stop HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
   EXPECT_TRUE(client.closed());
   EXPECT_EQ(server->connections(), 0u);
+}
+
+TEST_F(OperatorServerTest, AnswersWhoeverRetiresItAndEveryConnectionOnceMore) {
+  listen();
+  OperatorClient asking = connect();
+  OperatorClient idle = connect();
+  OperatorClient half = connect();
+  half.send("GET /hel");
+  const std::uint16_t port = server->port();
+  EXPECT_EQ(asking.post("/retire").body, "moved");
+  EXPECT_TRUE(asking.closed());
+  EXPECT_FALSE(OperatorClient(shard, port).connected());
+  const auto last = idle.get("/hello?once");
+  EXPECT_EQ(last.body, "hello once");
+  EXPECT_THAT(last.head, HasSubstr("Connection: close\r\n"));
+  EXPECT_TRUE(idle.closed());
+  half.send("lo HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(half.receive().status, 200);
+  EXPECT_TRUE(half.closed());
+}
+
+TEST_F(OperatorServerTest, ServesWhoHasArrivedWhenItRetires) {
+  listen();
+  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_port = htons(server->port());
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(socket, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  server->retire();  // the loop has not turned yet
+  EXPECT_EQ(server->connections(), 1u);
+  shard.advance(10s);
+  shard.poll();
+  EXPECT_EQ(server->connections(), 0u) << "without a request it ends as any other";
+  ::close(socket);
+}
+
+TEST_F(OperatorServerTest, MayMoveToAnotherAddressOfItsOwnPort) {
+  listen({.address = "0.0.0.0:0"});
+  const std::string moved = "127.0.0.1:" + std::to_string(server->port());
+  OperatorServer stranger(shard, {.address = moved}, routes());
+  EXPECT_FALSE(stranger.start().ok());
+  auto next = std::make_unique<OperatorServer>(shard, OperatorServerOptions{.address = moved}, routes());
+  const absl::Status started = next->start(runtime::PortUse::kGivenUp);
+  ASSERT_TRUE(started.ok()) << started;
+  server->retire();
+  std::swap(server, next);
+  EXPECT_EQ(connect().get("/hello?you").body, "hello you");
 }
 
 TEST_F(OperatorServerTest, MayBeDestroyedWithAConnectionWaitingToBeAccepted) {

@@ -57,6 +57,49 @@ TEST(Load, TellsAllMistakesOfAllFilesAtOnceInTheOrderOfTheLines) {
   EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 6) << told;
 }
 
+TEST(Load, LetsOthersJudgeWhatItNamesAlsoWhenThereAreMistakes) {
+  const ConfigFolder folder;
+  folder.write("router.yaml",
+               "listeners:\n  - port: 8443\n    tls:\n      certificates:\n        - certificate_file: a.pem\n"
+               "          key_file: b.pem\n          password_file: c\n        - directory: secret\n        - key_file: d.pem\n"
+               "      ticket_key_files:\n        - one\n        - two\nthreads: many\nendpoints: [endpoints/*.yml]\n"
+               "observe: {address: '127.0.0.1:1'}\naccess_log: stdout\n");
+  folder.write("endpoints/orphan.yml", "name: green\nendpoint_name: nobody\nrouter:\n  tls:\n    ca_file: ca.pem\n");
+  std::vector<std::string> places;
+  const auto note = [&](const Place& place) { places.push_back(folder.without_root(text_of(place))); };
+  const auto examine = [&](const Process& process, const std::vector<const Deployment*>& deployments, Findings& findings) {
+    ASSERT_EQ(process.listeners.size(), 1u);
+    const TlsOptions& tls = *process.listeners[0].tls;
+    note(process.listeners[0].place);
+    for (const Certificate& each : tls.certificates) note(each.certificate_place);
+    note(tls.certificates[0].key_place);
+    note(tls.certificates[0].password_place);
+    for (const Place& each : tls.ticket_key_places) note(each);
+    for (const Place& each : {process.places.threads, process.places.observe_address, process.places.access_log}) note(each);
+    for (const Deployment* each : deployments) {
+      if (each->tls) note(each->tls->ca_place);
+    }
+    findings.mistake(tls.certificates[0].key_place, "is\nno key");
+  };
+  const absl::StatusOr<Config> config = load(folder.path("router.yaml"), nullptr, examine);
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(places,
+            (std::vector<std::string>{
+                "router.yaml:2: listeners[0]", "router.yaml:5: listeners[0].tls.certificates[0].certificate_file",
+                "router.yaml:8: listeners[0].tls.certificates[1].directory",
+                "router.yaml:9: listeners[0].tls.certificates[2].certificate_file",
+                "router.yaml:6: listeners[0].tls.certificates[0].key_file",
+                "router.yaml:7: listeners[0].tls.certificates[0].password_file",
+                "router.yaml:11: listeners[0].tls.ticket_key_files[0]", "router.yaml:12: listeners[0].tls.ticket_key_files[1]",
+                "router.yaml:13: threads", "router.yaml:15: observe.address", "router.yaml:16: access_log",
+                "endpoints/orphan.yml:5: router.tls.ca_file"}));
+  const std::string told = folder.without_root(std::string(config.status().message()));
+  EXPECT_THAT(told, HasSubstr("router.yaml:6: listeners[0].tls.certificates[0].key_file: is?no key\n"
+                              "router.yaml:9: listeners[0].tls.certificates[2].certificate_file: is missing"));
+  EXPECT_THAT(told, HasSubstr("router.yaml:13: threads: "));
+  EXPECT_THAT(told, HasSubstr("endpoints/orphan.yml:2: endpoint_name: "));
+}
+
 TEST(Load, TellsAtMostTwoHundredMistakes) {
   const ConfigFolder folder;
   std::string text = ConfigFolder::kBlue;

@@ -171,6 +171,26 @@ TEST(Listening, MayComeBackToAPortThatItsConnectionsStillUse) {
   ::close(again->front());
 }
 
+TEST(Listening, MayShareAPortThatThisProcessGivesUpAlsoOnAnotherAddress) {
+  const auto listening = listen_on("0.0.0.0", 0, 1);
+  ASSERT_TRUE(listening.ok());
+  const ListeningSocket old(listening->front());
+  EXPECT_FALSE(listen_on("127.0.0.1", old.port(), 1).ok());
+  const auto next = listen_on("127.0.0.1", old.port(), 1, PortUse::kGivenUp);
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_EQ(ListeningSocket(next->front()).port(), old.port());
+}
+
+TEST(Listening, IsClosedWhenNobodyTakesItOver) {
+  std::uint16_t port = 0;
+  {
+    const ListeningSocket socket(listen_on("127.0.0.1", 0, 1)->front());
+    port = socket.port();
+    EXPECT_TRUE(connect_to(*Address::parse("127.0.0.1", port)));
+  }
+  EXPECT_FALSE(connect_to(*Address::parse("127.0.0.1", port)));
+}
+
 TEST(Listening, RefusesWhatIsNoAddressOfThisMachine) {
   EXPECT_NE(listen_on("not-an-address", 0, 1).status().message().find("not-an-address"), absl::string_view::npos);
   EXPECT_NE(listen_on("192.0.2.1", 0, 1).status().message().find("192.0.2.1"), absl::string_view::npos);

@@ -68,14 +68,14 @@ TEST(Certificates, AreRefusedWhenExpired) {
   request.begins = std::chrono::hours(-2);
   request.ends = std::chrono::seconds(-60);
   const CertificatePaths paths = authority().issue(request);
-  EXPECT_EQ(refusal(paths), paths.certificate_file + ": the certificate has expired");
+  EXPECT_EQ(refusal(paths), paths.certificate_file + ": the certificate has expired; one that is valid now is expected");
 }
 
 TEST(Certificates, AreRefusedWhenNotValidYet) {
   CertificateRequest request;
   request.begins = std::chrono::hours(1);
   const CertificatePaths paths = authority().issue(request);
-  EXPECT_EQ(refusal(paths), paths.certificate_file + ": the certificate is not valid yet");
+  EXPECT_EQ(refusal(paths), paths.certificate_file + ": the certificate is not valid yet; one that is valid now is expected");
 }
 
 TEST(Certificates, AreRefusedWithUnreadableNames) {
@@ -176,6 +176,51 @@ TEST(Certificates, MayHaveAnEncryptedKey) {
   const std::string message = refusal(wrong);
   EXPECT_EQ(message, paths.key_file + ": the private key does not open with the password in " + wrong.password_file);
   EXPECT_EQ(message.find("guessed"), std::string::npos);
+}
+
+TEST(Certificates, AreRefusedAllAtOnceEachByItsPlaceAndFile) {
+  using Role = FileMistake::Role;
+  CertificatePaths bad = localhost();
+  bad.certificate_file = authority().write_file("nothing");
+  bad.key_file = "/no/such/key.pem";
+  CertificatePaths other = localhost();
+  other.password_file = "/no/such/password";
+  CertificateRequest weak;
+  weak.begins = std::chrono::hours(-2);
+  weak.ends = std::chrono::seconds(-60);
+  ServerOptions options;
+  options.certificates = {files(localhost()), files(bad), files(other), files(authority().issue(weak))};
+  std::vector<FileMistake> mistakes;
+  const auto made = ServerContext::make(options, ticket_keys(), 1, &mistakes);
+  ASSERT_FALSE(made.ok());
+  ASSERT_EQ(mistakes.size(), 4u);
+  EXPECT_EQ(made.status().message(), mistakes[0].text);
+  const auto expect = [&mistakes](std::size_t at, std::size_t certificate, Role role, const std::string& file) {
+    EXPECT_EQ(mistakes[at].index, certificate);
+    EXPECT_EQ(mistakes[at].role, role);
+    EXPECT_TRUE(mistakes[at].text.starts_with(file + ": ")) << mistakes[at].text;
+  };
+  expect(0, 1, Role::kCertificate, bad.certificate_file);
+  expect(1, 1, Role::kKey, bad.key_file);
+  expect(2, 2, Role::kPassword, other.password_file);
+  expect(3, 3, Role::kCertificate, options.certificates[3].certificate_file);
+}
+
+TEST(Certificates, AreRefusedWithAKeyThatIsTooShortForOpenSsl) {
+  const Owned<EVP_PKEY> key(EVP_RSA_gen(512));
+  const Owned<X509> certificate(X509_new());
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -60);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 60);
+  X509_set_pubkey(certificate.get(), key.get());
+  ASSERT_GT(X509_sign(certificate.get(), key.get(), EVP_sha256()), 0);
+  const Owned<BIO> pem(BIO_new(BIO_s_mem()));
+  PEM_write_bio_X509(pem.get(), certificate.get());
+  PEM_write_bio_PrivateKey(pem.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(pem.get(), &data);
+  CertificatePaths paths;
+  paths.certificate_file = paths.key_file = authority().write_file(std::string(data, static_cast<std::size_t>(size)));
+  EXPECT_EQ(refusal(paths).find(paths.certificate_file + ": the certificate cannot be used: "), 0u) << refusal(paths);
 }
 
 TEST(Certificates, MustBeGiven) {

@@ -114,6 +114,51 @@ TEST_P(Resumption, KeepsKeysFromFilesWhenTheOthersRotate) {
   EXPECT_TRUE(client_.resumes(*context));
 }
 
+TEST_P(Resumption, GoesOnWhenAReloadAddsAKeyAndEndsWhenItsOwnIsGone) {
+  const std::string first = authority().write_file(std::string(80, 'd'));
+  const std::string second = authority().write_file(std::string(80, 'e'));
+  const auto keys = ticket_keys({first});
+  const auto context = server_context({localhost()}, {}, keys);  // the contexts of running listeners stay
+  client_.resumes(*context);
+  keys->replace_by(*ticket_keys({second, first}));
+  EXPECT_TRUE(client_.resumes(*context)) << "the key is still among the files";
+  keys->replace_by(*ticket_keys({second}));
+  EXPECT_TRUE(client_.resumes(*context)) << "the last ticket was made with the first key";
+  keys->replace_by(*ticket_keys({first}));
+  EXPECT_FALSE(client_.resumes(*context)) << "its key is gone";
+}
+
+TEST_P(Resumption, GoesOnWhenAReloadFindsRandomKeysAgain) {
+  const auto keys = ticket_keys();
+  const auto context = server_context({localhost()}, {}, keys);
+  client_.resumes(*context);
+  keys->replace_by(*ticket_keys());
+  EXPECT_TRUE(client_.resumes(*context));
+  keys->replace_by(*ticket_keys({authority().write_file(std::string(80, 'f'))}));
+  EXPECT_FALSE(client_.resumes(*context)) << "from random keys to those of files";
+  keys->replace_by(*ticket_keys());
+  EXPECT_FALSE(client_.resumes(*context)) << "and back";
+  keys->rotate();
+  EXPECT_TRUE(client_.resumes(*context)) << "random keys rotate again";
+}
+
+TEST(TicketKeyFiles, AreRefusedAllAtOnceEachByItsPlace) {
+  const std::string good = authority().write_file(std::string(80, 'a'));
+  const std::string bad = authority().write_file("short");
+  std::vector<FileMistake> mistakes;
+  EXPECT_FALSE(TicketKeys::make({bad, good, "/no/such/key"}, &mistakes).ok());
+  ASSERT_EQ(mistakes.size(), 2u);
+  EXPECT_EQ(mistakes[0].index, 0u);
+  EXPECT_EQ(mistakes[0].role, FileMistake::Role::kTicketKey);
+  EXPECT_EQ(mistakes[0].text, bad + ": a ticket key is 80 random bytes (openssl rand 80)");
+  EXPECT_EQ(mistakes[1].index, 2u);
+  EXPECT_EQ(mistakes[1].text, "/no/such/key: cannot be read");
+  mistakes.clear();
+  EXPECT_FALSE(TicketKeys::make(std::vector<std::string>(17, good), &mistakes).ok());
+  ASSERT_EQ(mistakes.size(), 1u);
+  EXPECT_EQ(mistakes[0].text, good + ": more than 16 ticket keys");
+}
+
 TEST(TicketKeyFiles, AreRefusedWhenNot80Bytes) {
   const std::string file = authority().write_file(std::string(48, 'a'));
   const auto made = TicketKeys::make({file});
@@ -122,7 +167,7 @@ TEST(TicketKeyFiles, AreRefusedWhenNot80Bytes) {
   EXPECT_FALSE(TicketKeys::make({"/no/such/key"}).ok());
 }
 
-TEST(TicketKeys, MayRotateWhileShardsUseThem) {
+TEST(TicketKeys, MayRotateAndBeReplacedWhileShardsUseThem) {
   const auto keys = ticket_keys();
   ServerOptions options;
   options.certificates = {files(localhost())};
@@ -136,7 +181,13 @@ TEST(TicketKeys, MayRotateWhileShardsUseThem) {
       ended = true;
     });
   }
-  while (!ended) keys->rotate();
+  const auto from_file = ticket_keys({authority().write_file(std::string(80, 'a'))});
+  const auto random = ticket_keys();
+  while (!ended) {
+    keys->rotate();
+    keys->replace_by(*from_file);
+    keys->replace_by(*random);
+  }
   for (std::thread& thread : threads) thread.join();
 }
 

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "config/config.h"
+#include "config/findings.h"
+#include "router/proxy/server.h"
+#include "router/runtime/accept.h"
+#include "router/runtime/shard_set.h"
+
+namespace router {
+
+/// Which listeners of the data path are open, and how they become those of another configuration without a gap. A listener is
+/// known by its address and port: whatever else changes (TLS, the PROXY protocol) its sockets stay. Control thread.
+///
+/// The order of a change, on each shard: what is left closes after accepting what has arrived, under the old view; then the new
+/// view; then accepting from the new sockets, which have been collecting connections since `prepare`. So whoever is accepted is
+/// served with the settings of its listener.
+class Listeners {
+ public:
+  /// Address as the kernel writes it, port, and which of several: port 0 may be asked for more than once.
+  using Key = std::tuple<std::string, std::uint16_t, std::size_t>;
+
+  /// A configuration's listeners before they are in force. Its sockets are closed if it never is.
+  struct Change {
+    struct Listener {
+      Key key;
+      proxy::ListenerId id = 0;
+      std::uint16_t port = 0;                         // the real one
+      std::vector<runtime::ListeningSocket> sockets;  // one for each shard; none: open already
+      bool https = false;
+    };
+    std::vector<Listener> listeners;  // in the order of router.yaml
+  };
+
+  Listeners(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers)
+      : control_(control), shards_(shards), servers_(servers) {}
+
+  /// Whether `wanted` asks for any socket to be opened or closed.
+  bool would_change(const std::vector<config::Listener>& wanted) const;
+  /// The ports on which we listen and which `wanted` no longer asks for at that address.
+  std::set<std::uint16_t> given_up(const std::vector<config::Listener>& wanted) const;
+  /// Opens what is new. A port of `given_up` may still be in use by this process. What cannot be opened is told to `findings`.
+  Change prepare(const std::vector<config::Listener>& wanted, const std::set<std::uint16_t>& given_up,
+                 config::Findings& findings);
+  /// Before the view without them is published.
+  void close_removed(const Change& change);
+  /// After the view with them was published. Cannot fail.
+  void open_added(Change change);
+
+ private:
+  struct Open {
+    Key key;
+    proxy::ListenerId id;
+    std::uint16_t port;
+  };
+  static std::vector<Key> keys_of(const std::vector<config::Listener>& listeners);
+  const Open* find(const Key& key) const;
+  void close(const Open& removed);
+
+  runtime::Shard& control_;
+  runtime::ShardSet& shards_;
+  std::vector<std::unique_ptr<proxy::ShardServer>>& servers_;
+  std::vector<Open> open_;
+  std::multiset<std::uint16_t> closing_;  // some shard has not closed it yet
+  proxy::ListenerId last_id_ = 0;
+};
+
+}  // namespace router

@@ -1,0 +1,72 @@
+#include "router/operators.h"
+
+#include <absl/strings/numbers.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace router {
+namespace {
+
+/// 0 for a Unix socket.
+std::uint16_t port_of(const std::string& address) {
+  int port = 0;
+  const std::size_t colon = address.rfind(':');
+  const bool is_port = colon != std::string::npos && absl::SimpleAtoi(address.substr(colon + 1), &port);
+  return is_port && port > 0 && port <= 65535 ? static_cast<std::uint16_t>(port) : 0;
+}
+
+}  // namespace
+
+std::set<std::uint16_t> Operators::given_up(const config::Process& wanted) const {
+  std::set<std::uint16_t> ports;
+  if (observe_.server && observe_.address != wanted.observe_address) ports.insert(observe_.server->port());
+  if (admin_.server && admin_.address != wanted.admin_address) ports.insert(admin_.server->port());
+  return ports;
+}
+
+Operators::Change Operators::prepare(const config::Process& wanted, const std::set<std::uint16_t>& given_up,
+                                     config::Findings& findings) const {
+  Change change;
+  change.observe = open(observe_, wanted.observe_address, wanted.places.observe_address, given_up, findings);
+  change.admin = open(admin_, wanted.admin_address, wanted.places.admin_address, given_up, findings);
+  return change;
+}
+
+std::unique_ptr<admin::OperatorServer> Operators::open(const Listener& listener, const std::string& address,
+                                                       const config::Place& place, const std::set<std::uint16_t>& given_up,
+                                                       config::Findings& findings) const {
+  if (listener.server && listener.address == address) return nullptr;
+  admin::OperatorServerOptions options;
+  options.address = address;
+  auto server = std::make_unique<admin::OperatorServer>(control_, options, listener.routes());
+  const auto use = given_up.contains(port_of(address)) ? runtime::PortUse::kGivenUp : runtime::PortUse::kMustBeFree;
+  const absl::Status started = server->start(use);
+  if (started.ok()) return server;
+  findings.mistake(place, std::string(started.message()));
+  return nullptr;
+}
+
+void Operators::apply(const config::Process& wanted, Change change) {
+  const auto has_ended = [](const std::unique_ptr<admin::OperatorServer>& each) { return each->connections() == 0; };
+  retired_.erase(std::remove_if(retired_.begin(), retired_.end(), has_ended), retired_.end());
+  move(observe_, wanted.observe_address, std::move(change.observe));
+  move(admin_, wanted.admin_address, std::move(change.admin));
+}
+
+void Operators::move(Listener& listener, const std::string& address, std::unique_ptr<admin::OperatorServer> server) {
+  if (!server) return;
+  std::swap(listener.server, server);
+  listener.address = address;
+  if (!server) return;
+  server->retire();
+  retired_.push_back(std::move(server));
+}
+
+void Operators::stop() {
+  observe_.server.reset();
+  admin_.server.reset();
+  retired_.clear();
+}
+
+}  // namespace router

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+#include "config/findings.h"
+#include "router/admin/operator_server.h"
+
+namespace router {
+
+/// The operators' two listeners, and how they move when their addresses change: the new one is open before the old one closes,
+/// and whoever asked for the change is still answered. Control thread.
+class Operators {
+ public:
+  using Routes = std::function<std::vector<admin::OperatorRoute>()>;
+  Operators(runtime::Shard& control, Routes observe, Routes admin)
+      : control_(control), observe_(std::move(observe)), admin_(std::move(admin)) {}
+
+  /// Servers that listen already and are not in use yet; null: the present one stays.
+  struct Change {
+    std::unique_ptr<admin::OperatorServer> observe;
+    std::unique_ptr<admin::OperatorServer> admin;
+  };
+  /// The ports of listeners that `wanted` moves elsewhere.
+  std::set<std::uint16_t> given_up(const config::Process& wanted) const;
+  /// What cannot be opened is told to `findings`.
+  Change prepare(const config::Process& wanted, const std::set<std::uint16_t>& given_up, config::Findings& findings) const;
+  /// Cannot fail.
+  void apply(const config::Process& wanted, Change change);
+  /// Closes everything, also connections.
+  void stop();
+
+ private:
+  struct Listener {
+    explicit Listener(Routes what) : routes(std::move(what)) {}
+    const Routes routes;
+    std::string address;
+    std::unique_ptr<admin::OperatorServer> server;
+  };
+  std::unique_ptr<admin::OperatorServer> open(const Listener& listener, const std::string& address, const config::Place& place,
+                                              const std::set<std::uint16_t>& given_up, config::Findings& findings) const;
+  void move(Listener& listener, const std::string& address, std::unique_ptr<admin::OperatorServer> server);
+
+  runtime::Shard& control_;
+  Listener observe_;
+  Listener admin_;
+  std::vector<std::unique_ptr<admin::OperatorServer>> retired_;  // those that still have connections, for seconds at most
+};
+
+}  // namespace router

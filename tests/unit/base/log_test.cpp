@@ -1,0 +1,92 @@
+#include "router/base/log.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+namespace router::log {
+namespace {
+
+/// A folder of the test; the log goes to standard error again at its end.
+class LogTest : public ::testing::Test {
+ protected:
+  ~LogTest() override {
+    Target back;
+    open("", Level::kInfo, back);
+    use(std::move(back));
+    std::filesystem::remove_all(folder_);
+  }
+  std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string content(const std::string& name) const {
+    std::ostringstream text;
+    text << std::ifstream(path(name)).rdbuf();
+    return std::move(text).str();
+  }
+  void use_file(const std::string& name, Level level = Level::kInfo) const {
+    Target target;
+    ASSERT_EQ(open(path(name), level, target), "");
+    use(std::move(target));
+  }
+
+ private:
+  static std::string make_folder() {
+    std::string name = ::testing::TempDir() + "log-XXXXXX";
+    return ::mkdtemp(name.data()) == nullptr ? throw std::runtime_error("no folder for the test") : name;
+  }
+  const std::string folder_ = make_folder();
+};
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+TEST_F(LogTest, IsInUseOnlyWhenToldTo) {
+  use_file("first");
+  Target second;
+  ASSERT_EQ(open(path("second"), Level::kInfo, second), "");
+  info("one");
+  use(std::move(second));
+  info("two");
+  EXPECT_TRUE(has(content("first"), "one"));
+  EXPECT_FALSE(has(content("first"), "two"));
+  EXPECT_FALSE(has(content("second"), "one"));
+  EXPECT_TRUE(has(content("second"), "two"));
+}
+
+TEST_F(LogTest, SaysWhyAFileCannotBeOpenedAndStaysWhereItIs) {
+  use_file("first");
+  Target target;
+  const std::string why = open(path(""), Level::kInfo, target);
+  EXPECT_TRUE(has(why, path(""))) << why;
+  EXPECT_EQ(target.logger, nullptr);
+  info("still here");
+  EXPECT_TRUE(has(content("first"), "still here"));
+}
+
+TEST_F(LogTest, TellsWhatItsLevelAllows) {
+  use_file("all", Level::kDebug);
+  debug("small");
+  use_file("errors", Level::kError);
+  warning("middling");
+  error("large");
+  EXPECT_TRUE(has(content("all"), "small"));
+  EXPECT_FALSE(has(content("errors"), "middling"));
+  EXPECT_TRUE(has(content("errors"), "large"));
+}
+
+TEST_F(LogTest, GoesOnInANewFileWhenItsOwnWasMovedAndItIsReopened) {
+  use_file("log");
+  info("before");
+  std::filesystem::rename(path("log"), path("log.1"));
+  info("between");
+  reopen();
+  info("after");
+  EXPECT_TRUE(has(content("log.1"), "between"));
+  EXPECT_FALSE(has(content("log"), "between"));
+  EXPECT_TRUE(has(content("log"), "after"));
+}
+
+}  // namespace
+}  // namespace router::log
