@@ -80,7 +80,7 @@ class ShardServerTest : public ::testing::Test {
   metrics::Registry metrics{1, clock};
   Views views{control, shards};
   std::atomic<std::size_t> connections_open{0};
-  ShardServer server{shards[0], views, metrics.shard(0), connections_open};
+  ShardServer server{shards[0], views, metrics.shard(0), shards.size(), connections_open};
 };
 
 TEST_F(ShardServerTest, ServesWhatHasArrivedWhenAListenerCloses) {
