@@ -126,11 +126,15 @@ struct Listener {
 
 struct Limits {
   std::size_t max_connections = 20000;           // whole process
+  std::size_t max_connections_per_client = 0;    // an IPv4 address or a /64 of IPv6; 0: no limit
+  std::size_t max_handshakes = 1000;             // TLS handshakes under way, whole process; beyond it the oldest is cut
   std::size_t max_header_bytes = 64 * 1024;      // contract, section 4
   milliseconds header_timeout{10'000};           // from the first byte of a head to its end, and for a TLS handshake
   milliseconds keep_alive_timeout{75'000};       // an idle client connection
   milliseconds body_timeout{60'000};             // between two reads of a request body
   milliseconds send_timeout{60'000};             // between two writes to a client that does not read
+  std::size_t min_body_rate = 240;               // bytes/s that a client must send while it is waited for; 0: any
+  std::size_t min_send_rate = 240;               // bytes/s that a client must take of its answer while it is waited for; 0: any
   std::size_t requests_per_connection = 100000;  // then `Connection: close`
 };
 

@@ -87,12 +87,16 @@ void read_limits(MapReader& document, Limits& into) {
   std::optional<MapReader> map = document.map("limits");
   if (!map) return;
   map->read("max_connections", {1, 10'000'000}, into.max_connections);
+  map->read("max_connections_per_client", {0, 10'000'000}, into.max_connections_per_client);
+  map->read("max_handshakes", {1, 10'000'000}, into.max_handshakes);
   map->read("max_header_bytes", {1024, 1024 * 1024, "bytes"}, into.max_header_bytes);
   map->read("requests_per_connection", {1, 1'000'000'000}, into.requests_per_connection);
   map->read("header_timeout_ms", kTimeoutMs, into.header_timeout);
   map->read("keep_alive_timeout_ms", kTimeoutMs, into.keep_alive_timeout);
   map->read("body_timeout_ms", kTimeoutMs, into.body_timeout);
   map->read("send_timeout_ms", kTimeoutMs, into.send_timeout);
+  map->read("min_body_rate", {0, 1'000'000'000, "bytes per second"}, into.min_body_rate);
+  map->read("min_send_rate", {0, 1'000'000'000, "bytes per second"}, into.min_send_rate);
   map->finish();
 }
 

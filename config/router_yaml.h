@@ -20,11 +20,15 @@ namespace router::config {
 ///         ticket_key_files: […]
 ///   limits:
 ///     max_connections: 20000
+///     max_connections_per_client: 0     # no limit
+///     max_handshakes: 1000
 ///     max_header_bytes: 65536
 ///     header_timeout_ms: 10000
 ///     keep_alive_timeout_ms: 75000
 ///     body_timeout_ms: 60000
 ///     send_timeout_ms: 60000
+///     min_body_rate: 240                # bytes per second; 0: any
+///     min_send_rate: 240
 ///     requests_per_connection: 100000
 ///   threads: 0                          # one per core
 ///   trusted_proxies: [10.0.0.0/8, …]

@@ -95,7 +95,7 @@ absl::Status Router::start() {
   if (findings.has_mistakes()) return absl::InvalidArgumentError(findings.mistakes());
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     servers_.push_back(
-        std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), shards_.size(), connections_open_));
+        std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), shards_.size(), connection_limits_));
   }
   drain_ = std::make_unique<Drain>(control_, shards_, servers_, [this] { finish(); });
   if (absl::Status adopted = adopt(config_, std::move(tls)); !adopted.ok()) return adopted;

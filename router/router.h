@@ -2,7 +2,6 @@
 
 #include <absl/status/status.h>
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +17,7 @@
 #include "router/live_deployments.h"
 #include "router/metrics/registry.h"
 #include "router/operators.h"
+#include "router/proxy/connection_limits.h"
 #include "router/proxy/server.h"
 #include "router/proxy/view.h"
 #include "router/runtime/resolver.h"
@@ -86,7 +86,7 @@ class Router {
   proxy::Views views_;
   LiveDeployments live_;
   std::shared_ptr<tls::TicketKeys> ticket_keys_;
-  std::atomic<std::size_t> connections_open_{0};
+  proxy::ConnectionLimits connection_limits_;
   std::vector<std::unique_ptr<proxy::ShardServer>> servers_;
   Listeners listeners_;
   Operators operators_;

@@ -1,6 +1,8 @@
 #include "router/proxy/connection.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "router/proxy/exchange.h"
@@ -28,7 +30,6 @@ class Enlisted {
   ~Enlisted() {
     server_.strike(wakeup_);
     server_.cells().connections_active.subtract();
-    server_.connection_closed();
   }
 
  private:
@@ -36,20 +37,45 @@ class Enlisted {
   Wakeup& wakeup_;
 };
 
-Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup, Deadline deadline) {
-  for (;;) {
+/// False: the handshake failed, took too long, or had to make room for another one.
+Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup, Deadline deadline, std::size_t at_once) {
+  const Handshakes::Entry under_way(server.handshakes(), stream.socket(), at_once);
+  while (!under_way.cut()) {
     const IoResult shaken = stream.handshake();
-    if (shaken.state == IoState::kDone) break;
-    if (shaken.state == IoState::kBlocked) {
-      stream.arm_read();
-      const Deadline until = std::min(deadline, server.first_requests_end());
-      if (co_await wakeup.wait(until)) continue;
+    if (shaken.state == IoState::kDone) {
+      stream.resumed() ? server.cells().handshakes_resumed.add() : server.cells().handshakes_full.add();
+      co_return true;
     }
-    server.cells().handshakes_failed.add();
-    co_return false;
+    if (shaken.state != IoState::kBlocked) break;
+    stream.arm_read();
+    const bool woken = co_await wakeup.wait(std::min(deadline, server.first_requests_end()));
+    if (!woken) break;
   }
-  stream.resumed() ? server.cells().handshakes_resumed.add() : server.cells().handshakes_full.add();
-  co_return true;
+  server.cells().handshakes_failed.add();
+  co_return false;
+}
+
+/// This shard's part of the handshakes that the process may have under way.
+std::size_t handshakes_at_once(const config::Limits& limits, std::size_t shards) {
+  return std::max<std::size_t>(limits.max_handshakes / shards, 1);
+}
+
+/// One connection too many: says so in plaintext. Over TLS nothing can be said without a handshake, and none is paid for.
+Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address address,
+                             bool tls, Wakeup& wakeup, const char* cause) {
+  server.cells().connections_refused.add();
+  if (tls) co_return;
+  tls::Stream stream(std::move(socket));
+  const std::string ip = address.ip();
+  const Peer peer{ip, false, false};
+  Http1Downstream downstream(server, listener, stream, wakeup, peer);
+  co_await refuse_head(server, downstream, wakeup, Failure::downstream(Reason::kTooManyConnections, cause));
+  // Closing over a request that nobody has read would reset the connection, and the client might lose the refusal.
+  static_cast<void>(stream.read(server.shard().scratch()));
+  if (server.refused() == ShardServer::kRefusedMax) co_return;
+  ++server.refused();
+  co_await downstream.linger();
+  --server.refused();
 }
 
 Task<void> serve_exchanges(ShardServer& server, ListenerId listener, tls::Stream& stream, const Peer& peer, Wakeup& wakeup) {
@@ -71,29 +97,43 @@ Task<void> serve_exchanges(ShardServer& server, ListenerId listener, tls::Stream
 
 Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address address) {
   Wakeup wakeup(server.shard());
-  const Enlisted enlisted(server, wakeup);
   socket.set_waker(&wakeup);
 
   // What the connection needs of the configuration is taken now; a later one acts on later connections, and may not know the
   // listener any more.
   const ListenerSettings& settings = server.view()->listeners.at(listener);
+  const config::Limits& limits = server.view()->limits;
   const std::shared_ptr<tls::ServerContext> context = settings.tls.empty() ? nullptr : settings.tls[server.shard().index()];
-  const Deadline deadline = deadline_after(server.shard().now(), server.view()->limits.header_timeout);
+  const bool tls = context != nullptr;
+  const std::size_t at_once = tls ? handshakes_at_once(limits, settings.tls.size()) : 0;
+  const std::size_t per_client = limits.max_connections_per_client;
+  const Deadline deadline = deadline_after(server.shard().now(), limits.header_timeout);
   bool trusted = server.view()->trusted_proxies.contains(address);
+
+  std::optional<ConnectionLimits::Place> place = server.connection_limits().enter(limits.max_connections);
+  if (!place) {
+    co_return co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup,
+                                         "max_connections is reached");
+  }
+  const Enlisted enlisted(server, wakeup);
   if (settings.proxy_protocol && trusted) {
     const Result<runtime::Address> client = co_await read_proxy_header(socket, wakeup, deadline, address);
     if (!client) co_return;
     address = *client;
     trusted = server.view()->trusted_proxies.contains(address);
   }
+  if (!place->enter(address, per_client)) {
+    co_return co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup,
+                                         "max_connections_per_client is reached");
+  }
 
-  tls::Stream stream = context ? tls::Stream(std::move(socket), *context) : tls::Stream(std::move(socket));
-  if (context) {
-    const bool secured = co_await shake_hands(server, stream, wakeup, deadline);
+  tls::Stream stream = tls ? tls::Stream(std::move(socket), *context) : tls::Stream(std::move(socket));
+  if (tls) {
+    const bool secured = co_await shake_hands(server, stream, wakeup, deadline, at_once);
     if (!secured) co_return;
   }
   const std::string ip = address.ip();
-  const Peer peer{ip, trusted, context != nullptr};
+  const Peer peer{ip, trusted, tls};
   co_await serve_exchanges(server, listener, stream, peer, wakeup);
 }
 

@@ -51,6 +51,9 @@ class Downstream : public wire::BodySink, public wire::Cancellation {
   /// The head of the response was begun: from now on it can only be finished or cut.
   virtual bool responded() const = 0;
   virtual std::uint64_t response_bytes() const = 0;
+  /// How much the client has taken, counted from some moment on: what only waits in the kernel is not part of it. Framing and
+  /// encryption may be.
+  virtual std::uint64_t bytes_taken() const = 0;
   /// No further request on this connection.
   virtual void close_after() = 0;
   /// Cuts the response: the client must not take it for complete.

@@ -4,6 +4,7 @@
 
 #include "router/http/framing.h"
 #include "router/proxy/server.h"
+#include "router/runtime/tcp_acknowledged.h"
 
 namespace router::proxy {
 
@@ -159,6 +160,10 @@ Result<void> Http1Downstream::flush() {
   const IoResult sent = output_.queue().flush(stream_);
   if (sent.state == IoState::kFailed) return Failure::downstream(Reason::kClientClosed, sent.cause, sent.system_error);
   return {};
+}
+
+std::uint64_t Http1Downstream::bytes_taken() const {
+  return runtime::acknowledged_by_peer(stream_.socket().descriptor()).value_or(0);
 }
 
 void Http1Downstream::reset() {

@@ -46,6 +46,7 @@ class Http1Downstream final : public Downstream {
   bool blocked() const override { return output_.queue().blocked(); }
   bool responded() const override { return responded_; }
   std::uint64_t response_bytes() const override { return output_.body_bytes(); }
+  std::uint64_t bytes_taken() const override;
   void close_after() override { close_after_ = true; }
   void reset() override;
 

@@ -28,7 +28,9 @@ Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, std::
       limits_(limits),
       wakeup_(wakeup),
       record_(record),
-      ending_(ending) {}
+      ending_(ending),
+      sends_(limits.min_body_rate, limits.body_timeout),
+      reads_(limits.min_send_rate, limits.send_timeout) {}
 
 Task<Result<void>> Relay::run() {
   runtime::Shard& shard = wakeup_.shard();
@@ -41,12 +43,15 @@ Task<Result<void>> Relay::run() {
     if (done()) co_return boost::system::in_place_value;
     if (const Result<void> client = watch_client(); !client) co_return client.error();
     const TimePoint asleep = shard.now();
-    const Limit next = limit();
+    note_progress();
+    const Limit next = limit(asleep);
     if (next.deadline <= asleep) co_return next.failure;
     arm();
     const Deadline look_again = std::min(downstream_.ask_again(asleep), ending_.deadline());
     co_await wakeup_.wait(again_ ? asleep : std::min(next.deadline, look_again));
-    record_.waited += shard.now() - asleep;
+    const Duration slept = shard.now() - asleep;
+    record_.waited += slept;
+    note_wait(slept);
   }
 }
 
@@ -167,11 +172,27 @@ void Relay::arm() {
   if (downstream_.blocked()) downstream_.arm_write();
 }
 
-Relay::Limit Relay::limit() const {
+void Relay::note_progress() {
+  sends_.moved(downstream_.request_bytes());
+  if (downstream_.blocked()) reads_.moved(downstream_.bytes_taken());
+}
+
+void Relay::note_wait(Duration time) {
+  if (downstream_.blocked()) reads_.waited(time);
+  if (wants_request()) sends_.waited(time);
+}
+
+Relay::Limit Relay::limit(TimePoint now) const {
   Limit next;
+  if (wants_request()) {
+    next.sooner(deadline_after(now, sends_.left()),
+                Failure::downstream(Reason::kClientTimeout, "the body arrives more slowly than min_body_rate"));
+  }
   if (downstream_.blocked()) {
     next.sooner(response_moved_ + limits_.send_timeout,
                 Failure::downstream(Reason::kClientTimeout, "the client does not read the answer"));
+    next.sooner(deadline_after(now, reads_.left()),
+                Failure::downstream(Reason::kClientTimeout, "the client reads the answer more slowly than min_send_rate"));
   } else if (begun_ && !received_) {
     next.sooner(response_moved_ + deployment_.stream_idle_timeout,
                 Failure::upstream(Reason::kUpstreamTimeout, "the pod sent nothing for stream_idle_timeout_ms"));

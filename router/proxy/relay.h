@@ -4,6 +4,7 @@
 #include "router/proxy/downstream.h"
 #include "router/proxy/ending.h"
 #include "router/proxy/mirror.h"
+#include "router/proxy/pace.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
 #include "router/runtime/wakeup.h"
@@ -48,7 +49,11 @@ class Relay {
       if (other < deadline) *this = {other, meaning};
     }
   };
-  Limit limit() const;
+  Limit limit(TimePoint now) const;
+  /// Tells how far the client has come with its body and with the answer.
+  void note_progress();
+  /// The relay has slept for so long: who of the client's two directions kept it waiting?
+  void note_wait(Duration time);
 
   Downstream& downstream_;
   upstream::UpstreamExchange& upstream_;
@@ -62,6 +67,8 @@ class Relay {
   Record& record_;
   Ending& ending_;
 
+  Pace sends_;                   // the client, its body
+  Pace reads_;                   // the client, its answer
   TimePoint request_moved_{};    // progress of the upload
   TimePoint response_moved_{};   // progress of the answer
   bool request_broken_ = false;  // the pod takes no more of the request; it may still answer

@@ -1,43 +1,20 @@
 #include "router/proxy/server.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "router/base/assert.h"
 #include "router/proxy/connection.h"
 
 namespace router::proxy {
-namespace {
-
-/// Says so in plaintext; over TLS there is no handshake yet to say it in.
-void refuse_connection(int descriptor, bool plaintext, std::span<char> scratch) {
-  constexpr std::string_view kBody = R"({"error":{"code":"too_many_connections","message":"max_connections is reached"}})";
-  static const std::string refusal =
-      "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\nx-router-reason: "
-      "too_many_connections\r\n"
-      "Content-Length: " +
-      std::to_string(kBody.size()) + "\r\n\r\n" + std::string(kBody);
-  if (plaintext) {
-    ::send(descriptor, refusal.data(), refusal.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    // Closing over a request that nobody has read would reset the connection, and the client would lose the refusal, too.
-    static_cast<void>(::recv(descriptor, scratch.data(), scratch.size(), MSG_DONTWAIT));
-  }
-  ::close(descriptor);
-}
-
-}  // namespace
 
 ShardServer::ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, std::size_t shards,
-                         std::atomic<std::size_t>& connections_open)
+                         ConnectionLimits& connection_limits)
     : shard_(shard),
       views_(views),
       cells_(cells),
-      connections_open_(connections_open),
+      connection_limits_(connection_limits),
       mirrors_(shard, shards, cells),
       connections_(shard, kConnectionsMax) {}
 
@@ -59,18 +36,11 @@ void ShardServer::close_listeners() {
 
 void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Address& peer) {
   cells_.connections_total.add();
-  const View& newest = *view();
-  const auto settings = newest.listeners.find(listener);
-  const bool is_known = settings != newest.listeners.end();
+  const bool is_known = view()->listeners.contains(listener);
   ROUTER_ASSERT(is_known);  // the order of a change sees to it
   if (!is_known) {
     ::close(descriptor);
     return;
-  }
-  if (connections_open_.fetch_add(1, std::memory_order_relaxed) >= newest.limits.max_connections) {
-    connection_closed();
-    cells_.connections_refused.add();
-    return refuse_connection(descriptor, settings->second.tls.empty(), shard_.scratch());
   }
   connections_.try_spawn(serve_connection(*this, listener, runtime::Socket(shard_, descriptor), peer));
 }

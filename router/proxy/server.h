@@ -1,12 +1,13 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <map>
 #include <memory>
 #include <unordered_set>
 
 #include "router/metrics/cells.h"
+#include "router/proxy/connection_limits.h"
+#include "router/proxy/handshakes.h"
 #include "router/proxy/mirror.h"
 #include "router/proxy/view.h"
 #include "router/runtime/accept.h"
@@ -21,7 +22,7 @@ namespace router::proxy {
 class ShardServer {
  public:
   ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, std::size_t shards,
-              std::atomic<std::size_t>& connections_open);
+              ConnectionLimits& connection_limits);
 
   /// Begins to accept. The view that knows the listener was published before.
   void open_listener(ListenerId listener, runtime::ListeningSocket socket);
@@ -51,7 +52,13 @@ class ShardServer {
   bool line_over() const { return line_over_; }
   bool grace_over() const { return grace_over_; }
 
-  void connection_closed() { connections_open_.fetch_sub(1, std::memory_order_relaxed); }
+  /// Of the whole process.
+  ConnectionLimits& connection_limits() { return connection_limits_; }
+  /// Of this shard.
+  Handshakes& handshakes() { return handshakes_; }
+  /// Refused clients that are still read, so that they see why; at most kRefusedMax at a time.
+  std::size_t& refused() { return refused_; }
+  static constexpr std::size_t kRefusedMax = 64;
 
   /// Connections that are to be woken by the steps of the drain.
   void enlist(runtime::Wakeup& wakeup) { enlisted_.insert(&wakeup); }
@@ -66,7 +73,9 @@ class ShardServer {
   runtime::Shard& shard_;
   const Views& views_;
   metrics::ShardCells& cells_;
-  std::atomic<std::size_t>& connections_open_;  // of the whole process; touched at accept and close only
+  ConnectionLimits& connection_limits_;
+  Handshakes handshakes_;
+  std::size_t refused_ = 0;
   bool draining_ = false;
   bool closing_idle_ = false;
   Deadline first_requests_end_ = kNever;

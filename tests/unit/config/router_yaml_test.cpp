@@ -21,6 +21,10 @@ TEST(RouterYaml, HasTheDocumentedDefaults) {
   EXPECT_FALSE(process.listeners[0].tls);
   EXPECT_FALSE(process.listeners[0].proxy_protocol);
   EXPECT_EQ(process.limits.max_connections, 20000u);
+  EXPECT_EQ(process.limits.max_connections_per_client, 0u);
+  EXPECT_EQ(process.limits.max_handshakes, 1000u);
+  EXPECT_EQ(process.limits.min_body_rate, 240u);
+  EXPECT_EQ(process.limits.min_send_rate, 240u);
   EXPECT_EQ(process.limits.max_header_bytes, 65536u);
   EXPECT_EQ(process.limits.header_timeout, milliseconds(10000));
   EXPECT_EQ(process.limits.keep_alive_timeout, milliseconds(75000));
@@ -49,7 +53,8 @@ TEST(RouterYaml, TakesEveryKey) {
       minimum_version: 1.3
       ticket_key_files: [tls/ticket-1, tls/ticket-2]
 limits: {max_connections: 7, max_header_bytes: 2048, header_timeout_ms: 250, keep_alive_timeout_ms: 1500,
-         body_timeout_ms: 11, send_timeout_ms: 12, requests_per_connection: 13}
+         body_timeout_ms: 11, send_timeout_ms: 12, requests_per_connection: 13,
+         max_connections_per_client: 14, max_handshakes: 15, min_body_rate: 16, min_send_rate: 0}
 threads: 3
 trusted_proxies: [10.0.0.0/8, "fd00::/64", 192.0.2.1]
 access_log: log/access.log
@@ -82,6 +87,10 @@ endpoints: [endpoints/*.yml]
   EXPECT_EQ(process.limits.body_timeout, milliseconds(11));
   EXPECT_EQ(process.limits.send_timeout, milliseconds(12));
   EXPECT_EQ(process.limits.requests_per_connection, 13u);
+  EXPECT_EQ(process.limits.max_connections_per_client, 14u);
+  EXPECT_EQ(process.limits.max_handshakes, 15u);
+  EXPECT_EQ(process.limits.min_body_rate, 16u);
+  EXPECT_EQ(process.limits.min_send_rate, 0u);
   EXPECT_EQ(process.threads, 3u);
   EXPECT_THAT(process.trusted_proxies, ElementsAre("10.0.0.0/8", "fd00::/64", "192.0.2.1"));
   EXPECT_EQ(process.access_log, folder.path("log/access.log"));
@@ -180,6 +189,8 @@ INSTANTIATE_TEST_SUITE_P(
         bad_listener("TicketKeysAreNoList", "tls: {certificates: [{directory: a}], ticket_key_files: b}",
                      ".tls.ticket_key_files: a list is expected"),
         bad("SamePortTwice", "listeners:\n  - port: 80\n  - port: 80\n" + kRest, "router.yaml:3: listeners[1].port: another"),
+        bad_line("NoHandshakes", "limits: {max_handshakes: 0}", "limits.max_handshakes: `0` is not a whole number from 1"),
+        bad_line("NegativeRate", "limits: {min_body_rate: -1}", "limits.min_body_rate: `-1` is not a whole number from 0"),
         bad_line("LimitTooSmall", "limits: {max_connections: 0}", "limits.max_connections: `0` is not a whole number from 1"),
         bad_line("HeaderLimitTooLarge", "limits: {max_header_bytes: 1048577}", "limits.max_header_bytes: `1048577` is not"),
         bad_line("TimeoutWithUnit", "limits: {header_timeout_ms: 10s}", "limits.header_timeout_ms: `10s` is not"),

@@ -79,8 +79,8 @@ class ShardServerTest : public ::testing::Test {
   runtime::ShardSet shards{1, clock};
   metrics::Registry metrics{1, clock};
   Views views{control, shards};
-  std::atomic<std::size_t> connections_open{0};
-  ShardServer server{shards[0], views, metrics.shard(0), shards.size(), connections_open};
+  ConnectionLimits connection_limits;
+  ShardServer server{shards[0], views, metrics.shard(0), shards.size(), connection_limits};
 };
 
 TEST_F(ShardServerTest, ServesWhatHasArrivedWhenAListenerCloses) {

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+
+#include "router/runtime/socket.h"
+
+namespace router::proxy {
+
+/// The TLS handshakes of one shard that are under way, oldest first. Beyond the limit the oldest one is cut for the newest: an
+/// honest client is through in milliseconds, so what is oldest in a flood belongs to the flood. One shard.
+class Handshakes {
+ public:
+  /// One handshake under way, from its making to its end. Lives in the coroutine that shakes hands.
+  class Entry {
+   public:
+    /// At most `max` (at least 1) are under way then. `socket` is the handshake's.
+    Entry(Handshakes& all, runtime::Socket& socket, std::size_t max);
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+    ~Entry();
+    /// It had to make room for another one: end it. Whoever waits is woken from the loop.
+    bool cut() const { return cut_; }
+
+   private:
+    friend class Handshakes;
+    Handshakes& all_;
+    runtime::Socket& socket_;
+    Entry* older_ = nullptr;
+    Entry* newer_ = nullptr;
+    bool cut_ = false;
+  };
+
+  Handshakes() = default;
+  Handshakes(const Handshakes&) = delete;
+  Handshakes& operator=(const Handshakes&) = delete;
+
+  std::size_t under_way() const { return count_; }
+
+ private:
+  void append(Entry& entry);
+  void remove(Entry& entry);
+  void cut_oldest();
+
+  Entry* oldest_ = nullptr;
+  Entry* newest_ = nullptr;
+  std::size_t count_ = 0;
+};
+
+}  // namespace router::proxy

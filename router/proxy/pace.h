@@ -1,0 +1,45 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <utility>
+
+#include "router/base/time.h"
+
+namespace router::proxy {
+
+/// Whether a client keeps up a minimum rate, counted over the time in which the router waits for that client and for nothing
+/// else. A credit of time: five seconds at first (Kestrel's grace), waiting spends it, bytes earn it at the minimum rate. It
+/// never grows beyond `most`, so a large body sent fast buys no long silence afterwards.
+class Pace {
+ public:
+  static constexpr std::chrono::seconds kGrace{5};
+
+  /// `bytes_per_second` 0: no minimum. `most`: the longest pause that a fast client may make.
+  Pace(std::uint64_t bytes_per_second, Duration most)
+      : bytes_per_second_(bytes_per_second), most_(std::max<Duration>(most, kGrace)) {}
+
+  /// The client has kept us waiting for so long.
+  void waited(Duration time) {
+    if (bytes_per_second_ > 0) credit_ = std::max(credit_ - time, Duration::zero());
+  }
+  /// `total`: all that it has sent or taken since the beginning.
+  void moved(std::uint64_t total) {
+    const std::uint64_t bytes = total - std::exchange(total_, total);
+    if (bytes_per_second_ == 0 || bytes == 0) return;
+    const double seconds = static_cast<double>(bytes) / static_cast<double>(bytes_per_second_);
+    const double room = std::chrono::duration<double>(most_ - credit_).count();
+    credit_ = seconds >= room ? most_ : credit_ + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  }
+  /// How much longer it may keep us waiting; Duration::max() without a minimum.
+  Duration left() const { return bytes_per_second_ > 0 ? credit_ : Duration::max(); }
+
+ private:
+  std::uint64_t bytes_per_second_;
+  Duration most_;
+  Duration credit_ = kGrace;
+  std::uint64_t total_ = 0;
+};
+
+}  // namespace router::proxy

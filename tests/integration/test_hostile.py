@@ -1,0 +1,371 @@
+"""Clients and pods that mean harm, or behave as if: each costs itself something, and nobody else."""
+
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+from support.client import Client, request
+from support.http import Gone, encode_head
+from support.settings import deployment, endpoint
+from support.wait import eventually
+
+PROXY_LISTENER = {"trusted_proxies": ["127.0.0.1"],
+                  "listeners": lambda port: [{"address": "127.0.0.1", "port": port, "proxy_protocol": True}]}
+
+
+def drip(client, data, pause, patience):
+    """Sends the same bytes again and again until something comes back or the connection ends; how long that took."""
+    begun = time.monotonic()
+    client.socket.settimeout(pause)
+    while time.monotonic() - begun < patience:
+        try:
+            client.send(data)
+            client.reader.fill()
+            break
+        except TimeoutError:
+            continue
+        except (Gone, OSError):
+            break
+    client.socket.settimeout(10)
+    return time.monotonic() - begun
+
+
+def hold(exchange):
+    exchange.wait_for_close()
+
+
+# --- too many connections ---
+
+
+def refused(router):
+    return router.metrics().value("connections_refused_total")
+
+
+def assert_refused_once(router, answer):
+    """The answer, the log and the metrics tell the same, each once."""
+    assert (answer.status, answer.why) == (503, "too_many_connections")
+    assert answer.headers.get("connection") == "close"
+    error = answer.json()["error"]
+    assert error["code"] == "too_many_connections" and error["message"]
+    assert error["request_id"] == answer.headers.get("x-request-id") == answer.headers.get("x-ms-request-id")
+    eventually(lambda: router.metrics().value("requests_total", code="503", reason="too_many_connections") == 1, "the metric")
+    assert refused(router) == 1
+    lines = [line for line in router.access_lines(1) if line["ResponseCodeReason"] == "too_many_connections"]
+    assert [(line["ResponseCode"], line["XRequestId"]) for line in lines] == [(503, error["request_id"])]
+
+
+def test_a_refused_connection_is_told_exactly_once(pod, start):
+    router = start(endpoint(deployment([pod()])), limits={"max_connections": 1})
+    with router.connect(), router.connect() as second:
+        eventually(lambda: router.metrics().value("connections_total") == 2, "both connections")
+        answer = second.response()
+        assert second.is_closed()
+    assert_refused_once(router, answer)
+
+
+def test_a_client_has_its_own_limit_over_all_shards(pod, start):
+    router = start(endpoint(deployment([pod()])), limits={"max_connections_per_client": 4})
+    clients = [router.connect() for _ in range(4)]
+    for client in clients:
+        assert client.exchange(b"x").status == 200
+    with router.connect() as fifth:
+        answer = fifth.send(request(b"x")).response()
+        assert fifth.is_closed()
+    lines = [line for line in router.access_lines(5) if line["ResponseCode"] == 503]
+    assert len(lines) == 1 and lines[0]["ResponseCodeReason"] == "too_many_connections"
+    assert (answer.status, answer.why) == (503, "too_many_connections")
+    clients.pop().close()
+    eventually(lambda: router.score(b"x").status == 200, "the place of a client that left")
+    for client in clients:
+        client.close()
+
+
+def test_a_client_is_known_by_the_address_that_the_proxy_tells(pod, start):
+    router = start(endpoint(deployment([pod()], slots=0)), limits={"max_connections_per_client": 1}, **PROXY_LISTENER)
+
+    def enter(address, family="TCP4"):
+        return router.connect().send(f"PROXY {family} {address} 192.0.2.1 4444 443\r\n".encode() + request(b"x"))
+
+    with enter("198.51.100.1") as first, enter("198.51.100.2") as other:
+        assert first.response().status == 200 and other.response().status == 200
+        with enter("198.51.100.1") as second:
+            answer = second.response()
+            assert (answer.status, answer.why) == (503, "too_many_connections")
+    with enter("2001:db8:1:2::1", "TCP6") as first, enter("2001:db8:1:3::1", "TCP6") as neighbour:
+        assert first.response().status == 200 and neighbour.response().status == 200
+        with enter("2001:db8:1:2:ffff::1", "TCP6") as second:
+            assert second.response().status == 503
+
+
+def test_over_tls_a_refused_connection_costs_no_handshake(pod, start, authority):
+    pair = authority.issue("router.test")
+    router = start(endpoint(deployment([pod()])), limits={"max_connections_per_client": 1}, tls={"certificates": [pair.as_dict()]})
+    router.client_context = authority.client_context()
+    with router.connect() as first:
+        assert first.exchange(b"x").status == 200
+        with pytest.raises((ssl.SSLError, OSError)):
+            router.connect().exchange(b"x")
+        eventually(lambda: refused(router) == 1, "the refusal")
+        assert router.metrics().value("tls_handshakes_total") == 1
+        assert first.exchange(b"y").status == 200
+
+
+# --- slow ones ---
+
+
+def test_a_slowloris_is_cut_at_the_header_timeout(pod, start):
+    router = start(endpoint(deployment([pod()])), limits={"header_timeout_ms": 1500})
+    with router.connect() as client:
+        client.send(b"POST /api/v1/endpoint/my-endpoint/score HTTP/1.1\r\n")
+        assert 1.4 < drip(client, b"X", 0.5, 10) < 6
+        assert client.response().status == 408
+
+
+@pytest.mark.long
+def test_a_body_below_the_minimum_rate_is_a_408_and_frees_the_slot(pod, start):
+    blue = pod()
+    router = start(endpoint(deployment([blue])))
+    with router.connect() as client:
+        client.send(request(headers={"Content-Length": "100000"}))
+        eventually(lambda: router.slots_in_use() == 1, "the slot to be held")
+        took = drip(client, b"12345", 0.1, 20)  # 50 bytes a second
+        answer = client.response()
+        assert (answer.status, answer.why) == (408, "client_timeout")
+        assert client.is_closed()
+    assert 4.9 < took < 15
+    assert router.access_lines(1)[0]["ResponseCode"] == 408
+    eventually(lambda: router.slots_in_use() == 0, "the slot")
+    assert router.score(b"next").status == 200
+
+
+@pytest.mark.long
+def test_a_body_at_the_minimum_rate_is_served_however_long_it_takes(pod, start):
+    router = start(endpoint(deployment([pod()])), limits={"min_body_rate": 20})
+    with router.connect() as client:
+        client.send(request(headers={"Content-Length": "400"}))
+        for _ in range(40):
+            time.sleep(0.2)  # 50 bytes a second, for longer than the grace: the subject
+            client.send(b"0123456789")
+        assert client.response().status == 200
+
+
+@pytest.mark.long
+def test_the_rate_is_not_measured_while_the_pod_is_slow_or_the_request_waits_in_line(pod, start):
+    """Body and answer are fast, but the router waits longer than the grace for everybody else."""
+    def sluggish(exchange):
+        if exchange.request.method == "PUT":
+            time.sleep(6)  # takes nothing for longer than the grace: the subject
+        body = exchange.body()
+        exchange.answer(200, b"%d" % len(body))
+
+    blue = pod(sluggish)
+    router = start(endpoint(deployment([blue], max_queue_wait_ms=30000, request_timeout_ms=30000)))
+    size = 16 << 20  # more than all the buffers between here and there
+    first = router.connect()
+    second = router.connect()
+
+    def upload(client, method):
+        client.send(request(b"u" * size, method=method))
+
+    uploads = [threading.Thread(target=upload, args=(first, "PUT"), daemon=True)]
+    uploads[0].start()
+    eventually(lambda: router.slots_in_use() == 1, "the slot")
+    uploads.append(threading.Thread(target=upload, args=(second, "POST"), daemon=True))
+    uploads[1].start()
+    for client, method in ((first, "PUT"), (second, "POST")):
+        answer = client.response(method)
+        assert (answer.status, answer.body) == (200, b"%d" % size)
+        client.close()
+    for one in uploads:
+        one.join()
+
+
+@pytest.mark.long
+def test_a_client_that_reads_below_the_minimum_rate_gives_the_slot_back(pod, start):
+    def flood(exchange):
+        exchange.body()
+        exchange.begin_chunks()
+        while True:
+            exchange.chunk(b"f" * 65536)
+
+    blue = pod(flood)
+    router = start(endpoint(deployment([blue])), limits={"min_send_rate": 100_000_000})
+    with router.connect(receive_buffer=16384) as client:
+        client.send(request(b"x"))
+        assert client.head().status == 200
+        begun = time.monotonic()
+        while not router.access_log_file.read_text() and time.monotonic() - begun < 30:
+            client.reader.fill()  # steadily, far more than a byte a minute, and far less than is asked for
+            client.reader.buffer = b""
+            time.sleep(0.1)
+        assert 4 < time.monotonic() - begun < 30
+    line = router.access_lines(1)[0]
+    assert (line["ResponseCode"], line["ResponseCodeReason"]) == (200, "client_timeout")
+    eventually(lambda: router.slots_in_use() == 0, "the slot")
+    assert blue.aborts == 1
+
+
+@pytest.mark.long
+def test_a_client_that_reads_fast_enough_is_not_cut(pod, start):
+    size = 3_000_000
+
+    def flood(exchange):
+        exchange.body()
+        exchange.answer(200, b"f" * size)
+
+    router = start(endpoint(deployment([pod(flood)])), limits={"min_send_rate": 100_000})
+    with router.connect(receive_buffer=16384) as client:
+        client.send(request(b"x"))
+        head = client.head()
+        assert head.status == 200
+        got, begun = len(client.reader.buffer), time.monotonic()
+        while got < size:  # about 400 KB/s
+            client.reader.buffer = b""
+            client.reader.fill()
+            got += len(client.reader.buffer)
+            ahead = got / 400_000 - (time.monotonic() - begun)
+            if ahead > 0:
+                time.sleep(ahead)
+        assert got == size and time.monotonic() - begun > 5
+
+
+# --- TLS ---
+
+
+def failed_handshakes(router):
+    return router.metrics().value("tls_handshakes_total", result="failed")
+
+
+def test_half_open_handshakes_do_not_keep_honest_clients_out(pod, start, authority):
+    """The oldest ones are cut for the newest: nothing else ends them here, the header timeout is far away."""
+    pair = authority.issue("router.test")
+    router = start(endpoint(deployment([pod()], slots=0)), tls={"certificates": [pair.as_dict()]},
+                   limits={"max_handshakes": 8, "header_timeout_ms": 600_000})
+    router.client_context = authority.client_context()
+    half_open = []
+    for number in range(60):
+        half_open.append(Client(router.port).send(b"\x16\x03\x01\x02\x00\x01" if number % 2 else b""))
+        if number % 10 == 0:
+            assert router.score(b"x").status == 200
+    eventually(lambda: failed_handshakes(router) == 60 - 8, "all but the newest ones to be cut")
+    assert router.metrics().value("connections_active") == 8
+    assert half_open[0].is_closed()
+    assert router.score(b"x").status == 200
+    for one in half_open:
+        one.close()
+
+
+class SClient:
+    """openssl s_client, whose commands are single letters: R renegotiates, K updates the keys and asks for an update back."""
+
+    def __init__(self, router, authority, *arguments):
+        self._process = subprocess.Popen(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{router.port}", "-CAfile", str(authority.file), "-servername",
+             "router.test", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.said = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        eventually(lambda: b"Verify return code" in self.said, "the handshake")
+
+    def _read(self):
+        while data := self._process.stdout.read1():
+            self.said += data
+
+    def command(self, letter):
+        """False if it has ended."""
+        try:
+            self._process.stdin.write(letter + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            return False
+        return not self.ended()
+
+    def ended(self):
+        return self._process.poll() is not None
+
+    def wait(self):
+        self._process.wait(20)
+        self._reader.join(5)
+        return self.said
+
+
+def test_renegotiation_is_refused(pod, start, authority):
+    pair = authority.issue("router.test")
+    router = start(endpoint(deployment([pod()])), tls={"certificates": [pair.as_dict()]})
+    router.client_context = authority.client_context()
+    client = SClient(router, authority, "-tls1_2")
+    client.command(b"R")
+    said = client.wait()  # it ends by itself
+    assert b"RENEGOTIATING" in said and b"no renegotiation" in said, said[-2000:]
+    assert router.score(b"x").status == 200
+
+
+def test_a_flood_of_key_updates_is_ended_and_does_not_hold_the_shard(pod, start, authority):
+    pair = authority.issue("router.test")
+    router = start(endpoint(deployment([pod()])), threads=1, tls={"certificates": [pair.as_dict()]})
+    router.client_context = authority.client_context()
+    client = SClient(router, authority, "-tls1_3")
+    with router.connect() as other:
+        updates = 0
+        while client.command(b"K") and updates < 1000:
+            updates += 1
+            eventually(lambda: client.said.count(b"KEYUPDATE") >= updates or client.ended(), "an update", pause=0)
+            begun = time.monotonic()
+            assert other.exchange(b"x").status == 200
+            assert time.monotonic() - begun < 2
+    assert 32 <= updates < 1000
+    client.wait()
+
+
+class Flood:
+    """Writes the same bytes to a client's socket as fast as they are taken, from a thread of its own, until it is stopped."""
+
+    def __init__(self, sock, data):
+        self._socket, self._data, self._stop = sock, data, threading.Event()
+        self.sent = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            while not self._stop.is_set():
+                self._socket.sendall(self._data)
+                self.sent += len(self._data)
+        except OSError:
+            pass
+
+    def stop(self):
+        self._stop.set()
+        self._socket.close()
+        self._thread.join(10)
+
+
+def test_a_flood_of_tiny_records_does_not_hold_the_shard(pod, start, authority):
+    """One byte of a body in each record, without end; the other client of the one shard is served meanwhile."""
+    pair = authority.issue("router.test")
+    router = start(endpoint(deployment([pod()], slots=0)), threads=1, tls={"certificates": [pair.as_dict()]})
+    router.client_context = authority.client_context()
+    flooding = router.connect()
+    flooding.send(request(headers={"Content-Length": "90000000"}))
+
+    class Records:
+        """A TLS socket whose every byte becomes a record."""
+        def sendall(self, data):
+            for byte in data:
+                flooding.socket.sendall(bytes([byte]))
+
+        def close(self):
+            flooding.socket.close()
+
+    flood = Flood(Records(), b"x" * 100)
+    eventually(lambda: flood.sent > 1000, "the flood to run")
+    with router.connect() as other:
+        for _ in range(20):
+            begun = time.monotonic()
+            assert other.exchange(b"x").status == 200
+            assert time.monotonic() - begun < 2
+    assert flood.sent > 1000
+    flood.stop()

@@ -1,0 +1,101 @@
+#include "router/proxy/handshakes.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+
+namespace router::proxy {
+namespace {
+
+/// Somebody who shakes hands, and hears when it is over.
+class Shaking final : public runtime::Waker {
+ public:
+  Shaking(test::TestShard& shard, Handshakes& all, std::size_t max) {
+    std::array<int, 2> ends{};
+    ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data());
+    socket_ = runtime::Socket(shard, ends[0]);
+    peer_ = test::Descriptor(ends[1]);
+    socket_.set_waker(this);
+    entry_.emplace(all, socket_, max);
+  }
+  bool cut() const { return entry_->cut(); }
+  int woken() const { return woken_; }
+  void end() { entry_.reset(); }
+
+ private:
+  void wake() override { ++woken_; }
+  runtime::Socket socket_;
+  test::Descriptor peer_;
+  std::optional<Handshakes::Entry> entry_;
+  int woken_ = 0;
+};
+
+class HandshakesTest : public ::testing::Test {
+ protected:
+  Shaking& begin(std::size_t max) { return *begun.emplace_back(std::make_unique<Shaking>(shard, all, max)); }
+
+  test::TestShard shard;
+  Handshakes all;
+  std::vector<std::unique_ptr<Shaking>> begun;
+};
+
+TEST_F(HandshakesTest, CutTheOldestForTheNewest) {
+  const Shaking& first = begin(2);
+  const Shaking& second = begin(2);
+  const Shaking& third = begin(2);
+  EXPECT_TRUE(first.cut());
+  EXPECT_FALSE(second.cut() || third.cut());
+  EXPECT_EQ(all.under_way(), 2u);
+}
+
+TEST_F(HandshakesTest, WakeWhomTheyCutFromTheLoopAndOnce) {
+  const Shaking& first = begin(1);
+  begin(1);
+  EXPECT_EQ(first.woken(), 0) << "not inside whatever began the other one";
+  shard.poll();
+  EXPECT_EQ(first.woken(), 1);
+  begin(1);
+  shard.poll();
+  EXPECT_EQ(first.woken(), 1);
+}
+
+TEST_F(HandshakesTest, LeaveFromAnywhereInTheList) {
+  begin(3);
+  begin(3);
+  const Shaking& third = begin(3);
+  begun[1]->end();
+  begun[0]->end();
+  EXPECT_EQ(all.under_way(), 1u);
+  begin(3);
+  EXPECT_FALSE(third.cut());
+  begun[3]->end();  // the newest
+  begin(1);
+  EXPECT_TRUE(third.cut());
+  EXPECT_EQ(all.under_way(), 1u);
+}
+
+TEST_F(HandshakesTest, MakeRoomForALowerLimitToo) {
+  for (int i = 0; i < 5; ++i) begin(5);
+  begin(2);
+  EXPECT_EQ(all.under_way(), 2u);
+  EXPECT_TRUE(begun[3]->cut());
+  EXPECT_FALSE(begun[4]->cut());
+}
+
+TEST_F(HandshakesTest, MayEndAfterTheyWereCut) {
+  begin(1);
+  begin(1);
+  begun.erase(begun.begin());  // with its socket, before the loop could wake it
+  shard.poll();
+  EXPECT_EQ(all.under_way(), 1u);
+}
+
+}  // namespace
+}  // namespace router::proxy
