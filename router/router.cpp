@@ -9,6 +9,8 @@
 #include "config/load.h"
 #include "router/admin/routes.h"
 #include "router/build_view.h"
+#include "router/runtime/descriptors.h"
+#include "router/runtime/memory_reserve.h"
 #include "router/status.h"
 
 namespace router {
@@ -54,6 +56,14 @@ std::unordered_map<proxy::ListenerId, proxy::ListenerSettings> listener_settings
   return settings;
 }
 
+void warn_of_few_descriptors(const config::Limits& limits) {
+  const auto room = static_cast<std::size_t>(runtime::client_descriptors_end());
+  if (limits.max_connections <= room) return;
+  log::warning(absl::StrCat("limits.max_connections is ", limits.max_connections,
+                            ", but the limit of open files (ulimit -n) allows ", "for at most ", room,
+                            " client connections; more of them will wait"));
+}
+
 }  // namespace
 
 Router::Router(std::string config_file, config::Config config)
@@ -89,6 +99,8 @@ int Router::run() {
 }
 
 absl::Status Router::start() {
+  runtime::raise_descriptor_limit();
+  runtime::keep_memory_reserve();
   config::Findings findings;
   if (std::optional<log::Target> target = open_log(config_.process, findings)) log::use(std::move(*target));
   TlsMaterial tls = read_tls(config_.process, deployments_of(config_), ticket_keys_, shards_.size(), findings);
@@ -104,6 +116,7 @@ absl::Status Router::start() {
   metrics_.set_process_figures([this] { return figures(); });
   watch_files();
   control_.schedule(rotation_, control_.now() + std::chrono::hours(1));
+  warn_of_few_descriptors(config_.process.limits);
   shards_.start();
   log::info(
       absl::StrCat("inference-router ", ROUTER_VERSION, " serves with ", shards_.size(), " threads, generation ", generation_));

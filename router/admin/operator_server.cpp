@@ -5,11 +5,13 @@
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <cerrno>
+#include <exception>
 #include <set>
 #include <utility>
 
 #include "router/admin/listening.h"
 #include "router/admin/operator_connection.h"
+#include "router/base/log.h"
 
 namespace router::admin {
 
@@ -83,13 +85,26 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   }
 
   void serve(int descriptor, int family) {
-    const auto connection = std::make_shared<OperatorConnection>(control_, options_, routes_, descriptor, family,
-                                                                 [self = shared_from_this()](OperatorConnection* ended) {
-                                                                   self->connections_.erase(ended);
-                                                                   self->wait();
-                                                                 });
-    connections_.insert(connection.get());
-    connection->start();
+    try {
+      const std::shared_ptr<OperatorConnection> connection = take_over(descriptor, family);
+      connections_.insert(connection.get());
+      connection->start();
+    } catch (const std::exception&) {  // memory, or the reactor's: that operator comes again
+      log::error("memory is short: an operator's connection was closed");
+    }
+  }
+
+  std::shared_ptr<OperatorConnection> take_over(int descriptor, int family) {
+    try {
+      return std::make_shared<OperatorConnection>(control_, options_, routes_, descriptor, family,
+                                                  [self = shared_from_this()](OperatorConnection* ended) {
+                                                    self->connections_.erase(ended);
+                                                    self->wait();
+                                                  });
+    } catch (const std::exception&) {
+      ::close(descriptor);
+      throw;
+    }
   }
 
   void expired() override { wait(); }

@@ -85,7 +85,9 @@ struct Failure {
   static constexpr Failure upstream(Reason reason, const char* cause, int system_error = 0) {
     return {reason, Origin::kUpstream, cause, system_error};
   }
-  static constexpr Failure internal(Reason reason, const char* cause) { return {reason, Origin::kInternal, cause, 0}; }
+  static constexpr Failure internal(Reason reason, const char* cause, int system_error = 0) {
+    return {reason, Origin::kInternal, cause, system_error};
+  }
 };
 
 }  // namespace router

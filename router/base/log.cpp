@@ -44,15 +44,19 @@ std::shared_ptr<spdlog::logger> make_logger(const std::string& path, Level level
   return logger;
 }
 
-void write(spdlog::level::level_enum level, std::string_view message) {
-  std::shared_ptr<spdlog::logger> logger;
-  {
-    const std::lock_guard lock(sink().mutex);
-    Target& target = sink().target;
-    if (!target.logger) target.logger = make_logger(target.path, target.level);
-    logger = target.logger;
+std::shared_ptr<spdlog::logger> current_logger() {
+  const std::lock_guard lock(sink().mutex);
+  Target& target = sink().target;
+  if (!target.logger) target.logger = make_logger(target.path, target.level);
+  return target.logger;
+}
+
+void write(spdlog::level::level_enum level, std::string_view message) noexcept {
+  try {
+    current_logger()->log(level, "{}", message);
+  } catch (const std::exception&) {
+    // A line that cannot be written, for want of memory or of a file, is lost: whoever tells of a failure must not fail again.
   }
-  logger->log(level, "{}", message);
 }
 
 }  // namespace
@@ -81,9 +85,9 @@ void reopen() {
   error.empty() ? use(std::move(target)) : warning("the log file could not be reopened: " + error);
 }
 
-void debug(std::string_view message) { write(spdlog::level::debug, message); }
-void info(std::string_view message) { write(spdlog::level::info, message); }
-void warning(std::string_view message) { write(spdlog::level::warn, message); }
-void error(std::string_view message) { write(spdlog::level::err, message); }
+void debug(std::string_view message) noexcept { write(spdlog::level::debug, message); }
+void info(std::string_view message) noexcept { write(spdlog::level::info, message); }
+void warning(std::string_view message) noexcept { write(spdlog::level::warn, message); }
+void error(std::string_view message) noexcept { write(spdlog::level::err, message); }
 
 }  // namespace router::log

@@ -9,7 +9,8 @@ class logger;
 }
 
 /// The process log: what an operator reads when something is wrong, as lines on standard error or in a file. Not for the data
-/// path: exchanges are told by the access log and the metrics. Any thread. No secrets, no bodies.
+/// path: exchanges are told by the access log and the metrics. Any thread. No secrets, no bodies. A line that cannot be written
+/// is lost; nothing here throws but `open`.
 namespace router::log {
 
 enum class Level { kDebug, kInfo, kWarning, kError };
@@ -27,9 +28,9 @@ void use(Target target);
 /// Opens the same path again, for log rotation (SIGHUP).
 void reopen();
 
-void debug(std::string_view message);
-void info(std::string_view message);
-void warning(std::string_view message);
-void error(std::string_view message);
+void debug(std::string_view message) noexcept;
+void info(std::string_view message) noexcept;
+void warning(std::string_view message) noexcept;
+void error(std::string_view message) noexcept;
 
 }  // namespace router::log

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <new>
 #include <utility>
+
+#include "router/base/log.h"
 
 namespace router::discovery {
 namespace {
@@ -69,9 +72,14 @@ void FileWatch::look() {
   const bool settled = now == last_;
   last_ = std::move(now);
   if (!settled || last_ == known_) return;
-  known_ = last_;
+  const Signatures before = std::exchange(known_, last_);
   reading_ = true;
-  changed_();
+  try {
+    changed_();
+  } catch (const std::bad_alloc&) {
+    known_ = before;  // noticed again at the next look
+    log::error("memory is short: a changed file will be read later");
+  }
   reading_ = false;
 }
 

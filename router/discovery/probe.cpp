@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <optional>
 #include <utility>
 
 #include "router/http/head.h"
+#include "router/runtime/descriptors.h"
 #include "tls/stream.h"
 
 namespace router::discovery {
@@ -31,11 +31,6 @@ Readiness verdict(std::string_view head) {
   http::ResponseHead parsed;
   const bool ready = http::parse_response(head, parsed) && parsed.status >= 200 && parsed.status < 400;
   return ready ? Readiness::kReady : Readiness::kNotReady;
-}
-
-/// Failures to connect that say nothing about the replica.
-bool is_our_shortage(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EADDRNOTAVAIL;
 }
 
 /// The answer's head. The body is not waited for: the connection is closed.
@@ -61,7 +56,7 @@ Task<Readiness> read_verdict(runtime::Wakeup& wakeup, tls::Stream& stream, Deadl
 Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped) {
   int error = 0;
   runtime::Socket socket = runtime::start_connect(wakeup.shard(), target.address.bytes(), error);
-  if (!socket.is_open()) co_return is_our_shortage(error) ? Readiness::kNotAsked : Readiness::kNotReady;
+  if (!socket.is_open()) co_return runtime::is_our_shortage(error) ? Readiness::kNotAsked : Readiness::kNotReady;
   socket.set_waker(&wakeup);
   while (!socket.is_connected(error)) {
     if (error != 0) co_return Readiness::kNotReady;

@@ -42,6 +42,7 @@ Task<Result<bool>> Http1Downstream::next_head() {
       begun = true;
       deadline = deadline_after(shard.now(), limits.header_timeout);
     }
+    if (server_.grace_over()) co_return false;
     stream_.arm_read();
     const bool woken = co_await wakeup_.wait(begun ? deadline : idle_end(deadline));
     if (woken) continue;

@@ -4,9 +4,12 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
+
+#include "router/proxy/server.h"
 
 namespace router::proxy {
 namespace {
@@ -94,8 +97,8 @@ Result<ProxyHeader> parse_proxy_header(std::string_view input) {
   return malformed();
 }
 
-Task<Result<runtime::Address>> read_proxy_header(runtime::Socket& socket, runtime::Wakeup& wakeup, Deadline deadline,
-                                                 runtime::Address peer) {
+Task<Result<runtime::Address>> read_proxy_header(const ShardServer& server, runtime::Socket& socket, runtime::Wakeup& wakeup,
+                                                 Deadline deadline, runtime::Address peer) {
   std::array<char, kHeaderMax> bytes;
   for (std::size_t seen = 0;;) {
     // Looked at first, taken when complete: what follows belongs to TLS or HTTP.
@@ -114,7 +117,7 @@ Task<Result<runtime::Address>> read_proxy_header(runtime::Socket& socket, runtim
     }
     wake_after(socket, seen + 1);
     socket.arm_read();
-    const bool woken = co_await wakeup.wait(deadline);
+    const bool woken = co_await wakeup.wait(std::min(deadline, server.first_requests_end()));
     if (!woken) co_return Failure::downstream(Reason::kClientTimeout, "the PROXY protocol header did not arrive in time");
   }
 }

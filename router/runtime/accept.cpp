@@ -9,9 +9,15 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <cerrno>
+#include <climits>
 #include <cstring>
+#include <new>
 #include <optional>
 #include <utility>
+
+#include "router/base/log.h"
+#include "router/runtime/descriptors.h"
+#include "router/runtime/memory_reserve.h"
 
 namespace router::runtime {
 
@@ -68,7 +74,6 @@ std::optional<Address> address_of(const std::string& text, std::uint16_t port) {
   return Address::parse("::", port);
 }
 
-bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 /// Nothing is waiting, or the listening socket is closed. Any other error is that of one connection, which was lost while it
 /// waited (accept(2), "Error handling"): the next one may be good.
 bool is_end(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EBADF || error == EINVAL; }
@@ -113,7 +118,7 @@ struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
     explicit Resume(Impl& owner) : owner_(owner) {}
 
    private:
-    void expired() override { owner_.arm(); }
+    void expired() override { owner_.look_again(); }
     Impl& owner_;
   };
 
@@ -121,26 +126,54 @@ struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
       : shard(owner), accepted(std::move(callback)), stream(owner.io().get_executor(), listening), resume(*this) {}
 
   void arm() {
-    stream.async_wait(
-        asio::posix::descriptor_base::wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
-          if (error || !self->stream.is_open()) return;
-          self->accept_some(kAcceptsPerTurn) ? self->arm() : self->shard.schedule(self->resume, self->shard.now() + kPause);
-        });
+    stream.async_wait(asio::posix::descriptor_base::wait_read,
+                      [self = shared_from_this()](const boost::system::error_code& error) {
+                        if (error || !self->stream.is_open()) return;
+                        self->accept_some(kAcceptsPerTurn, client_descriptors_end()) ? self->go_on() : self->pause();
+                      });
   }
 
-  /// False when the machine has no more to give for now.
-  bool accept_some(int most) {
+  void pause() { shard.schedule(resume, shard.now() + kPause); }
+
+  void go_on() {
+    try {
+      arm();
+    } catch (const std::bad_alloc&) {
+      pause();
+    }
+  }
+
+  void look_again() {
+    if (!stream.is_open()) return;
+    has_client_descriptors() && !memory_is_short() ? go_on() : pause();
+  }
+
+  /// False when there is no memory for it.
+  bool hand_over(int descriptor, const Address& peer) {
+    try {
+      accepted(descriptor, peer);
+      return true;
+    } catch (const std::bad_alloc&) {
+      log::error("memory is short: a connection was closed");
+      return false;
+    }
+  }
+
+  /// False when the machine has no more to give for now, or only descriptors from `end` on, which are kept for others.
+  bool accept_some(int most, int end) {
+    if (memory_is_short()) return false;
     for (int taken = 0; taken < most; ++taken) {
       sockaddr_storage storage{};
       socklen_t length = sizeof storage;
       const int descriptor =
           ::accept4(stream.native_handle(), reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (descriptor < 0) {
-        if (is_shortage(errno)) return false;
+        if (is_our_shortage(errno)) return false;
         if (is_end(errno)) return true;
         continue;
       }
-      accepted(descriptor, Address::from(reinterpret_cast<const sockaddr*>(&storage), length));
+      if (!hand_over(descriptor, Address::from(reinterpret_cast<const sockaddr*>(&storage), length))) return false;
+      if (descriptor >= end) return false;
     }
     return true;
   }
@@ -163,7 +196,7 @@ Acceptor::~Acceptor() {
 
 void Acceptor::accept_what_has_arrived_and_close() {
   if (!impl_->stream.is_open()) return;
-  impl_->accept_some(kBacklog + 1);  // as many as the kernel keeps
+  impl_->accept_some(kBacklog + 1, INT_MAX);  // as many as the kernel keeps: none can wait any more
   boost::system::error_code ignored;
   impl_->stream.close(ignored);
 }

@@ -42,11 +42,12 @@ class ListeningSocket {
   int descriptor_;
 };
 
-/// Accepts the connections of one listening socket on its shard, at most 64 in a turn of the loop. When the machine runs out
-/// of descriptors or memory it pauses for 100 ms; meanwhile connections wait in the kernel.
+/// Accepts the connections of one listening socket on its shard, at most 64 in a turn of the loop. When memory runs short, or
+/// only descriptors that are kept for others are left (descriptors.h), it pauses and looks again every 100 ms; meanwhile
+/// connections wait in the kernel.
 class Acceptor {
  public:
-  /// Owns the descriptor that it is given: non-blocking, closed by exec, without Nagle's delay.
+  /// Owns the descriptor that it is given: non-blocking, closed by exec, without Nagle's delay. May throw std::bad_alloc.
   using Accepted = std::function<void(int descriptor, const Address& peer)>;
 
   /// Takes over `listening`. Before the shard runs, or on it.

@@ -1,6 +1,9 @@
 #include "router/runtime/buffer.h"
 
+#include <new>
+
 #include "router/base/assert.h"
+#include "router/runtime/memory_reserve.h"
 
 namespace router::runtime {
 
@@ -30,6 +33,8 @@ void Buffer::release() {
   begin_ = end_ = capacity_ = 0;
 }
 
+BufferPool::BufferPool() { kept_.reserve(kBlocksKept); }
+
 BufferPool::~BufferPool() {
   for (char* block : kept_) ::operator delete(block);
 }
@@ -40,14 +45,14 @@ char* BufferPool::take(std::size_t bytes) {
     kept_.pop_back();
     return block;
   }
+  if (memory_is_short()) throw std::bad_alloc();  // the reserve is for what must not fail
   return static_cast<char*>(::operator new(bytes));
 }
 
 void BufferPool::give(char* block, std::size_t bytes) noexcept {
 #ifndef ROUTER_SANITIZED
   if (bytes == kBlockBytes && kept_.size() < kBlocksKept) {
-    if (kept_.capacity() == 0) kept_.reserve(kBlocksKept);
-    kept_.push_back(block);
+    kept_.push_back(block);  // there is room: nothing is allocated
     return;
   }
 #else

@@ -38,6 +38,7 @@ class Buffer {
     if (begin_ == end_) begin_ = end_ = 0;
   }
   /// Makes room for `bytes` more: moves the content to the front, or into a larger block. Views into the buffer become invalid.
+  /// Throws std::bad_alloc when memory is short, and has changed nothing then.
   void reserve(std::size_t bytes);
   void append(std::string_view bytes) {
     if (bytes.empty()) return;
@@ -73,7 +74,7 @@ class BufferPool {
   static constexpr std::size_t kBlockBytes = 16 * 1024;
   static constexpr std::size_t kBlocksKept = 256;
 
-  BufferPool() = default;
+  BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
   ~BufferPool();

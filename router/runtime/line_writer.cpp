@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "router/base/log.h"
@@ -92,7 +93,7 @@ void LineWriter::run() {
   while (!stopping_.load(std::memory_order_acquire)) {
     sleep(state);
     wake_pending_.store(false);
-    if (reopen_.exchange(false)) open_again();
+    if (reopen_.exchange(false)) open_again_or_keep();
     state = write_rings();
   }
   write_the_rest();
@@ -133,6 +134,14 @@ LineWriter::State LineWriter::write_ring(LineRing& ring) {
 LineWriter::State LineWriter::after_failure(int error) {
   if (!std::exchange(failing_, true)) log::error(absl::StrCat("writing lines to ", path_, " fails: ", std::strerror(error)));
   return State::kFailed;
+}
+
+void LineWriter::open_again_or_keep() {
+  try {
+    open_again();
+  } catch (const std::bad_alloc&) {
+    log::error("memory is short: the log was not opened again; the old file stays");
+  }
 }
 
 void LineWriter::open_again() {

@@ -53,6 +53,7 @@ class LineWriter {
   State write_rings();
   State write_ring(LineRing& ring);
   State after_failure(int error);
+  void open_again_or_keep();
   void open_again();
   void drop_rest_of_torn_line();
   void write_the_rest();

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <deque>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -71,12 +72,20 @@ struct Resolver::Shared {
       const Question question = std::move(waiting.front());
       waiting.pop_front();
       lock.unlock();
-      Addresses addresses = look_up(question.host, question.port);
+      Addresses addresses = look_up_or_fail(question);
       lock.lock();
       if (control == nullptr) return;
       control->post([to = callbacks, number = question.number, addresses = std::move(addresses)]() mutable {
         call_back(to, number, std::move(addresses));
       });
+    }
+  }
+
+  Addresses look_up_or_fail(const Question& question) const {
+    try {
+      return look_up(question.host, question.port);
+    } catch (const std::bad_alloc&) {
+      return absl::ResourceExhaustedError("memory is short");
     }
   }
 

@@ -4,7 +4,13 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <exception>
+#include <new>
 #include <random>
+#include <string>
+#include <thread>
+
+#include "router/base/log.h"
 
 namespace router::runtime {
 
@@ -18,8 +24,25 @@ struct Shard::Driver {
 };
 
 namespace {
+
 thread_local const Shard* running_shard = nullptr;
+
+/// The loop's boundary: what flies out of a handler, a timer or posted work ends that one thing.
+void contain(const std::exception& error) noexcept {
+  constexpr std::chrono::milliseconds kMoment{1};
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    log::error("memory is short: a step was not taken");
+    std::this_thread::sleep_for(kMoment);  // others may give some back; and this must not become a spin
+    return;
+  }
+  try {
+    log::error(std::string("our bug: an exception reached the loop: ") + error.what());
+  } catch (const std::bad_alloc&) {
+    log::error("our bug: an exception reached the loop");
+  }
 }
+
+}  // namespace
 
 Shard::Shard(std::size_t index, const Clock& clock, Time time)
     : index_(index),
@@ -38,8 +61,20 @@ Shard::~Shard() {
 
 void Shard::run() {
   const Shard* outer = std::exchange(running_shard, this);
-  io_->run();
+  while (!run_until_something_is_thrown()) {
+  }
   running_shard = outer;
+}
+
+bool Shard::run_until_something_is_thrown() {
+  try {
+    if (driver_ && timers_.next() < driver_->armed_for) drive();
+    io_->run();
+    return true;
+  } catch (const std::exception& error) {
+    contain(error);
+    return false;
+  }
 }
 
 void Shard::stop() {
@@ -71,15 +106,25 @@ void Shard::schedule(Timer& timer, TimePoint when) {
 void Shard::drive() {
   // Timers that were cancelled or moved away leave the Asio timer armed too early: it fires, finds nothing due, and is armed
   // anew.
-  driver_->armed_for = timers_.next();
-  if (driver_->armed_for == kNever) return;
-  driver_->timer.expires_at(driver_->armed_for);
+  const TimePoint next = timers_.next();
+  driver_->armed_for = kNever;
+  if (next == kNever) return;
+  driver_->timer.expires_at(next);
   driver_->timer.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     driver_->armed_for = kNever;
-    timers_.advance(now());
+    advance_or_contain();
     if (timers_.next() < driver_->armed_for) drive();
   });
+  driver_->armed_for = next;
+}
+
+void Shard::advance_or_contain() {
+  try {
+    timers_.advance(now());
+  } catch (const std::exception& error) {
+    contain(error);  // the timers that are left are still due
+  }
 }
 
 }  // namespace router::runtime

@@ -33,7 +33,8 @@ class Shard {
   const Clock& clock() const { return clock_; }
   TimePoint now() const { return clock_.now(); }
 
-  /// Runs the loop on the calling thread until `stop`.
+  /// Runs the loop on the calling thread until `stop`. Whatever a handler, a timer or posted work throws is told in the log,
+  /// and the loop goes on.
   void run();
   /// Any thread. What was posted before is still run.
   void stop();
@@ -55,6 +56,8 @@ class Shard {
  private:
   struct Driver;  // the one Asio timer that drives `timers_`
   void drive();
+  bool run_until_something_is_thrown();
+  void advance_or_contain();
 
   const std::size_t index_;
   const Clock& clock_;

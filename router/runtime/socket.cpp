@@ -6,14 +6,18 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/system/system_error.hpp>
 #include <cerrno>
+#include <new>
 
 #include "router/base/assert.h"
+#include "router/runtime/descriptors.h"
 #include "router/runtime/tcp_acknowledged.h"
 
 namespace router::runtime {
@@ -50,7 +54,15 @@ struct Socket::Impl {
 
 Socket::Socket(Shard& shard, int descriptor) : descriptor_(descriptor) {
   ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
-  impl_ = new Impl(shard, descriptor);
+  try {
+    impl_ = new Impl(shard, descriptor);
+  } catch (const std::bad_alloc&) {
+    ::close(std::exchange(descriptor_, -1));
+    throw;
+  } catch (const boost::system::system_error&) {  // the reactor takes no more: for want of memory, or of watches
+    ::close(std::exchange(descriptor_, -1));
+    throw std::bad_alloc();
+  }
 }
 
 Socket& Socket::operator=(Socket&& other) noexcept {
@@ -189,6 +201,11 @@ Socket start_connect(Shard& shard, std::span<const std::byte> address, int& erro
     error = errno;
     return {};
   }
+  if (descriptor >= replica_descriptors_end()) {
+    error = EMFILE;
+    ::close(descriptor);
+    return {};
+  }
   const int on = 1;
   ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (::connect(descriptor, peer, static_cast<socklen_t>(address.size())) != 0 && errno != EINPROGRESS) {
@@ -196,7 +213,12 @@ Socket start_connect(Shard& shard, std::span<const std::byte> address, int& erro
     ::close(descriptor);
     return {};
   }
-  return Socket(shard, descriptor);
+  try {
+    return Socket(shard, descriptor);
+  } catch (const std::bad_alloc&) {
+    error = ENOMEM;
+    return {};
+  }
 }
 
 }  // namespace router::runtime

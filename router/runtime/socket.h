@@ -38,7 +38,8 @@ struct IoResult {
 class Socket {
  public:
   Socket() = default;
-  /// Takes over `descriptor` (made non-blocking here) and registers it with the shard.
+  /// Takes over `descriptor` (made non-blocking here) and registers it with the shard. Throws std::bad_alloc, and closes it,
+  /// when memory is short.
   Socket(Shard& shard, int descriptor);
   Socket(Socket&& other) noexcept
       : impl_(std::exchange(other.impl_, nullptr)),
@@ -108,7 +109,7 @@ class Socket {
 };
 
 /// Starts a connection to `address` (sockaddr bytes). The result is open and becomes writable when connected or failed; not
-/// open with `error` set when it failed at once.
+/// open with `error` set when it failed at once, which may be for a shortage of ours (`is_our_shortage`).
 Socket start_connect(Shard& shard, std::span<const std::byte> address, int& error);
 
 }  // namespace router::runtime

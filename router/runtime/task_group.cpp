@@ -1,11 +1,27 @@
 #include "router/runtime/task_group.h"
 
 #include <exception>
+#include <new>
 #include <string>
 
 #include "router/base/log.h"
 
 namespace router::runtime {
+namespace {
+
+/// The boundary of a task: what flies out of it ends that task and nothing else.
+void tell(const std::exception& error) noexcept {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    return log::error("memory is short: a task was ended, with its connection");
+  }
+  try {
+    log::error(std::string("our bug: an exception ended a task: ") + error.what());
+  } catch (const std::bad_alloc&) {
+    log::error("our bug: an exception ended a task");
+  }
+}
+
+}  // namespace
 
 /// A coroutine that starts at once and frees its own frame at its end.
 struct TaskGroup::Root {
@@ -26,15 +42,29 @@ TaskGroup::Root TaskGroup::run(TaskGroup& group, Task<void> task) {
     co_await std::move(running);
   } catch (const std::exception& error) {
     ++group.failed_;
-    log::error(std::string("our bug: an exception ended a task: ") + error.what());
+    tell(error);
   }
-  if (--group.running_ == 0) group.emptied_.shard().post([&group] { group.emptied_.wake(); });
+  if (--group.running_ == 0) group.tell_emptied();
+}
+
+void TaskGroup::tell_emptied() noexcept {
+  try {
+    emptied_.shard().post([this] { emptied_.wake(); });
+  } catch (const std::bad_alloc&) {
+    // Whoever waits for the end looks again at its deadline.
+    log::error("memory is short: the end of a group of tasks could not be told");
+  }
 }
 
 bool TaskGroup::try_spawn(Task<void> task) {
   if (closed_ || running_ >= limit_) return false;
   ++running_;
-  run(*this, std::move(task));
+  try {
+    run(*this, std::move(task));
+  } catch (const std::bad_alloc&) {  // for the frame of `run`: it has not begun
+    --running_;
+    throw;
+  }
   return true;
 }
 

@@ -15,7 +15,8 @@ class TaskGroup {
   TaskGroup& operator=(const TaskGroup&) = delete;
   ~TaskGroup() { ROUTER_ASSERT(running_ == 0); }
 
-  /// Starts `task` at once, inside this call. False, and the task is dropped unrun, if the group is full or closed.
+  /// Starts `task` at once, inside this call. False, and the task is dropped unrun, if the group is full or closed. Throws
+  /// std::bad_alloc, and drops it, when memory is short. An exception that ends the task goes no further than the log.
   bool try_spawn(Task<void> task);
   void close() { closed_ = true; }
   /// Until every task has ended or `deadline` passed; true when all have ended.
@@ -28,6 +29,7 @@ class TaskGroup {
  private:
   struct Root;
   static Root run(TaskGroup& group, Task<void> task);
+  void tell_emptied() noexcept;
 
   const std::size_t limit_;
   std::size_t running_ = 0;

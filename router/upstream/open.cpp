@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "router/runtime/descriptors.h"
 #include "router/upstream/exchange.h"
 #include "router/upstream/http1_exchange.h"
 #include "router/upstream/replica.h"
@@ -73,7 +74,12 @@ Task<std::shared_ptr<Connection>> resting_connection(const dispatch::Lease& leas
   co_return connection;
 }
 
+/// What this machine ran short of is not the pod's fault: the origin says so, for whoever judges pods by their failures.
 Failure connect_failed(const char* cause, int system_error) {
+  if (runtime::is_our_shortage(system_error)) {
+    return Failure::internal(Reason::kUpstreamConnectFailed, "the router ran short of descriptors, ports or memory",
+                             system_error);
+  }
   return Failure::upstream(Reason::kUpstreamConnectFailed, cause, system_error);
 }
 

@@ -324,3 +324,24 @@ def test_an_idle_process_ends_at_once_and_its_ports_are_free(pod, start):
     assert time.monotonic() - begun < 3
     for port in (router.port, router.observe_port, router.admin_port):
         assert not is_listening(port)
+
+
+def test_a_head_that_is_never_completed_does_not_outlast_the_grace(pod, start):
+    router = start(endpoint(deployment([pod()])), limits={"header_timeout_ms": 600_000}, drain_grace_ms=500)
+    with router.connect() as client:
+        client.send(b"GET /healthz HTTP/1.1\r\nX: ")
+        eventually(lambda: router.metrics().value("connections_active") == 1, "the connection")
+        router.signal(signal.SIGTERM)
+        assert client.is_closed()
+        assert router.wait_exit() == 0
+
+
+def test_a_proxy_header_that_is_never_completed_does_not_outlast_the_delay(pod, start):
+    router = start(endpoint(deployment([pod()])), limits={"header_timeout_ms": 600_000}, trusted_proxies=["127.0.0.1"],
+                   listeners=lambda port: [{"address": "127.0.0.1", "port": port, "proxy_protocol": True}])
+    with router.connect() as client:
+        client.send(b"PROXY TCP4 ")
+        eventually(lambda: router.metrics().value("connections_active") == 1, "the connection")
+        router.signal(signal.SIGTERM)
+        assert client.is_closed()
+        assert router.wait_exit() == 0

@@ -1,16 +1,20 @@
 """Clients and pods that mean harm, or behave as if: each costs itself something, and nobody else."""
 
+import os
+import resource
 import socket
 import ssl
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from support.client import Client, request
-from support.http import Gone, encode_head
+from support.http import Gone
+from support.router import SANITIZED
 from support.settings import deployment, endpoint
-from support.wait import eventually
+from support.wait import eventually, stays
 
 PROXY_LISTENER = {"trusted_proxies": ["127.0.0.1"],
                   "listeners": lambda port: [{"address": "127.0.0.1", "port": port, "proxy_protocol": True}]}
@@ -369,3 +373,97 @@ def test_a_flood_of_tiny_records_does_not_hold_the_shard(pod, start, authority):
             assert time.monotonic() - begun < 2
     assert flood.sent > 1000
     flood.stop()
+
+
+# --- when the machine runs short ---
+
+
+def descriptors(router):
+    return len(list(Path(f"/proc/{router.process.pid}/fd").iterdir()))
+
+
+def cpu_seconds(router):
+    fields = Path(f"/proc/{router.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def limited(router, kind, value):
+    resource.prlimit(router.process.pid, kind, (value, resource.prlimit(router.process.pid, kind)[1]))
+
+
+def ended(client):
+    """The router has ended this connection."""
+    try:
+        return not client.socket.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_the_process_takes_all_the_descriptors_that_it_may_have(pod, start):
+    router = start(endpoint(deployment([pod()])))
+    soft, hard = resource.prlimit(router.process.pid, resource.RLIMIT_NOFILE)
+    assert soft == hard
+
+
+def test_when_descriptors_run_short_clients_wait_and_everything_else_works(pod, start):
+    router = start(endpoint(deployment([pod()], slots=0)))
+    limited(router, resource.RLIMIT_NOFILE, 128)  # 96 for clients and what was open before
+    clients = [router.connect() for _ in range(100)]
+    eventually(lambda: descriptors(router) >= 96, "the descriptors for clients to be used")
+    assert router.metrics().value("connections_active") < 96  # and /metrics, /status answer
+    served = router.metrics().value("connections_total")
+    assert clients[0].exchange(b"x").status == 200  # with a connection to the pod, and a look into the access log's file
+    used = cpu_seconds(router)
+    stays(lambda: router.metrics().value("connections_total") == served, 1, "the pause")
+    assert cpu_seconds(router) - used < 0.7, "it spins"
+    assert router.admin("/status")[0] == 200
+    late = router.start_request(b"late")
+    for client in clients[:60]:
+        client.close()
+    assert late.response().body == b"late"
+    late.close()
+    for client in clients:
+        client.close()
+
+
+def test_a_shortage_of_descriptors_is_not_told_as_the_pods_fault(pod, start):
+    blue = pod()
+    router = start(endpoint(deployment([blue])))
+    limit = resource.prlimit(router.process.pid, resource.RLIMIT_NOFILE)[0]
+    with router.connect() as client:
+        assert client.exchange(b"x").status == 200
+        eventually(lambda: blue.connections == 0, "the pod's connection to rest no longer")
+        limited(router, resource.RLIMIT_NOFILE, 8)
+        answer = client.exchange(b"x")
+        limited(router, resource.RLIMIT_NOFILE, limit)
+        assert (answer.status, answer.why) == (502, "upstream_connect_failed")
+        assert client.exchange(b"x").status == 200
+    line = router.access_lines(2)[1]
+    assert line["ModelStatusReason"] == "the router ran short of descriptors, ports or memory"
+
+
+@pytest.mark.skipif(SANITIZED, reason="the address space of a sanitizer tells nothing")
+def test_when_memory_runs_short_connections_end_and_the_process_lives(pod, start):
+    """Each client makes the router keep 900 KB of a head that never ends; far more of them than there is memory for."""
+    router = start(endpoint(deployment([pod()], slots=0)), limits={"max_header_bytes": 1 << 20, "header_timeout_ms": 60_000})
+    assert router.score(b"x").status == 200
+    limited(router, resource.RLIMIT_AS, router.memory("VmSize") + (48 << 20))
+    greedy = []
+    head = b"GET /healthz HTTP/1.1\r\nX: " + b"x" * 900_000
+    for _ in range(200):
+        client = router.connect(timeout=2)
+        greedy.append(client)
+        try:
+            client.send(head)
+        except OSError:  # ended meanwhile, or not accepted yet
+            pass
+    eventually(lambda: any(ended(client) for client in greedy), "some to be ended: there is no memory for all of them")
+    assert router.process.poll() is None
+    for client in greedy:
+        client.close()
+    eventually(lambda: router.metrics().value("connections_active") == 0, "the connections to end")
+    for number in range(20):
+        assert router.score(b"%d" % number).body == b"%d" % number
+    assert router.admin("/status")[0] == 200

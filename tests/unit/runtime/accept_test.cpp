@@ -7,7 +7,9 @@
 
 #include <map>
 #include <memory>
+#include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/loopback.h"
@@ -89,6 +91,46 @@ TEST_F(AcceptTest, PausesWhenDescriptorsRunOutAndGoesOn) {
   ::setrlimit(RLIMIT_NOFILE, &before);
   shard.poll();
   EXPECT_TRUE(accepted.empty()) << "the pause has not ended yet";
+  shard.advance(milliseconds(100));
+  EXPECT_TRUE(accepts(1));
+}
+
+TEST_F(AcceptTest, KeepsDescriptorsForOthersAndGoesOnWhenClientsHaveLeft) {
+  listen();
+  std::vector<Descriptor> clients;
+  for (int i = 0; i < 5; ++i) clients.push_back(client());
+  const int lowest = Descriptor(::socket(AF_INET, SOCK_STREAM, 0)).get();
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  // The numbers `lowest` and `lowest + 1` are for clients; a quarter is kept.
+  const rlimit few{static_cast<rlim_t>(lowest + 2) * 4 / 3, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  shard.poll();
+  EXPECT_EQ(accepted.size(), 3u) << "the number of the third one tells that it was the last";
+  for (int pause = 0; pause < 3; ++pause) shard.advance(milliseconds(100));
+  EXPECT_EQ(accepted.size(), 3u);
+  accepted.clear();
+  shard.poll();
+  EXPECT_TRUE(accepted.empty()) << "the pause has not ended yet";
+  shard.advance(milliseconds(100));
+  EXPECT_EQ(accepted.size(), 2u);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+}
+
+TEST_F(AcceptTest, PausesWhenMemoryRunsShortAndGoesOn) {
+  const auto listening = listen_on("127.0.0.1", 0, 1);
+  bool short_of_memory = true;
+  acceptor = std::make_unique<Acceptor>(shard, listening->front(), [&](int descriptor, const Address&) {
+    if (std::exchange(short_of_memory, false)) {
+      ::close(descriptor);
+      throw std::bad_alloc();
+    }
+    accepted.emplace_back(descriptor);
+  });
+  const Descriptor lost = client();
+  const Descriptor kept = client();
+  ASSERT_TRUE(turn_until(shard, [&] { return !short_of_memory; }));
+  EXPECT_TRUE(accepted.empty());
   shard.advance(milliseconds(100));
   EXPECT_TRUE(accepts(1));
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
 #include <stdexcept>
 
 #include "tests/support/test_shard.h"
@@ -78,6 +79,17 @@ TEST_F(TaskGroupTest, IsWaitedForUntilTheDeadlineAtMost) {
 }
 
 TEST_F(TaskGroupTest, EndsTheWaitAtOnceWhenItIsEmpty) { EXPECT_TRUE(shard.run(group.wait(kNever))); }
+
+TEST_F(TaskGroupTest, BearsATaskThatFindsNoMemory) {
+  const auto find_none = [](Wakeup& wakeup) -> Task<void> {
+    co_await wakeup.wait(kNever);
+    throw std::bad_alloc();
+  };
+  EXPECT_TRUE(group.try_spawn(find_none(first)));
+  first.wake();
+  EXPECT_EQ(group.failed(), 1u);
+  EXPECT_TRUE(shard.run(group.wait(kNever)));
+}
 
 TEST_F(TaskGroupTest, CountsATaskThatAnExceptionEndedAndGoesOn) {
   EXPECT_TRUE(group.try_spawn(fail()));

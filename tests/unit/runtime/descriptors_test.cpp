@@ -1,0 +1,60 @@
+#include "router/runtime/descriptors.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+
+namespace router::runtime {
+namespace {
+
+/// The limit of this process, put back at the end.
+class DescriptorsTest : public ::testing::Test {
+ protected:
+  DescriptorsTest() { ::getrlimit(RLIMIT_NOFILE, &before); }
+  ~DescriptorsTest() override { ::setrlimit(RLIMIT_NOFILE, &before); }
+  void allow(rlim_t soft) const {
+    const rlimit limit{soft, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  }
+  rlimit before{};
+};
+
+TEST_F(DescriptorsTest, AreKeptForReplicasAndOperators) {
+  allow(1024);
+  EXPECT_EQ(client_descriptors_end(), 768);
+  EXPECT_EQ(replica_descriptors_end(), 960);
+  allow(64);
+  EXPECT_EQ(client_descriptors_end(), 48);
+  EXPECT_EQ(replica_descriptors_end(), 60);
+}
+
+TEST_F(DescriptorsTest, AreKeptInNumbersThatDoNotGrowForEver) {
+  if (before.rlim_max < 20000) GTEST_SKIP() << "this process may not have as many";
+  allow(20000);
+  EXPECT_EQ(client_descriptors_end(), 20000 - 4096);
+  EXPECT_EQ(replica_descriptors_end(), 20000 - 64);
+}
+
+TEST_F(DescriptorsTest, AreThereForClientsWhileTheLowestFreeNumberIsTheirs) {
+  EXPECT_TRUE(has_client_descriptors());
+  allow(4);  // 0 to 2 belong to everybody, and more are open
+  EXPECT_FALSE(has_client_descriptors());
+}
+
+TEST_F(DescriptorsTest, AreAsManyAsThisProcessMayHave) {
+  allow(100);
+  raise_descriptor_limit();
+  rlimit now{};
+  ::getrlimit(RLIMIT_NOFILE, &now);
+  EXPECT_EQ(now.rlim_cur, before.rlim_max);
+}
+
+TEST(Shortage, IsOursOrThePeersMatter) {
+  for (const int ours : {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL}) EXPECT_TRUE(is_our_shortage(ours)) << ours;
+  for (const int theirs : {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ECONNRESET, 0})
+    EXPECT_FALSE(is_our_shortage(theirs)) << theirs;
+}
+
+}  // namespace
+}  // namespace router::runtime

@@ -1,0 +1,83 @@
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "router/dispatch/line.h"
+#include "router/upstream/exchange.h"
+#include "router/upstream/replica.h"
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+
+namespace router::upstream {
+namespace {
+
+class Patient final : public wire::Cancellation {
+ public:
+  Result<void> still_wanted() override { return {}; }
+  Result<void> may_take_slot() const override { return {}; }
+  Deadline ask_again(TimePoint) const override { return kNever; }
+};
+
+class OpenTest : public ::testing::Test {
+ protected:
+  /// One replica with one slot, at `address`; what opening a connection to it fails with.
+  Failure failure_of(const runtime::Address& address) {
+    const auto line = std::make_shared<dispatch::Line>(dispatch::LineOptions{});
+    const auto replica = std::make_shared<Replica>("pod:1", 1, "pod", address, nullptr, line, 1, 1);
+    line->set_replicas({replica});
+    line->set_ready(replica, true);
+    runtime::Wakeup wakeup(shard);
+    Result<dispatch::Line::Entry> entry = line->enter(wakeup);
+    OpenOptions options;
+    options.connect_timeout = std::chrono::seconds(5);
+    auto opening = shard.start(open(std::move(entry->lease), options, wakeup, patient));
+    EXPECT_TRUE(test::turn_until(shard, [&] { return opening.done(); }));
+    EXPECT_EQ(line->demand().slots_in_use, 0u);
+    return opening.get().error();
+  }
+
+  test::TestShard shard;
+  Patient patient;
+};
+
+TEST_F(OpenTest, BlamesThePodThatRefuses) {
+  test::LoopbackListener listener;
+  listener.close();
+  const Failure failure = failure_of(listener.address());
+  EXPECT_EQ(failure.reason, Reason::kUpstreamConnectFailed);
+  EXPECT_EQ(failure.origin, Origin::kUpstream);
+  EXPECT_EQ(failure.system_error, ECONNREFUSED);
+}
+
+TEST_F(OpenTest, BlamesNoPodForAShortageOfOurs) {
+  const test::LoopbackListener listener;
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none{3, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const Failure failure = failure_of(listener.address());
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(failure.reason, Reason::kUpstreamConnectFailed);
+  EXPECT_EQ(failure.origin, Origin::kInternal);
+  EXPECT_EQ(failure.system_error, EMFILE);
+}
+
+TEST_F(OpenTest, LeavesTheLastDescriptorsToOperators) {
+  const test::LoopbackListener listener;
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const test::Descriptor lowest(::socket(AF_INET, SOCK_STREAM, 0));
+  // Descriptors are left, but only of the sixteenth that is kept: with this limit it begins at the next number.
+  const rlimit nearly{static_cast<rlim_t>(lowest.get() + 2) * 16 / 15, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &nearly), 0);
+  const test::Descriptor still_there(::socket(AF_INET, SOCK_STREAM, 0));
+  EXPECT_TRUE(still_there);
+  const Failure failure = failure_of(listener.address());
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(failure.system_error, EMFILE);
+}
+
+}  // namespace
+}  // namespace router::upstream
