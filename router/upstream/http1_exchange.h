@@ -55,6 +55,7 @@ class Http1Exchange final : public UpstreamExchange {
   const std::uint64_t sent_before_;  // on this connection, by earlier exchanges
   bool heard_ = false;               // a head has arrived, if only an interim one
   bool head_parsed_ = false;
+  int interim_ = 0;  // responses before the answer, so far
   bool keeps_alive_ = false;
   http::ResponseHead head_;
 };

@@ -21,6 +21,7 @@ Result<std::string_view> MessageInput::head(tls::Stream& stream, std::size_t max
     if (!block_.empty()) {
       // Empty lines before a request line are tolerated (RFC 9112, 2.2).
       if (origin_ == Origin::kDownstream && head_bytes_ == 0 && block_.view().starts_with("\r\n")) {
+        if (++empty_lines_ > kEmptyLinesMax) return Failure::downstream(Reason::kBadRequest, "empty lines without end");
         block_.consume(2);
         scanner_ = {};
         continue;
@@ -154,6 +155,7 @@ Result<void> MessageInput::read_ahead(tls::Stream& stream) {
 }
 
 void MessageInput::finish() {
+  empty_lines_ = 0;
   block_.consume(position_);
   ahead_.consume(std::exchange(ahead_used_, 0));
   head_bytes_ = position_ = 0;

@@ -55,6 +55,7 @@ class MessageInput {
   static constexpr std::size_t kReplayBytes = 64 * 1024;  // contract, section 6
 
  private:
+  static constexpr int kEmptyLinesMax = 16;  // more of them could hold the shard for as long as they come
   Failure ended(const char* cause, int system_error = 0) const;
   /// Decodes `input` into `sink`; how many bytes were used.
   Result<std::size_t> decode(std::string_view input, BodySink& sink);
@@ -67,6 +68,7 @@ class MessageInput {
   runtime::Buffer ahead_;  // what came later, before it was asked for, or is kept
   http::HeadScanner scanner_;
   http::BodyDecoder decoder_;
+  int empty_lines_ = 0;         // dropped in front of this message
   std::size_t head_bytes_ = 0;  // of block_, once the head is complete
   std::size_t ahead_used_ = 0;  // of ahead_: read, and kept for a rewind
   bool keeps_ = false;          // what is read of the body can be read again
