@@ -19,12 +19,14 @@ Http1Downstream::Http1Downstream(ShardServer& server, ListenerId listener, tls::
       wakeup_(wakeup),
       peer_(peer),
       input_(server.shard(), Origin::kDownstream),
-      output_(server.shard().buffers()) {}
+      output_(server.shard().buffers()),
+      head_(server.heads().take()) {}
+
+Http1Downstream::~Http1Downstream() { server_.heads().give(std::move(head_)); }
 
 Task<Result<bool>> Http1Downstream::next_head() {
   const config::Limits limits = server_.view()->limits;
-  head_.fields.clear();
-  head_.method = http::Method::kOther;
+  HeadPool::forget(*head_);
   responded_ = continued_ = watching_ = until_close_ = false;
   if (++exchanges_ >= limits.requests_per_connection) close_after_ = true;
   runtime::Shard& shard = server_.shard();
@@ -43,8 +45,10 @@ Task<Result<bool>> Http1Downstream::next_head() {
       deadline = deadline_after(shard.now(), limits.header_timeout);
     }
     if (server_.grace_over()) co_return false;
+    if (!begun) server_.heads().give(std::move(head_));
     stream_.arm_read();
     const bool woken = co_await wakeup_.wait(begun ? deadline : idle_end(deadline));
+    if (head_ == nullptr) head_ = server_.heads().take();
     if (woken) continue;
     if (!begun) {
       // Nobody has asked for anything, as far as we have been told. What the kernel has by now is served, too.
@@ -55,11 +59,11 @@ Task<Result<bool>> Http1Downstream::next_head() {
     }
     co_return Failure::downstream(Reason::kClientTimeout, "the head did not arrive within header_timeout_ms");
   }
-  if (const Result<void> parsed = http::parse_request(bytes, head_); !parsed) co_return parsed.error();
-  const Result<http::Framing> framing = http::request_framing(head_);
+  if (const Result<void> parsed = http::parse_request(bytes, *head_); !parsed) co_return parsed.error();
+  const Result<http::Framing> framing = http::request_framing(*head_);
   if (!framing) co_return framing.error();
   input_.begin_body(*framing);
-  if (!http::keeps_alive(head_)) close_after_ = true;
+  if (!http::keeps_alive(*head_)) close_after_ = true;
   co_return true;
 }
 
@@ -136,20 +140,20 @@ void Http1Downstream::begin_head(int status, std::string_view reason_phrase) {
 
 void Http1Downstream::end_head(wire::BodySize size) {
   if (server_.draining() || !server_.is_open(listener_)) close_after_ = true;
-  if (size.kind == wire::BodySize::Kind::kChunked && head_.minor_version == 0) {
+  if (size.kind == wire::BodySize::Kind::kChunked && head_->minor_version == 0) {
     size.kind = wire::BodySize::Kind::kUntilClose;
     until_close_ = true;
   }
   if (close_after_ || until_close_) {
     output_.field("Connection", "close");
-  } else if (head_.minor_version == 0) {
+  } else if (head_->minor_version == 0) {
     output_.field("Connection", "keep-alive");
   }
   output_.end_head(size);
 }
 
 void Http1Downstream::interim(const http::ResponseHead& head) {
-  if (head_.minor_version == 0) return;  // RFC 9110, 15.2: a 1.0 client does not know them
+  if (head_->minor_version == 0) return;  // RFC 9110, 15.2: a 1.0 client does not know them
   output_.interim(head.status, head.reason_phrase);
   for (const http::FieldLine& line : head.fields) {
     if (!http::is_hop_by_hop(line, head.fields)) output_.field(line.name, line.value);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "router/base/task.h"
 #include "router/proxy/downstream.h"
 #include "router/proxy/view.h"
@@ -16,6 +18,7 @@ class ShardServer;
 class Http1Downstream final : public Downstream {
  public:
   Http1Downstream(ShardServer& server, ListenerId listener, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer);
+  ~Http1Downstream();
 
   /// Waits for the next request's head, parses it and starts its body. False: the connection is to be closed without a word
   /// (the client left, was idle too long, or the router drains). A refused head is a Failure that wants an answer. Suspends.
@@ -25,7 +28,7 @@ class Http1Downstream final : public Downstream {
   /// After the last exchange: lets the client read what was sent although it may still be sending. Suspends, 2 s at most.
   Task<void> linger();
 
-  const http::RequestHead& head() const override { return head_; }
+  const http::RequestHead& head() const override { return *head_; }
   const Peer& peer() const override { return peer_; }
   wire::BodySize request_size() const override;
   Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(stream_, sink); }
@@ -68,7 +71,7 @@ class Http1Downstream final : public Downstream {
   const Peer& peer_;
   wire::MessageInput input_;
   wire::MessageOutput output_;
-  http::RequestHead head_;
+  std::unique_ptr<http::RequestHead> head_;  // none while the connection waits for a request: it lies in the pool
   std::size_t exchanges_ = 0;
   bool watching_ = false;  // for the client leaving: the stream is armed, or was and has fired
   bool responded_ = false;

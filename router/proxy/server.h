@@ -8,6 +8,7 @@
 #include "router/metrics/cells.h"
 #include "router/proxy/connection_limits.h"
 #include "router/proxy/handshakes.h"
+#include "router/proxy/head_pool.h"
 #include "router/proxy/mirror.h"
 #include "router/proxy/view.h"
 #include "router/runtime/accept.h"
@@ -56,6 +57,7 @@ class ShardServer {
   ConnectionLimits& connection_limits() { return connection_limits_; }
   /// Of this shard.
   Handshakes& handshakes() { return handshakes_; }
+  HeadPool& heads() { return heads_; }
   /// Refused clients that are still read, so that they see why; at most kRefusedMax at a time.
   std::size_t& refused() { return refused_; }
   static constexpr std::size_t kRefusedMax = 64;
@@ -75,6 +77,7 @@ class ShardServer {
   metrics::ShardCells& cells_;
   ConnectionLimits& connection_limits_;
   Handshakes handshakes_;
+  HeadPool heads_;
   std::size_t refused_ = 0;
   bool draining_ = false;
   bool closing_idle_ = false;

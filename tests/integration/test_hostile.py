@@ -546,6 +546,16 @@ def test_a_nul_in_a_head_is_a_400(scene, data):
     assert_refused(scene, data, 400, "bad_request")
 
 
+def test_a_refused_head_is_logged_without_anything_of_the_request_before_it(pod, start):
+    router = start(endpoint(deployment([pod()])))
+    with router.connect() as client:
+        assert client.exchange(b"x", headers={"User-Agent": "first"}).status == 200
+        client.send(b"GET " + b"/" * 70_000)
+        assert client.response().why == "headers_too_large"
+    line = router.access_lines(2)[1]
+    assert (line["ResponseCode"], line["Method"], line["Path"], line["UserAgent"]) == (431, "", "", "")
+
+
 def test_an_absolute_target_is_served_and_its_authority_wins_over_the_host(scene):
     """RFC 9112, 3.2.2."""
     with scene.router.connect() as client:
