@@ -24,7 +24,7 @@ ClientKey client_key(const runtime::Address& address);
 
 /// How many client connections the process has open, and how many of them each client. Exact over all shards: one count for the
 /// process, and a map under a mutex that only connections of a limited configuration touch, at accept and close (decision
-/// 0007). Any thread. Must outlive its places.
+/// 0010). Any thread. Must outlive its places.
 class ConnectionLimits {
  public:
   /// The evidence that a connection is counted; what it holds is given back with it.

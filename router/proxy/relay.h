@@ -3,8 +3,8 @@
 #include "router/base/task.h"
 #include "router/proxy/downstream.h"
 #include "router/proxy/ending.h"
+#include "router/proxy/minimum_rate.h"
 #include "router/proxy/mirror.h"
-#include "router/proxy/pace.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
 #include "router/runtime/wakeup.h"
@@ -67,8 +67,8 @@ class Relay {
   Record& record_;
   Ending& ending_;
 
-  Pace sends_;                   // the client, its body
-  Pace reads_;                   // the client, its answer
+  MinimumRate sends_;            // the client, its body
+  MinimumRate reads_;            // the client, its answer
   TimePoint request_moved_{};    // progress of the upload
   TimePoint response_moved_{};   // progress of the answer
   bool request_broken_ = false;  // the pod takes no more of the request; it may still answer

@@ -4,7 +4,7 @@ namespace router::runtime {
 
 /// Four megabytes set aside for the moment at which an allocation fails: they are given up then, so that what must not fail
 /// (a slot given back, a timer, a message to another shard) still finds memory, while whatever asks `memory_is_short` first
-/// (acceptors, buffers) does without (decision 0008). Of the process; any thread.
+/// (acceptors, buffers) does without (decision 0011). Of the process; any thread.
 
 /// Once, at the start.
 void keep_memory_reserve();

@@ -12,12 +12,12 @@ namespace router::proxy {
 /// Whether a client keeps up a minimum rate, counted over the time in which the router waits for that client and for nothing
 /// else. A credit of time: five seconds at first (Kestrel's grace), waiting spends it, bytes earn it at the minimum rate. It
 /// never grows beyond `most`, so a large body sent fast buys no long silence afterwards.
-class Pace {
+class MinimumRate {
  public:
   static constexpr std::chrono::seconds kGrace{5};
 
   /// `bytes_per_second` 0: no minimum. `most`: the longest pause that a fast client may make.
-  Pace(std::uint64_t bytes_per_second, Duration most)
+  MinimumRate(std::uint64_t bytes_per_second, Duration most)
       : bytes_per_second_(bytes_per_second), most_(std::max<Duration>(most, kGrace)) {}
 
   /// The client has kept us waiting for so long.
