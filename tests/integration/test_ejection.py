@@ -31,7 +31,8 @@ def status(code, *headers):
 
 def start_two(pod, start, **settings):
     bad, good = pod(fine, name="bad"), pod(fine, name="good")
-    router = start(endpoint(deployment([bad, good], probe=SLOW_PROBE, **{**PATIENT, **settings})))
+    # Several slots: an answer reaches the client a moment before its slot is free again.
+    router = start(endpoint(deployment([bad, good], slots=4, probe=SLOW_PROBE, **{**PATIENT, **settings})))
     return router, bad, good
 
 
