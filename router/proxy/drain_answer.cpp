@@ -35,7 +35,7 @@ Task<Result<void>> drain_answer(upstream::UpstreamExchange& exchange, const mode
         continue;
       }
     }
-    exchange.arm();
+    exchange.arm_read();
     co_await wakeup.wait(deadline);
   }
   co_return Failure::upstream(Reason::kUpstreamTimeout, "no answer from the pod within its timeouts");

@@ -40,7 +40,7 @@ Progress Ending::proceed() {
 }
 
 void Ending::arm() {
-  if (exchange_ != nullptr) exchange_->arm();
+  if (exchange_ != nullptr) exchange_->arm_read();
 }
 
 }  // namespace router::proxy

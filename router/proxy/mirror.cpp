@@ -145,7 +145,7 @@ Task<Result<void>> send_all(upstream::UpstreamExchange& exchange, Deadline deadl
     if (exchange.request_sent()) co_return boost::system::in_place_value;
     if (const Result<void> wanted = cancellation.still_wanted(); !wanted) co_return wanted.error();
     if (wakeup.shard().now() >= deadline) co_return Failure::upstream(Reason::kUpstreamTimeout, "the pod takes no request");
-    exchange.arm();
+    exchange.arm_write();
     co_await wakeup.wait(deadline);
   }
 }

@@ -167,7 +167,12 @@ bool Relay::wants_request() const {
 Result<void> Relay::watch_client() { return wants_request() ? downstream_.within_grace() : downstream_.still_wanted(); }
 
 void Relay::arm() {
-  if (!ending_.ended()) upstream_.arm();
+  if (!ending_.ended()) {
+    // What the client does not take is not read from the pod either; told of it we would only spin.
+    const bool reads = !begun_ || ending_.begun() || !downstream_.blocked();
+    if (reads) upstream_.arm_read();
+    if (upstream_.blocked()) upstream_.arm_write();
+  }
   if (wants_request()) downstream_.arm_read();
   if (downstream_.blocked()) downstream_.arm_write();
 }

@@ -14,7 +14,7 @@
 namespace router::upstream {
 
 /// One request with its response on the replica's side, of any protocol version. Holds the slot's lease. Nothing here suspends
-/// but `abort`: operations do what can be done now; `arm` asks to be woken when more can be.
+/// but `abort`: operations do what can be done now; `arm_read` and `arm_write` ask to be woken when more can be.
 class UpstreamExchange : public wire::RequestSink {
  public:
   virtual ~UpstreamExchange() = default;
@@ -45,8 +45,11 @@ class UpstreamExchange : public wire::RequestSink {
   /// second.
   virtual bool pod_closes() const = 0;
 
-  /// Wakes the exchange when the replica has sent, or (if blocked) takes, something.
-  virtual void arm() = 0;
+  /// Wakes the exchange when the replica has sent something: only while that is going to be read, since it wakes at once, again
+  /// and again, while there are bytes.
+  virtual void arm_read() = 0;
+  /// Wakes the exchange when a blocked replica takes more, or has gone.
+  virtual void arm_write() = 0;
 
   /// After upstream_reset: the connection had been used before, ended without a byte of an answer, and the pod has provably
   /// seen nothing of this request (GET and HEAD: without that proof). Contract, section 6.
@@ -59,8 +62,8 @@ class UpstreamExchange : public wire::RequestSink {
   virtual void finish() = 0;
   /// Shuts our side down: nothing more is sent, and what still arrives is dropped. The pod is to close its own side.
   virtual void begin_close() = 0;
-  /// After begin_close: drops what has arrived. kBlocked: `arm` and come again; kMoved: there may be more at hand; kEnded: the
-  /// pod has closed.
+  /// After begin_close: drops what has arrived. kBlocked: `arm_read` and come again; kMoved: there may be more at hand; kEnded:
+  /// the pod has closed.
   virtual wire::Progress await_close() = 0;
   virtual void close() = 0;
 };

@@ -100,11 +100,6 @@ dispatch::Lease Http1Exchange::release() {
   return std::move(lease_);
 }
 
-void Http1Exchange::arm() {
-  connection_->stream().arm_read();
-  if (blocked()) connection_->stream().arm_write();
-}
-
 void Http1Exchange::finish() {
   // Bytes behind the response belong to nothing that we asked: such a connection cannot be trusted with another request.
   const bool clean = !connection_->input().has_unread();

@@ -35,7 +35,8 @@ class Http1Exchange final : public UpstreamExchange {
   bool pod_closes() const override;
   bool ended_unseen() const override;
   dispatch::Lease release() override;
-  void arm() override;
+  void arm_read() override { connection_->stream().arm_read(); }
+  void arm_write() override { connection_->stream().arm_write(); }
   void finish() override;
   void begin_close() override;
   wire::Progress await_close() override;

@@ -622,3 +622,26 @@ def test_interim_responses_without_end_do_not_hold_the_shard(pod, start):
         assert {one.status for one in interim} == {103}
         answer = client.response()
         assert (answer.status, answer.why) == (502, "upstream_invalid_response")
+
+
+def processor_seconds(router):
+    fields = Path(f"/proc/{router.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_waiting_for_a_client_that_does_not_read_costs_no_time(pod, start):
+    """The pod has more to give all the while: nothing of it may wake the router, which could do nothing with it."""
+    def flood(exchange):
+        exchange.body()
+        exchange.begin_chunks()
+        while True:
+            exchange.chunk(b"f" * 65536)
+
+    blue = pod(flood)
+    router = start(endpoint(deployment([blue])))
+    with router.connect(receive_buffer=16384) as client:
+        client.send(request(b"x"))
+        assert client.head().status == 200
+        before = processor_seconds(router)
+        stays(lambda: router.slots_in_use() == 1, 2, "the answer to be under way")
+        assert processor_seconds(router) - before < 1
