@@ -14,7 +14,7 @@ class Faults:
     """What happens to bytes that pass. Any of these may be on at once."""
     delay: float = 0.0  # seconds that each piece is held
     trickle: int = 0  # bytes passed at a time, a hundredth of a second apart; 0: all
-    swallow: bool = False  # connections are accepted, nothing is read
+    swallow: bool = False  # connections are accepted, what comes lies where it is
     cut: bool = False  # each connection ends in order as soon as bytes come
     reset: bool = False  # each connection is reset as soon as bytes come
     half_close: bool = False  # toward the client: the stream ends in order, whatever comes is dropped
@@ -111,9 +111,9 @@ class Gate:
         loop = self._background.loop
         try:
             while True:
-                while self.faults.swallow:
-                    await asyncio.sleep(0.02)
                 data = await loop.sock_recv(source, PIECE)
+                while self.faults.swallow:  # this piece goes no further, and none after it
+                    await asyncio.sleep(0.02)
                 faults = self.faults
                 if not data:
                     sink.shutdown(socket.SHUT_WR)

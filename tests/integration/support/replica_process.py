@@ -154,7 +154,7 @@ class Exchange:
             await self.reader.readexactly(int(self.headers["content-length"]) // 2)
             self.die()
         if "answer-early" in self.do:
-            await self.send(self.head(200, 5) + b"early")
+            await self.send(self.head(200, 5, "Connection: close") + b"early")
             self.server.write("finished", self.id)
             self.writer.write_eof()
             await self.compute(2.0)  # a close with bytes unread would reset the answer away
