@@ -35,13 +35,13 @@ def ask(router, do, body):
 # What the replica does; what its client may see, and why that is right.
 LIES = [
     ("length-too-long", {CUT}, "cut: the end of the answer never came"),
-    ("length-too-short", {""}, "none: the client gets what was promised; the rest is dropped with the connection"),
-    ("two-responses", {""}, "none: the first answer counts; the second is dropped with the connection"),
+    ("length-too-short", {""}, "the client gets what was promised; the rest is dropped with the connection"),
+    ("two-responses", {""}, "the first answer counts; the second is dropped with the connection"),
     ("garbage", {"upstream_invalid_response"}, "502: not HTTP"),
     ("reset", {"upstream_reset"}, "502: reset before an answer"),
-    ("answer-early", {""}, "none: the early answer is passed on"),
-    ("trickle-head", {""}, "none: a slow head is a head"),
-    ("stream=20", {""}, "none: the sound case"),
+    ("answer-early", {""}, "the early answer is passed on"),
+    ("trickle-head", {""}, "a slow head is a head"),
+    ("stream=20", {""}, "the sound case"),
 ]
 
 

@@ -43,10 +43,10 @@ def test_it_kills_one_replica(start, replica, table, method, do, size, deaths):
         assert 1 <= delivered <= deaths and len(dead) == delivered, (delivered, len(dead))
         for one in dead:
             one.restart()
-    remark = "answered 502, or cut: that replica may have acted"
+    remark = "502, or cut: that replica may have acted"
     if method == "GET":
         remark = "502: a GET is asked once more, as HTTP allows: at most two replicas"
-    table.add(fault=f"poison, {method}: the replica gets SIGKILL of itself ({do}, {size} bytes); killed at most {dead_at_once} each",
+    table.add(fault=f"a {method} that kills whoever reads it ({do}, {size} bytes of body); each killed at most {dead_at_once}",
               injected=DOSES, requests=requests, failed=failed, why=remark, lost=lost, leaked=leaked(router))
 
 
