@@ -84,4 +84,4 @@ def test_a_replica_that_goes_is_seen_by_its_clients_at_once(start, replica, load
     eventually(lambda: router.deployments()[0]["replicas_ready"] == REPLICAS, "all to be ready again", patience=30)
     assert router.score(b"x").body == b"x"
     table.add(fault="a replica gets SIGKILL while it streams", injected=REPLICAS, requests=len(followers) + 1, failed=len(followers),
-              why=f"cut: what has begun is never replaced; seen after {slowest * 1000:.0f} ms at most", lost=0, leaked=leaked(router))
+              why=f"cut: what has begun is never replaced; seen within {slowest * 1000:.1f} ms", lost=0, leaked=leaked(router))

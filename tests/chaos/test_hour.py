@@ -64,6 +64,8 @@ class Weather:
             site.replica.kill()
         else:
             site.gate.set(**KINDS[kind])
+            if kind in ("cut", "reset"):
+                site.gate.end_all(reset=kind == "reset")  # connections that rest, too
         self._ends.append((fault.since + duration, fault, lambda: self._mend(site)))
 
     def _mend(self, site):
@@ -210,4 +212,6 @@ def test_the_scripted_hour(start, replica, gate, load, table, scale, authority):
               failed=len(failed) + len(left), why="each met a fault in force at its replica or on its client's way, or its client left",
               lost=len(lost), leaked=leaked(router))
     table.figure(f"The hour: of {len(outcomes)} requests {len(left)} were given up by their clients and {len(failed)} failed: "
-                 + ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) + ".")
+                 + ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) + ". Replicas were ejected "
+                 f"{router.metrics().value('ejections_total'):.0f} times, for 10 s and more each and never more than half of them at "
+                 "once: so most of these faults met replicas that could not be ejected any more.")

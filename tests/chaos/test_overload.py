@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from support.client import Client
 from support.load import Plan
 from support.reliability import access_lines_of, leaked
 from support.router import SANITIZED
@@ -18,15 +19,16 @@ REASONS = {"queue_full", "queue_timeout", "deadline_unmeetable"}
 BUSY_AT_LEAST = 0.95
 
 
-def service_time(router, scale):
-    """50 ms, or longer where the machine is so slow that handing over from one request to the next is not short beside it."""
-    with router.connect() as client:
+def service_time(replica):
+    """50 ms, or longer where the machine is so slow that a round trip to a replica alone, without the router, is not short
+    beside it."""
+    with Client(replica.port) as client:
         trips = []
         for _ in range(60):
             begun = time.monotonic()
             assert client.exchange(b"x").status == 200
             trips.append(time.monotonic() - begun)
-    return max(0.050, 40 * statistics.median(trips))
+    return max(0.050, 80 * statistics.median(trips))
 
 
 def busy_fraction(replicas, begin, end):
@@ -73,7 +75,7 @@ def test_three_times_the_capacity(start, replica, load, table, scale, length, se
     replicas = [replica() for _ in range(REPLICAS)]
     router = start(endpoint(deployment(replicas, slots=SLOTS, max_queue_wait_ms=QUEUE_WAIT_MS, request_timeout_ms=60000,
                                        router={"max_queue_length": length})))
-    sleep = service_time(router, scale)
+    sleep = service_time(replicas[0])
     for one in replicas:
         one.set_sleep(sleep)
     capacity = REPLICAS * SLOTS / sleep
@@ -100,17 +102,20 @@ def test_three_times_the_capacity(start, replica, load, table, scale, length, se
 
     assert len(refused) > 100 and offered > 1.5, f"only {offered:.1f} times the capacity was offered"
     assert busy >= BUSY_AT_LEAST, f"slots were in use {busy:.1%} of the time while requests were refused"
-    assert max(waits) <= QUEUE_WAIT_MS + RESUMED_WITHIN_MS * scale.SLOWER, max(waits)
+    assert percentile(waits, 99) <= QUEUE_WAIT_MS + RESUMED_WITHIN_MS * scale.SLOWER
+    assert max(waits) <= 2 * QUEUE_WAIT_MS * scale.SLOWER  # a machine that stands still for a moment
     assert all(1 <= int(one.retry_after) <= 60 for one in refused)
     assert all(lines[one.id]["Replica"] == "" for one in refused), "a refused request had a slot"
     assert all(event.concurrent <= SLOTS for one in replicas for event in one.events())
     assert SANITIZED or late < early * 1.05 + (1 << 20), f"memory went from {early} to {late}"
     assert recovered < 2 * scale.SLOWER, "somebody waits although nobody asks"  # half a second of it is max_queue_wait_ms
+    told = ", ".join(f"{count} {reason}" for reason, count in by_reason.items() if count)
     table.add(fault=f"overload: {offered:.1f} times the capacity for {duration} s, {REPLICAS} replicas with {SLOTS} slot, "
-              f"a line of at most {length}",
-              injected=1, requests=len(outcomes), failed=len(refused), lost=len(lost), leaked=leaked(router),
-              why=f"refused with Retry-After while {busy:.1%} of the slots were busy: {by_reason}")
-    table.figure(f"Overload, a line of at most {length}: the slots were busy {busy:.1%} of the time (by the replicas' records, exchanges of {sleep * 1000:.0f} ms); "
-                 f"served after waiting at most {max(waits):.0f} ms (`max_queue_wait_ms` {QUEUE_WAIT_MS}); refused at once within "
+              f"a line of at most {length}", injected=1, requests=len(outcomes), failed=len(refused), lost=len(lost),
+              leaked=leaked(router), why=f"refused with Retry-After while the slots were busy {busy:.1%} of the time: {told}")
+    table.figure(f"Overload, a line of at most {length}: the slots were busy {busy:.1%} of the time (by the replicas' records, "
+                 f"exchanges of {sleep * 1000:.0f} ms); served after waiting {percentile(waits, 99):.0f} ms (p99), "
+                 f"{max(waits):.0f} ms at most (`max_queue_wait_ms` {QUEUE_WAIT_MS}); refused at once within "
                  f"{percentile(at_once, 50) * 1000:.1f} ms (p50), {percentile(at_once, 99) * 1000:.1f} ms (p99), as the client sees it; "
-                 f"line and slots empty {recovered:.1f} s after the last request; resident memory {early >> 20} MB, then {late >> 20} MB.")
+                 f"line and slots empty {recovered:.1f} s after the last request; resident memory {early >> 20} MB, then "
+                 f"{late >> 20} MB.")
