@@ -8,10 +8,12 @@ from .wait import eventually
 
 HEAD = """# Faults, and what became of the requests
 
-This table is written by the tests in `tests/chaos`, each row by the test that injects the fault, to `build/chaos/reliability.md`;
-what you read is a copy of one run. *Failed by its nature*: requests that no router could have saved, for the reason given.
-*Lost*: requests that failed although no fault had met them. *Leaked*: slots held, or places in line taken, when all was over.
-A test fails unless both are 0. Times and counts depend on the machine, the last two columns do not.
+The tests in `tests/chaos` write this table to `build/chaos/reliability.md`, each row the test that injects the fault. In `docs/` stands a
+copy of one run of `./dev test`; `CHAOS_LONG=1` makes the runs longer.
+
+*Failed by its nature*: requests that no router could have saved, for the reason given, or that were refused honestly. *Lost*: requests
+that failed although no fault had met them. *Leaked*: slots held, or places in line taken, when all was over. A test fails unless both
+are 0. Times and counts depend on the machine, the last two columns do not.
 """
 
 
