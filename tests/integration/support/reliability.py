@@ -9,7 +9,7 @@ from .wait import eventually
 HEAD = """# Faults, and what became of the requests
 
 The tests in `tests/chaos` write this table to `build/chaos/reliability.md`, each row the test that injects the fault. In `docs/` stands a
-copy of one run of `./dev test`; `CHAOS_LONG=1` makes the runs longer.
+copy of one run of these tests on the `dev` build; `CHAOS_LONG=1` makes them longer.
 
 *Failed by its nature*: requests that no router could have saved, for the reason given, or that were refused honestly. *Lost*: requests
 that failed although no fault had met them. *Leaked*: slots held, or places in line taken, when all was over. A test fails unless both
