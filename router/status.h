@@ -8,7 +8,8 @@
 
 namespace router {
 
-/// What `/status` shows: endpoints, deployments, replicas, slots, lines, generation. Never a secret. Control thread.
+/// What `/status` shows: endpoints, deployments, replicas, slots, lines, generation, and how much the process holds. Never a
+/// secret. Control thread.
 std::string status_json(const config::Config& config, const LiveDeployments& live, std::uint64_t generation, bool draining);
 
 }  // namespace router

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 from support.client import Client, request
+from support.router import SANITIZED
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
@@ -203,6 +204,28 @@ def test_the_status_describes_everything_but_secrets(scene):
     replica = blue["replicas"][0]
     assert scene.pod.address in json.dumps(replica) and replica["ready"] is True
     assert "key-of-the-tests" not in json.dumps(status)
+
+
+def test_the_status_tells_what_the_process_holds(pod, start):
+    router = start(endpoint(deployment([pod()], max_queue_wait_ms=60000)))
+    assert router.score(b"x").status == 200
+    before = eventually(lambda: router.metrics().value("connections_active") == 0 and router.status()["process"], "nobody to be left")
+    clients = [router.connect() for _ in range(20)]
+    eventually(lambda: router.metrics().value("connections_active") == 20, "all to be accepted")
+    assert router.status()["process"]["descriptors"] == before["descriptors"] + 20
+    for client in clients:
+        client.send(request(headers={"Content-Length": "100000"}) + b"w" * 50000)  # one computes, the others wait
+    eventually(lambda: router.queue_length() == 19, "the line")
+    now = router.status()["process"]
+    if SANITIZED:
+        assert now["heap_bytes"] == 0
+    else:
+        assert before["heap_bytes"] + 19 * 50000 < now["heap_bytes"] < router.memory("VmSize")
+    for client in clients:
+        client.close()
+    eventually(lambda: router.queue_length() == 0 and router.slots_in_use() == 0, "all to be gone")
+    held = eventually(lambda: router.metrics().value("connections_active") == 0 and router.status()["process"], "all to be closed")
+    assert abs(held["descriptors"] - before["descriptors"]) <= 1  # the pod's connection was given up
 
 
 @pytest.mark.parametrize("path, status", [("/metrics", 200), ("/healthz", 200), ("/readyz", 200), ("/status", 404), ("/", 404)])

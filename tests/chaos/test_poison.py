@@ -1,0 +1,63 @@
+"""A request that kills whatever reads it must not be passed on to the next replica."""
+
+import uuid
+
+import pytest
+from support.http import Gone
+from support.reliability import leaked
+from support.replica import times
+from support.settings import deployment, endpoint
+from support.wait import eventually
+
+REPLICAS, DOSES = 4, 6
+PATIENT = {"max_queue_wait_ms": 20000, "request_timeout_ms": 20000}
+SLOW_PROBE = {"period": 1000, "failure_threshold": 1000}
+
+
+@pytest.mark.parametrize("method, do, size, deaths", [
+    ("POST", "die-after-head", 2000, 1),
+    ("POST", "die-mid-body", 2000, 1),
+    ("POST", "die-mid-body", 300_000, 1),
+    ("POST", "die", 2000, 1),
+    ("POST", "crash-mid-response", 2000, 1),
+    ("GET", "die-after-head", 0, 2),
+], ids=["head", "half the body", "half a large body", "the whole body", "into the answer", "a GET"])
+def test_it_kills_one_replica(start, replica, table, method, do, size, deaths):
+    replicas = [replica() for _ in range(REPLICAS)]
+    router = start(endpoint(deployment(replicas, probe=SLOW_PROBE, **PATIENT)))
+    requests = lost = failed = dead_at_once = 0
+    for dose in range(DOSES):
+        with router.connect() as client:
+            for _ in range(2 * REPLICAS):  # so that the poison meets a connection that was used before, or none, by turns
+                requests += 1
+                lost += client.exchange(b"fine").status != 200 if dose % 2 else router.score(b"fine").status != 200
+        poison = str(uuid.uuid4())
+        requests += 1
+        with router.connect() as client:
+            answered = ask(client, method, b"p" * size, {"x-request-id": poison, "x-do": do})
+        failed += not answered
+        assert not answered, "a dead replica has answered"
+        delivered = times(replicas, "delivered")[poison]
+        dead = eventually(lambda: whoever_died(replicas, delivered), "everybody to be dead who was given it")
+        dead_at_once = max(dead_at_once, len(dead), delivered)
+        assert 1 <= delivered <= deaths and len(dead) == delivered, (delivered, len(dead))
+        for one in dead:
+            one.restart()
+    remark = "502, or cut: that replica may have acted"
+    if method == "GET":
+        remark = "502: a GET is asked once more, as HTTP allows: at most two replicas"
+    table.add(fault=f"a {method} that kills whoever reads it ({do}, {size} bytes of body); each killed at most {dead_at_once}",
+              injected=DOSES, requests=requests, failed=failed, why=remark, lost=lost, leaked=leaked(router))
+
+
+def whoever_died(replicas, count):
+    dead = [one for one in replicas if not one.is_alive()]
+    return dead if len(dead) >= count else None
+
+
+def ask(client, method, body, headers):
+    """True if a whole answer of a replica came."""
+    try:
+        return client.exchange(body, method=method, headers=headers).status == 200
+    except Gone:
+        return False

@@ -1,0 +1,74 @@
+"""The table of faults that a run of tests/chaos has injected, and what became of the requests."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from .wait import eventually
+
+HEAD = """# Faults, and what became of the requests
+
+The tests in `tests/chaos` write this table to `build/chaos/reliability.md`, each row the test that injects the fault. In `docs/` stands a
+copy of one run of these tests on the `dev` build; `CHAOS_LONG=1` makes them longer.
+
+*Failed by its nature*: requests that no router could have saved, for the reason given, or that were refused honestly. *Lost*: requests
+that failed although no fault had met them. *Leaked*: slots held, or places in line taken, when all was over. A test fails unless both
+are 0. Times and counts depend on the machine, the last two columns do not.
+"""
+
+
+@dataclass
+class Row:
+    fault: str
+    injected: int
+    requests: int
+    failed: int
+    why: str  # why those fail rightly; empty where none does
+    lost: int
+    leaked: int
+
+
+class Table:
+    def __init__(self):
+        self._rows = []
+        self._figures = []
+
+    def add(self, **row):
+        """A row; the test has still to assert that `lost` and `leaked` are 0."""
+        self._rows.append(Row(**row))
+        assert (row["lost"], row["leaked"]) == (0, 0), self._rows[-1]
+
+    def figure(self, text):
+        """A sentence below the table."""
+        self._figures.append(text)
+
+    def write(self, path):
+        if not self._rows:
+            return
+        lines = [HEAD, "| fault | injected | requests | failed by its nature | why | lost | leaked |", "|---|---|---|---|---|---|---|"]
+        lines += [f"| {row.fault} | {row.injected} | {row.requests} | {row.failed} | {row.why} | {row.lost} | {row.leaked} |"
+                  for row in self._rows]
+        lines += ["", *(f"- {figure}" for figure in self._figures)]
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines).rstrip() + "\n")
+
+
+def leaked(router):
+    """What is still held when all clients have gone: slots and places in line. 0 unless something has leaked."""
+    try:
+        eventually(lambda: router.slots_in_use() == 0 and router.queue_length() == 0, "slots and line to be empty", patience=20)
+    except AssertionError:
+        return router.slots_in_use() + router.queue_length()
+    return 0
+
+
+def access_lines_of(router, outcomes):
+    """The access log's line of each outcome, by request id, once they are all there."""
+    wanted = {one.id for one in outcomes}
+
+    def lines():
+        text = router.access_log_file.read_text()
+        found = {line["XRequestId"]: line for line in map(json.loads, text[:text.rfind("\n") + 1].splitlines())}
+        return found if wanted <= found.keys() else None
+    return eventually(lines, "a line of the access log for each request", pause=0.1)
