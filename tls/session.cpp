@@ -172,7 +172,7 @@ IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
     if (messages_ > kMessagesMax) {
       refuse("too many key updates without data");
     } else if (got > 0) {
-      ROUTER_PLANT(messages_ == 1 && filled > 0 && got == 1);
+      ROUTER_PLANT(messages_ > 0 && filled > 0);
       messages_ = 0;
       filled += static_cast<std::size_t>(got);
       starved_ = drained_ && SSL_has_pending(ssl_.get()) == 0;
