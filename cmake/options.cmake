@@ -3,6 +3,8 @@ option(ROUTER_TESTS "Build the tests" ON)
 option(ROUTER_BENCH "Build the benchmarks" OFF)
 option(ROUTER_FUZZ "Build the fuzz targets (clang only)" OFF)
 option(ROUTER_CHECKS "Internal invariants are checked at run time (line, slots, shard affinity)" ON)
+option(ROUTER_PLANT_BUGS "Each parser has a bug for its fuzz target to find (tests/fuzz/run.sh --planted)" OFF)
+option(ROUTER_COVERAGE "Lines that ran are counted (clang only; tests/fuzz/run.sh --coverage)" OFF)
 set(ROUTER_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=: address,undefined or thread")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -26,7 +28,8 @@ target_compile_options(router_options INTERFACE
 target_compile_definitions(router_options INTERFACE
   BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_NO_TS_EXECUTORS BOOST_ASIO_DISABLE_BOOST_COROUTINE
   BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=32
-  $<$<BOOL:${ROUTER_CHECKS}>:ROUTER_CHECKS=1>)
+  $<$<BOOL:${ROUTER_CHECKS}>:ROUTER_CHECKS=1>
+  $<$<BOOL:${ROUTER_PLANT_BUGS}>:ROUTER_PLANT_BUGS=1>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 warns about its own inlined standard library and coroutine frames where nothing is wrong.
   target_compile_options(router_options INTERFACE -Wno-maybe-uninitialized -Wno-mismatched-new-delete -Wno-restrict -Wno-stringop-overread)
@@ -45,4 +48,11 @@ if(ROUTER_FUZZ)
   # Tells libFuzzer which branches an input took; the fuzz targets alone are linked with its main().
   target_compile_options(router_options INTERFACE -fsanitize=fuzzer-no-link)
   target_link_options(router_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(ROUTER_PLANT_BUGS)
+  target_compile_options(router_options INTERFACE -include ${CMAKE_SOURCE_DIR}/router/base/assert.h)  # for config/, too
+endif()
+if(ROUTER_COVERAGE)
+  target_compile_options(router_options INTERFACE -fprofile-instr-generate -fcoverage-mapping)
+  target_link_options(router_options INTERFACE -fprofile-instr-generate)
 endif()

@@ -30,6 +30,7 @@ std::string text_of(const Place& place) {
 }
 
 std::string shown(std::string_view text, std::size_t bytes_max) { return "`" + printable(text, bytes_max) + "`"; }
+std::string shown_message(std::string_view message) { return printable(message, 200); }
 std::string shown_key(std::string_view key) { return printable(key, 60); }
 
 void Findings::List::add(Place place, std::string what) {

@@ -21,6 +21,8 @@ std::string shown(std::string_view text, std::size_t bytes_max = 60);
 inline std::string shown_path(std::string_view path) { return shown(path, 4096); }
 /// The same for a key, without the backquotes.
 std::string shown_key(std::string_view key);
+/// The words of a library about a file: at most 200 bytes.
+std::string shown_message(std::string_view message);
 
 /// What a reader has to say about the files: mistakes refuse the configuration, warnings accept it. All are collected, so that
 /// an operator sees everything at once. Messages name places and settings, never the content of a key file.

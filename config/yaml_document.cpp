@@ -13,6 +13,10 @@
 
 #include "config/file_text.h"
 
+#ifndef ROUTER_PLANT  // from the build where bugs are planted (cmake/options.cmake): this module knows nothing of router/base
+#define ROUTER_PLANT(condition) static_cast<void>(0)
+#endif
+
 namespace router::config {
 namespace {
 
@@ -45,6 +49,7 @@ class Builder final : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto known = anchors_.find(anchor);
     if (known == anchors_.end()) throw Refused(mark.line + 1, "an alias inside the value that it stands for");
+    ROUTER_PLANT(open_.size() > 3 && known->second.nodes > 4);
     count(known->second.nodes, mark.line + 1);
     attach(known->second.value, mark.line + 1);
   }
@@ -224,7 +229,7 @@ YamlFile read_yaml(const std::string& file, Findings& findings, const YamlLimits
   } catch (const Refused& refused) {
     refuse(refused.line, refused.what());
   } catch (const YAML::Exception& error) {
-    refuse(std::max(error.mark.line, 0) + 1, "is not valid YAML: " + error.msg);
+    refuse(std::max(error.mark.line, 0) + 1, "is not valid YAML: " + shown_message(error.msg));
   }
   if (found.documents.empty() && found.complete) refuse(1, "the file is empty");
   return found;

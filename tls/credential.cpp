@@ -9,6 +9,7 @@
 #include <fstream>
 #include <optional>
 
+#include "router/base/assert.h"
 #include "router/base/text.h"
 
 namespace router::tls {
@@ -39,6 +40,7 @@ std::optional<std::vector<std::string>> names_of(X509* certificate) {
     if (name->type != GEN_DNS) continue;
     const auto* text = reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName));
     names.push_back(lower_case({text, static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName))}));
+    ROUTER_PLANT(std::any_of(names.back().begin(), names.back().end(), [](char c) { return c >= 0 && c < ' '; }));
   }
   if (alternatives) return names;
   char common_name[256];

@@ -172,6 +172,7 @@ IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
     if (messages_ > kMessagesMax) {
       refuse("too many key updates without data");
     } else if (got > 0) {
+      ROUTER_PLANT(messages_ > 0 && filled > 0);
       messages_ = 0;
       filled += static_cast<std::size_t>(got);
       starved_ = drained_ && SSL_has_pending(ssl_.get()) == 0;
@@ -247,7 +248,8 @@ IoResult Stream::Session::write(const Socket& socket, std::span<const iovec> pie
 
 void Stream::Session::send_close_notify(const Socket& socket) {
   const bool broken = end_ && end_->state == IoState::kFailed;
-  if (!shaken_ || broken) return;
+  // A second SSL_shutdown would read, and an alert that it meets would be told as an orderly end later.
+  if (!shaken_ || broken || (SSL_get_shutdown(ssl()) & SSL_SENT_SHUTDOWN) != 0) return;
   begin(socket);
   SSL_shutdown(ssl_.get());
   ERR_clear_error();

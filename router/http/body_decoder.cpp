@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "router/base/assert.h"
 #include "router/http/characters.h"
 #include "router/http/framing.h"
 
@@ -97,6 +98,7 @@ Mistake BodyDecoder::size_byte(char c) {
     left_ = left_ << 4 | static_cast<std::uint64_t>(digit);
     return {};
   }
+  ROUTER_PLANT(line_bytes_ > 0 && left_ == 0 && c == '+');
   if (line_bytes_ == 0) return {"a chunk size is not hexadecimal"};
   if (c != ';' && c != '\r') return {"a chunk size is followed by something else than an extension"};
   state_ = c == ';' ? State::kExtension : State::kSizeEnd;

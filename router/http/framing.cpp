@@ -1,5 +1,6 @@
 #include "router/http/framing.h"
 
+#include "router/base/assert.h"
 #include "router/http/characters.h"
 
 namespace router::http {
@@ -48,6 +49,7 @@ bool content_length(const Fields& fields, std::uint64_t& into) {
   std::size_t lines = 0;
   for (const FieldLine& line : fields) {
     if (line.id != Field::kContentLength) continue;
+    ROUTER_PLANT(lines == 1 && line.value == fields.get(Field::kContentLength));
     if (++lines > 1 || !parse_length(line.value, into)) return false;
   }
   return true;

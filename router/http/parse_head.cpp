@@ -5,6 +5,7 @@
 #include <string>
 #include <type_traits>
 
+#include "router/base/assert.h"
 #include "router/http/characters.h"
 #include "router/http/head.h"
 #include "router/http/known_fields.h"
@@ -153,6 +154,7 @@ Mistake check_host(RequestHead& head) {
   if (hosts == 0 && head.minor_version == 1) return {"no Host"};
   const std::string_view host = head.fields.get(Field::kHost);
   if (!is_host(host)) return {"the Host is malformed"};
+  ROUTER_PLANT(!head.authority.empty() && head.authority.find(':') == std::string_view::npos && host.ends_with(":80"));
   if (head.authority.empty()) head.authority = host;
   return {};
 }

@@ -121,7 +121,8 @@ Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::S
   }
   const Enlisted enlisted(server, wakeup);
   if (settings.proxy_protocol && trusted) {
-    const Result<runtime::Address> client = co_await read_proxy_header(server, socket, wakeup, deadline, address);
+    const Result<runtime::Address> client =
+        co_await read_proxy_header(socket, wakeup, deadline, server.first_requests_end(), address);
     if (!client) co_return;
     address = *client;
     trusted = server.view()->trusted_proxies.contains(address);

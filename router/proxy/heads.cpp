@@ -26,9 +26,9 @@ bool replaced_in_request(Field field, bool forward_authorization, bool has_body)
   }
 }
 
-bool replaced_in_response(Field field, bool has_body) {
+bool replaced_in_response(Field field, bool length_is_ours) {
   switch (field) {
-    case Field::kContentLength: return has_body;
+    case Field::kContentLength: return length_is_ours;
     case Field::kXRequestId:
     case Field::kXMsRequestId:
     case Field::kXMsClientRequestId:
@@ -103,11 +103,15 @@ void write_request_head(wire::RequestSink& to, const Downstream& from, const mod
 int write_response_head(Downstream& to, const http::ResponseHead& head, wire::BodySize size, const model::Route& route,
                         const RequestIds& ids) {
   const bool hidden = route.endpoint->status_profile == config::StatusProfile::kManaged && head.status != 200;
-  const bool has_body = size.kind != wire::BodySize::Kind::kNone;
+  // A 204 or 304 has no body by its status alone: the 424 in its place must say that it has none, or the client waits for one.
+  const bool bodiless = size.kind == wire::BodySize::Kind::kNone && to.head().method != http::Method::kHead;
+  if (hidden && bodiless) size = {wire::BodySize::Kind::kLength, 0};
+  // Of a body the router writes the length itself; a 204 must not have one (RFC 9110, 8.6).
+  const bool length_is_ours = size.kind != wire::BodySize::Kind::kNone || head.status == 204;
   const int status = hidden ? 424 : head.status;
   to.begin_head(status, hidden ? std::string_view("Failed Dependency") : head.reason_phrase);
   for (const http::FieldLine& line : head.fields) {
-    if (replaced_in_response(line.id, has_body) || http::is_hop_by_hop(line, head.fields)) continue;
+    if (replaced_in_response(line.id, length_is_ours) || http::is_hop_by_hop(line, head.fields)) continue;
     to.field(line.name, line.value);
   }
   to.field("x-request-id", ids.request_id);

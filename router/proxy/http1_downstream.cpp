@@ -156,7 +156,10 @@ void Http1Downstream::interim(const http::ResponseHead& head) {
   if (head_->minor_version == 0) return;  // RFC 9110, 15.2: a 1.0 client does not know them
   output_.interim(head.status, head.reason_phrase);
   for (const http::FieldLine& line : head.fields) {
-    if (!http::is_hop_by_hop(line, head.fields)) output_.field(line.name, line.value);
+    // An interim response has no body; a parser that believes a length all the same would take the answer for it (RFC
+    // 9110, 8.6).
+    if (line.id == http::Field::kContentLength || http::is_hop_by_hop(line, head.fields)) continue;
+    output_.field(line.name, line.value);
   }
   output_.end_interim();
 }

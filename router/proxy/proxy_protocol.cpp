@@ -9,7 +9,8 @@
 #include <charconv>
 #include <cstring>
 
-#include "router/proxy/server.h"
+#include "router/base/assert.h"
+#include "router/runtime/wakeup.h"
 
 namespace router::proxy {
 namespace {
@@ -63,6 +64,7 @@ Result<ProxyHeader> parse_version2(std::string_view input) {
   ProxyHeader header{kFixed + length, std::nullopt};
   if ((byte(12) & 15) == 0) return header;  // LOCAL: a health check of the proxy itself
   const char* addresses = input.data() + kFixed;
+  ROUTER_PLANT(byte(13) == 0x21 && length == 35);
   if ((byte(13) == 0x11 && length < 12) || (byte(13) == 0x21 && length < 36)) return malformed();
   if (byte(13) == 0x11) {
     sockaddr_in v4{};
@@ -97,9 +99,10 @@ Result<ProxyHeader> parse_proxy_header(std::string_view input) {
   return malformed();
 }
 
-Task<Result<runtime::Address>> read_proxy_header(const ShardServer& server, runtime::Socket& socket, runtime::Wakeup& wakeup,
-                                                 Deadline deadline, runtime::Address peer) {
+Task<Result<runtime::Address>> read_proxy_header(runtime::Socket& socket, runtime::Wakeup& wakeup, Deadline deadline,
+                                                 const Deadline& closing, runtime::Address peer) {
   std::array<char, kHeaderMax> bytes;
+  bool ended = false;  // the peer has said all; what it said was looked at, or will be once more
   for (std::size_t seen = 0;;) {
     // Looked at first, taken when complete: what follows belongs to TLS or HTTP.
     const ssize_t got = ::recv(socket.descriptor(), bytes.data(), bytes.size(), MSG_PEEK);
@@ -114,10 +117,16 @@ Task<Result<runtime::Address>> read_proxy_header(const ShardServer& server, runt
         wake_after(socket, 1);
         co_return header->client.value_or(peer);
       }
+    } else if (ended) {
+      co_return malformed();
+    } else if (seen > 0 && socket.peer_has_ended()) {
+      // Its end would wake us at once, again and again; but it may have come with the last bytes.
+      ended = true;
+      continue;
     }
     wake_after(socket, seen + 1);
     socket.arm_read();
-    const bool woken = co_await wakeup.wait(std::min(deadline, server.first_requests_end()));
+    const bool woken = co_await wakeup.wait(std::min(deadline, closing));
     if (!woken) co_return Failure::downstream(Reason::kClientTimeout, "the PROXY protocol header did not arrive in time");
   }
 }

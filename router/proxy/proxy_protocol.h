@@ -10,8 +10,6 @@
 
 namespace router::proxy {
 
-class ShardServer;
-
 /// A PROXY protocol header (HAProxy's proxy-protocol.txt, versions 1 and 2) at the start of some bytes.
 struct ProxyHeader {
   std::size_t bytes = 0;                   // its length
@@ -21,9 +19,9 @@ struct ProxyHeader {
 /// bytes == 0: more input is needed. Fails with bad_request if this is no PROXY header; at most 536 bytes are looked at.
 Result<ProxyHeader> parse_proxy_header(std::string_view input);
 
-/// Reads the header off a new connection, and not a byte more, until `deadline`, or until the server's connections without a
-/// request end. Suspends. Returns the client's address, or `peer` if none is told.
-Task<Result<runtime::Address>> read_proxy_header(const ShardServer& server, runtime::Socket& socket, runtime::Wakeup& wakeup,
-                                                 Deadline deadline, runtime::Address peer);
+/// Reads the header off a new connection, and not a byte more, until `deadline`, or until `closing`, which may come nearer
+/// meanwhile (whoever moves it wakes). Suspends. Returns the client's address, or `peer` if none is told.
+Task<Result<runtime::Address>> read_proxy_header(runtime::Socket& socket, runtime::Wakeup& wakeup, Deadline deadline,
+                                                 const Deadline& closing, runtime::Address peer);
 
 }  // namespace router::proxy

@@ -49,7 +49,7 @@ class ShardServer {
   bool draining() const { return draining_; }
   bool closing_idle() const { return closing_idle_; }
   /// Who opened a connection is about to ask: until then it may send its first request; `kNever` while listeners are open.
-  Deadline first_requests_end() const { return first_requests_end_; }
+  const Deadline& first_requests_end() const { return first_requests_end_; }
   bool line_over() const { return line_over_; }
   bool grace_over() const { return grace_over_; }
 

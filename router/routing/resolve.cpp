@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "router/base/assert.h"
 #include "router/base/text.h"
 
 namespace router::routing {
@@ -62,6 +63,7 @@ bool has_dot_segment(std::string_view path) {
       if (segment.front() == '.') {
         segment.remove_prefix(1);
       } else if (starts_with_ignoring_case(segment, "%2e")) {
+        ROUTER_PLANT(dots == 1 && segment == "%2E");
         segment.remove_prefix(3);
       } else {
         break;

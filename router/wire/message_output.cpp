@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "router/base/assert.h"
+
 namespace router::wire {
 
 void MessageOutput::begin_request(std::string_view method, std::string_view path, std::string_view path_rest,
@@ -64,6 +66,7 @@ void MessageOutput::body_piece(std::string_view bytes) {
 void MessageOutput::body_end(const http::Fields* trailers) {
   ended_ = true;
   if (kind_ != BodySize::Kind::kChunked) return;
+  ROUTER_PLANT(trailers != nullptr && body_bytes_ == 0);
   queue_.append("0\r\n");
   if (trailers != nullptr) {
     for (const http::FieldLine& line : *trailers) field(line.name, line.value);

@@ -99,6 +99,31 @@ def test_a_304_may_tell_the_length_that_a_200_would_have(pod, start):
         assert client.exchange(b"x").status == 304
 
 
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("length", [{}, {"Content-Length": "9"}])
+def test_the_424_that_hides_a_status_without_a_body_has_an_end(pod, start, status, length):
+    def behave(exchange):
+        exchange.body()
+        exchange.head(status, length)
+        exchange.ended()
+
+    router = start(endpoint(deployment([pod(behave)]), router={"status_profile": "managed"}))
+    with router.connect() as client:
+        for _ in range(2):
+            answer = client.exchange(b"x")
+            assert (answer.status, answer.body, answer.headers.get("content-length")) == (424, b"", "0")
+
+
+def test_an_interim_response_has_no_length(pod, start):
+    def behave(exchange):
+        exchange.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 20\r\n\r\n")
+        exchange.answer(200, exchange.body())
+
+    answer = start(endpoint(deployment([pod(behave)]))).score(b"x")
+    assert answer.interim[0].headers.get("link") == "</a>" and "content-length" not in answer.interim[0].headers
+    assert (answer.status, answer.body) == (200, b"x")
+
+
 def test_an_empty_answer_is_an_answer(pod, start):
     router = start(endpoint(deployment([pod(lambda exchange: (exchange.body(), exchange.answer(200)))])))
     with router.connect() as client:

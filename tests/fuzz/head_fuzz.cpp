@@ -15,6 +15,16 @@ using fuzz::require;
 
 void require_within(std::string_view part, std::string_view whole) { require(fuzz::lies_within(part, whole)); }
 
+/// What is decided by fields alone is decided by their names and values, not by where they lie.
+template <class Head>
+void require_same_decisions(const Head& a, const Head& b) {
+  require(keeps_alive(a) == keeps_alive(b));
+  for (auto left = a.fields.begin(), right = b.fields.begin(); left != a.fields.end(); ++left, ++right) {
+    require(is_hop_by_hop(*left, a.fields) == is_hop_by_hop(*right, b.fields));
+    require(a.fields.get(left->id).empty() == b.fields.get(right->id).empty());
+  }
+}
+
 void require_same_fields(const Fields& a, const Fields& b) {
   require(a.size() == b.size());
   for (auto left = a.begin(), right = b.begin(); left != a.end(); ++left, ++right) {
@@ -45,6 +55,7 @@ void try_request(std::string_view bytes) {
   require(second.method == head.method && second.path == head.path && second.query == head.query);
   require(second.authority == head.authority && second.minor_version == head.minor_version);
   require_same_fields(head.fields, second.fields);
+  require_same_decisions(head, second);
   const Result<Framing> framing = request_framing(head);
   const Result<Framing> second_framing = request_framing(second);
   require(framing.has_value() == second_framing.has_value());
@@ -66,6 +77,7 @@ void try_response(std::string_view bytes) {
   require(parse_response(again, second).has_value());
   require(second.status == head.status && second.reason_phrase == head.reason_phrase);
   require_same_fields(head.fields, second.fields);
+  require_same_decisions(head, second);
   for (const Method method : {Method::kPost, Method::kHead}) {
     require(response_framing(head, method).has_value() == response_framing(second, method).has_value());
   }

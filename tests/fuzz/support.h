@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <source_location>
 #include <string>
 #include <string_view>
 
@@ -13,8 +15,10 @@
 namespace router::fuzz {
 
 /// What must hold for every input. Ends the process, so that libFuzzer keeps the input.
-inline void require(bool condition) {
-  if (!condition) std::abort();
+inline void require(bool condition, std::source_location where = std::source_location::current()) {
+  if (condition) return;
+  std::fprintf(stderr, "%s:%u: this does not hold\n", where.file_name(), where.line());
+  std::abort();
 }
 
 inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <random>
 
 #include "config_folder.h"
@@ -160,6 +161,16 @@ TEST(Yaml, IsToldWithoutWhatCouldSteerATerminal) {
   folder.write("endpoints/blue.yml", "name: \"\\e[31m\\n\"\nendpoint_name: my-endpoint\n\"\\e[2J\": 1\n");
   EXPECT_THAT(folder.mistakes(), HasSubstr("endpoints/blue.yml:1: name: `?[31m?` is not a name"));
   EXPECT_THAT(folder.mistakes(), HasSubstr("endpoints/blue.yml:3: ?[2J: unknown key"));
+}
+
+TEST(Yaml, IsToldOnWhatItsParserStumblesWithoutThat) {
+  const ConfigFolder folder;
+  folder.write("endpoints/blue.yml", "name: \"\\\n\"");
+  folder.write("endpoints/green.yml", "name: \"\\");
+  EXPECT_THAT(folder.mistakes(), HasSubstr("is not valid YAML: "));
+  const std::string mistakes = folder.mistakes();
+  EXPECT_TRUE(std::none_of(mistakes.begin(), mistakes.end(), [](char c) { return c != '\n' && c >= 0 && c < ' '; }))
+      << mistakes;
 }
 
 }  // namespace

@@ -1,8 +1,14 @@
 #include "router/proxy/proxy_protocol.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
+#include <boost/asio/io_context.hpp>
 #include <string>
+
+#include "tests/support/test_shard.h"
 
 namespace router::proxy {
 namespace {
@@ -57,6 +63,26 @@ TEST(ProxyProtocol, RefusesWhatIsNoHeader) {
         kVersion2 + "\x21\x11\xff\xff"s}) {
     EXPECT_FALSE(parse_proxy_header(input)) << input;
   }
+}
+
+TEST(ProxyProtocol, GivesUpAtOnceWhenTheClientLeavesWithinTheHeader) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+  test::TestShard shard;
+  runtime::Socket socket(shard, ends[0]);
+  runtime::Wakeup wakeup(shard);
+  socket.set_waker(&wakeup);
+  auto reading = shard.start(read_proxy_header(socket, wakeup, kNever, kNever, *runtime::Address::parse("192.0.2.1", 80)));
+  ASSERT_EQ(::send(ends[1], "PROXY TCP4 192.", 15, MSG_NOSIGNAL), 15);
+  ::shutdown(ends[1], SHUT_WR);
+  // A bounded number of turns: who waits for more than the end is woken by it for ever.
+  shard.shard().io().restart();
+  for (int turns = 0; turns < 20 && !reading.done(); ++turns) shard.shard().io().poll_one();
+  EXPECT_TRUE(reading.done() && !reading.peek());
+  std::array<char, 64> rest;
+  static_cast<void>(::recv(ends[0], rest.data(), rest.size(), MSG_DONTWAIT));
+  shard.poll();
+  ::close(ends[1]);
 }
 
 }  // namespace

@@ -143,6 +143,19 @@ TEST_P(TlsStream, TellsAnEndWithoutCloseNotifyFromAnOrderlyOne) {
   EXPECT_STREQ(last.cause, "the peer closed without close_notify");
 }
 
+TEST_P(TlsStream, DoesNotTakeAnAlertForAnOrderlyEndWhenItsOwnSideIsShutTwice) {
+  connect();
+  const std::string damaged = "\x17\x03\x03" + std::string("\0\x20", 2) + std::string(32, 'x');
+  ASSERT_EQ(::send(server_.socket().descriptor(), damaged.data(), damaged.size(), 0), static_cast<ssize_t>(damaged.size()));
+  server_.shutdown_write();
+  IoResult last;
+  read_all(client_, &last);
+  EXPECT_EQ(last.state, IoState::kFailed);  // and says so, in an alert
+  server_.shutdown_write();
+  read_all(server_, &last);
+  EXPECT_EQ(last.state, IoState::kFailed);
+}
+
 TEST_P(TlsStream, TellsAFailureBehindTheBytesInFrontOfIt) {
   connect();
   write(client_, {"first"});

@@ -1,0 +1,172 @@
+#pragma once
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "router/http/framing.h"
+#include "router/metrics/cells.h"
+#include "router/proxy/server.h"
+#include "router/upstream/exchange.h"
+#include "router/wire/message_input.h"
+#include "router/wire/message_output.h"
+#include "tests/fuzz/support.h"
+#include "tests/support/test_shard.h"
+#include "tls/stream.h"
+
+/// Both sides of a proxied exchange for fuzz targets, without a network: connections are socket pairs, time stands still.
+namespace router::fuzz {
+
+/// A connection whose other end is in our hands.
+class Wire {
+ public:
+  explicit Wire(runtime::Shard& shard) {
+    std::array<int, 2> ends{};
+    require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) == 0);
+    stream_ = tls::Stream(runtime::Socket(shard, ends[0]));
+    far_end_ = ends[1];
+  }
+  Wire(const Wire&) = delete;
+  Wire& operator=(const Wire&) = delete;
+  ~Wire() { ::close(far_end_); }
+
+  tls::Stream& stream() { return stream_; }
+  /// What will arrive, `cut` bytes at a time (0: all at once), and then the end.
+  void feed(std::string_view bytes, std::size_t cut) {
+    coming_ = bytes;
+    cut_ = cut == 0 ? std::max<std::size_t>(bytes.size(), 1) : cut;
+  }
+  /// Whoever waits for more gets it: the next bytes, or the end. It must not wait for anything behind that.
+  void go_on() {
+    require(!ended_);
+    const std::string_view piece = coming_.substr(0, cut_);
+    coming_.remove_prefix(piece.size());
+    if (piece.empty()) {
+      ended_ = true;
+      ::shutdown(far_end_, SHUT_WR);
+    } else {
+      require(::send(far_end_, piece.data(), piece.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(piece.size()));
+    }
+  }
+  bool ended() const { return ended_; }
+  /// All that our side has sent so far.
+  const std::string& sent() {
+    std::array<char, 16384> bytes;
+    for (ssize_t got; (got = ::recv(far_end_, bytes.data(), bytes.size(), 0)) > 0;) {
+      sent_.append(bytes.data(), static_cast<std::size_t>(got));
+    }
+    return sent_;
+  }
+  std::string take_sent() {
+    sent();
+    return std::exchange(sent_, {});
+  }
+
+ private:
+  tls::Stream stream_;
+  int far_end_ = -1;
+  std::string_view coming_;
+  std::size_t cut_ = 1;
+  bool ended_ = false;
+  std::string sent_;
+};
+
+/// A shard with its server, as far as client connections ask for them. One for the process, and never ended.
+struct World {
+  test::TestShard shard;
+  runtime::Shard control{0, shard.clock(), runtime::Shard::Time::kManual};
+  runtime::ShardSet shards{1, shard.clock()};
+  proxy::Views views{control, shards};
+  metrics::ShardCells cells;
+  proxy::ConnectionLimits connections;
+  proxy::ShardServer server{shard, views, cells, 1, connections};
+
+  World() {
+    views.publish(std::make_shared<const proxy::View>());
+    shards[0].io().poll();
+  }
+  static World& get() {
+    static auto* const world = new World;
+    return *world;
+  }
+};
+
+/// The replica's side without a replica: what is written goes out over a Wire in HTTP/1.1, what the Wire brings is the answer.
+class MemoryExchange final : public upstream::UpstreamExchange {
+ public:
+  MemoryExchange(runtime::Shard& shard, http::Method method)
+      : wire_(shard), input_(shard, Origin::kUpstream), output_(shard.buffers()), method_(method) {}
+
+  Wire& wire() { return wire_; }
+
+  void begin_head(std::string_view method, std::string_view path, std::string_view path_rest, std::string_view query) override {
+    output_.begin_request(method, path, path_rest, query);
+  }
+  void field(std::string_view name, std::string_view value) override { output_.field(name, value); }
+  void end_head(wire::BodySize size) override { output_.end_head(size); }
+  void body_piece(std::string_view bytes) override { output_.body_piece(bytes); }
+  void body_end(const http::Fields* trailers) override { output_.body_end(trailers); }
+  Result<void> flush() override {
+    require(output_.queue().flush(wire_.stream()).state == runtime::IoState::kDone);
+    wire_.sent();
+    return {};
+  }
+  bool blocked() const override { return output_.queue().blocked(); }
+  bool request_sent() const override { return output_.body_ended() && output_.queue().empty(); }
+
+  Result<const http::ResponseHead*> response_head() override {
+    if (head_parsed_) return &head_;
+    const Result<std::string_view> bytes = input_.head(wire_.stream(), kHeadBytesMax);
+    if (!bytes) return bytes.error();
+    if (bytes->empty()) return nullptr;
+    if (const Result<void> parsed = http::parse_response(*bytes, head_); !parsed) return parsed.error();
+    if (head_.status == 101) return Failure::upstream(Reason::kUpstreamInvalidResponse, "switched protocols");
+    const Result<http::Framing> framing = http::response_framing(head_, method_);
+    if (!framing) return framing.error();
+    head_parsed_ = true;
+    if (head_.status >= 200) input_.begin_body(*framing);
+    return &head_;
+  }
+  void skip_interim() override {
+    input_.skip_head();
+    head_parsed_ = false;
+  }
+  wire::BodySize response_size() const override {
+    const http::Framing& framing = input_.framing();
+    if (framing.kind == http::Framing::Kind::kNone) return {};
+    if (framing.kind == http::Framing::Kind::kLength) return {wire::BodySize::Kind::kLength, framing.length};
+    return {wire::BodySize::Kind::kChunked};
+  }
+  Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(wire_.stream(), sink); }
+
+  // What only a slot and a connection of its own would need.
+  dispatch::Lease& lease() override { std::abort(); }
+  bool ended_unseen() const override { return false; }
+  dispatch::Lease release() override { std::abort(); }
+  bool reused() const override { return false; }
+  bool pod_closes() const override { return true; }
+  void arm_read() override {}
+  void arm_write() override {}
+  void finish() override {}
+  void begin_close() override {}
+  wire::Progress await_close() override { return wire::Progress::kEnded; }
+  void close() override {}
+
+ private:
+  static constexpr std::size_t kHeadBytesMax = 64 * 1024;
+
+  Wire wire_;
+  wire::MessageInput input_;
+  wire::MessageOutput output_;
+  const http::Method method_;
+  bool head_parsed_ = false;
+  http::ResponseHead head_;
+};
+
+}  // namespace router::fuzz
