@@ -128,12 +128,13 @@ std::unique_ptr<MirrorCopy>& Approach::mirror_copy(const RequestIds& ids) {
 
 bool Approach::may_go_elsewhere(const Failure& failure) {
   const bool refused = failure.reason == Reason::kUpstreamConnectFailed && failure.origin == Origin::kUpstream;
-  if (!refused || record_.connect_retried || !line().may_retry()) return false;
+  if (!refused || bound_ || record_.connect_retried || !line().may_retry()) return false;
   return record_.connect_retried = true;
 }
 
-bool Approach::may_try_again() {
+bool Approach::may_try_again(upstream::Unseen unseen) {
   if (record_.stale_retried || !downstream_.rewind_request() || !line().may_retry()) return false;
+  bound_ = unseen != upstream::Unseen::kProved;
   return record_.stale_retried = true;
 }
 

@@ -36,7 +36,7 @@ class Approach {
 
   /// Each kind of second attempt is allowed once, within the deployment's budget (contract, section 6). Asking takes it.
   bool may_go_elsewhere(const Failure& failure);
-  bool may_try_again();
+  bool may_try_again(upstream::Unseen unseen);
 
   /// What collects the request for the mirrored deployment, as far as it is to be mirrored and is not on its way already; at
   /// every attempt from the body's beginning.
@@ -58,6 +58,7 @@ class Approach {
   Record& record_;
   const std::uint64_t draw_;  // for the traffic split: the same under every view
   const Patience patience_;
+  bool bound_ = false;     // to its replica, which it may have ended: no other one gets it
   bool mirrored_ = false;  // `copy_` was made, or need not be
   std::unique_ptr<MirrorCopy> copy_;
 };

@@ -40,7 +40,7 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
     const Result<void> forwarded = co_await forward(downstream, route, ids, approach.patience(), exchange,
                                                     approach.mirror_copy(ids), view->limits, wakeup, record, ending);
     if (forwarded || ending.settled()) co_return forwarded;
-    if (!approach.may_try_again()) {
+    if (!approach.may_try_again(exchange.ended_unseen())) {
       ending.begin();
       co_return forwarded;
     }

@@ -25,7 +25,8 @@ Task<Result<void>> forward(Downstream& downstream, const model::Route& route, co
   Relay relay(downstream, exchange, copy, route, ids, patience, limits, wakeup, record, ending);
   const Result<void> relayed = co_await relay.run();
   if (ending.ended()) co_return relayed;
-  if (!relayed && relayed.error().reason == Reason::kUpstreamReset && exchange.ended_unseen()) co_return relayed;
+  const bool broke_off = !relayed && relayed.error().reason == Reason::kUpstreamReset;
+  if (broke_off && exchange.ended_unseen() != upstream::Unseen::kNo) co_return relayed;
   if (!relayed && upstream::blames_replica(relayed.error())) {
     exchange.lease().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
   }

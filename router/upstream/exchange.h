@@ -13,6 +13,14 @@
 
 namespace router::upstream {
 
+/// Whether a request that broke off on a connection which had been used before, without a byte of an answer, may be sent again
+/// (contract, section 6).
+enum class Unseen {
+  kNo,       // the pod may have acted
+  kAssumed,  // GET, HEAD: no proof is asked for, but it may be what ended the replica, so no other one gets it
+  kProved,   // the pod has seen nothing of it
+};
+
 /// One request with its response on the replica's side, of any protocol version. Holds the slot's lease. Nothing here suspends
 /// but `abort`: operations do what can be done now; `arm_read` and `arm_write` ask to be woken when more can be.
 class UpstreamExchange : public wire::RequestSink {
@@ -51,9 +59,8 @@ class UpstreamExchange : public wire::RequestSink {
   /// Wakes the exchange when a blocked replica takes more, or has gone.
   virtual void arm_write() = 0;
 
-  /// After upstream_reset: the connection had been used before, ended without a byte of an answer, and the pod has provably
-  /// seen nothing of this request (GET and HEAD: without that proof). Contract, section 6.
-  virtual bool ended_unseen() const = 0;
+  /// After upstream_reset: whether the pod has seen anything of this request.
+  virtual Unseen ended_unseen() const = 0;
   /// Instead of an end: closes the connection and hands the slot on, for another attempt.
   virtual dispatch::Lease release() = 0;
 

@@ -89,10 +89,11 @@ bool Http1Exchange::pod_closes() const {
   return !keeps_alive_ && connection_->input().framing().kind != http::Framing::Kind::kUntilClose;
 }
 
-bool Http1Exchange::ended_unseen() const {
-  if (!reused_ || heard_ || connection_->input().begun()) return false;
-  if (method_ == http::Method::kGet || method_ == http::Method::kHead) return true;
-  return connection_->stream().socket().ended_before_receiving(sent_before_);
+Unseen Http1Exchange::ended_unseen() const {
+  if (!reused_ || heard_ || connection_->input().begun()) return Unseen::kNo;
+  if (connection_->stream().socket().ended_before_receiving(sent_before_)) return Unseen::kProved;
+  const bool is_safe = method_ == http::Method::kGet || method_ == http::Method::kHead;
+  return is_safe ? Unseen::kAssumed : Unseen::kNo;
 }
 
 dispatch::Lease Http1Exchange::release() {

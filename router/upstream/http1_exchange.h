@@ -33,7 +33,7 @@ class Http1Exchange final : public UpstreamExchange {
   }
 
   bool pod_closes() const override;
-  bool ended_unseen() const override;
+  Unseen ended_unseen() const override;
   dispatch::Lease release() override;
   void arm_read() override { connection_->stream().arm_read(); }
   void arm_write() override { connection_->stream().arm_write(); }

@@ -147,7 +147,7 @@ class MemoryExchange final : public upstream::UpstreamExchange {
 
   // What only a slot and a connection of its own would need.
   dispatch::Lease& lease() override { std::abort(); }
-  bool ended_unseen() const override { return false; }
+  upstream::Unseen ended_unseen() const override { return upstream::Unseen::kNo; }
   dispatch::Lease release() override { std::abort(); }
   bool reused() const override { return false; }
   bool pod_closes() const override { return true; }
