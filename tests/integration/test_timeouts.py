@@ -232,7 +232,7 @@ def test_who_would_wait_in_vain_is_refused_at_once(pod, start, profile, status):
 def test_nobody_is_refused_while_the_pace_is_not_known(pod, start):
     release = threading.Event()
     blue = pod(lambda exchange: (exchange.body(), exchange.wait(release), exchange.answer()))
-    router = start(endpoint(deployment([blue], max_queue_wait_ms=400, router={"max_queue_length": 200})))
+    router = start(endpoint(deployment([blue], max_queue_wait_ms=400, request_timeout_ms=60000, router={"max_queue_length": 200})))
     with ExitStack() as stack:
         running = stack.enter_context(router.start_request(b"w"))
         eventually(lambda: blue.concurrent == 1, "the slot to be taken")
