@@ -95,6 +95,7 @@ void Capacity::keep_half(TimePoint now) {
       const bool counts = replica->ready_ && replica->health_.ejected();
       if (counts && (first == nullptr || ejected_until(*replica) < ejected_until(*first))) first = replica.get();
     }
+    ROUTER_ASSERT(first != nullptr);  // `ejected_` counts them
     readmit(*first, now);
   }
 }
