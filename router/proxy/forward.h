@@ -13,8 +13,8 @@ namespace router::proxy {
 
 /// Sends the request over an open connection and the answer back: writes the head, then moves both bodies. Suspends. When this
 /// returns, `ending` has begun at the latest: what the pod still has to do is no reason to keep the client waiting. The one
-/// exception is upstream_reset where `ended_unseen` allows one: then the slot may serve another attempt. `copy`, if there is one,
-/// collects the body, and is on its way (and nullptr) once it is complete.
+/// exception is upstream_reset where `ended_unseen` allows one: then the slot may serve another attempt. `copy`, if there is
+/// one, collects the body, and is on its way (and nullptr) once it is complete.
 Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
                            upstream::UpstreamExchange& exchange, std::unique_ptr<MirrorCopy>& copy,
                            const config::Limits& limits, runtime::Wakeup& wakeup, Record& record, Ending& ending);
