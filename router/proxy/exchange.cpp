@@ -41,6 +41,7 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
                                                     approach.mirror_copy(ids), view->limits, wakeup, record, ending);
     if (forwarded || ending.settled()) co_return forwarded;
     if (!approach.may_try_again(exchange.ended_unseen())) {
+      exchange.lease().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
       ending.begin();
       co_return forwarded;
     }
