@@ -144,7 +144,7 @@ IoResult Stream::Session::handshake(const Socket& socket) {
   begin(socket);
   starved_ = false;
   drained_ = SSL_in_before(ssl()) && !SSL_is_server(ssl());  // a server says nothing before it has heard us
-  for (int rounds = 0; rounds < kRecordsWithoutData && !shaken_ && !end_ && !starved_; ++rounds) {
+  for (int rounds = 0; rounds < kRecordsMax && !shaken_ && !end_ && !starved_; ++rounds) {
     ERR_clear_error();
     const int returned = SSL_do_handshake(ssl_.get());
     shaken_ = returned == 1;
@@ -165,8 +165,7 @@ IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
   starved_ = false;
   into = into.first(std::min(into.size(), kTurnBytes));
   std::size_t filled = 0;
-  int without_data = 0;
-  while (filled < into.size() && !end_ && !starved_ && without_data < kRecordsWithoutData) {
+  for (int records = 0; filled < into.size() && !end_ && !starved_ && records < kRecordsMax; ++records) {
     ERR_clear_error();
     const int got = SSL_read(ssl_.get(), into.data() + filled, static_cast<int>(into.size() - filled));
     if (messages_ > kMessagesMax) {
@@ -176,8 +175,8 @@ IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
       messages_ = 0;
       filled += static_cast<std::size_t>(got);
       starved_ = drained_ && SSL_has_pending(ssl_.get()) == 0;
-    } else if (wants_more(got)) {
-      ++without_data;  // a session ticket, a key update: data may stand behind it
+    } else {
+      wants_more(got);  // after a session ticket or a key update: data may stand behind it
     }
   }
   if (starved_) SSL_free_buffers(ssl());  // reading a session ticket leaves a buffer for writing behind

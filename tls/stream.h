@@ -31,10 +31,10 @@ class Stream {
 
   /// Goes on with the TLS handshake: kDone when complete (at once for plaintext).
   runtime::IoResult handshake();
-  /// Fills `into`, at most 256 KB of it: kDone (more may be at hand), kDrained, kBlocked (also between `arm_read` and its
-  /// waking, without asking the kernel), kEof (plaintext: FIN; TLS: close_notify), kFailed. A FIN without close_notify is
-  /// kFailed: somebody may have cut the stream, and a body that ends with the connection would be taken for complete (RFC 9112,
-  /// section 9.8).
+  /// Fills `into`, at most 256 KB or 64 records of it: kDone (more may be at hand), kDrained, kBlocked (also between `arm_read`
+  /// and its waking, without asking the kernel), kEof (plaintext: FIN; TLS: close_notify), kFailed. A FIN without close_notify
+  /// is kFailed: somebody may have cut the stream, and a body that ends with the connection would be taken for complete (RFC
+  /// 9112, section 9.8).
   runtime::IoResult read(std::span<char> into);
   /// kDone: all taken and sent. kBlocked: `bytes` of the pieces were taken (for TLS perhaps all, encrypted and waiting inside;
   /// at most 256 KB a call); call again with the rest, or with nothing, when writable. TLS: only after the handshake.

@@ -17,7 +17,7 @@ Failure MessageInput::ended(const char* cause, int system_error) const {
 }
 
 Result<std::string_view> MessageInput::head(tls::Stream& stream, std::size_t max_bytes) {
-  for (;;) {
+  for (int reads = 0;;) {
     if (!block_.empty()) {
       // Empty lines before a request line are tolerated (RFC 9112, 2.2).
       if (origin_ == Origin::kDownstream && head_bytes_ == 0 && block_.view().starts_with("\r\n")) {
@@ -38,6 +38,7 @@ Result<std::string_view> MessageInput::head(tls::Stream& stream, std::size_t max
         return block_.view().substr(0, head_bytes_);
       }
     }
+    if (++reads > kReadsMax) return std::string_view{};
     if (block_.space().empty()) block_.reserve(1);
     const IoResult got = stream.read(block_.space());
     if (got.moved()) {
@@ -136,7 +137,7 @@ Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
 }
 
 Result<void> MessageInput::read_ahead(tls::Stream& stream) {
-  for (;;) {
+  for (int reads = 0; reads < kReadsMax; ++reads) {
     if (ahead_is_full()) {
       // Full: the rest stays with the kernel. Only the end of the connection can still be seen.
       if (stream.socket().peer_has_ended()) return ended("the peer closed the connection");
@@ -152,6 +153,7 @@ Result<void> MessageInput::read_ahead(tls::Stream& stream) {
     if (ahead_.empty()) ahead_.release();
     return {};
   }
+  return {};
 }
 
 void MessageInput::finish() {

@@ -20,7 +20,7 @@ class MessageInput {
  public:
   MessageInput(runtime::Shard& shard, Origin origin);
 
-  /// The bytes of the next head, once all of them have arrived; empty: nothing more at hand, arm the stream and wait. The view
+  /// The bytes of the next head, once all of them have arrived; empty: not yet, arm the stream and wait. The view
   /// stays valid until `finish`. Fails with headers_too_large beyond `max_bytes`, and with client_closed or upstream_reset when
   /// the peer ends.
   Result<std::string_view> head(tls::Stream& stream, std::size_t max_bytes);
@@ -55,6 +55,7 @@ class MessageInput {
   static constexpr std::size_t kReplayBytes = 64 * 1024;  // contract, section 6
 
  private:
+  static constexpr int kReadsMax = 16;       // in one call; what is left wakes at once
   static constexpr int kEmptyLinesMax = 16;  // more of them could hold the shard for as long as they come
   Failure ended(const char* cause, int system_error = 0) const;
   /// Decodes `input` into `sink`; how many bytes were used.

@@ -141,6 +141,24 @@ TEST_F(Records, WithoutDataAreBounded) {
   EXPECT_EQ(::recv(stream_.socket().descriptor(), more.data(), more.size(), 0), 1) << "it went through all of them";
 }
 
+TEST_F(Records, OfOneByteDoNotHoldTheShard) {
+  connect();
+  constexpr std::size_t kSent = 1000;
+  for (std::size_t i = 0; i < kSent; ++i) peer_.write("x");
+  peer_.send();
+  std::vector<char> into(Stream::kTurnBytes);
+  std::size_t received = 0;
+  int reads = 0;
+  while (received < kSent) {
+    const IoResult read = stream_.read(into);
+    ASSERT_TRUE(read.moved()) << "what is left must not wait for more to arrive";
+    ASSERT_LE(read.bytes, 64u);
+    received += read.bytes;
+    ++reads;
+  }
+  EXPECT_GE(reads, 15);
+}
+
 TEST_F(Records, CannotBeRenegotiated) {
   SSL_set_max_proto_version(peer_.ssl(), TLS1_2_VERSION);
   connect();
