@@ -55,9 +55,17 @@ struct ReplicaAddress {
   std::uint16_t port = 0;  // 0: not given
 };
 
+/// `router: {service: …}` of a resource: the Kubernetes Service whose EndpointSlices name the replicas. It is never read
+/// itself.
+struct ServiceReference {
+  std::string name;  // default: `{endpoint}-{deployment}`
+  std::string port;  // the name of a port in the slices, or the number of a pod's port; default: the scoring route's port
+};
+
 struct Deployment {
   std::string name;
   std::string endpoint_name;
+  std::string home;  // the namespace of the resource; empty: a file. Deployments of different homes are never the same one.
   std::string file;  // where it was read, for messages
   int line = 0;
   HttpRoute scoring_route{.port = 5001, .path = "/score"};
@@ -70,7 +78,8 @@ struct Deployment {
   std::map<std::string, std::string> tags;
   std::vector<std::string> ignored_keys;  // accepted, without effect here; told at load
   // from `router:`
-  std::vector<ReplicaAddress> replicas;
+  std::vector<ReplicaAddress> replicas;         // files only
+  ServiceReference service;                     // resources only
   std::optional<UpstreamTls> tls;               // set: https
   std::optional<std::size_t> max_queue_length;  // default: twice the slots, at least 64
   std::uint64_t max_request_bytes = 100ull * 1000 * 1000;
@@ -82,6 +91,7 @@ struct Deployment {
 
 struct Endpoint {
   std::string name;
+  std::string home;  // the namespace of the resource; empty: a file
   std::string file;
   int line = 0;
   AuthMode auth_mode = AuthMode::kKey;
@@ -92,7 +102,8 @@ struct Endpoint {
   std::vector<std::string> hostnames;  // lower case
   std::string primary_key_file;        // as written, made absolute against the file's folder
   std::string secondary_key_file;
-  std::vector<Secret> keys;  // read from those files, without the newline at the end; empty: nobody may score
+  std::string keys_secret;   // resources only: the Secret with the keys; default `{endpoint}-keys`
+  std::vector<Secret> keys;  // read from those, without the newline at the end; empty: nobody may score
   StatusProfile status_profile = StatusProfile::kKubernetes;
   bool forward_authorization = false;
   std::vector<Deployment> deployments;  // those whose endpoint_name is this one
@@ -149,6 +160,29 @@ struct ProcessPlaces {
   Place admin_address;
 };
 
+/// One of `kubernetes: {namespaces: …}`: a namespace that is served, and what its resources may claim.
+struct NamespaceRules {
+  std::string name;
+  std::optional<std::vector<std::string>> hostnames;  // host names or `*.a.example` (any number of labels); not given: any
+  std::string prefix;                                 // that each endpoint's name begins with, lower case; empty: any name
+};
+
+/// `kubernetes:` of router.yaml: resources and EndpointSlices are followed on an API server.
+struct Kubernetes {
+  std::string kubeconfig;  // empty: the service account of the pod
+  std::string service_account_folder = "/var/run/secrets/kubernetes.io/serviceaccount";
+  std::vector<NamespaceRules> namespaces;       // empty: all of them, without bounds
+  bool allow_custom_endpoint_slices = false;    // also those that Kubernetes itself did not write
+  bool create_keys = false;                     // make a Secret with random keys where an endpoint's is missing
+  std::string public_url;                       // https://host[:port], for status.scoringUri
+  std::string ssl_cname;                        // a host name, for the same
+  std::string service_name;                     // the router's own Service, for the same; empty: not known
+  std::string lease_name = "inference-router";  // of the election who writes status
+  std::string lease_namespace;                  // empty: the service account's, or the kubeconfig's
+  std::string identity;                         // of this process in the election; empty: host name and a random number
+  Place place;
+};
+
 /// router.yaml: what concerns the process.
 struct Process {
   std::vector<Listener> listeners;
@@ -164,6 +198,7 @@ struct Process {
   milliseconds drain_delay{5'000};
   milliseconds drain_grace{300'000};
   std::vector<std::string> endpoint_globs;  // `endpoints:`, absolute; patterns for glob(3)
+  std::optional<Kubernetes> kubernetes;
   ProcessPlaces places;
 };
 
