@@ -16,7 +16,7 @@ REPLICAS, SLOTS = 8, 1
 QUEUE_WAIT_MS = 500
 RESUMED_WITHIN_MS = 100  # what is bound just in time is measured when its shard has noticed, on a machine that is busy itself
 REASONS = {"queue_full", "queue_timeout", "deadline_unmeetable"}
-BUSY_AT_LEAST = 0.95
+BUSY_AT_LEAST = 0.85 if SANITIZED else 0.95  # of the time, by the replicas' own records; a sanitizer is there to find races
 
 
 def service_time(replica):

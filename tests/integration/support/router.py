@@ -110,7 +110,11 @@ class Router:
         for reader in self._readers:
             reader.start()
         if wait:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except BaseException:
+                self.kill()  # nobody else knows of it
+                raise
 
     def _collect(self, stream, into):
         for line in stream:
