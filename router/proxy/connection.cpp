@@ -80,35 +80,32 @@ Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::
   --server.refused();
 }
 
-Task<void> serve_exchanges(ShardServer& server, ListenerId listener, tls::Stream& stream, const Peer& peer, Wakeup& wakeup) {
-  Http1Downstream downstream(server, listener, stream, wakeup, peer);
-  for (int exchanges = 1;; ++exchanges) {
-    const Result<bool> begun = co_await downstream.next_head();
-    if (begun && !*begun) co_return;
-    if (begun) {
-      co_await run_exchange(server, downstream, wakeup);
-    } else {
-      co_await refuse_head(server, downstream, wakeup, begun.error());
-    }
-    if (!downstream.finish()) break;
-    // Requests that are all there and need no pod are answered without waiting once: the other connections have their turn.
-    if (exchanges % kExchangesPerTurn == 0) co_await wakeup.wait(server.shard().now());
-  }
-  co_await downstream.linger();
+/// What a connection holds from its beginning to its end: all that it holds while it asks for nothing.
+struct Client {
+  std::optional<ConnectionLimits::Place> place;
+  std::optional<Enlisted> enlisted;
+  std::shared_ptr<tls::ServerContext> context;  // null: plaintext
+  tls::Stream stream;
+  std::string ip;
+  Peer peer;
+  std::size_t requests = 0;      // so far
+  Deadline idle_until = kNever;  // it is closed then if it has asked for nothing
+};
+
+Deadline keep_alive_end(ShardServer& server) {
+  return deadline_after(server.shard().now(), server.view()->limits.keep_alive_timeout);
 }
 
-}  // namespace
-
-Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address address) {
-  Wakeup wakeup(server.shard());
-  socket.set_waker(&wakeup);
-
+/// From accepted to ready for requests: the limits, PROXY protocol, TLS. False: the connection is over. What only this needs
+/// ends with it.
+Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& socket, runtime::Address& address, Wakeup& wakeup,
+                 Client& client) {
   // What the connection needs of the configuration is taken now; a later one acts on later connections, and may not know the
   // listener any more.
   const ListenerSettings& settings = server.view()->listeners.at(listener);
   const config::Limits& limits = server.view()->limits;
-  const std::shared_ptr<tls::ServerContext> context = settings.tls.empty() ? nullptr : settings.tls[server.shard().index()];
-  const bool tls = context != nullptr;
+  client.context = settings.tls.empty() ? nullptr : settings.tls[server.shard().index()];
+  const bool tls = client.context != nullptr;
   const std::size_t at_once = tls ? handshakes_at_once(limits, settings.tls.size()) : 0;
   const std::size_t per_client = limits.max_connections_per_client;
   const Deadline deadline = deadline_after(server.shard().now(), limits.header_timeout);
@@ -116,30 +113,83 @@ Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::S
 
   std::optional<ConnectionLimits::Place> place = server.connection_limits().enter(limits.max_connections);
   if (!place) {
-    co_return co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup,
-                                         "max_connections is reached");
+    co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup, "max_connections is reached");
+    co_return false;
   }
-  const Enlisted enlisted(server, wakeup);
+  client.place.emplace(std::move(*place));
+  client.enlisted.emplace(server, wakeup);
   if (settings.proxy_protocol && trusted) {
-    const Result<runtime::Address> client =
+    const Result<runtime::Address> told =
         co_await read_proxy_header(socket, wakeup, deadline, server.first_requests_end(), address);
-    if (!client) co_return;
-    address = *client;
+    if (!told) co_return false;
+    address = *told;
     trusted = server.view()->trusted_proxies.contains(address);
   }
-  if (!place->enter(address, per_client)) {
-    co_return co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup,
-                                         "max_connections_per_client is reached");
+  if (!client.place->enter(address, per_client)) {
+    co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup,
+                               "max_connections_per_client is reached");
+    co_return false;
   }
-
-  tls::Stream stream = tls ? tls::Stream(std::move(socket), *context) : tls::Stream(std::move(socket));
+  client.ip = address.ip();
+  client.peer = {client.ip, trusted, tls};
+  client.stream = tls ? tls::Stream(std::move(socket), *client.context) : tls::Stream(std::move(socket));
   if (tls) {
-    const bool secured = co_await shake_hands(server, stream, wakeup, deadline, at_once);
-    if (!secured) co_return;
+    const bool secured = co_await shake_hands(server, client.stream, wakeup, deadline, at_once);
+    if (!secured) co_return false;
   }
-  const std::string ip = address.ip();
-  const Peer peer{ip, trusted, tls};
-  co_await serve_exchanges(server, listener, stream, peer, wakeup);
+  client.idle_until = keep_alive_end(server);
+  co_return true;
+}
+
+/// Serves requests, one after the other, until none is at hand: true. False: the connection is over.
+Task<bool> serve_requests(ShardServer& server, ListenerId listener, Client& client, Wakeup& wakeup) {
+  using Next = Http1Downstream::Next;
+  Http1Downstream downstream(server, listener, client.stream, wakeup, client.peer);
+  for (int exchanges = 1;; ++exchanges) {
+    const Result<Next> next = co_await downstream.next_head();
+    if (next && *next != Next::kRequest) co_return *next == Next::kNothing;
+    if (++client.requests >= server.view()->limits.requests_per_connection) downstream.close_after();
+    if (next) {
+      co_await run_exchange(server, downstream, wakeup);
+    } else {
+      co_await refuse_head(server, downstream, wakeup, next.error());
+    }
+    if (!downstream.finish()) break;
+    client.idle_until = keep_alive_end(server);
+    if (!downstream.has_begun()) co_return true;
+    // Requests that are all there and need no pod are answered without waiting once: the other connections have their turn.
+    if (exchanges % kExchangesPerTurn == 0) co_await wakeup.wait(server.shard().now());
+  }
+  co_await downstream.linger();
+  co_return false;
+}
+
+/// Until when a connection that asks for nothing stays. A step of the drain may bring it nearer, and wakes.
+Deadline idle_end(ShardServer& server, const Client& client) {
+  if (!server.closing_idle()) return client.idle_until;
+  return client.requests > 0 ? server.shard().now() : std::min(client.idle_until, server.first_requests_end());
+}
+
+}  // namespace
+
+Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address address) {
+  Wakeup wakeup(server.shard());
+  socket.set_waker(&wakeup);
+  Client client;
+  const bool begun = co_await begin(server, listener, socket, address, wakeup, client);
+  if (!begun) co_return;
+  for (;;) {
+    const bool stays = co_await serve_requests(server, listener, client, wakeup);
+    if (!stays) co_return;
+    client.stream.arm_read();
+    do {
+      const bool woken = co_await wakeup.wait(idle_end(server, client));
+      if (woken) continue;
+      // Nobody has asked for anything, as far as we have been told. What the kernel has by now is served, too.
+      if (!client.stream.socket().has_arrived()) co_return;
+      client.idle_until = deadline_after(server.shard().now(), server.view()->limits.header_timeout);
+    } while (client.stream.socket().read_armed() && !server.grace_over());
+  }
 }
 
 }  // namespace router::proxy

@@ -1,7 +1,5 @@
 #include "router/proxy/http1_downstream.h"
 
-#include <algorithm>
-
 #include "router/http/framing.h"
 #include "router/proxy/server.h"
 #include "router/runtime/tcp_acknowledged.h"
@@ -24,52 +22,28 @@ Http1Downstream::Http1Downstream(ShardServer& server, ListenerId listener, tls::
 
 Http1Downstream::~Http1Downstream() { server_.heads().give(std::move(head_)); }
 
-Task<Result<bool>> Http1Downstream::next_head() {
-  const config::Limits limits = server_.view()->limits;
+Task<Result<Http1Downstream::Next>> Http1Downstream::next_head() {
   HeadPool::forget(*head_);
   responded_ = continued_ = watching_ = until_close_ = false;
-  if (++exchanges_ >= limits.requests_per_connection) close_after_ = true;
-  runtime::Shard& shard = server_.shard();
-  Deadline deadline = deadline_after(shard.now(), limits.keep_alive_timeout);
-  bool begun = input_.begun();
-  if (begun) deadline = deadline_after(shard.now(), limits.header_timeout);
-  std::string_view bytes;
-  for (;;) {
-    const Result<std::string_view> got = input_.head(stream_, limits.max_header_bytes);
-    if (!got && got.error().reason == Reason::kClientClosed) co_return false;
-    if (!got) co_return got.error();
-    bytes = *got;
-    if (!bytes.empty()) break;
-    if (!begun && input_.begun()) {
-      begun = true;
-      deadline = deadline_after(shard.now(), limits.header_timeout);
-    }
-    if (server_.grace_over()) co_return false;
-    if (!begun) server_.heads().give(std::move(head_));
+  const std::size_t max_bytes = server_.view()->limits.max_header_bytes;
+  const Deadline deadline = deadline_after(server_.shard().now(), server_.view()->limits.header_timeout);
+  Result<std::string_view> bytes = input_.head(stream_, max_bytes);
+  while (bytes && bytes->empty()) {
+    if (server_.grace_over()) co_return Next::kEnd;
+    if (!input_.begun()) co_return Next::kNothing;
     stream_.arm_read();
-    const bool woken = co_await wakeup_.wait(begun ? deadline : idle_end(deadline));
-    if (head_ == nullptr) head_ = server_.heads().take();
-    if (woken) continue;
-    if (!begun) {
-      // Nobody has asked for anything, as far as we have been told. What the kernel has by now is served, too.
-      if (!stream_.socket().has_arrived()) co_return false;
-      begun = true;
-      deadline = deadline_after(shard.now(), limits.header_timeout);
-      continue;
-    }
-    co_return Failure::downstream(Reason::kClientTimeout, "the head did not arrive within header_timeout_ms");
+    const bool woken = co_await wakeup_.wait(deadline);
+    if (!woken) co_return Failure::downstream(Reason::kClientTimeout, "the head did not arrive within header_timeout_ms");
+    bytes = input_.head(stream_, max_bytes);
   }
-  if (const Result<void> parsed = http::parse_request(bytes, *head_); !parsed) co_return parsed.error();
+  if (!bytes && bytes.error().reason == Reason::kClientClosed) co_return Next::kEnd;
+  if (!bytes) co_return bytes.error();
+  if (const Result<void> parsed = http::parse_request(*bytes, *head_); !parsed) co_return parsed.error();
   const Result<http::Framing> framing = http::request_framing(*head_);
   if (!framing) co_return framing.error();
   input_.begin_body(*framing);
   if (!http::keeps_alive(*head_)) close_after_ = true;
-  co_return true;
-}
-
-Deadline Http1Downstream::idle_end(Deadline keep_alive_end) const {
-  if (!server_.closing_idle()) return keep_alive_end;
-  return exchanges_ > 1 ? server_.shard().now() : std::min(keep_alive_end, server_.first_requests_end());
+  co_return Next::kRequest;
 }
 
 bool Http1Downstream::finish() {

@@ -14,17 +14,25 @@ namespace router::proxy {
 
 class ShardServer;
 
-/// The client's side of HTTP/1.1: one connection, its exchanges one after the other (RFC 9112).
+/// The client's side of HTTP/1.1: the exchanges of one connection, one after the other (RFC 9112). A connection that waits for
+/// a request has none: it ends when nothing has begun, and another one is made for what comes then.
 class Http1Downstream final : public Downstream {
  public:
   Http1Downstream(ShardServer& server, ListenerId listener, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer);
   ~Http1Downstream();
 
-  /// Waits for the next request's head, parses it and starts its body. False: the connection is to be closed without a word
-  /// (the client left, was idle too long, or the router drains). A refused head is a Failure that wants an answer. Suspends.
-  Task<Result<bool>> next_head();
+  enum class Next {
+    kRequest,  // its head has been read and parsed, its body begun
+    kNothing,  // not a byte of it is at hand: arm the stream and wait
+    kEnd,      // close the connection without a word: the client has left, or the drain's grace is over
+  };
+  /// Reads the next request's head; waits for its end once it has begun. A refused head is a Failure that wants an answer.
+  /// Suspends.
+  Task<Result<Next>> next_head();
   /// The exchange is over: whether another may follow.
   bool finish();
+  /// Whether a part of the next request has come along with the last one: it is kept here.
+  bool has_begun() const { return input_.begun(); }
   /// After the last exchange: lets the client read what was sent although it may still be sending. Suspends, 2 s at most.
   Task<void> linger();
 
@@ -61,9 +69,6 @@ class Http1Downstream final : public Downstream {
   Result<void> within_grace() const override;
 
  private:
-  /// Until when a connection that asks for nothing stays.
-  Deadline idle_end(Deadline keep_alive_end) const;
-
   ShardServer& server_;
   const ListenerId listener_;
   tls::Stream& stream_;
@@ -71,9 +76,8 @@ class Http1Downstream final : public Downstream {
   const Peer& peer_;
   wire::MessageInput input_;
   wire::MessageOutput output_;
-  std::unique_ptr<http::RequestHead> head_;  // none while the connection waits for a request: it lies in the pool
-  std::size_t exchanges_ = 0;
-  bool watching_ = false;  // for the client leaving: the stream is armed, or was and has fired
+  std::unique_ptr<http::RequestHead> head_;  // of the shard's pool
+  bool watching_ = false;                    // for the client leaving: the stream is armed, or was and has fired
   bool responded_ = false;
   bool continued_ = false;  // 100 (Continue) was sent
   bool close_after_ = false;

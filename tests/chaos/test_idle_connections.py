@@ -14,7 +14,7 @@ from support.settings import deployment, endpoint
 from support.wait import eventually
 
 GOAL = 16 * 1024  # bytes of resident memory for each idle connection
-BOUND = 10 * GOAL
+BOUND = 2 * GOAL
 RATE, SECONDS, CLIENTS = 500, 4, 10  # of the ordinary traffic
 
 

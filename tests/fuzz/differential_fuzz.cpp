@@ -174,13 +174,17 @@ struct Client {
     }
   }
   bool next_head() {
-    auto started = world.shard.start(downstream.next_head());
-    while (!started.done()) {
+    for (;;) {
+      auto started = world.shard.start(downstream.next_head());
+      while (!started.done()) {
+        wire.go_on();
+        world.shard.poll();
+      }
+      const Result<Http1Downstream::Next> next = started.get();
+      if (!next || *next != Http1Downstream::Next::kNothing) return next && *next == Http1Downstream::Next::kRequest;
       wire.go_on();
       world.shard.poll();
     }
-    const Result<bool> begun = started.get();
-    return begun && *begun;
   }
 };
 

@@ -1,0 +1,186 @@
+#include "router/proxy/connection.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "router/proxy/server.h"
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+
+namespace router::proxy {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Descriptor;
+
+constexpr const char* kAsk = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// One client connection over a socket pair, on a shard whose clock the test moves.
+class ConnectionTest : public ::testing::Test {
+ protected:
+  ConnectionTest() {
+    limits.keep_alive_timeout = 60s;
+    limits.header_timeout = 10s;
+  }
+  ~ConnectionTest() override {
+    client.close();
+    server.close_listeners();
+    shard.poll();
+    EXPECT_TRUE(served.done()) << "a connection outlives its client";
+    EXPECT_EQ(limit.open(), 0u);
+  }
+
+  void connect() {
+    auto view = std::make_shared<View>();
+    view->limits = limits;
+    view->listeners[1] = {};
+    view->table.metrics = std::make_shared<metrics::DeploymentMetrics>("", "", 1);
+    views.publish(view);
+    shards[0].io().poll();
+    server.open_listener(1,
+                         runtime::ListeningSocket(runtime::listen_on("127.0.0.1", 0, 1)->front()));  // else each answer ends it
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+    client = Descriptor(ends[0]);
+    served = shard.start(serve(ends[1]));
+  }
+  Task<bool> serve(int descriptor) {
+    co_await serve_connection(server, 1, runtime::Socket(shard, descriptor), *runtime::Address::parse("127.0.0.1", 1));
+    co_return true;
+  }
+  void send(std::string_view bytes) {
+    client.send(bytes);
+    shard.poll();
+  }
+  /// How many answers with this status have come since it was last asked.
+  std::size_t answers(const std::string& status = "200") {
+    const std::string all = client.received();
+    const std::string line = "HTTP/1.1 " + status;
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = all.find(line, at)) != std::string::npos; at += line.size()) ++count;
+    return count;
+  }
+  bool open() { return !served.done() && !client.at_end(); }
+
+  test::TestShard shard;
+  runtime::Shard control{0, shard.clock(), runtime::Shard::Time::kManual};
+  runtime::ShardSet shards{1, shard.clock()};
+  Views views{control, shards};
+  metrics::ShardCells cells;
+  ConnectionLimits limit;
+  ShardServer server{shard, views, cells, 1, limit};
+  config::Limits limits;
+  Descriptor client;
+  test::TestShard::Started<bool> served;
+};
+
+TEST_F(ConnectionTest, ServesOneRequestAfterTheOther) {
+  connect();
+  for (int i = 0; i < 3; ++i) {
+    send(kAsk);
+    EXPECT_EQ(answers(), 1u);
+  }
+  EXPECT_TRUE(open());
+}
+
+TEST_F(ConnectionTest, KeepsWhatHasComeOfTheNextRequestWithTheLastOne) {
+  connect();
+  const std::string ask = kAsk;
+  send(ask + ask + ask.substr(0, 20));
+  EXPECT_EQ(answers(), 2u);
+  send(ask.substr(20));
+  EXPECT_EQ(answers(), 1u);
+  EXPECT_TRUE(open());
+}
+
+TEST_F(ConnectionTest, StaysForTheKeepAliveTimeoutFromItsLastAnswerOn) {
+  connect();
+  shard.advance(59s);
+  send(kAsk);
+  EXPECT_EQ(answers(), 1u);
+  shard.advance(59s);
+  EXPECT_TRUE(open());
+  shard.advance(1s);
+  EXPECT_FALSE(open());
+}
+
+TEST_F(ConnectionTest, IsNotKeptByEmptyLines) {
+  connect();
+  for (int seconds = 0; seconds < 59; ++seconds) {
+    shard.advance(1s);
+    send("\r\n");
+  }
+  EXPECT_TRUE(open());
+  shard.advance(1s);
+  EXPECT_FALSE(open());
+}
+
+TEST_F(ConnectionTest, GivesAHeadTheHeaderTimeoutFromItsFirstByteOn) {
+  connect();
+  shard.advance(55s);
+  send("GET /healthz");
+  shard.advance(9s);
+  EXPECT_TRUE(open()) << "the keep-alive timeout is over, but the client has asked";
+  shard.advance(1s);
+  EXPECT_EQ(answers("408"), 1u);
+}
+
+TEST_F(ConnectionTest, ServesWhatHasArrivedWhenTheKeepAliveTimeoutEnds) {
+  connect();
+  client.send(kAsk);  // the shard has not been told when its timer comes first
+  shard.advance(60s);
+  shard.poll();
+  EXPECT_EQ(answers(), 1u);
+  EXPECT_TRUE(open());
+}
+
+TEST_F(ConnectionTest, EndsWithTheNumberOfRequestsThatItMayHave) {
+  limits.requests_per_connection = 2;
+  connect();
+  send(kAsk);
+  EXPECT_EQ(client.received().find("Connection: close"), std::string::npos);
+  send(kAsk);
+  EXPECT_NE(client.received().find("Connection: close"), std::string::npos);
+}
+
+TEST_F(ConnectionTest, EndsAtOnceInADrainOnceItHasAsked) {
+  connect();
+  send(kAsk);
+  server.close_idle();
+  shard.advance(0s);
+  EXPECT_FALSE(open());
+}
+
+TEST_F(ConnectionTest, HasASecondInADrainForItsFirstRequest) {
+  connect();
+  server.close_idle();
+  shard.advance(999ms);
+  EXPECT_TRUE(open());
+  send(kAsk);
+  EXPECT_EQ(answers(), 1u);
+  shard.advance(0s);
+  EXPECT_FALSE(open());
+}
+
+TEST_F(ConnectionTest, EndsInADrainIfItsFirstRequestDoesNotCome) {
+  connect();
+  server.close_idle();
+  shard.advance(1s);
+  EXPECT_FALSE(open());
+}
+
+TEST_F(ConnectionTest, EndsWithTheGraceOfADrain) {
+  connect();
+  server.end_grace();
+  shard.poll();
+  EXPECT_FALSE(open());
+}
+
+}  // namespace
+}  // namespace router::proxy
