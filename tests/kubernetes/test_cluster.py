@@ -130,8 +130,9 @@ def test_a_killed_process_is_started_again(cluster, namespace, pods, model):
     before, pid = pod.ip, pod.pid
     pod.kill()
     eventually(lambda: not ready_addresses(cluster, namespace, "model"), "the slice to say not ready")
-    eventually(lambda: ready_addresses(cluster, namespace, "model") == {before}, "the slice to say ready", patience=30)
+    assert pods.ready(namespace, 1) == [pod]
     assert pod.pid != pid
+    eventually(lambda: ready_addresses(cluster, namespace, "model") == {before}, "the slice to say ready", patience=30)
     [status] = cluster.api.get(f"/api/v1/namespaces/{namespace}/pods/{pod.name}")["status"]["containerStatuses"]
     assert (status["restartCount"], status["ready"]) == (1, True)
 
@@ -209,9 +210,11 @@ def test_an_account_may_do_what_its_role_says(cluster, namespace, tmp_path):
                          + SLICES.format(namespace), headers={"Authorization": f"Bearer {(folder / 'token').read_text()}"},
                          verify=str(folder / "ca.crt"), timeout=10)
     assert asked.status_code == 200
-    config = account.write_kubeconfig(tmp_path / "config")
-    allowed = cluster.kubectl("auth", "can-i", "list", "endpointslices.discovery.k8s.io", "--kubeconfig", config)
-    assert allowed.strip() == "yes"
+    for config in (account.write_kubeconfig(tmp_path / "whole"),
+                   account.write_kubeconfig(tmp_path / "parts", token_file=folder / "token")):
+        who = json.loads(cluster.kubectl("auth", "whoami", "-o", "json", "--kubeconfig", config))
+        assert who["status"]["userInfo"]["username"] == account.user
+        assert cluster.kubectl("get", "endpointslices", "-o", "name", "--kubeconfig", config) == ""
 
 
 def test_a_watch_from_before_a_compaction_is_gone(cluster, namespace):

@@ -1,5 +1,6 @@
 """Who speaks to the API server: service accounts with their rights, and the files by which a program knows them."""
 
+import base64
 from pathlib import Path
 
 from support import yaml
@@ -9,16 +10,22 @@ from .api import Api
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
-def write_kubeconfig(path, cluster, token, namespace="default"):
-    Path(path).write_text(yaml.dump({
+def write_kubeconfig(path, cluster, token, namespace="default", token_file=None):
+    """All in one file, as kubectl writes it; or with `token_file`, names of files."""
+    path = Path(path)
+    authority = base64.b64encode(cluster.ca_file.read_bytes()).decode()
+    trust = {"certificate-authority": str(cluster.ca_file)} if token_file else {"certificate-authority-data": authority}
+    user = {"tokenFile": str(token_file)} if token_file else {"token": token}
+    path.write_text(yaml.dump({
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "test",
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": namespace}}],
-        "clusters": [{"name": "test", "cluster": {"server": cluster.url, "certificate-authority": str(cluster.ca_file)}}],
-        "users": [{"name": "test", "user": {"token": token}}],
+        "clusters": [{"name": "test", "cluster": {"server": cluster.url, **trust}}],
+        "users": [{"name": "test", "user": user}],
     }))
-    return Path(path)
+    path.chmod(0o600)
+    return path
 
 
 class ServiceAccount:
@@ -64,8 +71,8 @@ class ServiceAccount:
             fresh.replace(path / name)
         return path
 
-    def write_kubeconfig(self, path):
-        return write_kubeconfig(path, self._cluster, self.token, self.namespace)
+    def write_kubeconfig(self, path, token_file=None):
+        return write_kubeconfig(path, self._cluster, self.token, self.namespace, token_file)
 
     @property
     def environment(self):

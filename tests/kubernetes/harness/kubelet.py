@@ -63,8 +63,9 @@ class Pod:
         self._variables = {one["name"]: one.get("value", "") for one in container.get("env", [])}
         self.port = next((one["containerPort"] for one in container.get("ports", [])), PORT)
         self.ip = None
-        self.is_ready, self.restarts = False, 0
-        self._phase, self._since = "Pending", {}
+        self.is_ready = False  # and the API server knows
+        self.restarts = 0
+        self._phase, self._ready, self._since = "Pending", False, {}
         self._process, self._exited = None, asyncio.Event()
         self._deleted, self._gone = asyncio.Event(), asyncio.Event()  # the Pod is to end; it exists no more
         self._grace = 0
@@ -84,8 +85,12 @@ class Pod:
         return self._process is not None and self._process.returncode is None
 
     def kill(self):
-        """SIGKILL to the process; the Pod stays, and its process is started again."""
-        self._kubelet.loop.call(self._process.kill)
+        """SIGKILL to the process, and its end; the Pod stays, and a new process is started."""
+        async def end():
+            self._ready = self.is_ready = False
+            self._process.kill()
+            await self._process.wait()
+        self._kubelet.loop.run(end())
 
     def set_ready(self, ready):
         """As a readiness probe would judge; returns when the API server knows."""
@@ -177,11 +182,13 @@ class Pod:
     async def _report(self, phase=None, ready=None):
         async with self._reporting:
             self._phase = phase or self._phase
-            self.is_ready = self.is_ready if ready is None else ready
+            self._ready = self._ready if ready is None else ready
+            self.is_ready = self.is_ready and self._ready
             await self._insist(self._kubelet.api.patch, f"{self._path}/status", {"metadata": {"uid": self.uid}, "status": self._status()})
+            self.is_ready = self._ready
 
     def _status(self):
-        ready = {"ContainersReady": self.is_ready, "Ready": self.is_ready}
+        ready = {"ContainersReady": self._ready, "Ready": self._ready}
         conditions = []
         for name in CONDITIONS:
             value = str(ready.get(name, True))
@@ -190,7 +197,7 @@ class Pod:
             conditions.append({"type": name, "status": value, "lastTransitionTime": self._since[name][1]})
         state = {"running": {}} if self.is_alive() else {"terminated": {"exitCode": abs(self._process.returncode)} if self._process else {}}
         status = {"phase": self._phase, "conditions": conditions, "hostIP": self._kubelet.network.host,
-                  "containerStatuses": [{**self._container, "ready": self.is_ready, "started": self.is_alive(), "state": state,
+                  "containerStatuses": [{**self._container, "ready": self._ready, "started": self.is_alive(), "state": state,
                                          "restartCount": self.restarts}]}
         if self.ip:
             status.update(podIP=self.ip, podIPs=[{"ip": self.ip}])
@@ -245,7 +252,7 @@ class Kubelet:
                 and all(one.labels.get(name.replace("_", "-")) == value for name, value in labels.items())]
 
     def ready(self, namespace, count, patience=30, **labels):
-        """Waits until just `count` Pods of them are there, and Ready."""
+        """Waits until just `count` Pods of them are there, those that end included, and all are Ready."""
         def these():
             pods = self.all(namespace, ended=False, **labels)
             return pods if len(pods) == count and all(one.is_ready for one in pods) else None
