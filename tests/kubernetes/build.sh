@@ -2,7 +2,7 @@
 # Builds the parts of a real cluster that tests/kubernetes runs, from the Go modules that cluster/go.mod names: etcd, kube-apiserver,
 # kube-controller-manager and kubectl. Once: they are kept outside the checkout, under a name that changes with their sources.
 #
-#   build.sh            builds what is missing, prints the folder (two cores: 10 to 20 minutes, 4 GB of disk, 3 GB of memory)
+#   build.sh            builds what is missing, prints the folder (two cores: 5 to 20 minutes; 4 GB of disk)
 #   build.sh --folder   only prints the folder
 #
 # Needs Go and the Go module proxy (GOPROXY). Go 1.24 or later is used as it is; an earlier one, down to Debian 12's 1.19, only to
@@ -23,9 +23,10 @@ is_built() {
 }
 # The number after the point of a Go's version: 19, 24.
 minor_of() { GOTOOLCHAIN=local "$1" env GOVERSION | sed -nE 's/^go1\.([0-9]+).*/\1/p'; }
-newest_go() {
+find_go() {  # the one that GO names, or the newest
   local candidate minor best='' best_minor=0
-  for candidate in "${GO:-}" "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-1.*/bin/go; do
+  if [ -n "${GO:-}" ]; then echo "$GO"; return; fi
+  for candidate in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-1.*/bin/go; do
     [ -x "$candidate" ] || continue
     minor=$(minor_of "$candidate")
     if [ "${minor:-0}" -gt "$best_minor" ]; then best=$candidate best_minor=$minor; fi
@@ -69,9 +70,10 @@ if [ "${1:-}" != --folder ] && ! is_built; then
   exec 9>"$cache/lock"
   flock 9  # another checkout may be building the same
   if ! is_built; then
-    go=$(newest_go)
+    go=$(find_go)
     [ -n "$go" ] || die "there is no Go: install it (Debian: golang-go), or name it by GO=/path/of/go"
-    [ "$(minor_of "$go")" -ge "$(cut -d. -f2 <<<"$go_needed")" ] || go=$(fetch_go "$go")
+    minor=$(minor_of "$go") && [ -n "$minor" ] || die "$go is not Go, or does not run"
+    [ "$minor" -ge "$(cut -d. -f2 <<<"$go_needed")" ] || go=$(fetch_go "$go")
     begun=$SECONDS
     build "$go"
     say "built in $(((SECONDS - begun) / 60)) min $(((SECONDS - begun) % 60)) s: $folder"

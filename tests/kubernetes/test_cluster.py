@@ -2,12 +2,14 @@
 
 import json
 import time
+import uuid
 
 import pytest
 import requests
 
 from harness.api import ApiError
 from harness.objects import deployment, service
+from support import settings
 from support.replica import times
 from support.wait import eventually
 
@@ -161,6 +163,7 @@ def test_an_address_may_be_the_next_pods(cluster, namespace, pods, model):
     finally:
         pods.reuse_addresses(False)
     assert new.uid != old.uid
+    assert requests.get(f"http://{new.address}/", timeout=10).headers["x-pod"] == new.name
     assert int(new.ip.rpartition(".")[2]) <= int(old.ip.rpartition(".")[2])
 
 
@@ -252,3 +255,14 @@ def test_a_definition_of_a_kind_is_taken_from_a_file(cluster, namespace, tmp_pat
     with pytest.raises(AssertionError, match="color"):
         cluster.apply("apiVersion: test.example/v1\nkind: Paint\nmetadata: {name: bad}\nspec: {color: 7}\n", namespace)
     cluster.kubectl("delete", "crd", "paints.test.example")
+
+
+def test_the_router_reaches_pods(start, namespace, pods, model):
+    """It runs outside their network, and here it is told their addresses."""
+    model(replicas=2)
+    running = pods.ready(namespace, 2)
+    router = start(settings.endpoint(settings.deployment([one.address for one in running], slots=1)))
+    ids = [str(uuid.uuid4()) for _ in range(4)]
+    for one in ids:
+        assert router.score(b"hello", headers={"x-request-id": one}).body == b"hello"
+    assert {one: times(running, "delivered")[one] for one in ids} == dict.fromkeys(ids, 1)

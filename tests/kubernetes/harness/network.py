@@ -64,7 +64,7 @@ class Network:
         _ip("link", "set", f"pods{number}", "up")
         for inside in ("lo", "eth0"):
             _ip("-n", self.name, "link", "set", inside, "up")
-        _ip("-n", self.name, "route", "add", f"{self._base}.0/24", "dev", "eth0")
+        _ip("-n", self.name, "address", "add", f"{self._base}.254/24", "dev", "eth0")  # with its last address a way back would go
 
     def take(self):
         """A new address, of whatever Pod asks."""
