@@ -32,6 +32,7 @@ def namespace(cluster):
     name = f"test-{next(numbers)}"
     cluster.create_namespace(name)
     yield name
+    cluster.start_api_server()  # whatever the test did to it
     cluster.delete_namespace(name)
 
 

@@ -63,6 +63,9 @@ class Program:
         self._process = None
 
     def start(self):
+        """Nothing, if it runs."""
+        if self._process and self._process.poll() is None:
+            return
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -176,8 +179,9 @@ class Cluster:
         self._api_server.kill()
 
     def start_api_server(self):
-        """At the same address, with the same data and keys. Returns when it is ready."""
+        """At the same address, with the same data and keys. Returns when it is ready, at once if it was."""
         self._api_server.start()
+        self._api_server.signal(signal.SIGCONT)
         self._wait_ready()
 
     def pause_api_server(self):
