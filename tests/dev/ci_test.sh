@@ -9,11 +9,11 @@ cp "$root/.ci/run" "$work/.ci/run"
 wrong=0
 
 expect() {  # WHAT STATUS LAST_LINE TEST CHECK FUZZ: the commands of the stages
-  printf '#!/usr/bin/env bash\ncase $1 in\n  test) %s ;;\n  check) %s ;;\n  fuzz) %s ;;\nesac\n' "${@:4}" >"$work/dev"
+  printf '#!/usr/bin/env bash\ncase $* in\n  test) %s ;;\n  "test --kubernetes") echo 7 passed, 0 failed ;;\n  check) %s ;;\n  fuzz*) %s ;;\nesac\n' "${@:4}" >"$work/dev"
   chmod +x "$work/dev"
   local status=0
   "$work/.ci/run" >"$work/log" 2>&1 || status=$?
-  if [ "$status" = "$2" ] && [ "$(tail -n1 "$work/log")" = "$3" ] && [ "$(grep -cE '^stage (test|check|fuzz): [0-9]+\.[0-9] min' "$work/log")" = 3 ]; then
+  if [ "$status" = "$2" ] && [ "$(tail -n1 "$work/log")" = "$3" ] && [ "$(grep -cE '^stage (test|kubernetes|check|fuzz): [0-9]+\.[0-9] min' "$work/log")" = 4 ]; then
     return 0
   fi
   printf 'ci_test: %s: exit status %d, log:\n' "$1" "$status" >&2
@@ -21,11 +21,11 @@ expect() {  # WHAT STATUS LAST_LINE TEST CHECK FUZZ: the commands of the stages
   wrong=1
 }
 
-expect "all good" 0 "150 passed, 0 failed" "echo 100 passed, 0 failed" "echo 50 passed, 0 failed" "echo nothing found"
-expect "failed tests" 1 "140 passed, 10 failed" "echo 90 passed, 10 failed; exit 1" "echo 50 passed, 0 failed" "echo nothing found"
-expect "a failed build" 1 "50 passed, 1 failed" "echo building; exit 1" "echo 50 passed, 0 failed" "echo nothing found"
-expect "a failure after good tests" 1 "150 passed, 1 failed" "echo 100 passed, 0 failed" "echo 50 passed, 0 failed; exit 3" "echo nothing found"
-expect "a finding" 1 "150 passed, 1 failed" "echo 100 passed, 0 failed" "echo 50 passed, 0 failed" "echo FOUND something; exit 1"
-expect "a stage that is killed" 1 "50 passed, 1 failed" 'kill -9 $$' "echo 50 passed, 0 failed" "echo nothing found"
-expect "several counts, the last of which holds" 0 "60 passed, 0 failed" "echo 5 passed, 0 failed; echo 10 passed, 0 failed" "echo 50 passed, 0 failed" "true"
+expect "all good" 0 "157 passed, 0 failed" "echo 100 passed, 0 failed" "echo 50 passed, 0 failed" "echo nothing found"
+expect "failed tests" 1 "147 passed, 10 failed" "echo 90 passed, 10 failed; exit 1" "echo 50 passed, 0 failed" "echo nothing found"
+expect "a failed build" 1 "57 passed, 1 failed" "echo building; exit 1" "echo 50 passed, 0 failed" "echo nothing found"
+expect "a failure after good tests" 1 "157 passed, 1 failed" "echo 100 passed, 0 failed" "echo 50 passed, 0 failed; exit 3" "echo nothing found"
+expect "a finding" 1 "157 passed, 1 failed" "echo 100 passed, 0 failed" "echo 50 passed, 0 failed" "echo FOUND something; exit 1"
+expect "a stage that is killed" 1 "57 passed, 1 failed" 'kill -9 $$' "echo 50 passed, 0 failed" "echo nothing found"
+expect "several counts, the last of which holds" 0 "67 passed, 0 failed" "echo 5 passed, 0 failed; echo 10 passed, 0 failed" "echo 50 passed, 0 failed" "true"
 exit "$wrong"
