@@ -100,7 +100,8 @@ struct Reflector::Following {
   /// What an ending means for what comes next; how long to wait before that.
   Duration settle(const Ending& ending);
   void tell(const std::string& text);
-  void heard() { heard_at = asker->now(); }
+  /// A word of the server, so long ago at most.
+  void heard(Duration ago = {}) { heard_at = std::max(heard_at.value_or(TimePoint{}), asker->now() - ago); }
   /// A watch is open and works: nothing stands in our way any more.
   void has_progressed();
 
@@ -259,20 +260,22 @@ Task<Ending> Reflector::Following::read_events(Following& self, ApiExchange& exc
     const auto more = co_await exchange.read(*self.asker, lines.bytes(), std::min(deadline, silence));
     if (!more.ok()) {
       Ending broken = self.failed(more.status());
-      // That a connection ends is no news; that it cannot be opened again would be.
-      if (absl::IsUnavailable(more.status())) broken.text.clear();
+      if (absl::IsUnavailable(more.status())) {
+        self.heard(ApiConnection::kVanishedAfter);  // so long a dead connection may have looked alive
+        broken.text.clear();  // that a connection ends is no news; that it cannot be opened again would be
+      }
       if (absl::IsDeadlineExceeded(more.status())) {
         broken.text = absl::StrCat(self.client.name(), " was silent for too long in the watch of ", self.subject());
       }
       co_return broken;
     }
+    self.heard();
     if (!*more) {
       Ending ended;
       // A server that ends each watch at once must not be asked without a pause.
       if (!self.progressed && self.asker->now() - opened < kLasts) ended.kind = Ending::Kind::kBroken;
       co_return ended;
     }
-    self.heard();
     while (const std::optional<std::string_view> line = lines.next()) {
       if (line->empty()) continue;
       auto event = parse_event(*line);

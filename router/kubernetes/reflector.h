@@ -58,9 +58,9 @@ class Reflector {
 
   /// Whether the first complete list has been given to the Watcher.
   bool listed() const;
-  /// When the Watcher was last known to be up to date: now, while a watch is open (a dead connection is noticed within
-  /// ApiConnection::kVanishedAfter, a server that hangs within kSilenceMax or when the watch should have ended), else the last
-  /// byte that came. Nothing before the first answer.
+  /// When the Watcher was last known to be up to date. While a watch is open that is now: a dead connection is noticed within
+  /// ApiConnection::kVanishedAfter, a server that hangs within kSilenceMax, or when the watch should have ended. Otherwise the
+  /// time of the last byte, or of the end of the watch. Nothing before the first answer.
   std::optional<TimePoint> last_word() const;
   const ReflectorCounts& counts() const;
 

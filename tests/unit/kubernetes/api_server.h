@@ -88,6 +88,11 @@ class ApiServer {
   }
   std::size_t connections() const { return accepted_; }
   void close() { listener_.close(); }
+  /// Whatever was asked and not answered.
+  void forget() {
+    accept();
+    connections_.clear();
+  }
 
  private:
   struct Connection {

@@ -47,8 +47,10 @@ class LeaseServer {
   /// As somebody else would write it.
   void set_holder(const std::string& holder, int duration = 15) {
     json::object object = lease ? *lease : json::object{{"metadata", json::object{{"name", "router"}}}};
-    object["spec"] = json::object{
-        {"holderIdentity", holder}, {"leaseDurationSeconds", duration}, {"renewTime", std::to_string(version_)}, {"leaseTransitions", 4}};
+    object["spec"] = json::object{{"holderIdentity", holder},
+                                  {"leaseDurationSeconds", duration},
+                                  {"renewTime", std::to_string(version_)},
+                                  {"leaseTransitions", 4}};
     write(std::move(object));
   }
   std::string spec(const char* key) const {
