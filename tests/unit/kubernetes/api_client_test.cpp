@@ -185,12 +185,14 @@ TEST_F(ApiClientTest, SkipsInterimAnswers) {
 }
 
 TEST_F(ApiClientTest, DoesNotUseAConnectionThatHasEndedOrRestedTooLong) {
-  start(get("/"));
+  const auto started = start(get("/"));
   const Asked first = server.next();
   first.answer(200, "{}");
-  shard.poll();
+  ASSERT_TRUE(end(started).ok());
   first.cut();
-  const auto second = start(get("/"));
+  ApiRequest change = get("/");
+  change.method = "POST";  // it would not be tried again
+  const auto second = start(change);
   server.next().answer(200, "{}");
   EXPECT_TRUE(end(second).ok());
   EXPECT_EQ(server.connections(), 2u);

@@ -249,6 +249,16 @@ TEST_F(LeaderElectionTest, GivesUpALeaseWhoseRenewalWasUnderWay) {
   EXPECT_EQ(server.spec("holderIdentity"), "");
 }
 
+TEST_F(LeaderElectionTest, GivesUpNothingThatAnotherTookMeanwhile) {
+  start("a");
+  shard.advance(seconds(2));
+  const Asked renewal = server.next();
+  server.set_holder("b");
+  candidates["a"].election.reset();
+  server.serve();
+  EXPECT_EQ(server.spec("holderIdentity"), "b");
+}
+
 TEST_F(LeaderElectionTest, GivesUpNothingThatIsNotItsOwn) {
   server.set_holder("other");
   start("b");
