@@ -249,6 +249,7 @@ def test_every_mistake_is_told_with_its_place_and_nothing_is_printed(tmp_path):
     (["name: my-endpoint\n", "\nname: MY-endpoint\n"], "1.yml:2: name: the OnlineEndpoint `my-endpoint` is already that of 0.yml:1"),
     (["name: ghi\nendpoint_name: abc-def\n", "name: def-ghi\nendpoint_name: abc\n"],
      "1.yml:1: name: the OnlineDeployment `abc-def-ghi` is already that of 0.yml:1"),
+    (["auth_mode: key\n"], "0.yml:1: name: is missing"),
     (["name: my-endpoint\nname: other\n"], "0.yml:2: name: this key is given twice"),
     (["name: my-endpoint\nrouter: {keys: {secretName: a}, service: {}}\n"], "0.yml:2: router.service: unknown key"),
     (["name: [\n"], "0.yml:1: is not valid YAML"),
