@@ -7,6 +7,10 @@
 
 #include "config/reader.h"
 
+#ifndef ROUTER_PLANT  // from the build where bugs are planted (cmake/options.cmake): this module knows nothing of router/base
+#define ROUTER_PLANT(condition) static_cast<void>(0)
+#endif
+
 namespace router::convert {
 namespace {
 
@@ -55,6 +59,7 @@ bool is_escaped(char32_t c) {
 }
 
 std::string in_quotes(std::string_view text) {
+  ROUTER_PLANT(text.size() > 40);
   std::string quoted = "\"";
   for (std::size_t at = 0; at < text.size();) {
     const auto [character, size] = character_at(text, at);

@@ -50,6 +50,7 @@ parsers_of() {
     head_fuzz) echo router/http/parse_head.cpp router/http/head.cpp router/http/target.cpp router/http/known_fields.cpp ;;
     messages_fuzz) echo router/http/framing.cpp router/http/body_decoder.cpp ;;
     proxy_protocol_fuzz) echo router/proxy/proxy_protocol.cpp ;;
+    resource_fuzz) echo router/convert/yaml_text.cpp config/resource.cpp router/convert/convert.cpp router/convert/pods.cpp ;;
     resolve_fuzz) echo router/routing/resolve.cpp router/http/target.cpp ;;
     tls_fuzz) echo tls/session.cpp tls/stream.cpp tls/cause.cpp ;;
     *) echo "$1 is not listed in parsers_of" >&2; return 1 ;;
