@@ -256,6 +256,7 @@ metrics::ProcessFigures Router::figures() const {
     deployment.replicas_ejected = demand.replicas_ejected;
     deployment.ejections = demand.ejections;
     deployment.replicas_not_ready = demand.replicas - demand.replicas_ready;
+    for (const auto& [name, replica] : live->replicas) deployment.replicas_terminating += replica.terminating ? 1 : 0;
     figures.deployments.push_back(std::move(deployment));
   }
   for (const auto& [id, listener] : views_.newest()->listeners) {

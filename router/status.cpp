@@ -21,6 +21,7 @@ json::object describe(const LiveReplica& live, const dispatch::Line& line) {
   replica["name"] = live.replica->name();
   replica["address"] = live.replica->address().text();
   replica["ready"] = live.ready;
+  replica["terminating"] = live.terminating;
   replica["ejected"] = line.is_ejected(live.replica);
   return replica;
 }
@@ -29,6 +30,7 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
   const dispatch::Demand demand = live.line->demand();
   json::object deployment;
   deployment["name"] = settings.name;
+  if (!settings.home.empty()) deployment["namespace"] = settings.home;
   deployment["slots"] = demand.slots;
   deployment["slots_in_use"] = demand.slots_in_use;
   deployment["queue_length"] = demand.waiting;
@@ -44,6 +46,7 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
 json::object describe(const config::Endpoint& settings, const LiveDeployments& live) {
   json::object endpoint;
   endpoint["name"] = settings.name;
+  if (!settings.home.empty()) endpoint["namespace"] = settings.home;
   endpoint["status_profile"] = settings.status_profile == config::StatusProfile::kManaged ? "managed" : "kubernetes";
   endpoint["keys"] = settings.keys.size();
   json::array hostnames;
@@ -54,7 +57,7 @@ json::object describe(const config::Endpoint& settings, const LiveDeployments& l
   endpoint["traffic"] = std::move(traffic);
   json::array deployments;
   for (const config::Deployment& deployment : settings.deployments) {
-    deployments.push_back(describe(deployment, live.get(deployment_key(settings.name, deployment.name))));
+    deployments.push_back(describe(deployment, live.get(deployment_key(deployment))));
   }
   endpoint["deployments"] = std::move(deployments);
   return endpoint;

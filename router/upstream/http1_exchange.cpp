@@ -122,7 +122,8 @@ void Http1Exchange::rest() {
       if (line) line->take_cargo(*slot, cargo, ended);
     });
     slot->cargo = std::move(resting);
-  } else if (Replica::Pool& pool = replica->pool(shard.index()); pool.size() < Replica::kIdleMax) {
+  } else if (Replica::Pool& pool = replica->pool(shard.index());
+             pool.size() < Replica::kIdleMax && !replica->pool_is_retired(shard.index())) {
     connection->rest(kPoolRest, [replica = std::weak_ptr(replica), index = shard.index(), resting = connection.get()] {
       if (const std::shared_ptr<Replica> owner = replica.lock()) {
         std::erase_if(owner->pool(index), [resting](const std::shared_ptr<Connection>& idle) { return idle.get() == resting; });

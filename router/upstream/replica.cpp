@@ -23,6 +23,11 @@ Replica::~Replica() {
   }
 }
 
+void Replica::retire_pool(std::size_t shard) {
+  pools_[shard].retired = true;
+  const Pool ended = std::exchange(pools_[shard].idle, {});
+}
+
 std::uint64_t Replica::exchanges_finished() const {
   std::uint64_t sum = 0;
   for (const ShardPool& pool : pools_) sum += pool.finished.value();

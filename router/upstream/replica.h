@@ -41,6 +41,9 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   using Pool = std::vector<std::shared_ptr<Connection>>;
   static constexpr std::size_t kIdleMax = 64;
   Pool& pool(std::size_t shard) { return pools_[shard].idle; }
+  /// On that shard: its idle connections end, and none rests from now on.
+  void retire_pool(std::size_t shard);
+  bool pool_is_retired(std::size_t shard) const { return pools_[shard].retired; }
 
   /// Exchanges that the replica has answered to the end; counted by the shard, read by control.
   void exchange_finished(std::size_t shard) { pools_[shard].finished.add(); }
@@ -49,6 +52,7 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
  private:
   struct alignas(64) ShardPool {
     Pool idle;
+    bool retired = false;
     metrics::Cell finished;
   };
   const std::string host_;
