@@ -56,6 +56,21 @@ bool is_host_name(std::string_view text) {
   }
 }
 
+bool is_dns_label(std::string_view text) {
+  const auto is_allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+  return is_label(text) && std::all_of(text.begin(), text.end(), is_allowed);
+}
+
+bool is_dns_subdomain(std::string_view text) {
+  if (text.size() > 253) return false;
+  for (;;) {
+    const std::size_t dot = text.find('.');
+    if (!is_dns_label(text.substr(0, dot))) return false;
+    if (dot == std::string_view::npos) return true;
+    text.remove_prefix(dot + 1);
+  }
+}
+
 std::optional<HostAndPort> parse_host_and_port(std::string_view text) {
   HostAndPort parsed;
   std::string_view rest;

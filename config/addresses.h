@@ -14,6 +14,12 @@ bool is_network(const std::string& text);
 /// A host name of DNS without a dot at the end (RFC 1123, section 2.1; `_` is let pass, as Kubernetes and Docker have it).
 bool is_host_name(std::string_view text);
 
+/// A name of a namespace, a Service or a port as Kubernetes has it: lower-case letters, digits and dashes, a dash neither first
+/// nor last, at most 63 (RFC 1123).
+bool is_dns_label(std::string_view text);
+/// A name of any other object: such labels with dots between them, at most 253.
+bool is_dns_subdomain(std::string_view text);
+
 struct HostAndPort {
   std::string host;                   // a name, or an address without brackets
   std::optional<std::uint16_t> port;  // 0 to 65535

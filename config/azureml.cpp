@@ -14,11 +14,14 @@ bool is_name(std::string_view name) {
 
 }  // namespace
 
+void check_name(const std::string& name, const Place& place, Findings& findings) {
+  if (is_name(name)) return;
+  findings.mistake(place, shown(name) + " is not a name: 3 to 32 letters, digits and dashes, a letter first, no dash last");
+}
+
 std::string read_name(MapReader& document, const std::string& key) {
   std::string name = document.required_text(key);
-  if (!name.empty() && !is_name(name)) {
-    document.mistake(key, shown(name) + " is not a name: 3 to 32 letters, digits and dashes, a letter first, no dash last");
-  }
+  if (!name.empty()) check_name(name, document.place(key), document.findings());
   return name;
 }
 

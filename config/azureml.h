@@ -31,22 +31,26 @@ struct EndpointDocument {
   std::vector<Place> hostnames;  // one for each host name
   Place primary_key_file;
   Place secondary_key_file;
+  Place keys_secret;  // of a resource
 };
 
 struct DeploymentDocument {
   Deployment deployment;
   Place name;
   Place endpoint_name;
+  Place service;  // of a resource
 };
 
 enum class DocumentKind { kEndpoint, kDeployment, kOther };
 
 /// What a document describes: by `$schema` if there is one, by its keys otherwise. Adds a mistake for kOther.
 DocumentKind kind_of(MapReader document);
+/// Of a resource, the document is its `spec`, and what its metadata says is not known here: resource.h adds it.
 EndpointDocument read_endpoint(MapReader document);
 DeploymentDocument read_deployment(MapReader document);
 
 /// The name of an endpoint or a deployment under `key` (Azure ML's rules); a mistake if it is missing or bad.
 std::string read_name(MapReader& document, const std::string& key);
+void check_name(const std::string& name, const Place& place, Findings& findings);
 
 }  // namespace router::config

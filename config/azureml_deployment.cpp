@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 #include "config/addresses.h"
@@ -165,8 +166,12 @@ void read_upstream_tls(MapReader& router, Deployment& into) {
   if (!tls) return;
   UpstreamTls& settings = into.tls.emplace();
   tls->read("verify", settings.verify);
-  tls->read_path("ca_file", settings.ca_file);
-  settings.ca_place = tls->place("ca_file");
+  if (router.is_resource()) {
+    tls->refuse("ca_file", "names a file of the router's own, which a resource may not; the system's authorities are used");
+  } else {
+    tls->read_path("ca_file", settings.ca_file);
+    settings.ca_place = tls->place("ca_file");
+  }
   if (const auto name = tls->text("server_name")) {
     settings.server_name = *name;
     if (!is_host_name(*name)) tls->mistake("server_name", shown(*name) + " is not a host name");
@@ -177,10 +182,50 @@ void read_upstream_tls(MapReader& router, Deployment& into) {
   tls->finish();
 }
 
-void read_extension(MapReader& document, Deployment& into) {
+/// The name of a port, or its number without anything before it.
+std::optional<std::string> parse_service_port(const std::string& text) {
+  if (!std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+    return is_dns_label(text) ? std::optional(text) : std::nullopt;
+  }
+  std::uint16_t number = 0;
+  const std::from_chars_result parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  return parsed.ec == std::errc() && number > 0 ? std::optional(std::to_string(number)) : std::nullopt;
+}
+
+void read_service(MapReader& router, DeploymentDocument& into) {
+  into.service = router.place("service");
+  std::optional<MapReader> service = router.map("service");
+  if (!service) return;
+  ServiceReference& reference = into.deployment.service;
+  if (const auto name = service->text("name")) {
+    reference.name = *name;
+    if (!is_dns_label(*name)) service->mistake("name", shown(*name) + " is not the name of a Service");
+  }
+  if (const auto port = service->text("port")) {
+    reference.port = parse_service_port(*port).value_or("");
+    if (reference.port.empty()) {
+      service->mistake("port", shown(*port) + " is neither the name of a port nor a number from 1 to 65535");
+    }
+  }
+  service->finish();
+}
+
+void read_where_replicas_are(MapReader& router, DeploymentDocument& into) {
+  if (router.is_resource()) {
+    read_service(router, into);
+    router.refuse("replicas",
+                  "lists addresses in a file; in a resource, service names the Service whose pods are the replicas");
+  } else {
+    read_replicas(router, into.deployment);
+    router.refuse("service", "names a Service for a Kubernetes resource; in a file, replicas lists addresses");
+  }
+}
+
+void read_extension(MapReader& document, DeploymentDocument& result) {
   std::optional<MapReader> router = document.map("router");
   if (!router) return;
-  read_replicas(*router, into);
+  Deployment& into = result.deployment;
+  read_where_replicas_are(*router, result);
   read_upstream_tls(*router, into);
   if (const auto length = router->integer("max_queue_length", {0, 1'000'000, "requests"})) {
     into.max_queue_length = static_cast<std::size_t>(*length);
@@ -219,7 +264,7 @@ DeploymentDocument read_deployment(MapReader document) {
   read_request_settings(document, deployment);
   read_probes(document, deployment);
   check_unused(document, deployment.ignored_keys);
-  read_extension(document, deployment);
+  read_extension(document, into);
   document.finish();
   return into;
 }

@@ -60,15 +60,31 @@ void read_hostnames(MapReader& router, EndpointDocument& into) {
   }
 }
 
+void read_key_files(MapReader& keys, EndpointDocument& into) {
+  into.primary_key_file = keys.place("primary_file");
+  into.secondary_key_file = keys.place("secondary_file");
+  keys.read_path("primary_file", into.endpoint.primary_key_file);
+  keys.read_path("secondary_file", into.endpoint.secondary_key_file);
+  keys.refuse("secretName", "names a Secret for a Kubernetes resource; in a file, primary_file and secondary_file name files");
+}
+
+void read_keys_secret(MapReader& keys, EndpointDocument& into) {
+  into.keys_secret = keys.place("secretName");
+  if (const auto name = keys.text("secretName")) {
+    into.endpoint.keys_secret = *name;
+    if (!is_dns_subdomain(*name)) keys.mistake("secretName", shown(*name) + " is not the name of a Secret");
+  }
+  for (const char* key : {"primary_file", "secondary_file"}) {
+    keys.refuse(key, "names a file of the router's own; in a resource, secretName names the Secret that holds the keys");
+  }
+}
+
 void read_extension(MapReader& document, EndpointDocument& into) {
   std::optional<MapReader> router = document.map("router");
   if (!router) return;
   read_hostnames(*router, into);
   if (std::optional<MapReader> keys = router->map("keys")) {
-    into.primary_key_file = keys->place("primary_file");
-    into.secondary_key_file = keys->place("secondary_file");
-    keys->read_path("primary_file", into.endpoint.primary_key_file);
-    keys->read_path("secondary_file", into.endpoint.secondary_key_file);
+    document.is_resource() ? read_keys_secret(*keys, into) : read_key_files(*keys, into);
     keys->finish();
   }
   if (const auto profile = router->word("status_profile", {"kubernetes", "managed"})) {
@@ -94,7 +110,9 @@ EndpointDocument read_endpoint(MapReader document) {
   Endpoint& endpoint = into.endpoint;
   endpoint.file = document.file();
   endpoint.line = document.place().line;
-  endpoint.name = read_name(document, "name");
+  const bool named_elsewhere = document.is_resource() && !document.has("name");  // in its metadata
+  if (named_elsewhere) document.ignore({"name"});
+  if (!named_elsewhere) endpoint.name = read_name(document, "name");
   into.name = document.place("name");
   read_auth_mode(document, into);
   read_traffic(document, into);

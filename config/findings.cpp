@@ -53,6 +53,21 @@ std::vector<std::string> Findings::List::lines() const {
   return lines;
 }
 
+std::string Findings::brief() const {
+  constexpr std::size_t kRest = 40;  // for `; and N more`
+  std::string text;
+  std::size_t told = 0;
+  for (const Finding& finding : mistakes_.kept) {
+    const std::string one = (finding.place.path.empty() ? "" : finding.place.path + ": ") + finding.what;
+    const std::string part = (told == 0 ? "" : "; ") + printable(one, kBriefBytes - kRest);
+    if (told == kBriefMistakes || (told > 0 && text.size() + part.size() > kBriefBytes - kRest)) break;
+    text += part;
+    ++told;
+  }
+  if (mistakes_.count > told) text += "; and " + std::to_string(mistakes_.count - told) + " more";
+  return text;
+}
+
 std::string Findings::mistakes() const {
   std::string text;
   for (const std::string& line : mistakes_.lines()) text += (text.empty() ? "" : "\n") + line;

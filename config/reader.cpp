@@ -16,8 +16,8 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-MapReader::MapReader(std::string file, const YamlValue& map, std::string path, Findings& findings)
-    : file_(std::move(file)), map_(map), path_(std::move(path)), findings_(findings) {
+MapReader::MapReader(std::string file, const YamlValue& map, std::string path, Findings& findings, Source source)
+    : file_(std::move(file)), map_(map), path_(std::move(path)), findings_(findings), source_(source) {
   for (const YamlValue::Member& each : map.members) index_.emplace(each.key, &each);
 }
 
@@ -66,6 +66,7 @@ std::optional<std::string> MapReader::scalar(const YamlValue& value, const Place
     findings_.mistake(at, "a single value is expected");
     return std::nullopt;
   }
+  if (is_resource()) return value.scalar;
   Expanded expanded = expand(value.scalar);
   if (expanded.mistake.empty()) return std::move(expanded.text);
   findings_.mistake(at, expanded.mistake);
@@ -135,7 +136,7 @@ std::optional<std::size_t> MapReader::word(const std::string& key, std::initiali
 std::optional<MapReader> MapReader::map(const std::string& key) {
   const YamlValue* value = find(key, Kind::kMap, "a map of keys");
   if (value == nullptr) return std::nullopt;
-  return MapReader(file_, *value, path_of(key), findings_);
+  return MapReader(file_, *value, path_of(key), findings_, source_);
 }
 
 std::vector<MapReader> MapReader::maps(const std::string& key) {
@@ -145,7 +146,7 @@ std::vector<MapReader> MapReader::maps(const std::string& key) {
     const YamlValue& item = *value->items[index];
     const Place at{file_, item.line, path_of(key) + "[" + std::to_string(index) + "]"};
     if (item.kind == Kind::kMap) {
-      all.emplace_back(file_, item, at.path, findings_);
+      all.emplace_back(file_, item, at.path, findings_, source_);
     } else {
       findings_.mistake(at, "a map of keys is expected");
     }
@@ -193,11 +194,17 @@ void MapReader::ignore(std::initializer_list<const char*> keys, std::vector<std:
 
 void MapReader::ignore(std::initializer_list<const char*> keys) { asked_.insert(keys.begin(), keys.end()); }
 
+void MapReader::refuse(const std::string& key, const char* why) {
+  refused_.insert(key);
+  if (has(key)) mistake(key, why);
+}
+
 void MapReader::finish() {
   std::string known;
   for (const std::string& each : asked_) known += (known.empty() ? "" : ", ") + each;
   for (const YamlValue::Member& each : map_.members) {
-    if (!asked_.contains(each.key)) findings_.mistake(place(each.key), "unknown key; known here: " + known);
+    if (!asked_.contains(each.key) && !refused_.contains(each.key))
+      findings_.mistake(place(each.key), "unknown key; known here: " + known);
   }
 }
 

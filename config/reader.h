@@ -20,13 +20,18 @@ struct Range {
 };
 inline constexpr std::int64_t kDayMs = 24ll * 60 * 60 * 1000;
 
+/// Where a document comes from. What an operator writes in a file may name the process's environment (`${NAME}`) and its files;
+/// what a tenant writes in a resource may not: its texts are taken as they stand.
+enum class Source { kFile, kResource };
+
 /// Reads one map of a YAML file by key, with types and ranges. Every mistake is added to the findings with its place, and the
 /// default then stays, so that one pass finds all of them. A key that nobody asked for is a mistake too, found by `finish`.
 /// The tree must outlive the reader.
 class MapReader {
  public:
-  MapReader(std::string file, const YamlValue& map, std::string path, Findings& findings);
+  MapReader(std::string file, const YamlValue& map, std::string path, Findings& findings, Source source = Source::kFile);
 
+  bool is_resource() const { return source_ == Source::kResource; }
   bool has(const std::string& key) const { return member(key) != nullptr; }
   /// The keys in the order of the file.
   std::vector<std::string> names() const;
@@ -67,6 +72,8 @@ class MapReader {
   /// Known, and without effect here, whatever its value; those that are there are added to `told`.
   void ignore(std::initializer_list<const char*> keys, std::vector<std::string>& told);
   void ignore(std::initializer_list<const char*> keys);
+  /// A key that is known elsewhere and not here: a mistake if it is there, which says `why` in place of what is known here.
+  void refuse(const std::string& key, const char* why);
   /// Call it last: refuses every key that was not asked for.
   void finish();
 
@@ -85,8 +92,10 @@ class MapReader {
   const YamlValue& map_;
   std::string path_;
   Findings& findings_;
+  Source source_;
   std::map<std::string_view, const YamlValue::Member*> index_;
   std::set<std::string> asked_;
+  std::set<std::string> refused_;
 };
 
 /// ASCII, no locale: names, host names and enumerations are compared so.

@@ -1,0 +1,175 @@
+#include "config/resource.h"
+
+#include <boost/json/value.hpp>
+#include <charconv>
+
+namespace router::config {
+namespace {
+
+namespace json = boost::json;
+using Kind = YamlValue::Kind;
+
+template <class Number>
+std::string text_of_number(Number number) {
+  char digits[32];  // the shortest text that is this number again; a double needs 24
+  return {digits, std::to_chars(digits, digits + sizeof digits, number).ptr};
+}
+
+/// Builds the tree; false ends it, and `why` says what was beyond a limit.
+class TreeBuilder {
+ public:
+  explicit TreeBuilder(const YamlLimits& limits) : limits_(limits) {}
+
+  bool build(const json::value& from, std::size_t depth, YamlValue& into) {
+    if (++nodes_ > limits_.nodes_max) return refuse("more than " + std::to_string(limits_.nodes_max) + " values");
+    switch (from.kind()) {
+      case json::kind::null: into.kind = Kind::kNull; return true;
+      case json::kind::object: return build_map(from.get_object(), depth, into);
+      case json::kind::array: return build_sequence(from.get_array(), depth, into);
+      case json::kind::string: return build_scalar(std::string(from.get_string()), into);
+      case json::kind::bool_: return build_scalar(from.get_bool() ? "true" : "false", into);
+      case json::kind::int64: return build_scalar(text_of_number(from.get_int64()), into);
+      case json::kind::uint64: return build_scalar(text_of_number(from.get_uint64()), into);
+      case json::kind::double_: return build_scalar(text_of_number(from.get_double()), into);
+    }
+    return false;
+  }
+  const std::string& why() const { return why_; }
+
+ private:
+  bool refuse(std::string why) {
+    why_ = std::move(why);
+    return false;
+  }
+
+  bool build_scalar(std::string text, YamlValue& into) {
+    into.kind = Kind::kScalar;
+    into.scalar = std::move(text);
+    return true;
+  }
+
+  bool descend(std::size_t depth) {
+    return depth < limits_.depth_max || refuse("nested deeper than " + std::to_string(limits_.depth_max) + " levels");
+  }
+
+  bool build_map(const json::object& from, std::size_t depth, YamlValue& into) {
+    into.kind = Kind::kMap;
+    if (!descend(depth)) return false;
+    for (const auto& [key, value] : from) {
+      auto built = std::make_shared<YamlValue>();
+      if (!build(value, depth + 1, *built)) return false;
+      into.members.push_back({std::string(key), 0, std::move(built)});
+    }
+    return true;
+  }
+
+  bool build_sequence(const json::array& from, std::size_t depth, YamlValue& into) {
+    into.kind = Kind::kSequence;
+    if (!descend(depth)) return false;
+    for (const json::value& value : from) {
+      auto built = std::make_shared<YamlValue>();
+      if (!build(value, depth + 1, *built)) return false;
+      into.items.push_back(std::move(built));
+    }
+    return true;
+  }
+
+  const YamlLimits& limits_;
+  std::size_t nodes_ = 0;
+  std::string why_;
+};
+
+std::string text_at(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
+}
+
+/// What the readers are given of an object: its spec, and of its metadata the two names.
+class Resource {
+ public:
+  Resource(const char* kind, const json::object& object, Findings& findings) : findings_(findings) {
+    if (const json::value* metadata = object.if_contains("metadata"); metadata != nullptr && metadata->is_object()) {
+      name_ = text_at(metadata->get_object(), "name");
+      home_ = text_at(metadata->get_object(), "namespace");
+    }
+    place_.file = std::string(kind) + " " + shown_key(home_) + "/" + shown_message(name_);
+    if (home_.empty()) findings.mistake(at("metadata.namespace"), "is missing");
+    read_spec(object);
+  }
+
+  /// Empty if there is no spec that could be read.
+  std::optional<MapReader> spec() const {
+    if (spec_ == nullptr) return std::nullopt;
+    return MapReader(place_.file, *spec_, "spec", findings_, Source::kResource);
+  }
+  const std::string& name() const { return name_; }
+  const std::string& home() const { return home_; }
+  const std::string& file() const { return place_.file; }
+  Place at(const char* path) const { return {place_.file, 0, path}; }
+
+ private:
+  void read_spec(const json::object& object) {
+    const json::value* spec = object.if_contains("spec");
+    if (spec == nullptr || !spec->is_object()) return findings_.mistake(at("spec"), "is missing; a map of keys is expected");
+    spec_ = to_yaml_value(*spec, at("spec"), findings_);
+  }
+
+  Findings& findings_;
+  Place place_;
+  std::string name_;
+  std::string home_;
+  std::shared_ptr<const YamlValue> spec_;
+};
+
+/// The name of an endpoint is its resource's; `spec.name` may be there, because a file has it.
+void settle_name(const Resource& resource, EndpointDocument& document, Findings& findings) {
+  Endpoint& endpoint = document.endpoint;
+  const std::string in_spec = std::exchange(endpoint.name, resource.name());
+  if (!in_spec.empty() && lower_case(in_spec) != lower_case(resource.name())) {
+    findings.mistake(document.name, shown(in_spec) + " is not the name of the resource, " + shown(resource.name()));
+  }
+  document.name = resource.at("metadata.name");
+  check_name(resource.name(), document.name, findings);
+}
+
+}  // namespace
+
+std::shared_ptr<const YamlValue> to_yaml_value(const json::value& value, const Place& place, Findings& findings,
+                                               const YamlLimits& limits) {
+  TreeBuilder builder(limits);
+  auto tree = std::make_shared<YamlValue>();
+  if (builder.build(value, 0, *tree)) return tree;
+  findings.mistake(place, builder.why());
+  return nullptr;
+}
+
+std::string default_service_name(const std::string& endpoint, const std::string& deployment) {
+  return lower_case(endpoint + "-" + deployment);
+}
+
+EndpointDocument read_endpoint_resource(const json::object& object, Findings& findings) {
+  const Resource resource("OnlineEndpoint", object, findings);
+  const std::optional<MapReader> spec = resource.spec();
+  EndpointDocument document = spec ? read_endpoint(*spec) : EndpointDocument{};
+  Endpoint& endpoint = document.endpoint;
+  endpoint.file = resource.file();
+  endpoint.home = resource.home();
+  settle_name(resource, document, findings);
+  if (endpoint.keys_secret.empty()) endpoint.keys_secret = lower_case(endpoint.name) + "-keys";
+  return document;
+}
+
+DeploymentDocument read_deployment_resource(const json::object& object, Findings& findings) {
+  const Resource resource("OnlineDeployment", object, findings);
+  const std::optional<MapReader> spec = resource.spec();
+  DeploymentDocument document = spec ? read_deployment(*spec) : DeploymentDocument{};
+  Deployment& deployment = document.deployment;
+  deployment.file = resource.file();
+  deployment.home = resource.home();
+  ServiceReference& service = deployment.service;
+  if (service.name.empty()) service.name = default_service_name(deployment.endpoint_name, deployment.name);
+  if (service.port.empty()) service.port = std::to_string(deployment.scoring_route.port);
+  return document;
+}
+
+}  // namespace router::config
