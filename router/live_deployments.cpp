@@ -162,7 +162,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
     } else if (!next.contains(name)) {
       next[name].replica =
           std::make_shared<upstream::Replica>(each.name, live.settings.max_concurrent_requests_per_instance, each.host,
-                                              each.address, live.transport, live.line, shards_.size(), generation_);
+                                              each.address, live.transport, pod_of(live, each), shards_.size(), generation_);
     }
     if (!each.terminating) members.push_back(next.at(name).replica);
   }
@@ -177,6 +177,20 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
     follow(live, replica, each);
   }
   retire(std::move(retired));
+}
+
+/// A Pod that several deployments of a namespace show is one pod; what files list is known by its deployment alone.
+std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const LiveDeployment& deployment,
+                                                            const discovery::FoundReplica& found) {
+  if (found.identity.empty()) return std::make_shared<dispatch::PodSlots>();
+  if (pods_.size() >= forget_pods_at_) {
+    std::erase_if(pods_, [](const auto& each) { return each.second.expired(); });
+    forget_pods_at_ = 2 * pods_.size() + kPodsMin;
+  }
+  std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.home + "/" + found.identity];
+  std::shared_ptr<dispatch::PodSlots> pod = known.lock();
+  if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>();
+  return pod;
 }
 
 void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found) {

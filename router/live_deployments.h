@@ -79,6 +79,7 @@ class LiveDeployments {
 
  private:
   void set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found);
+  std::shared_ptr<dispatch::PodSlots> pod_of(const LiveDeployment& deployment, const discovery::FoundReplica& found);
   /// Takes over what the source says of a replica whose line knows it.
   void follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
   void start_probe(LiveDeployment& deployment, LiveReplica& live);
@@ -96,6 +97,9 @@ class LiveDeployments {
   std::shared_ptr<discovery::ProbeLimit> probe_limit_ = std::make_shared<discovery::ProbeLimit>();
   discovery::FileReplicas source_;
   std::map<DeploymentKey, std::vector<discovery::FoundReplica>> told_;  // of resources
+  static constexpr std::size_t kPodsMin = 1000;
+  std::map<std::string, std::weak_ptr<dispatch::PodSlots>> pods_;  // by namespace and identity
+  std::size_t forget_pods_at_ = kPodsMin;                          // known ones: then look for those that are gone
 };
 
 }  // namespace router
