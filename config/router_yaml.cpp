@@ -176,8 +176,10 @@ void read_endpoint_globs(MapReader& document, Process& into, std::vector<Place>*
     into.endpoint_globs.push_back(absolute_pattern(document.file(), item.text));
     if (places != nullptr) places->push_back(item.place);
   }
-  if (into.endpoint_globs.empty() && document.findings().count() == mistakes_before) {
-    document.mistake("endpoints", "at least one file is expected, such as endpoints/*.yml");
+  const bool may_be_missing = into.kubernetes && !document.has("endpoints");
+  if (into.endpoint_globs.empty() && !may_be_missing && document.findings().count() == mistakes_before) {
+    document.mistake("endpoints",
+                     "at least one file is expected, such as endpoints/*.yml; with kubernetes, the key may be left out");
   }
 }
 
@@ -194,6 +196,7 @@ Process read_process(MapReader document, std::vector<Place>* glob_places) {
   read_operators(document, process);
   document.read("drain_delay_ms", kDelayMs, process.drain_delay);
   document.read("drain_grace_ms", kDelayMs, process.drain_grace);
+  process.kubernetes = read_kubernetes(document);
   read_endpoint_globs(document, process, glob_places);
   document.finish();
   return process;

@@ -38,9 +38,22 @@ namespace router::config {
 ///   admin: {address: "127.0.0.1:9902", unsafe: false}   # or unix:/path
 ///   drain_delay_ms: 5000
 ///   drain_grace_ms: 300000
-///   endpoints: [endpoints/*.yml, …]     # at least one
+///   endpoints: [endpoints/*.yml, …]     # at least one; may be left out with kubernetes
+///   kubernetes:                         # there, also `{}`: resources of an API server are followed
+///     kubeconfig: …                     # or service_account_folder: /var/run/secrets/kubernetes.io/serviceaccount
+///     namespaces:                       # all of them without it
+///       - {name: …, hostnames: ["*.a.example", …], prefix: team-a-}
+///     allow_custom_endpoint_slices: false
+///     create_keys: false
+///     public_url: …                     # https://host[:port]
+///     ssl_cname: …
+///     service_name: …
+///     lease: {name: inference-router, namespace: …}
+///     identity: …
 ///
 /// Paths are relative to the folder of router.yaml. `glob_places`, if given, gets the place of each of `endpoint_globs`.
 Process read_process(MapReader document, std::vector<Place>* glob_places = nullptr);
+/// The section `kubernetes`, if it is there.
+std::optional<Kubernetes> read_kubernetes(MapReader& document);
 
 }  // namespace router::config
