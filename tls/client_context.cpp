@@ -1,5 +1,7 @@
 #include <openssl/err.h>
 
+#include <optional>
+
 #include "tls/context.h"
 #include "tls/credential.h"
 #include "tls/settings.h"
@@ -9,8 +11,25 @@ namespace {
 
 /// The authorities of `file`, parsed once; empty for the system's.
 absl::StatusOr<std::vector<Owned<X509>>> read_authorities(const ClientOptions& options) {
-  if (!options.verify || options.ca_file.empty()) return std::vector<Owned<X509>>{};
+  if (!options.verify) return std::vector<Owned<X509>>{};
+  if (options.ca) return parse_certificates(*options.ca);
+  if (options.ca_file.empty()) return std::vector<Owned<X509>>{};
   return read_certificates(options.ca_file);
+}
+
+absl::StatusOr<std::optional<Credential>> parse_own(const ClientOptions& options) {
+  if (!options.certificate) return std::nullopt;
+  auto parsed = parse_credential(options.certificate->certificate, options.certificate->key);
+  if (!parsed.ok()) return parsed.status();
+  return std::move(*parsed);
+}
+
+bool use_credential(SSL_CTX* context, const Credential& credential) {
+  if (SSL_CTX_use_certificate(context, credential.chain.front().get()) != 1) return false;
+  for (std::size_t i = 1; i < credential.chain.size(); ++i) {
+    if (SSL_CTX_add1_chain_cert(context, credential.chain[i].get()) != 1) return false;
+  }
+  return SSL_CTX_use_PrivateKey(context, credential.key.get()) == 1;
 }
 
 /// The system's trust store, loaded once for all shards: its file holds more than a hundred certificates. Nobody changes it
@@ -36,7 +55,9 @@ absl::StatusOr<std::vector<std::shared_ptr<ClientContext>>> ClientContext::make(
                                                                                 std::size_t shards) {
   const auto authorities = read_authorities(options);
   if (!authorities.ok()) return authorities.status();
-  const bool uses_system = options.verify && options.ca_file.empty();
+  const auto own = parse_own(options);
+  if (!own.ok()) return own.status();
+  const bool uses_system = options.verify && !options.ca && options.ca_file.empty();
   const Owned<X509_STORE> system = uses_system ? system_store() : nullptr;
   const std::string protocols = alpn_list(options.alpn);
   std::vector<std::shared_ptr<ClientContext>> made;
@@ -49,6 +70,10 @@ absl::StatusOr<std::vector<std::shared_ptr<ClientContext>>> ClientContext::make(
     SSL_CTX_set_verify(context, options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
     if (uses_system) SSL_CTX_set1_cert_store(context, system.get());
     for (const Owned<X509>& authority : *authorities) X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get());
+    if (own->has_value() && !use_credential(context, **own)) {
+      ERR_clear_error();
+      return mistake(options.certificate->certificate.name, "OpenSSL does not take the certificate or its key");
+    }
     if (!protocols.empty()) {
       SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(protocols.data()),
                               static_cast<unsigned>(protocols.size()));

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -81,9 +82,23 @@ class ServerContext {
   std::unique_ptr<Impl> impl_;
 };
 
+/// PEM that is in memory already.
+struct PemText {
+  std::string name;  // where it was read, for messages
+  std::string text;
+};
+
+/// Whom a client says that it is.
+struct ClientCertificate {
+  PemText certificate;  // the whole chain, leaf first
+  PemText key;          // not encrypted
+};
+
 struct ClientOptions {
   bool verify = true;
-  std::string ca_file;  // empty: the system's trust store
+  std::string ca_file;        // empty: the system's trust store
+  std::optional<PemText> ca;  // instead of that file
+  std::optional<ClientCertificate> certificate;
   std::vector<std::string> alpn{"http/1.1"};
 };
 

@@ -77,14 +77,19 @@ absl::Status read_password(const CertificateFiles& files, SecretText& into) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Owned<EVP_PKEY>> read_key(const CertificateFiles& files, SecretText& password) {
-  SecretText pem;
-  if (absl::Status read = read_secret(files.key_file, pem); !read.ok()) return read;
-  const Owned<BIO> bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
+/// Nothing if `pem` holds no key, or one that does not open.
+Owned<EVP_PKEY> parse_key(const std::string& pem, SecretText& password) {
+  const Owned<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   ERR_clear_error();
   Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, give_password, &password));
   ERR_clear_error();
-  if (key) return key;
+  return key;
+}
+
+absl::StatusOr<Owned<EVP_PKEY>> read_key(const CertificateFiles& files, SecretText& password) {
+  SecretText pem;
+  if (absl::Status read = read_secret(files.key_file, pem); !read.ok()) return read;
+  if (Owned<EVP_PKEY> key = parse_key(pem.text, password)) return key;
   const bool encrypted = pem.text.find("ENCRYPTED") != std::string::npos;
   if (encrypted && files.password_file.empty()) {
     return mistake(files.key_file, "the private key is encrypted: give its password_file");
@@ -130,17 +135,21 @@ absl::StatusOr<std::string> read_file(const std::string& file) {
 }
 
 absl::StatusOr<std::vector<Owned<X509>>> read_certificates(const std::string& file) {
-  const auto text = read_file(file);
+  auto text = read_file(file);
   if (!text.ok()) return text.status();
-  const Owned<BIO> bio(BIO_new_mem_buf(text->data(), static_cast<int>(text->size())));
+  return parse_certificates({file, std::move(*text)});
+}
+
+absl::StatusOr<std::vector<Owned<X509>>> parse_certificates(const PemText& pem) {
+  const Owned<BIO> bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
   std::vector<Owned<X509>> certificates;
   ERR_clear_error();
   while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) certificates.emplace_back(certificate);
   const unsigned long error = ERR_peek_last_error();
   const bool at_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
   ERR_clear_error();
-  if (!at_end) return mistake(file, absl::StrCat("certificate ", certificates.size() + 1, " is malformed PEM"));
-  if (certificates.empty()) return mistake(file, "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+  if (!at_end) return mistake(pem.name, absl::StrCat("certificate ", certificates.size() + 1, " is malformed PEM"));
+  if (certificates.empty()) return mistake(pem.name, "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
   return certificates;
 }
 
@@ -185,6 +194,20 @@ absl::StatusOr<Credential> read_credential(const CertificateFiles& files) {
   std::optional<Credential> credential = read_credential(files, mistakes);
   if (!credential) return absl::InvalidArgumentError(mistakes.front().text);
   return std::move(*credential);
+}
+
+absl::StatusOr<Credential> parse_credential(const PemText& certificate, const PemText& key) {
+  auto chain = parse_certificates(certificate);
+  if (!chain.ok()) return chain.status();
+  Credential credential;
+  credential.chain = std::move(*chain);
+  credential.info.file = certificate.name;
+  SecretText no_password;
+  credential.key = parse_key(key.text, no_password);
+  if (!credential.key) return mistake(key.name, "holds no private key in PEM, or one that is malformed or encrypted");
+  const CertificateFiles names{certificate.name, key.name, ""};
+  if (absl::Status pair = check_pair(names, credential.chain.front().get(), credential.key.get()); !pair.ok()) return pair;
+  return credential;
 }
 
 }  // namespace router::tls

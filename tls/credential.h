@@ -20,6 +20,7 @@ absl::StatusOr<std::string> read_file(const std::string& file);
 
 /// Every certificate of a PEM file, at least one; other kinds of blocks are passed over.
 absl::StatusOr<std::vector<Owned<X509>>> read_certificates(const std::string& file);
+absl::StatusOr<std::vector<Owned<X509>>> parse_certificates(const PemText& pem);
 
 /// A certificate with its chain and its private key, read and checked once for all shards.
 struct Credential {
@@ -36,5 +37,8 @@ struct Credential {
 absl::StatusOr<Credential> read_credential(const CertificateFiles& files);
 /// The same, telling all that is wrong at once; nothing is returned if anything is.
 std::optional<Credential> read_credential(const CertificateFiles& files, std::vector<FileMistake>& mistakes);
+/// A client's, with the same checks but that of the times: a server decides whether it takes what has expired, and one that
+/// another process renews must not end a reload.
+absl::StatusOr<Credential> parse_credential(const PemText& certificate, const PemText& key);
 
 }  // namespace router::tls

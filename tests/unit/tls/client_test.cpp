@@ -1,3 +1,6 @@
+#include <fstream>
+#include <iterator>
+
 #include "tests/unit/tls/peers.h"
 
 namespace router::tls::test {
@@ -114,6 +117,78 @@ TEST(Client, RefusesVersionsBefore12) {
   const IoResult result = shake(stream, peer);
   EXPECT_EQ(result.state, IoState::kFailed);
   EXPECT_STREQ(result.cause, "no TLS version in common with the peer");
+}
+
+std::string content_of(const std::string& file) {
+  std::ifstream stream(file);
+  return std::string(std::istreambuf_iterator<char>(stream), {});
+}
+
+/// The first DNS name of a certificate.
+std::string first_name(X509* certificate) {
+  const Owned<GENERAL_NAMES> names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  if (!names || sk_GENERAL_NAME_num(names.get()) == 0) return "";
+  const ASN1_STRING* name = sk_GENERAL_NAME_value(names.get(), 0)->d.dNSName;
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(name)), static_cast<std::size_t>(ASN1_STRING_length(name))};
+}
+
+/// The name of the client as a server sees it that asks for a certificate of our authority; empty if it refuses.
+std::string client_as_seen(const ClientOptions& options) {
+  const auto contexts = ClientContext::make(options, 1);
+  if (!contexts.ok()) throw std::runtime_error(std::string(contexts.status().message()));
+  TestShard shard;
+  const Owned<SSL_CTX> server(SSL_CTX_new(TLS_server_method()));
+  SSL_CTX_use_certificate_chain_file(server.get(), localhost().certificate_file.c_str());
+  SSL_CTX_use_PrivateKey_file(server.get(), localhost().key_file.c_str(), SSL_FILETYPE_PEM);
+  SSL_CTX_load_verify_locations(server.get(), authority().ca_file().c_str(), nullptr);
+  SSL_CTX_set_verify(server.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  const auto ends = socket_pair();
+  Stream stream(runtime::Socket(shard, ends[0]), *contexts->front(), "localhost");
+  RawPeer peer(ends[1], server.get(), true);
+  shake(stream, peer);
+  if (!peer.shaken()) return "";
+  const Owned<X509> seen(SSL_get1_peer_certificate(peer.ssl()));
+  return seen ? first_name(seen.get()) : "";
+}
+
+TEST(Client, TrustsAnAuthorityThatIsInMemoryAndNoOther) {
+  TestAuthority stranger;
+  for (const bool trusted : {true, false}) {
+    ClientOptions options;
+    options.ca_file = "/absent";  // not looked at
+    options.ca = PemText{"the cluster's ca", content_of(trusted ? authority().ca_file() : stranger.ca_file())};
+    const auto contexts = ClientContext::make(options, 1);
+    ASSERT_TRUE(contexts.ok()) << contexts.status();
+    const Shaken shaken = connect(*contexts->front(), localhost(), "localhost");
+    EXPECT_EQ(shaken.client.state, trusted ? IoState::kDone : IoState::kFailed);
+  }
+}
+
+TEST(Client, ShowsItsCertificate) {
+  const CertificatePaths own = issue(authority(), {"router.example"});
+  ClientOptions options;
+  options.ca_file = authority().ca_file();
+  EXPECT_EQ(client_as_seen(options), "") << "the server asks for one";
+  options.certificate = ClientCertificate{{"certificate", content_of(own.certificate_file)}, {"key", content_of(own.key_file)}};
+  EXPECT_EQ(client_as_seen(options), "router.example");
+}
+
+TEST(Client, RefusesACertificateWithoutItsKeyAndTellsNothingOfTheKey) {
+  const CertificatePaths own = issue(authority(), {"router.example"});
+  const std::string other_key = content_of(localhost().key_file);
+  const std::vector<std::pair<ClientCertificate, std::string>> cases{
+      {{{"the certificate", "none"}, {"the key", other_key}},
+       "the certificate: holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"},
+      {{{"the certificate", content_of(own.certificate_file)}, {"the key", "secret"}},
+       "the key: holds no private key in PEM, or one that is malformed or encrypted"},
+      {{{"the certificate", content_of(own.certificate_file)}, {"the key", other_key}},
+       "the key: the private key does not belong to the first certificate in the certificate"}};
+  for (const auto& [certificate, message] : cases) {
+    ClientOptions options;
+    options.certificate = certificate;
+    EXPECT_EQ(ClientContext::make(options, 1).status().message(), message);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "router/base/time.h"
+#include "router/kubernetes/cluster_config.h"
+#include "tls/context.h"
+
+namespace router::kubernetes {
+
+/// By what the API server knows us and we know it: token, client certificate, authorities. Files are read again at most once in
+/// kReadAgain, as tokens of service accounts rotate and so may the rest; what cannot be read or used is told in the log, once,
+/// and the last that could stays in use. Reads files while its caller waits: control thread.
+class Credentials {
+ public:
+  static constexpr std::chrono::minutes kReadAgain{1};
+
+  /// Reads everything. Fails with `file: what is wrong`.
+  static absl::StatusOr<std::unique_ptr<Credentials>> make(ClusterConfig cluster, const Clock& clock);
+
+  /// Empty if there is none. Valid until the next call.
+  const std::string& token();
+  /// For a new connection; nullptr: plaintext.
+  std::shared_ptr<tls::ClientContext> tls();
+  /// The API server did not accept `token`: reads it again now. Whether there is another one.
+  bool refused(const std::string& token);
+
+ private:
+  Credentials(ClusterConfig cluster, const Clock& clock) : cluster_(std::move(cluster)), clock_(clock) {}
+  absl::Status read_token();
+  absl::Status read_tls();
+  void read_again();
+  void tell(const absl::Status& status);
+
+  /// What the TLS context in use was made of.
+  struct Texts {
+    std::string authorities;
+    std::string certificate;
+    std::string key;
+    friend bool operator==(const Texts&, const Texts&) = default;
+  };
+
+  const ClusterConfig cluster_;
+  const Clock& clock_;
+  TimePoint read_at_{};
+  std::string token_;
+  std::optional<Texts> texts_;
+  std::shared_ptr<tls::ClientContext> tls_;
+  std::string told_;  // the last mistake in the log
+};
+
+}  // namespace router::kubernetes

@@ -1,0 +1,259 @@
+#include "router/kubernetes/leader_election.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <ctime>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "router/base/log.h"
+#include "router/kubernetes/json.h"
+#include "router/kubernetes/requests.h"
+#include "router/kubernetes/resource.h"
+
+namespace router::kubernetes {
+namespace {
+
+namespace json = boost::json;
+using std::chrono::seconds;
+
+constexpr std::int64_t kDurationMax = 3600;  // seconds that a lease of somebody else is believed
+constexpr std::size_t kToldMax = 16;         // different texts in the log until it works again
+constexpr int kConflictsMax = 3;             // in one attempt; the next is soon
+
+/// As the API writes times; for people only.
+std::string wall_time() {
+  const auto now = std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+  const std::time_t second = std::chrono::system_clock::to_time_t(now);
+  std::tm utc{};
+  ::gmtime_r(&second, &utc);
+  char date[32];
+  char fraction[16];
+  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
+  std::snprintf(fraction, sizeof fraction, ".%06dZ", static_cast<int>(now.time_since_epoch().count() % 1'000'000));
+  return absl::StrCat(date, fraction);
+}
+
+std::string holder_of(const json::object& lease) {
+  const json::object* spec = object_in(lease, "spec");
+  return spec != nullptr ? text_in(*spec, "holderIdentity") : "";
+}
+
+seconds duration_of(const json::object& lease, seconds otherwise) {
+  const json::object* spec = object_in(lease, "spec");
+  const auto number = spec != nullptr ? number_in(*spec, "leaseDurationSeconds") : std::nullopt;
+  return number ? seconds(std::clamp<std::int64_t>(*number, 1, kDurationMax)) : otherwise;
+}
+
+/// What one attempt has shown.
+enum class Outcome {
+  kOurs,
+  kOthers,   // somebody else has it
+  kUnknown,  // the server could not be asked, or did not do it
+};
+
+}  // namespace
+
+/// Lives until its coroutine has ended, which may be after the LeaderElection.
+struct LeaderElection::Candidate {
+  Candidate(ApiClient& through, LeaderElectionOptions with, std::function<void(bool)> tell)
+      : client(through), options(std::move(with)), changed(std::move(tell)), asker(Asker::make(through.shard())) {}
+
+  static Task<void> run(std::shared_ptr<Candidate> self);
+  static Task<Outcome> attempt(Candidate& self);
+  static Task<Outcome> look(Candidate& self, Asker& asker, Deadline deadline);
+  static Task<Outcome> write(Candidate& self, Asker& asker, json::object next, Deadline deadline);
+  static Task<void> release(Candidate& self);
+
+  bool leads() const { return leading && !asker->stopped() && asker->now() < leads_until; }
+  void set_leading(bool leads);
+  void observe(json::object object);
+  /// Whether nobody holds it any more, as far as we have seen.
+  bool is_free() const;
+  json::object ours(bool renews) const;
+  Outcome failed(const std::string& text);
+  Outcome failed(const ApiAnswer& answer, const char* verb);
+
+  std::string path() const { return object_path(kLeases, options.lease_home, options.lease_name); }
+
+  inline static const Resource kLeases{"coordination.k8s.io", "v1", "leases"};
+  ApiClient& client;
+  const LeaderElectionOptions options;
+  const std::function<void(bool)> changed;
+  const std::shared_ptr<Asker> asker;
+  bool leading = false;
+  TimePoint leads_until{};
+  std::optional<json::object> lease;  // as last seen; nothing: not seen, or it may have changed since
+  std::string observed;               // its spec, to see whether it changes
+  TimePoint observed_at{};            // when that was first seen
+  std::set<std::string> told;
+};
+
+void LeaderElection::Candidate::set_leading(bool leads) {
+  if (std::exchange(leading, leads) == leads) return;
+  log::info(absl::StrCat("kubernetes: this router ", leads ? "holds" : "does not hold any more", " the lease ",
+                         options.lease_home, "/", options.lease_name));
+  if (!asker->stopped()) changed(leads);
+}
+
+void LeaderElection::Candidate::observe(json::object object) {
+  const json::object* spec = object_in(object, "spec");
+  std::string text = spec != nullptr ? json::serialize(*spec) : "";
+  if (text != observed || observed_at == TimePoint{}) {
+    observed = std::move(text);
+    observed_at = asker->now();
+  }
+  lease = std::move(object);
+}
+
+bool LeaderElection::Candidate::is_free() const {
+  if (holder_of(*lease).empty()) return true;
+  return asker->now() >= observed_at + duration_of(*lease, options.lease_duration);
+}
+
+json::object LeaderElection::Candidate::ours(bool renews) const {
+  json::object next = lease ? *lease : json::object();
+  if (!lease) {
+    next["apiVersion"] = kLeases.api_version();
+    next["kind"] = "Lease";
+    next["metadata"] = json::object{{"name", options.lease_name}, {"namespace", options.lease_home}};
+  }
+  if (object_in(next, "spec") == nullptr) next["spec"] = json::object();
+  json::object& spec = next["spec"].get_object();
+  const std::string now = wall_time();
+  if (!renews) {
+    spec["acquireTime"] = now;
+    spec["leaseTransitions"] = lease ? number_in(spec, "leaseTransitions").value_or(0) + 1 : 0;
+  }
+  spec["holderIdentity"] = options.identity;
+  spec["leaseDurationSeconds"] = options.lease_duration.count();
+  spec["renewTime"] = now;
+  return next;
+}
+
+Outcome LeaderElection::Candidate::failed(const std::string& text) {
+  if (told.size() < kToldMax && told.insert(text).second && !asker->stopped())
+    log::warning("kubernetes: " + text + "; trying again");
+  return Outcome::kUnknown;
+}
+
+Outcome LeaderElection::Candidate::failed(const ApiAnswer& answer, const char* verb) {
+  const std::string words = message_of(answer);
+  const char* hint = answer.status == 403 ? ": allow the verbs get, create and update on leases.coordination.k8s.io there" : "";
+  return failed(absl::StrCat(client.name(), " refuses to ", verb, " the lease ", options.lease_home, "/", options.lease_name,
+                             " (", answer.status, words.empty() ? "" : ": ", words, ")", hint));
+}
+
+/// Sees what the lease is now. kOurs: it is for us to write.
+Task<Outcome> LeaderElection::Candidate::look(Candidate& self, Asker& asker, Deadline deadline) {
+  self.lease.reset();
+  ApiRequest request;
+  request.path = self.path();
+  request.deadline = deadline;
+  const auto answer = co_await self.client.request(asker, std::move(request));
+  if (!answer.ok()) co_return self.failed(std::string(answer.status().message()));
+  if (answer->status == 404) co_return Outcome::kOurs;
+  if (answer->status != 200) co_return self.failed(*answer, "get");
+  auto object = parse_object(answer->body);
+  if (!object.ok()) co_return self.failed(self.client.name() + ": the lease " + std::string(object.status().message()));
+  self.observe(std::move(*object));
+  const bool is_ours = holder_of(*self.lease) == self.options.identity;
+  co_return is_ours || self.is_free() ? Outcome::kOurs : Outcome::kOthers;
+}
+
+/// kOthers: somebody was faster.
+Task<Outcome> LeaderElection::Candidate::write(Candidate& self, Asker& asker, json::object next, Deadline deadline) {
+  const bool creates = metadata_text(next, "resourceVersion").empty();
+  ApiRequest request =
+      creates ? create_request(collection_path(kLeases, self.options.lease_home), next) : replace_request(self.path(), next);
+  request.deadline = deadline;
+  const auto answer = co_await self.client.request(asker, std::move(request));
+  if (!answer.ok()) {
+    self.lease.reset();  // it may have been written
+    co_return self.failed(std::string(answer.status().message()));
+  }
+  if (answer->status == 409) {
+    self.lease.reset();
+    co_return Outcome::kOthers;
+  }
+  if (!answer->succeeded()) {
+    self.lease.reset();
+    co_return self.failed(*answer, creates ? "create" : "update");
+  }
+  auto written = parse_object(answer->body);
+  if (!written.ok()) co_return self.failed(self.client.name() + ": the lease " + std::string(written.status().message()));
+  self.observe(std::move(*written));
+  co_return Outcome::kOurs;
+}
+
+Task<Outcome> LeaderElection::Candidate::attempt(Candidate& self) {
+  const TimePoint now = self.asker->now();
+  Deadline deadline = deadline_after(now, kAttemptMax);
+  if (self.leads()) deadline = std::min(deadline, self.leads_until);
+  for (int conflicts = 0; conflicts < kConflictsMax; ++conflicts) {
+    // Who leads has seen the lease as it wrote it; nobody else's word is needed to renew it.
+    const bool knows = self.leads() && self.lease.has_value();
+    if (!knows) {
+      const Outcome seen = co_await look(self, *self.asker, deadline);
+      if (seen != Outcome::kOurs) co_return seen;
+    }
+    const bool renews = self.lease && holder_of(*self.lease) == self.options.identity;
+    const Outcome written = co_await write(self, *self.asker, self.ours(renews), deadline);
+    if (written != Outcome::kOthers) co_return written;
+  }
+  co_return Outcome::kUnknown;
+}
+
+/// Gives it up, so that the next one need not wait.
+Task<void> LeaderElection::Candidate::release(Candidate& self) {
+  const std::shared_ptr<Asker> last = Asker::make(self.client.shard());
+  const Deadline deadline = deadline_after(last->now(), kReleaseMax);
+  if (!self.lease) co_await look(self, *last, deadline);  // the end came while a renewal was under way
+  const bool is_ours = self.lease && holder_of(*self.lease) == self.options.identity;
+  if (!is_ours) co_return;
+  json::object next = *self.lease;
+  json::object& spec = next["spec"].get_object();
+  spec["holderIdentity"] = "";
+  spec["leaseDurationSeconds"] = 1;
+  spec["renewTime"] = wall_time();
+  co_await write(self, *last, std::move(next), deadline);
+}
+
+Task<void> LeaderElection::Candidate::run(std::shared_ptr<Candidate> self) {
+  Asker& asker = *self->asker;
+  while (!asker.stopped()) {
+    const TimePoint began = asker.now();  // before it is sent: the server may have written it at any moment since
+    const Outcome outcome = co_await attempt(*self);
+    if (outcome == Outcome::kOurs) {
+      self->told.clear();
+      self->leads_until = deadline_after(began, self->options.renew_deadline);
+    }
+    if (asker.stopped()) break;
+    const bool keeps = outcome == Outcome::kUnknown && self->leads();
+    self->set_leading(keeps || (outcome == Outcome::kOurs && asker.now() < self->leads_until));
+    Deadline next = deadline_after(began, self->options.retry_period);
+    if (self->leading) next = std::min(std::max(next, asker.now()), self->leads_until);
+    co_await asker.sleep_until(next);
+    if (self->leading && !self->leads()) self->set_leading(false);
+  }
+  const bool may_hold = self->leading || (self->lease && holder_of(*self->lease) == self->options.identity);
+  if (may_hold) co_await release(*self);
+}
+
+LeaderElection::LeaderElection(ApiClient& client, runtime::TaskGroup& group, LeaderElectionOptions options,
+                               std::function<void(bool leading)> changed)
+    : candidate_(std::make_shared<Candidate>(client, std::move(options), std::move(changed))) {
+  client.shard().post([&group, candidate = candidate_] {
+    if (!candidate->asker->stopped()) group.try_spawn(Candidate::run(candidate));
+  });
+}
+
+LeaderElection::~LeaderElection() { candidate_->asker->stop(); }
+
+bool LeaderElection::leading() const { return candidate_->leads(); }
+
+}  // namespace router::kubernetes

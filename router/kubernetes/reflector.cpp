@@ -1,0 +1,402 @@
+#include "router/kubernetes/reflector.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <boost/json/value.hpp>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "config/findings.h"
+#include "router/base/log.h"
+#include "router/kubernetes/back_off.h"
+#include "router/kubernetes/json.h"
+#include "router/kubernetes/watch_events.h"
+
+namespace router::kubernetes {
+namespace {
+
+namespace json = boost::json;
+using std::chrono::seconds;
+
+constexpr std::size_t kRefusalMax = 64 * 1024;  // bytes of an answer that is no list and no watch
+constexpr std::size_t kToldMax = 16;            // different texts in the log until all is well again
+constexpr seconds kLasts{1};                    // a watch that was open so long has made progress, even if nothing happened
+constexpr int kRefusalsMax = 3;                 // of watches in a row; then all is listed anew
+
+/// How a list or a watch came to its end, and what follows from it.
+struct Ending {
+  enum class Kind {
+    kDone,          // the list is complete; the watch was ended in order
+    kBroken,        // try the same again
+    kGone,          // 410: list anew
+    kUnauthorized,  // 401
+    kUnusable,      // list anew, but not at once: what came cannot be read, and would come again
+    kStopped,
+  };
+  Kind kind = Kind::kDone;
+  std::string text;  // for the log; empty: nothing worth telling
+  Duration retry_after{};
+  bool has_newer_token = false;
+};
+
+struct Page {
+  std::string version;
+  std::string next;  // the token to continue with; empty: this was the last
+};
+
+/// Moves the objects of one page behind `into`.
+absl::StatusOr<Page> take_page(std::string_view body, std::vector<json::object>& into) {
+  auto list = parse_object(body);
+  if (!list.ok()) return list.status();
+  json::value* items = list->if_contains("items");
+  Page page;
+  page.version = metadata_text(*list, "resourceVersion");
+  page.next = metadata_text(*list, "continue");
+  if (items == nullptr || page.version.empty()) return absl::DataLossError("is not a list");
+  if (items->is_null()) return page;
+  if (!items->is_array()) return absl::DataLossError("is not a list");
+  for (json::value& item : items->get_array()) {
+    if (!item.is_object()) return absl::DataLossError("is not a list of objects");
+    into.push_back(std::move(item.get_object()));
+  }
+  return page;
+}
+
+/// Whether `a` comes before `b`, where versions are numbers; else nobody can tell.
+bool is_older(const std::string& a, const std::string& b) {
+  const auto is_number = [](const std::string& text) { return text.find_first_not_of("0123456789") == text.npos; };
+  return is_number(a) && is_number(b) && std::pair(a.size(), a) < std::pair(b.size(), b);
+}
+
+bool says_gone(const json::object& status) {
+  const std::string reason = text_in(status, "reason");
+  return number_in(status, "code") == 410 || reason == "Gone" || reason == "Expired";
+}
+
+std::string with_selectors(const Selection& selection, std::string path) {
+  if (!selection.field_selector.empty()) path += "&fieldSelector=" + percent_encoded(selection.field_selector);
+  if (!selection.label_selector.empty()) path += "&labelSelector=" + percent_encoded(selection.label_selector);
+  return path;
+}
+
+}  // namespace
+
+/// Lives until its coroutine has ended, which may be after the Reflector.
+struct Reflector::Following {
+  Following(ApiClient& from, Selection what, Watcher& whom)
+      : client(from), selection(std::move(what)), watcher(whom), asker(Asker::make(from.shard())), back_off(from.shard()) {}
+
+  static Task<void> run(std::shared_ptr<Following> self);
+  static Task<Ending> list(Following& self);
+  static Task<Ending> watch(Following& self);
+  static Task<Ending> read_events(Following& self, ApiExchange& exchange, Deadline deadline);
+
+  std::optional<Ending> take(WatchEvent event);
+  Ending failed(const absl::Status& status) const;
+  Ending refused(const ApiAnswer& answer, ApiExchange& exchange, const char* verb);
+  std::string explain(const ApiAnswer& answer, const char* verb) const;
+  /// What an ending means for what comes next; how long to wait before that.
+  Duration settle(const Ending& ending);
+  void tell(const std::string& text);
+  /// A word of the server, so long ago at most.
+  void heard(Duration ago = {}) { heard_at = std::max(heard_at.value_or(TimePoint{}), asker->now() - ago); }
+  /// A watch is open and works: nothing stands in our way any more.
+  void has_progressed();
+
+  std::string list_path(const std::string& next) const;
+  std::string watch_path(seconds timeout) const;
+  std::string subject() const;
+
+  ApiClient& client;
+  const Selection selection;
+  Watcher& watcher;
+  const std::shared_ptr<Asker> asker;
+  BackOff back_off;
+  ReflectorCounts counts;
+  std::string version;  // our place in the server's history; empty: list first
+  bool listed = false;
+  bool watching = false;
+  std::optional<TimePoint> heard_at;
+  bool progressed = false;  // in the watch that runs or was the last
+  int gone_in_a_row = 0;
+  int unauthorized_in_a_row = 0;
+  int refusals_in_a_row = 0;  // of watches
+  std::set<std::string> told;
+};
+
+std::string Reflector::Following::subject() const {
+  return selection.resource.name() + (selection.home.empty() ? " in all namespaces" : " in namespace " + selection.home);
+}
+
+std::string Reflector::Following::list_path(const std::string& next) const {
+  // Without a resourceVersion: the newest state, and not one that a server behind the others has in its cache.
+  std::string path = absl::StrCat(collection_path(selection.resource, selection.home), "?limit=", kPageObjects);
+  if (!next.empty()) path += "&continue=" + percent_encoded(next);
+  return with_selectors(selection, path);
+}
+
+std::string Reflector::Following::watch_path(seconds timeout) const {
+  return with_selectors(selection, absl::StrCat(collection_path(selection.resource, selection.home),
+                                                "?watch=1&resourceVersion=", percent_encoded(version),
+                                                "&allowWatchBookmarks=true&timeoutSeconds=", timeout.count()));
+}
+
+Ending Reflector::Following::failed(const absl::Status& status) const {
+  Ending ending;
+  ending.kind = asker->stopped() ? Ending::Kind::kStopped : Ending::Kind::kBroken;
+  ending.text = std::string(status.message());
+  return ending;
+}
+
+std::string Reflector::Following::explain(const ApiAnswer& answer, const char* verb) const {
+  const std::string words = message_of(answer);
+  const std::string said = absl::StrCat(answer.status, words.empty() ? "" : ": ", words);
+  const std::string refusal = absl::StrCat(client.name(), " refuses to ", verb, " ", subject(), " (", said, ")");
+  switch (answer.status) {
+    case 401: return refusal + ": it does not accept our credentials";
+    case 403: {
+      const char* role = selection.home.empty() ? "a ClusterRole and a ClusterRoleBinding" : "a Role and a RoleBinding there";
+      return absl::StrCat(refusal, ": allow the verbs list and watch on ", selection.resource.name(), " by ", role);
+    }
+    case 404:
+      return absl::StrCat(refusal, ": it has no ", selection.resource.name(), " in version ", selection.resource.version,
+                          "; install the CustomResourceDefinition");
+    default: return refusal;
+  }
+}
+
+Ending Reflector::Following::refused(const ApiAnswer& answer, ApiExchange& exchange, const char* verb) {
+  Ending ending;
+  ending.kind = Ending::Kind::kBroken;
+  ending.text = explain(answer, verb);
+  ending.retry_after = std::min(answer.retry_after.value_or(seconds(0)), kRetryAfterMax);
+  if (answer.status == 410) {
+    ending.kind = Ending::Kind::kGone;
+    ending.text.clear();
+  } else if (answer.status == 401) {
+    ending.kind = Ending::Kind::kUnauthorized;
+    ending.has_newer_token = exchange.has_newer_token();
+    if (ending.has_newer_token) ending.text.clear();
+  }
+  return ending;
+}
+
+Task<Ending> Reflector::Following::list(Following& self) {
+  ++self.counts.lists;
+  std::vector<json::object> objects;
+  Page page;
+  for (std::size_t pages = 0; pages == 0 || !page.next.empty(); ++pages) {
+    if (objects.size() > kObjectsMax || pages >= kPagesMax) {
+      Ending ending;
+      ending.kind = Ending::Kind::kUnusable;
+      ending.text = absl::StrCat(self.client.name(), ": there are more than ", kObjectsMax, " ", self.subject());
+      co_return ending;
+    }
+    ApiRequest request;
+    request.path = self.list_path(page.next);
+    const auto exchange = co_await self.client.open(*self.asker, std::move(request));
+    if (!exchange.ok()) co_return self.failed(exchange.status());
+    const Deadline deadline = deadline_after(self.asker->now(), ApiClient::kBodyWait);
+    const auto answer = co_await (*exchange)->read_all(*self.asker, ApiClient::kBodyMax, deadline);
+    if (!answer.ok()) co_return self.failed(answer.status());
+    if (answer->status != 200) co_return self.refused(*answer, **exchange, "list");
+    self.heard();
+    auto taken = take_page(answer->body, objects);
+    if (!taken.ok()) {
+      Ending ending;
+      ending.kind = Ending::Kind::kUnusable;
+      ending.text = absl::StrCat(self.client.name(), ": its answer to the request to list ", self.subject(), " ",
+                                 taken.status().message());
+      co_return ending;
+    }
+    // Every page tells the same version: that of the first is the one that all were read at.
+    if (pages > 0) taken->version = page.version;
+    page = std::move(*taken);
+  }
+  self.version = page.version;
+  self.unauthorized_in_a_row = 0;
+  self.listed = true;
+  self.watcher.listed(std::move(objects));
+  co_return Ending{};
+}
+
+Task<Ending> Reflector::Following::watch(Following& self) {
+  ++self.counts.watches;
+  self.progressed = false;
+  const seconds timeout = kWatchMin + seconds(self.asker->shard().random() % ((kWatchMax - kWatchMin).count() + 1));
+  ApiRequest request;
+  request.path = self.watch_path(timeout);
+  const auto exchange = co_await self.client.open(*self.asker, std::move(request));
+  if (!exchange.ok()) co_return self.failed(exchange.status());
+  const TimePoint opened = self.asker->now();
+  if ((*exchange)->status() != 200) {
+    const Deadline deadline = deadline_after(opened, ApiClient::kBodyWait);
+    const auto answer = co_await (*exchange)->read_all(*self.asker, kRefusalMax, deadline);
+    if (!answer.ok()) co_return self.failed(answer.status());
+    const bool may_be_our_version = answer->status != 401 && answer->status != 403 && answer->status != 404 &&
+                                    answer->status != 429 && answer->status != 503;
+    if (may_be_our_version) ++self.refusals_in_a_row;
+    co_return self.refused(*answer, **exchange, "watch");
+  }
+  self.unauthorized_in_a_row = 0;
+  self.heard();
+  self.watching = true;
+  Ending ending = co_await read_events(self, **exchange, deadline_after(opened, timeout + kWatchGrace));
+  self.watching = false;
+  if (self.asker->now() - opened >= kLasts) self.has_progressed();
+  co_return ending;
+}
+
+Task<Ending> Reflector::Following::read_events(Following& self, ApiExchange& exchange, Deadline deadline) {
+  const TimePoint opened = self.asker->now();
+  EventLines lines;
+  bool has_bookmarks = false;
+  Ending unusable;
+  unusable.kind = Ending::Kind::kUnusable;
+  for (;;) {
+    const Deadline silence = has_bookmarks ? deadline_after(*self.heard_at, kSilenceMax) : kNever;
+    const auto more = co_await exchange.read(*self.asker, lines.bytes(), std::min(deadline, silence));
+    if (!more.ok()) {
+      Ending broken = self.failed(more.status());
+      if (absl::IsUnavailable(more.status())) {
+        self.heard(ApiConnection::kVanishedAfter);  // so long a dead connection may have looked alive
+        broken.text.clear();  // that a connection ends is no news; that it cannot be opened again would be
+      }
+      if (absl::IsDeadlineExceeded(more.status())) {
+        broken.text = absl::StrCat(self.client.name(), " was silent for too long in the watch of ", self.subject());
+      }
+      co_return broken;
+    }
+    self.heard();
+    if (!*more) {
+      Ending ended;
+      // A server that ends each watch at once must not be asked without a pause.
+      if (!self.progressed && self.asker->now() - opened < kLasts) ended.kind = Ending::Kind::kBroken;
+      co_return ended;
+    }
+    while (const std::optional<std::string_view> line = lines.next()) {
+      if (line->empty()) continue;
+      auto event = parse_event(*line);
+      if (!event.ok()) {
+        unusable.text =
+            absl::StrCat(self.client.name(), ": a line of the watch of ", self.subject(), " ", event.status().message());
+        co_return unusable;
+      }
+      has_bookmarks = has_bookmarks || event->type == WatchEvent::Type::kBookmark;
+      std::optional<Ending> ending = self.take(std::move(*event));
+      if (ending) co_return std::move(*ending);
+    }
+    if (lines.is_too_long()) {
+      unusable.text = absl::StrCat(self.client.name(), ": an event of the watch of ", self.subject(), " is larger than ",
+                                   EventLines::kEventMax, " bytes");
+      co_return unusable;
+    }
+  }
+}
+
+std::optional<Ending> Reflector::Following::take(WatchEvent event) {
+  Ending ending;
+  if (event.type == WatchEvent::Type::kError) {
+    ending.kind = says_gone(event.object) ? Ending::Kind::kGone : Ending::Kind::kUnusable;
+    if (ending.kind == Ending::Kind::kUnusable) {
+      ending.text = absl::StrCat(client.name(), " ended the watch of ", subject(), ": ",
+                                 config::shown_message(text_in(event.object, "message")));
+    }
+    return ending;
+  }
+  std::string at = metadata_text(event.object, "resourceVersion");
+  if (at.empty()) {
+    ending.kind = Ending::Kind::kUnusable;
+    ending.text = absl::StrCat(client.name(), ": an event of the watch of ", subject(), " has no resourceVersion");
+    return ending;
+  }
+  has_progressed();
+  // A server whose cache is behind the one that gave the list may send a bookmark from before it; to go on from there would
+  // bring older states of objects back.
+  const bool steps_back = event.type == WatchEvent::Type::kBookmark && is_older(at, version);
+  if (!steps_back) version = std::move(at);
+  switch (event.type) {
+    case WatchEvent::Type::kAdded:
+    case WatchEvent::Type::kModified: watcher.changed(std::move(event.object)); break;
+    case WatchEvent::Type::kDeleted: watcher.removed(std::move(event.object)); break;
+    case WatchEvent::Type::kBookmark:
+    case WatchEvent::Type::kError: break;
+  }
+  if (!asker->stopped()) return std::nullopt;
+  ending.kind = Ending::Kind::kStopped;
+  return ending;
+}
+
+Duration Reflector::Following::settle(const Ending& ending) {
+  if (std::exchange(progressed, false)) {
+    back_off.reset();
+    gone_in_a_row = refusals_in_a_row = 0;
+  }
+  tell(ending.text);
+  switch (ending.kind) {
+    case Ending::Kind::kStopped: return {};
+    case Ending::Kind::kDone: return {};
+    case Ending::Kind::kGone:
+      ++counts.gone;
+      version.clear();
+      return ++gone_in_a_row == 1 ? Duration{} : back_off.next();
+    case Ending::Kind::kUnauthorized:
+      ++counts.unauthorized;
+      return ++unauthorized_in_a_row == 1 && ending.has_newer_token ? Duration{} : back_off.next();
+    case Ending::Kind::kUnusable:
+      ++counts.errors;
+      version.clear();
+      return back_off.next();
+    case Ending::Kind::kBroken: break;
+  }
+  ++counts.errors;
+  if (refusals_in_a_row >= kRefusalsMax) {
+    refusals_in_a_row = 0;
+    version.clear();
+  }
+  return std::max(back_off.next(), ending.retry_after);
+}
+
+void Reflector::Following::tell(const std::string& text) {
+  if (text.empty() || asker->stopped() || told.size() >= kToldMax || !told.insert(text).second) return;
+  log::warning("kubernetes: " + text + "; trying again, and what was known before stays in use");
+}
+
+void Reflector::Following::has_progressed() {
+  progressed = true;
+  if (!std::exchange(told, {}).empty()) log::info(absl::StrCat("kubernetes: ", client.name(), " sends ", subject(), " again"));
+}
+
+Task<void> Reflector::Following::run(std::shared_ptr<Following> self) {
+  while (!self->asker->stopped()) {
+    Ending ending;
+    if (self->version.empty()) {
+      ending = co_await list(*self);
+    } else {
+      ending = co_await watch(*self);
+    }
+    const Duration pause = self->settle(ending);
+    co_await self->asker->sleep_until(deadline_after(self->asker->now(), pause));
+  }
+}
+
+Reflector::Reflector(ApiClient& client, runtime::TaskGroup& group, Selection selection, Watcher& watcher)
+    : following_(std::make_shared<Following>(client, std::move(selection), watcher)) {
+  // From the loop: whoever makes the reflector may not be ready to be told yet.
+  client.shard().post([&group, following = following_] {
+    if (!following->asker->stopped()) group.try_spawn(Following::run(following));
+  });
+}
+
+Reflector::~Reflector() { following_->asker->stop(); }
+
+bool Reflector::listed() const { return following_->listed; }
+const ReflectorCounts& Reflector::counts() const { return following_->counts; }
+
+std::optional<TimePoint> Reflector::last_word() const {
+  return following_->watching ? following_->asker->now() : following_->heard_at;
+}
+
+}  // namespace router::kubernetes

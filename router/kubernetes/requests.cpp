@@ -1,0 +1,39 @@
+#include "router/kubernetes/requests.h"
+
+#include <boost/json/serialize.hpp>
+
+namespace router::kubernetes {
+namespace {
+
+ApiRequest with_body(const char* method, std::string path, const char* content_type, const boost::json::object& object) {
+  ApiRequest request;
+  request.method = method;
+  request.path = std::move(path);
+  request.content_type = content_type;
+  request.body = boost::json::serialize(object);
+  return request;
+}
+
+}  // namespace
+
+ApiRequest apply_request(const std::string& path, const boost::json::object& object) {
+  // JSON is YAML; API servers before 1.34 know no other name for an apply patch.
+  return with_body("PATCH", path + "?fieldManager=inference-router&force=true", "application/apply-patch+yaml", object);
+}
+
+ApiRequest create_request(const std::string& path, const boost::json::object& object) {
+  return with_body("POST", path + "?fieldManager=inference-router", "application/json", object);
+}
+
+ApiRequest replace_request(const std::string& path, const boost::json::object& object) {
+  return with_body("PUT", path + "?fieldManager=inference-router", "application/json", object);
+}
+
+ApiRequest delete_request(const std::string& path) {
+  ApiRequest request;
+  request.method = "DELETE";
+  request.path = path;
+  return request;
+}
+
+}  // namespace router::kubernetes

@@ -1,0 +1,36 @@
+#include "router/kubernetes/resource.h"
+
+#include "router/base/text.h"
+
+namespace router::kubernetes {
+
+std::string percent_encoded(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string encoded;
+  for (const char c : text) {
+    if (is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~') {
+      encoded += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      encoded += '%';
+      encoded += kDigits[byte >> 4];
+      encoded += kDigits[byte & 15];
+    }
+  }
+  return encoded;
+}
+
+std::string collection_path(const Resource& resource, std::string_view home) {
+  std::string path = resource.group.empty() ? "/api/" : "/apis/" + percent_encoded(resource.group) + "/";
+  path += percent_encoded(resource.version);
+  if (!home.empty()) path += "/namespaces/" + percent_encoded(home);
+  return path + "/" + percent_encoded(resource.plural);
+}
+
+std::string object_path(const Resource& resource, std::string_view home, std::string_view name, std::string_view subresource) {
+  std::string path = collection_path(resource, home) + "/" + percent_encoded(name);
+  if (!subresource.empty()) path += "/" + percent_encoded(subresource);
+  return path;
+}
+
+}  // namespace router::kubernetes
