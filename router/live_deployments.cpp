@@ -62,9 +62,13 @@ discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const Live
 
 }  // namespace
 
+DeploymentKey deployment_key(const std::string& home, const std::string& endpoint, const std::string& deployment) {
+  std::string key = lower_case(endpoint) + "/" + lower_case(deployment);
+  return home.empty() ? key : home + "/" + key;
+}
+
 DeploymentKey deployment_key(const config::Deployment& deployment) {
-  std::string key = lower_case(deployment.endpoint_name) + "/" + lower_case(deployment.name);
-  return deployment.home.empty() ? key : deployment.home + "/" + key;
+  return deployment_key(deployment.home, deployment.endpoint_name, deployment.name);
 }
 
 LiveDeployments::LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics,

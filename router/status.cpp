@@ -63,6 +63,34 @@ json::object describe(const config::Endpoint& settings, const LiveDeployments& l
   return endpoint;
 }
 
+json::object describe(const discovery::ResourceVerdict& verdict) {
+  const bool is_endpoint = verdict.kind == discovery::ResourceVerdict::Kind::kEndpoint;
+  json::object resource;
+  resource["kind"] = is_endpoint ? "OnlineEndpoint" : "OnlineDeployment";
+  resource["namespace"] = verdict.home;
+  resource["name"] = verdict.name;
+  resource["uid"] = verdict.uid;
+  resource["generation"] = verdict.generation;
+  resource["accepted"] = verdict.accepted;
+  resource["served"] = verdict.served;
+  resource["reason"] = verdict.reason;
+  resource["message"] = verdict.message;
+  if (!is_endpoint) {
+    resource["replicas"] = verdict.replicas_total;
+    resource["replicas_ready"] = verdict.replicas_ready;
+  }
+  return resource;
+}
+
+json::object describe(const ClusterSource& cluster) {
+  json::object kubernetes;
+  kubernetes["age_seconds"] = std::chrono::duration<double>(cluster.age()).count();
+  json::array resources;
+  for (const discovery::ResourceVerdict& each : cluster.verdicts()) resources.push_back(describe(each));
+  kubernetes["resources"] = std::move(resources);
+  return kubernetes;
+}
+
 /// Whether the process grows. The heap is what is allocated, also in blocks of their own mapping, with what threads keep at
 /// hand to allocate again; 0 under sanitizers, which have a heap of their own. Descriptors without the one that counts them.
 json::object describe_process() {
@@ -78,7 +106,8 @@ json::object describe_process() {
 
 }  // namespace
 
-std::string status_json(const config::Config& config, const LiveDeployments& live, std::uint64_t generation, bool draining) {
+std::string status_json(const config::Config& config, const LiveDeployments& live, const ClusterSource* cluster,
+                        std::uint64_t generation, bool draining) {
   json::object status;
   status["version"] = ROUTER_VERSION;
   status["generation"] = generation;
@@ -87,6 +116,7 @@ std::string status_json(const config::Config& config, const LiveDeployments& liv
   json::array endpoints;
   for (const config::Endpoint& endpoint : config.endpoints) endpoints.push_back(describe(endpoint, live));
   status["endpoints"] = std::move(endpoints);
+  if (cluster != nullptr) status["kubernetes"] = describe(*cluster);
   return json::serialize(status) + "\n";
 }
 

@@ -17,6 +17,8 @@ struct FoundReplica {
   std::string identity;
   std::optional<bool> ready;  // as the source says; nothing: it is to be asked
   bool terminating = false;   // gets nothing new, keeps what it has, and its slots count no more
+
+  bool operator==(const FoundReplica&) const = default;
 };
 
 }  // namespace router::discovery
