@@ -74,9 +74,13 @@ class Replica:
         self._process = again._process
 
     def events(self):
-        if not self.record_file.exists():
-            return []
-        return [Event(*json.loads(line)) for line in self.record_file.read_text().splitlines()]
+        return read_events(self.record_file)
+
+
+def read_events(record_file):
+    if not record_file.exists():
+        return []
+    return [Event(*json.loads(line)) for line in record_file.read_text().splitlines()]
 
 
 def times(replicas, kind):

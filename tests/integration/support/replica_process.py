@@ -2,7 +2,7 @@
 
 Every event of a request is one line of the record file, written by one system call, so that a SIGKILL loses none:
 `delivered` (its head was read), `begun` (the application has it whole), `finished` (its answer was handed to the kernel).
-`x-do` tells what to do: words separated by commas, each with an optional `=value`."""
+`x-do` tells what to do: words separated by commas, each with an optional `=value`. SIGTERM ends it gracefully."""
 
 import asyncio
 import json
@@ -14,8 +14,6 @@ import struct
 import sys
 import time
 
-PROBE = b"/ready"
-
 
 class Gone(Exception):
     pass
@@ -25,10 +23,11 @@ class Server:
     def __init__(self, options):
         self.name, self.sleep = options["name"], options["sleep"]
         self.record = os.open(options["record"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.probe = options.get("probe", "/ready").encode()
         self.concurrent = 0
         self.connections = {}  # by the task that serves it
         self.stopping = False
-        self.listener = socket.create_server(("127.0.0.1", options["port"]), backlog=1024)
+        self.listener = socket.create_server((options.get("host", "127.0.0.1"), options["port"]), backlog=1024)
         self.listener.setblocking(False)
 
     def tell(self, event, **fields):
@@ -114,7 +113,7 @@ class Exchange:
 
     async def run(self):
         """True if another request may follow."""
-        if self.target == PROBE:
+        if self.target == self.server.probe:
             await self.send(self.head(200, 0))
             return not self.server.stopping
         self.server.concurrent += 1
@@ -243,8 +242,13 @@ async def obey(server):
 async def main():
     server = Server(json.loads(sys.argv[1]))
     server.accepting = asyncio.create_task(server.accept())
+    terminated = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     server.tell("listening", port=server.listener.getsockname()[1])
-    await obey(server)
+    ends = [asyncio.create_task(obey(server)), asyncio.create_task(terminated.wait())]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    if terminated.is_set():
+        await server.stop()
 
 
 asyncio.run(main())

@@ -1,0 +1,42 @@
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "integration")]
+
+import pytest  # noqa: E402
+
+pytest.register_assert_rewrite("support", "harness")
+
+import itertools  # noqa: E402
+
+from harness.cluster import running_cluster  # noqa: E402
+from support.fixtures import *  # noqa: E402,F401,F403
+
+numbers = itertools.count(1)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes minutes; only by ./dev test --kubernetes --long")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """The cluster that all tests share: harness/cluster.py."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def namespace(cluster):
+    """The name of a new namespace. It is deleted at the end, with all that is in it; nobody waits for that."""
+    name = f"test-{next(numbers)}"
+    cluster.create_namespace(name)
+    yield name
+    cluster.start_api_server()  # whatever the test did to it
+    cluster.delete_namespace(name)
+
+
+@pytest.fixture
+def pods(cluster):
+    """The Pods' processes: harness/kubelet.py."""
+    return cluster.pods

@@ -1,0 +1,1 @@
+"""A real Kubernetes cluster for the tests: cluster.py first."""

@@ -1,0 +1,91 @@
+"""Where Pods live: a network namespace, joined to the machine by a pair of virtual interfaces. Needs CAP_NET_ADMIN and CAP_SYS_ADMIN."""
+
+import os
+import re
+import subprocess
+import threading
+
+PREFIX = "router-pods-"  # and the id of the process that made it
+
+
+def _ip(*arguments):
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _remove(name):
+    """The interfaces first, of which one is the machine's: connections that were cut may hold the namespace for minutes."""
+    try:
+        _ip("-n", name, "link", "delete", "eth0")
+    except OSError:
+        pass  # it had not been joined yet
+    _ip("netns", "delete", name)
+
+
+def _remove_stale():
+    """What a run left behind that was killed. Its processes have ended with it."""
+    for name in re.findall(rf"^({PREFIX}\d+)", _ip("netns", "list"), re.MULTILINE):
+        if not os.path.exists(f"/proc/{name.removeprefix(PREFIX)}"):
+            _remove(name)
+
+
+class Network:
+    """10.77.N.0/24, N the first that is free: `host` is the machine's own address in it, `take` and `release` manage the Pods'.
+    An address that is not taken answers nobody, as that of a Pod that is gone: who connects waits, and is told after seconds, if ever."""
+    PODS_MAX = 250
+
+    def __init__(self):
+        self.name = f"{PREFIX}{os.getpid()}"
+        try:
+            _remove_stale()
+            _ip("netns", "add", self.name)
+            self._join()
+        except OSError as error:
+            if os.path.exists(f"/run/netns/{self.name}"):
+                self.remove()
+            raise RuntimeError("tests/kubernetes need the right to make a network namespace (CAP_NET_ADMIN, CAP_SYS_ADMIN; root has "
+                               f"them) and the ip command (Debian: iproute2): {error}") from None
+        self.reuse = False  # True: the lowest free address comes next, so that one Pod's soon is another's
+        self._taken, self._last, self._lock = set(), 1, threading.Lock()
+
+    def _join(self):
+        for number in range(1, 255):
+            try:
+                _ip("link", "add", f"pods{number}", "type", "veth", "peer", "name", "eth0", "netns", self.name)
+                break
+            except OSError as error:
+                if "File exists" not in str(error) or number == 254:  # another run has this number
+                    raise
+        self._base = f"10.77.{number}"
+        self.host = f"{self._base}.1"
+        _ip("address", "add", f"{self.host}/24", "dev", f"pods{number}")
+        _ip("link", "set", f"pods{number}", "up")
+        for inside in ("lo", "eth0"):
+            _ip("-n", self.name, "link", "set", inside, "up")
+        _ip("-n", self.name, "address", "add", f"{self._base}.254/24", "dev", "eth0")  # with its last address a way back would go
+
+    def take(self):
+        """A new address, of whatever Pod asks."""
+        with self._lock:
+            numbers = range(2, 2 + self.PODS_MAX)
+            first = numbers[0] if self.reuse else self._last + 1
+            number = next(one for one in [*range(first, numbers.stop), *numbers] if one not in self._taken)
+            self._taken.add(number)
+            self._last = number
+        address = f"{self._base}.{number}"
+        _ip("-n", self.name, "address", "add", f"{address}/32", "dev", "eth0")
+        return address
+
+    def release(self, address):
+        _ip("-n", self.name, "address", "delete", f"{address}/32", "dev", "eth0")
+        with self._lock:
+            self._taken.discard(int(address.rpartition(".")[2]))
+
+    def command(self, *arguments):
+        """The command that runs `arguments` among the Pods, as the same process."""
+        return ["nsenter", f"--net=/run/netns/{self.name}", *map(str, arguments)]
+
+    def remove(self):
+        _remove(self.name)

@@ -1,0 +1,42 @@
+"""Objects as a user of the cluster writes them."""
+
+from .kubelet import NODE, PORT
+
+
+def deployment(name, replicas=1, labels=(), environment=(), annotations=(), grace=30, **spec):
+    """A Deployment of model servers; `annotations` are its Pods' (kubelet.py), `spec` is more of the Deployment's."""
+    labels = {"app": name, **dict(labels)}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": labels, "annotations": dict(annotations)},
+                "spec": {
+                    "nodeName": NODE,
+                    "terminationGracePeriodSeconds": grace,
+                    "containers": [{
+                        "name": "model",
+                        "image": "model-server",
+                        "ports": [{"name": "http", "containerPort": PORT}],
+                        "env": [{"name": name, "value": str(value)} for name, value in dict(environment).items()],
+                        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}},
+                    }],
+                },
+            },
+            **spec,
+        },
+    }
+
+
+def service(name, app=None, port=80):
+    """A Service of the Pods of the Deployment of that name."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": {"app": app or name}, "ports": [{"name": "http", "port": port, "targetPort": "http"}]},
+    }
