@@ -4,6 +4,7 @@
 #include <absl/strings/str_join.h>
 
 #include <algorithm>
+#include <new>
 #include <set>
 #include <utility>
 
@@ -90,6 +91,16 @@ ClusterSource::Followed ClusterSource::follow(ClusterState::Scope scope, Resourc
 
 void ClusterSource::look_soon() { control_.schedule(tick_, std::max(control_.now(), looked_ + kPause)); }
 
+void ClusterSource::Tick::expired() {
+  try {
+    owner_.look();
+  } catch (const std::bad_alloc&) {
+    owner_.pending_ = true;
+    owner_.control_.schedule(*this, owner_.control_.now() + kMemoryPause);
+    log::error("memory is short: what has changed on the API server is taken up later");
+  }
+}
+
 void ClusterSource::look() {
   if (stopping_) return;
   looked_ = control_.now();
@@ -148,12 +159,9 @@ void ClusterSource::join(const std::vector<config::Endpoint>& files) {
   follow_secrets(joined_);  // the names that files claim may have changed
   load_transports();
   index_services();
-  std::map<DeploymentKey, discovery::SliceReplicas> before = std::exchange(replicas_, {});
+  replicas_.clear();
   for (const config::Endpoint& endpoint : joined_.endpoints) {
-    for (const config::Deployment& deployment : endpoint.deployments) {
-      if (auto known = before.extract(deployment_key(deployment))) replicas_.insert(std::move(known));
-      tell_replicas(deployment);
-    }
+    for (const config::Deployment& deployment : endpoint.deployments) find_replicas(deployment);
   }
   tell_verdicts();
 }
@@ -202,14 +210,20 @@ void ClusterSource::index_services() {
   }
 }
 
-void ClusterSource::tell_replicas(const config::Deployment& deployment) {
-  discovery::SliceReplicas found = discovery::find_replicas(state_.cluster(), settings_, deployment);
+void ClusterSource::find_replicas(const config::Deployment& deployment) {
   const DeploymentKey key = deployment_key(deployment);
-  const auto [known, fresh] = replicas_.try_emplace(key);
-  const bool refused_more = known->second.refused != found.refused;
-  if (fresh || known->second.replicas != found.replicas) live_.tell(key, found.replicas);
-  known->second = std::move(found);
-  if (refused_more) tell_verdicts();
+  discovery::SliceReplicas found = discovery::find_replicas(state_.cluster(), settings_, deployment);
+  live_.prepare(key, found.replicas);
+  replicas_.insert_or_assign(key, std::move(found));
+}
+
+void ClusterSource::tell_replicas(const config::Deployment& deployment) {
+  const DeploymentKey key = deployment_key(deployment);
+  const discovery::SliceReplicas before = std::exchange(replicas_[key], {});
+  find_replicas(deployment);
+  const discovery::SliceReplicas& now = replicas_.at(key);
+  if (now.replicas != before.replicas) live_.tell(key, now.replicas);
+  if (now.refused != before.refused) tell_verdicts();
 }
 
 std::vector<ResourceVerdict> ClusterSource::verdicts() const {

@@ -30,7 +30,8 @@ class ClusterSource {
   static constexpr std::chrono::milliseconds kPause{50};         // at least, between two looks at what has changed
   static constexpr std::chrono::seconds kFirstSecretsWait{5};    // at most, for the Secrets that are needed at the start
   static constexpr std::chrono::milliseconds kSecretsWait{150};  // likewise later, before others' changes are taken up
-  static constexpr std::size_t kFollowedMax = 20'000;            // kinds and namespaces, and one for each Secret
+  static constexpr std::chrono::milliseconds kMemoryPause{250};
+  static constexpr std::size_t kFollowedMax = 20'000;  // kinds and namespaces, and one for each Secret
 
   /// Reads the credentials; asks nobody yet. `resources_changed` is called from the loop when a new table is to be made.
   static absl::StatusOr<std::unique_ptr<ClusterSource>> make(runtime::Shard& control, runtime::Resolver& resolver,
@@ -46,7 +47,7 @@ class ClusterSource {
   void stop();
   bool stopped() const { return following_.running() == 0; }
 
-  /// Joins what is known now beside the endpoints of files, and tells the replicas of all that came out. Nothing comes out
+  /// Joins what is known now beside the endpoints of files, and prepares the replicas of all that came out. Nothing comes out
   /// until everything was listed once.
   void join(const std::vector<config::Endpoint>& files);
   const std::vector<config::Endpoint>& endpoints() const { return joined_.endpoints; }
@@ -73,7 +74,7 @@ class ClusterSource {
     explicit Tick(ClusterSource& owner) : owner_(owner) {}
 
    private:
-    void expired() override { owner_.look(); }
+    void expired() override;
     ClusterSource& owner_;
   };
   struct KnownTransport {
@@ -96,6 +97,9 @@ class ClusterSource {
   void load_transports();
   std::shared_ptr<const upstream::Transport> transport(const config::Deployment& deployment, config::Findings& findings);
   void index_services();
+  /// For the next table.
+  void find_replicas(const config::Deployment& deployment);
+  /// At once.
   void tell_replicas(const config::Deployment& deployment);
   /// The log, of what has changed since.
   void tell_verdicts();

@@ -148,9 +148,8 @@ void LiveDeployments::remove_others(const config::Config& config) {
 }
 
 void LiveDeployments::tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) {
-  std::vector<discovery::FoundReplica>& told = told_[key];
-  told = std::move(found);
-  set_replicas(key, told);
+  prepare(key, std::move(found));
+  set_replicas(key, told_.at(key));
 }
 
 void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found) {

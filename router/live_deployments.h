@@ -58,8 +58,10 @@ class LiveDeployments {
   static Transports load_transports(const std::vector<const config::Deployment*>& deployments, std::size_t shards,
                                     config::Findings& findings);
 
-  /// The replicas of a deployment that is a resource, all of them, as Kubernetes tells them: at once if it is known, else when
-  /// `apply` makes it. Kept until `remove_others` removes the deployment.
+  /// The replicas of a deployment that is a resource, all of them, as Kubernetes tells them; kept until `remove_others` removes
+  /// the deployment. `prepare`: from the next `apply` on, so that exchanges of an older table are not sent to those that belong
+  /// to changed settings. `tell`: at once.
+  void prepare(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) { told_[key] = std::move(found); }
   void tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found);
 
   /// Makes lines for new deployments and gives every line its new settings. What is no longer configured stays until

@@ -224,3 +224,42 @@ def test_a_pod_of_two_deployments_has_one_set_of_slots(cluster, namespace, pods,
     for client in clients:
         client.close()
     assert max(one.concurrent for one in only.events()) == 1
+
+
+def test_a_name_passes_from_one_namespace_to_another(cluster, namespace, pods, kinds, start, tmp_path):
+    """Of two endpoints of one name the older has it; neither keys nor waiting requests nor Pods pass over with the name."""
+    other = f"{namespace}-other"
+    cluster.create_namespace(other)
+    account = cluster.service_account(namespace, "router", cluster_rules=[
+        {"apiGroups": ["inference-router.dev"], "resources": ["onlineendpoints", "onlinedeployments"], "verbs": READ},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": READ},
+    ])
+    try:
+        cluster.apply([online_endpoint("iris", {"blue": 100}), secret("iris-keys", KEY),
+                       online_deployment("iris", "blue", request_settings={"max_queue_wait_ms": 30000,
+                                                                                  "request_timeout_ms": 30000}),
+                       service("iris-blue"), deployment("iris-blue", environment={"SLEEP": 2})], namespace)
+        pods.ready(namespace, 1)
+        eventually(lambda: _ready_in_slices(cluster, namespace, "iris-blue") == 1, "the EndpointSlice")
+        older = cluster.api.get(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris")["metadata"]["creationTimestamp"]
+        eventually(lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) > older, "the next second")
+        cluster.apply([online_endpoint("iris", {"blue": 100}), secret("iris-keys", OTHER_KEY), online_deployment("iris", "blue"),
+                       service("iris-blue"), deployment("iris-blue")], other)
+        pods.ready(other, 1)
+        eventually(lambda: _ready_in_slices(cluster, other, "iris-blue") == 1, "the EndpointSlice")
+        router = start(kubernetes={"kubeconfig": str(account.write_kubeconfig(tmp_path / "kubeconfig")),
+                                   "namespaces": [{"name": namespace}, {"name": other}]})
+        refused = [one for one in router.status()["kubernetes"]["resources"] if one["reason"] == "NameConflict"]
+        assert [one["namespace"] for one in refused] == [other]
+        assert status_of(router, key=OTHER_KEY) == 401
+
+        running, waiting = (router.connect().send(request(b"{}", path=path("iris"), key=KEY)) for _ in range(2))
+        eventually(lambda: router.queue_length() == 1, "one that waits")
+        cluster.api.delete(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris")
+        assert waiting.response().status == 404
+        assert status_of(router, key=OTHER_KEY) == 200
+        assert status_of(router, key=KEY) == 401
+        assert running.response().status == 200
+    finally:
+        cluster.delete_namespace(other)
