@@ -17,7 +17,7 @@ namespace router::dispatch {
 /// (`Line::receive`), so that a line which is busier than the other cannot keep all slots to itself. Each that gives back lets
 /// the others go first; these in turn.
 /// Any thread, under a short mutex of its own. It is the innermost one: taken under a line's mutex, and under it nothing else
-/// is locked, posted or destroyed. See docs/decisions/0012-pods-of-several-deployments.md.
+/// is locked, posted or destroyed. See docs/decisions/0013-pods-of-several-deployments.md.
 class PodSlots {
  public:
   PodSlots() = default;
