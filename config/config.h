@@ -167,6 +167,7 @@ struct NamespaceRules {
   std::string name;
   std::optional<std::vector<std::string>> hostnames;  // host names or `*.a.example` (any number of labels); not given: any
   std::string prefix;                                 // that each endpoint's name begins with, lower case; empty: any name
+  bool operator==(const NamespaceRules&) const = default;
 };
 
 /// `kubernetes:` of router.yaml: resources and EndpointSlices are followed on an API server.
@@ -183,6 +184,7 @@ struct Kubernetes {
   std::string lease_namespace;                  // empty: the service account's, or the kubeconfig's
   std::string identity;                         // of this process in the election; empty: host name and a random number
   Place place;
+  bool operator==(const Kubernetes&) const = default;
 };
 
 /// router.yaml: what concerns the process.

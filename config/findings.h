@@ -11,6 +11,7 @@ struct Place {
   std::string file;
   int line = 0;  // from 1
   std::string path;
+  bool operator==(const Place&) const = default;
 };
 
 /// `file:line: key.path`, as far as there is one.

@@ -10,18 +10,23 @@ namespace {
 void read_key(const std::string& file, const Place& place, Endpoint& endpoint, Findings& findings) {
   FileText content = read_file(file, kKeyBytesMax);
   if (!content.mistake.empty()) return findings.mistake(place, shown_path(file) + " " + content.mistake);
-  std::string& key = content.text;
-  while (key.ends_with('\n') || key.ends_with('\r')) key.pop_back();
-  if (key.empty()) return findings.mistake(place, shown_path(file) + " is empty; a key is expected");
-  if (!std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 0x7f; })) {
-    return findings.mistake(place, shown_path(file) +
-                                       " holds characters that a key cannot have; one line of visible ASCII "
-                                       "characters without spaces is expected");
+  if (const char* mistake = mistake_in_key(content.text); mistake != nullptr) {
+    return findings.mistake(place, shown_path(file) + " " + mistake);
   }
-  endpoint.keys.push_back({std::move(key)});
+  endpoint.keys.push_back({std::move(content.text)});
 }
 
 }  // namespace
+
+const char* mistake_in_key(std::string& key) {
+  while (key.ends_with('\n') || key.ends_with('\r')) key.pop_back();
+  if (key.empty()) return "is empty; a key is expected";
+  if (key.size() > kKeyBytesMax) return "is longer than 4096 bytes";
+  if (!std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 0x7f; })) {
+    return "holds characters that a key cannot have; one line of visible ASCII characters without spaces is expected";
+  }
+  return nullptr;
+}
 
 void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::string>& files) {
   Endpoint& endpoint = document.endpoint;

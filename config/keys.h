@@ -13,4 +13,7 @@ void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::
 
 inline constexpr std::size_t kKeyBytesMax = 4096;
 
+/// Takes the line end from a key. What is wrong with it, in words that show none of it; nullptr if nothing is.
+const char* mistake_in_key(std::string& key);
+
 }  // namespace router::config

@@ -35,7 +35,7 @@ std::unique_ptr<const model::Endpoint> build_endpoint(const config::Endpoint& se
   for (const auto& [name, percent] : settings.mirror_traffic) endpoint->mirror.percent = percent;
   int up_to = 0;
   for (const config::Deployment& each : settings.deployments) {
-    endpoint->deployments.push_back(build_deployment(each, live.get(deployment_key(settings.name, each.name))));
+    endpoint->deployments.push_back(build_deployment(each, live.get(deployment_key(each))));
     if (settings.mirror_traffic.contains(each.name)) endpoint->mirror.deployment = endpoint->deployments.back().get();
     for (const auto& [name, percent] : settings.traffic) {
       if (percent <= 0 || !equals_ignoring_case(name, each.name)) continue;

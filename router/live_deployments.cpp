@@ -22,7 +22,7 @@ std::size_t line_length(const config::Deployment& settings, std::size_t replicas
 
 /// A replica that would have to be spoken to differently is another replica.
 std::string replica_key(const config::Deployment& settings, const discovery::FoundReplica& found) {
-  std::string key = absl::StrCat(found.name, "@", found.address.text());
+  std::string key = absl::StrCat(found.identity.empty() ? found.name : found.identity, "@", found.address.text());
   if (settings.tls)
     absl::StrAppend(&key, " tls ", settings.tls->verify, " ", settings.tls->ca_file, " ", settings.tls->server_name);
   return key;
@@ -36,10 +36,39 @@ bool same_probe(const config::Deployment& a, const config::Deployment& b) {
          p.failure_threshold == q.failure_threshold;
 }
 
+std::string label_of(const LiveDeployment& deployment) { return deployment.endpoint + "/" + deployment.name; }
+
+void set_ready(dispatch::Line& line, LiveReplica& live, const std::string& label, bool ready) {
+  live.ready = ready;
+  line.set_ready(live.replica, ready);
+  log::info(absl::StrCat("replica ", live.replica->name(), " of ", label, ready ? " is ready" : " is not ready"));
+}
+
+discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
+                                    const discovery::FoundReplica& found) {
+  discovery::ProbeTarget target;
+  target.name = found.name;
+  target.address = found.probe_address;
+  target.route = deployment.settings.readiness_route;
+  target.settings = deployment.settings.readiness_probe;
+  target.exchanges_finished = [replica = live.replica.get()] { return replica->exchanges_finished(); };
+  if (deployment.transport != nullptr) {
+    // A context of its own would do as well: the control thread makes no other use of it.
+    target.tls = deployment.transport->contexts.front();
+    target.server_name = live.replica->server_name();
+  }
+  return target;
+}
+
 }  // namespace
 
-DeploymentKey deployment_key(const std::string& endpoint, const std::string& deployment) {
-  return lower_case(endpoint) + "/" + lower_case(deployment);
+DeploymentKey deployment_key(const std::string& home, const std::string& endpoint, const std::string& deployment) {
+  std::string key = lower_case(endpoint) + "/" + lower_case(deployment);
+  return home.empty() ? key : home + "/" + key;
+}
+
+DeploymentKey deployment_key(const config::Deployment& deployment) {
+  return deployment_key(deployment.home, deployment.endpoint_name, deployment.name);
 }
 
 LiveDeployments::LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics,
@@ -68,7 +97,7 @@ LiveDeployments::Transports LiveDeployments::load_transports(const std::vector<c
     auto transport = std::make_shared<upstream::Transport>();
     transport->contexts = std::move(*contexts);
     transport->server_name = deployment->tls->server_name;
-    transports[deployment_key(deployment->endpoint_name, deployment->name)] = std::move(transport);
+    transports[deployment_key(*deployment)] = std::move(transport);
   }
   return transports;
 }
@@ -77,7 +106,7 @@ void LiveDeployments::apply(const config::Config& config, const Transports& tran
   generation_ = generation;
   for (const config::Endpoint& endpoint : config.endpoints) {
     for (const config::Deployment& settings : endpoint.deployments) {
-      const DeploymentKey key = deployment_key(endpoint.name, settings.name);
+      const DeploymentKey key = deployment_key(settings);
       std::unique_ptr<LiveDeployment>& live = live_[key];
       if (live == nullptr) {
         live = std::make_unique<LiveDeployment>();
@@ -92,11 +121,11 @@ void LiveDeployments::apply(const config::Config& config, const Transports& tran
       live->settings = settings;
       const auto transport = transports.find(key);
       live->transport = transport == transports.end() ? nullptr : transport->second;
-      live->line->set_options({line_length(settings, settings.replicas.size())});
+      if (settings.home.empty()) live->line->set_options({line_length(settings, settings.replicas.size())});
       for (auto& [name, replica] : live->replicas) {
         live->line->set_slots(replica.replica, settings.max_concurrent_requests_per_instance);
       }
-      source_.set(key, settings);
+      settings.home.empty() ? source_.set(key, settings) : set_replicas(key, told_[key]);
     }
   }
 }
@@ -104,8 +133,7 @@ void LiveDeployments::apply(const config::Config& config, const Transports& tran
 void LiveDeployments::remove_others(const config::Config& config) {
   std::set<DeploymentKey> configured;
   for (const config::Endpoint& endpoint : config.endpoints) {
-    for (const config::Deployment& deployment : endpoint.deployments)
-      configured.insert(deployment_key(endpoint.name, deployment.name));
+    for (const config::Deployment& deployment : endpoint.deployments) configured.insert(deployment_key(deployment));
   }
   for (auto live = live_.begin(); live != live_.end();) {
     if (configured.contains(live->first)) {
@@ -113,9 +141,15 @@ void LiveDeployments::remove_others(const config::Config& config) {
       continue;
     }
     source_.remove(live->first);
+    told_.erase(live->first);
     live->second->line->close();
     live = live_.erase(live);
   }
+}
+
+void LiveDeployments::tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) {
+  prepare(key, std::move(found));
+  set_replicas(key, told_.at(key));
 }
 
 void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found) {
@@ -123,48 +157,76 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   if (entry == live_.end()) return;
   LiveDeployment& live = *entry->second;
   std::map<std::string, LiveReplica> next;
+  std::vector<std::shared_ptr<dispatch::Replica>> members;
   for (const discovery::FoundReplica& each : found) {
     const std::string name = replica_key(live.settings, each);
     if (auto known = live.replicas.extract(name)) {
       next.insert(std::move(known));
-    } else {
+    } else if (!next.contains(name)) {
       next[name].replica =
           std::make_shared<upstream::Replica>(each.name, live.settings.max_concurrent_requests_per_instance, each.host,
-                                              each.address, live.transport, live.line, shards_.size(), generation_);
+                                              each.address, live.transport, pod_of(live, each), shards_.size(), generation_);
     }
+    if (!each.terminating) members.push_back(next.at(name).replica);
   }
-  std::vector<std::shared_ptr<dispatch::Replica>> replicas;
-  replicas.reserve(next.size());
-  for (const auto& [name, replica] : next) replicas.push_back(replica.replica);
-  live.replicas = std::move(next);
-  live.line->set_replicas(replicas);
+  const std::map<std::string, LiveReplica> gone = std::exchange(live.replicas, std::move(next));
+  live.line->set_options({line_length(live.settings, members.size())});
+  live.line->set_replicas(members);
+  std::vector<std::shared_ptr<upstream::Replica>> retired;
+  for (const auto& [name, replica] : gone) retired.push_back(replica.replica);
   for (const discovery::FoundReplica& each : found) {
     LiveReplica& replica = live.replicas.at(replica_key(live.settings, each));
-    if (replica.prober == nullptr) start_probe(live, replica, each);
+    if (each.terminating && !replica.terminating) retired.push_back(replica.replica);
+    follow(live, replica, each);
   }
+  retire(std::move(retired));
 }
 
-void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found) {
-  discovery::ProbeTarget target;
-  target.name = found.name;
-  target.address = found.probe_address;
-  target.limit = probe_limit_;
-  target.route = deployment.settings.readiness_route;
-  target.settings = deployment.settings.readiness_probe;
-  target.exchanges_finished = [&live] { return live.replica->exchanges_finished(); };
-  if (deployment.transport != nullptr) {
-    target.tls = deployment.transport->contexts
-                     .front();  // a context of its own would do as well: the control thread makes no other use of it
-    target.server_name = live.replica->server_name();
+/// A Pod that several deployments of a namespace show is one pod; what files list is known by its deployment alone.
+std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const LiveDeployment& deployment,
+                                                            const discovery::FoundReplica& found) {
+  if (found.identity.empty()) return std::make_shared<dispatch::PodSlots>();
+  if (pods_.size() >= forget_pods_at_) {
+    std::erase_if(pods_, [](const auto& each) { return each.second.expired(); });
+    forget_pods_at_ = 2 * pods_.size() + kPodsMin;
   }
-  live.target = target;
+  std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.home + "/" + found.identity];
+  std::shared_ptr<dispatch::PodSlots> pod = known.lock();
+  if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>();
+  return pod;
+}
+
+void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found) {
+  if (found.terminating) {
+    live.terminating = true;
+    live.ready = false;
+    live.prober.reset();
+    live.readmission.reset();
+    return;
+  }
+  live.terminating = false;
+  live.target = probe_target(deployment, live, found);
+  live.target.limit = probe_limit_;
+  if (!found.ready) {
+    if (live.prober == nullptr) start_probe(deployment, live);
+    return;
+  }
+  live.prober.reset();
+  if (live.ready != *found.ready) set_ready(*deployment.line, live, label_of(deployment), *found.ready);
+}
+
+void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live) {
   live.prober = std::make_unique<discovery::ReplicaProber>(
-      control_, probes_, std::move(target),
-      [&live, line = deployment.line, label = deployment.endpoint + "/" + deployment.name](bool ready) {
-        live.ready = ready;
-        line->set_ready(live.replica, ready);
-        log::info(absl::StrCat("replica ", live.replica->name(), " of ", label, ready ? " is ready" : " is not ready"));
-      });
+      control_, probes_, live.target,
+      [&live, line = deployment.line, label = label_of(deployment)](bool ready) { set_ready(*line, live, label, ready); });
+}
+
+/// Ends connections that rest for replicas without limit; those in slots are the line's business.
+void LiveDeployments::retire(std::vector<std::shared_ptr<upstream::Replica>> replicas) {
+  if (replicas.empty()) return;
+  shards_.post_to_all([replicas = std::move(replicas)](const runtime::Shard& shard) {
+    for (const std::shared_ptr<upstream::Replica>& each : replicas) each->retire_pool(shard.index());
+  });
 }
 
 std::shared_ptr<dispatch::Line> LiveDeployments::make_line(const DeploymentKey& key) {
@@ -181,7 +243,8 @@ void LiveDeployments::ejected(const DeploymentKey& key, const dispatch::Replica&
   LiveDeployment& deployment = *entry->second;
   for (auto& [name, live] : deployment.replicas) {
     if (live.replica.get() != &replica) continue;
-    const std::string label = absl::StrCat("replica ", replica.name(), " of ", deployment.endpoint, "/", deployment.name);
+    if (live.terminating) return;  // it was ejected before it began to end
+    const std::string label = absl::StrCat("replica ", replica.name(), " of ", label_of(deployment));
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(until - control_.now()).count();
     log::warning(
         absl::StrCat(label, " failed ", dispatch::Health::kFailuresMax, " times in a row: not chosen for ", seconds, " s"));

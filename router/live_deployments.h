@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "config/findings.h"
+#include "router/discovery/found_replica.h"
 #include "router/discovery/probe.h"
 #include "router/discovery/readmission.h"
 #include "router/discovery/replica_source.h"
@@ -19,17 +20,20 @@
 
 namespace router {
 
-/// `endpoint/deployment`, lower case: what keeps its line, its replicas and its figures from one configuration to the next.
+/// `endpoint/deployment`, lower case, behind the namespace if it is a resource: what keeps its line and its replicas from one
+/// configuration to the next. Deployments of the same name in different namespaces have nothing in common.
 using DeploymentKey = std::string;
-DeploymentKey deployment_key(const std::string& endpoint, const std::string& deployment);
+DeploymentKey deployment_key(const std::string& home, const std::string& endpoint, const std::string& deployment);
+DeploymentKey deployment_key(const config::Deployment& deployment);
 
-/// One replica with the probe that tells whether it is ready.
+/// One replica with what tells whether it is ready: its source, or a probe.
 struct LiveReplica {
   std::shared_ptr<upstream::Replica> replica;
-  std::unique_ptr<discovery::ReplicaProber> prober;
-  discovery::ProbeTarget target;                        // what the prober asks
+  std::unique_ptr<discovery::ReplicaProber> prober;     // none if the source tells
+  discovery::ProbeTarget target;                        // what the prober asks, and the readmission
   std::unique_ptr<discovery::Readmission> readmission;  // of the last ejection
   bool ready = false;
+  bool terminating = false;  // no member of the line any more
 };
 
 /// What lives on between configurations, of one deployment.
@@ -39,7 +43,7 @@ struct LiveDeployment {
   std::shared_ptr<dispatch::Line> line;
   std::shared_ptr<metrics::DeploymentMetrics> metrics;
   std::shared_ptr<const upstream::Transport> transport;
-  std::map<std::string, LiveReplica> replicas;  // by name, address and what a connection to it depends on
+  std::map<std::string, LiveReplica> replicas;  // by identity, address and what a connection to it depends on
   config::Deployment settings;
 };
 
@@ -53,6 +57,12 @@ class LiveDeployments {
   using Transports = std::map<DeploymentKey, std::shared_ptr<const upstream::Transport>>;
   static Transports load_transports(const std::vector<const config::Deployment*>& deployments, std::size_t shards,
                                     config::Findings& findings);
+
+  /// The replicas of a deployment that is a resource, all of them, as Kubernetes tells them; kept until `remove_others` removes
+  /// the deployment. `prepare`: from the next `apply` on, so that exchanges of an older table are not sent to those that belong
+  /// to changed settings. `tell`: at once.
+  void prepare(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) { told_[key] = std::move(found); }
+  void tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found);
 
   /// Makes lines for new deployments and gives every line its new settings. What is no longer configured stays until
   /// `remove_others`.
@@ -72,7 +82,11 @@ class LiveDeployments {
 
  private:
   void set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found);
-  void start_probe(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
+  std::shared_ptr<dispatch::PodSlots> pod_of(const LiveDeployment& deployment, const discovery::FoundReplica& found);
+  /// Takes over what the source says of a replica whose line knows it.
+  void follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
+  void start_probe(LiveDeployment& deployment, LiveReplica& live);
+  void retire(std::vector<std::shared_ptr<upstream::Replica>> replicas);
   std::shared_ptr<dispatch::Line> make_line(const DeploymentKey& key);
   void ejected(const DeploymentKey& key, const dispatch::Replica& replica, TimePoint until);
 
@@ -85,6 +99,10 @@ class LiveDeployments {
   runtime::TaskGroup probes_;
   std::shared_ptr<discovery::ProbeLimit> probe_limit_ = std::make_shared<discovery::ProbeLimit>();
   discovery::FileReplicas source_;
+  std::map<DeploymentKey, std::vector<discovery::FoundReplica>> told_;  // of resources
+  static constexpr std::size_t kPodsMin = 1000;
+  std::map<std::string, std::weak_ptr<dispatch::PodSlots>> pods_;  // by namespace and identity
+  std::size_t forget_pods_at_ = kPodsMin;                          // known ones: then look for those that are gone
 };
 
 }  // namespace router

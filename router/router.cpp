@@ -56,6 +56,12 @@ std::unordered_map<proxy::ListenerId, proxy::ListenerSettings> listener_settings
   return settings;
 }
 
+/// Wherever they stand in router.yaml.
+bool same_settings(std::optional<config::Kubernetes> a, const std::optional<config::Kubernetes>& b) {
+  if (a && b) a->place = b->place;
+  return a == b;
+}
+
 void warn_of_few_descriptors(const config::Limits& limits) {
   const auto room = static_cast<std::size_t>(runtime::client_descriptors_end());
   if (limits.max_connections <= room) return;
@@ -68,7 +74,8 @@ void warn_of_few_descriptors(const config::Limits& limits) {
 
 Router::Router(std::string config_file, config::Config config)
     : config_file_(std::move(config_file)),
-      config_(std::move(config)),
+      files_(std::move(config)),
+      config_(files_),
       control_(shard_count(config_.process), clock_),
       shards_(shard_count(config_.process), clock_),
       metrics_(shards_.size(), clock_),
@@ -110,17 +117,30 @@ absl::Status Router::start() {
         std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), shards_.size(), connection_limits_));
   }
   drain_ = std::make_unique<Drain>(control_, shards_, servers_, [this] { finish(); });
-  if (absl::Status adopted = adopt(config_, std::move(tls)); !adopted.ok()) return adopted;
+  if (absl::Status made = make_cluster(); !made.ok()) return made;
+  if (absl::Status adopted = adopt(files_, std::move(tls)); !adopted.ok()) return adopted;
   signals_ = std::make_unique<runtime::Signals>(
       control_, [this] { drain_->begin(config_.process); }, [this] { static_cast<void>(reload_and_report()); });
   metrics_.set_process_figures([this] { return figures(); });
   watch_files();
+  if (cluster_) cluster_->start();
   control_.schedule(rotation_, control_.now() + std::chrono::hours(1));
   warn_of_few_descriptors(config_.process.limits);
   shards_.start();
   log::info(
       absl::StrCat("inference-router ", ROUTER_VERSION, " serves with ", shards_.size(), " threads, generation ", generation_));
   return absl::OkStatus();
+}
+
+absl::Status Router::make_cluster() {
+  if (!config_.process.kubernetes) return absl::OkStatus();
+  const config::Kubernetes& settings = *config_.process.kubernetes;
+  auto cluster = ClusterSource::make(control_, resolver_, settings, shards_.size(), live_, [this] { publish_resources(); });
+  if (cluster.ok()) {
+    cluster_ = std::move(*cluster);
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(config::text_of(settings.place), ": ", cluster.status().message()));
 }
 
 Router::Opened Router::open(const config::Process& next, config::Findings& findings) {
@@ -145,6 +165,10 @@ void Router::check_changes(const config::Process& next, config::Findings& findin
     findings.mistake(next.places.threads,
                      absl::StrCat("cannot change while the router runs; it has ", shards_.size(), ": restart it"));
   }
+  if (!same_settings(next.kubernetes, config_.process.kubernetes)) {
+    const std::optional<config::Kubernetes>& named = next.kubernetes ? next.kubernetes : config_.process.kubernetes;
+    findings.mistake(named->place, "cannot change while the router runs: restart it");
+  }
   if (drain_->begun() && listeners_.would_change(next.listeners)) {
     findings.mistake(next.listeners.front().place, "listeners cannot be opened or closed while the router drains");
   }
@@ -161,19 +185,45 @@ absl::Status Router::adopt(config::Config config, TlsMaterial tls) {
   if (opened.log) log::use(std::move(*opened.log));
   for (const std::string& warning : config.warnings) log::warning(warning);
   ticket_keys_->replace_by(*tls.ticket_keys);
-  live_.apply(config, tls.transports, ++generation_);
-  const std::shared_ptr<proxy::View> view = build_view(config, live_, metrics_, generation_);
+  file_transports_ = std::move(tls.transports);
+  config::Config merged;
+  const std::shared_ptr<proxy::View> view = build_next(config, merged);
   view->listeners = listener_settings(config.process, opened.listeners, tls);
   view->access_log = opened.access_log;
   // In this order, so that each accepted connection finds its listener in the view.
   listeners_.close_removed(opened.listeners);
   views_.publish(view);
   listeners_.open_added(std::move(opened.listeners));
-  live_.remove_others(config);
+  live_.remove_others(merged);
   access_logs_.use(config.process.access_log, std::move(opened.access_log));
   operators_.apply(config.process, std::move(opened.operators));
-  config_ = std::move(config);
+  files_ = std::move(config);
+  config_ = std::move(merged);
   return absl::OkStatus();
+}
+
+std::shared_ptr<proxy::View> Router::build_next(const config::Config& files, config::Config& merged) {
+  merged = files;
+  LiveDeployments::Transports transports = file_transports_;
+  if (cluster_) {
+    cluster_->join(files.endpoints);
+    merged.endpoints.insert(merged.endpoints.end(), cluster_->endpoints().begin(), cluster_->endpoints().end());
+    transports.insert(cluster_->transports().begin(), cluster_->transports().end());
+  }
+  live_.apply(merged, transports, ++generation_);
+  return build_view(merged, live_, metrics_, generation_);
+}
+
+void Router::publish_resources() {
+  config::Config merged;
+  const std::shared_ptr<proxy::View> view = build_next(files_, merged);
+  view->listeners = views_.newest()->listeners;
+  view->access_log = views_.newest()->access_log;
+  views_.publish(view);
+  live_.remove_others(merged);
+  config_ = std::move(merged);
+  log::info(absl::StrCat("resources changed: ", cluster_->endpoints().size(), " endpoints of the API server, generation ",
+                         generation_));
 }
 
 absl::Status Router::reload(std::vector<std::string>& files) {
@@ -225,7 +275,7 @@ std::vector<admin::OperatorRoute> Router::observe_routes() {
 
 std::vector<admin::OperatorRoute> Router::admin_routes() {
   admin::AdminActions actions;
-  actions.status = [this] { return status_json(config_, live_, generation_, drain_->begun()); };
+  actions.status = [this] { return status_json(config_, live_, cluster_.get(), generation_, drain_->begun()); };
   actions.drain = [this] { drain_->begin(config_.process); };
   actions.reload = [this]() -> absl::StatusOr<std::uint64_t> {
     absl::Status reloaded = reload_and_report();
@@ -239,6 +289,9 @@ std::vector<std::string> Router::not_ready() const {
   std::vector<std::string> reasons;
   if (drain_->begun()) reasons.emplace_back("draining");
   if (!live_.listed()) reasons.emplace_back("replicas are not listed yet");
+  if (cluster_) {
+    for (std::string& reason : cluster_->not_ready()) reasons.push_back(std::move(reason));
+  }
   return reasons;
 }
 
@@ -256,6 +309,7 @@ metrics::ProcessFigures Router::figures() const {
     deployment.replicas_ejected = demand.replicas_ejected;
     deployment.ejections = demand.ejections;
     deployment.replicas_not_ready = demand.replicas - demand.replicas_ready;
+    for (const auto& [name, replica] : live->replicas) deployment.replicas_terminating += replica.terminating ? 1 : 0;
     figures.deployments.push_back(std::move(deployment));
   }
   for (const auto& [id, listener] : views_.newest()->listeners) {
@@ -266,6 +320,7 @@ metrics::ProcessFigures Router::figures() const {
     }
   }
   figures.generation = generation_;
+  if (cluster_) figures.discovery_age = cluster_->age();
   figures.access_log_dropped = access_logs_.dropped();
   figures.version = ROUTER_VERSION;
   return figures;
@@ -274,13 +329,14 @@ metrics::ProcessFigures Router::figures() const {
 void Router::finish() {
   operators_.stop();
   watch_.reset();
+  if (cluster_) cluster_->stop();
   live_.stop();
   end_when_stopped();
 }
 
 void Router::end_when_stopped() {
   // Probes and connections that were told to end need a turn of their loops.
-  if (!live_.stopped()) return control_.post([this] { end_when_stopped(); });
+  if (!live_.stopped() || (cluster_ && !cluster_->stopped())) return control_.post([this] { end_when_stopped(); });
   shards_.join();
   servers_.clear();
   control_.stop();

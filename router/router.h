@@ -11,6 +11,7 @@
 #include "config/findings.h"
 #include "router/access_logs.h"
 #include "router/base/log.h"
+#include "router/cluster_source.h"
 #include "router/discovery/file_watch.h"
 #include "router/drain.h"
 #include "router/listeners.h"
@@ -48,6 +49,8 @@ class Router {
 
  private:
   absl::Status start();
+  /// The API server that `kubernetes` names, if it does: its credentials must be readable.
+  absl::Status make_cluster();
   /// What a configuration needs to have open, before it is in force; closed again if it never is.
   struct Opened {
     std::optional<log::Target> log;  // none: stays as it is
@@ -63,6 +66,11 @@ class Router {
   absl::Status reload(std::vector<std::string>& files);
   /// Takes up a configuration whose files were found good, or changes nothing.
   absl::Status adopt(config::Config config, TlsMaterial tls);
+  /// The next view, of `files` and what the API server tells, with the live objects that it needs; without listeners and access
+  /// log. Cannot fail.
+  std::shared_ptr<proxy::View> build_next(const config::Config& files, config::Config& merged);
+  /// What the API server tells has changed: a new table, and nothing else.
+  void publish_resources();
   absl::Status reload_and_report();
   void watch_files();
   /// Session tickets get a new key every hour; the two before it are still accepted.
@@ -76,7 +84,9 @@ class Router {
   void end_when_stopped();
 
   const std::string config_file_;
-  config::Config config_;
+  config::Config files_;   // what the files say
+  config::Config config_;  // and what is in force: with endpoints that are resources
+  LiveDeployments::Transports file_transports_;
   SteadyClock clock_;
   runtime::Shard control_;
   runtime::ShardSet shards_;
@@ -85,6 +95,7 @@ class Router {
   runtime::Resolver resolver_;
   proxy::Views views_;
   LiveDeployments live_;
+  std::unique_ptr<ClusterSource> cluster_;  // nullptr: files only
   std::shared_ptr<tls::TicketKeys> ticket_keys_;
   proxy::ConnectionLimits connection_limits_;
   std::vector<std::unique_ptr<proxy::ShardServer>> servers_;

@@ -21,6 +21,7 @@ json::object describe(const LiveReplica& live, const dispatch::Line& line) {
   replica["name"] = live.replica->name();
   replica["address"] = live.replica->address().text();
   replica["ready"] = live.ready;
+  replica["terminating"] = live.terminating;
   replica["ejected"] = line.is_ejected(live.replica);
   return replica;
 }
@@ -29,6 +30,7 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
   const dispatch::Demand demand = live.line->demand();
   json::object deployment;
   deployment["name"] = settings.name;
+  if (!settings.home.empty()) deployment["namespace"] = settings.home;
   deployment["slots"] = demand.slots;
   deployment["slots_in_use"] = demand.slots_in_use;
   deployment["queue_length"] = demand.waiting;
@@ -44,6 +46,7 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
 json::object describe(const config::Endpoint& settings, const LiveDeployments& live) {
   json::object endpoint;
   endpoint["name"] = settings.name;
+  if (!settings.home.empty()) endpoint["namespace"] = settings.home;
   endpoint["status_profile"] = settings.status_profile == config::StatusProfile::kManaged ? "managed" : "kubernetes";
   endpoint["keys"] = settings.keys.size();
   json::array hostnames;
@@ -54,10 +57,38 @@ json::object describe(const config::Endpoint& settings, const LiveDeployments& l
   endpoint["traffic"] = std::move(traffic);
   json::array deployments;
   for (const config::Deployment& deployment : settings.deployments) {
-    deployments.push_back(describe(deployment, live.get(deployment_key(settings.name, deployment.name))));
+    deployments.push_back(describe(deployment, live.get(deployment_key(deployment))));
   }
   endpoint["deployments"] = std::move(deployments);
   return endpoint;
+}
+
+json::object describe(const discovery::ResourceVerdict& verdict) {
+  const bool is_endpoint = verdict.kind == discovery::ResourceVerdict::Kind::kEndpoint;
+  json::object resource;
+  resource["kind"] = is_endpoint ? "OnlineEndpoint" : "OnlineDeployment";
+  resource["namespace"] = verdict.home;
+  resource["name"] = verdict.name;
+  resource["uid"] = verdict.uid;
+  resource["generation"] = verdict.generation;
+  resource["accepted"] = verdict.accepted;
+  resource["served"] = verdict.served;
+  resource["reason"] = verdict.reason;
+  resource["message"] = verdict.message;
+  if (!is_endpoint) {
+    resource["replicas"] = verdict.replicas_total;
+    resource["replicas_ready"] = verdict.replicas_ready;
+  }
+  return resource;
+}
+
+json::object describe(const ClusterSource& cluster) {
+  json::object kubernetes;
+  kubernetes["age_seconds"] = std::chrono::duration<double>(cluster.age()).count();
+  json::array resources;
+  for (const discovery::ResourceVerdict& each : cluster.verdicts()) resources.push_back(describe(each));
+  kubernetes["resources"] = std::move(resources);
+  return kubernetes;
 }
 
 /// Whether the process grows. The heap is what is allocated, also in blocks of their own mapping, with what threads keep at
@@ -75,7 +106,8 @@ json::object describe_process() {
 
 }  // namespace
 
-std::string status_json(const config::Config& config, const LiveDeployments& live, std::uint64_t generation, bool draining) {
+std::string status_json(const config::Config& config, const LiveDeployments& live, const ClusterSource* cluster,
+                        std::uint64_t generation, bool draining) {
   json::object status;
   status["version"] = ROUTER_VERSION;
   status["generation"] = generation;
@@ -84,6 +116,7 @@ std::string status_json(const config::Config& config, const LiveDeployments& liv
   json::array endpoints;
   for (const config::Endpoint& endpoint : config.endpoints) endpoints.push_back(describe(endpoint, live));
   status["endpoints"] = std::move(endpoints);
+  if (cluster != nullptr) status["kubernetes"] = describe(*cluster);
   return json::serialize(status) + "\n";
 }
 

@@ -9,18 +9,11 @@
 #include <vector>
 
 #include "config/config.h"
+#include "router/discovery/found_replica.h"
 #include "router/runtime/resolver.h"
 #include "router/runtime/shard.h"
 
 namespace router::discovery {
-
-/// One replica as a source of replicas knows it.
-struct FoundReplica {
-  std::string name;  // host:port as configured, the port filled in; an IPv6 address in brackets
-  std::string host;
-  runtime::Address address;        // for scoring
-  runtime::Address probe_address;  // for the readiness probe
-};
 
 /// Replicas that are listed in deployment files. Names are resolved again every kResolveAgain, those without any address yet
 /// more often (a pod's name may appear after the router has started). A look-up that fails keeps the last address, and an

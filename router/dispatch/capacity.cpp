@@ -22,13 +22,12 @@ Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) {
   if (passes_over) offer(*avoided);
   ROUTER_ASSERT(replica.usable());
   withdraw(replica);
-  Taken taken;
-  taken.replica = members_[replica.member_];
-  if (replica.limited()) {
-    // A connection of another shard is only taken over when a new one would be one too many.
-    const bool may_open = replica.in_use_ + replica.stock_.resting() < replica.slots_max_;
-    taken.slot = &replica.stock_.take(shard, may_open);
+  const PodSlots::Taken granted = replica.pod_->take(replica, shard);
+  if (!granted.granted) {
+    replica.waits_for_pod_ = true;
+    return {};
   }
+  Taken taken{members_[replica.member_], granted.slot};
   ++replica.in_use_;
   ++leases_;
   offer(replica);
@@ -40,8 +39,8 @@ void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) {
   withdraw(replica);
   --replica.in_use_;
   --leases_;
-  if (slot != nullptr) replica.stock_.put(*slot);
-  trim(replica, retired);
+  replica.pod_->give_back(replica, slot, retired);
+  replica.waits_for_pod_ = false;
   offer(replica);
 }
 
@@ -100,7 +99,8 @@ void Capacity::keep_half(TimePoint now) {
   }
 }
 
-void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, TimePoint now, Retired& retired) {
+void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, const std::weak_ptr<Line>& line,
+                            TimePoint now, Retired& retired) {
   std::vector<std::shared_ptr<Replica>> before = std::exchange(members_, {});
   for (const std::shared_ptr<Replica>& replica : before) {
     withdraw(*replica);
@@ -111,6 +111,8 @@ void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replica
     if (replica->member()) continue;  // named twice
     replica->member_ = members_.size();
     members_.push_back(replica);
+    if (std::exchange(replica->joined_, true)) continue;
+    replica->pod_->join(replica, line, replica->slots_max_, retired);
   }
   std::erase_if(shedders_, [](Replica* replica) {
     if (!replica->member()) replica->sheds_ = false;
@@ -119,7 +121,8 @@ void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replica
   for (std::shared_ptr<Replica>& replica : before) {
     if (!replica->member()) {
       replica->ready_ = false;
-      trim(*replica, retired);
+      replica->joined_ = replica->waits_for_pod_ = false;
+      replica->pod_->leave(*replica, retired);
     }
     retired.replicas.push_back(std::move(replica));
   }
@@ -149,7 +152,13 @@ void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) {
 void Capacity::set_slots(Replica& replica, std::size_t slots, Retired& retired) {
   withdraw(replica);
   replica.slots_max_ = slots;
-  trim(replica, retired);
+  replica.pod_->set_slots(replica, slots, retired);
+  offer(replica);
+}
+
+void Capacity::receive(Replica& replica) {
+  withdraw(replica);
+  replica.waits_for_pod_ = false;
   offer(replica);
 }
 
@@ -173,12 +182,6 @@ void Capacity::offer(Replica& replica) {
   if (replica.usable()) buckets(replica).insert(replica, replica.in_use_);
 }
 
-/// A replica has no more connections, in use or resting, than slots; one that is gone, or has no limit, rests none here.
-void Capacity::trim(Replica& replica, Retired& retired) {
-  const bool keeps = replica.member() && replica.slots_max_ > replica.in_use_;
-  replica.stock_.trim(keeps ? replica.slots_max_ - replica.in_use_ : 0, retired.cargo);
-}
-
 void Capacity::count_ready(std::size_t ready) {
   if (ready_ == 0 && ready > 0) ++revivals_;
   ready_ = ready;
@@ -194,11 +197,8 @@ void Capacity::check() const {
     const Replica& replica = *members_[index];
     ROUTER_ASSERT(replica.member_ == index);
     ROUTER_ASSERT(replica.usable() ? replica.bucket_ == replica.in_use_ : replica.bucket_ == Replica::kNone);
-    if (replica.limited()) {
-      ROUTER_ASSERT(replica.in_use_ + replica.stock_.resting() <= std::max(replica.slots_max_, replica.in_use_));
-    } else {
-      ROUTER_ASSERT(replica.stock_.resting() == 0);
-    }
+    ROUTER_ASSERT(replica.joined_);
+    replica.pod_->check();
     ready += replica.ready_ ? 1 : 0;
     ejected += replica.ready_ && replica.health_.ejected() ? 1 : 0;
     shedding += replica.sheds_ ? 1 : 0;

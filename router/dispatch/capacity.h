@@ -7,15 +7,10 @@
 
 #include "router/dispatch/load_buckets.h"
 #include "router/dispatch/replica.h"
+#include "router/dispatch/retired.h"
 #include "router/dispatch/verdict.h"
 
 namespace router::dispatch {
-
-/// What an operation under the line's mutex has put aside, to be destroyed after it: destructors may close connections.
-struct Retired {
-  std::vector<std::unique_ptr<Cargo>> cargo;
-  std::vector<std::shared_ptr<Replica>> replicas;
-};
 
 /// The replicas of a line and who of them has a slot free. Knows nobody who waits. Belongs to the line's mutex; destroys
 /// nothing itself.
@@ -30,7 +25,8 @@ class Capacity {
   /// Whether there is a slot for an exchange that is to avoid `avoided` as long as another replica serves.
   bool available_without(const Replica* avoided) const;
   /// A slot of the least-loaded usable replica, for a user on `shard`; of one that sheds only if there is no other. Only while
-  /// available (without `avoided`).
+  /// available (without `avoided`). No replica, if another line has taken the pod's last slot: then that replica is not usable
+  /// until its pod tells, and others may be.
   Taken take(std::size_t shard, Replica* avoided = nullptr);
   void give_back(Replica& replica, Slot* slot, Retired& retired);
 
@@ -40,9 +36,13 @@ class Capacity {
   /// Replicas that wanted to be left alone until now are chosen like the others again. True if there were any.
   bool end_shedding(TimePoint now) { return now >= shedding_ends_ && end_due_shedding(now); }
 
-  void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, TimePoint now, Retired& retired);
+  /// `line` is told when a pod that it shares with another has a slot for it.
+  void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, const std::weak_ptr<Line>& line, TimePoint now,
+                    Retired& retired);
   void set_ready(Replica& replica, bool ready, TimePoint now);
   void set_slots(Replica& replica, std::size_t slots, Retired& retired);
+  /// Its pod has set a slot aside for it.
+  void receive(Replica& replica);
 
   const std::vector<std::shared_ptr<Replica>>& replicas() const { return members_; }
   std::size_t ready() const { return ready_; }
@@ -68,7 +68,6 @@ class Capacity {
   LoadBuckets& buckets(const Replica& replica) { return replica.sheds_ ? shedding_ : choosable_; }
   void withdraw(Replica& replica) { buckets(replica).erase(replica); }
   void offer(Replica& replica);
-  static void trim(Replica& replica, Retired& retired);
   void count_ready(std::size_t ready);
   void shed(Replica& replica, TimePoint until);
   bool end_due_shedding(TimePoint now);

@@ -59,6 +59,15 @@ struct Line::Leave {
   void operator()(Waiter*) const { waiter->line_->part(*waiter); }
 };
 
+/// Lines that share a pod with this one, without any mutex. One that is gone has left its pods, and needs nothing.
+void Line::tell_heirs(const Retired& retired) {
+  for (const Heir& heir : retired.heirs) {
+    const std::shared_ptr<Line> line = heir.line.lock();
+    const std::shared_ptr<Replica> replica = heir.replica.lock();
+    if (line != nullptr && replica != nullptr) line->receive(replica);
+  }
+}
+
 /// Holds the mutex for one operation. At its end whoever can be served is, and only when the mutex is free again are the
 /// waiters told, and is destroyed what was put aside.
 class Line::Turn {
@@ -71,6 +80,7 @@ class Line::Turn {
   Turn& operator=(const Turn&) = delete;
   ~Turn() {
     serve_waiting();
+    if (received_ != nullptr) received_->pod()->decline(*received_, retired_);
     check();
     lock_.unlock();
     tell();
@@ -84,6 +94,8 @@ class Line::Turn {
     last_ = &waiter;
   }
   Retired& retired() { return retired_; }
+  /// What is set aside for it goes back to its pod if nobody could use it.
+  void received(std::shared_ptr<Replica> replica) { received_ = std::move(replica); }
   TimePoint now() const { return now_; }
   /// To be told, without the mutex, that the replica was ejected.
   void ejected(std::shared_ptr<Replica> replica) {
@@ -96,10 +108,15 @@ class Line::Turn {
     Waiter* next = line_.waiting_.first();
     while (next != nullptr && line_.capacity_.available()) {
       Waiter& waiter = *next;
+      Capacity::Taken taken;
+      if (line_.capacity_.available_without(waiter.avoided_.get())) {
+        taken = line_.capacity_.take(waiter.shard_.index(), waiter.avoided_.get());
+        if (taken.replica == nullptr) continue;  // there is one less to choose from
+      }
       next = WaitingList::next(waiter);
-      if (!line_.capacity_.available_without(waiter.avoided_.get())) continue;
+      if (taken.replica == nullptr) continue;
       settle(waiter, Waiter::State::kGranted);
-      waiter.taken_ = line_.capacity_.take(waiter.shard_.index(), waiter.avoided_.get());
+      waiter.taken_ = std::move(taken);
       waiter.granted_ = now_;
       line_.record_.add(LineEvent::kGranted, waiter.ticket_, waiter.taken_.replica.get());
     }
@@ -122,11 +139,13 @@ class Line::Turn {
       runtime::Shard& shard = waiter->shard_;
       shard.post(Notice(std::move(waiter)));
     }
+    tell_heirs(retired_);
   }
 
   Line& line_;
   const TimePoint now_;
   Retired retired_;
+  std::shared_ptr<Replica> received_;
   std::shared_ptr<Replica> ejected_;
   TimePoint until_{};
   std::shared_ptr<Waiter> first_;  // settled by this operation, in order
@@ -137,7 +156,8 @@ class Line::Turn {
 Line::~Line() {
   ROUTER_ASSERT(waiting_.empty() && capacity_.leases() == 0);  // each of them holds the line
   Retired retired;
-  capacity_.set_replicas({}, clock_.now(), retired);  // they may outlive this line
+  capacity_.set_replicas({}, {}, clock_.now(), retired);  // they may outlive this line
+  tell_heirs(retired);
 }
 
 Result<Line::Entry> Line::enter(runtime::Wakeup& wakeup, Deadline deadline, const Place& place) {
@@ -164,8 +184,9 @@ Result<Line::Entry> Line::enter(runtime::Wakeup& wakeup, Deadline deadline, cons
 Result<Lease> Line::admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline) {
   if (closed_) return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed");
   if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
-  if (capacity_.available_without(place.avoided.get())) {  // then nobody waits who could have it
-    return take(shard, place.ticket, place.avoided.get(), now);
+  while (capacity_.available_without(place.avoided.get())) {  // then nobody waits who could have it
+    Capacity::Taken taken = capacity_.take(shard, place.avoided.get());
+    if (taken.replica != nullptr) return lease(std::move(taken), place.ticket, place.avoided.get(), now);
   }
   if (place.ticket != 0) return Lease();  // it was let in before
   if (waiting_.size() >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the line is full");
@@ -179,7 +200,7 @@ Result<Lease> Line::admit(std::size_t shard, const Place& place, TimePoint now, 
 }
 
 /// For a newcomer (`ticket` 0) or for one who has a ticket.
-Lease Line::take(std::size_t shard, std::uint64_t ticket, Replica* avoided, TimePoint now) {
+Lease Line::lease(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now) {
   if (ticket == 0) {
     ticket = ++last_ticket_;
     retries_.count_request(now);
@@ -187,7 +208,6 @@ Lease Line::take(std::size_t shard, std::uint64_t ticket, Replica* avoided, Time
   } else {
     record_.add(LineEvent::kReturned, ticket, avoided);
   }
-  Capacity::Taken taken = capacity_.take(shard, avoided);
   record_.add(LineEvent::kGranted, ticket, taken.replica.get());
   return Lease(shared_from_this(), std::move(taken), ticket, now);
 }
@@ -210,8 +230,12 @@ void Line::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
 
 Lease Line::take_idle(runtime::Shard& shard) {
   Turn turn(*this);
-  if (closed_ || !waiting_.empty() || !capacity_.available()) return {};
-  return take(shard.index(), 0, nullptr, turn.now());
+  if (closed_ || !waiting_.empty()) return {};
+  while (capacity_.available()) {
+    Capacity::Taken taken = capacity_.take(shard.index());
+    if (taken.replica != nullptr) return lease(std::move(taken), 0, nullptr, turn.now());
+  }
+  return {};
 }
 
 bool Line::may_retry() {
@@ -279,15 +303,10 @@ void Line::give_back(Lease& lease) {
   if (verdict.outcome == Verdict::Outcome::kFailed || verdict.sheds_until != TimePoint{}) record_replicas();
 }
 
-bool Line::take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out) {
-  std::unique_ptr<Cargo> taken;
-  {
-    Turn turn(*this);
-    taken = SlotStock::strip(slot, expected);
-  }
-  if (taken == nullptr) return false;
-  out = std::move(taken);
-  return true;
+void Line::receive(const std::shared_ptr<Replica>& replica) {
+  Turn turn(*this);
+  capacity_.receive(*replica);
+  turn.received(replica);
 }
 
 void Line::set_options(LineOptions options) {
@@ -298,7 +317,7 @@ void Line::set_options(LineOptions options) {
 void Line::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas) {
   Turn turn(*this);
   if (closed_) return;
-  capacity_.set_replicas(replicas, turn.now(), turn.retired());
+  capacity_.set_replicas(replicas, weak_from_this(), turn.now(), turn.retired());
   record_replicas();
 }
 
@@ -328,7 +347,7 @@ bool Line::is_ejected(const std::shared_ptr<Replica>& replica) const {
 void Line::close() {
   Turn turn(*this);
   closed_ = true;
-  capacity_.set_replicas({}, turn.now(), turn.retired());
+  capacity_.set_replicas({}, {}, turn.now(), turn.retired());
   record_replicas();
   while (!waiting_.empty()) {
     record_.add(LineEvent::kRefused, waiting_.first()->ticket_);

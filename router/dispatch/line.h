@@ -122,9 +122,9 @@ class Line : public std::enable_shared_from_this<Line> {
   /// The waiter's shard: the lease if granted (once), the failure if the line was closed, nothing while it waits.
   /// Result<Lease> with an empty Lease means: still waiting. Once it has answered, the wakeup is not used any more.
   static Result<Lease> poll(const std::shared_ptr<Waiter>& waiter);
-  /// Takes `expected` out of a slot that nobody holds, because it is of no use any more (its connection was closed). False, and
-  /// nothing is taken, if the slot is leased or keeps something else by now. The slot's replica must be alive. Any thread.
-  bool take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out);
+  /// A pod that another line has, too, has set a slot aside for `replica`: it goes to who waits, or else back. Any thread,
+  /// without a mutex.
+  void receive(const std::shared_ptr<Replica>& replica);
 
   // --- control thread; each pumps the line ---
   void set_options(LineOptions options);
@@ -156,11 +156,12 @@ class Line : public std::enable_shared_from_this<Line> {
   struct Leave;  // the deleter of the exchange's handle
 
   Result<Lease> admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline);
-  Lease take(std::size_t shard, std::uint64_t ticket, Replica* avoided, TimePoint now);
+  Lease lease(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now);
   void await_turn(Waiter& waiter, const Place& place, TimePoint now);
   Parting part(Waiter& waiter);
   void give_back(Lease& lease);
   void record_replicas();
+  static void tell_heirs(const Retired& retired);
 
   const Clock& clock_;
   const Ejected ejected_;

@@ -7,19 +7,22 @@
 #include <vector>
 
 #include "router/dispatch/health.h"
-#include "router/dispatch/slots.h"
+#include "router/dispatch/pod_slots.h"
 
 namespace router::dispatch {
 
 /// A live replica as the line sees it; upstream derives its own, with address and TLS, from it. It belongs to one line, and
-/// everything mutable here to that line's mutex. It is not ready until the line is told so.
+/// everything mutable here to that line's mutex, but the slots to the pod: another line's replica may be the same one. It is
+/// not ready until the line is told so.
 class Replica {
  public:
-  explicit Replica(std::string name, std::size_t slots) : name_(std::move(name)), slots_max_(slots) {}
+  explicit Replica(std::string name, std::size_t slots, std::shared_ptr<PodSlots> pod = std::make_shared<PodSlots>())
+      : pod_(std::move(pod)), name_(std::move(name)), slots_max_(slots) {}
   virtual ~Replica() = default;
   Replica(const Replica&) = delete;
   Replica& operator=(const Replica&) = delete;
   const std::string& name() const { return name_; }  // host:port, for logs and /status
+  const std::shared_ptr<PodSlots>& pod() const { return pod_; }
 
  private:
   friend class Capacity;
@@ -30,19 +33,21 @@ class Replica {
   bool member() const { return member_ != kNone; }
   /// Whether it serves at all; whether one more exchange, too.
   bool serves() const { return member() && ready_ && !health_.ejected(); }
-  bool usable() const { return serves() && (!limited() || in_use_ < slots_max_); }
+  bool usable() const { return serves() && !waits_for_pod_ && (!limited() || in_use_ < slots_max_); }
 
+  const std::shared_ptr<PodSlots> pod_;
   const std::string name_;
-  std::size_t slots_max_;   // 0 = unlimited
-  std::size_t in_use_ = 0;  // leases; more than slots_max_ after that was lowered
+  std::size_t slots_max_;       // by this line's deployment; 0 = unlimited
+  std::size_t in_use_ = 0;      // leases of this line; more than slots_max_ after that was lowered
+  bool waits_for_pod_ = false;  // other lines had all of the pod's slots; it tells when there is one
   bool ready_ = false;
   Health health_;
   bool sheds_ = false;  // it has asked to be left alone: chosen only where no other can be
   TimePoint sheds_until_{};
   std::size_t member_ = kNone;  // its place among the line's replicas
+  bool joined_ = false;         // its pod knows it; as long as it is a member, between two operations
   std::size_t bucket_ = kNone;  // the load under which it may be chosen
   std::size_t place_ = 0;       // inside that bucket; which buckets, `sheds_` says
-  SlotStock stock_;
 };
 
 }  // namespace router::dispatch

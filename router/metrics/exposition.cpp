@@ -36,6 +36,7 @@ enum Family : std::size_t {
   kCertificateExpiryFamily,
   kGenerationFamily,
   kReloadsFamily,
+  kDiscoveryAgeFamily,
   kLogDroppedFamily,
   kBuildInfoFamily,
   kFamilyCount,
@@ -69,6 +70,7 @@ Shape shape_of(Family family) {
     case kCertificateExpiryFamily: return {kCertificateExpiry, MetricType::Gauge};
     case kGenerationFamily: return {kGeneration, MetricType::Gauge};
     case kReloadsFamily: return {kReloads, MetricType::Counter};
+    case kDiscoveryAgeFamily: return {kDiscoveryAge, MetricType::Gauge};
     case kLogDroppedFamily: return {kLogDropped, MetricType::Counter};
     case kBuildInfoFamily: return {kBuildInfo, MetricType::Gauge};
     case kFamilyCount: break;
@@ -167,6 +169,9 @@ void Exposition::add(const ProcessFigures& figures) {
     add_value(families_[kCertificateExpiryFamily], {{"certificate", each.certificate}}, static_cast<double>(each.expiry));
   }
   add_value(families_[kGenerationFamily], {}, figures.generation);
+  if (figures.discovery_age) {
+    add_value(families_[kDiscoveryAgeFamily], {}, std::chrono::duration<double>(*figures.discovery_age).count());
+  }
   add_value(families_[kLogDroppedFamily], {}, figures.access_log_dropped);
   add_value(families_[kBuildInfoFamily], {{"version", figures.version}}, std::uint64_t{1});
 }

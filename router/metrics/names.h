@@ -49,6 +49,9 @@ inline constexpr Name kCertificateExpiry{"inference_router_certificate_expiry_ti
 inline constexpr Name kGeneration{"inference_router_configuration_generation", "Number of the configuration in force."};
 inline constexpr Name kReloads{"inference_router_configuration_reloads_total",
                                "Changed configurations read, by whether they were taken up."};
+inline constexpr Name kDiscoveryAge{
+    "inference_router_discovery_age_seconds",
+    "For how long, at most, the resources and replicas of the API server have not been known to be up to date."};
 inline constexpr Name kLogDropped{"inference_router_access_log_dropped_total",
                                   "Access log lines dropped because they could not be written fast enough."};
 inline constexpr Name kBuildInfo{"inference_router_build_info", "Always 1; the label tells the version."};

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "router/base/time.h"
 
 namespace router::metrics {
 
@@ -33,6 +36,7 @@ struct ProcessFigures {
   std::vector<CertificateFigures> certificates;
   std::uint64_t generation = 0;
   std::uint64_t access_log_dropped = 0;
+  std::optional<Duration> discovery_age;  // nothing: no API server is followed
   std::string version;
 };
 

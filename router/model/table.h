@@ -53,7 +53,8 @@ struct Endpoint {
     const Deployment* deployment = nullptr;
   };
   Mirror mirror;
-  std::vector<Share> traffic;  // of the deployments with a positive weight; the last one's up_to is 100, or it is empty
+  std::vector<Share> traffic;  // of the deployments with a positive weight; beyond the last one's up_to is the share of those
+                               // that are missing
   std::shared_ptr<metrics::DeploymentMetrics> metrics;  // of exchanges that found no deployment
 };
 

@@ -87,6 +87,10 @@ Result<const Deployment*> choose_deployment(const Endpoint& endpoint, const http
   for (const Endpoint::Share& share : endpoint.traffic) {
     if (percent < share.up_to) return share.deployment;
   }
+  if (!endpoint.traffic.empty()) {
+    return Failure::downstream(Reason::kDeploymentNotFound,
+                               "the deployment that gets this share of the traffic does not exist");
+  }
   return Failure::downstream(Reason::kDeploymentNotFound, "no deployment of the endpoint has a share of the traffic");
 }
 

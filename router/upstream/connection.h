@@ -51,18 +51,24 @@ class Connection final : private runtime::Waker, private runtime::Timer {
   std::uint64_t exchanges_ = 0;
 };
 
+struct Transport;
+
 /// A connection at rest in a slot. May be destroyed on any thread: the connection ends on its own shard.
 class RestingConnection final : public dispatch::Cargo {
  public:
-  explicit RestingConnection(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  RestingConnection(std::shared_ptr<Connection> connection, std::shared_ptr<const Transport> transport)
+      : connection_(std::move(connection)), transport_(std::move(transport)) {}
   ~RestingConnection() override;
   std::size_t shard() const override;
   /// On its shard only.
   std::shared_ptr<Connection> take() { return std::move(connection_); }
   runtime::Shard& home() const { return connection_->shard(); }
+  /// Whether it was opened as that transport says. Deployments that share a pod may speak to it in different ways.
+  bool speaks(const std::shared_ptr<const Transport>& transport) const { return transport_ == transport; }
 
  private:
   std::shared_ptr<Connection> connection_;
+  std::shared_ptr<const Transport> transport_;
 };
 
 }  // namespace router::upstream

@@ -114,15 +114,15 @@ void Http1Exchange::rest() {
   runtime::Shard& shard = connection->shard();
   const std::shared_ptr<Replica> replica = static_cast<Replica*>(replica_)->shared_from_this();
   if (dispatch::Slot* slot = lease_.slot()) {
-    auto resting = std::make_unique<RestingConnection>(connection);
-    connection->rest(kSlotRest, [replica = std::weak_ptr(replica), slot, cargo = resting.get()] {
-      const std::shared_ptr<Replica> owner = replica.lock();
-      const std::shared_ptr<dispatch::Line> line = owner ? owner->line() : nullptr;
-      std::unique_ptr<dispatch::Cargo> ended;  // ends here, outside the line's mutex
-      if (line) line->take_cargo(*slot, cargo, ended);
+    auto resting = std::make_unique<RestingConnection>(connection, replica->transport());
+    connection->rest(kSlotRest, [pod = std::weak_ptr(replica->pod()), slot, cargo = resting.get()] {
+      const std::shared_ptr<dispatch::PodSlots> owner = pod.lock();
+      std::unique_ptr<dispatch::Cargo> ended;  // ends here, outside the pod's mutex
+      if (owner) owner->take_cargo(*slot, cargo, ended);
     });
     slot->cargo = std::move(resting);
-  } else if (Replica::Pool& pool = replica->pool(shard.index()); pool.size() < Replica::kIdleMax) {
+  } else if (Replica::Pool& pool = replica->pool(shard.index());
+             pool.size() < Replica::kIdleMax && !replica->pool_is_retired(shard.index())) {
     connection->rest(kPoolRest, [replica = std::weak_ptr(replica), index = shard.index(), resting = connection.get()] {
       if (const std::shared_ptr<Replica> owner = replica.lock()) {
         std::erase_if(owner->pool(index), [resting](const std::shared_ptr<Connection>& idle) { return idle.get() == resting; });

@@ -29,13 +29,13 @@ struct Handover {
 
 /// Brings the connection that rests in a slot on another shard over here; if it cannot be moved it is closed there first, so
 /// that a slot never owns two. Nothing if there is none afterwards.
-Task<std::shared_ptr<Connection>> fetch(std::unique_ptr<RestingConnection> resting, Wakeup& wakeup) {
+Task<std::shared_ptr<Connection>> fetch(std::unique_ptr<RestingConnection> resting, bool wanted, Wakeup& wakeup) {
   Shard& here = wakeup.shard();
   Shard& home = resting->home();
   auto handover = std::make_shared<Handover>();
   handover->wakeup = &wakeup;
-  home.post([&here, handover, resting = std::move(resting)]() mutable {
-    if (const std::shared_ptr<Connection> connection = resting->take(); connection->usable())
+  home.post([&here, handover, wanted, resting = std::move(resting)]() mutable {
+    if (const std::shared_ptr<Connection> connection = resting->take(); wanted && connection->usable())
       handover->descriptor = connection->detach();
     here.post([handover] {
       handover->arrived = true;
@@ -57,12 +57,13 @@ Task<std::shared_ptr<Connection>> resting_connection(const dispatch::Lease& leas
   if (dispatch::Slot* slot = lease.slot()) {
     if (!slot->cargo) co_return nullptr;
     std::unique_ptr<RestingConnection> resting(static_cast<RestingConnection*>(slot->cargo.release()));
+    const bool wanted = resting->speaks(static_cast<Replica&>(lease.replica()).transport());
     if (resting->shard() == shard.index()) {
       connection = resting->take();
     } else {
-      connection = co_await fetch(std::move(resting), wakeup);
+      connection = co_await fetch(std::move(resting), wanted, wakeup);
     }
-    if (connection && !connection->usable()) connection.reset();
+    if (connection && !(wanted && connection->usable())) connection.reset();
     co_return connection;
   }
   Replica::Pool& pool = static_cast<Replica&>(lease.replica()).pool(shard.index());

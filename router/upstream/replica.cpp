@@ -7,20 +7,25 @@
 namespace router::upstream {
 
 Replica::Replica(std::string name, std::size_t slots, std::string host, runtime::Address address,
-                 std::shared_ptr<const Transport> transport, std::weak_ptr<dispatch::Line> line, std::size_t shards,
+                 std::shared_ptr<const Transport> transport, std::shared_ptr<dispatch::PodSlots> pod, std::size_t shards,
                  std::uint64_t generation)
-    : dispatch::Replica(std::move(name), slots),
+    : dispatch::Replica(std::move(name), slots, std::move(pod)),
       host_(std::move(host)),
       address_(address),
       transport_(std::move(transport)),
-      line_(std::move(line)),
       generation_(generation),
       pools_(shards) {}
 
 Replica::~Replica() {
   for (ShardPool& pool : pools_) {
-    for (std::shared_ptr<Connection>& connection : pool.idle) RestingConnection ends_on_its_shard(std::move(connection));
+    for (std::shared_ptr<Connection>& connection : pool.idle)
+      RestingConnection ends_on_its_shard(std::move(connection), nullptr);
   }
+}
+
+void Replica::retire_pool(std::size_t shard) {
+  pools_[shard].retired = true;
+  const Pool ended = std::exchange(pools_[shard].idle, {});
 }
 
 std::uint64_t Replica::exchanges_finished() const {

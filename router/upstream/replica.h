@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "router/dispatch/line.h"
 #include "router/dispatch/replica.h"
 #include "router/metrics/cells.h"
 #include "router/runtime/address.h"
@@ -24,23 +23,26 @@ struct Transport {
 /// belongs to its shard. A replica whose address changes is another replica.
 class Replica final : public dispatch::Replica, public std::enable_shared_from_this<Replica> {
  public:
-  /// `host` is the configured host name, for the TLS server name.
+  /// `host` is the configured host name, for the TLS server name. `pod`: shared with other deployments' replicas that are the
+  /// same pod.
   Replica(std::string name, std::size_t slots, std::string host, runtime::Address address,
-          std::shared_ptr<const Transport> transport, std::weak_ptr<dispatch::Line> line, std::size_t shards,
+          std::shared_ptr<const Transport> transport, std::shared_ptr<dispatch::PodSlots> pod, std::size_t shards,
           std::uint64_t generation);
   ~Replica() override;
 
   const runtime::Address& address() const { return address_; }
-  const Transport* transport() const { return transport_.get(); }
+  const std::shared_ptr<const Transport>& transport() const { return transport_; }
   const std::string& server_name() const;
   /// The first generation of the configuration that it belongs to: an exchange of an older one must not be sent to it.
   std::uint64_t generation() const { return generation_; }
-  std::shared_ptr<dispatch::Line> line() const { return line_.lock(); }
 
   /// Idle connections of a replica without limit, of one shard; at most kIdleMax.
   using Pool = std::vector<std::shared_ptr<Connection>>;
   static constexpr std::size_t kIdleMax = 64;
   Pool& pool(std::size_t shard) { return pools_[shard].idle; }
+  /// On that shard: its idle connections end, and none rests from now on.
+  void retire_pool(std::size_t shard);
+  bool pool_is_retired(std::size_t shard) const { return pools_[shard].retired; }
 
   /// Exchanges that the replica has answered to the end; counted by the shard, read by control.
   void exchange_finished(std::size_t shard) { pools_[shard].finished.add(); }
@@ -49,12 +51,12 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
  private:
   struct alignas(64) ShardPool {
     Pool idle;
+    bool retired = false;
     metrics::Cell finished;
   };
   const std::string host_;
   const runtime::Address address_;
   const std::shared_ptr<const Transport> transport_;
-  const std::weak_ptr<dispatch::Line> line_;
   const std::uint64_t generation_;
   std::vector<ShardPool> pools_;
 };

@@ -163,22 +163,23 @@ TEST_F(ChoiceTest, RetiresIdleCargoWhenItIsClosed) {
 }
 
 TEST_F(ChoiceTest, LetsADeadCargoBeTakenOutOfAFreeSlot) {
-  const std::shared_ptr<Line> line = make_line({make_replica(1)});
+  const std::shared_ptr<Replica> pod = make_replica(1);
+  const std::shared_ptr<Line> line = make_line({pod});
   Lease held = lease(line);
   Slot& slot = *held.slot();
   slot.cargo = cargo_of(0);
   const Cargo* dead = slot.cargo.get();
   std::unique_ptr<Cargo> out;
-  EXPECT_FALSE(line->take_cargo(slot, dead, out)) << "leased: it belongs to the holder";
+  EXPECT_FALSE(pod->pod()->take_cargo(slot, dead, out)) << "leased: it belongs to the holder";
   held.give_back();
-  EXPECT_FALSE(line->take_cargo(slot, nullptr, out));
+  EXPECT_FALSE(pod->pod()->take_cargo(slot, nullptr, out));
   std::atomic<std::size_t> elsewhere = 0;
   const TestCargo another(0, elsewhere);
-  EXPECT_FALSE(line->take_cargo(slot, &another, out));
+  EXPECT_FALSE(pod->pod()->take_cargo(slot, &another, out));
   EXPECT_EQ(out, nullptr);
-  EXPECT_TRUE(line->take_cargo(slot, dead, out));
+  EXPECT_TRUE(pod->pod()->take_cargo(slot, dead, out));
   EXPECT_EQ(out.get(), dead);
-  EXPECT_FALSE(line->take_cargo(slot, dead, out));
+  EXPECT_FALSE(pod->pod()->take_cargo(slot, dead, out));
   EXPECT_EQ(lease(line).slot()->cargo, nullptr);
 }
 
@@ -193,7 +194,7 @@ TEST_F(ChoiceTest, KeepsTheAddressOfASlotWhileItsReplicaLives) {
   line->set_replicas({});
   std::unique_ptr<Cargo> out;
   const std::unique_ptr<Cargo> expected = cargo_of(0);
-  EXPECT_FALSE(line->take_cargo(*slot, expected.get(), out));
+  EXPECT_FALSE(pod->pod()->take_cargo(*slot, expected.get(), out));
 }
 
 }  // namespace

@@ -222,7 +222,7 @@ class World {
     if (marks_.empty()) return;
     const Mark mark = marks_[pick(marks_.size())];
     std::unique_ptr<Cargo> out;
-    if (line_->take_cargo(*mark.slot, mark.cargo, out)) {
+    if (mark.replica->pod()->take_cargo(*mark.slot, mark.cargo, out)) {
       EXPECT_EQ(out.get(), mark.cargo);
     }
     if (marks_.size() > 20) marks_.erase(marks_.begin(), marks_.begin() + 10);

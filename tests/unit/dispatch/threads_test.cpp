@@ -55,7 +55,7 @@ Task<void> hold(Traffic& traffic, Lease lease, runtime::Shard& shard, std::uint6
     lease.give_back();
   }
   std::unique_ptr<Cargo> dead;
-  if (dice % 5 == 0) traffic.line->take_cargo(*slot, left, dead);
+  if (dice % 5 == 0) replica.pod()->take_cargo(*slot, left, dead);
 }
 
 Task<void> come_and_go(Traffic& traffic, runtime::Shard& shard) {

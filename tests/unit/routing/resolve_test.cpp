@@ -54,6 +54,18 @@ class Resolve : public ::testing::Test {
   model::RoutingTable table_;
 };
 
+TEST_F(Resolve, GivesTheShareOfAMissingDeploymentToNobody) {
+  Endpoint& endpoint = add("half", {"blue"});
+  endpoint.traffic = {{60, endpoint.deployments[0].get()}};
+  const Request request(request_text("POST", "/api/v1/endpoint/half/score"));
+  EXPECT_TRUE(find(request, percent(59)).route);
+  for (const std::uint64_t missing : {60, 99}) {
+    const Resolution found = find(request, percent(missing));
+    ASSERT_FALSE(found.route);
+    EXPECT_EQ(found.route.error().reason, Reason::kDeploymentNotFound);
+  }
+}
+
 TEST_F(Resolve, ServesBothScoringPrefixes) {
   EXPECT_EQ(path_of("/api/v1/endpoint/iris/score"), "iris/blue /run");
   EXPECT_EQ(path_of("/api/v1/service/iris/score"), "iris/blue /run");

@@ -1,0 +1,274 @@
+#include "router/cluster_source.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+
+#include <algorithm>
+#include <new>
+#include <set>
+#include <utility>
+
+#include "router/base/log.h"
+
+namespace router {
+namespace {
+
+using discovery::ClusterState;
+using discovery::ObjectKey;
+using discovery::ResourceVerdict;
+using kubernetes::Resource;
+
+const Resource kEndpoints{"inference-router.dev", "v1alpha1", "onlineendpoints"};
+const Resource kDeployments{"inference-router.dev", "v1alpha1", "onlinedeployments"};
+const Resource kSlices{"discovery.k8s.io", "v1", "endpointslices"};
+const Resource kSecrets{"", "v1", "secrets"};
+constexpr const char* kOfAService = "kubernetes.io/service-name";  // label: others belong to nobody whom we know
+
+std::string label_of(const ResourceVerdict& verdict) {
+  const bool endpoint = verdict.kind == ResourceVerdict::Kind::kEndpoint;
+  return absl::StrCat(endpoint ? "OnlineEndpoint " : "OnlineDeployment ", verdict.home, "/", verdict.name);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ClusterSource>> ClusterSource::make(runtime::Shard& control, runtime::Resolver& resolver,
+                                                                   const config::Kubernetes& settings, std::size_t shards,
+                                                                   LiveDeployments& live,
+                                                                   std::function<void()> resources_changed) {
+  absl::StatusOr<kubernetes::ClusterConfig> cluster = kubernetes::read_cluster_config(settings);
+  if (!cluster.ok()) return cluster.status();
+  auto client = kubernetes::ApiClient::make(control, resolver, std::move(*cluster));
+  if (!client.ok()) return client.status();
+  return std::unique_ptr<ClusterSource>(
+      new ClusterSource(control, std::move(*client), settings, shards, live, std::move(resources_changed)));
+}
+
+ClusterSource::ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes::ApiClient> client,
+                             const config::Kubernetes& settings, std::size_t shards, LiveDeployments& live,
+                             std::function<void()> resources_changed)
+    : control_(control),
+      settings_(settings),
+      shards_(shards),
+      live_(live),
+      resources_changed_(std::move(resources_changed)),
+      client_(std::move(client)),
+      following_(control, kFollowedMax),
+      state_([this] { look_soon(); }) {}
+
+ClusterSource::~ClusterSource() = default;
+
+void ClusterSource::start() {
+  started_ = control_.now();
+  std::vector<std::string> homes;
+  for (const config::NamespaceRules& rules : settings_.namespaces) homes.push_back(rules.name);
+  if (homes.empty()) homes.emplace_back();  // all of them
+  for (const std::string& home : homes) {
+    kinds_.push_back(follow({ClusterState::Kind::kEndpoints, home, ""}, kEndpoints, ""));
+    kinds_.push_back(follow({ClusterState::Kind::kDeployments, home, ""}, kDeployments, ""));
+    kinds_.push_back(follow({ClusterState::Kind::kSlices, home, ""}, kSlices, kOfAService));
+  }
+  const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(homes, ", ");
+  log::info(absl::StrCat("follows ", client_->name(), " in ", where));
+}
+
+void ClusterSource::stop() {
+  stopping_ = true;
+  kinds_.clear();
+  secrets_.clear();
+}
+
+ClusterSource::Followed ClusterSource::follow(ClusterState::Scope scope, Resource resource, const std::string& label_selector) {
+  kubernetes::Selection selection;
+  selection.resource = std::move(resource);
+  selection.home = scope.home;
+  selection.label_selector = label_selector;
+  if (!scope.name.empty()) selection.field_selector = "metadata.name=" + scope.name;
+  Followed followed;
+  followed.watcher = state_.watcher(std::move(scope));
+  followed.reflector = std::make_unique<kubernetes::Reflector>(*client_, following_, std::move(selection), *followed.watcher);
+  return followed;
+}
+
+void ClusterSource::look_soon() { control_.schedule(tick_, std::max(control_.now(), looked_ + kPause)); }
+
+void ClusterSource::Tick::expired() {
+  try {
+    owner_.look();
+  } catch (const std::bad_alloc&) {
+    owner_.pending_ = true;
+    owner_.control_.schedule(*this, owner_.control_.now() + kMemoryPause);
+    log::error("memory is short: what has changed on the API server is taken up later");
+  }
+}
+
+void ClusterSource::look() {
+  if (stopping_) return;
+  looked_ = control_.now();
+  const ClusterState::Changes changes = state_.take_changes();
+  pending_ = pending_ || changes.resources;
+  if (!kinds_listed()) return;
+  for (const ObjectKey& service : changes.services) {
+    const auto named = by_service_.find(service);
+    if (named == by_service_.end()) continue;
+    for (const config::Deployment* deployment : named->second) tell_replicas(*deployment);
+  }
+  if (!pending_) return;
+  follow_secrets(discovery::join_cluster(state_.cluster(), settings_, taken_));
+  if (!secrets_listed() && looked_ < wait_until_) return control_.schedule(tick_, wait_until_);
+  pending_ = false;
+  complete_ = true;
+  resources_changed_();
+}
+
+bool ClusterSource::kinds_listed() const {
+  return !kinds_.empty() &&
+         std::all_of(kinds_.begin(), kinds_.end(), [](const Followed& each) { return each.reflector->listed(); });
+}
+
+bool ClusterSource::secrets_listed() const {
+  return std::all_of(secrets_.begin(), secrets_.end(), [](const auto& each) { return each.second.reflector->listed(); });
+}
+
+void ClusterSource::follow_secrets(const discovery::Joined& joined) {
+  std::set<ObjectKey> wanted;
+  for (const config::Endpoint& endpoint : joined.endpoints) {
+    if (endpoint.auth_mode == config::AuthMode::kKey) wanted.insert({endpoint.home, endpoint.keys_secret});
+  }
+  for (auto followed = secrets_.begin(); followed != secrets_.end();) {
+    if (wanted.erase(followed->first) > 0) {
+      ++followed;
+      continue;
+    }
+    state_.forget_secret(followed->first);
+    followed = secrets_.erase(followed);
+  }
+  for (const ObjectKey& key : wanted) {
+    if (kinds_.size() + secrets_.size() >= kFollowedMax) {
+      return log::error(
+          absl::StrCat("more than ", kFollowedMax, " things to follow: the Secret ", key.home, "/", key.name, " is not"));
+    }
+    secrets_.emplace(key, follow({ClusterState::Kind::kSecrets, key.home, key.name}, kSecrets, ""));
+    wait_until_ = control_.now() + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
+  }
+}
+
+void ClusterSource::join(const std::vector<config::Endpoint>& files) {
+  taken_ = discovery::names_of(files);
+  if (!complete_) return;
+  joined_ = discovery::join_cluster(state_.cluster(), settings_, taken_);
+  follow_secrets(joined_);  // the names that files claim may have changed
+  load_transports();
+  index_services();
+  replicas_.clear();
+  for (const config::Endpoint& endpoint : joined_.endpoints) {
+    for (const config::Deployment& deployment : endpoint.deployments) find_replicas(deployment);
+  }
+  tell_verdicts();
+}
+
+void ClusterSource::load_transports() {
+  transports_.clear();
+  for (config::Endpoint& endpoint : joined_.endpoints) {
+    std::erase_if(endpoint.deployments, [&](const config::Deployment& deployment) {
+      if (!deployment.tls) return false;
+      config::Findings findings;
+      if (auto loaded = transport(deployment, findings)) {
+        transports_[deployment_key(deployment)] = std::move(loaded);
+        return false;
+      }
+      // It is never spoken to in plaintext instead.
+      endpoint.traffic.erase(deployment.name);
+      endpoint.mirror_traffic.erase(deployment.name);
+      for (ResourceVerdict& verdict : joined_.verdicts) {
+        if (verdict.home != deployment.home || verdict.endpoint != endpoint.name || verdict.deployment != deployment.name)
+          continue;
+        verdict.accepted = verdict.served = false;
+        verdict.reason = discovery::reason::kInvalid;
+        verdict.message = findings.brief();
+      }
+      return true;
+    });
+  }
+  std::erase_if(known_transports_, [this](const auto& known) { return !transports_.contains(known.first); });
+}
+
+std::shared_ptr<const upstream::Transport> ClusterSource::transport(const config::Deployment& deployment,
+                                                                    config::Findings& findings) {
+  KnownTransport& known = known_transports_[deployment_key(deployment)];
+  const bool same = known.verify == deployment.tls->verify && known.server_name == deployment.tls->server_name;
+  if (known.transport != nullptr && same) return known.transport;
+  const LiveDeployments::Transports loaded = LiveDeployments::load_transports({&deployment}, shards_, findings);
+  if (loaded.empty()) return nullptr;
+  known = {deployment.tls->verify, deployment.tls->server_name, loaded.begin()->second};
+  return known.transport;
+}
+
+void ClusterSource::index_services() {
+  by_service_.clear();
+  for (const config::Endpoint& endpoint : joined_.endpoints) {
+    for (const config::Deployment& each : endpoint.deployments) by_service_[{each.home, each.service.name}].push_back(&each);
+  }
+}
+
+void ClusterSource::find_replicas(const config::Deployment& deployment) {
+  const DeploymentKey key = deployment_key(deployment);
+  discovery::SliceReplicas found = discovery::find_replicas(state_.cluster(), settings_, deployment);
+  live_.prepare(key, found.replicas);
+  replicas_.insert_or_assign(key, std::move(found));
+}
+
+void ClusterSource::tell_replicas(const config::Deployment& deployment) {
+  const DeploymentKey key = deployment_key(deployment);
+  const discovery::SliceReplicas before = std::exchange(replicas_[key], {});
+  find_replicas(deployment);
+  const discovery::SliceReplicas& now = replicas_.at(key);
+  if (now.replicas != before.replicas) live_.tell(key, now.replicas);
+  if (now.refused != before.refused) tell_verdicts();
+}
+
+std::vector<ResourceVerdict> ClusterSource::verdicts() const {
+  std::vector<ResourceVerdict> verdicts = joined_.verdicts;
+  for (ResourceVerdict& verdict : verdicts) {
+    if (verdict.kind != ResourceVerdict::Kind::kDeployment || !verdict.served) continue;
+    const auto known = replicas_.find(deployment_key(verdict.home, verdict.endpoint, verdict.deployment));
+    if (known == replicas_.end()) continue;
+    for (const discovery::FoundReplica& replica : known->second.replicas) {
+      verdict.replicas_total += replica.terminating ? 0 : 1;
+      verdict.replicas_ready += replica.ready.value_or(false) ? 1 : 0;
+    }
+    if (verdict.reason != discovery::reason::kAccepted || known->second.refused.empty()) continue;
+    verdict.reason = discovery::reason::kSlicesRefused;
+    verdict.message = known->second.refused;
+  }
+  return verdicts;
+}
+
+void ClusterSource::tell_verdicts() {
+  std::map<std::string, std::string> next;
+  for (const ResourceVerdict& verdict : verdicts()) {
+    const bool plain = verdict.reason == discovery::reason::kAccepted;
+    if (!plain) next[label_of(verdict)] = absl::StrCat(verdict.reason, ": ", verdict.message);
+  }
+  for (const auto& [label, text] : next) {
+    if (const auto before = told_.find(label); before == told_.end() || before->second != text) {
+      log::warning(absl::StrCat(label, ": ", text));
+    }
+  }
+  told_ = std::move(next);
+}
+
+std::vector<std::string> ClusterSource::not_ready() const {
+  if (complete_) return {};
+  std::vector<std::string> reasons;
+  for (const std::string& kind : state_.not_listed()) reasons.push_back(kind + " is not listed yet");
+  if (reasons.empty()) reasons.emplace_back("resources are not joined yet");
+  return reasons;
+}
+
+Duration ClusterSource::age() const {
+  TimePoint oldest = control_.now();
+  for (const Followed& each : kinds_) oldest = std::min(oldest, each.reflector->last_word().value_or(started_));
+  return control_.now() - oldest;
+}
+
+}  // namespace router

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "router/discovery/cluster_join.h"
+#include "router/discovery/cluster_state.h"
+#include "router/discovery/slice_replicas.h"
+#include "router/kubernetes/api_client.h"
+#include "router/kubernetes/reflector.h"
+#include "router/live_deployments.h"
+#include "router/runtime/resolver.h"
+#include "router/runtime/task_group.h"
+
+namespace router {
+
+/// Endpoints that are resources of a Kubernetes API server: follows them, what they name, and their replicas. Replicas are told
+/// to the live deployments at once, all else by a new table. While the API server is away, what was known stays in force.
+/// Control thread.
+class ClusterSource {
+ public:
+  static constexpr std::chrono::milliseconds kPause{50};         // at least, between two looks at what has changed
+  static constexpr std::chrono::seconds kFirstSecretsWait{5};    // at most, for the Secrets that are needed at the start
+  static constexpr std::chrono::milliseconds kSecretsWait{150};  // likewise later, before others' changes are taken up
+  static constexpr std::chrono::milliseconds kMemoryPause{250};
+  static constexpr std::size_t kFollowedMax = 20'000;  // kinds and namespaces, and one for each Secret
+
+  /// Reads the credentials; asks nobody yet. `resources_changed` is called from the loop when a new table is to be made.
+  static absl::StatusOr<std::unique_ptr<ClusterSource>> make(runtime::Shard& control, runtime::Resolver& resolver,
+                                                             const config::Kubernetes& settings, std::size_t shards,
+                                                             LiveDeployments& live, std::function<void()> resources_changed);
+  ClusterSource(const ClusterSource&) = delete;
+  ClusterSource& operator=(const ClusterSource&) = delete;
+  ~ClusterSource();
+
+  /// Begins to follow.
+  void start();
+  /// Ends what is under way; `stopped` some turns of the loop later.
+  void stop();
+  bool stopped() const { return following_.running() == 0; }
+
+  /// Joins what is known now beside the endpoints of files, and prepares the replicas of all that came out. Nothing comes out
+  /// until everything was listed once.
+  void join(const std::vector<config::Endpoint>& files);
+  const std::vector<config::Endpoint>& endpoints() const { return joined_.endpoints; }
+  /// TLS settings towards the replicas of those that have any.
+  const LiveDeployments::Transports& transports() const { return transports_; }
+
+  /// What became of every resource, and how many replicas each deployment has now.
+  std::vector<discovery::ResourceVerdict> verdicts() const;
+  /// Why `/readyz` has to wait; empty once everything was listed.
+  std::vector<std::string> not_ready() const;
+  /// For how long, at most, what is known has not been known to be up to date. Secrets do not count: that one may not be read
+  /// is its endpoint's business.
+  Duration age() const;
+  const config::Kubernetes& settings() const { return settings_; }
+
+ private:
+  /// One selection that is followed. The watcher outlives the reflector.
+  struct Followed {
+    std::unique_ptr<kubernetes::Watcher> watcher;
+    std::unique_ptr<kubernetes::Reflector> reflector;
+  };
+  class Tick final : public runtime::Timer {
+   public:
+    explicit Tick(ClusterSource& owner) : owner_(owner) {}
+
+   private:
+    void expired() override;
+    ClusterSource& owner_;
+  };
+  struct KnownTransport {
+    bool verify = true;
+    std::string server_name;
+    std::shared_ptr<const upstream::Transport> transport;
+  };
+
+  ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes::ApiClient> client, const config::Kubernetes& settings,
+                std::size_t shards, LiveDeployments& live, std::function<void()> resources_changed);
+
+  Followed follow(discovery::ClusterState::Scope scope, kubernetes::Resource resource, const std::string& label_selector);
+  void look_soon();
+  /// At what has changed since the last time.
+  void look();
+  bool kinds_listed() const;
+  bool secrets_listed() const;
+  /// Those that the endpoints of `joined` name, and no others.
+  void follow_secrets(const discovery::Joined& joined);
+  void load_transports();
+  std::shared_ptr<const upstream::Transport> transport(const config::Deployment& deployment, config::Findings& findings);
+  void index_services();
+  /// For the next table.
+  void find_replicas(const config::Deployment& deployment);
+  /// At once.
+  void tell_replicas(const config::Deployment& deployment);
+  /// The log, of what has changed since.
+  void tell_verdicts();
+
+  runtime::Shard& control_;
+  const config::Kubernetes settings_;
+  const std::size_t shards_;
+  LiveDeployments& live_;
+  const std::function<void()> resources_changed_;
+  const std::unique_ptr<kubernetes::ApiClient> client_;
+  runtime::TaskGroup following_;
+  discovery::ClusterState state_;
+  std::vector<Followed> kinds_;
+  std::map<discovery::ObjectKey, Followed> secrets_;
+  bool stopping_ = false;
+  bool pending_ = false;   // resources have changed, and wait for the Secrets that they name
+  bool complete_ = false;  // everything was listed once; for good
+  TimePoint started_{};
+  TimePoint looked_{};
+  TimePoint wait_until_{};  // for Secrets
+  discovery::TakenNames taken_;
+  discovery::Joined joined_;
+  std::map<discovery::ObjectKey, std::vector<const config::Deployment*>> by_service_;  // of joined_
+  std::map<DeploymentKey, discovery::SliceReplicas> replicas_;                         // as told
+  std::map<DeploymentKey, KnownTransport> known_transports_;
+  LiveDeployments::Transports transports_;
+  std::map<std::string, std::string> told_;  // verdicts in the log, by kind and object
+  Tick tick_{*this};
+};
+
+}  // namespace router

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/azureml.h"
+#include "config/config.h"
+
+/// What is known of a Kubernetes cluster: plain values, without sockets or threads. Kept up to date by ClusterState, made sense
+/// of by join_cluster and find_replicas.
+namespace router::discovery {
+
+/// Names one object of a kind: its namespace and its name in it.
+struct ObjectKey {
+  std::string home;
+  std::string name;
+  auto operator<=>(const ObjectKey&) const = default;
+};
+
+/// One OnlineEndpoint or OnlineDeployment, and the last of its versions that had no mistakes: a bad change is refused, and what
+/// was before stays (contract, section 9), as long as it is the same object.
+template <class Document>
+struct Resource {
+  std::string uid;
+  std::int64_t generation = 0;   // of the newest version
+  std::string created;           // as the API server writes it, always in UTC and to the second: earlier ones are less
+  std::optional<Document> good;  // the last good version; none: there was none yet
+  std::string refused;           // why the newest version is not it; empty: it is
+};
+
+/// What the router takes from an EndpointSlice.
+struct Slice {
+  enum class Family { kIpv4, kIpv6, kOther };
+  struct Port {
+    std::string name;
+    std::uint16_t number = 0;
+    bool operator==(const Port&) const = default;
+  };
+  struct Target {  // `targetRef`
+    std::string kind;
+    std::string home;
+    std::string uid;
+    bool operator==(const Target&) const = default;
+  };
+  struct Endpoint {
+    std::string address;  // the first one: Kubernetes gives no meaning to others
+    bool ready = true;
+    bool terminating = false;
+    std::optional<Target> target;
+    bool operator==(const Endpoint&) const = default;
+  };
+
+  std::string service;
+  Family family = Family::kOther;
+  bool by_kubernetes = false;  // written by the controller that follows the Service's selector
+  std::vector<Port> ports;     // TCP only
+  std::vector<Endpoint> endpoints;
+  bool operator==(const Slice&) const = default;
+};
+
+/// What the router takes from a Secret: `primaryKey` and `secondaryKey`, each for itself. A bad one opens nothing, and neither
+/// does the one that it has replaced: whoever changes a key wants the old one to end.
+struct SecretKeys {
+  std::vector<config::Secret> keys;
+  std::string refused;  // what is wrong with a key, without showing any of it
+};
+
+struct Cluster {
+  using Endpoints = std::map<ObjectKey, Resource<config::EndpointDocument>>;
+  using Deployments = std::map<ObjectKey, Resource<config::DeploymentDocument>>;
+  using Slices = std::map<std::string, Slice>;  // by name
+
+  Endpoints endpoints;
+  Deployments deployments;
+  std::map<ObjectKey, Slices> services;  // those of each Service that has any
+  std::map<ObjectKey, SecretKeys> secrets;
+};
+
+}  // namespace router::discovery

@@ -1,0 +1,298 @@
+#include "router/discovery/cluster_join.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "config/findings.h"
+#include "router/base/text.h"
+
+namespace router::discovery {
+namespace {
+
+using config::shown;
+using Kind = ResourceVerdict::Kind;
+
+template <class Document>
+using Entry = std::pair<const ObjectKey, Resource<Document>>;
+using EndpointEntry = Entry<config::EndpointDocument>;
+using DeploymentEntry = Entry<config::DeploymentDocument>;
+
+template <class Document>
+ResourceVerdict begin_verdict(Kind kind, const Entry<Document>& entry) {
+  ResourceVerdict verdict;
+  verdict.kind = kind;
+  verdict.home = entry.first.home;
+  verdict.name = entry.first.name;
+  verdict.uid = entry.second.uid;
+  verdict.generation = entry.second.generation;
+  return verdict;
+}
+
+void refuse(ResourceVerdict& verdict, std::string_view why, std::string message) {
+  verdict.accepted = verdict.served = false;
+  verdict.reason = why;
+  verdict.message = std::move(message);
+}
+
+/// Accepted, but not all of it is as it should be: the first reason is the one that counts, the messages are all told.
+void note(ResourceVerdict& verdict, std::string_view why, const std::string& message) {
+  if (verdict.reason.empty()) verdict.reason = why;
+  absl::StrAppend(&verdict.message, verdict.message.empty() ? "" : "; ", message);
+}
+
+/// The last good version serves; the newest one may be refused all the same.
+void accept(ResourceVerdict& verdict, const std::string& refused) {
+  verdict.served = true;
+  verdict.accepted = refused.empty();
+  if (!refused.empty()) {
+    verdict.reason = reason::kInvalid;
+    verdict.message = absl::StrCat("the last good version stays in force: ", refused);
+  } else if (verdict.reason.empty()) {
+    verdict.reason = reason::kAccepted;
+  }
+}
+
+template <class Document>
+bool older(const Entry<Document>* a, const Entry<Document>* b) {
+  return std::tie(a->second.created, a->first) < std::tie(b->second.created, b->first);
+}
+
+template <class Document>
+std::vector<const Entry<Document>*> oldest_first(const std::map<ObjectKey, Resource<Document>>& all) {
+  std::vector<const Entry<Document>*> sorted;
+  sorted.reserve(all.size());
+  for (const Entry<Document>& each : all) sorted.push_back(&each);
+  std::sort(sorted.begin(), sorted.end(), older<Document>);
+  return sorted;
+}
+
+/// `pattern` is a host name, or `*.` and the end of one: any number of labels may stand for the star. Both in lower case.
+bool matches(std::string_view hostname, std::string_view pattern) {
+  if (!pattern.starts_with("*.")) return hostname == pattern;
+  pattern.remove_prefix(1);
+  return hostname.size() > pattern.size() && hostname.ends_with(pattern);
+}
+
+bool allows(const config::NamespaceRules& rules, const std::string& hostname) {
+  if (!rules.hostnames) return true;
+  return std::any_of(rules.hostnames->begin(), rules.hostnames->end(),
+                     [&](const std::string& pattern) { return matches(hostname, lower_case(pattern)); });
+}
+
+class Join {
+ public:
+  Join(const Cluster& cluster, const config::Kubernetes& rules, const TakenNames& taken) : cluster_(cluster), rules_(rules) {
+    for (const std::string& name : taken.endpoints) names_.emplace(name, "a file");
+    for (const std::string& name : taken.hostnames) hostnames_.emplace(name, "a file");
+  }
+
+  Joined run() {
+    for (const EndpointEntry* each : oldest_first(cluster_.endpoints)) {
+      if (is_served(each->first.home)) admit(*each);
+    }
+    for (const DeploymentEntry* each : oldest_first(cluster_.deployments)) {
+      if (is_served(each->first.home)) place(*each);
+    }
+    for (Admitted& each : admitted_) finish(each);
+    return std::move(joined_);
+  }
+
+ private:
+  /// An endpoint that is in, while its deployments are looked for.
+  struct Admitted {
+    const EndpointEntry* entry;
+    config::Endpoint endpoint;
+    ResourceVerdict verdict;
+    std::map<std::string, std::pair<std::size_t, std::string>> by_name;  // lower case: its deployment, and the object's name
+  };
+
+  bool is_served(const std::string& home) const { return rules_.namespaces.empty() || rules_of(home) != nullptr; }
+  const config::NamespaceRules* rules_of(const std::string& home) const {
+    const auto found = std::find_if(rules_.namespaces.begin(), rules_.namespaces.end(),
+                                    [&](const config::NamespaceRules& each) { return each.name == home; });
+    return found == rules_.namespaces.end() ? nullptr : &*found;
+  }
+
+  void admit(const EndpointEntry& entry) {
+    ResourceVerdict verdict = begin_verdict(Kind::kEndpoint, entry);
+    verdict.endpoint = entry.first.name;  // the object's name is the endpoint's
+    if (!entry.second.good) {
+      refuse(verdict, reason::kInvalid, entry.second.refused);
+    } else {
+      if (const config::NamespaceRules* rules = rules_of(entry.first.home)) check_rules(*rules, entry, verdict);
+      if (verdict.reason.empty()) check_conflicts(entry, verdict);
+    }
+    if (!verdict.reason.empty()) {
+      refused_.insert(ObjectKey{entry.first.home, lower_case(verdict.endpoint)});
+      joined_.verdicts.push_back(std::move(verdict));
+      return;
+    }
+    const config::Endpoint& endpoint = entry.second.good->endpoint;
+    const std::string name = lower_case(endpoint.name);
+    names_.emplace(name, owner(entry));
+    for (const std::string& hostname : endpoint.hostnames) hostnames_.emplace(hostname, owner(entry));
+    by_name_.emplace(ObjectKey{entry.first.home, name}, admitted_.size());
+    admitted_.push_back({&entry, endpoint, std::move(verdict), {}});
+  }
+
+  static std::string owner(const EndpointEntry& entry) {
+    return absl::StrCat("OnlineEndpoint ", entry.first.home, "/", entry.first.name);
+  }
+
+  static void check_rules(const config::NamespaceRules& rules, const EndpointEntry& entry, ResourceVerdict& verdict) {
+    const config::Endpoint& endpoint = entry.second.good->endpoint;
+    if (!lower_case(endpoint.name).starts_with(rules.prefix)) {
+      return refuse(verdict, reason::kNameNotAllowed,
+                    absl::StrCat("names of endpoints in this namespace begin with ", shown(rules.prefix)));
+    }
+    for (const std::string& hostname : endpoint.hostnames) {
+      if (allows(rules, hostname)) continue;
+      return refuse(verdict, reason::kHostnameNotAllowed,
+                    absl::StrCat("this namespace may not claim the host name ", shown(hostname)));
+    }
+  }
+
+  void check_conflicts(const EndpointEntry& entry, ResourceVerdict& verdict) const {
+    const config::Endpoint& endpoint = entry.second.good->endpoint;
+    if (const auto other = names_.find(lower_case(endpoint.name)); other != names_.end()) {
+      return refuse(verdict, reason::kNameConflict,
+                    absl::StrCat("the endpoint ", shown(endpoint.name), " is described by ", other->second));
+    }
+    for (const std::string& hostname : endpoint.hostnames) {
+      const auto other = hostnames_.find(hostname);
+      if (other == hostnames_.end()) continue;
+      return refuse(verdict, reason::kHostnameConflict,
+                    absl::StrCat("the host name ", shown(hostname), " is claimed by ", other->second));
+    }
+  }
+
+  void place(const DeploymentEntry& entry) {
+    ResourceVerdict verdict = begin_verdict(Kind::kDeployment, entry);
+    if (!entry.second.good) {
+      refuse(verdict, reason::kInvalid, entry.second.refused);
+    } else {
+      const config::Deployment& deployment = entry.second.good->deployment;
+      verdict.endpoint = deployment.endpoint_name;
+      verdict.deployment = deployment.name;
+      const auto endpoint = by_name_.find(ObjectKey{entry.first.home, lower_case(deployment.endpoint_name)});
+      if (endpoint == by_name_.end()) {
+        refuse_without_endpoint(entry, verdict);
+      } else {
+        put_under(admitted_[endpoint->second], entry, verdict);
+      }
+    }
+    joined_.verdicts.push_back(std::move(verdict));
+  }
+
+  static void put_under(Admitted& endpoint, const DeploymentEntry& entry, ResourceVerdict& verdict) {
+    const config::Deployment& deployment = entry.second.good->deployment;
+    const auto index = std::make_pair(endpoint.endpoint.deployments.size(), entry.first.name);
+    const auto [place, fresh] = endpoint.by_name.emplace(lower_case(deployment.name), index);
+    if (!fresh) {
+      return refuse(verdict, reason::kNameConflict,
+                    absl::StrCat("the deployment ", shown(deployment.name), " of the endpoint ",
+                                 shown(deployment.endpoint_name), " is described by OnlineDeployment ", place->second.second));
+    }
+    endpoint.endpoint.deployments.push_back(deployment);
+    endpoint.endpoint.deployments.back().endpoint_name = endpoint.endpoint.name;  // as the endpoint spells itself
+    accept(verdict, entry.second.refused);
+  }
+
+  void refuse_without_endpoint(const DeploymentEntry& entry, ResourceVerdict& verdict) const {
+    const std::string& name = entry.second.good->deployment.endpoint_name;
+    if (refused_.contains(ObjectKey{entry.first.home, lower_case(name)})) {
+      return refuse(verdict, reason::kEndpointNotAccepted, absl::StrCat("the endpoint ", shown(name), " is not accepted"));
+    }
+    refuse(verdict, reason::kEndpointNotFound,
+           absl::StrCat("this namespace has no OnlineEndpoint that describes the endpoint ", shown(name)));
+  }
+
+  void finish(Admitted& admitted) {
+    const config::EndpointDocument& document = *admitted.entry->second.good;
+    config::Endpoint& endpoint = admitted.endpoint;
+    ResourceVerdict& verdict = admitted.verdict;
+    take_keys(admitted);
+    std::vector<std::string> missing;
+    endpoint.traffic = assign(admitted, document.traffic, missing);
+    endpoint.mirror_traffic = assign(admitted, document.mirror_traffic, missing);
+    if (!missing.empty()) {
+      note(verdict, reason::kDeploymentsMissing,
+           absl::StrCat("there is no deployment ", absl::StrJoin(missing, ", "),
+                        " of this endpoint in its namespace, so its share ", "of the traffic is answered with 404"));
+    }
+    verdict.traffic = endpoint.traffic;
+    accept(verdict, admitted.entry->second.refused);
+    joined_.endpoints.push_back(std::move(endpoint));
+    joined_.verdicts.push_back(std::move(verdict));
+  }
+
+  void take_keys(Admitted& admitted) const {
+    config::Endpoint& endpoint = admitted.endpoint;
+    endpoint.keys.clear();
+    if (endpoint.auth_mode != config::AuthMode::kKey) {
+      return note(admitted.verdict, reason::kAuthModeUnsupported,
+                  "tokens are not supported yet: the endpoint stays closed and answers every request with 401; use key");
+    }
+    const std::string closed = "nobody can score: every request is answered with 401";
+    const auto secret = cluster_.secrets.find(ObjectKey{admitted.entry->first.home, endpoint.keys_secret});
+    if (secret == cluster_.secrets.end()) {
+      return note(admitted.verdict, reason::kSecretMissing,
+                  absl::StrCat("there is no Secret ", shown(endpoint.keys_secret), ", so ", closed));
+    }
+    endpoint.keys = secret->second.keys;
+    const std::string name = absl::StrCat("the Secret ", shown(endpoint.keys_secret), ": ");
+    if (!secret->second.refused.empty()) {
+      note(admitted.verdict, reason::kSecretInvalid,
+           absl::StrCat(name, secret->second.refused, endpoint.keys.empty() ? ", so " + closed : ""));
+    } else if (endpoint.keys.empty()) {
+      note(admitted.verdict, reason::kSecretInvalid,
+           absl::StrCat(name, "it has neither `primaryKey` nor `secondaryKey`, so ", closed));
+    }
+  }
+
+  /// The shares of deployments that are there, under the names as those spell themselves.
+  static std::map<std::string, int> assign(const Admitted& admitted, const std::vector<config::Share>& shares,
+                                           std::vector<std::string>& missing) {
+    std::map<std::string, int> assigned;
+    for (const config::Share& share : shares) {
+      const auto found = admitted.by_name.find(lower_case(share.name));
+      if (found != admitted.by_name.end()) {
+        assigned.emplace(admitted.endpoint.deployments[found->second.first].name, share.percent);
+      } else if (share.percent > 0) {
+        missing.push_back(shown(share.name));
+      }
+    }
+    return assigned;
+  }
+
+  const Cluster& cluster_;
+  const config::Kubernetes& rules_;
+  std::map<std::string, std::string> names_;      // lower case: who has it
+  std::map<std::string, std::string> hostnames_;  // likewise
+  std::vector<Admitted> admitted_;
+  std::map<ObjectKey, std::size_t> by_name_;  // namespace and lower-case name of an endpoint: its place in admitted_
+  std::set<ObjectKey> refused_;               // likewise, of those that are not
+  Joined joined_;
+};
+
+}  // namespace
+
+TakenNames names_of(const std::vector<config::Endpoint>& endpoints) {
+  TakenNames taken;
+  for (const config::Endpoint& endpoint : endpoints) {
+    taken.endpoints.insert(lower_case(endpoint.name));
+    taken.hostnames.insert(endpoint.hostnames.begin(), endpoint.hostnames.end());
+  }
+  return taken;
+}
+
+Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const TakenNames& taken) {
+  return Join(cluster, rules, taken).run();
+}
+
+}  // namespace router::discovery

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "router/discovery/cluster.h"
+#include "router/discovery/verdict.h"
+
+namespace router::discovery {
+
+/// What files claim already, lower case: files win over resources.
+struct TakenNames {
+  std::set<std::string> endpoints;
+  std::set<std::string> hostnames;
+};
+TakenNames names_of(const std::vector<config::Endpoint>& endpoints);
+
+struct Joined {
+  std::vector<config::Endpoint> endpoints;  // with their deployments, as config::join makes them of files
+  std::vector<ResourceVerdict> verdicts;    // of every resource in a namespace that is served; the replicas are not counted yet
+};
+
+/// Makes endpoints of resources. An endpoint and all that it uses live in one namespace. Of two that claim the same name or
+/// host name the older one has it, then the one whose namespace and name come first: what came out does not depend on the
+/// order in which objects arrived. A resource that is refused takes nothing from the others.
+Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const TakenNames& taken);
+
+}  // namespace router::discovery

@@ -1,0 +1,189 @@
+#include "router/discovery/cluster_state.h"
+
+#include <algorithm>
+#include <boost/json/value.hpp>
+#include <utility>
+
+#include "config/findings.h"
+#include "config/resource.h"
+#include "router/base/assert.h"
+#include "router/discovery/read_objects.h"
+
+namespace router::discovery {
+
+/// Tells the state of the objects of one scope.
+class ClusterState::Feed final : public kubernetes::Watcher {
+ public:
+  Feed(ClusterState& state, Scope scope) : state_(state), scope_(std::move(scope)) { state_.feeds_.insert(this); }
+  ~Feed() override { state_.feeds_.erase(this); }
+
+  void listed(std::vector<boost::json::object> objects) override {
+    std::set<ObjectKey> there;
+    for (const boost::json::object& object : objects) {
+      there.insert(key_of(object));
+      state_.put(scope_.kind, object);
+    }
+    for (const ObjectKey& key : state_.known(scope_)) {
+      if (!there.contains(key)) state_.remove(scope_.kind, key);
+    }
+    if (std::exchange(listed_, true)) return;
+    state_.mark_resources();  // whoever waits for the first lists has to look, even if this one is empty
+  }
+  void changed(boost::json::object object) override { state_.put(scope_.kind, object); }
+  void removed(boost::json::object object) override { state_.remove(scope_.kind, key_of(object)); }
+
+  bool was_listed() const { return listed_; }
+  Kind kind() const { return scope_.kind; }
+
+ private:
+  ClusterState& state_;
+  const Scope scope_;
+  bool listed_ = false;
+};
+
+namespace {
+
+const char* name_of(ClusterState::Kind kind) {
+  switch (kind) {
+    case ClusterState::Kind::kEndpoints: return "OnlineEndpoint";
+    case ClusterState::Kind::kDeployments: return "OnlineDeployment";
+    case ClusterState::Kind::kSlices: return "EndpointSlice";
+    case ClusterState::Kind::kSecrets: return "Secret";
+  }
+  return "";
+}
+
+config::EndpointDocument read(const boost::json::object& object, config::Findings& findings, config::EndpointDocument*) {
+  return config::read_endpoint_resource(object, findings);
+}
+config::DeploymentDocument read(const boost::json::object& object, config::Findings& findings, config::DeploymentDocument*) {
+  return config::read_deployment_resource(object, findings);
+}
+
+template <class Map>
+void add_known(const Map& all, const ClusterState::Scope& scope, std::vector<ObjectKey>& into) {
+  for (auto each = all.lower_bound(ObjectKey{scope.home, scope.name}); each != all.end(); ++each) {
+    const ObjectKey& key = each->first;
+    if (!scope.home.empty() && key.home != scope.home) break;
+    if (!scope.name.empty() && key.name != scope.name) break;
+    into.push_back(key);
+  }
+}
+
+}  // namespace
+
+ClusterState::~ClusterState() { ROUTER_ASSERT(feeds_.empty()); }
+
+std::unique_ptr<kubernetes::Watcher> ClusterState::watcher(Scope scope) {
+  return std::make_unique<Feed>(*this, std::move(scope));
+}
+
+void ClusterState::forget_secret(const ObjectKey& key) { remove(Kind::kSecrets, key); }
+
+ClusterState::Changes ClusterState::take_changes() { return std::exchange(changes_, {}); }
+
+std::vector<std::string> ClusterState::not_listed() const {
+  std::set<std::string> kinds;
+  for (const Feed* feed : feeds_) {
+    if (!feed->was_listed()) kinds.insert(name_of(feed->kind()));
+  }
+  return {kinds.begin(), kinds.end()};
+}
+
+void ClusterState::put(Kind kind, const Json& object) {
+  const ObjectKey key = key_of(object);
+  switch (kind) {
+    case Kind::kEndpoints: return put_resource(cluster_.endpoints, key, object);
+    case Kind::kDeployments: return put_resource(cluster_.deployments, key, object);
+    case Kind::kSlices: return put_slice(key, object);
+    case Kind::kSecrets: return put_secret(key, object);
+  }
+}
+
+void ClusterState::remove(Kind kind, const ObjectKey& key) {
+  switch (kind) {
+    case Kind::kEndpoints:
+      if (cluster_.endpoints.erase(key) > 0) mark_resources();
+      return;
+    case Kind::kDeployments:
+      if (cluster_.deployments.erase(key) > 0) mark_resources();
+      return;
+    case Kind::kSlices: return remove_slice(key);
+    case Kind::kSecrets:
+      if (cluster_.secrets.erase(key) > 0) mark_resources();
+      return;
+  }
+}
+
+std::vector<ObjectKey> ClusterState::known(const Scope& scope) const {
+  std::vector<ObjectKey> keys;
+  switch (scope.kind) {
+    case Kind::kEndpoints: add_known(cluster_.endpoints, scope, keys); break;
+    case Kind::kDeployments: add_known(cluster_.deployments, scope, keys); break;
+    case Kind::kSlices: add_known(service_of_, scope, keys); break;
+    case Kind::kSecrets: add_known(cluster_.secrets, scope, keys); break;
+  }
+  return keys;
+}
+
+template <class Document>
+void ClusterState::put_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key, const Json& object) {
+  Resource<Document> next = read_metadata<Document>(object);
+  const auto known = all.find(key);
+  const bool same_object = known != all.end() && known->second.uid == next.uid;
+  // Only a change of its spec counts an object's generation up: what differs otherwise (its status, first of all) is no news.
+  if (same_object && next.generation > 0 && known->second.generation == next.generation) return;
+  config::Findings findings;
+  Document document = read(object, findings, static_cast<Document*>(nullptr));
+  if (!findings.has_mistakes()) {
+    next.good = std::move(document);
+  } else {
+    next.refused = findings.brief();
+    if (same_object) next.good = std::move(known->second.good);
+  }
+  all.insert_or_assign(key, std::move(next));
+  mark_resources();
+}
+
+void ClusterState::put_slice(const ObjectKey& key, const Json& object) {
+  Slice next = read_slice(object);
+  const auto known = service_of_.find(key);
+  if (known != service_of_.end()) {
+    if (known->second == next.service && cluster_.services[{key.home, next.service}][key.name] == next) return;
+    if (known->second != next.service) remove_slice(key);
+  }
+  const ObjectKey service{key.home, next.service};
+  service_of_[key] = next.service;
+  cluster_.services[service].insert_or_assign(key.name, std::move(next));
+  mark_service(service);
+}
+
+void ClusterState::remove_slice(const ObjectKey& key) {
+  const auto known = service_of_.find(key);
+  if (known == service_of_.end()) return;
+  const ObjectKey service{key.home, known->second};
+  service_of_.erase(known);
+  const auto slices = cluster_.services.find(service);
+  slices->second.erase(key.name);
+  if (slices->second.empty()) cluster_.services.erase(slices);
+  mark_service(service);
+}
+
+void ClusterState::put_secret(const ObjectKey& key, const Json& object) {
+  cluster_.secrets.insert_or_assign(key, read_secret(object));
+  mark_resources();
+}
+
+void ClusterState::mark_resources() {
+  const bool told = changes_.any();
+  changes_.resources = true;
+  if (!told && changed_) changed_();
+}
+
+void ClusterState::mark_service(const ObjectKey& service) {
+  const bool told = changes_.any();
+  changes_.services.insert(service);
+  if (!told && changed_) changed_();
+}
+
+}  // namespace router::discovery

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "router/discovery/cluster.h"
+#include "router/kubernetes/watcher.h"
+
+namespace router::discovery {
+
+/// Keeps a Cluster as the API server tells it: each object is read once, when it arrives, and what the router does not use is
+/// dropped then. Remembers what has changed since it was last asked. Control thread.
+class ClusterState {
+ public:
+  enum class Kind { kEndpoints, kDeployments, kSlices, kSecrets };
+  /// Which objects a watcher is told of: one namespace's, or all (empty); of Secrets only one, by its name.
+  struct Scope {
+    Kind kind = Kind::kEndpoints;
+    std::string home;
+    std::string name;
+  };
+  /// What has to be done again.
+  struct Changes {
+    bool resources = false;        // an endpoint, a deployment or a key: everything is joined again
+    std::set<ObjectKey> services;  // only the replicas of the deployments that name one of these are told again
+    bool any() const { return resources || !services.empty(); }
+  };
+
+  /// `changed` is called inside the watcher's call, once for all until `take_changes`; it must not call back into this.
+  explicit ClusterState(std::function<void()> changed) : changed_(std::move(changed)) {}
+  ClusterState(const ClusterState&) = delete;
+  ClusterState& operator=(const ClusterState&) = delete;
+  ~ClusterState();
+
+  /// To be fed by who follows that scope; two of them must not overlap. Ends before this does.
+  std::unique_ptr<kubernetes::Watcher> watcher(Scope scope);
+  /// A Secret that is followed no more.
+  void forget_secret(const ObjectKey& key);
+
+  const Cluster& cluster() const { return cluster_; }
+  Changes take_changes();
+  /// Kinds of which a watcher waits for its first list, for messages: `OnlineEndpoint`, `EndpointSlice`, …
+  std::vector<std::string> not_listed() const;
+
+ private:
+  class Feed;
+  using Json = boost::json::object;
+
+  void put(Kind kind, const Json& object);
+  void remove(Kind kind, const ObjectKey& key);
+  std::vector<ObjectKey> known(const Scope& scope) const;
+  template <class Document>
+  void put_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key, const Json& object);
+  void put_slice(const ObjectKey& key, const Json& object);
+  void put_secret(const ObjectKey& key, const Json& object);
+  void remove_slice(const ObjectKey& key);
+  void mark_resources();
+  void mark_service(const ObjectKey& service);
+
+  const std::function<void()> changed_;
+  Cluster cluster_;
+  std::map<ObjectKey, std::string> service_of_;  // of each slice
+  Changes changes_;
+  std::set<const Feed*> feeds_;
+};
+
+}  // namespace router::discovery

@@ -1,0 +1,126 @@
+#include "router/discovery/read_objects.h"
+
+#include <absl/strings/escaping.h>
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+#include <utility>
+
+#include "config/keys.h"
+
+namespace router::discovery {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view kServiceName = "kubernetes.io/service-name";
+constexpr std::string_view kManagedBy = "endpointslice.kubernetes.io/managed-by";
+constexpr std::string_view kController = "endpointslice-controller.k8s.io";
+
+const json::object& object_at(const json::object& object, std::string_view key) {
+  static const json::object empty;
+  const json::value* value = object.if_contains(key);
+  return value != nullptr && value->is_object() ? value->get_object() : empty;
+}
+
+const json::array& array_at(const json::object& object, std::string_view key) {
+  static const json::array empty;
+  const json::value* value = object.if_contains(key);
+  return value != nullptr && value->is_array() ? value->get_array() : empty;
+}
+
+std::string_view text_at(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
+}
+
+bool bool_at(const json::object& object, std::string_view key, bool otherwise) {
+  const json::value* value = object.if_contains(key);
+  return value != nullptr && value->is_bool() ? value->get_bool() : otherwise;
+}
+
+std::int64_t number_at(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+}
+
+Slice::Family family_of(std::string_view address_type) {
+  if (address_type == "IPv4") return Slice::Family::kIpv4;
+  if (address_type == "IPv6") return Slice::Family::kIpv6;
+  return Slice::Family::kOther;
+}
+
+void read_port(const json::object& port, Slice& slice) {
+  const std::int64_t number = number_at(port, "port");
+  const std::string_view protocol = text_at(port, "protocol");
+  if (number < 1 || number > 65535 || (!protocol.empty() && protocol != "TCP")) return;
+  slice.ports.push_back({std::string(text_at(port, "name")), static_cast<std::uint16_t>(number)});
+}
+
+void read_endpoint(const json::object& from, Slice& slice) {
+  const json::array& addresses = array_at(from, "addresses");
+  if (addresses.empty() || !addresses.front().is_string()) return;
+  Slice::Endpoint endpoint;
+  endpoint.address = std::string(addresses.front().get_string());
+  const json::object& conditions = object_at(from, "conditions");
+  endpoint.ready = bool_at(conditions, "ready", true);
+  endpoint.terminating = bool_at(conditions, "terminating", false);
+  if (const json::object& target = object_at(from, "targetRef"); !target.empty()) {
+    endpoint.target = Slice::Target{std::string(text_at(target, "kind")), std::string(text_at(target, "namespace")),
+                                    std::string(text_at(target, "uid"))};
+  }
+  slice.endpoints.push_back(std::move(endpoint));
+}
+
+void read_key(const json::object& data, const char* name, SecretKeys& into) {
+  const json::value* value = data.if_contains(name);
+  if (value == nullptr) return;
+  std::string key;
+  const bool decoded = value->is_string() &&
+                       absl::Base64Unescape(absl::string_view(value->get_string().data(), value->get_string().size()), &key);
+  const char* mistake = decoded ? config::mistake_in_key(key) : "is not base64";
+  if (mistake == nullptr) {
+    into.keys.push_back({std::move(key)});
+  } else {
+    absl::StrAppend(&into.refused, into.refused.empty() ? "" : "; ", "its `", name, "` ", mistake);
+  }
+}
+
+}  // namespace
+
+ObjectKey key_of(const json::object& object) { return {metadata_text(object, "namespace"), metadata_text(object, "name")}; }
+
+std::string metadata_text(const json::object& object, std::string_view key) {
+  return std::string(text_at(object_at(object, "metadata"), key));
+}
+
+std::int64_t metadata_number(const json::object& object, std::string_view key) {
+  return number_at(object_at(object, "metadata"), key);
+}
+
+Slice read_slice(const json::object& object) {
+  Slice slice;
+  const json::object& labels = object_at(object_at(object, "metadata"), "labels");
+  slice.service = std::string(text_at(labels, kServiceName));
+  slice.by_kubernetes = text_at(labels, kManagedBy) == kController;
+  slice.family = family_of(text_at(object, "addressType"));
+  for (const json::value& port : array_at(object, "ports")) {
+    if (port.is_object()) read_port(port.get_object(), slice);
+  }
+  for (const json::value& endpoint : array_at(object, "endpoints")) {
+    if (endpoint.is_object()) read_endpoint(endpoint.get_object(), slice);
+  }
+  return slice;
+}
+
+SecretKeys read_secret(const json::object& object) {
+  SecretKeys secret;
+  const json::object& data = object_at(object, "data");
+  read_key(data, "primaryKey", secret);
+  read_key(data, "secondaryKey", secret);
+  return secret;
+}
+
+}  // namespace router::discovery

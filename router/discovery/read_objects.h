@@ -1,0 +1,33 @@
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "router/discovery/cluster.h"
+
+/// What the router uses of the objects that an API server sends. Whatever is missing, or is not what Kubernetes says it is, is
+/// as if it were not there: nothing here fails.
+namespace router::discovery {
+
+ObjectKey key_of(const boost::json::object& object);
+Slice read_slice(const boost::json::object& object);
+/// A key is visible ASCII, at most 4096 bytes, without the line end that editors add: as in a key file.
+SecretKeys read_secret(const boost::json::object& object);
+
+/// Of `metadata`; empty, or 0, if it is not there.
+std::string metadata_text(const boost::json::object& object, std::string_view key);
+std::int64_t metadata_number(const boost::json::object& object, std::string_view key);
+
+/// Who a resource is; its document is not read.
+template <class Document>
+Resource<Document> read_metadata(const boost::json::object& object) {
+  Resource<Document> resource;
+  resource.uid = metadata_text(object, "uid");
+  resource.generation = metadata_number(object, "generation");
+  resource.created = metadata_text(object, "creationTimestamp");
+  return resource;
+}
+
+}  // namespace router::discovery

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace router::discovery {
+
+/// Why a resource is as it is: `reason` of a condition.
+namespace reason {
+inline constexpr std::string_view kAccepted = "Accepted";
+// Not accepted:
+inline constexpr std::string_view kInvalid = "Invalid";  // mistakes in the newest version; the last good one may still serve
+inline constexpr std::string_view kNameNotAllowed = "NameNotAllowed";
+inline constexpr std::string_view kHostnameNotAllowed = "HostnameNotAllowed";
+inline constexpr std::string_view kNameConflict = "NameConflict";
+inline constexpr std::string_view kHostnameConflict = "HostnameConflict";
+inline constexpr std::string_view kEndpointNotFound = "EndpointNotFound";
+inline constexpr std::string_view kEndpointNotAccepted = "EndpointNotAccepted";
+// Accepted, but:
+inline constexpr std::string_view kAuthModeUnsupported = "AuthModeUnsupported";  // closed: 401
+inline constexpr std::string_view kSecretMissing = "SecretMissing";              // closed: 401
+inline constexpr std::string_view kSecretInvalid = "SecretInvalid";              // closed, or one key of two is not in force
+inline constexpr std::string_view kDeploymentsMissing = "DeploymentsMissing";    // their share is answered with 404
+inline constexpr std::string_view kSlicesRefused = "SlicesRefused";              // some of what its EndpointSlices say
+}  // namespace reason
+
+/// What became of one OnlineEndpoint or OnlineDeployment, for its status, for events and for `/status`.
+struct ResourceVerdict {
+  enum class Kind { kEndpoint, kDeployment };
+  Kind kind = Kind::kEndpoint;
+  std::string home;  // its namespace
+  std::string name;  // of the object
+  std::string uid;
+  std::int64_t generation = 0;  // of the version that was judged
+  bool accepted = false;        // that version
+  bool served = false;          // it is in the routing table: this version, or the last good one
+  std::string reason;
+  std::string message;
+  std::string endpoint;                // the endpoint's name for clients; empty if it could not be read
+  std::string deployment;              // for clients; empty for an endpoint
+  std::map<std::string, int> traffic;  // endpoints: percent of each deployment that is there
+  std::size_t replicas_ready = 0;      // deployments; neither counts the terminating ones
+  std::size_t replicas_total = 0;
+
+  bool operator==(const ResourceVerdict&) const = default;
+};
+
+}  // namespace router::discovery

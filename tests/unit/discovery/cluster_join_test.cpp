@@ -1,0 +1,391 @@
+#include "router/discovery/cluster_join.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <iostream>
+#include <random>
+
+#include "tests/unit/discovery/cluster_world.h"
+
+namespace router::discovery {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+const std::string kOld = "2024-01-01T00:00:00Z";
+const std::string kNew = "2025-06-01T00:00:00Z";
+
+json::object keys_of_iris() { return secret({{"primaryKey", "one"}, {"secondaryKey", "two\n"}}); }
+
+TEST(ClusterJoin, PutsDeploymentsUnderTheEndpointOfTheirNamespace) {
+  World world;
+  world.add_endpoint({.traffic = {{"Blue", 90}, {"green", 10}}})
+      .add_deployment({.name = "blue"})
+      .add_deployment({.name = "green"});
+  world.add_secret(keys_of_iris());
+  const Joined joined = world.join();
+  EXPECT_EQ(text_of(joined), "team-a/iris [blue=90 green=10 ] {iris/blue iris/green } 2 keys\n");
+  EXPECT_EQ(joined.endpoints[0].keys[1].value, "two") << "without the line end";
+  EXPECT_EQ(joined.endpoints[0].deployments[0].home, "team-a");
+  EXPECT_EQ(verdict_on(joined, "team-a", "iris"), "ok Accepted");
+  EXPECT_EQ(verdict_on(joined, "team-a", "iris-blue"), "ok Accepted");
+  EXPECT_EQ(joined.verdicts.size(), 3u);
+  const auto& verdict = *std::find_if(joined.verdicts.begin(), joined.verdicts.end(), [](const ResourceVerdict& each) {
+    return each.kind == ResourceVerdict::Kind::kEndpoint;
+  });
+  EXPECT_EQ(verdict.uid, "team-a-iris");
+  EXPECT_EQ(verdict.generation, 1);
+  EXPECT_TRUE(verdict.served);
+  EXPECT_EQ(verdict.traffic.at("blue"), 90);
+}
+
+TEST(ClusterJoin, RefusesADeploymentWhoseEndpointIsNotInItsNamespace) {
+  World world;
+  world.add_endpoint(EndpointSpec{})
+      .add_deployment({.name = "blue", .home = "team-b"})
+      .add_deployment({.name = "red", .endpoint = "wine", .home = "team-a"});
+  const Joined joined = world.join();
+  EXPECT_THAT(verdict_on(joined, "team-b", "iris-blue"), StartsWith("EndpointNotFound: "));
+  EXPECT_THAT(verdict_on(joined, "team-a", "wine-red"), StartsWith("EndpointNotFound: "));
+  EXPECT_TRUE(joined.endpoints[0].deployments.empty());
+}
+
+TEST(ClusterJoin, RefusesTheDeploymentsOfARefusedEndpoint) {
+  World world;
+  world.taken.endpoints = {"iris"};
+  world.add_endpoint(EndpointSpec{}).add_deployment(DeploymentSpec{});
+  EXPECT_THAT(verdict_on(world.join(), "team-a", "iris-blue"), StartsWith("EndpointNotAccepted: "));
+}
+
+TEST(ClusterJoin, UsesNoSecretOfAnotherNamespace) {
+  World world;
+  world.add_endpoint(EndpointSpec{}).add_secret(secret({{"primaryKey", "one"}}, "iris-keys", "team-b"));
+  const Joined joined = world.join();
+  EXPECT_TRUE(joined.endpoints[0].keys.empty());
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), StartsWith("ok SecretMissing: "));
+}
+
+TEST(ClusterJoin, GivesANameToTheOlderEndpoint) {
+  World world;
+  world.add_endpoint({.name = "iris", .home = "team-a", .created = kNew})
+      .add_endpoint({.name = "iris", .home = "team-b", .created = kOld});
+  const Joined joined = world.join();
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), AllOf(StartsWith("NameConflict: "), HasSubstr("team-b/iris")));
+  EXPECT_THAT(text_of(joined), StartsWith("team-b/iris "));
+}
+
+TEST(ClusterJoin, GivesANameToTheFirstNamespaceOfTwoOfOneAge) {
+  World world;
+  world.add_endpoint({.name = "iris", .home = "team-b"}).add_endpoint({.name = "iris", .home = "team-a"});
+  EXPECT_THAT(text_of(world.join()), StartsWith("team-a/iris "));
+}
+
+TEST(ClusterJoin, GivesAHostNameToTheOlderEndpoint) {
+  World world;
+  world.add_endpoint({.name = "iris", .created = kNew, .hostnames = {"a.example", "b.example"}});
+  world.add_endpoint({.name = "wine", .home = "team-b", .created = kOld, .hostnames = {"b.example"}});
+  const Joined joined = world.join();
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), AllOf(StartsWith("HostnameConflict: "), HasSubstr("b.example")));
+  EXPECT_THAT(text_of(joined), StartsWith("team-b/wine "));
+}
+
+TEST(ClusterJoin, TakesNothingFromOthersForWhatItRefuses) {
+  World world;
+  // The oldest is refused for its host name; the name and the other host name that it claims are free.
+  world.taken.hostnames = {"file.example"};
+  world.add_endpoint({.name = "iris", .home = "team-a", .created = kOld, .hostnames = {"a.example", "file.example"}});
+  world.add_endpoint({.name = "iris", .home = "team-b", .created = kNew, .hostnames = {"a.example"}});
+  const Joined joined = world.join();
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), StartsWith("HostnameConflict: "));
+  EXPECT_THAT(verdict_on(joined, "team-b", "iris"), Not(HasSubstr("Conflict")));
+}
+
+TEST(ClusterJoin, LetsFilesWin) {
+  World world;
+  config::Endpoint file;
+  file.name = "Iris";
+  file.hostnames = {"wine.example"};
+  world.taken = names_of({file});
+  world.add_endpoint({.name = "iris", .created = kOld}).add_endpoint({.name = "wine", .hostnames = {"wine.example"}});
+  const Joined joined = world.join();
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), AllOf(StartsWith("NameConflict: "), HasSubstr("a file")));
+  EXPECT_THAT(verdict_on(joined, "team-a", "wine"), StartsWith("HostnameConflict: "));
+  EXPECT_TRUE(joined.endpoints.empty());
+}
+
+TEST(ClusterJoin, GivesTheNameOfADeploymentToTheOlderOne) {
+  World world;
+  world.add_endpoint(EndpointSpec{});
+  world.add_deployment({.name = "blue", .created = kNew, .object_name = "first"})
+      .add_deployment({.name = "Blue", .created = kOld, .object_name = "second"});
+  const Joined joined = world.join();
+  EXPECT_THAT(verdict_on(joined, "team-a", "first"), AllOf(StartsWith("NameConflict: "), HasSubstr("second")));
+  EXPECT_EQ(verdict_on(joined, "team-a", "second"), "ok Accepted");
+  EXPECT_EQ(joined.endpoints[0].deployments.size(), 1u);
+}
+
+struct RuleCase {
+  const char* about;
+  std::optional<std::vector<std::string>> patterns;
+  std::string prefix;
+  std::vector<std::string> hostnames;
+  std::string reason;
+};
+
+TEST(ClusterJoin, HoldsANamespaceToItsRules) {
+  const std::vector<RuleCase> cases{
+      {"no bounds", {}, "", {"anything.example"}, "ok SecretMissing"},
+      {"a listed host name", {{"iris.example"}}, "", {"iris.example"}, "ok SecretMissing"},
+      {"another host name", {{"iris.example"}}, "", {"wine.example"}, "HostnameNotAllowed"},
+      {"one of two is not allowed", {{"iris.example"}}, "", {"iris.example", "wine.example"}, "HostnameNotAllowed"},
+      {"below a pattern", {{"*.a.example"}}, "", {"iris.a.example"}, "ok SecretMissing"},
+      {"deep below a pattern", {{"*.a.example"}}, "", {"x.iris.a.example"}, "ok SecretMissing"},
+      {"a pattern is not its own end", {{"*.a.example"}}, "", {"a.example"}, "HostnameNotAllowed"},
+      {"a pattern ends at a dot", {{"*.a.example"}}, "", {"iris-a.example"}, "HostnameNotAllowed"},
+      {"a pattern in capitals", {{"*.A.example"}}, "", {"iris.a.example"}, "ok SecretMissing"},
+      {"no host name may be claimed", {std::vector<std::string>{}}, "", {"iris.example"}, "HostnameNotAllowed"},
+      {"none is claimed", {std::vector<std::string>{}}, "", {}, "ok SecretMissing"},
+      {"the prefix", {}, "ir", {}, "ok SecretMissing"},
+      {"another prefix", {}, "team-a-", {}, "NameNotAllowed"},
+  };
+  for (const RuleCase& each : cases) {
+    SCOPED_TRACE(each.about);
+    World world;
+    world.rules.namespaces = {{"team-a", each.patterns, each.prefix}};
+    world.add_endpoint({.hostnames = each.hostnames});
+    EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith(each.reason));
+  }
+}
+
+TEST(ClusterJoin, IgnoresNamespacesThatAreNotListed) {
+  World world;
+  world.rules.namespaces = {{"team-b", {}, ""}};
+  world.add_endpoint(EndpointSpec{})
+      .add_deployment(DeploymentSpec{})
+      .add_endpoint({.name = "iris", .home = "team-b", .created = kNew});
+  const Joined joined = world.join();
+  EXPECT_EQ(joined.verdicts.size(), 1u);
+  EXPECT_THAT(text_of(joined), StartsWith("team-b/iris "));
+}
+
+TEST(ClusterJoin, NeverGivesTheShareOfAMissingDeploymentToAnother) {
+  World world;
+  world.add_endpoint({.traffic = {{"blue", 60}, {"green", 40}, {"red", 0}}})
+      .add_deployment(DeploymentSpec{})
+      .add_secret(keys_of_iris());
+  const Joined joined = world.join();
+  EXPECT_EQ(joined.endpoints[0].traffic, (std::map<std::string, int>{{"blue", 60}}));
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris"),
+              AllOf(StartsWith("ok DeploymentsMissing: "), HasSubstr("green"), Not(HasSubstr("`red`"))));
+}
+
+TEST(ClusterJoin, KeepsAnEndpointWithTokensClosed) {
+  World world;
+  world.add_endpoint({.auth_mode = "aml_token"}).add_secret(keys_of_iris());
+  const Joined joined = world.join();
+  EXPECT_TRUE(joined.endpoints[0].keys.empty());
+  EXPECT_EQ(joined.endpoints[0].auth_mode, config::AuthMode::kAmlToken);
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), StartsWith("ok AuthModeUnsupported: "));
+}
+
+struct SecretCase {
+  const char* about;
+  std::map<std::string, std::string> data;
+  std::vector<std::string> keys;
+  std::string reason;
+};
+
+TEST(ClusterJoin, TakesKeysAsFilesGiveThem) {
+  const std::string longest(4096, 'k');
+  const std::vector<SecretCase> cases{
+      {"both", {{"primaryKey", "one"}, {"secondaryKey", "two"}}, {"one", "two"}, "ok Accepted"},
+      {"one", {{"secondaryKey", "two"}}, {"two"}, "ok Accepted"},
+      {"others are none of ours", {{"primaryKey", "one"}, {"password", "secret"}}, {"one"}, "ok Accepted"},
+      {"none", {{"password", "secret"}}, {}, "ok SecretInvalid"},
+      {"the longest", {{"primaryKey", longest}}, {longest}, "ok Accepted"},
+      {"too long", {{"primaryKey", longest + "k"}}, {}, "ok SecretInvalid"},
+      {"a space", {{"primaryKey", "o ne"}}, {}, "ok SecretInvalid"},
+      {"a line end inside", {{"primaryKey", "o\nne"}}, {}, "ok SecretInvalid"},
+      {"not ASCII", {{"primaryKey", "\xc3\xa9"}}, {}, "ok SecretInvalid"},
+      {"empty", {{"primaryKey", ""}, {"secondaryKey", "two"}}, {"two"}, "ok SecretInvalid"},
+  };
+  for (const SecretCase& each : cases) {
+    SCOPED_TRACE(each.about);
+    World world;
+    world.add_endpoint(EndpointSpec{}).add_secret(secret(each.data));
+    const Joined joined = world.join();
+    std::vector<std::string> keys;
+    for (const config::Secret& key : joined.endpoints[0].keys) keys.push_back(key.value);
+    EXPECT_EQ(keys, each.keys);
+    const std::string verdict = verdict_on(joined, "team-a", "iris");
+    EXPECT_THAT(verdict, StartsWith(each.reason));
+    for (const auto& [name, value] : each.data) {
+      if (value.size() > 2) {
+        EXPECT_THAT(verdict, Not(HasSubstr(value))) << "shown";
+      }
+    }
+  }
+}
+
+TEST(ClusterJoin, KeepsTheLastGoodVersionOfAnObject) {
+  World world;
+  world.add_endpoint({.hostnames = {"a.example"}}).add_secret(keys_of_iris());
+  world.add_endpoint({.hostnames = {"not a host name"}, .generation = 2});
+  Joined joined = world.join();
+  ASSERT_EQ(joined.endpoints.size(), 1u);
+  EXPECT_EQ(joined.endpoints[0].hostnames, std::vector<std::string>{"a.example"});
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), AllOf(StartsWith("Invalid: "), HasSubstr("last good version")));
+  EXPECT_TRUE(joined.verdicts[0].served);
+  EXPECT_EQ(joined.verdicts[0].generation, 2);
+
+  world.add_endpoint({.hostnames = {"b.example"}, .generation = 3});
+  joined = world.join();
+  EXPECT_EQ(joined.endpoints[0].hostnames, std::vector<std::string>{"b.example"});
+  EXPECT_EQ(verdict_on(joined, "team-a", "iris"), "ok Accepted");
+}
+
+TEST(ClusterJoin, RefusesABadObjectByItself) {
+  World world;
+  world.add_endpoint({.name = "wine", .auth_mode = "handshake"}).add_endpoint(EndpointSpec{}).add_secret(keys_of_iris());
+  const Joined joined = world.join();
+  EXPECT_THAT(verdict_on(joined, "team-a", "wine"), StartsWith("Invalid: "));
+  EXPECT_EQ(verdict_on(joined, "team-a", "iris"), "ok Accepted");
+  EXPECT_EQ(joined.endpoints.size(), 1u);
+}
+
+TEST(ClusterJoin, KeepsNothingOfAnObjectThatWasMadeAnew) {
+  World world;
+  world.add_endpoint(EndpointSpec{});
+  world.add_endpoint({.auth_mode = "handshake", .uid = "another"});
+  EXPECT_TRUE(world.join().endpoints.empty());
+}
+
+/// The final objects of the property test, and for each some earlier versions that it may have had.
+struct History {
+  std::vector<std::function<void(World&)>> steps;  // in this order
+};
+
+std::vector<History> histories() {
+  std::vector<History> all;
+  const auto endpoint = [&all](std::vector<EndpointSpec> versions) {
+    History history;
+    int generation = 0;
+    for (EndpointSpec& each : versions) {
+      each.generation = ++generation;
+      history.steps.push_back([each](World& world) { world.add_endpoint(each); });
+    }
+    all.push_back(std::move(history));
+  };
+  const auto deployment = [&all](const DeploymentSpec& spec) {
+    all.push_back({{[spec](World& world) { world.add_deployment(spec); }}});
+  };
+  endpoint({{.name = "iris", .created = kNew, .hostnames = {"x.example"}},
+            {.name = "iris", .created = kNew, .traffic = {{"blue", 100}}}});
+  endpoint({{.name = "iris", .home = "team-b", .created = kOld}});
+  endpoint({{.name = "wine", .hostnames = {"w.example"}},
+            {.name = "wine", .traffic = {{"red", 50}, {"white", 50}}, .hostnames = {"w.example"}}});
+  endpoint({{.name = "beer", .home = "team-b", .created = kNew, .hostnames = {"w.example"}}});
+  endpoint({{.name = "gone", .created = kOld, .hostnames = {"w.example"}}});
+  all.back().steps.push_back([](World& world) { world.endpoints->removed(EndpointSpec{.name = "gone"}.object()); });
+  deployment({.name = "blue"});
+  deployment({.name = "blue", .home = "team-b"});
+  deployment({.name = "red", .endpoint = "wine"});
+  deployment({.name = "RED", .endpoint = "wine", .object_name = "another-red"});
+  deployment({.name = "pale", .endpoint = "beer", .home = "team-b"});
+  all.push_back({{[](World& world) {
+                    world.add_secret(secret({{"primaryKey", "old"}}, "wine-keys"));
+                  },
+                  [](World& world) {
+                    world.add_secret(secret({{"primaryKey", "new"}}, "wine-keys"));
+                  }}});
+  return all;
+}
+
+TEST(ClusterJoin, DoesNotDependOnTheOrderInWhichObjectsArrived) {
+  const std::uint64_t seed = std::random_device{}();
+  std::cout << "seed " << seed << '\n';
+  std::mt19937_64 random(seed);
+  std::string expected;
+  std::vector<ResourceVerdict> expected_verdicts;
+  for (int round = 0; round < 200; ++round) {
+    World world;
+    std::vector<History> left = histories();
+    std::vector<std::size_t> next(left.size());
+    std::vector<std::size_t> turns;
+    for (std::size_t index = 0; index < left.size(); ++index) turns.insert(turns.end(), left[index].steps.size(), index);
+    std::shuffle(turns.begin(), turns.end(), random);
+    for (const std::size_t index : turns) {
+      left[index].steps[next[index]++](world);
+      if (random() % 4 == 0) (void)world.join();  // what was joined in between leaves no trace
+    }
+    const Joined joined = world.join();
+    if (round == 0) {
+      expected = text_of(joined);
+      expected_verdicts = joined.verdicts;
+      EXPECT_THAT(expected,
+                  AllOf(HasSubstr("team-b/iris"), HasSubstr("team-a/wine"), Not(HasSubstr("beer")), Not(HasSubstr("gone"))));
+      EXPECT_EQ(joined.endpoints.back().keys.at(0).value, "new");
+    }
+    ASSERT_EQ(text_of(joined), expected);
+    ASSERT_EQ(joined.verdicts, expected_verdicts);
+  }
+}
+
+double milliseconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+}
+
+TEST(ClusterJoin, IsQuickWithAThousandEndpoints) {
+  constexpr int kEndpoints = 1000;
+  constexpr int kPods = 10;  // of each
+  World world;
+  const auto pods = [](int index) {
+    std::vector<Pod> all;
+    for (int pod = 0; pod < kPods; ++pod) {
+      all.push_back({absl::StrCat("10.", index / 250, ".", index % 250, ".", pod + 1), absl::StrCat("uid-", index, "-", pod)});
+    }
+    return all;
+  };
+  auto begin = std::chrono::steady_clock::now();
+  for (int index = 0; index < kEndpoints; ++index) {
+    const std::string name = absl::StrCat("endpoint-", index);
+    world.add_endpoint({.name = name, .traffic = {{"blue", 100}}, .hostnames = {name + ".example"}})
+        .add_deployment({.name = "blue", .endpoint = name});
+    world.add_slice(SliceSpec{.pods = pods(index), .name = name + "-blue-x", .service = name + "-blue"});
+    world.add_secret(secret({{"primaryKey", "one"}}, name + "-keys"));
+  }
+  const double read = milliseconds_since(begin);
+  begin = std::chrono::steady_clock::now();
+  const Joined joined = world.join();
+  const double join = milliseconds_since(begin);
+  std::size_t found = 0;
+  begin = std::chrono::steady_clock::now();
+  for (const config::Endpoint& endpoint : joined.endpoints) {
+    found += find_replicas(world.state.cluster(), world.rules, endpoint.deployments.at(0)).replicas.size();
+  }
+  const double replicas = milliseconds_since(begin);
+  EXPECT_EQ(found, std::size_t{kEndpoints} * kPods);
+  (void)world.state.take_changes();
+  begin = std::chrono::steady_clock::now();
+  world.add_slice(SliceSpec{.pods = {{"10.200.0.1", "another"}}, .name = "endpoint-7-blue-x", .service = "endpoint-7-blue"});
+  const ClusterState::Changes changes = world.state.take_changes();
+  EXPECT_EQ(find_replicas(world.state.cluster(), world.rules, joined.endpoints.at(0).deployments.at(0)).replicas.size(),
+            std::size_t{kPods});
+  const double one = milliseconds_since(begin);
+  EXPECT_FALSE(changes.resources);
+  EXPECT_EQ(changes.services.size(), 1u);
+  std::cout << "read " << read << " ms, join " << join << " ms, all replicas " << replicas << " ms, one slice " << one
+            << " ms\n";
+  EXPECT_LT(join + replicas, 5000);
+  EXPECT_LT(one, 500);
+}
+
+}  // namespace
+}  // namespace router::discovery

@@ -1,0 +1,133 @@
+#include "router/discovery/cluster_state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/discovery/cluster_world.h"
+
+namespace router::discovery {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using Kind = ClusterState::Kind;
+
+TEST(ClusterState, TellsSlicesFromEverythingElse) {
+  World world;
+  world.add_endpoint(EndpointSpec{});
+  EXPECT_TRUE(world.state.take_changes().resources);
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.1"}}});
+  ClusterState::Changes changes = world.state.take_changes();
+  EXPECT_FALSE(changes.resources);
+  EXPECT_THAT(changes.services, ElementsAre(ObjectKey{"team-a", "iris-blue"}));
+  world.add_secret(secret({{"primaryKey", "one"}}));
+  EXPECT_TRUE(world.state.take_changes().resources);
+  world.slices->removed(SliceSpec{}.object());
+  EXPECT_THAT(world.state.take_changes().services, ElementsAre(ObjectKey{"team-a", "iris-blue"}));
+  EXPECT_THAT(world.state.cluster().services, IsEmpty());
+  EXPECT_FALSE(world.state.take_changes().any());
+}
+
+TEST(ClusterState, TellsOnceUntilItIsAsked) {
+  World world;
+  world.add_endpoint(EndpointSpec{}).add_deployment(DeploymentSpec{}).add_slice(SliceSpec{});
+  EXPECT_EQ(world.told, 1);
+  (void)world.state.take_changes();
+  world.add_deployment(DeploymentSpec{.name = "green"});
+  EXPECT_EQ(world.told, 2);
+}
+
+TEST(ClusterState, TakesAChangedStatusForNoChange) {
+  World world;
+  world.add_endpoint(EndpointSpec{}).add_slice(SliceSpec{.pods = {{"10.0.0.1"}}});
+  (void)world.state.take_changes();
+  json::object with_status = EndpointSpec{}.object();
+  with_status["status"] = {{"provisioning_state", "Succeeded"}};
+  world.endpoints->changed(with_status);
+  json::object with_label = SliceSpec{.pods = {{"10.0.0.1"}}}.object();
+  with_label["metadata"].as_object()["annotations"] = {{"a", "b"}};
+  world.slices->changed(with_label);
+  EXPECT_FALSE(world.state.take_changes().any());
+}
+
+TEST(ClusterState, MovesASliceToAnotherService) {
+  World world;
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.1"}}});
+  (void)world.state.take_changes();
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.1"}}, .service = "iris-green"});
+  EXPECT_THAT(world.state.take_changes().services,
+              ElementsAre(ObjectKey{"team-a", "iris-blue"}, ObjectKey{"team-a", "iris-green"}));
+  EXPECT_THAT(world.replicas().replicas, IsEmpty());
+}
+
+TEST(ClusterState, ForgetsWhatANewListDoesNotHave) {
+  World world;
+  world.add_endpoint({.name = "iris"})
+      .add_endpoint({.name = "wine"})
+      .add_slice(SliceSpec{})
+      .add_slice(SliceSpec{.name = "another"});
+  world.endpoints->listed({EndpointSpec{.name = "wine"}.object()});
+  world.slices->listed({SliceSpec{.name = "another"}.object()});
+  EXPECT_EQ(world.state.cluster().endpoints.size(), 1u);
+  EXPECT_TRUE(world.state.cluster().endpoints.contains({"team-a", "wine"}));
+  EXPECT_EQ(world.state.cluster().services.at({"team-a", "iris-blue"}).count("another"), 1u);
+  EXPECT_EQ(world.state.cluster().services.at({"team-a", "iris-blue"}).size(), 1u);
+}
+
+TEST(ClusterState, ForgetsNothingOfAnotherScope) {
+  ClusterState state(nullptr);
+  const auto a = state.watcher({Kind::kEndpoints, "team-a", ""});
+  const auto b = state.watcher({Kind::kEndpoints, "team-b", ""});
+  const auto one = state.watcher({Kind::kSecrets, "team-a", "iris-keys"});
+  const auto other = state.watcher({Kind::kSecrets, "team-a", "wine-keys"});
+  a->changed(EndpointSpec{}.object());
+  b->changed(EndpointSpec{.home = "team-b"}.object());
+  one->changed(secret({{"primaryKey", "one"}}));
+  other->changed(secret({{"primaryKey", "one"}}, "wine-keys"));
+  b->listed({});
+  one->listed({});
+  EXPECT_TRUE(state.cluster().endpoints.contains({"team-a", "iris"}));
+  EXPECT_EQ(state.cluster().endpoints.size(), 1u);
+  EXPECT_TRUE(state.cluster().secrets.contains({"team-a", "wine-keys"}));
+  EXPECT_EQ(state.cluster().secrets.size(), 1u);
+}
+
+TEST(ClusterState, SaysWhichKindsAreNotListedYet) {
+  ClusterState state(nullptr);
+  const auto a = state.watcher({Kind::kEndpoints, "team-a", ""});
+  const auto b = state.watcher({Kind::kEndpoints, "team-b", ""});
+  auto slices = state.watcher({Kind::kSlices, "", ""});
+  EXPECT_THAT(state.not_listed(), ElementsAre("EndpointSlice", "OnlineEndpoint"));
+  a->listed({});
+  EXPECT_THAT(state.not_listed(), ElementsAre("EndpointSlice", "OnlineEndpoint"));
+  EXPECT_TRUE(state.take_changes().any()) << "an empty list is news, too";
+  b->listed({});
+  slices->listed({});
+  EXPECT_THAT(state.not_listed(), IsEmpty());
+}
+
+TEST(ClusterState, LetsAReplacedKeyEnd) {
+  World world;
+  world.add_endpoint(EndpointSpec{}).add_secret(secret({{"primaryKey", "one"}}));
+  world.add_secret(secret({{"primaryKey", "o n e"}}));
+  EXPECT_THAT(world.join().endpoints.at(0).keys, IsEmpty());
+  world.state.forget_secret({"team-a", "iris-keys"});
+  EXPECT_THAT(world.state.cluster().secrets, IsEmpty());
+}
+
+TEST(ClusterState, SurvivesObjectsThatAreNotWhatTheyShouldBe) {
+  World world;
+  const json::value odd = json::parse(R"([{}, {"metadata": 1}, {"metadata": {"name": 1, "labels": []}, "endpoints": {}},
+    {"metadata": {"name": "x", "namespace": "y"}, "ports": [1, {"port": "a"}], "endpoints": [1, {}, {"addresses": [1]}, {"addresses": []}]},
+    {"metadata": {"name": "x", "namespace": "y"}, "data": [1]}, {"data": {"primaryKey": 1, "secondaryKey": "%"}}])");
+  for (const json::value& each : odd.as_array()) {
+    for (kubernetes::Watcher* watcher :
+         {world.endpoints.get(), world.deployments.get(), world.slices.get(), world.secrets.get()}) {
+      watcher->changed(each.as_object());
+    }
+  }
+  EXPECT_THAT(world.join().endpoints, IsEmpty());
+}
+
+}  // namespace
+}  // namespace router::discovery

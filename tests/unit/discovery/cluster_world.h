@@ -1,0 +1,173 @@
+#pragma once
+
+#include <absl/strings/escaping.h>
+#include <absl/strings/str_cat.h>
+
+#include <boost/json.hpp>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/resource.h"
+#include "router/discovery/cluster_join.h"
+#include "router/discovery/cluster_state.h"
+#include "router/discovery/slice_replicas.h"
+
+namespace router::discovery {
+
+namespace json = boost::json;
+
+/// Objects as an API server sends them.
+inline json::object metadata(const std::string& home, const std::string& name, const std::string& uid,
+                             const std::string& created = "2025-01-01T00:00:00Z", int generation = 1) {
+  return {{"namespace", home}, {"name", name}, {"uid", uid}, {"creationTimestamp", created}, {"generation", generation}};
+}
+
+struct EndpointSpec {
+  std::string name = "iris";
+  std::string home = "team-a";
+  std::string created = "2025-01-01T00:00:00Z";
+  std::map<std::string, int> traffic = {};
+  std::vector<std::string> hostnames = {};
+  std::string auth_mode = "key";
+  int generation = 1;
+  std::string uid = "";
+
+  json::object object() const {
+    json::object shares;
+    for (const auto& [deployment, percent] : traffic) shares[deployment] = percent;
+    json::object spec{{"auth_mode", auth_mode}};
+    if (!shares.empty()) spec["traffic"] = shares;
+    if (!hostnames.empty()) spec["router"] = {{"hostnames", json::value_from(hostnames)}};
+    return {{"metadata", metadata(home, name, uid.empty() ? home + "-" + name : uid, created, generation)}, {"spec", spec}};
+  }
+};
+
+struct DeploymentSpec {
+  std::string name = "blue";
+  std::string endpoint = "iris";
+  std::string home = "team-a";
+  std::string created = "2025-01-01T00:00:00Z";
+  std::string object_name = "";  // default: endpoint-name
+  std::string port = "";
+  int generation = 1;
+  int slots = 1;
+
+  json::object object() const {
+    const std::string resource = object_name.empty() ? endpoint + "-" + name : object_name;
+    json::object spec{
+        {"name", name}, {"endpoint_name", endpoint}, {"request_settings", {{"max_concurrent_requests_per_instance", slots}}}};
+    if (!port.empty()) spec["router"] = {{"service", {{"port", port}}}};
+    return {{"metadata", metadata(home, resource, home + "-" + resource, created, generation)}, {"spec", spec}};
+  }
+};
+
+struct Pod {
+  std::string address;
+  std::string uid = "uid";
+  std::string home = "team-a";
+  json::object conditions = {};
+  std::string kind = "Pod";  // empty: no targetRef
+
+  json::object object() const {
+    json::object endpoint{{"addresses", {address}}, {"conditions", conditions}};
+    if (!kind.empty()) {
+      json::object target{{"kind", kind}, {"name", "pod"}, {"uid", uid}};
+      if (!home.empty()) target["namespace"] = home;
+      endpoint["targetRef"] = target;
+    }
+    return endpoint;
+  }
+};
+
+struct SliceSpec {
+  std::vector<Pod> pods = {};
+  std::string name = "iris-blue-x";
+  std::string service = "iris-blue";
+  std::string home = "team-a";
+  std::string address_type = "IPv4";
+  std::string managed_by = "endpointslice-controller.k8s.io";
+  json::array ports = {{{"name", ""}, {"port", 5001}, {"protocol", "TCP"}}};
+
+  json::object object() const {
+    json::object labels{{"kubernetes.io/service-name", service}};
+    if (!managed_by.empty()) labels["endpointslice.kubernetes.io/managed-by"] = managed_by;
+    json::object about = metadata(home, name, home + "-" + name);
+    about["labels"] = labels;
+    json::array endpoints;
+    for (const Pod& pod : pods) endpoints.push_back(pod.object());
+    return {{"metadata", about}, {"addressType", address_type}, {"endpoints", endpoints}, {"ports", ports}};
+  }
+};
+
+inline json::object secret(const std::map<std::string, std::string>& keys, const std::string& name = "iris-keys",
+                           const std::string& home = "team-a") {
+  json::object data;
+  for (const auto& [key, value] : keys) data[key] = absl::Base64Escape(value);
+  return {{"metadata", metadata(home, name, home + "-" + name)}, {"data", data}, {"type", "Opaque"}};
+}
+
+/// A state with a watcher for each kind, in all namespaces.
+struct World {
+  ClusterState state{[this] { ++told; }};
+  int told = 0;
+  std::unique_ptr<kubernetes::Watcher> endpoints = state.watcher({ClusterState::Kind::kEndpoints, "", ""});
+  std::unique_ptr<kubernetes::Watcher> deployments = state.watcher({ClusterState::Kind::kDeployments, "", ""});
+  std::unique_ptr<kubernetes::Watcher> slices = state.watcher({ClusterState::Kind::kSlices, "", ""});
+  std::unique_ptr<kubernetes::Watcher> secrets = state.watcher({ClusterState::Kind::kSecrets, "", ""});
+  config::Kubernetes rules;
+  TakenNames taken;
+
+  World& add_endpoint(const EndpointSpec& spec) {
+    endpoints->changed(spec.object());
+    return *this;
+  }
+  World& add_deployment(const DeploymentSpec& spec) {
+    deployments->changed(spec.object());
+    return *this;
+  }
+  World& add_slice(const SliceSpec& spec) {
+    slices->changed(spec.object());
+    return *this;
+  }
+  World& add_secret(const json::object& object) {
+    secrets->changed(object);
+    return *this;
+  }
+
+  Joined join() const { return join_cluster(state.cluster(), rules, taken); }
+  /// The replicas of iris/blue in team-a.
+  SliceReplicas replicas(const std::string& port = "") const {
+    config::Findings findings;
+    DeploymentSpec spec;
+    spec.port = port;
+    return find_replicas(state.cluster(), rules, config::read_deployment_resource(spec.object(), findings).deployment);
+  }
+};
+
+/// `reason: message` of the verdict on one resource; an accepted one begins with `ok `.
+inline std::string verdict_on(const Joined& joined, const std::string& home, const std::string& name) {
+  for (const ResourceVerdict& each : joined.verdicts) {
+    if (each.home != home || each.name != name) continue;
+    return absl::StrCat(each.accepted ? "ok " : "", each.reason, each.message.empty() ? "" : ": ", each.message);
+  }
+  return "no verdict";
+}
+
+/// Endpoints as one text: namespace/name [traffic] {deployments} keys.
+inline std::string text_of(const Joined& joined) {
+  std::string text;
+  for (const config::Endpoint& endpoint : joined.endpoints) {
+    absl::StrAppend(&text, endpoint.home, "/", endpoint.name, " [");
+    for (const auto& [name, percent] : endpoint.traffic) absl::StrAppend(&text, name, "=", percent, " ");
+    absl::StrAppend(&text, "] {");
+    for (const config::Deployment& each : endpoint.deployments) absl::StrAppend(&text, each.endpoint_name, "/", each.name, " ");
+    absl::StrAppend(&text, "} ", endpoint.keys.size(), " keys\n");
+  }
+  return text;
+}
+
+}  // namespace router::discovery
