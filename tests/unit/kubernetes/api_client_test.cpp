@@ -28,6 +28,10 @@ ApiRequest get(const std::string& path) {
 
 class ApiClientTest : public ::testing::Test {
  protected:
+  ~ApiClientTest() override {
+    asker->stop();
+    shard.poll();  // requests end before their client
+  }
   auto start(ApiRequest request) {
     if (client == nullptr) client = make_client(shard, resolver, server.cluster());
     return shard.start(client->request(*asker, std::move(request)));
@@ -204,7 +208,6 @@ TEST_F(ApiClientTest, DoesNotUseAConnectionThatHasEndedOrRestedTooLong) {
   start(get("/"));
   server.next();
   EXPECT_EQ(server.connections(), 4u);
-  asker->stop();
 }
 
 TEST_F(ApiClientTest, AsksAgainIfAConnectionEndsAtTheMomentItIsUsedAgain) {
@@ -419,6 +422,7 @@ TEST(ApiClientNames, LeaveTimeForTheOtherAddressWhenOneIsSilent) {
   }));
   EXPECT_LT(shard.now(), begun + ApiClient::kConnectMax);
   asker->stop();
+  shard.poll();
 }
 
 }  // namespace
