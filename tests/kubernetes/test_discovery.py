@@ -254,7 +254,9 @@ def test_a_name_passes_from_one_namespace_to_another(cluster, namespace, pods, k
         assert [one["namespace"] for one in refused] == [other]
         assert status_of(router, key=OTHER_KEY) == 401
 
-        running, waiting = (router.connect().send(request(b"{}", path=path("iris"), key=KEY)) for _ in range(2))
+        running = router.connect().send(request(b"{}", path=path("iris"), key=KEY))
+        eventually(lambda: router.slots_in_use() == 1, "one that runs")
+        waiting = router.connect().send(request(b"{}", path=path("iris"), key=KEY))
         eventually(lambda: router.queue_length() == 1, "one that waits")
         cluster.api.delete(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris")
         assert waiting.response().status == 404
