@@ -12,6 +12,7 @@
 
 #include "config/file_text.h"
 #include "config/yaml_document.h"
+#include "router/base/assert.h"
 #include "router/base/text.h"
 
 namespace router::kubernetes {
@@ -129,6 +130,7 @@ void take_server(const Section& section, ClusterConfig& into) {
   if (into.uses_tls && !starts_with_ignoring_case(rest, "https://")) return refuse(kUrlExpected);
   rest.remove_prefix(into.uses_tls ? 8 : 7);
   const bool is_visible = std::all_of(rest.begin(), rest.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  ROUTER_PLANT(is_visible && rest.find('@') != rest.npos);
   if (!is_visible || rest.find_first_of("?#@") != rest.npos) return refuse(kUrlExpected);
   const std::size_t slash = std::min(rest.find('/'), rest.size());
   into.base_path = rest.substr(slash);

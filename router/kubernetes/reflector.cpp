@@ -3,7 +3,6 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
-#include <boost/json/value.hpp>
 #include <set>
 #include <utility>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "router/base/log.h"
 #include "router/kubernetes/back_off.h"
 #include "router/kubernetes/json.h"
+#include "router/kubernetes/list_page.h"
 #include "router/kubernetes/watch_events.h"
 
 namespace router::kubernetes {
@@ -40,29 +40,6 @@ struct Ending {
   Duration retry_after{};
   bool has_newer_token = false;
 };
-
-struct Page {
-  std::string version;
-  std::string next;  // the token to continue with; empty: this was the last
-};
-
-/// Moves the objects of one page behind `into`.
-absl::StatusOr<Page> take_page(std::string_view body, std::vector<json::object>& into) {
-  auto list = parse_object(body);
-  if (!list.ok()) return list.status();
-  json::value* items = list->if_contains("items");
-  Page page;
-  page.version = metadata_text(*list, "resourceVersion");
-  page.next = metadata_text(*list, "continue");
-  if (items == nullptr || page.version.empty()) return absl::DataLossError("is not a list");
-  if (items->is_null()) return page;
-  if (!items->is_array()) return absl::DataLossError("is not a list");
-  for (json::value& item : items->get_array()) {
-    if (!item.is_object()) return absl::DataLossError("is not a list of objects");
-    into.push_back(std::move(item.get_object()));
-  }
-  return page;
-}
 
 /// Whether `a` comes before `b`, where versions are numbers; else nobody can tell.
 bool is_older(const std::string& a, const std::string& b) {
@@ -186,7 +163,7 @@ Ending Reflector::Following::refused(const ApiAnswer& answer, ApiExchange& excha
 Task<Ending> Reflector::Following::list(Following& self) {
   ++self.counts.lists;
   std::vector<json::object> objects;
-  Page page;
+  ListPage page;
   for (std::size_t pages = 0; pages == 0 || !page.next.empty(); ++pages) {
     if (objects.size() > kObjectsMax || pages >= kPagesMax) {
       Ending ending;

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "router/base/assert.h"
 #include "router/kubernetes/json.h"
 
 namespace router::kubernetes {
@@ -43,6 +44,7 @@ absl::StatusOr<WatchEvent> parse_event(std::string_view line) {
   if (!parsed.ok()) return parsed.status();
   const std::optional<WatchEvent::Type> type = type_of(text_in(*parsed, "type"));
   boost::json::value* object = parsed->if_contains("object");
+  ROUTER_PLANT(type && object != nullptr && !object->is_object());
   if (!type || object == nullptr || !object->is_object()) return absl::DataLossError("is not a watch event");
   WatchEvent event;
   event.type = *type;

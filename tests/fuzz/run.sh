@@ -48,10 +48,12 @@ parsers_of() {
     credential_fuzz) echo tls/credential.cpp ;;
     differential_fuzz) echo router/wire/message_output.cpp router/wire/message_input.cpp router/proxy/heads.cpp ;;
     head_fuzz) echo router/http/parse_head.cpp router/http/head.cpp router/http/target.cpp router/http/known_fields.cpp ;;
+    kubeconfig_fuzz) echo router/kubernetes/kubeconfig.cpp ;;
     messages_fuzz) echo router/http/framing.cpp router/http/body_decoder.cpp ;;
     proxy_protocol_fuzz) echo router/proxy/proxy_protocol.cpp ;;
     resolve_fuzz) echo router/routing/resolve.cpp router/http/target.cpp ;;
     tls_fuzz) echo tls/session.cpp tls/stream.cpp tls/cause.cpp ;;
+    watch_fuzz) echo router/kubernetes/watch_events.cpp router/kubernetes/list_page.cpp router/kubernetes/json.cpp ;;
     *) echo "$1 is not listed in parsers_of" >&2; return 1 ;;
   esac
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/uio.h>
 
+#include <array>
 #include <boost/json/object.hpp>
 #include <filesystem>
 #include <fstream>
@@ -27,6 +28,10 @@ ApiRequest get(const std::string& path) {
 
 class ApiClientTest : public ::testing::Test {
  protected:
+  ~ApiClientTest() override {
+    asker->stop();
+    shard.poll();  // requests end before their client
+  }
   auto start(ApiRequest request) {
     if (client == nullptr) client = make_client(shard, resolver, server.cluster());
     return shard.start(client->request(*asker, std::move(request)));
@@ -184,12 +189,14 @@ TEST_F(ApiClientTest, SkipsInterimAnswers) {
 }
 
 TEST_F(ApiClientTest, DoesNotUseAConnectionThatHasEndedOrRestedTooLong) {
-  start(get("/"));
+  const auto started = start(get("/"));
   const Asked first = server.next();
   first.answer(200, "{}");
-  shard.poll();
+  ASSERT_TRUE(end(started).ok());
   first.cut();
-  const auto second = start(get("/"));
+  ApiRequest change = get("/");
+  change.method = "POST";  // it would not be tried again
+  const auto second = start(change);
   server.next().answer(200, "{}");
   EXPECT_TRUE(end(second).ok());
   EXPECT_EQ(server.connections(), 2u);
@@ -201,7 +208,6 @@ TEST_F(ApiClientTest, DoesNotUseAConnectionThatHasEndedOrRestedTooLong) {
   start(get("/"));
   server.next();
   EXPECT_EQ(server.connections(), 4u);
-  asker->stop();
 }
 
 TEST_F(ApiClientTest, AsksAgainIfAConnectionEndsAtTheMomentItIsUsedAgain) {
@@ -377,6 +383,46 @@ TEST(ApiClientNames, AreResolvedAndEveryAddressIsTried) {
   ASSERT_TRUE(turn_until(shard, [&] { return failing.done(); }));
   EXPECT_NE(failing.peek().status().message().find("its name cannot be resolved: no such name"), std::string::npos)
       << failing.peek().status();
+}
+
+/// A port that takes no connection and refuses none: its queue is full.
+class SilentPort {
+ public:
+  explicit SilentPort(const runtime::Address& address)
+      : listening_(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    if (::bind(listening_.get(), address.get(), address.length()) != 0 || ::listen(listening_.get(), 0) != 0)
+      throw std::runtime_error("listen");
+    for (Descriptor& each : waiting_) {
+      each = Descriptor(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+      ::connect(each.get(), address.get(), address.length());
+    }
+  }
+
+ private:
+  Descriptor listening_;
+  std::array<Descriptor, 3> waiting_;
+};
+
+TEST(ApiClientNames, LeaveTimeForTheOtherAddressWhenOneIsSilent) {
+  TestShard shard;
+  ApiServer server(shard);
+  ClusterConfig cluster = server.cluster();
+  const SilentPort silent(*runtime::Address::parse("127.0.0.2", cluster.port));
+  runtime::Resolver resolver(shard, [](const std::string&, std::uint16_t port) -> runtime::Resolver::Addresses {
+    return std::vector{*runtime::Address::parse("127.0.0.2", port), *runtime::Address::parse("127.0.0.1", port)};
+  });
+  cluster.host = "api.example";
+  const auto client = make_client(shard, resolver, cluster);
+  const auto asker = Asker::make(shard);
+  const auto asking = shard.start(client->request(*asker, get("/")));
+  const TimePoint begun = shard.now();
+  ASSERT_TRUE(turn_until(shard, [&] {
+    shard.advance(milliseconds(10));
+    return server.is_asked_now();
+  }));
+  EXPECT_LT(shard.now(), begun + ApiClient::kConnectMax);
+  asker->stop();
+  shard.poll();
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -103,6 +105,8 @@ class ApiServer {
   void accept() {
     for (Descriptor accepted; (accepted = listener_.accept());) {
       ++accepted_;
+      const int on = 1;  // each piece that a test sends arrives by itself
+      ::setsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       connections_.push_back({std::make_shared<Descriptor>(std::move(accepted)), ""});
     }
   }

@@ -416,6 +416,27 @@ TEST_F(ReflectorTest, EndsWithinACallOfItsWatcher) {
   EXPECT_EQ(group.running(), 0u);
 }
 
+TEST_F(ReflectorTest, EndsWithinACallForAnEventAndTellsNoFurtherOne) {
+  const Asked watch = start_and_watch();
+  diary.on_word = [this] { reflector.reset(); };
+  watch.chunk(event("ADDED", object("y", "12")) + event("ADDED", object("z", "13")));
+  ASSERT_TRUE(turn_until(shard, [&] { return group.running() == 0; }));
+  EXPECT_EQ(diary.take(), Lines{"changed y"});
+  EXPECT_TRUE(watch.connection->at_end());
+}
+
+TEST_F(ReflectorTest, DoesNotAskAServerWithoutAPauseThatEndsEachWatchAtOnce) {
+  start();
+  server.next().answer(200, page("10", ""));
+  for (std::uint64_t round = 0; round < 5; ++round) {
+    const Asked watch = server.next();
+    watch.begin_watch();
+    watch.end_watch();
+    ASSERT_TRUE(turn_until(shard, [&] { return reflector->counts().errors == round + 1; }));
+    shard.advance(BackOff::kMost);
+  }
+}
+
 TEST_F(ReflectorTest, EndsWhileItWaits) {
   const Asked watch = start_and_watch();
   shard.poll();
