@@ -64,9 +64,8 @@ void read_probe(MapReader& document, const std::string& key, Probe& into) {
 
 void read_probes(MapReader& document, Deployment& into) {
   read_probe(document, "readiness_probe", into.readiness_probe);
-  Probe unused;  // starting and restarting containers is Kubernetes' part
-  read_probe(document, "liveness_probe", unused);
-  read_probe(document, "startup_probe", unused);
+  read_probe(document, "liveness_probe", into.liveness_probe);
+  if (document.has("startup_probe")) read_probe(document, "startup_probe", into.startup_probe.emplace());
   document.ignore({"liveness_probe", "startup_probe"}, into.ignored_keys);
 }
 

@@ -72,6 +72,8 @@ struct Deployment {
   HttpRoute liveness_route;
   HttpRoute readiness_route;
   Probe readiness_probe;
+  Probe liveness_probe;  // this and the next: not the router's; for who makes pods of this
+  std::optional<Probe> startup_probe;
   std::size_t max_concurrent_requests_per_instance = 1;  // 0 = unlimited
   milliseconds request_timeout{5000};
   milliseconds max_queue_wait{500};

@@ -43,7 +43,8 @@ class Builder final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
     auto made = make(mark, Kind::kScalar);
     made->scalar = value;
-    merges_next_ = tag == "?" && value == "<<";  // `?`: written without quotes
+    made->is_plain = tag == "?";  // as yaml-cpp tells it
+    merges_next_ = made->is_plain && value == "<<";
     place(std::move(made), anchor);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {

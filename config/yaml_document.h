@@ -17,6 +17,7 @@ struct YamlValue {
   Kind kind = Kind::kNull;
   int line = 0;  // from 1
   std::string scalar;
+  bool is_plain = false;  // the scalar stands without quotes and tag: other readers may take it for a number or a flag
   std::vector<std::shared_ptr<const YamlValue>> items;
   std::vector<Member> members;  // each key once; `<<` is merged already
 };

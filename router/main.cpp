@@ -1,8 +1,11 @@
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "config/addresses.h"
 #include "config/load.h"
+#include "router/convert/convert.h"
 #include "router/router.h"
 
 namespace {
@@ -11,6 +14,8 @@ constexpr std::string_view kHelp = R"(inference-router: the front door of a clus
 
   inference-router --config FILE          run with this router.yaml
   inference-router --config FILE --check  read everything, print `ok` or every mistake, and exit
+  inference-router convert FILE… --namespace NAME
+                                          print Azure ML's files as resources of Kubernetes, for `kubectl apply`
   inference-router --version
   inference-router --help
 
@@ -46,14 +51,40 @@ Arguments parse(int count, char** words) {
   return arguments;
 }
 
+int refuse(const std::string& mistake) {
+  std::cerr << "inference-router: " << mistake << "\n\n" << kHelp;
+  return 2;
+}
+
+/// `convert FILE… --namespace NAME`. Nothing is printed unless everything could be converted.
+int convert(int count, char** words) {
+  std::vector<std::string> files;
+  std::string home;
+  for (int i = 2; i < count; ++i) {
+    const std::string_view word = words[i];
+    if (word == "--namespace" && i + 1 < count) {
+      home = words[++i];
+    } else if (word.starts_with("-")) {
+      return refuse("what is `" + std::string(word) + "`?");
+    } else {
+      files.emplace_back(word);
+    }
+  }
+  if (files.empty()) return refuse("convert: FILE is missing");
+  if (!router::config::is_dns_label(home)) return refuse("convert: --namespace NAME is missing, or no name of a namespace");
+  const absl::StatusOr<router::convert::Converted> converted = router::convert::convert(files, home);
+  if (!converted.ok()) return std::cerr << converted.status().message() << "\n", 2;
+  for (const std::string& warning : converted->warnings) std::cerr << "warning: " << warning << "\n";
+  std::cout << converted->text << std::flush;
+  return std::cout ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
+  if (count > 1 && words[1] == std::string_view("convert")) return convert(count, words);
   const Arguments arguments = parse(count, words);
-  if (!arguments.mistake.empty()) {
-    std::cerr << "inference-router: " << arguments.mistake << "\n\n" << kHelp;
-    return 2;
-  }
+  if (!arguments.mistake.empty()) return refuse(arguments.mistake);
   if (arguments.help) return std::cout << kHelp, 0;
   if (arguments.version) return std::cout << "inference-router " ROUTER_VERSION "\n", 0;
 

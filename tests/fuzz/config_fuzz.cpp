@@ -59,7 +59,7 @@ void require_valid(const Endpoint& endpoint) {
 }
 
 void require_valid(const Process& process) {
-  require(!process.listeners.empty() && !process.endpoint_globs.empty());
+  require(!process.listeners.empty() && (!process.endpoint_globs.empty() || process.kubernetes));
   require(process.limits.max_connections > 0 && process.limits.max_header_bytes > 0);
   for (const Listener& listener : process.listeners) {
     require(is_ip_address(listener.address));

@@ -51,6 +51,7 @@ parsers_of() {
     kubeconfig_fuzz) echo router/kubernetes/kubeconfig.cpp ;;
     messages_fuzz) echo router/http/framing.cpp router/http/body_decoder.cpp ;;
     proxy_protocol_fuzz) echo router/proxy/proxy_protocol.cpp ;;
+    resource_fuzz) echo router/convert/yaml_text.cpp config/resource.cpp router/convert/convert.cpp router/convert/pods.cpp ;;
     resolve_fuzz) echo router/routing/resolve.cpp router/http/target.cpp ;;
     tls_fuzz) echo tls/session.cpp tls/stream.cpp tls/cause.cpp ;;
     watch_fuzz) echo router/kubernetes/watch_events.cpp router/kubernetes/list_page.cpp router/kubernetes/json.cpp ;;

@@ -1,0 +1,190 @@
+#include "router/convert/convert.h"
+
+#include <absl/status/status.h>
+#include <absl/strings/str_cat.h>
+
+#include <exception>
+#include <map>
+
+#include "config/azureml.h"
+#include "config/resource.h"
+#include "router/convert/pods.h"
+#include "router/convert/yaml_text.h"
+
+namespace router::convert {
+namespace {
+
+using config::MapReader;
+using config::Place;
+using Kind = YamlValue::Kind;
+
+constexpr std::size_t kShownMax = 10;  // replicas or keys that one remark names
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string all;
+  for (std::size_t i = 0; i < words.size() && i < kShownMax; ++i) absl::StrAppend(&all, i == 0 ? "" : ", ", words[i]);
+  return words.size() > kShownMax ? absl::StrCat(all, " and ", words.size() - kShownMax, " more") : all;
+}
+
+/// The keys whose texts name variables of the environment: a file's are replaced, a resource's are not.
+void find_variables(const YamlValue& value, const std::string& path, std::vector<std::string>& into) {
+  if (value.kind == Kind::kScalar && value.scalar.find("${") != std::string::npos) into.push_back(path);
+  for (std::size_t i = 0; i < value.items.size(); ++i) find_variables(*value.items[i], absl::StrCat(path, "[", i, "]"), into);
+  for (const YamlValue::Member& each : value.members) {
+    if (path.empty() && each.key == "environment_variables") continue;  // neither here nor there
+    find_variables(*each.value, absl::StrCat(path, path.empty() ? "" : ".", config::shown_key(each.key)), into);
+  }
+}
+
+/// Makes texts of what YAML would take for something else, such as a deployment named `off`.
+Value with_texts(Value document) {
+  for (const char* key : {"name", "endpoint_name", "description", "instance_type", "compute", "model_mount_path"}) {
+    const YamlValue* value = find(*document, {key});
+    if (value != nullptr && value->kind == Kind::kScalar && value->is_plain)
+      document = with(*document, key, text(value->scalar));
+  }
+  return document;
+}
+
+class Converter {
+ public:
+  explicit Converter(const std::string& home) : home_(home) {}
+
+  absl::StatusOr<Converted> convert(const std::vector<std::string>& files) {
+    for (const std::string& file : files) {
+      for (const Value& document : read_yaml(file, findings_).documents) convert_document(file, document);
+    }
+    if (findings_.has_mistakes()) return absl::InvalidArgumentError(findings_.mistakes());
+    return Converted{std::move(out_), findings_.warnings()};
+  }
+
+ private:
+  void convert_document(const std::string& file, const Value& document) {
+    if (document->kind != Kind::kMap) return findings_.mistake({file, document->line, ""}, "a map of keys is expected");
+    switch (kind_of(reader(file, *document))) {
+      case config::DocumentKind::kEndpoint: return convert_endpoint(file, with_texts(document));
+      case config::DocumentKind::kDeployment: return convert_deployment(file, with_texts(document));
+      case config::DocumentKind::kOther: return;
+    }
+  }
+
+  /// As the router will read it, so that what is converted is not refused later.
+  MapReader reader(const std::string& file, const YamlValue& document) {
+    return MapReader(file, document, "", findings_, config::Source::kResource);
+  }
+
+  void convert_endpoint(const std::string& file, Value document) {
+    std::vector<std::string> remarks;
+    for (const char* key : {"primary_file", "secondary_file"}) {
+      const YamlValue* key_file = find(*document, {"router", "keys", key});
+      if (key_file == nullptr) continue;
+      remarks.push_back(absl::StrCat("router.keys.", key, ", ", config::shown(key_file->scalar, 1000),
+                                     ", does not move over: name that file in the command above"));
+      document = without(*document, {"router", "keys", key});
+    }
+    const config::EndpointDocument read = read_endpoint(reader(file, *document));
+    if (find(*document, {"name"}) == nullptr) findings_.mistake(read.name, "is missing");  // only a resource has another
+    if (read.endpoint.name.empty()) return;  // told
+    const std::string name = config::lower_case(read.endpoint.name);
+    if (read.endpoint.auth_mode == config::AuthMode::kKey)
+      remarks.insert(remarks.begin(), {about_keys(name), create_keys(name)});
+    if (!is_first("OnlineEndpoint", name, read.name)) return;
+    add_remarks(*document, remarks);
+    add(*resource("OnlineEndpoint", name, document), read.name);
+  }
+
+  static std::string about_keys(const std::string& name) {
+    return absl::StrCat("Keys: the router reads them from the Secret ", name,
+                        "-keys, the entries primaryKey and secondaryKey:");
+  }
+  std::string create_keys(const std::string& name) const {
+    return absl::StrCat("  kubectl create secret generic ", name, "-keys --namespace ", home_,
+                        " --from-file=primaryKey=FILE --from-file=secondaryKey=FILE");
+  }
+
+  void convert_deployment(const std::string& file, Value document) {
+    std::vector<std::string> remarks = remarks_on_replicas(*document);
+    document = without(*document, {"router", "replicas"});
+    if (const YamlValue* authorities = find(*document, {"router", "tls", "ca_file"})) {
+      remarks.push_back(absl::StrCat("router.tls.ca_file, ", config::shown(authorities->scalar, 1000),
+                                     ", does not move over: the replicas' certificates must be of an authority that the "
+                                     "router's system trusts"));
+      const Value tls = without(*find(*document, {"router", "tls"}), {"ca_file"});
+      document = with(*document, "router", with(*find(*document, {"router"}), "tls", tls));  // also empty it means https
+    }
+    const config::DeploymentDocument read = read_deployment(reader(file, *document));
+    if (read.deployment.name.empty() || read.deployment.endpoint_name.empty()) return;  // told
+    const std::string name = config::default_service_name(read.deployment.endpoint_name, read.deployment.name);
+    if (!is_first("OnlineDeployment", name, read.name) || findings_.has_mistakes()) return;
+    add_remarks(*document, remarks);
+    add(*resource("OnlineDeployment", name, document), read.name);
+    const Pods pods = make_pods(*document, read.deployment, home_);
+    add_remarks(*map({}), {"The pods and their Service are a beginning: look at image, volumes and pull secrets."});
+    add_remarks(*map({}), pods.remarks);
+    add(*pods.deployment, read.name);
+    add(*pods.service, read.name);
+  }
+
+  std::vector<std::string> remarks_on_replicas(const YamlValue& document) {
+    const YamlValue* replicas = find(document, {"router", "replicas"});
+    if (replicas == nullptr) return {};
+    std::vector<std::string> addresses;
+    for (const Value& each : replicas->items) addresses.push_back(config::shown(each->scalar));
+    return {
+        absl::StrCat("router.replicas, ", joined(addresses),
+                     ", does not move over: the replicas are the pods of the Service below. For others make a Service without "
+                     "selector and its EndpointSlices, and name it in router.service")};
+  }
+
+  /// Resources of one kind have different names: also `abc` of `def-ghi` and `abc-def` of `ghi` would have the same.
+  bool is_first(const std::string& kind, const std::string& name, const Place& place) {
+    const auto [known, fresh] = places_.emplace(kind + " " + name, place);
+    if (!fresh) {
+      findings_.mistake(place, absl::StrCat("the ", kind, " ", config::shown(name), " is already that of ", known->second.file,
+                                            ":", known->second.line));
+    }
+    return fresh;
+  }
+
+  Value resource(const char* kind, const std::string& name, const Value& spec) const {
+    return map({{"apiVersion", text("inference-router.dev/v1alpha1")},
+                {"kind", text(kind)},
+                {"metadata", map({{"name", text(name)}, {"namespace", text(home_)}})},
+                {"spec", spec}});
+  }
+
+  void add_remarks(const YamlValue& document, std::vector<std::string> remarks) {
+    std::vector<std::string> variables;
+    find_variables(document, "", variables);
+    if (!variables.empty()) {
+      remarks.push_back(
+          absl::StrCat(joined(variables), ": ${…} stays as it is, a resource does not read the router's environment"));
+    }
+    for (const std::string& each : remarks) absl::StrAppend(&pending_, "# ", each, "\n");
+  }
+
+  void add(const YamlValue& object, const Place& place) {
+    const std::string written = write_yaml(object, kResourceBytesMax);
+    if (written.empty()) return findings_.mistake(place, "is more than 1 MB when its aliases are written out");
+    absl::StrAppend(&out_, out_.empty() ? "" : "---\n", pending_, written);
+    pending_.clear();
+  }
+
+  const std::string& home_;
+  config::Findings findings_;
+  std::map<std::string, Place> places_;
+  std::string pending_;  // remarks for the next document
+  std::string out_;
+};
+
+}  // namespace
+
+absl::StatusOr<Converted> convert(const std::vector<std::string>& files, const std::string& home) {
+  try {
+    return Converter(home).convert(files);
+  } catch (const std::exception& exception) {  // out of memory
+    return absl::InternalError(absl::StrCat("cannot be converted: ", exception.what()));
+  }
+}
+
+}  // namespace router::convert
