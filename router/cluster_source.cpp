@@ -76,7 +76,7 @@ void ClusterSource::begin_to_report(const config::Process& process) {
   discovery::ReporterOptions options = discovery::reporter_options(process, client_->home());
   if (options.election.lease_home.empty()) {
     return log::warning(
-        "kubernetes: no status is written: `lease_namespace` is not given, and the credentials name no namespace");
+        "kubernetes: no status is written: `lease.namespace` is not given, and the credentials name no namespace");
   }
   const auto seen = [this]() -> std::optional<discovery::ClusterReporter::Seen> {
     if (!complete_) return std::nullopt;
