@@ -19,7 +19,8 @@ FOLLOW = [
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]},
 ]
 REPORT = [
-    {"apiGroups": ["inference-router.dev"], "resources": ["onlineendpoints/status", "onlinedeployments/status"], "verbs": ["patch"]},
+    {"apiGroups": ["inference-router.dev"], "resources": ["onlineendpoints/status", "onlinedeployments/status"],
+     "verbs": ["patch"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
     {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
@@ -68,7 +69,8 @@ def follow(cluster, namespace, kinds, start, tmp_path):
         return router
     yield make
     for router in routers:
-        refused = [one["requestURI"] for one in cluster.audited(router.account.user) if one.get("responseStatus", {}).get("code") == 403]
+        refused = [one["requestURI"] for one in cluster.audited(router.account.user)
+                   if one.get("responseStatus", {}).get("code") == 403]
         assert not refused
 
 
@@ -149,19 +151,22 @@ def test_conditions_follow_what_happens(cluster, namespace, pods, follow, iris, 
 def test_one_manager_owns_the_fields_and_puts_them_right(cluster, namespace, follow, iris, get):
     router = follow()
     eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "it to be ready")
-    metadata = cluster.api.get(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris", )["metadata"]
+    metadata = cluster.api.get(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris")["metadata"]
     [owner] = [one for one in metadata["managedFields"] if one.get("subresource") == "status"]
     assert (owner["manager"], owner["operation"]) == ("inference-router", "Apply")
     count = len(status_writes(cluster, router))
     stays(lambda: len(status_writes(cluster, router)) == count, 3, "nothing to write")
-    cluster.api.patch(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris/status", {"status": {"traffic": "blue=1", "conditions": []}})
-    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready") and get("iris")["traffic"] == "blue=100", "it to be put right")
+    cluster.api.patch(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris/status",
+                      {"status": {"traffic": "blue=1", "conditions": []}})
+    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready") and get("iris")["traffic"] == "blue=100",
+               "it to be put right")
 
 
 def test_a_refusal_is_told_once(cluster, namespace, follow, get):
     router = follow()
     cluster.apply([online_deployment("nobody", "blue")], namespace)
-    eventually(lambda: condition(get("nobody-blue", "onlinedeployments"), "Accepted") == ("False", "EndpointNotFound"), "the refusal")
+    eventually(lambda: condition(get("nobody-blue", "onlinedeployments"), "Accepted") == ("False", "EndpointNotFound"),
+               "the refusal")
 
     def rows():
         text = cluster.kubectl("get", "events", "-n", namespace, "--no-headers", "--field-selector=type=Warning")
@@ -193,7 +198,8 @@ def test_the_scoring_uri_is_the_first_that_is_known(cluster, namespace, follow, 
                       {"status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.7"}]}}})
     uri_of(f"http://198.51.100.7:8080{below}", service_name="router")
     uri_of(f"https://ml.example{below}", service_name="router", ssl_cname="ml.example")
-    uri_of(f"https://public.example:8443{below}", service_name="router", ssl_cname="ml.example", public_url="https://public.example:8443")
+    uri_of(f"https://public.example:8443{below}", service_name="router", ssl_cname="ml.example",
+           public_url="https://public.example:8443")
     cluster.apply([online_endpoint("iris", {"blue": 100}, router={"hostnames": ["iris.example"]})], namespace)
     uri_of("http://iris.example/score", public_url="https://public.example:8443")
 
@@ -290,6 +296,7 @@ def test_a_secret_of_somebody_else_is_left_alone(cluster, namespace, follow, get
     router = follow(create_keys=True, rights=CREATE_KEYS)
     eventually(lambda: condition(get("wine"), "Ready") == ("False", "NoTraffic"), "the other endpoint's keys")
     eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoTraffic"), "its status")
-    changes = [one for verb in ("create", "patch", "update") for one in cluster.audited(router.account.user, verb=verb, resource="secrets")]
+    changes = [one for verb in ("create", "patch", "update")
+               for one in cluster.audited(router.account.user, verb=verb, resource="secrets")]
     assert {one["objectRef"].get("name", "wine-keys") for one in changes} == {"wine-keys"}
     assert list(cluster.api.get(f"/api/v1/namespaces/{namespace}/secrets/iris-keys")["data"]) == ["primaryKey"]
