@@ -52,12 +52,12 @@ ClusterSource::ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes
       live_(live),
       resources_changed_(std::move(resources_changed)),
       client_(std::move(client)),
-      following_(control, kFollowedMax),
+      following_(control, kFollowedMax + discovery::ClusterReporter::kTasks),
       state_([this] { look_soon(); }) {}
 
 ClusterSource::~ClusterSource() = default;
 
-void ClusterSource::start() {
+void ClusterSource::start(const config::Process& process) {
   started_ = control_.now();
   std::vector<std::string> homes;
   for (const config::NamespaceRules& rules : settings_.namespaces) homes.push_back(rules.name);
@@ -69,10 +69,25 @@ void ClusterSource::start() {
   }
   const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(homes, ", ");
   log::info(absl::StrCat("follows ", client_->name(), " in ", where));
+  begin_to_report(process);
+}
+
+void ClusterSource::begin_to_report(const config::Process& process) {
+  discovery::ReporterOptions options = discovery::reporter_options(process, client_->home());
+  if (options.election.lease_home.empty()) {
+    return log::warning(
+        "kubernetes: no status is written: `lease.namespace` is not given, and the credentials name no namespace");
+  }
+  const auto seen = [this]() -> std::optional<discovery::ClusterReporter::Seen> {
+    if (!complete_) return std::nullopt;
+    return discovery::ClusterReporter::Seen{state_.cluster(), verdicts()};
+  };
+  reporter_ = std::make_unique<discovery::ClusterReporter>(*client_, following_, std::move(options), seen);
 }
 
 void ClusterSource::stop() {
   stopping_ = true;
+  reporter_.reset();
   kinds_.clear();
   secrets_.clear();
 }
@@ -105,6 +120,7 @@ void ClusterSource::look() {
   if (stopping_) return;
   looked_ = control_.now();
   const ClusterState::Changes changes = state_.take_changes();
+  if (reporter_) reporter_->changed();
   pending_ = pending_ || changes.resources;
   if (!kinds_listed()) return;
   for (const ObjectKey& service : changes.services) {
@@ -164,6 +180,7 @@ void ClusterSource::join(const std::vector<config::Endpoint>& files) {
     for (const config::Deployment& deployment : endpoint.deployments) find_replicas(deployment);
   }
   tell_verdicts();
+  if (reporter_) reporter_->changed();
 }
 
 void ClusterSource::load_transports() {

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "router/discovery/cluster_join.h"
+#include "router/discovery/cluster_reporter.h"
 #include "router/discovery/cluster_state.h"
 #include "router/discovery/slice_replicas.h"
 #include "router/kubernetes/api_client.h"
@@ -41,8 +42,8 @@ class ClusterSource {
   ClusterSource& operator=(const ClusterSource&) = delete;
   ~ClusterSource();
 
-  /// Begins to follow.
-  void start();
+  /// Begins to follow, and to report what became of the resources.
+  void start(const config::Process& process);
   /// Ends what is under way; `stopped` some turns of the loop later.
   void stop();
   bool stopped() const { return following_.running() == 0; }
@@ -61,6 +62,8 @@ class ClusterSource {
   /// For how long, at most, what is known has not been known to be up to date. Secrets do not count: that one may not be read
   /// is its endpoint's business.
   Duration age() const;
+  /// Events of refusals that were not written.
+  std::uint64_t events_dropped() const { return reporter_ != nullptr ? reporter_->events_dropped() : 0; }
   const config::Kubernetes& settings() const { return settings_; }
 
  private:
@@ -87,6 +90,7 @@ class ClusterSource {
                 std::size_t shards, LiveDeployments& live, std::function<void()> resources_changed);
 
   Followed follow(discovery::ClusterState::Scope scope, kubernetes::Resource resource, const std::string& label_selector);
+  void begin_to_report(const config::Process& process);
   void look_soon();
   /// At what has changed since the last time.
   void look();
@@ -126,7 +130,8 @@ class ClusterSource {
   std::map<DeploymentKey, discovery::SliceReplicas> replicas_;                         // as told
   std::map<DeploymentKey, KnownTransport> known_transports_;
   LiveDeployments::Transports transports_;
-  std::map<std::string, std::string> told_;  // verdicts in the log, by kind and object
+  std::map<std::string, std::string> told_;               // verdicts in the log, by kind and object
+  std::unique_ptr<discovery::ClusterReporter> reporter_;  // nullptr: nothing is written
   Tick tick_{*this};
 };
 

@@ -123,7 +123,7 @@ absl::Status Router::start() {
       control_, [this] { drain_->begin(config_.process); }, [this] { static_cast<void>(reload_and_report()); });
   metrics_.set_process_figures([this] { return figures(); });
   watch_files();
-  if (cluster_) cluster_->start();
+  if (cluster_) cluster_->start(config_.process);
   control_.schedule(rotation_, control_.now() + std::chrono::hours(1));
   warn_of_few_descriptors(config_.process.limits);
   shards_.start();
@@ -321,6 +321,7 @@ metrics::ProcessFigures Router::figures() const {
   }
   figures.generation = generation_;
   if (cluster_) figures.discovery_age = cluster_->age();
+  if (cluster_) figures.events_dropped = cluster_->events_dropped();
   figures.access_log_dropped = access_logs_.dropped();
   figures.version = ROUTER_VERSION;
   return figures;

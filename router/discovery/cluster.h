@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -30,6 +31,8 @@ struct Resource {
   std::string created;           // as the API server writes it, always in UTC and to the second: earlier ones are less
   std::optional<Document> good;  // the last good version; none: there was none yet
   std::string refused;           // why the newest version is not it; empty: it is
+  std::string version;           // `resourceVersion`, which its status counts up, too
+  boost::json::object status;    // as the API server has it; ours and what others have written
 };
 
 /// What the router takes from an EndpointSlice.
@@ -66,7 +69,11 @@ struct Slice {
 /// does the one that it has replaced: whoever changes a key wants the old one to end.
 struct SecretKeys {
   std::vector<config::Secret> keys;
-  std::string refused;  // what is wrong with a key, without showing any of it
+  std::string refused;       // what is wrong with a key, without showing any of it
+  bool has_primary = false;  // whatever it is
+  bool has_secondary = false;
+  std::string version;              // `resourceVersion`
+  std::vector<std::string> owners;  // uids of the OnlineEndpoints that own it
 };
 
 struct Cluster {

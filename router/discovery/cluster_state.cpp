@@ -132,7 +132,11 @@ void ClusterState::put_resource(std::map<ObjectKey, Resource<Document>>& all, co
   const auto known = all.find(key);
   const bool same_object = known != all.end() && known->second.uid == next.uid;
   // Only a change of its spec counts an object's generation up: what differs otherwise (its status, first of all) is no news.
-  if (same_object && next.generation > 0 && known->second.generation == next.generation) return;
+  if (same_object && next.generation > 0 && known->second.generation == next.generation) {
+    known->second.version = std::move(next.version);
+    if (std::exchange(known->second.status, std::move(next.status)) != known->second.status) mark_statuses();
+    return;
+  }
   config::Findings findings;
   Document document = read(object, findings, static_cast<Document*>(nullptr));
   if (!findings.has_mistakes()) {
@@ -177,6 +181,12 @@ void ClusterState::put_secret(const ObjectKey& key, const Json& object) {
 void ClusterState::mark_resources() {
   const bool told = changes_.any();
   changes_.resources = true;
+  if (!told && changed_) changed_();
+}
+
+void ClusterState::mark_statuses() {
+  const bool told = changes_.any();
+  changes_.statuses = true;
   if (!told && changed_) changed_();
 }
 

@@ -27,7 +27,8 @@ class ClusterState {
   struct Changes {
     bool resources = false;        // an endpoint, a deployment or a key: everything is joined again
     std::set<ObjectKey> services;  // only the replicas of the deployments that name one of these are told again
-    bool any() const { return resources || !services.empty(); }
+    bool statuses = false;         // only what the API server shows as the status of resources
+    bool any() const { return resources || statuses || !services.empty(); }
   };
 
   /// `changed` is called inside the watcher's call, once for all until `take_changes`; it must not call back into this.
@@ -59,6 +60,7 @@ class ClusterState {
   void put_secret(const ObjectKey& key, const Json& object);
   void remove_slice(const ObjectKey& key);
   void mark_resources();
+  void mark_statuses();
   void mark_service(const ObjectKey& service);
 
   const std::function<void()> changed_;

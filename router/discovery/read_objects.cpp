@@ -88,6 +88,19 @@ void read_key(const json::object& data, const char* name, SecretKeys& into) {
   }
 }
 
+/// The uids of OnlineEndpoints among the owners.
+std::vector<std::string> read_owners(const json::object& metadata) {
+  std::vector<std::string> owners;
+  for (const json::value& each : array_at(metadata, "ownerReferences")) {
+    if (!each.is_object()) continue;
+    const json::object& owner = each.get_object();
+    const bool is_endpoint =
+        text_at(owner, "kind") == "OnlineEndpoint" && text_at(owner, "apiVersion").starts_with("inference-router.dev/");
+    if (is_endpoint) owners.emplace_back(text_at(owner, "uid"));
+  }
+  return owners;
+}
+
 }  // namespace
 
 ObjectKey key_of(const json::object& object) { return {metadata_text(object, "namespace"), metadata_text(object, "name")}; }
@@ -99,6 +112,8 @@ std::string metadata_text(const json::object& object, std::string_view key) {
 std::int64_t metadata_number(const json::object& object, std::string_view key) {
   return number_at(object_at(object, "metadata"), key);
 }
+
+json::object read_status(const json::object& object) { return object_at(object, "status"); }
 
 Slice read_slice(const json::object& object) {
   Slice slice;
@@ -120,6 +135,10 @@ SecretKeys read_secret(const json::object& object) {
   const json::object& data = object_at(object, "data");
   read_key(data, "primaryKey", secret);
   read_key(data, "secondaryKey", secret);
+  secret.has_primary = data.contains("primaryKey");
+  secret.has_secondary = data.contains("secondaryKey");
+  secret.version = metadata_text(object, "resourceVersion");
+  secret.owners = read_owners(object_at(object, "metadata"));
   return secret;
 }
 

@@ -20,6 +20,9 @@ SecretKeys read_secret(const boost::json::object& object);
 std::string metadata_text(const boost::json::object& object, std::string_view key);
 std::int64_t metadata_number(const boost::json::object& object, std::string_view key);
 
+/// `status`; empty if there is none.
+boost::json::object read_status(const boost::json::object& object);
+
 /// Who a resource is; its document is not read.
 template <class Document>
 Resource<Document> read_metadata(const boost::json::object& object) {
@@ -27,6 +30,8 @@ Resource<Document> read_metadata(const boost::json::object& object) {
   resource.uid = metadata_text(object, "uid");
   resource.generation = metadata_number(object, "generation");
   resource.created = metadata_text(object, "creationTimestamp");
+  resource.version = metadata_text(object, "resourceVersion");
+  resource.status = read_status(object);
   return resource;
 }
 

@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <ctime>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "router/base/log.h"
+#include "router/kubernetes/api_time.h"
 #include "router/kubernetes/json.h"
 #include "router/kubernetes/requests.h"
 #include "router/kubernetes/resource.h"
@@ -24,19 +24,6 @@ using std::chrono::seconds;
 constexpr std::int64_t kDurationMax = 3600;  // seconds that a lease of somebody else is believed
 constexpr std::size_t kToldMax = 16;         // different texts in the log until it works again
 constexpr int kConflictsMax = 3;             // in one attempt; the next is soon
-
-/// As the API writes times; for people only.
-std::string wall_time() {
-  const auto now = std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
-  const std::time_t second = std::chrono::system_clock::to_time_t(now);
-  std::tm utc{};
-  ::gmtime_r(&second, &utc);
-  char date[32];
-  char fraction[16];
-  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-  std::snprintf(fraction, sizeof fraction, ".%06dZ", static_cast<int>(now.time_since_epoch().count() % 1'000'000));
-  return absl::StrCat(date, fraction);
-}
 
 std::string holder_of(const json::object& lease) {
   const json::object* spec = object_in(lease, "spec");
@@ -124,7 +111,7 @@ json::object LeaderElection::Candidate::ours(bool renews) const {
   }
   if (object_in(next, "spec") == nullptr) next["spec"] = json::object();
   json::object& spec = next["spec"].get_object();
-  const std::string now = wall_time();
+  const std::string now = micro_time_text(std::chrono::system_clock::now());
   if (!renews) {
     spec["acquireTime"] = now;
     spec["leaseTransitions"] = lease ? number_in(spec, "leaseTransitions").value_or(0) + 1 : 0;
@@ -219,7 +206,7 @@ Task<void> LeaderElection::Candidate::release(Candidate& self) {
   json::object& spec = next["spec"].get_object();
   spec["holderIdentity"] = "";
   spec["leaseDurationSeconds"] = 1;
-  spec["renewTime"] = wall_time();
+  spec["renewTime"] = micro_time_text(std::chrono::system_clock::now());
   co_await write(self, *last, std::move(next), deadline);
 }
 

@@ -29,6 +29,10 @@ ApiRequest replace_request(const std::string& path, const boost::json::object& o
   return with_body("PUT", path + "?fieldManager=inference-router", "application/json", object);
 }
 
+ApiRequest merge_request(const std::string& path, const boost::json::object& change) {
+  return with_body("PATCH", path + "?fieldManager=inference-router", "application/merge-patch+json", change);
+}
+
 ApiRequest delete_request(const std::string& path) {
   ApiRequest request;
   request.method = "DELETE";

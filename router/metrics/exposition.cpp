@@ -37,6 +37,7 @@ enum Family : std::size_t {
   kGenerationFamily,
   kReloadsFamily,
   kDiscoveryAgeFamily,
+  kEventsDroppedFamily,
   kLogDroppedFamily,
   kBuildInfoFamily,
   kFamilyCount,
@@ -71,6 +72,7 @@ Shape shape_of(Family family) {
     case kGenerationFamily: return {kGeneration, MetricType::Gauge};
     case kReloadsFamily: return {kReloads, MetricType::Counter};
     case kDiscoveryAgeFamily: return {kDiscoveryAge, MetricType::Gauge};
+    case kEventsDroppedFamily: return {kEventsDropped, MetricType::Counter};
     case kLogDroppedFamily: return {kLogDropped, MetricType::Counter};
     case kBuildInfoFamily: return {kBuildInfo, MetricType::Gauge};
     case kFamilyCount: break;
@@ -172,6 +174,7 @@ void Exposition::add(const ProcessFigures& figures) {
   if (figures.discovery_age) {
     add_value(families_[kDiscoveryAgeFamily], {}, std::chrono::duration<double>(*figures.discovery_age).count());
   }
+  if (figures.events_dropped) add_value(families_[kEventsDroppedFamily], {}, *figures.events_dropped);
   add_value(families_[kLogDroppedFamily], {}, figures.access_log_dropped);
   add_value(families_[kBuildInfoFamily], {{"version", figures.version}}, std::uint64_t{1});
 }

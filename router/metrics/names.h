@@ -52,6 +52,8 @@ inline constexpr Name kReloads{"inference_router_configuration_reloads_total",
 inline constexpr Name kDiscoveryAge{
     "inference_router_discovery_age_seconds",
     "For how long, at most, the resources and replicas of the API server have not been known to be up to date."};
+inline constexpr Name kEventsDropped{"inference_router_events_dropped_total",
+                                     "Events of refused resources that the API server did not get."};
 inline constexpr Name kLogDropped{"inference_router_access_log_dropped_total",
                                   "Access log lines dropped because they could not be written fast enough."};
 inline constexpr Name kBuildInfo{"inference_router_build_info", "Always 1; the label tells the version."};

@@ -47,7 +47,28 @@ TEST(ClusterState, TakesAChangedStatusForNoChange) {
   json::object with_label = SliceSpec{.pods = {{"10.0.0.1"}}}.object();
   with_label["metadata"].as_object()["annotations"] = {{"a", "b"}};
   world.slices->changed(with_label);
-  EXPECT_FALSE(world.state.take_changes().any());
+  const ClusterState::Changes changes = world.state.take_changes();
+  EXPECT_FALSE(changes.resources);
+  EXPECT_THAT(changes.services, IsEmpty());
+}
+
+TEST(ClusterState, KeepsTheStatusThatIsShownAndTellsWhenItChanges) {
+  World world;
+  const auto show = [&](const char* version, const char* traffic) {
+    json::object object = EndpointSpec{}.object();
+    object["metadata"].as_object()["resourceVersion"] = version;
+    object["status"] = {{"traffic", traffic}};
+    world.endpoints->changed(object);
+    return world.state.take_changes();
+  };
+  EXPECT_TRUE(show("1", "blue=1").resources);
+  const ClusterState::Changes other = show("2", "blue=2");
+  EXPECT_TRUE(other.statuses && other.any());
+  EXPECT_FALSE(other.resources);
+  EXPECT_FALSE(show("3", "blue=2").any());
+  const auto& shown = world.state.cluster().endpoints.at({"team-a", "iris"});
+  EXPECT_EQ(shown.version, "3");
+  EXPECT_EQ(shown.status.at("traffic"), "blue=2");
 }
 
 TEST(ClusterState, MovesASliceToAnotherService) {

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "router/discovery/event_writer.h"
+#include "router/discovery/key_maker.h"
+#include "router/discovery/scoring_uri.h"
+#include "router/discovery/status_writer.h"
+#include "router/kubernetes/errands.h"
+#include "router/kubernetes/leader_election.h"
+
+namespace router::discovery {
+
+struct ReporterOptions {
+  kubernetes::LeaderElectionOptions election;
+  PublicAddress address;
+  bool create_keys = false;
+};
+/// From the configuration; `home` is the namespace that the credentials name. An identity that is not given is made of the host
+/// name and a random number.
+ReporterOptions reporter_options(const config::Process& process, const std::string& home);
+
+/// All that this router writes to the API server: statuses, Events of refusals, keys. One router of those that share a Lease
+/// does, the others stand by; that one looks at its own Service, too, which only scoringUri needs. Control thread. When
+/// destroyed it calls nothing any more; its tasks in the group end within LeaderElection::kReleaseMax.
+class ClusterReporter final : private runtime::Timer, private kubernetes::Sender {
+ public:
+  static constexpr std::chrono::milliseconds kLookEvery{500};  // at what there is, if it has changed
+  static constexpr std::chrono::seconds kServiceEvery{60};
+  static constexpr std::size_t kTasks = 1 + kubernetes::ErrandsOptions().under_way_max;  // that need room in the group
+
+  struct Seen {
+    const Cluster& cluster;
+    std::vector<ResourceVerdict> verdicts;  // with their replicas counted
+  };
+  /// What there is to report; nothing: not everything is known yet.
+  using Look = std::function<std::optional<Seen>()>;
+
+  /// `client` and `group` (which has room for kTasks more) outlive this; the client also the tasks in the group.
+  ClusterReporter(
+      kubernetes::ApiClient& client, runtime::TaskGroup& group, ReporterOptions options, Look look,
+      kubernetes::WallClock clock = [] { return std::chrono::system_clock::now(); });
+
+  /// Something of what `look` gives may have changed.
+  void changed() { dirty_ = true; }
+  bool leading() const { return election_ != nullptr && election_->leading(); }
+  std::uint64_t events_dropped() const { return events_.dropped(); }
+
+ private:
+  void leads(bool leading);
+  void expired() override;
+  void report();
+  std::optional<kubernetes::ApiRequest> request_for(const std::string& name) override;
+  Outcome answered(const std::string& name, const kubernetes::ApiAnswer& answer) override;
+
+  runtime::Shard& control_;
+  const bool create_keys_;
+  const Look look_;
+  PublicAddress address_;
+  bool address_known_ = false;  // as far as it can be
+  TimePoint service_due_{};
+  bool dirty_ = true;
+  kubernetes::Errands errands_;
+  EventWriter events_;
+  StatusWriter statuses_;
+  KeyMaker keys_;
+  std::unique_ptr<kubernetes::LeaderElection> election_;
+};
+
+/// From a Service as the API server sends it.
+OwnService read_own_service(const boost::json::object& object);
+
+}  // namespace router::discovery

@@ -1,0 +1,106 @@
+#include "router/discovery/event_writer.h"
+
+#include <absl/strings/escaping.h>
+#include <absl/strings/str_cat.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "router/base/log.h"
+#include "router/discovery/resource_kinds.h"
+#include "router/kubernetes/requests.h"
+
+namespace router::discovery {
+namespace {
+
+namespace json = boost::json;
+
+const kubernetes::Resource kEvents{"events.k8s.io", "v1", "events"};
+constexpr std::size_t kNoteBytes = 1024;     // the API server's bound
+constexpr std::size_t kInstanceBytes = 128;  // likewise
+
+/// Eight bytes of a digest, in hexadecimal.
+std::string digest(const std::string& text) {
+  unsigned char bytes[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), bytes);
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(bytes), 8));
+}
+
+std::string name_of(const ResourceStatus& status, std::string_view since) {
+  const std::string identity =
+      absl::StrCat(status.uid, "/", status.accepted().reason, "/", absl::string_view(since.data(), since.size()));
+  return absl::StrCat(status.key.name, ".", digest(identity));
+}
+
+/// Whole characters of UTF-8 only.
+std::string cut(const std::string& text, std::size_t bytes_max) {
+  std::size_t end = std::min(text.size(), bytes_max);
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+}  // namespace
+
+bool EventWriter::has_room() {
+  if (waiting_.size() >= kWaitingMax) return false;
+  const TimePoint now = control_.now();
+  const TimePoint taken = std::max(next_, now) + kEvery;
+  if (taken > now + kEvery * kBurst) return false;
+  next_ = taken;
+  return true;
+}
+
+void EventWriter::refused(const ResourceStatus& status, std::string_view since) {
+  if (!has_room()) {
+    ++dropped_;
+    return;
+  }
+  const std::string name = name_of(status, since);
+  const char* kind = kind_name(status.kind);
+  json::object regarding{{"apiVersion", resource_of(status.kind).api_version()},
+                         {"kind", kind},
+                         {"namespace", status.key.home},
+                         {"name", status.key.name},
+                         {"uid", status.uid}};
+  json::object event{{"apiVersion", kEvents.api_version()},
+                     {"kind", "Event"},
+                     {"metadata", json::object{{"name", name}, {"namespace", status.key.home}}},
+                     {"type", "Warning"},
+                     {"action", "Accept"},
+                     {"reason", status.accepted().reason},
+                     {"note", cut(status.accepted().message, kNoteBytes)},
+                     {"eventTime", kubernetes::micro_time_text(clock_())},
+                     {"reportingController", source_.controller},
+                     {"reportingInstance", cut(source_.instance, kInstanceBytes)},
+                     {"regarding", std::move(regarding)}};
+  const std::string errand = status.key.home + "/" + name;
+  waiting_.insert_or_assign(errand, Waiting{status.key.home, std::move(event)});
+  errands_.ask(*this, errand);
+}
+
+std::optional<kubernetes::ApiRequest> EventWriter::request_for(const std::string& name) {
+  const auto found = waiting_.find(name);
+  if (found == waiting_.end()) return std::nullopt;
+  return kubernetes::create_request(kubernetes::collection_path(kEvents, found->second.home), found->second.event);
+}
+
+kubernetes::Sender::Outcome EventWriter::answered(const std::string& name, const kubernetes::ApiAnswer& answer) {
+  const auto found = waiting_.find(name);
+  if (found == waiting_.end()) return Outcome::kDone;
+  const std::string home = found->second.home;
+  waiting_.erase(found);
+  if (answer.succeeded() || answer.status == 409) {  // 409: it has been told
+    told_refusal_ = false;
+    return Outcome::kDone;
+  }
+  ++dropped_;
+  if (!std::exchange(told_refusal_, true)) {
+    const char* hint = answer.status == 403 ? ": allow the verb create on events.events.k8s.io" : "";
+    log::warning(
+        absl::StrCat("kubernetes: the API server refuses an Event in namespace ", home, " (", answer.status, ")", hint));
+  }
+  return Outcome::kDone;
+}
+
+}  // namespace router::discovery

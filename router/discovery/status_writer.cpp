@@ -1,0 +1,148 @@
+#include "router/discovery/status_writer.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <utility>
+
+#include "router/base/log.h"
+#include "router/discovery/read_objects.h"
+#include "router/discovery/resource_kinds.h"
+#include "router/kubernetes/json.h"
+#include "router/kubernetes/requests.h"
+
+namespace router::discovery {
+namespace {
+
+namespace json = boost::json;
+using Kind = ResourceVerdict::Kind;
+
+constexpr std::size_t kToldMax = 16;  // different refusals in the log until a write succeeds
+
+std::string errand_of(const ResourceStatus& status) {
+  return absl::StrCat(resource_of(status.kind).plural, "/", status.key.home, "/", status.key.name);
+}
+
+/// Whether version `a` of an object is older than `b`. API servers count up; of what is no number nobody can tell.
+bool is_older(const std::string& a, const std::string& b) {
+  const auto is_number = [](const std::string& text) { return text.find_first_not_of("0123456789") == text.npos; };
+  return is_number(a) && is_number(b) && std::pair(a.size(), a) < std::pair(b.size(), b);
+}
+
+/// The reason of a refusal that the API server shows; empty: it shows none.
+std::string shown_refusal(const json::object& known) {
+  const json::object* accepted = find_condition(known, condition::kAccepted);
+  if (accepted == nullptr || kubernetes::text_in(*accepted, "status") != "False") return "";
+  return kubernetes::text_in(*accepted, "reason");
+}
+
+/// Calls `use` with the resource of that status as the watch has shown it, if it has.
+template <class Use>
+void with_shown(const Cluster& cluster, const ResourceStatus& status, const Use& use) {
+  if (status.kind == Kind::kEndpoint) {
+    const auto found = cluster.endpoints.find(status.key);
+    if (found != cluster.endpoints.end()) use(found->second);
+  } else {
+    const auto found = cluster.deployments.find(status.key);
+    if (found != cluster.deployments.end()) use(found->second);
+  }
+}
+
+}  // namespace
+
+void StatusWriter::set(std::vector<ResourceStatus> statuses, const Cluster& cluster) {
+  std::map<std::string, Object> objects;
+  for (ResourceStatus& status : statuses) {
+    const std::string errand = errand_of(status);
+    const auto before = objects_.find(errand);
+    const bool same = before != objects_.end() && before->second.status.uid == status.uid;
+    Object object = same ? std::move(before->second) : Object();
+    bool is_news = object.status != status;
+    object.status = std::move(status);
+    with_shown(cluster, object.status, [&](const auto& shown) {
+      if (shown.version == object.version || is_older(shown.version, object.version)) return;
+      object.known = shown.status;
+      object.version = shown.version;
+      is_news = true;
+    });
+    if (object.status.accepted().holds) object.told.clear();
+    if (is_news && !is_right(object)) errands_.ask(*this, errand);
+    objects.emplace(errand, std::move(object));
+  }
+  objects_ = std::move(objects);
+}
+
+json::object StatusWriter::wanted(const Object& object) const {
+  return status_object(object.status, object.known, object.sent, kubernetes::time_text(clock_()));
+}
+
+bool StatusWriter::is_right(const Object& object) const {
+  const json::object next = wanted(object);
+  const json::object part = part_of(object.known, next);
+  return part == next || (next == object.sent && part == object.settled);
+}
+
+std::optional<kubernetes::ApiRequest> StatusWriter::request_for(const std::string& name) {
+  const auto found = objects_.find(name);
+  if (found == objects_.end() || is_right(found->second)) return std::nullopt;
+  Object& object = found->second;
+  const ResourceStatus& status = object.status;
+  const kubernetes::Resource& resource = resource_of(status.kind);
+  object.sending = wanted(object);
+  // With the uid the server refuses to write to another object of the same name.
+  json::object metadata{{"name", status.key.name}, {"namespace", status.key.home}, {"uid", status.uid}};
+  const json::object body{{"apiVersion", resource.api_version()},
+                          {"kind", kind_name(status.kind)},
+                          {"metadata", std::move(metadata)},
+                          {"status", object.sending}};
+  return kubernetes::apply_request(kubernetes::object_path(resource, status.key.home, status.key.name, "status"), body);
+}
+
+kubernetes::Sender::Outcome StatusWriter::answered(const std::string& name, const kubernetes::ApiAnswer& answer) {
+  const auto found = objects_.find(name);
+  if (found == objects_.end()) return Outcome::kDone;
+  if (answer.succeeded()) {
+    auto object = kubernetes::parse_object(answer.body);
+    if (object.ok() && metadata_text(*object, "uid") == found->second.status.uid) written(found->second, std::move(*object));
+    if (!is_right(found->second)) errands_.ask(*this, name);
+    return Outcome::kDone;
+  }
+  // It is gone, or another one has its name: the watch will say so, and until then there is nothing to be done.
+  if (answer.status == 404 || answer.status == 409) return Outcome::kAgain;
+  tell(found->second, answer);
+  return Outcome::kAgain;
+}
+
+void StatusWriter::written(Object& object, json::object answer) {
+  told_.clear();
+  const std::string refusal_before = shown_refusal(object.known);
+  const std::string version = metadata_text(answer, "resourceVersion");
+  json::object status = read_status(answer);
+  object.sent = std::move(object.sending);
+  object.settled = part_of(status, object.sent);
+  if (!is_older(version, object.version)) {
+    object.known = std::move(status);
+    object.version = version;
+  }
+  const std::string refusal = shown_refusal(object.settled);
+  if (refusal.empty() || refusal == object.told) return;
+  object.told = refusal;
+  if (refusal == refusal_before) return;
+  ResourceStatus told = object.status;
+  const bool is_same = !told.accepted().holds && told.accepted().reason == refusal;
+  if (!is_same) return;  // it has changed since; what it is now comes with the next write
+  events_.refused(told, kubernetes::text_in(*find_condition(object.settled, condition::kAccepted), "lastTransitionTime"));
+}
+
+void StatusWriter::tell(const Object& object, const kubernetes::ApiAnswer& answer) {
+  const kubernetes::Resource& resource = resource_of(object.status.kind);
+  const std::string subject = absl::StrCat(resource.name(), " in namespace ", object.status.key.home, "/", answer.status);
+  if (told_.size() >= kToldMax || !told_.insert(subject).second) return;
+  const std::string words = kubernetes::message_of(answer);
+  const std::string hint =
+      answer.status == 403 ? absl::StrCat(": allow the verb patch on ", resource.plural, "/status.", resource.group) : "";
+  log::warning(absl::StrCat("kubernetes: the API server refuses the status of ", kind_name(object.status.kind), " ",
+                            object.status.key.home, "/", object.status.key.name, " (", answer.status, words.empty() ? "" : ": ",
+                            words, ")", hint, "; trying again"));
+}
+
+}  // namespace router::discovery

@@ -1,0 +1,177 @@
+#include "router/kubernetes/errands.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "router/base/assert.h"
+#include "router/base/log.h"
+#include "router/kubernetes/back_off.h"
+
+namespace router::kubernetes {
+namespace {
+
+constexpr std::size_t kToldMax = 16;                   // different texts in the log until something works again
+constexpr std::chrono::milliseconds kGroupFull{1000};  // then no more is tried for so long
+
+/// The server has not looked at the errand itself.
+bool is_about_us(int status) { return status == 401 || status == 429 || status >= 500; }
+
+}  // namespace
+
+/// Lives until its last request has ended, which may be after the Errands.
+struct Errands::State : std::enable_shared_from_this<State>, private runtime::Timer {
+  using Key = std::pair<Sender*, std::string>;
+  struct Errand {
+    TimePoint earliest{};  // of its next request; then it is also forgotten if nothing is wanted
+    Duration again{};      // the last pause after kAgain
+    bool wanted = false;
+    bool under_way = false;
+  };
+
+  State(ApiClient& through, runtime::TaskGroup& within, ErrandsOptions with, std::function<bool()> may)
+      : client(through), group(within), options(with), may_send(std::move(may)), back_off(through.shard()) {}
+
+  runtime::Shard& shard() { return client.shard(); }
+  TimePoint now() { return shard().now(); }
+
+  void ask(const Key& key);
+  void forget(const Key& key);
+  void pump_soon();
+  void pump();
+  /// False: no more can be sent now.
+  bool send_first();
+  static Task<void> send(std::shared_ptr<State> self, Key key, ApiRequest request);
+  void ended(const Key& key, TimePoint began, const absl::StatusOr<ApiAnswer>& answer);
+  void rest(const Key& key, Errand& errand, TimePoint until);
+  void pause(const std::string& why, Duration least);
+  void expired() override { pump(); }
+
+  ApiClient& client;
+  runtime::TaskGroup& group;
+  const ErrandsOptions options;
+  const std::function<bool()> may_send;
+  BackOff back_off;
+  std::map<Key, Errand> errands;
+  std::set<std::pair<TimePoint, Key>> resting;  // all that are not under way, by `earliest`
+  std::set<std::shared_ptr<Asker>> askers;      // one for each request under way
+  TimePoint paused_until{};
+  bool pump_posted = false;
+  bool stopped = false;
+  std::set<std::string> told;
+};
+
+void Errands::State::ask(const Key& key) {
+  const auto [place, fresh] = errands.try_emplace(key);
+  Errand& errand = place->second;
+  errand.wanted = true;
+  if (fresh) rest(key, errand, now());
+  if (!errand.under_way) pump_soon();
+}
+
+void Errands::State::forget(const Key& key) {
+  const auto found = errands.find(key);
+  if (found != errands.end()) found->second.wanted = false;
+}
+
+void Errands::State::rest(const Key& key, Errand& errand, TimePoint until) {
+  errand.earliest = until;
+  resting.emplace(until, key);
+}
+
+void Errands::State::pump_soon() {
+  if (std::exchange(pump_posted, true)) return;
+  shard().post([self = shared_from_this()] {
+    self->pump_posted = false;
+    self->pump();
+  });
+}
+
+void Errands::State::pump() {
+  while (!stopped && send_first()) {
+  }
+  if (stopped || resting.empty() || askers.size() >= options.under_way_max) return;
+  shard().schedule(*this, std::max(resting.begin()->first, paused_until));
+}
+
+bool Errands::State::send_first() {
+  if (resting.empty() || askers.size() >= options.under_way_max) return false;
+  if (now() < std::max(resting.begin()->first, paused_until)) return false;
+  const Key key = resting.begin()->second;
+  resting.erase(resting.begin());
+  const auto place = errands.find(key);
+  ROUTER_ASSERT(place != errands.end());
+  std::optional<ApiRequest> request;
+  if (place->second.wanted && may_send()) request = key.first->request_for(key.second);
+  if (!request) {
+    errands.erase(place);
+    return true;
+  }
+  place->second.wanted = false;
+  place->second.under_way = true;
+  request->deadline = deadline_after(now(), kRequestMax);
+  if (group.try_spawn(send(shared_from_this(), key, std::move(*request)))) return true;
+  place->second.wanted = true;
+  place->second.under_way = false;
+  paused_until = deadline_after(now(), kGroupFull);
+  rest(key, place->second, paused_until);
+  return false;
+}
+
+Task<void> Errands::State::send(std::shared_ptr<State> self, Key key, ApiRequest request) {
+  const std::shared_ptr<Asker> asker = Asker::make(self->shard());
+  self->askers.insert(asker);
+  const TimePoint began = asker->now();
+  const absl::StatusOr<ApiAnswer> answer = co_await self->client.request(*asker, std::move(request));
+  self->askers.erase(asker);
+  if (self->stopped) co_return;
+  self->ended(key, began, answer);
+  self->pump_soon();
+}
+
+void Errands::State::ended(const Key& key, TimePoint began, const absl::StatusOr<ApiAnswer>& answer) {
+  Errand& errand = errands.at(key);
+  errand.under_way = false;
+  const TimePoint spaced = deadline_after(began, options.spacing);
+  if (!answer.ok() || is_about_us(answer->status)) {
+    if (!answer.ok()) {
+      pause(std::string(answer.status().message()), {});
+    } else {
+      pause(absl::StrCat(client.name(), " answers a request to write with ", answer->status),
+            answer->retry_after.value_or(std::chrono::seconds(0)));
+    }
+    errand.wanted = true;
+    return rest(key, errand, spaced);
+  }
+  back_off.reset();
+  told.clear();
+  if (key.first->answered(key.second, *answer) == Sender::Outcome::kDone) {
+    errand.again = {};
+    return rest(key, errand, spaced);
+  }
+  errand.wanted = true;
+  errand.again = std::clamp<Duration>(errand.again * 2, kAgainFirst, kAgainMost);
+  rest(key, errand, std::max(spaced, deadline_after(now(), errand.again)));
+}
+
+void Errands::State::pause(const std::string& why, Duration least) {
+  const Duration pause = std::max(back_off.next(), std::min<Duration>(least, kRetryAfterMax));
+  paused_until = std::max(paused_until, deadline_after(now(), pause));
+  if (told.size() < kToldMax && told.insert(why).second) log::warning("kubernetes: " + why + "; trying again");
+}
+
+Errands::Errands(ApiClient& client, runtime::TaskGroup& group, ErrandsOptions options, std::function<bool()> may_send)
+    : state_(std::make_shared<State>(client, group, options, std::move(may_send))) {}
+
+Errands::~Errands() {
+  state_->stopped = true;
+  for (const std::shared_ptr<Asker>& asker : state_->askers) asker->stop();
+}
+
+void Errands::ask(Sender& sender, const std::string& name) { state_->ask({&sender, name}); }
+void Errands::forget(Sender& sender, const std::string& name) { state_->forget({&sender, name}); }
+
+}  // namespace router::kubernetes
