@@ -237,9 +237,9 @@ class Cluster:
 
     def audited(self, user, **fields):
         """What the API server has noted of this user's requests, oldest first: `audited(account.user, verb="list")`. `fields` are
-        those of an event, or of its objectRef."""
+        those of an event, or of its objectRef. `user` "": of those whom it did not know."""
         events = [json.loads(line) for line in self.audit_file.read_text().splitlines() if line.endswith("}")]
-        return [event for event in events if event["user"]["username"] == user
+        return [event for event in events if event["user"].get("username", "") == user
                 and all(({**event, **event.get("objectRef", {})}).get(name) == value for name, value in fields.items())]
 
 
