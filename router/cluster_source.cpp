@@ -129,9 +129,12 @@ void ClusterSource::look() {
     for (const config::Deployment* deployment : named->second) tell_replicas(*deployment);
   }
   if (!pending_) return;
+  // From the first change that waits on, however many Secrets are named meanwhile: else who names ever new ones holds up all.
+  if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
   follow_secrets(discovery::join_cluster(state_.cluster(), settings_, taken_));
-  if (!secrets_listed() && looked_ < wait_until_) return control_.schedule(tick_, wait_until_);
+  if (!secrets_listed() && looked_ < *wait_until_) return control_.schedule(tick_, *wait_until_);
   pending_ = false;
+  wait_until_.reset();
   complete_ = true;
   resources_changed_();
 }
@@ -164,7 +167,6 @@ void ClusterSource::follow_secrets(const discovery::Joined& joined) {
           absl::StrCat("more than ", kFollowedMax, " things to follow: the Secret ", key.home, "/", key.name, " is not"));
     }
     secrets_.emplace(key, follow({ClusterState::Kind::kSecrets, key.home, key.name}, kSecrets, ""));
-    wait_until_ = control_.now() + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
   }
 }
 

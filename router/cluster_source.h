@@ -123,7 +123,7 @@ class ClusterSource {
   bool complete_ = false;  // everything was listed once; for good
   TimePoint started_{};
   TimePoint looked_{};
-  TimePoint wait_until_{};  // for Secrets
+  std::optional<TimePoint> wait_until_;  // for Secrets, while pending_
   discovery::TakenNames taken_;
   discovery::Joined joined_;
   std::map<discovery::ObjectKey, std::vector<const config::Deployment*>> by_service_;  // of joined_

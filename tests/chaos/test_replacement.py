@@ -6,7 +6,7 @@ import signal
 from collections import Counter
 
 from support.load import Plan
-from support.reliability import access_lines_of, leaked
+from support.reliability import access_lines_of, leaked, was_dispatched
 from support.replica import times
 from support.settings import deployment, endpoint
 from support.wait import eventually
@@ -112,12 +112,6 @@ def test_the_kernel_tells_a_killed_replica_from_a_slow_one(start, replica, load,
               leaked=leaked(router))
     assert len(rightly) <= SLOTS
     assert all(count == 1 for count in times([victim, other], "delivered").values())
-
-
-def was_dispatched(outcome, line):
-    """It failed because the replica that had it ended. A GET is sent there once more, and may then find nobody."""
-    again = outcome.plan.method == "GET" and line["Attempts"] == 2
-    return outcome.status == 502 and (outcome.why == "upstream_reset" or outcome.why == "upstream_connect_failed" and again)
 
 
 def retries(router, reason):

@@ -10,6 +10,7 @@ pytest.register_assert_rewrite("support", "harness")
 import itertools  # noqa: E402
 
 from harness.cluster import running_cluster  # noqa: E402
+from harness.fixtures import *  # noqa: E402,F401,F403
 from support.fixtures import *  # noqa: E402,F401,F403
 
 numbers = itertools.count(1)

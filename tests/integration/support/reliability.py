@@ -72,3 +72,10 @@ def access_lines_of(router, outcomes):
         found = {line["XRequestId"]: line for line in map(json.loads, text[:text.rfind("\n") + 1].splitlines())}
         return found if wanted <= found.keys() else None
     return eventually(lines, "a line of the access log for each request", pause=0.1)
+
+
+def was_dispatched(outcome, line):
+    """Whether it failed because the replica that had it ended; `line` is its line in the access log. A GET is sent there once more,
+    and may then find nobody."""
+    again = outcome.plan.method == "GET" and line["Attempts"] == 2
+    return outcome.status == 502 and (outcome.why == "upstream_reset" or outcome.why == "upstream_connect_failed" and again)

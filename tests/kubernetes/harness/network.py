@@ -1,11 +1,13 @@
 """Where Pods live: a network namespace, joined to the machine by a pair of virtual interfaces. Needs CAP_NET_ADMIN and CAP_SYS_ADMIN."""
 
+import itertools
 import os
 import re
 import subprocess
 import threading
 
-PREFIX = "router-pods-"  # and the id of the process that made it
+PREFIX = "router-pods-"  # then the id of the process that made it, and a number, for it may have several
+_numbers = itertools.count(1)
 
 
 def _ip(*arguments):
@@ -26,8 +28,8 @@ def _remove(name):
 
 def _remove_stale():
     """What a run left behind that was killed. Its processes have ended with it."""
-    for name in re.findall(rf"^({PREFIX}\d+)", _ip("netns", "list"), re.MULTILINE):
-        if not os.path.exists(f"/proc/{name.removeprefix(PREFIX)}"):
+    for name, process in re.findall(rf"^({PREFIX}(\d+)\S*)", _ip("netns", "list"), re.MULTILINE):
+        if not os.path.exists(f"/proc/{process}"):
             _remove(name)
 
 
@@ -37,7 +39,7 @@ class Network:
     PODS_MAX = 250
 
     def __init__(self):
-        self.name = f"{PREFIX}{os.getpid()}"
+        self.name = f"{PREFIX}{os.getpid()}-{next(_numbers)}"
         try:
             _remove_stale()
             _ip("netns", "add", self.name)

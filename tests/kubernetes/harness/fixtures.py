@@ -1,0 +1,67 @@
+"""Fixtures of the tests that run the router beside the cluster."""
+
+import pytest
+
+from support.gate import Gate
+from support.load import Load
+from support.loop import BackgroundLoop
+
+from . import resources
+from .following import start_following
+
+
+@pytest.fixture(scope="session")
+def kinds(cluster):
+    """OnlineEndpoint and OnlineDeployment."""
+    resources.install(cluster)
+
+
+@pytest.fixture
+def account(cluster, namespace, kinds):
+    """The router's ServiceAccount, which may read what it needs in the test's namespace."""
+    return cluster.service_account(namespace, "router", rules=resources.rights())
+
+
+@pytest.fixture
+def follow(account, namespace, start, tmp_path):
+    """Starts routers as in a Pod of the namespace, which serve it: `follow(api_port=gate.port)`; further options are those of the
+    section kubernetes of router.yaml."""
+    def make(api_port=None, wait=True, **kubernetes):
+        kubernetes.setdefault("namespaces", [{"name": namespace}])
+        return start_following(start, account, tmp_path, api_port, wait, **kubernetes)
+    return make
+
+
+@pytest.fixture
+def background():
+    loop = BackgroundLoop()
+    yield loop
+    loop.stop()
+
+
+@pytest.fixture
+def gate(background):
+    """Starts gates: `gate(port)`."""
+    gates = []
+
+    def make(port):
+        gates.append(Gate(background, port))
+        return gates[-1]
+
+    yield make
+    for one in gates:
+        one.stop()
+
+
+@pytest.fixture
+def load(background):
+    """Starts load: `load(routers, rate, clients, plan=…)`, spread over all of them; ends with the test."""
+    running = []
+
+    def make(routers, rate, clients, **options):
+        running.append(Load(background, [one.port for one in routers], rate, clients, **options))
+        return running[-1]
+
+    yield make
+    for one in running:
+        one.stop()

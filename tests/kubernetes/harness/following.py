@@ -1,0 +1,63 @@
+"""Routers that follow the API server, and what they say they know."""
+
+from support.reliability import access_lines_of, was_dispatched
+from support.wait import eventually
+
+from .resources import ENDPOINT
+
+
+def start_following(start, account, folder, api_port=None, wait=True, **kubernetes):
+    """As in a Pod: the service account's folder, and where the API server is in the environment. `api_port`: of a gate before it."""
+    files = account.write_directory(folder / "serviceaccount")
+    environment = {**account.environment, **({"KUBERNETES_SERVICE_PORT": str(api_port)} if api_port else {})}
+    router = start(wait=False, environment=environment,
+                   kubernetes={"service_account_folder": str(files), **kubernetes})
+    if wait:
+        router.wait_ready(replicas=False)
+    return router
+
+
+def deployment_of(router, name="blue", endpoint=ENDPOINT):
+    """What /status says of it; none: None."""
+    for one in router.status()["endpoints"]:
+        if one["name"] == endpoint:
+            return next((each for each in one["deployments"] if each["name"] == name), None)
+    return None
+
+
+def wait_served(router, replicas, name="blue", endpoint=ENDPOINT, patience=30):
+    """Until the router knows just so many replicas, all ready, and the keys."""
+    def served():
+        one = deployment_of(router, name, endpoint)
+        return one and len(one["replicas"]) == one["replicas_ready"] == replicas and verdict(router, endpoint)["reason"] == "Accepted"
+    eventually(served, f"{replicas} ready replicas of {endpoint}/{name}", patience)
+
+
+def verdict(router, name, namespace=None):
+    """What became of the resource of that name; {} if there is none."""
+    return next((one for one in router.status()["kubernetes"]["resources"]
+                 if one["name"] == name and namespace in (None, one["namespace"])), {})
+
+
+def age(router):
+    """Seconds for which the router has not known whether what it knows is up to date."""
+    [(_, seconds)] = router.metrics().all("discovery_age_seconds")
+    return seconds
+
+
+def failures(routers, outcomes, killed=()):
+    """What was not served, in two parts: what a killed Pod had, which no router could save, and the rest. `killed`: Pods."""
+    failed = [one for one in outcomes if not one.served]
+    lines = {}
+    for router in routers if failed else []:
+        mine = [one for one in outcomes if _port_of(one, routers) == router.port]
+        lines.update(access_lines_of(router, mine))
+    addresses = {one.address for one in killed}
+    taken = [one for one in failed if lines[one.id]["Replica"] in addresses and was_dispatched(one, lines[one.id])]
+    lost = [(one.id, one.status, one.why, one.broken, lines[one.id]) for one in failed if one not in taken]
+    return taken, lost
+
+
+def _port_of(outcome, routers):
+    """The load's clients take the routers in turns."""
+    return routers[outcome.client % len(routers)].port
