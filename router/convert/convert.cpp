@@ -84,7 +84,7 @@ class Converter {
     }
     const config::EndpointDocument read = read_endpoint(reader(file, *document));
     if (find(*document, {"name"}) == nullptr) findings_.mistake(read.name, "is missing");  // only a resource has another
-    if (read.endpoint.name.empty()) return;  // told
+    if (read.endpoint.name.empty()) return;                                                // told
     const std::string name = config::lower_case(read.endpoint.name);
     if (read.endpoint.auth_mode == config::AuthMode::kKey)
       remarks.insert(remarks.begin(), {about_keys(name), create_keys(name)});

@@ -25,7 +25,8 @@ class OpenTest : public ::testing::Test {
   /// One replica with one slot, at `address`; what opening a connection to it fails with.
   Failure failure_of(const runtime::Address& address) {
     const auto line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, shard.clock());
-    const auto replica = std::make_shared<Replica>("pod:1", 1, "pod", address, nullptr, std::make_shared<dispatch::PodSlots>(), 1, 1);
+    const auto replica =
+        std::make_shared<Replica>("pod:1", 1, "pod", address, nullptr, std::make_shared<dispatch::PodSlots>(), 1, 1);
     line->set_replicas({replica});
     line->set_ready(replica, true);
     runtime::Wakeup wakeup(shard);
