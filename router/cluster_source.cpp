@@ -70,6 +70,7 @@ void ClusterSource::start(const config::Process& process) {
   const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(homes, ", ");
   log::info(absl::StrCat("follows ", client_->name(), " in ", where));
   begin_to_report(process);
+  look_soon();
 }
 
 void ClusterSource::begin_to_report(const config::Process& process) {
@@ -99,6 +100,7 @@ ClusterSource::Followed ClusterSource::follow(ClusterState::Scope scope, Resourc
   selection.label_selector = label_selector;
   if (!scope.name.empty()) selection.field_selector = "metadata.name=" + scope.name;
   Followed followed;
+  followed.home = scope.home;
   followed.watcher = state_.watcher(std::move(scope));
   followed.reflector = std::make_unique<kubernetes::Reflector>(*client_, following_, std::move(selection), *followed.watcher);
   return followed;
@@ -122,7 +124,7 @@ void ClusterSource::look() {
   const ClusterState::Changes changes = state_.take_changes();
   if (reporter_) reporter_->changed();
   pending_ = pending_ || changes.resources;
-  if (!kinds_listed()) return;
+  if (!complete_ && !kinds_listed()) return control_.schedule(tick_, looked_ + kListsPause);
   for (const ObjectKey& service : changes.services) {
     const auto named = by_service_.find(service);
     if (named == by_service_.end()) continue;
@@ -140,8 +142,13 @@ void ClusterSource::look() {
 }
 
 bool ClusterSource::kinds_listed() const {
-  return !kinds_.empty() &&
-         std::all_of(kinds_.begin(), kinds_.end(), [](const Followed& each) { return each.reflector->listed(); });
+  std::set<std::string> forbidden;
+  for (const Followed& each : kinds_) {
+    if (each.reflector->listed()) continue;
+    if (!each.reflector->forbidden()) return false;
+    forbidden.insert(each.home);
+  }
+  return std::any_of(kinds_.begin(), kinds_.end(), [&](const Followed& each) { return !forbidden.contains(each.home); });
 }
 
 bool ClusterSource::secrets_listed() const {

@@ -32,7 +32,8 @@ class ClusterSource {
   static constexpr std::chrono::seconds kFirstSecretsWait{5};    // at most, for the Secrets that are needed at the start
   static constexpr std::chrono::milliseconds kSecretsWait{150};  // likewise later, before others' changes are taken up
   static constexpr std::chrono::milliseconds kMemoryPause{250};
-  static constexpr std::size_t kFollowedMax = 20'000;  // kinds and namespaces, and one for each Secret
+  static constexpr std::chrono::milliseconds kListsPause{500};  // at the start, between two looks at which lists have come
+  static constexpr std::size_t kFollowedMax = 20'000;           // kinds and namespaces, and one for each Secret
 
   /// Reads the credentials; asks nobody yet. `resources_changed` is called from the loop when a new table is to be made.
   static absl::StatusOr<std::unique_ptr<ClusterSource>> make(runtime::Shard& control, runtime::Resolver& resolver,
@@ -69,6 +70,7 @@ class ClusterSource {
  private:
   /// One selection that is followed. The watcher outlives the reflector.
   struct Followed {
+    std::string home;  // empty: all namespaces
     std::unique_ptr<kubernetes::Watcher> watcher;
     std::unique_ptr<kubernetes::Reflector> reflector;
   };
@@ -94,6 +96,8 @@ class ClusterSource {
   void look_soon();
   /// At what has changed since the last time.
   void look();
+  /// Every kind was listed in every namespace, but for namespaces that may not be read, as long as there is another: what an
+  /// operator has forgotten to allow for one team does not close the router to all.
   bool kinds_listed() const;
   bool secrets_listed() const;
   /// Those that the endpoints of `joined` name, and no others.

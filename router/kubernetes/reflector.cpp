@@ -94,6 +94,7 @@ struct Reflector::Following {
   ReflectorCounts counts;
   std::string version;  // our place in the server's history; empty: list first
   bool listed = false;
+  bool forbidden = false;
   bool watching = false;
   std::optional<TimePoint> heard_at;
   bool progressed = false;  // in the watch that runs or was the last
@@ -147,6 +148,7 @@ std::string Reflector::Following::explain(const ApiAnswer& answer, const char* v
 Ending Reflector::Following::refused(const ApiAnswer& answer, ApiExchange& exchange, const char* verb) {
   Ending ending;
   ending.kind = Ending::Kind::kBroken;
+  forbidden = answer.status == 403;
   ending.text = explain(answer, verb);
   ending.retry_after = std::min(answer.retry_after.value_or(seconds(0)), kRetryAfterMax);
   if (answer.status == 410) {
@@ -195,6 +197,7 @@ Task<Ending> Reflector::Following::list(Following& self) {
   self.version = page.version;
   self.unauthorized_in_a_row = 0;
   self.listed = true;
+  self.forbidden = false;
   self.watcher.listed(std::move(objects));
   co_return Ending{};
 }
@@ -370,6 +373,7 @@ Reflector::Reflector(ApiClient& client, runtime::TaskGroup& group, Selection sel
 Reflector::~Reflector() { following_->asker->stop(); }
 
 bool Reflector::listed() const { return following_->listed; }
+bool Reflector::forbidden() const { return following_->forbidden; }
 const ReflectorCounts& Reflector::counts() const { return following_->counts; }
 
 std::optional<TimePoint> Reflector::last_word() const {

@@ -313,9 +313,11 @@ TEST_F(ReflectorTest, TriesAgainWhileItHasNoRightsOrTheKindIsMissing) {
   for (const int code : {403, 404, 403}) {
     Asked list = code == 403 && reflector->counts().errors == 0 ? server.next() : next_after_a_pause();
     list.answer(code, status(code, "no"));
+    ASSERT_TRUE(turn_until(shard, [&] { return reflector->forbidden() == (code == 403); }));
   }
   next_after_a_pause().answer(200, page("10", object("a", "1")));
   ASSERT_TRUE(told(1));
+  EXPECT_FALSE(reflector->forbidden());
 }
 
 TEST_F(ReflectorTest, ListsAnewWhenTheServerKeepsRefusingItsPlace) {
