@@ -4,7 +4,7 @@ import dataclasses
 WORKLOADS = ("post-1k", "post-100k", "answer-1m", "sse", "handshakes", "latency", "idle", "endpoints", "syscalls", "placement")
 TRANSPORTS = ("plaintext", "tls")
 FEW, MANY, VERY_MANY = 32, 256, 2000  # connections
-MANY_ENDPOINTS = 200
+MANY_ENDPOINTS = 200  # what proxies.ENDPOINTS_MAX has replicas for
 
 
 @dataclasses.dataclass(frozen=True)

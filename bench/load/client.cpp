@@ -77,10 +77,11 @@ SSL_SESSION*& latest_session() {
   static SSL_SESSION* session = nullptr;
   return session;
 }
+/// Keeps a copy: OpenSSL makes a session unusable when its connection ends without close_notify.
 int keep_session(SSL* /*ssl*/, SSL_SESSION* session) {
   if (latest_session() != nullptr) SSL_SESSION_free(latest_session());
-  latest_session() = session;
-  return 1;  // ours now
+  latest_session() = SSL_SESSION_dup(session);
+  return 0;  // the original stays OpenSSL's
 }
 
 /// TLS 1.3 with one cipher, so that all proxies bear the same; the certificate is not checked, its signature is.

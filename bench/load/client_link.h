@@ -91,7 +91,11 @@ class Link {
       ssl_.reset(SSL_new(context));
       SSL_set_fd(ssl_.get(), descriptor_);
       SSL_set_connect_state(ssl_.get());
-      if (session != nullptr) SSL_set_session(ssl_.get(), session);
+      if (session != nullptr) {
+        SSL_SESSION* own = SSL_SESSION_dup(session);  // several connections resume it
+        SSL_set_session(ssl_.get(), own);
+        SSL_SESSION_free(own);
+      }
     }
   }
   ~Link() {

@@ -119,7 +119,7 @@ def handshakes(fleet, proxy, certificate, resume, seconds):
     time.sleep(SETTLE_SECONDS)
     cpu = processes.cpu_seconds(proxy.pids) - cpu
     kind, other = ("resumed", "full") if resume else ("full", "resumed")
-    checks.require(got[kind] > 20 * got[other] and got[kind] > 0, f"{proxy.name}, {certificate}: wanted {kind} handshakes, got {got}")
+    checks.require(got[kind] > 5 * got[other], f"{proxy.name}, {certificate}: wanted {kind} handshakes, got {got}")
     return {"cpu_us_per_handshake": cpu / (got[kind] + got[other]) * 1e6, "handshakes_per_second": got[kind] / got["seconds"],
             "busy": cpu / (time.monotonic() - begun)}
 

@@ -20,7 +20,8 @@ STOP_SECONDS = 10
 PEERS = ("nginx", "haproxy", "envoy")
 NAMES = ("router",) + PEERS
 CERTIFICATES = ("ecdsa", "rsa")
-REPLICAS = 4
+REPLICAS = 4  # of an endpoint
+ENDPOINTS_MAX = 200
 SLOTS = 1024  # of a replica: together more than the largest number of connections, so that nobody waits in line
 ENDPOINT = "bench"
 
@@ -93,7 +94,10 @@ def make_certificates(folder):
 
 
 def fill(text, values, lists):
-    """The template's text: what stands between `@FOR X@` and `@END X@` once for each element of list X, then @NAME@ by its value."""
+    """The template's text: what stands between `@FOR X@` and `@END X@` once for each element of list X, then @NAME@ by its value. A value
+    that is a list is one for the loops within."""
+    lists = lists | {key: value for key, value in values.items() if isinstance(value, list)}
+
     def repeat(match):
         return "".join(fill(match[2], element, lists) for element in lists[match[1]])
 
@@ -154,18 +158,20 @@ class Direct:
 
 
 class Proxy(Process):
-    """One proxy with one configuration in a folder of its own; `certificates` lie in the folder above if it is not told."""
+    """One proxy with one configuration in a folder of its own. `replicas`: the ports of each endpoint's replicas; the first endpoint is
+    the one that gets the load, and stands last in the configuration. `certificates` lie in the folder above if it is not told."""
 
-    def __init__(self, name, program, folder, core, key, ports, endpoints=1, logging="off", slots=SLOTS, certificates=None):
+    def __init__(self, name, program, folder, core, key, replicas, logging="off", slots=SLOTS, certificates=None):
         folder.mkdir(parents=True)
         self.http, self.observe = free_port(), free_port()
         self.https = {kind: free_port() for kind in CERTIFICATES}
         (folder / "key").touch(0o600)
         (folder / "key").write_text(key + "\n")
-        own = {"HTTP": self.http, "OBSERVE": self.observe, "FOLDER": folder, "KEY": key, "SLOTS": slots, "SLOTS_IN_ALL": slots * len(ports)}
-        lists = {  # the endpoint that gets the load comes last
-            "ENDPOINT": [{"NAME": f"other{number}"} for number in range(endpoints - 1)] + [{"NAME": ENDPOINT}],
-            "REPLICA": [{"NUMBER": number, "PORT": port} for number, port in enumerate(ports)],
+        own = {"HTTP": self.http, "OBSERVE": self.observe, "FOLDER": folder, "KEY": key, "SLOTS": slots, "SLOTS_IN_ALL": slots * len(replicas[0])}
+        names = [ENDPOINT] + [f"other{number}" for number in range(1, len(replicas))]
+        lists = {
+            "ENDPOINT": [{"NAME": one, "REPLICA": [{"NUMBER": number, "PORT": port} for number, port in enumerate(ports)]}
+                         for one, ports in reversed(list(zip(names, replicas)))],
             "CERTIFICATE": [{"CERTIFICATE_NAME": kind, "CERTIFICATE": (certificates or folder.parent) / kind, "PORT": port} for kind, port in self.https.items()],
         }
         for file in {"router": ("router.yaml", "endpoints.yml"), "nginx": ("nginx.conf",), "haproxy": ("haproxy.cfg",), "envoy": ("envoy.yaml",)}[name]:
@@ -204,13 +210,14 @@ class Fleet:
         make_certificates(folder)
         (folder / "openssl.cnf").write_text("openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = tls\n[tls]\n"
                                             "MinProtocol = TLSv1.3\nCiphersuites = TLS_AES_256_GCM_SHA384\nGroups = X25519\n")
-        self.stub = Stub(build / "bench" / "bench_stub", load_core, folder, REPLICAS)
+        self.stub = Stub(build / "bench" / "bench_stub", load_core, folder, REPLICAS * ENDPOINTS_MAX)
         self.direct = Direct(self.stub)
 
     def start(self, name, endpoints=1, logging="off"):
         self._started += 1
+        replicas = [self.stub.ports[first:first + REPLICAS] for first in range(0, endpoints * REPLICAS, REPLICAS)]
         return Proxy(name, self.programs[name], self.folder / f"{self._started:02}-{name}-{endpoints}-{logging}", self.proxy_core, self.key,
-                     self.stub.ports, endpoints, logging)
+                     replicas, logging)
 
     def get(self, name, endpoints=1, logging="off"):
         wanted = (name, endpoints, logging)

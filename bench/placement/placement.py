@@ -80,7 +80,7 @@ class Trial:
         self.proxy = self.client = None
         self.stub = Stub(build / "bench" / "bench_stub", cores[0], folder, REPLICAS, folder / "served")
         try:
-            self.proxy = Proxy(name, program, folder / "proxy", cores[-1], key, self.stub.ports, slots=SLOTS[name], certificates=folder.parent)
+            self.proxy = Proxy(name, program, folder / "proxy", cores[-1], key, [self.stub.ports], slots=SLOTS[name], certificates=folder.parent)
             checks.wait_until(lambda: checks.answers_score(self.proxy.http, key), f"{name} answers 200")
         except BaseException:
             self.end()
