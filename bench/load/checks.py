@@ -5,11 +5,10 @@ import socket
 import ssl
 import urllib.request
 
-from proxies import wait_until
+from proxies import ENDPOINT, wait_until
 
-PATH = "/api/v1/endpoint/bench/score"
-BODY_SIZE = 200
-CIPHERS = {}  # by proxy
+PATH = f"/api/v1/endpoint/{ENDPOINT}/score"
+SIZES = {"": 200, "?size=1000": 1000, "?size=1048576": 1048576, "?events=3&gap_us=1000": 300}  # of the answers' bodies, by query
 
 
 def require(true, what):
@@ -23,16 +22,17 @@ def client_context():
     return context
 
 
-def post(port, key, tls=False):
+def post(port, key, tls=False, query="", size=1024):
+    """Status, body, TLS version."""
     if tls:
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=client_context())
     else:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("POST", PATH, body=b"x" * 1024, headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"})
-        cipher = connection.sock.cipher()[:2] if tls else None
+        connection.request("POST", PATH + query, body=b"x" * size, headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"})
+        version = connection.sock.version() if tls else None
         answer = connection.getresponse()
-        return answer.status, answer.read(), cipher
+        return answer.status, answer.read(), version
     finally:
         connection.close()
 
@@ -44,7 +44,7 @@ def check_stub(stub):
                 + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + head + b"content-length:0\r\n\r\n")
     for size in (len(requests), 7, 1):
         before = stub.requests()
-        with socket.create_connection(("127.0.0.1", stub.http), 5) as client:
+        with socket.create_connection(("127.0.0.1", stub.ports[0]), 5) as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for start in range(0, len(requests), size):
                 client.sendall(requests[start:start + size])
@@ -56,14 +56,6 @@ def check_stub(stub):
         require(answers.count(b"HTTP/1.1 200 OK\r\n") == 4 and stub.requests() - before == 3, f"the stub answered {answers!r}")
 
 
-def check_answer(name, port, key, tls):
-    status, body, cipher = post(port, key, tls)
-    require(status == 200 and len(body) == BODY_SIZE and body.startswith(b'{"prediction"'), f"{name} answered {status} {body!r}")
-    if tls:
-        CIPHERS[name] = cipher
-        require(cipher[1] == "TLSv1.3", f"{name} speaks {cipher}")
-
-
 def answers_score(port, key):
     try:
         return post(port, key)[0] == 200
@@ -71,26 +63,28 @@ def answers_score(port, key):
         return False
 
 
-def check_before(bench, proxies):
-    check_stub(bench.stub)
-    # The router waits for its replica's readiness, which it asks for at the start.
-    wait_until(lambda: bench.router.must_run() and answers_score(bench.router.http, bench.key), "the router answers 200")
-    for name, proxy in proxies.items():
-        check_answer(name, proxy.http, bench.key, tls=False)
-        if proxy.https:
-            check_answer(name, proxy.https, bench.key, tls=True)
-    require(len(set(CIPHERS.values())) <= 1, f"the proxies do not use the same cipher: {CIPHERS}")
-    status = post(bench.router.http, "a-wrong-key")[0]
-    require(status == 401, f"the router does not check keys: {status} for a wrong one")
+def wait_for_answer(fleet, proxy):
+    """The router waits for its replicas' readiness, which it asks for at the start."""
+    wait_until(lambda: proxy.must_run() and answers_score(proxy.http, fleet.key), f"{proxy.name} answers 200")
+    proxy.find_family()
 
 
-def check_after(bench, proxies, posts_through_router):
-    """Nobody died, and the router's own metrics know of no failed request but those that the checks sent."""
-    for proxy in proxies.values():
-        proxy.must_run()
-    with urllib.request.urlopen(f"http://127.0.0.1:{bench.observe}/metrics", timeout=10) as answer:
+def check_proxy(fleet, proxy):
+    """Answers of all sizes, plaintext and TLS with either certificate; and that a wrong key does not score."""
+    wait_for_answer(fleet, proxy)
+    for query, size in SIZES.items():
+        for port in (proxy.http, *proxy.https.values()):
+            status, body, version = post(port, fleet.key, port != proxy.http, query, size=100_000)
+            require(status == 200 and len(body) == size, f"{proxy.name} answered {status}, {len(body)} bytes to {query!r}")
+            require(version in (None, "TLSv1.3"), f"{proxy.name} speaks {version}")
+    if proxy.name != "direct":
+        status = post(proxy.http, "a-wrong-key")[0]
+        require(status == 401, f"{proxy.name} does not check keys: {status} for a wrong one")
+
+
+def check_router_after(router):
+    """The router's own metrics know of no failed request but those that the checks sent."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{router.observe}/metrics", timeout=10) as answer:
         lines = re.findall(r'^inference_router_requests_total\{(.*)\} (\S+)$', answer.read().decode(), re.MULTILINE)
-    good = sum(float(count) for labels, count in lines if 'code="200"' in labels)
-    require(good >= posts_through_router, f"the router counted {good} answers of {posts_through_router}")
     odd = {labels: count for labels, count in lines if float(count) and not re.search(r'code="(200|401|499|503)"', labels)}
     require(not odd, f"the router failed requests: {odd}")

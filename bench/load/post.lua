@@ -1,6 +1,6 @@
--- For wrk: the same 1 KB POST over and over; at the end one line of JSON with what was counted.
+-- For wrk: the same POST over and over, BENCH_BODY bytes of body; at the end one line of JSON with what was counted.
 wrk.method = "POST"
-wrk.body = '{"data": "' .. string.rep("x", 1024 - 12) .. '"}'
+wrk.body = '{"data": "' .. string.rep("x", tonumber(os.getenv("BENCH_BODY")) - 12) .. '"}'
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
 

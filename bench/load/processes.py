@@ -32,3 +32,29 @@ def _seconds_of_process(pid):
 def cpu_seconds(pids):
     """User and system time so far. Threads that have ended do not count: no proxy here ends any while it is measured."""
     return sum(_seconds_of_process(pid) for pid in pids)
+
+
+def memory(pids):
+    """Bytes of memory that are the processes' alone or their share of what they have in common (Pss)."""
+    found = 0
+    for pid in pids:
+        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                found += int(line.split()[1]) * 1024
+    return found
+
+
+class Idle:
+    """How idle the whole machine was since this was made, 0 to 1."""
+
+    def __init__(self):
+        self._begun = self._read()
+
+    @staticmethod
+    def _read():
+        words = [int(word) for word in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return words[3] + words[4], sum(words)
+
+    def share(self):
+        idle, total = (now - then for now, then in zip(self._read(), self._begun))
+        return idle / total if total else 1.0

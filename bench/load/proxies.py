@@ -1,7 +1,8 @@
-"""The replica stub and the proxies of the load benchmark: how each is configured, started on one core, and ended."""
+"""The replicas' stub and the proxies of the benchmarks: how each is configured, started on one core, and ended."""
 import mmap
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import signal
@@ -13,13 +14,48 @@ import time
 import processes
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
-START_SECONDS = 20
+ROOT = pathlib.Path(__file__).parent.parent.parent
+START_SECONDS = 30
 STOP_SECONDS = 10
+PEERS = ("nginx", "haproxy", "envoy")
+NAMES = ("router",) + PEERS
+CERTIFICATES = ("ecdsa", "rsa")
+REPLICAS = 4  # of an endpoint
+ENDPOINTS_MAX = 200
+SLOTS = 1024  # of a replica: together more than the largest number of connections, so that nobody waits in line
+ENDPOINT = "bench"
+
+_HAPROXY_FORMAT = ('log-format \'{"TimeGenerated":"%T","EndpointName":"%b","Method":"%HM","Path":"%HU","Protocol":"%HV","ResponseCode":%ST,'
+                   '"RequestPayloadSize":%U,"ResponsePayloadSize":%B,"UserAgent":"%[capture.req.hdr(0)]","XRequestId":"%ID",'
+                   '"XMSClientRequestId":"%[capture.req.hdr(1)]","TotalDurationMs":%Ta,"QueueDurationMs":%Tw,"ResponseDurationMs":%Tr,'
+                   '"Replica":"%s"}\'')
+_ENVOY_FIELDS = {"TimeGenerated": "%START_TIME%", "EndpointName": "%UPSTREAM_CLUSTER%", "Method": "%REQ(:METHOD)%", "Path": "%REQ(:PATH)%",
+                 "Protocol": "%PROTOCOL%", "ResponseCode": "%RESPONSE_CODE%", "ResponseCodeReason": "%RESPONSE_FLAGS%",
+                 "RequestPayloadSize": "%BYTES_RECEIVED%", "ResponsePayloadSize": "%BYTES_SENT%", "UserAgent": "%REQ(USER-AGENT)%",
+                 "XRequestId": "%REQ(X-REQUEST-ID)%", "XMSClientRequestId": "%REQ(X-MS-CLIENT-REQUEST-ID)%", "TotalDurationMs": "%DURATION%",
+                 "ResponseDurationMs": "%RESPONSE_DURATION%", "Replica": "%UPSTREAM_HOST%"}
 LOG = {  # what the templates say about access logs
-    "off": {"NGINX_LOG": "off", "HAPROXY_LOG": "", "HAPROXY_OPTION": "", "ROUTER_LOG": ""},
-    "on": {"NGINX_LOG": "@FOLDER@/nginx-access.log json buffer=64k flush=1s", "HAPROXY_LOG": "log stdout format raw local0",
-           "HAPROXY_OPTION": "log global\n  option httplog", "ROUTER_LOG": "access_log: router-access.log"},
+    "off": {"NGINX_LOG": "off", "HAPROXY_LOG": "", "HAPROXY_OPTION": "", "HAPROXY_FORMAT": "", "ROUTER_LOG": "", "ENVOY_LOG": ""},
+    "on": {"NGINX_LOG": "@FOLDER@/access.log json buffer=64k flush=1s",
+           "HAPROXY_LOG": "log stdout format raw local0", "HAPROXY_OPTION": "log global", "HAPROXY_FORMAT": _HAPROXY_FORMAT,
+           "ROUTER_LOG": "access_log: access.log",
+           "ENVOY_LOG": "access_log: [{name: envoy.access_loggers.file, typed_config: {"
+                        "\"@type\": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: @FOLDER@/access.log, "
+                        "log_format: {json_format: {" + ", ".join(f'{key}: "{value}"' for key, value in _ENVOY_FIELDS.items()) + "}}}}]"},
 }
+
+
+def find(program):
+    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not path:
+        raise SystemExit(f"{program} is not installed (Debian packages: nginx-light haproxy wrk; strace for system calls)")
+    return path
+
+
+def envoy_binary():
+    """Where `./dev setup bench` has put Envoy; None where it cannot be had."""
+    found = sorted(ROOT.glob("build/envoy/lib/python*/site-packages/envoy/_bin/envoy"))
+    return found[0] if found else None
 
 
 def free_port():
@@ -44,21 +80,41 @@ def accepts(port):
         return False
 
 
-def make_certificate(folder):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-keyout",
-                    folder / "key.pem", "-out", folder / "cert.pem", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
-                   check=True, capture_output=True)
-    (folder / "both.pem").write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
+def make_certificates(folder):
+    kinds = {"ecdsa": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["-newkey", "rsa:2048"]}
+    for name, kind in kinds.items():
+        key, certificate = folder / "key.pem", folder / "certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", *kind, "-nodes", "-days", "30", "-keyout", key, "-out", certificate, "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        both = folder / f"{name}.pem"
+        both.touch(0o600)
+        both.write_text(certificate.read_text() + key.read_text())
+        key.unlink()
+        certificate.unlink()
+
+
+def fill(text, values, lists):
+    """The template's text: what stands between `@FOR X@` and `@END X@` once for each element of list X, then @NAME@ by its value. A value
+    that is a list is one for the loops within."""
+    lists = lists | {key: value for key, value in values.items() if isinstance(value, list)}
+
+    def repeat(match):
+        return "".join(fill(match[2], element, lists) for element in lists[match[1]])
+
+    text = re.sub(r"^@FOR (\w+)@\n(.*?)^@END \1@\n", repeat, text, flags=re.MULTILINE | re.DOTALL)
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", str(value))
+    return text
 
 
 class Process:
-    """A process that we started, on one core, and its descendants."""
+    """A process that we started, on the cores given, and its descendants."""
 
-    def __init__(self, name, command, core, folder, **options):
+    def __init__(self, name, command, cores, folder, **options):
         self.name = name
         self.output = (folder / f"{name}.out").open("wb")
         options.setdefault("stdout", self.output)
-        self.popen = subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], stderr=self.output, cwd=folder, **options)
+        self.popen = subprocess.Popen(["taskset", "-c", str(cores), *map(str, command)], stderr=self.output, cwd=folder, **options)
         self.pids = [self.popen.pid]
 
     def must_run(self):
@@ -78,14 +134,13 @@ class Process:
 
 
 class Stub(Process):
-    def __init__(self, binary, core, folder):
+    def __init__(self, binary, core, folder, replicas, record=None):
         count = folder / "requests"
         count.write_bytes(bytes(8))
-        super().__init__("stub", [binary, count], core, folder, stdout=subprocess.PIPE)
+        super().__init__("stub", [binary, count, replicas, *([record] if record else [])], core, folder, stdout=subprocess.PIPE)
         line = self.popen.stdout.readline()
         self.must_run()
-        self.http = int(line)
-        self.https = None
+        self.ports = [int(word) for word in line.split()]
         with count.open("rb") as file:
             self._count = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
 
@@ -94,62 +149,93 @@ class Stub(Process):
         return struct.unpack("=Q", self._count[:])[0]
 
 
+class Direct:
+    """The stub's first replica in a proxy's place: what the load itself can."""
+
+    def __init__(self, stub):
+        self.name, self.http, self.https, self.pids = "direct", stub.ports[0], {}, stub.pids
+        self.must_run = stub.must_run
+
+
 class Proxy(Process):
-    def __init__(self, name, command, core, folder, http, https):
-        super().__init__(name, command, core, folder)
-        self.http, self.https = http, https
-        wait_until(lambda: self.must_run() and accepts(http) and accepts(https), f"{name} accepts connections")
-        self.pids = processes.family(self.popen.pid)
+    """One proxy with one configuration in a folder of its own. `replicas`: the ports of each endpoint's replicas; the first endpoint is
+    the one that gets the load, and stands last in the configuration. `certificates` lie in the folder above if it is not told."""
 
-
-class Bench:
-    """Everything of one run: the stub, and the proxies in front of it, each started once."""
-
-    def __init__(self, router, stub_binary, folder, proxy_core, load_core, logging):
-        self.folder = folder
-        self.key = secrets.token_urlsafe(32)
-        self.running = []
-        self.core = proxy_core
-        self.logging = logging
-        self.observe = free_port()
-        shutil.rmtree(folder, ignore_errors=True)
+    def __init__(self, name, program, folder, core, key, replicas, logging="off", slots=SLOTS, certificates=None):
         folder.mkdir(parents=True)
-        make_certificate(folder)
-        key_file = folder / "key"
-        key_file.touch(0o600)
-        key_file.write_text(self.key + "\n")
+        self.http, self.observe = free_port(), free_port()
+        self.https = {kind: free_port() for kind in CERTIFICATES}
+        (folder / "key").touch(0o600)
+        (folder / "key").write_text(key + "\n")
+        own = {"HTTP": self.http, "OBSERVE": self.observe, "FOLDER": folder, "KEY": key, "SLOTS": slots, "SLOTS_IN_ALL": slots * len(replicas[0])}
+        names = [ENDPOINT] + [f"other{number}" for number in range(1, len(replicas))]
+        lists = {
+            "ENDPOINT": [{"NAME": one, "REPLICA": [{"NUMBER": number, "PORT": port} for number, port in enumerate(ports)]}
+                         for one, ports in reversed(list(zip(names, replicas)))],
+            "CERTIFICATE": [{"CERTIFICATE_NAME": kind, "CERTIFICATE": (certificates or folder.parent) / kind, "PORT": port} for kind, port in self.https.items()],
+        }
+        for file in {"router": ("router.yaml", "endpoints.yml"), "nginx": ("nginx.conf",), "haproxy": ("haproxy.cfg",), "envoy": ("envoy.yaml",)}[name]:
+            text = fill((TEMPLATES / file).read_text(), LOG[logging], lists)
+            (folder / file).touch(0o600)  # they name the key
+            (folder / file).write_text(fill(text, own, {}))
+        command = {"router": [program, "--config", folder / "router.yaml"],
+                   "nginx": [program, "-p", folder, "-e", folder / "nginx.log", "-c", folder / "nginx.conf"],
+                   "haproxy": [program, "-db", "-f", folder / "haproxy.cfg"],
+                   "envoy": [program, "-c", folder / "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]}[name]
+        super().__init__(name, command, core, folder)
         try:
-            self.stub = Stub(stub_binary, load_core, folder)
-            self.running.append(self.stub)
-            self.router = self._start("router", lambda path: [router, "--config", path], "router.yaml", ("endpoint.yml", "deployment.yml"))
-            self.nginx = self._start("nginx", lambda path: [find("nginx"), "-p", folder, "-e", folder / "nginx.log", "-c", path], "nginx.conf")
-            self.haproxy = self._start("haproxy", lambda path: [find("haproxy"), "-db", "-f", path], "haproxy.cfg")
+            wait_until(lambda: self.must_run() and all(map(accepts, (self.http, *self.https.values()))), f"{name} accepts connections")
         except BaseException:
             self.stop()
             raise
 
-    def _start(self, name, command, template, more=()):
-        http, https = free_port(), free_port()
-        values = LOG[self.logging] | {"HTTP": http, "HTTPS": https, "REPLICA": self.stub.http, "OBSERVE": self.observe, "FOLDER": self.folder}
-        for file in (template, *more):
-            text = (TEMPLATES / file).read_text()
-            for key, value in values.items():
-                text = text.replace(f"@{key}@", str(value))
-            (self.folder / file).write_text(text)
-        proxy = Proxy(name, command(self.folder / template), self.core, self.folder, http, https)
-        self.running.append(proxy)
-        return proxy
+    def find_family(self):
+        """Once it has answered: nginx listens before its worker is born."""
+        self.pids = processes.family(self.popen.pid)
+
+
+class Fleet:
+    """The stub, and proxies in front of it. What is needed is started when it is asked for."""
+
+    def __init__(self, router, build, folder, proxy_core, load_core, names):
+        self.folder, self.load_core, self.proxy_core = folder, load_core, proxy_core
+        self.key = secrets.token_urlsafe(32)
+        self.client = build / "bench" / "bench_client"
+        self.programs = {"router": router, "envoy": envoy_binary()} | {name: find(name) for name in ("nginx", "haproxy") if name in names}
+        self.names = [name for name in names if self.programs[name]]
+        self.proxies = {}
+        self._started = 0
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        make_certificates(folder)
+        (folder / "openssl.cnf").write_text("openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = tls\n[tls]\n"
+                                            "MinProtocol = TLSv1.3\nCiphersuites = TLS_AES_256_GCM_SHA384\nGroups = X25519\n")
+        self.stub = Stub(build / "bench" / "bench_stub", load_core, folder, REPLICAS * ENDPOINTS_MAX)
+        self.direct = Direct(self.stub)
+
+    def start(self, name, endpoints=1, logging="off"):
+        self._started += 1
+        replicas = [self.stub.ports[first:first + REPLICAS] for first in range(0, endpoints * REPLICAS, REPLICAS)]
+        return Proxy(name, self.programs[name], self.folder / f"{self._started:02}-{name}-{endpoints}-{logging}", self.proxy_core, self.key,
+                     replicas, logging)
+
+    def get(self, name, endpoints=1, logging="off"):
+        wanted = (name, endpoints, logging)
+        if name == "direct":
+            return self.direct
+        if wanted not in self.proxies:
+            self.proxies[wanted] = self.start(*wanted)
+        return self.proxies[wanted]
+
+    def keep_only(self, wanted):
+        """Ends all others: probes and clocks of those that rest would be in the figures of those that work."""
+        for each in set(self.proxies) - set(wanted):
+            self.proxies.pop(each).stop()
 
     def environment(self):
-        return os.environ | {"BENCH_KEY": self.key}
+        """Of the load: the key, and for wrk one cipher and one group, so that all proxies bear the same."""
+        return os.environ | {"BENCH_KEY": self.key, "OPENSSL_CONF": str(self.folder / "openssl.cnf")}
 
     def stop(self):
-        for process in reversed(self.running):
-            process.stop()
-
-
-def find(program):
-    path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if not path:
-        raise SystemExit(f"{program} is not installed (Debian packages: nginx-light haproxy wrk; strace for system calls)")
-    return path
+        self.keep_only([])
+        self.stub.stop()

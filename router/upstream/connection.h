@@ -1,9 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <optional>
 
+#include "router/base/frame_cache.h"
 #include "router/dispatch/replica.h"
 #include "router/runtime/wakeup.h"
 #include "router/wire/message_input.h"
@@ -11,6 +12,21 @@
 #include "tls/stream.h"
 
 namespace router::upstream {
+
+class Connection;
+class Replica;
+
+/// Where a connection rests: in a slot of a limited replica's pod, or in its shard's pool of a replica without limit. Either
+/// may be gone by the time that the connection ends.
+struct RestingPlace {
+  std::weak_ptr<dispatch::PodSlots> pod;  // with `slot` and `cargo`, as what it lies there
+  dispatch::Slot* slot = nullptr;         // nullptr: the pool
+  const dispatch::Cargo* cargo = nullptr;
+  std::weak_ptr<Replica> replica;  // the pool's
+
+  /// Takes the connection out, if it still lies there; that may destroy it. On its shard.
+  void drop(Connection& connection) const;
+};
 
 /// One connection to a replica, used by one exchange at a time; between two of them it watches for the pod closing it. One
 /// shard.
@@ -28,9 +44,9 @@ class Connection final : private runtime::Waker, private runtime::Timer {
 
   /// An exchange begins: readiness wakes `waker`.
   void take(runtime::Waker& waker);
-  /// An exchange ended and the connection stays open, for `at_most`. When that is over, or when the pod ends it, `ended` is run
-  /// from the loop; it must drop this connection.
-  void rest(Duration at_most, std::function<void()> ended);
+  /// An exchange ended and the connection stays open, for `at_most`. When that is over, or when the pod ends it, it is dropped
+  /// from `place`.
+  void rest(Duration at_most, RestingPlace place);
   /// Whether it may be used now: resting, open, and nothing unexpected arrived.
   bool usable();
   /// Gives up the socket so that another shard may take it over; -1 if it cannot be moved (TLS, or ended). The connection is
@@ -46,7 +62,7 @@ class Connection final : private runtime::Waker, private runtime::Timer {
   tls::Stream stream_;
   wire::MessageInput input_;
   wire::MessageOutput output_;
-  std::function<void()> ended_;  // set while it rests
+  std::optional<RestingPlace> place_;  // set while it rests
   Deadline rests_until_ = kNever;
   std::uint64_t exchanges_ = 0;
 };
@@ -59,6 +75,8 @@ class RestingConnection final : public dispatch::Cargo {
   RestingConnection(std::shared_ptr<Connection> connection, std::shared_ptr<const Transport> transport)
       : connection_(std::move(connection)), transport_(std::move(transport)) {}
   ~RestingConnection() override;
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
   std::size_t shard() const override;
   /// On its shard only.
   std::shared_ptr<Connection> take() { return std::move(connection_); }

@@ -111,23 +111,19 @@ void Http1Exchange::finish() {
 
 void Http1Exchange::rest() {
   std::shared_ptr<Connection> connection = std::move(connection_);
-  runtime::Shard& shard = connection->shard();
-  const std::shared_ptr<Replica> replica = static_cast<Replica*>(replica_)->shared_from_this();
+  auto& replica = static_cast<Replica&>(*replica_);
+  RestingPlace place;
   if (dispatch::Slot* slot = lease_.slot()) {
-    auto resting = std::make_unique<RestingConnection>(connection, replica->transport());
-    connection->rest(kSlotRest, [pod = std::weak_ptr(replica->pod()), slot, cargo = resting.get()] {
-      const std::shared_ptr<dispatch::PodSlots> owner = pod.lock();
-      std::unique_ptr<dispatch::Cargo> ended;  // ends here, outside the pod's mutex
-      if (owner) owner->take_cargo(*slot, cargo, ended);
-    });
+    auto resting = std::make_unique<RestingConnection>(connection, replica.transport());
+    place.pod = replica.pod();
+    place.slot = slot;
+    place.cargo = resting.get();
+    connection->rest(kSlotRest, std::move(place));
     slot->cargo = std::move(resting);
-  } else if (Replica::Pool& pool = replica->pool(shard.index());
-             pool.size() < Replica::kIdleMax && !replica->pool_is_retired(shard.index())) {
-    connection->rest(kPoolRest, [replica = std::weak_ptr(replica), index = shard.index(), resting = connection.get()] {
-      if (const std::shared_ptr<Replica> owner = replica.lock()) {
-        std::erase_if(owner->pool(index), [resting](const std::shared_ptr<Connection>& idle) { return idle.get() == resting; });
-      }
-    });
+  } else if (Replica::Pool& pool = replica.pool(connection->shard().index());
+             pool.size() < Replica::kIdleMax && !replica.pool_is_retired(connection->shard().index())) {
+    place.replica = replica.weak_from_this();
+    connection->rest(kPoolRest, std::move(place));
     pool.push_back(std::move(connection));
   }
   lease_.give_back();

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "router/base/frame_cache.h"
 #include "router/upstream/connection.h"
 #include "router/upstream/exchange.h"
 
@@ -12,6 +13,8 @@ class Http1Exchange final : public UpstreamExchange {
  public:
   Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> connection, http::Method method, runtime::Wakeup& wakeup);
   ~Http1Exchange() override;
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
   dispatch::Lease& lease() override { return lease_; }
   bool reused() const override { return reused_; }

@@ -1,0 +1,73 @@
+"""What is measured: every row of the table before it has figures."""
+import dataclasses
+
+WORKLOADS = ("post-1k", "post-100k", "answer-1m", "sse", "handshakes", "latency", "idle", "endpoints", "syscalls", "placement")
+TRANSPORTS = ("plaintext", "tls")
+FEW, MANY, VERY_MANY = 32, 256, 2000  # connections
+MANY_ENDPOINTS = 200  # what proxies.ENDPOINTS_MAX has replicas for
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    kind: str               # closed: as many requests as can be; latency: at a fixed rate; handshakes; idle; syscalls
+    workload: str
+    transport: str
+    connections: int
+    endpoints: int = 1
+    logging: str = "off"
+    certificate: str = "ecdsa"
+    resume: bool = False
+
+    def __str__(self):
+        words = [self.workload, self.transport]
+        if self.kind == "handshakes":
+            return f"{self.certificate}, {'resumed' if self.resume else 'full'}"
+        if self.kind == "latency":
+            words.insert(0, "latency")
+        if self.kind != "idle":
+            words.append(str(self.connections))
+        if self.endpoints > 1:
+            words.append(f"{self.endpoints} endpoints")
+        if self.logging == "on":
+            words.append("logs")
+        return ", ".join(words)
+
+    def facts(self):
+        facts = {"workload": self.workload, "transport": self.transport, "connections": self.connections, "endpoints": self.endpoints,
+                 "logging": self.logging}
+        if self.kind == "handshakes":
+            facts |= {"certificate": self.certificate, "resumed": self.resume}
+        return facts
+
+
+def closed(workload, transport, connections, **more):
+    return Case("closed", workload, transport, connections, **more)
+
+
+def quick_cases(transports):
+    cases = [closed("post-1k", transport, FEW, logging=logging) for transport in transports for logging in ("off", "on")]
+    cases += [Case("latency", "post-1k", "tls", FEW)] if "tls" in transports else []
+    cases += [Case("handshakes", "handshakes", "tls", 16, resume=resume) for resume in (False, True)]
+    return cases + [Case("idle", "idle", "tls", 0)]
+
+
+def all_cases(transports):
+    cases = []
+    for transport in transports:
+        cases += [closed("post-1k", transport, connections) for connections in (FEW, MANY, VERY_MANY)]
+        cases += [closed("post-1k", transport, FEW, logging="on")]
+        cases += [closed("post-100k", transport, FEW), closed("answer-1m", transport, FEW), closed("sse", transport, MANY)]
+        cases += [Case("latency", "post-1k", transport, FEW)]
+        cases += [Case("syscalls", "post-1k", transport, FEW)]
+    cases += [closed("post-1k", "plaintext", FEW, endpoints=MANY_ENDPOINTS)] if "plaintext" in transports else []
+    if "tls" in transports:
+        cases += [Case("handshakes", "handshakes", "tls", 16, certificate=certificate, resume=resume)
+                  for certificate in ("ecdsa", "rsa") for resume in (False, True)]
+        cases += [Case("idle", "idle", "tls", 0)]
+    return cases
+
+
+def chosen(case, workloads):
+    """A row belongs to its workload, and to what is special about it."""
+    special = {"latency", "syscalls", "idle", "handshakes"} & {case.kind} or ({"endpoints"} if case.endpoints > 1 else {case.workload})
+    return bool(special & set(workloads))

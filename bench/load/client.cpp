@@ -1,0 +1,406 @@
+#include <openssl/ssl.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <deque>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "bench/load/client_link.h"
+
+/// The load that wrk cannot make: requests at planned times, whether or not earlier ones were answered; TLS handshakes alone;
+/// connections that rest. One thread; talks to 127.0.0.1 only; the result is a line of JSON.
+///
+///   bench_client steady      --port P --rate R --seconds S | --plan FILE   [--record FILE]
+///   bench_client handshakes  --port P --seconds S [--resume 1]
+///   bench_client hold        --port P                                      prints, then waits for the end of its input
+///   for all: [--tls 1] [--connections N] [--path P] [--body BYTES]; the key in the environment (BENCH_KEY)
+///
+/// A latency is the time from when the request was PLANNED to its last byte: a request that waits because the one before it
+/// stalls is as late as its user would find it. FILE of --plan: lines `nanoseconds-from-the-start microseconds-of-work`.
+/// Lines of --record: id, planned, sent, answered (nanoseconds of the monotonic clock), status.
+namespace bench {
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kLead = kSecond / 5;       // between reading the plan and its first request
+constexpr std::uint64_t kPatience = 60 * kSecond;  // after the last planned request; what is unanswered then has failed
+constexpr std::uint64_t kWarmUp = kSecond / 2;     // of a steady rate: not counted
+constexpr std::size_t kOpeningMax = 64;            // connections of `hold` that are being made at once
+
+[[noreturn]] void give_up(const std::string& what) {
+  std::fprintf(stderr, "bench_client: %s\n", what.c_str());
+  std::exit(1);
+}
+
+std::uint64_t now() {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * kSecond + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+class Options {
+ public:
+  Options(int argc, char** argv) {
+    for (int index = 2; index + 1 < argc; index += 2) values_[argv[index]] = argv[index + 1];
+    if (argc < 2 || argc % 2 != 0) give_up("usage: bench_client steady|handshakes|hold --option value ...; see client.cpp");
+  }
+  std::string text(const std::string& name, const std::string& otherwise = "") const {
+    const auto found = values_.find("--" + name);
+    return found == values_.end() ? otherwise : found->second;
+  }
+  double number(const std::string& name, double otherwise = 0) const {
+    const std::string found = text(name);
+    return found.empty() ? otherwise : std::strtod(found.c_str(), nullptr);
+  }
+
+ private:
+  std::map<std::string, std::string> values_;
+};
+
+/// The latest ticket that a server sent.
+SSL_SESSION*& latest_session() {
+  static SSL_SESSION* session = nullptr;
+  return session;
+}
+/// Keeps a copy: OpenSSL makes a session unusable when its connection ends without close_notify.
+int keep_session(SSL* /*ssl*/, SSL_SESSION* session) {
+  if (latest_session() != nullptr) SSL_SESSION_free(latest_session());
+  latest_session() = SSL_SESSION_dup(session);
+  return 0;  // the original stays OpenSSL's
+}
+
+/// TLS 1.3 with one cipher, so that all proxies bear the same; the certificate is not checked, its signature is.
+SSL_CTX* make_context() {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+  SSL_CTX_set_ciphersuites(context, "TLS_AES_256_GCM_SHA384");
+  SSL_CTX_set1_groups_list(context, "X25519");
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, keep_session);
+  return context;
+}
+
+/// What all modes share: the links, the events, the request.
+class Client {
+ public:
+  explicit Client(const Options& options)
+      : port_(static_cast<std::uint16_t>(options.number("port"))),
+        context_(options.number("tls") != 0 ? make_context() : nullptr),
+        connections_(static_cast<std::size_t>(options.number("connections", 32))),
+        path_(options.text("path", "/")),
+        body_(static_cast<std::size_t>(options.number("body", 1024)), 'x') {
+    if (poll_ < 0 || timer_ < 0) give_up("epoll, timerfd");
+    const char* key = std::getenv("BENCH_KEY");
+    rest_of_head_ = " HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + std::string(key != nullptr ? key : "") +
+                    "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body_.size()) + "\r\n\r\n";
+    watch(timer_, EPOLLIN);
+  }
+
+  Link& open(SSL_SESSION* session = nullptr) {
+    auto link = std::make_unique<Link>(port_, context_, session);
+    if (link->state() == Link::State::kFailed) give_up("cannot connect");
+    watch(link->descriptor(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    Link& opened = *link;
+    links_[opened.descriptor()] = std::move(link);
+    return opened;
+  }
+  void drop(const Link& link) { links_.erase(link.descriptor()); }
+
+  std::string request(const std::string& query = "") const { return "POST " + path_ + query + rest_of_head_ + body_; }
+  std::size_t connections() const { return connections_; }
+  std::size_t open_links() const { return links_.size(); }
+
+  /// Waits until `time` or for something to happen; `on_link` gets every link that has woken.
+  void wait(std::uint64_t time, const std::function<void(Link&)>& on_link) {
+    itimerspec when{};
+    when.it_value.tv_sec = static_cast<time_t>(time / kSecond);
+    when.it_value.tv_nsec = static_cast<long>(time % kSecond);
+    if (::timerfd_settime(timer_, TFD_TIMER_ABSTIME, &when, nullptr) != 0) give_up("timerfd_settime");
+    std::array<epoll_event, 256> events;
+    const int count = ::epoll_wait(poll_, events.data(), events.size(), 1000);
+    for (int index = 0; index < count; ++index) {
+      const auto found = links_.find(events[static_cast<std::size_t>(index)].data.fd);
+      if (found != links_.end()) on_link(*found->second);
+    }
+  }
+
+  /// What the TLS connections of this run speak, as JSON.
+  void note_tls(const Link& link) {
+    if (link.ssl() == nullptr || !tls_.empty()) return;
+    tls_ = std::string(", \"tls\": \"") + SSL_get_version(link.ssl()) + " " + SSL_get_cipher_name(link.ssl()) + "\"";
+  }
+  const char* tls() const { return tls_.c_str(); }
+
+ private:
+  void watch(int descriptor, std::uint32_t what) const {
+    epoll_event event{};
+    event.events = what;
+    event.data.fd = descriptor;
+    if (::epoll_ctl(poll_, EPOLL_CTL_ADD, descriptor, &event) != 0) give_up("epoll_ctl");
+  }
+
+  std::uint16_t port_;
+  SSL_CTX* context_;
+  std::size_t connections_;
+  std::string path_;
+  std::string body_;
+  std::string rest_of_head_;
+  std::string tls_;
+  int poll_ = ::epoll_create1(EPOLL_CLOEXEC);
+  int timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  std::unordered_map<int, std::unique_ptr<Link>> links_;
+};
+
+double percentile(const std::vector<std::uint64_t>& sorted, double share) {
+  if (sorted.empty()) return 0;
+  const auto at = static_cast<std::size_t>(share * static_cast<double>(sorted.size()));
+  return static_cast<double>(sorted[std::min(at, sorted.size() - 1)]) / 1000;
+}
+
+/// Requests at planned times, over at most `connections` connections; one that finds none free waits, and the wait counts.
+class Steady {
+ public:
+  explicit Steady(const Options& options) : client_(options), rate_(options.number("rate")) {
+    if (const std::string plan = options.text("plan"); !plan.empty()) {
+      read_plan(plan);
+    } else {
+      for (double at = 0; at < options.number("seconds", 5); at += 1 / rate_)
+        planned_.push_back({static_cast<std::uint64_t>(at * kSecond), 0});
+      warm_up_ = kWarmUp;
+    }
+    if (const std::string record = options.text("record"); !record.empty()) {
+      record_ = std::fopen(record.c_str(), "we");
+      if (record_ == nullptr) give_up("cannot write " + record);
+    }
+    if (planned_.empty()) give_up("nothing is planned");
+  }
+
+  int run() {
+    if (record_ == nullptr) {  // connections are made before the clock runs
+      while (client_.open_links() < client_.connections()) client_.open();
+      const std::uint64_t until = now() + 10 * kSecond;
+      while (idle_.size() < client_.connections()) {
+        client_.wait(now() + kSecond, [this](Link& link) { on_link(link); });
+        if (now() > until) give_up("connections were not made within 10 s");
+      }
+    }
+    const std::uint64_t begin = now() + kLead;
+    for (Planned& each : planned_) each.at += begin;
+    const std::uint64_t end = planned_.back().at + kPatience;
+    while (answered_ + failed_ < planned_.size() && now() < end) {
+      while (next_ < planned_.size() && planned_[next_].at <= now()) waiting_.push_back(next_++);
+      assign();
+      client_.wait(next_ < planned_.size() ? planned_[next_].at : end, [this](Link& link) { on_link(link); });
+    }
+    return report(begin);
+  }
+
+ private:
+  struct Planned {
+    std::uint64_t at = 0;
+    std::uint64_t work_us = 0;
+    std::uint64_t sent = 0;
+  };
+
+  void read_plan(const std::string& path) {
+    std::ifstream file(path);
+    Planned each;
+    while (file >> each.at >> each.work_us) planned_.push_back(each);
+  }
+
+  void assign() {
+    while (!waiting_.empty() && !idle_.empty()) {
+      Link* link = idle_.back();
+      idle_.pop_back();
+      start(*link, waiting_.front());
+      waiting_.pop_front();
+    }
+    while (opening_ < waiting_.size() && client_.open_links() < client_.connections()) {
+      client_.open();
+      ++opening_;
+    }
+  }
+
+  void start(Link& link, std::size_t number) {
+    Planned& each = planned_[number];
+    running_[&link] = number;
+    each.sent = now();
+    link.send(record_ == nullptr
+                  ? client_.request()
+                  : client_.request("?work_us=" + std::to_string(each.work_us) + "&id=" + std::to_string(number)));
+    settle(link, link.advance());
+  }
+
+  void on_link(Link& link) {
+    const bool was_opening = link.state() == Link::State::kOpening;
+    const Link::State state = link.advance();
+    if (was_opening && state != Link::State::kOpening) {
+      if (opening_ > 0) --opening_;
+      if (state == Link::State::kIdle) {
+        client_.note_tls(link);
+        idle_.push_back(&link);
+      }
+    }
+    settle(link, state);
+    assign();
+  }
+
+  void settle(Link& link, Link::State state) {
+    const auto running = running_.find(&link);
+    if (state == Link::State::kIdle && running != running_.end()) {
+      finish(running->second, link.status());
+      running_.erase(running);
+      idle_.push_back(&link);
+    } else if (state == Link::State::kFailed) {
+      if (running != running_.end()) {
+        finish(running->second, 0);
+        running_.erase(running);
+      }
+      std::erase(idle_, &link);
+      client_.drop(link);
+    }
+  }
+
+  void finish(std::size_t number, int status) {
+    const Planned& each = planned_[number];
+    const std::uint64_t time = now();
+    ++(status == 200 ? answered_ : failed_);
+    ++statuses_[status];
+    if (each.at >= planned_.front().at + warm_up_ && status == 200) {
+      latencies_.push_back(time - each.at);
+      lateness_.push_back(each.sent - each.at);
+    }
+    if (record_ != nullptr) {
+      std::fprintf(record_, "%zu %llu %llu %llu %d\n", number, static_cast<unsigned long long>(each.at),
+                   static_cast<unsigned long long>(each.sent), static_cast<unsigned long long>(time), status);
+    }
+  }
+
+  int report(std::uint64_t begin) {
+    if (record_ != nullptr) std::fclose(record_);
+    std::sort(latencies_.begin(), latencies_.end());
+    std::sort(lateness_.begin(), lateness_.end());
+    std::string statuses;
+    for (const auto& [status, count] : statuses_) {
+      statuses += (statuses.empty() ? "\"" : ", \"") + std::to_string(status) + "\": " + std::to_string(count);
+    }
+    std::printf(
+        "{\"begin\": %llu, \"planned\": %zu, \"answered\": %zu, \"statuses\": {%s}, \"p50_us\": %.1f, \"p99_us\": %.1f, "
+        "\"p999_us\": %.1f, \"sent_late_p99_us\": %.1f%s}\n",
+        static_cast<unsigned long long>(begin), planned_.size(), answered_, statuses.c_str(), percentile(latencies_, 0.5),
+        percentile(latencies_, 0.99), percentile(latencies_, 0.999), percentile(lateness_, 0.99), client_.tls());
+    return answered_ == planned_.size() ? 0 : 1;
+  }
+
+  Client client_;
+  double rate_;
+  std::uint64_t warm_up_ = 0;
+  std::vector<Planned> planned_;
+  std::FILE* record_ = nullptr;
+  std::size_t next_ = 0;
+  std::size_t opening_ = 0;
+  std::size_t answered_ = 0;
+  std::size_t failed_ = 0;
+  std::deque<std::size_t> waiting_;
+  std::vector<Link*> idle_;
+  std::unordered_map<const Link*, std::size_t> running_;
+  std::map<int, std::size_t> statuses_;
+  std::vector<std::uint64_t> latencies_;
+  std::vector<std::uint64_t> lateness_;
+};
+
+/// One handshake after the other on each of `connections` connections; no request. A handshake counts once the server has ended
+/// the connection, so that it has done all its work.
+int handshakes(const Options& options) {
+  Client client(options);
+  const bool resume = options.number("resume") != 0;
+  std::size_t full = 0;
+  std::size_t resumed = 0;
+  const std::uint64_t begin = now();
+  const std::uint64_t end = begin + static_cast<std::uint64_t>(options.number("seconds", 2) * kSecond);
+  const auto open = [&] { client.open(resume ? latest_session() : nullptr); };
+  const auto on_link = [&](Link& link) {
+    if (link.advance() == Link::State::kIdle) {
+      client.note_tls(link);
+      ++(SSL_session_reused(const_cast<SSL*>(link.ssl())) == 1 ? resumed : full);
+      link.say_goodbye();
+      link.advance();
+    }
+    if (link.state() == Link::State::kFailed) give_up("a handshake failed");
+    if (link.state() == Link::State::kClosed) {
+      client.drop(link);
+      if (now() < end) open();
+    }
+  };
+  if (resume) {  // the first ticket
+    open();
+    while (client.open_links() > 0 && latest_session() == nullptr && now() < end) client.wait(end, on_link);
+    if (latest_session() == nullptr) give_up("the server sent no ticket");
+  }
+  while (client.open_links() < client.connections()) open();
+  while (client.open_links() > 0 && now() < end + kPatience) client.wait(now() + kSecond, on_link);
+  std::printf("{\"full\": %zu, \"resumed\": %zu, \"seconds\": %.3f, \"unfinished\": %zu%s}\n", full, resumed,
+              static_cast<double>(now() - begin) / kSecond, client.open_links(), client.tls());
+  return client.open_links() == 0 ? 0 : 1;
+}
+
+/// Opens the connections, sends one request on each, and lets them rest until our input ends.
+int hold(const Options& options) {
+  Client client(options);
+  std::size_t served = 0;
+  std::size_t opened = 0;
+  std::unordered_map<const Link*, bool> asked;
+  std::unordered_map<const Link*, bool> answered;
+  const std::uint64_t until = now() + kPatience;
+  const auto on_link = [&](Link& link) {
+    while (true) {
+      if (link.advance() == Link::State::kFailed) give_up("a connection broke");
+      if (link.state() != Link::State::kIdle || std::exchange(asked[&link], true)) break;
+      client.note_tls(link);
+      link.send(client.request());
+    }
+    if (link.state() == Link::State::kIdle && link.status() == 200 && !std::exchange(answered[&link], true)) ++served;
+  };
+  while (served < client.connections()) {
+    while (opened < client.connections() && opened - served < kOpeningMax) {
+      client.open();
+      ++opened;
+    }
+    client.wait(now() + kSecond, on_link);
+    if (now() > until) give_up("the connections were not made within a minute");
+  }
+  std::printf("{\"held\": %zu%s}\n", served, client.tls());
+  std::fflush(stdout);
+  while (std::getchar() != EOF) {
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace bench
+
+int main(int argc, char** argv) {
+  const bench::Options options(argc, argv);
+  std::signal(SIGPIPE, SIG_IGN);
+  const std::string mode = argv[1];
+  if (mode == "steady") return bench::Steady(options).run();
+  if (mode == "handshakes") return bench::handshakes(options);
+  if (mode == "hold") return bench::hold(options);
+  bench::give_up("there is no mode " + mode);
+}
