@@ -62,9 +62,12 @@ class Program:
         self._command = ["setpriv", "--pdeathsig", "KILL", str(binary), *arguments, *flags]
         self._process = None
 
+    def runs(self):
+        return self._process is not None and self._process.poll() is None
+
     def start(self):
         """Nothing, if it runs."""
-        if self._process and self._process.poll() is None:
+        if self.runs():
             return
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -179,10 +182,15 @@ class Cluster:
         self._api_server.kill()
 
     def start_api_server(self):
-        """At the same address, with the same data and keys. Returns when it is ready, at once if it was."""
+        """At the same address, with the same data and keys. Returns when it is ready, at once if it was. If it had been killed, the
+        controllers are started anew: they would come back after pauses of their own, of up to 30 s."""
+        was_killed = not self._api_server.runs()
         self._api_server.start()
         self._api_server.signal(signal.SIGCONT)
         self._wait_ready()
+        if was_killed:
+            self._controllers.kill()
+            self._controllers.start()
 
     def pause_api_server(self):
         """SIGSTOP: connections stay, nothing is answered."""
@@ -190,11 +198,6 @@ class Cluster:
 
     def resume_api_server(self):
         self._api_server.signal(signal.SIGCONT)
-
-    def restart_controllers(self):
-        """After an absence of the API server they work again at once, and not when their own pauses of up to 30 s are over."""
-        self._controllers.kill()
-        self._controllers.start()
 
     def compact(self):
         """Makes etcd forget every version but the newest, as it does now and then: who continues a list, or watches from an older

@@ -1,5 +1,8 @@
 """Routers that follow the API server, and what they say they know."""
 
+import time
+from dataclasses import dataclass
+
 from support.reliability import access_lines_of, was_dispatched
 from support.wait import eventually
 
@@ -45,15 +48,33 @@ def age(router):
     return seconds
 
 
-def failures(routers, outcomes, killed=()):
-    """What was not served, in two parts: what a killed Pod had, which no router could save, and the rest. `killed`: Pods."""
+@dataclass(frozen=True)
+class Kill:
+    """SIGKILL of a Pod's process, between two moments of time.monotonic()."""
+    address: str
+    begun: float
+    ended: float
+
+    def met(self, outcome, line):
+        """Whether that request was with the Pod then: no router could have saved it."""
+        at_that_time = outcome.begun <= self.ended and outcome.ended >= self.begun
+        return at_that_time and line["Replica"] == self.address and was_dispatched(outcome, line)
+
+
+def kill(pod):
+    begun = time.monotonic()
+    pod.kill()
+    return Kill(pod.address, begun, time.monotonic())
+
+
+def failures(routers, outcomes, kills=()):
+    """What was not served, in two parts: what a killed Pod had, and what is lost."""
     failed = [one for one in outcomes if not one.served]
     lines = {}
     for router in routers if failed else []:
         mine = [one for one in outcomes if _port_of(one, routers) == router.port]
         lines.update(access_lines_of(router, mine))
-    addresses = {one.address for one in killed}
-    taken = [one for one in failed if lines[one.id]["Replica"] in addresses and was_dispatched(one, lines[one.id])]
+    taken = [one for one in failed if any(each.met(one, lines[one.id]) for each in kills)]
     lost = [(one.id, one.status, one.why, one.broken, lines[one.id]) for one in failed if one not in taken]
     return taken, lost
 
