@@ -60,6 +60,7 @@ ClusterSource::~ClusterSource() = default;
 void ClusterSource::start(const config::Process& process) {
   started_ = control_.now();
   std::vector<std::string> homes;
+  homes.reserve(settings_.namespaces.size());
   for (const config::NamespaceRules& rules : settings_.namespaces) homes.push_back(rules.name);
   if (homes.empty()) homes.emplace_back();  // all of them
   for (const std::string& home : homes) {

@@ -173,6 +173,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   live.line->set_options({line_length(live.settings, members.size())});
   live.line->set_replicas(members);
   std::vector<std::shared_ptr<upstream::Replica>> retired;
+  retired.reserve(gone.size());
   for (const auto& [name, replica] : gone) retired.push_back(replica.replica);
   for (const discovery::FoundReplica& each : found) {
     LiveReplica& replica = live.replicas.at(replica_key(live.settings, each));

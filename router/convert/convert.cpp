@@ -129,6 +129,7 @@ class Converter {
     const YamlValue* replicas = find(document, {"router", "replicas"});
     if (replicas == nullptr) return {};
     std::vector<std::string> addresses;
+    addresses.reserve(replicas->items.size());
     for (const Value& each : replicas->items) addresses.push_back(config::shown(each->scalar));
     return {
         absl::StrCat("router.replicas, ", joined(addresses),

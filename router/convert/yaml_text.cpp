@@ -169,7 +169,7 @@ Value list(std::vector<Value> items) {
 Value map(std::vector<std::pair<std::string, Value>> members) {
   auto made = make(Kind::kMap);
   for (auto& [key, value] : members) {
-    if (value != nullptr) made->members.push_back({key, 0, std::move(value)});
+    if (value != nullptr) made->members.push_back({std::move(key), 0, std::move(value)});
   }
   return made;
 }

@@ -74,7 +74,7 @@ OwnService read_own_service(const json::object& object) {
 }
 
 ClusterReporter::ClusterReporter(kubernetes::ApiClient& client, runtime::TaskGroup& group, ReporterOptions options, Look look,
-                                 kubernetes::WallClock clock)
+                                 const kubernetes::WallClock& clock)
     : control_(client.shard()),
       create_keys_(options.create_keys),
       look_(std::move(look)),

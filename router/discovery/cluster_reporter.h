@@ -45,7 +45,7 @@ class ClusterReporter final : private runtime::Timer, private kubernetes::Sender
   /// `client` and `group` (which has room for kTasks more) outlive this; the client also the tasks in the group.
   ClusterReporter(
       kubernetes::ApiClient& client, runtime::TaskGroup& group, ReporterOptions options, Look look,
-      kubernetes::WallClock clock = [] { return std::chrono::system_clock::now(); });
+      const kubernetes::WallClock& clock = [] { return std::chrono::system_clock::now(); });
 
   /// Something of what `look` gives may have changed.
   void changed() { dirty_ = true; }

@@ -102,7 +102,7 @@ kubernetes::Sender::Outcome StatusWriter::answered(const std::string& name, cons
   if (found == objects_.end()) return Outcome::kDone;
   if (answer.succeeded()) {
     auto object = kubernetes::parse_object(answer.body);
-    if (object.ok() && metadata_text(*object, "uid") == found->second.status.uid) written(found->second, std::move(*object));
+    if (object.ok() && metadata_text(*object, "uid") == found->second.status.uid) written(found->second, *object);
     if (!is_right(found->second)) errands_.ask(*this, name);
     return Outcome::kDone;
   }
@@ -112,7 +112,7 @@ kubernetes::Sender::Outcome StatusWriter::answered(const std::string& name, cons
   return Outcome::kAgain;
 }
 
-void StatusWriter::written(Object& object, json::object answer) {
+void StatusWriter::written(Object& object, const json::object& answer) {
   told_.clear();
   const std::string refusal_before = shown_refusal(object.known);
   const std::string version = metadata_text(answer, "resourceVersion");

@@ -46,7 +46,7 @@ class StatusWriter final : private kubernetes::Sender {
   Outcome answered(const std::string& name, const kubernetes::ApiAnswer& answer) override;
   boost::json::object wanted(const Object& object) const;
   bool is_right(const Object& object) const;
-  void written(Object& object, boost::json::object answer);
+  void written(Object& object, const boost::json::object& answer);
   void tell(const Object& object, const kubernetes::ApiAnswer& answer);
 
   kubernetes::Errands& errands_;

@@ -58,7 +58,10 @@ class Section {
   void mistake(const std::string& what) const { findings_.mistake({file_, map_.line, path_}, what); }
 
   bool has(std::string_view key) const { return find(map_, key) != nullptr; }
-  int line(std::string_view key) const { return has(key) ? find(map_, key)->line : map_.line; }
+  int line(std::string_view key) const {
+    const YamlValue::Member* member = find(map_, key);
+    return member != nullptr ? member->line : map_.line;
+  }
 
   /// Empty if it is not there.
   std::string text(std::string_view key) const {
@@ -70,7 +73,7 @@ class Section {
   }
   bool flag(std::string_view key) const {
     const std::string value = text(key);
-    if (value != "" && value != "true" && value != "false") mistake(key, line(key), "true or false is expected");
+    if (!value.empty() && value != "true" && value != "false") mistake(key, line(key), "true or false is expected");
     return value == "true";
   }
   /// What `key` names as a file, or `key`-data holds in base64; the latter counts if both are there.

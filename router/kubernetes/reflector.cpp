@@ -131,7 +131,7 @@ Ending Reflector::Following::failed(const absl::Status& status) const {
 std::string Reflector::Following::explain(const ApiAnswer& answer, const char* verb) const {
   const std::string words = message_of(answer);
   const std::string said = absl::StrCat(answer.status, words.empty() ? "" : ": ", words);
-  const std::string refusal = absl::StrCat(client.name(), " refuses to ", verb, " ", subject(), " (", said, ")");
+  std::string refusal = absl::StrCat(client.name(), " refuses to ", verb, " ", subject(), " (", said, ")");
   switch (answer.status) {
     case 401: return refusal + ": it does not accept our credentials";
     case 403: {
@@ -316,7 +316,7 @@ Duration Reflector::Following::settle(const Ending& ending) {
   }
   tell(ending.text);
   switch (ending.kind) {
-    case Ending::Kind::kStopped: return {};
+    case Ending::Kind::kStopped:
     case Ending::Kind::kDone: return {};
     case Ending::Kind::kGone:
       ++counts.gone;
