@@ -166,10 +166,10 @@ Value list(std::vector<Value> items) {
   return made;
 }
 
-Value map(std::vector<std::pair<std::string, Value>> members) {
+Value map(const std::vector<std::pair<std::string, Value>>& members) {
   auto made = make(Kind::kMap);
-  for (auto& [key, value] : members) {
-    if (value != nullptr) made->members.push_back({std::move(key), 0, std::move(value)});
+  for (const auto& [key, value] : members) {
+    if (value != nullptr) made->members.push_back({key, 0, value});
   }
   return made;
 }

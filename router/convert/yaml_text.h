@@ -19,7 +19,7 @@ Value text(std::string value);
 Value number(long long value);
 Value list(std::vector<Value> items);
 /// Members without a value (nullptr) are left out.
-Value map(std::vector<std::pair<std::string, Value>> members);
+Value map(const std::vector<std::pair<std::string, Value>>& members);
 
 /// `from` with `key` at the end of it, in place of one that is there.
 Value with(const YamlValue& from, const std::string& key, Value value);

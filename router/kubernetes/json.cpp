@@ -13,7 +13,8 @@ absl::StatusOr<json::object> parse_object(std::string_view text) {
   boost::system::error_code error;
   json::value value = json::parse(text, error, {}, options);
   if (error || !value.is_object()) return absl::DataLossError("is not a JSON object");
-  return std::move(value.get_object());
+  json::object object = std::move(value.get_object());
+  return object;
 }
 
 const json::object* object_in(const json::object& object, std::string_view key) {
