@@ -28,4 +28,9 @@ expect "a failure after good tests" 1 "157 passed, 1 failed" "echo 100 passed, 0
 expect "a finding" 1 "157 passed, 1 failed" "echo 100 passed, 0 failed" "echo 50 passed, 0 failed" "echo FOUND something; exit 1"
 expect "a stage that is killed" 1 "57 passed, 1 failed" 'kill -9 $$' "echo 50 passed, 0 failed" "echo nothing found"
 expect "several counts, the last of which holds" 0 "67 passed, 0 failed" "echo 5 passed, 0 failed; echo 10 passed, 0 failed" "echo 50 passed, 0 failed" "true"
+
+# What failed is told again at the end, however much the later stages print.
+printf '#!/usr/bin/env bash\ncase $* in test) echo FAILED test_of_mine; exit 1 ;; fuzz*) seq 1000 ;; *) echo 5 passed, 0 failed ;; esac\n' >"$work/dev"
+"$work/.ci/run" >"$work/log" 2>&1 || true
+if ! tail -n 20 "$work/log" | grep -q 'FAILED test_of_mine'; then echo "ci_test: the end does not name what failed" >&2; wrong=1; fi
 exit "$wrong"

@@ -5,15 +5,12 @@ import statistics
 import struct
 from pathlib import Path
 
-import pytest
-from support.router import BINARY, SANITIZED
+from support.router import BINARY
 from support.settings import deployment, endpoint
 
 COUNTER = BINARY.parent / "libcount_allocations.so"
 BATCH = 10
 BATCHES = 21
-
-pytestmark = pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator of its own")
 
 
 def answer_in_one_piece(exchange):
