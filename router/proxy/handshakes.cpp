@@ -3,7 +3,7 @@
 namespace router::proxy {
 
 Handshakes::Entry::Entry(Handshakes& all, runtime::Socket& socket, std::size_t max) : all_(all), socket_(socket) {
-  while (all_.oldest_ != nullptr && all_.count_ >= max) all_.cut_oldest();
+  all_.cut_oldest_beyond(max - 1);
   all_.append(*this);
 }
 
@@ -24,11 +24,17 @@ void Handshakes::remove(Entry& entry) {
   --count_;
 }
 
-void Handshakes::cut_oldest() {
-  Entry& entry = *oldest_;
-  remove(entry);
-  entry.cut_ = true;
-  entry.socket_.wake_soon();
+void Handshakes::cut_oldest_beyond(std::size_t max) {
+  for (int look = 0; look < kLooksMax && count_ > max; ++look) {
+    Entry& entry = *oldest_;
+    remove(entry);
+    if (entry.socket_.has_arrived()) {
+      append(entry);
+    } else {
+      entry.cut_ = true;
+      entry.socket_.wake_soon();
+    }
+  }
 }
 
 }  // namespace router::proxy

@@ -6,14 +6,16 @@
 
 namespace router::proxy {
 
-/// The TLS handshakes of one shard that are under way, oldest first. Beyond the limit the oldest one is cut for the newest: an
-/// honest client is through in milliseconds, so what is oldest in a flood belongs to the flood. One shard.
+/// The TLS handshakes of one shard that are under way, oldest first. Beyond the limit the oldest one whose client keeps us
+/// waiting is cut for the newest: an honest client is through in milliseconds, so what is oldest in a flood belongs to the
+/// flood. Those that wait for us, with bytes that this shard has not read yet, are spared, so that a thousand honest clients
+/// at once do not cut each other; the limit of connections bounds them. One shard.
 class Handshakes {
  public:
   /// One handshake under way, from its making to its end. Lives in the coroutine that shakes hands.
   class Entry {
    public:
-    /// At most `max` (at least 1) are under way then. `socket` is the handshake's.
+    /// At most `max` (at least 1) are under way then, and those that wait for us. `socket` is the handshake's.
     Entry(Handshakes& all, runtime::Socket& socket, std::size_t max);
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
@@ -37,9 +39,12 @@ class Handshakes {
   std::size_t under_way() const { return count_; }
 
  private:
+  /// How many are asked, each with a system call, whether they keep us waiting.
+  static constexpr int kLooksMax = 8;
+
   void append(Entry& entry);
   void remove(Entry& entry);
-  void cut_oldest();
+  void cut_oldest_beyond(std::size_t max);
 
   Entry* oldest_ = nullptr;
   Entry* newest_ = nullptr;

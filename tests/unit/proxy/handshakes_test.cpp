@@ -28,6 +28,7 @@ class Shaking final : public runtime::Waker {
   bool cut() const { return entry_->cut(); }
   int woken() const { return woken_; }
   void end() { entry_.reset(); }
+  void client_sends() { EXPECT_EQ(::send(peer_.get(), "x", 1, MSG_NOSIGNAL), 1); }
 
  private:
   void wake() override { ++woken_; }
@@ -53,6 +54,24 @@ TEST_F(HandshakesTest, CutTheOldestForTheNewest) {
   EXPECT_TRUE(first.cut());
   EXPECT_FALSE(second.cut() || third.cut());
   EXPECT_EQ(all.under_way(), 2u);
+}
+
+TEST_F(HandshakesTest, SpareThoseThatWaitForUs) {
+  Shaking& first = begin(2);
+  const Shaking& second = begin(2);
+  first.client_sends();
+  const Shaking& third = begin(2);
+  EXPECT_FALSE(first.cut() || third.cut());
+  EXPECT_TRUE(second.cut());
+}
+
+TEST_F(HandshakesTest, AreMoreThanTheLimitWhileAllWaitForUs) {
+  for (int number = 0; number < 20; ++number) begin(4).client_sends();
+  EXPECT_EQ(all.under_way(), 20u);
+  const Shaking& silent = begin(4);
+  for (int number = 0; number < 20; ++number) begin(4).client_sends();
+  EXPECT_TRUE(silent.cut()) << "each that begins looks at some";
+  EXPECT_EQ(all.under_way(), 40u);
 }
 
 TEST_F(HandshakesTest, WakeWhomTheyCutFromTheLoopAndOnce) {
