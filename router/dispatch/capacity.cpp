@@ -52,6 +52,7 @@ bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) {
   if (!replica.health_.failing() || !may_eject_another()) return false;
   withdraw(replica);
   replica.health_.eject(now);
+  serving_slots_.reset();
   ++ejected_;
   return true;
 }
@@ -59,6 +60,7 @@ bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) {
 void Capacity::readmit(Replica& replica, TimePoint now) {
   if (!replica.health_.ejected()) return;
   replica.health_.readmit(now);
+  serving_slots_.reset();
   if (replica.member() && replica.ready_) --ejected_;
   offer(replica);
 }
@@ -102,6 +104,7 @@ void Capacity::keep_half(TimePoint now) {
 void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, const std::weak_ptr<Line>& line,
                             TimePoint now, Retired& retired) {
   std::vector<std::shared_ptr<Replica>> before = std::exchange(members_, {});
+  serving_slots_.reset();
   for (const std::shared_ptr<Replica>& replica : before) {
     withdraw(*replica);
     replica->member_ = Replica::kNone;
@@ -141,6 +144,7 @@ void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) {
   if (replica.ready_ == ready) return;
   withdraw(replica);
   replica.ready_ = ready;
+  serving_slots_.reset();
   if (replica.member()) {
     count_ready(ready ? ready_ + 1 : ready_ - 1);
     if (replica.health_.ejected()) ready ? ++ejected_ : --ejected_;
@@ -152,6 +156,7 @@ void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) {
 void Capacity::set_slots(Replica& replica, std::size_t slots, Retired& retired) {
   withdraw(replica);
   replica.slots_max_ = slots;
+  serving_slots_.reset();
   replica.pod_->set_slots(replica, slots, retired);
   offer(replica);
 }
@@ -169,6 +174,11 @@ std::size_t Capacity::slots() const {
 }
 
 std::size_t Capacity::serving_slots() const {
+  if (!serving_slots_) serving_slots_ = count_serving_slots();
+  return *serving_slots_;
+}
+
+std::size_t Capacity::count_serving_slots() const {
   std::size_t sum = 0;
   for (const std::shared_ptr<Replica>& replica : members_) {
     if (!replica->serves()) continue;
@@ -208,6 +218,7 @@ void Capacity::check() const {
   ROUTER_ASSERT(ejected == ejected_ && 2 * ejected_ <= ready_);
   ROUTER_ASSERT(shedding == shedders_.size());
   ROUTER_ASSERT(in_use <= leases_);
+  ROUTER_ASSERT(serving_slots() == count_serving_slots());
 #endif
 }
 

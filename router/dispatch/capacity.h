@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "router/dispatch/load_buckets.h"
@@ -51,7 +52,8 @@ class Capacity {
   std::uint64_t revivals() const { return revivals_; }
   std::size_t leases() const { return leases_; }
   std::size_t slots() const;  // sum over the limited replicas
-  /// Slots that take turns in serving the line: of limited replicas that serve. 0 if one without limit serves, too.
+  /// Slots that take turns in serving the line: of limited replicas that serve. 0 if one without limit serves, too. Counted
+  /// once after a change of the replicas: whoever has to wait asks.
   std::size_t serving_slots() const;
   std::size_t ejected() const { return ejected_; }
 
@@ -69,6 +71,7 @@ class Capacity {
   void withdraw(Replica& replica) { buckets(replica).erase(replica); }
   void offer(Replica& replica);
   void count_ready(std::size_t ready);
+  std::size_t count_serving_slots() const;
   void shed(Replica& replica, TimePoint until);
   bool end_due_shedding(TimePoint now);
   /// Never more than half of the ready replicas are ejected: a deployment that fails as a whole is not locked out.
@@ -84,7 +87,8 @@ class Capacity {
   std::size_t ready_ = 0;             // members; ejected ones, too
   std::size_t ejected_ = 0;           // ready members
   std::uint64_t revivals_ = 0;
-  std::size_t leases_ = 0;  // of replicas that are gone, too
+  mutable std::optional<std::size_t> serving_slots_;  // none: not counted since the replicas have changed
+  std::size_t leases_ = 0;                            // of replicas that are gone, too
 };
 
 }  // namespace router::dispatch
