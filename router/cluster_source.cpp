@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "router/base/log.h"
+#include "router/discovery/resource_kinds.h"
 
 namespace router {
 namespace {
@@ -18,15 +19,12 @@ using discovery::ObjectKey;
 using discovery::ResourceVerdict;
 using kubernetes::Resource;
 
-const Resource kEndpoints{"inference-router.dev", "v1alpha1", "onlineendpoints"};
-const Resource kDeployments{"inference-router.dev", "v1alpha1", "onlinedeployments"};
 const Resource kSlices{"discovery.k8s.io", "v1", "endpointslices"};
 const Resource kSecrets{"", "v1", "secrets"};
 constexpr const char* kOfAService = "kubernetes.io/service-name";  // label: others belong to nobody whom we know
 
 std::string label_of(const ResourceVerdict& verdict) {
-  const bool endpoint = verdict.kind == ResourceVerdict::Kind::kEndpoint;
-  return absl::StrCat(endpoint ? "OnlineEndpoint " : "OnlineDeployment ", verdict.home, "/", verdict.name);
+  return absl::StrCat(discovery::kind_name(verdict.kind), " ", verdict.home, "/", verdict.name);
 }
 
 }  // namespace
@@ -64,8 +62,8 @@ void ClusterSource::start(const config::Process& process) {
   for (const config::NamespaceRules& rules : settings_.namespaces) homes.push_back(rules.name);
   if (homes.empty()) homes.emplace_back();  // all of them
   for (const std::string& home : homes) {
-    kinds_.push_back(follow({ClusterState::Kind::kEndpoints, home, ""}, kEndpoints, ""));
-    kinds_.push_back(follow({ClusterState::Kind::kDeployments, home, ""}, kDeployments, ""));
+    kinds_.push_back(follow({ClusterState::Kind::kEndpoints, home, ""}, discovery::kOnlineEndpoints, ""));
+    kinds_.push_back(follow({ClusterState::Kind::kDeployments, home, ""}, discovery::kOnlineDeployments, ""));
     kinds_.push_back(follow({ClusterState::Kind::kSlices, home, ""}, kSlices, kOfAService));
   }
   const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(homes, ", ");
