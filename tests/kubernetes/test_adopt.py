@@ -1,12 +1,15 @@
 """Pods that carry the labels of Azure ML's extension are replicas without a Service (`adoptAzureMLPods`)."""
 
+import re
+
 import pytest
 from harness.following import deployment_of, failures, start_following, verdict, wait_served
 from harness.identity import RBAC
 from harness.objects import deployment, service
-from harness.resources import ENDPOINT, MODEL, online_deployment, online_endpoint, rights, secret
+from harness.resources import ENDPOINT, MODEL, SETTINGS, online_deployment, online_endpoint, path, rights, secret
 from support.client import request
 from support.replica import times
+from support.router import ROOT
 from support.wait import eventually, stays
 
 ADOPT = {"adoptAzureMLPods": True}
@@ -154,19 +157,27 @@ def test_a_pod_that_a_service_shows_too_has_one_set_of_slots(cluster, namespace,
     assert max(one.concurrent for one in only.events()) == 1
 
 
+def documented(namespace):
+    """The objects that docs/migration.md has its readers apply: what to serve; the Service that comes later."""
+    text = (ROOT / "docs" / "migration.md").read_text().replace("namespace: team-a", f"namespace: {namespace}")
+    return re.findall(r"```yaml\n(apiVersion: .*?)```", text, re.DOTALL)
+
+
 def test_a_deployment_goes_over_to_a_service_and_no_request_fails(cluster, namespace, pods, adopting, load):
-    """The last step of a migration: the same Pods behind a Service are the same replicas."""
-    cluster.apply([secret(), online_endpoint(), online_deployment(router=ADOPT), model(2)], namespace)
+    """As docs/migration.md describes it: the same Pods behind a Service are the same replicas."""
+    resources, its_service = documented(namespace)
+    cluster.apply([secret(), model(2)], namespace)
+    cluster.apply(resources, namespace)
+    cluster.api.patch(path("onlinedeployments", namespace, MODEL), {"spec": {"request_settings": SETTINGS}})
     pods.ready(namespace, 2)
     router = adopting()
     wait_served(router, 2)
     running = load([router], RATE, CLIENTS)
-    cluster.apply(service(MODEL), namespace)
-    slices = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
-    eventually(lambda: sum(len(one["endpoints"] or []) for one in cluster.api.items(slices)) == 2, "the EndpointSlice")
+    cluster.apply(its_service, namespace)
+    eventually(lambda: sum(len(one["endpoints"] or []) for one in cluster.api.items(path("endpointslices", namespace))) == 2,
+               "the EndpointSlice")
     generation = router.generation()
-    cluster.kubectl("patch", "irdep", MODEL, "--type=merge", "-n", namespace, "-p",
-                    '{"spec": {"router": {"adoptAzureMLPods": null, "service": {"name": "%s"}}}}' % MODEL)
+    cluster.api.patch(path("onlinedeployments", namespace, MODEL), {"spec": {"router": {"adoptAzureMLPods": None}}})
     eventually(lambda: router.generation() > generation, "the change")
     served = len(running.outcomes)
     eventually(lambda: len(running.outcomes) > served + 50, "requests after it")
@@ -174,3 +185,5 @@ def test_a_deployment_goes_over_to_a_service_and_no_request_fails(cluster, names
     _, lost = failures([router], outcomes)
     assert not lost, lost[:5]
     wait_served(router, 2)
+    cluster.api.delete(f"/api/v1/namespaces/{namespace}/services/{MODEL}")
+    eventually(lambda: deployment_of(router)["replicas"] == [], "the Service to be what is followed")
