@@ -82,6 +82,7 @@ struct Deployment {
   // from `router:`
   std::vector<ReplicaAddress> replicas;         // files only
   ServiceReference service;                     // resources only
+  bool adopt_azureml_pods = false;              // resources only: Pods that Azure ML's extension has labelled, no Service
   std::optional<UpstreamTls> tls;               // set: https
   std::optional<std::size_t> max_queue_length;  // default: twice the slots, at least 64
   std::uint64_t max_request_bytes = 100ull * 1000 * 1000;
@@ -176,6 +177,7 @@ struct Kubernetes {
   std::string service_account_folder = "/var/run/secrets/kubernetes.io/serviceaccount";
   std::vector<NamespaceRules> namespaces;       // empty: all of them, without bounds
   bool allow_custom_endpoint_slices = false;    // also those that Kubernetes itself did not write
+  bool adopt_azureml_pods = false;              // follow Pods, for the deployments that ask for it
   bool create_keys = false;                     // make a Secret with random keys where an endpoint's is missing
   std::string public_url;                       // https://host[:port], for status.scoringUri
   std::string ssl_cname;                        // a host name, for the same
