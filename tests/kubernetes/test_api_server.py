@@ -33,7 +33,7 @@ def model(cluster, namespace, pods):
 
 @contextlib.contextmanager
 def under_load(load, router, killed=()):
-    """No request fails meanwhile, and /readyz stays 200."""
+    """No request fails meanwhile, and /readyz stays 200. It has run for a while when it begins: second attempts are a share of it."""
     answers, done = set(), threading.Event()
 
     def watch_readiness():
@@ -43,8 +43,8 @@ def under_load(load, router, killed=()):
     running = load([router], RATE, CLIENTS, plan=lambda number: Plan(body=b"%d" % number))
     watching.start()
     try:
-        yield running
         eventually(lambda: len(running.outcomes) > 100, "load", patience=30)
+        yield running
     finally:
         outcomes = running.stop()
         done.set()
