@@ -21,8 +21,10 @@ def text(x, y, words, size=11, anchor="start", weight="normal", fill="#24292f"):
 
 def cut(words, width, size=11):
     """What fits into so many pixels."""
-    most = max(4, int(width / (size * 0.56)))
-    return words if len(words) <= most else words[:most - 1] + "…"
+    most = max(4, int(width / (size * 0.6)))
+    if len(words) <= most:
+        return words
+    return "…" + words[1 - most:] if words.startswith("/") else words[:most - 1] + "…"  # of a path the end tells more
 
 
 def three_digits(value):
@@ -52,17 +54,19 @@ def shown(value, unit):
 def named(legend, labels):
     if legend == "__auto":
         return ", ".join(f"{name}={value}" for name, value in sorted(labels.items())) or "value"
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], ""), legend).strip("/ ") or "(none)"
+    filled = re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], "-"), legend)
+    return "(none)" if filled == "-/-" else filled
 
 
-def ticks(most):
+def ticks(most, unit):
     """At most five round numbers from 0 on, the last one not below `most`."""
     if most <= 0:
         return [0, 1]
-    step = 10 ** math.floor(math.log10(most / 4))
-    step *= next(factor for factor in (1, 2, 5, 10) if factor * step * 4 >= most * 0.999)
-    count = math.ceil(most / step - 0.001)
-    return [step * number for number in range(count + 1)]
+    whole = 86400 if unit == "s" and most > 2 * 86400 else 1  # round days
+    step = 10 ** math.floor(math.log10(most / whole / 4))
+    step *= next(factor for factor in (1, 2, 5, 10) if factor * step * 4 >= most / whole * 0.999)
+    count = math.ceil(most / whole / step - 0.001)
+    return [step * number * whole for number in range(count + 1)]
 
 
 @dataclass
@@ -166,7 +170,7 @@ class Picture:
         legend, lines = self._legend(series, box)
         inner = Box(box.x + 62, box.y + 28, box.width - 74, box.height - 28 - 22 - lines * LEGEND_LINE - 4)
         layers = self._layers(series) if stacked else [(None, values) for _, values in series]
-        levels = ticks(max(value for _, values in layers for _, value in values))
+        levels = ticks(max(value for _, values in layers for _, value in values), defaults["unit"])
         self._axes(parts, inner, levels, defaults["unit"])
         for number, (below, values) in enumerate(layers):
             parts.append(self._line(inner, levels[-1], values, below, COLOURS[number % len(COLOURS)]))
@@ -221,11 +225,11 @@ class Picture:
     def _line(self, inner, most, values, below, colour):
         def point(at, value):
             return f"{self._x(inner, at):.1f},{inner.y + inner.height * (1 - value / most):.1f}"
-        line = f'<polyline points="{" ".join(point(*one) for one in values)}" fill="none" stroke="{colour}" stroke-width="1.4"/>'
         if below is None:
-            return line
+            points = " ".join(point(*one) for one in values)
+            return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.4"/>'
         area = [point(*one) for one in values] + [point(*one) for one in reversed(below)]
-        return f'<polygon points="{" ".join(area)}" fill="{colour}" fill-opacity="0.35"/>' + line
+        return f'<polygon points="{" ".join(area)}" fill="{colour}" fill-opacity="0.6"/>'
 
 
 def draw(dashboard, prometheus, begun, ended=None):
