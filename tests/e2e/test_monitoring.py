@@ -80,6 +80,13 @@ def test_operations_explains_every_reason():
     assert reasons and explained >= reasons, reasons - explained
 
 
+def test_links_of_operations_lead_somewhere():
+    for file, anchor in re.findall(r"\]\(([\w./]*)#?([\w-]*)\)", OPERATIONS.read_text()):
+        document = (OPERATIONS.parent / file).resolve() if file else OPERATIONS
+        assert document.exists(), file
+        assert not anchor or anchor in headings(document), f"{file}#{anchor}"
+
+
 # --- the dashboard
 
 def test_the_dashboard_shows_every_metric_of_the_router_and_no_other():
