@@ -95,7 +95,7 @@ def _leaves(schema, prefix=""):
 
 def test_every_value_is_in_the_readme_and_has_its_default_in_values_yaml(helm):
     schema = json.loads((CHART / "values.schema.json").read_text())
-    names = set(_leaves(schema)) - {"global", "monitoring", "imagePullSecrets[].name"}
+    names = set(_leaves(schema)) - {"global", "imagePullSecrets[].name"}
     readme = (CHART / "README.md").read_text()
     values = helm("show", "values", CHART)
     documented = set()
