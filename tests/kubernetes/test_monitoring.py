@@ -3,22 +3,20 @@ follows an API server shows beyond one that reads files."""
 
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 
+from harness import monitoring_kinds
 from harness.api import ApiError
+from harness.following import wait_served
 from harness.helm import CHART, Helm
+from harness.monitoring_kinds import GROUP
 from harness.objects import deployment, service
 from harness.resources import MODEL, online_deployment, online_endpoint, secret
-from harness.following import wait_served
 from support.dashboard import FILE, OF_A_CLUSTER, RULES, Dashboard
 from support.prometheus import Prometheus
-from support.router import ROOT
 from support.wait import eventually
 
-GROUP = "monitoring.coreos.com"
-KINDS = ["servicemonitors", "prometheusrules"]
 TEMPLATES = ["dashboard", "prometheusrule", "service", "servicemonitor"]
 RELEASE = "inference-router"
 VALUES = {"allowInsecureConnections": True, "monitoring": {
@@ -29,14 +27,7 @@ VALUES = {"allowInsecureConnections": True, "monitoring": {
 
 @pytest.fixture(scope="module")
 def operator_kinds(cluster):
-    """The operator's own definitions, of the two kinds that the chart uses."""
-    script = ROOT / "tests" / "kubernetes" / "operator_kinds.sh"
-    done = subprocess.run([script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    for kind in KINDS:
-        [file] = Path(done.stdout.strip()).glob(f"{GROUP}_{kind}.yaml")
-        cluster.apply(file)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{kind}.{GROUP}" for kind in KINDS))
+    monitoring_kinds.install(cluster)
 
 
 @pytest.fixture(scope="module")
