@@ -3,6 +3,12 @@
 import subprocess
 from pathlib import Path
 
+import requests
+
+from support.wait import eventually
+
+from .api import ApiError
+
 GROUP = "monitoring.coreos.com"
 KINDS = ["servicemonitors", "prometheusrules"]
 SCRIPT = Path(__file__).resolve().parents[1] / "operator_kinds.sh"
@@ -13,4 +19,10 @@ def install(cluster):
     assert done.returncode == 0, done.stderr
     for kind in KINDS:
         cluster.apply(Path(done.stdout.strip()) / f"{GROUP}_{kind}.yaml")
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"crd/{kind}.{GROUP}" for kind in KINDS))
+
+    def served():
+        try:
+            return [cluster.api.items(f"/apis/{GROUP}/v1/{kind}") for kind in KINDS]
+        except (ApiError, requests.RequestException):  # also 429, while the API server makes room for them
+            return None
+    eventually(served, "the kinds to be served", patience=30, pause=0.1)
