@@ -17,6 +17,7 @@ from harness.cluster import running_cluster
 from harness.helm import CHART, Helm, older_chart
 from harness.release import PATIENCE, Release
 from harness.resources import path
+from support.router import ROOT
 from support.wait import eventually
 
 HTTP = {"allowInsecureConnections": True}
@@ -109,6 +110,12 @@ def test_every_value_is_in_the_readme_and_has_its_default_in_values_yaml(helm):
     for name in names:
         if "[]" not in name:
             assert re.search(rf"(?m)^ *{name.rpartition('.')[2]}:", values), name
+
+
+def test_the_limits_are_those_of_router_yaml():
+    told = re.findall(r"(?m)^\| `limits\.(\w+)`", (ROOT / "docs" / "configuration.md").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert sorted(schema["properties"]["limits"]["properties"]) == sorted(told)
 
 
 # --- the releases
@@ -313,6 +320,15 @@ def test_what_a_pod_and_its_network_are_given(variants):
     assert "max_connections: 5000" in seen.router_yaml
 
 
+def test_the_example_of_a_network_policy_lets_the_router_through(variants, cluster):
+    cluster.create_namespace("team-a")
+    file = CHART / "examples" / "model-networkpolicy.yaml"
+    policy = json.loads(cluster.kubectl("apply", "--dry-run=server", "-o", "json", "-f", file))
+    [peer] = policy["spec"]["ingress"][0]["from"]
+    pod = variants("tls").deployment["spec"]["template"]["metadata"]["labels"]
+    assert peer["podSelector"]["matchLabels"].items() <= pod.items()
+
+
 def test_a_running_router_takes_up_what_it_can_and_is_replaced_for_the_rest(variants, owner):
     variants("inference-router")
     [before] = owner.pods()
@@ -330,7 +346,9 @@ def test_an_uninstalled_release_leaves_the_kinds_and_the_resources(variants, own
     variants("wide")  # needs the kinds no more
     owner.helm.uninstall(owner.name, owner.namespace)
     eventually(lambda: not owner.kinds(), "the release's objects to go", PATIENCE, 0.2)
+    for kind in ("onlineendpoints", "onlinedeployments"):
+        metadata = cluster.api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{kind}.inference-router.dev")["metadata"]
+        assert "deletionTimestamp" not in metadata
     assert _ids(owner) == owner.before[0]
-    for plural in ("onlineendpoints", "onlinedeployments"):
-        assert cluster.api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.inference-router.dev")
     owner.install()  # the same release takes them over again
+    assert owner.scored() == [200]
