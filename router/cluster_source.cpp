@@ -311,6 +311,11 @@ std::vector<ResourceVerdict> ClusterSource::verdicts() const {
   return verdicts;
 }
 
+std::size_t ClusterSource::resources_refused() const {
+  return static_cast<std::size_t>(std::count_if(joined_.verdicts.begin(), joined_.verdicts.end(),
+                                                [](const ResourceVerdict& verdict) { return !verdict.accepted; }));
+}
+
 void ClusterSource::tell_verdicts() {
   std::map<std::string, std::string> next;
   for (const ResourceVerdict& verdict : verdicts()) {

@@ -64,6 +64,8 @@ class ClusterSource {
   /// For how long, at most, what is known has not been known to be up to date. Secrets do not count: that one may not be read
   /// is its endpoint's business.
   Duration age() const;
+  /// Resources whose newest version is not accepted.
+  std::size_t resources_refused() const;
   /// Events of refusals that were not written.
   std::uint64_t events_dropped() const { return reporter_ != nullptr ? reporter_->events_dropped() : 0; }
   const config::Kubernetes& settings() const { return settings_; }

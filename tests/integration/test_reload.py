@@ -59,10 +59,12 @@ def test_a_broken_file_keeps_the_old_state_and_is_told_with_its_place(pod, start
     assert "max_concurrent_requests_per_instance" in router.log
     assert router.generation() == generation
     assert router.metrics().value("configuration_generation") == generation
+    assert router.metrics().value("configuration_refused") == 1
     assert router.score(b"x").status == 200
     router.reloaded(lambda: write_at_once(router.folder / "endpoints" / "my-endpoint-blue.yml", good + "description: mended\n"))
     assert router.metrics().value("configuration_reloads_total", result="ok") >= 1 or \
         router.metrics().value("configuration_reloads_total") >= 2
+    assert router.metrics().all("configuration_refused") == [({}, 0)]
 
 
 def test_mending_a_file_that_only_the_refused_configuration_names_is_noticed(pod, start):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.api import ApiError
+from harness import monitoring_kinds
 from harness.cluster import running_cluster
 from harness.helm import CHART, Helm, older_chart
 from harness.release import PATIENCE, Release
@@ -38,6 +39,8 @@ VARIANTS = {
     "listed": {"namespaces": [{"name": "release-listed-a", "hostnames": [], "prefix": "team-"}, {"name": "release-listed-b"}], **HTTP},
     "keys": {"createKeys": True, **HTTP},
     "adopt": {"adoptAzureMLPods": True, **HTTP},
+    "monitoring": {"inferenceRouterServiceType": "ClusterIP", **HTTP, "monitoring": {
+        "serviceMonitor": {"enabled": True, "interval": "15s"}, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}},
     "wide": {"rbac": {"clusterWideSecrets": True}, **HTTP},
 }
 AT_ONCE = [name for name in VARIANTS if name != "wide"]
@@ -97,7 +100,7 @@ def _leaves(schema, prefix=""):
 
 def test_every_value_is_in_the_readme_and_has_its_default_in_values_yaml(helm):
     schema = json.loads((CHART / "values.schema.json").read_text())
-    names = set(_leaves(schema)) - {"global", "monitoring", "imagePullSecrets[].name"}
+    names = set(_leaves(schema)) - {"global", "imagePullSecrets[].name"}
     readme = (CHART / "README.md").read_text()
     values = helm("show", "values", CHART)
     documented = set()
@@ -119,8 +122,9 @@ def test_the_limits_are_those_of_router_yaml():
 # --- the releases
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Of these tests alone: helm owns the kinds in it."""
+    """Of these tests alone: helm owns the kinds in it, but for those of the Prometheus operator."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        monitoring_kinds.install(cluster)
         yield cluster
 
 
@@ -289,6 +293,12 @@ def test_the_certificate_is_mounted_and_needs_no_right(variants):
     assert secret["secretName"] == "router-tls"
     assert "https://models.test/api/v1/endpoint/ENDPOINT/score" in seen.notes
     assert "services" not in {resource for _, _, resource in seen.rules}  # sslCname tells the address
+
+
+def test_monitoring_brings_its_objects_only_where_it_is_on(variants):
+    """What is in them: test_monitoring.py."""
+    assert variants("monitoring").kinds >= {"servicemonitors", "prometheusrules"}
+    assert not variants("ha").kinds & {"servicemonitors", "prometheusrules"}
 
 
 def test_an_internal_load_balancer_on_azure(variants):

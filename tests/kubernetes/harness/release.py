@@ -18,7 +18,8 @@ PATIENCE = 60  # seconds: several releases are installed at once
 OBJECTS = [
     "/apis/apps/v1/deployments", "/api/v1/services", "/api/v1/configmaps", "/api/v1/serviceaccounts", f"{RBAC}/roles",
     f"{RBAC}/rolebindings", f"{RBAC}/clusterroles", f"{RBAC}/clusterrolebindings", "/apis/policy/v1/poddisruptionbudgets",
-    "/apis/networking.k8s.io/v1/networkpolicies",
+    "/apis/networking.k8s.io/v1/networkpolicies", "/apis/monitoring.coreos.com/v1/servicemonitors",
+    "/apis/monitoring.coreos.com/v1/prometheusrules",
 ]
 
 
