@@ -41,6 +41,7 @@ std::string label_of(const LiveDeployment& deployment) { return deployment.endpo
 void set_ready(dispatch::Line& line, LiveReplica& live, const std::string& label, bool ready) {
   live.ready = ready;
   line.set_ready(live.replica, ready);
+  if (ready) live.readmission.reset();  // if it was ejected, that is over now
   log::info(absl::StrCat("replica ", live.replica->name(), " of ", label, ready ? " is ready" : " is not ready"));
 }
 

@@ -145,9 +145,11 @@ void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) {
   withdraw(replica);
   replica.ready_ = ready;
   serving_slots_.reset();
+  // Whoever calls it ready again has asked it since: what it failed at before is over.
+  if (ready) replica.health_.ejected() ? replica.health_.readmit(now) : replica.health_.succeeded();
   if (replica.member()) {
     count_ready(ready ? ready_ + 1 : ready_ - 1);
-    if (replica.health_.ejected()) ready ? ++ejected_ : --ejected_;
+    if (replica.health_.ejected()) --ejected_;  // it was ready
   }
   offer(replica);
   keep_half(now);

@@ -83,6 +83,25 @@ TEST_F(EjectionTest, LastsUntilItIsReadmitted) {
   EXPECT_TRUE(is_chosen(*pods[0])) << "it begins with no failures";
 }
 
+TEST_F(EjectionTest, IsOverForWhoBecomesReadyAgain) {
+  fail(*pods[0]);
+  line->set_ready(pods[0], false);
+  EXPECT_EQ(line->demand().replicas_ejected, 0u) << "of those that are ready";
+  line->set_ready(pods[0], true);
+  EXPECT_FALSE(line->is_ejected(pods[0]));
+  EXPECT_TRUE(is_chosen(*pods[0]));
+  fail(*pods[0]);
+  EXPECT_EQ(told.back().second, Duration(20s)) << "a relapse is one, whoever has readmitted it";
+}
+
+TEST_F(EjectionTest, ForgetsFailuresOfWhoBecomesReadyAgain) {
+  fail(*pods[0], 4);
+  line->set_ready(pods[0], false);
+  line->set_ready(pods[0], true);
+  fail(*pods[0], 4);
+  EXPECT_TRUE(is_chosen(*pods[0]));
+}
+
 TEST_F(EjectionTest, DoublesForARelapseUpToFiveMinutes) {
   for (const Duration length : std::vector<Duration>{10s, 20s, 40s, 80s, 160s, 300s, 300s}) {
     fail(*pods[0]);
