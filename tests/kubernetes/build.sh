@@ -1,26 +1,41 @@
 #!/usr/bin/env bash
-# Builds the parts of a real cluster that tests/kubernetes runs, from the Go modules that cluster/go.mod names: etcd, kube-apiserver,
-# kube-controller-manager and kubectl. Once: they are kept outside the checkout, under a name that changes with their sources.
+# Builds what tests/kubernetes runs, from the Go modules that cluster/go.mod and helm/go.mod name: a real cluster (etcd, kube-apiserver,
+# kube-controller-manager and kubectl), and helm. Once: they are kept outside the checkout, each part in a folder whose name changes
+# with its sources.
 #
-#   build.sh            builds what is missing, prints the folder (two cores: 5 to 20 minutes; 4 GB of disk)
-#   build.sh --folder   only prints the folder
+#   build.sh                builds what is missing, prints the folders (two cores: 5 to 20 minutes; 4 GB of disk)
+#   build.sh --folder PART  only prints the folder of `cluster` or `helm`
 #
 # Needs Go and the Go module proxy (GOPROXY). Go 1.24 or later is used as it is; an earlier one, down to Debian 12's 1.19, only to
 # fetch a newer Go, which is a Go module, too.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/cluster"
+cd "$(dirname "${BASH_SOURCE[0]}")"
 
-go_needed=1.24.13  # fetched where Go is older than go.mod asks for
+go_needed=1.24.13  # fetched where Go is older than the parts' go.mod ask for
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/inference-router
-folder=$cache/kubernetes-$(cat go.mod go.sum cmd/*/main.go | sha256sum | cut -c1-12)
-programs=$(cd cmd && echo *)
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "tests/kubernetes/build.sh: $*"; exit 1; }
-is_built() {
-  local program
-  for program in $programs; do [ -x "$folder/$program" ] || return 1; done
+hash_of() { cat "$@" | sha256sum | cut -c1-12; }
+folder_of() {  # PART
+  case "$1" in
+    cluster) echo "$cache/kubernetes-$(hash_of cluster/go.mod cluster/go.sum cluster/cmd/*/main.go)" ;;
+    helm) echo "$cache/helm-$(hash_of helm/go.mod helm/go.sum)" ;;
+    *) die "there is no part '$1', only cluster and helm" ;;
+  esac
 }
+programs_of() {  # PART
+  case "$1" in
+    cluster) (cd cluster/cmd && echo *) ;;
+    helm) echo helm ;;
+  esac
+}
+is_built() {  # PART
+  local program folder
+  folder=$(folder_of "$1")
+  for program in $(programs_of "$1"); do [ -x "$folder/$program" ] || return 1; done
+}
+all_are_built() { is_built cluster && is_built helm; }
 # The number after the point of a Go's version: 19, 24.
 minor_of() { GOTOOLCHAIN=local "$1" env GOVERSION | sed -nE 's/^go1\.([0-9]+).*/\1/p'; }
 find_go() {  # the one that GO names, or the newest
@@ -50,33 +65,56 @@ fetch_go() {  # GO; prints the newer one
   fi
   echo "$copy/bin/go"
 }
-build() {  # GO
-  local version minor flags='-s -w' package
-  version=$(sed -nE 's#^\tk8s.io/kubernetes (v.*)#\1#p' go.mod)
-  minor=$(cut -d. -f2 <<<"$version")
-  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-    flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$minor"
-  done
-  say "building $programs ($version) with $("$1" version | cut -d' ' -f3)"
+# The version that go.mod asks for.
+version_in() { sed -nE "s#^(require|\t)? *$2 (v[^ ]*).*#\2#p" "$1/go.mod"; }  # PART MODULE
+minor_in() { version_in "$1" "$2" | cut -d. -f2; }
+# What the programs say of themselves, and helm takes for the cluster's version when it has none.
+versions_of() {  # PART
+  local package
+  case "$1" in
+    cluster)
+      for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+        echo "-X $package.gitVersion=$(version_in "$1" k8s.io/kubernetes) -X $package.gitMajor=1" \
+          "-X $package.gitMinor=$(minor_in "$1" k8s.io/kubernetes)"
+      done
+      ;;
+    helm)
+      echo "-X helm.sh/helm/v3/internal/version.version=$(version_in "$1" helm.sh/helm/v3)"
+      for package in helm.sh/helm/v3/pkg/chartutil helm.sh/helm/v3/pkg/lint/rules; do
+        echo "-X $package.k8sVersionMajor=1 -X $package.k8sVersionMinor=$(minor_in "$1" k8s.io/client-go)"
+      done
+      ;;
+  esac
+}
+build() {  # GO PART
+  local go=$1 part=$2 folder versions begun=$SECONDS packages=./cmd/...
+  folder=$(folder_of "$part")
+  versions=$(versions_of "$part" | tr '\n' ' ')
+  [ "$part" = cluster ] || packages=tool  # what its go.mod names
+  say "building $(programs_of "$part") with $("$go" version | cut -d' ' -f3)"
   mkdir -p "$folder.new"
-  env -u GOROOT CGO_ENABLED=0 GOFLAGS=-mod=readonly GOTOOLCHAIN=local nice "$1" build -trimpath -ldflags "$flags" -o "$folder.new/" ./cmd/... \
-    || die "building failed; \`$1 clean -cache\` frees what was compiled so far"
+  (cd "$part" && env -u GOROOT CGO_ENABLED=0 GOFLAGS=-mod=readonly GOTOOLCHAIN=local nice "$go" build -trimpath \
+    -ldflags "-s -w $versions" -o "$folder.new/" $packages) \
+    || die "building failed; \`$go clean -cache\` frees what was compiled so far"
   rm -rf "$folder"
   mv "$folder.new" "$folder"
+  say "built in $(((SECONDS - begun) / 60)) min $(((SECONDS - begun) % 60)) s: $folder"
 }
 
-if [ "${1:-}" != --folder ] && ! is_built; then
+if [ "${1:-}" = --folder ]; then
+  folder_of "${2:-}"
+  exit
+fi
+if ! all_are_built; then
   mkdir -p "$cache"
   exec 9>"$cache/lock"
   flock 9  # another checkout may be building the same
-  if ! is_built; then
+  if ! all_are_built; then
     go=$(find_go)
     [ -n "$go" ] || die "there is no Go: install it (Debian: golang-go), or name it by GO=/path/of/go"
     minor=$(minor_of "$go") && [ -n "$minor" ] || die "$go is not Go, or does not run"
     [ "$minor" -ge "$(cut -d. -f2 <<<"$go_needed")" ] || go=$(fetch_go "$go")
-    begun=$SECONDS
-    build "$go"
-    say "built in $(((SECONDS - begun) / 60)) min $(((SECONDS - begun) % 60)) s: $folder"
+    for part in cluster helm; do is_built "$part" || build "$go" "$part"; done
   fi
 fi
-echo "$folder"
+for part in cluster helm; do folder_of "$part"; done

@@ -35,7 +35,7 @@ def secret(name, primary, secondary=None):
 @pytest.fixture(scope="module")
 def kinds(cluster):
     """The custom resources."""
-    for file in sorted((ROOT / "charts" / "inference-router" / "crds").glob("*.yaml")):
+    for file in sorted((ROOT / "charts" / "inference-router" / "files" / "crds").glob("*.yaml")):
         cluster.apply(file)
     for plural in ("onlineendpoints", "onlinedeployments"):
         eventually(lambda: _is_served(cluster, plural), plural, patience=20)

@@ -90,7 +90,7 @@ router:
 @pytest.fixture(scope="module")
 def definitions(cluster):
     """The custom resources are there."""
-    cluster.kubectl("apply", "-f", CHART / "crds")
+    cluster.kubectl("apply", "-f", CHART / "files" / "crds")
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{one}.{GROUP}" for one in PLURALS.values()))
 
 

@@ -47,7 +47,7 @@ def secret(name, **keys):
 @pytest.fixture(scope="module")
 def kinds(cluster):
     """The custom resources."""
-    cluster.apply(ROOT / "charts" / "inference-router" / "crds")
+    cluster.apply(ROOT / "charts" / "inference-router" / "files" / "crds")
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/onlineendpoints.inference-router.dev",
                     "crd/onlinedeployments.inference-router.dev")
 

@@ -1,6 +1,6 @@
 """A real Kubernetes API server with its etcd and the controllers that the tests need, as child processes; Pods by kubelet.py.
 
-There is no scheduler (Pods name their node), no kube-proxy (clients speak to Pod addresses) and no node-lifecycle controller (nobody
+There is no scheduler (kubelet.py gives every Pod its node), no kube-proxy (clients speak to Pod addresses) and no node-lifecycle controller (nobody
 evicts). All of it listens on the loopback interface, keeps its data in the folder it is given, and dies with the tests."""
 
 import json
@@ -17,6 +17,7 @@ from support.certificates import Authority
 from support.ports import ReservedPort
 from support.wait import eventually
 
+from . import router_pod
 from .api import Api, ApiError
 from .identity import ServiceAccount, write_kubeconfig
 from .kubelet import Kubelet
@@ -43,10 +44,11 @@ SERVICE = "10.96.0.1"  # where Pods find the API server, if there is a kube-prox
 PATIENCE = 60  # seconds for a program to start, on a machine that does much else
 
 
-def programs():
-    """The folder of what build.sh has built."""
-    folder = Path(subprocess.run([HERE / "build.sh", "--folder"], capture_output=True, text=True, check=True).stdout.strip())
-    assert (folder / "kube-apiserver").exists(), "the cluster's programs are not built: tests/kubernetes/build.sh builds them"
+def programs(part="cluster"):
+    """The folder of what build.sh has built: `cluster`, or `helm`."""
+    command = [HERE / "build.sh", "--folder", part]
+    folder = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    assert folder.exists(), f"{folder} is not built: tests/kubernetes/build.sh builds it"
     return folder
 
 
@@ -120,7 +122,7 @@ class Cluster:
         self.pods = self._make_kubelet()
 
     def _make_kubelet(self):
-        return Kubelet(self.api, self.network, self.folder)
+        return Kubelet(self.api, self.network, self.folder, router_pod.maker(self.port))
 
     def _make_etcd(self, peer_port):
         client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{peer_port}"

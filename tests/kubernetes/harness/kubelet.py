@@ -1,4 +1,5 @@
-"""The kubelet of the one node: every Pod is a model server, a process with an address of its own.
+"""The kubelet of the one node: every Pod is a model server, a process with an address of its own. (But for Pods of the router's image:
+router_pod.py.) A Pod that names no node gets this one: nobody else schedules.
 
 What the model server does is tests/integration/support/replica_process.py: 200 to GET /, an echo to all else (a request's `x-do`
 asks for more), a record of all that it was asked. What concerns it stands in the Pod:
@@ -109,7 +110,7 @@ class Pod:
         try:
             await first(self._seconds("start-delay"), self._deleted)
             if not self._deleted.is_set():
-                self.ip = await asyncio.to_thread(self._kubelet.network.take)
+                self.ip = await asyncio.to_thread(self._take_address)
                 await self._live()
             await self._end()
         finally:
@@ -117,7 +118,13 @@ class Pod:
                 self._process.kill()
                 await self._process.wait()
             if self.ip:
-                await asyncio.to_thread(self._kubelet.network.release, self.ip)
+                await asyncio.to_thread(self._release_address)
+
+    def _take_address(self):
+        return self._kubelet.network.take()
+
+    def _release_address(self):
+        self._kubelet.network.release(self.ip)
 
     def _seconds(self, name):
         text = self._described["metadata"].get("annotations", {}).get(f"test/{name}", "0")
@@ -126,11 +133,9 @@ class Pod:
     async def _live(self):
         while not self._deleted.is_set():
             await self._start_process()
-            await self._report(phase="Running")
-            await first(self._seconds("ready-delay"), self._deleted, self._exited)
-            if not self._deleted.is_set() and not self._exited.is_set():
-                await self._report(ready=True)
-            await first(FOREVER, self._deleted, self._exited)
+            if not self._deleted.is_set():
+                await self._report(phase="Running")
+                await self._serve()
             if self._deleted.is_set():
                 return
             if self._described["spec"]["restartPolicy"] == "Never":
@@ -140,6 +145,13 @@ class Pod:
             self.restarts += 1
             await self._report(ready=False)
             await first(self._seconds("restart-delay"), self._deleted)
+
+    async def _serve(self):
+        """From the process's start until it has ended, or is to end."""
+        await first(self._seconds("ready-delay"), self._deleted, self._exited)
+        if not self._deleted.is_set() and not self._exited.is_set():
+            await self._report(ready=True)
+        await first(FOREVER, self._deleted, self._exited)
 
     async def _start_process(self):
         options = {"name": self.name, "record": str(self.record_file), "host": self.ip, "port": self.port, "probe": "/",
@@ -218,16 +230,18 @@ class Pod:
 
 
 class Kubelet:
-    """`all` and `ready` find Pods; `reuse_addresses` makes the address of a Pod that has ended the next one's."""
+    """`all` and `ready` find Pods; `reuse_addresses` makes the address of a Pod that has ended the next one's. `make_pod(kubelet,
+    described)` makes the Pod's process of what the API server tells of it."""
 
-    def __init__(self, api, network, folder):
-        self.api, self.network = api, network
+    def __init__(self, api, network, folder, make_pod=Pod):
+        self.api, self.network, self._make_pod = api, network, make_pod
         self.folder = Path(folder) / "pods"
         self.folder.mkdir()
         self.loop = BackgroundLoop()
         self._pods = {}  # by uid; those that have ended, too
         self._stopping = False
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watchers = [threading.Thread(target=self._follow, args=pair, daemon=True)
+                          for pair in ((f"spec.nodeName={NODE}", self._replace, self._observe), ("spec.nodeName=", self._bind_all, self._bind))]
 
     def start(self):
         self.api.post("/api/v1/nodes", {"metadata": {"name": NODE}})
@@ -236,10 +250,11 @@ class Kubelet:
             "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now(),
                             "lastTransitionTime": now()}],
         }})
-        self._watcher.start()
+        for one in self._watchers:
+            one.start()
 
     def stop(self):
-        """Kills every model server. The watch ends with the API server."""
+        """Kills every Pod's process. The watches end with the API server."""
         self._stopping = True
         self.loop.stop()
 
@@ -261,19 +276,37 @@ class Kubelet:
             return []
         return eventually(these, f"{count} Pods to be ready", patience)
 
-    def _watch(self):
-        mine = {"fieldSelector": f"spec.nodeName={NODE}"}
+    def _follow(self, fields, replace, observe):
+        mine = {"fieldSelector": fields}
         while not self._stopping:
             try:
                 listed = self.api.get("/api/v1/pods", **mine)
-                self.loop.call(self._replace, listed["items"])
+                self.loop.call(replace, listed["items"])
                 for kind, described in self.api.watch("/api/v1/pods", listed["metadata"]["resourceVersion"], **mine):
                     if self._stopping:
                         return
-                    self.loop.call(self._observe, kind, described)
+                    self.loop.call(observe, kind, described)
             except (ApiError, requests.RequestException, ValueError):
                 time.sleep(PAUSE)
 
+    # the scheduler
+    def _bind_all(self, described):
+        for one in described:
+            self._bind("ADDED", one)
+
+    def _bind(self, kind, described):
+        metadata = described["metadata"]
+        if kind == "ADDED" and "deletionTimestamp" not in metadata:
+            self.loop.start(asyncio.to_thread(self._bind_one, metadata))
+
+    def _bind_one(self, metadata):
+        try:
+            self.api.post(f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/binding", {
+                "metadata": {"name": metadata["name"], "uid": metadata["uid"]}, "target": {"kind": "Node", "name": NODE}})
+        except (ApiError, requests.RequestException):
+            pass  # the Pod is gone, or the API server: then all are listed anew
+
+    # the Pods
     def _replace(self, described):
         present = {one["metadata"]["uid"] for one in described}
         for uid, pod in self._pods.items():
@@ -291,5 +324,5 @@ class Kubelet:
                 self._pods[uid].observe_gone()
             return
         if uid not in self._pods:
-            self._pods[uid] = Pod(self, described)
+            self._pods[uid] = self._make_pod(self, described)
         self._pods[uid].observe(described)

@@ -1,4 +1,6 @@
-"""Where Pods live: a network namespace, joined to the machine by a pair of virtual interfaces. Needs CAP_NET_ADMIN and CAP_SYS_ADMIN."""
+"""Where Pods live: a network namespace, joined to the machine by a pair of virtual interfaces. Model servers share it, each with an
+address of its own; a Pod that listens on all addresses gets a namespace of its own, joined to the others by a bridge. Needs
+CAP_NET_ADMIN and CAP_SYS_ADMIN."""
 
 import itertools
 import os
@@ -19,10 +21,11 @@ def _ip(*arguments):
 
 def _remove(name):
     """The interfaces first, of which one is the machine's: connections that were cut may hold the namespace for minutes."""
-    try:
-        _ip("-n", name, "link", "delete", "eth0")
-    except OSError:
-        pass  # it had not been joined yet
+    for interface in ("uplink", "eth0"):
+        try:
+            _ip("-n", name, "link", "delete", interface)
+        except OSError:
+            pass  # it had not been joined yet; a Pod's own namespace has no uplink
     _ip("netns", "delete", name)
 
 
@@ -34,9 +37,9 @@ def _remove_stale():
 
 
 class Network:
-    """10.77.N.0/24, N the first that is free: `host` is the machine's own address in it, `take` and `release` manage the Pods'.
-    `api_host` is where the API server listens. An address that is not taken answers nobody, as that of a Pod that is gone: who
-    connects waits, and is told after seconds, if ever."""
+    """10.77.N.0/24, N the first that is free: `host` is the machine's own address in it, `take` and `release` manage the Pods',
+    `take_own` and `release_own` those of Pods with a namespace of their own. `api_host` is where the API server listens.
+    An address that is not taken answers nobody, as that of a Pod that is gone: who connects waits, and is told after seconds, if ever."""
     PODS_MAX = 250
     api_host = "127.0.0.1"
 
@@ -57,7 +60,7 @@ class Network:
     def _join(self):
         for number in range(1, 255):
             try:
-                _ip("link", "add", f"pods{number}", "type", "veth", "peer", "name", "eth0", "netns", self.name)
+                _ip("link", "add", f"pods{number}", "type", "veth", "peer", "name", "uplink", "netns", self.name)
                 break
             except OSError as error:
                 if "File exists" not in str(error) or number == 254:  # another run has this number
@@ -66,30 +69,61 @@ class Network:
         self.host = f"{self._base}.1"
         _ip("address", "add", f"{self.host}/24", "dev", f"pods{number}")
         _ip("link", "set", f"pods{number}", "up")
-        for inside in ("lo", "eth0"):
+        _ip("-n", self.name, "link", "add", "eth0", "type", "bridge")
+        _ip("-n", self.name, "link", "set", "uplink", "master", "eth0")
+        for inside in ("lo", "uplink", "eth0"):
             _ip("-n", self.name, "link", "set", inside, "up")
         _ip("-n", self.name, "address", "add", f"{self._base}.254/24", "dev", "eth0")  # with its last address a way back would go
 
-    def take(self):
-        """A new address, of whatever Pod asks."""
+    def _choose(self):
         with self._lock:
             numbers = range(2, 2 + self.PODS_MAX)
             first = numbers[0] if self.reuse else self._last + 1
             number = next(one for one in [*range(first, numbers.stop), *numbers] if one not in self._taken)
             self._taken.add(number)
             self._last = number
-        address = f"{self._base}.{number}"
+        return f"{self._base}.{number}"
+
+    def _give_back(self, address):
+        with self._lock:
+            self._taken.discard(int(address.rpartition(".")[2]))
+
+    def take(self):
+        """A new address, of whatever Pod asks."""
+        address = self._choose()
         _ip("-n", self.name, "address", "add", f"{address}/32", "dev", "eth0")
         return address
 
     def release(self, address):
         _ip("-n", self.name, "address", "delete", f"{address}/32", "dev", "eth0")
-        with self._lock:
-            self._taken.discard(int(address.rpartition(".")[2]))
+        self._give_back(address)
+
+    def take_own(self):
+        """A new address in a namespace of its own."""
+        address = self._choose()
+        port, own = f"pod{address.rpartition('.')[2]}", self._own(address)
+        _ip("netns", "add", own)
+        _ip("-n", self.name, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", own)
+        _ip("-n", self.name, "link", "set", port, "master", "eth0", "up")
+        _ip("-n", own, "address", "add", f"{address}/24", "dev", "eth0")
+        for inside in ("lo", "eth0"):
+            _ip("-n", own, "link", "set", inside, "up")
+        return address
+
+    def release_own(self, address):
+        _remove(self._own(address))
+        self._give_back(address)
+
+    def _own(self, address):
+        return f"{self.name}-pod{address.rpartition('.')[2]}"
 
     def command(self, *arguments):
         """The command that runs `arguments` among the Pods, as the same process."""
         return ["nsenter", f"--net=/run/netns/{self.name}", *map(str, arguments)]
+
+    def command_own(self, address, *arguments):
+        """The same in the namespace of that address."""
+        return ["nsenter", f"--net=/run/netns/{self._own(address)}", *map(str, arguments)]
 
     def remove(self):
         _remove(self.name)

@@ -61,7 +61,7 @@ def endpoint_slice(name, service, addresses, labels=(), port=5001, targets=None)
 
 def install(cluster):
     """The kinds, as the chart brings them."""
-    cluster.apply(ROOT / "charts" / "inference-router" / "crds")
+    cluster.apply(ROOT / "charts" / "inference-router" / "files" / "crds")
 
     def served():
         try:

@@ -7,7 +7,7 @@
 
 #include "config/resource.h"
 
-/// The schemas in charts/inference-router/crds stand beside the readers: what one knows, the other knows, with the same ranges
+/// The schemas in charts/inference-router/files/crds stand beside the readers: what one knows, the other knows, with the same ranges
 /// and words. The schemas are walked; the readers are asked by what they say of a value that is wrong.
 namespace router::config::test {
 namespace {

@@ -1,0 +1,155 @@
+{{- /* Names are cut so that "-internal" still fits into the 63 characters of a Service's name. */ -}}
+{{- define "inference-router.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 54 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "inference-router.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 54 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "inference-router.name" . -}}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 54 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "inference-router.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "inference-router.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "inference-router.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "inference-router.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "inference-router.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "inference-router.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Roles lie in namespaces of others, where a release of the same name but of another namespace may have its own. */ -}}
+{{- define "inference-router.roleName" -}}
+{{- printf "%s.%s" .Release.Namespace (include "inference-router.fullname" .) -}}
+{{- end -}}
+
+{{- define "inference-router.image" -}}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository (default .Chart.AppVersion $image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* "true" if all namespaces are served, and read with one ClusterRole. */ -}}
+{{- define "inference-router.servesAll" -}}
+{{- if and .Values.rbac.clusterWideSecrets (not .Values.namespaces) -}}true{{- end -}}
+{{- end -}}
+
+{{- /* The namespaces that are served if not all are, as JSON: those that are listed, else the release's own. */ -}}
+{{- define "inference-router.namespaces" -}}
+{{- default (list (dict "name" .Release.Namespace)) .Values.namespaces | toJson -}}
+{{- end -}}
+
+{{- /* What the router's Service has for clients, as a list of ports. */ -}}
+{{- define "inference-router.ports" -}}
+{{- $nodePorts := and (ne .Values.inferenceRouterServiceType "ClusterIP") .nodePorts -}}
+{{- if .Values.allowInsecureConnections }}
+- name: http
+  port: 80
+  targetPort: http
+  {{- if and $nodePorts .nodePorts.http }}
+  nodePort: {{ int .nodePorts.http }}
+  {{- end }}
+{{- end }}
+{{- if .Values.sslSecret }}
+- name: https
+  port: 443
+  targetPort: https
+  {{- if and $nodePorts .nodePorts.https }}
+  nodePort: {{ int .nodePorts.https }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* The part of router.yaml that a running router does not take up. A change of it rolls the pods (deployment.yaml). The number of
+threads is not here: the router makes as many as its CPU limit has cores, and another limit rolls the pods anyway. */ -}}
+{{- define "inference-router.kubernetes" -}}
+{{- $settings := dict "lease" (dict "name" (include "inference-router.fullname" .)) -}}
+{{- if not (include "inference-router.servesAll" .) -}}
+{{- $_ := set $settings "namespaces" (include "inference-router.namespaces" . | fromJsonArray) -}}
+{{- end -}}
+{{- if .Values.createKeys }}{{ $_ := set $settings "create_keys" true }}{{ end -}}
+{{- if .Values.allowCustomEndpointSlices }}{{ $_ := set $settings "allow_custom_endpoint_slices" true }}{{ end -}}
+{{- if .Values.publicUrl -}}
+{{- $_ := set $settings "public_url" .Values.publicUrl -}}
+{{- else if .Values.sslCname -}}
+{{- $_ := set $settings "ssl_cname" .Values.sslCname -}}
+{{- else -}}
+{{- $_ := set $settings "service_name" (include "inference-router.fullname" .) -}}
+{{- end -}}
+{{- toYaml $settings -}}
+{{- end -}}
+
+{{- /* router.yaml */ -}}
+{{- define "inference-router.config" -}}
+{{- $plain := dict "port" 8080 -}}
+{{- $tls := dict "port" 8443 "tls" (dict
+      "certificates" (list (dict "directory" "/secrets/tls"))
+      "minimum_version" .Values.sslMinimumVersion) -}}
+{{- $listeners := list -}}
+{{- if .Values.allowInsecureConnections }}{{ $listeners = append $listeners $plain }}{{ end -}}
+{{- if .Values.sslSecret }}{{ $listeners = append $listeners $tls }}{{ end -}}
+{{- if .Values.proxyProtocol -}}
+{{- range $listeners }}{{ $_ := set . "proxy_protocol" true }}{{ end -}}
+{{- end -}}
+{{- /* Kubelet and Prometheus come to `observe` over the pod's network; `admin` can drain the router, and stays within the pod. */ -}}
+{{- $config := dict
+      "listeners" $listeners
+      "observe" (dict "address" "0.0.0.0:9901")
+      "log" (dict "level" .Values.logLevel)
+      "drain_delay_ms" (mul .Values.drainDelaySeconds 1000)
+      "drain_grace_ms" (mul .Values.drainGraceSeconds 1000)
+      "kubernetes" (include "inference-router.kubernetes" . | fromYaml) -}}
+{{- if .Values.accessLog }}{{ $_ := set $config "access_log" "stdout" }}{{ end -}}
+{{- with .Values.trustedProxies }}{{ $_ := set $config "trusted_proxies" . }}{{ end -}}
+{{- with .Values.limits }}{{ $_ := set $config "limits" . }}{{ end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{- /* What values.schema.json cannot say: which values go together. Each message says what to do. */ -}}
+{{- define "inference-router.validate" -}}
+{{- $values := .Values -}}
+{{- if not (or $values.sslSecret $values.allowInsecureConnections) -}}
+{{- fail "how should clients connect? Set sslSecret to the name of a Secret with certificate and key (HTTPS), or allowInsecureConnections=true (HTTP, for development), or both" -}}
+{{- end -}}
+{{- if and $values.sslCname (not $values.sslSecret) -}}
+{{- fail "sslCname is the host name of HTTPS: set sslSecret, too, or give publicUrl in its place" -}}
+{{- end -}}
+{{- if and $values.internalLoadBalancerProvider (ne $values.inferenceRouterServiceType "LoadBalancer") -}}
+{{- fail (printf "internalLoadBalancerProvider needs inferenceRouterServiceType=LoadBalancer, not %s: change one of them" $values.inferenceRouterServiceType) -}}
+{{- end -}}
+{{- if and $values.loadBalancerSourceRanges (ne $values.inferenceRouterServiceType "LoadBalancer") -}}
+{{- fail (printf "loadBalancerSourceRanges needs inferenceRouterServiceType=LoadBalancer, not %s: remove it; networkPolicy.from bounds clients for every type" $values.inferenceRouterServiceType) -}}
+{{- end -}}
+{{- if and $values.rbac.clusterWideSecrets $values.namespaces -}}
+{{- fail "rbac.clusterWideSecrets=true serves all namespaces: leave namespaces empty, or leave rbac.clusterWideSecrets at false to serve only those listed" -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range $values.namespaces -}}
+{{- if has .name $names }}{{ fail (printf "namespaces lists %s twice: put hostnames and prefix into one entry" .name) }}{{ end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- if and $values.proxyProtocol (not $values.trustedProxies) -}}
+{{- fail "proxyProtocol=true believes PROXY headers only from trustedProxies: list the addresses of the load balancer there, such as 10.0.0.0/8" -}}
+{{- end -}}
+{{- $scraped := dig "serviceMonitor" "enabled" false (default dict $values.monitoring) -}}
+{{- if and $scraped $values.networkPolicy.enabled (not $values.networkPolicy.observeFrom) -}}
+{{- fail "networkPolicy.enabled keeps Prometheus out: name its namespace or pods in networkPolicy.observeFrom" -}}
+{{- end -}}
+{{- end -}}

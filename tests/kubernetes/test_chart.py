@@ -1,0 +1,326 @@
+"""The chart, really installed by helm on a cluster of its own: each variant in a namespace that enforces the Pod Security Standard
+`restricted`, its routers run as their Pods say (harness/router_pod.py), and an endpoint scored through them.
+
+All variants run at once, and each is used by several tests. The one that has all namespaces comes after the others: it would write
+the statuses of their endpoints, too."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+
+from harness.api import ApiError
+from harness.cluster import running_cluster
+from harness.helm import CHART, Helm, older_chart
+from harness.release import PATIENCE, Release
+from harness.resources import path
+from support.wait import eventually
+
+HTTP = {"allowInsecureConnections": True}
+TLS_SECRET = {"sslSecret": "router-tls", "sslSecretKeys": {"certificate": "tls.crt", "privateKey": "tls.key"}}
+NO_KINDS = {"crds": {"install": False}}  # one release has them: that of the fixture `owner`
+SHORT = {"drainDelaySeconds": 1, "drainGraceSeconds": 20, **NO_KINDS}
+VARIANTS = {
+    "ha": {"inferenceRouterHA": True, "inferenceRouterServiceType": "ClusterIP", **HTTP},
+    "tls": {"sslCname": "models.test", "inferenceRouterServiceType": "ClusterIP", **TLS_SECRET},
+    "both": {"sslSecret": "router-tls", **HTTP, "inferenceRouterServiceType": "ClusterIP", "sslMinimumVersion": "1.3"},
+    "nodeport": {"inferenceRouterServiceType": "NodePort", "nodePorts": {"http": 30080}, "publicUrl": "http://models.test:30080", **HTTP,
+                 "networkPolicy": {"enabled": True, "from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+                                   "observeFrom": [{"namespaceSelector": {}}]},
+                 "outboundProxy": {"httpsProxy": "http://proxy.test:3128", "noProxy": "10.0.0.0/8"}, "limits": {"max_connections": 5000},
+                 "tolerations": [{"key": "gpu", "operator": "Exists"}], "nodeSelector": {"kubernetes.io/os": "linux"},
+                 "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]},
+    "internal": {"internalLoadBalancerProvider": "azure", "serviceAnnotations": {"team": "a"}, "loadBalancerSourceRanges": ["10.0.0.0/8"],
+                 "trustedProxies": ["10.77.0.0/16"], "accessLog": False, "logLevel": "debug", **HTTP},
+    "listed": {"namespaces": [{"name": "release-listed-a", "hostnames": [], "prefix": "team-"}, {"name": "release-listed-b"}], **HTTP},
+    "keys": {"createKeys": True, **HTTP},
+    "wide": {"rbac": {"clusterWideSecrets": True}, **HTTP},
+}
+AT_ONCE = [name for name in VARIANTS if name != "wide"]
+ALL = ["inference-router", *VARIANTS]
+
+
+# --- without a cluster
+@pytest.fixture(scope="module")
+def helm(tmp_path_factory):
+    return Helm(tmp_path_factory.mktemp("helm"))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_lint_finds_nothing(helm, name):
+    assert "0 chart(s) failed" in helm("lint", CHART, "--strict", values=VARIANTS[name])
+
+
+@pytest.mark.parametrize("values, told", [
+    ({}, "Set sslSecret to the name of a Secret with certificate and key (HTTPS), or allowInsecureConnections=true (HTTP"),
+    ({**HTTP, "sslCname": "models.test"}, "set sslSecret, too, or give publicUrl in its place"),
+    ({**HTTP, "inferenceRouterServiceType": "NodePort", "internalLoadBalancerProvider": "azure"},
+     "internalLoadBalancerProvider needs inferenceRouterServiceType=LoadBalancer, not NodePort: change one of them"),
+    ({**HTTP, "inferenceRouterServiceType": "ClusterIP", "loadBalancerSourceRanges": ["10.0.0.0/8"]},
+     "networkPolicy.from bounds clients for every type"),
+    ({**HTTP, "namespaces": [{"name": "a"}], "rbac": {"clusterWideSecrets": True}}, "leave namespaces empty"),
+    ({**HTTP, "namespaces": [{"name": "a"}, {"name": "a", "prefix": "b"}]}, "namespaces lists a twice"),
+    ({**HTTP, "proxyProtocol": True}, "list the addresses of the load balancer there"),
+    ({**HTTP, "networkPolicy": {"enabled": True}, "monitoring": {"serviceMonitor": {"enabled": True}}}, "networkPolicy.observeFrom"),
+    ({**HTTP, "inferenceRouterHa": True}, "inferenceRouterHa"),
+    ({**HTTP, "inferenceRouterHA": "yes"}, "inferenceRouterHA"),
+    ({**HTTP, "inferenceRouterServiceType": "loadbalancer"}, "inferenceRouterServiceType"),
+    ({**HTTP, "internalLoadBalancerProvider": "aws"}, "internalLoadBalancerProvider"),
+    ({**HTTP, "publicUrl": "models.test"}, "publicUrl"),
+    ({**HTTP, "namespaces": ["a"]}, "namespaces"),
+    ({**HTTP, "namespaces": [{"name": "a", "hostname": "b"}]}, "hostname"),
+    ({**HTTP, "drainDelaySeconds": -1}, "drainDelaySeconds"),
+    ({**HTTP, "limits": {"max_connection": 1}}, "max_connection"),
+    ({**HTTP, "image": {"digest": "latest"}}, "digest"),
+], ids=str)
+def test_what_does_not_fit_is_refused_with_what_to_do(helm, values, told):
+    done = helm.run("template", "router", CHART, values=values)
+    assert done.returncode != 0
+    assert told in done.stderr
+
+
+def _leaves(schema, prefix=""):
+    """The names of all values that are not groups: `image.tag`; of lists of objects `namespaces[].name`."""
+    for name, described in schema["properties"].items():
+        inner = described.get("items", described)
+        if "properties" in inner and name != "limits":  # these are described where router.yaml is
+            if "items" in described:
+                yield prefix + name
+            yield from _leaves(inner, f"{prefix}{name}{'[]' if 'items' in described else ''}.")
+        else:
+            yield prefix + name
+
+
+def test_every_value_is_in_the_readme_and_has_its_default_in_values_yaml(helm):
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    names = set(_leaves(schema)) - {"global", "monitoring", "imagePullSecrets[].name"}
+    readme = (CHART / "README.md").read_text()
+    values = helm("show", "values", CHART)
+    documented = set()
+    for row in re.findall(r"^\| (`.*?) \|", readme, re.MULTILINE):
+        told = re.findall(r"`([^`]+)`", row)
+        documented |= {told[0].rpartition(".")[0] + name if name.startswith(".") else name for name in told}
+    assert names == documented
+    for name in names:
+        if "[]" not in name:
+            assert re.search(rf"(?m)^ *{name.rpartition('.')[2]}:", values), name
+
+
+# --- the releases
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Of these tests alone: helm owns the kinds in it."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def make(cluster, tmp_path_factory, authority):
+    helm = Helm(tmp_path_factory.mktemp("helm"), cluster)
+
+    def make_release(name, values, **options):
+        release = Release(cluster, helm, authority, name, values, **options)
+        release.prepare()
+        return release
+    return make_release
+
+
+@pytest.fixture(scope="module")
+def owner(make, cluster, tmp_path_factory):
+    """The release with the default values (but for the choice that must be made), which has the kinds: installed from an older chart,
+    and then upgraded. `before` and `after`: the resources' ids then; `pods`: those of the routers."""
+    release = make("inference-router", HTTP)
+    release.install(chart=older_chart(tmp_path_factory.mktemp("older")))
+    with pytest.raises(AssertionError, match="drain_on_abort"):  # else nothing was older
+        release.add_endpoint(router={"drain_on_abort": True})
+    release.add_endpoint()
+    release.before = (_ids(release), [one.uid for one in release.pods()])
+    release.helm.upgrade(release.name, release.namespace, HTTP)
+    release.after = (_ids(release), [one.uid for one in release.pods()])
+    return release
+
+
+def _ids(release):
+    """Of its endpoint and its deployment."""
+    def read():
+        try:
+            return [release.cluster.api.get(path(plural, release.namespace, name))["metadata"]["uid"]
+                    for plural, name in (("onlineendpoints", release.endpoint), ("onlinedeployments", release.model))]
+        except ApiError as error:
+            assert error.status == 429, error  # for a moment, after the kind has changed
+            return None
+    return eventually(read, "the resources", 30, 0.1)
+
+
+def _exercise(release, options=()):
+    """Installs, uses and uninstalls it; what was seen."""
+    notes = release.install(*options)
+    release.add_endpoint()
+    scored = _use(release)
+    seen = SimpleNamespace(notes=notes, scored=scored, **_facts(release))
+    release.helm.uninstall(release.name, release.namespace)
+    eventually(lambda: not release.kinds(), "the release's objects to go", 30, 0.2)
+    return seen
+
+
+def _use(release):
+    """Until every right was used; the statuses of what was scored."""
+    release.add_refused_endpoint()  # an Event
+    scored = release.scored()
+    if release.values.get("createKeys"):
+        _remove_key(release)
+    eventually(lambda: release.rules() == release.rules() & release.asked(), "every right to be used", 30, 0.3)
+    return scored
+
+
+def _remove_key(release):
+    """Of a Secret that the router made: it makes another, and has then used its right to."""
+    old = release.key()
+    release.cluster.api.patch(path("secrets", release.served, f"{release.endpoint}-keys"), {"data": {"primaryKey": None}})
+    eventually(lambda: release.key() not in ("", old), "another key", 30, 0.1)
+
+
+def _facts(release):
+    namespaces = (release.namespace, release.served, "kube-system")
+    return {
+        "release": release,
+        "deployment": release.object("apps/v1/deployments"),
+        "service": release.object("v1/services"),
+        "internal": release.object("v1/services", f"{release.full_name}-internal"),
+        "router_yaml": release.object("v1/configmaps")["data"]["router.yaml"],
+        "kinds": release.kinds(),
+        "rules": release.rules(),
+        "asked": release.asked(),
+        "forbidden": release.asked("forbid"),
+        "pods": [({name: probe.passes for name, probe in pod.probes.items()}, pod.restarts) for pod in release.pods()],
+        "readable": {name for name in namespaces if release.may_read_secrets(name)},
+    }
+
+
+@pytest.fixture(scope="module")
+def variants(make, owner):
+    """What was seen of each, by its name: `variants("tls")` waits for it."""
+    more = {"ha": {"routers": 3}, "listed": {"served": "release-listed-a", "prefix": "team-"}, "wide": {"served": "models-of-wide"}}
+    releases = {name: make(name, {**values, **SHORT}, **more.get(name, {})) for name, values in VARIANTS.items()}
+    releases["listed"].cluster.create_namespace("release-listed-b")
+    with ThreadPoolExecutor(4) as pool:
+        seen = {name: pool.submit(_exercise, releases[name], ["--wait"] if name == "tls" else []) for name in AT_ONCE}
+        seen["inference-router"] = pool.submit(lambda: SimpleNamespace(scored=_use(owner), **_facts(owner)))
+
+        def get(name):
+            if name not in seen:
+                for one in seen.values():
+                    one.exception()  # has ended, however
+                seen[name] = pool.submit(_exercise, releases[name])
+            return seen[name].result()
+        yield get
+
+
+def test_an_upgrade_brings_newer_kinds_and_keeps_resources_and_pods(owner):
+    assert owner.before == owner.after
+    owner.add_endpoint(router={"drain_on_abort": True})  # what the older kind had not
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_variant_is_admitted_gets_ready_and_scores(variants, name):
+    seen = variants(name)
+    assert seen.scored == [200] * seen.release.routers
+    assert seen.pods == [({"readiness": True, "liveness": True}, 0)] * seen.release.routers
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_variant_has_the_rights_it_uses_and_no_others(variants, name):
+    seen = variants(name)
+    assert seen.forbidden == set()
+    assert seen.rules and seen.rules <= seen.asked
+    assert ("create" in {verb for verb, _, resource in seen.rules if resource == "secrets"}) == (name == "keys")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_secrets_are_read_in_served_namespaces_only(variants, name):
+    seen = variants(name)
+    served = {seen.release.served}
+    assert seen.readable == ({*served, seen.release.namespace, "kube-system"} if name == "wide" else served)
+
+
+def test_one_router_by_default_with_the_limits_and_times_that_the_documents_name(variants):
+    seen = variants("inference-router")
+    spec = seen.deployment["spec"]
+    pod = spec["template"]["spec"]
+    assert spec["replicas"] == 1 and spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert pod["terminationGracePeriodSeconds"] == 15 + 300 + 10
+    [container] = pod["containers"]
+    assert "lifecycle" not in container
+    assert container["resources"] == {"requests": {"cpu": "900m", "memory": "800Mi"}, "limits": {"cpu": "2", "memory": "1200Mi"}}
+    assert seen.service["spec"]["type"] == "LoadBalancer" and seen.service["spec"]["externalTrafficPolicy"] == "Local"
+    assert "poddisruptionbudgets" not in seen.kinds
+
+
+def test_ha_is_three_routers_that_rather_have_a_node_each(variants):
+    seen = variants("ha")
+    pod = seen.deployment["spec"]["template"]["spec"]
+    assert seen.deployment["spec"]["replicas"] == 3
+    assert list(pod["affinity"]["podAntiAffinity"]) == ["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert "poddisruptionbudgets" in seen.kinds
+    assert "each keeps its own count" in seen.notes
+
+
+@pytest.mark.parametrize("name, ports", [("tls", {"https": 443}), ("both", {"http": 80, "https": 443}), ("ha", {"http": 80})])
+def test_the_services_have_the_ports_that_were_chosen(variants, name, ports):
+    seen = variants(name)
+    assert {one["name"]: one["port"] for one in seen.service["spec"]["ports"]} == ports
+    assert {one["name"]: one["port"] for one in seen.internal["spec"]["ports"]} == {**ports, "observe": 9901}
+    assert seen.internal["spec"]["type"] == "ClusterIP"
+
+
+def test_the_certificate_is_mounted_and_needs_no_right(variants):
+    seen = variants("tls")
+    [secret] = [one["secret"] for one in seen.deployment["spec"]["template"]["spec"]["volumes"] if "secret" in one]
+    assert secret["secretName"] == "router-tls"
+    assert "https://models.test/api/v1/endpoint/ENDPOINT/score" in seen.notes
+    assert "services" not in {resource for _, _, resource in seen.rules}  # sslCname tells the address
+
+
+def test_an_internal_load_balancer_on_azure(variants):
+    service = variants("internal").service
+    assert service["metadata"]["annotations"].items() >= {
+        "service.beta.kubernetes.io/azure-load-balancer-internal": "true", "team": "a"}.items()
+    assert service["spec"]["loadBalancerSourceRanges"] == ["10.0.0.0/8"]
+
+
+def test_what_a_pod_and_its_network_are_given(variants):
+    seen = variants("nodeport")
+    pod = seen.deployment["spec"]["template"]["spec"]
+    variables = {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
+    assert variables["HTTPS_PROXY"] == variables["https_proxy"] == "http://proxy.test:3128"
+    assert variables["NO_PROXY"] == "10.0.0.0/8" and "HTTP_PROXY" not in variables
+    assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists"}] and pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert pod["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"] == seen.deployment["spec"]["selector"]["matchLabels"]
+    assert seen.service["spec"]["ports"][0]["nodePort"] == 30080
+    assert "networkpolicies" in seen.kinds
+    assert "max_connections: 5000" in seen.router_yaml
+
+
+def test_a_running_router_takes_up_what_it_can_and_is_replaced_for_the_rest(variants, owner):
+    variants("inference-router")
+    [before] = owner.pods()
+    loaded = before.metrics().value("configuration_generation")
+    owner.helm.upgrade(owner.name, owner.namespace, {**HTTP, "logLevel": "debug", "limits": {"max_connections": 4000}})
+    eventually(lambda: before.metrics().value("configuration_generation") > loaded, "the change to be taken up", PATIENCE)
+    assert before.metrics().value("configuration_reloads_total", result="refused") == 0
+    assert owner.pods() == [before]
+    owner.helm.upgrade(owner.name, owner.namespace, {**HTTP, "publicUrl": "http://models.test"})
+    eventually(lambda: len(owner.cluster.pods.all(owner.namespace, **{"app.kubernetes.io/instance": owner.name})) == 2, "another router", PATIENCE)
+    owner.cluster.kubectl("rollout", "status", "deployment", owner.full_name, "-n", owner.namespace, f"--timeout={PATIENCE}s")
+
+
+def test_an_uninstalled_release_leaves_the_kinds_and_the_resources(variants, owner, cluster):
+    variants("wide")  # needs the kinds no more
+    owner.helm.uninstall(owner.name, owner.namespace)
+    eventually(lambda: not owner.kinds(), "the release's objects to go", PATIENCE, 0.2)
+    assert _ids(owner) == owner.before[0]
+    for plural in ("onlineendpoints", "onlinedeployments"):
+        assert cluster.api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.inference-router.dev")
+    owner.install()  # the same release takes them over again
