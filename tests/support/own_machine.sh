@@ -36,6 +36,15 @@ remove_cgroups() {
     [ ! -d "$root$OWN_MACHINE_CGROUP" ] || find "$root$OWN_MACHINE_CGROUP" -depth -type d -exec rmdir {} +
   done
 }
+# What a run left behind that was killed. Its processes have ended with it.
+remove_stale() {
+  local root group
+  for root in $(cgroup_roots); do
+    for group in "$root"/inference-router-*; do
+      if [ -d "$group" ] && [ ! -e "/proc/${group##*-}" ]; then OWN_MACHINE_CGROUP=/${group##*/} remove_cgroups 2>/dev/null || true; fi
+    done
+  done
+}
 # The processes are told to end all at once and take a moment.
 clean_up() {
   local tries
@@ -52,16 +61,17 @@ if [ "${1:-}" = --inside ]; then
   exit
 fi
 [ "$(id -u)" = 0 ] || { echo "own_machine.sh: only root may make namespaces" >&2; exit 1; }
+remove_stale
 export OWN_MACHINE_CGROUP=/inference-router-$$
 trap clean_up EXIT
 for root in $(cgroup_roots); do
-  mkdir "$root$OWN_MACHINE_CGROUP"
+  mkdir -p "$root$OWN_MACHINE_CGROUP"
   # Without these a version 1 cpuset takes no process.
   for list in cpus mems; do
     [ ! -e "$root$OWN_MACHINE_CGROUP/cpuset.$list" ] || cat "$root/cpuset.$list" >"$root$OWN_MACHINE_CGROUP/cpuset.$list" 2>/dev/null || true
   done
 done
-unshare --mount --propagation private --net --pid --ipc --uts --fork --kill-child --mount-proc "$0" --inside "$@" &
+setpriv --pdeathsig KILL unshare --mount --propagation private --net --pid --ipc --uts --fork --kill-child --mount-proc "$0" --inside "$@" &
 machine=$!
 trap 'kill -KILL "$machine" 2>/dev/null || true' INT TERM HUP
 status=0
