@@ -209,14 +209,25 @@ void read_service(MapReader& router, DeploymentDocument& into) {
   service->finish();
 }
 
+void read_adoption(MapReader& router, Deployment& into) {
+  router.read("adoptAzureMLPods", into.adopt_azureml_pods);
+  if (into.adopt_azureml_pods && router.has("service")) {
+    router.mistake("adoptAzureMLPods",
+                   "cannot be true beside service: the replicas are either the pods that Azure ML has labelled, or those of a "
+                   "Service; remove one of the two");
+  }
+}
+
 void read_where_replicas_are(MapReader& router, DeploymentDocument& into) {
   if (router.is_resource()) {
     read_service(router, into);
+    read_adoption(router, into.deployment);
     router.refuse("replicas",
                   "lists addresses in a file; in a resource, service names the Service whose pods are the replicas");
   } else {
     read_replicas(router, into.deployment);
     router.refuse("service", "names a Service for a Kubernetes resource; in a file, replicas lists addresses");
+    router.refuse("adoptAzureMLPods", "is for a Kubernetes resource; in a file, replicas lists addresses");
   }
 }
 

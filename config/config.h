@@ -82,6 +82,7 @@ struct Deployment {
   // from `router:`
   std::vector<ReplicaAddress> replicas;         // files only
   ServiceReference service;                     // resources only
+  bool adopt_azureml_pods = false;              // resources only: Pods that Azure ML's extension has labelled, no Service
   std::optional<UpstreamTls> tls;               // set: https
   std::optional<std::size_t> max_queue_length;  // default: twice the slots, at least 64
   std::uint64_t max_request_bytes = 100ull * 1000 * 1000;
@@ -140,7 +141,7 @@ struct Listener {
 struct Limits {
   std::size_t max_connections = 20000;           // whole process
   std::size_t max_connections_per_client = 0;    // an IPv4 address or a /64 of IPv6; 0: no limit
-  std::size_t max_handshakes = 1000;             // TLS handshakes under way, whole process; see proxy/handshakes.h
+  std::size_t max_handshakes = 4000;             // TLS handshakes under way, whole process; see proxy/handshakes.h
   std::size_t max_header_bytes = 64 * 1024;      // contract, section 4
   milliseconds header_timeout{10'000};           // from the first byte of a head to its end, and for a TLS handshake
   milliseconds keep_alive_timeout{75'000};       // an idle client connection
@@ -176,6 +177,7 @@ struct Kubernetes {
   std::string service_account_folder = "/var/run/secrets/kubernetes.io/serviceaccount";
   std::vector<NamespaceRules> namespaces;       // empty: all of them, without bounds
   bool allow_custom_endpoint_slices = false;    // also those that Kubernetes itself did not write
+  bool adopt_azureml_pods = false;              // follow Pods, for the deployments that ask for it
   bool create_keys = false;                     // make a Secret with random keys where an endpoint's is missing
   std::string public_url;                       // https://host[:port], for status.scoringUri
   std::string ssl_cname;                        // a host name, for the same

@@ -21,7 +21,7 @@ namespace router::config {
 ///   limits:
 ///     max_connections: 20000
 ///     max_connections_per_client: 0     # no limit
-///     max_handshakes: 1000
+///     max_handshakes: 4000
 ///     max_header_bytes: 65536
 ///     header_timeout_ms: 10000
 ///     keep_alive_timeout_ms: 75000

@@ -122,6 +122,7 @@ std::optional<Kubernetes> read_kubernetes(MapReader& document) {
   read_credentials(*map, kubernetes);
   read_namespaces(*map, kubernetes);
   map->read("allow_custom_endpoint_slices", kubernetes.allow_custom_endpoint_slices);
+  map->read("adopt_azureml_pods", kubernetes.adopt_azureml_pods);
   map->read("create_keys", kubernetes.create_keys);
   read_public_names(*map, kubernetes);
   read_election(*map, kubernetes);

@@ -9,7 +9,10 @@
 #include <utility>
 
 #include "router/base/log.h"
+#include "router/discovery/pod_replicas.h"
+#include "router/discovery/read_objects.h"
 #include "router/discovery/resource_kinds.h"
+#include "router/discovery/slice_replicas.h"
 
 namespace router {
 namespace {
@@ -20,8 +23,12 @@ using discovery::ResourceVerdict;
 using kubernetes::Resource;
 
 const Resource kSlices{"discovery.k8s.io", "v1", "endpointslices"};
+const Resource kPods{"", "v1", "pods"};
 const Resource kSecrets{"", "v1", "secrets"};
 constexpr const char* kOfAService = "kubernetes.io/service-name";  // label: others belong to nobody whom we know
+
+/// Label selector: both labels are there, whatever they say.
+std::string of_azureml() { return absl::StrCat(discovery::kEndpointLabel, ",", discovery::kDeploymentLabel); }
 
 std::string label_of(const ResourceVerdict& verdict) {
   return absl::StrCat(discovery::kind_name(verdict.kind), " ", verdict.home, "/", verdict.name);
@@ -65,6 +72,7 @@ void ClusterSource::start(const config::Process& process) {
     kinds_.push_back(follow({ClusterState::Kind::kEndpoints, home, ""}, discovery::kOnlineEndpoints, ""));
     kinds_.push_back(follow({ClusterState::Kind::kDeployments, home, ""}, discovery::kOnlineDeployments, ""));
     kinds_.push_back(follow({ClusterState::Kind::kSlices, home, ""}, kSlices, kOfAService));
+    if (settings_.adopt_azureml_pods) pods_.push_back(follow({ClusterState::Kind::kPods, home, ""}, kPods, of_azureml()));
   }
   const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(homes, ", ");
   log::info(absl::StrCat("follows ", client_->name(), " in ", where));
@@ -89,6 +97,7 @@ void ClusterSource::stop() {
   stopping_ = true;
   reporter_.reset();
   kinds_.clear();
+  pods_.clear();
   secrets_.clear();
 }
 
@@ -123,12 +132,9 @@ void ClusterSource::look() {
   const ClusterState::Changes changes = state_.take_changes();
   if (reporter_) reporter_->changed();
   pending_ = pending_ || changes.resources;
-  if (!complete_ && !kinds_listed()) return control_.schedule(tick_, looked_ + kListsPause);
-  for (const ObjectKey& service : changes.services) {
-    const auto named = by_service_.find(service);
-    if (named == by_service_.end()) continue;
-    for (const config::Deployment* deployment : named->second) tell_replicas(*deployment);
-  }
+  if (!complete_ && !(kinds_listed() && pods_listed())) return control_.schedule(tick_, looked_ + kListsPause);
+  tell_replicas(by_service_, changes.services);
+  tell_replicas(by_labels_, changes.pods);
   if (!pending_) return;
   // From the first change that waits on, however many Secrets are named meanwhile: else who names ever new ones holds up all.
   if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
@@ -150,6 +156,18 @@ bool ClusterSource::kinds_listed() const {
   return std::any_of(kinds_.begin(), kinds_.end(), [&](const Followed& each) { return !forbidden.contains(each.home); });
 }
 
+bool ClusterSource::pods_listed() const {
+  return std::all_of(pods_.begin(), pods_.end(),
+                     [](const Followed& each) { return each.reflector->listed() || each.reflector->forbidden(); });
+}
+
+bool ClusterSource::pods_forbidden(const std::string& home) const {
+  return std::any_of(pods_.begin(), pods_.end(), [&](const Followed& each) {
+    const bool covers = each.home.empty() || each.home == home;
+    return covers && !each.reflector->listed() && each.reflector->forbidden();
+  });
+}
+
 bool ClusterSource::secrets_listed() const {
   return std::all_of(secrets_.begin(), secrets_.end(), [](const auto& each) { return each.second.reflector->listed(); });
 }
@@ -168,7 +186,7 @@ void ClusterSource::follow_secrets(const discovery::Joined& joined) {
     followed = secrets_.erase(followed);
   }
   for (const ObjectKey& key : wanted) {
-    if (kinds_.size() + secrets_.size() >= kFollowedMax) {
+    if (kinds_.size() + pods_.size() + secrets_.size() >= kFollowedMax) {
       return log::error(
           absl::StrCat("more than ", kFollowedMax, " things to follow: the Secret ", key.home, "/", key.name, " is not"));
     }
@@ -182,7 +200,7 @@ void ClusterSource::join(const std::vector<config::Endpoint>& files) {
   joined_ = discovery::join_cluster(state_.cluster(), settings_, taken_);
   follow_secrets(joined_);  // the names that files claim may have changed
   load_transports();
-  index_services();
+  index_deployments();
   replicas_.clear();
   for (const config::Endpoint& endpoint : joined_.endpoints) {
     for (const config::Deployment& deployment : endpoint.deployments) find_replicas(deployment);
@@ -228,25 +246,50 @@ std::shared_ptr<const upstream::Transport> ClusterSource::transport(const config
   return known.transport;
 }
 
-void ClusterSource::index_services() {
+void ClusterSource::index_deployments() {
   by_service_.clear();
+  by_labels_.clear();
   for (const config::Endpoint& endpoint : joined_.endpoints) {
-    for (const config::Deployment& each : endpoint.deployments) by_service_[{each.home, each.service.name}].push_back(&each);
+    for (const config::Deployment& each : endpoint.deployments) {
+      if (each.adopt_azureml_pods) {
+        by_labels_[discovery::label_key(each.home, each.endpoint_name, each.name)].push_back(&each);
+      } else {
+        by_service_[{each.home, each.service.name}].push_back(&each);
+      }
+    }
   }
+}
+
+discovery::FoundReplicas ClusterSource::look_for_replicas(const config::Deployment& deployment) const {
+  if (!deployment.adopt_azureml_pods) return discovery::find_slice_replicas(state_.cluster(), settings_, deployment);
+  discovery::FoundReplicas found = discovery::find_pod_replicas(state_.cluster(), deployment);
+  if (pods_forbidden(deployment.home)) {
+    found.reason = discovery::reason::kPodsForbidden;
+    found.refused = "the router may not read the pods of this namespace: allow it the verbs list and watch on pods";
+  }
+  return found;
 }
 
 void ClusterSource::find_replicas(const config::Deployment& deployment) {
   const DeploymentKey key = deployment_key(deployment);
-  discovery::SliceReplicas found = discovery::find_replicas(state_.cluster(), settings_, deployment);
+  discovery::FoundReplicas found = look_for_replicas(deployment);
   live_.prepare(key, found.replicas);
   replicas_.insert_or_assign(key, std::move(found));
 }
 
+void ClusterSource::tell_replicas(const Index& index, const std::set<ObjectKey>& changed) {
+  for (const ObjectKey& key : changed) {
+    const auto found = index.find(key);
+    if (found == index.end()) continue;
+    for (const config::Deployment* deployment : found->second) tell_replicas(*deployment);
+  }
+}
+
 void ClusterSource::tell_replicas(const config::Deployment& deployment) {
   const DeploymentKey key = deployment_key(deployment);
-  const discovery::SliceReplicas before = std::exchange(replicas_[key], {});
+  const discovery::FoundReplicas before = std::exchange(replicas_[key], {});
   find_replicas(deployment);
-  const discovery::SliceReplicas& now = replicas_.at(key);
+  const discovery::FoundReplicas& now = replicas_.at(key);
   if (now.replicas != before.replicas) live_.tell(key, now.replicas);
   if (now.refused != before.refused) tell_verdicts();
 }
@@ -262,10 +305,15 @@ std::vector<ResourceVerdict> ClusterSource::verdicts() const {
       verdict.replicas_ready += replica.ready.value_or(false) ? 1 : 0;
     }
     if (verdict.reason != discovery::reason::kAccepted || known->second.refused.empty()) continue;
-    verdict.reason = discovery::reason::kSlicesRefused;
+    verdict.reason = known->second.reason;
     verdict.message = known->second.refused;
   }
   return verdicts;
+}
+
+std::size_t ClusterSource::resources_refused() const {
+  return static_cast<std::size_t>(std::count_if(joined_.verdicts.begin(), joined_.verdicts.end(),
+                                                [](const ResourceVerdict& verdict) { return !verdict.accepted; }));
 }
 
 void ClusterSource::tell_verdicts() {
@@ -292,7 +340,9 @@ std::vector<std::string> ClusterSource::not_ready() const {
 
 Duration ClusterSource::age() const {
   TimePoint oldest = control_.now();
-  for (const Followed& each : kinds_) oldest = std::min(oldest, each.reflector->last_word().value_or(started_));
+  for (const std::vector<Followed>* all : {&kinds_, &pods_}) {
+    for (const Followed& each : *all) oldest = std::min(oldest, each.reflector->last_word().value_or(started_));
+  }
   return control_.now() - oldest;
 }
 

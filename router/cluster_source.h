@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,7 @@
 #include "router/discovery/cluster_join.h"
 #include "router/discovery/cluster_reporter.h"
 #include "router/discovery/cluster_state.h"
-#include "router/discovery/slice_replicas.h"
+#include "router/discovery/found_replica.h"
 #include "router/kubernetes/api_client.h"
 #include "router/kubernetes/reflector.h"
 #include "router/live_deployments.h"
@@ -33,7 +34,7 @@ class ClusterSource {
   static constexpr std::chrono::milliseconds kSecretsWait{150};  // likewise later, before others' changes are taken up
   static constexpr std::chrono::milliseconds kMemoryPause{250};
   static constexpr std::chrono::milliseconds kListsPause{500};  // at the start, between two looks at which lists have come
-  static constexpr std::size_t kFollowedMax = 20'000;           // kinds and namespaces, and one for each Secret
+  static constexpr std::size_t kFollowedMax = 20'000;           // kinds in namespaces, and one for each Secret
 
   /// Reads the credentials; asks nobody yet. `resources_changed` is called from the loop when a new table is to be made.
   static absl::StatusOr<std::unique_ptr<ClusterSource>> make(runtime::Shard& control, runtime::Resolver& resolver,
@@ -63,6 +64,8 @@ class ClusterSource {
   /// For how long, at most, what is known has not been known to be up to date. Secrets do not count: that one may not be read
   /// is its endpoint's business.
   Duration age() const;
+  /// Resources whose newest version is not accepted.
+  std::size_t resources_refused() const;
   /// Events of refusals that were not written.
   std::uint64_t events_dropped() const { return reporter_ != nullptr ? reporter_->events_dropped() : 0; }
   const config::Kubernetes& settings() const { return settings_; }
@@ -82,6 +85,7 @@ class ClusterSource {
     void expired() override;
     ClusterSource& owner_;
   };
+  using Index = std::map<discovery::ObjectKey, std::vector<const config::Deployment*>>;
   struct KnownTransport {
     bool verify = true;
     std::string server_name;
@@ -99,16 +103,22 @@ class ClusterSource {
   /// Every kind was listed in every namespace, but for namespaces that may not be read, as long as there is another: what an
   /// operator has forgotten to allow for one team does not close the router to all.
   bool kinds_listed() const;
+  /// Pods that may not be read do not count: that is the business of the deployments that would adopt them.
+  bool pods_listed() const;
+  /// They never could be read in this namespace, and that is why.
+  bool pods_forbidden(const std::string& home) const;
   bool secrets_listed() const;
   /// Those that the endpoints of `joined` name, and no others.
   void follow_secrets(const discovery::Joined& joined);
   void load_transports();
   std::shared_ptr<const upstream::Transport> transport(const config::Deployment& deployment, config::Findings& findings);
-  void index_services();
+  void index_deployments();
+  discovery::FoundReplicas look_for_replicas(const config::Deployment& deployment) const;
   /// For the next table.
   void find_replicas(const config::Deployment& deployment);
-  /// At once.
+  /// At once: those of one deployment, or of all that are behind what has changed.
   void tell_replicas(const config::Deployment& deployment);
+  void tell_replicas(const Index& index, const std::set<discovery::ObjectKey>& changed);
   /// The log, of what has changed since.
   void tell_verdicts();
 
@@ -121,6 +131,7 @@ class ClusterSource {
   runtime::TaskGroup following_;
   discovery::ClusterState state_;
   std::vector<Followed> kinds_;
+  std::vector<Followed> pods_;  // only with `adopt_azureml_pods`
   std::map<discovery::ObjectKey, Followed> secrets_;
   bool stopping_ = false;
   bool pending_ = false;   // resources have changed, and wait for the Secrets that they name
@@ -130,8 +141,9 @@ class ClusterSource {
   std::optional<TimePoint> wait_until_;  // for Secrets, while pending_
   discovery::TakenNames taken_;
   discovery::Joined joined_;
-  std::map<discovery::ObjectKey, std::vector<const config::Deployment*>> by_service_;  // of joined_
-  std::map<DeploymentKey, discovery::SliceReplicas> replicas_;                         // as told
+  Index by_service_;                                            // deployments of joined_ that name a Service
+  Index by_labels_;                                             // and those that adopt Pods, by discovery::label_key
+  std::map<DeploymentKey, discovery::FoundReplicas> replicas_;  // as told
   std::map<DeploymentKey, KnownTransport> known_transports_;
   LiveDeployments::Transports transports_;
   std::map<std::string, std::string> told_;               // verdicts in the log, by kind and object

@@ -321,6 +321,7 @@ metrics::ProcessFigures Router::figures() const {
   }
   figures.generation = generation_;
   if (cluster_) figures.discovery_age = cluster_->age();
+  if (cluster_) figures.resources_refused = cluster_->resources_refused();
   if (cluster_) figures.events_dropped = cluster_->events_dropped();
   figures.access_log_dropped = access_logs_.dropped();
   figures.version = ROUTER_VERSION;

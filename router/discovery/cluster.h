@@ -10,6 +10,7 @@
 
 #include "config/azureml.h"
 #include "config/config.h"
+#include "router/base/text.h"
 
 /// What is known of a Kubernetes cluster: plain values, without sockets or threads. Kept up to date by ClusterState, made sense
 /// of by join_cluster and find_replicas.
@@ -65,6 +66,22 @@ struct Slice {
   bool operator==(const Slice&) const = default;
 };
 
+/// What the router takes from a Pod that Azure ML's extension has labelled.
+struct LabelledPod {
+  std::string uid;
+  std::vector<std::string> addresses;  // `podIPs`; empty: none yet
+  bool ready = false;                  // its condition says so
+  bool terminating = false;            // it is being deleted
+  bool ended = false;                  // its containers have, for good: phase Succeeded or Failed
+  bool on_host_network = false;        // its addresses are those of its node
+  bool operator==(const LabelledPod&) const = default;
+};
+
+/// The Pods of a namespace by what their labels say, compared without case: a name is an endpoint's and a deployment's.
+inline ObjectKey label_key(const std::string& home, const std::string& endpoint, const std::string& deployment) {
+  return {home, lower_case(endpoint) + "/" + lower_case(deployment)};  // a label has no slash
+}
+
 /// What the router takes from a Secret: `primaryKey` and `secondaryKey`, each for itself. A bad one opens nothing, and neither
 /// does the one that it has replaced: whoever changes a key wants the old one to end.
 struct SecretKeys {
@@ -79,11 +96,13 @@ struct SecretKeys {
 struct Cluster {
   using Endpoints = std::map<ObjectKey, Resource<config::EndpointDocument>>;
   using Deployments = std::map<ObjectKey, Resource<config::DeploymentDocument>>;
-  using Slices = std::map<std::string, Slice>;  // by name
+  template <class Object>
+  using Groups = std::map<ObjectKey, std::map<std::string, Object>>;  // the objects by name, of each group that has any
 
   Endpoints endpoints;
   Deployments deployments;
-  std::map<ObjectKey, Slices> services;  // those of each Service that has any
+  Groups<Slice> services;    // of each Service
+  Groups<LabelledPod> pods;  // of each deployment, by label_key
   std::map<ObjectKey, SecretKeys> secrets;
 };
 

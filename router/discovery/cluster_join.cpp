@@ -182,6 +182,10 @@ class Join {
       const auto endpoint = by_name_.find(ObjectKey{entry.first.home, lower_case(deployment.endpoint_name)});
       if (endpoint == by_name_.end()) {
         refuse_without_endpoint(entry, verdict);
+      } else if (deployment.adopt_azureml_pods && !rules_.adopt_azureml_pods) {
+        refuse(verdict, reason::kAdoptionNotAllowed,
+               "adoptAzureMLPods has no effect: this router looks at no pods; set kubernetes.adopt_azureml_pods to true in its "
+               "router.yaml and allow it the verbs list and watch on pods, or name a Service under service");
       } else {
         put_under(admitted_[endpoint->second], entry, verdict);
       }

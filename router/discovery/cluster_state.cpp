@@ -48,6 +48,7 @@ const char* name_of(ClusterState::Kind kind) {
     case ClusterState::Kind::kEndpoints: return "OnlineEndpoint";
     case ClusterState::Kind::kDeployments: return "OnlineDeployment";
     case ClusterState::Kind::kSlices: return "EndpointSlice";
+    case ClusterState::Kind::kPods: return "Pod";
     case ClusterState::Kind::kSecrets: return "Secret";
   }
   return "";
@@ -95,7 +96,12 @@ void ClusterState::put(Kind kind, const Json& object) {
   switch (kind) {
     case Kind::kEndpoints: return put_resource(cluster_.endpoints, key, object);
     case Kind::kDeployments: return put_resource(cluster_.deployments, key, object);
-    case Kind::kSlices: return put_slice(key, object);
+    case Kind::kSlices: {
+      Slice slice = read_slice(object);
+      const ObjectKey service{key.home, slice.service};
+      return put_member(slices(), key, service, std::move(slice));
+    }
+    case Kind::kPods: return put_member(pods(), key, read_label_key(object), read_pod(object));
     case Kind::kSecrets: return put_secret(key, object);
   }
 }
@@ -108,7 +114,8 @@ void ClusterState::remove(Kind kind, const ObjectKey& key) {
     case Kind::kDeployments:
       if (cluster_.deployments.erase(key) > 0) mark_resources();
       return;
-    case Kind::kSlices: return remove_slice(key);
+    case Kind::kSlices: return remove_member(slices(), key);
+    case Kind::kPods: return remove_member(pods(), key);
     case Kind::kSecrets:
       if (cluster_.secrets.erase(key) > 0) mark_resources();
       return;
@@ -121,6 +128,7 @@ std::vector<ObjectKey> ClusterState::known(const Scope& scope) const {
     case Kind::kEndpoints: add_known(cluster_.endpoints, scope, keys); break;
     case Kind::kDeployments: add_known(cluster_.deployments, scope, keys); break;
     case Kind::kSlices: add_known(service_of_, scope, keys); break;
+    case Kind::kPods: add_known(label_key_of_, scope, keys); break;
     case Kind::kSecrets: add_known(cluster_.secrets, scope, keys); break;
   }
   return keys;
@@ -149,28 +157,28 @@ void ClusterState::put_resource(std::map<ObjectKey, Resource<Document>>& all, co
   mark_resources();
 }
 
-void ClusterState::put_slice(const ObjectKey& key, const Json& object) {
-  Slice next = read_slice(object);
-  const auto known = service_of_.find(key);
-  if (known != service_of_.end()) {
-    if (known->second == next.service && cluster_.services[{key.home, next.service}][key.name] == next) return;
-    if (known->second != next.service) remove_slice(key);
+template <class Object>
+void ClusterState::put_member(Members<Object> members, const ObjectKey& key, const ObjectKey& group, Object next) {
+  const auto known = members.group_of.find(key);
+  if (known != members.group_of.end()) {
+    if (known->second == group && members.groups[group][key.name] == next) return;
+    if (known->second != group) remove_member(members, key);
   }
-  const ObjectKey service{key.home, next.service};
-  service_of_[key] = next.service;
-  cluster_.services[service].insert_or_assign(key.name, std::move(next));
-  mark_service(service);
+  members.group_of[key] = group;
+  members.groups[group].insert_or_assign(key.name, std::move(next));
+  mark_group(members.changed, group);
 }
 
-void ClusterState::remove_slice(const ObjectKey& key) {
-  const auto known = service_of_.find(key);
-  if (known == service_of_.end()) return;
-  const ObjectKey service{key.home, known->second};
-  service_of_.erase(known);
-  const auto slices = cluster_.services.find(service);
-  slices->second.erase(key.name);
-  if (slices->second.empty()) cluster_.services.erase(slices);
-  mark_service(service);
+template <class Object>
+void ClusterState::remove_member(Members<Object> members, const ObjectKey& key) {
+  const auto known = members.group_of.find(key);
+  if (known == members.group_of.end()) return;
+  const ObjectKey group = known->second;
+  members.group_of.erase(known);
+  const auto all = members.groups.find(group);
+  all->second.erase(key.name);
+  if (all->second.empty()) members.groups.erase(all);
+  mark_group(members.changed, group);
 }
 
 void ClusterState::put_secret(const ObjectKey& key, const Json& object) {
@@ -190,9 +198,9 @@ void ClusterState::mark_statuses() {
   if (!told && changed_) changed_();
 }
 
-void ClusterState::mark_service(const ObjectKey& service) {
+void ClusterState::mark_group(std::set<ObjectKey> Changes::*changed, const ObjectKey& group) {
   const bool told = changes_.any();
-  changes_.services.insert(service);
+  (changes_.*changed).insert(group);
   if (!told && changed_) changed_();
 }
 

@@ -16,7 +16,7 @@ namespace router::discovery {
 /// dropped then. Remembers what has changed since it was last asked. Control thread.
 class ClusterState {
  public:
-  enum class Kind { kEndpoints, kDeployments, kSlices, kSecrets };
+  enum class Kind { kEndpoints, kDeployments, kSlices, kPods, kSecrets };
   /// Which objects a watcher is told of: one namespace's, or all (empty); of Secrets only one, by its name.
   struct Scope {
     Kind kind = Kind::kEndpoints;
@@ -27,8 +27,9 @@ class ClusterState {
   struct Changes {
     bool resources = false;        // an endpoint, a deployment or a key: everything is joined again
     std::set<ObjectKey> services;  // only the replicas of the deployments that name one of these are told again
+    std::set<ObjectKey> pods;      // likewise, of those that adopt Pods under one of these keys
     bool statuses = false;         // only what the API server shows as the status of resources
-    bool any() const { return resources || statuses || !services.empty(); }
+    bool any() const { return resources || statuses || !services.empty() || !pods.empty(); }
   };
 
   /// `changed` is called inside the watcher's call, once for all until `take_changes`; it must not call back into this.
@@ -56,16 +57,28 @@ class ClusterState {
   std::vector<ObjectKey> known(const Scope& scope) const;
   template <class Document>
   void put_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key, const Json& object);
-  void put_slice(const ObjectKey& key, const Json& object);
   void put_secret(const ObjectKey& key, const Json& object);
-  void remove_slice(const ObjectKey& key);
+  /// An object that is one of a group: a slice, of its Service; a Pod, of its deployment. `changed`: what is noted.
+  template <class Object>
+  struct Members {
+    Cluster::Groups<Object>& groups;
+    std::map<ObjectKey, ObjectKey>& group_of;
+    std::set<ObjectKey> Changes::*changed;
+  };
+  Members<Slice> slices() { return {cluster_.services, service_of_, &Changes::services}; }
+  Members<LabelledPod> pods() { return {cluster_.pods, label_key_of_, &Changes::pods}; }
+  template <class Object>
+  void put_member(Members<Object> members, const ObjectKey& key, const ObjectKey& group, Object next);
+  template <class Object>
+  void remove_member(Members<Object> members, const ObjectKey& key);
   void mark_resources();
   void mark_statuses();
-  void mark_service(const ObjectKey& service);
+  void mark_group(std::set<ObjectKey> Changes::*changed, const ObjectKey& group);
 
   const std::function<void()> changed_;
   Cluster cluster_;
-  std::map<ObjectKey, std::string> service_of_;  // of each slice
+  std::map<ObjectKey, ObjectKey> service_of_;    // of each slice
+  std::map<ObjectKey, ObjectKey> label_key_of_;  // of each Pod
   Changes changes_;
   std::set<const Feed*> feeds_;
 };

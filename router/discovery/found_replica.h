@@ -2,6 +2,8 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "router/runtime/address.h"
 
@@ -19,6 +21,15 @@ struct FoundReplica {
   bool terminating = false;   // gets nothing new, keeps what it has, and its slots count no more
 
   bool operator==(const FoundReplica&) const = default;
+};
+
+/// All that a cluster shows of one deployment's replicas.
+struct FoundReplicas {
+  std::vector<FoundReplica> replicas;  // by identity; readiness told
+  std::string_view reason;             // of the condition Accepted (verdict.h), if something was refused
+  std::string refused;                 // what was not believed, and why; empty: nothing
+
+  bool operator==(const FoundReplicas&) const = default;
 };
 
 }  // namespace router::discovery

@@ -74,6 +74,24 @@ void read_endpoint(const json::object& from, Slice& slice) {
   slice.endpoints.push_back(std::move(endpoint));
 }
 
+const json::object& labels_of(const json::object& object) { return object_at(object_at(object, "metadata"), "labels"); }
+
+bool is_ready(const json::object& pod_status) {
+  for (const json::value& each : array_at(pod_status, "conditions")) {
+    if (!each.is_object() || text_at(each.get_object(), "type") != "Ready") continue;
+    return text_at(each.get_object(), "status") == "True";
+  }
+  return false;
+}
+
+std::vector<std::string> addresses_of(const json::object& pod_status) {
+  std::vector<std::string> addresses;
+  for (const json::value& each : array_at(pod_status, "podIPs")) {
+    if (each.is_object()) addresses.emplace_back(text_at(each.get_object(), "ip"));
+  }
+  return addresses;
+}
+
 void read_key(const json::object& data, const char* name, SecretKeys& into) {
   const json::value* value = data.if_contains(name);
   if (value == nullptr) return;
@@ -117,7 +135,7 @@ json::object read_status(const json::object& object) { return object_at(object, 
 
 Slice read_slice(const json::object& object) {
   Slice slice;
-  const json::object& labels = object_at(object_at(object, "metadata"), "labels");
+  const json::object& labels = labels_of(object);
   slice.service = std::string(text_at(labels, kServiceName));
   slice.by_kubernetes = text_at(labels, kManagedBy) == kController;
   slice.family = family_of(text_at(object, "addressType"));
@@ -128,6 +146,25 @@ Slice read_slice(const json::object& object) {
     if (endpoint.is_object()) read_endpoint(endpoint.get_object(), slice);
   }
   return slice;
+}
+
+LabelledPod read_pod(const json::object& object) {
+  const json::object& status = object_at(object, "status");
+  const std::string_view phase = text_at(status, "phase");
+  LabelledPod pod;
+  pod.uid = metadata_text(object, "uid");
+  pod.addresses = addresses_of(status);
+  pod.ready = is_ready(status);
+  pod.terminating = object_at(object, "metadata").contains("deletionTimestamp");
+  pod.ended = phase == "Succeeded" || phase == "Failed";
+  pod.on_host_network = bool_at(object_at(object, "spec"), "hostNetwork", false);
+  return pod;
+}
+
+ObjectKey read_label_key(const json::object& pod) {
+  const json::object& labels = labels_of(pod);
+  return label_key(metadata_text(pod, "namespace"), std::string(text_at(labels, kEndpointLabel)),
+                   std::string(text_at(labels, kDeploymentLabel)));
 }
 
 SecretKeys read_secret(const json::object& object) {

@@ -11,8 +11,15 @@
 /// as if it were not there: nothing here fails.
 namespace router::discovery {
 
+/// Labels by which Azure ML's extension says whose a Pod is.
+inline constexpr const char* kEndpointLabel = "ml.azure.com/endpoint-name";
+inline constexpr const char* kDeploymentLabel = "ml.azure.com/deployment-name";
+
 ObjectKey key_of(const boost::json::object& object);
 Slice read_slice(const boost::json::object& object);
+LabelledPod read_pod(const boost::json::object& object);
+/// Which deployment's it is, by its labels.
+ObjectKey read_label_key(const boost::json::object& pod);
 /// A key is visible ASCII, at most 4096 bytes, without the line end that editors add: as in a key file.
 SecretKeys read_secret(const boost::json::object& object);
 

@@ -11,6 +11,7 @@
 
 #include "config/findings.h"
 #include "router/base/text.h"
+#include "router/discovery/read_objects.h"
 #include "router/kubernetes/json.h"
 
 namespace router::discovery {
@@ -185,8 +186,15 @@ class Maker {
     const std::string counts = count_text(verdict.replicas_ready, verdict.replicas_total);
     if (verdict.replicas_ready > 0) return make_condition(condition::kReady, true, reason::kReady, counts);
     if (verdict.replicas_total > 0 || settings == nullptr) return not_ready(reason::kNoReadyReplica, counts);
-    return not_ready(reason::kNoReadyReplica,
-                     absl::StrCat("there are no pods behind the Service ", config::shown(settings->service.name)));
+    return not_ready(reason::kNoReadyReplica, no_pods_text(*settings));
+  }
+
+  static std::string no_pods_text(const config::Deployment& settings) {
+    if (!settings.adopt_azureml_pods) {
+      return absl::StrCat("there are no pods behind the Service ", config::shown(settings.service.name));
+    }
+    return absl::StrCat("there are no pods with the labels ", kEndpointLabel, "=", settings.endpoint_name, " and ",
+                        kDeploymentLabel, "=", settings.name);
   }
 
   bool wants_scaling(const ResourceVerdict& verdict) const {

@@ -1,18 +1,10 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "config/config.h"
 #include "router/discovery/cluster.h"
 #include "router/discovery/found_replica.h"
 
 namespace router::discovery {
-
-struct SliceReplicas {
-  std::vector<FoundReplica> replicas;  // by identity; readiness told
-  std::string refused;                 // what was not believed, and why; empty: nothing
-};
 
 /// The replicas of a deployment that is a resource: what the EndpointSlices of its Service show. A Pod is one replica, by its
 /// uid and the port, however many slices show it; if they show both, its IPv4 address is used. Where they disagree it is
@@ -20,6 +12,7 @@ struct SliceReplicas {
 /// Believed are addresses of Pods in the deployment's own namespace, as Kubernetes' own controller writes them, and none that
 /// leads back to this machine. With `allow_custom_endpoint_slices` others are believed, too, also without a Pod; but never
 /// one that refers to another namespace.
-SliceReplicas find_replicas(const Cluster& cluster, const config::Kubernetes& rules, const config::Deployment& deployment);
+FoundReplicas find_slice_replicas(const Cluster& cluster, const config::Kubernetes& rules,
+                                  const config::Deployment& deployment);
 
 }  // namespace router::discovery

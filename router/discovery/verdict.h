@@ -19,12 +19,15 @@ inline constexpr std::string_view kNameConflict = "NameConflict";
 inline constexpr std::string_view kHostnameConflict = "HostnameConflict";
 inline constexpr std::string_view kEndpointNotFound = "EndpointNotFound";
 inline constexpr std::string_view kEndpointNotAccepted = "EndpointNotAccepted";
+inline constexpr std::string_view kAdoptionNotAllowed = "AdoptionNotAllowed";  // adopt_azureml_pods is off
 // Accepted, but:
 inline constexpr std::string_view kAuthModeUnsupported = "AuthModeUnsupported";  // closed: 401
 inline constexpr std::string_view kSecretMissing = "SecretMissing";              // closed: 401
 inline constexpr std::string_view kSecretInvalid = "SecretInvalid";              // closed, or one key of two is not in force
 inline constexpr std::string_view kDeploymentsMissing = "DeploymentsMissing";    // their share is answered with 404
 inline constexpr std::string_view kSlicesRefused = "SlicesRefused";              // some of what its EndpointSlices say
+inline constexpr std::string_view kPodsRefused = "PodsRefused";                  // some of the Pods that it would adopt
+inline constexpr std::string_view kPodsForbidden = "PodsForbidden";              // the router may not read them
 }  // namespace reason
 
 /// What became of one OnlineEndpoint or OnlineDeployment, for its status, for events and for `/status`.

@@ -36,7 +36,9 @@ enum Family : std::size_t {
   kCertificateExpiryFamily,
   kGenerationFamily,
   kReloadsFamily,
+  kConfigurationRefusedFamily,
   kDiscoveryAgeFamily,
+  kResourcesRefusedFamily,
   kEventsDroppedFamily,
   kLogDroppedFamily,
   kBuildInfoFamily,
@@ -71,7 +73,9 @@ Shape shape_of(Family family) {
     case kCertificateExpiryFamily: return {kCertificateExpiry, MetricType::Gauge};
     case kGenerationFamily: return {kGeneration, MetricType::Gauge};
     case kReloadsFamily: return {kReloads, MetricType::Counter};
+    case kConfigurationRefusedFamily: return {kConfigurationRefused, MetricType::Gauge};
     case kDiscoveryAgeFamily: return {kDiscoveryAge, MetricType::Gauge};
+    case kResourcesRefusedFamily: return {kResourcesRefused, MetricType::Gauge};
     case kEventsDroppedFamily: return {kEventsDropped, MetricType::Counter};
     case kLogDroppedFamily: return {kLogDropped, MetricType::Counter};
     case kBuildInfoFamily: return {kBuildInfo, MetricType::Gauge};
@@ -174,6 +178,7 @@ void Exposition::add(const ProcessFigures& figures) {
   if (figures.discovery_age) {
     add_value(families_[kDiscoveryAgeFamily], {}, std::chrono::duration<double>(*figures.discovery_age).count());
   }
+  if (figures.resources_refused) add_value(families_[kResourcesRefusedFamily], {}, *figures.resources_refused);
   if (figures.events_dropped) add_value(families_[kEventsDroppedFamily], {}, *figures.events_dropped);
   add_value(families_[kLogDroppedFamily], {}, figures.access_log_dropped);
   add_value(families_[kBuildInfoFamily], {{"version", figures.version}}, std::uint64_t{1});
@@ -222,9 +227,10 @@ void Exposition::add(const DeploymentMetrics& metrics) {
   add_value(families_[kRetriesFamily], with(labels, "reason", "stale_connection"), stale_retries);
 }
 
-void Exposition::add_reloads(std::uint64_t accepted, std::uint64_t refused) {
+void Exposition::add_reloads(std::uint64_t accepted, std::uint64_t refused, bool newest_refused) {
   add_value(families_[kReloadsFamily], {{"result", "accepted"}}, accepted);
   add_value(families_[kReloadsFamily], {{"result", "refused"}}, refused);
+  add_value(families_[kConfigurationRefusedFamily], {}, std::uint64_t{newest_refused ? 1U : 0U});
 }
 
 void Exposition::add_ejections(const std::string& endpoint, const std::string& deployment, std::uint64_t ejections) {

@@ -22,7 +22,8 @@ class Exposition {
   void add(const ProcessFigures& figures);
   void add(const std::vector<ShardCells>& shards);
   void add(const DeploymentMetrics& metrics);
-  void add_reloads(std::uint64_t accepted, std::uint64_t refused);
+  /// `newest_refused`: the last one of them was.
+  void add_reloads(std::uint64_t accepted, std::uint64_t refused, bool newest_refused);
   /// Of a deployment that is no longer configured.
   void add_ejections(const std::string& endpoint, const std::string& deployment, std::uint64_t ejections);
 

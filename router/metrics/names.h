@@ -49,9 +49,14 @@ inline constexpr Name kCertificateExpiry{"inference_router_certificate_expiry_ti
 inline constexpr Name kGeneration{"inference_router_configuration_generation", "Number of the configuration in force."};
 inline constexpr Name kReloads{"inference_router_configuration_reloads_total",
                                "Changed configurations read, by whether they were taken up."};
+inline constexpr Name kConfigurationRefused{
+    "inference_router_configuration_refused",
+    "1: the files were refused when they were last read, and an older configuration is in force; 0: they are in force."};
 inline constexpr Name kDiscoveryAge{
     "inference_router_discovery_age_seconds",
     "For how long, at most, the resources and replicas of the API server have not been known to be up to date."};
+inline constexpr Name kResourcesRefused{"inference_router_resources_refused",
+                                        "Resources of the API server whose newest version is not accepted."};
 inline constexpr Name kEventsDropped{"inference_router_events_dropped_total",
                                      "Events of refused resources that the API server did not get."};
 inline constexpr Name kLogDropped{"inference_router_access_log_dropped_total",

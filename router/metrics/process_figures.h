@@ -36,8 +36,9 @@ struct ProcessFigures {
   std::vector<CertificateFigures> certificates;
   std::uint64_t generation = 0;
   std::uint64_t access_log_dropped = 0;
-  std::optional<Duration> discovery_age;        // nothing: no API server is followed
-  std::optional<std::uint64_t> events_dropped;  // likewise
+  std::optional<Duration> discovery_age;           // nothing: no API server is followed
+  std::optional<std::uint64_t> resources_refused;  // likewise
+  std::optional<std::uint64_t> events_dropped;     // likewise
   std::string version;
 };
 

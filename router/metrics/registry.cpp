@@ -68,7 +68,7 @@ std::vector<prometheus::MetricFamily> Registry::collect() {
   for (const auto& [name, entry] : entries_) exposition.add(*entry.metrics);
   add_process_figures(exposition);
   exposition.add(shards_);
-  exposition.add_reloads(reloads_accepted_.value(), reloads_refused_.value());
+  exposition.add_reloads(reloads_accepted_.value(), reloads_refused_.value(), newest_refused_);
   return std::move(exposition).families();
 }
 

@@ -53,7 +53,10 @@ class Registry {
   std::shared_ptr<DeploymentMetrics> deployment(std::string_view endpoint, std::string_view deployment);
   ShardCells& shard(std::size_t index) { return shards_[index]; }
   /// A changed configuration was read, and taken up or refused.
-  void configuration_reloaded(bool accepted) { (accepted ? reloads_accepted_ : reloads_refused_).add(); }
+  void configuration_reloaded(bool accepted) {
+    (accepted ? reloads_accepted_ : reloads_refused_).add();
+    newest_refused_ = !accepted;
+  }
   /// Whom to ask at each scrape.
   void set_process_figures(std::function<ProcessFigures()> source) { process_figures_ = std::move(source); }
 
@@ -83,6 +86,7 @@ class Registry {
   std::function<ProcessFigures()> process_figures_;
   Cell reloads_accepted_;
   Cell reloads_refused_;
+  bool newest_refused_ = false;
 };
 
 }  // namespace router::metrics

@@ -56,6 +56,9 @@ void read_as_resource(std::string_view text) {
   if (check(of_deployment)) {
     require(!deployment.home.empty() && deployment.replicas.empty() && (!deployment.tls || deployment.tls->ca_file.empty()));
     require(config::is_dns_label(deployment.service.name) && !deployment.service.port.empty());
+    const boost::json::value* router = value.at("spec").as_object().if_contains("router");
+    const bool names_service = router != nullptr && router->as_object().contains("service");
+    require(!deployment.adopt_azureml_pods || !names_service);
   }
 }
 

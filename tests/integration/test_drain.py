@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.client import request
 from support.http import Gone
+from support.pod import Held
 from support.router import is_listening
 from support.settings import deployment, endpoint
 from support.wait import eventually
@@ -224,20 +225,14 @@ def test_a_running_stream_is_served_to_its_end(pod, start):
 
 
 def test_requests_in_line_are_served_during_the_grace(pod, start):
-    release = threading.Event()
-
-    def hold(exchange):
-        exchange.body()
-        exchange.wait(release)
-        exchange.answer()
-
+    hold = Held()
     blue = pod(hold)
     router = start(endpoint(deployment([blue], max_queue_wait_ms=30000, request_timeout_ms=30000)))
     clients = [router.start_request(b"x") for _ in range(5)]
     eventually(lambda: router.queue_length() == 4, "four to wait")
     router.signal(signal.SIGTERM)
     eventually(lambda: not is_listening(router.port), "the listener to close")
-    release.set()
+    hold.release.set()
     for client in clients:
         assert client.response().status == 200
         client.close()

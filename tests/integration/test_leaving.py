@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from support.client import request
+from support.pod import Held
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
@@ -54,13 +55,7 @@ def test_while_the_pod_computes(pod, start, leave):
 
 
 def test_while_waiting_in_line(pod, start, leave):
-    release = threading.Event()
-
-    def hold(exchange):
-        exchange.body()
-        exchange.wait(release)
-        exchange.answer()
-
+    hold = Held()
     blue = pod(hold)
     router = start(endpoint(deployment([blue], **PATIENT)))
     running = router.start_request(b"1")
@@ -69,20 +64,14 @@ def test_while_waiting_in_line(pod, start, leave):
     eventually(lambda: router.queue_length() == 1, "the second")
     leave(waiting)
     eventually(lambda: router.queue_length() == 0, "the line to be empty", patience=1)
-    release.set()
+    hold.release.set()
     assert running.response().status == 200
     assert len(blue.requests) == 1
     running.close(), waiting.close()
 
 
 def test_while_waiting_with_a_body_that_fills_the_buffer(pod, start, leave):
-    release = threading.Event()
-
-    def hold(exchange):
-        exchange.body()
-        exchange.wait(release)
-        exchange.answer()
-
+    hold = Held()
     blue = pod(hold)
     router = start(endpoint(deployment([blue], **PATIENT)))
     running = router.start_request(b"1")
@@ -92,7 +81,7 @@ def test_while_waiting_with_a_body_that_fills_the_buffer(pod, start, leave):
     eventually(lambda: router.queue_length() == 1, "the second")
     leave(waiting)
     eventually(lambda: router.queue_length() == 0, "the line to be empty", patience=3)
-    release.set()
+    hold.release.set()
     assert running.response().status == 200
     assert len(blue.requests) == 1
     running.close(), waiting.close()

@@ -12,6 +12,7 @@ import pytest
 from support import yaml
 from support.client import PRIMARY, SECONDARY, Client, request
 from support.http import Gone, Reader
+from support.pod import Held
 from support.ports import ReservedPort
 from support.router import SANITIZED, is_listening, write_at_once
 from support.settings import deployment, endpoint
@@ -58,10 +59,12 @@ def test_a_broken_file_keeps_the_old_state_and_is_told_with_its_place(pod, start
     assert "max_concurrent_requests_per_instance" in router.log
     assert router.generation() == generation
     assert router.metrics().value("configuration_generation") == generation
+    assert router.metrics().value("configuration_refused") == 1
     assert router.score(b"x").status == 200
     router.reloaded(lambda: write_at_once(router.folder / "endpoints" / "my-endpoint-blue.yml", good + "description: mended\n"))
     assert router.metrics().value("configuration_reloads_total", result="ok") >= 1 or \
         router.metrics().value("configuration_reloads_total") >= 2
+    assert router.metrics().all("configuration_refused") == [({}, 0)]
 
 
 def test_mending_a_file_that_only_the_refused_configuration_names_is_noticed(pod, start):
@@ -114,13 +117,7 @@ def test_limits_act_on_the_next_request_without_restart(pod, start):
 
 
 def test_a_waiting_request_is_bound_to_a_replica_of_the_newest_table(pod, start):
-    release = threading.Event()
-
-    def hold(exchange):
-        exchange.body()
-        exchange.wait(release)
-        exchange.answer()
-
+    hold = Held()
     old, new = pod(hold, name="old"), pod(name="new")
     patient = {"max_queue_wait_ms": 60000, "request_timeout_ms": 60000}
     router = start(endpoint(deployment([old], **patient)))
@@ -130,19 +127,13 @@ def test_a_waiting_request_is_bound_to_a_replica_of_the_newest_table(pod, start)
     eventually(lambda: router.queue_length() == 1, "the second")
     router.write_endpoint(endpoint(deployment([new], **patient)))
     assert waiting.response().headers.get("x-pod") == "new"
-    release.set()
+    hold.release.set()
     assert running.response().status == 200  # a removed replica keeps what it has
     running.close(), waiting.close()
 
 
 def test_requests_that_wait_at_a_removed_deployment_are_answered(pod, start):
-    release = threading.Event()
-
-    def hold(exchange):
-        exchange.body()
-        exchange.wait(release)
-        exchange.answer()
-
+    hold = Held()
     blue = pod(hold)
     router = start(endpoint(deployment([blue], max_queue_wait_ms=60000, request_timeout_ms=60000), deployment([pod()], name="green")))
     running = router.start_request(b"1")
@@ -153,7 +144,7 @@ def test_requests_that_wait_at_a_removed_deployment_are_answered(pod, start):
     (router.folder / "endpoints" / "my-endpoint-blue.yml").unlink()
     answer = waiting.response()
     assert (answer.status, answer.why) == (404, "deployment_not_found")
-    release.set()
+    hold.release.set()
     assert running.response().status == 200
     running.close(), waiting.close()
 
@@ -555,19 +546,13 @@ def test_the_access_log_goes_elsewhere_and_off_and_on_again(pod, start, tmp_path
 
 
 def test_an_exchange_is_logged_where_it_was_begun(pod, start, tmp_path):
-    release = threading.Event()
-
-    def hold(exchange):
-        exchange.body()
-        exchange.wait(release)
-        exchange.answer()
-
+    hold = Held()
     blue = pod(hold)
     router = start(endpoint(deployment([blue], request_timeout_ms=60000)))
     running = router.start_request(b"x")
     eventually(lambda: blue.concurrent == 1, "the request")
     take_up(router, access_log=str(tmp_path / "second.log"))
-    release.set()
+    hold.release.set()
     assert running.response().status == 200
     running.close()
     assert router.access_lines(1)[0]["ResponseCode"] == 200
@@ -591,13 +576,7 @@ def test_a_listener_is_opened_and_closed_while_the_router_runs(pod, start, ports
 
 
 def test_a_request_that_runs_when_its_listener_closes_is_finished(pod, start, ports):
-    release = threading.Event()
-
-    def hold(exchange):
-        exchange.body()
-        exchange.wait(release)
-        exchange.answer()
-
+    hold = Held()
     blue = pod(hold)
     router = start(endpoint(deployment([blue], request_timeout_ms=60000)))
     running = router.start_request(b"x")
@@ -605,7 +584,7 @@ def test_a_request_that_runs_when_its_listener_closes_is_finished(pod, start, po
     old = router.port
     take_up(router, listeners=[plain(ports())])
     eventually(lambda: not is_listening(old), "the listener to be closed")
-    release.set()
+    hold.release.set()
     answer = running.response()
     assert (answer.status, answer.headers.get("connection")) == (200, "close")
     running.close()

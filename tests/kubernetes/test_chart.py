@@ -12,10 +12,12 @@ from types import SimpleNamespace
 import pytest
 
 from harness.api import ApiError
+from harness import monitoring_kinds
 from harness.cluster import running_cluster
 from harness.helm import CHART, Helm, older_chart
 from harness.release import PATIENCE, Release
 from harness.resources import path
+from support.router import ROOT
 from support.wait import eventually
 
 HTTP = {"allowInsecureConnections": True}
@@ -36,6 +38,9 @@ VARIANTS = {
                  "trustedProxies": ["10.77.0.0/16"], "accessLog": False, "logLevel": "debug", **HTTP},
     "listed": {"namespaces": [{"name": "release-listed-a", "hostnames": [], "prefix": "team-"}, {"name": "release-listed-b"}], **HTTP},
     "keys": {"createKeys": True, **HTTP},
+    "adopt": {"adoptAzureMLPods": True, **HTTP},
+    "monitoring": {"inferenceRouterServiceType": "ClusterIP", **HTTP, "monitoring": {
+        "serviceMonitor": {"enabled": True, "interval": "15s"}, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}},
     "wide": {"rbac": {"clusterWideSecrets": True}, **HTTP},
 }
 AT_ONCE = [name for name in VARIANTS if name != "wide"]
@@ -95,7 +100,7 @@ def _leaves(schema, prefix=""):
 
 def test_every_value_is_in_the_readme_and_has_its_default_in_values_yaml(helm):
     schema = json.loads((CHART / "values.schema.json").read_text())
-    names = set(_leaves(schema)) - {"global", "monitoring", "imagePullSecrets[].name"}
+    names = set(_leaves(schema)) - {"global", "imagePullSecrets[].name"}
     readme = (CHART / "README.md").read_text()
     values = helm("show", "values", CHART)
     documented = set()
@@ -108,11 +113,18 @@ def test_every_value_is_in_the_readme_and_has_its_default_in_values_yaml(helm):
             assert re.search(rf"(?m)^ *{name.rpartition('.')[2]}:", values), name
 
 
+def test_the_limits_are_those_of_router_yaml():
+    told = re.findall(r"(?m)^\| `limits\.(\w+)`", (ROOT / "docs" / "configuration.md").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert sorted(schema["properties"]["limits"]["properties"]) == sorted(told)
+
+
 # --- the releases
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Of these tests alone: helm owns the kinds in it."""
+    """Of these tests alone: helm owns the kinds in it, but for those of the Prometheus operator."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        monitoring_kinds.install(cluster)
         yield cluster
 
 
@@ -151,7 +163,7 @@ def _ids(release):
         except ApiError as error:
             assert error.status == 429, error  # for a moment, after the kind has changed
             return None
-    return eventually(read, "the resources", 30, 0.1)
+    return eventually(read, "the resources", PATIENCE, 0.1)
 
 
 def _exercise(release, options=()):
@@ -161,7 +173,7 @@ def _exercise(release, options=()):
     scored = _use(release)
     seen = SimpleNamespace(notes=notes, scored=scored, **_facts(release))
     release.helm.uninstall(release.name, release.namespace)
-    eventually(lambda: not release.kinds(), "the release's objects to go", 30, 0.2)
+    eventually(lambda: not release.kinds(), "the release's objects to go", PATIENCE, 0.2)
     return seen
 
 
@@ -171,7 +183,7 @@ def _use(release):
     scored = release.scored()
     if release.values.get("createKeys"):
         _remove_key(release)
-    eventually(lambda: release.rules() == release.rules() & release.asked(), "every right to be used", 30, 0.3)
+    eventually(lambda: release.rules() == release.rules() & release.asked(), "every right to be used", PATIENCE, 0.3)
     return scored
 
 
@@ -179,7 +191,7 @@ def _remove_key(release):
     """Of a Secret that the router made: it makes another, and has then used its right to."""
     old = release.key()
     release.cluster.api.patch(path("secrets", release.served, f"{release.endpoint}-keys"), {"data": {"primaryKey": None}})
-    eventually(lambda: release.key() not in ("", old), "another key", 30, 0.1)
+    eventually(lambda: release.key() not in ("", old), "another key", PATIENCE, 0.1)
 
 
 def _facts(release):
@@ -283,6 +295,12 @@ def test_the_certificate_is_mounted_and_needs_no_right(variants):
     assert "services" not in {resource for _, _, resource in seen.rules}  # sslCname tells the address
 
 
+def test_monitoring_brings_its_objects_only_where_it_is_on(variants):
+    """What is in them: test_monitoring.py."""
+    assert variants("monitoring").kinds >= {"servicemonitors", "prometheusrules"}
+    assert not variants("ha").kinds & {"servicemonitors", "prometheusrules"}
+
+
 def test_an_internal_load_balancer_on_azure(variants):
     service = variants("internal").service
     assert service["metadata"]["annotations"].items() >= {
@@ -303,6 +321,20 @@ def test_what_a_pod_and_its_network_are_given(variants):
     assert "max_connections: 5000" in seen.router_yaml
 
 
+def test_the_example_of_a_network_policy_lets_the_router_through(variants, cluster):
+    cluster.create_namespace("team-a")
+    file = CHART / "examples" / "model-networkpolicy.yaml"
+    policy = json.loads(cluster.kubectl("apply", "--dry-run=server", "-o", "json", "-f", file))
+    [peer] = policy["spec"]["ingress"][0]["from"]
+    pod = variants("tls").deployment["spec"]["template"]["metadata"]["labels"]
+    assert peer["podSelector"]["matchLabels"].items() <= pod.items()
+
+
+def _wait_rolled_out(release):
+    """The old routers may still drain."""
+    release.cluster.kubectl("rollout", "status", "deployment", release.full_name, "-n", release.namespace, f"--timeout={PATIENCE}s")
+
+
 def test_a_running_router_takes_up_what_it_can_and_is_replaced_for_the_rest(variants, owner):
     variants("inference-router")
     [before] = owner.pods()
@@ -312,15 +344,18 @@ def test_a_running_router_takes_up_what_it_can_and_is_replaced_for_the_rest(vari
     assert before.metrics().value("configuration_reloads_total", result="refused") == 0
     assert owner.pods() == [before]
     owner.helm.upgrade(owner.name, owner.namespace, {**HTTP, "publicUrl": "http://models.test"})
-    eventually(lambda: len(owner.cluster.pods.all(owner.namespace, **{"app.kubernetes.io/instance": owner.name})) == 2, "another router", PATIENCE)
-    owner.cluster.kubectl("rollout", "status", "deployment", owner.full_name, "-n", owner.namespace, f"--timeout={PATIENCE}s")
+    routers = {"app.kubernetes.io/instance": owner.name}
+    eventually(lambda: len(owner.cluster.pods.all(owner.namespace, **routers)) == 2, "another router", PATIENCE)
+    _wait_rolled_out(owner)
 
 
 def test_an_uninstalled_release_leaves_the_kinds_and_the_resources(variants, owner, cluster):
     variants("wide")  # needs the kinds no more
     owner.helm.uninstall(owner.name, owner.namespace)
     eventually(lambda: not owner.kinds(), "the release's objects to go", PATIENCE, 0.2)
+    for kind in ("onlineendpoints", "onlinedeployments"):
+        metadata = cluster.api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{kind}.inference-router.dev")["metadata"]
+        assert "deletionTimestamp" not in metadata
     assert _ids(owner) == owner.before[0]
-    for plural in ("onlineendpoints", "onlinedeployments"):
-        assert cluster.api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.inference-router.dev")
     owner.install()  # the same release takes them over again
+    _wait_rolled_out(owner)

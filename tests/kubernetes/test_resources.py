@@ -245,6 +245,8 @@ BAD = [
     bad_deployment({"router": {"service": {"port": 0}}}, "spec.router.service.port"),
     bad_deployment({"router": {"service": {"port": 65536}}}, "spec.router.service.port"),
     bad_deployment({"router": {"service": {"port": "HTTP"}}}, "spec.router.service.port"),
+    bad_deployment({"router": {"adoptAzureMLPods": "always"}}, "spec.router.adoptAzureMLPods"),
+    bad_deployment({"router": {"adoptAzureMLPods": True, "service": {}}}, "adoptAzureMLPods cannot be true beside service"),
     bad_deployment({"router": {"tls": {"server_name": "a b"}}}, "spec.router.tls.server_name"),
     bad_deployment({"router": {"tls": {"ca_file": "ca.pem"}}}, 'unknown field "spec.router.tls.ca_file"', by="schema"),
     bad_deployment({"router": {"replicas": ["10.0.0.1"]}}, 'unknown field "spec.router.replicas"', by="schema"),

@@ -25,6 +25,7 @@ REPORT = [
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
     {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
 ]
+ADOPT = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}]
 CREATE_KEYS = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "patch"]}]
 
 
@@ -105,6 +106,24 @@ def status_writes(cluster, router):
 
 def score(router, key):
     return router.score(b"{}", path="/api/v1/endpoint/iris/score", key=key).status
+
+
+def test_pods_are_adopted_with_the_rights_that_are_listed(cluster, namespace, pods, follow, get):
+    """And without, where router.yaml does not ask for it: then the resource says what to set."""
+    labels = {"ml.azure.com/endpoint-name": "iris", "ml.azure.com/deployment-name": "blue"}
+    cluster.apply([online_endpoint("iris", {"blue": 100}), online_deployment("iris", "blue", router={"adoptAzureMLPods": True}),
+                   secret("iris-keys", primaryKey=KEY), deployment("model", replicas=2, labels=labels)], namespace)
+    pods.ready(namespace, 2)
+    blue = lambda kind: condition(get("iris-blue", "onlinedeployments"), kind)  # noqa: E731
+    off = follow()
+    eventually(lambda: blue("Accepted") == ("False", "AdoptionNotAllowed"), "the refusal")
+    assert "adopt_azureml_pods" in get("iris-blue", "onlinedeployments")["conditions"]["Accepted"]["message"]
+    eventually(lambda: "AdoptionNotAllowed" in cluster.kubectl("get", "events", "-n", namespace, "--no-headers"), "the Event")
+    off.stop()
+    follow(rights=ADOPT, adopt_azureml_pods=True)
+    eventually(lambda: blue("Ready") == ("True", "Ready"), "the Pods")
+    assert blue("Accepted") == ("True", "Accepted")
+    assert get("iris-blue", "onlinedeployments")["replicas"] == "2/2"
 
 
 def test_kubectl_waits_for_ready_and_shows_the_columns(cluster, namespace, follow, iris, get):

@@ -145,6 +145,18 @@ def echo(exchange):
     exchange.answer(200, body, {"Content-Type": kind, "x-pod": exchange.pod.name})
 
 
+class Held:
+    """A behaviour of a pod: answers when `release` is set, not before."""
+
+    def __init__(self):
+        self.release = threading.Event()
+
+    def __call__(self, exchange):
+        exchange.body()
+        exchange.wait(self.release)
+        exchange.answer()
+
+
 class Pod:
     """Listens at once; `behave(exchange)` runs on a thread of the connection. With `one_at_a_time` the server is single-threaded
     and stays with a connection until it ends, as simple keep-alive servers do."""

@@ -1,7 +1,7 @@
 """A real Kubernetes API server with its etcd and the controllers that the tests need, as child processes; Pods by kubelet.py.
 
-There is no scheduler (kubelet.py gives every Pod its node), no kube-proxy (clients speak to Pod addresses) and no node-lifecycle controller (nobody
-evicts). All of it listens on the loopback interface, keeps its data in the folder it is given, and dies with the tests."""
+There is no scheduler (kubelet.py gives every Pod its node), no kube-proxy (clients speak to Pod addresses) and no node-lifecycle
+controller (nobody evicts). All of it listens on the loopback interface, keeps its data in the folder it is given, and dies with the tests."""
 
 import json
 import secrets

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs a program as a container runtime would, as the same process: container.sh ROOT USER GROUP GROUPS READ_ONLY PROGRAM [VOLUME PLACE]... -- ARGUMENT...
+# Runs a program as a container runtime would, as the same process:
+#   container.sh ROOT USER GROUP GROUPS READ_ONLY PROGRAM [VOLUME PLACE]... -- ARGUMENT...
 # ROOT is an empty folder, which becomes the program's `/`: Debian's programs and libraries, a few files of /etc, the volumes, and
 # PROGRAM as /inference-router. Needs a mount namespace of its own. The program has no capability, and no way to get one.
 set -eu

@@ -1,5 +1,5 @@
-"""The kubelet of the one node: every Pod is a model server, a process with an address of its own. (But for Pods of the router's image:
-router_pod.py.) A Pod that names no node gets this one: nobody else schedules.
+"""The kubelet of the one node: every Pod is a model server, a process with an address of its own (but for Pods of the router's
+image: router_pod.py). A Pod that names no node gets this one: nobody else schedules.
 
 What the model server does is tests/integration/support/replica_process.py: 200 to GET /, an echo to all else (a request's `x-do`
 asks for more), a record of all that it was asked. What concerns it stands in the Pod:
@@ -240,8 +240,8 @@ class Kubelet:
         self.loop = BackgroundLoop()
         self._pods = {}  # by uid; those that have ended, too
         self._stopping = False
-        self._watchers = [threading.Thread(target=self._follow, args=pair, daemon=True)
-                          for pair in ((f"spec.nodeName={NODE}", self._replace, self._observe), ("spec.nodeName=", self._bind_all, self._bind))]
+        follow = ((f"spec.nodeName={NODE}", self._replace, self._observe), ("spec.nodeName=", self._bind_all, self._bind))
+        self._watchers = [threading.Thread(target=self._follow, args=what, daemon=True) for what in follow]
 
     def start(self):
         self.api.post("/api/v1/nodes", {"metadata": {"name": NODE}})

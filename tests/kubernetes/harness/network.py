@@ -126,4 +126,6 @@ class Network:
         return ["nsenter", f"--net=/run/netns/{self._own(address)}", *map(str, arguments)]
 
     def remove(self):
-        _remove(self.name)
+        """With what Pods have left whose start was broken off."""
+        for name in re.findall(rf"^{self.name}(?:-pod\d+)?(?= |$)", _ip("netns", "list"), re.MULTILINE):
+            _remove(name)

@@ -18,7 +18,8 @@ PATIENCE = 60  # seconds: several releases are installed at once
 OBJECTS = [
     "/apis/apps/v1/deployments", "/api/v1/services", "/api/v1/configmaps", "/api/v1/serviceaccounts", f"{RBAC}/roles",
     f"{RBAC}/rolebindings", f"{RBAC}/clusterroles", f"{RBAC}/clusterrolebindings", "/apis/policy/v1/poddisruptionbudgets",
-    "/apis/networking.k8s.io/v1/networkpolicies",
+    "/apis/networking.k8s.io/v1/networkpolicies", "/apis/monitoring.coreos.com/v1/servicemonitors",
+    "/apis/monitoring.coreos.com/v1/prometheusrules",
 ]
 
 
@@ -68,9 +69,15 @@ class Release:
         return self.helm.install(self.name, self.namespace, self.values, *options, **more)
 
     def add_endpoint(self, **settings):
-        """With a model server, and its keys if the router is not to make them."""
-        objects = [online_endpoint(self.endpoint), online_deployment(endpoint=self.endpoint, **settings), service(self.model),
-                   restricted_deployment(self.model)]
+        """With a model server, and its keys if the router is not to make them. Its Pods are found by their labels if they may be."""
+        labels = {}
+        if self.values.get("adoptAzureMLPods"):
+            settings["router"] = {"adoptAzureMLPods": True}
+            labels = {"ml.azure.com/endpoint-name": self.endpoint, "ml.azure.com/deployment-name": "blue"}
+        objects = [online_endpoint(self.endpoint), online_deployment(endpoint=self.endpoint, **settings),
+                   restricted_deployment(self.model, labels=labels)]
+        if not labels:
+            objects.append(service(self.model))
         if not self.values.get("createKeys"):
             objects.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{self.endpoint}-keys"}, "data": keys()})
         self.cluster.apply(objects, self.served)
@@ -107,7 +114,8 @@ class Release:
     def object(self, path, name=None):
         """`object("apps/v1/deployments")`: the one of the release's name."""
         group, _, plural = path.rpartition("/")
-        return self.cluster.api.get(f"/{'api' if group == 'v1' else 'apis'}/{group}/namespaces/{self.namespace}/{plural}/{name or self.full_name}")
+        root = "api" if group == "v1" else "apis"
+        return self.cluster.api.get(f"/{root}/{group}/namespaces/{self.namespace}/{plural}/{name or self.full_name}")
 
     @property
     def full_name(self):

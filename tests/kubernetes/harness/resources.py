@@ -71,9 +71,10 @@ def install(cluster):
     eventually(served, "the kinds to be served", patience=30)
 
 
-def rights(secrets=True):
-    """What a router needs to know in a namespace."""
+def rights(secrets=True, pods=False):
+    """What a router needs to know in a namespace; `pods`: also if it adopts them."""
     read = ["get", "list", "watch"]
     rules = [{"apiGroups": [GROUP], "resources": ["onlineendpoints", "onlinedeployments"], "verbs": read},
              {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read}]
-    return rules + ([{"apiGroups": [""], "resources": ["secrets"], "verbs": read}] if secrets else [])
+    core = ["secrets"] * secrets + ["pods"] * pods
+    return rules + ([{"apiGroups": [""], "resources": core, "verbs": read}] if core else [])

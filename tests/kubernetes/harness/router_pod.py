@@ -123,8 +123,8 @@ class RouterPod(Pod):
         self._relay = self._relay or await self._open_relay()
         self._exited = asyncio.Event()
         with self.output_file.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(*self._command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                                                                 env=self._environment())
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command(), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._environment())
         self._watcher = asyncio.create_task(self._tell_exit(self._process, self._exited))
 
     async def _mount(self):

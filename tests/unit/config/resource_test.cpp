@@ -126,6 +126,15 @@ TEST(DeploymentResource, NamesAServiceAndItsPort) {
   EXPECT_EQ(service(R"({"port": "08080"})").port, "8080");
 }
 
+TEST(DeploymentResource, AdoptsPodsInPlaceOfAService) {
+  EXPECT_FALSE(accept_deployment(deployment("")).adopt_azureml_pods);
+  EXPECT_TRUE(accept_deployment(deployment(R"(, "router": {"adoptAzureMLPods": true})")).adopt_azureml_pods);
+  const Deployment neither =
+      accept_deployment(deployment(R"(, "router": {"adoptAzureMLPods": false, "service": {"name": "others"}})"));
+  EXPECT_FALSE(neither.adopt_azureml_pods);
+  EXPECT_EQ(neither.service.name, "others");
+}
+
 TEST(Resource, NeitherReadsNorTellsTheEnvironmentOfTheRouter) {
   ASSERT_EQ(::setenv("ROUTER_TEST_SECRET", "not-for-tenants", 1), 0);
   const std::string told =
@@ -263,6 +272,10 @@ INSTANTIATE_TEST_SUITE_P(
             "Replicas", R"(, "router": {"replicas": ["10.0.0.1"]})",
             "spec.router.replicas: lists addresses in a file; in a resource, service names the Service whose pods are the "
             "replicas"},
+        BadResource{"AdoptionBesideAService", R"(, "router": {"adoptAzureMLPods": true, "service": {}})",
+                    "spec.router.adoptAzureMLPods: cannot be true beside service"},
+        BadResource{"AdoptionIsAWord", R"(, "router": {"adoptAzureMLPods": "always"})",
+                    "spec.router.adoptAzureMLPods: `always` is neither true nor false"},
         BadResource{"AuthorityFile", R"(, "router": {"tls": {"ca_file": "/etc/shadow"}})",
                     "spec.router.tls.ca_file: names a file of the router's own, which a resource may not"},
         BadResource{"ServiceAsText", R"(, "router": {"service": "blue"})", "spec.router.service: a map of keys is expected"},
@@ -315,7 +328,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "file, primary_file and secondary_file name files"},
         BadFile{"Service", "endpoints/blue.yml", "name: blue\nendpoint_name: my-endpoint\nrouter:\n  service: {name: blue}\n",
                 "endpoints/blue.yml:4: router.service: names a Service for a Kubernetes resource; in a file, replicas "
-                "lists addresses"}),
+                "lists addresses"},
+        BadFile{"Adoption", "endpoints/blue.yml", "name: blue\nendpoint_name: my-endpoint\nrouter:\n  adoptAzureMLPods: true\n",
+                "endpoints/blue.yml:4: router.adoptAzureMLPods: is for a Kubernetes resource; in a file, replicas lists "
+                "addresses"}),
     name_of);
 
 }  // namespace

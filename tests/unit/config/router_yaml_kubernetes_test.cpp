@@ -34,6 +34,7 @@ TEST(KubernetesSection, HasTheDocumentedDefaultsAndNeedsNoFiles) {
   EXPECT_EQ(kubernetes.service_account_folder, "/var/run/secrets/kubernetes.io/serviceaccount");
   EXPECT_THAT(kubernetes.namespaces, IsEmpty());
   EXPECT_FALSE(kubernetes.allow_custom_endpoint_slices);
+  EXPECT_FALSE(kubernetes.adopt_azureml_pods);
   EXPECT_FALSE(kubernetes.create_keys);
   EXPECT_EQ(kubernetes.public_url + kubernetes.ssl_cname + kubernetes.service_name, "");
   EXPECT_EQ(kubernetes.lease_name, "inference-router");
@@ -51,6 +52,7 @@ TEST(KubernetesSection, StandsBesideFilesAndTakesEveryKey) {
     - {name: team-b, hostnames: []}
     - name: team-c
   allow_custom_endpoint_slices: true
+  adopt_azureml_pods: true
   create_keys: true
   public_url: https://models.example:8443
   ssl_cname: models.example
@@ -70,6 +72,7 @@ TEST(KubernetesSection, StandsBesideFilesAndTakesEveryKey) {
   EXPECT_EQ(kubernetes.namespaces[2].hostnames, std::nullopt);
   EXPECT_EQ(kubernetes.namespaces[2].prefix, "");
   EXPECT_TRUE(kubernetes.allow_custom_endpoint_slices);
+  EXPECT_TRUE(kubernetes.adopt_azureml_pods);
   EXPECT_TRUE(kubernetes.create_keys);
   EXPECT_EQ(kubernetes.public_url, "https://models.example:8443");
   EXPECT_EQ(kubernetes.ssl_cname, "models.example");
@@ -125,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(
             "EmptyEndpoints", "router.yaml", kListeners + "kubernetes: {}\nendpoints: []\n",
             "router.yaml:3: endpoints: at least one file is expected, such as endpoints/*.yml; with kubernetes, the key may"},
         bad_key("UnknownKey", "namespace: a",
-                ".namespace: unknown key; known here: allow_custom_endpoint_slices, create_keys, "),
+                ".namespace: unknown key; known here: adopt_azureml_pods, allow_custom_endpoint_slices, create_keys, "),
         bad_key("BothCredentials", "{kubeconfig: a, service_account_folder: b}",
                 ".service_account_folder: cannot stand beside kubeconfig"),
         bad_key("KubeconfigWithoutPath", "kubeconfig: ''", ".kubeconfig: a path is expected"),

@@ -22,7 +22,7 @@ TEST(RouterYaml, HasTheDocumentedDefaults) {
   EXPECT_FALSE(process.listeners[0].proxy_protocol);
   EXPECT_EQ(process.limits.max_connections, 20000u);
   EXPECT_EQ(process.limits.max_connections_per_client, 0u);
-  EXPECT_EQ(process.limits.max_handshakes, 1000u);
+  EXPECT_EQ(process.limits.max_handshakes, 4000u);
   EXPECT_EQ(process.limits.min_body_rate, 240u);
   EXPECT_EQ(process.limits.min_send_rate, 240u);
   EXPECT_EQ(process.limits.max_header_bytes, 65536u);

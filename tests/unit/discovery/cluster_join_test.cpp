@@ -57,6 +57,25 @@ TEST(ClusterJoin, RefusesADeploymentWhoseEndpointIsNotInItsNamespace) {
   EXPECT_TRUE(joined.endpoints[0].deployments.empty());
 }
 
+TEST(ClusterJoin, LetsPodsBeAdoptedOnlyWhereTheRouterLooksAtPods) {
+  World world;
+  world.add_endpoint({.traffic = {{"blue", 90}, {"green", 10}}})
+      .add_deployment({.name = "blue"})
+      .add_deployment({.name = "green", .adopts = true});
+  world.add_secret(keys_of_iris());
+  const Joined off = world.join();
+  EXPECT_EQ(text_of(off), "team-a/iris [blue=90 ] {iris/blue } 2 keys\n");
+  EXPECT_THAT(
+      verdict_on(off, "team-a", "iris-green"),
+      AllOf(StartsWith("AdoptionNotAllowed: "), HasSubstr("set kubernetes.adopt_azureml_pods to true in its router.yaml"),
+            HasSubstr("list and watch on pods")));
+  EXPECT_THAT(verdict_on(off, "team-a", "iris"), StartsWith("ok DeploymentsMissing: "));
+  world.rules.adopt_azureml_pods = true;
+  const Joined on = world.join();
+  EXPECT_EQ(verdict_on(on, "team-a", "iris-green"), "ok Accepted");
+  EXPECT_TRUE(on.endpoints.at(0).deployments.at(1).adopt_azureml_pods);
+}
+
 TEST(ClusterJoin, RefusesTheDeploymentsOfARefusedEndpoint) {
   World world;
   world.taken.endpoints = {"iris"};
@@ -368,7 +387,7 @@ TEST(ClusterJoin, IsQuickWithAThousandEndpoints) {
   std::size_t found = 0;
   begin = std::chrono::steady_clock::now();
   for (const config::Endpoint& endpoint : joined.endpoints) {
-    found += find_replicas(world.state.cluster(), world.rules, endpoint.deployments.at(0)).replicas.size();
+    found += find_slice_replicas(world.state.cluster(), world.rules, endpoint.deployments.at(0)).replicas.size();
   }
   const double replicas = milliseconds_since(begin);
   EXPECT_EQ(found, std::size_t{kEndpoints} * kPods);
@@ -376,7 +395,7 @@ TEST(ClusterJoin, IsQuickWithAThousandEndpoints) {
   begin = std::chrono::steady_clock::now();
   world.add_slice(SliceSpec{.pods = {{"10.200.0.1", "another"}}, .name = "endpoint-7-blue-x", .service = "endpoint-7-blue"});
   const ClusterState::Changes changes = world.state.take_changes();
-  EXPECT_EQ(find_replicas(world.state.cluster(), world.rules, joined.endpoints.at(0).deployments.at(0)).replicas.size(),
+  EXPECT_EQ(find_slice_replicas(world.state.cluster(), world.rules, joined.endpoints.at(0).deployments.at(0)).replicas.size(),
             std::size_t{kPods});
   const double one = milliseconds_since(begin);
   EXPECT_FALSE(changes.resources);

@@ -81,6 +81,35 @@ TEST(ClusterState, MovesASliceToAnotherService) {
   EXPECT_THAT(world.replicas().replicas, IsEmpty());
 }
 
+TEST(ClusterState, TellsWhosePodsHaveChanged) {
+  World world;
+  const ObjectKey blue{"team-a", "iris/blue"};
+  world.add_pod({.endpoint = "Iris"});
+  ClusterState::Changes changes = world.state.take_changes();
+  EXPECT_FALSE(changes.resources);
+  EXPECT_THAT(changes.services, IsEmpty());
+  EXPECT_THAT(changes.pods, ElementsAre(blue));
+  json::object annotated = PodSpec{}.object();
+  annotated["metadata"].as_object()["annotations"] = {{"a", "b"}};
+  world.pods->changed(annotated);
+  EXPECT_FALSE(world.state.take_changes().any()) << "what the router does not use is no news";
+  world.add_pod({.ready = "False"});
+  EXPECT_THAT(world.state.take_changes().pods, ElementsAre(blue));
+  world.add_pod({.deployment = "green"});
+  EXPECT_THAT(world.state.take_changes().pods, ElementsAre(blue, ObjectKey{"team-a", "iris/green"}));
+  EXPECT_THAT(world.adopted().replicas, IsEmpty());
+  world.pods->removed(PodSpec{.deployment = "green"}.object());
+  EXPECT_THAT(world.state.take_changes().pods, ElementsAre(ObjectKey{"team-a", "iris/green"}));
+  EXPECT_THAT(world.state.cluster().pods, IsEmpty());
+}
+
+TEST(ClusterState, ForgetsPodsThatANewListDoesNotHave) {
+  World world;
+  world.add_pod({}).add_pod({.name = "pod-2", .uid = "two"});
+  world.pods->listed({PodSpec{.name = "pod-2", .uid = "two"}.object()});
+  EXPECT_EQ(texts(world.adopted()), Texts{"two:5001@10.0.0.1:5001+"});
+}
+
 TEST(ClusterState, ForgetsWhatANewListDoesNotHave) {
   World world;
   world.add_endpoint({.name = "iris"})
@@ -140,10 +169,12 @@ TEST(ClusterState, SurvivesObjectsThatAreNotWhatTheyShouldBe) {
   World world;
   const json::value odd = json::parse(R"([{}, {"metadata": 1}, {"metadata": {"name": 1, "labels": []}, "endpoints": {}},
     {"metadata": {"name": "x", "namespace": "y"}, "ports": [1, {"port": "a"}], "endpoints": [1, {}, {"addresses": [1]}, {"addresses": []}]},
+    {"metadata": {"name": "x", "namespace": "y", "labels": {"ml.azure.com/endpoint-name": 1}},
+     "status": {"podIPs": [1, {}, {"ip": 1}], "conditions": [1, {"type": 1}], "phase": []}, "spec": {"hostNetwork": "no"}},
     {"metadata": {"name": "x", "namespace": "y"}, "data": [1]}, {"data": {"primaryKey": 1, "secondaryKey": "%"}}])");
   for (const json::value& each : odd.as_array()) {
     for (kubernetes::Watcher* watcher :
-         {world.endpoints.get(), world.deployments.get(), world.slices.get(), world.secrets.get()}) {
+         {world.endpoints.get(), world.deployments.get(), world.slices.get(), world.pods.get(), world.secrets.get()}) {
       watcher->changed(each.as_object());
     }
   }

@@ -14,6 +14,7 @@
 #include "config/resource.h"
 #include "router/discovery/cluster_join.h"
 #include "router/discovery/cluster_state.h"
+#include "router/discovery/pod_replicas.h"
 #include "router/discovery/slice_replicas.h"
 
 namespace router::discovery {
@@ -55,11 +56,13 @@ struct DeploymentSpec {
   std::string port = "";
   int generation = 1;
   int slots = 1;
+  bool adopts = false;  // Pods that Azure ML has labelled
 
   json::object object() const {
     const std::string resource = object_name.empty() ? endpoint + "-" + name : object_name;
     json::object spec{
         {"name", name}, {"endpoint_name", endpoint}, {"request_settings", {{"max_concurrent_requests_per_instance", slots}}}};
+    if (adopts) spec["router"] = {{"adoptAzureMLPods", true}};
     if (!port.empty()) spec["router"] = {{"service", {{"port", port}}}};
     return {{"metadata", metadata(home, resource, home + "-" + resource, created, generation)}, {"spec", spec}};
   }
@@ -80,6 +83,33 @@ struct Pod {
       endpoint["targetRef"] = target;
     }
     return endpoint;
+  }
+};
+
+/// A Pod itself, as Azure ML's extension labels it.
+struct PodSpec {
+  std::string name = "pod-1";
+  std::string uid = "one";
+  std::vector<std::string> addresses = {"10.0.0.1"};
+  std::string ready = "True";  // of the condition; empty: it has none
+  bool terminating = false;
+  std::string home = "team-a";
+  std::string endpoint = "iris";
+  std::string deployment = "blue";
+  std::string phase = "Running";
+  bool on_host_network = false;
+
+  json::object object() const {
+    json::object about = metadata(home, name, uid);
+    about["labels"] = {{"ml.azure.com/endpoint-name", endpoint}, {"ml.azure.com/deployment-name", deployment}};
+    if (terminating) about["deletionTimestamp"] = "2025-01-01T00:01:00Z";
+    json::array ips;
+    for (const std::string& each : addresses) ips.push_back(json::object{{"ip", each}});
+    json::array conditions{json::object{{"type", "PodScheduled"}, {"status", "True"}}};
+    if (!ready.empty()) conditions.push_back(json::object{{"type", "Ready"}, {"status", ready}});
+    json::object spec;
+    if (on_host_network) spec["hostNetwork"] = true;
+    return {{"metadata", about}, {"spec", spec}, {"status", {{"phase", phase}, {"conditions", conditions}, {"podIPs", ips}}}};
   }
 };
 
@@ -117,6 +147,7 @@ struct World {
   std::unique_ptr<kubernetes::Watcher> endpoints = state.watcher({ClusterState::Kind::kEndpoints, "", ""});
   std::unique_ptr<kubernetes::Watcher> deployments = state.watcher({ClusterState::Kind::kDeployments, "", ""});
   std::unique_ptr<kubernetes::Watcher> slices = state.watcher({ClusterState::Kind::kSlices, "", ""});
+  std::unique_ptr<kubernetes::Watcher> pods = state.watcher({ClusterState::Kind::kPods, "", ""});
   std::unique_ptr<kubernetes::Watcher> secrets = state.watcher({ClusterState::Kind::kSecrets, "", ""});
   config::Kubernetes rules;
   TakenNames taken;
@@ -133,20 +164,39 @@ struct World {
     slices->changed(spec.object());
     return *this;
   }
+  World& add_pod(const PodSpec& spec) {
+    pods->changed(spec.object());
+    return *this;
+  }
   World& add_secret(const json::object& object) {
     secrets->changed(object);
     return *this;
   }
 
   Joined join() const { return join_cluster(state.cluster(), rules, taken); }
-  /// The replicas of iris/blue in team-a.
-  SliceReplicas replicas(const std::string& port = "") const {
+  /// The replicas of iris/blue in team-a, behind its Service.
+  FoundReplicas replicas(const std::string& port = "") const {
     config::Findings findings;
     DeploymentSpec spec;
     spec.port = port;
-    return find_replicas(state.cluster(), rules, config::read_deployment_resource(spec.object(), findings).deployment);
+    return find_slice_replicas(state.cluster(), rules, config::read_deployment_resource(spec.object(), findings).deployment);
+  }
+  /// And those that it would adopt.
+  FoundReplicas adopted(const DeploymentSpec& spec = {.adopts = true}) const {
+    config::Findings findings;
+    return find_pod_replicas(state.cluster(), config::read_deployment_resource(spec.object(), findings).deployment);
   }
 };
+
+/// Replicas as texts: identity@address and `+` for ready, `-` for not ready, `x` for terminating.
+inline std::vector<std::string> texts(const FoundReplicas& found) {
+  std::vector<std::string> all;
+  for (const FoundReplica& each : found.replicas) {
+    all.push_back(absl::StrCat(each.identity, "@", each.address.text(), each.terminating ? "x" : *each.ready ? "+" : "-"));
+  }
+  return all;
+}
+using Texts = std::vector<std::string>;
 
 /// `reason: message` of the verdict on one resource; an accepted one begins with `ok `.
 inline std::string verdict_on(const Joined& joined, const std::string& home, const std::string& name) {

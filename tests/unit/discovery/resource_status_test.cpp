@@ -130,6 +130,15 @@ TEST(ResourceStatus, OfADeploymentCountsItsReplicas) {
             "False NoReadyReplica: 0 of 1 replica is ready");
 }
 
+TEST(ResourceStatus, OfADeploymentThatFindsNothingToAdoptNamesTheLabels) {
+  Iris world;
+  world.rules.adopt_azureml_pods = true;
+  world.add_deployment({.name = "green", .generation = 2, .adopts = true});
+  EXPECT_EQ(text_of(status_of(statuses(world), "iris-green"), "Ready"),
+            "False NoReadyReplica: there are no pods with the labels ml.azure.com/endpoint-name=iris and "
+            "ml.azure.com/deployment-name=green");
+}
+
 TEST(ResourceStatus, TellsIgnoredKeysAndScaleSettings) {
   Iris world;
   json::object blue = DeploymentSpec{.generation = 2}.object();

@@ -11,20 +11,10 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-/// `identity@address` with `+` if it is ready, `-` if not, `x` while it terminates.
-std::vector<std::string> texts(const SliceReplicas& found) {
-  std::vector<std::string> all;
-  for (const FoundReplica& each : found.replicas) {
-    all.push_back(absl::StrCat(each.identity, "@", each.address.text(), each.terminating ? "x" : *each.ready ? "+" : "-"));
-  }
-  return all;
-}
-using Texts = std::vector<std::string>;
-
 TEST(SliceReplicas, KnowsAPodByItsUid) {
   World world;
   world.add_slice(SliceSpec{.pods = {{"10.0.0.1", "one"}, {"10.0.0.2", "two"}}});
-  const SliceReplicas found = world.replicas();
+  const FoundReplicas found = world.replicas();
   EXPECT_EQ(texts(found), (Texts{"one:5001@10.0.0.1:5001+", "two:5001@10.0.0.2:5001+"}));
   EXPECT_EQ(found.replicas[0].name, "10.0.0.1:5001");
   EXPECT_EQ(found.replicas[0].host, "10.0.0.1");
@@ -101,7 +91,7 @@ TEST(SliceReplicas, FindsThePort) {
     SCOPED_TRACE(each.about);
     World world;
     world.add_slice(SliceSpec{.pods = {{"10.0.0.1", "one"}}, .ports = each.ports});
-    const SliceReplicas found = world.replicas(each.wanted);
+    const FoundReplicas found = world.replicas(each.wanted);
     if (each.address.empty()) {
       EXPECT_THAT(found.replicas, IsEmpty());
       EXPECT_THAT(found.refused, HasSubstr("it has no port"));
@@ -143,7 +133,7 @@ TEST(SliceReplicas, BelievesPodsOfItsOwnNamespaceOnly) {
     World world;
     world.rules.allow_custom_endpoint_slices = each.allow_custom;
     world.add_slice(SliceSpec{.pods = {each.pod}, .managed_by = each.managed_by});
-    const SliceReplicas found = world.replicas();
+    const FoundReplicas found = world.replicas();
     EXPECT_EQ(found.replicas.size(), each.believed ? 1u : 0u);
     EXPECT_EQ(found.refused.empty(), each.believed) << found.refused;
   }

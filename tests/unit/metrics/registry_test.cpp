@@ -125,6 +125,8 @@ TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
                             .ejections = 7}};
     figures.certificates = {{"/etc/tls.pem", 1'800'000'000}};
     figures.generation = 9;
+    figures.discovery_age = 1500ms;
+    figures.resources_refused = 5;
     figures.access_log_dropped = 11;
     figures.version = "0.1.0";
     return figures;
@@ -151,12 +153,31 @@ TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
            R"(inference_router_configuration_generation 9)",
            R"(inference_router_configuration_reloads_total{result="accepted"} 1)",
            R"(inference_router_configuration_reloads_total{result="refused"} 2)",
+           R"(inference_router_configuration_refused 1)",
+           R"(inference_router_discovery_age_seconds 1.5)",
+           R"(inference_router_resources_refused 5)",
            R"(inference_router_access_log_dropped_total 11)",
            R"(inference_router_build_info{version="0.1.0"} 1)",
            R"(inference_router_connections_active 3)",
            R"(inference_router_tls_handshakes_total{result="ok",resumed="true"} 6)",
        })
     EXPECT_TRUE(has_line(text, line)) << line << "\nis not in\n" << text;
+}
+
+TEST_F(RegistryTest, TellsWhetherTheFilesAreInForce) {
+  EXPECT_TRUE(has_line(registry.render(), "inference_router_configuration_refused 0"));
+  registry.configuration_reloaded(false);
+  EXPECT_TRUE(has_line(registry.render(), "inference_router_configuration_refused 1"));
+  registry.configuration_reloaded(true);
+  EXPECT_TRUE(has_line(registry.render(), "inference_router_configuration_refused 0"));
+}
+
+TEST_F(RegistryTest, ShowsNothingOfAnApiServerThatIsNotFollowed) {
+  registry.set_process_figures([] { return ProcessFigures{}; });
+  const std::string text = registry.render();
+  for (const char* name : {"\ninference_router_discovery_age_seconds ", "\ninference_router_resources_refused ",
+                           "\ninference_router_events_dropped_total "})
+    EXPECT_THAT(text, Not(HasSubstr(name)));
 }
 
 TEST_F(RegistryTest, KeepsTheEjectionsOfARemovedDeployment) {

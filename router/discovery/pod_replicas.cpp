@@ -1,0 +1,45 @@
+#include "router/discovery/pod_replicas.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <optional>
+
+#include "config/findings.h"
+#include "router/discovery/pod_address.h"
+#include "router/discovery/replica_collector.h"
+#include "router/discovery/verdict.h"
+
+namespace router::discovery {
+namespace {
+
+using runtime::Address;
+
+void add(const std::string& name, const LabelledPod& pod, std::uint16_t port, ReplicaCollector& collector) {
+  if (pod.ended || pod.addresses.empty()) return;
+  const std::string what = "Pod " + name;
+  if (pod.uid.empty()) return collector.refuse(what, "it has no uid");
+  if (pod.on_host_network) {
+    return collector.refuse(what, "it shares the network of its node (hostNetwork), where others listen, too; use a Service");
+  }
+  for (const std::string& each : pod.addresses) {
+    const std::optional<Address> address = Address::parse(each, port);
+    if (address && may_be_a_pod(*address)) {
+      collector.add(pod_identity(pod.uid, port), {*address, pod.ready, pod.terminating});
+    } else {
+      collector.refuse(what, absl::StrCat("a Pod cannot have the address ", config::shown(each)));
+    }
+  }
+}
+
+}  // namespace
+
+FoundReplicas find_pod_replicas(const Cluster& cluster, const config::Deployment& deployment) {
+  ReplicaCollector collector(deployment);
+  const auto pods = cluster.pods.find(label_key(deployment.home, deployment.endpoint_name, deployment.name));
+  if (pods != cluster.pods.end()) {
+    for (const auto& [name, pod] : pods->second) add(name, pod, deployment.scoring_route.port, collector);
+  }
+  return collector.finish(reason::kPodsRefused);
+}
+
+}  // namespace router::discovery
