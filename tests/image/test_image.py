@@ -23,8 +23,8 @@ USER = 65532
 
 
 def podman(*arguments):
-    command = ["podman", "--root", FOLDER / "storage", "--runroot", "/run/podman", "--cgroup-manager", "cgroupfs", "--events-backend", "none",
-               "--runtime", shutil.which("runc"), *arguments]
+    command = ["podman", "--root", FOLDER / "storage", "--runroot", "/run/podman", "--cgroup-manager", "cgroupfs",
+               "--events-backend", "none", "--runtime", shutil.which("runc"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -32,8 +32,8 @@ def podman(*arguments):
 
 def run(*arguments, entrypoint="/usr/local/bin/inference-router"):
     """What it prints, in a container without network."""
-    return podman("run", "--rm", "--network", "none", "--cgroup-parent", os.environ["OWN_MACHINE_CGROUP"], "--entrypoint", entrypoint, NAME,
-                  *arguments)
+    return podman("run", "--rm", "--network", "none", "--cgroup-parent", os.environ["OWN_MACHINE_CGROUP"], "--entrypoint", entrypoint,
+                  NAME, *arguments)
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def test_what_it_says_of_itself():
 
 
 def test_what_builds_it_is_not_in_it():
-    found = run("-c", "ls -d /source /usr/bin/g++ /usr/include/boost /var/lib/apt/lists/* /etc/ssl/certs/ca-certificates.crt 2>/dev/null || true",
-                entrypoint="/bin/sh")
+    paths = "/source /usr/bin/g++ /usr/include/boost /var/lib/apt/lists/* /etc/ssl/certs/ca-certificates.crt"
+    found = run("-c", f"ls -d {paths} 2>/dev/null || true", entrypoint="/bin/sh")
     assert found.split() == ["/etc/ssl/certs/ca-certificates.crt"]
 
 

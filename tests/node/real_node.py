@@ -1,7 +1,7 @@
 """One real node: containerd, kubelet, kube-proxy and kube-scheduler beside the API server of tests/kubernetes/harness.
 
-All of it runs within the namespaces of tests/support/own_machine.sh, which ends and removes it; nothing here cleans up but for order.
-The node's one address is on a pair of interfaces that lead nowhere; Pods have theirs on a bridge, given by Debian's CNI plugins."""
+All of it runs within the namespaces of tests/support/own_machine.sh, which ends and removes it. The node's one address is on a pair of
+interfaces that lead nowhere; Pods have theirs on a bridge, given by Debian's CNI plugins."""
 
 import json
 import os
@@ -27,8 +27,7 @@ CONTAINERD = """
 version = 2
 root = "{storage}"
 state = "/run/containerd"
-disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
-                    "io.containerd.snapshotter.v1.devmapper", "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp"]
+disabled_plugins = ["io.containerd.internal.v1.opt"]  # it makes a folder under /opt
 [grpc]
   address = "{socket}"
 [plugins."io.containerd.grpc.v1.cri"]
@@ -47,7 +46,7 @@ CNI = {
          "ipam": {"type": "host-local", "ranges": [[{"subnet": POD_NETWORK}]], "routes": [{"dst": "0.0.0.0/0"}]}},
     ],
 }
-# Why Pods may not be turned away: no disk is ever too full here, nor the machine too small.
+# No Pod is evicted: no disk counts as too full here, nor the memory as used up.
 KUBELET = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "kind": "KubeletConfiguration",
@@ -126,8 +125,9 @@ class NodeCluster(Cluster):
         self._start_containerd()
         for archive in self._images:
             self.ctr("images", "import", "--all-platforms", archive)
-        kubelet = self._write("kubelet.json", {**KUBELET, "port": kubelet_port, "healthzPort": health,
-                                               "podLogsDir": str(self.folder / "pods"), "volumePluginDir": str(self.folder / "plugins")})
+        kubelet = self._write("kubelet.json", {
+            **KUBELET, "port": kubelet_port, "healthzPort": health, "podLogsDir": str(self.folder / "pods"),
+            "volumePluginDir": str(self.folder / "plugins")})
         self._start(self._kube / "kubelet", config=kubelet, kubeconfig=self.kubeconfig, node_ip=ADDRESS, hostname_override=NODE,
                     root_dir="/var/lib/kubelet", cert_dir=self.folder / "kubelet-certificates")
         proxy = self._write("kube-proxy.json", {**PROXY, "clientConnection": {"kubeconfig": str(self.kubeconfig)}})
@@ -159,7 +159,8 @@ class NodeCluster(Cluster):
         eventually(lambda: self._programs[-1].assert_runs() or self._answers(), "containerd", patience=PATIENCE, pause=0.1)
 
     def _answers(self):
-        return subprocess.run(["ctr", "--address", self._socket, "version"], capture_output=True, timeout=PATIENCE, check=False).returncode == 0
+        asked = subprocess.run(["ctr", "--address", self._socket, "version"], capture_output=True, timeout=PATIENCE, check=False)
+        return asked.returncode == 0
 
     def _write(self, name, described):
         path = self.folder / name

@@ -71,7 +71,8 @@ class Scene:
             self.cluster.create_namespace(name)
         self.cluster.api.patch(f"/api/v1/namespaces/{NAMESPACE}", {"metadata": {"labels": RESTRICTED}})
         pair = self.authority.issue("router.test")
-        data = {name: base64.b64encode(path.read_bytes()).decode() for name, path in (("cert.pem", pair.certificate), ("key.pem", pair.key))}
+        files = {"cert.pem": pair.certificate, "key.pem": pair.key}
+        data = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}
         self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": VALUES["sslSecret"]}, "data": data}, NAMESPACE)
         begun = time.monotonic()
         self.helm.install(RELEASE, NAMESPACE, VALUES, "--wait", "--timeout", f"{PATIENCE - 10}s")
@@ -105,8 +106,6 @@ class Scene:
         last = _Last(self.cluster.api, namespace, before)
         self.cluster.kubectl("rollout", "restart", f"deployment/{deployment}", "-n", namespace)
         self.rolled_out(deployment, namespace)
-        eventually(lambda: not before & {pod["metadata"]["name"] for pod in self.pods(deployment, namespace)}, "the old Pods to be gone",
-                   patience=PATIENCE, pause=0.2)
         return last.statuses()
 
     def rolled_out(self, deployment, namespace):
@@ -119,7 +118,8 @@ class Scene:
                                       labelSelector=",".join(f"{name}={value}" for name, value in labels.items()))
 
     def release_pods(self):
-        return self.cluster.api.items(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector=f"app.kubernetes.io/instance={RELEASE}")
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        return self.cluster.api.items(path, labelSelector=f"app.kubernetes.io/instance={RELEASE}")
 
     def kill_container(self, pod):
         """SIGKILL to the container's process, and its end."""
@@ -144,9 +144,9 @@ class Scene:
             [status] = now["status"]["containerStatuses"]
             return status["ready"] and status["restartCount"] == 1
         eventually(again, "the container to be ready again", patience=PATIENCE, pause=0.2)
-        # A replica that failed is left alone for 10 s, although Kubernetes says that it is ready: killed before, the other one would
-        # leave nobody.
-        eventually(lambda: self.metrics().value("replicas", state="ejected") == 0, "no replica to be ejected", patience=PATIENCE, pause=0.5)
+        # A replica that failed is left alone for 10 s, although Kubernetes says that it is ready again: killed before, the other one
+        # would leave nobody.
+        eventually(lambda: self.metrics().value("replicas", state="ejected") == 0, "no replica to be ejected", PATIENCE, 0.5)
 
     def access_lines(self, outcomes):
         """The access log's line of each outcome, by request id, from the kubelet's file of the container's output."""
@@ -191,6 +191,7 @@ class _Last:
                 return
 
     def statuses(self):
-        self._thread.join(30)
+        """Returns when they are gone."""
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "not all Pods were seen to go"
         return [self._pods[name]["status"] for name in self._names]

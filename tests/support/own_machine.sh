@@ -10,7 +10,10 @@
 set -euo pipefail
 
 # What a kubelet and a container runtime would set in the kernel for all namespaces, they find set already.
-kernel_settings() { printf '%s\n' vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; }
+kernel_settings() {
+  printf '%s\n' vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 \
+    kernel/keys/root_maxbytes=25000000
+}
 
 # First process of the new namespaces: it takes in what loses its parent, so it stays a shell.
 inside() {

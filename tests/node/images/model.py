@@ -1,4 +1,4 @@
-"""A model server in a Pod: tests/integration/support/replica_process.py, told by the Pod's environment. SLEEP: seconds for a request."""
+"""A model server in a Pod: tests/integration/support/replica_process.py. SLEEP in the Pod's environment: seconds for a request."""
 
 import json
 import os
