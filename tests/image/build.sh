@@ -5,7 +5,7 @@
 #   build.sh          the router's image: build/image/router.tar
 #   build.sh --node   those that a node needs besides: build/image/model.tar, build/image/pause.tar
 #
-# DEBIAN_MIRROR names another mirror than deb.debian.org. What compiling leaves in this machine's ccache is used.
+# The base stays until build/image is removed. DEBIAN_MIRROR names another mirror than deb.debian.org. What compiling leaves in this machine's ccache is used.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 folder=$PWD/build/image
@@ -71,4 +71,5 @@ begun=$SECONDS
 make_base
 build_router
 [ "${1:-}" != --node ] || build_node_images
+podman image prune --force --filter until=48h >/dev/null  # layers of earlier builds
 say "images built in $(((SECONDS - begun) / 60)) min $(((SECONDS - begun) % 60)) s"
