@@ -2,10 +2,11 @@
 # Builds the router's image from the Dockerfile with podman, on a base made by debootstrap, for no other registry than Debian's is needed
 # then. Keeps all in build/image: base, layers, and the archives that tests/image and tests/node run. Needs root.
 #
-#   build.sh          the router's image: build/image/router.tar
+#   build.sh          the router's image: build/image/inference-router.tar
 #   build.sh --node   those that a node needs besides: build/image/model.tar, build/image/pause.tar
 #
-# The base stays until build/image is removed. DEBIAN_MIRROR names another mirror than deb.debian.org. What compiling leaves in this machine's ccache is used.
+# The base stays until build/image is removed. DEBIAN_MIRROR names another mirror than deb.debian.org. What compiling leaves in this
+# machine's ccache is used.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 folder=$PWD/build/image
