@@ -4,7 +4,8 @@
 # with its sources.
 #
 #   build.sh                builds what is missing, prints the folders (two cores: 5 to 20 minutes; 4 GB of disk)
-#   build.sh --folder PART  only prints the folder of `cluster` or `helm`
+#   build.sh --node         also what makes a real node of a machine, for tests/node (node/go.mod): kubelet, kube-proxy, kube-scheduler
+#   build.sh --folder PART  only prints the folder of `cluster`, `helm` or `node`
 #
 # Needs Go and the Go module proxy (GOPROXY). Go 1.24 or later is used as it is; an earlier one, down to Debian 12's 1.19, only to
 # fetch a newer Go, which is a Go module, too.
@@ -21,12 +22,13 @@ folder_of() {  # PART
   case "$1" in
     cluster) echo "$cache/kubernetes-$(hash_of cluster/go.mod cluster/go.sum cluster/cmd/*/main.go)" ;;
     helm) echo "$cache/helm-$(hash_of helm/go.mod helm/go.sum)" ;;
-    *) die "there is no part '$1', only cluster and helm" ;;
+    node) echo "$cache/node-$(hash_of node/go.mod node/go.sum node/cmd/*/main.go)" ;;
+    *) die "there is no part '$1', only cluster, helm and node" ;;
   esac
 }
 programs_of() {  # PART
   case "$1" in
-    cluster) (cd cluster/cmd && echo *) ;;
+    cluster | node) (cd "$1/cmd" && echo *) ;;
     helm) echo helm ;;
   esac
 }
@@ -35,7 +37,10 @@ is_built() {  # PART
   folder=$(folder_of "$1")
   for program in $(programs_of "$1"); do [ -x "$folder/$program" ] || return 1; done
 }
-all_are_built() { is_built cluster && is_built helm; }
+all_are_built() {
+  local part
+  for part in $parts; do is_built "$part" || return 1; done
+}
 # The number after the point of a Go's version: 19, 24.
 minor_of() { GOTOOLCHAIN=local "$1" env GOVERSION | sed -nE 's/^go1\.([0-9]+).*/\1/p'; }
 find_go() {  # the one that GO names, or the newest
@@ -72,7 +77,7 @@ minor_in() { version_in "$1" "$2" | cut -d. -f2; }
 versions_of() {  # PART
   local package
   case "$1" in
-    cluster)
+    cluster | node)
       for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
         echo "-X $package.gitVersion=$(version_in "$1" k8s.io/kubernetes) -X $package.gitMajor=1" \
           "-X $package.gitMinor=$(minor_in "$1" k8s.io/kubernetes)"
@@ -90,7 +95,7 @@ build() {  # GO PART
   local go=$1 part=$2 folder versions begun=$SECONDS packages=./cmd/...
   folder=$(folder_of "$part")
   versions=$(versions_of "$part" | tr '\n' ' ')
-  [ "$part" = cluster ] || packages=tool  # what its go.mod names
+  [ "$part" != helm ] || packages=tool  # what its go.mod names
   say "building $(programs_of "$part") with $("$go" version | cut -d' ' -f3)"
   mkdir -p "$folder.new"
   (cd "$part" && env -u GOROOT CGO_ENABLED=0 GOFLAGS=-mod=readonly GOTOOLCHAIN=local nice "$go" build -trimpath \
@@ -105,6 +110,8 @@ if [ "${1:-}" = --folder ]; then
   folder_of "${2:-}"
   exit
 fi
+parts="cluster helm"
+[ "${1:-}" != --node ] || parts+=" node"
 if ! all_are_built; then
   mkdir -p "$cache"
   exec 9>"$cache/lock"
@@ -114,7 +121,7 @@ if ! all_are_built; then
     [ -n "$go" ] || die "there is no Go: install it (Debian: golang-go), or name it by GO=/path/of/go"
     minor=$(minor_of "$go") && [ -n "$minor" ] || die "$go is not Go, or does not run"
     [ "$minor" -ge "$(cut -d. -f2 <<<"$go_needed")" ] || go=$(fetch_go "$go")
-    for part in cluster helm; do is_built "$part" || build "$go" "$part"; done
+    for part in $parts; do is_built "$part" || build "$go" "$part"; done
   fi
 fi
-for part in cluster helm; do folder_of "$part"; done
+for part in $parts; do folder_of "$part"; done

@@ -93,8 +93,10 @@ class Load:
 
     PATIENCE = 60.0  # seconds for one answer
 
-    def __init__(self, background, port, rate, clients, plan=lambda number: Plan(), tls=None, key=None):
+    def __init__(self, background, port, rate, clients, plan=lambda number: Plan(), tls=None, key=None,
+                 host="127.0.0.1"):
         self.outcomes = []
+        self._host = host
         self.key = key
         self._ports = port if isinstance(port, list) else [port]
         self._plan, self._tls = plan, tls
@@ -140,7 +142,7 @@ class Load:
         try:
             if connection is None:
                 name = {"server_hostname": "router.test"} if self._tls else {}
-                connection = _Connection(*await asyncio.open_connection("127.0.0.1", port, ssl=self._tls, **name))
+                connection = _Connection(*await asyncio.open_connection(self._host, port, ssl=self._tls, **name))
             exchange = self._exchange(connection, plan, outcome)
             if plan.leave_after is None:
                 keep = await asyncio.wait_for(exchange, self.PATIENCE)

@@ -40,6 +40,7 @@ AUDIT_POLICY = {
         {"level": "None"},
     ],
 }
+SERVICE = "10.96.0.1"  # where Pods find the API server, if there is a kube-proxy
 PATIENCE = 60  # seconds for a program to start, on a machine that does much else
 
 
@@ -100,6 +101,7 @@ class Cluster:
     url, ca_file, host, port: of the API server
     started_in    seconds until it was ready
     """
+    MORE_CONTROLLERS = ()  # beside CONTROLLERS
 
     def __init__(self, folder, network, watch_cache=True, etcd_compaction_interval="5m", event_ttl="10m", **api_server):
         """Further options are the API server's flags: `min_request_timeout=5`."""
@@ -108,7 +110,7 @@ class Cluster:
         self._authority = Authority(self.folder / "certificates")
         self._ports = [ReservedPort() for _ in range(4)]
         self.port, self._etcd_port, etcd_peer_port, controllers_port = (one.port for one in self._ports)
-        self.host, self.url, self.ca_file = "127.0.0.1", f"https://127.0.0.1:{self.port}", self._authority.file
+        self.host, self.url, self.ca_file = network.api_host, f"https://{network.api_host}:{self.port}", self._authority.file
         token = secrets.token_hex(16)
         self.api = Api(self.url, self.ca_file, token)
         self.kubeconfig = write_kubeconfig(self.folder / "admin.kubeconfig", self, token)
@@ -117,7 +119,10 @@ class Cluster:
         self._api_server = self._make_api_server(
             token, watch_cache=watch_cache, etcd_compaction_interval=etcd_compaction_interval, event_ttl=event_ttl, **api_server)
         self._controllers = self._make_controllers(controllers_port)
-        self.pods = Kubelet(self.api, network, self.folder, router_pod.maker(self.port))
+        self.pods = self._make_kubelet()
+
+    def _make_kubelet(self):
+        return Kubelet(self.api, self.network, self.folder, router_pod.maker(self.port))
 
     def _make_etcd(self, peer_port):
         client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{peer_port}"
@@ -127,7 +132,7 @@ class Cluster:
 
     def _make_api_server(self, token, **options):
         self._tokens_key = self._authority.issue("service-accounts", kind="rsa").key
-        server = self._authority.issue(self.host, self.network.host, "localhost", "kubernetes.default.svc")
+        server = self._authority.issue(self.host, self.network.host, SERVICE, "localhost", "kubernetes.default.svc")
         tokens, policy = self.folder / "tokens.csv", self.folder / "audit-policy.json"
         tokens.write_text(f"{token},admin,admin,system:masters\n")
         policy.write_text(json.dumps(AUDIT_POLICY))
@@ -142,8 +147,8 @@ class Cluster:
 
     def _make_controllers(self, port):
         return Program(
-            self.folder, self._bin / "kube-controller-manager", kubeconfig=self.kubeconfig, controllers=CONTROLLERS,
-            bind_address=self.host, secure_port=port, cert_dir=self.folder / "controllers", leader_elect=False,
+            self.folder, self._bin / "kube-controller-manager", kubeconfig=self.kubeconfig, controllers=[*CONTROLLERS, *self.MORE_CONTROLLERS],
+            bind_address="127.0.0.1", secure_port=port, cert_dir=self.folder / "controllers", leader_elect=False,
             service_account_private_key_file=self._tokens_key, root_ca_file=self.ca_file, kube_api_qps=500, kube_api_burst=1000,
             min_resync_period="10m", profiling=False)
 
@@ -154,13 +159,15 @@ class Cluster:
         self._api_server.start()
         self._wait_ready()
         self._controllers.start()
-        self.pods.start()
+        if self.pods:
+            self.pods.start()
         self._wait_for_service_account("default")  # the controllers work
         self.started_in = time.monotonic() - begun
 
     def stop(self):
         try:
-            self.pods.stop()
+            if self.pods:
+                self.pods.stop()
         finally:
             for program in (self._controllers, self._api_server, self._etcd):
                 program.kill()

@@ -38,9 +38,10 @@ def _remove_stale():
 
 class Network:
     """10.77.N.0/24, N the first that is free: `host` is the machine's own address in it, `take` and `release` manage the Pods',
-    `take_own` and `release_own` those of Pods with a namespace of their own.
+    `take_own` and `release_own` those of Pods with a namespace of their own. `api_host` is where the API server listens.
     An address that is not taken answers nobody, as that of a Pod that is gone: who connects waits, and is told after seconds, if ever."""
     PODS_MAX = 250
+    api_host = "127.0.0.1"
 
     def __init__(self):
         self.name = f"{PREFIX}{os.getpid()}-{next(_numbers)}"

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The router from its image, in place of the binary: ROUTER_BINARY=tests/image/run.sh. To be run within tests/support/own_machine.sh.
+# As locked up as a cluster would: nothing may be written, nothing is allowed, memory is bounded; the folder of router.yaml is mounted.
+# Signals reach the router, and its exit status is this script's.
+#
+#   run.sh --config FILE
+set -euo pipefail
+folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/build/image
+config=$(dirname "${@: -1}")
+exec podman --root "$folder/storage" --runroot /run/podman --cgroup-manager cgroupfs --events-backend none --runtime "$(command -v runc)" \
+  run --rm --read-only --read-only-tmpfs=false --cap-drop ALL --user 65532 --memory 1200m --security-opt no-new-privileges \
+  --network host --cgroup-parent "$OWN_MACHINE_CGROUP" --volume "$config:$config:ro" localhost/inference-router:test "$@"

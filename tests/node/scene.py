@@ -1,0 +1,197 @@
+"""What stands on the node: the chart's release, and an endpoint as an operator makes one of Azure ML's files."""
+
+import base64
+import json
+import os
+import shutil
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from harness.following import Kill
+from harness.resources import ENDPOINT, MODEL, secret
+from real_node import ADDRESS, run
+from support import yaml
+from support.client import Client
+from support.metrics import Metrics
+from support.router import ROOT
+from support.wait import eventually
+
+RELEASE, NAMESPACE, MODELS = "router", "router", "team-a"
+ROUTER = "router-inference-router"  # Deployment and Service of the release
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+REPLICAS = 2
+PATIENCE = 180  # seconds, for what a controller, a kubelet and a probe do one after the other
+VALUES = {
+    "image": {"repository": "localhost/inference-router", "tag": "test"},
+    "sslSecret": "router-tls",
+    "inferenceRouterServiceType": "NodePort",
+    "namespaces": [{"name": MODELS}],
+}
+ENDPOINT_FILE = {"name": ENDPOINT, "auth_mode": "key", "traffic": {"blue": 100}}
+DEPLOYMENT_FILE = {
+    "name": "blue",
+    "endpoint_name": ENDPOINT,
+    "type": "kubernetes",
+    "instance_count": REPLICAS,
+    "environment": {"image": "localhost/model:test"},
+    "environment_variables": {"SLEEP": "0.05"},
+    "request_settings": {"max_concurrent_requests_per_instance": 2, "max_queue_wait_ms": 20000, "request_timeout_ms": 60000},
+    "readiness_probe": {"initial_delay": 1, "period": 1},
+}
+
+
+def convert(folder, namespace):
+    """The resources that the image's `inference-router convert` makes of the files."""
+    files = []
+    for name, described in (("endpoint.yml", ENDPOINT_FILE), ("blue.yml", DEPLOYMENT_FILE)):
+        (folder / name).write_text(yaml.dump(described))
+        files.append(folder / name)
+    folder.chmod(0o755)
+    return run("podman", "--root", ROOT / "build" / "image" / "storage", "--runroot", "/run/podman", "--cgroup-manager", "cgroupfs",
+               "--events-backend", "none", "--runtime", shutil.which("runc"), "run", "--rm", "--network", "none",
+               "--cgroup-parent", os.environ["OWN_MACHINE_CGROUP"], "--volume", f"{folder}:{folder}:ro",
+               "localhost/inference-router:test", "convert", *files, "--namespace", namespace)
+
+
+@dataclass
+class Scene:
+    """`address`, `port` and `tls`: where and how clients reach the router, through its Service."""
+    cluster: object
+    helm: object
+    authority: object
+    folder: Path
+
+    def install(self):
+        """Returns when helm says that the release is ready."""
+        for name in (NAMESPACE, MODELS):
+            self.cluster.create_namespace(name)
+        self.cluster.api.patch(f"/api/v1/namespaces/{NAMESPACE}", {"metadata": {"labels": RESTRICTED}})
+        pair = self.authority.issue("router.test")
+        files = {"cert.pem": pair.certificate, "key.pem": pair.key}
+        data = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}
+        self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": VALUES["sslSecret"]}, "data": data}, NAMESPACE)
+        begun = time.monotonic()
+        self.helm.install(RELEASE, NAMESPACE, VALUES, "--wait", "--timeout", f"{PATIENCE - 10}s")
+        print(f"helm install --wait: {time.monotonic() - begun:.0f} s")
+        service = self.cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/services/{ROUTER}")
+        [port] = service["spec"]["ports"]
+        self.address, self.port, self.node_port = service["spec"]["clusterIP"], port["port"], port["nodePort"]
+        self.tls = self.authority.client_context()
+
+    def upgrade(self, **values):
+        """Returns when helm says that the release with these values, too, is ready."""
+        self.helm.upgrade(RELEASE, NAMESPACE, {**VALUES, **values}, "--wait", "--timeout", f"{PATIENCE - 10}s")
+
+    def add_models(self):
+        """Returns when the endpoint says that it is ready."""
+        self.cluster.apply(secret(), MODELS)
+        self.cluster.apply(convert(self.folder, MODELS), MODELS)
+        self.rolled_out(MODEL, MODELS)
+        self.cluster.kubectl("wait", "--for=condition=Ready", f"irep/{ENDPOINT}", "-n", MODELS, "--timeout=110s")
+
+    def connect(self, address=None, port=None):
+        return Client(port or self.port, host=address or self.address, tls=self.tls, server_name="router.test")
+
+    def through_node_port(self):
+        return self.connect(ADDRESS, self.node_port)
+
+    # Deployments and their Pods
+    def restart(self, deployment, namespace):
+        """Returns when other Pods have taken the place of the present ones, and these are gone: their last statuses."""
+        before = {pod["metadata"]["name"] for pod in self.pods(deployment, namespace)}
+        last = _Last(self.cluster.api, namespace, before)
+        self.cluster.kubectl("rollout", "restart", f"deployment/{deployment}", "-n", namespace)
+        self.rolled_out(deployment, namespace)
+        return last.statuses()
+
+    def rolled_out(self, deployment, namespace):
+        self.cluster.kubectl("rollout", "status", f"deployment/{deployment}", "-n", namespace, "--timeout=110s")
+
+    def pods(self, deployment, namespace):
+        described = self.cluster.api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}")
+        labels = described["spec"]["selector"]["matchLabels"]
+        return self.cluster.api.items(f"/api/v1/namespaces/{namespace}/pods",
+                                      labelSelector=",".join(f"{name}={value}" for name, value in labels.items()))
+
+    def release_pods(self):
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        return self.cluster.api.items(path, labelSelector=f"app.kubernetes.io/instance={RELEASE}")
+
+    def kill_container(self, pod):
+        """SIGKILL to the container's process, and its end."""
+        [status] = pod["status"]["containerStatuses"]
+        container = status["containerID"].removeprefix("containerd://")
+        tasks = {line.split()[0]: int(line.split()[1]) for line in self.cluster.ctr("tasks", "ls").splitlines()[1:]}
+        begun = time.monotonic()
+        os.kill(tasks[container], 9)
+        eventually(lambda: _has_ended(tasks[container]), "the container's process to end")
+        return Kill(f"{pod['status']['podIP']}:5001", begun, time.monotonic())
+
+    def metrics(self):
+        """The router's, of which there is one."""
+        service = self.cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/services/{ROUTER}-internal")
+        answer = requests.get(f"http://{service['spec']['clusterIP']}:9901/metrics", timeout=10)
+        return Metrics(answer.text)
+
+    def wait_restarted(self, pod):
+        """Until its container runs again and is ready, and the router sends requests there."""
+        def again():
+            [now] = [one for one in self.pods(MODEL, MODELS) if one["metadata"]["uid"] == pod["metadata"]["uid"]]
+            [status] = now["status"]["containerStatuses"]
+            return status["ready"] and status["restartCount"] == 1
+        eventually(again, "the container to be ready again", patience=PATIENCE, pause=0.2)
+        # A replica that failed is left alone for 10 s, although Kubernetes says that it is ready again: killed before, the other one
+        # would leave nobody.
+        eventually(lambda: self.metrics().value("replicas", state="ejected") == 0, "no replica to be ejected", PATIENCE, 0.5)
+
+    def access_lines(self, outcomes):
+        """The access log's line of each outcome, by request id, from the kubelet's file of the container's output."""
+        wanted = {one.id for one in outcomes}
+
+        def lines():
+            found = {}
+            for file in (self.cluster.folder / "pods").glob(f"{NAMESPACE}_{ROUTER}-*/router/*.log"):
+                for line in file.read_text().splitlines():
+                    _, stream, _, text = line.split(" ", 3)
+                    if stream == "stdout" and text.startswith("{"):
+                        told = json.loads(text)
+                        found[told["XRequestId"]] = told
+            return found if wanted <= found.keys() else None
+        return eventually(lines, "a line of the access log for each request", pause=0.2)
+
+
+def _has_ended(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+class _Last:
+    """The last that is seen of some Pods until they are gone."""
+
+    def __init__(self, api, namespace, names):
+        path = f"/api/v1/namespaces/{namespace}/pods"
+        self._names, self._pods, self._gone = set(names), {}, set()
+        version = api.get(path)["metadata"]["resourceVersion"]
+        self._thread = threading.Thread(target=self._follow, args=(api, path, version), daemon=True)
+        self._thread.start()
+
+    def _follow(self, api, path, version):
+        for kind, pod in api.watch(path, version, timeoutSeconds=2 * PATIENCE):
+            name = pod["metadata"]["name"]
+            self._pods[name] = pod
+            if kind == "DELETED":
+                self._gone.add(name)
+            if self._names <= self._gone:
+                return
+
+    def statuses(self):
+        """Returns when they are gone."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "not all Pods were seen to go"
+        return [self._pods[name]["status"] for name in self._names]

@@ -1,0 +1,83 @@
+"""The router as its operator has it: the image, installed by the chart on a real node, with real model Pods. In this order."""
+
+from harness.resources import MODEL
+from scene import MODELS, NAMESPACE, RELEASE, REPLICAS, ROUTER
+from support.wait import eventually
+
+
+def lost(outcomes):
+    return [(one.id, one.status, one.why, one.broken, one.ended - one.begun) for one in outcomes if not one.served]
+
+
+def test_the_router_runs_as_the_chart_says(scene):
+    [pod] = scene.pods(ROUTER, NAMESPACE)
+    [status] = pod["status"]["containerStatuses"]
+    assert status["image"] == "localhost/inference-router:test"
+    assert status["ready"] and status["restartCount"] == 0
+    assert pod["spec"]["securityContext"]["runAsNonRoot"]
+
+
+def test_it_scores_over_tls_through_the_service_and_the_nodes_port(scene):
+    for connect in (scene.connect, scene.through_node_port):
+        with connect() as client:
+            for _ in range(3):
+                answer = client.exchange(b"hello")
+                assert (answer.status, answer.body) == (200, b"hello")
+                assert answer.headers.get("x-pod").startswith(MODEL)
+
+
+def test_a_wrong_key_is_refused(scene):
+    with scene.connect() as client:
+        answer = client.exchange(b"hello", key="wrong")
+        assert (answer.status, answer.why) == (401, "unauthorized")
+
+
+def test_a_restart_of_the_models_loses_no_request(scene, load):
+    running = load(rate=60, clients=8)
+    scene.restart(MODEL, MODELS)
+    outcomes = running.stop()
+    assert lost(outcomes) == []
+    assert len({one.pod for one in outcomes}) == 2 * REPLICAS, "not all Pods, old and new, were used"
+    print(f"\na restart of the models: {len(outcomes)} requests, none lost")
+
+
+def test_a_restart_of_the_router_loses_no_request(scene, load):
+    running = load(rate=60, clients=8)
+    ended = scene.restart(ROUTER, NAMESPACE)
+    outcomes = running.stop()
+    assert lost(outcomes) == []
+    assert [one["containerStatuses"][0]["state"]["terminated"]["exitCode"] for one in ended] == [0]
+    print(f"\na restart of the router: {len(outcomes)} requests, none lost")
+
+
+def test_a_killed_model_container_loses_only_what_it_had(scene, load):
+    running = load(rate=1000, clients=4 * REPLICAS)  # more than there are slots: a killed one always has something
+    kills = []
+    for pod in scene.pods(MODEL, MODELS):
+        kills.append(scene.kill_container(pod))
+        scene.wait_restarted(pod)
+    outcomes = running.stop()
+    failed = [one for one in outcomes if not one.served]
+    lines = scene.access_lines(failed)
+    taken = [one for one in failed if any(kill.met(one, lines[one.id]) for kill in kills)]
+    assert lost(one for one in failed if one not in taken) == []
+    assert taken, "no killed container had a request"
+    print(f"\n{len(kills)} killed model containers: {len(outcomes)} requests, {len(taken)} failed, all of them there")
+
+
+def test_three_routers_fit_on_the_node_and_the_upgrade_to_them_loses_no_request(scene, load):
+    running = load(rate=60, clients=8)
+    scene.upgrade(inferenceRouterHA=True, resources={"requests": {"cpu": "100m"}})  # three of 900m are more than two cores
+    eventually(lambda: len(scene.release_pods()) == 3, "the router of before to be gone", patience=60, pause=0.2)
+    outcomes = running.stop()
+    assert lost(outcomes) == []
+    assert all(pod["status"]["containerStatuses"][0]["ready"] for pod in scene.release_pods())
+    print(f"\nan upgrade to three routers: {len(outcomes)} requests, none lost")
+
+
+def test_uninstalled_it_is_gone(scene):
+    scene.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "180s")
+    eventually(lambda: not scene.release_pods(), "the drained router to be gone", patience=60, pause=0.2)
+    kinds = "deployments,services,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings"
+    left = scene.cluster.kubectl("get", kinds, "-A", "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name")
+    assert left == ""
