@@ -144,9 +144,8 @@ class Scene:
             [status] = now["status"]["containerStatuses"]
             return status["ready"] and status["restartCount"] == 1
         eventually(again, "the container to be ready again", patience=PATIENCE, pause=0.2)
-        # A replica that failed is left alone for 10 s, although Kubernetes says that it is ready again: killed before, the other one
-        # would leave nobody.
-        eventually(lambda: self.metrics().value("replicas", state="ejected") == 0, "no replica to be ejected", PATIENCE, 0.5)
+        # That ends its ejection, as soon as the router has heard it.
+        eventually(lambda: self.metrics().value("replicas", state="ejected") == 0, "no replica to be ejected", patience=5, pause=0.1)
 
     def access_lines(self, outcomes):
         """The access log's line of each outcome, by request id, from the kubelet's file of the container's output."""
