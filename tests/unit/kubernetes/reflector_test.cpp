@@ -279,6 +279,23 @@ TEST_F(ReflectorTest, ListsAnewWhenAListIsGarbage) {
   EXPECT_EQ(diary.take(), Lines{"listed"}) << "nothing was told of the garbage";
 }
 
+TEST_F(ReflectorTest, ReadsTheOthersWhenOneObjectIsNestedTooDeep) {
+  std::string deep = R"({"metadata":{"name":"deep","resourceVersion":"6"},"spec":{"model":"]}\\","tags":)";
+  for (std::size_t i = 0; i < 2 * kJsonDepthMax; ++i) deep += R"({"a\"}":[)";
+  for (std::size_t i = 0; i < 2 * kJsonDepthMax; ++i) deep += "]}";
+  deep += "}}";
+  start();
+  server.next().answer(200, page("10", object("x", "5") + "," + deep + "," + object("y", "7")));
+  ASSERT_TRUE(told(1));
+  EXPECT_EQ(diary.take(), Lines{"listed x deep y"});
+  const Asked watch = server.next();
+  watch.begin_watch();
+  watch.chunk(event("MODIFIED", deep) + event("ADDED", object("z", "12")));
+  ASSERT_TRUE(told(2));
+  EXPECT_EQ(diary.take(), (Lines{"changed deep", "changed z"}));
+  EXPECT_EQ(reflector->counts().errors, 0u);
+}
+
 TEST_F(ReflectorTest, WaitsAsLongAsTheServerAsksButNotLonger) {
   for (const auto& [asked, waited] : std::vector<std::pair<int, int>>{{4, 4}, {600, 10}}) {
     for (const int code : {429, 503}) {
