@@ -78,8 +78,14 @@ bool matches(std::string_view hostname, std::string_view pattern) {
   return hostname.size() > pattern.size() && hostname.ends_with(pattern);
 }
 
+/// Of `https://host:port`, in lower case.
+std::string host_of(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  if (scheme != url.npos) url.remove_prefix(scheme + 3);
+  return lower_case(url.substr(0, url.find_first_of(":/")));
+}
+
 bool allows(const config::NamespaceRules& rules, const std::string& hostname) {
-  if (!rules.hostnames) return true;
   return std::any_of(rules.hostnames->begin(), rules.hostnames->end(),
                      [&](const std::string& pattern) { return matches(hostname, lower_case(pattern)); });
 }
@@ -124,7 +130,7 @@ class Join {
     if (!entry.second.good) {
       refuse(verdict, reason::kInvalid, entry.second.refused);
     } else {
-      if (const config::NamespaceRules* rules = rules_of(entry.first.home)) check_rules(*rules, entry, verdict);
+      check_rules(rules_of(entry.first.home), entry, verdict);
       if (verdict.reason.empty()) check_conflicts(entry, verdict);
     }
     if (!verdict.reason.empty()) {
@@ -144,17 +150,25 @@ class Join {
     return absl::StrCat("OnlineEndpoint ", entry.first.home, "/", entry.first.name);
   }
 
-  static void check_rules(const config::NamespaceRules& rules, const EndpointEntry& entry, ResourceVerdict& verdict) {
+  /// `rules` nullptr: the namespace has none.
+  void check_rules(const config::NamespaceRules* rules, const EndpointEntry& entry, ResourceVerdict& verdict) const {
     const config::Endpoint& endpoint = entry.second.good->endpoint;
-    if (!lower_case(endpoint.name).starts_with(rules.prefix)) {
+    if (rules != nullptr && !lower_case(endpoint.name).starts_with(rules->prefix)) {
       return refuse(verdict, reason::kNameNotAllowed,
-                    absl::StrCat("names of endpoints in this namespace begin with ", shown(rules.prefix)));
+                    absl::StrCat("names of endpoints in this namespace begin with ", shown(rules->prefix)));
     }
     for (const std::string& hostname : endpoint.hostnames) {
-      if (allows(rules, hostname)) continue;
+      const bool listed = rules != nullptr && rules->hostnames;
+      if (listed ? allows(*rules, hostname) : !is_own(hostname)) continue;
       return refuse(verdict, reason::kHostnameNotAllowed,
-                    absl::StrCat("this namespace may not claim the host name ", shown(hostname)));
+                    absl::StrCat("this namespace may not claim the host name ", shown(hostname),
+                                 is_own(hostname) ? ", which is the router's own" : ""));
     }
+  }
+
+  /// The host by which clients reach all endpoints: whoever claimed it would get everybody's requests.
+  bool is_own(const std::string& hostname) const {
+    return hostname == host_of(rules_.public_url) || hostname == lower_case(rules_.ssl_cname);
   }
 
   void check_conflicts(const EndpointEntry& entry, ResourceVerdict& verdict) const {

@@ -24,7 +24,8 @@ struct Joined {
 
 /// Makes endpoints of resources. An endpoint and all that it uses live in one namespace. Of two that claim the same name or
 /// host name the older one has it, then the one whose namespace and name come first: what came out does not depend on the
-/// order in which objects arrived. A resource that is refused takes nothing from the others.
+/// order in which objects arrived. The router's own public host belongs to nobody, unless the namespace's `hostnames` list it.
+/// A resource that is refused takes nothing from the others.
 Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const TakenNames& taken);
 
 }  // namespace router::discovery

@@ -89,6 +89,8 @@ ClusterReporter::ClusterReporter(kubernetes::ApiClient& client, runtime::TaskGro
 
 void ClusterReporter::leads(bool leading) {
   if (!leading) return;
+  statuses_.begin();
+  events_.begin();
   dirty_ = true;
   service_due_ = control_.now();
   control_.schedule(*this, control_.now());
@@ -97,21 +99,21 @@ void ClusterReporter::leads(bool leading) {
 void ClusterReporter::expired() {
   if (!leading()) return;  // `leads` begins again
   const TimePoint now = control_.now();
+  control_.schedule(*this, now + kLookEvery);  // first: memory may run out below
   const bool needs_service = !address_.service.empty() && address_.url.empty() && address_.ssl_cname.empty();
   if (needs_service && now >= service_due_) {
     service_due_ = now + kServiceEvery;
     errands_.ask(*this, kService);
   }
   if (dirty_ && address_known_) report();
-  control_.schedule(*this, now + kLookEvery);
 }
 
 void ClusterReporter::report() {
   const std::optional<Seen> seen = look_();
   if (!seen) return;
-  dirty_ = false;
   statuses_.set(make_statuses(seen->cluster, seen->verdicts, address_), seen->cluster);
   if (create_keys_) keys_.set(find_lacking_keys(seen->cluster, seen->verdicts));
+  dirty_ = false;  // last: what memory was short for is done again
 }
 
 std::optional<kubernetes::ApiRequest> ClusterReporter::request_for(const std::string&) {

@@ -42,6 +42,10 @@ std::string cut(const std::string& text, std::size_t bytes_max) {
 
 }  // namespace
 
+void EventWriter::begin() {
+  for (const auto& [errand, event] : waiting_) errands_.ask(*this, errand);
+}
+
 bool EventWriter::has_room() {
   if (waiting_.size() >= kWaitingMax) return false;
   const TimePoint now = control_.now();

@@ -33,6 +33,8 @@ class EventWriter final : private kubernetes::Sender {
   EventWriter(runtime::Shard& control, kubernetes::Errands& errands, EventSource source, kubernetes::WallClock clock)
       : control_(control), errands_(errands), source_(std::move(source)), clock_(std::move(clock)) {}
 
+  /// This router leads, perhaps again: what waited when it lost the Lease is sent now.
+  void begin();
   /// The condition Accepted is False, since the time that the API server shows.
   void refused(const ResourceStatus& status, std::string_view since);
 

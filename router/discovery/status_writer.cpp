@@ -56,7 +56,7 @@ void StatusWriter::set(std::vector<ResourceStatus> statuses, const Cluster& clus
     const auto before = objects_.find(errand);
     const bool same = before != objects_.end() && before->second.status.uid == status.uid;
     Object object = same ? std::move(before->second) : Object();
-    bool is_news = object.status != status;
+    bool is_news = all_is_news_ || object.status != status;
     object.status = std::move(status);
     with_shown(cluster, object.status, [&](const auto& shown) {
       if (shown.version == object.version || is_older(shown.version, object.version)) return;
@@ -69,6 +69,7 @@ void StatusWriter::set(std::vector<ResourceStatus> statuses, const Cluster& clus
     objects.emplace(errand, std::move(object));
   }
   objects_ = std::move(objects);
+  all_is_news_ = false;
 }
 
 json::object StatusWriter::wanted(const Object& object) const {

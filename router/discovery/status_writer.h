@@ -26,6 +26,9 @@ class StatusWriter final : private kubernetes::Sender {
   StatusWriter(kubernetes::Errands& errands, EventWriter& events, kubernetes::WallClock clock)
       : errands_(errands), events_(events), clock_(std::move(clock)) {}
 
+  /// This router leads, perhaps again: errands that waited when it lost the Lease were forgotten, so the next `set` looks at
+  /// every object as if it was news.
+  void begin() { all_is_news_ = true; }
   /// All that is to be told, and what the API server shows. Other resources are forgotten.
   void set(std::vector<ResourceStatus> statuses, const Cluster& cluster);
 
@@ -54,6 +57,7 @@ class StatusWriter final : private kubernetes::Sender {
   const kubernetes::WallClock clock_;
   std::map<std::string, Object> objects_;  // by resource, namespace and name
   std::set<std::string> told_;             // refusals that are in the log
+  bool all_is_news_ = true;                // at the next `set`
 };
 
 }  // namespace router::discovery

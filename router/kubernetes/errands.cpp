@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
+#include <exception>
 #include <map>
 #include <set>
 #include <utility>
@@ -15,7 +16,7 @@ namespace router::kubernetes {
 namespace {
 
 constexpr std::size_t kToldMax = 16;                   // different texts in the log until something works again
-constexpr std::chrono::milliseconds kGroupFull{1000};  // then no more is tried for so long
+constexpr std::chrono::milliseconds kGroupFull{1000};  // or memory is short: then no more is tried for so long
 
 /// The server has not looked at the errand itself.
 bool is_about_us(int status) { return status == 401 || status == 429 || status >= 500; }
@@ -44,7 +45,11 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
   void pump();
   /// False: no more can be sent now.
   bool send_first();
+  bool try_send(const Key& key, ApiRequest request);
   static Task<void> send(std::shared_ptr<State> self, Key key, ApiRequest request);
+  static Task<void> exchange(State& self, const Key& key, ApiRequest request, std::shared_ptr<Asker> asker);
+  /// An exception has ended what was done with that errand: it is tried again.
+  void interrupted(const Key& key, const std::exception& error);
   void ended(const Key& key, TimePoint began, const absl::StatusOr<ApiAnswer>& answer);
   void rest(const Key& key, Errand& errand, TimePoint until);
   void pause(const std::string& why, Duration least);
@@ -91,7 +96,13 @@ void Errands::State::pump_soon() {
 }
 
 void Errands::State::pump() {
-  while (!stopped && send_first()) {
+  try {
+    while (!stopped && send_first()) {
+    }
+  } catch (const std::exception& error) {
+    log::error("kubernetes: an exception has interrupted what is written; it is tried again");
+    log::error(error.what());
+    paused_until = deadline_after(now(), kGroupFull);
   }
   if (stopped || resting.empty() || askers.size() >= options.under_way_max) return;
   shard().schedule(*this, std::max(resting.begin()->first, paused_until));
@@ -101,11 +112,11 @@ bool Errands::State::send_first() {
   if (resting.empty() || askers.size() >= options.under_way_max) return false;
   if (now() < std::max(resting.begin()->first, paused_until)) return false;
   const Key key = resting.begin()->second;
-  resting.erase(resting.begin());
   const auto place = errands.find(key);
   ROUTER_ASSERT(place != errands.end());
   std::optional<ApiRequest> request;
   if (place->second.wanted && may_send()) request = key.first->request_for(key.second);
+  resting.erase({place->second.earliest, key});
   if (!request) {
     errands.erase(place);
     return true;
@@ -113,7 +124,7 @@ bool Errands::State::send_first() {
   place->second.wanted = false;
   place->second.under_way = true;
   request->deadline = deadline_after(now(), kRequestMax);
-  if (group.try_spawn(send(shared_from_this(), key, std::move(*request)))) return true;
+  if (try_send(key, std::move(*request))) return true;
   place->second.wanted = true;
   place->second.under_way = false;
   paused_until = deadline_after(now(), kGroupFull);
@@ -121,15 +132,41 @@ bool Errands::State::send_first() {
   return false;
 }
 
+bool Errands::State::try_send(const Key& key, ApiRequest request) {
+  try {
+    return group.try_spawn(send(shared_from_this(), key, std::move(request)));
+  } catch (const std::bad_alloc&) {  // it has not begun
+    return false;
+  }
+}
+
 Task<void> Errands::State::send(std::shared_ptr<State> self, Key key, ApiRequest request) {
-  const std::shared_ptr<Asker> asker = Asker::make(self->shard());
-  self->askers.insert(asker);
+  std::shared_ptr<Asker> asker;
+  try {
+    asker = Asker::make(self->shard());
+    self->askers.insert(asker);
+    co_await exchange(*self, key, std::move(request), asker);
+  } catch (const std::exception& error) {
+    self->askers.erase(asker);
+    if (!self->stopped) self->interrupted(key, error);
+  }
+  if (!self->stopped) self->pump_soon();
+}
+
+Task<void> Errands::State::exchange(State& self, const Key& key, ApiRequest request, std::shared_ptr<Asker> asker) {
   const TimePoint began = asker->now();
-  const absl::StatusOr<ApiAnswer> answer = co_await self->client.request(*asker, std::move(request));
-  self->askers.erase(asker);
-  if (self->stopped) co_return;
-  self->ended(key, began, answer);
-  self->pump_soon();
+  const absl::StatusOr<ApiAnswer> answer = co_await self.client.request(*asker, std::move(request));
+  self.askers.erase(asker);
+  if (!self.stopped) self.ended(key, began, answer);
+}
+
+void Errands::State::interrupted(const Key& key, const std::exception& error) {
+  log::error("kubernetes: an exception has interrupted a request to write; it is tried again");
+  log::error(error.what());
+  Errand& errand = errands.at(key);
+  errand.under_way = false;
+  errand.wanted = true;
+  rest(key, errand, deadline_after(now(), kAgainFirst));
 }
 
 void Errands::State::ended(const Key& key, TimePoint began, const absl::StatusOr<ApiAnswer>& answer) {

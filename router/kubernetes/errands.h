@@ -37,7 +37,8 @@ class Sender {
 
 /// Runs errands: a few at a time, those that have waited longest first, each of them with some space between its requests. When
 /// the server has no answer for us all wait, as BackOff has it or as the server asks (at most kRetryAfterMax). Each of these
-/// troubles is told in the log once until something works again.
+/// troubles is told in the log once until something works again. An exception, also of a Sender, ends nothing: what it has
+/// interrupted is tried again.
 /// Bounds: one entry for each name that waits or was sent within the last `spacing`; who asks bounds the names.
 /// Control thread. When destroyed it calls nothing any more, and its requests end.
 class Errands {

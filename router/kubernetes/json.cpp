@@ -1,5 +1,6 @@
 #include "router/kubernetes/json.h"
 
+#include <boost/json/error.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
@@ -7,11 +8,35 @@ namespace router::kubernetes {
 
 namespace json = boost::json;
 
+namespace {
+
+/// The same with `null` in place of each map and list that stands deeper than kJsonDepthMax. Of what is no JSON nothing
+/// sensible comes out.
+std::string without_the_depths(std::string_view text) {
+  std::string kept;
+  std::size_t depth = 0;
+  bool in_string = false;
+  bool escaped = false;
+  for (const char c : text) {
+    const bool begins = !in_string && (c == '{' || c == '[');
+    const bool ends = !in_string && (c == '}' || c == ']');
+    if (begins && depth++ == kJsonDepthMax) kept += "null";
+    if (depth <= kJsonDepthMax) kept += c;
+    if (ends && depth > 0) --depth;
+    if (c == '"' && !escaped) in_string = !in_string;
+    escaped = in_string && c == '\\' && !escaped;
+  }
+  return kept;
+}
+
+}  // namespace
+
 absl::StatusOr<json::object> parse_object(std::string_view text) {
   json::parse_options options;
   options.max_depth = kJsonDepthMax;
   boost::system::error_code error;
   json::value value = json::parse(text, error, {}, options);
+  if (error == json::error::too_deep) value = json::parse(without_the_depths(text), error, {}, options);
   if (error || !value.is_object()) return absl::DataLossError("is not a JSON object");
   json::object object = std::move(value.get_object());
   return object;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <exception>
 #include <optional>
 #include <set>
 #include <utility>
@@ -51,6 +52,8 @@ struct LeaderElection::Candidate {
       : client(through), options(std::move(with)), changed(std::move(tell)), asker(Asker::make(through.shard())) {}
 
   static Task<void> run(std::shared_ptr<Candidate> self);
+  /// One attempt and what follows from it; when the next one is due.
+  static Task<Deadline> step(Candidate& self);
   static Task<Outcome> attempt(Candidate& self);
   static Task<Outcome> look(Candidate& self, Asker& asker, Deadline deadline);
   static Task<Outcome> write(Candidate& self, Asker& asker, json::object next, Deadline deadline);
@@ -210,22 +213,35 @@ Task<void> LeaderElection::Candidate::release(Candidate& self) {
   co_await write(self, *last, std::move(next), deadline);
 }
 
+Task<Deadline> LeaderElection::Candidate::step(Candidate& self) {
+  Asker& asker = *self.asker;
+  if (self.leading && !self.leads()) self.set_leading(false);
+  const TimePoint began = asker.now();  // before it is sent: the server may have written it at any moment since
+  const Outcome outcome = co_await attempt(self);
+  if (outcome == Outcome::kOurs) {
+    self.told.clear();
+    self.leads_until = deadline_after(began, self.options.renew_deadline);
+  }
+  if (asker.stopped()) co_return began;
+  const bool keeps = outcome == Outcome::kUnknown && self.leads();
+  self.set_leading(keeps || (outcome == Outcome::kOurs && asker.now() < self.leads_until));
+  const Deadline next = deadline_after(began, self.options.retry_period);
+  co_return self.leading ? std::min(std::max(next, asker.now()), self.leads_until) : next;
+}
+
 Task<void> LeaderElection::Candidate::run(std::shared_ptr<Candidate> self) {
   Asker& asker = *self->asker;
   while (!asker.stopped()) {
-    const TimePoint began = asker.now();  // before it is sent: the server may have written it at any moment since
-    const Outcome outcome = co_await attempt(*self);
-    if (outcome == Outcome::kOurs) {
-      self->told.clear();
-      self->leads_until = deadline_after(began, self->options.renew_deadline);
+    Deadline next{};
+    try {
+      next = co_await step(*self);
+    } catch (const std::exception& error) {
+      log::error("kubernetes: an exception has interrupted the election; it goes on");
+      log::error(error.what());
+      self->lease.reset();
+      next = deadline_after(asker.now(), self->options.retry_period);
     }
-    if (asker.stopped()) break;
-    const bool keeps = outcome == Outcome::kUnknown && self->leads();
-    self->set_leading(keeps || (outcome == Outcome::kOurs && asker.now() < self->leads_until));
-    Deadline next = deadline_after(began, self->options.retry_period);
-    if (self->leading) next = std::min(std::max(next, asker.now()), self->leads_until);
-    co_await asker.sleep_until(next);
-    if (self->leading && !self->leads()) self->set_leading(false);
+    while (!asker.stopped() && asker.now() < next) co_await asker.wakeup().wait(next);
   }
   const bool may_hold = self->leading || (self->lease && holder_of(*self->lease) == self->options.identity);
   if (may_hold) co_await release(*self);

@@ -23,9 +23,10 @@ struct LeaderElectionOptions {
 /// it leads for as long as it renews it. As client-go does it: each write names the version that it is based on, so of two only
 /// one succeeds, and the times of others are never compared with our clock: a lease has run out when it has not changed for its
 /// duration while we looked on. At most one leads at a time as far as clocks run equally fast, so what the leader does must
-/// bear being done twice for a moment. Not leading, for whatever reason, ends nothing: it goes on trying for as long as it
-/// lives. The rights it needs: get, create and update on leases in that namespace. Control thread. When destroyed it calls
-/// nothing any more and gives the lease up, so that another one need not wait; its task in the group ends within kReleaseMax.
+/// bear being done twice for a moment. Not leading, for whatever reason, ends nothing, nor does an exception: it goes on trying
+/// for as long as it lives. The rights it needs: get, create and update on leases in that namespace. Control thread. When
+/// destroyed it calls nothing any more and gives the lease up, so that another one need not wait; its task in the group ends
+/// within kReleaseMax.
 class LeaderElection {
  public:
   static constexpr std::chrono::seconds kReleaseMax{2};

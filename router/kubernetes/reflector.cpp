@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
+#include <exception>
 #include <set>
 #include <utility>
 #include <vector>
@@ -66,6 +67,8 @@ struct Reflector::Following {
       : client(from), selection(std::move(what)), watcher(whom), asker(Asker::make(from.shard())), back_off(from.shard()) {}
 
   static Task<void> run(std::shared_ptr<Following> self);
+  /// One list or watch; when the next one may begin.
+  static Task<Deadline> step(Following& self);
   static Task<Ending> list(Following& self);
   static Task<Ending> watch(Following& self);
   static Task<Ending> read_events(Following& self, ApiExchange& exchange, Deadline deadline);
@@ -76,6 +79,8 @@ struct Reflector::Following {
   std::string explain(const ApiAnswer& answer, const char* verb) const;
   /// What an ending means for what comes next; how long to wait before that.
   Duration settle(const Ending& ending);
+  /// An exception has ended a step. What it was about to tell the Watcher may be lost, so all is listed anew.
+  Deadline interrupted(const std::exception& error);
   void tell(const std::string& text);
   /// A word of the server, so long ago at most.
   void heard(Duration ago = {}) { heard_at = std::max(heard_at.value_or(TimePoint{}), asker->now() - ago); }
@@ -92,7 +97,8 @@ struct Reflector::Following {
   const std::shared_ptr<Asker> asker;
   BackOff back_off;
   ReflectorCounts counts;
-  std::string version;  // our place in the server's history; empty: list first
+  std::string version;                      // our place in the server's history; empty: list first
+  std::size_t page_objects = kPageObjects;  // fewer once a page was too large
   bool listed = false;
   bool forbidden = false;
   bool watching = false;
@@ -110,7 +116,7 @@ std::string Reflector::Following::subject() const {
 
 std::string Reflector::Following::list_path(const std::string& next) const {
   // Without a resourceVersion: the newest state, and not one that a server behind the others has in its cache.
-  std::string path = absl::StrCat(collection_path(selection.resource, selection.home), "?limit=", kPageObjects);
+  std::string path = absl::StrCat(collection_path(selection.resource, selection.home), "?limit=", page_objects);
   if (!next.empty()) path += "&continue=" + percent_encoded(next);
   return with_selectors(selection, path);
 }
@@ -179,6 +185,7 @@ Task<Ending> Reflector::Following::list(Following& self) {
     if (!exchange.ok()) co_return self.failed(exchange.status());
     const Deadline deadline = deadline_after(self.asker->now(), ApiClient::kBodyWait);
     const auto answer = co_await (*exchange)->read_all(*self.asker, ApiClient::kBodyMax, deadline);
+    if (absl::IsResourceExhausted(answer.status())) self.page_objects = std::max<std::size_t>(self.page_objects / 2, 1);
     if (!answer.ok()) co_return self.failed(answer.status());
     if (answer->status != 200) co_return self.refused(*answer, **exchange, "list");
     self.heard();
@@ -196,9 +203,9 @@ Task<Ending> Reflector::Following::list(Following& self) {
   }
   self.version = page.version;
   self.unauthorized_in_a_row = 0;
-  self.listed = true;
   self.forbidden = false;
   self.watcher.listed(std::move(objects));
+  self.listed = true;
   co_return Ending{};
 }
 
@@ -349,16 +356,36 @@ void Reflector::Following::has_progressed() {
   if (!std::exchange(told, {}).empty()) log::info(absl::StrCat("kubernetes: ", client.name(), " sends ", subject(), " again"));
 }
 
+Deadline Reflector::Following::interrupted(const std::exception& error) {
+  log::error("kubernetes: an exception has interrupted what is followed; it is listed anew");
+  log::error(error.what());
+  watching = false;
+  version.clear();
+  ++counts.errors;
+  return deadline_after(asker->now(), kInterruptedPause);
+}
+
+Task<Deadline> Reflector::Following::step(Following& self) {
+  Ending ending;
+  if (self.version.empty()) {
+    ending = co_await list(self);
+  } else {
+    ending = co_await watch(self);
+  }
+  const Duration pause = self.settle(ending);
+  co_return deadline_after(self.asker->now(), pause);
+}
+
 Task<void> Reflector::Following::run(std::shared_ptr<Following> self) {
-  while (!self->asker->stopped()) {
-    Ending ending;
-    if (self->version.empty()) {
-      ending = co_await list(*self);
-    } else {
-      ending = co_await watch(*self);
+  Asker& asker = *self->asker;
+  while (!asker.stopped()) {
+    Deadline next{};
+    try {
+      next = co_await step(*self);
+    } catch (const std::exception& error) {
+      next = self->interrupted(error);
     }
-    const Duration pause = self->settle(ending);
-    co_await self->asker->sleep_until(deadline_after(self->asker->now(), pause));
+    while (!asker.stopped() && asker.now() < next) co_await asker.wakeup().wait(next);
   }
 }
 

@@ -126,6 +126,24 @@ TEST(ClusterJoin, TakesNothingFromOthersForWhatItRefuses) {
   EXPECT_THAT(verdict_on(joined, "team-b", "iris"), Not(HasSubstr("Conflict")));
 }
 
+TEST(ClusterJoin, KeepsTheRoutersOwnHostFromNamespacesThatAreNotGivenIt) {
+  for (const char* hostname : {"models.example", "cname.example"}) {
+    World world;
+    world.rules.public_url = "https://Models.example:8443";
+    world.rules.ssl_cname = "CName.example";
+    world.add_endpoint({.name = "iris", .hostnames = {hostname}}).add_endpoint({.name = "wine", .hostnames = {"wine.example"}});
+    EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"),
+                AllOf(StartsWith("HostnameNotAllowed: "), HasSubstr("the router's own")));
+    EXPECT_THAT(verdict_on(world.join(), "team-a", "wine"), StartsWith("ok "));
+    config::NamespaceRules rules;
+    rules.name = "team-a";
+    world.rules.namespaces = {rules};
+    EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith("HostnameNotAllowed: "));
+    world.rules.namespaces[0].hostnames = {hostname, "wine.example"};
+    EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith("ok "));
+  }
+}
+
 TEST(ClusterJoin, LetsFilesWin) {
   World world;
   config::Endpoint file;

@@ -152,6 +152,31 @@ TEST_F(StatusTest, LosingTheLeaseEndsWhatWaitsForItsNextAttempt) {
   server.hides_lease = false;
 }
 
+TEST_F(StatusTest, IsWrittenByARouterThatLeadsAgain) {
+  start("a");
+  server.refusals[std::string(kIris) + "/status"] = 403;
+  replicas["iris-blue"] = {2, 2};
+  changed();
+  pass(seconds(2));
+  ASSERT_GT(server.writes_of("iris"), 1u);
+  server.hides_lease = true;
+  pass(seconds(10));
+  ASSERT_FALSE(routers["a"].reporter->leading());
+  pass(seconds(60));  // its next attempt comes meanwhile, and is not made
+  server.hides_lease = false;
+  server.refusals.clear();
+  pass(seconds(20));
+  ASSERT_TRUE(routers["a"].reporter->leading());
+  EXPECT_EQ(server.statuses[kIris].at("replicas"), "2/2");
+}
+
+TEST_F(StatusTest, IsWrittenAfterMemoryWasShort) {
+  short_of_memory = true;
+  EXPECT_THROW(start("a"), std::bad_alloc) << "the loop contains it";
+  pass(seconds(2));
+  EXPECT_EQ(server.writes_of("iris"), 1u);
+}
+
 TEST_F(StatusTest, WaitsUntilEverythingIsListed) {
   listed = false;
   start("a");
@@ -274,6 +299,21 @@ TEST_F(EventTest, TellsARefusalOnce) {
           R"({"apiVersion":"inference-router.dev/v1alpha1","kind":"OnlineEndpoint","namespace":"team-a","name":"iris","uid":"team-a-iris"})"));
   EXPECT_EQ(by_name["iris-blue"].at("reason"), "EndpointNotAccepted");
   EXPECT_EQ(by_name["iris-blue"].at("regarding").at("kind"), "OnlineDeployment");
+}
+
+TEST_F(EventTest, ThatWaitedWhenTheLeaseWasLostIsToldByTheRouterThatLeadsAgain) {
+  server.refusals[kEvents] = 503;
+  start("a");
+  settle();
+  server.hides_lease = true;
+  pass(seconds(20));
+  ASSERT_FALSE(routers["a"].reporter->leading());
+  server.log.clear();
+  server.refusals.clear();
+  server.hides_lease = false;
+  pass(seconds(20));
+  ASSERT_TRUE(routers["a"].reporter->leading());
+  EXPECT_EQ(events().size(), 2u);
 }
 
 TEST_F(EventTest, TellsAnotherReasonAndARefusalThatComesBack) {

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <map>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -130,6 +131,7 @@ class ReporterTest : public ::testing::Test {
     return router;
   }
   std::optional<ClusterReporter::Seen> look() {
+    if (std::exchange(short_of_memory, false)) throw std::bad_alloc();
     if (!listed) return std::nullopt;
     ClusterReporter::Seen seen{world.state.cluster(), world.join().verdicts};
     for (ResourceVerdict& each : seen.verdicts) {
@@ -183,6 +185,7 @@ class ReporterTest : public ::testing::Test {
   runtime::TaskGroup group{shard, 20};
   World world;
   bool listed = true;
+  bool short_of_memory = false;                         // at the next look
   std::map<std::string, std::pair<int, int>> replicas;  // by the OnlineDeployment's name: ready, total
   ReporterOptions options;
   std::map<std::string, Router> routers;

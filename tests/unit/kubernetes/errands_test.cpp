@@ -18,16 +18,25 @@ class Recorder final : public Sender {
  public:
   std::optional<ApiRequest> request_for(const std::string& name) override {
     if (unneeded) return std::nullopt;
+    if (short_of_memory == "asked") {
+      short_of_memory.clear();
+      throw std::bad_alloc();
+    }
     ApiRequest request;
     request.path = "/" + name;
     return request;
   }
   Outcome answered(const std::string& name, const ApiAnswer& answer) override {
+    if (short_of_memory == "answered") {
+      short_of_memory.clear();
+      throw std::bad_alloc();
+    }
     answers.push_back(name + " " + std::to_string(answer.status));
     return outcome;
   }
 
   bool unneeded = false;
+  std::string short_of_memory;  // when it is next `asked` or `answered`
   Outcome outcome = Outcome::kDone;
   std::vector<std::string> answers;
 };
@@ -68,6 +77,23 @@ TEST_F(ErrandsTest, SendsAtOnceAndTellsTheAnswer) {
   EXPECT_EQ(sender.answers, std::vector<std::string>{"a 200"});
   shard.advance(seconds(10));
   EXPECT_EQ(serve(), Paths());
+}
+
+TEST_F(ErrandsTest, GoesOnAfterItsSenderHadNoMemory) {
+  for (const char* moment : {"asked", "answered"}) {
+    for (std::size_t i = 0; i < 2 * ErrandsOptions().under_way_max; ++i) {
+      sender.answers.clear();
+      sender.short_of_memory = moment;
+      ask("a");
+      serve();
+      EXPECT_TRUE(sender.answers.empty()) << moment;
+      shard.advance(seconds(1));
+      EXPECT_EQ(serve(), Paths{"/a"}) << moment;
+      EXPECT_EQ(sender.answers, std::vector<std::string>{"a 200"}) << moment;
+      shard.advance(seconds(1));
+    }
+  }
+  EXPECT_EQ(group.failed(), 0u);
 }
 
 TEST_F(ErrandsTest, MakesOneRequestASecondOfManyAskings) {

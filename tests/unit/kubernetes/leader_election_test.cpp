@@ -75,6 +75,7 @@ class LeaderElectionTest : public ::testing::Test {
   struct Candidate {
     std::unique_ptr<ApiClient> client;
     std::vector<bool> told;
+    bool short_of_memory = false;  // when it is told next
     std::unique_ptr<LeaderElection> election;
   };
 
@@ -93,8 +94,10 @@ class LeaderElectionTest : public ::testing::Test {
     options.lease_home = "system";
     options.identity = name;
     Candidate& candidate = candidates[name];
-    candidate.election = std::make_unique<LeaderElection>(*candidate.client, group, options,
-                                                          [&candidate](bool leads) { candidate.told.push_back(leads); });
+    candidate.election = std::make_unique<LeaderElection>(*candidate.client, group, options, [&candidate](bool leads) {
+      if (std::exchange(candidate.short_of_memory, false)) throw std::bad_alloc();
+      candidate.told.push_back(leads);
+    });
     server.serve();
   }
   void stop(const std::string& name) {
@@ -117,6 +120,15 @@ class LeaderElectionTest : public ::testing::Test {
   runtime::TaskGroup group{shard, 10};
   std::map<std::string, Candidate> candidates;
 };
+
+TEST_F(LeaderElectionTest, GoesOnAfterMemoryWasShort) {
+  candidates["a"].short_of_memory = true;
+  start("a");
+  EXPECT_EQ(server.spec("holderIdentity"), "a");
+  pass(seconds(60));
+  EXPECT_TRUE(leads("a")) << "it renews the lease";
+  EXPECT_EQ(group.failed(), 0u);
+}
 
 TEST_F(LeaderElectionTest, MakesTheLeaseAndRenewsItInTime) {
   start("a");

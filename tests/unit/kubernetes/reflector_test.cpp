@@ -279,6 +279,66 @@ TEST_F(ReflectorTest, ListsAnewWhenAListIsGarbage) {
   EXPECT_EQ(diary.take(), Lines{"listed"}) << "nothing was told of the garbage";
 }
 
+TEST_F(ReflectorTest, ReadsTheOthersWhenOneObjectIsNestedTooDeep) {
+  std::string deep = R"({"metadata":{"name":"deep","resourceVersion":"6"},"spec":{"model":"]}\\","tags":)";
+  for (std::size_t i = 0; i < 2 * kJsonDepthMax; ++i) deep += R"({"a\"}":[)";
+  for (std::size_t i = 0; i < 2 * kJsonDepthMax; ++i) deep += "]}";
+  deep += "}}";
+  start();
+  server.next().answer(200, page("10", object("x", "5") + "," + deep + "," + object("y", "7")));
+  ASSERT_TRUE(told(1));
+  EXPECT_EQ(diary.take(), Lines{"listed x deep y"});
+  const Asked watch = server.next();
+  watch.begin_watch();
+  watch.chunk(event("MODIFIED", deep) + event("ADDED", object("z", "12")));
+  ASSERT_TRUE(told(2));
+  EXPECT_EQ(diary.take(), (Lines{"changed deep", "changed z"}));
+  EXPECT_EQ(reflector->counts().errors, 0u);
+}
+
+TEST_F(ReflectorTest, AsksForSmallerPagesWhenOneIsTooLarge) {
+  start();
+  const std::string piece(1024 * 1024, ' ');
+  const Asked list = server.next();
+  list.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (std::size_t sent = 0; sent <= ApiClient::kBodyMax && reflector->counts().errors == 0; sent += piece.size()) {
+    list.chunk(piece);
+    shard.poll();
+  }
+  const Asked again = next_after_a_pause();
+  EXPECT_NE(again.target.find("?limit=250"), std::string::npos) << again.target;
+  again.answer(200, page("10", object("a", "1")));
+  ASSERT_TRUE(told(1));
+}
+
+TEST_F(ReflectorTest, ListsAnewWhenItsWatcherHasNoMemory) {
+  int short_of_memory = 1;
+  diary.on_word = [&] {
+    if (short_of_memory-- > 0) throw std::bad_alloc();
+  };
+  start();
+  server.next().answer(200, page("10", object("a", "1")));
+  ASSERT_TRUE(turn_until(shard, [&] { return reflector->counts().errors == 1; }));
+  EXPECT_FALSE(reflector->listed()) << "the Watcher has not got all of it";
+  shard.advance(Reflector::kInterruptedPause);
+  server.next().answer(200, page("11", object("a", "1")));
+  Asked watch = server.next();
+  EXPECT_TRUE(reflector->listed());
+  watch.begin_watch();
+  short_of_memory = 1;
+  watch.chunk(event("ADDED", object("b", "12")));
+  ASSERT_TRUE(turn_until(shard, [&] { return reflector->counts().errors == 2; }));
+  shard.advance(Reflector::kInterruptedPause);
+  EXPECT_LT(reflector->last_word(), shard.now()) << "no watch is open";
+  diary.take();
+  const Asked list = server.next();
+  EXPECT_NE(list.target.find("?limit=500"), std::string::npos) << "the event may be lost";
+  list.answer(200, page("12", object("a", "1") + "," + object("b", "12")));
+  ASSERT_TRUE(told(1));
+  EXPECT_EQ(diary.take(), Lines{"listed a b"});
+  EXPECT_EQ(group.failed(), 0u);
+}
+
 TEST_F(ReflectorTest, WaitsAsLongAsTheServerAsksButNotLonger) {
   for (const auto& [asked, waited] : std::vector<std::pair<int, int>>{{4, 4}, {600, 10}}) {
     for (const int code : {429, 503}) {
