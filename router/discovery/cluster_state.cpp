@@ -81,7 +81,10 @@ std::unique_ptr<kubernetes::Watcher> ClusterState::watcher(Scope scope) {
 
 void ClusterState::forget_secret(const ObjectKey& key) { remove(Kind::kSecrets, key); }
 
-ClusterState::Changes ClusterState::take_changes() { return std::exchange(changes_, {}); }
+ClusterState::Changes ClusterState::take_changes() {
+  told_ = false;
+  return std::exchange(changes_, {});
+}
 
 std::vector<std::string> ClusterState::not_listed() const {
   std::set<std::string> kinds;
@@ -164,9 +167,9 @@ void ClusterState::put_member(Members<Object> members, const ObjectKey& key, con
     if (known->second == group && members.groups[group][key.name] == next) return;
     if (known->second != group) remove_member(members, key);
   }
+  mark_group(members.changed, group);  // first: memory may run out below
   members.group_of[key] = group;
   members.groups[group].insert_or_assign(key.name, std::move(next));
-  mark_group(members.changed, group);
 }
 
 template <class Object>
@@ -174,11 +177,12 @@ void ClusterState::remove_member(Members<Object> members, const ObjectKey& key) 
   const auto known = members.group_of.find(key);
   if (known == members.group_of.end()) return;
   const ObjectKey group = known->second;
+  mark_group(members.changed, group);
   members.group_of.erase(known);
   const auto all = members.groups.find(group);
+  if (all == members.groups.end()) return;  // memory was short when it was put there
   all->second.erase(key.name);
   if (all->second.empty()) members.groups.erase(all);
-  mark_group(members.changed, group);
 }
 
 void ClusterState::put_secret(const ObjectKey& key, const Json& object) {
@@ -187,21 +191,24 @@ void ClusterState::put_secret(const ObjectKey& key, const Json& object) {
 }
 
 void ClusterState::mark_resources() {
-  const bool told = changes_.any();
   changes_.resources = true;
-  if (!told && changed_) changed_();
+  tell();
 }
 
 void ClusterState::mark_statuses() {
-  const bool told = changes_.any();
   changes_.statuses = true;
-  if (!told && changed_) changed_();
+  tell();
 }
 
 void ClusterState::mark_group(std::set<ObjectKey> Changes::*changed, const ObjectKey& group) {
-  const bool told = changes_.any();
   (changes_.*changed).insert(group);
-  if (!told && changed_) changed_();
+  tell();
+}
+
+void ClusterState::tell() {
+  if (told_) return;
+  if (changed_) changed_();
+  told_ = true;  // last: if it throws, it is called with the next change
 }
 
 }  // namespace router::discovery

@@ -37,6 +37,19 @@ TEST(ClusterState, TellsOnceUntilItIsAsked) {
   EXPECT_EQ(world.told, 2);
 }
 
+TEST(ClusterState, TellsAChangeAgainThatCouldNotBeTold) {
+  int told = 0;
+  ClusterState state([&told] {
+    if (++told == 1) throw std::bad_alloc();
+  });
+  const auto slices = state.watcher({.kind = Kind::kSlices, .home = "team-a", .name = ""});
+  EXPECT_THROW(slices->changed(SliceSpec{.pods = {{"10.0.0.1"}}}.object()), std::bad_alloc);
+  slices->listed({SliceSpec{.pods = {{"10.0.0.1"}}}.object()});  // as a Reflector does then
+  EXPECT_EQ(told, 2);
+  EXPECT_THAT(state.take_changes().services, ElementsAre(ObjectKey{"team-a", "iris-blue"}));
+  EXPECT_EQ(state.cluster().services.size(), 1u);
+}
+
 TEST(ClusterState, TakesAChangedStatusForNoChange) {
   World world;
   world.add_endpoint(EndpointSpec{}).add_slice(SliceSpec{.pods = {{"10.0.0.1"}}});
