@@ -61,6 +61,13 @@ config::DeploymentDocument read(const boost::json::object& object, config::Findi
   return config::read_deployment_resource(object, findings);
 }
 
+/// But for the version, which counts up when only a label has changed, too.
+bool say_the_same(const SecretKeys& a, const SecretKeys& b) {
+  const auto same_key = [](const config::Secret& one, const config::Secret& other) { return one.value == other.value; };
+  return std::equal(a.keys.begin(), a.keys.end(), b.keys.begin(), b.keys.end(), same_key) && a.refused == b.refused &&
+         a.has_primary == b.has_primary && a.has_secondary == b.has_secondary && a.owners == b.owners;
+}
+
 template <class Map>
 void add_known(const Map& all, const ClusterState::Scope& scope, std::vector<ObjectKey>& into) {
   for (auto each = all.lower_bound(ObjectKey{scope.home, scope.name}); each != all.end(); ++each) {
@@ -186,7 +193,13 @@ void ClusterState::remove_member(Members<Object> members, const ObjectKey& key) 
 }
 
 void ClusterState::put_secret(const ObjectKey& key, const Json& object) {
-  cluster_.secrets.insert_or_assign(key, read_secret(object));
+  SecretKeys next = read_secret(object);
+  const auto known = cluster_.secrets.find(key);
+  if (known != cluster_.secrets.end() && say_the_same(known->second, next)) {
+    known->second.version = std::move(next.version);  // whoever makes keys names it
+    return mark_statuses();
+  }
+  cluster_.secrets.insert_or_assign(key, std::move(next));
   mark_resources();
 }
 

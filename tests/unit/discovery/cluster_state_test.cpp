@@ -137,6 +137,24 @@ TEST(ClusterState, ForgetsWhatANewListDoesNotHave) {
   EXPECT_EQ(world.state.cluster().services.at({"team-a", "iris-blue"}).size(), 1u);
 }
 
+TEST(ClusterState, TakesASecretWithTheSameKeysForNoChange) {
+  World world;
+  world.add_secret(secret({{"primaryKey", "one"}}));
+  (void)world.state.take_changes();
+  json::object again = secret({{"primaryKey", "one"}});
+  again["metadata"].as_object()["labels"] = {{"a", "b"}};
+  again["metadata"].as_object()["resourceVersion"] = "7";
+  world.add_secret(again);
+  ClusterState::Changes changes = world.state.take_changes();
+  EXPECT_FALSE(changes.resources);
+  EXPECT_TRUE(changes.statuses) << "a key that is made names the version";
+  EXPECT_EQ(world.state.cluster().secrets.begin()->second.version, "7");
+  world.add_secret(secret({{"primaryKey", "two"}}));
+  EXPECT_TRUE(world.state.take_changes().resources);
+  world.add_secret(secret({{"primaryKey", "two"}, {"secondaryKey", ""}}));
+  EXPECT_TRUE(world.state.take_changes().resources);
+}
+
 TEST(ClusterState, ForgetsNothingOfAnotherScope) {
   ClusterState state(nullptr);
   const auto a = state.watcher({Kind::kEndpoints, "team-a", ""});
