@@ -61,6 +61,13 @@ config::DeploymentDocument read(const boost::json::object& object, config::Findi
   return config::read_deployment_resource(object, findings);
 }
 
+/// But for the version, which counts up when only a label has changed, too.
+bool say_the_same(const SecretKeys& a, const SecretKeys& b) {
+  const auto same_key = [](const config::Secret& one, const config::Secret& other) { return one.value == other.value; };
+  return std::equal(a.keys.begin(), a.keys.end(), b.keys.begin(), b.keys.end(), same_key) && a.refused == b.refused &&
+         a.has_primary == b.has_primary && a.has_secondary == b.has_secondary && a.owners == b.owners;
+}
+
 template <class Map>
 void add_known(const Map& all, const ClusterState::Scope& scope, std::vector<ObjectKey>& into) {
   for (auto each = all.lower_bound(ObjectKey{scope.home, scope.name}); each != all.end(); ++each) {
@@ -81,7 +88,10 @@ std::unique_ptr<kubernetes::Watcher> ClusterState::watcher(Scope scope) {
 
 void ClusterState::forget_secret(const ObjectKey& key) { remove(Kind::kSecrets, key); }
 
-ClusterState::Changes ClusterState::take_changes() { return std::exchange(changes_, {}); }
+ClusterState::Changes ClusterState::take_changes() {
+  told_ = false;
+  return std::exchange(changes_, {});
+}
 
 std::vector<std::string> ClusterState::not_listed() const {
   std::set<std::string> kinds;
@@ -164,9 +174,9 @@ void ClusterState::put_member(Members<Object> members, const ObjectKey& key, con
     if (known->second == group && members.groups[group][key.name] == next) return;
     if (known->second != group) remove_member(members, key);
   }
+  mark_group(members.changed, group);  // first: memory may run out below
   members.group_of[key] = group;
   members.groups[group].insert_or_assign(key.name, std::move(next));
-  mark_group(members.changed, group);
 }
 
 template <class Object>
@@ -174,34 +184,44 @@ void ClusterState::remove_member(Members<Object> members, const ObjectKey& key) 
   const auto known = members.group_of.find(key);
   if (known == members.group_of.end()) return;
   const ObjectKey group = known->second;
+  mark_group(members.changed, group);
   members.group_of.erase(known);
   const auto all = members.groups.find(group);
+  if (all == members.groups.end()) return;  // memory was short when it was put there
   all->second.erase(key.name);
   if (all->second.empty()) members.groups.erase(all);
-  mark_group(members.changed, group);
 }
 
 void ClusterState::put_secret(const ObjectKey& key, const Json& object) {
-  cluster_.secrets.insert_or_assign(key, read_secret(object));
+  SecretKeys next = read_secret(object);
+  const auto known = cluster_.secrets.find(key);
+  if (known != cluster_.secrets.end() && say_the_same(known->second, next)) {
+    known->second.version = std::move(next.version);  // whoever makes keys names it
+    return mark_statuses();
+  }
+  cluster_.secrets.insert_or_assign(key, std::move(next));
   mark_resources();
 }
 
 void ClusterState::mark_resources() {
-  const bool told = changes_.any();
   changes_.resources = true;
-  if (!told && changed_) changed_();
+  tell();
 }
 
 void ClusterState::mark_statuses() {
-  const bool told = changes_.any();
   changes_.statuses = true;
-  if (!told && changed_) changed_();
+  tell();
 }
 
 void ClusterState::mark_group(std::set<ObjectKey> Changes::*changed, const ObjectKey& group) {
-  const bool told = changes_.any();
   (changes_.*changed).insert(group);
-  if (!told && changed_) changed_();
+  tell();
+}
+
+void ClusterState::tell() {
+  if (told_) return;
+  if (changed_) changed_();
+  told_ = true;  // last: if it throws, it is called with the next change
 }
 
 }  // namespace router::discovery

@@ -32,7 +32,8 @@ class ClusterState {
     bool any() const { return resources || statuses || !services.empty() || !pods.empty(); }
   };
 
-  /// `changed` is called inside the watcher's call, once for all until `take_changes`; it must not call back into this.
+  /// `changed` is called inside the watcher's call, once for all until `take_changes`; it must not call back into this. If it
+  /// throws it is called again with the next change.
   explicit ClusterState(std::function<void()> changed) : changed_(std::move(changed)) {}
   ClusterState(const ClusterState&) = delete;
   ClusterState& operator=(const ClusterState&) = delete;
@@ -74,12 +75,14 @@ class ClusterState {
   void mark_resources();
   void mark_statuses();
   void mark_group(std::set<ObjectKey> Changes::*changed, const ObjectKey& group);
+  void tell();
 
   const std::function<void()> changed_;
   Cluster cluster_;
   std::map<ObjectKey, ObjectKey> service_of_;    // of each slice
   std::map<ObjectKey, ObjectKey> label_key_of_;  // of each Pod
   Changes changes_;
+  bool told_ = false;  // that there are some
   std::set<const Feed*> feeds_;
 };
 

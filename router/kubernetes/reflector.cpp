@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 #include <set>
 #include <utility>
 #include <vector>
@@ -62,10 +63,18 @@ std::string with_selectors(const Selection& selection, std::string path) {
 }  // namespace
 
 /// Lives until its coroutine has ended, which may be after the Reflector.
-struct Reflector::Following {
-  Following(ApiClient& from, Selection what, Watcher& whom)
-      : client(from), selection(std::move(what)), watcher(whom), asker(Asker::make(from.shard())), back_off(from.shard()) {}
+struct Reflector::Following final : std::enable_shared_from_this<Following>, private runtime::Timer {
+  Following(ApiClient& from, runtime::TaskGroup& within, Selection what, Watcher& whom)
+      : client(from),
+        group(within),
+        selection(std::move(what)),
+        watcher(whom),
+        asker(Asker::make(from.shard())),
+        back_off(from.shard()) {}
 
+  /// From the loop, and again after a pause while the group is full or memory is short.
+  void begin();
+  void expired() override { begin(); }
   static Task<void> run(std::shared_ptr<Following> self);
   /// One list or watch; when the next one may begin.
   static Task<Deadline> step(Following& self);
@@ -92,6 +101,7 @@ struct Reflector::Following {
   std::string subject() const;
 
   ApiClient& client;
+  runtime::TaskGroup& group;
   const Selection selection;
   Watcher& watcher;
   const std::shared_ptr<Asker> asker;
@@ -376,6 +386,17 @@ Task<Deadline> Reflector::Following::step(Following& self) {
   co_return deadline_after(self.asker->now(), pause);
 }
 
+void Reflector::Following::begin() {
+  if (asker->stopped()) return;
+  bool begun = false;
+  try {
+    begun = group.try_spawn(run(shared_from_this()));
+  } catch (const std::bad_alloc&) {
+    log::error("memory is short: what is to be followed is followed later");
+  }
+  if (!begun) client.shard().schedule(*this, deadline_after(asker->now(), kInterruptedPause));
+}
+
 Task<void> Reflector::Following::run(std::shared_ptr<Following> self) {
   Asker& asker = *self->asker;
   while (!asker.stopped()) {
@@ -390,11 +411,9 @@ Task<void> Reflector::Following::run(std::shared_ptr<Following> self) {
 }
 
 Reflector::Reflector(ApiClient& client, runtime::TaskGroup& group, Selection selection, Watcher& watcher)
-    : following_(std::make_shared<Following>(client, std::move(selection), watcher)) {
+    : following_(std::make_shared<Following>(client, group, std::move(selection), watcher)) {
   // From the loop: whoever makes the reflector may not be ready to be told yet.
-  client.shard().post([&group, following = following_] {
-    if (!following->asker->stopped()) group.try_spawn(Following::run(following));
-  });
+  client.shard().post([following = following_] { following->begin(); });
 }
 
 Reflector::~Reflector() { following_->asker->stop(); }

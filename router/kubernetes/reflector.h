@@ -44,7 +44,7 @@ class Reflector {
  public:
   static constexpr std::size_t kPageObjects = 500;
   static constexpr std::size_t kObjectsMax = 200'000;
-  static constexpr std::chrono::seconds kInterruptedPause{1};  // after an exception
+  static constexpr std::chrono::seconds kInterruptedPause{1};  // after an exception, or while it cannot begin
   static constexpr std::size_t kPagesMax = 2'000;
   static constexpr std::chrono::seconds kRetryAfterMax{10};
   static constexpr std::chrono::seconds kWatchMin{240};  // how long one watch is asked to last, at random
@@ -52,8 +52,8 @@ class Reflector {
   static constexpr std::chrono::seconds kWatchGrace{10};   // beyond that the server has not kept to it
   static constexpr std::chrono::seconds kSilenceMax{180};  // of a watch that has sent bookmarks, which come once a minute
 
-  /// `client`, `group` (which has room for one more) and `watcher` outlive this; the client also the task in the group. Begins
-  /// from the loop.
+  /// `client`, `group` and `watcher` outlive this; the client also the task in the group. Begins from the loop, once the group
+  /// has room for one more.
   Reflector(ApiClient& client, runtime::TaskGroup& group, Selection selection, Watcher& watcher);
   Reflector(const Reflector&) = delete;
   Reflector& operator=(const Reflector&) = delete;

@@ -37,6 +37,19 @@ TEST(ClusterState, TellsOnceUntilItIsAsked) {
   EXPECT_EQ(world.told, 2);
 }
 
+TEST(ClusterState, TellsAChangeAgainThatCouldNotBeTold) {
+  int told = 0;
+  ClusterState state([&told] {
+    if (++told == 1) throw std::bad_alloc();
+  });
+  const auto slices = state.watcher({.kind = Kind::kSlices, .home = "team-a", .name = ""});
+  EXPECT_THROW(slices->changed(SliceSpec{.pods = {{"10.0.0.1"}}}.object()), std::bad_alloc);
+  slices->listed({SliceSpec{.pods = {{"10.0.0.1"}}}.object()});  // as a Reflector does then
+  EXPECT_EQ(told, 2);
+  EXPECT_THAT(state.take_changes().services, ElementsAre(ObjectKey{"team-a", "iris-blue"}));
+  EXPECT_EQ(state.cluster().services.size(), 1u);
+}
+
 TEST(ClusterState, TakesAChangedStatusForNoChange) {
   World world;
   world.add_endpoint(EndpointSpec{}).add_slice(SliceSpec{.pods = {{"10.0.0.1"}}});
@@ -122,6 +135,24 @@ TEST(ClusterState, ForgetsWhatANewListDoesNotHave) {
   EXPECT_TRUE(world.state.cluster().endpoints.contains({"team-a", "wine"}));
   EXPECT_EQ(world.state.cluster().services.at({"team-a", "iris-blue"}).count("another"), 1u);
   EXPECT_EQ(world.state.cluster().services.at({"team-a", "iris-blue"}).size(), 1u);
+}
+
+TEST(ClusterState, TakesASecretWithTheSameKeysForNoChange) {
+  World world;
+  world.add_secret(secret({{"primaryKey", "one"}}));
+  (void)world.state.take_changes();
+  json::object again = secret({{"primaryKey", "one"}});
+  again["metadata"].as_object()["labels"] = {{"a", "b"}};
+  again["metadata"].as_object()["resourceVersion"] = "7";
+  world.add_secret(again);
+  ClusterState::Changes changes = world.state.take_changes();
+  EXPECT_FALSE(changes.resources);
+  EXPECT_TRUE(changes.statuses) << "a key that is made names the version";
+  EXPECT_EQ(world.state.cluster().secrets.begin()->second.version, "7");
+  world.add_secret(secret({{"primaryKey", "two"}}));
+  EXPECT_TRUE(world.state.take_changes().resources);
+  world.add_secret(secret({{"primaryKey", "two"}, {"secondaryKey", ""}}));
+  EXPECT_TRUE(world.state.take_changes().resources);
 }
 
 TEST(ClusterState, ForgetsNothingOfAnotherScope) {

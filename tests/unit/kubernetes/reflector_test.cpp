@@ -339,6 +339,26 @@ TEST_F(ReflectorTest, ListsAnewWhenItsWatcherHasNoMemory) {
   EXPECT_EQ(group.failed(), 0u);
 }
 
+TEST_F(ReflectorTest, BeginsOnceItsGroupHasRoom) {
+  client = make_client(shard, resolver, server.cluster());
+  runtime::TaskGroup small{shard, 1};
+  Diary other_diary;
+  auto other = std::make_unique<Reflector>(*client, small, selection, other_diary);
+  reflector = std::make_unique<Reflector>(*client, small, selection, diary);
+  server.next().answer(200, page("10", ""));
+  server.next().begin_watch();
+  EXPECT_FALSE(server.is_asked_now());
+  other.reset();
+  shard.poll();
+  shard.advance(Reflector::kInterruptedPause);
+  ASSERT_TRUE(server.is_asked_now());
+  server.next().answer(200, page("10", object("a", "1")));
+  EXPECT_TRUE(told(1));
+  reflector.reset();
+  shard.poll();
+  EXPECT_EQ(small.running(), 0u);
+}
+
 TEST_F(ReflectorTest, WaitsAsLongAsTheServerAsksButNotLonger) {
   for (const auto& [asked, waited] : std::vector<std::pair<int, int>>{{4, 4}, {600, 10}}) {
     for (const int code : {429, 503}) {
