@@ -5,6 +5,7 @@ import statistics
 import struct
 from pathlib import Path
 
+import pytest
 from support.router import BINARY
 from support.settings import deployment, endpoint
 
