@@ -138,7 +138,7 @@ void ClusterSource::look() {
   if (!pending_) return;
   // From the first change that waits on, however many Secrets are named meanwhile: else who names ever new ones holds up all.
   if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
-  follow_secrets(discovery::join_cluster(state_.cluster(), settings_, taken_));
+  follow_secrets(discovery::join_cluster(state_.cluster(), settings_, client_->home(), taken_));
   if (!secrets_listed() && looked_ < *wait_until_) return control_.schedule(tick_, *wait_until_);
   pending_ = false;
   wait_until_.reset();
@@ -202,7 +202,7 @@ void ClusterSource::join(const std::vector<config::Endpoint>& files) {
   by_labels_.clear();
   const bool waits = std::exchange(pending_, true);
   look_soon();
-  joined_ = discovery::join_cluster(state_.cluster(), settings_, taken_);
+  joined_ = discovery::join_cluster(state_.cluster(), settings_, client_->home(), taken_);
   follow_secrets(joined_);  // the names that files claim may have changed
   load_transports();
   index_deployments();

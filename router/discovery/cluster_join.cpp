@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
+#include <arpa/inet.h>
 
 #include <algorithm>
 #include <map>
@@ -85,6 +86,20 @@ std::string host_of(std::string_view url) {
   return lower_case(url.substr(0, url.find_first_of(":/")));
 }
 
+bool is_address(const std::string& hostname) {
+  in_addr address{};
+  return hostname.find(':') != hostname.npos || ::inet_pton(AF_INET, hostname.c_str(), &address) == 1;
+}
+
+/// Whether Services of the namespace `home` are called so within the cluster: `name`, `name.home`, `name.home.svc…`.
+bool is_service_of(const std::string& home, std::string_view hostname) {
+  const std::size_t dot = hostname.find('.');
+  if (dot == hostname.npos) return true;
+  const std::string_view domain = hostname.substr(dot + 1);
+  const std::string services = absl::StrCat(home, ".svc");
+  return !home.empty() && (domain == home || domain == services || domain.starts_with(services + "."));
+}
+
 bool allows(const config::NamespaceRules& rules, const std::string& hostname) {
   return std::any_of(rules.hostnames->begin(), rules.hostnames->end(),
                      [&](const std::string& pattern) { return matches(hostname, lower_case(pattern)); });
@@ -92,7 +107,8 @@ bool allows(const config::NamespaceRules& rules, const std::string& hostname) {
 
 class Join {
  public:
-  Join(const Cluster& cluster, const config::Kubernetes& rules, const TakenNames& taken) : cluster_(cluster), rules_(rules) {
+  Join(const Cluster& cluster, const config::Kubernetes& rules, const std::string& home, const TakenNames& taken)
+      : cluster_(cluster), rules_(rules), home_(home) {
     for (const std::string& name : taken.endpoints) names_.emplace(name, "a file");
     for (const std::string& name : taken.hostnames) hostnames_.emplace(name, "a file");
   }
@@ -166,9 +182,10 @@ class Join {
     }
   }
 
-  /// The host by which clients reach all endpoints: whoever claimed it would get everybody's requests.
+  /// Clients reach all endpoints by it, or may: whoever claimed it would get everybody's requests.
   bool is_own(const std::string& hostname) const {
-    return hostname == host_of(rules_.public_url) || hostname == lower_case(rules_.ssl_cname);
+    return hostname == host_of(rules_.public_url) || hostname == lower_case(rules_.ssl_cname) || is_address(hostname) ||
+           is_service_of(home_, hostname);
   }
 
   void check_conflicts(const EndpointEntry& entry, ResourceVerdict& verdict) const {
@@ -290,6 +307,7 @@ class Join {
 
   const Cluster& cluster_;
   const config::Kubernetes& rules_;
+  const std::string& home_;
   std::map<std::string, std::string> names_;      // lower case: who has it
   std::map<std::string, std::string> hostnames_;  // likewise
   std::vector<Admitted> admitted_;
@@ -309,8 +327,8 @@ TakenNames names_of(const std::vector<config::Endpoint>& endpoints) {
   return taken;
 }
 
-Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const TakenNames& taken) {
-  return Join(cluster, rules, taken).run();
+Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const std::string& home, const TakenNames& taken) {
+  return Join(cluster, rules, home, taken).run();
 }
 
 }  // namespace router::discovery

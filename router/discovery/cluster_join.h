@@ -24,8 +24,9 @@ struct Joined {
 
 /// Makes endpoints of resources. An endpoint and all that it uses live in one namespace. Of two that claim the same name or
 /// host name the older one has it, then the one whose namespace and name come first: what came out does not depend on the
-/// order in which objects arrived. The router's own public host belongs to nobody, unless the namespace's `hostnames` list it.
-/// A resource that is refused takes nothing from the others.
-Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const TakenNames& taken);
+/// order in which objects arrived. By what clients may reach all endpoints belongs to nobody, unless the namespace's
+/// `hostnames` list it: the host of `public_url` and `ssl_cname`, addresses, names without a domain, and names of Services of
+/// `home`, the router's own namespace (empty: not known). A resource that is refused takes nothing from the others.
+Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const std::string& home, const TakenNames& taken);
 
 }  // namespace router::discovery

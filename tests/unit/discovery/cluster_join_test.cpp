@@ -127,7 +127,8 @@ TEST(ClusterJoin, TakesNothingFromOthersForWhatItRefuses) {
 }
 
 TEST(ClusterJoin, KeepsTheRoutersOwnHostFromNamespacesThatAreNotGivenIt) {
-  for (const char* hostname : {"models.example", "cname.example"}) {
+  for (const char* hostname : {"models.example", "cname.example", "10.0.0.4", "router", "router.router-home",
+                               "router-internal.router-home.svc", "router.router-home.svc.cluster.local"}) {
     World world;
     world.rules.public_url = "https://Models.example:8443";
     world.rules.ssl_cname = "CName.example";
@@ -141,6 +142,15 @@ TEST(ClusterJoin, KeepsTheRoutersOwnHostFromNamespacesThatAreNotGivenIt) {
     EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith("HostnameNotAllowed: "));
     world.rules.namespaces[0].hostnames = {hostname, "wine.example"};
     EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith("ok "));
+  }
+}
+
+TEST(ClusterJoin, LeavesOtherNamesToNamespacesWithoutRules) {
+  for (const char* hostname :
+       {"router.team-a.svc", "router-home.example", "a.router-home.example", "a.router-home.svcs.example"}) {
+    World world;
+    world.add_endpoint({.name = "iris", .hostnames = {hostname}});
+    EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith("ok ")) << hostname;
   }
 }
 

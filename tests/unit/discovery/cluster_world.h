@@ -173,7 +173,7 @@ struct World {
     return *this;
   }
 
-  Joined join() const { return join_cluster(state.cluster(), rules, taken); }
+  Joined join() const { return join_cluster(state.cluster(), rules, "router-home", taken); }
   /// The replicas of iris/blue in team-a, behind its Service.
   FoundReplicas replicas(const std::string& port = "") const {
     config::Findings findings;
