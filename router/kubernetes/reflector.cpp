@@ -166,7 +166,8 @@ Ending Reflector::Following::refused(const ApiAnswer& answer, ApiExchange& excha
   ending.kind = Ending::Kind::kBroken;
   forbidden = answer.status == 403;
   ending.text = explain(answer, verb);
-  ending.retry_after = std::min(answer.retry_after.value_or(seconds(0)), kRetryAfterMax);
+  // Of 503 it is not obeyed: a starting server says five seconds by rote and is there in one.
+  if (answer.status == 429) ending.retry_after = std::min(answer.retry_after.value_or(seconds(0)), kRetryAfterMax);
   if (answer.status == 410) {
     ending.kind = Ending::Kind::kGone;
     ending.text.clear();

@@ -33,7 +33,7 @@ struct ReflectorCounts {
 /// Keeps a Watcher informed of the objects of one selection: lists them, page by page, then watches for changes from there, for
 /// as long as it lives. A watch that ends or breaks goes on where it was; when the server has forgotten that place (410), or
 /// sends what cannot be read, all is listed anew. Whatever fails is tried again, after a pause as BackOff has it or as the
-/// server asks (at most kRetryAfterMax); until it succeeds the Watcher keeps what it has. What an operator can mend (rights,
+/// server asks with 429 (at most kRetryAfterMax); until it succeeds the Watcher keeps what it has. What an operator can mend (rights,
 /// missing kinds, an unreachable server) is told in the log once, and that it is over. An exception, such as when memory runs
 /// out, in here or in the Watcher, ends nothing either: all is listed anew.
 /// Bounds: pages of kPageObjects and ApiClient::kBodyMax (with fewer objects if that many are larger), kObjectsMax objects,

@@ -361,19 +361,25 @@ TEST_F(ReflectorTest, BeginsOnceItsGroupHasRoom) {
 
 TEST_F(ReflectorTest, WaitsAsLongAsTheServerAsksButNotLonger) {
   for (const auto& [asked, waited] : std::vector<std::pair<int, int>>{{4, 4}, {600, 10}}) {
-    for (const int code : {429, 503}) {
-      start();
-      server.next().answer(code, status(code, "busy"), "Retry-After: " + std::to_string(asked) + "\r\n");
-      ASSERT_TRUE(turn_until(shard, [&] { return reflector->counts().errors == 1; }));
-      shard.advance(seconds(waited) - milliseconds(1));
-      EXPECT_FALSE(server.is_asked_now());
-      shard.advance(milliseconds(1));
-      EXPECT_TRUE(server.is_asked_now());
-      server.next();
-      reflector.reset();
-      shard.poll();
-    }
+    start();
+    server.next().answer(429, status(429, "busy"), "Retry-After: " + std::to_string(asked) + "\r\n");
+    ASSERT_TRUE(turn_until(shard, [&] { return reflector->counts().errors == 1; }));
+    shard.advance(seconds(waited) - milliseconds(1));
+    EXPECT_FALSE(server.is_asked_now());
+    shard.advance(milliseconds(1));
+    EXPECT_TRUE(server.is_asked_now());
+    server.next();
+    reflector.reset();
+    shard.poll();
   }
+}
+
+TEST_F(ReflectorTest, IsNotHeldOffByAServerThatIsStarting) {
+  start();
+  server.next().answer(503, status(503, "starting"), "Retry-After: 5\r\n");
+  ASSERT_TRUE(turn_until(shard, [&] { return reflector->counts().errors == 1; }));
+  shard.advance(BackOff::kMost);
+  EXPECT_TRUE(server.is_asked_now());
 }
 
 TEST_F(ReflectorTest, NeverPausesLongerThanTheBackOff) {
