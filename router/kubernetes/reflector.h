@@ -33,13 +33,12 @@ struct ReflectorCounts {
 /// Keeps a Watcher informed of the objects of one selection: lists them, page by page, then watches for changes from there, for
 /// as long as it lives. A watch that ends or breaks goes on where it was; when the server has forgotten that place (410), or
 /// sends what cannot be read, all is listed anew. Whatever fails is tried again, after a pause as BackOff has it or as the
-/// server asks with 429 (at most kRetryAfterMax); until it succeeds the Watcher keeps what it has. What an operator can mend (rights,
-/// missing kinds, an unreachable server) is told in the log once, and that it is over. An exception, such as when memory runs
-/// out, in here or in the Watcher, ends nothing either: all is listed anew.
-/// Bounds: pages of kPageObjects and ApiClient::kBodyMax (with fewer objects if that many are larger), kObjectsMax objects,
-/// events of EventLines::kEventMax.
-/// A page or an event is parsed in one go on the control thread: 1 ms for 500 objects of 1 KB, 50 ms for 500 of 24 KB.
-/// Control thread; ends when destroyed (also from within a call of the Watcher), and calls nothing after that.
+/// server asks with 429 (at most kRetryAfterMax); until it succeeds the Watcher keeps what it has. What an operator can mend
+/// (rights, missing kinds, an unreachable server) is told in the log once, and that it is over. An exception, such as when
+/// memory runs out, in here or in the Watcher, ends nothing either: all is listed anew. Bounds: pages of kPageObjects and
+/// ApiClient::kBodyMax (with fewer objects if that many are larger), kObjectsMax objects, events of EventLines::kEventMax. A
+/// page or an event is parsed in one go on the control thread: 1 ms for 500 objects of 1 KB, 50 ms for 500 of 24 KB. Control
+/// thread; ends when destroyed (also from within a call of the Watcher), and calls nothing after that.
 class Reflector {
  public:
   static constexpr std::size_t kPageObjects = 500;
