@@ -197,11 +197,18 @@ void ClusterSource::follow_secrets(const discovery::Joined& joined) {
 void ClusterSource::join(const std::vector<config::Endpoint>& files) {
   taken_ = discovery::names_of(files);
   if (!complete_) return;
-  // If memory runs out below, nothing points into what was joined before, and the next look does all of it again.
-  by_service_.clear();
-  by_labels_.clear();
-  const bool waits = std::exchange(pending_, true);
-  look_soon();
+  try {
+    join_again();
+  } catch (const std::exception&) {  // memory is short
+    by_service_.clear();             // they point into what was joined before
+    by_labels_.clear();
+    pending_ = true;
+    look_soon();
+    throw;
+  }
+}
+
+void ClusterSource::join_again() {
   joined_ = discovery::join_cluster(state_.cluster(), settings_, client_->home(), taken_);
   follow_secrets(joined_);  // the names that files claim may have changed
   load_transports();
@@ -212,7 +219,6 @@ void ClusterSource::join(const std::vector<config::Endpoint>& files) {
   }
   tell_verdicts();
   if (reporter_) reporter_->changed();
-  pending_ = waits;
 }
 
 void ClusterSource::load_transports() {

@@ -110,6 +110,7 @@ class ClusterSource {
   bool secrets_listed() const;
   /// Those that the endpoints of `joined` name, and no others.
   void follow_secrets(const discovery::Joined& joined);
+  void join_again();
   void load_transports();
   std::shared_ptr<const upstream::Transport> transport(const config::Deployment& deployment, config::Findings& findings);
   void index_deployments();

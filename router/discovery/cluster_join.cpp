@@ -2,13 +2,13 @@
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
-#include <arpa/inet.h>
 
 #include <algorithm>
 #include <map>
 #include <tuple>
 #include <utility>
 
+#include "config/addresses.h"
 #include "config/findings.h"
 #include "router/base/text.h"
 
@@ -84,11 +84,6 @@ std::string host_of(std::string_view url) {
   const std::size_t scheme = url.find("://");
   if (scheme != url.npos) url.remove_prefix(scheme + 3);
   return lower_case(url.substr(0, url.find_first_of(":/")));
-}
-
-bool is_address(const std::string& hostname) {
-  in_addr address{};
-  return hostname.find(':') != hostname.npos || ::inet_pton(AF_INET, hostname.c_str(), &address) == 1;
 }
 
 /// Whether Services of the namespace `home` are called so within the cluster: `name`, `name.home`, `name.home.svc…`.
@@ -184,8 +179,8 @@ class Join {
 
   /// Clients reach all endpoints by it, or may: whoever claimed it would get everybody's requests.
   bool is_own(const std::string& hostname) const {
-    return hostname == host_of(rules_.public_url) || hostname == lower_case(rules_.ssl_cname) || is_address(hostname) ||
-           is_service_of(home_, hostname);
+    return hostname == host_of(rules_.public_url) || hostname == lower_case(rules_.ssl_cname) ||
+           config::is_ip_address(hostname) || is_service_of(home_, hostname);
   }
 
   void check_conflicts(const EndpointEntry& entry, ResourceVerdict& verdict) const {

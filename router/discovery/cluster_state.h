@@ -29,7 +29,6 @@ class ClusterState {
     std::set<ObjectKey> services;  // only the replicas of the deployments that name one of these are told again
     std::set<ObjectKey> pods;      // likewise, of those that adopt Pods under one of these keys
     bool statuses = false;         // only what the API server shows as the status of resources
-    bool any() const { return resources || statuses || !services.empty() || !pods.empty(); }
   };
 
   /// `changed` is called inside the watcher's call, once for all until `take_changes`; it must not call back into this. If it

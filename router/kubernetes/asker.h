@@ -1,7 +1,9 @@
 #pragma once
 
+#include <exception>
 #include <memory>
 
+#include "router/base/log.h"
 #include "router/base/task.h"
 #include "router/runtime/wakeup.h"
 
@@ -24,15 +26,29 @@ class Asker : public std::enable_shared_from_this<Asker> {
     stopped_ = true;
     shard().post([self = shared_from_this()] { self->wakeup_.wake(); });
   }
-  /// Until then, or until it is stopped.
-  Task<void> sleep_until(TimePoint until) {
-    while (!stopped_ && now() < until) co_await wakeup_.wait(until);
-  }
 
  private:
   explicit Asker(runtime::Shard& control) : wakeup_(control) {}
   runtime::Wakeup wakeup_;
   bool stopped_ = false;
 };
+
+/// Takes one `step()` after the other, each at the moment that the one before has named (a Deadline), until `asker` is stopped.
+/// An exception, memory that is short first of all, ends one step and no more: it is logged after `what`, and `interrupted()`
+/// names the moment of the next one. Between two steps no memory is needed.
+template <class Step, class Interrupted>
+Task<void> repeat(Asker& asker, const char* what, Step step, Interrupted interrupted) {
+  while (!asker.stopped()) {
+    Deadline next{};
+    try {
+      next = co_await step();
+    } catch (const std::exception& error) {
+      log::error(what);
+      log::error(error.what());
+      next = interrupted();
+    }
+    while (!asker.stopped() && asker.now() < next) co_await asker.wakeup().wait(next);
+  }
+}
 
 }  // namespace router::kubernetes

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <exception>
 #include <optional>
 #include <set>
 #include <utility>
@@ -230,19 +229,13 @@ Task<Deadline> LeaderElection::Candidate::step(Candidate& self) {
 }
 
 Task<void> LeaderElection::Candidate::run(std::shared_ptr<Candidate> self) {
-  Asker& asker = *self->asker;
-  while (!asker.stopped()) {
-    Deadline next{};
-    try {
-      next = co_await step(*self);
-    } catch (const std::exception& error) {
-      log::error("kubernetes: an exception has interrupted the election; it goes on");
-      log::error(error.what());
-      self->lease.reset();
-      next = deadline_after(asker.now(), self->options.retry_period);
-    }
-    while (!asker.stopped() && asker.now() < next) co_await asker.wakeup().wait(next);
-  }
+  const auto next_step = [&self] { return step(*self); };
+  const auto after_an_exception = [&self] {
+    self->lease.reset();
+    return deadline_after(self->asker->now(), self->options.retry_period);
+  };
+  co_await repeat(*self->asker, "kubernetes: an exception has interrupted the election; it goes on", next_step,
+                  after_an_exception);
   const bool may_hold = self->leading || (self->lease && holder_of(*self->lease) == self->options.identity);
   if (may_hold) co_await release(*self);
 }

@@ -3,7 +3,6 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
-#include <exception>
 #include <new>
 #include <set>
 #include <utility>
@@ -89,7 +88,7 @@ struct Reflector::Following final : std::enable_shared_from_this<Following>, pri
   /// What an ending means for what comes next; how long to wait before that.
   Duration settle(const Ending& ending);
   /// An exception has ended a step. What it was about to tell the Watcher may be lost, so all is listed anew.
-  Deadline interrupted(const std::exception& error);
+  Deadline interrupted();
   void tell(const std::string& text);
   /// A word of the server, so long ago at most.
   void heard(Duration ago = {}) { heard_at = std::max(heard_at.value_or(TimePoint{}), asker->now() - ago); }
@@ -367,9 +366,7 @@ void Reflector::Following::has_progressed() {
   if (!std::exchange(told, {}).empty()) log::info(absl::StrCat("kubernetes: ", client.name(), " sends ", subject(), " again"));
 }
 
-Deadline Reflector::Following::interrupted(const std::exception& error) {
-  log::error("kubernetes: an exception has interrupted what is followed; it is listed anew");
-  log::error(error.what());
+Deadline Reflector::Following::interrupted() {
   watching = false;
   version.clear();
   ++counts.errors;
@@ -399,16 +396,10 @@ void Reflector::Following::begin() {
 }
 
 Task<void> Reflector::Following::run(std::shared_ptr<Following> self) {
-  Asker& asker = *self->asker;
-  while (!asker.stopped()) {
-    Deadline next{};
-    try {
-      next = co_await step(*self);
-    } catch (const std::exception& error) {
-      next = self->interrupted(error);
-    }
-    while (!asker.stopped() && asker.now() < next) co_await asker.wakeup().wait(next);
-  }
+  const auto next_step = [&self] { return step(*self); };
+  const auto after_an_exception = [&self] { return self->interrupted(); };
+  co_await repeat(*self->asker, "kubernetes: an exception has interrupted what is followed; it is listed anew", next_step,
+                  after_an_exception);
 }
 
 Reflector::Reflector(ApiClient& client, runtime::TaskGroup& group, Selection selection, Watcher& watcher)

@@ -131,8 +131,10 @@ def test_every_query_of_the_dashboard_has_data_and_every_alert_is_evaluated(tmp_
         # The name of the Service's port has not taken the place of the scoring endpoint's.
         assert set(prometheus.label_values("inference_router_slots", "endpoint")) == {"my-endpoint", "vision"}
 
-        evaluated = eventually(lambda: [one for one in prometheus.rules() if one["health"] != "unknown"], "the rules to be evaluated")
+        evaluated = prometheus.rules()
         assert {one["name"] for one in evaluated} == set(alerts())
+        eventually(lambda: all(one["health"] != "unknown" for one in prometheus.rules()), "the rules to be evaluated")
+        evaluated = prometheus.rules()
         assert not [one for one in evaluated if one["health"] != "ok" or one.get("lastError")]
         # Each condition by itself, so that one that never holds is no less looked at.
         for one in evaluated:

@@ -22,7 +22,7 @@ fi
 # What podman keeps of running containers ends with this script.
 mkdir -p /run/podman
 mount -t tmpfs tmpfs /run/podman
-podman() { command podman --root "$folder/storage" --runroot /run/podman --cgroup-manager cgroupfs --events-backend none "$@"; }
+podman() { tests/image/podman.sh "$@"; }
 
 # What Debian's own image has, but for its cuts: smaller is only what the size is measured against.
 make_base() {

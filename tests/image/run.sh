@@ -5,8 +5,6 @@
 #
 #   run.sh --config FILE
 set -euo pipefail
-folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/build/image
 config=$(dirname "${@: -1}")
-exec podman --root "$folder/storage" --runroot /run/podman --cgroup-manager cgroupfs --events-backend none --runtime "$(command -v runc)" \
-  run --rm --read-only --read-only-tmpfs=false --cap-drop ALL --user 65532 --memory 1200m --security-opt no-new-privileges \
-  --network host --cgroup-parent "$OWN_MACHINE_CGROUP" --volume "$config:$config:ro" localhost/inference-router:test "$@"
+exec "$(dirname "${BASH_SOURCE[0]}")/podman.sh" run --rm --read-only --read-only-tmpfs=false --cap-drop ALL --user 65532 --memory 1200m \
+  --security-opt no-new-privileges --network host --cgroup-parent "$OWN_MACHINE_CGROUP" --volume "$config:$config:ro" localhost/inference-router:test "$@"

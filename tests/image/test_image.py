@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -23,9 +22,7 @@ USER = 65532
 
 
 def podman(*arguments):
-    command = ["podman", "--root", FOLDER / "storage", "--runroot", "/run/podman", "--cgroup-manager", "cgroupfs",
-               "--events-backend", "none", "--runtime", shutil.which("runc"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([ROOT / "tests" / "image" / "podman.sh", *arguments], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -6,6 +6,7 @@
 #   build.sh                builds what is missing, prints the folders (two cores: 5 to 20 minutes; 4 GB of disk)
 #   build.sh --node         also what makes a real node of a machine, for tests/node (node/go.mod): kubelet, kube-proxy, kube-scheduler
 #   build.sh --folder PART  only prints the folder of `cluster`, `helm` or `node`
+#   build.sh --go           only prints the Go that it builds with, which it fetches if need be
 #
 # Needs Go and the Go module proxy (GOPROXY). Go 1.24 or later is used as it is; an earlier one, down to Debian 12's 1.19, only to
 # fetch a newer Go, which is a Go module, too.
@@ -91,6 +92,13 @@ versions_of() {  # PART
       ;;
   esac
 }
+go_to_use() {
+  local go minor
+  go=$(find_go)
+  [ -n "$go" ] || die "there is no Go: install it (Debian: golang-go), or name it by GO=/path/of/go"
+  minor=$(minor_of "$go") && [ -n "$minor" ] || die "$go is not Go, or does not run"
+  if [ "$minor" -ge "$(cut -d. -f2 <<<"$go_needed")" ]; then echo "$go"; else fetch_go "$go"; fi
+}
 build() {  # GO PART
   local go=$1 part=$2 folder versions begun=$SECONDS packages=./cmd/...
   folder=$(folder_of "$part")
@@ -110,17 +118,22 @@ if [ "${1:-}" = --folder ]; then
   folder_of "${2:-}"
   exit
 fi
+lock() {  # another checkout may be building the same
+  mkdir -p "$cache"
+  exec 9>"$cache/lock"
+  flock 9
+}
+if [ "${1:-}" = --go ]; then
+  lock
+  go_to_use
+  exit
+fi
 parts="cluster helm"
 [ "${1:-}" != --node ] || parts+=" node"
 if ! all_are_built; then
-  mkdir -p "$cache"
-  exec 9>"$cache/lock"
-  flock 9  # another checkout may be building the same
+  lock
   if ! all_are_built; then
-    go=$(find_go)
-    [ -n "$go" ] || die "there is no Go: install it (Debian: golang-go), or name it by GO=/path/of/go"
-    minor=$(minor_of "$go") && [ -n "$minor" ] || die "$go is not Go, or does not run"
-    [ "$minor" -ge "$(cut -d. -f2 <<<"$go_needed")" ] || go=$(fetch_go "$go")
+    go=$(go_to_use)
     for part in $parts; do is_built "$part" || build "$go" "$part"; done
   fi
 fi

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -51,8 +50,7 @@ def convert(folder, namespace):
         (folder / name).write_text(yaml.dump(described))
         files.append(folder / name)
     folder.chmod(0o755)
-    return run("podman", "--root", ROOT / "build" / "image" / "storage", "--runroot", "/run/podman", "--cgroup-manager", "cgroupfs",
-               "--events-backend", "none", "--runtime", shutil.which("runc"), "run", "--rm", "--network", "none",
+    return run(ROOT / "tests" / "image" / "podman.sh", "run", "--rm", "--network", "none",
                "--cgroup-parent", os.environ["OWN_MACHINE_CGROUP"], "--volume", f"{folder}:{folder}:ro",
                "localhost/inference-router:test", "convert", *files, "--namespace", namespace)
 

@@ -48,7 +48,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- /* "true" if all namespaces are served, and read with one ClusterRole. */ -}}
 {{- define "inference-router.servesAll" -}}
-{{- if and .Values.rbac.clusterWideSecrets (not .Values.namespaces) -}}true{{- end -}}
+{{- if .Values.rbac.clusterWideSecrets -}}true{{- end -}}
 {{- end -}}
 
 {{- /* The namespaces that are served if not all are, as JSON: those that are listed, else the release's own. */ -}}
@@ -149,8 +149,7 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- if and $values.proxyProtocol (not $values.trustedProxies) -}}
 {{- fail "proxyProtocol=true believes PROXY headers only from trustedProxies: list the addresses of the load balancer there, such as 10.0.0.0/8" -}}
 {{- end -}}
-{{- $scraped := dig "serviceMonitor" "enabled" false (default dict $values.monitoring) -}}
-{{- if and $scraped $values.networkPolicy.enabled (not $values.networkPolicy.observeFrom) -}}
+{{- if and $values.monitoring.serviceMonitor.enabled $values.networkPolicy.enabled (not $values.networkPolicy.observeFrom) -}}
 {{- fail "networkPolicy.enabled keeps Prometheus out: name its namespace or pods in networkPolicy.observeFrom" -}}
 {{- end -}}
 {{- end -}}

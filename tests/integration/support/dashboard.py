@@ -47,8 +47,8 @@ class Panel:
 class Dashboard:
     """`interval`: of the scrapes, in seconds. Every variable stands for all its values, as when Grafana shows it first."""
 
-    def __init__(self, interval=1, text=None):
-        whole = json.loads(text or FILE.read_text())
+    def __init__(self, interval=1):
+        whole = json.loads(FILE.read_text())
         self.variables = {one["name"]: one for one in whole["templating"]["list"]}
         self._values = {"__rate_interval": f"{4 * interval}s"}  # Grafana's own rule
         self._values.update((name, one["allValue"]) for name, one in self.variables.items() if "allValue" in one)

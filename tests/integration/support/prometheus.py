@@ -99,6 +99,3 @@ class Prometheus:
     def rules(self):
         """Every rule, with its `health` and `lastError`."""
         return [rule for group in self._ask("/api/v1/rules")["groups"] for rule in group["rules"]]
-
-    def targets(self):
-        return self._ask("/api/v1/targets", state="active")["activeTargets"]

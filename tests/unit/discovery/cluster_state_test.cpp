@@ -25,7 +25,7 @@ TEST(ClusterState, TellsSlicesFromEverythingElse) {
   world.slices->removed(SliceSpec{}.object());
   EXPECT_THAT(world.state.take_changes().services, ElementsAre(ObjectKey{"team-a", "iris-blue"}));
   EXPECT_THAT(world.state.cluster().services, IsEmpty());
-  EXPECT_FALSE(world.state.take_changes().any());
+  EXPECT_FALSE(any(world.state.take_changes()));
 }
 
 TEST(ClusterState, TellsOnceUntilItIsAsked) {
@@ -76,9 +76,9 @@ TEST(ClusterState, KeepsTheStatusThatIsShownAndTellsWhenItChanges) {
   };
   EXPECT_TRUE(show("1", "blue=1").resources);
   const ClusterState::Changes other = show("2", "blue=2");
-  EXPECT_TRUE(other.statuses && other.any());
+  EXPECT_TRUE(other.statuses && any(other));
   EXPECT_FALSE(other.resources);
-  EXPECT_FALSE(show("3", "blue=2").any());
+  EXPECT_FALSE(any(show("3", "blue=2")));
   const auto& shown = world.state.cluster().endpoints.at({"team-a", "iris"});
   EXPECT_EQ(shown.version, "3");
   EXPECT_EQ(shown.status.at("traffic"), "blue=2");
@@ -105,7 +105,7 @@ TEST(ClusterState, TellsWhosePodsHaveChanged) {
   json::object annotated = PodSpec{}.object();
   annotated["metadata"].as_object()["annotations"] = {{"a", "b"}};
   world.pods->changed(annotated);
-  EXPECT_FALSE(world.state.take_changes().any()) << "what the router does not use is no news";
+  EXPECT_FALSE(any(world.state.take_changes())) << "what the router does not use is no news";
   world.add_pod({.ready = "False"});
   EXPECT_THAT(world.state.take_changes().pods, ElementsAre(blue));
   world.add_pod({.deployment = "green"});
@@ -181,7 +181,7 @@ TEST(ClusterState, SaysWhichKindsAreNotListedYet) {
   EXPECT_THAT(state.not_listed(), ElementsAre("EndpointSlice", "OnlineEndpoint"));
   a->listed({});
   EXPECT_THAT(state.not_listed(), ElementsAre("EndpointSlice", "OnlineEndpoint"));
-  EXPECT_TRUE(state.take_changes().any()) << "an empty list is news, too";
+  EXPECT_TRUE(any(state.take_changes())) << "an empty list is news, too";
   b->listed({});
   slices->listed({});
   EXPECT_THAT(state.not_listed(), IsEmpty());

@@ -189,6 +189,10 @@ struct World {
 };
 
 /// Replicas as texts: identity@address and `+` for ready, `-` for not ready, `x` for terminating.
+inline bool any(const ClusterState::Changes& changes) {
+  return changes.resources || changes.statuses || !changes.services.empty() || !changes.pods.empty();
+}
+
 inline std::vector<std::string> texts(const FoundReplicas& found) {
   std::vector<std::string> all;
   for (const FoundReplica& each : found.replicas) {
