@@ -102,8 +102,8 @@ Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
     sink.body_end(nullptr);
     return Progress::kEnded;
   }
-  Progress progress = Progress::kMoved;
-  if (const std::string_view early = block_.view().substr(position_); !early.empty()) {
+  const std::string_view early = block_.view().substr(position_);
+  if (!early.empty()) {
     const Result<std::size_t> used = decode(early, sink);
     if (!used) return used.error();
     position_ += *used;
@@ -111,26 +111,31 @@ Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
     const Result<std::size_t> used = decode(ahead_.view().substr(ahead_used_), sink);
     if (!used) return used.error();
     consume_ahead(*used);
-  } else {
-    const std::span<char> scratch = shard_.scratch();
-    const IoResult got = stream.read(scratch);
-    if (got.state == IoState::kBlocked) return Progress::kBlocked;
-    if (got.state == IoState::kFailed) return ended(got.cause, got.system_error);
-    if (got.state == IoState::kEof) {
-      if (const Result<void> closed = decoder_.closed(); !closed) return closed.error();
-    } else {
-      const std::string_view arrived(scratch.data(), got.bytes);
-      const Result<std::size_t> used = decode(arrived, sink);
-      if (!used) return used.error();
-      ahead_.append(keeps_ ? arrived : arrived.substr(*used));
-      if (keeps_) {
-        consume_ahead(*used);
-      } else {
-        missed_ = true;
-      }
-      if (got.state == IoState::kDrained) progress = Progress::kDrained;
-    }
+    return end_of_read(Progress::kMoved, sink);
   }
+  // What came with the head stays where it is, so it leaves together with what is read now.
+  if (decoder_.ended() || has_unread()) return end_of_read(Progress::kMoved, sink);
+  const std::span<char> scratch = shard_.scratch();
+  const IoResult got = stream.read(scratch);
+  if (got.state == IoState::kBlocked) return early.empty() ? Progress::kBlocked : Progress::kDrained;
+  if (got.state == IoState::kFailed) return ended(got.cause, got.system_error);
+  if (got.state == IoState::kEof) {
+    if (const Result<void> closed = decoder_.closed(); !closed) return closed.error();
+    return end_of_read(Progress::kMoved, sink);
+  }
+  const std::string_view arrived(scratch.data(), got.bytes);
+  const Result<std::size_t> used = decode(arrived, sink);
+  if (!used) return used.error();
+  ahead_.append(keeps_ ? arrived : arrived.substr(*used));
+  if (keeps_) {
+    consume_ahead(*used);
+  } else {
+    missed_ = true;
+  }
+  return end_of_read(got.state == IoState::kDrained ? Progress::kDrained : Progress::kMoved, sink);
+}
+
+Progress MessageInput::end_of_read(Progress progress, BodySink& sink) {
   if (!decoder_.ended()) return progress;
   sink.body_end(decoder_.trailers());
   return Progress::kEnded;

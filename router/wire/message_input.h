@@ -60,6 +60,8 @@ class MessageInput {
   Failure ended(const char* cause, int system_error = 0) const;
   /// Decodes `input` into `sink`; how many bytes were used.
   Result<std::size_t> decode(std::string_view input, BodySink& sink);
+  /// `progress`, unless the body has ended by now.
+  Progress end_of_read(Progress progress, BodySink& sink);
   std::size_t unread_bytes() const { return block_.size() - position_ + ahead_.size() - ahead_used_; }
   void consume_ahead(std::size_t bytes);
 

@@ -88,6 +88,20 @@ TEST_F(Wire, SeparatesPipelinedMessages) {
   EXPECT_TRUE(input.head(pair.stream, 65536)->starts_with("GET /2"));
 }
 
+TEST_F(Wire, GivesWhatCameWithTheHeadTogetherWithWhatFollows) {
+  MessageInput input(shard, Origin::kDownstream);
+  pair.send("POST / HTTP/1.1\r\nHost: x\r\n\r\nab");
+  EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
+  input.begin_body({http::Framing::Kind::kLength, 6});
+  pair.send("cd");
+  Collected collected;
+  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kDrained);
+  EXPECT_EQ(collected.body, "abcd");
+  pair.send("ef");
+  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kEnded);
+  EXPECT_EQ(collected.body, "abcdef");
+}
+
 TEST_F(Wire, KeepsWhatArrivesAheadAndDeliversItInOrder) {
   MessageInput input(shard, Origin::kDownstream);
   pair.send("POST / HTTP/1.1\r\nHost: x\r\n\r\nab");
@@ -129,7 +143,7 @@ TEST_F(Wire, FailsWhenABodyIsCutShort) {
   EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
   input.begin_body({http::Framing::Kind::kLength, 9});
   Collected collected;
-  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kMoved);
+  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kDrained);
   pair.close_far();
   EXPECT_EQ(input.read_body(pair.stream, collected).error().reason, Reason::kUpstreamReset);
   EXPECT_FALSE(collected.ended);
@@ -141,7 +155,7 @@ TEST_F(Wire, EndsABodyOfUnknownLengthWithTheConnection) {
   EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
   input.begin_body({http::Framing::Kind::kUntilClose, 0});
   Collected collected;
-  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kMoved);
+  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kDrained);
   pair.close_far();
   EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kEnded);
   EXPECT_EQ(collected.body, "abc");
