@@ -7,6 +7,7 @@
 #include "config/load.h"
 #include "router/convert/convert.h"
 #include "router/router.h"
+#include "tls/buffer_memory.h"
 
 namespace {
 
@@ -82,6 +83,7 @@ int convert(int count, char** words) {
 }  // namespace
 
 int main(int count, char** words) {
+  router::tls::keep_buffer_memory();  // else it is slower, no more
   if (count > 1 && words[1] == std::string_view("convert")) return convert(count, words);
   const Arguments arguments = parse(count, words);
   if (!arguments.mistake.empty()) return refuse(arguments.mistake);
