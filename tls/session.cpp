@@ -35,24 +35,18 @@ int Stream::Session::bio_read(BIO* bio, char* into, int size) {
   BIO_clear_retry_flags(bio);
   if (session.messages_ > kMessagesMax) return -1;  // OpenSSL would go through all that the peer sends, within one call
   if (!session.drained_) {
-    ssize_t got;
-    do {
-      got = ::recv(session.descriptor_, into, static_cast<std::size_t>(size), 0);
-    } while (got < 0 && errno == EINTR);
-    if (got > 0) {
-      // After less than was asked for, asking again would cost a system call only to hear that there is nothing.
-      session.drained_ = got < size;
-      return static_cast<int>(got);
-    }
-    if (got == 0) {
+    const IoResult got = session.socket_->read({into, static_cast<std::size_t>(size)});
+    // After less than was asked for, asking again would cost a system call only to hear that there is nothing.
+    session.drained_ = got.state != IoState::kDone;
+    if (got.moved()) return static_cast<int>(got.bytes);
+    if (got.state == IoState::kEof) {
       session.peer_ended_ = true;
       return 0;
     }
-    if (errno != EAGAIN && errno != EWOULDBLOCK) {
-      session.read_error_ = errno;
+    if (got.state == IoState::kFailed) {
+      session.read_error_ = got.system_error;
       return -1;
     }
-    session.drained_ = true;
   }
   session.starved_ = true;
   BIO_set_retry_read(bio);
@@ -100,7 +94,7 @@ Stream::Session::Session(SSL_CTX* context) : ssl_(SSL_new(context)) {
 
 void Stream::Session::begin(const Socket& socket) {
   ROUTER_ASSERT(outgoing.empty());
-  descriptor_ = socket.descriptor();
+  socket_ = &socket;
   drained_ = false;
   read_error_ = 0;
   ERR_clear_error();

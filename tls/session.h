@@ -56,15 +56,15 @@ struct Stream::Session {
   bool wants_more(int returned);
 
   Owned<SSL> ssl_;
-  std::string unsent_;                    // ciphertext that the kernel has not taken
-  std::optional<runtime::IoResult> end_;  // how reading has ended: kEof or kFailed, told again at each read
-  int descriptor_ = -1;                   // for the BIO, within one call
-  int read_error_ = 0;                    // errno of the BIO's failure
-  int messages_ = 0;                      // of the handshake's kind since the last data: key updates, session tickets
-  bool shaken_ = false;                   // the handshake is complete
-  bool drained_ = false;                  // within one call: the kernel gave less than was asked for
-  bool starved_ = false;                  // OpenSSL asked for bytes that were not there: nothing complete is inside
-  bool peer_ended_ = false;               // FIN
+  std::string unsent_;                       // ciphertext that the kernel has not taken
+  std::optional<runtime::IoResult> end_;     // how reading has ended: kEof or kFailed, told again at each read
+  const runtime::Socket* socket_ = nullptr;  // for the BIO, within one call
+  int read_error_ = 0;                       // errno of the BIO's failure
+  int messages_ = 0;                         // of the handshake's kind since the last data: key updates, session tickets
+  bool shaken_ = false;                      // the handshake is complete
+  bool drained_ = false;                     // within one call: the kernel gave less than was asked for
+  bool starved_ = false;                     // OpenSSL asked for bytes that were not there: nothing complete is inside
+  bool peer_ended_ = false;                  // FIN
 };
 
 }  // namespace router::tls

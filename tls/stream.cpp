@@ -3,8 +3,6 @@
 #include <arpa/inet.h>
 #include <sys/uio.h>
 
-#include <cerrno>
-
 #include "tls/context.h"
 #include "tls/session.h"
 
@@ -58,10 +56,7 @@ IoResult Stream::handshake() { return session_ ? session_->handshake(socket_) : 
 IoResult Stream::read(std::span<char> into) {
   // Armed and not woken: nothing has arrived, so there is nothing to ask the kernel for.
   if (socket_.read_armed()) return {IoState::kBlocked};
-  if (!session_) return socket_.read(into);
-  const IoResult got = session_->read(socket_, into);
-  if (got.system_error == ECONNRESET) socket_.note_reset();
-  return got;
+  return session_ ? session_->read(socket_, into) : socket_.read(into);
 }
 
 IoResult Stream::write(std::span<const iovec> pieces) {

@@ -229,7 +229,7 @@ void Line::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
 }
 
 Lease Line::take_idle(runtime::Shard& shard) {
-  Turn turn(*this);
+  Turn turn(*this, shard.now());
   if (closed_ || !waiting_.empty()) return {};
   while (capacity_.available()) {
     Capacity::Taken taken = capacity_.take(shard.index());

@@ -133,7 +133,7 @@ Task<void> run_exchange(ShardServer& server, Downstream& downstream, Wakeup& wak
   const Result<void> answered = co_await answer(server, view, downstream, wakeup, ids, record, ending);
   if (!answered) refuse(downstream, answered.error(), record);
   co_await conclude(downstream, ending, wakeup, view->limits.send_timeout);
-  record.ended = wakeup.shard().now();
+  record.ended = wakeup.shard().read_clock();
   account(server, *view, downstream, record);
 }
 
@@ -148,7 +148,7 @@ Task<void> refuse_head(ShardServer& server, Downstream& downstream, Wakeup& wake
   refuse(downstream, failure, record);
   Ending nothing(server.shard());
   co_await conclude(downstream, nothing, wakeup, view->limits.send_timeout);
-  record.ended = wakeup.shard().now();
+  record.ended = wakeup.shard().read_clock();
   account(server, *view, downstream, record);
 }
 

@@ -105,15 +105,15 @@ Task<Result<runtime::Address>> read_proxy_header(runtime::Socket& socket, runtim
   bool ended = false;  // the peer has said all; what it said was looked at, or will be once more
   for (std::size_t seen = 0;;) {
     // Looked at first, taken when complete: what follows belongs to TLS or HTTP.
-    const ssize_t got = ::recv(socket.descriptor(), bytes.data(), bytes.size(), MSG_PEEK);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) co_return malformed();
-    const std::size_t arrived = got > 0 ? static_cast<std::size_t>(got) : 0;
+    const runtime::IoResult got = socket.peek(bytes);
+    if (!got.moved() && got.state != runtime::IoState::kBlocked) co_return malformed();
+    const std::size_t arrived = got.bytes;
     if (arrived > seen) {
       seen = arrived;
       const Result<ProxyHeader> header = parse_proxy_header({bytes.data(), arrived});
       if (!header) co_return header.error();
       if (header->bytes > 0) {
-        ::recv(socket.descriptor(), bytes.data(), header->bytes, 0);
+        socket.read(std::span(bytes.data(), header->bytes));
         wake_after(socket, 1);
         co_return header->client.value_or(peer);
       }

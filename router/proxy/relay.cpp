@@ -96,7 +96,7 @@ Result<Progress> Relay::read_request() {
 
 void Relay::note_request_sent() {
   if (record_.sent != TimePoint{} || !upstream_.request_sent()) return;
-  record_.sent = request_moved_ = wakeup_.shard().now();
+  record_.sent = request_moved_ = wakeup_.shard().read_clock();
   if (copy_ != nullptr && copy_->complete()) MirrorCopy::send(std::move(copy_));
 }
 

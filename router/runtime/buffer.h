@@ -41,10 +41,13 @@ class Buffer {
   /// Throws std::bad_alloc when memory is short, and has changed nothing then.
   void reserve(std::size_t bytes);
   void append(std::string_view bytes) {
-    if (bytes.empty()) return;
-    if (capacity_ - end_ < bytes.size()) reserve(bytes.size());
-    std::memcpy(data_ + end_, bytes.data(), bytes.size());
-    end_ += bytes.size();
+    if (!bytes.empty()) std::memcpy(extend(bytes.size()), bytes.data(), bytes.size());
+  }
+  /// Where `bytes` more of content begin, which the caller writes. Throws as `reserve`.
+  char* extend(std::size_t bytes) {
+    if (capacity_ - end_ < bytes) reserve(bytes);
+    end_ += bytes;
+    return data_ + end_ - bytes;
   }
   /// An empty buffer of the same pool.
   Buffer same_pool() const { return Buffer(*pool_); }

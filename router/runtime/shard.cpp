@@ -5,12 +5,9 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <exception>
-#include <new>
 #include <random>
-#include <string>
-#include <thread>
 
-#include "router/base/log.h"
+#include "router/runtime/contain.h"
 
 namespace router::runtime {
 
@@ -27,27 +24,13 @@ namespace {
 
 thread_local const Shard* running_shard = nullptr;
 
-/// The loop's boundary: what flies out of a handler, a timer or posted work ends that one thing.
-void contain(const std::exception& error) noexcept {
-  constexpr std::chrono::milliseconds kMoment{1};
-  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    log::error("memory is short: a step was not taken");
-    std::this_thread::sleep_for(kMoment);  // others may give some back; and this must not become a spin
-    return;
-  }
-  try {
-    log::error(std::string("our bug: an exception reached the loop: ") + error.what());
-  } catch (const std::bad_alloc&) {
-    log::error("our bug: an exception reached the loop");
-  }
-}
-
 }  // namespace
 
 Shard::Shard(std::size_t index, const Clock& clock, Time time)
     : index_(index),
       clock_(clock),
       io_(std::make_unique<asio::io_context>(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO)),
+      poller_(*io_),
       scratch_(new char[kScratchBytes]),
       random_state_((std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) | 1) {
   if (time == Time::kReal) driver_ = std::make_unique<Driver>(*io_);
@@ -56,6 +39,7 @@ Shard::Shard(std::size_t index, const Clock& clock, Time time)
 Shard::~Shard() {
   // Handlers that never ran may own what lives on this shard: they go before the pools do.
   driver_.reset();
+  poller_.leave_loop();
   io_.reset();
 }
 

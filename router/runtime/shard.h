@@ -10,6 +10,7 @@
 
 #include "router/base/time.h"
 #include "router/runtime/buffer.h"
+#include "router/runtime/poller.h"
 #include "router/runtime/timer_queue.h"
 
 namespace boost::asio {
@@ -31,7 +32,14 @@ class Shard {
 
   std::size_t index() const { return index_; }
   const Clock& clock() const { return clock_; }
-  TimePoint now() const { return clock_.now(); }
+  /// The time, read once for each step of a turn (a coroutine that a socket has woken, until it waits again): steps take
+  /// microseconds. Outside of a turn, the time.
+  TimePoint now() const { return poller_.step() == step_of_time_ ? time_ : read_clock(); }
+  /// The time at this very moment, and the step's from now on: for what is measured.
+  TimePoint read_clock() const {
+    step_of_time_ = poller_.step() == 0 ? kNoStep : poller_.step();
+    return time_ = clock_.now();
+  }
 
   /// Runs the loop on the calling thread until `stop`. Whatever a handler, a timer or posted work throws is told in the log,
   /// and the loop goes on.
@@ -43,6 +51,7 @@ class Shard {
   bool on_this_thread() const;
 
   boost::asio::io_context& io() { return *io_; }
+  Poller& poller() { return poller_; }
   BufferPool& buffers() { return buffers_; }
   /// 128 KB for bytes that are read and passed on within one turn of the loop; whoever waits loses them.
   std::span<char> scratch() { return {scratch_.get(), kScratchBytes}; }
@@ -63,6 +72,10 @@ class Shard {
   const Clock& clock_;
   std::unique_ptr<boost::asio::io_context> io_;
   BufferPool buffers_;
+  Poller poller_;
+  static constexpr std::uint64_t kNoStep = ~std::uint64_t{};
+  mutable std::uint64_t step_of_time_ = kNoStep;  // in which `time_` was read
+  mutable TimePoint time_{};
   std::unique_ptr<char[]> scratch_;
   std::uint64_t random_state_;
   TimerQueue timers_;

@@ -8,88 +8,42 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/smart_ptr/intrusive_ptr.hpp>
-#include <boost/system/system_error.hpp>
 #include <cerrno>
 #include <new>
 
-#include "router/base/assert.h"
 #include "router/runtime/descriptors.h"
 #include "router/runtime/tcp_acknowledged.h"
 
 namespace router::runtime {
 
-namespace asio = boost::asio;
-
-/// What Asio's handlers refer to: it outlives the Socket until the last armed handler has been told that it was cancelled.
-struct Socket::Impl {
-  using Descriptor = asio::posix::basic_stream_descriptor<asio::io_context::executor_type>;
-
-  Impl(Shard& owner, int descriptor) : shard(owner), stream(owner.io().get_executor(), descriptor) {}
-
-  void arm(Descriptor::wait_type type, bool& armed) {
-    if (armed) return;
-    armed = true;
-    stream.async_wait(type, [self = boost::intrusive_ptr(this), &armed](const boost::system::error_code& error) {
-      armed = false;
-      if (!error && self->waker != nullptr) self->waker->wake();
-    });
-  }
-
-  friend void intrusive_ptr_add_ref(Impl* impl) { ++impl->references; }
-  friend void intrusive_ptr_release(Impl* impl) {
-    if (--impl->references == 0) delete impl;
-  }
-
-  Shard& shard;
-  Descriptor stream;
-  Waker* waker = nullptr;
-  std::size_t references = 1;  // the Socket's own
-  bool read_armed = false;
-  bool write_armed = false;
-};
-
-Socket::Socket(Shard& shard, int descriptor) : descriptor_(descriptor) {
+Socket::Socket(Shard& shard, int descriptor) : shard_(&shard), descriptor_(descriptor) {
   ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
   try {
-    impl_ = new Impl(shard, descriptor);
+    watch_ = shard.poller().watch(descriptor);
   } catch (const std::bad_alloc&) {
     ::close(std::exchange(descriptor_, -1));
     throw;
-  } catch (const boost::system::system_error&) {  // the reactor takes no more: for want of memory, or of watches
-    ::close(std::exchange(descriptor_, -1));
-    throw std::bad_alloc();
   }
 }
 
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this == &other) return *this;
   close();
-  impl_ = std::exchange(other.impl_, nullptr);
+  shard_ = other.shard_;
+  watch_ = std::exchange(other.watch_, nullptr);
   descriptor_ = std::exchange(other.descriptor_, -1);
   traffic_ = other.traffic_;
   return *this;
 }
 
-Shard& Socket::shard() const { return impl_->shard; }
-
 void Socket::set_waker(Waker* waker) {
-  if (impl_ != nullptr) impl_->waker = waker;
+  if (watch_ != nullptr) watch_->set_waker(waker);
 }
 
-void Socket::arm_read() { impl_->arm(Impl::Descriptor::wait_read, impl_->read_armed); }
-void Socket::arm_write() { impl_->arm(Impl::Descriptor::wait_write, impl_->write_armed); }
-
-void Socket::wake_soon() {
-  asio::post(impl_->shard.io(), [self = boost::intrusive_ptr(impl_)] {
-    if (self->waker != nullptr) self->waker->wake();
-  });
-}
-
-bool Socket::read_armed() const { return impl_ != nullptr && impl_->read_armed; }
+void Socket::arm_read() { watch_->arm_read(); }
+void Socket::arm_write() { watch_->arm_write(); }
+void Socket::wake_soon() { watch_->wake_soon(); }
+bool Socket::read_armed() const { return watch_ != nullptr && watch_->read_armed(); }
 
 IoResult Socket::failure(const char* cause) const {
   if (errno == ECONNRESET) traffic_.was_reset = true;
@@ -97,9 +51,21 @@ IoResult Socket::failure(const char* cause) const {
 }
 
 IoResult Socket::read(std::span<char> into) const {
+  const IoResult got = receive(into, 0);
+  if (watch_ != nullptr) got.state == IoState::kDone ? watch_->note_more() : watch_->note_drained();
+  return got;
+}
+
+IoResult Socket::peek(std::span<char> into) const {
+  const IoResult got = receive(into, MSG_PEEK);
+  if (watch_ != nullptr) watch_->note_drained();
+  return got;
+}
+
+IoResult Socket::receive(std::span<char> into, int flags) const {
   ssize_t got;
   do {
-    got = ::recv(descriptor_, into.data(), into.size(), 0);
+    got = ::recv(descriptor_, into.data(), into.size(), flags);
   } while (got < 0 && errno == EINTR);
   if (got > 0) {
     const auto bytes = static_cast<std::size_t>(got);
@@ -118,15 +84,16 @@ IoResult Socket::write(std::span<const iovec> pieces) const {
   message.msg_iovlen = pieces.size();
   ssize_t sent;
   do {
-    sent = ::sendmsg(descriptor_, &message, MSG_NOSIGNAL);
+    // What is in one piece costs the kernel less to take.
+    sent = pieces.size() == 1 ? ::send(descriptor_, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
+                              : ::sendmsg(descriptor_, &message, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  if (sent >= 0) {
-    const auto bytes = static_cast<std::size_t>(sent);
-    traffic_.sent += bytes;
-    return {bytes == total ? IoState::kDone : IoState::kBlocked, bytes};
-  }
-  if (errno == EAGAIN || errno == EWOULDBLOCK) return {IoState::kBlocked};
-  return failure("writing failed");
+  const std::size_t bytes = sent > 0 ? static_cast<std::size_t>(sent) : 0;
+  traffic_.sent += bytes;
+  if (sent >= 0 && bytes == total) return {IoState::kDone, bytes};
+  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return failure("writing failed");
+  if (watch_ != nullptr) watch_->note_full();
+  return {IoState::kBlocked, bytes};
 }
 
 IoResult Socket::write(std::string_view bytes) const {
@@ -176,21 +143,15 @@ void Socket::reset() {
 }
 
 void Socket::close() {
-  if (impl_ == nullptr) return;
-  impl_->waker = nullptr;
-  boost::system::error_code ignored;
-  impl_->stream.close(ignored);
-  intrusive_ptr_release(std::exchange(impl_, nullptr));
-  descriptor_ = -1;
+  if (watch_ == nullptr) return;
+  shard_->poller().forget(std::exchange(watch_, nullptr));
+  ::close(std::exchange(descriptor_, -1));
 }
 
 int Socket::release() {
-  if (impl_ == nullptr) return -1;
-  impl_->waker = nullptr;
-  const int descriptor = impl_->stream.release();
-  intrusive_ptr_release(std::exchange(impl_, nullptr));
-  descriptor_ = -1;
-  return descriptor;
+  if (watch_ == nullptr) return -1;
+  shard_->poller().release(std::exchange(watch_, nullptr), descriptor_);
+  return std::exchange(descriptor_, -1);
 }
 
 Socket start_connect(Shard& shard, std::span<const std::byte> address, int& error) {

@@ -32,9 +32,9 @@ struct IoResult {
   bool moved() const { return state == IoState::kDone || state == IoState::kDrained; }
 };
 
-/// A connected stream socket (TCP or Unix) of one shard. Input and output are direct non-blocking system calls; the shard's
-/// reactor is only asked when one of them would block: `arm_read` or `arm_write`, then wait on the Waker. Move-only; closes
-/// when destroyed.
+/// A connected stream socket (TCP or Unix) of one shard. Input and output are direct non-blocking system calls; when one of
+/// them would block, `arm_read` or `arm_write`, then wait on the Waker: the shard's poller knows. Move-only; closes when
+/// destroyed.
 class Socket {
  public:
   Socket() = default;
@@ -42,7 +42,8 @@ class Socket {
   /// when memory is short.
   Socket(Shard& shard, int descriptor);
   Socket(Socket&& other) noexcept
-      : impl_(std::exchange(other.impl_, nullptr)),
+      : shard_(other.shard_),
+        watch_(std::exchange(other.watch_, nullptr)),
         descriptor_(std::exchange(other.descriptor_, -1)),
         traffic_(other.traffic_) {}
   Socket& operator=(Socket&& other) noexcept;
@@ -50,7 +51,7 @@ class Socket {
 
   bool is_open() const { return descriptor_ >= 0; }
   int descriptor() const { return descriptor_; }
-  Shard& shard() const;
+  Shard& shard() const { return *shard_; }
 
   /// Whom readiness wakes from now on; nullptr: nobody. The Waker must outlive this or a later call.
   void set_waker(Waker* waker);
@@ -63,6 +64,8 @@ class Socket {
   bool read_armed() const;
 
   IoResult read(std::span<char> into) const;
+  /// As `read`, but what has arrived stays there. Armed after that, the socket wakes when more has arrived.
+  IoResult peek(std::span<char> into) const;
   /// Writes as much of `pieces` as the kernel takes. kDone: all of it; kBlocked: `bytes` of it.
   IoResult write(std::span<const iovec> pieces) const;
   IoResult write(std::string_view bytes) const;
@@ -82,8 +85,6 @@ class Socket {
   /// it has ended its side with a FIN, which acknowledges all that had arrived by then, and nothing more was acknowledged. A
   /// reset proves nothing: it may follow bytes that were read and not acknowledged yet (docs/decisions, 0007).
   bool ended_before_receiving(std::uint64_t sent) const;
-  /// A layer above that reads by itself has met a reset.
-  void note_reset() { traffic_.was_reset = true; }
   /// Whether a connection attempt has succeeded. False with `error` 0: still under way, arm for writing; else it failed.
   bool is_connected(int& error) const;
   /// Closes with a reset instead of an orderly end: the peer must not take what it has for complete.
@@ -93,10 +94,11 @@ class Socket {
   int release();
 
  private:
-  struct Impl;
+  IoResult receive(std::span<char> into, int flags) const;
   IoResult failure(const char* cause) const;
 
-  Impl* impl_ = nullptr;
+  Shard* shard_ = nullptr;
+  Watch* watch_ = nullptr;
   int descriptor_ = -1;
   /// What has happened on the connection so far.
   struct Traffic {

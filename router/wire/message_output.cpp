@@ -8,30 +8,17 @@ namespace router::wire {
 
 void MessageOutput::begin_request(std::string_view method, std::string_view path, std::string_view path_rest,
                                   std::string_view query) {
-  queue_.append(method);
-  queue_.append(" ");
-  queue_.append(path);
-  queue_.append(path_rest);
-  queue_.append(query);
-  queue_.append(" HTTP/1.1\r\n");
+  queue_.append_all({method, " ", path, path_rest, query, " HTTP/1.1\r\n"});
 }
 
 void MessageOutput::begin_response(int status, std::string_view reason_phrase, int minor_version) {
-  queue_.append(minor_version == 0 ? "HTTP/1.0 " : "HTTP/1.1 ");
   char digits[8];
   const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, status);
-  queue_.append({digits, static_cast<std::size_t>(end.ptr - digits)});
-  queue_.append(" ");
-  queue_.append(reason_phrase);
-  queue_.append("\r\n");
+  const std::string_view code(digits, static_cast<std::size_t>(end.ptr - digits));
+  queue_.append_all({minor_version == 0 ? "HTTP/1.0 " : "HTTP/1.1 ", code, " ", reason_phrase, "\r\n"});
 }
 
-void MessageOutput::field(std::string_view name, std::string_view value) {
-  queue_.append(name);
-  queue_.append(": ");
-  queue_.append(value);
-  queue_.append("\r\n");
-}
+void MessageOutput::field(std::string_view name, std::string_view value) { queue_.append_all({name, ": ", value, "\r\n"}); }
 
 void MessageOutput::end_head(BodySize size) {
   kind_ = size.kind;
@@ -40,7 +27,7 @@ void MessageOutput::end_head(BodySize size) {
   if (size.kind == BodySize::Kind::kLength) {
     char digits[24];
     const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, size.length);
-    field("Content-Length", {digits, static_cast<std::size_t>(end.ptr - digits)});
+    field("Content-Length", std::string_view(digits, static_cast<std::size_t>(end.ptr - digits)));
   } else if (size.kind == BodySize::Kind::kChunked) {
     field("Transfer-Encoding", "chunked");
   }
@@ -58,7 +45,7 @@ void MessageOutput::body_piece(std::string_view bytes) {
   const std::to_chars_result end = std::to_chars(size_line, size_line + 16, bytes.size(), 16);
   end.ptr[0] = '\r';
   end.ptr[1] = '\n';
-  queue_.append({size_line, static_cast<std::size_t>(end.ptr + 2 - size_line)});
+  queue_.append(std::string_view(size_line, static_cast<std::size_t>(end.ptr + 2 - size_line)));
   queue_.append_view(bytes);
   queue_.append("\r\n");
 }

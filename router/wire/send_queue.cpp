@@ -6,19 +6,22 @@
 
 namespace router::wire {
 
-void SendQueue::append(std::string_view bytes) {
-  if (bytes.empty()) return;
+void SendQueue::append_all(std::initializer_list<std::string_view> pieces) {
+  std::size_t size = 0;
+  for (const std::string_view piece : pieces) size += piece.size();
+  if (size == 0) return;
   const std::size_t offset = owned_.size();
-  owned_.append(bytes);
-  size_ += bytes.size();
+  char* to = owned_.extend(size);
+  for (const std::string_view piece : pieces) to += piece.copy(to, piece.size());
+  size_ += size;
   if (parts_used_ > 0) {
     Part& last = parts_[parts_used_ - 1];
     if (last.view == nullptr && last.offset + last.size == offset) {
-      last.size += bytes.size();
+      last.size += size;
       return;
     }
   }
-  parts_[parts_used_++] = {nullptr, offset, bytes.size()};
+  parts_[parts_used_++] = {nullptr, offset, size};
 }
 
 void SendQueue::append_view(std::string_view bytes) {

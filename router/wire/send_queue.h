@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <initializer_list>
 #include <string_view>
 
 #include "router/base/result.h"
@@ -18,7 +19,9 @@ class SendQueue {
   explicit SendQueue(runtime::BufferPool& pool) : owned_(pool) {}
 
   /// Copies `bytes`.
-  void append(std::string_view bytes);
+  void append(std::string_view bytes) { append_all({bytes}); }
+  /// Copies them all, one after the other.
+  void append_all(std::initializer_list<std::string_view> pieces);
   /// Refers to `bytes` until the next flush.
   void append_view(std::string_view bytes);
 
@@ -40,7 +43,7 @@ class SendQueue {
     std::size_t size;
   };
   static constexpr std::size_t kParts = 24;
-  static constexpr std::size_t kCopied = 512;  // smaller views are copied: cheaper than a part of their own
+  static constexpr std::size_t kCopied = 4096;  // smaller views are copied: cheaper than a part of their own
 
   void keep_rest(std::size_t taken);
 

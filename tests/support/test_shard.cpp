@@ -4,11 +4,13 @@
 
 namespace router::test {
 
-void TestShard::poll() {
-  shard_.io().restart();
-  while (shard_.io().poll() > 0) {
+void poll(runtime::Shard& shard) {
+  shard.io().restart();
+  while (shard.io().poll() > 0) {
   }
 }
+
+void TestShard::poll() { test::poll(shard_); }
 
 void TestShard::advance(Duration by) {
   clock_.advance(by);

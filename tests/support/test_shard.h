@@ -10,6 +10,9 @@
 
 namespace router::test {
 
+/// Runs what is ready. Never blocks.
+void poll(runtime::Shard& shard);
+
 /// A shard that a test turns by hand: real event loop, virtual clock.
 class TestShard {
  public:

@@ -62,6 +62,9 @@ TEST_F(Records, ArriveByteByByte) {
   ASSERT_EQ(stream_.handshake().state, IoState::kDone);
   CountingWaker waker;
   stream_.socket().set_waker(&waker);
+  stream_.arm_read();
+  shard_.poll();  // the handshake's last read took what it asked for: whether there is more is asked once
+  ASSERT_EQ(stream_.read(bytes).state, IoState::kBlocked);
   peer_.write("one");
   peer_.write("two");
   std::string got;

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <vector>
 
 #include "router/dispatch/line.h"
 #include "router/upstream/exchange.h"
@@ -70,6 +71,9 @@ TEST_F(OpenTest, LeavesTheLastDescriptorsToOperators) {
   const test::LoopbackListener listener;
   rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
+  std::vector<test::Descriptor> below;  // all numbers, so that the next ones follow each other
+  do below.emplace_back(::socket(AF_INET, SOCK_STREAM, 0));
+  while (below.back().get() < 300);
   const test::Descriptor lowest(::socket(AF_INET, SOCK_STREAM, 0));
   // Descriptors are left, but only of the sixteenth that is kept: with this limit it begins at the next number.
   const rlimit nearly{static_cast<rlim_t>(lowest.get() + 2) * 16 / 15, before.rlim_max};

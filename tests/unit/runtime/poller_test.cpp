@@ -1,0 +1,253 @@
+#include "router/runtime/poller.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "router/runtime/socket.h"
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+
+namespace router::runtime {
+namespace {
+
+using test::Descriptor;
+using test::TestShard;
+
+struct Pair {
+  explicit Pair(Shard& shard) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) throw std::runtime_error("socketpair");
+    socket = Socket(shard, ends[0]);
+    far = Descriptor(ends[1]);
+  }
+  Socket socket;
+  Descriptor far;
+};
+
+struct Told final : Waker {
+  void wake() override {
+    ++count;
+    if (then) then();
+  }
+  int count = 0;
+  std::function<void()> then;
+};
+
+class PollerTest : public ::testing::Test {
+ protected:
+  PollerTest() { pair.socket.set_waker(&told); }
+
+  TestShard shard;
+  Pair pair{shard};
+  Told told;
+  std::array<char, 16> bytes{};
+};
+
+TEST_F(PollerTest, TellsOnceForEachTimeThatItIsArmed) {
+  pair.far.send("a");
+  shard.poll();
+  EXPECT_EQ(told.count, 0) << "nobody has asked";
+  pair.socket.arm_read();
+  pair.socket.arm_read();
+  shard.poll();
+  EXPECT_EQ(told.count, 1);
+  shard.poll();
+  EXPECT_EQ(told.count, 1);
+}
+
+TEST_F(PollerTest, TellsAgainOfWhatWasLeft) {
+  pair.far.send("a");
+  for (int times = 1; times <= 3; ++times) {
+    pair.socket.arm_read();
+    shard.poll();
+    EXPECT_EQ(told.count, times) << "nobody has read it";
+  }
+}
+
+TEST_F(PollerTest, TellsNothingWhenAllWasRead) {
+  pair.far.send("abc");
+  pair.socket.arm_read();
+  shard.poll();
+  EXPECT_EQ(pair.socket.read(bytes).state, IoState::kDrained);
+  pair.socket.arm_read();
+  shard.poll();
+  EXPECT_EQ(told.count, 1);
+  pair.far.send("d");
+  shard.poll();
+  EXPECT_EQ(told.count, 2);
+}
+
+TEST_F(PollerTest, TellsOfTheEndThatCameTogetherWithTheLastBytes) {
+  pair.socket.arm_read();
+  pair.far.send("abc");
+  pair.far.close();
+  shard.poll();
+  EXPECT_EQ(pair.socket.read(bytes).state, IoState::kDrained);
+  pair.socket.arm_read();
+  shard.poll();
+  EXPECT_EQ(told.count, 2) << "no edge will come any more";
+  EXPECT_EQ(pair.socket.read(bytes).state, IoState::kEof);
+}
+
+TEST_F(PollerTest, TellsOfTheEndThatComesBetweenTheBytesAndTheirReading) {
+  pair.socket.arm_read();
+  pair.far.send("abc");
+  shard.poll();
+  pair.far.close();
+  EXPECT_EQ(pair.socket.read(bytes).state, IoState::kDrained);
+  pair.socket.arm_read();
+  shard.poll();
+  EXPECT_EQ(told.count, 2);
+}
+
+TEST_F(PollerTest, TellsWhoLooksWithoutTakingOfMoreOnly) {
+  pair.far.send("ab");
+  pair.socket.arm_read();
+  shard.poll();
+  EXPECT_EQ(pair.socket.peek(bytes).bytes, 2U);
+  pair.socket.arm_read();
+  shard.poll();
+  EXPECT_EQ(told.count, 1);
+  pair.far.send("c");
+  shard.poll();
+  EXPECT_EQ(told.count, 2);
+  EXPECT_EQ(pair.socket.peek(bytes).bytes, 3U);
+}
+
+TEST_F(PollerTest, RemembersThatThereIsRoomAgainIfNobodyWasArmedThen) {
+  const std::string piece(64 * 1024, 'x');
+  while (pair.socket.write(piece).state == IoState::kDone) {
+  }
+  pair.socket.arm_write();
+  shard.poll();
+  EXPECT_EQ(told.count, 0) << "it is full";
+  static_cast<void>(pair.far.received());
+  shard.poll();
+  EXPECT_EQ(told.count, 1);
+  while (pair.socket.write(piece).state == IoState::kDone) {
+  }
+  static_cast<void>(pair.far.received());
+  shard.poll();  // told to nobody
+  pair.socket.arm_write();
+  shard.poll();
+  EXPECT_EQ(told.count, 2);
+}
+
+TEST_F(PollerTest, APeerThatHasSaidAllMayStillHaveToTakeWhatWeSay) {
+  const std::string piece(64 * 1024, 'x');
+  while (pair.socket.write(piece).state == IoState::kDone) {
+  }
+  ::shutdown(pair.far.get(), SHUT_WR);
+  shard.poll();
+  pair.socket.arm_write();
+  shard.poll();
+  EXPECT_EQ(told.count, 0) << "it takes nothing yet";
+  static_cast<void>(pair.far.received());
+  shard.poll();
+  EXPECT_EQ(told.count, 1);
+}
+
+TEST_F(PollerTest, WhoHasMoreToReadComesAgainAfterTheOthers) {
+  Pair other(shard);
+  Told others;
+  other.socket.set_waker(&others);
+  other.socket.arm_read();
+  int before_others = 0;
+  told.then = [&] {
+    if (told.count == 2) other.far.send("a");
+    if (others.count == 0) before_others = told.count;
+    if (told.count < 100) pair.socket.arm_read();  // and leaves what there is
+  };
+  pair.far.send("a");
+  pair.socket.arm_read();
+  shard.poll();
+  EXPECT_EQ(told.count, 100);
+  EXPECT_EQ(others.count, 1);
+  EXPECT_LE(before_others, 3);
+}
+
+TEST_F(PollerTest, ASocketMayEndInTheTurnInWhichItIsReady) {
+  Pair other(shard);
+  Told others;
+  other.socket.set_waker(&others);
+  const auto end_both = [this, &other] {
+    pair.socket.close();
+    other.socket.close();
+  };
+  told.then = end_both;
+  others.then = end_both;
+  pair.socket.arm_read();
+  other.socket.arm_read();
+  pair.far.send("a");
+  other.far.send("a");
+  shard.poll();
+  EXPECT_EQ(told.count + others.count, 1);
+}
+
+TEST_F(PollerTest, WakesFromTheLoopWhoeverAsksToBeWokenSoon) {
+  pair.socket.wake_soon();
+  EXPECT_EQ(told.count, 0);
+  shard.poll();
+  EXPECT_EQ(told.count, 1);
+}
+
+TEST_F(PollerTest, WhatFliesOutOfOneStepEndsThatOneAlone) {
+  Pair other(shard);
+  Told others;
+  other.socket.set_waker(&others);
+  const auto fail = [] { throw std::runtime_error("planned"); };
+  told.then = fail;
+  others.then = fail;
+  for (Pair* each : {&pair, &other}) {
+    each->socket.arm_read();
+    each->far.send("a");
+  }
+  shard.poll();
+  EXPECT_EQ(told.count, 1);
+  EXPECT_EQ(others.count, 1);
+}
+
+/// Each look moves the time on.
+class RunningClock final : public Clock {
+ public:
+  TimePoint now() const override { return TimePoint(std::chrono::seconds(++looks)); }
+  mutable int looks = 0;
+};
+
+TEST(PollerClock, IsReadOnceAStep) {
+  const RunningClock clock;
+  Shard shard(0, clock, Shard::Time::kManual);
+  const auto poll = [&shard] { test::poll(shard); };
+  EXPECT_NE(shard.now(), shard.now()) << "outside of a turn it runs";
+  Pair one(shard);
+  Pair other(shard);
+  std::vector<TimePoint> times;
+  Told told;
+  told.then = [&] {
+    times.push_back(shard.now());
+    times.push_back(shard.now());
+    times.push_back(shard.read_clock());
+    times.push_back(shard.now());
+  };
+  for (Pair* each : {&one, &other}) {
+    each->socket.set_waker(&told);
+    each->socket.arm_read();
+    each->far.send("a");
+  }
+  poll();
+  ASSERT_EQ(times.size(), 8U);
+  EXPECT_EQ(times[0], times[1]);
+  EXPECT_LT(times[1], times[2]);
+  EXPECT_EQ(times[2], times[3]);
+  EXPECT_LT(times[3], times[4]) << "another step";
+  EXPECT_NE(shard.now(), shard.now());
+}
+
+}  // namespace
+}  // namespace router::runtime
