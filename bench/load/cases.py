@@ -1,15 +1,16 @@
 """What is measured: every row of the table before it has figures."""
 import dataclasses
 
-WORKLOADS = ("post-1k", "post-100k", "answer-1m", "sse", "handshakes", "latency", "idle", "endpoints", "syscalls", "placement")
+WORKLOADS = ("post-1k", "post-100k", "answer-1m", "sse", "handshakes", "latency", "idle", "endpoints", "syscalls", "moments", "placement")
 TRANSPORTS = ("plaintext", "tls")
 FEW, MANY, VERY_MANY = 32, 256, 2000  # connections
 MANY_ENDPOINTS = 200  # what proxies.ENDPOINTS_MAX has replicas for
+SCRAPED_ENDPOINTS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    kind: str               # closed: as many requests as can be; latency: at a fixed rate; handshakes; idle; syscalls
+    kind: str               # closed: as many requests as can be; latency: at a fixed rate; handshakes; idle; syscalls; start; scrape
     workload: str
     transport: str
     connections: int
@@ -22,8 +23,8 @@ class Case:
         words = [self.workload, self.transport]
         if self.kind == "handshakes":
             return f"{self.certificate}, {'resumed' if self.resume else 'full'}"
-        if self.kind == "latency":
-            words.insert(0, "latency")
+        if self.kind in ("latency", "start", "scrape"):
+            words.insert(0, self.kind)
         if self.kind != "idle":
             words.append(str(self.connections))
         if self.endpoints > 1:
@@ -64,10 +65,11 @@ def all_cases(transports):
         cases += [Case("handshakes", "handshakes", "tls", 16, certificate=certificate, resume=resume)
                   for certificate in ("ecdsa", "rsa") for resume in (False, True)]
         cases += [Case("idle", "idle", "tls", 0)]
+    cases += [Case("start", "moments", "plaintext", 0, endpoints=MANY_ENDPOINTS), Case("scrape", "post-1k", "plaintext", FEW, endpoints=SCRAPED_ENDPOINTS)]
     return cases
 
 
 def chosen(case, workloads):
     """A row belongs to its workload, and to what is special about it."""
-    special = {"latency", "syscalls", "idle", "handshakes"} & {case.kind} or ({"endpoints"} if case.endpoints > 1 else {case.workload})
+    special = {"latency", "syscalls", "idle", "handshakes"} & {case.kind} or ({"moments"} if case.kind in ("start", "scrape") else None) or ({"endpoints"} if case.endpoints > 1 else {case.workload})
     return bool(special & set(workloads))

@@ -114,6 +114,7 @@ class Process:
         self.name = name
         self.output = (folder / f"{name}.out").open("wb")
         options.setdefault("stdout", self.output)
+        self.begun = time.monotonic()
         self.popen = subprocess.Popen(["taskset", "-c", str(cores), *map(str, command)], stderr=self.output, cwd=folder, **options)
         self.pids = [self.popen.pid]
 
@@ -161,7 +162,7 @@ class Proxy(Process):
     """One proxy with one configuration in a folder of its own. `replicas`: the ports of each endpoint's replicas; the first endpoint is
     the one that gets the load, and stands last in the configuration. `certificates` lie in the folder above if it is not told."""
 
-    def __init__(self, name, program, folder, core, key, replicas, logging="off", slots=SLOTS, certificates=None):
+    def __init__(self, name, program, folder, core, key, replicas, logging="off", slots=SLOTS, certificates=None, wait=True):
         folder.mkdir(parents=True)
         self.http, self.observe = free_port(), free_port()
         self.https = {kind: free_port() for kind in CERTIFICATES}
@@ -183,6 +184,8 @@ class Proxy(Process):
                    "haproxy": [program, "-db", "-f", folder / "haproxy.cfg"],
                    "envoy": [program, "-c", folder / "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]}[name]
         super().__init__(name, command, core, folder)
+        if not wait:
+            return
         try:
             wait_until(lambda: self.must_run() and all(map(accepts, (self.http, *self.https.values()))), f"{name} accepts connections")
         except BaseException:
@@ -213,11 +216,12 @@ class Fleet:
         self.stub = Stub(build / "bench" / "bench_stub", load_core, folder, REPLICAS * ENDPOINTS_MAX)
         self.direct = Direct(self.stub)
 
-    def start(self, name, endpoints=1, logging="off"):
+    def start(self, name, endpoints=1, logging="off", wait=True):
         self._started += 1
-        replicas = [self.stub.ports[first:first + REPLICAS] for first in range(0, endpoints * REPLICAS, REPLICAS)]
+        starts = [number % ENDPOINTS_MAX * REPLICAS for number in range(endpoints)]  # beyond ENDPOINTS_MAX several have the same replicas
+        replicas = [self.stub.ports[first:first + REPLICAS] for first in starts]
         return Proxy(name, self.programs[name], self.folder / f"{self._started:02}-{name}-{endpoints}-{logging}", self.proxy_core, self.key,
-                     replicas, logging)
+                     replicas, logging, wait=wait)
 
     def get(self, name, endpoints=1, logging="off"):
         wanted = (name, endpoints, logging)

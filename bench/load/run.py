@@ -19,6 +19,7 @@ import sys
 import cases
 import checks
 import loads
+import moments
 import picture
 import report
 from proxies import NAMES, ROOT, Fleet, find
@@ -112,6 +113,8 @@ class Run:
         """All contenders in turn, round after round, so that what disturbs the machine disturbs all of them."""
         if case.kind == "syscalls":
             return self.count_system_calls(case)
+        if case.kind in ("start", "scrape"):
+            return self.measure_moment(case)
         if case.kind == "latency":
             self.current_rate = self.rate(case)
         wanted = self.contenders(case)
@@ -141,6 +144,25 @@ class Run:
         if "router" in wanted and case.kind != "idle":
             checks.check_router_after(self.fleet.get(*wanted["router"]))
         return None
+
+    def measure_moment(self, case):
+        """The router alone. While it is scraped, in turns with `router_one`, the same without scrapes."""
+        if "router" not in self.fleet.names:
+            return
+        rounds = {}
+        self.fleet.keep_only([])
+        if case.kind == "scrape":
+            self.prepare({"router": ("router", case.endpoints, "off")})
+        for number in range(self.options.rounds):
+            for name in ("router", "router_one")[:2 if case.kind == "scrape" else 1]:
+                if case.kind == "start":
+                    got = moments.start(self.fleet, case.endpoints)
+                else:
+                    got = moments.scraped(self.fleet, self.fleet.get("router", case.endpoints, "off"), case, self.options.seconds, name == "router")
+                for metric, value in got.items():
+                    rounds.setdefault(metric, {}).setdefault(name, []).append(value)
+                    print(f"{case}, round {number + 1}: {name:10} {metric} {value:.2f}", file=sys.stderr)
+        self.rows += [report.make_row(case, metric, values) for metric, values in rounds.items()]
 
     def prepare(self, wanted):
         """Exactly these run, and each has answered as it should."""
