@@ -65,11 +65,14 @@ def all_cases(transports):
         cases += [Case("handshakes", "handshakes", "tls", 16, certificate=certificate, resume=resume)
                   for certificate in ("ecdsa", "rsa") for resume in (False, True)]
         cases += [Case("idle", "idle", "tls", 0)]
-    cases += [Case("start", "moments", "plaintext", 0, endpoints=MANY_ENDPOINTS), Case("scrape", "post-1k", "plaintext", FEW, endpoints=SCRAPED_ENDPOINTS)]
+    cases += [Case("start", "moments", "plaintext", 0, endpoints=MANY_ENDPOINTS),
+              Case("scrape", "post-1k", "plaintext", FEW, endpoints=SCRAPED_ENDPOINTS)]
     return cases
 
 
 def chosen(case, workloads):
     """A row belongs to its workload, and to what is special about it."""
-    special = {"latency", "syscalls", "idle", "handshakes"} & {case.kind} or ({"moments"} if case.kind in ("start", "scrape") else None) or ({"endpoints"} if case.endpoints > 1 else {case.workload})
+    if case.kind in ("start", "scrape"):
+        return "moments" in workloads
+    special = {"latency", "syscalls", "idle", "handshakes"} & {case.kind} or ({"endpoints"} if case.endpoints > 1 else {case.workload})
     return bool(special & set(workloads))

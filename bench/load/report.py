@@ -47,7 +47,7 @@ def make_row(case, metric, rounds):
         row["best"] = best
         ratio, spread = relative((ours, theirs))
         row["ratio"], row["spread"] = round(ratio, 3), round(spread, 3)
-    if "router_one" in median and metric != "exchanges_over_1_ms":
+    if "router_one" in median:
         ratio, spread = relative((rounds["router"], rounds["router_one"]))
         row["own_ratio"], row["own_spread"] = round(ratio, 3), round(spread, 3)
     row["rounds"] = {name: [round(value, 3) for value in values] for name, values in rounds.items()}
@@ -76,8 +76,8 @@ def print_table(rows):
             cells = "".join(f"{row[name]:>10.{digits}f}" if name in row else f"{'-':>10}" for name in COLUMNS)
             ratio = f"{row['ratio']:>8.2f}  ±{row['spread']:.2f}  ({row['best']})" if "ratio" in row else f"{'-':>8}"
             print(f"  {label(row):34}{cells}{ratio}")
-            if metric == "exchanges_over_1_ms":
-                print(f"  {'  without scrapes':34}{row['router_one']:>10.0f}")
+            if "unscraped" in row:
+                print(f"  {'  without scrapes':34}{row['unscraped']:>10.0f}")
             if "own_ratio" in row:
                 print(f"  {'  the router with one endpoint':34}{row['router_one']:>10.{digits}f}{'':40}{row['own_ratio']:>8.2f}  ±{row['own_spread']:.2f}")
 

@@ -146,7 +146,7 @@ class Run:
         return None
 
     def measure_moment(self, case):
-        """The router alone. While it is scraped, in turns with `router_one`, the same without scrapes."""
+        """The router alone. While it is scraped, in turns with `unscraped`, the same without scrapes."""
         if "router" not in self.fleet.names:
             return
         rounds = {}
@@ -154,7 +154,7 @@ class Run:
         if case.kind == "scrape":
             self.prepare({"router": ("router", case.endpoints, "off")})
         for number in range(self.options.rounds):
-            for name in ("router", "router_one")[:2 if case.kind == "scrape" else 1]:
+            for name in (("router", "unscraped") if case.kind == "scrape" else ("router",)):
                 if case.kind == "start":
                     got = moments.start(self.fleet, case.endpoints)
                 else:

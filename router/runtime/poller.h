@@ -13,7 +13,7 @@ namespace router::runtime {
 class Waker;
 class Poller;
 
-/// One socket, as its shard sees it.
+/// One socket, as its shard sees it. The poller makes and ends it; a Socket holds it meanwhile.
 class Watch final : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
  public:
   explicit Watch(Poller& poller) : poller_(poller) {}

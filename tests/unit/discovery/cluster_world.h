@@ -188,11 +188,12 @@ struct World {
   }
 };
 
-/// Replicas as texts: identity@address and `+` for ready, `-` for not ready, `x` for terminating.
+/// Whether there is any news.
 inline bool any(const ClusterState::Changes& changes) {
   return changes.resources || changes.statuses || !changes.services.empty() || !changes.pods.empty();
 }
 
+/// Replicas as texts: identity@address and `+` for ready, `-` for not ready, `x` for terminating.
 inline std::vector<std::string> texts(const FoundReplicas& found) {
   std::vector<std::string> all;
   for (const FoundReplica& each : found.replicas) {

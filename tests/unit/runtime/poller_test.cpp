@@ -19,17 +19,6 @@ namespace {
 using test::Descriptor;
 using test::TestShard;
 
-struct Pair {
-  explicit Pair(Shard& shard) {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) throw std::runtime_error("socketpair");
-    socket = Socket(shard, ends[0]);
-    far = Descriptor(ends[1]);
-  }
-  Socket socket;
-  Descriptor far;
-};
-
 struct Told final : Waker {
   void wake() override {
     ++count;
@@ -39,13 +28,25 @@ struct Told final : Waker {
   std::function<void()> then;
 };
 
+/// A socket, who is told of it, and its other end.
+struct Pair {
+  explicit Pair(Shard& shard) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) throw std::runtime_error("socketpair");
+    socket = Socket(shard, ends[0]);
+    socket.set_waker(&told);
+    far = Descriptor(ends[1]);
+  }
+  Told told;
+  Socket socket;
+  Descriptor far;
+};
+
 class PollerTest : public ::testing::Test {
  protected:
-  PollerTest() { pair.socket.set_waker(&told); }
-
   TestShard shard;
   Pair pair{shard};
-  Told told;
+  Told& told = pair.told;
   std::array<char, 16> bytes{};
 };
 
@@ -155,8 +156,7 @@ TEST_F(PollerTest, APeerThatHasSaidAllMayStillHaveToTakeWhatWeSay) {
 
 TEST_F(PollerTest, WhoHasMoreToReadComesAgainAfterTheOthers) {
   Pair other(shard);
-  Told others;
-  other.socket.set_waker(&others);
+  Told& others = other.told;
   other.socket.arm_read();
   int before_others = 0;
   told.then = [&] {
@@ -174,8 +174,7 @@ TEST_F(PollerTest, WhoHasMoreToReadComesAgainAfterTheOthers) {
 
 TEST_F(PollerTest, ASocketMayEndInTheTurnInWhichItIsReady) {
   Pair other(shard);
-  Told others;
-  other.socket.set_waker(&others);
+  Told& others = other.told;
   const auto end_both = [this, &other] {
     pair.socket.close();
     other.socket.close();
@@ -199,8 +198,7 @@ TEST_F(PollerTest, WakesFromTheLoopWhoeverAsksToBeWokenSoon) {
 
 TEST_F(PollerTest, WhatFliesOutOfOneStepEndsThatOneAlone) {
   Pair other(shard);
-  Told others;
-  other.socket.set_waker(&others);
+  Told& others = other.told;
   const auto fail = [] { throw std::runtime_error("planned"); };
   told.then = fail;
   others.then = fail;
@@ -223,24 +221,22 @@ class RunningClock final : public Clock {
 TEST(PollerClock, IsReadOnceAStep) {
   const RunningClock clock;
   Shard shard(0, clock, Shard::Time::kManual);
-  const auto poll = [&shard] { test::poll(shard); };
   EXPECT_NE(shard.now(), shard.now()) << "outside of a turn it runs";
   Pair one(shard);
   Pair other(shard);
   std::vector<TimePoint> times;
-  Told told;
-  told.then = [&] {
+  const auto note = [&] {
     times.push_back(shard.now());
     times.push_back(shard.now());
     times.push_back(shard.read_clock());
     times.push_back(shard.now());
   };
   for (Pair* each : {&one, &other}) {
-    each->socket.set_waker(&told);
+    each->told.then = note;
     each->socket.arm_read();
     each->far.send("a");
   }
-  poll();
+  test::poll(shard);
   ASSERT_EQ(times.size(), 8U);
   EXPECT_EQ(times[0], times[1]);
   EXPECT_LT(times[1], times[2]);
