@@ -42,7 +42,8 @@ void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Add
     ::close(descriptor);
     return;
   }
-  connections_.try_spawn(serve_connection(*this, listener, runtime::Socket(shard_, descriptor), peer));
+  connections_.try_spawn(
+      serve_connection(*this, listener, runtime::Socket(shard_, descriptor, runtime::Precedence::kLater), peer));
 }
 
 void ShardServer::close_idle() {

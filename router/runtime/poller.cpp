@@ -22,9 +22,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr int kEvents = 256;  // of one look; what is left is the next one's
-constexpr int kMuch = 8;      // events
-constexpr int kLooksMax = 4;  // in one turn; then timers and posted work have theirs
+constexpr int kEvents = 128;   // of one look; what is left is the next one's
+constexpr int kLaterMax = 32;  // told by one look
+constexpr int kLooksMax = 8;   // in one turn; then timers and posted work have theirs
 constexpr std::uint32_t kAll = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 int make_epoll() {
@@ -69,8 +69,8 @@ Poller::~Poller() = default;
 
 void Poller::leave_loop() { loop_.reset(); }
 
-Watch* Poller::watch(int descriptor) {
-  auto made = std::make_unique<Watch>(*this);
+Watch* Poller::watch(int descriptor, Precedence precedence) {
+  auto made = std::make_unique<Watch>(*this, precedence);
   epoll_event event{};
   event.events = kAll;
   event.data.ptr = made.get();
@@ -112,27 +112,39 @@ void Poller::turn_soon() noexcept {
 
 void Poller::turn() {
   in_turn_ = true;
-  // Where much happens more has happened by now: the way through the loop would only cost time.
-  for (int looks = 1, found = look(); looks < kLooksMax && (found >= kMuch || !waiting_.empty()); ++looks) found = look();
-  if (!waiting_.empty()) turn_soon();
+  // Where something happens more has often happened by now: the way through the loop would cost three system calls.
+  for (int looks = 1, found = look(); looks < kLooksMax && (found > 0 || !waiting_.empty() || !later_.empty()); ++looks)
+    found = look();
+  if (!waiting_.empty() || !later_.empty()) turn_soon();
   in_turn_ = false;
   forgotten_.clear_and_dispose(std::default_delete<Watch>());
 }
 
-/// Tells what has become ready, then those who wait for that; how much was ready. Who waits again is told after the next look,
-/// so nobody comes twice before others who are ready.
+/// Tells what has become ready, then those who wait for that, then some of those who come later; how much was ready. Who waits
+/// again is told after the next look, so nobody comes twice before others who are ready.
 int Poller::look() {
   std::array<epoll_event, kEvents> events;
   const int found = ::epoll_wait(descriptor_, events.data(), kEvents, 0);
   for (int i = 0; i < found; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
-    take([&event] { static_cast<Watch*>(event.data.ptr)->happened(event.events); });
+    Watch& watch = *static_cast<Watch*>(event.data.ptr);
+    watch.note(event.events);
+    if (watch.precedence_ == Precedence::kFirst) {
+      take([&watch] { watch.tell(); });
+    } else if (!watch.is_linked()) {
+      later_.push_back(watch);
+    }
   }
   Watches now;
   now.swap(waiting_);
   while (!now.empty()) {
     Watch& next = now.front();
     now.pop_front();
+    take([&next] { next.tell(); });
+  }
+  for (int told = 0; told < kLaterMax && !later_.empty(); ++told) {
+    Watch& next = later_.front();
+    later_.pop_front();
     take([&next] { next.tell(); });
   }
   return found;
@@ -165,12 +177,11 @@ void Watch::wake_soon() {
   poller_.tell_soon(*this);
 }
 
-void Watch::happened(std::uint32_t events) {
+void Watch::note(std::uint32_t events) {
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) is_over_ = true;
   if (is_over_ || (events & EPOLLRDHUP) != 0) has_ended_ = true;
   if (has_ended_ || (events & EPOLLIN) != 0) readable_ = true;
   if (is_over_ || (events & EPOLLOUT) != 0) writable_ = true;
-  tell();
 }
 
 void Watch::tell() {

@@ -13,10 +13,15 @@ namespace router::runtime {
 class Waker;
 class Poller;
 
+/// Who is told first. What ends requests goes before what begins them: replicas (kFirst) before clients (kLater), so that under
+/// load few requests are under way at once, and what they need is still in the processor's cache. Each look tells some clients,
+/// however many replicas there are to be told.
+enum class Precedence : std::uint8_t { kFirst, kLater };
+
 /// One socket, as its shard sees it. The poller makes and ends it; a Socket holds it meanwhile.
 class Watch final : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
  public:
-  explicit Watch(Poller& poller) : poller_(poller) {}
+  Watch(Poller& poller, Precedence precedence) : poller_(poller), precedence_(precedence) {}
 
   void set_waker(Waker* waker) { waker_ = waker; }
   /// Wakes once, from the loop, when the socket can be read (or has ended, or failed).
@@ -33,7 +38,7 @@ class Watch final : public boost::intrusive::list_base_hook<boost::intrusive::li
 
  private:
   friend class Poller;
-  void happened(std::uint32_t events);
+  void note(std::uint32_t events);
   void tell();
 
   Poller& poller_;
@@ -45,6 +50,7 @@ class Watch final : public boost::intrusive::list_base_hook<boost::intrusive::li
   bool has_ended_ = false;  // the peer has said all: that is told once, and can be read again and again
   bool is_over_ = false;    // the connection, both ways
   bool woken_ = false;      // by ourselves
+  const Precedence precedence_;
 };
 
 /// Tells the sockets of one shard when they can be read or written. Each is registered with the kernel once, for all that may
@@ -61,7 +67,7 @@ class Poller {
   void leave_loop();
 
   /// Throws std::bad_alloc when memory, or the kernel's watches, run short.
-  Watch* watch(int descriptor);
+  Watch* watch(int descriptor, Precedence precedence);
   /// Nobody is told any more. The descriptor is to be closed.
   void forget(Watch* watch) noexcept;
   /// As `forget`, but the descriptor stays open.
@@ -90,6 +96,7 @@ class Poller {
   bool turn_comes_ = false;  // posted
   std::uint64_t steps_ = 0;
   Watches waiting_;    // to be told by the next look
+  Watches later_;      // kLater, and something has happened, in the order in which it did
   Watches forgotten_;  // in this turn, whose events may still refer to them
   std::unique_ptr<Loop> loop_;
 };

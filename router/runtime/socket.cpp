@@ -16,10 +16,10 @@
 
 namespace router::runtime {
 
-Socket::Socket(Shard& shard, int descriptor) : shard_(&shard), descriptor_(descriptor) {
+Socket::Socket(Shard& shard, int descriptor, Precedence precedence) : shard_(&shard), descriptor_(descriptor) {
   ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
   try {
-    watch_ = shard.poller().watch(descriptor);
+    watch_ = shard.poller().watch(descriptor, precedence);
   } catch (const std::bad_alloc&) {
     ::close(std::exchange(descriptor_, -1));
     throw;

@@ -40,7 +40,7 @@ class Socket {
   Socket() = default;
   /// Takes over `descriptor` (made non-blocking here) and registers it with the shard. Throws std::bad_alloc, and closes it,
   /// when memory is short.
-  Socket(Shard& shard, int descriptor);
+  Socket(Shard& shard, int descriptor, Precedence precedence = Precedence::kFirst);
   Socket(Socket&& other) noexcept
       : shard_(other.shard_),
         watch_(std::exchange(other.watch_, nullptr)),

@@ -3,6 +3,7 @@
 import signal
 import socket
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -101,10 +102,16 @@ def scripted():
         pod.stop()
 
 
-def replaced_while_resting(router, pod, *args, **kwargs):
+CROWD = 150  # connections: more than the router looks at before it begins with the first request
+
+
+def replaced_while_resting(router, pod, *args, crowd=CROWD, **kwargs):
     """A request that reaches the router just before the end of the pod's resting connection does: the router is stopped
-    meanwhile, and then finds both."""
-    with router.connect() as first, router.connect() as second:
+    meanwhile, and then finds both. It looks at pods first; so that it does not see that end before it sends the request, a crowd
+    of clients, each with the first byte of a request, comes between the two."""
+    with ExitStack() as ends, router.connect() as first, router.connect() as second:
+        others = [ends.enter_context(router.connect()) for _ in range(crowd)]
+        eventually(lambda: router.metrics().value("connections_active") == crowd + 2, "all to be accepted")
         assert second.exchange(b"warm").status == 200
         assert first.exchange(b"first").status == 200
         pod.resting.wait(10)
@@ -112,6 +119,8 @@ def replaced_while_resting(router, pod, *args, **kwargs):
         try:
             eventually(lambda: is_stopped(router.process.pid), "the router to stand still")
             second.send(request(*args, **kwargs))
+            for other in others:
+                other.send(b"P")
             pod.may_end.set()
             pod.has_ended.wait(10)
         finally:
@@ -212,6 +221,16 @@ def test_a_connection_that_had_ended_is_replaced(scripted, start, size):
     assert pod.scored == [b"warm", b"first", body]
     assert [line["Attempts"] for line in router.access_lines(3)] == [1, 1, 2]
     assert retries(router, "stale_connection") == 1 and retries(router, "connect_failed") == 0
+
+
+def test_an_end_that_is_seen_in_time_costs_no_attempt(scripted, start):
+    """What comes from pods is looked at before what comes from clients, even if it arrived later."""
+    pod = scripted(ends_when_told)
+    router = start(endpoint(deployment([pod.address], probe=SLOW_PROBE, **PATIENT)), threads=1)
+    answer = replaced_while_resting(router, pod, b"x", crowd=0)
+    assert (answer.status, answer.body) == (200, b"x")
+    assert [line["Attempts"] for line in router.access_lines(3)] == [1, 1, 1]
+    assert retries(router, "stale_connection") == 0
 
 
 def test_a_client_is_told_to_go_on_once(scripted, start):

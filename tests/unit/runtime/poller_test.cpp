@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <deque>
 #include <functional>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -30,10 +33,10 @@ struct Told final : Waker {
 
 /// A socket, who is told of it, and its other end.
 struct Pair {
-  explicit Pair(Shard& shard) {
+  explicit Pair(Shard& shard, Precedence precedence = Precedence::kFirst) {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) throw std::runtime_error("socketpair");
-    socket = Socket(shard, ends[0]);
+    socket = Socket(shard, ends[0], precedence);
     socket.set_waker(&told);
     far = Descriptor(ends[1]);
   }
@@ -172,21 +175,69 @@ TEST_F(PollerTest, WhoHasMoreToReadComesAgainAfterTheOthers) {
   EXPECT_LE(before_others, 3);
 }
 
-TEST_F(PollerTest, ASocketMayEndInTheTurnInWhichItIsReady) {
-  Pair other(shard);
-  Told& others = other.told;
-  const auto end_both = [this, &other] {
-    pair.socket.close();
-    other.socket.close();
+TEST_F(PollerTest, WhatEndsARequestGoesBeforeWhatBeginsOne) {
+  constexpr int kClients = 120;
+  std::deque<Pair> clients;
+  std::vector<int> order;  // -1: the replica
+  for (int i = 0; i < kClients; ++i) {
+    Pair& client = clients.emplace_back(shard, Precedence::kLater);
+    client.told.then = [&order, i] { order.push_back(i); };
+    client.socket.arm_read();
+    client.far.send("a");
+  }
+  told.then = [this, &order] {
+    order.push_back(-1);
+    static_cast<void>(pair.socket.read(bytes));
+    if (told.count < 3) pair.far.send("a");
+    pair.socket.arm_read();
   };
-  told.then = end_both;
-  others.then = end_both;
+  clients.front().told.then = [this, &order] {
+    order.push_back(0);
+    pair.far.send("a");
+  };
   pair.socket.arm_read();
-  other.socket.arm_read();
-  pair.far.send("a");
-  other.far.send("a");
   shard.poll();
-  EXPECT_EQ(told.count + others.count, 1);
+  ASSERT_EQ(order.size(), kClients + 3U) << "everyone was told once";
+  std::vector<int> asked;
+  std::ranges::copy_if(order, std::back_inserter(asked), [](int who) { return who >= 0; });
+  EXPECT_TRUE(std::ranges::is_sorted(asked)) << "clients in the order in which they asked";
+  std::size_t before = 0;
+  for (int answers = 1; answers <= 3; ++answers) {
+    const auto at =
+        static_cast<std::size_t>(std::ranges::find(order.begin() + static_cast<int>(before), order.end(), -1) - order.begin());
+    EXPECT_LE(at - before, 40U) << "answer " << answers << " waited for all the clients";
+    EXPECT_GT(at - before, 1U) << "clients had their turn, too";
+    before = at + 1;
+  }
+}
+
+TEST_F(PollerTest, ForgetsNobodyOfMoreThanOneTurnTells) {
+  std::deque<Pair> clients;
+  for (int i = 0; i < 350; ++i) {
+    Pair& client = clients.emplace_back(shard, Precedence::kLater);
+    client.socket.arm_read();
+    client.far.send("a");
+  }
+  shard.poll();
+  EXPECT_EQ(std::ranges::count(clients, 1, [](const Pair& client) { return client.told.count; }), 350);
+}
+
+TEST_F(PollerTest, ASocketMayEndInTheTurnInWhichItIsReady) {
+  for (const Precedence precedence : {Precedence::kFirst, Precedence::kLater}) {
+    Pair one(shard, precedence);
+    Pair other(shard, precedence);
+    const auto end_both = [&one, &other] {
+      one.socket.close();
+      other.socket.close();
+    };
+    for (Pair* each : {&one, &other}) {
+      each->told.then = end_both;
+      each->socket.arm_read();
+      each->far.send("a");
+    }
+    shard.poll();
+    EXPECT_EQ(one.told.count + other.told.count, 1);
+  }
 }
 
 TEST_F(PollerTest, WakesFromTheLoopWhoeverAsksToBeWokenSoon) {
