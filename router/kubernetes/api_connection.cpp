@@ -18,7 +18,7 @@ using runtime::IoResult;
 using runtime::IoState;
 
 constexpr int kInterimMax = 100;      // responses before the answer
-constexpr int kReadsInARow = 16;      // of up to 128 KB each; then the others on this thread have a turn
+constexpr int kReadsInARow = 8;       // of up to 256 KB each; then the others on this thread have a turn
 constexpr int kRetryAfterMax = 3600;  // seconds; whoever waits has a bound of its own
 
 absl::Status broken(const std::string& what, int system_error) {

@@ -11,7 +11,7 @@ namespace {
 
 using wire::Progress;
 
-constexpr int kPiecesPerTurn = 8;  // of at most 128 KB; then the shard's other exchanges have their turn
+constexpr int kPiecesPerTurn = 4;  // of at most 256 KB; then the shard's other exchanges have their turn
 
 }  // namespace
 

@@ -53,9 +53,9 @@ class Shard {
   boost::asio::io_context& io() { return *io_; }
   Poller& poller() { return poller_; }
   BufferPool& buffers() { return buffers_; }
-  /// 128 KB for bytes that are read and passed on within one turn of the loop; whoever waits loses them.
+  /// 256 KB for bytes that are read and passed on within one turn of the loop; whoever waits loses them.
   std::span<char> scratch() { return {scratch_.get(), kScratchBytes}; }
-  static constexpr std::size_t kScratchBytes = 128 * 1024;
+  static constexpr std::size_t kScratchBytes = 256 * 1024;
   /// A pseudo-random number; for spreading load, not for secrets.
   std::uint64_t random();
 

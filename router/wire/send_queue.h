@@ -13,7 +13,7 @@ namespace router::wire {
 
 /// What is to be sent next on a stream: bytes of our own (heads, chunk sizes) and views of bodies, gathered into one write.
 /// What the peer does not take is copied and kept, so the queue is bounded by what is appended between two flushes: a relay
-/// appends at most one shard scratch (128 KB) and a head, and appends nothing while the queue is blocked. One shard.
+/// appends at most one shard scratch (256 KB) and a head, and appends nothing while the queue is blocked. One shard.
 class SendQueue {
  public:
   explicit SendQueue(runtime::BufferPool& pool) : owned_(pool) {}
