@@ -6,8 +6,8 @@
 namespace router {
 namespace {
 
-constexpr std::size_t kClassBytes = 128;
-constexpr std::size_t kClasses = 48;      // up to 6 KB: an exchange with a replica has 5.2
+constexpr std::size_t kClassBytes = 64;
+constexpr std::size_t kClasses = 96;      // up to 6 KB: an exchange with a replica has 5.2
 constexpr std::size_t kFramesKept = 256;  // per class and thread
 
 struct FreeFrame {

@@ -1,7 +1,6 @@
 #include "router/runtime/address.h"
 
 #include <arpa/inet.h>
-#include <netinet/in.h>
 
 #include <cstring>
 
@@ -19,7 +18,7 @@ std::optional<Address> Address::parse(std::string_view text, std::uint16_t port)
     address.length_ = sizeof v4;
     return address;
   }
-  auto& v6 = reinterpret_cast<sockaddr_in6&>(address.storage_);
+  sockaddr_in6& v6 = address.storage_;
   if (::inet_pton(AF_INET6, terminated.c_str(), &v6.sin6_addr) == 1) {
     v6.sin6_family = AF_INET6;
     v6.sin6_port = htons(port);
@@ -39,15 +38,14 @@ Address Address::from(const sockaddr* address, socklen_t length) {
 
 std::uint16_t Address::port() const {
   if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(storage_).sin_port);
-  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(storage_).sin6_port);
+  if (family() == AF_INET6) return ntohs(storage_.sin6_port);
   return 0;
 }
 
 std::string Address::ip() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET) ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(storage_).sin_addr, text, sizeof text);
-  if (family() == AF_INET6)
-    ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(storage_).sin6_addr, text, sizeof text);
+  if (family() == AF_INET6) ::inet_ntop(AF_INET6, &storage_.sin6_addr, text, sizeof text);
   return text;
 }
 

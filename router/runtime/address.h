@@ -1,5 +1,6 @@
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cstddef>
@@ -22,7 +23,7 @@ class Address {
   std::span<const std::byte> bytes() const { return {reinterpret_cast<const std::byte*>(&storage_), length_}; }
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   socklen_t length() const { return length_; }
-  int family() const { return storage_.ss_family; }
+  int family() const { return storage_.sin6_family; }
   std::uint16_t port() const;
   /// `10.1.2.3` or `fd00::1`.
   std::string ip() const;
@@ -32,7 +33,7 @@ class Address {
   friend bool operator==(const Address& a, const Address& b);
 
  private:
-  sockaddr_storage storage_{};
+  sockaddr_in6 storage_{};  // or the smaller sockaddr_in
   socklen_t length_ = 0;
 };
 
