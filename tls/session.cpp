@@ -168,6 +168,8 @@ IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
       ROUTER_PLANT(messages_ > 0 && filled > 0);
       messages_ = 0;
       filled += static_cast<std::size_t>(got);
+      // While a full record was decrypted the next one may have come: what leaves together costs less.
+      if (got == static_cast<int>(kRecord)) drained_ = false;
       starved_ = drained_ && SSL_has_pending(ssl_.get()) == 0;
     } else {
       wants_more(got);  // after a session ticket or a key update: data may stand behind it
