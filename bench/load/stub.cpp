@@ -70,8 +70,10 @@ std::string make_usual_answer() {
 }
 const std::string kUsualAnswer = make_usual_answer();
 const std::string kFillerBytes(kFiller, 'x');
+/// X-Accel-Buffering, as servers of events send it: without it nginx holds events back, over TLS until the stream has ended.
 const std::string kStreamHead =
-    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n";
 /// 100 bytes in a chunk: a token of a language model with what is around it.
 const std::string kEvent = "64\r\ndata: " + std::string(92, 't') + "\n\n\r\n";
 const std::string kLastChunk = "0\r\n\r\n";
