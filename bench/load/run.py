@@ -123,7 +123,7 @@ class Run:
             self.fleet.keep_only([])
         else:
             self.prepare(wanted)
-        for number in range(self.options.rounds if case.kind != "idle" else min(3, self.options.rounds)):
+        for number in range(self.options.rounds if case.kind != "idle" else 1 if self.options.quick else min(3, self.options.rounds)):
             for name, what in wanted.items():
                 got = loads.idle_memory(self.fleet, name) if case.kind == "idle" else self.once(case, self.fleet.get(*what))
                 if "busy" in got and name != "direct":
