@@ -54,6 +54,7 @@ def arguments():
     parser.add_argument("--arrivals", type=int, help="requests of each run of placement")
     found = parser.parse_args()
     found.rounds = found.rounds or (4 if found.quick else 5)
+    found.idle_rounds = 1 if found.quick else min(3, found.rounds)
     found.seconds = found.seconds or (0.8 if found.quick else 4)
     if found.rounds < 1 or found.seconds < 0.5:
         parser.error("at least 1 round of half a second")
@@ -123,7 +124,7 @@ class Run:
             self.fleet.keep_only([])
         else:
             self.prepare(wanted)
-        for number in range(self.options.rounds if case.kind != "idle" else 1 if self.options.quick else min(3, self.options.rounds)):
+        for number in range(self.options.idle_rounds if case.kind == "idle" else self.options.rounds):
             for name, what in wanted.items():
                 got = loads.idle_memory(self.fleet, name) if case.kind == "idle" else self.once(case, self.fleet.get(*what))
                 if "busy" in got and name != "direct":

@@ -44,7 +44,10 @@ build() {
   cmake --build build >log 2>&1 || status=$?
   # The file clock moves some times in 10 ms only: what is written within its step is not newer than what was built.
   touch built
-  until touch written && [ written -nt built ]; do :; done
+  for _ in {1..1000}; do
+    touch written
+    [ written -nt built ] && break
+  done
   return "$status"
 }
 
