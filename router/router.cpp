@@ -125,6 +125,7 @@ absl::Status Router::start() {
   watch_files();
   if (cluster_) cluster_->start(config_.process);
   control_.schedule(rotation_, control_.now() + std::chrono::hours(1));
+  unnoticed_aborts_.start();
   warn_of_few_descriptors(config_.process.limits);
   shards_.start();
   log::info(

@@ -25,6 +25,7 @@
 #include "router/runtime/shard_set.h"
 #include "router/runtime/signals.h"
 #include "router/tls_material.h"
+#include "router/unnoticed_aborts.h"
 #include "tls/context.h"
 
 #ifndef ROUTER_VERSION
@@ -113,6 +114,7 @@ class Router {
     Router& owner_;
   };
   Rotation rotation_{*this};
+  UnnoticedAborts unnoticed_aborts_{control_, live_};
   std::uint64_t generation_ = 0;
 };
 

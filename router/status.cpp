@@ -7,6 +7,8 @@
 #include <iterator>
 #include <system_error>
 
+#include "router/unnoticed_aborts.h"
+
 #ifndef ROUTER_VERSION
 #define ROUTER_VERSION "unknown"
 #endif
@@ -37,6 +39,12 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
   deployment["replicas_ready"] = demand.replicas_ready;
   deployment["replicas_ejected"] = demand.replicas_ejected;
   deployment["ejections"] = demand.ejections;
+  if (const std::uint64_t unnoticed = live.metrics->aborts_unnoticed(); unnoticed > 0) {
+    json::object aborts;
+    aborts["unnoticed"] = unnoticed;
+    aborts["hint"] = UnnoticedAborts::kHint;
+    deployment["aborts"] = std::move(aborts);
+  }
   json::array replicas;
   for (const auto& [key, replica] : live.replicas) replicas.push_back(describe(replica, *live.line));
   deployment["replicas"] = std::move(replicas);

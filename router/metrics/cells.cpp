@@ -1,6 +1,7 @@
 #include "router/metrics/cells.h"
 
 #include <algorithm>
+#include <new>
 
 namespace router::metrics {
 
@@ -21,7 +22,8 @@ void StatusCells::count(int status) {
   std::atomic<Block*>& place = blocks_[index / 100];
   Block* block = place.load(std::memory_order_relaxed);  // only this thread ever sets it
   if (block == nullptr) {
-    block = new Block;
+    block = new (std::nothrow) Block;
+    if (block == nullptr) return other_.add();
     place.store(block, std::memory_order_release);
   }
   (*block)[index % 100].add();
@@ -49,6 +51,7 @@ void DeploymentCells::exchange_finished(const ExchangeFigures& figures) {
   response_bytes_.add(figures.response_bytes);
   connect_retries_.add(figures.connect_retried ? 1 : 0);
   stale_retries_.add(figures.stale_retried ? 1 : 0);
+  if (figures.abort_unnoticed) aborts_unnoticed_.add();
 }
 
 }  // namespace router::metrics

@@ -53,7 +53,7 @@ class StatusCells {
   StatusCells& operator=(const StatusCells&) = delete;
   ~StatusCells();
 
-  /// A number that is no HTTP status (100 … 599) is counted as kOther.
+  /// A number that is no HTTP status (100 … 599) is counted as kOther, as is any for which there is no memory.
   void count(int status);
   static constexpr int kOther = 0;
 
@@ -90,6 +90,7 @@ struct ExchangeFigures {
   std::chrono::nanoseconds overhead{};  // duration without queue, pod and waiting for the client
   bool connect_retried = false;         // another attempt was made after a connection that was refused,
   bool stale_retried = false;           // or had ended before it was used
+  bool abort_unnoticed = false;         // given up, and the pod did not close its side in time
   std::uint64_t request_bytes = 0;
   std::uint64_t response_bytes = 0;
 };
@@ -111,6 +112,7 @@ class alignas(64) DeploymentCells {
   std::uint64_t response_bytes() const { return response_bytes_.value(); }
   std::uint64_t connect_retries() const { return connect_retries_.value(); }
   std::uint64_t stale_retries() const { return stale_retries_.value(); }
+  std::uint64_t aborts_unnoticed() const { return aborts_unnoticed_.value(); }
 
  private:
   std::array<StatusCells, kReasonCount> requests_;
@@ -122,6 +124,7 @@ class alignas(64) DeploymentCells {
   Cell response_bytes_;
   Cell connect_retries_;
   Cell stale_retries_;
+  Cell aborts_unnoticed_;
 };
 
 /// What became of a copy for a mirrored deployment. `name_of` says how the metric calls it.

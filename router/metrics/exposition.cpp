@@ -23,6 +23,7 @@ enum Family : std::size_t {
   kRequestBytesFamily,
   kResponseBytesFamily,
   kRetriesFamily,
+  kAbortsUnnoticedFamily,
   kQueueLengthFamily,
   kSlotsInUseFamily,
   kSlotsFamily,
@@ -60,6 +61,7 @@ Shape shape_of(Family family) {
     case kRequestBytesFamily: return {kRequestBytes, MetricType::Counter};
     case kResponseBytesFamily: return {kResponseBytes, MetricType::Counter};
     case kRetriesFamily: return {kRetries, MetricType::Counter};
+    case kAbortsUnnoticedFamily: return {kAbortsUnnoticed, MetricType::Counter};
     case kQueueLengthFamily: return {kQueueLength, MetricType::Gauge};
     case kSlotsInUseFamily: return {kSlotsInUse, MetricType::Gauge};
     case kSlotsFamily: return {kSlots, MetricType::Gauge};
@@ -225,6 +227,7 @@ void Exposition::add(const DeploymentMetrics& metrics) {
   add_value(families_[kResponseBytesFamily], labels, sent);
   add_value(families_[kRetriesFamily], with(labels, "reason", "connect_failed"), connect_retries);
   add_value(families_[kRetriesFamily], with(labels, "reason", "stale_connection"), stale_retries);
+  add_value(families_[kAbortsUnnoticedFamily], labels, metrics.aborts_unnoticed());
 }
 
 void Exposition::add_reloads(std::uint64_t accepted, std::uint64_t refused, bool newest_refused) {

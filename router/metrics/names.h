@@ -29,6 +29,9 @@ inline constexpr Name kResponseBytes{"inference_router_response_bytes_total", "B
 inline constexpr Name kRetries{
     "inference_router_retries_total",
     "Second attempts, made because the pod provably had not acted: why the first one failed."};  // + reason
+inline constexpr Name kAbortsUnnoticed{"inference_router_aborts_unnoticed_total",
+                                       "Exchanges given up whose pod kept its connection open beyond abort_wait_ms: it may "
+                                       "still be at work when the next one comes."};
 inline constexpr Name kQueueLength{"inference_router_queue_length", "Exchanges waiting in line now."};
 inline constexpr Name kSlotsInUse{"inference_router_slots_in_use", "Slots held by exchanges now."};
 inline constexpr Name kSlots{"inference_router_slots", "Slots of all replicas with a limit."};

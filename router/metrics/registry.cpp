@@ -12,6 +12,12 @@ namespace router::metrics {
 
 const SteadyClock Registry::kSteadyClock;
 
+std::uint64_t DeploymentMetrics::aborts_unnoticed() const {
+  std::uint64_t sum = 0;
+  for (const DeploymentCells& cells : cells_) sum += cells.aborts_unnoticed();
+  return sum;
+}
+
 Registry::Key Registry::key(std::string_view endpoint, std::string_view deployment) {
   return {lower_case(endpoint), lower_case(deployment)};
 }

@@ -30,6 +30,8 @@ class DeploymentMetrics {
   const std::string& endpoint() const { return endpoint_; }
   const std::string& deployment() const { return deployment_; }
   const std::vector<DeploymentCells>& cells() const { return cells_; }
+  /// Over all shards; any thread.
+  std::uint64_t aborts_unnoticed() const;
 
  private:
   const std::string endpoint_;

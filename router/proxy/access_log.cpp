@@ -111,6 +111,7 @@ void append_access_line(std::string& text, std::uint64_t generation, const Downs
   line.milliseconds("TotalDurationMs", record.ended - record.begun);
   line.milliseconds("RequestDurationMs", record.sent == TimePoint{} ? Duration{} : record.sent - record.begun - record.in_line);
   line.milliseconds("ResponseDurationMs", between(record.answered, record.ended));
+  line.milliseconds("SettleDurationMs", between(record.ended, record.settled));
   line.milliseconds("QueueDurationMs", record.in_line);
   line.number(
       "RouterOverheadUs",

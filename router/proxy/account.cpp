@@ -1,6 +1,9 @@
 #include "router/proxy/account.h"
 
+#include <new>
+
 #include "router/proxy/access_log.h"
+#include "router/proxy/local_reply.h"
 #include "router/proxy/server.h"
 
 namespace router::proxy {
@@ -12,9 +15,7 @@ metrics::DeploymentMetrics& metrics_of(const View& view, const Record& record) {
   return *view.table.metrics;
 }
 
-}  // namespace
-
-void account(ShardServer& server, const View& view, const Downstream& downstream, const Record& record) {
+metrics::ExchangeFigures figures_of(const Downstream& downstream, const Record& record) {
   metrics::ExchangeFigures figures;
   figures.status = record.status;
   figures.reason = record.reason;
@@ -28,9 +29,33 @@ void account(ShardServer& server, const View& view, const Downstream& downstream
   figures.stale_retried = record.stale_retried;
   figures.request_bytes = downstream.request_bytes();
   figures.response_bytes = downstream.response_bytes();
-  metrics_of(view, record).on(server.shard().index()).exchange_finished(figures);
-  if (view.access_log != nullptr)
-    write_access_line(*view.access_log, server.shard().index(), view.generation, downstream, record);
+  figures.abort_unnoticed = record.abort_unnoticed;
+  return figures;
+}
+
+}  // namespace
+
+void Account::tell() noexcept {
+  told_ = true;
+  const View& view = *view_;
+  const std::size_t shard = server_.shard().index();
+  metrics_of(view, record_).on(shard).exchange_finished(figures_of(downstream_, record_));
+  if (view.access_log == nullptr) return;
+  try {
+    write_access_line(*view.access_log, shard, view.generation, downstream_, record_);
+  } catch (const std::bad_alloc&) {
+    view.access_log->note_lost();
+  }
+}
+
+Account::~Account() {
+  if (told_) return;
+  record_.reason = Reason::kInternal;
+  record_.cause = "the exchange was broken off";
+  if (!downstream_.responded()) record_.status = status_of(Reason::kInternal, config::StatusProfile::kKubernetes);
+  if (record_.ended == TimePoint{}) record_.ended = server_.shard().read_clock();
+  record_.settled = record_.ended;
+  tell();
 }
 
 }  // namespace router::proxy

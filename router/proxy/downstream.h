@@ -36,8 +36,10 @@ class Downstream : public wire::BodySink, public wire::Cancellation {
   virtual void keep_request() = 0;
   /// The body can be read from its beginning again; false if it was too large to be kept.
   virtual bool rewind_request() = 0;
-  /// Drops what has arrived of a body that nobody will read; true if that was all of it.
-  virtual bool discard_request() = 0;
+  /// Reads what is left of a body that nobody wants any more, and drops it, so that the next request can be found behind it.
+  /// kBlocked: the rest is still to come, `arm_read`; kMoved: there may be more at hand; kEnded: nothing is left, or no further
+  /// request is read from this connection.
+  virtual wire::Progress drop_request() = 0;
 
   // --- the response ---
   virtual void begin_head(int status, std::string_view reason_phrase) = 0;

@@ -33,6 +33,7 @@ Progress Ending::proceed() {
   if (exchange_ == nullptr) return Progress::kEnded;
   const Progress progress = exchange_->await_close();
   if (progress != Progress::kEnded && shard_.now() < deadline_) return progress;
+  outlived_ = progress != Progress::kEnded;
   exchange_->close();
   exchange_.reset();
   deadline_ = kNever;

@@ -30,6 +30,8 @@ class Ending {
   wire::Progress proceed();
   bool ended() const { return exchange_ == nullptr; }
   bool settled() const { return begun() || ended(); }
+  /// The pod did not close its side in time: it may still be at work.
+  bool outlived() const { return outlived_; }
   /// Wakes the exchange when the pod has done something.
   void arm();
   /// When `proceed` closes the connection without the pod; kNever before begin.
@@ -40,6 +42,7 @@ class Ending {
   std::unique_ptr<upstream::UpstreamExchange> exchange_;
   Duration wait_{};
   Deadline deadline_ = kNever;
+  bool outlived_ = false;
 };
 
 }  // namespace router::proxy

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
+#include "router/base/log.h"
 #include "router/proxy/account.h"
 #include "router/proxy/approach.h"
 #include "router/proxy/ending.h"
@@ -50,26 +53,37 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
   }
 }
 
-/// What is left when all is decided, both sides at once: a slow client takes the rest of its answer, within bounds (it may also
-/// have gone), and the pod closes a connection that cannot be used again.
-Task<void> conclude(Downstream& downstream, Ending& ending, Wakeup& wakeup, Duration send_timeout) {
+/// What is left when all is decided, all at once: a slow client takes the rest of its answer, within bounds (it may also have
+/// gone), the pod closes a connection that cannot be used again, and what a client still sends of a body that nobody wants is
+/// dropped.
+Task<void> conclude(Downstream& downstream, Ending& ending, Wakeup& wakeup, Duration send_timeout, Record& record) {
+  constexpr std::chrono::seconds kDropFor{2};
+  using wire::Progress;
   runtime::Shard& shard = wakeup.shard();
   ending.begin();
   const Deadline sent_by = deadline_after(shard.now(), send_timeout);
   for (;;) {
     const bool sending = downstream.flush() && downstream.blocked();
-    const wire::Progress closing = ending.proceed();
-    if (!sending && closing == wire::Progress::kEnded) co_return;
+    if (!sending && record.ended == TimePoint{}) record.ended = shard.read_clock();
+    const Progress closing = ending.proceed();
+    const Progress dropping = downstream.drop_request();
+    if (!sending && closing == Progress::kEnded && dropping == Progress::kEnded) break;
     const TimePoint now = shard.now();
-    if (sending && now >= sent_by) {
+    Deadline client_by = kNever;
+    if (dropping != Progress::kEnded) client_by = deadline_after(record.ended, kDropFor);
+    if (sending) client_by = sent_by;
+    if (now >= client_by) {
       downstream.reset();
       continue;
     }
     if (sending) downstream.arm_write();
+    if (dropping == Progress::kBlocked) downstream.arm_read();
     ending.arm();
-    const Deadline next = std::min(sending ? sent_by : kNever, ending.deadline());
-    co_await wakeup.wait(closing == wire::Progress::kMoved ? now : next);
+    const bool again = closing == Progress::kMoved || dropping == Progress::kMoved;
+    co_await wakeup.wait(again ? now : std::min(client_by, ending.deadline()));
+    if (sending) record.waited += shard.now() - now;
   }
+  record.settled = shard.now();
 }
 
 /// When it is worth asking again: when who comes now is likely to be served. In whole seconds, 1 to 60; 1 if that is not known.
@@ -109,14 +123,25 @@ bool is_health_check(const http::RequestHead& head) { return head.method == http
 Task<void> answer_health_check(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
   const bool draining = server.draining();
   const std::string_view body = draining ? "draining\n" : "ok\n";
-  if (!downstream.discard_request()) downstream.close_after();
   downstream.begin_head(draining ? 503 : 200, draining ? "Service Unavailable" : "OK");
   downstream.field("Content-Type", "text/plain");
   downstream.end_head({wire::BodySize::Kind::kLength, body.size()});
   downstream.body_piece(body);
   downstream.body_end(nullptr);
   Ending nothing(server.shard());
-  co_await conclude(downstream, nothing, wakeup, server.view()->limits.send_timeout);
+  Record untold;
+  co_await conclude(downstream, nothing, wakeup, server.view()->limits.send_timeout, untold);
+}
+
+/// An exception is our bug, or memory that has run short; it ends this exchange and no other.
+Failure broken(const std::exception& error) noexcept {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    log::error("memory is short: an exchange was ended");
+    return Failure::internal(Reason::kInternal, "the router ran short of memory");
+  }
+  log::error(error.what());
+  log::error("our bug: an exception ended an exchange");
+  return Failure::internal(Reason::kInternal, "the router failed");
 }
 
 }  // namespace
@@ -129,12 +154,18 @@ Task<void> run_exchange(ShardServer& server, Downstream& downstream, Wakeup& wak
   Record record;
   record.ids = &ids;
   record.begun = wakeup.shard().now();
+  Account account(server, view, downstream, record);
   Ending ending(server.shard());
-  const Result<void> answered = co_await answer(server, view, downstream, wakeup, ids, record, ending);
+  Result<void> answered = boost::system::in_place_value;
+  try {
+    answered = co_await answer(server, view, downstream, wakeup, ids, record, ending);
+  } catch (const std::exception& error) {
+    answered = broken(error);
+  }
   if (!answered) refuse(downstream, answered.error(), record);
-  co_await conclude(downstream, ending, wakeup, view->limits.send_timeout);
-  record.ended = wakeup.shard().read_clock();
-  account(server, *view, downstream, record);
+  co_await conclude(downstream, ending, wakeup, view->limits.send_timeout, record);
+  record.abort_unnoticed = !answered && ending.outlived();
+  account.tell();
 }
 
 Task<void> refuse_head(ShardServer& server, Downstream& downstream, Wakeup& wakeup, Failure failure) {
@@ -144,12 +175,12 @@ Task<void> refuse_head(ShardServer& server, Downstream& downstream, Wakeup& wake
   Record record;
   record.ids = &ids;
   record.begun = wakeup.shard().now();
+  Account account(server, view, downstream, record);
   downstream.close_after();
   refuse(downstream, failure, record);
   Ending nothing(server.shard());
-  co_await conclude(downstream, nothing, wakeup, view->limits.send_timeout);
-  record.ended = wakeup.shard().read_clock();
-  account(server, *view, downstream, record);
+  co_await conclude(downstream, nothing, wakeup, view->limits.send_timeout, record);
+  account.tell();
 }
 
 }  // namespace router::proxy

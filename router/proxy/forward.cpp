@@ -32,7 +32,10 @@ Task<Result<void>> forward(Downstream& downstream, const model::Route& route, co
   }
 
   const bool client_left = !relayed && relayed.error().reason == Reason::kClientClosed;
-  if (client_left) downstream.reset();  // the client's side ends now, whatever the pod still does
+  if (client_left) {  // its side ends now, whatever the pod still does
+    downstream.reset();
+    record.ended = wakeup.shard().read_clock();
+  }
   if (client_left && deployment.drain_on_abort && exchange.request_sent() && !ending.begun()) {
     const Result<void> drained = co_await drain_answer(exchange, deployment, wakeup, downstream);
     if (drained && !exchange.pod_closes()) ending.finish();

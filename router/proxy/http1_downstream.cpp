@@ -96,15 +96,29 @@ void Http1Downstream::keep_request() {
   if (!too_large) input_.keep_body();
 }
 
-bool Http1Downstream::discard_request() {
+wire::Progress Http1Downstream::drop_request() {
   struct Nowhere final : wire::BodySink {
     void body_piece(std::string_view) override {}
     void body_end(const http::Fields*) override {}
   } nowhere;
-  while (!input_.body_ended() && input_.has_unread()) {
-    if (!input_.read_body(stream_, nowhere)) return false;
+  if (input_.body_ended() || close_after_ || !stream_.is_open()) return wire::Progress::kEnded;
+  const Result<wire::Progress> dropped = input_.read_body(stream_, nowhere);
+  if (!dropped) {
+    close_after_ = true;
+    return wire::Progress::kEnded;
   }
-  return input_.body_ended();
+  return *dropped == wire::Progress::kDrained ? wire::Progress::kBlocked : *dropped;
+}
+
+/// Whether the connection can go on although a part of this request's body is still to come. Nobody knows where a chunked body
+/// ends, nor whether a client that waits for a 100 (Continue) will send its body without one (RFC 9110, 10.1.1).
+bool Http1Downstream::next_request_is_near() const {
+  if (input_.body_ended()) return true;
+  const http::Framing& framing = input_.framing();
+  if (framing.kind != http::Framing::Kind::kLength) return false;
+  const bool has_begun = continued_ || input_.body_bytes() > 0 || input_.has_unread();
+  if (!has_begun && head_->fields.has(http::Field::kExpect)) return false;
+  return framing.length - input_.body_bytes() <= kDroppedMax;
 }
 
 void Http1Downstream::begin_head(int status, std::string_view reason_phrase) {
@@ -113,7 +127,7 @@ void Http1Downstream::begin_head(int status, std::string_view reason_phrase) {
 }
 
 void Http1Downstream::end_head(wire::BodySize size) {
-  if (server_.draining() || !server_.is_open(listener_)) close_after_ = true;
+  if (server_.draining() || !server_.is_open(listener_) || !next_request_is_near()) close_after_ = true;
   if (size.kind == wire::BodySize::Kind::kChunked && head_->minor_version == 0) {
     size.kind = wire::BodySize::Kind::kUntilClose;
     until_close_ = true;

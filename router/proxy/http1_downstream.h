@@ -45,7 +45,7 @@ class Http1Downstream final : public Downstream {
   void send_continue() override;
   void keep_request() override;
   bool rewind_request() override { return input_.rewind(); }
-  bool discard_request() override;
+  wire::Progress drop_request() override;
 
   void begin_head(int status, std::string_view reason_phrase) override;
   void field(std::string_view name, std::string_view value) override { output_.field(name, value); }
@@ -69,6 +69,11 @@ class Http1Downstream final : public Downstream {
   Result<void> within_grace() const override;
 
  private:
+  static constexpr std::uint64_t kDroppedMax =
+      1024 * 1024;  // of a body, for the sake of the request behind it (contract, section 5)
+
+  bool next_request_is_near() const;
+
   ShardServer& server_;
   const ListenerId listener_;
   tls::Stream& stream_;

@@ -1,11 +1,8 @@
 #include "router/proxy/local_reply.h"
 
-#include <absl/strings/str_cat.h>
-
+#include <array>
 #include <cstdlib>
 #include <string>
-
-#include "router/base/text.h"
 
 namespace router::proxy {
 namespace {
@@ -105,7 +102,8 @@ int status_of(Reason reason, config::StatusProfile profile) {
 int write_local_reply(Downstream& downstream, const LocalReply& reply) {
   const int status = status_of(reply.reason, reply.profile);
   const std::string_view reason = name_of(reply.reason);
-  if (!downstream.discard_request() || closes_connection(reply.reason)) downstream.close_after();
+  if (closes_connection(reply.reason)) downstream.close_after();
+  downstream.drop_request();  // what has arrived: the less is left, the sooner the connection can go on
   downstream.begin_head(status, phrase_of(status));
   downstream.field("Content-Type", "application/json");
   downstream.field("x-router-reason", reason);
@@ -120,11 +118,15 @@ int write_local_reply(Downstream& downstream, const LocalReply& reply) {
     const std::string_view managed = managed_reason(reply.reason);
     if (!managed.empty()) downstream.field("ms-azureml-model-error-reason", managed);
   }
-  // Nothing in it needs escaping: the message is a literal of ours, the id a UUID.
-  const std::string body = absl::StrCat(R"({"error":{"code":")", to_absl(reason), R"(","message":")", to_absl(reply.message),
-                                        R"(","request_id":")", to_absl(reply.request_id), "\"}}\n");
-  downstream.end_head({wire::BodySize::Kind::kLength, body.size()});
-  if (downstream.head().method != http::Method::kHead) downstream.body_piece(body);
+  // Nothing in it needs escaping: the message is a literal of ours, the id a UUID. Each piece outlives the flush.
+  const std::array<std::string_view, 7> body{
+      R"({"error":{"code":")", reason, R"(","message":")", reply.message, R"(","request_id":")", reply.request_id, "\"}}\n"};
+  std::size_t size = 0;
+  for (const std::string_view piece : body) size += piece.size();
+  downstream.end_head({wire::BodySize::Kind::kLength, size});
+  if (downstream.head().method != http::Method::kHead) {
+    for (const std::string_view piece : body) downstream.body_piece(piece);
+  }
   downstream.body_end(nullptr);
   return status;
 }

@@ -19,8 +19,8 @@ bool asks_to_retry(Reason reason);
 struct LocalReply {
   Reason reason = Reason::kInternal;
   config::StatusProfile profile = config::StatusProfile::kKubernetes;
-  std::string_view message;  // a literal
-  std::string_view request_id;
+  std::string_view message;             // a literal
+  std::string_view request_id;          // this and what follows outlive the flush of the reply
   std::string_view client_request_id;   // empty: not sent
   std::string_view deployment;          // empty: none was chosen
   std::chrono::seconds retry_after{1};  // for refusals that are worth another try

@@ -34,7 +34,8 @@ struct Record {
   TimePoint sent{};      // the last request byte was handed to the kernel
   TimePoint answered{};  // the pod's head arrived
   TimePoint ended{};     // the last response byte was handed to the kernel, or the exchange given up
-  Duration waited{};     // asleep: in line, for the pod, for the client
+  TimePoint settled{};   // the slot was given back, and the rest of the request dropped: concerns no client any more
+  Duration waited{};     // asleep until it ended: in line, for the pod, for the client
 
   int status = 0;        // that the client saw
   int model_status = 0;  // that the pod sent
@@ -44,6 +45,7 @@ struct Record {
   int attempts = 0;              // to reach a replica
   bool connect_retried = false;  // another attempt was made after a refused connection
   bool stale_retried = false;    // and after a connection that had ended before it was used
+  bool abort_unnoticed = false;  // the exchange was given up, and the pod's side stayed open for longer than abort_wait
   std::string replica;           // host:port
 };
 

@@ -39,6 +39,7 @@ Task<Result<void>> Relay::run() {
     again_ = false;
     if (const Result<void> up = pump_request(); !up) co_return up.error();
     if (const Result<void> down = pump_response(); !down) co_return down.error();
+    if (received_) drop_request();
     if (ending_.begun() && ending_.proceed() == Progress::kMoved) again_ = true;  // the slot does not wait for the client
     if (done()) co_return boost::system::in_place_value;
     if (const Result<void> client = watch_client(); !client) co_return client.error();
@@ -151,8 +152,7 @@ Result<void> Relay::pump_response() {
 void Relay::end_response() {
   received_ = true;
   upstream_.lease().verdict().outcome = dispatch::Verdict::Outcome::kSucceeded;
-  // A pod that answers before it has the whole request: neither connection can be used again.
-  if (!upstream_.request_sent()) downstream_.close_after();
+  // The connection to a pod that answers before it has the whole request cannot be used again; the client's may.
   if (upstream_.request_sent() && !upstream_.pod_closes()) {
     ending_.finish();
   } else {
@@ -160,11 +160,19 @@ void Relay::end_response() {
   }
 }
 
+void Relay::drop_request() {
+  const Progress dropped = downstream_.drop_request();
+  owes_request_ = dropped == Progress::kBlocked;
+  if (dropped == Progress::kMoved) again_ = true;
+}
+
 bool Relay::wants_request() const {
   return !received_ && !request_broken_ && !downstream_.request_received() && !upstream_.blocked();
 }
 
-Result<void> Relay::watch_client() { return wants_request() ? downstream_.within_grace() : downstream_.still_wanted(); }
+Result<void> Relay::watch_client() {
+  return wants_request() || owes_request_ ? downstream_.within_grace() : downstream_.still_wanted();
+}
 
 void Relay::arm() {
   if (!ending_.ended()) {
@@ -173,7 +181,7 @@ void Relay::arm() {
     if (reads) upstream_.arm_read();
     if (upstream_.blocked()) upstream_.arm_write();
   }
-  if (wants_request()) downstream_.arm_read();
+  if (wants_request() || owes_request_) downstream_.arm_read();
   if (downstream_.blocked()) downstream_.arm_write();
 }
 

@@ -33,6 +33,8 @@ class Relay {
   Result<void> pump_response();
   Result<void> begin_response();
   void end_response();
+  /// After an answer that came before the request's end: else a client that sends before it reads would never read.
+  void drop_request();
   /// More of the request can be taken from the client and passed on.
   bool wants_request() const;
   Result<wire::Progress> read_request();
@@ -74,6 +76,7 @@ class Relay {
   bool request_broken_ = false;  // the pod takes no more of the request; it may still answer
   bool begun_ = false;           // the answer's head was written
   bool received_ = false;        // the answer's last byte has arrived
+  bool owes_request_ = false;    // the answer came first: what the client still sends of its body is dropped
   bool again_ = false;           // stopped for the others' sake: there is more to move at once
 };
 

@@ -39,6 +39,8 @@ class LineWriter {
   /// That shard's thread. `line` is whole, with its newline. Wait-free, but for one write to an eventfd when the ring becomes
   /// half full. False if it was dropped.
   bool write(std::size_t shard, std::string_view line);
+  /// Any thread: a line was lost before it could be written.
+  void note_lost() { lost_.fetch_add(1, std::memory_order_relaxed); }
   /// Any thread: the file of this name is opened again soon, for log rotation. If that fails, the old one stays.
   void reopen();
   /// Any thread: lines that were lost since the beginning.

@@ -37,7 +37,7 @@ TEST_F(RegistryTest, SumsTheShards) {
   const auto blue = registry.deployment("iris", "blue");
   blue->on(0).exchange_finished(
       {.status = 200, .duration = 40us, .stale_retried = true, .request_bytes = 10, .response_bytes = 3});
-  blue->on(1).exchange_finished({.status = 200, .duration = 2s, .request_bytes = 5});
+  blue->on(1).exchange_finished({.status = 200, .duration = 2s, .abort_unnoticed = true, .request_bytes = 5});
   const std::string text = registry.render();
   EXPECT_TRUE(has_line(text, R"(inference_router_requests_total{endpoint="iris",deployment="blue",code="200",reason=""} 2)"))
       << text;
@@ -46,6 +46,7 @@ TEST_F(RegistryTest, SumsTheShards) {
   EXPECT_TRUE(
       has_line(text, R"(inference_router_retries_total{endpoint="iris",deployment="blue",reason="stale_connection"} 1)"));
   EXPECT_TRUE(has_line(text, R"(inference_router_retries_total{endpoint="iris",deployment="blue",reason="connect_failed"} 0)"));
+  EXPECT_TRUE(has_line(text, R"(inference_router_aborts_unnoticed_total{endpoint="iris",deployment="blue"} 1)"));
   EXPECT_TRUE(has_line(text, R"(inference_router_request_duration_seconds_count{endpoint="iris",deployment="blue"} 2)"));
   EXPECT_TRUE(
       has_line(text, R"(inference_router_request_duration_seconds_bucket{endpoint="iris",deployment="blue",le="5e-05"} 1)"));

@@ -32,7 +32,7 @@ class HeadTaker final : public Downstream {
   void send_continue() override {}
   void keep_request() override {}
   bool rewind_request() override { return false; }
-  bool discard_request() override { return true; }
+  wire::Progress drop_request() override { return wire::Progress::kEnded; }
   void interim(const http::ResponseHead&) override {}
   void body_piece(std::string_view) override {}
   void body_end(const http::Fields*) override {}
