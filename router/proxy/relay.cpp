@@ -39,7 +39,6 @@ Task<Result<void>> Relay::run() {
     again_ = false;
     if (const Result<void> up = pump_request(); !up) co_return up.error();
     if (const Result<void> down = pump_response(); !down) co_return down.error();
-    if (received_) drop_request();
     if (ending_.begun() && ending_.proceed() == Progress::kMoved) again_ = true;  // the slot does not wait for the client
     if (done()) co_return boost::system::in_place_value;
     if (const Result<void> client = watch_client(); !client) co_return client.error();
@@ -160,19 +159,11 @@ void Relay::end_response() {
   }
 }
 
-void Relay::drop_request() {
-  const Progress dropped = downstream_.drop_request();
-  owes_request_ = dropped == Progress::kBlocked;
-  if (dropped == Progress::kMoved) again_ = true;
-}
-
 bool Relay::wants_request() const {
   return !received_ && !request_broken_ && !downstream_.request_received() && !upstream_.blocked();
 }
 
-Result<void> Relay::watch_client() {
-  return wants_request() || owes_request_ ? downstream_.within_grace() : downstream_.still_wanted();
-}
+Result<void> Relay::watch_client() { return wants_request() ? downstream_.within_grace() : downstream_.still_wanted(); }
 
 void Relay::arm() {
   if (!ending_.ended()) {
@@ -181,7 +172,7 @@ void Relay::arm() {
     if (reads) upstream_.arm_read();
     if (upstream_.blocked()) upstream_.arm_write();
   }
-  if (wants_request() || owes_request_) downstream_.arm_read();
+  if (wants_request()) downstream_.arm_read();
   if (downstream_.blocked()) downstream_.arm_write();
 }
 

@@ -21,8 +21,8 @@ class Relay {
         const model::Route& route, const RequestIds& ids, Patience patience, const config::Limits& limits,
         runtime::Wakeup& wakeup, Record& record, Ending& ending);
 
-  /// Suspends. On success the answer was handed to the kernel. `ending` knows how far the upstream exchange has come: an answer
-  /// that a slow client still reads holds no slot.
+  /// Suspends. On success the answer was received and handed to the kernel, but for what `done` says. `ending` knows how far the
+  /// upstream exchange has come: an answer that a slow client still reads holds no slot.
   Task<Result<void>> run();
 
  private:
@@ -33,14 +33,14 @@ class Relay {
   Result<void> pump_response();
   Result<void> begin_response();
   void end_response();
-  /// After an answer that came before the request's end: else a client that sends before it reads would never read.
-  void drop_request();
   /// More of the request can be taken from the client and passed on.
   bool wants_request() const;
   Result<wire::Progress> read_request();
   Result<void> watch_client();
   void arm();
-  bool done() const { return received_ && !downstream_.blocked(); }
+  /// After an answer that came before the request's end, what is left of both is concluded at once: a client that sends all
+  /// before it reads would never read.
+  bool done() const { return received_ && !(downstream_.blocked() && downstream_.request_received()); }
   void note_request_sent();
 
   /// The deadline that comes first, and what its passing means.
@@ -76,7 +76,6 @@ class Relay {
   bool request_broken_ = false;  // the pod takes no more of the request; it may still answer
   bool begun_ = false;           // the answer's head was written
   bool received_ = false;        // the answer's last byte has arrived
-  bool owes_request_ = false;    // the answer came first: what the client still sends of its body is dropped
   bool again_ = false;           // stopped for the others' sake: there is more to move at once
 };
 
