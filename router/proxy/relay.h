@@ -21,8 +21,8 @@ class Relay {
         const model::Route& route, const RequestIds& ids, Patience patience, const config::Limits& limits,
         runtime::Wakeup& wakeup, Record& record, Ending& ending);
 
-  /// Suspends. On success the answer was received and handed to the kernel, but for what `done` says. `ending` knows how far the
-  /// upstream exchange has come: an answer that a slow client still reads holds no slot.
+  /// Suspends. On success the answer was received and handed to the kernel, but for what `done` says. `ending` knows how far
+  /// the upstream exchange has come: an answer that a slow client still reads holds no slot.
   Task<Result<void>> run();
 
  private:
