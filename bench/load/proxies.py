@@ -48,7 +48,7 @@ LOG = {  # what the templates say about access logs
 def find(program):
     path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not path:
-        raise SystemExit(f"{program} is not installed (Debian packages: nginx-light haproxy wrk; strace for system calls)")
+        raise SystemExit(f"{program} is not installed: `./dev setup bench` does it")
     return path
 
 
@@ -160,9 +160,10 @@ class Direct:
 
 class Proxy(Process):
     """One proxy with one configuration in a folder of its own. `replicas`: the ports of each endpoint's replicas; the first endpoint is
-    the one that gets the load, and stands last in the configuration. `certificates` lie in the folder above if it is not told."""
+    the one that gets the load, and stands last in the configuration. `certificates` lie in the folder above if it is not told.
+    `under`: a command that runs the program."""
 
-    def __init__(self, name, program, folder, core, key, replicas, logging="off", slots=SLOTS, certificates=None, wait=True):
+    def __init__(self, name, program, folder, core, key, replicas, logging="off", slots=SLOTS, certificates=None, wait=True, under=(), **options):
         folder.mkdir(parents=True)
         self.http, self.observe = free_port(), free_port()
         self.https = {kind: free_port() for kind in CERTIFICATES}
@@ -183,7 +184,7 @@ class Proxy(Process):
                    "nginx": [program, "-p", folder, "-e", folder / "nginx.log", "-c", folder / "nginx.conf"],
                    "haproxy": [program, "-db", "-f", folder / "haproxy.cfg"],
                    "envoy": [program, "-c", folder / "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]}[name]
-        super().__init__(name, command, core, folder)
+        super().__init__(name, [*under, *command], core, folder, **options)
         if not wait:
             return
         try:

@@ -30,30 +30,36 @@ def _end(process):
         process.wait()
 
 
-def _by_perf(pids, load):
-    events = [ALL] + [f"syscalls:sys_enter_{name}" for name in NAMED if (TRACEPOINTS / f"sys_enter_{name}").is_dir()]
+def _perf(events, pids, threads, load):
+    """Of each event that can be counted here, how many there were; None where perf may not count."""
     with tempfile.NamedTemporaryFile("r", suffix=".perf") as report:
         # perf starts its command when the counters stand, which tells us so, and reports when the command ends: when its input does.
-        process = _start(["perf", "stat", "-x", ",", "-o", report.name, "-e", ",".join(events), "-p", ",".join(map(str, pids)),
-                          "sh", "-c", "echo on >&2; exec cat"], stdin=subprocess.PIPE)
+        process = _start(["perf", "stat", "-x", ",", "-o", report.name, "-e", ",".join(events), "-t" if threads else "-p",
+                          ",".join(map(str, pids)), "sh", "-c", "echo on >&2; exec cat"], stdin=subprocess.PIPE)
         try:
             if process.stderr.readline() != "on\n":
                 return None
             load()
         finally:
             _end(process)  # closes its input
-        counts = {}
+        found = {}
         for line in report.read().splitlines():
             words = line.split(",")
             if len(words) > 2 and words[0].isdigit():
-                counts[words[2].removeprefix("syscalls:sys_enter_")] = int(words[0])
+                found[words[2]] = int(words[0])
+    return found
+
+
+def _by_perf(pids, threads, load):
+    events = [ALL] + [f"syscalls:sys_enter_{name}" for name in NAMED if (TRACEPOINTS / f"sys_enter_{name}").is_dir()]
+    counts = {event.removeprefix("syscalls:sys_enter_"): count for event, count in (_perf(events, pids, threads, load) or {}).items()}
     total = counts.pop(ALL, 0)
     return counts | {"other": max(total - sum(counts.values()), 0)} if total else None
 
 
-def _by_strace(pids, load):
+def _by_strace(pids, threads, load):
     with tempfile.NamedTemporaryFile("r", suffix=".strace") as report:
-        process = _start(["strace", "-c", "-f", "-o", report.name, *(word for pid in pids for word in ("-p", str(pid)))])
+        process = _start(["strace", "-c", *([] if threads else ["-f"]), "-o", report.name, *(word for pid in pids for word in ("-p", str(pid)))])
         try:
             for _ in pids:
                 if "attached" not in process.stderr.readline():
@@ -71,12 +77,17 @@ def _by_strace(pids, load):
     return counts or None
 
 
-def count(pids, load):
+def count(pids, load, threads=False):
     """Runs `load`, which tells how many requests it made. Returns how they were counted and the system calls a request by name; None
-    where nobody may count."""
+    where nobody may count. `threads`: `pids` are threads, and no other of their processes counts."""
     for tool, counted in (("perf", _by_perf), ("strace", _by_strace)):
         requests = []
-        counts = counted(pids, lambda made=requests: made.append(load())) if shutil.which(tool) else None
+        counts = counted(pids, threads, lambda made=requests: made.append(load())) if shutil.which(tool) else None
         if counts:
             return tool, {call: calls / requests[-1] for call, calls in counts.items()}
     return None
+
+
+def instructions(thread, load):
+    """What the processor counts in user mode while `load` runs; None where it has no counters."""
+    return (_perf(["instructions:u"], [thread], True, load) or {}).get("instructions:u") if shutil.which("perf") else None
