@@ -3,9 +3,10 @@
 #include <malloc.h>
 
 #include <boost/json.hpp>
-#include <filesystem>
-#include <iterator>
-#include <system_error>
+#include <cstddef>
+#include <string_view>
+
+#include "router/base/folder.h"
 
 #include "router/unnoticed_aborts.h"
 
@@ -103,12 +104,11 @@ json::object describe(const ClusterSource& cluster) {
 /// hand to allocate again; 0 under sanitizers, which have a heap of their own. Descriptors without the one that counts them.
 json::object describe_process() {
   const struct mallinfo2 heap = mallinfo2();
-  std::error_code error;
-  const std::filesystem::directory_iterator open("/proc/self/fd", error);
-  const auto descriptors = error ? 0 : std::distance(begin(open), end(open)) - 1;
+  std::size_t open = 0;
+  list_folder("/proc/self/fd", [&open](std::string_view) { ++open; });
   json::object process;
   process["heap_bytes"] = heap.uordblks + heap.hblkhd;
-  process["descriptors"] = descriptors;
+  process["descriptors"] = open > 0 ? open - 1 : 0;
   return process;
 }
 

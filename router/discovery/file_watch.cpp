@@ -3,10 +3,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <new>
+#include <string_view>
 #include <utility>
 
+#include "router/base/folder.h"
 #include "router/base/log.h"
 
 namespace router::discovery {
@@ -16,10 +17,7 @@ using Signature = std::vector<std::uint64_t>;
 
 Signature names_in(const std::string& folder) {
   std::vector<std::string> names;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    names.push_back(entry->path().filename().string());
-  }
+  list_folder(folder.c_str(), [&names](std::string_view name) { names.emplace_back(name); });
   std::sort(names.begin(), names.end());
   Signature signature{names.size()};
   for (const std::string& name : names) signature.push_back(std::hash<std::string>()(name));
@@ -42,21 +40,22 @@ Signature signature_of(const std::string& path) {
 FileWatch::FileWatch(runtime::Shard& control, std::function<void()> changed)
     : control_(control), changed_(std::move(changed)), tick_(*this) {}
 
-void FileWatch::before_reading() {
-  known_ = last_ = look_at_all();
-  reading_ = true;
-}
+void FileWatch::before_reading() { reading_ = look_at_all(); }
 
 void FileWatch::watch(std::vector<std::string> paths) {
   Signatures next;
   for (std::string& path : paths) {
-    const auto seen = known_.find(path);
-    const bool kept = reading_ && seen != known_.end();
-    Signature signature = kept ? seen->second : signature_of(path);
+    Signature signature;
+    if (reading_ && reading_->contains(path)) {
+      signature = reading_->at(path);
+    } else {
+      signature = signature_of(path);
+    }
     next.insert_or_assign(std::move(path), std::move(signature));
   }
-  known_ = last_ = std::move(next);
-  reading_ = false;
+  last_ = next;
+  known_ = std::move(next);
+  reading_.reset();
   control_.schedule(tick_, control_.now() + kPeriod);
 }
 
@@ -72,15 +71,14 @@ void FileWatch::look() {
   const bool settled = now == last_;
   last_ = std::move(now);
   if (!settled || last_ == known_) return;
-  const Signatures before = std::exchange(known_, last_);
-  reading_ = true;
+  reading_ = last_;
   try {
     changed_();
   } catch (const std::bad_alloc&) {
-    known_ = before;  // noticed again at the next look
-    log::error("memory is short: a changed file will be read later");
+    reading_.reset();  // noticed again at the next look
+    return log::error("memory is short: a changed file will be read later");
   }
-  reading_ = false;
+  if (reading_) known_ = *std::exchange(reading_, std::nullopt);
 }
 
 }  // namespace router::discovery

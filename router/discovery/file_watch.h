@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ class FileWatch {
   FileWatch(runtime::Shard& control, std::function<void()> changed);
 
   /// What is there now is about to be read: a change from here on is told, even if it comes before the next `watch`. Done by
-  /// itself before `changed` is called; whoever reads for another reason says it.
+  /// itself before `changed` is called; whoever reads for another reason says it. A reading that ends without `watch`, by an
+  /// exception, has read nothing: what has changed is told again.
   void before_reading();
   /// Replaces the list. Of a file that was not watched before, and after a reading that was not announced, what is there now
   /// counts as known.
@@ -45,9 +47,9 @@ class FileWatch {
 
   runtime::Shard& control_;
   const std::function<void()> changed_;
-  Signatures known_;      // acted upon
-  Signatures last_;       // at the last look: a change must have settled before it is acted upon
-  bool reading_ = false;  // `known_` is what the reader is about to find
+  Signatures known_;                   // acted upon
+  Signatures last_;                    // at the last look: a change must have settled before it is acted upon
+  std::optional<Signatures> reading_;  // what the reader is about to find; known once it has read
   Tick tick_;
 };
 

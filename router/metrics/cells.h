@@ -133,7 +133,7 @@ enum class MirrorResult : std::uint8_t {
   kFailed,      // sent, or meant to be, and the pod failed
   kNoSlot,      // no slot was free, or somebody waited
   kTooLarge,    // more than a copy may have
-  kNoMemory,    // more than all copies together may have
+  kNoMemory,    // more than all copies together may have, or than there is
   kIncomplete,  // the live request was never complete
 };
 inline constexpr std::size_t kMirrorResultCount = static_cast<std::size_t>(MirrorResult::kIncomplete) + 1;

@@ -121,8 +121,10 @@ std::unique_ptr<MirrorCopy>& Approach::mirror_copy(const RequestIds& ids) {
   if (mirrored_ || route().mirror == nullptr) return copy_;
   mirrored_ = true;
   const model::Route to_mirror = routing::mirrored(route());
-  copy_ = std::make_unique<MirrorCopy>(server_.mirrors(), view_, *to_mirror.deployment, downstream_.head().method);
-  write_request_head(*copy_, downstream_, to_mirror, ids, patience_, wakeup_.shard().now());
+  const auto write_head = [&](wire::RequestSink& copy) {
+    write_request_head(copy, downstream_, to_mirror, ids, patience_, wakeup_.shard().now());
+  };
+  copy_ = MirrorCopy::begin(server_.mirrors(), view_, *to_mirror.deployment, downstream_.head().method, write_head);
   return copy_;
 }
 

@@ -4,35 +4,22 @@ namespace router::proxy {
 
 Handshakes::Entry::Entry(Handshakes& all, runtime::Socket& socket, std::size_t max) : all_(all), socket_(socket) {
   all_.cut_oldest_beyond(max - 1);
-  all_.append(*this);
+  all_.under_way_.push_back(*this);
 }
 
 Handshakes::Entry::~Entry() {
-  if (!cut_) all_.remove(*this);
-}
-
-void Handshakes::append(Entry& entry) {
-  entry.older_ = newest_;
-  (newest_ == nullptr ? oldest_ : newest_->newer_) = &entry;
-  newest_ = &entry;
-  ++count_;
-}
-
-void Handshakes::remove(Entry& entry) {
-  (entry.older_ == nullptr ? oldest_ : entry.older_->newer_) = entry.newer_;
-  (entry.newer_ == nullptr ? newest_ : entry.newer_->older_) = entry.older_;
-  --count_;
+  if (!cut_) all_.under_way_.erase(List::s_iterator_to(*this));
 }
 
 void Handshakes::cut_oldest_beyond(std::size_t max) {
-  for (int look = 0; look < kLooksMax && count_ > max; ++look) {
-    Entry& entry = *oldest_;
-    remove(entry);
-    if (entry.socket_.has_arrived()) {
-      append(entry);
+  for (int look = 0; look < kLooksMax && under_way_.size() > max; ++look) {
+    Entry& oldest = under_way_.front();
+    under_way_.pop_front();
+    if (oldest.socket_.has_arrived()) {
+      under_way_.push_back(oldest);
     } else {
-      entry.cut_ = true;
-      entry.socket_.wake_soon();
+      oldest.cut_ = true;
+      oldest.socket_.wake_soon();
     }
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/intrusive/list.hpp>
 #include <cstddef>
 
 #include "router/runtime/socket.h"
@@ -13,7 +14,7 @@ namespace router::proxy {
 class Handshakes {
  public:
   /// One handshake under way, from its making to its end. Lives in the coroutine that shakes hands.
-  class Entry {
+  class Entry : public boost::intrusive::list_base_hook<> {
    public:
     /// At most `max` (at least 1) are under way then, and those that wait for us. `socket` is the handshake's.
     Entry(Handshakes& all, runtime::Socket& socket, std::size_t max);
@@ -27,8 +28,6 @@ class Handshakes {
     friend class Handshakes;
     Handshakes& all_;
     runtime::Socket& socket_;
-    Entry* older_ = nullptr;
-    Entry* newer_ = nullptr;
     bool cut_ = false;
   };
 
@@ -36,19 +35,16 @@ class Handshakes {
   Handshakes(const Handshakes&) = delete;
   Handshakes& operator=(const Handshakes&) = delete;
 
-  std::size_t under_way() const { return count_; }
+  std::size_t under_way() const { return under_way_.size(); }
 
  private:
   /// How many are asked, each with a system call, whether they keep us waiting.
   static constexpr int kLooksMax = 8;
 
-  void append(Entry& entry);
-  void remove(Entry& entry);
+  using List = boost::intrusive::list<Entry>;
   void cut_oldest_beyond(std::size_t max);
 
-  Entry* oldest_ = nullptr;
-  Entry* newest_ = nullptr;
-  std::size_t count_ = 0;
+  List under_way_;  // oldest first
 };
 
 }  // namespace router::proxy

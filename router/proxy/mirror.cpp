@@ -1,6 +1,7 @@
 #include "router/proxy/mirror.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "router/proxy/drain_answer.h"
@@ -17,6 +18,24 @@ using runtime::Wakeup;
 
 MirrorCopy::MirrorCopy(Mirrors& mirrors, Views::Snapshot view, const model::Deployment& deployment, http::Method method)
     : mirrors_(mirrors), view_(std::move(view)), deployment_(deployment), method_(method) {}
+
+std::unique_ptr<MirrorCopy> MirrorCopy::begin(Mirrors& mirrors, Views::Snapshot view, const model::Deployment& deployment,
+                                              http::Method method,
+                                              absl::FunctionRef<void(wire::RequestSink&)> write_head) noexcept {
+  std::unique_ptr<MirrorCopy> copy;
+  try {
+    copy = std::make_unique<MirrorCopy>(mirrors, std::move(view), deployment, method);
+    write_head(*copy);
+  } catch (const std::bad_alloc&) {
+    if (copy != nullptr) {
+      copy->give_up(MirrorResult::kNoMemory);
+    } else {
+      mirrors.cells_.mirrored[static_cast<std::size_t>(MirrorResult::kNoMemory)].add();
+    }
+  }
+  if (copy != nullptr && !copy->wanted()) copy.reset();
+  return copy;
+}
 
 MirrorCopy::~MirrorCopy() {
   mirrors_.bytes_ -= reserved_;
@@ -35,7 +54,17 @@ bool MirrorCopy::reserve(std::size_t bytes) {
   return true;
 }
 
-void MirrorCopy::give_up(MirrorResult result) {
+/// The boundary of what the live exchange calls.
+template <class Step>
+void MirrorCopy::while_memory_lasts(Step step) noexcept {
+  try {
+    step();
+  } catch (const std::bad_alloc&) {
+    give_up(MirrorResult::kNoMemory);
+  }
+}
+
+void MirrorCopy::give_up(MirrorResult result) noexcept {
   result_ = result;
   std::string().swap(head_);
   std::string().swap(body_);
@@ -51,19 +80,21 @@ MirrorCopy::Span MirrorCopy::keep(std::string_view text) {
 }
 
 void MirrorCopy::begin_head(std::string_view method, std::string_view path, std::string_view path_rest,
-                            std::string_view query) {
-  start_ = {keep(method), keep(path), keep(path_rest), keep(query)};
+                            std::string_view query) noexcept {
+  while_memory_lasts([&] { start_ = {keep(method), keep(path), keep(path_rest), keep(query)}; });
 }
 
-void MirrorCopy::field(std::string_view name, std::string_view value) {
-  const Span kept_name = keep(name);
-  const Span kept_value = keep(value);
-  if (wanted()) fields_.emplace_back(kept_name, kept_value);
+void MirrorCopy::field(std::string_view name, std::string_view value) noexcept {
+  while_memory_lasts([&] {
+    const Span kept_name = keep(name);
+    const Span kept_value = keep(value);
+    if (wanted()) fields_.emplace_back(kept_name, kept_value);
+  });
 }
 
-void MirrorCopy::end_head(wire::BodySize size) {
+void MirrorCopy::end_head(wire::BodySize size) noexcept {
   has_body_ = size.kind != wire::BodySize::Kind::kNone;
-  if (size.kind == wire::BodySize::Kind::kLength) make_room(size.length);
+  if (size.kind == wire::BodySize::Kind::kLength) while_memory_lasts([&] { make_room(size.length); });
   if (!has_body_) complete_ = true;
 }
 
@@ -79,18 +110,20 @@ bool MirrorCopy::make_room(std::size_t body_bytes) {
   return true;
 }
 
-void MirrorCopy::body_piece(std::string_view bytes) {
-  if (make_room(body_.size() + bytes.size())) body_.append(bytes);
+void MirrorCopy::body_piece(std::string_view bytes) noexcept {
+  while_memory_lasts([&] {
+    if (make_room(body_.size() + bytes.size())) body_.append(bytes);
+  });
 }
 
-void MirrorCopy::body_end(const http::Fields*) { complete_ = true; }
+void MirrorCopy::body_end(const http::Fields*) noexcept { complete_ = true; }
 
-void MirrorCopy::restart_body() {
+void MirrorCopy::restart_body() noexcept {
   if (has_body_) complete_ = false;
   body_.clear();
 }
 
-void MirrorCopy::send(std::unique_ptr<MirrorCopy> copy) {
+void MirrorCopy::send(std::unique_ptr<MirrorCopy> copy) noexcept {
   Mirrors& mirrors = copy->mirrors_;
   mirrors.send(std::move(copy));
 }
@@ -125,19 +158,6 @@ class UntilStopped final : public wire::Cancellation {
   const bool& stopped_;
 };
 
-/// Keeps a wakeup where the end of all mirroring finds it.
-class Enlisted {
- public:
-  Enlisted(std::unordered_set<Wakeup*>& all, Wakeup& mine) : all_(all), mine_(mine) { all_.insert(&mine_); }
-  Enlisted(const Enlisted&) = delete;
-  Enlisted& operator=(const Enlisted&) = delete;
-  ~Enlisted() { all_.erase(&mine_); }
-
- private:
-  std::unordered_set<Wakeup*>& all_;
-  Wakeup& mine_;
-};
-
 Task<Result<void>> send_all(upstream::UpstreamExchange& exchange, Deadline deadline, Wakeup& wakeup,
                             wire::Cancellation& cancellation) {
   for (;;) {
@@ -168,26 +188,46 @@ Mirrors::Mirrors(runtime::Shard& shard, std::size_t shards, metrics::ShardCells&
       cells_(cells),
       sending_(shard, kSendingMax) {}
 
-void Mirrors::send(std::unique_ptr<MirrorCopy> copy) {
+Mirrors::~Mirrors() { complete_.clear_and_dispose(std::default_delete<MirrorCopy>()); }
+
+void Mirrors::send(std::unique_ptr<MirrorCopy> copy) noexcept {
   if (!copy->wanted()) return;
-  shard_.post([this, copy = std::move(copy)]() mutable {
-    if (!stopped_) sending_.try_spawn(deliver(std::move(copy)));
-  });
+  complete_.push_back(*copy.release());
+  if (!departure_.on_its_way()) shard_.send(departure_);
 }
 
-void Mirrors::stop() {
+void Mirrors::send_complete() noexcept {
+  while (!complete_.empty()) {
+    std::unique_ptr<MirrorCopy> copy(&complete_.front());
+    complete_.pop_front();
+    if (stopped_) continue;
+    copy->result_ = MirrorResult::kNoMemory;  // until it is under way
+    try {
+      sending_.try_spawn(deliver(std::move(copy)));
+    } catch (const std::bad_alloc&) {
+      // Its end has counted it.
+    }
+  }
+}
+
+void Mirrors::stop() noexcept {
   stopped_ = true;
-  const std::vector<Wakeup*> all(wakeups_.begin(), wakeups_.end());
-  for (Wakeup* wakeup : all) {
-    if (wakeups_.contains(wakeup)) wakeup->wake();
+  while (!enlisted_.empty()) {
+    Enlisted& next = enlisted_.front();  // whoever is woken may end, and others with it
+    enlisted_.pop_front();
+    next.wakeup.wake();
   }
 }
 
 Task<void> Mirrors::deliver(std::unique_ptr<MirrorCopy> copy) {
   Wakeup wakeup(shard_);
-  const Enlisted enlisted(wakeups_, wakeup);
+  const Enlisted enlisted(*this, wakeup);
   copy->result_ = MirrorResult::kFailed;
-  copy->result_ = co_await exchange(*copy, wakeup);
+  try {
+    copy->result_ = co_await exchange(*copy, wakeup);
+  } catch (const std::bad_alloc&) {
+    copy->result_ = MirrorResult::kNoMemory;
+  }
 }
 
 Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <absl/functional/function_ref.h>
+
 #include <array>
+#include <boost/intrusive/list.hpp>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "router/metrics/cells.h"
@@ -20,28 +22,33 @@ namespace router::proxy {
 class Mirrors;
 
 /// A request for a mirrored deployment, collected beside the live exchange (contract, section 8). Once it is complete it is on
-/// its way by itself; dropped before that, it is not sent. Counted once, whatever becomes of it.
-class MirrorCopy final : public wire::RequestSink {
+/// its way by itself; dropped before that, it is not sent. Counted once, whatever becomes of it. What the live exchange calls
+/// throws nothing: a copy that finds no memory is given up, and the exchange goes on.
+class MirrorCopy final : public wire::RequestSink, public boost::intrusive::list_base_hook<> {
  public:
   static constexpr std::size_t kBytesMax = 1'000'000;  // of one copy, head and body
 
-  /// `view` keeps the deployment alive.
+  /// `view` keeps the deployment alive; `write_head` writes the head of the request. Null if it is not to be sent after all.
+  static std::unique_ptr<MirrorCopy> begin(Mirrors& mirrors, Views::Snapshot view, const model::Deployment& deployment,
+                                           http::Method method,
+                                           absl::FunctionRef<void(wire::RequestSink&)> write_head) noexcept;
   MirrorCopy(Mirrors& mirrors, Views::Snapshot view, const model::Deployment& deployment, http::Method method);
   MirrorCopy(const MirrorCopy&) = delete;
   MirrorCopy& operator=(const MirrorCopy&) = delete;
   ~MirrorCopy();
 
-  void begin_head(std::string_view method, std::string_view path, std::string_view path_rest, std::string_view query) override;
-  void field(std::string_view name, std::string_view value) override;
-  void end_head(wire::BodySize size) override;
-  void body_piece(std::string_view bytes) override;
+  void begin_head(std::string_view method, std::string_view path, std::string_view path_rest,
+                  std::string_view query) noexcept override;
+  void field(std::string_view name, std::string_view value) noexcept override;
+  void end_head(wire::BodySize size) noexcept override;
+  void body_piece(std::string_view bytes) noexcept override;
   /// Trailers are not copied: what was collected has a length.
-  void body_end(const http::Fields* trailers) override;
+  void body_end(const http::Fields* trailers) noexcept override;
   /// The body is sent again from its beginning.
-  void restart_body();
+  void restart_body() noexcept;
 
   /// Sends a complete copy, soon: from the loop, since the live exchange has not been flushed yet.
-  static void send(std::unique_ptr<MirrorCopy> copy);
+  static void send(std::unique_ptr<MirrorCopy> copy) noexcept;
 
   /// Still to be sent: nothing has spoken against it.
   bool wanted() const { return result_ == metrics::MirrorResult::kIncomplete; }
@@ -51,7 +58,9 @@ class MirrorCopy final : public wire::RequestSink {
   friend class Mirrors;
   bool reserve(std::size_t bytes);
   bool make_room(std::size_t body_bytes);
-  void give_up(metrics::MirrorResult result);
+  void give_up(metrics::MirrorResult result) noexcept;
+  template <class Step>
+  void while_memory_lasts(Step step) noexcept;
   void write_to(wire::RequestSink& sink) const;
 
   struct Span {
@@ -76,22 +85,48 @@ class MirrorCopy final : public wire::RequestSink {
   std::size_t body_room_ = 0;
 };
 
-/// The copies of one shard: how much memory they take, and those that are being sent. Each takes a slot only if one is free and
-/// nobody waits there, under its deployment's timeouts; its answer is read and dropped.
+/// The copies of one shard: how much memory they take, those that are complete, and those that are being sent. Each takes a
+/// slot only if one is free and nobody waits there, under its deployment's timeouts; its answer is read and dropped.
 class Mirrors {
  public:
   static constexpr std::size_t kProcessBytesMax = 64'000'000;  // contract, section 8; each shard has an equal share
   static constexpr std::size_t kSendingMax = 10'000;           // no more than there can be copies of some size
 
   Mirrors(runtime::Shard& shard, std::size_t shards, metrics::ShardCells& cells);
+  Mirrors(const Mirrors&) = delete;
+  Mirrors& operator=(const Mirrors&) = delete;
+  /// With the copies that are complete and have not left.
+  ~Mirrors();
 
   /// Ends all of them, for good. They are nobody's requests.
-  void stop();
+  void stop() noexcept;
   std::size_t sending() const { return sending_.running(); }
 
  private:
   friend class MirrorCopy;
-  void send(std::unique_ptr<MirrorCopy> copy);
+  using AutoUnlink = boost::intrusive::link_mode<boost::intrusive::auto_unlink>;
+  /// Keeps a wakeup where the end of all mirroring finds it.
+  class Enlisted : public boost::intrusive::list_base_hook<AutoUnlink> {
+   public:
+    Enlisted(Mirrors& mirrors, runtime::Wakeup& to_wake) : wakeup(to_wake) { mirrors.enlisted_.push_back(*this); }
+    Enlisted(const Enlisted&) = delete;
+    Enlisted& operator=(const Enlisted&) = delete;
+
+    runtime::Wakeup& wakeup;
+  };
+  /// Sends from the loop what is complete.
+  class Departure final : public runtime::Message {
+   public:
+    explicit Departure(Mirrors& mirrors) : mirrors_(mirrors) {}
+
+   private:
+    void run() override { mirrors_.send_complete(); }
+    void dropped() noexcept override {}
+    Mirrors& mirrors_;
+  };
+
+  void send(std::unique_ptr<MirrorCopy> copy) noexcept;
+  void send_complete() noexcept;
   Task<void> deliver(std::unique_ptr<MirrorCopy> copy);
   Task<metrics::MirrorResult> exchange(const MirrorCopy& copy, runtime::Wakeup& wakeup);
 
@@ -100,7 +135,9 @@ class Mirrors {
   std::size_t bytes_ = 0;
   metrics::ShardCells& cells_;
   bool stopped_ = false;
-  std::unordered_set<runtime::Wakeup*> wakeups_;
+  boost::intrusive::list<MirrorCopy> complete_;  // owned
+  Departure departure_{*this};
+  boost::intrusive::list<Enlisted, boost::intrusive::constant_time_size<false>> enlisted_;  // to be woken by the end
   runtime::TaskGroup sending_;
 };
 

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import socket
 import ssl
 import subprocess
@@ -261,6 +262,26 @@ def test_half_open_handshakes_do_not_keep_honest_clients_out(pod, start, authori
     assert router.score(b"x").status == 200
     for one in half_open:
         one.close()
+
+
+def test_three_strangers_who_shake_hands_at_one_place_do_not_end_the_process(pod, start, authority):
+    """One place. The first stranger has sent bytes that the router has not read yet when two silent ones come: it is spared for
+    the second, and spared again, alone in the list by then, when the third one has cut the second."""
+    pair = authority.issue("router.test")
+    router = start(endpoint(deployment([pod()], slots=0)), tls={"certificates": [pair.as_dict()]}, threads=1,
+                   limits={"max_handshakes": 1, "header_timeout_ms": 600_000})
+    router.client_context = authority.client_context()
+    for _ in range(5):
+        with Client(router.port) as first:
+            eventually(lambda: router.metrics().value("connections_active") == 1, "the first stranger")
+            router.signal(signal.SIGSTOP)
+            with Client(router.port) as second, Client(router.port):
+                first.send(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a hello
+                router.signal(signal.SIGCONT)
+                assert second.is_closed()
+                assert router.score(b"x").body == b"x"
+        eventually(lambda: router.metrics().value("connections_active") == 0, "the strangers to be forgotten")
+    assert router.process.poll() is None, router.log
 
 
 class SClient:

@@ -43,7 +43,8 @@ class Router:
     """Writes the configuration and starts the process. `stop` asserts a clean end. Settings of router.yaml are keyword arguments;
     a nested value replaces the default one whole."""
 
-    def __init__(self, folder, *endpoints, tls=None, listeners=None, environment=None, wait=True, **process):
+    def __init__(self, folder, *endpoints, tls=None, listeners=None, environment=None, wait=True, binary=BINARY, **process):
+        self.binary = binary
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._reserved = [ReservedPort() for _ in range(3)]
@@ -100,9 +101,9 @@ class Router:
 
     # process
     def _start(self, environment, wait):
-        assert BINARY.exists(), f"{BINARY} is not built (set ROUTER_BINARY)"
+        assert self.binary.exists(), f"{self.binary} is not built (set ROUTER_BINARY)"
         self.process = subprocess.Popen(
-            [BINARY, "--config", self.config_file], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [self.binary, "--config", self.config_file], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, **(environment or {})}, text=True, errors="replace")
         self.output = ""
         self._readers = [threading.Thread(target=self._collect, args=pair, daemon=True)

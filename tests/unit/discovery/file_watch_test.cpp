@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <new>
 #include <string>
 
 #include "tests/support/test_shard.h"
@@ -159,6 +160,24 @@ TEST_F(FileWatchTest, MissesNoChangeDuringAReadingThatWasAnnounced) {
   watch.before_reading();
   write("a", "333");
   watch.watch({path("a")});
+  EXPECT_EQ(changes_after_a_while(), 1);
+}
+
+TEST_F(FileWatchTest, TellsAChangeAgainWhoseReadingFoundNoMemory) {
+  watch.watch({write("a", "1")});
+  on_change = [this] {
+    watch.before_reading();
+    if (changes == 1) throw std::bad_alloc();
+  };
+  write("a", "22");
+  EXPECT_EQ(changes_after_a_while(), 2);
+  EXPECT_EQ(changes_after_a_while(), 0);
+}
+
+TEST_F(FileWatchTest, TellsAChangeThatAnAnnouncedReadingDidNotGetToRead) {
+  watch.watch({write("a", "1")});
+  write("a", "22");
+  watch.before_reading();  // and then an exception
   EXPECT_EQ(changes_after_a_while(), 1);
 }
 

@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <memory>
 #include <optional>
+#include <random>
 #include <vector>
 
 #include "tests/support/loopback.h"
@@ -98,6 +101,34 @@ TEST_F(HandshakesTest, LeaveFromAnywhereInTheList) {
   begin(1);
   EXPECT_TRUE(third.cut());
   EXPECT_EQ(all.under_way(), 1u);
+}
+
+TEST_F(HandshakesTest, StayInOrderWhenTheOnlyOneIsSparedForTheNextOne) {
+  // Three strangers, one place: the first one has sent something, the second one is silent. The third one spares the first,
+  // cuts the second, and spares the first again, which is alone by then.
+  begin(1).client_sends();
+  const Shaking& silent = begin(1);
+  const Shaking& third = begin(1);
+  EXPECT_TRUE(silent.cut());
+  EXPECT_FALSE(begun.front()->cut() || third.cut());
+  EXPECT_EQ(all.under_way(), 2u);
+  begun.clear();  // the oldest first
+  EXPECT_EQ(all.under_way(), 0u);
+  const Shaking& later = begin(1);
+  EXPECT_FALSE(later.cut());
+  EXPECT_EQ(all.under_way(), 1u);
+}
+
+TEST_F(HandshakesTest, StayInOrderWhateverComesAndGoes) {
+  std::minstd_rand random(1);
+  for (int step = 0; step < 5000; ++step) {
+    Shaking& one = begin(1 + random() % 3);
+    if (random() % 2 == 0) one.client_sends();
+    if (begun.size() > random() % 16) begun.erase(begun.begin() + static_cast<std::ptrdiff_t>(random() % begun.size()));
+    shard.poll();
+    const auto under_way = std::count_if(begun.begin(), begun.end(), [](const auto& each) { return !each->cut(); });
+    ASSERT_EQ(all.under_way(), static_cast<std::size_t>(under_way)) << "step " << step;
+  }
 }
 
 TEST_F(HandshakesTest, MakeRoomForALowerLimitToo) {

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <dirent.h>
+
+#include <cerrno>
+#include <memory>
+#include <new>
+#include <string_view>
+
+namespace router {
+
+/// Calls `take` with each name in a folder but `.` and `..`; false if it cannot be read. What it throws, and std::bad_alloc,
+/// pass through: std::filesystem::directory_iterator ends the process when it finds no memory, in functions that are noexcept.
+template <class Take>
+bool list_folder(const char* path, Take take) {
+  struct Close {
+    void operator()(DIR* folder) const { ::closedir(folder); }
+  };
+  const std::unique_ptr<DIR, Close> folder(::opendir(path));
+  if (folder == nullptr && errno == ENOMEM) throw std::bad_alloc();
+  if (folder == nullptr) return false;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(folder.get());
+    if (entry == nullptr) return errno == 0;
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") take(name);
+  }
+}
+
+}  // namespace router

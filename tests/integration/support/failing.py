@@ -1,0 +1,510 @@
+"""The router with an allocator that fails on demand (tests/support/failing_allocations.cpp), and what must hold after each failure.
+
+A trial arms the allocator so that the n-th allocation from then on fails, does something, and looks at the process: it lives, other
+clients got their own answers, nothing is lost. What does not hold becomes a finding with the stack of the allocation that failed.
+"""
+
+import contextlib
+import functools
+import mmap
+import os
+import random
+import re
+import struct
+import subprocess
+import time
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .client import request
+from .http import Gone
+from .router import BINARY, SANITIZED
+from .wait import eventually
+
+FAILING = BINARY.parent / "inference-router-failing"
+SHARDS, CONTROL, HELPERS = 1, 2, 4
+EVERYWHERE = SHARDS | CONTROL | HELPERS
+NEW, OPENSSL = 1, 2
+
+ALL = bool(os.environ.get("FAILING_ALL"))  # every n instead of a choice
+SEED = int(os.environ.get("FAILING_SEED", "0")) or random.randrange(1, 1 << 32)
+PATIENCE = 20 if SANITIZED else 8  # seconds until something counts as lost
+
+_HEAD = struct.Struct("=IIQQIIQQ")
+_FRAMES = 40
+_NEVER = (1 << 63) - 1
+
+
+@dataclass
+class Failure:
+    seen: int  # allocations while armed
+    failed: int  # of them
+    stack: tuple  # offsets into the program; empty if none failed
+
+
+class Allocator:
+    """The control block that the process has mapped."""
+
+    def __init__(self, file):
+        with file.open("wb") as made:
+            made.truncate(_HEAD.size + 8 * _FRAMES)
+        with file.open("r+b") as opened:
+            self._map = mmap.mmap(opened.fileno(), 0)
+
+    def arm(self, first=_NEVER, times=1, threads=SHARDS, kinds=NEW, by_handler=False):
+        """From now on `first` allocations succeed, then `times` fail."""
+        self.disarm()
+        self._map[:] = _HEAD.pack(0, kinds, first, times, by_handler, 0, 0, 0) + bytes(8 * _FRAMES)
+        self._map[0:4] = struct.pack("=I", threads)
+
+    def disarm(self):
+        self._map[0:4] = struct.pack("=I", 0)
+        *_, seen, failed = _HEAD.unpack(self._map[:_HEAD.size])
+        stack = struct.unpack(f"={_FRAMES}Q", self._map[_HEAD.size:]) if failed else ()
+        return Failure(seen, failed, tuple(address for address in stack if address))
+
+    def failed(self):
+        return _HEAD.unpack(self._map[:_HEAD.size])[-1]
+
+
+def name_stacks(stacks):
+    """For each stack its functions of ours, innermost first, as `function at file:line`."""
+    addresses = sorted({address for stack in stacks for address in stack})
+    if not addresses:
+        return {stack: [] for stack in stacks}
+    told = subprocess.run(["addr2line", "-Caipfe", FAILING], input="\n".join(map(hex, addresses)), capture_output=True, text=True,
+                          check=True).stdout
+    frames, current = {}, None
+    for line in told.splitlines():
+        if line.startswith("0x"):
+            address, line = line.split(": ", 1)
+            current = frames.setdefault(int(address, 16), [])
+        current.append(line.replace(" (inlined by) ", "").strip())
+    def told_shortly(frame):
+        """`file:line function`; None if it is not ours. (What a cache of the compiler gives may have been built elsewhere.)"""
+        function, _, place = frame.rpartition(" at ")
+        ours = re.search(r"(?:^|/)((?:router|tls|config)/[^ ]*)", place.replace("/../", "//").rpartition("//")[2])
+        name = re.sub(r"\(.*", "", function.replace("(anonymous namespace)::", "").split("<")[0]).removeprefix("router::")
+        return f"{ours[1]} {name}" if ours and "base/task.h" not in ours[1] else None
+
+    return {stack: [frame for address in stack for frame in map(told_shortly, frames.get(address, ())) if frame] for stack in stacks}
+
+
+def site_of(frames):
+    """Where in our code: the innermost function and the one that called it."""
+    short = [frame.split(" ")[0] for frame in frames]
+    return " < ".join(dict.fromkeys(short[:3])) or "outside of our code"
+
+
+@dataclass
+class Finding:
+    trial: str
+    number: int
+    effect: str
+    stack: tuple
+    frames: list = field(default_factory=list)
+
+    def __str__(self):
+        return f"{self.trial}, n = {self.number}: {self.effect}\n    " + "\n    ".join(self.frames[:14])
+
+
+class Findings(list):
+    def name(self):
+        named = name_stacks({one.stack for one in self})
+        for one in self:
+            one.frames = named[one.stack]
+        return self
+
+    def text(self):
+        """One of each kind in full, and how many there were."""
+        groups = {}
+        for one in self.name():
+            groups.setdefault((site_of(one.frames), one.effect.split(":")[0]), []).append(one)
+        parts = [f"{len(group)} times: {effect} [{site}]\n  {group[0]}" for (site, effect), group in groups.items()]
+        report = os.environ.get("FAILING_REPORT")
+        if report and parts:
+            with open(report, "a", encoding="utf-8") as out:
+                out.write("".join(f"- {part}\n" for part in parts))
+        return f"{len(self)} findings (FAILING_SEED={SEED})\n" + "\n".join(parts)
+
+
+def choose(total, at_most, last=0):
+    """Which n of `total` are tried: all, or `at_most` of them, among these the `last` ones."""
+    numbers = range(total + 6)  # beyond the end, too: the number varies
+    if ALL or len(numbers) <= at_most:
+        return list(numbers)
+    tail = list(numbers)[-last:] if last else []
+    rest = list(numbers)[:len(numbers) - len(tail)]
+    return sorted(random.Random(SEED).sample(rest, min(len(rest), at_most - len(tail)))) + tail
+
+
+def read_answer(client, sent):
+    """What became of a request with the body `sent`, whose answer is its echo: ("answered" | "refused" | "cut" | "closed", status),
+    or ("wrong" | "hung", why)."""
+    try:
+        answer = client.head()
+    except Gone as gone:
+        return _end(gone, "closed")
+    except TimeoutError:
+        return "hung", "no answer and no end"
+    except (AssertionError, ValueError) as error:
+        return "wrong", f"not HTTP: {error}, {client.reader.buffer[:80]!r}"
+    if answer.status == 100:
+        return read_answer(client, sent)
+    ours = answer.headers.get("x-router-reason") is not None
+    if answer.status != 200 and not ours:
+        return "wrong", f"a status of nobody: {answer.status}"
+    expected = None if ours else sent
+    length = int(answer.headers.get("content-length", "-1"))
+    body = b""
+    try:
+        while len(body) < length:
+            body += client.reader.some(length - len(body))
+    except Gone as gone:
+        if expected is not None and not expected.startswith(body):
+            return "wrong", "the beginning of another answer"
+        return _end(gone, "cut", answer.status)
+    except TimeoutError:
+        return "hung", f"an answer that stops after {len(body)} of {length} bytes"
+    if expected is not None and body != expected:
+        return "wrong", "another answer"
+    return ("refused" if ours else "answered"), answer.status
+
+
+def _end(gone, what, status=0):
+    """An end may come as a FIN, a reset or a fatal alert; that our records cannot be read is something else."""
+    text = str(gone)
+    for sign in ("BAD_RECORD_MAC", "WRONG_VERSION", "RECORD_LAYER", "BAD_RECORD_TYPE", "UNEXPECTED_MESSAGE", "INVALID", "DATA_LENGTH"):
+        if sign in text.upper():
+            return "wrong", f"TLS that cannot be read: {text}"
+    return what, status
+
+
+def marked(size, name=None):
+    """A body that is nobody else's."""
+    name = name or uuid.uuid4().hex
+    return (name.encode() * (size // len(name) + 1))[:size]
+
+
+class Echo:
+    """The pods' behaviour: the body goes back. `x-hold` waits until `release`; `x-close` ends the pod's connection."""
+
+    def __init__(self):
+        self.holding = 0
+        self.go = 0  # numbers of holding requests below this go on
+        self.ids = Counter()  # x-request-id of what has arrived
+
+    def hold_next(self):
+        self.go = self.holding
+
+    def release(self):
+        self.go = 1 << 60
+
+    def __call__(self, exchange):
+        headers = exchange.request.headers
+        self.ids[headers.get("x-request-id")] += 1
+        body = exchange.body()
+        if headers.get("x-hold"):
+            number, self.holding = self.holding, self.holding + 1
+            exchange.wait(_Turn(self, number))
+        closes = headers.get("x-close")
+        exchange.answer(200, body, {"Connection": "close"} if closes else {})
+        if closes:
+            exchange.close()
+
+
+class _Turn:
+    def __init__(self, echo, number):
+        self._echo, self._number = echo, number
+
+    def is_set(self):
+        return self._number < self._echo.go
+
+
+class Rig:
+    """One configuration of the failing router, with pods and a bystander: a client whose request is under way at its pod while the
+    allocator fails, and whose answer must be its own."""
+
+    def __init__(self, stage, name, make, closes=True, bystander=True):
+        """`make(folder, **options)` starts the router."""
+        self.stage, self.name, self._make = stage, name, make
+        self.echo = Echo()
+        self.closes = closes
+        self.findings = Findings()
+        self.untold = Findings()
+        self._starts = self._trials = 0
+        self.trial, self.number = name, 0
+        self.last = Failure(0, 0, ())
+        self._with_bystander = bystander
+        self.start()
+
+    # the process
+    def start(self):
+        folder = self.stage.folder / f"{self.name}-{self._starts}"
+        self._starts += 1
+        folder.mkdir(parents=True)
+        self.allocator = Allocator(folder / "allocations")
+        self.router = self._make(folder, self.echo, binary=FAILING,
+                                 environment={"FAILING_ALLOCATIONS": str(folder / "allocations")})
+        self.echo.ids.clear()
+        self._trial_of = {}  # of request ids
+        self._failures = {}  # of trials: name, n, stack
+        self.told = {}  # request ids that must be told: who knows of them
+        self._bystander = None
+        for _ in range(3):
+            self.score()
+        self.settle()
+        self.descriptors = self.count_descriptors()
+
+    def count_descriptors(self):
+        return len(os.listdir(f"/proc/{self.router.process.pid}/fd"))
+
+    def retire(self):
+        """The end of this process: what it told of its exchanges is compared with what is known of them."""
+        if self._bystander is not None:
+            self._bystander.close()
+            self._bystander = None
+        if not self.died():
+            self.check_account()
+        self.router.kill()
+        for reserved in self.router._reserved:
+            reserved.close()
+
+    def died(self):
+        code = self.router.process.poll()
+        return code is not None
+
+    def find(self, effect):
+        self.findings.append(Finding(self.trial, self.number, effect, self.last.stack))
+
+    # clients
+    def headers(self, **more):
+        identity = str(uuid.uuid4())
+        self._trial_of[identity] = self._trials
+        return identity, {"x-request-id": identity, **({"x-close": "1"} if self.closes else {}), **more}
+
+    def ask(self, client, body, **options):
+        """One request, and what became of it: as `read_answer`."""
+        identity, headers = self.headers(**options.pop("headers", {}))
+        try:
+            client.send(request(body, headers=headers, **options))
+        except TimeoutError:
+            return "hung", "the request is not taken"
+        except OSError:
+            pass  # an answer may have come before the end
+        return self.note(identity, read_answer(client, body))
+
+    def read(self, client, body):
+        return read_answer(client, body)
+
+    @contextlib.contextmanager
+    def in_background(self, task):
+        """`task()` on another thread; `result()` waits for it."""
+        with ThreadPoolExecutor(1) as pool:
+            yield pool.submit(task)
+
+    def note(self, identity, outcome):
+        if outcome[0] in ("answered", "refused") or outcome == ("cut", 200):
+            self.told[identity] = f"a client got {outcome}"
+        return outcome
+
+    def judge(self, who, outcome):
+        """Any client: its own answer, an error or an end."""
+        if outcome[0] in ("wrong", "hung"):
+            self.find(f"{who} {outcome[0]}: {outcome[1]}")
+        return outcome
+
+    def connect(self):
+        return self.router.connect(timeout=PATIENCE)
+
+    def score(self):
+        """A request while the allocator is well."""
+        body = marked(20000)
+        try:
+            with self.connect() as client:
+                return self.ask(client, body)
+        except OSError as error:
+            return "closed", str(error)
+
+    # a trial
+    def hold_bystander(self):
+        if not self._with_bystander:
+            return
+        if self._bystander is None:
+            self._bystander = self.connect()
+        self.echo.hold_next()
+        before = self.echo.holding
+        self._body = marked(30000)
+        self._identity, headers = self.headers(**{"x-hold": "1"})
+        self._bystander.send(request(self._body, headers=headers))
+        eventually(lambda: self.echo.holding > before, "the bystander's request", pause=0.001)
+
+    def release_bystander(self):
+        self.echo.release()
+        if not self._with_bystander:
+            return
+        outcome = self.note(self._identity, read_answer(self._bystander, self._body))
+        if outcome[0] != "answered":
+            self.find(f"the bystander's request was harmed: {outcome}")
+            self._bystander.close()
+            self._bystander = None
+
+    def settle(self):
+        """All slots free, nobody in the queue."""
+        eventually(lambda: self.router.slots_in_use() == 0 and self.router.queue_length() == 0, "free slots and an empty queue",
+                   patience=PATIENCE, pause=0.002)
+
+    def look(self):
+        """After a failure, with the allocator well again."""
+        try:
+            outcome = self.score()
+            if outcome[0] != "answered":
+                self.find(f"the next request is not served: {outcome}")
+            self.settle()
+            eventually(lambda: self.count_descriptors() <= self.descriptors + (self._bystander is not None),
+                       "the descriptors of before", patience=PATIENCE, pause=0.002)
+        except (AssertionError, OSError) as error:
+            if not self.died():
+                self.find(f"lost: {error}")
+
+    def count(self, act, runs=3, **arming):
+        """How many allocations `act` makes."""
+        most = 0
+        for _ in range(runs):
+            self.hold_bystander()
+            self.allocator.arm(threads=arming.get("threads", SHARDS), kinds=arming.get("kinds", NEW))
+            act()
+            most = max(most, self.allocator.disarm().seen)
+            self.release_bystander()
+            self.settle()
+        return most
+
+    def run(self, trial, act, at_most, last=0, look=None, spares=None, excuses=None, **arming):
+        """`act` once for each n; what does not hold is in `findings`. It returns the outcomes of its requests, which must be answers
+        where the allocation that failed has a frame that `spares` matches. `excuses`: an effect, and a frame that makes it right."""
+        self.trial = f"{self.name}: {trial}"
+        total = self.count(act, **arming)
+        assert total > 0, "nothing was counted"
+        numbers = choose(total, at_most, last)
+        failures, outcomes, begun = 0, [], len(self.findings)
+        for self.number in numbers:
+            found = len(self.findings)
+            self.last = Failure(0, 0, ())
+            self._trials += 1
+            try:
+                self.hold_bystander()
+                self.allocator.arm(self.number, **arming)
+                outcome = act()
+            except (AssertionError, OSError, Gone) as error:
+                outcome = None
+                if not self.died():
+                    self.find(f"the trial ended: {type(error).__name__} {error}")
+            self.last = self.allocator.disarm()
+            failures += self.last.failed
+            if outcome and any(one[0] != "answered" for one in outcome):
+                outcomes.append((self.number, outcome, self.last.stack))
+            self._failures[self._trials] = (self.trial, self.number, self.last.stack)
+            for one in self.findings[found:]:
+                one.stack = self.last.stack
+            if not self.died():
+                self.release_bystander()
+                (look or self.look)()
+            if len(self.findings) > found:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.router.process.wait(0.3)  # an end explains the rest
+            if self.died():
+                code = self.router.wait_exit()
+                del self.findings[found:]
+                self.find(f"the process ended: {code}, {self.router.log[-600:]}")
+            if len(self.findings) > found:
+                self.retire()
+                self.start()
+                self.restarted()
+        if spares:
+            frames = name_stacks({stack for _, _, stack in outcomes})
+            self.findings.extend(Finding(self.trial, number, f"a request was not spared: {outcome}", stack)
+                                 for number, outcome, stack in outcomes if any(re.search(spares, one) for one in frames[stack]))
+        if excuses:
+            effect, frame = excuses
+            self.findings[begun:] = [one for one in Findings(self.findings[begun:]).name()
+                                     if not (re.search(effect, one.effect) and any(re.search(frame, each) for each in one.frames))]
+        print(f"{self.trial}: {len(numbers)} of {total} allocations, {failures} failures, {len(self.findings) - begun} findings, "
+              f"seed {SEED}")
+        assert failures > 0, "nothing failed"
+
+    restarted = staticmethod(lambda: None)  # what a trial needs after a new process
+
+    def run_processes(self, trial, act, at_most, **arming):
+        """As `run`, with a process for each n: `act` calls `arm` at its time, and ends the process."""
+        self.trial = f"{self.name}: {trial}"
+        self.arm = functools.partial(self.allocator_of_now, **arming)
+        self.number = _NEVER
+        act()
+        total = self.allocator.disarm().seen
+        numbers = choose(total, at_most)
+        failures, begun = 0, len(self.findings)
+        for self.number in numbers:
+            self.start()
+            found = len(self.findings)
+            try:
+                act()
+            except (AssertionError, OSError, Gone) as error:
+                self.find(f"lost: {type(error).__name__} {error}")
+            self.last = self.allocator.disarm()
+            failures += self.last.failed
+            for one in self.findings[found:]:
+                one.stack = self.last.stack
+            self.router.kill()
+            self.check_lines()
+        print(f"{self.trial}: {len(numbers)} of {total} allocations, {failures} failures, {len(self.findings) - begun} findings, "
+              f"seed {SEED}")
+        assert failures > 0, "nothing failed"
+
+    def allocator_of_now(self, **arming):
+        self.allocator.arm(self.number, **arming)
+
+    # the books
+    def check_lines(self):
+        """After the end of the process: every exchange of which a client or a pod knows stands once in the access log."""
+        told = self.told_in_log()
+        for identity in {*self.told, *filter(None, self.echo.ids)}:
+            if told[identity] != 1:
+                self.untold.append(Finding(self.trial, self.number, f"an exchange is told {told[identity]} times", self.last.stack))
+
+    def told_in_log(self):
+        lines = self.router.access_log_file.read_text().splitlines()
+        return Counter(line.split('"XRequestId":"', 1)[1][:36] for line in lines if '"XRequestId":"' in line)
+
+    def check_account(self):
+        """Every exchange that a client or a pod knows of stands once in the access log, and as often in the metrics."""
+        known = dict(self.told)
+        known.update({identity: "a pod got it" for identity in self.echo.ids if identity and identity not in known})
+        lines = []
+
+        dropped = requests = 0
+
+        def is_whole():
+            nonlocal dropped, requests
+            lines[:] = self.router.access_log_file.read_text().splitlines()
+            metrics = self.router.metrics()
+            dropped, requests = metrics.value("access_log_dropped_total"), metrics.value("requests_total")
+            return len(lines) + dropped >= max(requests, len(known))
+        try:
+            eventually(is_whole, "the access log", patience=2)
+        except AssertionError:
+            pass  # told below
+        except OSError as error:
+            return self.find(f"operators are not served: {error}")
+        told = self.told_in_log()
+        missing = [identity for identity in known if told[identity] == 0]
+        if len(missing) > dropped:
+            for identity in missing:
+                trial, number, stack = self._failures.get(self._trial_of.get(identity), (self.trial, 0, ()))
+                self.untold.append(Finding(trial, number, f"an exchange is not told: {known[identity]}", stack))
+        if any(count > 1 for count in told.values()):
+            self.untold.append(Finding(self.trial, 0, "exchanges told twice", ()))
+        if len(lines) + dropped != requests:
+            self.untold.append(Finding(self.trial, 0, f"books differ: {len(lines)} lines, {dropped} dropped, {requests} counted", ()))
