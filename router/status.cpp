@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <boost/json.hpp>
+#include <chrono>
 #include <filesystem>
 #include <iterator>
 #include <system_error>
@@ -23,6 +24,7 @@ json::object describe(const LiveReplica& live, const dispatch::Line& line) {
   replica["ready"] = live.ready;
   replica["terminating"] = live.terminating;
   replica["ejected"] = line.is_ejected(live.replica);
+  replica["closes_silently"] = live.replica->habits()->closes(std::chrono::steady_clock::now());
   return replica;
 }
 

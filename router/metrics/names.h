@@ -29,6 +29,9 @@ inline constexpr Name kResponseBytes{"inference_router_response_bytes_total", "B
 inline constexpr Name kRetries{
     "inference_router_retries_total",
     "Second attempts, made because the pod provably had not acted: why the first one failed."};  // + reason
+inline constexpr Name kFreshConnections{
+    "inference_router_fresh_connections_total",
+    "New connections to a replica in place of a kept one that it might have been about to close, by why."};  // + reason
 inline constexpr Name kQueueLength{"inference_router_queue_length", "Exchanges waiting in line now."};
 inline constexpr Name kSlotsInUse{"inference_router_slots_in_use", "Slots held by exchanges now."};
 inline constexpr Name kSlots{"inference_router_slots", "Slots of all replicas with a limit."};
