@@ -3,11 +3,11 @@
 #include <malloc.h>
 
 #include <boost/json.hpp>
+#include <chrono>
 #include <cstddef>
 #include <string_view>
 
 #include "router/base/folder.h"
-
 #include "router/unnoticed_aborts.h"
 
 #ifndef ROUTER_VERSION
@@ -26,6 +26,7 @@ json::object describe(const LiveReplica& live, const dispatch::Line& line) {
   replica["ready"] = live.ready;
   replica["terminating"] = live.terminating;
   replica["ejected"] = line.is_ejected(live.replica);
+  replica["closes_silently"] = live.replica->habits()->closes(std::chrono::steady_clock::now());
   return replica;
 }
 

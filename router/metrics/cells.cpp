@@ -41,6 +41,14 @@ const char* name_of(MirrorResult result) {
   return "";
 }
 
+const char* name_of(FreshReason reason) {
+  switch (reason) {
+    case FreshReason::kAfterError: return "after_5xx";
+    case FreshReason::kClosesSilently: return "closes_silently";
+  }
+  return "";
+}
+
 void DeploymentCells::exchange_finished(const ExchangeFigures& figures) {
   requests_[static_cast<std::size_t>(figures.reason)].count(figures.status);
   duration_.observe(figures.duration);

@@ -95,12 +95,21 @@ struct ExchangeFigures {
   std::uint64_t response_bytes = 0;
 };
 
+/// Why a request got a new connection although one rested in its slot.
+enum class FreshReason : std::uint8_t {
+  kAfterError,      // the answer before was a 5xx, just now: the server may be about to close
+  kClosesSilently,  // the replica closes after its answers without announcing it
+};
+inline constexpr std::size_t kFreshReasonCount = static_cast<std::size_t>(FreshReason::kClosesSilently) + 1;
+const char* name_of(FreshReason reason);
+
 /// The cells of one (endpoint, deployment) on one shard. A deployment of "" stands for exchanges that found none, an endpoint
 /// of "" likewise. On cache lines of its own, since its neighbour has another writer.
 class alignas(64) DeploymentCells {
  public:
   /// The shard, once for each exchange.
   void exchange_finished(const ExchangeFigures& figures);
+  void connection_replaced(FreshReason reason) { fresh_connections_[static_cast<std::size_t>(reason)].add(); }
 
   // For the exposition, any thread.
   const StatusCells& requests(Reason reason) const { return requests_[static_cast<std::size_t>(reason)]; }
@@ -113,6 +122,9 @@ class alignas(64) DeploymentCells {
   std::uint64_t connect_retries() const { return connect_retries_.value(); }
   std::uint64_t stale_retries() const { return stale_retries_.value(); }
   std::uint64_t aborts_unnoticed() const { return aborts_unnoticed_.value(); }
+  std::uint64_t fresh_connections(FreshReason reason) const {
+    return fresh_connections_[static_cast<std::size_t>(reason)].value();
+  }
 
  private:
   std::array<StatusCells, kReasonCount> requests_;
@@ -125,6 +137,7 @@ class alignas(64) DeploymentCells {
   Cell connect_retries_;
   Cell stale_retries_;
   Cell aborts_unnoticed_;
+  std::array<Cell, kFreshReasonCount> fresh_connections_;
 };
 
 /// What became of a copy for a mirrored deployment. `name_of` says how the metric calls it.

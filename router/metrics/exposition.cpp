@@ -24,6 +24,7 @@ enum Family : std::size_t {
   kResponseBytesFamily,
   kRetriesFamily,
   kAbortsUnnoticedFamily,
+  kFreshConnectionsFamily,
   kQueueLengthFamily,
   kSlotsInUseFamily,
   kSlotsFamily,
@@ -62,6 +63,7 @@ Shape shape_of(Family family) {
     case kResponseBytesFamily: return {kResponseBytes, MetricType::Counter};
     case kRetriesFamily: return {kRetries, MetricType::Counter};
     case kAbortsUnnoticedFamily: return {kAbortsUnnoticed, MetricType::Counter};
+    case kFreshConnectionsFamily: return {kFreshConnections, MetricType::Counter};
     case kQueueLengthFamily: return {kQueueLength, MetricType::Gauge};
     case kSlotsInUseFamily: return {kSlotsInUse, MetricType::Gauge};
     case kSlotsFamily: return {kSlots, MetricType::Gauge};
@@ -228,6 +230,12 @@ void Exposition::add(const DeploymentMetrics& metrics) {
   add_value(families_[kRetriesFamily], with(labels, "reason", "connect_failed"), connect_retries);
   add_value(families_[kRetriesFamily], with(labels, "reason", "stale_connection"), stale_retries);
   add_value(families_[kAbortsUnnoticedFamily], labels, metrics.aborts_unnoticed());
+  for (std::size_t index = 0; index < kFreshReasonCount; ++index) {
+    const auto reason = static_cast<FreshReason>(index);
+    std::uint64_t fresh = 0;
+    for (const DeploymentCells& cells : metrics.cells()) fresh += cells.fresh_connections(reason);
+    add_value(families_[kFreshConnectionsFamily], with(labels, "reason", name_of(reason)), fresh);
+  }
 }
 
 void Exposition::add_reloads(std::uint64_t accepted, std::uint64_t refused, bool newest_refused) {

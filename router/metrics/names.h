@@ -32,6 +32,9 @@ inline constexpr Name kRetries{
 inline constexpr Name kAbortsUnnoticed{"inference_router_aborts_unnoticed_total",
                                        "Exchanges given up whose pod kept its connection open beyond abort_wait_ms: it may "
                                        "still be at work when the next one comes."};
+inline constexpr Name kFreshConnections{
+    "inference_router_fresh_connections_total",
+    "New connections to a replica in place of a kept one that it might have been about to close, by why."};  // + reason
 inline constexpr Name kQueueLength{"inference_router_queue_length", "Exchanges waiting in line now."};
 inline constexpr Name kSlotsInUse{"inference_router_slots_in_use", "Slots held by exchanges now."};
 inline constexpr Name kSlots{"inference_router_slots", "Slots of all replicas with a limit."};

@@ -108,11 +108,13 @@ Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> Approach::open(Lease& 
   ++record_.attempts;
   upstream::OpenOptions options;
   options.connect_timeout = route().deployment->connect_timeout;
+  options.abort_wait = route().deployment->abort_wait;
   options.fresh = fresh;
+  options.cells = &route().deployment->metrics->on(wakeup_.shard().index());
   options.method = downstream_.head().method;
   const TimePoint begun = record_.attempts == 1 ? record_.leased : wakeup_.shard().now();
   Result<std::unique_ptr<upstream::UpstreamExchange>> opened = co_await upstream::open(lease, options, wakeup_, downstream_);
-  if (!opened || !(*opened)->reused()) record_.waited += wakeup_.shard().now() - begun;  // for the pod
+  if (!opened || (*opened)->waited()) record_.waited += wakeup_.shard().now() - begun;  // for the pod
   co_return opened;
 }
 

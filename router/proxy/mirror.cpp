@@ -241,6 +241,8 @@ Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   UntilStopped cancellation(stopped_);
   upstream::OpenOptions options;
   options.connect_timeout = deployment.connect_timeout;
+  options.abort_wait = deployment.abort_wait;
+  options.cells = &deployment.metrics->on(shard_.index());
   options.method = copy.method_;
   Result<std::unique_ptr<upstream::UpstreamExchange>> opened = co_await upstream::open(lease, options, wakeup, cancellation);
   if (!opened) co_return MirrorResult::kFailed;

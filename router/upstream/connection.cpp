@@ -7,6 +7,15 @@
 
 namespace router::upstream {
 
+namespace {
+
+/// For how long a pod may leave a connection open that we have ended while it rested.
+constexpr std::chrono::milliseconds kCloseWait{250};
+
+}  // namespace
+
+using runtime::IoState;
+
 void RestingPlace::drop(Connection& connection) const {
   if (slot != nullptr) {
     std::unique_ptr<dispatch::Cargo> ended;  // ends here, outside the pod's mutex
@@ -17,12 +26,14 @@ void RestingPlace::drop(Connection& connection) const {
   }
 }
 
-Connection::Connection(runtime::Shard& shard, tls::Stream stream, std::uint64_t exchanges)
+Connection::Connection(runtime::Shard& shard, tls::Stream stream, std::shared_ptr<ClosingHabits> habits, ConnectionPast past)
     : shard_(shard),
       stream_(std::move(stream)),
       input_(shard, Origin::kUpstream),
       output_(shard.buffers()),
-      exchanges_(exchanges) {}
+      habits_(std::move(habits)),
+      habit_(habits_->on(shard.index())),
+      past_(past) {}
 
 Connection::~Connection() { stream_.close(); }
 
@@ -31,36 +42,104 @@ void Connection::take(runtime::Waker& waker) {
   stream_.socket().set_waker(&waker);
 }
 
+void Connection::answered(int status) {
+  past_.answered = shard_.now();
+  past_.after_error = status >= 500;
+}
+
 void Connection::rest(Duration at_most, RestingPlace place) {
-  ++exchanges_;
+  const Deadline until = deadline_after(shard_.now(), at_most);
+  // A timer that is queued already fires too early, looks, and queues itself anew.
+  if (!queued() || until < when()) shard_.schedule(*this, until);
+  rests_until_ = until;
   place_ = std::move(place);
-  rests_until_ = deadline_after(shard_.now(), at_most);
-  if (!queued()) shard_.schedule(*this, rests_until_);  // else it fires too early, looks, and queues itself anew
   stream_.socket().set_waker(this);
   stream_.arm_read();
 }
 
-bool Connection::usable() {
-  if (!stream_.is_open()) return false;
-  if (stream_.socket().read_armed()) return true;  // nothing has happened since it came to rest
+Fitness Connection::fitness() {
+  if (!alive()) return Fitness::kSpent;
+  if (habit_.keeps() && !past_.after_error) return Fitness::kFit;
+  const TimePoint now = shard_.now();
+  if (habit_.closes(now)) return Fitness::kUntrusted;
+  const bool young = now < young_until();
+  if (past_.after_error) return young ? Fitness::kAfterError : Fitness::kFit;
+  if (young) return Fitness::kTooYoung;
+  // The poller may not have told of an end yet. Worth a question to the kernel, as long as nothing is known.
+  if (!stream_.socket().has_arrived()) {
+    habit_.lived(now - past_.answered);
+    return Fitness::kFit;
+  }
+  if (stream_.socket().peer_has_ended()) note_broken();
+  return Fitness::kSpent;
+}
+
+/// An end that follows an answer soon, and was not announced by it. After a 5xx it is no habit: such an answer may have been an
+/// exception's.
+void Connection::note_broken() {
+  const TimePoint now = shard_.now();
+  if (past_.after_error || now - past_.answered >= ClosingHabit::kSoon) return;
+  habits_->ended(shard_.index(), past_.opened, now);
+}
+
+Connection::Sign Connection::look() {
+  if (!stream_.is_open()) return Sign::kEnd;
+  if (stream_.socket().read_armed()) return Sign::kNone;  // nothing has happened since it was armed
   // A pod's TLS may send session tickets while the connection rests: only the TLS layer can tell them from an answer nobody
   // asked for.
   std::array<char, 1> unexpected;
-  return stream_.read(unexpected).state == runtime::IoState::kBlocked;
+  switch (stream_.read(unexpected).state) {
+    case IoState::kBlocked: return Sign::kNone;
+    case IoState::kDone:
+    case IoState::kDrained: return Sign::kBytes;
+    case IoState::kEof:
+    case IoState::kFailed: break;
+  }
+  note_broken();
+  return Sign::kEnd;
 }
 
 void Connection::wake() {
-  if (usable()) {
-    stream_.arm_read();
-    return;
+  if (closing_) return await_close() == wire::Progress::kEnded ? end() : stream_.arm_read();
+  switch (look()) {
+    case Sign::kNone: return stream_.arm_read();
+    case Sign::kBytes: return close_in_place();
+    case Sign::kEnd: return end();
   }
-  end();
 }
 
 void Connection::expired() {
   if (!place_) return;  // in use
   if (shard_.now() < rests_until_) return shard_.schedule(*this, rests_until_);
-  end();
+  if (closing_) return end();
+  if (!past_.after_error) habit_.lived(shard_.now() - past_.answered);
+  close_in_place();
+}
+
+/// In a slot it goes on resting until the pod has closed, too: whoever takes the slot meanwhile waits for that.
+void Connection::close_in_place() {
+  if (place_->slot == nullptr) return end();
+  const Deadline until = shard_.now() + kCloseWait;
+  shard_.schedule(*this, until);
+  rests_until_ = until;
+  begin_close();
+  stream_.arm_read();
+}
+
+void Connection::begin_close() {
+  if (std::exchange(closing_, true)) return;
+  stream_.shutdown_write();
+}
+
+wire::Progress Connection::await_close() {
+  switch (stream_.read(shard_.scratch()).state) {
+    case IoState::kDrained:
+    case IoState::kBlocked: return wire::Progress::kBlocked;
+    case IoState::kDone: return wire::Progress::kMoved;
+    case IoState::kEof:
+    case IoState::kFailed: break;
+  }
+  return wire::Progress::kEnded;
 }
 
 void Connection::end() {
@@ -69,7 +148,7 @@ void Connection::end() {
 }
 
 int Connection::detach() {
-  if (stream_.is_tls() || !stream_.is_open()) return -1;
+  if (!stream_.is_open() || (stream_.is_tls() && !closing_)) return -1;
   return stream_.socket().release();
 }
 

@@ -7,6 +7,7 @@
 #include "router/base/frame_cache.h"
 #include "router/dispatch/replica.h"
 #include "router/runtime/wakeup.h"
+#include "router/upstream/closing_habit.h"
 #include "router/wire/message_input.h"
 #include "router/wire/message_output.h"
 #include "tls/stream.h"
@@ -28,43 +29,83 @@ struct RestingPlace {
   void drop(Connection& connection) const;
 };
 
+/// What must be known of a connection that goes on living on another shard.
+struct ConnectionPast {
+  TimePoint opened{};
+  TimePoint answered{};      // the last answer's end; none yet: zero
+  bool after_error = false;  // that answer was a 5xx
+};
+
+/// Whether a connection at rest can serve a request.
+enum class Fitness {
+  kFit,
+  kTooYoung,    // its replica is not known to keep connections, and might be about to close this one: watch it
+  kAfterError,  // a server that had an exception may be about to close it
+  kUntrusted,   // its replica closes silently
+  kSpent,       // it has ended, or is being closed
+};
+
 /// One connection to a replica, used by one exchange at a time; between two of them it watches for the pod closing it. One
 /// shard.
 class Connection final : private runtime::Waker, private runtime::Timer {
  public:
-  /// `exchanges`: that it has served already, on another shard.
-  Connection(runtime::Shard& shard, tls::Stream stream, std::uint64_t exchanges = 0);
+  Connection(runtime::Shard& shard, tls::Stream stream, std::shared_ptr<ClosingHabits> habits, ConnectionPast past);
   ~Connection() override;
 
   runtime::Shard& shard() { return shard_; }
   tls::Stream& stream() { return stream_; }
   wire::MessageInput& input() { return input_; }
   wire::MessageOutput& output() { return output_; }
-  bool reused() const { return exchanges_ > 0; }
+  const ConnectionPast& past() const { return past_; }
+  bool reused() const { return past_.answered != TimePoint{}; }
 
-  /// An exchange begins: readiness wakes `waker`.
+  /// From now on readiness wakes `waker`: an exchange begins, or somebody watches the connection.
   void take(runtime::Waker& waker);
-  /// An exchange ended and the connection stays open, for `at_most`. When that is over, or when the pod ends it, it is dropped
-  /// from `place`.
+  /// An exchange ended with an answer of that status.
+  void answered(int status);
+  /// The connection stays open, for `at_most`, or until the pod ends it; then it is dropped from `place`. Throws
+  /// std::bad_alloc; then nothing has changed.
   void rest(Duration at_most, RestingPlace place);
-  /// Whether it may be used now: resting, open, and nothing unexpected arrived.
-  bool usable();
-  /// Gives up the socket so that another shard may take it over; -1 if it cannot be moved (TLS, or ended). The connection is
+  /// Whether it may serve a request now. What this finds out about the replica's habit is noted.
+  Fitness fitness();
+  /// Open, not closing, and nothing unexpected has arrived.
+  bool alive() { return !closing_ && look() == Sign::kNone; }
+  /// Until when it is too young, or suspect after an error.
+  TimePoint young_until() const { return past_.answered + ClosingHabit::kYoung; }
+  /// It broke under a request, before a byte of the answer.
+  void note_broken();
+
+  /// Ends our side: the pod is to close its own. No request any more.
+  void begin_close();
+  bool closing() const { return closing_; }
+  /// After begin_close: drops what has arrived. kBlocked: `arm_read` and come again; kMoved: there may be more at hand; kEnded:
+  /// the pod has closed.
+  wire::Progress await_close();
+
+  /// Gives up the socket, plaintext or closing, so that another shard may take it over; -1 if there is none. The connection is
   /// spent.
   int detach();
 
  private:
+  enum class Sign { kNone, kEnd, kBytes };
+
   void wake() override;
   void expired() override;
+  /// What has arrived while it rests.
+  Sign look();
+  void close_in_place();
   void end();
 
   runtime::Shard& shard_;
   tls::Stream stream_;
   wire::MessageInput input_;
   wire::MessageOutput output_;
+  const std::shared_ptr<ClosingHabits> habits_;
+  ClosingHabit& habit_;
+  ConnectionPast past_;
+  bool closing_ = false;
   std::optional<RestingPlace> place_;  // set while it rests
   Deadline rests_until_ = kNever;
-  std::uint64_t exchanges_ = 0;
 };
 
 struct Transport;
@@ -78,9 +119,10 @@ class RestingConnection final : public dispatch::Cargo {
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
   std::size_t shard() const override;
-  /// On its shard only.
-  std::shared_ptr<Connection> take() { return std::move(connection_); }
   runtime::Shard& home() const { return connection_->shard(); }
+  /// On its shard only.
+  Connection& connection() { return *connection_; }
+  std::shared_ptr<Connection> take() { return std::move(connection_); }
   /// Whether it was opened as that transport says. Deployments that share a pod may speak to it in different ways.
   bool speaks(const std::shared_ptr<const Transport>& transport) const { return transport_ == transport; }
 

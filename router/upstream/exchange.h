@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string_view>
 
@@ -7,6 +8,7 @@
 #include "router/base/task.h"
 #include "router/dispatch/line.h"
 #include "router/http/head.h"
+#include "router/metrics/cells.h"
 #include "router/runtime/wakeup.h"
 #include "router/wire/cancellation.h"
 #include "router/wire/request_sink.h"
@@ -31,6 +33,8 @@ class UpstreamExchange : public wire::RequestSink {
   virtual dispatch::Lease& lease() = 0;
   /// An earlier exchange used the same connection.
   virtual bool reused() const = 0;
+  /// The pod had to do something before the connection could be used: accept it, or close the one before.
+  virtual bool waited() const { return !reused(); }
 
   // --- the request: as a sink ---
   /// Sends what was gathered. Fails with upstream_reset.
@@ -86,13 +90,17 @@ constexpr bool blames_replica(const Failure& failure) {
 /// What `open` needs to know of a deployment and of the request.
 struct OpenOptions {
   Duration connect_timeout{};
-  bool fresh = false;  // a new connection, whatever rests in the slot
+  Duration abort_wait = std::chrono::milliseconds(250);  // for the pod to close a connection that is replaced
+  bool fresh = false;                                    // a new connection, whatever rests in the slot
   http::Method method = http::Method::kOther;
+  metrics::DeploymentCells* cells = nullptr;  // this shard's; nullptr: nothing is counted
 };
 
-/// Takes the connection that rests in the leased slot, or connects (with TLS where the replica wants it). Suspends. The
-/// exchange takes `lease` over. Fails with upstream_connect_failed (the replica's fault if its origin is upstream), or with
-/// what `cancellation` says; then nothing is open, and the lease stays where it is.
+/// Takes the connection that rests in the leased slot, or connects (with TLS where the replica wants it). A connection that may
+/// be about to end is not used: it is closed, and when the pod has closed it, too, a new one takes its place (contract,
+/// section 6). Suspends. The exchange takes `lease` over. Fails with upstream_connect_failed (the replica's fault if its origin
+/// is upstream), or with what `cancellation` says. Then the lease stays where it is; or, if another shard has still to let go
+/// of the slot's connection, it is gone, and goes back when that is done.
 Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease& lease, OpenOptions options, runtime::Wakeup& wakeup,
                                                      wire::Cancellation& cancellation);
 

@@ -1,16 +1,14 @@
 #include "router/upstream/http1_exchange.h"
 
-#include <algorithm>
+#include <utility>
 
+#include "router/upstream/handover.h"
 #include "router/upstream/replica.h"
 
 namespace router::upstream {
 
 namespace {
 
-/// A server that handles one connection at a time is deaf to everybody else, a kubelet's probe included, while ours is open: so
-/// it closes soon after the last exchange. Under load it never gets that far.
-constexpr std::chrono::milliseconds kSlotRest{250};
 constexpr std::chrono::seconds kPoolRest{60};
 constexpr int kInterimMax = 100;  // responses before the answer: without a bound a pod could hold the shard with them
 
@@ -19,7 +17,7 @@ constexpr int kInterimMax = 100;  // responses before the answer: without a boun
 using runtime::IoResult;
 using runtime::IoState;
 
-Http1Exchange::Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> connection, http::Method method,
+Http1Exchange::Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> connection, bool waited, http::Method method,
                              runtime::Wakeup& wakeup)
     : lease_(std::move(lease)),
       replica_(&lease_.replica()),
@@ -27,6 +25,7 @@ Http1Exchange::Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> 
       wakeup_(wakeup),
       method_(method),
       reused_(connection_->reused()),
+      waited_(waited),
       sent_before_(connection_->stream().socket().bytes_sent()) {
   connection_->take(wakeup_);
 }
@@ -52,7 +51,10 @@ bool Http1Exchange::request_sent() const {
 Result<const http::ResponseHead*> Http1Exchange::response_head() {
   if (head_parsed_) return &head_;
   const Result<std::string_view> bytes = connection_->input().head(connection_->stream(), kHeadBytesMax);
-  if (!bytes) return bytes.error();
+  if (!bytes) {
+    note_broken();
+    return bytes.error();
+  }
   if (bytes->empty()) return nullptr;
   heard_ = true;
   if (const Result<void> parsed = http::parse_response(*bytes, head_); !parsed) return parsed.error();
@@ -89,6 +91,11 @@ bool Http1Exchange::pod_closes() const {
   return !keeps_alive_ && connection_->input().framing().kind != http::Framing::Kind::kUntilClose;
 }
 
+void Http1Exchange::note_broken() {
+  if (std::exchange(broken_, true) || !reused_ || heard_ || connection_->input().begun()) return;
+  connection_->note_broken();
+}
+
 Unseen Http1Exchange::ended_unseen() const {
   if (!reused_ || heard_ || connection_->input().begun()) return Unseen::kNo;
   if (connection_->stream().socket().ended_before_receiving(sent_before_)) return Unseen::kProved;
@@ -106,27 +113,34 @@ void Http1Exchange::finish() {
   const bool clean = !connection_->input().has_unread();
   connection_->input().finish();
   static_cast<Replica*>(replica_)->exchange_finished(connection_->shard().index());
-  keeps_alive_&& clean ? rest() : close();
+  if (!keeps_alive_) return close();
+  connection_->answered(head_.status);
+  if (!clean) connection_->begin_close();
+  rest();
 }
 
+/// What may throw comes before anything is changed: then the connection ends, and the lease, with this exchange.
 void Http1Exchange::rest() {
-  std::shared_ptr<Connection> connection = std::move(connection_);
-  auto& replica = static_cast<Replica&>(*replica_);
-  RestingPlace place;
-  if (dispatch::Slot* slot = lease_.slot()) {
-    auto resting = std::make_unique<RestingConnection>(connection, replica.transport());
-    place.pod = replica.pod();
-    place.slot = slot;
-    place.cargo = resting.get();
-    connection->rest(kSlotRest, std::move(place));
-    slot->cargo = std::move(resting);
-  } else if (Replica::Pool& pool = replica.pool(connection->shard().index());
-             pool.size() < Replica::kIdleMax && !replica.pool_is_retired(connection->shard().index())) {
-    place.replica = replica.weak_from_this();
-    connection->rest(kPoolRest, std::move(place));
-    pool.push_back(std::move(connection));
+  if (lease_.slot() != nullptr) {
+    put_back(lease_, connection_);
+    connection_.reset();
+  } else {
+    rest_in_pool();
   }
   lease_.give_back();
+}
+
+void Http1Exchange::rest_in_pool() {
+  const std::shared_ptr<Connection> connection = std::move(connection_);
+  auto& replica = static_cast<Replica&>(*replica_);
+  const std::size_t shard = connection->shard().index();
+  Replica::Pool& pool = replica.pool(shard);
+  if (connection->closing() || pool.size() >= Replica::kIdleMax || replica.pool_is_retired(shard)) return;
+  pool.reserve(Replica::kIdleMax);
+  RestingPlace place;
+  place.replica = replica.weak_from_this();
+  connection->rest(kPoolRest, std::move(place));
+  pool.push_back(connection);
 }
 
 void Http1Exchange::close() {
@@ -137,19 +151,7 @@ void Http1Exchange::close() {
 
 void Http1Exchange::begin_close() {
   connection_->output().queue().clear();
-  connection_->stream().shutdown_write();
-}
-
-wire::Progress Http1Exchange::await_close() {
-  const IoResult dropped = connection_->stream().read(connection_->shard().scratch());
-  switch (dropped.state) {
-    case IoState::kDrained:
-    case IoState::kBlocked: return wire::Progress::kBlocked;
-    case IoState::kDone: return wire::Progress::kMoved;
-    case IoState::kEof:
-    case IoState::kFailed: break;
-  }
-  return wire::Progress::kEnded;
+  connection_->begin_close();
 }
 
 }  // namespace router::upstream

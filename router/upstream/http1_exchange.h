@@ -11,13 +11,16 @@ namespace router::upstream {
 /// An exchange over HTTP/1.1: one connection, one request at a time (RFC 9112).
 class Http1Exchange final : public UpstreamExchange {
  public:
-  Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> connection, http::Method method, runtime::Wakeup& wakeup);
+  /// `waited`: for the pod, until the connection could be used.
+  Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> connection, bool waited, http::Method method,
+                runtime::Wakeup& wakeup);
   ~Http1Exchange() override;
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
   dispatch::Lease& lease() override { return lease_; }
   bool reused() const override { return reused_; }
+  bool waited() const override { return waited_; }
 
   void begin_head(std::string_view method, std::string_view path, std::string_view path_rest, std::string_view query) override;
   void field(std::string_view name, std::string_view value) override { connection_->output().field(name, value); }
@@ -42,11 +45,14 @@ class Http1Exchange final : public UpstreamExchange {
   void arm_write() override { connection_->stream().arm_write(); }
   void finish() override;
   void begin_close() override;
-  wire::Progress await_close() override;
+  wire::Progress await_close() override { return connection_->await_close(); }
   void close() override;
 
  private:
   void rest();
+  void rest_in_pool();
+  /// The connection has ended without an answer.
+  void note_broken();
 
   static constexpr std::size_t kHeadBytesMax = 64 * 1024;
 
@@ -56,8 +62,10 @@ class Http1Exchange final : public UpstreamExchange {
   runtime::Wakeup& wakeup_;
   const http::Method method_;
   const bool reused_;
+  const bool waited_;
   const std::uint64_t sent_before_;  // on this connection, by earlier exchanges
   bool heard_ = false;               // a head has arrived, if only an interim one
+  bool broken_ = false;
   bool head_parsed_ = false;
   int interim_ = 0;  // responses before the answer, so far
   bool keeps_alive_ = false;

@@ -1,11 +1,10 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
 #include "router/runtime/descriptors.h"
 #include "router/upstream/exchange.h"
+#include "router/upstream/handover.h"
 #include "router/upstream/http1_exchange.h"
 #include "router/upstream/replica.h"
 
@@ -17,62 +16,10 @@ using runtime::IoState;
 using runtime::Shard;
 using runtime::Wakeup;
 
-/// A connection on its way from the shard where it rested. `waker` is nullptr once nobody waits any more.
-struct Handover {
-  int descriptor = -1;
-  bool arrived = false;
-  Wakeup* wakeup = nullptr;
-  ~Handover() {
-    if (descriptor >= 0) ::close(descriptor);
-  }
-};
+Replica& replica_of(const dispatch::Lease& lease) { return static_cast<Replica&>(lease.replica()); }
 
-/// Brings the connection that rests in a slot on another shard over here; if it cannot be moved it is closed there first, so
-/// that a slot never owns two. Nothing if there is none afterwards.
-Task<std::shared_ptr<Connection>> fetch(std::unique_ptr<RestingConnection> resting, bool wanted, Wakeup& wakeup) {
-  Shard& here = wakeup.shard();
-  Shard& home = resting->home();
-  auto handover = std::make_shared<Handover>();
-  handover->wakeup = &wakeup;
-  home.post([&here, handover, wanted, resting = std::move(resting)]() mutable {
-    if (const std::shared_ptr<Connection> connection = resting->take(); wanted && connection->usable())
-      handover->descriptor = connection->detach();
-    here.post([handover] {
-      handover->arrived = true;
-      if (handover->wakeup != nullptr) handover->wakeup->wake();
-    });
-  });
-  while (!handover->arrived) co_await wakeup.wait(kNever);  // the other shard's next turn
-  handover->wakeup = nullptr;
-  if (handover->descriptor < 0) co_return nullptr;
-  tls::Stream stream(runtime::Socket(here, std::exchange(handover->descriptor, -1)));
-  stream.socket().note_acknowledged();  // all of it: an answer came for all that was sent
-  co_return std::make_shared<Connection>(here, std::move(stream), 1);
-}
-
-/// The connection that the leased slot owns, if it can be used.
-Task<std::shared_ptr<Connection>> resting_connection(const dispatch::Lease& lease, Wakeup& wakeup) {
-  Shard& shard = wakeup.shard();
-  std::shared_ptr<Connection> connection;
-  if (dispatch::Slot* slot = lease.slot()) {
-    if (!slot->cargo) co_return nullptr;
-    std::unique_ptr<RestingConnection> resting(static_cast<RestingConnection*>(slot->cargo.release()));
-    const bool wanted = resting->speaks(static_cast<Replica&>(lease.replica()).transport());
-    if (resting->shard() == shard.index()) {
-      connection = resting->take();
-    } else {
-      connection = co_await fetch(std::move(resting), wanted, wakeup);
-    }
-    if (connection && !(wanted && connection->usable())) connection.reset();
-    co_return connection;
-  }
-  Replica::Pool& pool = static_cast<Replica&>(lease.replica()).pool(shard.index());
-  while (!pool.empty() && !connection) {
-    connection = std::move(pool.back());
-    pool.pop_back();
-    if (!connection->usable()) connection.reset();
-  }
-  co_return connection;
+RestingConnection* resting_in(const dispatch::Lease& lease) {
+  return lease.slot() == nullptr ? nullptr : static_cast<RestingConnection*>(lease.slot()->cargo.get());
 }
 
 /// What this machine ran short of is not the pod's fault: the origin says so, for whoever judges pods by their failures.
@@ -123,26 +70,161 @@ Task<Result<std::shared_ptr<Connection>>> connect(const Replica& replica, Durati
     const Result<void> waited = co_await wait_to_connect(deadline, wakeup, cancellation);
     if (!waited) co_return waited.error();
   }
-  co_return std::make_shared<Connection>(shard, std::move(stream));
+  ConnectionPast past;
+  past.opened = shard.now();
+  co_return std::make_shared<Connection>(shard, std::move(stream), replica.habits(), past);
+}
+
+/// Waits until woken or until `until`, unless the exchange is no longer wanted.
+Task<Result<void>> wait_if_wanted(Deadline until, Wakeup& wakeup, wire::Cancellation& cancellation) {
+  if (const Result<void> wanted = cancellation.still_wanted(); !wanted) co_return wanted.error();
+  co_await wakeup.wait(std::min(until, cancellation.ask_again(wakeup.shard().now())));
+  co_return boost::system::in_place_value;
+}
+
+/// From a lease to a connection that may carry the request.
+class Opening {
+ public:
+  Opening(dispatch::Lease& lease, const OpenOptions& options, Wakeup& wakeup, wire::Cancellation& cancellation)
+      : lease_(lease), options_(options), wakeup_(wakeup), cancellation_(cancellation) {}
+
+  /// One that rests here and can be used now; nullptr: there is none.
+  std::shared_ptr<Connection> take_at_once() { return lease_.slot() != nullptr ? take_from_slot() : take_from_pool(); }
+  /// One that rests elsewhere, or has to be watched for a moment, or else a new one. Suspends.
+  Task<Result<std::shared_ptr<Connection>>> prepare();
+  /// The pod had to do something.
+  bool waited() const { return waited_; }
+
+ private:
+  std::shared_ptr<Connection> take_from_slot();
+  std::shared_ptr<Connection> take_from_pool();
+  Task<Result<std::shared_ptr<Connection>>> clear_slot();
+  Task<Result<std::shared_ptr<Connection>>> watch(std::shared_ptr<Connection> connection, bool wanted);
+  Task<Result<void>> close(std::shared_ptr<Connection> connection);
+  void count(Fitness fitness);
+  Shard& shard() const { return wakeup_.shard(); }
+
+  dispatch::Lease& lease_;
+  const OpenOptions& options_;
+  Wakeup& wakeup_;
+  wire::Cancellation& cancellation_;
+  bool waited_ = false;
+};
+
+std::shared_ptr<Connection> Opening::take_from_slot() {
+  RestingConnection* resting = resting_in(lease_);
+  if (resting == nullptr || resting->shard() != shard().index() || !resting->speaks(replica_of(lease_).transport()) ||
+      resting->connection().fitness() != Fitness::kFit) {
+    return nullptr;
+  }
+  std::shared_ptr<Connection> connection = resting->take();
+  lease_.slot()->cargo.reset();
+  return connection;
+}
+
+/// The one that was used last and is fit. What is not stays there: until it is old enough, or the pod ends it.
+std::shared_ptr<Connection> Opening::take_from_pool() {
+  Replica::Pool& pool = replica_of(lease_).pool(shard().index());
+  Fitness newest = Fitness::kFit;
+  for (std::size_t index = pool.size(); index-- > 0;) {
+    const Fitness fitness = pool[index]->fitness();
+    if (index + 1 == pool.size()) newest = fitness;
+    if (fitness != Fitness::kFit) continue;
+    std::shared_ptr<Connection> connection = std::move(pool[index]);
+    pool.erase(pool.begin() + static_cast<std::ptrdiff_t>(index));
+    return connection;
+  }
+  count(newest);
+  return nullptr;
+}
+
+Task<Result<std::shared_ptr<Connection>>> Opening::prepare() {
+  if (resting_in(lease_) != nullptr) {
+    Result<std::shared_ptr<Connection>> kept = co_await clear_slot();
+    if (!kept || *kept != nullptr) co_return kept;
+  }
+  waited_ = true;
+  co_return co_await connect(replica_of(lease_), options_.connect_timeout, wakeup_, cancellation_);
+}
+
+/// The slot's connection, if it turns out to be fit; nullptr once the slot has none any more.
+Task<Result<std::shared_ptr<Connection>>> Opening::clear_slot() {
+  std::unique_ptr<RestingConnection> resting(static_cast<RestingConnection*>(lease_.slot()->cargo.release()));
+  const bool wanted = !options_.fresh && resting->speaks(replica_of(lease_).transport());
+  std::shared_ptr<Connection> connection;
+  if (resting->shard() == shard().index()) {
+    connection = resting->take();
+  } else {
+    const Deadline deadline = deadline_after(shard().now(), options_.connect_timeout);
+    Result<std::shared_ptr<Connection>> fetched =
+        co_await fetch(lease_, std::move(resting), wanted, deadline, wakeup_, cancellation_);
+    if (!fetched) co_return fetched;
+    connection = std::move(*fetched);
+  }
+  if (connection == nullptr) co_return connection;
+  co_return co_await watch(std::move(connection), wanted);
+}
+
+Task<Result<std::shared_ptr<Connection>>> Opening::watch(std::shared_ptr<Connection> connection, bool wanted) {
+  connection->take(wakeup_);
+  Fitness fitness = wanted ? connection->fitness() : Fitness::kSpent;
+  // Its replica is not known yet: this is how it is got to know, at the cost of these few milliseconds, a few times.
+  while (fitness == Fitness::kTooYoung) {
+    waited_ = true;
+    connection->stream().arm_read();
+    const Result<void> waited = co_await wait_if_wanted(connection->young_until(), wakeup_, cancellation_);
+    if (!waited) {
+      put_back(lease_, std::move(connection));
+      co_return waited.error();
+    }
+    fitness = connection->fitness();
+  }
+  if (fitness == Fitness::kFit) co_return connection;
+  count(fitness);
+  const Result<void> closed = co_await close(std::move(connection));
+  if (!closed) co_return closed.error();
+  co_return nullptr;
+}
+
+/// Both sides, so that the slot's next connection is never the pod's second.
+Task<Result<void>> Opening::close(std::shared_ptr<Connection> connection) {
+  waited_ = true;
+  connection->begin_close();
+  const Deadline until = deadline_after(shard().now(), std::min(options_.abort_wait, options_.connect_timeout));
+  for (wire::Progress closing; (closing = connection->await_close()) != wire::Progress::kEnded && shard().now() < until;) {
+    connection->stream().arm_read();
+    const Deadline next = closing == wire::Progress::kMoved ? shard().now() : until;
+    const Result<void> waited = co_await wait_if_wanted(next, wakeup_, cancellation_);
+    if (waited) continue;
+    put_back(lease_, std::move(connection));
+    co_return waited.error();
+  }
+  co_return boost::system::in_place_value;
+}
+
+void Opening::count(Fitness fitness) {
+  if (options_.cells == nullptr) return;
+  if (fitness == Fitness::kAfterError) options_.cells->connection_replaced(metrics::FreshReason::kAfterError);
+  if (fitness == Fitness::kUntrusted) options_.cells->connection_replaced(metrics::FreshReason::kClosesSilently);
 }
 
 }  // namespace
 
 Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease& lease, OpenOptions options, Wakeup& wakeup,
                                                      wire::Cancellation& cancellation) {
+  Opening opening(lease, options, wakeup, cancellation);
   std::shared_ptr<Connection> connection;
-  if (!options.fresh) connection = co_await resting_connection(lease, wakeup);
-  if (!connection) {
-    Result<std::shared_ptr<Connection>> fresh =
-        co_await connect(static_cast<Replica&>(lease.replica()), options.connect_timeout, wakeup, cancellation);
-    if (!fresh) {
-      if (blames_replica(fresh.error())) lease.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
-      co_return fresh.error();
+  if (!options.fresh) connection = opening.take_at_once();
+  if (connection == nullptr) {
+    Result<std::shared_ptr<Connection>> prepared = co_await opening.prepare();
+    if (!prepared) {
+      if (blames_replica(prepared.error())) lease.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+      co_return prepared.error();
     }
-    connection = std::move(*fresh);
+    connection = std::move(*prepared);
   }
   std::unique_ptr<UpstreamExchange> exchange =
-      std::make_unique<Http1Exchange>(std::move(lease), std::move(connection), options.method, wakeup);
+      std::make_unique<Http1Exchange>(std::move(lease), std::move(connection), opening.waited(), options.method, wakeup);
   co_return std::move(exchange);
 }
 

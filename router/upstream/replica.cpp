@@ -14,6 +14,7 @@ Replica::Replica(std::string name, std::size_t slots, std::string host, runtime:
       address_(address),
       transport_(std::move(transport)),
       generation_(generation),
+      habits_(std::make_shared<ClosingHabits>(this->name(), shards)),
       pools_(shards) {}
 
 Replica::~Replica() {

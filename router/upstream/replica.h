@@ -7,6 +7,7 @@
 #include "router/dispatch/replica.h"
 #include "router/metrics/cells.h"
 #include "router/runtime/address.h"
+#include "router/upstream/closing_habit.h"
 #include "tls/context.h"
 
 namespace router::upstream {
@@ -44,6 +45,9 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   void retire_pool(std::size_t shard);
   bool pool_is_retired(std::size_t shard) const { return pools_[shard].retired; }
 
+  /// How it ends its connections.
+  const std::shared_ptr<ClosingHabits>& habits() const { return habits_; }
+
   /// Exchanges that the replica has answered to the end; counted by the shard, read by control.
   void exchange_finished(std::size_t shard) { pools_[shard].finished.add(); }
   std::uint64_t exchanges_finished() const;
@@ -58,6 +62,7 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   const runtime::Address address_;
   const std::shared_ptr<const Transport> transport_;
   const std::uint64_t generation_;
+  const std::shared_ptr<ClosingHabits> habits_;
   std::vector<ShardPool> pools_;
 };
 

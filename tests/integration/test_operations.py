@@ -109,8 +109,8 @@ def test_a_client_that_leaves_after_the_answer_began_is_logged_once(pod, start):
 
 NAMES = """requests_total request_duration_seconds_bucket request_duration_seconds_sum request_duration_seconds_count
     router_overhead_seconds_count queue_wait_seconds_count upstream_first_byte_seconds_count request_bytes_total response_bytes_total
-    queue_length slots_in_use slots replicas retries_total ejections_total connections_active connections_total
-    configuration_generation configuration_refused access_log_dropped_total build_info""".split()
+    queue_length slots_in_use slots replicas retries_total fresh_connections_total ejections_total connections_active
+    connections_total configuration_generation configuration_refused access_log_dropped_total build_info""".split()
 
 
 def test_every_metric_of_the_contract_is_exposed(scene):

@@ -33,6 +33,17 @@ TEST_F(RegistryTest, GivesTheSameCellsForTheSameDeploymentWhateverTheCase) {
   EXPECT_NE(registry.deployment("a", "bc"), registry.deployment("ab", "c"));
 }
 
+TEST_F(RegistryTest, TellsWhyConnectionsWereReplaced) {
+  const auto blue = registry.deployment("iris", "blue");
+  blue->on(0).connection_replaced(FreshReason::kAfterError);
+  blue->on(1).connection_replaced(FreshReason::kAfterError);
+  blue->on(1).connection_replaced(FreshReason::kClosesSilently);
+  const std::string text = registry.render();
+  const std::string name = R"(inference_router_fresh_connections_total{endpoint="iris",deployment="blue",reason=)";
+  EXPECT_TRUE(has_line(text, name + R"("after_5xx"} 2)")) << text;
+  EXPECT_TRUE(has_line(text, name + R"("closes_silently"} 1)")) << text;
+}
+
 TEST_F(RegistryTest, SumsTheShards) {
   const auto blue = registry.deployment("iris", "blue");
   blue->on(0).exchange_finished(

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+
+#include "router/base/result.h"
+#include "router/base/task.h"
+#include "router/dispatch/line.h"
+#include "router/upstream/connection.h"
+#include "router/wire/cancellation.h"
+
+namespace router::upstream {
+
+/// Lays a connection of this shard into the leased slot, where it rests until somebody takes the slot.
+void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connection);
+
+/// Brings the connection that rests on another shard, `resting` of the leased slot, over here. If it cannot serve here (it is
+/// TLS, has ended, or `wanted` is false) it comes closing; nullptr: there is none any more. Suspends, until `deadline` or
+/// until `cancellation` says no. On failure `lease` is gone: it is given back when the other shard has let go of the
+/// connection, so that the slot never owns two.
+Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::Lease& lease, std::unique_ptr<RestingConnection> resting, bool wanted,
+                                                Deadline deadline, runtime::Wakeup& wakeup, wire::Cancellation& cancellation);
+
+}  // namespace router::upstream

@@ -1,0 +1,331 @@
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "router/dispatch/line.h"
+#include "router/upstream/exchange.h"
+#include "router/upstream/replica.h"
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+
+namespace router::upstream {
+namespace {
+
+using std::chrono::milliseconds;
+
+class Client final : public wire::Cancellation {
+ public:
+  bool left = false;
+  Result<void> still_wanted() override {
+    if (left) return Failure::downstream(Reason::kClientClosed, "the client left");
+    return {};
+  }
+  Result<void> may_take_slot() const override { return {}; }
+  Deadline ask_again(TimePoint) const override { return kNever; }
+};
+
+/// A pod with one slot, and two shards that send it requests.
+class KeptConnectionTest : public ::testing::Test {
+ protected:
+  using Opened = Result<std::unique_ptr<UpstreamExchange>>;
+
+  KeptConnectionTest() {
+    line->set_replicas({replica});
+    line->set_ready(replica, true);
+    options.connect_timeout = milliseconds(500);
+    options.abort_wait = milliseconds(250);
+    options.cells = &cells;
+  }
+
+  /// A request on its way to a connection, on one of the shards.
+  struct Request {
+    explicit Request(test::TestShard& on) : shard(on), wakeup(on.shard()) {}
+    test::TestShard& shard;
+    runtime::Wakeup wakeup;
+    Client client;
+    dispatch::Lease lease;
+    std::optional<test::TestShard::Started<Opened>> opening;
+    std::unique_ptr<UpstreamExchange> exchange;
+
+    bool open() {
+      if (exchange == nullptr && opening->done()) {
+        Opened opened = opening->get();
+        if (opened) exchange = std::move(*opened);
+      }
+      return exchange != nullptr;
+    }
+    void leave() {
+      client.left = true;
+      wakeup.wake();
+      shard.poll();
+    }
+  };
+
+  std::unique_ptr<Request> send(test::TestShard& shard) {
+    auto request = std::make_unique<Request>(shard);
+    Result<dispatch::Line::Entry> entry = line->enter(request->wakeup);
+    EXPECT_TRUE(entry && entry->lease) << "the slot is held";
+    request->lease = std::move(entry->lease);
+    request->opening.emplace(shard.start(upstream::open(request->lease, options, request->wakeup, request->client)));
+    return request;
+  }
+
+  /// The pod takes the connection up, if there is a new one.
+  test::Descriptor accept(test::TestShard& shard) {
+    test::Descriptor accepted;
+    test::turn_until(shard, [&] { return accepted || (accepted = pod.accept()); });
+    return accepted;
+  }
+  bool nobody_connects() const { return !pod.accept(); }
+
+  /// The request is sent over `connection` and answered.
+  static void answer(Request& request, const test::Descriptor& connection, int status = 200) {
+    ASSERT_TRUE(test::turn_until(request.shard, [&] { return request.open(); }));
+    UpstreamExchange& exchange = *request.exchange;
+    exchange.begin_head("POST", "/score", "", "");
+    exchange.end_head({});
+    exchange.body_end(nullptr);
+    ASSERT_TRUE(exchange.flush());
+    EXPECT_FALSE(connection.received().empty());
+    connection.send("HTTP/1.1 " + std::to_string(status) + " Fine\r\nContent-Length: 0\r\n\r\n");
+    ASSERT_TRUE(test::turn_until(request.shard, [&] {
+      const Result<const http::ResponseHead*> head = exchange.response_head();
+      return head && *head != nullptr;
+    }));
+    exchange.finish();
+    request.exchange.reset();
+  }
+
+  /// The first connection, after its first answer.
+  test::Descriptor first(int status = 200) {
+    auto request = send(here);
+    test::Descriptor connection = accept(here);
+    answer(*request, connection, status);
+    return connection;
+  }
+  /// Its replica is known to keep it.
+  void earn_trust(const test::Descriptor& connection) {
+    for (int times = 0; times < ClosingHabit::kProofs; ++times) {
+      here.advance(milliseconds(10));
+      auto request = send(here);
+      answer(*request, connection);
+    }
+    ASSERT_TRUE(replica->habits()->on(0).keeps());
+  }
+  std::size_t slots_in_use() const { return line->demand().slots_in_use; }
+  std::uint64_t fresh(metrics::FreshReason reason) const { return cells.fresh_connections(reason); }
+
+  test::TestShard here{0};
+  test::TestShard there{1};
+  test::LoopbackListener pod;
+  metrics::DeploymentCells cells;
+  OpenOptions options;
+  std::shared_ptr<dispatch::Line> line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, here.clock());
+  std::shared_ptr<Replica> replica =
+      std::make_shared<Replica>("pod:1", 1, "pod", pod.address(), nullptr, std::make_shared<dispatch::PodSlots>(), 2, 1);
+};
+
+TEST_F(KeptConnectionTest, OfAReplicaThatIsTrustedServesAtOnce) {
+  const test::Descriptor connection = first();
+  earn_trust(connection);
+  for (int times = 0; times < 3; ++times) {
+    auto request = send(here);
+    EXPECT_TRUE(request->open()) << "it waits";
+    EXPECT_FALSE(request->exchange->waited());
+    answer(*request, connection);
+  }
+  EXPECT_TRUE(nobody_connects());
+}
+
+TEST_F(KeptConnectionTest, OfAReplicaThatIsNotKnownIsWatchedForTenMilliseconds) {
+  const test::Descriptor connection = first();
+  auto request = send(here);
+  here.advance(milliseconds(9));
+  EXPECT_FALSE(request->open());
+  here.advance(milliseconds(1));
+  EXPECT_TRUE(request->open());
+  EXPECT_TRUE(request->exchange->reused());
+  EXPECT_TRUE(request->exchange->waited()) << "for the pod: no overhead of ours";
+  answer(*request, connection);
+}
+
+TEST_F(KeptConnectionTest, ThatThePodClosesWhileItIsWatchedIsReplaced) {
+  test::Descriptor connection = first();
+  auto request = send(here);
+  here.advance(milliseconds(3));
+  connection.close();
+  const test::Descriptor second = accept(here);
+  ASSERT_TRUE(test::turn_until(here, [&] { return request->open(); }));
+  EXPECT_FALSE(request->exchange->reused());
+  answer(*request, second);
+}
+
+TEST_F(KeptConnectionTest, OfAReplicaThatClosesSilentlyIsNeverUsed) {
+  test::Descriptor connection = first();
+  for (int times = 0; times < ClosingHabit::kEnds; ++times) {
+    connection.close();
+    here.poll();
+    auto request = send(here);
+    connection = accept(here);
+    answer(*request, connection);
+  }
+  EXPECT_TRUE(replica->habits()->closes(here.now()));
+  here.advance(milliseconds(50));
+  auto request = send(here);
+  EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); })) << "ours is closed first";
+  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  connection.close();
+  const test::Descriptor next = accept(here);
+  answer(*request, next);
+  EXPECT_EQ(fresh(metrics::FreshReason::kClosesSilently), 1U);
+}
+
+TEST_F(KeptConnectionTest, IsReplacedRightAfterAnError) {
+  test::Descriptor connection = first();
+  earn_trust(connection);
+  auto failing = send(here);
+  answer(*failing, connection, 500);
+  auto request = send(here);
+  EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
+  EXPECT_TRUE(nobody_connects()) << "before the pod has closed the one before";
+  connection.close();
+  const test::Descriptor second = accept(here);
+  answer(*request, second);
+  EXPECT_EQ(fresh(metrics::FreshReason::kAfterError), 1U);
+  EXPECT_TRUE(replica->habits()->on(0).keeps()) << "an exception is no habit";
+}
+
+TEST_F(KeptConnectionTest, ServesAgainTenMillisecondsAfterAnError) {
+  const test::Descriptor connection = first();
+  earn_trust(connection);
+  auto failing = send(here);
+  answer(*failing, connection, 503);
+  here.advance(milliseconds(10));
+  auto request = send(here);
+  EXPECT_TRUE(request->open());
+  EXPECT_TRUE(request->exchange->reused());
+  request->exchange->close();
+}
+
+TEST_F(KeptConnectionTest, IsWaitedForAsLongAsAnAbortMayTake) {
+  const test::Descriptor deaf = first(500);
+  auto request = send(here);
+  here.advance(milliseconds(249));
+  EXPECT_TRUE(nobody_connects());
+  here.advance(milliseconds(1));
+  const test::Descriptor second = accept(here);
+  EXPECT_TRUE(second);
+  answer(*request, second);
+}
+
+TEST_F(KeptConnectionTest, ThatIsBeingClosedGoesOnClosingWhenTheClientLeaves) {
+  test::Descriptor deaf = first(500);
+  auto request = send(here);
+  request->leave();
+  ASSERT_TRUE(request->opening->done());
+  EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed);
+  request->lease.give_back();
+  auto next = send(here);
+  here.poll();
+  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  deaf.close();
+  const test::Descriptor second = accept(here);
+  answer(*next, second);
+}
+
+TEST_F(KeptConnectionTest, ThatIsWatchedGoesBackWhenTheClientLeaves) {
+  const test::Descriptor connection = first();
+  auto request = send(here);
+  request->leave();
+  EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed);
+  request->lease.give_back();
+  here.advance(milliseconds(10));
+  auto next = send(here);
+  answer(*next, connection);
+  EXPECT_TRUE(nobody_connects());
+}
+
+TEST_F(KeptConnectionTest, ThatHasRestedLongEnoughIsEndedAndSeenToEnd) {
+  test::Descriptor connection = first();
+  here.advance(milliseconds(250));
+  EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
+  auto request = send(here);
+  here.poll();
+  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  connection.close();
+  const test::Descriptor second = accept(here);
+  answer(*request, second);
+  EXPECT_TRUE(replica->habits()->on(0).keeps()) << "it was alive after 250 ms";
+}
+
+TEST_F(KeptConnectionTest, WithBytesThatNobodyAskedForIsReplaced) {
+  test::Descriptor connection = first();
+  earn_trust(connection);
+  connection.send("HTTP/1.1 200 Forged\r\n\r\n");
+  ASSERT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
+  auto request = send(here);
+  here.poll();
+  EXPECT_FALSE(request->open());
+  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  connection.close();
+  const test::Descriptor second = accept(here);
+  answer(*request, second);
+}
+
+TEST_F(KeptConnectionTest, MovesToTheShardThatNeedsIt) {
+  const test::Descriptor connection = first();
+  auto request = send(there);
+  here.poll();
+  there.poll();
+  there.advance(milliseconds(10));
+  answer(*request, connection);
+  EXPECT_TRUE(nobody_connects());
+}
+
+TEST_F(KeptConnectionTest, IsReplacedAfterAnErrorOnAnotherShardToo) {
+  test::Descriptor connection = first(500);
+  auto request = send(there);
+  here.poll();
+  EXPECT_TRUE(test::turn_until(there, [&] { return connection.at_end(); }));
+  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  connection.close();
+  const test::Descriptor second = accept(there);
+  answer(*request, second);
+}
+
+TEST_F(KeptConnectionTest, ThatAnotherShardDoesNotHandOverIsWaitedForAsLongAsForAConnection) {
+  const test::Descriptor connection = first();
+  auto request = send(there);
+  there.advance(milliseconds(500));
+  ASSERT_TRUE(request->opening->done());
+  const Failure failure = request->opening->get().error();
+  EXPECT_EQ(failure.reason, Reason::kUpstreamConnectFailed);
+  EXPECT_EQ(failure.origin, Origin::kInternal) << "the replica has done nothing";
+  request->lease.give_back();
+  EXPECT_EQ(slots_in_use(), 1U) << "the slot would own two connections";
+  here.poll();
+  there.poll();
+  EXPECT_EQ(slots_in_use(), 0U);
+  auto next = send(there);
+  there.advance(milliseconds(10));
+  answer(*next, connection);
+  EXPECT_TRUE(nobody_connects());
+}
+
+TEST_F(KeptConnectionTest, OfAnotherShardIsNotWaitedForWhenTheClientLeaves) {
+  const test::Descriptor connection = first();
+  auto request = send(there);
+  request->leave();
+  ASSERT_TRUE(request->opening->done());
+  EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed);
+  request->lease.give_back();
+  EXPECT_EQ(slots_in_use(), 1U);
+  here.poll();
+  there.poll();
+  EXPECT_EQ(slots_in_use(), 0U);
+}
+
+}  // namespace
+}  // namespace router::upstream
