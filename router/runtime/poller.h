@@ -75,6 +75,8 @@ class Poller {
 
   /// What a waker does when it is woken is one step of a turn: the number of the step under way, 0 outside of a turn.
   std::uint64_t step() const { return in_turn_ ? steps_ : 0; }
+  /// For a waker that does several things, each of them a step.
+  void begin_step() { ++steps_; }
 
  private:
   friend class Watch;

@@ -14,11 +14,7 @@ namespace router::runtime {
 /// shard is gone, the value's reference goes back to the control thread, so that large tables are freed there.
 template <class T>
 class Published {
-  struct Holder {
-    std::shared_ptr<const T> value;
-    Shard* control;
-    std::size_t references = 0;  // of one shard: plain
-  };
+  struct Holder;
 
  public:
   /// One shard's view of the value; copied and dropped on that shard only.
@@ -45,23 +41,34 @@ class Published {
     }
     void drop() noexcept {
       if (holder_ == nullptr || --holder_->references > 0) return;
-      Shard* control = holder_->control;
-      control->post([holder = std::unique_ptr<Holder>(holder_)] {});
+      holder_->control.send(*holder_);
     }
     Holder* holder_ = nullptr;
   };
 
   Published(Shard& control, ShardSet& shards) : control_(control), shards_(shards), views_(shards.size()) {}
 
-  /// Control thread. Each shard takes the value up from its loop, in order of publication.
-  void publish(std::shared_ptr<const T> value) {
-    newest_ = value;
-    for (std::size_t index = 0; index < shards_.size(); ++index) {
-      auto holder = std::make_unique<Holder>(Holder{value, &control_});
-      shards_[index].post(
-          [this, index, holder = std::move(holder)]() mutable { views_[index].snapshot = Snapshot(holder.release()); });
-    }
+  /// A value with all the memory that its publication needs.
+  class Prepared {
+   private:
+    friend class Published;
+    std::shared_ptr<const T> value_;
+    std::vector<std::unique_ptr<Holder>> holders_;  // one for each shard
+  };
+  /// Control thread. Throws std::bad_alloc, and has done nothing then.
+  Prepared prepare(std::shared_ptr<const T> value) {
+    Prepared prepared;
+    prepared.holders_.reserve(shards_.size());
+    for (View& view : views_) prepared.holders_.push_back(std::make_unique<Holder>(value, control_, view));
+    prepared.value_ = std::move(value);
+    return prepared;
   }
+  /// Control thread. Every shard takes the value up from its loop, in order of publication.
+  void publish(Prepared prepared) noexcept {
+    newest_ = std::move(prepared.value_);
+    for (std::size_t index = 0; index < shards_.size(); ++index) shards_[index].send(std::move(prepared.holders_[index]));
+  }
+  void publish(std::shared_ptr<const T> value) { publish(prepare(std::move(value))); }
 
   /// Before the shards run, or on the shard itself.
   const Snapshot& on(const Shard& shard) const { return views_[shard.index()].snapshot; }
@@ -72,6 +79,26 @@ class Published {
   struct alignas(64) View {
     Snapshot snapshot;
   };
+  /// The value of one shard: a message to the shard, there what its snapshots hold, and at last a message back to the control
+  /// thread, which frees it.
+  struct Holder final : Message {
+    Holder(std::shared_ptr<const T> what, Shard& back_to, View& into) : value(std::move(what)), control(back_to), view(&into) {}
+
+    void run() override {
+      if (View* into = std::exchange(view, nullptr)) {
+        into->snapshot = Snapshot(this);
+      } else {
+        delete this;
+      }
+    }
+    void dropped() noexcept override { delete this; }
+
+    const std::shared_ptr<const T> value;
+    Shard& control;
+    View* view;                  // until it has arrived there
+    std::size_t references = 0;  // of one shard: plain
+  };
+
   Shard& control_;
   ShardSet& shards_;
   std::vector<View> views_;

@@ -2,7 +2,6 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <exception>
 #include <random>
@@ -31,13 +30,15 @@ Shard::Shard(std::size_t index, const Clock& clock, Time time)
       clock_(clock),
       io_(std::make_unique<asio::io_context>(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO)),
       poller_(*io_),
+      inbox_(poller_),
       scratch_(new char[kScratchBytes]),
       random_state_((std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) | 1) {
   if (time == Time::kReal) driver_ = std::make_unique<Driver>(*io_);
 }
 
 Shard::~Shard() {
-  // Handlers that never ran may own what lives on this shard: they go before the pools do.
+  // Messages and handlers that never ran may own what lives on this shard: they go before the pools do.
+  inbox_.close();
   driver_.reset();
   poller_.leave_loop();
   io_.reset();
@@ -62,14 +63,13 @@ bool Shard::run_until_something_is_thrown() {
 }
 
 void Shard::stop() {
-  asio::post(*io_, [this] {
-    if (driver_) driver_->timer.cancel();
-    io_->stop();
-  });
+  if (!stopping_.exchange(true)) send(stop_);
 }
 
-void Shard::post(absl::AnyInvocable<void()> work) {
-  asio::post(*io_, [work = std::move(work)]() mutable { work(); });
+void Shard::Stop::run() {
+  shard_.stopping_ = false;
+  if (shard_.driver_) shard_.driver_->timer.cancel();
+  shard_.io_->stop();
 }
 
 bool Shard::on_this_thread() const { return running_shard == this; }

@@ -10,6 +10,7 @@
 
 #include "router/base/time.h"
 #include "router/runtime/buffer.h"
+#include "router/runtime/inbox.h"
 #include "router/runtime/poller.h"
 #include "router/runtime/timer_queue.h"
 
@@ -20,7 +21,8 @@ class io_context;
 namespace router::runtime {
 
 /// One data thread and everything that belongs to it: an event loop, timers, buffers. What belongs to a shard is plain
-/// single-threaded code; only `post`, `stop` and `index` may be used from elsewhere. The control thread runs on a Shard too.
+/// single-threaded code; only `send`, `post`, `stop` and `index` may be used from elsewhere. The control thread runs on a Shard
+/// too.
 class Shard {
  public:
   enum class Time { kReal, kManual };  // kManual: nobody but `advance_timers` moves the timers (tests)
@@ -46,8 +48,16 @@ class Shard {
   void run();
   /// Any thread. What was posted before is still run.
   void stop();
-  /// Any thread: `work` runs on this shard, from the loop, never inside the caller. Dropped unrun if the shard ends first.
-  void post(absl::AnyInvocable<void()> work);
+  /// Any thread: `message` is run on this shard, from the loop, never inside the caller; all of them in the order in which they
+  /// were sent. Dropped if the shard ends first. Needs no memory, and a system call only if nothing was on its way and the
+  /// shard is not at work at this moment on the calling thread.
+  void send(Message& message) noexcept { inbox_.send(message, on_this_thread()); }
+  void send(std::unique_ptr<Message> message) noexcept { send(*message.release()); }
+  /// As `send`, for work that is made to a message here. Throws std::bad_alloc.
+  void post(absl::AnyInvocable<void()> work) { send(message_of(std::move(work))); }
+  /// Drops what was sent and has not run, and whatever is sent from now on. When no thread runs the shard any more; the
+  /// destructor does it, too. For shards that send to each other: all of them, before the first is destroyed.
+  void close() noexcept { inbox_.close(); }
   bool on_this_thread() const;
 
   boost::asio::io_context& io() { return *io_; }
@@ -68,11 +78,24 @@ class Shard {
   bool run_until_something_is_thrown();
   void advance_or_contain();
 
+  class Stop final : public Message {
+   public:
+    explicit Stop(Shard& shard) : shard_(shard) {}
+
+   private:
+    void run() override;
+    void dropped() noexcept override {}
+    Shard& shard_;
+  };
+
   const std::size_t index_;
   const Clock& clock_;
   std::unique_ptr<boost::asio::io_context> io_;
   BufferPool buffers_;
   Poller poller_;
+  Inbox inbox_;
+  std::atomic<bool> stopping_{false};
+  Stop stop_{*this};
   static constexpr std::uint64_t kNoStep = ~std::uint64_t{};
   mutable std::uint64_t step_of_time_ = kNoStep;  // in which `time_` was read
   mutable TimePoint time_{};

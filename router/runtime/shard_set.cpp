@@ -46,6 +46,11 @@ ShardSet::ShardSet(std::size_t count, const Clock& clock) {
   for (std::size_t index = 0; index < count; ++index) shards_.push_back(std::make_unique<Shard>(index, clock));
 }
 
+ShardSet::~ShardSet() {
+  join();
+  for (const std::unique_ptr<Shard>& shard : shards_) shard->close();
+}
+
 void ShardSet::start() {
   for (const std::unique_ptr<Shard>& shard : shards_) {
     threads_.emplace_back([&shard = *shard] {
@@ -64,10 +69,18 @@ void ShardSet::join() {
   threads_.clear();
 }
 
-void ShardSet::post_to_all(const std::function<void(Shard&)>& work) {
+ShardSet::ForAll ShardSet::prepare_for_all(const std::function<void(Shard&)>& work) {
+  ForAll prepared;
+  prepared.messages_.reserve(shards_.size());
   for (const std::unique_ptr<Shard>& shard : shards_) {
-    shard->post([work, &shard = *shard] { work(shard); });
+    prepared.messages_.emplace_back(shard.get(), message_of([work, &shard = *shard] { work(shard); }));
   }
+  return prepared;
+}
+
+void ShardSet::ForAll::send() noexcept {
+  for (auto& [shard, message] : messages_) shard->send(std::move(message));
+  messages_.clear();
 }
 
 }  // namespace router::runtime

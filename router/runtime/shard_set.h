@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "router/runtime/shard.h"
@@ -17,7 +18,8 @@ std::size_t default_shard_count();
 class ShardSet {
  public:
   ShardSet(std::size_t count, const Clock& clock);
-  ~ShardSet() { join(); }
+  /// Joins, and drops what the shards have sent to each other and not run.
+  ~ShardSet();
 
   void start();
   /// Stops the loops and waits for the threads.
@@ -25,8 +27,19 @@ class ShardSet {
 
   std::size_t size() const { return shards_.size(); }
   Shard& operator[](std::size_t index) { return *shards_[index]; }
-  /// Runs `work` once on every shard, from its loop.
-  void post_to_all(const std::function<void(Shard&)>& work);
+  /// Work for every shard, with all the memory that it needs to be sent.
+  class ForAll {
+   public:
+    void send() noexcept;
+
+   private:
+    friend class ShardSet;
+    std::vector<std::pair<Shard*, std::unique_ptr<Message>>> messages_;
+  };
+  /// `work` runs once on every shard, from its loop, when the result is sent. Throws std::bad_alloc, and has done nothing then.
+  ForAll prepare_for_all(const std::function<void(Shard&)>& work);
+  /// At once: on every shard, or, if it throws, on none.
+  void post_to_all(const std::function<void(Shard&)>& work) { prepare_for_all(work).send(); }
 
  private:
   std::vector<std::unique_ptr<Shard>> shards_;

@@ -48,12 +48,7 @@ TaskGroup::Root TaskGroup::run(TaskGroup& group, Task<void> task) {
 }
 
 void TaskGroup::tell_emptied() noexcept {
-  try {
-    emptied_.shard().post([this] { emptied_.wake(); });
-  } catch (const std::bad_alloc&) {
-    // Whoever waits for the end looks again at its deadline.
-    log::error("memory is short: the end of a group of tasks could not be told");
-  }
+  if (!notice_.on_its_way()) emptied_.shard().send(notice_);
 }
 
 bool TaskGroup::try_spawn(Task<void> task) {

@@ -10,7 +10,7 @@ namespace router::runtime {
 /// Owns coroutines that nobody awaits: bounded, counted, and waited for. One shard. Must be empty when it is destroyed.
 class TaskGroup {
  public:
-  TaskGroup(Shard& shard, std::size_t limit) : limit_(limit), emptied_(shard) {}
+  TaskGroup(Shard& shard, std::size_t limit) : limit_(limit), emptied_(shard), notice_(emptied_) {}
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
   ~TaskGroup() { ROUTER_ASSERT(running_ == 0); }
@@ -30,12 +30,22 @@ class TaskGroup {
   struct Root;
   static Root run(TaskGroup& group, Task<void> task);
   void tell_emptied() noexcept;
+  class Notice final : public Message {
+   public:
+    explicit Notice(Wakeup& to) : to_(to) {}
+
+   private:
+    void run() override { to_.wake(); }
+    void dropped() noexcept override {}
+    Wakeup& to_;
+  };
 
   const std::size_t limit_;
   std::size_t running_ = 0;
   std::size_t failed_ = 0;
   bool closed_ = false;
   Wakeup emptied_;
+  Notice notice_;
 };
 
 }  // namespace router::runtime

@@ -4,18 +4,9 @@
 
 #include "router/base/time.h"
 #include "router/runtime/shard.h"
+#include "router/runtime/waker.h"
 
 namespace router::runtime {
-
-/// Someone who wants to be told that something has moved: a socket that can be read or written, a grant from a line.
-class Waker {
- public:
-  /// From the shard's loop only (handlers of sockets, timers, posts), not inside a coroutine.
-  virtual void wake() = 0;
-
- protected:
-  ~Waker() = default;
-};
 
 /// The one place where a coroutine sleeps: it waits here for any of the things that it has asked to wake it (a socket that can
 /// be read or written, a grant from a line) or for its deadline, and then looks for itself what has changed. A wake-up that

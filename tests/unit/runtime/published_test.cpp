@@ -5,8 +5,10 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <new>
 #include <vector>
 
+#include "tests/support/failing_memory.h"
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
 
@@ -76,6 +78,65 @@ TEST_F(PublishedTest, GivesAnOldValueBackToTheControlThreadToBeFreed) {
   control.poll();
   EXPECT_TRUE(watched.expired());
   shards.join();
+}
+
+TEST_F(PublishedTest, ReachesAllShardsOrNoneWhenMemoryIsShort) {
+  published.publish(std::make_shared<const int>(1));
+  for (std::size_t served = 0;; ++served) {
+    auto next = std::make_shared<const int>(2);
+    const test::FailingMemory once(served, 1);
+    try {
+      published.publish(std::move(next));
+      EXPECT_EQ(once.failed(), 0u);
+      break;
+    } catch (const std::bad_alloc&) {
+      EXPECT_EQ(*published.newest(), 1);
+      test::poll(shards[0]);
+      test::poll(shards[1]);
+      EXPECT_EQ(*published.on(shards[0]), 1);
+      EXPECT_EQ(*published.on(shards[1]), 1);
+    }
+  }
+  test::poll(shards[0]);
+  test::poll(shards[1]);
+  EXPECT_EQ(*published.on(shards[0]), 2);
+  EXPECT_EQ(*published.on(shards[1]), 2);
+}
+
+TEST_F(PublishedTest, NeedsNoMemoryToGiveAValueBack) {
+  published.publish(std::make_shared<const int>(1));
+  test::poll(shards[0]);
+  auto next = published.prepare(std::make_shared<const int>(2));
+  const std::weak_ptr<const int> watched = published.newest();
+  Published<int>::Snapshot kept = published.on(shards[0]);
+  {
+    const test::FailingMemory none(0);
+    published.publish(std::move(next));
+    kept = {};
+    EXPECT_EQ(none.failed(), 0u);
+  }
+  test::poll(shards[0]);
+  test::poll(shards[1]);
+  control.poll();
+  EXPECT_TRUE(watched.expired());
+}
+
+TEST_F(PublishedTest, WorkForAllShardsGoesToAllOrNoneWhenMemoryIsShort) {
+  int ran = 0;
+  for (std::size_t served = 0;; ++served) {
+    const test::FailingMemory once(served, 1);
+    try {
+      shards.post_to_all([&](Shard&) { ++ran; });
+      break;
+    } catch (const std::bad_alloc&) {
+      test::poll(shards[0]);
+      test::poll(shards[1]);
+      EXPECT_EQ(ran, 0);
+    }
+  }
+  test::poll(shards[0]);
+  test::poll(shards[1]);
+  EXPECT_EQ(ran, 2);
 }
 
 TEST(Shards, RunEachOnAThreadOfItsOwnUntilTheyAreJoined) {

@@ -5,6 +5,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "tests/support/failing_memory.h"
 #include "tests/support/test_shard.h"
 
 namespace router::runtime {
@@ -68,6 +69,28 @@ TEST_F(TaskGroupTest, IsWaitedForUntilTheLastTaskHasEnded) {
   second.wake();
   shard.poll();
   EXPECT_TRUE(waiting.get());
+}
+
+TEST_F(TaskGroupTest, TellsItsEndWithoutMemory) {
+  group.try_spawn(until_woken(first, ended));
+  auto waiting = shard.start(group.wait(kNever));
+  {
+    const test::FailingMemory none(0);
+    first.wake();
+    EXPECT_EQ(none.failed(), 0u);
+  }
+  shard.poll();
+  EXPECT_TRUE(waiting.get());
+}
+
+TEST_F(TaskGroupTest, MayEndWhileTheNewsOfItsEndIsOnItsWay) {
+  {
+    TaskGroup brief(shard, 1);
+    brief.try_spawn(until_woken(first, ended));
+    first.wake();
+  }
+  shard.poll();
+  EXPECT_EQ(ended, 1);
 }
 
 TEST_F(TaskGroupTest, IsWaitedForUntilTheDeadlineAtMost) {

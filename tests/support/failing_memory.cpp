@@ -1,0 +1,46 @@
+#include "tests/support/failing_memory.h"
+
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+thread_local bool active = false;
+thread_local std::size_t served_left = 0;
+thread_local std::size_t failures_left = 0;
+thread_local std::size_t failures = 0;
+
+bool fails_now() {
+  if (!active) return false;
+  if (served_left > 0) return --served_left, false;
+  if (failures_left == 0) return false;
+  --failures_left;
+  ++failures;
+  return true;
+}
+
+}  // namespace
+
+// For the whole binary. Every other form of new ends here by default, but for over-aligned memory.
+void* operator new(std::size_t size) {
+  if (fails_now()) throw std::bad_alloc();
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace router::test {
+
+FailingMemory::FailingMemory(std::size_t served, std::size_t count) {
+  served_left = served;
+  failures_left = count;
+  failures = 0;
+  active = true;
+}
+
+FailingMemory::~FailingMemory() { active = false; }
+
+std::size_t FailingMemory::failed() const { return failures; }
+
+}  // namespace router::test

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstddef>
+
+namespace router::test {
+
+/// While it lives, `operator new` fails on this thread: `served` requests get memory, then `count` of them throw
+/// std::bad_alloc. One at a time. For binaries that link `test_failing_memory`.
+class FailingMemory {
+ public:
+  static constexpr std::size_t kAll = static_cast<std::size_t>(-1);
+  explicit FailingMemory(std::size_t served, std::size_t count = kAll);
+  FailingMemory(const FailingMemory&) = delete;
+  FailingMemory& operator=(const FailingMemory&) = delete;
+  ~FailingMemory();
+
+  /// Requests that failed so far.
+  std::size_t failed() const;
+};
+
+}  // namespace router::test
