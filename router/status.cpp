@@ -25,7 +25,9 @@ json::object describe(const LiveReplica& live, const dispatch::Line& line) {
   replica["address"] = live.replica->address().text();
   replica["ready"] = live.ready;
   replica["terminating"] = live.terminating;
-  replica["ejected"] = line.is_ejected(live.replica);
+  const dispatch::Health::State state = line.condition(live.replica).state;
+  replica["ejected"] = state == dispatch::Health::State::kEjected;
+  replica["refusing"] = state == dispatch::Health::State::kRefusing;
   replica["closes_silently"] = live.replica->habits()->closes(std::chrono::steady_clock::now());
   return replica;
 }
@@ -40,7 +42,9 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
   deployment["queue_length"] = demand.waiting;
   deployment["replicas_ready"] = demand.replicas_ready;
   deployment["replicas_ejected"] = demand.replicas_ejected;
+  deployment["replicas_refusing"] = demand.replicas_refusing;
   deployment["ejections"] = demand.ejections;
+  deployment["refusals"] = demand.refusals;
   if (const std::uint64_t unnoticed = live.metrics->aborts_unnoticed(); unnoticed > 0) {
     json::object aborts;
     aborts["unnoticed"] = unnoticed;

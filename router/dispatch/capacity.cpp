@@ -11,7 +11,7 @@ bool Capacity::available_without(const Replica* avoided) const {
   if (avoided == nullptr || !avoided->serves()) return available();
   const std::size_t others = usable() - (avoided->usable() ? 1 : 0);
   if (others > 0) return true;
-  const bool alone = ready_ - ejected_ == 1;
+  const bool alone = reachable() - ejected_ == 1;
   return alone && avoided->usable();
 }
 
@@ -49,6 +49,10 @@ bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) {
   if (verdict.outcome == Verdict::Outcome::kFailed) replica.health_.failed();
   if (!replica.serves()) return false;
   if (verdict.sheds_until > now) shed(replica, verdict.sheds_until);
+  if (verdict.outcome == Verdict::Outcome::kRefused) {
+    refuse(replica, now);
+    return true;
+  }
   if (!replica.health_.failing() || !may_eject_another()) return false;
   withdraw(replica);
   replica.health_.eject(now);
@@ -57,11 +61,23 @@ bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) {
   return true;
 }
 
+/// Not bounded by any half: where it is the only one, requests wait for it rather than fail.
+void Capacity::refuse(Replica& replica, TimePoint now) {
+  withdraw(replica);
+  replica.health_.refuse(now);
+  serving_slots_.reset();
+  count(ready_, refusing_ + 1);
+  keep_half(now);
+}
+
 void Capacity::readmit(Replica& replica, TimePoint now) {
-  if (!replica.health_.ejected()) return;
+  if (replica.health_.well()) return;
+  const bool counts = replica.member() && replica.ready_;
+  const bool refused = replica.health_.refusing();
   replica.health_.readmit(now);
   serving_slots_.reset();
-  if (replica.member() && replica.ready_) --ejected_;
+  if (counts && refused) count(ready_, refusing_ - 1);
+  if (counts && !refused) --ejected_;
   offer(replica);
 }
 
@@ -90,11 +106,13 @@ bool Capacity::end_due_shedding(TimePoint now) {
 }
 
 void Capacity::keep_half(TimePoint now) {
-  while (2 * ejected_ > ready_) {
+  while (2 * ejected_ > reachable()) {
     Replica* first = nullptr;
     for (const std::shared_ptr<Replica>& replica : members_) {
       const bool counts = replica->ready_ && replica->health_.ejected();
-      if (counts && (first == nullptr || ejected_until(*replica) < ejected_until(*first))) first = replica.get();
+      if (counts && (first == nullptr || replica->health_.asked_from() < first->health_.asked_from())) {
+        first = replica.get();
+      }
     }
     ROUTER_ASSERT(first != nullptr);  // `ejected_` counts them
     readmit(*first, now);
@@ -130,13 +148,15 @@ void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replica
     retired.replicas.push_back(std::move(replica));
   }
   std::size_t ready = 0;
+  std::size_t refusing = 0;
   ejected_ = 0;
   for (const std::shared_ptr<Replica>& replica : members_) {
     if (replica->ready_) ++ready;
     if (replica->ready_ && replica->health_.ejected()) ++ejected_;
+    if (replica->ready_ && replica->health_.refusing()) ++refusing;
     offer(*replica);
   }
-  count_ready(ready);
+  count(ready, refusing);
   keep_half(now);
 }
 
@@ -146,10 +166,11 @@ void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) {
   replica.ready_ = ready;
   serving_slots_.reset();
   // Whoever calls it ready again has asked it since: what it failed at before is over.
-  if (ready) replica.health_.ejected() ? replica.health_.readmit(now) : replica.health_.succeeded();
+  if (ready) replica.health_.well() ? replica.health_.succeeded() : replica.health_.readmit(now);
   if (replica.member()) {
-    count_ready(ready ? ready_ + 1 : ready_ - 1);
-    if (replica.health_.ejected()) --ejected_;  // it was ready
+    const bool refused = replica.health_.refusing();  // then it was ready
+    count(ready ? ready_ + 1 : ready_ - 1, refused ? refusing_ - 1 : refusing_);
+    if (replica.health_.ejected()) --ejected_;  // likewise
   }
   offer(replica);
   keep_half(now);
@@ -194,9 +215,10 @@ void Capacity::offer(Replica& replica) {
   if (replica.usable()) buckets(replica).insert(replica, replica.in_use_);
 }
 
-void Capacity::count_ready(std::size_t ready) {
-  if (ready_ == 0 && ready > 0) ++revivals_;
+void Capacity::count(std::size_t ready, std::size_t refusing) {
+  if (reachable() == 0 && ready > refusing) ++revivals_;
   ready_ = ready;
+  refusing_ = refusing;
 }
 
 void Capacity::check() const {
@@ -204,6 +226,7 @@ void Capacity::check() const {
   std::size_t ready = 0;
   std::size_t in_use = 0;
   std::size_t ejected = 0;
+  std::size_t refusing = 0;
   std::size_t shedding = 0;
   for (std::size_t index = 0; index < members_.size(); ++index) {
     const Replica& replica = *members_[index];
@@ -213,11 +236,13 @@ void Capacity::check() const {
     replica.pod_->check();
     ready += replica.ready_ ? 1 : 0;
     ejected += replica.ready_ && replica.health_.ejected() ? 1 : 0;
+    refusing += replica.ready_ && replica.health_.refusing() ? 1 : 0;
     shedding += replica.sheds_ ? 1 : 0;
     in_use += replica.in_use_;
   }
   ROUTER_ASSERT(ready == ready_);
-  ROUTER_ASSERT(ejected == ejected_ && 2 * ejected_ <= ready_);
+  ROUTER_ASSERT(refusing == refusing_);
+  ROUTER_ASSERT(ejected == ejected_ && 2 * ejected_ <= reachable());
   ROUTER_ASSERT(shedding == shedders_.size());
   ROUTER_ASSERT(in_use <= leases_);
   ROUTER_ASSERT(serving_slots() == count_serving_slots());

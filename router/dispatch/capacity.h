@@ -31,7 +31,8 @@ class Capacity {
   Taken take(std::size_t shard, Replica* avoided = nullptr);
   void give_back(Replica& replica, Slot* slot, Retired& retired);
 
-  /// What an exchange has learned about `replica`. True: it was ejected for that, with `ejected_until`.
+  /// What an exchange has learned about `replica`. True: it went out for that (ejected, or refusing), and others may have come
+  /// back.
   bool judge(Replica& replica, const Verdict& verdict, TimePoint now);
   void readmit(Replica& replica, TimePoint now);
   /// Replicas that wanted to be left alone until now are chosen like the others again. True if there were any.
@@ -47,8 +48,10 @@ class Capacity {
 
   const std::vector<std::shared_ptr<Replica>>& replicas() const { return members_; }
   std::size_t ready() const { return ready_; }
-  /// How often a first replica became ready after none was: equal numbers at two moments with none ready mean that there was
-  /// none in between either.
+  /// Ready, and not refusing; ejected ones, too.
+  std::size_t reachable() const { return ready_ - refusing_; }
+  /// How often a first replica became reachable after none was: equal numbers at two moments with none reachable mean that
+  /// there was none in between either.
   std::uint64_t revivals() const { return revivals_; }
   std::size_t leases() const { return leases_; }
   std::size_t slots() const;  // sum over the limited replicas
@@ -56,11 +59,11 @@ class Capacity {
   /// once after a change of the replicas: whoever has to wait asks.
   std::size_t serving_slots() const;
   std::size_t ejected() const { return ejected_; }
+  std::size_t refusing() const { return refusing_; }
 
   static bool is_ready(const Replica& replica) { return replica.ready_; }
-  static bool is_ejected(const Replica& replica) { return replica.health_.ejected(); }
+  static const Health& health(const Replica& replica) { return replica.health_; }
   static bool sheds(const Replica& replica) { return replica.sheds_; }
-  static TimePoint ejected_until(const Replica& replica) { return replica.health_.ejected_until(); }
   static std::size_t slots_of(const Replica& replica) { return replica.slots_max_; }
   /// Asserts what must hold between two operations.
   void check() const;
@@ -70,12 +73,14 @@ class Capacity {
   LoadBuckets& buckets(const Replica& replica) { return replica.sheds_ ? shedding_ : choosable_; }
   void withdraw(Replica& replica) { buckets(replica).erase(replica); }
   void offer(Replica& replica);
-  void count_ready(std::size_t ready);
+  /// Sets how many members are ready, and how many of these refuse.
+  void count(std::size_t ready, std::size_t refusing);
   std::size_t count_serving_slots() const;
+  void refuse(Replica& replica, TimePoint now);
   void shed(Replica& replica, TimePoint until);
   bool end_due_shedding(TimePoint now);
-  /// Never more than half of the ready replicas are ejected: a deployment that fails as a whole is not locked out.
-  bool may_eject_another() const { return 2 * (ejected_ + 1) <= ready_; }
+  /// Never more than half of the reachable replicas are ejected: a deployment that fails as a whole is not locked out.
+  bool may_eject_another() const { return 2 * (ejected_ + 1) <= reachable(); }
   /// As many as had to be ejected from fewer are taken back, those first whose time ends first.
   void keep_half(TimePoint now);
 
@@ -84,8 +89,9 @@ class Capacity {
   LoadBuckets shedding_;
   std::vector<Replica*> shedders_;    // members that shed, usable or not
   TimePoint shedding_ends_ = kNever;  // of the first of them
-  std::size_t ready_ = 0;             // members; ejected ones, too
+  std::size_t ready_ = 0;             // members; ejected and refusing ones, too
   std::size_t ejected_ = 0;           // ready members
+  std::size_t refusing_ = 0;          // ready members
   std::uint64_t revivals_ = 0;
   mutable std::optional<std::size_t> serving_slots_;  // none: not counted since the replicas have changed
   std::size_t leases_ = 0;                            // of replicas that are gone, too

@@ -21,10 +21,11 @@ enum class LineEvent : std::uint8_t {
   kUnready,
   kSlots,  // `value`
   kEjected,
-  kReadmitted,
-  kSheds,    // chosen only where no other can be
-  kWilling,  // no longer
-  kEnd,      // of one operation: here the line's promises hold
+  kRefusing,
+  kReadmitted,  // neither ejected nor refusing
+  kSheds,       // chosen only where no other can be
+  kWilling,     // no longer
+  kEnd,         // of one operation: here the line's promises hold
 };
 
 struct RecordedEvent {

@@ -82,6 +82,7 @@ class Line::Turn {
     serve_waiting();
     if (received_ != nullptr) received_->pod()->decline(*received_, retired_);
     check();
+    tells_watcher_ = conditions_changed_ && line_.watcher_ != nullptr && !std::exchange(line_.watcher_told_, true);
     lock_.unlock();
     tell();
   }
@@ -97,11 +98,7 @@ class Line::Turn {
   /// What is set aside for it goes back to its pod if nobody could use it.
   void received(std::shared_ptr<Replica> replica) { received_ = std::move(replica); }
   TimePoint now() const { return now_; }
-  /// To be told, without the mutex, that the replica was ejected.
-  void ejected(std::shared_ptr<Replica> replica) {
-    until_ = Capacity::ejected_until(*replica);
-    ejected_ = std::move(replica);
-  }
+  void conditions_changed() { conditions_changed_ = true; }
 
  private:
   void serve_waiting() {
@@ -132,7 +129,7 @@ class Line::Turn {
 #endif
   }
   void tell() {
-    if (ejected_ != nullptr && line_.ejected_) line_.ejected_(ejected_, until_);
+    if (tells_watcher_) line_.watcher_->conditions_changed();
     while (first_ != nullptr) {
       std::shared_ptr<Waiter> waiter = std::move(first_);
       first_ = std::move(waiter->settled_next_);
@@ -146,8 +143,8 @@ class Line::Turn {
   const TimePoint now_;
   Retired retired_;
   std::shared_ptr<Replica> received_;
-  std::shared_ptr<Replica> ejected_;
-  TimePoint until_{};
+  bool conditions_changed_ = false;
+  bool tells_watcher_ = false;
   std::shared_ptr<Waiter> first_;  // settled by this operation, in order
   Waiter* last_ = nullptr;
   std::unique_lock<std::mutex> lock_;
@@ -216,7 +213,7 @@ void Line::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
   waiter.state_ = Waiter::State::kWaiting;
   waiter.ticket_ = place.ticket;
   waiter.arrival_ = now;
-  waiter.met_ready_ = capacity_.ready() > 0;
+  waiter.met_ready_ = capacity_.reachable() > 0;
   waiter.revivals_ = capacity_.revivals();
   if (place.ticket == 0) {
     waiter.ticket_ = ++last_ticket_;
@@ -255,6 +252,7 @@ Line::Parting Line::part(Waiter& waiter) {
   Turn turn(*this);
   Parting parting;
   parting.replica_was_ready = waiter.met_ready_ || waiter.revivals_ != capacity_.revivals();
+  parting.replicas_refuse = capacity_.refusing() > 0;
   if (waiter.state_ == Waiter::State::kWaiting) {
     waiting_.erase(waiter);
     waiter.state_ = Waiter::State::kCancelled;
@@ -292,15 +290,16 @@ void Line::give_back(Lease& lease) {
   Turn turn(*this);
   Replica& replica = *lease.replica_;
   const Verdict& verdict = lease.verdict_;
-  if (verdict.outcome != Verdict::Outcome::kFailed) pace_.held_for(turn.now() - lease.since_, turn.now());
+  const bool reached = verdict.outcome != Verdict::Outcome::kFailed && verdict.outcome != Verdict::Outcome::kRefused;
+  if (reached) pace_.held_for(turn.now() - lease.since_, turn.now());
   record_.add(LineEvent::kGivenBack, lease.ticket_, &replica);
   capacity_.give_back(replica, lease.slot_, turn.retired());
   if (verdict.outcome == Verdict::Outcome::kNone && verdict.sheds_until == TimePoint{}) return;
   if (capacity_.judge(replica, verdict, turn.now())) {
-    ++ejections_;
-    turn.ejected(lease.replica_);
+    ++(Capacity::health(replica).ejected() ? ejections_ : refusals_);
+    turn.conditions_changed();
   }
-  if (verdict.outcome == Verdict::Outcome::kFailed || verdict.sheds_until != TimePoint{}) record_replicas();
+  if (!reached || verdict.sheds_until != TimePoint{}) record_replicas();
 }
 
 void Line::receive(const std::shared_ptr<Replica>& replica) {
@@ -318,12 +317,14 @@ void Line::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas) {
   Turn turn(*this);
   if (closed_) return;
   capacity_.set_replicas(replicas, weak_from_this(), turn.now(), turn.retired());
+  turn.conditions_changed();
   record_replicas();
 }
 
 void Line::set_ready(const std::shared_ptr<Replica>& replica, bool ready) {
   Turn turn(*this);
   capacity_.set_ready(*replica, ready, turn.now());
+  turn.conditions_changed();
   record_replicas();
 }
 
@@ -339,9 +340,15 @@ void Line::readmit(const std::shared_ptr<Replica>& replica) {
   record_replicas();
 }
 
-bool Line::is_ejected(const std::shared_ptr<Replica>& replica) const {
+Condition Line::condition(const std::shared_ptr<Replica>& replica) const {
   const std::lock_guard lock(mutex_);
-  return Capacity::is_ejected(*replica);
+  const Health& health = Capacity::health(*replica);
+  return health.well() ? Condition{} : Condition{health.state(), health.asked_from()};
+}
+
+void Line::begin_look() {
+  const std::lock_guard lock(mutex_);
+  watcher_told_ = false;
 }
 
 void Line::close() {
@@ -365,16 +372,31 @@ Demand Line::demand() const {
   demand.replicas = capacity_.replicas().size();
   demand.replicas_ready = capacity_.ready();
   demand.replicas_ejected = capacity_.ejected();
+  demand.replicas_refusing = capacity_.refusing();
   demand.ejections = ejections_;
+  demand.refusals = refusals_;
   return demand;
 }
+
+namespace {
+
+LineEvent event_of(Health::State state) {
+  switch (state) {
+    case Health::State::kWell: break;
+    case Health::State::kEjected: return LineEvent::kEjected;
+    case Health::State::kRefusing: return LineEvent::kRefusing;
+  }
+  return LineEvent::kReadmitted;
+}
+
+}  // namespace
 
 void Line::record_replicas() {
   record_.add(LineEvent::kCleared);
   for (const std::shared_ptr<Replica>& replica : capacity_.replicas()) {
     record_.add(LineEvent::kMember, 0, replica.get(), Capacity::slots_of(*replica));
     record_.add(Capacity::is_ready(*replica) ? LineEvent::kReady : LineEvent::kUnready, 0, replica.get());
-    record_.add(Capacity::is_ejected(*replica) ? LineEvent::kEjected : LineEvent::kReadmitted, 0, replica.get());
+    record_.add(event_of(Capacity::health(*replica).state()), 0, replica.get());
     record_.add(Capacity::sheds(*replica) ? LineEvent::kSheds : LineEvent::kWilling, 0, replica.get());
   }
 }

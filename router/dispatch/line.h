@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -46,8 +45,8 @@ class Lease {
   /// What was learned about the replica meanwhile; counted when the lease is given back.
   Verdict& verdict() { return verdict_; }
   /// For an exchange that must give it up without having reached the replica: back to its place in line, but not to that
-  /// replica.
-  Place place() const { return {ticket_, replica_}; }
+  /// replica; one that refuses is out by itself, and need not be avoided once it is back.
+  Place place() const { return {ticket_, verdict_.outcome == Verdict::Outcome::kRefused ? nullptr : replica_}; }
   void give_back();
 
  private:
@@ -74,23 +73,38 @@ struct Demand {
   std::size_t slots = 0;         // of the limited replicas, ready or not
   std::size_t slots_in_use = 0;  // every lease: also of replicas without limit, and of those that are gone
   std::size_t replicas = 0;
-  std::size_t replicas_ready = 0;  // ejected ones, too
+  std::size_t replicas_ready = 0;  // ejected and refusing ones, too
   std::size_t replicas_ejected = 0;
+  std::size_t replicas_refusing = 0;
   std::uint64_t ejections = 0;  // since the line was made
+  std::uint64_t refusals = 0;   // times that a replica went out because it refused a connection; likewise
 };
 
-/// Told that a replica was ejected, and until when at least: by whichever thread gave its lease back, without the mutex.
-using Ejected = std::function<void(const std::shared_ptr<Replica>& replica, TimePoint until)>;
+/// Whether a replica may be chosen, as far as exchanges with it have told.
+struct Condition {
+  Health::State state = Health::State::kWell;
+  TimePoint asked_from{};  // unless it is well: from when on it may be asked whether it is again
+
+  bool operator==(const Condition&) const = default;
+};
+
+/// Told that the condition of replicas may have changed: once, until somebody looks (`Line::begin_look`). By whichever thread
+/// gave a lease back, without the mutex.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  virtual void conditions_changed() = 0;
+};
 
 /// The waiting line of one deployment: binds an exchange to a replica at the moment a slot is free, first come first served
-/// (contract, section 5). Nobody waits while a slot of a serving replica (ready and not ejected) is free, and nobody overtakes
-/// who waits; but who is to avoid a replica lets others have its slots, as long as another replica serves.
-/// Threads: shared by all shards (one short mutex); nothing is resumed, posted or destroyed under it. A waiter is woken on its
-/// own shard. Lives in a shared_ptr, outliving tables.
+/// (contract, section 5). Nobody waits while a slot of a serving replica (ready, not ejected, not refusing) is free, and nobody
+/// overtakes who waits; but who is to avoid a replica lets others have its slots, as long as another replica serves. Threads:
+/// shared by all shards (one short mutex); nothing is resumed, posted or destroyed under it. A waiter is woken on its own
+/// shard. Lives in a shared_ptr, outliving tables.
 class Line : public std::enable_shared_from_this<Line> {
  public:
-  Line(LineOptions options, const Clock& clock, Ejected ejected = nullptr)
-      : clock_(clock), ejected_(std::move(ejected)), options_(options) {}
+  Line(LineOptions options, const Clock& clock, std::shared_ptr<Watcher> watcher = nullptr)
+      : clock_(clock), watcher_(std::move(watcher)), options_(options) {}
   Line(const Line&) = delete;
   Line& operator=(const Line&) = delete;
   ~Line();
@@ -113,10 +127,11 @@ class Line : public std::enable_shared_from_this<Line> {
   /// How long who comes now is likely to wait; nothing while that is not known. Any thread.
   std::optional<Duration> expected_wait() const;
   /// Leaves the line (deadline passed, client gone). If a grant was already on its way, its slot passes on to the next in line.
-  /// After this the wakeup is not used any more. Tells whether a replica was ever ready while it waited (queue_timeout or
-  /// no_ready_replica).
+  /// After this the wakeup is not used any more. Tells whether a replica was ever ready, and did not refuse, while it waited
+  /// (queue_timeout or no_ready_replica).
   struct Parting {
     bool replica_was_ready = false;
+    bool replicas_refuse = false;  // some do, now
   };
   Parting leave(const std::shared_ptr<Waiter>& waiter) { return part(*waiter); }
   /// The waiter's shard: the lease if granted (once), the failure if the line was closed, nothing while it waits.
@@ -133,9 +148,11 @@ class Line : public std::enable_shared_from_this<Line> {
   void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas);
   void set_ready(const std::shared_ptr<Replica>& replica, bool ready);
   void set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots);  // may be below what is in use; 0 = unlimited
-  /// An ejected replica may be chosen again.
+  /// An ejected or refusing replica may be chosen again.
   void readmit(const std::shared_ptr<Replica>& replica);
-  bool is_ejected(const std::shared_ptr<Replica>& replica) const;
+  Condition condition(const std::shared_ptr<Replica>& replica) const;
+  /// The watcher is told of whatever happens from now on. Then `condition` tells what has happened before.
+  void begin_look();
   /// The deployment was removed: every waiter is answered with kDeploymentNotFound, as is everyone who comes. Its replicas are
   /// let go. For good.
   void close();
@@ -164,7 +181,7 @@ class Line : public std::enable_shared_from_this<Line> {
   static void tell_heirs(const Retired& retired);
 
   const Clock& clock_;
-  const Ejected ejected_;
+  const std::shared_ptr<Watcher> watcher_;
   mutable std::mutex mutex_;
   LineOptions options_;
   bool closed_ = false;
@@ -174,6 +191,8 @@ class Line : public std::enable_shared_from_this<Line> {
   Pace pace_;
   RetryBudget retries_;
   std::uint64_t ejections_ = 0;
+  std::uint64_t refusals_ = 0;
+  bool watcher_told_ = false;  // and has not looked since
   EventRecord record_;
 };
 

@@ -32,7 +32,7 @@ class Replica {
   bool limited() const { return slots_max_ > 0; }
   bool member() const { return member_ != kNone; }
   /// Whether it serves at all; whether one more exchange, too.
-  bool serves() const { return member() && ready_ && !health_.ejected(); }
+  bool serves() const { return member() && ready_ && health_.well(); }
   bool usable() const { return serves() && !waits_for_pod_ && (!limited() || in_use_ < slots_max_); }
 
   const std::shared_ptr<PodSlots> pod_;

@@ -25,6 +25,7 @@ metrics::ExchangeFigures figures_of(const Downstream& downstream, const Record& 
   figures.queue_wait = record.in_line;
   figures.answered = record.answered != TimePoint{} && record.sent != TimePoint{};
   if (figures.answered) figures.first_byte = record.answered - record.sent;
+  figures.refused_retried = record.refused_retried;
   figures.connect_retried = record.connect_retried;
   figures.stale_retried = record.stale_retried;
   figures.request_bytes = downstream.request_bytes();

@@ -1,11 +1,27 @@
 #include "router/proxy/acquire.h"
 
 #include <algorithm>
+#include <cerrno>
 
 namespace router::proxy {
 
 using dispatch::Lease;
 using dispatch::Line;
+
+namespace {
+
+Failure why_in_vain(Line::Parting parting) {
+  if (parting.replica_was_ready) {
+    return Failure::internal(Reason::kQueueTimeout, "no slot became free within max_queue_wait_ms");
+  }
+  if (parting.replicas_refuse) {
+    return Failure::internal(Reason::kNoReadyReplica, "every replica of the deployment that is ready refuses connections",
+                             ECONNREFUSED);
+  }
+  return Failure::internal(Reason::kNoReadyReplica, "no replica of the deployment is ready");
+}
+
+}  // namespace
 
 Task<Result<Lease>> acquire(Line& line, dispatch::Place place, Deadline deadline, runtime::Wakeup& wakeup,
                             wire::Cancellation& cancellation) {
@@ -25,9 +41,7 @@ Task<Result<Lease>> acquire(Line& line, dispatch::Place place, Deadline deadline
       co_return wanted.error();
     }
     if (wakeup.shard().now() >= deadline) {
-      const bool was_ready = line.leave(entry->waiter).replica_was_ready;
-      co_return was_ready ? Failure::internal(Reason::kQueueTimeout, "no slot became free within max_queue_wait_ms")
-                          : Failure::internal(Reason::kNoReadyReplica, "no replica of the deployment is ready");
+      co_return why_in_vain(line.leave(entry->waiter));
     }
     co_await wakeup.wait(std::min(deadline, cancellation.ask_again(wakeup.shard().now())));
   }

@@ -131,8 +131,10 @@ std::unique_ptr<MirrorCopy>& Approach::mirror_copy(const RequestIds& ids) {
 }
 
 bool Approach::may_go_elsewhere(const Failure& failure) {
-  const bool refused = failure.reason == Reason::kUpstreamConnectFailed && failure.origin == Origin::kUpstream;
-  if (!refused || bound_ || record_.connect_retried || !line().may_retry()) return false;
+  if (bound_) return false;
+  if (upstream::is_refusal(failure)) return record_.refused_retried = true;
+  const bool failed = failure.reason == Reason::kUpstreamConnectFailed && failure.origin == Origin::kUpstream;
+  if (!failed || record_.connect_retried || !line().may_retry()) return false;
   return record_.connect_retried = true;
 }
 

@@ -43,7 +43,8 @@ struct Record {
   const char* cause = "";
   int system_error = 0;
   int attempts = 0;              // to reach a replica
-  bool connect_retried = false;  // another attempt was made after a refused connection
+  bool refused_retried = false;  // another attempt was made after a connection that the replica's kernel refused,
+  bool connect_retried = false;  // after one that could not be made for another reason,
   bool stale_retried = false;    // and after a connection that had ended before it was used
   bool abort_unnoticed = false;  // the exchange was given up, and the pod's side stayed open for longer than abort_wait
   std::string replica;           // host:port

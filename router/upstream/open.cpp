@@ -219,6 +219,7 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease& lease, Ope
     Result<std::shared_ptr<Connection>> prepared = co_await opening.prepare();
     if (!prepared) {
       if (blames_replica(prepared.error())) lease.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+      if (is_refusal(prepared.error())) lease.verdict().outcome = dispatch::Verdict::Outcome::kRefused;
       co_return prepared.error();
     }
     connection = std::move(*prepared);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -37,17 +38,27 @@ inline std::shared_ptr<Replica> make_replica(std::size_t slots, std::string name
 
 inline const SteadyClock kRealClock;
 
+/// Calls a function of the test, as control would be told.
+class TestWatcher final : public Watcher {
+ public:
+  explicit TestWatcher(std::function<void()> look) : look_(std::move(look)) {}
+  void conditions_changed() override { look_(); }
+
+ private:
+  const std::function<void()> look_;
+};
+
 inline std::shared_ptr<Line> make_line(std::size_t length_max = 64, const Clock& clock = kRealClock,
-                                       Ejected ejected = nullptr) {
+                                       std::shared_ptr<Watcher> watcher = nullptr) {
   LineOptions options;
   options.length_max = length_max;
-  return std::make_shared<Line>(options, clock, std::move(ejected));
+  return std::make_shared<Line>(options, clock, std::move(watcher));
 }
 
 /// A line over `replicas`, all ready.
 inline std::shared_ptr<Line> make_line(const std::vector<std::shared_ptr<Replica>>& replicas, std::size_t length_max = 64,
-                                       const Clock& clock = kRealClock, Ejected ejected = nullptr) {
-  std::shared_ptr<Line> line = make_line(length_max, clock, std::move(ejected));
+                                       const Clock& clock = kRealClock, std::shared_ptr<Watcher> watcher = nullptr) {
+  std::shared_ptr<Line> line = make_line(length_max, clock, std::move(watcher));
   line->set_replicas(replicas);
   for (const std::shared_ptr<Replica>& replica : replicas) line->set_ready(replica, true);
   return line;
