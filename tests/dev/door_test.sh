@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# `./dev test` in a project of a few tests, with an end of every kind: what it counts, what it tells by name.
+# `./dev test` in a project of a few tests, with an end of every kind: what it counts, what it tells by name, and how the long tests stand.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-mkdir -p bin build/dev/tests tests/dev tests/support tests/integration tests/conformance
+mkdir -p bin .ci build/dev/tests tests/dev tests/support tests/integration tests/conformance
 cp "$root/dev" .
+cp "$root/.ci/long" .ci/
 cp "$root/tests/support/count.sh" tests/support/
 touch CMakePresets.json build/dev/build.ninja
 printf '#!/bin/sh\nexit 0\n' | tee tests/dev/count_test.sh bin/cmake >build/dev/inference-router
@@ -53,7 +54,7 @@ expect() {  # WHAT STATUS LAST_LINE TEXT...: how the run ended, and what it told
 }
 
 run test
-expect "all good" 0 "6 passed, 0 failed"
+expect "all good" 0 "6 passed, 0 failed" "^long tests, fuzz: never run$" "^long tests, chaos: never run$"
 
 cat >tests/integration/test_ends.py <<'TXT'
 import pytest
@@ -71,9 +72,11 @@ def test_that_is_known_to_fail(): assert False
 @pytest.mark.serial
 def test_alone_that_fails(): assert False
 TXT
+echo 'fuzz passed 2026-11-29 0123456789ab 120 13 passed, 0 failed' >.ci/long.result
 run test
 expect "every other end" 1 "7 passed, 5 failed" "FAILED .*test_that_fails" "ERROR .*test_whose_fixture_breaks" \
-  "SKIPPED .*test_ends" "XFAIL .*test_that_is_known_to_fail" "FAILED .*test_alone_that_fails"
+  "SKIPPED .*test_ends" "XFAIL .*test_that_is_known_to_fail" "FAILED .*test_alone_that_fails" \
+  "^long tests, fuzz: last run 2026-11-29, commit 0123456789ab, passed after 120 min \(13 passed, 0 failed\)$" "^long tests, chaos: never run$"
 
 rm tests/integration/test_ends.py
 # One that takes its process with it: what else this process would have run is not known to have passed.
