@@ -16,3 +16,4 @@ collect_ignore = ["test_allocations.py", "test_exchange_cost.py"] if SANITIZED e
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: takes seconds, not milliseconds; still part of every run")
+    config.addinivalue_line("markers", "serial: measures time, CPU time or memory, or loads the machine: runs alone, after the tests that run two at once")

@@ -9,6 +9,7 @@ import pytest
 from support.router import BINARY
 from support.settings import deployment, endpoint
 
+pytestmark = pytest.mark.serial
 COUNTER = BINARY.parent / "libcount_allocations.so"
 BATCH = 10
 BATCHES = 21

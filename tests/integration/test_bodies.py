@@ -192,6 +192,7 @@ def test_a_request_line_over_the_limit_is_refused(scene):
         assert client.response().status in (414, 431)
 
 
+@pytest.mark.serial
 @pytest.mark.long
 def test_100_megabytes_up_and_100_down_at_once_need_no_memory(pod, start):
     size, piece = 100_000_000, b"\xa5" * 250_000
@@ -244,6 +245,7 @@ def test_100_megabytes_up_and_100_down_at_once_need_no_memory(pod, start):
     assert SANITIZED or highest[0] - idle < 16 * MEGABYTE, f"{(highest[0] - idle) / MEGABYTE:.1f} MB above idle"
 
 
+@pytest.mark.serial
 def test_a_client_that_does_not_read_holds_the_pod_back(pod, start):
     sent = [0]
 

@@ -78,6 +78,7 @@ def test_requests_streams_a_generator(plain):
     assert answer.content == b"piece" * 100
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("which", ["plain", "tls"])
 def test_wrk_sees_no_error(request, which):
     router = request.getfixturevalue(which)
@@ -86,6 +87,7 @@ def test_wrk_sees_no_error(request, which):
     assert int(re.search(r"(\d+) requests in", out)[1]) > 50
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("which", ["plain", "tls"])
 def test_h2load_with_http_1_1_sees_no_error(request, which):
     router = request.getfixturevalue(which)

@@ -5,8 +5,10 @@ import subprocess
 import sys
 import urllib.request
 
+import pytest
 from support.router import BINARY, ROOT
 
+pytestmark = pytest.mark.serial  # each demo asks for the same ports
 DEMO = [sys.executable, str(ROOT / "tests/support/demo/run.py"), BINARY]
 
 

@@ -162,6 +162,7 @@ class LoadThroughDrain:
         return not closes
 
 
+@pytest.mark.serial
 @pytest.mark.long
 def test_no_accepted_request_is_lost_or_cut_when_the_process_ends_under_load(pod, start):
     release = threading.Event()
@@ -301,6 +302,7 @@ def test_a_new_connection_may_still_send_its_first_request(pod, start):
     assert router.wait_exit() == 0
 
 
+@pytest.mark.serial
 def test_a_new_connection_that_asks_nothing_delays_the_end_by_a_second(pod, start):
     router = start(endpoint(deployment([pod()])))
     with router.connect() as client:
@@ -311,6 +313,7 @@ def test_a_new_connection_that_asks_nothing_delays_the_end_by_a_second(pod, star
     assert router.wait_exit() == 0
 
 
+@pytest.mark.serial
 def test_an_idle_process_ends_at_once_and_its_ports_are_free(pod, start):
     router = start(endpoint(deployment([pod()])))
     begun = time.monotonic()

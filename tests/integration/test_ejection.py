@@ -4,6 +4,7 @@ import pytest
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
+pytestmark = pytest.mark.serial
 PATIENT = {"max_queue_wait_ms": 20000, "request_timeout_ms": 300}
 SLOW_PROBE = {"period": 1000, "failure_threshold": 1000}  # readiness alone would notice nothing
 

@@ -428,6 +428,7 @@ def test_the_process_takes_all_the_descriptors_that_it_may_have(pod, start):
     assert soft == hard
 
 
+@pytest.mark.serial
 def test_when_descriptors_run_short_clients_wait_and_everything_else_works(pod, start):
     router = start(endpoint(deployment([pod()], slots=0)))
     limited(router, resource.RLIMIT_NOFILE, 128)  # 96 for clients and what was open before
@@ -647,6 +648,7 @@ def processor_seconds(router):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.serial
 def test_waiting_for_a_client_that_does_not_read_costs_no_time(pod, start):
     """The pod has more to give all the while: nothing of it may wake the router, which could do nothing with it."""
     def flood(exchange):

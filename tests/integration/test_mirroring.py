@@ -141,6 +141,7 @@ def test_it_takes_a_slot_only_if_one_is_free_and_nobody_waits(pod, start):
     assert [one.body for one in green.requests] == [b"1", b"2"]
 
 
+@pytest.mark.serial
 def test_a_slow_mirror_does_not_slow_the_client_down(pod, start):
     router, blue, green = live_and_mirror(pod, start)
     release = threading.Event()
@@ -177,6 +178,7 @@ def test_a_client_that_leaves_leaves_no_copy(pod, start):
     assert not green.requests
 
 
+@pytest.mark.serial
 def test_all_copies_together_are_bounded(pod, start):
     """Unfinished uploads of nearly a megabyte each: 64 MB of copies and no more."""
     router, blue, green = live_and_mirror(pod, start)

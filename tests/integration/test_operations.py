@@ -323,6 +323,7 @@ def test_a_connection_ends_after_the_number_of_requests_that_it_may_have(pod, st
         assert client.is_closed()
 
 
+@pytest.mark.serial
 def test_a_thousand_endpoints_are_there_soon_and_their_scrapes_hold_nobody_up(pod, start):
     """Goals: ready within 200 ms with 200 endpoints, no exchange delayed by more than 1 ms (`./dev bench` prints both). Here ten
     times that."""

@@ -19,6 +19,7 @@ from support.settings import deployment, endpoint
 from support.wait import eventually
 
 
+@pytest.mark.serial
 def test_a_changed_deployment_is_taken_up_within_a_second(pod, start):
     blue, green = pod(name="old"), pod(name="new")
     router = start(endpoint(deployment([blue])))
@@ -272,6 +273,7 @@ def break_and_mend(router, folder):
     router.reloaded(lambda: write_at_once(used, good))
 
 
+@pytest.mark.serial
 @pytest.mark.long
 def test_fifty_generations_under_load_lose_and_mix_nothing(stage, start, authority):
     generations = Generations(stage, authority)
@@ -722,6 +724,7 @@ class Visitors:
             self.done.wait(0.005)
 
 
+@pytest.mark.serial
 @pytest.mark.long
 def test_listeners_change_twenty_times_under_load_and_no_request_is_lost(pod, start, ports, authority):
     tls = {"certificates": [authority.issue("router.test").as_dict()]}

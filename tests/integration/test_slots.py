@@ -143,6 +143,7 @@ def clients_by_shard(router, clients):
     return [shard for shard in shards if shard]
 
 
+@pytest.mark.serial
 @pytest.mark.long
 def test_arrivals_ten_milliseconds_apart_are_served_in_order_over_both_shards(pod, start):
     blue = pod(lambda exchange: (exchange.body(), exchange.wait(None, 0.02), exchange.answer()))
@@ -248,6 +249,7 @@ def test_the_line_holds_64_where_nothing_is_said(pod, start):
     eventually(lambda: router.queue_length() == 0, "the line to be empty")
 
 
+@pytest.mark.serial
 @pytest.mark.long
 def test_a_single_threaded_keep_alive_server_behind_two_shards_never_stalls(pod, start):
     blue = pod(one_at_a_time=True)

@@ -11,6 +11,8 @@ from support.client import request
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
+pytestmark = pytest.mark.serial
+
 
 def test_the_request_timeout_ends_where_the_answer_begins(pod, start):
     """A long stream is not cut, although it takes longer than the request timeout."""

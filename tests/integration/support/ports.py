@@ -17,8 +17,10 @@ class ReservedPort:
         self._socket.close()
 
 
+_closed = []
+
+
 def closed_port():
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on which nobody listens, and nobody will until this process ends: another test's process cannot get it meanwhile."""
+    _closed.append(ReservedPort())
+    return _closed[-1].port

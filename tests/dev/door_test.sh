@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# `./dev test` in a project of a few tests, with an end of every kind: what it counts, what it tells by name, and how the long tests stand.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+mkdir -p bin .ci build/dev/tests tests/dev tests/support tests/integration tests/conformance
+cp "$root/dev" .
+cp "$root/.ci/long" .ci/
+cp "$root/tests/support/count.sh" tests/support/
+touch CMakePresets.json build/dev/build.ninja
+printf '#!/bin/sh\nexit 0\n' | tee tests/dev/count_test.sh bin/cmake >build/dev/inference-router
+# What is installed is not the subject: whatever is asked for is there.
+printf '#!/usr/bin/env bash\nfor package in "${@:3}"; do echo "installed $package"; done\n' >bin/dpkg-query
+printf '#!/bin/sh\necho "[==========] 2 tests from 1 test suite ran."\necho "[  PASSED  ] 2 tests."\n' >unit_some
+chmod +x bin/* tests/dev/count_test.sh build/dev/inference-router unit_some
+echo "$work/unit_some" >build/dev/tests/unit_tests.txt
+cat >tests/integration/conftest.py <<'TXT'
+def pytest_configure(config):
+    config.addinivalue_line("markers", "serial: alone")
+TXT
+cat >tests/integration/test_alone.py <<'TXT'
+import os
+import pytest
+
+
+@pytest.mark.serial
+def test_that_measures_runs_without_others():
+    assert "PYTEST_XDIST_WORKER" not in os.environ
+
+
+def test_that_does_not_measure_runs_beside_others():
+    assert "PYTEST_XDIST_WORKER" in os.environ
+TXT
+echo 'def test_of_conformance(): pass' >tests/conformance/test_some.py
+wrong=0
+
+run() { PATH="$work/bin:$PATH" ./dev "$@" >log 2>&1 && status=0 || status=$?; }
+expect() {  # WHAT STATUS LAST_LINE TEXT...: how the run ended, and what it told among its last lines (patterns)
+  local what=$1 text
+  if [ "$status" != "$2" ] || ! tail -n1 log | grep -qxE "$3"; then
+    printf 'door_test: %s: exit status %d, log:\n' "$what" "$status" >&2
+    cat log >&2
+    wrong=1
+  fi
+  for text in "${@:4}"; do
+    if ! tail -n 40 log | grep -qE "$text"; then
+      printf 'door_test: %s: the end does not tell "%s":\n' "$what" "$text" >&2
+      tail -n 40 log >&2
+      wrong=1
+    fi
+  done
+}
+
+run test
+expect "all good" 0 "6 passed, 0 failed" "^long tests, fuzz: never run$" "^long tests, chaos: never run$"
+
+cat >tests/integration/test_ends.py <<'TXT'
+import pytest
+
+
+def test_that_fails(): assert False
+@pytest.mark.skip
+def test_that_is_skipped(): pass
+def test_that_passes(): pass
+@pytest.fixture
+def broken(): raise OSError
+def test_whose_fixture_breaks(broken): pass
+@pytest.mark.xfail
+def test_that_is_known_to_fail(): assert False
+@pytest.mark.serial
+def test_alone_that_fails(): assert False
+TXT
+echo 'fuzz passed 2026-11-29 0123456789ab 120 13 passed, 0 failed' >.ci/long.result
+run test
+expect "every other end" 1 "7 passed, 5 failed" "FAILED .*test_that_fails" "ERROR .*test_whose_fixture_breaks" \
+  "SKIPPED .*test_ends" "XFAIL .*test_that_is_known_to_fail" "FAILED .*test_alone_that_fails" \
+  "^long tests, fuzz: last run 2026-11-29, commit 0123456789ab, passed after 120 min \(13 passed, 0 failed\)$" "^long tests, chaos: never run$"
+
+rm tests/integration/test_ends.py
+# One that takes its process with it: what else this process would have run is not known to have passed.
+printf 'import os\nimport signal\ndef test_that_ends_its_process(): os.kill(os.getpid(), signal.SIGKILL)\n' >tests/integration/test_broken.py
+run test
+expect "a test that ends its process" 1 "[56] passed, [1-9] failed" "FAILED .*test_that_ends_its_process"
+
+echo 'def test_of_another(: pass' >tests/integration/test_broken.py
+run test
+expect "a file that cannot be read" 1 "5 passed, 2 failed" "ERROR .*test_broken"
+exit "$wrong"

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Runs a command in this checkout as on the other Debian that the project is built on: 13 on a machine with 12, 12 on every other. Its
+# root is made by debootstrap and has its own build folder and ccache; only the sources are shared. Needs root, and no container engine.
+#
+#   other_debian.sh COMMAND...     exit status: the command's
+#
+# The command runs in new namespaces of mounts and processes, so nothing stays mounted and nothing goes on running, however this script
+# ends. The root stays in build/other-debian until that folder is removed. DEBIAN_MIRROR names another mirror than deb.debian.org.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+release=trixie
+if (. /etc/os-release && [ "${VERSION_ID:-}" != 12 ]); then release=bookworm; fi
+folder=$PWD/build/other-debian
+root=$folder/$release
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/inference-router/ccache-$release
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "tests/support/other_debian.sh: $*"; exit 1; }
+
+make_root() {
+  [ ! -d "$root" ] || return 0
+  command -v debootstrap >/dev/null || die "there is no debootstrap: ./dev setup other-debian"
+  say "making a root of $release with debootstrap"
+  rm -rf "$root.new"
+  debootstrap --variant=minbase "$release" "$root.new" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$folder/debootstrap.log" 2>&1 \
+    || { tail -n 5 "$folder/debootstrap.log" >&2; die "debootstrap failed: $folder/debootstrap.log"; }
+  echo force-unsafe-io >"$root.new/etc/dpkg/dpkg.cfg.d/unsafe-io"  # a root that a crash has spoilt is made again
+  mkdir -p "$root.new/source" "$root.new/ccache"
+  mv "$root.new" "$root"
+}
+# First process of the new namespaces: all others end with it.
+inside() {
+  make_root
+  mount --bind "$PWD" "$root/source"
+  mkdir -p "$folder/build" "$cache"
+  mount --bind "$folder/build" "$root/source/build"
+  mount --bind "$cache" "$root/ccache"
+  mount -t proc proc "$root/proc"
+  mount --rbind /dev "$root/dev"
+  mount --rbind /sys "$root/sys"
+  mount -t tmpfs tmpfs "$root/tmp"
+  cp /etc/resolv.conf /etc/hosts "$root/etc/"
+  local variable environment=(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 CCACHE_DIR=/ccache)
+  for variable in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    [ -z "${!variable:-}" ] || environment+=("$variable=${!variable}")
+  done
+  chroot "$root" env -i "${environment[@]}" sh -c 'cd /source && exec "$@"' sh "$@"
+}
+
+if [ "${1:-}" = --inside ]; then
+  shift
+  inside "$@"
+  exit
+fi
+[ "$(id -u)" = 0 ] || die "only root may make namespaces and change the root"
+[ $# -gt 0 ] || die "which command?"
+mkdir -p "$folder"
+exec 9>"$folder/lock"
+flock 9
+setpriv --pdeathsig KILL unshare --mount --propagation private --pid --ipc --fork --kill-child "$0" --inside "$@" 9>&- &
+machine=$!
+trap 'kill -KILL "$machine" 2>/dev/null || true' INT TERM HUP
+status=0
+wait "$machine" || status=$?
+wait "$machine" 2>/dev/null || true  # again, where a signal ended the first
+exit "$status"
