@@ -350,6 +350,36 @@ TEST_F(KeptConnectionTest, ThatIsDroppedElsewhereEndsAtHomeWithoutAnyMemory) {
   EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
 }
 
+TEST(KeptConnection, ThatFindsNoMemoryToRestStaysWhereItIs) {
+  for (std::size_t served = 0;; ++served) {
+    World world;
+    runtime::Wakeup wakeup(world.here.shard());
+    Result<dispatch::Line::Entry> entry = world.line->enter(wakeup);
+    tls::Stream stream(runtime::Socket(world.here, test::connect_to(world.pod.address()).release()));
+    const auto connection =
+        std::make_shared<Connection>(world.here, std::move(stream), world.replica->habits(), ConnectionPast());
+    std::size_t failed = 0;
+    {
+      const test::FailingMemory one(served, 1);
+      try {
+        put_back(entry->lease, connection);
+      } catch (const std::bad_alloc&) {
+        EXPECT_EQ(entry->lease.slot()->cargo, nullptr);
+      }
+      failed = one.failed();
+    }
+    if (failed == 0) {
+      EXPECT_NE(entry->lease.slot()->cargo, nullptr);
+      EXPECT_GT(served, 0U);
+      return;
+    }
+    world.here.advance(std::chrono::seconds(1));
+    EXPECT_TRUE(connection->alive()) << "it was left to the slot that has not got it";
+    put_back(entry->lease, connection);
+    EXPECT_NE(entry->lease.slot()->cargo, nullptr);
+  }
+}
+
 TEST(KeptConnection, ThatFindsNoMemoryOnItsWayToAnotherShardLosesNoSlot) {
   for (std::size_t served = 0;; ++served) {
     World world;
