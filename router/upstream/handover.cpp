@@ -102,12 +102,13 @@ void Handover::arrive() {
 
 void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connection) {
   const auto& replica = static_cast<const Replica&>(lease.replica());
-  auto resting = std::make_unique<RestingConnection>(connection, replica.transport());
+  Connection& rests = *connection;
+  auto resting = std::make_unique<RestingConnection>(std::move(connection), replica.transport());
   RestingPlace place;
   place.pod = replica.pod();
   place.slot = lease.slot();
   place.cargo = resting.get();
-  connection->rest(kSlotRest, std::move(place));
+  rests.rest(kSlotRest, std::move(place));
   lease.slot()->cargo = std::move(resting);
 }
 
