@@ -152,10 +152,15 @@ int Connection::detach() {
   return stream_.socket().release();
 }
 
+void Connection::end_at_home(std::shared_ptr<Connection> connection) noexcept {
+  Connection& self = *connection;
+  if (self.shard_.on_this_thread()) return;
+  self.going_home_ = std::move(connection);
+  self.shard_.send(self);
+}
+
 RestingConnection::~RestingConnection() {
-  if (connection_ == nullptr || connection_->shard().on_this_thread()) return;
-  runtime::Shard& home = connection_->shard();
-  home.post([connection = std::move(connection_)] {});
+  if (connection_ != nullptr) Connection::end_at_home(std::move(connection_));
 }
 
 std::size_t RestingConnection::shard() const { return connection_->shard().index(); }

@@ -6,6 +6,7 @@
 
 #include "router/base/frame_cache.h"
 #include "router/dispatch/replica.h"
+#include "router/runtime/inbox.h"
 #include "router/runtime/wakeup.h"
 #include "router/upstream/closing_habit.h"
 #include "router/wire/message_input.h"
@@ -47,7 +48,7 @@ enum class Fitness {
 
 /// One connection to a replica, used by one exchange at a time; between two of them it watches for the pod closing it. One
 /// shard.
-class Connection final : private runtime::Waker, private runtime::Timer {
+class Connection final : private runtime::Waker, private runtime::Timer, private runtime::Message {
  public:
   Connection(runtime::Shard& shard, tls::Stream stream, std::shared_ptr<ClosingHabits> habits, ConnectionPast past);
   ~Connection() override;
@@ -86,11 +87,16 @@ class Connection final : private runtime::Waker, private runtime::Timer {
   /// spent.
   int detach();
 
+  /// Any thread: `connection` ends on its own shard. Needs no memory.
+  static void end_at_home(std::shared_ptr<Connection> connection) noexcept;
+
  private:
   enum class Sign { kNone, kEnd, kBytes };
 
   void wake() override;
   void expired() override;
+  void run() override { going_home_.reset(); }  // ends here, unless somebody else has it, too
+  void dropped() noexcept override { going_home_.reset(); }
   /// What has arrived while it rests.
   Sign look();
   void close_in_place();
@@ -106,6 +112,7 @@ class Connection final : private runtime::Waker, private runtime::Timer {
   bool closing_ = false;
   std::optional<RestingPlace> place_;  // set while it rests
   Deadline rests_until_ = kNever;
+  std::shared_ptr<Connection> going_home_;  // itself, on its way to its own shard to end there
 };
 
 struct Transport;

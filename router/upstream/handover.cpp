@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 #include "router/upstream/replica.h"
@@ -18,78 +19,107 @@ using runtime::Wakeup;
 /// it closes soon after the last exchange. Under load it never gets that far.
 constexpr std::chrono::milliseconds kSlotRest{250};
 
-/// A connection on its way from the shard where it rested. Belongs to that shard, then to the one that it goes to.
-struct Handover {
-  std::unique_ptr<RestingConnection> resting;  // until its shard lets go of it
-  bool wanted = false;                         // as it is; else closing
-  int descriptor = -1;
-  bool closing = false;
-  ConnectionPast past;
-
-  // Only on the shard that it goes to:
-  bool arrived = false;
-  Wakeup* wakeup = nullptr;  // of who waits for it; nullptr: nobody any more
-  dispatch::Lease lease;     // then, what goes back when it arrives
-
-  ~Handover() {
-    if (descriptor >= 0) ::close(descriptor);
+/// A connection on its way from the shard where it rested, its home, to another one: a message to and fro.
+class Handover final : public runtime::Message {
+ public:
+  Handover(std::unique_ptr<RestingConnection> resting, bool wanted, Wakeup& wakeup)
+      : resting_(std::move(resting)), wanted_(wanted), here_(wakeup.shard()), wakeup_(&wakeup) {}
+  ~Handover() override {
+    if (descriptor_ >= 0) ::close(descriptor_);
   }
+
+  static void send(const std::shared_ptr<Handover>& handover) noexcept {
+    handover->under_way_ = handover;
+    handover->resting_->home().send(*handover);
+  }
+
+  // On the shard that it goes to:
+  bool arrived() const { return arrived_; }
+  /// Nobody waits for it any more: when it arrives, it is laid into the slot, and that is given back.
+  void leave(dispatch::Lease lease) {
+    wakeup_ = nullptr;
+    lease_ = std::move(lease);
+  }
+  /// What has come; nullptr: the connection has ended.
+  std::shared_ptr<Connection> take(const dispatch::Lease& lease);
+
+ private:
+  void run() override { resting_ != nullptr ? run_at_home() : arrive(); }
+  void dropped() noexcept override { under_way_.reset(); }
+  void run_at_home();
+  void let_go(Connection& connection);
+  void arrive();
+
+  std::unique_ptr<RestingConnection> resting_;  // until its shard lets go of it
+  const bool wanted_;                           // as it is; else closing
+  int descriptor_ = -1;
+  bool closing_ = false;
+  ConnectionPast past_;
+
+  Shard& here_;
+  bool arrived_ = false;
+  Wakeup* wakeup_;         // of who waits for it; nullptr: nobody any more
+  dispatch::Lease lease_;  // then
+  std::shared_ptr<Handover> under_way_;
 };
 
-void let_go(Handover& handover) {
-  const std::shared_ptr<Connection> connection = handover.resting->take();
-  handover.resting.reset();
-  if (!handover.wanted || !connection->alive() || connection->stream().is_tls()) connection->begin_close();
-  handover.past = connection->past();
-  handover.closing = connection->closing();
-  handover.descriptor = connection->detach();
+/// Whatever happens to the connection, the other shard is told, and nothing of this is used after that.
+void Handover::run_at_home() {
+  try {
+    let_go(*std::exchange(resting_, nullptr)->take());
+  } catch (const std::bad_alloc&) {  // the connection has ended
+  }
+  here_.send(*this);
 }
 
-std::shared_ptr<Connection> adopt(Handover& handover, const dispatch::Lease& lease, Shard& here) {
-  if (handover.descriptor < 0) return nullptr;
-  tls::Stream stream(runtime::Socket(here, std::exchange(handover.descriptor, -1)));
+void Handover::let_go(Connection& connection) {
+  if (!wanted_ || !connection.alive() || connection.stream().is_tls()) connection.begin_close();
+  past_ = connection.past();
+  closing_ = connection.closing();
+  descriptor_ = connection.detach();
+}
+
+std::shared_ptr<Connection> Handover::take(const dispatch::Lease& lease) {
+  wakeup_ = nullptr;
+  if (descriptor_ < 0) return nullptr;
+  tls::Stream stream(runtime::Socket(here_, std::exchange(descriptor_, -1)));
   stream.socket().note_acknowledged();  // all of it: an answer came for all that was sent
   auto connection =
-      std::make_shared<Connection>(here, std::move(stream), static_cast<Replica&>(lease.replica()).habits(), handover.past);
-  if (handover.closing) connection->begin_close();
+      std::make_shared<Connection>(here_, std::move(stream), static_cast<Replica&>(lease.replica()).habits(), past_);
+  if (closing_) connection->begin_close();
   return connection;
 }
 
-void arrive(Handover& handover, Shard& here) {
-  handover.arrived = true;
-  if (handover.wakeup != nullptr) return handover.wakeup->wake();
-  const dispatch::Lease lease = std::move(handover.lease);  // ends here, whatever happens
-  if (std::shared_ptr<Connection> connection = adopt(handover, lease, here)) put_back(lease, std::move(connection));
+void Handover::arrive() {
+  const std::shared_ptr<Handover> self = std::move(under_way_);
+  arrived_ = true;
+  if (wakeup_ != nullptr) return wakeup_->wake();
+  const dispatch::Lease lease = std::move(lease_);  // ends here, whatever happens
+  if (std::shared_ptr<Connection> connection = take(lease)) put_back(lease, std::move(connection));
 }
 
 }  // namespace
 
 void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connection) {
   const auto& replica = static_cast<const Replica&>(lease.replica());
-  auto resting = std::make_unique<RestingConnection>(connection, replica.transport());
+  Connection& rests = *connection;
+  auto resting = std::make_unique<RestingConnection>(std::move(connection), replica.transport());
   RestingPlace place;
   place.pod = replica.pod();
   place.slot = lease.slot();
   place.cargo = resting.get();
-  connection->rest(kSlotRest, std::move(place));
+  rests.rest(kSlotRest, std::move(place));
   lease.slot()->cargo = std::move(resting);
 }
 
 Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::Lease& lease, std::unique_ptr<RestingConnection> resting, bool wanted,
                                                 Deadline deadline, Wakeup& wakeup, wire::Cancellation& cancellation) {
   Shard& here = wakeup.shard();
-  Shard& home = resting->home();
-  auto handover = std::make_shared<Handover>();
-  handover->wanted = wanted;
-  handover->wakeup = &wakeup;
-  handover->resting = std::move(resting);
-  home.post([&here, handover] {
-    let_go(*handover);
-    here.post([handover, &here] { arrive(*handover, here); });
-  });
+  const auto handover = std::make_shared<Handover>(std::move(resting), wanted, wakeup);
+  Handover::send(handover);
   // Usually it takes the other shard's next turn.
   Result<void> waited;
-  while (!handover->arrived && waited) {
+  while (!handover->arrived() && waited) {
     waited = cancellation.still_wanted();
     if (waited && here.now() >= deadline) {
       waited = Failure::internal(Reason::kUpstreamConnectFailed,
@@ -97,9 +127,8 @@ Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::Lease& lease, std::uni
     }
     if (waited) co_await wakeup.wait(std::min(deadline, cancellation.ask_again(here.now())));
   }
-  handover->wakeup = nullptr;
-  if (handover->arrived) co_return adopt(*handover, lease, here);
-  handover->lease = std::move(lease);
+  if (handover->arrived()) co_return handover->take(lease);
+  handover->leave(std::move(lease));
   co_return waited.error();
 }
 

@@ -10,7 +10,8 @@
 
 namespace router::upstream {
 
-/// Lays a connection of this shard into the leased slot, where it rests until somebody takes the slot.
+/// Lays a connection of this shard into the leased slot, where it rests until somebody takes the slot. Throws std::bad_alloc;
+/// then the slot is as it was.
 void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connection);
 
 /// Brings the connection that rests on another shard, `resting` of the leased slot, over here. If it cannot serve here (it is

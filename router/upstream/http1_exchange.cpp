@@ -122,8 +122,7 @@ void Http1Exchange::finish() {
 /// What may throw comes before anything is changed: then the connection ends, and the lease, with this exchange.
 void Http1Exchange::rest() {
   if (lease_.slot() != nullptr) {
-    put_back(lease_, connection_);
-    connection_.reset();
+    put_back(lease_, std::move(connection_));
   } else {
     rest_in_pool();
   }
@@ -131,7 +130,7 @@ void Http1Exchange::rest() {
 }
 
 void Http1Exchange::rest_in_pool() {
-  const std::shared_ptr<Connection> connection = std::move(connection_);
+  std::shared_ptr<Connection> connection = std::move(connection_);
   auto& replica = static_cast<Replica&>(*replica_);
   const std::size_t shard = connection->shard().index();
   Replica::Pool& pool = replica.pool(shard);
@@ -140,7 +139,7 @@ void Http1Exchange::rest_in_pool() {
   RestingPlace place;
   place.replica = replica.weak_from_this();
   connection->rest(kPoolRest, std::move(place));
-  pool.push_back(connection);
+  pool.push_back(std::move(connection));
 }
 
 void Http1Exchange::close() {

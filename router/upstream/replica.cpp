@@ -19,8 +19,7 @@ Replica::Replica(std::string name, std::size_t slots, std::string host, runtime:
 
 Replica::~Replica() {
   for (ShardPool& pool : pools_) {
-    for (std::shared_ptr<Connection>& connection : pool.idle)
-      RestingConnection ends_on_its_shard(std::move(connection), nullptr);
+    for (std::shared_ptr<Connection>& connection : pool.idle) Connection::end_at_home(std::move(connection));
   }
 }
 

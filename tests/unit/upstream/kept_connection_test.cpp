@@ -1,12 +1,15 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 
 #include "router/dispatch/line.h"
 #include "router/upstream/exchange.h"
+#include "router/upstream/handover.h"
 #include "router/upstream/replica.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
 
@@ -26,12 +29,11 @@ class Client final : public wire::Cancellation {
   Deadline ask_again(TimePoint) const override { return kNever; }
 };
 
-/// A pod with one slot, and two shards that send it requests.
-class KeptConnectionTest : public ::testing::Test {
- protected:
-  using Opened = Result<std::unique_ptr<UpstreamExchange>>;
+using Opened = Result<std::unique_ptr<UpstreamExchange>>;
 
-  KeptConnectionTest() {
+/// A pod with one slot, and two shards that send it requests.
+struct World {
+  World() {
     line->set_replicas({replica});
     line->set_ready(replica, true);
     options.connect_timeout = milliseconds(500);
@@ -82,6 +84,12 @@ class KeptConnectionTest : public ::testing::Test {
 
   /// The request is sent over `connection` and answered.
   static void answer(Request& request, const test::Descriptor& connection, int status = 200) {
+    exchange(request, connection, status);
+    request.exchange->finish();
+    request.exchange.reset();
+  }
+  /// The same, but the exchange is not finished yet.
+  static void exchange(Request& request, const test::Descriptor& connection, int status = 200) {
     ASSERT_TRUE(test::turn_until(request.shard, [&] { return request.open(); }));
     UpstreamExchange& exchange = *request.exchange;
     exchange.begin_head("POST", "/score", "", "");
@@ -94,8 +102,6 @@ class KeptConnectionTest : public ::testing::Test {
       const Result<const http::ResponseHead*> head = exchange.response_head();
       return head && *head != nullptr;
     }));
-    exchange.finish();
-    request.exchange.reset();
   }
 
   /// The first connection, after its first answer.
@@ -126,6 +132,8 @@ class KeptConnectionTest : public ::testing::Test {
   std::shared_ptr<Replica> replica =
       std::make_shared<Replica>("pod:1", 1, "pod", pod.address(), nullptr, std::make_shared<dispatch::PodSlots>(), 2, 1);
 };
+
+class KeptConnectionTest : public ::testing::Test, protected World {};
 
 TEST_F(KeptConnectionTest, OfAReplicaThatIsTrustedServesAtOnce) {
   const test::Descriptor connection = first();
@@ -325,6 +333,73 @@ TEST_F(KeptConnectionTest, OfAnotherShardIsNotWaitedForWhenTheClientLeaves) {
   here.poll();
   there.poll();
   EXPECT_EQ(slots_in_use(), 0U);
+}
+
+TEST_F(KeptConnectionTest, ThatIsDroppedElsewhereEndsAtHomeWithoutAnyMemory) {
+  const test::Descriptor connection = first();
+  runtime::Wakeup wakeup(there.shard());
+  Result<dispatch::Line::Entry> entry = line->enter(wakeup);
+  std::unique_ptr<dispatch::Cargo> resting = std::move(entry->lease.slot()->cargo);
+  {
+    const test::FailingMemory none(0);
+    resting.reset();
+    EXPECT_EQ(none.failed(), 0U);
+  }
+  there.poll();
+  EXPECT_FALSE(connection.at_end()) << "it belongs to the other shard";
+  EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
+}
+
+TEST(KeptConnection, ThatFindsNoMemoryToRestStaysWhereItIs) {
+  for (std::size_t served = 0;; ++served) {
+    World world;
+    runtime::Wakeup wakeup(world.here.shard());
+    Result<dispatch::Line::Entry> entry = world.line->enter(wakeup);
+    tls::Stream stream(runtime::Socket(world.here, test::connect_to(world.pod.address()).release()));
+    const auto connection =
+        std::make_shared<Connection>(world.here, std::move(stream), world.replica->habits(), ConnectionPast());
+    std::size_t failed = 0;
+    {
+      const test::FailingMemory one(served, 1);
+      try {
+        put_back(entry->lease, connection);
+      } catch (const std::bad_alloc&) {
+        EXPECT_EQ(entry->lease.slot()->cargo, nullptr);
+      }
+      failed = one.failed();
+    }
+    if (failed == 0) {
+      EXPECT_NE(entry->lease.slot()->cargo, nullptr);
+      EXPECT_GT(served, 0U);
+      return;
+    }
+    world.here.advance(std::chrono::seconds(1));
+    EXPECT_TRUE(connection->alive()) << "it was left to the slot that has not got it";
+    put_back(entry->lease, connection);
+    EXPECT_NE(entry->lease.slot()->cargo, nullptr);
+  }
+}
+
+TEST(KeptConnection, ThatFindsNoMemoryOnItsWayToAnotherShardLosesNoSlot) {
+  for (std::size_t served = 0;; ++served) {
+    World world;
+    const test::Descriptor connection = world.first();
+    auto request = world.send(world.there);
+    std::size_t failed = 0;
+    for (test::TestShard* shard : {&world.here, &world.there}) {
+      const test::FailingMemory one(served, 1);
+      shard->poll();
+      failed += one.failed();
+    }
+    world.there.advance(milliseconds(500));
+    request->open();
+    request.reset();
+    EXPECT_EQ(world.slots_in_use(), 0U) << served;
+    if (failed == 0) {
+      EXPECT_GT(served, 0U);
+      return;
+    }
+  }
 }
 
 }  // namespace
