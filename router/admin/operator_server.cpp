@@ -6,6 +6,7 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <cerrno>
 #include <exception>
+#include <new>
 #include <set>
 #include <utility>
 
@@ -23,7 +24,9 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
       : control_(control),
         options_(std::move(options)),
         routes_(std::make_shared<const std::vector<OperatorRoute>>(std::move(routes))),
-        descriptor_(control.io().get_executor()) {}
+        descriptor_(control.io().get_executor()) {
+    control_.schedule(*this, kNever);  // keeps a place in the queue: resting cannot fail
+  }
 
   absl::Status start(runtime::PortUse use) {
     absl::StatusOr<Listening> listening = Listening::open(options_.address, use);
@@ -58,15 +61,21 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
 
   static constexpr std::chrono::milliseconds kRest{100};  // when accepting fails: usually for want of descriptors
 
-  void wait() {
+  void wait() noexcept {
     if (waiting_ || !descriptor_.is_open() || connections_.size() >= options_.connections_max) return;
-    waiting_ = true;
-    descriptor_.async_wait(asio::posix::descriptor_base::wait_read,
-                           [self = shared_from_this()](const boost::system::error_code&) {
-                             self->waiting_ = false;
-                             self->accept();
-                           });
+    try {
+      descriptor_.async_wait(asio::posix::descriptor_base::wait_read,
+                             [self = shared_from_this()](const boost::system::error_code&) {
+                               self->waiting_ = false;
+                               self->accept();
+                             });
+      waiting_ = true;
+    } catch (const std::bad_alloc&) {
+      rest();
+    }
   }
+
+  void rest() noexcept { control_.schedule(*this, control_.now() + kRest); }
 
   void accept() {
     while (descriptor_.is_open() && connections_.size() < options_.connections_max) {
@@ -79,7 +88,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
       } else if (errno == EAGAIN) {
         return wait();
       } else if (errno != EINTR && errno != ECONNABORTED) {
-        return control_.schedule(*this, control_.now() + kRest);
+        return rest();
       }
     }
   }
@@ -107,7 +116,10 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
     }
   }
 
-  void expired() override { wait(); }
+  void expired() override {
+    control_.schedule(*this, kNever);
+    wait();
+  }
 
   runtime::Shard& control_;
   const OperatorServerOptions options_;
