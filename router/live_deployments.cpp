@@ -44,16 +44,26 @@ std::string label_of(const LiveDeployment& deployment, const LiveReplica& live) 
 }
 
 /// Tells the control thread that replicas of a line may have gone out, or come back.
-class ConditionWatcher final : public dispatch::Watcher, public std::enable_shared_from_this<ConditionWatcher> {
+class ConditionWatcher final : public dispatch::Watcher,
+                               public std::enable_shared_from_this<ConditionWatcher>,
+                               private runtime::Message {
  public:
   ConditionWatcher(runtime::Shard& control, std::function<void()> look) : control_(control), look_(std::move(look)) {}
-  void conditions_changed() override {
-    control_.post([self = shared_from_this()] { self->look_(); });
+  void conditions_changed() noexcept override {
+    self_ = shared_from_this();
+    control_.send(*this);
   }
 
  private:
+  void run() override {
+    const std::shared_ptr<ConditionWatcher> self = std::move(self_);
+    look_();
+  }
+  void dropped() noexcept override { const std::shared_ptr<ConditionWatcher> self = std::move(self_); }
+
   runtime::Shard& control_;
   const std::function<void()> look_;
+  std::shared_ptr<ConditionWatcher> self_;  // on its way to control, it may outlive its line
 };
 
 discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
@@ -201,14 +211,14 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
 /// A Pod that several deployments of a namespace show is one pod; what files list is known by its deployment alone.
 std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const LiveDeployment& deployment,
                                                             const discovery::FoundReplica& found) {
-  if (found.identity.empty()) return std::make_shared<dispatch::PodSlots>();
+  if (found.identity.empty()) return std::make_shared<dispatch::PodSlots>(shards_.size());
   if (pods_.size() >= forget_pods_at_) {
     std::erase_if(pods_, [](const auto& each) { return each.second.expired(); });
     forget_pods_at_ = 2 * pods_.size() + kPodsMin;
   }
   std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.home + "/" + found.identity];
   std::shared_ptr<dispatch::PodSlots> pod = known.lock();
-  if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>();
+  if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>(shards_.size());
   return pod;
 }
 

@@ -15,7 +15,7 @@ bool Capacity::available_without(const Replica* avoided) const {
   return alone && avoided->usable();
 }
 
-Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) {
+Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) noexcept {
   const bool passes_over = avoided != nullptr && avoided->usable() && usable() > 1;
   if (passes_over) withdraw(*avoided);
   Replica& replica = choosable_.empty() ? shedding_.pick() : choosable_.pick();
@@ -34,17 +34,17 @@ Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) {
   return taken;
 }
 
-void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) {
+void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) noexcept {
   ROUTER_ASSERT(replica.in_use_ > 0);
   withdraw(replica);
   --replica.in_use_;
   --leases_;
-  replica.pod_->give_back(replica, slot, retired);
+  replica.pod_->give_back(replica, slot, retired.cargo, retired.heirs);
   replica.waits_for_pod_ = false;
   offer(replica);
 }
 
-bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) {
+bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) noexcept {
   if (verdict.outcome == Verdict::Outcome::kSucceeded) replica.health_.succeeded();
   if (verdict.outcome == Verdict::Outcome::kFailed) replica.health_.failed();
   if (!replica.serves()) return false;
@@ -62,7 +62,7 @@ bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) {
 }
 
 /// Not bounded by any half: where it is the only one, requests wait for it rather than fail.
-void Capacity::refuse(Replica& replica, TimePoint now) {
+void Capacity::refuse(Replica& replica, TimePoint now) noexcept {
   withdraw(replica);
   replica.health_.refuse(now);
   serving_slots_.reset();
@@ -70,7 +70,7 @@ void Capacity::refuse(Replica& replica, TimePoint now) {
   keep_half(now);
 }
 
-void Capacity::readmit(Replica& replica, TimePoint now) {
+void Capacity::readmit(Replica& replica, TimePoint now) noexcept {
   if (replica.health_.well()) return;
   const bool counts = replica.member() && replica.ready_;
   const bool refused = replica.health_.refusing();
@@ -81,7 +81,7 @@ void Capacity::readmit(Replica& replica, TimePoint now) {
   offer(replica);
 }
 
-void Capacity::shed(Replica& replica, TimePoint until) {
+void Capacity::shed(Replica& replica, TimePoint until) noexcept {
   withdraw(replica);
   replica.sheds_until_ = std::max(replica.sheds_until_, until);
   if (!replica.sheds_) shedders_.push_back(&replica);
@@ -90,7 +90,7 @@ void Capacity::shed(Replica& replica, TimePoint until) {
   offer(replica);
 }
 
-bool Capacity::end_due_shedding(TimePoint now) {
+bool Capacity::end_due_shedding(TimePoint now) noexcept {
   shedding_ends_ = kNever;
   std::erase_if(shedders_, [&](Replica* replica) {
     if (replica->sheds_until_ > now) {
@@ -105,7 +105,7 @@ bool Capacity::end_due_shedding(TimePoint now) {
   return true;
 }
 
-void Capacity::keep_half(TimePoint now) {
+void Capacity::keep_half(TimePoint now) noexcept {
   while (2 * ejected_ > reachable()) {
     Replica* first = nullptr;
     for (const std::shared_ptr<Replica>& replica : members_) {
@@ -121,32 +121,44 @@ void Capacity::keep_half(TimePoint now) {
 
 void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, const std::weak_ptr<Line>& line,
                             TimePoint now, Retired& retired) {
-  std::vector<std::shared_ptr<Replica>> before = std::exchange(members_, {});
+  std::vector<std::shared_ptr<Replica>> next;
+  next.reserve(replicas.size());
+  shedders_.reserve(replicas.size());
+  std::size_t load_max = 0;
+  for (const std::shared_ptr<Replica>& replica : replicas) {
+    replica->pod_->make_slots(replica->slots_max_);
+    load_max = std::max(load_max, replica->limited() ? replica->slots_max_ : LoadBuckets::kLoadsReserved);
+  }
+  reserve_loads(replicas.size(), load_max);
+  replace(std::move(next), replicas, line, now, retired);
+}
+
+void Capacity::replace(std::vector<std::shared_ptr<Replica>> next, const std::vector<std::shared_ptr<Replica>>& replicas,
+                       const std::weak_ptr<Line>& line, TimePoint now, Retired& retired) noexcept {
+  std::vector<std::shared_ptr<Replica>> before = std::exchange(members_, std::move(next));
   serving_slots_.reset();
   for (const std::shared_ptr<Replica>& replica : before) {
     withdraw(*replica);
     replica->member_ = Replica::kNone;
   }
-  members_.reserve(replicas.size());
   for (const std::shared_ptr<Replica>& replica : replicas) {
     if (replica->member()) continue;  // named twice
     replica->member_ = members_.size();
     members_.push_back(replica);
     if (std::exchange(replica->joined_, true)) continue;
-    replica->pod_->join(replica, line, replica->slots_max_, retired);
+    replica->pod_->join(replica, line, replica->slots_max_, retired.cargo);
   }
   std::erase_if(shedders_, [](Replica* replica) {
     if (!replica->member()) replica->sheds_ = false;
     return !replica->member();
   });
-  for (std::shared_ptr<Replica>& replica : before) {
-    if (!replica->member()) {
-      replica->ready_ = false;
-      replica->joined_ = replica->waits_for_pod_ = false;
-      replica->pod_->leave(*replica, retired);
-    }
-    retired.replicas.push_back(std::move(replica));
+  for (const std::shared_ptr<Replica>& replica : before) {
+    if (replica->member()) continue;
+    replica->ready_ = false;
+    replica->joined_ = replica->waits_for_pod_ = false;
+    replica->pod_->leave(*replica, retired.cargo, retired.heirs);
   }
+  retired.replicas = std::move(before);
   std::size_t ready = 0;
   std::size_t refusing = 0;
   ejected_ = 0;
@@ -160,7 +172,7 @@ void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replica
   keep_half(now);
 }
 
-void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) {
+void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) noexcept {
   if (replica.ready_ == ready) return;
   withdraw(replica);
   replica.ready_ = ready;
@@ -177,17 +189,24 @@ void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) {
 }
 
 void Capacity::set_slots(Replica& replica, std::size_t slots, Retired& retired) {
+  replica.pod_->make_slots(slots);
+  reserve_loads(members_.size(), slots > 0 ? slots : LoadBuckets::kLoadsReserved);
   withdraw(replica);
   replica.slots_max_ = slots;
   serving_slots_.reset();
-  replica.pod_->set_slots(replica, slots, retired);
+  replica.pod_->set_slots(replica, slots, retired.cargo, retired.heirs);
   offer(replica);
 }
 
-void Capacity::receive(Replica& replica) {
+void Capacity::receive(Replica& replica) noexcept {
   withdraw(replica);
   replica.waits_for_pod_ = false;
   offer(replica);
+}
+
+void Capacity::reserve_loads(std::size_t replicas, std::size_t load_max) {
+  choosable_.reserve(replicas, load_max);
+  shedding_.reserve(replicas, load_max);
 }
 
 std::size_t Capacity::slots() const {
@@ -211,11 +230,11 @@ std::size_t Capacity::count_serving_slots() const {
   return sum;
 }
 
-void Capacity::offer(Replica& replica) {
+void Capacity::offer(Replica& replica) noexcept {
   if (replica.usable()) buckets(replica).insert(replica, replica.in_use_);
 }
 
-void Capacity::count(std::size_t ready, std::size_t refusing) {
+void Capacity::count(std::size_t ready, std::size_t refusing) noexcept {
   if (reachable() == 0 && ready > refusing) ++revivals_;
   ready_ = ready;
   refusing_ = refusing;
@@ -231,7 +250,9 @@ void Capacity::check() const {
   for (std::size_t index = 0; index < members_.size(); ++index) {
     const Replica& replica = *members_[index];
     ROUTER_ASSERT(replica.member_ == index);
-    ROUTER_ASSERT(replica.usable() ? replica.bucket_ == replica.in_use_ : replica.bucket_ == Replica::kNone);
+    const bool exact = choosable_.exact() && shedding_.exact();
+    ROUTER_ASSERT(replica.usable() == (replica.bucket_ != Replica::kNone));
+    ROUTER_ASSERT(!replica.usable() || (exact ? replica.bucket_ == replica.in_use_ : replica.bucket_ <= replica.in_use_));
     ROUTER_ASSERT(replica.joined_);
     replica.pod_->check();
     ready += replica.ready_ ? 1 : 0;

@@ -42,7 +42,10 @@ class EventRecord {
   static constexpr std::size_t kEventsMax = std::size_t{1} << 20;  // what comes after is not recorded
 
 #ifdef ROUTER_CHECKS
-  void start() { on_ = true; }
+  void start() {
+    events_.reserve(kEventsMax);  // so that what is recorded cannot fail
+    on_ = true;
+  }
   void add(LineEvent event, std::uint64_t ticket = 0, const Replica* replica = nullptr, std::size_t value = 0) {
     if (on_ && events_.size() < kEventsMax) events_.push_back({event, ticket, replica, value});
   }

@@ -49,7 +49,8 @@ class Approach {
  private:
   Task<Result<dispatch::Lease>> acquire_lease(dispatch::Place place);
   Task<Result<dispatch::Lease>> acquire_under_newest_view(dispatch::Place place);
-  Task<void> catch_up(std::uint64_t generation);
+  Task<Result<void>> catch_up(std::uint64_t generation);
+  Duration queue_time_left() const;
   dispatch::Line& line() const { return *route().deployment->line; }
 
   ShardServer& server_;

@@ -280,9 +280,9 @@ TEST_F(EjectionTest, WhoWaitsForRefusingReplicasAloneWaitsForNoReadyReplica) {
   refused.entry.lease.give_back();
   const Visitor again(*line, shard, kNever, place);
   const Visitor later(*line, shard);
-  EXPECT_TRUE(line->leave(met_it.entry.waiter).replica_was_ready) << "it served when this one came";
+  EXPECT_TRUE(met_it.leave().replica_was_ready) << "it served when this one came";
   for (const Visitor* visitor : {&again, &later}) {
-    const Line::Parting parting = line->leave(visitor->entry.waiter);
+    const Parting parting = visitor->leave();
     EXPECT_FALSE(parting.replica_was_ready);
     EXPECT_TRUE(parting.replicas_refuse);
   }

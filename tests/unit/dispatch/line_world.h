@@ -42,7 +42,7 @@ inline const SteadyClock kRealClock;
 class TestWatcher final : public Watcher {
  public:
   explicit TestWatcher(std::function<void()> look) : look_(std::move(look)) {}
-  void conditions_changed() override { look_(); }
+  void conditions_changed() noexcept override { look_(); }
 
  private:
   const std::function<void()> look_;
@@ -71,10 +71,12 @@ inline Task<Result<Lease>> acquire(std::shared_ptr<Line> line, Deadline deadline
   if (!entry) co_return entry.error();
   if (entry->lease) co_return std::move(entry->lease);
   for (;;) {
-    Result<Lease> lease = Line::poll(entry->waiter);
+    Result<Lease> lease = entry->waiting.poll();
     if (!lease || *lease) co_return lease;
     if (shard.now() >= deadline) {
-      const bool was_ready = line->leave(entry->waiter).replica_was_ready;
+      Parting parting = entry->waiting.leave();
+      if (parting.lease) co_return std::move(parting.lease);
+      const bool was_ready = parting.replica_was_ready;
       co_return Failure::internal(was_ready ? Reason::kQueueTimeout : Reason::kNoReadyReplica, "the deadline passed");
     }
     co_await wakeup.wait(deadline);
@@ -91,11 +93,18 @@ struct Visitor {
       entry = std::move(*came);
     }
   }
-  bool waits() const { return entry.waiter != nullptr; }
-  Result<Lease> poll() const { return Line::poll(entry.waiter); }
+  bool waits() const { return static_cast<bool>(entry.waiting); }
+  /// What has arrived.
+  Result<Lease> look() const { return entry.waiting.poll(); }
+  /// The same, after a turn of its shard.
+  Result<Lease> poll() const {
+    test::poll(wakeup.shard());
+    return look();
+  }
+  Parting leave() const { return entry.waiting.leave(); }
 
-  runtime::Wakeup wakeup;
-  Line::Entry entry;
+  mutable runtime::Wakeup wakeup;
+  mutable Line::Entry entry;
   Reason refused = Reason::kNone;
 };
 

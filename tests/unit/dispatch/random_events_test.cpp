@@ -164,13 +164,13 @@ class World {
     if (lease) held.push_back(std::move(*lease));
   }
   void look(Guest& guest) {
-    Result<Lease> lease = guest.visitor.poll();
+    Result<Lease> lease = guest.visitor.look();
     if (!lease || !*lease) return;
     held_.push_back(std::move(*lease));
     guest.settled = true;
   }
   void leave(Guest& guest) {
-    line_->leave(guest.visitor.entry.waiter);
+    guest.visitor.leave();
     guest.settled = true;
   }
   /// Deadlines pass, and nothing that was posted to the shard runs: a grant may be on its way to an exchange that gives up.
@@ -188,7 +188,7 @@ class World {
   void come_back() {
     if (held_.empty()) return;
     Lease lease = any_held();
-    lease.verdict().outcome = pick(2) == 0 ? Verdict::Outcome::kRefused : Verdict::Outcome::kFailed;
+    lease.verdict().outcome = pick(4) == 0 ? Verdict::Outcome::kRefused : Verdict::Outcome::kFailed;
     const Place place = lease.place();
     EXPECT_EQ(place.avoided == nullptr, lease.verdict().outcome == Verdict::Outcome::kRefused);
     lease.give_back();

@@ -109,7 +109,7 @@ TEST_F(SharedPod, GoesOnToTheNextIfWhoeverItWasSetAsideForIsGone) {
   Visitor b(*second, *shard);
   Visitor c(*first, *shard);
   ASSERT_TRUE(b.waits() && c.waits());
-  second->leave(b.entry.waiter);
+  b.leave();
   a.entry.lease.give_back();  // is offered to the second line first, which wanted it
   EXPECT_TRUE(granted(c));
   EXPECT_EQ(pod->in_use(), 0u);
@@ -180,9 +180,9 @@ TEST_F(SharedPod, IsRefusedInEachLineAndWhoWaitsForItAloneWaitsForNoReadyReplica
   const Visitor again_b(*second, *shard, kNever, place_b);
   const Visitor later(*second, *shard);
   ASSERT_TRUE(again_a.waits() && again_b.waits() && later.waits());
-  EXPECT_FALSE(first->leave(again_a.entry.waiter).replica_was_ready);
-  EXPECT_FALSE(second->leave(again_b.entry.waiter).replica_was_ready);
-  EXPECT_FALSE(second->leave(later.entry.waiter).replica_was_ready);
+  EXPECT_FALSE(again_a.leave().replica_was_ready);
+  EXPECT_FALSE(again_b.leave().replica_was_ready);
+  EXPECT_FALSE(later.leave().replica_was_ready);
   EXPECT_EQ(pod->in_use(), 0u);
 }
 
