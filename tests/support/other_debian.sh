@@ -29,6 +29,12 @@ make_root() {
   mkdir -p "$root.new/source" "$root.new/ccache"
   mv "$root.new" "$root"
 }
+# Whether a mount in a namespace with that propagation is not seen outside.
+mounts_stay_inside() {  # PROPAGATION
+  mkdir -p "$folder/probe"
+  unshare --mount --propagation "$1" sh -c 'mount -t tmpfs tmpfs "$1" && touch "$1/seen"' sh "$folder/probe" 2>/dev/null || return 1
+  [ ! -e "$folder/probe/seen" ] || { umount "$folder/probe"; return 1; }
+}
 # First process of the new namespaces: all others end with it.
 inside() {
   make_root
@@ -58,7 +64,14 @@ fi
 mkdir -p "$folder"
 exec 9>"$folder/lock"
 flock 9
-setpriv --pdeathsig KILL unshare --mount --propagation private --pid --ipc --fork --kill-child "$0" --inside "$@" 9>&- &
+if mounts_stay_inside private; then
+  propagation=private
+elif mounts_stay_inside unchanged; then
+  propagation=unchanged  # in a chroot, whose root is no mount of its own
+else
+  die "what is mounted here cannot be kept to one process"
+fi
+setpriv --pdeathsig KILL unshare --mount --propagation "$propagation" --pid --ipc --fork --kill-child "$0" --inside "$@" 9>&- &
 machine=$!
 trap 'kill -KILL "$machine" 2>/dev/null || true' INT TERM HUP
 status=0
