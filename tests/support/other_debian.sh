@@ -37,6 +37,7 @@ mounts_stay_inside() {  # PROPAGATION
 }
 # First process of the new namespaces: all others end with it.
 inside() {
+  local file
   make_root
   mount --bind "$PWD" "$root/source"
   mkdir -p "$folder/build" "$cache"
@@ -46,7 +47,7 @@ inside() {
   mount --rbind /dev "$root/dev"
   mount --rbind /sys "$root/sys"
   mount -t tmpfs tmpfs "$root/tmp"
-  cp /etc/resolv.conf /etc/hosts "$root/etc/"
+  for file in /etc/resolv.conf /etc/hosts; do [ ! -e "$file" ] || cp "$file" "$root/etc/"; done
   local variable environment=(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 CCACHE_DIR=/ccache)
   for variable in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [ -z "${!variable:-}" ] || environment+=("$variable=${!variable}")
