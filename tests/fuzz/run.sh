@@ -138,7 +138,7 @@ report_planted() {  # NAME STATUS
   read -r parser _ <<<"$(parsers_of "$name")"
   found=$(grep -aoE "$parser:[0-9]+: our bug: \"?planted: .*" "$work/log" | head -n1 || true)
   if [ -n "$found" ]; then
-    printf '%-20s found after %5.1f s  %s\n' "$name" "$(echo "$(date +%s.%N) - $(cat "$work/begun")" | bc)" "$found"
+    printf '%-20s found after %5.1f s  %s\n' "$name" "$(awk -v begun="$(cat "$work/begun")" -v now="$(date +%s.%N)" 'BEGIN {print now - begun}')" "$found"
     return 0
   fi
   printf '%-20s NOT FOUND within %d s: the bug in %s  (log: %s)\n' "$name" "$planted_seconds" "$parser" "$work/log"

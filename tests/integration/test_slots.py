@@ -121,7 +121,10 @@ def polled_sockets(process):
     """For each event loop (epoll descriptor) of a process: the inodes of the sockets that it watches."""
     inodes, loops = {}, []
     for link in (process / "fd").iterdir():
-        target = os.readlink(link)
+        try:
+            target = os.readlink(link)
+        except FileNotFoundError:  # closed since it was listed, as a probe's connection is
+            continue
         if target.startswith("socket:["):
             inodes[link.name] = target[len("socket:["):-1]
         elif target == "anon_inode:[eventpoll]":

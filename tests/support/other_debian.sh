@@ -29,8 +29,15 @@ make_root() {
   mkdir -p "$root.new/source" "$root.new/ccache"
   mv "$root.new" "$root"
 }
+# Whether a mount in a namespace with that propagation is not seen outside.
+mounts_stay_inside() {  # PROPAGATION
+  mkdir -p "$folder/probe"
+  unshare --mount --propagation "$1" sh -c 'mount -t tmpfs tmpfs "$1" && touch "$1/seen"' sh "$folder/probe" 2>/dev/null || return 1
+  [ ! -e "$folder/probe/seen" ] || { umount "$folder/probe"; return 1; }
+}
 # First process of the new namespaces: all others end with it.
 inside() {
+  local file
   make_root
   mount --bind "$PWD" "$root/source"
   mkdir -p "$folder/build" "$cache"
@@ -40,7 +47,7 @@ inside() {
   mount --rbind /dev "$root/dev"
   mount --rbind /sys "$root/sys"
   mount -t tmpfs tmpfs "$root/tmp"
-  cp /etc/resolv.conf /etc/hosts "$root/etc/"
+  for file in /etc/resolv.conf /etc/hosts; do [ ! -e "$file" ] || cp "$file" "$root/etc/"; done
   local variable environment=(PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 CCACHE_DIR=/ccache)
   for variable in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [ -z "${!variable:-}" ] || environment+=("$variable=${!variable}")
@@ -58,7 +65,14 @@ fi
 mkdir -p "$folder"
 exec 9>"$folder/lock"
 flock 9
-setpriv --pdeathsig KILL unshare --mount --propagation private --pid --ipc --fork --kill-child "$0" --inside "$@" 9>&- &
+if mounts_stay_inside private; then
+  propagation=private
+elif mounts_stay_inside unchanged; then
+  propagation=unchanged  # in a chroot, whose root is no mount of its own
+else
+  die "what is mounted here cannot be kept to one process"
+fi
+setpriv --pdeathsig KILL unshare --mount --propagation "$propagation" --pid --ipc --fork --kill-child "$0" --inside "$@" 9>&- &
 machine=$!
 trap 'kill -KILL "$machine" 2>/dev/null || true' INT TERM HUP
 status=0
