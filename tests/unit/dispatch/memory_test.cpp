@@ -113,6 +113,7 @@ class World {
   const std::shared_ptr<Line> green_ = make_line(64, clock_);
   const std::shared_ptr<Replica> big_ = make_replica(40, "big:1");
   const std::vector<std::shared_ptr<Replica>> one_{second_};
+  const std::vector<std::shared_ptr<Replica>> two_{first_, second_};
   const std::vector<std::shared_ptr<Replica>> with_big_{second_, big_};
   const std::vector<std::shared_ptr<Replica>> three_{first_, second_, third_};
 
@@ -148,6 +149,8 @@ std::vector<Step> steps() {
     all.push_back({name, std::move(what), true});
   };
   const auto take = [&act] { act("take", [](World& world) { world.take(); }); };
+  act("three replicas while all slots are free", [](World& world) { world.own_->set_replicas(world.three_); });
+  act("two replicas", [](World& world) { world.own_->set_replicas(world.two_); });
   for (std::size_t index = 0; index < 8; ++index) {
     act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
   }
