@@ -150,6 +150,7 @@ std::vector<Step> steps() {
   };
   const auto take = [&act] { act("take", [](World& world) { world.take(); }); };
   act("three replicas while all slots are free", [](World& world) { world.own_->set_replicas(world.three_); });
+  act("enter", [](World& world) { world.enter(60, world.own_, 0); });
   act("two replicas", [](World& world) { world.own_->set_replicas(world.two_); });
   for (std::size_t index = 0; index < 8; ++index) {
     act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
