@@ -285,8 +285,7 @@ void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) 
   using State = dispatch::Health::State;
   switch (live.condition.state) {
     case State::kWell:
-      log::info(absl::StrCat(
-          label, before.state == State::kRefusing ? " accepts connections again: it is chosen again" : " is chosen again"));
+      log::info(absl::StrCat(label, " is chosen again"));
       live.readmission.reset();
       return;
     case State::kEjected: {

@@ -29,7 +29,7 @@ using Outcome = Verdict::Outcome;
 class World {
  public:
   World() {
-    held_.reserve(64);
+    held_.reserve(128);
 #ifdef ROUTER_CHECKS
     own_->start_record();
 #endif
@@ -111,7 +111,10 @@ class World {
   const std::shared_ptr<Line> own_ = make_line(64, clock_, std::make_shared<TestWatcher>([this] { ++looks_; }));
   const std::shared_ptr<Line> blue_ = make_line(64, clock_);
   const std::shared_ptr<Line> green_ = make_line(64, clock_);
+  const std::shared_ptr<Replica> big_ = make_replica(40, "big:1");
   const std::vector<std::shared_ptr<Replica>> one_{second_};
+  const std::vector<std::shared_ptr<Replica>> two_{first_, second_};
+  const std::vector<std::shared_ptr<Replica>> with_big_{second_, big_};
   const std::vector<std::shared_ptr<Replica>> three_{first_, second_, third_};
 
  private:
@@ -129,7 +132,7 @@ class World {
   }
 
   std::vector<Lease> held_;
-  std::array<std::optional<Visitor>, 32> visitors_;
+  std::array<std::optional<Visitor>, 64> visitors_;
 };
 
 struct Step {
@@ -146,6 +149,9 @@ std::vector<Step> steps() {
     all.push_back({name, std::move(what), true});
   };
   const auto take = [&act] { act("take", [](World& world) { world.take(); }); };
+  act("three replicas while all slots are free", [](World& world) { world.own_->set_replicas(world.three_); });
+  act("enter", [](World& world) { world.enter(60, world.own_, 0); });
+  act("two replicas", [](World& world) { world.own_->set_replicas(world.two_); });
   for (std::size_t index = 0; index < 8; ++index) {
     act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
   }
@@ -182,6 +188,14 @@ std::vector<Step> steps() {
   act("enter", [](World& world) { world.enter(24, world.own_, 0); });
   act("enter", [](World& world) { world.enter(25, world.own_, 1); });
   take();
+  act("a big replica", [](World& world) { world.own_->set_replicas(world.with_big_); });
+  give("the small one is ready", [](World& world) { world.own_->set_ready(world.second_, true); });
+  for (std::size_t index = 26; index < 60; ++index) {
+    act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
+  }
+  give("it serves all at once", [](World& world) { world.own_->set_ready(world.big_, true); });
+  take();
+  act("without it", [](World& world) { world.own_->set_replicas(world.one_); });
   give("shedding ends", [](World& world) {
     world.clock_.advance(1s);
     world.give_back(world.second_, Outcome::kSucceeded);
