@@ -56,16 +56,29 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
     listening_.reset();
   }
 
-  static constexpr std::chrono::milliseconds kRest{100};  // when accepting fails: usually for want of descriptors
+  static constexpr std::chrono::milliseconds kRest{100};  // when accepting fails: usually for want of descriptors or memory
 
   void wait() {
     if (waiting_ || !descriptor_.is_open() || connections_.size() >= options_.connections_max) return;
-    waiting_ = true;
-    descriptor_.async_wait(asio::posix::descriptor_base::wait_read,
-                           [self = shared_from_this()](const boost::system::error_code&) {
-                             self->waiting_ = false;
-                             self->accept();
-                           });
+    try {
+      descriptor_.async_wait(asio::posix::descriptor_base::wait_read,
+                             [self = shared_from_this()](const boost::system::error_code&) {
+                               self->waiting_ = false;
+                               self->accept();
+                             });
+      waiting_ = true;
+    } catch (const std::bad_alloc&) {
+      log::error("memory is short: operators wait");
+      rest();
+    }
+  }
+
+  void rest() noexcept {
+    try {
+      control_.schedule(*this, control_.now() + kRest);
+    } catch (const std::bad_alloc&) {
+      if (!again_.on_its_way()) control_.send(again_);  // sooner, then
+    }
   }
 
   void accept() {
@@ -79,7 +92,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
       } else if (errno == EAGAIN) {
         return wait();
       } else if (errno != EINTR && errno != ECONNABORTED) {
-        return control_.schedule(*this, control_.now() + kRest);
+        return rest();
       }
     }
   }
@@ -109,6 +122,17 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
 
   void expired() override { wait(); }
 
+  /// Needs no memory, unlike a timer.
+  class Again final : public runtime::Message {
+   public:
+    explicit Again(Impl& server) : server_(server) {}
+
+   private:
+    void run() override { server_.wait(); }
+    void dropped() noexcept override {}
+    Impl& server_;
+  };
+
   runtime::Shard& control_;
   const OperatorServerOptions options_;
   const OperatorConnection::Routes routes_;
@@ -117,6 +141,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   std::set<OperatorConnection*> connections_;
   std::uint16_t port_ = 0;
   bool waiting_ = false;
+  Again again_{*this};
 };
 
 OperatorServer::OperatorServer(runtime::Shard& control, OperatorServerOptions options, std::vector<OperatorRoute> routes)

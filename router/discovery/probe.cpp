@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "router/discovery/asking.h"
 #include "router/http/head.h"
 #include "router/runtime/descriptors.h"
 #include "tls/stream.h"
@@ -76,36 +77,35 @@ Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& ta
   co_return co_await read_verdict(wakeup, stream, deadline, stopped);
 }
 
-/// Lives until its coroutine has ended, which may be after the prober.
-struct ReplicaProber::Probing {
+struct ReplicaProber::Probing final : Asking {
   Probing(runtime::Shard& control, ProbeTarget to, std::function<void(bool)> tell)
-      : target(std::move(to)), changed(std::move(tell)), wakeup(control) {}
+      : Asking(control),
+        target(std::move(to)),
+        changed(std::move(tell)),
+        counted_from(deadline_after(control.now(), target.settings.initial_delay)) {}
 
-  static Task<void> run(std::shared_ptr<Probing> self) {
-    runtime::Shard& shard = self->wakeup.shard();
-    const TimePoint counted_from = deadline_after(shard.now(), self->target.settings.initial_delay);
-    while (!self->stopped) {
-      const std::optional<bool> success = co_await ask(self);
-      if (self->stopped) break;
-      if (success && (*success || shard.now() >= counted_from)) self->count(*success);
-      const Deadline next = deadline_after(shard.now(), self->pause());
-      while (!self->stopped && shard.now() < next) co_await self->wakeup.wait(next);
+  Task<void> run() override {
+    while (!stopped()) {
+      const std::optional<bool> success = co_await ask();
+      if (stopped()) break;
+      if (success && (*success || control().now() >= counted_from)) count(*success);
+      const Deadline next = deadline_after(control().now(), pause());
+      while (!stopped() && control().now() < next) co_await wakeup().wait(next);
     }
   }
 
   /// Whether the replica is ready; nothing if the question does not count.
-  static Task<std::optional<bool>> ask(std::shared_ptr<Probing> self) {
+  Task<std::optional<bool>> ask() {
     ProbeLimit::Turn turn;
-    if (self->target.limit != nullptr) {
-      const std::shared_ptr<runtime::Wakeup> shared_wakeup(self, &self->wakeup);
-      turn = co_await self->target.limit->wait_for_turn(shared_wakeup, self->stopped);
-      if (self->stopped) co_return std::nullopt;
+    if (target.limit != nullptr) {
+      turn = co_await target.limit->wait_for_turn(shared_wakeup(), stopped());
+      if (stopped()) co_return std::nullopt;
     }
-    const std::uint64_t finished = self->exchanges_finished();
-    const Deadline deadline = deadline_after(self->wakeup.shard().now(), self->target.settings.timeout);
-    const Readiness readiness = co_await ask_for_readiness(self->wakeup, self->target, deadline, self->stopped);
-    if (self->stopped || readiness == Readiness::kNotAsked) co_return std::nullopt;
-    const bool only_busy = readiness == Readiness::kNoAnswer && self->exchanges_finished() != finished;
+    const std::uint64_t finished = exchanges_finished();
+    const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
+    const Readiness readiness = co_await ask_for_readiness(wakeup(), target, deadline, stopped());
+    if (stopped() || readiness == Readiness::kNotAsked) co_return std::nullopt;
+    const bool only_busy = readiness == Readiness::kNoAnswer && exchanges_finished() != finished;
     if (only_busy) co_return std::nullopt;
     co_return readiness == Readiness::kReady;
   }
@@ -123,14 +123,13 @@ struct ReplicaProber::Probing {
     const bool decided =
         success ? successes >= target.settings.success_threshold : failures >= target.settings.failure_threshold;
     if (!decided || told == success) return;
+    changed(success);  // first: if it throws, it is told with the next answer
     told = success;
-    changed(success);
   }
 
   const ProbeTarget target;
   const std::function<void(bool)> changed;
-  runtime::Wakeup wakeup;
-  bool stopped = false;
+  const TimePoint counted_from;
   std::optional<bool> told;
   int successes = 0;  // in a row
   int failures = 0;
@@ -139,15 +138,9 @@ struct ReplicaProber::Probing {
 ReplicaProber::ReplicaProber(runtime::Shard& control, runtime::TaskGroup& group, ProbeTarget target,
                              std::function<void(bool ready)> changed)
     : probing_(std::make_shared<Probing>(control, std::move(target), std::move(changed))) {
-  // From the loop: whoever makes the prober may not be ready to be told yet.
-  control.post([&group, probing = probing_] {
-    if (!probing->stopped) group.try_spawn(Probing::run(probing));
-  });
+  probing_->begin(group);
 }
 
-ReplicaProber::~ReplicaProber() {
-  probing_->stopped = true;
-  probing_->wakeup.shard().post([probing = probing_] { probing->wakeup.wake(); });
-}
+ReplicaProber::~ReplicaProber() { probing_->stop(); }
 
 }  // namespace router::discovery

@@ -9,7 +9,7 @@ Task<ProbeLimit::Turn> ProbeLimit::wait_for_turn(std::shared_ptr<runtime::Wakeup
     ++running_;
     co_return Turn(*this);
   }
-  Waiting mine{std::move(wakeup)};
+  Waiting mine(std::move(wakeup));
   waiting_.push_back(&mine);
   while (!mine.granted && !stopped) co_await mine.wakeup->wait(kNever);
   if (mine.granted) co_return Turn(*this);  // also if stopped: whoever drops it passes it on
@@ -17,7 +17,7 @@ Task<ProbeLimit::Turn> ProbeLimit::wait_for_turn(std::shared_ptr<runtime::Wakeup
   co_return Turn();
 }
 
-void ProbeLimit::pass_on() {
+void ProbeLimit::pass_on() noexcept {
   if (waiting_.empty()) {
     --running_;
     return;
@@ -26,7 +26,7 @@ void ProbeLimit::pass_on() {
   waiting_.pop_front();
   next->granted = true;
   // From the loop: this runs inside another probe's coroutine.
-  next->wakeup->shard().post([wakeup = next->wakeup] { wakeup->wake(); });
+  next->wakeup->shard().send(*next);
 }
 
 }  // namespace router::discovery

@@ -46,11 +46,15 @@ class ProbeLimit {
   std::size_t waiting() const { return waiting_.size(); }
 
  private:
-  struct Waiting {
-    std::shared_ptr<runtime::Wakeup> wakeup;
+  /// One that waits; as a message, what wakes it when its turn has come.
+  struct Waiting final : runtime::Message {
+    explicit Waiting(std::shared_ptr<runtime::Wakeup> whom) : wakeup(std::move(whom)) {}
+    void run() override { wakeup->wake(); }
+    void dropped() noexcept override {}
+    const std::shared_ptr<runtime::Wakeup> wakeup;
     bool granted = false;
   };
-  void pass_on();
+  void pass_on() noexcept;
 
   const std::size_t at_once_;
   std::size_t running_ = 0;

@@ -89,7 +89,6 @@ bool FileReplicas::listed() const {
 }
 
 void FileReplicas::look_up(Entry& entry) {
-  entry.asked = true;
   // The list owns its entries, so one that is still owned by somebody when the answer comes is still listed.
   const Entries& listed = deployments_.at(entry.deployment()).entries;
   const auto self = std::find_if(listed.begin(), listed.end(), [&entry](const auto& each) { return each.get() == &entry; });
@@ -97,10 +96,14 @@ void FileReplicas::look_up(Entry& entry) {
                     [this, asked = std::weak_ptr(*self)](const runtime::Resolver::Addresses& addresses) {
                       if (const std::shared_ptr<Entry> still_listed = asked.lock()) looked_up(*still_listed, addresses);
                     });
+  entry.asked = true;
 }
 
 void FileReplicas::looked_up(Entry& entry, const runtime::Resolver::Addresses& addresses) {
   entry.answered = true;
+  // First: what throws below is made up for by the next answer.
+  const bool has_address = entry.resolved || addresses.ok();
+  control_.schedule(entry, control_.now() + (has_address ? kResolveAgain : kResolveUnknownAgain));
   const std::string label = absl::StrCat("replica ", entry.replica.name, " of ", entry.deployment());
   if (addresses.ok()) {
     if (std::exchange(entry.failing, false)) log::info(absl::StrCat(label, ": its name is resolved again"));
@@ -113,14 +116,12 @@ void FileReplicas::looked_up(Entry& entry, const runtime::Resolver::Addresses& a
   } else if (!std::exchange(entry.failing, true)) {
     log::warning(absl::StrCat(label, ": ", addresses.status().message(), entry.resolved ? "; its last address is kept" : ""));
   }
-  const Duration pause = entry.resolved ? kResolveAgain : kResolveUnknownAgain;
-  control_.schedule(entry, control_.now() + pause);
 }
 
 /// Once for all answers that come together.
 void FileReplicas::tell_soon(const std::string& deployment) {
   Listed& listed = deployments_.at(deployment);
-  if (std::exchange(listed.telling, true)) return;
+  if (listed.telling) return;
   control_.post([this, deployment, alive = std::weak_ptr(alive_)] {
     if (alive.expired()) return;
     const auto still_listed = deployments_.find(deployment);
@@ -128,6 +129,7 @@ void FileReplicas::tell_soon(const std::string& deployment) {
     still_listed->second.telling = false;
     tell(deployment);
   });
+  listed.telling = true;
 }
 
 void FileReplicas::tell(const std::string& deployment) {

@@ -17,6 +17,20 @@ struct LookUp {
   runtime::Wakeup* wakeup = nullptr;  // nullptr: nobody waits any more
 };
 
+/// Until its end `wakeup` waits for the answer.
+class Waits {
+ public:
+  Waits(std::shared_ptr<LookUp> question, runtime::Wakeup& wakeup) : question_(std::move(question)) {
+    question_->wakeup = &wakeup;
+  }
+  Waits(const Waits&) = delete;
+  Waits& operator=(const Waits&) = delete;
+  ~Waits() { question_->wakeup = nullptr; }
+
+ private:
+  const std::shared_ptr<LookUp> question_;
+};
+
 }  // namespace
 
 std::string message_of(const ApiAnswer& answer) {
@@ -76,14 +90,13 @@ Task<absl::StatusOr<std::vector<runtime::Address>>> ApiClient::look_up(Asker& as
     co_return std::vector<runtime::Address>(1, *address);
   }
   const auto question = std::make_shared<LookUp>();
-  question->wakeup = &asker.wakeup();
+  const Waits waits(question, asker.wakeup());
   resolver_.resolve(cluster_.host, cluster_.port, [question](runtime::Resolver::Addresses addresses) {
     question->addresses = std::move(addresses);
     if (question->wakeup != nullptr) question->wakeup->wake();
   });
   bool in_time = true;
   while (in_time && !question->addresses && !asker.stopped()) in_time = co_await asker.wakeup().wait(deadline);
-  question->wakeup = nullptr;
   if (asker.stopped()) co_return absl::CancelledError("not wanted any more");
   if (!question->addresses) co_return absl::DeadlineExceededError("its name cannot be resolved in time");
   if (!question->addresses->ok()) {

@@ -21,16 +21,28 @@ class Asker : public std::enable_shared_from_this<Asker> {
   bool stopped() const { return stopped_; }
 
   /// Control thread, also inside a coroutine.
-  void stop() {
+  void stop() noexcept {
     if (stopped_) return;
     stopped_ = true;
-    shard().post([self = shared_from_this()] { self->wakeup_.wake(); });
+    end_.stopped = shared_from_this();
+    shard().send(end_);
   }
 
  private:
+  /// Wakes from the loop who was stopped, and keeps it alive until then.
+  struct End final : runtime::Message {
+    void run() override {
+      const std::shared_ptr<Asker> ends_here = std::move(stopped);
+      ends_here->wakeup_.wake();
+    }
+    void dropped() noexcept override { const std::shared_ptr<Asker> ends_here = std::move(stopped); }
+    std::shared_ptr<Asker> stopped;
+  };
+
   explicit Asker(runtime::Shard& control) : wakeup_(control) {}
   runtime::Wakeup wakeup_;
   bool stopped_ = false;
+  End end_;
 };
 
 /// Takes one `step()` after the other, each at the moment that the one before has named (a Deadline), until `asker` is stopped.

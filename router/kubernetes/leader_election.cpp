@@ -84,9 +84,14 @@ struct LeaderElection::Candidate {
 
 void LeaderElection::Candidate::set_leading(bool leads) {
   if (std::exchange(leading, leads) == leads) return;
-  log::info(absl::StrCat("kubernetes: this router ", leads ? "holds" : "does not hold any more", " the lease ",
-                         options.lease_home, "/", options.lease_name));
-  if (!asker->stopped()) changed(leads);
+  try {
+    log::info(absl::StrCat("kubernetes: this router ", leads ? "holds" : "does not hold any more", " the lease ",
+                           options.lease_home, "/", options.lease_name));
+    if (!asker->stopped()) changed(leads);
+  } catch (...) {
+    leading = !leads;  // told at the next step
+    throw;
+  }
 }
 
 void LeaderElection::Candidate::observe(json::object object) {

@@ -24,8 +24,8 @@ constexpr int kExchangesPerTurn = 32;
 class Enlisted {
  public:
   Enlisted(ShardServer& server, Wakeup& wakeup) : server_(server), wakeup_(wakeup) {
+    server_.enlist(wakeup_);  // first: it may find no memory
     server_.cells().connections_active.add();
-    server_.enlist(wakeup_);
   }
   Enlisted(const Enlisted&) = delete;
   Enlisted& operator=(const Enlisted&) = delete;
@@ -62,6 +62,18 @@ std::size_t handshakes_at_once(const config::Limits& limits, std::size_t shards)
   return std::max<std::size_t>(limits.max_handshakes / shards, 1);
 }
 
+/// Counts a refused client for as long as it is read.
+class Reading {
+ public:
+  explicit Reading(std::size_t& count) : count_(count) { ++count_; }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+  ~Reading() { --count_; }
+
+ private:
+  std::size_t& count_;
+};
+
 /// One connection too many: says so in plaintext. Over TLS nothing can be said without a handshake, and none is paid for.
 Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address address,
                              bool tls, Wakeup& wakeup, const char* cause) {
@@ -75,9 +87,8 @@ Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::
   // Closing over a request that nobody has read would reset the connection, and the client might lose the refusal.
   static_cast<void>(stream.read(server.shard().scratch()));
   if (server.refused() == ShardServer::kRefusedMax) co_return;
-  ++server.refused();
+  const Reading counted(server.refused());
   co_await downstream.linger();
-  --server.refused();
 }
 
 /// What a connection holds from its beginning to its end: all that it holds while it asks for nothing.

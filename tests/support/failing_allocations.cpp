@@ -23,6 +23,7 @@
 
 extern "C" char __executable_start;  // of the linker
 extern "C" char etext;
+extern "C" void* __real_aligned_alloc(std::size_t alignment, std::size_t size);  // the C library's
 
 namespace {
 
@@ -86,7 +87,7 @@ __attribute__((noinline)) void* take(std::size_t size, std::size_t alignment) {
       if (size == 0) size = 1;
       memory = alignment <= alignof(std::max_align_t)
                    ? std::malloc(size)
-                   : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+                   : __real_aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     } else if (control->by_handler == 0) {
       throw std::bad_alloc();
     }
@@ -128,6 +129,11 @@ __attribute__((constructor)) void map_control() {
 }
 
 }  // namespace
+
+/// The linker puts it in the place of aligned_alloc in all that is linked into the program: Asio's memory.
+extern "C" void* __wrap_aligned_alloc(std::size_t alignment, std::size_t size) {
+  return is_to_fail(kNew) ? nullptr : __real_aligned_alloc(alignment, size);
+}
 
 /// In place of the router's own, which keeps buffers.
 bool router::tls::keep_buffer_memory() { return CRYPTO_set_mem_functions(ssl_take, ssl_resize, ssl_give) == 1; }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/support/certificates.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
 #include "tls/stream.h"
@@ -318,6 +319,61 @@ TEST_F(Probe, AsksOverTls) {
     }));
     EXPECT_EQ(asking.get(), right_name ? Readiness::kReady : Readiness::kNotReady);
   }
+}
+
+TEST_F(Probe, BeginsAgainASecondLaterWhereItFoundNoMemory) {
+  std::size_t served = 0;
+  for (;; ++served) {
+    prober = std::make_unique<ReplicaProber>(shard, group, target, [this](bool ready) { told.push_back(ready); });
+    std::size_t failed = 0;
+    {
+      const test::FailingMemory failing(served, 1);
+      shard.poll();
+      failed = failing.failed();
+    }
+    if (failed == 0) break;
+    while (pod.accept()) {
+    }
+    told.clear();
+    shard.advance(seconds(1));
+    answer(kOk);
+    EXPECT_EQ(told, std::vector<bool>{true}) << served;
+    prober.reset();
+    shard.poll();
+  }
+  EXPECT_GE(served, 2u);
+}
+
+TEST_F(Probe, EndsWithoutMemory) {
+  start();
+  const Descriptor connection = next_question();
+  const test::FailingMemory failing(0);
+  prober.reset();
+  shard.poll();
+  EXPECT_EQ(group.running(), 0u);
+}
+
+TEST_F(Probe, GivesItsTurnToTheNextOneWithoutMemory) {
+  target.limit = std::make_shared<ProbeLimit>(1);
+  const ProbeLimit& limit = *target.limit;
+  start();
+  const Descriptor connection = next_question();
+  auto second = std::make_unique<ReplicaProber>(shard, group, target, [](bool) {});
+  shard.poll();
+  ASSERT_EQ(limit.waiting(), 1u);
+  {
+    const test::FailingMemory failing(0, 1);  // that of the second one's question
+    prober.reset();
+    shard.poll();
+  }
+  EXPECT_EQ(limit.waiting(), 0u);
+  while (pod.accept()) {
+  }
+  shard.advance(seconds(1));
+  next_question();
+  second.reset();
+  shard.poll();
+  EXPECT_EQ(limit.running(), 0u);
 }
 
 }  // namespace

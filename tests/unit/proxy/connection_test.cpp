@@ -7,9 +7,11 @@
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <string>
 
 #include "router/proxy/server.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
 
@@ -36,13 +38,16 @@ class ConnectionTest : public ::testing::Test {
     EXPECT_EQ(limit.open(), 0u);
   }
 
-  void connect() {
+  void publish() {
     auto view = std::make_shared<View>();
     view->limits = limits;
     view->listeners[1] = {};
     view->table.metrics = std::make_shared<metrics::DeploymentMetrics>("", "", 1);
     views.publish(view);
     shards[0].io().poll();
+  }
+  void connect() {
+    publish();
     server.open_listener(1,
                          runtime::ListeningSocket(runtime::listen_on("127.0.0.1", 0, 1)->front()));  // else each answer ends it
     std::array<int, 2> ends{};
@@ -180,6 +185,33 @@ TEST_F(ConnectionTest, EndsWithTheGraceOfADrain) {
   server.end_grace();
   shard.poll();
   EXPECT_FALSE(open());
+}
+
+TEST_F(ConnectionTest, LeavesNothingCountedWhereItFindsNoMemory) {
+  connect();
+  for (const std::size_t connections_max : {std::size_t{1}, std::size_t{10}}) {  // a refused one, and one that is served
+    limits.max_connections = connections_max;
+    publish();
+    for (std::size_t served_before = 0, failed = 1; failed > 0; ++served_before) {
+      std::array<int, 2> ends{};
+      ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+      Descriptor other(ends[0]);
+      other.send(kAsk);
+      {
+        const test::FailingMemory failing(served_before, 1);
+        try {
+          shard.start(serve(ends[1]));
+        } catch (const std::bad_alloc&) {
+        }
+        failed = failing.failed();
+      }
+      other.close();
+      shard.poll();
+      ASSERT_EQ(server.refused(), 0u) << served_before;
+      ASSERT_EQ(cells.connections_active.value(), 1u) << served_before;
+      ASSERT_EQ(limit.open(), 1u) << served_before;
+    }
+  }
 }
 
 }  // namespace
