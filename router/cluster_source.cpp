@@ -117,6 +117,7 @@ ClusterSource::Followed ClusterSource::follow(ClusterState::Scope scope, Resourc
 void ClusterSource::look_soon() { control_.schedule(tick_, std::max(control_.now(), looked_ + kPause)); }
 
 void ClusterSource::Tick::expired() {
+  owner_.control_.schedule(*this, kNever);  // keeps its place in the queue: the next look must not fail for want of it
   try {
     owner_.look();
   } catch (const std::bad_alloc&) {

@@ -257,8 +257,8 @@ absl::Status Router::reload_and_report() {
 }
 
 void Router::rotate_ticket_keys() {
+  control_.schedule(rotation_, control_.now() + std::chrono::hours(1));  // first: the rotation may throw
   ticket_keys_->rotate();
-  control_.schedule(rotation_, control_.now() + std::chrono::hours(1));
 }
 
 void Router::watch_files() {

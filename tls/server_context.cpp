@@ -4,6 +4,7 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
 #include <unordered_map>
@@ -79,7 +80,7 @@ std::vector<Credential> read_all(const std::vector<CertificateFiles>& certificat
 
 /// A client that offers only protocols that we do not speak is refused (RFC 7301, section 3.2), as by nginx.
 int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
-                    unsigned offered_size, void* ours) {
+                    unsigned offered_size, void* ours) noexcept {
   const auto& list = *static_cast<const std::string*>(ours);
   unsigned char* found = nullptr;
   const int result = SSL_select_next_proto(&found, size, reinterpret_cast<const unsigned char*>(list.data()),
@@ -109,9 +110,10 @@ struct ServerContext::Impl {
                                        const Selection& selection);
   SSL_CTX* find(std::string_view name) const;
 
-  static int choose_certificate(SSL* ssl, int*, void* self);
+  // Called by OpenSSL, whose frames no exception may pass.
+  static int choose_certificate(SSL* ssl, int*, void* self) noexcept;
   static int protect_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
-                            int encrypt);
+                            int encrypt) noexcept;
 };
 
 absl::StatusOr<SSL_CTX*> ServerContext::Impl::add_context(const ServerOptions& options,
@@ -167,10 +169,14 @@ SSL_CTX* ServerContext::Impl::find(std::string_view name) const {
   return found != wildcard.end() ? found->second : nullptr;
 }
 
-int ServerContext::Impl::choose_certificate(SSL* ssl, int*, void* self) {
+int ServerContext::Impl::choose_certificate(SSL* ssl, int*, void* self) noexcept {
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
-  SSL_CTX* found = static_cast<const Impl*>(self)->find(lower_case(name));
+  std::array<char, TLSEXT_MAXLEN_host_name> lower{};  // no memory of the heap: an exception would pass OpenSSL's frames
+  const std::size_t length = std::strlen(name);
+  if (length > lower.size()) return SSL_TLSEXT_ERR_NOACK;
+  std::transform(name, name + length, lower.begin(), to_lower);
+  SSL_CTX* found = static_cast<const Impl*>(self)->find({lower.data(), length});
   if (found == nullptr) return SSL_TLSEXT_ERR_NOACK;
   SSL_set_SSL_CTX(ssl, found);
   return SSL_TLSEXT_ERR_OK;
@@ -179,7 +185,7 @@ int ServerContext::Impl::choose_certificate(SSL* ssl, int*, void* self) {
 /// Encrypts a ticket with the newest key, or finds the key of one that comes back; OpenSSL calls that of the context with which
 /// the connection began, whatever SNI has chosen since.
 int ServerContext::Impl::protect_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
-                                        EVP_MAC_CTX* mac, int encrypt) {
+                                        EVP_MAC_CTX* mac, int encrypt) noexcept {
   const auto* self = static_cast<const Impl*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), impl_index()));
   if (self == nullptr) return 0;
   const TicketKeys::Impl& keys = *self->ticket_keys->impl_;

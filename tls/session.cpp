@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <new>
 
 #include "router/base/assert.h"
@@ -21,7 +22,8 @@ namespace {
 
 constexpr std::size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
 
-/// Ciphertext of the call under way; empty between calls. Its memory stays with the thread: at most about twice kTurnBytes.
+/// Ciphertext of the call under way; empty between calls: each ends with a Call that sees to it. Its memory stays with the
+/// thread: at most about twice kTurnBytes.
 thread_local std::string outgoing;
 /// Small pieces on their way into one record; at most one record, valid within one call.
 thread_local std::string gathered;
@@ -30,7 +32,7 @@ thread_local std::string gathered;
 
 // --- between OpenSSL and the kernel ------------------------------------------------------------------------------------------
 
-int Stream::Session::bio_read(BIO* bio, char* into, int size) {
+int Stream::Session::bio_read(BIO* bio, char* into, int size) noexcept {
   auto& session = *static_cast<Session*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   if (session.messages_ > kMessagesMax) return -1;  // OpenSSL would go through all that the peer sends, within one call
@@ -53,19 +55,26 @@ int Stream::Session::bio_read(BIO* bio, char* into, int size) {
   return -1;
 }
 
-int Stream::Session::bio_write(BIO* bio, const char* from, int size) {
+int Stream::Session::bio_write(BIO* bio, const char* from, int size) noexcept {
+  auto& session = *static_cast<Session*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  outgoing.append(from, static_cast<std::size_t>(size));
+  if (session.lost_) return -1;
+  try {
+    outgoing.append(from, static_cast<std::size_t>(size));
+  } catch (const std::exception&) {
+    session.lose();
+    return -1;
+  }
   return size;
 }
 
-long Stream::Session::bio_control(BIO* bio, int command, long, void*) {
+long Stream::Session::bio_control(BIO* bio, int command, long, void*) noexcept {
   if (command == BIO_CTRL_EOF) return static_cast<Session*>(BIO_get_data(bio))->peer_ended_ ? 1 : 0;
   return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
 /// Counts what a peer may send without end and at little cost of its own (each key update costs us some 10 microseconds).
-void Stream::Session::on_message(int is_ours, int, int content_type, const void*, std::size_t, SSL*, void* self) {
+void Stream::Session::on_message(int is_ours, int, int content_type, const void*, std::size_t, SSL*, void* self) noexcept {
   auto& session = *static_cast<Session*>(self);
   if (is_ours == 0 && content_type == SSL3_RT_HANDSHAKE && session.shaken_) ++session.messages_;
 }
@@ -92,22 +101,49 @@ Stream::Session::Session(SSL_CTX* context) : ssl_(SSL_new(context)) {
   SSL_set_msg_callback_arg(ssl_.get(), this);
 }
 
-void Stream::Session::begin(const Socket& socket) {
-  ROUTER_ASSERT(outgoing.empty());
-  socket_ = &socket;
-  drained_ = false;
-  read_error_ = 0;
-  ERR_clear_error();
+/// One call of the stream's user. However it ends, by an exception too, no ciphertext of this session stays behind in the
+/// thread's buffer, where the next session's call would send it.
+class Stream::Session::Call {
+ public:
+  Call(Session& session, const Socket& socket) : session_(session) {
+    ROUTER_ASSERT(outgoing.empty());
+    session_.socket_ = &socket;
+    session_.drained_ = false;
+    session_.read_error_ = 0;
+    ERR_clear_error();
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  ~Call() {
+    if (!outgoing.empty()) session_.lose();
+    session_.socket_ = nullptr;
+  }
+
+ private:
+  Session& session_;
+};
+
+void Stream::Session::lose() noexcept {
+  outgoing.clear();
+  refuse("memory is short: encrypted bytes were lost");
+  lost_ = true;
 }
 
-IoResult Stream::Session::flush(const Socket& socket) {
+IoResult Stream::Session::flush(const Socket& socket) noexcept {
+  if (lost_) return *end_;
   if (outgoing.empty() && unsent_.empty()) return {IoState::kDone};
-  if (!unsent_.empty()) unsent_.append(outgoing);
-  const std::string& all = unsent_.empty() ? outgoing : unsent_;
+  if (!unsent_.empty()) {
+    try {
+      unsent_.append(outgoing);
+    } catch (const std::exception&) {
+      lose();
+      return *end_;
+    }
+  }
+  std::string& all = unsent_.empty() ? outgoing : unsent_;
   IoResult sent = socket.write(std::string_view(all));
   if (sent.state == IoState::kBlocked) {
-    std::string rest = all.substr(sent.bytes);
-    unsent_.swap(rest);
+    keep_unsent(all, sent.bytes);
   } else {
     std::string().swap(unsent_);
   }
@@ -116,7 +152,22 @@ IoResult Stream::Session::flush(const Socket& socket) {
   return sent;
 }
 
+/// What the kernel has not taken, in no more memory than it needs; if there is none, in that which it has.
+void Stream::Session::keep_unsent(std::string& ciphertext, std::size_t sent) noexcept {
+  try {
+    std::string rest(ciphertext, sent);
+    unsent_.swap(rest);
+  } catch (const std::exception&) {
+    ciphertext.erase(0, sent);
+    if (&ciphertext != &unsent_) unsent_.swap(ciphertext);
+  }
+}
+
 bool Stream::Session::wants_more(int returned) {
+  if (lost_) {  // `end_` says so
+    ERR_clear_error();
+    return false;
+  }
   const int error = SSL_get_error(ssl_.get(), returned);
   if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return true;
   if (error == SSL_ERROR_ZERO_RETURN) {
@@ -135,7 +186,7 @@ bool Stream::Session::wants_more(int returned) {
 IoResult Stream::Session::handshake(const Socket& socket) {
   if (shaken_) return {IoState::kDone};
   if (end_) return *end_;
-  begin(socket);
+  const Call call(*this, socket);
   starved_ = false;
   drained_ = SSL_in_before(ssl()) && !SSL_is_server(ssl());  // a server says nothing before it has heard us
   for (int rounds = 0; rounds < kRecordsMax && !shaken_ && !end_ && !starved_; ++rounds) {
@@ -155,7 +206,7 @@ IoResult Stream::Session::handshake(const Socket& socket) {
 
 IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
   if (end_) return *end_;
-  begin(socket);
+  const Call call(*this, socket);
   starved_ = false;
   into = into.first(std::min(into.size(), kTurnBytes));
   std::size_t filled = 0;
@@ -222,7 +273,8 @@ bool Stream::Session::encrypt(std::span<const iovec> pieces, std::size_t budget)
 }
 
 IoResult Stream::Session::write(const Socket& socket, std::span<const iovec> pieces) {
-  begin(socket);
+  if (lost_) return *end_;
+  const Call call(*this, socket);
   if (!unsent_.empty()) {
     const IoResult sent = flush(socket);
     if (sent.state != IoState::kDone) return sent;
@@ -234,6 +286,7 @@ IoResult Stream::Session::write(const Socket& socket, std::span<const iovec> pie
   const std::size_t taken = std::min(total, kTurnBytes);
   const bool encrypted = encrypt(pieces, taken);
   IoResult sent = flush(socket);
+  if (lost_) return *end_;
   if (!encrypted) return {IoState::kFailed, 0, 0, "the TLS connection has failed"};
   if (sent.state == IoState::kFailed) return sent;
   if (taken < total) sent.state = IoState::kBlocked;  // enough for one turn
@@ -245,13 +298,14 @@ void Stream::Session::send_close_notify(const Socket& socket) {
   const bool broken = end_ && end_->state == IoState::kFailed;
   // A second SSL_shutdown would read, and an alert that it meets would be told as an orderly end later.
   if (!shaken_ || broken || (SSL_get_shutdown(ssl()) & SSL_SENT_SHUTDOWN) != 0) return;
-  begin(socket);
+  const Call call(*this, socket);
   SSL_shutdown(ssl_.get());
   ERR_clear_error();
   flush(socket);
 }
 
-void Stream::Session::refuse(const char* cause) {
+void Stream::Session::refuse(const char* cause) noexcept {
+  if (lost_) return;
   std::string().swap(unsent_);
   end_ = IoResult{IoState::kFailed, 0, 0, cause};
 }

@@ -34,22 +34,27 @@ struct Stream::Session {
   runtime::IoResult read(const runtime::Socket& socket, std::span<char> into);
   runtime::IoResult write(const runtime::Socket& socket, std::span<const iovec> pieces);
   /// Sends what earlier calls left behind: kDone, kBlocked or kFailed.
-  runtime::IoResult flush(const runtime::Socket& socket);
+  runtime::IoResult flush(const runtime::Socket& socket) noexcept;
   void send_close_notify(const runtime::Socket& socket);
   /// Every later call fails with `cause`.
-  void refuse(const char* cause);
+  void refuse(const char* cause) noexcept;
 
   /// Whether a read may have something to tell that the socket will not announce.
   bool has_input() const { return end_.has_value() || (!starved_ && SSL_has_pending(ssl_.get()) != 0); }
 
  private:
   static BIO_METHOD* bio_method();
-  static int bio_read(BIO* bio, char* into, int size);
-  static int bio_write(BIO* bio, const char* from, int size);
-  static long bio_control(BIO* bio, int command, long number, void* pointer);
-  static void on_message(int is_ours, int version, int content_type, const void* bytes, std::size_t size, SSL* ssl, void* self);
+  // Called by OpenSSL, whose frames no exception may pass.
+  static int bio_read(BIO* bio, char* into, int size) noexcept;
+  static int bio_write(BIO* bio, const char* from, int size) noexcept;
+  static long bio_control(BIO* bio, int command, long number, void* pointer) noexcept;
+  static void on_message(int is_ours, int version, int content_type, const void* bytes, std::size_t size, SSL* ssl,
+                         void* self) noexcept;
 
-  void begin(const runtime::Socket& socket);
+  class Call;
+  /// Ciphertext that the peer should have had is gone: nothing more is sent, and every later call fails.
+  void lose() noexcept;
+  void keep_unsent(std::string& ciphertext, std::size_t sent) noexcept;
   bool encrypt(const char* from, std::size_t size);
   bool encrypt(std::span<const iovec> pieces, std::size_t budget);
   /// Whether the call that returned `returned` only wants to be called again; if not, `end_` says why.
@@ -65,6 +70,7 @@ struct Stream::Session {
   bool drained_ = false;                     // within one call: the kernel gave less than was asked for
   bool starved_ = false;                     // OpenSSL asked for bytes that were not there: nothing complete is inside
   bool peer_ended_ = false;                  // FIN
+  bool lost_ = false;                        // see `lose`; `end_` is kFailed
 };
 
 }  // namespace router::tls

@@ -6,6 +6,7 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <cerrno>
 #include <exception>
+#include <new>
 #include <set>
 #include <utility>
 
@@ -23,7 +24,9 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
       : control_(control),
         options_(std::move(options)),
         routes_(std::make_shared<const std::vector<OperatorRoute>>(std::move(routes))),
-        descriptor_(control.io().get_executor()) {}
+        descriptor_(control.io().get_executor()) {
+    control_.schedule(*this, kNever);  // keeps a place in the queue: resting cannot fail
+  }
 
   absl::Status start(runtime::PortUse use) {
     absl::StatusOr<Listening> listening = Listening::open(options_.address, use);
@@ -56,9 +59,9 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
     listening_.reset();
   }
 
-  static constexpr std::chrono::milliseconds kRest{100};  // when accepting fails: usually for want of descriptors or memory
+  static constexpr std::chrono::milliseconds kRest{100};  // when accepting fails: usually for want of descriptors
 
-  void wait() {
+  void wait() noexcept {
     if (waiting_ || !descriptor_.is_open() || connections_.size() >= options_.connections_max) return;
     try {
       descriptor_.async_wait(asio::posix::descriptor_base::wait_read,
@@ -68,18 +71,11 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
                              });
       waiting_ = true;
     } catch (const std::bad_alloc&) {
-      log::error("memory is short: operators wait");
       rest();
     }
   }
 
-  void rest() noexcept {
-    try {
-      control_.schedule(*this, control_.now() + kRest);
-    } catch (const std::bad_alloc&) {
-      if (!again_.on_its_way()) control_.send(again_);  // sooner, then
-    }
-  }
+  void rest() noexcept { control_.schedule(*this, control_.now() + kRest); }
 
   void accept() {
     while (descriptor_.is_open() && connections_.size() < options_.connections_max) {
@@ -120,18 +116,10 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
     }
   }
 
-  void expired() override { wait(); }
-
-  /// Needs no memory, unlike a timer.
-  class Again final : public runtime::Message {
-   public:
-    explicit Again(Impl& server) : server_(server) {}
-
-   private:
-    void run() override { server_.wait(); }
-    void dropped() noexcept override {}
-    Impl& server_;
-  };
+  void expired() override {
+    control_.schedule(*this, kNever);
+    wait();
+  }
 
   runtime::Shard& control_;
   const OperatorServerOptions options_;
@@ -141,7 +129,6 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   std::set<OperatorConnection*> connections_;
   std::uint16_t port_ = 0;
   bool waiting_ = false;
-  Again again_{*this};
 };
 
 OperatorServer::OperatorServer(runtime::Shard& control, OperatorServerOptions options, std::vector<OperatorRoute> routes)

@@ -90,4 +90,14 @@ void info(std::string_view message) noexcept { write(spdlog::level::info, messag
 void warning(std::string_view message) noexcept { write(spdlog::level::warn, message); }
 void error(std::string_view message) noexcept { write(spdlog::level::err, message); }
 
+void tell(Level level, std::initializer_list<std::string_view> pieces) noexcept {
+  try {
+    std::string message;
+    for (const std::string_view piece : pieces) message.append(piece);
+    write(spdlog_level(level), message);
+  } catch (const std::exception&) {
+    write(spdlog_level(level), *pieces.begin());  // better than nothing
+  }
+}
+
 }  // namespace router::log

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,5 +33,7 @@ void debug(std::string_view message) noexcept;
 void info(std::string_view message) noexcept;
 void warning(std::string_view message) noexcept;
 void error(std::string_view message) noexcept;
+/// A line of several pieces, where nothing may throw.
+void tell(Level level, std::initializer_list<std::string_view> pieces) noexcept;
 
 }  // namespace router::log

@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <vector>
-
 #include "router/base/assert.h"
 #include "router/proxy/connection.h"
 
@@ -18,9 +16,9 @@ ShardServer::ShardServer(runtime::Shard& shard, const Views& views, metrics::Sha
       mirrors_(shard, shards, cells),
       connections_(shard, kConnectionsMax) {}
 
-void ShardServer::open_listener(ListenerId listener, runtime::ListeningSocket socket) {
+void ShardServer::open_listener(ListenerId listener, runtime::ListeningSocket& socket) {
   const auto accepted = [this, listener](int descriptor, const runtime::Address& peer) { accept(listener, descriptor, peer); };
-  acceptors_.try_emplace(listener, shard_, socket.release(), accepted);
+  acceptors_.try_emplace(listener, shard_, socket, accepted);
 }
 
 void ShardServer::close_listener(ListenerId listener) {
@@ -49,25 +47,18 @@ void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Add
 void ShardServer::close_idle() {
   closing_idle_ = true;
   first_requests_end_ = shard_.now() + kFirstRequest;
+  runtime::Wakeup::wake_all(enlisted_);
   mirrors_.stop();
-  wake_all();
 }
 
-void ShardServer::end_line() {
+void ShardServer::end_line() noexcept {
   line_over_ = true;
-  wake_all();
+  runtime::Wakeup::wake_all(enlisted_);
 }
 
-void ShardServer::end_grace() {
+void ShardServer::end_grace() noexcept {
   grace_over_ = true;
-  wake_all();
-}
-
-void ShardServer::wake_all() {
-  const std::vector<runtime::Wakeup*> all(enlisted_.begin(), enlisted_.end());
-  for (runtime::Wakeup* wakeup : all) {
-    if (enlisted_.contains(wakeup)) wakeup->wake();  // an earlier one may have ended it
-  }
+  runtime::Wakeup::wake_all(enlisted_);
 }
 
 }  // namespace router::proxy

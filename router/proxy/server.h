@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <unordered_set>
 
 #include "router/metrics/cells.h"
 #include "router/proxy/connection_limits.h"
@@ -26,18 +25,20 @@ class ShardServer {
               ConnectionLimits& connection_limits);
 
   /// Begins to accept. The view that knows the listener was published before.
-  void open_listener(ListenerId listener, runtime::ListeningSocket socket);
+  /// Throws std::bad_alloc, and leaves the socket as it is, when memory is short.
+  void open_listener(ListenerId listener, runtime::ListeningSocket& socket);
+  void open_listener(ListenerId listener, runtime::ListeningSocket&& socket) { open_listener(listener, socket); }
   /// Accepts what has arrived and closes; nothing if it is closed. A view without the listener is published afterwards. Its
   /// connections stay as they are, and their next answer says `Connection: close`.
   void close_listener(ListenerId listener);
   bool is_open(ListenerId listener) const { return acceptors_.contains(listener); }
 
   // --- drain, each step for good ---
-  void begin_drain() { draining_ = true; }  // every answer carries `Connection: close`
-  void close_listeners();                   // after what has arrived
-  void close_idle();                        // connections without a request end, new ones within kFirstRequest; mirroring ends
-  void end_line();                          // waiting exchanges end, none takes a slot any more
-  void end_grace();                         // running exchanges end
+  void begin_drain() noexcept { draining_ = true; }  // every answer carries `Connection: close`
+  void close_listeners();                            // after what has arrived
+  void close_idle();          // connections without a request end, new ones within kFirstRequest; mirroring ends
+  void end_line() noexcept;   // waiting exchanges end, none takes a slot any more
+  void end_grace() noexcept;  // running exchanges end
   /// Of clients, and of mirrored requests.
   std::size_t connections() const { return connections_.running() + mirrors_.sending(); }
 
@@ -63,14 +64,13 @@ class ShardServer {
   static constexpr std::size_t kRefusedMax = 64;
 
   /// Connections that are to be woken by the steps of the drain.
-  void enlist(runtime::Wakeup& wakeup) { enlisted_.insert(&wakeup); }
-  void strike(runtime::Wakeup& wakeup) { enlisted_.erase(&wakeup); }
+  void enlist(runtime::Wakeup& wakeup) noexcept { enlisted_.push_back(wakeup); }
+  static void strike(runtime::Wakeup& wakeup) noexcept { wakeup.unlink(); }
 
  private:
   static constexpr std::size_t kConnectionsMax = 1'000'000;  // of the task group; max_connections is checked at accept
   static constexpr std::chrono::seconds kFirstRequest{1};
   void accept(ListenerId listener, int descriptor, const runtime::Address& peer);
-  void wake_all();
 
   runtime::Shard& shard_;
   const Views& views_;
@@ -84,7 +84,7 @@ class ShardServer {
   Deadline first_requests_end_ = kNever;
   bool line_over_ = false;
   bool grace_over_ = false;
-  std::unordered_set<runtime::Wakeup*> enlisted_;
+  runtime::Wakeup::List enlisted_;
   Mirrors mirrors_;
   runtime::TaskGroup connections_;
   std::map<ListenerId, runtime::Acceptor> acceptors_;

@@ -118,12 +118,18 @@ struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
     explicit Resume(Impl& owner) : owner_(owner) {}
 
    private:
-    void expired() override { owner_.look_again(); }
+    void expired() override {
+      owner_.shard.schedule(*this, kNever);
+      owner_.look_again();
+    }
     Impl& owner_;
   };
 
   Impl(Shard& owner, int listening, Accepted callback)
-      : shard(owner), accepted(std::move(callback)), stream(owner.io().get_executor(), listening), resume(*this) {}
+      : shard(owner), accepted(std::move(callback)), stream(owner.io().get_executor()), resume(*this) {
+    shard.schedule(resume, kNever);  // keeps a place in the queue: pausing cannot fail
+    stream.assign(listening);        // last: whoever catches an exception still has the descriptor
+  }
 
   void arm() {
     stream.async_wait(asio::posix::descriptor_base::wait_read,
@@ -133,9 +139,9 @@ struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
                       });
   }
 
-  void pause() { shard.schedule(resume, shard.now() + kPause); }
+  void pause() noexcept { shard.schedule(resume, shard.now() + kPause); }
 
-  void go_on() {
+  void go_on() noexcept {
     try {
       arm();
     } catch (const std::bad_alloc&) {
@@ -184,10 +190,17 @@ struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
   Resume resume;
 };
 
-Acceptor::Acceptor(Shard& shard, int listening, Accepted accepted)
-    : impl_(std::make_shared<Impl>(shard, listening, std::move(accepted))), port_(local_address(listening).port()) {
-  impl_->arm();
+Acceptor::Acceptor(Shard& shard, ListeningSocket& listening, Accepted accepted)
+    : impl_(std::make_shared<Impl>(shard, listening.descriptor(), std::move(accepted))), port_(listening.port()) {
+  static_cast<void>(listening.release());
+  impl_->go_on();
 }
+
+Acceptor::Acceptor(Shard& shard, ListeningSocket&& listening, Accepted accepted)
+    : Acceptor(shard, listening, std::move(accepted)) {}
+
+Acceptor::Acceptor(Shard& shard, int listening, Accepted accepted)
+    : Acceptor(shard, ListeningSocket(listening), std::move(accepted)) {}
 
 Acceptor::~Acceptor() {
   boost::system::error_code ignored;

@@ -35,6 +35,7 @@ class ListeningSocket {
   ~ListeningSocket();
 
   std::uint16_t port() const;
+  int descriptor() const { return descriptor_; }
   /// For an Acceptor, which takes it over.
   int release() { return std::exchange(descriptor_, -1); }
 
@@ -50,7 +51,10 @@ class Acceptor {
   /// Owns the descriptor that it is given: non-blocking, closed by exec, without Nagle's delay. May throw std::bad_alloc.
   using Accepted = std::function<void(int descriptor, const Address& peer)>;
 
-  /// Takes over `listening`. Before the shard runs, or on it.
+  /// Takes over `listening`, or leaves it as it is and throws. Before the shard runs, or on it.
+  Acceptor(Shard& shard, ListeningSocket& listening, Accepted accepted);
+  Acceptor(Shard& shard, ListeningSocket&& listening, Accepted accepted);
+  /// The same for a descriptor, which is closed if this throws.
   Acceptor(Shard& shard, int listening, Accepted accepted);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;

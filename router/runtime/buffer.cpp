@@ -33,13 +33,14 @@ void Buffer::release() {
   begin_ = end_ = capacity_ = 0;
 }
 
-BufferPool::BufferPool() { kept_.reserve(kBlocksKept); }
+BufferPool::BufferPool(const ShardLocal* of) : of_(of) { kept_.reserve(kBlocksKept); }
 
 BufferPool::~BufferPool() {
   for (char* block : kept_) ::operator delete(block);
 }
 
 char* BufferPool::take(std::size_t bytes) {
+  ROUTER_ASSERT(of_ == nullptr || of_->is_here());
   if (bytes == kBlockBytes && !kept_.empty()) {
     char* block = kept_.back();
     kept_.pop_back();
@@ -50,6 +51,7 @@ char* BufferPool::take(std::size_t bytes) {
 }
 
 void BufferPool::give(char* block, std::size_t bytes) noexcept {
+  ROUTER_ASSERT(of_ == nullptr || of_->is_here());
 #ifndef ROUTER_SANITIZED
   if (bytes == kBlockBytes && kept_.size() < kBlocksKept) {
     kept_.push_back(block);  // there is room: nothing is allocated

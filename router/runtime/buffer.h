@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "router/runtime/shard_local.h"
+
 namespace router::runtime {
 
 class BufferPool;
@@ -77,15 +79,18 @@ class BufferPool {
   static constexpr std::size_t kBlockBytes = 16 * 1024;
   static constexpr std::size_t kBlocksKept = 256;
 
-  BufferPool();
+  BufferPool() : BufferPool(nullptr) {}
+  explicit BufferPool(const ShardLocal& of) : BufferPool(&of) {}
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
   ~BufferPool();
 
  private:
   friend class Buffer;
+  explicit BufferPool(const ShardLocal* of);
   char* take(std::size_t bytes);
   void give(char* block, std::size_t bytes) noexcept;
+  const ShardLocal* of_;
   std::vector<char*> kept_;
 };
 

@@ -63,13 +63,17 @@ void Poller::insist(Step step) noexcept {
   }
 }
 
-Poller::Poller(asio::io_context& loop) : descriptor_(make_epoll()), loop_(std::make_unique<Loop>(loop, descriptor_)) { arm(); }
+Poller::Poller(asio::io_context& loop, const ShardLocal* of)
+    : of_(of), descriptor_(make_epoll()), loop_(std::make_unique<Loop>(loop, descriptor_)) {
+  arm();
+}
 
 Poller::~Poller() = default;
 
 void Poller::leave_loop() { loop_.reset(); }
 
 Watch* Poller::watch(int descriptor, Precedence precedence) {
+  assert_here();
   auto made = std::make_unique<Watch>(*this, precedence);
   epoll_event event{};
   event.events = kAll;
@@ -79,6 +83,7 @@ Watch* Poller::watch(int descriptor, Precedence precedence) {
 }
 
 void Poller::forget(Watch* watch) noexcept {
+  assert_here();
   watch->unlink();
   watch->waker_ = nullptr;
   if (!in_turn_) {
@@ -161,18 +166,21 @@ void Poller::arm() noexcept {
 }
 
 void Watch::arm_read() {
+  poller_.assert_here();
   if (read_armed_) return;
   read_armed_ = true;
   if (readable_) poller_.tell_soon(*this);
 }
 
 void Watch::arm_write() {
+  poller_.assert_here();
   if (write_armed_) return;
   write_armed_ = true;
   if (writable_) poller_.tell_soon(*this);
 }
 
 void Watch::wake_soon() {
+  poller_.assert_here();
   woken_ = true;
   poller_.tell_soon(*this);
 }

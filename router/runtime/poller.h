@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <memory>
 
+#include "router/base/assert.h"
+#include "router/runtime/shard_local.h"
+
 namespace boost::asio {
 class io_context;
 }
@@ -59,7 +62,7 @@ class Watch final : public boost::intrusive::list_base_hook<boost::intrusive::li
 /// ready since is one turn. One shard.
 class Poller {
  public:
-  explicit Poller(boost::asio::io_context& loop);
+  explicit Poller(boost::asio::io_context& loop, const ShardLocal* of = nullptr);
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
   ~Poller();
@@ -93,6 +96,9 @@ class Poller {
   template <class Step>
   void insist(Step step) noexcept;
 
+  void assert_here() const { ROUTER_ASSERT(of_ == nullptr || of_->is_here()); }
+
+  const ShardLocal* of_;
   const int descriptor_;
   bool in_turn_ = false;
   bool turn_comes_ = false;  // posted

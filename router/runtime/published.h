@@ -71,7 +71,10 @@ class Published {
   void publish(std::shared_ptr<const T> value) { publish(prepare(std::move(value))); }
 
   /// Before the shards run, or on the shard itself.
-  const Snapshot& on(const Shard& shard) const { return views_[shard.index()].snapshot; }
+  const Snapshot& on(const Shard& shard) const {
+    ROUTER_ASSERT(shard.is_here());
+    return views_[shard.index()].snapshot;
+  }
   /// Control thread: what was published last.
   const std::shared_ptr<const T>& newest() const { return newest_; }
 

@@ -7,8 +7,8 @@
 #include <condition_variable>
 #include <csignal>
 #include <deque>
+#include <exception>
 #include <mutex>
-#include <new>
 #include <thread>
 #include <utility>
 
@@ -45,55 +45,60 @@ void start_detached(std::function<void()> work) {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-/// Control thread. The callback may destroy the resolver.
-void call_back(const std::weak_ptr<std::map<std::uint64_t, Resolver::Done>>& callbacks, std::uint64_t question,
-               Resolver::Addresses addresses) {
-  const auto alive = callbacks.lock();
-  if (alive == nullptr) return;
-  const auto asked = alive->extract(question);
-  asked.mapped()(std::move(addresses));
-}
-
 }  // namespace
+
+/// Goes to the resolver's thread and comes back to control as a message, which needs no memory.
+class Resolver::Question final : public Message {
+ public:
+  Question(std::weak_ptr<Callbacks> callbacks, std::uint64_t number, std::string host, std::uint16_t port)
+      : callbacks_(std::move(callbacks)), number_(number), host_(std::move(host)), port_(port) {}
+
+  void look_up(const LookUp& how) noexcept {
+    try {
+      answer(how(host_, port_));
+    } catch (const std::exception&) {  // memory is short: it keeps the answer that it was made with
+    }
+  }
+  void answer(Addresses addresses) { addresses_ = std::move(addresses); }
+
+ private:
+  /// Control thread. The callback may destroy the resolver.
+  void run() override {
+    const std::unique_ptr<Question> ends_here(this);
+    const auto alive = callbacks_.lock();
+    if (alive == nullptr) return;
+    if (const auto asked = alive->extract(number_)) asked.mapped()(std::move(addresses_));
+  }
+  void dropped() noexcept override { delete this; }
+
+  const std::weak_ptr<Callbacks> callbacks_;  // weak: the last owner is on the control thread
+  const std::uint64_t number_;
+  const std::string host_;
+  const std::uint16_t port_;
+  Addresses addresses_ = absl::ResourceExhaustedError("memory is short");
+};
 
 /// Outlives the Resolver until the thread has seen that it is gone: `control` is nullptr from then on.
 struct Resolver::Shared {
-  struct Question {
-    std::uint64_t number;
-    std::string host;
-    std::uint16_t port;
-  };
-
   void work() {
     std::unique_lock lock(mutex);
     for (;;) {
       asked.wait(lock, [this] { return control == nullptr || !waiting.empty(); });
       if (control == nullptr) return;
-      const Question question = std::move(waiting.front());
+      std::unique_ptr<Question> question = std::move(waiting.front());
       waiting.pop_front();
       lock.unlock();
-      Addresses addresses = look_up_or_fail(question);
+      question->look_up(look_up);
       lock.lock();
       if (control == nullptr) return;
-      control->post([to = callbacks, number = question.number, addresses = std::move(addresses)]() mutable {
-        call_back(to, number, std::move(addresses));
-      });
-    }
-  }
-
-  Addresses look_up_or_fail(const Question& question) const {
-    try {
-      return look_up(question.host, question.port);
-    } catch (const std::bad_alloc&) {
-      return absl::ResourceExhaustedError("memory is short");
+      control->send(std::move(question));
     }
   }
 
   LookUp look_up;
-  std::weak_ptr<Callbacks> callbacks;  // weak: the last owner is on the control thread
   std::mutex mutex;
   std::condition_variable asked;
-  std::deque<Question> waiting;
+  std::deque<std::unique_ptr<Question>> waiting;
   Shard* control = nullptr;
 };
 
@@ -102,7 +107,6 @@ Resolver::Resolver(Shard& control) : Resolver(control, ask_the_system) {}
 Resolver::Resolver(Shard& control, LookUp look_up)
     : control_(control), callbacks_(std::make_shared<Callbacks>()), shared_(std::make_shared<Shared>()) {
   shared_->look_up = std::move(look_up);
-  shared_->callbacks = callbacks_;
   shared_->control = &control;
   start_detached([shared = shared_] { shared->work(); });
 }
@@ -115,24 +119,30 @@ Resolver::~Resolver() {
 }
 
 void Resolver::resolve(const std::string& host, std::uint16_t port, Done done) {
-  const std::uint64_t question = ++last_question_;
-  callbacks_->emplace(question, std::move(done));
-  if (const std::optional<Address> address = Address::parse(host, port)) return answer(question, std::vector{*address});
-  {
-    const std::lock_guard lock(shared_->mutex);
-    if (shared_->waiting.size() < kWaitingMax) {
-      shared_->waiting.push_back({question, host, port});
-      shared_->asked.notify_one();
-      return;
-    }
+  const std::uint64_t number = ++last_question_;
+  auto question = std::make_unique<Question>(callbacks_, number, host, port);
+  const std::optional<Address> address = Address::parse(host, port);
+  if (address) question->answer(std::vector{*address});
+  const auto asked = callbacks_->emplace(number, std::move(done)).first;
+  try {
+    if (!address && wait(question)) return;
+  } catch (const std::exception&) {
+    callbacks_->erase(asked);
+    throw;
   }
-  answer(question, absl::ResourceExhaustedError(absl::StrCat("the name ", host, " was not resolved: too many names wait")));
+  control_.send(std::move(question));
 }
 
-void Resolver::answer(std::uint64_t question, Addresses addresses) {
-  control_.post([to = std::weak_ptr(callbacks_), question, addresses = std::move(addresses)]() mutable {
-    call_back(to, question, std::move(addresses));
-  });
+/// Whether the resolver's thread has taken it over; else it has its answer.
+bool Resolver::wait(std::unique_ptr<Question>& question) {
+  const std::lock_guard lock(shared_->mutex);
+  if (shared_->waiting.size() >= kWaitingMax) {
+    question->answer(absl::ResourceExhaustedError("the name was not resolved: too many names wait"));
+    return false;
+  }
+  shared_->waiting.push_back(std::move(question));
+  shared_->asked.notify_one();
+  return true;
 }
 
 }  // namespace router::runtime

@@ -33,14 +33,16 @@ class Resolver {
   ~Resolver();
 
   /// Calls `done` on the control thread, from its loop; not at all after the resolver is gone. An IP address needs no look-up.
+  /// Throws std::bad_alloc, and then never calls `done`.
   void resolve(const std::string& host, std::uint16_t port, Done done);
 
  private:
   struct Shared;
   using Callbacks = std::map<std::uint64_t, Done>;  // by question
 
-  void answer(std::uint64_t question, Addresses addresses);
+  class Question;
 
+  bool wait(std::unique_ptr<Question>& question);
   Shard& control_;
   std::uint64_t last_question_ = 0;
   std::shared_ptr<Callbacks> callbacks_;  // stays on the control thread: what they hold is freed there

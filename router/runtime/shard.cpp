@@ -29,10 +29,12 @@ Shard::Shard(std::size_t index, const Clock& clock, Time time)
     : index_(index),
       clock_(clock),
       io_(std::make_unique<asio::io_context>(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO)),
-      poller_(*io_),
+      buffers_(thread_),
+      poller_(*io_, &thread_),
       inbox_(poller_),
       scratch_(new char[kScratchBytes]),
-      random_state_((std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) | 1) {
+      random_state_((std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) | 1),
+      timers_(thread_) {
   if (time == Time::kReal) driver_ = std::make_unique<Driver>(*io_);
 }
 
@@ -46,8 +48,10 @@ Shard::~Shard() {
 
 void Shard::run() {
   const Shard* outer = std::exchange(running_shard, this);
+  thread_.run_here();
   while (!run_until_something_is_thrown()) {
   }
+  thread_.run_nowhere();
   running_shard = outer;
 }
 
@@ -87,7 +91,19 @@ void Shard::schedule(Timer& timer, TimePoint when) {
   if (driver_ && when < driver_->armed_for) drive();
 }
 
-void Shard::drive() {
+/// Without it no timer of the shard would be told: so it is tried until there is memory for it. (Asio keeps that of the last
+/// time.)
+void Shard::drive() noexcept {
+  for (;;) {
+    try {
+      return arm_driver();
+    } catch (const std::exception& error) {
+      contain(error);
+    }
+  }
+}
+
+void Shard::arm_driver() {
   // Timers that were cancelled or moved away leave the Asio timer armed too early: it fires, finds nothing due, and is armed
   // anew.
   const TimePoint next = timers_.next();

@@ -12,6 +12,7 @@
 #include "router/runtime/buffer.h"
 #include "router/runtime/inbox.h"
 #include "router/runtime/poller.h"
+#include "router/runtime/shard_local.h"
 #include "router/runtime/timer_queue.h"
 
 namespace boost::asio {
@@ -59,6 +60,8 @@ class Shard {
   /// destructor does it, too. For shards that send to each other: all of them, before the first is destroyed.
   void close() noexcept { inbox_.close(); }
   bool on_this_thread() const;
+  /// For assertions, in builds with checks: this thread runs the shard, or nobody does.
+  bool is_here() const { return thread_.is_here(); }
 
   boost::asio::io_context& io() { return *io_; }
   Poller& poller() { return poller_; }
@@ -69,12 +72,14 @@ class Shard {
   /// A pseudo-random number; for spreading load, not for secrets.
   std::uint64_t random();
 
+  /// Throws std::bad_alloc, and has done nothing then, when there is no memory for one more timer (timer_queue.h).
   void schedule(Timer& timer, TimePoint when);
   void advance_timers() { timers_.advance(now()); }
 
  private:
   struct Driver;  // the one Asio timer that drives `timers_`
-  void drive();
+  void drive() noexcept;
+  void arm_driver();
   bool run_until_something_is_thrown();
   void advance_or_contain();
 
@@ -90,6 +95,7 @@ class Shard {
 
   const std::size_t index_;
   const Clock& clock_;
+  ShardLocal thread_;
   std::unique_ptr<boost::asio::io_context> io_;
   BufferPool buffers_;
   Poller poller_;

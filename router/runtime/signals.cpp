@@ -3,7 +3,10 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <exception>
 #include <utility>
+
+#include "router/runtime/contain.h"
 
 namespace router::runtime {
 
@@ -11,12 +14,19 @@ namespace router::runtime {
 struct Signals::Impl : std::enable_shared_from_this<Impl> {
   explicit Impl(Shard& control) : set(control.io(), SIGTERM, SIGINT, SIGHUP) {}
 
-  void wait() {
-    set.async_wait([self = shared_from_this()](const boost::system::error_code& error, int signal) {
-      if (error || self->gone) return;
-      signal == SIGHUP ? self->reload() : self->end();
-      if (!self->gone) self->wait();
-    });
+  /// Without it the process would be deaf to signals: so it is tried until there is memory for it.
+  void wait() noexcept {
+    for (;;) {
+      try {
+        return set.async_wait([self = shared_from_this()](const boost::system::error_code& error, int signal) {
+          if (error || self->gone) return;
+          self->wait();  // first: what the signal asks for may throw
+          signal == SIGHUP ? self->reload() : self->end();
+        });
+      } catch (const std::exception& error) {
+        contain(error);
+      }
+    }
   }
 
   boost::asio::signal_set set;

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <new>
 
+#include "router/base/assert.h"
 #include "router/runtime/descriptors.h"
 #include "router/runtime/tcp_acknowledged.h"
 
@@ -63,6 +64,7 @@ IoResult Socket::peek(std::span<char> into) const {
 }
 
 IoResult Socket::receive(std::span<char> into, int flags) const {
+  ROUTER_ASSERT(shard_ == nullptr || shard_->is_here());
   ssize_t got;
   do {
     got = ::recv(descriptor_, into.data(), into.size(), flags);
@@ -77,6 +79,7 @@ IoResult Socket::receive(std::span<char> into, int flags) const {
 }
 
 IoResult Socket::write(std::span<const iovec> pieces) const {
+  ROUTER_ASSERT(shard_ == nullptr || shard_->is_here());
   std::size_t total = 0;
   for (const iovec& piece : pieces) total += piece.iov_len;
   msghdr message{};

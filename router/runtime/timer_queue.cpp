@@ -11,10 +11,11 @@ TimerQueue::~TimerQueue() {
 }
 
 void TimerQueue::schedule(Timer& timer, TimePoint when) {
+  assert_here();
   if (timer.queue_ == nullptr) {
+    heap_.push_back(&timer);
     timer.queue_ = this;
     timer.when_ = when;
-    heap_.push_back(&timer);
     sift_up(heap_.size() - 1, &timer);
     return;
   }
@@ -25,6 +26,7 @@ void TimerQueue::schedule(Timer& timer, TimePoint when) {
 
 void TimerQueue::cancel(Timer& timer) {
   if (timer.queue_ == nullptr) return;
+  assert_here();
   timer.queue_ = nullptr;
   Timer* last = heap_.back();
   heap_.pop_back();

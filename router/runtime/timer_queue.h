@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "router/base/time.h"
+#include "router/runtime/shard_local.h"
 
 namespace router::runtime {
 
@@ -35,11 +36,14 @@ class Timer {
 class TimerQueue {
  public:
   TimerQueue() = default;
+  explicit TimerQueue(const ShardLocal& of) : of_(&of) {}
   TimerQueue(const TimerQueue&) = delete;
   TimerQueue& operator=(const TimerQueue&) = delete;
   ~TimerQueue();
 
-  /// Queues `timer` for `when`, or moves it there.
+  /// Queues `timer` for `when`, or moves it there. Throws std::bad_alloc, and has done nothing then, when there is no memory
+  /// for one more; never for one that is queued. So a timer that must not fail is queued for kNever first: that keeps it a
+  /// place.
   void schedule(Timer& timer, TimePoint when);
   void cancel(Timer& timer);
   /// Tells every timer that is due at `now`.
@@ -52,6 +56,9 @@ class TimerQueue {
   void sift_up(std::size_t index, Timer* timer);
   void sift_down(std::size_t index, Timer* timer);
 
+  void assert_here() const { ROUTER_ASSERT(of_ == nullptr || of_->is_here()); }
+
+  const ShardLocal* of_ = nullptr;
   std::vector<Timer*> heap_;
 };
 

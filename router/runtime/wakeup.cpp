@@ -1,23 +1,74 @@
 #include "router/runtime/wakeup.h"
 
+#include <exception>
+
 #include "router/base/assert.h"
+#include "router/runtime/contain.h"
 
 namespace router::runtime {
+namespace {
+
+/// Whether this thread is inside a coroutine that a Wakeup has resumed. Resuming another one from there could end the first, or
+/// come back to it, while it is in the middle of a step.
+class InsideCoroutine {
+#ifdef ROUTER_CHECKS
+ public:
+  InsideCoroutine() {
+    ROUTER_ASSERT(!inside);
+    inside = true;
+  }
+  InsideCoroutine(const InsideCoroutine&) = delete;
+  InsideCoroutine& operator=(const InsideCoroutine&) = delete;
+  ~InsideCoroutine() { inside = false; }
+
+ private:
+  static thread_local bool inside;
+#else
+ public:
+  InsideCoroutine() {}  // NOLINT: not trivial, so that it may be unused
+#endif
+};
+
+#ifdef ROUTER_CHECKS
+thread_local bool InsideCoroutine::inside = false;
+#endif
+
+}  // namespace
 
 void Wakeup::wake() {
   woken_ = true;
   if (waiting_) resume();
 }
 
-void Wakeup::suspend(std::coroutine_handle<> waiting, Deadline deadline) {
-  ROUTER_ASSERT(!waiting_);
-  waiting_ = waiting;
-  deadline_ = deadline;
-  // A timer that fires early costs one look at the clock; moving it at every wait would cost more. So it is only moved forward.
-  if (deadline != kNever && (!queued() || deadline < when())) shard_.schedule(*this, deadline);
+void Wakeup::wake_all(List& list) noexcept {
+  List asleep;
+  asleep.swap(list);
+  while (!asleep.empty()) {
+    Wakeup& next = asleep.front();
+    asleep.pop_front();
+    list.push_back(next);
+    try {
+      next.wake();
+    } catch (const std::exception& error) {
+      contain(error);
+    }
+  }
 }
 
-void Wakeup::resume() { std::exchange(waiting_, {}).resume(); }
+void Wakeup::suspend(std::coroutine_handle<> waiting, Deadline deadline) {
+  ROUTER_ASSERT(!waiting_ && shard_.is_here());
+  // A timer that fires early costs one look at the clock; moving it at every wait would cost more. So it is only moved forward.
+  // First: if it throws, the coroutine goes on with the exception, and nobody may resume it.
+  if (deadline != kNever && (!queued() || deadline < when())) shard_.schedule(*this, deadline);
+  waiting_ = waiting;
+  deadline_ = deadline;
+}
+
+void Wakeup::resume() {
+  ROUTER_ASSERT(shard_.is_here());
+  const InsideCoroutine inside;
+  std::exchange(waiting_, {}).resume();
+}
 
 void Wakeup::expired() {
   if (!waiting_ || deadline_ == kNever) return;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/intrusive/list.hpp>
 #include <coroutine>
 
 #include "router/base/time.h"
@@ -11,7 +12,9 @@ namespace router::runtime {
 /// The one place where a coroutine sleeps: it waits here for any of the things that it has asked to wake it (a socket that can
 /// be read or written, a grant from a line) or for its deadline, and then looks for itself what has changed. A wake-up that
 /// comes while nobody waits is kept: the next wait ends at once, so none is lost. One shard, one coroutine.
-class Wakeup final : public Waker, private Timer {
+class Wakeup final : public Waker,
+                     private Timer,
+                     public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
  public:
   explicit Wakeup(Shard& shard) : shard_(shard) {}
 
@@ -34,6 +37,12 @@ class Wakeup final : public Waker, private Timer {
   }
 
   Shard& shard() { return shard_; }
+
+  /// Wakeups that are to be woken together: a list through the wakeups themselves. One that ends leaves it.
+  using List = boost::intrusive::list<Wakeup, boost::intrusive::constant_time_size<false>>;
+  /// Wakes each that is in the list at this moment, and leaves them there. One of them may end others, or put more into the
+  /// list. An exception that one throws is told in the log.
+  static void wake_all(List& list) noexcept;
 
  private:
   void suspend(std::coroutine_handle<> waiting, Deadline deadline);

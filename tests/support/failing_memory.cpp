@@ -9,9 +9,11 @@ thread_local bool active = false;
 thread_local std::size_t served_left = 0;
 thread_local std::size_t failures_left = 0;
 thread_local std::size_t failures = 0;
+thread_local std::size_t all_requests = 0;
 
 bool fails_now() {
   if (!active) return false;
+  ++all_requests;
   if (served_left > 0) return --served_left, false;
   if (failures_left == 0) return false;
   --failures_left;
@@ -36,11 +38,13 @@ FailingMemory::FailingMemory(std::size_t served, std::size_t count) {
   served_left = served;
   failures_left = count;
   failures = 0;
+  all_requests = 0;
   active = true;
 }
 
 FailingMemory::~FailingMemory() { active = false; }
 
 std::size_t FailingMemory::failed() const { return failures; }
+std::size_t FailingMemory::requests() const { return all_requests; }
 
 }  // namespace router::test

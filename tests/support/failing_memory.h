@@ -16,6 +16,8 @@ class FailingMemory {
 
   /// Requests that failed so far.
   std::size_t failed() const;
+  /// All requests so far.
+  std::size_t requests() const;
 };
 
 }  // namespace router::test

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <memory>
+#include <new>
 
 #include "tests/support/test_shard.h"
 
@@ -34,6 +35,21 @@ TEST_F(SignalsTest, EndOnTermAndIntAndReloadOnHup) {
   raise(SIGHUP);
   EXPECT_EQ(reloads, 2);
   EXPECT_EQ(ends, 2);
+}
+
+TEST_F(SignalsTest, AreHeardAfterACallThatThrows) {
+  signals.reset();
+  signals = std::make_unique<Signals>(
+      shard, [this] { ++ends; },
+      [this] {
+        ++reloads;
+        throw std::bad_alloc();
+      });
+  ASSERT_EQ(::raise(SIGHUP), 0);
+  EXPECT_THROW(shard.poll(), std::bad_alloc);  // contained by the loop of a shard that runs
+  EXPECT_EQ(reloads, 1);
+  raise(SIGTERM);
+  EXPECT_EQ(ends, 1);
 }
 
 TEST_F(SignalsTest, IgnorePipe) {

@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <new>
 #include <random>
 #include <vector>
+
+#include "tests/support/failing_memory.h"
 
 namespace router::runtime {
 namespace {
@@ -45,6 +48,35 @@ TEST(TimerQueue, TellsWhatIsDueOnceAndTheSoonestFirst) {
   queue.advance(at(20));
   EXPECT_EQ(order, (std::vector{1, 2, 3}));
   EXPECT_EQ(queue.next(), kNever);
+}
+
+TEST(TimerQueue, LeavesATimerAsItWasWhenMemoryIsShort) {
+  TimerQueue queue;
+  Alarm alarm;
+  {
+    const test::FailingMemory none(0);
+    EXPECT_THROW(queue.schedule(alarm, at(1)), std::bad_alloc);
+  }
+  EXPECT_FALSE(alarm.queued());
+  queue.advance(at(2));
+  EXPECT_EQ(alarm.rung, 0);
+  queue.schedule(alarm, at(3));
+  queue.advance(at(3));
+  EXPECT_EQ(alarm.rung, 1);
+}
+
+TEST(TimerQueue, KeepsAPlaceForATimerThatMustNotFail) {
+  TimerQueue queue;
+  Alarm kept;
+  queue.schedule(kept, kNever);
+  EXPECT_EQ(queue.next(), kNever);
+  std::vector<std::unique_ptr<Alarm>> others;
+  for (int i = 0; i < 100; ++i) queue.schedule(*others.emplace_back(std::make_unique<Alarm>()), at(5));
+  const test::FailingMemory none(0);
+  queue.schedule(kept, at(1));
+  EXPECT_EQ(queue.next(), at(1));
+  queue.advance(at(1));
+  EXPECT_EQ(kept.rung, 1);
 }
 
 TEST(TimerQueue, MovesATimerThatIsScheduledAgain) {

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <new>
+
+#include "tests/support/failing_memory.h"
 #include "tests/support/test_shard.h"
 
 namespace router::runtime {
@@ -34,6 +38,75 @@ TEST_F(WakeupTest, IsKeptWhileNobodyWaits) {
   EXPECT_FALSE(second.done()) << "one wait takes all that came before it";
   wakeup.wake();
 }
+
+TEST_F(WakeupTest, DoesNotResumeACoroutineWhoseWaitFailedForWantOfMemory) {
+  int steps = 0;
+  Wakeup end(shard);
+  const auto wait_in_vain = [](Wakeup& first, Wakeup& then, Deadline deadline, int& taken) -> Task<int> {
+    try {
+      const test::FailingMemory none(0);
+      co_await first.wait(deadline);
+    } catch (const std::bad_alloc&) {
+      ++taken;
+    }
+    co_await then.wait(kNever);
+    co_return ++taken;
+  };
+  auto waiting = shard.start(wait_in_vain(wakeup, end, in(seconds(1)), steps));
+  EXPECT_EQ(steps, 1) << "the exception came out of the wait";
+  wakeup.wake();
+  shard.advance(seconds(2));
+  EXPECT_FALSE(waiting.done()) << "it waits elsewhere now";
+  end.wake();
+  EXPECT_EQ(waiting.get(), 2);
+}
+
+TEST_F(WakeupTest, WakesAllOfAListAlsoWhenOneOfThemEndsOthers) {
+  Wakeup::List list;
+  auto second = std::make_unique<Wakeup>(shard);
+  Wakeup third(shard);
+  list.push_back(wakeup);
+  list.push_back(*second);
+  list.push_back(third);
+  int woken = 0;
+  const auto end_the_next = [](Wakeup& at, std::unique_ptr<Wakeup>& next, int& count) -> Task<int> {
+    co_await at.wait(kNever);
+    next.reset();
+    co_return ++count;
+  };
+  const auto only_wait = [](Wakeup& at, int& count) -> Task<int> {
+    co_await at.wait(kNever);
+    co_return ++count;
+  };
+  auto one = shard.start(end_the_next(wakeup, second, woken));
+  auto three = shard.start(only_wait(third, woken));
+  {
+    const test::FailingMemory none(0);
+    Wakeup::wake_all(list);
+    EXPECT_EQ(none.failed(), 0u);
+  }
+  EXPECT_EQ(woken, 2);
+  EXPECT_EQ(list.size(), 2u) << "those that are left stay in the list";
+}
+
+#ifdef ROUTER_CHECKS
+TEST(WakeupDeath, IsNotUsedFromInsideAnotherCoroutine) {
+  TestShard shard;
+  Wakeup outer(shard);
+  Wakeup inner(shard);
+  const auto wait = [](Wakeup& at) -> Task<bool> { co_return co_await at.wait(kNever); };
+  const auto wake_another = [](Wakeup& at, Wakeup& other) -> Task<bool> {
+    co_await at.wait(kNever);
+    other.wake();
+    co_return true;
+  };
+  auto waiting = shard.start(wait(inner));
+  auto waking = shard.start(wake_another(outer, inner));
+  EXPECT_DEATH(outer.wake(), "our bug");
+  inner.wake();
+  outer.wake();
+}
+#endif
 
 TEST_F(WakeupTest, KeepsAwakeWhoSaysSo) {
   wakeup.keep_awake();
