@@ -24,7 +24,7 @@ constexpr int kExchangesPerTurn = 32;
 class Enlisted {
  public:
   Enlisted(ShardServer& server, Wakeup& wakeup) : server_(server), wakeup_(wakeup) {
-    server_.enlist(wakeup_);  // first: it may find no memory
+    server_.enlist(wakeup_);
     server_.cells().connections_active.add();
   }
   Enlisted(const Enlisted&) = delete;
