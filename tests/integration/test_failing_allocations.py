@@ -146,6 +146,7 @@ def test_a_request_that_waits_for_a_slot_gets_it_or_an_end(rig, tls):
 def test_a_copy_whose_memory_fails_is_given_up_and_the_live_exchange_goes_on(rig):
     one = rig("mirror", mirror=True)
     one.run("mirrored exchanges", lambda: exchange(one) + exchange(one), at_most=300, threads=SHARDS, spares=r"mirror\.(cpp|h)")
+    assert one.router.metrics().value("mirrored_total", result="no_memory") > 0
     judged(one)
 
 
