@@ -103,9 +103,9 @@ def test_an_exchange_whose_memory_fails_harms_nobody_else(rig, kind):
 @pytest.mark.parametrize("kind", ["tls", "tls to the replica"])
 def test_an_exchange_whose_memory_fails_within_openssl_harms_nobody_else(rig, kind):
     one = rig("openssl-" + kind.replace(" ", "-"), **KINDS[kind])
-    # A handshake that fails between two keys ends with an alert that the client cannot read.
+    # OpenSSL's alert after a failure between two keys, or within a record, is one that the client cannot read: an end all the same.
     one.run("an exchange", functools.partial(exchange, one), at_most=150, threads=SHARDS, kinds=OPENSSL,
-            excuses=("TLS that cannot be read", r"tls::Stream::Session::handshake"))
+            excuses=("TLS that cannot be read", r"tls::Stream::Session::(handshake|encrypt)"))
     judged(one)
 
 
@@ -146,6 +146,7 @@ def test_a_request_that_waits_for_a_slot_gets_it_or_an_end(rig, tls):
 def test_a_copy_whose_memory_fails_is_given_up_and_the_live_exchange_goes_on(rig):
     one = rig("mirror", mirror=True)
     one.run("mirrored exchanges", lambda: exchange(one) + exchange(one), at_most=300, threads=SHARDS, spares=r"mirror\.(cpp|h)")
+    assert one.router.metrics().value("mirrored_total", result="no_memory") > 0
     judged(one)
 
 
@@ -265,7 +266,7 @@ def test_a_reload_whose_memory_fails_leaves_a_whole_configuration(rig, shared_st
 
     one.restarted = restarted
     settle()
-    one.run("a reload", reload, at_most=120, last=70, look=look, threads=CONTROL)
+    one.run("a reload", reload, at_most=110, last=45, look=look, threads=CONTROL, times_each=2)
     judged(one)
 
 

@@ -26,7 +26,6 @@ from .wait import eventually
 
 FAILING = BINARY.parent / "inference-router-failing"
 SHARDS, CONTROL, HELPERS = 1, 2, 4
-EVERYWHERE = SHARDS | CONTROL | HELPERS
 NEW, OPENSSL = 1, 2
 
 ALL = bool(os.environ.get("FAILING_ALL"))  # every n instead of a choice
@@ -131,14 +130,17 @@ class Findings(list):
         return f"{len(self)} findings (FAILING_SEED={SEED})\n" + "\n".join(parts)
 
 
-def choose(total, at_most, last=0):
-    """Which n of `total` are tried: all, or `at_most` of them, among these the `last` ones."""
-    numbers = range(total + 6)  # beyond the end, too: the number varies
+def choose(totals, at_most, last=0):
+    """Which n are tried: all, or about `at_most` of them, among these the `last` ones of the shortest run and of the longest."""
+    if SANITIZED:
+        at_most, last = at_most // 3, last // 3
+    least, most = totals[0], totals[-1]
+    numbers = set(range(most + 6))  # beyond the end, too: the number varies
     if ALL or len(numbers) <= at_most:
-        return list(numbers)
-    tail = list(numbers)[-last:] if last else []
-    rest = list(numbers)[:len(numbers) - len(tail)]
-    return sorted(random.Random(SEED).sample(rest, min(len(rest), at_most - len(tail)))) + tail
+        return sorted(numbers)
+    chosen = {number for number in numbers if last and (least - last < number <= least or most - last < number)}
+    rest = sorted(numbers - chosen)
+    return sorted(chosen | set(random.Random(SEED).sample(rest, max(0, min(len(rest), at_most - len(chosen))))))
 
 
 def read_answer(client, sent):
@@ -371,26 +373,27 @@ class Rig:
                 self.find(f"lost: {error}")
 
     def count(self, act, runs=3, **arming):
-        """How many allocations `act` makes."""
-        most = 0
+        """How many allocations `act` makes, each time; the least first."""
+        seen = []
         for _ in range(runs):
             self.hold_bystander()
             self.allocator.arm(threads=arming.get("threads", SHARDS), kinds=arming.get("kinds", NEW))
             act()
-            most = max(most, self.allocator.disarm().seen)
+            seen.append(self.allocator.disarm().seen)
             self.release_bystander()
             self.settle()
-        return most
+        return sorted(seen)
 
-    def run(self, trial, act, at_most, last=0, look=None, spares=None, excuses=None, **arming):
+    def run(self, trial, act, at_most, last=0, look=None, spares=None, excuses=None, times_each=1, **arming):
         """`act` once for each n; what does not hold is in `findings`. It returns the outcomes of its requests, which must be answers
         where the allocation that failed has a frame that `spares` matches. `excuses`: an effect, and a frame that makes it right."""
         self.trial = f"{self.name}: {trial}"
-        total = self.count(act, **arming)
+        totals = self.count(act, **arming)
+        total = totals[-1]
         assert total > 0, "nothing was counted"
-        numbers = choose(total, at_most, last)
+        numbers = choose(totals, at_most, last)
         failures, outcomes, begun = 0, [], len(self.findings)
-        for self.number in numbers:
+        for self.number in [number for number in numbers for _ in range(times_each)]:
             found = len(self.findings)
             self.last = Failure(0, 0, ())
             self._trials += 1
@@ -410,8 +413,11 @@ class Rig:
             for one in self.findings[found:]:
                 one.stack = self.last.stack
             if not self.died():
-                self.release_bystander()
-                (look or self.look)()
+                try:
+                    self.release_bystander()
+                    (look or self.look)()
+                except (AssertionError, OSError, Gone) as error:
+                    self.find(f"lost: {type(error).__name__} {error}")
             if len(self.findings) > found:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.router.process.wait(0.3)  # an end explains the rest
@@ -444,7 +450,7 @@ class Rig:
         self.number = _NEVER
         act()
         total = self.allocator.disarm().seen
-        numbers = choose(total, at_most)
+        numbers = choose([total], at_most)
         failures, begun = 0, len(self.findings)
         for self.number in numbers:
             self.start()
