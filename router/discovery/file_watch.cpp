@@ -1,10 +1,12 @@
 #include "router/discovery/file_watch.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <memory>
 #include <new>
+#include <string_view>
 #include <utility>
 
 #include "router/base/log.h"
@@ -16,9 +18,11 @@ using Signature = std::vector<std::uint64_t>;
 
 Signature names_in(const std::string& folder) {
   std::vector<std::string> names;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    names.push_back(entry->path().filename().string());
+  // Not std::filesystem's iterator: it ends the process when memory is short.
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(folder.c_str()), ::closedir);
+  while (const dirent* entry = open != nullptr ? ::readdir(open.get()) : nullptr) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
   }
   std::sort(names.begin(), names.end());
   Signature signature{names.size()};

@@ -89,7 +89,6 @@ bool FileReplicas::listed() const {
 }
 
 void FileReplicas::look_up(Entry& entry) {
-  entry.asked = true;
   // The list owns its entries, so one that is still owned by somebody when the answer comes is still listed.
   const Entries& listed = deployments_.at(entry.deployment()).entries;
   const auto self = std::find_if(listed.begin(), listed.end(), [&entry](const auto& each) { return each.get() == &entry; });
@@ -97,6 +96,7 @@ void FileReplicas::look_up(Entry& entry) {
                     [this, asked = std::weak_ptr(*self)](const runtime::Resolver::Addresses& addresses) {
                       if (const std::shared_ptr<Entry> still_listed = asked.lock()) looked_up(*still_listed, addresses);
                     });
+  entry.asked = true;  // only now: asking may find no memory
 }
 
 void FileReplicas::looked_up(Entry& entry, const runtime::Resolver::Addresses& addresses) {
