@@ -19,8 +19,9 @@ class AccessLogs {
   using Writer = std::shared_ptr<runtime::LineWriter>;
 
   /// The present writer if it writes to `path`; else a new one, not in use yet. Null if `path` is empty.
-  absl::StatusOr<Writer> open(const std::string& path, std::size_t shards) const;
-  void use(const std::string& path, Writer writer);
+  absl::StatusOr<Writer> open(const std::string& path, std::size_t shards);
+  /// What `open` returned last.
+  void use(std::string path, Writer writer) noexcept;
   const Writer& current() const { return current_; }
   /// All that are still written to.
   void reopen() const;

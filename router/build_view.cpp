@@ -23,7 +23,7 @@ std::unique_ptr<const model::Deployment> build_deployment(const config::Deployme
 }
 
 std::unique_ptr<const model::Endpoint> build_endpoint(const config::Endpoint& settings, const LiveDeployments& live,
-                                                      metrics::Registry& metrics) {
+                                                      const LiveDeployments::Change& change, metrics::Registry& metrics) {
   auto endpoint = std::make_unique<model::Endpoint>();
   endpoint->name = settings.name;
   endpoint->auth_mode = settings.auth_mode;
@@ -35,7 +35,7 @@ std::unique_ptr<const model::Endpoint> build_endpoint(const config::Endpoint& se
   for (const auto& [name, percent] : settings.mirror_traffic) endpoint->mirror.percent = percent;
   int up_to = 0;
   for (const config::Deployment& each : settings.deployments) {
-    endpoint->deployments.push_back(build_deployment(each, live.get(deployment_key(each))));
+    endpoint->deployments.push_back(build_deployment(each, live.get(deployment_key(each), change)));
     if (settings.mirror_traffic.contains(each.name)) endpoint->mirror.deployment = endpoint->deployments.back().get();
     for (const auto& [name, percent] : settings.traffic) {
       if (percent <= 0 || !equals_ignoring_case(name, each.name)) continue;
@@ -48,17 +48,17 @@ std::unique_ptr<const model::Endpoint> build_endpoint(const config::Endpoint& se
 
 }  // namespace
 
-std::shared_ptr<proxy::View> build_view(const config::Config& config, const LiveDeployments& live, metrics::Registry& metrics,
-                                        std::uint64_t generation) {
+std::shared_ptr<proxy::View> build_view(const config::Config& config, const LiveDeployments& live,
+                                        const LiveDeployments::Change& change, metrics::Registry& metrics) {
   auto view = std::make_shared<proxy::View>();
-  view->generation = generation;
+  view->generation = change.generation;
   view->limits = config.process.limits;
   for (const std::string& network : config.process.trusted_proxies) view->trusted_proxies.add(network);
   model::RoutingTable& table = view->table;
-  table.generation = generation;
+  table.generation = change.generation;
   table.metrics = metrics.deployment("", "");
   for (const config::Endpoint& settings : config.endpoints) {
-    table.endpoints.push_back(build_endpoint(settings, live, metrics));
+    table.endpoints.push_back(build_endpoint(settings, live, change, metrics));
     const model::Endpoint* endpoint = table.endpoints.back().get();
     table.by_name.emplace(lower_case(settings.name), endpoint);
     for (const std::string& hostname : settings.hostnames) table.by_host.emplace(lower_case(hostname), endpoint);

@@ -8,9 +8,9 @@
 
 namespace router {
 
-/// The next view of the data path, still without listeners and access log. Cannot fail: everything that can was checked before.
-/// Control thread.
-std::shared_ptr<proxy::View> build_view(const config::Config& config, const LiveDeployments& live, metrics::Registry& metrics,
-                                        std::uint64_t generation);
+/// The next view of the data path, still without listeners and access log, upon the live objects that `change` will leave.
+/// Nothing but memory can be wrong: everything else was checked before. Control thread.
+std::shared_ptr<proxy::View> build_view(const config::Config& config, const LiveDeployments& live,
+                                        const LiveDeployments::Change& change, metrics::Registry& metrics);
 
 }  // namespace router

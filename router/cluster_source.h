@@ -46,9 +46,10 @@ class ClusterSource {
 
   /// Begins to follow, and to report what became of the resources.
   void start(const config::Process& process);
-  /// Ends what is under way; `stopped` some turns of the loop later.
+  /// Ends what is under way, some turns of the loop later.
   void stop();
-  bool stopped() const { return following_.running() == 0; }
+  /// After `stop`: until nothing is under way any more, or the deadline; whether nothing is.
+  Task<bool> stopped(Deadline deadline) { return following_.wait(deadline); }
 
   /// Joins what is known now beside the endpoints of files, and prepares the replicas of all that came out. Nothing comes out
   /// until everything was listed once.

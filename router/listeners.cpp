@@ -9,6 +9,7 @@
 
 #include "router/base/log.h"
 #include "router/runtime/address.h"
+#include "router/runtime/contain.h"
 
 namespace router {
 namespace {
@@ -44,7 +45,9 @@ bool Listeners::would_change(const std::vector<config::Listener>& wanted) const 
 
 std::set<std::uint16_t> Listeners::given_up(const std::vector<config::Listener>& wanted) const {
   const std::vector<Key> keys = keys_of(wanted);
-  std::set<std::uint16_t> ports(closing_.begin(), closing_.end());
+  closing_.remove_if([](const Closing& each) { return !each.round->under_way(); });
+  std::set<std::uint16_t> ports;
+  for (const Closing& each : closing_) ports.insert(each.port);
   for (const Open& each : open_) {
     if (std::find(keys.begin(), keys.end(), each.key) == keys.end()) ports.insert(each.port);
   }
@@ -73,45 +76,43 @@ Listeners::Change Listeners::prepare(const std::vector<config::Listener>& wanted
     for (const int descriptor : *opened) listener.sockets.emplace_back(descriptor);
     listener.id = ++last_id_;
     listener.port = listener.sockets.front().port();
+    prepare_to_open(listener, change);
+  }
+  for (const Change::Listener& each : change.listeners) change.open_.push_back({each.key, each.id, each.port});
+  for (const Open& each : open_) {
+    const auto same = [&each](const Change::Listener& other) { return other.id == each.id; };
+    if (std::none_of(change.listeners.begin(), change.listeners.end(), same)) prepare_to_close(each, change);
   }
   return change;
 }
 
-void Listeners::close_removed(const Change& change) {
-  const auto is_removed = [&change](const Open& open) {
-    const auto same = [&open](const Change::Listener& each) { return each.id == open.id; };
-    return std::none_of(change.listeners.begin(), change.listeners.end(), same);
-  };
-  for (const Open& each : open_) {
-    if (is_removed(each)) close(each);
-  }
-  open_.erase(std::remove_if(open_.begin(), open_.end(), is_removed), open_.end());
+void Listeners::prepare_to_close(const Open& removed, Change& change) {
+  const auto close = [this, id = removed.id](runtime::Shard& shard) { servers_[shard.index()]->close_listener(id); };
+  change.closing_.push_back({removed.port, std::make_unique<runtime::Round>(control_, shards_, close, [] {})});
+  change.said_of_removed_.push_back(absl::StrCat("listens no longer on ", shown(std::get<0>(removed.key), removed.port)));
 }
 
-void Listeners::close(const Open& removed) {
-  closing_.insert(removed.port);
-  const auto shards_left = std::make_shared<std::size_t>(shards_.size());  // counted on the control thread
-  shards_.post_to_all([this, id = removed.id, port = removed.port, shards_left](runtime::Shard& shard) {
-    servers_[shard.index()]->close_listener(id);
-    control_.post([this, port, shards_left] {
-      if (--*shards_left == 0) closing_.erase(closing_.find(port));
-    });
-  });
-  log::info(absl::StrCat("listens no longer on ", shown(std::get<0>(removed.key), removed.port)));
+void Listeners::prepare_to_open(Change::Listener& added, Change& change) {
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    auto open = [&server = *servers_[i], id = added.id, socket = std::move(added.sockets[i])]() mutable {
+      runtime::insist([&] { server.open_listener(id, socket); });
+    };
+    change.opening_.emplace_back(&shards_[i], runtime::message_of(std::move(open)));
+  }
+  change.said_of_added_.push_back(
+      absl::StrCat("listens on ", shown(std::get<0>(added.key), added.port), added.https ? " (https)" : " (http)"));
 }
 
-void Listeners::open_added(Change change) {
-  for (Change::Listener& each : change.listeners) {
-    if (each.sockets.empty()) continue;
-    open_.push_back({each.key, each.id, each.port});
-    for (std::size_t i = 0; i < shards_.size(); ++i) {
-      proxy::ShardServer& server = *servers_[i];
-      shards_[i].post([&server, id = each.id, socket = std::move(each.sockets[i])]() mutable {
-        server.open_listener(id, std::move(socket));
-      });
-    }
-    log::info(absl::StrCat("listens on ", shown(std::get<0>(each.key), each.port), each.https ? " (https)" : " (http)"));
-  }
+void Listeners::close_removed(Change& change) noexcept {
+  for (Closing& each : change.closing_) each.round->begin();
+  closing_.splice(closing_.end(), change.closing_);
+  open_.swap(change.open_);
+  for (const std::string& each : change.said_of_removed_) log::info(each);
+}
+
+void Listeners::open_added(Change& change) noexcept {
+  for (auto& [shard, message] : change.opening_) shard->send(std::move(message));
+  for (const std::string& each : change.said_of_added_) log::info(each);
 }
 
 }  // namespace router

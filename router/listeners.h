@@ -1,16 +1,19 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
 #include "config/findings.h"
 #include "router/proxy/server.h"
 #include "router/runtime/accept.h"
+#include "router/runtime/round.h"
 #include "router/runtime/shard_set.h"
 
 namespace router {
@@ -26,6 +29,17 @@ class Listeners {
   /// Address as the kernel writes it, port, and which of several: port 0 may be asked for more than once.
   using Key = std::tuple<std::string, std::uint16_t, std::size_t>;
 
+  struct Open {
+    Key key;
+    proxy::ListenerId id;
+    std::uint16_t port;
+  };
+  /// Some shard has not closed it yet.
+  struct Closing {
+    std::uint16_t port = 0;
+    std::unique_ptr<runtime::Round> round;
+  };
+
   /// A configuration's listeners before they are in force. Its sockets are closed if it never is.
   struct Change {
     struct Listener {
@@ -36,6 +50,15 @@ class Listeners {
       bool https = false;
     };
     std::vector<Listener> listeners;  // in the order of router.yaml
+
+   private:
+    friend class Listeners;
+    // What `close_removed` and `open_added` need, so that they cannot fail.
+    std::vector<Open> open_;                                                              // afterwards
+    std::list<Closing> closing_;                                                          // those that are removed
+    std::vector<std::pair<runtime::Shard*, std::unique_ptr<runtime::Message>>> opening_;  // in that order
+    std::vector<std::string> said_of_removed_;
+    std::vector<std::string> said_of_added_;
   };
 
   Listeners(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers)
@@ -49,25 +72,21 @@ class Listeners {
   Change prepare(const std::vector<config::Listener>& wanted, const std::set<std::uint16_t>& given_up,
                  config::Findings& findings);
   /// Before the view without them is published.
-  void close_removed(const Change& change);
-  /// After the view with them was published. Cannot fail.
-  void open_added(Change change);
+  void close_removed(Change& change) noexcept;
+  /// After the view with them was published.
+  void open_added(Change& change) noexcept;
 
  private:
-  struct Open {
-    Key key;
-    proxy::ListenerId id;
-    std::uint16_t port;
-  };
   static std::vector<Key> keys_of(const std::vector<config::Listener>& listeners);
   const Open* find(const Key& key) const;
-  void close(const Open& removed);
+  void prepare_to_close(const Open& removed, Change& change);
+  void prepare_to_open(Change::Listener& added, Change& change);
 
   runtime::Shard& control_;
   runtime::ShardSet& shards_;
   std::vector<std::unique_ptr<proxy::ShardServer>>& servers_;
   std::vector<Open> open_;
-  std::multiset<std::uint16_t> closing_;  // some shard has not closed it yet
+  mutable std::list<Closing> closing_;
   proxy::ListenerId last_id_ = 0;
 };
 

@@ -9,6 +9,7 @@
 
 #include "router/base/log.h"
 #include "router/base/text.h"
+#include "router/runtime/contain.h"
 
 namespace router {
 namespace {
@@ -100,7 +101,7 @@ LiveDeployments::LiveDeployments(runtime::Shard& control, runtime::ShardSet& sha
       metrics_(metrics),
       probes_(control, kProbesMax),
       source_(control, resolver, [this](const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found) {
-        set_replicas(key, found);
+        runtime::insist([&] { set_replicas(key, found); });
       }) {}
 
 LiveDeployments::Transports LiveDeployments::load_transports(const std::vector<const config::Deployment*>& deployments,
@@ -124,51 +125,68 @@ LiveDeployments::Transports LiveDeployments::load_transports(const std::vector<c
   return transports;
 }
 
-void LiveDeployments::apply(const config::Config& config, const Transports& transports, std::uint64_t generation) {
-  generation_ = generation;
+LiveDeployments::Change LiveDeployments::prepare(const config::Config& config, const Transports& transports,
+                                                 std::uint64_t generation) {
+  Change change;
+  change.generation = generation;
+  std::set<DeploymentKey> configured;
   for (const config::Endpoint& endpoint : config.endpoints) {
     for (const config::Deployment& settings : endpoint.deployments) {
       const DeploymentKey key = deployment_key(settings);
-      std::unique_ptr<LiveDeployment>& live = live_[key];
-      if (live == nullptr) {
-        live = std::make_unique<LiveDeployment>();
-        live->endpoint = endpoint.name;
-        live->name = settings.name;
-        live->line = make_line(key);
-        live->metrics = metrics_.deployment(endpoint.name, settings.name);
-      }
-      if (!same_probe(live->settings, settings)) {
-        for (auto& [name, replica] : live->replicas) {  // started anew with the new route and numbers
-          replica.prober.reset();
-          replica.readmission.reset();
-        }
-      }
-      live->settings = settings;
+      configured.insert(key);
       const auto transport = transports.find(key);
-      live->transport = transport == transports.end() ? nullptr : transport->second;
-      if (settings.home.empty()) live->line->set_options({line_length(settings, settings.replicas.size())});
-      for (auto& [name, replica] : live->replicas) {
-        live->line->set_slots(replica.replica, settings.max_concurrent_requests_per_instance);
-      }
-      settings.home.empty() ? source_.set(key, settings) : set_replicas(key, told_[key]);
+      change.configured.push_back({key, settings, transport == transports.end() ? nullptr : transport->second});
+      if (live_.contains(key)) continue;
+      std::unique_ptr<LiveDeployment>& live = change.added[key];
+      if (live != nullptr) continue;
+      live = std::make_unique<LiveDeployment>();
+      live->endpoint = endpoint.name;
+      live->name = settings.name;
+      live->line = make_line(key);
+      live->metrics = metrics_.deployment(endpoint.name, settings.name);
     }
+  }
+  for (const auto& [key, live] : live_) {
+    if (!configured.contains(key)) change.removed.push_back(key);
+  }
+  return change;
+}
+
+void LiveDeployments::apply(Change& change) noexcept {
+  generation_ = change.generation;
+  live_.merge(change.added);
+  for (Change::Next& next : change.configured) {
+    LiveDeployment& live = *live_.find(next.key)->second;
+    if (!same_probe(live.settings, next.settings)) {
+      for (auto& [name, replica] : live.replicas) {  // started anew with the new route and numbers
+        replica.prober.reset();
+        replica.readmission.reset();
+      }
+    }
+    std::swap(live.settings, next.settings);
+    live.transport = std::move(next.transport);
+  }
+  for (const Change::Next& next : change.configured) {
+    runtime::insist([&] { apply_settings(next.key, *live_.find(next.key)->second); });
   }
 }
 
-void LiveDeployments::remove_others(const config::Config& config) {
-  std::set<DeploymentKey> configured;
-  for (const config::Endpoint& endpoint : config.endpoints) {
-    for (const config::Deployment& deployment : endpoint.deployments) configured.insert(deployment_key(deployment));
+void LiveDeployments::apply_settings(const DeploymentKey& key, LiveDeployment& live) {
+  const config::Deployment& settings = live.settings;
+  if (settings.home.empty()) live.line->set_options({line_length(settings, settings.replicas.size())});
+  for (auto& [name, replica] : live.replicas) {
+    live.line->set_slots(replica.replica, settings.max_concurrent_requests_per_instance);
   }
-  for (auto live = live_.begin(); live != live_.end();) {
-    if (configured.contains(live->first)) {
-      ++live;
-      continue;
-    }
-    source_.remove(live->first);
-    told_.erase(live->first);
-    live->second->line->close();
-    live = live_.erase(live);
+  settings.home.empty() ? source_.set(key, settings) : set_replicas(key, told_[key]);
+}
+
+void LiveDeployments::remove_others(const Change& change) noexcept {
+  for (const DeploymentKey& key : change.removed) {
+    source_.remove(key);
+    told_.erase(key);
+    const auto live = live_.find(key);
+    runtime::insist([&] { live->second->line->close(); });
+    live_.erase(live);
   }
 }
 
@@ -181,31 +199,39 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   const auto entry = live_.find(key);
   if (entry == live_.end()) return;
   LiveDeployment& live = *entry->second;
-  std::map<std::string, LiveReplica> next;
+  // Everything that is new is made first; after that nothing is undone.
+  std::map<std::string, LiveReplica> made;
+  std::set<std::string> names;
   std::vector<std::shared_ptr<dispatch::Replica>> members;
+  std::vector<std::shared_ptr<upstream::Replica>> retired;
   for (const discovery::FoundReplica& each : found) {
     const std::string name = replica_key(live.settings, each);
-    if (auto known = live.replicas.extract(name)) {
-      next.insert(std::move(known));
-    } else if (!next.contains(name)) {
-      next[name].replica =
+    names.insert(name);
+    const auto known = live.replicas.find(name);
+    LiveReplica& replica = known != live.replicas.end() ? known->second : made[name];
+    if (replica.replica == nullptr) {
+      replica.replica =
           std::make_shared<upstream::Replica>(each.name, live.settings.max_concurrent_requests_per_instance, each.host,
                                               each.address, live.transport, pod_of(live, each), shards_.size(), generation_);
     }
-    if (!each.terminating) members.push_back(next.at(name).replica);
-  }
-  const std::map<std::string, LiveReplica> gone = std::exchange(live.replicas, std::move(next));
-  live.line->set_options({line_length(live.settings, members.size())});
-  live.line->set_replicas(members);
-  std::vector<std::shared_ptr<upstream::Replica>> retired;
-  retired.reserve(gone.size());
-  for (const auto& [name, replica] : gone) retired.push_back(replica.replica);
-  for (const discovery::FoundReplica& each : found) {
-    LiveReplica& replica = live.replicas.at(replica_key(live.settings, each));
+    if (!each.terminating) members.push_back(replica.replica);
     if (each.terminating && !replica.terminating) retired.push_back(replica.replica);
-    follow(live, replica, each);
   }
-  retire(std::move(retired));
+  for (const auto& [name, replica] : live.replicas) {
+    if (!names.contains(name)) retired.push_back(replica.replica);
+  }
+  runtime::ShardSet::ForAll retirement = prepare_to_retire(std::move(retired));
+
+  live.replicas.merge(made);
+  runtime::insist([&] {
+    live.line->set_options({line_length(live.settings, members.size())});
+    live.line->set_replicas(members);
+  });
+  std::erase_if(live.replicas, [&names](const auto& each) { return !names.contains(each.first); });
+  for (const discovery::FoundReplica& each : found) {
+    runtime::insist([&] { follow(live, live.replicas.at(replica_key(live.settings, each)), each); });
+  }
+  retirement.send();
 }
 
 /// A Pod that several deployments of a namespace show is one pod; what files list is known by its deployment alone.
@@ -249,9 +275,9 @@ void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live)
 }
 
 /// Ends connections that rest for replicas without limit; those in slots are the line's business.
-void LiveDeployments::retire(std::vector<std::shared_ptr<upstream::Replica>> replicas) {
-  if (replicas.empty()) return;
-  shards_.post_to_all([replicas = std::move(replicas)](const runtime::Shard& shard) {
+runtime::ShardSet::ForAll LiveDeployments::prepare_to_retire(std::vector<std::shared_ptr<upstream::Replica>> replicas) {
+  if (replicas.empty()) return {};
+  return shards_.prepare_for_all([replicas = std::move(replicas)](const runtime::Shard& shard) {
     for (const std::shared_ptr<upstream::Replica>& each : replicas) each->retire_pool(shard.index());
   });
 }

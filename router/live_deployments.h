@@ -65,29 +65,52 @@ class LiveDeployments {
   void prepare(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) { told_[key] = std::move(found); }
   void tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found);
 
-  /// Makes lines for new deployments and gives every line its new settings. What is no longer configured stays until
-  /// `remove_others`.
-  /// `generation` is that of the table which is published next.
-  void apply(const config::Config& config, const Transports& transports, std::uint64_t generation);
+  /// The next configuration's live objects, made beside those in force. `generation` is that of the table which is published
+  /// next.
+  struct Change {
+    std::uint64_t generation = 0;
+
+   private:
+    friend class LiveDeployments;
+    struct Next {
+      DeploymentKey key;
+      config::Deployment settings;
+      std::shared_ptr<const upstream::Transport> transport;
+    };
+    std::vector<Next> configured;
+    std::map<DeploymentKey, std::unique_ptr<LiveDeployment>> added;
+    std::vector<DeploymentKey> removed;
+  };
+  /// Makes lines for new deployments, and changes nothing that is in force. Throws std::bad_alloc.
+  Change prepare(const config::Config& config, const Transports& transports, std::uint64_t generation);
+  /// Puts the new deployments beside the old ones, and gives every line its new settings and replicas. What finds no memory
+  /// is tried again until it does: there is no way back from here.
+  void apply(Change& change) noexcept;
   /// After the table without them was published: closes the lines of deployments that are no longer configured.
-  void remove_others(const config::Config& config);
+  void remove_others(const Change& change) noexcept;
 
   const LiveDeployment& get(const DeploymentKey& key) const { return *live_.at(key); }
+  /// As it will be once `change` is applied: its line and its metrics.
+  const LiveDeployment& get(const DeploymentKey& key, const Change& change) const {
+    const auto added = change.added.find(key);
+    return added != change.added.end() ? *added->second : *live_.at(key);
+  }
   const std::map<DeploymentKey, std::unique_ptr<LiveDeployment>>& all() const { return live_; }
   /// Every source has told its replicas once: part of `/readyz`.
   bool listed() const { return source_.listed(); }
   /// Ends probes and retires resting connections, before the shards end.
   void stop();
-  /// After `stop`: no probe runs any more.
-  bool stopped() const { return probes_.running() == 0; }
+  /// After `stop`: until no probe runs any more, or the deadline; whether none does.
+  Task<bool> stopped(Deadline deadline) { return probes_.wait(deadline); }
 
  private:
+  void apply_settings(const DeploymentKey& key, LiveDeployment& live);
   void set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found);
   std::shared_ptr<dispatch::PodSlots> pod_of(const LiveDeployment& deployment, const discovery::FoundReplica& found);
   /// Takes over what the source says of a replica whose line knows it.
   void follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
   void start_probe(LiveDeployment& deployment, LiveReplica& live);
-  void retire(std::vector<std::shared_ptr<upstream::Replica>> replicas);
+  runtime::ShardSet::ForAll prepare_to_retire(std::vector<std::shared_ptr<upstream::Replica>> replicas);
   std::shared_ptr<dispatch::Line> make_line(const DeploymentKey& key);
   void set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready);
   /// Takes care of replicas whose condition has changed.

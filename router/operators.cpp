@@ -26,8 +26,11 @@ std::set<std::uint16_t> Operators::given_up(const config::Process& wanted) const
 }
 
 Operators::Change Operators::prepare(const config::Process& wanted, const std::set<std::uint16_t>& given_up,
-                                     config::Findings& findings) const {
+                                     config::Findings& findings) {
+  retired_.reserve(retired_.size() + 2);  // `apply` cannot fail
   Change change;
+  change.observe_address = wanted.observe_address;
+  change.admin_address = wanted.admin_address;
   change.observe = open(observe_, wanted.observe_address, wanted.places.observe_address, given_up, findings);
   change.admin = open(admin_, wanted.admin_address, wanted.places.admin_address, given_up, findings);
   return change;
@@ -47,17 +50,17 @@ std::unique_ptr<admin::OperatorServer> Operators::open(const Listener& listener,
   return nullptr;
 }
 
-void Operators::apply(const config::Process& wanted, Change change) {
+void Operators::apply(Change change) noexcept {
   const auto has_ended = [](const std::unique_ptr<admin::OperatorServer>& each) { return each->connections() == 0; };
   retired_.erase(std::remove_if(retired_.begin(), retired_.end(), has_ended), retired_.end());
-  move(observe_, wanted.observe_address, std::move(change.observe));
-  move(admin_, wanted.admin_address, std::move(change.admin));
+  move(observe_, change.observe_address, std::move(change.observe));
+  move(admin_, change.admin_address, std::move(change.admin));
 }
 
-void Operators::move(Listener& listener, const std::string& address, std::unique_ptr<admin::OperatorServer> server) {
+void Operators::move(Listener& listener, std::string& address, std::unique_ptr<admin::OperatorServer> server) noexcept {
   if (!server) return;
   std::swap(listener.server, server);
-  listener.address = address;
+  listener.address.swap(address);
   if (!server) return;
   server->retire();
   retired_.push_back(std::move(server));

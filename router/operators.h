@@ -26,13 +26,14 @@ class Operators {
   struct Change {
     std::unique_ptr<admin::OperatorServer> observe;
     std::unique_ptr<admin::OperatorServer> admin;
+    std::string observe_address;
+    std::string admin_address;
   };
   /// The ports of listeners that `wanted` moves elsewhere.
   std::set<std::uint16_t> given_up(const config::Process& wanted) const;
   /// What cannot be opened is told to `findings`.
-  Change prepare(const config::Process& wanted, const std::set<std::uint16_t>& given_up, config::Findings& findings) const;
-  /// Cannot fail.
-  void apply(const config::Process& wanted, Change change);
+  Change prepare(const config::Process& wanted, const std::set<std::uint16_t>& given_up, config::Findings& findings);
+  void apply(Change change) noexcept;
   /// Closes everything, also connections.
   void stop();
 
@@ -45,7 +46,7 @@ class Operators {
   };
   std::unique_ptr<admin::OperatorServer> open(const Listener& listener, const std::string& address, const config::Place& place,
                                               const std::set<std::uint16_t>& given_up, config::Findings& findings) const;
-  void move(Listener& listener, const std::string& address, std::unique_ptr<admin::OperatorServer> server);
+  void move(Listener& listener, std::string& address, std::unique_ptr<admin::OperatorServer> server) noexcept;
 
   runtime::Shard& control_;
   Listener observe_;

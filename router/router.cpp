@@ -2,6 +2,8 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <cstdlib>
+#include <new>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -9,12 +11,16 @@
 #include "config/load.h"
 #include "router/admin/routes.h"
 #include "router/build_view.h"
+#include "router/runtime/contain.h"
 #include "router/runtime/descriptors.h"
 #include "router/runtime/memory_reserve.h"
 #include "router/status.h"
 
 namespace router {
 namespace {
+
+constexpr std::chrono::seconds kReloadAgain{1};  // after one that found no memory
+constexpr std::chrono::seconds kEnd{5};          // after the drain, for probes and what follows the API server
 
 log::Level log_level(config::LogLevel level) {
   switch (level) {
@@ -85,7 +91,11 @@ Router::Router(std::string config_file, config::Config config)
       ticket_keys_(tls::TicketKeys::make({}).value()),
       listeners_(control_, shards_, servers_),
       operators_(
-          control_, [this] { return observe_routes(); }, [this] { return admin_routes(); }) {}
+          control_, [this] { return observe_routes(); }, [this] { return admin_routes(); }),
+      pulse_(control_, shards_),
+      ending_(control_, 1) {
+  control_.schedule(again_, kNever);  // keeps a place in the queue
+}
 
 Router::~Router() = default;
 
@@ -128,6 +138,7 @@ absl::Status Router::start() {
   unnoticed_aborts_.start();
   warn_of_few_descriptors(config_.process.limits);
   shards_.start();
+  pulse_.start();
   log::info(
       absl::StrCat("inference-router ", ROUTER_VERSION, " serves with ", shards_.size(), " threads, generation ", generation_));
   return absl::OkStatus();
@@ -176,55 +187,64 @@ void Router::check_changes(const config::Process& next, config::Findings& findin
 }
 
 absl::Status Router::adopt(config::Config config, TlsMaterial tls) {
-  // Everything that can fail comes first; after that nothing does, so a refused configuration has changed nothing.
+  // Everything that can fail comes first: a configuration that is refused, or finds no memory, has changed nothing.
   config::Findings findings;
   check_changes(config.process, findings);
   if (findings.has_mistakes()) return absl::FailedPreconditionError(findings.mistakes());
   Opened opened = open(config.process, findings);
   if (findings.has_mistakes()) return absl::FailedPreconditionError(findings.mistakes());
+  Next next = build_next(config, tls.transports);
+  next.view->listeners = listener_settings(config.process, opened.listeners, tls);
+  next.view->access_log = opened.access_log;
+  proxy::Views::Prepared view = views_.prepare(next.view);
+  std::string access_log_path = config.process.access_log;
 
+  // From here on nothing is undone: what follows cannot fail, or is tried again until it has found its memory.
   if (opened.log) log::use(std::move(*opened.log));
   for (const std::string& warning : config.warnings) log::warning(warning);
   ticket_keys_->replace_by(*tls.ticket_keys);
   file_transports_ = std::move(tls.transports);
-  config::Config merged;
-  const std::shared_ptr<proxy::View> view = build_next(config, merged);
-  view->listeners = listener_settings(config.process, opened.listeners, tls);
-  view->access_log = opened.access_log;
+  generation_ = next.live.generation;
+  live_.apply(next.live);
   // In this order, so that each accepted connection finds its listener in the view.
   listeners_.close_removed(opened.listeners);
-  views_.publish(view);
-  listeners_.open_added(std::move(opened.listeners));
-  live_.remove_others(merged);
-  access_logs_.use(config.process.access_log, std::move(opened.access_log));
-  operators_.apply(config.process, std::move(opened.operators));
+  views_.publish(std::move(view));
+  listeners_.open_added(opened.listeners);
+  live_.remove_others(next.live);
+  access_logs_.use(std::move(access_log_path), std::move(opened.access_log));
+  operators_.apply(std::move(opened.operators));
   files_ = std::move(config);
-  config_ = std::move(merged);
+  config_ = std::move(next.merged);
   return absl::OkStatus();
 }
 
-std::shared_ptr<proxy::View> Router::build_next(const config::Config& files, config::Config& merged) {
-  merged = files;
-  LiveDeployments::Transports transports = file_transports_;
+Router::Next Router::build_next(const config::Config& files, const LiveDeployments::Transports& file_transports) {
+  Next next;
+  next.merged = files;
+  LiveDeployments::Transports transports = file_transports;
   if (cluster_) {
     cluster_->join(files.endpoints);
-    merged.endpoints.insert(merged.endpoints.end(), cluster_->endpoints().begin(), cluster_->endpoints().end());
+    next.merged.endpoints.insert(next.merged.endpoints.end(), cluster_->endpoints().begin(), cluster_->endpoints().end());
     transports.insert(cluster_->transports().begin(), cluster_->transports().end());
   }
-  live_.apply(merged, transports, ++generation_);
-  return build_view(merged, live_, metrics_, generation_);
+  next.live = live_.prepare(next.merged, transports, generation_ + 1);
+  next.view = build_view(next.merged, live_, next.live, metrics_);
+  return next;
 }
 
 void Router::publish_resources() {
-  config::Config merged;
-  const std::shared_ptr<proxy::View> view = build_next(files_, merged);
-  view->listeners = views_.newest()->listeners;
-  view->access_log = views_.newest()->access_log;
-  views_.publish(view);
-  live_.remove_others(merged);
-  config_ = std::move(merged);
-  log::info(absl::StrCat("resources changed: ", cluster_->endpoints().size(), " endpoints of the API server, generation ",
-                         generation_));
+  Next next = build_next(files_, file_transports_);
+  next.view->listeners = views_.newest()->listeners;
+  next.view->access_log = views_.newest()->access_log;
+  proxy::Views::Prepared view = views_.prepare(next.view);
+
+  generation_ = next.live.generation;
+  live_.apply(next.live);
+  views_.publish(std::move(view));
+  live_.remove_others(next.live);
+  config_ = std::move(next.merged);
+  log::tell(log::Level::kInfo, {"resources changed: ", std::to_string(cluster_->endpoints().size()),
+                                " endpoints of the API server, generation ", std::to_string(generation_)});
 }
 
 absl::Status Router::reload(std::vector<std::string>& files) {
@@ -233,27 +253,36 @@ absl::Status Router::reload(std::vector<std::string>& files) {
                                     config::Findings& findings) {
     tls = read_tls(process, deployments, ticket_keys_, shards_.size(), findings);
   };
-  auto config = config::load(config_file_, &files, examine);
-  absl::Status adopted = config.status();
-  if (adopted.ok()) adopted = adopt(std::move(*config), std::move(tls));
-  metrics_.configuration_reloaded(adopted.ok());
-  return adopted;
+  try {
+    watch_->before_reading();
+    auto config = config::load(config_file_, &files, examine);
+    if (!config.ok()) return config.status();
+    return adopt(std::move(*config), std::move(tls));
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("memory is short");
+  }
 }
 
 absl::Status Router::reload_and_report() {
   if (!watch_) return absl::FailedPreconditionError("the router has drained");
+  control_.schedule(again_, kNever);
   log::reopen();
   access_logs_.reopen();
-  watch_->before_reading();
   std::vector<std::string> files;
   absl::Status reloaded = reload(files);
+  metrics_.configuration_reloaded(reloaded.ok());
   if (reloaded.ok()) {
-    log::info(absl::StrCat("configuration read again, generation ", generation_));
+    log::tell(log::Level::kInfo, {"configuration read again, generation ", std::to_string(generation_)});
   } else {
-    log::error(absl::StrCat("configuration refused, generation ", generation_, " stays:\n", reloaded.message()));
+    log::tell(log::Level::kError, {"configuration refused, generation ", std::to_string(generation_), " stays:\n",
+                                   std::string_view(reloaded.message().data(), reloaded.message().size())});
+  }
+  if (absl::IsResourceExhausted(reloaded)) {
+    control_.schedule(again_, control_.now() + kReloadAgain);  // nothing is wrong with the files
+    return reloaded;
   }
   // Of a refused configuration too: mending any file that it names is to be noticed.
-  watch_->watch(files);
+  runtime::insist([&] { watch_->watch(files); });
   return reloaded;
 }
 
@@ -270,6 +299,7 @@ void Router::watch_files() {
 std::vector<admin::OperatorRoute> Router::observe_routes() {
   admin::ObserveSources sources;
   sources.metrics = [this] { return metrics_.render(); };
+  sources.hanging = [this] { return hanging(); };
   sources.not_ready = [this] { return not_ready(); };
   return admin::observe_routes(std::move(sources));
 }
@@ -284,6 +314,15 @@ std::vector<admin::OperatorRoute> Router::admin_routes() {
     return generation_;
   };
   return admin::admin_routes(std::move(actions));
+}
+
+std::vector<std::string> Router::hanging() const {
+  std::vector<std::string> reasons;
+  for (const runtime::Pulse::Hanging& each : pulse_.hanging()) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(each.since).count();
+    reasons.push_back(absl::StrCat("shard ", each.shard, " has not turned for ", seconds, " s"));
+  }
+  return reasons;
 }
 
 std::vector<std::string> Router::not_ready() const {
@@ -333,16 +372,30 @@ metrics::ProcessFigures Router::figures() const {
 void Router::finish() {
   operators_.stop();
   watch_.reset();
-  if (cluster_) cluster_->stop();
-  live_.stop();
-  end_when_stopped();
+  runtime::insist([this] {
+    if (cluster_) cluster_->stop();
+    live_.stop();
+  });
+  runtime::insist([this] { ending_.try_spawn(end_in_order()); });
 }
 
-void Router::end_when_stopped() {
-  // Probes and connections that were told to end need a turn of their loops.
-  if (!live_.stopped() || (cluster_ && !cluster_->stopped())) return control_.post([this] { end_when_stopped(); });
+Task<void> Router::end_in_order() {
+  const Deadline deadline = control_.now() + kEnd;
+  bool ended = co_await live_.stopped(deadline);
+  if (cluster_) {
+    const bool also = co_await cluster_->stopped(deadline);
+    ended = ended && also;
+  }
+  if (!ended) log::warning("what control does besides has not ended in time: it is cut");
+  if (!pulse_.hanging().empty()) {
+    log::error("a shard hangs and cannot be waited for: the process ends without it");
+    std::_Exit(1);
+  }
   shards_.join();
+  // What is left is destroyed in the order in which it needs each other: messages, connections and their exchanges, views.
+  shards_.close();
   servers_.clear();
+  views_.clear();
   control_.stop();
 }
 

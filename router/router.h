@@ -21,6 +21,7 @@
 #include "router/proxy/connection_limits.h"
 #include "router/proxy/server.h"
 #include "router/proxy/view.h"
+#include "router/runtime/pulse.h"
 #include "router/runtime/resolver.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/signals.h"
@@ -67,9 +68,15 @@ class Router {
   absl::Status reload(std::vector<std::string>& files);
   /// Takes up a configuration whose files were found good, or changes nothing.
   absl::Status adopt(config::Config config, TlsMaterial tls);
-  /// The next view, of `files` and what the API server tells, with the live objects that it needs; without listeners and access
-  /// log. Cannot fail.
-  std::shared_ptr<proxy::View> build_next(const config::Config& files, config::Config& merged);
+  /// What comes next, made beside what is in force: of `files` and what the API server tells. Nothing is in force until
+  /// `apply`.
+  struct Next {
+    config::Config merged;
+    LiveDeployments::Change live;
+    std::shared_ptr<proxy::View> view;  // without listeners and access log
+  };
+  /// Throws std::bad_alloc.
+  Next build_next(const config::Config& files, const LiveDeployments::Transports& file_transports);
   /// What the API server tells has changed: a new table, and nothing else.
   void publish_resources();
   absl::Status reload_and_report();
@@ -80,9 +87,11 @@ class Router {
   std::vector<admin::OperatorRoute> admin_routes();
   std::vector<std::string> not_ready() const;
   metrics::ProcessFigures figures() const;
+  /// Why `/healthz` fails.
+  std::vector<std::string> hanging() const;
   /// After the drain: ends what is left, part by part, and then the control loop.
   void finish();
-  void end_when_stopped();
+  Task<void> end_in_order();
 
   const std::string config_file_;
   config::Config files_;   // what the files say
@@ -105,6 +114,8 @@ class Router {
   std::unique_ptr<discovery::FileWatch> watch_;
   std::unique_ptr<runtime::Signals> signals_;
   std::unique_ptr<Drain> drain_;
+  runtime::Pulse pulse_;
+  runtime::TaskGroup ending_;
   class Rotation final : public runtime::Timer {
    public:
     explicit Rotation(Router& owner) : owner_(owner) {}
@@ -114,6 +125,18 @@ class Router {
     Router& owner_;
   };
   Rotation rotation_{*this};
+  class Again final : public runtime::Timer {
+   public:
+    explicit Again(Router& owner) : owner_(owner) {}
+
+   private:
+    void expired() override {
+      owner_.control_.schedule(*this, kNever);
+      static_cast<void>(owner_.reload_and_report());
+    }
+    Router& owner_;
+  };
+  Again again_{*this};
   UnnoticedAborts unnoticed_aborts_{control_, live_};
   std::uint64_t generation_ = 0;
 };

@@ -48,7 +48,7 @@ std::vector<std::shared_ptr<tls::ServerContext>> read_listener(const config::Tls
 }
 
 /// One set for all listeners: a client may come back to any of them.
-std::shared_ptr<const tls::TicketKeys> read_ticket_keys(const config::Process& process, Findings& findings) {
+std::shared_ptr<tls::TicketKeys> read_ticket_keys(const config::Process& process, Findings& findings) {
   std::vector<std::string> files;
   std::vector<Place> places;
   for (const config::Listener& listener : process.listeners) {

@@ -12,7 +12,7 @@ namespace router {
 
 /// What the files of a configuration hold that only OpenSSL can judge: read once, so that what was found good is what is used.
 struct TlsMaterial {
-  std::shared_ptr<const tls::TicketKeys> ticket_keys;
+  std::shared_ptr<tls::TicketKeys> ticket_keys;
   /// In the order of router.yaml, then by shard; nothing for a plaintext listener.
   std::vector<std::vector<std::shared_ptr<tls::ServerContext>>> listeners;
   LiveDeployments::Transports transports;

@@ -48,9 +48,9 @@ class TicketKeys {
   /// the status tells the first.
   static absl::StatusOr<std::shared_ptr<TicketKeys>> make(const std::vector<std::string>& files,
                                                           std::vector<FileMistake>* mistakes = nullptr);
-  /// Control thread: the keys of `fresh` are in force from now on, on every shard. Random keys stay if `fresh` are random too,
-  /// so that a reload ends no session.
-  void replace_by(const TicketKeys& fresh);
+  /// Control thread: takes the keys of `fresh`, which are in force from now on, on every shard. Random keys stay if `fresh` are
+  /// random too, so that a reload ends no session.
+  void replace_by(TicketKeys& fresh) noexcept;
   void rotate();  // control thread, once an hour; nothing when the keys come from files
   struct Keys;
   ~TicketKeys();

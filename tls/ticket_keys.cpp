@@ -70,18 +70,19 @@ absl::StatusOr<std::shared_ptr<TicketKeys>> TicketKeys::make(const std::vector<s
   return made;
 }
 
-void TicketKeys::replace_by(const TicketKeys& fresh) {
+void TicketKeys::replace_by(TicketKeys& fresh) noexcept {
   if (impl_->random && fresh.impl_->random) return;
   impl_->random = fresh.impl_->random;
   impl_->replace(fresh.impl_->keys);
 }
 
-void TicketKeys::Impl::replace(std::vector<Keys> fresh) {
+void TicketKeys::Impl::replace(std::vector<Keys>& fresh) noexcept {
   {
     const std::lock_guard lock(mutex);
     keys.swap(fresh);
   }
   OPENSSL_cleanse(fresh.data(), fresh.size() * sizeof(Keys));
+  fresh.clear();
 }
 
 void TicketKeys::rotate() {

@@ -26,7 +26,7 @@ struct TicketKeys::Impl {
   bool find(const unsigned char* name, Keys& into, bool& is_newest) const;
 
   /// Takes another set in its place and overwrites the old one in memory.
-  void replace(std::vector<Keys> fresh);
+  void replace(std::vector<Keys>& fresh) noexcept;
 
   mutable std::mutex mutex;
   std::vector<Keys> keys;  // the first encrypts

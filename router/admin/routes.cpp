@@ -1,5 +1,6 @@
 #include "router/admin/routes.h"
 
+#include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 
 #include <boost/json/array.hpp>
@@ -18,6 +19,11 @@ Response json_response(int status, const json::object& body) {
   return {status, "application/json", json::serialize(body) + "\n"};
 }
 
+Response health(const std::vector<std::string>& hanging) {
+  if (hanging.empty()) return {200, "text/plain", "ok\n"};
+  return {503, "text/plain", absl::StrJoin(hanging, "\n") + "\n"};
+}
+
 Response readiness(const std::vector<std::string>& not_ready) {
   if (not_ready.empty()) return json_response(200, {{"ready", true}});
   return json_response(503, {{"ready", false}, {"reasons", json::array(not_ready.begin(), not_ready.end())}});
@@ -25,6 +31,9 @@ Response readiness(const std::vector<std::string>& not_ready) {
 
 Response reloaded(const absl::StatusOr<std::uint64_t>& generation) {
   if (generation.ok()) return json_response(200, {{"generation", *generation}});
+  if (absl::IsResourceExhausted(generation.status())) {
+    return error_response(503, "memory_is_short", "the old configuration stays in force; the new one is read again soon");
+  }
   const bool wrong_time = absl::IsFailedPrecondition(generation.status());
   json::array mistakes;
   for (const absl::string_view line : absl::StrSplit(generation.status().message(), '\n', absl::SkipWhitespace())) {
@@ -44,10 +53,7 @@ std::vector<OperatorRoute> observe_routes(ObserveSources sources) {
        [metrics = std::move(sources.metrics)](const Request&) {
          return Response{200, metrics::Registry::kContentType, metrics()};
        }},
-      {"GET", "/healthz",
-       [](const Request&) {
-         return Response{200, "text/plain", "ok\n"};
-       }},
+      {"GET", "/healthz", [hanging = std::move(sources.hanging)](const Request&) { return health(hanging()); }},
       {"GET", "/readyz", [not_ready = std::move(sources.not_ready)](const Request&) { return readiness(not_ready()); }},
   };
 }

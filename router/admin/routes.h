@@ -14,16 +14,17 @@ namespace router::admin {
 
 struct ObserveSources {
   std::function<std::string()> metrics;                 // Prometheus text, version 0.0.4
+  std::function<std::vector<std::string>()> hanging;    // shards that no longer turn, a sentence each; empty: none
   std::function<std::vector<std::string>()> not_ready;  // why not, a sentence each; empty: ready
 };
-/// GET /metrics, /healthz (the process lives), /readyz (200, or 503 with the reasons).
+/// GET /metrics, /healthz (200 while every shard turns, or 503 with those that do not), /readyz (200, or 503 with the reasons).
 std::vector<OperatorRoute> observe_routes(ObserveSources sources);
 
 struct AdminActions {
   std::function<std::string()> status;  // JSON; no secrets
   std::function<void()> drain;          // begins; called again it does nothing
   /// Reads the configuration again: its generation, or the mistakes, a line each. kFailedPrecondition: it is right, but cannot
-  /// be taken up now (409); anything else: it is wrong (422).
+  /// be taken up now (409); kResourceExhausted: memory is short (503); anything else: it is wrong (422).
   std::function<absl::StatusOr<std::uint64_t>()> reload;
 };
 /// GET /status, POST /drain, POST /reload.

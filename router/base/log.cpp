@@ -75,14 +75,18 @@ void use(Target target) {
   std::swap(sink().target, target);  // the old one ends after the lock
 }
 
-void reopen() {
-  Target target;
-  {
-    const std::lock_guard lock(sink().mutex);
-    target = sink().target;
+void reopen() noexcept {
+  try {
+    Target target;
+    {
+      const std::lock_guard lock(sink().mutex);
+      target = sink().target;
+    }
+    const std::string error = open(target.path, target.level, target);
+    error.empty() ? use(std::move(target)) : warning("the log file could not be reopened: " + error);
+  } catch (const std::exception&) {
+    warning("the log file could not be reopened: memory is short");
   }
-  const std::string error = open(target.path, target.level, target);
-  error.empty() ? use(std::move(target)) : warning("the log file could not be reopened: " + error);
 }
 
 void debug(std::string_view message) noexcept { write(spdlog::level::debug, message); }

@@ -27,7 +27,7 @@ std::string open(const std::string& path, Level level, Target& into);
 /// From now on everything goes there.
 void use(Target target);
 /// Opens the same path again, for log rotation (SIGHUP).
-void reopen();
+void reopen() noexcept;
 
 void debug(std::string_view message) noexcept;
 void info(std::string_view message) noexcept;

@@ -1,5 +1,6 @@
 #include "router/discovery/file_watch.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include <algorithm>

@@ -96,7 +96,7 @@ void FileReplicas::look_up(Entry& entry) {
                     [this, asked = std::weak_ptr(*self)](const runtime::Resolver::Addresses& addresses) {
                       if (const std::shared_ptr<Entry> still_listed = asked.lock()) looked_up(*still_listed, addresses);
                     });
-  entry.asked = true;
+  entry.asked = true;  // only now: asking may find no memory
 }
 
 void FileReplicas::looked_up(Entry& entry, const runtime::Resolver::Addresses& addresses) {

@@ -87,6 +87,12 @@ class Published {
   }
   void publish(std::shared_ptr<const T> value) { publish(prepare(std::move(value))); }
 
+  /// When the shards do not run any more: gives all back to the control thread.
+  void clear() noexcept {
+    for (View& view : views_) view.snapshot = {};
+    newest_.reset();
+  }
+
   /// Before the shards run, or on the shard itself.
   const Snapshot& on(const Shard& shard) const {
     ROUTER_ASSERT(shard.is_here());

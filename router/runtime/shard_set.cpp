@@ -48,6 +48,10 @@ ShardSet::ShardSet(std::size_t count, const Clock& clock) {
 
 ShardSet::~ShardSet() {
   join();
+  close();
+}
+
+void ShardSet::close() noexcept {
   for (const std::unique_ptr<Shard>& shard : shards_) shard->close();
 }
 

@@ -18,12 +18,14 @@ std::size_t default_shard_count();
 class ShardSet {
  public:
   ShardSet(std::size_t count, const Clock& clock);
-  /// Joins, and drops what the shards have sent to each other and not run.
+  /// Joins and closes.
   ~ShardSet();
 
   void start();
   /// Stops the loops and waits for the threads.
   void join();
+  /// After that: drops what the shards have sent to each other and not run, and whatever is sent to them from now on.
+  void close() noexcept;
 
   std::size_t size() const { return shards_.size(); }
   Shard& operator[](std::size_t index) { return *shards_[index]; }

@@ -25,7 +25,11 @@ void tell(const std::exception& error) noexcept {
 
 /// A coroutine that starts at once and frees its own frame at its end.
 struct TaskGroup::Root {
-  struct promise_type {
+  struct promise_type : Link {
+    promise_type(TaskGroup& group, const Task<void>&) {
+      frame = std::coroutine_handle<promise_type>::from_promise(*this);
+      group.roots_.push_back(*this);
+    }
     static void* operator new(std::size_t size) { return allocate_frame(size); }
     static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
     Root get_return_object() const noexcept { return {}; }
@@ -35,6 +39,11 @@ struct TaskGroup::Root {
     void unhandled_exception() const noexcept { std::terminate(); }
   };
 };
+
+TaskGroup::~TaskGroup() {
+  closed_ = true;
+  while (!roots_.empty()) roots_.front().frame.destroy();  // leaves the list
+}
 
 TaskGroup::Root TaskGroup::run(TaskGroup& group, Task<void> task) {
   try {

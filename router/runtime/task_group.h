@@ -1,5 +1,7 @@
 #pragma once
 
+#include <boost/intrusive/list.hpp>
+#include <coroutine>
 #include <cstddef>
 
 #include "router/base/task.h"
@@ -7,13 +9,15 @@
 
 namespace router::runtime {
 
-/// Owns coroutines that nobody awaits: bounded, counted, and waited for. One shard. Must be empty when it is destroyed.
+/// Owns coroutines that nobody awaits: bounded, counted, and waited for. What still waits for something when the group is
+/// destroyed is destroyed where it stands, with all that it holds. One shard; destroyed on it, or when it does not run any
+/// more.
 class TaskGroup {
  public:
   TaskGroup(Shard& shard, std::size_t limit) : limit_(limit), emptied_(shard), notice_(emptied_) {}
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
-  ~TaskGroup() { ROUTER_ASSERT(running_ == 0); }
+  ~TaskGroup();
 
   /// Starts `task` at once, inside this call. False, and the task is dropped unrun, if the group is full or closed. Throws
   /// std::bad_alloc, and drops it, when memory is short. An exception that ends the task goes no further than the log.
@@ -28,6 +32,9 @@ class TaskGroup {
 
  private:
   struct Root;
+  struct Link : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+    std::coroutine_handle<> frame;
+  };
   static Root run(TaskGroup& group, Task<void> task);
   void tell_emptied() noexcept;
   class Notice final : public Message {
@@ -44,6 +51,7 @@ class TaskGroup {
   std::size_t running_ = 0;
   std::size_t failed_ = 0;
   bool closed_ = false;
+  boost::intrusive::list<Link, boost::intrusive::constant_time_size<false>> roots_;
   Wakeup emptied_;
   Notice notice_;
 };

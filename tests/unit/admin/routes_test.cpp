@@ -15,8 +15,10 @@ Response ask(const std::vector<OperatorRoute>& routes, std::string_view method, 
   return answer(routes, {.method = method, .path = path, .query = {}, .body = {}}, false, allow);
 }
 
-std::vector<OperatorRoute> observe(std::vector<std::string> not_ready) {
-  return observe_routes({.metrics = [] { return "metrics text"; }, .not_ready = [not_ready] { return not_ready; }});
+std::vector<OperatorRoute> observe(std::vector<std::string> not_ready, std::vector<std::string> hanging = {}) {
+  return observe_routes({.metrics = [] { return "metrics text"; },
+                         .hanging = [hanging] { return hanging; },
+                         .not_ready = [not_ready] { return not_ready; }});
 }
 
 TEST(ObserveRoutes, ShowTheMetricsInThePrometheusFormat) {
@@ -27,6 +29,13 @@ TEST(ObserveRoutes, ShowTheMetricsInThePrometheusFormat) {
 
 TEST(ObserveRoutes, SayThatTheProcessLivesEvenWhenItIsNotReady) {
   EXPECT_EQ(ask(observe({"draining"}), "GET", "/healthz").status, 200);
+}
+
+TEST(ObserveRoutes, SayThatAShardNoLongerTurns) {
+  EXPECT_EQ(ask(observe({}), "GET", "/healthz").body, "ok\n");
+  const Response response = ask(observe({}, {"shard 1 has not turned for 6 s"}), "GET", "/healthz");
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(response.body, "shard 1 has not turned for 6 s\n");
 }
 
 TEST(ObserveRoutes, SayWhyTheRouterIsNotReady) {

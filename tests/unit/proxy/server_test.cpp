@@ -6,6 +6,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -117,6 +118,39 @@ TEST_F(ShardServerTest, FindsTheSettingsOfAListenerByItsIdWhateverOthersThereAre
   publish({9, 7, 8});
   EXPECT_NE(answer(connect_to(open(8))), "");
   EXPECT_NE(answer(client), "");
+}
+
+TEST(ShardServerEnd, DestroysConnectionsThatStillWaitAndGivesTheirViewBack) {
+  const SteadyClock clock;
+  test::TestShard control;
+  runtime::ShardSet shards{1, clock};
+  metrics::Registry metrics{1, clock};
+  Views views{control, shards};
+  ConnectionLimits connection_limits;
+  std::optional<ShardServer> server(std::in_place, shards[0], views, metrics.shard(0), shards.size(), connection_limits);
+  auto view = std::make_shared<View>();
+  view->listeners[1] = {};
+  const std::weak_ptr<const View> watched = view;
+  views.publish(std::move(view));
+  ListeningSocket socket(runtime::listen_on("127.0.0.1", 0, 1)->front());
+  const Address address = *Address::parse("127.0.0.1", socket.port());
+  server->open_listener(1, std::move(socket));
+  shards.start();
+  const Descriptor idle = connect_to(address);
+  const Descriptor slow = connect_to(address);
+  idle.send(kAsk);
+  slow.send("POST /half HTTP/1.1\r\n");
+  std::string answered;
+  EXPECT_TRUE(turn_until(control, [&] { return (answered += idle.received()).find("ok\n") != std::string::npos; }));
+  shards.join();
+  shards.close();
+  EXPECT_GE(server->connections(), 1u);
+  server.reset();
+  EXPECT_TRUE(idle.at_end());
+  EXPECT_TRUE(turn_until(control, [&] { return slow.at_end(); }));
+  views.clear();
+  control.poll();
+  EXPECT_TRUE(watched.expired());
 }
 
 TEST_F(ShardServerTest, ClosesAListenerOnce) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <new>
 #include <stdexcept>
 
@@ -69,6 +70,24 @@ TEST_F(TaskGroupTest, IsWaitedForUntilTheLastTaskHasEnded) {
   second.wake();
   shard.poll();
   EXPECT_TRUE(waiting.get());
+}
+
+TEST_F(TaskGroupTest, DestroysWhatStillWaitsWhenItIsDestroyed) {
+  const auto hold = [](std::shared_ptr<int> held, Wakeup& wakeup) -> Task<void> {
+    co_await wakeup.wait(kNever);
+    *held = 1;
+  };
+  const auto pass_on = [hold](std::shared_ptr<int> held, Wakeup& wakeup) -> Task<void> { co_await hold(held, wakeup); };
+  const auto held = std::make_shared<int>(0);
+  {
+    TaskGroup brief(shard, 2);
+    brief.try_spawn(pass_on(held, first));
+    brief.try_spawn(hold(held, second));
+    second.wake();
+    EXPECT_EQ(brief.running(), 1u);
+    EXPECT_GT(held.use_count(), 1);
+  }
+  EXPECT_EQ(held.use_count(), 1) << "frames were destroyed, from the inside out";
 }
 
 TEST_F(TaskGroupTest, TellsItsEndWithoutMemory) {

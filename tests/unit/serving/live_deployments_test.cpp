@@ -43,7 +43,8 @@ class ReplicaOfAResource : public ::testing::Test {
     found.probe_address = *runtime::Address::parse("127.0.0.1", 1);  // nobody listens there
     found.ready = true;
     live.prepare(key, {found});
-    live.apply(config, {}, 1);
+    LiveDeployments::Change change = live.prepare(config, {}, 1);
+    live.apply(change);
     control.poll();
   }
   ~ReplicaOfAResource() override {
