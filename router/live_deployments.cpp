@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -39,12 +40,32 @@ bool same_probe(const config::Deployment& a, const config::Deployment& b) {
 
 std::string label_of(const LiveDeployment& deployment) { return deployment.endpoint + "/" + deployment.name; }
 
-void set_ready(dispatch::Line& line, LiveReplica& live, const std::string& label, bool ready) {
-  live.ready = ready;
-  line.set_ready(live.replica, ready);
-  if (ready) live.readmission.reset();  // if it was ejected, that is over now
-  log::info(absl::StrCat("replica ", live.replica->name(), " of ", label, ready ? " is ready" : " is not ready"));
+std::string label_of(const LiveDeployment& deployment, const LiveReplica& live) {
+  return absl::StrCat("replica ", live.replica->name(), " of ", label_of(deployment));
 }
+
+/// Tells the control thread that replicas of a line may have gone out, or come back.
+class ConditionWatcher final : public dispatch::Watcher,
+                               public std::enable_shared_from_this<ConditionWatcher>,
+                               private runtime::Message {
+ public:
+  ConditionWatcher(runtime::Shard& control, std::function<void()> look) : control_(control), look_(std::move(look)) {}
+  void conditions_changed() noexcept override {
+    self_ = shared_from_this();
+    control_.send(*this);
+  }
+
+ private:
+  void run() override {
+    const std::shared_ptr<ConditionWatcher> self = std::move(self_);
+    look_();
+  }
+  void dropped() noexcept override { const std::shared_ptr<ConditionWatcher> self = std::move(self_); }
+
+  runtime::Shard& control_;
+  const std::function<void()> look_;
+  std::shared_ptr<ConditionWatcher> self_;  // on its way to control, it may outlive its line
+};
 
 discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
                                     const discovery::FoundReplica& found) {
@@ -137,7 +158,10 @@ void LiveDeployments::apply(Change& change) noexcept {
   for (Change::Next& next : change.configured) {
     LiveDeployment& live = *live_.find(next.key)->second;
     if (!same_probe(live.settings, next.settings)) {
-      for (auto& [name, replica] : live.replicas) replica.prober.reset();  // started anew with the new numbers
+      for (auto& [name, replica] : live.replicas) {  // started anew with the new route and numbers
+        replica.prober.reset();
+        replica.readmission.reset();
+      }
     }
     std::swap(live.settings, next.settings);
     live.transport = std::move(next.transport);
@@ -213,14 +237,14 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
 /// A Pod that several deployments of a namespace show is one pod; what files list is known by its deployment alone.
 std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const LiveDeployment& deployment,
                                                             const discovery::FoundReplica& found) {
-  if (found.identity.empty()) return std::make_shared<dispatch::PodSlots>();
+  if (found.identity.empty()) return std::make_shared<dispatch::PodSlots>(shards_.size());
   if (pods_.size() >= forget_pods_at_) {
     std::erase_if(pods_, [](const auto& each) { return each.second.expired(); });
     forget_pods_at_ = 2 * pods_.size() + kPodsMin;
   }
   std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.home + "/" + found.identity];
   std::shared_ptr<dispatch::PodSlots> pod = known.lock();
-  if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>();
+  if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>(shards_.size());
   return pod;
 }
 
@@ -237,16 +261,17 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
   live.target.limit = probe_limit_;
   if (!found.ready) {
     if (live.prober == nullptr) start_probe(deployment, live);
-    return;
+  } else {
+    live.prober.reset();
   }
-  live.prober.reset();
-  if (live.ready != *found.ready) set_ready(*deployment.line, live, label_of(deployment), *found.ready);
+  if (live.readmission == nullptr) start_readmission(deployment, live);
+  if (!found.ready) return;
+  if (live.ready != *found.ready) set_ready(deployment, live, *found.ready);
 }
 
 void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live) {
   live.prober = std::make_unique<discovery::ReplicaProber>(
-      control_, probes_, live.target,
-      [&live, line = deployment.line, label = label_of(deployment)](bool ready) { set_ready(*line, live, label, ready); });
+      control_, probes_, live.target, [this, &deployment, &live](bool ready) { set_ready(deployment, live, ready); });
 }
 
 /// Ends connections that rest for replicas without limit; those in slots are the line's business.
@@ -258,30 +283,77 @@ runtime::ShardSet::ForAll LiveDeployments::prepare_to_retire(std::vector<std::sh
 }
 
 std::shared_ptr<dispatch::Line> LiveDeployments::make_line(const DeploymentKey& key) {
-  // Told on a shard, where nothing may throw; what is to be done about it is control's business.
-  auto told = [this, key](const std::shared_ptr<dispatch::Replica>& replica, TimePoint until) {
-    runtime::insist([&] { control_.post([this, key, replica, until] { ejected(key, *replica, until); }); });
-  };
-  return std::make_shared<dispatch::Line>(dispatch::LineOptions{}, control_.clock(), std::move(told));
+  // Told on a shard; what is to be done about it is control's business.
+  auto watcher = std::make_shared<ConditionWatcher>(control_, [this, key] { look_after(key); });
+  return std::make_shared<dispatch::Line>(dispatch::LineOptions{}, control_.clock(), std::move(watcher));
 }
 
-void LiveDeployments::ejected(const DeploymentKey& key, const dispatch::Replica& replica, TimePoint until) {
+void LiveDeployments::set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready) {
+  deployment.line->set_ready(live.replica, ready);
+  live.ready = ready;
+  log::tell(log::Level::kInfo, {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+                                ready ? " is ready" : " is not ready"});
+  look_after(deployment, live);  // if it was out, that may be over now
+}
+
+void LiveDeployments::look_after(const DeploymentKey& key) {
   const auto entry = live_.find(key);
   if (entry == live_.end()) return;
   LiveDeployment& deployment = *entry->second;
-  for (auto& [name, live] : deployment.replicas) {
-    if (live.replica.get() != &replica) continue;
-    if (live.terminating) return;  // it was ejected before it began to end
-    const std::string label = absl::StrCat("replica ", replica.name(), " of ", label_of(deployment));
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(until - control_.now()).count();
-    log::warning(
-        absl::StrCat(label, " failed ", dispatch::Health::kFailuresMax, " times in a row: not chosen for ", seconds, " s"));
-    live.readmission = std::make_unique<discovery::Readmission>(control_, probes_, live.target, until,
-                                                                [line = deployment.line, again = live.replica, label] {
-                                                                  line->readmit(again);
-                                                                  log::info(absl::StrCat(label, " is chosen again"));
-                                                                });
+  deployment.line->begin_look();
+  for (auto& [name, live] : deployment.replicas) look_after(deployment, live);
+}
+
+void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) {
+  if (live.terminating) return;
+  const dispatch::Condition before = std::exchange(live.condition, deployment.line->condition(live.replica));
+  if (live.condition == before) return;
+  using State = dispatch::Health::State;
+  if (live.condition.state == State::kWell) {
+    live.readmission.reset();
+  } else {
+    runtime::insist([&] { start_readmission(deployment, live); });  // else it would stay out for ever
   }
+  const std::string label = label_of(deployment, live);
+  switch (live.condition.state) {
+    case State::kWell: log::info(absl::StrCat(label, " is chosen again")); break;
+    case State::kEjected: {
+      const auto seconds = std::chrono::ceil<std::chrono::seconds>(live.condition.asked_from - control_.now()).count();
+      log::warning(
+          absl::StrCat(label, " failed ", dispatch::Health::kFailuresMax, " times in a row: not chosen for ", seconds, " s"));
+      break;
+    }
+    case State::kRefusing: log::warning(absl::StrCat(label, " refuses connections: not chosen until it accepts them")); break;
+  }
+}
+
+void LiveDeployments::start_readmission(LiveDeployment& deployment, LiveReplica& live) {
+  if (live.condition.state == dispatch::Health::State::kWell) return;
+  discovery::ProbeTarget target = live.target;
+  const discovery::ReturnTerms terms = return_terms(live);
+  if (terms.answer == discovery::ReturnTerms::Answer::kAny) target.address = live.replica->address();
+  live.readmission =
+      std::make_unique<discovery::Readmission>(control_, probes_, std::move(target), terms, [this, &deployment, &live] {
+        deployment.line->readmit(live.replica);
+        look_after(deployment, live);
+      });
+}
+
+/// Where the source tells who is ready (Kubernetes), nobody has told the router a route by which it could ask: what it asks
+/// there must not keep a good replica out for ever.
+discovery::ReturnTerms LiveDeployments::return_terms(const LiveReplica& live) const {
+  using Answer = discovery::ReturnTerms::Answer;
+  const bool source_tells = live.prober == nullptr;
+  discovery::ReturnTerms terms;
+  terms.from = live.condition.asked_from;
+  if (live.condition.state == dispatch::Health::State::kRefusing) {
+    terms.pause = dispatch::Health::kPauseFirst;
+    terms.answer = source_tells ? Answer::kNone : Answer::kReady;
+    if (source_tells || live.target.address != live.replica->address()) terms.accepts = live.replica->address();
+  } else {
+    terms.answer = source_tells ? Answer::kAny : Answer::kReady;
+  }
+  return terms;
 }
 
 void LiveDeployments::stop() {

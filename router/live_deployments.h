@@ -31,7 +31,8 @@ struct LiveReplica {
   std::shared_ptr<upstream::Replica> replica;
   std::unique_ptr<discovery::ReplicaProber> prober;     // none if the source tells
   discovery::ProbeTarget target;                        // what the prober asks, and the readmission
-  std::unique_ptr<discovery::Readmission> readmission;  // of the last ejection
+  dispatch::Condition condition;                        // of which `readmission` takes care
+  std::unique_ptr<discovery::Readmission> readmission;  // while it is out: ejected, or refusing
   bool ready = false;
   bool terminating = false;  // no member of the line any more
 };
@@ -111,7 +112,12 @@ class LiveDeployments {
   void start_probe(LiveDeployment& deployment, LiveReplica& live);
   runtime::ShardSet::ForAll prepare_to_retire(std::vector<std::shared_ptr<upstream::Replica>> replicas);
   std::shared_ptr<dispatch::Line> make_line(const DeploymentKey& key);
-  void ejected(const DeploymentKey& key, const dispatch::Replica& replica, TimePoint until);
+  void set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready);
+  /// Takes care of replicas whose condition has changed.
+  void look_after(const DeploymentKey& key);
+  void look_after(LiveDeployment& deployment, LiveReplica& live);
+  void start_readmission(LiveDeployment& deployment, LiveReplica& live);
+  discovery::ReturnTerms return_terms(const LiveReplica& live) const;
 
   runtime::Shard& control_;
   runtime::ShardSet& shards_;

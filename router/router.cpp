@@ -344,9 +344,10 @@ metrics::ProcessFigures Router::figures() const {
     deployment.queue_length = demand.waiting;
     deployment.slots_in_use = demand.slots_in_use;
     deployment.slots = demand.slots;
-    deployment.replicas_ready = demand.replicas_ready - demand.replicas_ejected;
+    deployment.replicas_ready = demand.replicas_ready - demand.replicas_ejected - demand.replicas_refusing;
     deployment.replicas_ejected = demand.replicas_ejected;
-    deployment.ejections = demand.ejections;
+    deployment.replicas_refusing = demand.replicas_refusing;
+    deployment.outages = {demand.ejections, demand.refusals};
     deployment.replicas_not_ready = demand.replicas - demand.replicas_ready;
     for (const auto& [name, replica] : live->replicas) deployment.replicas_terminating += replica.terminating ? 1 : 0;
     figures.deployments.push_back(std::move(deployment));

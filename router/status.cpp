@@ -22,7 +22,9 @@ json::object describe(const LiveReplica& live, const dispatch::Line& line) {
   replica["address"] = live.replica->address().text();
   replica["ready"] = live.ready;
   replica["terminating"] = live.terminating;
-  replica["ejected"] = line.is_ejected(live.replica);
+  const dispatch::Health::State state = line.condition(live.replica).state;
+  replica["ejected"] = state == dispatch::Health::State::kEjected;
+  replica["refusing"] = state == dispatch::Health::State::kRefusing;
   return replica;
 }
 
@@ -36,7 +38,9 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
   deployment["queue_length"] = demand.waiting;
   deployment["replicas_ready"] = demand.replicas_ready;
   deployment["replicas_ejected"] = demand.replicas_ejected;
+  deployment["replicas_refusing"] = demand.replicas_refusing;
   deployment["ejections"] = demand.ejections;
+  deployment["refusals"] = demand.refusals;
   json::array replicas;
   for (const auto& [key, replica] : live.replicas) replicas.push_back(describe(replica, *live.line));
   deployment["replicas"] = std::move(replicas);

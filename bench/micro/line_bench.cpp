@@ -85,11 +85,11 @@ void WaitAndLeave(benchmark::State& state) {
   runtime::Wakeup wakeup(shard);
   const std::shared_ptr<Line> line = make_line(make_replicas(1, 1));
   const Lease held = std::move(line->enter(wakeup)->lease);
-  std::vector<std::shared_ptr<Waiter>> others;
-  for (int count = 0; count < 60; ++count) others.push_back(std::move(line->enter(wakeup)->waiter));
+  std::vector<Waiting> others;
+  for (int count = 0; count < 60; ++count) others.push_back(std::move(line->enter(wakeup)->waiting));
   for (auto _ : state) {
-    const Result<Line::Entry> entry = line->enter(wakeup);
-    line->leave(entry->waiter);
+    Result<Line::Entry> entry = line->enter(wakeup);
+    entry->waiting.leave();
   }
 }
 BENCHMARK(WaitAndLeave);

@@ -29,8 +29,8 @@ std::string probe_request(const ProbeTarget& target) {
 
 Readiness verdict(std::string_view head) {
   http::ResponseHead parsed;
-  const bool ready = http::parse_response(head, parsed) && parsed.status >= 200 && parsed.status < 400;
-  return ready ? Readiness::kReady : Readiness::kNotReady;
+  if (!http::parse_response(head, parsed)) return Readiness::kUnreachable;
+  return parsed.status >= 200 && parsed.status < 400 ? Readiness::kReady : Readiness::kNotReady;
 }
 
 /// The answer's head. The body is not waited for: the connection is closed.
@@ -44,36 +44,51 @@ Task<Readiness> read_verdict(runtime::Wakeup& wakeup, tls::Stream& stream, Deadl
       if (const std::size_t head = scanner.scan(answer); head > 0) co_return verdict(std::string_view(answer).substr(0, head));
       continue;
     }
-    if (got.state != IoState::kBlocked) co_return Readiness::kNotReady;
+    if (got.state != IoState::kBlocked) co_return Readiness::kUnreachable;
     stream.arm_read();
     if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
   }
-  co_return Readiness::kNotReady;
+  co_return Readiness::kUnreachable;
+}
+
+/// kReady: `into` is connected. It needs the wakeup no longer than this takes.
+Task<Readiness> connect(runtime::Wakeup& wakeup, const runtime::Address& address, Deadline deadline, const bool& stopped,
+                        runtime::Socket& into) {
+  int error = 0;
+  into = runtime::start_connect(wakeup.shard(), address.bytes(), error);
+  if (!into.is_open()) co_return runtime::is_our_shortage(error) ? Readiness::kNotAsked : Readiness::kUnreachable;
+  into.set_waker(&wakeup);
+  while (!into.is_connected(error)) {
+    if (error != 0) co_return Readiness::kUnreachable;
+    into.arm_write();
+    if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
+  }
+  co_return Readiness::kReady;
 }
 
 }  // namespace
 
 Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped) {
-  int error = 0;
-  runtime::Socket socket = runtime::start_connect(wakeup.shard(), target.address.bytes(), error);
-  if (!socket.is_open()) co_return runtime::is_our_shortage(error) ? Readiness::kNotAsked : Readiness::kNotReady;
-  socket.set_waker(&wakeup);
-  while (!socket.is_connected(error)) {
-    if (error != 0) co_return Readiness::kNotReady;
-    socket.arm_write();
-    if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
-  }
+  runtime::Socket socket;
+  const Readiness connected = co_await connect(wakeup, target.address, deadline, stopped, socket);
+  if (connected != Readiness::kReady) co_return connected;
   tls::Stream stream =
       target.tls ? tls::Stream(std::move(socket), *target.tls, target.server_name) : tls::Stream(std::move(socket));
   for (IoResult shaken = stream.handshake(); shaken.state != IoState::kDone; shaken = stream.handshake()) {
-    if (shaken.state != IoState::kBlocked) co_return Readiness::kNotReady;
+    if (shaken.state != IoState::kBlocked) co_return Readiness::kUnreachable;
     stream.arm_read();
     if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
   }
   const std::string request = probe_request(target);  // small: a fresh connection takes it whole
   const iovec piece{const_cast<char*>(request.data()), request.size()};
-  if (stream.write(std::span(&piece, 1)).state != IoState::kDone) co_return Readiness::kNotReady;
+  if (stream.write(std::span(&piece, 1)).state != IoState::kDone) co_return Readiness::kUnreachable;
   co_return co_await read_verdict(wakeup, stream, deadline, stopped);
+}
+
+Task<Readiness> ask_for_connection(runtime::Wakeup& wakeup, const runtime::Address& address, Deadline deadline,
+                                   const bool& stopped) {
+  runtime::Socket socket;
+  co_return co_await connect(wakeup, address, deadline, stopped, socket);
 }
 
 /// Lives until its coroutine has ended, which may be after the prober.

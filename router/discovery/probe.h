@@ -49,12 +49,17 @@ class ReplicaProber {
 
 enum class Readiness {
   kReady,
-  kNotReady,  // refused, broken off, not HTTP, or another status
-  kNoAnswer,  // nothing within the timeout
-  kNotAsked,  // this machine could not even try: out of descriptors, memory or ports
+  kNotReady,     // it answered with another status
+  kUnreachable,  // refused, broken off, or not HTTP
+  kNoAnswer,     // nothing within the timeout
+  kNotAsked,     // this machine could not even try: out of descriptors, memory or ports
 };
 
 /// One question. Suspends, until `deadline` at most, or until `wakeup` was woken with `stopped` set.
 Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped);
+
+/// kReady: a connection to `address` is accepted. It is closed again, and nothing is sent. Suspends likewise.
+Task<Readiness> ask_for_connection(runtime::Wakeup& wakeup, const runtime::Address& address, Deadline deadline,
+                                   const bool& stopped);
 
 }  // namespace router::discovery

@@ -11,11 +11,11 @@ bool Capacity::available_without(const Replica* avoided) const {
   if (avoided == nullptr || !avoided->serves()) return available();
   const std::size_t others = usable() - (avoided->usable() ? 1 : 0);
   if (others > 0) return true;
-  const bool alone = ready_ - ejected_ == 1;
+  const bool alone = reachable() - ejected_ == 1;
   return alone && avoided->usable();
 }
 
-Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) {
+Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) noexcept {
   const bool passes_over = avoided != nullptr && avoided->usable() && usable() > 1;
   if (passes_over) withdraw(*avoided);
   Replica& replica = choosable_.empty() ? shedding_.pick() : choosable_.pick();
@@ -34,21 +34,25 @@ Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) {
   return taken;
 }
 
-void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) {
+void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) noexcept {
   ROUTER_ASSERT(replica.in_use_ > 0);
   withdraw(replica);
   --replica.in_use_;
   --leases_;
-  replica.pod_->give_back(replica, slot, retired);
+  replica.pod_->give_back(replica, slot, retired.cargo, retired.heirs);
   replica.waits_for_pod_ = false;
   offer(replica);
 }
 
-bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) {
+bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) noexcept {
   if (verdict.outcome == Verdict::Outcome::kSucceeded) replica.health_.succeeded();
   if (verdict.outcome == Verdict::Outcome::kFailed) replica.health_.failed();
   if (!replica.serves()) return false;
   if (verdict.sheds_until > now) shed(replica, verdict.sheds_until);
+  if (verdict.outcome == Verdict::Outcome::kRefused) {
+    refuse(replica, now);
+    return true;
+  }
   if (!replica.health_.failing() || !may_eject_another()) return false;
   withdraw(replica);
   replica.health_.eject(now);
@@ -57,15 +61,27 @@ bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) {
   return true;
 }
 
-void Capacity::readmit(Replica& replica, TimePoint now) {
-  if (!replica.health_.ejected()) return;
+/// Not bounded by any half: where it is the only one, requests wait for it rather than fail.
+void Capacity::refuse(Replica& replica, TimePoint now) noexcept {
+  withdraw(replica);
+  replica.health_.refuse(now);
+  serving_slots_.reset();
+  count(ready_, refusing_ + 1);
+  keep_half(now);
+}
+
+void Capacity::readmit(Replica& replica, TimePoint now) noexcept {
+  if (replica.health_.well()) return;
+  const bool counts = replica.member() && replica.ready_;
+  const bool refused = replica.health_.refusing();
   replica.health_.readmit(now);
   serving_slots_.reset();
-  if (replica.member() && replica.ready_) --ejected_;
+  if (counts && refused) count(ready_, refusing_ - 1);
+  if (counts && !refused) --ejected_;
   offer(replica);
 }
 
-void Capacity::shed(Replica& replica, TimePoint until) {
+void Capacity::shed(Replica& replica, TimePoint until) noexcept {
   withdraw(replica);
   replica.sheds_until_ = std::max(replica.sheds_until_, until);
   if (!replica.sheds_) shedders_.push_back(&replica);
@@ -74,7 +90,7 @@ void Capacity::shed(Replica& replica, TimePoint until) {
   offer(replica);
 }
 
-bool Capacity::end_due_shedding(TimePoint now) {
+bool Capacity::end_due_shedding(TimePoint now) noexcept {
   shedding_ends_ = kNever;
   std::erase_if(shedders_, [&](Replica* replica) {
     if (replica->sheds_until_ > now) {
@@ -89,12 +105,14 @@ bool Capacity::end_due_shedding(TimePoint now) {
   return true;
 }
 
-void Capacity::keep_half(TimePoint now) {
-  while (2 * ejected_ > ready_) {
+void Capacity::keep_half(TimePoint now) noexcept {
+  while (2 * ejected_ > reachable()) {
     Replica* first = nullptr;
     for (const std::shared_ptr<Replica>& replica : members_) {
       const bool counts = replica->ready_ && replica->health_.ejected();
-      if (counts && (first == nullptr || ejected_until(*replica) < ejected_until(*first))) first = replica.get();
+      if (counts && (first == nullptr || replica->health_.asked_from() < first->health_.asked_from())) {
+        first = replica.get();
+      }
     }
     ROUTER_ASSERT(first != nullptr);  // `ejected_` counts them
     readmit(*first, now);
@@ -103,70 +121,92 @@ void Capacity::keep_half(TimePoint now) {
 
 void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, const std::weak_ptr<Line>& line,
                             TimePoint now, Retired& retired) {
-  std::vector<std::shared_ptr<Replica>> before = std::exchange(members_, {});
+  std::vector<std::shared_ptr<Replica>> next;
+  next.reserve(replicas.size());
+  shedders_.reserve(replicas.size());
+  std::size_t load_max = 0;
+  for (const std::shared_ptr<Replica>& replica : replicas) {
+    replica->pod_->make_slots(replica->slots_max_);
+    load_max = std::max(load_max, replica->limited() ? replica->slots_max_ : LoadBuckets::kLoadsReserved);
+  }
+  reserve_loads(replicas.size(), load_max);
+  replace(std::move(next), replicas, line, now, retired);
+}
+
+void Capacity::replace(std::vector<std::shared_ptr<Replica>> next, const std::vector<std::shared_ptr<Replica>>& replicas,
+                       const std::weak_ptr<Line>& line, TimePoint now, Retired& retired) noexcept {
+  std::vector<std::shared_ptr<Replica>> before = std::exchange(members_, std::move(next));
   serving_slots_.reset();
   for (const std::shared_ptr<Replica>& replica : before) {
     withdraw(*replica);
     replica->member_ = Replica::kNone;
   }
-  members_.reserve(replicas.size());
   for (const std::shared_ptr<Replica>& replica : replicas) {
     if (replica->member()) continue;  // named twice
     replica->member_ = members_.size();
     members_.push_back(replica);
     if (std::exchange(replica->joined_, true)) continue;
-    replica->pod_->join(replica, line, replica->slots_max_, retired);
+    replica->pod_->join(replica, line, replica->slots_max_, retired.cargo);
   }
   std::erase_if(shedders_, [](Replica* replica) {
     if (!replica->member()) replica->sheds_ = false;
     return !replica->member();
   });
-  for (std::shared_ptr<Replica>& replica : before) {
-    if (!replica->member()) {
-      replica->ready_ = false;
-      replica->joined_ = replica->waits_for_pod_ = false;
-      replica->pod_->leave(*replica, retired);
-    }
-    retired.replicas.push_back(std::move(replica));
+  for (const std::shared_ptr<Replica>& replica : before) {
+    if (replica->member()) continue;
+    replica->ready_ = false;
+    replica->joined_ = replica->waits_for_pod_ = false;
+    replica->pod_->leave(*replica, retired.cargo, retired.heirs);
   }
+  retired.replicas = std::move(before);
   std::size_t ready = 0;
+  std::size_t refusing = 0;
   ejected_ = 0;
   for (const std::shared_ptr<Replica>& replica : members_) {
     if (replica->ready_) ++ready;
     if (replica->ready_ && replica->health_.ejected()) ++ejected_;
+    if (replica->ready_ && replica->health_.refusing()) ++refusing;
     offer(*replica);
   }
-  count_ready(ready);
+  count(ready, refusing);
   keep_half(now);
 }
 
-void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) {
+void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) noexcept {
   if (replica.ready_ == ready) return;
   withdraw(replica);
   replica.ready_ = ready;
   serving_slots_.reset();
   // Whoever calls it ready again has asked it since: what it failed at before is over.
-  if (ready) replica.health_.ejected() ? replica.health_.readmit(now) : replica.health_.succeeded();
+  if (ready) replica.health_.well() ? replica.health_.succeeded() : replica.health_.readmit(now);
   if (replica.member()) {
-    count_ready(ready ? ready_ + 1 : ready_ - 1);
-    if (replica.health_.ejected()) --ejected_;  // it was ready
+    const bool refused = replica.health_.refusing();  // then it was ready
+    count(ready ? ready_ + 1 : ready_ - 1, refused ? refusing_ - 1 : refusing_);
+    if (replica.health_.ejected()) --ejected_;  // likewise
   }
   offer(replica);
   keep_half(now);
 }
 
 void Capacity::set_slots(Replica& replica, std::size_t slots, Retired& retired) {
+  replica.pod_->make_slots(slots);
+  reserve_loads(members_.size(), slots > 0 ? slots : LoadBuckets::kLoadsReserved);
   withdraw(replica);
   replica.slots_max_ = slots;
   serving_slots_.reset();
-  replica.pod_->set_slots(replica, slots, retired);
+  replica.pod_->set_slots(replica, slots, retired.cargo, retired.heirs);
   offer(replica);
 }
 
-void Capacity::receive(Replica& replica) {
+void Capacity::receive(Replica& replica) noexcept {
   withdraw(replica);
   replica.waits_for_pod_ = false;
   offer(replica);
+}
+
+void Capacity::reserve_loads(std::size_t replicas, std::size_t load_max) {
+  choosable_.reserve(replicas, load_max);
+  shedding_.reserve(replicas, load_max);
 }
 
 std::size_t Capacity::slots() const {
@@ -190,13 +230,14 @@ std::size_t Capacity::count_serving_slots() const {
   return sum;
 }
 
-void Capacity::offer(Replica& replica) {
+void Capacity::offer(Replica& replica) noexcept {
   if (replica.usable()) buckets(replica).insert(replica, replica.in_use_);
 }
 
-void Capacity::count_ready(std::size_t ready) {
-  if (ready_ == 0 && ready > 0) ++revivals_;
+void Capacity::count(std::size_t ready, std::size_t refusing) noexcept {
+  if (reachable() == 0 && ready > refusing) ++revivals_;
   ready_ = ready;
+  refusing_ = refusing;
 }
 
 void Capacity::check() const {
@@ -204,20 +245,25 @@ void Capacity::check() const {
   std::size_t ready = 0;
   std::size_t in_use = 0;
   std::size_t ejected = 0;
+  std::size_t refusing = 0;
   std::size_t shedding = 0;
   for (std::size_t index = 0; index < members_.size(); ++index) {
     const Replica& replica = *members_[index];
     ROUTER_ASSERT(replica.member_ == index);
-    ROUTER_ASSERT(replica.usable() ? replica.bucket_ == replica.in_use_ : replica.bucket_ == Replica::kNone);
+    const bool exact = choosable_.exact() && shedding_.exact();
+    ROUTER_ASSERT(replica.usable() == (replica.bucket_ != Replica::kNone));
+    ROUTER_ASSERT(!replica.usable() || (exact ? replica.bucket_ == replica.in_use_ : replica.bucket_ <= replica.in_use_));
     ROUTER_ASSERT(replica.joined_);
     replica.pod_->check();
     ready += replica.ready_ ? 1 : 0;
     ejected += replica.ready_ && replica.health_.ejected() ? 1 : 0;
+    refusing += replica.ready_ && replica.health_.refusing() ? 1 : 0;
     shedding += replica.sheds_ ? 1 : 0;
     in_use += replica.in_use_;
   }
   ROUTER_ASSERT(ready == ready_);
-  ROUTER_ASSERT(ejected == ejected_ && 2 * ejected_ <= ready_);
+  ROUTER_ASSERT(refusing == refusing_);
+  ROUTER_ASSERT(ejected == ejected_ && 2 * ejected_ <= reachable());
   ROUTER_ASSERT(shedding == shedders_.size());
   ROUTER_ASSERT(in_use <= leases_);
   ROUTER_ASSERT(serving_slots() == count_serving_slots());

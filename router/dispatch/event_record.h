@@ -21,10 +21,11 @@ enum class LineEvent : std::uint8_t {
   kUnready,
   kSlots,  // `value`
   kEjected,
-  kReadmitted,
-  kSheds,    // chosen only where no other can be
-  kWilling,  // no longer
-  kEnd,      // of one operation: here the line's promises hold
+  kRefusing,
+  kReadmitted,  // neither ejected nor refusing
+  kSheds,       // chosen only where no other can be
+  kWilling,     // no longer
+  kEnd,         // of one operation: here the line's promises hold
 };
 
 struct RecordedEvent {
@@ -41,7 +42,10 @@ class EventRecord {
   static constexpr std::size_t kEventsMax = std::size_t{1} << 20;  // what comes after is not recorded
 
 #ifdef ROUTER_CHECKS
-  void start() { on_ = true; }
+  void start() {
+    events_.reserve(kEventsMax);  // so that what is recorded cannot fail
+    on_ = true;
+  }
   void add(LineEvent event, std::uint64_t ticket = 0, const Replica* replica = nullptr, std::size_t value = 0) {
     if (on_ && events_.size() < kEventsMax) events_.push_back({event, ticket, replica, value});
   }

@@ -1,5 +1,6 @@
 #include "router/dispatch/line.h"
 
+#include <exception>
 #include <utility>
 
 #include "router/base/assert.h"
@@ -27,7 +28,7 @@ Lease& Lease::operator=(Lease&& other) noexcept {
   return *this;
 }
 
-void Lease::give_back() {
+void Lease::give_back() noexcept {
   if (line_ == nullptr) return;
   const std::shared_ptr<Line> line = std::move(line_);  // outlives its own mutex
   line->give_back(*this);
@@ -35,85 +36,103 @@ void Lease::give_back() {
   replica_.reset();
 }
 
-/// On its way to the shard of a waiter that was granted a slot or refused. If it is dropped instead (the shard is gone), the
-/// slot goes back.
-class Line::Notice {
- public:
-  explicit Notice(std::shared_ptr<Waiter> waiter) : waiter_(std::move(waiter)) {}
-  Notice(Notice&&) noexcept = default;
-  Notice& operator=(Notice&&) = delete;
-  ~Notice() {
-    if (waiter_ != nullptr) waiter_->line_->part(*waiter_);
+/// The waiter has come to its shard.
+void Waiter::run() {
+  if (left_) {
+    delete this;
+    return;
   }
-  void operator()() {
-    const std::shared_ptr<Waiter> waiter = std::move(waiter_);
-    if (waiter->wakeup_ != nullptr) waiter->wakeup_->wake();
+  arrived_ = true;
+  wakeup_->wake();
+}
+
+/// Its shard has ended: what it was granted goes back. The exchange, if it is still there, is told when it leaves.
+void Waiter::dropped() noexcept {
+  const Lease goes_back = state_ == State::kGranted ? Line::lease_of(*this) : Lease();
+  state_ = State::kSpent;
+  arrived_ = true;
+  if (left_) delete this;
+}
+
+Result<Lease> Waiting::poll() {
+  if (waiter_ == nullptr) return Failure::internal(Reason::kInternal, "the exchange is not in line any more");
+  if (!waiter_->arrived_) return Lease();
+  switch (std::exchange(waiter_->state_, Waiter::State::kSpent)) {
+    case Waiter::State::kGranted: return Line::lease_of(*waiter_);
+    case Waiter::State::kRefused:
+      return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed while the request waited");
+    case Waiter::State::kNew:
+    case Waiter::State::kWaiting:
+    case Waiter::State::kSpent: break;
   }
+  return Failure::internal(Reason::kInternal, "the exchange is not in line any more");
+}
 
- private:
-  std::shared_ptr<Waiter> waiter_;
-};
+Parting Waiting::leave() noexcept {
+  Waiter* waiter = std::exchange(waiter_, nullptr);
+  if (waiter == nullptr) return {};
+  if (!waiter->arrived_) return waiter->line_->part(*waiter);
+  Parting parting;
+  if (waiter->state_ == Waiter::State::kGranted) parting.lease = Line::lease_of(*waiter);
+  delete waiter;
+  return parting;
+}
 
-struct Line::Leave {
-  std::shared_ptr<Waiter> waiter;
-  void operator()(Waiter*) const { waiter->line_->part(*waiter); }
-};
-
-/// Lines that share a pod with this one, without any mutex. One that is gone has left its pods, and needs nothing.
-void Line::tell_heirs(const Retired& retired) {
-  for (const Heir& heir : retired.heirs) {
-    const std::shared_ptr<Line> line = heir.line.lock();
-    const std::shared_ptr<Replica> replica = heir.replica.lock();
-    if (line != nullptr && replica != nullptr) line->receive(replica);
+/// Lines that share a pod with the one that gave a slot back, without any mutex, one after another.
+void Line::tell(Heirs& heirs) noexcept {
+  for (;;) {
+    const Heirs::Heir next = heirs.pop();
+    if (next.replica == nullptr) return;
+    if (next.line != nullptr) next.line->receive(*next.replica, heirs);
   }
 }
 
-/// Holds the mutex for one operation. At its end whoever can be served is, and only when the mutex is free again are the
-/// waiters told, and is destroyed what was put aside.
+/// Holds the mutex for one operation. `finish` ends it: whoever can be served is, and only when the mutex is free again are the
+/// waiters told, and is destroyed what was put aside. An operation that throws has changed nothing, and needs no end.
 class Line::Turn {
  public:
-  explicit Turn(Line& line) : Turn(line, line.clock_.now()) {}
-  Turn(Line& line, TimePoint now) : line_(line), now_(now), lock_(line.mutex_) {
+  explicit Turn(Line& line) noexcept : Turn(line, line.clock_.now()) {}
+  Turn(Line& line, TimePoint now) noexcept : line_(line), now_(now), lock_(line.mutex_) {
     if (line_.capacity_.end_shedding(now_)) line_.record_replicas();
   }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
-  ~Turn() {
+  ~Turn() { ROUTER_ASSERT(!lock_ || std::uncaught_exceptions() > 0); }
+
+  /// `heirs`: who are told by the caller; else by this.
+  void finish(Heirs* heirs = nullptr) noexcept {
     serve_waiting();
-    if (received_ != nullptr) received_->pod()->decline(*received_, retired_);
+    if (receiver_ != nullptr) receiver_->pod()->decline(*receiver_, retired_.heirs);
     check();
+    const bool tells_watcher = conditions_changed_ && line_.watcher_ != nullptr && !std::exchange(line_.watcher_told_, true);
     lock_.unlock();
-    tell();
+    if (tells_watcher) line_.watcher_->conditions_changed();
+    tell_settled();
+    retired_.cargo.clear();
+    retired_.replicas.clear();
+    heirs != nullptr ? heirs->append(retired_.heirs) : tell(retired_.heirs);
   }
 
-  void settle(Waiter& waiter, Waiter::State state) {
-    line_.waiting_.erase(waiter);
+  void settle(Waiter& waiter, Waiter::State state) noexcept {
+    line_.waiting_.move_to(settled_, waiter);
     waiter.state_ = state;
-    std::shared_ptr<Waiter> kept = waiter.shared_from_this();
-    (last_ != nullptr ? last_->settled_next_ : first_) = std::move(kept);
-    last_ = &waiter;
   }
   Retired& retired() { return retired_; }
   /// What is set aside for it goes back to its pod if nobody could use it.
-  void received(std::shared_ptr<Replica> replica) { received_ = std::move(replica); }
+  void received(Replica& replica) { receiver_ = &replica; }
   TimePoint now() const { return now_; }
-  /// To be told, without the mutex, that the replica was ejected.
-  void ejected(std::shared_ptr<Replica> replica) {
-    until_ = Capacity::ejected_until(*replica);
-    ejected_ = std::move(replica);
-  }
+  void conditions_changed() { conditions_changed_ = true; }
 
  private:
-  void serve_waiting() {
-    Waiter* next = line_.waiting_.first();
-    while (next != nullptr && line_.capacity_.available()) {
+  void serve_waiting() noexcept {
+    for (auto next = line_.waiting_.begin(); next != line_.waiting_.end() && line_.capacity_.available();) {
       Waiter& waiter = *next;
       Capacity::Taken taken;
       if (line_.capacity_.available_without(waiter.avoided_.get())) {
         taken = line_.capacity_.take(waiter.shard_.index(), waiter.avoided_.get());
         if (taken.replica == nullptr) continue;  // there is one less to choose from
       }
-      next = WaitingList::next(waiter);
+      ++next;
       if (taken.replica == nullptr) continue;
       settle(waiter, Waiter::State::kGranted);
       waiter.taken_ = std::move(taken);
@@ -123,61 +142,50 @@ class Line::Turn {
   }
   void check() {
 #ifdef ROUTER_CHECKS
-    const Waiter* waiter = line_.capacity_.available() ? line_.waiting_.first() : nullptr;
-    for (; waiter != nullptr; waiter = WaitingList::next(*waiter)) {
-      ROUTER_ASSERT(!line_.capacity_.available_without(waiter->avoided_.get()));
+    if (line_.capacity_.available()) {
+      for (const Waiter& waiter : line_.waiting_) {
+        ROUTER_ASSERT(!line_.capacity_.available_without(waiter.avoided_.get()));
+      }
     }
     line_.capacity_.check();
     line_.record_.add(LineEvent::kEnd);
 #endif
   }
-  void tell() {
-    if (ejected_ != nullptr && line_.ejected_) line_.ejected_(ejected_, until_);
-    while (first_ != nullptr) {
-      std::shared_ptr<Waiter> waiter = std::move(first_);
-      first_ = std::move(waiter->settled_next_);
-      runtime::Shard& shard = waiter->shard_;
-      shard.post(Notice(std::move(waiter)));
+  /// Once it is sent, a waiter is its shard's, and may be gone.
+  void tell_settled() noexcept {
+    while (!settled_.empty()) {
+      Waiter& waiter = settled_.front();
+      settled_.pop_front();
+      waiter.shard_.send(waiter);
     }
-    tell_heirs(retired_);
   }
 
   Line& line_;
   const TimePoint now_;
   Retired retired_;
-  std::shared_ptr<Replica> received_;
-  std::shared_ptr<Replica> ejected_;
-  TimePoint until_{};
-  std::shared_ptr<Waiter> first_;  // settled by this operation, in order
-  Waiter* last_ = nullptr;
-  std::unique_lock<std::mutex> lock_;
+  Replica* receiver_ = nullptr;
+  bool conditions_changed_ = false;
+  WaitingList::List settled_;  // by this operation, in order
+  std::unique_lock<LineMutex> lock_;
 };
 
 Line::~Line() {
   ROUTER_ASSERT(waiting_.empty() && capacity_.leases() == 0);  // each of them holds the line
   Retired retired;
-  capacity_.set_replicas({}, {}, clock_.now(), retired);  // they may outlive this line
-  tell_heirs(retired);
+  capacity_.clear(clock_.now(), retired);  // they may outlive this line
+  tell(retired.heirs);
 }
 
 Result<Line::Entry> Line::enter(runtime::Wakeup& wakeup, Deadline deadline, const Place& place) {
-  const std::size_t shard = wakeup.shard().index();
   const TimePoint now = clock_.now();
-  {
-    Turn turn(*this, now);
-    Result<Lease> lease = admit(shard, place, now, deadline);
-    if (!lease) return lease.error();
-    if (*lease) return Entry{std::move(*lease), nullptr};
-  }
-  // It must wait. What that needs is made without the mutex; then it arrives.
-  const auto waiter = std::make_shared<Waiter>(shared_from_this(), wakeup, place.avoided);
-  std::shared_ptr<Waiter> handle(waiter.get(), Leave{waiter});
+  auto waiter = std::make_unique<Waiter>(wakeup);  // what waiting needs is had without the mutex
   Turn turn(*this, now);
-  Result<Lease> lease = admit(shard, place, now, deadline);
+  Result<Lease> lease = admit(wakeup.shard().index(), place, now, deadline);
+  const bool waits = lease && !*lease;
+  if (waits) await_turn(*waiter, place, now);
+  turn.finish();
   if (!lease) return lease.error();
-  if (*lease) return Entry{std::move(*lease), nullptr};
-  await_turn(*waiter, place, now);
-  return Entry{Lease(), std::move(handle)};
+  return waits ? Entry{Lease(), Waiting(std::move(waiter))} : Entry{std::move(*lease), Waiting()};
 }
 
 /// The lease if it can be had at once, an empty one if the exchange must wait, or why it may not.
@@ -214,9 +222,11 @@ Lease Line::lease(Capacity::Taken taken, std::uint64_t ticket, const Replica* av
 
 void Line::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
   waiter.state_ = Waiter::State::kWaiting;
+  waiter.line_ = shared_from_this();
+  waiter.avoided_ = place.avoided;
   waiter.ticket_ = place.ticket;
   waiter.arrival_ = now;
-  waiter.met_ready_ = capacity_.ready() > 0;
+  waiter.met_reachable_ = capacity_.reachable() > 0;
   waiter.revivals_ = capacity_.revivals();
   if (place.ticket == 0) {
     waiter.ticket_ = ++last_ticket_;
@@ -230,12 +240,13 @@ void Line::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
 
 Lease Line::take_idle(runtime::Shard& shard) {
   Turn turn(*this, shard.now());
-  if (closed_ || !waiting_.empty()) return {};
-  while (capacity_.available()) {
+  Lease idle;
+  while (!closed_ && waiting_.empty() && !idle && capacity_.available()) {
     Capacity::Taken taken = capacity_.take(shard.index());
-    if (taken.replica != nullptr) return lease(std::move(taken), 0, nullptr, turn.now());
+    if (taken.replica != nullptr) idle = lease(std::move(taken), 0, nullptr, turn.now());
   }
-  return {};
+  turn.finish();
+  return idle;
 }
 
 bool Line::may_retry() {
@@ -250,131 +261,151 @@ std::optional<Duration> Line::expected_wait() const {
   return pace_.expected_wait(waiting_.size() + 1, capacity_.serving_slots(), now);
 }
 
-Line::Parting Line::part(Waiter& waiter) {
-  waiter.wakeup_ = nullptr;
-  Turn turn(*this);
+/// Under the mutex, or on the waiter's shard once it has arrived there.
+Lease Line::lease_of(Waiter& waiter) noexcept {
+  return Lease(waiter.line_, std::exchange(waiter.taken_, {}), waiter.ticket_, waiter.granted_);
+}
+
+/// A waiter that has not come to its shard: it waits, or is on its way.
+Parting Line::part(Waiter& waiter) noexcept {
+  const std::shared_ptr<Line> line = shared_from_this();  // outlives its own mutex
   Parting parting;
-  parting.replica_was_ready = waiter.met_ready_ || waiter.revivals_ != capacity_.revivals();
-  if (waiter.state_ == Waiter::State::kWaiting) {
-    waiting_.erase(waiter);
-    waiter.state_ = Waiter::State::kCancelled;
-    record_.add(LineEvent::kLeft, waiter.ticket_);
-  } else if (waiter.state_ == Waiter::State::kGranted) {
-    waiter.state_ = Waiter::State::kCancelled;
-    Capacity::Taken taken = std::exchange(waiter.taken_, {});
-    record_.add(LineEvent::kGivenBack, waiter.ticket_, taken.replica.get());
-    capacity_.give_back(*taken.replica, taken.slot, turn.retired());
-    turn.retired().replicas.push_back(std::move(taken.replica));
+  bool waits = false;
+  {
+    const std::lock_guard lock(mutex_);
+    parting.replica_was_ready = waiter.met_reachable_ || waiter.revivals_ != capacity_.revivals();
+    parting.replicas_refuse = capacity_.refusing() > 0;
+    waits = waiter.state_ == Waiter::State::kWaiting;
+    if (waits) {
+      waiting_.erase(waiter);
+      record_.add(LineEvent::kLeft, waiter.ticket_);
+    }
+    if (waiter.state_ == Waiter::State::kGranted) parting.lease = lease_of(waiter);
+    waiter.state_ = Waiter::State::kSpent;
+    waiter.left_ = true;  // its message frees it
   }
+  if (waits) delete &waiter;
   return parting;
 }
 
-Result<Lease> Line::poll(const std::shared_ptr<Waiter>& waiter) {
-  Line& line = *waiter->line_;
-  const std::lock_guard lock(line.mutex_);
-  switch (waiter->state_) {
-    case Waiter::State::kNew:
-    case Waiter::State::kWaiting: return Lease();
-    case Waiter::State::kGranted:
-      waiter->state_ = Waiter::State::kTaken;
-      waiter->wakeup_ = nullptr;
-      return Lease(waiter->line_, std::exchange(waiter->taken_, {}), waiter->ticket_, waiter->granted_);
-    case Waiter::State::kRefused:
-      waiter->wakeup_ = nullptr;
-      return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed while the request waited");
-    case Waiter::State::kTaken:
-    case Waiter::State::kCancelled: break;
-  }
-  return Failure::internal(Reason::kInternal, "the exchange is not in line any more");
-}
-
-void Line::give_back(Lease& lease) {
+void Line::give_back(Lease& lease) noexcept {
   Turn turn(*this);
   Replica& replica = *lease.replica_;
   const Verdict& verdict = lease.verdict_;
-  if (verdict.outcome != Verdict::Outcome::kFailed) pace_.held_for(turn.now() - lease.since_, turn.now());
+  const bool reached = verdict.outcome != Verdict::Outcome::kFailed && verdict.outcome != Verdict::Outcome::kRefused;
+  if (reached) pace_.held_for(turn.now() - lease.since_, turn.now());
   record_.add(LineEvent::kGivenBack, lease.ticket_, &replica);
   capacity_.give_back(replica, lease.slot_, turn.retired());
-  if (verdict.outcome == Verdict::Outcome::kNone && verdict.sheds_until == TimePoint{}) return;
-  if (capacity_.judge(replica, verdict, turn.now())) {
-    ++ejections_;
-    turn.ejected(lease.replica_);
+  const bool tells = verdict.outcome != Verdict::Outcome::kNone || verdict.sheds_until != TimePoint{};
+  if (tells && capacity_.judge(replica, verdict, turn.now())) {
+    ++(Capacity::health(replica).ejected() ? ejections_ : refusals_);
+    turn.conditions_changed();
   }
-  if (verdict.outcome == Verdict::Outcome::kFailed || verdict.sheds_until != TimePoint{}) record_replicas();
+  if (!reached || verdict.sheds_until != TimePoint{}) record_replicas();
+  turn.finish();
 }
 
-void Line::receive(const std::shared_ptr<Replica>& replica) {
+/// A pod that another line has, too, has set a slot aside for `replica`: it goes to who waits, or else back. Without a mutex.
+void Line::receive(Replica& replica, Heirs& heirs) noexcept {
   Turn turn(*this);
-  capacity_.receive(*replica);
+  capacity_.receive(replica);
   turn.received(replica);
+  turn.finish(&heirs);
 }
 
 void Line::set_options(LineOptions options) {
-  Turn turn(*this);
+  const std::lock_guard lock(mutex_);
   options_ = options;
 }
 
 void Line::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas) {
   Turn turn(*this);
-  if (closed_) return;
-  capacity_.set_replicas(replicas, weak_from_this(), turn.now(), turn.retired());
+  if (!closed_) capacity_.set_replicas(replicas, weak_from_this(), turn.now(), turn.retired());
+  turn.conditions_changed();
   record_replicas();
+  turn.finish();
 }
 
 void Line::set_ready(const std::shared_ptr<Replica>& replica, bool ready) {
   Turn turn(*this);
   capacity_.set_ready(*replica, ready, turn.now());
+  turn.conditions_changed();
   record_replicas();
+  turn.finish();
 }
 
 void Line::set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots) {
   Turn turn(*this);
   capacity_.set_slots(*replica, slots, turn.retired());
   record_.add(LineEvent::kSlots, 0, replica.get(), slots);
+  turn.finish();
 }
 
 void Line::readmit(const std::shared_ptr<Replica>& replica) {
   Turn turn(*this);
   capacity_.readmit(*replica, turn.now());
   record_replicas();
+  turn.finish();
 }
 
-bool Line::is_ejected(const std::shared_ptr<Replica>& replica) const {
+Condition Line::condition(const std::shared_ptr<Replica>& replica) const {
   const std::lock_guard lock(mutex_);
-  return Capacity::is_ejected(*replica);
+  const Health& health = Capacity::health(*replica);
+  return health.well() ? Condition{} : Condition{health.state(), health.asked_from()};
+}
+
+void Line::begin_look() {
+  const std::lock_guard lock(mutex_);
+  watcher_told_ = false;
 }
 
 void Line::close() {
   Turn turn(*this);
   closed_ = true;
-  capacity_.set_replicas({}, {}, turn.now(), turn.retired());
+  capacity_.clear(turn.now(), turn.retired());
   record_replicas();
   while (!waiting_.empty()) {
-    record_.add(LineEvent::kRefused, waiting_.first()->ticket_);
-    turn.settle(*waiting_.first(), Waiter::State::kRefused);
+    record_.add(LineEvent::kRefused, waiting_.first().ticket_);
+    turn.settle(waiting_.first(), Waiter::State::kRefused);
   }
+  turn.finish();
 }
 
 Demand Line::demand() const {
   const std::lock_guard lock(mutex_);
   Demand demand;
   demand.waiting = waiting_.size();
-  if (!waiting_.empty()) demand.oldest = waiting_.first()->arrival_;
+  if (!waiting_.empty()) demand.oldest = waiting_.first().arrival_;
   demand.slots = capacity_.slots();
   demand.slots_in_use = capacity_.leases();
   demand.replicas = capacity_.replicas().size();
   demand.replicas_ready = capacity_.ready();
   demand.replicas_ejected = capacity_.ejected();
+  demand.replicas_refusing = capacity_.refusing();
   demand.ejections = ejections_;
+  demand.refusals = refusals_;
   return demand;
 }
+
+namespace {
+
+LineEvent event_of(Health::State state) {
+  switch (state) {
+    case Health::State::kWell: break;
+    case Health::State::kEjected: return LineEvent::kEjected;
+    case Health::State::kRefusing: return LineEvent::kRefusing;
+  }
+  return LineEvent::kReadmitted;
+}
+
+}  // namespace
 
 void Line::record_replicas() {
   record_.add(LineEvent::kCleared);
   for (const std::shared_ptr<Replica>& replica : capacity_.replicas()) {
     record_.add(LineEvent::kMember, 0, replica.get(), Capacity::slots_of(*replica));
     record_.add(Capacity::is_ready(*replica) ? LineEvent::kReady : LineEvent::kUnready, 0, replica.get());
-    record_.add(Capacity::is_ejected(*replica) ? LineEvent::kEjected : LineEvent::kReadmitted, 0, replica.get());
+    record_.add(event_of(Capacity::health(*replica).state()), 0, replica.get());
     record_.add(Capacity::sheds(*replica) ? LineEvent::kSheds : LineEvent::kWilling, 0, replica.get());
   }
 }

@@ -2,10 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "router/base/result.h"
@@ -35,7 +35,7 @@ class Lease {
   Lease() = default;
   Lease(Lease&& other) noexcept;
   Lease& operator=(Lease&& other) noexcept;
-  ~Lease() { give_back(); }
+  ~Lease() { give_back(); }  // which cannot fail
 
   explicit operator bool() const { return line_ != nullptr; }
   Replica& replica() const { return *replica_; }
@@ -46,13 +46,13 @@ class Lease {
   /// What was learned about the replica meanwhile; counted when the lease is given back.
   Verdict& verdict() { return verdict_; }
   /// For an exchange that must give it up without having reached the replica: back to its place in line, but not to that
-  /// replica.
-  Place place() const { return {ticket_, replica_}; }
-  void give_back();
+  /// replica; one that refuses is out by itself, and need not be avoided once it is back.
+  Place place() const { return {ticket_, verdict_.outcome == Verdict::Outcome::kRefused ? nullptr : replica_}; }
+  void give_back() noexcept;
 
  private:
   friend class Line;
-  Lease(std::shared_ptr<Line> line, Capacity::Taken taken, std::uint64_t ticket, TimePoint since)
+  Lease(std::shared_ptr<Line> line, Capacity::Taken taken, std::uint64_t ticket, TimePoint since) noexcept
       : line_(std::move(line)), replica_(std::move(taken.replica)), slot_(taken.slot), ticket_(ticket), since_(since) {}
 
   std::shared_ptr<Line> line_;
@@ -74,37 +74,110 @@ struct Demand {
   std::size_t slots = 0;         // of the limited replicas, ready or not
   std::size_t slots_in_use = 0;  // every lease: also of replicas without limit, and of those that are gone
   std::size_t replicas = 0;
-  std::size_t replicas_ready = 0;  // ejected ones, too
+  std::size_t replicas_ready = 0;  // ejected and refusing ones, too
   std::size_t replicas_ejected = 0;
+  std::size_t replicas_refusing = 0;
   std::uint64_t ejections = 0;  // since the line was made
+  std::uint64_t refusals = 0;   // times that a replica went out because it refused a connection; likewise
 };
 
-/// Told that a replica was ejected, and until when at least: by whichever thread gave its lease back, without the mutex.
-using Ejected = std::function<void(const std::shared_ptr<Replica>& replica, TimePoint until)>;
+/// Whether a replica may be chosen, as far as exchanges with it have told.
+struct Condition {
+  Health::State state = Health::State::kWell;
+  TimePoint asked_from{};  // unless it is well: from when on it may be asked whether it is again
+
+  bool operator==(const Condition&) const = default;
+};
+
+/// Told that the condition of replicas may have changed: once, until somebody looks (`Line::begin_look`). By whichever thread
+/// gave a lease back, without the mutex.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  virtual void conditions_changed() noexcept = 0;
+};
+
+/// What a waiter that leaves is told.
+struct Parting {
+  bool replica_was_ready = false;  // one was ready, and did not refuse, while it waited: queue_timeout, not no_ready_replica
+  bool replicas_refuse = false;    // some do, now
+  Lease lease;                     // that was on its way: to be used, or given back
+};
+
+/// A place in the queue, from `Line::enter` until it has brought a lease or a failure, or is left. Move-only; dropped, it is
+/// left. On the shard of its wakeup only.
+class Waiting {
+ public:
+  Waiting() = default;
+  Waiting(Waiting&& other) noexcept : waiter_(std::exchange(other.waiter_, nullptr)) {}
+  Waiting& operator=(Waiting&& other) noexcept {
+    if (this != &other) {
+      leave();
+      waiter_ = std::exchange(other.waiter_, nullptr);
+    }
+    return *this;
+  }
+  ~Waiting() { leave(); }
+
+  explicit operator bool() const { return waiter_ != nullptr; }
+  /// What has arrived, without any lock: the lease (once), or the failure if the line was closed. An empty lease: nothing yet.
+  Result<Lease> poll();
+  /// Gives the place up (deadline passed, client gone). Takes the line's mutex unless something has arrived. After this the
+  /// wakeup is not used any more.
+  Parting leave() noexcept;
+
+ private:
+  friend class Line;
+  explicit Waiting(std::unique_ptr<Waiter> waiter) : waiter_(waiter.release()) {}
+  Waiter* waiter_ = nullptr;
+};
+
+/// The mutex of a line. In test builds it counts how often it was taken.
+class LineMutex {
+ public:
+  void lock() {
+    mutex_.lock();
+#ifdef ROUTER_CHECKS
+    ++times_;
+#endif
+  }
+  void unlock() { mutex_.unlock(); }
+#ifdef ROUTER_CHECKS
+  /// While nobody else uses the line.
+  std::size_t times() const { return times_; }
+#endif
+
+ private:
+  std::mutex mutex_;
+#ifdef ROUTER_CHECKS
+  std::size_t times_ = 0;
+#endif
+};
 
 /// The waiting line of one deployment: binds an exchange to a replica at the moment a slot is free, first come first served
-/// (contract, section 5). Nobody waits while a slot of a serving replica (ready and not ejected) is free, and nobody overtakes
-/// who waits; but who is to avoid a replica lets others have its slots, as long as another replica serves.
-/// Threads: shared by all shards (one short mutex); nothing is resumed, posted or destroyed under it. A waiter is woken on its
-/// own shard. Lives in a shared_ptr, outliving tables.
+/// (contract, section 5). Nobody waits while a slot of a serving replica (ready, not ejected, not refusing) is free, and nobody
+/// overtakes who waits; but who is to avoid a replica lets others have its slots, as long as another replica serves.
+/// Threads: shared by all shards (one short mutex); nothing is resumed, sent or destroyed under it. A waiter is told on its own
+/// shard. Only what says so may fail for want of memory, and has done nothing then: what gives back cannot. Lives in a
+/// shared_ptr, outliving tables.
 class Line : public std::enable_shared_from_this<Line> {
  public:
-  Line(LineOptions options, const Clock& clock, Ejected ejected = nullptr)
-      : clock_(clock), ejected_(std::move(ejected)), options_(options) {}
+  Line(LineOptions options, const Clock& clock, std::shared_ptr<Watcher> watcher = nullptr)
+      : clock_(clock), watcher_(std::move(watcher)), options_(options) {}
   Line(const Line&) = delete;
   Line& operator=(const Line&) = delete;
   ~Line();
 
   /// What `enter` came to.
   struct Entry {
-    Lease lease;                     // held at once, or
-    std::shared_ptr<Waiter> waiter;  // in line, until `leave`, or until the handle is dropped on the waiter's shard
+    Lease lease;      // held at once, or
+    Waiting waiting;  // in line
   };
   /// Takes a free slot of the least-loaded ready replica if nobody waits (ties at random, a slot whose connection lives on this
   /// shard preferred), else takes a place in the line: at the end, or the one that it had. Fails with kQueueFull (newcomers
   /// only), with kDeadlineUnmeetable if it would very likely still be waiting at its `deadline`, with kNoReadyReplica if the
-  /// deployment has no replica at all, or with kDeploymentNotFound once closed. `wakeup` is woken when the waiter's state has
-  /// changed.
+  /// deployment has no replica at all, or with kDeploymentNotFound once closed. `wakeup` is woken when something has arrived.
+  /// Takes the mutex once. Throws std::bad_alloc.
   Result<Entry> enter(runtime::Wakeup& wakeup, Deadline deadline = kNever, const Place& place = {});
   /// A slot if one is free and nobody waits, else an empty lease: for work that nobody waits for.
   Lease take_idle(runtime::Shard& shard);
@@ -112,30 +185,21 @@ class Line : public std::enable_shared_from_this<Line> {
   bool may_retry();
   /// How long who comes now is likely to wait; nothing while that is not known. Any thread.
   std::optional<Duration> expected_wait() const;
-  /// Leaves the line (deadline passed, client gone). If a grant was already on its way, its slot passes on to the next in line.
-  /// After this the wakeup is not used any more. Tells whether a replica was ever ready while it waited (queue_timeout or
-  /// no_ready_replica).
-  struct Parting {
-    bool replica_was_ready = false;
-  };
-  Parting leave(const std::shared_ptr<Waiter>& waiter) { return part(*waiter); }
-  /// The waiter's shard: the lease if granted (once), the failure if the line was closed, nothing while it waits.
-  /// Result<Lease> with an empty Lease means: still waiting. Once it has answered, the wakeup is not used any more.
-  static Result<Lease> poll(const std::shared_ptr<Waiter>& waiter);
-  /// A pod that another line has, too, has set a slot aside for `replica`: it goes to who waits, or else back. Any thread,
-  /// without a mutex.
-  void receive(const std::shared_ptr<Replica>& replica);
 
   // --- control thread; each pumps the line ---
   void set_options(LineOptions options);
   /// The replicas that may be chosen from now on, each not ready until `set_ready` says so. One that is gone keeps its leases
-  /// and gets nothing new; its idle connections are retired. Who waits goes on waiting, even if there is none left.
+  /// and gets nothing new; its idle connections are retired. Who waits goes on waiting, even if there is none left. Throws
+  /// std::bad_alloc.
   void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas);
   void set_ready(const std::shared_ptr<Replica>& replica, bool ready);
-  void set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots);  // may be below what is in use; 0 = unlimited
-  /// An ejected replica may be chosen again.
+  /// May be below what is in use; 0 = unlimited. Throws std::bad_alloc.
+  void set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots);
+  /// An ejected or refusing replica may be chosen again.
   void readmit(const std::shared_ptr<Replica>& replica);
-  bool is_ejected(const std::shared_ptr<Replica>& replica) const;
+  Condition condition(const std::shared_ptr<Replica>& replica) const;
+  /// The watcher is told of whatever happens from now on. Then `condition` tells what has happened before.
+  void begin_look();
   /// The deployment was removed: every waiter is answered with kDeploymentNotFound, as is everyone who comes. Its replicas are
   /// let go. For good.
   void close();
@@ -147,25 +211,29 @@ class Line : public std::enable_shared_from_this<Line> {
   void start_record();
   /// What has happened since.
   std::vector<RecordedEvent> recorded() const;
+  /// How often the mutex was taken. While nobody else uses the line.
+  std::size_t locks() const { return mutex_.times(); }
 #endif
 
  private:
   friend class Lease;
-  class Turn;    // one operation under the mutex
-  class Notice;  // on its way to a waiter's shard
-  struct Leave;  // the deleter of the exchange's handle
+  friend class Waiter;
+  friend class Waiting;
+  class Turn;  // one operation under the mutex
 
   Result<Lease> admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline);
   Lease lease(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now);
   void await_turn(Waiter& waiter, const Place& place, TimePoint now);
-  Parting part(Waiter& waiter);
-  void give_back(Lease& lease);
+  static Lease lease_of(Waiter& waiter) noexcept;
+  Parting part(Waiter& waiter) noexcept;
+  void give_back(Lease& lease) noexcept;
+  void receive(Replica& replica, Heirs& heirs) noexcept;
   void record_replicas();
-  static void tell_heirs(const Retired& retired);
+  static void tell(Heirs& heirs) noexcept;
 
   const Clock& clock_;
-  const Ejected ejected_;
-  mutable std::mutex mutex_;
+  const std::shared_ptr<Watcher> watcher_;
+  mutable LineMutex mutex_;
   LineOptions options_;
   bool closed_ = false;
   std::uint64_t last_ticket_ = 0;
@@ -174,6 +242,8 @@ class Line : public std::enable_shared_from_this<Line> {
   Pace pace_;
   RetryBudget retries_;
   std::uint64_t ejections_ = 0;
+  std::uint64_t refusals_ = 0;
+  bool watcher_told_ = false;  // and has not looked since
   EventRecord record_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <new>
 #include <random>
 
 #include "router/base/assert.h"
@@ -16,21 +17,45 @@ constexpr std::uint64_t bit_of(std::size_t load) { return std::uint64_t{1} << (l
 // Every line its own seed: routers beside each other must not choose in step.
 LoadBuckets::LoadBuckets() : random_state_((std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) | 1) {}
 
-void LoadBuckets::insert(Replica& replica, std::size_t load) {
-  ROUTER_ASSERT(replica.bucket_ == Replica::kNone);
-  if (buckets_.size() <= load) {
-    buckets_.resize(load + 1);
-    occupied_.resize(load / kWordBits + 1);
+void LoadBuckets::reserve(std::size_t replicas, std::size_t load_max) {
+  const std::size_t loads = std::min(load_max, kLoadsReserved) + 1;
+  occupied_.resize(std::max(occupied_.size(), (loads - 1) / kWordBits + 1));
+  buckets_.resize(std::max(buckets_.size(), loads));
+  for (std::size_t load = 0; load < loads; ++load) buckets_[load].reserve(replicas);
+}
+
+/// The bucket of that load, with room for one more; without memory the next lower one that has room. The lowest has room for
+/// all.
+std::size_t LoadBuckets::bucket_for(std::size_t load) noexcept {
+  const auto has_room = [this](std::size_t bucket) { return buckets_[bucket].size() < buckets_[bucket].capacity(); };
+  if (load < buckets_.size() && has_room(load)) return load;
+  try {
+    if (buckets_.size() <= load) {
+      occupied_.resize(std::max(occupied_.size(), load / kWordBits + 1));
+      buckets_.resize(load + 1);
+    }
+    buckets_[load].reserve(2 * buckets_[load].size() + 1);
+    return load;
+  } catch (const std::bad_alloc&) {
+    exact_ = false;
   }
-  replica.bucket_ = load;
-  replica.place_ = buckets_[load].size();
-  buckets_[load].push_back(&replica);
-  occupied_[load / kWordBits] |= bit_of(load);
-  first_word_ = std::min(first_word_, load / kWordBits);
+  std::size_t bucket = std::min(load, buckets_.size() - 1);
+  while (!has_room(bucket)) --bucket;
+  return bucket;
+}
+
+void LoadBuckets::insert(Replica& replica, std::size_t load) noexcept {
+  ROUTER_ASSERT(replica.bucket_ == Replica::kNone);
+  const std::size_t bucket = bucket_for(load);
+  replica.bucket_ = bucket;
+  replica.place_ = buckets_[bucket].size();
+  buckets_[bucket].push_back(&replica);
+  occupied_[bucket / kWordBits] |= bit_of(bucket);
+  first_word_ = std::min(first_word_, bucket / kWordBits);
   ++size_;
 }
 
-void LoadBuckets::erase(Replica& replica) {
+void LoadBuckets::erase(Replica& replica) noexcept {
   if (replica.bucket_ == Replica::kNone) return;
   std::vector<Replica*>& bucket = buckets_[replica.bucket_];
   bucket.back()->place_ = replica.place_;
@@ -41,7 +66,7 @@ void LoadBuckets::erase(Replica& replica) {
   --size_;
 }
 
-Replica& LoadBuckets::pick() {
+Replica& LoadBuckets::pick() noexcept {
   ROUTER_ASSERT(size_ > 0);
   while (occupied_[first_word_] == 0) ++first_word_;
   const auto lowest = first_word_ * kWordBits + static_cast<std::size_t>(std::countr_zero(occupied_[first_word_]));
@@ -50,7 +75,7 @@ Replica& LoadBuckets::pick() {
   return *bucket[((random() >> 32) * bucket.size()) >> 32];  // fewer than 2^32 replicas
 }
 
-std::uint64_t LoadBuckets::random() {
+std::uint64_t LoadBuckets::random() noexcept {
   random_state_ ^= random_state_ >> 12;
   random_state_ ^= random_state_ << 25;
   random_state_ ^= random_state_ >> 27;

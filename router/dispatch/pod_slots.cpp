@@ -4,72 +4,96 @@
 #include <utility>
 
 #include "router/base/assert.h"
+#include "router/dispatch/replica.h"
 
 namespace router::dispatch {
 
-void PodSlots::join(const std::shared_ptr<Replica>& replica, std::weak_ptr<Line> line, std::size_t slots, Retired& retired) {
+Heirs::Heir Heirs::pop() noexcept {
+  if (list_.empty()) return {};
+  PodMember& member = list_.front();
+  const std::shared_ptr<PodSlots> pod = member.told_->pod();  // nobody else changes `told_` as long as it is in this list
+  const std::lock_guard lock(pod->mutex_);
+  list_.pop_front();
+  return {std::move(member.told_), member.line_.lock()};
+}
+
+void PodSlots::make_slots(std::size_t slots) {
   const std::lock_guard lock(mutex_);
-  members_.push_back({replica.get(), Heir{std::move(line), replica}, slots});
+  stock_.make(slots);
+}
+
+void PodSlots::join(const std::shared_ptr<Replica>& replica, const std::weak_ptr<Line>& line, std::size_t slots,
+                    CargoList& retired) noexcept {
+  const std::lock_guard lock(mutex_);
+  PodMember& member = replica->pod_member_;
+  member.replica_ = replica;
+  member.line_ = line;
+  member.slots_ = slots;
+  members_.push_back(member);
   count_slots();
   trim(retired);
 }
 
-void PodSlots::leave(const Replica& replica, Retired& retired) {
+void PodSlots::leave(Replica& replica, CargoList& retired, Heirs& heirs) noexcept {
   const std::lock_guard lock(mutex_);
-  Member* member = find(replica);
-  if (member == nullptr) return;
-  take_back_set_aside(*member);
-  members_.erase(members_.begin() + (member - members_.data()));
+  PodMember& member = replica.pod_member_;
+  if (!member.hook_.is_linked()) return;
+  take_back_set_aside(member);
+  member.wants_ = false;
+  members_.erase(members_.iterator_to(member));
   count_slots();
   trim(retired);
-  bequeath(retired);
+  bequeath(heirs);
 }
 
-void PodSlots::set_slots(const Replica& replica, std::size_t slots, Retired& retired) {
+void PodSlots::set_slots(Replica& replica, std::size_t slots, CargoList& retired, Heirs& heirs) noexcept {
   const std::lock_guard lock(mutex_);
-  Member* member = find(replica);
-  if (member == nullptr) return;
-  member->slots = slots;
+  PodMember& member = replica.pod_member_;
+  if (!member.hook_.is_linked()) return;
+  member.slots_ = slots;
   count_slots();
   trim(retired);
-  bequeath(retired);
+  bequeath(heirs);
 }
 
-PodSlots::Taken PodSlots::take(const Replica& replica, std::size_t shard) {
+PodSlots::Taken PodSlots::take(Replica& replica, std::size_t shard) noexcept {
   const std::lock_guard lock(mutex_);
-  Member* member = find(replica);
-  ROUTER_ASSERT(member != nullptr);
-  if (member->set_aside > 0) {
-    --member->set_aside;
+  PodMember& member = replica.pod_member_;
+  ROUTER_ASSERT(member.hook_.is_linked());
+  if (member.set_aside_ > 0) {
+    --member.set_aside_;
     --set_aside_;
   }
-  if (!has_free()) {
-    member->wants = true;
-    return {};
+  Taken taken;
+  if (has_free()) {
+    // A connection of another shard is only taken over when a new one would be one too many.
+    if (slots_ > 0) taken.slot = stock_.take(shard, in_use_ + stock_.resting() < slots_);
+    taken.granted = slots_ == 0 || taken.slot != nullptr;
   }
-  Taken taken{true, nullptr};
-  // A connection of another shard is only taken over when a new one would be one too many.
-  if (slots_ > 0) taken.slot = &stock_.take(shard, in_use_ + stock_.resting() < slots_);
-  ++in_use_;
+  if (taken.granted) {
+    ++in_use_;
+  } else {
+    member.wants_ = true;
+  }
   return taken;
 }
 
-void PodSlots::give_back(const Replica& replica, Slot* slot, Retired& retired) {
+void PodSlots::give_back(Replica& replica, Slot* slot, CargoList& retired, Heirs& heirs) noexcept {
   const std::lock_guard lock(mutex_);
   ROUTER_ASSERT(in_use_ > 0);
   --in_use_;
   if (slot != nullptr) stock_.put(*slot);
   trim(retired);
-  if (Member* member = find(replica); member != nullptr) member->wants = false;
-  bequeath(retired);
+  replica.pod_member_.wants_ = false;
+  bequeath(heirs);
 }
 
-void PodSlots::decline(const Replica& replica, Retired& retired) {
+void PodSlots::decline(Replica& replica, Heirs& heirs) noexcept {
   const std::lock_guard lock(mutex_);
-  Member* member = find(replica);
-  if (member == nullptr || member->set_aside == 0) return;
-  take_back_set_aside(*member);
-  bequeath(retired);
+  PodMember& member = replica.pod_member_;
+  if (member.set_aside_ == 0) return;
+  take_back_set_aside(member);
+  bequeath(heirs);
 }
 
 bool PodSlots::take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out) {
@@ -83,36 +107,32 @@ bool PodSlots::take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Car
   return true;
 }
 
-PodSlots::Member* PodSlots::find(const Replica& replica) {
-  const auto found =
-      std::find_if(members_.begin(), members_.end(), [&](const Member& each) { return each.replica == &replica; });
-  return found == members_.end() ? nullptr : &*found;
-}
+void PodSlots::take_back_set_aside(PodMember& member) noexcept { set_aside_ -= std::exchange(member.set_aside_, 0); }
 
-void PodSlots::take_back_set_aside(Member& member) { set_aside_ -= std::exchange(member.set_aside, 0); }
-
-void PodSlots::count_slots() {
+void PodSlots::count_slots() noexcept {
   slots_ = 0;
-  for (const Member& each : members_) {
-    if (each.slots > 0) slots_ = slots_ == 0 ? each.slots : std::min(slots_, each.slots);
+  for (const PodMember& each : members_) {
+    if (each.slots_ > 0) slots_ = slots_ == 0 ? each.slots_ : std::min(slots_, each.slots_);
   }
 }
 
-void PodSlots::bequeath(Retired& retired) {
+void PodSlots::bequeath(Heirs& heirs) noexcept {
   for (std::size_t count = members_.size(); count > 0 && has_free(); --count) {
-    next_ = next_ + 1 < members_.size() ? next_ + 1 : 0;
-    Member& member = members_[next_];
-    if (!std::exchange(member.wants, false)) continue;
-    ++member.set_aside;
+    PodMember& member = members_.front();
+    members_.splice(members_.end(), members_, members_.begin());
+    if (!std::exchange(member.wants_, false)) continue;
+    ++member.set_aside_;
     ++set_aside_;
-    retired.heirs.push_back(member.heir);
+    if (member.told_ != nullptr) continue;  // somebody is about to tell it
+    member.told_ = member.replica_.lock();  // its line holds it
+    heirs.list_.push_back(member);
   }
 }
 
 /// A pod has no more connections, in use or resting, than slots; one that is gone, or has no limit, rests none here.
-void PodSlots::trim(Retired& retired) {
+void PodSlots::trim(CargoList& retired) noexcept {
   const bool keeps = !members_.empty() && slots_ > in_use_;
-  stock_.trim(keeps ? slots_ - in_use_ : 0, retired.cargo);
+  stock_.trim(keeps ? slots_ - in_use_ : 0, retired);
 }
 
 void PodSlots::check() const {
@@ -120,9 +140,9 @@ void PodSlots::check() const {
   const std::lock_guard lock(mutex_);
   std::size_t set_aside = 0;
   bool wanted = false;
-  for (const Member& each : members_) {
-    set_aside += each.set_aside;
-    wanted = wanted || each.wants;
+  for (const PodMember& each : members_) {
+    set_aside += each.set_aside_;
+    wanted = wanted || each.wants_;
   }
   ROUTER_ASSERT(set_aside == set_aside_);
   ROUTER_ASSERT(!wanted || !has_free());

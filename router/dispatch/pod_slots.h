@@ -1,45 +1,98 @@
 #pragma once
 
+#include <boost/intrusive/list.hpp>
+#include <boost/intrusive/slist.hpp>
 #include <cstddef>
 #include <memory>
 #include <mutex>
-#include <vector>
 
-#include "router/dispatch/retired.h"
 #include "router/dispatch/slots.h"
 
 namespace router::dispatch {
 
+class Line;
+class PodSlots;
+class Replica;
+
+/// A replica as its pod sees it. Lives in the replica, and belongs to the pod's mutex.
+class PodMember {
+ private:
+  friend class Heirs;
+  friend class PodSlots;
+
+  boost::intrusive::list_member_hook<> hook_;  // linked: it is a member
+  std::weak_ptr<Replica> replica_;
+  std::weak_ptr<Line> line_;
+  std::size_t slots_ = 0;      // by its deployment's word
+  bool wants_ = false;         // it asked in vain
+  std::size_t set_aside_ = 0;  // for it, until its line has had a turn
+  boost::intrusive::slist_member_hook<> heir_hook_;
+  std::shared_ptr<Replica> told_;  // itself, as long as it is in somebody's list of heirs
+};
+
+/// For whom slots of a pod were set aside, in other lines than the one that gave them back; in the order in which they are to
+/// be told. Needs no memory.
+class Heirs {
+ public:
+  Heirs() = default;
+  Heirs(const Heirs&) = delete;
+  Heirs& operator=(const Heirs&) = delete;
+  ~Heirs() { clear(); }
+
+  struct Heir {
+    std::shared_ptr<Replica> replica;  // nullptr: there is none any more
+    std::shared_ptr<Line> line;        // nullptr: it is gone, has left its pods, and needs nothing
+  };
+  /// The first one, who is to be told now: what is set aside for it from now on is told anew. Without any mutex.
+  Heir pop() noexcept;
+  /// Of `others`, after its own.
+  void append(Heirs& others) noexcept { list_.splice_after(list_.last(), others.list_); }
+
+ private:
+  friend class PodSlots;
+  using Hook = boost::intrusive::member_hook<PodMember, boost::intrusive::slist_member_hook<>, &PodMember::heir_hook_>;
+  void clear() noexcept {
+    while (pop().replica != nullptr) {
+    }
+  }
+  boost::intrusive::slist<PodMember, Hook, boost::intrusive::constant_time_size<false>, boost::intrusive::cache_last<true>>
+      list_;
+};
+
 /// The slots of one pod, with the connections that rest in them. Usually one replica of one line takes from them; if several
 /// deployments show the same pod, one replica in each of their lines: then this is what keeps all of them together from having
 /// more exchanges with it than it has slots. As many as the strictest of them says.
-/// A replica that finds no slot is remembered, and told when there is one: it is set aside for it until its line has had a turn
-/// (`Line::receive`), so that a line which is busier than the other cannot keep all slots to itself. Each that gives back lets
-/// the others go first; these in turn.
-/// Any thread, under a short mutex of its own. It is the innermost one: taken under a line's mutex, and under it nothing else
-/// is locked, posted or destroyed. See docs/decisions/0013-pods-of-several-deployments.md.
+/// A replica that finds no slot is remembered, and told when there is one: it is set aside for it until its line has had a
+/// turn, so that a line which is busier than the other cannot keep all slots to itself. Each that gives back lets the others go
+/// first; these in turn. Any thread, under a short mutex of its own. It is the innermost one: taken under a line's mutex, and
+/// under it nothing else is locked, posted or destroyed. Only `make_slots` may fail. See
+/// docs/decisions/0013-pods-of-several-deployments.md.
 class PodSlots {
  public:
-  PodSlots() = default;
+  /// For use on so many shards.
+  explicit PodSlots(std::size_t shards = kShards) : stock_(shards) {}
   PodSlots(const PodSlots&) = delete;
   PodSlots& operator=(const PodSlots&) = delete;
 
+  /// Before a member may say so many. Throws std::bad_alloc.
+  void make_slots(std::size_t slots);
   /// The replica has become a member of `line`, with that many slots by its deployment's word; 0: without limit.
-  void join(const std::shared_ptr<Replica>& replica, std::weak_ptr<Line> line, std::size_t slots, Retired& retired);
+  void join(const std::shared_ptr<Replica>& replica, const std::weak_ptr<Line>& line, std::size_t slots,
+            CargoList& retired) noexcept;
   /// It is none any more. It may still give back.
-  void leave(const Replica& replica, Retired& retired);
-  void set_slots(const Replica& replica, std::size_t slots, Retired& retired);
+  void leave(Replica& replica, CargoList& retired, Heirs& heirs) noexcept;
+  void set_slots(Replica& replica, std::size_t slots, CargoList& retired, Heirs& heirs) noexcept;
 
   struct Taken {
     bool granted = false;
     Slot* slot = nullptr;  // nullptr, too, while the pod is without limit
   };
   /// A slot for a member, for use on `shard`. If there is none, the member is an heir once there is one.
-  Taken take(const Replica& replica, std::size_t shard);
+  Taken take(Replica& replica, std::size_t shard) noexcept;
   /// After this the replica may ask again, and is remembered no more for having asked in vain.
-  void give_back(const Replica& replica, Slot* slot, Retired& retired);
+  void give_back(Replica& replica, Slot* slot, CargoList& retired, Heirs& heirs) noexcept;
   /// Whatever is still set aside for this member goes to others.
-  void decline(const Replica& replica, Retired& retired);
+  void decline(Replica& replica, Heirs& heirs) noexcept;
 
   /// Takes `expected` out of a slot that nobody holds, because it is of no use any more (its connection was closed). False, and
   /// nothing is taken, if the slot is leased or keeps something else by now.
@@ -51,29 +104,23 @@ class PodSlots {
   std::size_t in_use() const;
 
  private:
-  struct Member {
-    const Replica* replica;
-    Heir heir;
-    std::size_t slots;
-    bool wants = false;         // it asked in vain
-    std::size_t set_aside = 0;  // for it, until its line has had a turn
-  };
+  friend class Heirs;
+  static constexpr std::size_t kShards = 4;  // unless somebody says how many
+  using Hook = boost::intrusive::member_hook<PodMember, boost::intrusive::list_member_hook<>, &PodMember::hook_>;
 
-  Member* find(const Replica& replica);
   bool has_free() const { return slots_ == 0 || in_use_ + set_aside_ < slots_; }
-  void take_back_set_aside(Member& member);
+  void take_back_set_aside(PodMember& member) noexcept;
   /// After `members_` or what they say has changed.
-  void count_slots();
+  void count_slots() noexcept;
   /// Free slots are set aside for members that want one, in turn.
-  void bequeath(Retired& retired);
-  void trim(Retired& retired);
+  void bequeath(Heirs& heirs) noexcept;
+  void trim(CargoList& retired) noexcept;
 
   mutable std::mutex mutex_;
-  std::vector<Member> members_;
-  std::size_t next_ = 0;       // whose turn it is
-  std::size_t slots_ = 0;      // 0: without limit
-  std::size_t in_use_ = 0;     // leases; more than slots_ after that was lowered
-  std::size_t set_aside_ = 0;  // the members' sum
+  boost::intrusive::list<PodMember, Hook> members_;  // whose turn it is first
+  std::size_t slots_ = 0;                            // 0: without limit
+  std::size_t in_use_ = 0;                           // leases; more than slots_ after that was lowered
+  std::size_t set_aside_ = 0;                        // the members' sum
   SlotStock stock_;
 };
 

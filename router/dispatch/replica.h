@@ -27,15 +27,17 @@ class Replica {
  private:
   friend class Capacity;
   friend class LoadBuckets;
+  friend class PodSlots;
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
   bool limited() const { return slots_max_ > 0; }
   bool member() const { return member_ != kNone; }
   /// Whether it serves at all; whether one more exchange, too.
-  bool serves() const { return member() && ready_ && !health_.ejected(); }
+  bool serves() const { return member() && ready_ && health_.well(); }
   bool usable() const { return serves() && !waits_for_pod_ && (!limited() || in_use_ < slots_max_); }
 
   const std::shared_ptr<PodSlots> pod_;
+  PodMember pod_member_;
   const std::string name_;
   std::size_t slots_max_;       // by this line's deployment; 0 = unlimited
   std::size_t in_use_ = 0;      // leases of this line; more than slots_max_ after that was lowered

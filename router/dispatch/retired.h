@@ -3,25 +3,16 @@
 #include <memory>
 #include <vector>
 
-#include "router/dispatch/slots.h"
+#include "router/dispatch/pod_slots.h"
 
 namespace router::dispatch {
 
-class Line;
-class Replica;
-
-/// Whom a slot of a pod was set aside for, in another line than the one that gave it back.
-struct Heir {
-  std::weak_ptr<Line> line;
-  std::weak_ptr<Replica> replica;
-};
-
 /// What an operation under the line's mutex has put aside, for after it: destructors may close connections, and another line
-/// is told only while no mutex is held.
+/// is told only while no mutex is held. Nothing is allocated for it.
 struct Retired {
-  std::vector<std::unique_ptr<Cargo>> cargo;
+  CargoList cargo;
   std::vector<std::shared_ptr<Replica>> replicas;
-  std::vector<Heir> heirs;
+  Heirs heirs;
 };
 
 }  // namespace router::dispatch

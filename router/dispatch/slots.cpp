@@ -1,46 +1,63 @@
 #include "router/dispatch/slots.h"
 
+#include <algorithm>
+#include <new>
 #include <utility>
 
 #include "router/base/assert.h"
 
 namespace router::dispatch {
 
-Slot& SlotStock::take(std::size_t shard, bool may_open) {
-  const std::size_t home = shard + 1;
-  if (home < first_.size() && first_[home] != nullptr) return lease(*first_[home]);
-  if (may_open) {
-    if (!first_.empty() && first_[kBlank] != nullptr) return lease(*first_[kBlank]);
+SlotStock::SlotStock(std::size_t shards) : lists_(kFirstShard + shards) {}
+
+void SlotStock::make(std::size_t slots) {
+  const std::size_t wanted = std::min(slots, kMadeAhead);
+  while (slots_.size() < wanted) {
     Slot& made = slots_.emplace_back();
     made.stock_ = this;
-    made.list_ = kLeased;
-    return made;
+    made.list_ = kBlank;
+    lists_[kBlank].push_back(made);
   }
-  std::size_t list = 1;
-  while (list < first_.size() && first_[list] == nullptr) ++list;
-  ROUTER_ASSERT(list < first_.size());
-  return lease(*first_[list]);
 }
 
-void SlotStock::put(Slot& slot) {
+Slot* SlotStock::take(std::size_t shard, bool may_open) noexcept {
+  const std::size_t home = kFirstShard + shard;
+  if (home < lists_.size() && !lists_[home].empty()) return lease(lists_[home]);
+  if (may_open && !lists_[kBlank].empty()) return lease(lists_[kBlank]);
+  if (may_open) {
+    try {
+      Slot& made = slots_.emplace_back();
+      made.stock_ = this;
+      made.list_ = kLeased;
+      return &made;
+    } catch (const std::bad_alloc&) {  // one that keeps a connection elsewhere will do
+    }
+  }
+  const auto any = std::find_if(lists_.begin() + kElsewhere, lists_.end(), [](const List& list) { return !list.empty(); });
+  return any == lists_.end() ? nullptr : lease(*any);
+}
+
+void SlotStock::put(Slot& slot) noexcept {
   ROUTER_ASSERT(slot.stock_ == this && slot.list_ == kLeased);
-  link(slot, slot.cargo ? 1 + slot.cargo->shard() : kBlank);
+  if (!slot.cargo) return link(slot, kBlank);
+  const std::size_t shard = slot.cargo->shard();
+  link(slot, kFirstShard + shard < lists_.size() ? kFirstShard + shard : kElsewhere);
 }
 
-void SlotStock::trim(std::size_t keep, std::vector<std::unique_ptr<Cargo>>& retired) {
-  for (std::size_t list = 1; resting_ > keep && list < first_.size();) {
-    Slot* slot = first_[list];
-    if (slot == nullptr) {
+void SlotStock::trim(std::size_t keep, CargoList& retired) noexcept {
+  for (std::size_t list = kElsewhere; resting_ > keep && list < lists_.size();) {
+    if (lists_[list].empty()) {
       ++list;
       continue;
     }
-    unlink(*slot);
-    retired.push_back(std::move(slot->cargo));
-    link(*slot, kBlank);
+    Slot& slot = lists_[list].front();
+    unlink(slot);
+    retired.push(std::move(slot.cargo));
+    link(slot, kBlank);
   }
 }
 
-std::unique_ptr<Cargo> SlotStock::strip(Slot& slot, const Cargo* expected) {
+std::unique_ptr<Cargo> SlotStock::strip(Slot& slot, const Cargo* expected) noexcept {
   if (expected == nullptr || slot.list_ == kLeased || slot.cargo.get() != expected) return nullptr;
   SlotStock& stock = *slot.stock_;
   stock.unlink(slot);
@@ -49,24 +66,22 @@ std::unique_ptr<Cargo> SlotStock::strip(Slot& slot, const Cargo* expected) {
   return taken;
 }
 
-Slot& SlotStock::lease(Slot& slot) {
+Slot* SlotStock::lease(List& list) noexcept {
+  Slot& slot = list.front();
   unlink(slot);
   slot.list_ = kLeased;
-  return slot;
+  return &slot;
 }
 
-void SlotStock::link(Slot& slot, std::size_t list) {
-  if (first_.size() <= list) first_.resize(list + 1, nullptr);  // once for each shard
+void SlotStock::link(Slot& slot, std::size_t list) noexcept {
   slot.list_ = list;
-  slot.previous_ = nullptr;
-  slot.next_ = std::exchange(first_[list], &slot);
-  if (slot.next_ != nullptr) slot.next_->previous_ = &slot;
+  lists_[list].push_front(slot);
   if (list != kBlank) ++resting_;
 }
 
-void SlotStock::unlink(Slot& slot) {
-  (slot.previous_ != nullptr ? slot.previous_->next_ : first_[slot.list_]) = slot.next_;
-  if (slot.next_ != nullptr) slot.next_->previous_ = slot.previous_;
+void SlotStock::unlink(Slot& slot) noexcept {
+  List& list = lists_[slot.list_];
+  list.erase(list.iterator_to(slot));
   if (slot.list_ != kBlank) --resting_;
 }
 

@@ -1,76 +1,85 @@
 #pragma once
 
+#include <boost/intrusive/list.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 
+#include "router/base/frame_cache.h"
 #include "router/base/time.h"
 #include "router/dispatch/capacity.h"
+#include "router/runtime/inbox.h"
 #include "router/runtime/wakeup.h"
 
 namespace router::dispatch {
 
 class Line;
 
-/// One exchange in line. Made only when no slot was free; owned by the exchange and by a notice that is on its way to it.
-/// The exchange looks at it whenever its Wakeup wakes it. Waiting -> granted, refused or cancelled: once, under the line's
-/// mutex. Dropping the exchange's handle is leaving the line.
-class Waiter : public std::enable_shared_from_this<Waiter> {
+/// One exchange in the queue, and the message that tells its shard what became of it.
+/// It belongs to the line's mutex until the line has settled it (granted or refused); then to the message, which brings it to
+/// its shard; then to the shard, which needs no mutex any more. Who leaves while the message is on its way takes the grant out
+/// of it, under the mutex, and the message frees the waiter when it arrives.
+class Waiter final : public runtime::Message {
  public:
-  Waiter(std::shared_ptr<Line> line, runtime::Wakeup& wakeup, std::shared_ptr<Replica> avoided)
-      : line_(std::move(line)), avoided_(std::move(avoided)), shard_(wakeup.shard()), wakeup_(&wakeup) {}
+  explicit Waiter(runtime::Wakeup& wakeup) : shard_(wakeup.shard()), wakeup_(&wakeup) {}
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
  private:
   friend class Line;
+  friend class Waiting;
   friend class WaitingList;
-  enum class State : std::uint8_t { kNew, kWaiting, kGranted, kTaken, kRefused, kCancelled };
+  enum class State : std::uint8_t { kNew, kWaiting, kGranted, kRefused, kSpent };
 
-  const std::shared_ptr<Line> line_;
-  const std::shared_ptr<Replica> avoided_;  // not this one, as long as another serves; may be nullptr
+  void run() override;
+  void dropped() noexcept override;
+
   runtime::Shard& shard_;
-  runtime::Wakeup* wakeup_;  // of its shard only; nullptr once the exchange has what it waited for, or has left
 
-  // Under the line's mutex:
+  // Of its shard:
+  runtime::Wakeup* wakeup_;
+  bool arrived_ = false;  // the message has brought it here: what is below is the shard's
+  bool left_ = false;     // nobody waits for the message
+
+  // Under the line's mutex, until it has arrived:
   State state_ = State::kNew;
+  bool met_reachable_ = false;  // a replica was ready and did not refuse, on arrival
+  std::shared_ptr<Line> line_;
+  std::shared_ptr<Replica> avoided_;  // not this one, as long as another serves; may be nullptr
   std::uint64_t ticket_ = 0;
   TimePoint arrival_{};
-  bool met_ready_ = false;      // a replica was ready on arrival
   std::uint64_t revivals_ = 0;  // Capacity::revivals() on arrival
   Capacity::Taken taken_;       // while granted
   TimePoint granted_{};
-  Waiter* previous_ = nullptr;
-  Waiter* next_ = nullptr;
-  std::shared_ptr<Waiter> settled_next_;  // keeps it alive until its notice is posted
+  boost::intrusive::list_member_hook<> hook_;
 };
 
 /// Those who wait, in the order of their tickets. Does not own them. Belongs to the line's mutex.
 class WaitingList {
+  using Hook = boost::intrusive::member_hook<Waiter, boost::intrusive::list_member_hook<>, &Waiter::hook_>;
+
  public:
-  bool empty() const { return first_ == nullptr; }
-  std::size_t size() const { return size_; }
-  Waiter* first() const { return first_; }
-  static Waiter* next(const Waiter& waiter) { return waiter.next_; }
+  using List = boost::intrusive::list<Waiter, Hook>;
+
+  bool empty() const { return list_.empty(); }
+  std::size_t size() const { return list_.size(); }
+  Waiter& first() { return list_.front(); }
+  const Waiter& first() const { return list_.front(); }
+  List::iterator begin() { return list_.begin(); }
+  List::iterator end() { return list_.end(); }
   /// A newcomer's place is the last one; who comes back with an old ticket passes those with younger ones.
-  void insert(Waiter& waiter) {
-    Waiter* before = last_;
-    while (before != nullptr && before->ticket_ > waiter.ticket_) before = before->previous_;
-    waiter.previous_ = before;
-    waiter.next_ = before != nullptr ? before->next_ : first_;
-    (before != nullptr ? before->next_ : first_) = &waiter;
-    (waiter.next_ != nullptr ? waiter.next_->previous_ : last_) = &waiter;
-    ++size_;
+  void insert(Waiter& waiter) noexcept {
+    auto after = list_.end();
+    while (after != list_.begin() && std::prev(after)->ticket_ > waiter.ticket_) --after;
+    list_.insert(after, waiter);
   }
-  void erase(Waiter& waiter) {
-    (waiter.previous_ != nullptr ? waiter.previous_->next_ : first_) = waiter.next_;
-    (waiter.next_ != nullptr ? waiter.next_->previous_ : last_) = waiter.previous_;
-    waiter.previous_ = waiter.next_ = nullptr;
-    --size_;
-  }
+  void erase(Waiter& waiter) noexcept { list_.erase(list_.iterator_to(waiter)); }
+  /// Out of here, to the end of `settled`.
+  void move_to(List& settled, Waiter& waiter) noexcept { settled.splice(settled.end(), list_, list_.iterator_to(waiter)); }
 
  private:
-  Waiter* first_ = nullptr;
-  Waiter* last_ = nullptr;
-  std::size_t size_ = 0;
+  List list_;
 };
 
 }  // namespace router::dispatch

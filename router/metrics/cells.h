@@ -88,7 +88,8 @@ struct ExchangeFigures {
   std::chrono::nanoseconds first_byte{};  // request sent … response head; observed only if there was one
   bool answered = false;
   std::chrono::nanoseconds overhead{};  // duration without queue, pod and waiting for the client
-  bool connect_retried = false;         // another attempt was made after a connection that was refused,
+  bool refused_retried = false;         // another attempt was made after a connection that was refused,
+  bool connect_retried = false;         // could not be made for another reason,
   bool stale_retried = false;           // or had ended before it was used
   std::uint64_t request_bytes = 0;
   std::uint64_t response_bytes = 0;
@@ -109,6 +110,7 @@ class alignas(64) DeploymentCells {
   const Histogram& first_byte() const { return first_byte_; }
   std::uint64_t request_bytes() const { return request_bytes_.value(); }
   std::uint64_t response_bytes() const { return response_bytes_.value(); }
+  std::uint64_t refused_retries() const { return refused_retries_.value(); }
   std::uint64_t connect_retries() const { return connect_retries_.value(); }
   std::uint64_t stale_retries() const { return stale_retries_.value(); }
 
@@ -120,6 +122,7 @@ class alignas(64) DeploymentCells {
   Histogram first_byte_;
   Cell request_bytes_;
   Cell response_bytes_;
+  Cell refused_retries_;
   Cell connect_retries_;
   Cell stale_retries_;
 };

@@ -28,6 +28,7 @@ enum Family : std::size_t {
   kSlotsFamily,
   kReplicasFamily,
   kEjectionsFamily,
+  kRefusalsFamily,
   kMirroredFamily,
   kConnectionsActiveFamily,
   kConnectionsFamily,
@@ -65,6 +66,7 @@ Shape shape_of(Family family) {
     case kSlotsFamily: return {kSlots, MetricType::Gauge};
     case kReplicasFamily: return {kReplicas, MetricType::Gauge};
     case kEjectionsFamily: return {kEjections, MetricType::Counter};
+    case kRefusalsFamily: return {kRefusals, MetricType::Counter};
     case kMirroredFamily: return {kMirrored, MetricType::Counter};
     case kConnectionsActiveFamily: return {kConnectionsActive, MetricType::Gauge};
     case kConnectionsFamily: return {kConnections, MetricType::Counter};
@@ -168,8 +170,9 @@ void Exposition::add(const ProcessFigures& figures) {
     add_value(families_[kReplicasFamily], with(labels, "state", "ready"), each.replicas_ready);
     add_value(families_[kReplicasFamily], with(labels, "state", "not_ready"), each.replicas_not_ready);
     add_value(families_[kReplicasFamily], with(labels, "state", "ejected"), each.replicas_ejected);
+    add_value(families_[kReplicasFamily], with(labels, "state", "refusing"), each.replicas_refusing);
     add_value(families_[kReplicasFamily], with(labels, "state", "terminating"), each.replicas_terminating);
-    add_value(families_[kEjectionsFamily], labels, each.ejections);
+    add_outages(each.endpoint, each.deployment, each.outages);
   }
   for (const CertificateFigures& each : figures.certificates) {
     add_value(families_[kCertificateExpiryFamily], {{"certificate", each.certificate}}, static_cast<double>(each.expiry));
@@ -214,15 +217,18 @@ void Exposition::add(const DeploymentMetrics& metrics) {
   add_histogram(families_[kQueueWaitFamily], metrics, &DeploymentCells::queue_wait);
   add_histogram(families_[kFirstByteFamily], metrics, &DeploymentCells::first_byte);
   std::uint64_t received = 0, sent = 0, connect_retries = 0, stale_retries = 0;
+  std::uint64_t refused_retries = 0;
   for (const DeploymentCells& cells : metrics.cells()) {
     received += cells.request_bytes();
     sent += cells.response_bytes();
+    refused_retries += cells.refused_retries();
     connect_retries += cells.connect_retries();
     stale_retries += cells.stale_retries();
   }
   const Labels labels = deployment_labels(metrics.endpoint(), metrics.deployment());
   add_value(families_[kRequestBytesFamily], labels, received);
   add_value(families_[kResponseBytesFamily], labels, sent);
+  add_value(families_[kRetriesFamily], with(labels, "reason", "connection_refused"), refused_retries);
   add_value(families_[kRetriesFamily], with(labels, "reason", "connect_failed"), connect_retries);
   add_value(families_[kRetriesFamily], with(labels, "reason", "stale_connection"), stale_retries);
 }
@@ -233,8 +239,10 @@ void Exposition::add_reloads(std::uint64_t accepted, std::uint64_t refused, bool
   add_value(families_[kConfigurationRefusedFamily], {}, std::uint64_t{newest_refused ? 1U : 0U});
 }
 
-void Exposition::add_ejections(const std::string& endpoint, const std::string& deployment, std::uint64_t ejections) {
-  add_value(families_[kEjectionsFamily], deployment_labels(endpoint, deployment), ejections);
+void Exposition::add_outages(const std::string& endpoint, const std::string& deployment, const Outages& outages) {
+  const Labels labels = deployment_labels(endpoint, deployment);
+  add_value(families_[kEjectionsFamily], labels, outages.ejections);
+  add_value(families_[kRefusalsFamily], labels, outages.refusals);
 }
 
 }  // namespace router::metrics

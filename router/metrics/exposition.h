@@ -25,7 +25,7 @@ class Exposition {
   /// `newest_refused`: the last one of them was.
   void add_reloads(std::uint64_t accepted, std::uint64_t refused, bool newest_refused);
   /// Of a deployment that is no longer configured.
-  void add_ejections(const std::string& endpoint, const std::string& deployment, std::uint64_t ejections);
+  void add_outages(const std::string& endpoint, const std::string& deployment, const Outages& outages);
 
   std::vector<prometheus::MetricFamily> families() && { return std::move(families_); }
 

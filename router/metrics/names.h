@@ -28,12 +28,14 @@ inline constexpr Name kRequestBytes{"inference_router_request_bytes_total", "Byt
 inline constexpr Name kResponseBytes{"inference_router_response_bytes_total", "Bytes of response bodies sent to clients."};
 inline constexpr Name kRetries{
     "inference_router_retries_total",
-    "Second attempts, made because the pod provably had not acted: why the first one failed."};  // + reason
+    "Exchanges with further attempts, made because the pod provably had not acted: why the one before failed."};  // + reason
 inline constexpr Name kQueueLength{"inference_router_queue_length", "Exchanges waiting in line now."};
 inline constexpr Name kSlotsInUse{"inference_router_slots_in_use", "Slots held by exchanges now."};
 inline constexpr Name kSlots{"inference_router_slots", "Slots of all replicas with a limit."};
 inline constexpr Name kReplicas{"inference_router_replicas", "Replicas by state."};  // + state
 inline constexpr Name kEjections{"inference_router_ejections_total", "Times a failing replica was ejected."};
+inline constexpr Name kRefusals{"inference_router_refusals_total",
+                                "Times a replica was not chosen any more because it had refused a connection."};
 
 // Of the process.
 inline constexpr Name kMirrored{"inference_router_mirrored_total",

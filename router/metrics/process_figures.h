@@ -9,6 +9,12 @@
 
 namespace router::metrics {
 
+/// How often replicas of a deployment went out, since the process began.
+struct Outages {
+  std::uint64_t ejections = 0;
+  std::uint64_t refusals = 0;
+};
+
 /// What one deployment looks like at the moment of a scrape.
 struct DeploymentFigures {
   std::string endpoint;
@@ -19,8 +25,9 @@ struct DeploymentFigures {
   std::uint64_t replicas_ready = 0;
   std::uint64_t replicas_not_ready = 0;
   std::uint64_t replicas_ejected = 0;
+  std::uint64_t replicas_refusing = 0;
   std::uint64_t replicas_terminating = 0;
-  std::uint64_t ejections = 0;  // since the process began
+  Outages outages{};
 };
 
 /// When one certificate ends.

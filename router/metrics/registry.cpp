@@ -53,12 +53,12 @@ void Registry::add_process_figures(Exposition& exposition) {
   std::set<Key> configured;
   for (const DeploymentFigures& each : figures.deployments) {
     Key name = key(each.endpoint, each.deployment);
-    if (const auto known = entries_.find(name); known != entries_.end()) known->second.ejections = each.ejections;
+    if (const auto known = entries_.find(name); known != entries_.end()) known->second.outages = each.outages;
     configured.insert(std::move(name));
   }
   for (const auto& [name, entry] : entries_) {
-    if (entry.ejections == 0 || configured.contains(name)) continue;
-    exposition.add_ejections(entry.metrics->endpoint(), entry.metrics->deployment(), entry.ejections);
+    if (!entry.outages || configured.contains(name)) continue;
+    exposition.add_outages(entry.metrics->endpoint(), entry.metrics->deployment(), *entry.outages);
   }
 }
 

@@ -70,7 +70,7 @@ class Registry {
   using Key = std::pair<std::string, std::string>;  // endpoint, deployment, lower case
   struct Entry {
     std::shared_ptr<DeploymentMetrics> metrics;
-    std::uint64_t ejections = 0;              // as last told
+    std::optional<Outages> outages;           // as last told
     std::optional<TimePoint> unused_since{};  // nobody else holds the metrics
   };
   static Key key(std::string_view endpoint, std::string_view deployment);

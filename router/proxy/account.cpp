@@ -24,6 +24,7 @@ void account(ShardServer& server, const View& view, const Downstream& downstream
   figures.queue_wait = record.in_line;
   figures.answered = record.answered != TimePoint{} && record.sent != TimePoint{};
   if (figures.answered) figures.first_byte = record.answered - record.sent;
+  figures.refused_retried = record.refused_retried;
   figures.connect_retried = record.connect_retried;
   figures.stale_retried = record.stale_retried;
   figures.request_bytes = downstream.request_bytes();

@@ -1,11 +1,27 @@
 #include "router/proxy/acquire.h"
 
 #include <algorithm>
+#include <cerrno>
 
 namespace router::proxy {
 
 using dispatch::Lease;
 using dispatch::Line;
+
+namespace {
+
+Failure why_in_vain(const dispatch::Parting& parting) {
+  if (parting.replica_was_ready) {
+    return Failure::internal(Reason::kQueueTimeout, "no slot became free within max_queue_wait_ms");
+  }
+  if (parting.replicas_refuse) {
+    return Failure::internal(Reason::kNoReadyReplica, "every replica of the deployment that is ready refuses connections",
+                             ECONNREFUSED);
+  }
+  return Failure::internal(Reason::kNoReadyReplica, "no replica of the deployment is ready");
+}
+
+}  // namespace
 
 Task<Result<Lease>> acquire(Line& line, dispatch::Place place, Deadline deadline, runtime::Wakeup& wakeup,
                             wire::Cancellation& cancellation) {
@@ -15,19 +31,19 @@ Task<Result<Lease>> acquire(Line& line, dispatch::Place place, Deadline deadline
   if (entry->lease) co_return std::move(entry->lease);
   for (;;) {
     if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) {
-      line.leave(entry->waiter);
+      entry->waiting.leave();
       co_return allowed.error();
     }
-    Result<Lease> lease = Line::poll(entry->waiter);
+    Result<Lease> lease = entry->waiting.poll();
     if (!lease || *lease) co_return lease;
     if (const Result<void> wanted = cancellation.still_wanted(); !wanted) {
-      line.leave(entry->waiter);
+      entry->waiting.leave();
       co_return wanted.error();
     }
     if (wakeup.shard().now() >= deadline) {
-      const bool was_ready = line.leave(entry->waiter).replica_was_ready;
-      co_return was_ready ? Failure::internal(Reason::kQueueTimeout, "no slot became free within max_queue_wait_ms")
-                          : Failure::internal(Reason::kNoReadyReplica, "no replica of the deployment is ready");
+      dispatch::Parting parting = entry->waiting.leave();
+      if (parting.lease) co_return std::move(parting.lease);  // it was on its way
+      co_return why_in_vain(parting);
     }
     co_await wakeup.wait(std::min(deadline, cancellation.ask_again(wakeup.shard().now())));
   }

@@ -74,7 +74,8 @@ Task<Result<Lease>> Approach::acquire_under_newest_view(dispatch::Place place) {
   Result<Lease> lease = co_await acquire_lease(std::move(place));
   while (lease && generation_of(*lease) > view_->generation) {
     const std::shared_ptr<dispatch::Line> line = route().deployment->line;
-    co_await catch_up(generation_of(*lease));
+    const Result<void> caught_up = co_await catch_up(generation_of(*lease));
+    if (!caught_up) co_return caught_up.error();  // and the slot is free again
     if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
     if (route().deployment->line == line) continue;
     lease->give_back();
@@ -86,8 +87,7 @@ Task<Result<Lease>> Approach::acquire_under_newest_view(dispatch::Place place) {
 
 Task<Result<Lease>> Approach::acquire_lease(dispatch::Place place) {
   record_.queued = wakeup_.shard().now();
-  const Duration left = std::max(route().deployment->queue_wait_max - record_.in_line, Duration{});
-  const Deadline deadline = patience_.until(record_.queued, left);
+  const Deadline deadline = patience_.until(record_.queued, queue_time_left());
   Result<Lease> lease = co_await acquire(line(), std::move(place), deadline, wakeup_, downstream_);
   record_.leased = wakeup_.shard().now();
   record_.in_line += record_.leased - record_.queued;
@@ -95,11 +95,31 @@ Task<Result<Lease>> Approach::acquire_lease(dispatch::Place place) {
   co_return lease;
 }
 
-/// Waits until this shard's view is at least as new as a replica: its publication is on its way.
-Task<void> Approach::catch_up(std::uint64_t generation) {
-  constexpr std::chrono::milliseconds kLook{1};
-  while (server_.view()->generation < generation) co_await wakeup_.wait(wakeup_.shard().now() + kLook);
+Duration Approach::queue_time_left() const {
+  return std::max(route().deployment->queue_wait_max - record_.in_line, Duration{});
+}
+
+/// Waits until this shard's view is at least as new as a replica. Its publication is on its way: it comes in the time that the
+/// request has left in the queue, or else within kAtLeast.
+Task<Result<void>> Approach::catch_up(std::uint64_t generation) {
+  constexpr std::chrono::milliseconds kAtLeast{100};
+  const TimePoint begun = wakeup_.shard().now();
+  const Deadline deadline = patience_.until(begun, std::max<Duration>(queue_time_left(), kAtLeast));
+  Views::Arrival arrival(wakeup_);
+  while (server_.view()->generation < generation) {
+    if (const Result<void> allowed = downstream_.may_take_slot(); !allowed) co_return allowed.error();
+    if (const Result<void> wanted = downstream_.still_wanted(); !wanted) co_return wanted.error();
+    const TimePoint now = wakeup_.shard().now();
+    if (now >= deadline)
+      co_return Failure::internal(Reason::kQueueTimeout, "the configuration of the slot's replica did not come");
+    server_.wait_for_next_view(arrival);
+    co_await wakeup_.wait(std::min(deadline, downstream_.ask_again(now)));
+  }
   view_ = server_.view();
+  record_.leased = wakeup_.shard().now();
+  record_.in_line += record_.leased - begun;
+  record_.waited += record_.leased - begun;
+  co_return boost::system::in_place_value;
 }
 
 Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> Approach::open(Lease& lease, bool fresh) {
@@ -127,8 +147,10 @@ std::unique_ptr<MirrorCopy>& Approach::mirror_copy(const RequestIds& ids) {
 }
 
 bool Approach::may_go_elsewhere(const Failure& failure) {
-  const bool refused = failure.reason == Reason::kUpstreamConnectFailed && failure.origin == Origin::kUpstream;
-  if (!refused || bound_ || record_.connect_retried || !line().may_retry()) return false;
+  if (bound_) return false;
+  if (upstream::is_refusal(failure)) return record_.refused_retried = true;
+  const bool failed = failure.reason == Reason::kUpstreamConnectFailed && failure.origin == Origin::kUpstream;
+  if (!failed || record_.connect_retried || !line().may_retry()) return false;
   return record_.connect_retried = true;
 }
 

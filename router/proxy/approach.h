@@ -34,7 +34,8 @@ class Approach {
   /// Opens a connection under the lease, which stays here if that fails. Suspends.
   Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> open(dispatch::Lease& lease, bool fresh);
 
-  /// Each kind of second attempt is allowed once, within the deployment's budget (contract, section 6). Asking takes it.
+  /// Each kind of second attempt is allowed once, within the deployment's budget; after a refused connection as often as it
+  /// takes, outside of the budget (contract, section 6). Asking takes it.
   bool may_go_elsewhere(const Failure& failure);
   bool may_try_again(upstream::Unseen unseen);
 
@@ -48,7 +49,8 @@ class Approach {
  private:
   Task<Result<dispatch::Lease>> acquire_lease(dispatch::Place place);
   Task<Result<dispatch::Lease>> acquire_under_newest_view(dispatch::Place place);
-  Task<void> catch_up(std::uint64_t generation);
+  Task<Result<void>> catch_up(std::uint64_t generation);
+  Duration queue_time_left() const;
   dispatch::Line& line() const { return *route().deployment->line; }
 
   ShardServer& server_;

@@ -42,7 +42,8 @@ struct Record {
   const char* cause = "";
   int system_error = 0;
   int attempts = 0;              // to reach a replica
-  bool connect_retried = false;  // another attempt was made after a refused connection
+  bool refused_retried = false;  // another attempt was made after a connection that the replica's kernel refused,
+  bool connect_retried = false;  // after one that could not be made for another reason,
   bool stale_retried = false;    // and after a connection that had ended before it was used
   std::string replica;           // host:port
 };

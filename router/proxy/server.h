@@ -45,6 +45,8 @@ class ShardServer {
   runtime::Shard& shard() { return shard_; }
   /// The newest view; an exchange asks once.
   const Views::Snapshot& view() const { return views_.on(shard_); }
+  /// Wakes when a newer one has arrived.
+  void wait_for_next_view(Views::Arrival& arrival) const { views_.wait_for_next(shard_, arrival); }
   metrics::ShardCells& cells() { return cells_; }
   Mirrors& mirrors() { return mirrors_; }
   bool draining() const { return draining_; }

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <boost/intrusive/list.hpp>
+#include <exception>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "router/base/assert.h"
+#include "router/runtime/contain.h"
 #include "router/runtime/shard_set.h"
+#include "router/runtime/waker.h"
 
 namespace router::runtime {
 
@@ -46,6 +50,19 @@ class Published {
     Holder* holder_ = nullptr;
   };
 
+  /// Somebody who waits for the next value: woken once, when it has arrived on the shard where it was told to wait. May be
+  /// destroyed before, there.
+  class Arrival : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+   public:
+    explicit Arrival(Waker& waker) : waker_(waker) {}
+    Arrival(const Arrival&) = delete;
+    Arrival& operator=(const Arrival&) = delete;
+
+   private:
+    friend class Published;
+    Waker& waker_;
+  };
+
   Published(Shard& control, ShardSet& shards) : control_(control), shards_(shards), views_(shards.size()) {}
 
   /// A value with all the memory that its publication needs.
@@ -81,12 +98,34 @@ class Published {
     ROUTER_ASSERT(shard.is_here());
     return views_[shard.index()].snapshot;
   }
+  /// On the shard: `arrival` is woken when the next value has arrived here. Nothing if it waits already.
+  void wait_for_next(const Shard& shard, Arrival& arrival) const {
+    ROUTER_ASSERT(shard.is_here());
+    if (!arrival.is_linked()) views_[shard.index()].awaited.push_back(arrival);
+  }
   /// Control thread: what was published last.
   const std::shared_ptr<const T>& newest() const { return newest_; }
 
  private:
+  using Arrivals = boost::intrusive::list<Arrival, boost::intrusive::constant_time_size<false>>;
   struct alignas(64) View {
+    void take(Holder& holder) {
+      snapshot = Snapshot(&holder);
+      Arrivals told;
+      told.swap(awaited);
+      while (!told.empty()) {
+        Waker& waker = told.front().waker_;
+        told.pop_front();
+        try {
+          waker.wake();
+        } catch (const std::exception& error) {
+          contain(error);
+        }
+      }
+    }
+
     Snapshot snapshot;
+    mutable Arrivals awaited;
   };
   /// The value of one shard: a message to the shard, there what its snapshots hold, and at last a message back to the control
   /// thread, which frees it.
@@ -95,7 +134,7 @@ class Published {
 
     void run() override {
       if (View* into = std::exchange(view, nullptr)) {
-        into->snapshot = Snapshot(this);
+        into->take(*this);
       } else {
         delete this;
       }

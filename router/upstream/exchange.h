@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <memory>
 #include <string_view>
 
@@ -81,6 +82,12 @@ constexpr bool blames_replica(const Failure& failure) {
   return failure.origin == Origin::kUpstream &&
          (failure.reason == Reason::kUpstreamConnectFailed || failure.reason == Reason::kUpstreamReset ||
           failure.reason == Reason::kUpstreamTimeout);
+}
+
+/// The replica's kernel refused the connection (contract, section 6): nobody can reach the replica, and it has seen nothing.
+constexpr bool is_refusal(const Failure& failure) {
+  return failure.origin == Origin::kUpstream && failure.reason == Reason::kUpstreamConnectFailed &&
+         failure.system_error == ECONNREFUSED;
 }
 
 /// What `open` needs to know of a deployment and of the request.

@@ -137,6 +137,7 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease& lease, Ope
         co_await connect(static_cast<Replica&>(lease.replica()), options.connect_timeout, wakeup, cancellation);
     if (!fresh) {
       if (blames_replica(fresh.error())) lease.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+      if (is_refusal(fresh.error())) lease.verdict().outcome = dispatch::Verdict::Outcome::kRefused;
       co_return fresh.error();
     }
     connection = std::move(*fresh);

@@ -67,7 +67,7 @@ def test_graceful_replacement_loses_nothing(start, replica, load, table):
     assert all(count == 1 for count in times(rollout.all, "delivered").values())
     assert {one.pod for one in outcomes} == {one.name for one in rollout.all}
     table.figure(f"Replacement: second attempts over new connections {retries(router, 'stale_connection')}, at other replicas "
-                 f"{retries(router, 'connect_failed')}.")
+                 f"{retries(router, 'connection_refused')}.")
 
 
 def test_killing_replicas_fails_only_what_they_had(start, replica, load, table):

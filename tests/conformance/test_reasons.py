@@ -53,7 +53,7 @@ class Scene:
     """What a case needs: pods, a router of the profile, and a pod that holds what it gets until `release` is set."""
 
     def __init__(self, stage, profile):
-        self.pod, self._stage, self._profile = stage.pod, stage, profile
+        self.pod, self.clogged, self._stage, self._profile = stage.pod, stage.clogged, stage, profile
         self.release = threading.Event()
 
     def start(self, *deployments, **settings):
@@ -241,9 +241,17 @@ def a_silent_pod(scene):
 
 
 @case("upstream_connect_failed", 502, 424, managed_fields=MODEL_ERROR)
+def a_pod_to_which_nobody_can_connect(scene):
+    blue = scene.clogged()
+    router = scene.start(deployment([blue], probe=SLOW_PROBE, router={"connect_timeout_ms": 50}, **PATIENT))
+    blue.clog()
+    return router, router.score(b"x")
+
+
+@case("no_ready_replica", 503, 424, fields=RETRY, managed_fields=NOT_READY)
 def a_pod_that_refuses(scene):
     blue = scene.pod()
-    router = scene.start(deployment([blue], probe=SLOW_PROBE, **PATIENT))
+    router = scene.start(deployment([blue], probe=SLOW_PROBE))
     blue.stop()
     eventually(lambda: not is_listening(blue.port), "the pod to be gone")
     return router, router.score(b"x")

@@ -78,7 +78,7 @@ def test_a_pod_that_does_not_answer_in_time_is_a_timeout(pod, start, profile):
     eventually(lambda: blue.aborts == 1, "the pod to see the end")
 
 
-def test_a_pod_that_cannot_be_reached_is_a_bad_gateway(pod, start, profile):
+def test_a_pod_that_refuses_connections_is_not_ready(pod, start, profile):
     blue = pod()
     # Ready by its readiness route, while nobody listens where it is to score.
     described = deployment(["127.0.0.1"])
@@ -86,6 +86,14 @@ def test_a_pod_that_cannot_be_reached_is_a_bad_gateway(pod, start, profile):
     routes["readiness_route"]["port"] = blue.port
     routes["scoring_route"]["port"] = closed_port()
     router = start(of_profile(profile, described))
+    answer = router.score(b"x")
+    refused(answer, "no_ready_replica", profile, 503, 424, "model_not_ready")
+
+
+def test_a_pod_that_cannot_be_reached_is_a_bad_gateway(clogged, start, profile):
+    blue = clogged()
+    router = start(of_profile(profile, deployment([blue], router={"connect_timeout_ms": 50})))
+    blue.clog()
     answer = router.score(b"x")
     refused(answer, "upstream_connect_failed", profile, 502, 424, "model_error")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from .certificates import Authority
-from .pod import Pod, echo
+from .pod import Clogged, Pod, echo
 from .router import Router
 
 
@@ -19,6 +19,10 @@ class _Stage:
         self.pods.append(pod)
         return pod
 
+    def clogged(self):
+        self.pods.append(Clogged())
+        return self.pods[-1]
+
     def start(self, *endpoints, **settings):
         router = Router(self.folder / f"router-{len(self.routers)}", *endpoints, **settings)
         self.routers.append(router)
@@ -33,7 +37,7 @@ class _Stage:
                 router.kill()
             for pod in self.pods:
                 pod.stop()
-        failures = [failure for pod in self.pods for failure in pod.failures]
+        failures = [failure for pod in self.pods for failure in getattr(pod, "failures", ())]
         assert not failures, failures
 
 
@@ -51,6 +55,12 @@ def shared_stage(tmp_path_factory):
     stage = _Stage(tmp_path_factory.mktemp("shared"))
     yield stage
     stage.end()
+
+
+@pytest.fixture
+def clogged(stage):
+    """Starts servers to which nobody can connect, once they are told so."""
+    return stage.clogged
 
 
 @pytest.fixture

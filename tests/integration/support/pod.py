@@ -145,6 +145,53 @@ def echo(exchange):
     exchange.answer(200, body, {"Content-Type": kind, "x-pod": exchange.pod.name})
 
 
+class Clogged:
+    """A server whose kernel takes no further connection after `clog()`, and does not refuse it either: to connect takes for ever.
+    Until then it is ready and echoes."""
+
+    def __init__(self):
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        self._clogged = threading.Event()
+        self._waiting = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self):
+        while not self._clogged.is_set():
+            if not select.select([self._listener], [], [], 0.01)[0]:
+                continue
+            sock, _ = self._listener.accept()
+            with sock:
+                reader = Reader(sock)
+                try:
+                    reader.line()
+                    length = int(reader.fields().get("content-length", "0"))
+                    while length:
+                        length -= len(reader.some(length))
+                    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                except (Gone, OSError):
+                    pass
+
+    def clog(self):
+        self._clogged.set()
+        self._thread.join()
+        while True:  # fills the backlog
+            sock = socket.socket()
+            self._waiting.append(sock)
+            sock.settimeout(0.2)
+            try:
+                sock.connect(self._listener.getsockname())
+            except TimeoutError:
+                return
+
+    def stop(self):
+        self._clogged.set()
+        self._thread.join()
+        for sock in [*self._waiting, self._listener]:
+            sock.close()
+
+
 class Held:
     """A behaviour of a pod: answers when `release` is set, not before."""
 
@@ -161,7 +208,7 @@ class Pod:
     """Listens at once; `behave(exchange)` runs on a thread of the connection. With `one_at_a_time` the server is single-threaded
     and stays with a connection until it ends, as simple keep-alive servers do."""
 
-    def __init__(self, behave=echo, name="pod", tls=None, one_at_a_time=False, host="127.0.0.1"):
+    def __init__(self, behave=echo, name="pod", tls=None, one_at_a_time=False, host="127.0.0.1", port=0):
         self.behave, self.name, self._tls, self._one_at_a_time = behave, name, tls, one_at_a_time
         self.lock = threading.Lock()
         self.ready = True
@@ -174,7 +221,7 @@ class Pod:
         self._open = set()
         self._stopping = False
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, 0), family=family, backlog=512)
+        self._listener = socket.create_server((host, port), family=family, backlog=512)
         self.port = self._listener.getsockname()[1]
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()

@@ -110,12 +110,12 @@ TEST_F(Probe, TakesGarbageAndABrokenConnectionForNotReady) {
     connection.send(text);
     connection.close();
     ASSERT_TRUE(turn_until(shard, [&] { return asking.done(); }));
-    EXPECT_EQ(asking.get(), Readiness::kNotReady) << text;
+    EXPECT_EQ(asking.get(), Readiness::kUnreachable) << text;
   }
   pod.close();
   runtime::Wakeup wakeup(shard);
   const bool stopped = false;
-  EXPECT_EQ(shard.run(ask_for_readiness(wakeup, target, kNever, stopped)), Readiness::kNotReady);
+  EXPECT_EQ(shard.run(ask_for_readiness(wakeup, target, kNever, stopped)), Readiness::kUnreachable);
 }
 
 TEST_F(Probe, GivesUpAtItsTimeout) {
@@ -316,7 +316,7 @@ TEST_F(Probe, AsksOverTls) {
       }
       return asking.done();
     }));
-    EXPECT_EQ(asking.get(), right_name ? Readiness::kReady : Readiness::kNotReady);
+    EXPECT_EQ(asking.get(), right_name ? Readiness::kReady : Readiness::kUnreachable);
   }
 }
 

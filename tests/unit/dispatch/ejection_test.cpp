@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,10 +20,19 @@ using test::TestShard;
 struct EjectionTest : testing::Test {
   EjectionTest() {
     for (int index = 0; index < 4; ++index) pods.push_back(make_replica(0, "pod-" + std::to_string(index) + ":1"));
-    line = make_line(pods, 64, shard.clock(), [this](const std::shared_ptr<Replica>& replica, TimePoint until) {
-      told.emplace_back(replica, until - shard.now());
-      (void)line->demand();  // the mutex is free
-    });
+    line = make_line(64, shard.clock(), std::make_shared<TestWatcher>([this] { look(); }));
+    line->set_replicas(pods);
+    for (const auto& pod : pods) line->set_ready(pod, true);
+  }
+  /// Notes who has gone out since it looked last, and for how long he is left alone.
+  void look() {
+    line->begin_look();  // the mutex is free
+    for (const auto& pod : pods) {
+      const Condition now = line->condition(pod);
+      if (now != std::exchange(seen[pod], now) && now.state != Health::State::kWell) {
+        told.emplace_back(pod, now.asked_from - shard.now());
+      }
+    }
   }
   Lease lease_of(const Replica& wanted) {
     std::vector<Lease> others;
@@ -52,7 +62,11 @@ struct EjectionTest : testing::Test {
     return false;
   }
 
+  bool is_ejected(const std::shared_ptr<Replica>& pod) const { return line->condition(pod).state == Health::State::kEjected; }
+  bool refuses(const std::shared_ptr<Replica>& pod) const { return line->condition(pod).state == Health::State::kRefusing; }
+
   TestShard shard{0};
+  std::map<std::shared_ptr<Replica>, Condition> seen;
   std::vector<std::shared_ptr<Replica>> pods;
   std::shared_ptr<Line> line;
   std::vector<std::pair<std::shared_ptr<Replica>, Duration>> told;
@@ -70,7 +84,7 @@ TEST_F(EjectionTest, FollowsFiveFailuresInARow) {
   EXPECT_EQ(told[0], std::pair(pods[0], Duration(10s)));
   EXPECT_EQ(line->demand().ejections, 1u);
   EXPECT_EQ(line->demand().replicas_ejected, 1u);
-  EXPECT_TRUE(line->is_ejected(pods[0]));
+  EXPECT_TRUE(is_ejected(pods[0]));
 }
 
 TEST_F(EjectionTest, LastsUntilItIsReadmitted) {
@@ -88,7 +102,7 @@ TEST_F(EjectionTest, IsOverForWhoBecomesReadyAgain) {
   line->set_ready(pods[0], false);
   EXPECT_EQ(line->demand().replicas_ejected, 0u) << "of those that are ready";
   line->set_ready(pods[0], true);
-  EXPECT_FALSE(line->is_ejected(pods[0]));
+  EXPECT_FALSE(is_ejected(pods[0]));
   EXPECT_TRUE(is_chosen(*pods[0]));
   fail(*pods[0]);
   EXPECT_EQ(told.back().second, Duration(20s)) << "a relapse is one, whoever has readmitted it";
@@ -166,6 +180,112 @@ TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaIsReadmitted) {
   ASSERT_TRUE(waiting.waits());
   line->readmit(first);
   EXPECT_TRUE(*waiting.poll());
+}
+
+TEST_F(EjectionTest, ARefusedConnectionTakesTheReplicaOutAtOnce) {
+  exchange(*pods[0], Outcome::kRefused);
+  EXPECT_TRUE(refuses(pods[0]));
+  EXPECT_FALSE(is_chosen(*pods[0]));
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0], std::pair(pods[0], Duration{})) << "it is asked at once";
+  EXPECT_EQ(line->demand().replicas_refusing, 1u);
+  EXPECT_EQ(line->demand().refusals, 1u);
+  EXPECT_EQ(line->demand().replicas_ejected, 0u);
+  line->readmit(pods[0]);
+  EXPECT_TRUE(is_chosen(*pods[0]));
+  EXPECT_EQ(line->demand().replicas_refusing, 0u);
+}
+
+TEST_F(EjectionTest, RefusingReplicasAreOutWithoutAnyHalf) {
+  for (const auto& pod : pods) exchange(*pod, Outcome::kRefused);
+  EXPECT_EQ(line->demand().replicas_refusing, 4u);
+  for (const auto& pod : pods) line->readmit(pod);
+  EXPECT_TRUE(is_chosen(*pods[3]));
+}
+
+TEST_F(EjectionTest, TheHalfIsOneOfThoseThatDoNotRefuse) {
+  fail(*pods[0]);
+  fail(*pods[1]);
+  EXPECT_EQ(line->demand().replicas_ejected, 2u);
+  exchange(*pods[2], Outcome::kRefused);
+  EXPECT_EQ(line->demand().replicas_ejected, 1u) << "three can be reached";
+  exchange(*pods[3], Outcome::kRefused);
+  EXPECT_EQ(line->demand().replicas_ejected, 1u);
+  EXPECT_EQ(line->demand().replicas_refusing, 2u);
+  for (const auto& pod : {pods[0], pods[1]}) {
+    if (!is_ejected(pod)) exchange(*pod, Outcome::kRefused);
+  }
+  EXPECT_EQ(line->demand().replicas_ejected, 0u) << "the last one that can be reached";
+}
+
+TEST_F(EjectionTest, ANewReadyEndsRefusing) {
+  exchange(*pods[0], Outcome::kRefused);
+  line->set_ready(pods[0], true);  // as its source has said all the time
+  EXPECT_TRUE(refuses(pods[0]));
+  line->set_ready(pods[0], false);
+  EXPECT_EQ(line->demand().replicas_refusing, 0u) << "of those that are ready";
+  line->set_ready(pods[0], true);
+  EXPECT_FALSE(refuses(pods[0]));
+  EXPECT_TRUE(is_chosen(*pods[0]));
+}
+
+TEST_F(EjectionTest, ARefusalSaysNothingOfFailures) {
+  fail(*pods[0], 4);
+  exchange(*pods[0], Outcome::kRefused);
+  line->readmit(pods[0]);
+  fail(*pods[0], 4);
+  EXPECT_TRUE(is_chosen(*pods[0])) << "it begins with no failures";
+}
+
+TEST_F(EjectionTest, AReplicaThatRefusesByTurnsIsAskedLaterEachTime) {
+  const auto refuse = [this] {
+    exchange(*pods[0], Outcome::kRefused);
+    const Duration pause = told.back().second;
+    shard.advance(pause);
+    line->readmit(pods[0]);
+    return pause;
+  };
+  for (const Duration pause : std::vector<Duration>{0ms, 100ms, 200ms, 400ms, 800ms, 1s, 1s}) EXPECT_EQ(refuse(), pause);
+  shard.advance(1s);
+  EXPECT_EQ(refuse(), Duration{}) << "it has accepted for a while";
+}
+
+TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaAcceptsAgain) {
+  const auto only = make_replica(1, "only:1");
+  line->set_replicas({only});
+  line->set_ready(only, true);
+  Visitor refused(*line, shard);
+  refused.entry.lease.verdict().outcome = Outcome::kRefused;
+  const Place place = refused.entry.lease.place();
+  EXPECT_EQ(place.avoided, nullptr) << "it is out, and once it is back it need not be avoided";
+  const Visitor later(*line, shard);
+  refused.entry.lease.give_back();
+  const Visitor again(*line, shard, kNever, place);
+  ASSERT_TRUE(later.waits() && again.waits());
+  line->readmit(only);
+  shard.poll();
+  const Result<Lease> lease = again.poll();
+  EXPECT_TRUE(*lease) << "at its old place";
+  EXPECT_FALSE(*later.poll());
+}
+
+TEST_F(EjectionTest, WhoWaitsForRefusingReplicasAloneWaitsForNoReadyReplica) {
+  const auto only = make_replica(1, "only:1");
+  line->set_replicas({only});
+  line->set_ready(only, true);
+  Visitor refused(*line, shard);
+  refused.entry.lease.verdict().outcome = Outcome::kRefused;
+  const Visitor met_it(*line, shard);
+  const Place place = refused.entry.lease.place();
+  refused.entry.lease.give_back();
+  const Visitor again(*line, shard, kNever, place);
+  const Visitor later(*line, shard);
+  EXPECT_TRUE(met_it.leave().replica_was_ready) << "it served when this one came";
+  for (const Visitor* visitor : {&again, &later}) {
+    const Parting parting = visitor->leave();
+    EXPECT_FALSE(parting.replica_was_ready);
+    EXPECT_TRUE(parting.replicas_refuse);
+  }
 }
 
 TEST_F(EjectionTest, AReplicaThatShedsIsChosenLast) {

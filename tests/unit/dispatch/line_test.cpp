@@ -13,13 +13,13 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::TestShard;
-using Waiting = TestShard::Started<Result<Lease>>;
+using Started = TestShard::Started<Result<Lease>>;
 
 struct LineTest : testing::Test {
-  Waiting start(const std::shared_ptr<Line>& line, TestShard& on, Duration patience = 5s) {
+  Started start(const std::shared_ptr<Line>& line, TestShard& on, Duration patience = 5s) {
     return on.start(acquire(line, on.now() + patience, on));
   }
-  Waiting start(const std::shared_ptr<Line>& line) { return start(line, shard); }
+  Started start(const std::shared_ptr<Line>& line) { return start(line, shard); }
   Lease lease(const std::shared_ptr<Line>& line) { return shard.run(acquire(line, kNever, shard)).value(); }
 
   TestShard shard{0};
@@ -38,7 +38,7 @@ TEST_F(LineTest, GivesAFreeSlotAtOnce) {
 TEST_F(LineTest, RefusesAtOnceWhenItIsFull) {
   const std::shared_ptr<Line> line = make_line({make_replica(1)}, 1);
   const Lease running = lease(line);
-  Waiting waiting = start(line, shard, 1s);
+  Started waiting = start(line, shard, 1s);
   EXPECT_EQ(start(line).get().error().reason, Reason::kQueueFull);
   EXPECT_FALSE(waiting.done());
   shard.advance(1s);
@@ -49,9 +49,9 @@ TEST_F(LineTest, RefusesAtOnceWhenItIsFull) {
 TEST_F(LineTest, ServesInOrderOfArrivalOverAllShards) {
   const std::shared_ptr<Line> line = make_line({make_replica(1)});
   Lease running = lease(line);
-  Waiting first = start(line, other);
-  Waiting second = start(line, shard);
-  Waiting third = start(line, other);
+  Started first = start(line, other);
+  Started second = start(line, shard);
+  Started third = start(line, other);
   running.give_back();
   shard.poll();
   EXPECT_FALSE(second.done());
@@ -72,9 +72,9 @@ TEST_F(LineTest, ServesInOrderOfArrivalOverAllShards) {
 TEST_F(LineTest, DoesNotLetANewcomerOvertakeAGrantOnItsWay) {
   const std::shared_ptr<Line> line = make_line({make_replica(1)});
   Lease running = lease(line);
-  Waiting first = start(line, other);
+  Started first = start(line, other);
   running.give_back();  // the grant is posted to the other shard, which has not turned yet
-  Waiting newcomer = start(line, shard);
+  Started newcomer = start(line, shard);
   EXPECT_FALSE(newcomer.done());
   other.poll();
   EXPECT_TRUE(first.done());
@@ -88,7 +88,7 @@ TEST_F(LineTest, BindsAWaiterOnlyWhenASlotIsFree) {
   std::vector<Lease> running;
   running.push_back(lease(line));
   running.push_back(lease(line));
-  Waiting waiting = start(line);
+  Started waiting = start(line);
   for (Lease& held : running) {
     if (&held.replica() == quick.get()) held.give_back();
   }
@@ -105,7 +105,7 @@ TEST_F(LineTest, WaitsForAReplicaToBecomeReady) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<Line> line = make_line();
   line->set_replicas({pod});
-  Waiting waiting = start(line);
+  Started waiting = start(line);
   EXPECT_FALSE(waiting.done()) << "a new replica is not ready";
   line->set_ready(pod, true);
   shard.poll();
@@ -117,15 +117,15 @@ TEST_F(LineTest, TellsThatNoReplicaWasEverReadyFromAWaitThatWasTooLong) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<Line> line = make_line();
   line->set_replicas({pod});
-  Waiting unlucky = start(line, shard, 1s);
+  Started unlucky = start(line, shard, 1s);
   shard.advance(1s);
   EXPECT_EQ(unlucky.get().error().reason, Reason::kNoReadyReplica);
 
   line->set_ready(pod, true);
   const Lease running = lease(line);
   line->set_ready(pod, false);
-  Waiting met_one = start(line, shard, 2s);
-  Waiting met_none = start(line, shard, 1s);
+  Started met_one = start(line, shard, 2s);
+  Started met_none = start(line, shard, 1s);
   shard.advance(1s);
   EXPECT_EQ(met_none.get().error().reason, Reason::kNoReadyReplica);
   line->set_ready(pod, true);  // ready, but its slot is taken
@@ -139,7 +139,7 @@ TEST_F(LineTest, GivesNothingOfAReplicaThatIsNotReadyAnyMore) {
   const std::shared_ptr<Line> line = make_line({pod});
   Lease running = lease(line);
   line->set_ready(pod, false);
-  Waiting waiting = start(line);
+  Started waiting = start(line);
   running.give_back();
   shard.poll();
   EXPECT_FALSE(waiting.done());
@@ -164,9 +164,9 @@ TEST_F(LineTest, UsesNewSlotsAtOnce) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<Line> line = make_line({pod});
   const Lease running = lease(line);
-  Waiting first = start(line);
-  Waiting second = start(line);
-  Waiting third = start(line);
+  Started first = start(line);
+  Started second = start(line);
+  Started third = start(line);
   line->set_slots(pod, 3);
   shard.poll();
   EXPECT_TRUE(first.done());
@@ -183,7 +183,7 @@ TEST_F(LineTest, GivesNothingUntilFewerSlotsAreInUseThanThereAre) {
   std::vector<Lease> held;
   for (int count = 0; count < 3; ++count) held.push_back(lease(line));
   line->set_slots(pod, 1);
-  Waiting waiting = start(line);
+  Started waiting = start(line);
   held.pop_back();
   shard.poll();
   EXPECT_FALSE(waiting.done());
@@ -202,7 +202,7 @@ TEST_F(LineTest, CountsLeasesWithoutSlotWhenALimitIsSet) {
   held.push_back(lease(line));
   held.push_back(lease(line));
   line->set_slots(pod, 2);
-  Waiting waiting = start(line);
+  Started waiting = start(line);
   EXPECT_FALSE(waiting.done());
   held.pop_back();
   shard.poll();
@@ -215,7 +215,7 @@ TEST_F(LineTest, KeepsTheLeasesOfAReplicaThatIsGoneAndGivesNothingNewOfIt) {
   const std::shared_ptr<Replica> fresh = make_replica(1, "fresh:1");
   const std::shared_ptr<Line> line = make_line({gone});
   Lease running = lease(line);
-  Waiting waiting = start(line);
+  Started waiting = start(line);
   line->set_replicas({fresh});
   running.give_back();
   shard.poll();
@@ -234,7 +234,7 @@ TEST_F(LineTest, CountsWhatAReplicaStillServesWhenItComesBack) {
   line->set_replicas({pod});
   EXPECT_EQ(line->demand().replicas_ready, 0u);
   line->set_ready(pod, true);
-  Waiting waiting = start(line);
+  Started waiting = start(line);
   EXPECT_FALSE(waiting.done());
   running.give_back();
   shard.poll();
@@ -245,7 +245,7 @@ TEST_F(LineTest, KeepsWhoWaitsWhileThereIsNoReplicaForAMoment) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<Line> line = make_line({pod});
   const Lease running = lease(line);
-  Waiting waiting = start(line);
+  Started waiting = start(line);
   line->set_replicas({});
   shard.poll();
   EXPECT_FALSE(waiting.done());
@@ -260,8 +260,8 @@ TEST_F(LineTest, AnswersEverybodyWhenItIsClosed) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<Line> line = make_line({pod});
   Lease running = lease(line);
-  Waiting here = start(line);
-  Waiting there = start(line, other);
+  Started here = start(line);
+  Started there = start(line, other);
   line->close();
   shard.poll();
   other.poll();
@@ -276,7 +276,7 @@ TEST_F(LineTest, AnswersEverybodyWhenItIsClosed) {
 TEST_F(LineTest, KeepsAGrantThatWasMadeBeforeItWasClosed) {
   const std::shared_ptr<Line> line = make_line({make_replica(1)});
   Lease running = lease(line);
-  Waiting waiting = start(line);
+  Started waiting = start(line);
   running.give_back();
   line->close();
   shard.poll();
@@ -287,9 +287,9 @@ TEST_F(LineTest, PassesTheSlotOnWhenAGrantedWaiterLeaves) {
   const std::shared_ptr<Line> line = make_line({make_replica(1)});
   Lease running = lease(line);
   const Visitor first(*line, shard);
-  Waiting second = start(line, other);
+  Started second = start(line, other);
   running.give_back();  // the first one's grant is on its way
-  EXPECT_TRUE(line->leave(first.entry.waiter).replica_was_ready);
+  EXPECT_TRUE(first.leave().replica_was_ready);
   other.poll();
   ASSERT_TRUE(second.done());
   shard.poll();  // the stale notice arrives and changes nothing
@@ -302,7 +302,7 @@ TEST_F(LineTest, DoesNotTouchAWakeupAfterLeave) {
   Lease running = lease(line);
   auto visitor = std::make_unique<Visitor>(*line, shard);
   running.give_back();
-  line->leave(visitor->entry.waiter);
+  visitor->leave();
   visitor.reset();  // AddressSanitizer watches the wakeup
   shard.poll();
   EXPECT_EQ(line->demand().slots_in_use, 0u);
@@ -312,14 +312,15 @@ TEST_F(LineTest, DoesNotTouchAWakeupAfterTheLeaseWasTaken) {
   const std::shared_ptr<Line> line = make_line({make_replica(1)});
   Lease running = lease(line);
   auto wakeup = std::make_unique<runtime::Wakeup>(shard);
-  const std::shared_ptr<Waiter> waiter = line->enter(*wakeup)->waiter;
+  Waiting waiting = std::move(line->enter(*wakeup)->waiting);
   running.give_back();
-  Lease taken = Line::poll(waiter).value();  // before the notice has come
+  shard.poll();
+  Lease taken = waiting.poll().value();
   ASSERT_TRUE(taken);
   wakeup.reset();  // the handle lives on
   shard.poll();
   EXPECT_EQ(line->demand().slots_in_use, 1u);
-  EXPECT_EQ(Line::poll(waiter).error().reason, Reason::kInternal) << "a lease is handed out once";
+  EXPECT_EQ(waiting.poll().error().reason, Reason::kInternal) << "a lease is handed out once";
   taken.give_back();
   EXPECT_EQ(line->demand().slots_in_use, 0u);
 }
@@ -329,7 +330,7 @@ TEST_F(LineTest, TakesADroppedHandleForLeaving) {
   Lease running = lease(line);
   auto first = std::make_unique<Visitor>(*line, shard);
   auto second = std::make_unique<Visitor>(*line, shard);
-  Waiting third = start(line, other);
+  Started third = start(line, other);
   first.reset();  // waits
   running.give_back();
   second.reset();  // granted
@@ -345,7 +346,7 @@ TEST_F(LineTest, GivesBackTheSlotOfAGrantWhoseShardIsGone) {
   ManualClock clock;
   auto doomed = std::make_unique<runtime::Shard>(7, clock, runtime::Shard::Time::kManual);
   auto visitor = std::make_unique<Visitor>(*line, *doomed);
-  Waiting next = start(line);
+  Started next = start(line);
   running.give_back();
   shard.poll();
   EXPECT_FALSE(next.done());
@@ -390,6 +391,54 @@ TEST_F(LineTest, TellsWhatItAsksFor) {
   EXPECT_EQ(demand.slots_in_use, 2u);
   EXPECT_EQ(demand.replicas, 2u);
   EXPECT_EQ(demand.replicas_ready, 1u);
+}
+
+#ifdef ROUTER_CHECKS
+TEST_F(LineTest, TakesItsMutexOnceToEnterAndNotAtAllToTakeTheLeaseAndToEnd) {
+  const std::shared_ptr<Line> line = make_line({make_replica(1)});
+  Lease running = lease(line);
+  std::size_t before = line->locks();
+  auto visitor = std::make_unique<Visitor>(*line, shard);
+  ASSERT_TRUE(visitor->waits());
+  EXPECT_EQ(line->locks() - before, 1u) << "to enter";
+  running.give_back();
+  before = line->locks();
+  Lease granted = std::move(*visitor->poll());
+  ASSERT_TRUE(granted);
+  visitor.reset();
+  EXPECT_EQ(line->locks() - before, 0u) << "to take the lease, and to end";
+  granted.give_back();
+  EXPECT_EQ(line->locks() - before, 1u) << "to give back";
+}
+
+TEST_F(LineTest, TakesItsMutexToLeaveOnlyWhileItWaits) {
+  const std::shared_ptr<Line> line = make_line({make_replica(1)});
+  Lease running = lease(line);
+  const Visitor waits(*line, shard);
+  const Visitor is_granted(*line, shard);
+  std::size_t before = line->locks();
+  waits.leave();
+  EXPECT_EQ(line->locks() - before, 1u);
+  running.give_back();
+  shard.poll();
+  before = line->locks();
+  const Parting parting = is_granted.leave();
+  EXPECT_EQ(line->locks() - before, 0u);
+  EXPECT_TRUE(parting.lease) << "it had arrived";
+}
+#endif
+
+TEST_F(LineTest, HandsAGrantOnItsWayToWhoLeavesAtThatMoment) {
+  const std::shared_ptr<Line> line = make_line({make_replica(1)});
+  Lease running = lease(line);
+  Started late = start(line, shard, 1s);
+  running.give_back();
+  shard.clock().advance(1s);
+  shard.shard().advance_timers();  // its deadline has come before the message has
+  ASSERT_TRUE(late.done());
+  EXPECT_TRUE(late.get().has_value()) << "it has its slot: no reason to refuse it";
+  shard.poll();
+  EXPECT_EQ(line->demand().slots_in_use, 0u);
 }
 
 TEST_F(LineTest, OutlivesItsOwnersWhileALeaseIsHeld) {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -37,17 +38,27 @@ inline std::shared_ptr<Replica> make_replica(std::size_t slots, std::string name
 
 inline const SteadyClock kRealClock;
 
+/// Calls a function of the test, as control would be told.
+class TestWatcher final : public Watcher {
+ public:
+  explicit TestWatcher(std::function<void()> look) : look_(std::move(look)) {}
+  void conditions_changed() noexcept override { look_(); }
+
+ private:
+  const std::function<void()> look_;
+};
+
 inline std::shared_ptr<Line> make_line(std::size_t length_max = 64, const Clock& clock = kRealClock,
-                                       Ejected ejected = nullptr) {
+                                       std::shared_ptr<Watcher> watcher = nullptr) {
   LineOptions options;
   options.length_max = length_max;
-  return std::make_shared<Line>(options, clock, std::move(ejected));
+  return std::make_shared<Line>(options, clock, std::move(watcher));
 }
 
 /// A line over `replicas`, all ready.
 inline std::shared_ptr<Line> make_line(const std::vector<std::shared_ptr<Replica>>& replicas, std::size_t length_max = 64,
-                                       const Clock& clock = kRealClock, Ejected ejected = nullptr) {
-  std::shared_ptr<Line> line = make_line(length_max, clock, std::move(ejected));
+                                       const Clock& clock = kRealClock, std::shared_ptr<Watcher> watcher = nullptr) {
+  std::shared_ptr<Line> line = make_line(length_max, clock, std::move(watcher));
   line->set_replicas(replicas);
   for (const std::shared_ptr<Replica>& replica : replicas) line->set_ready(replica, true);
   return line;
@@ -60,10 +71,12 @@ inline Task<Result<Lease>> acquire(std::shared_ptr<Line> line, Deadline deadline
   if (!entry) co_return entry.error();
   if (entry->lease) co_return std::move(entry->lease);
   for (;;) {
-    Result<Lease> lease = Line::poll(entry->waiter);
+    Result<Lease> lease = entry->waiting.poll();
     if (!lease || *lease) co_return lease;
     if (shard.now() >= deadline) {
-      const bool was_ready = line->leave(entry->waiter).replica_was_ready;
+      Parting parting = entry->waiting.leave();
+      if (parting.lease) co_return std::move(parting.lease);
+      const bool was_ready = parting.replica_was_ready;
       co_return Failure::internal(was_ready ? Reason::kQueueTimeout : Reason::kNoReadyReplica, "the deadline passed");
     }
     co_await wakeup.wait(deadline);
@@ -80,11 +93,18 @@ struct Visitor {
       entry = std::move(*came);
     }
   }
-  bool waits() const { return entry.waiter != nullptr; }
-  Result<Lease> poll() const { return Line::poll(entry.waiter); }
+  bool waits() const { return static_cast<bool>(entry.waiting); }
+  /// What has arrived.
+  Result<Lease> look() const { return entry.waiting.poll(); }
+  /// The same, after a turn of its shard.
+  Result<Lease> poll() const {
+    test::poll(wakeup.shard());
+    return look();
+  }
+  Parting leave() const { return entry.waiting.leave(); }
 
-  runtime::Wakeup wakeup;
-  Line::Entry entry;
+  mutable runtime::Wakeup wakeup;
+  mutable Line::Entry entry;
   Reason refused = Reason::kNone;
 };
 

@@ -75,6 +75,9 @@ class World {
   }
 
   void finish() {
+    ejections_ = line_->demand().ejections;
+    refusals_ = line_->demand().refusals;
+    EXPECT_GT(looks_, 0u);
     if (pick(2) == 0) line_->close();
     for (std::unique_ptr<Guest>& guest : guests_) look(*guest);
     guests_.clear();
@@ -99,6 +102,7 @@ class World {
   }
   std::size_t served() const { return served_; }
   std::size_t ejections() const { return ejections_; }
+  std::size_t refusals() const { return refusals_; }
 
  private:
   struct Mark {
@@ -160,13 +164,13 @@ class World {
     if (lease) held.push_back(std::move(*lease));
   }
   void look(Guest& guest) {
-    Result<Lease> lease = guest.visitor.poll();
+    Result<Lease> lease = guest.visitor.look();
     if (!lease || !*lease) return;
     held_.push_back(std::move(*lease));
     guest.settled = true;
   }
   void leave(Guest& guest) {
-    line_->leave(guest.visitor.entry.waiter);
+    guest.visitor.leave();
     guest.settled = true;
   }
   /// Deadlines pass, and nothing that was posted to the shard runs: a grant may be on its way to an exchange that gives up.
@@ -184,8 +188,9 @@ class World {
   void come_back() {
     if (held_.empty()) return;
     Lease lease = any_held();
+    lease.verdict().outcome = pick(4) == 0 ? Verdict::Outcome::kRefused : Verdict::Outcome::kFailed;
     const Place place = lease.place();
-    lease.verdict().outcome = Verdict::Outcome::kFailed;
+    EXPECT_EQ(place.avoided == nullptr, lease.verdict().outcome == Verdict::Outcome::kRefused);
     lease.give_back();
     enter(place);
   }
@@ -234,9 +239,14 @@ class World {
   Kind last_ = kTurn;
   std::size_t served_ = 0;
   std::size_t ejections_ = 0;
+  std::size_t refusals_ = 0;
+  std::size_t looks_ = 0;
   std::atomic<std::size_t> alive_ = 0;
   ManualClock clock_;  // the line's
-  std::shared_ptr<Line> line_ = make_line(8, clock_, [this](const std::shared_ptr<Replica>&, TimePoint) { ++ejections_; });
+  std::shared_ptr<Line> line_ = make_line(8, clock_, std::make_shared<TestWatcher>([this] {
+                                            ++looks_;
+                                            line_->begin_look();
+                                          }));
   std::array<std::shared_ptr<Replica>, kPods> pods_;
   std::array<std::unique_ptr<TestShard>, kShards> shards_{std::make_unique<TestShard>(0), std::make_unique<TestShard>(1),
                                                           std::make_unique<TestShard>(2)};
@@ -262,6 +272,7 @@ TEST(Line, KeepsItsPromisesInAnyOrderOfEvents) {
   Pairs pairs{};
   std::size_t served = 0;
   std::size_t ejections = 0;
+  std::size_t refusals = 0;
   for (std::size_t round = 0; round < kRounds && !testing::Test::HasFailure(); ++round) {
     SCOPED_TRACE("round " + std::to_string(round) + " of ROUTER_SEED=" + std::to_string(first));
     World world(first + round, pairs);
@@ -269,9 +280,11 @@ TEST(Line, KeepsItsPromisesInAnyOrderOfEvents) {
     world.finish();
     served += world.served();
     ejections += world.ejections();
+    refusals += world.refusals();
   }
   EXPECT_GT(served, kRounds * kEvents / 10);
   EXPECT_GT(ejections, kRounds);
+  EXPECT_GT(refusals, kRounds);
   for (int before = 0; before < kKinds; ++before) {
     for (int after = 0; after < kKinds; ++after) {
       EXPECT_GT(pairs[before][after], 0u) << before << " and then " << after << " never raced with a grant";

@@ -34,10 +34,11 @@ class Replay {
     bool member = false;
     bool ready = false;
     bool ejected = false;
+    bool refusing = false;
     bool sheds = false;
     std::size_t slots = 0;
     std::size_t in_use = 0;
-    bool serves() const { return member && ready && !ejected; }
+    bool serves() const { return member && ready && !ejected && !refusing; }
     bool usable() const { return serves() && (slots == 0 || in_use < slots); }
   };
 
@@ -68,7 +69,8 @@ class Replay {
       case LineEvent::kReady: pod.ready = true; break;
       case LineEvent::kUnready: pod.ready = false; break;
       case LineEvent::kEjected: pod.ejected = true; break;
-      case LineEvent::kReadmitted: pod.ejected = false; break;
+      case LineEvent::kRefusing: pod.refusing = true; break;
+      case LineEvent::kReadmitted: pod.ejected = pod.refusing = false; break;
       case LineEvent::kSheds: pod.sheds = true; break;
       case LineEvent::kWilling: pod.sheds = false; break;
       case LineEvent::kSlots: pod.slots = event.value; break;
@@ -121,7 +123,7 @@ class Replay {
     std::size_t ready = 0;
     std::size_t ejected = 0;
     for (const auto& [replica, pod] : pods_) {
-      if (!pod.member || !pod.ready) continue;
+      if (!pod.member || !pod.ready || pod.refusing) continue;
       ++ready;
       if (pod.ejected) ++ejected;
     }

@@ -109,7 +109,7 @@ TEST_F(SharedPod, GoesOnToTheNextIfWhoeverItWasSetAsideForIsGone) {
   Visitor b(*second, *shard);
   Visitor c(*first, *shard);
   ASSERT_TRUE(b.waits() && c.waits());
-  second->leave(b.entry.waiter);
+  b.leave();
   a.entry.lease.give_back();  // is offered to the second line first, which wanted it
   EXPECT_TRUE(granted(c));
   EXPECT_EQ(pod->in_use(), 0u);
@@ -160,6 +160,30 @@ TEST_F(SharedPod, IsGivenUpByALineThatEnds) {
   a.entry.lease.give_back();
   Visitor c(*second, *shard);
   EXPECT_TRUE(holds(c));
+}
+
+TEST_F(SharedPod, IsRefusedInEachLineAndWhoWaitsForItAloneWaitsForNoReadyReplica) {
+  const auto first = make_line({replica(1)});
+  const auto second = make_line({replica(1)});
+  Visitor a(*first, *shard);
+  Visitor b(*second, *shard);  // behind the other line's exchange
+  ASSERT_TRUE(holds(a) && b.waits());
+  a.entry.lease.verdict().outcome = Verdict::Outcome::kRefused;
+  const Place place_a = a.entry.lease.place();
+  a.entry.lease.give_back();
+  Lease lease_b = granted(b);
+  ASSERT_TRUE(lease_b) << "the slot that the first line cannot use";
+  lease_b.verdict().outcome = Verdict::Outcome::kRefused;
+  const Place place_b = lease_b.place();
+  lease_b.give_back();
+  const Visitor again_a(*first, *shard, kNever, place_a);
+  const Visitor again_b(*second, *shard, kNever, place_b);
+  const Visitor later(*second, *shard);
+  ASSERT_TRUE(again_a.waits() && again_b.waits() && later.waits());
+  EXPECT_FALSE(again_a.leave().replica_was_ready);
+  EXPECT_FALSE(again_b.leave().replica_was_ready);
+  EXPECT_FALSE(later.leave().replica_was_ready);
+  EXPECT_EQ(pod->in_use(), 0u);
 }
 
 constexpr std::size_t kLines = 3;

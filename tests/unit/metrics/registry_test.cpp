@@ -122,7 +122,8 @@ TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
                             .slots = 4,
                             .replicas_ready = 1,
                             .replicas_ejected = 1,
-                            .ejections = 7}};
+                            .replicas_refusing = 2,
+                            .outages = {.ejections = 7, .refusals = 5}}};
     figures.certificates = {{"/etc/tls.pem", 1'800'000'000}};
     figures.generation = 9;
     figures.discovery_age = 1500ms;
@@ -147,7 +148,9 @@ TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
            R"(inference_router_replicas{endpoint="iris",deployment="blue",state="ready"} 1)",
            R"(inference_router_replicas{endpoint="iris",deployment="blue",state="ejected"} 1)",
            R"(inference_router_replicas{endpoint="iris",deployment="blue",state="not_ready"} 0)",
+           R"(inference_router_replicas{endpoint="iris",deployment="blue",state="refusing"} 2)",
            R"(inference_router_ejections_total{endpoint="iris",deployment="blue"} 7)",
+           R"(inference_router_refusals_total{endpoint="iris",deployment="blue"} 5)",
            R"(inference_router_mirrored_total{result="too_large"} 5)",
            R"(inference_router_certificate_expiry_timestamp_seconds{certificate="/etc/tls.pem"} 1800000000)",
            R"(inference_router_configuration_generation 9)",
@@ -180,8 +183,8 @@ TEST_F(RegistryTest, ShowsNothingOfAnApiServerThatIsNotFollowed) {
     EXPECT_THAT(text, Not(HasSubstr(name)));
 }
 
-TEST_F(RegistryTest, KeepsTheEjectionsOfARemovedDeployment) {
-  std::vector<DeploymentFigures> configured{{.endpoint = "iris", .deployment = "blue", .queue_length = 3, .ejections = 7}};
+TEST_F(RegistryTest, KeepsTheEjectionsAndRefusalsOfARemovedDeployment) {
+  std::vector<DeploymentFigures> configured{{.endpoint = "iris", .deployment = "blue", .queue_length = 3, .outages = {7, 5}}};
   registry.set_process_figures([&] {
     ProcessFigures figures;
     figures.deployments = configured;
@@ -192,6 +195,7 @@ TEST_F(RegistryTest, KeepsTheEjectionsOfARemovedDeployment) {
   configured.clear();
   const std::string text = registry.render();
   EXPECT_THAT(text, HasSubstr(R"(inference_router_ejections_total{endpoint="iris",deployment="blue"} 7)"));
+  EXPECT_THAT(text, HasSubstr(R"(inference_router_refusals_total{endpoint="iris",deployment="blue"} 5)"));
   EXPECT_THAT(text, Not(HasSubstr("inference_router_queue_length{")));
 }
 

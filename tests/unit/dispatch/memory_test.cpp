@@ -1,0 +1,284 @@
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "router/dispatch/line.h"
+#include "tests/support/failing_memory.h"
+#include "tests/unit/dispatch/line_world.h"
+#include "tests/unit/dispatch/replay.h"
+
+namespace router::dispatch {
+namespace {
+
+using namespace std::chrono_literals;
+using test::FailingMemory;
+using test::TestShard;
+using Outcome = Verdict::Outcome;
+
+/// Three lines: one with two replicas of its own, two that share a pod. Visitors come, wait, are served and leave, and replicas
+/// fail, refuse and change.
+class World {
+ public:
+  World() {
+    held_.reserve(128);
+#ifdef ROUTER_CHECKS
+    own_->start_record();
+#endif
+    own_->set_replicas({first_, second_});
+    own_->set_ready(first_, true);
+    own_->set_ready(second_, true);
+    blue_->set_replicas({shared_blue_});
+    blue_->set_ready(shared_blue_, true);
+    green_->set_replicas({shared_green_});
+    green_->set_ready(shared_green_, true);
+  }
+
+  void enter(std::size_t index, const std::shared_ptr<Line>& line, std::size_t shard, const Place& place = {}) {
+    visitors_[index].emplace(*line, shard == 0 ? here_ : there_, kNever, place);
+  }
+  void leave(std::size_t index) {
+    if (visitors_[index]) visitors_[index]->leave();
+  }
+  /// Gives the first lease that is held of a line back.
+  void give_back(const std::shared_ptr<Replica>& of, Outcome outcome, Duration sheds = {}) {
+    for (Lease& lease : held_) {
+      if (!lease || &lease.replica() != of.get()) continue;
+      lease.verdict().outcome = outcome;
+      if (sheds > Duration{}) lease.verdict().sheds_until = clock_.now() + sheds;
+      return lease.give_back();
+    }
+  }
+  /// What has arrived is taken; with something left in each slot, now on this shard and now on that one.
+  void take() {
+    here_.poll();
+    there_.poll();
+    for (std::optional<Visitor>& visitor : visitors_) {
+      if (!visitor) continue;
+      if (visitor->entry.lease) keep(std::move(visitor->entry.lease));
+      if (!visitor->waits()) continue;
+      Result<Lease> lease = visitor->look();
+      if (lease && *lease) keep(std::move(*lease));
+      if (!lease) visitor->leave();
+    }
+  }
+  void finish() {
+    for (int round = 0; round < 50; ++round) {
+      take();
+      for (Lease& lease : held_) lease.give_back();
+    }
+    std::size_t waiting = 0;
+    for (std::optional<Visitor>& visitor : visitors_) {
+      if (visitor && visitor->waits() && visitor->look() && visitor->leave().lease) ++waiting;
+      visitor.reset();
+    }
+    EXPECT_EQ(waiting, 0u) << "a lease that nobody was told of";
+    take();
+    for (const std::shared_ptr<Line>& line : {own_, blue_, green_}) {
+      EXPECT_EQ(line->demand().waiting, 0u);
+      EXPECT_EQ(line->demand().slots_in_use, 0u);
+    }
+    EXPECT_EQ(first_->pod()->in_use() + second_->pod()->in_use() + pod_->in_use(), 0u);
+#ifdef ROUTER_CHECKS
+    const Replay replay(own_->recorded());
+    EXPECT_EQ(replay.held() + replay.waiting(), 0u);
+    EXPECT_GT(replay.served(), 0u);
+#endif
+    for (const std::shared_ptr<Line>& line : {own_, blue_, green_}) line->close();
+    EXPECT_EQ(cargo_, 0u);
+  }
+
+  // In the order of their ends: cargo before what counts it.
+  std::atomic<std::size_t> cargo_ = 0;
+  ManualClock clock_;
+  TestShard here_{0};
+  TestShard there_{1};
+  const std::shared_ptr<Replica> first_ = make_replica(2, "first:1");
+  const std::shared_ptr<Replica> second_ = make_replica(1, "second:1");
+  const std::shared_ptr<Replica> third_ = make_replica(3, "third:1");
+  const std::shared_ptr<PodSlots> pod_ = std::make_shared<PodSlots>();
+  const std::shared_ptr<Replica> shared_blue_ = std::make_shared<Replica>("pod:1", 1, pod_);
+  const std::shared_ptr<Replica> shared_green_ = std::make_shared<Replica>("pod:1", 1, pod_);
+  std::size_t looks_ = 0;
+  const std::shared_ptr<Line> own_ = make_line(64, clock_, std::make_shared<TestWatcher>([this] { ++looks_; }));
+  const std::shared_ptr<Line> blue_ = make_line(64, clock_);
+  const std::shared_ptr<Line> green_ = make_line(64, clock_);
+  const std::shared_ptr<Replica> big_ = make_replica(40, "big:1");
+  const std::vector<std::shared_ptr<Replica>> one_{second_};
+  const std::vector<std::shared_ptr<Replica>> two_{first_, second_};
+  const std::vector<std::shared_ptr<Replica>> with_big_{second_, big_};
+  const std::vector<std::shared_ptr<Replica>> three_{first_, second_, third_};
+
+ private:
+  void keep(Lease lease) {
+    if (lease.slot() != nullptr && lease.slot()->cargo == nullptr) {
+      lease.slot()->cargo = std::make_unique<TestCargo>(held_.size() % 5, cargo_);
+    }
+    for (Lease& free : held_) {
+      if (!free) {
+        free = std::move(lease);
+        return;
+      }
+    }
+    held_.push_back(std::move(lease));
+  }
+
+  std::vector<Lease> held_;
+  std::array<std::optional<Visitor>, 64> visitors_;
+};
+
+struct Step {
+  const char* name;
+  std::function<void(World&)> act;
+  bool needs_none = false;  // memory: it gives something back
+};
+
+/// Five failures in a row of a replica, each by an exchange of its own.
+std::vector<Step> steps() {
+  std::vector<Step> all;
+  const auto act = [&all](const char* name, std::function<void(World&)> what) { all.push_back({name, std::move(what)}); };
+  const auto give = [&all](const char* name, std::function<void(World&)> what) {
+    all.push_back({name, std::move(what), true});
+  };
+  const auto take = [&act] { act("take", [](World& world) { world.take(); }); };
+  act("three replicas while all slots are free", [](World& world) { world.own_->set_replicas(world.three_); });
+  act("enter", [](World& world) { world.enter(60, world.own_, 0); });
+  act("two replicas", [](World& world) { world.own_->set_replicas(world.two_); });
+  for (std::size_t index = 0; index < 8; ++index) {
+    act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
+  }
+  for (std::size_t index = 8; index < 11; ++index) {
+    act("enter the blue line", [index](World& world) { world.enter(index, world.blue_, index % 2); });
+    act("enter the green line", [index](World& world) { world.enter(index + 4, world.green_, index % 2); });
+  }
+  take();
+  give("leave while it waits", [](World& world) { world.leave(7); });
+  give("give back", [](World& world) { world.give_back(world.first_, Outcome::kSucceeded); });
+  give("leave while the grant is on its way", [](World& world) { world.leave(3); });
+  take();
+  give("give back what another line wants", [](World& world) { world.give_back(world.shared_blue_, Outcome::kSucceeded); });
+  take();
+  give("and back", [](World& world) { world.give_back(world.shared_green_, Outcome::kNone); });
+  take();
+  give("a replica refuses", [](World& world) { world.give_back(world.second_, Outcome::kRefused); });
+  act("enter", [](World& world) { world.enter(16, world.own_, 1); });
+  give("readmit", [](World& world) { world.own_->readmit(world.second_); });
+  take();
+  for (std::size_t count = 0; count < Health::kFailuresMax; ++count) {
+    give("fail", [](World& world) { world.give_back(world.second_, Outcome::kFailed); });
+    act("enter", [count](World& world) { world.enter(17 + count, world.own_, count % 2); });
+    take();
+  }
+  give("shed", [](World& world) { world.give_back(world.first_, Outcome::kSucceeded, 100ms); });
+  act("three replicas", [](World& world) { world.own_->set_replicas(world.three_); });
+  act("the third is ready", [](World& world) { world.own_->set_ready(world.third_, true); });
+  take();
+  act("more slots", [](World& world) { world.own_->set_slots(world.third_, 20); });
+  act("fewer slots", [](World& world) { world.own_->set_slots(world.third_, 1); });
+  act("slots of the shared pod", [](World& world) { world.blue_->set_slots(world.shared_blue_, 3); });
+  act("one replica", [](World& world) { world.own_->set_replicas(world.one_); });
+  act("enter", [](World& world) { world.enter(24, world.own_, 0); });
+  act("enter", [](World& world) { world.enter(25, world.own_, 1); });
+  take();
+  act("a big replica", [](World& world) { world.own_->set_replicas(world.with_big_); });
+  give("the small one is ready", [](World& world) { world.own_->set_ready(world.second_, true); });
+  for (std::size_t index = 26; index < 60; ++index) {
+    act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
+  }
+  give("it serves all at once", [](World& world) { world.own_->set_ready(world.big_, true); });
+  take();
+  act("without it", [](World& world) { world.own_->set_replicas(world.one_); });
+  give("shedding ends", [](World& world) {
+    world.clock_.advance(1s);
+    world.give_back(world.second_, Outcome::kSucceeded);
+  });
+  give("not ready", [](World& world) { world.own_->set_ready(world.second_, false); });
+  give("ready", [](World& world) { world.own_->set_ready(world.second_, true); });
+  take();
+  give("close", [](World& world) { world.green_->close(); });
+  take();
+  return all;
+}
+
+/// Runs all steps, with memory failing in the one of that number. Tells whether it did.
+bool run(const std::vector<Step>& all, std::size_t failing, std::size_t served, std::size_t count) {
+  World world;
+  bool failed = false;
+  for (std::size_t number = 0; number < all.size(); ++number) {
+    if (number != failing) {
+      all[number].act(world);
+      continue;
+    }
+    const FailingMemory memory(served, count);
+    try {
+      all[number].act(world);
+    } catch (const std::bad_alloc&) {
+    }
+    failed = memory.failed() > 0;
+  }
+  world.finish();
+  return failed;
+}
+
+TEST(LineMemory, LosesNoSlotAndNoWaiterWhereverMemoryFails) {
+  const std::vector<Step> all = steps();
+  std::size_t failures = 0;
+  for (std::size_t step = 0; step < all.size() && !testing::Test::HasFailure(); ++step) {
+    if (std::string(all[step].name) == "take") continue;  // the test's own
+    for (std::size_t served = 0; !testing::Test::HasFailure(); ++served) {
+      SCOPED_TRACE(std::string(all[step].name) + ", step " + std::to_string(step) + ", request " + std::to_string(served));
+      const bool once = run(all, step, served, 1);
+      const bool from_then_on = run(all, step, served, FailingMemory::kAll);
+      if (!once && !from_then_on) break;
+      ++failures;
+      EXPECT_LT(served, 100u);
+    }
+  }
+  EXPECT_GT(failures, 10u);
+}
+
+TEST(LineMemory, NeedsNoneForWhatGivesBack) {
+  const std::vector<Step> all = steps();
+  for (std::size_t step = 0; step < all.size(); ++step) {
+    if (!all[step].needs_none) continue;
+    SCOPED_TRACE(std::string(all[step].name) + ", step " + std::to_string(step));
+    EXPECT_FALSE(run(all, step, 0, FailingMemory::kAll)) << "it asked for memory";
+  }
+}
+
+#ifndef ROUTER_SANITIZED
+TEST(LineMemory, NeedsNoneToWaitOnceItHasRunForAWhile) {
+  TestShard shard{0};
+  const std::shared_ptr<Line> line = make_line({make_replica(1)});
+  std::size_t served = 0;
+  const auto come_and_go = [&] {
+    std::array<std::optional<Visitor>, 4> visitors;
+    for (std::optional<Visitor>& visitor : visitors) visitor.emplace(*line, shard);
+    visitors[3]->leave();
+    Lease held = std::move(visitors[0]->entry.lease);
+    for (std::size_t index = 1; index < 3; ++index) {
+      held.give_back();
+      held = std::move(*visitors[index]->poll());
+      served += held ? 1 : 0;
+    }
+  };
+  come_and_go();
+  {
+    const FailingMemory none(0);
+    for (int times = 0; times < 100; ++times) come_and_go();
+    EXPECT_EQ(none.failed(), 0u);
+  }
+  EXPECT_EQ(served, 202u);
+}
+#endif
+
+}  // namespace
+}  // namespace router::dispatch

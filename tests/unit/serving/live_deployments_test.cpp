@@ -1,0 +1,141 @@
+#include "router/live_deployments.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "router/runtime/accept.h"
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+
+namespace router {
+namespace {
+
+using namespace std::chrono_literals;
+using dispatch::Health;
+using dispatch::Verdict;
+using test::Descriptor;
+using test::turn_until;
+
+/// A deployment that is a resource: Kubernetes tells whether its replica is ready, and nobody has told the router by which
+/// route.
+class ReplicaOfAResource : public ::testing::Test {
+ protected:
+  ReplicaOfAResource() {
+    config::Endpoint endpoint;
+    endpoint.name = "iris";
+    config::Deployment deployment;
+    deployment.home = "team";
+    deployment.endpoint_name = "iris";
+    deployment.name = "blue";
+    deployment.max_concurrent_requests_per_instance = 10;
+    endpoint.deployments.push_back(deployment);
+    config.endpoints.push_back(endpoint);
+    key = deployment_key(deployment);
+    found.name = "10.0.0.1:5001";
+    found.host = "10.0.0.1";
+    found.identity = "uid:5001";
+    found.address = pod->address();
+    found.probe_address = *runtime::Address::parse("127.0.0.1", 1);  // nobody listens there
+    found.ready = true;
+    live.prepare(key, {found});
+    LiveDeployments::Change change = live.prepare(config, {}, 1);
+    live.apply(change);
+    control.poll();
+  }
+  ~ReplicaOfAResource() override {
+    live.stop();
+    control.poll();
+    EXPECT_TRUE(control.run(live.stopped(control.now())));
+  }
+  dispatch::Line& line() { return *live.get(key).line; }
+  const std::shared_ptr<upstream::Replica>& replica() { return live.get(key).replicas.begin()->second.replica; }
+  const dispatch::Replica* pod_replica() {
+    for (const auto& [name, each] : live.get(key).replicas) {
+      if (each.replica->address() == pod->address()) return each.replica.get();
+    }
+    return nullptr;
+  }
+  Health::State state() { return line().condition(replica()).state; }
+  void exchange(Verdict::Outcome outcome) {
+    runtime::Wakeup wakeup(control);
+    Result<dispatch::Line::Entry> entry = line().enter(wakeup);
+    ASSERT_TRUE(entry && entry->lease);
+    entry->lease.verdict().outcome = outcome;
+  }
+  void tell_ready(bool ready) {
+    found.ready = ready;
+    live.tell(key, {found});
+    control.poll();
+  }
+  void stop_listening() {
+    const std::uint16_t port = pod->address().port();
+    pod->close();
+    closed_port = port;
+  }
+  /// Time passes, a second at a time, and what is asked meanwhile is answered by the kernel alone.
+  void seconds_pass(int seconds) {
+    for (int second = 0; second < seconds; ++second) control.advance(1s);
+  }
+
+  test::TestShard control;
+  runtime::ShardSet shards{1, control.clock()};
+  metrics::Registry metrics{1, control.clock()};
+  runtime::Resolver resolver{control};
+  LiveDeployments live{control, shards, metrics, resolver};
+  config::Config config;
+  DeploymentKey key;
+  discovery::FoundReplica found;
+  std::unique_ptr<test::LoopbackListener> pod = std::make_unique<test::LoopbackListener>();
+  std::uint16_t closed_port = 0;
+};
+
+TEST_F(ReplicaOfAResource, ReturnsWhenItAcceptsAConnectionAlthoughItsRouteIsNotKnown) {
+  stop_listening();
+  exchange(Verdict::Outcome::kRefused);
+  seconds_pass(5);
+  EXPECT_EQ(state(), Health::State::kRefusing) << "it refuses still, and its source calls it ready";
+  const runtime::ListeningSocket again(runtime::listen_on("127.0.0.1", closed_port, 1)->front());
+  control.advance(1s);
+  EXPECT_TRUE(turn_until(control, [this] { return state() == Health::State::kWell; }));
+}
+
+TEST_F(ReplicaOfAResource, ReturnsWhenItsSourceCallsItReadyAfterItWasNot) {
+  stop_listening();
+  exchange(Verdict::Outcome::kRefused);
+  control.poll();
+  tell_ready(true);
+  EXPECT_EQ(state(), Health::State::kRefusing) << "nothing new";
+  tell_ready(false);
+  tell_ready(true);
+  EXPECT_EQ(state(), Health::State::kWell);
+}
+
+TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
+  discovery::FoundReplica other = found;
+  other.identity = "other:5001";
+  other.address = *runtime::Address::parse("127.0.0.2", 5001);
+  live.tell(key, {found, other});
+  for (std::size_t count = 0; count < 200 && line().demand().replicas_ejected == 0; ++count) {
+    runtime::Wakeup wakeup(control);
+    Result<dispatch::Line::Entry> entry = line().enter(wakeup);
+    const bool fails = &entry->lease.replica() == pod_replica();
+    entry->lease.verdict().outcome = fails ? Verdict::Outcome::kFailed : Verdict::Outcome::kSucceeded;
+  }
+  ASSERT_EQ(line().demand().replicas_ejected, 1u);
+  control.poll();
+  control.advance(9s);
+  EXPECT_FALSE(pod->accept()) << "its time is not over";
+  control.advance(1s);
+  Descriptor connection;
+  ASSERT_TRUE(turn_until(control, [&] { return static_cast<bool>(connection = pod->accept()); })) << "on its scoring port";
+  connection.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(turn_until(control, [this] { return line().demand().replicas_ejected == 0; }));
+}
+
+}  // namespace
+}  // namespace router
