@@ -289,9 +289,10 @@ std::shared_ptr<dispatch::Line> LiveDeployments::make_line(const DeploymentKey& 
 }
 
 void LiveDeployments::set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready) {
-  live.ready = ready;
   deployment.line->set_ready(live.replica, ready);
-  log::info(absl::StrCat(label_of(deployment, live), ready ? " is ready" : " is not ready"));
+  live.ready = ready;
+  log::tell(log::Level::kInfo, {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+                                ready ? " is ready" : " is not ready"});
   look_after(deployment, live);  // if it was out, that may be over now
 }
 
@@ -307,13 +308,15 @@ void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) 
   if (live.terminating) return;
   const dispatch::Condition before = std::exchange(live.condition, deployment.line->condition(live.replica));
   if (live.condition == before) return;
-  const std::string label = label_of(deployment, live);
   using State = dispatch::Health::State;
+  if (live.condition.state == State::kWell) {
+    live.readmission.reset();
+  } else {
+    runtime::insist([&] { start_readmission(deployment, live); });  // else it would stay out for ever
+  }
+  const std::string label = label_of(deployment, live);
   switch (live.condition.state) {
-    case State::kWell:
-      log::info(absl::StrCat(label, " is chosen again"));
-      live.readmission.reset();
-      return;
+    case State::kWell: log::info(absl::StrCat(label, " is chosen again")); break;
     case State::kEjected: {
       const auto seconds = std::chrono::ceil<std::chrono::seconds>(live.condition.asked_from - control_.now()).count();
       log::warning(
@@ -322,7 +325,6 @@ void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) 
     }
     case State::kRefusing: log::warning(absl::StrCat(label, " refuses connections: not chosen until it accepts them")); break;
   }
-  start_readmission(deployment, live);
 }
 
 void LiveDeployments::start_readmission(LiveDeployment& deployment, LiveReplica& live) {

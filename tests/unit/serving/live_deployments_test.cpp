@@ -50,7 +50,7 @@ class ReplicaOfAResource : public ::testing::Test {
   ~ReplicaOfAResource() override {
     live.stop();
     control.poll();
-    EXPECT_TRUE(live.stopped());
+    EXPECT_TRUE(control.run(live.stopped(control.now())));
   }
   dispatch::Line& line() { return *live.get(key).line; }
   const std::shared_ptr<upstream::Replica>& replica() { return live.get(key).replicas.begin()->second.replica; }
