@@ -379,14 +379,27 @@ void Router::finish() {
   runtime::insist([this] { ending_.try_spawn(end_in_order()); });
 }
 
-Task<void> Router::end_in_order() {
-  const Deadline deadline = control_.now() + kEnd;
+/// Until what control does besides has stopped, or the deadline; whether it has. Throws std::bad_alloc.
+Task<bool> Router::control_has_ended(Deadline deadline) {
   bool ended = co_await live_.stopped(deadline);
   if (cluster_) {
     const bool also = co_await cluster_->stopped(deadline);
     ended = ended && also;
   }
-  if (!ended) log::warning("what control does besides has not ended in time: it is cut");
+  co_return ended;
+}
+
+Task<void> Router::end_in_order() {
+  const Deadline deadline = control_.now() + kEnd;
+  std::optional<bool> ended;
+  while (!ended) {
+    try {
+      ended = co_await control_has_ended(deadline);
+    } catch (const std::bad_alloc& error) {
+      runtime::contain(error);
+    }
+  }
+  if (!*ended) log::warning("what control does besides has not ended in time: it is cut");
   if (!pulse_.hanging().empty()) {
     log::error("a shard hangs and cannot be waited for: the process ends without it");
     std::_Exit(1);

@@ -91,6 +91,7 @@ class Router {
   std::vector<std::string> hanging() const;
   /// After the drain: ends what is left, part by part, and then the control loop.
   void finish();
+  Task<bool> control_has_ended(Deadline deadline);
   Task<void> end_in_order();
 
   const std::string config_file_;

@@ -19,8 +19,8 @@ dispatch::Lease Ending::release() {
 }
 
 void Ending::finish() {
-  exchange_->finish();
-  exchange_.reset();
+  const std::unique_ptr<upstream::UpstreamExchange> finished = std::move(exchange_);  // whatever happens, it ends here
+  finished->finish();
 }
 
 void Ending::begin() {

@@ -1,5 +1,6 @@
 #include "router/upstream/http1_exchange.h"
 
+#include <new>
 #include <utility>
 
 #include "router/upstream/handover.h"
@@ -116,18 +117,15 @@ void Http1Exchange::finish() {
   if (!keeps_alive_) return close();
   connection_->answered(head_.status);
   if (!clean) connection_->begin_close();
-  rest();
-}
-
-/// What may throw comes before anything is changed: then the connection ends, and the lease, with this exchange.
-void Http1Exchange::rest() {
-  if (lease_.slot() != nullptr) {
-    put_back(lease_, std::move(connection_));
-  } else {
-    rest_in_pool();
+  try {
+    rest();
+  } catch (const std::bad_alloc&) {  // it ends here instead; the answer is whole all the same
+    connection_.reset();
   }
   lease_.give_back();
 }
+
+void Http1Exchange::rest() { lease_.slot() != nullptr ? put_back(lease_, std::move(connection_)) : rest_in_pool(); }
 
 void Http1Exchange::rest_in_pool() {
   std::shared_ptr<Connection> connection = std::move(connection_);

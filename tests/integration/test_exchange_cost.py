@@ -8,6 +8,8 @@ import sys
 import pytest
 from support.router import BINARY, ROOT
 
+pytestmark = pytest.mark.serial  # it waits for moments in which the router sleeps
+
 COUNTER = BINARY.parent / "libcount_allocations.so"
 SENDS = 2  # of an exchange: to the pod and to the client
 MORE = """

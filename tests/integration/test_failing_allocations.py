@@ -35,7 +35,10 @@ def rig(shared_stage, certificates):
 
     def make(name, *, tls=False, pod_tls=False, slots=2, threads=1, mirror=False, closes=True, bystander=True, **settings):
         def start(folder, echo, **options):
-            pod_options = {"tls": certificates.server_context(certificates.pod)} if pod_tls else {}
+            pod_options = {}
+            if pod_tls:
+                context = pod_options["tls"] = certificates.server_context(certificates.pod)
+                context.num_tickets = 0  # a ticket that comes late would be the bystander's own allocation
             router = {"tls": {"ca_file": str(certificates.file), "server_name": "pod.test"}} if pod_tls else {}
             pods = [shared_stage.pod(echo, name=f"{name}-blue", **pod_options)]
             deployments = [deployment(pods, slots=slots, probe=PROBE, router=router, **PATIENT)]
