@@ -127,8 +127,7 @@ void append_access_line(std::string& text, std::uint64_t generation, const Downs
 
 void write_access_line(runtime::LineWriter& writer, std::size_t shard, std::uint64_t generation, const Downstream& downstream,
                        const Record& record) {
-  thread_local std::string line;
-  line.clear();
+  std::string& line = writer.draft(shard);
   append_access_line(line, generation, downstream, record);
   writer.write(shard, line);
 }

@@ -52,7 +52,8 @@ absl::StatusOr<std::unique_ptr<LineWriter>> LineWriter::open(const std::string& 
 }
 
 LineWriter::LineWriter(std::string path, LineSink sink, int wake, std::size_t shards, LineWriterOptions options)
-    : path_(std::move(path)), options_(options), wake_(wake), sink_(std::move(sink)) {
+    : path_(std::move(path)), options_(options), wake_(wake), drafts_(shards), sink_(std::move(sink)) {
+  for (Draft& draft : drafts_) draft.text.reserve(kDraftBytes);
   for (std::size_t shard = 0; shard < shards; ++shard) rings_.push_back(std::make_unique<LineRing>(options.ring_bytes));
   thread_ = std::thread([this] { run(); });
 }

@@ -39,6 +39,13 @@ class LineWriter {
   /// That shard's thread. `line` is whole, with its newline. Wait-free, but for one write to an eventfd when the ring becomes
   /// half full. False if it was dropped.
   bool write(std::size_t shard, std::string_view line);
+  /// That shard's thread: an empty text in which to put a line together. Up to kDraftBytes it needs no memory.
+  std::string& draft(std::size_t shard) {
+    std::string& text = drafts_[shard].text;
+    text.clear();
+    return text;
+  }
+  static constexpr std::size_t kDraftBytes = std::size_t{16} * 1024;
   /// Any thread: a line was lost before it could be written.
   void note_lost() { lost_.fetch_add(1, std::memory_order_relaxed); }
   /// Any thread: the file of this name is opened again soon, for log rotation. If that fails, the old one stays.
@@ -65,6 +72,10 @@ class LineWriter {
   const LineWriterOptions options_;
   const int wake_;  // eventfd
   std::vector<std::unique_ptr<LineRing>> rings_;
+  struct alignas(64) Draft {  // its neighbour belongs to another shard
+    std::string text;
+  };
+  std::vector<Draft> drafts_;
   std::atomic<bool> wake_pending_{false};
   std::atomic<bool> reopen_{false};
   std::atomic<bool> stopping_{false};
