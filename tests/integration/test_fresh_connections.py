@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 from support.closing_pod import ClosingPod
+from support.router import SANITIZED
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
@@ -118,6 +119,7 @@ def test_a_pod_that_keeps_its_connections_keeps_them_from_the_beginning(closing_
     assert fresh_connections(router, "after_5xx") == fresh_connections(router, "closes_silently") == 0
 
 
+@pytest.mark.serial
 def test_a_pod_that_answers_503_to_all_keeps_nine_tenths_of_its_throughput(closing_pod, start):
     """One slot of 5 ms, beside the same pod that answers 200, by turns in the same run."""
     good, refusing = closing_pod(sleep=0.005), closing_pod(sleep=0.005, status=503)
@@ -132,7 +134,7 @@ def test_a_pod_that_answers_503_to_all_keeps_nine_tenths_of_its_throughput(closi
     assert refusing.figures()["most_connections"] == 1
     assert fresh_connections(routers[503], "after_5xx") > 500
     ratio = min(took[200]) / min(took[503])
-    assert ratio >= 0.9, took
+    assert ratio >= 0.9 or SANITIZED, took  # a sanitizer makes connecting dearer, not the 5 ms
 
 
 def test_a_connection_that_rested_is_not_followed_by_a_second_one(closing_pod, start):

@@ -23,13 +23,17 @@ bool fails_now() {
 
 }  // namespace
 
-// For the whole binary. Every other form of new ends here by default, but for over-aligned memory.
+// For the whole binary: every form of new ends here, but for over-aligned memory.
 void* operator new(std::size_t size) {
   if (fails_now()) throw std::bad_alloc();
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return fails_now() ? nullptr : std::malloc(size == 0 ? 1 : size);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace router::test {
