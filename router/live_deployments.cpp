@@ -135,9 +135,9 @@ LiveDeployments::Change LiveDeployments::prepare(const config::Config& config, c
       const DeploymentKey key = deployment_key(settings);
       configured.insert(key);
       const auto transport = transports.find(key);
-      change.configured.push_back({key, settings, transport == transports.end() ? nullptr : transport->second});
+      change.configured_.push_back({key, settings, transport == transports.end() ? nullptr : transport->second});
       if (live_.contains(key)) continue;
-      std::unique_ptr<LiveDeployment>& live = change.added[key];
+      std::unique_ptr<LiveDeployment>& live = change.added_[key];
       if (live != nullptr) continue;
       live = std::make_unique<LiveDeployment>();
       live->endpoint = endpoint.name;
@@ -147,15 +147,15 @@ LiveDeployments::Change LiveDeployments::prepare(const config::Config& config, c
     }
   }
   for (const auto& [key, live] : live_) {
-    if (!configured.contains(key)) change.removed.push_back(key);
+    if (!configured.contains(key)) change.removed_.push_back(key);
   }
   return change;
 }
 
 void LiveDeployments::apply(Change& change) noexcept {
   generation_ = change.generation;
-  live_.merge(change.added);
-  for (Change::Next& next : change.configured) {
+  live_.merge(change.added_);
+  for (Change::Next& next : change.configured_) {
     LiveDeployment& live = *live_.find(next.key)->second;
     if (!same_probe(live.settings, next.settings)) {
       for (auto& [name, replica] : live.replicas) {  // started anew with the new route and numbers
@@ -166,7 +166,7 @@ void LiveDeployments::apply(Change& change) noexcept {
     std::swap(live.settings, next.settings);
     live.transport = std::move(next.transport);
   }
-  for (const Change::Next& next : change.configured) {
+  for (const Change::Next& next : change.configured_) {
     runtime::insist([&] { apply_settings(next.key, *live_.find(next.key)->second); });
   }
 }
@@ -181,7 +181,7 @@ void LiveDeployments::apply_settings(const DeploymentKey& key, LiveDeployment& l
 }
 
 void LiveDeployments::remove_others(const Change& change) noexcept {
-  for (const DeploymentKey& key : change.removed) {
+  for (const DeploymentKey& key : change.removed_) {
     source_.remove(key);
     told_.erase(key);
     const auto live = live_.find(key);

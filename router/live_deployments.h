@@ -77,9 +77,9 @@ class LiveDeployments {
       config::Deployment settings;
       std::shared_ptr<const upstream::Transport> transport;
     };
-    std::vector<Next> configured;
-    std::map<DeploymentKey, std::unique_ptr<LiveDeployment>> added;
-    std::vector<DeploymentKey> removed;
+    std::vector<Next> configured_;
+    std::map<DeploymentKey, std::unique_ptr<LiveDeployment>> added_;
+    std::vector<DeploymentKey> removed_;
   };
   /// Makes lines for new deployments, and changes nothing that is in force. Throws std::bad_alloc.
   Change prepare(const config::Config& config, const Transports& transports, std::uint64_t generation);
@@ -92,8 +92,8 @@ class LiveDeployments {
   const LiveDeployment& get(const DeploymentKey& key) const { return *live_.at(key); }
   /// As it will be once `change` is applied: its line and its metrics.
   const LiveDeployment& get(const DeploymentKey& key, const Change& change) const {
-    const auto added = change.added.find(key);
-    return added != change.added.end() ? *added->second : *live_.at(key);
+    const auto added = change.added_.find(key);
+    return added != change.added_.end() ? *added->second : *live_.at(key);
   }
   const std::map<DeploymentKey, std::unique_ptr<LiveDeployment>>& all() const { return live_; }
   /// Every source has told its replicas once: part of `/readyz`.

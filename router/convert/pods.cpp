@@ -153,7 +153,7 @@ class PodsMaker {
       }
       amounts.emplace_back(each.key == "gpu" ? "nvidia.com/gpu" : each.key, text(each.value->scalar));
     }
-    return amounts.empty() ? nullptr : map(std::move(amounts));
+    return amounts.empty() ? nullptr : map(amounts);
   }
 
   const YamlValue& document_;

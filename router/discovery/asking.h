@@ -16,6 +16,7 @@ class Asking : public std::enable_shared_from_this<Asking> {
  public:
   Asking(const Asking&) = delete;
   Asking& operator=(const Asking&) = delete;
+  virtual ~Asking() = default;
 
   /// From the loop: whoever begins it may not be ready to be told yet. `group` owns the task and outlives it.
   void begin(runtime::TaskGroup& group) noexcept;
@@ -24,7 +25,6 @@ class Asking : public std::enable_shared_from_this<Asking> {
 
  protected:
   explicit Asking(runtime::Shard& control) : wakeup_(control) {}
-  ~Asking() = default;
 
   virtual Task<void> run() = 0;
 

@@ -13,7 +13,7 @@ constexpr std::chrono::seconds kPauseLongest{1};
 
 struct Readmission::Waiting final : Asking {
   Waiting(runtime::Shard& shard, ProbeTarget to, ReturnTerms when, std::function<void()> tell)
-      : Asking(shard), target(std::move(to)), terms(std::move(when)), well(std::move(tell)) {}
+      : Asking(shard), target(std::move(to)), terms(when), well(std::move(tell)) {}
 
   Task<void> run() override {
     TimePoint next = terms.from;
@@ -51,7 +51,7 @@ struct Readmission::Waiting final : Asking {
 
 Readmission::Readmission(runtime::Shard& control, runtime::TaskGroup& group, ProbeTarget target, ReturnTerms terms,
                          std::function<void()> well)
-    : waiting_(std::make_shared<Waiting>(control, std::move(target), std::move(terms), std::move(well))) {
+    : waiting_(std::make_shared<Waiting>(control, std::move(target), terms, std::move(well))) {
   waiting_->begin(group);
 }
 

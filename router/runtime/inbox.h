@@ -53,7 +53,7 @@ class Inbox final : private Waker {
   Inbox(const Inbox&) = delete;
   Inbox& operator=(const Inbox&) = delete;
   /// Closes it.
-  ~Inbox();
+  virtual ~Inbox();
 
   /// Any thread; `on_shard`: it is the shard's own. The message may be gone when this returns.
   void send(Message& message, bool on_shard) noexcept;
