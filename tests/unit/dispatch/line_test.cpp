@@ -403,7 +403,8 @@ TEST_F(LineTest, TakesItsMutexOnceToEnterAndNotAtAllToTakeTheLeaseAndToEnd) {
   EXPECT_EQ(line->locks() - before, 1u) << "to enter";
   running.give_back();
   before = line->locks();
-  Lease granted = std::move(*visitor->poll());
+  Result<Lease> polled = visitor->poll();
+  Lease granted = std::move(*polled);
   ASSERT_TRUE(granted);
   visitor.reset();
   EXPECT_EQ(line->locks() - before, 0u) << "to take the lease, and to end";
