@@ -1,11 +1,10 @@
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "config/config.h"
@@ -60,7 +59,8 @@ struct Endpoint {
 
 /// One consistent view of everything that routes.
 struct RoutingTable {
-  using NameMap = absl::flat_hash_map<std::string, const Endpoint*, TextHash, std::equal_to<>>;
+  /// Not abseil's: a table of theirs that finds no memory to grow ends the process when it is destroyed.
+  using NameMap = std::unordered_map<std::string, const Endpoint*, TextHash, std::equal_to<>>;
 
   std::uint64_t generation = 0;
   std::vector<std::unique_ptr<const Endpoint>> endpoints;
