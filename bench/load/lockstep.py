@@ -16,6 +16,7 @@ from proxies import wait_until
 PATIENCE_SECONDS = 60
 WARM_UP = 150  # exchanges, twice: buffers, caches and what OpenSSL makes at first use are there afterwards
 BODY = b"x" * 1024
+TRUST_SECONDS = 0.15  # a connection that has lived for longer than 100 ms after an answer earns its replica the router's trust
 REST_SECONDS = 0.4  # longer than a connection rests in its slot, until the router closes it (router/upstream)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 200\r\n\r\n" + b"x" * 200
 WAITS = {"x86_64": (232, 281), "aarch64": (22,)}  # epoll_wait, epoll_pwait
@@ -103,6 +104,8 @@ class Lockstep:
         self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.client = checks.client_context().wrap_socket(self.client)
+        self._exchange()
+        time.sleep(TRUST_SECONDS)
         for _ in range(2):
             with contextlib.suppress(Renewed):
                 self.run(WARM_UP)
