@@ -68,12 +68,12 @@ Listeners::Change Listeners::prepare(const std::vector<config::Listener>& wanted
       continue;
     }
     const auto use = given_up.contains(wanted[i].port) ? runtime::PortUse::kGivenUp : runtime::PortUse::kMustBeFree;
-    const auto opened = runtime::listen_on(wanted[i].address, wanted[i].port, shards_.size(), use);
+    auto opened = runtime::listen_on(wanted[i].address, wanted[i].port, shards_.size(), use);
     if (!opened.ok()) {
       findings.mistake(wanted[i].place, std::string(opened.status().message()));
       continue;
     }
-    for (const int descriptor : *opened) listener.sockets.emplace_back(descriptor);
+    listener.sockets = *std::move(opened);
     listener.id = ++last_id_;
     listener.port = listener.sockets.front().port();
     prepare_to_open(listener, change);

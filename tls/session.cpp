@@ -287,7 +287,11 @@ IoResult Stream::Session::write(const Socket& socket, std::span<const iovec> pie
   const bool encrypted = encrypt(pieces, taken);
   IoResult sent = flush(socket);
   if (lost_) return *end_;
-  if (!encrypted) return {IoState::kFailed, 0, 0, "the TLS connection has failed"};
+  if (!encrypted) {
+    // OpenSSL 3.5 fails such a call alone, and tells neither the peer nor the next read: nobody would ever hear of it.
+    if (!end_) refuse("encrypting failed");
+    return {IoState::kFailed, 0, 0, "the TLS connection has failed"};
+  }
   if (sent.state == IoState::kFailed) return sent;
   if (taken < total) sent.state = IoState::kBlocked;  // enough for one turn
   sent.bytes = taken;

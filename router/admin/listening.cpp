@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "router/runtime/address.h"
+#include "router/runtime/descriptor.h"
 
 namespace router::admin {
 namespace {
@@ -71,16 +72,14 @@ absl::StatusOr<HostAndPort> split(const std::string& address) {
   return parts;
 }
 
-absl::StatusOr<int> bind_to(const addrinfo& where, const std::string& address, bool shared) {
-  const int descriptor = ::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return cannot_listen(address, "socket", errno);
+absl::StatusOr<runtime::Descriptor> bind_to(const addrinfo& where, const std::string& address, bool shared) {
+  runtime::Descriptor descriptor(::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!descriptor.is_open()) return cannot_listen(address, "socket", errno);
   const int on = 1;
-  ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (shared) ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  if (::bind(descriptor, where.ai_addr, where.ai_addrlen) == 0) return descriptor;
-  absl::Status failed = cannot_listen(address, "bind", errno);
-  ::close(descriptor);
-  return failed;
+  ::setsockopt(descriptor.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (shared) ::setsockopt(descriptor.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (::bind(descriptor.get(), where.ai_addr, where.ai_addrlen) != 0) return cannot_listen(address, "bind", errno);
+  return descriptor;
 }
 
 }  // namespace
@@ -104,13 +103,11 @@ absl::StatusOr<Listening> Listening::open_tcp(const std::string& address, PortUs
   // Two processes must not share an operator's port unnoticed: so first ask for it without sharing. Then share it, for the time
   // in which this process itself moves to another address of the same port.
   if (use == PortUse::kMustBeFree) {
-    const absl::StatusOr<int> alone = bind_to(*found, address, false);
-    if (!alone.ok()) return alone.status();
-    ::close(*alone);
+    if (absl::Status alone = bind_to(*found, address, false).status(); !alone.ok()) return alone;
   }
-  const absl::StatusOr<int> bound = bind_to(*found, address, true);
+  absl::StatusOr<runtime::Descriptor> bound = bind_to(*found, address, true);
   if (!bound.ok()) return bound.status();
-  Listening listening(*bound);
+  Listening listening(bound->release());
   if (::listen(listening.descriptor_, kBacklog) != 0) return cannot_listen(address, "listen", errno);
   return listening;
 }

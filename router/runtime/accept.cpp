@@ -35,34 +35,26 @@ absl::Status failure(const Address& address, const char* what) {
 }
 
 /// A bound socket, or why not. `shared`: others may bind the same port.
-absl::StatusOr<int> bind_to(const Address& address, bool shared) {
-  const int descriptor = ::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (descriptor < 0) return failure(address, "socket");
+absl::StatusOr<Descriptor> bind_to(const Address& address, bool shared) {
+  Descriptor socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket.is_open()) return failure(address, "socket");
   const int on = 1;
-  ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (shared) ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it
-  if (::bind(descriptor, address.get(), address.length()) == 0) return descriptor;
-  absl::Status failed = failure(address, "bind");
-  ::close(descriptor);
-  return failed;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (shared) ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it
+  if (::bind(socket.get(), address.get(), address.length()) != 0) return failure(address, "bind");
+  return socket;
 }
 
 /// A shared port would also be shared with another process of the same user, in silence: half of the requests would go astray.
 /// So first ask for the port without sharing.
-absl::Status nobody_else_listens_on(const Address& address) {
-  const absl::StatusOr<int> alone = bind_to(address, false);
-  if (!alone.ok()) return alone.status();
-  ::close(*alone);
-  return absl::OkStatus();
-}
+absl::Status nobody_else_listens_on(const Address& address) { return bind_to(address, false).status(); }
 
-absl::StatusOr<int> listen_once(const Address& address) {
-  absl::StatusOr<int> descriptor = bind_to(address, true);
-  if (!descriptor.ok() || ::listen(*descriptor, kBacklog) == 0) return descriptor;
-  absl::Status failed = failure(address, "listen");
-  ::close(*descriptor);
-  return failed;
+absl::StatusOr<ListeningSocket> listen_once(const Address& address) {
+  absl::StatusOr<Descriptor> socket = bind_to(address, true);
+  if (!socket.ok()) return socket.status();
+  if (::listen(socket->get(), kBacklog) != 0) return failure(address, "listen");
+  return ListeningSocket(*std::move(socket));
 }
 
 /// Empty: every address. `::` takes IPv4 too, unless the machine has no IPv6 at all.
@@ -87,30 +79,24 @@ Address local_address(int descriptor) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards, PortUse use) {
+absl::StatusOr<std::vector<ListeningSocket>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards,
+                                                       PortUse use) {
   std::optional<Address> where = address_of(address, port);
   if (!where) return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", address, ": it is not an IP address"));
   if (port != 0 && use == PortUse::kMustBeFree) {
     if (absl::Status free = nobody_else_listens_on(*where); !free.ok()) return free;
   }
-  std::vector<int> listening;
+  std::vector<ListeningSocket> listening;
   for (std::size_t i = 0; i < shards; ++i) {
-    const absl::StatusOr<int> descriptor = listen_once(*where);
-    if (!descriptor.ok()) {
-      for (const int each : listening) ::close(each);
-      return descriptor.status();
-    }
-    listening.push_back(*descriptor);
-    where = local_address(*descriptor);  // the others share the port that the first one got
+    absl::StatusOr<ListeningSocket> socket = listen_once(*where);
+    if (!socket.ok()) return socket.status();
+    listening.push_back(*std::move(socket));
+    where = local_address(listening.back().descriptor());  // the others share the port that the first one got
   }
   return listening;
 }
 
-ListeningSocket::~ListeningSocket() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-std::uint16_t ListeningSocket::port() const { return local_address(descriptor_).port(); }
+std::uint16_t ListeningSocket::port() const { return local_address(descriptor_.get()).port(); }
 
 struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
   class Resume final : public Timer {
@@ -198,9 +184,6 @@ Acceptor::Acceptor(Shard& shard, ListeningSocket& listening, Accepted accepted)
 
 Acceptor::Acceptor(Shard& shard, ListeningSocket&& listening, Accepted accepted)
     : Acceptor(shard, listening, std::move(accepted)) {}
-
-Acceptor::Acceptor(Shard& shard, int listening, Accepted accepted)
-    : Acceptor(shard, ListeningSocket(listening), std::move(accepted)) {}
 
 Acceptor::~Acceptor() {
   boost::system::error_code ignored;

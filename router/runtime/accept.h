@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "router/runtime/address.h"
+#include "router/runtime/descriptor.h"
 #include "router/runtime/shard.h"
 
 namespace router::runtime {
@@ -20,28 +21,26 @@ enum class PortUse {
   kGivenUp,     // this process listens there, perhaps on another address, and is about to stop: the port is shared meanwhile
 };
 
-/// Listening sockets on one address, one per shard, sharing the port (SO_REUSEPORT): the kernel spreads the connections. Port 0
-/// picks a free one for all of them. `address` is IPv4, IPv6 or empty: all addresses of the machine, of both families if it
-/// has both. Fails with the address and the reason, also if anybody listens there already; then none is open.
-absl::StatusOr<std::vector<int>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards,
-                                           PortUse use = PortUse::kMustBeFree);
-
 /// A listening socket from which nobody accepts yet: connections wait in the kernel. Closed when destroyed. Move-only.
 class ListeningSocket {
  public:
-  explicit ListeningSocket(int descriptor) : descriptor_(descriptor) {}
-  ListeningSocket(ListeningSocket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  ListeningSocket& operator=(ListeningSocket&&) = delete;
-  ~ListeningSocket();
+  explicit ListeningSocket(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
 
   std::uint16_t port() const;
-  int descriptor() const { return descriptor_; }
+  int descriptor() const { return descriptor_.get(); }
   /// For an Acceptor, which takes it over.
-  int release() { return std::exchange(descriptor_, -1); }
+  int release() { return descriptor_.release(); }
 
  private:
-  int descriptor_;
+  Descriptor descriptor_;
 };
+
+/// Listening sockets on one address, one per shard, sharing the port (SO_REUSEPORT): the kernel spreads the connections. Port 0
+/// picks a free one for all of them. `address` is IPv4, IPv6 or empty: all addresses of the machine, of both families if it
+/// has both. Fails with the address and the reason, also if anybody listens there already; then, and when memory is short, none
+/// is open.
+absl::StatusOr<std::vector<ListeningSocket>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards,
+                                                       PortUse use = PortUse::kMustBeFree);
 
 /// Accepts the connections of one listening socket on its shard, at most 64 in a turn of the loop. When memory runs short, or
 /// only descriptors that are kept for others are left (descriptors.h), it pauses and looks again every 100 ms; meanwhile
@@ -54,8 +53,6 @@ class Acceptor {
   /// Takes over `listening`, or leaves it as it is and throws. Before the shard runs, or on it.
   Acceptor(Shard& shard, ListeningSocket& listening, Accepted accepted);
   Acceptor(Shard& shard, ListeningSocket&& listening, Accepted accepted);
-  /// The same for a descriptor, which is closed if this throws.
-  Acceptor(Shard& shard, int listening, Accepted accepted);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
   /// On the shard, or when it does not run any more.

@@ -46,13 +46,13 @@ absl::StatusOr<std::unique_ptr<LineWriter>> LineWriter::open(const std::string& 
                                                              LineWriterOptions options) {
   absl::StatusOr<LineSink> sink = LineSink::open(path);
   if (!sink.ok()) return sink.status();
-  const int wake = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake < 0) return absl::ErrnoToStatus(errno, "eventfd");
-  return std::unique_ptr<LineWriter>(new LineWriter(path, std::move(*sink), wake, shards, options));
+  Descriptor wake(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!wake.is_open()) return absl::ErrnoToStatus(errno, "eventfd");
+  return std::unique_ptr<LineWriter>(new LineWriter(path, std::move(*sink), std::move(wake), shards, options));
 }
 
-LineWriter::LineWriter(std::string path, LineSink sink, int wake, std::size_t shards, LineWriterOptions options)
-    : path_(std::move(path)), options_(options), wake_(wake), drafts_(shards), sink_(std::move(sink)) {
+LineWriter::LineWriter(std::string path, LineSink sink, Descriptor wake, std::size_t shards, LineWriterOptions options)
+    : path_(std::move(path)), options_(options), wake_(std::move(wake)), drafts_(shards), sink_(std::move(sink)) {
   for (Draft& draft : drafts_) draft.text.reserve(kDraftBytes);
   for (std::size_t shard = 0; shard < shards; ++shard) rings_.push_back(std::make_unique<LineRing>(options.ring_bytes));
   thread_ = std::thread([this] { run(); });
@@ -62,7 +62,6 @@ LineWriter::~LineWriter() {
   stopping_.store(true, std::memory_order_release);
   wake();
   thread_.join();
-  ::close(wake_);
 }
 
 bool LineWriter::write(std::size_t shard, std::string_view line) {
@@ -85,7 +84,7 @@ std::uint64_t LineWriter::dropped() const {
 
 void LineWriter::wake() const {
   const std::uint64_t one = 1;
-  if (::write(wake_, &one, sizeof one) < 0) return;  // full: it is readable already, which is all we want
+  if (::write(wake_.get(), &one, sizeof one) < 0) return;  // full: it is readable already, which is all we want
 }
 
 void LineWriter::run() {
@@ -102,11 +101,11 @@ void LineWriter::run() {
 
 void LineWriter::sleep(State state) const {
   // While the sink takes nothing, a ring that fills is no reason to wake: only the sink is, or time.
-  pollfd ask{wake_, POLLIN, 0};
+  pollfd ask{wake_.get(), POLLIN, 0};
   if (state == State::kBlocked) ask = {sink_.descriptor(), POLLOUT, 0};
   ::poll(&ask, state == State::kFailed ? 0 : 1, static_cast<int>(options_.wake_every.count()));
   std::uint64_t times;
-  if (::read(wake_, &times, sizeof times) < 0) return;  // nobody woke us
+  if (::read(wake_.get(), &times, sizeof times) < 0) return;  // nobody woke us
 }
 
 LineWriter::State LineWriter::write_rings() {

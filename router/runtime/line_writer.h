@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "router/runtime/descriptor.h"
 #include "router/runtime/line_ring.h"
 #include "router/runtime/line_sink.h"
 
@@ -56,7 +57,7 @@ class LineWriter {
  private:
   enum class State { kIdle, kBlocked, kFailed };
 
-  LineWriter(std::string path, LineSink sink, int wake, std::size_t shards, LineWriterOptions options);
+  LineWriter(std::string path, LineSink sink, Descriptor wake, std::size_t shards, LineWriterOptions options);
   void run();
   void sleep(State state) const;
   State write_rings();
@@ -70,7 +71,7 @@ class LineWriter {
 
   const std::string path_;
   const LineWriterOptions options_;
-  const int wake_;  // eventfd
+  const Descriptor wake_;  // eventfd
   std::vector<std::unique_ptr<LineRing>> rings_;
   struct alignas(64) Draft {  // its neighbour belongs to another shard
     std::string text;

@@ -241,6 +241,9 @@ class Rig:
         self.trial, self.number = name, 0
         self.last = Failure(0, 0, ())
         self._with_bystander = bystander
+        # Python leaves OpenSSL's errors of one connection in the queue of its thread, where the next call for another connection takes
+        # them for its own (CPython 3.13): those who must be served have a thread that meets no failure.
+        self._unharmed = ThreadPoolExecutor(1)
         self.start()
 
     # the process
@@ -324,6 +327,9 @@ class Rig:
 
     def score(self):
         """A request while the allocator is well."""
+        return self._unharmed.submit(self._score).result()
+
+    def _score(self):
         body = marked(20000)
         try:
             with self.connect() as client:
@@ -333,8 +339,10 @@ class Rig:
 
     # a trial
     def hold_bystander(self):
-        if not self._with_bystander:
-            return
+        if self._with_bystander:
+            self._unharmed.submit(self._hold_bystander).result()
+
+    def _hold_bystander(self):
         if self._bystander is None:
             self._bystander = self.connect()
         self.echo.hold_next()
@@ -348,7 +356,7 @@ class Rig:
         self.echo.release()
         if not self._with_bystander:
             return
-        outcome = self.note(self._identity, read_answer(self._bystander, self._body))
+        outcome = self.note(self._identity, self._unharmed.submit(read_answer, self._bystander, self._body).result())
         if outcome[0] != "answered":
             self.find(f"the bystander's request was harmed: {outcome}")
             self._bystander.close()

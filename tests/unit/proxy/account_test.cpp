@@ -31,7 +31,7 @@ class AccountTest : public ::testing::Test {
     view->table.metrics = told;
     views.publish(view);
     shards[0].io().poll();
-    server.open_listener(1, runtime::ListeningSocket(runtime::listen_on("127.0.0.1", 0, 1)->front()));
+    server.open_listener(1, std::move(runtime::listen_on("127.0.0.1", 0, 1)->front()));
     std::array<int, 2> ends{};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
     client = Descriptor(ends[0]);

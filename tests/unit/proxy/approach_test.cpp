@@ -38,7 +38,7 @@ class ApproachTest : public ::testing::Test {
     line->set_ready(replica, true);
     publish(1);
     shards.start();
-    runtime::ListeningSocket socket(runtime::listen_on("127.0.0.1", 0, 1)->front());
+    runtime::ListeningSocket socket(std::move(runtime::listen_on("127.0.0.1", 0, 1)->front()));
     const Address address = *Address::parse("127.0.0.1", socket.port());
     on_shard([&] { server.open_listener(1, std::move(socket)); });
     client = connect_to(address);

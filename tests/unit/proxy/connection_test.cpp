@@ -48,8 +48,7 @@ class ConnectionTest : public ::testing::Test {
   }
   void connect() {
     publish();
-    server.open_listener(1,
-                         runtime::ListeningSocket(runtime::listen_on("127.0.0.1", 0, 1)->front()));  // else each answer ends it
+    server.open_listener(1, std::move(runtime::listen_on("127.0.0.1", 0, 1)->front()));  // else each answer ends it
     std::array<int, 2> ends{};
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
     client = Descriptor(ends[0]);

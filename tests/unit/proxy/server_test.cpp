@@ -58,7 +58,7 @@ class ShardServerTest : public ::testing::Test {
   }
   /// Opens a listener and returns where it is.
   Address open(ListenerId id) {
-    ListeningSocket socket(runtime::listen_on("127.0.0.1", 0, 1)->front());
+    ListeningSocket socket(std::move(runtime::listen_on("127.0.0.1", 0, 1)->front()));
     const Address address = *Address::parse("127.0.0.1", socket.port());
     on_shard([&] { server.open_listener(id, std::move(socket)); });
     return address;
@@ -132,7 +132,7 @@ TEST(ShardServerEnd, DestroysConnectionsThatStillWaitAndGivesTheirViewBack) {
   view->listeners[1] = {};
   const std::weak_ptr<const View> watched = view;
   views.publish(std::move(view));
-  ListeningSocket socket(runtime::listen_on("127.0.0.1", 0, 1)->front());
+  ListeningSocket socket(std::move(runtime::listen_on("127.0.0.1", 0, 1)->front()));
   const Address address = *Address::parse("127.0.0.1", socket.port());
   server->open_listener(1, std::move(socket));
   shards.start();

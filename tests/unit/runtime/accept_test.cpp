@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/failing_memory.h"
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
 
@@ -27,7 +28,7 @@ using test::turn_until;
 class AcceptTest : public ::testing::Test {
  protected:
   void listen(const std::string& address = "127.0.0.1") {
-    const absl::StatusOr<std::vector<int>> listening = listen_on(address, 0, 1);
+    auto listening = listen_on(address, 0, 1);
     ASSERT_TRUE(listening.ok()) << listening.status();
     acceptor = std::make_unique<Acceptor>(shard, listening->front(), [this](int descriptor, const Address& peer) {
       accepted.emplace_back(descriptor);
@@ -118,7 +119,7 @@ TEST_F(AcceptTest, KeepsDescriptorsForOthersAndGoesOnWhenClientsHaveLeft) {
 }
 
 TEST_F(AcceptTest, PausesWhenMemoryRunsShortAndGoesOn) {
-  const auto listening = listen_on("127.0.0.1", 0, 1);
+  auto listening = listen_on("127.0.0.1", 0, 1);
   bool short_of_memory = true;
   acceptor = std::make_unique<Acceptor>(shard, listening->front(), [&](int descriptor, const Address&) {
     if (std::exchange(short_of_memory, false)) {
@@ -153,7 +154,7 @@ TEST_F(AcceptTest, MayEndWhileItPausesOrInsideItsOwnCall) {
   shard.poll();
   EXPECT_FALSE(connect_to(*Address::parse("127.0.0.1", port)));
 
-  const auto listening = listen_on("127.0.0.1", 0, 1);
+  auto listening = listen_on("127.0.0.1", 0, 1);
   acceptor = std::make_unique<Acceptor>(shard, listening->front(), [this](int descriptor, const Address&) {
     accepted.emplace_back(descriptor);
     acceptor.reset();
@@ -164,7 +165,7 @@ TEST_F(AcceptTest, MayEndWhileItPausesOrInsideItsOwnCall) {
 }
 
 TEST(Listening, SharesOnePortBetweenAllShards) {
-  const absl::StatusOr<std::vector<int>> listening = listen_on("127.0.0.1", 0, 3);
+  auto listening = listen_on("127.0.0.1", 0, 3);
   ASSERT_TRUE(listening.ok());
   std::vector<std::unique_ptr<TestShard>> shards;
   std::vector<std::unique_ptr<Acceptor>> acceptors;
@@ -187,7 +188,7 @@ TEST(Listening, SharesOnePortBetweenAllShards) {
 }
 
 TEST(Listening, NamesTheAddressWhereSomebodyListensAlready) {
-  const absl::StatusOr<std::vector<int>> listening = listen_on("127.0.0.1", 0, 2);
+  auto listening = listen_on("127.0.0.1", 0, 2);
   ASSERT_TRUE(listening.ok());
   TestShard shard;
   const Acceptor first(shard, listening->front(), [](int descriptor, const Address&) { ::close(descriptor); });
@@ -200,7 +201,7 @@ TEST(Listening, NamesTheAddressWhereSomebodyListensAlready) {
 
 TEST(Listening, MayComeBackToAPortThatItsConnectionsStillUse) {
   TestShard shard;
-  const auto listening = listen_on("127.0.0.1", 0, 1);
+  auto listening = listen_on("127.0.0.1", 0, 1);
   std::vector<Descriptor> accepted;
   auto acceptor = std::make_unique<Acceptor>(
       shard, listening->front(), [&accepted](int descriptor, const Address&) { accepted.emplace_back(descriptor); });
@@ -210,27 +211,44 @@ TEST(Listening, MayComeBackToAPortThatItsConnectionsStillUse) {
   ASSERT_EQ(accepted.size(), 1u);
   const auto again = listen_on("127.0.0.1", port, 1);
   ASSERT_TRUE(again.ok()) << again.status();
-  ::close(again->front());
 }
 
 TEST(Listening, MayShareAPortThatThisProcessGivesUpAlsoOnAnotherAddress) {
-  const auto listening = listen_on("0.0.0.0", 0, 1);
+  auto listening = listen_on("0.0.0.0", 0, 1);
   ASSERT_TRUE(listening.ok());
-  const ListeningSocket old(listening->front());
+  const ListeningSocket old(std::move(listening->front()));
   EXPECT_FALSE(listen_on("127.0.0.1", old.port(), 1).ok());
   const auto next = listen_on("127.0.0.1", old.port(), 1, PortUse::kGivenUp);
   ASSERT_TRUE(next.ok()) << next.status();
-  EXPECT_EQ(ListeningSocket(next->front()).port(), old.port());
+  EXPECT_EQ(next->front().port(), old.port());
 }
 
 TEST(Listening, IsClosedWhenNobodyTakesItOver) {
   std::uint16_t port = 0;
   {
-    const ListeningSocket socket(listen_on("127.0.0.1", 0, 1)->front());
+    const ListeningSocket socket(std::move(listen_on("127.0.0.1", 0, 1)->front()));
     port = socket.port();
     EXPECT_TRUE(connect_to(*Address::parse("127.0.0.1", port)));
   }
   EXPECT_FALSE(connect_to(*Address::parse("127.0.0.1", port)));
+}
+
+TEST(Listening, LeavesNoSocketOpenForWhichThereIsNoMemory) {
+  const std::uint16_t port = listen_on("127.0.0.1", 0, 1)->front().port();
+  std::size_t n = 0;
+  for (bool failed = true; failed; ++n) {
+    {
+      const test::FailingMemory memory(n, 1);
+      try {
+        listen_on("127.0.0.1", port, 3).IgnoreError();
+      } catch (const std::bad_alloc&) {  // is what is to be shown
+      }
+      failed = memory.failed() > 0;
+    }
+    const auto again = listen_on("127.0.0.1", port, 3);
+    ASSERT_TRUE(again.ok()) << "allocation " << n << ": " << again.status();
+  }
+  EXPECT_GT(n, 2u);
 }
 
 TEST(Listening, RefusesWhatIsNoAddressOfThisMachine) {

@@ -17,6 +17,8 @@
 #include <sstream>
 #include <thread>
 
+#include "tests/support/failing_memory.h"
+
 namespace router::runtime {
 namespace {
 
@@ -83,6 +85,27 @@ TEST(LineWriter, AppendsToWhatIsThere) {
   std::ofstream(folder / "log") << "before\n";
   open(folder / "log")->write(0, "after\n");
   EXPECT_EQ(content_of(folder / "log"), "before\nafter\n");
+}
+
+TEST(LineWriter, LeavesNoDescriptorOpenForWhichThereIsNoMemory) {
+  const auto open_descriptors = [] {
+    const std::filesystem::directory_iterator entries("/proc/self/fd");
+    return std::distance(begin(entries), end(entries));
+  };
+  const auto before = open_descriptors();
+  std::size_t n = 0;
+  for (bool failed = true; failed; ++n) {
+    {
+      const test::FailingMemory memory(n, 1);
+      try {
+        LineWriter::open("/dev/null", 2).status().IgnoreError();
+      } catch (const std::bad_alloc&) {  // is what is to be shown
+      }
+      failed = memory.failed() > 0;
+    }
+    ASSERT_EQ(open_descriptors(), before) << "allocation " << n;
+  }
+  EXPECT_GT(n, 3u);
 }
 
 TEST(LineWriter, NamesThePathThatItCannotOpen) {

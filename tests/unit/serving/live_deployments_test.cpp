@@ -99,7 +99,7 @@ TEST_F(ReplicaOfAResource, ReturnsWhenItAcceptsAConnectionAlthoughItsRouteIsNotK
   exchange(Verdict::Outcome::kRefused);
   seconds_pass(5);
   EXPECT_EQ(state(), Health::State::kRefusing) << "it refuses still, and its source calls it ready";
-  const runtime::ListeningSocket again(runtime::listen_on("127.0.0.1", closed_port, 1)->front());
+  const runtime::ListeningSocket again(std::move(runtime::listen_on("127.0.0.1", closed_port, 1)->front()));
   control.advance(1s);
   EXPECT_TRUE(turn_until(control, [this] { return state() == Health::State::kWell; }));
 }

@@ -150,5 +150,18 @@ TEST(TlsMemory, WhenItIsShortSendsNothingTwiceToAPeerThatReadsSlowly) {
   EXPECT_GT(allocations, 1u);
 }
 
+TEST(TlsMemory, WhenItIsShortWhileEncryptingEndsReadingToo) {
+  TestShard shard;
+  const std::shared_ptr<ServerContext> context = server_context({localhost()});
+  Connection one(shard, *context);
+  NthFails enough(NthFails::kNever);
+  ASSERT_EQ(one.shake(enough).state, IoState::kDone);
+  std::array<char, 10> bytes;
+  EXPECT_EQ(one.stream.read(bytes).state, IoState::kBlocked);
+  one.stream.shutdown_write();  // like memory that fails within SSL_write: nothing can be encrypted any more
+  EXPECT_EQ(write(one.stream, "a request", {}).state, IoState::kFailed);
+  EXPECT_EQ(one.stream.read(bytes).state, IoState::kFailed) << "waits for an answer to what was never sent";
+}
+
 }  // namespace
 }  // namespace router::tls::test
