@@ -174,6 +174,7 @@ class Generations:
 
     @staticmethod
     def number_of(answer):
+        assert answer.body.startswith(b"/tag-"), f"not an answer of these pods: {answer.status} {answer.headers} {answer.body!r}"
         return int(answer.body.decode().rpartition("-")[2])
 
     def is_whole(self, answer, key):
@@ -188,7 +189,7 @@ class Generations:
             answer = client.exchange(b"probe", key=self.keys[number])
         if answer.status == 401:
             return False
-        assert answer.status == 200 and self.is_whole(answer, self.keys[number])
+        assert answer.status == 200 and self.is_whole(answer, self.keys[number]), f"{answer.status} {answer.headers} {answer.body!r}"
         return self.number_of(answer) == number and serial == self.serials[number]
 
 

@@ -224,7 +224,8 @@ class Pod:
         self._listener = socket.create_server((host, port), family=family, backlog=512)
         self.port = self._listener.getsockname()[1]
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def stop(self):
         """Stops listening and ends every connection."""
@@ -233,12 +234,15 @@ class Pod:
             self._listener.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
-        self._listener.close()
         for connection in list(self._open):
             try:
                 connection.socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+        # Only then: the number of a closed listener may be given to another pod's, where a thread about to accept would answer for us.
+        if self._accepting is not threading.current_thread():
+            self._accepting.join(1)
+        self._listener.close()
 
     def _accept(self):
         while not self._stopping:
