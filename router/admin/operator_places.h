@@ -20,6 +20,7 @@ class OperatorPlaces {
     explicit Holder(std::shared_ptr<OperatorPlaces> places) : places_(std::move(places)) { ++places_->alive_; }
     Holder(const Holder&) = delete;
     Holder& operator=(const Holder&) = delete;
+    virtual ~Holder();
 
     virtual void close() = 0;
     virtual void end_after_next_answer() = 0;
@@ -27,7 +28,6 @@ class OperatorPlaces {
     virtual bool has_arrived() const = 0;
 
    protected:
-    virtual ~Holder();
     /// It waits for this from now on, as the last of them; kNothing: it has no place any more.
     void wait_for(Wait what);
 
