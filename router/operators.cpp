@@ -42,6 +42,7 @@ std::unique_ptr<admin::OperatorServer> Operators::open(const Listener& listener,
   if (listener.server && listener.address == address) return nullptr;
   admin::OperatorServerOptions options;
   options.address = address;
+  options.checks_host = listener.checks_host;
   auto server = std::make_unique<admin::OperatorServer>(control_, options, listener.routes());
   const auto use = given_up.contains(port_of(address)) ? runtime::PortUse::kGivenUp : runtime::PortUse::kMustBeFree;
   const absl::Status started = server->start(use);

@@ -20,7 +20,7 @@ class Operators {
  public:
   using Routes = std::function<std::vector<admin::OperatorRoute>()>;
   Operators(runtime::Shard& control, Routes observe, Routes admin)
-      : control_(control), observe_(std::move(observe)), admin_(std::move(admin)) {}
+      : control_(control), observe_(std::move(observe), false), admin_(std::move(admin), true) {}
 
   /// Servers that listen already and are not in use yet; null: the present one stays.
   struct Change {
@@ -39,8 +39,9 @@ class Operators {
 
  private:
   struct Listener {
-    explicit Listener(Routes what) : routes(std::move(what)) {}
+    Listener(Routes what, bool guarded) : routes(std::move(what)), checks_host(guarded) {}
     const Routes routes;
+    const bool checks_host;  // it changes things, and tells what is not for everybody
     std::string address;
     std::unique_ptr<admin::OperatorServer> server;
   };

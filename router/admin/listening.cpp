@@ -19,7 +19,6 @@
 namespace router::admin {
 namespace {
 
-constexpr int kBacklog = 64;
 constexpr std::string_view kUnixPrefix = "unix:";
 
 absl::Status cannot_listen(const std::string& address, std::string_view what, int error) {

@@ -13,6 +13,9 @@ namespace router::admin {
 
 using runtime::PortUse;
 
+/// Connections that the kernel keeps before they are accepted, as far as the machine allows (net.core.somaxconn).
+inline constexpr int kBacklog = 4096;
+
 /// A listening socket of the operators, TCP or Unix; closed, and its path removed, when destroyed. Move-only.
 class Listening {
  public:

@@ -1,5 +1,6 @@
 #include "router/admin/operator_connection.h"
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
@@ -30,28 +31,57 @@ void set_head(http::response<Body>& message, const Response& response, const std
 
 }  // namespace
 
-OperatorConnection::OperatorConnection(runtime::Shard& control, const OperatorServerOptions& options, Routes routes,
-                                       int descriptor, int family, std::function<void(OperatorConnection*)> ended)
-    : control_(control),
-      timeout_(options.timeout),
-      bytes_max_(options.request_bytes_max),
-      routes_(std::move(routes)),
-      ended_(std::move(ended)),
+OperatorConnection::OperatorConnection(runtime::Shard& control, std::shared_ptr<const Served> served,
+                                       std::shared_ptr<OperatorPlaces> places, int descriptor, int family)
+    : Holder(std::move(places)),
+      control_(control),
+      served_(std::move(served)),
       socket_(control.io().get_executor(), asio::generic::stream_protocol(family, 0), descriptor),
-      buffer_(2 * options.request_bytes_max) {}
+      buffer_(2 * served_->options.request_bytes_max) {}
 
-OperatorConnection::~OperatorConnection() { ended_(this); }
+void OperatorConnection::start() {
+  head_end_ = control_.now() + served_->options.head_timeout;
+  wait_for_request(head_end_);
+}
 
 void OperatorConnection::close() {
+  wait_for(OperatorPlaces::Wait::kNothing);
   error_code ignored;
   socket_.close(ignored);
 }
 
-void OperatorConnection::read() {
+bool OperatorConnection::has_arrived() const {
+  error_code ignored;
+  return socket_.available(ignored) > 0;
+}
+
+/// Waits first, and reads a turn later: as long as its bytes are in the kernel, it is seen that it does not keep us waiting.
+void OperatorConnection::wait_for_request(TimePoint end) {
+  wait_for(OperatorPlaces::Wait::kHead);
+  if (buffer_.size() > 0) return read_head();
+  control_.schedule(*this, end);
+  socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const error_code& error) {
+    if (error) return self->close();
+    self->wait_for(OperatorPlaces::Wait::kHead);
+    self->read_head();
+  });
+}
+
+void OperatorConnection::read_head() {
+  const OperatorServerOptions& options = served_->options;
   parser_.emplace();
-  parser_->header_limit(static_cast<std::uint32_t>(bytes_max_));
-  parser_->body_limit(bytes_max_);
-  control_.schedule(*this, control_.now() + timeout_);
+  parser_->header_limit(static_cast<std::uint32_t>(options.request_bytes_max));
+  parser_->body_limit(options.request_bytes_max);
+  control_.schedule(*this, std::min(std::exchange(head_end_, kNever), control_.now() + options.head_timeout));
+  http::async_read_header(socket_, buffer_, *parser_, [self = shared_from_this()](const error_code& error, std::size_t) {
+    error ? self->on_read(error) : self->read_body();
+  });
+}
+
+void OperatorConnection::read_body() {
+  wait_for(OperatorPlaces::Wait::kRest);
+  if (parser_->is_done()) return respond();
+  control_.schedule(*this, control_.now() + served_->options.timeout);
   http::async_read(socket_, buffer_, *parser_,
                    [self = shared_from_this()](const error_code& error, std::size_t) { self->on_read(error); });
 }
@@ -65,6 +95,7 @@ void OperatorConnection::on_read(const error_code& error) {
 }
 
 void OperatorConnection::refuse(const error_code& error) {
+  wait_for(OperatorPlaces::Wait::kRest);
   if (error == http::error::body_limit) {
     return write(error_response(413, "payload_too_large", "the body is too large"), {}, false, false);
   }
@@ -72,6 +103,24 @@ void OperatorConnection::refuse(const error_code& error) {
     return write(error_response(431, "headers_too_large", "the request head is too large"), {}, false, false);
   }
   write(error_response(400, "bad_request", error.message()), {}, false, false);
+}
+
+/// What a web page may have sent through an operator's browser, by its own name for us or by its origin; nothing: go on.
+std::optional<Response> OperatorConnection::refuse_web_page() const {
+  if (!served_->options.checks_host) return std::nullopt;
+  const auto& message = parser_->get();
+  const std::size_t hosts = message.count(http::field::host);
+  if (hosts > 1) return error_response(400, "bad_request", "there is more than one Host field");
+  const std::string_view host = to_std(message[http::field::host]);
+  const bool told = hosts > 0 || message.version() == 11;  // HTTP/1.0 may leave it out; no browser does
+  if (told && !served_->own_host.is(host)) {
+    return error_response(403, "forbidden", "Host is neither localhost, a loopback address, nor the configured address");
+  }
+  const std::size_t origins = message.count(http::field::origin);
+  if (origins > 1 || (origins == 1 && !is_own_origin(to_std(message[http::field::origin]), host))) {
+    return error_response(403, "forbidden", "not from another web page");
+  }
+  return std::nullopt;
 }
 
 void OperatorConnection::respond() {
@@ -85,7 +134,10 @@ void OperatorConnection::respond() {
   }
   request.body = message.body();
   std::string allow;
-  Response response = answer(*routes_, request, message.count(http::field::origin) > 0, allow);
+  std::optional<Response> refused = refuse_web_page();
+  // Where the host is checked, an origin that is left is our own.
+  const bool strange = !served_->options.checks_host && message.count(http::field::origin) > 0;
+  Response response = refused ? std::move(*refused) : answer(served_->routes, request, strange, allow);
   // Asked only now: what was just done may have retired the server.
   const bool keep_alive =
       !ends_ && message.version() == 11 && message.keep_alive();  // HTTP/1.0 needs a field for it: not worth having
@@ -93,7 +145,7 @@ void OperatorConnection::respond() {
 }
 
 void OperatorConnection::write(Response response, const std::string& allow, bool keep_alive, bool head) {
-  control_.schedule(*this, control_.now() + timeout_);
+  control_.schedule(*this, control_.now() + served_->options.timeout);
   const auto send = [this](auto message, bool keep) {
     auto shared = std::make_shared<decltype(message)>(std::move(message));
     http::async_write(socket_, *shared, [self = shared_from_this(), shared, keep](const error_code& error, std::size_t) {
@@ -118,7 +170,7 @@ void OperatorConnection::write(Response response, const std::string& allow, bool
 
 void OperatorConnection::on_written(const error_code& error, bool keep_alive) {
   if (error) return close();
-  if (keep_alive) return read();
+  if (keep_alive) return wait_for_request(control_.now() + served_->options.timeout);
   error_code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
   control_.schedule(*this, control_.now() + kLinger);
@@ -129,7 +181,7 @@ void OperatorConnection::wait_for_the_end() {
   // Closing with unread bytes would reset the connection, and the peer might lose the answer: what it still sends is dropped.
   buffer_.clear();
   socket_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](const error_code& error, std::size_t) {
-    if (!error) self->wait_for_the_end();
+    error ? self->close() : self->wait_for_the_end();
   });
 }
 

@@ -7,51 +7,65 @@
 #include <boost/beast/http/message_generator.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "router/admin/operator_places.h"
 #include "router/admin/operator_server.h"
+#include "router/admin/own_host.h"
 #include "router/runtime/timer_queue.h"
 
 namespace router::admin {
 
 /// One connection of an operator: reads a request, answers it, and so on. Lives in its pending handlers. Control thread.
-class OperatorConnection : public std::enable_shared_from_this<OperatorConnection>, private runtime::Timer {
+class OperatorConnection : public std::enable_shared_from_this<OperatorConnection>,
+                           private OperatorPlaces::Holder,
+                           private runtime::Timer {
  public:
-  using Routes = std::shared_ptr<const std::vector<OperatorRoute>>;
-  /// Takes over `descriptor`; `ended` is called from the destructor.
-  OperatorConnection(runtime::Shard& control, const OperatorServerOptions& options, Routes routes, int descriptor, int family,
-                     std::function<void(OperatorConnection*)> ended);
-  ~OperatorConnection() override;
+  /// What the connections of a listener share.
+  struct Served {
+    Served(OperatorServerOptions how, std::vector<OperatorRoute> what)
+        : options(std::move(how)), routes(std::move(what)), own_host(options.address) {}
+    const OperatorServerOptions options;
+    const std::vector<OperatorRoute> routes;
+    const OwnHost own_host;
+  };
+  /// Takes over `descriptor`.
+  OperatorConnection(runtime::Shard& control, std::shared_ptr<const Served> served, std::shared_ptr<OperatorPlaces> places,
+                     int descriptor, int family);
 
-  void start() { read(); }
-  void close();
-  void end_after_next_answer() { ends_ = true; }
+  void start();
 
  private:
   using Socket =
       boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
-  void read();
+  void close() override;
+  void end_after_next_answer() override { ends_ = true; }
+  bool has_arrived() const override;
+
+  void wait_for_request(TimePoint end);
+  void read_head();
+  void read_body();
   void on_read(const boost::system::error_code& error);
   void refuse(const boost::system::error_code& error);
   void respond();
+  std::optional<Response> refuse_web_page() const;
   void write(Response response, const std::string& allow, bool keep_alive, bool head);
   void on_written(const boost::system::error_code& error, bool keep_alive);
   void wait_for_the_end();
   void expired() override { close(); }
 
   runtime::Shard& control_;
-  const std::chrono::seconds timeout_;
-  const std::size_t bytes_max_;
-  const Routes routes_;
-  const std::function<void(OperatorConnection*)> ended_;
+  const std::shared_ptr<const Served> served_;
   Socket socket_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
+  Deadline head_end_ = kNever;  // of the first request: from accepting on, not from its first byte
   bool ends_ = false;
 };
 

@@ -7,12 +7,13 @@
 #include <cerrno>
 #include <exception>
 #include <new>
-#include <set>
 #include <utility>
 
 #include "router/admin/listening.h"
 #include "router/admin/operator_connection.h"
+#include "router/admin/operator_places.h"
 #include "router/base/log.h"
+#include "router/runtime/descriptors.h"
 
 namespace router::admin {
 
@@ -23,7 +24,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   Impl(runtime::Shard& control, OperatorServerOptions options, std::vector<OperatorRoute> routes)
       : control_(control),
         options_(std::move(options)),
-        routes_(std::make_shared<const std::vector<OperatorRoute>>(std::move(routes))),
+        served_(std::make_shared<const OperatorConnection::Served>(options_, std::move(routes))),
         descriptor_(control.io().get_executor()) {
     control_.schedule(*this, kNever);  // keeps a place in the queue: resting cannot fail
   }
@@ -39,19 +40,18 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   }
 
   void retire() {
-    accept();
+    accept(kBacklog + 1);  // as many as the kernel keeps: none can wait any more
     close_listener();
-    for (OperatorConnection* connection : connections_) connection->end_after_next_answer();
+    places_->end_each_after_its_next_answer();
   }
 
   void stop() {
     close_listener();
-    // A connection that is closed ends when its handler has been told, not before: nobody leaves the set meanwhile.
-    for (OperatorConnection* connection : connections_) connection->close();
+    places_->keep_at_most(0);
   }
 
   std::uint16_t port() const { return port_; }
-  std::size_t connections() const { return connections_.size(); }
+  std::size_t connections() const { return places_->alive(); }
 
  private:
   void close_listener() {
@@ -60,14 +60,15 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   }
 
   static constexpr std::chrono::milliseconds kRest{100};  // when accepting fails: usually for want of descriptors
+  static constexpr int kAcceptsPerTurn = 64;              // then those that are there have their turn
 
   void wait() noexcept {
-    if (waiting_ || !descriptor_.is_open() || connections_.size() >= options_.connections_max) return;
+    if (waiting_ || !descriptor_.is_open()) return;
     try {
       descriptor_.async_wait(asio::posix::descriptor_base::wait_read,
                              [self = shared_from_this()](const boost::system::error_code&) {
                                self->waiting_ = false;
-                               self->accept();
+                               self->accept(kAcceptsPerTurn);
                              });
       waiting_ = true;
     } catch (const std::bad_alloc&) {
@@ -77,8 +78,8 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
 
   void rest() noexcept { control_.schedule(*this, control_.now() + kRest); }
 
-  void accept() {
-    while (descriptor_.is_open() && connections_.size() < options_.connections_max) {
+  void accept(int most) {
+    for (int taken = 0; descriptor_.is_open() && taken < most; ++taken) {
       sockaddr_storage peer{};
       socklen_t length = sizeof peer;
       const int descriptor =
@@ -86,18 +87,20 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
       if (descriptor >= 0) {
         serve(descriptor, peer.ss_family);
       } else if (errno == EAGAIN) {
-        return wait();
+        break;
       } else if (errno != EINTR && errno != ECONNABORTED) {
+        if (runtime::is_our_shortage(errno)) places_->make_room();
         return rest();
       }
     }
+    wait();
   }
 
   void serve(int descriptor, int family) {
+    places_->keep_at_most(options_.connections_max - 1);
+    if (descriptor >= runtime::operator_descriptors_end()) places_->make_room();
     try {
-      const std::shared_ptr<OperatorConnection> connection = take_over(descriptor, family);
-      connections_.insert(connection.get());
-      connection->start();
+      take_over(descriptor, family)->start();
     } catch (const std::exception&) {  // memory, or the reactor's: that operator comes again
       log::error("memory is short: an operator's connection was closed");
     }
@@ -105,11 +108,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
 
   std::shared_ptr<OperatorConnection> take_over(int descriptor, int family) {
     try {
-      return std::make_shared<OperatorConnection>(control_, options_, routes_, descriptor, family,
-                                                  [self = shared_from_this()](OperatorConnection* ended) {
-                                                    self->connections_.erase(ended);
-                                                    self->wait();
-                                                  });
+      return std::make_shared<OperatorConnection>(control_, served_, places_, descriptor, family);
     } catch (const std::exception&) {
       ::close(descriptor);
       throw;
@@ -123,10 +122,10 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
 
   runtime::Shard& control_;
   const OperatorServerOptions options_;
-  const OperatorConnection::Routes routes_;
+  const std::shared_ptr<const OperatorConnection::Served> served_;
+  const std::shared_ptr<OperatorPlaces> places_ = std::make_shared<OperatorPlaces>();
   std::optional<Listening> listening_;
   asio::posix::basic_stream_descriptor<asio::io_context::executor_type> descriptor_;
-  std::set<OperatorConnection*> connections_;
   std::uint16_t port_ = 0;
   bool waiting_ = false;
 };

@@ -16,10 +16,12 @@
 namespace router::admin {
 
 struct OperatorServerOptions {
-  std::string address;                    // `host:port`, `[v6]:port` or `unix:/path`
-  std::size_t connections_max = 64;       // more wait in the kernel's backlog
-  std::size_t request_bytes_max = 16384;  // of the head, and of the body
-  std::chrono::seconds timeout{10};  // for a request to arrive, idle time before it included; and for its answer to be taken
+  std::string address;                           // `host:port`, `[v6]:port` or `unix:/path`
+  std::size_t connections_max = 1024;            // beyond, the one that has waited longest for its head makes room
+  std::size_t request_bytes_max = 16384;         // of the head, and of the body
+  std::chrono::milliseconds head_timeout{2000};  // accepted, or a later request's first byte, to the end of the head
+  std::chrono::seconds timeout{10};              // for the next request to begin; for a body; for the answer to be taken
+  bool checks_host = false;                      // refuse what a web page may have sent: own_host.h
 };
 
 /// An HTTP/1.1 listener for operators, on the control thread. Not the data path: whole requests, whole answers.

@@ -101,11 +101,20 @@ struct Client {
   Peer peer;
   std::size_t requests = 0;      // so far
   Deadline idle_until = kNever;  // it is closed then if it has asked for nothing
+  Deadline look = kNever;        // until its first request: when to ask whether places have become few
 };
 
 Deadline keep_alive_end(ShardServer& server) {
   return deadline_after(server.shard().now(), server.view()->limits.keep_alive_timeout);
 }
+
+/// Few places are left: who has asked for nothing yet has header_timeout for that, instead of keep_alive_timeout, which load
+/// balancers' pools need that open connections in advance.
+bool is_crowded(ShardServer& server) {
+  return server.connection_limits().open() * 5 > server.view()->limits.max_connections * 4;
+}
+
+Deadline header_end(ShardServer& server) { return deadline_after(server.shard().now(), server.view()->limits.header_timeout); }
 
 /// From accepted to ready for requests: the limits, PROXY protocol, TLS. False: the connection is over. What only this needs
 /// ends with it.
@@ -149,6 +158,7 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
     if (!secured) co_return false;
   }
   client.idle_until = keep_alive_end(server);
+  client.look = header_end(server);
   co_return true;
 }
 
@@ -177,8 +187,16 @@ Task<bool> serve_requests(ShardServer& server, ListenerId listener, Client& clie
 
 /// Until when a connection that asks for nothing stays. A step of the drain may bring it nearer, and wakes.
 Deadline idle_end(ShardServer& server, const Client& client) {
-  if (!server.closing_idle()) return client.idle_until;
+  if (!server.closing_idle()) return client.requests > 0 ? client.idle_until : std::min(client.idle_until, client.look);
   return client.requests > 0 ? server.shard().now() : std::min(client.idle_until, server.first_requests_end());
+}
+
+/// A client that has not asked yet, and may go on: it was only looked at whether places have become few.
+bool may_go_on(ShardServer& server, Client& client) {
+  const bool looked = client.requests == 0 && !server.closing_idle() && server.shard().now() < client.idle_until;
+  if (!looked || is_crowded(server)) return false;
+  client.look = header_end(server);
+  return true;
 }
 
 }  // namespace
@@ -197,8 +215,12 @@ Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::S
       const bool woken = co_await wakeup.wait(idle_end(server, client));
       if (woken) continue;
       // Nobody has asked for anything, as far as we have been told. What the kernel has by now is served, too.
-      if (!client.stream.socket().has_arrived()) co_return;
-      client.idle_until = deadline_after(server.shard().now(), server.view()->limits.header_timeout);
+      if (!client.stream.socket().has_arrived()) {
+        if (may_go_on(server, client)) continue;
+        co_return;
+      }
+      client.idle_until = header_end(server);
+      client.look = kNever;
     } while (client.stream.socket().read_armed() && !server.grace_over());
   }
 }

@@ -26,7 +26,11 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int kBacklog = 4096;
-constexpr int kAcceptsPerTurn = 64;               // then the connections that are there have their turn
+constexpr int kAcceptsPerTurn = 64;  // then the connections that are there have their turn
+/// Bytes that the kernel takes for one client beyond those that are on their way (tcp(7), TCP_NOTSENT_LOWAT): as many as a
+/// shard passes on in one step. What is on its way is not bounded by it, so a client far away is served as fast as before; but
+/// one that does not read no longer fills the send buffer, up to 4 MB.
+constexpr int kUnsentMax = 256 * 1024;
 constexpr std::chrono::milliseconds kPause{100};  // when descriptors or memory run short
 
 absl::Status failure(const Address& address, const char* what) {
@@ -41,7 +45,9 @@ absl::StatusOr<Descriptor> bind_to(const Address& address, bool shared) {
   const int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (shared) ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted sockets inherit it
+  // Accepted sockets inherit these two.
+  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentMax, sizeof kUnsentMax);
   if (::bind(socket.get(), address.get(), address.length()) != 0) return failure(address, "bind");
   return socket;
 }

@@ -36,6 +36,11 @@ int replica_descriptors_end() {
   return static_cast<int>(limit - std::min<rlim_t>(limit / 16, 64));
 }
 
+int operator_descriptors_end() {
+  const rlim_t limit = descriptor_limit();
+  return static_cast<int>(limit - std::min<rlim_t>(limit / 32, 32));
+}
+
 bool has_client_descriptors() {
   const int lowest = ::open("/", O_PATH | O_CLOEXEC);
   if (lowest < 0) return false;

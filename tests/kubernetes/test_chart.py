@@ -6,7 +6,9 @@ the statuses of their endpoints, too."""
 
 import json
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -117,6 +119,51 @@ def test_the_limits_are_those_of_router_yaml():
     told = re.findall(r"(?m)^\| `limits\.(\w+)`", (ROOT / "docs" / "configuration.md").read_text())
     schema = json.loads((CHART / "values.schema.json").read_text())
     assert sorted(schema["properties"]["limits"]["properties"]) == sorted(told)
+
+
+# --- who may reach the operators' port
+PROMETHEUS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+
+
+def _policy(helm, network_policy):
+    """The NetworkPolicy as it is rendered, line by line without indentation; empty: there is none."""
+    done = helm.run("template", "models", CHART, "--show-only", "templates/networkpolicy.yaml",
+                    values={**HTTP, "networkPolicy": network_policy})
+    if "could not find template" in done.stderr:
+        return []
+    assert done.returncode == 0, done.stderr
+    return [line.strip() for line in done.stdout.splitlines()]
+
+
+def _notes(helm, values, folder):
+    """Helm shows NOTES.txt only where it installs: in a copy of the chart it is the text of a ConfigMap."""
+    copy = Path(folder) / CHART.name
+    shutil.copytree(CHART, copy, dirs_exist_ok=True)
+    notes = (copy / "templates" / "NOTES.txt").read_text()
+    (copy / "templates" / "_notes.tpl").write_text('{{- define "told" }}\n' + notes + "{{- end }}\n")
+    (copy / "templates" / "notes.yaml").write_text(
+        'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\ndata:\n  told: |\n{{ include "told" . | indent 4 }}\n')
+    return helm("template", "models", copy, "--show-only", "templates/notes.yaml", values=values)
+
+
+def test_an_installed_release_has_no_policy_until_one_is_asked_for(helm):
+    assert not _policy(helm, {})
+
+
+def test_observe_from_opens_the_operators_port_to_those_alone_and_scoring_to_everybody(helm):
+    lines = _policy(helm, {"enabled": True, "observeFrom": PROMETHEUS})
+    scoring, observe = lines.index("- {port: http}"), lines.index("- {port: observe}")
+    assert scoring < observe and "from:" not in lines[scoring:observe]
+    assert lines[observe + 1:observe + 5] == ["from:", "- namespaceSelector:", "matchLabels:", "kubernetes.io/metadata.name: monitoring"]
+    assert "- {port: observe}" not in _policy(helm, {"enabled": True})
+
+
+def test_the_notes_recommend_observe_from_until_it_is_set(helm, tmp_path):
+    without = _notes(helm, HTTP, tmp_path)
+    assert "every pod of the cluster may reach the port for operators" in without and "observeFrom:" in without
+    closed = _notes(helm, {**HTTP, "networkPolicy": {"enabled": True}}, tmp_path)
+    assert "lets nobody but the node reach" in closed and "app.kubernetes.io/name: prometheus" in closed
+    assert "observeFrom" not in _notes(helm, {**HTTP, "networkPolicy": {"enabled": True, "observeFrom": PROMETHEUS}}, tmp_path)
 
 
 # --- the releases

@@ -120,6 +120,35 @@ TEST_F(OperatorServerTest, LetsNoWebPageChangeAnything) {
   EXPECT_EQ(client.ask("GET /hello HTTP/1.1\r\nHost: x\r\nOrigin: http://bad\r\n\r\n").status, 200);
 }
 
+TEST_F(OperatorServerTest, AnswersNoPageWhoseOwnNameWasMadeToLeadHere) {
+  listen({.address = "127.0.0.1:0", .checks_host = true});
+  const auto status = [this](const std::string& fields, const std::string& version = "1.1") {
+    return connect().ask("GET /hello HTTP/" + version + "\r\n" + fields + "\r\n").status;
+  };
+  EXPECT_EQ(status("Host: rebound.example:9902\r\n"), 403);
+  EXPECT_EQ(status("Host: \r\n"), 403);
+  EXPECT_EQ(status(""), 403);
+  EXPECT_EQ(status("", "1.0"), 200);
+  EXPECT_EQ(status("Host: localhost\r\nHost: localhost\r\n"), 400);
+  for (const char* host : {"localhost", "LOCALHOST:9902", "localhost.:1", "127.0.0.1:19902", "127.1.2.3", "[::1]:80"}) {
+    EXPECT_EQ(status(std::string("Host: ") + host + "\r\n"), 200) << host;
+  }
+}
+
+TEST_F(OperatorServerTest, AnswersNoPageButItsOwnWhereTheHostIsChecked) {
+  listen({.address = "127.0.0.1:0", .checks_host = true});
+  const auto post = [this](const std::string& origin) {
+    return connect()
+        .ask("POST /echo HTTP/1.1\r\nHost: localhost:9902\r\nOrigin: " + origin + "\r\nContent-Length: 0\r\n\r\n")
+        .status;
+  };
+  EXPECT_EQ(post("http://localhost:9902"), 200);
+  for (const char* origin : {"http://localhost", "http://localhost:9903", "https://localhost:9902", "null", "http://bad"}) {
+    EXPECT_EQ(post(origin), 403) << origin;
+  }
+  EXPECT_EQ(connect().ask("GET /hello HTTP/1.1\r\nHost: localhost\r\nOrigin: http://bad\r\n\r\n").status, 403);
+}
+
 TEST_F(OperatorServerTest, SurvivesAHandlerThatThrowsAndTellsNoDetail) {
   listen();
   OperatorClient client = connect();
@@ -145,18 +174,41 @@ TEST_F(OperatorServerTest, RefusesWhatIsTooLargeOrNoHttp) {
   }
 }
 
-TEST_F(OperatorServerTest, ClosesAConnectionThatSendsNothingOrTooSlowly) {
+TEST_F(OperatorServerTest, ClosesAConnectionWhoseHeadTakesTwoSeconds) {
   listen();
   OperatorClient silent = connect();
   OperatorClient slow = connect();
   slow.send("GET /hel");
-  shard.advance(9s);
+  shard.advance(1900ms);
   EXPECT_FALSE(silent.closed());
   slow.send("lo HTTP");
-  shard.advance(1s);
+  shard.advance(100ms);
   EXPECT_TRUE(silent.closed());
   EXPECT_TRUE(slow.closed());
   EXPECT_EQ(server->connections(), 0u);
+}
+
+TEST_F(OperatorServerTest, KeepsAConnectionBetweenRequestsForTenSecondsAndThenWantsAHeadInTwo) {
+  listen();
+  OperatorClient client = connect();
+  OperatorClient slow = connect();
+  EXPECT_EQ(client.get("/hello").status, 200);
+  EXPECT_EQ(slow.get("/hello").status, 200);
+  shard.advance(9900ms);
+  EXPECT_EQ(client.get("/hello").status, 200);
+  slow.send("GET /hel");
+  shard.advance(2s);
+  EXPECT_TRUE(slow.closed());
+  shard.advance(8s);
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(OperatorServerTest, WaitsTenSecondsForABody) {
+  listen();
+  OperatorClient client = connect();
+  client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbo");
+  shard.advance(9900ms);
+  EXPECT_EQ(client.ask("dy").body, "body");
 }
 
 TEST_F(OperatorServerTest, ClosesAConnectionThatDoesNotTakeItsAnswer) {
@@ -175,16 +227,49 @@ TEST_F(OperatorServerTest, SendsALargeAnswerWhole) {
   EXPECT_EQ(connect().get("/large").body.size(), 20'000'000u);
 }
 
-TEST_F(OperatorServerTest, ServesNoMoreThanItsLimitAtATimeAndTheNextWhenOneHasGone) {
-  listen({.address = "127.0.0.1:0", .connections_max = 2});
-  auto first = std::make_unique<OperatorClient>(shard, server->port());
+TEST_F(OperatorServerTest, ServesWhoAsksAtTheLimitAndClosesWhoHasKeptItWaitingLongest) {
+  listen({.address = "127.0.0.1:0", .connections_max = 3});
+  OperatorClient first = connect();
   OperatorClient second = connect();
   OperatorClient third = connect();
-  third.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
-  EXPECT_EQ(third.receive().status, 0);
-  EXPECT_EQ(server->connections(), 2u);
-  first.reset();
-  EXPECT_EQ(third.receive().status, 200);
+  EXPECT_EQ(first.get("/hello").status, 200);  // waits anew, as the last of the three
+  EXPECT_EQ(connect().get("/hello").status, 200);
+  EXPECT_TRUE(second.closed());
+  EXPECT_EQ(first.get("/hello").status, 200);
+  EXPECT_FALSE(third.closed());
+}
+
+TEST_F(OperatorServerTest, SparesWhoseRequestHasArrivedWhenItMakesRoom) {
+  listen({.address = "127.0.0.1:0", .connections_max = 2});
+  const auto open = [this] {
+    const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(server->port());
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(socket, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+    return socket;
+  };
+  const int asking = open();
+  const std::string request = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
+  ASSERT_EQ(::send(asking, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+  const int silent[] = {open(), open(), open()};
+  shard.poll();  // accepts all of them in one turn, before it reads from any
+  char piece[1024];
+  EXPECT_GT(::recv(asking, piece, sizeof piece, MSG_DONTWAIT), 0);
+  for (const int each : silent) ::close(each);
+  ::close(asking);
+}
+
+TEST_F(OperatorServerTest, MakesRoomByWhoDoesNotTakeItsAnswerIfNobodyIsSilent) {
+  listen({.address = "127.0.0.1:0", .connections_max = 2});
+  OperatorClient first = connect();
+  OperatorClient second = connect();
+  for (OperatorClient* each : {&first, &second}) each->send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+  shard.poll();
+  EXPECT_EQ(connect().get("/hello").status, 200);
+  EXPECT_EQ(first.receive().status, 0);
+  EXPECT_EQ(second.receive().status, 200);
 }
 
 TEST_F(OperatorServerTest, ClosesEverythingWhenItStops) {
