@@ -53,7 +53,7 @@ ClusterSource::ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes
                              std::function<void()> resources_changed)
     : control_(control),
       settings_(settings),
-      shards_(shards),
+      contexts_(shards),
       live_(live),
       resources_changed_(std::move(resources_changed)),
       client_(std::move(client)),
@@ -134,8 +134,8 @@ void ClusterSource::look() {
   if (reporter_) reporter_->changed();
   pending_ = pending_ || changes.resources;
   if (!complete_ && !(kinds_listed() && pods_listed())) return control_.schedule(tick_, looked_ + kListsPause);
-  tell_replicas(by_service_, changes.services);
-  tell_replicas(by_labels_, changes.pods);
+  const bool other_refusals = tell_replicas(by_service_, changes.services) | tell_replicas(by_labels_, changes.pods);
+  if (other_refusals) tell_verdicts();  // once for all of them: it looks at every resource
   if (!pending_) return;
   // From the first change that waits on, however many Secrets are named meanwhile: else who names ever new ones holds up all.
   if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
@@ -253,7 +253,7 @@ std::shared_ptr<const upstream::Transport> ClusterSource::transport(const config
   KnownTransport& known = known_transports_[deployment_key(deployment)];
   const bool same = known.verify == deployment.tls->verify && known.server_name == deployment.tls->server_name;
   if (known.transport != nullptr && same) return known.transport;
-  const LiveDeployments::Transports loaded = LiveDeployments::load_transports({&deployment}, shards_, findings);
+  const LiveDeployments::Transports loaded = LiveDeployments::load_transports({&deployment}, contexts_, findings);
   if (loaded.empty()) return nullptr;
   known = {deployment.tls->verify, deployment.tls->server_name, loaded.begin()->second};
   return known.transport;
@@ -290,21 +290,23 @@ void ClusterSource::find_replicas(const config::Deployment& deployment) {
   replicas_.insert_or_assign(key, std::move(found));
 }
 
-void ClusterSource::tell_replicas(const Index& index, const std::set<ObjectKey>& changed) {
+bool ClusterSource::tell_replicas(const Index& index, const std::set<ObjectKey>& changed) {
+  bool other_refusals = false;
   for (const ObjectKey& key : changed) {
     const auto found = index.find(key);
     if (found == index.end()) continue;
-    for (const config::Deployment* deployment : found->second) tell_replicas(*deployment);
+    for (const config::Deployment* deployment : found->second) other_refusals |= tell_replicas(*deployment);
   }
+  return other_refusals;
 }
 
-void ClusterSource::tell_replicas(const config::Deployment& deployment) {
+bool ClusterSource::tell_replicas(const config::Deployment& deployment) {
   const DeploymentKey key = deployment_key(deployment);
   const discovery::FoundReplicas before = std::exchange(replicas_[key], {});
   find_replicas(deployment);
   const discovery::FoundReplicas& now = replicas_.at(key);
   if (now.replicas != before.replicas) live_.tell(key, now.replicas);
-  if (now.refused != before.refused) tell_verdicts();
+  return now.refused != before.refused;
 }
 
 std::vector<ResourceVerdict> ClusterSource::verdicts() const {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "router/client_contexts.h"
 #include "router/discovery/cluster_join.h"
 #include "router/discovery/cluster_reporter.h"
 #include "router/discovery/cluster_state.h"
@@ -118,15 +119,15 @@ class ClusterSource {
   discovery::FoundReplicas look_for_replicas(const config::Deployment& deployment) const;
   /// For the next table.
   void find_replicas(const config::Deployment& deployment);
-  /// At once: those of one deployment, or of all that are behind what has changed.
-  void tell_replicas(const config::Deployment& deployment);
-  void tell_replicas(const Index& index, const std::set<discovery::ObjectKey>& changed);
+  /// At once: those of one deployment, or of all that are behind what has changed. Whether a verdict may be another now.
+  bool tell_replicas(const config::Deployment& deployment);
+  bool tell_replicas(const Index& index, const std::set<discovery::ObjectKey>& changed);
   /// The log, of what has changed since.
   void tell_verdicts();
 
   runtime::Shard& control_;
   const config::Kubernetes settings_;
-  const std::size_t shards_;
+  ClientContexts contexts_;
   LiveDeployments& live_;
   const std::function<void()> resources_changed_;
   const std::unique_ptr<kubernetes::ApiClient> client_;
