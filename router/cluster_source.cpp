@@ -57,7 +57,7 @@ ClusterSource::ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes
       live_(live),
       resources_changed_(std::move(resources_changed)),
       client_(std::move(client)),
-      following_(control, kFollowedMax + discovery::ClusterReporter::kTasks),
+      following_(control, kFollowedMax + discovery::ClusterReporter::kTasks + discovery::OwnServiceNames::kTasks),
       state_([this] { look_soon(); }) {}
 
 ClusterSource::~ClusterSource() = default;
@@ -77,6 +77,13 @@ void ClusterSource::start(const config::Process& process) {
   const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(homes, ", ");
   log::info(absl::StrCat("follows ", client_->name(), " in ", where));
   begin_to_report(process);
+  const std::string& home = client_->home().empty() ? settings_.lease_namespace : client_->home();
+  if (!settings_.service_name.empty() && !home.empty()) {
+    own_service_ = std::make_unique<discovery::OwnServiceNames>(*client_, following_, home, settings_.service_name, [this] {
+      pending_ = true;
+      look_soon();
+    });
+  }
   look_soon();
 }
 
@@ -96,6 +103,7 @@ void ClusterSource::begin_to_report(const config::Process& process) {
 void ClusterSource::stop() {
   stopping_ = true;
   reporter_.reset();
+  own_service_.reset();
   kinds_.clear();
   pods_.clear();
   secrets_.clear();
@@ -139,8 +147,10 @@ void ClusterSource::look() {
   if (!pending_) return;
   // From the first change that waits on, however many Secrets are named meanwhile: else who names ever new ones holds up all.
   if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
+  look_for_own_names();
   follow_secrets(discovery::join_cluster(state_.cluster(), settings_, client_->home(), taken_));
-  if (!secrets_listed() && looked_ < *wait_until_) return control_.schedule(tick_, *wait_until_);
+  const bool waits = !secrets_listed() || (!complete_ && !own_names_known());
+  if (waits && looked_ < *wait_until_) return control_.schedule(tick_, *wait_until_);
   pending_ = false;
   wait_until_.reset();
   complete_ = true;
@@ -197,6 +207,7 @@ void ClusterSource::follow_secrets(const discovery::Joined& joined) {
 
 void ClusterSource::join(const std::vector<config::Endpoint>& files) {
   taken_ = discovery::names_of(files);
+  look_for_own_names();
   if (!complete_) return;
   try {
     join_again();
@@ -214,6 +225,7 @@ void ClusterSource::join_again() {
   follow_secrets(joined_);  // the names that files claim may have changed
   load_transports();
   index_deployments();
+  look_for_avoided();
   replicas_.clear();
   for (const config::Endpoint& endpoint : joined_.endpoints) {
     for (const config::Deployment& deployment : endpoint.deployments) find_replicas(deployment);
@@ -259,6 +271,17 @@ std::shared_ptr<const upstream::Transport> ClusterSource::transport(const config
   return known.transport;
 }
 
+void ClusterSource::look_for_own_names() {
+  taken_.own = certified_;
+  if (own_service_) taken_.own.insert(own_service_->hostnames().begin(), own_service_->hostnames().end());
+}
+
+void ClusterSource::look_for_avoided() {
+  avoided_.own = discovery::OwnAddresses(own_->listeners(), discovery::OwnAddresses::read_local_ips());
+  avoided_.api_server.clear();
+  for (const runtime::Address& each : client_->addresses()) avoided_.api_server.insert(each.ip());
+}
+
 void ClusterSource::index_deployments() {
   by_service_.clear();
   by_labels_.clear();
@@ -274,8 +297,8 @@ void ClusterSource::index_deployments() {
 }
 
 discovery::FoundReplicas ClusterSource::look_for_replicas(const config::Deployment& deployment) const {
-  if (!deployment.adopt_azureml_pods) return discovery::find_slice_replicas(state_.cluster(), settings_, deployment);
-  discovery::FoundReplicas found = discovery::find_pod_replicas(state_.cluster(), deployment);
+  if (!deployment.adopt_azureml_pods) return discovery::find_slice_replicas(state_.cluster(), settings_, avoided_, deployment);
+  discovery::FoundReplicas found = discovery::find_pod_replicas(state_.cluster(), settings_, avoided_, deployment);
   if (pods_forbidden(deployment.home)) {
     found.reason = discovery::reason::kPodsForbidden;
     found.refused = "the router may not read the pods of this namespace: allow it the verbs list and watch on pods";

@@ -17,6 +17,9 @@
 #include "router/discovery/cluster_reporter.h"
 #include "router/discovery/cluster_state.h"
 #include "router/discovery/found_replica.h"
+#include "router/discovery/own_addresses.h"
+#include "router/discovery/own_service.h"
+#include "router/discovery/pod_address.h"
 #include "router/kubernetes/api_client.h"
 #include "router/kubernetes/reflector.h"
 #include "router/live_deployments.h"
@@ -52,6 +55,12 @@ class ClusterSource {
   /// After `stop`: until nothing is under way any more, or the deadline; whether nothing is.
   Task<bool> stopped(Deadline deadline) { return following_.wait(deadline); }
 
+  /// What this process itself is, from the next `join` on: its listeners, to which no object may have the router speak, and the
+  /// host names that its certificates show, which no resource may claim. Throws nothing.
+  void avoid(std::shared_ptr<const discovery::OwnAddresses> own, std::set<std::string> hostnames) noexcept {
+    own_.swap(own);
+    certified_.swap(hostnames);
+  }
   /// Joins what is known now beside the endpoints of files, and prepares the replicas of all that came out. Nothing comes out
   /// until everything was listed once.
   void join(const std::vector<config::Endpoint>& files);
@@ -116,6 +125,10 @@ class ClusterSource {
   void load_transports();
   std::shared_ptr<const upstream::Transport> transport(const config::Deployment& deployment, config::Findings& findings);
   void index_deployments();
+  /// Interfaces may have changed since, and so may the addresses of the API server's name.
+  void look_for_avoided();
+  void look_for_own_names();
+  bool own_names_known() const { return own_service_ == nullptr || own_service_->known(); }
   discovery::FoundReplicas look_for_replicas(const config::Deployment& deployment) const;
   /// For the next table.
   void find_replicas(const config::Deployment& deployment);
@@ -128,6 +141,10 @@ class ClusterSource {
   runtime::Shard& control_;
   const config::Kubernetes settings_;
   ClientContexts contexts_;
+  std::shared_ptr<const discovery::OwnAddresses> own_ = std::make_shared<const discovery::OwnAddresses>();
+  discovery::Avoided avoided_;
+  std::set<std::string> certified_;
+  std::unique_ptr<discovery::OwnServiceNames> own_service_;  // nullptr: `service_name` is not given
   LiveDeployments& live_;
   const std::function<void()> resources_changed_;
   const std::unique_ptr<kubernetes::ApiClient> client_;

@@ -65,6 +65,8 @@ class LiveDeployments {
   /// to changed settings. `tell`: at once.
   void prepare(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) { told_[key] = std::move(found); }
   void tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found);
+  /// Replicas of files that are listeners of this process are none, from the next `apply` on.
+  void avoid(std::shared_ptr<const discovery::OwnAddresses> own) noexcept { source_.avoid(std::move(own)); }
 
   /// The next configuration's live objects, made beside those in force. `generation` is that of the table which is published
   /// next.

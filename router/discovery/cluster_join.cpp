@@ -11,6 +11,7 @@
 #include "config/addresses.h"
 #include "config/findings.h"
 #include "router/base/text.h"
+#include "router/discovery/own_service.h"
 
 namespace router::discovery {
 namespace {
@@ -103,7 +104,7 @@ bool allows(const config::NamespaceRules& rules, const std::string& hostname) {
 class Join {
  public:
   Join(const Cluster& cluster, const config::Kubernetes& rules, const std::string& home, const TakenNames& taken)
-      : cluster_(cluster), rules_(rules), home_(home) {
+      : cluster_(cluster), rules_(rules), home_(home), own_(taken.own) {
     for (const std::string& name : taken.endpoints) names_.emplace(name, "a file");
     for (const std::string& name : taken.hostnames) hostnames_.emplace(name, "a file");
   }
@@ -171,16 +172,18 @@ class Join {
     for (const std::string& hostname : endpoint.hostnames) {
       const bool listed = rules != nullptr && rules->hostnames;
       if (listed ? allows(*rules, hostname) : !is_own(hostname)) continue;
-      return refuse(verdict, reason::kHostnameNotAllowed,
-                    absl::StrCat("this namespace may not claim the host name ", shown(hostname),
-                                 is_own(hostname) ? ", which is the router's own" : ""));
+      return refuse(
+          verdict, reason::kHostnameNotAllowed,
+          absl::StrCat("this namespace may not claim the host name ", shown(hostname),
+                       is_own(hostname) ? ", which is the router's own (kubernetes.namespaces[].hostnames can allow it)" : ""));
     }
   }
 
   /// Clients reach all endpoints by it, or may: whoever claimed it would get everybody's requests.
   bool is_own(const std::string& hostname) const {
     return hostname == host_of(rules_.public_url) || hostname == lower_case(rules_.ssl_cname) ||
-           config::is_ip_address(hostname) || is_service_of(home_, hostname);
+           config::is_ip_address(hostname) || is_service_of(home_, hostname) ||
+           std::any_of(own_.begin(), own_.end(), [&](const std::string& own) { return is_named_by(hostname, own); });
   }
 
   void check_conflicts(const EndpointEntry& entry, ResourceVerdict& verdict) const {
@@ -303,6 +306,7 @@ class Join {
   const Cluster& cluster_;
   const config::Kubernetes& rules_;
   const std::string& home_;
+  const std::set<std::string>& own_;
   std::map<std::string, std::string> names_;      // lower case: who has it
   std::map<std::string, std::string> hostnames_;  // likewise
   std::vector<Admitted> admitted_;
