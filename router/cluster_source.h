@@ -38,7 +38,9 @@ class ClusterSource {
   static constexpr std::chrono::milliseconds kSecretsWait{150};  // likewise later, before others' changes are taken up
   static constexpr std::chrono::milliseconds kMemoryPause{250};
   static constexpr std::chrono::milliseconds kListsPause{500};  // at the start, between two looks at which lists have come
-  static constexpr std::size_t kFollowedMax = 20'000;           // kinds in namespaces, and one for each Secret
+  static constexpr std::size_t kFollowedMax = 20'000;           // kinds in namespaces, and Secrets that are followed alone
+  static constexpr std::size_t kSecretsAlone = 16;  // of a namespace; more of them are followed together, by one watch
+  static constexpr std::chrono::seconds kListAgainPause{10};  // at least, between two lists because of room in a namespace
 
   /// Reads the credentials; asks nobody yet. `resources_changed` is called from the loop when a new table is to be made.
   static absl::StatusOr<std::unique_ptr<ClusterSource>> make(runtime::Shard& control, runtime::Resolver& resolver,
@@ -85,6 +87,8 @@ class ClusterSource {
   /// One selection that is followed. The watcher outlives the reflector.
   struct Followed {
     std::string home;  // empty: all namespaces
+    discovery::ClusterState::Kind kind;
+    TimePoint since;
     std::unique_ptr<kubernetes::Watcher> watcher;
     std::unique_ptr<kubernetes::Reflector> reflector;
   };
@@ -95,6 +99,11 @@ class ClusterSource {
    private:
     void expired() override;
     ClusterSource& owner_;
+  };
+  /// The Secrets of one namespace that are followed together.
+  struct SecretsOfHome {
+    discovery::ClusterState::Names names;
+    Followed followed;
   };
   using Index = std::map<discovery::ObjectKey, std::vector<const config::Deployment*>>;
   struct KnownTransport {
@@ -107,8 +116,13 @@ class ClusterSource {
                 std::size_t shards, LiveDeployments& live, std::function<void()> resources_changed);
 
   Followed follow(discovery::ClusterState::Scope scope, kubernetes::Resource resource, const std::string& label_selector);
+  Followed follow_kind(discovery::ClusterState::Kind kind, const std::string& home);
+  /// What was dropped for want of room in its namespace, if there is some now.
+  void list_dropped_again();
   void begin_to_report(const config::Process& process);
   void look_soon();
+  /// At the latest.
+  void look_at(TimePoint when);
   /// At what has changed since the last time.
   void look();
   /// Every kind was listed in every namespace, but for namespaces that may not be read, as long as there is another: what an
@@ -119,8 +133,15 @@ class ClusterSource {
   /// They never could be read in this namespace, and that is why.
   bool pods_forbidden(const std::string& home) const;
   bool secrets_listed() const;
-  /// Those that the endpoints of `joined` name, and no others.
+  /// Those that the endpoints of `joined` name, and no others: some of a namespace alone, each by its name, so that a role may
+  /// name them; if there are more, all of them by one watch of the namespace, unless the API server forbids that.
   void follow_secrets(const discovery::Joined& joined);
+  void forget_other_secrets(const std::map<std::string, std::set<std::string>>& wanted);
+  void follow_secrets(const std::string& home, const std::set<std::string>& wanted);
+  /// Whether a namespace's Secrets, which were to be followed together, may not be listed all: they are followed alone then.
+  bool secrets_forbidden() const;
+  void look_after_secrets();
+  void follow_together(const std::string& home, const std::set<std::string>& wanted);
   void join_again();
   void load_transports();
   std::shared_ptr<const upstream::Transport> transport(const config::Deployment& deployment, config::Findings& findings);
@@ -151,13 +172,16 @@ class ClusterSource {
   runtime::TaskGroup following_;
   discovery::ClusterState state_;
   std::vector<Followed> kinds_;
-  std::vector<Followed> pods_;  // only with `adopt_azureml_pods`
-  std::map<discovery::ObjectKey, Followed> secrets_;
+  std::vector<Followed> pods_;                             // only with `adopt_azureml_pods`
+  std::map<discovery::ObjectKey, Followed> secrets_;       // alone
+  std::map<std::string, SecretsOfHome> secrets_together_;  // by namespace
+  std::set<std::string> secrets_only_alone_;               // namespaces whose Secrets may not be listed all
+  TimePoint list_again_due_{};
   bool stopping_ = false;
   bool pending_ = false;   // resources have changed, and wait for the Secrets that they name
   bool complete_ = false;  // everything was listed once; for good
-  TimePoint started_{};
   TimePoint looked_{};
+  TimePoint next_look_ = kNever;
   std::optional<TimePoint> wait_until_;  // for Secrets, while pending_
   discovery::TakenNames taken_;
   discovery::Joined joined_;

@@ -32,6 +32,8 @@ struct Resource {
   std::string created;           // as the API server writes it, always in UTC and to the second: earlier ones are less
   std::optional<Document> good;  // the last good version; none: there was none yet
   std::string refused;           // why the newest version is not it; empty: it is
+  std::size_t bytes = 0;         // of the spec of the version that is kept
+  bool dropped = false;          // the newest version was not read: the namespace has far more than it may
   std::string version;           // `resourceVersion`, which its status counts up, too
   boost::json::object status;    // as the API server has it; ours and what others have written
 };

@@ -40,6 +40,7 @@ TEST(KubernetesSection, HasTheDocumentedDefaultsAndNeedsNoFiles) {
   EXPECT_EQ(kubernetes.lease_name, "inference-router");
   EXPECT_EQ(kubernetes.lease_namespace, "");
   EXPECT_EQ(kubernetes.identity, "");
+  EXPECT_EQ(kubernetes.per_namespace, NamespaceAmounts());
   EXPECT_EQ(kubernetes.place.line, 2);
 }
 
@@ -54,6 +55,7 @@ TEST(KubernetesSection, StandsBesideFilesAndTakesEveryKey) {
   allow_custom_endpoint_slices: true
   adopt_azureml_pods: true
   create_keys: true
+  per_namespace: {max_endpoints: 1, max_deployments: 2, max_secrets: 3, max_bytes: 4096}
   public_url: https://models.example:8443
   ssl_cname: models.example
   service_name: router
@@ -80,6 +82,7 @@ TEST(KubernetesSection, StandsBesideFilesAndTakesEveryKey) {
   EXPECT_EQ(kubernetes.lease_name, "router.lease");
   EXPECT_EQ(kubernetes.lease_namespace, "router-system");
   EXPECT_EQ(kubernetes.identity, "router-0");
+  EXPECT_EQ(kubernetes.per_namespace, (NamespaceAmounts{1, 2, 3, 4096}));
 }
 
 TEST(KubernetesSection, FindsTheServiceAccountInAFolder) {

@@ -455,6 +455,44 @@ TEST(ClusterJoin, LetATenantClaimTheLoadBalancersNameAndThoseOfTheCertificate) {
   EXPECT_TRUE(verdict_on(world.join(), "team-a", "iris").starts_with("ok ")) << "the operator has listed it";
 }
 
+TEST(ClusterJoin, HadNoBoundForWhatOneNamespaceAmountsTo) {
+  World world;
+  world.rules.per_namespace = {.max_endpoints = 2, .max_deployments = 3, .max_secrets = 1, .max_bytes = 1'000'000};
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = absl::StrCat("iris", i), created = absl::StrCat("2025-01-0", 9 - i, "T00:00:00Z");
+    world.add_endpoint({.name = name, .created = created});
+    world.add_deployment({.name = "blue", .endpoint = name, .created = created});
+    world.add_deployment({.name = "green", .endpoint = name, .created = created});
+  }
+  world.add_endpoint({.name = "other", .home = "team-b"});
+  const Joined joined = world.join();
+  EXPECT_EQ(joined.endpoints.size(), 3u) << "the two oldest, and another namespace's";
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris0"),
+              HasSubstr("LimitExceeded: this namespace has more than 2 OnlineEndpoints"));
+  EXPECT_TRUE(verdict_on(joined, "team-a", "iris2").starts_with("ok SecretMissing")) << verdict_on(joined, "team-a", "iris2");
+  EXPECT_TRUE(verdict_on(joined, "team-a", "iris1").starts_with("ok LimitExceeded")) << "a second Secret";
+  EXPECT_TRUE(verdict_on(joined, "team-b", "other").starts_with("ok SecretMissing"));
+  int refused = 0;
+  for (const ResourceVerdict& each : joined.verdicts) {
+    refused += each.kind == ResourceVerdict::Kind::kDeployment && each.reason == reason::kLimitExceeded ? 1 : 0;
+  }
+  EXPECT_EQ(refused, 3);
+}
+
+TEST(ClusterJoin, HadNoBoundForTheBytesOfOneNamespace) {
+  World world;
+  world.rules.per_namespace.max_bytes = 20'000;
+  for (int i = 0; i < 4; ++i) {
+    const std::string name = absl::StrCat("iris", i);
+    std::vector<std::string> hostnames;
+    for (int j = 0; j < 200; ++j) hostnames.push_back(absl::StrCat(name, "-", j, ".example.com"));
+    world.add_endpoint({.name = name, .created = absl::StrCat("2025-01-0", i + 1, "T00:00:00Z"), .hostnames = hostnames});
+  }
+  const Joined joined = world.join();
+  EXPECT_TRUE(verdict_on(joined, "team-a", "iris0").starts_with("ok "));
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris3"), HasSubstr("larger than 20000 bytes"));
+}
+
 TEST(OwnServiceNames, ReadsWhatTheServiceShowsAndAsksFor) {
   const json::object service{
       {"metadata",
