@@ -188,6 +188,7 @@ struct Kubernetes {
   std::vector<NamespaceRules> namespaces;     // empty: all of them, without bounds
   bool allow_custom_endpoint_slices = false;  // also those that Kubernetes itself did not write
   bool adopt_azureml_pods = false;            // follow Pods, for the deployments that ask for it
+  bool check_pod_addresses = false;  // follow all Pods, and believe EndpointSlices only what these say of uid and address
   NamespaceAmounts per_namespace;
   bool create_keys = false;                     // make a Secret with random keys where an endpoint's is missing
   std::string public_url;                       // https://host[:port], for status.scoringUri

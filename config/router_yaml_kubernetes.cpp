@@ -133,6 +133,7 @@ std::optional<Kubernetes> read_kubernetes(MapReader& document) {
   read_namespaces(*map, kubernetes);
   map->read("allow_custom_endpoint_slices", kubernetes.allow_custom_endpoint_slices);
   map->read("adopt_azureml_pods", kubernetes.adopt_azureml_pods);
+  map->read("check_pod_addresses", kubernetes.check_pod_addresses);
   map->read("create_keys", kubernetes.create_keys);
   read_amounts(*map, kubernetes.per_namespace);
   read_public_names(*map, kubernetes);

@@ -73,7 +73,7 @@ void ClusterSource::start(const config::Process& process) {
   for (const std::string& home : homes) {
     using Kind = ClusterState::Kind;
     for (const Kind kind : {Kind::kEndpoints, Kind::kDeployments, Kind::kSlices}) kinds_.push_back(follow_kind(kind, home));
-    if (settings_.adopt_azureml_pods) pods_.push_back(follow_kind(Kind::kPods, home));
+    if (settings_.adopt_azureml_pods || settings_.check_pod_addresses) pods_.push_back(follow_kind(Kind::kPods, home));
   }
   const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(homes, ", ");
   log::info(absl::StrCat("follows ", client_->name(), " in ", where));
@@ -117,7 +117,7 @@ ClusterSource::Followed ClusterSource::follow_kind(ClusterState::Kind kind, cons
     case Kind::kEndpoints: return follow({kind, home, ""}, discovery::kOnlineEndpoints, "");
     case Kind::kDeployments: return follow({kind, home, ""}, discovery::kOnlineDeployments, "");
     case Kind::kSlices: return follow({kind, home, ""}, kSlices, kOfAService);
-    case Kind::kPods: return follow({kind, home, ""}, kPods, of_azureml());
+    case Kind::kPods: return follow({kind, home, ""}, kPods, settings_.check_pod_addresses ? "" : of_azureml());
     case Kind::kSecrets: break;
   }
   return follow({Kind::kSecrets, home, ""}, kSecrets, "");
@@ -178,7 +178,7 @@ void ClusterSource::look() {
   if (reporter_) reporter_->changed();
   pending_ = pending_ || changes.resources;
   if (!complete_ && !(kinds_listed() && pods_listed())) return look_at(looked_ + kListsPause);
-  const bool other_refusals = tell_replicas(by_service_, changes.services) | tell_replicas(by_labels_, changes.pods);
+  const bool other_refusals = tell_replicas(by_service_, with_services_of(changes)) | tell_replicas(by_labels_, changes.pods);
   if (other_refusals) tell_verdicts();  // once for all of them: it looks at every resource
   if (complete_) list_dropped_again();
   look_after_secrets();
@@ -394,9 +394,10 @@ void ClusterSource::index_deployments() {
 }
 
 discovery::FoundReplicas ClusterSource::look_for_replicas(const config::Deployment& deployment) const {
-  if (!deployment.adopt_azureml_pods) return discovery::find_slice_replicas(state_.cluster(), settings_, avoided_, deployment);
-  discovery::FoundReplicas found = discovery::find_pod_replicas(state_.cluster(), settings_, avoided_, deployment);
-  if (pods_forbidden(deployment.home)) {
+  const bool adopts = deployment.adopt_azureml_pods;
+  discovery::FoundReplicas found = adopts ? discovery::find_pod_replicas(state_.cluster(), settings_, avoided_, deployment)
+                                          : discovery::find_slice_replicas(state_.cluster(), settings_, avoided_, deployment);
+  if ((adopts || settings_.check_pod_addresses) && pods_forbidden(deployment.home)) {
     found.reason = discovery::reason::kPodsForbidden;
     found.refused = "the router may not read the pods of this namespace: allow it the verbs list and watch on pods";
   }
@@ -408,6 +409,17 @@ void ClusterSource::find_replicas(const config::Deployment& deployment) {
   discovery::FoundReplicas found = look_for_replicas(deployment);
   live_.prepare(key, found.replicas);
   replicas_.insert_or_assign(key, std::move(found));
+}
+
+std::set<ObjectKey> ClusterSource::with_services_of(const ClusterState::Changes& changes) const {
+  std::set<ObjectKey> services = changes.services;
+  if (!settings_.check_pod_addresses) return services;
+  for (const std::string& home : changes.pod_homes) {
+    for (auto each = by_service_.lower_bound({home, ""}); each != by_service_.end() && each->first.home == home; ++each) {
+      services.insert(each->first);
+    }
+  }
+  return services;
 }
 
 bool ClusterSource::tell_replicas(const Index& index, const std::set<ObjectKey>& changed) {

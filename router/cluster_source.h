@@ -155,6 +155,8 @@ class ClusterSource {
   void find_replicas(const config::Deployment& deployment);
   /// At once: those of one deployment, or of all that are behind what has changed. Whether a verdict may be another now.
   bool tell_replicas(const config::Deployment& deployment);
+  /// Those of which a slice has changed, or with `check_pod_addresses` a Pod of their namespace.
+  std::set<discovery::ObjectKey> with_services_of(const discovery::ClusterState::Changes& changes) const;
   bool tell_replicas(const Index& index, const std::set<discovery::ObjectKey>& changed);
   /// The log, of what has changed since.
   void tell_verdicts();
@@ -172,7 +174,7 @@ class ClusterSource {
   runtime::TaskGroup following_;
   discovery::ClusterState state_;
   std::vector<Followed> kinds_;
-  std::vector<Followed> pods_;                             // only with `adopt_azureml_pods`
+  std::vector<Followed> pods_;                             // only with `adopt_azureml_pods` or `check_pod_addresses`
   std::map<discovery::ObjectKey, Followed> secrets_;       // alone
   std::map<std::string, SecretsOfHome> secrets_together_;  // by namespace
   std::set<std::string> secrets_only_alone_;               // namespaces whose Secrets may not be listed all

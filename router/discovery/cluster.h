@@ -103,8 +103,9 @@ struct Cluster {
 
   Endpoints endpoints;
   Deployments deployments;
-  Groups<Slice> services;    // of each Service
-  Groups<LabelledPod> pods;  // of each deployment, by label_key
+  Groups<Slice> services;                                       // of each Service
+  Groups<LabelledPod> pods;                                     // of each deployment, by label_key
+  std::map<ObjectKey, std::vector<std::string>> pod_addresses;  // of each Pod that is followed, by namespace and uid
   std::map<ObjectKey, SecretKeys> secrets;
 };
 

@@ -138,7 +138,7 @@ void ClusterState::put(Kind kind, const Json& object) {
       const ObjectKey service{key.home, slice.service};
       return put_member(slices(), key, service, std::move(slice));
     }
-    case Kind::kPods: return put_member(pods(), key, read_label_key(object), read_pod(object));
+    case Kind::kPods: return put_pod(key, object);
     case Kind::kSecrets: return put_secret(key, object);
   }
 }
@@ -152,7 +152,7 @@ void ClusterState::remove(Kind kind, const ObjectKey& key) {
       if (remove_resource(cluster_.deployments, key)) mark_resources();
       return;
     case Kind::kSlices: return remove_member(slices(), key);
-    case Kind::kPods: return remove_member(pods(), key);
+    case Kind::kPods: return remove_pod(key);
     case Kind::kSecrets:
       if (cluster_.secrets.erase(key) > 0) mark_resources();
       return;
@@ -165,7 +165,7 @@ std::vector<ObjectKey> ClusterState::known(const Scope& scope) const {
     case Kind::kEndpoints: add_known(cluster_.endpoints, scope, keys); break;
     case Kind::kDeployments: add_known(cluster_.deployments, scope, keys); break;
     case Kind::kSlices: add_known(service_of_, scope, keys); break;
-    case Kind::kPods: add_known(label_key_of_, scope, keys); break;
+    case Kind::kPods: add_known(uid_of_, scope, keys); break;
     case Kind::kSecrets: add_known(cluster_.secrets, scope, keys); break;
   }
   return keys;
@@ -236,6 +236,35 @@ void ClusterState::put_member(Members<Object> members, const ObjectKey& key, con
   mark_group(members.changed, group);  // first: memory may run out below
   members.group_of[key] = group;
   members.groups[group].insert_or_assign(key.name, std::move(next));
+}
+
+void ClusterState::put_pod(const ObjectKey& key, const Json& object) {
+  LabelledPod pod = read_pod(object);
+  put_addresses(key, {key.home, pod.uid}, pod.addresses);
+  const ObjectKey labels = read_label_key(object);
+  if (labels == label_key(key.home, "", "")) return remove_member(pods(), key);  // nobody adopts it
+  put_member(pods(), key, labels, std::move(pod));
+}
+
+void ClusterState::remove_pod(const ObjectKey& key) {
+  remove_member(pods(), key);
+  const auto known = uid_of_.find(key);
+  if (known == uid_of_.end()) return;
+  changes_.pod_homes.insert(key.home);
+  cluster_.pod_addresses.erase(known->second);
+  uid_of_.erase(known);
+  tell();
+}
+
+void ClusterState::put_addresses(const ObjectKey& key, const ObjectKey& by_uid, std::vector<std::string> addresses) {
+  const auto known = uid_of_.find(key);
+  const bool same_pod = known != uid_of_.end() && known->second == by_uid;
+  if (same_pod && cluster_.pod_addresses[by_uid] == addresses) return;
+  changes_.pod_homes.insert(key.home);  // first: memory may run out below
+  tell();
+  if (known != uid_of_.end() && !same_pod) cluster_.pod_addresses.erase(known->second);
+  uid_of_[key] = by_uid;
+  cluster_.pod_addresses[by_uid] = std::move(addresses);
 }
 
 template <class Object>

@@ -28,10 +28,11 @@ class ClusterState {
   };
   /// What has to be done again.
   struct Changes {
-    bool resources = false;        // an endpoint, a deployment or a key: everything is joined again
-    std::set<ObjectKey> services;  // only the replicas of the deployments that name one of these are told again
-    std::set<ObjectKey> pods;      // likewise, of those that adopt Pods under one of these keys
-    bool statuses = false;         // only what the API server shows as the status of resources
+    bool resources = false;           // an endpoint, a deployment or a key: everything is joined again
+    std::set<ObjectKey> services;     // only the replicas of the deployments that name one of these are told again
+    std::set<ObjectKey> pods;         // likewise, of those that adopt Pods under one of these keys
+    std::set<std::string> pod_homes;  // namespaces where a Pod has come, gone or got other addresses
+    bool statuses = false;            // only what the API server shows as the status of resources
   };
 
   /// `changed` is called inside the watcher's call, once for all until `take_changes`; it must not call back into this. If it
@@ -78,6 +79,9 @@ class ClusterState {
   Members<LabelledPod> pods() { return {cluster_.pods, label_key_of_, &Changes::pods}; }
   template <class Object>
   void put_member(Members<Object> members, const ObjectKey& key, const ObjectKey& group, Object next);
+  void put_pod(const ObjectKey& key, const Json& object);
+  void remove_pod(const ObjectKey& key);
+  void put_addresses(const ObjectKey& key, const ObjectKey& by_uid, std::vector<std::string> addresses);
   template <class Object>
   void remove_member(Members<Object> members, const ObjectKey& key);
   void mark_resources();
@@ -98,6 +102,7 @@ class ClusterState {
   bool room_ = false;
   std::map<ObjectKey, ObjectKey> service_of_;    // of each slice
   std::map<ObjectKey, ObjectKey> label_key_of_;  // of each Pod
+  std::map<ObjectKey, ObjectKey> uid_of_;        // of each Pod, with its namespace
   Changes changes_;
   bool told_ = false;  // that there are some
   std::set<const Feed*> feeds_;

@@ -63,6 +63,23 @@ class Finder {
     return rules_.allow_custom_endpoint_slices && (own || endpoint.target->home.empty());
   }
 
+  /// As the Pod itself says; refused otherwise, but for a Pod whose addresses are not known yet.
+  bool is_address_of(const std::string& slice, const std::string& uid, const Address& address) {
+    const auto pod = cluster_.pod_addresses.find(ObjectKey{deployment_.home, uid});
+    if (pod == cluster_.pod_addresses.end()) {
+      refuse(slice, absl::StrCat("the address ", config::shown(address.ip()), " refers to a Pod that is not there"));
+      return false;
+    }
+    const bool has_it = std::any_of(pod->second.begin(), pod->second.end(), [&](const std::string& each) {
+      const std::optional<Address> own = Address::parse(each, address.port());
+      return own && *own == address;
+    });
+    if (!has_it && !pod->second.empty()) {
+      refuse(slice, absl::StrCat("the address ", config::shown(address.ip()), " is not that of the Pod to which it refers"));
+    }
+    return has_it;
+  }
+
   void add(const std::string& name, const Slice& slice, const Slice::Endpoint& endpoint, std::uint16_t port) {
     if (!is_believed(endpoint)) {
       return refuse(name,
@@ -74,6 +91,7 @@ class Finder {
     }
     if (const std::string why = why_no_replica(*address, cluster_, rules_, avoided_); !why.empty()) return refuse(name, why);
     const bool is_pod = endpoint.target && endpoint.target->kind == "Pod";
+    if (is_pod && rules_.check_pod_addresses && !is_address_of(name, endpoint.target->uid, *address)) return;
     const std::string identity = is_pod ? pod_identity(endpoint.target->uid, port) : address->text();
     collector_.add(identity, {*address, endpoint.ready, endpoint.terminating});
   }

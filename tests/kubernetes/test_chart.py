@@ -40,7 +40,7 @@ VARIANTS = {
     "listed": {"namespaces": [{"name": "release-listed-a", "hostnames": [], "prefix": "team-"}, {"name": "release-listed-b"}], **HTTP},
     "keys": {"createKeys": True, **HTTP},
     "adopt": {"adoptAzureMLPods": True, **HTTP},
-    "policy": {"endpointSlicePolicy": {"enabled": True}, "perNamespace": {"maxEndpoints": 50}, **HTTP},
+    "policy": {"endpointSlicePolicy": {"enabled": True}, "checkPodAddresses": True, "perNamespace": {"maxEndpoints": 50}, **HTTP},
     "monitoring": {"inferenceRouterServiceType": "ClusterIP", **HTTP, "monitoring": {
         "serviceMonitor": {"enabled": True, "interval": "15s"}, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}},
     "wide": {"rbac": {"clusterWideSecrets": True}, **HTTP},

@@ -86,6 +86,7 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- end -}}
 {{- if .Values.createKeys }}{{ $_ := set $settings "create_keys" true }}{{ end -}}
 {{- if .Values.adoptAzureMLPods }}{{ $_ := set $settings "adopt_azureml_pods" true }}{{ end -}}
+{{- if .Values.checkPodAddresses }}{{ $_ := set $settings "check_pod_addresses" true }}{{ end -}}
 {{- if .Values.allowCustomEndpointSlices }}{{ $_ := set $settings "allow_custom_endpoint_slices" true }}{{ end -}}
 {{- if .Values.publicUrl -}}
 {{- $_ := set $settings "public_url" .Values.publicUrl -}}

@@ -215,6 +215,30 @@ TEST(SliceReplicas, WereBelievedWhereverTheyLead) {
   EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.9:5001+"}) << "programs of the router's machine may be meant";
 }
 
+TEST(SliceReplicas, CouldReferToAPodAndNameAnothersAddress) {
+  World world;
+  world.rules.check_pod_addresses = true;
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.1", "one"}}});
+  EXPECT_THAT(world.replicas().refused, HasSubstr("refers to a Pod that is not there"));
+  world.add_pod({.uid = "one", .addresses = {}});
+  EXPECT_EQ(world.replicas().refused, "") << "its address will be known soon";
+  EXPECT_THAT(world.replicas().replicas, IsEmpty());
+  world.state.take_changes();
+  world.add_pod({.uid = "one", .addresses = {"10.0.0.2", "10.0.0.1"}});
+  EXPECT_EQ(world.state.take_changes().pod_homes, std::set<std::string>{"team-a"});
+  EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.1:5001+"});
+  world.add_pod({.name = "of-another", .uid = "two", .addresses = {"10.0.0.3"}, .home = "team-b"});
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.3", "one"}}});
+  EXPECT_THAT(world.replicas().refused, HasSubstr("is not that of the Pod to which it refers"));
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.3", "two"}}});
+  EXPECT_THAT(world.replicas().refused, HasSubstr("refers to a Pod that is not there")) << "not in this namespace";
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.1", "one"}}});
+  world.pods->removed(PodSpec{.uid = "one"}.object());
+  EXPECT_THAT(world.replicas().replicas, IsEmpty());
+  world.rules.check_pod_addresses = false;
+  EXPECT_EQ(world.replicas().replicas.size(), 1u);
+}
+
 TEST(SliceReplicas, OfAnotherAuthorInDefaultCouldHaveAnyonesPodsRefused) {
   World world;
   json::object about = metadata("default", "mine", "mine");
