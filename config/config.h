@@ -171,13 +171,25 @@ struct NamespaceRules {
   bool operator==(const NamespaceRules&) const = default;
 };
 
+/// `kubernetes: {per_namespace: …}`: what the objects of one namespace may amount to. What is beyond is refused, the oldest
+/// objects first in, and the condition `Accepted` says so (`LimitExceeded`).
+struct NamespaceAmounts {
+  std::size_t max_endpoints = 2000;
+  std::size_t max_deployments = 4000;
+  std::size_t max_secrets = 2000;                 // that endpoints name
+  std::uint64_t max_bytes = 64ull * 1024 * 1024;  // of the specs of both kinds, as JSON
+  bool operator==(const NamespaceAmounts&) const = default;
+};
+
 /// `kubernetes:` of router.yaml: resources and EndpointSlices are followed on an API server.
 struct Kubernetes {
   std::string kubeconfig;  // empty: the service account of the pod
   std::string service_account_folder = "/var/run/secrets/kubernetes.io/serviceaccount";
-  std::vector<NamespaceRules> namespaces;       // empty: all of them, without bounds
-  bool allow_custom_endpoint_slices = false;    // also those that Kubernetes itself did not write
-  bool adopt_azureml_pods = false;              // follow Pods, for the deployments that ask for it
+  std::vector<NamespaceRules> namespaces;     // empty: all of them, without bounds
+  bool allow_custom_endpoint_slices = false;  // also those that Kubernetes itself did not write
+  bool adopt_azureml_pods = false;            // follow Pods, for the deployments that ask for it
+  bool check_pod_addresses = false;  // follow all Pods, and believe EndpointSlices only what these say of uid and address
+  NamespaceAmounts per_namespace;
   bool create_keys = false;                     // make a Secret with random keys where an endpoint's is missing
   std::string public_url;                       // https://host[:port], for status.scoringUri
   std::string ssl_cname;                        // a host name, for the same

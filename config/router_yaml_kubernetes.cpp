@@ -96,6 +96,16 @@ void read_credentials(MapReader& map, Kubernetes& into) {
   }
 }
 
+void read_amounts(MapReader& map, NamespaceAmounts& into) {
+  std::optional<MapReader> amounts = map.map("per_namespace");
+  if (!amounts) return;
+  amounts->read("max_endpoints", {1, 1'000'000}, into.max_endpoints);
+  amounts->read("max_deployments", {1, 1'000'000}, into.max_deployments);
+  amounts->read("max_secrets", {1, 1'000'000}, into.max_secrets);
+  amounts->read("max_bytes", {1024, 1'000'000'000'000, "bytes"}, into.max_bytes);
+  amounts->finish();
+}
+
 void read_public_names(MapReader& map, Kubernetes& into) {
   read_checked(map, "public_url", is_base_url, "https://host or http://host, with :port or without, and nothing after it",
                into.public_url);
@@ -123,7 +133,9 @@ std::optional<Kubernetes> read_kubernetes(MapReader& document) {
   read_namespaces(*map, kubernetes);
   map->read("allow_custom_endpoint_slices", kubernetes.allow_custom_endpoint_slices);
   map->read("adopt_azureml_pods", kubernetes.adopt_azureml_pods);
+  map->read("check_pod_addresses", kubernetes.check_pod_addresses);
   map->read("create_keys", kubernetes.create_keys);
+  read_amounts(*map, kubernetes.per_namespace);
   read_public_names(*map, kubernetes);
   read_election(*map, kubernetes);
   map->finish();

@@ -27,6 +27,9 @@ const Resource kPods{"", "v1", "pods"};
 const Resource kSecrets{"", "v1", "secrets"};
 constexpr const char* kOfAService = "kubernetes.io/service-name";  // label: others belong to nobody whom we know
 
+/// Field selector: Helm's are large and many, and neither kind can hold keys.
+constexpr const char* kNoSecretsOfOthers = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
+
 /// Label selector: both labels are there, whatever they say.
 std::string of_azureml() { return absl::StrCat(discovery::kEndpointLabel, ",", discovery::kDeploymentLabel); }
 
@@ -53,30 +56,35 @@ ClusterSource::ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes
                              std::function<void()> resources_changed)
     : control_(control),
       settings_(settings),
-      shards_(shards),
+      contexts_(shards),
       live_(live),
       resources_changed_(std::move(resources_changed)),
       client_(std::move(client)),
-      following_(control, kFollowedMax + discovery::ClusterReporter::kTasks),
-      state_([this] { look_soon(); }) {}
+      following_(control, kFollowedMax + discovery::ClusterReporter::kTasks + discovery::OwnServiceNames::kTasks),
+      state_([this] { look_soon(); }, 2 * settings.per_namespace.max_bytes) {}
 
 ClusterSource::~ClusterSource() = default;
 
 void ClusterSource::start(const config::Process& process) {
-  started_ = control_.now();
   std::vector<std::string> homes;
   homes.reserve(settings_.namespaces.size());
   for (const config::NamespaceRules& rules : settings_.namespaces) homes.push_back(rules.name);
   if (homes.empty()) homes.emplace_back();  // all of them
   for (const std::string& home : homes) {
-    kinds_.push_back(follow({ClusterState::Kind::kEndpoints, home, ""}, discovery::kOnlineEndpoints, ""));
-    kinds_.push_back(follow({ClusterState::Kind::kDeployments, home, ""}, discovery::kOnlineDeployments, ""));
-    kinds_.push_back(follow({ClusterState::Kind::kSlices, home, ""}, kSlices, kOfAService));
-    if (settings_.adopt_azureml_pods) pods_.push_back(follow({ClusterState::Kind::kPods, home, ""}, kPods, of_azureml()));
+    using Kind = ClusterState::Kind;
+    for (const Kind kind : {Kind::kEndpoints, Kind::kDeployments, Kind::kSlices}) kinds_.push_back(follow_kind(kind, home));
+    if (settings_.adopt_azureml_pods || settings_.check_pod_addresses) pods_.push_back(follow_kind(Kind::kPods, home));
   }
   const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(homes, ", ");
   log::info(absl::StrCat("follows ", client_->name(), " in ", where));
   begin_to_report(process);
+  const std::string& home = client_->home().empty() ? settings_.lease_namespace : client_->home();
+  if (!settings_.service_name.empty() && !home.empty()) {
+    own_service_ = std::make_unique<discovery::OwnServiceNames>(*client_, following_, home, settings_.service_name, [this] {
+      pending_ = true;
+      look_soon();
+    });
+  }
   look_soon();
 }
 
@@ -96,9 +104,36 @@ void ClusterSource::begin_to_report(const config::Process& process) {
 void ClusterSource::stop() {
   stopping_ = true;
   reporter_.reset();
+  own_service_.reset();
   kinds_.clear();
   pods_.clear();
   secrets_.clear();
+  secrets_together_.clear();
+}
+
+ClusterSource::Followed ClusterSource::follow_kind(ClusterState::Kind kind, const std::string& home) {
+  using Kind = ClusterState::Kind;
+  switch (kind) {
+    case Kind::kEndpoints: return follow({kind, home, ""}, discovery::kOnlineEndpoints, "");
+    case Kind::kDeployments: return follow({kind, home, ""}, discovery::kOnlineDeployments, "");
+    case Kind::kSlices: return follow({kind, home, ""}, kSlices, kOfAService);
+    case Kind::kPods: return follow({kind, home, ""}, kPods, settings_.check_pod_addresses ? "" : of_azureml());
+    case Kind::kSecrets: break;
+  }
+  return follow({Kind::kSecrets, home, ""}, kSecrets, "");
+}
+
+void ClusterSource::list_dropped_again() {
+  if (looked_ < list_again_due_) return look_at(list_again_due_);
+  if (!state_.take_room()) return;
+  list_again_due_ = looked_ + kListAgainPause;
+  for (Followed& each : kinds_) {
+    if (each.kind == ClusterState::Kind::kSlices) continue;
+    const ClusterState::Kind kind = each.kind;
+    const std::string home = each.home;
+    each.reflector.reset();  // before the watcher, which it feeds
+    each = follow_kind(kind, home);
+  }
 }
 
 ClusterSource::Followed ClusterSource::follow(ClusterState::Scope scope, Resource resource, const std::string& label_selector) {
@@ -107,22 +142,31 @@ ClusterSource::Followed ClusterSource::follow(ClusterState::Scope scope, Resourc
   selection.home = scope.home;
   selection.label_selector = label_selector;
   if (!scope.name.empty()) selection.field_selector = "metadata.name=" + scope.name;
+  if (scope.names != nullptr) selection.field_selector = kNoSecretsOfOthers;
   Followed followed;
   followed.home = scope.home;
+  followed.kind = scope.kind;
+  followed.since = control_.now();
   followed.watcher = state_.watcher(std::move(scope));
   followed.reflector = std::make_unique<kubernetes::Reflector>(*client_, following_, std::move(selection), *followed.watcher);
   return followed;
 }
 
-void ClusterSource::look_soon() { control_.schedule(tick_, std::max(control_.now(), looked_ + kPause)); }
+void ClusterSource::look_soon() { look_at(std::max(control_.now(), looked_ + kPause)); }
+
+void ClusterSource::look_at(TimePoint when) {
+  next_look_ = std::min(next_look_, when);
+  control_.schedule(tick_, next_look_);
+}
 
 void ClusterSource::Tick::expired() {
   owner_.control_.schedule(*this, kNever);  // keeps its place in the queue: the next look must not fail for want of it
+  owner_.next_look_ = kNever;
   try {
     owner_.look();
   } catch (const std::bad_alloc&) {
     owner_.pending_ = true;
-    owner_.control_.schedule(*this, owner_.control_.now() + kMemoryPause);
+    owner_.look_at(owner_.control_.now() + kMemoryPause);
     log::error("memory is short: what has changed on the API server is taken up later");
   }
 }
@@ -133,14 +177,18 @@ void ClusterSource::look() {
   const ClusterState::Changes changes = state_.take_changes();
   if (reporter_) reporter_->changed();
   pending_ = pending_ || changes.resources;
-  if (!complete_ && !(kinds_listed() && pods_listed())) return control_.schedule(tick_, looked_ + kListsPause);
-  tell_replicas(by_service_, changes.services);
-  tell_replicas(by_labels_, changes.pods);
+  if (!complete_ && !(kinds_listed() && pods_listed())) return look_at(looked_ + kListsPause);
+  const bool other_refusals = tell_replicas(by_service_, with_services_of(changes)) | tell_replicas(by_labels_, changes.pods);
+  if (other_refusals) tell_verdicts();  // once for all of them: it looks at every resource
+  if (complete_) list_dropped_again();
+  look_after_secrets();
   if (!pending_) return;
   // From the first change that waits on, however many Secrets are named meanwhile: else who names ever new ones holds up all.
   if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
+  look_for_own_names();
   follow_secrets(discovery::join_cluster(state_.cluster(), settings_, client_->home(), taken_));
-  if (!secrets_listed() && looked_ < *wait_until_) return control_.schedule(tick_, *wait_until_);
+  const bool waits = !secrets_listed() || (!complete_ && !own_names_known());
+  if (waits && looked_ < *wait_until_) return look_at(*wait_until_);
   pending_ = false;
   wait_until_.reset();
   complete_ = true;
@@ -170,33 +218,93 @@ bool ClusterSource::pods_forbidden(const std::string& home) const {
 }
 
 bool ClusterSource::secrets_listed() const {
-  return std::all_of(secrets_.begin(), secrets_.end(), [](const auto& each) { return each.second.reflector->listed(); });
+  const auto listed = [](const Followed& each) { return each.reflector->listed(); };
+  return std::all_of(secrets_.begin(), secrets_.end(), [&](const auto& each) { return listed(each.second); }) &&
+         std::all_of(secrets_together_.begin(), secrets_together_.end(),
+                     [&](const auto& each) { return listed(each.second.followed); });
 }
 
 void ClusterSource::follow_secrets(const discovery::Joined& joined) {
-  std::set<ObjectKey> wanted;
+  std::map<std::string, std::set<std::string>> wanted;
   for (const config::Endpoint& endpoint : joined.endpoints) {
-    if (endpoint.auth_mode == config::AuthMode::kKey) wanted.insert({endpoint.home, endpoint.keys_secret});
+    const bool has_one = endpoint.auth_mode == config::AuthMode::kKey && !endpoint.keys_secret.empty();
+    if (has_one) wanted[endpoint.home].insert(endpoint.keys_secret);
   }
-  for (auto followed = secrets_.begin(); followed != secrets_.end();) {
-    if (wanted.erase(followed->first) > 0) {
-      ++followed;
-      continue;
+  forget_other_secrets(wanted);
+  for (const auto& [home, names] : wanted) follow_secrets(home, names);
+}
+
+void ClusterSource::forget_other_secrets(const std::map<std::string, std::set<std::string>>& wanted) {
+  const auto is_wanted = [&wanted](const std::string& home, const std::string& name) {
+    const auto names = wanted.find(home);
+    return names != wanted.end() && names->second.contains(name);
+  };
+  for (auto each = secrets_.begin(); each != secrets_.end();) {
+    const ObjectKey& key = each->first;
+    const bool stays = is_wanted(key.home, key.name);
+    if (!stays) state_.forget_secret(key);
+    each = stays ? std::next(each) : secrets_.erase(each);
+  }
+  for (auto each = secrets_together_.begin(); each != secrets_together_.end();) {
+    const std::string& home = each->first;
+    std::erase_if(*each->second.names, [&](const std::string& name) {
+      if (is_wanted(home, name)) return false;
+      state_.forget_secret({home, name});
+      return true;
+    });
+    each = each->second.names->empty() ? secrets_together_.erase(each) : std::next(each);
+  }
+}
+
+void ClusterSource::follow_secrets(const std::string& home, const std::set<std::string>& wanted) {
+  const auto together = secrets_together_.find(home);
+  if (together != secrets_together_.end() && together->second.followed.reflector->forbidden()) {
+    secrets_only_alone_.insert(home);
+    secrets_together_.erase(together);
+    return follow_secrets(home, wanted);
+  }
+  const std::set<std::string>* followed = together != secrets_together_.end() ? together->second.names.get() : nullptr;
+  std::set<std::string> alone;
+  for (const std::string& name : wanted) {
+    if (followed == nullptr || !followed->contains(name)) alone.insert(name);
+  }
+  if (alone.size() > kSecretsAlone && !secrets_only_alone_.contains(home)) return follow_together(home, wanted);
+  for (const std::string& name : alone) {
+    const ObjectKey key{home, name};
+    if (secrets_.contains(key)) continue;
+    if (kinds_.size() + pods_.size() + secrets_.size() + secrets_together_.size() >= kFollowedMax) {
+      return log::error(absl::StrCat("more than ", kFollowedMax, " things to follow: the Secret ", home, "/", name, " is not"));
     }
-    state_.forget_secret(followed->first);
-    followed = secrets_.erase(followed);
+    secrets_.emplace(key, follow({ClusterState::Kind::kSecrets, home, name}, kSecrets, ""));
   }
-  for (const ObjectKey& key : wanted) {
-    if (kinds_.size() + pods_.size() + secrets_.size() >= kFollowedMax) {
-      return log::error(
-          absl::StrCat("more than ", kFollowedMax, " things to follow: the Secret ", key.home, "/", key.name, " is not"));
-    }
-    secrets_.emplace(key, follow({ClusterState::Kind::kSecrets, key.home, key.name}, kSecrets, ""));
-  }
+}
+
+bool ClusterSource::secrets_forbidden() const {
+  return std::any_of(secrets_together_.begin(), secrets_together_.end(),
+                     [](const auto& each) { return each.second.followed.reflector->forbidden(); });
+}
+
+/// Nobody tells that a list was refused.
+void ClusterSource::look_after_secrets() {
+  if (secrets_forbidden()) pending_ = true;
+  const bool listed = std::all_of(secrets_together_.begin(), secrets_together_.end(),
+                                  [](const auto& each) { return each.second.followed.reflector->listed(); });
+  if (!listed) look_at(looked_ + kListsPause);
+}
+
+/// What is known of each stays until the new watch has listed it.
+void ClusterSource::follow_together(const std::string& home, const std::set<std::string>& wanted) {
+  SecretsOfHome next;
+  next.names = std::make_shared<std::set<std::string>>(wanted);
+  secrets_together_.erase(home);  // first: two watchers must not tell of the same objects
+  std::erase_if(secrets_, [&home](const auto& each) { return each.first.home == home; });
+  next.followed = follow({ClusterState::Kind::kSecrets, home, "", next.names}, kSecrets, "");
+  secrets_together_.emplace(home, std::move(next));
 }
 
 void ClusterSource::join(const std::vector<config::Endpoint>& files) {
   taken_ = discovery::names_of(files);
+  look_for_own_names();
   if (!complete_) return;
   try {
     join_again();
@@ -214,6 +322,7 @@ void ClusterSource::join_again() {
   follow_secrets(joined_);  // the names that files claim may have changed
   load_transports();
   index_deployments();
+  look_for_avoided();
   replicas_.clear();
   for (const config::Endpoint& endpoint : joined_.endpoints) {
     for (const config::Deployment& deployment : endpoint.deployments) find_replicas(deployment);
@@ -253,10 +362,21 @@ std::shared_ptr<const upstream::Transport> ClusterSource::transport(const config
   KnownTransport& known = known_transports_[deployment_key(deployment)];
   const bool same = known.verify == deployment.tls->verify && known.server_name == deployment.tls->server_name;
   if (known.transport != nullptr && same) return known.transport;
-  const LiveDeployments::Transports loaded = LiveDeployments::load_transports({&deployment}, shards_, findings);
+  const LiveDeployments::Transports loaded = LiveDeployments::load_transports({&deployment}, contexts_, findings);
   if (loaded.empty()) return nullptr;
   known = {deployment.tls->verify, deployment.tls->server_name, loaded.begin()->second};
   return known.transport;
+}
+
+void ClusterSource::look_for_own_names() {
+  taken_.own = certified_;
+  if (own_service_) taken_.own.insert(own_service_->hostnames().begin(), own_service_->hostnames().end());
+}
+
+void ClusterSource::look_for_avoided() {
+  avoided_.own = discovery::OwnAddresses(own_->listeners(), discovery::OwnAddresses::read_local_ips());
+  avoided_.api_server.clear();
+  for (const runtime::Address& each : client_->addresses()) avoided_.api_server.insert(each.ip());
 }
 
 void ClusterSource::index_deployments() {
@@ -274,9 +394,10 @@ void ClusterSource::index_deployments() {
 }
 
 discovery::FoundReplicas ClusterSource::look_for_replicas(const config::Deployment& deployment) const {
-  if (!deployment.adopt_azureml_pods) return discovery::find_slice_replicas(state_.cluster(), settings_, deployment);
-  discovery::FoundReplicas found = discovery::find_pod_replicas(state_.cluster(), deployment);
-  if (pods_forbidden(deployment.home)) {
+  const bool adopts = deployment.adopt_azureml_pods;
+  discovery::FoundReplicas found = adopts ? discovery::find_pod_replicas(state_.cluster(), settings_, avoided_, deployment)
+                                          : discovery::find_slice_replicas(state_.cluster(), settings_, avoided_, deployment);
+  if ((adopts || settings_.check_pod_addresses) && pods_forbidden(deployment.home)) {
     found.reason = discovery::reason::kPodsForbidden;
     found.refused = "the router may not read the pods of this namespace: allow it the verbs list and watch on pods";
   }
@@ -290,21 +411,34 @@ void ClusterSource::find_replicas(const config::Deployment& deployment) {
   replicas_.insert_or_assign(key, std::move(found));
 }
 
-void ClusterSource::tell_replicas(const Index& index, const std::set<ObjectKey>& changed) {
+std::set<ObjectKey> ClusterSource::with_services_of(const ClusterState::Changes& changes) const {
+  std::set<ObjectKey> services = changes.services;
+  if (!settings_.check_pod_addresses) return services;
+  for (const std::string& home : changes.pod_homes) {
+    for (auto each = by_service_.lower_bound({home, ""}); each != by_service_.end() && each->first.home == home; ++each) {
+      services.insert(each->first);
+    }
+  }
+  return services;
+}
+
+bool ClusterSource::tell_replicas(const Index& index, const std::set<ObjectKey>& changed) {
+  bool other_refusals = false;
   for (const ObjectKey& key : changed) {
     const auto found = index.find(key);
     if (found == index.end()) continue;
-    for (const config::Deployment* deployment : found->second) tell_replicas(*deployment);
+    for (const config::Deployment* deployment : found->second) other_refusals |= tell_replicas(*deployment);
   }
+  return other_refusals;
 }
 
-void ClusterSource::tell_replicas(const config::Deployment& deployment) {
+bool ClusterSource::tell_replicas(const config::Deployment& deployment) {
   const DeploymentKey key = deployment_key(deployment);
   const discovery::FoundReplicas before = std::exchange(replicas_[key], {});
   find_replicas(deployment);
   const discovery::FoundReplicas& now = replicas_.at(key);
   if (now.replicas != before.replicas) live_.tell(key, now.replicas);
-  if (now.refused != before.refused) tell_verdicts();
+  return now.refused != before.refused;
 }
 
 std::vector<ResourceVerdict> ClusterSource::verdicts() const {
@@ -354,7 +488,7 @@ std::vector<std::string> ClusterSource::not_ready() const {
 Duration ClusterSource::age() const {
   TimePoint oldest = control_.now();
   for (const std::vector<Followed>* all : {&kinds_, &pods_}) {
-    for (const Followed& each : *all) oldest = std::min(oldest, each.reflector->last_word().value_or(started_));
+    for (const Followed& each : *all) oldest = std::min(oldest, each.reflector->last_word().value_or(each.since));
   }
   return control_.now() - oldest;
 }

@@ -12,10 +12,14 @@
 #include <vector>
 
 #include "config/config.h"
+#include "router/client_contexts.h"
 #include "router/discovery/cluster_join.h"
 #include "router/discovery/cluster_reporter.h"
 #include "router/discovery/cluster_state.h"
 #include "router/discovery/found_replica.h"
+#include "router/discovery/own_addresses.h"
+#include "router/discovery/own_service.h"
+#include "router/discovery/pod_address.h"
 #include "router/kubernetes/api_client.h"
 #include "router/kubernetes/reflector.h"
 #include "router/live_deployments.h"
@@ -34,7 +38,9 @@ class ClusterSource {
   static constexpr std::chrono::milliseconds kSecretsWait{150};  // likewise later, before others' changes are taken up
   static constexpr std::chrono::milliseconds kMemoryPause{250};
   static constexpr std::chrono::milliseconds kListsPause{500};  // at the start, between two looks at which lists have come
-  static constexpr std::size_t kFollowedMax = 20'000;           // kinds in namespaces, and one for each Secret
+  static constexpr std::size_t kFollowedMax = 20'000;           // kinds in namespaces, and Secrets that are followed alone
+  static constexpr std::size_t kSecretsAlone = 16;  // of a namespace; more of them are followed together, by one watch
+  static constexpr std::chrono::seconds kListAgainPause{10};  // at least, between two lists because of room in a namespace
 
   /// Reads the credentials; asks nobody yet. `resources_changed` is called from the loop when a new table is to be made.
   static absl::StatusOr<std::unique_ptr<ClusterSource>> make(runtime::Shard& control, runtime::Resolver& resolver,
@@ -51,6 +57,12 @@ class ClusterSource {
   /// After `stop`: until nothing is under way any more, or the deadline; whether nothing is.
   Task<bool> stopped(Deadline deadline) { return following_.wait(deadline); }
 
+  /// What this process itself is, from the next `join` on: its listeners, to which no object may have the router speak, and the
+  /// host names that its certificates show, which no resource may claim. Throws nothing.
+  void avoid(std::shared_ptr<const discovery::OwnAddresses> own, std::set<std::string> hostnames) noexcept {
+    own_.swap(own);
+    certified_.swap(hostnames);
+  }
   /// Joins what is known now beside the endpoints of files, and prepares the replicas of all that came out. Nothing comes out
   /// until everything was listed once.
   void join(const std::vector<config::Endpoint>& files);
@@ -75,6 +87,8 @@ class ClusterSource {
   /// One selection that is followed. The watcher outlives the reflector.
   struct Followed {
     std::string home;  // empty: all namespaces
+    discovery::ClusterState::Kind kind;
+    TimePoint since;
     std::unique_ptr<kubernetes::Watcher> watcher;
     std::unique_ptr<kubernetes::Reflector> reflector;
   };
@@ -85,6 +99,11 @@ class ClusterSource {
    private:
     void expired() override;
     ClusterSource& owner_;
+  };
+  /// The Secrets of one namespace that are followed together.
+  struct SecretsOfHome {
+    discovery::ClusterState::Names names;
+    Followed followed;
   };
   using Index = std::map<discovery::ObjectKey, std::vector<const config::Deployment*>>;
   struct KnownTransport {
@@ -97,8 +116,13 @@ class ClusterSource {
                 std::size_t shards, LiveDeployments& live, std::function<void()> resources_changed);
 
   Followed follow(discovery::ClusterState::Scope scope, kubernetes::Resource resource, const std::string& label_selector);
+  Followed follow_kind(discovery::ClusterState::Kind kind, const std::string& home);
+  /// What was dropped for want of room in its namespace, if there is some now.
+  void list_dropped_again();
   void begin_to_report(const config::Process& process);
   void look_soon();
+  /// At the latest.
+  void look_at(TimePoint when);
   /// At what has changed since the last time.
   void look();
   /// Every kind was listed in every namespace, but for namespaces that may not be read, as long as there is another: what an
@@ -109,37 +133,57 @@ class ClusterSource {
   /// They never could be read in this namespace, and that is why.
   bool pods_forbidden(const std::string& home) const;
   bool secrets_listed() const;
-  /// Those that the endpoints of `joined` name, and no others.
+  /// Those that the endpoints of `joined` name, and no others: some of a namespace alone, each by its name, so that a role may
+  /// name them; if there are more, all of them by one watch of the namespace, unless the API server forbids that.
   void follow_secrets(const discovery::Joined& joined);
+  void forget_other_secrets(const std::map<std::string, std::set<std::string>>& wanted);
+  void follow_secrets(const std::string& home, const std::set<std::string>& wanted);
+  /// Whether a namespace's Secrets, which were to be followed together, may not be listed all: they are followed alone then.
+  bool secrets_forbidden() const;
+  void look_after_secrets();
+  void follow_together(const std::string& home, const std::set<std::string>& wanted);
   void join_again();
   void load_transports();
   std::shared_ptr<const upstream::Transport> transport(const config::Deployment& deployment, config::Findings& findings);
   void index_deployments();
+  /// Interfaces may have changed since, and so may the addresses of the API server's name.
+  void look_for_avoided();
+  void look_for_own_names();
+  bool own_names_known() const { return own_service_ == nullptr || own_service_->known(); }
   discovery::FoundReplicas look_for_replicas(const config::Deployment& deployment) const;
   /// For the next table.
   void find_replicas(const config::Deployment& deployment);
-  /// At once: those of one deployment, or of all that are behind what has changed.
-  void tell_replicas(const config::Deployment& deployment);
-  void tell_replicas(const Index& index, const std::set<discovery::ObjectKey>& changed);
+  /// At once: those of one deployment, or of all that are behind what has changed. Whether a verdict may be another now.
+  bool tell_replicas(const config::Deployment& deployment);
+  /// Those of which a slice has changed, or with `check_pod_addresses` a Pod of their namespace.
+  std::set<discovery::ObjectKey> with_services_of(const discovery::ClusterState::Changes& changes) const;
+  bool tell_replicas(const Index& index, const std::set<discovery::ObjectKey>& changed);
   /// The log, of what has changed since.
   void tell_verdicts();
 
   runtime::Shard& control_;
   const config::Kubernetes settings_;
-  const std::size_t shards_;
+  ClientContexts contexts_;
+  std::shared_ptr<const discovery::OwnAddresses> own_ = std::make_shared<const discovery::OwnAddresses>();
+  discovery::Avoided avoided_;
+  std::set<std::string> certified_;
+  std::unique_ptr<discovery::OwnServiceNames> own_service_;  // nullptr: `service_name` is not given
   LiveDeployments& live_;
   const std::function<void()> resources_changed_;
   const std::unique_ptr<kubernetes::ApiClient> client_;
   runtime::TaskGroup following_;
   discovery::ClusterState state_;
   std::vector<Followed> kinds_;
-  std::vector<Followed> pods_;  // only with `adopt_azureml_pods`
-  std::map<discovery::ObjectKey, Followed> secrets_;
+  std::vector<Followed> pods_;                             // only with `adopt_azureml_pods` or `check_pod_addresses`
+  std::map<discovery::ObjectKey, Followed> secrets_;       // alone
+  std::map<std::string, SecretsOfHome> secrets_together_;  // by namespace
+  std::set<std::string> secrets_only_alone_;               // namespaces whose Secrets may not be listed all
+  TimePoint list_again_due_{};
   bool stopping_ = false;
   bool pending_ = false;   // resources have changed, and wait for the Secrets that they name
   bool complete_ = false;  // everything was listed once; for good
-  TimePoint started_{};
   TimePoint looked_{};
+  TimePoint next_look_ = kNever;
   std::optional<TimePoint> wait_until_;  // for Secrets, while pending_
   discovery::TakenNames taken_;
   discovery::Joined joined_;

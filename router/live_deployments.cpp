@@ -105,20 +105,17 @@ LiveDeployments::LiveDeployments(runtime::Shard& control, runtime::ShardSet& sha
       }) {}
 
 LiveDeployments::Transports LiveDeployments::load_transports(const std::vector<const config::Deployment*>& deployments,
-                                                             std::size_t shards, config::Findings& findings) {
+                                                             ClientContexts& contexts, config::Findings& findings) {
   Transports transports;
   for (const config::Deployment* deployment : deployments) {
     if (!deployment->tls) continue;
-    tls::ClientOptions options;
-    options.verify = deployment->tls->verify;
-    options.ca_file = deployment->tls->ca_file;
-    auto contexts = tls::ClientContext::make(options, shards + 1);  // one for the control thread's probes
-    if (!contexts.ok()) {
-      findings.mistake(deployment->tls->ca_place, std::string(contexts.status().message()));
+    absl::StatusOr<ClientContexts::Set> set = contexts.get(*deployment->tls);
+    if (!set.ok()) {
+      findings.mistake(deployment->tls->ca_place, std::string(set.status().message()));
       continue;
     }
     auto transport = std::make_shared<upstream::Transport>();
-    transport->contexts = std::move(*contexts);
+    transport->contexts = std::move(*set);
     transport->server_name = deployment->tls->server_name;
     transports[deployment_key(*deployment)] = std::move(transport);
   }

@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "config/findings.h"
+#include "router/client_contexts.h"
 #include "router/discovery/found_replica.h"
 #include "router/discovery/probe.h"
 #include "router/discovery/readmission.h"
@@ -56,7 +57,7 @@ class LiveDeployments {
   /// TLS settings towards the replicas of every deployment, read and checked before anything changes; mistakes go to
   /// `findings`.
   using Transports = std::map<DeploymentKey, std::shared_ptr<const upstream::Transport>>;
-  static Transports load_transports(const std::vector<const config::Deployment*>& deployments, std::size_t shards,
+  static Transports load_transports(const std::vector<const config::Deployment*>& deployments, ClientContexts& contexts,
                                     config::Findings& findings);
 
   /// The replicas of a deployment that is a resource, all of them, as Kubernetes tells them; kept until `remove_others` removes
@@ -64,6 +65,8 @@ class LiveDeployments {
   /// to changed settings. `tell`: at once.
   void prepare(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) { told_[key] = std::move(found); }
   void tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found);
+  /// Replicas of files that are listeners of this process are none, from the next `apply` on.
+  void avoid(std::shared_ptr<const discovery::OwnAddresses> own) noexcept { source_.avoid(std::move(own)); }
 
   /// The next configuration's live objects, made beside those in force. `generation` is that of the table which is published
   /// next.

@@ -2,12 +2,15 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <new>
 #include <set>
 #include <unordered_map>
 #include <utility>
 
+#include "config/addresses.h"
 #include "config/load.h"
 #include "router/admin/routes.h"
 #include "router/build_view.h"
@@ -60,6 +63,39 @@ std::unordered_map<proxy::ListenerId, proxy::ListenerSettings> listener_settings
     settings[opened.listeners[i].id] = {process.listeners[i].proxy_protocol, std::move(tls.listeners[i])};
   }
   return settings;
+}
+
+/// The host names that clients may know this router by, as its certificates show. A wildcard names nobody in particular.
+std::set<std::string> certified_names(const TlsMaterial& tls) {
+  std::set<std::string> names;
+  for (const auto& contexts : tls.listeners) {
+    if (contexts.empty()) continue;
+    for (const tls::CertificateInfo& certificate : contexts.front()->certificates()) {
+      std::copy_if(certificate.names.begin(), certificate.names.end(), std::inserter(names, names.end()),
+                   [](const std::string& name) { return name.find('*') == name.npos; });
+    }
+  }
+  return names;
+}
+
+/// An endpoint's host name takes every path there, scoring URIs of other endpoints too. That is meant where each endpoint has
+/// names of its own; where others have none, a name that is the router's own swallows them.
+std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoint>& endpoints,
+                                               const std::set<std::string>& certified) {
+  std::vector<std::string> warnings;
+  const auto nameless = [](const config::Endpoint& each) { return each.hostnames.empty(); };
+  const auto other = std::find_if(endpoints.begin(), endpoints.end(), nameless);
+  if (other == endpoints.end()) return warnings;
+  for (const config::Endpoint& endpoint : endpoints) {
+    for (const std::string& name : endpoint.hostnames) {
+      const bool is_own = certified.contains(name) || config::is_ip_address(name) || name == "localhost";
+      if (!is_own) continue;
+      warnings.push_back(absl::StrCat(endpoint.file, ":", endpoint.line, ": router.hostnames: ", config::shown(name),
+                                      " is a name of the router itself: there all paths belong to the endpoint ", endpoint.name,
+                                      ", also /api/v1/endpoint/", other->name, "/score, which is that of another endpoint"));
+    }
+  }
+  return warnings;
 }
 
 /// Wherever they stand in router.yaml.
@@ -193,15 +229,19 @@ absl::Status Router::adopt(config::Config config, TlsMaterial tls) {
   if (findings.has_mistakes()) return absl::FailedPreconditionError(findings.mistakes());
   Opened opened = open(config.process, findings);
   if (findings.has_mistakes()) return absl::FailedPreconditionError(findings.mistakes());
+  const std::set<std::string> certified = certified_names(tls);
+  avoid_own(config.process, opened.listeners, certified);
   Next next = build_next(config, tls.transports);
   next.view->listeners = listener_settings(config.process, opened.listeners, tls);
   next.view->access_log = opened.access_log;
   proxy::Views::Prepared view = views_.prepare(next.view);
   std::string access_log_path = config.process.access_log;
+  const std::vector<std::string> swallowing = warnings_of_swallowed(config.endpoints, certified);
 
   // From here on nothing is undone: what follows cannot fail, or is tried again until it has found its memory.
   if (opened.log) log::use(std::move(*opened.log));
   for (const std::string& warning : config.warnings) log::warning(warning);
+  for (const std::string& warning : swallowing) log::warning(warning);
   ticket_keys_->replace_by(*tls.ticket_keys);
   file_transports_ = std::move(tls.transports);
   generation_ = next.live.generation;
@@ -216,6 +256,24 @@ absl::Status Router::adopt(config::Config config, TlsMaterial tls) {
   files_ = std::move(config);
   config_ = std::move(next.merged);
   return absl::OkStatus();
+}
+
+void Router::avoid_own(const config::Process& next, const Listeners::Change& listeners,
+                       const std::set<std::string>& certified) {
+  std::vector<runtime::Address> own;
+  for (const Listeners::Change::Listener& each : listeners.listeners) {
+    if (const auto address = runtime::Address::parse(std::get<0>(each.key), each.port)) own.push_back(*address);
+  }
+  for (const std::string* each : {&next.observe_address, &next.admin_address}) {
+    const std::optional<config::HostAndPort> at = config::parse_host_and_port(*each);
+    if (!at || at->port.value_or(0) == 0) continue;  // a Unix socket, or a port that nobody could name
+    const auto address = runtime::Address::parse(at->host, *at->port);
+    own.push_back(address ? *address : *runtime::Address::parse("::", *at->port));  // a name may mean any of ours
+  }
+  const auto avoided =
+      std::make_shared<const discovery::OwnAddresses>(std::move(own), discovery::OwnAddresses::read_local_ips());
+  live_.avoid(avoided);
+  if (cluster_) cluster_->avoid(avoided, certified);
 }
 
 Router::Next Router::build_next(const config::Config& files, const LiveDeployments::Transports& file_transports) {

@@ -74,7 +74,8 @@ TlsMaterial read_tls(const config::Process& process, const std::vector<const con
     if (!listener.tls) continue;
     material.listeners.back() = read_listener(*listener.tls, ticket_keys_in_force, shards, listener.place, findings);
   }
-  material.transports = LiveDeployments::load_transports(deployments, shards, findings);
+  ClientContexts contexts(shards);  // anew each time: a file of authorities, and the system's, may have changed
+  material.transports = LiveDeployments::load_transports(deployments, contexts, findings);
   return material;
 }
 

@@ -32,6 +32,8 @@ struct Resource {
   std::string created;           // as the API server writes it, always in UTC and to the second: earlier ones are less
   std::optional<Document> good;  // the last good version; none: there was none yet
   std::string refused;           // why the newest version is not it; empty: it is
+  std::size_t bytes = 0;         // of the spec of the version that is kept
+  bool dropped = false;          // the newest version was not read: the namespace has far more than it may
   std::string version;           // `resourceVersion`, which its status counts up, too
   boost::json::object status;    // as the API server has it; ours and what others have written
 };
@@ -101,8 +103,9 @@ struct Cluster {
 
   Endpoints endpoints;
   Deployments deployments;
-  Groups<Slice> services;    // of each Service
-  Groups<LabelledPod> pods;  // of each deployment, by label_key
+  Groups<Slice> services;                                       // of each Service
+  Groups<LabelledPod> pods;                                     // of each deployment, by label_key
+  std::map<ObjectKey, std::vector<std::string>> pod_addresses;  // of each Pod that is followed, by namespace and uid
   std::map<ObjectKey, SecretKeys> secrets;
 };
 

@@ -11,6 +11,7 @@
 #include "config/addresses.h"
 #include "config/findings.h"
 #include "router/base/text.h"
+#include "router/discovery/own_service.h"
 
 namespace router::discovery {
 namespace {
@@ -103,7 +104,7 @@ bool allows(const config::NamespaceRules& rules, const std::string& hostname) {
 class Join {
  public:
   Join(const Cluster& cluster, const config::Kubernetes& rules, const std::string& home, const TakenNames& taken)
-      : cluster_(cluster), rules_(rules), home_(home) {
+      : cluster_(cluster), rules_(rules), home_(home), own_(taken.own) {
     for (const std::string& name : taken.endpoints) names_.emplace(name, "a file");
     for (const std::string& name : taken.hostnames) hostnames_.emplace(name, "a file");
   }
@@ -139,9 +140,11 @@ class Join {
     ResourceVerdict verdict = begin_verdict(Kind::kEndpoint, entry);
     verdict.endpoint = entry.first.name;  // the object's name is the endpoint's
     if (!entry.second.good) {
-      refuse(verdict, reason::kInvalid, entry.second.refused);
+      refuse(verdict, entry.second.dropped ? reason::kLimitExceeded : reason::kInvalid, entry.second.refused);
     } else {
-      check_rules(rules_of(entry.first.home), entry, verdict);
+      check_amounts(entry, ++amounts_[entry.first.home].endpoints, rules_.per_namespace.max_endpoints, "OnlineEndpoints",
+                    verdict);
+      if (verdict.reason.empty()) check_rules(rules_of(entry.first.home), entry, verdict);
       if (verdict.reason.empty()) check_conflicts(entry, verdict);
     }
     if (!verdict.reason.empty()) {
@@ -155,6 +158,25 @@ class Join {
     for (const std::string& hostname : endpoint.hostnames) hostnames_.emplace(hostname, owner(entry));
     by_name_.emplace(ObjectKey{entry.first.home, name}, admitted_.size());
     admitted_.push_back({&entry, endpoint, std::move(verdict), {}});
+  }
+
+  /// Counts the entry's bytes, and refuses it if it is beyond what its namespace may have.
+  template <class Document>
+  void check_amounts(const Entry<Document>& entry, std::size_t count, std::size_t count_max, const char* what,
+                     ResourceVerdict& verdict) {
+    Amounts& amounts = amounts_[entry.first.home];
+    if (count > count_max) {
+      return refuse(
+          verdict, reason::kLimitExceeded,
+          absl::StrCat("this namespace has more than ", count_max, " ", what, " (kubernetes.per_namespace); the oldest serve"));
+    }
+    const std::uint64_t bytes_max = rules_.per_namespace.max_bytes;
+    if (amounts.bytes + entry.second.bytes > bytes_max) {
+      return refuse(verdict, reason::kLimitExceeded,
+                    absl::StrCat("the resources of this namespace are larger than ", bytes_max,
+                                 " bytes together (kubernetes.per_namespace.max_bytes); the oldest serve"));
+    }
+    amounts.bytes += entry.second.bytes;
   }
 
   static std::string owner(const EndpointEntry& entry) {
@@ -171,16 +193,18 @@ class Join {
     for (const std::string& hostname : endpoint.hostnames) {
       const bool listed = rules != nullptr && rules->hostnames;
       if (listed ? allows(*rules, hostname) : !is_own(hostname)) continue;
-      return refuse(verdict, reason::kHostnameNotAllowed,
-                    absl::StrCat("this namespace may not claim the host name ", shown(hostname),
-                                 is_own(hostname) ? ", which is the router's own" : ""));
+      return refuse(
+          verdict, reason::kHostnameNotAllowed,
+          absl::StrCat("this namespace may not claim the host name ", shown(hostname),
+                       is_own(hostname) ? ", which is the router's own (kubernetes.namespaces[].hostnames can allow it)" : ""));
     }
   }
 
   /// Clients reach all endpoints by it, or may: whoever claimed it would get everybody's requests.
   bool is_own(const std::string& hostname) const {
     return hostname == host_of(rules_.public_url) || hostname == lower_case(rules_.ssl_cname) ||
-           config::is_ip_address(hostname) || is_service_of(home_, hostname);
+           config::is_ip_address(hostname) || is_service_of(home_, hostname) ||
+           std::any_of(own_.begin(), own_.end(), [&](const std::string& own) { return is_named_by(hostname, own); });
   }
 
   void check_conflicts(const EndpointEntry& entry, ResourceVerdict& verdict) const {
@@ -199,8 +223,15 @@ class Join {
 
   void place(const DeploymentEntry& entry) {
     ResourceVerdict verdict = begin_verdict(Kind::kDeployment, entry);
-    if (!entry.second.good) {
-      refuse(verdict, reason::kInvalid, entry.second.refused);
+    if (entry.second.good) {
+      check_amounts(entry, ++amounts_[entry.first.home].deployments, rules_.per_namespace.max_deployments, "OnlineDeployments",
+                    verdict);
+    }
+    if (!verdict.reason.empty()) {
+      verdict.endpoint = entry.second.good->deployment.endpoint_name;
+      verdict.deployment = entry.second.good->deployment.name;
+    } else if (!entry.second.good) {
+      refuse(verdict, entry.second.dropped ? reason::kLimitExceeded : reason::kInvalid, entry.second.refused);
     } else {
       const config::Deployment& deployment = entry.second.good->deployment;
       verdict.endpoint = deployment.endpoint_name;
@@ -261,7 +292,7 @@ class Join {
     joined_.verdicts.push_back(std::move(verdict));
   }
 
-  void take_keys(Admitted& admitted) const {
+  void take_keys(Admitted& admitted) {
     config::Endpoint& endpoint = admitted.endpoint;
     endpoint.keys.clear();
     if (endpoint.auth_mode != config::AuthMode::kKey) {
@@ -269,6 +300,14 @@ class Join {
                   "tokens are not supported yet: the endpoint stays closed and answers every request with 401; use key");
     }
     const std::string closed = "nobody can score: every request is answered with 401";
+    std::set<std::string>& named = amounts_[endpoint.home].secrets;
+    if (!named.contains(endpoint.keys_secret) && named.size() >= rules_.per_namespace.max_secrets) {
+      endpoint.keys_secret.clear();
+      return note(admitted.verdict, reason::kLimitExceeded,
+                  absl::StrCat("the endpoints of this namespace name more than ", rules_.per_namespace.max_secrets,
+                               " Secrets (kubernetes.per_namespace.max_secrets), so ", closed));
+    }
+    named.insert(endpoint.keys_secret);
     const auto secret = cluster_.secrets.find(ObjectKey{admitted.entry->first.home, endpoint.keys_secret});
     if (secret == cluster_.secrets.end()) {
       return note(admitted.verdict, reason::kSecretMissing,
@@ -300,14 +339,24 @@ class Join {
     return assigned;
   }
 
+  /// What was counted so far, of one namespace.
+  struct Amounts {
+    std::size_t endpoints = 0;
+    std::size_t deployments = 0;
+    std::uint64_t bytes = 0;
+    std::set<std::string> secrets;  // names
+  };
+
   const Cluster& cluster_;
   const config::Kubernetes& rules_;
   const std::string& home_;
+  const std::set<std::string>& own_;
   std::map<std::string, std::string> names_;      // lower case: who has it
   std::map<std::string, std::string> hostnames_;  // likewise
   std::vector<Admitted> admitted_;
   std::map<ObjectKey, std::size_t> by_name_;  // namespace and lower-case name of an endpoint: its place in admitted_
   std::set<ObjectKey> refused_;               // likewise, of those that are not
+  std::map<std::string, Amounts> amounts_;    // by namespace
   Joined joined_;
 };
 

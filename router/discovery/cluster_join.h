@@ -10,11 +10,14 @@
 
 namespace router::discovery {
 
-/// What files claim already, lower case: files win over resources.
+/// What resources may not claim, lower case: files win over them, and some names are the router's own.
 struct TakenNames {
   std::set<std::string> endpoints;
   std::set<std::string> hostnames;
+  /// By which clients reach the router, as its certificates and its Service show (own_service.h; there a `*` is one label).
+  std::set<std::string> own;
 };
+/// Of files.
 TakenNames names_of(const std::vector<config::Endpoint>& endpoints);
 
 struct Joined {
@@ -25,8 +28,9 @@ struct Joined {
 /// Makes endpoints of resources. An endpoint and all that it uses live in one namespace. Of two that claim the same name or
 /// host name the older one has it, then the one whose namespace and name come first: what came out does not depend on the
 /// order in which objects arrived. By what clients may reach all endpoints belongs to nobody, unless the namespace's
-/// `hostnames` list it: the host of `public_url` and `ssl_cname`, addresses, names without a domain, and names of Services of
-/// `home`, the router's own namespace (empty: not known). A resource that is refused takes nothing from the others.
+/// `hostnames` list it: the host of `public_url` and `ssl_cname`, the names in `taken.own`, addresses, names without a domain,
+/// and names of Services of `home`, the router's own namespace (empty: not known). A resource that is refused takes nothing
+/// from the others.
 Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const std::string& home, const TakenNames& taken);
 
 }  // namespace router::discovery

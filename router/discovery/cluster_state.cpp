@@ -20,22 +20,30 @@ class ClusterState::Feed final : public kubernetes::Watcher {
   void listed(std::vector<boost::json::object> objects) override {
     std::set<ObjectKey> there;
     for (const boost::json::object& object : objects) {
-      there.insert(key_of(object));
+      ObjectKey key = key_of(object);
+      if (!is_wanted(key)) continue;
       state_.put(scope_.kind, object);
+      there.insert(std::move(key));
     }
     for (const ObjectKey& key : state_.known(scope_)) {
-      if (!there.contains(key)) state_.remove(scope_.kind, key);
+      if (is_wanted(key) && !there.contains(key)) state_.remove(scope_.kind, key);
     }
     if (std::exchange(listed_, true)) return;
     state_.mark_resources();  // whoever waits for the first lists has to look, even if this one is empty
   }
-  void changed(boost::json::object object) override { state_.put(scope_.kind, object); }
-  void removed(boost::json::object object) override { state_.remove(scope_.kind, key_of(object)); }
+  void changed(boost::json::object object) override {
+    if (is_wanted(key_of(object))) state_.put(scope_.kind, object);
+  }
+  void removed(boost::json::object object) override {
+    if (const ObjectKey key = key_of(object); is_wanted(key)) state_.remove(scope_.kind, key);
+  }
 
   bool was_listed() const { return listed_; }
   Kind kind() const { return scope_.kind; }
 
  private:
+  bool is_wanted(const ObjectKey& key) const { return scope_.names == nullptr || scope_.names->contains(key.name); }
+
   ClusterState& state_;
   const Scope scope_;
   bool listed_ = false;
@@ -58,7 +66,26 @@ config::EndpointDocument read(const boost::json::object& object, config::Finding
   return config::read_endpoint_resource(object, findings);
 }
 config::DeploymentDocument read(const boost::json::object& object, config::Findings& findings, config::DeploymentDocument*) {
-  return config::read_deployment_resource(object, findings);
+  config::DeploymentDocument document = config::read_deployment_resource(object, findings);
+  document.deployment.tags.clear();  // nobody asks for them here, and each version of each table would hold a copy
+  return document;
+}
+
+/// What it takes as JSON, roughly: names and texts, and a few bytes for all else. Its depth is bounded by who has parsed it.
+std::size_t bytes_of(const boost::json::value& value) {
+  std::size_t bytes = 8;
+  if (value.is_string()) return bytes + value.get_string().size();
+  if (value.is_array()) {
+    for (const boost::json::value& each : value.get_array()) bytes += bytes_of(each);
+  } else if (value.is_object()) {
+    for (const auto& [key, each] : value.get_object()) bytes += key.size() + bytes_of(each);
+  }
+  return bytes;
+}
+
+std::size_t spec_bytes(const boost::json::object& object) {
+  const boost::json::value* spec = object.if_contains("spec");
+  return spec != nullptr ? bytes_of(*spec) : 0;
 }
 
 /// But for the version, which counts up when only a label has changed, too.
@@ -111,7 +138,7 @@ void ClusterState::put(Kind kind, const Json& object) {
       const ObjectKey service{key.home, slice.service};
       return put_member(slices(), key, service, std::move(slice));
     }
-    case Kind::kPods: return put_member(pods(), key, read_label_key(object), read_pod(object));
+    case Kind::kPods: return put_pod(key, object);
     case Kind::kSecrets: return put_secret(key, object);
   }
 }
@@ -119,13 +146,13 @@ void ClusterState::put(Kind kind, const Json& object) {
 void ClusterState::remove(Kind kind, const ObjectKey& key) {
   switch (kind) {
     case Kind::kEndpoints:
-      if (cluster_.endpoints.erase(key) > 0) mark_resources();
+      if (remove_resource(cluster_.endpoints, key)) mark_resources();
       return;
     case Kind::kDeployments:
-      if (cluster_.deployments.erase(key) > 0) mark_resources();
+      if (remove_resource(cluster_.deployments, key)) mark_resources();
       return;
     case Kind::kSlices: return remove_member(slices(), key);
-    case Kind::kPods: return remove_member(pods(), key);
+    case Kind::kPods: return remove_pod(key);
     case Kind::kSecrets:
       if (cluster_.secrets.erase(key) > 0) mark_resources();
       return;
@@ -138,7 +165,7 @@ std::vector<ObjectKey> ClusterState::known(const Scope& scope) const {
     case Kind::kEndpoints: add_known(cluster_.endpoints, scope, keys); break;
     case Kind::kDeployments: add_known(cluster_.deployments, scope, keys); break;
     case Kind::kSlices: add_known(service_of_, scope, keys); break;
-    case Kind::kPods: add_known(label_key_of_, scope, keys); break;
+    case Kind::kPods: add_known(uid_of_, scope, keys); break;
     case Kind::kSecrets: add_known(cluster_.secrets, scope, keys); break;
   }
   return keys;
@@ -150,21 +177,53 @@ void ClusterState::put_resource(std::map<ObjectKey, Resource<Document>>& all, co
   const auto known = all.find(key);
   const bool same_object = known != all.end() && known->second.uid == next.uid;
   // Only a change of its spec counts an object's generation up: what differs otherwise (its status, first of all) is no news.
-  if (same_object && next.generation > 0 && known->second.generation == next.generation) {
+  if (same_object && next.generation > 0 && known->second.generation == next.generation && !known->second.dropped) {
     known->second.version = std::move(next.version);
     if (std::exchange(known->second.status, std::move(next.status)) != known->second.status) mark_statuses();
     return;
   }
+  Held& held = held_[key.home];
+  const std::size_t before = known != all.end() ? known->second.bytes : 0;
+  next.bytes = spec_bytes(object);
+  next.dropped = held.bytes - before + next.bytes > kept_bytes_max_;
   config::Findings findings;
-  Document document = read(object, findings, static_cast<Document*>(nullptr));
-  if (!findings.has_mistakes()) {
+  if (next.dropped) {
+    next.refused = "the resources of this namespace are far larger than kubernetes.per_namespace.max_bytes allows";
+    held.dropped = true;
+  } else if (Document document = read(object, findings, static_cast<Document*>(nullptr)); !findings.has_mistakes()) {
     next.good = std::move(document);
   } else {
     next.refused = findings.brief();
-    if (same_object) next.good = std::move(known->second.good);
   }
+  if (!next.good) {
+    next.bytes = 0;
+    if (same_object && known->second.good) {
+      next.good = std::move(known->second.good);
+      next.bytes = before;
+    }
+  }
+  const std::size_t after = next.bytes;
   all.insert_or_assign(key, std::move(next));
+  held.bytes = held.bytes - before + after;
+  if (after < before && held.dropped) room_ = true;
   mark_resources();
+}
+
+template <class Document>
+bool ClusterState::remove_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key) {
+  const auto known = all.find(key);
+  if (known == all.end()) return false;
+  Held& held = held_[key.home];
+  held.bytes -= known->second.bytes;
+  if (held.dropped && known->second.bytes > 0) room_ = true;
+  all.erase(known);
+  return true;
+}
+
+bool ClusterState::take_room() {
+  if (!std::exchange(room_, false)) return false;
+  for (auto& [home, held] : held_) held.dropped = false;  // what still finds no room says so again
+  return true;
 }
 
 template <class Object>
@@ -177,6 +236,35 @@ void ClusterState::put_member(Members<Object> members, const ObjectKey& key, con
   mark_group(members.changed, group);  // first: memory may run out below
   members.group_of[key] = group;
   members.groups[group].insert_or_assign(key.name, std::move(next));
+}
+
+void ClusterState::put_pod(const ObjectKey& key, const Json& object) {
+  LabelledPod pod = read_pod(object);
+  put_addresses(key, {key.home, pod.uid}, pod.addresses);
+  const ObjectKey labels = read_label_key(object);
+  if (labels == label_key(key.home, "", "")) return remove_member(pods(), key);  // nobody adopts it
+  put_member(pods(), key, labels, std::move(pod));
+}
+
+void ClusterState::remove_pod(const ObjectKey& key) {
+  remove_member(pods(), key);
+  const auto known = uid_of_.find(key);
+  if (known == uid_of_.end()) return;
+  changes_.pod_homes.insert(key.home);
+  cluster_.pod_addresses.erase(known->second);
+  uid_of_.erase(known);
+  tell();
+}
+
+void ClusterState::put_addresses(const ObjectKey& key, const ObjectKey& by_uid, std::vector<std::string> addresses) {
+  const auto known = uid_of_.find(key);
+  const bool same_pod = known != uid_of_.end() && known->second == by_uid;
+  if (same_pod && cluster_.pod_addresses[by_uid] == addresses) return;
+  changes_.pod_homes.insert(key.home);  // first: memory may run out below
+  tell();
+  if (known != uid_of_.end() && !same_pod) cluster_.pod_addresses.erase(known->second);
+  uid_of_[key] = by_uid;
+  cluster_.pod_addresses[by_uid] = std::move(addresses);
 }
 
 template <class Object>

@@ -17,23 +17,28 @@ namespace router::discovery {
 class ClusterState {
  public:
   enum class Kind { kEndpoints, kDeployments, kSlices, kPods, kSecrets };
-  /// Which objects a watcher is told of: one namespace's, or all (empty); of Secrets only one, by its name.
+  /// Which objects a watcher is told of: one namespace's, or all (empty); of Secrets only one, by its name, or those of
+  /// `names`, whatever else it is told.
+  using Names = std::shared_ptr<std::set<std::string>>;
   struct Scope {
     Kind kind = Kind::kEndpoints;
     std::string home;
     std::string name;
+    Names names = nullptr;
   };
   /// What has to be done again.
   struct Changes {
-    bool resources = false;        // an endpoint, a deployment or a key: everything is joined again
-    std::set<ObjectKey> services;  // only the replicas of the deployments that name one of these are told again
-    std::set<ObjectKey> pods;      // likewise, of those that adopt Pods under one of these keys
-    bool statuses = false;         // only what the API server shows as the status of resources
+    bool resources = false;           // an endpoint, a deployment or a key: everything is joined again
+    std::set<ObjectKey> services;     // only the replicas of the deployments that name one of these are told again
+    std::set<ObjectKey> pods;         // likewise, of those that adopt Pods under one of these keys
+    std::set<std::string> pod_homes;  // namespaces where a Pod has come, gone or got other addresses
+    bool statuses = false;            // only what the API server shows as the status of resources
   };
 
   /// `changed` is called inside the watcher's call, once for all until `take_changes`; it must not call back into this. If it
   /// throws it is called again with the next change.
-  explicit ClusterState(std::function<void()> changed) : changed_(std::move(changed)) {}
+  explicit ClusterState(std::function<void()> changed, std::size_t kept_bytes_max = 2 * config::NamespaceAmounts().max_bytes)
+      : changed_(std::move(changed)), kept_bytes_max_(kept_bytes_max) {}
   ClusterState(const ClusterState&) = delete;
   ClusterState& operator=(const ClusterState&) = delete;
   ~ClusterState();
@@ -44,6 +49,9 @@ class ClusterState {
   void forget_secret(const ObjectKey& key);
 
   const Cluster& cluster() const { return cluster_; }
+  /// Whether versions were dropped in a namespace that would have room for some now: they have to be listed again. Asking
+  /// forgets it until there is more room.
+  bool take_room();
   Changes take_changes();
   /// Kinds of which a watcher waits for its first list, for messages: `OnlineEndpoint`, `EndpointSlice`, …
   std::vector<std::string> not_listed() const;
@@ -57,6 +65,8 @@ class ClusterState {
   std::vector<ObjectKey> known(const Scope& scope) const;
   template <class Document>
   void put_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key, const Json& object);
+  template <class Document>
+  bool remove_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key);
   void put_secret(const ObjectKey& key, const Json& object);
   /// An object that is one of a group: a slice, of its Service; a Pod, of its deployment. `changed`: what is noted.
   template <class Object>
@@ -69,6 +79,9 @@ class ClusterState {
   Members<LabelledPod> pods() { return {cluster_.pods, label_key_of_, &Changes::pods}; }
   template <class Object>
   void put_member(Members<Object> members, const ObjectKey& key, const ObjectKey& group, Object next);
+  void put_pod(const ObjectKey& key, const Json& object);
+  void remove_pod(const ObjectKey& key);
+  void put_addresses(const ObjectKey& key, const ObjectKey& by_uid, std::vector<std::string> addresses);
   template <class Object>
   void remove_member(Members<Object> members, const ObjectKey& key);
   void mark_resources();
@@ -76,10 +89,20 @@ class ClusterState {
   void mark_group(std::set<ObjectKey> Changes::*changed, const ObjectKey& group);
   void tell();
 
+  /// What one namespace's resources hold.
+  struct Held {
+    std::size_t bytes = 0;
+    bool dropped = false;  // some were not read
+  };
+
   const std::function<void()> changed_;
+  const std::size_t kept_bytes_max_;  // in a namespace, of the specs of both kinds
   Cluster cluster_;
+  std::map<std::string, Held> held_;
+  bool room_ = false;
   std::map<ObjectKey, ObjectKey> service_of_;    // of each slice
   std::map<ObjectKey, ObjectKey> label_key_of_;  // of each Pod
+  std::map<ObjectKey, ObjectKey> uid_of_;        // of each Pod, with its namespace
   Changes changes_;
   bool told_ = false;  // that there are some
   std::set<const Feed*> feeds_;

@@ -1,10 +1,14 @@
 #include "router/discovery/pod_address.h"
 
+#include <absl/strings/str_cat.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+
+#include "config/findings.h"
 
 namespace router::discovery {
 namespace {
@@ -13,6 +17,20 @@ bool may_be_a_pod(std::uint32_t ipv4) {
   const std::uint32_t first = ipv4 >> 24;
   const bool link_local = (ipv4 >> 16) == 0xA9FE;
   return first != 0 && first != 127 && first < 224 && !link_local;
+}
+
+/// Of the slice that the API server keeps about itself. Another name would be another author's, who could then have the Pods of
+/// others refused.
+bool tells_of_api_server(const Cluster& cluster, const runtime::Address& address) {
+  const auto service = cluster.services.find(ObjectKey{"default", "kubernetes"});
+  if (service == cluster.services.end()) return false;
+  const auto slice = service->second.find("kubernetes");
+  if (slice == service->second.end()) return false;
+  const Slice& told = slice->second;
+  const auto same_port = [&](const Slice::Port& each) { return each.number == address.port(); };
+  const auto same_ip = [ip = address.ip()](const Slice::Endpoint& each) { return each.address == ip; };
+  return std::any_of(told.ports.begin(), told.ports.end(), same_port) &&
+         std::any_of(told.endpoints.begin(), told.endpoints.end(), same_ip);
 }
 
 }  // namespace
@@ -30,6 +48,19 @@ bool may_be_a_pod(const runtime::Address& address) {
   static constexpr std::uint8_t kZeros[10] = {};
   const bool embeds_ipv4 = std::memcmp(ip.s6_addr, kZeros, sizeof kZeros) == 0;  // also :: and ::1
   return !embeds_ipv4 && !IN6_IS_ADDR_LINKLOCAL(&ip) && !IN6_IS_ADDR_MULTICAST(&ip);
+}
+
+std::string why_no_replica(const runtime::Address& address, const Cluster& cluster, const config::Kubernetes& rules,
+                           const Avoided& avoided) {
+  if (!may_be_a_pod(address)) return absl::StrCat("a Pod cannot have the address ", config::shown(address.ip()));
+  if (avoided.own.is_listener(address)) return absl::StrCat(address.text(), " is where the router itself listens");
+  if (!rules.allow_custom_endpoint_slices && avoided.own.is_local(address)) {
+    return absl::StrCat("the address ", config::shown(address.ip()), " is the router's own");
+  }
+  if (avoided.api_server.contains(address.ip()) || tells_of_api_server(cluster, address)) {
+    return absl::StrCat("the address ", config::shown(address.ip()), " is the API server's");
+  }
+  return "";
 }
 
 }  // namespace router::discovery

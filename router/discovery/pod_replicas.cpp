@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <functional>
 #include <optional>
 
 #include "config/findings.h"
@@ -14,7 +15,11 @@ namespace {
 
 using runtime::Address;
 
-void add(const std::string& name, const LabelledPod& pod, std::uint16_t port, ReplicaCollector& collector) {
+/// Why it is none; empty: it may be one.
+using Judge = std::function<std::string(const Address&)>;
+
+void add(const std::string& name, const LabelledPod& pod, std::uint16_t port, const Judge& why_not,
+         ReplicaCollector& collector) {
   if (pod.ended || pod.addresses.empty()) return;
   const std::string what = "Pod " + name;
   if (pod.uid.empty()) return collector.refuse(what, "it has no uid");
@@ -23,21 +28,24 @@ void add(const std::string& name, const LabelledPod& pod, std::uint16_t port, Re
   }
   for (const std::string& each : pod.addresses) {
     const std::optional<Address> address = Address::parse(each, port);
-    if (address && may_be_a_pod(*address)) {
+    const std::string why = address ? why_not(*address) : absl::StrCat("a Pod cannot have the address ", config::shown(each));
+    if (why.empty()) {
       collector.add(pod_identity(pod.uid, port), {*address, pod.ready, pod.terminating});
     } else {
-      collector.refuse(what, absl::StrCat("a Pod cannot have the address ", config::shown(each)));
+      collector.refuse(what, why);
     }
   }
 }
 
 }  // namespace
 
-FoundReplicas find_pod_replicas(const Cluster& cluster, const config::Deployment& deployment) {
+FoundReplicas find_pod_replicas(const Cluster& cluster, const config::Kubernetes& rules, const Avoided& avoided,
+                                const config::Deployment& deployment) {
+  const auto why_not = [&](const Address& address) { return why_no_replica(address, cluster, rules, avoided); };
   ReplicaCollector collector(deployment);
   const auto pods = cluster.pods.find(label_key(deployment.home, deployment.endpoint_name, deployment.name));
   if (pods != cluster.pods.end()) {
-    for (const auto& [name, pod] : pods->second) add(name, pod, deployment.scoring_route.port, collector);
+    for (const auto& [name, pod] : pods->second) add(name, pod, deployment.scoring_route.port, why_not, collector);
   }
   return collector.finish(reason::kPodsRefused);
 }

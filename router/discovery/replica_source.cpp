@@ -31,6 +31,7 @@ class FileReplicas::Entry final : public runtime::Timer {
   bool asked = false;     // at least once
   bool answered = false;  // at least once, with an address or without
   bool resolved = false;
+  bool refused = false;  // it is where this process listens, and the log says so
   bool failing = false;  // the last look-up failed, and the log says so
 
  private:
@@ -135,9 +136,19 @@ void FileReplicas::tell_soon(const std::string& deployment) {
 void FileReplicas::tell(const std::string& deployment) {
   std::vector<FoundReplica> replicas;
   for (const std::shared_ptr<Entry>& entry : deployments_.at(deployment).entries) {
-    if (entry->resolved) replicas.push_back(entry->replica);
+    if (entry->resolved && !leads_back(*entry)) replicas.push_back(entry->replica);
   }
   found_(deployment, replicas);
+}
+
+bool FileReplicas::leads_back(Entry& entry) const {
+  const bool leads_back = own_->is_listener(entry.replica.address);
+  const bool told = std::exchange(entry.refused, leads_back);
+  if (leads_back && !told) {
+    log::error(absl::StrCat("replica ", entry.replica.name, " of ", entry.deployment(), ": ", entry.replica.address.text(),
+                            " is where the router itself listens, so each request would come back: it gets none"));
+  }
+  return leads_back;
 }
 
 }  // namespace router::discovery

@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "router/discovery/found_replica.h"
+#include "router/discovery/own_addresses.h"
 #include "router/runtime/resolver.h"
 #include "router/runtime/shard.h"
 
@@ -34,6 +35,8 @@ class FileReplicas {
   /// Replicas that were listed before keep what is known of them. IP addresses are known at once.
   void set(const std::string& deployment, const config::Deployment& settings);
   void remove(const std::string& deployment);
+  /// Replicas at listeners of `own` are not told, from the next telling on; the log says so.
+  void avoid(std::shared_ptr<const OwnAddresses> own) noexcept { own_.swap(own); }
   void stop() { deployments_.clear(); }
   /// Every listed replica has been looked up at least once, successfully or not.
   bool listed() const;
@@ -52,10 +55,13 @@ class FileReplicas {
   void looked_up(Entry& entry, const runtime::Resolver::Addresses& addresses);
   void tell_soon(const std::string& deployment);
   void tell(const std::string& deployment);
+  /// Whether it is where this process listens; told once.
+  bool leads_back(Entry& entry) const;
 
   runtime::Shard& control_;
   runtime::Resolver& resolver_;
   const Found found_;
+  std::shared_ptr<const OwnAddresses> own_ = std::make_shared<const OwnAddresses>();
   std::map<std::string, Listed> deployments_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what was posted and runs after the end
 };

@@ -21,8 +21,8 @@ int family_of(Slice::Family family) { return family == Slice::Family::kIpv4 ? AF
 
 class Finder {
  public:
-  Finder(const config::Kubernetes& rules, const config::Deployment& deployment)
-      : rules_(rules), deployment_(deployment), collector_(deployment) {}
+  Finder(const Cluster& cluster, const config::Kubernetes& rules, const Avoided& avoided, const config::Deployment& deployment)
+      : cluster_(cluster), rules_(rules), avoided_(avoided), deployment_(deployment), collector_(deployment) {}
 
   void add(const std::string& name, const Slice& slice) {
     if (slice.family == Slice::Family::kOther) return refuse(name, "only addressType IPv4 and IPv6 are used");
@@ -63,30 +63,51 @@ class Finder {
     return rules_.allow_custom_endpoint_slices && (own || endpoint.target->home.empty());
   }
 
+  /// As the Pod itself says; refused otherwise, but for a Pod whose addresses are not known yet.
+  bool is_address_of(const std::string& slice, const std::string& uid, const Address& address) {
+    const auto pod = cluster_.pod_addresses.find(ObjectKey{deployment_.home, uid});
+    if (pod == cluster_.pod_addresses.end()) {
+      refuse(slice, absl::StrCat("the address ", config::shown(address.ip()), " refers to a Pod that is not there"));
+      return false;
+    }
+    const bool has_it = std::any_of(pod->second.begin(), pod->second.end(), [&](const std::string& each) {
+      const std::optional<Address> own = Address::parse(each, address.port());
+      return own && *own == address;
+    });
+    if (!has_it && !pod->second.empty()) {
+      refuse(slice, absl::StrCat("the address ", config::shown(address.ip()), " is not that of the Pod to which it refers"));
+    }
+    return has_it;
+  }
+
   void add(const std::string& name, const Slice& slice, const Slice::Endpoint& endpoint, std::uint16_t port) {
     if (!is_believed(endpoint)) {
       return refuse(name,
                     absl::StrCat("the address ", config::shown(endpoint.address), " is not that of a Pod of this namespace"));
     }
     const std::optional<Address> address = Address::parse(endpoint.address, port);
-    if (!address || address->family() != family_of(slice.family) || !may_be_a_pod(*address)) {
+    if (!address || address->family() != family_of(slice.family)) {
       return refuse(name, absl::StrCat("a Pod cannot have the address ", config::shown(endpoint.address)));
     }
+    if (const std::string why = why_no_replica(*address, cluster_, rules_, avoided_); !why.empty()) return refuse(name, why);
     const bool is_pod = endpoint.target && endpoint.target->kind == "Pod";
+    if (is_pod && rules_.check_pod_addresses && !is_address_of(name, endpoint.target->uid, *address)) return;
     const std::string identity = is_pod ? pod_identity(endpoint.target->uid, port) : address->text();
     collector_.add(identity, {*address, endpoint.ready, endpoint.terminating});
   }
 
+  const Cluster& cluster_;
   const config::Kubernetes& rules_;
+  const Avoided& avoided_;
   const config::Deployment& deployment_;
   ReplicaCollector collector_;
 };
 
 }  // namespace
 
-FoundReplicas find_slice_replicas(const Cluster& cluster, const config::Kubernetes& rules,
+FoundReplicas find_slice_replicas(const Cluster& cluster, const config::Kubernetes& rules, const Avoided& avoided,
                                   const config::Deployment& deployment) {
-  Finder finder(rules, deployment);
+  Finder finder(cluster, rules, avoided, deployment);
   const auto slices = cluster.services.find(ObjectKey{deployment.home, deployment.service.name});
   if (slices == cluster.services.end()) return finder.finish();
   for (const auto& [name, slice] : slices->second) finder.add(name, slice);

@@ -3,6 +3,7 @@
 #include "config/config.h"
 #include "router/discovery/cluster.h"
 #include "router/discovery/found_replica.h"
+#include "router/discovery/pod_address.h"
 
 namespace router::discovery {
 
@@ -12,7 +13,7 @@ namespace router::discovery {
 /// Believed are addresses of Pods in the deployment's own namespace, as Kubernetes' own controller writes them, and none that
 /// leads back to this machine. With `allow_custom_endpoint_slices` others are believed, too, also without a Pod; but never
 /// one that refers to another namespace.
-FoundReplicas find_slice_replicas(const Cluster& cluster, const config::Kubernetes& rules,
+FoundReplicas find_slice_replicas(const Cluster& cluster, const config::Kubernetes& rules, const Avoided& avoided,
                                   const config::Deployment& deployment);
 
 }  // namespace router::discovery

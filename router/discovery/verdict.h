@@ -20,6 +20,7 @@ inline constexpr std::string_view kHostnameConflict = "HostnameConflict";
 inline constexpr std::string_view kEndpointNotFound = "EndpointNotFound";
 inline constexpr std::string_view kEndpointNotAccepted = "EndpointNotAccepted";
 inline constexpr std::string_view kAdoptionNotAllowed = "AdoptionNotAllowed";  // adopt_azureml_pods is off
+inline constexpr std::string_view kLimitExceeded = "LimitExceeded";  // the namespace has too many, or they are too large
 // Accepted, but:
 inline constexpr std::string_view kAuthModeUnsupported = "AuthModeUnsupported";  // closed: 401
 inline constexpr std::string_view kSecretMissing = "SecretMissing";              // closed: 401

@@ -108,6 +108,7 @@ Task<absl::StatusOr<std::vector<runtime::Address>>> ApiClient::look_up(Asker& as
 Task<absl::StatusOr<std::unique_ptr<ApiConnection>>> ApiClient::connect(Asker& asker, Deadline deadline) {
   const auto addresses = co_await look_up(asker, deadline);
   if (!addresses.ok()) co_return addresses.status();
+  addresses_ = *addresses;
   absl::Status last = absl::UnavailableError("it has no address");
   for (std::size_t i = 0; i < addresses->size() && asker.now() < deadline; ++i) {
     // An address that does not answer leaves time for the others.

@@ -91,6 +91,8 @@ class ApiClient {
 
   /// `API server host:port`.
   const std::string& name() const { return name_; }
+  /// At which it was reached for last; empty: not yet.
+  const std::vector<runtime::Address>& addresses() const { return addresses_; }
   /// The namespace of the service account or of the context; empty: unknown.
   const std::string& home() const { return cluster_.home; }
   runtime::Shard& shard() { return control_; }
@@ -113,6 +115,7 @@ class ApiClient {
   const ClusterConfig cluster_;
   const std::string name_;
   const std::unique_ptr<Credentials> credentials_;
+  std::vector<runtime::Address> addresses_;
   std::vector<std::unique_ptr<ApiConnection>> resting_;
 };
 

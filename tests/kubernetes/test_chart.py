@@ -4,6 +4,7 @@
 All variants run at once, and each is used by several tests. The one that has all namespaces comes after the others: it would write
 the statuses of their endpoints, too."""
 
+import itertools
 import json
 import re
 import shutil
@@ -18,7 +19,7 @@ from harness import monitoring_kinds
 from harness.cluster import running_cluster
 from harness.helm import CHART, Helm, older_chart
 from harness.release import PATIENCE, Release
-from harness.resources import path
+from harness.resources import endpoint_slice, path
 from support.router import ROOT
 from support.wait import eventually
 
@@ -41,6 +42,7 @@ VARIANTS = {
     "listed": {"namespaces": [{"name": "release-listed-a", "hostnames": [], "prefix": "team-"}, {"name": "release-listed-b"}], **HTTP},
     "keys": {"createKeys": True, **HTTP},
     "adopt": {"adoptAzureMLPods": True, **HTTP},
+    "policy": {"endpointSlicePolicy": {"enabled": True}, "checkPodAddresses": True, "perNamespace": {"maxEndpoints": 50}, **HTTP},
     "monitoring": {"inferenceRouterServiceType": "ClusterIP", **HTTP, "monitoring": {
         "serviceMonitor": {"enabled": True, "interval": "15s"}, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}},
     "wide": {"rbac": {"clusterWideSecrets": True}, **HTTP},
@@ -339,7 +341,7 @@ def test_the_certificate_is_mounted_and_needs_no_right(variants):
     [secret] = [one["secret"] for one in seen.deployment["spec"]["template"]["spec"]["volumes"] if "secret" in one]
     assert secret["secretName"] == "router-tls"
     assert "https://models.test/api/v1/endpoint/ENDPOINT/score" in seen.notes
-    assert "services" not in {resource for _, _, resource in seen.rules}  # sslCname tells the address
+    assert "services" in {resource for _, _, resource in seen.rules}  # nobody may claim the names of its load balancer
 
 
 def test_monitoring_brings_its_objects_only_where_it_is_on(variants):
@@ -375,6 +377,55 @@ def test_the_example_of_a_network_policy_lets_the_router_through(variants, clust
     [peer] = policy["spec"]["ingress"][0]["from"]
     pod = variants("tls").deployment["spec"]["template"]["metadata"]["labels"]
     assert peer["podSelector"]["matchLabels"].items() <= pod.items()
+
+
+def test_the_example_of_egress_lets_the_router_reach_its_models(variants, cluster):
+    cluster.create_namespace("models")
+    policy = json.loads(cluster.kubectl("apply", "--dry-run=server", "-o", "json", "-f", CHART / "examples" / "router-egress-networkpolicy.yaml"))
+    pod = variants("tls").deployment["spec"]["template"]["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod.items()
+    assert policy["spec"]["policyTypes"] == ["Egress"] and len(policy["spec"]["egress"]) == 3
+
+
+def test_anybody_could_write_a_slice_with_the_controllers_label(helm, cluster, tmp_path):
+    """That the controller itself is let through, the variant `policy` shows, which finds its replicas."""
+    home = "guarded"
+    cluster.create_namespace(home)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(helm("template", "router", CHART, "--namespace", home, "--show-only", "templates/endpointslicepolicy.yaml",
+                           values={**HTTP, "endpointSlicePolicy": {"enabled": True}}))
+    cluster.kubectl("apply", "-f", policy)
+    label = {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+    slices = path("endpointslices", home)
+
+    def write(name, namespace_path, labels):
+        try:
+            cluster.api.post(namespace_path, endpoint_slice(name, "victim", ["198.18.0.1"], labels))
+            return "written"
+        except ApiError as error:
+            return str(error)
+    attempts = itertools.count()
+    eventually(lambda: "only the endpointslice-controller" in write(f"forged-{next(attempts)}", slices, label), "the policy to act", 30, 0.2)
+    assert write("own", slices, {"endpointslice.kubernetes.io/managed-by": "me"}) == "written"
+    assert write("elsewhere", path("endpointslices", "default"), label) == "written"  # not served by this release
+
+
+def test_the_policy_for_slices_needs_kubernetes_1_30(helm):
+    values = {**HTTP, "endpointSlicePolicy": {"enabled": True}}
+    done = helm.run("template", "router", CHART, "--kube-version", "1.29.9", values=values)
+    assert done.returncode != 0 and "which Kubernetes has from 1.30 on" in done.stderr
+    assert "ValidatingAdmissionPolicyBinding" in helm("template", "router", CHART, "--kube-version", "1.30.0", values=values)
+    assert "ValidatingAdmissionPolicy" not in helm("template", "router", CHART, values=HTTP)
+    wide = helm("template", "router", CHART, values={**values, "rbac": {"clusterWideSecrets": True}})
+    assert "validationActions" in wide and "namespaceSelector:" not in wide
+
+
+def test_a_release_that_is_older_than_a_value_is_upgraded_with_reuse_values(helm):
+    """Helm then leaves out the value's default."""
+    rendered = helm("template", "router", CHART, values={**HTTP, "perNamespace": None, "endpointSlicePolicy": None})
+    assert "per_namespace" not in rendered and "service_name" in rendered
+    rendered = helm("template", "router", CHART, values={**HTTP, "perNamespace": {"maxEndpoints": 50}})
+    assert "max_endpoints: 50" in rendered and "max_bytes: 67108864" in rendered
 
 
 def _wait_rolled_out(release):

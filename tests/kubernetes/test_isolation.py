@@ -249,3 +249,25 @@ def test_who_changes_all_the_time_holds_up_nobody(cluster, namespace, other, acc
         busy.join()
     print(f"\na key acted after {', '.join(f'{one:.2f}' for one in took)} s beside thirty new endpoints a second")
     assert min(took) <= ACTS_WITHIN
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_forged_slice_named_a_pod_of_another_namespace(cluster, namespace, other, kinds, start, tmp_path, intrude, victim, checked):
+    """Its author has a Pod of his own to refer to. Without `check_pod_addresses` nothing shows that the address is another's."""
+    everywhere = cluster.service_account(namespace, "everywhere", cluster_rules=rights(pods=True))
+    router = start_following(start, everywhere, tmp_path, namespaces=[{"name": namespace}, {"name": other}],
+                             check_pod_addresses=checked)
+    wait_served(router, 1)
+    intrude(online_endpoint(INTRUDER), online_deployment(endpoint=INTRUDER), deployment("mine"))
+    pods_of_other = lambda: [one for one in cluster.api.items(f"/api/v1/namespaces/{other}/pods") if one["status"].get("podIP")]  # noqa: E731
+    [mine] = eventually(pods_of_other, "a Pod")
+    target = {"kind": "Pod", "namespace": other, "name": mine["metadata"]["name"], "uid": mine["metadata"]["uid"]}
+    forged = endpoint_slice("forged", f"{INTRUDER}-blue", [victim.address.partition(":")[0]], {MANAGED_BY: CONTROLLER}, targets=[target])
+    cluster.api.post(path("endpointslices", other), forged)
+    replicas = lambda: (deployment_of(router, endpoint=INTRUDER) or {}).get("replicas", [])  # noqa: E731
+    if checked:
+        eventually(lambda: verdict(router, f"{INTRUDER}-blue", other)["reason"] == "SlicesRefused", "the refusal")
+        stays(lambda: not replicas(), QUIET)
+        wait_served(router, 1)  # the victim's is its own
+    else:
+        eventually(replicas, "it to be believed")

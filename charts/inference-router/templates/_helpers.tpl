@@ -86,13 +86,20 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- end -}}
 {{- if .Values.createKeys }}{{ $_ := set $settings "create_keys" true }}{{ end -}}
 {{- if .Values.adoptAzureMLPods }}{{ $_ := set $settings "adopt_azureml_pods" true }}{{ end -}}
+{{- if .Values.checkPodAddresses }}{{ $_ := set $settings "check_pod_addresses" true }}{{ end -}}
 {{- if .Values.allowCustomEndpointSlices }}{{ $_ := set $settings "allow_custom_endpoint_slices" true }}{{ end -}}
 {{- if .Values.publicUrl -}}
 {{- $_ := set $settings "public_url" .Values.publicUrl -}}
 {{- else if .Values.sslCname -}}
 {{- $_ := set $settings "ssl_cname" .Values.sslCname -}}
-{{- else -}}
+{{- end -}}
+{{- /* Always: nobody may claim the names of its load balancer. */ -}}
 {{- $_ := set $settings "service_name" (include "inference-router.fullname" .) -}}
+{{- /* With --reuse-values a release that is older than this value has none. */ -}}
+{{- with .Values.perNamespace -}}
+{{- $_ := set $settings "per_namespace" (dict
+      "max_endpoints" (int64 (default 2000 .maxEndpoints)) "max_deployments" (int64 (default 4000 .maxDeployments))
+      "max_secrets" (int64 (default 2000 .maxSecrets)) "max_bytes" (int64 (default 67108864 .maxBytes))) -}}
 {{- end -}}
 {{- toYaml $settings -}}
 {{- end -}}
@@ -148,6 +155,9 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- end -}}
 {{- if and $values.proxyProtocol (not $values.trustedProxies) -}}
 {{- fail "proxyProtocol=true believes PROXY headers only from trustedProxies: list the addresses of the load balancer there, such as 10.0.0.0/8" -}}
+{{- end -}}
+{{- if and (default dict $values.endpointSlicePolicy).enabled (semverCompare "<1.30-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "endpointSlicePolicy.enabled needs ValidatingAdmissionPolicies, which Kubernetes has from 1.30 on, not %s: set it to false" .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 {{- if and $values.monitoring.serviceMonitor.enabled $values.networkPolicy.enabled (not $values.networkPolicy.observeFrom) -}}
 {{- fail "networkPolicy.enabled keeps Prometheus out: name its namespace or pods in networkPolicy.observeFrom" -}}

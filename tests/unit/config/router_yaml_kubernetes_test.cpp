@@ -35,11 +35,13 @@ TEST(KubernetesSection, HasTheDocumentedDefaultsAndNeedsNoFiles) {
   EXPECT_THAT(kubernetes.namespaces, IsEmpty());
   EXPECT_FALSE(kubernetes.allow_custom_endpoint_slices);
   EXPECT_FALSE(kubernetes.adopt_azureml_pods);
+  EXPECT_FALSE(kubernetes.check_pod_addresses);
   EXPECT_FALSE(kubernetes.create_keys);
   EXPECT_EQ(kubernetes.public_url + kubernetes.ssl_cname + kubernetes.service_name, "");
   EXPECT_EQ(kubernetes.lease_name, "inference-router");
   EXPECT_EQ(kubernetes.lease_namespace, "");
   EXPECT_EQ(kubernetes.identity, "");
+  EXPECT_EQ(kubernetes.per_namespace, NamespaceAmounts());
   EXPECT_EQ(kubernetes.place.line, 2);
 }
 
@@ -53,7 +55,9 @@ TEST(KubernetesSection, StandsBesideFilesAndTakesEveryKey) {
     - name: team-c
   allow_custom_endpoint_slices: true
   adopt_azureml_pods: true
+  check_pod_addresses: true
   create_keys: true
+  per_namespace: {max_endpoints: 1, max_deployments: 2, max_secrets: 3, max_bytes: 4096}
   public_url: https://models.example:8443
   ssl_cname: models.example
   service_name: router
@@ -73,6 +77,7 @@ TEST(KubernetesSection, StandsBesideFilesAndTakesEveryKey) {
   EXPECT_EQ(kubernetes.namespaces[2].prefix, "");
   EXPECT_TRUE(kubernetes.allow_custom_endpoint_slices);
   EXPECT_TRUE(kubernetes.adopt_azureml_pods);
+  EXPECT_TRUE(kubernetes.check_pod_addresses);
   EXPECT_TRUE(kubernetes.create_keys);
   EXPECT_EQ(kubernetes.public_url, "https://models.example:8443");
   EXPECT_EQ(kubernetes.ssl_cname, "models.example");
@@ -80,6 +85,7 @@ TEST(KubernetesSection, StandsBesideFilesAndTakesEveryKey) {
   EXPECT_EQ(kubernetes.lease_name, "router.lease");
   EXPECT_EQ(kubernetes.lease_namespace, "router-system");
   EXPECT_EQ(kubernetes.identity, "router-0");
+  EXPECT_EQ(kubernetes.per_namespace, (NamespaceAmounts{1, 2, 3, 4096}));
 }
 
 TEST(KubernetesSection, FindsTheServiceAccountInAFolder) {

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <random>
 
+#include "router/discovery/own_service.h"
 #include "tests/unit/discovery/cluster_world.h"
 
 namespace router::discovery {
@@ -415,7 +416,7 @@ TEST(ClusterJoin, IsQuickWithAThousandEndpoints) {
   std::size_t found = 0;
   begin = std::chrono::steady_clock::now();
   for (const config::Endpoint& endpoint : joined.endpoints) {
-    found += find_slice_replicas(world.state.cluster(), world.rules, endpoint.deployments.at(0)).replicas.size();
+    found += find_slice_replicas(world.state.cluster(), world.rules, world.avoided, endpoint.deployments.at(0)).replicas.size();
   }
   const double replicas = milliseconds_since(begin);
   EXPECT_EQ(found, std::size_t{kEndpoints} * kPods);
@@ -423,7 +424,8 @@ TEST(ClusterJoin, IsQuickWithAThousandEndpoints) {
   begin = std::chrono::steady_clock::now();
   world.add_slice(SliceSpec{.pods = {{"10.200.0.1", "another"}}, .name = "endpoint-7-blue-x", .service = "endpoint-7-blue"});
   const ClusterState::Changes changes = world.state.take_changes();
-  EXPECT_EQ(find_slice_replicas(world.state.cluster(), world.rules, joined.endpoints.at(0).deployments.at(0)).replicas.size(),
+  EXPECT_EQ(find_slice_replicas(world.state.cluster(), world.rules, world.avoided, joined.endpoints.at(0).deployments.at(0))
+                .replicas.size(),
             std::size_t{kPods});
   const double one = milliseconds_since(begin);
   EXPECT_FALSE(changes.resources);
@@ -432,6 +434,78 @@ TEST(ClusterJoin, IsQuickWithAThousandEndpoints) {
             << " ms\n";
   EXPECT_LT(join + replicas, 5000);
   EXPECT_LT(one, 500);
+}
+
+TEST(ClusterJoin, LetATenantClaimTheLoadBalancersNameAndThoseOfTheCertificate) {
+  World world;
+  world.taken.own = {"lb-17.elb.example.net", "models.example.com", "models.*.cloudapp.azure.com"};
+  const std::vector<std::pair<std::string, bool>> names{{"lb-17.elb.example.net", true},
+                                                        {"models.example.com", true},
+                                                        {"models.westeurope.cloudapp.azure.com", true},
+                                                        {"models.a.b.cloudapp.azure.com", false},
+                                                        {"other.westeurope.cloudapp.azure.com", false},
+                                                        {"iris.models.example.com", false}};
+  for (const auto& [name, own] : names) {
+    world.add_endpoint({.hostnames = {name}, .uid = name});
+    const std::string verdict = verdict_on(world.join(), "team-a", "iris");
+    EXPECT_EQ(verdict.starts_with("HostnameNotAllowed"), own) << name << ": " << verdict;
+  }
+  world.rules.namespaces = {{.name = "team-a", .hostnames = {{"models.example.com"}}, .prefix = ""}};
+  world.add_endpoint({.hostnames = {"models.example.com"}, .uid = "listed"});
+  EXPECT_TRUE(verdict_on(world.join(), "team-a", "iris").starts_with("ok ")) << "the operator has listed it";
+}
+
+TEST(ClusterJoin, HadNoBoundForWhatOneNamespaceAmountsTo) {
+  World world;
+  world.rules.per_namespace = {.max_endpoints = 2, .max_deployments = 3, .max_secrets = 1, .max_bytes = 1'000'000};
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = absl::StrCat("iris", i), created = absl::StrCat("2025-01-0", 9 - i, "T00:00:00Z");
+    world.add_endpoint({.name = name, .created = created});
+    world.add_deployment({.name = "blue", .endpoint = name, .created = created});
+    world.add_deployment({.name = "green", .endpoint = name, .created = created});
+  }
+  world.add_endpoint({.name = "other", .home = "team-b"});
+  const Joined joined = world.join();
+  EXPECT_EQ(joined.endpoints.size(), 3u) << "the two oldest, and another namespace's";
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris0"),
+              HasSubstr("LimitExceeded: this namespace has more than 2 OnlineEndpoints"));
+  EXPECT_TRUE(verdict_on(joined, "team-a", "iris2").starts_with("ok SecretMissing")) << verdict_on(joined, "team-a", "iris2");
+  EXPECT_TRUE(verdict_on(joined, "team-a", "iris1").starts_with("ok LimitExceeded")) << "a second Secret";
+  EXPECT_TRUE(verdict_on(joined, "team-b", "other").starts_with("ok SecretMissing"));
+  int refused = 0;
+  for (const ResourceVerdict& each : joined.verdicts) {
+    refused += each.kind == ResourceVerdict::Kind::kDeployment && each.reason == reason::kLimitExceeded ? 1 : 0;
+  }
+  EXPECT_EQ(refused, 3);
+}
+
+TEST(ClusterJoin, HadNoBoundForTheBytesOfOneNamespace) {
+  World world;
+  world.rules.per_namespace.max_bytes = 20'000;
+  for (int i = 0; i < 4; ++i) {
+    const std::string name = absl::StrCat("iris", i);
+    std::vector<std::string> hostnames;
+    for (int j = 0; j < 200; ++j) hostnames.push_back(absl::StrCat(name, "-", j, ".example.com"));
+    world.add_endpoint({.name = name, .created = absl::StrCat("2025-01-0", i + 1, "T00:00:00Z"), .hostnames = hostnames});
+  }
+  const Joined joined = world.join();
+  EXPECT_TRUE(verdict_on(joined, "team-a", "iris0").starts_with("ok "));
+  EXPECT_THAT(verdict_on(joined, "team-a", "iris3"), HasSubstr("larger than 20000 bytes"));
+}
+
+TEST(OwnServiceNames, ReadsWhatTheServiceShowsAndAsksFor) {
+  const json::object service{
+      {"metadata",
+       {{"annotations",
+         {{"external-dns.alpha.kubernetes.io/hostname", "Models.example.com, second.example.com."},
+          {"service.beta.kubernetes.io/azure-dns-label-name", "models"}}}}},
+      {"status",
+       {{"loadBalancer",
+         {{"ingress", {{{"hostname", "LB-1.example.net"}}, {{"ip", "10.1.2.3"}}, {{"hostname", "lb-2.example.net"}}}}}}}}};
+  const std::set<std::string> expected{"lb-1.example.net", "lb-2.example.net", "models.example.com", "second.example.com",
+                                       "models.*.cloudapp.azure.com"};
+  EXPECT_EQ(read_service_hostnames(service), expected);
+  EXPECT_TRUE(read_service_hostnames({{"status", {{"loadBalancer", {{"ingress", "none"}}}}}, {"metadata", 3}}).empty());
 }
 
 }  // namespace

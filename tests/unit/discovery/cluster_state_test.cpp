@@ -212,5 +212,49 @@ TEST(ClusterState, SurvivesObjectsThatAreNotWhatTheyShouldBe) {
   EXPECT_THAT(world.join().endpoints, IsEmpty());
 }
 
+/// A namespace whose resources are far beyond its bytes: the router held six times what they took as JSON.
+TEST(ClusterState, KeptWhateverOneNamespaceWrote) {
+  ClusterState state([] {}, 5'000);
+  const auto watcher = state.watcher({ClusterState::Kind::kDeployments, "", ""});
+  const auto giant = [](const std::string& name, std::size_t bytes, int generation = 1) {
+    json::object object = DeploymentSpec{.name = name, .generation = generation}.object();
+    object["spec"].as_object()["tags"] = {{"large", std::string(bytes, 'x')}};
+    return object;
+  };
+  const auto resource = [&state](const std::string& name) {
+    return state.cluster().deployments.at({"team-a", "iris-" + name});
+  };
+  watcher->changed(giant("blue", 3'000));
+  EXPECT_TRUE(resource("blue").good->deployment.tags.empty()) << "nobody asks for them";
+  watcher->changed(giant("green", 3'000));
+  EXPECT_FALSE(resource("green").good) << "there is no room for it";
+  EXPECT_TRUE(resource("green").dropped);
+  watcher->changed(giant("blue", 9'000, 2));
+  EXPECT_TRUE(resource("blue").good) << "the last good version stays";
+  EXPECT_THAT(resource("blue").refused, testing::HasSubstr("max_bytes"));
+  EXPECT_FALSE(state.take_room());
+  watcher->changed(giant("blue", 100, 3));
+  EXPECT_TRUE(state.take_room()) << "what was dropped is to be listed again";
+  EXPECT_FALSE(state.take_room());
+  watcher->listed({giant("blue", 100, 3), giant("green", 3'000)});
+  EXPECT_TRUE(resource("green").good) << "although its generation is the same";
+  watcher->removed(giant("green", 3'000));
+  watcher->changed(giant("red", 4'000));
+  EXPECT_TRUE(resource("red").good) << "what is removed leaves its room";
+}
+
+TEST(ClusterState, TakesOfANamespacesSecretsOnlyThoseThatAreNamed) {
+  ClusterState state([] {});
+  const auto names = std::make_shared<std::set<std::string>>(std::set<std::string>{"iris-keys", "rose-keys"});
+  const auto watcher = state.watcher({ClusterState::Kind::kSecrets, "team-a", "", names});
+  watcher->listed({secret({{"primaryKey", "key-one-of-iris"}}), secret({{"primaryKey", "key-of-others"}}, "others")});
+  EXPECT_EQ(state.cluster().secrets.size(), 1u);
+  watcher->changed(secret({{"primaryKey", "key-of-others"}}, "others"));
+  watcher->changed(secret({{"primaryKey", "key-one-of-rose"}}, "rose-keys"));
+  EXPECT_EQ(state.cluster().secrets.size(), 2u);
+  watcher->listed({secret({{"primaryKey", "key-one-of-iris"}})});
+  EXPECT_EQ(state.cluster().secrets.size(), 1u) << "it is gone";
+}
+
 }  // namespace
 }  // namespace router::discovery

@@ -151,6 +151,7 @@ struct World {
   std::unique_ptr<kubernetes::Watcher> secrets = state.watcher({ClusterState::Kind::kSecrets, "", ""});
   config::Kubernetes rules;
   TakenNames taken;
+  Avoided avoided;
 
   World& add_endpoint(const EndpointSpec& spec) {
     endpoints->changed(spec.object());
@@ -179,12 +180,14 @@ struct World {
     config::Findings findings;
     DeploymentSpec spec;
     spec.port = port;
-    return find_slice_replicas(state.cluster(), rules, config::read_deployment_resource(spec.object(), findings).deployment);
+    return find_slice_replicas(state.cluster(), rules, avoided,
+                               config::read_deployment_resource(spec.object(), findings).deployment);
   }
   /// And those that it would adopt.
   FoundReplicas adopted(const DeploymentSpec& spec = {.adopts = true}) const {
     config::Findings findings;
-    return find_pod_replicas(state.cluster(), config::read_deployment_resource(spec.object(), findings).deployment);
+    return find_pod_replicas(state.cluster(), rules, avoided,
+                             config::read_deployment_resource(spec.object(), findings).deployment);
   }
 };
 

@@ -37,7 +37,7 @@ TEST(PodReplicas, ListenOnThePortOfTheScoringRoute) {
       {"inference_config", {{"scoring_route", {{"port", 8501}}}, {"readiness_route", {{"port", 8080}, {"path", "/"}}}}}};
   config::Findings findings;
   const config::Deployment deployment = config::read_deployment_resource(object, findings).deployment;
-  const FoundReplicas found = find_pod_replicas(world.state.cluster(), deployment);
+  const FoundReplicas found = find_pod_replicas(world.state.cluster(), world.rules, world.avoided, deployment);
   EXPECT_EQ(texts(found), Texts{"one:8501@10.0.0.1:8501+"});
   EXPECT_EQ(found.replicas[0].probe_address.text(), "10.0.0.1:8080");
 }

@@ -193,5 +193,61 @@ TEST_F(FileReplicasTest, TellsNothingOfWhatWasRemovedBeforeTheAnswerCame) {
   EXPECT_EQ(tellings, before + 1);
 }
 
+TEST_F(FileReplicasTest, WasToldTheRoutersOwnListenerAsAReplica) {
+  const auto own = [](const std::string& ip) {
+    return std::make_shared<const OwnAddresses>(std::vector<Address>{*Address::parse(ip, 8080)},
+                                                std::set<std::string>{"10.0.0.9", "fd00::9"});
+  };
+  names.set("self.example", {"10.0.0.9"});
+  source.avoid(own("0.0.0.0"));
+  source.set("iris/blue", deployment({{"127.0.0.1", 8080},
+                                      {"127.0.0.1", 8081},
+                                      {"10.0.0.9", 8080},
+                                      {"::ffff:127.0.0.1", 8080},
+                                      {"0.0.0.0", 8080},
+                                      {"self.example", 8080},
+                                      {"10.0.0.8", 8080},
+                                      {"::1", 8080}}));
+  answers(1);
+  const std::vector<std::string> usable{"127.0.0.1:8081 127.0.0.1:8081", "10.0.0.8:8080 10.0.0.8:8080",
+                                        "[::1]:8080 [::1]:8080"};
+  EXPECT_EQ(found(), usable) << "a wildcard of IPv4 is every local address of IPv4";
+  source.avoid(own("10.0.0.7"));
+  source.set("iris/blue", deployment({{"127.0.0.1", 8080}, {"10.0.0.7", 8080}}));
+  EXPECT_EQ(found(), std::vector<std::string>{"127.0.0.1:8080 127.0.0.1:8080"}) << "the listener has moved";
+}
+
+struct OwnCase {
+  const char* about;
+  const char* listener;
+  const char* address;
+  bool is_listener;
+};
+
+TEST(OwnAddresses, KnowsWhereAConnectionLeads) {
+  const std::vector<OwnCase> cases{
+      {"the same address", "10.0.0.9", "10.0.0.9", true},
+      {"another local address", "10.0.0.9", "127.0.0.1", false},
+      {"a wildcard and the loopback", "0.0.0.0", "127.0.0.1", true},
+      {"all of 127.0.0.0/8 is this machine's", "0.0.0.0", "127.9.9.9", true},
+      {"a wildcard and an interface", "0.0.0.0", "10.0.0.9", true},
+      {"a wildcard and another machine", "0.0.0.0", "10.0.0.8", false},
+      {"that of IPv4 and an address of IPv6", "0.0.0.0", "fd00::9", false},
+      {"that of both", "::", "fd00::9", true},
+      {"that of both and IPv4", "::", "10.0.0.9", true},
+      {"that of both and the loopback", "::", "127.0.0.1", true},
+      {"IPv4 in IPv6", "10.0.0.9", "::ffff:10.0.0.9", true},
+      {"the unspecified address is the loopback", "127.0.0.1", "0.0.0.0", true},
+      {"that of IPv6, too", "::1", "::", true},
+  };
+  for (const OwnCase& each : cases) {
+    const OwnAddresses own({*Address::parse(each.listener, 8080)}, {"10.0.0.9", "fd00::9"});
+    EXPECT_EQ(own.is_listener(*Address::parse(each.address, 8080)), each.is_listener) << each.about;
+    EXPECT_FALSE(own.is_listener(*Address::parse(each.address, 8081))) << each.about << ", but for the port";
+  }
+}
+
+TEST(OwnAddresses, AreReadFromTheKernel) { EXPECT_TRUE(OwnAddresses::read_local_ips().contains("127.0.0.1")); }
+
 }  // namespace
 }  // namespace router::discovery

@@ -184,5 +184,72 @@ TEST(SliceReplicas, TakesNothingFromTheServiceOfAnotherNamespace) {
   EXPECT_THAT(world.replicas().replicas, IsEmpty());
 }
 
+/// Whoever may write a slice with the controller's label had the router speak to any of these.
+TEST(SliceReplicas, WereBelievedWhereverTheyLead) {
+  World world;
+  world.avoided.own = OwnAddresses({*runtime::Address::parse("0.0.0.0", 5001)}, {"10.0.0.9", "10.0.0.10"});
+  world.avoided.api_server = {"10.96.0.1"};
+  json::object about = metadata("default", "kubernetes", "api");
+  about["labels"] = {{"kubernetes.io/service-name", "kubernetes"}};
+  world.slices->changed(
+      {{"metadata", about},
+       {"addressType", "IPv4"},
+       {"endpoints", {json::object{{"addresses", {"192.168.0.2"}}}, json::object{{"addresses", {"192.168.0.3"}}}}},
+       {"ports", {json::object{{"name", "https"}, {"port", 5001}}}}});
+  const std::vector<std::pair<std::string, std::string>> refused{{"127.0.0.1", "cannot have the address"},
+                                                                 {"169.254.169.254", "cannot have the address"},
+                                                                 {"10.0.0.9", "where the router itself listens"},
+                                                                 {"10.96.0.1", "is the API server's"},
+                                                                 {"192.168.0.3", "is the API server's"}};
+  for (const auto& [address, told] : refused) {
+    world.add_slice(SliceSpec{.pods = {{address, "one"}, {"10.0.0.1", "two"}}});
+    const FoundReplicas found = world.replicas();
+    EXPECT_EQ(texts(found), Texts{"two:5001@10.0.0.1:5001+"}) << address;
+    EXPECT_THAT(found.refused, HasSubstr(told)) << address;
+    EXPECT_EQ(found.reason, reason::kSlicesRefused);
+  }
+  world.avoided.own = OwnAddresses({*runtime::Address::parse("0.0.0.0", 8080)}, {"10.0.0.9"});
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.9", "one"}}});
+  EXPECT_THAT(world.replicas().refused, HasSubstr("is the router's own")) << "whatever else listens there";
+  world.rules.allow_custom_endpoint_slices = true;
+  EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.9:5001+"}) << "programs of the router's machine may be meant";
+}
+
+TEST(SliceReplicas, CouldReferToAPodAndNameAnothersAddress) {
+  World world;
+  world.rules.check_pod_addresses = true;
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.1", "one"}}});
+  EXPECT_THAT(world.replicas().refused, HasSubstr("refers to a Pod that is not there"));
+  world.add_pod({.uid = "one", .addresses = {}});
+  EXPECT_EQ(world.replicas().refused, "") << "its address will be known soon";
+  EXPECT_THAT(world.replicas().replicas, IsEmpty());
+  world.state.take_changes();
+  world.add_pod({.uid = "one", .addresses = {"10.0.0.2", "10.0.0.1"}});
+  EXPECT_EQ(world.state.take_changes().pod_homes, std::set<std::string>{"team-a"});
+  EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.1:5001+"});
+  world.add_pod({.name = "of-another", .uid = "two", .addresses = {"10.0.0.3"}, .home = "team-b"});
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.3", "one"}}});
+  EXPECT_THAT(world.replicas().refused, HasSubstr("is not that of the Pod to which it refers"));
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.3", "two"}}});
+  EXPECT_THAT(world.replicas().refused, HasSubstr("refers to a Pod that is not there")) << "not in this namespace";
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.1", "one"}}});
+  world.pods->removed(PodSpec{.uid = "one"}.object());
+  EXPECT_THAT(world.replicas().replicas, IsEmpty());
+  world.rules.check_pod_addresses = false;
+  EXPECT_EQ(world.replicas().replicas.size(), 1u);
+}
+
+TEST(SliceReplicas, OfAnotherAuthorInDefaultCouldHaveAnyonesPodsRefused) {
+  World world;
+  json::object about = metadata("default", "mine", "mine");
+  about["labels"] = {{"kubernetes.io/service-name", "kubernetes"}};
+  world.slices->changed({{"metadata", about},
+                         {"addressType", "IPv4"},
+                         {"endpoints", {json::object{{"addresses", {"10.0.0.1"}}}}},
+                         {"ports", {json::object{{"name", "https"}, {"port", 5001}}}}});
+  world.add_slice(SliceSpec{.pods = {{"10.0.0.1", "one"}}});
+  EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.1:5001+"});
+}
+
 }  // namespace
 }  // namespace router::discovery

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "router/kubernetes/api_client.h"
+#include "router/kubernetes/errands.h"
+#include "router/runtime/task_group.h"
+
+namespace router::discovery {
+
+/// The host names by which clients reach the router's own Service: those of its load balancer, as its status shows them, and
+/// those that its annotations ask for (external-dns, Azure's DNS label). No tenant may claim one, so every router looks, and
+/// not only the one that writes statuses. Asks for the Service once a minute, with the verb get. Control thread.
+class OwnServiceNames final : private runtime::Timer, private kubernetes::Sender {
+ public:
+  static constexpr std::chrono::seconds kEvery{60};
+  static constexpr std::size_t kTasks = 1;  // that need room in the group
+
+  /// `client` and `group` outlive this. `changed` is called from the loop when other names are known, and after the first
+  /// answer.
+  OwnServiceNames(kubernetes::ApiClient& client, runtime::TaskGroup& group, std::string home, std::string name,
+                  std::function<void()> changed);
+
+  /// The API server has answered, whatever it said.
+  bool known() const { return known_; }
+  /// Lower case. `label.*.cloudapp.azure.com` stands for the name that Azure makes of a DNS label: its region is not known
+  /// here.
+  const std::set<std::string>& hostnames() const { return hostnames_; }
+
+ private:
+  void expired() override;
+  std::optional<kubernetes::ApiRequest> request_for(const std::string& name) override;
+  Outcome answered(const std::string& name, const kubernetes::ApiAnswer& answer) override;
+
+  runtime::Shard& control_;
+  const std::string home_;
+  const std::string name_;
+  const std::function<void()> changed_;
+  bool known_ = false;
+  std::set<std::string> hostnames_;
+  kubernetes::Errands errands_;
+};
+
+/// Of a Service as the API server sends it.
+std::set<std::string> read_service_hostnames(const boost::json::object& service);
+
+/// Whether `hostname` is `own`, in which one `*` may stand for one label. Both in lower case.
+bool is_named_by(const std::string& hostname, const std::string& own);
+
+}  // namespace router::discovery
