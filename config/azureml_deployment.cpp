@@ -243,6 +243,7 @@ void read_extension(MapReader& document, DeploymentDocument& result) {
   router->read("max_request_bytes", {1, 1ll << 50, "bytes"}, into.max_request_bytes);
   router->read("connect_timeout_ms", kRouteTimesMs, into.connect_timeout);
   router->read("stream_idle_timeout_ms", kRouteTimesMs, into.stream_idle_timeout);
+  router->read("upload_timeout_ms", kRouteTimesMs, into.upload_timeout);
   router->read("abort_wait_ms", kWaitsMs, into.abort_wait);
   router->read("drain_on_abort", into.drain_on_abort);
   router->finish();

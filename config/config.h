@@ -88,6 +88,7 @@ struct Deployment {
   std::uint64_t max_request_bytes = 100ull * 1000 * 1000;
   milliseconds connect_timeout{500};
   milliseconds stream_idle_timeout{60000};
+  milliseconds upload_timeout{60000};  // under a slot, of the time in which the client is waited for; and 1 ms for each KB
   milliseconds abort_wait{250};
   bool drain_on_abort = false;
 };

@@ -14,6 +14,7 @@ std::unique_ptr<const model::Deployment> build_deployment(const config::Deployme
   deployment->queue_wait_max = settings.max_queue_wait;
   deployment->connect_timeout = settings.connect_timeout;
   deployment->stream_idle_timeout = settings.stream_idle_timeout;
+  deployment->upload_timeout = settings.upload_timeout;
   deployment->abort_wait = settings.abort_wait;
   deployment->request_bytes_max = settings.max_request_bytes;
   deployment->drain_on_abort = settings.drain_on_abort;

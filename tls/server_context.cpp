@@ -123,7 +123,6 @@ absl::StatusOr<SSL_CTX*> ServerContext::Impl::add_context(const ServerOptions& o
   if (!context) return absl::InternalError("OpenSSL cannot make a context");
   apply_settings(context.get());
   if (options.tls13_only) SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
-  SSL_CTX_set_dh_auto(context.get(), 1);
   SSL_CTX_set_num_tickets(context.get(), 1);  // two, OpenSSL's default, cost every handshake a ticket that nobody uses
   SSL_CTX_set_session_id_context(context.get(), kSessionContext, sizeof kSessionContext - 1);
   SSL_CTX_set_ex_data(context.get(), impl_index(), this);

@@ -27,10 +27,12 @@ class EndedDownstream final : public Downstream {
   wire::BodySize request_size() const override { return {}; }
   Result<wire::Progress> read_body(wire::BodySink&) override { return wire::Progress::kEnded; }
   bool request_received() const override { return true; }
+  Result<Arrived> body_arrived() override { return Arrived{0, true}; }
   void send_continue() override {}
+  bool owes_first_byte() const override { return false; }
   void keep_request() override {}
   bool rewind_request() override { return false; }
-  bool discard_request() override { return true; }
+  wire::Progress drop_request() override { return wire::Progress::kEnded; }
   void begin_head(int, std::string_view) override {}
   void field(std::string_view, std::string_view) override {}
   void end_head(wire::BodySize) override {}

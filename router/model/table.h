@@ -26,6 +26,7 @@ struct Deployment {
   Duration queue_wait_max{};
   Duration connect_timeout{};
   Duration stream_idle_timeout{};
+  Duration upload_timeout{};
   Duration abort_wait{};
   std::uint64_t request_bytes_max = 0;
   bool drain_on_abort = false;

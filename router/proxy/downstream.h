@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -30,8 +31,16 @@ class Downstream : public wire::BodySink, public wire::Cancellation {
   virtual Result<wire::Progress> read_body(wire::BodySink& sink) = 0;
   virtual bool request_received() const = 0;
   virtual std::uint64_t request_bytes() const = 0;
+  /// Before the body is read: how much of it has arrived (with its framing), and whether that is all. Fails with bad_request.
+  struct Arrived {
+    std::size_t bytes = 0;
+    bool whole = false;
+  };
+  virtual Result<Arrived> body_arrived() = 0;
   /// Tells a client that waits for it to send its body (RFC 9110, 10.1.1).
   virtual void send_continue() = 0;
+  /// It was told, and nothing of its body has come since.
+  virtual bool owes_first_byte() const = 0;
   /// Before the body is read: keeps it, as far as it fits into the replay buffer, so that `rewind_request` can begin it again.
   virtual void keep_request() = 0;
   /// The body can be read from its beginning again; false if it was too large to be kept.

@@ -13,6 +13,7 @@
 #include "router/proxy/approach.h"
 #include "router/proxy/ending.h"
 #include "router/proxy/forward.h"
+#include "router/proxy/gather.h"
 #include "router/proxy/local_reply.h"
 #include "router/proxy/request_ids.h"
 #include "router/proxy/server.h"
@@ -28,6 +29,10 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
                           const RequestIds& ids, Record& record, Ending& ending) {
   Approach approach(server, view, downstream, wakeup, record);
   if (const Result<void> admitted = approach.admit(); !admitted) co_return admitted.error();
+  if (gathers_first(downstream)) {  // the body is small, and still on its way
+    const Result<void> gathered = co_await gather(server, downstream, approach.patience(), view->limits, wakeup, record);
+    if (!gathered) co_return gathered.error();
+  }
   Result<dispatch::Lease> lease = co_await approach.wait_for_slot();
   for (bool fresh = false;;) {
     if (!lease) co_return lease.error();

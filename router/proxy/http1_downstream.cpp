@@ -83,6 +83,12 @@ wire::BodySize Http1Downstream::request_size() const {
   return {};
 }
 
+Result<Downstream::Arrived> Http1Downstream::body_arrived() {
+  const Result<bool> whole = input_.has_arrived();
+  if (!whole) return whole.error();
+  return Arrived{input_.unread_bytes(), *whole};
+}
+
 void Http1Downstream::send_continue() {
   if (continued_ || input_.has_unread() || request_received()) return;  // it does not wait
   continued_ = true;

@@ -42,7 +42,9 @@ class Http1Downstream final : public Downstream {
   Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(stream_, sink); }
   bool request_received() const override { return input_.body_ended(); }
   std::uint64_t request_bytes() const override { return input_.body_bytes(); }
+  Result<Arrived> body_arrived() override;
   void send_continue() override;
+  bool owes_first_byte() const override { return continued_ && input_.body_bytes() == 0 && !input_.has_unread(); }
   void keep_request() override;
   bool rewind_request() override { return input_.rewind(); }
   wire::Progress drop_request() override;

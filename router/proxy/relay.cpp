@@ -30,7 +30,8 @@ Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, std::
       record_(record),
       ending_(ending),
       sends_(limits.min_body_rate, limits.body_timeout),
-      reads_(limits.min_send_rate, limits.send_timeout) {}
+      reads_(limits.min_send_rate, limits.send_timeout),
+      upload_(deployment_.upload_timeout, downstream.request_size().length) {}
 
 Task<Result<void>> Relay::run() {
   runtime::Shard& shard = wakeup_.shard();
@@ -183,7 +184,9 @@ void Relay::note_progress() {
 
 void Relay::note_wait(Duration time) {
   if (downstream_.blocked()) reads_.waited(time);
-  if (wants_request()) sends_.waited(time);
+  if (!wants_request()) return;
+  sends_.waited(time);
+  upload_.waited(time);
 }
 
 Relay::Limit Relay::limit(TimePoint now) const {
@@ -202,6 +205,14 @@ Relay::Limit Relay::limit(TimePoint now) const {
                 Failure::upstream(Reason::kUpstreamTimeout, "the pod sent nothing for stream_idle_timeout_ms"));
   }
   if (begun_) return next;
+  if (wants_request()) {
+    next.sooner(deadline_after(now, upload_.left()),
+                Failure::downstream(Reason::kClientTimeout, "the body did not arrive within upload_timeout_ms"));
+    if (downstream_.owes_first_byte()) {
+      next.sooner(deadline_after(now, upload_.left_for_first_byte()),
+                  Failure::downstream(Reason::kClientTimeout, "no body came within a second of the 100 (Continue)"));
+    }
+  }
   const Failure slow_pod = Failure::upstream(Reason::kUpstreamTimeout, "no answer from the pod within request_timeout_ms");
   next.sooner(patience_.deadline, Failure::downstream(Reason::kUpstreamTimeout,
                                                       "no answer from the pod within the client's x-request-deadline-ms"));

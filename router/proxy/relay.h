@@ -7,6 +7,7 @@
 #include "router/proxy/mirror.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
+#include "router/proxy/upload_time.h"
 #include "router/runtime/wakeup.h"
 #include "router/upstream/exchange.h"
 
@@ -71,6 +72,7 @@ class Relay {
 
   MinimumRate sends_;            // the client, its body
   MinimumRate reads_;            // the client, its answer
+  UploadTime upload_;            // the client, its body, all in all
   TimePoint request_moved_{};    // progress of the upload
   TimePoint response_moved_{};   // progress of the answer
   bool request_broken_ = false;  // the pod takes no more of the request; it may still answer

@@ -13,6 +13,7 @@ ShardServer::ShardServer(runtime::Shard& shard, const Views& views, metrics::Sha
       views_(views),
       cells_(cells),
       connection_limits_(connection_limits),
+      gathering_room_(GatheringRoom::kProcessBytes / shards),
       mirrors_(shard, shards, cells),
       connections_(shard, kConnectionsMax) {}
 

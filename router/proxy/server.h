@@ -6,6 +6,7 @@
 
 #include "router/metrics/cells.h"
 #include "router/proxy/connection_limits.h"
+#include "router/proxy/gathering_room.h"
 #include "router/proxy/handshakes.h"
 #include "router/proxy/head_pool.h"
 #include "router/proxy/mirror.h"
@@ -61,6 +62,7 @@ class ShardServer {
   /// Of this shard.
   Handshakes& handshakes() { return handshakes_; }
   HeadPool& heads() { return heads_; }
+  GatheringRoom& gathering_room() { return gathering_room_; }
   /// Refused clients that are still read, so that they see why; at most kRefusedMax at a time.
   std::size_t& refused() { return refused_; }
   static constexpr std::size_t kRefusedMax = 64;
@@ -80,6 +82,7 @@ class ShardServer {
   ConnectionLimits& connection_limits_;
   Handshakes handshakes_;
   HeadPool heads_;
+  GatheringRoom gathering_room_;
   std::size_t refused_ = 0;
   bool draining_ = false;
   bool closing_idle_ = false;

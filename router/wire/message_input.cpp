@@ -62,6 +62,7 @@ void MessageInput::skip_head() {
 void MessageInput::begin_body(http::Framing framing) {
   decoder_ = http::BodyDecoder(framing, origin_);
   body_bytes_ = 0;
+  looked_ = 0;
   keeps_ = missed_ = false;
 }
 
@@ -139,6 +140,22 @@ Progress MessageInput::end_of_read(Progress progress, BodySink& sink) {
   if (!decoder_.ended()) return progress;
   sink.body_end(decoder_.trailers());
   return Progress::kEnded;
+}
+
+Result<bool> MessageInput::has_arrived() {
+  const http::Framing& framing = decoder_.framing();
+  if (framing.kind != http::Framing::Kind::kChunked) return decoder_.ended() || unread_bytes() >= framing.length;
+  if (looked_ == 0) look_ahead_ = http::BodyDecoder(framing, origin_);
+  const std::string_view early = block_.view().substr(position_);
+  while (!look_ahead_.ended() && looked_ < unread_bytes()) {
+    const bool is_early = looked_ < early.size();
+    const std::string_view rest = is_early ? early.substr(looked_) : ahead_.view().substr(ahead_used_ + looked_ - early.size());
+    const Result<http::BodyDecoder::Step> step = look_ahead_.next(rest);
+    if (!step) return step.error();
+    if (step->consumed == 0) break;
+    looked_ += step->consumed;
+  }
+  return look_ahead_.ended();
 }
 
 Result<void> MessageInput::read_ahead(tls::Stream& stream) {

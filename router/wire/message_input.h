@@ -43,6 +43,12 @@ class MessageInput {
   /// Body bytes that have arrived but were not read yet (still in their framing).
   bool has_unread() const { return position_ < block_.size() || ahead_.size() > ahead_used_; }
 
+  /// Before the first read of the body: how many bytes of it have arrived, in its framing, and maybe of what follows it.
+  std::size_t unread_bytes() const { return block_.size() - position_ + ahead_.size() - ahead_used_; }
+  /// Before the first read of the body: whether all of it has arrived. Looks at each byte once. Fails with bad_request if its
+  /// framing is malformed.
+  Result<bool> has_arrived();
+
   /// Keeps what arrives before it is asked for, up to kAheadBytes; tells that the peer has ended (client_closed,
   /// upstream_reset).
   Result<void> read_ahead(tls::Stream& stream);
@@ -62,7 +68,6 @@ class MessageInput {
   Result<std::size_t> decode(std::string_view input, BodySink& sink);
   /// `progress`, unless the body has ended by now.
   Progress end_of_read(Progress progress, BodySink& sink);
-  std::size_t unread_bytes() const { return block_.size() - position_ + ahead_.size() - ahead_used_; }
   void consume_ahead(std::size_t bytes);
 
   runtime::Shard& shard_;
@@ -71,12 +76,14 @@ class MessageInput {
   runtime::Buffer ahead_;  // what came later, before it was asked for, or is kept
   http::HeadScanner scanner_;
   http::BodyDecoder decoder_;
-  int empty_lines_ = 0;         // dropped in front of this message
-  std::size_t head_bytes_ = 0;  // of block_, once the head is complete
-  std::size_t ahead_used_ = 0;  // of ahead_: read, and kept for a rewind
-  bool keeps_ = false;          // what is read of the body can be read again
-  bool missed_ = false;         // something was read that was not kept
-  std::size_t position_ = 0;    // of the next unread byte in block_
+  http::BodyDecoder look_ahead_;  // of a chunked body, before it is read
+  std::size_t looked_ = 0;        // how far that has come, of unread_bytes()
+  int empty_lines_ = 0;           // dropped in front of this message
+  std::size_t head_bytes_ = 0;    // of block_, once the head is complete
+  std::size_t ahead_used_ = 0;    // of ahead_: read, and kept for a rewind
+  bool keeps_ = false;            // what is read of the body can be read again
+  bool missed_ = false;           // something was read that was not kept
+  std::size_t position_ = 0;      // of the next unread byte in block_
   std::uint64_t body_bytes_ = 0;
 };
 

@@ -40,7 +40,8 @@ void require_shown(const std::string& text) {
 void require_valid(const Deployment& deployment) {
   require(deployment.scoring_route.path.starts_with('/') && deployment.scoring_route.port > 0);
   require(deployment.request_timeout.count() > 0 && deployment.max_queue_wait.count() >= 0);
-  require(deployment.connect_timeout.count() > 0 && deployment.stream_idle_timeout.count() > 0);
+  require(deployment.connect_timeout.count() > 0 && deployment.stream_idle_timeout.count() > 0 &&
+          deployment.upload_timeout.count() > 0);
   require(deployment.readiness_probe.period.count() > 0 && deployment.readiness_probe.timeout.count() > 0);
   require(deployment.readiness_probe.failure_threshold > 0 && deployment.readiness_probe.success_threshold > 0);
   for (const ReplicaAddress& replica : deployment.replicas) require(is_ip_address(replica.host) || is_host_name(replica.host));

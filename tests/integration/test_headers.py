@@ -177,7 +177,7 @@ def test_100_continue_is_sent_once_the_slot_is_held_and_not_forwarded(pod, start
     first = router.start_request()
     eventually(lambda: blue.concurrent == 1, "the slot to be taken")
     with router.connect() as client:
-        client.send(request(headers={"Expect": "100-continue", "Content-Length": "5"}))
+        client.send(request(headers={"Expect": "100-continue", "Content-Length": "70000"}))
         eventually(lambda: router.queue_length() == 1, "the second to wait")
         client.socket.settimeout(0.2)
         with pytest.raises(TimeoutError):
@@ -186,9 +186,9 @@ def test_100_continue_is_sent_once_the_slot_is_held_and_not_forwarded(pod, start
         stays(lambda: len(blue.requests) == 1, 0.05)
         release.set()
         assert client.head().status == 100
-        client.send(b"hello")
+        client.send(b"hello" * 14000)
         answer = client.response()
-        assert (answer.status, answer.body, answer.interim) == (200, b"hello", [])
+        assert (answer.status, answer.body, answer.interim) == (200, b"hello" * 14000, [])
     assert "expect" not in blue.requests[-1].headers
     assert first.response().status == 200
     first.close()

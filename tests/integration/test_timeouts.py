@@ -108,7 +108,7 @@ def test_a_body_that_stops_is_a_408(pod, start):
     blue = pod()
     router = start(endpoint(deployment([blue])), limits={"body_timeout_ms": 1000})
     with router.connect() as client:
-        client.send(request(headers={"Content-Length": "10"}) + b"half")
+        client.send(request(headers={"Content-Length": "70000"}) + b"half")
         answer = client.response()
         assert (answer.status, answer.why) == (408, "client_timeout")
         assert client.is_closed()

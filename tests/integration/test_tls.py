@@ -78,6 +78,14 @@ def test_weak_ciphers_are_refused(scene, ciphers):
     assert done.returncode != 0 or "Cipher is (NONE)" in done.stdout
 
 
+@pytest.mark.parametrize("ciphers", ["DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305", "DHE"])
+def test_a_client_of_dhe_alone_costs_no_handshake(scene, ciphers):
+    """On the port of a certificate with RSA, which these suites need."""
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{scene.router.port}", "-tls1_2", "-cipher", ciphers],
+                          input="", capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode != 0 and "Cipher is (NONE)" in done.stdout
+
+
 def test_sslscan_finds_nothing_weak(scene):
     done = subprocess.run(["sslscan", "--no-colour", "--no-heartbleed", f"127.0.0.1:{scene.router.port}"],
                           capture_output=True, text=True, check=False, timeout=60)

@@ -38,6 +38,7 @@ TEST(DeploymentFile, HasTheDocumentedDefaults) {
   EXPECT_EQ(deployment.max_request_bytes, 100'000'000u);
   EXPECT_EQ(deployment.connect_timeout, milliseconds(500));
   EXPECT_EQ(deployment.stream_idle_timeout, milliseconds(60000));
+  EXPECT_EQ(deployment.upload_timeout, milliseconds(60000));
   EXPECT_EQ(deployment.abort_wait, milliseconds(250));
   EXPECT_FALSE(deployment.drain_on_abort);
 }
@@ -154,6 +155,7 @@ router:
   max_request_bytes: 5
   connect_timeout_ms: 6
   stream_idle_timeout_ms: 7
+  upload_timeout_ms: 8
   abort_wait_ms: 0
   drain_on_abort: on
 )");
@@ -174,6 +176,7 @@ router:
   EXPECT_EQ(deployment.max_request_bytes, 5u);
   EXPECT_EQ(deployment.connect_timeout, milliseconds(6));
   EXPECT_EQ(deployment.stream_idle_timeout, milliseconds(7));
+  EXPECT_EQ(deployment.upload_timeout, milliseconds(8));
   EXPECT_EQ(deployment.abort_wait, milliseconds(0));
   EXPECT_TRUE(deployment.drain_on_abort);
   EXPECT_THAT(folder.load()->files, Contains(folder.path("tls/ca.pem")));

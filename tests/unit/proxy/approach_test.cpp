@@ -67,6 +67,7 @@ class ApproachTest : public ::testing::Test {
     deployment->name = "blue";
     deployment->score_path = "/score";
     deployment->request_timeout = deployment->connect_timeout = deployment->stream_idle_timeout = 10s;
+    deployment->upload_timeout = 10s;
     deployment->queue_wait_max = queue_wait_max;
     deployment->request_bytes_max = 1000;
     deployment->line = line;

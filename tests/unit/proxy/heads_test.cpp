@@ -29,7 +29,9 @@ class HeadTaker final : public Downstream {
   Result<wire::Progress> read_body(wire::BodySink&) override { return wire::Progress::kEnded; }
   bool request_received() const override { return true; }
   std::uint64_t request_bytes() const override { return 0; }
+  Result<Arrived> body_arrived() override { return Arrived{0, true}; }
   void send_continue() override {}
+  bool owes_first_byte() const override { return false; }
   void keep_request() override {}
   bool rewind_request() override { return false; }
   wire::Progress drop_request() override { return wire::Progress::kEnded; }

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+
+namespace router::proxy {
+
+/// How many bytes of bodies one shard may gather for requests that are not in a queue yet: its share of the process's
+/// (contract, section 5). One shard.
+class GatheringRoom {
+ public:
+  static constexpr std::size_t kProcessBytes = 64 * 1024 * 1024;
+
+  explicit GatheringRoom(std::size_t bytes) : left_(bytes) {}
+
+  /// What one request has gathered; given back at its end.
+  class Share {
+   public:
+    explicit Share(GatheringRoom& room) : room_(room) {}
+    Share(const Share&) = delete;
+    Share& operator=(const Share&) = delete;
+    ~Share() { room_.left_ += bytes_; }
+
+    /// From now on it is so many bytes, no fewer than before. False if there is no room, and nothing has changed.
+    bool grow(std::size_t bytes) {
+      const std::size_t more = bytes - bytes_;
+      if (more > room_.left_) return false;
+      room_.left_ -= more;
+      bytes_ = bytes;
+      return true;
+    }
+
+   private:
+    GatheringRoom& room_;
+    std::size_t bytes_ = 0;
+  };
+
+ private:
+  std::size_t left_;
+};
+
+}  // namespace router::proxy
