@@ -258,8 +258,8 @@ void ClusterSource::forget_other_secrets(const std::map<std::string, std::set<st
 
 void ClusterSource::follow_secrets(const std::string& home, const std::set<std::string>& wanted) {
   const auto together = secrets_together_.find(home);
-  if (together != secrets_together_.end() && together->second.followed.reflector->forbidden()) {
-    secrets_only_alone_.insert(home);
+  if (together != secrets_together_.end() && may_not_list(together->second)) {
+    only_alone_until_[home] = looked_ + kTogetherAgain;
     secrets_together_.erase(together);
     return follow_secrets(home, wanted);
   }
@@ -268,7 +268,9 @@ void ClusterSource::follow_secrets(const std::string& home, const std::set<std::
   for (const std::string& name : wanted) {
     if (followed == nullptr || !followed->contains(name)) alone.insert(name);
   }
-  if (alone.size() > kSecretsAlone && !secrets_only_alone_.contains(home)) return follow_together(home, wanted);
+  const auto only_alone = only_alone_until_.find(home);
+  const bool may_list = only_alone == only_alone_until_.end() || only_alone->second < looked_;
+  if (alone.size() > kSecretsAlone && may_list) return follow_together(home, wanted);
   for (const std::string& name : alone) {
     const ObjectKey key{home, name};
     if (secrets_.contains(key)) continue;
@@ -279,17 +281,24 @@ void ClusterSource::follow_secrets(const std::string& home, const std::set<std::
   }
 }
 
-bool ClusterSource::secrets_forbidden() const {
-  return std::any_of(secrets_together_.begin(), secrets_together_.end(),
-                     [](const auto& each) { return each.second.followed.reflector->forbidden(); });
+bool ClusterSource::may_not_list(SecretsOfHome& secrets) const {
+  const kubernetes::Reflector& reflector = *secrets.followed.reflector;
+  if (!reflector.forbidden()) {
+    secrets.refused_since.reset();
+    return false;
+  }
+  if (!secrets.refused_since) secrets.refused_since = looked_;
+  return looked_ - *secrets.refused_since >= (reflector.listed() ? kRefusedLaterMax : kRefusedMax);
 }
 
 /// Nobody tells that a list was refused.
 void ClusterSource::look_after_secrets() {
-  if (secrets_forbidden()) pending_ = true;
-  const bool listed = std::all_of(secrets_together_.begin(), secrets_together_.end(),
-                                  [](const auto& each) { return each.second.followed.reflector->listed(); });
-  if (!listed) look_at(looked_ + kListsPause);
+  bool all_well = true;
+  for (auto& [home, secrets] : secrets_together_) {
+    if (may_not_list(secrets)) pending_ = true;
+    all_well = all_well && secrets.followed.reflector->listed() && !secrets.refused_since;
+  }
+  if (!all_well) look_at(looked_ + kListsPause);
 }
 
 /// What is known of each stays until the new watch has listed it.

@@ -40,6 +40,11 @@ class ClusterSource {
   static constexpr std::chrono::milliseconds kListsPause{500};  // at the start, between two looks at which lists have come
   static constexpr std::size_t kFollowedMax = 20'000;           // kinds in namespaces, and Secrets that are followed alone
   static constexpr std::size_t kSecretsAlone = 16;  // of a namespace; more of them are followed together, by one watch
+  // A list of Secrets that is refused for so long is forbidden; a starting API server refuses some for a second or two. Those
+  // of one that has listed them stay as they are meanwhile.
+  static constexpr std::chrono::seconds kRefusedMax{3};
+  static constexpr std::chrono::seconds kRefusedLaterMax{60};
+  static constexpr std::chrono::minutes kTogetherAgain{5};    // after that it is asked for again, at the next change
   static constexpr std::chrono::seconds kListAgainPause{10};  // at least, between two lists because of room in a namespace
 
   /// Reads the credentials; asks nobody yet. `resources_changed` is called from the loop when a new table is to be made.
@@ -104,6 +109,7 @@ class ClusterSource {
   struct SecretsOfHome {
     discovery::ClusterState::Names names;
     Followed followed;
+    std::optional<TimePoint> refused_since;  // the list, without a good one since
   };
   using Index = std::map<discovery::ObjectKey, std::vector<const config::Deployment*>>;
   struct KnownTransport {
@@ -139,7 +145,8 @@ class ClusterSource {
   void forget_other_secrets(const std::map<std::string, std::set<std::string>>& wanted);
   void follow_secrets(const std::string& home, const std::set<std::string>& wanted);
   /// Whether a namespace's Secrets, which were to be followed together, may not be listed all: they are followed alone then.
-  bool secrets_forbidden() const;
+  /// Whether its list has been refused for so long that it has to be done without.
+  bool may_not_list(SecretsOfHome& secrets) const;
   void look_after_secrets();
   void follow_together(const std::string& home, const std::set<std::string>& wanted);
   void join_again();
@@ -177,7 +184,7 @@ class ClusterSource {
   std::vector<Followed> pods_;                             // only with `adopt_azureml_pods` or `check_pod_addresses`
   std::map<discovery::ObjectKey, Followed> secrets_;       // alone
   std::map<std::string, SecretsOfHome> secrets_together_;  // by namespace
-  std::set<std::string> secrets_only_alone_;               // namespaces whose Secrets may not be listed all
+  std::map<std::string, TimePoint> only_alone_until_;      // namespaces whose Secrets may not be listed all
   TimePoint list_again_due_{};
   bool stopping_ = false;
   bool pending_ = false;   // resources have changed, and wait for the Secrets that they name
