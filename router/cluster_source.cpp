@@ -178,8 +178,9 @@ void ClusterSource::look() {
   if (reporter_) reporter_->changed();
   pending_ = pending_ || changes.resources;
   if (!complete_ && !(kinds_listed() && pods_listed())) return look_at(looked_ + kListsPause);
-  const bool other_refusals = tell_replicas(by_service_, with_services_of(changes)) | tell_replicas(by_labels_, changes.pods);
-  if (other_refusals) tell_verdicts();  // once for all of them: it looks at every resource
+  const bool other_refusals = tell_replicas(by_service_, with_services_of(changes));
+  const bool others_of_pods = tell_replicas(by_labels_, changes.pods);
+  if (other_refusals || others_of_pods) tell_verdicts();  // once for all of them: it looks at every resource
   if (complete_) list_dropped_again();
   look_after_secrets();
   if (!pending_) return;
