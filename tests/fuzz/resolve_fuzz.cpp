@@ -59,14 +59,19 @@ std::string decode(std::string_view text) {
   return decoded;
 }
 
-/// Decodes all first and looks at segments then: not the way the router does it.
+/// Decodes all first, once and once more, and looks at segments then, with and without their parameters: not the way the router
+/// does it.
 void require_stays_below(std::string_view path) {
-  const std::string decoded = decode(path);
-  for (std::size_t begin = 0; begin <= decoded.size();) {
-    const std::size_t end = std::min(decoded.find_first_of("/\\", begin), decoded.size());
-    const std::string_view segment = std::string_view(decoded).substr(begin, end - begin);
-    require(segment != "." && segment != "..");
-    begin = end + 1;
+  std::string decoded(path);
+  for (int times = 0; times < 3; ++times, decoded = decode(decoded)) {
+    require(decoded.find('\0') == std::string::npos && decoded.find("\xc0\xae") == std::string::npos);
+    for (std::size_t begin = 0; begin <= decoded.size();) {
+      const std::size_t end = std::min(decoded.find_first_of("/\\", begin), decoded.size());
+      const std::string_view segment = std::string_view(decoded).substr(begin, end - begin);
+      const std::string_view bare = segment.substr(0, segment.find(';'));
+      require(bare != "." && bare != "..");
+      begin = end + 1;
+    }
   }
 }
 

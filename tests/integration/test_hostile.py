@@ -589,7 +589,9 @@ def test_an_absolute_target_is_served_and_its_authority_wins_over_the_host(scene
         assert client.response().status == 404
 
 
-@pytest.mark.parametrize("rest", ["/../admin", "/%2e%2e/admin", "/a%2Fb", "/a%2fb", "/a%5cb", "/a\\b", "/..%2f..%2fetc/passwd", "/./x"])
+@pytest.mark.parametrize("rest", ["/../admin", "/%2e%2e/admin", "/a%2Fb", "/a%2fb", "/a%5cb", "/a\\b", "/..%2f..%2fetc/passwd", "/./x",
+                                  "/..;/admin", "/%2e%2e;/admin", "/%2e%2e%3b/admin", "/.;/x", "/%252e%252e/admin", "/%252E/x",
+                                  "/%c0%ae%c0%ae/admin", "/a%00"])
 def test_a_path_that_pods_may_read_in_two_ways_is_a_400(scene, rest):
     before = len(scene.pod.requests)
     answer = scene.router.score(b"x", path="/api/v1/endpoint/my-endpoint/score" + rest)
