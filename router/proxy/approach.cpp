@@ -47,16 +47,19 @@ Result<void> Approach::admit() {
   const http::RequestHead& head = downstream_.head();
   if (const Result<void> served = check_method(head); !served) return served.error();
 
-  const routing::Resolution resolution = routing::resolve(view_->table, head, draw_);
-  record_.endpoint = resolution.endpoint;
+  // Up to the caller's key nothing depends on the deployment: who has none learns from no answer which ones there are.
+  const routing::Destination destination = routing::find_endpoint(view_->table, head);
+  record_.endpoint = destination.endpoint;
   record_.route = {};
-  if (!resolution.route) return resolution.route.error();
-  const model::Route& route = record_.route = *resolution.route;
-
-  const Result<model::Caller> caller = auth::authenticate(head, route);
+  if (!destination.target) return destination.target.error();
+  const Result<model::Caller> caller = auth::authenticate(head, *destination.endpoint);
   if (!caller) return caller.error();
   record_.caller = *caller;
-  return check_size(downstream_, *route.deployment);
+
+  const Result<model::Route> route = routing::choose_deployment(*destination.endpoint, *destination.target, head, draw_);
+  if (!route) return route.error();
+  record_.route = *route;
+  return check_size(downstream_, *route->deployment);
 }
 
 Task<Result<Lease>> Approach::wait_for_slot() { return acquire_under_newest_view({}); }

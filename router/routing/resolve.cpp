@@ -35,8 +35,10 @@ std::string_view host_of(std::string_view authority) {
 bool below_score(std::string_view path, std::string_view& rest) {
   constexpr std::string_view kScore = "/score";
   if (!path.starts_with(kScore)) return false;
-  rest = path.substr(kScore.size());
-  return rest.empty() || rest.front() == '/';
+  const std::string_view behind = path.substr(kScore.size());
+  if (!behind.empty() && behind.front() != '/') return false;
+  rest = behind;
+  return true;
 }
 
 constexpr int kDecodings = 2;  // of a path by a pod and what stands before it: `%252e` is a dot to them
@@ -115,7 +117,7 @@ bool has_dot_segment(std::string_view path) {
   return false;
 }
 
-Result<const Deployment*> choose_deployment(const Endpoint& endpoint, const http::RequestHead& head, std::uint64_t random) {
+Result<const Deployment*> wanted_deployment(const Endpoint& endpoint, const http::RequestHead& head, std::uint64_t random) {
   if (head.fields.has(http::Field::kAzuremlModelDeployment)) {
     const std::string_view wanted = head.fields.get(http::Field::kAzuremlModelDeployment);
     for (const auto& deployment : endpoint.deployments) {
@@ -156,29 +158,16 @@ bool parse_scoring_path(std::string_view path, ScoringPath& into) {
   return false;
 }
 
-Result<Route> route_to(const Endpoint& endpoint, const http::RequestHead& head, std::uint64_t random, std::string_view path,
-                       bool any_path) {
-  Route route;
-  route.endpoint = &endpoint;
-  std::string_view rest;
-  const bool scores = below_score(path, rest);
-  if (scores && has_dot_segment(rest)) {
+Result<Target> target_of(std::string_view path, bool any_path) {
+  Target target{path, {}, false};
+  target.scores = below_score(path, target.rest);
+  if (target.scores && has_dot_segment(target.rest)) {
     return Failure::downstream(Reason::kBadRequest, "below the scoring URI stand dot segments, backslashes, encoded slashes or zero bytes");
   }
-  if (!scores && !any_path && path != "/swagger.json") {
+  if (!target.scores && !any_path && path != "/swagger.json") {
     return Failure::downstream(Reason::kEndpointNotFound, "not a scoring URI of this endpoint: use …/score or …/swagger.json");
   }
-  const Result<const Deployment*> deployment = choose_deployment(endpoint, head, random);
-  if (!deployment) return deployment.error();
-  route.deployment = *deployment;
-  route.path = scores ? std::string_view(route.deployment->score_path) : path;
-  route.path_rest = scores ? rest : std::string_view();
-  route.scores = scores;
-  const bool by_split = !head.fields.has(http::Field::kAzuremlModelDeployment);
-  if (by_split && endpoint.mirror.deployment != route.deployment && is_drawn(random, endpoint.mirror.percent)) {
-    route.mirror = endpoint.mirror.deployment;
-  }
-  return route;
+  return target;
 }
 
 }  // namespace
@@ -191,10 +180,10 @@ Route mirrored(const Route& live) {
   return route;
 }
 
-Resolution resolve(const RoutingTable& table, const http::RequestHead& head, std::uint64_t random) {
+Destination find_endpoint(const RoutingTable& table, const http::RequestHead& head) {
   if (!table.by_host.empty()) {
     if (const Endpoint* endpoint = find_ignoring_case(table.by_host, host_of(head.authority))) {
-      return {endpoint, route_to(*endpoint, head, random, head.path, true)};
+      return {endpoint, target_of(head.path, true)};
     }
   }
   ScoringPath scoring;
@@ -205,7 +194,24 @@ Resolution resolve(const RoutingTable& table, const http::RequestHead& head, std
   const Endpoint* endpoint = find_ignoring_case(table.by_name, scoring.endpoint);
   if (endpoint == nullptr)
     return {nullptr, Failure::downstream(Reason::kEndpointNotFound, "there is no endpoint of this name")};
-  return {endpoint, route_to(*endpoint, head, random, scoring.rest, false)};
+  return {endpoint, target_of(scoring.rest, false)};
+}
+
+Result<Route> choose_deployment(const Endpoint& endpoint, const Target& target, const http::RequestHead& head,
+                                std::uint64_t random) {
+  const Result<const Deployment*> deployment = wanted_deployment(endpoint, head, random);
+  if (!deployment) return deployment.error();
+  Route route;
+  route.endpoint = &endpoint;
+  route.deployment = *deployment;
+  route.path = target.scores ? std::string_view(route.deployment->score_path) : target.path;
+  route.path_rest = target.rest;
+  route.scores = target.scores;
+  const bool by_split = !head.fields.has(http::Field::kAzuremlModelDeployment);
+  if (by_split && endpoint.mirror.deployment != route.deployment && is_drawn(random, endpoint.mirror.percent)) {
+    route.mirror = endpoint.mirror.deployment;
+  }
+  return route;
 }
 
 }  // namespace router::routing

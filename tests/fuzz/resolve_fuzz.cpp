@@ -77,17 +77,23 @@ void require_stays_below(std::string_view path) {
 
 void try_route(const http::RequestHead& head, std::uint64_t random) {
   static const model::RoutingTable table = make_table();
-  const Resolution found = resolve(table, head, random);
-  if (!found.route) {
-    require(found.route.error().origin == Origin::kDownstream);
+  const Destination found = find_endpoint(table, head);
+  if (!found.target) {
+    require(found.target.error().origin == Origin::kDownstream);
     return;
   }
-  require(found.endpoint != nullptr && found.route->endpoint == found.endpoint && found.route->deployment != nullptr);
-  require(found.route->path.starts_with('/') || found.route->path == "*");
-  if (found.route->path != found.route->deployment->score_path) return;
-  require(found.route->path_rest.empty() || found.route->path_rest.front() == '/');
-  require(found.route->path_rest.empty() || fuzz::lies_within(found.route->path_rest, head.target));
-  require_stays_below(found.route->path_rest);
+  require(found.endpoint != nullptr);
+  const Result<model::Route> route = choose_deployment(*found.endpoint, *found.target, head, random);
+  if (!route) {
+    require(route.error().reason == Reason::kDeploymentNotFound);
+    return;
+  }
+  require(route->endpoint == found.endpoint && route->deployment != nullptr);
+  require(route->path.starts_with('/') || route->path == "*");
+  if (route->path != route->deployment->score_path) return;
+  require(route->path_rest.empty() || route->path_rest.front() == '/');
+  require(route->path_rest.empty() || fuzz::lies_within(route->path_rest, head.target));
+  require_stays_below(route->path_rest);
 }
 
 }  // namespace

@@ -42,7 +42,15 @@ class Resolve : public ::testing::Test {
   }
 
   static std::uint64_t percent(std::uint64_t value) { return value << 32; }
-  Resolution find(const Request& request, std::uint64_t random = 0) { return resolve(table_, request.head(), random); }
+  struct Resolution {
+    const Endpoint* endpoint;
+    Result<model::Route> route;
+  };
+  Resolution find(const Request& request, std::uint64_t random = 0) {
+    const Destination found = find_endpoint(table_, request.head());
+    if (!found.target) return {found.endpoint, found.target.error()};
+    return {found.endpoint, choose_deployment(*found.endpoint, *found.target, request.head(), random)};
+  }
   std::string path_of(const std::string& target, const std::string& fields = "") {
     const Request request(request_text("POST", target, fields));
     const Resolution found = find(request);
