@@ -30,6 +30,11 @@ Result<void> check_size(const Downstream& downstream, const model::Deployment& d
   return {};
 }
 
+Result<void> check_patience(const Patience& patience, TimePoint now) {
+  if (now < patience.deadline) return {};
+  return Failure::downstream(Reason::kDeadlineUnmeetable, "the client's x-request-deadline-ms is over");
+}
+
 std::uint64_t generation_of(const Lease& lease) { return static_cast<const upstream::Replica&>(lease.replica()).generation(); }
 
 }  // namespace
@@ -59,7 +64,8 @@ Result<void> Approach::admit() {
   const Result<model::Route> route = routing::choose_deployment(*destination.endpoint, *destination.target, head, draw_);
   if (!route) return route.error();
   record_.route = *route;
-  return check_size(downstream_, *route->deployment);
+  if (const Result<void> fits = check_size(downstream_, *route->deployment); !fits) return fits.error();
+  return check_patience(patience_, wakeup_.shard().now());
 }
 
 Task<Result<Lease>> Approach::wait_for_slot() { return acquire_under_newest_view({}); }
