@@ -21,6 +21,7 @@ Task<Result<void>> drain_answer(upstream::UpstreamExchange& exchange, const mode
     if (!head) co_return head.error();
     if (*head != nullptr && (*head)->status < 200) {
       exchange.skip_interim();
+      co_await wakeup.wait(shard.now());  // there may be many at hand: others have their turn
       continue;
     }
     if (*head != nullptr) {

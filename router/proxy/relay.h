@@ -33,6 +33,9 @@ class Relay {
   Result<wire::Progress> take_piece(int pieces);
   Result<void> pump_response();
   Result<void> begin_response();
+  /// Passes an interim (1xx) response on, the first 8 and 16 KB of a request; more are dropped. False: it is one of those, and
+  /// has to wait for the client, who takes nothing now.
+  bool pass_interim(const http::ResponseHead& head);
   void end_response();
   /// More of the request can be taken from the client and passed on.
   bool wants_request() const;
@@ -78,6 +81,9 @@ class Relay {
   bool request_broken_ = false;  // the pod takes no more of the request; it may still answer
   bool begun_ = false;           // the answer's head was written
   bool received_ = false;        // the answer's last byte has arrived
+  bool interim_waits_ = false;   // for a client that is blocked: nothing is read from the pod meanwhile
+  int interim_heads_ = 0;        // passed on,
+  std::size_t interim_bytes_ = 0;
   bool again_ = false;           // stopped for the others' sake: there is more to move at once
 };
 
