@@ -15,7 +15,7 @@
 namespace router::proxy {
 namespace {
 
-constexpr std::size_t kLineMax = 107;    // version 1, with its CRLF
+constexpr std::size_t kLineMax = 107;        // version 1, with its CRLF
 constexpr std::size_t kLookedAt = kLineMax;  // of version 2 the first 52 bytes tell all that is read
 constexpr std::string_view kSignature("\r\n\r\n\0\r\nQUIT\n", 12);
 
@@ -23,9 +23,7 @@ Failure malformed() {
   return Failure::downstream(Reason::kBadRequest, "the connection does not begin with a PROXY protocol header");
 }
 
-Failure too_late() {
-  return Failure::downstream(Reason::kClientTimeout, "the PROXY protocol header did not arrive in time");
-}
+Failure too_late() { return Failure::downstream(Reason::kClientTimeout, "the PROXY protocol header did not arrive in time"); }
 
 std::string_view next_word(std::string_view& line) {
   const std::size_t space = line.find(' ');

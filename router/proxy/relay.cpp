@@ -11,9 +11,9 @@ namespace {
 
 using wire::Progress;
 
-constexpr int kPiecesPerTurn = 4;          // of at most 256 KB; then the shard's other exchanges have their turn
-constexpr int kInterimHeadsPerTurn = 32;   // read from the pod, passed on or not
-constexpr int kInterimHeadsMax = 8;        // passed on, for each request
+constexpr int kPiecesPerTurn = 4;         // of at most 256 KB; then the shard's other exchanges have their turn
+constexpr int kInterimHeadsPerTurn = 32;  // read from the pod, passed on or not
+constexpr int kInterimHeadsMax = 8;       // passed on, for each request
 constexpr std::size_t kInterimBytesMax = 16 * 1024;
 
 std::size_t bytes_of(const http::ResponseHead& head) {

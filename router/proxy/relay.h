@@ -84,7 +84,7 @@ class Relay {
   bool interim_waits_ = false;   // for a client that is blocked: nothing is read from the pod meanwhile
   int interim_heads_ = 0;        // passed on,
   std::size_t interim_bytes_ = 0;
-  bool again_ = false;           // stopped for the others' sake: there is more to move at once
+  bool again_ = false;  // stopped for the others' sake: there is more to move at once
 };
 
 }  // namespace router::proxy

@@ -162,7 +162,8 @@ Result<Target> target_of(std::string_view path, bool any_path) {
   Target target{path, {}, false};
   target.scores = below_score(path, target.rest);
   if (target.scores && has_dot_segment(target.rest)) {
-    return Failure::downstream(Reason::kBadRequest, "below the scoring URI stand dot segments, backslashes, encoded slashes or zero bytes");
+    return Failure::downstream(Reason::kBadRequest,
+                               "below the scoring URI stand dot segments, backslashes, encoded slashes or zero bytes");
   }
   if (!target.scores && !any_path && path != "/swagger.json") {
     return Failure::downstream(Reason::kEndpointNotFound, "not a scoring URI of this endpoint: use …/score or …/swagger.json");

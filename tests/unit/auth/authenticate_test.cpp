@@ -12,9 +12,7 @@ using test::request_text;
 
 class Authenticate : public ::testing::Test {
  protected:
-  Authenticate() {
-    endpoint_.keys = {{"first-key"}, {"second-key", config::KeyName::kSecondary}};
-  }
+  Authenticate() { endpoint_.keys = {{"first-key"}, {"second-key", config::KeyName::kSecondary}}; }
   Result<model::Caller> check(const std::string& fields) {
     const Request request(request_text("POST", "/", fields));
     return authenticate(request.head(), endpoint_);
