@@ -33,6 +33,8 @@ class Relay {
   Result<wire::Progress> take_piece(int pieces);
   Result<void> pump_response();
   Result<void> begin_response();
+  /// When to look at the pod again after a pause; kNever without one.
+  Deadline interims_go_on(TimePoint now) const { return now < interims_from_ ? interims_from_ : kNever; }
   /// Passes an interim (1xx) response on, the first 8 and 16 KB of a request; more are dropped. False: it is one of those, and
   /// has to wait for the client, who takes nothing now.
   bool pass_interim(const http::ResponseHead& head);
@@ -84,7 +86,8 @@ class Relay {
   bool interim_waits_ = false;   // for a client that is blocked: nothing is read from the pod meanwhile
   int interim_heads_ = 0;        // passed on,
   std::size_t interim_bytes_ = 0;
-  bool again_ = false;  // stopped for the others' sake: there is more to move at once
+  TimePoint interims_from_{};  // after many at once nothing is read from the pod until then
+  bool again_ = false;         // stopped for the others' sake: there is more to move at once
 };
 
 }  // namespace router::proxy
