@@ -18,9 +18,12 @@ namespace router::config {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// A secret text: a scoring key. Has no operator<<; it is compared in constant time by auth and never logged.
+enum class KeyName { kPrimary, kSecondary };
+
+/// A secret text: a scoring key. Has no operator<<; it is compared in constant time by auth and never logged, but its name is.
 struct Secret {
   std::string value;
+  KeyName name = KeyName::kPrimary;
 };
 
 enum class AuthMode { kKey, kAmlToken, kAadToken };

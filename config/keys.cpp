@@ -7,13 +7,13 @@
 namespace router::config {
 namespace {
 
-void read_key(const std::string& file, const Place& place, Endpoint& endpoint, Findings& findings) {
+void read_key(const std::string& file, const Place& place, KeyName name, Endpoint& endpoint, Findings& findings) {
   FileText content = read_file(file, kKeyBytesMax);
   if (!content.mistake.empty()) return findings.mistake(place, shown_path(file) + " " + content.mistake);
   if (const char* mistake = mistake_in_key(content.text); mistake != nullptr) {
     return findings.mistake(place, shown_path(file) + " " + mistake);
   }
-  endpoint.keys.push_back({std::move(content.text)});
+  endpoint.keys.push_back({std::move(content.text), name});
 }
 
 }  // namespace
@@ -30,13 +30,13 @@ const char* mistake_in_key(std::string& key) {
 
 void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::string>& files) {
   Endpoint& endpoint = document.endpoint;
-  const auto read = [&](const std::string& file, const Place& place) {
+  const auto read = [&](const std::string& file, const Place& place, KeyName name) {
     if (file.empty()) return;
     files.push_back(file);
-    read_key(file, place, endpoint, findings);
+    read_key(file, place, name, endpoint, findings);
   };
-  read(endpoint.primary_key_file, document.primary_key_file);
-  read(endpoint.secondary_key_file, document.secondary_key_file);
+  read(endpoint.primary_key_file, document.primary_key_file, KeyName::kPrimary);
+  read(endpoint.secondary_key_file, document.secondary_key_file, KeyName::kSecondary);
   const bool named = !endpoint.primary_key_file.empty() || !endpoint.secondary_key_file.empty();
   if (!named && endpoint.auth_mode == AuthMode::kKey) {
     findings.warning({endpoint.file, endpoint.line, "router.keys"},

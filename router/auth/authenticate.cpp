@@ -9,7 +9,7 @@
 namespace router::auth {
 namespace {
 
-constexpr const char* kKeyNames[] = {"primary", "secondary"};
+const char* name_of(config::KeyName name) { return name == config::KeyName::kPrimary ? "primary" : "secondary"; }
 
 /// Takes the same time wherever the two differ; that their lengths differ may show.
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
@@ -26,8 +26,8 @@ std::string_view bearer_token(std::string_view authorization) {
 
 }  // namespace
 
-Result<model::Caller> authenticate(const http::RequestHead& head, const model::Route& route) {
-  if (route.endpoint->auth_mode != config::AuthMode::kKey) {
+Result<model::Caller> authenticate(const http::RequestHead& head, const model::Endpoint& endpoint) {
+  if (endpoint.auth_mode != config::AuthMode::kKey) {
     return Failure::downstream(Reason::kUnauthorized, "the endpoint's auth_mode is not supported yet");
   }
   std::size_t credentials = 0;
@@ -36,8 +36,8 @@ Result<model::Caller> authenticate(const http::RequestHead& head, const model::R
   const std::string_view token = bearer_token(head.fields.get(http::Field::kAuthorization));
   if (token.empty()) return Failure::downstream(Reason::kUnauthorized, "no bearer key in Authorization");
   const char* matched = nullptr;
-  for (std::size_t i = 0; i < route.endpoint->keys.size(); ++i) {  // every key is compared, whichever matches
-    if (equal_in_constant_time(route.endpoint->keys[i].value, token)) matched = kKeyNames[i == 0 ? 0 : 1];
+  for (const config::Secret& key : endpoint.keys) {  // every one is compared, whichever matches
+    if (equal_in_constant_time(key.value, token)) matched = name_of(key.name);
   }
   if (matched == nullptr) return Failure::downstream(Reason::kUnauthorized, "the key is not one of the endpoint's");
   return model::Caller{model::AuthType::kKey, matched};

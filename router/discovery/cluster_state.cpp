@@ -90,7 +90,9 @@ std::size_t spec_bytes(const boost::json::object& object) {
 
 /// But for the version, which counts up when only a label has changed, too.
 bool say_the_same(const SecretKeys& a, const SecretKeys& b) {
-  const auto same_key = [](const config::Secret& one, const config::Secret& other) { return one.value == other.value; };
+  const auto same_key = [](const config::Secret& one, const config::Secret& other) {
+    return one.value == other.value && one.name == other.name;
+  };
   return std::equal(a.keys.begin(), a.keys.end(), b.keys.begin(), b.keys.end(), same_key) && a.refused == b.refused &&
          a.has_primary == b.has_primary && a.has_secondary == b.has_secondary && a.owners == b.owners;
 }

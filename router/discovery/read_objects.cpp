@@ -92,7 +92,7 @@ std::vector<std::string> addresses_of(const json::object& pod_status) {
   return addresses;
 }
 
-void read_key(const json::object& data, const char* name, SecretKeys& into) {
+void read_key(const json::object& data, const char* name, config::KeyName which, SecretKeys& into) {
   const json::value* value = data.if_contains(name);
   if (value == nullptr) return;
   std::string key;
@@ -100,7 +100,7 @@ void read_key(const json::object& data, const char* name, SecretKeys& into) {
                        absl::Base64Unescape(absl::string_view(value->get_string().data(), value->get_string().size()), &key);
   const char* mistake = decoded ? config::mistake_in_key(key) : "is not base64";
   if (mistake == nullptr) {
-    into.keys.push_back({std::move(key)});
+    into.keys.push_back({std::move(key), which});
   } else {
     absl::StrAppend(&into.refused, into.refused.empty() ? "" : "; ", "its `", name, "` ", mistake);
   }
@@ -170,8 +170,8 @@ ObjectKey read_label_key(const json::object& pod) {
 SecretKeys read_secret(const json::object& object) {
   SecretKeys secret;
   const json::object& data = object_at(object, "data");
-  read_key(data, "primaryKey", secret);
-  read_key(data, "secondaryKey", secret);
+  read_key(data, "primaryKey", config::KeyName::kPrimary, secret);
+  read_key(data, "secondaryKey", config::KeyName::kSecondary, secret);
   secret.has_primary = data.contains("primaryKey");
   secret.has_secondary = data.contains("secondaryKey");
   secret.version = metadata_text(object, "resourceVersion");

@@ -70,7 +70,7 @@ struct RoutingTable {
   std::shared_ptr<metrics::DeploymentMetrics> metrics;  // of exchanges that found no endpoint
 };
 
-/// Where one exchange goes: evidence of `routing::resolve`. Views into the table and the request head.
+/// Where one exchange goes: evidence of `routing::choose_deployment`. Views into the table and the request head.
 struct Route {
   const Endpoint* endpoint = nullptr;
   const Deployment* deployment = nullptr;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kUserAgentMax = 70;  // Azure Monitor
 constexpr std::size_t kPathMax = 1024;
+constexpr std::size_t kMethodMax = 32;  // the longest that is registered has 16
 
 /// JSON text of a string that a client may have chosen: everything but printable ASCII is escaped, so that the line stays one
 /// line and is valid whatever bytes were sent.
@@ -96,7 +97,7 @@ void append_access_line(std::string& text, std::uint64_t generation, const Downs
   line.text("TimeGenerated", now_text(time));
   line.text("EndpointName", record.endpoint != nullptr ? record.endpoint->name : "");
   line.text("DeploymentName", record.route.deployment != nullptr ? record.route.deployment->name : "");
-  line.text("Method", head.method_text);
+  line.text("Method", head.method_text.substr(0, kMethodMax));
   line.text("Path", head.path.substr(0, kPathMax));
   line.text("Protocol", head.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1");
   line.number("ResponseCode", static_cast<std::uint64_t>(record.status));

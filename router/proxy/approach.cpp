@@ -30,6 +30,11 @@ Result<void> check_size(const Downstream& downstream, const model::Deployment& d
   return {};
 }
 
+Result<void> check_patience(const Patience& patience, TimePoint now) {
+  if (now < patience.deadline) return {};
+  return Failure::downstream(Reason::kDeadlineUnmeetable, "the client's x-request-deadline-ms is over");
+}
+
 std::uint64_t generation_of(const Lease& lease) { return static_cast<const upstream::Replica&>(lease.replica()).generation(); }
 
 }  // namespace
@@ -47,16 +52,20 @@ Result<void> Approach::admit() {
   const http::RequestHead& head = downstream_.head();
   if (const Result<void> served = check_method(head); !served) return served.error();
 
-  const routing::Resolution resolution = routing::resolve(view_->table, head, draw_);
-  record_.endpoint = resolution.endpoint;
+  // Up to the caller's key nothing depends on the deployment: who has none learns from no answer which ones there are.
+  const routing::Destination destination = routing::find_endpoint(view_->table, head);
+  record_.endpoint = destination.endpoint;
   record_.route = {};
-  if (!resolution.route) return resolution.route.error();
-  const model::Route& route = record_.route = *resolution.route;
-
-  const Result<model::Caller> caller = auth::authenticate(head, route);
+  if (!destination.target) return destination.target.error();
+  const Result<model::Caller> caller = auth::authenticate(head, *destination.endpoint);
   if (!caller) return caller.error();
   record_.caller = *caller;
-  return check_size(downstream_, *route.deployment);
+
+  const Result<model::Route> route = routing::choose_deployment(*destination.endpoint, *destination.target, head, draw_);
+  if (!route) return route.error();
+  record_.route = *route;
+  if (const Result<void> fits = check_size(downstream_, *route->deployment); !fits) return fits.error();
+  return check_patience(patience_, wakeup_.shard().now());
 }
 
 Task<Result<Lease>> Approach::wait_for_slot() { return acquire_under_newest_view({}); }

@@ -24,7 +24,7 @@ class Approach {
   /// `view` is changed to a newer one where a replica asks for that.
   Approach(ShardServer& server, Views::Snapshot& view, Downstream& downstream, runtime::Wakeup& wakeup, Record& record);
 
-  /// Where it goes and who asks: endpoint, deployment, key, size.
+  /// Where it goes and who asks: endpoint, key, deployment, size, time left; in that order.
   Result<void> admit();
   /// Waits in line for a slot. Suspends. The slot's replica belongs to no newer configuration than the view.
   Task<Result<dispatch::Lease>> wait_for_slot();

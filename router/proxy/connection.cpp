@@ -139,11 +139,11 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
   client.place.emplace(std::move(*place));
   client.enlisted.emplace(server, wakeup);
   if (settings.proxy_protocol && trusted) {
-    const Result<runtime::Address> told =
-        co_await read_proxy_header(socket, wakeup, deadline, server.first_requests_end(), address);
-    if (!told) co_return false;
-    address = *told;
-    trusted = server.view()->trusted_proxies.contains(address);
+    const Result<ProxyHeader> header = co_await read_proxy_header(socket, wakeup, deadline, server.first_requests_end());
+    if (!header) co_return false;
+    address = header->client.value_or(address);
+    // Somebody whom the proxy does not know either may not speak for others.
+    trusted = header->local || (header->client && server.view()->trusted_proxies.contains(address));
   }
   if (!client.place->enter(address, per_client)) {
     co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup,

@@ -8,6 +8,8 @@ struct Nowhere final : wire::BodySink {
   void body_end(const http::Fields*) override {}
 };
 
+constexpr std::chrono::milliseconds kInterimPause{1};
+
 }  // namespace
 
 Task<Result<void>> drain_answer(upstream::UpstreamExchange& exchange, const model::Deployment& deployment,
@@ -21,6 +23,7 @@ Task<Result<void>> drain_answer(upstream::UpstreamExchange& exchange, const mode
     if (!head) co_return head.error();
     if (*head != nullptr && (*head)->status < 200) {
       exchange.skip_interim();
+      co_await wakeup.wait(shard.now() + kInterimPause);  // there may be any number at hand
       continue;
     }
     if (*head != nullptr) {

@@ -58,15 +58,32 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
   }
 }
 
+constexpr std::chrono::seconds kDropFor{2};  // what is left of a body that nobody wants
+
+/// A client that has neither taken all of its answer nor sent all of its body must do one or the other, or is let go.
+class Standstill {
+ public:
+  Deadline deadline(const Downstream& downstream, TimePoint now) {
+    const std::uint64_t moved = downstream.bytes_taken() + downstream.request_bytes();
+    if (since_ == TimePoint{} || moved != moved_) since_ = now;
+    moved_ = moved;
+    return deadline_after(since_, kDropFor);
+  }
+
+ private:
+  std::uint64_t moved_ = 0;
+  TimePoint since_{};
+};
+
 /// What is left when all is decided, all at once: a slow client takes the rest of its answer, within bounds (it may also have
 /// gone), the pod closes a connection that cannot be used again, and what a client still sends of a body that nobody wants is
 /// dropped.
 Task<void> conclude(Downstream& downstream, Ending& ending, Wakeup& wakeup, Duration send_timeout, Record& record) {
-  constexpr std::chrono::seconds kDropFor{2};
   using wire::Progress;
   runtime::Shard& shard = wakeup.shard();
   ending.begin();
   const Deadline sent_by = deadline_after(shard.now(), send_timeout);
+  Standstill standstill;
   for (;;) {
     const bool sending = downstream.flush() && downstream.blocked();
     if (!sending && record.ended == TimePoint{}) record.ended = shard.read_clock();
@@ -77,6 +94,7 @@ Task<void> conclude(Downstream& downstream, Ending& ending, Wakeup& wakeup, Dura
     Deadline client_by = kNever;
     if (dropping != Progress::kEnded) client_by = deadline_after(record.ended, kDropFor);
     if (sending) client_by = sent_by;
+    if (sending && !downstream.request_received()) client_by = std::min(sent_by, standstill.deadline(downstream, now));
     if (now >= client_by) {
       downstream.reset();
       continue;

@@ -15,13 +15,15 @@
 namespace router::proxy {
 namespace {
 
-constexpr std::size_t kHeaderMax = 536;
-constexpr std::size_t kLineMax = 107;  // version 1, with its CRLF
+constexpr std::size_t kLineMax = 107;        // version 1, with its CRLF
+constexpr std::size_t kLookedAt = kLineMax;  // of version 2 the first 52 bytes tell all that is read
 constexpr std::string_view kSignature("\r\n\r\n\0\r\nQUIT\n", 12);
 
 Failure malformed() {
   return Failure::downstream(Reason::kBadRequest, "the connection does not begin with a PROXY protocol header");
 }
+
+Failure too_late() { return Failure::downstream(Reason::kClientTimeout, "the PROXY protocol header did not arrive in time"); }
 
 std::string_view next_word(std::string_view& line) {
   const std::size_t space = line.find(' ');
@@ -41,7 +43,7 @@ Result<ProxyHeader> parse_version1(std::string_view input) {
   ProxyHeader header{end + 2, std::nullopt};
   next_word(line);  // PROXY
   const std::string_view family = next_word(line);
-  if (family == "UNKNOWN") return header;
+  if (family == "UNKNOWN") return header;  // whatever else the line says
   if (family != "TCP4" && family != "TCP6") return malformed();
   const std::string_view source = next_word(line);
   next_word(line);  // destination
@@ -54,25 +56,36 @@ Result<ProxyHeader> parse_version1(std::string_view input) {
   return header;
 }
 
+constexpr unsigned char kTcp4 = 0x11;
+constexpr unsigned char kTcp6 = 0x21;
+
+/// What a family's addresses take in version 2, if they are read.
+std::size_t address_bytes(unsigned char family) {
+  if (family == kTcp4) return 12;
+  return family == kTcp6 ? 36 : 0;
+}
+
 Result<ProxyHeader> parse_version2(std::string_view input) {
   constexpr std::size_t kFixed = 16;
   if (input.size() < kFixed) return ProxyHeader{};
   const auto byte = [&input](std::size_t index) { return static_cast<unsigned char>(input[index]); };
   const std::size_t length = static_cast<std::size_t>(byte(14)) << 8 | byte(15);
-  if (byte(12) >> 4 != 2 || (byte(12) & 15) > 1 || length > kHeaderMax - kFixed) return malformed();
-  if (input.size() < kFixed + length) return ProxyHeader{};
+  if (byte(12) >> 4 != 2 || (byte(12) & 15) > 1) return malformed();
   ProxyHeader header{kFixed + length, std::nullopt};
-  if ((byte(12) & 15) == 0) return header;  // LOCAL: a health check of the proxy itself
-  const char* addresses = input.data() + kFixed;
+  header.local = (byte(12) & 15) == 0;  // a health check of the proxy itself
+  const std::size_t needed = header.local ? 0 : address_bytes(byte(13));
   ROUTER_PLANT(byte(13) == 0x21 && length == 35);
-  if ((byte(13) == 0x11 && length < 12) || (byte(13) == 0x21 && length < 36)) return malformed();
-  if (byte(13) == 0x11) {
+  if (length < needed) return malformed();
+  if (input.size() < kFixed + needed) return ProxyHeader{};
+  if (needed == 0) return header;
+  const char* addresses = input.data() + kFixed;
+  if (byte(13) == kTcp4) {
     sockaddr_in v4{};
     v4.sin_family = AF_INET;
     std::memcpy(&v4.sin_addr, addresses, 4);
     std::memcpy(&v4.sin_port, addresses + 8, 2);
     header.client = runtime::Address::from(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
-  } else if (byte(13) == 0x21) {
+  } else {
     sockaddr_in6 v6{};
     v6.sin6_family = AF_INET6;
     std::memcpy(&v6.sin6_addr, addresses, 16);
@@ -88,6 +101,24 @@ void wake_after(const runtime::Socket& socket, std::size_t bytes) {
   ::setsockopt(socket.descriptor(), SOL_SOCKET, SO_RCVLOWAT, &low_water, sizeof low_water);
 }
 
+/// Takes the header off the socket in pieces and drops it: one of version 2 may have 64 KB of what nobody asked for.
+Task<Result<void>> take(runtime::Socket& socket, std::size_t bytes, runtime::Wakeup& wakeup, Deadline deadline,
+                        const Deadline& closing) {
+  while (bytes > 0) {
+    const std::span<char> scratch = wakeup.shard().scratch();
+    const runtime::IoResult got = socket.read(scratch.first(std::min(bytes, scratch.size())));
+    if (got.moved()) {
+      bytes -= got.bytes;
+      continue;
+    }
+    if (got.state != runtime::IoState::kBlocked) co_return malformed();
+    socket.arm_read();
+    const bool woken = co_await wakeup.wait(std::min(deadline, closing));
+    if (!woken) co_return too_late();
+  }
+  co_return boost::system::in_place_value;
+}
+
 }  // namespace
 
 Result<ProxyHeader> parse_proxy_header(std::string_view input) {
@@ -99,9 +130,9 @@ Result<ProxyHeader> parse_proxy_header(std::string_view input) {
   return malformed();
 }
 
-Task<Result<runtime::Address>> read_proxy_header(runtime::Socket& socket, runtime::Wakeup& wakeup, Deadline deadline,
-                                                 const Deadline& closing, runtime::Address peer) {
-  std::array<char, kHeaderMax> bytes;
+Task<Result<ProxyHeader>> read_proxy_header(runtime::Socket& socket, runtime::Wakeup& wakeup, Deadline deadline,
+                                            const Deadline& closing) {
+  std::array<char, kLookedAt> bytes;
   bool ended = false;  // the peer has said all; what it said was looked at, or will be once more
   for (std::size_t seen = 0;;) {
     // Looked at first, taken when complete: what follows belongs to TLS or HTTP.
@@ -113,9 +144,10 @@ Task<Result<runtime::Address>> read_proxy_header(runtime::Socket& socket, runtim
       const Result<ProxyHeader> header = parse_proxy_header({bytes.data(), arrived});
       if (!header) co_return header.error();
       if (header->bytes > 0) {
-        socket.read(std::span(bytes.data(), header->bytes));
         wake_after(socket, 1);
-        co_return header->client.value_or(peer);
+        const Result<void> taken = co_await take(socket, header->bytes, wakeup, deadline, closing);
+        if (!taken) co_return taken.error();
+        co_return header;
       }
     } else if (ended) {
       co_return malformed();
@@ -127,7 +159,7 @@ Task<Result<runtime::Address>> read_proxy_header(runtime::Socket& socket, runtim
     wake_after(socket, seen + 1);
     socket.arm_read();
     const bool woken = co_await wakeup.wait(std::min(deadline, closing));
-    if (!woken) co_return Failure::downstream(Reason::kClientTimeout, "the PROXY protocol header did not arrive in time");
+    if (!woken) co_return too_late();
   }
 }
 

@@ -12,16 +12,17 @@ namespace router::proxy {
 
 /// A PROXY protocol header (HAProxy's proxy-protocol.txt, versions 1 and 2) at the start of some bytes.
 struct ProxyHeader {
-  std::size_t bytes = 0;                   // its length
-  std::optional<runtime::Address> client;  // nothing: LOCAL or UNKNOWN, the connection speaks for itself
+  std::size_t bytes = 0;                   // its length, as it announces it; of version 2 a part may still be to come
+  std::optional<runtime::Address> client;  // nothing: not told
+  bool local = false;                      // LOCAL: the proxy speaks for itself. Else, without `client`, for somebody unknown
 };
 
-/// bytes == 0: more input is needed. Fails with bad_request if this is no PROXY header; at most 536 bytes are looked at.
+/// bytes == 0: more input is needed. Fails with bad_request if this is no PROXY header; at most 107 bytes are looked at.
 Result<ProxyHeader> parse_proxy_header(std::string_view input);
 
 /// Reads the header off a new connection, and not a byte more, until `deadline`, or until `closing`, which may come nearer
-/// meanwhile (whoever moves it wakes). Suspends. Returns the client's address, or `peer` if none is told.
-Task<Result<runtime::Address>> read_proxy_header(runtime::Socket& socket, runtime::Wakeup& wakeup, Deadline deadline,
-                                                 const Deadline& closing, runtime::Address peer);
+/// meanwhile (whoever moves it wakes). What it says beyond the addresses (up to 64 KB) is dropped unread. Suspends.
+Task<Result<ProxyHeader>> read_proxy_header(runtime::Socket& socket, runtime::Wakeup& wakeup, Deadline deadline,
+                                            const Deadline& closing);
 
 }  // namespace router::proxy

@@ -11,7 +11,18 @@ namespace {
 
 using wire::Progress;
 
-constexpr int kPiecesPerTurn = 4;  // of at most 256 KB; then the shard's other exchanges have their turn
+constexpr int kPiecesPerTurn = 4;    // of at most 256 KB; then the shard's other exchanges have their turn
+constexpr int kInterimHeadsMax = 8;  // passed on, for each request
+constexpr std::size_t kInterimBytesMax = 16 * 1024;
+constexpr int kInterimHeadsPerTurn = 32;  // read from the pod, passed on or not; then it has to wait for a moment
+constexpr std::size_t kInterimBytesPerTurn = 64 * 1024;
+constexpr std::chrono::milliseconds kInterimPause{1};
+
+std::size_t bytes_of(const http::ResponseHead& head) {
+  std::size_t bytes = sizeof "HTTP/1.1 103 \r\n\r\n" + head.reason_phrase.size();
+  for (const http::FieldLine& line : head.fields) bytes += line.name.size() + line.value.size() + sizeof ": \r";
+  return bytes;
+}
 
 }  // namespace
 
@@ -48,7 +59,7 @@ Task<Result<void>> Relay::run() {
     const Limit next = limit(asleep);
     if (next.deadline <= asleep) co_return next.failure;
     arm();
-    const Deadline look_again = std::min(downstream_.ask_again(asleep), ending_.deadline());
+    const Deadline look_again = std::min({downstream_.ask_again(asleep), ending_.deadline(), interims_go_on(asleep)});
     co_await wakeup_.wait(again_ ? asleep : std::min(next.deadline, look_again));
     const Duration slept = shard.now() - asleep;
     record_.waited += slept;
@@ -101,13 +112,37 @@ void Relay::note_request_sent() {
   if (copy_ != nullptr && copy_->complete()) MirrorCopy::send(std::move(copy_));
 }
 
+bool Relay::pass_interim(const http::ResponseHead& head) {
+  if (head.status == 100) return true;  // ours was sent when the slot was held
+  const std::size_t bytes = bytes_of(head);
+  if (interim_heads_ == kInterimHeadsMax || interim_bytes_ + bytes > kInterimBytesMax) return true;
+  if (downstream_.blocked()) return false;
+  downstream_.interim(head);
+  ++interim_heads_;
+  interim_bytes_ += bytes;
+  response_moved_ = wakeup_.shard().now();
+  return true;
+}
+
 Result<void> Relay::begin_response() {
-  for (;;) {
+  interim_waits_ = false;
+  const TimePoint now = wakeup_.shard().now();
+  if (now < interims_from_) return {};
+  std::size_t bytes = 0;
+  for (int heads = 0;; ++heads) {
     const Result<const http::ResponseHead*> head = upstream_.response_head();
     if (!head) return head.error();
     if (*head == nullptr) return {};
     if ((*head)->status >= 200) break;
-    if ((*head)->status != 100) downstream_.interim(**head);  // ours was sent when the slot was held
+    if (heads == kInterimHeadsPerTurn || bytes >= kInterimBytesPerTurn) {
+      interims_from_ = now + kInterimPause;
+      return {};
+    }
+    bytes += bytes_of(**head);
+    if (!pass_interim(**head)) {
+      interim_waits_ = true;
+      return {};
+    }
     upstream_.skip_interim();
   }
   const http::ResponseHead& head = **upstream_.response_head();
@@ -169,7 +204,8 @@ Result<void> Relay::watch_client() { return wants_request() ? downstream_.within
 void Relay::arm() {
   if (!ending_.ended()) {
     // What the client does not take is not read from the pod either; told of it we would only spin.
-    const bool reads = !begun_ || ending_.begun() || !downstream_.blocked();
+    const bool holds_back = interim_waits_ || wakeup_.shard().now() < interims_from_;
+    const bool reads = begun_ ? ending_.begun() || !downstream_.blocked() : !holds_back;
     if (reads) upstream_.arm_read();
     if (upstream_.blocked()) upstream_.arm_write();
   }
@@ -213,7 +249,9 @@ Relay::Limit Relay::limit(TimePoint now) const {
                   Failure::downstream(Reason::kClientTimeout, "no body came within a second of the 100 (Continue)"));
     }
   }
-  const Failure slow_pod = Failure::upstream(Reason::kUpstreamTimeout, "no answer from the pod within request_timeout_ms");
+  const Failure slow_pod =
+      interim_waits_ ? Failure::downstream(Reason::kClientTimeout, "the client does not read the interim responses")
+                     : Failure::upstream(Reason::kUpstreamTimeout, "no answer from the pod within request_timeout_ms");
   next.sooner(patience_.deadline, Failure::downstream(Reason::kUpstreamTimeout,
                                                       "no answer from the pod within the client's x-request-deadline-ms"));
   if (record_.sent != TimePoint{}) {

@@ -33,6 +33,11 @@ class Relay {
   Result<wire::Progress> take_piece(int pieces);
   Result<void> pump_response();
   Result<void> begin_response();
+  /// When to look at the pod again after a pause; kNever without one.
+  Deadline interims_go_on(TimePoint now) const { return now < interims_from_ ? interims_from_ : kNever; }
+  /// Passes an interim (1xx) response on, the first 8 and 16 KB of a request; more are dropped. False: it is one of those, and
+  /// has to wait for the client, who takes nothing now.
+  bool pass_interim(const http::ResponseHead& head);
   void end_response();
   /// More of the request can be taken from the client and passed on.
   bool wants_request() const;
@@ -78,7 +83,11 @@ class Relay {
   bool request_broken_ = false;  // the pod takes no more of the request; it may still answer
   bool begun_ = false;           // the answer's head was written
   bool received_ = false;        // the answer's last byte has arrived
-  bool again_ = false;           // stopped for the others' sake: there is more to move at once
+  bool interim_waits_ = false;   // for a client that is blocked: nothing is read from the pod meanwhile
+  int interim_heads_ = 0;        // passed on,
+  std::size_t interim_bytes_ = 0;
+  TimePoint interims_from_{};  // after many at once nothing is read from the pod until then
+  bool again_ = false;         // stopped for the others' sake: there is more to move at once
 };
 
 }  // namespace router::proxy

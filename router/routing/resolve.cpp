@@ -35,46 +35,89 @@ std::string_view host_of(std::string_view authority) {
 bool below_score(std::string_view path, std::string_view& rest) {
   constexpr std::string_view kScore = "/score";
   if (!path.starts_with(kScore)) return false;
-  rest = path.substr(kScore.size());
-  return rest.empty() || rest.front() == '/';
+  const std::string_view behind = path.substr(kScore.size());
+  if (!behind.empty() && behind.front() != '/') return false;
+  rest = behind;
+  return true;
 }
 
-bool has_hidden_slash(std::string_view segment) {
-  if (segment.find('\\') != std::string_view::npos) return true;
-  for (std::size_t at = segment.find('%'); at != std::string_view::npos; at = segment.find('%', at + 1)) {
-    const std::string_view code = segment.substr(at, 3);
-    if (equals_ignoring_case(code, "%2f") || equals_ignoring_case(code, "%5c")) return true;
+constexpr int kDecodings = 2;  // of a path by a pod and what stands before it: `%252e` is a dot to them
+
+struct Character {
+  char value;
+  std::size_t bytes;  // that it takes in the path
+};
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = to_lower(c);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/// The first character of `text`, which is not empty, as it reads when its percents are decoded so many times over.
+template <int times>
+Character first_of(std::string_view text) {
+  if (times == 0 || text.front() != '%') return {text.front(), 1};
+  const Character first = first_of<std::max(times - 1, 0)>(text);
+  if (first.value != '%') return first;
+  int value = 0;
+  std::size_t bytes = first.bytes;
+  for (int digits = 0; digits < 2; ++digits) {
+    if (bytes == text.size()) return first;
+    const Character next = first_of<std::max(times - 1, 0)>(text.substr(bytes));
+    const int digit = hex_digit(next.value);
+    if (digit < 0) return first;
+    value = value * 16 + digit;
+    bytes += next.bytes;
   }
-  return false;
+  return {static_cast<char>(value), bytes};
 }
 
-/// Whether a path below the scoring URI could climb out of it again: a segment `.` or `..`, also percent-encoded, or what a pod
-/// might take for a slash, a backslash or an encoded one. nginx would resolve these; we refuse, because the pod's own reading
-/// is not known.
+/// Two bytes that begin an overlong form in UTF-8 (RFC 3629, section 3), as `%c0%ae` is of a dot.
+bool is_overlong(char first, char second) {
+  const auto one = static_cast<unsigned char>(first);
+  const auto two = static_cast<unsigned char>(second);
+  if (two < 0x80 || two > 0xbf) return false;
+  return one == 0xc0 || one == 0xc1 || (one == 0xe0 && two < 0xa0) || (one == 0xf0 && two < 0x90);
+}
+
+bool is_dot_segment(std::size_t dots) { return dots == 1 || dots == 2; }
+
+/// A segment that a pod might take for `.` or `..`, also with parameters (`..;x`), or in which it might see a slash, a
+/// backslash or an end of the text; a dot that is encoded twice or overlong has no other purpose.
+bool may_climb(std::string_view segment) {
+  constexpr std::size_t kEncodedOnce = 3;
+  std::size_t dots = 0;
+  bool only_dots = true;
+  char before = 0;
+  while (!segment.empty()) {
+    ROUTER_PLANT(dots == 1 && segment == "%2E");
+    const Character next = first_of<kDecodings>(segment);
+    segment.remove_prefix(next.bytes);
+    if (next.value == '/' || next.value == '\\' || next.value == '\0' || is_overlong(before, next.value)) return true;
+    before = next.value;
+    if (next.value == '.' && next.bytes > kEncodedOnce) return true;
+    if (!only_dots) continue;
+    if (next.value == ';' && is_dot_segment(dots)) return true;
+    only_dots = next.value == '.';
+    ++dots;
+  }
+  return only_dots && is_dot_segment(dots);
+}
+
+/// Whether a path below the scoring URI could climb out of it again. nginx would resolve dot segments; we refuse, because the
+/// pod's own reading is not known.
 bool has_dot_segment(std::string_view path) {
   while (!path.empty()) {
     path.remove_prefix(1);  // its slash
     const std::size_t end = std::min(path.find('/'), path.size());
-    std::string_view segment = path.substr(0, end);
+    if (may_climb(path.substr(0, end))) return true;
     path.remove_prefix(end);
-    if (has_hidden_slash(segment)) return true;
-    std::size_t dots = 0;
-    for (; !segment.empty(); ++dots) {
-      if (segment.front() == '.') {
-        segment.remove_prefix(1);
-      } else if (starts_with_ignoring_case(segment, "%2e")) {
-        ROUTER_PLANT(dots == 1 && segment == "%2E");
-        segment.remove_prefix(3);
-      } else {
-        break;
-      }
-    }
-    if (segment.empty() && (dots == 1 || dots == 2)) return true;
   }
   return false;
 }
 
-Result<const Deployment*> choose_deployment(const Endpoint& endpoint, const http::RequestHead& head, std::uint64_t random) {
+Result<const Deployment*> wanted_deployment(const Endpoint& endpoint, const http::RequestHead& head, std::uint64_t random) {
   if (head.fields.has(http::Field::kAzuremlModelDeployment)) {
     const std::string_view wanted = head.fields.get(http::Field::kAzuremlModelDeployment);
     for (const auto& deployment : endpoint.deployments) {
@@ -115,29 +158,17 @@ bool parse_scoring_path(std::string_view path, ScoringPath& into) {
   return false;
 }
 
-Result<Route> route_to(const Endpoint& endpoint, const http::RequestHead& head, std::uint64_t random, std::string_view path,
-                       bool any_path) {
-  Route route;
-  route.endpoint = &endpoint;
-  std::string_view rest;
-  const bool scores = below_score(path, rest);
-  if (scores && has_dot_segment(rest)) {
-    return Failure::downstream(Reason::kBadRequest, "below the scoring URI stand dot segments, backslashes or encoded slashes");
+Result<Target> target_of(std::string_view path, bool any_path) {
+  Target target{path, {}, false};
+  target.scores = below_score(path, target.rest);
+  if (target.scores && has_dot_segment(target.rest)) {
+    return Failure::downstream(Reason::kBadRequest,
+                               "below the scoring URI stand dot segments, backslashes, encoded slashes or zero bytes");
   }
-  if (!scores && !any_path && path != "/swagger.json") {
+  if (!target.scores && !any_path && path != "/swagger.json") {
     return Failure::downstream(Reason::kEndpointNotFound, "not a scoring URI of this endpoint: use …/score or …/swagger.json");
   }
-  const Result<const Deployment*> deployment = choose_deployment(endpoint, head, random);
-  if (!deployment) return deployment.error();
-  route.deployment = *deployment;
-  route.path = scores ? std::string_view(route.deployment->score_path) : path;
-  route.path_rest = scores ? rest : std::string_view();
-  route.scores = scores;
-  const bool by_split = !head.fields.has(http::Field::kAzuremlModelDeployment);
-  if (by_split && endpoint.mirror.deployment != route.deployment && is_drawn(random, endpoint.mirror.percent)) {
-    route.mirror = endpoint.mirror.deployment;
-  }
-  return route;
+  return target;
 }
 
 }  // namespace
@@ -150,10 +181,10 @@ Route mirrored(const Route& live) {
   return route;
 }
 
-Resolution resolve(const RoutingTable& table, const http::RequestHead& head, std::uint64_t random) {
+Destination find_endpoint(const RoutingTable& table, const http::RequestHead& head) {
   if (!table.by_host.empty()) {
     if (const Endpoint* endpoint = find_ignoring_case(table.by_host, host_of(head.authority))) {
-      return {endpoint, route_to(*endpoint, head, random, head.path, true)};
+      return {endpoint, target_of(head.path, true)};
     }
   }
   ScoringPath scoring;
@@ -164,7 +195,24 @@ Resolution resolve(const RoutingTable& table, const http::RequestHead& head, std
   const Endpoint* endpoint = find_ignoring_case(table.by_name, scoring.endpoint);
   if (endpoint == nullptr)
     return {nullptr, Failure::downstream(Reason::kEndpointNotFound, "there is no endpoint of this name")};
-  return {endpoint, route_to(*endpoint, head, random, scoring.rest, false)};
+  return {endpoint, target_of(scoring.rest, false)};
+}
+
+Result<Route> choose_deployment(const Endpoint& endpoint, const Target& target, const http::RequestHead& head,
+                                std::uint64_t random) {
+  const Result<const Deployment*> deployment = wanted_deployment(endpoint, head, random);
+  if (!deployment) return deployment.error();
+  Route route;
+  route.endpoint = &endpoint;
+  route.deployment = *deployment;
+  route.path = target.scores ? std::string_view(route.deployment->score_path) : target.path;
+  route.path_rest = target.rest;
+  route.scores = target.scores;
+  const bool by_split = !head.fields.has(http::Field::kAzuremlModelDeployment);
+  if (by_split && endpoint.mirror.deployment != route.deployment && is_drawn(random, endpoint.mirror.percent)) {
+    route.mirror = endpoint.mirror.deployment;
+  }
+  return route;
 }
 
 }  // namespace router::routing

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "router/base/result.h"
 #include "router/http/head.h"
@@ -8,16 +9,28 @@
 
 namespace router::routing {
 
-/// How far a request was understood: the endpoint is known even where no deployment was found, so that its profile and its
-/// metrics apply.
-struct Resolution {
-  const model::Endpoint* endpoint = nullptr;
-  Result<model::Route> route;
+/// What a path asks of an endpoint, whatever its deployments are. Views into the request head.
+struct Target {
+  std::string_view path;  // below the endpoint
+  std::string_view rest;  // behind `/score`
+  bool scores = false;    // `/score` or below
 };
 
-/// Finds endpoint, deployment and path for a request (contract, sections 1 and 2). `random` draws the traffic split.
-/// Fails with endpoint_not_found, deployment_not_found, or bad_request for dot segments below a scoring URI.
-Resolution resolve(const model::RoutingTable& table, const http::RequestHead& head, std::uint64_t random);
+/// How far a request was understood: the endpoint is known even where its path was refused, so that its profile and its metrics
+/// apply.
+struct Destination {
+  const model::Endpoint* endpoint = nullptr;
+  Result<Target> target;
+};
+
+/// Finds endpoint and path for a request (contract, section 1). Nothing that it says depends on the endpoint's deployments:
+/// nobody has been authenticated yet. Fails with endpoint_not_found, or bad_request for dot segments below a scoring URI.
+Destination find_endpoint(const model::RoutingTable& table, const http::RequestHead& head);
+
+/// The deployment of a request (contract, section 2); only for who may score at the endpoint. `random` draws the traffic split.
+/// Fails with deployment_not_found.
+Result<model::Route> choose_deployment(const model::Endpoint& endpoint, const Target& target, const http::RequestHead& head,
+                                       std::uint64_t random);
 
 /// The route of the copy of a request with a `mirror`: the same, to that deployment.
 model::Route mirrored(const model::Route& live);

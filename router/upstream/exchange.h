@@ -49,7 +49,7 @@ class UpstreamExchange : public wire::RequestSink {
   /// The head once it has arrived, nullptr before. `read_body` and `finish` make its views invalid. Fails with upstream_reset
   /// or upstream_invalid_response.
   virtual Result<const http::ResponseHead*> response_head() = 0;
-  /// After a 1xx head: go on to the next one.
+  /// After a 1xx head: go on to the next one. A pod may send them without end: who reads them lets others have their turn.
   virtual void skip_interim() = 0;
   virtual wire::BodySize response_size() const = 0;
   virtual Result<wire::Progress> read_body(wire::BodySink& sink) = 0;

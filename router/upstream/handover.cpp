@@ -95,12 +95,13 @@ void Handover::arrive() {
   arrived_ = true;
   if (wakeup_ != nullptr) return wakeup_->wake();
   const dispatch::Lease lease = std::move(lease_);  // ends here, whatever happens
-  if (std::shared_ptr<Connection> connection = take(lease)) put_back(lease, std::move(connection));
+  try {
+    if (std::shared_ptr<Connection> connection = take(lease)) put_back(lease, std::move(connection));
+  } catch (const std::bad_alloc&) {  // the connection has ended
+  }
 }
 
-}  // namespace
-
-void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connection) {
+void lay_down(const dispatch::Lease& lease, std::shared_ptr<Connection> connection) {
   const auto& replica = static_cast<const Replica&>(lease.replica());
   Connection& rests = *connection;
   auto resting = std::make_unique<RestingConnection>(std::move(connection), replica.transport());
@@ -110,6 +111,15 @@ void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connecti
   place.cargo = resting.get();
   rests.rest(kSlotRest, std::move(place));
   lease.slot()->cargo = std::move(resting);
+}
+
+}  // namespace
+
+void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connection) noexcept {
+  try {
+    lay_down(lease, std::move(connection));
+  } catch (const std::bad_alloc&) {  // the connection has ended
+  }
 }
 
 Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::Lease& lease, std::unique_ptr<RestingConnection> resting, bool wanted,

@@ -10,9 +10,9 @@
 
 namespace router::upstream {
 
-/// Lays a connection of this shard into the leased slot, where it rests until somebody takes the slot. Throws std::bad_alloc;
-/// then the slot is as it was.
-void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connection);
+/// Lays a connection of this shard into the leased slot, where it rests until somebody takes the slot. Where there is no memory
+/// for that it ends instead, and the slot stays empty: who calls this is on its way out, and has an outcome of its own to tell.
+void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connection) noexcept;
 
 /// Brings the connection that rests on another shard, `resting` of the leased slot, over here. If it cannot serve here (it is
 /// TLS, has ended, or `wanted` is false) it comes closing; nullptr: there is none any more. Suspends, until `deadline` or

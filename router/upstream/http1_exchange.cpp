@@ -11,7 +11,6 @@ namespace router::upstream {
 namespace {
 
 constexpr std::chrono::seconds kPoolRest{60};
-constexpr int kInterimMax = 100;  // responses before the answer: without a bound a pod could hold the shard with them
 
 }  // namespace
 
@@ -61,8 +60,6 @@ Result<const http::ResponseHead*> Http1Exchange::response_head() {
   if (const Result<void> parsed = http::parse_response(*bytes, head_); !parsed) return parsed.error();
   if (head_.status == 101)
     return Failure::upstream(Reason::kUpstreamInvalidResponse, "the pod switched protocols, which nobody asked for");
-  if (head_.status < 200 && interim_ == kInterimMax)
-    return Failure::upstream(Reason::kUpstreamInvalidResponse, "the pod sends interim responses without end");
   const Result<http::Framing> framing = http::response_framing(head_, method_);
   if (!framing) return framing.error();
   head_parsed_ = true;
@@ -74,7 +71,6 @@ Result<const http::ResponseHead*> Http1Exchange::response_head() {
 void Http1Exchange::skip_interim() {
   connection_->input().skip_head();
   head_parsed_ = false;
-  ++interim_;
 }
 
 wire::BodySize Http1Exchange::response_size() const {

@@ -67,7 +67,6 @@ class Http1Exchange final : public UpstreamExchange {
   bool heard_ = false;               // a head has arrived, if only an interim one
   bool broken_ = false;
   bool head_parsed_ = false;
-  int interim_ = 0;  // responses before the answer, so far
   bool keeps_alive_ = false;
   http::ResponseHead head_;
 };

@@ -59,30 +59,41 @@ std::string decode(std::string_view text) {
   return decoded;
 }
 
-/// Decodes all first and looks at segments then: not the way the router does it.
+/// Decodes all first, once and once more, and looks at segments then, with and without their parameters: not the way the router
+/// does it.
 void require_stays_below(std::string_view path) {
-  const std::string decoded = decode(path);
-  for (std::size_t begin = 0; begin <= decoded.size();) {
-    const std::size_t end = std::min(decoded.find_first_of("/\\", begin), decoded.size());
-    const std::string_view segment = std::string_view(decoded).substr(begin, end - begin);
-    require(segment != "." && segment != "..");
-    begin = end + 1;
+  std::string decoded(path);
+  for (int times = 0; times < 3; ++times, decoded = decode(decoded)) {
+    require(decoded.find('\0') == std::string::npos && decoded.find("\xc0\xae") == std::string::npos);
+    for (std::size_t begin = 0; begin <= decoded.size();) {
+      const std::size_t end = std::min(decoded.find_first_of("/\\", begin), decoded.size());
+      const std::string_view segment = std::string_view(decoded).substr(begin, end - begin);
+      const std::string_view bare = segment.substr(0, segment.find(';'));
+      require(bare != "." && bare != "..");
+      begin = end + 1;
+    }
   }
 }
 
 void try_route(const http::RequestHead& head, std::uint64_t random) {
   static const model::RoutingTable table = make_table();
-  const Resolution found = resolve(table, head, random);
-  if (!found.route) {
-    require(found.route.error().origin == Origin::kDownstream);
+  const Destination found = find_endpoint(table, head);
+  if (!found.target) {
+    require(found.target.error().origin == Origin::kDownstream);
     return;
   }
-  require(found.endpoint != nullptr && found.route->endpoint == found.endpoint && found.route->deployment != nullptr);
-  require(found.route->path.starts_with('/') || found.route->path == "*");
-  if (found.route->path != found.route->deployment->score_path) return;
-  require(found.route->path_rest.empty() || found.route->path_rest.front() == '/');
-  require(found.route->path_rest.empty() || fuzz::lies_within(found.route->path_rest, head.target));
-  require_stays_below(found.route->path_rest);
+  require(found.endpoint != nullptr);
+  const Result<model::Route> route = choose_deployment(*found.endpoint, *found.target, head, random);
+  if (!route) {
+    require(route.error().reason == Reason::kDeploymentNotFound);
+    return;
+  }
+  require(route->endpoint == found.endpoint && route->deployment != nullptr);
+  require(route->path.starts_with('/') || route->path == "*");
+  if (route->path != route->deployment->score_path) return;
+  require(route->path_rest.empty() || route->path_rest.front() == '/');
+  require(route->path_rest.empty() || fuzz::lies_within(route->path_rest, head.target));
+  require_stays_below(route->path_rest);
 }
 
 }  // namespace

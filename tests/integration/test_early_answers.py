@@ -3,6 +3,7 @@ known to end soon, and says `Connection: close` where it does not. Whatever the 
 
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 import requests
@@ -239,3 +240,28 @@ def test_no_client_of_a_pool_loses_a_request(scene):
     for worker in workers:
         worker.join()
     assert not lost
+
+
+@pytest.mark.serial
+def test_a_client_that_neither_reads_its_answer_nor_sends_its_body_is_let_go_in_seconds(pod, start):
+    """It was waited for as long as one that has sent all: `send_timeout_ms`, 60 s if nothing else is said."""
+    def behave(exchange):
+        exchange.answer(200, b"a" * int(exchange.request.headers.get("x-size")))
+        exchange.wait_for_close()
+
+    blue = pod(behave)
+    router = start(endpoint(deployment([blue], slots=0)), limits={"send_timeout_ms": 20_000})
+    bodies = [{"Content-Length": "70000"}, {"Content-Length": "9000000"}, {"Transfer-Encoding": "chunked"}]
+    with ExitStack() as stack:
+        # Where the kernel stops taking is its own business: one of these sizes leaves the last piece of the answer with the router.
+        sizes = [300_000 + 20_000 * i for i in range(20)]
+        clients = [stack.enter_context(router.connect(receive_buffer=4096)) for _ in sizes]
+        begun = time.monotonic()
+        for i, (client, size) in enumerate(zip(clients, sizes)):
+            client.send(request(headers={**bodies[i % 3], "x-size": str(size)}, length=False) + (b"1\r\nx\r\n" if i % 3 == 2 else b""))
+        eventually(lambda: len(blue.requests) == len(sizes), "all to be answered")
+        eventually(lambda: router.metrics().value("connections_active") == 0, "all to be let go", patience=19)
+        took = time.monotonic() - begun
+    print(f"\nthe last one after {took:.1f} s")
+    assert took < 12, "5 s for who has not let the pod's answer through, 2 s for the others"
+    assert router.slots_in_use() == 0

@@ -215,3 +215,22 @@ def test_a_100_from_the_pod_is_swallowed_and_other_interim_responses_are_relayed
     assert answer.interim[0].headers.get("link") == "</a>; rel=preload"
     assert (answer.status, answer.body) == (200, b"x")
     assert router.score(b"y").body == b"y"
+
+
+def test_interim_responses_are_passed_on_within_bounds_and_dropped_beyond_them(pod, start):
+    """8 heads and 16 KB a request; the answer comes all the same."""
+    def behave(exchange):
+        exchange.body()
+        size = int(exchange.request.headers.get("x-size"))
+        head = b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * size + b"\r\n\r\n"
+        for _ in range(1000):
+            exchange.send(head)
+        exchange.send(b"HTTP/1.1 103 Early Hints\r\nX: last\r\n\r\n")
+        exchange.answer(200, b"fine")
+
+    router = start(endpoint(deployment([pod(behave)])))
+    with router.connect() as client:
+        for size, passed in ((10, [10] * 8), (5000, [5000] * 3 + [4]), (40_000, [4])):
+            answer = client.exchange(b"x", headers={"x-size": str(size)})
+            assert (answer.status, answer.body) == (200, b"fine")
+            assert [len(one.headers.get("x")) for one in answer.interim] == passed

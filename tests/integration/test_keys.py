@@ -78,3 +78,39 @@ def test_no_key_is_ever_told(scene):
     for text in told:
         for secret in (PRIMARY, SECONDARY, "guessed-key-of-a-client"):
             assert secret not in text
+
+
+def test_a_refused_stranger_learns_nothing_of_deployments(pod, start):
+    """Which ones there are, which gets traffic, what their limits are: the same 401 for all, in log and metrics, too."""
+    blue = pod()
+    router = start(endpoint(deployment([blue], router={"max_request_bytes": 10}), deployment([pod()], name="dark")),
+                   endpoint(deployment([pod()]), name="idle-endpoint", traffic={"blue": 0}))
+
+    def told(key="a-strangers-guess", path="/api/v1/endpoint/my-endpoint/score", **headers):
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = router.score(b"x" * 20, path=path, key=key, headers=fields)
+        ids = ("x-request-id", "x-ms-request-id")
+        return answer.status, answer.why, answer.json()["error"]["message"], [pair for pair in answer.headers if pair[0].lower() not in ids]
+
+    for key in ("a-strangers-guess", None):
+        refused = told(key)
+        assert refused[0] == 401 and not any(name == "azureml-model-deployment" for name, _ in refused[3])
+        for name in ("blue", "dark", "no-such-deployment", ""):
+            assert told(key, azureml_model_deployment=name) == refused
+        assert told(key, x_request_deadline_ms="0") == refused
+        assert told(key, path="/api/v1/endpoint/idle-endpoint/score") == refused
+    lines = router.access_lines(14)
+    assert {(line["ResponseCode"], line["DeploymentName"], line["IdentityData"]) for line in lines} == {(401, "", "")}
+    counted = [labels for labels, value in router.metrics().all("requests_total") if value > 0]
+    assert {(labels["code"], labels["deployment"]) for labels in counted} == {("401", "")}
+    # With a key they are told apart.
+    assert told(PRIMARY)[:2] == (413, "payload_too_large")
+    assert told(PRIMARY, azureml_model_deployment="no-such-deployment")[:2] == (404, "deployment_not_found")
+    assert [line["IdentityData"] for line in router.access_lines(16)].count("primary") == 2
+
+
+@pytest.mark.parametrize("keys, used", [((None, SECONDARY), "secondary"), ((PRIMARY,), "primary")])
+def test_a_lone_key_is_told_by_its_own_name(pod, start, keys, used):
+    router = start(endpoint(deployment([pod()]), keys=keys))
+    assert router.score(b"x", key=keys[-1]).status == 200
+    assert router.access_lines(1)[0]["IdentityData"] == used

@@ -52,6 +52,20 @@ def test_the_access_log_has_one_object_a_request_with_every_field(pod, start):
     assert lines[401]["ResponseCodeReason"] == "unauthorized"
 
 
+def test_what_a_client_writes_is_cut_in_the_access_log(pod, start):
+    """A head of 60 KB makes no line of 60 KB, whatever part of it is long."""
+    router = start(endpoint(deployment([pod()])))
+    parts = [{"method": "M" * 60_000}, {"path": "/api/v1/endpoint/my-endpoint/score/" + "p" * 60_000}, {"headers": {"User-Agent": "u" * 60_000}},
+             {"headers": {"x-request-id": "i" * 60_000}}, {"headers": {"x-ms-client-request-id": "c" * 60_000}},
+             {"headers": {"azureml-model-deployment": "d" * 60_000}}, {"path": "/" + "n" * 60_000}]
+    for part in parts:
+        assert router.score(b"x", **part).status in (200, 404), part.keys()
+    methods = {line["Method"] for line in router.access_lines(len(parts))}
+    longest = [len(line) for line in router.access_log_file.read_text().splitlines()]
+    assert len(longest) == len(parts) and max(longest) < 2500, longest
+    assert methods == {"POST", "M" * 32}
+
+
 def test_what_a_client_writes_cannot_break_the_access_log(pod, start):
     router = start(endpoint(deployment([pod()])))
     nasty = 'a"b\\c\t\xff{}'

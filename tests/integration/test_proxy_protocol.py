@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 
 import pytest
 from support.client import Client, request
@@ -38,7 +39,12 @@ def scene(shared_stage):
     (version2(), "203.0.113.7"),
     (version2_v6(), "2001:db8::7"),
     (version2(command=0), "127.0.0.1"),
-])
+    (b"PROXY UNKNOWN ffff:f...f:ffff 192.0.2.1 65535 anything at all\r\n", "127.0.0.1"),
+    (SIGNATURE + b"\x20\x00\xff\xff" + b"p" * 65535, "127.0.0.1"),
+    (SIGNATURE + b"\x21\x00\xff\xff" + b"p" * 65535, "127.0.0.1"),
+    (SIGNATURE + b"\x21\x11\x7f\xff" + version2()[16:] + b"t" * (0x7fff - 12), "203.0.113.7"),
+], ids=["version 1", "over IPv6", "unknown", "version 2", "with a TLV", "local", "unknown and more", "local and 64 KB", "no family and 64 KB",
+        "32 KB of TLVs"])
 def test_the_address_of_the_client_is_taken_from_the_header(scene, header, address):
     with scene.router.connect() as client:
         client.send(header + request(b"x"))
@@ -65,6 +71,29 @@ def test_a_connection_without_a_good_header_is_ended(scene, garbage):
         client.send(garbage + request(b"x", headers={"Connection": "close"}))
         assert b" 200 " not in client.reader.until_close()
     assert len(scene.pod.requests) == before
+
+
+@pytest.mark.parametrize("header, believed", [
+    (b"PROXY UNKNOWN\r\n", False),
+    (b"PROXY UNKNOWN 198.51.100.9 192.0.2.1 4444 443\r\n", False),
+    (SIGNATURE + b"\x21\x00\x00\x00", False),  # a family that it does not know
+    (SIGNATURE + b"\x21\x31\x00\xd8" + b"/" * 216, False),  # a Unix socket's
+    (SIGNATURE + b"\x20\x00\x00\x00", True),  # LOCAL: the proxy itself
+], ids=["unknown", "unknown and more", "no family", "a Unix socket", "local"])
+def test_a_client_whom_the_proxy_does_not_know_is_not_believed(scene, header, believed):
+    with scene.router.connect() as client:
+        client.send(header + request(b"x", headers={"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https"}))
+        assert client.response().status == 200
+    headers = scene.pod.requests[-1].headers
+    assert headers.get("x-forwarded-for") == ("6.6.6.6, 127.0.0.1" if believed else "127.0.0.1")
+
+
+def test_a_payload_that_does_not_end_is_given_up_in_time(scene):
+    begun = time.monotonic()
+    with scene.router.connect() as client:
+        client.send(SIGNATURE + b"\x20\x00\xff\xff" + b"p" * 600)
+        assert client.is_closed()
+    assert 0.5 < time.monotonic() - begun < 4
 
 
 def test_silence_instead_of_a_header_is_ended(scene):

@@ -150,6 +150,24 @@ def test_the_clients_patience_ends_the_pods_time(pod, start):
     assert (answer.status, answer.why) == (504, "upstream_timeout")
 
 
+@pytest.mark.parametrize("profile, status", [("kubernetes", 503), ("managed", 429)])
+def test_a_client_that_has_no_time_left_is_refused_without_asking_the_pod(pod, start, profile, status):
+    """Even with a free slot, and before a body is waited for."""
+    blue = pod()
+    router = start(endpoint(deployment([blue]), router={"status_profile": profile}))
+    answer = router.score(b"x", headers={"x-request-deadline-ms": "0"})
+    assert (answer.status, answer.why) == (status, "deadline_unmeetable")
+    assert int(answer.headers.get("retry-after")) >= 1
+    with router.connect() as client:
+        client.send(request(headers={"Content-Length": "10", "x-request-deadline-ms": "0"}))
+        assert client.response().why == "deadline_unmeetable"
+    assert blue.requests == []
+    assert {line["Attempts"] for line in router.access_lines(2)} == {0}
+    # What is no whole number of milliseconds is as if it had not been sent.
+    for value in ("-1", "soon", "", "1.5", "0x0", "99999999999999999999"):
+        assert router.score(b"x", headers={"x-request-deadline-ms": value}).status == 200, value
+
+
 def test_an_answer_does_not_wait_for_the_pod_that_is_given_up(pod, start):
     release = threading.Event()
     blue = pod(lambda exchange: release.wait(20))  # deaf to our side's end, too

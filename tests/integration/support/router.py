@@ -88,6 +88,8 @@ class Router:
         name = described["endpoint"]["name"]
         files = {}
         for kind, key in reversed(list(zip(("primary", "secondary"), described["keys"]))):
+            if key is None:
+                continue
             path = self.folder / "keys" / f"{name}-{kind}"
             write_at_once(path, key + "\n")
             files[f"{kind}_file"] = f"../keys/{name}-{kind}"

@@ -12,22 +12,23 @@ using test::request_text;
 
 class Authenticate : public ::testing::Test {
  protected:
-  Authenticate() {
-    endpoint_.keys = {{"first-key"}, {"second-key"}};
-    route_.endpoint = &endpoint_;
-  }
+  Authenticate() { endpoint_.keys = {{"first-key"}, {"second-key", config::KeyName::kSecondary}}; }
   Result<model::Caller> check(const std::string& fields) {
     const Request request(request_text("POST", "/", fields));
-    return authenticate(request.head(), route_);
+    return authenticate(request.head(), endpoint_);
   }
 
   model::Endpoint endpoint_;
-  model::Route route_;
 };
 
 TEST_F(Authenticate, LetsBothKeysInAndTellsWhichItWas) {
   EXPECT_STREQ(check("Authorization: Bearer first-key\r\n")->identity, "primary");
   EXPECT_STREQ(check("Authorization: bearer  second-key\r\n")->identity, "secondary");
+}
+
+TEST_F(Authenticate, TellsALoneSecondaryKeyAsSecondary) {
+  endpoint_.keys = {{"second-key", config::KeyName::kSecondary}};
+  EXPECT_STREQ(check("Authorization: Bearer second-key\r\n")->identity, "secondary");
 }
 
 TEST_F(Authenticate, RefusesEverythingElse) {

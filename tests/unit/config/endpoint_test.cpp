@@ -88,6 +88,8 @@ router:
   ASSERT_EQ(endpoint.keys.size(), 2u);
   EXPECT_EQ(endpoint.keys[0].value, "a-key-for-tests");
   EXPECT_EQ(endpoint.keys[1].value, "another-key");
+  EXPECT_EQ(endpoint.keys[0].name, KeyName::kPrimary);
+  EXPECT_EQ(endpoint.keys[1].name, KeyName::kSecondary);
   EXPECT_EQ(endpoint.status_profile, StatusProfile::kManaged);
   EXPECT_TRUE(endpoint.forward_authorization);
   EXPECT_THAT(config->warnings, IsEmpty());
@@ -101,6 +103,17 @@ TEST(EndpointFile, NamesDeploymentsWithoutRegardToCase) {
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_THAT(config->endpoints.at(0).traffic, ElementsAre(Pair("Green", 70), Pair("blue", 30)));
   EXPECT_THAT(config->endpoints.at(0).mirror_traffic, ElementsAre(Pair("Green", 50)));
+}
+
+TEST(EndpointFile, KeepsTheNameOfALoneSecondaryKey) {
+  const ConfigFolder folder;
+  folder.write("keys/secondary", "another-key\n");
+  folder.write("endpoints/endpoint.yml",
+               "name: my-endpoint\ntraffic: {blue: 100}\nrouter: {keys: {secondary_file: ../keys/secondary}}\n");
+  const absl::StatusOr<Config> config = folder.load();
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  ASSERT_EQ(config->endpoints.at(0).keys.size(), 1u);
+  EXPECT_EQ(config->endpoints.at(0).keys[0].name, KeyName::kSecondary);
 }
 
 TEST(EndpointFile, WithoutKeysOrTrafficIsTakenWithAWarning) {

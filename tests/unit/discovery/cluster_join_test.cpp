@@ -47,6 +47,15 @@ TEST(ClusterJoin, PutsDeploymentsUnderTheEndpointOfTheirNamespace) {
   EXPECT_EQ(verdict.traffic.at("blue"), 90);
 }
 
+TEST(ClusterJoin, KeepsTheNameOfALoneSecondaryKey) {
+  World world;
+  world.add_endpoint({.traffic = {{"blue", 100}}}).add_deployment({.name = "blue"});
+  world.add_secret(secret({{"secondaryKey", "two"}}));
+  const Joined joined = world.join();
+  ASSERT_EQ(joined.endpoints[0].keys.size(), 1u);
+  EXPECT_EQ(joined.endpoints[0].keys[0].name, config::KeyName::kSecondary);
+}
+
 TEST(ClusterJoin, RefusesADeploymentWhoseEndpointIsNotInItsNamespace) {
   World world;
   world.add_endpoint(EndpointSpec{})

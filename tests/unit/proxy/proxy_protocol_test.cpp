@@ -42,6 +42,28 @@ TEST(ProxyProtocol, KeepsThePeerForALocalCommand) {
   const Result<ProxyHeader> parsed = parse_proxy_header(kVersion2 + "\x20\0\0\0"s);
   EXPECT_EQ(parsed->bytes, 16u);
   EXPECT_FALSE(parsed->client);
+  EXPECT_TRUE(parsed->local);
+}
+
+TEST(ProxyProtocol, IgnoresTheRestOfALineThatDoesNotKnow) {
+  const std::string longest = "PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535" + std::string(48, 'x') + "\r\n";
+  ASSERT_EQ(longest.size(), 107u);
+  for (const std::string& line : {longest, "PROXY UNKNOWN 192.0.2.7 nonsense \0 -1\r\n"s}) {
+    const Result<ProxyHeader> parsed = parse_proxy_header(line + "GET ");
+    ASSERT_TRUE(parsed);
+    EXPECT_EQ(parsed->bytes, line.size());
+    EXPECT_FALSE(parsed->client || parsed->local);
+  }
+}
+
+TEST(ProxyProtocol, ReadsNoAddressOfLocalOrUnknownFamilies) {
+  for (const char* what : {"\x20\x11", "\x20\x01", "\x21\x01", "\x21\x31", "\x21\x12"}) {
+    const Result<ProxyHeader> parsed = parse_proxy_header(kVersion2 + what + "\xff\xff"s);
+    ASSERT_TRUE(parsed);
+    EXPECT_EQ(parsed->bytes, 16u + 65535);
+    EXPECT_FALSE(parsed->client);
+    EXPECT_EQ(parsed->local, what[0] == 0x20);
+  }
 }
 
 TEST(ProxyProtocol, WaitsForTheWholeHeader) {
@@ -60,7 +82,7 @@ TEST(ProxyProtocol, RefusesWhatIsNoHeader) {
        {"GET / HTTP/1.1\r\n"s, "PROXY TCP5 1.2.3.4 1.2.3.4 1 2\r\n"s, "PROXY TCP4 nowhere 1.2.3.4 1 2\r\n"s,
         "PROXY TCP4 1.2.3.4 1.2.3.4 99999 2\r\n"s, "PROXY TCP4 1.2.3.4\0x 1.2.3.4 1 2\r\n"s,
         "PROXY TCP4 " + std::string(200, '1'), "PROXY UNKNOWN " + std::string(92, 'x') + "\r\n", kVersion2 + "\x31\x11\0\x0c"s,
-        kVersion2 + "\x21\x11\xff\xff"s}) {
+        kVersion2 + "\x21\x11\0\x0b"s, kVersion2 + "\x21\x21\0\x23"s}) {
     EXPECT_FALSE(parse_proxy_header(input)) << input;
   }
 }
@@ -72,7 +94,7 @@ TEST(ProxyProtocol, GivesUpAtOnceWhenTheClientLeavesWithinTheHeader) {
   runtime::Socket socket(shard, ends[0]);
   runtime::Wakeup wakeup(shard);
   socket.set_waker(&wakeup);
-  auto reading = shard.start(read_proxy_header(socket, wakeup, kNever, kNever, *runtime::Address::parse("192.0.2.1", 80)));
+  auto reading = shard.start(read_proxy_header(socket, wakeup, kNever, kNever));
   ASSERT_EQ(::send(ends[1], "PROXY TCP4 192.", 15, MSG_NOSIGNAL), 15);
   ::shutdown(ends[1], SHUT_WR);
   // A bounded number of turns: who waits for more than the end is woken by it for ever.
@@ -82,6 +104,28 @@ TEST(ProxyProtocol, GivesUpAtOnceWhenTheClientLeavesWithinTheHeader) {
   std::array<char, 64> rest;
   static_cast<void>(::recv(ends[0], rest.data(), rest.size(), MSG_DONTWAIT));
   shard.poll();
+  ::close(ends[1]);
+}
+
+TEST(ProxyProtocol, SkipsALongPayloadInPiecesAndTakesNotAByteMore) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+  test::TestShard shard;
+  runtime::Socket socket(shard, ends[0]);
+  runtime::Wakeup wakeup(shard);
+  socket.set_waker(&wakeup);
+  auto reading = shard.start(read_proxy_header(socket, wakeup, kNever, kNever));
+  const std::string whole = kVersion2 + "\x20\0\xff\xff"s + std::string(65535, 'p') + "GET ";
+  for (std::size_t sent = 0; sent < whole.size(); sent += 1000) {
+    const std::string piece = whole.substr(sent, 1000);
+    ASSERT_EQ(::send(ends[1], piece.data(), piece.size(), MSG_NOSIGNAL), static_cast<ssize_t>(piece.size()));
+    shard.poll();
+  }
+  ASSERT_TRUE(reading.done());
+  EXPECT_TRUE(reading.get()->local);
+  std::array<char, 64> rest;
+  const ssize_t left = ::recv(ends[0], rest.data(), rest.size(), MSG_DONTWAIT);
+  EXPECT_EQ(std::string_view(rest.data(), static_cast<std::size_t>(std::max<ssize_t>(left, 0))), "GET ");
   ::close(ends[1]);
 }
 

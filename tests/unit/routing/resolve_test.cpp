@@ -42,7 +42,15 @@ class Resolve : public ::testing::Test {
   }
 
   static std::uint64_t percent(std::uint64_t value) { return value << 32; }
-  Resolution find(const Request& request, std::uint64_t random = 0) { return resolve(table_, request.head(), random); }
+  struct Resolution {
+    const Endpoint* endpoint;
+    Result<model::Route> route;
+  };
+  Resolution find(const Request& request, std::uint64_t random = 0) {
+    const Destination found = find_endpoint(table_, request.head());
+    if (!found.target) return {found.endpoint, found.target.error()};
+    return {found.endpoint, choose_deployment(*found.endpoint, *found.target, request.head(), random)};
+  }
   std::string path_of(const std::string& target, const std::string& fields = "") {
     const Request request(request_text("POST", target, fields));
     const Resolution found = find(request);
@@ -121,6 +129,49 @@ TEST_F(Resolve, RefusesAWayOutOfTheScoringPath) {
   for (const char* rest : {"/...", "/a..b", "/..a", "/.hidden", "/%2e%2ea", "/a%20b"}) {
     EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "iris/blue /run" + std::string(rest));
   }
+}
+
+TEST_F(Resolve, RefusesDotSegmentsThatCarryAParameter) {
+  for (const char* rest : {"/..;/y", "/..;a=b/y", "/.;/y", "/..;", "/.;x", "/%2e%2e;/y", "/%2e%2e%3b/y", "/.%2E%3Bx/y",
+                           "/%2e%3b/y", "/a/..;/..;/y", "/..%253b/y", "/;%2f../y", "/...;%5c"}) {
+    EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "bad_request") << rest;
+  }
+  for (const char* rest : {"/a;/y", "/a;v=1..2", "/...;/y", "/;/y", "/a..;/y", "/..a;/y", "/%3b", "/models;x=%2e"}) {
+    EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "iris/blue /run" + std::string(rest)) << rest;
+  }
+}
+
+TEST_F(Resolve, RefusesDotsAndSlashesThatAreEncodedTwiceOrOverlong) {
+  for (const char* rest : {"/%252e%252e/y", "/%252E%252e/y", "/a%252eb", "/%252e", "/%25%32%65%25%32%65/y", "/%%32e%%32e/y",
+                           "/a%252fb", "/a%255Cb", "/%c0%ae%c0%ae/y", "/%C0%AE/y", "/a%c0%aeb", "/%c0%af..", "/%c1%9c",
+                           "/%e0%80%ae", "/%F0%80%80%AE", "/%25c0%25ae"}) {
+    EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "bad_request") << rest;
+  }
+  for (const char* rest :
+       {"/100%25", "/%25%25", "/%2520", "/%c3%a4", "/%e0%a4%84", "/%f0%9f%98%80", "/%c0", "/%", "/%2", "/%zz", "/%2e%2"}) {
+    EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "iris/blue /run" + std::string(rest)) << rest;
+  }
+}
+
+TEST_F(Resolve, RefusesAZeroByteBelowTheScoringPath) {
+  for (const char* rest : {"/a%00", "/%00", "/..%00/y", "/%2500", "/a/b%00.json"}) {
+    EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "bad_request") << rest;
+  }
+  EXPECT_EQ(path_of("/api/v1/endpoint/iris/score/a?x=%00"), "iris/blue /run/a") << "queries are nobody's business";
+}
+
+/// All of the pod's paths are the caller's there: nothing to climb out of (docs/decisions/0005).
+TEST_F(Resolve, ForwardsDotSegmentsOfADeclaredHostNameUnchangedButBelowScore) {
+  const auto path = [this](const std::string& target) {
+    const Request request("POST " + target + " HTTP/1.1\r\nHost: chat.example\r\n\r\n");
+    const Resolution found = find(request);
+    if (!found.route) return std::string(name_of(found.route.error().reason));
+    return std::string(found.route->path) + std::string(found.route->path_rest);
+  };
+  EXPECT_EQ(path("/v1/..;/y"), "/v1/..;/y");
+  EXPECT_EQ(path("/v1/%252e%252e/y"), "/v1/%252e%252e/y");
+  EXPECT_EQ(path("/score/..;/y"), "bad_request");
+  EXPECT_EQ(path("/score/%c0%ae"), "bad_request");
 }
 
 TEST_F(Resolve, ForwardsEveryPathOfADeclaredHostName) {

@@ -350,22 +350,18 @@ TEST_F(KeptConnectionTest, ThatIsDroppedElsewhereEndsAtHomeWithoutAnyMemory) {
   EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
 }
 
-TEST(KeptConnection, ThatFindsNoMemoryToRestStaysWhereItIs) {
+TEST(KeptConnection, ThatFindsNoMemoryToRestEndsAndLeavesTheSlotUsable) {
   for (std::size_t served = 0;; ++served) {
     World world;
     runtime::Wakeup wakeup(world.here.shard());
     Result<dispatch::Line::Entry> entry = world.line->enter(wakeup);
     tls::Stream stream(runtime::Socket(world.here, test::connect_to(world.pod.address()).release()));
-    const auto connection =
-        std::make_shared<Connection>(world.here, std::move(stream), world.replica->habits(), ConnectionPast());
+    auto connection = std::make_shared<Connection>(world.here, std::move(stream), world.replica->habits(), ConnectionPast());
+    const std::weak_ptr<Connection> watched = connection;
     std::size_t failed = 0;
     {
       const test::FailingMemory one(served, 1);
-      try {
-        put_back(entry->lease, connection);
-      } catch (const std::bad_alloc&) {
-        EXPECT_EQ(entry->lease.slot()->cargo, nullptr);
-      }
+      put_back(entry->lease, std::move(connection));
       failed = one.failed();
     }
     if (failed == 0) {
@@ -373,10 +369,59 @@ TEST(KeptConnection, ThatFindsNoMemoryToRestStaysWhereItIs) {
       EXPECT_GT(served, 0U);
       return;
     }
-    world.here.advance(std::chrono::seconds(1));
-    EXPECT_TRUE(connection->alive()) << "it was left to the slot that has not got it";
-    put_back(entry->lease, connection);
-    EXPECT_NE(entry->lease.slot()->cargo, nullptr);
+    EXPECT_EQ(entry->lease.slot()->cargo, nullptr);
+    world.here.poll();
+    EXPECT_TRUE(watched.expired()) << "nobody has it";
+    entry->lease.give_back();
+    EXPECT_EQ(world.slots_in_use(), 0U);
+  }
+}
+
+/// The client leaves while a connection that is too young is watched.
+TEST(KeptConnection, ThatFindsNoMemoryWhenTheClientLeavesMakesItNoFailureOfOurs) {
+  for (std::size_t served = 0;; ++served) {
+    World world;
+    const test::Descriptor connection = world.first();
+    auto request = world.send(world.here);
+    ASSERT_FALSE(request->open());
+    std::size_t failed = 0;
+    {
+      const test::FailingMemory one(served, 1);
+      request->leave();
+      failed = one.failed();
+    }
+    ASSERT_TRUE(request->opening->done());
+    EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed) << served;
+    request->lease.give_back();
+    EXPECT_EQ(world.slots_in_use(), 0U) << served;
+    if (failed == 0) return;
+    EXPECT_TRUE(connection.at_end()) << served;
+  }
+}
+
+TEST(KeptConnection, ThatComesTooLateAndFindsNoMemoryLosesNoSlot) {
+  for (std::size_t served = 0;; ++served) {
+    World world;
+    const test::Descriptor connection = world.first();
+    auto request = world.send(world.there);
+    request->leave();
+    ASSERT_TRUE(request->opening->done());
+    EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed);
+    request.reset();
+    EXPECT_EQ(world.slots_in_use(), 1U);
+    world.here.poll();
+    std::size_t failed = 0;
+    {
+      const test::FailingMemory one(served, 1);
+      world.there.poll();
+      failed = one.failed();
+    }
+    EXPECT_EQ(world.slots_in_use(), 0U) << served;
+    auto next = world.send(world.there);
+    world.there.advance(milliseconds(10));
+    const test::Descriptor fresh = failed > 0 ? world.accept(world.there) : test::Descriptor();
+    World::answer(*next, failed > 0 ? fresh : connection);
+    if (failed == 0) return;
   }
 }
 

@@ -1,0 +1,193 @@
+#include "router/proxy/relay.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "router/proxy/ending.h"
+#include "tests/support/test_shard.h"
+
+namespace router::proxy {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A client that has sent its request. While it is blocked it takes nothing; what it was given then is counted.
+class Client final : public Downstream {
+ public:
+  bool takes = true;
+  int interims = 0;
+  int status = 0;
+
+  const http::RequestHead& head() const override { return request_; }
+  const Peer& peer() const override { return peer_; }
+  wire::BodySize request_size() const override { return {}; }
+  Result<wire::Progress> read_body(wire::BodySink&) override { return wire::Progress::kEnded; }
+  bool request_received() const override { return true; }
+  std::uint64_t request_bytes() const override { return 0; }
+  Result<Arrived> body_arrived() override { return Arrived{0, true}; }
+  void send_continue() override {}
+  bool owes_first_byte() const override { return false; }
+  void keep_request() override {}
+  bool rewind_request() override { return false; }
+  wire::Progress drop_request() override { return wire::Progress::kEnded; }
+  void begin_head(int begun, std::string_view) override { status = begun; }
+  void field(std::string_view, std::string_view) override {}
+  void end_head(wire::BodySize) override {}
+  void interim(const http::ResponseHead&) override { ++interims; }
+  void body_piece(std::string_view) override {}
+  void body_end(const http::Fields*) override {}
+  Result<void> flush() override {
+    blocked_ = !takes;
+    return {};
+  }
+  bool blocked() const override { return blocked_; }
+  bool responded() const override { return status != 0; }
+  std::uint64_t response_bytes() const override { return 0; }
+  std::uint64_t bytes_taken() const override { return 0; }
+  void close_after() override {}
+  void reset() override {}
+  void arm_read() override {}
+  void arm_write() override {}
+  Result<void> still_wanted() override { return {}; }
+  Result<void> may_take_slot() const override { return {}; }
+  Result<void> within_grace() const override { return {}; }
+  Deadline ask_again(TimePoint) const override { return kNever; }
+
+ private:
+  http::RequestHead request_;
+  Peer peer_;
+  bool blocked_ = false;
+};
+
+/// What a pod was asked for.
+struct Asked {
+  int interims = 0;  // how many it still sends before its answer
+  int heads_read = 0;
+  int armed = 0;
+};
+
+/// A pod that has the request, and sends interim responses before its answer.
+class Pod final : public upstream::UpstreamExchange {
+ public:
+  explicit Pod(Asked& asked) : asked_(asked) {}
+
+  dispatch::Lease& lease() override { return lease_; }
+  bool reused() const override { return false; }
+  void begin_head(std::string_view, std::string_view, std::string_view, std::string_view) override {}
+  void field(std::string_view, std::string_view) override {}
+  void end_head(wire::BodySize) override {}
+  void body_piece(std::string_view) override {}
+  void body_end(const http::Fields*) override {}
+  Result<void> flush() override { return {}; }
+  bool blocked() const override { return false; }
+  bool request_sent() const override { return true; }
+  Result<const http::ResponseHead*> response_head() override {
+    head_.status = asked_.interims > 0 ? 103 : 200;
+    return &head_;
+  }
+  void skip_interim() override {
+    --asked_.interims;
+    ++asked_.heads_read;
+  }
+  wire::BodySize response_size() const override { return {}; }
+  Result<wire::Progress> read_body(wire::BodySink&) override { return wire::Progress::kEnded; }
+  bool pod_closes() const override { return false; }
+  void arm_read() override { ++asked_.armed; }
+  void arm_write() override {}
+  upstream::Unseen ended_unseen() const override { return upstream::Unseen::kNo; }
+  dispatch::Lease release() override { return {}; }
+  void finish() override {}
+  void begin_close() override {}
+  wire::Progress await_close() override { return wire::Progress::kEnded; }
+  void close() override {}
+
+ private:
+  Asked& asked_;
+  dispatch::Lease lease_;
+  http::ResponseHead head_;
+};
+
+class RelayTest : public ::testing::Test {
+ protected:
+  RelayTest() {
+    deployment.request_timeout = deployment.stream_idle_timeout = deployment.upload_timeout = 10s;
+    endpoint.name = "iris";
+    route.endpoint = &endpoint;
+    route.deployment = &deployment;
+    record.sent = shard.now();
+  }
+  test::TestShard::Started<Result<void>> start() {
+    upstream::UpstreamExchange& pod = ending.hold(std::make_unique<Pod>(asked), 1s);
+    relay.emplace(client, pod, copy, route, ids, Patience{}, limits, wakeup, record, ending);
+    return shard.start(relay->run());
+  }
+
+  test::TestShard shard;
+  runtime::Wakeup wakeup{shard};
+  model::Endpoint endpoint;
+  model::Deployment deployment;
+  model::Route route;
+  RequestIds ids;
+  config::Limits limits;
+  Record record;
+  Ending ending{shard};
+  std::unique_ptr<MirrorCopy> copy;
+  Client client;
+  Asked asked;
+  std::optional<Relay> relay;
+};
+
+TEST_F(RelayTest, PassesEightInterimResponsesOnAndReadsTheOthersInTurns) {
+  asked.interims = 1000;
+  auto relaying = start();
+  for (int turns = 0; turns < 100 && !relaying.done(); ++turns) shard.advance(1ms);
+  ASSERT_TRUE(relaying.done());
+  EXPECT_TRUE(relaying.get());
+  EXPECT_EQ(client.interims, 8);
+  EXPECT_EQ(client.status, 200);
+  EXPECT_EQ(asked.heads_read, 1000);
+}
+
+TEST_F(RelayTest, KeepsNoInterimResponseForAClientThatTakesNothing) {
+  asked.interims = 3;
+  client.takes = false;
+  client.flush().value();
+  auto relaying = start();
+  shard.advance(1s);
+  EXPECT_EQ(client.interims, 0);
+  EXPECT_EQ(asked.heads_read, 0);
+  EXPECT_EQ(asked.armed, 0) << "it would be told again and again of what is not read";
+  client.takes = true;
+  wakeup.wake();
+  shard.advance(1ms);
+  ASSERT_TRUE(relaying.done());
+  EXPECT_TRUE(relaying.get());
+  EXPECT_EQ(client.interims, 3);
+  EXPECT_EQ(client.status, 200);
+}
+
+TEST_F(RelayTest, BlamesAClientThatLetsAnInterimResponseWaitAndNotThePod) {
+  asked.interims = 1;
+  client.takes = false;
+  client.flush().value();
+  limits.min_send_rate = 0;
+  auto relaying = start();
+  shard.advance(10s);
+  ASSERT_TRUE(relaying.done());
+  const Result<void> relayed = relaying.get();
+  ASSERT_FALSE(relayed);
+  EXPECT_EQ(relayed.error().reason, Reason::kClientTimeout);
+  EXPECT_EQ(relayed.error().origin, Origin::kDownstream);
+  EXPECT_FALSE(upstream::blames_replica(relayed.error()));
+  ending.begin();
+  ending.proceed();
+}
+
+}  // namespace
+}  // namespace router::proxy
