@@ -3,6 +3,8 @@
 #include <charconv>
 #include <string>
 
+#include "router/http/hop_by_hop.h"
+
 namespace router::proxy {
 namespace {
 
@@ -84,9 +86,10 @@ void write_request_head(wire::RequestSink& to, const Downstream& from, const mod
   const bool has_body = size.kind != wire::BodySize::Kind::kNone;
   to.begin_head(head.method_text, route.path, route.path_rest, head.query);
   to.field("Host", head.authority);
+  const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
     if (replaced_in_request(line.id, route.endpoint->forward_authorization, has_body)) continue;
-    if (http::is_hop_by_hop(line, head.fields)) continue;
+    if (hop_by_hop.contains(line)) continue;
     to.field(line.name, line.value);
   }
   to.field("x-request-id", ids.request_id);
@@ -110,8 +113,9 @@ int write_response_head(Downstream& to, const http::ResponseHead& head, wire::Bo
   const bool length_is_ours = size.kind != wire::BodySize::Kind::kNone || head.status == 204;
   const int status = hidden ? 424 : head.status;
   to.begin_head(status, hidden ? std::string_view("Failed Dependency") : head.reason_phrase);
+  const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
-    if (replaced_in_response(line.id, length_is_ours) || http::is_hop_by_hop(line, head.fields)) continue;
+    if (replaced_in_response(line.id, length_is_ours) || hop_by_hop.contains(line)) continue;
     to.field(line.name, line.value);
   }
   to.field("x-request-id", ids.request_id);
