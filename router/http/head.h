@@ -12,9 +12,12 @@ namespace router::http {
 
 enum class Method : std::uint8_t { kGet, kHead, kPost, kConnect, kTrace, kOther };
 
-/// Fields that the router looks at; every other one is kOther and only passed on.
+/// Fields that the router looks at; every other one is kOther and only passed on. At most 64 (Fields::has).
 enum class Field : std::uint8_t {
   kOther,
+  kLookalike,   // another name for one of those below, to servers that take `_` for `-` (CGI, WSGI): X_Forwarded_For
+  kForwarding,  // every other field by which a proxy says who asked it, and for what: X-Forwarded-*, X-Real-IP, …
+  kApiKey,
   kAuthorization,
   kAzuremlModelDeployment,
   kConnection,
@@ -33,6 +36,7 @@ enum class Field : std::uint8_t {
   kTransferEncoding,
   kUpgrade,
   kUserAgent,
+  kVia,
   kXForwardedFor,
   kXForwardedHost,
   kXForwardedProto,

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "router/http/characters.h"
+#include "router/http/known_fields.h"
 #include "router/proxy/heads.h"
 #include "router/proxy/http1_downstream.h"
 #include "router/proxy/patience.h"
@@ -88,6 +89,8 @@ FieldList end_to_end(const FieldList& fields, bool request, const Scene& scene) 
     if (is_among(kHopByHop, name) || is_named_by_connection(fields, name)) continue;
     if (request ? is_among(kOfRequests, name) : is_among(kOfResponses, name)) continue;
     if (request && !scene.forwards && name == "authorization") continue;
+    if (request && http::identify(name) == http::Field::kLookalike) continue;
+    if (request && !scene.trusted && http::identify(name) == http::Field::kForwarding) continue;
     kept.emplace_back(name, value);
   }
   return kept;
