@@ -96,7 +96,7 @@ std::string_view decimal(std::int64_t number, std::array<char, 24>& storage) {
 }  // namespace
 
 void write_request_head(wire::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
-                        Patience patience, TimePoint now) {
+                        Patience patience, const http::Via& via, TimePoint now) {
   const http::RequestHead& head = from.head();
   const wire::BodySize size = from.request_size();
   const bool has_body = size.kind != wire::BodySize::Kind::kNone;
@@ -116,6 +116,8 @@ void write_request_head(wire::RequestSink& to, const Downstream& from, const mod
     to.field("x-request-deadline-ms", decimal(std::max<std::int64_t>(left, 0), storage));
   }
   write_forwarded(to, from);
+  // A line of its own: together with those before it, it is one list (RFC 9110, 5.3).
+  if (const std::string_view ours = via.member(head.minor_version); !ours.empty()) to.field("Via", ours);
   to.end_head(size);
 }
 

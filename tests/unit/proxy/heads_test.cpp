@@ -117,8 +117,9 @@ class RequestTaker final : public wire::RequestSink {
 };
 
 /// The fields that a pod gets of a request with these lines, but for its id.
-std::string forwarded(const std::string& lines, bool trusted = false) {
-  const std::string bytes = "POST /score HTTP/1.1\r\nHost: router.test\r\n" + lines + "\r\n";
+std::string forwarded(const std::string& lines, bool trusted = false, const http::Via& via = {}, int minor_version = 1) {
+  const std::string bytes =
+      "POST /score HTTP/1." + std::to_string(minor_version) + "\r\nHost: router.test\r\n" + lines + "\r\n";
   HeadTaker from(http::Method::kPost);
   EXPECT_TRUE(http::parse_request(bytes, from.asked()));
   from.asks() = {"192.0.2.7", trusted, false};
@@ -128,11 +129,11 @@ std::string forwarded(const std::string& lines, bool trusted = false) {
   route.endpoint = &endpoint;
   route.deployment = &deployment;
   RequestTaker taker;
-  write_request_head(taker, from, route, RequestIds{}, Patience{}, TimePoint{});
+  write_request_head(taker, from, route, RequestIds{}, Patience{}, via, TimePoint{});
   return taker.lines;
 }
 
-constexpr std::string_view kOurs =
+const std::string kOurs =
     "Host: router.test\nx-request-id: \nX-Forwarded-For: 192.0.2.7\nX-Forwarded-Proto: http\nX-Forwarded-Host: router.test\n";
 
 TEST(WriteRequestHead, LetsNobodySayWithAnUnderscoreWhatTheRouterSays) {
@@ -162,6 +163,20 @@ TEST(WriteRequestHead, KeepsSchemeAndHostOfATrustedProxyAsSingleValues) {
   EXPECT_EQ(forwarded("X-Forwarded-Proto: \r\n", true), kOurs);
   const std::string listed = forwarded("X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", true);
   EXPECT_NE(listed.find("\nX-Forwarded-Proto: https, http\n"), std::string::npos) << listed;
+}
+
+TEST(WriteRequestHead, AppendsTheRouterToVia) {
+  const http::Via via("router-1");
+  EXPECT_EQ(forwarded("", false, via), kOurs + "Via: 1.1 router-1\n");
+  EXPECT_EQ(forwarded("", false, via, 0), kOurs + "Via: 1.0 router-1\n");
+  const std::string behind_others = forwarded("Via: 1.0 a, 1.1 b\r\nVia: 1.1 c\r\n", false, via);
+  EXPECT_LT(behind_others.find("Via: 1.0 a, 1.1 b\nVia: 1.1 c\n"), behind_others.find("Via: 1.1 router-1\n")) << behind_others;
+  EXPECT_EQ(forwarded("Via: 1.1 a\r\nConnection: via\r\n", false, via), kOurs + "Via: 1.1 router-1\n");
+}
+
+TEST(WriteRequestHead, LeavesViaAloneWhereThatIsOff) {
+  EXPECT_EQ(forwarded("Via: 1.1 a\r\n").find("Via: 1.1 a\n"), std::string("Host: router.test\n").size());
+  EXPECT_EQ(forwarded(""), kOurs);
 }
 
 }  // namespace
