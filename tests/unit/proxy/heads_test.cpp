@@ -5,6 +5,7 @@
 #include <string>
 
 #include "router/http/head.h"
+#include "tests/support/growth.h"
 
 namespace router::proxy {
 namespace {
@@ -177,6 +178,24 @@ TEST(WriteRequestHead, AppendsTheRouterToVia) {
 TEST(WriteRequestHead, LeavesViaAloneWhereThatIsOff) {
   EXPECT_EQ(forwarded("Via: 1.1 a\r\n").find("Via: 1.1 a\n"), std::string("Host: router.test\n").size());
   EXPECT_EQ(forwarded(""), kOurs);
+}
+
+TEST(WriteRequestHead, CostsInProportionToTheHead) {
+  for (const std::string name : {"X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via", "Cookie", "X_Own"}) {
+    const auto pass_on = [](const std::string& lines) { forwarded(lines, true, http::Via("router-1")); };
+    const auto one_line = [&](std::size_t size) {
+      std::string list = name + ": a";
+      while (list.size() < size) list += ", 1.1 a";
+      return list + "\r\n";
+    };
+    EXPECT_LT(test::growth(16 * 1024, one_line, pass_on), test::kLinear) << name;
+    const auto many_lines = [&](std::size_t size) {
+      std::string lines;
+      for (std::size_t i = 0; i < size / 550; ++i) lines += name + ": " + std::string(500, 'v') + "\r\n";
+      return lines;
+    };
+    EXPECT_LT(test::growth(16 * 1024, many_lines, pass_on), test::kLinear) << name;
+  }
 }
 
 }  // namespace
