@@ -1,6 +1,5 @@
 #include "router/http/known_fields.h"
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <iterator>
@@ -115,27 +114,44 @@ constexpr auto kFirstOfLength = [] {
   return first;
 }();
 
-constexpr char folded(char c) { return c == '_' ? '-' : to_lower(c); }
+enum class Match { kNo, kExact, kUnderscored };
 
-/// No known name has a `_`.
-Field told_apart(std::string_view name, Field id) { return name.find('_') == std::string_view::npos ? id : Field::kLookalike; }
+/// Each byte once, as this runs for each field of each head. `known` is lower case, of the same size, without `_`.
+Match match(std::string_view name, std::string_view known) {
+  Match found = Match::kExact;
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    const char c = to_lower(name[i]);
+    if (c == known[i]) continue;
+    if (c != '_' || known[i] != '-') return Match::kNo;
+    found = Match::kUnderscored;
+  }
+  return found;
+}
 
 Field of_prefix(std::string_view name) {
-  const std::string_view prefix = name.substr(0, kForwardedPrefix.size());
-  return may_mean(prefix, kForwardedPrefix) ? told_apart(name, Field::kForwarding) : Field::kOther;
+  if (name.size() < kForwardedPrefix.size() || to_lower(name.front()) != kForwardedPrefix.front()) return Field::kOther;
+  const Match prefix = match(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix);
+  if (prefix == Match::kNo) return Field::kOther;
+  const bool underscored = prefix == Match::kUnderscored || name.find('_') != std::string_view::npos;
+  return underscored ? Field::kLookalike : Field::kForwarding;
 }
 
 }  // namespace
 
 bool may_mean(std::string_view name, std::string_view known) {
-  return std::equal(name.begin(), name.end(), known.begin(), known.end(), [](char x, char y) { return folded(x) == y; });
+  return name.size() == known.size() && match(name, known) != Match::kNo;
 }
 
 Field identify(std::string_view name) {
-  if (name.size() >= kLongest) return of_prefix(name);
+  if (name.size() >= kLongest || name.empty()) return of_prefix(name);
   const std::size_t end = kFirstOfLength[name.size() + 1];
+  const char last = to_lower(name.back());  // names of one length begin alike, and end differently
   for (std::size_t index = kFirstOfLength[name.size()]; index < end; ++index) {
-    if (may_mean(name, kKnownFields[index].name)) return told_apart(name, kKnownFields[index].id);
+    const KnownField& known = kKnownFields[index];
+    if (known.name.back() != last) continue;
+    const Match found = match(name, known.name);
+    if (found == Match::kExact) return known.id;
+    if (found == Match::kUnderscored) return Field::kLookalike;
   }
   return of_prefix(name);
 }
