@@ -211,6 +211,8 @@ struct Process {
   Limits limits;
   std::size_t threads = 0;                   // 0: one per core that the process may use
   std::vector<std::string> trusted_proxies;  // addresses or networks: 10.0.0.0/8
+  bool via = true;                           // mark requests in Via, and refuse those that come back
+  std::string via_name;                      // the mark, a token; empty: a random one
   std::string access_log;                    // empty: none; `stdout`; or a path
   std::string log_file;                      // empty: standard error
   LogLevel log_level = LogLevel::kInfo;

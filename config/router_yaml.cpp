@@ -114,6 +114,27 @@ void read_trusted_proxies(MapReader& document, Process& into) {
   }
 }
 
+/// A pseudonym in Via (RFC 9110, 7.6.3): a token.
+bool is_pseudonym(std::string_view text) {
+  constexpr std::size_t kMax = 64;  // it goes into each request
+  const auto is_allowed = [](char c) {
+    const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return alphanumeric || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  };
+  return !text.empty() && text.size() <= kMax && std::all_of(text.begin(), text.end(), is_allowed);
+}
+
+void read_via(MapReader& document, Process& into) {
+  document.read("via", into.via);
+  const std::optional<std::string> name = document.text("via_name");
+  if (!name) return;
+  into.via_name = *name;
+  if (!is_pseudonym(*name)) {
+    document.mistake("via_name",
+                     shown(*name) + " is no name for Via: 1 to 64 letters, digits and !#$%&'*+-.^_`|~ are expected");
+  }
+}
+
 /// Where operators listen: host:port, or unix:/path made absolute; a mistake otherwise. `local` tells whether only this
 /// machine can reach it.
 std::optional<std::string> read_address(MapReader& map, bool& local) {
@@ -192,6 +213,7 @@ Process read_process(MapReader document, std::vector<Place>* glob_places) {
   document.read("threads", {0, 1024}, process.threads);
   process.places.threads = document.place("threads");
   read_trusted_proxies(document, process);
+  read_via(document, process);
   read_logs(document, process);
   read_operators(document, process);
   document.read("drain_delay_ms", kDelayMs, process.drain_delay);

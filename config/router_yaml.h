@@ -32,6 +32,8 @@ namespace router::config {
 ///     requests_per_connection: 100000
 ///   threads: 0                          # one per core
 ///   trusted_proxies: [10.0.0.0/8, …]
+///   via: true                           # mark requests in Via, and refuse those that come back
+///   via_name: …                         # the mark; random without it
 ///   access_log: …                       # stdout, or a path; none without it
 ///   log: {file: …, level: info}         # standard error without file; debug, info, warning, error
 ///   observe: {address: "127.0.0.1:9901"}

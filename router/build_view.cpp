@@ -50,11 +50,14 @@ std::unique_ptr<const model::Endpoint> build_endpoint(const config::Endpoint& se
 }  // namespace
 
 std::shared_ptr<proxy::View> build_view(const config::Config& config, const LiveDeployments& live,
-                                        const LiveDeployments::Change& change, metrics::Registry& metrics) {
+                                        const LiveDeployments::Change& change, metrics::Registry& metrics,
+                                        const std::string& random_via_name) {
+  const config::Process& process = config.process;
   auto view = std::make_shared<proxy::View>();
   view->generation = change.generation;
-  view->limits = config.process.limits;
-  for (const std::string& network : config.process.trusted_proxies) view->trusted_proxies.add(network);
+  view->limits = process.limits;
+  for (const std::string& network : process.trusted_proxies) view->trusted_proxies.add(network);
+  if (process.via) view->via = http::Via(process.via_name.empty() ? random_via_name : process.via_name);
   model::RoutingTable& table = view->table;
   table.generation = change.generation;
   table.metrics = metrics.deployment("", "");

@@ -13,6 +13,7 @@
 #include "config/addresses.h"
 #include "config/load.h"
 #include "router/admin/routes.h"
+#include "router/base/ids.h"
 #include "router/build_view.h"
 #include "router/runtime/contain.h"
 #include "router/runtime/descriptors.h"
@@ -104,6 +105,12 @@ bool same_settings(std::optional<config::Kubernetes> a, const std::optional<conf
   return a == b;
 }
 
+/// Of no other process: 48 random bits.
+std::string make_via_name() {
+  const UuidText uuid = new_uuid();
+  return "router-" + std::string(view_of(uuid).substr(24));
+}
+
 void warn_of_few_descriptors(const config::Limits& limits) {
   const auto room = static_cast<std::size_t>(runtime::client_descriptors_end());
   if (limits.max_connections <= room) return;
@@ -118,6 +125,7 @@ Router::Router(std::string config_file, config::Config config)
     : config_file_(std::move(config_file)),
       files_(std::move(config)),
       config_(files_),
+      random_via_name_(make_via_name()),
       control_(shard_count(config_.process), clock_),
       shards_(shard_count(config_.process), clock_),
       metrics_(shards_.size(), clock_),
@@ -286,7 +294,7 @@ Router::Next Router::build_next(const config::Config& files, const LiveDeploymen
     transports.insert(cluster_->transports().begin(), cluster_->transports().end());
   }
   next.live = live_.prepare(next.merged, transports, generation_ + 1);
-  next.view = build_view(next.merged, live_, next.live, metrics_);
+  next.view = build_view(next.merged, live_, next.live, metrics_, random_via_name_);
   return next;
 }
 

@@ -98,8 +98,9 @@ class Router {
   Task<void> end_in_order();
 
   const std::string config_file_;
-  config::Config files_;   // what the files say
-  config::Config config_;  // and what is in force: with endpoints that are resources
+  config::Config files_;               // what the files say
+  config::Config config_;              // and what is in force: with endpoints that are resources
+  const std::string random_via_name_;  // in force where router.yaml names none
   LiveDeployments::Transports file_transports_;
   SteadyClock clock_;
   runtime::Shard control_;

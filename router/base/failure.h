@@ -13,6 +13,7 @@ enum class Reason : std::uint8_t {
   kUnsupportedCoding,   // unknown transfer coding; named `unsupported`
   kUnsupportedVersion,  // HTTP version; named `unsupported`
   kUnsupportedMethod,   // CONNECT, TRACE; named `unsupported`
+  kLoop,                // the request has been through this router before
   kUnauthorized,
   kForbidden,
   kEndpointNotFound,
@@ -44,6 +45,7 @@ constexpr std::string_view name_of(Reason reason) {
     case Reason::kUnsupportedCoding:
     case Reason::kUnsupportedVersion:
     case Reason::kUnsupportedMethod: return "unsupported";
+    case Reason::kLoop: return "loop";
     case Reason::kUnauthorized: return "unauthorized";
     case Reason::kForbidden: return "forbidden";
     case Reason::kEndpointNotFound: return "endpoint_not_found";

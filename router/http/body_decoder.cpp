@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <iterator>
 
 #include "router/base/assert.h"
 #include "router/http/characters.h"
 #include "router/http/framing.h"
+#include "router/http/known_fields.h"
 
 namespace router::http {
 namespace {
@@ -16,10 +18,9 @@ int hex_digit(char c) {
 
 /// What the router acts on in a head must not come in behind its back; what says how to read the body comes too late.
 bool may_be_trailer(const FieldLine& line) {
-  if (line.id != Field::kOther) return false;
-  return !equals_ignoring_case(line.name, "content-encoding") && !equals_ignoring_case(line.name, "content-type") &&
-         !equals_ignoring_case(line.name, "content-range") && !equals_ignoring_case(line.name, "cookie") &&
-         !equals_ignoring_case(line.name, "set-cookie");
+  constexpr std::string_view kTooLate[] = {"content-encoding", "content-type", "content-range", "cookie", "set-cookie"};
+  return line.id == Field::kOther && std::none_of(std::begin(kTooLate), std::end(kTooLate),
+                                                  [&](std::string_view name) { return may_mean(line.name, name); });
 }
 
 }  // namespace

@@ -74,24 +74,4 @@ bool lists_token(std::string_view list, std::string_view token) {
   return false;
 }
 
-bool is_hop_by_hop(const FieldLine& line, const Fields& fields) {
-  switch (line.id) {
-    case Field::kConnection:
-    case Field::kKeepAlive:
-    case Field::kProxyAuthenticate:
-    case Field::kProxyAuthorization:
-    case Field::kProxyConnection:
-    case Field::kTe:
-    case Field::kTrailer:
-    case Field::kTransferEncoding:
-    case Field::kUpgrade: return true;
-    default: break;
-  }
-  if (!fields.has(Field::kConnection)) return false;
-  for (const FieldLine& each : fields) {
-    if (each.id == Field::kConnection && lists_token(each.value, line.name)) return true;
-  }
-  return false;
-}
-
 }  // namespace router::http

@@ -12,9 +12,12 @@ namespace router::http {
 
 enum class Method : std::uint8_t { kGet, kHead, kPost, kConnect, kTrace, kOther };
 
-/// Fields that the router looks at; every other one is kOther and only passed on.
+/// Fields that the router looks at; every other one is kOther and only passed on. At most 64 (Fields::has).
 enum class Field : std::uint8_t {
   kOther,
+  kLookalike,   // another name for one of those below, to servers that take `_` for `-` (CGI, WSGI): X_Forwarded_For
+  kForwarding,  // every other field by which a proxy says who asked it, and for what: X-Forwarded-*, X-Real-IP, …
+  kApiKey,
   kAuthorization,
   kAzuremlModelDeployment,
   kConnection,
@@ -33,6 +36,7 @@ enum class Field : std::uint8_t {
   kTransferEncoding,
   kUpgrade,
   kUserAgent,
+  kVia,
   kXForwardedFor,
   kXForwardedHost,
   kXForwardedProto,
@@ -104,7 +108,8 @@ class HeadScanner {
 
 /// Parses a complete head (as HeadScanner cut it). Strict: what two parsers might read differently is refused (bad_request):
 /// obs-fold, bare CR or LF, white space before the colon, control characters, more than one Host or none (1.1), and what
-/// framing.h refuses. Leading CRLF before a request line are skipped by the caller (RFC 9112, 2.2).
+/// framing.h refuses. Connection fields with more elements than a head may have fields are headers_too_large. Leading CRLF
+/// before a request line are skipped by the caller (RFC 9112, 2.2).
 Result<void> parse_request(std::string_view head, RequestHead& into);
 /// The same for a response; failures are upstream_invalid_response.
 Result<void> parse_response(std::string_view head, ResponseHead& into);
@@ -118,9 +123,5 @@ bool keeps_alive(const ResponseHead& head);
 /// Whether `list` (a comma separated field value) names `token`, without case.
 bool lists_token(std::string_view list, std::string_view token);
 bool equals_ignoring_case(std::string_view a, std::string_view b);
-
-/// Whether a field stays on its own hop (RFC 9110, 7.6.1): Connection and those that it names, Keep-Alive, Proxy-*, TE,
-/// Trailer, Transfer-Encoding, Upgrade. `fields` are those of the head which `line` is part of.
-bool is_hop_by_hop(const FieldLine& line, const Fields& fields);
 
 }  // namespace router::http

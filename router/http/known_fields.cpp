@@ -14,34 +14,85 @@ struct KnownField {
   Field id;
 };
 
+/// By length. Those of kForwarding are what load balancers, content delivery networks and ingress controllers are known to
+/// write; names that begin with kForwardedPrefix need no line here.
 constexpr KnownField kKnownFields[] = {
     {"te", Field::kTe},
+    {"via", Field::kVia},
     {"host", Field::kHost},
     {"expect", Field::kExpect},
+    {"x-host", Field::kForwarding},
     {"trailer", Field::kTrailer},
     {"upgrade", Field::kUpgrade},
+    {"api-key", Field::kApiKey},
+    {"x-scheme", Field::kForwarding},
     {"forwarded", Field::kForwarded},
+    {"x-real-ip", Field::kForwarding},
+    {"x-arr-ssl", Field::kForwarding},
     {"connection", Field::kConnection},
     {"keep-alive", Field::kKeepAlive},
     {"user-agent", Field::kUserAgent},
+    {"cf-visitor", Field::kForwarding},
     {"retry-after", Field::kRetryAfter},
     {"traceparent", Field::kTraceparent},
+    {"x-client-ip", Field::kForwarding},
+    {"x-remote-ip", Field::kForwarding},
+    {"x-forwarded", Field::kForwarding},
+    {"client-cert", Field::kForwarding},
     {"x-request-id", Field::kXRequestId},
+    {"x-url-scheme", Field::kForwarding},
     {"authorization", Field::kAuthorization},
+    {"forwarded-for", Field::kForwarding},
+    {"x-remote-addr", Field::kForwarding},
+    {"x-rewrite-url", Field::kForwarding},
+    {"fly-client-ip", Field::kForwarding},
+    {"x-client-cert", Field::kForwarding},
     {"content-length", Field::kContentLength},
+    {"true-client-ip", Field::kForwarding},
+    {"x-original-url", Field::kForwarding},
+    {"x-original-uri", Field::kForwarding},
+    {"x-original-for", Field::kForwarding},
+    {"x-proxyuser-ip", Field::kForwarding},
     {"x-forwarded-for", Field::kXForwardedFor},
     {"x-ms-request-id", Field::kXMsRequestId},
     {"x-router-reason", Field::kXRouterReason},
+    {"x-original-host", Field::kForwarding},
+    {"proxy-client-ip", Field::kForwarding},
+    {"front-end-https", Field::kForwarding},
+    {"ssl-client-cert", Field::kForwarding},
     {"proxy-connection", Field::kProxyConnection},
     {"x-forwarded-host", Field::kXForwardedHost},
+    {"x-original-proto", Field::kForwarding},
+    {"x-originating-ip", Field::kForwarding},
+    {"cf-connecting-ip", Field::kForwarding},
+    {"fastly-client-ip", Field::kForwarding},
+    {"do-connecting-ip", Field::kForwarding},
+    {"x-azure-clientip", Field::kForwarding},
+    {"x-arr-clientcert", Field::kForwarding},
+    {"x-azure-socketip", Field::kForwarding},
     {"x-forwarded-proto", Field::kXForwardedProto},
     {"transfer-encoding", Field::kTransferEncoding},
+    {"x-original-prefix", Field::kForwarding},
+    {"client-cert-chain", Field::kForwarding},
+    {"x-ssl-client-cert", Field::kForwarding},
+    {"ssl-client-verify", Field::kForwarding},
     {"proxy-authenticate", Field::kProxyAuthenticate},
+    {"cf-connecting-ipv6", Field::kForwarding},
+    {"wl-proxy-client-ip", Field::kForwarding},
     {"proxy-authorization", Field::kProxyAuthorization},
+    {"x-cluster-client-ip", Field::kForwarding},
+    {"x-http-host-override", Field::kForwarding},
+    {"ssl-client-issuer-dn", Field::kForwarding},
     {"x-request-deadline-ms", Field::kXRequestDeadlineMs},
+    {"x-envoy-original-path", Field::kForwarding},
+    {"x-envoy-original-host", Field::kForwarding},
+    {"ssl-client-subject-dn", Field::kForwarding},
     {"x-ms-client-request-id", Field::kXMsClientRequestId},
     {"azureml-model-deployment", Field::kAzuremlModelDeployment},
+    {"x-original-forwarded-for", Field::kForwarding},
+    {"x-envoy-external-address", Field::kForwarding},
 };
+constexpr std::string_view kForwardedPrefix = "x-forwarded-";
 constexpr std::size_t kLongest = 32;
 
 constexpr bool is_ordered_by_length() {
@@ -63,15 +114,46 @@ constexpr auto kFirstOfLength = [] {
   return first;
 }();
 
+enum class Match { kNo, kExact, kUnderscored };
+
+/// Each byte once, as this runs for each field of each head. `known` is lower case, of the same size, without `_`.
+Match match(std::string_view name, std::string_view known) {
+  Match found = Match::kExact;
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    const char c = to_lower(name[i]);
+    if (c == known[i]) continue;
+    if (c != '_' || known[i] != '-') return Match::kNo;
+    found = Match::kUnderscored;
+  }
+  return found;
+}
+
+Field of_prefix(std::string_view name) {
+  if (name.size() < kForwardedPrefix.size() || to_lower(name.front()) != kForwardedPrefix.front()) return Field::kOther;
+  const Match prefix = match(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix);
+  if (prefix == Match::kNo) return Field::kOther;
+  const bool underscored = prefix == Match::kUnderscored || name.find('_') != std::string_view::npos;
+  return underscored ? Field::kLookalike : Field::kForwarding;
+}
+
 }  // namespace
 
+bool may_mean(std::string_view name, std::string_view known) {
+  return name.size() == known.size() && match(name, known) != Match::kNo;
+}
+
 Field identify(std::string_view name) {
-  if (name.size() >= kLongest) return Field::kOther;
+  if (name.size() >= kLongest || name.empty()) return of_prefix(name);
   const std::size_t end = kFirstOfLength[name.size() + 1];
+  const char last = to_lower(name.back());  // names of one length begin alike, and end differently
   for (std::size_t index = kFirstOfLength[name.size()]; index < end; ++index) {
-    if (equals_ignoring_case(kKnownFields[index].name, name)) return kKnownFields[index].id;
+    const KnownField& known = kKnownFields[index];
+    if (known.name.back() != last) continue;
+    const Match found = match(name, known.name);
+    if (found == Match::kExact) return known.id;
+    if (found == Match::kUnderscored) return Field::kLookalike;
   }
-  return Field::kOther;
+  return of_prefix(name);
 }
 
 }  // namespace router::http

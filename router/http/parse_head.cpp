@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include "router/base/assert.h"
 #include "router/http/characters.h"
 #include "router/http/head.h"
+#include "router/http/hop_by_hop.h"
 #include "router/http/known_fields.h"
 #include "router/http/target.h"
 
@@ -159,10 +161,23 @@ Mistake check_host(RequestHead& head) {
   return {};
 }
 
+/// Each element may name a field of the head, and there are at most so many of them (HopByHop).
+Mistake check_connection(const Fields& fields) {
+  if (!fields.has(Field::kConnection)) return {};
+  std::size_t elements = 0;
+  for (const FieldLine& line : fields) {
+    if (line.id == Field::kConnection)
+      elements += 1 + static_cast<std::size_t>(std::count(line.value.begin(), line.value.end(), ','));
+  }
+  return elements > HopByHop::kElementsMax ? Mistake{"more than 128 elements in Connection", Reason::kHeadersTooLarge}
+                                           : Mistake{};
+}
+
 Mistake parse(std::string_view bytes, RequestHead& into) {
   if (const Mistake mistake = check_lines(bytes)) return mistake;
   if (has_unsupported_version(bytes)) return {"the HTTP version is neither 1.0 nor 1.1", Reason::kUnsupportedVersion};
   if (const Mistake mistake = HeadParser(into).parse(bytes)) return mistake;
+  if (const Mistake mistake = check_connection(into.fields)) return mistake;
   return check_host(into);
 }
 
@@ -185,8 +200,9 @@ Mistake parse_without_reason(std::string_view bytes, ResponseHead& into) {
 
 Mistake parse(std::string_view bytes, ResponseHead& into) {
   if (const Mistake mistake = check_lines(bytes)) return mistake;
-  if (bytes.size() > 12 && bytes[12] == '\r') return parse_without_reason(bytes, into);
-  return HeadParser(into).parse(bytes);
+  const bool without_reason = bytes.size() > 12 && bytes[12] == '\r';
+  const Mistake mistake = without_reason ? parse_without_reason(bytes, into) : HeadParser(into).parse(bytes);
+  return mistake ? mistake : check_connection(into.fields);
 }
 
 }  // namespace

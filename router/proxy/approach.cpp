@@ -22,6 +22,11 @@ Result<void> check_method(const http::RequestHead& head) {
   return {};
 }
 
+Result<void> check_loop(const http::Via& via, const http::RequestHead& head) {
+  if (!via.is_in(head.fields)) return {};
+  return Failure::downstream(Reason::kLoop, "the request has been through this router before: Via names it");
+}
+
 Result<void> check_size(const Downstream& downstream, const model::Deployment& deployment) {
   const wire::BodySize size = downstream.request_size();
   if (size.kind == wire::BodySize::Kind::kLength && size.length > deployment.request_bytes_max) {
@@ -51,6 +56,7 @@ Approach::Approach(ShardServer& server, Views::Snapshot& view, Downstream& downs
 Result<void> Approach::admit() {
   const http::RequestHead& head = downstream_.head();
   if (const Result<void> served = check_method(head); !served) return served.error();
+  if (const Result<void> is_new = check_loop(view_->via, head); !is_new) return is_new.error();
 
   // Up to the caller's key nothing depends on the deployment: who has none learns from no answer which ones there are.
   const routing::Destination destination = routing::find_endpoint(view_->table, head);
@@ -153,7 +159,7 @@ std::unique_ptr<MirrorCopy>& Approach::mirror_copy(const RequestIds& ids) {
   mirrored_ = true;
   const model::Route to_mirror = routing::mirrored(route());
   const auto write_head = [&](wire::RequestSink& copy) {
-    write_request_head(copy, downstream_, to_mirror, ids, patience_, wakeup_.shard().now());
+    write_request_head(copy, downstream_, to_mirror, ids, patience_, view_->via, wakeup_.shard().now());
   };
   copy_ = MirrorCopy::begin(server_.mirrors(), view_, *to_mirror.deployment, downstream_.head().method, write_head);
   return copy_;

@@ -46,7 +46,7 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
     const model::Route& route = approach.route();
     upstream::UpstreamExchange& exchange = ending.hold(std::move(*opened), route.deployment->abort_wait);
     const Result<void> forwarded = co_await forward(downstream, route, ids, approach.patience(), exchange,
-                                                    approach.mirror_copy(ids), view->limits, wakeup, record, ending);
+                                                    approach.mirror_copy(ids), *view, wakeup, record, ending);
     if (forwarded || ending.settled()) co_return forwarded;
     if (!approach.may_try_again(exchange.ended_unseen())) {
       exchange.lease().verdict().outcome = dispatch::Verdict::Outcome::kFailed;

@@ -9,7 +9,7 @@ namespace router::proxy {
 using upstream::UpstreamExchange;
 
 Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
-                           UpstreamExchange& exchange, std::unique_ptr<MirrorCopy>& copy, const config::Limits& limits,
+                           UpstreamExchange& exchange, std::unique_ptr<MirrorCopy>& copy, const View& view,
                            runtime::Wakeup& wakeup, Record& record, Ending& ending) {
   const model::Deployment& deployment = *route.deployment;
   if (downstream.head().fields.has(http::Field::kExpect)) {
@@ -20,9 +20,9 @@ Task<Result<void>> forward(Downstream& downstream, const model::Route& route, co
     }
   }
   if (exchange.reused()) downstream.keep_request();  // it may turn out to have ended
-  write_request_head(exchange, downstream, route, ids, patience, wakeup.shard().now());
+  write_request_head(exchange, downstream, route, ids, patience, view.via, wakeup.shard().now());
 
-  Relay relay(downstream, exchange, copy, route, ids, patience, limits, wakeup, record, ending);
+  Relay relay(downstream, exchange, copy, route, ids, patience, view.limits, wakeup, record, ending);
   const Result<void> relayed = co_await relay.run();
   if (ending.ended()) co_return relayed;
   const bool broke_off = !relayed && relayed.error().reason == Reason::kUpstreamReset;

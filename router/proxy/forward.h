@@ -7,6 +7,7 @@
 #include "router/proxy/mirror.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
+#include "router/proxy/view.h"
 #include "router/runtime/wakeup.h"
 
 namespace router::proxy {
@@ -16,7 +17,7 @@ namespace router::proxy {
 /// exception is upstream_reset where `ended_unseen` allows one: then the slot may serve another attempt. `copy`, if there is
 /// one, collects the body, and is on its way (and nullptr) once it is complete.
 Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
-                           upstream::UpstreamExchange& exchange, std::unique_ptr<MirrorCopy>& copy,
-                           const config::Limits& limits, runtime::Wakeup& wakeup, Record& record, Ending& ending);
+                           upstream::UpstreamExchange& exchange, std::unique_ptr<MirrorCopy>& copy, const View& view,
+                           runtime::Wakeup& wakeup, Record& record, Ending& ending);
 
 }  // namespace router::proxy

@@ -3,14 +3,18 @@
 #include <charconv>
 #include <string>
 
+#include "router/http/hop_by_hop.h"
+
 namespace router::proxy {
 namespace {
 
 using http::Field;
 
-/// Fields that the router writes itself or keeps to itself.
-bool replaced_in_request(Field field, bool forward_authorization, bool has_body) {
+/// Fields that the router writes itself or keeps to itself, and those that nobody may say in its place.
+bool replaced_in_request(Field field, bool forward_authorization, bool has_body, bool trusted) {
   switch (field) {
+    case Field::kLookalike: return true;
+    case Field::kForwarding: return !trusted;
     case Field::kAuthorization: return !forward_authorization;
     case Field::kContentLength: return has_body;
     case Field::kHost:
@@ -50,6 +54,20 @@ void write_list(wire::RequestSink& to, const http::Fields& fields, Field id, std
   to.field(name, list.append(element));
 }
 
+/// A field of one value: what a trusted peer said of it stays (several lines as one list), or else it is `value`.
+void write_value(wire::RequestSink& to, const http::Fields& fields, Field id, std::string_view name, std::string_view value,
+                 bool trusted) {
+  const std::string_view first = trusted ? fields.get(id) : std::string_view{};
+  if (first.empty()) return to.field(name, value);
+  std::string list;
+  for (const http::FieldLine& line : fields) {
+    if (line.id != id || line.value.data() == first.data()) continue;
+    if (list.empty()) list.append(first);
+    list.append(", ").append(line.value);
+  }
+  to.field(name, list.empty() ? first : list);
+}
+
 /// This hop as an element of `Forwarded` (RFC 7239, section 4); IPv6 addresses stand in brackets and quotes (section 6).
 std::string forwarded_element(const Peer& peer, std::string_view scheme) {
   const bool is_v6 = peer.address.find(':') != std::string_view::npos;
@@ -64,8 +82,8 @@ void write_forwarded(wire::RequestSink& to, const Downstream& from) {
   const Peer& peer = from.peer();
   const std::string_view scheme = peer.tls ? "https" : "http";
   write_list(to, fields, Field::kXForwardedFor, "X-Forwarded-For", peer.address, peer.trusted);
-  write_list(to, fields, Field::kXForwardedProto, "X-Forwarded-Proto", scheme, peer.trusted);
-  write_list(to, fields, Field::kXForwardedHost, "X-Forwarded-Host", from.head().authority, peer.trusted);
+  write_value(to, fields, Field::kXForwardedProto, "X-Forwarded-Proto", scheme, peer.trusted);
+  write_value(to, fields, Field::kXForwardedHost, "X-Forwarded-Host", from.head().authority, peer.trusted);
   if (!fields.has(Field::kForwarded)) return;
   write_list(to, fields, Field::kForwarded, "Forwarded", forwarded_element(peer, scheme), peer.trusted);
 }
@@ -78,15 +96,16 @@ std::string_view decimal(std::int64_t number, std::array<char, 24>& storage) {
 }  // namespace
 
 void write_request_head(wire::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
-                        Patience patience, TimePoint now) {
+                        Patience patience, const http::Via& via, TimePoint now) {
   const http::RequestHead& head = from.head();
   const wire::BodySize size = from.request_size();
   const bool has_body = size.kind != wire::BodySize::Kind::kNone;
   to.begin_head(head.method_text, route.path, route.path_rest, head.query);
   to.field("Host", head.authority);
+  const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
-    if (replaced_in_request(line.id, route.endpoint->forward_authorization, has_body)) continue;
-    if (http::is_hop_by_hop(line, head.fields)) continue;
+    if (replaced_in_request(line.id, route.endpoint->forward_authorization, has_body, from.peer().trusted)) continue;
+    if (hop_by_hop.contains(line)) continue;
     to.field(line.name, line.value);
   }
   to.field("x-request-id", ids.request_id);
@@ -97,6 +116,8 @@ void write_request_head(wire::RequestSink& to, const Downstream& from, const mod
     to.field("x-request-deadline-ms", decimal(std::max<std::int64_t>(left, 0), storage));
   }
   write_forwarded(to, from);
+  // A line of its own: together with those before it, it is one list (RFC 9110, 5.3).
+  if (const std::string_view ours = via.member(head.minor_version); !ours.empty()) to.field("Via", ours);
   to.end_head(size);
 }
 
@@ -110,8 +131,9 @@ int write_response_head(Downstream& to, const http::ResponseHead& head, wire::Bo
   const bool length_is_ours = size.kind != wire::BodySize::Kind::kNone || head.status == 204;
   const int status = hidden ? 424 : head.status;
   to.begin_head(status, hidden ? std::string_view("Failed Dependency") : head.reason_phrase);
+  const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
-    if (replaced_in_response(line.id, length_is_ours) || http::is_hop_by_hop(line, head.fields)) continue;
+    if (replaced_in_response(line.id, length_is_ours) || hop_by_hop.contains(line)) continue;
     to.field(line.name, line.value);
   }
   to.field("x-request-id", ids.request_id);

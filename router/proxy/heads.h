@@ -1,5 +1,6 @@
 #pragma once
 
+#include "router/http/via.h"
 #include "router/proxy/downstream.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
@@ -9,7 +10,7 @@ namespace router::proxy {
 
 /// Writes the head that the pod sees: the client's, less what stays on its own hop, with what the contract adds (section 3).
 void write_request_head(wire::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
-                        Patience patience, TimePoint now);
+                        Patience patience, const http::Via& via, TimePoint now);
 
 /// Writes the head that the client sees: the pod's, with the request's ids and the deployment's name; in the status profile
 /// `managed` a status other than 200 becomes 424. Returns the status written.

@@ -1,6 +1,7 @@
 #include "router/proxy/http1_downstream.h"
 
 #include "router/http/framing.h"
+#include "router/http/hop_by_hop.h"
 #include "router/proxy/server.h"
 #include "router/runtime/tcp_acknowledged.h"
 
@@ -149,10 +150,11 @@ void Http1Downstream::end_head(wire::BodySize size) {
 void Http1Downstream::interim(const http::ResponseHead& head) {
   if (head_->minor_version == 0) return;  // RFC 9110, 15.2: a 1.0 client does not know them
   output_.interim(head.status, head.reason_phrase);
+  const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
     // An interim response has no body; a parser that believes a length all the same would take the answer for it (RFC
     // 9110, 8.6).
-    if (line.id == http::Field::kContentLength || http::is_hop_by_hop(line, head.fields)) continue;
+    if (line.id == http::Field::kContentLength || hop_by_hop.contains(line)) continue;
     output_.field(line.name, line.value);
   }
   output_.end_interim();

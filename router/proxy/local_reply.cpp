@@ -25,6 +25,7 @@ std::string_view phrase_of(int status) {
     case 503: return "Service Unavailable";
     case 504: return "Gateway Timeout";
     case 505: return "HTTP Version Not Supported";
+    case 508: return "Loop Detected";
     default: return "";
   }
 }
@@ -75,6 +76,7 @@ int status_of(Reason reason, config::StatusProfile profile) {
     case Reason::kUnsupportedCoding: return 501;
     case Reason::kUnsupportedVersion: return 505;
     case Reason::kUnsupportedMethod: return 405;
+    case Reason::kLoop: return 508;
     case Reason::kUnauthorized: return 401;
     case Reason::kForbidden: return 403;
     case Reason::kEndpointNotFound:

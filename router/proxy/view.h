@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "router/http/via.h"
 #include "router/model/table.h"
 #include "router/proxy/networks.h"
 #include "router/runtime/line_writer.h"
@@ -29,6 +30,7 @@ struct View {
   model::RoutingTable table;
   config::Limits limits;
   Networks trusted_proxies;
+  http::Via via;  // this installation's mark
   std::unordered_map<ListenerId, ListenerSettings> listeners;
   std::shared_ptr<runtime::LineWriter> access_log;  // null: none. An exchange is told where it was begun
 };

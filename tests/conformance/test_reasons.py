@@ -100,6 +100,12 @@ def a_method_that_is_not_served(scene):
     return router, router.score(method="TRACE")
 
 
+@case("loop", 508)
+def a_request_that_comes_back(scene):
+    router = scene.start(via_name="here")
+    return router, router.score(b"x", headers={"Via": "1.1 here"})
+
+
 @case("unauthorized", 401, fields={"www-authenticate": "Bearer"})
 def no_key(scene):
     router = scene.start()

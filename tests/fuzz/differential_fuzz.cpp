@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "router/http/characters.h"
+#include "router/http/known_fields.h"
 #include "router/proxy/heads.h"
 #include "router/proxy/http1_downstream.h"
 #include "router/proxy/patience.h"
@@ -61,7 +62,8 @@ constexpr std::string_view kOfRequests[] = {"host",
                                             "x-forwarded-for",
                                             "x-forwarded-host",
                                             "x-forwarded-proto",
-                                            "forwarded"};
+                                            "forwarded",
+                                            "via"};
 constexpr std::string_view kOfResponses[] = {"x-request-id",
                                              "x-ms-request-id",
                                              "x-ms-client-request-id",
@@ -88,6 +90,8 @@ FieldList end_to_end(const FieldList& fields, bool request, const Scene& scene) 
     if (is_among(kHopByHop, name) || is_named_by_connection(fields, name)) continue;
     if (request ? is_among(kOfRequests, name) : is_among(kOfResponses, name)) continue;
     if (request && !scene.forwards && name == "authorization") continue;
+    if (request && http::identify(name) == http::Field::kLookalike) continue;
+    if (request && !scene.trusted && http::identify(name) == http::Field::kForwarding) continue;
     kept.emplace_back(name, value);
   }
   return kept;
@@ -219,6 +223,7 @@ void require_same_request(const Message& read, const Message& ours, const Scene&
     require(count(read.fields, once) == 1);
   }
   require(count(read.fields, "connection") == 0 && count(read.fields, "expect") == 0);
+  require(count(read.fields, "via") >= 1 && count(read.fields, "via") <= count(ours.fields, "via") + 1);
 }
 
 /// The same message, as the second parser reads it where it arrived and where it leaves.
@@ -240,7 +245,7 @@ bool forward_request(Client& client, fuzz::MemoryExchange& pod, const Scene& sce
   ours.method = head.method_text;
   ours.target = std::string(head.path).append(head.query);
   ours.fields = list_of(head.fields);
-  write_request_head(pod, downstream, target.route, target.ids, patience_of(head, now), now);
+  write_request_head(pod, downstream, target.route, target.ids, patience_of(head, now), http::Via("r"), now);
   if (scene.waits) client.wait();
   Tee tee(pod, ours);
   for (;;) {

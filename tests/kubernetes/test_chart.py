@@ -123,6 +123,19 @@ def test_the_limits_are_those_of_router_yaml():
     assert sorted(schema["properties"]["limits"]["properties"]) == sorted(told)
 
 
+def test_all_routers_of_a_release_have_one_mark_in_via_and_other_releases_others(helm):
+    def marks(release="models", namespace="a", **values):
+        rendered = helm.run("template", release, CHART, "--namespace", namespace, values={**HTTP, **values}).stdout
+        return re.findall(r"(?m)^ +(via(?:_name)?: .*)$", rendered)
+    mark, = marks()
+    assert re.fullmatch(r"via_name: router-[0-9a-f]{12}", mark) and marks() == [mark]
+    assert marks(viaName="models-1") == ["via_name: models-1"]
+    assert marks(via=False) == ["via: false"]
+    assert marks(via=None) == [mark]  # --reuse-values of a release that knew of none
+    others = [marks("other"), marks(namespace="b"), marks(publicUrl="http://models.test")]
+    assert len({mark, *(one for one, in others)}) == 4
+
+
 # --- who may reach the operators' port
 PROMETHEUS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
 

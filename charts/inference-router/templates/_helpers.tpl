@@ -104,6 +104,13 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- toYaml $settings -}}
 {{- end -}}
 
+{{- /* What its requests are marked with in Via: the same for all routers of the release, and hardly another installation's. It
+       tells pods nothing of where it comes from. */ -}}
+{{- define "inference-router.viaName" -}}
+{{- $whose := list .Release.Namespace .Release.Name .Values.publicUrl .Values.sslCname | join "/" -}}
+{{- .Values.viaName | default (printf "router-%s" (sha256sum $whose | trunc 12)) -}}
+{{- end -}}
+
 {{- /* router.yaml */ -}}
 {{- define "inference-router.config" -}}
 {{- $plain := dict "port" 8080 -}}
@@ -126,6 +133,7 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
       "kubernetes" (include "inference-router.kubernetes" . | fromYaml) -}}
 {{- if .Values.accessLog }}{{ $_ := set $config "access_log" "stdout" }}{{ end -}}
 {{- with .Values.trustedProxies }}{{ $_ := set $config "trusted_proxies" . }}{{ end -}}
+{{- if ne (toString .Values.via) "false" }}{{ $_ := set $config "via_name" (include "inference-router.viaName" .) }}{{ else }}{{ $_ := set $config "via" false }}{{ end -}}
 {{- with .Values.limits }}{{ $_ := set $config "limits" . }}{{ end -}}
 {{- toYaml $config -}}
 {{- end -}}

@@ -32,6 +32,8 @@ TEST(RouterYaml, HasTheDocumentedDefaults) {
   EXPECT_EQ(process.limits.send_timeout, milliseconds(60000));
   EXPECT_EQ(process.limits.requests_per_connection, 100000u);
   EXPECT_EQ(process.threads, 0u);
+  EXPECT_TRUE(process.via);
+  EXPECT_EQ(process.via_name, "");
   EXPECT_EQ(process.access_log, "");
   EXPECT_EQ(process.log_file, "");
   EXPECT_EQ(process.log_level, LogLevel::kInfo);
@@ -57,6 +59,8 @@ limits: {max_connections: 7, max_header_bytes: 2048, header_timeout_ms: 250, kee
          max_connections_per_client: 14, max_handshakes: 15, min_body_rate: 16, min_send_rate: 0}
 threads: 3
 trusted_proxies: [10.0.0.0/8, "fd00::/64", 192.0.2.1]
+via: false
+via_name: router.cluster-1
 access_log: log/access.log
 log: {file: log/router.log, level: WARNING}
 observe: {address: "0.0.0.0:9901"}
@@ -93,6 +97,8 @@ endpoints: [endpoints/*.yml]
   EXPECT_EQ(process.limits.min_send_rate, 0u);
   EXPECT_EQ(process.threads, 3u);
   EXPECT_THAT(process.trusted_proxies, ElementsAre("10.0.0.0/8", "fd00::/64", "192.0.2.1"));
+  EXPECT_FALSE(process.via);
+  EXPECT_EQ(process.via_name, "router.cluster-1");
   EXPECT_EQ(process.access_log, folder.path("log/access.log"));
   EXPECT_EQ(process.log_file, folder.path("log/router.log"));
   EXPECT_EQ(process.log_level, LogLevel::kWarning);
@@ -203,6 +209,11 @@ INSTANTIATE_TEST_SUITE_P(
         bad_line("ProxyIsAName", "trusted_proxies: [10.0.0.1, nginx]", "trusted_proxies[1]: `nginx` is neither"),
         bad_line("NetworkTooLong", "trusted_proxies: [10.0.0.0/33]", "trusted_proxies[0]: `10.0.0.0/33` is neither"),
         bad_line("NetworkOfSix", "trusted_proxies: ['fd00::/129']", "trusted_proxies[0]: `fd00::/129` is neither"),
+        bad_line("ViaNameHasASpace", "via_name: a b", "via_name: `a b` is no name for Via"),
+        bad_line("ViaNameIsEmpty", "via_name: ''", "via_name: `` is no name for Via"),
+        bad_line("ViaNameIsAList", "via_name: 'a,b'", "via_name: `a,b` is no name for Via"),
+        bad_line("ViaNameIsLong", "via_name: " + std::string(65, 'a'), "via_name: `aaa"),
+        bad_line("ViaIsAName", "via: router-1", "via: `router-1` is neither true nor false"),
         bad_line("LogLevel", "log: {level: loud}", "log.level: `loud` is not one of: debug, info, warning, error"),
         bad_line("ObserveWithoutPort", "observe: {address: 127.0.0.1}", "observe.address: `127.0.0.1` is not host:port"),
         bad_line("AdminWithoutBrackets", "admin: {address: '::1:9902'}", "admin.address: `::1:9902` is not host:port"),

@@ -182,7 +182,8 @@ TEST(BodyDecoder, KeepsTrailersThatNobodyActsOn) {
   const std::string body =
       "0\r\nContent-Length: 5\r\nX-Checksum: abc\r\nTransfer-Encoding: chunked\r\nHost: evil\r\nAuthorization: Bearer x\r\n"
       "Trailer: y\r\nConnection: close\r\nTE: trailers\r\nazureml-model-deployment: z\r\nX-Forwarded-For: 1.2.3.4\r\n"
-      "Content-Encoding: gzip\r\nSet-Cookie: a\r\n\r\n";
+      "Content-Encoding: gzip\r\nSet-Cookie: a\r\nX_Forwarded_For: 1.2.3.4\r\nContent_Length: 5\r\nX-Real-IP: 1.2.3.4\r\n"
+      "Content_Type: a\r\nVia: 1.1 a\r\n\r\n";
   EXPECT_TRUE(decode_in_pieces(decoder, body, {7}).ended);
   ASSERT_NE(decoder.trailers(), nullptr);
   ASSERT_EQ(decoder.trailers()->size(), 1U);

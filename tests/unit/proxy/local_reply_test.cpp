@@ -25,7 +25,7 @@ TEST(LocalReply, AnswersEveryReasonAsTheContractSays) {
       {Reason::kUpstreamTimeout, 504, 408},    {Reason::kUpstreamConnectFailed, 502, 424},
       {Reason::kUpstreamReset, 502, 424},      {Reason::kUpstreamInvalidResponse, 502, 424},
       {Reason::kDraining, 503, 503},           {Reason::kClientClosed, 499, 499},
-      {Reason::kInternal, 500, 500},
+      {Reason::kInternal, 500, 500},           {Reason::kLoop, 508, 508},
   };
   for (const Row& row : rows) {
     EXPECT_EQ(status_of(row.reason, StatusProfile::kKubernetes), row.kubernetes) << name_of(row.reason);
