@@ -14,6 +14,7 @@
 #include "config/load.h"
 #include "router/admin/routes.h"
 #include "router/build_view.h"
+#include "router/metrics/scrape.h"
 #include "router/runtime/contain.h"
 #include "router/runtime/descriptors.h"
 #include "router/runtime/memory_reserve.h"
@@ -356,7 +357,14 @@ void Router::watch_files() {
 
 std::vector<admin::OperatorRoute> Router::observe_routes() {
   admin::ObserveSources sources;
-  sources.metrics = [this] { return metrics_.render(); };
+  sources.metrics = [this] {
+    // Asking the process is a piece of its own, and is not done for a HEAD.
+    return [this, scrape = std::shared_ptr<metrics::Scrape>()](std::string& text) mutable {
+      if (scrape) return scrape->next(text);
+      scrape = metrics_.scrape();
+      return true;
+    };
+  };
   sources.hanging = [this] { return hanging(); };
   sources.not_ready = [this] { return not_ready(); };
   return admin::observe_routes(std::move(sources));
