@@ -163,6 +163,7 @@ absl::Status Router::start() {
     servers_.push_back(
         std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), shards_.size(), connection_limits_));
   }
+  for (const auto& server : servers_) server->set_siblings(servers_);
   drain_ = std::make_unique<Drain>(control_, shards_, servers_, [this] { finish(); });
   if (absl::Status made = make_cluster(); !made.ok()) return made;
   if (absl::Status adopted = adopt(files_, std::move(tls)); !adopted.ok()) return adopted;

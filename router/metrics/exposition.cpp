@@ -219,6 +219,7 @@ constexpr std::array kFamilies{
     Family{.name = kConnectionsActive, .type = kGauge, .of_totals = add_total<&ShardCells::connections_active>},
     Family{.name = kConnections, .type = kCounter, .of_totals = add_total<&ShardCells::connections_total>},
     Family{.name = kConnectionsRefused, .type = kCounter, .of_totals = add_total<&ShardCells::connections_refused>},
+    Family{.name = kConnectionsDisplaced, .type = kCounter, .of_totals = add_total<&ShardCells::connections_displaced>},
     Family{.name = kHandshakes, .type = kCounter, .of_totals = add_handshakes},
     Family{.name = kCertificateExpiry, .type = kGauge, .of_process = add_expiry},
     Family{.name = kGeneration, .type = kGauge, .of_process = add_process<&ProcessFigures::generation>},
