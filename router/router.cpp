@@ -15,6 +15,7 @@
 #include "router/admin/routes.h"
 #include "router/base/ids.h"
 #include "router/build_view.h"
+#include "router/metrics/scrape.h"
 #include "router/runtime/contain.h"
 #include "router/runtime/descriptors.h"
 #include "router/runtime/memory_reserve.h"
@@ -170,6 +171,7 @@ absl::Status Router::start() {
     servers_.push_back(
         std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), shards_.size(), connection_limits_));
   }
+  for (const auto& server : servers_) server->set_siblings(servers_);
   drain_ = std::make_unique<Drain>(control_, shards_, servers_, [this] { finish(); });
   if (absl::Status made = make_cluster(); !made.ok()) return made;
   if (absl::Status adopted = adopt(files_, std::move(tls)); !adopted.ok()) return adopted;
@@ -364,7 +366,14 @@ void Router::watch_files() {
 
 std::vector<admin::OperatorRoute> Router::observe_routes() {
   admin::ObserveSources sources;
-  sources.metrics = [this] { return metrics_.render(); };
+  sources.metrics = [this] {
+    // Asking the process is a piece of its own, and is not done for a HEAD.
+    return [this, scrape = std::shared_ptr<metrics::Scrape>()](std::string& text) mutable {
+      if (scrape) return scrape->next(text);
+      scrape = metrics_.scrape();
+      return true;
+    };
+  };
   sources.hanging = [this] { return hanging(); };
   sources.not_ready = [this] { return not_ready(); };
   return admin::observe_routes(std::move(sources));

@@ -1,10 +1,15 @@
 #include "router/admin/operator_connection.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/chunk_encode.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
+#include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/write.hpp>
 #include <utility>
 
@@ -19,6 +24,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr std::chrono::seconds kLinger{1};  // for the peer to close after we have
+constexpr std::size_t kWriteBytes = 16384;  // compressed pieces are gathered for one write
 
 std::string_view to_std(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -45,6 +51,8 @@ void OperatorConnection::start() {
 }
 
 void OperatorConnection::close() {
+  const std::shared_ptr<OperatorConnection> self = shared_from_this();  // perhaps its turn alone holds it
+  leave();
   wait_for(OperatorPlaces::Wait::kNothing);
   error_code ignored;
   socket_.close(ignored);
@@ -141,7 +149,83 @@ void OperatorConnection::respond() {
   // Asked only now: what was just done may have retired the server.
   const bool keep_alive =
       !ends_ && message.version() == 11 && message.keep_alive();  // HTTP/1.0 needs a field for it: not worth having
-  write(std::move(response), allow, keep_alive, message.method() == http::verb::head);
+  const bool head = message.method() == http::verb::head;
+  if (response.pieces) return write_in_pieces(std::move(response), keep_alive, head);
+  write(std::move(response), allow, keep_alive, head);
+}
+
+/// Without a length: nobody knows it before the last piece is made, not even for a HEAD.
+void OperatorConnection::write_in_pieces(Response response, bool keep_alive, bool head) {
+  if (!head && !served_->turns->try_enter(*this)) {
+    return write(error_response(503, "too_many_scrapes",
+                                absl::StrCat(served_->options.scrapes_max, " scrapes are under way: try again later")),
+                 {}, keep_alive, false);
+  }
+  control_.schedule(*this, control_.now() + served_->options.scrape_timeout);
+  const auto& request = parser_->get();
+  std::string encodings;
+  const auto fields = request.equal_range(http::field::accept_encoding);
+  for (auto each = fields.first; each != fields.second; ++each) encodings.append(to_std(each->value())).push_back(',');
+  in_pieces_ = std::make_unique<InPieces>();
+  in_pieces_->source = std::move(response.pieces);
+  in_pieces_->chunked = request.version() == 11;
+  in_pieces_->keep_alive = keep_alive;
+
+  struct Head {
+    http::response<http::empty_body> message;
+    http::response_serializer<http::empty_body> serializer{message};
+  };
+  const auto shared = std::make_shared<Head>();
+  shared->message.result(static_cast<http::status>(response.status));
+  shared->message.version(11);
+  set_head(shared->message, response, {});
+  shared->message.set(http::field::vary, "Accept-Encoding");
+  if (accepts_gzip(encodings)) {
+    shared->message.set(http::field::content_encoding, "gzip");
+    if (!head) in_pieces_->gzip.emplace();
+  }
+  if (in_pieces_->chunked) shared->message.chunked(true);
+  shared->message.keep_alive(keep_alive);
+  http::async_write_header(socket_, shared->serializer,
+                           [self = shared_from_this(), shared, head](const error_code& error, std::size_t) {
+                             if (error || !self->socket_.is_open()) return self->close();
+                             if (head) return self->on_written(error, self->in_pieces_->keep_alive);
+                             self->served_->turns->ready(self->as_maker());
+                           });
+}
+
+void OperatorConnection::make_piece() {
+  InPieces& answer = *in_pieces_;
+  answer.text.clear();
+  answer.ended = !answer.source(answer.text);
+  if (answer.gzip) {
+    answer.gzip->add(answer.text, answer.ended, answer.out);
+  } else {
+    answer.out.swap(answer.text);
+  }
+  const std::size_t enough = answer.gzip ? kWriteBytes : 1;
+  if (!answer.ended && answer.out.size() < enough) return served_->turns->ready(as_maker());
+  write_piece();
+}
+
+void OperatorConnection::write_piece() {
+  const auto written = [self = shared_from_this()](const error_code& error, std::size_t) { self->on_piece_written(error); };
+  if (in_pieces_->out.empty()) return on_piece_written({});  // an empty chunk would be the last one
+  const asio::const_buffer bytes = asio::buffer(in_pieces_->out);
+  if (!in_pieces_->chunked) return asio::async_write(socket_, bytes, written);
+  asio::async_write(socket_, http::make_chunk(bytes), written);
+}
+
+void OperatorConnection::on_piece_written(const error_code& error) {
+  if (error || !socket_.is_open()) return close();
+  in_pieces_->out.clear();
+  if (!in_pieces_->ended) return served_->turns->ready(as_maker());
+  leave();
+  const bool keep_alive = in_pieces_->keep_alive;
+  if (!in_pieces_->chunked) return on_written(error, keep_alive);
+  asio::async_write(
+      socket_, http::make_chunk_last(),
+      [self = shared_from_this(), keep_alive](const error_code& ended, std::size_t) { self->on_written(ended, keep_alive); });
 }
 
 void OperatorConnection::write(Response response, const std::string& allow, bool keep_alive, bool head) {
@@ -169,6 +253,7 @@ void OperatorConnection::write(Response response, const std::string& allow, bool
 }
 
 void OperatorConnection::on_written(const error_code& error, bool keep_alive) {
+  in_pieces_.reset();
   if (error) return close();
   if (keep_alive) return wait_for_request(control_.now() + served_->options.timeout);
   error_code ignored;

@@ -13,9 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include "router/admin/gzip.h"
 #include "router/admin/operator_places.h"
 #include "router/admin/operator_server.h"
 #include "router/admin/own_host.h"
+#include "router/admin/piece_turns.h"
 #include "router/runtime/timer_queue.h"
 
 namespace router::admin {
@@ -23,15 +25,20 @@ namespace router::admin {
 /// One connection of an operator: reads a request, answers it, and so on. Lives in its pending handlers. Control thread.
 class OperatorConnection : public std::enable_shared_from_this<OperatorConnection>,
                            private OperatorPlaces::Holder,
+                           private PieceTurns::Maker,
                            private runtime::Timer {
  public:
   /// What the connections of a listener share.
   struct Served {
-    Served(OperatorServerOptions how, std::vector<OperatorRoute> what)
-        : options(std::move(how)), routes(std::move(what)), own_host(options.address) {}
+    Served(runtime::Shard& control, OperatorServerOptions how, std::vector<OperatorRoute> what)
+        : options(std::move(how)),
+          routes(std::move(what)),
+          own_host(options.address),
+          turns(std::make_shared<PieceTurns>(control, options.scrapes_max)) {}
     const OperatorServerOptions options;
     const std::vector<OperatorRoute> routes;
     const OwnHost own_host;
+    const std::shared_ptr<PieceTurns> turns;
   };
   /// Takes over `descriptor`.
   OperatorConnection(runtime::Shard& control, std::shared_ptr<const Served> served, std::shared_ptr<OperatorPlaces> places,
@@ -43,6 +50,17 @@ class OperatorConnection : public std::enable_shared_from_this<OperatorConnectio
   using Socket =
       boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+
+  /// An answer that is made in pieces: its head has gone.
+  struct InPieces {
+    Pieces source;
+    std::optional<Gzip> gzip;  // none: as it is
+    bool chunked = false;      // else it ends with the connection (HTTP/1.0)
+    bool keep_alive = false;
+    bool ended = false;
+    std::string text;  // of one piece
+    std::string out;   // to be written
+  };
 
   void close() override;
   void end_after_next_answer() override { ends_ = true; }
@@ -56,6 +74,12 @@ class OperatorConnection : public std::enable_shared_from_this<OperatorConnectio
   void respond();
   std::optional<Response> refuse_web_page() const;
   void write(Response response, const std::string& allow, bool keep_alive, bool head);
+  void write_in_pieces(Response response, bool keep_alive, bool head);
+  void make_piece() override;
+  void cut() override { close(); }
+  void write_piece();
+  void on_piece_written(const boost::system::error_code& error);
+  std::shared_ptr<PieceTurns::Maker> as_maker() { return {shared_from_this(), this}; }
   void on_written(const boost::system::error_code& error, bool keep_alive);
   void wait_for_the_end();
   void expired() override { close(); }
@@ -67,6 +91,7 @@ class OperatorConnection : public std::enable_shared_from_this<OperatorConnectio
   std::optional<Parser> parser_;
   Deadline head_end_ = kNever;  // of the first request: from accepting on, not from its first byte
   bool ends_ = false;
+  std::unique_ptr<InPieces> in_pieces_;
 };
 
 }  // namespace router::admin

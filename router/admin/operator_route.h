@@ -15,10 +15,15 @@ struct Request {
   std::string_view body;
 };
 
+/// An answer that is made piece by piece, so that control does its other work in between: appends the next piece, of at most a
+/// millisecond of work; false: it was the last one.
+using Pieces = std::function<bool(std::string&)>;
+
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
+  Pieces pieces{};  // instead of `body`
 };
 
 /// One thing that an operator may ask for. The handler runs on the control thread and must not wait long: nothing else runs

@@ -24,7 +24,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   Impl(runtime::Shard& control, OperatorServerOptions options, std::vector<OperatorRoute> routes)
       : control_(control),
         options_(std::move(options)),
-        served_(std::make_shared<const OperatorConnection::Served>(options_, std::move(routes))),
+        served_(std::make_shared<const OperatorConnection::Served>(control, options_, std::move(routes))),
         descriptor_(control.io().get_executor()) {
     control_.schedule(*this, kNever);  // keeps a place in the queue: resting cannot fail
   }

@@ -21,6 +21,8 @@ struct OperatorServerOptions {
   std::size_t request_bytes_max = 16384;         // of the head, and of the body
   std::chrono::milliseconds head_timeout{2000};  // accepted, or a later request's first byte, to the end of the head
   std::chrono::seconds timeout{10};              // for the next request to begin; for a body; for the answer to be taken
+  std::size_t scrapes_max = 32;                  // answers in pieces at once; beyond: 503, or one that is not read makes room
+  std::chrono::seconds scrape_timeout{30};       // for an answer in pieces to be made and taken
   bool checks_host = false;                      // refuse what a web page may have sent: own_host.h
 };
 

@@ -51,7 +51,7 @@ std::vector<OperatorRoute> observe_routes(ObserveSources sources) {
   return {
       {"GET", "/metrics",
        [metrics = std::move(sources.metrics)](const Request&) {
-         return Response{200, metrics::Registry::kContentType, metrics()};
+         return Response{200, metrics::Registry::kContentType, {}, metrics()};
        }},
       {"GET", "/healthz", [hanging = std::move(sources.hanging)](const Request&) { return health(hanging()); }},
       {"GET", "/readyz", [not_ready = std::move(sources.not_ready)](const Request&) { return readiness(not_ready()); }},

@@ -13,7 +13,7 @@
 namespace router::admin {
 
 struct ObserveSources {
-  std::function<std::string()> metrics;                 // Prometheus text, version 0.0.4
+  std::function<Pieces()> metrics;                      // Prometheus text, version 0.0.4; each call begins a scrape
   std::function<std::vector<std::string>()> hanging;    // shards that no longer turn, a sentence each; empty: none
   std::function<std::vector<std::string>()> not_ready;  // why not, a sentence each; empty: ready
 };

@@ -160,6 +160,7 @@ struct alignas(64) ShardCells {
   Cell connections_total;
   Cell connections_active;
   Cell connections_refused;
+  Cell connections_displaced;
   Cell handshakes_full;
   Cell handshakes_resumed;
   Cell handshakes_failed;

@@ -1,5 +1,6 @@
 #include "router/metrics/exposition.h"
 
+#include <array>
 #include <limits>
 #include <map>
 #include <utility>
@@ -10,85 +11,9 @@ namespace router::metrics {
 namespace {
 
 using prometheus::ClientMetric;
+using prometheus::MetricFamily;
 using prometheus::MetricType;
 using Labels = std::vector<ClientMetric::Label>;
-
-/// The families in the order in which they are shown.
-enum Family : std::size_t {
-  kRequestsFamily,
-  kRequestDurationFamily,
-  kRouterOverheadFamily,
-  kQueueWaitFamily,
-  kFirstByteFamily,
-  kRequestBytesFamily,
-  kResponseBytesFamily,
-  kRetriesFamily,
-  kAbortsUnnoticedFamily,
-  kFreshConnectionsFamily,
-  kQueueLengthFamily,
-  kSlotsInUseFamily,
-  kSlotsFamily,
-  kReplicasFamily,
-  kEjectionsFamily,
-  kRefusalsFamily,
-  kMirroredFamily,
-  kConnectionsActiveFamily,
-  kConnectionsFamily,
-  kConnectionsRefusedFamily,
-  kHandshakesFamily,
-  kCertificateExpiryFamily,
-  kGenerationFamily,
-  kReloadsFamily,
-  kConfigurationRefusedFamily,
-  kDiscoveryAgeFamily,
-  kResourcesRefusedFamily,
-  kEventsDroppedFamily,
-  kLogDroppedFamily,
-  kBuildInfoFamily,
-  kFamilyCount,
-};
-
-struct Shape {
-  Name name;
-  MetricType type;
-};
-
-Shape shape_of(Family family) {
-  switch (family) {  // no default: a new family must choose its name and type to compile
-    case kRequestsFamily: return {kRequests, MetricType::Counter};
-    case kRequestDurationFamily: return {kRequestDuration, MetricType::Histogram};
-    case kRouterOverheadFamily: return {kRouterOverhead, MetricType::Histogram};
-    case kQueueWaitFamily: return {kQueueWait, MetricType::Histogram};
-    case kFirstByteFamily: return {kFirstByte, MetricType::Histogram};
-    case kRequestBytesFamily: return {kRequestBytes, MetricType::Counter};
-    case kResponseBytesFamily: return {kResponseBytes, MetricType::Counter};
-    case kRetriesFamily: return {kRetries, MetricType::Counter};
-    case kAbortsUnnoticedFamily: return {kAbortsUnnoticed, MetricType::Counter};
-    case kFreshConnectionsFamily: return {kFreshConnections, MetricType::Counter};
-    case kQueueLengthFamily: return {kQueueLength, MetricType::Gauge};
-    case kSlotsInUseFamily: return {kSlotsInUse, MetricType::Gauge};
-    case kSlotsFamily: return {kSlots, MetricType::Gauge};
-    case kReplicasFamily: return {kReplicas, MetricType::Gauge};
-    case kEjectionsFamily: return {kEjections, MetricType::Counter};
-    case kRefusalsFamily: return {kRefusals, MetricType::Counter};
-    case kMirroredFamily: return {kMirrored, MetricType::Counter};
-    case kConnectionsActiveFamily: return {kConnectionsActive, MetricType::Gauge};
-    case kConnectionsFamily: return {kConnections, MetricType::Counter};
-    case kConnectionsRefusedFamily: return {kConnectionsRefused, MetricType::Counter};
-    case kHandshakesFamily: return {kHandshakes, MetricType::Counter};
-    case kCertificateExpiryFamily: return {kCertificateExpiry, MetricType::Gauge};
-    case kGenerationFamily: return {kGeneration, MetricType::Gauge};
-    case kReloadsFamily: return {kReloads, MetricType::Counter};
-    case kConfigurationRefusedFamily: return {kConfigurationRefused, MetricType::Gauge};
-    case kDiscoveryAgeFamily: return {kDiscoveryAge, MetricType::Gauge};
-    case kResourcesRefusedFamily: return {kResourcesRefused, MetricType::Gauge};
-    case kEventsDroppedFamily: return {kEventsDropped, MetricType::Counter};
-    case kLogDroppedFamily: return {kLogDropped, MetricType::Counter};
-    case kBuildInfoFamily: return {kBuildInfo, MetricType::Gauge};
-    case kFamilyCount: break;
-  }
-  return {};
-}
 
 Labels deployment_labels(const std::string& endpoint, const std::string& deployment) {
   return {{"endpoint", endpoint}, {"deployment", deployment}};
@@ -99,13 +24,13 @@ Labels with(Labels labels, std::string name, std::string value) {
   return labels;
 }
 
-void add_value(prometheus::MetricFamily& family, Labels labels, double value) {
+void add_value(MetricFamily& family, Labels labels, double value) {
   ClientMetric& metric = family.metric.emplace_back();
   metric.label = std::move(labels);
   (family.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
 }
 
-void add_value(prometheus::MetricFamily& family, Labels labels, std::uint64_t value) {
+void add_value(MetricFamily& family, Labels labels, std::uint64_t value) {
   add_value(family, std::move(labels), static_cast<double>(value));
 }
 
@@ -115,7 +40,7 @@ using HistogramOf = const Histogram& (DeploymentCells::*)() const;
 
 /// One histogram, summed over the shards. Nothing is observed for exchanges that never came to a deployment beyond their
 /// duration: an empty histogram is shown for deployments that have a name only.
-void add_histogram(prometheus::MetricFamily& family, const DeploymentMetrics& metrics, HistogramOf histogram_of) {
+void add_histogram(MetricFamily& family, const DeploymentMetrics& metrics, HistogramOf histogram_of) {
   std::array<std::uint64_t, Histogram::kBuckets> counts{};
   std::uint64_t sum = 0;
   for (const DeploymentCells& cells : metrics.cells()) {
@@ -138,7 +63,7 @@ void add_histogram(prometheus::MetricFamily& family, const DeploymentMetrics& me
   family.metric.push_back(std::move(metric));
 }
 
-void add_requests(prometheus::MetricFamily& family, const DeploymentMetrics& metrics) {
+void add_requests(MetricFamily& family, const DeploymentMetrics& metrics) {
   std::map<std::pair<int, std::string_view>, std::uint64_t> totals;  // several reasons share the name `unsupported`
   for (const DeploymentCells& cells : metrics.cells()) {
     for (std::size_t index = 0; index < kReasonCount; ++index) {
@@ -154,106 +79,169 @@ void add_requests(prometheus::MetricFamily& family, const DeploymentMetrics& met
   }
 }
 
-}  // namespace
+Labels labels_of(const DeploymentMetrics& metrics) { return deployment_labels(metrics.endpoint(), metrics.deployment()); }
+Labels labels_of(const DeploymentFigures& figures) { return deployment_labels(figures.endpoint, figures.deployment); }
 
-Exposition::Exposition() : families_(kFamilyCount) {
-  for (std::size_t index = 0; index < kFamilyCount; ++index) {
-    const Shape shape = shape_of(static_cast<Family>(index));
-    families_[index].name = shape.name.name;
-    families_[index].help = shape.name.help;
-    families_[index].type = shape.type;
-  }
+template <HistogramOf kHistogram>
+void add_histogram(MetricFamily& family, const DeploymentMetrics& metrics) {
+  add_histogram(family, metrics, kHistogram);
 }
 
-void Exposition::add(const ProcessFigures& figures) {
-  for (const DeploymentFigures& each : figures.deployments) {
-    const Labels labels = deployment_labels(each.endpoint, each.deployment);
-    add_value(families_[kQueueLengthFamily], labels, each.queue_length);
-    add_value(families_[kSlotsInUseFamily], labels, each.slots_in_use);
-    add_value(families_[kSlotsFamily], labels, each.slots);
-    add_value(families_[kReplicasFamily], with(labels, "state", "ready"), each.replicas_ready);
-    add_value(families_[kReplicasFamily], with(labels, "state", "not_ready"), each.replicas_not_ready);
-    add_value(families_[kReplicasFamily], with(labels, "state", "ejected"), each.replicas_ejected);
-    add_value(families_[kReplicasFamily], with(labels, "state", "refusing"), each.replicas_refusing);
-    add_value(families_[kReplicasFamily], with(labels, "state", "terminating"), each.replicas_terminating);
-    add_outages(each.endpoint, each.deployment, each.outages);
-  }
-  for (const CertificateFigures& each : figures.certificates) {
-    add_value(families_[kCertificateExpiryFamily], {{"certificate", each.certificate}}, static_cast<double>(each.expiry));
-  }
-  add_value(families_[kGenerationFamily], {}, figures.generation);
-  if (figures.discovery_age) {
-    add_value(families_[kDiscoveryAgeFamily], {}, std::chrono::duration<double>(*figures.discovery_age).count());
-  }
-  if (figures.resources_refused) add_value(families_[kResourcesRefusedFamily], {}, *figures.resources_refused);
-  if (figures.events_dropped) add_value(families_[kEventsDroppedFamily], {}, *figures.events_dropped);
-  add_value(families_[kLogDroppedFamily], {}, figures.access_log_dropped);
-  add_value(families_[kBuildInfoFamily], {{"version", figures.version}}, std::uint64_t{1});
+using CountOf = std::uint64_t (DeploymentCells::*)() const;
+
+std::uint64_t sum_of(const DeploymentMetrics& metrics, CountOf count_of) {
+  std::uint64_t sum = 0;
+  for (const DeploymentCells& cells : metrics.cells()) sum += (cells.*count_of)();
+  return sum;
 }
 
-void Exposition::add(const std::vector<ShardCells>& shards) {
-  std::uint64_t active = 0, total = 0, refused = 0, full = 0, resumed = 0, failed = 0;
-  for (const ShardCells& cells : shards) {
-    active += cells.connections_active.value();
-    total += cells.connections_total.value();
-    refused += cells.connections_refused.value();
-    full += cells.handshakes_full.value();
-    resumed += cells.handshakes_resumed.value();
-    failed += cells.handshakes_failed.value();
-  }
-  for (std::size_t result = 0; result < kMirrorResultCount; ++result) {
-    std::uint64_t copies = 0;
-    for (const ShardCells& cells : shards) copies += cells.mirrored[result].value();
-    add_value(families_[kMirroredFamily], {{"result", name_of(static_cast<MirrorResult>(result))}}, copies);
-  }
-  add_value(families_[kConnectionsActiveFamily], {}, active);
-  add_value(families_[kConnectionsFamily], {}, total);
-  add_value(families_[kConnectionsRefusedFamily], {}, refused);
-  add_value(families_[kHandshakesFamily], {{"result", "ok"}, {"resumed", "false"}}, full);
-  add_value(families_[kHandshakesFamily], {{"result", "ok"}, {"resumed", "true"}}, resumed);
-  add_value(families_[kHandshakesFamily], {{"result", "failed"}, {"resumed", "false"}}, failed);
+template <CountOf kCount>
+void add_sum(MetricFamily& family, const DeploymentMetrics& metrics) {
+  add_value(family, labels_of(metrics), sum_of(metrics, kCount));
 }
 
-void Exposition::add(const DeploymentMetrics& metrics) {
-  add_requests(families_[kRequestsFamily], metrics);
-  add_histogram(families_[kRequestDurationFamily], metrics, &DeploymentCells::duration);
-  add_histogram(families_[kRouterOverheadFamily], metrics, &DeploymentCells::overhead);
-  add_histogram(families_[kQueueWaitFamily], metrics, &DeploymentCells::queue_wait);
-  add_histogram(families_[kFirstByteFamily], metrics, &DeploymentCells::first_byte);
-  std::uint64_t received = 0, sent = 0, connect_retries = 0, stale_retries = 0;
-  std::uint64_t refused_retries = 0;
-  for (const DeploymentCells& cells : metrics.cells()) {
-    received += cells.request_bytes();
-    sent += cells.response_bytes();
-    refused_retries += cells.refused_retries();
-    connect_retries += cells.connect_retries();
-    stale_retries += cells.stale_retries();
-  }
-  const Labels labels = deployment_labels(metrics.endpoint(), metrics.deployment());
-  add_value(families_[kRequestBytesFamily], labels, received);
-  add_value(families_[kResponseBytesFamily], labels, sent);
-  add_value(families_[kRetriesFamily], with(labels, "reason", "connection_refused"), refused_retries);
-  add_value(families_[kRetriesFamily], with(labels, "reason", "connect_failed"), connect_retries);
-  add_value(families_[kRetriesFamily], with(labels, "reason", "stale_connection"), stale_retries);
-  add_value(families_[kAbortsUnnoticedFamily], labels, metrics.aborts_unnoticed());
+void add_retries(MetricFamily& family, const DeploymentMetrics& metrics) {
+  const Labels labels = labels_of(metrics);
+  add_value(family, with(labels, "reason", "connection_refused"), sum_of(metrics, &DeploymentCells::refused_retries));
+  add_value(family, with(labels, "reason", "connect_failed"), sum_of(metrics, &DeploymentCells::connect_retries));
+  add_value(family, with(labels, "reason", "stale_connection"), sum_of(metrics, &DeploymentCells::stale_retries));
+}
+
+void add_fresh_connections(MetricFamily& family, const DeploymentMetrics& metrics) {
   for (std::size_t index = 0; index < kFreshReasonCount; ++index) {
     const auto reason = static_cast<FreshReason>(index);
     std::uint64_t fresh = 0;
     for (const DeploymentCells& cells : metrics.cells()) fresh += cells.fresh_connections(reason);
-    add_value(families_[kFreshConnectionsFamily], with(labels, "reason", name_of(reason)), fresh);
+    add_value(family, with(labels_of(metrics), "reason", name_of(reason)), fresh);
   }
 }
 
-void Exposition::add_reloads(std::uint64_t accepted, std::uint64_t refused, bool newest_refused) {
-  add_value(families_[kReloadsFamily], {{"result", "accepted"}}, accepted);
-  add_value(families_[kReloadsFamily], {{"result", "refused"}}, refused);
-  add_value(families_[kConfigurationRefusedFamily], {}, std::uint64_t{newest_refused ? 1U : 0U});
+template <std::uint64_t DeploymentFigures::*kFigure>
+void add_figure(MetricFamily& family, const DeploymentFigures& figures) {
+  add_value(family, labels_of(figures), figures.*kFigure);
 }
 
-void Exposition::add_outages(const std::string& endpoint, const std::string& deployment, const Outages& outages) {
-  const Labels labels = deployment_labels(endpoint, deployment);
-  add_value(families_[kEjectionsFamily], labels, outages.ejections);
-  add_value(families_[kRefusalsFamily], labels, outages.refusals);
+template <std::uint64_t Outages::*kFigure>
+void add_outages(MetricFamily& family, const DeploymentFigures& figures) {
+  add_value(family, labels_of(figures), figures.outages.*kFigure);
+}
+
+void add_replicas(MetricFamily& family, const DeploymentFigures& figures) {
+  const Labels labels = labels_of(figures);
+  add_value(family, with(labels, "state", "ready"), figures.replicas_ready);
+  add_value(family, with(labels, "state", "not_ready"), figures.replicas_not_ready);
+  add_value(family, with(labels, "state", "ejected"), figures.replicas_ejected);
+  add_value(family, with(labels, "state", "refusing"), figures.replicas_refusing);
+  add_value(family, with(labels, "state", "terminating"), figures.replicas_terminating);
+}
+
+void add_expiry(MetricFamily& family, const ProcessFigures& figures) {
+  for (const CertificateFigures& each : figures.certificates) {
+    add_value(family, {{"certificate", each.certificate}}, static_cast<double>(each.expiry));
+  }
+}
+
+void add_discovery_age(MetricFamily& family, const ProcessFigures& figures) {
+  if (figures.discovery_age) add_value(family, {}, std::chrono::duration<double>(*figures.discovery_age).count());
+}
+
+template <std::optional<std::uint64_t> ProcessFigures::*kFigure>
+void add_known(MetricFamily& family, const ProcessFigures& figures) {
+  if (figures.*kFigure) add_value(family, {}, *(figures.*kFigure));
+}
+
+template <std::uint64_t ProcessFigures::*kFigure>
+void add_process(MetricFamily& family, const ProcessFigures& figures) {
+  add_value(family, {}, figures.*kFigure);
+}
+
+void add_build_info(MetricFamily& family, const ProcessFigures& figures) {
+  add_value(family, {{"version", figures.version}}, std::uint64_t{1});
+}
+
+std::uint64_t sum_of(const Totals& totals, Cell ShardCells::*cell) {
+  std::uint64_t sum = 0;
+  for (const ShardCells& cells : totals.shards) sum += (cells.*cell).value();
+  return sum;
+}
+
+template <Cell ShardCells::*kCell>
+void add_total(MetricFamily& family, const Totals& totals) {
+  add_value(family, {}, sum_of(totals, kCell));
+}
+
+void add_mirrored(MetricFamily& family, const Totals& totals) {
+  for (std::size_t result = 0; result < kMirrorResultCount; ++result) {
+    std::uint64_t copies = 0;
+    for (const ShardCells& cells : totals.shards) copies += cells.mirrored[result].value();
+    add_value(family, {{"result", name_of(static_cast<MirrorResult>(result))}}, copies);
+  }
+}
+
+void add_handshakes(MetricFamily& family, const Totals& totals) {
+  add_value(family, {{"result", "ok"}, {"resumed", "false"}}, sum_of(totals, &ShardCells::handshakes_full));
+  add_value(family, {{"result", "ok"}, {"resumed", "true"}}, sum_of(totals, &ShardCells::handshakes_resumed));
+  add_value(family, {{"result", "failed"}, {"resumed", "false"}}, sum_of(totals, &ShardCells::handshakes_failed));
+}
+
+void add_reloads(MetricFamily& family, const Totals& totals) {
+  add_value(family, {{"result", "accepted"}}, totals.reloads_accepted);
+  add_value(family, {{"result", "refused"}}, totals.reloads_refused);
+}
+
+void add_configuration_refused(MetricFamily& family, const Totals& totals) {
+  add_value(family, {}, std::uint64_t{totals.newest_refused ? 1U : 0U});
+}
+
+constexpr auto kCounter = MetricType::Counter;
+constexpr auto kGauge = MetricType::Gauge;
+constexpr auto kHistogram = MetricType::Histogram;
+
+/// In the order in which they are shown.
+constexpr std::array kFamilies{
+    Family{.name = kRequests, .type = kCounter, .of_metrics = add_requests},
+    Family{.name = kRequestDuration, .type = kHistogram, .of_metrics = add_histogram<&DeploymentCells::duration>},
+    Family{.name = kRouterOverhead, .type = kHistogram, .of_metrics = add_histogram<&DeploymentCells::overhead>},
+    Family{.name = kQueueWait, .type = kHistogram, .of_metrics = add_histogram<&DeploymentCells::queue_wait>},
+    Family{.name = kFirstByte, .type = kHistogram, .of_metrics = add_histogram<&DeploymentCells::first_byte>},
+    Family{.name = kRequestBytes, .type = kCounter, .of_metrics = add_sum<&DeploymentCells::request_bytes>},
+    Family{.name = kResponseBytes, .type = kCounter, .of_metrics = add_sum<&DeploymentCells::response_bytes>},
+    Family{.name = kRetries, .type = kCounter, .of_metrics = add_retries},
+    Family{.name = kAbortsUnnoticed, .type = kCounter, .of_metrics = add_sum<&DeploymentCells::aborts_unnoticed>},
+    Family{.name = kFreshConnections, .type = kCounter, .of_metrics = add_fresh_connections},
+    Family{.name = kQueueLength, .type = kGauge, .of_figures = add_figure<&DeploymentFigures::queue_length>},
+    Family{.name = kSlotsInUse, .type = kGauge, .of_figures = add_figure<&DeploymentFigures::slots_in_use>},
+    Family{.name = kSlots, .type = kGauge, .of_figures = add_figure<&DeploymentFigures::slots>},
+    Family{.name = kReplicas, .type = kGauge, .of_figures = add_replicas},
+    Family{.name = kEjections, .type = kCounter, .of_figures = add_outages<&Outages::ejections>, .of_removed = true},
+    Family{.name = kRefusals, .type = kCounter, .of_figures = add_outages<&Outages::refusals>, .of_removed = true},
+    Family{.name = kMirrored, .type = kCounter, .of_totals = add_mirrored},
+    Family{.name = kConnectionsActive, .type = kGauge, .of_totals = add_total<&ShardCells::connections_active>},
+    Family{.name = kConnections, .type = kCounter, .of_totals = add_total<&ShardCells::connections_total>},
+    Family{.name = kConnectionsRefused, .type = kCounter, .of_totals = add_total<&ShardCells::connections_refused>},
+    Family{.name = kConnectionsDisplaced, .type = kCounter, .of_totals = add_total<&ShardCells::connections_displaced>},
+    Family{.name = kHandshakes, .type = kCounter, .of_totals = add_handshakes},
+    Family{.name = kCertificateExpiry, .type = kGauge, .of_process = add_expiry},
+    Family{.name = kGeneration, .type = kGauge, .of_process = add_process<&ProcessFigures::generation>},
+    Family{.name = kReloads, .type = kCounter, .of_totals = add_reloads},
+    Family{.name = kConfigurationRefused, .type = kGauge, .of_totals = add_configuration_refused},
+    Family{.name = kDiscoveryAge, .type = kGauge, .of_process = add_discovery_age},
+    Family{.name = kResourcesRefused, .type = kGauge, .of_process = add_known<&ProcessFigures::resources_refused>},
+    Family{.name = kEventsDropped, .type = kCounter, .of_process = add_known<&ProcessFigures::events_dropped>},
+    Family{.name = kLogDropped, .type = kCounter, .of_process = add_process<&ProcessFigures::access_log_dropped>},
+    Family{.name = kBuildInfo, .type = kGauge, .of_process = add_build_info},
+};
+
+}  // namespace
+
+std::span<const Family> families() { return kFamilies; }
+
+prometheus::MetricFamily Family::without_samples() const {
+  prometheus::MetricFamily family;
+  family.name = name.name;
+  family.help = name.help;
+  family.type = type;
+  return family;
 }
 
 }  // namespace router::metrics

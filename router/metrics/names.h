@@ -50,6 +50,8 @@ inline constexpr Name kConnectionsActive{"inference_router_connections_active", 
 inline constexpr Name kConnections{"inference_router_connections_total", "Client connections accepted."};
 inline constexpr Name kConnectionsRefused{"inference_router_connections_refused_total",
                                           "Client connections closed at once because of a connection limit."};
+inline constexpr Name kConnectionsDisplaced{"inference_router_connections_displaced_total",
+                                            "Idle client connections closed at max_connections, for a new one."};
 inline constexpr Name kHandshakes{"inference_router_tls_handshakes_total",
                                   "TLS handshakes with clients, by result and whether a session was resumed."};
 inline constexpr Name kCertificateExpiry{"inference_router_certificate_expiry_timestamp_seconds",

@@ -3,10 +3,9 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
-#include <set>
 
 #include "router/base/text.h"
-#include "router/metrics/exposition.h"
+#include "router/metrics/scrape.h"
 
 namespace router::metrics {
 
@@ -52,31 +51,12 @@ void Registry::forget_removed() {
   }
 }
 
-void Registry::add_process_figures(Exposition& exposition) {
-  if (!process_figures_) return;
-  const ProcessFigures figures = process_figures_();
-  exposition.add(figures);
-  std::set<Key> configured;
-  for (const DeploymentFigures& each : figures.deployments) {
-    Key name = key(each.endpoint, each.deployment);
-    if (const auto known = entries_.find(name); known != entries_.end()) known->second.outages = each.outages;
-    configured.insert(std::move(name));
-  }
-  for (const auto& [name, entry] : entries_) {
-    if (!entry.outages || configured.contains(name)) continue;
-    exposition.add_outages(entry.metrics->endpoint(), entry.metrics->deployment(), *entry.outages);
-  }
+std::unique_ptr<Scrape> Registry::scrape() {
+  forget_removed();
+  return std::make_unique<Scrape>(*this);
 }
 
-std::vector<prometheus::MetricFamily> Registry::collect() {
-  forget_removed();
-  Exposition exposition;
-  for (const auto& [name, entry] : entries_) exposition.add(*entry.metrics);
-  add_process_figures(exposition);
-  exposition.add(shards_);
-  exposition.add_reloads(reloads_accepted_.value(), reloads_refused_.value(), newest_refused_);
-  return std::move(exposition).families();
-}
+std::vector<prometheus::MetricFamily> Registry::collect() { return scrape()->all(); }
 
 std::string Registry::render() { return prometheus::TextSerializer().Serialize(collect()); }
 

@@ -39,7 +39,7 @@ class DeploymentMetrics {
   std::vector<DeploymentCells> cells_;
 };
 
-class Exposition;
+class Scrape;
 
 /// Everything that is counted, and how it is shown. Control thread; the cells that it hands out belong to the shards.
 class Registry {
@@ -62,9 +62,10 @@ class Registry {
   /// Whom to ask at each scrape.
   void set_process_figures(std::function<ProcessFigures()> source) { process_figures_ = std::move(source); }
 
-  /// What /metrics shows.
+  /// What /metrics shows, in pieces of the Prometheus text format, version 0.0.4 (scrape.h).
+  std::unique_ptr<Scrape> scrape();
+  /// All of it at once: of a thousand deployments that is 10 MB, and takes as long as that.
   std::vector<prometheus::MetricFamily> collect();
-  /// The same in the Prometheus text format, version 0.0.4.
   std::string render();
   static constexpr const char* kContentType = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -76,8 +77,8 @@ class Registry {
     std::optional<TimePoint> unused_since{};  // nobody else holds the metrics
   };
   static Key key(std::string_view endpoint, std::string_view deployment);
+  friend class Scrape;
   void forget_removed();
-  void add_process_figures(Exposition& exposition);
 
   static const SteadyClock kSteadyClock;
 

@@ -8,6 +8,7 @@
 #include "router/proxy/exchange.h"
 #include "router/proxy/http1_downstream.h"
 #include "router/proxy/proxy_protocol.h"
+#include "router/proxy/room_search.h"
 #include "router/proxy/server.h"
 #include "tls/stream.h"
 
@@ -40,9 +41,11 @@ class Enlisted {
 };
 
 /// False: the handshake failed, took too long, or had to make room for another one.
-Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup, Deadline deadline, std::size_t at_once) {
+Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup, Deadline deadline, std::size_t at_once,
+                       IdleConnections::Entry& idle) {
   const Handshakes::Entry under_way(server.handshakes(), stream.socket(), at_once);
-  while (!under_way.cut()) {
+  idle.rest(IdleConnections::Since::kAccepted);
+  while (!under_way.cut() && !idle.cut()) {
     const IoResult shaken = stream.handshake();
     if (shaken.state == IoState::kDone) {
       stream.resumed() ? server.cells().handshakes_resumed.add() : server.cells().handshakes_full.add();
@@ -51,6 +54,7 @@ Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup,
     if (shaken.state != IoState::kBlocked) break;
     stream.arm_read();
     const bool woken = co_await wakeup.wait(std::min(deadline, server.first_requests_end()));
+    idle.leave();  // its first bytes
     if (!woken) break;
   }
   server.cells().handshakes_failed.add();
@@ -62,13 +66,13 @@ std::size_t handshakes_at_once(const config::Limits& limits, std::size_t shards)
   return std::max<std::size_t>(limits.max_handshakes / shards, 1);
 }
 
-/// Counts a refused client for as long as it is read.
-class Reading {
+/// Counts one that is refused for as long as it is read, or one that asks other shards for a place.
+class Counted {
  public:
-  explicit Reading(std::size_t& count) : count_(count) { ++count_; }
-  Reading(const Reading&) = delete;
-  Reading& operator=(const Reading&) = delete;
-  ~Reading() { --count_; }
+  explicit Counted(std::size_t& count) : count_(count) { ++count_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { --count_; }
 
  private:
   std::size_t& count_;
@@ -87,7 +91,7 @@ Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::
   // Closing over a request that nobody has read would reset the connection, and the client might lose the refusal.
   static_cast<void>(stream.read(server.shard().scratch()));
   if (server.refused() == ShardServer::kRefusedMax) co_return;
-  const Reading counted(server.refused());
+  const Counted counted(server.refused());
   co_await downstream.linger();
 }
 
@@ -97,6 +101,7 @@ struct Client {
   std::optional<Enlisted> enlisted;
   std::shared_ptr<tls::ServerContext> context;  // null: plaintext
   tls::Stream stream;
+  std::optional<IdleConnections::Entry> idle;  // once there is a stream
   std::string ip;
   Peer peer;
   std::size_t requests = 0;      // so far
@@ -116,6 +121,18 @@ bool is_crowded(ShardServer& server) {
 
 Deadline header_end(ShardServer& server) { return deadline_after(server.shard().now(), server.view()->limits.header_timeout); }
 
+/// At the limit: the place of an idle connection of this shard, else of another one. Nothing: none is idle.
+Task<std::optional<ConnectionLimits::Place>> take_place_of_an_idle_one(ShardServer& server, Wakeup& wakeup, std::size_t max) {
+  // Beyond the limit, which a reload has lowered: one more goes, so that in the end it is kept.
+  if (server.connection_limits().open() > max) static_cast<void>(server.make_room());
+  std::optional<ConnectionLimits::Place> place = server.make_room();
+  if (place || server.searches() == ShardServer::kSearchesMax) co_return place;
+  const Counted counted(server.searches());
+  RoomSearch search(server, wakeup);
+  std::optional<ConnectionLimits::Place> found = co_await search.run_round();
+  co_return found;
+}
+
 /// From accepted to ready for requests: the limits, PROXY protocol, TLS. False: the connection is over. What only this needs
 /// ends with it.
 Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& socket, runtime::Address& address, Wakeup& wakeup,
@@ -126,19 +143,25 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
   const config::Limits& limits = server.view()->limits;
   client.context = settings.tls.empty() ? nullptr : settings.tls[server.shard().index()];
   const bool tls = client.context != nullptr;
+  const bool proxied = settings.proxy_protocol;
   const std::size_t at_once = tls ? handshakes_at_once(limits, settings.tls.size()) : 0;
   const std::size_t per_client = limits.max_connections_per_client;
   const Deadline deadline = deadline_after(server.shard().now(), limits.header_timeout);
   bool trusted = server.view()->trusted_proxies.contains(address);
 
   std::optional<ConnectionLimits::Place> place = server.connection_limits().enter(limits.max_connections);
+  // Who has its own limit full is refused anyway, and must not cost another client its connection.
+  if (!place && ((proxied && trusted) || server.connection_limits().has_room(address, per_client))) {
+    std::optional<ConnectionLimits::Place> taken = co_await take_place_of_an_idle_one(server, wakeup, limits.max_connections);
+    if (taken) place.emplace(std::move(*taken));
+  }
   if (!place) {
     co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup, "max_connections is reached");
     co_return false;
   }
   client.place.emplace(std::move(*place));
   client.enlisted.emplace(server, wakeup);
-  if (settings.proxy_protocol && trusted) {
+  if (proxied && trusted) {
     const Result<ProxyHeader> header = co_await read_proxy_header(socket, wakeup, deadline, server.first_requests_end());
     if (!header) co_return false;
     address = header->client.value_or(address);
@@ -153,8 +176,9 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
   client.ip = address.ip();
   client.peer = {client.ip, trusted, tls};
   client.stream = tls ? tls::Stream(std::move(socket), *client.context) : tls::Stream(std::move(socket));
+  client.idle.emplace(server.idle(), client.stream.socket(), *client.place);
   if (tls) {
-    const bool secured = co_await shake_hands(server, client.stream, wakeup, deadline, at_once);
+    const bool secured = co_await shake_hands(server, client.stream, wakeup, deadline, at_once, *client.idle);
     if (!secured) co_return false;
   }
   client.idle_until = keep_alive_end(server);
@@ -211,8 +235,10 @@ Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::S
     const bool stays = co_await serve_requests(server, listener, client, wakeup);
     if (!stays) co_return;
     client.stream.arm_read();
+    client.idle->rest(client.requests > 0 ? IdleConnections::Since::kRequest : IdleConnections::Since::kAccepted);
     do {
       const bool woken = co_await wakeup.wait(idle_end(server, client));
+      if (client.idle->cut()) co_return;
       if (woken) continue;
       // Nobody has asked for anything, as far as we have been told. What the kernel has by now is served, too.
       if (!client.stream.socket().has_arrived()) {
@@ -222,6 +248,7 @@ Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::S
       client.idle_until = header_end(server);
       client.look = kNever;
     } while (client.stream.socket().read_armed() && !server.grace_over());
+    client.idle->leave();
   }
 }
 

@@ -28,6 +28,13 @@ std::optional<ConnectionLimits::Place> ConnectionLimits::enter(std::size_t max) 
   return std::nullopt;
 }
 
+bool ConnectionLimits::has_room(const runtime::Address& client, std::size_t max) const {
+  if (max == 0) return true;
+  const std::lock_guard lock(mutex_);
+  const auto counted = clients_.find(client_key(client));
+  return counted == clients_.end() || counted->second < max;
+}
+
 std::size_t ConnectionLimits::clients() const {
   const std::lock_guard lock(mutex_);
   return clients_.size();
@@ -53,6 +60,12 @@ bool ConnectionLimits::Place::enter(const runtime::Address& client, std::size_t 
   if (!limits_->enter_client(key, max)) return false;
   client_ = key;
   return true;
+}
+
+ConnectionLimits::Place ConnectionLimits::Place::hand_over() {
+  if (client_) limits_->leave_client(*client_);
+  client_.reset();
+  return Place(*std::exchange(limits_, nullptr));
 }
 
 ConnectionLimits::Place::~Place() {

@@ -37,6 +37,8 @@ class ConnectionLimits {
     /// Counts it for its client, too: false, and not counted, if that one has `max` connections already. 0: no limit, nothing
     /// is counted. Once.
     bool enter(const runtime::Address& client, std::size_t max);
+    /// The place for another connection: this one is not counted any more, also not for its client.
+    Place hand_over();
 
    private:
     friend class ConnectionLimits;
@@ -52,6 +54,8 @@ class ConnectionLimits {
   /// A place for one more connection; nothing if there are `max` already.
   std::optional<Place> enter(std::size_t max);
 
+  /// Whether `client` has fewer than `max` connections; 0: no limit.
+  bool has_room(const runtime::Address& client, std::size_t max) const;
   std::size_t open() const { return open_.load(std::memory_order_relaxed); }
   /// Clients that are being counted.
   std::size_t clients() const;

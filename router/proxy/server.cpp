@@ -45,6 +45,12 @@ void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Add
       serve_connection(*this, listener, runtime::Socket(shard_, descriptor, runtime::Precedence::kLater), peer));
 }
 
+std::optional<ConnectionLimits::Place> ShardServer::make_room() {
+  std::optional<ConnectionLimits::Place> place = idle_.make_room();
+  if (place) cells_.connections_displaced.add();
+  return place;
+}
+
 void ShardServer::close_idle() {
   closing_idle_ = true;
   first_requests_end_ = shard_.now() + kFirstRequest;

@@ -3,12 +3,15 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 
 #include "router/metrics/cells.h"
 #include "router/proxy/connection_limits.h"
 #include "router/proxy/gathering_room.h"
 #include "router/proxy/handshakes.h"
 #include "router/proxy/head_pool.h"
+#include "router/proxy/idle_connections.h"
 #include "router/proxy/mirror.h"
 #include "router/proxy/view.h"
 #include "router/runtime/accept.h"
@@ -24,6 +27,10 @@ class ShardServer {
  public:
   ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, std::size_t shards,
               ConnectionLimits& connection_limits);
+
+  /// Those of all shards, by their index, this one among them: before the shards run. Without: there is no other one.
+  void set_siblings(std::span<const std::unique_ptr<ShardServer>> all) { siblings_ = all; }
+  std::span<const std::unique_ptr<ShardServer>> siblings() const { return siblings_; }
 
   /// Begins to accept. The view that knows the listener was published before.
   /// Throws std::bad_alloc, and leaves the socket as it is, when memory is short.
@@ -60,6 +67,12 @@ class ShardServer {
   /// Of the whole process.
   ConnectionLimits& connection_limits() { return connection_limits_; }
   /// Of this shard.
+  IdleConnections& idle() { return idle_; }
+  /// The place of its longest idle connection, which ends; nothing if it has none.
+  std::optional<ConnectionLimits::Place> make_room();
+  /// New connections that ask other shards for a place; at most kSearchesMax at a time.
+  std::size_t& searches() { return searches_; }
+  static constexpr std::size_t kSearchesMax = 64;
   Handshakes& handshakes() { return handshakes_; }
   HeadPool& heads() { return heads_; }
   GatheringRoom& gathering_room() { return gathering_room_; }
@@ -80,6 +93,9 @@ class ShardServer {
   const Views& views_;
   metrics::ShardCells& cells_;
   ConnectionLimits& connection_limits_;
+  std::span<const std::unique_ptr<ShardServer>> siblings_;
+  IdleConnections idle_;
+  std::size_t searches_ = 0;
   Handshakes handshakes_;
   HeadPool heads_;
   GatheringRoom gathering_room_;

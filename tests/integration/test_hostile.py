@@ -64,7 +64,8 @@ def assert_refused_once(router, answer):
 
 def test_a_refused_connection_is_told_exactly_once(pod, start):
     router = start(endpoint(deployment([pod()])), limits={"max_connections": 1})
-    with router.connect():
+    with router.connect() as first:
+        first.send(b"GET ")  # an idle one would make room
         eventually(lambda: router.metrics().value("connections_total") == 1, "the one that has the place")  # each shard accepts by itself
         with router.connect() as second:
             answer = second.response()

@@ -1,31 +1,12 @@
 """The operators' listeners while somebody holds them."""
 
 import socket
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from support import silent_clients
 from support.router import SANITIZED
 from support.settings import deployment, endpoint
-
-
-@contextmanager
-def silent(port, count):
-    """`count` silent connections, renewed as soon as the router closes them; ends with how many were opened."""
-    clients = subprocess.Popen([sys.executable, Path(silent_clients.__file__), str(port), str(count)],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert clients.stdout.readline() == f"held {count}\n"
-        yield clients
-        said, _ = clients.communicate(timeout=30)
-        print(f"\n{said.strip()} silent connections")
-    finally:
-        clients.kill()
-        clients.wait()
+from support.silent_clients import silent
 
 
 def probe(port, path):

@@ -4,7 +4,23 @@ again. Prints `held N` when so many have been opened. When its input ends, it te
 import resource
 import select
 import socket
+import subprocess
 import sys
+from contextlib import contextmanager
+
+
+@contextmanager
+def silent(port, count):
+    """`count` silent connections, renewed as soon as the router closes them; ends with how many were opened."""
+    clients = subprocess.Popen([sys.executable, __file__, str(port), str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert clients.stdout.readline() == f"held {count}\n"
+        yield clients
+        said, _ = clients.communicate(timeout=30)
+        print(f"\n{said.strip()} silent connections")
+    finally:
+        clients.kill()
+        clients.wait()
 
 
 def open_one(port, poll, held):

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "tests/support/test_shard.h"
 
@@ -74,6 +75,12 @@ class OperatorClient {
   }
   Answer get(const std::string& target) { return ask("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n"); }
   Answer post(const std::string& target) { return ask("POST " + target + " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"); }
+
+  /// Everything until the server closes the connection, or sends no more.
+  std::string receive_all() {
+    while (more()) continue;
+    return std::exchange(received_, {});
+  }
 
   /// Whether the server has closed the connection, and sent nothing more before.
   bool closed() {

@@ -16,14 +16,21 @@ Response ask(const std::vector<OperatorRoute>& routes, std::string_view method, 
 }
 
 std::vector<OperatorRoute> observe(std::vector<std::string> not_ready, std::vector<std::string> hanging = {}) {
-  return observe_routes({.metrics = [] { return "metrics text"; },
-                         .hanging = [hanging] { return hanging; },
-                         .not_ready = [not_ready] { return not_ready; }});
+  const auto metrics = [] {
+    return [](std::string& text) {
+      text += "metrics text";
+      return false;
+    };
+  };
+  return observe_routes(
+      {.metrics = metrics, .hanging = [hanging] { return hanging; }, .not_ready = [not_ready] { return not_ready; }});
 }
 
 TEST(ObserveRoutes, ShowTheMetricsInThePrometheusFormat) {
   const Response response = ask(observe({}), "GET", "/metrics");
-  EXPECT_EQ(response.body, "metrics text");
+  std::string text;
+  EXPECT_FALSE(response.pieces(text));
+  EXPECT_EQ(text, "metrics text");
   EXPECT_THAT(response.content_type, HasSubstr("text/plain; version=0.0.4"));
 }
 

@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "router/metrics/scrape.h"
+
 namespace router::metrics {
 namespace {
 
@@ -240,6 +242,66 @@ TEST_F(RegistryTest, PassesPromtool) {
   EXPECT_EQ(::pclose(promtool), 0);
   EXPECT_EQ(complaints, "");
   ::unlink(path.c_str());
+}
+
+/// A scrape's pieces; `between` is called after each.
+std::vector<std::string> pieces_of(
+    Registry& registry, const std::function<void()>& between = [] {}) {
+  const std::unique_ptr<Scrape> scrape = registry.scrape();
+  std::vector<std::string> pieces;
+  for (bool more = true; more; between()) more = scrape->next(pieces.emplace_back());
+  return pieces;
+}
+
+class ManyDeployments : public RegistryTest {
+ protected:
+  ManyDeployments() {
+    registry.set_process_figures([this] {
+      ProcessFigures figures;
+      figures.deployments = configured;
+      figures.certificates = {{"/etc/tls.pem", 1'800'000'000}};
+      figures.discovery_age = 1500ms;
+      figures.version = "0.1.0";
+      return figures;
+    });
+    for (int i = 0; i < 100; ++i) {
+      const std::string name = "v" + std::to_string(i);
+      held.push_back(registry.deployment("iris", name));
+      held.back()->on(0).exchange_finished({.status = 200, .duration = i * 1ms, .queued = true, .request_bytes = 1});
+      configured.push_back({.endpoint = "iris", .deployment = name, .queue_length = 3, .outages = {7, 5}});
+    }
+    registry.render();
+    configured.erase(configured.begin(), configured.begin() + 20);  // their outages stay
+  }
+  std::vector<DeploymentFigures> configured;
+  std::vector<std::shared_ptr<DeploymentMetrics>> held;
+};
+
+TEST_F(ManyDeployments, AreShownInPiecesThatAddUpToTheWhole) {
+  const std::vector<std::string> pieces = pieces_of(registry);
+  std::string sum;
+  for (const std::string& piece : pieces) {
+    EXPECT_LT(piece.size(), 2 * Scrape::kPieceBytes);
+    sum += piece;
+  }
+  EXPECT_GT(pieces.size(), 10u);
+  EXPECT_EQ(sum, registry.render());
+}
+
+TEST_F(ManyDeployments, MayComeAndGoBetweenTwoPieces) {
+  int piece = 0;
+  const std::vector<std::string> pieces = pieces_of(registry, [&] {
+    if (++piece == 2) held.erase(held.begin() + 50);
+    if (piece == 2) registry.render();
+    if (piece == 3) clock.advance(10min);
+    if (piece == 3) registry.render();  // forgets it
+    if (piece == 4) held.push_back(registry.deployment("iris", "v00"));
+  });
+  std::string sum;
+  for (const std::string& each : pieces) sum += each;
+  EXPECT_THAT(sum, HasSubstr(R"(inference_router_fresh_connections_total{endpoint="iris",deployment="v00")"));
+  EXPECT_THAT(sum, Not(HasSubstr(R"(inference_router_fresh_connections_total{endpoint="iris",deployment="v50")")));
+  EXPECT_THAT(sum, HasSubstr(R"(inference_router_fresh_connections_total{endpoint="iris",deployment="v99")"));
 }
 
 TEST_F(RegistryTest, GivesEveryFamilyAHelpText) {

@@ -186,8 +186,45 @@ TEST_F(ConnectionTest, EndsWithTheGraceOfADrain) {
   EXPECT_FALSE(open());
 }
 
+TEST_F(ConnectionTest, AtTheLimitTheIdleOneMakesRoomForTheNewOne) {
+  limits.max_connections = 1;
+  connect();
+  send(kAsk);
+  EXPECT_EQ(answers(), 1u);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+  Descriptor other(ends[0]);
+  const auto second = shard.start(serve(ends[1]));
+  shard.poll();
+  EXPECT_FALSE(open());
+  EXPECT_EQ(cells.connections_displaced.value(), 1u);
+  EXPECT_EQ(limit.open(), 1u);
+  other.send(kAsk);
+  shard.poll();
+  EXPECT_EQ(other.received().substr(0, 12), "HTTP/1.1 200");
+  other.close();
+  shard.poll();
+}
+
+TEST_F(ConnectionTest, AtTheLimitOneWhoseRequestHasBegunStays) {
+  limits.max_connections = 1;
+  connect();
+  send("GET ");
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+  Descriptor other(ends[0]);
+  const auto second = shard.start(serve(ends[1]));
+  shard.poll();
+  EXPECT_EQ(other.received().substr(0, 12), "HTTP/1.1 503");
+  EXPECT_TRUE(open());
+  EXPECT_EQ(cells.connections_displaced.value(), 0u);
+  other.close();
+  shard.poll();
+}
+
 TEST_F(ConnectionTest, LeavesNothingCountedWhereItFindsNoMemory) {
   connect();
+  send("GET ");                                                                  // it is not idle
   for (const std::size_t connections_max : {std::size_t{1}, std::size_t{10}}) {  // a refused one, and one that is served
     limits.max_connections = connections_max;
     publish();

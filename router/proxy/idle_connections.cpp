@@ -1,0 +1,24 @@
+#include "router/proxy/idle_connections.h"
+
+namespace router::proxy {
+
+IdleConnections::Entry* IdleConnections::longest_idle(List& list) {
+  for (int look = 0; look < kLooksMax && !list.empty(); ++look) {
+    Entry& longest = list.front();
+    if (!longest.socket_.has_arrived()) return &longest;
+    list.splice(list.end(), list, list.begin());  // it is about to be served
+  }
+  return nullptr;
+}
+
+std::optional<ConnectionLimits::Place> IdleConnections::make_room() {
+  Entry* found = longest_idle(silent_);
+  if (found == nullptr) found = longest_idle(kept_);
+  if (found == nullptr) return std::nullopt;
+  found->leave();
+  found->cut_ = true;
+  found->socket_.wake_soon();
+  return found->place_.hand_over();
+}
+
+}  // namespace router::proxy

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <cstddef>
+#include <optional>
+
+#include "router/proxy/connection_limits.h"
+#include "router/runtime/socket.h"
+
+namespace router::proxy {
+
+/// The client connections of one shard that ask for nothing: those that have not sent a byte yet, and those between two
+/// requests, each in the order in which they began to wait. When places run short, the first of them makes room for a new one
+/// (docs/decisions/0039). One whose bytes have arrived and are not read yet is spared. One shard.
+class IdleConnections {
+ public:
+  enum class Since { kAccepted, kRequest };
+
+  /// One connection. Entering and leaving are O(1), allocate nothing and cannot fail.
+  class Entry : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+   public:
+    /// Both of the connection, and outlive this.
+    Entry(IdleConnections& all, runtime::Socket& socket, ConnectionLimits::Place& place)
+        : all_(all), socket_(socket), place_(place) {}
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+
+    /// From now on it waits for the client to ask.
+    void rest(Since since) {
+      leave();
+      (since == Since::kAccepted ? all_.silent_ : all_.kept_).push_back(*this);
+    }
+    void leave() { unlink(); }
+    /// It has lost its place to another one: end it. Whoever waits is woken from the loop.
+    bool cut() const { return cut_; }
+
+   private:
+    friend class IdleConnections;
+    IdleConnections& all_;
+    runtime::Socket& socket_;
+    ConnectionLimits::Place& place_;
+    bool cut_ = false;
+  };
+
+  IdleConnections() = default;
+  IdleConnections(const IdleConnections&) = delete;
+  IdleConnections& operator=(const IdleConnections&) = delete;
+
+  /// The place of the connection that has waited longest, which ends: of those that have not sent a byte, else of those between
+  /// two requests. Nothing if there is none.
+  std::optional<ConnectionLimits::Place> make_room();
+
+ private:
+  /// How many of each kind are asked, each with a system call, whether bytes have arrived.
+  static constexpr int kLooksMax = 8;
+
+  using List = boost::intrusive::list<Entry, boost::intrusive::constant_time_size<false>>;
+  static Entry* longest_idle(List& list);
+
+  List silent_;  // have not sent a byte yet
+  List kept_;    // between two requests
+};
+
+}  // namespace router::proxy

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "router/base/task.h"
+#include "router/proxy/connection_limits.h"
+#include "router/runtime/inbox.h"
+#include "router/runtime/wakeup.h"
+
+namespace router::proxy {
+
+class ShardServer;
+
+/// Asks the other shards, one after the other, for the place of an idle connection: a message that travels round until one
+/// has given it a place, and comes home. It lives in the coroutine of the new connection, which waits for it.
+class RoomSearch final : private runtime::Message {
+ public:
+  /// `wakeup` is of the shard `home`.
+  RoomSearch(ShardServer& home, runtime::Wakeup& wakeup);
+
+  /// Suspends until it is home again: as long as it takes each shard to finish what it is at. Nothing: no shard has an idle
+  /// connection, or there is no other shard.
+  Task<std::optional<ConnectionLimits::Place>> run_round();
+
+ private:
+  void run() override;
+  void dropped() noexcept override {}  // the process ends, and with it the coroutine
+  void go_on() noexcept;
+
+  ShardServer& home_;
+  runtime::Wakeup& wakeup_;
+  std::size_t at_ = 0;  // index of the shard that has the message
+  bool is_home_ = false;
+  std::optional<ConnectionLimits::Place> place_;
+};
+
+}  // namespace router::proxy

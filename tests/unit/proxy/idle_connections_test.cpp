@@ -1,0 +1,121 @@
+#include "router/proxy/idle_connections.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+
+namespace router::proxy {
+namespace {
+
+using Since = IdleConnections::Since;
+
+/// A connection with a place, that waits for its client.
+class Resting final : public runtime::Waker {
+ public:
+  Resting(test::TestShard& shard, IdleConnections& all, ConnectionLimits& limits) : place_(limits.enter(1000).value()) {
+    std::array<int, 2> ends{};
+    ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data());
+    socket_ = runtime::Socket(shard, ends[0]);
+    peer_ = test::Descriptor(ends[1]);
+    socket_.set_waker(this);
+    entry_.emplace(all, socket_, place_);
+  }
+  bool enter_client(const runtime::Address& client) { return place_.enter(client, 1); }
+  void rest(Since since) { entry_->rest(since); }
+  void leave() { entry_->leave(); }
+  bool cut() const { return entry_->cut(); }
+  int woken() const { return woken_; }
+  void client_sends() { EXPECT_EQ(::send(peer_.get(), "x", 1, MSG_NOSIGNAL), 1); }
+
+ private:
+  void wake() override { ++woken_; }
+  ConnectionLimits::Place place_;
+  runtime::Socket socket_;
+  test::Descriptor peer_;
+  std::optional<IdleConnections::Entry> entry_;
+  int woken_ = 0;
+};
+
+class IdleConnectionsTest : public ::testing::Test {
+ protected:
+  Resting& resting(Since since) {
+    Resting& made = *connections.emplace_back(std::make_unique<Resting>(shard, all, limits));
+    made.rest(since);
+    return made;
+  }
+  bool make_room() { return all.make_room().has_value(); }
+
+  test::TestShard shard;
+  ConnectionLimits limits;
+  IdleConnections all;
+  std::vector<std::unique_ptr<Resting>> connections;
+};
+
+TEST_F(IdleConnectionsTest, MakeRoomInTheOrderInWhichTheyBeganToWait) {
+  Resting& first = resting(Since::kRequest);
+  const Resting& second = resting(Since::kRequest);
+  const Resting& third = resting(Since::kRequest);
+  first.leave();
+  first.rest(Since::kRequest);  // it has asked meanwhile
+  EXPECT_TRUE(make_room() && second.cut() && !third.cut());
+  EXPECT_TRUE(make_room() && third.cut() && !first.cut());
+  EXPECT_TRUE(make_room() && first.cut());
+  EXPECT_FALSE(make_room());
+}
+
+TEST_F(IdleConnectionsTest, ThatHaveNeverAskedGoFirst) {
+  const Resting& kept = resting(Since::kRequest);
+  const Resting& silent = resting(Since::kAccepted);
+  EXPECT_TRUE(make_room() && silent.cut() && !kept.cut());
+  EXPECT_TRUE(make_room() && kept.cut());
+}
+
+TEST_F(IdleConnectionsTest, WithARequestUnderWayAreNeverCut) {
+  Resting& busy = resting(Since::kRequest);
+  busy.leave();
+  EXPECT_FALSE(make_room());
+  EXPECT_FALSE(busy.cut());
+}
+
+TEST_F(IdleConnectionsTest, WhoseBytesHaveArrivedAreSpared) {
+  Resting& asking = resting(Since::kAccepted);
+  const Resting& silent = resting(Since::kAccepted);
+  asking.client_sends();
+  EXPECT_TRUE(make_room() && silent.cut() && !asking.cut());
+  EXPECT_FALSE(make_room());
+}
+
+TEST_F(IdleConnectionsTest, GiveTheirPlaceAwayAndAreWokenFromTheLoop) {
+  Resting& only = resting(Since::kAccepted);
+  const runtime::Address client = *runtime::Address::parse("192.0.2.1", 1);
+  ASSERT_TRUE(only.enter_client(client));
+  EXPECT_FALSE(limits.has_room(client, 1));
+  {
+    const std::optional<ConnectionLimits::Place> place = all.make_room();
+    ASSERT_TRUE(place);
+    EXPECT_EQ(limits.open(), 1u);
+    EXPECT_TRUE(limits.has_room(client, 1)) << "the place is somebody else's";
+    EXPECT_EQ(only.woken(), 0);
+    shard.poll();
+    EXPECT_EQ(only.woken(), 1);
+    connections.clear();
+    EXPECT_EQ(limits.open(), 1u);
+  }
+  EXPECT_EQ(limits.open(), 0u);
+}
+
+TEST_F(IdleConnectionsTest, LeaveTheListAtTheirEnd) {
+  resting(Since::kAccepted);
+  connections.clear();
+  EXPECT_FALSE(make_room());
+}
+
+}  // namespace
+}  // namespace router::proxy
