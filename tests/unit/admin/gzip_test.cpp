@@ -10,7 +10,8 @@ std::string unpacked(const std::string& packed) {
   EXPECT_EQ(::inflateInit2(&stream, 15 + 16), Z_OK);
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
   stream.avail_in = static_cast<uInt>(packed.size());
-  std::string text(10'000'000, ' ');
+  std::string text;
+  text.resize(10'000'000);
   stream.next_out = reinterpret_cast<Bytef*>(text.data());
   stream.avail_out = static_cast<uInt>(text.size());
   EXPECT_EQ(::inflate(&stream, Z_FINISH), Z_STREAM_END);
