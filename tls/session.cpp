@@ -5,12 +5,16 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <exception>
 #include <new>
+#include <string_view>
+#include <utility>
 
 #include "router/base/assert.h"
 #include "tls/cause.h"
+#include "tls/settings.h"
 
 namespace router::tls {
 
@@ -28,6 +32,16 @@ thread_local std::string outgoing;
 /// Small pieces on their way into one record; at most one record, valid within one call.
 thread_local std::string gathered;
 
+/// Whether a message is a HelloRetryRequest: a ServerHello with a certain random (RFC 8446, section 4.1.3).
+bool is_retry_request(std::string_view message) {
+  constexpr std::string_view kRandom =
+      "\xCF\x21\xAD\x74\xE5\x9A\x61\x11\xBE\x1D\x8C\x02\x1E\x65\xB8\x91"
+      "\xC2\xA2\x11\x16\x7A\xBB\x8C\x5E\x07\x9E\x09\xE2\xC8\xA8\x33\x9C";
+  constexpr std::size_t kAt = SSL3_HM_HEADER_LENGTH + 2;  // behind the version
+  return message.size() >= kAt + kRandom.size() && message[0] == SSL3_MT_SERVER_HELLO &&
+         message.substr(kAt, kRandom.size()) == kRandom;
+}
+
 }  // namespace
 
 // --- between OpenSSL and the kernel ------------------------------------------------------------------------------------------
@@ -36,19 +50,28 @@ int Stream::Session::bio_read(BIO* bio, char* into, int size) noexcept {
   auto& session = *static_cast<Session*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   if (session.messages_ > kMessagesMax) return -1;  // OpenSSL would go through all that the peer sends, within one call
-  if (!session.drained_) {
-    const IoResult got = session.socket_->read({into, static_cast<std::size_t>(size)});
-    // After less than was asked for, asking again would cost a system call only to hear that there is nothing.
-    session.drained_ = got.state != IoState::kDone;
+  const std::span<char> room(into, static_cast<std::size_t>(size));
+  if (session.hello_ != Hello::kOver) {
+    const IoResult got = session.read_hello(room);
     if (got.moved()) return static_cast<int>(got.bytes);
-    if (got.state == IoState::kEof) {
-      session.peer_ended_ = true;
-      return 0;
-    }
-    if (got.state == IoState::kFailed) {
-      session.read_error_ = got.system_error;
-      return -1;
-    }
+    if (session.hello_ != Hello::kOver) return no_input(bio, got);
+  }
+  if (session.drained_) return no_input(bio, {IoState::kBlocked});
+  const IoResult got = session.socket_->read(room);
+  // After less than was asked for, asking again would cost a system call only to hear that there is nothing.
+  session.drained_ = got.state != IoState::kDone;
+  return got.moved() ? static_cast<int>(got.bytes) : no_input(bio, got);
+}
+
+int Stream::Session::no_input(BIO* bio, const IoResult& got) noexcept {
+  auto& session = *static_cast<Session*>(BIO_get_data(bio));
+  if (got.state == IoState::kEof) {
+    session.peer_ended_ = true;
+    return 0;
+  }
+  if (got.state == IoState::kFailed) {
+    session.read_error_ = got.system_error;
+    return -1;
   }
   session.starved_ = true;
   BIO_set_retry_read(bio);
@@ -73,10 +96,23 @@ long Stream::Session::bio_control(BIO* bio, int command, long, void*) noexcept {
   return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
-/// Counts what a peer may send without end and at little cost of its own (each key update costs us some 10 microseconds).
-void Stream::Session::on_message(int is_ours, int, int content_type, const void*, std::size_t, SSL*, void* self) noexcept {
+/// Counts what a peer may send without end and at little cost of its own (each key update costs us some 10 microseconds), and
+/// follows a server's handshake.
+void Stream::Session::on_message(int is_ours, int, int content_type, const void* bytes, std::size_t size, SSL* ssl,
+                                 void* self) noexcept {
   auto& session = *static_cast<Session*>(self);
-  if (is_ours == 0 && content_type == SSL3_RT_HANDSHAKE && session.shaken_) ++session.messages_;
+  if (content_type != SSL3_RT_HANDSHAKE) return;
+  const std::string_view message(static_cast<const char*>(bytes), size);
+  if (is_ours != 0) {
+    if (session.shaken_ || !is_retry_request(message)) return;
+    session.hello_ = Hello::kAwaited;
+    session.hello_buffer_.expect_another();
+  } else if (session.shaken_) {
+    ++session.messages_;
+  } else if (SSL_is_server(ssl) == 1 && !message.empty() && message.front() != SSL3_MT_CLIENT_HELLO) {
+    // The client has heard us and answers. OpenSSL 3.2 and later ask for this size before each change of keys only.
+    SSL_set_default_read_buffer_len(ssl, kReadBuffer);
+  }
 }
 
 BIO_METHOD* Stream::Session::bio_method() {
@@ -91,14 +127,30 @@ BIO_METHOD* Stream::Session::bio_method() {
   return method;
 }
 
-Stream::Session::Session(SSL_CTX* context) : ssl_(SSL_new(context)) {
-  BIO* bio = ssl_ ? BIO_new(bio_method()) : nullptr;
+Stream::Session::Session(SSL_CTX* context, Side side) : context_(context) {
+  if (side == Side::kServer) {
+    hello_ = Hello::kAwaited;
+  } else {
+    make_ssl(Side::kClient);
+  }
+}
+
+void Stream::Session::make_ssl(Side side) {
+  Owned<SSL> made(SSL_new(context_));
+  BIO* bio = made ? BIO_new(bio_method()) : nullptr;
   if (bio == nullptr) throw std::bad_alloc();
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
-  SSL_set_bio(ssl_.get(), bio, bio);
-  SSL_set_msg_callback(ssl_.get(), on_message);
-  SSL_set_msg_callback_arg(ssl_.get(), this);
+  SSL_set_bio(made.get(), bio, bio);
+  SSL_set_msg_callback(made.get(), on_message);
+  SSL_set_msg_callback_arg(made.get(), this);
+  if (side == Side::kServer) {
+    SSL_set_accept_state(made.get());
+    SSL_set_default_read_buffer_len(made.get(), 0);  // one record's, until the client answers: see `on_message`
+  } else {
+    SSL_set_connect_state(made.get());
+  }
+  ssl_ = std::move(made);
 }
 
 /// One call of the stream's user. However it ends, by an exception too, no ciphertext of this session stays behind in the
@@ -164,7 +216,7 @@ void Stream::Session::keep_unsent(std::string& ciphertext, std::size_t sent) noe
 }
 
 bool Stream::Session::wants_more(int returned) {
-  if (lost_) {  // `end_` says so
+  if (end_) {  // known already: lost, or a hello that was refused
     ERR_clear_error();
     return false;
   }
@@ -183,12 +235,87 @@ bool Stream::Session::wants_more(int returned) {
 
 // --- what the stream's user asks for ----------------------------------------------------------------------------------------
 
+/// Reads little at a time: behind a hello there is seldom anything, and that is OpenSSL's.
+IoResult Stream::Session::hear() noexcept {
+  std::array<char, 4096> piece;
+  for (HelloBuffer::State state = hello_buffer_.state();;) {
+    if (state == HelloBuffer::State::kWhole) {
+      hello_ = Hello::kWhole;
+      return {IoState::kDone};
+    }
+    if (state == HelloBuffer::State::kRefused) {
+      refuse_hello();
+      return *end_;
+    }
+    if (drained_) return {IoState::kBlocked};
+    const IoResult got = socket_->read(piece);
+    drained_ = got.state != IoState::kDone;
+    if (!got.moved()) return got;
+    try {
+      state = hello_buffer_.append(std::span(piece).first(got.bytes));
+    } catch (const std::exception&) {
+      refuse("memory is short: no room for the ClientHello");
+      return *end_;
+    }
+  }
+}
+
+/// Nothing has been encrypted yet, so neither is the alert.
+void Stream::Session::refuse_hello() noexcept {
+  const std::array<char, 7> alert{SSL3_RT_ALERT, 3, 3, 0, 2, SSL3_AL_FATAL, static_cast<char>(hello_buffer_.alert())};
+  try {
+    outgoing.append(alert.data(), alert.size());
+  } catch (const std::exception&) {
+    return lose();
+  }
+  refuse(hello_buffer_.cause());
+}
+
+/// For OpenSSL: each hello, which it answers before it asks for more, and in the end what came behind them. Nothing moved and
+/// kOver: the socket is next.
+IoResult Stream::Session::read_hello(std::span<char> into) noexcept {
+  if (hello_ == Hello::kWhole) {
+    if (const std::size_t size = hello_buffer_.take(into); size > 0) return {IoState::kDone, size};
+    if (hello_buffer_.is_hello()) {
+      hello_ = Hello::kHeard;
+    } else {
+      hello_ = Hello::kAwaited;
+      hello_buffer_.expect_another();
+    }
+  }
+  if (hello_ == Hello::kAwaited) {
+    const IoResult heard = hear();
+    return heard.state == IoState::kDone ? IoResult{IoState::kDone, hello_buffer_.take(into)} : heard;
+  }
+  const std::size_t size = hello_buffer_.take_rest(into);
+  if (size > 0) return {IoState::kDone, size};
+  hello_ = Hello::kOver;
+  hello_buffer_ = HelloBuffer();
+  return {IoState::kBlocked};
+}
+
+/// A server's first step: kDone with the SSL object made.
+IoResult Stream::Session::begin() {
+  const IoResult heard = hear();
+  if (end_) return *end_;
+  if (heard.state == IoState::kEof) refuse("the peer closed during the TLS handshake");
+  if (heard.state == IoState::kFailed) end_ = heard;
+  if (end_) return *end_;
+  if (heard.state == IoState::kDone) make_ssl(Side::kServer);
+  return heard;
+}
+
 IoResult Stream::Session::handshake(const Socket& socket) {
   if (shaken_) return {IoState::kDone};
   if (end_) return *end_;
   const Call call(*this, socket);
+  if (!ssl_) {
+    const IoResult begun = begin();
+    if (begun.state == IoState::kFailed) flush(socket);  // an alert, too, should reach the peer
+    if (begun.state != IoState::kDone) return begun;
+  }
   starved_ = false;
-  drained_ = SSL_in_before(ssl()) && !SSL_is_server(ssl());  // a server says nothing before it has heard us
+  if (SSL_in_before(ssl()) && !SSL_is_server(ssl())) drained_ = true;  // a server says nothing before it has heard us
   for (int rounds = 0; rounds < kRecordsMax && !shaken_ && !end_ && !starved_; ++rounds) {
     ERR_clear_error();
     const int returned = SSL_do_handshake(ssl_.get());
@@ -206,6 +333,7 @@ IoResult Stream::Session::handshake(const Socket& socket) {
 
 IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
   if (end_) return *end_;
+  if (!ssl_) return handshake(socket).state == IoState::kFailed ? *end_ : IoResult{IoState::kBlocked};
   const Call call(*this, socket);
   starved_ = false;
   into = into.first(std::min(into.size(), kTurnBytes));

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "router/runtime/socket.h"
+#include "tls/hello_buffer.h"
 #include "tls/owned.h"
 #include "tls/stream.h"
 
@@ -17,18 +18,21 @@ namespace router::tls {
 /// Reading: OpenSSL asks its BIO, which asks the kernel directly, several records at a time (read-ahead). Writing: what OpenSSL
 /// produces within one call is collected in a buffer of the thread and leaves in one system call; what the kernel does not
 /// take is kept in `unsent_`, and nothing more is encrypted until that has left.
+/// A server's SSL object is made when the whole ClientHello has come, which until then is all that is held (HelloBuffer).
 /// Holds no buffer while nothing waits in either direction. One shard.
 struct Stream::Session {
   static constexpr std::size_t kUnsentMax = 1024 * 1024;  // ciphertext that waits for the peer; beyond it the peer has failed
   static constexpr int kMessagesMax = 32;  // of the handshake's kind between two records of data, once it is over
   static constexpr int kRecordsMax = 64;   // read in one call: tiny ones cost as much time as full ones
 
-  explicit Session(SSL_CTX* context);
+  enum class Side { kServer, kClient };
+  /// `context` must outlive this. Throws std::bad_alloc, as `handshake` may.
+  Session(SSL_CTX* context, Side side);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session() = default;
 
-  SSL* ssl() const { return ssl_.get(); }
+  SSL* ssl() const { return ssl_.get(); }  // null: a server that has not heard its client yet
 
   runtime::IoResult handshake(const runtime::Socket& socket);
   runtime::IoResult read(const runtime::Socket& socket, std::span<char> into);
@@ -40,16 +44,31 @@ struct Stream::Session {
   void refuse(const char* cause) noexcept;
 
   /// Whether a read may have something to tell that the socket will not announce.
-  bool has_input() const { return end_.has_value() || (!starved_ && SSL_has_pending(ssl_.get()) != 0); }
+  bool has_input() const { return end_.has_value() || (ssl_ && !starved_ && SSL_has_pending(ssl_.get()) != 0); }
 
  private:
   static BIO_METHOD* bio_method();
   // Called by OpenSSL, whose frames no exception may pass.
   static int bio_read(BIO* bio, char* into, int size) noexcept;
+  static int no_input(BIO* bio, const runtime::IoResult& got) noexcept;
   static int bio_write(BIO* bio, const char* from, int size) noexcept;
   static long bio_control(BIO* bio, int command, long number, void* pointer) noexcept;
   static void on_message(int is_ours, int version, int content_type, const void* bytes, std::size_t size, SSL* ssl,
                          void* self) noexcept;
+
+  /// What a server still has to hear before OpenSSL may read on.
+  enum class Hello {
+    kAwaited,  // the first; or the second, after a HelloRetryRequest
+    kWhole,    // what is whole goes to OpenSSL
+    kHeard,    // none is to come; what came behind the last one goes to OpenSSL
+    kOver,     // OpenSSL reads from the socket
+  };
+  void make_ssl(Side side);
+  runtime::IoResult begin();
+  /// Within a call: gathers until the hello is whole, kDone. If it is refused, `end_` says why.
+  runtime::IoResult hear() noexcept;
+  void refuse_hello() noexcept;
+  runtime::IoResult read_hello(std::span<char> into) noexcept;
 
   class Call;
   /// Ciphertext that the peer should have had is gone: nothing more is sent, and every later call fails.
@@ -60,7 +79,10 @@ struct Stream::Session {
   /// Whether the call that returned `returned` only wants to be called again; if not, `end_` says why.
   bool wants_more(int returned);
 
+  SSL_CTX* const context_;
   Owned<SSL> ssl_;
+  HelloBuffer hello_buffer_;
+  Hello hello_ = Hello::kOver;
   std::string unsent_;                       // ciphertext that the kernel has not taken
   std::optional<runtime::IoResult> end_;     // how reading has ended: kEof or kFailed, told again at each read
   const runtime::Socket* socket_ = nullptr;  // for the BIO, within one call

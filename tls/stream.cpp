@@ -40,13 +40,10 @@ Stream::~Stream() = default;
 Stream::Stream(Socket socket) : socket_(std::move(socket)) {}
 
 Stream::Stream(Socket socket, ServerContext& context)
-    : socket_(std::move(socket)), session_(std::make_unique<Session>(context.get())) {
-  SSL_set_accept_state(session_->ssl());
-}
+    : socket_(std::move(socket)), session_(std::make_unique<Session>(context.get(), Session::Side::kServer)) {}
 
 Stream::Stream(Socket socket, ClientContext& context, const std::string& server_name)
-    : socket_(std::move(socket)), session_(std::make_unique<Session>(context.get())) {
-  SSL_set_connect_state(session_->ssl());
+    : socket_(std::move(socket)), session_(std::make_unique<Session>(context.get(), Session::Side::kClient)) {
   const bool verifies = SSL_get_verify_mode(session_->ssl()) != SSL_VERIFY_NONE;
   if (!expect_peer(session_->ssl(), server_name) && verifies) session_->refuse("no name to check the peer's certificate for");
 }
@@ -88,13 +85,13 @@ void Stream::close() {
   if (session_) session_->refuse("the connection was closed");
 }
 
-bool Stream::resumed() const { return session_ && SSL_session_reused(session_->ssl()) == 1; }
-const char* Stream::protocol() const { return session_ ? SSL_get_version(session_->ssl()) : ""; }
+bool Stream::resumed() const { return session_ && session_->ssl() && SSL_session_reused(session_->ssl()) == 1; }
+const char* Stream::protocol() const { return session_ && session_->ssl() ? SSL_get_version(session_->ssl()) : ""; }
 
 std::string_view Stream::alpn() const {
   const unsigned char* chosen = nullptr;
   unsigned size = 0;
-  if (session_) SSL_get0_alpn_selected(session_->ssl(), &chosen, &size);
+  if (session_ && session_->ssl()) SSL_get0_alpn_selected(session_->ssl(), &chosen, &size);
   return {reinterpret_cast<const char*>(chosen), size};
 }
 

@@ -1,0 +1,48 @@
+# What makes a mistake in memory end the process instead of serving whoever found it. All builds have it but those with a sanitizer
+# or a count of lines, which bring checks of their own. tests/integration/test_hardening.py reads the program for it.
+#
+# Instructions of one exchange (1 KB POST, callgrind, GCC 12): 5.9 % more in plaintext, 3.8 % with TLS. Counted one by one, in plaintext, the
+# stack protector is 3.7 %, the landing pads 1.4 %, probed stacks below 0.1 %. _GLIBCXX_ASSERTIONS would be 1.4 % more (TLS: 0.8 %),
+# so they are off.
+include(CheckCXXCompilerFlag)
+include(CheckLinkerFlag)
+include(CheckPIESupported)
+
+option(ROUTER_HARDENING "Stack protector, checked library calls, an unwritable table of functions, a random address" ON)
+set(ROUTER_STACK_PROTECTOR "strong" CACHE STRING "strong: functions with an array or a local whose address is taken; empty: with an array of characters")
+set(ROUTER_CF_PROTECTION "full" CACHE STRING "x86: full, return or none, as for -fcf-protection=")
+
+check_pie_supported()  # then CMAKE_POSITION_INDEPENDENT_CODE is for programs, too
+
+function(router_harden_compiling flag)
+  string(MAKE_C_IDENTIFIER "ROUTER_HAS${flag}" known)
+  check_cxx_compiler_flag(${flag} ${known})
+  if(${known})
+    target_compile_options(router_options INTERFACE ${flag})
+  endif()
+endfunction()
+function(router_harden_linking flag)
+  string(MAKE_C_IDENTIFIER "ROUTER_LINKS${flag}" known)
+  check_linker_flag(CXX ${flag} ${known})
+  if(${known})
+    target_link_options(router_options INTERFACE ${flag})
+  endif()
+endfunction()
+
+if(ROUTER_HARDENING AND NOT ROUTER_SANITIZE AND NOT ROUTER_FUZZ AND NOT ROUTER_COVERAGE)
+  if(ROUTER_STACK_PROTECTOR)
+    router_harden_compiling(-fstack-protector-${ROUTER_STACK_PROTECTOR})
+  else()
+    router_harden_compiling(-fstack-protector)
+  endif()
+  router_harden_compiling(-fstack-clash-protection)
+  router_harden_compiling(-fcf-protection=${ROUTER_CF_PROTECTION})
+  router_harden_linking(LINKER:-z,relro)
+  router_harden_linking(LINKER:-z,now)
+  router_harden_linking(LINKER:-z,noexecstack)
+  string(TOUPPER "${CMAKE_BUILD_TYPE}" config)
+  if("${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${config}}" MATCHES "-O([1-3sgz]|fast)")
+    # Without optimisation libc only warns. What glibc or the compiler does not know of level 3 it takes for level 2.
+    target_compile_options(router_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+  endif()
+endif()

@@ -1,0 +1,79 @@
+"""How the program is built: a mistake in memory ends it, and serves nobody. See cmake/hardening.cmake."""
+
+import platform
+import re
+import subprocess
+
+import pytest
+from support import elf
+from support.router import BINARY, SANITIZED
+
+TINY = """
+#include <cstdio>
+#include <cstring>
+#include <string>
+int main(int count, char** words) {
+  char room[64];
+  std::strcpy(room, words[count - 1]);
+  std::string text(room);
+  std::printf("%s %zu", room, text.size());
+}
+"""
+WITHOUT = ["-O2", "-no-pie", "-fno-stack-protector", "-fcf-protection=none", "-U_FORTIFY_SOURCE", "-Wl,-z,norelro", "-Wl,-z,lazy",
+           "-Wl,-z,execstack"]
+WITH = ["-O2", "-pie", "-fPIE", "-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-Wl,-z,relro", "-Wl,-z,now"]
+IS_X86 = platform.machine() == "x86_64"
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="a sanitizer brings checks of its own")
+
+
+@pytest.fixture(name="tiny")
+def _tiny(tmp_path):
+    def build(*flags):
+        if not IS_X86:
+            flags = [flag for flag in flags if "cf-protection" not in flag]
+        source, program = tmp_path / "tiny.cpp", tmp_path / "tiny"
+        source.write_text(TINY)
+        subprocess.run(["g++", *flags, "-w", source, "-o", program], check=True, timeout=60)
+        return program
+    return build
+
+
+def is_optimised():
+    """The preset `quick` is not, and libc has no checks to offer then."""
+    cache = BINARY.parent / "CMakeCache.txt"
+    if not cache.exists():
+        return True  # a program that somebody installed
+    values = dict(re.findall(r"^(CMAKE_\w+):\w+=(.*)$", cache.read_text(), re.MULTILINE))
+    return "-O0" not in values.get(f"CMAKE_CXX_FLAGS_{values.get('CMAKE_BUILD_TYPE', '').upper()}", "")
+
+
+def test_a_mistake_in_memory_does_not_find_a_program_that_helps():
+    assert elf.missing(BINARY, checked_calls=is_optimised()) == []
+
+
+@pytest.mark.skipif(not IS_X86, reason="of x86 only")
+def test_jumps_end_at_landing_pads():
+    assert elf.landing_pads(BINARY) > 1000
+    notes = elf.property_notes(BINARY)
+    print(f"notes of the whole program: {notes or 'none, as the start files of libc have none'}")
+
+
+@pytest.mark.parametrize("without, lacks", [
+    (WITHOUT[1], "PIE"), (WITHOUT[2], "stack protector"), (WITHOUT[4], "_FORTIFY_SOURCE"), (WITHOUT[5], "RELRO"), (WITHOUT[6], "BIND_NOW"),
+    (WITHOUT[7], "not executable")])
+def test_the_reading_finds_each_flag_that_is_missing(tiny, without, lacks):
+    flags = [flag for flag in WITH if not (without == "-no-pie" and flag in ("-pie", "-fPIE"))]
+    flags = [flag for flag in flags if not ("FORTIFY" in without and "FORTIFY" in flag)]
+    found = elf.missing(tiny(*flags, without))
+    assert len(found) >= 1 and any(lacks in one for one in found), found
+
+
+def test_the_reading_refuses_a_program_without_any_and_lets_one_with_all_pass(tiny):
+    assert len(elf.missing(tiny(*WITHOUT))) >= 6
+    assert elf.missing(tiny(*WITH)) == []
+
+
+@pytest.mark.skipif(not IS_X86, reason="of x86 only")
+def test_the_reading_counts_landing_pads(tiny):
+    assert elf.landing_pads(tiny("-O2", "-fcf-protection=none")) < elf.landing_pads(tiny("-O2", "-fcf-protection=full"))
