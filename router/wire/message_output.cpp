@@ -18,7 +18,7 @@ void MessageOutput::begin_response(int status, std::string_view reason_phrase, i
   queue_.append_all({minor_version == 0 ? "HTTP/1.0 " : "HTTP/1.1 ", code, " ", reason_phrase, "\r\n"});
 }
 
-void MessageOutput::field(std::string_view name, std::string_view value) { queue_.append_all({name, ": ", value, "\r\n"}); }
+void MessageOutput::field(std::string_view name, std::string_view value) { queue_.append_field(name, value); }
 
 void MessageOutput::end_head(BodySize size) {
   kind_ = size.kind;

@@ -10,18 +10,18 @@ void SendQueue::append_all(std::initializer_list<std::string_view> pieces) {
   std::size_t size = 0;
   for (const std::string_view piece : pieces) size += piece.size();
   if (size == 0) return;
-  const std::size_t offset = owned_.size();
-  char* to = owned_.extend(size);
+  char* to = extend(size);
   for (const std::string_view piece : pieces) to += piece.copy(to, piece.size());
-  size_ += size;
-  if (parts_used_ > 0) {
-    Part& last = parts_[parts_used_ - 1];
-    if (last.view == nullptr && last.offset + last.size == offset) {
-      last.size += size;
-      return;
-    }
-  }
-  parts_[parts_used_++] = {nullptr, offset, size};
+}
+
+void SendQueue::append_field(std::string_view name, std::string_view value) {
+  char* to = extend(name.size() + value.size() + 4);
+  to += name.copy(to, name.size());
+  *to++ = ':';
+  *to++ = ' ';
+  to += value.copy(to, value.size());
+  *to++ = '\r';
+  *to = '\n';
 }
 
 void SendQueue::append_view(std::string_view bytes) {

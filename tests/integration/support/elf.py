@@ -39,13 +39,6 @@ def missing(program, checked_calls=True):
     return lacks
 
 
-def landing_pads(program):
-    """How many functions and targets of jumps begin with endbr64: -fcf-protection was on when they were compiled. The note that switches
-    it on (IBT, SHSTK) is there only if every object has it, the start files of libc too, and Debian's have not."""
-    done = subprocess.run(["objdump", "-d", "--no-show-raw-insn", str(program)], capture_output=True, text=True, check=True)
-    return done.stdout.count("endbr64")
-
-
 def property_notes(program):
-    """Of x86: `IBT`, `SHSTK`, those that every object of the program has."""
+    """Of x86: `IBT`, `SHSTK`, those that the kernel and libc may switch on for the program."""
     return set(re.findall(r"\b(IBT|SHSTK)\b", _readelf(program, "--notes")))
