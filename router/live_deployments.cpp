@@ -38,6 +38,25 @@ bool same_probe(const config::Deployment& a, const config::Deployment& b) {
          p.failure_threshold == q.failure_threshold;
 }
 
+constexpr std::size_t kCausesTold = 5;
+
+/// Why the replica gets no requests; empty: it does.
+std::string_view what_keeps(const LiveReplica& live) {
+  if (live.terminating) return "terminating";
+  if (!live.ready) return live.why.empty() ? std::string_view("not asked yet") : live.why;
+  switch (live.condition.state) {
+    case dispatch::Health::State::kWell: break;
+    case dispatch::Health::State::kEjected: return "left alone for a while after failing again and again";
+    case dispatch::Health::State::kRefusing: return "connection refused";
+  }
+  return {};
+}
+
+std::string source_says_not_ready(const config::Deployment& settings) {
+  return settings.adopt_azureml_pods ? "its Pod does not say that it is ready"
+                                     : "its EndpointSlice does not say that it is ready";
+}
+
 std::string label_of(const LiveDeployment& deployment) { return deployment.endpoint + "/" + deployment.name; }
 
 std::string label_of(const LiveDeployment& deployment, const LiveReplica& live) {
@@ -70,7 +89,7 @@ class ConditionWatcher final : public dispatch::Watcher,
 discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
                                     const discovery::FoundReplica& found) {
   discovery::ProbeTarget target;
-  target.name = found.name;
+  target.host = found.name.substr(0, found.name.rfind(':'));
   target.address = found.probe_address;
   target.route = deployment.settings.readiness_route;
   target.settings = deployment.settings.readiness_probe;
@@ -228,6 +247,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   for (const discovery::FoundReplica& each : found) {
     runtime::insist([&] { follow(live, live.replicas.at(replica_key(live.settings, each)), each); });
   }
+  runtime::insist([&] { tell_trouble_soon(live); });
   retirement.send();
 }
 
@@ -251,6 +271,7 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
     live.ready = false;
     live.prober.reset();
     live.readmission.reset();
+    live.why = "terminating";
     return;
   }
   live.terminating = false;
@@ -263,12 +284,21 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
   }
   if (live.readmission == nullptr) start_readmission(deployment, live);
   if (!found.ready) return;
+  if (*found.ready) {
+    live.why.clear();
+    live.causes.recovered();
+  } else if (live.ready) {  // the line below tells it
+    live.causes.tells(live.why = source_says_not_ready(deployment.settings), control_.now());
+  } else {
+    set_why(deployment, live, source_says_not_ready(deployment.settings));
+  }
   if (live.ready != *found.ready) set_ready(deployment, live, *found.ready);
 }
 
 void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live) {
   live.prober = std::make_unique<discovery::ReplicaProber>(
-      control_, probes_, live.target, [this, &deployment, &live](bool ready) { set_ready(deployment, live, ready); });
+      control_, probes_, live.target, [this, &deployment, &live](bool ready) { set_ready(deployment, live, ready); },
+      [this, &deployment, &live](const discovery::ProbeAnswer& answer) { note(deployment, live, answer); });
 }
 
 /// Ends connections that rest for replicas without limit; those in slots are the line's business.
@@ -288,9 +318,69 @@ std::shared_ptr<dispatch::Line> LiveDeployments::make_line(const DeploymentKey& 
 void LiveDeployments::set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready) {
   deployment.line->set_ready(live.replica, ready);
   live.ready = ready;
-  log::tell(log::Level::kInfo, {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
-                                ready ? " is ready" : " is not ready"});
+  const bool tells_why = !ready && !live.why.empty();
+  log::tell(log::Level::kInfo,
+            {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+             ready ? " is ready" : " is not ready", tells_why ? ": " : "", tells_why ? live.why : std::string_view()});
   look_after(deployment, live);  // if it was out, that may be over now
+  tell_trouble_soon(deployment);
+}
+
+void LiveDeployments::note(LiveDeployment& deployment, LiveReplica& live, const discovery::ProbeAnswer& answer) {
+  if (!answer.ready()) return set_why(deployment, live, answer.why);
+  if (live.why.empty()) return;
+  live.why.clear();
+  if (live.causes.recovered() && live.ready) log::info(label_of(deployment, live) + " answers its probes again");
+}
+
+void LiveDeployments::set_why(LiveDeployment& deployment, LiveReplica& live, std::string why) {
+  if (live.causes.tells(why, control_.now())) {
+    // A replica that is not ready yet is no matter of concern.
+    log::tell(live.ready ? log::Level::kWarning : log::Level::kInfo,
+              {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+               live.ready ? ": a probe failed: " : " is not ready: ", why});
+  }
+  if (std::exchange(live.why, std::move(why)) != live.why) tell_trouble_soon(deployment);
+}
+
+void LiveDeployments::tell_trouble_soon(LiveDeployment& deployment) {
+  if (!deployment.trouble_is_told) return;
+  const DeploymentKey key = deployment_key(deployment.settings);
+  control_.post([this, key, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    const auto live = live_.find(key);
+    if (live == live_.end()) return;
+    live->second->trouble_is_told = true;
+    runtime::insist([&] { live->second->line->set_trouble(trouble_of(*live->second)); });
+  });
+  deployment.trouble_is_told = false;
+}
+
+std::vector<discovery::FileReplicas::Missing> LiveDeployments::missing(const LiveDeployment& deployment) const {
+  return source_.missing(deployment_key(deployment.settings));
+}
+
+/// `of 3 replicas, 2: connection refused; 1: 404 from GET /healthz`. For clients, so it names no replica and no address.
+std::shared_ptr<const std::string> LiveDeployments::trouble_of(const LiveDeployment& deployment) const {
+  const std::vector<discovery::FileReplicas::Missing> missing = this->missing(deployment);
+  std::map<std::string_view, std::size_t> causes;
+  for (const discovery::FileReplicas::Missing& each : missing) ++causes[each.told];
+  for (const auto& [name, live] : deployment.replicas) {
+    const std::string_view cause = what_keeps(live);
+    if (!cause.empty()) ++causes[cause];
+  }
+  if (causes.empty()) return nullptr;
+  const std::size_t replicas = deployment.replicas.size() + missing.size();
+  std::string text = absl::StrCat("of ", replicas, replicas == 1 ? " replica" : " replicas");
+  std::size_t told = 0;
+  for (const auto& [cause, count] : causes) {
+    if (told == kCausesTold) {
+      absl::StrAppend(&text, "; and ", causes.size() - told, " other causes");
+      break;
+    }
+    absl::StrAppend(&text, told++ == 0 ? ", " : "; ", count, ": ", std::string(cause));
+  }
+  return std::make_shared<const std::string>(std::move(text));
 }
 
 void LiveDeployments::look_after(const DeploymentKey& key) {
@@ -305,6 +395,7 @@ void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) 
   if (live.terminating) return;
   const dispatch::Condition before = std::exchange(live.condition, deployment.line->condition(live.replica));
   if (live.condition == before) return;
+  runtime::insist([&] { tell_trouble_soon(deployment); });
   using State = dispatch::Health::State;
   if (live.condition.state == State::kWell) {
     live.readmission.reset();
@@ -329,11 +420,14 @@ void LiveDeployments::start_readmission(LiveDeployment& deployment, LiveReplica&
   discovery::ProbeTarget target = live.target;
   const discovery::ReturnTerms terms = return_terms(live);
   if (terms.answer == discovery::ReturnTerms::Answer::kAny) target.address = live.replica->address();
-  live.readmission =
-      std::make_unique<discovery::Readmission>(control_, probes_, std::move(target), terms, [this, &deployment, &live] {
+  live.readmission = std::make_unique<discovery::Readmission>(
+      control_, probes_, std::move(target), terms,
+      [this, &deployment, &live] {
         deployment.line->readmit(live.replica);
+        if (live.ready) live.why.clear();
         look_after(deployment, live);
-      });
+      },
+      [this, &deployment, &live](const discovery::ProbeAnswer& answer) { note(deployment, live, answer); });
 }
 
 /// Where the source tells who is ready (Kubernetes), nobody has told the router a route by which it could ask: what it asks

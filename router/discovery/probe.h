@@ -17,7 +17,7 @@ namespace router::discovery {
 
 /// Whom to ask for readiness, and how.
 struct ProbeTarget {
-  std::string name;  // the replica's host:port; the Host that is sent has the host of it, and the port that is asked
+  std::string host;  // for the field Host, beside the port that is asked; an IPv6 address in brackets
   runtime::Address address;
   config::HttpRoute route;
   config::Probe settings;
@@ -25,26 +25,6 @@ struct ProbeTarget {
   std::string server_name;
   std::function<std::uint64_t()> exchanges_finished;  // grows while the replica answers scoring requests; may be empty
   std::shared_ptr<ProbeLimit> limit;                  // nullptr: as many at once as there are replicas
-};
-
-/// Asks one replica over and over whether it is ready, as a kubelet would: a GET of its readiness route, each on a connection
-/// of its own; ready is a status from 200 to 399 within the timeout. Tells the first verdict, then changes only. The first
-/// question is asked at once, and failures within `initial_delay` do not count. As long as it is not ready it is asked at least
-/// once a second, so that a replica which has come up is used soon. A server with one worker cannot answer while it scores: a
-/// question that timed out does not count if the replica has finished a scoring request meanwhile.
-/// Control thread; ends when destroyed, and calls nothing after that.
-class ReplicaProber {
- public:
-  /// `group` owns the task and outlives it; it must have room. `changed` is called from the loop.
-  ReplicaProber(runtime::Shard& control, runtime::TaskGroup& group, ProbeTarget target,
-                std::function<void(bool ready)> changed);
-  ReplicaProber(const ReplicaProber&) = delete;
-  ReplicaProber& operator=(const ReplicaProber&) = delete;
-  ~ReplicaProber();
-
- private:
-  struct Probing;
-  std::shared_ptr<Probing> probing_;
 };
 
 enum class Readiness {
@@ -55,11 +35,43 @@ enum class Readiness {
   kNotAsked,     // this machine could not even try: out of descriptors, memory or ports
 };
 
+/// What one question came to.
+struct ProbeAnswer {
+  Readiness readiness = Readiness::kNotAsked;
+  /// Unless it is ready: `404 from GET /healthz`, `connection refused`. Short; names no host, no address and no query, so that
+  /// clients may see it; nothing in it needs escaping.
+  std::string why;
+  bool connected = false;  // a connection was accepted, whatever came of it
+
+  bool ready() const { return readiness == Readiness::kReady; }
+};
+
+/// Asks one replica over and over whether it is ready, as a kubelet would: a GET of its readiness route, each on a connection
+/// of its own; ready is a status from 200 to 399 within the timeout. Tells the first verdict, then changes only. The first
+/// question is asked at once, and failures within `initial_delay` do not count. As long as it is not ready it is asked at least
+/// once a second, so that a replica which has come up is used soon. A server with one worker cannot answer while it scores: a
+/// question that timed out does not count if the replica has finished a scoring request meanwhile.
+/// Control thread; ends when destroyed, and calls nothing after that.
+class ReplicaProber {
+ public:
+  /// `group` owns the task and outlives it; it must have room. `changed` is called from the loop, as is `answered`, before it:
+  /// after each question, also one that does not count because it could not be asked or came too soon.
+  ReplicaProber(runtime::Shard& control, runtime::TaskGroup& group, ProbeTarget target, std::function<void(bool ready)> changed,
+                std::function<void(const ProbeAnswer&)> answered = {});
+  ReplicaProber(const ReplicaProber&) = delete;
+  ReplicaProber& operator=(const ReplicaProber&) = delete;
+  ~ReplicaProber();
+
+ private:
+  struct Probing;
+  std::shared_ptr<Probing> probing_;
+};
+
 /// One question. Suspends, until `deadline` at most, or until `wakeup` was woken with `stopped` set.
-Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped);
+Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped);
 
 /// kReady: a connection to `address` is accepted. It is closed again, and nothing is sent. Suspends likewise.
-Task<Readiness> ask_for_connection(runtime::Wakeup& wakeup, const runtime::Address& address, Deadline deadline,
-                                   const bool& stopped);
+Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget& target, const runtime::Address& address,
+                                     Deadline deadline, const bool& stopped);
 
 }  // namespace router::discovery

@@ -31,8 +31,9 @@ class FileReplicas::Entry final : public runtime::Timer {
   bool asked = false;     // at least once
   bool answered = false;  // at least once, with an address or without
   bool resolved = false;
-  bool refused = false;  // it is where this process listens, and the log says so
-  bool failing = false;  // the last look-up failed, and the log says so
+  bool refused = false;                                         // it is where this process listens, and the log says so
+  bool failing = false;                                         // the last look-up failed, and the log says so
+  std::string failure = "its name has not been looked up yet";  // of the last look-up
 
  private:
   void expired() override { owner_.look_up(*this); }
@@ -82,6 +83,19 @@ void FileReplicas::set(const std::string& deployment, const config::Deployment& 
 
 void FileReplicas::remove(const std::string& deployment) { deployments_.erase(deployment); }
 
+std::vector<FileReplicas::Missing> FileReplicas::missing(const std::string& deployment) const {
+  std::vector<Missing> missing;
+  const auto listed = deployments_.find(deployment);
+  if (listed == deployments_.end()) return missing;
+  for (const std::shared_ptr<Entry>& entry : listed->second.entries) {
+    if (!entry->resolved) missing.push_back({entry->replica.name, entry->failure, "its name is not resolved"});
+    if (entry->resolved && entry->refused) {
+      missing.push_back({entry->replica.name, "it is where the router itself listens", "it is the router itself"});
+    }
+  }
+  return missing;
+}
+
 bool FileReplicas::listed() const {
   return std::all_of(deployments_.begin(), deployments_.end(), [](const auto& deployment) {
     const Entries& entries = deployment.second.entries;
@@ -114,7 +128,11 @@ void FileReplicas::looked_up(Entry& entry, const runtime::Resolver::Addresses& a
       entry.take(addresses->front());
       tell_soon(entry.deployment());
     }
-  } else if (!std::exchange(entry.failing, true)) {
+    return;
+  }
+  const std::string before = std::exchange(entry.failure, std::string(addresses.status().message()));
+  if (!entry.resolved && entry.failure != before) tell_soon(entry.deployment());  // why it is missing
+  if (!std::exchange(entry.failing, true)) {
     log::warning(absl::StrCat(label, ": ", addresses.status().message(), entry.resolved ? "; its last address is kept" : ""));
   }
 }

@@ -38,6 +38,13 @@ class FileReplicas {
   /// Replicas at listeners of `own` are not told, from the next telling on; the log says so.
   void avoid(std::shared_ptr<const OwnAddresses> own) noexcept { own_.swap(own); }
   void stop() { deployments_.clear(); }
+  /// A listed replica that is none at present.
+  struct Missing {
+    std::string name;  // host:port
+    std::string why;   // for operators
+    std::string told;  // for clients: names no host
+  };
+  std::vector<Missing> missing(const std::string& deployment) const;
   /// Every listed replica has been looked up at least once, successfully or not.
   bool listed() const;
 

@@ -138,6 +138,26 @@ TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
   EXPECT_TRUE(turn_until(control, [this] { return line().demand().replicas_ejected == 0; }));
 }
 
+TEST_F(ReplicaOfAResource, DidNotTellWhoWasRefusedWhyNoReplicaWasReady) {
+  EXPECT_EQ(line().trouble(), nullptr) << "nothing is wrong";
+  tell_ready(false);
+  ASSERT_NE(line().trouble(), nullptr);
+  EXPECT_EQ(*line().trouble(), "of 1 replica, 1: its EndpointSlice does not say that it is ready");
+  tell_ready(true);
+  EXPECT_EQ(line().trouble(), nullptr);
+  stop_listening();
+  exchange(Verdict::Outcome::kRefused);
+  control.poll();
+  ASSERT_NE(line().trouble(), nullptr);
+  EXPECT_EQ(*line().trouble(), "of 1 replica, 1: connection refused");
+  discovery::FoundReplica other = found;
+  other.identity = "other:5001";
+  other.terminating = true;
+  live.tell(key, {found, other});
+  control.poll();
+  EXPECT_EQ(*line().trouble(), "of 2 replicas, 1: connection refused; 1: terminating");
+}
+
 /// `tls: {}` is a line of a tenant's resource; a trust store for each of them took 40 ms of the control thread and 0.8 MB.
 TEST(Transports, HadATrustStoreForEachDeploymentThatNamesNone) {
   std::vector<config::Deployment> deployments(1000);
