@@ -89,7 +89,9 @@ class ConditionWatcher final : public dispatch::Watcher,
 discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
                                     const discovery::FoundReplica& found) {
   discovery::ProbeTarget target;
-  target.host = found.name.substr(0, found.name.rfind(':'));
+  target.host = found.host.find(':') == std::string::npos ? found.host : "[" + found.host + "]";
+  target.other_family = found.other_family;
+  target.prefers_other_family = found.prefers_other_family;
   target.address = found.probe_address;
   target.route = deployment.settings.readiness_route;
   target.settings = deployment.settings.readiness_probe;
@@ -225,11 +227,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
     names.insert(name);
     const auto known = live.replicas.find(name);
     LiveReplica& replica = known != live.replicas.end() ? known->second : made[name];
-    if (replica.replica == nullptr) {
-      replica.replica =
-          std::make_shared<upstream::Replica>(each.name, live.settings.max_concurrent_requests_per_instance, each.host,
-                                              each.address, live.transport, pod_of(live, each), shards_.size(), generation_);
-    }
+    if (replica.replica == nullptr) replica.replica = make_replica(live, each);
     if (!each.terminating) members.push_back(replica.replica);
     if (each.terminating && !replica.terminating) retired.push_back(replica.replica);
   }
@@ -251,15 +249,30 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   retirement.send();
 }
 
-/// A Pod that several deployments of a namespace show is one pod; what files list is known by its deployment alone.
+std::shared_ptr<upstream::Replica> LiveDeployments::make_replica(const LiveDeployment& deployment,
+                                                                 const discovery::FoundReplica& found) {
+  std::shared_ptr<const upstream::Transport> transport = deployment.transport;
+  if (transport != nullptr && transport->server_name.empty()) {
+    // Of its own: a connection that asked for one name is not used for another, though both lead to the same pod.
+    auto named = std::make_shared<upstream::Transport>(*transport);
+    named->server_name = found.host;
+    transport = std::move(named);
+  }
+  return std::make_shared<upstream::Replica>(found.name, deployment.settings.max_concurrent_requests_per_instance, found.host,
+                                             found.address, std::move(transport), pod_of(deployment, found), shards_.size(),
+                                             generation_);
+}
+
+/// A Pod that several deployments of a namespace show is one pod; what files list is known by its address and port, whatever
+/// names lead there.
 std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const LiveDeployment& deployment,
                                                             const discovery::FoundReplica& found) {
-  if (found.identity.empty()) return std::make_shared<dispatch::PodSlots>(shards_.size());
   if (pods_.size() >= forget_pods_at_) {
     std::erase_if(pods_, [](const auto& each) { return each.second.expired(); });
     forget_pods_at_ = 2 * pods_.size() + kPodsMin;
   }
-  std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.home + "/" + found.identity];
+  const std::string identity = found.identity.empty() ? found.address.text() : found.identity;
+  std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.home + "/" + identity];
   std::shared_ptr<dispatch::PodSlots> pod = known.lock();
   if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>(shards_.size());
   return pod;
@@ -275,7 +288,10 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
     return;
   }
   live.terminating = false;
+  const bool asks_otherwise =
+      live.target.other_family != found.other_family || live.target.prefers_other_family != found.prefers_other_family;
   live.target = probe_target(deployment, live, found);
+  if (asks_otherwise) live.prober.reset();
   live.target.limit = probe_limit_;
   if (!found.ready) {
     if (live.prober == nullptr) start_probe(deployment, live);
@@ -298,7 +314,12 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
 void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live) {
   live.prober = std::make_unique<discovery::ReplicaProber>(
       control_, probes_, live.target, [this, &deployment, &live](bool ready) { set_ready(deployment, live, ready); },
-      [this, &deployment, &live](const discovery::ProbeAnswer& answer) { note(deployment, live, answer); });
+      [this, &deployment, &live](const discovery::ProbeAnswer& answer) {
+        if (live.target.other_family && answer.readiness != discovery::Readiness::kNotAsked) {
+          source_.probed(deployment_key(deployment.settings), live.replica->address(), answer.connected, answer.other_connects);
+        }
+        note(deployment, live, answer);
+      });
 }
 
 /// Ends connections that rest for replicas without limit; those in slots are the line's business.

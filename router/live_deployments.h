@@ -117,6 +117,7 @@ class LiveDeployments {
   void apply_settings(const DeploymentKey& key, LiveDeployment& live);
   void set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found);
   std::shared_ptr<dispatch::PodSlots> pod_of(const LiveDeployment& deployment, const discovery::FoundReplica& found);
+  std::shared_ptr<upstream::Replica> make_replica(const LiveDeployment& deployment, const discovery::FoundReplica& found);
   /// Takes over what the source says of a replica whose line knows it.
   void follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
   void start_probe(LiveDeployment& deployment, LiveReplica& live);
@@ -146,7 +147,7 @@ class LiveDeployments {
   discovery::FileReplicas source_;
   std::map<DeploymentKey, std::vector<discovery::FoundReplica>> told_;  // of resources
   static constexpr std::size_t kPodsMin = 1000;
-  std::map<std::string, std::weak_ptr<dispatch::PodSlots>> pods_;  // by namespace and identity
+  std::map<std::string, std::weak_ptr<dispatch::PodSlots>> pods_;  // by namespace (of files: none) and identity, or address
   std::size_t forget_pods_at_ = kPodsMin;                          // known ones: then look for those that are gone
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);     // for what was posted and runs after the end
 };

@@ -191,13 +191,24 @@ struct ReplicaProber::Probing final : Asking {
     }
     const std::uint64_t finished = exchanges_finished();
     const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
-    const ProbeAnswer answer = co_await ask_for_readiness(wakeup(), target, deadline, stopped());
+    ProbeAnswer answer = co_await ask_for_readiness(wakeup(), target, deadline, stopped());
     if (stopped()) co_return std::nullopt;
+    if (asks_elsewhere(answer)) {
+      const Deadline until = deadline_after(control().now(), target.settings.timeout);
+      const ProbeAnswer other = co_await ask_for_connection(wakeup(), target, *target.other_family, until, stopped());
+      if (stopped()) co_return std::nullopt;
+      answer.other_connects = other.ready();
+    }
     const bool only_busy = answer.readiness == Readiness::kNoAnswer && exchanges_finished() != finished;
     if (only_busy) co_return std::nullopt;
     if (answered) answered(answer);
     if (stopped() || answer.readiness == Readiness::kNotAsked) co_return std::nullopt;
     co_return answer.ready();
+  }
+
+  bool asks_elsewhere(const ProbeAnswer& answer) const {
+    if (!target.other_family || answer.readiness == Readiness::kNotAsked) return false;
+    return target.prefers_other_family ? !answer.ready() : !answer.connected;
   }
 
   std::uint64_t exchanges_finished() const { return target.exchanges_finished ? target.exchanges_finished() : 0; }

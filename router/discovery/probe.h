@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "config/config.h"
@@ -23,6 +24,8 @@ struct ProbeTarget {
   config::Probe settings;
   std::shared_ptr<tls::ClientContext> tls;  // of the control thread; nullptr: plaintext
   std::string server_name;
+  std::optional<runtime::Address> other_family;  // FoundReplica::other_family, with what that says
+  bool prefers_other_family = false;
   std::function<std::uint64_t()> exchanges_finished;  // grows while the replica answers scoring requests; may be empty
   std::shared_ptr<ProbeLimit> limit;                  // nullptr: as many at once as there are replicas
 };
@@ -41,7 +44,8 @@ struct ProbeAnswer {
   /// Unless it is ready: `404 from GET /healthz`, `connection refused`. Short; names no host, no address and no query, so that
   /// clients may see it; nothing in it needs escaping.
   std::string why;
-  bool connected = false;  // a connection was accepted, whatever came of it
+  bool connected = false;       // a connection was accepted, whatever came of it
+  bool other_connects = false;  // an address of the other family accepts one; false, too, if that was not asked
 
   bool ready() const { return readiness == Readiness::kReady; }
 };

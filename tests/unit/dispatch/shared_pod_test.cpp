@@ -85,6 +85,25 @@ TEST_F(SharedPod, IsSharedInTurnsByLinesThatAreBothFull) {
   for (std::size_t index = 0; index + 1 < 18; ++index) EXPECT_NE(served[index], served[index + 1]) << index;
 }
 
+/// Two names of one deployment that lead to the same pod, told apart by TLS.
+TEST_F(SharedPod, HadItsSlotsTwiceWhereOneLineKnewItByTwoNames) {
+  const auto line = make_line({replica(1), replica(1)});
+  Visitor a(*line, *shard);
+  Visitor b(*line, *shard);
+  Visitor c(*line, *shard);
+  ASSERT_TRUE(holds(a));
+  EXPECT_TRUE(b.waits() && c.waits());
+  a.entry.lease.give_back();
+  Lease held = granted(b);
+  EXPECT_TRUE(held);
+  EXPECT_TRUE(c.waits());
+  held.give_back();
+  held = granted(c);
+  EXPECT_TRUE(held);
+  held.give_back();
+  EXPECT_EQ(pod->in_use(), 0u);
+}
+
 TEST_F(SharedPod, HasAsManySlotsAsTheStrictestSays) {
   const auto one = replica(1);
   const auto first = make_line({one});

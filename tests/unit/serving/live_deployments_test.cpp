@@ -158,6 +158,53 @@ TEST_F(ReplicaOfAResource, DidNotTellWhoWasRefusedWhyNoReplicaWasReady) {
   EXPECT_EQ(*line().trouble(), "of 2 replicas, 1: connection refused; 1: terminating");
 }
 
+/// Deployments of files.
+class FileDeployments : public ::testing::Test {
+ protected:
+  ~FileDeployments() override {
+    live.stop();
+    control.poll();
+    EXPECT_TRUE(control.run(live.stopped(control.now())));
+  }
+  void add(const std::string& name, std::vector<config::ReplicaAddress> replicas) {
+    if (config.endpoints.empty()) config.endpoints.emplace_back().name = "iris";
+    config::Deployment& deployment = config.endpoints.front().deployments.emplace_back();
+    deployment.endpoint_name = "iris";
+    deployment.name = name;
+    deployment.replicas = std::move(replicas);
+  }
+  void apply() {
+    LiveDeployments::Change change = live.prepare(config, {}, 1);
+    live.apply(change);
+  }
+  const dispatch::PodSlots* pod_at(const std::string& name, const std::string& address) {
+    for (const auto& [key, each] : live.get("iris/" + name).replicas) {
+      if (each.replica->address().text() == address) return each.replica->pod().get();
+    }
+    return nullptr;
+  }
+
+  test::TestShard control;
+  runtime::ShardSet shards{1, control.clock()};
+  metrics::Registry metrics{1, control.clock()};
+  runtime::Resolver resolver{control, [](const std::string&, std::uint16_t port) -> runtime::Resolver::Addresses {
+                               return std::vector{*runtime::Address::parse("127.0.0.1", port)};
+                             }};
+  LiveDeployments live{control, shards, metrics, resolver};
+  config::Config config;
+};
+
+TEST_F(FileDeployments, HadTheSlotsOfAPodOnceForEachNameThatLeadsThere) {
+  add("blue", {{"127.0.0.1", 1}, {"127.0.0.1", 2}});
+  add("green", {{"pod.example", 1}, {"also.example", 1}});
+  apply();
+  ASSERT_TRUE(turn_until(control, [&] { return live.listed() && pod_at("green", "127.0.0.1:1") != nullptr; }));
+  EXPECT_EQ(pod_at("blue", "127.0.0.1:1"), pod_at("green", "127.0.0.1:1"));
+  EXPECT_NE(pod_at("blue", "127.0.0.1:1"), pod_at("blue", "127.0.0.1:2"));
+  EXPECT_EQ(live.get("iris/green").replicas.size(), 1u);
+  EXPECT_EQ(live.get("iris/green").replicas.begin()->second.replica->name(), "pod.example:1 (127.0.0.1)");
+}
+
 /// `tls: {}` is a line of a tenant's resource; a trust store for each of them took 40 ms of the control thread and 0.8 MB.
 TEST(Transports, HadATrustStoreForEachDeploymentThatNamesNone) {
   std::vector<config::Deployment> deployments(1000);
