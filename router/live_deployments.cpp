@@ -9,7 +9,9 @@
 
 #include "router/base/log.h"
 #include "router/base/text.h"
+#include "router/dispatch/pod_turn.h"
 #include "router/runtime/contain.h"
+#include "router/upstream/connection.h"
 
 namespace router {
 namespace {
@@ -85,6 +87,17 @@ class ConditionWatcher final : public dispatch::Watcher,
   const std::function<void()> look_;
   std::shared_ptr<ConditionWatcher> self_;  // on its way to control, it may outlive its line
 };
+
+/// A slot without a connection in it: one that rests there is closed first.
+discovery::ProbeSlot take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, std::size_t shard) {
+  discovery::ProbeSlot slot;
+  slot.turn = dispatch::PodTurn::take(pod, shard);
+  if (!slot.turn || slot.turn.slot() == nullptr || slot.turn.slot()->cargo == nullptr) return slot;
+  static_cast<const upstream::RestingConnection&>(*slot.turn.slot()->cargo).close_soon();
+  slot.turn.give_back();
+  slot.soon = true;
+  return slot;
+}
 
 discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
                                     const discovery::FoundReplica& found) {
@@ -293,6 +306,8 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
   live.target = probe_target(deployment, live, found);
   if (asks_otherwise) live.prober.reset();
   live.target.limit = probe_limit_;
+  live.target.close_wait = deployment.settings.abort_wait;
+  if (found.probe_address == found.address) live.target.slot = slot_of(live);
   if (!found.ready) {
     if (live.prober == nullptr) start_probe(deployment, live);
   } else {
@@ -309,6 +324,10 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
     set_why(deployment, live, source_says_not_ready(deployment.settings));
   }
   if (live.ready != *found.ready) set_ready(deployment, live, *found.ready);
+}
+
+std::function<discovery::ProbeSlot()> LiveDeployments::slot_of(const LiveReplica& live) const {
+  return [pod = live.replica->pod(), shard = control_.index()] { return take_slot(pod, shard); };
 }
 
 void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live) {
@@ -440,7 +459,9 @@ void LiveDeployments::start_readmission(LiveDeployment& deployment, LiveReplica&
   if (live.condition.state == dispatch::Health::State::kWell) return;
   discovery::ProbeTarget target = live.target;
   const discovery::ReturnTerms terms = return_terms(live);
-  if (terms.answer == discovery::ReturnTerms::Answer::kAny) target.address = live.replica->address();
+  const bool any = terms.answer == discovery::ReturnTerms::Answer::kAny;
+  if (any) target.address = live.replica->address();
+  if (any || terms.accepts) target.slot = slot_of(live);
   live.readmission = std::make_unique<discovery::Readmission>(
       control_, probes_, std::move(target), terms,
       [this, &deployment, &live] {

@@ -24,7 +24,10 @@ using runtime::IoState;
 constexpr std::chrono::seconds kAskAgain{1};  // while a replica is not ready
 constexpr std::size_t kHeadMax = 64 * 1024;   // as for every head (contract, section 4)
 
-constexpr std::size_t kPathTold = 64;  // characters of a route's path in `why`
+constexpr std::chrono::milliseconds kSlotAgain{10};  // until a resting connection has been closed,
+constexpr std::chrono::milliseconds kSlotWait{500};  // for so long
+constexpr std::size_t kBodyDropped = 1 << 20;        // bytes of a body behind the head that was asked for
+constexpr std::size_t kPathTold = 64;                // characters of a route's path in `why`
 
 std::string probe_request(const ProbeTarget& target) {
   return absl::StrCat("GET ", target.route.path, " HTTP/1.1\r\nHost: ", target.host, ":", target.address.port(),
@@ -85,6 +88,22 @@ class Question {
     const iovec piece{const_cast<char*>(request.data()), request.size()};
     if (stream.write(std::span(&piece, 1)).state != IoState::kDone) co_return broken();
     co_return co_await read_verdict(stream);
+  }
+
+  /// Both sides, so that the slot's next connection is never the pod's second.
+  Task<void> close(tls::Stream& stream) {
+    if (!target_.slot || stopped_) co_return;
+    stream.shutdown_write();
+    const Deadline until = deadline_after(wakeup_.shard().now(), target_.close_wait);
+    std::array<char, 1024> bytes;
+    for (std::size_t dropped = 0; dropped < kBodyDropped;) {
+      const IoResult got = stream.read(bytes);
+      dropped += got.bytes;
+      if (got.moved()) continue;
+      if (got.state != IoState::kBlocked) co_return;
+      stream.arm_read();
+      if (!co_await wakeup_.wait(until) || stopped_) co_return;
+    }
   }
 
  private:
@@ -151,16 +170,37 @@ Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& 
   if (!connected.ready()) co_return connected;
   tls::Stream stream =
       target.tls ? tls::Stream(std::move(socket), *target.tls, target.server_name) : tls::Stream(std::move(socket));
-  ProbeAnswer shaken = co_await question.shake_hands(stream);
-  if (!shaken.ready()) co_return shaken;
-  co_return co_await question.ask(stream);
+  ProbeAnswer answer = co_await question.shake_hands(stream);
+  if (answer.ready()) answer = co_await question.ask(stream);
+  co_await question.close(stream);
+  co_return answer;
 }
 
 Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget& target, const runtime::Address& address,
                                      Deadline deadline, const bool& stopped) {
   Question question(wakeup, target, deadline, stopped);
   runtime::Socket socket;
-  co_return co_await question.connect(address, socket);
+  ProbeAnswer answer = co_await question.connect(address, socket);
+  if (answer.ready()) {
+    tls::Stream stream(std::move(socket));
+    co_await question.close(stream);
+  }
+  co_return answer;
+}
+
+Task<std::optional<dispatch::PodTurn>> take_slot(runtime::Wakeup& wakeup, const ProbeTarget& target, const bool& stopped) {
+  if (!target.slot) co_return dispatch::PodTurn();
+  const Deadline until = deadline_after(wakeup.shard().now(), kSlotWait);
+  for (bool closing = false;;) {
+    ProbeSlot slot = target.slot();
+    if (slot.turn) co_return std::move(slot.turn);
+    // Once a connection was closed for it, it does not give up because a request was faster.
+    closing = closing || slot.soon;
+    const TimePoint now = wakeup.shard().now();
+    if (!closing || now >= until) co_return std::nullopt;
+    co_await wakeup.wait(now + kSlotAgain);
+    if (stopped) co_return std::nullopt;
+  }
 }
 
 struct ReplicaProber::Probing final : Asking {
@@ -189,6 +229,9 @@ struct ReplicaProber::Probing final : Asking {
       turn = co_await target.limit->wait_for_turn(shared_wakeup(), stopped());
       if (stopped()) co_return std::nullopt;
     }
+    const std::optional<dispatch::PodTurn> slot = co_await take_slot(wakeup(), target, stopped());
+    skipped = !slot;
+    if (stopped() || skipped) co_return std::nullopt;
     const std::uint64_t finished = exchanges_finished();
     const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
     ProbeAnswer answer = co_await ask_for_readiness(wakeup(), target, deadline, stopped());
@@ -215,7 +258,7 @@ struct ReplicaProber::Probing final : Asking {
 
   Duration pause() const {
     const Duration period = target.settings.period;
-    return told == true ? period : std::min<Duration>(period, kAskAgain);
+    return told == true && !skipped ? period : std::min<Duration>(period, kAskAgain);
   }
 
   void count(bool success) {
@@ -233,7 +276,8 @@ struct ReplicaProber::Probing final : Asking {
   const std::function<void(const ProbeAnswer&)> answered;
   const TimePoint counted_from;
   std::optional<bool> told;
-  int successes = 0;  // in a row
+  bool skipped = false;  // the last time, all slots were busy
+  int successes = 0;     // in a row
   int failures = 0;
 };
 

@@ -9,12 +9,19 @@
 #include "config/config.h"
 #include "router/base/task.h"
 #include "router/discovery/probe_limit.h"
+#include "router/dispatch/pod_turn.h"
 #include "router/runtime/address.h"
 #include "router/runtime/task_group.h"
 #include "router/runtime/wakeup.h"
 #include "tls/context.h"
 
 namespace router::discovery {
+
+/// A slot of the replica for a probe's connection, so that it is none beyond the slots.
+struct ProbeSlot {
+  dispatch::PodTurn turn;  // empty: all slots are busy, or
+  bool soon = false;       // a connection that rests in the free one is being closed
+};
 
 /// Whom to ask for readiness, and how.
 struct ProbeTarget {
@@ -27,7 +34,10 @@ struct ProbeTarget {
   std::optional<runtime::Address> other_family;  // FoundReplica::other_family, with what that says
   bool prefers_other_family = false;
   std::function<std::uint64_t()> exchanges_finished;  // grows while the replica answers scoring requests; may be empty
-  std::shared_ptr<ProbeLimit> limit;                  // nullptr: as many at once as there are replicas
+  std::function<ProbeSlot()> slot;                    // empty: what is asked is not where the replica scores
+  Duration close_wait =
+      std::chrono::milliseconds(250);  // with a slot: it is kept so long, at most, until the replica has closed
+  std::shared_ptr<ProbeLimit> limit;   // nullptr: as many at once as there are replicas
 };
 
 enum class Readiness {
@@ -54,7 +64,8 @@ struct ProbeAnswer {
 /// of its own; ready is a status from 200 to 399 within the timeout. Tells the first verdict, then changes only. The first
 /// question is asked at once, and failures within `initial_delay` do not count. As long as it is not ready it is asked at least
 /// once a second, so that a replica which has come up is used soon. A server with one worker cannot answer while it scores: a
-/// question that timed out does not count if the replica has finished a scoring request meanwhile.
+/// question that timed out does not count if the replica has finished a scoring request meanwhile. A limited replica's probe
+/// takes a slot; while all of them are busy it is not asked, which counts as nothing, and a second later there is another try.
 /// Control thread; ends when destroyed, and calls nothing after that.
 class ReplicaProber {
  public:
@@ -70,6 +81,10 @@ class ReplicaProber {
   struct Probing;
   std::shared_ptr<Probing> probing_;
 };
+
+/// The slot for a question, which may be an empty one where none is needed; nothing if all are busy. Suspends while a
+/// connection that rests in it is closed, for half a second at most, or until `wakeup` was woken with `stopped` set.
+Task<std::optional<dispatch::PodTurn>> take_slot(runtime::Wakeup& wakeup, const ProbeTarget& target, const bool& stopped);
 
 /// One question. Suspends, until `deadline` at most, or until `wakeup` was woken with `stopped` set.
 Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped);

@@ -24,7 +24,7 @@ struct Readmission::Waiting final : Asking {
       const ProbeAnswer answer = co_await ask();
       if (stopped()) co_return;
       if (is_well(answer)) co_return well();
-      if (not_yet) not_yet(answer);
+      if (not_yet && !answer.why.empty()) not_yet(answer);
       next = control().now() + pause;
     }
   }
@@ -36,6 +36,8 @@ struct Readmission::Waiting final : Asking {
       turn = co_await target.limit->wait_for_turn(shared_wakeup(), stopped());
       if (stopped()) co_return answer;
     }
+    const std::optional<dispatch::PodTurn> slot = co_await take_slot(wakeup(), target, stopped());
+    if (stopped() || !slot) co_return answer;
     const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
     if (terms.accepts) {
       answer = co_await ask_for_connection(wakeup(), target, *terms.accepts, deadline, stopped());

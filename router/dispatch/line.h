@@ -222,6 +222,7 @@ class Line : public std::enable_shared_from_this<Line> {
 
  private:
   friend class Lease;
+  friend class PodTurn;
   friend class Waiter;
   friend class Waiting;
   class Turn;  // one operation under the mutex

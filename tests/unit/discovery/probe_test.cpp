@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "router/discovery/cause_log.h"
+#include "router/dispatch/line.h"
+#include "router/dispatch/pod_turn.h"
 #include "tests/support/certificates.h"
 #include "tests/support/failing_memory.h"
 #include "tests/support/loopback.h"
@@ -243,6 +245,88 @@ TEST_F(Probe, DoesNotBlameAReplicaThatWasBusyScoring) {
   hanging = next_question();
   shard.advance(seconds(2));
   EXPECT_EQ(told, (std::vector{true, false})) << "it did nothing at all meanwhile";
+}
+
+/// The pod's slots, of which the test may take one.
+class ProbeOfALimitedReplica : public Probe {
+ protected:
+  ProbeOfALimitedReplica() {
+    line->set_replicas({replica});
+    target.settings.failure_threshold = 1;
+    target.slot = [this] { return ProbeSlot{dispatch::PodTurn::take(replica->pod(), 0), resting}; };
+  }
+  const std::shared_ptr<dispatch::Line> line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, shard.clock());
+  const std::shared_ptr<dispatch::Replica> replica = std::make_shared<dispatch::Replica>("pod:5001", 1);
+  bool resting = false;
+};
+
+TEST_F(ProbeOfALimitedReplica, WasAskedBesideARequestThatHeldItsOnlySlot) {
+  dispatch::PodTurn busy = dispatch::PodTurn::take(replica->pod(), 0);
+  start();
+  EXPECT_FALSE(asks_now());
+  for (int second = 0; second < 5; ++second) {
+    shard.advance(seconds(1));
+    EXPECT_FALSE(asks_now());
+  }
+  EXPECT_TRUE(told.empty() && why.empty()) << "neither failed nor succeeded";
+  busy.give_back();
+  shard.advance(seconds(1));
+  answer(kOk);
+  shard.poll();
+  EXPECT_EQ(told, std::vector{true});
+  EXPECT_EQ(replica->pod()->in_use(), 0u);
+  busy = dispatch::PodTurn::take(replica->pod(), 0);
+  shard.advance(seconds(10));
+  EXPECT_FALSE(asks_now());
+  busy.give_back();
+  shard.advance(seconds(1));
+  EXPECT_TRUE(asks_now()) << "soon, and not only a period later";
+}
+
+TEST_F(ProbeOfALimitedReplica, KeepsItsSlotUntilThePodHasClosedToo) {
+  start();
+  Descriptor connection = next_question();
+  EXPECT_FALSE(dispatch::PodTurn::take(replica->pod(), 0)) << "a request waits for its end";
+  connection.send(kOk);
+  EXPECT_TRUE(turn_until(shard, [&] { return connection.at_end(); }));
+  EXPECT_EQ(replica->pod()->in_use(), 1u);
+  connection.close();
+  EXPECT_TRUE(turn_until(shard, [&] { return replica->pod()->in_use() == 0; }));
+  EXPECT_EQ(told, std::vector{true});
+  shard.advance(seconds(10));
+  connection = next_question();
+  connection.send(kOk);
+  EXPECT_TRUE(turn_until(shard, [&] { return connection.at_end(); }));
+  shard.advance(target.close_wait);
+  EXPECT_EQ(replica->pod()->in_use(), 0u) << "but not for ever";
+}
+
+TEST_F(ProbeOfALimitedReplica, WaitsForARestingConnectionToBeClosed) {
+  dispatch::PodTurn rests = dispatch::PodTurn::take(replica->pod(), 0);
+  resting = true;
+  start();
+  shard.advance(std::chrono::milliseconds(10));
+  EXPECT_FALSE(asks_now());
+  rests.give_back();
+  shard.advance(std::chrono::milliseconds(10));
+  answer(kOk);
+  shard.poll();
+  EXPECT_EQ(told, std::vector{true});
+}
+
+TEST_F(ProbeOfALimitedReplica, EndsWhileItWaitsForASlotAndWhileItHoldsOne) {
+  dispatch::PodTurn rests = dispatch::PodTurn::take(replica->pod(), 0);
+  resting = true;
+  start();
+  prober.reset();
+  shard.poll();
+  EXPECT_EQ(group.running(), 0u);
+  rests.give_back();
+  start();
+  const Descriptor connection = next_question();
+  prober.reset();
+  shard.poll();
+  EXPECT_EQ(replica->pod()->in_use(), 0u);
 }
 
 TEST_F(Probe, BlamesABusyReplicaThatSaysItIsNotReady) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "router/dispatch/line.h"
+#include "router/dispatch/pod_turn.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/task_group.h"
 #include "tests/unit/dispatch/line_world.h"
@@ -83,6 +84,41 @@ TEST_F(SharedPod, IsSharedInTurnsByLinesThatAreBothFull) {
   }
   ASSERT_EQ(served.size(), 19u);
   for (std::size_t index = 0; index + 1 < 18; ++index) EXPECT_NE(served[index], served[index + 1]) << index;
+}
+
+TEST_F(SharedPod, LendsAFreeSlotForAProbeAndServesWhoCameMeanwhile) {
+  const auto line = make_line({replica(1)});
+  PodTurn turn = PodTurn::take(pod, 0);
+  ASSERT_TRUE(turn);
+  EXPECT_NE(turn.slot(), nullptr);
+  EXPECT_FALSE(PodTurn::take(pod, 0)) << "there is one";
+  EXPECT_EQ(line->demand().slots_in_use, 0u) << "it is no exchange";
+  Visitor a(*line, *shard);
+  Visitor b(*line, *shard);
+  ASSERT_TRUE(a.waits() && b.waits());
+  turn.give_back();
+  Lease held = granted(a);
+  ASSERT_TRUE(held);
+  EXPECT_FALSE(PodTurn::take(pod, 0)) << "all are busy, and somebody waits";
+  held.give_back();
+  EXPECT_FALSE(PodTurn::take(pod, 0)) << "it is on its way to who waits";
+  held = granted(b);
+  ASSERT_TRUE(held);
+  held.give_back();
+  turn = PodTurn::take(pod, 0);
+  EXPECT_TRUE(turn);
+  PodTurn moved = std::move(turn);
+  EXPECT_FALSE(turn);
+  moved = PodTurn();
+  EXPECT_EQ(pod->in_use(), 0u);
+}
+
+TEST_F(SharedPod, LendsASlotWithoutEndWhereItHasNoLimit) {
+  const auto line = make_line({replica(0)});
+  const PodTurn first = PodTurn::take(pod, 0);
+  const PodTurn second = PodTurn::take(pod, 0);
+  EXPECT_TRUE(first && second);
+  EXPECT_EQ(first.slot(), nullptr);
 }
 
 /// Two names of one deployment that lead to the same pod, told apart by TLS.

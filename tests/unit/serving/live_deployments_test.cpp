@@ -102,6 +102,7 @@ TEST_F(ReplicaOfAResource, ReturnsWhenItAcceptsAConnectionAlthoughItsRouteIsNotK
   EXPECT_EQ(state(), Health::State::kRefusing) << "it refuses still, and its source calls it ready";
   const runtime::ListeningSocket again(std::move(runtime::listen_on("127.0.0.1", closed_port, 1)->front()));
   control.advance(1s);
+  control.advance(1s);  // nobody takes the connection and closes it: the slot that it has is free again all the same
   EXPECT_TRUE(turn_until(control, [this] { return state() == Health::State::kWell; }));
 }
 
@@ -135,6 +136,9 @@ TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
   Descriptor connection;
   ASSERT_TRUE(turn_until(control, [&] { return static_cast<bool>(connection = pod->accept()); })) << "on its scoring port";
   connection.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(turn_until(control, [&] { return (connection.received(), connection.at_end()); }));
+  EXPECT_EQ(line().demand().replicas_ejected, 1u) << "its slot is still the probe's";
+  connection.close();
   EXPECT_TRUE(turn_until(control, [this] { return line().demand().replicas_ejected == 0; }));
 }
 
