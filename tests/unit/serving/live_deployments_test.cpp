@@ -177,8 +177,8 @@ class FileDeployments : public ::testing::Test {
     deployment.name = name;
     deployment.replicas = std::move(replicas);
   }
-  void apply() {
-    LiveDeployments::Change change = live.prepare(config, {}, 1);
+  void apply(const LiveDeployments::Transports& transports = {}) {
+    LiveDeployments::Change change = live.prepare(config, transports, 1);
     live.apply(change);
   }
   const dispatch::PodSlots* pod_at(const std::string& name, const std::string& address) {
@@ -207,6 +207,23 @@ TEST_F(FileDeployments, HadTheSlotsOfAPodOnceForEachNameThatLeadsThere) {
   EXPECT_NE(pod_at("blue", "127.0.0.1:1"), pod_at("blue", "127.0.0.1:2"));
   EXPECT_EQ(live.get("iris/green").replicas.size(), 1u);
   EXPECT_EQ(live.get("iris/green").replicas.begin()->second.replica->name(), "pod.example:1 (127.0.0.1)");
+}
+
+/// A connection that asked for one name (SNI) was used for requests of the other.
+TEST_F(FileDeployments, SpokeToAPodByOneNameOverTheConnectionOfAnother) {
+  add("blue", {{"a.example", 1}, {"b.example", 1}});
+  config.endpoints.front().deployments.front().tls.emplace();
+  auto transport = std::make_shared<upstream::Transport>();
+  transport->contexts.resize(2);  // what the probes ask does not matter here
+  apply({{"iris/blue", transport}});
+  const auto& replicas = live.get("iris/blue").replicas;
+  ASSERT_TRUE(turn_until(control, [&] { return replicas.size() == 2; }));
+  const upstream::Replica& first = *replicas.begin()->second.replica;
+  const upstream::Replica& second = *replicas.rbegin()->second.replica;
+  EXPECT_EQ(first.server_name(), "a.example");
+  EXPECT_EQ(second.server_name(), "b.example");
+  EXPECT_NE(first.transport(), second.transport());
+  EXPECT_EQ(first.pod(), second.pod()) << "but it has its slots once";
 }
 
 /// `tls: {}` is a line of a tenant's resource; a trust store for each of them took 40 ms of the control thread and 0.8 MB.
