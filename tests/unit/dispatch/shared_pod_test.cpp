@@ -510,16 +510,24 @@ TEST(SharedPods, AreSharedByThreads) {
     }
   });
   shards.start();
+  std::size_t probes = 0;
   for (std::size_t turn = 0; !traffic.ended.try_wait(); ++turn) {  // this is the control thread
     traffic.lines[1]->set_ready(second, turn % 2 == 0);
     traffic.lines[0]->set_slots(first, 1 + turn % 3 % kSlots);
     if (turn % 7 == 0) traffic.lines[1]->set_replicas({second});
+    if (const PodTurn probe = PodTurn::take(pod, kThreads)) {
+      ++probes;
+      if (traffic.inside.fetch_add(1) >= kSlots) ++traffic.crowded;
+      std::this_thread::yield();
+      traffic.inside.fetch_sub(1);
+    }
     std::this_thread::yield();
   }
   shards.join();
   EXPECT_EQ(traffic.crowded, 0u);
   EXPECT_GT(traffic.served[0] + traffic.served[1], kThreads * kExchangesEach * kTurns / 2);
   EXPECT_GT(traffic.served[1], 0u);
+  EXPECT_GT(probes, 0u);
   EXPECT_EQ(pod->in_use(), 0u);
   for (const std::shared_ptr<Line>& line : traffic.lines) {
     EXPECT_EQ(line->demand().waiting, 0u);
