@@ -90,9 +90,10 @@ class Question {
     co_return co_await read_verdict(stream);
   }
 
+  /// Whether `close` is to be waited for; asked first, as who was stopped must need no memory.
+  bool holds_slot() const { return target_.slot && !stopped_; }
   /// Both sides, so that the slot's next connection is never the pod's second.
   Task<void> close(tls::Stream& stream) {
-    if (!target_.slot || stopped_) co_return;
     stream.shutdown_write();
     const Deadline until = deadline_after(wakeup_.shard().now(), target_.close_wait);
     std::array<char, 1024> bytes;
@@ -108,7 +109,7 @@ class Question {
 
  private:
   ProbeAnswer answer(Readiness readiness, std::string why) const { return {readiness, std::move(why), connected_}; }
-  /// Whoever was stopped is not told anything: that must need no memory.
+  /// Whoever was stopped is not told anything.
   ProbeAnswer too_late(const char* what) const {
     return stopped_ ? ProbeAnswer() : answer(Readiness::kNoAnswer, what + told_timeout(target_));
   }
@@ -172,7 +173,7 @@ Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& 
       target.tls ? tls::Stream(std::move(socket), *target.tls, target.server_name) : tls::Stream(std::move(socket));
   ProbeAnswer answer = co_await question.shake_hands(stream);
   if (answer.ready()) answer = co_await question.ask(stream);
-  co_await question.close(stream);
+  if (question.holds_slot()) co_await question.close(stream);
   co_return answer;
 }
 
@@ -181,7 +182,7 @@ Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget&
   Question question(wakeup, target, deadline, stopped);
   runtime::Socket socket;
   ProbeAnswer answer = co_await question.connect(address, socket);
-  if (answer.ready()) {
+  if (answer.ready() && question.holds_slot()) {
     tls::Stream stream(std::move(socket));
     co_await question.close(stream);
   }
