@@ -143,10 +143,22 @@ void check_unused(MapReader& document, std::vector<std::string>& ignored) {
                   ignored);
 }
 
+/// A name may be written with a dot at its end, so that the resolver adds nothing to it.
+std::optional<HostAndPort> parse_replica(std::string_view text) {
+  const std::size_t dot = text.find(".:");
+  const bool has_dot = dot != std::string_view::npos || text.ends_with('.');
+  if (!has_dot) return parse_host_and_port(text);
+  const std::string_view name = text.substr(0, dot != std::string_view::npos ? dot : text.size() - 1);
+  std::optional<HostAndPort> parsed = parse_host_and_port(std::string(name).append(text.substr(name.size() + 1)));
+  if (!parsed || is_ip_address(parsed->host)) return std::nullopt;
+  parsed->host += '.';
+  return parsed;
+}
+
 void read_replicas(MapReader& router, Deployment& into) {
   std::set<std::pair<std::string, std::uint16_t>> seen;
   for (const MapReader::Item& item : router.texts("replicas")) {
-    const std::optional<HostAndPort> parsed = parse_host_and_port(item.text);
+    const std::optional<HostAndPort> parsed = parse_replica(item.text);
     if (!parsed || parsed->port == 0) {
       router.findings().mistake(item.place, shown(item.text) +
                                                 " is not host:port, with a port from 1 to 65535 or none, and "
@@ -173,7 +185,8 @@ void read_upstream_tls(MapReader& router, Deployment& into) {
   }
   if (const auto name = tls->text("server_name")) {
     settings.server_name = *name;
-    if (!is_host_name(*name)) tls->mistake("server_name", shown(*name) + " is not a host name");
+    if (settings.server_name.ends_with('.')) settings.server_name.pop_back();  // as certificates have it
+    if (!is_host_name(settings.server_name)) tls->mistake("server_name", shown(*name) + " is not a host name");
   }
   if (!settings.verify) {
     tls->warning("verify", "false: whoever answers at a replica's address is taken for it; only for tests");
@@ -224,8 +237,11 @@ void read_where_replicas_are(MapReader& router, DeploymentDocument& into) {
     read_adoption(router, into.deployment);
     router.refuse("replicas",
                   "lists addresses in a file; in a resource, service names the Service whose pods are the replicas");
+    router.refuse("resolve", "is for names that replicas lists in a file; in a resource, each pod of the Service is a replica");
   } else {
     read_replicas(router, into.deployment);
+    constexpr Resolve kWays[] = {Resolve::kAll, Resolve::kFirst};
+    if (const auto way = router.word("resolve", {"all", "first"})) into.deployment.resolve = kWays[*way];
     router.refuse("service", "names a Service for a Kubernetes resource; in a file, replicas lists addresses");
     router.refuse("adoptAzureMLPods", "is for a Kubernetes resource; in a file, replicas lists addresses");
   }

@@ -54,8 +54,14 @@ struct UpstreamTls {
 
 /// `router: {replicas: [host:port]}`. Without a port: the port of the route in question.
 struct ReplicaAddress {
-  std::string host;
+  std::string host;        // lower case; a name may have a dot at its end, and is looked up with it then
   std::uint16_t port = 0;  // 0: not given
+};
+
+/// Which addresses of a replica's name are replicas.
+enum class Resolve {
+  kAll,    // each of them
+  kFirst,  // one: for names of load balancers, which spread requests themselves
 };
 
 /// `router: {service: …}` of a resource: the Kubernetes Service whose EndpointSlices name the replicas. It is never read
@@ -84,6 +90,7 @@ struct Deployment {
   std::vector<std::string> ignored_keys;  // accepted, without effect here; told at load
   // from `router:`
   std::vector<ReplicaAddress> replicas;         // files only
+  Resolve resolve = Resolve::kAll;              // likewise
   ServiceReference service;                     // resources only
   bool adopt_azureml_pods = false;              // resources only: Pods that Azure ML's extension has labelled, no Service
   std::optional<UpstreamTls> tls;               // set: https

@@ -9,7 +9,9 @@
 
 #include "router/base/log.h"
 #include "router/base/text.h"
+#include "router/dispatch/pod_turn.h"
 #include "router/runtime/contain.h"
+#include "router/upstream/connection.h"
 
 namespace router {
 namespace {
@@ -36,6 +38,25 @@ bool same_probe(const config::Deployment& a, const config::Deployment& b) {
   return a.readiness_route.port == b.readiness_route.port && a.readiness_route.path == b.readiness_route.path &&
          p.period == q.period && p.timeout == q.timeout && p.success_threshold == q.success_threshold &&
          p.failure_threshold == q.failure_threshold;
+}
+
+constexpr std::size_t kCausesTold = 5;
+
+/// Why the replica gets no requests; empty: it does.
+std::string_view what_keeps(const LiveReplica& live) {
+  if (live.terminating) return "terminating";
+  if (!live.ready) return live.why.empty() ? std::string_view("not asked yet") : live.why;
+  switch (live.condition.state) {
+    case dispatch::Health::State::kWell: break;
+    case dispatch::Health::State::kEjected: return "left alone for a while after failing again and again";
+    case dispatch::Health::State::kRefusing: return "connection refused";
+  }
+  return {};
+}
+
+std::string source_says_not_ready(const config::Deployment& settings) {
+  return settings.adopt_azureml_pods ? "its Pod does not say that it is ready"
+                                     : "its EndpointSlice does not say that it is ready";
 }
 
 std::string label_of(const LiveDeployment& deployment) { return deployment.endpoint + "/" + deployment.name; }
@@ -67,10 +88,23 @@ class ConditionWatcher final : public dispatch::Watcher,
   std::shared_ptr<ConditionWatcher> self_;  // on its way to control, it may outlive its line
 };
 
+/// A slot without a connection in it: one that rests there is closed first.
+discovery::ProbeSlot take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, std::size_t shard) {
+  discovery::ProbeSlot slot;
+  slot.turn = dispatch::PodTurn::take(pod, shard);
+  if (!slot.turn || slot.turn.slot() == nullptr || slot.turn.slot()->cargo == nullptr) return slot;
+  static_cast<const upstream::RestingConnection&>(*slot.turn.slot()->cargo).close_soon();
+  slot.turn.give_back();
+  slot.soon = true;
+  return slot;
+}
+
 discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
                                     const discovery::FoundReplica& found) {
   discovery::ProbeTarget target;
-  target.name = found.name;
+  target.host = found.host.find(':') == std::string::npos ? found.host : "[" + found.host + "]";
+  target.other_family = found.other_family;
+  target.prefers_other_family = found.prefers_other_family;
   target.address = found.probe_address;
   target.route = deployment.settings.readiness_route;
   target.settings = deployment.settings.readiness_probe;
@@ -206,11 +240,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
     names.insert(name);
     const auto known = live.replicas.find(name);
     LiveReplica& replica = known != live.replicas.end() ? known->second : made[name];
-    if (replica.replica == nullptr) {
-      replica.replica =
-          std::make_shared<upstream::Replica>(each.name, live.settings.max_concurrent_requests_per_instance, each.host,
-                                              each.address, live.transport, pod_of(live, each), shards_.size(), generation_);
-    }
+    if (replica.replica == nullptr) replica.replica = make_replica(live, each);
     if (!each.terminating) members.push_back(replica.replica);
     if (each.terminating && !replica.terminating) retired.push_back(replica.replica);
   }
@@ -228,18 +258,34 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   for (const discovery::FoundReplica& each : found) {
     runtime::insist([&] { follow(live, live.replicas.at(replica_key(live.settings, each)), each); });
   }
+  runtime::insist([&] { tell_trouble_soon(live); });
   retirement.send();
 }
 
-/// A Pod that several deployments of a namespace show is one pod; what files list is known by its deployment alone.
+std::shared_ptr<upstream::Replica> LiveDeployments::make_replica(const LiveDeployment& deployment,
+                                                                 const discovery::FoundReplica& found) {
+  std::shared_ptr<const upstream::Transport> transport = deployment.transport;
+  if (transport != nullptr && transport->server_name.empty()) {
+    // Of its own: a connection that asked for one name is not used for another, though both lead to the same pod.
+    auto named = std::make_shared<upstream::Transport>(*transport);
+    named->server_name = found.host;
+    transport = std::move(named);
+  }
+  return std::make_shared<upstream::Replica>(found.name, deployment.settings.max_concurrent_requests_per_instance, found.host,
+                                             found.address, std::move(transport), pod_of(deployment, found), shards_.size(),
+                                             generation_);
+}
+
+/// A Pod that several deployments of a namespace show is one pod; what files list is known by its address and port, whatever
+/// names lead there.
 std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const LiveDeployment& deployment,
                                                             const discovery::FoundReplica& found) {
-  if (found.identity.empty()) return std::make_shared<dispatch::PodSlots>(shards_.size());
   if (pods_.size() >= forget_pods_at_) {
     std::erase_if(pods_, [](const auto& each) { return each.second.expired(); });
     forget_pods_at_ = 2 * pods_.size() + kPodsMin;
   }
-  std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.home + "/" + found.identity];
+  const std::string identity = found.identity.empty() ? found.address.text() : found.identity;
+  std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.home + "/" + identity];
   std::shared_ptr<dispatch::PodSlots> pod = known.lock();
   if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>(shards_.size());
   return pod;
@@ -251,11 +297,17 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
     live.ready = false;
     live.prober.reset();
     live.readmission.reset();
+    live.why = "terminating";
     return;
   }
   live.terminating = false;
+  const bool asks_otherwise =
+      live.target.other_family != found.other_family || live.target.prefers_other_family != found.prefers_other_family;
   live.target = probe_target(deployment, live, found);
+  if (asks_otherwise) live.prober.reset();
   live.target.limit = probe_limit_;
+  live.target.close_wait = deployment.settings.abort_wait;
+  if (found.probe_address == found.address) live.target.slot = slot_of(live);
   if (!found.ready) {
     if (live.prober == nullptr) start_probe(deployment, live);
   } else {
@@ -263,12 +315,30 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
   }
   if (live.readmission == nullptr) start_readmission(deployment, live);
   if (!found.ready) return;
+  if (*found.ready) {
+    live.why.clear();
+    live.causes.recovered();
+  } else if (live.ready) {  // the line below tells it
+    live.causes.tells(live.why = source_says_not_ready(deployment.settings), control_.now());
+  } else {
+    set_why(deployment, live, source_says_not_ready(deployment.settings));
+  }
   if (live.ready != *found.ready) set_ready(deployment, live, *found.ready);
+}
+
+std::function<discovery::ProbeSlot()> LiveDeployments::slot_of(const LiveReplica& live) const {
+  return [pod = live.replica->pod(), shard = control_.index()] { return take_slot(pod, shard); };
 }
 
 void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live) {
   live.prober = std::make_unique<discovery::ReplicaProber>(
-      control_, probes_, live.target, [this, &deployment, &live](bool ready) { set_ready(deployment, live, ready); });
+      control_, probes_, live.target, [this, &deployment, &live](bool ready) { set_ready(deployment, live, ready); },
+      [this, &deployment, &live](const discovery::ProbeAnswer& answer) {
+        if (live.target.other_family && answer.readiness != discovery::Readiness::kNotAsked) {
+          source_.probed(deployment_key(deployment.settings), live.replica->address(), answer.connected, answer.other_connects);
+        }
+        note(deployment, live, answer);
+      });
 }
 
 /// Ends connections that rest for replicas without limit; those in slots are the line's business.
@@ -288,9 +358,69 @@ std::shared_ptr<dispatch::Line> LiveDeployments::make_line(const DeploymentKey& 
 void LiveDeployments::set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready) {
   deployment.line->set_ready(live.replica, ready);
   live.ready = ready;
-  log::tell(log::Level::kInfo, {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
-                                ready ? " is ready" : " is not ready"});
+  const bool tells_why = !ready && !live.why.empty();
+  log::tell(log::Level::kInfo,
+            {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+             ready ? " is ready" : " is not ready", tells_why ? ": " : "", tells_why ? live.why : std::string_view()});
   look_after(deployment, live);  // if it was out, that may be over now
+  tell_trouble_soon(deployment);
+}
+
+void LiveDeployments::note(LiveDeployment& deployment, LiveReplica& live, const discovery::ProbeAnswer& answer) {
+  if (!answer.ready()) return set_why(deployment, live, answer.why);
+  if (live.why.empty()) return;
+  live.why.clear();
+  if (live.causes.recovered() && live.ready) log::info(label_of(deployment, live) + " answers its probes again");
+}
+
+void LiveDeployments::set_why(LiveDeployment& deployment, LiveReplica& live, std::string why) {
+  if (live.causes.tells(why, control_.now())) {
+    // A replica that is not ready yet is no matter of concern.
+    log::tell(live.ready ? log::Level::kWarning : log::Level::kInfo,
+              {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+               live.ready ? ": a probe failed: " : " is not ready: ", why});
+  }
+  if (std::exchange(live.why, std::move(why)) != live.why) tell_trouble_soon(deployment);
+}
+
+void LiveDeployments::tell_trouble_soon(LiveDeployment& deployment) {
+  if (!deployment.trouble_is_told) return;
+  const DeploymentKey key = deployment_key(deployment.settings);
+  control_.post([this, key, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    const auto live = live_.find(key);
+    if (live == live_.end()) return;
+    live->second->trouble_is_told = true;
+    runtime::insist([&] { live->second->line->set_trouble(trouble_of(*live->second)); });
+  });
+  deployment.trouble_is_told = false;
+}
+
+std::vector<discovery::FileReplicas::Missing> LiveDeployments::missing(const LiveDeployment& deployment) const {
+  return source_.missing(deployment_key(deployment.settings));
+}
+
+/// `of 3 replicas, 2: connection refused; 1: 404 from GET /healthz`. For clients, so it names no replica and no address.
+std::shared_ptr<const std::string> LiveDeployments::trouble_of(const LiveDeployment& deployment) const {
+  const std::vector<discovery::FileReplicas::Missing> missing = this->missing(deployment);
+  std::map<std::string_view, std::size_t> causes;
+  for (const discovery::FileReplicas::Missing& each : missing) ++causes[each.told];
+  for (const auto& [name, live] : deployment.replicas) {
+    const std::string_view cause = what_keeps(live);
+    if (!cause.empty()) ++causes[cause];
+  }
+  if (causes.empty()) return nullptr;
+  const std::size_t replicas = deployment.replicas.size() + missing.size();
+  std::string text = absl::StrCat("of ", replicas, replicas == 1 ? " replica" : " replicas");
+  std::size_t told = 0;
+  for (const auto& [cause, count] : causes) {
+    if (told == kCausesTold) {
+      absl::StrAppend(&text, "; and ", causes.size() - told, " other causes");
+      break;
+    }
+    absl::StrAppend(&text, told++ == 0 ? ", " : "; ", count, ": ", std::string(cause));
+  }
+  return std::make_shared<const std::string>(std::move(text));
 }
 
 void LiveDeployments::look_after(const DeploymentKey& key) {
@@ -305,6 +435,7 @@ void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) 
   if (live.terminating) return;
   const dispatch::Condition before = std::exchange(live.condition, deployment.line->condition(live.replica));
   if (live.condition == before) return;
+  runtime::insist([&] { tell_trouble_soon(deployment); });
   using State = dispatch::Health::State;
   if (live.condition.state == State::kWell) {
     live.readmission.reset();
@@ -328,12 +459,17 @@ void LiveDeployments::start_readmission(LiveDeployment& deployment, LiveReplica&
   if (live.condition.state == dispatch::Health::State::kWell) return;
   discovery::ProbeTarget target = live.target;
   const discovery::ReturnTerms terms = return_terms(live);
-  if (terms.answer == discovery::ReturnTerms::Answer::kAny) target.address = live.replica->address();
-  live.readmission =
-      std::make_unique<discovery::Readmission>(control_, probes_, std::move(target), terms, [this, &deployment, &live] {
+  const bool any = terms.answer == discovery::ReturnTerms::Answer::kAny;
+  if (any) target.address = live.replica->address();
+  if (any || terms.accepts) target.slot = slot_of(live);
+  live.readmission = std::make_unique<discovery::Readmission>(
+      control_, probes_, std::move(target), terms,
+      [this, &deployment, &live] {
         deployment.line->readmit(live.replica);
+        if (live.ready) live.why.clear();
         look_after(deployment, live);
-      });
+      },
+      [this, &deployment, &live](const discovery::ProbeAnswer& answer) { note(deployment, live, answer); });
 }
 
 /// Where the source tells who is ready (Kubernetes), nobody has told the router a route by which it could ask: what it asks

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -8,6 +9,7 @@
 #include "config/config.h"
 #include "config/findings.h"
 #include "router/client_contexts.h"
+#include "router/discovery/cause_log.h"
 #include "router/discovery/found_replica.h"
 #include "router/discovery/probe.h"
 #include "router/discovery/readmission.h"
@@ -36,6 +38,9 @@ struct LiveReplica {
   std::unique_ptr<discovery::Readmission> readmission;  // while it is out: ejected, or refusing
   bool ready = false;
   bool terminating = false;  // no member of the line any more
+  /// Why it is not ready, or why its last probe failed although it still counts as ready; empty: nothing is wrong with it.
+  std::string why;
+  discovery::CauseLog causes;  // those that the log has told
 };
 
 /// What lives on between configurations, of one deployment.
@@ -47,6 +52,7 @@ struct LiveDeployment {
   std::shared_ptr<const upstream::Transport> transport;
   std::map<std::string, LiveReplica> replicas;  // by identity, address and what a connection to it depends on
   config::Deployment settings;
+  bool trouble_is_told = true;  // to the line, or is about to be
 };
 
 /// Everything that outlives a routing table: lines with their slots, replicas with their probes. Control thread.
@@ -99,6 +105,8 @@ class LiveDeployments {
     return added != change.added_.end() ? *added->second : *live_.at(key);
   }
   const std::map<DeploymentKey, std::unique_ptr<LiveDeployment>>& all() const { return live_; }
+  /// Replicas that a file lists and that are none at present.
+  std::vector<discovery::FileReplicas::Missing> missing(const LiveDeployment& deployment) const;
   /// Every source has told its replicas once: part of `/readyz`.
   bool listed() const { return source_.listed(); }
   /// Ends probes and retires resting connections, before the shards end.
@@ -110,12 +118,21 @@ class LiveDeployments {
   void apply_settings(const DeploymentKey& key, LiveDeployment& live);
   void set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found);
   std::shared_ptr<dispatch::PodSlots> pod_of(const LiveDeployment& deployment, const discovery::FoundReplica& found);
+  std::shared_ptr<upstream::Replica> make_replica(const LiveDeployment& deployment, const discovery::FoundReplica& found);
   /// Takes over what the source says of a replica whose line knows it.
   void follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
+  /// What a probe of its scoring address needs.
+  std::function<discovery::ProbeSlot()> slot_of(const LiveReplica& live) const;
   void start_probe(LiveDeployment& deployment, LiveReplica& live);
   runtime::ShardSet::ForAll prepare_to_retire(std::vector<std::shared_ptr<upstream::Replica>> replicas);
   std::shared_ptr<dispatch::Line> make_line(const DeploymentKey& key);
   void set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready);
+  /// What a probe, or the way back of a replica that is out, has come to.
+  void note(LiveDeployment& deployment, LiveReplica& live, const discovery::ProbeAnswer& answer);
+  void set_why(LiveDeployment& deployment, LiveReplica& live, std::string why);
+  /// Tells the line what keeps replicas from serving; once for all that changes together.
+  void tell_trouble_soon(LiveDeployment& deployment);
+  std::shared_ptr<const std::string> trouble_of(const LiveDeployment& deployment) const;
   /// Takes care of replicas whose condition has changed.
   void look_after(const DeploymentKey& key);
   void look_after(LiveDeployment& deployment, LiveReplica& live);
@@ -133,8 +150,9 @@ class LiveDeployments {
   discovery::FileReplicas source_;
   std::map<DeploymentKey, std::vector<discovery::FoundReplica>> told_;  // of resources
   static constexpr std::size_t kPodsMin = 1000;
-  std::map<std::string, std::weak_ptr<dispatch::PodSlots>> pods_;  // by namespace and identity
+  std::map<std::string, std::weak_ptr<dispatch::PodSlots>> pods_;  // by namespace (of files: none) and identity, or address
   std::size_t forget_pods_at_ = kPodsMin;                          // known ones: then look for those that are gone
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);     // for what was posted and runs after the end
 };
 
 }  // namespace router

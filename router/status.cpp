@@ -28,11 +28,13 @@ json::object describe(const LiveReplica& live, const dispatch::Line& line) {
   const dispatch::Health::State state = line.condition(live.replica).state;
   replica["ejected"] = state == dispatch::Health::State::kEjected;
   replica["refusing"] = state == dispatch::Health::State::kRefusing;
+  if (!live.why.empty()) replica["why"] = live.why;
   replica["closes_silently"] = live.replica->habits()->closes(std::chrono::steady_clock::now());
   return replica;
 }
 
-json::object describe(const config::Deployment& settings, const LiveDeployment& live) {
+json::object describe(const config::Deployment& settings, const LiveDeployment& live,
+                      const std::vector<discovery::FileReplicas::Missing>& missing) {
   const dispatch::Demand demand = live.line->demand();
   json::object deployment;
   deployment["name"] = settings.name;
@@ -54,6 +56,11 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
   json::array replicas;
   for (const auto& [key, replica] : live.replicas) replicas.push_back(describe(replica, *live.line));
   deployment["replicas"] = std::move(replicas);
+  if (!missing.empty()) {
+    json::array none;
+    for (const discovery::FileReplicas::Missing& each : missing) none.push_back({{"name", each.name}, {"why", each.why}});
+    deployment["replicas_missing"] = std::move(none);
+  }
   return deployment;
 }
 
@@ -71,7 +78,8 @@ json::object describe(const config::Endpoint& settings, const LiveDeployments& l
   endpoint["traffic"] = std::move(traffic);
   json::array deployments;
   for (const config::Deployment& deployment : settings.deployments) {
-    deployments.push_back(describe(deployment, live.get(deployment_key(deployment))));
+    const LiveDeployment& known = live.get(deployment_key(deployment));
+    deployments.push_back(describe(deployment, known, live.missing(known)));
   }
   endpoint["deployments"] = std::move(deployments);
   return endpoint;

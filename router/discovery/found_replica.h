@@ -11,10 +11,16 @@ namespace router::discovery {
 
 /// One replica as a source of replicas knows it.
 struct FoundReplica {
-  std::string name;  // host:port as configured or as Kubernetes tells it, the port filled in; an IPv6 address in brackets
-  std::string host;
+  /// host:port as configured or as Kubernetes tells it, the port filled in; an IPv6 address in brackets. Behind a name its
+  /// address: `pods.example:5001 (10.0.0.7)`.
+  std::string name;
+  std::string host;                // for TLS, and for the probe's Host
   runtime::Address address;        // for scoring
   runtime::Address probe_address;  // for the readiness probe
+  /// Its name has addresses of the other family, too, of which this is one: for a probe that cannot connect here; or, where
+  /// that family is preferred, that does not find the replica ready.
+  std::optional<runtime::Address> other_family;
+  bool prefers_other_family = false;
   /// What it is the same replica by, whatever its address is: a Pod's uid and port. Empty: its name and address.
   std::string identity;
   std::optional<bool> ready;  // as the source says; nothing: it is to be asked

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -22,81 +24,193 @@ using runtime::IoState;
 constexpr std::chrono::seconds kAskAgain{1};  // while a replica is not ready
 constexpr std::size_t kHeadMax = 64 * 1024;   // as for every head (contract, section 4)
 
+constexpr std::chrono::milliseconds kSlotAgain{10};  // until a resting connection has been closed,
+constexpr std::chrono::milliseconds kSlotWait{500};  // for so long
+constexpr std::size_t kBodyDropped = 1 << 20;        // bytes of a body behind the head that was asked for
+constexpr std::size_t kPathTold = 64;                // characters of a route's path in `why`
+
 std::string probe_request(const ProbeTarget& target) {
-  const std::string host = target.name.substr(0, target.name.rfind(':'));
-  return absl::StrCat("GET ", target.route.path, " HTTP/1.1\r\nHost: ", host, ":", target.address.port(),
+  return absl::StrCat("GET ", target.route.path, " HTTP/1.1\r\nHost: ", target.host, ":", target.address.port(),
                       "\r\nUser-Agent: inference-router-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n");
 }
 
-Readiness verdict(std::string_view head) {
-  http::ResponseHead parsed;
-  if (!http::parse_response(head, parsed)) return Readiness::kUnreachable;
-  return parsed.status >= 200 && parsed.status < 400 ? Readiness::kReady : Readiness::kNotReady;
+/// `GET /healthz`: without a query, which might be a secret, and safe inside a JSON text.
+std::string told_question(const ProbeTarget& target) {
+  std::string path = target.route.path.substr(0, target.route.path.find('?'));
+  if (path.size() > kPathTold) path = path.substr(0, kPathTold) + "...";
+  std::replace_if(
+      path.begin(), path.end(), [](char c) { return c <= ' ' || c > '~' || c == '"' || c == '\\'; }, '?');
+  return "GET " + path;
 }
 
-/// The answer's head. The body is not waited for: the connection is closed.
-Task<Readiness> read_verdict(runtime::Wakeup& wakeup, tls::Stream& stream, Deadline deadline, const bool& stopped) {
-  std::string answer;
-  http::HeadScanner scanner;
-  for (std::array<char, 1024> bytes; answer.size() < kHeadMax;) {
-    const IoResult got = stream.read(bytes);
-    if (got.moved()) {
-      answer.append(bytes.data(), got.bytes);
-      if (const std::size_t head = scanner.scan(answer); head > 0) co_return verdict(std::string_view(answer).substr(0, head));
-      continue;
+std::string told_timeout(const ProbeTarget& target) { return absl::StrCat(" in ", target.settings.timeout.count(), " s"); }
+
+/// As the kernel calls it, in lower case: `connection refused`.
+std::string text_of(int system_error) {
+  const char* text = ::strerrordesc_np(system_error);
+  std::string told = text != nullptr ? text : "unknown error";
+  told.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(told.front())));
+  return told;
+}
+
+/// One question, whose answer says how far it has come.
+class Question {
+ public:
+  Question(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped)
+      : wakeup_(wakeup), target_(target), deadline_(deadline), stopped_(stopped) {}
+
+  /// kReady: `into` is connected. It needs the wakeup no longer than this takes.
+  Task<ProbeAnswer> connect(const runtime::Address& address, runtime::Socket& into) {
+    int error = 0;
+    into = runtime::start_connect(wakeup_.shard(), address.bytes(), error);
+    if (!into.is_open()) co_return could_not_connect(error);
+    into.set_waker(&wakeup_);
+    while (!into.is_connected(error)) {
+      if (error != 0) co_return could_not_connect(error);
+      into.arm_write();
+      if (!co_await in_time()) co_return too_late("no connection");
     }
-    if (got.state != IoState::kBlocked) co_return Readiness::kUnreachable;
-    stream.arm_read();
-    if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
+    connected_ = true;
+    co_return answer(Readiness::kReady, "");
   }
-  co_return Readiness::kUnreachable;
-}
 
-/// kReady: `into` is connected. It needs the wakeup no longer than this takes.
-Task<Readiness> connect(runtime::Wakeup& wakeup, const runtime::Address& address, Deadline deadline, const bool& stopped,
-                        runtime::Socket& into) {
-  int error = 0;
-  into = runtime::start_connect(wakeup.shard(), address.bytes(), error);
-  if (!into.is_open()) co_return runtime::is_our_shortage(error) ? Readiness::kNotAsked : Readiness::kUnreachable;
-  into.set_waker(&wakeup);
-  while (!into.is_connected(error)) {
-    if (error != 0) co_return Readiness::kUnreachable;
-    into.arm_write();
-    if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
+  Task<ProbeAnswer> shake_hands(tls::Stream& stream) {
+    for (IoResult shaken = stream.handshake(); shaken.state != IoState::kDone; shaken = stream.handshake()) {
+      if (shaken.state != IoState::kBlocked) co_return answer(Readiness::kUnreachable, absl::StrCat("TLS: ", shaken.cause));
+      stream.arm_read();
+      if (!co_await in_time()) co_return too_late("TLS: no answer");
+    }
+    co_return answer(Readiness::kReady, "");
   }
-  co_return Readiness::kReady;
-}
+
+  Task<ProbeAnswer> ask(tls::Stream& stream) {
+    const std::string request = probe_request(target_);  // small: a fresh connection takes it whole
+    const iovec piece{const_cast<char*>(request.data()), request.size()};
+    if (stream.write(std::span(&piece, 1)).state != IoState::kDone) co_return broken();
+    co_return co_await read_verdict(stream);
+  }
+
+  /// Whether `close` is to be waited for; asked first, as who was stopped must need no memory.
+  bool holds_slot() const { return target_.slot && !stopped_; }
+  /// Both sides, so that the slot's next connection is never the pod's second.
+  Task<void> close(tls::Stream& stream) {
+    stream.shutdown_write();
+    const Deadline until = deadline_after(wakeup_.shard().now(), target_.close_wait);
+    std::array<char, 1024> bytes;
+    for (std::size_t dropped = 0; dropped < kBodyDropped;) {
+      const IoResult got = stream.read(bytes);
+      dropped += got.bytes;
+      if (got.moved()) continue;
+      if (got.state != IoState::kBlocked) co_return;
+      stream.arm_read();
+      if (!co_await wakeup_.wait(until) || stopped_) co_return;
+    }
+  }
+
+ private:
+  ProbeAnswer answer(Readiness readiness, std::string why) const { return {readiness, std::move(why), connected_}; }
+  /// Whoever was stopped is not told anything.
+  ProbeAnswer too_late(const char* what) const {
+    return stopped_ ? ProbeAnswer() : answer(Readiness::kNoAnswer, what + told_timeout(target_));
+  }
+  ProbeAnswer broken() const {
+    return answer(Readiness::kUnreachable, "the connection ended without an answer to " + told_question(target_));
+  }
+  ProbeAnswer could_not_connect(int error) const {
+    const bool shortage = runtime::is_our_shortage(error);
+    return answer(shortage ? Readiness::kNotAsked : Readiness::kUnreachable,
+                  shortage ? "the router is short of descriptors, ports or memory" : text_of(error));
+  }
+  ProbeAnswer verdict(std::string_view head) const {
+    http::ResponseHead parsed;
+    if (!http::parse_response(head, parsed)) {
+      return answer(Readiness::kUnreachable, absl::StrCat("the answer to ", told_question(target_), " is not HTTP"));
+    }
+    if (parsed.status >= 200 && parsed.status < 400) return answer(Readiness::kReady, "");
+    return answer(Readiness::kNotReady, absl::StrCat(parsed.status, " from ", told_question(target_)));
+  }
+
+  /// The answer's head. The body is not waited for: the connection is closed.
+  Task<ProbeAnswer> read_verdict(tls::Stream& stream) {
+    std::string text;
+    http::HeadScanner scanner;
+    for (std::array<char, 1024> bytes; text.size() < kHeadMax;) {
+      const IoResult got = stream.read(bytes);
+      if (got.moved()) {
+        text.append(bytes.data(), got.bytes);
+        if (const std::size_t head = scanner.scan(text); head > 0) co_return verdict(std::string_view(text).substr(0, head));
+        continue;
+      }
+      if (got.state != IoState::kBlocked) co_return broken();
+      stream.arm_read();
+      if (!co_await in_time()) co_return too_late("no answer");
+    }
+    co_return answer(Readiness::kUnreachable, "the head of the answer to " + told_question(target_) + " is too long");
+  }
+
+  /// Waits; whether there is time left, and somebody who wants to know.
+  Task<bool> in_time() {
+    const bool woken = co_await wakeup_.wait(deadline_);
+    co_return woken && !stopped_;
+  }
+
+  runtime::Wakeup& wakeup_;
+  const ProbeTarget& target_;
+  const Deadline deadline_;
+  const bool& stopped_;
+  bool connected_ = false;
+};
 
 }  // namespace
 
-Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped) {
+Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline,
+                                    const bool& stopped) {
+  Question question(wakeup, target, deadline, stopped);
   runtime::Socket socket;
-  const Readiness connected = co_await connect(wakeup, target.address, deadline, stopped, socket);
-  if (connected != Readiness::kReady) co_return connected;
+  ProbeAnswer connected = co_await question.connect(target.address, socket);
+  if (!connected.ready()) co_return connected;
   tls::Stream stream =
       target.tls ? tls::Stream(std::move(socket), *target.tls, target.server_name) : tls::Stream(std::move(socket));
-  for (IoResult shaken = stream.handshake(); shaken.state != IoState::kDone; shaken = stream.handshake()) {
-    if (shaken.state != IoState::kBlocked) co_return Readiness::kUnreachable;
-    stream.arm_read();
-    if (!co_await wakeup.wait(deadline) || stopped) co_return Readiness::kNoAnswer;
-  }
-  const std::string request = probe_request(target);  // small: a fresh connection takes it whole
-  const iovec piece{const_cast<char*>(request.data()), request.size()};
-  if (stream.write(std::span(&piece, 1)).state != IoState::kDone) co_return Readiness::kUnreachable;
-  co_return co_await read_verdict(wakeup, stream, deadline, stopped);
+  ProbeAnswer answer = co_await question.shake_hands(stream);
+  if (answer.ready()) answer = co_await question.ask(stream);
+  if (question.holds_slot()) co_await question.close(stream);
+  co_return answer;
 }
 
-Task<Readiness> ask_for_connection(runtime::Wakeup& wakeup, const runtime::Address& address, Deadline deadline,
-                                   const bool& stopped) {
+Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget& target, const runtime::Address& address,
+                                     Deadline deadline, const bool& stopped) {
+  Question question(wakeup, target, deadline, stopped);
   runtime::Socket socket;
-  co_return co_await connect(wakeup, address, deadline, stopped, socket);
+  ProbeAnswer answer = co_await question.connect(address, socket);
+  if (answer.ready() && question.holds_slot()) {
+    tls::Stream stream(std::move(socket));
+    co_await question.close(stream);
+  }
+  co_return answer;
+}
+
+Task<std::optional<dispatch::PodTurn>> take_slot(runtime::Wakeup& wakeup, const ProbeTarget& target, const bool& stopped) {
+  if (!target.slot) co_return dispatch::PodTurn();
+  const Deadline until = deadline_after(wakeup.shard().now(), kSlotWait);
+  for (bool closing = false;;) {
+    ProbeSlot slot = target.slot();
+    if (slot.turn) co_return std::move(slot.turn);
+    // Once a connection was closed for it, it does not give up because a request was faster.
+    closing = closing || slot.soon;
+    const TimePoint now = wakeup.shard().now();
+    if (!closing || now >= until) co_return std::nullopt;
+    co_await wakeup.wait(now + kSlotAgain);
+    if (stopped) co_return std::nullopt;
+  }
 }
 
 struct ReplicaProber::Probing final : Asking {
-  Probing(runtime::Shard& control, ProbeTarget to, std::function<void(bool)> tell)
+  Probing(runtime::Shard& control, ProbeTarget to, std::function<void(bool)> tell,
+          std::function<void(const ProbeAnswer&)> tell_each)
       : Asking(control),
         target(std::move(to)),
         changed(std::move(tell)),
+        answered(std::move(tell_each)),
         counted_from(deadline_after(control.now(), target.settings.initial_delay)) {}
 
   Task<void> run() override {
@@ -116,20 +230,36 @@ struct ReplicaProber::Probing final : Asking {
       turn = co_await target.limit->wait_for_turn(shared_wakeup(), stopped());
       if (stopped()) co_return std::nullopt;
     }
+    const std::optional<dispatch::PodTurn> slot = co_await take_slot(wakeup(), target, stopped());
+    skipped = !slot;
+    if (stopped() || skipped) co_return std::nullopt;
     const std::uint64_t finished = exchanges_finished();
     const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
-    const Readiness readiness = co_await ask_for_readiness(wakeup(), target, deadline, stopped());
-    if (stopped() || readiness == Readiness::kNotAsked) co_return std::nullopt;
-    const bool only_busy = readiness == Readiness::kNoAnswer && exchanges_finished() != finished;
+    ProbeAnswer answer = co_await ask_for_readiness(wakeup(), target, deadline, stopped());
+    if (stopped()) co_return std::nullopt;
+    if (asks_elsewhere(answer)) {
+      const Deadline until = deadline_after(control().now(), target.settings.timeout);
+      const ProbeAnswer other = co_await ask_for_connection(wakeup(), target, *target.other_family, until, stopped());
+      if (stopped()) co_return std::nullopt;
+      answer.other_connects = other.ready();
+    }
+    const bool only_busy = answer.readiness == Readiness::kNoAnswer && exchanges_finished() != finished;
     if (only_busy) co_return std::nullopt;
-    co_return readiness == Readiness::kReady;
+    if (answered) answered(answer);
+    if (stopped() || answer.readiness == Readiness::kNotAsked) co_return std::nullopt;
+    co_return answer.ready();
+  }
+
+  bool asks_elsewhere(const ProbeAnswer& answer) const {
+    if (!target.other_family || answer.readiness == Readiness::kNotAsked) return false;
+    return target.prefers_other_family ? !answer.ready() : !answer.connected;
   }
 
   std::uint64_t exchanges_finished() const { return target.exchanges_finished ? target.exchanges_finished() : 0; }
 
   Duration pause() const {
     const Duration period = target.settings.period;
-    return told == true ? period : std::min<Duration>(period, kAskAgain);
+    return told == true && !skipped ? period : std::min<Duration>(period, kAskAgain);
   }
 
   void count(bool success) {
@@ -144,15 +274,17 @@ struct ReplicaProber::Probing final : Asking {
 
   const ProbeTarget target;
   const std::function<void(bool)> changed;
+  const std::function<void(const ProbeAnswer&)> answered;
   const TimePoint counted_from;
   std::optional<bool> told;
-  int successes = 0;  // in a row
+  bool skipped = false;  // the last time, all slots were busy
+  int successes = 0;     // in a row
   int failures = 0;
 };
 
 ReplicaProber::ReplicaProber(runtime::Shard& control, runtime::TaskGroup& group, ProbeTarget target,
-                             std::function<void(bool ready)> changed)
-    : probing_(std::make_shared<Probing>(control, std::move(target), std::move(changed))) {
+                             std::function<void(bool ready)> changed, std::function<void(const ProbeAnswer&)> answered)
+    : probing_(std::make_shared<Probing>(control, std::move(target), std::move(changed), std::move(answered))) {
   probing_->begin(group);
 }
 

@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "config/config.h"
 #include "router/base/task.h"
 #include "router/discovery/probe_limit.h"
+#include "router/dispatch/pod_turn.h"
 #include "router/runtime/address.h"
 #include "router/runtime/task_group.h"
 #include "router/runtime/wakeup.h"
@@ -15,36 +17,27 @@
 
 namespace router::discovery {
 
+/// A slot of the replica for a probe's connection, so that it is none beyond the slots.
+struct ProbeSlot {
+  dispatch::PodTurn turn;  // empty: all slots are busy, or
+  bool soon = false;       // a connection that rests in the free one is being closed
+};
+
 /// Whom to ask for readiness, and how.
 struct ProbeTarget {
-  std::string name;  // the replica's host:port; the Host that is sent has the host of it, and the port that is asked
+  std::string host;  // for the field Host, beside the port that is asked; an IPv6 address in brackets
   runtime::Address address;
   config::HttpRoute route;
   config::Probe settings;
   std::shared_ptr<tls::ClientContext> tls;  // of the control thread; nullptr: plaintext
   std::string server_name;
+  std::optional<runtime::Address> other_family;  // FoundReplica::other_family, with what that says
+  bool prefers_other_family = false;
   std::function<std::uint64_t()> exchanges_finished;  // grows while the replica answers scoring requests; may be empty
-  std::shared_ptr<ProbeLimit> limit;                  // nullptr: as many at once as there are replicas
-};
-
-/// Asks one replica over and over whether it is ready, as a kubelet would: a GET of its readiness route, each on a connection
-/// of its own; ready is a status from 200 to 399 within the timeout. Tells the first verdict, then changes only. The first
-/// question is asked at once, and failures within `initial_delay` do not count. As long as it is not ready it is asked at least
-/// once a second, so that a replica which has come up is used soon. A server with one worker cannot answer while it scores: a
-/// question that timed out does not count if the replica has finished a scoring request meanwhile.
-/// Control thread; ends when destroyed, and calls nothing after that.
-class ReplicaProber {
- public:
-  /// `group` owns the task and outlives it; it must have room. `changed` is called from the loop.
-  ReplicaProber(runtime::Shard& control, runtime::TaskGroup& group, ProbeTarget target,
-                std::function<void(bool ready)> changed);
-  ReplicaProber(const ReplicaProber&) = delete;
-  ReplicaProber& operator=(const ReplicaProber&) = delete;
-  ~ReplicaProber();
-
- private:
-  struct Probing;
-  std::shared_ptr<Probing> probing_;
+  std::function<ProbeSlot()> slot;                    // empty: what is asked is not where the replica scores
+  Duration close_wait =
+      std::chrono::milliseconds(250);  // with a slot: it is kept so long, at most, until the replica has closed
+  std::shared_ptr<ProbeLimit> limit;   // nullptr: as many at once as there are replicas
 };
 
 enum class Readiness {
@@ -55,11 +48,49 @@ enum class Readiness {
   kNotAsked,     // this machine could not even try: out of descriptors, memory or ports
 };
 
+/// What one question came to.
+struct ProbeAnswer {
+  Readiness readiness = Readiness::kNotAsked;
+  /// Unless it is ready: `404 from GET /healthz`, `connection refused`. Short; names no host, no address and no query, so that
+  /// clients may see it; nothing in it needs escaping.
+  std::string why;
+  bool connected = false;       // a connection was accepted, whatever came of it
+  bool other_connects = false;  // an address of the other family accepts one; false, too, if that was not asked
+
+  bool ready() const { return readiness == Readiness::kReady; }
+};
+
+/// Asks one replica over and over whether it is ready, as a kubelet would: a GET of its readiness route, each on a connection
+/// of its own; ready is a status from 200 to 399 within the timeout. Tells the first verdict, then changes only. The first
+/// question is asked at once, and failures within `initial_delay` do not count. As long as it is not ready it is asked at least
+/// once a second, so that a replica which has come up is used soon. A server with one worker cannot answer while it scores: a
+/// question that timed out does not count if the replica has finished a scoring request meanwhile. A limited replica's probe
+/// takes a slot; while all of them are busy it is not asked, which counts as nothing, and a second later there is another try.
+/// Control thread; ends when destroyed, and calls nothing after that.
+class ReplicaProber {
+ public:
+  /// `group` owns the task and outlives it; it must have room. `changed` is called from the loop, as is `answered`, before it:
+  /// after each question, also one that does not count because it could not be asked or came too soon.
+  ReplicaProber(runtime::Shard& control, runtime::TaskGroup& group, ProbeTarget target, std::function<void(bool ready)> changed,
+                std::function<void(const ProbeAnswer&)> answered = {});
+  ReplicaProber(const ReplicaProber&) = delete;
+  ReplicaProber& operator=(const ReplicaProber&) = delete;
+  ~ReplicaProber();
+
+ private:
+  struct Probing;
+  std::shared_ptr<Probing> probing_;
+};
+
+/// The slot for a question, which may be an empty one where none is needed; nothing if all are busy. Suspends while a
+/// connection that rests in it is closed, for half a second at most, or until `wakeup` was woken with `stopped` set.
+Task<std::optional<dispatch::PodTurn>> take_slot(runtime::Wakeup& wakeup, const ProbeTarget& target, const bool& stopped);
+
 /// One question. Suspends, until `deadline` at most, or until `wakeup` was woken with `stopped` set.
-Task<Readiness> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped);
+Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped);
 
 /// kReady: a connection to `address` is accepted. It is closed again, and nothing is sent. Suspends likewise.
-Task<Readiness> ask_for_connection(runtime::Wakeup& wakeup, const runtime::Address& address, Deadline deadline,
-                                   const bool& stopped);
+Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget& target, const runtime::Address& address,
+                                     Deadline deadline, const bool& stopped);
 
 }  // namespace router::discovery

@@ -12,46 +12,53 @@ constexpr std::chrono::seconds kPauseLongest{1};
 }
 
 struct Readmission::Waiting final : Asking {
-  Waiting(runtime::Shard& shard, ProbeTarget to, ReturnTerms when, std::function<void()> tell)
-      : Asking(shard), target(std::move(to)), terms(when), well(std::move(tell)) {}
+  Waiting(runtime::Shard& shard, ProbeTarget to, ReturnTerms when, std::function<void()> tell,
+          std::function<void(const ProbeAnswer&)> tell_each)
+      : Asking(shard), target(std::move(to)), terms(when), well(std::move(tell)), not_yet(std::move(tell_each)) {}
 
   Task<void> run() override {
     TimePoint next = terms.from;
     for (Duration pause = terms.pause;; pause = std::min<Duration>(2 * pause, kPauseLongest)) {
       while (!stopped() && control().now() < next) co_await wakeup().wait(next);
       if (stopped()) co_return;
-      const bool does_well = co_await ask();
+      const ProbeAnswer answer = co_await ask();
       if (stopped()) co_return;
-      if (does_well) co_return well();
+      if (is_well(answer)) co_return well();
+      if (not_yet && !answer.why.empty()) not_yet(answer);
       next = control().now() + pause;
     }
   }
 
-  Task<bool> ask() {
+  Task<ProbeAnswer> ask() {
+    ProbeAnswer answer;
     ProbeLimit::Turn turn;
     if (target.limit != nullptr) {
       turn = co_await target.limit->wait_for_turn(shared_wakeup(), stopped());
-      if (stopped()) co_return false;
+      if (stopped()) co_return answer;
     }
+    const std::optional<dispatch::PodTurn> slot = co_await take_slot(wakeup(), target, stopped());
+    if (stopped() || !slot) co_return answer;
     const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
     if (terms.accepts) {
-      const Readiness accepted = co_await ask_for_connection(wakeup(), *terms.accepts, deadline, stopped());
-      if (accepted != Readiness::kReady) co_return false;
+      answer = co_await ask_for_connection(wakeup(), target, *terms.accepts, deadline, stopped());
+      if (!answer.ready() || terms.answer == ReturnTerms::Answer::kNone) co_return answer;
     }
-    if (terms.answer == ReturnTerms::Answer::kNone) co_return true;
-    const Readiness answered = co_await ask_for_readiness(wakeup(), target, deadline, stopped());
-    const bool any = terms.answer == ReturnTerms::Answer::kAny && answered == Readiness::kNotReady;
-    co_return answered == Readiness::kReady || any;
+    co_return co_await ask_for_readiness(wakeup(), target, deadline, stopped());
+  }
+
+  bool is_well(const ProbeAnswer& answer) const {
+    return answer.ready() || (terms.answer == ReturnTerms::Answer::kAny && answer.readiness == Readiness::kNotReady);
   }
 
   const ProbeTarget target;
   const ReturnTerms terms;
   const std::function<void()> well;
+  const std::function<void(const ProbeAnswer&)> not_yet;
 };
 
 Readmission::Readmission(runtime::Shard& control, runtime::TaskGroup& group, ProbeTarget target, ReturnTerms terms,
-                         std::function<void()> well)
-    : waiting_(std::make_shared<Waiting>(control, std::move(target), terms, std::move(well))) {
+                         std::function<void()> well, std::function<void(const ProbeAnswer&)> not_yet)
+    : waiting_(std::make_shared<Waiting>(control, std::move(target), terms, std::move(well), std::move(not_yet))) {
   waiting_->begin(group);
 }
 

@@ -23,13 +23,13 @@ struct ReturnTerms {
 };
 
 /// The way back of a replica that is out (ejected, or refusing): it is asked as its terms say until it does well; then `well`
-/// is called, once, from the loop (contract, sections 6 and 7).
-/// Control thread; ends when destroyed, and calls nothing after that.
+/// is called, once, from the loop (contract, sections 6 and 7); before that `not_yet`, with each answer that is not well
+/// enough. Control thread; ends when destroyed, and calls nothing after that.
 class Readmission {
  public:
   /// `group` owns the task and outlives it; it must have room.
   Readmission(runtime::Shard& control, runtime::TaskGroup& group, ProbeTarget target, ReturnTerms terms,
-              std::function<void()> well);
+              std::function<void()> well, std::function<void(const ProbeAnswer&)> not_yet = {});
   Readmission(const Readmission&) = delete;
   Readmission& operator=(const Readmission&) = delete;
   ~Readmission();

@@ -1,44 +1,83 @@
 #include "router/discovery/replica_source.h"
 
 #include <absl/strings/str_cat.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "router/base/log.h"
+#include "router/discovery/name_addresses.h"
 
 namespace router::discovery {
 
 using runtime::Address;
 
-/// Lives as long as it is listed, over reloads too, so that a look-up which is under way is neither lost nor doubled by them.
+/// One listed replica: an address, or a name with the addresses that it has. Lives as long as it is listed, over reloads too,
+/// so that a look-up which is under way is neither lost nor doubled by them.
 class FileReplicas::Entry final : public runtime::Timer {
  public:
-  Entry(FileReplicas& owner, std::string deployment) : deployment_(std::move(deployment)), owner_(owner) {}
+  Entry(FileReplicas& owner, std::string key, std::string configured)
+      : deployment(std::move(key)), host(std::move(configured)), owner_(owner) {}
 
-  const std::string& deployment() const { return deployment_; }
-  bool same(const Entry& other) const { return replica.name == other.replica.name && probe_port == other.probe_port; }
-  void take(const Address& address) {
-    resolved = true;
+  bool same(const Entry& other) const { return host == other.host && port == other.port && probe_port == other.probe_port; }
+  /// `host:port` as configured.
+  std::string name() const {
+    const bool is_ipv6 = host.find(':') != std::string::npos;
+    return absl::StrCat(is_ipv6 ? "[" : "", host, is_ipv6 ? "]:" : ":", port);
+  }
+  /// Without the dot at the end that says that nothing is to be added: as certificates and servers know it.
+  std::string bare_host() const { return host.ends_with('.') ? host.substr(0, host.size() - 1) : host; }
+  bool is_localhost() const { return bare_host() == "localhost"; }
+  /// What the resolver is asked: no name server knows `localhost.`, but the hosts file knows it without the dot.
+  std::string asked_host() const { return is_localhost() ? bare_host() : host; }
+  FoundReplica found(std::size_t index, const Address& address) const {
+    FoundReplica replica;
+    replica.name = is_name ? absl::StrCat(name(), " (", address.ip(), ")") : name();
+    replica.host = bare_host();
     replica.address = address;
     replica.probe_address = *Address::parse(address.ip(), probe_port);
+    if (const std::optional<Address> other = addresses.other(index)) {
+      replica.other_family = Address::parse(other->ip(), probe_port);
+      replica.prefers_other_family = addresses.second_choice();
+    }
+    return replica;
   }
+  /// Whether no replica may be there, because it is where this process listens; told once for each address.
+  bool leads_back(const Address& address, const OwnAddresses& own);
+  std::size_t led_back() const { return refused_.size(); }
 
-  FoundReplica replica;
+  const std::string deployment;
+  const std::string host;
   std::uint16_t port = 0;
   std::uint16_t probe_port = 0;
-  bool asked = false;     // at least once
-  bool answered = false;  // at least once, with an address or without
-  bool resolved = false;
-  bool refused = false;  // it is where this process listens, and the log says so
-  bool failing = false;  // the last look-up failed, and the log says so
+  bool is_name = false;
+  NameAddresses addresses;
+  bool asked = false;                                           // at least once
+  bool answered = false;                                        // at least once, with an address or without
+  bool failing = false;                                         // the last look-up failed, and the log says so
+  bool crowded = false;                                         // it has more addresses than are used, and the log says so
+  std::string failure = "its name has not been looked up yet";  // of the last look-up
 
  private:
   void expired() override { owner_.look_up(*this); }
-  const std::string deployment_;
   FileReplicas& owner_;
+  std::set<std::string> refused_;  // addresses that are this process's own
 };
+
+bool FileReplicas::Entry::leads_back(const Address& address, const OwnAddresses& own) {
+  if (!own.is_listener(address)) {
+    refused_.erase(address.text());
+    return false;
+  }
+  if (refused_.insert(address.text()).second) {
+    log::error(absl::StrCat("replica ", name(), " of ", deployment, ": ", address.text(),
+                            " is where the router itself listens, so each request would come back: it gets none"));
+  }
+  return true;
+}
 
 FileReplicas::FileReplicas(runtime::Shard& control, runtime::Resolver& resolver, Found found)
     : control_(control), resolver_(resolver), found_(std::move(found)) {}
@@ -48,17 +87,16 @@ FileReplicas::~FileReplicas() = default;
 std::shared_ptr<FileReplicas::Entry> FileReplicas::make_entry(const std::string& deployment,
                                                               const config::ReplicaAddress& configured,
                                                               const config::Deployment& settings) {
-  auto entry = std::make_shared<Entry>(*this, deployment);
+  auto entry = std::make_shared<Entry>(*this, deployment, configured.host);
   entry->port = configured.port != 0 ? configured.port : settings.scoring_route.port;
   // The probe goes to the replica's own port unless the readiness route names another than the scoring route's.
   const bool same_port = settings.readiness_route.port == settings.scoring_route.port;
   entry->probe_port = same_port ? entry->port : settings.readiness_route.port;
-  entry->replica.host = configured.host;
-  const bool is_ipv6 = configured.host.find(':') != std::string::npos;
-  entry->replica.name = absl::StrCat(is_ipv6 ? "[" : "", configured.host, is_ipv6 ? "]:" : ":", entry->port);
-  if (const std::optional<Address> address = Address::parse(configured.host, entry->port)) {
+  const std::optional<Address> address = Address::parse(configured.host, entry->port);
+  entry->is_name = !address;
+  if (address) {
     entry->asked = entry->answered = true;
-    entry->take(*address);
+    entry->addresses.looked_up({*address});
   }
   return entry;
 }
@@ -72,8 +110,12 @@ void FileReplicas::set(const std::string& deployment, const config::Deployment& 
     if (std::any_of(next.begin(), next.end(), same)) continue;  // listed twice, with its port and without
     const auto known = std::find_if(listed.entries.begin(), listed.entries.end(), same);
     next.push_back(known != listed.entries.end() ? *known : std::move(entry));
+    // `localhost` is one server, whichever of its addresses that listens on.
+    const bool one = settings.resolve == config::Resolve::kFirst || next.back()->is_localhost();
+    next.back()->addresses.use(one ? NameAddresses::Use::kFirst : NameAddresses::Use::kAll);
   }
   listed.entries = std::move(next);
+  listed.told_apart_by_host = settings.tls && settings.tls->server_name.empty();
   tell(deployment);
   for (const std::shared_ptr<Entry>& entry : listed.entries) {
     if (!entry->asked) look_up(*entry);
@@ -81,6 +123,20 @@ void FileReplicas::set(const std::string& deployment, const config::Deployment& 
 }
 
 void FileReplicas::remove(const std::string& deployment) { deployments_.erase(deployment); }
+
+std::vector<FileReplicas::Missing> FileReplicas::missing(const std::string& deployment) const {
+  std::vector<Missing> missing;
+  const auto listed = deployments_.find(deployment);
+  if (listed == deployments_.end()) return missing;
+  for (const std::shared_ptr<Entry>& entry : listed->second.entries) {
+    const std::size_t in_use = entry->addresses.in_use().size();
+    if (in_use == 0) missing.push_back({entry->name(), entry->failure, "its name is not resolved"});
+    if (in_use > 0 && entry->led_back() >= in_use) {
+      missing.push_back({entry->name(), "it is where the router itself listens", "it is the router itself"});
+    }
+  }
+  return missing;
+}
 
 bool FileReplicas::listed() const {
   return std::all_of(deployments_.begin(), deployments_.end(), [](const auto& deployment) {
@@ -91,9 +147,9 @@ bool FileReplicas::listed() const {
 
 void FileReplicas::look_up(Entry& entry) {
   // The list owns its entries, so one that is still owned by somebody when the answer comes is still listed.
-  const Entries& listed = deployments_.at(entry.deployment()).entries;
+  const Entries& listed = deployments_.at(entry.deployment).entries;
   const auto self = std::find_if(listed.begin(), listed.end(), [&entry](const auto& each) { return each.get() == &entry; });
-  resolver_.resolve(entry.replica.host, entry.port,
+  resolver_.resolve(entry.asked_host(), entry.port,
                     [this, asked = std::weak_ptr(*self)](const runtime::Resolver::Addresses& addresses) {
                       if (const std::shared_ptr<Entry> still_listed = asked.lock()) looked_up(*still_listed, addresses);
                     });
@@ -103,20 +159,48 @@ void FileReplicas::look_up(Entry& entry) {
 void FileReplicas::looked_up(Entry& entry, const runtime::Resolver::Addresses& addresses) {
   entry.answered = true;
   // First: what throws below is made up for by the next answer.
-  const bool has_address = entry.resolved || addresses.ok();
+  const bool has_address = !entry.addresses.empty() || addresses.ok();
   control_.schedule(entry, control_.now() + (has_address ? kResolveAgain : kResolveUnknownAgain));
-  const std::string label = absl::StrCat("replica ", entry.replica.name, " of ", entry.deployment());
-  if (addresses.ok()) {
-    if (std::exchange(entry.failing, false)) log::info(absl::StrCat(label, ": its name is resolved again"));
-    const bool still_there =
-        entry.resolved && std::find(addresses->begin(), addresses->end(), entry.replica.address) != addresses->end();
-    if (!still_there) {
-      entry.take(addresses->front());
-      tell_soon(entry.deployment());
-    }
-  } else if (!std::exchange(entry.failing, true)) {
-    log::warning(absl::StrCat(label, ": ", addresses.status().message(), entry.resolved ? "; its last address is kept" : ""));
+  const std::string label = absl::StrCat("replica ", entry.name(), " of ", entry.deployment);
+  if (!addresses.ok()) return failed(entry, label, std::string(addresses.status().message()));
+  if (std::exchange(entry.failing, false)) log::info(absl::StrCat(label, ": its name is resolved again"));
+  const std::vector<FoundReplica> before = found(entry);
+  const bool crowded = entry.addresses.looked_up(*addresses);
+  if (crowded && !std::exchange(entry.crowded, crowded)) {
+    log::warning(absl::StrCat(label, ": its name has more than ", NameAddresses::kMax, " addresses; the others are not used"));
   }
+  const std::vector<FoundReplica> now = found(entry);
+  for (const FoundReplica& each : before) {
+    const auto same = [&](const FoundReplica& other) { return other.address == each.address; };
+    if (std::any_of(now.begin(), now.end(), same)) continue;
+    log::info(absl::StrCat("replica ", each.name, " of ", entry.deployment, ": its name does not have this address any more"));
+  }
+  if (now != before) tell_soon(entry.deployment);
+}
+
+void FileReplicas::failed(Entry& entry, const std::string& label, std::string why) {
+  const bool news = std::exchange(entry.failure, std::move(why)) != entry.failure;
+  if (entry.addresses.empty() && news) tell_soon(entry.deployment);  // why it is missing
+  if (std::exchange(entry.failing, true)) return;
+  log::warning(absl::StrCat(label, ": ", entry.failure, entry.addresses.empty() ? "" : "; its last addresses are kept"));
+}
+
+void FileReplicas::probed(const std::string& deployment, const Address& address, bool connected, bool other_connects) {
+  const auto listed = deployments_.find(deployment);
+  if (listed == deployments_.end()) return;
+  for (const std::shared_ptr<Entry>& entry : listed->second.entries) {
+    if (!entry->is_name || !entry->addresses.probed(address, connected, other_connects)) continue;
+    log::warning(absl::StrCat("replica ", entry->name(), " of ", deployment, ": no ",
+                              address.family() == AF_INET ? "IPv4" : "IPv6",
+                              " address of its name can be used; those of the other family are, which accept connections"));
+    tell_soon(deployment);
+  }
+}
+
+std::vector<FoundReplica> FileReplicas::found(const Entry& entry) {
+  std::vector<FoundReplica> replicas;
+  for (const Address& address : entry.addresses.in_use()) replicas.push_back(entry.found(replicas.size(), address));
+  return replicas;
 }
 
 /// Once for all answers that come together.
@@ -133,22 +217,19 @@ void FileReplicas::tell_soon(const std::string& deployment) {
   listed.telling = true;
 }
 
+/// Two names of one address and port are one pod, unless TLS tells them apart.
 void FileReplicas::tell(const std::string& deployment) {
+  const Listed& listed = deployments_.at(deployment);
   std::vector<FoundReplica> replicas;
-  for (const std::shared_ptr<Entry>& entry : deployments_.at(deployment).entries) {
-    if (entry->resolved && !leads_back(*entry)) replicas.push_back(entry->replica);
+  std::set<std::pair<std::string, std::string>> told;
+  for (const std::shared_ptr<Entry>& entry : listed.entries) {
+    for (FoundReplica& each : found(*entry)) {
+      if (entry->leads_back(each.address, *own_)) continue;
+      const std::string told_apart_by = listed.told_apart_by_host ? each.host : "";
+      if (told.emplace(each.address.text(), told_apart_by).second) replicas.push_back(std::move(each));
+    }
   }
   found_(deployment, replicas);
-}
-
-bool FileReplicas::leads_back(Entry& entry) const {
-  const bool leads_back = own_->is_listener(entry.replica.address);
-  const bool told = std::exchange(entry.refused, leads_back);
-  if (leads_back && !told) {
-    log::error(absl::StrCat("replica ", entry.replica.name, " of ", entry.deployment(), ": ", entry.replica.address.text(),
-                            " is where the router itself listens, so each request would come back: it gets none"));
-  }
-  return leads_back;
 }
 
 }  // namespace router::discovery

@@ -371,6 +371,16 @@ void Line::close() {
   turn.finish();
 }
 
+void Line::set_trouble(std::shared_ptr<const std::string> text) {
+  const std::lock_guard lock(mutex_);
+  trouble_.swap(text);
+}
+
+std::shared_ptr<const std::string> Line::trouble() const {
+  const std::lock_guard lock(mutex_);
+  return trouble_;
+}
+
 Demand Line::demand() const {
   const std::lock_guard lock(mutex_);
   Demand demand;

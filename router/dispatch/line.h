@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -203,9 +204,13 @@ class Line : public std::enable_shared_from_this<Line> {
   /// The deployment was removed: every waiter is answered with kDeploymentNotFound, as is everyone who comes. Its replicas are
   /// let go. For good.
   void close();
+  /// What keeps its replicas from serving, for those who are refused because of it; nullptr: nothing is known.
+  void set_trouble(std::shared_ptr<const std::string> text);
 
   /// Any thread.
   Demand demand() const;
+  /// Any thread.
+  std::shared_ptr<const std::string> trouble() const;
 
 #ifdef ROUTER_CHECKS
   void start_record();
@@ -217,6 +222,7 @@ class Line : public std::enable_shared_from_this<Line> {
 
  private:
   friend class Lease;
+  friend class PodTurn;
   friend class Waiter;
   friend class Waiting;
   class Turn;  // one operation under the mutex
@@ -241,6 +247,7 @@ class Line : public std::enable_shared_from_this<Line> {
   Capacity capacity_;
   Pace pace_;
   RetryBudget retries_;
+  std::shared_ptr<const std::string> trouble_;
   std::uint64_t ejections_ = 0;
   std::uint64_t refusals_ = 0;
   bool watcher_told_ = false;  // and has not looked since

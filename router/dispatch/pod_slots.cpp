@@ -64,28 +64,44 @@ PodSlots::Taken PodSlots::take(Replica& replica, std::size_t shard) noexcept {
     --member.set_aside_;
     --set_aside_;
   }
+  const Taken taken = take_free(shard);
+  if (!taken.granted) member.wants_ = true;
+  return taken;
+}
+
+PodSlots::Taken PodSlots::take_turn(std::size_t shard) noexcept {
+  const std::lock_guard lock(mutex_);
+  return take_free(shard);
+}
+
+PodSlots::Taken PodSlots::take_free(std::size_t shard) noexcept {
   Taken taken;
-  if (has_free()) {
-    // A connection of another shard is only taken over when a new one would be one too many.
-    if (slots_ > 0) taken.slot = stock_.take(shard, in_use_ + stock_.resting() < slots_);
-    taken.granted = slots_ == 0 || taken.slot != nullptr;
-  }
-  if (taken.granted) {
-    ++in_use_;
-  } else {
-    member.wants_ = true;
-  }
+  if (!has_free()) return taken;
+  // A connection of another shard is only taken over when a new one would be one too many.
+  if (slots_ > 0) taken.slot = stock_.take(shard, in_use_ + stock_.resting() < slots_);
+  taken.granted = slots_ == 0 || taken.slot != nullptr;
+  if (taken.granted) ++in_use_;
   return taken;
 }
 
 void PodSlots::give_back(Replica& replica, Slot* slot, CargoList& retired, Heirs& heirs) noexcept {
   const std::lock_guard lock(mutex_);
+  put_back(slot, retired);
+  replica.pod_member_.wants_ = false;
+  bequeath(heirs);
+}
+
+void PodSlots::give_back_turn(Slot* slot, CargoList& retired, Heirs& heirs) noexcept {
+  const std::lock_guard lock(mutex_);
+  put_back(slot, retired);
+  bequeath(heirs);
+}
+
+void PodSlots::put_back(Slot* slot, CargoList& retired) noexcept {
   ROUTER_ASSERT(in_use_ > 0);
   --in_use_;
   if (slot != nullptr) stock_.put(*slot);
   trim(retired);
-  replica.pod_member_.wants_ = false;
-  bequeath(heirs);
 }
 
 void PodSlots::decline(Replica& replica, Heirs& heirs) noexcept {

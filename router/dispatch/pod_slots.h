@@ -91,6 +91,9 @@ class PodSlots {
   Taken take(Replica& replica, std::size_t shard) noexcept;
   /// After this the replica may ask again, and is remembered no more for having asked in vain.
   void give_back(Replica& replica, Slot* slot, CargoList& retired, Heirs& heirs) noexcept;
+  /// The same for who is no member (PodTurn), and is not remembered.
+  Taken take_turn(std::size_t shard) noexcept;
+  void give_back_turn(Slot* slot, CargoList& retired, Heirs& heirs) noexcept;
   /// Whatever is still set aside for this member goes to others.
   void decline(Replica& replica, Heirs& heirs) noexcept;
 
@@ -100,7 +103,7 @@ class PodSlots {
 
   /// Asserts what must hold between two operations.
   void check() const;
-  /// Exchanges that hold a slot now, of all lines.
+  /// Exchanges that hold a slot now, of all lines, and turns.
   std::size_t in_use() const;
 
  private:
@@ -109,6 +112,8 @@ class PodSlots {
   using Hook = boost::intrusive::member_hook<PodMember, boost::intrusive::list_member_hook<>, &PodMember::hook_>;
 
   bool has_free() const { return slots_ == 0 || in_use_ + set_aside_ < slots_; }
+  Taken take_free(std::size_t shard) noexcept;
+  void put_back(Slot* slot, CargoList& retired) noexcept;
   void take_back_set_aside(PodMember& member) noexcept;
   /// After `members_` or what they say has changed.
   void count_slots() noexcept;

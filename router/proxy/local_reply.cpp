@@ -121,8 +121,15 @@ int write_local_reply(Downstream& downstream, const LocalReply& reply) {
     if (!managed.empty()) downstream.field("ms-azureml-model-error-reason", managed);
   }
   // Nothing in it needs escaping: the message is a literal of ours, the id a UUID. Each piece outlives the flush.
-  const std::array<std::string_view, 7> body{
-      R"({"error":{"code":")", reason, R"(","message":")", reply.message, R"(","request_id":")", reply.request_id, "\"}}\n"};
+  const std::array<std::string_view, 9> body{R"({"error":{"code":")",
+                                             reason,
+                                             R"(","message":")",
+                                             reply.message,
+                                             reply.detail.empty() ? "" : ": ",
+                                             reply.detail,
+                                             R"(","request_id":")",
+                                             reply.request_id,
+                                             "\"}}\n"};
   std::size_t size = 0;
   for (const std::string_view piece : body) size += piece.size();
   downstream.end_head({wire::BodySize::Kind::kLength, size});

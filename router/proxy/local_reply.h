@@ -20,6 +20,7 @@ struct LocalReply {
   Reason reason = Reason::kInternal;
   config::StatusProfile profile = config::StatusProfile::kKubernetes;
   std::string_view message;             // a literal
+  std::string_view detail;              // behind it; nothing in it needs escaping. Empty: none. Outlives the flush
   std::string_view request_id;          // this and what follows outlive the flush of the reply
   std::string_view client_request_id;   // empty: not sent
   std::string_view deployment;          // empty: none was chosen

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,7 @@ struct Record {
   int model_status = 0;  // that the pod sent
   Reason reason = Reason::kNone;
   const char* cause = "";
+  std::shared_ptr<const std::string> trouble;  // of no_ready_replica: what keeps the replicas from serving; nullptr: unknown
   int system_error = 0;
   int attempts = 0;              // to reach a replica
   bool refused_retried = false;  // another attempt was made after a connection that the replica's kernel refused,

@@ -126,6 +126,11 @@ void Connection::close_in_place() {
   stream_.arm_read();
 }
 
+void Connection::close_if_resting() {
+  if (!place_ || closing_) return;
+  close_in_place();
+}
+
 void Connection::begin_close() {
   if (std::exchange(closing_, true)) return;
   stream_.shutdown_write();
@@ -161,6 +166,12 @@ void Connection::end_at_home(std::shared_ptr<Connection> connection) noexcept {
 
 RestingConnection::~RestingConnection() {
   if (connection_ != nullptr) Connection::end_at_home(std::move(connection_));
+}
+
+void RestingConnection::close_soon() const {
+  home().post([resting = std::weak_ptr(connection_)] {
+    if (const std::shared_ptr<Connection> connection = resting.lock()) connection->close_if_resting();
+  });
 }
 
 std::size_t RestingConnection::shard() const { return connection_->shard().index(); }

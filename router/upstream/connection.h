@@ -76,6 +76,8 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
   /// It broke under a request, before a byte of the answer.
   void note_broken();
 
+  /// If it rests, it is closed there, and dropped from its place when the pod has closed its side, too.
+  void close_if_resting();
   /// Ends our side: the pod is to close its own. No request any more.
   void begin_close();
   bool closing() const { return closing_; }
@@ -127,6 +129,9 @@ class RestingConnection final : public dispatch::Cargo {
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
   std::size_t shard() const override;
   runtime::Shard& home() const { return connection_->shard(); }
+  /// Any thread that holds its slot, which may be given back at once: on its own shard the connection is closed, unless a
+  /// request has it by then. Throws std::bad_alloc.
+  void close_soon() const;
   /// On its shard only.
   Connection& connection() { return *connection_; }
   std::shared_ptr<Connection> take() { return std::move(connection_); }

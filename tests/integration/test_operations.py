@@ -309,12 +309,6 @@ def test_a_log_that_nobody_reads_holds_no_request_up(pod, start, tmp_path):
         os.close(reader)
 
 
-def test_a_replica_is_found_by_its_host_name(pod, start):
-    first = socket.getaddrinfo("localhost", None, type=socket.SOCK_STREAM)[0][4][0]  # ::1 on some machines, and the router takes the first
-    router = start(endpoint(deployment([f"localhost:{pod(host=first).port}"])))
-    assert router.score(b"x").status == 200
-
-
 def test_a_replica_whose_name_is_unknown_is_never_ready(start):
     router = start(endpoint(deployment(["no-such-host.invalid:5001"], max_queue_wait_ms=100)), wait=False)
     router.wait_ready(replicas=False)

@@ -149,7 +149,8 @@ TEST(DeploymentFile, TakesEveryKeyOfTheExtension) {
 endpoint_name: my-endpoint
 environment: azureml:some-environment:1
 router:
-  replicas: [Pod-0.pods:8080, 10.0.0.1, "[fd00::1]:443", "[fd00::2]"]
+  replicas: [Pod-0.pods:8080, 10.0.0.1, "[fd00::1]:443", "[fd00::2]", "Pods.example.:81", pods.example.]
+  resolve: First
   tls: {verify: false, ca_file: ../tls/ca.pem, server_name: pods.internal}
   max_queue_length: 0
   max_request_bytes: 5
@@ -160,7 +161,7 @@ router:
   drain_on_abort: on
 )");
   const Deployment deployment = load_deployment(folder);
-  ASSERT_EQ(deployment.replicas.size(), 4u);
+  ASSERT_EQ(deployment.replicas.size(), 6u);
   EXPECT_EQ(deployment.replicas[0].host, "pod-0.pods");
   EXPECT_EQ(deployment.replicas[0].port, 8080);
   EXPECT_EQ(deployment.replicas[1].host, "10.0.0.1");
@@ -168,6 +169,10 @@ router:
   EXPECT_EQ(deployment.replicas[2].host, "fd00::1");
   EXPECT_EQ(deployment.replicas[2].port, 443);
   EXPECT_EQ(deployment.replicas[3].host, "fd00::2");
+  EXPECT_EQ(deployment.replicas[4].host, "pods.example.") << "was refused";
+  EXPECT_EQ(deployment.replicas[4].port, 81);
+  EXPECT_EQ(deployment.replicas[5].host, "pods.example.");
+  EXPECT_EQ(deployment.resolve, Resolve::kFirst);
   ASSERT_TRUE(deployment.tls);
   EXPECT_FALSE(deployment.tls->verify);
   EXPECT_EQ(deployment.tls->ca_file, folder.path("tls/ca.pem"));
@@ -180,7 +185,7 @@ router:
   EXPECT_EQ(deployment.abort_wait, milliseconds(0));
   EXPECT_TRUE(deployment.drain_on_abort);
   EXPECT_THAT(folder.load()->files, Contains(folder.path("tls/ca.pem")));
-  EXPECT_THAT(folder.warnings(), HasSubstr("endpoints/blue.yml:6: router.tls.verify: false"));
+  EXPECT_THAT(folder.warnings(), HasSubstr("endpoints/blue.yml:7: router.tls.verify: false"));
 }
 
 TEST(DeploymentFile, SpeaksHttpsToReplicasByAnEmptyTls) {

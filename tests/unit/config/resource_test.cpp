@@ -272,6 +272,10 @@ INSTANTIATE_TEST_SUITE_P(
             "Replicas", R"(, "router": {"replicas": ["10.0.0.1"]})",
             "spec.router.replicas: lists addresses in a file; in a resource, service names the Service whose pods are the "
             "replicas"},
+        BadResource{
+            "Resolve", R"(, "router": {"resolve": "first"})",
+            "spec.router.resolve: is for names that replicas lists in a file; in a resource, each pod of the Service is a "
+            "replica"},
         BadResource{"AdoptionBesideAService", R"(, "router": {"adoptAzureMLPods": true, "service": {}})",
                     "spec.router.adoptAzureMLPods: cannot be true beside service"},
         BadResource{"AdoptionIsAWord", R"(, "router": {"adoptAzureMLPods": "always"})",

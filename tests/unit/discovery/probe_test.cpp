@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "router/discovery/cause_log.h"
+#include "router/dispatch/line.h"
+#include "router/dispatch/pod_turn.h"
 #include "tests/support/certificates.h"
 #include "tests/support/failing_memory.h"
 #include "tests/support/loopback.h"
@@ -28,7 +31,7 @@ constexpr const char* kUnavailable = "HTTP/1.1 503 Service Unavailable\r\nConten
 class Probe : public ::testing::Test {
  protected:
   Probe() {
-    target.name = "pod.example:" + std::to_string(pod.address().port() - 1);
+    target.host = "pod.example";
     target.address = pod.address();
     target.route.path = "/ready?deep=1";
     target.settings.initial_delay = seconds(0);
@@ -40,7 +43,9 @@ class Probe : public ::testing::Test {
     EXPECT_EQ(group.running(), 0u) << "a probe outlives its prober";
   }
   void start() {
-    prober = std::make_unique<ReplicaProber>(shard, group, target, [this](bool ready) { told.push_back(ready); });
+    prober = std::make_unique<ReplicaProber>(
+        shard, group, target, [this](bool ready) { told.push_back(ready); },
+        [this](const ProbeAnswer& answer) { why.push_back(answer.why); });
     shard.poll();
   }
   Descriptor next_question() {
@@ -66,6 +71,7 @@ class Probe : public ::testing::Test {
   runtime::TaskGroup group{shard, 100};
   ProbeTarget target;
   std::vector<bool> told;
+  std::vector<std::string> why;
   std::string last_request;
   std::unique_ptr<ReplicaProber> prober;
 };
@@ -87,7 +93,7 @@ TEST_F(Probe, TakesEveryStatusFrom200To399ForReady) {
     const bool stopped = false;
     auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
     answer("HTTP/1.1 " + std::to_string(status) + " Whatever\r\n\r\n");
-    EXPECT_EQ(asking.get(), ready ? Readiness::kReady : Readiness::kNotReady) << status;
+    EXPECT_EQ(asking.get().readiness, ready ? Readiness::kReady : Readiness::kNotReady) << status;
   }
 }
 
@@ -111,12 +117,43 @@ TEST_F(Probe, TakesGarbageAndABrokenConnectionForNotReady) {
     connection.send(text);
     connection.close();
     ASSERT_TRUE(turn_until(shard, [&] { return asking.done(); }));
-    EXPECT_EQ(asking.get(), Readiness::kUnreachable) << text;
+    EXPECT_EQ(asking.get().readiness, Readiness::kUnreachable) << text;
   }
   pod.close();
   runtime::Wakeup wakeup(shard);
   const bool stopped = false;
-  EXPECT_EQ(shard.run(ask_for_readiness(wakeup, target, kNever, stopped)), Readiness::kUnreachable);
+  EXPECT_EQ(shard.run(ask_for_readiness(wakeup, target, kNever, stopped)).readiness, Readiness::kUnreachable);
+}
+
+TEST_F(Probe, DidNotSayWhyAReplicaWasNotReady) {
+  const auto ask = [this] {
+    runtime::Wakeup wakeup(shard);
+    const bool stopped = false;
+    return shard.run(ask_for_readiness(wakeup, target, kNever, stopped));
+  };
+  target.route.path = "/rea\"dy?token=secret";
+  for (const auto& [answer_text, expected] : std::vector<std::pair<const char*, const char*>>{
+           {"HTTP/1.1 404 Not Found\r\n\r\n", "404 from GET /rea?dy"},
+           {"220 mail.example ESMTP\r\n\r\n", "the answer to GET /rea?dy is not HTTP"},
+           {"", "the connection ended without an answer to GET /rea?dy"}}) {
+    runtime::Wakeup wakeup(shard);
+    const bool stopped = false;
+    auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+    Descriptor connection = next_question();
+    connection.send(answer_text);
+    connection.close();
+    ASSERT_TRUE(turn_until(shard, [&] { return asking.done(); }));
+    EXPECT_EQ(asking.peek().why, expected);
+    EXPECT_TRUE(asking.peek().connected);
+  }
+  start();
+  const Descriptor silent = next_question();
+  shard.advance(seconds(2));
+  EXPECT_EQ(why, std::vector<std::string>{"no answer in 2 s"});
+  pod.close();
+  const ProbeAnswer refused = ask();
+  EXPECT_EQ(refused.why, "connection refused");
+  EXPECT_FALSE(refused.connected);
 }
 
 TEST_F(Probe, GivesUpAtItsTimeout) {
@@ -208,6 +245,88 @@ TEST_F(Probe, DoesNotBlameAReplicaThatWasBusyScoring) {
   hanging = next_question();
   shard.advance(seconds(2));
   EXPECT_EQ(told, (std::vector{true, false})) << "it did nothing at all meanwhile";
+}
+
+/// The pod's slots, of which the test may take one.
+class ProbeOfALimitedReplica : public Probe {
+ protected:
+  ProbeOfALimitedReplica() {
+    line->set_replicas({replica});
+    target.settings.failure_threshold = 1;
+    target.slot = [this] { return ProbeSlot{dispatch::PodTurn::take(replica->pod(), 0), resting}; };
+  }
+  const std::shared_ptr<dispatch::Line> line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, shard.clock());
+  const std::shared_ptr<dispatch::Replica> replica = std::make_shared<dispatch::Replica>("pod:5001", 1);
+  bool resting = false;
+};
+
+TEST_F(ProbeOfALimitedReplica, WasAskedBesideARequestThatHeldItsOnlySlot) {
+  dispatch::PodTurn busy = dispatch::PodTurn::take(replica->pod(), 0);
+  start();
+  EXPECT_FALSE(asks_now());
+  for (int second = 0; second < 5; ++second) {
+    shard.advance(seconds(1));
+    EXPECT_FALSE(asks_now());
+  }
+  EXPECT_TRUE(told.empty() && why.empty()) << "neither failed nor succeeded";
+  busy.give_back();
+  shard.advance(seconds(1));
+  answer(kOk);
+  shard.poll();
+  EXPECT_EQ(told, std::vector{true});
+  EXPECT_EQ(replica->pod()->in_use(), 0u);
+  busy = dispatch::PodTurn::take(replica->pod(), 0);
+  shard.advance(seconds(10));
+  EXPECT_FALSE(asks_now());
+  busy.give_back();
+  shard.advance(seconds(1));
+  EXPECT_TRUE(asks_now()) << "soon, and not only a period later";
+}
+
+TEST_F(ProbeOfALimitedReplica, KeepsItsSlotUntilThePodHasClosedToo) {
+  start();
+  Descriptor connection = next_question();
+  EXPECT_FALSE(dispatch::PodTurn::take(replica->pod(), 0)) << "a request waits for its end";
+  connection.send(kOk);
+  EXPECT_TRUE(turn_until(shard, [&] { return connection.at_end(); }));
+  EXPECT_EQ(replica->pod()->in_use(), 1u);
+  connection.close();
+  EXPECT_TRUE(turn_until(shard, [&] { return replica->pod()->in_use() == 0; }));
+  EXPECT_EQ(told, std::vector{true});
+  shard.advance(seconds(10));
+  connection = next_question();
+  connection.send(kOk);
+  EXPECT_TRUE(turn_until(shard, [&] { return connection.at_end(); }));
+  shard.advance(target.close_wait);
+  EXPECT_EQ(replica->pod()->in_use(), 0u) << "but not for ever";
+}
+
+TEST_F(ProbeOfALimitedReplica, WaitsForARestingConnectionToBeClosed) {
+  dispatch::PodTurn rests = dispatch::PodTurn::take(replica->pod(), 0);
+  resting = true;
+  start();
+  shard.advance(std::chrono::milliseconds(10));
+  EXPECT_FALSE(asks_now());
+  rests.give_back();
+  shard.advance(std::chrono::milliseconds(10));
+  answer(kOk);
+  shard.poll();
+  EXPECT_EQ(told, std::vector{true});
+}
+
+TEST_F(ProbeOfALimitedReplica, EndsWhileItWaitsForASlotAndWhileItHoldsOne) {
+  dispatch::PodTurn rests = dispatch::PodTurn::take(replica->pod(), 0);
+  resting = true;
+  start();
+  prober.reset();
+  shard.poll();
+  EXPECT_EQ(group.running(), 0u);
+  rests.give_back();
+  start();
+  const Descriptor connection = next_question();
+  prober.reset();
+  shard.poll();
+  EXPECT_EQ(replica->pod()->in_use(), 0u);
 }
 
 TEST_F(Probe, BlamesABusyReplicaThatSaysItIsNotReady) {
@@ -317,8 +436,38 @@ TEST_F(Probe, AsksOverTls) {
       }
       return asking.done();
     }));
-    EXPECT_EQ(asking.get(), right_name ? Readiness::kReady : Readiness::kUnreachable);
+    EXPECT_EQ(asking.get().readiness, right_name ? Readiness::kReady : Readiness::kUnreachable);
   }
+}
+
+/// A pod that speaks plain HTTP where https is meant.
+TEST_F(Probe, DidNotSayThatAReplicaDoesNotSpeakTls) {
+  const auto clients = tls::ClientContext::make({}, 1);
+  ASSERT_TRUE(clients.ok()) << clients.status();
+  target.tls = clients->front();
+  target.server_name = "pod.example";
+  runtime::Wakeup wakeup(shard);
+  const bool stopped = false;
+  auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+  Descriptor accepted;
+  ASSERT_TRUE(turn_until(shard, [&] { return static_cast<bool>(accepted = pod.accept()); }));
+  accepted.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+  ASSERT_TRUE(turn_until(shard, [&] { return asking.done(); }));
+  EXPECT_EQ(asking.peek().why, "TLS: the peer does not speak TLS");
+}
+
+TEST(CauseLog, FilledTheLogWithAReplicaThatFailsInTwoWaysByTurns) {
+  CauseLog causes;
+  TimePoint now{};
+  EXPECT_FALSE(causes.recovered());
+  EXPECT_TRUE(causes.tells("connection refused", now));
+  EXPECT_FALSE(causes.tells("connection refused", now += seconds(1))) << "it is known";
+  EXPECT_TRUE(causes.tells("503 from GET /", now += seconds(1)));
+  EXPECT_TRUE(causes.recovered());
+  std::size_t told = 2;
+  for (int i = 0; i < 50; ++i) told += causes.tells(i % 2 == 0 ? "a" : "b", now + seconds(i)) ? 1 : 0;
+  EXPECT_EQ(told, CauseLog::kTold);
+  EXPECT_TRUE(causes.tells("c", now + CauseLog::kWindow)) << "and then again";
 }
 
 TEST_F(Probe, BeginsAgainASecondLaterWhereItFoundNoMemory) {

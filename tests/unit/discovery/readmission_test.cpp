@@ -26,7 +26,7 @@ constexpr const char* kNotFound = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r
 class ReadmissionTest : public ::testing::Test {
  protected:
   ReadmissionTest() {
-    target.name = "pod.example:5001";
+    target.host = "pod.example";
     target.address = readiness.address();
     target.route.path = "/ready";
     terms.from = shard.now();

@@ -1,7 +1,9 @@
 #include "router/discovery/replica_source.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -9,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "router/discovery/name_addresses.h"
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
 
@@ -107,7 +110,8 @@ TEST_F(FileReplicasTest, TellsNamesOnceTheyAreResolvedAllTogether) {
   EXPECT_FALSE(source.listed());
   EXPECT_EQ(found(), std::vector<std::string>{"10.0.0.9:80 10.0.0.9:80"});
   answers(2);
-  EXPECT_EQ(found(), (std::vector<std::string>{"pod-a:80 10.0.0.1:80", "10.0.0.9:80 10.0.0.9:80", "pod-b:80 10.0.0.2:80"}));
+  EXPECT_EQ(found(), (std::vector<std::string>{"pod-a:80 (10.0.0.1) 10.0.0.1:80", "10.0.0.9:80 10.0.0.9:80",
+                                               "pod-b:80 (10.0.0.2) 10.0.0.2:80"}));
 }
 
 TEST_F(FileReplicasTest, FollowsANameToItsNewAddress) {
@@ -117,18 +121,143 @@ TEST_F(FileReplicasTest, FollowsANameToItsNewAddress) {
   names.set("pod", {"10.0.0.2"});
   shard.advance(FileReplicas::kResolveAgain);
   answers(2);
-  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 10.0.0.2:80"});
+  EXPECT_EQ(found(), (std::vector<std::string>{"pod:80 (10.0.0.1) 10.0.0.1:80", "pod:80 (10.0.0.2) 10.0.0.2:80"}))
+      << "one look-up without it may be the name server's mistake";
+  shard.advance(FileReplicas::kResolveAgain);
+  answers(3);
+  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 (10.0.0.2) 10.0.0.2:80"});
+}
+
+TEST_F(FileReplicasTest, TookTheFirstAddressOfANameForTheOnlyReplica) {
+  names.set("pods", {"10.0.0.1", "10.0.0.2", "fd00::1", "10.0.0.3", "10.0.0.2"});
+  source.set("iris/blue", deployment({{"pods", 80}}));
+  answers(1);
+  EXPECT_EQ(found(), (std::vector<std::string>{"pods:80 (10.0.0.1) 10.0.0.1:80", "pods:80 (10.0.0.2) 10.0.0.2:80",
+                                               "pods:80 (10.0.0.3) 10.0.0.3:80"}));
+  EXPECT_EQ(told["iris/blue"].front().host, "pods") << "what TLS asks for";
+  const int before = tellings;
+  names.set("pods", {"10.0.0.3", "10.0.0.1", "fd00::1"});
+  shard.advance(FileReplicas::kResolveAgain);
+  answers(2);
+  EXPECT_EQ(tellings, before) << "name servers turn their answers; and one look-up that lacks an address does not count";
+  names.set("pods", {"10.0.0.4", "10.0.0.1"});
+  shard.advance(FileReplicas::kResolveAgain);
+  answers(3);
+  EXPECT_EQ(found(), (std::vector<std::string>{"pods:80 (10.0.0.1) 10.0.0.1:80", "pods:80 (10.0.0.3) 10.0.0.3:80",
+                                               "pods:80 (10.0.0.4) 10.0.0.4:80"}));
+}
+
+TEST_F(FileReplicasTest, TookEachAddressOfALoadBalancerForAReplica) {
+  names.set("balancer", {"10.0.0.1", "10.0.0.2"});
+  config::Deployment settings = deployment({{"balancer", 80}});
+  settings.resolve = config::Resolve::kFirst;
+  source.set("iris/blue", settings);
+  answers(1);
+  EXPECT_EQ(found(), std::vector<std::string>{"balancer:80 (10.0.0.1) 10.0.0.1:80"});
+  names.set("balancer", {"10.0.0.2", "10.0.0.3"});
+  for (int look_up = 2; look_up < 4; ++look_up) {
+    EXPECT_EQ(found(), std::vector<std::string>{"balancer:80 (10.0.0.1) 10.0.0.1:80"});
+    shard.advance(FileReplicas::kResolveAgain);
+    answers(look_up);
+  }
+  EXPECT_EQ(found(), std::vector<std::string>{"balancer:80 (10.0.0.2) 10.0.0.2:80"});
+  settings.resolve = config::Resolve::kAll;
+  source.set("iris/blue", settings);
+  EXPECT_EQ(found().size(), 2u) << "at once: the addresses are known";
+}
+
+TEST_F(FileReplicasTest, KnewNoBoundForTheAddressesOfAName) {
+  std::vector<std::string> many;
+  for (int i = 0; i < 200; ++i) many.push_back("10.0.1." + std::to_string(i));
+  names.set("pods", many);
+  source.set("iris/blue", deployment({{"pods", 80}}));
+  answers(1);
+  EXPECT_EQ(found().size(), NameAddresses::kMax);
+  std::reverse(many.begin(), many.end());
+  names.set("pods", many);
+  const int before = tellings;
+  shard.advance(FileReplicas::kResolveAgain);
+  answers(2);
+  EXPECT_EQ(tellings, before) << "those in use stay";
+}
+
+TEST_F(FileReplicasTest, TookLocalhostForTwoReplicasOrForTheFamilyThatNobodyListensOn) {
+  names.set("localhost", {"::1", "127.0.0.1", "127.0.0.2"});
+  source.set("iris/blue", deployment({{"localhost", 80}}));
+  answers(1);
+  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"});
+  const FoundReplica& first = told["iris/blue"].front();
+  ASSERT_TRUE(first.other_family);
+  EXPECT_EQ(first.other_family->text(), "[::1]:80");
+  source.probed("iris/blue", first.address, false, false);
+  shard.poll();
+  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"}) << "nobody listens anywhere";
+  source.probed("iris/blue", first.address, false, true);
+  shard.poll();
+  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (::1) [::1]:80"});
+  const FoundReplica& second = told["iris/blue"].front();
+  EXPECT_TRUE(second.prefers_other_family && second.other_family->text() == "127.0.0.1:80");
+  source.probed("iris/blue", second.address, true, false);
+  shard.poll();
+  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (::1) [::1]:80"});
+  source.probed("iris/blue", second.address, true, true);
+  shard.poll();
+  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"}) << "IPv4, if anybody is there";
+}
+
+TEST_F(FileReplicasTest, ChangesTheFamilyOnlyIfNoneOfItsAddressesAcceptsConnections) {
+  names.set("pods", {"10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"});
+  source.set("iris/blue", deployment({{"pods", 80}}));
+  answers(1);
+  const Address first = told["iris/blue"][0].address;
+  const Address second = told["iris/blue"][1].address;
+  source.probed("iris/blue", first, false, true);
+  shard.poll();
+  EXPECT_EQ(told["iris/blue"].front().address.family(), AF_INET) << "the second one has not been heard of";
+  source.probed("iris/blue", second, true, false);
+  source.probed("iris/blue", first, false, true);
+  shard.poll();
+  EXPECT_EQ(told["iris/blue"].front().address.family(), AF_INET) << "the second one is there";
+  source.probed("iris/blue", second, false, true);
+  shard.poll();
+  EXPECT_EQ(found(), (std::vector<std::string>{"pods:80 (fd00::1) [fd00::1]:80", "pods:80 (fd00::2) [fd00::2]:80"}));
+  names.set("pods", {"10.0.0.1"});
+  for (int look_up = 2; look_up < 4; ++look_up) {
+    shard.advance(FileReplicas::kResolveAgain);
+    answers(look_up);
+  }
+  EXPECT_EQ(found(), std::vector<std::string>{"pods:80 (10.0.0.1) 10.0.0.1:80"}) << "there is no other family any more";
+}
+
+TEST_F(FileReplicasTest, TookTwoNamesOfOneAddressForTwoPods) {
+  names.set("a", {"10.0.0.1", "10.0.0.2"});
+  names.set("b.", {"10.0.0.2", "10.0.0.3"});
+  config::Deployment settings = deployment({{"a", 80}, {"b.", 80}, {"10.0.0.3", 80}, {"10.0.0.3", 81}});
+  source.set("iris/blue", settings);
+  answers(2);
+  EXPECT_EQ(found(), (std::vector<std::string>{"a:80 (10.0.0.1) 10.0.0.1:80", "a:80 (10.0.0.2) 10.0.0.2:80",
+                                               "b.:80 (10.0.0.3) 10.0.0.3:80", "10.0.0.3:81 10.0.0.3:81"}));
+  settings.tls.emplace();
+  source.set("iris/blue", settings);
+  EXPECT_EQ(found().size(), 6u) << "TLS asks for a name: the same address may be another server";
+  EXPECT_EQ(told["iris/blue"][2].name, "b.:80 (10.0.0.2)");
+  EXPECT_EQ(told["iris/blue"][2].host, "b") << "no certificate has the dot";
+  settings.tls->server_name = "pods.example";
+  source.set("iris/blue", settings);
+  EXPECT_EQ(found().size(), 4u);
 }
 
 TEST_F(FileReplicasTest, KeepsTheAddressInUseWhileTheNameStillHasIt) {
   names.set("pod", {"10.0.0.1"});
-  source.set("iris/blue", deployment({{"pod", 80}}));
+  config::Deployment settings = deployment({{"pod", 80}});
+  settings.resolve = config::Resolve::kFirst;
+  source.set("iris/blue", settings);
   answers(1);
   const int before = tellings;
   names.set("pod", {"10.0.0.2", "10.0.0.1"});
   shard.advance(FileReplicas::kResolveAgain);
   answers(2);
-  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 10.0.0.1:80"});
+  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 (10.0.0.1) 10.0.0.1:80"});
   EXPECT_EQ(tellings, before);
 }
 
@@ -139,7 +268,7 @@ TEST_F(FileReplicasTest, KeepsTheLastAddressWhenALookUpFails) {
   names.set("pod", {});
   shard.advance(FileReplicas::kResolveAgain);
   answers(2);
-  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 10.0.0.1:80"});
+  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 (10.0.0.1) 10.0.0.1:80"});
 }
 
 TEST_F(FileReplicasTest, AsksSoonerForANameThatIsNotThereYet) {
@@ -150,7 +279,7 @@ TEST_F(FileReplicasTest, AsksSoonerForANameThatIsNotThereYet) {
   names.set("late", {"10.0.0.1"});
   shard.advance(FileReplicas::kResolveUnknownAgain);
   answers(2);
-  EXPECT_EQ(found(), std::vector<std::string>{"late:80 10.0.0.1:80"});
+  EXPECT_EQ(found(), std::vector<std::string>{"late:80 (10.0.0.1) 10.0.0.1:80"});
 }
 
 TEST_F(FileReplicasTest, KeepsWhatItKnowsWhenADeploymentIsSetAgain) {
@@ -158,7 +287,7 @@ TEST_F(FileReplicasTest, KeepsWhatItKnowsWhenADeploymentIsSetAgain) {
   source.set("iris/blue", deployment({{"pod", 80}}));
   answers(1);
   source.set("iris/blue", deployment({{"pod", 80}, {"10.0.0.2", 80}}));
-  EXPECT_EQ(found(), (std::vector<std::string>{"pod:80 10.0.0.1:80", "10.0.0.2:80 10.0.0.2:80"}));
+  EXPECT_EQ(found(), (std::vector<std::string>{"pod:80 (10.0.0.1) 10.0.0.1:80", "10.0.0.2:80 10.0.0.2:80"}));
   EXPECT_TRUE(source.listed());
   source.set("iris/blue", deployment({{"10.0.0.2", 80}}));
   EXPECT_EQ(found(), std::vector<std::string>{"10.0.0.2:80 10.0.0.2:80"});
@@ -170,7 +299,7 @@ TEST_F(FileReplicasTest, NeitherLosesNorDoublesALookUpWhenReloadsComeFast) {
   names.set("pod", {"10.0.0.1"});
   for (int i = 0; i < 50; ++i) source.set("iris/blue", deployment({{"pod", 80}}));
   answers(1);
-  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 10.0.0.1:80"});
+  EXPECT_EQ(found(), std::vector<std::string>{"pod:80 (10.0.0.1) 10.0.0.1:80"});
 }
 
 TEST_F(FileReplicasTest, TellsAReplicaOnceThatIsListedWithItsPortAndWithout) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "router/dispatch/line.h"
+#include "router/dispatch/pod_turn.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/task_group.h"
 #include "tests/unit/dispatch/line_world.h"
@@ -83,6 +84,60 @@ TEST_F(SharedPod, IsSharedInTurnsByLinesThatAreBothFull) {
   }
   ASSERT_EQ(served.size(), 19u);
   for (std::size_t index = 0; index + 1 < 18; ++index) EXPECT_NE(served[index], served[index + 1]) << index;
+}
+
+TEST_F(SharedPod, LendsAFreeSlotForAProbeAndServesWhoCameMeanwhile) {
+  const auto line = make_line({replica(1)});
+  PodTurn turn = PodTurn::take(pod, 0);
+  ASSERT_TRUE(turn);
+  EXPECT_NE(turn.slot(), nullptr);
+  EXPECT_FALSE(PodTurn::take(pod, 0)) << "there is one";
+  EXPECT_EQ(line->demand().slots_in_use, 0u) << "it is no exchange";
+  Visitor a(*line, *shard);
+  Visitor b(*line, *shard);
+  ASSERT_TRUE(a.waits() && b.waits());
+  turn.give_back();
+  Lease held = granted(a);
+  ASSERT_TRUE(held);
+  EXPECT_FALSE(PodTurn::take(pod, 0)) << "all are busy, and somebody waits";
+  held.give_back();
+  EXPECT_FALSE(PodTurn::take(pod, 0)) << "it is on its way to who waits";
+  held = granted(b);
+  ASSERT_TRUE(held);
+  held.give_back();
+  turn = PodTurn::take(pod, 0);
+  EXPECT_TRUE(turn);
+  PodTurn moved = std::move(turn);
+  EXPECT_FALSE(turn);
+  moved = PodTurn();
+  EXPECT_EQ(pod->in_use(), 0u);
+}
+
+TEST_F(SharedPod, LendsASlotWithoutEndWhereItHasNoLimit) {
+  const auto line = make_line({replica(0)});
+  const PodTurn first = PodTurn::take(pod, 0);
+  const PodTurn second = PodTurn::take(pod, 0);
+  EXPECT_TRUE(first && second);
+  EXPECT_EQ(first.slot(), nullptr);
+}
+
+/// Two names of one deployment that lead to the same pod, told apart by TLS.
+TEST_F(SharedPod, HadItsSlotsTwiceWhereOneLineKnewItByTwoNames) {
+  const auto line = make_line({replica(1), replica(1)});
+  Visitor a(*line, *shard);
+  Visitor b(*line, *shard);
+  Visitor c(*line, *shard);
+  ASSERT_TRUE(holds(a));
+  EXPECT_TRUE(b.waits() && c.waits());
+  a.entry.lease.give_back();
+  Lease held = granted(b);
+  EXPECT_TRUE(held);
+  EXPECT_TRUE(c.waits());
+  held.give_back();
+  held = granted(c);
+  EXPECT_TRUE(held);
+  held.give_back();
+  EXPECT_EQ(pod->in_use(), 0u);
 }
 
 TEST_F(SharedPod, HasAsManySlotsAsTheStrictestSays) {
@@ -455,16 +510,24 @@ TEST(SharedPods, AreSharedByThreads) {
     }
   });
   shards.start();
+  std::size_t probes = 0;
   for (std::size_t turn = 0; !traffic.ended.try_wait(); ++turn) {  // this is the control thread
     traffic.lines[1]->set_ready(second, turn % 2 == 0);
     traffic.lines[0]->set_slots(first, 1 + turn % 3 % kSlots);
     if (turn % 7 == 0) traffic.lines[1]->set_replicas({second});
+    if (const PodTurn probe = PodTurn::take(pod, kThreads)) {
+      ++probes;
+      if (traffic.inside.fetch_add(1) >= kSlots) ++traffic.crowded;
+      std::this_thread::yield();
+      traffic.inside.fetch_sub(1);
+    }
     std::this_thread::yield();
   }
   shards.join();
   EXPECT_EQ(traffic.crowded, 0u);
   EXPECT_GT(traffic.served[0] + traffic.served[1], kThreads * kExchangesEach * kTurns / 2);
   EXPECT_GT(traffic.served[1], 0u);
+  EXPECT_GT(probes, 0u);
   EXPECT_EQ(pod->in_use(), 0u);
   for (const std::shared_ptr<Line>& line : traffic.lines) {
     EXPECT_EQ(line->demand().waiting, 0u);

@@ -102,6 +102,7 @@ TEST_F(ReplicaOfAResource, ReturnsWhenItAcceptsAConnectionAlthoughItsRouteIsNotK
   EXPECT_EQ(state(), Health::State::kRefusing) << "it refuses still, and its source calls it ready";
   const runtime::ListeningSocket again(std::move(runtime::listen_on("127.0.0.1", closed_port, 1)->front()));
   control.advance(1s);
+  control.advance(1s);  // nobody takes the connection and closes it: the slot that it has is free again all the same
   EXPECT_TRUE(turn_until(control, [this] { return state() == Health::State::kWell; }));
 }
 
@@ -135,7 +136,94 @@ TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
   Descriptor connection;
   ASSERT_TRUE(turn_until(control, [&] { return static_cast<bool>(connection = pod->accept()); })) << "on its scoring port";
   connection.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(turn_until(control, [&] { return (connection.received(), connection.at_end()); }));
+  EXPECT_EQ(line().demand().replicas_ejected, 1u) << "its slot is still the probe's";
+  connection.close();
   EXPECT_TRUE(turn_until(control, [this] { return line().demand().replicas_ejected == 0; }));
+}
+
+TEST_F(ReplicaOfAResource, DidNotTellWhoWasRefusedWhyNoReplicaWasReady) {
+  EXPECT_EQ(line().trouble(), nullptr) << "nothing is wrong";
+  tell_ready(false);
+  ASSERT_NE(line().trouble(), nullptr);
+  EXPECT_EQ(*line().trouble(), "of 1 replica, 1: its EndpointSlice does not say that it is ready");
+  tell_ready(true);
+  EXPECT_EQ(line().trouble(), nullptr);
+  stop_listening();
+  exchange(Verdict::Outcome::kRefused);
+  control.poll();
+  ASSERT_NE(line().trouble(), nullptr);
+  EXPECT_EQ(*line().trouble(), "of 1 replica, 1: connection refused");
+  discovery::FoundReplica other = found;
+  other.identity = "other:5001";
+  other.terminating = true;
+  live.tell(key, {found, other});
+  control.poll();
+  EXPECT_EQ(*line().trouble(), "of 2 replicas, 1: connection refused; 1: terminating");
+}
+
+/// Deployments of files.
+class FileDeployments : public ::testing::Test {
+ protected:
+  ~FileDeployments() override {
+    live.stop();
+    control.poll();
+    EXPECT_TRUE(control.run(live.stopped(control.now())));
+  }
+  void add(const std::string& name, std::vector<config::ReplicaAddress> replicas) {
+    if (config.endpoints.empty()) config.endpoints.emplace_back().name = "iris";
+    config::Deployment& deployment = config.endpoints.front().deployments.emplace_back();
+    deployment.endpoint_name = "iris";
+    deployment.name = name;
+    deployment.replicas = std::move(replicas);
+  }
+  void apply(const LiveDeployments::Transports& transports = {}) {
+    LiveDeployments::Change change = live.prepare(config, transports, 1);
+    live.apply(change);
+  }
+  const dispatch::PodSlots* pod_at(const std::string& name, const std::string& address) {
+    for (const auto& [key, each] : live.get("iris/" + name).replicas) {
+      if (each.replica->address().text() == address) return each.replica->pod().get();
+    }
+    return nullptr;
+  }
+
+  test::TestShard control;
+  runtime::ShardSet shards{1, control.clock()};
+  metrics::Registry metrics{1, control.clock()};
+  runtime::Resolver resolver{control, [](const std::string&, std::uint16_t port) -> runtime::Resolver::Addresses {
+                               return std::vector{*runtime::Address::parse("127.0.0.1", port)};
+                             }};
+  LiveDeployments live{control, shards, metrics, resolver};
+  config::Config config;
+};
+
+TEST_F(FileDeployments, HadTheSlotsOfAPodOnceForEachNameThatLeadsThere) {
+  add("blue", {{"127.0.0.1", 1}, {"127.0.0.1", 2}});
+  add("green", {{"pod.example", 1}, {"also.example", 1}});
+  apply();
+  ASSERT_TRUE(turn_until(control, [&] { return live.listed() && pod_at("green", "127.0.0.1:1") != nullptr; }));
+  EXPECT_EQ(pod_at("blue", "127.0.0.1:1"), pod_at("green", "127.0.0.1:1"));
+  EXPECT_NE(pod_at("blue", "127.0.0.1:1"), pod_at("blue", "127.0.0.1:2"));
+  EXPECT_EQ(live.get("iris/green").replicas.size(), 1u);
+  EXPECT_EQ(live.get("iris/green").replicas.begin()->second.replica->name(), "pod.example:1 (127.0.0.1)");
+}
+
+/// A connection that asked for one name (SNI) was used for requests of the other.
+TEST_F(FileDeployments, SpokeToAPodByOneNameOverTheConnectionOfAnother) {
+  add("blue", {{"a.example", 1}, {"b.example", 1}});
+  config.endpoints.front().deployments.front().tls.emplace();
+  auto transport = std::make_shared<upstream::Transport>();
+  transport->contexts.resize(2);  // what the probes ask does not matter here
+  apply({{"iris/blue", transport}});
+  const auto& replicas = live.get("iris/blue").replicas;
+  ASSERT_TRUE(turn_until(control, [&] { return replicas.size() == 2; }));
+  const upstream::Replica& first = *replicas.begin()->second.replica;
+  const upstream::Replica& second = *replicas.rbegin()->second.replica;
+  EXPECT_EQ(first.server_name(), "a.example");
+  EXPECT_EQ(second.server_name(), "b.example");
+  EXPECT_NE(first.transport(), second.transport());
+  EXPECT_EQ(first.pod(), second.pod()) << "but it has its slots once";
 }
 
 /// `tls: {}` is a line of a tenant's resource; a trust store for each of them took 40 ms of the control thread and 0.8 MB.

@@ -1,0 +1,25 @@
+#include "router/dispatch/pod_turn.h"
+
+#include "router/dispatch/line.h"
+
+namespace router::dispatch {
+
+PodTurn PodTurn::take(std::shared_ptr<PodSlots> pod, std::size_t shard) noexcept {
+  const PodSlots::Taken taken = pod->take_turn(shard);
+  PodTurn turn;
+  if (!taken.granted) return turn;
+  turn.pod_ = std::move(pod);
+  turn.slot_ = taken.slot;
+  return turn;
+}
+
+void PodTurn::give_back() noexcept {
+  if (pod_ == nullptr) return;
+  const std::shared_ptr<PodSlots> pod = std::move(pod_);
+  CargoList retired;
+  Heirs heirs;
+  pod->give_back_turn(std::exchange(slot_, nullptr), retired, heirs);
+  Line::tell(heirs);
+}
+
+}  // namespace router::dispatch

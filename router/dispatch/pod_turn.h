@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+
+#include "router/dispatch/pod_slots.h"
+
+namespace router::dispatch {
+
+/// A slot of a pod that is held by no exchange of any line, but for a connection of another kind: a probe's. To the lines it is
+/// as if one more of them had the pod. It takes no part in a line's counts and times. Given back when it is destroyed, which
+/// cannot fail; who waits for the slot is told then. Move-only. Any thread, without any mutex held.
+class PodTurn {
+ public:
+  PodTurn() = default;
+  /// Empty if all slots are held, or set aside for those who wait. A pod without limit always has one.
+  static PodTurn take(std::shared_ptr<PodSlots> pod, std::size_t shard) noexcept;
+  PodTurn(PodTurn&& other) noexcept : pod_(std::move(other.pod_)), slot_(std::exchange(other.slot_, nullptr)) {}
+  PodTurn& operator=(PodTurn&& other) noexcept {
+    std::swap(pod_, other.pod_);
+    std::swap(slot_, other.slot_);
+    return *this;
+  }
+  ~PodTurn() { give_back(); }
+
+  explicit operator bool() const { return pod_ != nullptr; }
+  /// With the connection that rests in it; nullptr while the pod is without limit.
+  Slot* slot() const { return slot_; }
+  void give_back() noexcept;
+
+ private:
+  std::shared_ptr<PodSlots> pod_;
+  Slot* slot_ = nullptr;
+};
+
+}  // namespace router::dispatch

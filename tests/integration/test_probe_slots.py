@@ -1,0 +1,124 @@
+"""Contract, section 5: a limited replica never has more connections from one process than slots. A probe's is one of them."""
+
+import socket
+import threading
+import time
+
+import pytest
+from support.router import SANITIZED
+from support.settings import deployment, endpoint
+from support.wait import eventually
+
+
+class CountingServer:
+    """A server with threads, which sees every connection at once and keeps it until its peer ends it; it counts those that are
+    open at the same time, whatever they are for."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.lock = threading.Lock()
+        self.open = self.most_open = self.probes = self.scored = 0
+        self.status = 200  # of the readiness route
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.open += 1
+                self.most_open = max(self.most_open, self.open)
+            threading.Thread(target=self._serve, args=[sock], daemon=True).start()
+
+    def _serve(self, sock):
+        try:
+            data = b""
+            while True:
+                while b"\r\n\r\n" not in data:
+                    piece = sock.recv(65536)
+                    if not piece:
+                        return
+                    data += piece
+                head, _, data = data.partition(b"\r\n\r\n")
+                is_probe = head.startswith(b"GET /ready")
+                with self.lock:
+                    self.probes += is_probe
+                    self.scored += not is_probe
+                if is_probe:
+                    sock.sendall(b"HTTP/1.1 %d Fine\r\nContent-Length: 0\r\n\r\n" % self.status)
+                else:
+                    time.sleep(self.seconds)
+                    sock.sendall(b"HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\nok")
+        except OSError:
+            pass
+        finally:
+            with self.lock:  # before the peer can see it
+                self.open -= 1
+            sock.close()
+
+    def stop(self):
+        self._listener.close()
+
+
+@pytest.fixture
+def server():
+    server = CountingServer(0.01)
+    yield server
+    server.stop()
+
+
+def score_for(router, seconds, pause):
+    """Requests one after another, with pauses; their statuses."""
+    statuses, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        statuses.append(router.score(b"", method="GET").status)
+        time.sleep(pause)
+    return statuses
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_probe_was_one_connection_beyond_the_slots(start, server, slots):
+    router = start(endpoint(deployment([server.address], slots=slots, max_queue_wait_ms=20000)))
+    results = []
+    clients = [threading.Thread(target=lambda: results.extend(score_for(router, 6, 0.03))) for _ in range(slots)]
+    before = server.probes
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    assert set(results) == {200} and len(results) > 50
+    assert server.probes - before >= 3, "it is asked between two requests"
+    if not SANITIZED:
+        assert server.most_open <= slots
+
+
+@pytest.mark.serial
+def test_a_replica_that_is_busy_with_scoring_was_called_not_ready(start, server):
+    """Its only slot is held for four seconds, and a probe, if it were one, would wait for two of them in vain."""
+    server.seconds = 4
+    router = start(endpoint(deployment([server.address], max_queue_wait_ms=20000, request_timeout_ms=20000,
+                                       probe={"failure_threshold": 1})))
+    before = server.probes
+    with router.start_request(b"", method="GET") as client:
+        eventually(lambda: server.scored == 1, "the request to run")
+        probes = server.probes
+        assert client.response("GET").status == 200
+        assert server.probes == probes and server.most_open == 1
+    (replica,) = router.deployments()[0]["replicas"]
+    assert replica["ready"] and "why" not in replica and "is not ready" not in router.log
+    eventually(lambda: server.probes > before, "the next probe", patience=5)
+
+
+@pytest.mark.serial
+def test_a_replica_under_steady_load_still_says_that_it_is_not_ready(start, server):
+    router = start(endpoint(deployment([server.address], max_queue_wait_ms=100)))
+    client = threading.Thread(target=lambda: score_for(router, 6, 0.05))
+    client.start()
+    server.status = 503
+    eventually(lambda: not router.deployments()[0]["replicas"][0]["ready"], "the replica to be left alone", patience=10)
+    client.join()
