@@ -1,11 +1,14 @@
 #include "config/keys.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "config/file_text.h"
 
 namespace router::config {
 namespace {
+
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // Windows' editors and PowerShell begin UTF-8 with it
 
 void read_key(const std::string& file, const Place& place, Endpoint& endpoint, Findings& findings) {
   FileText content = read_file(file, kKeyBytesMax);
@@ -19,6 +22,7 @@ void read_key(const std::string& file, const Place& place, Endpoint& endpoint, F
 }  // namespace
 
 const char* mistake_in_key(std::string& key) {
+  if (key.starts_with(kByteOrderMark)) key.erase(0, kByteOrderMark.size());
   while (key.ends_with('\n') || key.ends_with('\r')) key.pop_back();
   if (key.empty()) return "is empty; a key is expected";
   if (key.size() > kKeyBytesMax) return "is longer than 4096 bytes";

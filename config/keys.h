@@ -8,12 +8,12 @@
 namespace router::config {
 
 /// Reads the key files that an endpoint names into `endpoint.keys`, and adds them to `files`, readable or not. A key is the
-/// file's content without the line end: visible ASCII characters, at most kKeyBytesMax. Messages never show any of it.
+/// file's content without a byte order mark and the line end: visible ASCII characters, at most kKeyBytesMax. Messages never show any of it.
 void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::string>& files);
 
 inline constexpr std::size_t kKeyBytesMax = 4096;
 
-/// Takes the line end from a key. What is wrong with it, in words that show none of it; nullptr if nothing is.
+/// Takes a byte order mark and the line end from a key. What is wrong with it, in words that show none of it; nullptr if nothing is.
 const char* mistake_in_key(std::string& key);
 
 }  // namespace router::config

@@ -61,6 +61,7 @@ location: westeurope
 scoring_uri: https://example.com/score
 openapi_uri: https://example.com/swagger.json
 provisioning_state: Succeeded
+resourceGroup: my-group
 )");
   EXPECT_EQ(folder.mistakes(), "");
   const Endpoint endpoint = folder.load()->endpoints.at(0);
@@ -127,6 +128,14 @@ TEST(EndpointKeys, AreNeverShown) {
   EXPECT_THAT(folder.mistakes(), testing::Not(HasSubstr("SECRET")));
 }
 
+/// Notepad and PowerShell write one; `az` takes such a file, and so do the readers of YAML and PEM here.
+TEST(EndpointKeys, WereRefusedWithAByteOrderMark) {
+  const ConfigFolder folder;
+  folder.write("keys/primary", "\xef\xbb\xbf" "a-key-for-tests\r\n");
+  EXPECT_EQ(folder.mistakes(), "");
+  EXPECT_EQ(folder.load()->endpoints.at(0).keys.at(0).value, "a-key-for-tests");
+}
+
 class BadKeyFile : public testing::TestWithParam<std::pair<std::string, const char*>> {};
 TEST_P(BadKeyFile, IsRefused) {
   const ConfigFolder folder;
@@ -136,6 +145,8 @@ TEST_P(BadKeyFile, IsRefused) {
 }
 INSTANTIATE_TEST_SUITE_P(Contents, BadKeyFile,
                          testing::Values(std::pair("", "is empty"), std::pair("\n", "is empty"),
+                                         std::pair("\xef\xbb\xbf\n", "is empty"),
+                                         std::pair("\xef\xbb\xbf\xef\xbb\xbfkey", "characters"),
                                          std::pair("one\ntwo\n", "characters that a key cannot have"),
                                          std::pair(" key", "characters"), std::pair("k\xc3\xa9y", "characters"),
                                          std::pair(std::string(5000, 'k'), "is larger than 4096 bytes")));
