@@ -10,13 +10,44 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // Windows' editors and PowerShell begin UTF-8 with it
 
-void read_key(const std::string& file, const Place& place, Endpoint& endpoint, Findings& findings) {
+/// One key, or what is wrong with its file: `file: what`, in words that show none of it.
+struct KeyRead {
+  std::string key;
+  std::string mistake;
+  bool out_of_reach = false;
+};
+
+KeyRead read_key(const std::string& file) {
   FileText content = read_file(file, kKeyBytesMax);
-  if (!content.mistake.empty()) return findings.mistake(place, shown_path(file) + " " + content.mistake);
-  if (const char* mistake = mistake_in_key(content.text); mistake != nullptr) {
-    return findings.mistake(place, shown_path(file) + " " + mistake);
+  if (!content.mistake.empty()) return {{}, shown_path(file) + " " + content.mistake, content.out_of_reach};
+  if (const char* mistake = mistake_in_key(content.text); mistake != nullptr) return {{}, shown_path(file) + " " + mistake};
+  return {std::move(content.text), {}};
+}
+
+bool same(const std::vector<Secret>& a, const std::vector<Secret>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Secret& one, const Secret& other) { return one.value == other.value; });
+}
+
+void read_again(Endpoint& endpoint, KeysAgain& found) {
+  std::vector<Secret> keys;
+  std::string mistakes;
+  for (const std::string* file : {&endpoint.primary_key_file, &endpoint.secondary_key_file}) {
+    if (file->empty()) continue;
+    KeyRead read = read_key(*file);
+    if (read.out_of_reach) {
+      found.out_of_reach = true;
+      return;
+    }
+    if (read.mistake.empty()) {
+      keys.push_back({std::move(read.key)});
+    } else {
+      mistakes += "; " + read.mistake;
+    }
   }
-  endpoint.keys.push_back({std::move(content.text)});
+  if (same(keys, endpoint.keys)) return;
+  found.told.push_back("endpoint " + endpoint.name + ": " + std::to_string(keys.size()) + " keys open it" + mistakes);
+  endpoint.keys = std::move(keys);
 }
 
 }  // namespace
@@ -37,7 +68,9 @@ void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::
   const auto read = [&](const std::string& file, const Place& place) {
     if (file.empty()) return;
     files.push_back(file);
-    read_key(file, place, endpoint, findings);
+    KeyRead found = read_key(file);
+    if (!found.mistake.empty()) return findings.mistake(place, std::move(found.mistake));
+    endpoint.keys.push_back({std::move(found.key)});
   };
   read(endpoint.primary_key_file, document.primary_key_file);
   read(endpoint.secondary_key_file, document.secondary_key_file);
@@ -46,6 +79,12 @@ void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::
     findings.warning({endpoint.file, endpoint.line, "router.keys"},
                      "the endpoint has no keys, so nobody can score: every request is answered with 401");
   }
+}
+
+KeysAgain read_keys_again(std::vector<Endpoint>& endpoints) {
+  KeysAgain found;
+  for (Endpoint& each : endpoints) read_again(each, found);
+  return found;
 }
 
 }  // namespace router::config

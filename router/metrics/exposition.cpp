@@ -36,7 +36,9 @@ enum Family : std::size_t {
   kConnectionsFamily,
   kConnectionsRefusedFamily,
   kHandshakesFamily,
+  kCertificateStartFamily,
   kCertificateExpiryFamily,
+  kFilesRefusedFamily,
   kGenerationFamily,
   kReloadsFamily,
   kConfigurationRefusedFamily,
@@ -76,7 +78,9 @@ Shape shape_of(Family family) {
     case kConnectionsFamily: return {kConnections, MetricType::Counter};
     case kConnectionsRefusedFamily: return {kConnectionsRefused, MetricType::Counter};
     case kHandshakesFamily: return {kHandshakes, MetricType::Counter};
+    case kCertificateStartFamily: return {kCertificateStart, MetricType::Gauge};
     case kCertificateExpiryFamily: return {kCertificateExpiry, MetricType::Gauge};
+    case kFilesRefusedFamily: return {kFilesRefused, MetricType::Gauge};
     case kGenerationFamily: return {kGeneration, MetricType::Gauge};
     case kReloadsFamily: return {kReloads, MetricType::Counter};
     case kConfigurationRefusedFamily: return {kConfigurationRefused, MetricType::Gauge};
@@ -179,8 +183,11 @@ void Exposition::add(const ProcessFigures& figures) {
     add_outages(each.endpoint, each.deployment, each.outages);
   }
   for (const CertificateFigures& each : figures.certificates) {
+    add_value(families_[kCertificateStartFamily], {{"certificate", each.certificate}}, static_cast<double>(each.start));
     add_value(families_[kCertificateExpiryFamily], {{"certificate", each.certificate}}, static_cast<double>(each.expiry));
   }
+  add_value(families_[kFilesRefusedFamily], {{"kind", "certificate"}}, figures.certificates_refused);
+  add_value(families_[kFilesRefusedFamily], {{"kind", "authorities"}}, figures.authorities_refused);
   add_value(families_[kGenerationFamily], {}, figures.generation);
   if (figures.discovery_age) {
     add_value(families_[kDiscoveryAgeFamily], {}, std::chrono::duration<double>(*figures.discovery_age).count());

@@ -3,13 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <set>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "router/runtime/accept.h"
+#include "tests/support/certificates.h"
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
 
@@ -152,7 +155,8 @@ TEST(Transports, HadATrustStoreForEachDeploymentThatNamesNone) {
   }
   ClientContexts contexts(2);
   config::Findings findings;
-  const LiveDeployments::Transports transports = LiveDeployments::load_transports(asking, contexts, findings);
+  LiveDeployments::Unusable unusable;
+  const LiveDeployments::Transports transports = LiveDeployments::load_transports(asking, contexts, findings, unusable);
   EXPECT_FALSE(findings.has_mistakes());
   ASSERT_EQ(transports.size(), deployments.size());
   std::set<const tls::ClientContext*> made;
@@ -162,6 +166,71 @@ TEST(Transports, HadATrustStoreForEachDeploymentThatNamesNone) {
   }
   EXPECT_EQ(made.size(), 6u) << "of those that verify, and of those that do not";
   EXPECT_EQ(transports.at("iris/d7")->server_name, "d7") << "which is not the contexts' business";
+}
+
+class Authorities : public ::testing::Test {
+ protected:
+  Authorities() {
+    deployment.endpoint_name = "iris";
+    deployment.name = "blue";
+    deployment.tls.emplace();
+    deployment.tls->ca_file = authority.write_file(content_of(authority.ca_file()));
+  }
+  static std::string content_of(const std::string& file) {
+    std::ostringstream content;
+    content << std::ifstream(file).rdbuf();
+    return std::move(content).str();
+  }
+  /// As a reload does it, which is accepted.
+  std::string trusted() {
+    auto next = std::make_unique<ClientContexts>(1);
+    findings = {};
+    unusable = {};
+    unusable.is_mistake = false;
+    unusable.in_force = contexts.get();
+    const LiveDeployments::Transports transports = LiveDeployments::load_transports({&deployment}, *next, findings, unusable);
+    contexts = std::move(next);
+    return transports.at("iris/blue")->contexts.front()->trust();
+  }
+  void write(const std::string& content) const { std::ofstream(deployment.tls->ca_file) << content; }
+
+  test::TestAuthority authority;
+  config::Deployment deployment;
+  std::unique_ptr<ClientContexts> contexts;
+  config::Findings findings;
+  LiveDeployments::Unusable unusable;
+};
+
+TEST_F(Authorities, ThatCouldNotBeReadRefusedEveryChange) {
+  const std::string before = trusted();
+  write("nonsense");
+  for (int reload = 0; reload < 2; ++reload) {
+    EXPECT_EQ(trusted(), before);
+    EXPECT_FALSE(findings.has_mistakes());
+    EXPECT_EQ(findings.warnings().size(), 1u);
+    EXPECT_EQ(unusable.refused.size(), 1u);
+  }
+  const test::TestAuthority stranger;
+  write(content_of(stranger.ca_file()));
+  EXPECT_NE(trusted(), before);
+  EXPECT_TRUE(unusable.refused.empty());
+}
+
+TEST_F(Authorities, ThatWereNeverReadAreNobodyAndNeverAnybodyOrTheSystems) {
+  write("nonsense");
+  EXPECT_EQ(trusted(), "nobody");
+  deployment.tls->ca_file = "/no/such/file";
+  EXPECT_EQ(trusted(), "nobody");
+  deployment.tls->ca_file = authority.ca_file();
+  EXPECT_NE(trusted(), "nobody");
+  deployment.tls->ca_file = "/no/such/file";
+  EXPECT_EQ(trusted(), "nobody") << "another file's content is not used in its place";
+  deployment.tls->verify = false;
+  EXPECT_EQ(trusted(), "anybody") << "as was asked for";
+  deployment.tls->verify = true;
+  EXPECT_EQ(trusted(), "nobody");
+  deployment.tls->ca_file = "";
+  EXPECT_EQ(trusted(), "the system's");
 }
 
 }  // namespace
