@@ -351,7 +351,7 @@ absl::Status Router::reload(std::vector<std::string>& files) {
     watch_->before_reading();
     auto config = config::load(config_file_, &files, examine);
     absl::Status adopted = config.ok() ? adopt(std::move(*config), std::move(tls)) : config.status();
-    if (!adopted.ok()) take_up_keys();
+    if (!adopted.ok() && !absl::IsResourceExhausted(adopted)) take_up_keys();
     return adopted;
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("memory is short");
