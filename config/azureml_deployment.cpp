@@ -137,6 +137,7 @@ void check_unused(MapReader& document, std::vector<std::string>& ignored) {
                    "egress_public_network_access",
                    "private_network_connection",
                    "provisioning_state",
+                   "resourceGroup",
                    "creation_context",
                    "package_model",
                    "with_package"},

@@ -120,7 +120,7 @@ EndpointDocument read_endpoint(MapReader document) {
   check_identity(document, endpoint.ignored_keys);
   document.word("public_network_access", {"enabled", "disabled"});
   document.ignore({"$schema", "id", "description", "tags", "properties", "compute", "public_network_access", "kind", "type",
-                   "location", "scoring_uri", "openapi_uri", "provisioning_state"},
+                   "location", "scoring_uri", "openapi_uri", "provisioning_state", "resourceGroup"},
                   endpoint.ignored_keys);
   read_extension(document, into);
   document.finish();

@@ -25,8 +25,11 @@ class Descriptor {
   const int number_;
 };
 
-FileText refuse(const std::string& why) { return {{}, why}; }
-FileText refuse(int error) { return refuse("cannot be read: " + std::system_category().message(error)); }
+FileText refuse(const std::string& why) { return {{}, why, false}; }
+FileText refuse(int error) {
+  const bool out_of_reach = error == EMFILE || error == ENFILE || error == ENOMEM;
+  return {{}, "cannot be read: " + std::system_category().message(error), out_of_reach};
+}
 
 /// The length in bytes of the character that `text` begins with; 0 if it is not UTF-8 or not allowed.
 std::size_t character_length(std::string_view text) {
@@ -63,7 +66,7 @@ FileText read_file(const std::string& path, std::size_t bytes_max) {
     const ssize_t count = ::read(file.number(), piece, sizeof(piece));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return refuse(errno);
-    if (count == 0) return {std::move(text), {}};
+    if (count == 0) return {std::move(text), {}, false};
     text.append(piece, static_cast<std::size_t>(count));
     if (text.size() > bytes_max) return refuse("is larger than " + std::to_string(bytes_max) + " bytes");
   }

@@ -10,6 +10,7 @@ namespace router::config {
 struct FileText {
   std::string text;
   std::string mistake;
+  bool out_of_reach = false;  // this process has too few descriptors or too little memory: nothing is said of the file
 };
 
 /// Reads a regular file of at most `bytes_max`; symbolic links are followed. A pipe or a device is refused and never waited

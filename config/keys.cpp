@@ -1,24 +1,62 @@
 #include "config/keys.h"
 
 #include <algorithm>
+#include <string_view>
+#include <utility>
 
 #include "config/file_text.h"
 
 namespace router::config {
 namespace {
 
-void read_key(const std::string& file, const Place& place, KeyName name, Endpoint& endpoint, Findings& findings) {
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // Windows' editors and PowerShell begin UTF-8 with it
+
+/// One key, or what is wrong with its file: `file: what`, in words that show none of it.
+struct KeyRead {
+  std::string key;
+  std::string mistake;
+  bool out_of_reach = false;
+};
+
+KeyRead read_key(const std::string& file) {
   FileText content = read_file(file, kKeyBytesMax);
-  if (!content.mistake.empty()) return findings.mistake(place, shown_path(file) + " " + content.mistake);
-  if (const char* mistake = mistake_in_key(content.text); mistake != nullptr) {
-    return findings.mistake(place, shown_path(file) + " " + mistake);
+  if (!content.mistake.empty()) return {{}, shown_path(file) + " " + content.mistake, content.out_of_reach};
+  if (const char* mistake = mistake_in_key(content.text); mistake != nullptr) return {{}, shown_path(file) + " " + mistake};
+  return {std::move(content.text), {}};
+}
+
+bool same(const std::vector<Secret>& a, const std::vector<Secret>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Secret& one, const Secret& other) { return one.name == other.name && one.value == other.value; });
+}
+
+void read_again(Endpoint& endpoint, KeysAgain& found) {
+  std::vector<Secret> keys;
+  std::string mistakes;
+  const std::pair<const std::string*, KeyName> files[] = {{&endpoint.primary_key_file, KeyName::kPrimary},
+                                                          {&endpoint.secondary_key_file, KeyName::kSecondary}};
+  for (const auto& [file, name] : files) {
+    if (file->empty()) continue;
+    KeyRead read = read_key(*file);
+    if (read.out_of_reach) {
+      found.out_of_reach = true;
+      return;
+    }
+    if (read.mistake.empty()) {
+      keys.push_back({std::move(read.key), name});
+    } else {
+      mistakes += "; " + read.mistake;
+    }
   }
-  endpoint.keys.push_back({std::move(content.text), name});
+  if (same(keys, endpoint.keys)) return;
+  found.told.push_back("endpoint " + endpoint.name + ": " + std::to_string(keys.size()) + " keys open it" + mistakes);
+  endpoint.keys = std::move(keys);
 }
 
 }  // namespace
 
 const char* mistake_in_key(std::string& key) {
+  if (key.starts_with(kByteOrderMark)) key.erase(0, kByteOrderMark.size());
   while (key.ends_with('\n') || key.ends_with('\r')) key.pop_back();
   if (key.empty()) return "is empty; a key is expected";
   if (key.size() > kKeyBytesMax) return "is longer than 4096 bytes";
@@ -33,7 +71,9 @@ void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::
   const auto read = [&](const std::string& file, const Place& place, KeyName name) {
     if (file.empty()) return;
     files.push_back(file);
-    read_key(file, place, name, endpoint, findings);
+    KeyRead found = read_key(file);
+    if (!found.mistake.empty()) return findings.mistake(place, std::move(found.mistake));
+    endpoint.keys.push_back({std::move(found.key), name});
   };
   read(endpoint.primary_key_file, document.primary_key_file, KeyName::kPrimary);
   read(endpoint.secondary_key_file, document.secondary_key_file, KeyName::kSecondary);
@@ -42,6 +82,12 @@ void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::
     findings.warning({endpoint.file, endpoint.line, "router.keys"},
                      "the endpoint has no keys, so nobody can score: every request is answered with 401");
   }
+}
+
+KeysAgain read_keys_again(std::vector<Endpoint>& endpoints) {
+  KeysAgain found;
+  for (Endpoint& each : endpoints) read_again(each, found);
+  return found;
 }
 
 }  // namespace router::config

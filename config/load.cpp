@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <filesystem>
+#include <new>
 #include <set>
 
 #include "config/azureml.h"
@@ -145,7 +146,9 @@ absl::StatusOr<Config> load(const std::string& router_yaml, std::vector<std::str
   try {
     const std::string file = std::filesystem::absolute(router_yaml).lexically_normal().string();
     config = Loader(met, examine).load(file);
-  } catch (const std::exception& exception) {  // out of memory, or a path that the file system library refuses
+  } catch (const std::bad_alloc&) {  // says nothing of the files
+    config = absl::ResourceExhaustedError("memory is short");
+  } catch (const std::exception& exception) {  // a path that the file system library refuses
     config = absl::InternalError(router_yaml + ": cannot be read: " + exception.what());
   }
   remove_repeated(met);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,10 +27,18 @@ class ClientContexts {
 
   /// Fails with `file: what is wrong`; then the next call reads the file again.
   absl::StatusOr<Set> get(const config::UpstreamTls& settings);
+  /// Where that failed: what `before` has for the same settings is what `get` gives from now on; nothing if it has none.
+  std::optional<Set> take_over(const config::UpstreamTls& settings, const ClientContexts& before);
+  /// Contexts that trust nobody: no handshake with them succeeds.
+  absl::StatusOr<Set> closed();
 
  private:
+  using Key = std::pair<bool, std::string>;
+  static Key key_of(const config::UpstreamTls& settings);
+  absl::StatusOr<Set> make(const Key& key, const tls::ClientOptions& options);
+
   const std::size_t shards_;
-  std::map<std::pair<bool, std::string>, Set> made_;
+  std::map<Key, Set> made_;
 };
 
 }  // namespace router

@@ -372,7 +372,8 @@ std::shared_ptr<const upstream::Transport> ClusterSource::transport(const config
   KnownTransport& known = known_transports_[deployment_key(deployment)];
   const bool same = known.verify == deployment.tls->verify && known.server_name == deployment.tls->server_name;
   if (known.transport != nullptr && same) return known.transport;
-  const LiveDeployments::Transports loaded = LiveDeployments::load_transports({&deployment}, contexts_, findings);
+  LiveDeployments::Unusable refused;
+  const LiveDeployments::Transports loaded = LiveDeployments::load_transports({&deployment}, contexts_, findings, refused);
   if (loaded.empty()) return nullptr;
   known = {deployment.tls->verify, deployment.tls->server_name, loaded.begin()->second};
   return known.transport;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -25,11 +26,11 @@ std::size_t line_length(const config::Deployment& settings, std::size_t replicas
 }
 
 /// A replica that would have to be spoken to differently is another replica.
-std::string replica_key(const config::Deployment& settings, const discovery::FoundReplica& found) {
+std::string replica_key(const LiveDeployment& deployment, const discovery::FoundReplica& found) {
   std::string key = absl::StrCat(found.identity.empty() ? found.name : found.identity, "@", found.address.text());
-  if (settings.tls)
-    absl::StrAppend(&key, " tls ", settings.tls->verify, " ", settings.tls->ca_file, " ", settings.tls->server_name);
-  return key;
+  if (deployment.transport == nullptr) return key;
+  const upstream::Transport& transport = *deployment.transport;
+  return absl::StrCat(key, " tls ", transport.contexts.front()->trust(), " ", transport.server_name);
 }
 
 bool same_probe(const config::Deployment& a, const config::Deployment& b) {
@@ -117,6 +118,21 @@ discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const Live
   return target;
 }
 
+/// What a deployment has whose file of authorities cannot be used.
+absl::StatusOr<ClientContexts::Set> without_file(const config::UpstreamTls& settings, ClientContexts& contexts,
+                                                 const absl::Status& why, config::Findings& findings,
+                                                 LiveDeployments::Unusable& unusable) {
+  std::optional<ClientContexts::Set> before;
+  if (unusable.in_force != nullptr) before = contexts.take_over(settings, *unusable.in_force);
+  findings.warning(
+      settings.ca_place,
+      absl::StrCat(why.message(), before ? "; the authorities that it held stay in force"
+                                         : "; no replica is trusted, so the deployment is closed until it can be read"));
+  const auto same = [&settings](const config::UpstreamTls& other) { return other.ca_file == settings.ca_file; };
+  if (std::none_of(unusable.refused.begin(), unusable.refused.end(), same)) unusable.refused.push_back(settings);
+  return before ? *before : contexts.closed();
+}
+
 }  // namespace
 
 DeploymentKey deployment_key(const std::string& home, const std::string& endpoint, const std::string& deployment) {
@@ -139,11 +155,13 @@ LiveDeployments::LiveDeployments(runtime::Shard& control, runtime::ShardSet& sha
       }) {}
 
 LiveDeployments::Transports LiveDeployments::load_transports(const std::vector<const config::Deployment*>& deployments,
-                                                             ClientContexts& contexts, config::Findings& findings) {
+                                                             ClientContexts& contexts, config::Findings& findings,
+                                                             Unusable& unusable) {
   Transports transports;
   for (const config::Deployment* deployment : deployments) {
     if (!deployment->tls) continue;
     absl::StatusOr<ClientContexts::Set> set = contexts.get(*deployment->tls);
+    if (!set.ok() && !unusable.is_mistake) set = without_file(*deployment->tls, contexts, set.status(), findings, unusable);
     if (!set.ok()) {
       findings.mistake(deployment->tls->ca_place, std::string(set.status().message()));
       continue;
@@ -236,7 +254,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   std::vector<std::shared_ptr<dispatch::Replica>> members;
   std::vector<std::shared_ptr<upstream::Replica>> retired;
   for (const discovery::FoundReplica& each : found) {
-    const std::string name = replica_key(live.settings, each);
+    const std::string name = replica_key(live, each);
     names.insert(name);
     const auto known = live.replicas.find(name);
     LiveReplica& replica = known != live.replicas.end() ? known->second : made[name];
@@ -256,7 +274,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   });
   std::erase_if(live.replicas, [&names](const auto& each) { return !names.contains(each.first); });
   for (const discovery::FoundReplica& each : found) {
-    runtime::insist([&] { follow(live, live.replicas.at(replica_key(live.settings, each)), each); });
+    runtime::insist([&] { follow(live, live.replicas.at(replica_key(live, each)), each); });
   }
   runtime::insist([&] { tell_trouble_soon(live); });
   retirement.send();

@@ -61,10 +61,17 @@ class LiveDeployments {
   LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics, runtime::Resolver& resolver);
 
   /// TLS settings towards the replicas of every deployment, read and checked before anything changes; mistakes go to
-  /// `findings`.
+  /// `findings`. A deployment whose authorities are not known has a transport that trusts nobody: never one that does not
+  /// verify.
   using Transports = std::map<DeploymentKey, std::shared_ptr<const upstream::Transport>>;
+  /// What becomes of a file of authorities that cannot be used.
+  struct Unusable {
+    bool is_mistake = true;  // false: what it held in `in_force` stays, or the deployment is closed, with a warning
+    const ClientContexts* in_force = nullptr;
+    std::vector<config::UpstreamTls> refused{};  // gets each such file once
+  };
   static Transports load_transports(const std::vector<const config::Deployment*>& deployments, ClientContexts& contexts,
-                                    config::Findings& findings);
+                                    config::Findings& findings, Unusable& unusable);
 
   /// The replicas of a deployment that is a resource, all of them, as Kubernetes tells them; kept until `remove_others` removes
   /// the deployment. `prepare`: from the next `apply` on, so that exchanges of an older table are not sent to those that belong

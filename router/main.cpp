@@ -90,7 +90,9 @@ int main(int count, char** words) {
   if (arguments.help) return std::cout << kHelp, 0;
   if (arguments.version) return std::cout << "inference-router " ROUTER_VERSION "\n", 0;
 
-  absl::StatusOr<router::config::Config> config = router::config::load(arguments.config, nullptr, router::Router::examine);
+  const auto what_for = arguments.check ? router::ReadingFor::kCheck : router::ReadingFor::kStart;
+  absl::StatusOr<router::config::Config> config =
+      router::config::load(arguments.config, nullptr, router::Router::examine(what_for));
   if (!config.ok()) {
     std::cerr << config.status().message() << "\n";
     return 1;

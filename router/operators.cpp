@@ -1,9 +1,12 @@
 #include "router/operators.h"
 
 #include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
 
 #include <algorithm>
 #include <utility>
+
+#include "router/admin/listening.h"
 
 namespace router {
 namespace {
@@ -31,14 +34,14 @@ Operators::Change Operators::prepare(const config::Process& wanted, const std::s
   Change change;
   change.observe_address = wanted.observe_address;
   change.admin_address = wanted.admin_address;
-  change.observe = open(observe_, wanted.observe_address, wanted.places.observe_address, given_up, findings);
-  change.admin = open(admin_, wanted.admin_address, wanted.places.admin_address, given_up, findings);
+  change.observe = open(observe_, wanted.observe_address, wanted.places.observe_address, given_up, change.unresolved, findings);
+  change.admin = open(admin_, wanted.admin_address, wanted.places.admin_address, given_up, change.unresolved, findings);
   return change;
 }
 
 std::unique_ptr<admin::OperatorServer> Operators::open(const Listener& listener, const std::string& address,
                                                        const config::Place& place, const std::set<std::uint16_t>& given_up,
-                                                       config::Findings& findings) const {
+                                                       std::vector<std::string>& unresolved, config::Findings& findings) const {
   if (listener.server && listener.address == address) return nullptr;
   admin::OperatorServerOptions options;
   options.address = address;
@@ -47,6 +50,11 @@ std::unique_ptr<admin::OperatorServer> Operators::open(const Listener& listener,
   const auto use = given_up.contains(port_of(address)) ? runtime::PortUse::kGivenUp : runtime::PortUse::kMustBeFree;
   const absl::Status started = server->start(use);
   if (started.ok()) return server;
+  if (admin::Listening::is_unresolved(started)) {
+    unresolved.push_back(address);
+    findings.warning(place, absl::StrCat(started.message(), "; it is looked up again until it is known"));
+    return nullptr;
+  }
   findings.mistake(place, std::string(started.message()));
   return nullptr;
 }
@@ -56,6 +64,7 @@ void Operators::apply(Change change) noexcept {
   retired_.erase(std::remove_if(retired_.begin(), retired_.end(), has_ended), retired_.end());
   move(observe_, change.observe_address, std::move(change.observe));
   move(admin_, change.admin_address, std::move(change.admin));
+  unresolved_.swap(change.unresolved);
 }
 
 void Operators::move(Listener& listener, std::string& address, std::unique_ptr<admin::OperatorServer> server) noexcept {

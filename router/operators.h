@@ -28,12 +28,16 @@ class Operators {
     std::unique_ptr<admin::OperatorServer> admin;
     std::string observe_address;
     std::string admin_address;
+    std::vector<std::string> unresolved;
   };
   /// The ports of listeners that `wanted` moves elsewhere.
   std::set<std::uint16_t> given_up(const config::Process& wanted) const;
-  /// What cannot be opened is told to `findings`.
+  /// What cannot be opened is told to `findings`: a mistake, or a warning if only its name is not known now.
   Change prepare(const config::Process& wanted, const std::set<std::uint16_t>& given_up, config::Findings& findings);
   void apply(Change change) noexcept;
+  /// Addresses of the configuration in force whose name was not known when they were to be opened: those listeners are as they
+  /// were, or not open, until the configuration is read again.
+  const std::vector<std::string>& unresolved() const { return unresolved_; }
   /// Closes everything, also connections.
   void stop();
 
@@ -46,12 +50,14 @@ class Operators {
     std::unique_ptr<admin::OperatorServer> server;
   };
   std::unique_ptr<admin::OperatorServer> open(const Listener& listener, const std::string& address, const config::Place& place,
-                                              const std::set<std::uint16_t>& given_up, config::Findings& findings) const;
+                                              const std::set<std::uint16_t>& given_up, std::vector<std::string>& unresolved,
+                                              config::Findings& findings) const;
   void move(Listener& listener, std::string& address, std::unique_ptr<admin::OperatorServer> server) noexcept;
 
   runtime::Shard& control_;
   Listener observe_;
   Listener admin_;
+  std::vector<std::string> unresolved_;
   std::vector<std::unique_ptr<admin::OperatorServer>> retired_;  // those that still have connections, for seconds at most
 };
 

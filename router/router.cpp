@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "config/addresses.h"
+#include "config/keys.h"
 #include "config/load.h"
 #include "router/admin/routes.h"
 #include "router/base/ids.h"
@@ -25,6 +26,8 @@ namespace router {
 namespace {
 
 constexpr std::chrono::seconds kReloadAgain{1};  // after one that found no memory
+constexpr std::chrono::seconds kRetryFiles{10};  // that could not be used
+constexpr std::chrono::seconds kLookUpAgain{5};  // the name of an operators' listener
 constexpr std::chrono::seconds kEnd{5};          // after the drain, for probes and what follows the API server
 
 log::Level log_level(config::LogLevel level) {
@@ -100,6 +103,14 @@ std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoin
   return warnings;
 }
 
+void add_key_files(const std::vector<config::Endpoint>& endpoints, std::vector<std::string>& files) {
+  for (const config::Endpoint& each : endpoints) {
+    for (const std::string* file : {&each.primary_key_file, &each.secondary_key_file}) {
+      if (!file->empty()) files.push_back(*file);
+    }
+  }
+}
+
 /// Wherever they stand in router.yaml.
 bool same_settings(std::optional<config::Kubernetes> a, const std::optional<config::Kubernetes>& b) {
   if (a && b) a->place = b->place;
@@ -140,13 +151,15 @@ Router::Router(std::string config_file, config::Config config)
       pulse_(control_, shards_),
       ending_(control_, 1) {
   control_.schedule(again_, kNever);  // keeps a place in the queue
+  control_.schedule(retry_, kNever);
+  control_.schedule(look_up_, kNever);
 }
 
 Router::~Router() = default;
 
-void Router::examine(const config::Process& process, const std::vector<const config::Deployment*>& deployments,
-                     config::Findings& findings) {
-  read_tls(process, deployments, nullptr, 1, findings);
+config::Examine Router::examine(ReadingFor what_for) {
+  return [what_for](const config::Process& process, const std::vector<const config::Deployment*>& deployments,
+                    config::Findings& findings) { read_tls(process, deployments, nullptr, {}, 1, what_for, findings); };
 }
 
 int Router::run() {
@@ -165,7 +178,8 @@ absl::Status Router::start() {
   runtime::keep_memory_reserve();
   config::Findings findings;
   if (std::optional<log::Target> target = open_log(config_.process, findings)) log::use(std::move(*target));
-  TlsMaterial tls = read_tls(config_.process, deployments_of(config_), ticket_keys_, shards_.size(), findings);
+  TlsMaterial tls =
+      read_tls(config_.process, deployments_of(config_), ticket_keys_, {}, shards_.size(), ReadingFor::kStart, findings);
   if (findings.has_mistakes()) return absl::InvalidArgumentError(findings.mistakes());
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     servers_.push_back(
@@ -181,6 +195,7 @@ absl::Status Router::start() {
   watch_files();
   if (cluster_) cluster_->start(config_.process);
   control_.schedule(rotation_, control_.now() + std::chrono::hours(1));
+  schedule_again(true);
   unnoticed_aborts_.start();
   warn_of_few_descriptors(config_.process.limits);
   shards_.start();
@@ -246,14 +261,18 @@ absl::Status Router::adopt(config::Config config, TlsMaterial tls) {
   next.view->access_log = opened.access_log;
   proxy::Views::Prepared view = views_.prepare(next.view);
   std::string access_log_path = config.process.access_log;
+  const std::vector<std::string> warnings = findings.warnings();
   const std::vector<std::string> swallowing = warnings_of_swallowed(config.endpoints, certified);
 
   // From here on nothing is undone: what follows cannot fail, or is tried again until it has found its memory.
   if (opened.log) log::use(std::move(*opened.log));
   for (const std::string& warning : config.warnings) log::warning(warning);
+  for (const std::string& warning : warnings) log::warning(warning);
   for (const std::string& warning : swallowing) log::warning(warning);
   ticket_keys_->replace_by(*tls.ticket_keys);
   file_transports_ = std::move(tls.transports);
+  tls_in_force_ = std::move(tls.in_force);
+  refused_files_ = std::move(tls.refused);
   generation_ = next.live.generation;
   live_.apply(next.live);
   // In this order, so that each accepted connection finds its listener in the view.
@@ -300,8 +319,8 @@ Router::Next Router::build_next(const config::Config& files, const LiveDeploymen
   return next;
 }
 
-void Router::publish_resources() {
-  Next next = build_next(files_, file_transports_);
+void Router::publish_table(config::Config files) {
+  Next next = build_next(files, file_transports_);
   next.view->listeners = views_.newest()->listeners;
   next.view->access_log = views_.newest()->access_log;
   proxy::Views::Prepared view = views_.prepare(next.view);
@@ -310,22 +329,40 @@ void Router::publish_resources() {
   live_.apply(next.live);
   views_.publish(std::move(view));
   live_.remove_others(next.live);
+  files_ = std::move(files);
   config_ = std::move(next.merged);
+}
+
+void Router::publish_resources() {
+  publish_table(files_);
   log::tell(log::Level::kInfo, {"resources changed: ", std::to_string(cluster_->endpoints().size()),
                                 " endpoints of the API server, generation ", std::to_string(generation_)});
+}
+
+void Router::take_up_keys() {
+  config::Config files = files_;
+  const config::KeysAgain keys = config::read_keys_again(files.endpoints);
+  if (keys.out_of_reach) control_.schedule(again_, control_.now() + kRetryFiles);
+  if (keys.told.empty()) return;
+  publish_table(std::move(files));
+  for (const std::string& each : keys.told) {
+    log::tell(log::Level::kWarning, {"the change is refused, but its keys act: ", each});
+  }
+  log::tell(log::Level::kInfo, {"keys read again, generation ", std::to_string(generation_)});
 }
 
 absl::Status Router::reload(std::vector<std::string>& files) {
   TlsMaterial tls;
   const auto examine = [this, &tls](const config::Process& process, const std::vector<const config::Deployment*>& deployments,
                                     config::Findings& findings) {
-    tls = read_tls(process, deployments, ticket_keys_, shards_.size(), findings);
+    tls = read_tls(process, deployments, ticket_keys_, tls_in_force_, shards_.size(), ReadingFor::kReload, findings);
   };
   try {
     watch_->before_reading();
     auto config = config::load(config_file_, &files, examine);
-    if (!config.ok()) return config.status();
-    return adopt(std::move(*config), std::move(tls));
+    absl::Status adopted = config.ok() ? adopt(std::move(*config), std::move(tls)) : config.status();
+    if (!adopted.ok() && !absl::IsResourceExhausted(adopted)) take_up_keys();
+    return adopted;
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("memory is short");
   }
@@ -349,9 +386,38 @@ absl::Status Router::reload_and_report() {
     control_.schedule(again_, control_.now() + kReloadAgain);  // nothing is wrong with the files
     return reloaded;
   }
-  // Of a refused configuration too: mending any file that it names is to be noticed.
-  runtime::insist([&] { watch_->watch(files); });
+  schedule_again(reloaded.ok());
+  // Of a refused configuration too: mending any file that it names is to be noticed. And the keys in force act meanwhile.
+  runtime::insist([&] {
+    std::vector<std::string> watched = files;
+    if (!reloaded.ok()) add_key_files(files_.endpoints, watched);
+    watch_->watch(std::move(watched));
+  });
   return reloaded;
+}
+
+/// While a change is refused its mending is what is waited for.
+void Router::schedule_again(bool accepted) {
+  control_.schedule(retry_, accepted && refused_files_.any() ? control_.now() + kRetryFiles : kNever);
+  control_.schedule(look_up_, accepted && !operators_.unresolved().empty() ? control_.now() + kLookUpAgain : kNever);
+}
+
+void Router::retry_refused_files() {
+  control_.schedule(retry_, control_.now() + kRetryFiles);  // first: what follows may throw
+  if (watch_ && can_be_used(refused_files_)) static_cast<void>(reload_and_report());
+}
+
+void Router::look_up_operators() {
+  control_.schedule(look_up_, operators_.unresolved().empty() ? kNever : control_.now() + kLookUpAgain);
+  for (const std::string& address : operators_.unresolved()) {
+    const std::optional<config::HostAndPort> at = config::parse_host_and_port(address);
+    if (!at) continue;
+    resolver_.resolve(at->host, at->port.value_or(0), [this, address](const runtime::Resolver::Addresses& found) {
+      const std::vector<std::string>& wanted = operators_.unresolved();
+      const bool is_wanted = std::find(wanted.begin(), wanted.end(), address) != wanted.end();
+      if (found.ok() && is_wanted) static_cast<void>(reload_and_report());
+    });
+  }
 }
 
 void Router::rotate_ticket_keys() {
@@ -428,13 +494,17 @@ metrics::ProcessFigures Router::figures() const {
     for (const auto& [name, replica] : live->replicas) deployment.replicas_terminating += replica.terminating ? 1 : 0;
     figures.deployments.push_back(std::move(deployment));
   }
+  std::set<std::string> told;  // several listeners may show one certificate
   for (const auto& [id, listener] : views_.newest()->listeners) {
     if (listener.tls.empty()) continue;
     for (const tls::CertificateInfo& certificate : listener.tls.front()->certificates()) {
-      const auto expiry = certificate.not_after.time_since_epoch();
-      figures.certificates.push_back({certificate.file, expiry.count()});
+      if (!told.insert(certificate.file).second) continue;
+      figures.certificates.push_back({certificate.file, certificate.not_before.time_since_epoch().count(),
+                                      certificate.not_after.time_since_epoch().count()});
     }
   }
+  figures.certificates_refused = refused_files_.certificates.size();
+  figures.authorities_refused = refused_files_.authorities.size();
   figures.generation = generation_;
   if (cluster_) figures.discovery_age = cluster_->age();
   if (cluster_) figures.resources_refused = cluster_->resources_refused();

@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "config/findings.h"
+#include "config/load.h"
 #include "router/access_logs.h"
 #include "router/base/log.h"
 #include "router/cluster_source.h"
@@ -44,8 +45,7 @@ class Router {
 
   /// For config::load: everything about a configuration that can be wrong beyond its text and without opening a socket:
   /// certificates, keys of tickets, trust stores.
-  static void examine(const config::Process& process, const std::vector<const config::Deployment*>& deployments,
-                      config::Findings& findings);
+  static config::Examine examine(ReadingFor what_for);
 
   /// Starts, serves, drains. The process's exit code: 0 after a drain, 1 if it could not start.
   int run();
@@ -80,10 +80,20 @@ class Router {
   /// To be known before `build_next`: which replicas would be this process itself, and which host names are its own.
   void avoid_own(const config::Process& next, const Listeners::Change& listeners, const std::set<std::string>& certified);
   Next build_next(const config::Config& files, const LiveDeployments::Transports& file_transports);
+  /// A new table of these files and of what the API server tells; listeners, certificates and the log stay.
+  void publish_table(config::Config files);
+  /// The key files of what is in force act although a change was refused: a key that is revoked opens nothing.
+  void take_up_keys();
   /// What the API server tells has changed: a new table, and nothing else.
   void publish_resources();
   absl::Status reload_and_report();
   void watch_files();
+  /// When what could not be used is tried again, after the configuration was read.
+  void schedule_again(bool accepted);
+  /// A file that could not be used may be fine without having changed: it lies on another machine, or its folder was closed.
+  void retry_refused_files();
+  /// Whether the name of an operators' listener is known by now: then the configuration is read again, which opens it.
+  void look_up_operators();
   /// Session tickets get a new key every hour; the two before it are still accepted.
   void rotate_ticket_keys();
   std::vector<admin::OperatorRoute> observe_routes();
@@ -102,6 +112,8 @@ class Router {
   config::Config config_;              // and what is in force: with endpoints that are resources
   const std::string random_via_name_;  // in force where router.yaml names none
   LiveDeployments::Transports file_transports_;
+  TlsInForce tls_in_force_;
+  RefusedFiles refused_files_;  // of the configuration in force
   SteadyClock clock_;
   runtime::Shard control_;
   runtime::ShardSet shards_;
@@ -142,6 +154,24 @@ class Router {
     Router& owner_;
   };
   Again again_{*this};
+  class Retry final : public runtime::Timer {
+   public:
+    explicit Retry(Router& owner) : owner_(owner) {}
+
+   private:
+    void expired() override { owner_.retry_refused_files(); }
+    Router& owner_;
+  };
+  Retry retry_{*this};
+  class LookUp final : public runtime::Timer {
+   public:
+    explicit LookUp(Router& owner) : owner_(owner) {}
+
+   private:
+    void expired() override { owner_.look_up_operators(); }
+    Router& owner_;
+  };
+  LookUp look_up_{*this};
   UnnoticedAborts unnoticed_aborts_{control_, live_};
   std::uint64_t generation_ = 0;
 };

@@ -16,6 +16,7 @@ namespace router::tls {
 namespace {
 
 constexpr std::size_t kFileMax = 1024 * 1024;
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // of Windows' editors
 
 /// Text that is overwritten when it is no longer needed.
 struct SecretText {
@@ -50,9 +51,12 @@ std::optional<std::vector<std::string>> names_of(X509* certificate) {
   return names;
 }
 
-std::chrono::sys_seconds time_of(const ASN1_TIME* time) {
+/// Nothing if it is no time.
+std::optional<std::chrono::sys_seconds> time_of(const ASN1_TIME* time) {
   std::tm utc{};
-  ASN1_TIME_to_tm(time, &utc);
+  const bool read = time != nullptr && ASN1_TIME_to_tm(time, &utc) == 1;
+  ERR_clear_error();
+  if (!read) return std::nullopt;
   return std::chrono::sys_seconds(std::chrono::seconds(timegm(&utc)));
 }
 
@@ -73,6 +77,7 @@ absl::Status read_secret(const std::string& file, SecretText& into) {
 absl::Status read_password(const CertificateFiles& files, SecretText& into) {
   if (files.password_file.empty()) return absl::OkStatus();
   if (absl::Status read = read_secret(files.password_file, into); !read.ok()) return read;
+  if (into.text.starts_with(kByteOrderMark)) into.text.erase(0, kByteOrderMark.size());
   while (!into.text.empty() && (into.text.back() == '\n' || into.text.back() == '\r')) into.text.pop_back();
   return absl::OkStatus();
 }
@@ -98,14 +103,6 @@ absl::StatusOr<Owned<EVP_PKEY>> read_key(const CertificateFiles& files, SecretTe
     return mistake(files.key_file, absl::StrCat("the private key does not open with the password in ", files.password_file));
   }
   return mistake(files.key_file, "holds no private key in PEM, or a malformed one");
-}
-
-absl::Status check_times(const std::string& file, X509* leaf) {
-  if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
-    return mistake(file, "the certificate has expired; one that is valid now is expected");
-  if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0)
-    return mistake(file, "the certificate is not valid yet; one that is valid now is expected");
-  return absl::OkStatus();
 }
 
 absl::Status check_pair(const CertificateFiles& files, X509* leaf, EVP_PKEY* key) {
@@ -166,7 +163,6 @@ std::optional<Credential> read_credential(const CertificateFiles& files, std::ve
   };
   auto chain = read_certificates(files.certificate_file);
   X509* leaf = note(Role::kCertificate, chain.status()) ? chain->front().get() : nullptr;
-  if (leaf != nullptr) note(Role::kCertificate, check_times(files.certificate_file, leaf));
   SecretText password;
   Owned<EVP_PKEY> key;
   if (note(Role::kPassword, read_password(files, password))) {
@@ -181,9 +177,14 @@ std::optional<Credential> read_credential(const CertificateFiles& files, std::ve
   if (leaf != nullptr && !names) {
     note(Role::kCertificate, mistake(files.certificate_file, "the first certificate's subjectAltName cannot be read"));
   }
+  const auto begins = leaf != nullptr ? time_of(X509_get0_notBefore(leaf)) : std::nullopt;
+  const auto ends = leaf != nullptr ? time_of(X509_get0_notAfter(leaf)) : std::nullopt;
+  if (leaf != nullptr && (!begins || !ends)) {
+    note(Role::kCertificate, mistake(files.certificate_file, "the first certificate does not tell when it is valid"));
+  }
   if (mistakes.size() > mistakes_before) return std::nullopt;
   Credential credential;
-  credential.info = {files.certificate_file, std::move(*names), time_of(X509_get0_notAfter(leaf))};
+  credential.info = {files.certificate_file, std::move(*names), *begins, *ends};
   credential.chain = std::move(*chain);
   credential.key = std::move(key);
   return credential;

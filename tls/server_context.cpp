@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <ctime>
 #include <map>
 #include <unordered_map>
 
 #include "router/base/text.h"
+#include "tls/certificate_choice.h"
 #include "tls/context.h"
 #include "tls/credential.h"
 #include "tls/settings.h"
@@ -21,22 +23,36 @@ namespace {
 // A session may only be resumed within the same context of sessions (RFC 5246, F.1.4); all our contexts are one.
 constexpr unsigned char kSessionContext[] = "inference-router";
 
-using ContextsByName = std::unordered_map<std::string, SSL_CTX*, TextHash, std::equal_to<>>;
+/// The context for one selection of certificates, from a moment on.
+struct TimedContext {
+  std::chrono::sys_seconds from;
+  SSL_CTX* context = nullptr;
+  bool valid = false;
+};
+/// What answers for one name, in the order of time; the first is from its beginning.
+using Timeline = std::vector<TimedContext>;
+using TimelinesByName = std::unordered_map<std::string, Timeline, TextHash, std::equal_to<>>;
 
-/// The certificates that may answer for one name, as indices: at most one of each type of key. OpenSSL picks among them by the
-/// signatures that the client can check.
-using Selection = std::vector<std::size_t>;
+const TimedContext& at(const Timeline& timeline, std::chrono::sys_seconds now) {
+  std::size_t last = timeline.size() - 1;  // a few at most, and mostly one
+  while (last > 0 && timeline[last].from > now) --last;
+  return timeline[last];
+}
 
-Selection select(const std::vector<Credential>& credentials, const std::string& name) {
-  Selection selection;
+std::vector<Candidate> candidates_for(const std::vector<SharedCredential>& credentials, const std::string& name) {
+  std::vector<Candidate> candidates;
   for (std::size_t i = 0; i < credentials.size(); ++i) {
-    if (!credentials[i].bears(name)) continue;
-    const bool has_type = std::any_of(selection.begin(), selection.end(), [&credentials, i](std::size_t other) {
-      return credentials[other].key_type() == credentials[i].key_type();
-    });
-    if (!has_type) selection.push_back(i);
+    const Credential& each = *credentials[i];
+    if (each.bears(name)) candidates.push_back({i, each.key_type(), each.info.not_before, each.info.not_after});
   }
-  return selection;
+  return candidates;
+}
+
+/// Those that bear the first one's first name; only the first one if it bears none.
+std::vector<Candidate> candidates_for_no_name(const std::vector<SharedCredential>& credentials) {
+  const Credential& first = *credentials.front();
+  if (!first.info.names.empty()) return candidates_for(credentials, first.info.names.front());
+  return {{0, first.key_type(), first.info.not_before, first.info.not_after}};
 }
 
 absl::Status use(SSL_CTX* context, const Credential& credential) {
@@ -62,22 +78,6 @@ absl::Status try_out(const Credential& credential) {
   return use(context.get(), credential);
 }
 
-/// Those that can be used; what is wrong with the others is added to `mistakes`.
-std::vector<Credential> read_all(const std::vector<CertificateFiles>& certificates, std::vector<FileMistake>& mistakes) {
-  std::vector<Credential> credentials;
-  for (std::size_t index = 0; index < certificates.size(); ++index) {
-    const std::size_t mistakes_before = mistakes.size();
-    std::optional<Credential> credential = read_credential(certificates[index], mistakes);
-    for (std::size_t i = mistakes_before; i < mistakes.size(); ++i) mistakes[i].index = index;
-    if (!credential) continue;
-    if (const absl::Status usable = try_out(*credential); !usable.ok()) {
-      mistakes.push_back({FileMistake::Role::kCertificate, index, std::string(usable.message())});
-    }
-    credentials.push_back(std::move(*credential));
-  }
-  return credentials;
-}
-
 /// A client that offers only protocols that we do not speak is refused (RFC 7301, section 3.2), as by nginx.
 int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
                     unsigned offered_size, void* ours) noexcept {
@@ -98,17 +98,21 @@ int impl_index() {
 }  // namespace
 
 struct ServerContext::Impl {
-  std::vector<Owned<SSL_CTX>> contexts;  // one for each selection of certificates; connections begin with the first
-  ContextsByName exact;
-  ContextsByName wildcard;  // `.example.org` for `*.example.org`
+  std::vector<Owned<SSL_CTX>> contexts;  // one for each selection of certificates
+  SSL_CTX* initial = nullptr;            // with which connections begin: the default's as it was when this was made
+  Timeline fallback;
+  TimelinesByName exact;
+  TimelinesByName wildcard;  // `.example.org` for `*.example.org`
+  WallClock now = wall_clock;
   std::vector<CertificateInfo> certificates;
   std::shared_ptr<TicketKeys> ticket_keys;
   std::string protocols;  // as ALPN writes them
 
-  absl::Status fill(const ServerOptions& options, const std::vector<Credential>& credentials);
-  absl::StatusOr<SSL_CTX*> add_context(const ServerOptions& options, const std::vector<Credential>& credentials,
+  absl::Status fill(const ServerOptions& options, const std::vector<SharedCredential>& credentials);
+  absl::StatusOr<SSL_CTX*> add_context(const ServerOptions& options, const std::vector<SharedCredential>& credentials,
                                        const Selection& selection);
-  SSL_CTX* find(std::string_view name) const;
+  /// What answers for `name`, lower case, at this moment; nullptr: no certificate bears it.
+  SSL_CTX* find(std::string_view name, std::chrono::sys_seconds at_time) const;
 
   // Called by OpenSSL, whose frames no exception may pass.
   static int choose_certificate(SSL* ssl, int*, void* self) noexcept;
@@ -117,7 +121,7 @@ struct ServerContext::Impl {
 };
 
 absl::StatusOr<SSL_CTX*> ServerContext::Impl::add_context(const ServerOptions& options,
-                                                          const std::vector<Credential>& credentials,
+                                                          const std::vector<SharedCredential>& credentials,
                                                           const Selection& selection) {
   Owned<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
   if (!context) return absl::InternalError("OpenSSL cannot make a context");
@@ -131,14 +135,15 @@ absl::StatusOr<SSL_CTX*> ServerContext::Impl::add_context(const ServerOptions& o
   SSL_CTX_set_tlsext_servername_arg(context.get(), this);
   if (!protocols.empty()) SSL_CTX_set_alpn_select_cb(context.get(), choose_protocol, &protocols);
   for (const std::size_t index : selection) {
-    if (absl::Status used = use(context.get(), credentials[index]); !used.ok()) return used;
+    if (absl::Status used = use(context.get(), *credentials[index]); !used.ok()) return used;
   }
   contexts.push_back(std::move(context));
   return contexts.back().get();
 }
 
-absl::Status ServerContext::Impl::fill(const ServerOptions& options, const std::vector<Credential>& credentials) {
+absl::Status ServerContext::Impl::fill(const ServerOptions& options, const std::vector<SharedCredential>& credentials) {
   protocols = alpn_list(options.alpn);
+  now = options.now;
   std::map<Selection, SSL_CTX*> made;
   const auto context_of = [&](const Selection& selection) -> absl::StatusOr<SSL_CTX*> {
     if (const auto found = made.find(selection); found != made.end()) return found->second;
@@ -146,39 +151,60 @@ absl::Status ServerContext::Impl::fill(const ServerOptions& options, const std::
     if (context.ok()) made.emplace(selection, *context);
     return context;
   };
-  const CertificateInfo& first = credentials.front().info;
-  const auto fallback = context_of(first.names.empty() ? Selection{0} : select(credentials, first.names.front()));
-  if (!fallback.ok()) return fallback.status();
-  for (const Credential& credential : credentials) {
-    certificates.push_back(credential.info);
-    for (const std::string& name : credential.info.names) {
-      const auto context = context_of(select(credentials, name));
+  const auto timeline_of = [&](const std::vector<Candidate>& candidates) -> absl::StatusOr<Timeline> {
+    Timeline timeline;
+    for (const Offer& offer : offers_of(candidates)) {
+      const auto context = context_of(offer.selection);
       if (!context.ok()) return context.status();
-      name.starts_with("*.") ? wildcard.emplace(name.substr(1), *context) : exact.emplace(name, *context);
+      timeline.push_back({offer.from, *context, offer.valid});
+    }
+    return timeline;
+  };
+  auto of_no_name = timeline_of(candidates_for_no_name(credentials));
+  if (!of_no_name.ok()) return of_no_name.status();
+  fallback = std::move(*of_no_name);
+  initial = at(fallback, now()).context;
+  for (const SharedCredential& credential : credentials) {
+    certificates.push_back(credential->info);
+    for (const std::string& name : credential->info.names) {
+      const bool is_wildcard = name.starts_with("*.");
+      TimelinesByName& timelines = is_wildcard ? wildcard : exact;
+      const std::string key = is_wildcard ? name.substr(1) : name;
+      if (timelines.contains(key)) continue;
+      auto timeline = timeline_of(candidates_for(credentials, name));
+      if (!timeline.ok()) return timeline.status();
+      timelines.emplace(key, std::move(*timeline));
     }
   }
   return absl::OkStatus();
 }
 
-SSL_CTX* ServerContext::Impl::find(std::string_view name) const {
-  if (const auto found = exact.find(name); found != exact.end()) return found->second;
+SSL_CTX* ServerContext::Impl::find(std::string_view name, std::chrono::sys_seconds at_time) const {
+  const auto named = exact.find(name);
+  const TimedContext* by_name = named != exact.end() ? &at(named->second, at_time) : nullptr;
+  if (by_name != nullptr && by_name->valid) return by_name->context;
   const std::size_t dot = name.find('.');  // a wildcard stands for one label only (RFC 6125, section 6.4.3)
-  if (dot == std::string_view::npos || dot == 0) return nullptr;
-  const auto found = wildcard.find(name.substr(dot));
-  return found != wildcard.end() ? found->second : nullptr;
+  const bool may_be_wild = dot != std::string_view::npos && dot != 0;
+  const auto wild = may_be_wild ? wildcard.find(name.substr(dot)) : wildcard.end();
+  const TimedContext* by_wildcard = wild != wildcard.end() ? &at(wild->second, at_time) : nullptr;
+  if (by_wildcard != nullptr && (by_wildcard->valid || by_name == nullptr)) return by_wildcard->context;
+  return by_name != nullptr ? by_name->context : nullptr;
 }
 
+/// Called in every handshake, also where the client names nobody.
 int ServerContext::Impl::choose_certificate(SSL* ssl, int*, void* self) noexcept {
+  const Impl& impl = *static_cast<const Impl*>(self);
+  const std::chrono::sys_seconds now = impl.now();
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
   std::array<char, TLSEXT_MAXLEN_host_name> lower{};  // no memory of the heap: an exception would pass OpenSSL's frames
-  const std::size_t length = std::strlen(name);
-  if (length > lower.size()) return SSL_TLSEXT_ERR_NOACK;
-  std::transform(name, name + length, lower.begin(), to_lower);
-  SSL_CTX* found = static_cast<const Impl*>(self)->find({lower.data(), length});
-  if (found == nullptr) return SSL_TLSEXT_ERR_NOACK;
-  SSL_set_SSL_CTX(ssl, found);
-  return SSL_TLSEXT_ERR_OK;
+  const std::size_t length = name != nullptr ? std::strlen(name) : 0;
+  SSL_CTX* found = nullptr;
+  if (length > 0 && length <= lower.size()) {
+    std::transform(name, name + length, lower.begin(), to_lower);
+    found = impl.find({lower.data(), length}, now);
+  }
+  SSL_set_SSL_CTX(ssl, found != nullptr ? found : at(impl.fallback, now).context);
+  return found != nullptr ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
 /// Encrypts a ticket with the newest key, or finds the key of one that comes back; OpenSSL calls that of the context with which
@@ -211,18 +237,29 @@ int ServerContext::Impl::protect_ticket(SSL* ssl, unsigned char* name, unsigned 
 
 ServerContext::ServerContext() : impl_(std::make_unique<Impl>()) {}
 ServerContext::~ServerContext() = default;
-SSL_CTX* ServerContext::get() const { return impl_->contexts.front().get(); }
+SSL_CTX* ServerContext::get() const { return impl_->initial; }
 const std::vector<CertificateInfo>& ServerContext::certificates() const { return impl_->certificates; }
 
-absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> ServerContext::make(const ServerOptions& options,
-                                                                                const std::shared_ptr<TicketKeys>& ticket_keys,
-                                                                                std::size_t shards,
-                                                                                std::vector<FileMistake>* mistakes) {
-  if (options.certificates.empty()) return absl::InvalidArgumentError("no certificate is given");
-  std::vector<FileMistake> found;
-  const std::vector<Credential> credentials = read_all(options.certificates, found);
-  if (mistakes != nullptr) mistakes->insert(mistakes->end(), found.begin(), found.end());
-  if (!found.empty()) return absl::InvalidArgumentError(found.front().text);
+std::chrono::sys_seconds wall_clock() noexcept { return std::chrono::sys_seconds(std::chrono::seconds(std::time(nullptr))); }
+
+SharedCredential load_credential(const CertificateFiles& files, std::size_t index, std::vector<FileMistake>& mistakes) {
+  const std::size_t mistakes_before = mistakes.size();
+  std::optional<Credential> read = read_credential(files, mistakes);
+  for (std::size_t i = mistakes_before; i < mistakes.size(); ++i) mistakes[i].index = index;
+  if (!read) return nullptr;
+  if (const absl::Status usable = try_out(*read); !usable.ok()) {
+    mistakes.push_back({FileMistake::Role::kCertificate, index, std::string(usable.message())});
+    return nullptr;
+  }
+  return std::make_shared<const Credential>(std::move(*read));
+}
+
+const CertificateInfo& info_of(const Credential& credential) { return credential.info; }
+
+absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> ServerContext::make(
+    const ServerOptions& options, const std::vector<SharedCredential>& credentials,
+    const std::shared_ptr<TicketKeys>& ticket_keys, std::size_t shards) {
+  if (credentials.empty()) return absl::InvalidArgumentError("no certificate is given");
   std::vector<std::shared_ptr<ServerContext>> made;
   for (std::size_t shard = 0; shard < shards; ++shard) {
     std::shared_ptr<ServerContext> context(new ServerContext);
@@ -231,6 +268,20 @@ absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> ServerContext::make(
     made.push_back(std::move(context));
   }
   return made;
+}
+
+absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> ServerContext::make(const ServerOptions& options,
+                                                                                const std::shared_ptr<TicketKeys>& ticket_keys,
+                                                                                std::size_t shards,
+                                                                                std::vector<FileMistake>* mistakes) {
+  std::vector<FileMistake> found;
+  std::vector<SharedCredential> credentials;
+  for (std::size_t index = 0; index < options.certificates.size(); ++index) {
+    credentials.push_back(load_credential(options.certificates[index], index, found));
+  }
+  if (mistakes != nullptr) mistakes->insert(mistakes->end(), found.begin(), found.end());
+  if (!found.empty()) return absl::InvalidArgumentError(found.front().text);
+  return make(options, credentials, ticket_keys, shards);
 }
 
 }  // namespace router::tls

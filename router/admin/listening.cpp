@@ -20,6 +20,7 @@ namespace router::admin {
 namespace {
 
 constexpr std::string_view kUnixPrefix = "unix:";
+constexpr const char* kUnresolved = "inference-router/unresolved";  // the payload that marks such a status
 
 absl::Status cannot_listen(const std::string& address, std::string_view what, int error) {
   return absl::ErrnoToStatus(error,
@@ -88,6 +89,8 @@ absl::StatusOr<Listening> Listening::open(const std::string& address, PortUse us
   return open_tcp(address, use);
 }
 
+bool Listening::is_unresolved(const absl::Status& status) { return status.GetPayload(kUnresolved).has_value(); }
+
 absl::StatusOr<Listening> Listening::open_tcp(const std::string& address, PortUse use) {
   const absl::StatusOr<HostAndPort> parts = split(address);
   if (!parts.ok()) return parts.status();
@@ -96,7 +99,9 @@ absl::StatusOr<Listening> Listening::open_tcp(const std::string& address, PortUs
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   if (const int error = ::getaddrinfo(parts->host.c_str(), parts->port.c_str(), &hints, &found); error != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", address, ": ", ::gai_strerror(error)));
+    absl::Status unresolved = absl::UnavailableError(absl::StrCat("cannot listen on ", address, ": ", ::gai_strerror(error)));
+    unresolved.SetPayload(kUnresolved, absl::Cord());
+    return unresolved;
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
   // Two processes must not share an operator's port unnoticed: so first ask for it without sharing. Then share it, for the time

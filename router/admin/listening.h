@@ -23,6 +23,8 @@ class Listening {
   /// one that nobody listens on any more is removed first. May ask the resolver about `host`, and wait for it. The error names
   /// the address.
   static absl::StatusOr<Listening> open(const std::string& address, PortUse use = PortUse::kMustBeFree);
+  /// Whether `open` failed since the name of the host is not known now: that is no mistake, and may change by itself.
+  static bool is_unresolved(const absl::Status& status);
 
   Listening(Listening&& other) noexcept
       : descriptor_(std::exchange(other.descriptor_, -1)),

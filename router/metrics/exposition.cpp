@@ -135,10 +135,21 @@ void add_replicas(MetricFamily& family, const DeploymentFigures& figures) {
   add_value(family, with(labels, "state", "terminating"), figures.replicas_terminating);
 }
 
+void add_start(MetricFamily& family, const ProcessFigures& figures) {
+  for (const CertificateFigures& each : figures.certificates) {
+    add_value(family, {{"certificate", each.certificate}}, static_cast<double>(each.start));
+  }
+}
+
 void add_expiry(MetricFamily& family, const ProcessFigures& figures) {
   for (const CertificateFigures& each : figures.certificates) {
     add_value(family, {{"certificate", each.certificate}}, static_cast<double>(each.expiry));
   }
+}
+
+void add_files_refused(MetricFamily& family, const ProcessFigures& figures) {
+  add_value(family, {{"kind", "certificate"}}, figures.certificates_refused);
+  add_value(family, {{"kind", "authorities"}}, figures.authorities_refused);
 }
 
 void add_discovery_age(MetricFamily& family, const ProcessFigures& figures) {
@@ -221,7 +232,9 @@ constexpr std::array kFamilies{
     Family{.name = kConnectionsRefused, .type = kCounter, .of_totals = add_total<&ShardCells::connections_refused>},
     Family{.name = kConnectionsDisplaced, .type = kCounter, .of_totals = add_total<&ShardCells::connections_displaced>},
     Family{.name = kHandshakes, .type = kCounter, .of_totals = add_handshakes},
+    Family{.name = kCertificateStart, .type = kGauge, .of_process = add_start},
     Family{.name = kCertificateExpiry, .type = kGauge, .of_process = add_expiry},
+    Family{.name = kFilesRefused, .type = kGauge, .of_process = add_files_refused},
     Family{.name = kGeneration, .type = kGauge, .of_process = add_process<&ProcessFigures::generation>},
     Family{.name = kReloads, .type = kCounter, .of_totals = add_reloads},
     Family{.name = kConfigurationRefused, .type = kGauge, .of_totals = add_configuration_refused},

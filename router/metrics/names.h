@@ -56,6 +56,12 @@ inline constexpr Name kHandshakes{"inference_router_tls_handshakes_total",
                                   "TLS handshakes with clients, by result and whether a session was resumed."};
 inline constexpr Name kCertificateExpiry{"inference_router_certificate_expiry_timestamp_seconds",
                                          "When a certificate in use ends, in seconds since 1970."};
+inline constexpr Name kCertificateStart{"inference_router_certificate_start_timestamp_seconds",
+                                        "When a certificate in use begins, in seconds since 1970."};
+inline constexpr Name kFilesRefused{
+    "inference_router_files_refused",
+    "Certificates of listeners and files of authorities that cannot be used as they are now: what was in force stays, or "
+    "nothing takes their place."};  // + kind
 inline constexpr Name kGeneration{"inference_router_configuration_generation", "Number of the configuration in force."};
 inline constexpr Name kReloads{"inference_router_configuration_reloads_total",
                                "Changed configurations read, by whether they were taken up."};

@@ -30,10 +30,11 @@ struct DeploymentFigures {
   Outages outages{};
 };
 
-/// When one certificate ends.
+/// When one certificate begins and ends, in seconds since 1970.
 struct CertificateFigures {
   std::string certificate;  // the file, as configured
-  std::int64_t expiry = 0;  // seconds since 1970
+  std::int64_t start = 0;
+  std::int64_t expiry = 0;
 };
 
 /// What the process as a whole looks like at the moment of a scrape: filled in by whoever owns the parts. Label values come
@@ -41,6 +42,8 @@ struct CertificateFigures {
 struct ProcessFigures {
   std::vector<DeploymentFigures> deployments;  // those that are configured
   std::vector<CertificateFigures> certificates;
+  std::uint64_t certificates_refused = 0;  // of listeners: what their files hold now cannot be used
+  std::uint64_t authorities_refused = 0;   // files of those likewise
   std::uint64_t generation = 0;
   std::uint64_t access_log_dropped = 0;
   std::optional<Duration> discovery_age;           // nothing: no API server is followed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import yaml
-from support.certificates import Authority, Pair
+from support.certificates import Authority
 from support.client import Client, request
 from support.http import Reader
 from support.router import BINARY, is_listening
@@ -226,16 +226,6 @@ def test_a_secret_mounted_by_kubernetes_is_taken_up_each_time_it_changes(pod, st
         eventually(lambda: same(serial_seen(router, context), fresh), "the new certificate", patience=2)  # noqa: B023
 
 
-def test_a_broken_certificate_is_refused_and_the_old_one_stays(pod, start, authority):
-    live = authority.issue("router.test")
-    serial = live.serial()
-    router = start(endpoint(deployment([pod()])), tls=tls_of(live))
-    live.certificate.write_text("-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n")
-    eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") >= 1, "the refusal", patience=3)
-    assert int(serial_seen(router, authority.client_context()), 16) == int(serial, 16)
-    assert live.certificate.name in router.log
-
-
 def test_a_ticket_of_one_router_is_taken_by_another_with_the_same_keys(pod, start, authority, tmp_path):
     keys = tmp_path / "ticket.key"
     keys.write_bytes(os.urandom(80))
@@ -264,9 +254,9 @@ def test_an_encrypted_key_is_opened_with_its_password(pod, start, authority, tmp
     assert same(serial_seen(router, authority.client_context()), pair)
 
 
-@pytest.mark.parametrize("spoil", ["mismatched key", "expired", "malformed", "missing", "wrong password", "empty"])
+@pytest.mark.parametrize("spoil", ["mismatched key", "malformed", "missing", "wrong password", "empty"])
 def test_a_bad_certificate_is_refused_at_the_start_by_its_file(tmp_path, authority, spoil):
-    pair = expired(authority, tmp_path) if spoil == "expired" else authority.issue("router.test")
+    pair = authority.issue("router.test")
     certificate = dict(pair.as_dict())
     named = pair.certificate
     if spoil == "mismatched key":
@@ -287,18 +277,3 @@ def test_a_bad_certificate_is_refused_at_the_start_by_its_file(tmp_path, authori
     done = subprocess.run([BINARY, "--config", tmp_path / "router.yaml", "--check"], capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode == 1
     assert named.name in done.stderr + done.stdout or pair.certificate.name in done.stderr + done.stdout, done.stderr
-
-
-def expired(authority, folder):
-    """A certificate whose time is over, made with `openssl ca`: `req -x509` cannot date back."""
-    pair = authority.issue("router.test")
-    (folder / "index").write_text("")
-    (folder / "serial").write_text("01\n")
-    (folder / "ca.conf").write_text(
-        f"[ca]\ndefault_ca=a\n[a]\ndatabase={folder}/index\nserial={folder}/serial\nnew_certs_dir={folder}\n"
-        f"default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
-    openssl("req", "-new", "-key", pair.key, "-subj", "/CN=router.test", "-out", folder / "request.pem")
-    openssl("ca", "-batch", "-config", folder / "ca.conf", "-cert", authority.root.certificate, "-keyfile", authority.root.key,
-            "-in", folder / "request.pem", "-out", folder / "expired.pem", "-notext", "-startdate", "20200101000000Z",
-            "-enddate", "20200201000000Z")
-    return Pair(folder / "expired.pem", pair.key)

@@ -2,6 +2,7 @@
 
 import ssl
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,25 @@ class Authority:
         alternatives = ",".join(f"IP:{name}" if name[0].isdigit() else f"DNS:{name}" for name in names)
         return self._issue(f"{names[0].replace('*', 'any')}-{self._count}", self.root, "-addext", f"subjectAltName={alternatives}",
                            "-addext", "basicConstraints=critical,CA:FALSE", kind=kind, days=days)
+
+    def issue_for(self, begins, ends, *names):
+        """The same, valid from `begins` to `ends`, in seconds from now; made with `openssl ca`, since `req -x509` cannot date back."""
+        pair = self.issue(*names)
+        folder = self.folder / f"ca-{self._count}"
+        folder.mkdir()
+        (folder / "index").write_text("")
+        (folder / "serial").write_text(f"{self._count:04x}\n")
+        alternatives = ",".join(f"DNS:{name}" for name in names)
+        (folder / "ca.conf").write_text(
+            f"[ca]\ndefault_ca=a\n[a]\ndatabase={folder}/index\nserial={folder}/serial\nnew_certs_dir={folder}\n"
+            f"default_md=sha256\npolicy=p\nx509_extensions=x\n[p]\ncommonName=supplied\n[x]\nsubjectAltName={alternatives}\n"
+            f"basicConstraints=critical,CA:FALSE\nauthorityKeyIdentifier=keyid\n")
+        _openssl("req", "-new", "-key", pair.key, "-subj", f"/CN={names[0]}", "-out", folder / "request.pem")
+        now = time.time()
+        start, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(now + seconds)) for seconds in (begins, ends))
+        _openssl("ca", "-batch", "-config", folder / "ca.conf", "-cert", self.root.certificate, "-keyfile", self.root.key,
+                 "-in", folder / "request.pem", "-out", pair.certificate, "-notext", "-startdate", start, "-enddate", end)
+        return pair
 
     def client_context(self, **versions):
         context = ssl.create_default_context(cafile=str(self.file))

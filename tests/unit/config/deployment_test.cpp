@@ -123,6 +123,7 @@ instance_type: Standard_DS3_v2
 data_collector: {collections: {model_inputs: {enabled: 'True'}}, rolling_rate: Hour, sampling_rate: 0.5}
 egress_public_network_access: disabled
 private_network_connection: false
+resourceGroup: my-group
 )");
   const Deployment deployment = load_deployment(folder);
   EXPECT_EQ(deployment.scoring_route.port, 8080);

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
+#include "config/keys.h"
 #include "config_folder.h"
 
 namespace router::config::test {
@@ -61,6 +63,7 @@ location: westeurope
 scoring_uri: https://example.com/score
 openapi_uri: https://example.com/swagger.json
 provisioning_state: Succeeded
+resourceGroup: my-group
 )");
   EXPECT_EQ(folder.mistakes(), "");
   const Endpoint endpoint = folder.load()->endpoints.at(0);
@@ -140,6 +143,64 @@ TEST(EndpointKeys, AreNeverShown) {
   EXPECT_THAT(folder.mistakes(), testing::Not(HasSubstr("SECRET")));
 }
 
+/// Notepad and PowerShell write one; `az` takes such a file, and so do the readers of YAML and PEM here.
+TEST(EndpointKeys, WereRefusedWithAByteOrderMark) {
+  const ConfigFolder folder;
+  folder.write("keys/primary",
+               "\xef\xbb\xbf"
+               "a-key-for-tests\r\n");
+  EXPECT_EQ(folder.mistakes(), "");
+  EXPECT_EQ(folder.load()->endpoints.at(0).keys.at(0).value, "a-key-for-tests");
+}
+
+/// Whatever else has become of the configuration: who takes a key away must not need files without mistakes.
+TEST(EndpointKeys, StayedValidAfterTheirFileWasTakenAway) {
+  const ConfigFolder folder;
+  folder.write("keys/secondary", "another-key\n");
+  folder.write("endpoints/endpoint.yml",
+               "name: my-endpoint\nrouter:\n  keys: {primary_file: ../keys/primary, "
+               "secondary_file: ../keys/secondary}\n");
+  std::vector<Endpoint> endpoints = folder.load()->endpoints;
+  EXPECT_THAT(read_keys_again(endpoints).told, IsEmpty()) << "nothing has changed";
+  folder.write("keys/primary", "a-new-key\n");
+  EXPECT_THAT(read_keys_again(endpoints).told, ElementsAre("endpoint my-endpoint: 2 keys open it"));
+  ASSERT_EQ(endpoints.at(0).keys.size(), 2u);
+  EXPECT_EQ(endpoints.at(0).keys[0].value, "a-new-key");
+  EXPECT_EQ(endpoints.at(0).keys[1].value, "another-key");
+  folder.remove("keys/primary");
+  EXPECT_THAT(read_keys_again(endpoints).told, ElementsAre(HasSubstr("1 keys open it; ")));
+  ASSERT_EQ(endpoints.at(0).keys.size(), 1u);
+  EXPECT_EQ(endpoints.at(0).keys[0].value, "another-key");
+  EXPECT_EQ(endpoints.at(0).keys[0].name, KeyName::kSecondary) << "the access log tells it";
+  folder.remove("keys/secondary");
+  folder.write("keys/primary", "another-key\n");
+  EXPECT_THAT(read_keys_again(endpoints).told, ElementsAre(HasSubstr("1 keys open it; "))) << "the key has moved";
+  EXPECT_EQ(endpoints.at(0).keys.at(0).name, KeyName::kPrimary);
+  folder.remove("keys/primary");
+  folder.write("keys/secondary", "TOP SECRET\n");
+  const KeysAgain spoilt = read_keys_again(endpoints);
+  EXPECT_THAT(spoilt.told, ElementsAre(HasSubstr("0 keys open it; ")));
+  EXPECT_THAT(spoilt.told.front(), testing::Not(HasSubstr("SECRET")));
+  EXPECT_FALSE(spoilt.out_of_reach);
+  EXPECT_THAT(endpoints.at(0).keys, IsEmpty());
+}
+
+/// What this process lacks says nothing of a file.
+TEST(EndpointKeys, StayWhileThisProcessCanOpenNoFile) {
+  const ConfigFolder folder;
+  std::vector<Endpoint> endpoints = folder.load()->endpoints;
+  folder.write("keys/primary", "a-new-key\n");
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const KeysAgain found = read_keys_again(endpoints);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(found.out_of_reach);
+  EXPECT_THAT(found.told, IsEmpty());
+  EXPECT_EQ(endpoints.at(0).keys.at(0).value, "a-key-for-tests");
+}
+
 class BadKeyFile : public testing::TestWithParam<std::pair<std::string, const char*>> {};
 TEST_P(BadKeyFile, IsRefused) {
   const ConfigFolder folder;
@@ -149,6 +210,8 @@ TEST_P(BadKeyFile, IsRefused) {
 }
 INSTANTIATE_TEST_SUITE_P(Contents, BadKeyFile,
                          testing::Values(std::pair("", "is empty"), std::pair("\n", "is empty"),
+                                         std::pair("\xef\xbb\xbf\n", "is empty"),
+                                         std::pair("\xef\xbb\xbf\xef\xbb\xbfkey", "characters"),
                                          std::pair("one\ntwo\n", "characters that a key cannot have"),
                                          std::pair(" key", "characters"), std::pair("k\xc3\xa9y", "characters"),
                                          std::pair(std::string(5000, 'k'), "is larger than 4096 bytes")));

@@ -138,7 +138,9 @@ TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
                             .replicas_ejected = 1,
                             .replicas_refusing = 2,
                             .outages = {.ejections = 7, .refusals = 5}}};
-    figures.certificates = {{"/etc/tls.pem", 1'800'000'000}};
+    figures.certificates_refused = 2;
+    figures.authorities_refused = 1;
+    figures.certificates = {{"/etc/tls.pem", 1'700'000'000, 1'800'000'000}};
     figures.generation = 9;
     figures.discovery_age = 1500ms;
     figures.resources_refused = 5;
@@ -166,7 +168,10 @@ TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
            R"(inference_router_ejections_total{endpoint="iris",deployment="blue"} 7)",
            R"(inference_router_refusals_total{endpoint="iris",deployment="blue"} 5)",
            R"(inference_router_mirrored_total{result="too_large"} 5)",
+           R"(inference_router_certificate_start_timestamp_seconds{certificate="/etc/tls.pem"} 1700000000)",
            R"(inference_router_certificate_expiry_timestamp_seconds{certificate="/etc/tls.pem"} 1800000000)",
+           R"(inference_router_files_refused{kind="certificate"} 2)",
+           R"(inference_router_files_refused{kind="authorities"} 1)",
            R"(inference_router_configuration_generation 9)",
            R"(inference_router_configuration_reloads_total{result="accepted"} 1)",
            R"(inference_router_configuration_reloads_total{result="refused"} 2)",
@@ -227,7 +232,7 @@ TEST_F(RegistryTest, PassesPromtool) {
   registry.set_process_figures([] {
     ProcessFigures figures;
     figures.deployments = {{.endpoint = "iris", .deployment = "blue"}};
-    figures.certificates = {{"/etc/tls.pem", 1'800'000'000}};
+    figures.certificates = {{"/etc/tls.pem", 1'700'000'000, 1'800'000'000}};
     figures.version = "0.1.0";
     return figures;
   });

@@ -3,13 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <set>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "router/runtime/accept.h"
+#include "tests/support/certificates.h"
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
 
@@ -212,9 +215,11 @@ TEST_F(FileDeployments, HadTheSlotsOfAPodOnceForEachNameThatLeadsThere) {
 /// A connection that asked for one name (SNI) was used for requests of the other.
 TEST_F(FileDeployments, SpokeToAPodByOneNameOverTheConnectionOfAnother) {
   add("blue", {{"a.example", 1}, {"b.example", 1}});
-  config.endpoints.front().deployments.front().tls.emplace();
+  auto& tls = config.endpoints.front().deployments.front().tls.emplace();
+  tls.verify = false;  // what the probes ask does not matter here
+  ClientContexts contexts(2);
   auto transport = std::make_shared<upstream::Transport>();
-  transport->contexts.resize(2);  // what the probes ask does not matter here
+  transport->contexts = *contexts.get(tls);
   apply({{"iris/blue", transport}});
   const auto& replicas = live.get("iris/blue").replicas;
   ASSERT_TRUE(turn_until(control, [&] { return replicas.size() == 2; }));
@@ -240,7 +245,8 @@ TEST(Transports, HadATrustStoreForEachDeploymentThatNamesNone) {
   }
   ClientContexts contexts(2);
   config::Findings findings;
-  const LiveDeployments::Transports transports = LiveDeployments::load_transports(asking, contexts, findings);
+  LiveDeployments::Unusable unusable;
+  const LiveDeployments::Transports transports = LiveDeployments::load_transports(asking, contexts, findings, unusable);
   EXPECT_FALSE(findings.has_mistakes());
   ASSERT_EQ(transports.size(), deployments.size());
   std::set<const tls::ClientContext*> made;
@@ -250,6 +256,71 @@ TEST(Transports, HadATrustStoreForEachDeploymentThatNamesNone) {
   }
   EXPECT_EQ(made.size(), 6u) << "of those that verify, and of those that do not";
   EXPECT_EQ(transports.at("iris/d7")->server_name, "d7") << "which is not the contexts' business";
+}
+
+class Authorities : public ::testing::Test {
+ protected:
+  Authorities() {
+    deployment.endpoint_name = "iris";
+    deployment.name = "blue";
+    deployment.tls.emplace();
+    deployment.tls->ca_file = authority.write_file(content_of(authority.ca_file()));
+  }
+  static std::string content_of(const std::string& file) {
+    std::ostringstream content;
+    content << std::ifstream(file).rdbuf();
+    return std::move(content).str();
+  }
+  /// As a reload does it, which is accepted.
+  std::string trusted() {
+    auto next = std::make_unique<ClientContexts>(1);
+    findings = {};
+    unusable = {};
+    unusable.is_mistake = false;
+    unusable.in_force = contexts.get();
+    const LiveDeployments::Transports transports = LiveDeployments::load_transports({&deployment}, *next, findings, unusable);
+    contexts = std::move(next);
+    return transports.at("iris/blue")->contexts.front()->trust();
+  }
+  void write(const std::string& content) const { std::ofstream(deployment.tls->ca_file) << content; }
+
+  test::TestAuthority authority;
+  config::Deployment deployment;
+  std::unique_ptr<ClientContexts> contexts;
+  config::Findings findings;
+  LiveDeployments::Unusable unusable;
+};
+
+TEST_F(Authorities, ThatCouldNotBeReadRefusedEveryChange) {
+  const std::string before = trusted();
+  write("nonsense");
+  for (int reload = 0; reload < 2; ++reload) {
+    EXPECT_EQ(trusted(), before);
+    EXPECT_FALSE(findings.has_mistakes());
+    EXPECT_EQ(findings.warnings().size(), 1u);
+    EXPECT_EQ(unusable.refused.size(), 1u);
+  }
+  const test::TestAuthority stranger;
+  write(content_of(stranger.ca_file()));
+  EXPECT_NE(trusted(), before);
+  EXPECT_TRUE(unusable.refused.empty());
+}
+
+TEST_F(Authorities, ThatWereNeverReadAreNobodyAndNeverAnybodyOrTheSystems) {
+  write("nonsense");
+  EXPECT_EQ(trusted(), "nobody");
+  deployment.tls->ca_file = "/no/such/file";
+  EXPECT_EQ(trusted(), "nobody");
+  deployment.tls->ca_file = authority.ca_file();
+  EXPECT_NE(trusted(), "nobody");
+  deployment.tls->ca_file = "/no/such/file";
+  EXPECT_EQ(trusted(), "nobody") << "another file's content is not used in its place";
+  deployment.tls->verify = false;
+  EXPECT_EQ(trusted(), "anybody") << "as was asked for";
+  deployment.tls->verify = true;
+  EXPECT_EQ(trusted(), "nobody");
+  deployment.tls->ca_file = "";
+  EXPECT_EQ(trusted(), "the system's");
 }
 
 }  // namespace

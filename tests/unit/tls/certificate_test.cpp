@@ -63,19 +63,17 @@ TEST(Certificates, OfManyShardsComeFromOneReading) {
   EXPECT_EQ(SSL_CTX_get0_certificate((*made)[0]->get()), SSL_CTX_get0_certificate((*made)[2]->get()));
 }
 
-TEST(Certificates, AreRefusedWhenExpired) {
-  CertificateRequest request;
-  request.begins = std::chrono::hours(-2);
-  request.ends = std::chrono::seconds(-60);
-  const CertificatePaths paths = authority().issue(request);
-  EXPECT_EQ(refusal(paths), paths.certificate_file + ": the certificate has expired; one that is valid now is expected");
-}
-
-TEST(Certificates, AreRefusedWhenNotValidYet) {
-  CertificateRequest request;
-  request.begins = std::chrono::hours(1);
-  const CertificatePaths paths = authority().issue(request);
-  EXPECT_EQ(refusal(paths), paths.certificate_file + ": the certificate is not valid yet; one that is valid now is expected");
+/// They ended a start and refused every reload, although nothing was wrong with any file.
+TEST(Certificates, WereRefusedWhenTheirTimeWasOverOrHadNotCome) {
+  CertificateRequest over;
+  over.begins = std::chrono::hours(-2);
+  over.ends = std::chrono::seconds(-60);
+  EXPECT_EQ(refusal(authority().issue(over)), "accepted");
+  CertificateRequest to_come;
+  to_come.begins = std::chrono::hours(1);
+  const CertificateInfo info = server_context({authority().issue(to_come)})->certificates().front();
+  EXPECT_GT(info.not_before, wall_clock() + std::chrono::minutes(59));
+  EXPECT_LE(info.not_before, wall_clock() + std::chrono::minutes(60));
 }
 
 TEST(Certificates, AreRefusedWithUnreadableNames) {
@@ -167,6 +165,10 @@ TEST(Certificates, MayHaveAnEncryptedKey) {
   const CertificatePaths paths = authority().issue(request);
   EXPECT_EQ(refusal(paths), "accepted");
 
+  CertificatePaths marked = paths;
+  marked.password_file = authority().write_file("\xef\xbb\xbf" + request.password + "\r\n");
+  EXPECT_EQ(refusal(marked), "accepted") << "a byte order mark is none of the password";
+
   CertificatePaths without = paths;
   without.password_file.clear();
   EXPECT_EQ(refusal(without), paths.key_file + ": the private key is encrypted: give its password_file");
@@ -185,11 +187,10 @@ TEST(Certificates, AreRefusedAllAtOnceEachByItsPlaceAndFile) {
   bad.key_file = "/no/such/key.pem";
   CertificatePaths other = localhost();
   other.password_file = "/no/such/password";
-  CertificateRequest weak;
-  weak.begins = std::chrono::hours(-2);
-  weak.ends = std::chrono::seconds(-60);
+  CertificatePaths foreign = authority().issue();
+  foreign.key_file = authority().issue().key_file;
   ServerOptions options;
-  options.certificates = {files(localhost()), files(bad), files(other), files(authority().issue(weak))};
+  options.certificates = {files(localhost()), files(bad), files(other), files(foreign)};
   std::vector<FileMistake> mistakes;
   const auto made = ServerContext::make(options, ticket_keys(), 1, &mistakes);
   ASSERT_FALSE(made.ok());
@@ -203,7 +204,7 @@ TEST(Certificates, AreRefusedAllAtOnceEachByItsPlaceAndFile) {
   expect(0, 1, Role::kCertificate, bad.certificate_file);
   expect(1, 1, Role::kKey, bad.key_file);
   expect(2, 2, Role::kPassword, other.password_file);
-  expect(3, 3, Role::kCertificate, options.certificates[3].certificate_file);
+  expect(3, 3, Role::kKey, foreign.key_file);
 }
 
 TEST(Certificates, AreRefusedWithAKeyThatIsTooShortForOpenSsl) {

@@ -104,6 +104,17 @@ TEST(Client, AcceptsAnythingWhenToldNotToVerify) {
   EXPECT_EQ(connect(*context, issue(stranger, {"other.example"}), "").client.state, IoState::kDone);
 }
 
+/// For a deployment whose file of authorities was never read: never unverified.
+TEST(Client, TrustsNobodyWhereNoAuthorityIsKnown) {
+  ClientOptions options;
+  options.trust_nobody = true;
+  for (const bool verify : {true, false}) {
+    options.verify = verify;
+    const auto context = ClientContext::make(options, 1).value().front();
+    EXPECT_EQ(connect(*context, issue(authority(), {"pod.example"}), "pod.example").client.state, IoState::kFailed);
+  }
+}
+
 TEST(Client, RefusesVersionsBefore12) {
   TestShard shard;
   const auto context = client_context(authority().ca_file());

@@ -3,6 +3,9 @@
 namespace router::tls::test {
 namespace {
 
+using std::chrono::seconds;
+using Key = CertificateRequest::Key;
+
 CertificatePaths issue(std::vector<std::string> names, CertificateRequest::Key key = CertificateRequest::Key::kEcdsa) {
   CertificateRequest request;
   request.names = std::move(names);
@@ -71,7 +74,6 @@ TEST(Server, AnswersWithTheFirstCertificateWhenNoNameFits) {
 }
 
 TEST(Server, OffersEcdsaBesideRsaForOneName) {
-  using Key = CertificateRequest::Key;
   const auto context =
       server_context({issue({"both.example"}, Key::kRsa), issue({"ecdsa.example", "both.example"}, Key::kEcdsa)});
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
@@ -84,6 +86,81 @@ TEST(Server, OffersEcdsaBesideRsaForOneName) {
   }
   const Answer only = answer(*context, {.name = "ecdsa.example", .signatures = "RSA-PSS+SHA256"});
   EXPECT_EQ(only.handshake.state, IoState::kFailed) << "the RSA certificate does not bear this name";
+}
+
+/// Certificates whose times are told in seconds from `kBegin`, and a clock that a test sets.
+const std::chrono::sys_seconds kBegin = wall_clock();
+std::chrono::sys_seconds scripted_now = kBegin;
+
+CertificatePaths issue_for(int from, int until, std::vector<std::string> names, Key key = Key::kEcdsa) {
+  const seconds passed = wall_clock() - kBegin;  // the authority counts from its own now
+  CertificateRequest request;
+  request.names = std::move(names);
+  request.key = key;
+  request.begins = seconds(from) - passed;
+  request.ends = seconds(until) - passed;
+  return authority().issue(request);
+}
+
+/// The end of the certificate that is shown at second `at`, in seconds from `kBegin`.
+long shown_end(ServerContext& context, int at, const Hello& hello) {
+  scripted_now = kBegin + seconds(at);
+  const Answer got = answer(context, hello);
+  if (got.handshake.state != IoState::kDone) return -1;
+  std::tm utc{};
+  ASN1_TIME_to_tm(X509_get0_notAfter(got.certificate), &utc);
+  const auto end = std::chrono::sys_seconds(seconds(timegm(&utc))) - kBegin;
+  return (end.count() + 500) / 1000;  // in thousands: issuing takes a moment
+}
+
+std::shared_ptr<ServerContext> scripted_context(const std::vector<CertificatePaths>& certificates) {
+  ServerOptions options;
+  options.now = [] { return scripted_now; };
+  scripted_now = kBegin;
+  return server_context(certificates, options);
+}
+
+/// The renewed certificate stood beside the old one, and the old one was shown after its end until a reload.
+TEST(Server, ShowedACertificateThatWasOverAlthoughAnotherOfThatNameWasValid) {
+  const auto context = scripted_context({issue_for(-9000, 5000, {"a.example"}), issue_for(2000, 9000, {"a.example"})});
+  for (const char* name : {"a.example", "", "unknown.example"}) {
+    EXPECT_EQ(shown_end(*context, 0, {.name = name}), 5) << name;
+    EXPECT_EQ(shown_end(*context, 4000, {.name = name}), 5) << "both are valid: the first goes first; " << name;
+    EXPECT_EQ(shown_end(*context, 5100, {.name = name}), 9) << name;
+    EXPECT_EQ(shown_end(*context, 9900, {.name = name}), 9) << "none is valid: the last to end; " << name;
+    EXPECT_EQ(shown_end(*context, 4000, {.name = name}), 5) << "a clock may be set back; " << name;
+  }
+}
+
+TEST(Server, ShowedACertificateThatHadNotBegunAlthoughAnotherOfThatNameWasValid) {
+  const auto context = scripted_context({issue_for(3000, 9000, {"a.example"}), issue_for(-9000, 5000, {"a.example"})});
+  EXPECT_EQ(shown_end(*context, 0, {.name = "a.example"}), 5);
+  EXPECT_EQ(shown_end(*context, 3100, {.name = "a.example"}), 9);
+}
+
+TEST(Server, ShowsTheCertificateThatComesWhereTheOtherIsOver) {
+  const auto context = scripted_context({issue_for(-9000, -1000, {"a.example"}), issue_for(1000, 9000, {"a.example"})});
+  EXPECT_EQ(shown_end(*context, 0, {.name = "a.example"}), 9) << "a client whose clock is ahead takes it";
+}
+
+TEST(Server, ShowedACertificateThatWasOverAlthoughOneOfAnotherKeyWasValid) {
+  const auto context =
+      scripted_context({issue_for(-9000, 2000, {"a.example"}, Key::kEcdsa), issue_for(-9000, 9000, {"a.example"}, Key::kRsa)});
+  const std::string both = "ECDSA+SHA256:RSA-PSS+SHA256";
+  EXPECT_EQ(shown_end(*context, 0, {.name = "a.example", .signatures = both}), 2);
+  EXPECT_EQ(shown_end(*context, 2100, {.name = "a.example", .signatures = both}), 9);
+  EXPECT_EQ(shown_end(*context, 9900, {.name = "a.example", .signatures = "ECDSA+SHA256"}), 2)
+      << "all are over: all are offered";
+}
+
+TEST(Server, ShowsAWildcardThatIsValidWhereTheNamesOwnIsNot) {
+  const auto context = scripted_context({issue_for(1000, 2000, {"a.b.example"}), issue_for(-9000, 9000, {"*.b.example"}),
+                                         issue_for(-9000, 8000, {"other.example"})});
+  EXPECT_EQ(shown_end(*context, 0, {.name = "a.b.example"}), 9);
+  EXPECT_EQ(shown_end(*context, 1100, {.name = "a.b.example"}), 2);
+  EXPECT_EQ(shown_end(*context, 2100, {.name = "a.b.example"}), 9);
+  EXPECT_EQ(shown_end(*context, 9100, {.name = "a.b.example"}), 2) << "neither is valid: its own";
+  EXPECT_EQ(shown_end(*context, 9100, {.name = "c.b.example"}), 9);
 }
 
 TEST(Server, RefusesVersionsBefore12) {
