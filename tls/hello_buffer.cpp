@@ -9,6 +9,8 @@ namespace router::tls {
 namespace {
 
 constexpr const char* kNoTls = "the peer does not speak TLS";
+constexpr const char* kHttp = "the peer speaks plain HTTP";
+constexpr std::string_view kMethods[] = {"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS "};  // those served
 constexpr std::size_t kRecordHeader = SSL3_RT_HEADER_LENGTH;
 
 std::uint8_t byte_of(std::string_view data, std::size_t at) { return static_cast<std::uint8_t>(data[at]); }
@@ -59,10 +61,10 @@ std::size_t HelloBuffer::take_rest(std::span<char> into) noexcept {
 void HelloBuffer::look() noexcept {
   while (state_ == State::kPartial) {
     const std::string_view rest = std::string_view(bytes_).substr(record_);
-    // Anything but a record of the handshake's kind is told by its first byte: a request of plain HTTP, for example.
+    // Anything but a record of the handshake's kind is told by its first byte.
     const bool is_handshake = !rest.empty() && byte_of(rest, 0) == SSL3_RT_HANDSHAKE;
     const bool may_be_another = another_ && gathered_ == 0;
-    if (!rest.empty() && !is_handshake && !may_be_another) return refuse(SSL_AD_UNEXPECTED_MESSAGE, kNoTls);
+    if (!rest.empty() && !is_handshake && !may_be_another) return look_at_stranger(rest);
     if (rest.size() < kRecordHeader) break;
     if (byte_of(rest, 1) != SSL3_VERSION_MAJOR) return refuse(SSL_AD_PROTOCOL_VERSION, kNoTls);
     const std::size_t length = (std::size_t{byte_of(rest, 3)} << 8) + byte_of(rest, 4);
@@ -77,6 +79,17 @@ void HelloBuffer::look() noexcept {
     state_ = State::kWhole;
   }
   if (state_ == State::kPartial && bytes_.size() >= kBytesMax) refuse(SSL_AD_DECODE_ERROR, "the ClientHello is too large");
+}
+
+void HelloBuffer::look_at_stranger(std::string_view bytes) noexcept {
+  const bool is_first = !another_ && record_ == 0;
+  for (const std::string_view method : kMethods) {
+    if (!is_first || bytes.substr(0, method.size()) != method.substr(0, bytes.size())) continue;
+    if (bytes.size() < method.size()) return;  // the rest of the method is on its way
+    is_http_ = true;
+    return refuse(SSL_AD_UNEXPECTED_MESSAGE, kHttp);
+  }
+  refuse(SSL_AD_UNEXPECTED_MESSAGE, kNoTls);
 }
 
 /// `fragment` is what has come of a record of `length` bytes.

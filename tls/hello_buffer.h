@@ -36,6 +36,12 @@ class HelloBuffer {
   /// The same of everything, whole or not; once no hello is to come any more.
   std::size_t take_rest(std::span<char> into) noexcept;
 
+  /// Not a byte has come.
+  bool is_empty() const { return bytes_.empty(); }
+  /// Of what is refused: it begins with a method of HTTP, and a space. At most kMethodMax bytes are waited for to tell that.
+  bool is_http() const { return is_http_; }
+  static constexpr std::size_t kMethodMax = 8;  // "OPTIONS "
+
   std::uint8_t alert() const { return alert_; }  // its description (RFC 8446, section 6.2)
   const char* cause() const { return cause_; }   // a literal
 
@@ -50,6 +56,8 @@ class HelloBuffer {
   };
 
   void look() noexcept;
+  /// What does not begin as a record does: a request of plain HTTP, or anything else.
+  void look_at_stranger(std::string_view bytes) noexcept;
   void look_at_hello(std::string_view fragment, std::size_t length) noexcept;
   void refuse(std::uint8_t alert, const char* cause) noexcept;
 
@@ -60,6 +68,7 @@ class HelloBuffer {
   std::size_t gathered_ = 0;  // of the hello, in the records before
   Header header_;             // likewise
   bool another_ = false;      // the second hello
+  bool is_http_ = false;
   State state_ = State::kPartial;
   std::uint8_t alert_ = 0;
   const char* cause_ = "";

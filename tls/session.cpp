@@ -260,8 +260,10 @@ IoResult Stream::Session::hear() noexcept {
   }
 }
 
-/// Nothing has been encrypted yet, so neither is the alert.
+/// Nothing has been encrypted yet, so neither is the alert. Who speaks HTTP would not understand one: the stream's user has
+/// something to say.
 void Stream::Session::refuse_hello() noexcept {
+  if (hello_buffer_.is_http()) return refuse(hello_buffer_.cause());
   const std::array<char, 7> alert{SSL3_RT_ALERT, 3, 3, 0, 2, SSL3_AL_FATAL, static_cast<char>(hello_buffer_.alert())};
   try {
     outgoing.append(alert.data(), alert.size());

@@ -50,6 +50,9 @@ Stream::Stream(Socket socket, ClientContext& context, const std::string& server_
 
 IoResult Stream::handshake() { return session_ ? session_->handshake(socket_) : IoResult{IoState::kDone}; }
 
+bool Stream::has_heard_nothing() const { return session_ && session_->has_heard_nothing(); }
+bool Stream::has_heard_http() const { return session_ && session_->has_heard_http(); }
+
 IoResult Stream::read(std::span<char> into) {
   // Armed and not woken: nothing has arrived, so there is nothing to ask the kernel for.
   if (socket_.read_armed()) return {IoState::kBlocked};

@@ -40,24 +40,27 @@ class Enlisted {
   Wakeup& wakeup_;
 };
 
-/// False: the handshake failed, took too long, or had to make room for another one.
+/// False: the handshake failed, took too long, or had to make room for another one. A client that has closed without a byte
+/// wanted none: so load balancers look whether a port is open.
 Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup, Deadline deadline, std::size_t at_once,
                        IdleConnections::Entry& idle) {
   const Handshakes::Entry under_way(server.handshakes(), stream.socket(), at_once);
   idle.rest(IdleConnections::Since::kAccepted);
+  bool closed = false;
   while (!under_way.cut() && !idle.cut()) {
     const IoResult shaken = stream.handshake();
     if (shaken.state == IoState::kDone) {
       stream.resumed() ? server.cells().handshakes_resumed.add() : server.cells().handshakes_full.add();
       co_return true;
     }
-    if (shaken.state != IoState::kBlocked) break;
+    closed = shaken.state != IoState::kBlocked;
+    if (closed) break;
     stream.arm_read();
     const bool woken = co_await wakeup.wait(std::min(deadline, server.first_requests_end()));
     idle.leave();  // its first bytes
     if (!woken) break;
   }
-  server.cells().handshakes_failed.add();
+  if (!closed || !stream.has_heard_nothing()) server.cells().handshakes_failed.add();
   co_return false;
 }
 
@@ -78,6 +81,25 @@ class Counted {
   std::size_t& count_;
 };
 
+/// Answers a request that is not served, whatever it asks for.
+Task<void> refuse_request(ShardServer& server, ListenerId listener, tls::Stream& stream, const Peer& peer, Wakeup& wakeup,
+                          Failure failure) {
+  Http1Downstream downstream(server, listener, stream, wakeup, peer);
+  co_await refuse_head(server, downstream, wakeup, failure);
+  // Closing over a request that nobody has read would reset the connection, and the client might lose the refusal.
+  static_cast<void>(stream.read(server.shard().scratch()));
+  if (server.refused() == ShardServer::kRefusedMax) co_return;
+  const Counted counted(server.refused());
+  co_await downstream.linger();
+}
+
+/// Plain HTTP where TLS is spoken: says so, in plaintext, whatever it asks for.
+Task<void> refuse_plain_http(ShardServer& server, ListenerId listener, tls::Stream& secured, const Peer& peer, Wakeup& wakeup) {
+  tls::Stream stream(std::move(secured.socket()));
+  const Failure failure = Failure::downstream(Reason::kBadRequest, "plain HTTP was sent to a port of HTTPS: use https://");
+  co_await refuse_request(server, listener, stream, peer, wakeup, failure);
+}
+
 /// One connection too many: says so in plaintext. Over TLS nothing can be said without a handshake, and none is paid for.
 Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address address,
                              bool tls, Wakeup& wakeup, const char* cause) {
@@ -86,13 +108,8 @@ Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::
   tls::Stream stream(std::move(socket));
   const std::string ip = address.ip();
   const Peer peer{ip, false, false};
-  Http1Downstream downstream(server, listener, stream, wakeup, peer);
-  co_await refuse_head(server, downstream, wakeup, Failure::downstream(Reason::kTooManyConnections, cause));
-  // Closing over a request that nobody has read would reset the connection, and the client might lose the refusal.
-  static_cast<void>(stream.read(server.shard().scratch()));
-  if (server.refused() == ShardServer::kRefusedMax) co_return;
-  const Counted counted(server.refused());
-  co_await downstream.linger();
+  const Failure failure = Failure::downstream(Reason::kTooManyConnections, cause);
+  co_await refuse_request(server, listener, stream, peer, wakeup, failure);
 }
 
 /// What a connection holds from its beginning to its end: all that it holds while it asks for nothing.
@@ -179,6 +196,11 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
   client.idle.emplace(server.idle(), client.stream.socket(), *client.place);
   if (tls) {
     const bool secured = co_await shake_hands(server, client.stream, wakeup, deadline, at_once, *client.idle);
+    const bool answers = !secured && client.stream.has_heard_http() && client.stream.is_open();
+    if (answers) {
+      client.idle->leave();  // its socket goes
+      co_await refuse_plain_http(server, listener, client.stream, client.peer, wakeup);
+    }
     if (!secured) co_return false;
   }
   client.idle_until = keep_alive_end(server);

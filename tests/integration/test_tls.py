@@ -1,9 +1,12 @@
 """TLS toward the clients: versions, certificates by name, resumption, swap without restart."""
 
+import json
 import os
 import shutil
 import signal
+import socket
 import ssl
+import struct
 import subprocess
 from pathlib import Path
 
@@ -151,12 +154,53 @@ def test_openssl_resumes_with_a_new_process(scene, tmp_path, version):
     assert "200 OK" in second.stdout and "Reused, TLS" in second.stdout
 
 
-def test_plain_http_on_a_tls_port_ends_the_connection(scene):
+def failed_handshakes(router):
+    return router.metrics().value("tls_handshakes_total", result="failed")
+
+
+def refused_in_log(router):
+    told = (json.loads(line) for line in router.access_log_file.read_text().splitlines() if line.endswith("}"))
+    return [one for one in told if (one["ResponseCode"], one["ResponseCodeReason"]) == (400, "bad_request")
+            and one["ModelStatusReason"].startswith("plain HTTP")]
+
+
+@pytest.mark.parametrize("sent", [request(b"x"), request(b"x" * 1_000_000), b"GET /", b"OPTIONS * HTTP/1.1\r\n"],
+                         ids=["whole", "large", "begun", "options"])
+def test_plain_http_on_a_tls_port_was_ended_without_a_word(scene, sent):
+    before = failed_handshakes(scene.router)
+    told = len(refused_in_log(scene.router))
     with Client(scene.router.port) as client:
-        client.send(request(b"x"))
-        client.reader.until_close()
+        client.send(sent)
+        answer = client.response()
+    assert answer.status == 400 and answer.why == "bad_request"
+    assert answer.json()["error"]["message"] == "plain HTTP was sent to a port of HTTPS: use https://"
+    assert answer.headers.get("connection") == "close"
+    assert failed_handshakes(scene.router) == before + 1
+    assert scene.router.metrics().value("requests_total", endpoint="", code="400", reason="bad_request") >= 1
+    eventually(lambda: len(refused_in_log(scene.router)) == told + 1, "its line in the access log")
     assert scene.router.score(b"x").status == 200
-    assert scene.router.metrics().value("tls_handshakes_total", result="failed") >= 1
+
+
+@pytest.mark.parametrize("sent", [b"SSH-2.0-x\r\n", b"GETX / HTTP/1.1\r\n", b"\r\n\r\n", b"get / HTTP/1.1\r\n\r\n"])
+def test_what_is_neither_tls_nor_http_gets_an_alert_alone(scene, sent):
+    with Client(scene.router.port) as client:
+        client.send(sent)
+        client.socket.settimeout(5)
+        assert client.socket.recv(100) == b"\x15\x03\x03\x00\x02\x02\x0a", "unexpected_message"
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_a_look_whether_the_port_is_open_counted_as_a_failed_handshake(scene, reset):
+    before = failed_handshakes(scene.router), scene.router.metrics().value("connections_total")
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", scene.router.port)) as look:
+            if reset:
+                look.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with Client(scene.router.port) as client:
+        client.send(b"\x16\x03\x01")  # who has begun one has failed
+    eventually(lambda: failed_handshakes(scene.router) > before[0], "the one that has begun")
+    assert failed_handshakes(scene.router) == before[0] + 1
+    assert scene.router.metrics().value("connections_total") == before[1] + 21
 
 
 def test_a_handshake_that_stops_is_ended(pod, start, pairs):

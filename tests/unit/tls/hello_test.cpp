@@ -75,9 +75,29 @@ TEST(HelloBuffer, TakesTheSecondHelloBehindOtherRecords) {
   EXPECT_EQ(take_all(buffer), record(hello(50)));
 }
 
+/// It got an alert, of which a browser or curl shows "empty reply" or nothing.
+TEST(HelloBuffer, TookARequestOfPlainHttpForNoise) {
+  for (const std::string_view method : {"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS "}) {
+    HelloBuffer buffer;
+    for (const char& each : method.substr(0, method.size() - 1)) ASSERT_EQ(buffer.append({&each, 1}), State::kPartial);
+    EXPECT_FALSE(buffer.is_http());
+    EXPECT_EQ(buffer.append({&method.back(), 1}), State::kRefused);
+    EXPECT_TRUE(buffer.is_http()) << method;
+    EXPECT_LE(method.size(), HelloBuffer::kMethodMax);
+  }
+  for (const std::string_view other : {"GEX", "G ", "get ", "SSH-2.0", "\r\n", "P\x16", "OPTIONSX", "POST/"}) {
+    HelloBuffer buffer;
+    EXPECT_EQ(buffer.append(other), State::kRefused) << other;
+    EXPECT_FALSE(buffer.is_http()) << other;
+  }
+  HelloBuffer buffer;
+  EXPECT_EQ(buffer.append(record(hello_header(40)) + "GET / HTTP/1.1"), State::kRefused) << "behind a record";
+  EXPECT_FALSE(buffer.is_http());
+}
+
 TEST(HelloBuffer, RefusesWhatIsNoHelloAsSoonAsItCanBeTold) {
   const std::vector<std::pair<std::string, int>> all{
-      {"G", SSL_AD_UNEXPECTED_MESSAGE},                                                        // GET
+      {"g", SSL_AD_UNEXPECTED_MESSAGE},                                                        // no method
       {bytes({0x80, 0x2e}), SSL_AD_UNEXPECTED_MESSAGE},                                        // SSL 2
       {record(bytes({1}), SSL3_RT_CHANGE_CIPHER_SPEC), SSL_AD_UNEXPECTED_MESSAGE},             // before a hello
       {bytes({SSL3_RT_HANDSHAKE, 2, 0, 1, 0}), SSL_AD_PROTOCOL_VERSION},                       // no version of TLS

@@ -314,12 +314,38 @@ TEST(ServerStream, SaysThatThePeerDoesNotSpeakTls) {
   const auto context = server_context({localhost()});
   const auto ends = socket_pair();
   Stream stream(runtime::Socket(shard, ends[0]), *context);
-  ASSERT_GT(::send(ends[1], "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27, 0), 0);
+  ASSERT_GT(::send(ends[1], "SSH-2.0-a\r\n", 11, 0), 0);
   const IoResult result = stream.handshake();
   EXPECT_EQ(result.state, IoState::kFailed);
   EXPECT_STREQ(result.cause, "the peer does not speak TLS");
+  EXPECT_FALSE(stream.has_heard_http() || stream.has_heard_nothing());
   EXPECT_EQ(write(stream, {"x"}).state, IoState::kFailed);
   ::close(ends[1]);
+}
+
+TEST(ServerStream, SentAnAlertToWhoSpeaksPlainHttp) {
+  TestShard shard;
+  const auto context = server_context({localhost()});
+  const auto ends = socket_pair();
+  Stream stream(runtime::Socket(shard, ends[0]), *context);
+  ASSERT_GT(::send(ends[1], "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27, 0), 0);
+  const IoResult result = stream.handshake();
+  EXPECT_EQ(result.state, IoState::kFailed);
+  EXPECT_STREQ(result.cause, "the peer speaks plain HTTP");
+  EXPECT_TRUE(stream.has_heard_http());
+  std::array<char, 8> bytes;
+  EXPECT_EQ(::recv(ends[1], bytes.data(), bytes.size(), MSG_DONTWAIT), -1) << "what is said to it is plain HTTP, too";
+  ::close(ends[1]);
+}
+
+TEST(ServerStream, CouldNotTellWhoNeverSaidAWord) {
+  TestShard shard;
+  const auto context = server_context({localhost()});
+  const auto ends = socket_pair();
+  Stream stream(runtime::Socket(shard, ends[0]), *context);
+  ::close(ends[1]);
+  EXPECT_EQ(stream.handshake().state, IoState::kFailed);
+  EXPECT_TRUE(stream.has_heard_nothing());
 }
 
 TEST(ServerStream, FailsWhenThePeerLeavesDuringTheHandshake) {
