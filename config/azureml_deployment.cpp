@@ -263,6 +263,7 @@ void read_extension(MapReader& document, DeploymentDocument& result) {
   router->read("upload_timeout_ms", kRouteTimesMs, into.upload_timeout);
   router->read("abort_wait_ms", kWaitsMs, into.abort_wait);
   router->read("drain_on_abort", into.drain_on_abort);
+  router->read("allow_encoded_slashes", into.allow_encoded_slashes);
   router->finish();
 }
 

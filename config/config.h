@@ -101,6 +101,7 @@ struct Deployment {
   milliseconds upload_timeout{60000};  // under a slot, of the time in which the client is waited for; and 1 ms for each KB
   milliseconds abort_wait{250};
   bool drain_on_abort = false;
+  bool allow_encoded_slashes = false;  // `%2F` below the scoring URI reaches the pod as it is
 };
 
 struct Endpoint {

@@ -30,6 +30,7 @@ struct Deployment {
   Duration abort_wait{};
   std::uint64_t request_bytes_max = 0;
   bool drain_on_abort = false;
+  bool allow_encoded_slashes = false;
   std::shared_ptr<dispatch::Line> line;
   std::shared_ptr<metrics::DeploymentMetrics> metrics;
 };

@@ -81,11 +81,14 @@ bool is_overlong(char first, char second) {
   return one == 0xc0 || one == 0xc1 || (one == 0xe0 && two < 0xa0) || (one == 0xf0 && two < 0x90);
 }
 
+constexpr const char* kMayClimb = "below the scoring URI stand dot segments, backslashes, encoded slashes or zero bytes";
+
 bool is_dot_segment(std::size_t dots) { return dots == 1 || dots == 2; }
 
-/// A segment that a pod might take for `.` or `..`, also with parameters (`..;x`), or in which it might see a slash, a
-/// backslash or an end of the text; a dot that is encoded twice or overlong has no other purpose.
-bool may_climb(std::string_view segment) {
+/// A segment that a pod might take for `.` or `..`, also with parameters (`..;x`), or in which it might see a backslash or an
+/// end of the text; a dot or a slash that is encoded twice or overlong has no other purpose. A slash that is encoded once is
+/// told by `has_slash`, and parts the segment: what stands before and behind it may not climb either.
+bool may_climb(std::string_view segment, bool& has_slash) {
   constexpr std::size_t kEncodedOnce = 3;
   std::size_t dots = 0;
   bool only_dots = true;
@@ -94,6 +97,13 @@ bool may_climb(std::string_view segment) {
     ROUTER_PLANT(dots == 1 && segment == "%2E");
     const Character next = first_of<kDecodings>(segment);
     segment.remove_prefix(next.bytes);
+    if (next.value == '/' && next.bytes == kEncodedOnce) {
+      if (only_dots && is_dot_segment(dots)) return true;
+      has_slash = only_dots = true;
+      dots = 0;
+      before = 0;
+      continue;
+    }
     if (next.value == '/' || next.value == '\\' || next.value == '\0' || is_overlong(before, next.value)) return true;
     before = next.value;
     if (next.value == '.' && next.bytes > kEncodedOnce) return true;
@@ -107,11 +117,11 @@ bool may_climb(std::string_view segment) {
 
 /// Whether a path below the scoring URI could climb out of it again. nginx would resolve dot segments; we refuse, because the
 /// pod's own reading is not known.
-bool has_dot_segment(std::string_view path) {
+bool has_dot_segment(std::string_view path, bool& has_slash) {
   while (!path.empty()) {
     path.remove_prefix(1);  // its slash
     const std::size_t end = std::min(path.find('/'), path.size());
-    if (may_climb(path.substr(0, end))) return true;
+    if (may_climb(path.substr(0, end), has_slash)) return true;
     path.remove_prefix(end);
   }
   return false;
@@ -159,12 +169,10 @@ bool parse_scoring_path(std::string_view path, ScoringPath& into) {
 }
 
 Result<Target> target_of(std::string_view path, bool any_path) {
-  Target target{path, {}, false};
+  Target target{.path = path, .rest = {}};
   target.scores = below_score(path, target.rest);
-  if (target.scores && has_dot_segment(target.rest)) {
-    return Failure::downstream(Reason::kBadRequest,
-                               "below the scoring URI stand dot segments, backslashes, encoded slashes or zero bytes");
-  }
+  if (target.scores && has_dot_segment(target.rest, target.has_encoded_slash))
+    return Failure::downstream(Reason::kBadRequest, kMayClimb);
   if (!target.scores && !any_path && path != "/swagger.json") {
     return Failure::downstream(Reason::kEndpointNotFound, "not a scoring URI of this endpoint: use …/score or …/swagger.json");
   }
@@ -202,6 +210,9 @@ Result<Route> choose_deployment(const Endpoint& endpoint, const Target& target, 
                                 std::uint64_t random) {
   const Result<const Deployment*> deployment = wanted_deployment(endpoint, head, random);
   if (!deployment) return deployment.error();
+  if (target.has_encoded_slash && !(*deployment)->allow_encoded_slashes) {
+    return Failure::downstream(Reason::kBadRequest, kMayClimb);
+  }
   Route route;
   route.endpoint = &endpoint;
   route.deployment = *deployment;
@@ -210,7 +221,9 @@ Result<Route> choose_deployment(const Endpoint& endpoint, const Target& target, 
   route.scores = target.scores;
   const bool by_split = !head.fields.has(http::Field::kAzuremlModelDeployment);
   if (by_split && endpoint.mirror.deployment != route.deployment && is_drawn(random, endpoint.mirror.percent)) {
-    route.mirror = endpoint.mirror.deployment;
+    const Deployment* mirror = endpoint.mirror.deployment;
+    const bool refuses = mirror != nullptr && target.has_encoded_slash && !mirror->allow_encoded_slashes;
+    route.mirror = refuses ? nullptr : mirror;
   }
   return route;
 }

@@ -11,9 +11,10 @@ namespace router::routing {
 
 /// What a path asks of an endpoint, whatever its deployments are. Views into the request head.
 struct Target {
-  std::string_view path;  // below the endpoint
-  std::string_view rest;  // behind `/score`
-  bool scores = false;    // `/score` or below
+  std::string_view path;           // below the endpoint
+  std::string_view rest;           // behind `/score`
+  bool scores = false;             // `/score` or below
+  bool has_encoded_slash = false;  // in `rest`
 };
 
 /// How far a request was understood: the endpoint is known even where its path was refused, so that its profile and its metrics
@@ -25,10 +26,11 @@ struct Destination {
 
 /// Finds endpoint and path for a request (contract, section 1). Nothing that it says depends on the endpoint's deployments:
 /// nobody has been authenticated yet. Fails with endpoint_not_found, or bad_request for dot segments below a scoring URI.
+/// Encoded slashes wait for `choose_deployment`, since deployments may allow them.
 Destination find_endpoint(const model::RoutingTable& table, const http::RequestHead& head);
 
 /// The deployment of a request (contract, section 2); only for who may score at the endpoint. `random` draws the traffic split.
-/// Fails with deployment_not_found.
+/// Fails with deployment_not_found, or bad_request for an encoded slash that the deployment does not allow.
 Result<model::Route> choose_deployment(const model::Endpoint& endpoint, const Target& target, const http::RequestHead& head,
                                        std::uint64_t random);
 

@@ -23,6 +23,7 @@ std::unique_ptr<Endpoint> endpoint(const std::string& name) {
     auto deployment = std::make_unique<Deployment>();
     deployment->name = each;
     deployment->score_path = "/run";
+    deployment->allow_encoded_slashes = deployment->name == "green";
     made->deployments.push_back(std::move(deployment));
   }
   made->traffic = {{90, made->deployments[0].get()}, {100, made->deployments[1].get()}};
@@ -75,6 +76,10 @@ void require_stays_below(std::string_view path) {
   }
 }
 
+bool has_encoded_slash(std::string_view path) {
+  return path.find("%2F") != std::string_view::npos || path.find("%2f") != std::string_view::npos;
+}
+
 void try_route(const http::RequestHead& head, std::uint64_t random) {
   static const model::RoutingTable table = make_table();
   const Destination found = find_endpoint(table, head);
@@ -85,7 +90,8 @@ void try_route(const http::RequestHead& head, std::uint64_t random) {
   require(found.endpoint != nullptr);
   const Result<model::Route> route = choose_deployment(*found.endpoint, *found.target, head, random);
   if (!route) {
-    require(route.error().reason == Reason::kDeploymentNotFound);
+    const bool has_slash = route.error().reason == Reason::kBadRequest && has_encoded_slash(found.target->rest);
+    require(has_slash || route.error().reason == Reason::kDeploymentNotFound);
     return;
   }
   require(route->endpoint == found.endpoint && route->deployment != nullptr);
@@ -93,6 +99,7 @@ void try_route(const http::RequestHead& head, std::uint64_t random) {
   if (route->path != route->deployment->score_path) return;
   require(route->path_rest.empty() || route->path_rest.front() == '/');
   require(route->path_rest.empty() || fuzz::lies_within(route->path_rest, head.target));
+  require(route->deployment->allow_encoded_slashes || !has_encoded_slash(route->path_rest));
   require_stays_below(route->path_rest);
 }
 

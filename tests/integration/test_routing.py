@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 
 import pytest
-from support.client import request
+from support.client import SCORE, request
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
@@ -151,3 +151,14 @@ def test_a_dot_segment_does_not_leave_the_scoring_route(scene):
             client.send(request(b"x", path="/api/v1/endpoint/my-endpoint/score" + path))
             assert client.response().status == 400
     assert len(scene.blue.requests) == before
+
+
+def test_a_model_whose_name_holds_an_encoded_slash_could_not_be_asked(pod, start):
+    there = pod()
+    router = start(endpoint(deployment([there], router={"allow_encoded_slashes": True})))
+    assert router.score(b"x", path=SCORE + "/org%2Fmodel/a%2fb?c=%2F").status == 200
+    assert there.requests[-1].target == "/score/org%2Fmodel/a%2fb?c=%2F", "unchanged"
+    before = len(there.requests)
+    for path in ("/..%2fadmin", "/a%2F..%2F..%2Fadmin", "/a%2F%2e%2e", "/a%252Fb", "/a%5Cb"):
+        assert router.score(b"x", path=SCORE + path).why == "bad_request", path
+    assert len(there.requests) == before

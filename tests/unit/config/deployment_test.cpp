@@ -41,6 +41,7 @@ TEST(DeploymentFile, HasTheDocumentedDefaults) {
   EXPECT_EQ(deployment.upload_timeout, milliseconds(60000));
   EXPECT_EQ(deployment.abort_wait, milliseconds(250));
   EXPECT_FALSE(deployment.drain_on_abort);
+  EXPECT_FALSE(deployment.allow_encoded_slashes);
 }
 
 TEST(DeploymentFile, IsTakenAsAzureMlWritesItForKubernetes) {
@@ -160,6 +161,7 @@ router:
   upload_timeout_ms: 8
   abort_wait_ms: 0
   drain_on_abort: on
+  allow_encoded_slashes: true
 )");
   const Deployment deployment = load_deployment(folder);
   ASSERT_EQ(deployment.replicas.size(), 6u);
@@ -185,6 +187,7 @@ router:
   EXPECT_EQ(deployment.upload_timeout, milliseconds(8));
   EXPECT_EQ(deployment.abort_wait, milliseconds(0));
   EXPECT_TRUE(deployment.drain_on_abort);
+  EXPECT_TRUE(deployment.allow_encoded_slashes);
   EXPECT_THAT(folder.load()->files, Contains(folder.path("tls/ca.pem")));
   EXPECT_THAT(folder.warnings(), HasSubstr("endpoints/blue.yml:7: router.tls.verify: false"));
 }

@@ -131,6 +131,28 @@ TEST_F(Resolve, RefusesAWayOutOfTheScoringPath) {
   }
 }
 
+/// Names of files and models hold slashes, and some servers' clients encode them.
+TEST_F(Resolve, HadNoWayForAnEncodedSlash) {
+  Endpoint& endpoint = add("files", {"open", "closed"});
+  auto open = deployment("open");
+  const_cast<Deployment&>(*open).allow_encoded_slashes = true;
+  endpoint.deployments[0] = std::move(open);
+  endpoint.traffic = {{100, endpoint.deployments[0].get()}};
+  endpoint.mirror = {100, endpoint.deployments[1].get()};
+  const std::string score = "/api/v1/endpoint/files/score";
+  for (const char* rest : {"/a%2Fb", "/a%2fb", "/%2F", "/a%2F%2Fb", "/a..%2F..b", "/a%2f...", "/org%2Fmodel:predict"}) {
+    EXPECT_EQ(path_of(score + rest), "files/open /run" + std::string(rest)) << "unchanged, with its percents";
+    EXPECT_EQ(path_of(score + rest, "azureml-model-deployment: closed\r\n"), "bad_request") << rest;
+    EXPECT_EQ(find(Request(request_text("POST", score + rest))).route->mirror, nullptr) << "it does not allow it either";
+  }
+  for (const char* rest :
+       {"/..%2fx", "/%2e%2e%2Fx", "/a%2F..", "/a%2F..%2Fb", "/a%2f%2E%2e/b", "/.%2Fx", "/a%2F.", "/a%252Fb", "/a%2F%252e%252e",
+        "/a%2F..;/y", "/a%2f..%3bx/y", "/%2F..;x", "/a%5Cb", "/a%2F\\", "/a%2F%00", "/%c0%af", "/a%2F%c0%ae", "/%2F%2e%2e"}) {
+    EXPECT_EQ(path_of(score + rest), "bad_request") << rest;
+  }
+  EXPECT_NE(find(Request(request_text("POST", score + "/a"))).route->mirror, nullptr);
+}
+
 TEST_F(Resolve, RefusesDotSegmentsThatCarryAParameter) {
   for (const char* rest : {"/..;/y", "/..;a=b/y", "/.;/y", "/..;", "/.;x", "/%2e%2e;/y", "/%2e%2e%3b/y", "/.%2E%3Bx/y",
                            "/%2e%3b/y", "/a/..;/..;/y", "/..%253b/y", "/;%2f../y", "/...;%5c"}) {
