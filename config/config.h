@@ -169,6 +169,7 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 /// Where router.yaml says (or would say) what only shows to be wrong when it is used.
 struct ProcessPlaces {
   Place threads;
+  Place buckets;
   Place access_log;
   Place log_file;
   Place observe_address;
@@ -217,12 +218,13 @@ struct Kubernetes {
 struct Process {
   std::vector<Listener> listeners;
   Limits limits;
-  std::size_t threads = 0;                   // 0: one per core that the process may use
-  std::vector<std::string> trusted_proxies;  // addresses or networks: 10.0.0.0/8
-  bool via = true;                           // mark requests in Via, and refuse those that come back
-  std::string via_name;                      // the mark, a token; empty: a random one
-  std::string access_log;                    // empty: none; `stdout`; or a path
-  std::string log_file;                      // empty: standard error
+  std::size_t threads = 0;                        // 0: one per core that the process may use
+  std::vector<std::string> trusted_proxies;       // addresses or networks: 10.0.0.0/8
+  bool via = true;                                // mark requests in Via, and refuse those that come back
+  std::string via_name;                           // the mark, a token; empty: a random one
+  std::vector<std::chrono::nanoseconds> buckets;  // upper bounds of all histograms, ascending; empty: the router's own
+  std::string access_log;                         // empty: none; `stdout`; or a path
+  std::string log_file;                           // empty: standard error
   LogLevel log_level = LogLevel::kInfo;
   std::string observe_address = "127.0.0.1:9901";
   std::string admin_address = "127.0.0.1:9902";  // or unix:/path

@@ -1,6 +1,8 @@
 #include "config/router_yaml.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <set>
 
 #include "config/addresses.h"
@@ -204,6 +206,37 @@ void read_endpoint_globs(MapReader& document, Process& into, std::vector<Place>*
   }
 }
 
+/// Decimal seconds; nothing if it is no number from kShortest to kLongest.
+std::optional<std::chrono::nanoseconds> parse_seconds(const std::string& text) {
+  constexpr double kShortest = 1e-6;
+  constexpr double kLongest = 86'400;
+  double number = 0;
+  const char* end = text.data() + text.size();
+  const std::from_chars_result parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr != end || !(number >= kShortest && number <= kLongest)) return std::nullopt;
+  return std::chrono::nanoseconds(std::llround(number * 1e9));
+}
+
+void read_metrics(MapReader& document, Process& into) {
+  constexpr std::size_t kBucketsMax = 40;  // each is a time series of each histogram of each deployment
+  into.places.buckets = document.place("metrics");
+  std::optional<MapReader> metrics = document.map("metrics");
+  if (!metrics) return;
+  into.places.buckets = metrics->place("buckets");
+  for (const MapReader::Item& item : metrics->texts("buckets")) {
+    const std::optional<std::chrono::nanoseconds> bound = parse_seconds(item.text);
+    if (!bound) {
+      document.findings().mistake(item.place, shown(item.text) + " is not a number of seconds from 0.000001 to 86400");
+    } else if (!into.buckets.empty() && *bound <= into.buckets.back()) {
+      document.findings().mistake(item.place, shown(item.text) + " is not more than the one before it; buckets ascend");
+    } else {
+      into.buckets.push_back(*bound);
+    }
+  }
+  if (into.buckets.size() > kBucketsMax) metrics->mistake("buckets", "are too many; at most 40 are expected");
+  metrics->finish();
+}
+
 }  // namespace
 
 Process read_process(MapReader document, std::vector<Place>* glob_places) {
@@ -216,6 +249,7 @@ Process read_process(MapReader document, std::vector<Place>* glob_places) {
   read_via(document, process);
   read_logs(document, process);
   read_operators(document, process);
+  read_metrics(document, process);
   document.read("drain_delay_ms", kDelayMs, process.drain_delay);
   document.read("drain_grace_ms", kDelayMs, process.drain_grace);
   process.kubernetes = read_kubernetes(document);

@@ -38,6 +38,7 @@ namespace router::config {
 ///   log: {file: …, level: info}         # standard error without file; debug, info, warning, error
 ///   observe: {address: "127.0.0.1:9901"}
 ///   admin: {address: "127.0.0.1:9902", unsafe: false}   # or unix:/path
+///   metrics: {buckets: [0.01, 0.1, …]}  # seconds, ascending, 40 at most; those of cells.h without it
 ///   drain_delay_ms: 5000
 ///   drain_grace_ms: 300000
 ///   endpoints: [endpoints/*.yml, …]     # at least one; may be left out with kubernetes

@@ -111,6 +111,10 @@ void add_key_files(const std::vector<config::Endpoint>& endpoints, std::vector<s
   }
 }
 
+metrics::Bounds bounds_of(const config::Process& process) {
+  return process.buckets.empty() ? metrics::kDefaultBounds : metrics::Bounds(process.buckets);
+}
+
 /// Wherever they stand in router.yaml.
 bool same_settings(std::optional<config::Kubernetes> a, const std::optional<config::Kubernetes>& b) {
   if (a && b) a->place = b->place;
@@ -140,7 +144,7 @@ Router::Router(std::string config_file, config::Config config)
       random_via_name_(make_via_name()),
       control_(shard_count(config_.process), clock_),
       shards_(shard_count(config_.process), clock_),
-      metrics_(shards_.size(), clock_),
+      metrics_(shards_.size(), clock_, bounds_of(config_.process)),
       resolver_(control_),
       views_(control_, shards_),
       live_(control_, shards_, metrics_, resolver_),
@@ -237,6 +241,11 @@ void Router::check_changes(const config::Process& next, config::Findings& findin
   if (next.threads != config_.process.threads && shard_count(next) != shards_.size()) {
     findings.mistake(next.places.threads,
                      absl::StrCat("cannot change while the router runs; it has ", shards_.size(), ": restart it"));
+  }
+  if (next.buckets != config_.process.buckets) {
+    findings.mistake(next.places.buckets,
+                     "cannot change while the router runs, since what was counted cannot be divided "
+                     "anew: restart it");
   }
   if (!same_settings(next.kubernetes, config_.process.kubernetes)) {
     const std::optional<config::Kubernetes>& named = next.kubernetes ? next.kubernetes : config_.process.kubernetes;

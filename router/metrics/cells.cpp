@@ -3,12 +3,19 @@
 #include <algorithm>
 #include <new>
 
+#include "router/base/assert.h"
+
 namespace router::metrics {
+
+Bounds::Bounds(std::span<const std::chrono::nanoseconds> bounds) {
+  ROUTER_ASSERT(bounds.size() <= kMax);
+  bounds_.fill(kNone);
+  for (const std::chrono::nanoseconds bound : bounds) bounds_[size_++] = static_cast<std::uint64_t>(bound.count());
+}
 
 void Histogram::observe(std::chrono::nanoseconds duration) {
   const auto nanoseconds = static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
-  const auto bound = std::lower_bound(kBounds.begin(), kBounds.end(), nanoseconds);  // `le`: a bound holds its own value
-  buckets_[static_cast<std::size_t>(bound - kBounds.begin())].add();
+  buckets_[bounds_->bucket_of(nanoseconds)].add();
   sum_.add(nanoseconds);
 }
 
@@ -47,6 +54,10 @@ const char* name_of(FreshReason reason) {
     case FreshReason::kClosesSilently: return "closes_silently";
   }
   return "";
+}
+
+void DeploymentCells::use(const Bounds& bounds) {
+  for (Histogram* each : {&duration_, &overhead_, &queue_wait_, &first_byte_}) each->use(bounds);
 }
 
 void DeploymentCells::exchange_finished(const ExchangeFigures& figures) {

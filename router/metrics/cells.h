@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <span>
 
 #include "router/base/failure.h"
 
@@ -24,24 +26,65 @@ class Cell {
   std::atomic<std::uint64_t> value_{0};
 };
 
+/// The upper bounds of all histograms, in nanoseconds, ascending; a bucket without one follows. Chosen at the start.
+class Bounds {
+ public:
+  static constexpr std::size_t kMax = 40;  // each is a time series of each histogram of each deployment
+
+  constexpr Bounds(std::initializer_list<std::uint64_t> bounds) {
+    bounds_.fill(kNone);
+    for (const std::uint64_t bound : bounds) bounds_[size_++] = bound;
+  }
+  /// At most kMax.
+  explicit Bounds(std::span<const std::chrono::nanoseconds> bounds);
+
+  /// The index of the first bound that is not below `nanoseconds` (`le`: a bound holds its own value), or `size()`. Without a
+  /// branch, since durations are not to be predicted.
+  std::size_t bucket_of(std::uint64_t nanoseconds) const { return bucket_from<kPadded / 2>(0, nanoseconds); }
+
+  const std::uint64_t* begin() const { return bounds_.data(); }
+  const std::uint64_t* end() const { return bounds_.data() + size_; }
+  std::size_t size() const { return size_; }
+  std::uint64_t operator[](std::size_t index) const { return bounds_[index]; }
+
+ private:
+  static constexpr std::size_t kPadded = 64;  // a power of two, for the search
+  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
+
+  /// Steps that the compiler sees one by one: GCC makes a loop of them branch.
+  template <std::size_t step>
+  std::size_t bucket_from(std::size_t below, std::uint64_t nanoseconds) const {
+    below += step * static_cast<std::size_t>(bounds_[below + step - 1] < nanoseconds);
+    if constexpr (step > 1) return bucket_from<step / 2>(below, nanoseconds);
+    return below;
+  }
+
+  std::array<std::uint64_t, kPadded> bounds_{};
+  std::size_t size_ = 0;
+};
+
+/// 50 µs … 1 h.
+inline constexpr Bounds kDefaultBounds{50'000,          100'000,         250'000,           500'000,          1'000'000,
+                                       2'500'000,       5'000'000,       10'000'000,        25'000'000,       50'000'000,
+                                       100'000'000,     250'000'000,     500'000'000,       1'000'000'000,    2'500'000'000,
+                                       5'000'000'000,   10'000'000'000,  30'000'000'000,    60'000'000'000,   120'000'000'000,
+                                       300'000'000'000, 600'000'000'000, 1'800'000'000'000, 3'600'000'000'000};
+
 /// A histogram with one writer. `_count` is the sum of the buckets; the sum is kept in integer nanoseconds.
 class Histogram {
  public:
-  /// Upper bounds in nanoseconds, 50 µs … 300 s; the last bucket is +Inf.
-  static constexpr std::array<std::uint64_t, 21> kBounds{
-      50'000,        100'000,       250'000,        500'000,        1'000'000,      2'500'000,       5'000'000,
-      10'000'000,    25'000'000,    50'000'000,     100'000'000,    250'000'000,    500'000'000,     1'000'000'000,
-      2'500'000'000, 5'000'000'000, 10'000'000'000, 30'000'000'000, 60'000'000'000, 120'000'000'000, 300'000'000'000};
-  static constexpr std::size_t kBuckets = kBounds.size() + 1;
-
+  /// Before the first observation; they must outlive this.
+  void use(const Bounds& bounds) { bounds_ = &bounds; }
   /// A negative duration (steps measured in another order than they happened) counts as none.
   void observe(std::chrono::nanoseconds duration);
+  /// 0 … the number of bounds.
   std::uint64_t bucket(std::size_t index) const { return buckets_[index].value(); }
   std::uint64_t sum_nanoseconds() const { return sum_.value(); }
 
  private:
-  std::array<Cell, kBuckets> buckets_;
+  const Bounds* bounds_ = &kDefaultBounds;
   Cell sum_;
+  std::array<Cell, Bounds::kMax + 1> buckets_;
 };
 
 /// How often each status was given. One writer. Memory for a hundred statuses (200 … 299) comes with the first of them, so a
@@ -108,6 +151,8 @@ const char* name_of(FreshReason reason);
 /// of "" likewise. On cache lines of its own, since its neighbour has another writer.
 class alignas(64) DeploymentCells {
  public:
+  /// For all histograms; before anything is counted. They must outlive this.
+  void use(const Bounds& bounds);
   /// The shard, once for each exchange.
   void exchange_finished(const ExchangeFigures& figures);
   void connection_replaced(FreshReason reason) { fresh_connections_[static_cast<std::size_t>(reason)].add(); }

@@ -41,21 +41,21 @@ using HistogramOf = const Histogram& (DeploymentCells::*)() const;
 /// One histogram, summed over the shards. Nothing is observed for exchanges that never came to a deployment beyond their
 /// duration: an empty histogram is shown for deployments that have a name only.
 void add_histogram(MetricFamily& family, const DeploymentMetrics& metrics, HistogramOf histogram_of) {
-  std::array<std::uint64_t, Histogram::kBuckets> counts{};
+  const Bounds& bounds = metrics.bounds();
+  std::array<std::uint64_t, Bounds::kMax + 1> counts{};
   std::uint64_t sum = 0;
   for (const DeploymentCells& cells : metrics.cells()) {
     const Histogram& histogram = (cells.*histogram_of)();
-    for (std::size_t index = 0; index < counts.size(); ++index) counts[index] += histogram.bucket(index);
+    for (std::size_t index = 0; index <= bounds.size(); ++index) counts[index] += histogram.bucket(index);
     sum += histogram.sum_nanoseconds();
   }
   ClientMetric metric;
   ClientMetric::Histogram& shown = metric.histogram;
-  shown.bucket.reserve(counts.size());
-  for (std::size_t index = 0; index < counts.size(); ++index) {
+  shown.bucket.reserve(bounds.size() + 1);
+  for (std::size_t index = 0; index <= bounds.size(); ++index) {
     shown.sample_count += counts[index];
-    const bool last = index == Histogram::kBounds.size();
-    shown.bucket.push_back(
-        {shown.sample_count, last ? std::numeric_limits<double>::infinity() : seconds(Histogram::kBounds[index])});
+    const bool last = index == bounds.size();
+    shown.bucket.push_back({shown.sample_count, last ? std::numeric_limits<double>::infinity() : seconds(bounds[index])});
   }
   if (shown.sample_count == 0 && metrics.deployment().empty()) return;
   shown.sample_sum = seconds(sum);

@@ -11,6 +11,12 @@ namespace router::metrics {
 
 const SteadyClock Registry::kSteadyClock;
 
+DeploymentMetrics::DeploymentMetrics(std::string endpoint, std::string deployment, std::size_t shards,
+                                     std::shared_ptr<const Bounds> bounds)
+    : endpoint_(std::move(endpoint)), deployment_(std::move(deployment)), bounds_(std::move(bounds)), cells_(shards) {
+  for (DeploymentCells& cells : cells_) cells.use(*bounds_);
+}
+
 std::uint64_t DeploymentMetrics::aborts_unnoticed() const {
   std::uint64_t sum = 0;
   for (const DeploymentCells& cells : cells_) sum += cells.aborts_unnoticed();
@@ -32,7 +38,7 @@ std::shared_ptr<DeploymentMetrics> Registry::deployment(std::string_view endpoin
     forget_removed();
     forget_at_ = std::max<std::size_t>(64, 2 * entries_.size());
   }
-  auto metrics = std::make_shared<DeploymentMetrics>(std::string(endpoint), std::string(deployment), shards_.size());
+  auto metrics = std::make_shared<DeploymentMetrics>(std::string(endpoint), std::string(deployment), shards_.size(), bounds_);
   entries_[name].metrics = metrics;
   return metrics;
 }

@@ -21,8 +21,7 @@ namespace router::metrics {
 /// The cells of one (endpoint, deployment), a set for each shard. Shared by successive routing tables.
 class DeploymentMetrics {
  public:
-  DeploymentMetrics(std::string endpoint, std::string deployment, std::size_t shards)
-      : endpoint_(std::move(endpoint)), deployment_(std::move(deployment)), cells_(shards) {}
+  DeploymentMetrics(std::string endpoint, std::string deployment, std::size_t shards, std::shared_ptr<const Bounds> bounds);
 
   /// Written by that shard only.
   DeploymentCells& on(std::size_t shard) { return cells_[shard]; }
@@ -30,12 +29,14 @@ class DeploymentMetrics {
   const std::string& endpoint() const { return endpoint_; }
   const std::string& deployment() const { return deployment_; }
   const std::vector<DeploymentCells>& cells() const { return cells_; }
+  const Bounds& bounds() const { return *bounds_; }
   /// Over all shards; any thread.
   std::uint64_t aborts_unnoticed() const;
 
  private:
   const std::string endpoint_;
   const std::string deployment_;
+  const std::shared_ptr<const Bounds> bounds_;
   std::vector<DeploymentCells> cells_;
 };
 
@@ -48,7 +49,8 @@ class Registry {
   /// section 10).
   static constexpr std::chrono::minutes kRemovedKept{10};
 
-  explicit Registry(std::size_t shards, const Clock& clock = kSteadyClock) : clock_(clock), shards_(shards) {}
+  explicit Registry(std::size_t shards, const Clock& clock = kSteadyClock, const Bounds& bounds = kDefaultBounds)
+      : clock_(clock), bounds_(std::make_shared<const Bounds>(bounds)), shards_(shards) {}
 
   /// The figures of a deployment, the same ones as long as anybody holds them or kRemovedKept has not passed since. Names are
   /// compared without case; the labels are spelled as at first.
@@ -83,6 +85,7 @@ class Registry {
   static const SteadyClock kSteadyClock;
 
   const Clock& clock_;
+  const std::shared_ptr<const Bounds> bounds_;  // of all histograms
   std::vector<ShardCells> shards_;
   std::map<Key, Entry> entries_;
   std::size_t forget_at_ = 64;  // entries: when this many are known, look for removed ones even if nobody scrapes

@@ -127,6 +127,8 @@ BAD = {
     "a listener's port too large": {"router.yaml": "endpoints: [endpoint.yml, blue.yml]\nlisteners:\n"
                                                    "  - port: 65536  #! listeners[0].port\n"},
     "a header limit too small": router("limits:\n  max_header_bytes: 1000  #! limits.max_header_bytes\n"),
+    "buckets that do not ascend": router("metrics:\n  buckets:\n    - 2\n    - 1  #! metrics.buckets[1]\n"),
+    "a bucket of no seconds": router("metrics:\n  buckets:\n    - 0  #! metrics.buckets[0]\n"),
     "too many threads": router("threads: 1025  #! threads\n"),
     "more instances at least than at most": blue("scale_settings:\n  max_instances: 1\n  min_instances: 2"
                                                  "  #! scale_settings.min_instances\n"),

@@ -354,3 +354,20 @@ def test_a_thousand_endpoints_are_there_soon_and_their_scrapes_hold_nobody_up(po
     metrics = router.metrics()
     fast = metrics.value("router_overhead_seconds_bucket", le="0.01", **LABELS)
     assert fast >= 0.98 * exchanges  # a machine that others use too may take the processor away now and then
+
+
+HISTOGRAMS = ("request_duration_seconds", "router_overhead_seconds", "queue_wait_seconds", "upstream_first_byte_seconds")
+
+
+@pytest.mark.parametrize("chosen, expected", [
+    (None, [5e-05, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
+            600, 1800, 3600]),
+    ([0.0000015, 0.002, 7200], [1.5e-06, 0.002, 7200])], ids=["the router's own", "chosen"])
+def test_no_request_was_longer_than_five_minutes_to_any_histogram(pod, start, chosen, expected):
+    router = start(endpoint(deployment([pod()])), **({"metrics": {"buckets": chosen}} if chosen else {}))
+    assert router.score(b"x").status == 200
+    eventually(lambda: router.metrics().value("request_duration_seconds_count", **LABELS) == 1, "it to be counted")
+    for histogram in HISTOGRAMS:
+        samples = router.metrics().all(f"{histogram}_bucket", **LABELS)
+        assert [float(labels["le"]) for labels, _ in samples] == [*expected, float("inf")], histogram
+        assert [value for _, value in samples][-2:] == [1, 1], histogram

@@ -754,6 +754,14 @@ def test_listeners_change_twenty_times_under_load_and_no_request_is_lost(pod, st
     eventually(lambda: [is_listening(port) for port, _ in choice] == [one in fresh for one in choice], "the others to be closed")
 
 
+def test_the_buckets_cannot_change_and_are_refused_by_name(pod, start):
+    router = start(endpoint(deployment([pod()])), metrics={"buckets": [1, 2]})
+    told, lines = refusal(router, 409, metrics={"buckets": [1, 3]})
+    assert told == [f"{router.config_file}:{line_of(lines, 'buckets:')}: metrics.buckets: cannot change while the router runs, since "
+                    "what was counted cannot be divided anew: restart it"]
+    assert router.score(b"x", key=PRIMARY).status == 200
+
+
 def test_the_number_of_threads_cannot_change_and_is_refused_by_name(pod, start, ports):
     router = start(endpoint(deployment([pod()])))
     told, lines = refusal(router, 409, threads=1, listeners=[plain(ports())])

@@ -38,7 +38,8 @@ VARIANTS = {
                  "tolerations": [{"key": "gpu", "operator": "Exists"}], "nodeSelector": {"kubernetes.io/os": "linux"},
                  "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]},
     "internal": {"internalLoadBalancerProvider": "azure", "serviceAnnotations": {"team": "a"}, "loadBalancerSourceRanges": ["10.0.0.0/8"],
-                 "trustedProxies": ["10.77.0.0/16"], "accessLog": False, "logLevel": "debug", **HTTP},
+                 "trustedProxies": ["10.77.0.0/16"], "accessLog": False, "logLevel": "debug", "metricsBuckets": [0.1, 1, 7200],
+                 **HTTP},
     "listed": {"namespaces": [{"name": "release-listed-a", "hostnames": [], "prefix": "team-"}, {"name": "release-listed-b"}], **HTTP},
     "keys": {"createKeys": True, **HTTP},
     "adopt": {"adoptAzureMLPods": True, **HTTP},
@@ -81,6 +82,7 @@ def test_lint_finds_nothing(helm, name):
     ({**HTTP, "namespaces": ["a"]}, "namespaces"),
     ({**HTTP, "namespaces": [{"name": "a", "hostname": "b"}]}, "hostname"),
     ({**HTTP, "drainDelaySeconds": -1}, "drainDelaySeconds"),
+    ({**HTTP, "metricsBuckets": [0]}, "metricsBuckets"),
     ({**HTTP, "limits": {"max_connection": 1}}, "max_connection"),
     ({**HTTP, "image": {"digest": "latest"}}, "digest"),
 ], ids=str)
@@ -121,6 +123,16 @@ def test_the_limits_are_those_of_router_yaml():
     told = re.findall(r"(?m)^\| `limits\.(\w+)`", (ROOT / "docs" / "configuration.md").read_text())
     schema = json.loads((CHART / "values.schema.json").read_text())
     assert sorted(schema["properties"]["limits"]["properties"]) == sorted(told)
+
+
+def test_other_buckets_go_to_router_yaml_and_roll_the_pods(helm):
+    def rendered(**values):
+        return helm.run("template", "models", CHART, values={**HTTP, **values}).stdout
+    assert "buckets" not in rendered() and rendered(metricsBuckets=None) == rendered()  # --reuse-values of a release that knew of none
+    one, other = rendered(metricsBuckets=[0.00005, 1]), rendered(metricsBuckets=[1, 2])
+    assert re.search(r"metrics:\n +buckets:\n +- 5e-05\n +- 1\n", one)
+    sums = [re.search(r"checksum/metrics-buckets: (\w+)", text)[1] for text in (one, other)]
+    assert sums[0] != sums[1]
 
 
 def test_all_routers_of_a_release_have_one_mark_in_via_and_other_releases_others(helm):

@@ -135,6 +135,7 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- with .Values.trustedProxies }}{{ $_ := set $config "trusted_proxies" . }}{{ end -}}
 {{- if ne (toString .Values.via) "false" }}{{ $_ := set $config "via_name" (include "inference-router.viaName" .) }}{{ else }}{{ $_ := set $config "via" false }}{{ end -}}
 {{- with .Values.limits }}{{ $_ := set $config "limits" . }}{{ end -}}
+{{- with .Values.metricsBuckets }}{{ $_ := set $config "metrics" (dict "buckets" .) }}{{ end -}}
 {{- toYaml $config -}}
 {{- end -}}
 

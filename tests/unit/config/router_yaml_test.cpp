@@ -8,6 +8,7 @@ namespace router::config::test {
 namespace {
 
 using std::chrono::milliseconds;
+using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -63,6 +64,7 @@ via: false
 via_name: router.cluster-1
 access_log: log/access.log
 log: {file: log/router.log, level: WARNING}
+metrics: {buckets: [0.000001, 5e-05, "0.5", 1, 7200]}
 observe: {address: "0.0.0.0:9901"}
 admin: {address: "unix:run/admin.sock"}
 drain_delay_ms: 0
@@ -104,6 +106,7 @@ endpoints: [endpoints/*.yml]
   EXPECT_EQ(process.log_level, LogLevel::kWarning);
   EXPECT_EQ(process.observe_address, "0.0.0.0:9901");
   EXPECT_EQ(process.admin_address, "unix:" + folder.path("run/admin.sock"));
+  EXPECT_THAT(process.buckets, ElementsAre(1us, 50us, 500ms, 1s, 7200s));
   EXPECT_EQ(process.drain_delay, milliseconds(0));
   EXPECT_EQ(process.drain_grace, milliseconds(1234));
   EXPECT_THAT(config->warnings, IsEmpty());
@@ -122,6 +125,30 @@ TEST(RouterYaml, WritesTheAccessLogToStandardOutputByThatName) {
   const ConfigFolder folder;
   folder.write("router.yaml", std::string(ConfigFolder::kRouter) + "access_log: stdout\n");
   EXPECT_EQ(folder.load()->process.access_log, "stdout");
+}
+
+/// Buckets were those of the release: who promises 2 s could not see how many requests kept that.
+TEST(RouterYaml, HadNoWordForBuckets) {
+  const ConfigFolder folder;
+  EXPECT_THAT(folder.load()->process.buckets, IsEmpty()) << "those of the router";
+  const auto mistakes_of = [&folder](const std::string& buckets) {
+    folder.write("router.yaml", std::string(ConfigFolder::kRouter) + "metrics: {buckets: [" + buckets + "]}\n");
+    return folder.mistakes();
+  };
+  const auto list_of = [](int count) {
+    std::string list = "1";
+    for (int bound = 2; bound <= count; ++bound) list += ", " + std::to_string(bound);
+    return list;
+  };
+  EXPECT_EQ(mistakes_of(list_of(40)), "");
+  EXPECT_THAT(mistakes_of(list_of(41)), HasSubstr("metrics.buckets: are too many; at most 40 are expected"));
+  EXPECT_THAT(mistakes_of("1, 1"), HasSubstr("metrics.buckets[1]: `1` is not more than the one before it"));
+  EXPECT_THAT(mistakes_of("2, 1.5"), HasSubstr("buckets ascend"));
+  for (const char* bad : {"0", "-1", "nan", "inf", "+Inf", "1s", "86401", "0.0000001", "x", "1 2"}) {
+    EXPECT_THAT(mistakes_of(bad), HasSubstr("is not a number of seconds from 0.000001 to 86400")) << bad;
+  }
+  folder.write("router.yaml", std::string(ConfigFolder::kRouter) + "metrics: {bucket: [1]}\n");
+  EXPECT_THAT(folder.mistakes(), HasSubstr("bucket"));
 }
 
 TEST(RouterYaml, WarnsOfTheProxyProtocolThatNobodyMaySpeak) {

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <thread>
+#include <vector>
 
 namespace router::metrics {
 namespace {
@@ -18,7 +20,7 @@ std::map<int, std::uint64_t> counted(const StatusCells& cells) {
 
 std::uint64_t count(const Histogram& histogram) {
   std::uint64_t total = 0;
-  for (std::size_t index = 0; index < Histogram::kBuckets; ++index) total += histogram.bucket(index);
+  for (std::size_t index = 0; index <= kDefaultBounds.size(); ++index) total += histogram.bucket(index);
   return total;
 }
 
@@ -40,8 +42,35 @@ TEST(Histogram, PutsADurationIntoTheFirstBucketWhoseBoundIsNotBelowIt) {
 
 TEST(Histogram, KeepsWhatIsLongerThanTheLastBoundInAnOpenBucket) {
   Histogram histogram;
-  histogram.observe(301s);
-  EXPECT_EQ(histogram.bucket(Histogram::kBuckets - 1), 1u);
+  histogram.observe(3601s);
+  EXPECT_EQ(histogram.bucket(kDefaultBounds.size()), 1u);
+}
+
+/// A request of ten minutes and one of an hour were the same to every percentile: more than 300 s.
+TEST(Histogram, KnewNoLongerRequestThanFiveMinutes) {
+  Histogram histogram;
+  for (const auto long_one : {301s, 1000s, 3600s}) histogram.observe(long_one);
+  EXPECT_EQ(histogram.bucket(kDefaultBounds.size()), 0u);
+  for (std::size_t back = 1; back <= 3; ++back) EXPECT_EQ(histogram.bucket(kDefaultBounds.size() - back), 1u);
+}
+
+TEST(Histogram, KeepsTheBoundsThatDashboardsKnow) {
+  std::vector<std::uint64_t> before{
+      50'000,        100'000,       250'000,        500'000,        1'000'000,      2'500'000,       5'000'000,
+      10'000'000,    25'000'000,    50'000'000,     100'000'000,    250'000'000,    500'000'000,     1'000'000'000,
+      2'500'000'000, 5'000'000'000, 10'000'000'000, 30'000'000'000, 60'000'000'000, 120'000'000'000, 300'000'000'000};
+  EXPECT_TRUE(std::includes(kDefaultBounds.begin(), kDefaultBounds.end(), before.begin(), before.end()));
+}
+
+TEST(Histogram, CountsByTheBoundsThatItIsGiven) {
+  const std::vector<std::chrono::nanoseconds> chosen{1ms, 7200s};
+  const Bounds bounds(chosen);
+  Histogram histogram;
+  histogram.use(bounds);
+  for (const std::chrono::nanoseconds each : {std::chrono::nanoseconds(1ms), std::chrono::nanoseconds(2ms)})
+    histogram.observe(each);
+  histogram.observe(7201s);
+  for (std::size_t index = 0; index < 3; ++index) EXPECT_EQ(histogram.bucket(index), 1u);
 }
 
 TEST(Histogram, TakesANegativeDurationForNone) {
@@ -51,7 +80,7 @@ TEST(Histogram, TakesANegativeDurationForNone) {
   EXPECT_EQ(histogram.sum_nanoseconds(), 0u);
 }
 
-TEST(Histogram, HasItsBoundsInOrder) { EXPECT_TRUE(std::is_sorted(Histogram::kBounds.begin(), Histogram::kBounds.end())); }
+TEST(Histogram, HasItsBoundsInOrder) { EXPECT_TRUE(std::is_sorted(kDefaultBounds.begin(), kDefaultBounds.end())); }
 
 TEST(StatusCells, CountsEachStatusByItself) {
   StatusCells cells;

@@ -57,7 +57,7 @@ class AccountTest : public ::testing::Test {
   Views views{control, shards};
   metrics::ShardCells cells;
   ConnectionLimits limit;
-  std::shared_ptr<metrics::DeploymentMetrics> told = std::make_shared<metrics::DeploymentMetrics>("", "", 1);
+  std::shared_ptr<metrics::DeploymentMetrics> told = metrics::Registry(1).deployment("", "");
   ShardServer server{shard, views, cells, 1, limit};
   Descriptor client;
   tls::Stream stream;

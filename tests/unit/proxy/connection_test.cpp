@@ -42,7 +42,7 @@ class ConnectionTest : public ::testing::Test {
     auto view = std::make_shared<View>();
     view->limits = limits;
     view->listeners[1] = {};
-    view->table.metrics = std::make_shared<metrics::DeploymentMetrics>("", "", 1);
+    view->table.metrics = metrics::Registry(1).deployment("", "");
     views.publish(view);
     shards[0].io().poll();
   }
