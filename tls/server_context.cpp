@@ -172,7 +172,8 @@ int ServerContext::Impl::choose_certificate(SSL* ssl, int*, void* self) noexcept
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
   std::array<char, TLSEXT_MAXLEN_host_name> lower{};  // no memory of the heap: an exception would pass OpenSSL's frames
-  const std::size_t length = std::strlen(name);
+  std::size_t length = std::strlen(name);
+  if (length > 0 && name[length - 1] == '.') --length;  // the name all the same (RFC 6066, section 3, wants it without)
   if (length > lower.size()) return SSL_TLSEXT_ERR_NOACK;
   std::transform(name, name + length, lower.begin(), to_lower);
   SSL_CTX* found = static_cast<const Impl*>(self)->find({lower.data(), length});

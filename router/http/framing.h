@@ -18,8 +18,8 @@ struct Framing {
 };
 
 /// Refuses: Content-Length with Transfer-Encoding; Content-Length twice (even with one value), as a list, or not of 1 to 18
-/// digits; Transfer-Encoding in HTTP/1.0, `chunked` twice or malformed (bad_request); a well-formed transfer coding other than
-/// `chunked` alone (unsupported).
+/// digits; Transfer-Encoding in HTTP/1.0, malformed, with `chunked` twice or not last (bad_request: nobody knows where the body
+/// ends, RFC 9112, 6.3); a coding before `chunked` (unsupported).
 Result<Framing> request_framing(const RequestHead& head);
 /// For a response to `method`. The same rules; failures are upstream_invalid_response.
 Result<Framing> response_framing(const ResponseHead& head, Method method);

@@ -50,6 +50,7 @@ Method method_of(beast_http::verb verb) {
     case beast_http::verb::post: return Method::kPost;
     case beast_http::verb::connect: return Method::kConnect;
     case beast_http::verb::trace: return Method::kTrace;
+    case beast_http::verb::options: return Method::kOptions;
     default: return Method::kOther;
   }
 }
@@ -155,9 +156,26 @@ Mistake check_host(RequestHead& head) {
   if (hosts > 1) return {"more than one Host"};
   if (hosts == 0 && head.minor_version == 1) return {"no Host"};
   const std::string_view host = head.fields.get(Field::kHost);
-  if (!is_host(host)) return {"the Host is malformed"};
+  if (hosts == 1 && !is_host(host)) return {"the Host is empty or malformed"};
   ROUTER_PLANT(!head.authority.empty() && head.authority.find(':') == std::string_view::npos && host.ends_with(":80"));
   if (head.authority.empty()) head.authority = host;
+  return {};
+}
+
+/// `100-continue`, as often as it likes, is all that the field may say (RFC 9110, 10.1.1).
+Mistake check_expectation(const Fields& fields) {
+  if (!fields.has(Field::kExpect)) return {};
+  for (const FieldLine& line : fields) {
+    if (line.id != Field::kExpect || line.value.empty()) continue;
+    for (std::string_view list = line.value;;) {
+      const std::size_t comma = list.find(',');
+      if (!equals_ignoring_case(trim(list.substr(0, comma)), "100-continue")) {
+        return {"an expectation other than 100-continue", Reason::kBadExpectation};
+      }
+      if (comma == std::string_view::npos) break;
+      list.remove_prefix(comma + 1);
+    }
+  }
   return {};
 }
 
@@ -178,7 +196,8 @@ Mistake parse(std::string_view bytes, RequestHead& into) {
   if (has_unsupported_version(bytes)) return {"the HTTP version is neither 1.0 nor 1.1", Reason::kUnsupportedVersion};
   if (const Mistake mistake = HeadParser(into).parse(bytes)) return mistake;
   if (const Mistake mistake = check_connection(into.fields)) return mistake;
-  return check_host(into);
+  if (const Mistake mistake = check_host(into)) return mistake;
+  return check_expectation(into.fields);
 }
 
 /// A status line may end right behind the status: wrong (RFC 9112, 4), common among small servers, and not ambiguous. Beast
