@@ -117,11 +117,13 @@ class HeadScanner {
 /// fields with more elements than a head may have fields are headers_too_large. Leading CRLF before a request line are skipped
 /// by the caller (RFC 9112, 2.2).
 Result<void> parse_request(std::string_view head, RequestHead& into);
-/// The same for a response; failures are upstream_invalid_response.
+/// The same for a response; failures are upstream_invalid_response. White space before a colon is dropped (RFC 9112, 5.1).
 Result<void> parse_response(std::string_view head, ResponseHead& into);
 
+/// White space between a field's name and its colon: a smuggler's in a request, a small server's in a response (RFC 9112, 5.1).
+enum class Blanks : std::uint8_t { kRefused, kDropped };
 /// Parses field lines up to and with the empty line: a trailer section. False if malformed.
-bool parse_trailer_fields(std::string_view section, Fields& into);
+bool parse_trailer_fields(std::string_view section, Fields& into, Blanks before_colon = Blanks::kRefused);
 
 /// Whether the sender of this head leaves the connection open after the message (RFC 9112, 9.3).
 bool keeps_alive(const RequestHead& head);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "router/base/assert.h"
 #include "router/http/characters.h"
@@ -200,27 +201,47 @@ Mistake parse(std::string_view bytes, RequestHead& into) {
   return check_expectation(into.fields);
 }
 
-/// A status line may end right behind the status: wrong (RFC 9112, 4), common among small servers, and not ambiguous. Beast
-/// wants the space, so it gets a copy that has it; the views are then set back onto the caller's bytes.
-Mistake parse_without_reason(std::string_view bytes, ResponseHead& into) {
-  std::string completed(bytes);
-  completed.insert(12, 1, ' ');
+bool lacks_reason(std::string_view bytes) { return bytes.size() > 12 && bytes[12] == '\r'; }
+
+/// Moves blanks from before the first colon of each field line to behind it, where they mean nothing: everything else stays in
+/// its place. False if there are none.
+bool move_blanks(std::string& bytes) {
+  bool moved = false;
+  for (std::size_t line = bytes.find('\n') + 1; line < bytes.size(); line = bytes.find('\n', line) + 1) {
+    const std::size_t colon = bytes.find_first_of(":\r", line);
+    std::size_t name_end = colon;
+    while (name_end > line && is_blank(bytes[name_end - 1])) --name_end;
+    if (bytes[colon] != ':' || name_end == colon || name_end == line) continue;
+    std::swap(bytes[name_end], bytes[colon]);
+    moved = true;
+  }
+  return moved;
+}
+
+/// What small servers write, wrong (RFC 9112, 4 and 5.1) and not ambiguous: a status line that ends right behind the status,
+/// and blanks before a colon. Beast gets a copy without them; the views are then set back onto the caller's bytes.
+Mistake parse_mended(std::string_view bytes, ResponseHead& into, const Mistake& mistake) {
+  std::string mended(bytes);
+  const std::size_t added = lacks_reason(bytes) ? 1 : 0;
+  mended.insert(12, added, ' ');
+  if (!move_blanks(mended) && added == 0) return mistake;
   ResponseHead copy;
-  if (const Mistake mistake = HeadParser(copy).parse(completed)) return mistake;
+  if (const Mistake left = HeadParser(copy).parse(mended)) return left;
+  const auto original = [&](std::string_view text) {
+    return bytes.substr(static_cast<std::size_t>(text.data() - mended.data()) - added, text.size());
+  };
   into.status = copy.status;
   into.minor_version = copy.minor_version;
-  into.reason_phrase = {};
-  const auto original = [&](std::string_view text) {
-    return bytes.substr(static_cast<std::size_t>(text.data() - completed.data()) - 1, text.size());
-  };
+  into.reason_phrase = added > 0 ? std::string_view{} : original(copy.reason_phrase);
+  into.fields.clear();
   for (const FieldLine& line : copy.fields) into.fields.add({original(line.name), original(line.value), line.id});
   return {};
 }
 
 Mistake parse(std::string_view bytes, ResponseHead& into) {
   if (const Mistake mistake = check_lines(bytes)) return mistake;
-  const bool without_reason = bytes.size() > 12 && bytes[12] == '\r';
-  const Mistake mistake = without_reason ? parse_without_reason(bytes, into) : HeadParser(into).parse(bytes);
+  Mistake mistake = lacks_reason(bytes) ? Mistake{"no reason"} : HeadParser(into).parse(bytes);
+  if (mistake && bytes.size() > 12) mistake = parse_mended(bytes, into, mistake);
   return mistake ? mistake : check_connection(into.fields);
 }
 

@@ -1,12 +1,11 @@
 """What the RFCs say in so many words, case by case: each is a row of docs/conformance.md."""
 
 import datetime
-import socket
 import time
 from email.utils import parsedate_to_datetime
 
 import pytest
-from support.client import PRIMARY, SCORE, Client, request
+from support.client import PRIMARY, SCORE, request
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
@@ -241,3 +240,88 @@ def test_the_pod_is_told_the_prefix_that_the_client_sees(pod, start, trusted, se
         assert blue.requests[-1].headers.all("x-forwarded-prefix") == told
     assert router.score(b"x", path="/score", host="models.test").status == 200
     assert "x-forwarded-prefix" not in blue.requests[-1].headers
+
+
+# --- what is between the lines ---
+def answering(raw):
+    def behave(exchange):
+        exchange.body()
+        exchange.send(raw)
+        exchange.close()
+    return behave
+
+
+def test_a_blank_before_a_colon_of_the_pod_is_dropped(pod, start, row):
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\nX-Own\t: a : b\r\n\r\nhello"
+    answer = start(endpoint(deployment([pod(answering(raw))]))).score(b"x")
+    assert answer.body == b"hello" and answer.headers.all("content-length") == ["5"] and answer.headers.get("x-own") == "a : b"
+    row("9112 5.1", "`Name : value` of a pod", answer, 200, text="200, without the blank")
+
+
+def test_a_blank_before_a_colon_of_a_pod_s_trailer_is_dropped(pod, start, conformance):
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum : 7\r\n\r\n"
+    answer = start(endpoint(deployment([pod(answering(raw))]))).score(b"x")
+    assert answer.body == b"hello" and answer.trailers.get("x-sum") == "7"
+    conformance.add("9112 5.1", "`Name : value` in a pod's trailers", "passed on, without the blank")
+
+
+def test_a_blank_before_a_colon_of_a_client_is_refused(scene, row):
+    row("9112 5.1", "`Name : value` of a client", sent(scene.router, f"POST {SCORE} HTTP/1.1\r\nX-A : b\r\n".encode() + AUTHORIZED + b"\r\n"),
+        400, "bad_request")
+
+
+GOOD_EXTENSIONS = [b";a", b" ;a", b"\t;\ta", b"; a = b", b';a="b;\\"c"', b";a;b=c"]
+BAD_EXTENSIONS = [b";", b" ", b";a=", b";=a", b";a b", b';a="b', b";a=b c"]
+
+
+@pytest.mark.parametrize("extension", GOOD_EXTENSIONS + BAD_EXTENSIONS)
+def test_a_chunk_extension_is_taken_if_it_is_well_formed(scene, pod, start, row, extension):
+    good = extension in GOOD_EXTENSIONS
+    name = extension.decode().replace("\t", "TAB").replace(" ", "SP")
+    chunks = b"5" + extension + b"\r\nhello\r\n0\r\n\r\n"
+    answer = sent(scene.router, request(headers={"Transfer-Encoding": "chunked"}, length=False) + chunks)
+    row("9112 7.1.1", f"chunk extension `{name}` of a client", answer, *((200, None) if good else (400, "bad_request")))
+    assert not good or answer.body == b"hello"
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+    router = start(endpoint(deployment([pod(answering(raw))])))
+    with router.connect() as client:
+        client.send(request(b"x"))
+        if good:
+            answer = client.response()
+            row("9112 7.1.1", f"chunk extension `{name}` of a pod", answer, 200)
+            assert answer.body == b"hello"
+
+
+# --- PROXY protocol ---
+PROXIED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+ADDRESSES = b"\xc0\0\x02\x07\xc6\x33\x64\x01\x12\x67\x01\xbb"
+PROXY = {
+    "`PROXY TCP4` with all four words": (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n", True),
+    "`PROXY TCP6` with all four words": (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n", True),
+    "`PROXY TCP4` with addresses of IPv6": (b"PROXY TCP4 2001:db8::7 2001:db8::1 4711 443\r\n", False),
+    "`PROXY TCP4` with a destination that is none": (b"PROXY TCP4 192.0.2.7 nowhere 4711 443\r\n", False),
+    "`PROXY TCP4` without the destination's port": (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711\r\n", False),
+    "`PROXY TCP4` with a fifth word": (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443 x\r\n", False),
+    "version 2 with values that fit": (V2 + b"\x21\x11\0\x11" + ADDRESSES + b"\x04\0\x02xy", True),
+    "version 2 with a value that is longer than the header": (V2 + b"\x21\x11\0\x11" + ADDRESSES + b"\x04\0\x03xy", False),
+    "version 2 with half a value": (V2 + b"\x21\x11\0\x0e" + ADDRESSES + b"\x04\0", False),
+}
+
+
+@pytest.fixture(scope="module")
+def proxied(shared_stage):
+    return shared_stage.start(endpoint(deployment([shared_stage.pod()])), trusted_proxies=["127.0.0.1"],
+                              listeners=lambda port: [{"address": "127.0.0.1", "port": port, "proxy_protocol": True}])
+
+
+@pytest.mark.parametrize("case", PROXY)
+def test_the_proxy_protocol_is_matched_exactly(proxied, conformance, case):
+    header, good = PROXY[case]
+    with proxied.connect() as client:
+        client.send(header + PROXIED)
+        if good:
+            assert client.response("GET").status == 200
+        else:
+            assert client.is_closed()
+    conformance.add("proxy-protocol.txt 2", case, "200" if good else "the connection ends")
