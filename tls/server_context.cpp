@@ -197,7 +197,8 @@ int ServerContext::Impl::choose_certificate(SSL* ssl, int*, void* self) noexcept
   const std::chrono::sys_seconds now = impl.now();
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   std::array<char, TLSEXT_MAXLEN_host_name> lower{};  // no memory of the heap: an exception would pass OpenSSL's frames
-  const std::size_t length = name != nullptr ? std::strlen(name) : 0;
+  std::size_t length = name != nullptr ? std::strlen(name) : 0;
+  if (length > 0 && name[length - 1] == '.') --length;  // the name all the same (RFC 6066, section 3, wants it without)
   SSL_CTX* found = nullptr;
   if (length > 0 && length <= lower.size()) {
     std::transform(name, name + length, lower.begin(), to_lower);

@@ -10,6 +10,7 @@ namespace router {
 enum class Reason : std::uint8_t {
   kNone,  // the pod answered, and the answer was passed through
   kBadRequest,
+  kBadExpectation,      // Expect says something else than 100-continue; named `bad_request`
   kUnsupportedCoding,   // unknown transfer coding; named `unsupported`
   kUnsupportedVersion,  // HTTP version; named `unsupported`
   kUnsupportedMethod,   // CONNECT, TRACE; named `unsupported`
@@ -20,6 +21,7 @@ enum class Reason : std::uint8_t {
   kDeploymentNotFound,
   kPayloadTooLarge,
   kHeadersTooLarge,
+  kTargetTooLong,  // named `headers_too_large`
   kClientTimeout,
   kTooManyConnections,
   kQueueFull,
@@ -41,7 +43,8 @@ inline constexpr std::size_t kReasonCount = static_cast<std::size_t>(Reason::kIn
 constexpr std::string_view name_of(Reason reason) {
   switch (reason) {
     case Reason::kNone: return "";
-    case Reason::kBadRequest: return "bad_request";
+    case Reason::kBadRequest:
+    case Reason::kBadExpectation: return "bad_request";
     case Reason::kUnsupportedCoding:
     case Reason::kUnsupportedVersion:
     case Reason::kUnsupportedMethod: return "unsupported";
@@ -51,7 +54,8 @@ constexpr std::string_view name_of(Reason reason) {
     case Reason::kEndpointNotFound: return "endpoint_not_found";
     case Reason::kDeploymentNotFound: return "deployment_not_found";
     case Reason::kPayloadTooLarge: return "payload_too_large";
-    case Reason::kHeadersTooLarge: return "headers_too_large";
+    case Reason::kHeadersTooLarge:
+    case Reason::kTargetTooLong: return "headers_too_large";
     case Reason::kClientTimeout: return "client_timeout";
     case Reason::kTooManyConnections: return "too_many_connections";
     case Reason::kQueueFull: return "queue_full";

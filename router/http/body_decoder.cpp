@@ -101,19 +101,61 @@ Mistake BodyDecoder::size_byte(char c) {
   }
   ROUTER_PLANT(line_bytes_ > 0 && left_ == 0 && c == '+');
   if (line_bytes_ == 0) return {"a chunk size is not hexadecimal"};
-  if (c != ';' && c != '\r') return {"a chunk size is followed by something else than an extension"};
-  state_ = c == ';' ? State::kExtension : State::kSizeEnd;
-  return {};
-}
-
-/// Extensions mean nothing to a router and are hop-by-hop (RFC 9112, 7.1.1). Only where they end matters.
-Mistake BodyDecoder::extension_byte(char c) {
   if (c == '\r') {
     state_ = State::kSizeEnd;
     return {};
   }
+  if (c != ';' && !is_blank(c)) return {"a chunk size is followed by something else than an extension"};
+  state_ = State::kExtension;
+  extension_ = Extension::kSemicolon;
+  return extension_byte(c);
+}
+
+/// Whether the byte may stand there; if so, what may follow it.
+bool BodyDecoder::move_within_extension(char c) {
+  const auto to = [this](Extension next) {
+    extension_ = next;
+    return true;
+  };
+  const bool is_token = kToken[static_cast<unsigned char>(c)];
+  switch (extension_) {
+    case Extension::kSemicolon:
+    case Extension::kQuotedEnd:
+      if (is_blank(c)) return to(Extension::kSemicolon);
+      return c == ';' && to(Extension::kNameBegin);
+    case Extension::kNameBegin: return is_blank(c) || (is_token && to(Extension::kName));
+    case Extension::kName:
+    case Extension::kNameBehind:
+      if (c == '=') return to(Extension::kValueBegin);
+      if (c == ';') return to(Extension::kNameBegin);
+      if (is_blank(c)) return to(Extension::kNameBehind);
+      return is_token && extension_ == Extension::kName;
+    case Extension::kValueBegin:
+      if (c == '"') return to(Extension::kQuoted);
+      return is_blank(c) || (is_token && to(Extension::kValue));
+    case Extension::kValue:
+      if (c == ';') return to(Extension::kNameBegin);
+      return is_token || (is_blank(c) && to(Extension::kSemicolon));
+    case Extension::kQuoted:
+      if (c == '"') return to(Extension::kQuotedEnd);
+      if (c == '\\') return to(Extension::kEscaped);
+      return kText[static_cast<unsigned char>(c)];
+    case Extension::kEscaped: return kText[static_cast<unsigned char>(c)] && to(Extension::kQuoted);
+  }
+  return false;
+}
+
+/// Extensions mean nothing to a router and are hop-by-hop (RFC 9112, 7.1.1), but they say where the size line ends.
+Mistake BodyDecoder::extension_byte(char c) {
+  if (c == '\r') {
+    const bool may_end =
+        extension_ == Extension::kName || extension_ == Extension::kValue || extension_ == Extension::kQuotedEnd;
+    if (!may_end) return {"a chunk extension is not complete"};
+    state_ = State::kSizeEnd;
+    return {};
+  }
   if (++line_bytes_ > kSizeLineMax) return {"a chunk's size line is longer than 4 KB"};
-  return kText[static_cast<unsigned char>(c)] ? Mistake{} : Mistake{"a control character in a chunk's size line"};
+  return move_within_extension(c) ? Mistake{} : Mistake{"a chunk extension is malformed"};
 }
 
 void BodyDecoder::begin_chunk() {
@@ -129,7 +171,8 @@ Mistake BodyDecoder::trailer_byte(char c) {
   if (!section.ends_with("\r\n")) return {"a line of the trailers does not end with CRLF"};
   if (!section.ends_with("\r\n\r\n")) return {};
   Fields all;
-  if (!parse_trailer_fields(section, all)) return {"a trailer field is malformed"};
+  const Blanks blanks = origin_ == Origin::kUpstream ? Blanks::kDropped : Blanks::kRefused;
+  if (!parse_trailer_fields(section, all, blanks)) return {"a trailer field is malformed"};
   for (const FieldLine& line : all) {
     if (may_be_trailer(line)) trailers_->fields.add(line);
   }

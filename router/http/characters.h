@@ -32,9 +32,6 @@ inline constexpr CharacterSet kTarget =
 /// or Forwarded they would look like list elements.
 inline constexpr CharacterSet kHostName =
     make_set([](unsigned char c) { return is_alphanumeric(static_cast<char>(c)) || is_any_of(c, "-._~%"); });
-/// Within the brackets of an IPv6 address.
-inline constexpr CharacterSet kBracketed =
-    make_set([](unsigned char c) { return is_alphanumeric(static_cast<char>(c)) || is_any_of(c, ":.%-_~"); });
 inline constexpr CharacterSet kDigits = make_set([](unsigned char c) { return c >= '0' && c <= '9'; });
 
 constexpr bool consists_of(std::string_view text, const CharacterSet& set) {

@@ -16,17 +16,18 @@ bool parse_length(std::string_view text, std::uint64_t& into) {
   return true;
 }
 
-enum class Coding { kNone, kChunked, kUnknown, kMalformed };
+enum class Coding { kNone, kChunked, kUnknown, kEndless, kMalformed };
 
-/// Counts the codings of one line of Transfer-Encoding. False if an element is no bare token: `chunked` takes no parameters,
-/// and an empty or quoted element is written only to be read in two ways.
-bool count_codings(std::string_view list, std::size_t& all, std::size_t& chunked) {
+/// Counts the codings of one line of Transfer-Encoding; `last` tells whether its last one is `chunked`. False if an element is
+/// no bare token: `chunked` takes no parameters, and an empty or quoted element is written only to be read in two ways.
+bool count_codings(std::string_view list, std::size_t& all, std::size_t& chunked, bool& last) {
   for (;;) {
     const std::size_t comma = list.find(',');
     const std::string_view coding = trim(list.substr(0, comma));
     if (coding.empty() || !consists_of(coding, kToken)) return false;
     ++all;
-    chunked += equals_ignoring_case(coding, "chunked");
+    last = equals_ignoring_case(coding, "chunked");
+    chunked += last;
     if (comma == std::string_view::npos) return true;
     list.remove_prefix(comma + 1);
   }
@@ -37,11 +38,13 @@ Coding transfer_coding(const Fields& fields) {
   if (!fields.has(Field::kTransferEncoding)) return Coding::kNone;
   std::size_t all = 0;
   std::size_t chunked = 0;
+  bool last = false;
   for (const FieldLine& line : fields) {
-    if (line.id == Field::kTransferEncoding && !count_codings(line.value, all, chunked)) return Coding::kMalformed;
+    if (line.id == Field::kTransferEncoding && !count_codings(line.value, all, chunked, last)) return Coding::kMalformed;
   }
   if (chunked > 1) return Coding::kMalformed;
-  return chunked == 1 && all == 1 ? Coding::kChunked : Coding::kUnknown;
+  if (!last) return Coding::kEndless;
+  return all == 1 ? Coding::kChunked : Coding::kUnknown;
 }
 
 /// The declared length; false if it is declared twice, or in a way that two parsers might read differently.
@@ -68,8 +71,8 @@ Result<Framing> request_framing(const RequestHead& head) {
   if (head.minor_version == 0) return refuse("Transfer-Encoding in HTTP/1.0");
   if (head.fields.has(Field::kContentLength)) return refuse("both Content-Length and Transfer-Encoding");
   if (coding == Coding::kMalformed) return refuse("Transfer-Encoding is malformed or given twice");
-  if (coding == Coding::kUnknown)
-    return Failure::downstream(Reason::kUnsupportedCoding, "a transfer coding other than chunked");
+  if (coding == Coding::kEndless) return refuse("the last transfer coding is not chunked");
+  if (coding == Coding::kUnknown) return Failure::downstream(Reason::kUnsupportedCoding, "a transfer coding before chunked");
   return Framing{Framing::Kind::kChunked};
 }
 
@@ -87,6 +90,7 @@ Result<Framing> response_framing(const ResponseHead& head, Method method) {
       if (head.minor_version == 0) return refuse("the pod sent Transfer-Encoding in HTTP/1.0");
       return Framing{Framing::Kind::kChunked};
     case Coding::kMalformed:
+    case Coding::kEndless:
     case Coding::kUnknown: return refuse("the pod used a transfer coding other than chunked");
     case Coding::kNone: break;
   }

@@ -18,15 +18,15 @@ struct Framing {
 };
 
 /// Refuses: Content-Length with Transfer-Encoding; Content-Length twice (even with one value), as a list, or not of 1 to 18
-/// digits; Transfer-Encoding in HTTP/1.0, `chunked` twice or malformed (bad_request); a well-formed transfer coding other than
-/// `chunked` alone (unsupported).
+/// digits; Transfer-Encoding in HTTP/1.0, malformed, with `chunked` twice or not last (bad_request: nobody knows where the body
+/// ends, RFC 9112, 6.3); a coding before `chunked` (unsupported).
 Result<Framing> request_framing(const RequestHead& head);
 /// For a response to `method`. The same rules; failures are upstream_invalid_response.
 Result<Framing> response_framing(const ResponseHead& head, Method method);
 
 /// Takes a body out of its framing as it arrives. Does not copy: pieces are views into the input. A chunk's size line may have
-/// 4 KB with its extensions, which are dropped; a trailer section 8 KB, kept inside until it is complete. Sizes are 1 to 16
-/// hexadecimal digits; lines end with CRLF.
+/// 4 KB with its extensions, which must be well-formed and are dropped; a trailer section 8 KB, kept inside until it is
+/// complete. Sizes are 1 to 16 hexadecimal digits; lines end with CRLF.
 class BodyDecoder {
  public:
   BodyDecoder() = default;
@@ -54,7 +54,7 @@ class BodyDecoder {
   /// Where in a chunked body (RFC 9112, 7.1) the next byte stands.
   enum class State : std::uint8_t {
     kSize,       // a digit of a chunk's size, or what ends it
-    kExtension,  // behind the `;`
+    kExtension,  // behind it
     kSizeEnd,    // the LF of the size line
     kData,       // a byte of the chunk
     kDataCr,     // the CRLF behind it
@@ -62,6 +62,18 @@ class BodyDecoder {
     kTrailers,     // the first byte of the trailer section
     kTrailerLine,  // within it
     kLastLf,       // the LF of the empty line, where there are no trailers
+  };
+  /// Where in a chunk's extensions: `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )` (RFC 9112, 7.1.1).
+  enum class Extension : std::uint8_t {
+    kSemicolon,  // blanks have begun: only the next extension may follow
+    kNameBegin,
+    kName,
+    kNameBehind,  // blanks behind the name: `=` or the next extension
+    kValueBegin,
+    kValue,
+    kQuoted,
+    kEscaped,  // behind the backslash
+    kQuotedEnd,
   };
   static constexpr std::size_t kSizeDigitsMax = 16;
   static constexpr std::size_t kSizeLineMax = 4 * 1024;
@@ -74,6 +86,7 @@ class BodyDecoder {
   Mistake framing_byte(char c);
   Mistake size_byte(char c);
   Mistake extension_byte(char c);
+  bool move_within_extension(char c);
   Mistake trailer_byte(char c);
   void begin_chunk();
 
@@ -86,6 +99,7 @@ class BodyDecoder {
   Framing framing_;
   Origin origin_ = Origin::kDownstream;
   State state_ = State::kSize;
+  Extension extension_ = Extension::kSemicolon;
   bool ended_ = true;
   std::uint16_t line_bytes_ = 0;  // of the size line so far
   std::uint64_t left_ = 0;        // bytes of the body (kLength) or of the chunk

@@ -1,5 +1,6 @@
 #include "router/http/head.h"
 
+#include <charconv>
 #include <cstring>
 #include <new>
 
@@ -63,6 +64,25 @@ bool keeps_alive(const RequestHead& head) { return keeps_alive(head.fields, head
 bool keeps_alive(const ResponseHead& head) { return keeps_alive(head.fields, head.minor_version); }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) { return router::equals_ignoring_case(a, b); }
+
+bool expects_continue(const RequestHead& head) {
+  if (!head.fields.has(Field::kExpect) || head.minor_version == 0) return false;
+  for (const FieldLine& line : head.fields) {
+    if (line.id == Field::kExpect && !line.value.empty()) return true;  // the parser lets no other value pass
+  }
+  return false;
+}
+
+std::optional<std::uint32_t> max_forwards(const RequestHead& head) {
+  constexpr std::size_t kDigitsMax = 9;
+  if (!head.fields.has(Field::kMaxForwards)) return std::nullopt;
+  if (head.method != Method::kOptions && head.method != Method::kTrace) return std::nullopt;
+  const std::string_view value = head.fields.get(Field::kMaxForwards);
+  if (value.empty() || value.size() > kDigitsMax || !consists_of(value, kDigits)) return std::nullopt;
+  std::uint32_t number = 0;
+  std::from_chars(value.data(), value.data() + value.size(), number);
+  return number;
+}
 
 bool lists_token(std::string_view list, std::string_view token) {
   while (!list.empty()) {

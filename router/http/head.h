@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "router/base/result.h"
@@ -10,7 +11,7 @@
 /// Bytes <-> messages of HTTP/1.1 (RFC 9110, RFC 9112). No policy, no input or output. Views point into the caller's bytes.
 namespace router::http {
 
-enum class Method : std::uint8_t { kGet, kHead, kPost, kConnect, kTrace, kOther };
+enum class Method : std::uint8_t { kGet, kHead, kPost, kConnect, kTrace, kOptions, kOther };
 
 /// Fields that the router looks at; every other one is kOther and only passed on. At most 64 (Fields::has).
 enum class Field : std::uint8_t {
@@ -22,10 +23,13 @@ enum class Field : std::uint8_t {
   kAzuremlModelDeployment,
   kConnection,
   kContentLength,
+  kDate,
   kExpect,
   kForwarded,
   kHost,
   kKeepAlive,
+  kLocation,
+  kMaxForwards,
   kProxyAuthenticate,
   kProxyAuthorization,
   kProxyConnection,
@@ -39,6 +43,7 @@ enum class Field : std::uint8_t {
   kVia,
   kXForwardedFor,
   kXForwardedHost,
+  kXForwardedPrefix,
   kXForwardedProto,
   kXMsClientRequestId,
   kXMsRequestId,
@@ -107,15 +112,18 @@ class HeadScanner {
 };
 
 /// Parses a complete head (as HeadScanner cut it). Strict: what two parsers might read differently is refused (bad_request):
-/// obs-fold, bare CR or LF, white space before the colon, control characters, more than one Host or none (1.1), and what
-/// framing.h refuses. Connection fields with more elements than a head may have fields are headers_too_large. Leading CRLF
-/// before a request line are skipped by the caller (RFC 9112, 2.2).
+/// obs-fold, bare CR or LF, white space before the colon, control characters, more than one Host, an empty one or none (1.1),
+/// and what framing.h refuses. An expectation other than `100-continue` is refused, too (RFC 9110, 10.1.1: 417). Connection
+/// fields with more elements than a head may have fields are headers_too_large. Leading CRLF before a request line are skipped
+/// by the caller (RFC 9112, 2.2).
 Result<void> parse_request(std::string_view head, RequestHead& into);
-/// The same for a response; failures are upstream_invalid_response.
+/// The same for a response; failures are upstream_invalid_response. White space before a colon is dropped (RFC 9112, 5.1).
 Result<void> parse_response(std::string_view head, ResponseHead& into);
 
+/// White space between a field's name and its colon: a smuggler's in a request, a small server's in a response (RFC 9112, 5.1).
+enum class Blanks : std::uint8_t { kRefused, kDropped };
 /// Parses field lines up to and with the empty line: a trailer section. False if malformed.
-bool parse_trailer_fields(std::string_view section, Fields& into);
+bool parse_trailer_fields(std::string_view section, Fields& into, Blanks before_colon = Blanks::kRefused);
 
 /// Whether the sender of this head leaves the connection open after the message (RFC 9112, 9.3).
 bool keeps_alive(const RequestHead& head);
@@ -123,5 +131,10 @@ bool keeps_alive(const ResponseHead& head);
 /// Whether `list` (a comma separated field value) names `token`, without case.
 bool lists_token(std::string_view list, std::string_view token);
 bool equals_ignoring_case(std::string_view a, std::string_view b);
+/// Whether the client waits for a 100 (Continue) before it sends its body; never in HTTP/1.0 (RFC 9110, 10.1.1).
+bool expects_continue(const RequestHead& head);
+/// How often an OPTIONS or TRACE may still be forwarded (RFC 9110, 7.6.2); nothing if the field is not there, malformed or has
+/// more than 9 digits: such a one is passed on as it is.
+std::optional<std::uint32_t> max_forwards(const RequestHead& head);
 
 }  // namespace router::http

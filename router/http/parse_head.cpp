@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "router/base/assert.h"
 #include "router/http/characters.h"
@@ -50,6 +51,7 @@ Method method_of(beast_http::verb verb) {
     case beast_http::verb::post: return Method::kPost;
     case beast_http::verb::connect: return Method::kConnect;
     case beast_http::verb::trace: return Method::kTrace;
+    case beast_http::verb::options: return Method::kOptions;
     default: return Method::kOther;
   }
 }
@@ -155,9 +157,26 @@ Mistake check_host(RequestHead& head) {
   if (hosts > 1) return {"more than one Host"};
   if (hosts == 0 && head.minor_version == 1) return {"no Host"};
   const std::string_view host = head.fields.get(Field::kHost);
-  if (!is_host(host)) return {"the Host is malformed"};
+  if (hosts == 1 && !is_host(host)) return {"the Host is empty or malformed"};
   ROUTER_PLANT(!head.authority.empty() && head.authority.find(':') == std::string_view::npos && host.ends_with(":80"));
   if (head.authority.empty()) head.authority = host;
+  return {};
+}
+
+/// `100-continue`, as often as it likes, is all that the field may say (RFC 9110, 10.1.1).
+Mistake check_expectation(const Fields& fields) {
+  if (!fields.has(Field::kExpect)) return {};
+  for (const FieldLine& line : fields) {
+    if (line.id != Field::kExpect || line.value.empty()) continue;
+    for (std::string_view list = line.value;;) {
+      const std::size_t comma = list.find(',');
+      if (!equals_ignoring_case(trim(list.substr(0, comma)), "100-continue")) {
+        return {"an expectation other than 100-continue", Reason::kBadExpectation};
+      }
+      if (comma == std::string_view::npos) break;
+      list.remove_prefix(comma + 1);
+    }
+  }
   return {};
 }
 
@@ -178,30 +197,51 @@ Mistake parse(std::string_view bytes, RequestHead& into) {
   if (has_unsupported_version(bytes)) return {"the HTTP version is neither 1.0 nor 1.1", Reason::kUnsupportedVersion};
   if (const Mistake mistake = HeadParser(into).parse(bytes)) return mistake;
   if (const Mistake mistake = check_connection(into.fields)) return mistake;
-  return check_host(into);
+  if (const Mistake mistake = check_host(into)) return mistake;
+  return check_expectation(into.fields);
 }
 
-/// A status line may end right behind the status: wrong (RFC 9112, 4), common among small servers, and not ambiguous. Beast
-/// wants the space, so it gets a copy that has it; the views are then set back onto the caller's bytes.
-Mistake parse_without_reason(std::string_view bytes, ResponseHead& into) {
-  std::string completed(bytes);
-  completed.insert(12, 1, ' ');
+bool lacks_reason(std::string_view bytes) { return bytes.size() > 12 && bytes[12] == '\r'; }
+
+/// Moves blanks from before the first colon of each field line to behind it, where they mean nothing: everything else stays in
+/// its place. False if there are none.
+bool move_blanks(std::string& bytes) {
+  bool moved = false;
+  for (std::size_t line = bytes.find('\n') + 1; line < bytes.size(); line = bytes.find('\n', line) + 1) {
+    const std::size_t colon = bytes.find_first_of(":\r", line);
+    std::size_t name_end = colon;
+    while (name_end > line && is_blank(bytes[name_end - 1])) --name_end;
+    if (bytes[colon] != ':' || name_end == colon || name_end == line) continue;
+    std::swap(bytes[name_end], bytes[colon]);
+    moved = true;
+  }
+  return moved;
+}
+
+/// What small servers write, wrong (RFC 9112, 4 and 5.1) and not ambiguous: a status line that ends right behind the status,
+/// and blanks before a colon. Beast gets a copy without them; the views are then set back onto the caller's bytes.
+Mistake parse_mended(std::string_view bytes, ResponseHead& into, const Mistake& mistake) {
+  std::string mended(bytes);
+  const std::size_t added = lacks_reason(bytes) ? 1 : 0;
+  mended.insert(12, added, ' ');
+  if (!move_blanks(mended) && added == 0) return mistake;
   ResponseHead copy;
-  if (const Mistake mistake = HeadParser(copy).parse(completed)) return mistake;
+  if (const Mistake left = HeadParser(copy).parse(mended)) return left;
+  const auto original = [&](std::string_view text) {
+    return bytes.substr(static_cast<std::size_t>(text.data() - mended.data()) - added, text.size());
+  };
   into.status = copy.status;
   into.minor_version = copy.minor_version;
-  into.reason_phrase = {};
-  const auto original = [&](std::string_view text) {
-    return bytes.substr(static_cast<std::size_t>(text.data() - completed.data()) - 1, text.size());
-  };
+  into.reason_phrase = added > 0 ? std::string_view{} : original(copy.reason_phrase);
+  into.fields.clear();
   for (const FieldLine& line : copy.fields) into.fields.add({original(line.name), original(line.value), line.id});
   return {};
 }
 
 Mistake parse(std::string_view bytes, ResponseHead& into) {
   if (const Mistake mistake = check_lines(bytes)) return mistake;
-  const bool without_reason = bytes.size() > 12 && bytes[12] == '\r';
-  const Mistake mistake = without_reason ? parse_without_reason(bytes, into) : HeadParser(into).parse(bytes);
+  Mistake mistake = lacks_reason(bytes) ? Mistake{"no reason"} : HeadParser(into).parse(bytes);
+  if (mistake && bytes.size() > 12) mistake = parse_mended(bytes, into, mistake);
   return mistake ? mistake : check_connection(into.fields);
 }
 

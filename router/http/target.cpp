@@ -1,5 +1,10 @@
 #include "router/http/target.h"
 
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+
 #include "router/http/characters.h"
 
 namespace router::http {
@@ -17,7 +22,16 @@ Mistake cut_authority(std::string_view& target, std::string_view& authority) {
   target.remove_prefix(scheme + 3);
   authority = target.substr(0, target.find_first_of("/?"));
   target.remove_prefix(authority.size());
-  return authority.empty() || !is_host(authority) ? Mistake{"the target's authority is malformed"} : Mistake{};
+  return !is_host(authority) ? Mistake{"the target's authority is malformed"} : Mistake{};
+}
+
+/// The inside of the brackets (RFC 3986, 3.2.2). No zone: it means something on one machine only; no form of the future.
+bool is_ipv6(std::string_view text) {
+  std::array<char, INET6_ADDRSTRLEN> terminated{};
+  if (text.size() >= terminated.size()) return false;
+  std::copy(text.begin(), text.end(), terminated.begin());
+  in6_addr address;
+  return ::inet_pton(AF_INET6, terminated.data(), &address) == 1;
 }
 
 bool is_port(std::string_view text) { return text.size() <= kPortDigitsMax && consists_of(text, kDigits); }
@@ -33,7 +47,7 @@ Mistake parse_target(RequestHead& head) {
     head.authority = target;
     return is_host(target) ? Mistake{} : Mistake{"the target of CONNECT is no authority"};
   }
-  if (target == "*") return head.method_text == "OPTIONS" ? Mistake{} : Mistake{"the target * is for OPTIONS only"};
+  if (target == "*") return head.method == Method::kOptions ? Mistake{} : Mistake{"the target * is for OPTIONS only"};
   if (target.front() != '/') {
     if (const Mistake mistake = cut_authority(target, head.authority)) return mistake;
   }
@@ -47,13 +61,13 @@ Mistake parse_target(RequestHead& head) {
 bool is_host(std::string_view text) {
   if (text.starts_with('[')) {
     const std::size_t end = text.find(']');
-    if (end == std::string_view::npos || end == 1 || !consists_of(text.substr(1, end - 1), kBracketed)) return false;
+    if (end == std::string_view::npos || !is_ipv6(text.substr(1, end - 1))) return false;
     text.remove_prefix(end + 1);
     return text.empty() || (text.front() == ':' && is_port(text.substr(1)));
   }
   const std::size_t colon = text.find(':');
-  if (!consists_of(text.substr(0, colon), kHostName)) return false;
-  return colon == std::string_view::npos || (colon > 0 && is_port(text.substr(colon + 1)));
+  if (colon == 0 || text.empty() || !consists_of(text.substr(0, colon), kHostName)) return false;
+  return colon == std::string_view::npos || is_port(text.substr(colon + 1));
 }
 
 }  // namespace router::http

@@ -12,7 +12,7 @@ namespace router::http {
 Mistake parse_target(RequestHead& head);
 
 /// Whether `text` is a host with or without a port: a name, an IPv4 address or an IPv6 address in brackets; no user
-/// information. Empty is right: a Host field of a target without authority is (RFC 9112, 3.2).
+/// information. Not empty: no URI that this router serves is without authority (RFC 9112, 3.2).
 bool is_host(std::string_view text);
 
 }  // namespace router::http

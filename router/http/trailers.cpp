@@ -6,23 +6,25 @@ namespace router::http {
 namespace {
 
 /// `NAME: VALUE`, as strict as in a head.
-bool parse_field_line(std::string_view line, Fields& into) {
+bool parse_field_line(std::string_view line, Fields& into, Blanks before_colon) {
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) return false;
-  const std::string_view name = line.substr(0, colon);
+  std::string_view name = line.substr(0, colon);
+  while (before_colon == Blanks::kDropped && !name.empty() && is_blank(name.back())) name.remove_suffix(1);
+  if (name.empty()) return false;
   const std::string_view value = trim(line.substr(colon + 1));
   return consists_of(name, kToken) && consists_of(value, kText) && into.add({name, value, identify(name)});
 }
 
 }  // namespace
 
-bool parse_trailer_fields(std::string_view section, Fields& into) {
+bool parse_trailer_fields(std::string_view section, Fields& into, Blanks before_colon) {
   into.clear();
   for (;;) {
     const std::size_t end = section.find("\r\n");
     if (end == std::string_view::npos) return false;
     if (end == 0) return section.size() == 2;
-    if (!parse_field_line(section.substr(0, end), into)) return false;
+    if (!parse_field_line(section.substr(0, end), into, before_colon)) return false;
     section.remove_prefix(end + 2);
   }
 }

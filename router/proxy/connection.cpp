@@ -181,7 +181,7 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
   if (proxied && trusted) {
     const Result<ProxyHeader> header = co_await read_proxy_header(socket, wakeup, deadline, server.first_requests_end());
     if (!header) co_return false;
-    address = header->client.value_or(address);
+    address = header->client.value_or(address).unmapped();
     // Somebody whom the proxy does not know either may not speak for others.
     trusted = header->local || (header->client && server.view()->trusted_proxies.contains(address));
   }

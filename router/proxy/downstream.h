@@ -59,6 +59,8 @@ class Downstream : public wire::BodySink, public wire::Cancellation {
   /// Sends what was gathered. Fails with client_closed.
   virtual Result<void> flush() = 0;
   virtual bool blocked() const = 0;
+  /// The time, as `Date` tells it (RFC 9110, 5.6.7); valid until the exchange next suspends.
+  virtual std::string_view date() = 0;
   /// The head of the response was begun: from now on it can only be finished or cut.
   virtual bool responded() const = 0;
   virtual std::uint64_t response_bytes() const = 0;

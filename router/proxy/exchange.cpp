@@ -142,20 +142,42 @@ void refuse(Downstream& downstream, const Failure& failure, Record& record) {
   write_local_reply(downstream, reply);
 }
 
-/// `GET /healthz` on any listener: for load balancers, answered by the router itself and not counted as a request.
-bool is_health_check(const http::RequestHead& head) { return head.method == http::Method::kGet && head.path == "/healthz"; }
+/// `GET` or `HEAD /healthz` on any listener: for load balancers, answered by the router itself and not counted as a request.
+bool is_health_check(const http::RequestHead& head) {
+  return (head.method == http::Method::kGet || head.method == http::Method::kHead) && head.path == "/healthz";
+}
+
+/// An OPTIONS that may not be forwarded any more (RFC 9110, 7.6.2): answered here for whatever it asks, and not counted either.
+bool asks_this_hop(const http::RequestHead& head) {
+  return head.method == http::Method::kOptions && http::max_forwards(head) == 0U;
+}
+
+/// Sends what was gathered of an answer that is not counted.
+Task<void> conclude_untold(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
+  Ending nothing(server.shard());
+  Record untold;
+  co_await conclude(downstream, nothing, wakeup, server.view()->limits.send_timeout, untold);
+}
+
+Task<void> answer_options(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
+  downstream.begin_head(200, "OK");
+  downstream.field("Date", downstream.date());
+  downstream.field("Allow", kAllow);
+  downstream.end_head({wire::BodySize::Kind::kLength, 0});
+  downstream.body_end(nullptr);
+  co_await conclude_untold(server, downstream, wakeup);
+}
 
 Task<void> answer_health_check(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
   const bool draining = server.draining();
   const std::string_view body = draining ? "draining\n" : "ok\n";
   downstream.begin_head(draining ? 503 : 200, draining ? "Service Unavailable" : "OK");
+  downstream.field("Date", downstream.date());
   downstream.field("Content-Type", "text/plain");
   downstream.end_head({wire::BodySize::Kind::kLength, body.size()});
-  downstream.body_piece(body);
+  if (downstream.head().method != http::Method::kHead) downstream.body_piece(body);
   downstream.body_end(nullptr);
-  Ending nothing(server.shard());
-  Record untold;
-  co_await conclude(downstream, nothing, wakeup, server.view()->limits.send_timeout, untold);
+  co_await conclude_untold(server, downstream, wakeup);
 }
 
 /// An exception is our bug, or memory that has run short; it ends this exchange and no other.
@@ -173,6 +195,7 @@ Failure broken(const std::exception& error) noexcept {
 
 Task<void> run_exchange(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
   if (is_health_check(downstream.head())) co_return co_await answer_health_check(server, downstream, wakeup);
+  if (asks_this_hop(downstream.head())) co_return co_await answer_options(server, downstream, wakeup);
   Views::Snapshot view = server.view();  // once: one view per exchange
   RequestIds ids;
   read_ids(downstream.head(), ids);

@@ -12,7 +12,7 @@ Task<Result<void>> forward(Downstream& downstream, const model::Route& route, co
                            UpstreamExchange& exchange, std::unique_ptr<MirrorCopy>& copy, const View& view,
                            runtime::Wakeup& wakeup, Record& record, Ending& ending) {
   const model::Deployment& deployment = *route.deployment;
-  if (downstream.head().fields.has(http::Field::kExpect)) {
+  if (http::expects_continue(downstream.head())) {
     downstream.send_continue();
     if (const Result<void> sent = downstream.flush(); !sent) {  // nothing was sent to the pod
       ending.begin();

@@ -30,7 +30,7 @@ bool may_gather(const Downstream& downstream) {
   const wire::BodySize size = downstream.request_size();
   if (size.kind == wire::BodySize::Kind::kLength) return size.length <= kBytesMax;
   if (size.kind != wire::BodySize::Kind::kChunked) return false;
-  return !downstream.head().fields.has(http::Field::kExpect) && !speaks_grpc(downstream.head());
+  return !http::expects_continue(downstream.head()) && !speaks_grpc(downstream.head());
 }
 
 }  // namespace
@@ -44,7 +44,7 @@ bool gathers_first(Downstream& downstream) {
 Task<Result<void>> gather(ShardServer& server, Downstream& downstream, Patience patience, const config::Limits& limits,
                           runtime::Wakeup& wakeup, Record& record) {
   runtime::Shard& shard = wakeup.shard();
-  if (downstream.head().fields.has(http::Field::kExpect)) {
+  if (http::expects_continue(downstream.head())) {
     downstream.send_continue();
     if (const Result<void> sent = downstream.flush(); !sent) co_return sent.error();
   }

@@ -1,9 +1,12 @@
 #include "router/proxy/heads.h"
 
+#include <array>
 #include <charconv>
+#include <optional>
 #include <string>
 
 #include "router/http/hop_by_hop.h"
+#include "router/proxy/public_path.h"
 
 namespace router::proxy {
 namespace {
@@ -11,12 +14,13 @@ namespace {
 using http::Field;
 
 /// Fields that the router writes itself or keeps to itself, and those that nobody may say in its place.
-bool replaced_in_request(Field field, bool forward_authorization, bool has_body, bool trusted) {
+bool replaced_in_request(Field field, bool forward_authorization, bool has_body, bool trusted, bool counts_hops) {
   switch (field) {
     case Field::kLookalike: return true;
     case Field::kForwarding: return !trusted;
     case Field::kAuthorization: return !forward_authorization;
     case Field::kContentLength: return has_body;
+    case Field::kMaxForwards: return counts_hops;
     case Field::kHost:
     case Field::kExpect:
     case Field::kXRequestId:
@@ -24,6 +28,7 @@ bool replaced_in_request(Field field, bool forward_authorization, bool has_body,
     case Field::kXRequestDeadlineMs:
     case Field::kXForwardedFor:
     case Field::kXForwardedHost:
+    case Field::kXForwardedPrefix:
     case Field::kXForwardedProto:
     case Field::kForwarded: return true;
     default: return false;
@@ -68,6 +73,18 @@ void write_value(wire::RequestSink& to, const http::Fields& fields, Field id, st
   to.field(name, list.empty() ? first : list);
 }
 
+/// Below which path the client sees what the pod sees at its own root: behind what a trusted peer has cut off before us.
+void write_prefix(wire::RequestSink& to, const http::Fields& fields, std::string_view ours, bool trusted) {
+  std::string_view theirs = trusted ? fields.get(Field::kXForwardedPrefix) : std::string_view{};
+  if (theirs.empty() || ours.empty()) {
+    const std::string_view only = theirs.empty() ? ours : theirs;
+    if (!only.empty()) to.field("X-Forwarded-Prefix", only);
+    return;
+  }
+  if (theirs.ends_with('/')) theirs.remove_suffix(1);
+  to.field("X-Forwarded-Prefix", std::string(theirs).append(ours));
+}
+
 /// This hop as an element of `Forwarded` (RFC 7239, section 4); IPv6 addresses stand in brackets and quotes (section 6).
 std::string forwarded_element(const Peer& peer, std::string_view scheme) {
   const bool is_v6 = peer.address.find(':') != std::string_view::npos;
@@ -77,15 +94,38 @@ std::string forwarded_element(const Peer& peer, std::string_view scheme) {
 
 /// Tells the pod who asks (contract, section 3). `Forwarded` goes on where the client's side uses it; it is not begun beside
 /// the fields that every framework reads.
-void write_forwarded(wire::RequestSink& to, const Downstream& from) {
+void write_forwarded(wire::RequestSink& to, const Downstream& from, const model::Route& route) {
   const http::Fields& fields = from.head().fields;
   const Peer& peer = from.peer();
   const std::string_view scheme = peer.tls ? "https" : "http";
   write_list(to, fields, Field::kXForwardedFor, "X-Forwarded-For", peer.address, peer.trusted);
   write_value(to, fields, Field::kXForwardedProto, "X-Forwarded-Proto", scheme, peer.trusted);
   write_value(to, fields, Field::kXForwardedHost, "X-Forwarded-Host", from.head().authority, peer.trusted);
+  write_prefix(to, fields, public_prefix(from.head(), route), peer.trusted);
   if (!fields.has(Field::kForwarded)) return;
   write_list(to, fields, Field::kForwarded, "Forwarded", forwarded_element(peer, scheme), peer.trusted);
+}
+
+/// The scheme and host by which the client reached us, as far as we know: what the pod was told.
+struct ToldOrigin {
+  std::string_view scheme;
+  std::string_view host;
+};
+
+ToldOrigin told_origin(const Downstream& from) {
+  const http::Fields& fields = from.head().fields;
+  ToldOrigin told{from.peer().tls ? "https" : "http", from.head().authority};
+  if (!from.peer().trusted) return told;
+  if (const std::string_view scheme = fields.get(Field::kXForwardedProto); !scheme.empty()) told.scheme = scheme;
+  if (const std::string_view host = fields.get(Field::kXForwardedHost); !host.empty()) told.host = host;
+  return told;
+}
+
+void write_location(Downstream& to, const http::FieldLine& line, const model::Route& route) {
+  const ToldOrigin told = told_origin(to);
+  const PublicLocation found = public_location(line.value, told.scheme, told.host, to.head(), route);
+  if (!found.mapped) return to.field(line.name, line.value);
+  to.field(line.name, std::string(found.origin).append(found.path).append(found.rest));
 }
 
 std::string_view decimal(std::int64_t number, std::array<char, 24>& storage) {
@@ -102,9 +142,11 @@ void write_request_head(wire::RequestSink& to, const Downstream& from, const mod
   const bool has_body = size.kind != wire::BodySize::Kind::kNone;
   to.begin_head(head.method_text, route.path, route.path_rest, head.query);
   to.field("Host", head.authority);
+  const std::optional<std::uint32_t> hops = http::max_forwards(head);  // not 0: that one is answered here
+  const bool trusted = from.peer().trusted;
   const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
-    if (replaced_in_request(line.id, route.endpoint->forward_authorization, has_body, from.peer().trusted)) continue;
+    if (replaced_in_request(line.id, route.endpoint->forward_authorization, has_body, trusted, hops.has_value())) continue;
     if (hop_by_hop.contains(line)) continue;
     to.field(line.name, line.value);
   }
@@ -115,7 +157,11 @@ void write_request_head(wire::RequestSink& to, const Downstream& from, const mod
     std::array<char, 24> storage;
     to.field("x-request-deadline-ms", decimal(std::max<std::int64_t>(left, 0), storage));
   }
-  write_forwarded(to, from);
+  if (hops) {
+    std::array<char, 24> storage;
+    to.field("Max-Forwards", decimal(std::max<std::int64_t>(*hops, 1) - 1, storage));
+  }
+  write_forwarded(to, from, route);
   // A line of its own: together with those before it, it is one list (RFC 9110, 5.3).
   if (const std::string_view ours = via.member(head.minor_version); !ours.empty()) to.field("Via", ours);
   to.end_head(size);
@@ -130,12 +176,19 @@ int write_response_head(Downstream& to, const http::ResponseHead& head, wire::Bo
   // Of a body the router writes the length itself; a 204 must not have one (RFC 9110, 8.6).
   const bool length_is_ours = size.kind != wire::BodySize::Kind::kNone || head.status == 204;
   const int status = hidden ? 424 : head.status;
+  bool dated = false;
   to.begin_head(status, hidden ? std::string_view("Failed Dependency") : head.reason_phrase);
   const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
     if (replaced_in_response(line.id, length_is_ours) || hop_by_hop.contains(line)) continue;
+    dated = dated || line.id == Field::kDate;
+    if (line.id == Field::kLocation) {
+      write_location(to, line, route);
+      continue;
+    }
     to.field(line.name, line.value);
   }
+  if (!dated) to.field("Date", to.date());  // RFC 9110, 6.6.1
   to.field("x-request-id", ids.request_id);
   to.field("x-ms-request-id", ids.request_id);
   if (!ids.client_request_id.empty()) to.field("x-ms-client-request-id", ids.client_request_id.view());

@@ -124,7 +124,7 @@ bool Http1Downstream::next_request_is_near() const {
   const http::Framing& framing = input_.framing();
   if (framing.kind != http::Framing::Kind::kLength) return false;
   const bool has_begun = continued_ || input_.body_bytes() > 0 || input_.has_unread();
-  if (!has_begun && head_->fields.has(http::Field::kExpect)) return false;
+  if (!has_begun && http::expects_continue(*head_)) return false;
   return framing.length - input_.body_bytes() <= kDroppedMax;
 }
 
@@ -146,6 +146,8 @@ void Http1Downstream::end_head(wire::BodySize size) {
   }
   output_.end_head(size);
 }
+
+std::string_view Http1Downstream::date() { return server_.date().at(server_.shard().now()); }
 
 void Http1Downstream::interim(const http::ResponseHead& head) {
   if (head_->minor_version == 0) return;  // RFC 9110, 15.2: a 1.0 client does not know them

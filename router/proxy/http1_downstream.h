@@ -57,6 +57,7 @@ class Http1Downstream final : public Downstream {
   void body_end(const http::Fields* trailers) override { output_.body_end(trailers); }
   Result<void> flush() override;
   bool blocked() const override { return output_.queue().blocked(); }
+  std::string_view date() override;
   bool responded() const override { return responded_; }
   std::uint64_t response_bytes() const override { return output_.body_bytes(); }
   std::uint64_t bytes_taken() const override;

@@ -16,6 +16,8 @@ std::string_view phrase_of(int status) {
     case 405: return "Method Not Allowed";
     case 408: return "Request Timeout";
     case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 417: return "Expectation Failed";
     case 424: return "Failed Dependency";
     case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
@@ -35,10 +37,12 @@ std::string_view phrase_of(int status) {
 bool closes_connection(Reason reason) {
   switch (reason) {
     case Reason::kBadRequest:
+    case Reason::kBadExpectation:
     case Reason::kUnsupportedCoding:
     case Reason::kUnsupportedVersion:
     case Reason::kUnsupportedMethod:
     case Reason::kHeadersTooLarge:
+    case Reason::kTargetTooLong:
     case Reason::kClientTimeout:
     case Reason::kTooManyConnections:
     case Reason::kDraining:
@@ -73,6 +77,7 @@ int status_of(Reason reason, config::StatusProfile profile) {
   switch (reason) {  // no default: a new reason must choose its status to compile
     case Reason::kNone: return 200;
     case Reason::kBadRequest: return 400;
+    case Reason::kBadExpectation: return 417;
     case Reason::kUnsupportedCoding: return 501;
     case Reason::kUnsupportedVersion: return 505;
     case Reason::kUnsupportedMethod: return 405;
@@ -83,6 +88,7 @@ int status_of(Reason reason, config::StatusProfile profile) {
     case Reason::kDeploymentNotFound: return 404;
     case Reason::kPayloadTooLarge: return 413;
     case Reason::kHeadersTooLarge: return 431;
+    case Reason::kTargetTooLong: return 414;
     case Reason::kClientTimeout: return 408;
     case Reason::kTooManyConnections: return 503;
     case Reason::kQueueFull:
@@ -107,6 +113,7 @@ int write_local_reply(Downstream& downstream, const LocalReply& reply) {
   if (closes_connection(reply.reason)) downstream.close_after();
   downstream.drop_request();  // what has arrived: the less is left, the sooner the connection can go on
   downstream.begin_head(status, phrase_of(status));
+  downstream.field("Date", downstream.date());
   downstream.field("Content-Type", "application/json");
   downstream.field("x-router-reason", reason);
   downstream.field("x-request-id", reply.request_id);
@@ -114,7 +121,7 @@ int write_local_reply(Downstream& downstream, const LocalReply& reply) {
   if (!reply.client_request_id.empty()) downstream.field("x-ms-client-request-id", reply.client_request_id);
   if (!reply.deployment.empty()) downstream.field("azureml-model-deployment", reply.deployment);
   if (reply.reason == Reason::kUnauthorized) downstream.field("WWW-Authenticate", "Bearer");
-  if (status == 405) downstream.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  if (status == 405) downstream.field("Allow", kAllow);
   if (asks_to_retry(reply.reason)) downstream.field("Retry-After", std::to_string(reply.retry_after.count()));
   if (reply.profile == config::StatusProfile::kManaged) {
     const std::string_view managed = managed_reason(reply.reason);

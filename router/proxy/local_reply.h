@@ -27,6 +27,9 @@ struct LocalReply {
   std::chrono::seconds retry_after{1};  // for refusals that are worth another try
 };
 
+/// The methods that are served, as `Allow` lists them; any other but CONNECT and TRACE is forwarded, too.
+inline constexpr std::string_view kAllow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// Gathers the whole response; returns its status. The caller flushes.
 int write_local_reply(Downstream& downstream, const LocalReply& reply);
 

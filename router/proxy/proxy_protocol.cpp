@@ -25,33 +25,58 @@ Failure malformed() {
 
 Failure too_late() { return Failure::downstream(Reason::kClientTimeout, "the PROXY protocol header did not arrive in time"); }
 
-std::string_view next_word(std::string_view& line) {
+/// Up to the next single space, or the end; an empty word is none.
+bool next_word(std::string_view& line, std::string_view& word) {
   const std::size_t space = line.find(' ');
-  const std::string_view word = line.substr(0, space);
+  word = line.substr(0, space);
   line.remove_prefix(space == std::string_view::npos ? line.size() : space + 1);
-  return word;
+  return !word.empty();
+}
+
+/// A decimal number without leading zeros, 0 to 65535.
+bool parse_port(std::string_view text, std::uint16_t& into) {
+  if (text.starts_with('0') && text.size() > 1) return false;
+  const std::from_chars_result parsed = std::from_chars(text.data(), text.data() + text.size(), into);
+  return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+}
+
+std::optional<runtime::Address> parse_address(std::string_view text, std::uint16_t port, int family) {
+  if (text.starts_with('[')) return std::nullopt;
+  const std::optional<runtime::Address> address = runtime::Address::parse(text, port);
+  return address && address->family() == family ? address : std::nullopt;
+}
+
+/// `SOURCE DESTINATION PORT PORT`, both addresses of that family, single spaces between them, and nothing else.
+std::optional<runtime::Address> parse_addresses(std::string_view line, int family) {
+  std::array<std::string_view, 4> words;
+  if (line.ends_with(' ')) return std::nullopt;
+  for (std::string_view& word : words) {
+    if (!next_word(line, word)) return std::nullopt;
+  }
+  if (!line.empty()) return std::nullopt;
+  std::uint16_t source = 0;
+  std::uint16_t destination = 0;
+  if (!parse_port(words[2], source) || !parse_port(words[3], destination)) return std::nullopt;
+  if (!parse_address(words[1], destination, family)) return std::nullopt;
+  return parse_address(words[0], source, family);
 }
 
 Result<ProxyHeader> parse_version1(std::string_view input) {
+  constexpr std::string_view kTcp4Line = "PROXY TCP4 ";
+  constexpr std::string_view kTcp6Line = "PROXY TCP6 ";
+  constexpr std::string_view kUnknownLine = "PROXY UNKNOWN";
   const std::size_t end = input.find("\r\n");
   if (end == std::string_view::npos) {
     if (input.size() >= kLineMax) return malformed();
     return ProxyHeader{};
   }
   if (end + 2 > kLineMax) return malformed();
-  std::string_view line = input.substr(0, end);
+  const std::string_view line = input.substr(0, end);
   ProxyHeader header{end + 2, std::nullopt};
-  next_word(line);  // PROXY
-  const std::string_view family = next_word(line);
-  if (family == "UNKNOWN") return header;  // whatever else the line says
-  if (family != "TCP4" && family != "TCP6") return malformed();
-  const std::string_view source = next_word(line);
-  next_word(line);  // destination
-  const std::string_view port_text = next_word(line);
-  std::uint16_t port = 0;
-  const auto parsed = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
-  if (parsed.ec != std::errc() || parsed.ptr != port_text.data() + port_text.size()) return malformed();
-  header.client = runtime::Address::parse(source, port);
+  if (line == kUnknownLine || line.starts_with("PROXY UNKNOWN ")) return header;  // whatever else the line says
+  const bool is_v4 = line.starts_with(kTcp4Line);
+  if (!is_v4 && !line.starts_with(kTcp6Line)) return malformed();
+  header.client = parse_addresses(line.substr(kTcp4Line.size()), is_v4 ? AF_INET : AF_INET6);
   if (!header.client) return malformed();
   return header;
 }
@@ -78,6 +103,7 @@ Result<ProxyHeader> parse_version2(std::string_view input) {
   if (length < needed) return malformed();
   if (input.size() < kFixed + needed) return ProxyHeader{};
   if (needed == 0) return header;
+  header.values = header.bytes - kFixed - needed;
   const char* addresses = input.data() + kFixed;
   if (byte(13) == kTcp4) {
     sockaddr_in v4{};
@@ -101,13 +127,18 @@ void wake_after(const runtime::Socket& socket, std::size_t bytes) {
   ::setsockopt(socket.descriptor(), SOL_SOCKET, SO_RCVLOWAT, &low_water, sizeof low_water);
 }
 
-/// Takes the header off the socket in pieces and drops it: one of version 2 may have 64 KB of what nobody asked for.
-Task<Result<void>> take(runtime::Socket& socket, std::size_t bytes, runtime::Wakeup& wakeup, Deadline deadline,
+/// Takes the header off the socket in pieces and drops it: one of version 2 may have 64 KB of what nobody asked for, in values
+/// that must fit.
+Task<Result<void>> take(runtime::Socket& socket, const ProxyHeader& header, runtime::Wakeup& wakeup, Deadline deadline,
                         const Deadline& closing) {
+  ProxyValues values;
+  std::size_t bytes = header.bytes;
   while (bytes > 0) {
     const std::span<char> scratch = wakeup.shard().scratch();
     const runtime::IoResult got = socket.read(scratch.first(std::min(bytes, scratch.size())));
     if (got.moved()) {
+      const std::size_t before = bytes > header.values ? std::min(bytes - header.values, got.bytes) : 0;
+      values.take({scratch.data() + before, got.bytes - before});
       bytes -= got.bytes;
       continue;
     }
@@ -116,10 +147,25 @@ Task<Result<void>> take(runtime::Socket& socket, std::size_t bytes, runtime::Wak
     const bool woken = co_await wakeup.wait(std::min(deadline, closing));
     if (!woken) co_return too_late();
   }
+  if (!values.complete()) co_return malformed();
   co_return boost::system::in_place_value;
 }
 
 }  // namespace
+
+void ProxyValues::take(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const std::size_t skipped = std::min(left_, bytes.size());
+    left_ -= skipped;
+    bytes.remove_prefix(skipped);
+    if (bytes.empty()) return;
+    if (head_bytes_ > 0) length_ = length_ << 8 | static_cast<unsigned char>(bytes.front());
+    bytes.remove_prefix(1);
+    if (++head_bytes_ < kHead) continue;
+    left_ = length_;
+    head_bytes_ = length_ = 0;
+  }
+}
 
 Result<ProxyHeader> parse_proxy_header(std::string_view input) {
   constexpr std::string_view kWord = "PROXY ";
@@ -145,7 +191,7 @@ Task<Result<ProxyHeader>> read_proxy_header(runtime::Socket& socket, runtime::Wa
       if (!header) co_return header.error();
       if (header->bytes > 0) {
         wake_after(socket, 1);
-        const Result<void> taken = co_await take(socket, header->bytes, wakeup, deadline, closing);
+        const Result<void> taken = co_await take(socket, *header, wakeup, deadline, closing);
         if (!taken) co_return taken.error();
         co_return header;
       }

@@ -42,7 +42,7 @@ void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Add
     return;
   }
   connections_.try_spawn(
-      serve_connection(*this, listener, runtime::Socket(shard_, descriptor, runtime::Precedence::kLater), peer));
+      serve_connection(*this, listener, runtime::Socket(shard_, descriptor, runtime::Precedence::kLater), peer.unmapped()));
 }
 
 std::optional<ConnectionLimits::Place> ShardServer::make_room() {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "router/http/date.h"
 #include "router/metrics/cells.h"
 #include "router/proxy/connection_limits.h"
 #include "router/proxy/gathering_room.h"
@@ -75,6 +76,7 @@ class ShardServer {
   static constexpr std::size_t kSearchesMax = 64;
   Handshakes& handshakes() { return handshakes_; }
   HeadPool& heads() { return heads_; }
+  http::Date& date() { return date_; }
   GatheringRoom& gathering_room() { return gathering_room_; }
   /// Refused clients that are still read, so that they see why; at most kRefusedMax at a time.
   std::size_t& refused() { return refused_; }
@@ -98,6 +100,7 @@ class ShardServer {
   std::size_t searches_ = 0;
   Handshakes handshakes_;
   HeadPool heads_;
+  http::Date date_;
   GatheringRoom gathering_room_;
   std::size_t refused_ = 0;
   bool draining_ = false;

@@ -28,7 +28,13 @@ const Endpoint* find_ignoring_case(const Map& map, std::string_view name) {
 
 std::string_view host_of(std::string_view authority) {
   if (authority.starts_with('[')) return authority.substr(0, authority.find(']') + 1);
-  return authority.substr(0, authority.find(':'));
+  const std::string_view name = authority.substr(0, authority.find(':'));
+  return name.ends_with('.') ? name.substr(0, name.size() - 1) : name;  // the root of all names (RFC 1034, 3.1)
+}
+
+/// The pod's path for a scoring request: with one slash before what stands behind it.
+std::string_view path_before(std::string_view score_path, std::string_view rest) {
+  return !rest.empty() && score_path.ends_with('/') ? score_path.substr(0, score_path.size() - 1) : score_path;
 }
 
 /// `/score` or `/score/…`: what stands behind it. Nothing for any other path.
@@ -185,7 +191,7 @@ Route mirrored(const Route& live) {
   Route route = live;
   route.deployment = live.mirror;
   route.mirror = nullptr;
-  if (route.scores) route.path = route.deployment->score_path;
+  if (route.scores) route.path = path_before(route.deployment->score_path, route.path_rest);
   return route;
 }
 
@@ -216,7 +222,7 @@ Result<Route> choose_deployment(const Endpoint& endpoint, const Target& target, 
   Route route;
   route.endpoint = &endpoint;
   route.deployment = *deployment;
-  route.path = target.scores ? std::string_view(route.deployment->score_path) : target.path;
+  route.path = target.scores ? path_before(route.deployment->score_path, target.rest) : target.path;
   route.path_rest = target.rest;
   route.scores = target.scores;
   const bool by_split = !head.fields.has(http::Field::kAzuremlModelDeployment);

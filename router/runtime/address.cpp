@@ -42,6 +42,15 @@ std::uint16_t Address::port() const {
   return 0;
 }
 
+Address Address::unmapped() const {
+  if (family() != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&storage_.sin6_addr)) return *this;
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = storage_.sin6_port;
+  std::memcpy(&v4.sin_addr, storage_.sin6_addr.s6_addr + 12, sizeof v4.sin_addr);
+  return from(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+}
+
 std::string Address::ip() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET) ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(storage_).sin_addr, text, sizeof text);

@@ -25,6 +25,8 @@ class Address {
   socklen_t length() const { return length_; }
   int family() const { return storage_.sin6_family; }
   std::uint16_t port() const;
+  /// An IPv4 address in IPv6 form (`::ffff:10.1.2.3`: a client on a listener of both) as IPv4; any other as it is.
+  Address unmapped() const;
   /// `10.1.2.3` or `fd00::1`.
   std::string ip() const;
   /// `10.1.2.3:80` or `[fd00::1]:80`.

@@ -29,9 +29,12 @@ Result<std::string_view> MessageInput::head(tls::Stream& stream, std::size_t max
       head_bytes_ = scanner_.scan(block_.view());
       const std::size_t so_far = head_bytes_ > 0 ? head_bytes_ : block_.size();
       if (so_far > max_bytes) {
-        return origin_ == Origin::kDownstream
-                   ? Failure::downstream(Reason::kHeadersTooLarge, "the head is larger than max_header_bytes")
-                   : Failure::upstream(Reason::kUpstreamInvalidResponse, "the pod's head is too large");
+        if (origin_ == Origin::kUpstream)
+          return Failure::upstream(Reason::kUpstreamInvalidResponse, "the pod's head is too large");
+        if (block_.view().substr(0, max_bytes).find('\n') == std::string_view::npos) {
+          return Failure::downstream(Reason::kTargetTooLong, "the request target is larger than max_header_bytes");
+        }
+        return Failure::downstream(Reason::kHeadersTooLarge, "the head is larger than max_header_bytes");
       }
       if (head_bytes_ > 0) {
         position_ = head_bytes_;

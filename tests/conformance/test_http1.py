@@ -184,13 +184,6 @@ def test_a_client_that_sends_nothing_costs_nothing(scene):
         assert scene.router.score(b"x").status == 200
 
 
-def test_an_expectation_that_nobody_knows_is_no_100(scene):
-    with scene.router.connect() as client:
-        client.send(request(b"x", headers={"Expect": "200-maybe"}))
-        answer = client.response()
-        assert answer.interim == [] and answer.status in (200, 417)
-
-
 def test_options_of_the_server_itself_are_not_forwarded(scene):
     before = len(scene.pod.requests)
     answer = scene.router.score(method="OPTIONS", path="*")

@@ -38,7 +38,10 @@ void read_off_a_socket(std::string_view input, const Result<ProxyHeader>& whole)
   auto reading = shard->start(router::proxy::read_proxy_header(socket, wakeup, router::kNever, router::kNever));
   require(reading.done());
   const Result<ProxyHeader> read = reading.get();
-  require(read.has_value() == (whole && whole->bytes > 0 && whole->bytes <= input.size()));
+  router::proxy::ProxyValues values;
+  const bool arrived = whole && whole->bytes > 0 && whole->bytes <= input.size();
+  if (arrived) values.take(input.substr(whole->bytes - whole->values, whole->values));
+  require(read.has_value() == (arrived && values.complete()));
   if (read) {
     require(same(read, whole));
     char next = 0;

@@ -94,7 +94,8 @@ def test_a_client_is_known_by_the_address_that_the_proxy_tells(pod, start):
     router = start(endpoint(deployment([pod()], slots=0)), limits={"max_connections_per_client": 1}, **PROXY_LISTENER)
 
     def enter(address, family="TCP4"):
-        return router.connect().send(f"PROXY {family} {address} 192.0.2.1 4444 443\r\n".encode() + request(b"x"))
+        destination = {"TCP4": "192.0.2.1", "TCP6": "2001:db8::1"}[family]
+        return router.connect().send(f"PROXY {family} {address} {destination} 4444 443\r\n".encode() + request(b"x"))
 
     with enter("198.51.100.1") as first, enter("198.51.100.2") as other:
         assert first.response().status == 200 and other.response().status == 200
@@ -575,7 +576,7 @@ def test_a_refused_head_is_logged_without_anything_of_the_request_before_it(pod,
         client.send(b"GET " + b"/" * 70_000)
         assert client.response().why == "headers_too_large"
     line = router.access_lines(2)[1]
-    assert (line["ResponseCode"], line["Method"], line["Path"], line["UserAgent"]) == (431, "", "", "")
+    assert (line["ResponseCode"], line["Method"], line["Path"], line["UserAgent"]) == (414, "", "", "")
 
 
 def test_an_absolute_target_is_served_and_its_authority_wins_over_the_host(scene):

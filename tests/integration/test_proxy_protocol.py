@@ -42,7 +42,7 @@ def scene(shared_stage):
     (b"PROXY UNKNOWN ffff:f...f:ffff 192.0.2.1 65535 anything at all\r\n", "127.0.0.1"),
     (SIGNATURE + b"\x20\x00\xff\xff" + b"p" * 65535, "127.0.0.1"),
     (SIGNATURE + b"\x21\x00\xff\xff" + b"p" * 65535, "127.0.0.1"),
-    (SIGNATURE + b"\x21\x11\x7f\xff" + version2()[16:] + b"t" * (0x7fff - 12), "203.0.113.7"),
+    (SIGNATURE + b"\x21\x11\x7f\xff" + version2()[16:] + struct.pack("!BH", 0xea, 0x7fff - 15) + b"t" * (0x7fff - 15), "203.0.113.7"),
 ], ids=["version 1", "over IPv6", "unknown", "version 2", "with a TLV", "local", "unknown and more", "local and 64 KB", "no family and 64 KB",
         "32 KB of TLVs"])
 def test_the_address_of_the_client_is_taken_from_the_header(scene, header, address):

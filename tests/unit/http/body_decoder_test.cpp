@@ -129,7 +129,6 @@ TEST(BodyDecoder, ReadsChunkSizesStrictly) {
                                 "0x1\r\nx",
                                 "1 \r\nx",
                                 "1\t\r\nx",
-                                "1 ;a\r\nx",
                                 "1\nx",
                                 "1\rx",
                                 "1\r\rx",
@@ -166,8 +165,23 @@ TEST(BodyDecoder, WantsEveryChunkToEndWhereItsSizeSays) {
   }
 }
 
+TEST(BodyDecoder, TakesWhiteSpaceWhereAChunkExtensionMayHaveIt) {
+  for (const std::string& extension : {";a"s, " ;a"s, "\t ; a"s, "; a = b"s, " ; a\t=\t\"b\" ; c"s, ";a=\"\\\"; \\\\\""s,
+                                       ";a;b=c"s, ";a=\"\""s, ";a=\"\xc3\xa4\"\t;b"s}) {
+    EXPECT_EQ(decode("1" + extension + "\r\nx\r\n0" + extension + "\r\n\r\n").bytes, "x") << extension;
+  }
+}
+
+TEST(BodyDecoder, RefusesMalformedExtensions) {
+  for (const std::string& extension :
+       {" "s,     ";"s,      ";;"s,        ";a;"s,        ";a="s,    ";a= "s, ";=b"s, ";a b"s,   ";a "s,    ";a=b c"s,
+        ";a=b "s, ";a=\"b"s, ";a=\"b\"c"s, ";a=\"b\\\""s, ";a\xc3"s, "; "s,   " a"s,  ";a=b=c"s, ";\"a\""s, ";a=\"b\" "s}) {
+    EXPECT_TRUE(decode("1" + extension + "\r\nx\r\n0\r\n\r\n").failed) << extension;
+  }
+}
+
 TEST(BodyDecoder, DropsExtensionsAndBoundsTheirLine) {
-  EXPECT_EQ(decode("1;\r\nx\r\n0;a=b;c\r\n\r\n").bytes, "x");
+  EXPECT_EQ(decode("1;a\r\nx\r\n0;a=b;c\r\n\r\n").bytes, "x");
   for (const std::string& extension : {";a\nb"s, ";a\rb"s, ";a\0b"s, ";\x7f"s, ";a\x01"s, ";a\n"s, ";a\r\r"s}) {
     EXPECT_TRUE(decode("1" + extension + "\r\nx\r\n0\r\n\r\n").failed) << extension;
   }

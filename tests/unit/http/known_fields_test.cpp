@@ -36,7 +36,7 @@ TEST(Identify, SeesThroughAnUnderscore) {
 
 TEST(Identify, KnowsByWhichFieldsAProxySpeaks) {
   for (const char* name :
-       {"X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Client-Cert", "x-forwarded-ssl",
+       {"X-Forwarded-Port", "X-Forwarded-Prefixes", "X-Forwarded-Server", "X-Forwarded-Client-Cert", "x-forwarded-ssl",
         "X-Forwarded", "X-Forwarded-", "X-Forwarded-A-Name-That-Is-Longer-Than-All-Others", "X-Real-IP", "True-Client-IP",
         "X-Original-URL", "X-Client-IP", "CF-Connecting-IP", "X-Cluster-Client-IP", "X-Original-Host", "X-Rewrite-URL",
         "Client-Cert", "X-Original-Forwarded-For", "X-Envoy-External-Address"}) {

@@ -256,15 +256,18 @@ TEST(RequestHead, WantsExactlyOneHostInHttp11) {
   EXPECT_EQ(reason_of("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), Reason::kBadRequest);
   EXPECT_EQ(reason_of("GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n"), Reason::kBadRequest);
   EXPECT_EQ(reason_of("GET / HTTP/1.0\r\n\r\n"), Reason::kNone);
-  EXPECT_EQ(reason_of("GET / HTTP/1.1\r\nHost:\r\n\r\n"), Reason::kNone) << "an empty Host is one";
+  EXPECT_EQ(reason_of("GET / HTTP/1.1\r\nHost:\r\n\r\n"), Reason::kBadRequest) << "nothing here is without authority";
+  EXPECT_EQ(reason_of("GET / HTTP/1.0\r\nHost: \r\n\r\n"), Reason::kBadRequest);
 }
 
 TEST(RequestHead, RefusesHostsThatAreNone) {
   const char* right[] = {
-      "a", "a.b-c_d~e", "A%20b", "1.2.3.4", "a:", "a:0", "a:65535", "[::1]", "[::1]:80", "[fe80::1%25eth0]:1"};
-  const char* wrong[] = {"u@a",  "a b",  "a/b",  "a\\b",  "a:x",    "a:-1",     "a:+1",  "a:123456", "a:1:2",   ":80",
-                         "[::1", "::1]", "[]",   "[a/b]", "[::1]x", "[::1]:x",  "a,b",   "a;b",      "a=b",     "\"a\"",
-                         "a#b",  "a?b",  "a[b]", "<a>",   "a\tb",   "\xc3\xa4", "a: 80", "a :80",    "[::1] :1"};
+      "a", "a.b-c_d~e", "A%20b", "1.2.3.4", "a:", "a:0", "a:65535", "[::1]", "[::1]:80", "[2001:DB8::1.2.3.4]:1"};
+  const char* wrong[] = {"u@a",       "a b",     "a/b",  "a\\b",   "a:x",     "a:-1",  "a:+1",        "a:123456",
+                         "a:1:2",     ":80",     "[::1", "::1]",   "[]",      "[a/b]", "[ab..cd::1]", "[fe80::1%25eth0]",
+                         "[1.2.3.4]", "[v1.a]",  ":",    "[::1]x", "[::1]:x", "a,b",   "a;b",         "a=b",
+                         "\"a\"",     "a#b",     "a?b",  "a[b]",   "<a>",     "a\tb",  "\xc3\xa4",    "a: 80",
+                         "a :80",     "[::1] :1"};
   for (const char* host : right) EXPECT_EQ(reason_of("GET / HTTP/1.1\r\nHost: "s + host + "\r\n\r\n"), Reason::kNone) << host;
   for (const char* host : wrong) {
     EXPECT_EQ(reason_of("GET / HTTP/1.1\r\nHost: "s + host + "\r\n\r\n"), Reason::kBadRequest) << host;

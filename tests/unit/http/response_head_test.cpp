@@ -81,8 +81,8 @@ TEST(ResponseHead, RefusesStatusLinesThatAreNone) {
   for (const std::string& line : lines) EXPECT_TRUE(is_refused(line + "\r\nX: y\r\n\r\n")) << line;
 }
 
-TEST(ResponseHead, RefusesTheSameFieldLinesAsARequest) {
-  const std::string fields[] = {": a",        " X: a",      "X : a",    "X",     "X: a\r\n b", "X: a\r\n\tb",
+TEST(ResponseHead, RefusesTheSameFieldLinesAsARequestButForABlankBeforeTheColon) {
+  const std::string fields[] = {": a",        " X: a",      "X Y: a",   "X",     "X: a\r\n b", "X: a\r\n\tb",
                                 "X: a\nY: b", "X: a\rY: b", "X: a\0b"s, "X(: a", "X: a\x0b",   "X: a\n"};
   for (const std::string& field : fields) {
     EXPECT_TRUE(is_refused("HTTP/1.1 200 OK\r\n" + field + "\r\n\r\n")) << field;
@@ -106,6 +106,29 @@ TEST(ResponseHead, HoldsAtMost128Fields) {
   for (std::size_t field = 0; field < Fields::kMax; ++field) bytes += "X: y\r\n";
   EXPECT_FALSE(is_refused(bytes + "\r\n"));
   EXPECT_TRUE(is_refused(bytes + "X: y\r\n\r\n"));
+}
+
+TEST(ResponseHead, LosesBlanksBeforeAColon) {
+  for (const std::string start : {"HTTP/1.1 200 Fine: yes", "HTTP/1.1 200"}) {
+    const std::string bytes = start + "\r\nContent-Length : 5\r\nX-A\t :b: c\r\nX-B: a : b\r\n\r\n";
+    ResponseHead head;
+    ASSERT_TRUE(parse_response(bytes, head)) << start;
+    ASSERT_EQ(head.fields.size(), 3U);
+    const FieldLine* line = head.fields.begin();
+    EXPECT_EQ(line->name, "Content-Length");
+    EXPECT_EQ(line->id, Field::kContentLength);
+    EXPECT_EQ(line->value, "5");
+    EXPECT_EQ((++line)->name, "X-A");
+    EXPECT_EQ(line->value, "b: c");
+    EXPECT_EQ((++line)->value, "a : b");
+    EXPECT_GE(line->name.data(), bytes.data());
+    EXPECT_LE(line->value.data() + line->value.size(), bytes.data() + bytes.size()) << "a view of what is gone";
+    EXPECT_EQ(head.reason_phrase, start.size() > 12 ? "Fine: yes" : "");
+  }
+  ResponseHead head;
+  for (const char* line : {" : x", "a b : x", "a b: x", "a :\tx\r\n y: z"}) {
+    EXPECT_FALSE(parse_response("HTTP/1.1 200 OK\r\n" + std::string(line) + "\r\n\r\n", head)) << line;
+  }
 }
 
 }  // namespace

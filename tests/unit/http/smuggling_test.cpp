@@ -129,7 +129,7 @@ TEST(Smuggling, RefusesTricksWithChunkSizes) {
                                 "3;a\nb\r\nabc\r\n0\r\n\r\n",
                                 "3\r\nabc\r\n\r\n0\r\n\r\n",
                                 "3 \r\nabc\r\n0\r\n\r\n",
-                                "03 ;x\r\nabc\r\n0\r\n\r\n",
+                                "03 ;\r\nabc\r\n0\r\n\r\n",
                                 "3\r\nabc\r\n0\n\r\n",
                                 "3\r\nabc\r\n0\r\n\n",
                                 "-0\r\n\r\n",

@@ -46,6 +46,7 @@ class HeadTaker final : public Downstream {
   Result<void> flush() override { return {}; }
   bool blocked() const override { return false; }
   bool responded() const override { return true; }
+  std::string_view date() override { return "Sun, 06 Nov 1994 08:49:37 GMT"; }
   std::uint64_t response_bytes() const override { return 0; }
   std::uint64_t bytes_taken() const override { return 0; }
   void close_after() override {}
@@ -127,6 +128,7 @@ std::string forwarded(const std::string& lines, bool trusted = false, const http
   const model::Endpoint endpoint;
   const model::Deployment deployment;
   model::Route route;
+  route.path = "/score";  // what the client asks, too
   route.endpoint = &endpoint;
   route.deployment = &deployment;
   RequestTaker taker;

@@ -87,6 +87,54 @@ TEST(ProxyProtocol, RefusesWhatIsNoHeader) {
   }
 }
 
+TEST(ProxyProtocol, TakesALineOfVersion1OnlyIfAllOfItIsRight) {
+  EXPECT_TRUE(parse_proxy_header("PROXY TCP4 1.2.3.4 1.2.3.5 0 65535\r\n"));
+  for (const char* line : {"PROXY TCP4 ::1 ::1 1 2",
+                           "PROXY TCP6 1.2.3.4 1.2.3.4 1 2",
+                           "PROXY TCP4 1.2.3.4 ::1 1 2",
+                           "PROXY TCP6 [::1] [::1] 1 2",
+                           "PROXY TCP4 1.2.3.4 nowhere 1 2",
+                           "PROXY TCP4 1.2.3.4 1.2.3.4 1",
+                           "PROXY TCP4 1.2.3.4 1.2.3.4 1 ",
+                           "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 ",
+                           "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3",
+                           "PROXY TCP4 1.2.3.4 1.2.3.4 1 x",
+                           "PROXY TCP4 1.2.3.4 1.2.3.4 1 65536",
+                           "PROXY TCP4 1.2.3.4 1.2.3.4 01 2",
+                           "PROXY TCP4 1.2.3.4 1.2.3.4 +1 2",
+                           "PROXY TCP4  1.2.3.4 1.2.3.4 1 2",
+                           "PROXY  TCP4 1.2.3.4 1.2.3.4 1 2",
+                           "PROXY TCP4 1.2.3.4  1.2.3.4 1 2",
+                           "PROXY TCP4\t1.2.3.4 1.2.3.4 1 2",
+                           "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\t",
+                           "PROXY TCP4",
+                           "PROXY UNKNOWNS",
+                           "PROXY tcp4 1.2.3.4 1.2.3.4 1 2"}) {
+    EXPECT_FALSE(parse_proxy_header(std::string(line) + "\r\n")) << line;
+  }
+}
+
+bool fits(const std::string& bytes) {
+  ProxyValues whole;
+  whole.take(bytes);
+  ProxyValues pieces;
+  for (const char& c : bytes) pieces.take({&c, 1});
+  EXPECT_EQ(whole.complete(), pieces.complete());
+  return whole.complete();
+}
+
+TEST(ProxyProtocol, WantsTheValuesOfVersion2ToFit) {
+  for (const std::string& values :
+       {""s, "\x04\0\0"s, "\x04\0\x02xy"s, "\x04\0\x02xy\x05\0\x01z"s, "\xea\x01\0"s + std::string(256, 'v')}) {
+    EXPECT_TRUE(fits(values)) << values.size();
+  }
+  for (const std::string& values : {"\x04"s, "\x04\0"s, "\x04\0\x02x"s, "\x04\0\x02xyz"s, "\x04\xff\xff"s}) {
+    EXPECT_FALSE(fits(values)) << values.size();
+  }
+  const std::string addresses = "\xc0\0\x02\x07\xc6\x33\x64\x01\x12\x67\x01\xbb"s;
+  EXPECT_EQ(parse_proxy_header(kVersion2 + "\x21\x11\0\x11"s + addresses + "\x04\0\x02xy"s)->values, 5u);
+}
+
 TEST(ProxyProtocol, GivesUpAtOnceWhenTheClientLeavesWithinTheHeader) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);

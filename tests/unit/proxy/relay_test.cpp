@@ -48,6 +48,7 @@ class Client final : public Downstream {
   }
   bool blocked() const override { return blocked_; }
   bool responded() const override { return status != 0; }
+  std::string_view date() override { return "Sun, 06 Nov 1994 08:49:37 GMT"; }
   std::uint64_t response_bytes() const override { return 0; }
   std::uint64_t bytes_taken() const override { return 0; }
   void close_after() override {}

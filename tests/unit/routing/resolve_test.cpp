@@ -207,5 +207,26 @@ TEST_F(Resolve, ForwardsEveryPathOfADeclaredHostName) {
   EXPECT_EQ(path("/v1/chat/completions"), "/v1/chat/completions");
 }
 
+TEST_F(Resolve, GivesAPodAtTheRootOneSlash) {
+  Endpoint& root = add("root", {"live", "copy"});
+  const_cast<Deployment&>(*root.deployments[0]).score_path = "/";
+  const_cast<Deployment&>(*root.deployments[1]).score_path = "/";
+  root.traffic = {{100, root.deployments[0].get()}};
+  EXPECT_EQ(path_of("/api/v1/endpoint/root/score"), "root/live /");
+  EXPECT_EQ(path_of("/api/v1/endpoint/root/score/"), "root/live /");
+  EXPECT_EQ(path_of("/api/v1/endpoint/root/score/a/b"), "root/live /a/b");
+  root.mirror.deployment = root.deployments[1].get();
+  root.mirror.percent = 100;
+  const Request request(request_text("POST", "/api/v1/endpoint/root/score/a"));
+  const model::Route copy = mirrored(*find(request).route);
+  EXPECT_EQ(std::string(copy.path) + std::string(copy.path_rest), "/a");
+}
+
+TEST_F(Resolve, TakesAHostNameWithTheDotOfTheRoot) {
+  const Request request("POST /score HTTP/1.1\r\nHost: Chat.Example.:8443\r\n\r\n");
+  ASSERT_TRUE(find(request).route);
+  EXPECT_EQ(find(request).route->endpoint->name, "chat");
+}
+
 }  // namespace
 }  // namespace router::routing

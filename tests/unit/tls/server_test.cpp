@@ -64,6 +64,12 @@ TEST(Server, ChoosesTheCertificateByName) {
   EXPECT_FALSE(exact.is_for("any.example.org")) << "an exact name goes before a wildcard";
 }
 
+TEST(Server, TakesANameWithTheDotOfTheRootForTheName) {
+  const auto context = server_context({issue({"default.example"}), issue({"*.example.org"}), issue({"a.example.org"})});
+  EXPECT_TRUE(answer(*context, {.name = "a.example.org."}).is_for("a.example.org"));
+  EXPECT_TRUE(answer(*context, {.name = "b.example.org."}).is_for("any.example.org"));
+}
+
 TEST(Server, AnswersWithTheFirstCertificateWhenNoNameFits) {
   const auto context = server_context({issue({"default.example"}), issue({"*.example.org"})});
   for (const char* name : {"", "elsewhere.example", "a.b.example.org", "example.org", ".example.org"}) {
