@@ -47,9 +47,11 @@ Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup,
   const Handshakes::Entry under_way(server.handshakes(), stream.socket(), at_once);
   idle.rest(IdleConnections::Since::kAccepted);
   bool closed = false;
+  bool begun = false;
   while (!under_way.cut() && !idle.cut()) {
     const IoResult shaken = stream.handshake();
     if (shaken.state == IoState::kDone) {
+      idle.leave();
       stream.resumed() ? server.cells().handshakes_resumed.add() : server.cells().handshakes_full.add();
       co_return true;
     }
@@ -57,9 +59,11 @@ Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup,
     if (closed) break;
     stream.arm_read();
     const bool woken = co_await wakeup.wait(std::min(deadline, server.first_requests_end()));
-    idle.leave();  // its first bytes
+    if (!begun) idle.begin(server.shard().now());  // its first bytes
+    begun = true;
     if (!woken) break;
   }
+  idle.leave();
   if (!closed || !stream.has_heard_nothing()) server.cells().handshakes_failed.add();
   co_return false;
 }
@@ -213,7 +217,7 @@ Task<bool> serve_requests(ShardServer& server, ListenerId listener, Client& clie
   using Next = Http1Downstream::Next;
   Http1Downstream downstream(server, listener, client.stream, wakeup, client.peer);
   for (int exchanges = 1;; ++exchanges) {
-    const Result<Next> next = co_await downstream.next_head();
+    const Result<Next> next = co_await downstream.next_head(&*client.idle);
     if (next && *next != Next::kRequest) co_return *next == Next::kNothing;
     if (++client.requests >= server.view()->limits.requests_per_connection) downstream.close_after();
     if (next) {

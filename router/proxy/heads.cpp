@@ -35,16 +35,11 @@ bool replaced_in_request(Field field, bool forward_authorization, bool has_body,
   }
 }
 
-bool replaced_in_response(Field field, bool length_is_ours) {
-  switch (field) {
-    case Field::kContentLength: return length_is_ours;
-    case Field::kXRequestId:
-    case Field::kXMsRequestId:
-    case Field::kXMsClientRequestId:
-    case Field::kAzuremlModelDeployment:
-    case Field::kXRouterReason: return true;
-    default: return false;
-  }
+constexpr std::string_view kModelErrorStatus = "ms-azureml-model-error-statuscode";
+constexpr std::string_view kModelErrorReason = "ms-azureml-model-error-reason";
+
+bool is_model_error(const http::FieldLine& line) {
+  return http::equals_ignoring_case(line.name, kModelErrorStatus) || http::equals_ignoring_case(line.name, kModelErrorReason);
 }
 
 /// A list with this hop as its last element: what a trusted peer said of the hops before it stays in front, what a stranger
@@ -167,6 +162,18 @@ void write_request_head(wire::RequestSink& to, const Downstream& from, const mod
   to.end_head(size);
 }
 
+bool replaced_in_response(Field field, bool length_is_ours) {
+  switch (field) {
+    case Field::kContentLength: return length_is_ours;
+    case Field::kXRequestId:
+    case Field::kXMsRequestId:
+    case Field::kXMsClientRequestId:
+    case Field::kAzuremlModelDeployment:
+    case Field::kXRouterReason: return true;
+    default: return false;
+  }
+}
+
 int write_response_head(Downstream& to, const http::ResponseHead& head, wire::BodySize size, const model::Route& route,
                         const RequestIds& ids) {
   const bool hidden = route.endpoint->status_profile == config::StatusProfile::kManaged && head.status != 200;
@@ -181,6 +188,7 @@ int write_response_head(Downstream& to, const http::ResponseHead& head, wire::Bo
   const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
     if (replaced_in_response(line.id, length_is_ours) || hop_by_hop.contains(line)) continue;
+    if (hidden && is_model_error(line)) continue;
     dated = dated || line.id == Field::kDate;
     if (line.id == Field::kLocation) {
       write_location(to, line, route);
@@ -195,8 +203,8 @@ int write_response_head(Downstream& to, const http::ResponseHead& head, wire::Bo
   to.field("azureml-model-deployment", route.deployment->name);
   if (hidden) {
     std::array<char, 24> storage;
-    to.field("ms-azureml-model-error-statuscode", decimal(head.status, storage));
-    to.field("ms-azureml-model-error-reason", "model_error");
+    to.field(kModelErrorStatus, decimal(head.status, storage));
+    to.field(kModelErrorReason, "model_error");
   }
   to.end_head(size);
   return status;

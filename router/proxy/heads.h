@@ -17,4 +17,8 @@ void write_request_head(wire::RequestSink& to, const Downstream& from, const mod
 int write_response_head(Downstream& to, const http::ResponseHead& head, wire::BodySize size, const model::Route& route,
                         const RequestIds& ids);
 
+/// Whether a pod's field of that name stays behind: what the router itself says of a request, no pod may say, in an interim
+/// response neither.
+bool replaced_in_response(http::Field field, bool length_is_ours);
+
 }  // namespace router::proxy

@@ -2,6 +2,7 @@
 
 #include "router/http/framing.h"
 #include "router/http/hop_by_hop.h"
+#include "router/proxy/heads.h"
 #include "router/proxy/server.h"
 #include "router/runtime/tcp_acknowledged.h"
 
@@ -23,20 +24,28 @@ Http1Downstream::Http1Downstream(ShardServer& server, ListenerId listener, tls::
 
 Http1Downstream::~Http1Downstream() { server_.heads().give(std::move(head_)); }
 
-Task<Result<Http1Downstream::Next>> Http1Downstream::next_head() {
+Task<Result<Http1Downstream::Next>> Http1Downstream::next_head(IdleConnections::Entry* idle) {
   HeadPool::forget(*head_);
   responded_ = continued_ = watching_ = until_close_ = false;
   const std::size_t max_bytes = server_.view()->limits.max_header_bytes;
   const Deadline deadline = deadline_after(server_.shard().now(), server_.view()->limits.header_timeout);
   Result<std::string_view> bytes = input_.head(stream_, max_bytes);
+  bool waited = false;
   while (bytes && bytes->empty()) {
     if (server_.grace_over()) co_return Next::kEnd;
     if (!input_.begun()) co_return Next::kNothing;
+    if (idle != nullptr && !waited) idle->begin(server_.shard().now());
+    waited = true;
     stream_.arm_read();
     const bool woken = co_await wakeup_.wait(deadline);
-    if (!woken) co_return Failure::downstream(Reason::kClientTimeout, "the head did not arrive within header_timeout_ms");
-    bytes = input_.head(stream_, max_bytes);
+    if (idle != nullptr && idle->cut()) co_return Next::kEnd;
+    if (!woken) {
+      bytes = Failure::downstream(Reason::kClientTimeout, "the head did not arrive within header_timeout_ms");
+    } else {
+      bytes = input_.head(stream_, max_bytes);
+    }
   }
+  if (idle != nullptr && waited) idle->leave();
   if (!bytes && bytes.error().reason == Reason::kClientClosed) co_return Next::kEnd;
   if (!bytes) co_return bytes.error();
   if (const Result<void> parsed = http::parse_request(*bytes, *head_); !parsed) co_return parsed.error();
@@ -156,7 +165,7 @@ void Http1Downstream::interim(const http::ResponseHead& head) {
   for (const http::FieldLine& line : head.fields) {
     // An interim response has no body; a parser that believes a length all the same would take the answer for it (RFC
     // 9110, 8.6).
-    if (line.id == http::Field::kContentLength || hop_by_hop.contains(line)) continue;
+    if (replaced_in_response(line.id, true) || hop_by_hop.contains(line)) continue;
     output_.field(line.name, line.value);
   }
   output_.end_interim();

@@ -4,6 +4,7 @@
 
 #include "router/base/task.h"
 #include "router/proxy/downstream.h"
+#include "router/proxy/idle_connections.h"
 #include "router/proxy/view.h"
 #include "router/runtime/wakeup.h"
 #include "router/wire/message_input.h"
@@ -26,9 +27,9 @@ class Http1Downstream final : public Downstream {
     kNothing,  // not a byte of it is at hand: arm the stream and wait
     kEnd,      // close the connection without a word: the client has left, or the drain's grace is over
   };
-  /// Reads the next request's head; waits for its end once it has begun. A refused head is a Failure that wants an answer.
-  /// Suspends.
-  Task<Result<Next>> next_head();
+  /// Reads the next request's head; waits for its end once it has begun, and may lose its place meanwhile (`idle`, nullptr: it
+  /// cannot). A refused head is a Failure that wants an answer. Suspends.
+  Task<Result<Next>> next_head(IdleConnections::Entry* idle = nullptr);
   /// The exchange is over: whether another may follow.
   bool finish();
   /// Whether a part of the next request has come along with the last one: it is kept here.

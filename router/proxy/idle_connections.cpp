@@ -11,9 +11,11 @@ IdleConnections::Entry* IdleConnections::longest_idle(List& list) {
   return nullptr;
 }
 
-std::optional<ConnectionLimits::Place> IdleConnections::make_room() {
+std::optional<ConnectionLimits::Place> IdleConnections::make_room(TimePoint now) {
   Entry* found = longest_idle(silent_);
+  if (found == nullptr && !begun_.empty() && now - begun_.front().begun_at_ > kBegunGrace) found = longest_idle(begun_);
   if (found == nullptr) found = longest_idle(kept_);
+  if (found == nullptr) found = longest_idle(begun_);
   if (found == nullptr) return std::nullopt;
   found->leave();
   found->cut_ = true;

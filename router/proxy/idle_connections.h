@@ -1,17 +1,20 @@
 #pragma once
 
 #include <boost/intrusive/list.hpp>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 
+#include "router/base/time.h"
 #include "router/proxy/connection_limits.h"
 #include "router/runtime/socket.h"
 
 namespace router::proxy {
 
-/// The client connections of one shard that ask for nothing: those that have not sent a byte yet, and those between two
-/// requests, each in the order in which they began to wait. When places run short, the first of them makes room for a new one
-/// (docs/decisions/0039). One whose bytes have arrived and are not read yet is spared. One shard.
+/// The client connections of one shard that ask for nothing: those that have not sent a byte yet, those that have begun a
+/// handshake or a head and not ended it, and those between two requests, each in the order in which they began to wait. When
+/// places run short, one of them makes room for a new one (docs/decisions/0039). One whose bytes have arrived and are not read
+/// yet is spared. One shard.
 class IdleConnections {
  public:
   enum class Since { kAccepted, kRequest };
@@ -30,6 +33,12 @@ class IdleConnections {
       leave();
       (since == Since::kAccepted ? all_.silent_ : all_.kept_).push_back(*this);
     }
+    /// It has sent the first bytes of a handshake or a head; `now`: for which of them it has been waited for longest.
+    void begin(TimePoint now) {
+      leave();
+      begun_at_ = now;
+      all_.begun_.push_back(*this);
+    }
     void leave() { unlink(); }
     /// It has lost its place to another one: end it. Whoever waits is woken from the loop.
     bool cut() const { return cut_; }
@@ -39,6 +48,7 @@ class IdleConnections {
     IdleConnections& all_;
     runtime::Socket& socket_;
     ConnectionLimits::Place& place_;
+    TimePoint begun_at_{};
     bool cut_ = false;
   };
 
@@ -46,9 +56,13 @@ class IdleConnections {
   IdleConnections(const IdleConnections&) = delete;
   IdleConnections& operator=(const IdleConnections&) = delete;
 
-  /// The place of the connection that has waited longest, which ends: of those that have not sent a byte, else of those between
-  /// two requests. Nothing if there is none.
-  std::optional<ConnectionLimits::Place> make_room();
+  /// A beginning that goes on for less makes room only if nothing else does: it may be a client's that has just come.
+  static constexpr std::chrono::seconds kBegunGrace{1};
+
+  /// The place of the connection that has waited longest, which ends: of those that have not sent a byte, else of those that
+  /// began something more than kBegunGrace ago, else of those between two requests, else of those that have begun. Nothing if
+  /// there is none.
+  std::optional<ConnectionLimits::Place> make_room(TimePoint now);
 
  private:
   /// How many of each kind are asked, each with a system call, whether bytes have arrived.
@@ -58,6 +72,7 @@ class IdleConnections {
   static Entry* longest_idle(List& list);
 
   List silent_;  // have not sent a byte yet
+  List begun_;   // a handshake or a head
   List kept_;    // between two requests
 };
 

@@ -46,7 +46,7 @@ void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Add
 }
 
 std::optional<ConnectionLimits::Place> ShardServer::make_room() {
-  std::optional<ConnectionLimits::Place> place = idle_.make_room();
+  std::optional<ConnectionLimits::Place> place = idle_.make_room(shard().now());
   if (place) cells_.connections_displaced.add();
   return place;
 }

@@ -184,7 +184,7 @@ def one_connection_too_many(scene):
     router = scene.start(limits={"max_connections": 1})
     with router.connect() as only:
         assert only.exchange(b"x").status == 200
-        only.send(b"POST ")  # an idle one would make room
+        only.send(request(b"x" * 100)[:-1])  # an idle one would make room, and one whose head has only begun
         return router, sent(router, request(b"x"))
 
 

@@ -114,7 +114,8 @@ def test_forwarded_fields_of_a_trusted_proxy_are_appended_to(pod, start):
 
 OF_PROXIES = {"X-Forwarded-Port": "1", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Server": "evil", "X-Forwarded-Client-Cert": "evil",
               "X-Real-IP": "6.6.6.6", "True-Client-IP": "6.6.6.6", "X-Original-URL": "/evil", "X-Rewrite-URL": "/evil",
-              "X-Client-IP": "6.6.6.6", "CF-Connecting-IP": "6.6.6.6", "X-Cluster-Client-IP": "6.6.6.6", "X-Original-Host": "evil"}
+              "X-Client-IP": "6.6.6.6", "CF-Connecting-IP": "6.6.6.6", "X-Cluster-Client-IP": "6.6.6.6", "X-Original-Host": "evil",
+              "Client-IP": "6.6.6.6", "Remote-User": "evil", "X-Remote-User": "evil"}
 UNDERSCORED = {"X_Forwarded_For": "6.6.6.6", "X-Forwarded_Proto": "https", "X_Real_IP": "6.6.6.6", "X_Request_Id": ID,
                "Content_Length": "7", "Transfer_Encoding": "chunked", "azureml_model_deployment": "evil", "X_Forwarded_Server": "evil"}
 
@@ -227,6 +228,27 @@ def test_a_pod_cannot_pretend_that_the_router_answered(pod, start):
     router = start(endpoint(deployment([pod(lambda exchange: exchange.answer(503, b"", {"x-router-reason": "draining"}))])))
     answer = router.score(b"x")
     assert answer.status == 503 and answer.why is None
+
+
+def test_a_pod_pretended_in_an_interim_response_that_the_router_answered(pod, start):
+    ours = ("x-router-reason", "x-request-id", "x-ms-request-id", "azureml-model-deployment")
+
+    def pretend(exchange):
+        exchange.body()
+        exchange.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n" + b"".join(b"%s: evil\r\n" % name.encode() for name in ours) + b"\r\n")
+        exchange.answer(200, b"ok")
+    router = start(endpoint(deployment([pod(pretend)])))
+    [hints] = router.score(b"x").interim
+    assert hints.headers.get("link") == "</a>" and [name for name in ours if name in hints.headers] == []
+
+
+def test_a_pod_told_a_model_error_of_its_own_beside_the_routers(pod, start):
+    words = {"ms-azureml-model-error-statuscode": "999", "MS-AzureML-Model-Error-Reason": "too_many_pending_request"}
+    router = start(endpoint(deployment([pod(lambda exchange: exchange.answer(500, b"", words))]), router={"status_profile": "managed"}))
+    answer = router.score(b"x")
+    told = [(name.lower(), value) for name, value in answer.headers if "model-error" in name.lower()]
+    assert answer.status == 424
+    assert sorted(told) == [("ms-azureml-model-error-reason", "model_error"), ("ms-azureml-model-error-statuscode", "500")]
 
 
 def test_100_continue_is_sent_once_the_slot_is_held_and_not_forwarded(pod, start):

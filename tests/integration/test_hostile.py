@@ -65,7 +65,7 @@ def assert_refused_once(router, answer):
 def test_a_refused_connection_is_told_exactly_once(pod, start):
     router = start(endpoint(deployment([pod()])), limits={"max_connections": 1})
     with router.connect() as first:
-        first.send(b"GET ")  # an idle one would make room
+        first.send(request(b"x" * 100)[:-1])  # an idle one would make room, and one whose head has only begun
         eventually(lambda: router.metrics().value("connections_total") == 1, "the one that has the place")  # each shard accepts by itself
         with router.connect() as second:
             answer = second.response()

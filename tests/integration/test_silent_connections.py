@@ -101,6 +101,26 @@ def test_connections_that_never_shook_hands_make_room_too(pod, start, authority)
         each.close()
 
 
+@pytest.mark.parametrize("first", [b"P", b"POST /score HTTP/1.1\r\n", b""], ids=["a byte", "a line", "a byte of a hello"])
+def test_connections_that_had_sent_a_byte_shut_others_out(pod, start, authority, first):
+    tls = first == b""
+    settings = {"tls": {"certificates": [authority.issue("router.test").as_dict()]}} if tls else {}
+    router = start(endpoint(deployment([pod()])), limits={"max_connections": 4}, **settings)
+    if tls:
+        router.client_context = authority.client_context()
+    held = [socket.create_connection(("127.0.0.1", router.port)) for _ in range(4)]
+    for each in held:
+        each.sendall(first or b"\x16")
+    eventually(lambda: router.metrics().value("connections_active") == 4, "the places to be taken")
+    time.sleep(1.2)  # from then on a beginning makes room before a connection that is kept
+    for _ in range(4):
+        with router.connect() as client:
+            assert client.exchange(b"x").status == 200
+    assert router.metrics().value("connections_refused_total") == 0
+    for each in held:
+        each.close()
+
+
 @pytest.mark.serial
 def test_silent_connections_shut_honest_clients_out(pod, start):
     router = start(endpoint(deployment([pod()], slots=0)), limits={"max_connections": 1000, "header_timeout_ms": 2000})

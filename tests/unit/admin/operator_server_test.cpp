@@ -386,7 +386,7 @@ TEST_F(OperatorServerTest, NamesTheAddressThatItCannotListenOn) {
 
 class OperatorServerUnix : public OperatorServerTest {
  protected:
-  OperatorServerUnix() { ::mkdtemp(folder.data()); }
+  OperatorServerUnix() { EXPECT_NE(::mkdtemp(folder.data()), nullptr); }
   ~OperatorServerUnix() override { std::filesystem::remove_all(folder); }
 
   std::string folder = testing::TempDir() + "admin-XXXXXX";

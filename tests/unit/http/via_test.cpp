@@ -9,7 +9,8 @@ namespace {
 
 bool finds(const Via& via, const std::string& lines) {
   RequestHead head;
-  EXPECT_TRUE(parse_request("GET / HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n", head)) << lines;
+  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n";  // which the head refers to
+  EXPECT_TRUE(parse_request(text, head)) << lines;
   return via.is_in(head.fields);
 }
 

@@ -21,6 +21,8 @@ namespace {
 using namespace std::chrono_literals;
 using test::Descriptor;
 
+/// A request whose body is owed.
+constexpr std::string_view kUnfinished = "POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
 constexpr const char* kAsk = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// One client connection over a socket pair, on a shard whose clock the test moves.
@@ -209,7 +211,7 @@ TEST_F(ConnectionTest, AtTheLimitTheIdleOneMakesRoomForTheNewOne) {
 TEST_F(ConnectionTest, AtTheLimitOneWhoseRequestHasBegunStays) {
   limits.max_connections = 1;
   connect();
-  send("GET ");
+  send(kUnfinished);
   std::array<int, 2> ends{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
   Descriptor other(ends[0]);
@@ -224,7 +226,7 @@ TEST_F(ConnectionTest, AtTheLimitOneWhoseRequestHasBegunStays) {
 
 TEST_F(ConnectionTest, LeavesNothingCountedWhereItFindsNoMemory) {
   connect();
-  send("GET ");                                                                  // it is not idle
+  send(kUnfinished);                                                             // it is not idle
   for (const std::size_t connections_max : {std::size_t{1}, std::size_t{10}}) {  // a refused one, and one that is served
     limits.max_connections = connections_max;
     publish();

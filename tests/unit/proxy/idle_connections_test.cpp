@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -14,6 +15,7 @@
 namespace router::proxy {
 namespace {
 
+using namespace std::chrono_literals;
 using Since = IdleConnections::Since;
 
 /// A connection with a place, that waits for its client.
@@ -29,6 +31,7 @@ class Resting final : public runtime::Waker {
   }
   bool enter_client(const runtime::Address& client) { return place_.enter(client, 1); }
   void rest(Since since) { entry_->rest(since); }
+  void begin(TimePoint now) { entry_->begin(now); }
   void leave() { entry_->leave(); }
   bool cut() const { return entry_->cut(); }
   int woken() const { return woken_; }
@@ -50,7 +53,12 @@ class IdleConnectionsTest : public ::testing::Test {
     made.rest(since);
     return made;
   }
-  bool make_room() { return all.make_room().has_value(); }
+  Resting& begun() {
+    Resting& made = resting(Since::kAccepted);
+    made.begin(shard.now());
+    return made;
+  }
+  bool make_room() { return all.make_room(shard.now()).has_value(); }
 
   test::TestShard shard;
   ConnectionLimits limits;
@@ -77,6 +85,17 @@ TEST_F(IdleConnectionsTest, ThatHaveNeverAskedGoFirst) {
   EXPECT_TRUE(make_room() && kept.cut());
 }
 
+TEST_F(IdleConnectionsTest, ThatHadSentOneByteWereNeverCut) {
+  const Resting& kept = resting(Since::kRequest);
+  const Resting& begun_first = begun();
+  shard.advance(IdleConnections::kBegunGrace + 1ms);
+  const Resting& begun_now = begun();
+  EXPECT_TRUE(make_room() && begun_first.cut() && !begun_now.cut());
+  EXPECT_TRUE(make_room() && kept.cut() && !begun_now.cut());
+  EXPECT_TRUE(make_room() && begun_now.cut());
+  EXPECT_FALSE(make_room());
+}
+
 TEST_F(IdleConnectionsTest, WithARequestUnderWayAreNeverCut) {
   Resting& busy = resting(Since::kRequest);
   busy.leave();
@@ -98,7 +117,7 @@ TEST_F(IdleConnectionsTest, GiveTheirPlaceAwayAndAreWokenFromTheLoop) {
   ASSERT_TRUE(only.enter_client(client));
   EXPECT_FALSE(limits.has_room(client, 1));
   {
-    const std::optional<ConnectionLimits::Place> place = all.make_room();
+    const std::optional<ConnectionLimits::Place> place = all.make_room(shard.now());
     ASSERT_TRUE(place);
     EXPECT_EQ(limits.open(), 1u);
     EXPECT_TRUE(limits.has_room(client, 1)) << "the place is somebody else's";

@@ -28,7 +28,7 @@ using testing::HasSubstr;
 /// A folder that goes with the test.
 class Folder {
  public:
-  Folder() { ::mkdtemp(path_.data()); }
+  Folder() { EXPECT_NE(::mkdtemp(path_.data()), nullptr); }
   ~Folder() { std::filesystem::remove_all(path_); }
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 

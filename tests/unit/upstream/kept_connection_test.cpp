@@ -377,6 +377,12 @@ TEST(KeptConnection, ThatFindsNoMemoryToRestEndsAndLeavesTheSlotUsable) {
   }
 }
 
+#ifdef ROUTER_SANITIZED
+constexpr bool kFramesAreAllocated = true;
+#else
+constexpr bool kFramesAreAllocated = false;  // base/frame_cache has kept some
+#endif
+
 /// The client leaves while a connection that is too young is watched.
 TEST(KeptConnection, ThatFindsNoMemoryWhenTheClientLeavesMakesItNoFailureOfOurs) {
   for (std::size_t served = 0;; ++served) {
@@ -390,8 +396,11 @@ TEST(KeptConnection, ThatFindsNoMemoryWhenTheClientLeavesMakesItNoFailureOfOurs)
       request->leave();
       failed = one.failed();
     }
-    ASSERT_TRUE(request->opening->done());
-    EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed) << served;
+    if (request->opening->done()) {
+      EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed) << served;
+    } else {
+      EXPECT_TRUE(kFramesAreAllocated) << served << ": it was ended where its own next step found no memory";
+    }
     request->lease.give_back();
     EXPECT_EQ(world.slots_in_use(), 0U) << served;
     if (failed == 0) return;
