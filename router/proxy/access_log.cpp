@@ -1,8 +1,8 @@
 #include "router/proxy/access_log.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <cstdio>
 #include <ctime>
 
 #include "router/base/failure.h"
@@ -18,19 +18,23 @@ constexpr std::size_t kMethodMax = 32;  // the longest that is registered has 16
 /// line and is valid whatever bytes were sent.
 void append_escaped(std::string& line, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+  std::size_t plain = 0;  // where what needs no escaping and is not in the line yet begins
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool is_quoted = byte == '"' || byte == '\\';
+    if (!is_quoted && byte >= 0x20 && byte <= 0x7e) continue;
+    line.append(text, plain, i - plain);
+    plain = i + 1;
+    if (is_quoted) {
       line.push_back('\\');
-      line.push_back(c);
-    } else if (byte < 0x20 || byte > 0x7e) {
+      line.push_back(text[i]);
+    } else {
       line.append("\\u00");
       line.push_back(kHex[byte >> 4]);
       line.push_back(kHex[byte & 15]);
-    } else {
-      line.push_back(c);
     }
   }
+  line.append(text, plain);
 }
 
 class JsonLine {
@@ -70,6 +74,8 @@ class JsonLine {
   std::string& line_;
 };
 
+constexpr std::size_t kSecondsSize = 19;  // 2026-01-31T12:34:56
+
 /// `2026-01-31T12:34:56.789Z`.
 std::string_view now_text(std::array<char, 32>& storage) {
   timespec now{};
@@ -82,8 +88,13 @@ std::string_view now_text(std::array<char, 32>& storage) {
     gmtime_r(&second, &utc);
     std::strftime(prefix.data(), prefix.size(), "%Y-%m-%dT%H:%M:%S", &utc);
   }
-  const int length = std::snprintf(storage.data(), storage.size(), "%s.%03ldZ", prefix.data(), now.tv_nsec / 1000000);
-  return {storage.data(), static_cast<std::size_t>(length)};
+  const auto milliseconds = static_cast<int>(now.tv_nsec / 1000000);
+  char* end = std::copy_n(prefix.data(), kSecondsSize, storage.data());
+  *end++ = '.';
+  for (const int digit : {milliseconds / 100, milliseconds / 10 % 10, milliseconds % 10})
+    *end++ = static_cast<char>('0' + digit);
+  *end++ = 'Z';
+  return {storage.data(), static_cast<std::size_t>(end - storage.data())};
 }
 
 Duration between(TimePoint from, TimePoint to) { return from == TimePoint{} || to == TimePoint{} ? Duration{} : to - from; }

@@ -114,6 +114,7 @@ class Cluster:
         token = secrets.token_hex(16)
         self.api = Api(self.url, self.ca_file, token)
         self.kubeconfig = write_kubeconfig(self.folder / "admin.kubeconfig", self, token)
+        self._controllers_token = secrets.token_hex(16)
         self.audit_file = self.folder / "audit.log"
         self._etcd = self._make_etcd(etcd_peer_port)
         self._api_server = self._make_api_server(
@@ -134,7 +135,9 @@ class Cluster:
         self._tokens_key = self._authority.issue("service-accounts", kind="rsa").key
         server = self._authority.issue(self.host, self.network.host, SERVICE, "localhost", "kubernetes.default.svc")
         tokens, policy = self.folder / "tokens.csv", self.folder / "audit-policy.json"
-        tokens.write_text(f"{token},admin,admin,system:masters\n")
+        # The controllers by their own name, which a release's policy for EndpointSlices lets through, and no other.
+        tokens.write_text(f"{token},admin,admin,system:masters\n"
+                          f"{self._controllers_token},system:kube-controller-manager,controllers,system:masters\n")
         policy.write_text(json.dumps(AUDIT_POLICY))
         return Program(
             self.folder, self._bin / "kube-apiserver", etcd_servers=f"http://127.0.0.1:{self._etcd_port}",
@@ -146,9 +149,10 @@ class Cluster:
             profiling=False, **options)
 
     def _make_controllers(self, port):
+        kubeconfig = write_kubeconfig(self.folder / "controllers.kubeconfig", self, self._controllers_token)
         return Program(
-            self.folder, self._bin / "kube-controller-manager", kubeconfig=self.kubeconfig, controllers=[*CONTROLLERS, *self.MORE_CONTROLLERS],
-            bind_address="127.0.0.1", secure_port=port, cert_dir=self.folder / "controllers", leader_elect=False,
+            self.folder, self._bin / "kube-controller-manager", controllers=[*CONTROLLERS, *self.MORE_CONTROLLERS],
+            kubeconfig=kubeconfig, bind_address="127.0.0.1", secure_port=port, cert_dir=self.folder / "controllers", leader_elect=False,
             service_account_private_key_file=self._tokens_key, root_ca_file=self.ca_file, kube_api_qps=500, kube_api_burst=1000,
             min_resync_period="10m", profiling=False)
 
