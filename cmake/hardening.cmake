@@ -10,8 +10,6 @@ include(CheckLinkerFlag)
 include(CheckPIESupported)
 
 option(ROUTER_HARDENING "Stack protector, checked library calls, an unwritable table of functions, a random address" ON)
-set(ROUTER_STACK_PROTECTOR "strong" CACHE STRING "strong: functions with an array or a local whose address is taken; empty: with an array of characters")
-set(ROUTER_CF_PROTECTION "return" CACHE STRING "x86: full, return or none, as for -fcf-protection=")
 
 check_pie_supported()  # then CMAKE_POSITION_INDEPENDENT_CODE is for programs, too
 
@@ -31,17 +29,13 @@ function(router_harden_linking flag)
 endfunction()
 
 if(ROUTER_HARDENING AND NOT ROUTER_SANITIZE AND NOT ROUTER_FUZZ AND NOT ROUTER_COVERAGE)
-  if(ROUTER_STACK_PROTECTOR)
-    router_harden_compiling(-fstack-protector-${ROUTER_STACK_PROTECTOR})
-  else()
-    router_harden_compiling(-fstack-protector)
-  endif()
+  router_harden_compiling(-fstack-protector-strong)
   router_harden_compiling(-fstack-clash-protection)
-  router_harden_compiling(-fcf-protection=${ROUTER_CF_PROTECTION})  # other processors do not know it
+  router_harden_compiling(-fcf-protection=return)  # other processors do not know it
   router_harden_linking(LINKER:-z,relro)
   router_harden_linking(LINKER:-z,now)
   router_harden_linking(LINKER:-z,noexecstack)
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND ROUTER_CF_PROTECTION MATCHES "return|full")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     router_harden_linking(LINKER:-z,shstk)
   endif()
   string(TOUPPER "${CMAKE_BUILD_TYPE}" config)

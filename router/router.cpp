@@ -2,9 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 
-#include <algorithm>
 #include <cstdlib>
-#include <iterator>
 #include <new>
 #include <set>
 #include <unordered_map>
@@ -17,6 +15,7 @@
 #include "router/base/ids.h"
 #include "router/build_view.h"
 #include "router/metrics/scrape.h"
+#include "router/own_names.h"
 #include "router/runtime/contain.h"
 #include "router/runtime/descriptors.h"
 #include "router/runtime/memory_reserve.h"
@@ -68,39 +67,6 @@ std::unordered_map<proxy::ListenerId, proxy::ListenerSettings> listener_settings
     settings[opened.listeners[i].id] = {process.listeners[i].proxy_protocol, std::move(tls.listeners[i])};
   }
   return settings;
-}
-
-/// The host names that clients may know this router by, as its certificates show. A wildcard names nobody in particular.
-std::set<std::string> certified_names(const TlsMaterial& tls) {
-  std::set<std::string> names;
-  for (const auto& contexts : tls.listeners) {
-    if (contexts.empty()) continue;
-    for (const tls::CertificateInfo& certificate : contexts.front()->certificates()) {
-      std::copy_if(certificate.names.begin(), certificate.names.end(), std::inserter(names, names.end()),
-                   [](const std::string& name) { return name.find('*') == name.npos; });
-    }
-  }
-  return names;
-}
-
-/// An endpoint's host name takes every path there, scoring URIs of other endpoints too. That is meant where each endpoint has
-/// names of its own; where others have none, a name that is the router's own swallows them.
-std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoint>& endpoints,
-                                               const std::set<std::string>& certified) {
-  std::vector<std::string> warnings;
-  const auto nameless = [](const config::Endpoint& each) { return each.hostnames.empty(); };
-  const auto other = std::find_if(endpoints.begin(), endpoints.end(), nameless);
-  if (other == endpoints.end()) return warnings;
-  for (const config::Endpoint& endpoint : endpoints) {
-    for (const std::string& name : endpoint.hostnames) {
-      const bool is_own = certified.contains(name) || config::is_ip_address(name) || name == "localhost";
-      if (!is_own) continue;
-      warnings.push_back(absl::StrCat(endpoint.file, ":", endpoint.line, ": router.hostnames: ", config::shown(name),
-                                      " is a name of the router itself: there all paths belong to the endpoint ", endpoint.name,
-                                      ", also /api/v1/endpoint/", other->name, "/score, which is that of another endpoint"));
-    }
-  }
-  return warnings;
 }
 
 void add_key_files(const std::vector<config::Endpoint>& endpoints, std::vector<std::string>& files) {

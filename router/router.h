@@ -76,9 +76,9 @@ class Router {
     LiveDeployments::Change live;
     std::shared_ptr<proxy::View> view;  // without listeners and access log
   };
-  /// Throws std::bad_alloc.
   /// To be known before `build_next`: which replicas would be this process itself, and which host names are its own.
   void avoid_own(const config::Process& next, const Listeners::Change& listeners, const std::set<std::string>& certified);
+  /// Throws std::bad_alloc.
   Next build_next(const config::Config& files, const LiveDeployments::Transports& file_transports);
   /// A new table of these files and of what the API server tells; listeners, certificates and the log stay.
   void publish_table(config::Config files);

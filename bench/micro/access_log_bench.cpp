@@ -4,6 +4,7 @@
 
 #include "router/proxy/access_log.h"
 #include "tests/support/messages.h"
+#include "tests/support/quiet_downstream.h"
 
 /// What a line of the access log costs the shard: its text, and handing it to the writer.
 namespace router::proxy {
@@ -14,47 +15,13 @@ using test::Request;
 using test::request_text;
 
 /// The client's side of an exchange that is over: only what the access log asks for.
-class EndedDownstream final : public Downstream {
+class EndedDownstream final : public test::QuietDownstream {
  public:
-  explicit EndedDownstream(const http::RequestHead& head) : head_(head) { peer_.address = "10.244.0.17"; }
-  ~EndedDownstream() = default;
+  explicit EndedDownstream(const http::RequestHead& head) : QuietDownstream(head) { asks().address = "10.244.0.17"; }
 
-  const http::RequestHead& head() const override { return head_; }
-  const Peer& peer() const override { return peer_; }
   std::uint64_t request_bytes() const override { return 1024; }
   std::uint64_t response_bytes() const override { return 200; }
-
-  wire::BodySize request_size() const override { return {}; }
-  Result<wire::Progress> read_body(wire::BodySink&) override { return wire::Progress::kEnded; }
-  bool request_received() const override { return true; }
-  Result<Arrived> body_arrived() override { return Arrived{0, true}; }
-  void send_continue() override {}
-  bool owes_first_byte() const override { return false; }
-  void keep_request() override {}
-  bool rewind_request() override { return false; }
-  wire::Progress drop_request() override { return wire::Progress::kEnded; }
-  void begin_head(int, std::string_view) override {}
-  void field(std::string_view, std::string_view) override {}
-  void end_head(wire::BodySize) override {}
-  void interim(const http::ResponseHead&) override {}
-  Result<void> flush() override { return {}; }
-  bool blocked() const override { return false; }
-  bool responded() const override { return true; }
   std::uint64_t bytes_taken() const override { return 200; }
-  void close_after() override {}
-  void reset() override {}
-  void arm_read() override {}
-  void arm_write() override {}
-  Result<void> within_grace() const override { return {}; }
-  void body_piece(std::string_view) override {}
-  void body_end(const http::Fields*) override {}
-  Result<void> still_wanted() override { return {}; }
-  Result<void> may_take_slot() const override { return {}; }
-  Deadline ask_again(TimePoint) const override { return kNever; }
-
- private:
-  const http::RequestHead& head_;
-  Peer peer_;
 };
 
 /// An exchange that went well.

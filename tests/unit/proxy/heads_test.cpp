@@ -6,6 +6,7 @@
 
 #include "router/http/head.h"
 #include "tests/support/growth.h"
+#include "tests/support/quiet_downstream.h"
 
 namespace router::proxy {
 namespace {
@@ -13,54 +14,18 @@ namespace {
 using BodyKind = wire::BodySize::Kind;
 
 /// Takes the head of an answer, for a request of `method`; nothing else happens to it.
-class HeadTaker final : public Downstream {
+class HeadTaker final : public test::QuietDownstream {
  public:
-  explicit HeadTaker(http::Method method) { request_.method = method; }
+  explicit HeadTaker(http::Method method) { asked().method = method; }
 
   std::string lines;
   wire::BodySize size;
-  http::RequestHead& asked() { return request_; }
-  Peer& asks() { return peer_; }
 
   void begin_head(int status, std::string_view) override { lines = std::to_string(status) + "\n"; }
   void field(std::string_view name, std::string_view value) override {
     lines.append(name).append(": ").append(value).append("\n");
   }
   void end_head(wire::BodySize ended) override { size = ended; }
-
-  const http::RequestHead& head() const override { return request_; }
-  const Peer& peer() const override { return peer_; }
-  wire::BodySize request_size() const override { return {}; }
-  Result<wire::Progress> read_body(wire::BodySink&) override { return wire::Progress::kEnded; }
-  bool request_received() const override { return true; }
-  std::uint64_t request_bytes() const override { return 0; }
-  Result<Arrived> body_arrived() override { return Arrived{0, true}; }
-  void send_continue() override {}
-  bool owes_first_byte() const override { return false; }
-  void keep_request() override {}
-  bool rewind_request() override { return false; }
-  wire::Progress drop_request() override { return wire::Progress::kEnded; }
-  void interim(const http::ResponseHead&) override {}
-  void body_piece(std::string_view) override {}
-  void body_end(const http::Fields*) override {}
-  Result<void> flush() override { return {}; }
-  bool blocked() const override { return false; }
-  bool responded() const override { return true; }
-  std::string_view date() override { return "Sun, 06 Nov 1994 08:49:37 GMT"; }
-  std::uint64_t response_bytes() const override { return 0; }
-  std::uint64_t bytes_taken() const override { return 0; }
-  void close_after() override {}
-  void reset() override {}
-  void arm_read() override {}
-  void arm_write() override {}
-  Result<void> still_wanted() override { return {}; }
-  Result<void> may_take_slot() const override { return {}; }
-  Result<void> within_grace() const override { return {}; }
-  Deadline ask_again(TimePoint) const override { return kNever; }
-
- private:
-  http::RequestHead request_;
-  Peer peer_;
 };
 
 /// Writes the head of an answer with `status` that has no body and, if `length` is not empty, speaks of one all the same.

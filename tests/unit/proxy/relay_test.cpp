@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "router/proxy/ending.h"
+#include "tests/support/quiet_downstream.h"
 #include "tests/support/test_shard.h"
 
 namespace router::proxy {
@@ -18,51 +19,22 @@ namespace {
 using namespace std::chrono_literals;
 
 /// A client that has sent its request. While it is blocked it takes nothing; what it was given then is counted.
-class Client final : public Downstream {
+class Client final : public test::QuietDownstream {
  public:
   bool takes = true;
   int interims = 0;
   int status = 0;
 
-  const http::RequestHead& head() const override { return request_; }
-  const Peer& peer() const override { return peer_; }
-  wire::BodySize request_size() const override { return {}; }
-  Result<wire::Progress> read_body(wire::BodySink&) override { return wire::Progress::kEnded; }
-  bool request_received() const override { return true; }
-  std::uint64_t request_bytes() const override { return 0; }
-  Result<Arrived> body_arrived() override { return Arrived{0, true}; }
-  void send_continue() override {}
-  bool owes_first_byte() const override { return false; }
-  void keep_request() override {}
-  bool rewind_request() override { return false; }
-  wire::Progress drop_request() override { return wire::Progress::kEnded; }
   void begin_head(int begun, std::string_view) override { status = begun; }
-  void field(std::string_view, std::string_view) override {}
-  void end_head(wire::BodySize) override {}
   void interim(const http::ResponseHead&) override { ++interims; }
-  void body_piece(std::string_view) override {}
-  void body_end(const http::Fields*) override {}
   Result<void> flush() override {
     blocked_ = !takes;
     return {};
   }
   bool blocked() const override { return blocked_; }
   bool responded() const override { return status != 0; }
-  std::string_view date() override { return "Sun, 06 Nov 1994 08:49:37 GMT"; }
-  std::uint64_t response_bytes() const override { return 0; }
-  std::uint64_t bytes_taken() const override { return 0; }
-  void close_after() override {}
-  void reset() override {}
-  void arm_read() override {}
-  void arm_write() override {}
-  Result<void> still_wanted() override { return {}; }
-  Result<void> may_take_slot() const override { return {}; }
-  Result<void> within_grace() const override { return {}; }
-  Deadline ask_again(TimePoint) const override { return kNever; }
 
  private:
-  http::RequestHead request_;
-  Peer peer_;
   bool blocked_ = false;
 };
 

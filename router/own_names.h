@@ -1,0 +1,22 @@
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "router/tls_material.h"
+
+/// Host names that are this router's own. In files an endpoint may have one, and is told what it takes with it; resources may
+/// not, unless their namespace lists it.
+namespace router {
+
+/// Those by which clients may know this router, as its certificates show. A wildcard names nobody in particular.
+std::set<std::string> certified_names(const TlsMaterial& tls);
+
+/// An endpoint's host name takes every path there, scoring URIs of other endpoints too. That is meant where each endpoint has
+/// names of its own; where others have none, a name that is the router's own swallows them.
+std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoint>& endpoints,
+                                               const std::set<std::string>& certified);
+
+}  // namespace router
