@@ -155,6 +155,7 @@ struct Limits {
   std::size_t max_connections_per_client = 0;    // an IPv4 address or a /64 of IPv6; 0: no limit
   std::size_t max_handshakes = 4000;             // TLS handshakes under way, whole process; see proxy/handshakes.h
   std::size_t max_header_bytes = 64 * 1024;      // contract, section 4
+  std::size_t max_header_fields = 128;           // of a request's head; more than 128 cost an allocation
   milliseconds header_timeout{10'000};           // from the first byte of a head to its end, and for a TLS handshake
   milliseconds keep_alive_timeout{75'000};       // an idle client connection
   milliseconds body_timeout{60'000};             // between two reads of a request body

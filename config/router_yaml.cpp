@@ -92,6 +92,7 @@ void read_limits(MapReader& document, Limits& into) {
   map->read("max_connections_per_client", {0, 10'000'000}, into.max_connections_per_client);
   map->read("max_handshakes", {1, 10'000'000}, into.max_handshakes);
   map->read("max_header_bytes", {1024, 1024 * 1024, "bytes"}, into.max_header_bytes);
+  map->read("max_header_fields", {16, 1024}, into.max_header_fields);
   map->read("requests_per_connection", {1, 1'000'000'000}, into.requests_per_connection);
   map->read("header_timeout_ms", kTimeoutMs, into.header_timeout);
   map->read("keep_alive_timeout_ms", kTimeoutMs, into.keep_alive_timeout);

@@ -23,6 +23,7 @@ namespace router::config {
 ///     max_connections_per_client: 0     # no limit
 ///     max_handshakes: 4000
 ///     max_header_bytes: 65536
+///     max_header_fields: 128
 ///     header_timeout_ms: 10000
 ///     keep_alive_timeout_ms: 75000
 ///     body_timeout_ms: 60000

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "router/base/text.h"
+#include "router/http/date.h"
 
 namespace router::admin {
 
@@ -30,6 +31,8 @@ std::string_view to_std(boost::beast::string_view text) { return {text.data(), t
 
 template <class Body>
 void set_head(http::response<Body>& message, const Response& response, const std::string& allow) {
+  const auto date = router::http::format_date(std::chrono::system_clock::now());
+  message.set(http::field::date, boost::beast::string_view(date.data(), date.size()));
   message.set(http::field::content_type, response.content_type);
   message.set(http::field::cache_control, "no-store");
   if (!allow.empty()) message.set(http::field::allow, allow);

@@ -2,7 +2,6 @@
 
 #include <charconv>
 #include <cstring>
-#include <new>
 
 #include "router/base/text.h"
 #include "router/http/characters.h"
@@ -23,12 +22,9 @@ bool keeps_alive(const Fields& fields, int minor_version) {
 
 }  // namespace
 
-bool Fields::add(const FieldLine& line) {
-  if (size_ == kMax) return false;
-  new (storage_ + size_ * sizeof(FieldLine)) FieldLine(line);
-  ++size_;
+void Fields::add(const FieldLine& line) {
+  lines_.push_back(line);
   present_ |= std::uint64_t{1} << static_cast<unsigned>(line.id);
-  return true;
 }
 
 std::string_view Fields::get(Field id) const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <absl/container/inlined_vector.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -58,29 +60,27 @@ struct FieldLine {
   Field id;
 };
 
-/// The field lines of one head or trailer section, in order. At most kMax; a head with more is refused (headers_too_large).
+/// The field lines of one head or trailer section, in order. How many there may be is the parser's to say; beyond kUsual they
+/// cost an allocation.
 class Fields {
  public:
-  static constexpr std::size_t kMax = 128;
+  static constexpr std::size_t kUsual = 128;
 
-  Fields() {}  // NOLINT: the lines stay uninitialised: 5 KB that a request would otherwise pay for
-  const FieldLine* begin() const { return lines(); }
-  const FieldLine* end() const { return lines() + size_; }
-  std::size_t size() const { return size_; }
+  const FieldLine* begin() const { return lines_.data(); }
+  const FieldLine* end() const { return lines_.data() + lines_.size(); }
+  std::size_t size() const { return lines_.size(); }
   void clear() {
-    size_ = 0;
+    lines_.clear();
     present_ = 0;
   }
-  bool add(const FieldLine& line);  // false when full
+  void add(const FieldLine& line);
   bool has(Field id) const { return (present_ >> static_cast<unsigned>(id) & 1) != 0; }
   /// The first line of that field's value; empty if there is none.
   std::string_view get(Field id) const;
 
  private:
-  const FieldLine* lines() const { return reinterpret_cast<const FieldLine*>(storage_); }
-  std::size_t size_ = 0;
   std::uint64_t present_ = 0;
-  alignas(FieldLine) std::byte storage_[kMax * sizeof(FieldLine)];
+  absl::InlinedVector<FieldLine, kUsual> lines_;
 };
 
 struct RequestHead {
@@ -114,10 +114,10 @@ class HeadScanner {
 /// Parses a complete head (as HeadScanner cut it). Strict: what two parsers might read differently is refused (bad_request):
 /// obs-fold, bare CR or LF, white space before the colon, control characters, more than one Host, an empty one or none (1.1),
 /// and what framing.h refuses. An expectation other than `100-continue` is refused, too (RFC 9110, 10.1.1: 417). Connection
-/// fields with more elements than a head may have fields are headers_too_large. Leading CRLF before a request line are skipped
+/// fields with more elements than a head usually has fields are headers_too_large, and so are more than `max_fields`. Leading CRLF before a request line are skipped
 /// by the caller (RFC 9112, 2.2).
-Result<void> parse_request(std::string_view head, RequestHead& into);
-/// The same for a response; failures are upstream_invalid_response. White space before a colon is dropped (RFC 9112, 5.1).
+Result<void> parse_request(std::string_view head, RequestHead& into, std::size_t max_fields = Fields::kUsual);
+/// The same for a response of at most Fields::kUsual fields; failures are upstream_invalid_response. White space before a colon is dropped (RFC 9112, 5.1).
 Result<void> parse_response(std::string_view head, ResponseHead& into);
 
 /// White space between a field's name and its colon: a smuggler's in a request, a small server's in a response (RFC 9112, 5.1).

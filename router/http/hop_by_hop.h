@@ -13,9 +13,9 @@ namespace router::http {
 /// name: who fills a head with them must not make the router compare each field with each element.
 class HopByHop {
  public:
-  /// Elements of all Connection fields together: as many as a head may have fields, so that a longer list only names what is
-  /// not there. parse_head.cpp refuses it.
-  static constexpr std::size_t kElementsMax = Fields::kMax;
+  /// Elements of all Connection fields together: as many as a head usually has fields, so that a longer list only names
+  /// what is not there. parse_head.cpp refuses it.
+  static constexpr std::size_t kElementsMax = Fields::kUsual;
 
   /// `fields` are those of a head that was parsed.
   explicit HopByHop(const Fields& fields) {

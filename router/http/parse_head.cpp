@@ -60,7 +60,7 @@ Method method_of(beast_http::verb verb) {
 template <class Head>
 class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, RequestHead>> {
  public:
-  explicit HeadParser(Head& into) : into_(into) {
+  HeadParser(Head& into, std::size_t max_fields) : into_(into), max_fields_(max_fields) {
     this->header_limit(std::numeric_limits<std::uint32_t>::max());  // the caller has bounded the head already
     this->skip(true);                                               // bodies are BodyDecoder's
   }
@@ -115,9 +115,10 @@ class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, Re
   }
 
   void on_field_impl(beast_http::field, string_view name, string_view value, error_code& error) override {
-    if (!into_.fields.add({view(name), view(value), identify(view(name))})) {
-      refuse({"more than 128 fields", Reason::kHeadersTooLarge}, error);
+    if (into_.fields.size() == max_fields_) {
+      return refuse({"more fields than max_header_fields", Reason::kHeadersTooLarge}, error);
     }
+    into_.fields.add({view(name), view(value), identify(view(name))});
   }
 
   void on_header_impl(error_code&) override {}
@@ -128,6 +129,7 @@ class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, Re
   void on_finish_impl(error_code&) override {}
 
   Head& into_;
+  const std::size_t max_fields_;
   Mistake mistake_;
 };
 
@@ -192,10 +194,10 @@ Mistake check_connection(const Fields& fields) {
                                            : Mistake{};
 }
 
-Mistake parse(std::string_view bytes, RequestHead& into) {
+Mistake parse(std::string_view bytes, RequestHead& into, std::size_t max_fields) {
   if (const Mistake mistake = check_lines(bytes)) return mistake;
   if (has_unsupported_version(bytes)) return {"the HTTP version is neither 1.0 nor 1.1", Reason::kUnsupportedVersion};
-  if (const Mistake mistake = HeadParser(into).parse(bytes)) return mistake;
+  if (const Mistake mistake = HeadParser(into, max_fields).parse(bytes)) return mistake;
   if (const Mistake mistake = check_connection(into.fields)) return mistake;
   if (const Mistake mistake = check_host(into)) return mistake;
   return check_expectation(into.fields);
@@ -226,7 +228,7 @@ Mistake parse_mended(std::string_view bytes, ResponseHead& into, const Mistake& 
   mended.insert(12, added, ' ');
   if (!move_blanks(mended) && added == 0) return mistake;
   ResponseHead copy;
-  if (const Mistake left = HeadParser(copy).parse(mended)) return left;
+  if (const Mistake left = HeadParser(copy, Fields::kUsual).parse(mended)) return left;
   const auto original = [&](std::string_view text) {
     return bytes.substr(static_cast<std::size_t>(text.data() - mended.data()) - added, text.size());
   };
@@ -240,16 +242,16 @@ Mistake parse_mended(std::string_view bytes, ResponseHead& into, const Mistake& 
 
 Mistake parse(std::string_view bytes, ResponseHead& into) {
   if (const Mistake mistake = check_lines(bytes)) return mistake;
-  Mistake mistake = lacks_reason(bytes) ? Mistake{"no reason"} : HeadParser(into).parse(bytes);
+  Mistake mistake = lacks_reason(bytes) ? Mistake{"no reason"} : HeadParser(into, Fields::kUsual).parse(bytes);
   if (mistake && bytes.size() > 12) mistake = parse_mended(bytes, into, mistake);
   return mistake ? mistake : check_connection(into.fields);
 }
 
 }  // namespace
 
-Result<void> parse_request(std::string_view head, RequestHead& into) {
+Result<void> parse_request(std::string_view head, RequestHead& into, std::size_t max_fields) {
   into.fields.clear();
-  if (const Mistake mistake = parse(head, into)) return Failure::downstream(mistake.reason, mistake.cause);
+  if (const Mistake mistake = parse(head, into, max_fields)) return Failure::downstream(mistake.reason, mistake.cause);
   return {};
 }
 

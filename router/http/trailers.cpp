@@ -11,9 +11,11 @@ bool parse_field_line(std::string_view line, Fields& into, Blanks before_colon) 
   if (colon == std::string_view::npos || colon == 0) return false;
   std::string_view name = line.substr(0, colon);
   while (before_colon == Blanks::kDropped && !name.empty() && is_blank(name.back())) name.remove_suffix(1);
-  if (name.empty()) return false;
+  if (name.empty() || into.size() == Fields::kUsual) return false;
   const std::string_view value = trim(line.substr(colon + 1));
-  return consists_of(name, kToken) && consists_of(value, kText) && into.add({name, value, identify(name)});
+  if (!consists_of(name, kToken) || !consists_of(value, kText)) return false;
+  into.add({name, value, identify(name)});
+  return true;
 }
 
 }  // namespace

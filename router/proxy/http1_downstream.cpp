@@ -28,6 +28,7 @@ Task<Result<Http1Downstream::Next>> Http1Downstream::next_head(IdleConnections::
   HeadPool::forget(*head_);
   responded_ = continued_ = watching_ = until_close_ = false;
   const std::size_t max_bytes = server_.view()->limits.max_header_bytes;
+  const std::size_t max_fields = server_.view()->limits.max_header_fields;
   const Deadline deadline = deadline_after(server_.shard().now(), server_.view()->limits.header_timeout);
   Result<std::string_view> bytes = input_.head(stream_, max_bytes);
   bool waited = false;
@@ -48,7 +49,7 @@ Task<Result<Http1Downstream::Next>> Http1Downstream::next_head(IdleConnections::
   if (idle != nullptr && waited) idle->leave();
   if (!bytes && bytes.error().reason == Reason::kClientClosed) co_return Next::kEnd;
   if (!bytes) co_return bytes.error();
-  if (const Result<void> parsed = http::parse_request(*bytes, *head_); !parsed) co_return parsed.error();
+  if (const Result<void> parsed = http::parse_request(*bytes, *head_, max_fields); !parsed) co_return parsed.error();
   const Result<http::Framing> framing = http::request_framing(*head_);
   if (!framing) co_return framing.error();
   input_.begin_body(*framing);

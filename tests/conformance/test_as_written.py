@@ -5,6 +5,7 @@ import time
 from email.utils import parsedate_to_datetime
 
 import pytest
+import requests
 from support.client import PRIMARY, SCORE, request
 from support.settings import deployment, endpoint
 from support.wait import eventually
@@ -80,6 +81,14 @@ def test_an_answer_has_a_date(scene, conformance, case, options):
     answer = scene.router.score(**options)
     assert len(answer.headers.all("date")) == 1 and is_now(answer.headers.get("date")), answer.headers
     conformance.add("9110 6.6.1", f"`Date` in {case}", "the router's time")
+
+
+@pytest.mark.parametrize("listener, path", [("observe", "/metrics"), ("observe", "/readyz"), ("observe", "/nothing"), ("admin", "/status")])
+def test_an_answer_to_operators_has_a_date(scene, conformance, listener, path):
+    port = scene.router.observe_port if listener == "observe" else scene.router.admin_port
+    answer = requests.get(f"http://127.0.0.1:{port}{path}", timeout=10)
+    assert is_now(answer.headers["date"])
+    conformance.add("9110 6.6.1", f"`Date` in `{path}` of `{listener}`", "the router's time")
 
 
 def test_a_pods_own_date_stays(pod, start, conformance):
@@ -177,6 +186,8 @@ def test_a_host_that_is_one_is_served(scene, row, host):
 def test_a_target_over_the_limit_is_told_from_a_head_over_it(pod, start, row):
     router = start(endpoint(deployment([pod()])), limits={"max_header_bytes": 4096})
     row("9112 3", "a request line beyond `max_header_bytes`", router.score(b"x", path=SCORE + "?" + "a" * 5000), 414, "headers_too_large")
+    many = {f"X-{each}": "a" for each in range(130)}
+    row("6585 5", "more fields than `max_header_fields`", router.score(b"x", headers=many), 431, "headers_too_large")
     row("6585 5", "fields beyond `max_header_bytes`", router.score(b"x", headers={"X-A": "a" * 5000}), 431, "headers_too_large")
 
 

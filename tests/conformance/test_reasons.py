@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from support.client import request
 from support.router import is_listening
-from support.settings import deployment, endpoint
+from support.settings import SELDOM, deployment, endpoint
 from support.wait import eventually
 
 PROFILES = ("kubernetes", "managed")
@@ -191,7 +191,7 @@ def one_connection_too_many(scene):
 @case("queue_full", 503, 429, fields=RETRY, managed_fields=PENDING)
 def a_full_line(scene):
     blue = scene.holding_pod()
-    router = scene.start(deployment([blue], router={"max_queue_length": 0}, **PATIENT))
+    router = scene.start(deployment([blue], probe=SELDOM, router={"max_queue_length": 0}, **PATIENT))
     with router.start_request(b"1") as running:
         eventually(lambda: blue.concurrent == 1, "the first")
         answer = router.score(b"2")

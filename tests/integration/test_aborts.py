@@ -5,7 +5,7 @@ import threading
 
 import pytest
 from support.client import request
-from support.settings import deployment, endpoint
+from support.settings import SELDOM, deployment, endpoint
 from support.wait import eventually
 
 
@@ -34,7 +34,7 @@ def unnoticed(router):
 
 def test_a_pod_that_computes_on_after_an_abort_is_counted_and_told(pod, start, deaf):
     blue = pod(deaf)
-    router = start(endpoint(deployment([blue], router={"abort_wait_ms": 100}, request_timeout_ms=60000)))
+    router = start(endpoint(deployment([blue], probe=SELDOM, router={"abort_wait_ms": 100}, request_timeout_ms=60000)))
     assert "aborts" not in router.deployments()[0]
     client = router.start_request(b"x")
     eventually(lambda: blue.concurrent == 1, "the pod to compute")

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 from support.client import request
 from support.http import encode_chunk
-from support.settings import deployment, endpoint
+from support.settings import SELDOM, deployment, endpoint
 from support.wait import eventually
 
 pytestmark = pytest.mark.serial
@@ -62,7 +62,7 @@ def p99(found):
 
 
 def test_two_clients_at_300_bytes_a_second_do_not_block_two_slots(pod, start):
-    router = start(endpoint(deployment([pod()], slots=2, max_queue_wait_ms=500)))
+    router = start(endpoint(deployment([pod()], slots=2, probe=SELDOM, max_queue_wait_ms=500)))
     alone = p99(times(router, 400))
     with ExitStack() as stack:
         slow = [stack.enter_context(router.connect()) for _ in range(8)]
@@ -77,7 +77,7 @@ def test_two_clients_at_300_bytes_a_second_do_not_block_two_slots(pod, start):
 
 
 def test_a_head_with_expect_and_no_body_holds_no_slot(pod, start):
-    router = start(endpoint(deployment([pod()])))
+    router = start(endpoint(deployment([pod()], probe=SELDOM)))
     with router.connect() as client:
         client.send(request(headers={"Expect": "100-continue", "Content-Length": "1000"}))
         assert client.head().status == 100
@@ -150,7 +150,7 @@ def test_the_time_of_an_upload_does_not_cut_a_conversation(pod, start):
 
 
 def test_a_small_body_without_a_length_is_whole_before_its_slot(pod, start):
-    router = start(endpoint(deployment([pod()])))
+    router = start(endpoint(deployment([pod()], probe=SELDOM)))
     with router.connect() as client:
         client.send(chunked(b"one"))
         for _ in range(5):

@@ -242,7 +242,8 @@ class Pod:
         # Only then: the number of a closed listener may be given to another pod's, where a thread about to accept would answer for us.
         if self._accepting is not threading.current_thread():
             self._accepting.join(1)
-        self._listener.close()
+        if not self._accepting.is_alive():  # else, on a machine under load, it stays open until this process ends
+            self._listener.close()
 
     def _accept(self):
         while not self._stopping:

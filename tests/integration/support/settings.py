@@ -4,6 +4,9 @@ from .client import PRIMARY, SECONDARY
 from .pod import PROBE
 
 
+SELDOM = {"period": 1000}  # a readiness probe takes a slot for a moment: not while a test looks at the slots
+
+
 def deployment(pods=(), name="blue", slots=1, router=(), probe=(), route="/score", **settings):
     """A deployment with these replicas (pods or `host:port`). `settings` are the keys of `request_settings`."""
     addresses = [pod if isinstance(pod, str) else pod.address for pod in pods]

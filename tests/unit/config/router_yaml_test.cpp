@@ -27,6 +27,7 @@ TEST(RouterYaml, HasTheDocumentedDefaults) {
   EXPECT_EQ(process.limits.min_body_rate, 240u);
   EXPECT_EQ(process.limits.min_send_rate, 240u);
   EXPECT_EQ(process.limits.max_header_bytes, 65536u);
+  EXPECT_EQ(process.limits.max_header_fields, 128u);
   EXPECT_EQ(process.limits.header_timeout, milliseconds(10000));
   EXPECT_EQ(process.limits.keep_alive_timeout, milliseconds(75000));
   EXPECT_EQ(process.limits.body_timeout, milliseconds(60000));
@@ -55,7 +56,7 @@ TEST(RouterYaml, TakesEveryKey) {
         - directory: /secrets/other
       minimum_version: 1.3
       ticket_key_files: [tls/ticket-1, tls/ticket-2]
-limits: {max_connections: 7, max_header_bytes: 2048, header_timeout_ms: 250, keep_alive_timeout_ms: 1500,
+limits: {max_connections: 7, max_header_bytes: 2048, max_header_fields: 17, header_timeout_ms: 250, keep_alive_timeout_ms: 1500,
          body_timeout_ms: 11, send_timeout_ms: 12, requests_per_connection: 13,
          max_connections_per_client: 14, max_handshakes: 15, min_body_rate: 16, min_send_rate: 0}
 threads: 3
@@ -88,6 +89,7 @@ endpoints: [endpoints/*.yml]
   EXPECT_THAT(tls.ticket_key_files, ElementsAre(folder.path("tls/ticket-1"), folder.path("tls/ticket-2")));
   EXPECT_EQ(process.limits.max_connections, 7u);
   EXPECT_EQ(process.limits.max_header_bytes, 2048u);
+  EXPECT_EQ(process.limits.max_header_fields, 17u);
   EXPECT_EQ(process.limits.header_timeout, milliseconds(250));
   EXPECT_EQ(process.limits.keep_alive_timeout, milliseconds(1500));
   EXPECT_EQ(process.limits.body_timeout, milliseconds(11));

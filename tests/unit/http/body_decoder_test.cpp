@@ -225,7 +225,7 @@ TEST(BodyDecoder, BoundsTrailers) {
   EXPECT_TRUE(decode("0\r\nX: " + std::string(8 * 1024 - 7, 'a') + "\r\n\r\n").ended);
   EXPECT_TRUE(decode("0\r\nX: " + std::string(8 * 1024 - 6, 'a') + "\r\n\r\n").failed);
   std::string many;
-  for (std::size_t field = 0; field < Fields::kMax; ++field) many += "X: y\r\n";
+  for (std::size_t field = 0; field < Fields::kUsual; ++field) many += "X: y\r\n";
   EXPECT_TRUE(decode("0\r\n" + many + "\r\n").ended);
   EXPECT_TRUE(decode("0\r\n" + many + "X: y\r\n\r\n").failed);
 }

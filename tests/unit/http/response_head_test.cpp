@@ -103,7 +103,7 @@ TEST(ResponseHead, WantsOneWholeHeadAndNothingBehindIt) {
 
 TEST(ResponseHead, HoldsAtMost128Fields) {
   std::string bytes = "HTTP/1.1 200 OK\r\n";
-  for (std::size_t field = 0; field < Fields::kMax; ++field) bytes += "X: y\r\n";
+  for (std::size_t field = 0; field < Fields::kUsual; ++field) bytes += "X: y\r\n";
   EXPECT_FALSE(is_refused(bytes + "\r\n"));
   EXPECT_TRUE(is_refused(bytes + "X: y\r\n\r\n"));
 }
