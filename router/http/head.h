@@ -114,10 +114,11 @@ class HeadScanner {
 /// Parses a complete head (as HeadScanner cut it). Strict: what two parsers might read differently is refused (bad_request):
 /// obs-fold, bare CR or LF, white space before the colon, control characters, more than one Host, an empty one or none (1.1),
 /// and what framing.h refuses. An expectation other than `100-continue` is refused, too (RFC 9110, 10.1.1: 417). Connection
-/// fields with more elements than a head usually has fields are headers_too_large, and so are more than `max_fields`. Leading CRLF before a request line are skipped
-/// by the caller (RFC 9112, 2.2).
+/// fields with more elements than a head usually has fields are headers_too_large, and so are more than `max_fields`. Leading
+/// CRLF before a request line are skipped by the caller (RFC 9112, 2.2).
 Result<void> parse_request(std::string_view head, RequestHead& into, std::size_t max_fields = Fields::kUsual);
-/// The same for a response of at most Fields::kUsual fields; failures are upstream_invalid_response. White space before a colon is dropped (RFC 9112, 5.1).
+/// The same for a response of at most Fields::kUsual fields; failures are upstream_invalid_response. White space before a colon
+/// is dropped (RFC 9112, 5.1).
 Result<void> parse_response(std::string_view head, ResponseHead& into);
 
 /// White space between a field's name and its colon: a smuggler's in a request, a small server's in a response (RFC 9112, 5.1).

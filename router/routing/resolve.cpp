@@ -79,12 +79,15 @@ Character first_of(std::string_view text) {
   return {static_cast<char>(value), bytes};
 }
 
-/// Two bytes that begin an overlong form in UTF-8 (RFC 3629, section 3), as `%c0%ae` is of a dot.
+/// Two bytes that begin an overlong form in UTF-8 (RFC 3629, section 3; of up to six bytes, RFC 2279), as `%c0%ae` is of a dot;
+/// also as readers see one that look at the low bits of the second byte alone (`%c0%2e`).
 bool is_overlong(char first, char second) {
   const auto one = static_cast<unsigned char>(first);
   const auto two = static_cast<unsigned char>(second);
+  if (one == 0xc0 && (two == '.' || two == '/')) return true;
   if (two < 0x80 || two > 0xbf) return false;
-  return one == 0xc0 || one == 0xc1 || (one == 0xe0 && two < 0xa0) || (one == 0xf0 && two < 0x90);
+  return one == 0xc0 || one == 0xc1 || (one == 0xe0 && two < 0xa0) || (one == 0xf0 && two < 0x90) ||
+         (one == 0xf8 && two < 0x88) || (one == 0xfc && two < 0x84);
 }
 
 constexpr const char* kMayClimb = "below the scoring URI stand dot segments, backslashes, encoded slashes or zero bytes";
@@ -103,6 +106,7 @@ bool may_climb(std::string_view segment, bool& has_slash) {
     ROUTER_PLANT(dots == 1 && segment == "%2E");
     const Character next = first_of<kDecodings>(segment);
     segment.remove_prefix(next.bytes);
+    if (is_overlong(before, next.value)) return true;
     if (next.value == '/' && next.bytes == kEncodedOnce) {
       if (only_dots && is_dot_segment(dots)) return true;
       has_slash = only_dots = true;
@@ -110,7 +114,7 @@ bool may_climb(std::string_view segment, bool& has_slash) {
       before = 0;
       continue;
     }
-    if (next.value == '/' || next.value == '\\' || next.value == '\0' || is_overlong(before, next.value)) return true;
+    if (next.value == '/' || next.value == '\\' || next.value == '\0') return true;
     before = next.value;
     if (next.value == '.' && next.bytes > kEncodedOnce) return true;
     if (!only_dots) continue;

@@ -165,12 +165,15 @@ TEST_F(Resolve, RefusesDotSegmentsThatCarryAParameter) {
 
 TEST_F(Resolve, RefusesDotsAndSlashesThatAreEncodedTwiceOrOverlong) {
   for (const char* rest : {"/%252e%252e/y", "/%252E%252e/y", "/a%252eb", "/%252e", "/%25%32%65%25%32%65/y", "/%%32e%%32e/y",
-                           "/a%252fb", "/a%255Cb", "/%c0%ae%c0%ae/y", "/%C0%AE/y", "/a%c0%aeb", "/%c0%af..", "/%c1%9c",
-                           "/%e0%80%ae", "/%F0%80%80%AE", "/%25c0%25ae"}) {
+                           "/a%252fb", "/a%255Cb", "/%25c0%25ae"}) {
     EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "bad_request") << rest;
   }
-  for (const char* rest :
-       {"/100%25", "/%25%25", "/%2520", "/%c3%a4", "/%e0%a4%84", "/%f0%9f%98%80", "/%c0", "/%", "/%2", "/%zz", "/%2e%2"}) {
+  for (const char* rest : {"/%c0%ae%c0%ae/y", "/%C0%AE/y", "/a%c0%aeb", "/%c0%af..", "/%c1%9c", "/%e0%80%ae", "/%F0%80%80%AE",
+                           "/%f8%80%80%80%ae", "/%fc%80%80%80%80%ae", "/%c0%2e", "/%c0.", "/%c0%2f"}) {
+    EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "bad_request") << rest;
+  }
+  for (const char* rest : {"/100%25", "/%25%25", "/%2520", "/%c3%a4", "/%e0%a4%84", "/%f0%9f%98%80", "/%c0", "/%c0a",
+                           "/%f8%88%80%80%80", "/%", "/%2", "/%zz", "/%2e%2"}) {
     EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "iris/blue /run" + std::string(rest)) << rest;
   }
 }
