@@ -37,7 +37,7 @@ std::string probe_request(const ProbeTarget& target) {
 /// `GET /healthz`: without a query, which might be a secret, and safe inside a JSON text.
 std::string told_question(const ProbeTarget& target) {
   std::string path = target.route.path.substr(0, target.route.path.find('?'));
-  if (path.size() > kPathTold) path = path.substr(0, kPathTold) + "...";
+  if (path.size() > kPathTold) path.replace(kPathTold, std::string::npos, "...");
   std::replace_if(
       path.begin(), path.end(), [](char c) { return c <= ' ' || c > '~' || c == '"' || c == '\\'; }, '?');
   return "GET " + path;
