@@ -54,6 +54,16 @@ def folder(start, tmp_path):
     return Folder(start())
 
 
+def test_a_folder_that_is_made_after_the_start_is_noticed(start, pod):
+    router, one = start(), pod(name="one")
+    (router.folder / "endpoints").mkdir()
+    folder = Folder(router)
+    folder.write_key()
+    folder.write_azure()
+    folder.write_overlay(overlay(one))
+    eventually(lambda: scores(router).headers.get("x-pod") == "one", "an answer", patience=5)
+
+
 def overlay(*pods, name="iris", deployment_name="blue", traffic="{blue: 100}"):
     replicas = ", ".join(f'"{each.address}"' for each in pods)
     return (f"endpoints:\n  {name}:\n    keys: {{primary_file: key}}\n    traffic: {traffic}\n    deployments:\n"
