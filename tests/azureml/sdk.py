@@ -1,8 +1,8 @@
 """Run by tests/e2e/test_azureml_sdk.py with azure-ai-ml in PYTHONPATH; prints JSON.
 
-  sdk.py load FILE...   loads each file as `az ml online-… create --file` does; what an overlay beside it says under `files` is what `az`
-                        takes on its command line (--name, --endpoint-name)
-  sdk.py keys           the keys that the schemas allow, level by level; "*": anything
+  sdk.py FILE...   `loaded`: each file, as `az ml online-… create --file` loads it; what an overlay beside it says under `files` is what
+                   `az` takes on its command line (--name, --endpoint-name). `keys`: those that the schemas allow, level by level; "*": anything
+  sdk.py           only the keys
 """
 import json
 import logging
@@ -67,10 +67,10 @@ def keys(field):
 
 def main():
     logging.disable(logging.WARNING)
-    if sys.argv[1] == "load":
-        return {file: load(pathlib.Path(file)) for file in sys.argv[2:]}
-    return {name: members(schema(context={"base_path": "."}).fields) for name, schema in SCHEMAS.items()}
+    allowed = {name: members(schema(context={"base_path": "."}).fields) for name, schema in SCHEMAS.items()}
+    return {"loaded": {file: load(pathlib.Path(file)) for file in sys.argv[1:]}, "keys": allowed} if sys.argv[1:] else allowed
 
 
 if __name__ == "__main__":
     json.dump(main(), sys.stdout, indent=1, sort_keys=True)
+    print()
