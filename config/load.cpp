@@ -61,7 +61,7 @@ class Loader {
   /// What a pattern finds, and the overlays in the folders in which it looks, whatever the pattern says of their names.
   void find_files(const Place& place, const std::string& pattern) {
     Matches matches = match(place, pattern);
-    std::erase_if(matches.files, is_overlay);
+    if (!is_overlay(pattern)) std::erase_if(matches.files, is_overlay);  // else it asks for nothing but overlays
     if (matches.files.empty() && !matches.too_many) {
       complete_ = complete_ && matches.has_wildcards;
       // A folder may be empty for now; a file that is named must be there.

@@ -81,8 +81,18 @@ TEST(Overlay, IsFoundByItsNameAlsoWhereNoPatternMatchesIt) {
   folder.remove("endpoints/iris.overlay.yml");
   folder.write("endpoints/iris.overlay.yaml", AzureFolder::kOverlay);
   EXPECT_EQ(folder.mistakes(), "");
-  folder.write("router.yaml", "listeners: [{}]\nendpoints: [endpoints/iris.overlay.yaml]\n");
-  EXPECT_THAT(folder.mistakes(), HasSubstr("there is no file"));
+  folder.write("router.yaml", "listeners: [{}]\nendpoints: ['endpoints/*.yml', 'endpoints/*.overlay.yaml']\n");
+  EXPECT_EQ(folder.mistakes(), "") << "nor is it a mistake to name it";
+  EXPECT_EQ(folder.warnings(), "");
+  folder.write("router.yaml", "listeners: [{}]\nendpoints: [endpoints/*.overlay.yml]\n");
+  EXPECT_THAT(folder.mistakes(), HasSubstr("endpoints.iris: no file describes an endpoint of this name; there is none"));
+}
+
+TEST(Overlay, AloneInAFolderIsNoFileOfAnEndpoint) {
+  const ConfigFolder folder;
+  folder.write("router.yaml", "listeners: [{}]\nendpoints: [alone/*.yml]\n");
+  folder.write("alone/a.overlay.yml", "endpoints: {}\n");
+  EXPECT_THAT(folder.warnings(), HasSubstr("no file matches `alone/*.yml`"));
 }
 
 TEST(Overlay, IsFoundInEachFolderThatAPatternFinds) {
@@ -177,10 +187,11 @@ TEST(Overlay, TellsAllMistakesAtOnceEachWithItsOwnFileLineAndKey) {
                "file: 1\n");
   const std::string told = folder.mistakes();
   const std::string file = "endpoints/iris.overlay.yml:";
+  constexpr const char* kKnown =
+      "5: endpoints.iris.hostname: unknown key; known here: deployments, forward_authorization, hostnames, keys, "
+      "mirror_traffic, status_profile, traffic";
   for (const char* each :
-       {"3: endpoints.iris.keys.primary_file: ", "4: endpoints.iris.traffic: the percentages sum to 90",
-        "5: endpoints.iris.hostname: unknown key; known here: deployments, forward_authorization, hostnames, keys, "
-        "mirror_traffic, status_profile, traffic",
+       {kKnown, "3: endpoints.iris.keys.primary_file: ", "4: endpoints.iris.traffic: the percentages sum to 90",
         "15: files.blue.yml.traffic: unknown key; known here: all_traffic, endpoint_name, name",
         "15: files.blue.yml.name: `1` is not a name", "17: file: unknown key; known here: endpoints, files",
         "13: endpoints.rose: no file describes an endpoint of this name; there is iris",
