@@ -123,6 +123,9 @@ EndpointDocument read_endpoint(MapReader document) {
   document.ignore({"$schema", "id", "description", "tags", "properties", "compute", "public_network_access", "kind", "type",
                    "location", "scoring_uri", "openapi_uri", "provisioning_state", "resourceGroup"},
                   endpoint.ignored_keys);
+  for (const char* key : kOverlayKeys) {
+    document.refuse(key, "is a key of overlays, whose files have names that end in .overlay.yml or .overlay.yaml");
+  }
   read_extension(document, into);
   document.finish();
   return into;

@@ -291,6 +291,8 @@ INSTANTIATE_TEST_SUITE_P(
                             "bad.overlay.yml:1: files.endpoint.yml.name: a single value is expected"},
                     BadFile{"AKeyOfResources", kFile, "endpoints: {iris: {deployments: {blue: {service: {name: a}}}}}\n",
                             "bad.overlay.yml:1: endpoints.iris.deployments.blue.service: names a Service"},
+                    BadFile{"AFileOfAnotherName", "endpoints/overlay.yml", "endpoints: {}\n",
+                            "overlay.yml:1: endpoints: is a key of overlays, whose files have names that end in .overlay.yml"},
                     BadFile{"MoreThanAMegabyte", kFile, "#" + std::string(1024 * 1024, 'x') + "\n",
                             "bad.overlay.yml: is larger than 1048576 bytes"},
                     BadFile{"AKeyTwice", kFile, "endpoints: {}\nendpoints: {}\n", "bad.overlay.yml:2: "}),
