@@ -2,6 +2,7 @@
 
 #include "config/addresses.h"
 #include "config/azureml.h"
+#include "config/overlay.h"
 
 namespace router::config {
 namespace {
@@ -91,7 +92,7 @@ void read_extension(MapReader& document, EndpointDocument& into) {
     into.endpoint.status_profile = *profile == 1 ? StatusProfile::kManaged : StatusProfile::kKubernetes;
   }
   router->read("forward_authorization", into.endpoint.forward_authorization);
-  router->finish();
+  router->finish(kOverlayKeysOfEndpoint);
 }
 
 void check_identity(MapReader& document, std::vector<std::string>& ignored) {
@@ -122,6 +123,9 @@ EndpointDocument read_endpoint(MapReader document) {
   document.ignore({"$schema", "id", "description", "tags", "properties", "compute", "public_network_access", "kind", "type",
                    "location", "scoring_uri", "openapi_uri", "provisioning_state", "resourceGroup"},
                   endpoint.ignored_keys);
+  for (const char* key : kOverlayKeys) {
+    document.refuse(key, "is a key of overlays, whose files have names that end in .overlay.yml or .overlay.yaml");
+  }
   read_extension(document, into);
   document.finish();
   return into;

@@ -33,10 +33,17 @@ std::vector<std::string> MapReader::names() const {
   return all;
 }
 
+std::vector<YamlValue::Member> MapReader::members() const {
+  std::vector<YamlValue::Member> all = map_.members;
+  for (YamlValue::Member& each : all) each.elsewhere = std::make_shared<const Place>(place(each.key));
+  return all;
+}
+
 std::string MapReader::path_of(const std::string& key) const { return path_ + (path_.empty() ? "" : ".") + shown_key(key); }
 
 Place MapReader::place(const std::string& key) const {
   const YamlValue::Member* found = member(key);
+  if (found != nullptr && found->elsewhere != nullptr) return *found->elsewhere;
   return {file_, found != nullptr ? found->line : map_.line, path_of(key)};
 }
 
@@ -92,7 +99,7 @@ std::string MapReader::required_text(const std::string& key) {
 std::optional<std::string> MapReader::path(const std::string& key) {
   const std::optional<std::string> value = text(key);
   if (!value) return std::nullopt;
-  if (!value->empty() && value->find('\0') == std::string::npos) return absolute_path(file_, *value);
+  if (!value->empty() && value->find('\0') == std::string::npos) return absolute_path(place(key).file, *value);
   mistake(key, "a path is expected");
   return std::nullopt;
 }
@@ -136,17 +143,19 @@ std::optional<std::size_t> MapReader::word(const std::string& key, std::initiali
 std::optional<MapReader> MapReader::map(const std::string& key) {
   const YamlValue* value = find(key, Kind::kMap, "a map of keys");
   if (value == nullptr) return std::nullopt;
-  return MapReader(file_, *value, path_of(key), findings_, source_);
+  const Place from = place(key);
+  return MapReader(from.file, *value, from.path, findings_, source_);
 }
 
 std::vector<MapReader> MapReader::maps(const std::string& key) {
   std::vector<MapReader> all;
   const YamlValue* value = find(key, Kind::kSequence, "a list");
+  const Place from = place(key);
   for (std::size_t index = 0; value != nullptr && index < value->items.size(); ++index) {
     const YamlValue& item = *value->items[index];
-    const Place at{file_, item.line, path_of(key) + "[" + std::to_string(index) + "]"};
+    const Place at{from.file, item.line, from.path + "[" + std::to_string(index) + "]"};
     if (item.kind == Kind::kMap) {
-      all.emplace_back(file_, item, at.path, findings_, source_);
+      all.emplace_back(from.file, item, at.path, findings_, source_);
     } else {
       findings_.mistake(at, "a map of keys is expected");
     }
@@ -157,9 +166,10 @@ std::vector<MapReader> MapReader::maps(const std::string& key) {
 std::vector<MapReader::Item> MapReader::texts(const std::string& key) {
   std::vector<Item> all;
   const YamlValue* value = find(key, Kind::kSequence, "a list");
+  const Place from = place(key);
   for (std::size_t index = 0; value != nullptr && index < value->items.size(); ++index) {
     const YamlValue& item = *value->items[index];
-    Place at{file_, item.line, path_of(key) + "[" + std::to_string(index) + "]"};
+    Place at{from.file, item.line, from.path + "[" + std::to_string(index) + "]"};
     std::optional<std::string> each = scalar(item, at);
     if (!each) continue;
     if (each->empty()) {
@@ -199,12 +209,17 @@ void MapReader::refuse(const std::string& key, const char* why) {
   if (has(key)) mistake(key, why);
 }
 
-void MapReader::finish() {
-  std::string known;
-  for (const std::string& each : asked_) known += (known.empty() ? "" : ", ") + each;
+void MapReader::finish(std::initializer_list<const char*> in_overlays) {
+  const auto listed = [](const std::set<std::string>& keys) {
+    std::string all;
+    for (const std::string& each : keys) all += (all.empty() ? "" : ", ") + each;
+    return all;
+  };
+  std::set<std::string> known = asked_;
+  known.insert(in_overlays.begin(), in_overlays.end());
   for (const YamlValue::Member& each : map_.members) {
-    if (!asked_.contains(each.key) && !refused_.contains(each.key))
-      findings_.mistake(place(each.key), "unknown key; known here: " + known);
+    if (asked_.contains(each.key) || refused_.contains(each.key)) continue;
+    findings_.mistake(place(each.key), "unknown key; known here: " + listed(each.elsewhere == nullptr ? asked_ : known));
   }
 }
 
