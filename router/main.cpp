@@ -1,4 +1,5 @@
 #include <iostream>
+#include <list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,10 +81,26 @@ int convert(int count, char** words) {
   return std::cout ? 0 : 1;
 }
 
+/// `--config=FILE` as `--config FILE`, for every option; `kept` holds the words that were made.
+std::vector<char*> split_at_equals(int count, char** words, std::list<std::string>& kept) {
+  std::vector<char*> all;
+  for (int i = 0; i < count; ++i) {
+    const std::string_view word = words[i];
+    const std::size_t equals = word.starts_with("--") ? word.find('=') : word.npos;
+    all.push_back(equals == word.npos ? words[i] : kept.emplace_back(word.substr(0, equals)).data());
+    if (equals != word.npos) all.push_back(words[i] + equals + 1);
+  }
+  return all;
+}
+
 }  // namespace
 
-int main(int count, char** words) {
+int main(int given_count, char** given_words) {
   router::tls::keep_buffer_memory();  // else it is slower, no more
+  std::list<std::string> kept;
+  std::vector<char*> split = split_at_equals(given_count, given_words, kept);
+  const int count = static_cast<int>(split.size());
+  char** words = split.data();
   if (count > 1 && words[1] == std::string_view("convert")) return convert(count, words);
   const Arguments arguments = parse(count, words);
   if (!arguments.mistake.empty()) return refuse(arguments.mistake);
