@@ -2,6 +2,7 @@
 
 #include "config/addresses.h"
 #include "config/azureml.h"
+#include "config/overlay.h"
 
 namespace router::config {
 namespace {
@@ -91,7 +92,7 @@ void read_extension(MapReader& document, EndpointDocument& into) {
     into.endpoint.status_profile = *profile == 1 ? StatusProfile::kManaged : StatusProfile::kKubernetes;
   }
   router->read("forward_authorization", into.endpoint.forward_authorization);
-  router->finish();
+  router->finish(kOverlayKeysOfEndpoint);
 }
 
 void check_identity(MapReader& document, std::vector<std::string>& ignored) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "config/file_text.h"
+#include "config/overlay.h"
 
 namespace router::config {
 namespace {
@@ -68,6 +69,13 @@ std::string absolute_pattern(const std::string& file, const std::string& pattern
   if (pattern.starts_with('/')) return std::filesystem::path(pattern).lexically_normal().string();
   const std::string folder = std::filesystem::path(file).parent_path().string();
   return (std::filesystem::path(escape(folder)) / pattern).lexically_normal().string();
+}
+
+std::vector<std::string> overlay_patterns(const std::string& absolute_pattern) {
+  std::vector<std::string> patterns;
+  const std::filesystem::path folder = std::filesystem::path(absolute_pattern).parent_path();
+  for (const char* ending : kOverlayEndings) patterns.push_back((folder / (std::string("*") + ending)).string());
+  return patterns;
 }
 
 Matches find_matches(const std::string& absolute_pattern) {

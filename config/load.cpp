@@ -11,6 +11,7 @@
 #include "config/foreign.h"
 #include "config/join.h"
 #include "config/keys.h"
+#include "config/overlay.h"
 #include "config/reader.h"
 #include "config/router_yaml.h"
 
@@ -22,13 +23,14 @@ class Loader {
   Loader(std::vector<std::string>& files, const Examine& examine) : files_(files), examine_(examine) {}
 
   absl::StatusOr<Config> load(const std::string& router_yaml) {
-    read_.insert(router_yaml);  // a pattern of `endpoints` may match it too
+    known_.insert(router_yaml);  // a pattern of `endpoints` may match it too
     files_.push_back(router_yaml);
     Config config;
     config.process = read_router_yaml(router_yaml);
     for (std::size_t i = 0; i < config.process.endpoint_globs.size(); ++i) {
-      read_pattern(glob_places_[i], config.process.endpoint_globs[i]);
+      find_files(glob_places_[i], config.process.endpoint_globs[i]);
     }
+    read_resources();
     for (EndpointDocument& each : endpoints_) read_keys(each, findings_, files_);
     note_files(config.process);
     if (examine_) examine(config.process);
@@ -62,32 +64,44 @@ class Loader {
     return std::nullopt;
   }
 
-  void read_pattern(const Place& place, const std::string& pattern) {
-    const Matches matches = find_matches(pattern);
-    files_.insert(files_.end(), matches.folders.begin(), matches.folders.end());
-    if (matches.too_many) {
-      findings_.mistake(place, "matches more than " + std::to_string(kMatchesMax) + " files");
-      return;
-    }
-    if (matches.files.empty()) {
+  /// What a pattern finds, and the overlays in the folders in which it looks, whatever the pattern says of their names.
+  void find_files(const Place& place, const std::string& pattern) {
+    Matches matches = match(place, pattern);
+    std::erase_if(matches.files, is_overlay);
+    if (matches.files.empty() && !matches.too_many) {
       complete_ = complete_ && matches.has_wildcards;
       // A folder may be empty for now; a file that is named must be there.
       if (matches.has_wildcards) findings_.warning(place, "no file matches " + shown_path(pattern));
       if (!matches.has_wildcards) findings_.mistake(place, "there is no file " + shown_path(pattern));
     }
-    for (const std::string& file : matches.files) {
-      if (read_.insert(file).second) read_resources(file);
+    add(matches.files);
+    for (const std::string& each : overlay_patterns(pattern)) add(match(place, each).files);
+  }
+
+  Matches match(const Place& place, const std::string& pattern) {
+    Matches matches = find_matches(pattern);
+    files_.insert(files_.end(), matches.folders.begin(), matches.folders.end());
+    if (!matches.too_many) return matches;
+    findings_.mistake(place, "matches more than " + std::to_string(kMatchesMax) + " files");
+    matches.files.clear();
+    return matches;
+  }
+
+  void add(const std::vector<std::string>& files) {
+    for (const std::string& file : files) {
+      if (!known_.insert(file).second) continue;
+      files_.push_back(file);
+      resources_.push_back(file);
     }
   }
 
   /// A file may hold several documents; each describes an endpoint or a deployment of its own.
-  void read_resources(const std::string& file) {
-    files_.push_back(file);
-    const YamlFile found = read_yaml(file, findings_);
+  void read_resources() {
+    const FileDocuments found = read_documents(resources_, findings_);
     if (!found.complete) complete_ = false;
-    for (const auto& value : found.documents) {
-      std::optional<MapReader> document = as_map(file, *value);
-      if (!document || !read_resource(*document)) complete_ = false;
+    for (const FileDocument& each : found.all) {
+      MapReader document(each.file, *each.value, "", findings_);
+      if (!read_resource(document)) complete_ = false;
     }
   }
 
@@ -129,7 +143,8 @@ class Loader {
   std::vector<std::string>& files_;
   const Examine& examine_;
   Findings findings_;
-  std::set<std::string> read_;
+  std::set<std::string> known_;         // paths that need not be read again
+  std::vector<std::string> resources_;  // what describes endpoints and deployments, and overlays
   std::vector<EndpointDocument> endpoints_;
   std::vector<DeploymentDocument> deployments_;
   std::vector<Place> glob_places_;

@@ -17,7 +17,7 @@ namespace router::config {
 using Examine =
     std::function<void(const Process& process, const std::vector<const Deployment*>& deployments, Findings& findings)>;
 
-/// Reads router.yaml and every endpoint and deployment file that it names. On failure the message holds all mistakes, one a
+/// Reads router.yaml, every endpoint and deployment file that it names, and the overlays beside them. On failure the message holds all mistakes, one a
 /// line: `file:line: key.path: what is wrong, what is allowed`; ResourceExhausted: memory was short. Never throws. Reads files,
 /// opens no socket. Any thread, as long as nobody changes the environment. `files`, if given, becomes the list that
 /// Config::files is; on failure too, so that the mending of a file is noticed.

@@ -53,8 +53,8 @@ MapReader MapReader::outlining(Outline& into, Findings& findings, Source source)
   return reader;
 }
 
-MapReader MapReader::inside(const YamlValue& map, std::string path) const {
-  MapReader inner(file_, map, std::move(path), findings_, source_);
+MapReader MapReader::inside(const YamlValue& map, const Place& at) const {
+  MapReader inner(at.file, map, at.path, findings_, source_);
   inner.described_ = described_;
   return inner;
 }
@@ -88,10 +88,17 @@ std::vector<std::string> MapReader::names() const {
   return all;
 }
 
+std::vector<YamlValue::Member> MapReader::members() const {
+  std::vector<YamlValue::Member> all = map_.members;
+  for (YamlValue::Member& each : all) each.elsewhere = std::make_shared<const Place>(place(each.key));
+  return all;
+}
+
 std::string MapReader::path_of(const std::string& key) const { return path_ + (path_.empty() ? "" : ".") + shown_key(key); }
 
 Place MapReader::place(const std::string& key) const {
   const YamlValue::Member* found = member(key);
+  if (found != nullptr && found->elsewhere != nullptr) return *found->elsewhere;
   return {file_, found != nullptr ? found->line : map_.line, path_of(key)};
 }
 
@@ -157,7 +164,7 @@ std::string MapReader::required_text(const std::string& key) {
 std::optional<std::string> MapReader::path(const std::string& key) {
   const std::optional<std::string> value = text(key);
   if (!value) return std::nullopt;
-  if (!value->empty() && value->find('\0') == std::string::npos) return absolute_path(file_, *value);
+  if (!value->empty() && value->find('\0') == std::string::npos) return absolute_path(place(key).file, *value);
   mistake(key, "a path is expected");
   return std::nullopt;
 }
@@ -205,18 +212,20 @@ std::optional<MapReader> MapReader::map(const std::string& key) {
   if (Outline::Field* field = note(key, Known::kMap)) return inside(*field);
   const YamlValue* value = find(key, Kind::kMap, "a map of keys");
   if (value == nullptr) return std::nullopt;
-  return inside(*value, path_of(key));
+  const Place from = place(key);
+  return inside(*value, from);
 }
 
 std::vector<MapReader> MapReader::maps(const std::string& key) {
   if (Outline::Field* field = note(key, Known::kMaps)) return {inside(*field)};
   std::vector<MapReader> all;
   const YamlValue* value = find(key, Kind::kSequence, "a list");
+  const Place from = place(key);
   for (std::size_t index = 0; value != nullptr && index < value->items.size(); ++index) {
     const YamlValue& item = *value->items[index];
-    const Place at{file_, item.line, path_of(key) + "[" + std::to_string(index) + "]"};
+    const Place at{from.file, item.line, from.path + "[" + std::to_string(index) + "]"};
     if (item.kind == Kind::kMap) {
-      all.push_back(inside(item, at.path));
+      all.push_back(inside(item, at));
     } else {
       findings_.mistake(at, "a map of keys is expected");
     }
@@ -240,9 +249,10 @@ std::vector<MapReader::Item> MapReader::texts(const std::string& key) {
     mistake(key, expected_list(key, *value));
     return all;
   }
+  const Place from = place(key);
   for (std::size_t index = 0; value != nullptr && index < value->items.size(); ++index) {
     const YamlValue& item = *value->items[index];
-    Place at{file_, item.line, path_of(key) + "[" + std::to_string(index) + "]"};
+    Place at{from.file, item.line, from.path + "[" + std::to_string(index) + "]"};
     std::optional<std::string> each = scalar(item, at);
     if (!each) continue;
     if (each->empty()) {
@@ -298,12 +308,18 @@ std::string MapReader::told_meaning(const std::string& key) const {
   return elsewhere.empty() ? "" : "; " + elsewhere;
 }
 
-void MapReader::finish() {
-  std::string known;
-  for (const std::string& each : asked_) known += (known.empty() ? "" : ", ") + each;
+void MapReader::finish(std::initializer_list<const char*> in_overlays) {
+  const auto listed = [](const std::set<std::string>& keys) {
+    std::string all;
+    for (const std::string& each : keys) all += (all.empty() ? "" : ", ") + each;
+    return all;
+  };
+  std::set<std::string> known = asked_;
+  known.insert(in_overlays.begin(), in_overlays.end());
   for (const YamlValue::Member& each : map_.members) {
     if (asked_.contains(each.key) || refused_.contains(each.key)) continue;
-    findings_.mistake(place(each.key), "unknown key" + told_meaning(each.key) + "; known here: " + known);
+    const std::set<std::string>& known_there = each.elsewhere == nullptr ? asked_ : known;
+    findings_.mistake(place(each.key), "unknown key" + told_meaning(each.key) + "; known here: " + listed(known_there));
   }
 }
 

@@ -31,6 +31,8 @@ class MapReader {
   bool has(const std::string& key) const { return member(key) != nullptr; }
   /// The keys in the order of the file.
   std::vector<std::string> names() const;
+  /// The members as an overlay lays them over the map of another file: each knows where it stands.
+  std::vector<YamlValue::Member> members() const;
   const std::string& file() const { return file_; }
   /// A text as it stands, without being known from then on; empty if there is none.
   std::string plain_text(const std::string& key) const;
@@ -41,7 +43,7 @@ class MapReader {
   std::optional<std::string> text(const std::string& key);
   /// A text that must be there and not be empty; otherwise a mistake, and empty.
   std::string required_text(const std::string& key);
-  /// A path, made absolute against the folder of the file.
+  /// A path, made absolute against the folder of the file in which it stands.
   std::optional<std::string> path(const std::string& key);
   std::optional<std::int64_t> integer(const std::string& key, Range range);
   std::optional<bool> boolean(const std::string& key);
@@ -78,8 +80,9 @@ class MapReader {
   void ignore(std::initializer_list<const char*> keys);
   /// A key that is known elsewhere and not here: a mistake if it is there, which says `why` in place of what is known here.
   void refuse(const std::string& key, const char* why);
-  /// Call it last: refuses every key that was not asked for.
-  void finish();
+  /// Call it last: refuses every key that was not asked for. `in_overlays` are known where overlays write what this map holds,
+  /// and were taken away before it was laid over.
+  void finish(std::initializer_list<const char*> in_overlays = {});
 
   void mistake(const std::string& key, std::string what) { findings_.mistake(place(key), std::move(what)); }
   void warning(const std::string& key, std::string what) { findings_.warning(place(key), std::move(what)); }
@@ -94,7 +97,7 @@ class MapReader {
   /// What may be meant by a key that is not known: `; perhaps …`, `; it belongs at …`, or nothing.
   std::string told_meaning(const std::string& key) const;
   /// A map below this one, which has its settings.
-  MapReader inside(const YamlValue& map, std::string path) const;
+  MapReader inside(const YamlValue& map, const Place& at) const;
   MapReader inside(Outline::Field& field) const;
   /// Records the key, if this reader outlines; nullptr otherwise.
   Outline::Field* note(const std::string& key, Outline::Field::Kind kind) const;

@@ -26,6 +26,7 @@ struct YamlValue::Member {
   std::string key;
   int line = 0;
   std::shared_ptr<const YamlValue> value;
+  std::shared_ptr<const Place> elsewhere = nullptr;  // set: an overlay laid it over this map, and there it stands (overlay.h)
 };
 
 struct YamlLimits {

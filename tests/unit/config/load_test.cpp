@@ -47,8 +47,8 @@ TEST(Load, TellsAllMistakesOfAllFilesAtOnceInTheOrderOfTheLines) {
   const std::string told = folder.mistakes();
   std::size_t last = 0;
   for (const char* expected : {"router.yaml:2: listeners[0].port", "\nrouter.yaml:3: threads", "\nrouter.yaml:5: rubbish",
-                               "\nendpoints/blue.yml:4: ", "\nendpoints/endpoint.yml:2: auth_mode",
-                               "\nendpoints/endpoint.yml:3: traffic", "\nendpoints/green.yml:1: is not valid"}) {
+                               "\nendpoints/green.yml:1: is not valid", "\nendpoints/blue.yml:4: ",
+                               "\nendpoints/endpoint.yml:2: auth_mode", "\nendpoints/endpoint.yml:3: traffic"}) {
     const std::size_t at = told.find(expected);
     ASSERT_NE(at, told.npos) << expected << "\ntold:\n" << told;
     EXPECT_GE(at, last) << "not in order: " << expected << "\ntold:\n" << told;
