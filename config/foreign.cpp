@@ -58,7 +58,8 @@ std::string told_tool(const MapReader& document) {
   }
   const std::string& file = document.file();
   const std::string name = file.substr(file.rfind('/') + 1);
-  if (name == "values.yaml" || name == "values.yml") return std::string("is values of a Helm chart (by its name)") + kMoveIt;
+  const bool named_so = name == "values.yaml" || name == "values.yml";
+  if (named_so && !document.has("name")) return std::string("is values of a Helm chart (by its name)") + kMoveIt;
   return {};
 }
 
