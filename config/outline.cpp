@@ -79,4 +79,10 @@ std::string where_known(const std::string& key, Described what, Source source) {
   return told(elsewhere);
 }
 
+bool is_key_of_router(const std::string& key, Described what) {
+  const auto& fields = outline_of(what, Source::kFile).fields.at("router").inner->fields;
+  const auto found = fields.find(key);
+  return found != fields.end() && found->second.kind != Kind::kRefused;
+}
+
 }  // namespace router::config

@@ -60,4 +60,7 @@ const Outline& outline_of(Described what, Source source);
 /// otherwise in the others, which are named then. Empty: nowhere, or in too many places to be of help.
 std::string where_known(const std::string& key, Described what, Source source);
 
+/// Whether `key` may stand in `router:` of a document in a file.
+bool is_key_of_router(const std::string& key, Described what);
+
 }  // namespace router::config

@@ -16,7 +16,8 @@ namespace json = boost::json;
 using Field = Outline::Field;
 using Kind = Field::Kind;
 
-// In a file every scalar may name an environment variable, and numbers may stand in quotes.
+// In a file every scalar may name an environment variable, and numbers and flags may stand in quotes; in a resource they may
+// not.
 constexpr const char* kVariable = "\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}";
 
 json::object any_of(std::initializer_list<json::value_ref> alternatives) { return {{"anyOf", json::array(alternatives)}}; }
@@ -38,10 +39,10 @@ std::string in_any_case(const std::string& word) {
   return pattern;
 }
 
-std::string one_of_in_any_case(const std::vector<std::string>& words) {
+std::string one_of_in_any_case(const std::vector<std::string>& words, Source source) {
   std::string pattern;
   for (const std::string& each : words) pattern += (pattern.empty() ? "^(" : "|") + in_any_case(each);
-  return pattern + ")$|" + kVariable;
+  return pattern + ")$" + (source == Source::kFile ? std::string("|") + kVariable : "");
 }
 
 json::object text(bool required) {
@@ -50,34 +51,36 @@ json::object text(bool required) {
   return schema;
 }
 
-json::object number(const Field& field) {
+json::object number(const Field& field, Source source) {
   json::object bare{{"type", "integer"}, {"minimum", field.range.least}, {"maximum", field.range.most}};
-  json::object schema = any_of({std::move(bare), text_like(std::string("^-?[0-9]+$|") + kVariable)});
+  json::object schema = std::move(bare);
+  if (source == Source::kFile) schema = any_of({std::move(schema), text_like(std::string("^-?[0-9]+$|") + kVariable)});
   if (*field.range.unit != '\0') schema["description"] = std::string("in ") + field.range.unit;
   if (!field.initial.empty()) schema["default"] = std::stoll(field.initial);
   return schema;
 }
 
-json::object flag(const Field& field) {
-  json::object schema =
-      any_of({json::object{{"type", "boolean"}}, text_like(one_of_in_any_case({"true", "false", "yes", "no", "on", "off"}))});
+json::object flag(const Field& field, Source source) {
+  json::object schema{{"type", "boolean"}};
+  const std::vector<std::string> spelled = {"true", "false", "yes", "no", "on", "off"};
+  if (source == Source::kFile) schema = any_of({std::move(schema), text_like(one_of_in_any_case(spelled, source))});
   if (!field.initial.empty()) schema["default"] = field.initial == "true";
   return schema;
 }
 
-json::object word(const Field& field) {
+json::object word(const Field& field, Source source) {
   json::array words;
   json::array numbers;  // `minimum_version: 1.2` without quotes is a number
   for (const std::string& each : field.words) {
     words.emplace_back(each);
     if (each.find_first_not_of("0123456789.") == each.npos) numbers.emplace_back(std::stod(each));
   }
-  json::object schema = any_of({json::object{{"enum", std::move(words)}}, text_like(one_of_in_any_case(field.words))});
+  json::object schema = any_of({json::object{{"enum", std::move(words)}}, text_like(one_of_in_any_case(field.words, source))});
   if (!numbers.empty()) schema["anyOf"].get_array().push_back(json::object{{"enum", std::move(numbers)}});
   return schema;
 }
 
-json::object map_of(const Outline& outline);
+json::object map_of(const Outline& outline, Source source);
 
 json::object list_of(json::object item, bool required) {
   json::object schema{{"type", "array"}, {"items", std::move(item)}};
@@ -85,16 +88,17 @@ json::object list_of(json::object item, bool required) {
   return schema;
 }
 
-json::object schema_of(const Field& field) {
+json::object schema_of(const Field& field, Source source) {
   switch (field.kind) {
     case Kind::kUnused: return {{"description", "known, and without effect on the router"}};
     case Kind::kText: return text(field.required);
-    case Kind::kNumber: return number(field);
-    case Kind::kFlag: return flag(field);
-    case Kind::kWord: return word(field);
+    case Kind::kNumber: return number(field, source);
+    case Kind::kFlag: return flag(field, source);
+    case Kind::kWord: return word(field, source);
     case Kind::kMap:
-      return field.or_text ? any_of({json::object{{"type", "string"}}, map_of(*field.inner)}) : map_of(*field.inner);
-    case Kind::kMaps: return list_of(map_of(*field.inner), field.required);
+      return field.or_text ? any_of({json::object{{"type", "string"}}, map_of(*field.inner, source)})
+                           : map_of(*field.inner, source);
+    case Kind::kMaps: return list_of(map_of(*field.inner, source), field.required);
     case Kind::kTexts: return list_of(text(true), field.required);
     case Kind::kTextMap:
       return {{"type", "object"}, {"additionalProperties", {{"type", {"string", "number", "boolean", "null"}}}}};
@@ -103,17 +107,17 @@ json::object schema_of(const Field& field) {
   return {};
 }
 
-json::object map_of(const Outline& outline) {
+json::object map_of(const Outline& outline, Source source) {
   json::object properties;
   json::array required;
   json::object schema{{"type", "object"}, {"additionalProperties", false}};
   for (const auto& [name, field] : outline.fields) {
     if (field.kind == Kind::kRefused) continue;
     if (name == Outline::kAnyName) {
-      schema["additionalProperties"] = schema_of(field);
+      schema["additionalProperties"] = schema_of(field, source);
       continue;
     }
-    properties[name] = schema_of(field);
+    properties[name] = schema_of(field, source);
     if (field.required) required.emplace_back(name);
   }
   if (!properties.empty()) schema["properties"] = std::move(properties);
@@ -127,12 +131,12 @@ json::object by_name(json::object each) { return {{"type", "object"}, {"addition
 json::object overlay() {
   const Outline& endpoint = outline_of(Described::kEndpoint, Source::kFile);
   const Outline& deployment = outline_of(Described::kDeployment, Source::kFile);
-  json::object section = map_of(*endpoint.fields.at("router").inner);
+  json::object section = map_of(*endpoint.fields.at("router").inner, Source::kFile);
   json::object& keys = section["properties"].get_object();
-  for (const char* key : {"traffic", "mirror_traffic"}) keys[key] = schema_of(endpoint.fields.at(key));
-  keys["deployments"] = by_name(map_of(*deployment.fields.at("router").inner));
+  for (const char* key : {"traffic", "mirror_traffic"}) keys[key] = schema_of(endpoint.fields.at(key), Source::kFile);
+  keys["deployments"] = by_name(map_of(*deployment.fields.at("router").inner, Source::kFile));
   json::object file{{"type", "object"}, {"additionalProperties", false}};
-  file["properties"] = {{"name", text(true)}, {"endpoint_name", text(true)}, {"all_traffic", flag({})}};
+  file["properties"] = {{"name", text(true)}, {"endpoint_name", text(true)}, {"all_traffic", flag({}, Source::kFile)}};
   json::object both{{"endpoints", by_name(std::move(section))}, {"files", by_name(std::move(file))}};
   return {{"type", "object"}, {"additionalProperties", false}, {"properties", std::move(both)}};
 }
@@ -149,7 +153,7 @@ json::object resource(const char* kind, Described what) {
       {"apiVersion", {{"type", "string"}, {"pattern", "^inference-router\\.dev/"}}},
       {"kind", {{"const", kind}}},
       {"metadata", {{"type", "object"}, {"properties", std::move(names)}, {"required", json::array{"name"}}}},
-      {"spec", map_of(outline_of(what, Source::kResource))},
+      {"spec", map_of(outline_of(what, Source::kResource), Source::kResource)},
       {"status", {{"type", "object"}}}};
   return {{"type", "object"},
           {"additionalProperties", false},
@@ -163,12 +167,13 @@ struct Named {
   json::object (*make)();
 };
 const Named kSchemas[] = {
-    {"router", "router.yaml of inference-router", [] { return map_of(outline_of(Described::kRouterYaml, Source::kFile)); }},
+    {"router", "router.yaml of inference-router",
+     [] { return map_of(outline_of(Described::kRouterYaml, Source::kFile), Source::kFile); }},
     {"overlay", "an overlay (*.overlay.yml) of inference-router", overlay},
     {"endpoint", "an online endpoint of Azure ML as inference-router reads it",
-     [] { return without_names(map_of(outline_of(Described::kEndpoint, Source::kFile))); }},
+     [] { return without_names(map_of(outline_of(Described::kEndpoint, Source::kFile), Source::kFile)); }},
     {"deployment", "an online deployment of Azure ML as inference-router reads it",
-     [] { return without_names(map_of(outline_of(Described::kDeployment, Source::kFile))); }},
+     [] { return without_names(map_of(outline_of(Described::kDeployment, Source::kFile), Source::kFile)); }},
     {"OnlineEndpoint", "a resource of Kubernetes", [] { return resource("OnlineEndpoint", Described::kEndpoint); }},
     {"OnlineDeployment", "a resource of Kubernetes", [] { return resource("OnlineDeployment", Described::kDeployment); }},
 };

@@ -21,7 +21,7 @@ NAMES = ("router", "overlay", "endpoint", "deployment", "OnlineEndpoint", "Onlin
 NOT_OF_A_SCHEMA = {
     # rules over several keys, documents or files
     "a share twice", "two documents for one endpoint", "two documents for one deployment", "two files for one deployment",
-    "a second document in router.yaml", "a replica twice", "two listeners on one port", "a host name of two endpoints",
+    "a replica twice", "two listeners on one port", "a host name of two endpoints",
     "traffic sums to 90", "traffic sums to 110", "two mirrors", "buckets that do not ascend",
     "more instances at least than at most", "names too long together", "a share of nobody", "a deployment of nobody",
     "a certificate without a key", "an admin listener for everybody", "no name",
@@ -59,7 +59,11 @@ def schema_of(name, text):
         return "router"
     if name.endswith((".overlay.yml", ".overlay.yaml")):
         return "overlay"
-    return "deployment" if re.search("^endpoint_name:|OnlineDeployment", text, re.MULTILINE) or "deployment" in name or "blue" in name else "endpoint"
+    if re.search("^endpoint_name:|OnlineDeployment", text, re.MULTILINE):
+        return "deployment"
+    if re.search("^(auth_mode|traffic):|OnlineEndpoint", text, re.MULTILINE):
+        return "endpoint"
+    return "deployment" if "deployment" in name or "blue" in name else "endpoint"
 
 
 def test_every_file_that_the_router_takes_is_good(validate):
@@ -75,15 +79,16 @@ def test_every_file_that_the_router_takes_is_good(validate):
 
 def test_what_convert_writes_is_good(validate):
     cases = []
-    for scene in SCENES:
-        done = subprocess.run([BINARY, "convert", *sorted(scene.glob("*.yml")), "--namespace", "team-a"], capture_output=True, text=True,
+    for scene in (each for each in SCENES if each.name not in ("kubernetes-unnamed", "placeholders")):  # overlays have their names
+        files = [each for each in sorted(scene.glob("*.yml")) if ".overlay." not in each.name]
+        done = subprocess.run([BINARY, "convert", *files, "--namespace", "team-a"], capture_output=True, text=True,
                               check=False, timeout=20)
         assert done.returncode == 0, done.stderr
         for document in done.stdout.split("\n---\n"):
             kind = re.search("^kind: (Online[A-Za-z]+)$", document, re.MULTILINE)
             if kind:
                 cases.append((kind[1], document))
-    assert len(cases) >= 25 and {kind for kind, _ in cases} == {"OnlineEndpoint", "OnlineDeployment"}
+    assert len(cases) >= 24 and {kind for kind, _ in cases} == {"OnlineEndpoint", "OnlineDeployment"}
     assert [(case, told) for case, told in zip(cases, validate(cases)) if told != []] == []
 
 
@@ -92,9 +97,9 @@ def test_every_bad_file_is_bad_but_for_what_a_schema_cannot_say(validate):
     for name, files in BAD.items():
         for file, text in files.items():
             if isinstance(text, str) and "#!" in text:
-                clean = re.sub(r" *#!.*", "", text)
-                cases.append((schema_of(file, clean), clean))
-                names.append(name)
+                for document in re.sub(r" *#!.*", "", text).split("---\n"):
+                    cases.append((schema_of(file, document), document))
+                    names.append(name)
     good = {name for name in names}
     for name, told in zip(names, validate(cases)):
         if told != []:

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
 namespace router::config::test {
@@ -56,6 +57,9 @@ TEST(Schema, AResourceHasWhatAFileHasNotAndTheOtherWayRound) {
   EXPECT_EQ(at(schema("OnlineDeployment"), (in_resource + "replicas").c_str()), "nothing");
   EXPECT_NE(at(schema("OnlineDeployment"), (in_resource + "service").c_str()), "nothing");
   EXPECT_NE(at(schema("OnlineEndpoint"), (in_resource + "keys/properties/secretName").c_str()), "nothing");
+  const std::string flag = "/properties/forward_authorization";
+  EXPECT_EQ(at(schema("OnlineEndpoint"), ("/properties/spec/properties/router" + flag).c_str()),
+            R"({"type":"boolean","default":false})");
 }
 
 }  // namespace

@@ -72,6 +72,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{
             "ReplicasInAnEndpoint", "endpoints/endpoint.yml", "name: my-endpoint\nrouter: {replicas: ['10.0.0.1']}\n",
             "endpoints/endpoint.yml:2: router.replicas: unknown key; it belongs at `router.replicas` of a deployment; known"},
+        BadFile{"ReplicasInAnOverlaysEndpoint", "endpoints/my.overlay.yml", "endpoints:\n  my-endpoint:\n    replicas: [a]\n",
+                "endpoints/my.overlay.yml:3: endpoints.my-endpoint.replicas: unknown key; it belongs at "
+                "`deployments.NAME.replicas`; known here: deployments, "},
         key("CertificatesBesideListeners", "certificates: []",
             "certificates: unknown key; it belongs at `listeners[].tls.certificates`; known"),
         key("LimitBesideLimits", "max_header_bytes: 2048",
