@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "config/foreign.h"
+
 namespace router::config {
 namespace {
 
@@ -10,6 +12,12 @@ bool is_name(std::string_view name) {
   const auto is_allowed = [is_letter](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '-'; };
   return name.size() >= 3 && name.size() <= 32 && is_letter(name.front()) && name.back() != '-' &&
          std::all_of(name.begin(), name.end(), is_allowed);
+}
+
+/// `https://azuremlschemas.azureedge.net/latest/commandJob.schema.json` -> `commandJob`.
+std::string_view schema_name(std::string_view schema) {
+  const std::string_view file = schema.substr(schema.rfind('/') + 1);
+  return file.substr(0, file.find('.'));
 }
 
 }  // namespace
@@ -26,15 +34,21 @@ std::string read_name(MapReader& document, const std::string& key) {
 }
 
 DocumentKind kind_of(MapReader document) {
+  if (const std::string told = told_foreign(document); !told.empty()) {
+    document.findings().mistake(document.place(), told);
+    return DocumentKind::kOther;
+  }
   if (document.has("$schema")) {
     const std::optional<std::string> written = document.text("$schema");
     if (!written) return DocumentKind::kOther;
     const std::string schema = lower_case(*written);
     if (schema.find("onlinedeployment") != std::string::npos) return DocumentKind::kDeployment;
     if (schema.find("onlineendpoint") != std::string::npos) return DocumentKind::kEndpoint;
-    document.mistake("$schema",
-                     "is neither an online endpoint nor an online deployment; allowed: kubernetesOnlineEndpoint, "
-                     "kubernetesOnlineDeployment, managedOnlineEndpoint, managedOnlineDeployment");
+    document.mistake("$schema", shown(schema_name(*written)) +
+                                    " is neither an online endpoint nor an online deployment; allowed: "
+                                    "kubernetesOnlineEndpoint, kubernetesOnlineDeployment, managedOnlineEndpoint, "
+                                    "managedOnlineDeployment. Move a file of anything else out of the folder, or let "
+                                    "`endpoints` of router.yaml name the files that are meant");
     return DocumentKind::kOther;
   }
   for (const char* key : {"auth_mode", "traffic", "mirror_traffic"}) {

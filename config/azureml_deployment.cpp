@@ -65,7 +65,9 @@ void read_probe(MapReader& document, const std::string& key, Probe& into) {
 void read_probes(MapReader& document, Deployment& into) {
   read_probe(document, "readiness_probe", into.readiness_probe);
   read_probe(document, "liveness_probe", into.liveness_probe);
-  if (document.has("startup_probe")) read_probe(document, "startup_probe", into.startup_probe.emplace());
+  Probe startup;
+  read_probe(document, "startup_probe", startup);
+  if (document.has("startup_probe")) into.startup_probe = startup;
   document.ignore({"liveness_probe", "startup_probe"}, into.ignored_keys);
 }
 
@@ -283,6 +285,7 @@ void read_names(MapReader& document, DeploymentDocument& into) {
 }  // namespace
 
 DeploymentDocument read_deployment(MapReader document) {
+  document.describes(Described::kDeployment);
   DeploymentDocument into;
   Deployment& deployment = into.deployment;
   deployment.file = document.file();

@@ -107,6 +107,7 @@ void check_identity(MapReader& document, std::vector<std::string>& ignored) {
 }  // namespace
 
 EndpointDocument read_endpoint(MapReader document) {
+  document.describes(Described::kEndpoint);
   EndpointDocument into;
   Endpoint& endpoint = into.endpoint;
   endpoint.file = document.file();

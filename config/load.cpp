@@ -8,6 +8,7 @@
 
 #include "config/azureml.h"
 #include "config/endpoint_files.h"
+#include "config/foreign.h"
 #include "config/join.h"
 #include "config/keys.h"
 #include "config/overlay.h"
@@ -49,6 +50,11 @@ class Loader {
     }
     std::optional<MapReader> document = as_map(file, *found.documents.front());
     if (!document) return {};
+    if (const std::string told = told_foreign_router_yaml(*document); !told.empty()) {
+      findings_.mistake(document->place(), told);
+      complete_ = false;
+      return {};
+    }
     return read_process(*document, &glob_places_);
   }
 

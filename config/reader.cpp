@@ -5,10 +5,36 @@
 
 #include "config/expand.h"
 #include "config/file_text.h"
+#include "config/slips.h"
 
 namespace router::config {
 
 using Kind = YamlValue::Kind;
+using Known = Outline::Field::Kind;
+
+namespace {
+
+const YamlValue kNothing;
+
+/// With the list that was meant, as it may be copied: what means something else inside a list is quoted.
+std::string expected_list(const std::string& key, const YamlValue& instead) {
+  if (instead.kind != Kind::kScalar || instead.scalar.empty()) return "a list is expected";
+  const auto is_plain = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("._:/-").find(c) != std::string_view::npos;
+  };
+  const std::string& text = instead.scalar;
+  const std::string quote = std::all_of(text.begin(), text.end(), is_plain) ? "" : text.find('\'') == text.npos ? "'" : "\"";
+  return "a list is expected, such as " + shown(key + ": [" + quote + text + quote + "]", 160);
+}
+
+/// By which a key is known again that was written in another way: `AuthMode`, `auth-mode`.
+std::string letters_of(std::string key) {
+  std::erase_if(key, [](char c) { return c == '_' || c == '-'; });
+  return lower_case(std::move(key));
+}
+
+}  // namespace
 
 std::string lower_case(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -21,12 +47,41 @@ MapReader::MapReader(std::string file, const YamlValue& map, std::string path, F
   for (const YamlValue::Member& each : map.members) index_.emplace(each.key, &each);
 }
 
+MapReader MapReader::outlining(Outline& into, Findings& findings, Source source) {
+  MapReader reader("", kNothing, "", findings, source);
+  reader.outline_ = &into;
+  return reader;
+}
+
+MapReader MapReader::inside(const YamlValue& map, const Place& at) const {
+  MapReader inner(at.file, map, at.path, findings_, source_);
+  inner.described_ = described_;
+  return inner;
+}
+
+MapReader MapReader::inside(Outline::Field& field) const {
+  if (field.inner == nullptr) field.inner = std::make_unique<Outline>();
+  return outlining(*field.inner, findings_, source_);
+}
+
+Outline::Field* MapReader::note(const std::string& key, Known kind) const {
+  if (outline_ == nullptr) return nullptr;
+  Outline::Field& field = outline_->fields[key];
+  if (kind != Known::kUnused) field.kind = kind;  // a key without effect may have been looked at before
+  return &field;
+}
+
+void MapReader::note_default(const std::string& key, Known kind, std::string initial) const {
+  if (Outline::Field* field = note(key, kind)) field->initial = std::move(initial);
+}
+
 const YamlValue::Member* MapReader::member(const std::string& key) const {
   const auto found = index_.find(key);
   return found == index_.end() ? nullptr : found->second;
 }
 
 std::vector<std::string> MapReader::names() const {
+  if (outline_ != nullptr) return {Outline::kAnyName};
   std::vector<std::string> all;
   all.reserve(map_.members.size());
   for (const YamlValue::Member& each : map_.members) all.push_back(each.key);
@@ -48,9 +103,12 @@ Place MapReader::place(const std::string& key) const {
 }
 
 bool MapReader::is_scalar(const std::string& key) const {
+  if (Outline::Field* field = note(key, Known::kUnused)) field->or_text = true;
   const YamlValue::Member* found = member(key);
   return found != nullptr && found->value->kind == Kind::kScalar;
 }
+
+std::string MapReader::plain_text(const std::string& key) const { return is_scalar(key) ? member(key)->value->scalar : ""; }
 
 const YamlValue* MapReader::find(const std::string& key) {
   asked_.insert(key);
@@ -64,7 +122,8 @@ const YamlValue* MapReader::find(const std::string& key) {
 const YamlValue* MapReader::find(const std::string& key, Kind kind, const char* expected) {
   const YamlValue* value = find(key);
   if (value == nullptr || value->kind == kind) return value;
-  mistake(key, std::string(expected) + " is expected");
+  const char* hint = kind == Kind::kSequence ? ", in which each map begins with `- `" : "";
+  mistake(key, std::string(expected) + " is expected" + hint);
   return nullptr;
 }
 
@@ -74,6 +133,10 @@ std::optional<std::string> MapReader::scalar(const YamlValue& value, const Place
     return std::nullopt;
   }
   if (is_resource()) return value.scalar;
+  if (const std::string name = placeholder_in(value.scalar); !name.empty()) {
+    findings_.mistake(at, "the placeholder " + shown(name) + " has not been replaced by a value");
+    return std::nullopt;
+  }
   Expanded expanded = expand(value.scalar);
   if (expanded.mistake.empty()) return std::move(expanded.text);
   findings_.mistake(at, expanded.mistake);
@@ -81,11 +144,13 @@ std::optional<std::string> MapReader::scalar(const YamlValue& value, const Place
 }
 
 std::optional<std::string> MapReader::text(const std::string& key) {
+  if (outline_ != nullptr && !outline_->fields.contains(key)) note(key, Known::kText);  // of a number the type is known
   const YamlValue* value = find(key);
   return value == nullptr ? std::nullopt : scalar(*value, place(key));
 }
 
 std::string MapReader::required_text(const std::string& key) {
+  if (Outline::Field* field = note(key, Known::kText)) field->required = true;
   if (!has(key)) {
     asked_.insert(key);
     mistake(key, "is missing");
@@ -105,6 +170,7 @@ std::optional<std::string> MapReader::path(const std::string& key) {
 }
 
 std::optional<std::int64_t> MapReader::integer(const std::string& key, Range range) {
+  if (Outline::Field* field = note(key, Known::kNumber)) field->range = range;
   const std::optional<std::string> value = text(key);
   if (!value) return std::nullopt;
   std::int64_t number = 0;
@@ -118,6 +184,7 @@ std::optional<std::int64_t> MapReader::integer(const std::string& key, Range ran
 }
 
 std::optional<bool> MapReader::boolean(const std::string& key) {
+  note(key, Known::kFlag);
   const std::optional<std::string> value = text(key);
   if (!value) return std::nullopt;
   const std::string spelled = lower_case(*value);
@@ -128,6 +195,7 @@ std::optional<bool> MapReader::boolean(const std::string& key) {
 }
 
 std::optional<std::size_t> MapReader::word(const std::string& key, std::initializer_list<const char*> words) {
+  if (Outline::Field* field = note(key, Known::kWord)) field->words.assign(words.begin(), words.end());
   const std::optional<std::string> value = text(key);
   if (!value) return std::nullopt;
   std::string allowed;
@@ -141,13 +209,15 @@ std::optional<std::size_t> MapReader::word(const std::string& key, std::initiali
 }
 
 std::optional<MapReader> MapReader::map(const std::string& key) {
+  if (Outline::Field* field = note(key, Known::kMap)) return inside(*field);
   const YamlValue* value = find(key, Kind::kMap, "a map of keys");
   if (value == nullptr) return std::nullopt;
   const Place from = place(key);
-  return MapReader(from.file, *value, from.path, findings_, source_);
+  return inside(*value, from);
 }
 
 std::vector<MapReader> MapReader::maps(const std::string& key) {
+  if (Outline::Field* field = note(key, Known::kMaps)) return {inside(*field)};
   std::vector<MapReader> all;
   const YamlValue* value = find(key, Kind::kSequence, "a list");
   const Place from = place(key);
@@ -155,7 +225,7 @@ std::vector<MapReader> MapReader::maps(const std::string& key) {
     const YamlValue& item = *value->items[index];
     const Place at{from.file, item.line, from.path + "[" + std::to_string(index) + "]"};
     if (item.kind == Kind::kMap) {
-      all.emplace_back(from.file, item, at.path, findings_, source_);
+      all.push_back(inside(item, at));
     } else {
       findings_.mistake(at, "a map of keys is expected");
     }
@@ -163,9 +233,22 @@ std::vector<MapReader> MapReader::maps(const std::string& key) {
   return all;
 }
 
+std::vector<MapReader> MapReader::some_maps(const std::string& key, const char* expected) {
+  if (Outline::Field* field = note(key, Known::kMaps)) field->required = true;
+  const std::size_t mistakes_before = findings_.count();
+  std::vector<MapReader> all = maps(key);
+  if (all.empty() && findings_.count() == mistakes_before) mistake(key, expected);
+  return all;
+}
+
 std::vector<MapReader::Item> MapReader::texts(const std::string& key) {
+  note(key, Known::kTexts);
   std::vector<Item> all;
-  const YamlValue* value = find(key, Kind::kSequence, "a list");
+  const YamlValue* value = find(key);
+  if (value != nullptr && value->kind != Kind::kSequence) {
+    mistake(key, expected_list(key, *value));
+    return all;
+  }
   const Place from = place(key);
   for (std::size_t index = 0; value != nullptr && index < value->items.size(); ++index) {
     const YamlValue& item = *value->items[index];
@@ -183,13 +266,16 @@ std::vector<MapReader::Item> MapReader::texts(const std::string& key) {
 
 std::map<std::string, std::string> MapReader::text_map(const std::string& key) {
   std::map<std::string, std::string> all;
+  if (note(key, Known::kTextMap) != nullptr) return all;
   std::optional<MapReader> inner = map(key);
   if (!inner) return all;
   for (const YamlValue::Member& each : inner->map_.members) {
     if (each.value->kind == Kind::kNull) {
       all[each.key];
-    } else if (std::optional<std::string> text = inner->scalar(*each.value, inner->place(each.key))) {
-      all[each.key] = std::move(*text);
+    } else if (placeholder_in(each.value->scalar).empty()) {
+      if (auto text = inner->scalar(*each.value, inner->place(each.key))) all[each.key] = std::move(*text);
+    } else {
+      all[each.key] = each.value->scalar;  // any text is allowed here
     }
   }
   return all;
@@ -198,15 +284,31 @@ std::map<std::string, std::string> MapReader::text_map(const std::string& key) {
 void MapReader::ignore(std::initializer_list<const char*> keys, std::vector<std::string>& told) {
   for (const char* key : keys) {
     asked_.insert(key);
+    note(key, Known::kUnused);
     if (has(key)) told.push_back(path_of(key));
   }
 }
 
-void MapReader::ignore(std::initializer_list<const char*> keys) { asked_.insert(keys.begin(), keys.end()); }
+void MapReader::ignore(std::initializer_list<const char*> keys) {
+  std::vector<std::string> told;
+  ignore(keys, told);
+}
 
 void MapReader::refuse(const std::string& key, const char* why) {
   refused_.insert(key);
+  note(key, Known::kRefused);
   if (has(key)) mistake(key, why);
+}
+
+std::string MapReader::told_meaning(const std::string& key, bool in_overlay) const {
+  const auto is_part = [meant = letters_of(key)](const std::string& each) { return letters_of(each).find(meant) != each.npos; };
+  const auto near = key.size() < 4 ? asked_.end() : std::find_if(asked_.begin(), asked_.end(), is_part);
+  if (near != asked_.end()) return "; perhaps " + shown(*near) + " is meant";
+  const bool of_a_deployment =
+      in_overlay && described_ == Described::kEndpoint && is_key_of_router(key, Described::kDeployment);
+  if (of_a_deployment) return "; it belongs at " + shown("deployments.NAME." + key);
+  const std::string elsewhere = where_known(key, described_, source_);
+  return elsewhere.empty() ? "" : "; " + elsewhere;
 }
 
 void MapReader::finish(std::initializer_list<const char*> in_overlays) {
@@ -219,7 +321,9 @@ void MapReader::finish(std::initializer_list<const char*> in_overlays) {
   known.insert(in_overlays.begin(), in_overlays.end());
   for (const YamlValue::Member& each : map_.members) {
     if (asked_.contains(each.key) || refused_.contains(each.key)) continue;
-    findings_.mistake(place(each.key), "unknown key; known here: " + listed(each.elsewhere == nullptr ? asked_ : known));
+    const std::set<std::string>& known_there = each.elsewhere == nullptr ? asked_ : known;
+    findings_.mistake(place(each.key), "unknown key" + told_meaning(each.key, each.elsewhere != nullptr) +
+                                           "; known here: " + listed(known_there));
   }
 }
 

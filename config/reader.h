@@ -8,29 +8,25 @@
 #include <string>
 #include <vector>
 
+#include "config/outline.h"
 #include "config/yaml_document.h"
 
 namespace router::config {
 
-/// What a number may be, both ends included; `unit` is for the message.
-struct Range {
-  std::int64_t least = 0;
-  std::int64_t most = 0;
-  const char* unit = "";
-};
 inline constexpr std::int64_t kDayMs = 24ll * 60 * 60 * 1000;
-
-/// Where a document comes from. What an operator writes in a file may name the process's environment (`${NAME}`) and its files;
-/// what a tenant writes in a resource may not: its texts are taken as they stand.
-enum class Source { kFile, kResource };
 
 /// Reads one map of a YAML file by key, with types and ranges. Every mistake is added to the findings with its place, and the
 /// default then stays, so that one pass finds all of them. A key that nobody asked for is a mistake too, found by `finish`.
-/// The tree must outlive the reader.
+/// The tree must outlive the reader. What is asked for is what is known: `outlining` gives a reader that finds nothing and
+/// records each question in an outline (outline.h).
 class MapReader {
  public:
   MapReader(std::string file, const YamlValue& map, std::string path, Findings& findings, Source source = Source::kFile);
+  /// A map of a list counts as there once, a name in `names` likewise, and nothing else is there.
+  static MapReader outlining(Outline& into, Findings& findings, Source source);
 
+  /// What the document is, for the message about a key that belongs elsewhere. For maps that are read from now on, too.
+  void describes(Described what) { described_ = what; }
   bool is_resource() const { return source_ == Source::kResource; }
   bool has(const std::string& key) const { return member(key) != nullptr; }
   /// The keys in the order of the file.
@@ -38,6 +34,8 @@ class MapReader {
   /// The members as an overlay lays them over the map of another file: each knows where it stands.
   std::vector<YamlValue::Member> members() const;
   const std::string& file() const { return file_; }
+  /// A text as it stands, without being known from then on; empty if there is none.
+  std::string plain_text(const std::string& key) const;
   Place place() const { return {file_, map_.line, path_}; }
   Place place(const std::string& key) const;
 
@@ -53,6 +51,8 @@ class MapReader {
   std::optional<std::size_t> word(const std::string& key, std::initializer_list<const char*> words);
   std::optional<MapReader> map(const std::string& key);
   std::vector<MapReader> maps(const std::string& key);
+  /// At least one; otherwise the mistake `expected`.
+  std::vector<MapReader> some_maps(const std::string& key, const char* expected);
   struct Item {
     std::string text;
     Place place;
@@ -64,9 +64,13 @@ class MapReader {
   /// The same, into a setting that keeps its default otherwise. A number's type may be a duration.
   template <class Number>
   void read(const std::string& key, Range range, Number& into) {
+    if (outline_ != nullptr) note_default(key, Outline::Field::Kind::kNumber, std::to_string(plain_number(into)));
     if (const std::optional<std::int64_t> number = integer(key, range)) into = static_cast<Number>(*number);
   }
-  void read(const std::string& key, bool& into) { into = boolean(key).value_or(into); }
+  void read(const std::string& key, bool& into) {
+    if (outline_ != nullptr) note_default(key, Outline::Field::Kind::kFlag, into ? "true" : "false");
+    into = boolean(key).value_or(into);
+  }
   void read_path(const std::string& key, std::string& into) { into = path(key).value_or(into); }
 
   /// The value is a scalar; a map is then read in another way.
@@ -90,12 +94,30 @@ class MapReader {
   const YamlValue* find(const std::string& key, YamlValue::Kind kind, const char* expected);
   std::optional<std::string> scalar(const YamlValue& value, const Place& at);
   std::string path_of(const std::string& key) const;
+  /// What may be meant by a key that is not known: `; perhaps …`, `; it belongs at …`, or nothing.
+  std::string told_meaning(const std::string& key, bool in_overlay) const;
+  /// A map below this one, which has its settings.
+  MapReader inside(const YamlValue& map, const Place& at) const;
+  MapReader inside(Outline::Field& field) const;
+  /// Records the key, if this reader outlines; nullptr otherwise.
+  Outline::Field* note(const std::string& key, Outline::Field::Kind kind) const;
+  void note_default(const std::string& key, Outline::Field::Kind kind, std::string initial) const;
+  template <class Number>
+  static auto plain_number(Number number) {
+    if constexpr (requires { number.count(); }) {
+      return number.count();
+    } else {
+      return number;
+    }
+  }
 
   std::string file_;
   const YamlValue& map_;
   std::string path_;
   Findings& findings_;
   Source source_;
+  Described described_ = Described::kUnknown;
+  Outline* outline_ = nullptr;
   std::map<std::string_view, const YamlValue::Member*> index_;
   std::set<std::string> asked_;
   std::set<std::string> refused_;

@@ -42,11 +42,7 @@ void read_certificate(MapReader& map, TlsOptions& into) {
 
 TlsOptions read_tls(MapReader& map) {
   TlsOptions tls;
-  const std::size_t mistakes_before = map.findings().count();
-  for (MapReader& each : map.maps("certificates")) read_certificate(each, tls);
-  if (tls.certificates.empty() && map.findings().count() == mistakes_before) {
-    map.mistake("certificates", "at least one certificate is expected");
-  }
+  for (MapReader& each : map.some_maps("certificates", "at least one certificate is expected")) read_certificate(each, tls);
   if (const auto version = map.word("minimum_version", {"1.2", "1.3"})) tls.minimum_version = *version == 1 ? "1.3" : "1.2";
   for (const MapReader::Item& file : map.texts("ticket_key_files")) {
     tls.ticket_key_files.push_back(absolute_path(map.file(), file.text));
@@ -72,16 +68,12 @@ Listener read_listener(MapReader& map) {
 }
 
 void read_listeners(MapReader& document, Process& into) {
-  const std::size_t mistakes_before = document.findings().count();
   std::set<std::pair<std::string, std::uint16_t>> taken;
-  for (MapReader& each : document.maps("listeners")) {
+  for (MapReader& each : document.some_maps("listeners", "at least one listener is expected")) {
     into.listeners.push_back(read_listener(each));
     const Listener& listener = into.listeners.back();
     if (listener.port == 0 || taken.emplace(listener.address, listener.port).second) continue;
     each.mistake("port", "another listener has this address and port");
-  }
-  if (into.listeners.empty() && document.findings().count() == mistakes_before) {
-    document.mistake("listeners", "at least one listener is expected");
   }
 }
 
@@ -185,8 +177,10 @@ void read_logs(MapReader& document, Process& into) {
   if (std::optional<MapReader> log = document.map("log")) {
     into.places.log_file = log->place("file");
     log->read_path("file", into.log_file);
-    const auto level = log->word("level", {"debug", "info", "warning", "error"});
-    if (level) into.log_level = static_cast<LogLevel>(*level);
+    constexpr LogLevel kLevels[] = {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kWarning,
+                                    LogLevel::kError};
+    // nginx spells it `warn` and nothing else, Envoy takes both.
+    if (const auto level = log->word("level", {"debug", "info", "warning", "warn", "error"})) into.log_level = kLevels[*level];
     log->finish();
   }
   const std::optional<std::string> access_log = document.text("access_log");
@@ -242,6 +236,7 @@ void read_metrics(MapReader& document, Process& into) {
 
 Process read_process(MapReader document, std::vector<Place>* glob_places) {
   Process process;
+  document.describes(Described::kRouterYaml);
   read_listeners(document, process);
   read_limits(document, process.limits);
   document.read("threads", {0, 1024}, process.threads);

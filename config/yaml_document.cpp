@@ -12,6 +12,7 @@
 #include <unordered_set>
 
 #include "config/file_text.h"
+#include "config/slips.h"
 
 #ifndef ROUTER_PLANT  // from the build where bugs are planted (cmake/options.cmake): this module knows nothing of router/base
 #define ROUTER_PLANT(condition) static_cast<void>(0)
@@ -193,6 +194,12 @@ class Builder final : public YAML::EventHandler {
   Value root_;
 };
 
+/// Line `number` of a text, from 1; empty if there is none.
+std::string_view line_of(std::string_view text, int number) {
+  for (; number > 1 && !text.empty(); --number) text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  return text.substr(0, text.find('\n'));
+}
+
 void read_documents(const std::string& file, const std::string& text, const YamlLimits& limits, Findings& findings,
                     YamlFile& into) {
   std::size_t nodes = 0;
@@ -228,9 +235,12 @@ YamlFile read_yaml(const std::string& file, Findings& findings, const YamlLimits
   try {
     read_documents(file, content.text, limits, findings, found);
   } catch (const Refused& refused) {
-    refuse(refused.line, refused.what());
+    const std::string slip = told_slip(line_of(content.text, refused.line));
+    refuse(refused.line, slip.empty() ? refused.what() : slip);
   } catch (const YAML::Exception& error) {
-    refuse(std::max(error.mark.line, 0) + 1, "is not valid YAML: " + shown_message(error.msg));
+    const int line = std::max(error.mark.line, 0) + 1;
+    const std::string slip = told_slip(line_of(content.text, line));
+    refuse(line, "is not valid YAML: " + (slip.empty() ? shown_message(error.msg) : slip));
   }
   if (found.documents.empty() && found.complete) refuse(1, "the file is empty");
   return found;

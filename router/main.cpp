@@ -1,24 +1,37 @@
 #include <iostream>
+#include <list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/addresses.h"
 #include "config/load.h"
+#include "config/schema.h"
 #include "router/convert/convert.h"
+#include "router/replica_check.h"
 #include "router/router.h"
 #include "tls/buffer_memory.h"
 
 namespace {
 
+constexpr int kNotReady = 3;  // exit status of --check --probe
+
 constexpr std::string_view kHelp = R"(inference-router: the front door of a cluster that serves machine-learning models
 
   inference-router --config FILE          run with this router.yaml
   inference-router --config FILE --check  read everything, print `ok` or every mistake, and exit
+  inference-router --config FILE --check --probe
+                                          and ask each listed replica, once, whether it is ready; a line for each
+  inference-router schema NAME            print a JSON schema for editors: router, overlay, endpoint, deployment,
+                                          OnlineEndpoint or OnlineDeployment
   inference-router convert FILE… --namespace NAME
                                           print Azure ML's files as resources of Kubernetes, for `kubectl apply`
   inference-router --version
   inference-router --help
+
+Exit status of --check: 0 nothing is wrong, 1 a mistake in the files, 2 a mistake on the command line, 3 the files are
+good, but with --probe a replica would get no requests.
 
 Signals: TERM or INT drains and exits, HUP reads the configuration again and reopens the log files.
 )";
@@ -26,6 +39,7 @@ Signals: TERM or INT drains and exits, HUP reads the configuration again and reo
 struct Arguments {
   std::string config;
   bool check = false;
+  bool probe = false;
   bool version = false;
   bool help = false;
   std::string mistake;
@@ -39,6 +53,8 @@ Arguments parse(int count, char** words) {
       arguments.config = words[++i];
     } else if (word == "--check") {
       arguments.check = true;
+    } else if (word == "--probe") {
+      arguments.probe = true;
     } else if (word == "--version") {
       arguments.version = true;
     } else if (word == "--help" || word == "-h") {
@@ -49,6 +65,7 @@ Arguments parse(int count, char** words) {
     }
   }
   if (arguments.config.empty() && !arguments.version && !arguments.help) arguments.mistake = "--config FILE is missing";
+  if (arguments.probe && !arguments.check) arguments.mistake = "--probe goes with --check";
   return arguments;
 }
 
@@ -80,11 +97,49 @@ int convert(int count, char** words) {
   return std::cout ? 0 : 1;
 }
 
+/// `schema NAME`.
+int print_schema(int count, char** words) {
+  const std::optional<std::string> schema = count == 3 ? router::config::json_schema(words[2]) : std::optional<std::string>();
+  if (schema) return std::cout << *schema << std::flush, std::cout ? 0 : 1;
+  std::string names;
+  for (const std::string& each : router::config::schema_names()) names += (names.empty() ? "" : ", ") + each;
+  return refuse("schema: NAME is one of: " + names);
+}
+
+/// `--check`, of files that were found good.
+int check(const router::config::Config& config, bool probe) {
+  for (const std::string& warning : config.warnings) std::cerr << "warning: " << warning << "\n";
+  if (!probe) return std::cout << "ok\n", 0;
+  if (config.process.kubernetes) std::cerr << "warning: replicas that the API server tells are not asked\n";
+  const router::ReplicaCheck asked = router::check_replicas(config.endpoints);
+  for (const std::string& line : asked.lines) std::cout << line << "\n";
+  if (asked.not_ready == 0) return std::cout << "ok\n", 0;
+  std::cout << asked.not_ready << " of " << asked.asked << " would get no requests\n";
+  return kNotReady;
+}
+
+/// `--config=FILE` as `--config FILE`, for every option; `kept` holds the words that were made.
+std::vector<char*> split_at_equals(int count, char** words, std::list<std::string>& kept) {
+  std::vector<char*> all;
+  for (int i = 0; i < count; ++i) {
+    const std::string_view word = words[i];
+    const std::size_t equals = word.starts_with("--") ? word.find('=') : word.npos;
+    all.push_back(equals == word.npos ? words[i] : kept.emplace_back(word.substr(0, equals)).data());
+    if (equals != word.npos) all.push_back(words[i] + equals + 1);
+  }
+  return all;
+}
+
 }  // namespace
 
-int main(int count, char** words) {
+int main(int given_count, char** given_words) {
   router::tls::keep_buffer_memory();  // else it is slower, no more
+  std::list<std::string> kept;
+  std::vector<char*> split = split_at_equals(given_count, given_words, kept);
+  const int count = static_cast<int>(split.size());
+  char** words = split.data();
   if (count > 1 && words[1] == std::string_view("convert")) return convert(count, words);
+  if (count > 1 && words[1] == std::string_view("schema")) return print_schema(count, words);
   const Arguments arguments = parse(count, words);
   if (!arguments.mistake.empty()) return refuse(arguments.mistake);
   if (arguments.help) return std::cout << kHelp, 0;
@@ -97,10 +152,7 @@ int main(int count, char** words) {
     std::cerr << config.status().message() << "\n";
     return 1;
   }
-  if (arguments.check) {
-    for (const std::string& warning : config->warnings) std::cerr << "warning: " << warning << "\n";
-    return std::cout << "ok\n", 0;
-  }
+  if (arguments.check) return check(*config, arguments.probe);
   router::Router router(arguments.config, std::move(*config));
   return router.run();
 }

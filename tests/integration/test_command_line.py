@@ -134,3 +134,22 @@ def test_an_admin_listener_on_a_public_address_needs_an_explicit_word(tmp_path):
 
 def test_the_binary_is_where_the_build_puts_it():
     assert BINARY.exists() and ROOT.exists()
+
+
+@pytest.mark.parametrize("arguments", [["--config={}", "--check"], ["--check", "--config={}"]])
+def test_an_option_takes_its_value_after_an_equals_sign(tmp_path, arguments):
+    (tmp_path / "a=b").mkdir()
+    assert check(tmp_path / "a=b").returncode == 0
+    file = str(tmp_path / "a=b" / "router.yaml")
+    done = run(*(argument.format(file) for argument in arguments))
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+    assert run("--config=", "--check").returncode == 2
+    assert "what is `yes`?" in run(f"--config={file}", "--check=yes").stderr
+
+
+@pytest.mark.parametrize("kind", ["word", "equals"])
+def test_convert_takes_its_namespace_after_an_equals_sign_too(tmp_path, kind):
+    (tmp_path / "endpoint.yml").write_text("name: iris\nrouter: {}\n")
+    namespace = ["--namespace", "team-a"] if kind == "word" else ["--namespace=team-a"]
+    done = run("convert", str(tmp_path / "endpoint.yml"), *namespace)
+    assert done.returncode == 0 and "namespace: team-a" in done.stdout, done.stderr

@@ -188,12 +188,13 @@ TEST(Overlay, TellsAllMistakesAtOnceEachWithItsOwnFileLineAndKey) {
   const std::string told = folder.mistakes();
   const std::string file = "endpoints/iris.overlay.yml:";
   constexpr const char* kKnown =
-      "5: endpoints.iris.hostname: unknown key; known here: deployments, forward_authorization, hostnames, keys, "
-      "mirror_traffic, status_profile, traffic";
+      "5: endpoints.iris.hostname: unknown key; perhaps `hostnames` is meant; known here: deployments, "
+      "forward_authorization, hostnames, keys, mirror_traffic, status_profile, traffic";
   for (const char* each :
        {kKnown, "3: endpoints.iris.keys.primary_file: ", "4: endpoints.iris.traffic: the percentages sum to 90",
-        "15: files.blue.yml.traffic: unknown key; known here: all_traffic, endpoint_name, name",
-        "15: files.blue.yml.name: `1` is not a name", "17: file: unknown key; known here: endpoints, files",
+        "15: files.blue.yml.traffic: unknown key; perhaps `all_traffic` is meant; known here: all_traffic, endpoint_name, name",
+        "15: files.blue.yml.name: `1` is not a name",
+        "17: file: unknown key; perhaps `files` is meant; known here: endpoints, files",
         "13: endpoints.rose: no file describes an endpoint of this name; there is iris",
         "12: endpoints.iris.deployments.green: the endpoint has no deployment of this name; there is 1",
         "is not among the files of endpoints and deployments; there is blue.yml, endpoint.yml"}) {
@@ -203,9 +204,10 @@ TEST(Overlay, TellsAllMistakesAtOnceEachWithItsOwnFileLineAndKey) {
                "endpoints:\n  iris:\n    deployments:\n      blue:\n        replicas: [':0']\n        tls:\n"
                "          ca_file: [a]\n        replica: 1\nfiles: {blue.yml: {endpoint_name: iris}}\n");
   const std::string of_deployment = folder.mistakes();
-  for (const char* each : {"5: endpoints.iris.deployments.blue.replicas[0]: `:0` is not host:port",
-                           "7: endpoints.iris.deployments.blue.tls.ca_file: a single value is expected",
-                           "8: endpoints.iris.deployments.blue.replica: unknown key; known here: abort_wait_ms"}) {
+  for (const char* each :
+       {"5: endpoints.iris.deployments.blue.replicas[0]: `:0` is not host:port",
+        "7: endpoints.iris.deployments.blue.tls.ca_file: a single value is expected",
+        "8: endpoints.iris.deployments.blue.replica: unknown key; perhaps `replicas` is meant; known here: abort_wait_ms"}) {
     EXPECT_THAT(of_deployment, HasSubstr(file + each));
   }
 }

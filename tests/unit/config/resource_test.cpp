@@ -248,7 +248,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadResource{"SecretWithoutName", R"({"router": {"keys": {"secretName": ""}}})",
                     "spec.router.keys.secretName: `` is not the name of a Secret"},
         BadResource{"UnknownKeyOfKeys", R"({"router": {"keys": {"name": "k"}}})",
-                    "spec.router.keys.name: unknown key; known here: secretName"},
+                    "spec.router.keys.name: unknown key; perhaps `secretName` is meant; known here: secretName"},
         BadResource{"HostNameWithPort", R"({"router": {"hostnames": ["a.example:1"]}})",
                     "spec.router.hostnames[0]: `a.example:1` is not a host name"},
         BadResource{"AuthMode", R"({"auth_mode": "none"})", "spec.auth_mode: `none` is not one of: key, aml_token"}),

@@ -134,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(
             "EmptyEndpoints", "router.yaml", kListeners + "kubernetes: {}\nendpoints: []\n",
             "router.yaml:3: endpoints: at least one file is expected, such as endpoints/*.yml; with kubernetes, the key may"},
         bad_key("UnknownKey", "namespace: a",
-                ".namespace: unknown key; known here: adopt_azureml_pods, allow_custom_endpoint_slices, check_pod_addresses, "
+                ".namespace: unknown key; perhaps `namespaces` is meant; known here: adopt_azureml_pods, allow_custom_endpoint_slices, check_pod_addresses, "
                 "create_keys, "),
         bad_key("BothCredentials", "{kubeconfig: a, service_account_folder: b}",
                 ".service_account_folder: cannot stand beside kubeconfig"),
@@ -151,7 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
         bad_key("NamespaceTooLong", "namespaces: [{name: " + kLong + "}]", ".namespaces[0].name: `aaa"),
         bad_key("NamespaceTwice", "namespaces: [{name: a}, {name: b}, {name: a}]", ".namespaces[2].name: `a` is given twice"),
         bad_key("UnknownKeyOfANamespace", "namespaces: [{name: a, hostname: b}]",
-                ".namespaces[0].hostname: unknown key; known here: hostnames, name, prefix"),
+                ".namespaces[0].hostname: unknown key; perhaps `hostnames` is meant; known here: hostnames, name, prefix"),
         bad_key("HostNamesAreAText", "namespaces: [{name: a, hostnames: b}]", ".namespaces[0].hostnames: a list is expected"),
         bad_key("StarInTheMiddle", "namespaces: [{name: a, hostnames: [a.example, 'a.*.example']}]",
                 ".namespaces[0].hostnames[1]: `a.*.example` is neither a host name nor *. with a host name after it"),
