@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "config/addresses.h"
+#include "config/azureml.h"
 #include "config/load.h"
 #include "router/convert/convert.h"
 #include "router/router.h"
@@ -15,11 +16,15 @@ constexpr std::string_view kHelp = R"(inference-router: the front door of a clus
 
   inference-router --config FILE          run with this router.yaml
   inference-router --config FILE --check  read everything, print `ok` or every mistake, and exit
-  inference-router convert FILE… --namespace NAME
-                                          print Azure ML's files as resources of Kubernetes, for `kubectl apply`
+  inference-router convert FILE… --namespace NAME [--endpoint-name NAME]
+                                          print Azure ML's files as resources of Kubernetes, for `kubectl apply`. FILE
+                                          may be a folder: its *.yml and *.yaml, overlays included. --endpoint-name wins
+                                          over the files, as in `az ml`
   inference-router --version
   inference-router --help
 
+Exit status of --check and of convert: 0: good, or converted; 1: a file with a mistake, all mistakes stand on standard error
+(also: the output could not be written); 2: a wrong command line.
 Signals: TERM or INT drains and exits, HUP reads the configuration again and reopens the log files.
 )";
 
@@ -59,22 +64,28 @@ int refuse(const std::string& mistake) {
 
 /// `convert FILE… --namespace NAME`. Nothing is printed unless everything could be converted.
 int convert(int count, char** words) {
-  std::vector<std::string> files;
-  std::string home;
+  router::convert::Options options;
+  bool names_endpoint = false;
   for (int i = 2; i < count; ++i) {
     const std::string_view word = words[i];
     if (word == "--namespace" && i + 1 < count) {
-      home = words[++i];
+      options.home = words[++i];
+    } else if (word == "--endpoint-name" && i + 1 < count) {
+      options.endpoint_name = words[++i];
+      names_endpoint = true;
     } else if (word.starts_with("-")) {
       return refuse("what is `" + std::string(word) + "`?");
     } else {
-      files.emplace_back(word);
+      options.files.emplace_back(word);
     }
   }
-  if (files.empty()) return refuse("convert: FILE is missing");
-  if (!router::config::is_dns_label(home)) return refuse("convert: --namespace NAME is missing, or no name of a namespace");
-  const absl::StatusOr<router::convert::Converted> converted = router::convert::convert(files, home);
-  if (!converted.ok()) return std::cerr << converted.status().message() << "\n", 2;
+  if (options.files.empty()) return refuse("convert: FILE is missing");
+  if (!router::config::is_dns_label(options.home))
+    return refuse("convert: --namespace NAME is missing, or no name of a namespace");
+  if (names_endpoint && !router::config::is_name(options.endpoint_name))
+    return refuse("convert: --endpoint-name is no name of an endpoint: 3 to 32 letters, digits and dashes, a letter first");
+  const absl::StatusOr<router::convert::Converted> converted = router::convert::convert(options);
+  if (!converted.ok()) return std::cerr << converted.status().message() << "\n", 1;
   for (const std::string& warning : converted->warnings) std::cerr << "warning: " << warning << "\n";
   std::cout << converted->text << std::flush;
   return std::cout ? 0 : 1;
