@@ -54,6 +54,7 @@ void find_folders(const std::filesystem::path& pattern, std::vector<std::string>
   std::filesystem::path so_far;
   for (const std::filesystem::path& part : pattern) {
     if (has_wildcards(part.string())) {
+      if (!has_wildcards(so_far.string())) into.push_back(unescape(so_far.string()));  // it may come to be there later
       for (const std::string& folder : expand_glob(so_far.string(), GLOB_ONLYDIR)) {
         std::error_code error;
         if (std::filesystem::is_directory(folder, error)) into.push_back(folder);

@@ -14,7 +14,7 @@ std::vector<std::string> overlay_patterns(const std::string& absolute_pattern);
 /// What a pattern finds now, and where a change could make it find something else.
 struct Matches {
   std::vector<std::string> files;    // in alphabetical order
-  std::vector<std::string> folders;  // whose content decides: of `teams/*/*.yml`, `teams` and each folder in it
+  std::vector<std::string> folders;  // whose content decides: of `teams/*/*.yml`, `teams` and each folder in it; there or not
   bool has_wildcards = false;        // false: the one file must be there
   bool too_many = false;             // more than kMatchesMax
 };

@@ -3,6 +3,7 @@
 
   run.py ROUTER FOLDER            runs until Ctrl-C
   run.py ROUTER FOLDER --smoke    sends the printed requests itself and checks every answer
+  run.py ROUTER FOLDER --describe only writes its files: Azure ML's as they are, and an overlay
 
 What follows `--` is for the model servers (see model_server.py): `-- --delay-ms 200 --fail-rate 0.1`.
 """
@@ -19,6 +20,28 @@ import time
 import urllib.request
 
 HERE = pathlib.Path(__file__).parent
+
+# As for `az ml online-endpoint create --file` and `az ml online-deployment create --file`: nothing of ours in them.
+ENDPOINT = """\
+$schema: https://azuremlschemas.azureedge.net/latest/kubernetesOnlineEndpoint.schema.json
+name: demo
+compute: azureml:demo-cluster
+auth_mode: key
+"""
+DEPLOYMENT = """\
+$schema: https://azuremlschemas.azureedge.net/latest/kubernetesOnlineDeployment.schema.json
+name: {name}
+type: kubernetes
+endpoint_name: demo
+model:
+  path: ../model
+environment:
+  image: mcr.microsoft.com/azureml/minimal-ubuntu22.04-py39-cpu-inference:latest
+instance_count: {instances}
+request_settings:
+  request_timeout_ms: 5000
+  max_concurrent_requests_per_instance: 2
+"""
 
 
 def free_port(wanted):
@@ -55,21 +78,27 @@ class Demo:
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                         "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-subj", "/CN=localhost",
                         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
-        write(folder / "endpoints" / "endpoint.yml",
-              "name: demo\nauth_mode: key\ntraffic: {blue: 90, green: 10}\n"
-              "router:\n  keys: {primary_file: ../keys/primary, secondary_file: ../keys/secondary}\n")
+        write(folder / "model" / "weights.json", '{"weights": [1, 2, 3]}\n')
+        write(folder / "endpoints" / "endpoint.yml", ENDPOINT)
         for name in ("blue", "green"):
-            replicas = ", ".join(f'"127.0.0.1:{port}"' for pod, port in sorted(self.pods) if pod == name)
-            write(folder / "endpoints" / f"{name}.yml",
-                  f"name: {name}\nendpoint_name: demo\ntype: kubernetes\nmodel: {{path: ./model}}\ninstance_count: {replicas.count(',') + 1}\n"
-                  "request_settings: {request_timeout_ms: 5000, max_concurrent_requests_per_instance: 2}\n"
-                  f"router:\n  replicas: [{replicas}]\n")
+            instances = sum(pod == name for pod, _ in self.pods)
+            write(folder / "endpoints" / f"{name}-deployment.yml", DEPLOYMENT.format(name=name, instances=instances))
+        write(folder / "endpoints" / "demo.overlay.yml", self.overlay())
         return write(folder / "router.yaml",
                      f"listeners:\n  - {{address: 127.0.0.1, port: {self.http}}}\n"
                      f"  - address: 127.0.0.1\n    port: {self.https}\n"
                      "    tls: {certificates: [{certificate_file: cert.pem, key_file: key.pem}]}\n"
                      f'observe: {{address: "127.0.0.1:{self.observe}"}}\nadmin: {{address: "127.0.0.1:{self.admin}"}}\n'
                      "access_log: access.log\ndrain_delay_ms: 0\nendpoints: [endpoints/*.yml]\n")
+
+    def overlay(self):
+        """What Azure's files do not say."""
+        lines = ["endpoints:", "  demo:", "    keys: {primary_file: ../keys/primary, secondary_file: ../keys/secondary}",
+                 "    traffic: {blue: 90, green: 10}", "    deployments:"]
+        for name in ("blue", "green"):
+            replicas = ", ".join(f'"127.0.0.1:{port}"' for pod, port in sorted(self.pods) if pod == name)
+            lines += [f"      {name}:", f"        replicas: [{replicas}]"]
+        return "\n".join(lines) + "\n"
 
     def start(self):
         config = self.describe()
@@ -131,9 +160,13 @@ def main():
     parser.add_argument("router")
     parser.add_argument("folder", type=lambda path: pathlib.Path(path).resolve())
     parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--describe", action="store_true")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing that was started stays
     demo = Demo(options.router, options.folder, model_options)
+    if options.describe:
+        demo.describe()
+        return 0
     try:
         demo.start()
         if options.smoke:

@@ -231,6 +231,14 @@ TEST(Files, OfAnEmptyFolderAreAWarningOnly) {
   EXPECT_THAT(folder.warnings(), HasSubstr("router.yaml:2: endpoints[0]: no file matches `none/*.yml`"));
 }
 
+TEST(Files, OfAFolderThatIsMissingAreNoticedWhenItComes) {
+  const ConfigFolder folder;
+  folder.write("router.yaml", "listeners: [{}]\nendpoints: [later/*.yml, 'teams/*/deeper/*.yml']\n");
+  const absl::StatusOr<Config> config = folder.load();
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_THAT(config->files, AllOf(Contains(folder.path("later")), Contains(folder.path("teams"))));
+}
+
 TEST(Files, InAFolderWhoseNameLooksLikeAPatternAreFound) {
   const ConfigFolder folder;
   const std::string inner = "[a]*?\\b/";

@@ -1,0 +1,86 @@
+"""azure-ai-ml from PyPI loads the same files as the router, and refuses what would be a key of ours."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from model_servers import HERE, prepare
+from support.azureml import FILES, FOLDER, SCENES, allowed_keys
+from support.router import BINARY, ROOT
+
+pytestmark = pytest.mark.long
+
+SITE = ROOT / "build" / "azureml"
+
+
+def python_with_sdk():
+    """A Python and its environment. The packages are in a folder of their own: the model servers need others. What only Azure's
+    telemetry needs is left out, and nothing is compiled: that takes longer than all the tests."""
+    python, requirements = prepare() / "python", HERE / "requirements-azureml.txt"
+    with open(SITE.parent / "azureml.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (SITE / "made-of").exists() or (SITE / "made-of").read_text() != requirements.read_text():
+            shutil.rmtree(SITE, ignore_errors=True)
+            subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--no-compile",
+                            "--target", SITE, "-r", requirements], check=True, timeout=600)
+            shutil.copy(requirements, SITE / "made-of")
+    return python, {**os.environ, "PYTHONPATH": str(SITE), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+class Told:
+    """What the SDK says of all files of these tests; asked once, since it takes seconds to start."""
+
+    def __init__(self, folder):
+        demo = ROOT / "tests" / "support" / "demo" / "run.py"
+        subprocess.run(["python3", demo, BINARY, folder / "demo", "--describe"], check=True, capture_output=True, timeout=60)
+        self.demo = [each for each in (folder / "demo" / "endpoints").glob("*.yml") if ".overlay." not in each.name]
+        shutil.copytree(FOLDER / "assets", folder / "assets")
+        self.with_ours = folder / "scene" / "deployment.yml"
+        self.with_ours.parent.mkdir()
+        azures = (FOLDER / "kubernetes-basic" / "blue-deployment.yml").read_text()
+        self.with_ours.write_text(azures + "router:\n  replicas: ['127.0.0.1:5001']\n")
+        python, environment = python_with_sdk()
+        done = subprocess.run([python, FOLDER / "sdk.py", *FILES, *self.demo, self.with_ours], capture_output=True, text=True, timeout=300,
+                              check=False, env=environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+        self.keys = json.loads(done.stdout)["keys"]
+        self._loaded = json.loads(done.stdout)["loaded"]
+
+    def of(self, file):
+        """The kind of what was loaded and its name, or "refused" and why."""
+        return self._loaded[str(file)]
+
+
+@pytest.fixture(scope="module")
+def sdk(tmp_path_factory):
+    return Told(tmp_path_factory.mktemp("sdk"))
+
+
+def test_the_sdk_and_the_router_take_the_same_files(sdk):
+    assert len(FILES) >= 30
+    for file in FILES:
+        kind, name = sdk.of(file)
+        # the schema that the file names is the one that was used
+        assert f"{kind[0].lower()}{kind[1:]}.schema.json" in file.read_text(), f"{file}: {kind}: {name}"
+    for scene in SCENES:
+        done = subprocess.run([BINARY, "--config", scene / "router.yaml", "--check"], capture_output=True, text=True, timeout=20, check=False)
+        assert (done.returncode, done.stdout) == (0, "ok\n"), done.stdout + done.stderr
+
+
+def test_the_sdk_takes_the_files_of_the_demo(sdk):
+    kinds = sorted(sdk.of(file)[0] for file in sdk.demo)
+    assert kinds == ["KubernetesOnlineDeployment", "KubernetesOnlineDeployment", "KubernetesOnlineEndpoint"]
+
+
+def test_the_sdk_refuses_a_key_of_ours(sdk):
+    """Why overlays are there."""
+    kind, why = sdk.of(sdk.with_ours)
+    assert kind == "refused" and "router" in why
+
+
+def test_the_recorded_keys_are_those_of_the_sdk(sdk):
+    """tests/azureml/allowed_keys.json, for the tests that run without it: `sdk.py` without files writes it anew."""
+    assert sdk.keys == allowed_keys()
