@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from support.azureml import FILES, SCENES
 from support.router import BINARY
 
 ENDPOINT = """$schema: https://azuremlschemas.azureedge.net/latest/kubernetesOnlineEndpoint.schema.json
@@ -457,3 +458,29 @@ def test_overlays_speak_of_the_endpoint_by_its_name_of_the_command_line(tmp_path
     assert (done.returncode, done.stderr) == (0, "")
     assert "  traffic:\n    blue: 100\n" in done.stdout and "    max_queue_length: 7\n" in done.stdout
     assert run("endpoints", "--namespace", "team-a", cwd=tmp_path).returncode == 1
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_a_folder_of_untouched_files_and_its_overlays_is_converted(scene):
+    done = run(scene, "--namespace", "team-a")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    kinds = [line for line in done.stdout.splitlines() if line.startswith("kind: ")]
+    files = [each for each in FILES if each.parent == scene]
+    deployments = len(files) - kinds.count("kind: OnlineEndpoint")
+    assert deployments >= 1 and len(kinds) == 1 + 3 * deployments
+    # Each endpoint has traffic, from its overlay; one with tokens is told to be closed.
+    told = comments(done.stdout)
+    assert not [each for each in told if each.startswith("traffic: ")]
+    assert bool([each for each in told if each.startswith("auth_mode")]) == ("token" in scene.name)
+    if scene.name == "managed-no-code":
+        assert [each for each in told if each.startswith("model, triton_model")] and [each for each in told if each.startswith("model, mlflow_model")]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_an_untouched_file_is_converted_alone_when_its_endpoint_is_named(file, tmp_path):
+    text = file.read_text()
+    if "onlineendpoint" not in text.lower() and not any(line.startswith("name:") for line in text.splitlines()):
+        text += "\nname: blue\n"  # `--name` of az ml, which an overlay gives
+    (tmp_path / file.name).write_text(text)
+    done = run(file.name, "--namespace", "team-a", "--endpoint-name", "my-endpoint", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
