@@ -1,16 +1,19 @@
 """README, as a newcomer reads it: the blocks of "Five minutes" are run as they are, in a clean folder, and its links lead somewhere."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from support.azureml import allowed_keys, is_allowed, key_paths
+from support.readme import README, blocks, written_files
 from support.router import BINARY, ROOT
 
-README = (ROOT / "README.md").read_text()
 SECTION = "Five minutes"
 # Runs its arguments in a network of its own, if the machine allows one: the blocks name ports that another program may have.
 OWN_NETWORK = """
@@ -26,14 +29,9 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
-def blocks(text, section):
-    """The shell blocks of a section, in order."""
-    inside = re.search(rf"^## {re.escape(section)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL).group(1)
-    return re.findall(r"^```sh\n(.*?)^```$", inside, re.MULTILINE | re.DOTALL)
-
-
+@pytest.mark.serial  # the blocks name ports
 def test_the_blocks_can_be_pasted_as_they_stand(tmp_path):
-    install, *rest = blocks(README, SECTION)
+    install, *rest = blocks(SECTION)
     # Building and installing a package takes minutes and root; the package's own tests do that. Here the binary under test is what is installed.
     assert "./dev package" in install and "apt-get install" in install
     (tmp_path / "bin").mkdir()
@@ -43,11 +41,16 @@ def test_the_blocks_can_be_pasted_as_they_stand(tmp_path):
     # Sourced by one shell, as pasted into one. A line that fails ends it.
     script = "set -e\n" + "".join(f". {tmp_path}/{number}.sh\n" for number in range(len(rest))) + "wait\n"
     begun = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", OWN_NETWORK, "bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False,
-                          timeout=60, env={"HOME": str(tmp_path), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
-    told = done.stdout + done.stderr
-    assert "ok\n" in done.stdout and '["setosa", "virginica"]' in done.stdout, told
-    assert "drained" in done.stderr, told
+    shell = subprocess.Popen([sys.executable, "-c", OWN_NETWORK, "bash", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                             env={"HOME": str(tmp_path), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    try:
+        told, _ = shell.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # all is stopped by the last block, if it was reached
+            os.killpg(shell.pid, signal.SIGKILL)
+    assert shell.returncode == 0, told
+    assert "ok\n" in told and '["setosa", "virginica"]\n' in told and "drained" in told, told
     assert (tmp_path / "iris" / "access.log").read_text().count('"ResponseCode":200') == 1, told
     assert time.monotonic() - begun < 30
     # Nothing is written but what the reader was told of.
@@ -56,11 +59,13 @@ def test_the_blocks_can_be_pasted_as_they_stand(tmp_path):
 
 
 def test_the_two_files_of_azure_hold_nothing_of_ours():
-    written = "".join(blocks(README, SECTION))
-    files = re.findall(r"^cat > endpoints/(\S+) <<'EOF'\n(.*?)^EOF$", written, re.MULTILINE | re.DOTALL)
-    assert [name for name, _ in files] == ["endpoint.yml", "blue-deployment.yml", "iris.overlay.yml"]
-    for _, text in files[:2]:
-        assert text.startswith("$schema: https://azuremlschemas.azureedge.net/latest/kubernetesOnline") and "router:" not in text
+    files = written_files(SECTION)
+    azures = {name: text for name, text in files.items() if name.startswith("endpoints/") and ".overlay." not in name}
+    assert list(azures) == ["endpoints/endpoint.yml", "endpoints/blue-deployment.yml"] and "endpoints/iris.overlay.yml" in files
+    for text in azures.values():
+        kind = re.match(r"\$schema: https://azuremlschemas\.azureedge\.net/latest/(\w+)\.schema\.json\n", text)[1]
+        allowed = {"$schema": "*", **allowed_keys()[kind]}  # by Azure's SDK: tests/e2e/test_azureml_sdk.py
+        assert [path for path in key_paths(text) if not is_allowed(path, allowed)] == []
 
 
 def anchors(page):
