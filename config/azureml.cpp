@@ -3,6 +3,7 @@
 #include <algorithm>
 
 namespace router::config {
+namespace {
 
 bool is_name(std::string_view name) {
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
@@ -10,6 +11,8 @@ bool is_name(std::string_view name) {
   return name.size() >= 3 && name.size() <= 32 && is_letter(name.front()) && name.back() != '-' &&
          std::all_of(name.begin(), name.end(), is_allowed);
 }
+
+}  // namespace
 
 void check_name(const std::string& name, const Place& place, Findings& findings) {
   if (is_name(name)) return;

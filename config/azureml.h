@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "config/config.h"
@@ -52,7 +51,6 @@ DeploymentDocument read_deployment(MapReader document);
 
 /// The name of an endpoint or a deployment under `key` (Azure ML's rules); a mistake if it is missing or bad.
 std::string read_name(MapReader& document, const std::string& key);
-bool is_name(std::string_view name);
 void check_name(const std::string& name, const Place& place, Findings& findings);
 
 }  // namespace router::config

@@ -82,8 +82,11 @@ int convert(int count, char** words) {
   if (options.files.empty()) return refuse("convert: FILE is missing");
   if (!router::config::is_dns_label(options.home))
     return refuse("convert: --namespace NAME is missing, or no name of a namespace");
-  if (names_endpoint && !router::config::is_name(options.endpoint_name))
-    return refuse("convert: --endpoint-name is no name of an endpoint: 3 to 32 letters, digits and dashes, a letter first");
+  if (names_endpoint) {
+    router::config::Findings findings;
+    router::config::check_name(options.endpoint_name, {"--endpoint-name", 0, ""}, findings);
+    if (findings.has_mistakes()) return refuse("convert: " + findings.mistakes());
+  }
   const absl::StatusOr<router::convert::Converted> converted = router::convert::convert(options);
   if (!converted.ok()) return std::cerr << converted.status().message() << "\n", 1;
   for (const std::string& warning : converted->warnings) std::cerr << "warning: " << warning << "\n";
