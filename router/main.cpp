@@ -115,6 +115,12 @@ int main(int count, char** words) {
     for (const std::string& warning : config->warnings) std::cerr << "warning: " << warning << "\n";
     return std::cout << "ok\n", 0;
   }
-  router::Router router(arguments.config, std::move(*config));
+  absl::StatusOr<router::runtime::InheritedSockets> sockets = router::runtime::InheritedSockets::from_environment();
+  if (!sockets.ok()) {
+    std::cerr << "inference-router: " << sockets.status().message() << "\n";
+    return 1;
+  }
+  router::Router router(arguments.config, std::move(*config), *std::move(sockets),
+                        router::runtime::ServiceManager::from_environment());
   return router.run();
 }
