@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -7,12 +10,14 @@
 #include "config/azureml.h"
 #include "config/expand.h"
 #include "config/join.h"
+#include "config/overlay.h"
 #include "config/router_yaml.h"
 #include "config/yaml_document.h"
 #include "tests/fuzz/support.h"
 
 /// Files of an operator, from their bytes to the settings: as router.yaml and as Azure ML's documents. Whatever stands in them,
-/// the limits hold, and what is told about it fits a terminal.
+/// the limits hold, and what is told about it fits a terminal. A record separator (0x1e) parts a file from an overlay beside
+/// it.
 namespace router::config {
 namespace {
 
@@ -93,6 +98,67 @@ std::string read_as_azureml(const std::string& file) {
   return findings.mistakes();
 }
 
+/// A file of Azure ML and an overlay beside it: names of a folder of its own that lead to what is in memory.
+class Beside {
+ public:
+  Beside() {
+    require(::symlink(azure_in_memory_.path().c_str(), azure_.c_str()) == 0);
+    require(::symlink(overlay_in_memory_.path().c_str(), overlay_.c_str()) == 0);
+  }
+  ~Beside() {
+    for (const std::string& each : {azure_, overlay_}) ::unlink(each.c_str());
+    ::rmdir(folder_.c_str());
+  }
+  Beside(const Beside&) = delete;
+  Beside& operator=(const Beside&) = delete;
+
+  void write(std::string_view azure, std::string_view overlay) {
+    azure_in_memory_.write(azure);
+    overlay_in_memory_.write(overlay);
+  }
+  const std::string& overlay() const { return overlay_; }
+  std::vector<std::string> files() const { return {azure_, overlay_}; }
+
+ private:
+  static std::string make_folder() {
+    std::string name = "/tmp/config-fuzz-XXXXXX";
+    require(::mkdtemp(name.data()) != nullptr);
+    return name;
+  }
+  fuzz::MemoryFile azure_in_memory_;
+  fuzz::MemoryFile overlay_in_memory_;
+  const std::string folder_ = make_folder();
+  const std::string azure_ = folder_ + "/a.yml";
+  const std::string overlay_ = folder_ + "/a.overlay.yml";
+};
+
+/// What an overlay has laid over a document stands in the overlay, or in a map that holds such things.
+void require_places(const YamlValue& value, const std::string& overlay) {
+  for (const YamlValue::Member& member : value.members) {
+    if (member.elsewhere != nullptr) require(member.elsewhere->file == overlay && member.elsewhere->line > 0);
+    if (member.key == "router") require_places(*member.value, overlay);
+  }
+}
+
+std::string read_with_overlay(const Beside& files) {
+  Findings findings;
+  std::vector<EndpointDocument> endpoints;
+  std::vector<DeploymentDocument> deployments;
+  const FileDocuments found = read_documents(files.files(), findings);
+  for (const FileDocument& each : found.all) {
+    require_places(*each.value, files.overlay());
+    const MapReader document(each.file, *each.value, "", findings);
+    const DocumentKind kind = kind_of(document);
+    if (kind == DocumentKind::kEndpoint) endpoints.push_back(read_endpoint(document));
+    if (kind == DocumentKind::kDeployment) deployments.push_back(read_deployment(document));
+  }
+  for (const Endpoint& each : join(std::move(endpoints), std::move(deployments), found.complete, findings)) {
+    if (!findings.has_mistakes()) require_valid(each);
+  }
+  require_shown(findings.mistakes());
+  return findings.mistakes();
+}
+
 std::string read_as_router_yaml(const std::string& file) {
   Findings findings;
   for (const auto& value : read_yaml(file, findings, kLimits).documents) {
@@ -125,5 +191,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   router::fuzz::require(router::config::read_as_azureml(file.path()) == mistakes);
   router::config::read_as_router_yaml(file.path());
   router::config::try_scalars(text);
+  const std::size_t parted = text.find('\x1e');  // a control character, which no YAML has
+  if (parted == text.npos) return 0;
+  static router::config::Beside beside;
+  beside.write(text.substr(0, parted), text.substr(parted + 1));
+  const std::string told = router::config::read_with_overlay(beside);
+  router::fuzz::require(router::config::read_with_overlay(beside) == told);
   return 0;
 }

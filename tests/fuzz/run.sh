@@ -43,7 +43,7 @@ parsers_of() {
     body_fuzz) echo router/http/body_decoder.cpp ;;
     config_fuzz)
       echo config/yaml_document.cpp config/reader.cpp config/expand.cpp config/addresses.cpp config/azureml.cpp \
-        config/azureml_endpoint.cpp config/azureml_deployment.cpp config/join.cpp config/router_yaml.cpp
+        config/azureml_endpoint.cpp config/azureml_deployment.cpp config/join.cpp config/overlay.cpp config/router_yaml.cpp
       ;;
     credential_fuzz) echo tls/credential.cpp ;;
     differential_fuzz) echo router/wire/message_output.cpp router/wire/message_input.cpp router/proxy/heads.cpp ;;
