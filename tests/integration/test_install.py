@@ -27,6 +27,10 @@ def options_of_help():
     return set(re.findall(r"--[a-z][a-z-]*", run(BINARY, "--help").stdout))
 
 
+def commands_of_help():
+    return set(re.findall(r"(?m)^  inference-router ([a-z]+) ", run(BINARY, "--help").stdout))
+
+
 def test_everything_is_where_it_belongs(installed):
     files = {str(each.relative_to(installed)) for each in installed.rglob("*") if each.is_file()}
     pages = {each for each in files if each.startswith("usr/local/share/doc/inference-router/") and each.endswith(".md")}
@@ -49,20 +53,22 @@ def test_everything_is_where_it_belongs(installed):
 def test_the_man_page_names_every_option_of_help(installed):
     page = (installed / "usr/local/share/man/man1/inference-router.1").read_text().replace("\\-", "-")
     assert [each for each in options_of_help() if each not in page] == []
+    assert [each for each in commands_of_help() if not re.search(rf"(?m)^\.BI? {each}\b", page)] == []
 
 
 def complete(installed, *words):
     script = installed / "usr/local/share/bash-completion/completions/inference-router"
     code = (f'. {script}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
             '_inference_router "$1" "${@: -1}" "${@: -2:1}"; printf "%s\\n" "${COMPREPLY[@]}"')
-    done = run("bash", "-c", code, "bash", "inference-router", *words, cwd=installed / "usr/local/etc/inference-router")
+    done = run("bash", "-c", code, "bash", BINARY, *words, cwd=installed / "usr/local/etc/inference-router")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return set(done.stdout.split())
 
 
 def test_the_completion_knows_every_option_of_help(installed):
-    assert options_of_help() - {"--help"} <= complete(installed, "-") | complete(installed, "convert", "-")
-    assert complete(installed, "c") == {"convert"}
+    assert options_of_help() == complete(installed, "-")
+    assert "--namespace" in complete(installed, "convert", "one.yml", "--n")
+    assert "convert" in commands_of_help() and commands_of_help() == complete(installed, "")
     assert "router.yaml" in complete(installed, "--config", "rou")
 
 
