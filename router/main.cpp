@@ -62,31 +62,32 @@ int refuse(const std::string& mistake) {
   return 2;
 }
 
-/// `convert FILE… --namespace NAME`. Nothing is printed unless everything could be converted.
-int convert(int count, char** words) {
-  router::convert::Options options;
-  bool names_endpoint = false;
+/// The words behind `convert`. What is wrong with them; empty: nothing.
+std::string parse_convert(int count, char** words, router::convert::Options& into) {
+  router::config::Findings findings;
   for (int i = 2; i < count; ++i) {
     const std::string_view word = words[i];
     if (word == "--namespace" && i + 1 < count) {
-      options.home = words[++i];
+      into.home = words[++i];
     } else if (word == "--endpoint-name" && i + 1 < count) {
-      options.endpoint_name = words[++i];
-      names_endpoint = true;
+      into.endpoint_name = words[++i];
+      router::config::check_name(into.endpoint_name, {"--endpoint-name", 0, ""}, findings);
     } else if (word.starts_with("-")) {
-      return refuse("what is `" + std::string(word) + "`?");
+      return "what is `" + std::string(word) + "`?";
     } else {
-      options.files.emplace_back(word);
+      into.files.emplace_back(word);
     }
   }
-  if (options.files.empty()) return refuse("convert: FILE is missing");
-  if (!router::config::is_dns_label(options.home))
-    return refuse("convert: --namespace NAME is missing, or no name of a namespace");
-  if (names_endpoint) {
-    router::config::Findings findings;
-    router::config::check_name(options.endpoint_name, {"--endpoint-name", 0, ""}, findings);
-    if (findings.has_mistakes()) return refuse("convert: " + findings.mistakes());
-  }
+  if (into.files.empty()) return "convert: FILE is missing";
+  if (!router::config::is_dns_label(into.home)) return "convert: --namespace NAME is missing, or no name of a namespace";
+  return findings.has_mistakes() ? "convert: " + findings.mistakes() : "";
+}
+
+/// `convert FILE… --namespace NAME [--endpoint-name NAME]`. Nothing is printed unless everything could be converted.
+int convert(int count, char** words) {
+  router::convert::Options options;
+  const std::string mistake = parse_convert(count, words, options);
+  if (!mistake.empty()) return refuse(mistake);
   const absl::StatusOr<router::convert::Converted> converted = router::convert::convert(options);
   if (!converted.ok()) return std::cerr << converted.status().message() << "\n", 1;
   for (const std::string& warning : converted->warnings) std::cerr << "warning: " << warning << "\n";
