@@ -157,6 +157,17 @@ const Member* member(const YamlValue& map, std::string_view key) {
   return nullptr;
 }
 
+/// A text under `key`, at the line of the one that is there.
+Member make_text(const YamlValue& map, const char* key, const std::string& text) {
+  auto value = std::make_shared<YamlValue>();
+  const Member* old = member(map, key);
+  value->kind = Kind::kScalar;
+  value->line = old == nullptr ? map.line : old->line;
+  value->scalar = text;
+  value->is_plain = true;
+  return {key, value->line, std::move(value), nullptr};
+}
+
 /// A map of one key, which stands where `place` says.
 Member make_map(const char* key, const std::string& inner, const std::string& scalar, const Place& place) {
   auto percent = std::make_shared<YamlValue>();
@@ -175,8 +186,8 @@ Member make_map(const char* key, const std::string& inner, const std::string& sc
 /// file of one deployment may give another document, that of its endpoint, its traffic.
 class Laying {
  public:
-  Laying(Overlays& overlays, FileDocuments& documents, Findings& findings, Source source)
-      : overlays_(overlays), documents_(documents), findings_(findings), source_(source) {}
+  Laying(Overlays& overlays, FileDocuments& documents, Findings& findings, Source source, const std::string& endpoint_name)
+      : overlays_(overlays), documents_(documents), findings_(findings), source_(source), endpoint_name_(endpoint_name) {}
 
   void run() {
     for (FileDocument& each : documents_.all) ++documents_of_[absolute(each.file)];
@@ -202,8 +213,9 @@ class Laying {
     Named named;
     named.file = lay_over_names(document);
     Findings told_later;  // when the document is read
+    named.kind = kind_of(MapReader(document.file, *document.value, "", told_later, source_));
+    lay_over_endpoint_name(document, named.kind);
     MapReader reader(document.file, *document.value, "", told_later, source_);
-    named.kind = kind_of(reader);
     named.spelled = reader.text("name").value_or("");
     if (named.kind == DocumentKind::kEndpoint) {
       named.endpoint = lower_case(named.spelled);
@@ -217,6 +229,12 @@ class Laying {
       names_are_known_ = false;
     }
     return named;
+  }
+
+  void lay_over_endpoint_name(FileDocument& document, DocumentKind kind) const {
+    if (endpoint_name_.empty() || kind == DocumentKind::kOther) return;
+    const char* key = kind == DocumentKind::kEndpoint ? "name" : "endpoint_name";
+    document.value = with(*document.value, {make_text(*document.value, key, endpoint_name_)});
   }
 
   const FileSection* lay_over_names(FileDocument& document) {
@@ -387,6 +405,7 @@ class Laying {
   FileDocuments& documents_;
   Findings& findings_;
   const Source source_;
+  const std::string& endpoint_name_;
   std::map<std::string, std::size_t> documents_of_;  // a file, by its absolute path
   std::vector<Named> named_;                         // one for each document
   std::map<std::string, Member> all_traffic_;        // by the endpoint's lower-case name
@@ -412,7 +431,8 @@ bool is_overlay(std::string_view file) {
   return std::any_of(kOverlayEndings.begin(), kOverlayEndings.end(), [file](const char* each) { return file.ends_with(each); });
 }
 
-FileDocuments read_documents(const std::vector<std::string>& files, Findings& findings, Source source) {
+FileDocuments read_documents(const std::vector<std::string>& files, Findings& findings, Source source,
+                             const std::string& endpoint_name) {
   FileDocuments documents;
   Overlays overlays;
   for (const std::string& file : files) {
@@ -422,7 +442,7 @@ FileDocuments read_documents(const std::vector<std::string>& files, Findings& fi
     if (is_overlay(file)) read_overlay(file, overlays, findings, source);
   }
   if (!overlays.complete) documents.complete = false;
-  Laying(overlays, documents, findings, source).run();
+  Laying(overlays, documents, findings, source, endpoint_name).run();
   return documents;
 }
 

@@ -46,7 +46,9 @@ struct FileDocuments {
 
 /// Reads `files`, some of which may be overlays, whatever their order. Mistakes are added to `findings`: of YAML, of the
 /// overlays' own layout, a key that stands in two places, and an overlay for what is not there. What the documents say is not
-/// judged. Source::kResource: texts are taken as they stand, `${NAME}` too.
-FileDocuments read_documents(const std::vector<std::string>& files, Findings& findings, Source source = Source::kFile);
+/// judged. Source::kResource: texts are taken as they stand, `${NAME}` too. `endpoint_name`, as of a command line: unless it is
+/// empty, it wins over what files and overlays call the endpoint, and overlays speak of the endpoint by it.
+FileDocuments read_documents(const std::vector<std::string>& files, Findings& findings, Source source = Source::kFile,
+                             const std::string& endpoint_name = "");
 
 }  // namespace router::config

@@ -57,6 +57,7 @@ std::set<std::uint16_t> Listeners::given_up(const std::vector<config::Listener>&
 Listeners::Change Listeners::prepare(const std::vector<config::Listener>& wanted, const std::set<std::uint16_t>& given_up,
                                      config::Findings& findings) {
   Change change;
+  find_unused(wanted, findings);
   const std::vector<Key> keys = keys_of(wanted);
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     Change::Listener& listener = change.listeners.emplace_back();
@@ -68,7 +69,7 @@ Listeners::Change Listeners::prepare(const std::vector<config::Listener>& wanted
       continue;
     }
     const auto use = given_up.contains(wanted[i].port) ? runtime::PortUse::kGivenUp : runtime::PortUse::kMustBeFree;
-    auto opened = runtime::listen_on(wanted[i].address, wanted[i].port, shards_.size(), use);
+    auto opened = sockets_of(wanted[i], use);
     if (!opened.ok()) {
       findings.mistake(wanted[i].place, std::string(opened.status().message()));
       continue;
@@ -86,6 +87,39 @@ Listeners::Change Listeners::prepare(const std::vector<config::Listener>& wanted
   return change;
 }
 
+bool Listeners::is_inherited(const Key& key) const {
+  const std::optional<runtime::Address> address = runtime::Address::parse(std::get<0>(key), std::get<1>(key));
+  return address && inherited_.has(*address);
+}
+
+absl::StatusOr<std::vector<runtime::ListeningSocket>> Listeners::sockets_of(const config::Listener& wanted,
+                                                                            runtime::PortUse use) const {
+  const std::optional<runtime::Address> address = runtime::Address::parse(wanted.address, wanted.port);
+  if (!address || !inherited_.has(*address)) return runtime::listen_on(wanted.address, wanted.port, shards_.size(), use);
+  std::vector<runtime::ListeningSocket> shared = inherited_.shared_out(*address, shards_.size());
+  if (!shared.empty()) return shared;
+  return absl::UnavailableError(absl::StrCat("cannot listen on ", address->text(), ": no descriptor is left"));
+}
+
+/// The kernel completes connections of such a socket, and nobody would ever accept them.
+void Listeners::find_unused(const std::vector<config::Listener>& wanted, config::Findings& findings) const {
+  std::set<std::string> told;
+  for (const runtime::InheritedSockets::Socket& each : inherited_.all()) {
+    const auto is_its = [&each](const config::Listener& listener) {
+      return runtime::Address::parse(listener.address, listener.port) == each.address;
+    };
+    if (std::any_of(wanted.begin(), wanted.end(), is_its) || !told.insert(each.address.text()).second) continue;
+    const bool both = each.address.ip() == "::";
+    findings.mistake(
+        wanted.front().place,
+        absl::StrCat("no listener has the address of the socket ", each.address.text(),
+                     each.name.empty() ? "" : absl::StrCat(" (", each.name, ")"),
+                     ", which was passed to this process: its clients would wait for ever. Give a listener `port: ",
+                     each.address.port(), "` and `address: '", each.address.ip(), "'`", both ? " (all of IPv6 and IPv4)" : "",
+                     ", or take the socket out of its unit and restart"));
+  }
+}
+
 void Listeners::prepare_to_close(const Open& removed, Change& change) {
   const auto close = [this, id = removed.id](runtime::Shard& shard) { servers_[shard.index()]->close_listener(id); };
   change.closing_.push_back({removed.port, std::make_unique<runtime::Round>(control_, shards_, close, [] {})});
@@ -93,14 +127,16 @@ void Listeners::prepare_to_close(const Open& removed, Change& change) {
 }
 
 void Listeners::prepare_to_open(Change::Listener& added, Change& change) {
-  for (std::size_t i = 0; i < shards_.size(); ++i) {
-    auto open = [&server = *servers_[i], id = added.id, socket = std::move(added.sockets[i])]() mutable {
+  for (std::size_t i = 0; i < added.sockets.size(); ++i) {
+    const std::size_t shard = i % shards_.size();
+    auto open = [&server = *servers_[shard], id = added.id, socket = std::move(added.sockets[i])]() mutable {
       runtime::insist([&] { server.open_listener(id, socket); });
     };
-    change.opening_.emplace_back(&shards_[i], runtime::message_of(std::move(open)));
+    change.opening_.emplace_back(&shards_[shard], runtime::message_of(std::move(open)));
   }
-  change.said_of_added_.push_back(
-      absl::StrCat("listens on ", shown(std::get<0>(added.key), added.port), added.https ? " (https)" : " (http)"));
+  change.said_of_added_.push_back(absl::StrCat("listens on ", shown(std::get<0>(added.key), added.port),
+                                               added.https ? " (https)" : " (http)",
+                                               is_inherited(added.key) ? ", by a socket that was passed to this process" : ""));
 }
 
 void Listeners::close_removed(Change& change) noexcept {

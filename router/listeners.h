@@ -1,5 +1,7 @@
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -13,13 +15,16 @@
 #include "config/findings.h"
 #include "router/proxy/server.h"
 #include "router/runtime/accept.h"
+#include "router/runtime/inherited_sockets.h"
 #include "router/runtime/round.h"
 #include "router/runtime/shard_set.h"
 
 namespace router {
 
 /// Which listeners of the data path are open, and how they become those of another configuration without a gap. A listener is
-/// known by its address and port: whatever else changes (TLS, the PROXY protocol) its sockets stay. Control thread.
+/// known by its address and port: whatever else changes (TLS, the PROXY protocol) its sockets stay. If the process was started
+/// with a socket of that address, the listener accepts from it, and stays: the socket belongs to the one who passed it. Control
+/// thread.
 ///
 /// The order of a change, on each shard: what is left closes after accepting what has arrived, under the old view; then the new
 /// view; then accepting from the new sockets, which have been collecting connections since `prepare`. So whoever is accepted is
@@ -46,7 +51,7 @@ class Listeners {
       Key key;
       proxy::ListenerId id = 0;
       std::uint16_t port = 0;                         // the real one
-      std::vector<runtime::ListeningSocket> sockets;  // one for each shard; none: open already
+      std::vector<runtime::ListeningSocket> sockets;  // one for each shard, or more; none: open already
       bool https = false;
     };
     std::vector<Listener> listeners;  // in the order of router.yaml
@@ -61,14 +66,16 @@ class Listeners {
     std::vector<std::string> said_of_added_;
   };
 
-  Listeners(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers)
-      : control_(control), shards_(shards), servers_(servers) {}
+  Listeners(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers,
+            runtime::InheritedSockets inherited)
+      : control_(control), shards_(shards), servers_(servers), inherited_(std::move(inherited)) {}
 
   /// Whether `wanted` asks for any socket to be opened or closed.
   bool would_change(const std::vector<config::Listener>& wanted) const;
   /// The ports on which we listen and which `wanted` no longer asks for at that address.
   std::set<std::uint16_t> given_up(const std::vector<config::Listener>& wanted) const;
-  /// Opens what is new. A port of `given_up` may still be in use by this process. What cannot be opened is told to `findings`.
+  /// Opens what is new. A port of `given_up` may still be in use by this process. What cannot be opened is told to `findings`,
+  /// and so is an inherited socket that no listener would accept from.
   Change prepare(const std::vector<config::Listener>& wanted, const std::set<std::uint16_t>& given_up,
                  config::Findings& findings);
   /// Before the view without them is published.
@@ -79,12 +86,16 @@ class Listeners {
  private:
   static std::vector<Key> keys_of(const std::vector<config::Listener>& listeners);
   const Open* find(const Key& key) const;
+  bool is_inherited(const Key& key) const;
+  absl::StatusOr<std::vector<runtime::ListeningSocket>> sockets_of(const config::Listener& wanted, runtime::PortUse use) const;
+  void find_unused(const std::vector<config::Listener>& wanted, config::Findings& findings) const;
   void prepare_to_close(const Open& removed, Change& change);
   void prepare_to_open(Change::Listener& added, Change& change);
 
   runtime::Shard& control_;
   runtime::ShardSet& shards_;
   std::vector<std::unique_ptr<proxy::ShardServer>>& servers_;
+  const runtime::InheritedSockets inherited_;
   std::vector<Open> open_;
   mutable std::list<Closing> closing_;
   proxy::ListenerId last_id_ = 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/addresses.h"
+#include "config/azureml.h"
 #include "config/load.h"
 #include "config/schema.h"
 #include "router/convert/convert.h"
@@ -25,13 +26,15 @@ constexpr std::string_view kHelp = R"(inference-router: the front door of a clus
                                           and ask each listed replica, once, whether it is ready; a line for each
   inference-router schema NAME            print a JSON schema for editors: router, overlay, endpoint, deployment,
                                           OnlineEndpoint or OnlineDeployment
-  inference-router convert FILE… --namespace NAME
-                                          print Azure ML's files as resources of Kubernetes, for `kubectl apply`
+  inference-router convert FILE… --namespace NAME [--endpoint-name NAME]
+                                          print Azure ML's files as resources of Kubernetes, for `kubectl apply`. FILE
+                                          may be a folder: its *.yml and *.yaml, overlays included. --endpoint-name wins
+                                          over the files, as in `az ml`
   inference-router --version
   inference-router --help
 
-Exit status of --check: 0 nothing is wrong, 1 a mistake in the files, 2 a mistake on the command line, 3 the files are
-good, but with --probe a replica would get no requests.
+Exit status of --check and convert: 0 nothing is wrong, 1 a mistake in the files (or the output could not be written), 2 a
+mistake on the command line, 3 (only --check --probe) a replica would get no requests. All mistakes stand on standard error.
 
 Signals: TERM or INT drains and exits, HUP reads the configuration again and reopens the log files.
 )";
@@ -74,24 +77,34 @@ int refuse(const std::string& mistake) {
   return 2;
 }
 
-/// `convert FILE… --namespace NAME`. Nothing is printed unless everything could be converted.
-int convert(int count, char** words) {
-  std::vector<std::string> files;
-  std::string home;
+/// The words behind `convert`. What is wrong with them; empty: nothing.
+std::string parse_convert(int count, char** words, router::convert::Options& into) {
+  router::config::Findings findings;
   for (int i = 2; i < count; ++i) {
     const std::string_view word = words[i];
     if (word == "--namespace" && i + 1 < count) {
-      home = words[++i];
+      into.home = words[++i];
+    } else if (word == "--endpoint-name" && i + 1 < count) {
+      into.endpoint_name = words[++i];
+      router::config::check_name(into.endpoint_name, {"--endpoint-name", 0, ""}, findings);
     } else if (word.starts_with("-")) {
-      return refuse("what is `" + std::string(word) + "`?");
+      return "what is `" + std::string(word) + "`?";
     } else {
-      files.emplace_back(word);
+      into.files.emplace_back(word);
     }
   }
-  if (files.empty()) return refuse("convert: FILE is missing");
-  if (!router::config::is_dns_label(home)) return refuse("convert: --namespace NAME is missing, or no name of a namespace");
-  const absl::StatusOr<router::convert::Converted> converted = router::convert::convert(files, home);
-  if (!converted.ok()) return std::cerr << converted.status().message() << "\n", 2;
+  if (into.files.empty()) return "convert: FILE is missing";
+  if (!router::config::is_dns_label(into.home)) return "convert: --namespace NAME is missing, or no name of a namespace";
+  return findings.has_mistakes() ? "convert: " + findings.mistakes() : "";
+}
+
+/// `convert FILE… --namespace NAME [--endpoint-name NAME]`. Nothing is printed unless everything could be converted.
+int convert(int count, char** words) {
+  router::convert::Options options;
+  const std::string mistake = parse_convert(count, words, options);
+  if (!mistake.empty()) return refuse(mistake);
+  const absl::StatusOr<router::convert::Converted> converted = router::convert::convert(options);
+  if (!converted.ok()) return std::cerr << converted.status().message() << "\n", 1;
   for (const std::string& warning : converted->warnings) std::cerr << "warning: " << warning << "\n";
   std::cout << converted->text << std::flush;
   return std::cout ? 0 : 1;
@@ -153,6 +166,12 @@ int main(int given_count, char** given_words) {
     return 1;
   }
   if (arguments.check) return check(*config, arguments.probe);
-  router::Router router(arguments.config, std::move(*config));
+  absl::StatusOr<router::runtime::InheritedSockets> sockets = router::runtime::InheritedSockets::from_environment();
+  if (!sockets.ok()) {
+    std::cerr << "inference-router: " << sockets.status().message() << "\n";
+    return 1;
+  }
+  router::Router router(arguments.config, std::move(*config), *std::move(sockets),
+                        router::runtime::ServiceManager::from_environment());
   return router.run();
 }

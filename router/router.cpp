@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 #include <set>
@@ -28,6 +29,7 @@ constexpr std::chrono::seconds kReloadAgain{1};  // after one that found no memo
 constexpr std::chrono::seconds kRetryFiles{10};  // that could not be used
 constexpr std::chrono::seconds kLookUpAgain{5};  // the name of an operators' listener
 constexpr std::chrono::seconds kEnd{5};          // after the drain, for probes and what follows the API server
+constexpr std::chrono::seconds kMargin{5};       // what the service manager waits beyond all these, for the logs to be written
 
 log::Level log_level(config::LogLevel level) {
   switch (level) {
@@ -103,10 +105,12 @@ void warn_of_few_descriptors(const config::Limits& limits) {
 
 }  // namespace
 
-Router::Router(std::string config_file, config::Config config)
+Router::Router(std::string config_file, config::Config config, runtime::InheritedSockets sockets,
+               runtime::ServiceManager manager)
     : config_file_(std::move(config_file)),
       files_(std::move(config)),
       config_(files_),
+      manager_(std::move(manager)),
       random_via_name_(make_via_name()),
       control_(shard_count(config_.process), clock_),
       shards_(shard_count(config_.process), clock_),
@@ -115,7 +119,7 @@ Router::Router(std::string config_file, config::Config config)
       views_(control_, shards_),
       live_(control_, shards_, metrics_, resolver_),
       ticket_keys_(tls::TicketKeys::make({}).value()),
-      listeners_(control_, shards_, servers_),
+      listeners_(control_, shards_, servers_, std::move(sockets)),
       operators_(
           control_, [this] { return observe_routes(); }, [this] { return admin_routes(); }),
       pulse_(control_, shards_),
@@ -160,7 +164,7 @@ absl::Status Router::start() {
   if (absl::Status made = make_cluster(); !made.ok()) return made;
   if (absl::Status adopted = adopt(files_, std::move(tls)); !adopted.ok()) return adopted;
   signals_ = std::make_unique<runtime::Signals>(
-      control_, [this] { drain_->begin(config_.process); }, [this] { static_cast<void>(reload_and_report()); });
+      control_, [this] { begin_drain(); }, [this] { static_cast<void>(reload_and_report()); });
   metrics_.set_process_figures([this] { return figures(); });
   watch_files();
   if (cluster_) cluster_->start(config_.process);
@@ -172,6 +176,7 @@ absl::Status Router::start() {
   pulse_.start();
   log::info(
       absl::StrCat("inference-router ", ROUTER_VERSION, " serves with ", shards_.size(), " threads, generation ", generation_));
+  manager_.ready();
   return absl::OkStatus();
 }
 
@@ -344,6 +349,13 @@ absl::Status Router::reload(std::vector<std::string>& files) {
 }
 
 absl::Status Router::reload_and_report() {
+  manager_.reloading();
+  absl::Status reloaded = reload_or_keep();
+  manager_.ready();
+  return reloaded;
+}
+
+absl::Status Router::reload_or_keep() {
   if (!watch_) return absl::FailedPreconditionError("the router has drained");
   control_.schedule(again_, kNever);
   log::reopen();
@@ -423,7 +435,7 @@ std::vector<admin::OperatorRoute> Router::observe_routes() {
 std::vector<admin::OperatorRoute> Router::admin_routes() {
   admin::AdminActions actions;
   actions.status = [this] { return status_json(config_, live_, cluster_.get(), generation_, drain_->begun()); };
-  actions.drain = [this] { drain_->begin(config_.process); };
+  actions.drain = [this] { begin_drain(); };
   actions.reload = [this]() -> absl::StatusOr<std::uint64_t> {
     absl::Status reloaded = reload_and_report();
     if (!reloaded.ok()) return reloaded;
@@ -487,6 +499,12 @@ metrics::ProcessFigures Router::figures() const {
   figures.access_log_dropped = access_logs_.dropped();
   figures.version = ROUTER_VERSION;
   return figures;
+}
+
+void Router::begin_drain() {
+  const config::Process& settings = config_.process;
+  if (!drain_->begun()) manager_.stopping(std::max(settings.drain_delay, settings.drain_grace) + Drain::kCut + kEnd + kMargin);
+  drain_->begin(settings);
 }
 
 void Router::finish() {

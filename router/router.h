@@ -23,8 +23,10 @@
 #include "router/proxy/connection_limits.h"
 #include "router/proxy/server.h"
 #include "router/proxy/view.h"
+#include "router/runtime/inherited_sockets.h"
 #include "router/runtime/pulse.h"
 #include "router/runtime/resolver.h"
+#include "router/runtime/service_manager.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/signals.h"
 #include "router/tls_material.h"
@@ -40,7 +42,9 @@ namespace router {
 /// The whole process: built from a configuration, run until it is drained. The one place where the parts meet.
 class Router {
  public:
-  Router(std::string config_file, config::Config config);
+  /// `sockets`: what the process was started with, for listeners of these addresses. `manager`: who is told how it goes.
+  Router(std::string config_file, config::Config config, runtime::InheritedSockets sockets = {},
+         runtime::ServiceManager manager = {});
   ~Router();
 
   /// For config::load: everything about a configuration that can be wrong beyond its text and without opening a socket:
@@ -86,7 +90,10 @@ class Router {
   void take_up_keys();
   /// What the API server tells has changed: a new table, and nothing else.
   void publish_resources();
+  /// Tells the service manager before and after.
   absl::Status reload_and_report();
+  absl::Status reload_or_keep();
+  void begin_drain();
   void watch_files();
   /// When what could not be used is tried again, after the configuration was read.
   void schedule_again(bool accepted);
@@ -108,8 +115,9 @@ class Router {
   Task<void> end_in_order();
 
   const std::string config_file_;
-  config::Config files_;               // what the files say
-  config::Config config_;              // and what is in force: with endpoints that are resources
+  config::Config files_;   // what the files say
+  config::Config config_;  // and what is in force: with endpoints that are resources
+  const runtime::ServiceManager manager_;
   const std::string random_via_name_;  // in force where router.yaml names none
   LiveDeployments::Transports file_transports_;
   TlsInForce tls_in_force_;

@@ -3,12 +3,18 @@
 #include <absl/status/status.h>
 #include <absl/strings/str_cat.h>
 
+#include <algorithm>
 #include <exception>
+#include <filesystem>
+#include <iterator>
 #include <map>
+#include <set>
 
 #include "config/azureml.h"
+#include "config/overlay.h"
 #include "config/resource.h"
 #include "router/convert/pods.h"
+#include "router/convert/remarks.h"
 #include "router/convert/yaml_text.h"
 
 namespace router::convert {
@@ -46,26 +52,94 @@ Value with_texts(Value document) {
   return document;
 }
 
+/// The YAML files of a folder but for the router's own, in alphabetical order; a file stands for itself.
+std::vector<std::string> files_of(const std::string& path, config::Findings& findings) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return {path};
+  std::vector<std::string> files;
+  for (fs::directory_iterator each(path, error), end; !error && each != end; each.increment(error)) {
+    const std::string extension = each->path().extension().string();
+    const bool is_routers = each->path().stem() == "router";
+    if (!is_routers && (extension == ".yml" || extension == ".yaml")) files.push_back(each->path().string());
+  }
+  std::sort(files.begin(), files.end());
+  if (error) findings.mistake({path, 0, ""}, "cannot be read: " + error.message());
+  if (!error && files.empty()) findings.mistake({path, 0, ""}, "holds no *.yml or *.yaml");
+  return files;
+}
+
+/// An overlay beside a file is the router's as well: who gives the file alone may have forgotten it.
+void warn_of_overlays(const std::vector<std::string>& files, config::Findings& findings) {
+  namespace fs = std::filesystem;
+  std::set<fs::path> given;
+  std::set<fs::path> folders;
+  for (const std::string& file : files) {
+    const fs::path path = fs::absolute(file).lexically_normal();
+    given.insert(path);
+    folders.insert(path.parent_path());
+  }
+  std::error_code ignored;
+  for (const fs::path& folder : folders) {
+    for (fs::directory_iterator each(folder, ignored), end; !ignored && each != end; each.increment(ignored)) {
+      if (!config::is_overlay(each->path().string()) || given.count(each->path()) > 0) continue;
+      findings.warning({each->path().string(), 0, ""}, "lies beside the files and is not read, unless it is given, too");
+    }
+  }
+}
+
+/// One of Azure ML's documents, with what overlays say.
+struct Document {
+  std::string file;
+  Value value;
+  config::DocumentKind kind = config::DocumentKind::kOther;
+};
+
 class Converter {
  public:
-  explicit Converter(const std::string& home) : home_(home) {}
+  explicit Converter(const Options& options) : options_(options), home_(options.home) {}
 
-  absl::StatusOr<Converted> convert(const std::vector<std::string>& files) {
-    for (const std::string& file : files) {
-      for (const Value& document : read_yaml(file, findings_).documents) convert_document(file, document);
+  absl::StatusOr<Converted> convert() {
+    std::vector<std::string> files;
+    for (const std::string& path : options_.files) {
+      for (std::string& file : files_of(path, findings_)) files.push_back(std::move(file));
+    }
+    read(files);
+    warn_of_overlays(files, findings_);
+    for (const Document& each : documents_) {
+      if (each.kind == config::DocumentKind::kEndpoint) convert_endpoint(each.file, each.value);
+      if (each.kind == config::DocumentKind::kDeployment) convert_deployment(each.file, each.value);
     }
     if (findings_.has_mistakes()) return absl::InvalidArgumentError(findings_.mistakes());
     return Converted{std::move(out_), findings_.warnings()};
   }
 
  private:
-  void convert_document(const std::string& file, const Value& document) {
-    if (document->kind != Kind::kMap) return findings_.mistake({file, document->line, ""}, "a map of keys is expected");
-    switch (kind_of(reader(file, *document))) {
-      case config::DocumentKind::kEndpoint: return convert_endpoint(file, with_texts(document));
-      case config::DocumentKind::kDeployment: return convert_deployment(file, with_texts(document));
-      case config::DocumentKind::kOther: return;
+  void read(const std::vector<std::string>& files) {
+    for (const config::FileDocument& each :
+         read_documents(files, findings_, config::Source::kResource, options_.endpoint_name).all) {
+      documents_.push_back({each.file, with_texts(each.value), kind_of(reader(each.file, *each.value))});
     }
+  }
+
+  /// A name that is missing is told with what gives it, and the rest is read all the same.
+  Value with_any_name(const std::string& file, const Value& document, const char* key) {
+    if (find(*document, {key}) != nullptr) return document;
+    findings_.mistake({file, document->line, key}, "is missing; --endpoint-name NAME gives it");
+    return with(*document, key, text("any-name"));
+  }
+
+  /// Those of an endpoint, in the order of the files.
+  std::vector<std::string> deployments_of(const std::string& endpoint) const {
+    std::vector<std::string> names;
+    for (const Document& each : documents_) {
+      if (each.kind != config::DocumentKind::kDeployment) continue;
+      const YamlValue* of = find(*each.value, {"endpoint_name"});
+      const YamlValue* name = find(*each.value, {"name"});
+      if (of == nullptr || name == nullptr || config::lower_case(of->scalar) != config::lower_case(endpoint)) continue;
+      names.push_back(name->scalar);
+    }
+    return names;
   }
 
   /// As the router will read it, so that what is converted is not refused later.
@@ -74,6 +148,7 @@ class Converter {
   }
 
   void convert_endpoint(const std::string& file, Value document) {
+    document = with_any_name(file, document, "name");  // only a resource has another
     std::vector<std::string> remarks;
     for (const char* key : {"primary_file", "secondary_file"}) {
       const YamlValue* key_file = find(*document, {"router", "keys", key});
@@ -83,11 +158,12 @@ class Converter {
       document = without(*document, {"router", "keys", key});
     }
     const config::EndpointDocument read = read_endpoint(reader(file, *document));
-    if (find(*document, {"name"}) == nullptr) findings_.mistake(read.name, "is missing");  // only a resource has another
-    if (read.endpoint.name.empty()) return;                                                // told
+    if (read.endpoint.name.empty()) return;  // told
     const std::string name = config::lower_case(read.endpoint.name);
     if (read.endpoint.auth_mode == config::AuthMode::kKey)
       remarks.insert(remarks.begin(), {about_keys(name), create_keys(name)});
+    append(remarks_on_auth_mode(*document, read), remarks);
+    append(remarks_on_traffic(read, deployments_of(name)), remarks);
     if (!is_first("OnlineEndpoint", name, read.name)) return;
     add_remarks(*document, remarks);
     add(*resource("OnlineEndpoint", name, document), read.name);
@@ -103,6 +179,7 @@ class Converter {
   }
 
   void convert_deployment(const std::string& file, Value document) {
+    document = with_any_name(file, document, "endpoint_name");
     std::vector<std::string> remarks = remarks_on_replicas(*document);
     document = without(*document, {"router", "replicas"});
     if (const YamlValue* authorities = find(*document, {"router", "tls", "ca_file"})) {
@@ -154,6 +231,10 @@ class Converter {
                 {"spec", spec}});
   }
 
+  static void append(Remarks more, Remarks& into) {
+    into.insert(into.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  }
+
   void add_remarks(const YamlValue& document, std::vector<std::string> remarks) {
     std::vector<std::string> variables;
     find_variables(document, "", variables);
@@ -171,8 +252,10 @@ class Converter {
     pending_.clear();
   }
 
+  const Options& options_;
   const std::string& home_;
   config::Findings findings_;
+  std::vector<Document> documents_;
   std::map<std::string, Place> places_;
   std::string pending_;  // remarks for the next document
   std::string out_;
@@ -180,9 +263,9 @@ class Converter {
 
 }  // namespace
 
-absl::StatusOr<Converted> convert(const std::vector<std::string>& files, const std::string& home) {
+absl::StatusOr<Converted> convert(const Options& options) {
   try {
-    return Converter(home).convert(files);
+    return Converter(options).convert();
   } catch (const std::exception& exception) {  // out of memory
     return absl::InternalError(absl::StrCat("cannot be converted: ", exception.what()));
   }

@@ -7,6 +7,7 @@
 #include <regex>
 
 #include "config/resource.h"
+#include "router/convert/remarks.h"
 
 namespace router::convert {
 namespace {
@@ -51,12 +52,12 @@ class PodsMaker {
   Value metadata() const { return map({{"name", text(name_)}, {"namespace", text(home_)}, {"labels", labels()}}); }
 
   Value make_deployment() {
-    const std::string* count = scalar_at(document_, {"instance_count"});
+    for (std::string& each : remarks_on_scaling(document_, name_, home_)) remarks_.push_back(std::move(each));
     const Value pod = map({{"metadata", map({{"labels", labels()}})}, {"spec", map({{"containers", list({container()})}})}});
     return map({{"apiVersion", text("apps/v1")},
                 {"kind", text("Deployment")},
                 {"metadata", metadata()},
-                {"spec", map({{"replicas", number(count == nullptr ? 1 : std::stoll(*count))},
+                {"spec", map({{"replicas", number(first_pods(document_))},
                               {"selector", map({{"matchLabels", labels()}})},
                               {"template", pod}})}});
   }
@@ -85,12 +86,7 @@ class PodsMaker {
   Value image() {
     const std::string* image = scalar_at(document_, {"environment", "image"});
     if (image == nullptr) remarks_.push_back("image: nothing names one (environment.image): replace what stands there");
-    for (const char* key : {"model", "code_configuration"}) {
-      if (find(document_, {key}) != nullptr) {
-        remarks_.push_back(
-            absl::StrCat(key, ": Azure ML brings it into the pod, Kubernetes does not: the image must hold it, or a volume"));
-      }
-    }
+    for (std::string& each : remarks_on_model(document_)) remarks_.push_back(std::move(each));
     if (find(document_, {"environment", "conda_file"}) != nullptr) {
       remarks_.push_back("environment.conda_file: Azure ML installs it into the image; here the image must hold it");
     }

@@ -2,6 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <functional>
+#include <tuple>
+#include <utility>
+
 #include "router/base/assert.h"
 #include "router/proxy/connection.h"
 
@@ -19,14 +24,14 @@ ShardServer::ShardServer(runtime::Shard& shard, const Views& views, metrics::Sha
 
 void ShardServer::open_listener(ListenerId listener, runtime::ListeningSocket& socket) {
   const auto accepted = [this, listener](int descriptor, const runtime::Address& peer) { accept(listener, descriptor, peer); };
-  acceptors_.try_emplace(listener, shard_, socket, accepted);
+  acceptors_.emplace(std::piecewise_construct, std::forward_as_tuple(listener),
+                     std::forward_as_tuple(shard_, std::ref(socket), accepted));
 }
 
 void ShardServer::close_listener(ListenerId listener) {
-  const auto found = acceptors_.find(listener);
-  if (found == acceptors_.end()) return;
-  found->second.accept_what_has_arrived_and_close();
-  acceptors_.erase(found);
+  const auto [begin, end] = acceptors_.equal_range(listener);
+  std::for_each(begin, end, [](auto& each) { each.second.accept_what_has_arrived_and_close(); });
+  acceptors_.erase(begin, end);
 }
 
 void ShardServer::close_listeners() {

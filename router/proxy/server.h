@@ -33,7 +33,7 @@ class ShardServer {
   void set_siblings(std::span<const std::unique_ptr<ShardServer>> all) { siblings_ = all; }
   std::span<const std::unique_ptr<ShardServer>> siblings() const { return siblings_; }
 
-  /// Begins to accept. The view that knows the listener was published before.
+  /// Begins to accept. The view that knows the listener was published before. A listener may have several sockets.
   /// Throws std::bad_alloc, and leaves the socket as it is, when memory is short.
   void open_listener(ListenerId listener, runtime::ListeningSocket& socket);
   void open_listener(ListenerId listener, runtime::ListeningSocket&& socket) { open_listener(listener, socket); }
@@ -111,7 +111,7 @@ class ShardServer {
   runtime::Wakeup::List enlisted_;
   Mirrors mirrors_;
   runtime::TaskGroup connections_;
-  std::map<ListenerId, runtime::Acceptor> acceptors_;
+  std::multimap<ListenerId, runtime::Acceptor> acceptors_;  // several of one listener: of inherited sockets
 };
 
 }  // namespace router::proxy

@@ -1,6 +1,7 @@
 #include "router/runtime/accept.h"
 
 #include <absl/strings/str_cat.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -38,6 +39,12 @@ absl::Status failure(const Address& address, const char* what) {
   return absl::UnavailableError(absl::StrCat("cannot listen on ", address.text(), ": ", what, ": ", std::strerror(error)));
 }
 
+void set_what_accepted_sockets_inherit(int descriptor) {
+  const int on = 1;
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentMax, sizeof kUnsentMax);
+}
+
 /// A bound socket, or why not. `shared`: others may bind the same port.
 absl::StatusOr<Descriptor> bind_to(const Address& address, bool shared) {
   Descriptor socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -45,9 +52,7 @@ absl::StatusOr<Descriptor> bind_to(const Address& address, bool shared) {
   const int on = 1;
   ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (shared) ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  // Accepted sockets inherit these two.
-  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentMax, sizeof kUnsentMax);
+  set_what_accepted_sockets_inherit(socket.get());
   if (::bind(socket.get(), address.get(), address.length()) != 0) return failure(address, "bind");
   return socket;
 }
@@ -100,6 +105,12 @@ absl::StatusOr<std::vector<ListeningSocket>> listen_on(const std::string& addres
     where = local_address(listening.back().descriptor());  // the others share the port that the first one got
   }
   return listening;
+}
+
+void prepare_to_accept(int descriptor) {
+  ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  ::fcntl(descriptor, F_SETFL, ::fcntl(descriptor, F_GETFL) | O_NONBLOCK);
+  set_what_accepted_sockets_inherit(descriptor);
 }
 
 std::uint16_t ListeningSocket::port() const { return local_address(descriptor_.get()).port(); }

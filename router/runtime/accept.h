@@ -42,6 +42,10 @@ class ListeningSocket {
 absl::StatusOr<std::vector<ListeningSocket>> listen_on(const std::string& address, std::uint16_t port, std::size_t shards,
                                                        PortUse use = PortUse::kMustBeFree);
 
+/// Gives a listening socket of somebody else's making (inherited_sockets.h) what `listen_on` gives its own: it does not block,
+/// is closed by exec, and accepted sockets have no Nagle's delay and few unsent bytes.
+void prepare_to_accept(int descriptor);
+
 /// Accepts the connections of one listening socket on its shard, at most 64 in a turn of the loop. When memory runs short, or
 /// only descriptors that are kept for others are left (descriptors.h), it pauses and looks again every 100 ms; meanwhile
 /// connections wait in the kernel.

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from model_servers import HERE, prepare
 from support.azureml import FILES, FOLDER, SCENES, allowed_keys
+from support.readme import written_files
 from support.router import BINARY, ROOT
 
 pytestmark = pytest.mark.long
@@ -37,13 +38,19 @@ class Told:
         demo = ROOT / "tests" / "support" / "demo" / "run.py"
         subprocess.run(["python3", demo, BINARY, folder / "demo", "--describe"], check=True, capture_output=True, timeout=60)
         self.demo = [each for each in (folder / "demo" / "endpoints").glob("*.yml") if ".overlay." not in each.name]
+        self.readme = []
+        for name, text in written_files("Five minutes").items():
+            if name.startswith("endpoints/") and ".overlay." not in name:
+                self.readme.append(folder / "readme" / name)
+                self.readme[-1].parent.mkdir(parents=True, exist_ok=True)
+                self.readme[-1].write_text(text)
         shutil.copytree(FOLDER / "assets", folder / "assets")
         self.with_ours = folder / "scene" / "deployment.yml"
         self.with_ours.parent.mkdir()
         azures = (FOLDER / "kubernetes-basic" / "blue-deployment.yml").read_text()
         self.with_ours.write_text(azures + "router:\n  replicas: ['127.0.0.1:5001']\n")
         python, environment = python_with_sdk()
-        done = subprocess.run([python, FOLDER / "sdk.py", *FILES, *self.demo, self.with_ours], capture_output=True, text=True, timeout=300,
+        done = subprocess.run([python, FOLDER / "sdk.py", *FILES, *self.demo, *self.readme, self.with_ours], capture_output=True, text=True, timeout=300,
                               check=False, env=environment)
         assert done.returncode == 0, done.stderr[-2000:]
         self.keys = json.loads(done.stdout)["keys"]
@@ -73,6 +80,10 @@ def test_the_sdk_and_the_router_take_the_same_files(sdk):
 def test_the_sdk_takes_the_files_of_the_demo(sdk):
     kinds = sorted(sdk.of(file)[0] for file in sdk.demo)
     assert kinds == ["KubernetesOnlineDeployment", "KubernetesOnlineDeployment", "KubernetesOnlineEndpoint"]
+
+
+def test_the_sdk_takes_the_files_of_readme(sdk):
+    assert [sdk.of(file) for file in sdk.readme] == [["KubernetesOnlineEndpoint", "iris"], ["KubernetesOnlineDeployment", "blue"]]
 
 
 def test_the_sdk_refuses_a_key_of_ours(sdk):

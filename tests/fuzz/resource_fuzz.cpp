@@ -84,7 +84,8 @@ void convert_file(std::string_view text) {
   static fuzz::MemoryFile file;
   static fuzz::MemoryFile printed;
   file.write(text);
-  const absl::StatusOr<convert::Converted> converted = convert::convert({file.path()}, "home");
+  const absl::StatusOr<convert::Converted> converted =
+      convert::convert({.files = {file.path()}, .home = "home", .endpoint_name = ""});
   if (!converted.ok()) return require_shown(std::string(converted.status().message()));
   require_shown(converted->text);
   if (converted->text.empty()) return;

@@ -323,5 +323,20 @@ TEST(OverlayDocuments, AreReadTogetherWithoutTheEnvironmentForConvert) {
   EXPECT_EQ(found.all[1].value->members.back().key, "router");
 }
 
+TEST(OverlayDocuments, AreOfTheEndpointThatTheCommandLineNames) {
+  const AzureFolder folder;
+  folder.write("endpoints/iris.overlay.yml",
+               "endpoints: {other: {traffic: {blue: 100}, deployments: {blue: {abort_wait_ms: 5}}}}\n");
+  Findings findings;
+  const FileDocuments found = read_documents(
+      {folder.path("endpoints/iris.overlay.yml"), folder.path("endpoints/endpoint.yml"), folder.path("endpoints/blue.yml")},
+      findings, Source::kResource, "other");
+  EXPECT_EQ(findings.mistakes(), "");
+  ASSERT_EQ(found.all.size(), 2u);
+  EXPECT_EQ(found.all[0].value->members[1].value->scalar, "other") << "in place of iris";
+  EXPECT_EQ(found.all[0].value->members.back().key, "traffic");
+  EXPECT_EQ(found.all[1].value->members.back().key, "router");
+}
+
 }  // namespace
 }  // namespace router::config::test

@@ -1,0 +1,22 @@
+# Completion of bash for inference-router(1). Options and commands are those that the program itself tells.
+_inference_router() {
+  local word=$2 before=$3
+  case $before in
+    --config)
+      COMPREPLY=($(compgen -f -X '!*.y*ml' -- "$word") $(compgen -d -- "$word"))
+      return
+      ;;
+    --[a-z]*-name | --namespace) return ;;
+  esac
+  case $word in
+    -*) COMPREPLY=($(compgen -W "$("$1" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*')" -- "$word")) ;;
+    *)
+      if [ "${COMP_WORDS[1]}" = convert ] && [ "$COMP_CWORD" -gt 1 ]; then
+        COMPREPLY=($(compgen -f -X '!*.y*ml' -- "$word") $(compgen -d -- "$word"))
+      else
+        COMPREPLY=($(compgen -W "$("$1" --help 2>/dev/null | sed -nE 's/^  inference-router ([a-z]+) .*/\1/p')" -- "$word"))
+      fi
+      ;;
+  esac
+}
+complete -o filenames -F _inference_router inference-router
