@@ -30,30 +30,15 @@ os.execv(sys.argv[2], sys.argv[2:])
 class Started(Router):
     """A router that is started with listening sockets."""
 
-    def __init__(self, folder, *endpoints, sockets=(), **settings):
-        self.sockets = sockets
-        super().__init__(folder, *endpoints, **settings)
-
-    def _start(self, environment, wait):
-        program = self.binary
-        script = self.folder / "start"
-        fds = ",".join(str(each.fileno()) for each in self.sockets)
-        # An inheritable descriptor is closed by nothing on its way through the shell.
-        for each in self.sockets:
-            each.set_inheritable(True)
-        code = self.folder / "pass.py"
-        code.write_text(_PASS)
-        script.write_text(f"#!/bin/sh\nexec /usr/bin/python3 {code} {fds} {program} \"$@\"\n")
+    def __init__(self, folder, *endpoints, sockets=(), environment=None, **settings):
+        folder.mkdir(parents=True)
+        (folder / "pass.py").write_text(_PASS)
+        fds = [each.fileno() for each in sockets]
+        script = folder / "start"
+        script.write_text(f"#!/bin/sh\nexec /usr/bin/python3 {folder}/pass.py {','.join(map(str, fds))} {BINARY} \"$@\"\n")
         script.chmod(0o755)
-        self.binary = script
-        popen = subprocess.Popen
-        try:
-            # close_fds=False: the sockets are the test's own.
-            subprocess.Popen = lambda *args, **options: popen(*args, **{**options, "close_fds": False})
-            super()._start({"LISTEN_FDS": str(len(self.sockets)), **(environment or {})}, wait)
-        finally:
-            subprocess.Popen = popen
-            self.binary = program
+        super().__init__(folder, *endpoints, environment={"LISTEN_FDS": str(len(fds)), **(environment or {})}, binary=script,
+                         pass_fds=fds, **settings)
 
 
 def listening(port=0, host="127.0.0.1", reuse=False):

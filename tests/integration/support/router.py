@@ -43,8 +43,10 @@ class Router:
     """Writes the configuration and starts the process. `stop` asserts a clean end. Settings of router.yaml are keyword arguments;
     a nested value replaces the default one whole."""
 
-    def __init__(self, folder, *endpoints, tls=None, listeners=None, environment=None, wait=True, binary=BINARY, **process):
+    def __init__(self, folder, *endpoints, tls=None, listeners=None, environment=None, wait=True, binary=BINARY,
+                 pass_fds=(), **process):
         self.binary = binary
+        self._pass_fds = pass_fds  # stay open in the process, under their numbers
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._reserved = [ReservedPort() for _ in range(3)]
@@ -106,7 +108,7 @@ class Router:
         assert self.binary.exists(), f"{self.binary} is not built (set ROUTER_BINARY)"
         self.process = subprocess.Popen(
             [self.binary, "--config", self.config_file], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**os.environ, **(environment or {})}, text=True, errors="replace")
+            env={**os.environ, **(environment or {})}, text=True, errors="replace", pass_fds=self._pass_fds)
         self.output = ""
         self._readers = [threading.Thread(target=self._collect, args=pair, daemon=True)
                          for pair in ((self.process.stderr, "log"), (self.process.stdout, "output"))]
