@@ -27,7 +27,9 @@ bool Fields::add(const FieldLine& line) {
   if (size_ == kMax) return false;
   new (storage_ + size_ * sizeof(FieldLine)) FieldLine(line);
   ++size_;
-  present_ |= std::uint64_t{1} << static_cast<unsigned>(line.id);
+  const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(line.id);
+  repeated_ |= present_ & bit;
+  present_ |= bit;
   return true;
 }
 

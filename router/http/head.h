@@ -70,9 +70,12 @@ class Fields {
   void clear() {
     size_ = 0;
     present_ = 0;
+    repeated_ = 0;
   }
   bool add(const FieldLine& line);  // false when full
   bool has(Field id) const { return (present_ >> static_cast<unsigned>(id) & 1) != 0; }
+  /// Whether there is more than one line of it.
+  bool repeats(Field id) const { return (repeated_ >> static_cast<unsigned>(id) & 1) != 0; }
   /// The first line of that field's value; empty if there is none.
   std::string_view get(Field id) const;
 
@@ -80,6 +83,7 @@ class Fields {
   const FieldLine* lines() const { return reinterpret_cast<const FieldLine*>(storage_); }
   std::size_t size_ = 0;
   std::uint64_t present_ = 0;
+  std::uint64_t repeated_ = 0;
   alignas(FieldLine) std::byte storage_[kMax * sizeof(FieldLine)];
 };
 
