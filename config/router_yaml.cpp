@@ -186,8 +186,11 @@ void read_logs(MapReader& document, Process& into) {
     log->read_path("file", into.log_file);
     const auto level = log->word("level", {"debug", "info", "warning", "error"});
     if (level) into.log_level = static_cast<LogLevel>(*level);
+    const auto format = log->word("format", {"text", "json"});
+    if (format) into.log_format = static_cast<LogFormat>(*format);
     log->finish();
   }
+  document.read("access_log_client_ip", into.access_log_client_ip);
   const std::optional<std::string> access_log = document.text("access_log");
   if (!access_log || access_log->empty()) return;
   into.access_log = *access_log == "stdout" ? *access_log : absolute_path(document.file(), *access_log);
@@ -233,6 +236,8 @@ void read_metrics(MapReader& document, Process& into) {
       into.buckets.push_back(*bound);
     }
   }
+  metrics->read("per_replica", into.per_replica);
+  metrics->read("per_replica_max", {1, 100'000, "replicas"}, into.per_replica_max);
   if (into.buckets.size() > kBucketsMax) metrics->mistake("buckets", "are too many; at most 40 are expected");
   metrics->finish();
 }

@@ -1,10 +1,13 @@
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/addresses.h"
 #include "config/load.h"
+#include "config/wanted_log_format.h"
+#include "router/base/log.h"
 #include "router/convert/convert.h"
 #include "router/router.h"
 #include "tls/buffer_memory.h"
@@ -80,6 +83,19 @@ int convert(int count, char** words) {
   return std::cout ? 0 : 1;
 }
 
+/// Why it did not start: as its log would say it, as far as the file can still tell how that is to look. `--check` answers
+/// whoever typed it.
+int tell_mistakes(const Arguments& arguments, const std::string& mistakes) {
+  const bool as_log =
+      !arguments.check && router::config::wanted_log_format(arguments.config) == router::config::LogFormat::kJson;
+  if (!as_log) return std::cerr << mistakes << "\n", 1;
+  router::log::Target standard_error;
+  standard_error.format = router::log::Format::kJson;
+  router::log::use(std::move(standard_error));
+  router::log::error(mistakes);
+  return 1;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -93,10 +109,7 @@ int main(int count, char** words) {
   const auto what_for = arguments.check ? router::ReadingFor::kCheck : router::ReadingFor::kStart;
   absl::StatusOr<router::config::Config> config =
       router::config::load(arguments.config, nullptr, router::Router::examine(what_for));
-  if (!config.ok()) {
-    std::cerr << config.status().message() << "\n";
-    return 1;
-  }
+  if (!config.ok()) return tell_mistakes(arguments, std::string(config.status().message()));
   if (arguments.check) {
     for (const std::string& warning : config->warnings) std::cerr << "warning: " << warning << "\n";
     return std::cout << "ok\n", 0;

@@ -101,7 +101,8 @@ Duration between(TimePoint from, TimePoint to) { return from == TimePoint{} || t
 
 }  // namespace
 
-void append_access_line(std::string& text, std::uint64_t generation, const Downstream& downstream, const Record& record) {
+void append_access_line(std::string& text, std::uint64_t generation, std::string_view client_ip, const Downstream& downstream,
+                        const Record& record) {
   const http::RequestHead& head = downstream.head();
   JsonLine line(text);
   std::array<char, 32> time;
@@ -117,6 +118,7 @@ void append_access_line(std::string& text, std::uint64_t generation, const Downs
   line.text("ModelStatusReason", record.reason == Reason::kNone || record.reason == Reason::kModelError ? "" : record.cause);
   line.number("RequestPayloadSize", downstream.request_bytes());
   line.number("ResponsePayloadSize", downstream.response_bytes());
+  if (!client_ip.empty()) line.text("ClientIP", client_ip);
   line.text("UserAgent", head.fields.get(http::Field::kUserAgent).substr(0, kUserAgentMax));
   line.text("XRequestId", record.ids->request_id);
   line.text("XMSClientRequestId", record.ids->client_request_id.view());
@@ -137,10 +139,10 @@ void append_access_line(std::string& text, std::uint64_t generation, const Downs
   line.end();
 }
 
-void write_access_line(runtime::LineWriter& writer, std::size_t shard, std::uint64_t generation, const Downstream& downstream,
-                       const Record& record) {
+void write_access_line(runtime::LineWriter& writer, std::size_t shard, std::uint64_t generation, std::string_view client_ip,
+                       const Downstream& downstream, const Record& record) {
   std::string& line = writer.draft(shard);
-  append_access_line(line, generation, downstream, record);
+  append_access_line(line, generation, client_ip, downstream, record);
   writer.write(shard, line);
 }
 

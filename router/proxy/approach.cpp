@@ -138,6 +138,10 @@ Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> Approach::open(Lease& 
   record_.replica = lease.replica().name();
   record_.sent = {};
   ++record_.attempts;
+  if (view_->per_replica) {
+    record_.per_replica = true;
+    static_cast<upstream::Replica&>(lease.replica()).request_sent(wakeup_.shard().index());
+  }
   upstream::OpenOptions options;
   options.connect_timeout = route().deployment->connect_timeout;
   options.abort_wait = route().deployment->abort_wait;
