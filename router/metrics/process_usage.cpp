@@ -4,11 +4,11 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <array>
 #include <charconv>
+#include <ctime>
 #include <limits>
 #include <memory>
 

@@ -46,6 +46,13 @@ class JsonLine {
     append_escaped(line_, value);
     line_.push_back('"');
   }
+  /// Of letters, digits and the like: nothing to escape.
+  void plain(std::string_view key, std::string_view value) {
+    begin(key);
+    line_.push_back('"');
+    line_.append(value);
+    line_.push_back('"');
+  }
   void number(std::string_view key, std::uint64_t value) {
     begin(key);
     char digits[24];
@@ -118,7 +125,7 @@ void append_access_line(std::string& text, std::uint64_t generation, std::string
   line.text("ModelStatusReason", record.reason == Reason::kNone || record.reason == Reason::kModelError ? "" : record.cause);
   line.number("RequestPayloadSize", downstream.request_bytes());
   line.number("ResponsePayloadSize", downstream.response_bytes());
-  if (!client_ip.empty()) line.text("ClientIP", client_ip);
+  if (!client_ip.empty()) line.plain("ClientIP", client_ip);
   line.text("UserAgent", head.fields.get(http::Field::kUserAgent).substr(0, kUserAgentMax));
   line.text("XRequestId", record.ids->request_id);
   line.text("XMSClientRequestId", record.ids->client_request_id.view());
