@@ -166,6 +166,7 @@ struct Limits {
 };
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
+enum class LogFormat { kText, kJson };
 
 /// Where router.yaml says (or would say) what only shows to be wrong when it is used.
 struct ProcessPlaces {
@@ -224,8 +225,12 @@ struct Process {
   bool via = true;                                // mark requests in Via, and refuse those that come back
   std::string via_name;                           // the mark, a token; empty: a random one
   std::vector<std::chrono::nanoseconds> buckets;  // upper bounds of all histograms, ascending; empty: the router's own
+  bool per_replica = false;                       // replicas have figures of their own: four time series each
+  std::size_t per_replica_max = 1000;             // replicas that have them, at most
   std::string access_log;                         // empty: none; `stdout`; or a path
+  bool access_log_client_ip = true;               // its lines tell the client's address
   std::string log_file;                           // empty: standard error
+  LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
   std::string observe_address = "127.0.0.1:9901";
   std::string admin_address = "127.0.0.1:9902";  // or unix:/path

@@ -181,8 +181,11 @@ void read_logs(MapReader& document, Process& into) {
                                     LogLevel::kError};
     // nginx spells it `warn` and nothing else, Envoy takes both.
     if (const auto level = log->word("level", {"debug", "info", "warning", "warn", "error"})) into.log_level = kLevels[*level];
+    const auto format = log->word("format", {"text", "json"});
+    if (format) into.log_format = static_cast<LogFormat>(*format);
     log->finish();
   }
+  document.read("access_log_client_ip", into.access_log_client_ip);
   const std::optional<std::string> access_log = document.text("access_log");
   if (!access_log || access_log->empty()) return;
   into.access_log = *access_log == "stdout" ? *access_log : absolute_path(document.file(), *access_log);
@@ -228,6 +231,8 @@ void read_metrics(MapReader& document, Process& into) {
       into.buckets.push_back(*bound);
     }
   }
+  metrics->read("per_replica", into.per_replica);
+  metrics->read("per_replica_max", {1, 100'000, "replicas"}, into.per_replica_max);
   if (into.buckets.size() > kBucketsMax) metrics->mistake("buckets", "are too many; at most 40 are expected");
   metrics->finish();
 }

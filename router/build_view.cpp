@@ -57,6 +57,8 @@ std::shared_ptr<proxy::View> build_view(const config::Config& config, const Live
   auto view = std::make_shared<proxy::View>();
   view->generation = change.generation;
   view->limits = process.limits;
+  view->log_client_ip = process.access_log_client_ip;
+  view->per_replica = process.per_replica;
   for (const std::string& network : process.trusted_proxies) view->trusted_proxies.add(network);
   if (process.via) view->via = http::Via(process.via_name.empty() ? random_via_name : process.via_name);
   model::RoutingTable& table = view->table;

@@ -3,12 +3,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/addresses.h"
 #include "config/azureml.h"
 #include "config/load.h"
 #include "config/schema.h"
+#include "config/wanted_log_format.h"
+#include "router/base/log.h"
 #include "router/convert/convert.h"
 #include "router/replica_check.h"
 #include "router/router.h"
@@ -143,6 +146,19 @@ std::vector<char*> split_at_equals(int count, char** words, std::list<std::strin
   return all;
 }
 
+/// Why it did not start: as its log would say it, as far as the file can still tell how that is to look. `--check` answers
+/// whoever typed it.
+int tell_mistakes(const Arguments& arguments, const std::string& mistakes) {
+  const bool as_log =
+      !arguments.check && router::config::wanted_log_format(arguments.config) == router::config::LogFormat::kJson;
+  if (!as_log) return std::cerr << mistakes << "\n", 1;
+  router::log::Target standard_error;
+  standard_error.format = router::log::Format::kJson;
+  router::log::use(std::move(standard_error));
+  router::log::error(mistakes);
+  return 1;
+}
+
 }  // namespace
 
 int main(int given_count, char** given_words) {
@@ -161,16 +177,10 @@ int main(int given_count, char** given_words) {
   const auto what_for = arguments.check ? router::ReadingFor::kCheck : router::ReadingFor::kStart;
   absl::StatusOr<router::config::Config> config =
       router::config::load(arguments.config, nullptr, router::Router::examine(what_for));
-  if (!config.ok()) {
-    std::cerr << config.status().message() << "\n";
-    return 1;
-  }
+  if (!config.ok()) return tell_mistakes(arguments, std::string(config.status().message()));
   if (arguments.check) return check(*config, arguments.probe);
   absl::StatusOr<router::runtime::InheritedSockets> sockets = router::runtime::InheritedSockets::from_environment();
-  if (!sockets.ok()) {
-    std::cerr << "inference-router: " << sockets.status().message() << "\n";
-    return 1;
-  }
+  if (!sockets.ok()) return tell_mistakes(arguments, std::string(sockets.status().message()));
   router::Router router(arguments.config, std::move(*config), *std::move(sockets),
                         router::runtime::ServiceManager::from_environment());
   return router.run();

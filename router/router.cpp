@@ -41,6 +41,10 @@ log::Level log_level(config::LogLevel level) {
   return log::Level::kInfo;
 }
 
+log::Format log_format(config::LogFormat format) {
+  return format == config::LogFormat::kJson ? log::Format::kJson : log::Format::kText;
+}
+
 std::size_t shard_count(const config::Process& process) {
   return process.threads > 0 ? process.threads : runtime::default_shard_count();
 }
@@ -55,7 +59,7 @@ std::vector<const config::Deployment*> deployments_of(const config::Config& conf
 
 std::optional<log::Target> open_log(const config::Process& process, config::Findings& findings) {
   log::Target target;
-  const std::string error = log::open(process.log_file, log_level(process.log_level), target);
+  const std::string error = log::open(process.log_file, log_level(process.log_level), log_format(process.log_format), target);
   if (error.empty()) return target;
   findings.mistake(process.places.log_file, error);
   return std::nullopt;
@@ -93,6 +97,20 @@ bool same_settings(std::optional<config::Kubernetes> a, const std::optional<conf
 std::string make_via_name() {
   const UuidText uuid = new_uuid();
   return "router-" + std::string(view_of(uuid).substr(24));
+}
+
+void add_replicas(const LiveDeployment& live, std::vector<metrics::ReplicaFigures>& into) {
+  for (const auto& [name, each] : live.replicas) {
+    const upstream::Replica::Figures counted = each.replica->figures();
+    metrics::ReplicaFigures& told = into.emplace_back();
+    told.endpoint = live.endpoint;
+    told.deployment = live.name;
+    told.replica = each.replica->name();
+    told.slots_in_use = live.line->in_use(each.replica);
+    told.requests = counted.requests;
+    told.answers = counted.answers;
+    told.first_byte_nanoseconds = counted.first_byte_nanoseconds;
+  }
 }
 
 void warn_of_few_descriptors(const config::Limits& limits) {
@@ -151,6 +169,9 @@ absl::Status Router::start() {
   runtime::raise_descriptor_limit();
   runtime::keep_memory_reserve();
   config::Findings findings;
+  log::Target until_it_is_open;
+  until_it_is_open.format = log_format(config_.process.log_format);
+  log::use(std::move(until_it_is_open));
   if (std::optional<log::Target> target = open_log(config_.process, findings)) log::use(std::move(*target));
   TlsMaterial tls =
       read_tls(config_.process, deployments_of(config_), ticket_keys_, {}, shards_.size(), ReadingFor::kStart, findings);
@@ -193,7 +214,8 @@ absl::Status Router::make_cluster() {
 
 Router::Opened Router::open(const config::Process& next, config::Findings& findings) {
   Opened opened;
-  const bool same_log = next.log_file == config_.process.log_file && next.log_level == config_.process.log_level;
+  const config::Process& now = config_.process;
+  const bool same_log = next.log_file == now.log_file && next.log_level == now.log_level && next.log_format == now.log_format;
   if (!same_log) opened.log = open_log(next, findings);
   absl::StatusOr<AccessLogs::Writer> access_log = access_logs_.open(next.access_log, shards_.size());
   if (access_log.ok()) {
@@ -465,6 +487,7 @@ std::vector<std::string> Router::not_ready() const {
 
 metrics::ProcessFigures Router::figures() const {
   metrics::ProcessFigures figures;
+  if (config_.process.per_replica) figures.per_replica = metrics::PerReplica{{}, config_.process.per_replica_max};
   for (const auto& [key, live] : live_.all()) {
     const dispatch::Demand demand = live->line->demand();
     metrics::DeploymentFigures deployment;
@@ -479,6 +502,7 @@ metrics::ProcessFigures Router::figures() const {
     deployment.outages = {demand.ejections, demand.refusals};
     deployment.replicas_not_ready = demand.replicas - demand.replicas_ready;
     for (const auto& [name, replica] : live->replicas) deployment.replicas_terminating += replica.terminating ? 1 : 0;
+    if (figures.per_replica) add_replicas(*live, figures.per_replica->present);
     figures.deployments.push_back(std::move(deployment));
   }
   std::set<std::string> told;  // several listeners may show one certificate
@@ -497,6 +521,7 @@ metrics::ProcessFigures Router::figures() const {
   if (cluster_) figures.resources_refused = cluster_->resources_refused();
   if (cluster_) figures.events_dropped = cluster_->events_dropped();
   figures.access_log_dropped = access_logs_.dropped();
+  figures.usage = metrics::read_process_usage();
   figures.version = ROUTER_VERSION;
   return figures;
 }

@@ -58,7 +58,7 @@ BENCHMARK_F(AccessLine, Text)(benchmark::State& state) {
   std::string line;
   for (auto _ : state) {
     line.clear();
-    append_access_line(line, 7, downstream_, record_);
+    append_access_line(line, 7, downstream_.peer().address, downstream_, record_);
     benchmark::DoNotOptimize(line.data());
   }
   state.counters["bytes"] = static_cast<double>(line.size());
@@ -69,7 +69,7 @@ BENCHMARK_F(AccessLine, Text)(benchmark::State& state) {
 BENCHMARK_F(AccessLine, Write)(benchmark::State& state) {
   const auto writer = runtime::LineWriter::open("/dev/null", 1);
   if (!writer.ok()) return state.SkipWithError("no writer");
-  for (auto _ : state) write_access_line(**writer, 0, 7, downstream_, record_);
+  for (auto _ : state) write_access_line(**writer, 0, 7, downstream_.peer().address, downstream_, record_);
   state.counters["dropped"] = benchmark::Counter(static_cast<double>((*writer)->dropped()), benchmark::Counter::kAvgIterations);
 }
 

@@ -24,20 +24,32 @@ std::string_view bearer_token(std::string_view authorization) {
   return token;
 }
 
+/// The one credential of a request.
+Result<std::string_view> credential(const http::Fields& fields) {
+  using http::Field;
+  if (fields.repeats(Field::kAuthorization) || fields.repeats(Field::kApiKey)) {
+    return Failure::downstream(Reason::kUnauthorized, "more than one Authorization or api-key field");
+  }
+  const bool by_api_key = fields.has(Field::kApiKey);
+  if (by_api_key && fields.has(Field::kAuthorization)) {
+    return Failure::downstream(Reason::kUnauthorized, "both Authorization and api-key: one credential is expected");
+  }
+  const std::string_view key = by_api_key ? fields.get(Field::kApiKey) : bearer_token(fields.get(Field::kAuthorization));
+  if (key.empty()) return Failure::downstream(Reason::kUnauthorized, "no bearer key in Authorization, and none in api-key");
+  return key;
+}
+
 }  // namespace
 
 Result<model::Caller> authenticate(const http::RequestHead& head, const model::Endpoint& endpoint) {
   if (endpoint.auth_mode != config::AuthMode::kKey) {
     return Failure::downstream(Reason::kUnauthorized, "the endpoint's auth_mode is not supported yet");
   }
-  std::size_t credentials = 0;
-  for (const http::FieldLine& line : head.fields) credentials += line.id == http::Field::kAuthorization;
-  if (credentials > 1) return Failure::downstream(Reason::kUnauthorized, "more than one Authorization field");
-  const std::string_view token = bearer_token(head.fields.get(http::Field::kAuthorization));
-  if (token.empty()) return Failure::downstream(Reason::kUnauthorized, "no bearer key in Authorization");
+  const Result<std::string_view> given = credential(head.fields);
+  if (!given) return given.error();
   const char* matched = nullptr;
   for (const config::Secret& key : endpoint.keys) {  // every one is compared, whichever matches
-    if (equal_in_constant_time(key.value, token)) matched = name_of(key.name);
+    if (equal_in_constant_time(key.value, *given)) matched = name_of(key.name);
   }
   if (matched == nullptr) return Failure::downstream(Reason::kUnauthorized, "the key is not one of the endpoint's");
   return model::Caller{model::AuthType::kKey, matched};

@@ -4,8 +4,13 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <chrono>
+#include <cstdio>
+#include <ctime>
 #include <memory>
 #include <mutex>
+
+#include "router/base/json_text.h"
 
 namespace router::log {
 namespace {
@@ -30,7 +35,45 @@ spdlog::level::level_enum spdlog_level(Level level) {
   return spdlog::level::info;
 }
 
-std::shared_ptr<spdlog::logger> make_logger(const std::string& path, Level level) {
+/// The words of log.level in router.yaml.
+std::string_view name_of(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::trace:
+    case spdlog::level::debug: return "debug";
+    case spdlog::level::warn: return "warning";
+    case spdlog::level::err:
+    case spdlog::level::critical: return "error";
+    default: return "info";
+  }
+}
+
+/// `2026-01-31T12:34:56.789Z`.
+void append_time(std::string& line, std::chrono::system_clock::time_point time) {
+  const std::time_t second = std::chrono::system_clock::to_time_t(time);
+  const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+  std::tm utc{};
+  gmtime_r(&second, &utc);
+  char text[64];
+  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+  line.append(text, size);
+  std::snprintf(text, sizeof text, ".%03dZ", static_cast<int>(since % 1000));
+  line.append(text);
+}
+
+class JsonFormatter final : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& to) override {
+    std::string line = R"({"time":")";
+    append_time(line, message.time);
+    line.append(R"(","level":")").append(name_of(message.level)).append(R"(","message":")");
+    append_json_text(line, {message.payload.data(), message.payload.size()});
+    line.append("\"}\n");
+    to.append(line.data(), line.data() + line.size());
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
+};
+
+std::shared_ptr<spdlog::logger> make_logger(const std::string& path, Level level, Format format) {
   std::shared_ptr<spdlog::sinks::sink> target;
   if (path.empty()) {
     target = std::make_shared<spdlog::sinks::stderr_sink_mt>();
@@ -38,7 +81,11 @@ std::shared_ptr<spdlog::logger> make_logger(const std::string& path, Level level
     target = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
   }
   auto logger = std::make_shared<spdlog::logger>("router", std::move(target));
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+  if (format == Format::kJson) {
+    logger->set_formatter(std::make_unique<JsonFormatter>());
+  } else {
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+  }
   logger->set_level(spdlog_level(level));
   logger->flush_on(spdlog::level::info);
   return logger;
@@ -47,7 +94,7 @@ std::shared_ptr<spdlog::logger> make_logger(const std::string& path, Level level
 std::shared_ptr<spdlog::logger> current_logger() {
   const std::lock_guard lock(sink().mutex);
   Target& target = sink().target;
-  if (!target.logger) target.logger = make_logger(target.path, target.level);
+  if (!target.logger) target.logger = make_logger(target.path, target.level, target.format);
   return target.logger;
 }
 
@@ -61,9 +108,9 @@ void write(spdlog::level::level_enum level, std::string_view message) noexcept {
 
 }  // namespace
 
-std::string open(const std::string& path, Level level, Target& into) {
+std::string open(const std::string& path, Level level, Format format, Target& into) {
   try {
-    into = {path, level, make_logger(path, level)};
+    into = {path, level, format, make_logger(path, level, format)};
   } catch (const spdlog::spdlog_ex& error) {
     return error.what();
   }
@@ -82,7 +129,7 @@ void reopen() noexcept {
       const std::lock_guard lock(sink().mutex);
       target = sink().target;
     }
-    const std::string error = open(target.path, target.level, target);
+    const std::string error = open(target.path, target.level, target.format, target);
     error.empty() ? use(std::move(target)) : warning("the log file could not be reopened: " + error);
   } catch (const std::exception&) {
     warning("the log file could not be reopened: memory is short");

@@ -15,16 +15,20 @@ class logger;
 namespace router::log {
 
 enum class Level { kDebug, kInfo, kWarning, kError };
+/// kText: `TIME LEVEL MESSAGE`; a message may have several lines. kJson: `{"time":…,"level":…,"message":…}`, always one line,
+/// and valid whatever bytes the message has.
+enum class Format { kText, kJson };
 
 /// A log that is open and may be taken into use.
 struct Target {
   std::string path;  // empty: standard error
   Level level = Level::kInfo;
+  Format format = Format::kText;
   std::shared_ptr<spdlog::logger> logger;
 };
 /// Opens `path` (and makes it, if it is not there) without using it yet. Fails with a text that says why; `into` stays.
-std::string open(const std::string& path, Level level, Target& into);
-/// From now on everything goes there.
+std::string open(const std::string& path, Level level, Format format, Target& into);
+/// From now on everything goes there. Without a logger it is opened with the first line.
 void use(Target target);
 /// Opens the same path again, for log rotation (SIGHUP).
 void reopen() noexcept;

@@ -66,6 +66,7 @@ class Capacity {
 
   static bool is_ready(const Replica& replica) { return replica.ready_; }
   static const Health& health(const Replica& replica) { return replica.health_; }
+  static std::size_t in_use(const Replica& replica) { return replica.in_use_; }
   static bool sheds(const Replica& replica) { return replica.sheds_; }
   static std::size_t slots_of(const Replica& replica) { return replica.slots_max_; }
   /// Asserts what must hold between two operations.

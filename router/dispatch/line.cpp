@@ -354,6 +354,11 @@ Condition Line::condition(const std::shared_ptr<Replica>& replica) const {
   return health.well() ? Condition{} : Condition{health.state(), health.asked_from()};
 }
 
+std::size_t Line::in_use(const std::shared_ptr<Replica>& replica) const {
+  const std::lock_guard lock(mutex_);
+  return Capacity::in_use(*replica);
+}
+
 void Line::begin_look() {
   const std::lock_guard lock(mutex_);
   watcher_told_ = false;

@@ -199,6 +199,8 @@ class Line : public std::enable_shared_from_this<Line> {
   /// An ejected or refusing replica may be chosen again.
   void readmit(const std::shared_ptr<Replica>& replica);
   Condition condition(const std::shared_ptr<Replica>& replica) const;
+  /// Slots of it that this line's exchanges hold.
+  std::size_t in_use(const std::shared_ptr<Replica>& replica) const;
   /// The watcher is told of whatever happens from now on. Then `condition` tells what has happened before.
   void begin_look();
   /// The deployment was removed: every waiter is answered with kDeploymentNotFound, as is everyone who comes. Its replicas are

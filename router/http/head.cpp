@@ -24,7 +24,9 @@ bool keeps_alive(const Fields& fields, int minor_version) {
 
 void Fields::add(const FieldLine& line) {
   lines_.push_back(line);
-  present_ |= std::uint64_t{1} << static_cast<unsigned>(line.id);
+  const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(line.id);
+  repeated_ |= present_ & bit;
+  present_ |= bit;
 }
 
 std::string_view Fields::get(Field id) const {

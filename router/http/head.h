@@ -72,14 +72,18 @@ class Fields {
   void clear() {
     lines_.clear();
     present_ = 0;
+    repeated_ = 0;
   }
   void add(const FieldLine& line);
   bool has(Field id) const { return (present_ >> static_cast<unsigned>(id) & 1) != 0; }
+  /// Whether there is more than one line of it.
+  bool repeats(Field id) const { return (repeated_ >> static_cast<unsigned>(id) & 1) != 0; }
   /// The first line of that field's value; empty if there is none.
   std::string_view get(Field id) const;
 
  private:
   std::uint64_t present_ = 0;
+  std::uint64_t repeated_ = 0;
   absl::InlinedVector<FieldLine, kUsual> lines_;
 };
 

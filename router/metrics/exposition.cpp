@@ -135,6 +135,28 @@ void add_replicas(MetricFamily& family, const DeploymentFigures& figures) {
   add_value(family, with(labels, "state", "terminating"), figures.replicas_terminating);
 }
 
+Labels labels_of(const ReplicaFigures& figures) {
+  return with(deployment_labels(figures.endpoint, figures.deployment), "replica", figures.replica);
+}
+
+template <std::uint64_t ReplicaFigures::*kFigure>
+void add_replica(MetricFamily& family, const ReplicaFigures& figures) {
+  add_value(family, labels_of(figures), figures.*kFigure);
+}
+
+/// A summary without quantiles: two series a replica, and a mean of them all that can be taken.
+void add_replica_first_byte(MetricFamily& family, const ReplicaFigures& figures) {
+  ClientMetric& metric = family.metric.emplace_back();
+  metric.label = labels_of(figures);
+  metric.summary.sample_count = figures.answers;
+  metric.summary.sample_sum = seconds(figures.first_byte_nanoseconds);
+}
+
+template <class Number, std::optional<Number> ProcessUsage::*kFigure>
+void add_usage(MetricFamily& family, const ProcessFigures& figures) {
+  if (const std::optional<Number>& figure = figures.usage.*kFigure) add_value(family, {}, *figure);
+}
+
 void add_start(MetricFamily& family, const ProcessFigures& figures) {
   for (const CertificateFigures& each : figures.certificates) {
     add_value(family, {{"certificate", each.certificate}}, static_cast<double>(each.start));
@@ -204,6 +226,10 @@ void add_configuration_refused(MetricFamily& family, const Totals& totals) {
   add_value(family, {}, std::uint64_t{totals.newest_refused ? 1U : 0U});
 }
 
+void add_replicas_left_out(MetricFamily& family, const Totals& totals) {
+  if (totals.replicas_left_out) add_value(family, {}, *totals.replicas_left_out);
+}
+
 constexpr auto kCounter = MetricType::Counter;
 constexpr auto kGauge = MetricType::Gauge;
 constexpr auto kHistogram = MetricType::Histogram;
@@ -226,6 +252,10 @@ constexpr std::array kFamilies{
     Family{.name = kReplicas, .type = kGauge, .of_figures = add_replicas},
     Family{.name = kEjections, .type = kCounter, .of_figures = add_outages<&Outages::ejections>, .of_removed = true},
     Family{.name = kRefusals, .type = kCounter, .of_figures = add_outages<&Outages::refusals>, .of_removed = true},
+    Family{.name = kReplicaRequests, .type = kCounter, .of_replicas = add_replica<&ReplicaFigures::requests>},
+    Family{.name = kReplicaSlotsInUse, .type = kGauge, .of_replicas = add_replica<&ReplicaFigures::slots_in_use>},
+    Family{.name = kReplicaFirstByte, .type = MetricType::Summary, .of_replicas = add_replica_first_byte},
+    Family{.name = kReplicasLeftOut, .type = kGauge, .of_totals = add_replicas_left_out},
     Family{.name = kMirrored, .type = kCounter, .of_totals = add_mirrored},
     Family{.name = kConnectionsActive, .type = kGauge, .of_totals = add_total<&ShardCells::connections_active>},
     Family{.name = kConnections, .type = kCounter, .of_totals = add_total<&ShardCells::connections_total>},
@@ -242,6 +272,13 @@ constexpr std::array kFamilies{
     Family{.name = kResourcesRefused, .type = kGauge, .of_process = add_known<&ProcessFigures::resources_refused>},
     Family{.name = kEventsDropped, .type = kCounter, .of_process = add_known<&ProcessFigures::events_dropped>},
     Family{.name = kLogDropped, .type = kCounter, .of_process = add_process<&ProcessFigures::access_log_dropped>},
+    Family{.name = kCpuSeconds, .type = kCounter, .of_process = add_usage<double, &ProcessUsage::cpu_seconds>},
+    Family{.name = kResidentBytes, .type = kGauge, .of_process = add_usage<std::uint64_t, &ProcessUsage::resident_bytes>},
+    Family{.name = kVirtualBytes, .type = kGauge, .of_process = add_usage<std::uint64_t, &ProcessUsage::virtual_bytes>},
+    Family{.name = kOpenDescriptors, .type = kGauge, .of_process = add_usage<std::uint64_t, &ProcessUsage::open_descriptors>},
+    Family{.name = kMaxDescriptors, .type = kGauge, .of_process = add_usage<std::uint64_t, &ProcessUsage::max_descriptors>},
+    Family{.name = kStartTime, .type = kGauge, .of_process = add_usage<double, &ProcessUsage::start_seconds>},
+    Family{.name = kThreads, .type = kGauge, .of_process = add_usage<std::uint64_t, &ProcessUsage::threads>},
     Family{.name = kBuildInfo, .type = kGauge, .of_process = add_build_info},
 };
 

@@ -2,7 +2,9 @@
 
 #include <prometheus/metric_family.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,7 +20,8 @@ struct Totals {
   const std::vector<ShardCells>& shards;
   std::uint64_t reloads_accepted = 0;
   std::uint64_t reloads_refused = 0;
-  bool newest_refused = false;  // the last one of them was
+  bool newest_refused = false;                     // the last one of them was
+  std::optional<std::size_t> replicas_left_out{};  // nothing: no replica has figures of its own
 };
 
 /// One metric family of /metrics and where its samples come from: exactly one of the functions is there, and adds those of one
@@ -29,6 +32,7 @@ struct Family {
   void (*of_metrics)(prometheus::MetricFamily&, const DeploymentMetrics&) = nullptr;  // of each deployment that is known
   void (*of_figures)(prometheus::MetricFamily&, const DeploymentFigures&) = nullptr;  // of each that is configured
   bool of_removed = false;  // `of_figures` also of those that are not configured any more, as last told
+  void (*of_replicas)(prometheus::MetricFamily&, const ReplicaFigures&) = nullptr;  // of each that has figures of its own
   void (*of_process)(prometheus::MetricFamily&, const ProcessFigures&) = nullptr;
   void (*of_totals)(prometheus::MetricFamily&, const Totals&) = nullptr;
 

@@ -43,6 +43,16 @@ inline constexpr Name kEjections{"inference_router_ejections_total", "Times a fa
 inline constexpr Name kRefusals{"inference_router_refusals_total",
                                 "Times a replica was not chosen any more because it had refused a connection."};
 
+// Labels {endpoint, deployment, replica}; only with metrics.per_replica.
+inline constexpr Name kReplicaRequests{"inference_router_replica_requests_total",
+                                       "Requests sent to the replica, further attempts included, copies not."};
+inline constexpr Name kReplicaSlotsInUse{"inference_router_replica_slots_in_use",
+                                         "Slots of the replica that are held now, also by copies."};
+inline constexpr Name kReplicaFirstByte{"inference_router_replica_first_byte_seconds",
+                                        "From the last request byte sent to the replica to its response head."};
+inline constexpr Name kReplicasLeftOut{"inference_router_replicas_left_out",
+                                       "Replicas without figures of their own, beyond metrics.per_replica_max."};
+
 // Of the process.
 inline constexpr Name kMirrored{"inference_router_mirrored_total",
                                 "Copies of requests for mirrored deployments, by what became of them."};
@@ -77,6 +87,16 @@ inline constexpr Name kEventsDropped{"inference_router_events_dropped_total",
                                      "Events of refused resources that the API server did not get."};
 inline constexpr Name kLogDropped{"inference_router_access_log_dropped_total",
                                   "Access log lines dropped because they could not be written fast enough."};
+
+// Of the process, as client libraries of Prometheus call them.
+inline constexpr Name kCpuSeconds{"process_cpu_seconds_total", "Total user and system CPU time spent in seconds."};
+inline constexpr Name kResidentBytes{"process_resident_memory_bytes", "Resident memory size in bytes."};
+inline constexpr Name kVirtualBytes{"process_virtual_memory_bytes", "Virtual memory size in bytes."};
+inline constexpr Name kOpenDescriptors{"process_open_fds", "Number of open file descriptors."};
+inline constexpr Name kMaxDescriptors{"process_max_fds", "Maximum number of open file descriptors."};
+inline constexpr Name kStartTime{"process_start_time_seconds", "Start time of the process since unix epoch in seconds."};
+inline constexpr Name kThreads{"process_threads", "Number of OS threads in the process."};
+
 inline constexpr Name kBuildInfo{"inference_router_build_info", "Always 1; the label tells the version."};
 
 }  // namespace router::metrics

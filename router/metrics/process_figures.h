@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "router/base/time.h"
+#include "router/metrics/process_usage.h"
 
 namespace router::metrics {
 
@@ -30,6 +31,23 @@ struct DeploymentFigures {
   Outages outages{};
 };
 
+/// What one replica looks like at the moment of a scrape.
+struct ReplicaFigures {
+  std::string endpoint;
+  std::string deployment;
+  std::string replica;             // as the access log calls it
+  std::uint64_t slots_in_use = 0;  // now
+  std::uint64_t requests = 0;      // sent to it, and copies not
+  std::uint64_t answers = 0;       // heads of answers that came
+  std::uint64_t first_byte_nanoseconds = 0;
+};
+
+/// `metrics.per_replica`.
+struct PerReplica {
+  std::vector<ReplicaFigures> present;
+  std::size_t max = 0;  // that are shown
+};
+
 /// When one certificate begins and ends, in seconds since 1970.
 struct CertificateFigures {
   std::string certificate;  // the file, as configured
@@ -49,6 +67,8 @@ struct ProcessFigures {
   std::optional<Duration> discovery_age;           // nothing: no API server is followed
   std::optional<std::uint64_t> resources_refused;  // likewise
   std::optional<std::uint64_t> events_dropped;     // likewise
+  std::optional<PerReplica> per_replica{};         // nothing: switched off
+  ProcessUsage usage{};
   std::string version;
 };
 

@@ -15,6 +15,7 @@
 #include "router/base/time.h"
 #include "router/metrics/cells.h"
 #include "router/metrics/process_figures.h"
+#include "router/metrics/replica_book.h"
 
 namespace router::metrics {
 
@@ -90,6 +91,7 @@ class Registry {
   std::map<Key, Entry> entries_;
   std::size_t forget_at_ = 64;  // entries: when this many are known, look for removed ones even if nobody scrapes
   std::function<ProcessFigures()> process_figures_;
+  ReplicaBook replicas_;
   Cell reloads_accepted_;
   Cell reloads_refused_;
   bool newest_refused_ = false;

@@ -30,6 +30,16 @@ void Scrape::ask_process() {
     gone.deployment = entry.metrics->deployment();
     gone.outages = *entry.outages;
   }
+  tell_replicas();
+}
+
+void Scrape::tell_replicas() {
+  if (!process_->per_replica) return registry_.replicas_.clear();
+  const PerReplica& told = *process_->per_replica;
+  registry_.replicas_.tell(told.present, told.max, registry_.clock_.now(), Registry::kRemovedKept);
+  replicas_ = registry_.replicas_.shown();
+  left_out_ = registry_.replicas_.left_out();
+  process_->per_replica.reset();
 }
 
 bool Scrape::next(std::string& text) {
@@ -74,12 +84,14 @@ bool Scrape::fill(prometheus::MetricFamily& family, std::size_t deployments) {
   const Family& shown = families()[family_];
   if (shown.of_metrics != nullptr) return fill_from_metrics(family, deployments);
   if (shown.of_figures != nullptr) return fill_from_figures(family, deployments);
+  if (shown.of_replicas != nullptr) return fill_from_replicas(family, deployments);
   if (shown.of_process != nullptr && process_) shown.of_process(family, *process_);
   if (shown.of_totals != nullptr) {
     shown.of_totals(family, Totals{.shards = registry_.shards_,
                                    .reloads_accepted = registry_.reloads_accepted_.value(),
                                    .reloads_refused = registry_.reloads_refused_.value(),
-                                   .newest_refused = registry_.newest_refused_});
+                                   .newest_refused = registry_.newest_refused_,
+                                   .replicas_left_out = left_out_});
   }
   return false;
 }
@@ -107,6 +119,13 @@ bool Scrape::fill_from_figures(prometheus::MetricFamily& family, std::size_t dep
     shown.of_figures(family, gone ? removed_[figures_shown_ - configured.size()] : configured[figures_shown_]);
   }
   return figures_shown_ < end;
+}
+
+bool Scrape::fill_from_replicas(prometheus::MetricFamily& family, std::size_t replicas) {
+  for (; figures_shown_ < replicas_.size() && replicas > 0; ++figures_shown_, --replicas) {
+    families()[family_].of_replicas(family, replicas_[figures_shown_]);
+  }
+  return figures_shown_ < replicas_.size();
 }
 
 }  // namespace router::metrics

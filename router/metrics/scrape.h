@@ -36,15 +36,19 @@ class Scrape {
   bool fill(prometheus::MetricFamily& family, std::size_t deployments);
   bool fill_from_metrics(prometheus::MetricFamily& family, std::size_t deployments);
   bool fill_from_figures(prometheus::MetricFamily& family, std::size_t deployments);
+  bool fill_from_replicas(prometheus::MetricFamily& family, std::size_t replicas);
   void ask_process();
+  void tell_replicas();
 
   Registry& registry_;
   std::optional<ProcessFigures> process_;
   std::vector<DeploymentFigures> removed_;  // not configured any more: their outages, as last told
+  std::vector<ReplicaFigures> replicas_;    // that have figures of their own
+  std::optional<std::size_t> left_out_;     // replicas that have none; nothing: it is switched off
   std::size_t family_ = 0;                  // of families(): the one that is being shown
   std::string header_;                      // its HELP and TYPE; empty: not shown yet
   std::optional<Registry::Key> shown_;      // the last one of the deployments with cells
-  std::size_t figures_shown_ = 0;           // of the configured and the removed ones
+  std::size_t figures_shown_ = 0;           // of the configured and the removed ones, or of the replicas
 };
 
 }  // namespace router::metrics

@@ -46,6 +46,13 @@ class JsonLine {
     append_escaped(line_, value);
     line_.push_back('"');
   }
+  /// Of letters, digits and the like: nothing to escape.
+  void plain(std::string_view key, std::string_view value) {
+    begin(key);
+    line_.push_back('"');
+    line_.append(value);
+    line_.push_back('"');
+  }
   void number(std::string_view key, std::uint64_t value) {
     begin(key);
     char digits[24];
@@ -101,7 +108,8 @@ Duration between(TimePoint from, TimePoint to) { return from == TimePoint{} || t
 
 }  // namespace
 
-void append_access_line(std::string& text, std::uint64_t generation, const Downstream& downstream, const Record& record) {
+void append_access_line(std::string& text, std::uint64_t generation, std::string_view client_ip, const Downstream& downstream,
+                        const Record& record) {
   const http::RequestHead& head = downstream.head();
   JsonLine line(text);
   std::array<char, 32> time;
@@ -117,6 +125,7 @@ void append_access_line(std::string& text, std::uint64_t generation, const Downs
   line.text("ModelStatusReason", record.reason == Reason::kNone || record.reason == Reason::kModelError ? "" : record.cause);
   line.number("RequestPayloadSize", downstream.request_bytes());
   line.number("ResponsePayloadSize", downstream.response_bytes());
+  if (!client_ip.empty()) line.plain("ClientIP", client_ip);
   line.text("UserAgent", head.fields.get(http::Field::kUserAgent).substr(0, kUserAgentMax));
   line.text("XRequestId", record.ids->request_id);
   line.text("XMSClientRequestId", record.ids->client_request_id.view());
@@ -137,10 +146,10 @@ void append_access_line(std::string& text, std::uint64_t generation, const Downs
   line.end();
 }
 
-void write_access_line(runtime::LineWriter& writer, std::size_t shard, std::uint64_t generation, const Downstream& downstream,
-                       const Record& record) {
+void write_access_line(runtime::LineWriter& writer, std::size_t shard, std::uint64_t generation, std::string_view client_ip,
+                       const Downstream& downstream, const Record& record) {
   std::string& line = writer.draft(shard);
-  append_access_line(line, generation, downstream, record);
+  append_access_line(line, generation, client_ip, downstream, record);
   writer.write(shard, line);
 }
 

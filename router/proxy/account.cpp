@@ -3,6 +3,7 @@
 #include <new>
 
 #include "router/proxy/access_log.h"
+#include "router/proxy/client_ip.h"
 #include "router/proxy/local_reply.h"
 #include "router/proxy/server.h"
 
@@ -43,7 +44,10 @@ void Account::tell() noexcept {
   metrics_of(view, record_).on(shard).exchange_finished(figures_of(downstream_, record_));
   if (view.access_log == nullptr) return;
   try {
-    write_access_line(*view.access_log, shard, view.generation, downstream_, record_);
+    ClientIpText room;
+    const std::string_view client =
+        view.log_client_ip ? client_ip(downstream_, view.trusted_proxies, room) : std::string_view{};
+    write_access_line(*view.access_log, shard, view.generation, client, downstream_, record_);
   } catch (const std::bad_alloc&) {
     view.access_log->note_lost();
   }

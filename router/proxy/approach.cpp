@@ -45,13 +45,7 @@ std::uint64_t generation_of(const Lease& lease) { return static_cast<const upstr
 }  // namespace
 
 Approach::Approach(ShardServer& server, Views::Snapshot& view, Downstream& downstream, runtime::Wakeup& wakeup, Record& record)
-    : server_(server),
-      view_(view),
-      downstream_(downstream),
-      wakeup_(wakeup),
-      record_(record),
-      draw_(wakeup.shard().random()),
-      patience_(patience_of(downstream.head(), record.begun)) {}
+    : server_(server), view_(view), downstream_(downstream), wakeup_(wakeup), record_(record), draw_(wakeup.shard().random()) {}
 
 Result<void> Approach::admit() {
   const http::RequestHead& head = downstream_.head();
@@ -67,6 +61,9 @@ Result<void> Approach::admit() {
   if (!caller) return caller.error();
   record_.caller = *caller;
 
+  const Result<Patience> patience = patience_of(head, record_.begun);
+  if (!patience) return patience.error();
+  patience_ = *patience;
   const Result<model::Route> route = routing::choose_deployment(*destination.endpoint, *destination.target, head, draw_);
   if (!route) return route.error();
   record_.route = *route;
@@ -141,6 +138,10 @@ Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> Approach::open(Lease& 
   record_.replica = lease.replica().name();
   record_.sent = {};
   ++record_.attempts;
+  if (view_->per_replica) {
+    record_.per_replica = true;
+    static_cast<upstream::Replica&>(lease.replica()).request_sent(wakeup_.shard().index());
+  }
   upstream::OpenOptions options;
   options.connect_timeout = route().deployment->connect_timeout;
   options.abort_wait = route().deployment->abort_wait;

@@ -59,9 +59,9 @@ class Approach {
   runtime::Wakeup& wakeup_;
   Record& record_;
   const std::uint64_t draw_;  // for the traffic split: the same under every view
-  const Patience patience_;
-  bool bound_ = false;     // to its replica, which it may have ended: no other one gets it
-  bool mirrored_ = false;  // `copy_` was made, or need not be
+  Patience patience_;         // once it is admitted
+  bool bound_ = false;        // to its replica, which it may have ended: no other one gets it
+  bool mirrored_ = false;     // `copy_` was made, or need not be
   std::unique_ptr<MirrorCopy> copy_;
 };
 

@@ -18,6 +18,7 @@ bool replaced_in_request(Field field, bool forward_authorization, bool has_body,
   switch (field) {
     case Field::kLookalike: return true;
     case Field::kForwarding: return !trusted;
+    case Field::kApiKey:
     case Field::kAuthorization: return !forward_authorization;
     case Field::kContentLength: return has_body;
     case Field::kMaxForwards: return counts_hops;

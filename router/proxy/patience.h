@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "router/base/result.h"
 #include "router/base/time.h"
 #include "router/http/head.h"
 
@@ -15,7 +16,8 @@ struct Patience {
   Deadline until(TimePoint from, Duration timeout) const { return std::min(deadline, deadline_after(from, timeout)); }
 };
 
-/// A value that is not a whole number of milliseconds is as if it had not been sent.
-Patience patience_of(const http::RequestHead& head, TimePoint begun);
+/// Fails with bad_request where the field is there twice, or is no whole number of milliseconds: a client that means to set a
+/// bound must not be served without one. More than 2^32 ms count as 2^32 - 1.
+Result<Patience> patience_of(const http::RequestHead& head, TimePoint begun);
 
 }  // namespace router::proxy

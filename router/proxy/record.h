@@ -50,6 +50,7 @@ struct Record {
   bool stale_retried = false;    // and after a connection that had ended before it was used
   bool abort_unnoticed = false;  // the exchange was given up, and the pod's side stayed open for longer than abort_wait
   std::string replica;           // host:port
+  bool per_replica = false;      // its figures count this exchange
 };
 
 }  // namespace router::proxy

@@ -5,6 +5,7 @@
 
 #include "router/proxy/heads.h"
 #include "router/proxy/shedding.h"
+#include "router/upstream/replica.h"
 
 namespace router::proxy {
 namespace {
@@ -148,6 +149,10 @@ Result<void> Relay::begin_response() {
   const http::ResponseHead& head = **upstream_.response_head();
   begun_ = true;
   record_.answered = response_moved_ = wakeup_.shard().now();
+  if (record_.per_replica && record_.sent != TimePoint{}) {
+    auto& replica = static_cast<upstream::Replica&>(upstream_.lease().replica());
+    replica.answered(wakeup_.shard().index(), record_.answered - record_.sent);
+  }
   record_.model_status = head.status;
   upstream_.lease().verdict().sheds_until = sheds_until(head, record_.answered);
   record_.status = write_response_head(downstream_, head, upstream_.response_size(), route_, ids_);

@@ -33,6 +33,8 @@ struct View {
   http::Via via;  // this installation's mark
   std::unordered_map<ListenerId, ListenerSettings> listeners;
   std::shared_ptr<runtime::LineWriter> access_log;  // null: none. An exchange is told where it was begun
+  bool log_client_ip = true;                        // in its lines
+  bool per_replica = false;                         // replicas have figures of their own
 };
 
 using Views = runtime::Published<View>;

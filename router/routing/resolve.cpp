@@ -139,6 +139,9 @@ bool has_dot_segment(std::string_view path, bool& has_slash) {
 
 Result<const Deployment*> wanted_deployment(const Endpoint& endpoint, const http::RequestHead& head, std::uint64_t random) {
   if (head.fields.has(http::Field::kAzuremlModelDeployment)) {
+    if (head.fields.repeats(http::Field::kAzuremlModelDeployment)) {
+      return Failure::downstream(Reason::kBadRequest, "more than one azureml-model-deployment field");
+    }
     const std::string_view wanted = head.fields.get(http::Field::kAzuremlModelDeployment);
     for (const auto& deployment : endpoint.deployments) {
       if (equals_ignoring_case(deployment->name, wanted)) return deployment.get();

@@ -30,7 +30,8 @@ struct Destination {
 Destination find_endpoint(const model::RoutingTable& table, const http::RequestHead& head);
 
 /// The deployment of a request (contract, section 2); only for who may score at the endpoint. `random` draws the traffic split.
-/// Fails with deployment_not_found, or bad_request for an encoded slash that the deployment does not allow.
+/// Fails with deployment_not_found, or bad_request for an encoded slash that the deployment does not allow and for several
+/// azureml-model-deployment fields: whatever stands in front of the router may have read another one of them.
 Result<model::Route> choose_deployment(const model::Endpoint& endpoint, const Target& target, const http::RequestHead& head,
                                        std::uint64_t random);
 

@@ -34,6 +34,16 @@ std::uint64_t Replica::exchanges_finished() const {
   return sum;
 }
 
+Replica::Figures Replica::figures() const {
+  Figures sum;
+  for (const ShardPool& pool : pools_) {
+    sum.requests += pool.requests.value();
+    sum.answers += pool.answers.value();
+    sum.first_byte_nanoseconds += pool.first_byte.value();
+  }
+  return sum;
+}
+
 const std::string& Replica::server_name() const {
   return transport_ != nullptr && !transport_->server_name.empty() ? transport_->server_name : host_;
 }

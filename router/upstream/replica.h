@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -52,11 +54,28 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   void exchange_finished(std::size_t shard) { pools_[shard].finished.add(); }
   std::uint64_t exchanges_finished() const;
 
+  /// With `metrics.per_replica`: a request was sent to it, and the head of its answer came so long after the last byte of that.
+  void request_sent(std::size_t shard) { pools_[shard].requests.add(); }
+  void answered(std::size_t shard, Duration first_byte) {
+    pools_[shard].answers.add();
+    pools_[shard].first_byte.add(static_cast<std::uint64_t>(std::max<std::int64_t>(first_byte.count(), 0)));
+  }
+  /// Over all shards; control.
+  struct Figures {
+    std::uint64_t requests = 0;
+    std::uint64_t answers = 0;
+    std::uint64_t first_byte_nanoseconds = 0;
+  };
+  Figures figures() const;
+
  private:
   struct alignas(64) ShardPool {
     Pool idle;
     bool retired = false;
     metrics::Cell finished;
+    metrics::Cell requests;
+    metrics::Cell answers;
+    metrics::Cell first_byte;  // ns
   };
   const std::string host_;
   const runtime::Address address_;

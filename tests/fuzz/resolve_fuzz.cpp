@@ -91,7 +91,8 @@ void try_route(const http::RequestHead& head, std::uint64_t random) {
   const Result<model::Route> route = choose_deployment(*found.endpoint, *found.target, head, random);
   if (!route) {
     const bool has_slash = route.error().reason == Reason::kBadRequest && has_encoded_slash(found.target->rest);
-    require(has_slash || route.error().reason == Reason::kDeploymentNotFound);
+    const bool names_two = head.fields.repeats(http::Field::kAzuremlModelDeployment);
+    require(has_slash || names_two || route.error().reason == Reason::kDeploymentNotFound);
     return;
   }
   require(route->endpoint == found.endpoint && route->deployment != nullptr);

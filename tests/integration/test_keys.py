@@ -42,6 +42,49 @@ def test_two_credentials_are_refused(scene):
     assert scene.router.score(b"x", headers=headers).status in (400, 401)
 
 
+def test_a_client_that_sends_its_key_as_api_key_was_refused(pod, start):
+    blue = pod()
+    router = start(endpoint(deployment([blue])))
+    for key in (PRIMARY, SECONDARY):
+        assert router.score(b"x", key=None, headers={"api-key": key}).status == 200
+        assert "api-key" not in blue.requests[-1].headers
+    told = [(line["AuthType"], line["IdentityData"]) for line in router.access_lines(2)]
+    assert told == [("Key", "primary"), ("Key", "secondary")]
+
+
+@pytest.mark.parametrize("headers", [
+    {"api-key": "wrong"}, {"api-key": ""}, {"api-key": PRIMARY[:-1]}, {"api-key": f"Bearer {PRIMARY}"}, {"api_key": PRIMARY},
+    [("api-key", PRIMARY), ("Api-Key", PRIMARY)], [("Authorization", f"Bearer {PRIMARY}"), ("api-key", PRIMARY)],
+    [("Authorization", ""), ("api-key", PRIMARY)], [("api-key", ""), ("Authorization", f"Bearer {PRIMARY}")],
+])
+def test_a_wrong_api_key_and_a_second_credential_are_refused(scene, headers):
+    before = len(scene.pod.requests)
+    answer = scene.router.score(b"x", key=None, headers=headers)
+    assert (answer.status, answer.why) == (401, "unauthorized")
+    assert PRIMARY not in answer.body.decode()
+    assert len(scene.pod.requests) == before
+
+
+def test_an_api_key_in_the_trailers_opens_nothing_and_stays_behind(scene):
+    trailers = [("api-key", PRIMARY), ("Authorization", f"Bearer {PRIMARY}"), ("X-Checksum", "abc")]
+    assert scene.router.score(chunks=[b"x"], key=None, trailers=trailers).status == 401
+    assert scene.router.score(chunks=[b"x"], trailers=trailers).status == 200
+    assert scene.pod.requests[-1].trailers == [("X-Checksum", "abc")]
+
+
+def test_an_api_key_reaches_the_pod_where_the_endpoint_says_so_and_no_copy_otherwise(pod, start):
+    blue, copied, told = pod(), pod(), pod()
+    router = start(endpoint(deployment([blue], slots=0), deployment([copied], name="green", slots=0),
+                            traffic={"blue": 100, "green": 0}, mirror_traffic={"green": 50}),
+                   endpoint(deployment([told], name="told"), name="forwards", router={"forward_authorization": True}))
+    key = {"api-key": PRIMARY}
+    while not copied.requests:
+        assert router.score(b"x", key=None, headers=key).status == 200
+    assert {"api-key"}.isdisjoint({name.lower() for each in blue.requests + copied.requests for name, _ in each.headers})
+    assert router.score(b"x", key=None, headers=key, path="/api/v1/endpoint/forwards/score").status == 200
+    assert told.requests[-1].headers.get("api-key") == PRIMARY
+
+
 def test_an_endpoint_without_keys_is_closed_to_everybody(scene):
     for key in (PRIMARY, "", None):
         assert scene.router.score(b"x", path="/api/v1/endpoint/no-keys/score", key=key).status == 401

@@ -88,6 +88,12 @@ def test_the_deployment_header_picks_a_deployment_without_case_and_at_0_percent(
         assert answer.headers.get("azureml-model-deployment") == "green"
 
 
+def test_two_deployments_in_the_header_were_the_first_one(scene):
+    for second in ("blue", "green"):
+        answer = scene.router.score(headers=[("azureml-model-deployment", "green"), ("Azureml-Model-Deployment", second)])
+        assert (answer.status, answer.why) == (400, "bad_request")
+
+
 def test_an_unknown_deployment_in_the_header_is_not_found(scene):
     for name in ("red", ""):
         answer = scene.router.score(headers={"azureml-model-deployment": name})

@@ -163,8 +163,20 @@ def test_a_client_that_has_no_time_left_is_refused_without_asking_the_pod(pod, s
         assert client.response().why == "deadline_unmeetable"
     assert blue.requests == []
     assert {line["Attempts"] for line in router.access_lines(2)} == {0}
-    # What is no whole number of milliseconds is as if it had not been sent.
-    for value in ("-1", "soon", "", "1.5", "0x0", "99999999999999999999"):
+
+
+def test_a_deadline_that_could_not_be_read_was_as_good_as_none(pod, start):
+    blue = pod()
+    router = start(endpoint(deployment([blue])))
+    for value in ("-1", "+5", "soon", "", "1.5", "1e3", "0x0", "100, 200"):
+        answer = router.score(b"x", headers={"x-request-deadline-ms": value})
+        assert (answer.status, answer.why) == (400, "bad_request"), value
+        assert "x-request-deadline-ms" in answer.json()["error"]["message"]
+    twice = [("x-request-deadline-ms", "5000"), ("X-Request-Deadline-Ms", "5000")]
+    assert router.score(b"x", headers=twice).why == "bad_request"
+    assert router.score(b"x", headers={"x-request-deadline-ms": "soon"}, key="wrong").status == 401
+    assert blue.requests == []
+    for value in ("5000", "0005000", "99999999999999999999"):
         assert router.score(b"x", headers={"x-request-deadline-ms": value}).status == 200, value
 
 

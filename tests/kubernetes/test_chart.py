@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from harness.api import ApiError
 from harness import monitoring_kinds
@@ -39,7 +40,7 @@ VARIANTS = {
                  "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]},
     "internal": {"internalLoadBalancerProvider": "azure", "serviceAnnotations": {"team": "a"}, "loadBalancerSourceRanges": ["10.0.0.0/8"],
                  "trustedProxies": ["10.77.0.0/16"], "accessLog": False, "logLevel": "debug", "metricsBuckets": [0.1, 1, 7200],
-                 **HTTP},
+                 "metricsPerReplica": True, "logFormat": "json", "accessLogClientIP": False, **HTTP},
     "listed": {"namespaces": [{"name": "release-listed-a", "hostnames": [], "prefix": "team-"}, {"name": "release-listed-b"}], **HTTP},
     "keys": {"createKeys": True, **HTTP},
     "adopt": {"adoptAzureMLPods": True, **HTTP},
@@ -83,6 +84,8 @@ def test_lint_finds_nothing(helm, name):
     ({**HTTP, "namespaces": [{"name": "a", "hostname": "b"}]}, "hostname"),
     ({**HTTP, "drainDelaySeconds": -1}, "drainDelaySeconds"),
     ({**HTTP, "metricsBuckets": [0]}, "metricsBuckets"),
+    ({**HTTP, "metricsPerReplicaMax": 0}, "metricsPerReplicaMax"),
+    ({**HTTP, "logFormat": "xml"}, "logFormat"),
     ({**HTTP, "limits": {"max_connection": 1}}, "max_connection"),
     ({**HTTP, "image": {"digest": "latest"}}, "digest"),
 ], ids=str)
@@ -133,6 +136,20 @@ def test_other_buckets_go_to_router_yaml_and_roll_the_pods(helm):
     assert re.search(r"metrics:\n +buckets:\n +- 5e-05\n +- 1\n", one)
     sums = [re.search(r"checksum/metrics-buckets: (\w+)", text)[1] for text in (one, other)]
     assert sums[0] != sums[1]
+
+
+def test_what_the_release_before_did_not_know_is_rendered_only_where_it_is_set(helm):
+    """The ConfigMap changes before the pods do, and a router refuses a key that it does not know."""
+    def config(**values):
+        rendered = helm.run("template", "models", CHART, "--show-only", "templates/configmap.yaml", values={**HTTP, **values}).stdout
+        return yaml.safe_load(next(text for text in yaml.safe_load(rendered)["data"].values()))
+    plain = config()
+    assert plain["log"] == {"level": "info"} and not {"metrics", "access_log_client_ip"} & set(plain)
+    unknown = {"accessLogClientIP": None, "logFormat": None, "metricsPerReplica": None, "metricsPerReplicaMax": None}
+    assert config(**unknown) == plain  # --reuse-values
+    told = config(accessLogClientIP=False, logFormat="json", metricsPerReplica=True, metricsPerReplicaMax=50, metricsBuckets=[1])
+    assert told["log"] == {"level": "info", "format": "json"} and told["access_log_client_ip"] is False
+    assert told["metrics"] == {"buckets": [1], "per_replica": True, "per_replica_max": 50}
 
 
 def test_all_routers_of_a_release_have_one_mark_in_via_and_other_releases_others(helm):

@@ -135,7 +135,16 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- with .Values.trustedProxies }}{{ $_ := set $config "trusted_proxies" . }}{{ end -}}
 {{- if ne (toString .Values.via) "false" }}{{ $_ := set $config "via_name" (include "inference-router.viaName" .) }}{{ else }}{{ $_ := set $config "via" false }}{{ end -}}
 {{- with .Values.limits }}{{ $_ := set $config "limits" . }}{{ end -}}
-{{- with .Values.metricsBuckets }}{{ $_ := set $config "metrics" (dict "buckets" .) }}{{ end -}}
+{{- /* Only what is not the default: while an upgrade rolls, routers that know no such key read this, too. */ -}}
+{{- if eq (toString .Values.accessLogClientIP) "false" }}{{ $_ := set $config "access_log_client_ip" false }}{{ end -}}
+{{- if eq (toString .Values.logFormat) "json" }}{{ $_ := set $config.log "format" "json" }}{{ end -}}
+{{- $metrics := dict -}}
+{{- with .Values.metricsBuckets }}{{ $_ := set $metrics "buckets" . }}{{ end -}}
+{{- if .Values.metricsPerReplica -}}
+{{- $_ := set $metrics "per_replica" true -}}
+{{- $_ := set $metrics "per_replica_max" (int64 (default 1000 .Values.metricsPerReplicaMax)) -}}
+{{- end -}}
+{{- with $metrics }}{{ $_ := set $config "metrics" . }}{{ end -}}
 {{- toYaml $config -}}
 {{- end -}}
 

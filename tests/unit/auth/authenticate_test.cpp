@@ -42,15 +42,42 @@ TEST_F(Authenticate, RefusesEverythingElse) {
   }
 }
 
+TEST_F(Authenticate, TakesAnApiKeyForABearerKey) {
+  EXPECT_STREQ(check("api-key: first-key\r\n")->identity, "primary");
+  EXPECT_STREQ(check("Api-Key:  second-key \r\n")->identity, "secondary");
+  for (const char* fields :
+       {"api-key: \r\n", "api-key: first-ke\r\n", "api-key: FIRST-KEY\r\n", "api-key: Bearer first-key\r\n",
+        "api-key: first-key, second-key\r\n", "api_key: first-key\r\n", "x-api-key: first-key\r\n"}) {
+    const Result<model::Caller> caller = check(fields);
+    ASSERT_FALSE(caller) << fields;
+    EXPECT_EQ(caller.error().reason, Reason::kUnauthorized);
+  }
+}
+
+TEST_F(Authenticate, RefusesMoreThanOneCredentialWhateverTheySay) {
+  const std::string bearer = "Authorization: Bearer first-key\r\n";
+  const std::string api_key = "api-key: first-key\r\n";
+  for (const std::string& fields :
+       {bearer + bearer, api_key + api_key, bearer + api_key, api_key + bearer, bearer + "api-key:\r\n",
+        api_key + "Authorization:\r\n", api_key + "Authorization: Basic eA==\r\n"}) {
+    const Result<model::Caller> caller = check(fields);
+    ASSERT_FALSE(caller) << fields;
+    EXPECT_EQ(caller.error().reason, Reason::kUnauthorized);
+  }
+}
+
 TEST_F(Authenticate, LetsNobodyInWithoutKeys) {
   endpoint_.keys.clear();
   EXPECT_FALSE(check("Authorization: Bearer \r\n"));
+  EXPECT_FALSE(check("api-key: \r\n"));
+  EXPECT_FALSE(check("api-key: x\r\n"));
   EXPECT_FALSE(check("Authorization: Bearer x\r\n"));
 }
 
 TEST_F(Authenticate, StaysClosedForAModeThatIsNotSupported) {
   endpoint_.auth_mode = config::AuthMode::kAadToken;
   EXPECT_FALSE(check("Authorization: Bearer first-key\r\n"));
+  EXPECT_FALSE(check("api-key: first-key\r\n"));
 }
 
 }  // namespace

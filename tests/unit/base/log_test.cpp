@@ -16,7 +16,7 @@ class LogTest : public ::testing::Test {
  protected:
   ~LogTest() override {
     Target back;
-    open("", Level::kInfo, back);
+    open("", Level::kInfo, Format::kText, back);
     use(std::move(back));
     std::filesystem::remove_all(folder_);
   }
@@ -26,9 +26,9 @@ class LogTest : public ::testing::Test {
     text << std::ifstream(path(name)).rdbuf();
     return std::move(text).str();
   }
-  void use_file(const std::string& name, Level level = Level::kInfo) const {
+  void use_file(const std::string& name, Level level = Level::kInfo, Format format = Format::kText) const {
     Target target;
-    ASSERT_EQ(open(path(name), level, target), "");
+    ASSERT_EQ(open(path(name), level, format, target), "");
     use(std::move(target));
   }
 
@@ -45,7 +45,7 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 TEST_F(LogTest, IsInUseOnlyWhenToldTo) {
   use_file("first");
   Target second;
-  ASSERT_EQ(open(path("second"), Level::kInfo, second), "");
+  ASSERT_EQ(open(path("second"), Level::kInfo, Format::kText, second), "");
   info("one");
   use(std::move(second));
   info("two");
@@ -58,7 +58,7 @@ TEST_F(LogTest, IsInUseOnlyWhenToldTo) {
 TEST_F(LogTest, SaysWhyAFileCannotBeOpenedAndStaysWhereItIs) {
   use_file("first");
   Target target;
-  const std::string why = open(path(""), Level::kInfo, target);
+  const std::string why = open(path(""), Level::kInfo, Format::kText, target);
   EXPECT_TRUE(has(why, path(""))) << why;
   EXPECT_EQ(target.logger, nullptr);
   info("still here");
@@ -74,6 +74,34 @@ TEST_F(LogTest, TellsWhatItsLevelAllows) {
   EXPECT_TRUE(has(content("all"), "small"));
   EXPECT_FALSE(has(content("errors"), "middling"));
   EXPECT_TRUE(has(content("errors"), "large"));
+}
+
+TEST_F(LogTest, WritesOneObjectALineWhereToldTo) {
+  use_file("json", Level::kDebug, Format::kJson);
+  debug("one");
+  warning("said \"two\"\nand {} three\xff");
+  tell(Level::kError, {"fo", "ur"});
+  use_file("json", Level::kInfo, Format::kText);
+  info("five");
+  std::istringstream lines(content("json"));
+  const char* expected[] = {R"("level":"debug","message":"one"})",
+                            R"("level":"warning","message":"said \"two\"\nand {} three\ufffd"})",
+                            R"("level":"error","message":"four"})", " info five"};
+  for (const char* end : expected) {
+    std::string line;
+    ASSERT_TRUE(std::getline(lines, line));
+    EXPECT_TRUE(line.ends_with(end)) << line;
+    if (*end == ' ') continue;
+    EXPECT_TRUE(line.starts_with(R"({"time":"20)")) << line;
+    EXPECT_TRUE(has(line, R"(Z",)")) << line;
+  }
+}
+
+TEST_F(LogTest, StaysInItsFormatWhenItIsReopened) {
+  use_file("json", Level::kInfo, Format::kJson);
+  reopen();
+  info("after");
+  EXPECT_TRUE(has(content("json"), R"("message":"after")"));
 }
 
 TEST_F(LogTest, GoesOnInANewFileWhenItsOwnWasMovedAndItIsReopened) {

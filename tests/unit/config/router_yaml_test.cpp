@@ -37,6 +37,10 @@ TEST(RouterYaml, HasTheDocumentedDefaults) {
   EXPECT_TRUE(process.via);
   EXPECT_EQ(process.via_name, "");
   EXPECT_EQ(process.access_log, "");
+  EXPECT_TRUE(process.access_log_client_ip);
+  EXPECT_EQ(process.log_format, LogFormat::kText);
+  EXPECT_FALSE(process.per_replica);
+  EXPECT_EQ(process.per_replica_max, 1000u);
   EXPECT_EQ(process.log_file, "");
   EXPECT_EQ(process.log_level, LogLevel::kInfo);
   EXPECT_EQ(process.observe_address, "127.0.0.1:9901");
@@ -64,8 +68,9 @@ trusted_proxies: [10.0.0.0/8, "fd00::/64", 192.0.2.1]
 via: false
 via_name: router.cluster-1
 access_log: log/access.log
-log: {file: log/router.log, level: WARNING}
-metrics: {buckets: [0.000001, 5e-05, "0.5", 1, 7200]}
+log: {file: log/router.log, level: WARNING, format: Json}
+access_log_client_ip: false
+metrics: {buckets: [0.000001, 5e-05, "0.5", 1, 7200], per_replica: true, per_replica_max: 20}
 observe: {address: "0.0.0.0:9901"}
 admin: {address: "unix:run/admin.sock"}
 drain_delay_ms: 0
@@ -105,10 +110,14 @@ endpoints: [endpoints/*.yml]
   EXPECT_EQ(process.via_name, "router.cluster-1");
   EXPECT_EQ(process.access_log, folder.path("log/access.log"));
   EXPECT_EQ(process.log_file, folder.path("log/router.log"));
+  EXPECT_EQ(process.log_format, LogFormat::kJson);
+  EXPECT_FALSE(process.access_log_client_ip);
   EXPECT_EQ(process.log_level, LogLevel::kWarning);
   EXPECT_EQ(process.observe_address, "0.0.0.0:9901");
   EXPECT_EQ(process.admin_address, "unix:" + folder.path("run/admin.sock"));
   EXPECT_THAT(process.buckets, ElementsAre(1us, 50us, 500ms, 1s, 7200s));
+  EXPECT_TRUE(process.per_replica);
+  EXPECT_EQ(process.per_replica_max, 20u);
   EXPECT_EQ(process.drain_delay, milliseconds(0));
   EXPECT_EQ(process.drain_grace, milliseconds(1234));
   EXPECT_THAT(config->warnings, IsEmpty());
@@ -247,7 +256,12 @@ INSTANTIATE_TEST_SUITE_P(
         bad_line("ObserveWithoutPort", "observe: {address: 127.0.0.1}", "observe.address: `127.0.0.1` is not host:port"),
         bad_line("AdminWithoutBrackets", "admin: {address: '::1:9902'}", "admin.address: `::1:9902` is not host:port"),
         bad_line("DrainForAnAge", "drain_grace_ms: 86400001", "drain_grace_ms: `86400001` is not"),
-        bad_line("UnknownTopKey", "endpoint: [a.yml]", "endpoint: unknown key; perhaps `endpoints` is meant; known here: access_log, admin, "),
+        bad_line("LogFormat", "log: {format: xml}", "log.format: `xml` is not one of: text, json"),
+        bad_line("PerReplica", "metrics: {per_replica: 5}", "metrics.per_replica: "),
+        bad_line("PerReplicaMax", "metrics: {per_replica_max: 0}", "metrics.per_replica_max: "),
+        bad_line("ClientIp", "access_log_client_ip: full", "access_log_client_ip: "),
+        bad_line("UnknownTopKey", "endpoint: [a.yml]",
+                 "endpoint: unknown key; perhaps `endpoints` is meant; known here: access_log, access_log_client_ip, admin, "),
         bad("DuplicateKey", kGood + "threads: 1\nthreads: 2\n", "router.yaml:5: threads: this key is given twice"),
         bad("NoEndpoints", "listeners: [{port: 1}]\n", "router.yaml:1: endpoints: at least one file"),
         bad("EndpointsAreAText", "listeners: [{port: 1}]\nendpoints: a.yml\n", "router.yaml:2: endpoints: a list is expected"),

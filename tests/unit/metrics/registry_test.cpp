@@ -186,6 +186,68 @@ TEST_F(RegistryTest, ShowsWhatTheProcessTells) {
     EXPECT_TRUE(has_line(text, line)) << line << "\nis not in\n" << text;
 }
 
+TEST_F(RegistryTest, CallsTheFiguresOfTheProcessAsClientLibrariesDo) {
+  registry.set_process_figures([] {
+    ProcessFigures figures;
+    figures.usage = {.cpu_seconds = 1.25,
+                     .start_seconds = 1'700'000'000.5,
+                     .resident_bytes = 4096,
+                     .virtual_bytes = 8192,
+                     .threads = 3,
+                     .open_descriptors = 17,
+                     .max_descriptors = 1024};
+    return figures;
+  });
+  const std::string text = registry.render();
+  for (const char* line :
+       {"process_cpu_seconds_total 1.25", "process_resident_memory_bytes 4096", "process_virtual_memory_bytes 8192",
+        "process_open_fds 17", "process_max_fds 1024", "process_start_time_seconds 1700000000.5", "process_threads 3"}) {
+    EXPECT_TRUE(has_line(text, line)) << line << "\nis not in\n" << text;
+  }
+  registry.set_process_figures([] { return ProcessFigures{}; });
+  EXPECT_THAT(registry.render(), Not(HasSubstr("\nprocess_"))) << "what could not be read is not 0";
+}
+
+TEST_F(RegistryTest, ShowsReplicasOnlyWhereToldToAndNoMoreThanTold) {
+  bool is_on = false;
+  registry.set_process_figures([&is_on] {
+    ProcessFigures figures;
+    if (!is_on) return figures;
+    figures.per_replica = PerReplica{{}, 20};
+    for (int i = 10; i < 35; ++i) {
+      figures.per_replica->present.push_back({.endpoint = "iris",
+                                              .deployment = "blue",
+                                              .replica = "10.0.0." + std::to_string(i) + ":5001",
+                                              .slots_in_use = 2,
+                                              .requests = 7,
+                                              .answers = 5,
+                                              .first_byte_nanoseconds = 1'500'000'000});
+    }
+    return figures;
+  });
+  EXPECT_THAT(registry.render(), Not(HasSubstr("replica=")));
+  is_on = true;
+  const std::string text = registry.render();
+  const std::string labels = R"({endpoint="iris",deployment="blue",replica="10.0.0.29:5001"} )";
+  for (const std::string& line :
+       {"inference_router_replica_requests_total" + labels + "7", "inference_router_replica_slots_in_use" + labels + "2",
+        "inference_router_replica_first_byte_seconds_count" + labels + "5",
+        "inference_router_replica_first_byte_seconds_sum" + labels + "1.5",
+        std::string("inference_router_replicas_left_out 5")}) {
+    EXPECT_TRUE(has_line(text, line)) << line << "\nis not in\n" << text;
+  }
+  EXPECT_THAT(text, Not(HasSubstr("10.0.0.30")));
+  std::string pieces;
+  const auto scrape = registry.scrape();
+  while (scrape->next(pieces)) {
+  }
+  EXPECT_EQ(pieces, text);
+  is_on = false;
+  const std::string off = registry.render();
+  EXPECT_THAT(off, Not(HasSubstr("replica=")));
+  EXPECT_THAT(off, Not(HasSubstr("\ninference_router_replicas_left_out ")));
+}
+
 TEST_F(RegistryTest, TellsWhetherTheFilesAreInForce) {
   EXPECT_TRUE(has_line(registry.render(), "inference_router_configuration_refused 0"));
   registry.configuration_reloaded(false);
@@ -311,7 +373,7 @@ TEST_F(ManyDeployments, MayComeAndGoBetweenTwoPieces) {
 
 TEST_F(RegistryTest, GivesEveryFamilyAHelpText) {
   for (const auto& family : registry.collect()) {
-    EXPECT_EQ(family.name.rfind("inference_router_", 0), 0u) << family.name;
+    EXPECT_TRUE(family.name.starts_with("inference_router_") || family.name.starts_with("process_")) << family.name;
     EXPECT_FALSE(family.help.empty()) << family.name;
   }
 }

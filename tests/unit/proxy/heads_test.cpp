@@ -84,13 +84,15 @@ class RequestTaker final : public wire::RequestSink {
 };
 
 /// The fields that a pod gets of a request with these lines, but for its id.
-std::string forwarded(const std::string& lines, bool trusted = false, const http::Via& via = {}, int minor_version = 1) {
+std::string forwarded(const std::string& lines, bool trusted = false, const http::Via& via = {}, int minor_version = 1,
+                      bool forward_authorization = false) {
   const std::string bytes =
       "POST /score HTTP/1." + std::to_string(minor_version) + "\r\nHost: router.test\r\n" + lines + "\r\n";
   HeadTaker from(http::Method::kPost);
   EXPECT_TRUE(http::parse_request(bytes, from.asked()));
   from.asks() = {"192.0.2.7", trusted, false};
-  const model::Endpoint endpoint;
+  model::Endpoint endpoint;
+  endpoint.forward_authorization = forward_authorization;
   const model::Deployment deployment;
   model::Route route;
   route.path = "/score";  // what the client asks, too
@@ -112,6 +114,14 @@ TEST(WriteRequestHead, LetsNobodySayWithAnUnderscoreWhatTheRouterSays) {
   EXPECT_EQ(forwarded(lines), kOurs);
   EXPECT_EQ(forwarded(lines, true), kOurs);
   EXPECT_NE(forwarded("my_own: 1\r\n").find("my_own: 1\n"), std::string::npos);
+}
+
+TEST(WriteRequestHead, KeepsEitherCredentialToItselfUnlessItIsToBeForwarded) {
+  for (const std::string line : {"Authorization: Bearer key", "api-key: key", "API-KEY: key"}) {
+    EXPECT_EQ(forwarded(line + "\r\n"), kOurs) << line;
+    EXPECT_EQ(forwarded(line + "\r\n", true), kOurs) << line;
+    EXPECT_NE(forwarded(line + "\r\n", false, {}, 1, true).find(line + "\n"), std::string::npos) << line;
+  }
 }
 
 TEST(WriteRequestHead, DropsWhatAStrangerSaysAsAProxyAndKeepsWhatATrustedOneSays) {

@@ -105,6 +105,10 @@ TEST_F(Resolve, RefusesNamesThatAreNotThere) {
   EXPECT_EQ(path_of("/"), "endpoint_not_found");
   EXPECT_EQ(path_of("/api/v1/endpoint/" + std::string(300, 'a') + "/score"), "endpoint_not_found");
   EXPECT_EQ(path_of("/api/v1/endpoint/iris/score", "azureml-model-deployment: pink\r\n"), "deployment_not_found");
+  for (const char* second : {"green", "red"}) {
+    const std::string twice = std::string("azureml-model-deployment: green\r\nAzureML-Model-Deployment: ") + second + "\r\n";
+    EXPECT_EQ(path_of("/api/v1/endpoint/iris/score", twice), "bad_request") << second;
+  }
 }
 
 TEST_F(Resolve, RefusesAnEndpointWithoutTraffic) {

@@ -1,0 +1,83 @@
+#include "router/proxy/client_ip.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+namespace router::proxy {
+namespace {
+
+using http::Field;
+using http::FieldLine;
+using runtime::Address;
+
+constexpr int kHopsMax = 32;             // looked at: a client may write thousands
+constexpr std::size_t kElementMax = 64;  // bytes of one; an address has 45, and a port and brackets
+
+/// `10.1.2.3`, `fd00::1`, and with ports as Azure's gateways write them: `10.1.2.3:4711`, `[fd00::1]:4711`.
+std::optional<Address> parse_element(std::string_view text) {
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  if (text.size() > kElementMax) return std::nullopt;
+  const std::size_t colon = text.rfind(':');
+  const bool is_v4_with_port = colon != std::string_view::npos && text.find(':') == colon;
+  const bool is_v6_with_port = text.starts_with('[') && colon != 0 && colon != std::string_view::npos && text[colon - 1] == ']';
+  if (is_v4_with_port || is_v6_with_port) text = text.substr(0, colon);
+  std::optional<Address> address = Address::parse(text, 0);
+  if (address) address = address->unmapped();
+  return address;
+}
+
+/// The elements of all lines, the last one first.
+class Backwards {
+ public:
+  explicit Backwards(const http::Fields& fields) : begin_(fields.begin()), line_(fields.end()) {}
+
+  std::optional<std::string_view> next() {
+    while (!more_) {
+      if (line_ == begin_) return std::nullopt;
+      --line_;
+      more_ = line_->id == Field::kXForwardedFor;
+      if (more_) list_ = line_->value;
+    }
+    const std::size_t comma = list_.rfind(',');
+    more_ = comma != std::string_view::npos;
+    const std::string_view element = more_ ? list_.substr(comma + 1) : list_;
+    if (more_) list_ = list_.substr(0, comma);
+    return element;
+  }
+
+ private:
+  const FieldLine* const begin_;
+  const FieldLine* line_;
+  std::string_view list_;
+  bool more_ = false;  // in `list_`
+};
+
+std::optional<Address> spoken_for(const http::Fields& fields, const Networks& trusted) {
+  std::optional<Address> client;
+  Backwards list(fields);
+  for (int hops = 0; hops < kHopsMax; ++hops) {
+    const std::optional<std::string_view> element = list.next();
+    const std::optional<Address> address = element ? parse_element(*element) : std::nullopt;
+    if (!address) break;
+    client = address;
+    if (!trusted.contains(*address)) break;
+  }
+  return client;
+}
+
+}  // namespace
+
+std::string_view client_ip(const Downstream& from, const Networks& trusted, ClientIpText& room) {
+  const Peer& peer = from.peer();
+  if (!peer.trusted || !from.head().fields.has(Field::kXForwardedFor)) return peer.address;
+  const std::optional<Address> client = spoken_for(from.head().fields, trusted);
+  if (!client) return peer.address;
+  const std::string text = client->ip();
+  const auto end = std::copy(text.begin(), text.end(), room.begin());
+  return {room.data(), static_cast<std::size_t>(end - room.begin())};
+}
+
+}  // namespace router::proxy
