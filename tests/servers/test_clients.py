@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from environments import prepare
+from environments import HERE, prepare
 from recipes import RECIPES, Server, start_router
 from support.client import PRIMARY, SCORE
 from support.page import blocks
@@ -100,3 +100,18 @@ def test_how_often_a_client_repeats_a_post_is_what_the_page_says(pod, client, st
                           env={**os.environ, "URL": f"http://{refusing.address}/v1"})
     assert done.returncode == 0, done.stderr
     assert len(refusing.requests) == times
+
+
+LOAD = """
+import sys
+from azure.ai.ml import load_online_deployment, load_online_endpoint
+load_online_endpoint(sys.argv[1])
+for file in sys.argv[2:]:
+    load_online_deployment(file)
+"""
+
+
+def test_azures_own_sdk_takes_every_file_of_the_recipes():
+    files = [HERE / "endpoint.yml", *sorted(HERE.glob("*/deployment.yml"))]
+    done = subprocess.run([prepare("clients") / "python", "-c", LOAD, *files], capture_output=True, text=True, check=False, timeout=120)
+    assert len(files) == len(RECIPES) + 1 and done.returncode == 0, done.stderr
