@@ -142,10 +142,14 @@ class Server:
             self.kill()
 
     def kill(self):
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)  # its session is its own: workers that outlived it
-        except ProcessLookupError:
-            pass
+        """With its workers, also those with a session of their own (BentoML's): each has our environment."""
+        mine = f"NOTES={self.notes_file}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if mine in (process / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(process.name), signal.SIGKILL)
+            except OSError:
+                pass  # it has ended meanwhile
         self._process.wait()
 
     def close(self):
