@@ -56,6 +56,13 @@ expect() {  # WHAT STATUS LAST_LINE TEXT...: how the run ended, and what it told
 run test
 expect "all good" 0 "6 passed, 0 failed" "^long tests, fuzz: never run$" "^long tests, chaos: never run$"
 
+if [ "$(. /etc/os-release && echo "${VERSION_ID:-}")" = 12 ]; then
+  mkdir tests/servers
+  echo 'def test_of_a_server(): pass' >tests/servers/test_some.py
+  run test --servers
+  expect "the servers alone" 0 "1 passed, 0 failed"
+fi
+
 cat >tests/integration/test_ends.py <<'TXT'
 import pytest
 

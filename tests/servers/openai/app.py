@@ -1,0 +1,24 @@
+"""An OpenAI-shaped server: LitServe with its OpenAISpec. The last message's text is the request of the other recipes."""
+
+import json
+import os
+
+import litserve
+from work import pieces, work
+
+
+class Adder(litserve.LitAPI):
+    def setup(self, device):
+        pass  # here a model is loaded, once in each worker
+
+    def predict(self, request):
+        asked = json.loads(request.messages[-1].content)
+        if request.stream:
+            yield from pieces(asked)
+        else:
+            yield json.dumps(work(asked))
+
+
+if __name__ == "__main__":
+    server = litserve.LitServer(Adder(spec=litserve.OpenAISpec()), accelerator="cpu", workers_per_device=2)
+    server.run(host="127.0.0.1", port=int(os.environ["PORT"]), generate_client_file=False)

@@ -1,0 +1,35 @@
+"""The table of docs/servers.md, written by the run of its tests. Every cell is the same in each run of the same versions."""
+
+from recipes import RECIPES
+from support.router import ROOT
+
+FILE = ROOT / "build" / "servers" / "servers.md"
+COLUMNS = ("scoring route", "readiness route", "slots", "runs at once", "`drain_on_abort`", "a stream", "the model raises",
+           "a client leaves", "closes an idle connection", "restarted under load")
+
+
+class Table:
+    def __init__(self):
+        self._cells = {}
+
+    def add(self, recipe, column, text):
+        assert column in COLUMNS and (recipe.name, column) not in self._cells
+        self._cells[recipe.name, column] = str(text)
+
+    def is_whole(self):
+        return all((recipe.name, column) in self._cells for recipe in RECIPES for column in COLUMNS)
+
+    def text(self):
+        """One table a server would be read alone; one for all can be compared. Two, of at most six columns."""
+        return "\n".join(self._part(columns) for columns in (COLUMNS[:5], COLUMNS[5:]))
+
+    def _part(self, columns):
+        lines = ["| server | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+        for recipe in RECIPES:
+            cells = [self._cells.get((recipe.name, column), "not known to this run") for column in columns]
+            lines.append(f"| {recipe.title} ({recipe.versions}) | " + " | ".join(cells) + " |")
+        return "\n".join(lines) + "\n"
+
+    def write(self):
+        FILE.parent.mkdir(parents=True, exist_ok=True)
+        FILE.write_text(self.text())
