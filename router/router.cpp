@@ -521,7 +521,7 @@ metrics::ProcessFigures Router::figures() const {
   if (cluster_) figures.resources_refused = cluster_->resources_refused();
   if (cluster_) figures.events_dropped = cluster_->events_dropped();
   figures.access_log_dropped = access_logs_.dropped();
-  figures.usage = metrics::read_process_usage();
+  figures.usage = usage_.read(control_.now());
   figures.version = ROUTER_VERSION;
   return figures;
 }

@@ -18,6 +18,7 @@
 #include "router/drain.h"
 #include "router/listeners.h"
 #include "router/live_deployments.h"
+#include "router/metrics/process_usage.h"
 #include "router/metrics/registry.h"
 #include "router/operators.h"
 #include "router/proxy/connection_limits.h"
@@ -182,6 +183,7 @@ class Router {
   LookUp look_up_{*this};
   UnnoticedAborts unnoticed_aborts_{control_, live_};
   std::uint64_t generation_ = 0;
+  mutable metrics::ProcessUsageReader usage_;
 };
 
 }  // namespace router

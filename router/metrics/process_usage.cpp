@@ -8,6 +8,7 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <ctime>
 #include <limits>
 #include <memory>
@@ -17,7 +18,7 @@ namespace {
 
 double seconds(const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; }
 
-double now(clockid_t clock) {
+double read_clock(clockid_t clock) {
   timespec time{};
   ::clock_gettime(clock, &time);
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
@@ -25,7 +26,7 @@ double now(clockid_t clock) {
 
 /// When the machine was started. Asked once: it would move when the clock is set, and a process starts once.
 double boot_time() {
-  static const double kBooted = now(CLOCK_REALTIME) - now(CLOCK_BOOTTIME);
+  static const double kBooted = read_clock(CLOCK_REALTIME) - read_clock(CLOCK_BOOTTIME);
   return kBooted;
 }
 
@@ -50,15 +51,6 @@ std::optional<std::uint64_t> count_entries(const std::string& path) {
   std::uint64_t entries = 0;
   while (const dirent* entry = ::readdir(folder.get())) entries += entry->d_name[0] != '.' ? 1 : 0;
   return entries > 0 ? entries - 1 : 0;
-}
-
-/// The folder's size is their number since Linux 6.2, and 0 before.
-std::optional<std::uint64_t> count_descriptors(const std::string& proc) {
-  const std::string path = proc + "/self/fd";
-  struct stat about {};
-  if (::stat(path.c_str(), &about) != 0) return std::nullopt;
-  if (about.st_size > 0) return static_cast<std::uint64_t>(about.st_size);
-  return count_entries(path);
 }
 
 }  // namespace
@@ -88,14 +80,27 @@ std::optional<ProcessStat> parse_process_stat(std::string_view text) {
   return stat;
 }
 
-ProcessUsage read_process_usage(const std::string& proc) {
+/// The folder's size is their number since Linux 6.2, and 0 before.
+std::optional<std::uint64_t> ProcessUsageReader::count_descriptors(TimePoint now) {
+  const std::string path = proc_ + "/self/fd";
+  struct stat about {};
+  if (::stat(path.c_str(), &about) != 0) return std::nullopt;
+  if (about.st_size > 0) return static_cast<std::uint64_t>(about.st_size);
+  if (!listed_ || now >= list_again_) {
+    listed_ = count_entries(path);
+    list_again_ = now + std::chrono::seconds(1);
+  }
+  return listed_;
+}
+
+ProcessUsage ProcessUsageReader::read(TimePoint now) {
   ProcessUsage usage;
   if (rusage used{}; ::getrusage(RUSAGE_SELF, &used) == 0) {
     usage.cpu_seconds = seconds(used.ru_utime) + seconds(used.ru_stime);
   }
   if (rlimit limit{}; ::getrlimit(RLIMIT_NOFILE, &limit) == 0) usage.max_descriptors = limit.rlim_cur;
-  usage.open_descriptors = count_descriptors(proc);
-  const std::optional<ProcessStat> stat = read_stat(proc);
+  usage.open_descriptors = count_descriptors(now);
+  const std::optional<ProcessStat> stat = read_stat(proc_);
   if (!stat) return usage;
   usage.threads = stat->threads;
   usage.virtual_bytes = stat->virtual_bytes;

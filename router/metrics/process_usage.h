@@ -4,6 +4,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include "router/base/time.h"
 
 namespace router::metrics {
 
@@ -19,9 +22,21 @@ struct ProcessUsage {
   std::optional<std::uint64_t> max_descriptors;  // the soft limit; the greatest number if there is none
 };
 
-/// Asks the kernel: some 30 µs, whatever the process holds, from Linux 6.2 on; before, open descriptors are counted one by one
-/// (0.8 µs each: 16 ms at 20,000). Any thread, not the data path.
-ProcessUsage read_process_usage(const std::string& proc = "/proc");
+/// Asks the kernel. Not for the data path; one thread.
+class ProcessUsageReader {
+ public:
+  explicit ProcessUsageReader(std::string proc = "/proc") : proc_(std::move(proc)) {}
+  /// Some 30 µs, whatever the process holds, from Linux 6.2 on. On older kernels open descriptors are counted one by one
+  /// (0.8 µs each: 16 ms at 20,000), at most once a second.
+  ProcessUsage read(TimePoint now);
+
+ private:
+  std::optional<std::uint64_t> count_descriptors(TimePoint now);
+
+  const std::string proc_;
+  std::optional<std::uint64_t> listed_;
+  TimePoint list_again_{};
+};
 
 /// What /proc/PID/stat holds of it (proc(5)), in the kernel's own units.
 struct ProcessStat {

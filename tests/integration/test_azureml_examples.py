@@ -88,10 +88,9 @@ def test_the_demo_has_untouched_files_too(tmp_path):
 
 
 def test_convert_takes_them_as_they_are():
-    """Those that say themselves to which endpoint they belong."""
-    scenes = [each for each in SCENES if each.name not in ("kubernetes-unnamed", "placeholders")]
-    for scene in scenes:
+    """With their overlays, some of which give the endpoint its name."""
+    for scene in SCENES:
         files = [each for each in FILES if each.parent == scene]
-        done = run("convert", *files, "--namespace", "team-a")
+        done = run("convert", *files, *scene.glob("*.overlay.yml"), "--namespace", "team-a")
         assert done.returncode == 0, f"{scene.relative_to(FOLDER)}: {done.stderr}"
         assert done.stdout.count("kind: OnlineDeployment") == len(files) - 1

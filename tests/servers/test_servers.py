@@ -21,8 +21,12 @@ class Scene:
     def __init__(self, recipe, folder):
         self.recipe, self.folder = recipe, folder
         self.server = Server(recipe, folder)
-        self.server.wait_ready()
-        self.router = start_router(recipe, self.server, folder / "router")
+        try:
+            self.server.wait_ready()
+            self.router = start_router(recipe, self.server, folder / "router")
+        except BaseException:
+            self.server.close()  # nobody else would end it
+            raise
 
     def score(self, **asked):
         return self.router.score(self.recipe.encode(**asked), headers=JSON)

@@ -5,7 +5,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <ctime>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -35,7 +37,7 @@ TEST(ProcessUsage, ReadsNothingFromALineThatEndsTooSoonOrHoldsNoNumbers) {
 }
 
 TEST(ProcessUsage, TellsWhatTheKernelKnowsOfThisProcess) {
-  const ProcessUsage usage = read_process_usage();
+  const ProcessUsage usage = ProcessUsageReader().read(TimePoint{});
   EXPECT_GE(usage.threads.value_or(0), 1u);
   EXPECT_GT(usage.resident_bytes.value_or(0), 100'000u);
   EXPECT_GT(usage.virtual_bytes.value_or(0), *usage.resident_bytes);
@@ -49,16 +51,33 @@ TEST(ProcessUsage, TellsWhatTheKernelKnowsOfThisProcess) {
 }
 
 TEST(ProcessUsage, CountsOpenDescriptors) {
-  const std::uint64_t before = read_process_usage().open_descriptors.value_or(0);
+  ProcessUsageReader reader;
+  const std::uint64_t before = reader.read(TimePoint{}).open_descriptors.value_or(0);
   EXPECT_GE(before, 3u);
   std::vector<int> opened;
   for (int i = 0; i < 20; ++i) opened.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  EXPECT_EQ(read_process_usage().open_descriptors, before + 20);
+  EXPECT_EQ(reader.read(TimePoint{} + std::chrono::seconds(1)).open_descriptors, before + 20);
   for (const int each : opened) ::close(each);
 }
 
+TEST(ProcessUsage, ListsOpenDescriptorsAtMostOnceASecondWhereTheirFolderHasNoSize) {
+  // fdinfo lists them, too, and has no size on any kernel; fd has one since Linux 6.2.
+  const std::string proc = testing::TempDir() + "proc_of_an_older_kernel";
+  std::filesystem::remove_all(proc);
+  std::filesystem::create_directories(proc + "/self");
+  std::filesystem::create_symlink("/proc/self/fdinfo", proc + "/self/fd");
+  ProcessUsageReader reader(proc);
+  const std::uint64_t before = reader.read(TimePoint{}).open_descriptors.value_or(0);
+  EXPECT_GE(before, 3u);
+  const int opened = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  EXPECT_EQ(reader.read(TimePoint{} + std::chrono::milliseconds(999)).open_descriptors, before);
+  EXPECT_EQ(reader.read(TimePoint{} + std::chrono::seconds(1)).open_descriptors, before + 1);
+  ::close(opened);
+  std::filesystem::remove_all(proc);
+}
+
 TEST(ProcessUsage, SaysNothingOfWhatIsHidden) {
-  const ProcessUsage usage = read_process_usage("/nowhere");
+  const ProcessUsage usage = ProcessUsageReader("/nowhere").read(TimePoint{});
   EXPECT_FALSE(usage.open_descriptors);
   EXPECT_FALSE(usage.resident_bytes);
   EXPECT_FALSE(usage.start_seconds);
