@@ -134,7 +134,8 @@ INSTANTIATE_TEST_SUITE_P(
             "EmptyEndpoints", "router.yaml", kListeners + "kubernetes: {}\nendpoints: []\n",
             "router.yaml:3: endpoints: at least one file is expected, such as endpoints/*.yml; with kubernetes, the key may"},
         bad_key("UnknownKey", "namespace: a",
-                ".namespace: unknown key; perhaps `namespaces` is meant; known here: adopt_azureml_pods, allow_custom_endpoint_slices, check_pod_addresses, "
+                ".namespace: unknown key; perhaps `namespaces` is meant; known here: adopt_azureml_pods, "
+                "allow_custom_endpoint_slices, check_pod_addresses, "
                 "create_keys, "),
         bad_key("BothCredentials", "{kubeconfig: a, service_account_folder: b}",
                 ".service_account_folder: cannot stand beside kubeconfig"),
