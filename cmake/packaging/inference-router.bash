@@ -1,12 +1,17 @@
 # Completion of bash for inference-router(1). Options and commands are those that the program itself tells.
 _inference_router() {
   local word=$2 before=$3
+  [ "$before" != = ] || before=${COMP_WORDS[COMP_CWORD - 2]}  # --config=FILE is three words to bash
   case $before in
     --config)
       COMPREPLY=($(compgen -f -X '!*.y*ml' -- "$word") $(compgen -d -- "$word"))
       return
       ;;
     --[a-z]*-name | --namespace) return ;;
+    schema)
+      COMPREPLY=($(compgen -W "$("$1" schema 2>&1 | sed -nE '/NAME is one of:/{s/.*: //;s/,//g;p}')" -- "$word"))
+      return
+      ;;
   esac
   case $word in
     -*) COMPREPLY=($(compgen -W "$("$1" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*')" -- "$word")) ;;

@@ -70,6 +70,10 @@ def test_the_completion_knows_every_option_of_help(installed):
     assert "--namespace" in complete(installed, "convert", "one.yml", "--n")
     assert "convert" in commands_of_help() and commands_of_help() == complete(installed, "")
     assert "router.yaml" in complete(installed, "--config", "rou")
+    assert "router.yaml" in complete(installed, "--config", "=", "rou")
+    assert "schema" in commands_of_help()
+    assert complete(installed, "schema", "") == {"router", "overlay", "endpoint", "deployment", "OnlineEndpoint", "OnlineDeployment"}
+    assert complete(installed, "schema", "r") == {"router"}
 
 
 def test_the_configuration_is_good_as_it_stands_and_with_all_that_is_commented_out(installed, tmp_path):
