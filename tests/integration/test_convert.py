@@ -299,8 +299,8 @@ def comments(text):
 def test_help_tells_the_exit_statuses():
     shown = " ".join(subprocess.run([BINARY, "--help"], capture_output=True, text=True, check=True, timeout=20).stdout.split())
     assert "--endpoint-name" in shown
-    for status in ("0: ", "1: ", "2: "):
-        assert status in shown
+    assert "Exit status of --check and convert: 0 nothing is wrong, 1 a mistake in the files" in shown
+    assert "2 a mistake on the command line, 3 (only --check --probe)" in shown
 
 
 def test_a_mistake_in_a_file_ends_convert_with_the_status_of_check(tmp_path):
