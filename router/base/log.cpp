@@ -1,9 +1,12 @@
 #include "router/base/log.h"
 
+#include <fcntl.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <memory>
 #include <mutex>
 
@@ -28,6 +31,14 @@ spdlog::level::level_enum spdlog_level(Level level) {
     case Level::kError: return spdlog::level::err;
   }
   return spdlog::level::info;
+}
+
+/// Opening a pipe to write would wait for a reader.
+bool nobody_reads(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (descriptor < 0) return errno == ENXIO;
+  ::close(descriptor);
+  return false;
 }
 
 std::shared_ptr<spdlog::logger> make_logger(const std::string& path, Level level) {
@@ -63,6 +74,7 @@ void write(spdlog::level::level_enum level, std::string_view message) noexcept {
 
 std::string open(const std::string& path, Level level, Target& into) {
   try {
+    if (!path.empty() && nobody_reads(path)) return path + " is a pipe that nobody reads, or a socket";
     into = {path, level, make_logger(path, level)};
   } catch (const spdlog::spdlog_ex& error) {
     return error.what();

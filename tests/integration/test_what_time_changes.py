@@ -260,6 +260,26 @@ def test_a_replica_of_authorities_that_were_replaced_was_still_trusted_by_the_ol
     eventually(lambda: router.score(b"x").status == 200, "its own authority again", patience=4)
 
 
+@pytest.mark.parametrize("how", ["pipe", "without end"])
+@pytest.mark.parametrize("which", ["certificate", "key", "ca_file"])
+def test_a_pipe_in_place_of_a_file_stopped_the_control_thread_and_a_revoked_key_stayed_valid(pod, start, authority, https, tmp_path,
+                                                                                             which, how):
+    pair, authorities = authority.issue("router.test"), tmp_path / "ca.pem"
+    authorities.write_bytes(authority.file.read_bytes())
+    router = start(endpoint(deployment([pod()])), endpoint(to_https(https, authorities), name="other"), tls=tls_of(pair))
+    router.client_context = authority.client_context()
+    file = {"certificate": pair.certificate, "key": pair.key, "ca_file": authorities}[which]
+    spoilt = tmp_path / "spoilt"
+    os.mkfifo(spoilt) if how == "pipe" else spoilt.symlink_to("/dev/zero")
+    router.reloaded(lambda: spoilt.replace(file))
+    eventually(lambda: f"{file}: is not a regular file" in router.log, "the mistake to be told", patience=5)
+    router.reloaded(lambda: write_at_once(router.folder / "keys" / "my-endpoint-primary", "the-third-key-000003\n"))
+    assert router.score(b"x", key=PRIMARY).status == 401
+    assert router.score(b"x", key="the-third-key-000003").status == 200
+    assert router.score(b"x", path="/api/v1/endpoint/other/score").status == 200, "what the file held stays"
+    assert router.observe("/readyz")[0] == 200
+
+
 # --- keys
 
 @pytest.mark.parametrize("part", ["endpoint", "router.yaml", "nonsense"])
