@@ -375,11 +375,14 @@ std::shared_ptr<dispatch::Line> LiveDeployments::make_line(const DeploymentKey& 
 
 void LiveDeployments::set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready) {
   deployment.line->set_ready(live.replica, ready);
-  live.ready = ready;
   const bool tells_why = !ready && !live.why.empty();
-  log::tell(log::Level::kInfo,
-            {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
-             ready ? " is ready" : " is not ready", tells_why ? ": " : "", tells_why ? live.why : std::string_view()});
+  const bool was_told = tells_why && !live.ready;  // with the cause (`set_why`), if it never was ready
+  live.ready = ready;
+  if (!was_told) {
+    log::tell(log::Level::kInfo,
+              {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+               ready ? " is ready" : " is not ready", tells_why ? ": " : "", tells_why ? live.why : std::string_view()});
+  }
   look_after(deployment, live);  // if it was out, that may be over now
   tell_trouble_soon(deployment);
 }
