@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from support.listening import stop_listening
 from support.router import SANITIZED
 from support.settings import deployment, endpoint
 from support.wait import eventually
@@ -26,7 +27,8 @@ class CountingServer:
         self.probe_seconds = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self):
         while True:
@@ -74,7 +76,7 @@ class CountingServer:
             sock.close()
 
     def stop(self):
-        self._listener.close()
+        stop_listening(self._listener, self._accepting)
 
 
 @pytest.fixture
