@@ -307,9 +307,10 @@ TEST(RequestHead, HoldsAtMost128Fields) {
 TEST(RequestHead, HoldsAsManyFieldsAsTheCallerWants) {
   std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\n";
   for (int field = 1; field < 1000; ++field) bytes += absl::StrCat("X-", field, ": ", field, "\r\n");
+  bytes += "\r\n";
   RequestHead head;
-  EXPECT_EQ(parse_request(bytes + "\r\n", head, 999).error().reason, Reason::kHeadersTooLarge);
-  ASSERT_TRUE(parse_request(bytes + "\r\n", head, 1000));
+  EXPECT_EQ(parse_request(bytes, head, 999).error().reason, Reason::kHeadersTooLarge);
+  ASSERT_TRUE(parse_request(bytes, head, 1000));
   EXPECT_EQ(head.fields.size(), 1000u);
   EXPECT_EQ((head.fields.end() - 1)->value, "999");
   EXPECT_EQ(parse_request("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n", head, 1).error().reason, Reason::kHeadersTooLarge);
