@@ -1,35 +1,9 @@
 #include "config/file_text.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <filesystem>
-#include <system_error>
 
 namespace router::config {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int number() const { return number_; }
-
- private:
-  const int number_;
-};
-
-FileText refuse(const std::string& why) { return {{}, why, false}; }
-FileText refuse(int error) {
-  const bool out_of_reach = error == EMFILE || error == ENFILE || error == ENOMEM;
-  return {{}, "cannot be read: " + std::system_category().message(error), out_of_reach};
-}
 
 /// The length in bytes of the character that `text` begins with; 0 if it is not UTF-8 or not allowed.
 std::size_t character_length(std::string_view text) {
@@ -51,26 +25,6 @@ std::size_t character_length(std::string_view text) {
 }
 
 }  // namespace
-
-FileText read_file(const std::string& path, std::size_t bytes_max) {
-  // Without O_NONBLOCK, opening a pipe would wait for a writer.
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (file.number() < 0) return refuse(errno);
-  struct stat found {};
-  if (::fstat(file.number(), &found) != 0) return refuse(errno);
-  if (S_ISDIR(found.st_mode)) return refuse("is a folder; a file is expected");
-  if (!S_ISREG(found.st_mode)) return refuse("is not a regular file");
-  std::string text;
-  char piece[16 * 1024];
-  for (;;) {
-    const ssize_t count = ::read(file.number(), piece, sizeof(piece));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return refuse(errno);
-    if (count == 0) return {std::move(text), {}, false};
-    text.append(piece, static_cast<std::size_t>(count));
-    if (text.size() > bytes_max) return refuse("is larger than " + std::to_string(bytes_max) + " bytes");
-  }
-}
 
 bool is_plain_text(std::string_view text) {
   while (!text.empty()) {

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-#include "config/file_text.h"
+#include "router/files/read_file.h"
 
 namespace router::config {
 namespace {
@@ -19,7 +19,7 @@ struct KeyRead {
 };
 
 KeyRead read_key(const std::string& file) {
-  FileText content = read_file(file, kKeyBytesMax);
+  files::FileText content = files::read_file(file, kKeyBytesMax);
   if (!content.mistake.empty()) return {{}, shown_path(file) + " " + content.mistake, content.out_of_reach};
   if (const char* mistake = mistake_in_key(content.text); mistake != nullptr) return {{}, shown_path(file) + " " + mistake};
   return {std::move(content.text), {}};

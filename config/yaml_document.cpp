@@ -13,6 +13,7 @@
 
 #include "config/file_text.h"
 #include "config/slips.h"
+#include "router/files/read_file.h"
 
 #ifndef ROUTER_PLANT  // from the build where bugs are planted (cmake/options.cmake): this module knows nothing of router/base
 #define ROUTER_PLANT(condition) static_cast<void>(0)
@@ -223,7 +224,7 @@ YamlFile read_yaml(const std::string& file, Findings& findings, const YamlLimits
     findings.mistake({file, line, ""}, why);
     found.complete = false;
   };
-  FileText content = read_file(file, limits.bytes_max);
+  files::FileText content = files::read_file(file, limits.bytes_max);
   if (!content.mistake.empty()) {
     refuse(0, content.mistake);
     return found;

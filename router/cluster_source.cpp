@@ -387,7 +387,7 @@ void ClusterSource::look_for_own_names() {
 void ClusterSource::look_for_avoided() {
   avoided_.own = discovery::OwnAddresses(own_->listeners(), discovery::OwnAddresses::read_local_ips());
   avoided_.api_server.clear();
-  for (const runtime::Address& each : client_->addresses()) avoided_.api_server.insert(each.ip());
+  for (const runtime::Address& each : client_->addresses()) avoided_.api_server.insert(each.unmapped().ip());
 }
 
 void ClusterSource::index_deployments() {

@@ -90,9 +90,10 @@ class ConditionWatcher final : public dispatch::Watcher,
 };
 
 /// A slot without a connection in it: one that rests there is closed first.
-discovery::ProbeSlot take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, std::size_t shard) {
+discovery::ProbeSlot take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, std::size_t shard,
+                               std::shared_ptr<dispatch::TurnHolder> holder) {
   discovery::ProbeSlot slot;
-  slot.turn = dispatch::PodTurn::take(pod, shard);
+  slot.turn = dispatch::PodTurn::take(pod, shard, std::move(holder));
   if (!slot.turn || slot.turn.slot() == nullptr || slot.turn.slot()->cargo == nullptr) return slot;
   static_cast<const upstream::RestingConnection&>(*slot.turn.slot()->cargo).close_soon();
   slot.turn.give_back();
@@ -344,8 +345,11 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
   if (live.ready != *found.ready) set_ready(deployment, live, *found.ready);
 }
 
-std::function<discovery::ProbeSlot()> LiveDeployments::slot_of(const LiveReplica& live) const {
-  return [pod = live.replica->pod(), shard = control_.index()] { return take_slot(pod, shard); };
+std::function<discovery::ProbeSlot(std::shared_ptr<dispatch::TurnHolder>)> LiveDeployments::slot_of(
+    const LiveReplica& live) const {
+  return [pod = live.replica->pod(), shard = control_.index()](std::shared_ptr<dispatch::TurnHolder> holder) {
+    return take_slot(pod, shard, std::move(holder));
+  };
 }
 
 void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live) {
@@ -375,11 +379,14 @@ std::shared_ptr<dispatch::Line> LiveDeployments::make_line(const DeploymentKey& 
 
 void LiveDeployments::set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready) {
   deployment.line->set_ready(live.replica, ready);
-  live.ready = ready;
   const bool tells_why = !ready && !live.why.empty();
-  log::tell(log::Level::kInfo,
-            {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
-             ready ? " is ready" : " is not ready", tells_why ? ": " : "", tells_why ? live.why : std::string_view()});
+  const bool was_told = tells_why && !live.ready;  // with the cause (`set_why`), if it never was ready
+  live.ready = ready;
+  if (!was_told) {
+    log::tell(log::Level::kInfo,
+              {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+               ready ? " is ready" : " is not ready", tells_why ? ": " : "", tells_why ? live.why : std::string_view()});
+  }
   look_after(deployment, live);  // if it was out, that may be over now
   tell_trouble_soon(deployment);
 }

@@ -6,11 +6,11 @@
 #include <openssl/pem.h>
 
 #include <algorithm>
-#include <fstream>
 #include <optional>
 
 #include "router/base/assert.h"
 #include "router/base/text.h"
+#include "router/files/read_file.h"
 
 namespace router::tls {
 namespace {
@@ -120,15 +120,10 @@ absl::Status mistake(const std::string& file, const std::string& what) {
 }
 
 absl::StatusOr<std::string> read_file(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary | std::ios::ate);
-  const std::streamoff size = stream ? static_cast<std::streamoff>(stream.tellg()) : -1;
-  if (size < 0) return mistake(file, "cannot be read");
-  if (size == 0) return mistake(file, "is empty");
-  if (static_cast<std::size_t>(size) > kFileMax) return mistake(file, "is not a file, or larger than 1 MB");
-  std::string text(static_cast<std::size_t>(size), '\0');
-  stream.seekg(0);
-  if (!stream.read(text.data(), size)) return mistake(file, "cannot be read");
-  return text;
+  files::FileText read = files::read_file(file, kFileMax);
+  if (!read.mistake.empty()) return mistake(file, read.mistake);
+  if (read.text.empty()) return mistake(file, "is empty");
+  return std::move(read.text);
 }
 
 absl::StatusOr<std::vector<Owned<X509>>> read_certificates(const std::string& file) {

@@ -15,7 +15,7 @@ namespace router::tls {
 /// The message of an operator's mistake: `file: what`.
 absl::Status mistake(const std::string& file, const std::string& what);
 
-/// The whole content of `file`, which must not be empty or larger than 1 MB.
+/// The whole content of `file`, a regular file, which must not be empty or larger than 1 MB (router/files/read_file.h).
 absl::StatusOr<std::string> read_file(const std::string& file);
 
 /// Every certificate of a PEM file, at least one; other kinds of blocks are passed over.

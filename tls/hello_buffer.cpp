@@ -10,10 +10,33 @@ namespace {
 
 constexpr const char* kNoTls = "the peer does not speak TLS";
 constexpr const char* kHttp = "the peer speaks plain HTTP";
-constexpr std::string_view kMethods[] = {"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS "};  // those served
 constexpr std::size_t kRecordHeader = SSL3_RT_HEADER_LENGTH;
 
 std::uint8_t byte_of(std::string_view data, std::size_t at) { return static_cast<std::uint8_t>(data[at]); }
+
+/// Of those methods that are in use (VERSION-CONTROL is one). Lower case and digits are other protocols' (SSH-2.0).
+bool is_method(char c) { return (c >= 'A' && c <= 'Z') || c == '-'; }
+
+/// What a client sends that takes the port for one of plain HTTP: its request line up to the first byte of the target, behind
+/// empty lines (RFC 9112, sections 2.2 and 3). `PROXY TCP4 …`, `EHLO name` and the like have no such target.
+struct PlainHttp {
+  enum class Is { kNo, kUnknown, kYes };  // kUnknown: more bytes will tell
+  Is is = Is::kUnknown;
+  std::string_view method = {};
+};
+
+PlainHttp look_for_http(std::string_view bytes) {
+  using Is = PlainHttp::Is;
+  while (bytes.starts_with("\r\n")) bytes.remove_prefix(2);
+  if (bytes == "\r") return {Is::kUnknown};
+  const auto end = std::find_if_not(bytes.begin(), bytes.end(), is_method);
+  if (end == bytes.end()) return {Is::kUnknown};
+  if (end == bytes.begin() || *end != ' ') return {Is::kNo};
+  if (end + 1 == bytes.end()) return {Is::kUnknown};
+  const std::string_view method(bytes.begin(), end);
+  const bool is_target = std::string_view("/*hH").find(end[1]) != std::string_view::npos;  // hH: absolute-form
+  return {is_target || method == "CONNECT" ? Is::kYes : Is::kNo, method};
+}
 
 std::size_t copy(std::string_view from, std::span<char> into) {
   const std::size_t size = std::min(from.size(), into.size());
@@ -83,13 +106,11 @@ void HelloBuffer::look() noexcept {
 
 void HelloBuffer::look_at_stranger(std::string_view bytes) noexcept {
   const bool is_first = !another_ && record_ == 0;
-  for (const std::string_view method : kMethods) {
-    if (!is_first || bytes.substr(0, method.size()) != method.substr(0, bytes.size())) continue;
-    if (bytes.size() < method.size()) return;  // the rest of the method is on its way
-    is_http_ = true;
-    return refuse(SSL_AD_UNEXPECTED_MESSAGE, kHttp);
-  }
-  refuse(SSL_AD_UNEXPECTED_MESSAGE, kNoTls);
+  const PlainHttp found = is_first ? look_for_http(bytes.substr(0, kHttpMax)) : PlainHttp{PlainHttp::Is::kNo};
+  if (found.is == PlainHttp::Is::kUnknown && bytes.size() < kHttpMax) return;
+  is_http_ = found.is == PlainHttp::Is::kYes;
+  is_head_ = is_http_ && found.method == "HEAD";
+  refuse(SSL_AD_UNEXPECTED_MESSAGE, is_http_ ? kHttp : kNoTls);
 }
 
 /// `fragment` is what has come of a record of `length` bytes.

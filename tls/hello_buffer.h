@@ -38,9 +38,11 @@ class HelloBuffer {
 
   /// Not a byte has come.
   bool is_empty() const { return bytes_.empty(); }
-  /// Of what is refused: it begins with a method of HTTP, and a space. At most kMethodMax bytes are waited for to tell that.
+  /// Of what is refused: it begins as a request of plain HTTP does, perhaps behind empty lines; one of HEAD. At most kHttpMax
+  /// bytes are waited for to tell that: up to the first one of the target.
   bool is_http() const { return is_http_; }
-  static constexpr std::size_t kMethodMax = 8;  // "OPTIONS "
+  bool is_http_head() const { return is_head_; }
+  static constexpr std::size_t kHttpMax = 64;
 
   std::uint8_t alert() const { return alert_; }  // its description (RFC 8446, section 6.2)
   const char* cause() const { return cause_; }   // a literal
@@ -69,6 +71,7 @@ class HelloBuffer {
   Header header_;             // likewise
   bool another_ = false;      // the second hello
   bool is_http_ = false;
+  bool is_head_ = false;
   State state_ = State::kPartial;
   std::uint8_t alert_ = 0;
   const char* cause_ = "";

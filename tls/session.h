@@ -46,6 +46,7 @@ struct Stream::Session {
   /// A server whose client has not sent a byte, or bytes of plain HTTP in place of a hello. Before the end of the handshake.
   bool has_heard_nothing() const { return !ssl_ && hello_buffer_.is_empty(); }
   bool has_heard_http() const { return !ssl_ && hello_buffer_.is_http(); }
+  bool has_heard_http_head() const { return has_heard_http() && hello_buffer_.is_http_head(); }
 
   /// Whether a read may have something to tell that the socket will not announce.
   bool has_input() const { return end_.has_value() || (ssl_ && !starved_ && SSL_has_pending(ssl_.get()) != 0); }

@@ -52,6 +52,7 @@ IoResult Stream::handshake() { return session_ ? session_->handshake(socket_) : 
 
 bool Stream::has_heard_nothing() const { return session_ && session_->has_heard_nothing(); }
 bool Stream::has_heard_http() const { return session_ && session_->has_heard_http(); }
+bool Stream::has_heard_http_head() const { return session_ && session_->has_heard_http_head(); }
 
 IoResult Stream::read(std::span<char> into) {
   // Armed and not woken: nothing has arrived, so there is nothing to ask the kernel for.

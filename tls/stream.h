@@ -31,10 +31,11 @@ class Stream {
 
   /// Goes on with the TLS handshake: kDone when complete (at once for plaintext).
   runtime::IoResult handshake();
-  /// TLS, server side, of a handshake that failed: the client had not sent a byte / began with a method of plain HTTP. To the
-  /// latter no alert was sent, and it can be answered upon the socket.
+  /// TLS, server side, of a handshake that failed: the client had not sent a byte / began with a request of plain HTTP (one of
+  /// HEAD, whose answer has no body). To the latter no alert was sent, and it can be answered upon the socket.
   bool has_heard_nothing() const;
   bool has_heard_http() const;
+  bool has_heard_http_head() const;
   /// Fills `into`, at most 256 KB or 64 records of it: kDone (more may be at hand), kDrained, kBlocked (also between `arm_read`
   /// and its waking, without asking the kernel), kEof (plaintext: FIN; TLS: close_notify), kFailed. A FIN without close_notify
   /// is kFailed: somebody may have cut the stream, and a body that ends with the connection would be taken for complete (RFC

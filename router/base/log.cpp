@@ -1,9 +1,12 @@
 #include "router/base/log.h"
 
+#include <fcntl.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -73,6 +76,14 @@ class JsonFormatter final : public spdlog::formatter {
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
 };
 
+/// Opening a pipe to write would wait for a reader.
+bool nobody_reads(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (descriptor < 0) return errno == ENXIO;
+  ::close(descriptor);
+  return false;
+}
+
 std::shared_ptr<spdlog::logger> make_logger(const std::string& path, Level level, Format format) {
   std::shared_ptr<spdlog::sinks::sink> target;
   if (path.empty()) {
@@ -110,6 +121,7 @@ void write(spdlog::level::level_enum level, std::string_view message) noexcept {
 
 std::string open(const std::string& path, Level level, Format format, Target& into) {
   try {
+    if (!path.empty() && nobody_reads(path)) return path + " is a pipe that nobody reads, or a socket";
     into = {path, level, format, make_logger(path, level, format)};
   } catch (const spdlog::spdlog_ex& error) {
     return error.what();

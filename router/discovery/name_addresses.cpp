@@ -6,7 +6,9 @@ namespace router::discovery {
 
 using runtime::Address;
 
-bool NameAddresses::looked_up(const std::vector<Address>& addresses) {
+bool NameAddresses::looked_up(const std::vector<Address>& told) {
+  std::vector<Address> addresses;
+  for (const Address& each : told) addresses.push_back(each.unmapped());
   for (Known& each : known_) {
     const bool there = std::find(addresses.begin(), addresses.end(), each.address) != addresses.end();
     each.missed = there ? 0 : each.missed + 1;

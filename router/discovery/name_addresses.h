@@ -19,8 +19,9 @@ class NameAddresses {
 
   void use(Use use) { use_ = use; }
   bool empty() const { return known_.empty(); }
-  /// What a look-up that succeeded has told, in its order. What was known keeps its place. Whether there were too many.
-  bool looked_up(const std::vector<runtime::Address>& addresses);
+  /// What a look-up that succeeded has told, in its order. What was known keeps its place. An IPv4 address in IPv6 form is
+  /// the IPv4 address: the same pod, with the same slots. Whether there were too many.
+  bool looked_up(const std::vector<runtime::Address>& told);
   /// A probe of an address that is in use has met a replica or has not (`connected`), and the other family accepts connections
   /// (`other_connects`). True: from now on that family is in use.
   bool probed(const runtime::Address& address, bool connected, bool other_connects);

@@ -23,6 +23,7 @@ using runtime::IoState;
 
 constexpr std::chrono::seconds kAskAgain{1};  // while a replica is not ready
 constexpr std::size_t kHeadMax = 64 * 1024;   // as for every head (contract, section 4)
+constexpr std::size_t kInterimMax = 8;        // answers of 1xx before the one that tells
 
 constexpr std::chrono::milliseconds kSlotAgain{10};  // until a resting connection has been closed,
 constexpr std::chrono::milliseconds kSlotWait{500};  // for so long
@@ -56,11 +57,12 @@ std::string text_of(int system_error) {
 /// One question, whose answer says how far it has come.
 class Question {
  public:
-  Question(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped)
-      : wakeup_(wakeup), target_(target), deadline_(deadline), stopped_(stopped) {}
+  Question(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped, const HeldSlot& slot)
+      : wakeup_(wakeup), target_(target), deadline_(deadline), stopped_(stopped), slot_(slot) {}
 
   /// kReady: `into` is connected. It needs the wakeup no longer than this takes.
   Task<ProbeAnswer> connect(const runtime::Address& address, runtime::Socket& into) {
+    if (given_up()) co_return ProbeAnswer();
     int error = 0;
     into = runtime::start_connect(wakeup_.shard(), address.bytes(), error);
     if (!into.is_open()) co_return could_not_connect(error);
@@ -68,7 +70,9 @@ class Question {
     while (!into.is_connected(error)) {
       if (error != 0) co_return could_not_connect(error);
       into.arm_write();
-      if (!co_await in_time()) co_return too_late("no connection");
+      if (co_await in_time()) continue;
+      if (slot_.wanted()) into.reset();
+      co_return too_late("no connection");
     }
     connected_ = true;
     co_return answer(Readiness::kReady, "");
@@ -91,9 +95,15 @@ class Question {
   }
 
   /// Whether `close` is to be waited for; asked first, as who was stopped must need no memory.
-  bool holds_slot() const { return target_.slot && !stopped_; }
-  /// Both sides, so that the slot's next connection is never the pod's second.
+  bool holds_slot() const { return slot_ && !stopped_; }
+  /// Both sides, so that the slot's next connection is never the pod's second; by a reset as soon as somebody waits for it.
   Task<void> close(tls::Stream& stream) {
+    if (!slot_.wanted()) co_await close_in_order(stream);
+    if (slot_.wanted()) stream.socket().reset();
+  }
+
+ private:
+  Task<void> close_in_order(tls::Stream& stream) {
     stream.shutdown_write();
     const Deadline until = deadline_after(wakeup_.shard().now(), target_.close_wait);
     std::array<char, 1024> bytes;
@@ -103,29 +113,34 @@ class Question {
       if (got.moved()) continue;
       if (got.state != IoState::kBlocked) co_return;
       stream.arm_read();
-      if (!co_await wakeup_.wait(until) || stopped_) co_return;
+      if (!co_await wakeup_.wait(until) || given_up()) co_return;
     }
   }
 
- private:
   ProbeAnswer answer(Readiness readiness, std::string why) const { return {readiness, std::move(why), connected_}; }
-  /// Whoever was stopped is not told anything.
+  bool given_up() const { return stopped_ || slot_.wanted(); }
+  /// Whoever gave up is not told anything.
   ProbeAnswer too_late(const char* what) const {
-    return stopped_ ? ProbeAnswer() : answer(Readiness::kNoAnswer, what + told_timeout(target_));
+    return given_up() ? ProbeAnswer() : answer(Readiness::kNoAnswer, what + told_timeout(target_));
   }
   ProbeAnswer broken() const {
     return answer(Readiness::kUnreachable, "the connection ended without an answer to " + told_question(target_));
+  }
+  ProbeAnswer endless_interim() const {
+    return answer(Readiness::kUnreachable, "nothing but interim answers to " + told_question(target_));
   }
   ProbeAnswer could_not_connect(int error) const {
     const bool shortage = runtime::is_our_shortage(error);
     return answer(shortage ? Readiness::kNotAsked : Readiness::kUnreachable,
                   shortage ? "the router is short of descriptors, ports or memory" : text_of(error));
   }
-  ProbeAnswer verdict(std::string_view head) const {
+  /// Nothing for an interim answer (RFC 9110, 15.2): another one follows.
+  std::optional<ProbeAnswer> verdict(std::string_view head) const {
     http::ResponseHead parsed;
     if (!http::parse_response(head, parsed)) {
       return answer(Readiness::kUnreachable, absl::StrCat("the answer to ", told_question(target_), " is not HTTP"));
     }
+    if (parsed.status < 200 && parsed.status != 101) return std::nullopt;
     if (parsed.status >= 200 && parsed.status < 400) return answer(Readiness::kReady, "");
     return answer(Readiness::kNotReady, absl::StrCat(parsed.status, " from ", told_question(target_)));
   }
@@ -134,16 +149,25 @@ class Question {
   Task<ProbeAnswer> read_verdict(tls::Stream& stream) {
     std::string text;
     http::HeadScanner scanner;
+    std::size_t interim = 0;
     for (std::array<char, 1024> bytes; text.size() < kHeadMax;) {
+      if (const std::size_t head = scanner.scan(text); head > 0) {
+        if (std::optional<ProbeAnswer> told = verdict(std::string_view(text).substr(0, head))) co_return std::move(*told);
+        if (++interim > kInterimMax) co_return endless_interim();
+        text.erase(0, head);
+        scanner = {};
+        continue;
+      }
       const IoResult got = stream.read(bytes);
       if (got.moved()) {
         text.append(bytes.data(), got.bytes);
-        if (const std::size_t head = scanner.scan(text); head > 0) co_return verdict(std::string_view(text).substr(0, head));
         continue;
       }
       if (got.state != IoState::kBlocked) co_return broken();
+      if (given_up()) co_return ProbeAnswer();  // but what has come counts
       stream.arm_read();
-      if (!co_await in_time()) co_return too_late("no answer");
+      const bool woken = co_await wakeup_.wait(deadline_);
+      if (!woken || stopped_) co_return too_late("no answer");
     }
     co_return answer(Readiness::kUnreachable, "the head of the answer to " + told_question(target_) + " is too long");
   }
@@ -151,21 +175,33 @@ class Question {
   /// Waits; whether there is time left, and somebody who wants to know.
   Task<bool> in_time() {
     const bool woken = co_await wakeup_.wait(deadline_);
-    co_return woken && !stopped_;
+    co_return woken && !given_up();
   }
 
   runtime::Wakeup& wakeup_;
   const ProbeTarget& target_;
   const Deadline deadline_;
   const bool& stopped_;
+  const HeldSlot& slot_;
   bool connected_ = false;
 };
 
 }  // namespace
 
-Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline,
-                                    const bool& stopped) {
-  Question question(wakeup, target, deadline, stopped);
+void Claim::wanted() noexcept {
+  self_ = shared_from_this();
+  control_.send(*this);
+}
+
+void Claim::run() {
+  const std::shared_ptr<TurnHolder> self = std::move(self_);
+  came_ = true;
+  if (const std::shared_ptr<runtime::Wakeup> wakeup = wakeup_.lock()) wakeup->wake();
+}
+
+Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped,
+                                    const HeldSlot& slot) {
+  Question question(wakeup, target, deadline, stopped, slot);
   runtime::Socket socket;
   ProbeAnswer connected = co_await question.connect(target.address, socket);
   if (!connected.ready()) co_return connected;
@@ -178,8 +214,8 @@ Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& 
 }
 
 Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget& target, const runtime::Address& address,
-                                     Deadline deadline, const bool& stopped) {
-  Question question(wakeup, target, deadline, stopped);
+                                     Deadline deadline, const bool& stopped, const HeldSlot& slot) {
+  Question question(wakeup, target, deadline, stopped, slot);
   runtime::Socket socket;
   ProbeAnswer answer = co_await question.connect(address, socket);
   if (answer.ready() && question.holds_slot()) {
@@ -189,17 +225,19 @@ Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget&
   co_return answer;
 }
 
-Task<std::optional<dispatch::PodTurn>> take_slot(runtime::Wakeup& wakeup, const ProbeTarget& target, const bool& stopped) {
-  if (!target.slot) co_return dispatch::PodTurn();
-  const Deadline until = deadline_after(wakeup.shard().now(), kSlotWait);
+Task<std::optional<HeldSlot>> take_slot(std::shared_ptr<runtime::Wakeup> wakeup, const ProbeTarget& target,
+                                        const bool& stopped) {
+  if (!target.slot) co_return HeldSlot();
+  const Deadline until = deadline_after(wakeup->shard().now(), kSlotWait);
   for (bool closing = false;;) {
-    ProbeSlot slot = target.slot();
-    if (slot.turn) co_return std::move(slot.turn);
+    const auto claim = std::make_shared<Claim>(wakeup);
+    ProbeSlot slot = target.slot(claim);
+    if (slot.turn) co_return HeldSlot(std::move(slot.turn), claim);
     // Once a connection was closed for it, it does not give up because a request was faster.
     closing = closing || slot.soon;
-    const TimePoint now = wakeup.shard().now();
+    const TimePoint now = wakeup->shard().now();
     if (!closing || now >= until) co_return std::nullopt;
-    co_await wakeup.wait(now + kSlotAgain);
+    co_await wakeup->wait(now + kSlotAgain);
     if (stopped) co_return std::nullopt;
   }
 }
@@ -230,16 +268,17 @@ struct ReplicaProber::Probing final : Asking {
       turn = co_await target.limit->wait_for_turn(shared_wakeup(), stopped());
       if (stopped()) co_return std::nullopt;
     }
-    const std::optional<dispatch::PodTurn> slot = co_await take_slot(wakeup(), target, stopped());
+    const std::optional<HeldSlot> slot = co_await take_slot(shared_wakeup(), target, stopped());
     skipped = !slot;
     if (stopped() || skipped) co_return std::nullopt;
     const std::uint64_t finished = exchanges_finished();
     const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
-    ProbeAnswer answer = co_await ask_for_readiness(wakeup(), target, deadline, stopped());
-    if (stopped()) co_return std::nullopt;
+    ProbeAnswer answer = co_await ask_for_readiness(wakeup(), target, deadline, stopped(), *slot);
+    skipped = answer.readiness == Readiness::kNotAsked && slot->wanted();
+    if (stopped() || skipped) co_return std::nullopt;
     if (asks_elsewhere(answer)) {
       const Deadline until = deadline_after(control().now(), target.settings.timeout);
-      const ProbeAnswer other = co_await ask_for_connection(wakeup(), target, *target.other_family, until, stopped());
+      const ProbeAnswer other = co_await ask_for_connection(wakeup(), target, *target.other_family, until, stopped(), *slot);
       if (stopped()) co_return std::nullopt;
       answer.other_connects = other.ready();
     }
@@ -277,7 +316,7 @@ struct ReplicaProber::Probing final : Asking {
   const std::function<void(const ProbeAnswer&)> answered;
   const TimePoint counted_from;
   std::optional<bool> told;
-  bool skipped = false;  // the last time, all slots were busy
+  bool skipped = false;  // the last time, all slots were busy, or a request wanted the one that it had
   int successes = 0;     // in a row
   int failures = 0;
 };

@@ -5,12 +5,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "config/config.h"
 #include "router/base/task.h"
 #include "router/discovery/probe_limit.h"
 #include "router/dispatch/pod_turn.h"
 #include "router/runtime/address.h"
+#include "router/runtime/inbox.h"
 #include "router/runtime/task_group.h"
 #include "router/runtime/wakeup.h"
 #include "tls/context.h"
@@ -23,6 +25,38 @@ struct ProbeSlot {
   bool soon = false;       // a connection that rests in the free one is being closed
 };
 
+/// Tells the coroutine that holds a slot for a question that an exchange waits for it. Made and read on the control thread.
+class Claim final : public dispatch::TurnHolder, private runtime::Message {
+ public:
+  explicit Claim(const std::shared_ptr<runtime::Wakeup>& wakeup) : control_(wakeup->shard()), wakeup_(wakeup) {}
+  bool came() const { return came_; }
+  void wanted() noexcept override;
+
+ private:
+  void run() override;
+  void dropped() noexcept override { const std::shared_ptr<TurnHolder> ends_here = std::move(self_); }
+
+  runtime::Shard& control_;
+  const std::weak_ptr<runtime::Wakeup> wakeup_;  // weak: the last to let go of a claim may be another thread
+  bool came_ = false;
+  std::shared_ptr<TurnHolder> self_;  // on its way to control
+};
+
+/// The slot of a question. Empty: none is needed.
+class HeldSlot {
+ public:
+  HeldSlot() = default;
+  HeldSlot(dispatch::PodTurn turn, std::shared_ptr<const Claim> claim) : claim_(std::move(claim)), turn_(std::move(turn)) {}
+  explicit operator bool() const { return static_cast<bool>(turn_); }
+  /// Whether a request waits for it: the connection is reset at once then, and the question counts as nothing.
+  bool wanted() const { return claim_ != nullptr && claim_->came(); }
+
+ private:
+  std::shared_ptr<const Claim> claim_;
+  dispatch::PodTurn turn_;
+};
+inline const HeldSlot kNoSlot;
+
 /// Whom to ask for readiness, and how.
 struct ProbeTarget {
   std::string host;  // for the field Host, beside the port that is asked; an IPv6 address in brackets
@@ -34,7 +68,8 @@ struct ProbeTarget {
   std::optional<runtime::Address> other_family;  // FoundReplica::other_family, with what that says
   bool prefers_other_family = false;
   std::function<std::uint64_t()> exchanges_finished;  // grows while the replica answers scoring requests; may be empty
-  std::function<ProbeSlot()> slot;                    // empty: what is asked is not where the replica scores
+  /// Empty: what is asked is not where the replica scores. The holder is told when an exchange wants the slot.
+  std::function<ProbeSlot(std::shared_ptr<dispatch::TurnHolder> holder)> slot;
   Duration close_wait =
       std::chrono::milliseconds(250);  // with a slot: it is kept so long, at most, until the replica has closed
   std::shared_ptr<ProbeLimit> limit;   // nullptr: as many at once as there are replicas
@@ -65,7 +100,8 @@ struct ProbeAnswer {
 /// question is asked at once, and failures within `initial_delay` do not count. As long as it is not ready it is asked at least
 /// once a second, so that a replica which has come up is used soon. A server with one worker cannot answer while it scores: a
 /// question that timed out does not count if the replica has finished a scoring request meanwhile. A limited replica's probe
-/// takes a slot; while all of them are busy it is not asked, which counts as nothing, and a second later there is another try.
+/// takes a slot; while all of them are busy it is not asked, and the question is given up as soon as a request waits for its
+/// slot. Both count as nothing, and a second later there is another try.
 /// Control thread; ends when destroyed, and calls nothing after that.
 class ReplicaProber {
  public:
@@ -83,14 +119,18 @@ class ReplicaProber {
 };
 
 /// The slot for a question, which may be an empty one where none is needed; nothing if all are busy. Suspends while a
-/// connection that rests in it is closed, for half a second at most, or until `wakeup` was woken with `stopped` set.
-Task<std::optional<dispatch::PodTurn>> take_slot(runtime::Wakeup& wakeup, const ProbeTarget& target, const bool& stopped);
+/// connection that rests in it is closed, for half a second at most, or until `wakeup` was woken with `stopped` set. Throws
+/// std::bad_alloc.
+Task<std::optional<HeldSlot>> take_slot(std::shared_ptr<runtime::Wakeup> wakeup, const ProbeTarget& target,
+                                        const bool& stopped);
 
-/// One question. Suspends, until `deadline` at most, or until `wakeup` was woken with `stopped` set.
-Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped);
+/// One question. Suspends, until `deadline` at most, or until `wakeup` was woken with `stopped` set, or because somebody wants
+/// the slot: then it is kNotAsked, and the connection is gone.
+Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped,
+                                    const HeldSlot& slot = kNoSlot);
 
 /// kReady: a connection to `address` is accepted. It is closed again, and nothing is sent. Suspends likewise.
 Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget& target, const runtime::Address& address,
-                                     Deadline deadline, const bool& stopped);
+                                     Deadline deadline, const bool& stopped, const HeldSlot& slot = kNoSlot);
 
 }  // namespace router::discovery

@@ -36,14 +36,14 @@ struct Readmission::Waiting final : Asking {
       turn = co_await target.limit->wait_for_turn(shared_wakeup(), stopped());
       if (stopped()) co_return answer;
     }
-    const std::optional<dispatch::PodTurn> slot = co_await take_slot(wakeup(), target, stopped());
+    const std::optional<HeldSlot> slot = co_await take_slot(shared_wakeup(), target, stopped());
     if (stopped() || !slot) co_return answer;
     const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
     if (terms.accepts) {
-      answer = co_await ask_for_connection(wakeup(), target, *terms.accepts, deadline, stopped());
+      answer = co_await ask_for_connection(wakeup(), target, *terms.accepts, deadline, stopped(), *slot);
       if (!answer.ready() || terms.answer == ReturnTerms::Answer::kNone) co_return answer;
     }
-    co_return co_await ask_for_readiness(wakeup(), target, deadline, stopped());
+    co_return co_await ask_for_readiness(wakeup(), target, deadline, stopped(), *slot);
   }
 
   bool is_well(const ProbeAnswer& answer) const {

@@ -1,5 +1,6 @@
 #include "router/discovery/replica_source.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <netinet/in.h>
 
@@ -30,9 +31,11 @@ class FileReplicas::Entry final : public runtime::Timer {
   }
   /// Without the dot at the end that says that nothing is to be added: as certificates and servers know it.
   std::string bare_host() const { return host.ends_with('.') ? host.substr(0, host.size() - 1) : host; }
-  bool is_localhost() const { return bare_host() == "localhost"; }
-  /// What the resolver is asked: no name server knows `localhost.`, but the hosts file knows it without the dot.
-  std::string asked_host() const { return is_localhost() ? bare_host() : host; }
+  /// `localhost` and every name below it: no resolver is to be asked for them (RFC 6761, 6.3).
+  bool is_localhost() const {
+    const std::string name = absl::AsciiStrToLower(bare_host());
+    return name == "localhost" || name.ends_with(".localhost");
+  }
   FoundReplica found(std::size_t index, const Address& address) const {
     FoundReplica replica;
     replica.name = is_name ? absl::StrCat(name(), " (", address.ip(), ")") : name();
@@ -94,10 +97,12 @@ std::shared_ptr<FileReplicas::Entry> FileReplicas::make_entry(const std::string&
   entry->probe_port = same_port ? entry->port : settings.readiness_route.port;
   const std::optional<Address> address = Address::parse(configured.host, entry->port);
   entry->is_name = !address;
-  if (address) {
-    entry->asked = entry->answered = true;
-    entry->addresses.looked_up({*address});
-  }
+  std::vector<Address> known;
+  if (address) known = {*address};
+  if (entry->is_localhost()) known = {*Address::parse("127.0.0.1", entry->port), *Address::parse("::1", entry->port)};
+  if (known.empty()) return entry;
+  entry->asked = entry->answered = true;
+  entry->addresses.looked_up(known);
   return entry;
 }
 
@@ -149,7 +154,7 @@ void FileReplicas::look_up(Entry& entry) {
   // The list owns its entries, so one that is still owned by somebody when the answer comes is still listed.
   const Entries& listed = deployments_.at(entry.deployment).entries;
   const auto self = std::find_if(listed.begin(), listed.end(), [&entry](const auto& each) { return each.get() == &entry; });
-  resolver_.resolve(entry.asked_host(), entry.port,
+  resolver_.resolve(entry.host, entry.port,
                     [this, asked = std::weak_ptr(*self)](const runtime::Resolver::Addresses& addresses) {
                       if (const std::shared_ptr<Entry> still_listed = asked.lock()) looked_up(*still_listed, addresses);
                     });

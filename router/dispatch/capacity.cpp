@@ -24,7 +24,7 @@ Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) noexcept {
   withdraw(replica);
   const PodSlots::Taken granted = replica.pod_->take(replica, shard);
   if (!granted.granted) {
-    replica.waits_for_pod_ = true;
+    await_pod(replica, granted.turns);
     return {};
   }
   Taken taken{members_[replica.member_], granted.slot};
@@ -40,7 +40,7 @@ void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) noexcep
   --replica.in_use_;
   --leases_;
   replica.pod_->give_back(replica, slot, retired.cargo, retired.heirs);
-  replica.waits_for_pod_ = false;
+  end_wait_for_pod(replica);
   offer(replica);
 }
 
@@ -155,7 +155,8 @@ void Capacity::replace(std::vector<std::shared_ptr<Replica>> next, const std::ve
   for (const std::shared_ptr<Replica>& replica : before) {
     if (replica->member()) continue;
     replica->ready_ = false;
-    replica->joined_ = replica->waits_for_pod_ = false;
+    replica->joined_ = false;
+    end_wait_for_pod(*replica);
     replica->pod_->leave(*replica, retired.cargo, retired.heirs);
   }
   retired.replicas = std::move(before);
@@ -200,8 +201,28 @@ void Capacity::set_slots(Replica& replica, std::size_t slots, Retired& retired) 
 
 void Capacity::receive(Replica& replica) noexcept {
   withdraw(replica);
-  replica.waits_for_pod_ = false;
+  end_wait_for_pod(replica);
   offer(replica);
+}
+
+void Capacity::await_pod(Replica& replica, std::size_t turns) noexcept {
+  replica.waits_for_pod_ = true;
+  replica.turns_awaited_ = turns;
+  turns_awaited_ += turns;
+  asks_turns_back_ = asks_turns_back_ || turns > 0;
+}
+
+void Capacity::end_wait_for_pod(Replica& replica) noexcept {
+  replica.waits_for_pod_ = false;
+  turns_awaited_ -= std::exchange(replica.turns_awaited_, 0);
+}
+
+/// No new turn begins before the pod has told the replica: it is remembered there, and goes first.
+void Capacity::ask_all_turns_back(Heirs& heirs) noexcept {
+  asks_turns_back_ = false;
+  for (const std::shared_ptr<Replica>& replica : members_) {
+    if (replica->turns_awaited_ > 0) replica->pod_->ask_turns_back(heirs);
+  }
 }
 
 void Capacity::reserve_loads(std::size_t replicas, std::size_t load_max) {
@@ -230,6 +251,12 @@ std::size_t Capacity::count_serving_slots() const {
   return sum;
 }
 
+std::size_t Capacity::count_turns_awaited() const {
+  std::size_t sum = 0;
+  for (const std::shared_ptr<Replica>& replica : members_) sum += replica->serves() ? replica->turns_awaited_ : 0;
+  return sum;
+}
+
 void Capacity::offer(Replica& replica) noexcept {
   if (replica.usable()) buckets(replica).insert(replica, replica.in_use_);
 }
@@ -247,6 +274,7 @@ void Capacity::check() const {
   std::size_t ejected = 0;
   std::size_t refusing = 0;
   std::size_t shedding = 0;
+  std::size_t turns_awaited = 0;
   for (std::size_t index = 0; index < members_.size(); ++index) {
     const Replica& replica = *members_[index];
     ROUTER_ASSERT(replica.member_ == index);
@@ -259,6 +287,8 @@ void Capacity::check() const {
     ejected += replica.ready_ && replica.health_.ejected() ? 1 : 0;
     refusing += replica.ready_ && replica.health_.refusing() ? 1 : 0;
     shedding += replica.sheds_ ? 1 : 0;
+    turns_awaited += replica.turns_awaited_;
+    ROUTER_ASSERT(replica.waits_for_pod_ || replica.turns_awaited_ == 0);
     in_use += replica.in_use_;
   }
   ROUTER_ASSERT(ready == ready_);
@@ -266,6 +296,7 @@ void Capacity::check() const {
   ROUTER_ASSERT(ejected == ejected_ && 2 * ejected_ <= reachable());
   ROUTER_ASSERT(shedding == shedders_.size());
   ROUTER_ASSERT(in_use <= leases_);
+  ROUTER_ASSERT(turns_awaited == turns_awaited_);
   ROUTER_ASSERT(serving_slots() == count_serving_slots());
 #endif
 }

@@ -48,6 +48,13 @@ class Capacity {
   void set_slots(Replica& replica, std::size_t slots, Retired& retired);
   /// Its pod has set a slot aside for it.
   void receive(Replica& replica) noexcept;
+  /// An exchange waits: who holds a slot of a replica only as long as nobody wants it is to give it up. Once after `take` has
+  /// found none because of that.
+  void ask_turns_back(Heirs& heirs) noexcept {
+    if (asks_turns_back_) ask_all_turns_back(heirs);
+  }
+  /// Slots of serving replicas that come back by that.
+  std::size_t turns_awaited() const { return turns_awaited_ == 0 ? 0 : count_turns_awaited(); }
 
   const std::vector<std::shared_ptr<Replica>>& replicas() const { return members_; }
   std::size_t ready() const { return ready_; }
@@ -84,6 +91,11 @@ class Capacity {
   /// Sets how many members are ready, and how many of these refuse.
   void count(std::size_t ready, std::size_t refusing) noexcept;
   std::size_t count_serving_slots() const;
+  std::size_t count_turns_awaited() const;
+  void ask_all_turns_back(Heirs& heirs) noexcept;
+  void await_pod(Replica& replica, std::size_t turns) noexcept;
+  /// Its pod may be asked again.
+  void end_wait_for_pod(Replica& replica) noexcept;
   void refuse(Replica& replica, TimePoint now) noexcept;
   void shed(Replica& replica, TimePoint until) noexcept;
   bool end_due_shedding(TimePoint now) noexcept;
@@ -103,6 +115,8 @@ class Capacity {
   std::uint64_t revivals_ = 0;
   mutable std::optional<std::size_t> serving_slots_;  // none: not counted since the replicas have changed
   std::size_t leases_ = 0;                            // of replicas that are gone, too
+  std::size_t turns_awaited_ = 0;                     // the members' sum
+  bool asks_turns_back_ = false;                      // as soon as an exchange waits
 };
 
 }  // namespace router::dispatch

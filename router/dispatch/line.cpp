@@ -81,6 +81,7 @@ Parting Waiting::leave() noexcept {
 /// Lines that share a pod with the one that gave a slot back, without any mutex, one after another.
 void Line::tell(Heirs& heirs) noexcept {
   for (;;) {
+    heirs.ask_turns_back();
     const Heirs::Heir next = heirs.pop();
     if (next.replica == nullptr) return;
     if (next.line != nullptr) next.line->receive(*next.replica, heirs);
@@ -102,6 +103,7 @@ class Line::Turn {
   /// `heirs`: who are told by the caller; else by this.
   void finish(Heirs* heirs = nullptr) noexcept {
     serve_waiting();
+    if (!line_.waiting_.empty()) line_.capacity_.ask_turns_back(retired_.heirs);
     if (receiver_ != nullptr) receiver_->pod()->decline(*receiver_, retired_.heirs);
     check();
     const bool tells_watcher = conditions_changed_ && line_.watcher_ != nullptr && !std::exchange(line_.watcher_told_, true);
@@ -196,8 +198,10 @@ Result<Lease> Line::admit(std::size_t shard, const Place& place, TimePoint now, 
     Capacity::Taken taken = capacity_.take(shard, place.avoided.get());
     if (taken.replica != nullptr) return lease(std::move(taken), place.ticket, place.avoided.get(), now);
   }
-  if (place.ticket != 0) return Lease();  // it was let in before
-  if (waiting_.size() >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the line is full");
+  if (place.ticket != 0) return Lease();                // it was let in before
+  const std::size_t comes = capacity_.turns_awaited();  // a request never loses to a probe
+  if (waiting_.size() < comes) return Lease();
+  if (waiting_.size() - comes >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the line is full");
   if (deadline != kNever) {
     const auto shortest = pace_.shortest_wait(waiting_.size() + 1, capacity_.serving_slots(), now);
     if (shortest && now + *shortest > deadline) {

@@ -176,9 +176,10 @@ class Line : public std::enable_shared_from_this<Line> {
   };
   /// Takes a free slot of the least-loaded ready replica if nobody waits (ties at random, a slot whose connection lives on this
   /// shard preferred), else takes a place in the line: at the end, or the one that it had. Fails with kQueueFull (newcomers
-  /// only), with kDeadlineUnmeetable if it would very likely still be waiting at its `deadline`, with kNoReadyReplica if the
-  /// deployment has no replica at all, or with kDeploymentNotFound once closed. `wakeup` is woken when something has arrived.
-  /// Takes the mutex once. Throws std::bad_alloc.
+  /// only; the line is longer by the slots that are being given up for it), with kDeadlineUnmeetable if it would very likely
+  /// still be waiting at its `deadline`, with kNoReadyReplica if the deployment has no replica at all, or with
+  /// kDeploymentNotFound once closed. `wakeup` is woken when something has arrived. Takes the mutex once. Throws
+  /// std::bad_alloc.
   Result<Entry> enter(runtime::Wakeup& wakeup, Deadline deadline = kNever, const Place& place = {});
   /// A slot if one is free and nobody waits, else an empty lease: for work that nobody waits for.
   Lease take_idle(runtime::Shard& shard);

@@ -17,6 +17,14 @@ Heirs::Heir Heirs::pop() noexcept {
   return {std::move(member.told_), member.line_.lock()};
 }
 
+void Heirs::ask_turns_back() noexcept {
+  while (!turns_.empty()) {
+    const std::shared_ptr<TurnHolder> holder = std::move(turns_.front().told_);
+    turns_.pop_front();
+    holder->wanted();
+  }
+}
+
 void PodSlots::make_slots(std::size_t slots) {
   const std::lock_guard lock(mutex_);
   stock_.make(slots);
@@ -64,14 +72,22 @@ PodSlots::Taken PodSlots::take(Replica& replica, std::size_t shard) noexcept {
     --member.set_aside_;
     --set_aside_;
   }
-  const Taken taken = take_free(shard);
-  if (!taken.granted) member.wants_ = true;
+  Taken taken = take_free(shard);
+  if (!taken.granted) {
+    member.wants_ = true;
+    taken.turns = turns_;
+  }
   return taken;
 }
 
-PodSlots::Taken PodSlots::take_turn(std::size_t shard) noexcept {
+PodSlots::Taken PodSlots::take_turn(std::size_t shard, TurnHolder* holder) noexcept {
   const std::lock_guard lock(mutex_);
-  return take_free(shard);
+  const Taken taken = take_free(shard);
+  if (taken.granted && holder != nullptr) {
+    ++turns_;
+    unasked_.push_back(*holder);
+  }
+  return taken;
 }
 
 PodSlots::Taken PodSlots::take_free(std::size_t shard) noexcept {
@@ -91,10 +107,24 @@ void PodSlots::give_back(Replica& replica, Slot* slot, CargoList& retired, Heirs
   bequeath(heirs);
 }
 
-void PodSlots::give_back_turn(Slot* slot, CargoList& retired, Heirs& heirs) noexcept {
+void PodSlots::give_back_turn(Slot* slot, TurnHolder* holder, CargoList& retired, Heirs& heirs) noexcept {
   const std::lock_guard lock(mutex_);
+  if (holder != nullptr) {
+    --turns_;
+    if (holder->hook_.is_linked()) unasked_.erase(unasked_.iterator_to(*holder));
+  }
   put_back(slot, retired);
   bequeath(heirs);
+}
+
+void PodSlots::ask_turns_back(Heirs& heirs) noexcept {
+  const std::lock_guard lock(mutex_);
+  while (!unasked_.empty()) {
+    TurnHolder& holder = unasked_.front();
+    unasked_.pop_front();
+    holder.told_ = holder.shared_from_this();
+    heirs.turns_.push_front(holder);
+  }
 }
 
 void PodSlots::put_back(Slot* slot, CargoList& retired) noexcept {
@@ -161,6 +191,7 @@ void PodSlots::check() const {
     wanted = wanted || each.wants_;
   }
   ROUTER_ASSERT(set_aside == set_aside_);
+  ROUTER_ASSERT(turns_ <= in_use_ && unasked_.size() <= turns_);
   ROUTER_ASSERT(!wanted || !has_free());
   ROUTER_ASSERT(stock_.resting() == 0 || in_use_ + stock_.resting() <= slots_);
 #endif

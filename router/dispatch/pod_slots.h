@@ -30,14 +30,34 @@ class PodMember {
   std::shared_ptr<Replica> told_;  // itself, as long as it is in somebody's list of heirs
 };
 
+/// Who holds a slot (PodTurn) only as long as no exchange waits for it. A new one for each turn.
+class TurnHolder : public std::enable_shared_from_this<TurnHolder> {
+ public:
+  virtual ~TurnHolder() = default;
+  /// An exchange waits: the turn is to be given back as soon as its connection is gone. Once at most, from any thread, without
+  /// a mutex; perhaps after the turn was given back.
+  virtual void wanted() noexcept = 0;
+
+ private:
+  friend class Heirs;
+  friend class PodSlots;
+
+  boost::intrusive::list_member_hook<> hook_;  // linked: it holds a turn, and has not been asked for it
+  boost::intrusive::slist_member_hook<> told_hook_;
+  std::shared_ptr<TurnHolder> told_;  // itself, as long as it is in somebody's list of those to be told
+};
+
 /// For whom slots of a pod were set aside, in other lines than the one that gave them back; in the order in which they are to
-/// be told. Needs no memory.
+/// be told. And who is to give up a turn. Needs no memory.
 class Heirs {
  public:
   Heirs() = default;
   Heirs(const Heirs&) = delete;
   Heirs& operator=(const Heirs&) = delete;
-  ~Heirs() { clear(); }
+  ~Heirs() {
+    ask_turns_back();
+    clear();
+  }
 
   struct Heir {
     std::shared_ptr<Replica> replica;  // nullptr: there is none any more
@@ -45,8 +65,13 @@ class Heirs {
   };
   /// The first one, who is to be told now: what is set aside for it from now on is told anew. Without any mutex.
   Heir pop() noexcept;
+  /// Those who are to give up a turn are told. Without any mutex.
+  void ask_turns_back() noexcept;
   /// Of `others`, after its own.
-  void append(Heirs& others) noexcept { list_.splice_after(list_.last(), others.list_); }
+  void append(Heirs& others) noexcept {
+    list_.splice_after(list_.last(), others.list_);
+    turns_.splice_after(turns_.before_begin(), others.turns_);
+  }
 
  private:
   friend class PodSlots;
@@ -57,6 +82,8 @@ class Heirs {
   }
   boost::intrusive::slist<PodMember, Hook, boost::intrusive::constant_time_size<false>, boost::intrusive::cache_last<true>>
       list_;
+  using TurnHook = boost::intrusive::member_hook<TurnHolder, boost::intrusive::slist_member_hook<>, &TurnHolder::told_hook_>;
+  boost::intrusive::slist<TurnHolder, TurnHook, boost::intrusive::constant_time_size<false>> turns_;
 };
 
 /// The slots of one pod, with the connections that rest in them. Usually one replica of one line takes from them; if several
@@ -85,15 +112,18 @@ class PodSlots {
 
   struct Taken {
     bool granted = false;
-    Slot* slot = nullptr;  // nullptr, too, while the pod is without limit
+    Slot* slot = nullptr;   // nullptr, too, while the pod is without limit
+    std::size_t turns = 0;  // if it is not granted: slots whose holders give them up if they are asked (`ask_turns_back`)
   };
   /// A slot for a member, for use on `shard`. If there is none, the member is an heir once there is one.
   Taken take(Replica& replica, std::size_t shard) noexcept;
   /// After this the replica may ask again, and is remembered no more for having asked in vain.
   void give_back(Replica& replica, Slot* slot, CargoList& retired, Heirs& heirs) noexcept;
-  /// The same for who is no member (PodTurn), and is not remembered.
-  Taken take_turn(std::size_t shard) noexcept;
-  void give_back_turn(Slot* slot, CargoList& retired, Heirs& heirs) noexcept;
+  /// The same for who is no member (PodTurn), and is not remembered. `holder`: gives it up if it is asked; may be nullptr.
+  Taken take_turn(std::size_t shard, TurnHolder* holder) noexcept;
+  void give_back_turn(Slot* slot, TurnHolder* holder, CargoList& retired, Heirs& heirs) noexcept;
+  /// An exchange waits for a slot, and has asked for one in vain: holders of turns are to give them up.
+  void ask_turns_back(Heirs& heirs) noexcept;
   /// Whatever is still set aside for this member goes to others.
   void decline(Replica& replica, Heirs& heirs) noexcept;
 
@@ -110,6 +140,7 @@ class PodSlots {
   friend class Heirs;
   static constexpr std::size_t kShards = 4;  // unless somebody says how many
   using Hook = boost::intrusive::member_hook<PodMember, boost::intrusive::list_member_hook<>, &PodMember::hook_>;
+  using TurnHook = boost::intrusive::member_hook<TurnHolder, boost::intrusive::list_member_hook<>, &TurnHolder::hook_>;
 
   bool has_free() const { return slots_ == 0 || in_use_ + set_aside_ < slots_; }
   Taken take_free(std::size_t shard) noexcept;
@@ -126,6 +157,8 @@ class PodSlots {
   std::size_t slots_ = 0;                            // 0: without limit
   std::size_t in_use_ = 0;                           // leases; more than slots_ after that was lowered
   std::size_t set_aside_ = 0;                        // the members' sum
+  std::size_t turns_ = 0;                            // of `in_use_`: their holders give them up if they are asked
+  boost::intrusive::list<TurnHolder, TurnHook, boost::intrusive::constant_time_size<false>> unasked_;  // of these
   SlotStock stock_;
 };
 

@@ -14,12 +14,15 @@ namespace router::dispatch {
 class PodTurn {
  public:
   PodTurn() = default;
-  /// Empty if all slots are held, or set aside for those who wait. A pod without limit always has one.
-  static PodTurn take(std::shared_ptr<PodSlots> pod, std::size_t shard) noexcept;
-  PodTurn(PodTurn&& other) noexcept : pod_(std::move(other.pod_)), slot_(std::exchange(other.slot_, nullptr)) {}
+  /// Empty if all slots are held, or set aside for those who wait. A pod without limit always has one. `holder`, one of its own
+  /// for each turn, is told if an exchange waits for the slot; nullptr: it waits until the turn ends by itself.
+  static PodTurn take(std::shared_ptr<PodSlots> pod, std::size_t shard, std::shared_ptr<TurnHolder> holder = nullptr) noexcept;
+  PodTurn(PodTurn&& other) noexcept
+      : pod_(std::move(other.pod_)), slot_(std::exchange(other.slot_, nullptr)), holder_(std::move(other.holder_)) {}
   PodTurn& operator=(PodTurn&& other) noexcept {
     std::swap(pod_, other.pod_);
     std::swap(slot_, other.slot_);
+    std::swap(holder_, other.holder_);
     return *this;
   }
   ~PodTurn() { give_back(); }
@@ -32,6 +35,7 @@ class PodTurn {
  private:
   std::shared_ptr<PodSlots> pod_;
   Slot* slot_ = nullptr;
+  std::shared_ptr<TurnHolder> holder_;
 };
 
 }  // namespace router::dispatch

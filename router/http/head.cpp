@@ -66,7 +66,7 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) { return route
 bool expects_continue(const RequestHead& head) {
   if (!head.fields.has(Field::kExpect) || head.minor_version == 0) return false;
   for (const FieldLine& line : head.fields) {
-    if (line.id == Field::kExpect && !line.value.empty()) return true;  // the parser lets no other value pass
+    if (line.id == Field::kExpect && lists_token(line.value, "100-continue")) return true;
   }
   return false;
 }

@@ -165,14 +165,16 @@ Mistake check_host(RequestHead& head) {
   return {};
 }
 
-/// `100-continue`, as often as it likes, is all that the field may say (RFC 9110, 10.1.1).
+/// `100-continue`, as often as it likes, is all that the field may say (RFC 9110, 10.1.1); empty elements say nothing
+/// (5.6.1.2).
 Mistake check_expectation(const Fields& fields) {
   if (!fields.has(Field::kExpect)) return {};
   for (const FieldLine& line : fields) {
-    if (line.id != Field::kExpect || line.value.empty()) continue;
+    if (line.id != Field::kExpect) continue;
     for (std::string_view list = line.value;;) {
       const std::size_t comma = list.find(',');
-      if (!equals_ignoring_case(trim(list.substr(0, comma)), "100-continue")) {
+      const std::string_view element = trim(list.substr(0, comma));
+      if (!element.empty() && !equals_ignoring_case(element, "100-continue")) {
         return {"an expectation other than 100-continue", Reason::kBadExpectation};
       }
       if (comma == std::string_view::npos) break;

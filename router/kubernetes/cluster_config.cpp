@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "config/file_text.h"
+#include "router/files/read_file.h"
 #include "router/kubernetes/kubeconfig.h"
 
 namespace router::kubernetes {
@@ -35,7 +35,7 @@ absl::StatusOr<ClusterConfig> read_service_account(const std::string& folder, co
   cluster.server_name = cluster.host;
   cluster.authorities = in_file(folder + "/ca.crt");
   cluster.token = in_file(folder + "/token");
-  config::FileText home = config::read_file(folder + "/namespace", kNamespaceMax);
+  files::FileText home = files::read_file(folder + "/namespace", kNamespaceMax);
   if (home.mistake.empty()) cluster.home = without_line_ends(std::move(home.text));
   return cluster;
 }

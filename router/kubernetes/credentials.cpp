@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "config/file_text.h"
 #include "router/base/log.h"
+#include "router/files/read_file.h"
 
 namespace router::kubernetes {
 namespace {
@@ -14,7 +14,7 @@ constexpr std::size_t kTokenMax = 64 * 1024;  // API servers take heads of 1 MB;
 
 absl::StatusOr<std::string> read(const Material& material, std::size_t bytes_max) {
   if (material.file.empty()) return material.text;
-  config::FileText read = config::read_file(material.file, bytes_max);
+  files::FileText read = files::read_file(material.file, bytes_max);
   if (!read.mistake.empty()) return absl::InvalidArgumentError(config::shown_path(material.file) + " " + read.mistake);
   return std::move(read.text);
 }

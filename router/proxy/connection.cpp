@@ -85,10 +85,11 @@ class Counted {
   std::size_t& count_;
 };
 
-/// Answers a request that is not served, whatever it asks for.
+/// Answers a request that is not served, whatever it asks for. Its method is kOther where nothing is known of it.
 Task<void> refuse_request(ShardServer& server, ListenerId listener, tls::Stream& stream, const Peer& peer, Wakeup& wakeup,
-                          Failure failure) {
+                          http::Method method, Failure failure) {
   Http1Downstream downstream(server, listener, stream, wakeup, peer);
+  downstream.assume_method(method);
   co_await refuse_head(server, downstream, wakeup, failure);
   // Closing over a request that nobody has read would reset the connection, and the client might lose the refusal.
   static_cast<void>(stream.read(server.shard().scratch()));
@@ -99,9 +100,10 @@ Task<void> refuse_request(ShardServer& server, ListenerId listener, tls::Stream&
 
 /// Plain HTTP where TLS is spoken: says so, in plaintext, whatever it asks for.
 Task<void> refuse_plain_http(ShardServer& server, ListenerId listener, tls::Stream& secured, const Peer& peer, Wakeup& wakeup) {
+  const http::Method method = secured.has_heard_http_head() ? http::Method::kHead : http::Method::kOther;
   tls::Stream stream(std::move(secured.socket()));
   const Failure failure = Failure::downstream(Reason::kBadRequest, "plain HTTP was sent to a port of HTTPS: use https://");
-  co_await refuse_request(server, listener, stream, peer, wakeup, failure);
+  co_await refuse_request(server, listener, stream, peer, wakeup, method, failure);
 }
 
 /// One connection too many: says so in plaintext. Over TLS nothing can be said without a handshake, and none is paid for.
@@ -113,7 +115,7 @@ Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::
   const std::string ip = address.ip();
   const Peer peer{ip, false, false};
   const Failure failure = Failure::downstream(Reason::kTooManyConnections, cause);
-  co_await refuse_request(server, listener, stream, peer, wakeup, failure);
+  co_await refuse_request(server, listener, stream, peer, wakeup, http::Method::kOther, failure);
 }
 
 /// What a connection holds from its beginning to its end: all that it holds while it asks for nothing.

@@ -55,23 +55,41 @@ void write_list(wire::RequestSink& to, const http::Fields& fields, Field id, std
   to.field(name, list.append(element));
 }
 
-/// A field of one value: what a trusted peer said of it stays (several lines as one list), or else it is `value`.
-void write_value(wire::RequestSink& to, const http::Fields& fields, Field id, std::string_view name, std::string_view value,
-                 bool trusted) {
-  const std::string_view first = trusted ? fields.get(id) : std::string_view{};
-  if (first.empty()) return to.field(name, value);
-  std::string list;
+/// The first list element of a field, on whichever of its lines, that is not empty; or else nothing.
+std::string_view first_element(const http::Fields& fields, Field id) {
+  if (!fields.has(id)) return {};
   for (const http::FieldLine& line : fields) {
-    if (line.id != id || line.value.data() == first.data()) continue;
-    if (list.empty()) list.append(first);
-    list.append(", ").append(line.value);
+    if (line.id != id) continue;
+    const std::size_t begin = line.value.find_first_not_of(", \t");
+    if (begin == std::string_view::npos) continue;
+    const std::string_view element = line.value.substr(begin, line.value.find(',', begin) - begin);
+    return element.substr(0, element.find_last_not_of(" \t") + 1);
   }
-  to.field(name, list.empty() ? first : list);
+  return {};
+}
+
+/// What a trusted peer has cut off before us. No list: a path may hold commas.
+std::string_view outer_prefix(const http::Fields& fields) {
+  if (!fields.has(Field::kXForwardedPrefix)) return {};
+  for (const http::FieldLine& line : fields) {
+    if (line.id == Field::kXForwardedPrefix && !line.value.empty()) return line.value;
+  }
+  return {};
+}
+
+/// How the client reached the outermost proxy that we trust, which is the first to say so; or us.
+Outside outside_of(const Downstream& from) {
+  const http::Fields& fields = from.head().fields;
+  Outside outside{from.peer().tls ? "https" : "http", from.head().authority};
+  if (!from.peer().trusted) return outside;
+  if (const std::string_view scheme = first_element(fields, Field::kXForwardedProto); !scheme.empty()) outside.scheme = scheme;
+  if (const std::string_view host = first_element(fields, Field::kXForwardedHost); !host.empty()) outside.host = host;
+  outside.prefix = outer_prefix(fields);
+  return outside;
 }
 
 /// Below which path the client sees what the pod sees at its own root: behind what a trusted peer has cut off before us.
-void write_prefix(wire::RequestSink& to, const http::Fields& fields, std::string_view ours, bool trusted) {
-  std::string_view theirs = trusted ? fields.get(Field::kXForwardedPrefix) : std::string_view{};
+void write_prefix(wire::RequestSink& to, std::string_view theirs, std::string_view ours) {
   if (theirs.empty() || ours.empty()) {
     const std::string_view only = theirs.empty() ? ours : theirs;
     if (!only.empty()) to.field("X-Forwarded-Prefix", only);
@@ -93,33 +111,18 @@ std::string forwarded_element(const Peer& peer, std::string_view scheme) {
 void write_forwarded(wire::RequestSink& to, const Downstream& from, const model::Route& route) {
   const http::Fields& fields = from.head().fields;
   const Peer& peer = from.peer();
-  const std::string_view scheme = peer.tls ? "https" : "http";
+  const Outside outside = outside_of(from);
   write_list(to, fields, Field::kXForwardedFor, "X-Forwarded-For", peer.address, peer.trusted);
-  write_value(to, fields, Field::kXForwardedProto, "X-Forwarded-Proto", scheme, peer.trusted);
-  write_value(to, fields, Field::kXForwardedHost, "X-Forwarded-Host", from.head().authority, peer.trusted);
-  write_prefix(to, fields, public_prefix(from.head(), route), peer.trusted);
+  to.field("X-Forwarded-Proto", outside.scheme);
+  to.field("X-Forwarded-Host", outside.host);
+  write_prefix(to, outside.prefix, public_prefix(from.head(), route));
   if (!fields.has(Field::kForwarded)) return;
-  write_list(to, fields, Field::kForwarded, "Forwarded", forwarded_element(peer, scheme), peer.trusted);
-}
-
-/// The scheme and host by which the client reached us, as far as we know: what the pod was told.
-struct ToldOrigin {
-  std::string_view scheme;
-  std::string_view host;
-};
-
-ToldOrigin told_origin(const Downstream& from) {
-  const http::Fields& fields = from.head().fields;
-  ToldOrigin told{from.peer().tls ? "https" : "http", from.head().authority};
-  if (!from.peer().trusted) return told;
-  if (const std::string_view scheme = fields.get(Field::kXForwardedProto); !scheme.empty()) told.scheme = scheme;
-  if (const std::string_view host = fields.get(Field::kXForwardedHost); !host.empty()) told.host = host;
-  return told;
+  const std::string element = forwarded_element(peer, peer.tls ? "https" : "http");
+  write_list(to, fields, Field::kForwarded, "Forwarded", element, peer.trusted);
 }
 
 void write_location(Downstream& to, const http::FieldLine& line, const model::Route& route) {
-  const ToldOrigin told = told_origin(to);
-  const PublicLocation found = public_location(line.value, told.scheme, told.host, to.head(), route);
+  const PublicLocation found = public_location(line.value, outside_of(to), to.head(), route);
   if (!found.mapped) return to.field(line.name, line.value);
   to.field(line.name, std::string(found.origin).append(found.path).append(found.rest));
 }

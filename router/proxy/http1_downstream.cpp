@@ -24,6 +24,12 @@ Http1Downstream::Http1Downstream(ShardServer& server, ListenerId listener, tls::
 
 Http1Downstream::~Http1Downstream() { server_.heads().give(std::move(head_)); }
 
+/// A head that was refused before its method was read may be that of a HEAD: its answer has no body (RFC 9110, 9.3.2).
+Failure Http1Downstream::refused(const Failure& failure) {
+  if (input_.head_begins_with("HEAD ")) head_->method = http::Method::kHead;
+  return failure;
+}
+
 Task<Result<Http1Downstream::Next>> Http1Downstream::next_head(IdleConnections::Entry* idle) {
   HeadPool::forget(*head_);
   responded_ = continued_ = watching_ = until_close_ = false;
@@ -48,8 +54,8 @@ Task<Result<Http1Downstream::Next>> Http1Downstream::next_head(IdleConnections::
   }
   if (idle != nullptr && waited) idle->leave();
   if (!bytes && bytes.error().reason == Reason::kClientClosed) co_return Next::kEnd;
-  if (!bytes) co_return bytes.error();
-  if (const Result<void> parsed = http::parse_request(*bytes, *head_, max_fields); !parsed) co_return parsed.error();
+  if (!bytes) co_return refused(bytes.error());
+  if (const Result<void> parsed = http::parse_request(*bytes, *head_, max_fields); !parsed) co_return refused(parsed.error());
   const Result<http::Framing> framing = http::request_framing(*head_);
   if (!framing) co_return framing.error();
   input_.begin_body(*framing);

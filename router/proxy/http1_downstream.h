@@ -30,6 +30,8 @@ class Http1Downstream final : public Downstream {
   /// Reads the next request's head; waits for its end once it has begun, and may lose its place meanwhile (`idle`, nullptr: it
   /// cannot). A refused head is a Failure that wants an answer. Suspends.
   Task<Result<Next>> next_head(IdleConnections::Entry* idle = nullptr);
+  /// Of a request that is answered unread: its method, as far as the answer depends on it (HEAD: no body).
+  void assume_method(http::Method method) { head_->method = method; }
   /// The exchange is over: whether another may follow.
   bool finish();
   /// Whether a part of the next request has come along with the last one: it is kept here.
@@ -77,6 +79,7 @@ class Http1Downstream final : public Downstream {
       1024 * 1024;  // of a body, for the sake of the request behind it (contract, section 5)
 
   bool next_request_is_near() const;
+  Failure refused(const Failure& failure);
 
   ShardServer& server_;
   const ListenerId listener_;

@@ -84,10 +84,18 @@ Result<ProxyHeader> parse_version1(std::string_view input) {
 constexpr unsigned char kTcp4 = 0x11;
 constexpr unsigned char kTcp6 = 0x21;
 
-/// What a family's addresses take in version 2, if they are read.
-std::size_t address_bytes(unsigned char family) {
-  if (family == kTcp4) return 12;
-  return family == kTcp6 ? 36 : 0;
+/// What the addresses of a family and protocol take in version 2; nothing if the specification has no such pair.
+std::optional<std::size_t> address_bytes(unsigned char family) {
+  switch (family) {
+    case 0x00: return 0;  // unspecified
+    case kTcp4:
+    case 0x12: return 12;  // UDP over IPv4
+    case kTcp6:
+    case 0x22: return 36;  // UDP over IPv6
+    case 0x31:
+    case 0x32: return 216;  // Unix sockets
+    default: return std::nullopt;
+  }
 }
 
 Result<ProxyHeader> parse_version2(std::string_view input) {
@@ -98,12 +106,14 @@ Result<ProxyHeader> parse_version2(std::string_view input) {
   if (byte(12) >> 4 != 2 || (byte(12) & 15) > 1) return malformed();
   ProxyHeader header{kFixed + length, std::nullopt};
   header.local = (byte(12) & 15) == 0;  // a health check of the proxy itself
-  const std::size_t needed = header.local ? 0 : address_bytes(byte(13));
+  // "must [...] discard the protocol block including the family which is ignored": so nobody can tell where values begin.
+  if (header.local) return header;
+  const std::optional<std::size_t> needed = address_bytes(byte(13));
   ROUTER_PLANT(byte(13) == 0x21 && length == 35);
-  if (length < needed) return malformed();
-  if (input.size() < kFixed + needed) return ProxyHeader{};
-  if (needed == 0) return header;
-  header.values = header.bytes - kFixed - needed;
+  if (!needed || length < *needed) return malformed();
+  header.values = length - *needed;
+  if (byte(13) != kTcp4 && byte(13) != kTcp6) return header;  // no address of a client that could be used here
+  if (input.size() < kFixed + *needed) return ProxyHeader{};
   const char* addresses = input.data() + kFixed;
   if (byte(13) == kTcp4) {
     sockaddr_in v4{};

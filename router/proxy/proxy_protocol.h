@@ -16,7 +16,7 @@ namespace router::proxy {
 struct ProxyHeader {
   std::size_t bytes = 0;                   // its length, as it announces it; of version 2 a part may still be to come
   std::optional<runtime::Address> client;  // nothing: not told
-  std::size_t values = 0;                  // how many of them, at the end, are type-length-values (version 2, 2.2)
+  std::size_t values = 0;                  // how many of them, at the end, are type-length-values (version 2, 2.2); LOCAL: none
   bool local = false;                      // LOCAL: the proxy speaks for itself. Else, without `client`, for somebody unknown
 };
 

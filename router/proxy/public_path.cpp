@@ -21,6 +21,25 @@ bool is_below(std::string_view path, std::string_view above) {
   return path.size() == above.size() || std::string_view("/?#").find(path[above.size()]) != std::string_view::npos;
 }
 
+/// Moves `start` from the beginning of `path`.
+bool cut(std::string_view& path, std::string_view start) {
+  if (!path.starts_with(start)) return false;
+  path.remove_prefix(start.size());
+  return true;
+}
+
+/// Whether the client may ask the path as it is: below either of the endpoint's public paths, whichever of them was asked.
+bool is_public(std::string_view path, const model::Endpoint& endpoint) {
+  if (!cut(path, "/api/v1/endpoint/") && !cut(path, "/api/v1/service/")) return false;
+  const std::string_view name = path.substr(0, path.find_first_of("/?#"));
+  return equals_ignoring_case(name, endpoint.name);
+}
+
+/// The same of a path that the pod may have made of the prefix it was told, which begins with what a proxy before us cut off.
+bool is_public_behind(std::string_view prefix, std::string_view path, const model::Endpoint& endpoint) {
+  return is_public(path, endpoint) || (cut(path, without_last_slash(prefix)) && is_public(path, endpoint));
+}
+
 /// Moves scheme and authority from `location` to `origin`. False if they are not `scheme` and `host`, or if there is no path
 /// that begins with a slash.
 bool cut_origin(std::string_view& location, std::string_view& origin, std::string_view scheme, std::string_view host) {
@@ -48,12 +67,13 @@ std::string_view public_prefix(const http::RequestHead& head, const model::Route
   return asked.ends_with(pods) ? asked.substr(0, asked.size() - pods.size()) : std::string_view{};
 }
 
-PublicLocation public_location(std::string_view location, std::string_view scheme, std::string_view host,
-                               const http::RequestHead& head, const model::Route& route) {
+PublicLocation public_location(std::string_view location, const Outside& outside, const http::RequestHead& head,
+                               const model::Route& route) {
   PublicLocation found;
   found.path = scoring_path(head, route);
   if (!route.scores || found.path == "/score") return found;
-  if (!cut_origin(location, found.origin, scheme, host) || is_below(location, found.path)) return found;
+  if (!cut_origin(location, found.origin, outside.scheme, outside.host)) return found;
+  if (is_public_behind(outside.prefix, location, *route.endpoint)) return found;
   const std::string_view pods = without_last_slash(route.deployment->score_path);
   if (!is_below(location, pods)) return found;
   found.mapped = true;

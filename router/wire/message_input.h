@@ -24,6 +24,8 @@ class MessageInput {
   /// stays valid until `finish`. Fails with headers_too_large beyond `max_bytes`, and with client_closed or upstream_reset when
   /// the peer ends.
   Result<std::string_view> head(tls::Stream& stream, std::size_t max_bytes);
+  /// Whether the head, as far as it has come, begins with `start`; until `finish`.
+  bool head_begins_with(std::string_view start) const { return block_.view().starts_with(start); }
   /// Forgets the head that was just read and looks for the next one: an interim (1xx) response.
   void skip_head();
   /// Whether any byte of the next message has arrived.

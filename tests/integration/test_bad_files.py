@@ -1,8 +1,10 @@
 """Bad files through the binary: `--check` tells every mistake as `file:line: key.path: …` on standard error, nothing else, and
 exits with 1. In the texts below, the comment `#!` stands on each line that has a mistake, with the path that must be told."""
 
+import os
 import re
 import resource
+import socket
 import subprocess
 
 import pytest
@@ -262,3 +264,40 @@ def test_a_file_that_cannot_be_read_is_told_with_its_place_and_nothing_else(tmp_
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert told(tmp_path, done) == [(file, line, "")], done.stderr[:2000]
     assert len(done.stderr) < 1000, "a message as long as the file"
+
+
+ALL_KINDS = {
+    "router.yaml": """listeners:
+  - port: 8443
+    tls:
+      certificates: [{certificate_file: cert.pem, key_file: tls.key, password_file: password}]
+      ticket_key_files: [ticket]
+endpoints: [endpoint.yml, blue*.yml]
+""",
+    "blue.yml": BLUE + "router: {replicas: ['10.0.0.1:5001'], tls: {ca_file: ca.pem}}\n",
+}
+
+
+@pytest.mark.parametrize("how", ["pipe", "without end", "socket"])
+@pytest.mark.parametrize("name", ["router.yaml", "endpoint.yml", "blue.yml", "key", "cert.pem", "tls.key", "password", "ticket", "ca.pem"])
+def test_a_pipe_or_a_device_in_place_of_a_file_was_waited_for(tmp_path, name, how):
+    files = {file: text for file, text in {**GOOD, **ALL_KINDS}.items() if file != name}
+    for file, text in files.items():
+        (tmp_path / file).write_text(text)
+    if how == "pipe":
+        os.mkfifo(tmp_path / name)
+    elif how == "without end":
+        (tmp_path / name).symlink_to("/dev/zero")
+    else:
+        make_socket(tmp_path / name)
+    done = subprocess.run([BINARY, "--config", tmp_path / "router.yaml", "--check"], capture_output=True, text=True, check=False,
+                          timeout=20, preexec_fn=limit_memory)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert [line for line in done.stderr.splitlines() if name in line and "is not a regular file" in line], done.stderr
+
+
+def make_socket(path):
+    folder = os.open(path.parent, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as own:
+        own.bind(f"/proc/self/fd/{folder}/{path.name}")  # the path of a socket has 108 bytes
+    os.close(folder)

@@ -49,3 +49,17 @@ def test_a_replica_at_the_router_itself_was_a_replica_too_few(start):
     router.write()
     eventually(lambda: router.deployments()[0].get("replicas_missing"), "the change")
     assert router.score(b"x").json()["error"]["message"] == "the deployment has no replica: of 1 replica, 1: it is the router itself"
+
+
+def test_the_first_cause_was_logged_twice(pod, start):
+    blue = pod()
+    blue.ready = False
+    router = start(endpoint(deployment([blue], max_queue_wait_ms=100, probe={"failure_threshold": 1})), wait=False)
+    router.wait_ready(replicas=False)
+    line = f"replica {blue.address} of my-endpoint/blue is not ready: 503 from GET /ready"
+    eventually(lambda: line in router.log, "the cause")
+    blue.ready = True
+    eventually(lambda: f"replica {blue.address} of my-endpoint/blue is ready" in router.log, "the replica to be ready")
+    assert router.log.count(line) == 1, router.log
+    blue.ready = False
+    eventually(lambda: router.log.count(line) == 2, "the next time to be told, too")

@@ -41,7 +41,7 @@ def scene(shared_stage):
     (version2(command=0), "127.0.0.1"),
     (b"PROXY UNKNOWN ffff:f...f:ffff 192.0.2.1 65535 anything at all\r\n", "127.0.0.1"),
     (SIGNATURE + b"\x20\x00\xff\xff" + b"p" * 65535, "127.0.0.1"),
-    (SIGNATURE + b"\x21\x00\xff\xff" + b"p" * 65535, "127.0.0.1"),
+    (SIGNATURE + b"\x21\x00\xff\xff" + b"\x04\xff\xfc" + b"p" * 65532, "127.0.0.1"),
     (SIGNATURE + b"\x21\x11\x7f\xff" + version2()[16:] + struct.pack("!BH", 0xea, 0x7fff - 15) + b"t" * (0x7fff - 15), "203.0.113.7"),
 ], ids=["version 1", "over IPv6", "unknown", "version 2", "with a TLV", "local", "unknown and more", "local and 64 KB", "no family and 64 KB",
         "32 KB of TLVs"])
@@ -64,6 +64,8 @@ def test_a_header_that_comes_byte_by_byte_is_read(scene, header):
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"PROXY TCP4 nonsense\r\n", b"PROXY TCP9 1.1.1.1 2.2.2.2 1 2\r\n",
     b"PROXY " + b"x" * 200, SIGNATURE + b"\x31\x11\x00\x0c" + b"\0" * 12, SIGNATURE + b"\x21\x11\xff\xff" + b"\0" * 600,
     SIGNATURE + b"\x21\x11\x00\x02ab",
+    SIGNATURE + b"\x21\x00\x00\x05\x04\x00\x09ab", SIGNATURE + b"\x21\x31\x00\xdb" + b"/" * 216 + b"\x04\x00\x01",
+    SIGNATURE + b"\x21\x51\x00\x00", SIGNATURE + b"\x21\x31\x00\x0c" + b"/" * 12,
 ])
 def test_a_connection_without_a_good_header_is_ended(scene, garbage):
     before = len(scene.pod.requests)

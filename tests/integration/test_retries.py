@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.client import request
+from support.listening import stop_listening
 from support.pod import PROBE
 from support.settings import deployment, endpoint
 from support.wait import eventually
@@ -40,10 +41,11 @@ class Scripted:
         self.may_end, self.has_ended = threading.Event(), threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def stop(self):
-        self._listener.close()
+        stop_listening(self._listener, self._accepting)
 
     def _accept(self):
         while True:

@@ -181,7 +181,23 @@ def test_plain_http_on_a_tls_port_was_ended_without_a_word(scene, sent):
     assert scene.router.score(b"x").status == 200
 
 
-@pytest.mark.parametrize("sent", [b"SSH-2.0-x\r\n", b"GETX / HTTP/1.1\r\n", b"\r\n\r\n", b"get / HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize("sent", [b"TRACE / HTTP/1.1\r\n", b"CONNECT a:443 HTTP/1.1\r\n", b"FOO / HTTP/1.1\r\n", b"\r\nGET / HTTP/1.1\r\n", b"GET http://a/ HTTP/1.1\r\n"],
+                         ids=["trace", "connect", "unknown", "behind-an-empty-line", "absolute"])
+def test_plain_http_that_is_not_served_got_an_alert_on_a_tls_port(scene, sent):
+    with Client(scene.router.port) as client:
+        client.send(sent + b"Host: a\r\n\r\n")
+        assert client.response().status == 400
+
+
+def test_a_head_of_plain_http_on_a_tls_port_got_a_body(scene):
+    with Client(scene.router.port) as client:
+        client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = client.response("HEAD")
+        assert answer.status == 400 and int(answer.headers.get("content-length")) > 0
+        assert client.reader.until_close() == b""
+
+
+@pytest.mark.parametrize("sent", [b"SSH-2.0-x\r\n", b"GETx / HTTP/1.1\r\n", b"\r\n \r\n", b"get / HTTP/1.1\r\n\r\n", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"])
 def test_what_is_neither_tls_nor_http_gets_an_alert_alone(scene, sent):
     with Client(scene.router.port) as client:
         client.send(sent)

@@ -152,6 +152,10 @@ class Router:
             reader.join(5)
         return code
 
+    def tells(self, *texts):
+        """Waits until the log has all of them: it is read by a thread, and may come after what else is seen of the router."""
+        eventually(lambda: all(text in self.log for text in texts), f"{texts} in the log")
+
     def stop(self):
         """Ends it and asserts that all went well: no slot held, exit code 0, no mistake of ours in the log."""
         held = None

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -41,6 +42,15 @@ class LogTest : public ::testing::Test {
 };
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+TEST_F(LogTest, WaitedForTheReaderOfAPipe) {
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  Target target;
+  EXPECT_EQ(open(path("pipe"), Level::kInfo, target), path("pipe") + " is a pipe that nobody reads, or a socket");
+  use_file("router.log");
+  std::filesystem::rename(path("pipe"), path("router.log"));
+  reopen();
+}
 
 TEST_F(LogTest, IsInUseOnlyWhenToldTo) {
   use_file("first");

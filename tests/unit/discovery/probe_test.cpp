@@ -1,8 +1,10 @@
 #include "router/discovery/probe.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -15,6 +17,7 @@
 #include "tests/support/failing_memory.h"
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
+#include "tests/unit/dispatch/line_world.h"
 #include "tls/stream.h"
 
 namespace router::discovery {
@@ -88,13 +91,37 @@ TEST_F(Probe, AsksAtOnceForTheReadinessRoute) {
 
 TEST_F(Probe, TakesEveryStatusFrom200To399ForReady) {
   for (const auto& [status, ready] :
-       std::vector<std::pair<int, bool>>{{199, false}, {200, true}, {204, true}, {399, true}, {400, false}, {500, false}}) {
+       std::vector<std::pair<int, bool>>{{101, false}, {200, true}, {204, true}, {399, true}, {400, false}, {500, false}}) {
     runtime::Wakeup wakeup(shard);
     const bool stopped = false;
     auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
     answer("HTTP/1.1 " + std::to_string(status) + " Whatever\r\n\r\n");
     EXPECT_EQ(asking.get().readiness, ready ? Readiness::kReady : Readiness::kNotReady) << status;
   }
+}
+
+TEST_F(Probe, TookAnInterimAnswerForItsVerdict) {
+  const std::string hints = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n";
+  std::string eight;
+  for (int times = 0; times < 8; ++times) eight += hints;
+  for (const auto& [text, expected] :
+       std::vector<std::pair<std::string, Readiness>>{{"HTTP/1.1 100 Continue\r\n\r\n" + hints + kOk, Readiness::kReady},
+                                                      {hints + kUnavailable, Readiness::kNotReady},
+                                                      {eight + kOk, Readiness::kReady},
+                                                      {eight + hints + kOk, Readiness::kUnreachable}}) {
+    runtime::Wakeup wakeup(shard);
+    const bool stopped = false;
+    auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+    answer(text);
+    EXPECT_EQ(asking.get().readiness, expected) << text;
+  }
+  start();
+  const Descriptor connection = next_question();
+  connection.send(hints);
+  shard.poll();
+  EXPECT_FALSE(connection.at_end());
+  shard.advance(seconds(2));
+  EXPECT_EQ(why, std::vector<std::string>{"no answer in 2 s"}) << "its timeout is one for all of them";
 }
 
 TEST_F(Probe, TakesAnAnswerInPiecesAndIgnoresItsBody) {
@@ -253,7 +280,16 @@ class ProbeOfALimitedReplica : public Probe {
   ProbeOfALimitedReplica() {
     line->set_replicas({replica});
     target.settings.failure_threshold = 1;
-    target.slot = [this] { return ProbeSlot{dispatch::PodTurn::take(replica->pod(), 0), resting}; };
+    target.slot = [this](std::shared_ptr<dispatch::TurnHolder> holder) {
+      return ProbeSlot{dispatch::PodTurn::take(replica->pod(), 0, std::move(holder)), resting};
+    };
+  }
+  /// A request has come, and has the slot.
+  bool is_served(dispatch::Visitor& request) {
+    return turn_until(shard, [&] {
+      if (!request.entry.lease) request.entry.lease = std::move(*request.look());
+      return static_cast<bool>(request.entry.lease);
+    });
   }
   const std::shared_ptr<dispatch::Line> line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, shard.clock());
   const std::shared_ptr<dispatch::Replica> replica = std::make_shared<dispatch::Replica>("pod:5001", 1);
@@ -299,6 +335,49 @@ TEST_F(ProbeOfALimitedReplica, KeepsItsSlotUntilThePodHasClosedToo) {
   EXPECT_TRUE(turn_until(shard, [&] { return connection.at_end(); }));
   shard.advance(target.close_wait);
   EXPECT_EQ(replica->pod()->in_use(), 0u) << "but not for ever";
+}
+
+TEST_F(ProbeOfALimitedReplica, KeptTheSlotThatARequestWaitedFor) {
+  line->set_ready(replica, true);
+  start();
+  const Descriptor hangs = next_question();
+  dispatch::Visitor request(*line, shard);
+  ASSERT_TRUE(request.waits());
+  EXPECT_TRUE(is_served(request)) << "no time has passed";
+  char byte = 0;
+  EXPECT_EQ(::recv(hangs.get(), &byte, 1, MSG_DONTWAIT), -1);
+  EXPECT_EQ(errno, ECONNRESET) << "its connection is gone";
+  request.entry.lease.give_back();
+  EXPECT_TRUE(told.empty() && why.empty()) << "neither failed nor succeeded";
+  EXPECT_FALSE(asks_now());
+  shard.advance(seconds(1));
+  answer(kOk);
+  shard.poll();
+  EXPECT_EQ(told, std::vector{true});
+}
+
+TEST_F(ProbeOfALimitedReplica, KeptTheSlotThatARequestWaitedForAfterItsAnswer) {
+  line->set_ready(replica, true);
+  start();
+  const Descriptor stays = next_question();
+  stays.send(kOk);
+  EXPECT_TRUE(turn_until(shard, [&] { return stays.at_end(); }));
+  dispatch::Visitor request(*line, shard);
+  ASSERT_TRUE(request.waits());
+  EXPECT_TRUE(is_served(request));
+  EXPECT_EQ(told, std::vector{true}) << "what was answered counts";
+}
+
+TEST_F(ProbeOfALimitedReplica, MayEndWhileItIsToldThatARequestWaits) {
+  line->set_ready(replica, true);
+  start();
+  const Descriptor hangs = next_question();
+  dispatch::Visitor request(*line, shard);
+  ASSERT_TRUE(request.waits());
+  prober.reset();
+  EXPECT_TRUE(is_served(request));
+  shard.poll();
+  EXPECT_EQ(group.running(), 0u);
 }
 
 TEST_F(ProbeOfALimitedReplica, WaitsForARestingConnectionToBeClosed) {

@@ -182,9 +182,7 @@ TEST_F(FileReplicasTest, KnewNoBoundForTheAddressesOfAName) {
 }
 
 TEST_F(FileReplicasTest, TookLocalhostForTwoReplicasOrForTheFamilyThatNobodyListensOn) {
-  names.set("localhost", {"::1", "127.0.0.1", "127.0.0.2"});
   source.set("iris/blue", deployment({{"localhost", 80}}));
-  answers(1);
   EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"});
   const FoundReplica& first = told["iris/blue"].front();
   ASSERT_TRUE(first.other_family);
@@ -203,6 +201,33 @@ TEST_F(FileReplicasTest, TookLocalhostForTwoReplicasOrForTheFamilyThatNobodyList
   source.probed("iris/blue", second.address, true, true);
   shard.poll();
   EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"}) << "IPv4, if anybody is there";
+}
+
+TEST_F(FileReplicasTest, LeftLocalhostToAResolverThatKnewOneFamilyOrAnotherMachine) {
+  for (const char* name : {"localhost", "LocalHost.", "model.localhost", "a.b.localhost."}) {
+    names.set(name, {"192.0.2.1"});
+    source.set("iris/blue", deployment({{name, 80}}));
+    EXPECT_TRUE(source.listed()) << name;
+    ASSERT_EQ(told["iris/blue"].size(), 1u) << name;
+    const FoundReplica& replica = told["iris/blue"].front();
+    EXPECT_EQ(replica.address.text(), "127.0.0.1:80");
+    ASSERT_TRUE(replica.other_family);
+    EXPECT_EQ(replica.other_family->text(), "[::1]:80");
+  }
+  shard.advance(2 * FileReplicas::kResolveAgain);
+  EXPECT_EQ(names.asked(), 0);
+  source.set("iris/blue", deployment({{"notlocalhost", 80}, {"localhost.example", 80}}));
+  answers(2);
+}
+
+TEST_F(FileReplicasTest, TookAnIpv4AddressInIpv6FormForAnotherPod) {
+  names.set("pods", {"::ffff:10.0.0.1", "10.0.0.1", "::ffff:10.0.0.2", "fd00::1"});
+  source.set("iris/blue", deployment({{"10.0.0.1", 80}, {"::ffff:10.0.0.1", 80}, {"::ffff:a00:1", 80}, {"pods", 80}}));
+  answers(1);
+  EXPECT_EQ(found(), (std::vector<std::string>{"10.0.0.1:80 10.0.0.1:80", "pods:80 (10.0.0.2) 10.0.0.2:80"}));
+  source.set("iris/green", deployment({{"::ffff:10.0.0.1", 80}}));
+  EXPECT_EQ(found("iris/green"), std::vector<std::string>{"[::ffff:10.0.0.1]:80 10.0.0.1:80"});
+  EXPECT_EQ(told["iris/green"].front().probe_address.text(), "10.0.0.1:80");
 }
 
 TEST_F(FileReplicasTest, ChangesTheFamilyOnlyIfNoneOfItsAddressesAcceptsConnections) {

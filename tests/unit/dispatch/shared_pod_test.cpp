@@ -113,6 +113,117 @@ TEST_F(SharedPod, LendsAFreeSlotForAProbeAndServesWhoCameMeanwhile) {
   EXPECT_EQ(pod->in_use(), 0u);
 }
 
+/// Counts how often it was asked to give its turn up.
+class TestHolder final : public TurnHolder {
+ public:
+  void wanted() noexcept override { ++times; }
+  std::atomic<int> times = 0;
+};
+
+TEST_F(SharedPod, LetARequestWaitForAsLongAsAProbeWasOpen) {
+  const auto line = make_line({replica(1)});
+  const auto probe = std::make_shared<TestHolder>();
+  PodTurn turn = PodTurn::take(pod, 0, probe);
+  EXPECT_FALSE(line->take_idle(*shard));
+  EXPECT_EQ(probe->times, 0) << "nobody waits";
+  Visitor a(*line, *shard);
+  EXPECT_EQ(probe->times, 1);
+  Visitor b(*line, *shard);
+  ASSERT_TRUE(a.waits() && b.waits());
+  EXPECT_FALSE(granted(a)) << "its connection is still open";
+  EXPECT_EQ(probe->times, 1) << "once";
+  turn.give_back();
+  const Lease held = granted(a);
+  EXPECT_TRUE(held);
+  EXPECT_FALSE(granted(b));
+  EXPECT_EQ(probe->times, 1);
+  b.leave();
+}
+
+TEST_F(SharedPod, RefusedARequestBecauseOfAProbeWhereNobodyMayWait) {
+  const auto line = make_line({replica(2)}, 0);
+  PodTurn first = PodTurn::take(pod, 0, std::make_shared<TestHolder>());
+  PodTurn second = PodTurn::take(pod, 0, std::make_shared<TestHolder>());
+  Visitor a(*line, *shard);
+  Visitor b(*line, *shard, shard->now());
+  Visitor c(*line, *shard);
+  EXPECT_TRUE(a.waits() && b.waits()) << "a slot is on its way to each of them";
+  EXPECT_EQ(c.refused, Reason::kQueueFull) << "as without probes";
+  second.give_back();
+  Lease held = granted(a);
+  EXPECT_TRUE(held);
+  first.give_back();
+  Lease other = granted(b);
+  EXPECT_TRUE(other);
+  Visitor d(*line, *shard);
+  EXPECT_EQ(d.refused, Reason::kQueueFull);
+}
+
+TEST_F(SharedPod, RefusedARequestBecauseOfAProbeThatNobodyCanEnd) {
+  const auto line = make_line({replica(1)}, 0);
+  const PodTurn turn = PodTurn::take(pod, 0);
+  Visitor a(*line, *shard);
+  EXPECT_EQ(a.refused, Reason::kQueueFull) << "it may last";
+}
+
+TEST_F(SharedPod, EndedAProbeForARequestThatAnotherReplicaCouldServe) {
+  for (int times = 0; times < 20; ++times) {
+    const auto line = make_line({replica(1), make_replica(1, "other:5001")});
+    const auto probe = std::make_shared<TestHolder>();
+    PodTurn turn = PodTurn::take(pod, 0, probe);
+    Visitor a(*line, *shard);
+    ASSERT_TRUE(holds(a));
+    EXPECT_EQ(probe->times, 0);
+    Visitor b(*line, *shard);
+    EXPECT_TRUE(b.waits());
+    EXPECT_EQ(probe->times, 1) << "whichever replica was looked at first";
+    a.entry.lease.give_back();
+    const Lease held = granted(b);
+    EXPECT_TRUE(held) << "whichever comes first";
+  }
+}
+
+TEST_F(SharedPod, GivesAProbesSlotToEveryLineInTurn) {
+  const auto first = make_line({replica(1)}, 0);
+  const auto second = make_line({replica(1)}, 0);
+  const auto probe = std::make_shared<TestHolder>();
+  PodTurn turn = PodTurn::take(pod, 0, probe);
+  Visitor a(*first, *shard);
+  Visitor b(*second, *shard);
+  ASSERT_TRUE(a.waits() && b.waits());
+  EXPECT_EQ(probe->times, 1);
+  turn.give_back();
+  Lease held = granted(a);
+  ASSERT_TRUE(held);
+  held.give_back();
+  EXPECT_TRUE(granted(b));
+}
+
+TEST_F(SharedPod, MayLoseItsReplicasWhileAProbeGivesItsSlotUp) {
+  const auto first = make_line({replica(1)});
+  const auto second = make_line({replica(1)});
+  PodTurn turn = PodTurn::take(pod, 0, std::make_shared<TestHolder>());
+  Visitor a(*first, *shard);
+  Visitor b(*second, *shard);
+  ASSERT_TRUE(a.waits() && b.waits());
+  first->set_replicas({});
+  second->close();
+  turn.give_back();
+  EXPECT_FALSE(granted(a));
+  EXPECT_EQ(pod->in_use(), 0u);
+  a.leave();
+}
+
+TEST_F(SharedPod, ForgetsAProbeThatHasEndedBeforeARequestCame) {
+  const auto line = make_line({replica(1)}, 0);
+  const auto probe = std::make_shared<TestHolder>();
+  PodTurn::take(pod, 0, probe).give_back();
+  Visitor a(*line, *shard);
+  EXPECT_TRUE(holds(a));
+  EXPECT_EQ(probe.use_count(), 1);
+  EXPECT_EQ(probe->times, 0);
+}
+
 TEST_F(SharedPod, LendsASlotWithoutEndWhereItHasNoLimit) {
   const auto line = make_line({replica(0)});
   const PodTurn first = PodTurn::take(pod, 0);
@@ -515,10 +626,11 @@ TEST(SharedPods, AreSharedByThreads) {
     traffic.lines[1]->set_ready(second, turn % 2 == 0);
     traffic.lines[0]->set_slots(first, 1 + turn % 3 % kSlots);
     if (turn % 7 == 0) traffic.lines[1]->set_replicas({second});
-    if (const PodTurn probe = PodTurn::take(pod, kThreads)) {
+    const auto holder = std::make_shared<TestHolder>();
+    if (const PodTurn probe = PodTurn::take(pod, kThreads, holder)) {
       ++probes;
       if (traffic.inside.fetch_add(1) >= kSlots) ++traffic.crowded;
-      std::this_thread::yield();
+      for (int patience = 0; holder->times == 0 && patience < 100; ++patience) std::this_thread::yield();
       traffic.inside.fetch_sub(1);
     }
     std::this_thread::yield();

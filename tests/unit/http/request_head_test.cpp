@@ -54,6 +54,27 @@ TEST(RequestHead, GivesViewsOfTheCallersBytes) {
   EXPECT_FALSE(head.fields.has(Field::kTe));
 }
 
+/// RFC 9110, 5.6.1.2: a list may have empty elements, which say nothing.
+TEST(RequestHead, TookAnEmptyElementOfExpectForAnExpectation) {
+  for (const std::string value : {"100-continue,", ",100-continue", " , 100-Continue ,,\t", "100-continue,,100-continue"}) {
+    const std::string bytes = with_field("Expect: " + value);
+    RequestHead head;
+    ASSERT_TRUE(parse_request(bytes, head)) << value;
+    EXPECT_TRUE(expects_continue(head)) << value;
+  }
+  for (const std::string value : {"", ",", ", \t,"}) {
+    const std::string bytes = with_field("Expect: " + value);
+    RequestHead head;
+    ASSERT_TRUE(parse_request(bytes, head)) << value;
+    EXPECT_FALSE(expects_continue(head)) << value;
+  }
+  for (const std::string value : {",fly", "100-continue,fly,", "100-continue 100-continue"}) {
+    const std::string bytes = with_field("Expect: " + value);
+    RequestHead head;
+    EXPECT_EQ(parse_request(bytes, head).error().reason, Reason::kBadExpectation) << value;
+  }
+}
+
 TEST(RequestHead, MayBeParsedIntoAnObjectThatHeldAnother) {
   RequestHead head;
   ASSERT_TRUE(parse_request("POST http://b/x?y HTTP/1.0\r\nTE: a\r\n\r\n", head));
@@ -286,9 +307,10 @@ TEST(RequestHead, HoldsAtMost128Fields) {
 TEST(RequestHead, HoldsAsManyFieldsAsTheCallerWants) {
   std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\n";
   for (int field = 1; field < 1000; ++field) bytes += absl::StrCat("X-", field, ": ", field, "\r\n");
+  bytes += "\r\n";
   RequestHead head;
-  EXPECT_EQ(parse_request(bytes + "\r\n", head, 999).error().reason, Reason::kHeadersTooLarge);
-  ASSERT_TRUE(parse_request(bytes + "\r\n", head, 1000));
+  EXPECT_EQ(parse_request(bytes, head, 999).error().reason, Reason::kHeadersTooLarge);
+  ASSERT_TRUE(parse_request(bytes, head, 1000));
   EXPECT_EQ(head.fields.size(), 1000u);
   EXPECT_EQ((head.fields.end() - 1)->value, "999");
   EXPECT_EQ(parse_request("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n", head, 1).error().reason, Reason::kHeadersTooLarge);

@@ -139,8 +139,26 @@ TEST(WriteRequestHead, KeepsSchemeAndHostOfATrustedProxyAsSingleValues) {
   EXPECT_EQ(forwarded("X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n"), kOurs);
   EXPECT_EQ(forwarded("", true), kOurs);
   EXPECT_EQ(forwarded("X-Forwarded-Proto: \r\n", true), kOurs);
-  const std::string listed = forwarded("X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", true);
-  EXPECT_NE(listed.find("\nX-Forwarded-Proto: https, http\n"), std::string::npos) << listed;
+}
+
+/// A list is no scheme: uvicorn takes `https, http` for http.
+TEST(WriteRequestHead, ToldAListWhereASingleValueIsMeant) {
+  const std::string kTold = "\nX-Forwarded-Proto: https\nX-Forwarded-Host: a:1\n";
+  for (const std::string lines :
+       {"X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a:1\r\nX-Forwarded-Host: b\r\n",
+        "X-Forwarded-Proto: https, http\r\nX-Forwarded-Host: a:1,b\r\n",
+        "X-Forwarded-Proto: \r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host:\r\nX-Forwarded-Host: a:1\r\n",
+        "X-Forwarded-Proto: , ,https\t, http\r\nX-Forwarded-Host: ,\r\nX-Forwarded-Host: \t,a:1 ,\r\n"}) {
+    const std::string told = forwarded(lines, true);
+    EXPECT_NE(told.find(kTold), std::string::npos) << told;
+    EXPECT_EQ(forwarded(lines), kOurs);
+  }
+  EXPECT_EQ(forwarded("X-Forwarded-Proto: ,\r\nX-Forwarded-Host: , ,\r\nX-Forwarded-Host: \r\n", true), kOurs);
+}
+
+TEST(WriteRequestHead, TookAnEmptyLineBeforeATrustedProxysPrefixForItsWord) {
+  const std::string told = forwarded("X-Forwarded-Prefix: \r\nX-Forwarded-Prefix: /a,b\r\n", true);
+  EXPECT_NE(told.find("\nX-Forwarded-Prefix: /a,b\n"), std::string::npos) << told;
 }
 
 TEST(WriteRequestHead, AppendsTheRouterToVia) {

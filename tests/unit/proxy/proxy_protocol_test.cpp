@@ -57,7 +57,7 @@ TEST(ProxyProtocol, IgnoresTheRestOfALineThatDoesNotKnow) {
 }
 
 TEST(ProxyProtocol, ReadsNoAddressOfLocalOrUnknownFamilies) {
-  for (const char* what : {"\x20\x11", "\x20\x01", "\x21\x01", "\x21\x31", "\x21\x12"}) {
+  for (const std::string& what : {"\x20\x11"s, "\x20\x51"s, "\x21\0"s, "\x21\x12"s, "\x21\x22"s, "\x21\x31"s, "\x21\x32"s}) {
     const Result<ProxyHeader> parsed = parse_proxy_header(kVersion2 + what + "\xff\xff"s);
     ASSERT_TRUE(parsed);
     EXPECT_EQ(parsed->bytes, 16u + 65535);
@@ -133,6 +133,35 @@ TEST(ProxyProtocol, WantsTheValuesOfVersion2ToFit) {
   }
   const std::string addresses = "\xc0\0\x02\x07\xc6\x33\x64\x01\x12\x67\x01\xbb"s;
   EXPECT_EQ(parse_proxy_header(kVersion2 + "\x21\x11\0\x11"s + addresses + "\x04\0\x02xy"s)->values, 5u);
+}
+
+TEST(ProxyProtocol, TookAFamilyThatTheSpecificationDoesNotHave) {
+  for (int family = 0; family < 256; ++family) {
+    const std::string header = kVersion2 + "\x21"s + static_cast<char>(family) + "\0\xd8"s + std::string(216, '\0');
+    const bool defined = std::string("\x00\x11\x12\x21\x22\x31\x32", 7).find(static_cast<char>(family)) != std::string::npos;
+    EXPECT_EQ(parse_proxy_header(header).has_value(), defined) << family;
+  }
+}
+
+TEST(ProxyProtocol, TookValuesThatDoNotFitWhereTheClientIsUnknown) {
+  const auto values = [](char family, std::size_t length) {
+    const std::string head = kVersion2 + "\x21"s + family + static_cast<char>(length >> 8) + static_cast<char>(length & 255);
+    const Result<ProxyHeader> parsed = parse_proxy_header(head);
+    return parsed ? static_cast<int>(parsed->values) : -1;
+  };
+  EXPECT_EQ(values('\x00', 5), 5);
+  EXPECT_EQ(values('\x12', 17), 5);
+  EXPECT_EQ(values('\x32', 221), 5);
+  EXPECT_EQ(values('\x12', 11), -1) << "no room for the addresses";
+  EXPECT_EQ(values('\x22', 35), -1);
+  EXPECT_EQ(values('\x31', 215), -1);
+}
+
+TEST(ProxyProtocol, DiscardsAllThatFollowsLocal) {
+  const Result<ProxyHeader> parsed = parse_proxy_header(kVersion2 + "\x20\x11\0\x02"s);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->bytes, 18u);
+  EXPECT_EQ(parsed->values, 0u);
 }
 
 TEST(ProxyProtocol, GivesUpAtOnceWhenTheClientLeavesWithinTheHeader) {

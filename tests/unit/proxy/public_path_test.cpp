@@ -11,20 +11,23 @@ constexpr std::string_view kPublic = "/api/v1/endpoint/iris/score";
 
 struct Asked {
   Asked(std::string_view pods, std::string_view asked, std::string_view rest) {
+    endpoint.name = "iris";
     deployment.score_path = pods;
     head.path = asked;
+    route.endpoint = &endpoint;
     route.deployment = &deployment;
     route.scores = true;
     route.path = !rest.empty() && pods.ends_with('/') ? pods.substr(0, pods.size() - 1) : pods;
     route.path_rest = rest;
   }
-  std::string location(std::string_view from, std::string_view scheme = "https") const {
-    const PublicLocation found = public_location(from, scheme, "a.test:8080", head, route);
+  std::string location(std::string_view from, std::string_view prefix = "") const {
+    const PublicLocation found = public_location(from, {"https", "a.test:8080", prefix}, head, route);
     if (!found.mapped) return std::string(from);
     return std::string(found.origin).append(found.path).append(found.rest);
   }
   std::string prefix() const { return std::string(public_prefix(head, route)); }
 
+  model::Endpoint endpoint;
   model::Deployment deployment;
   http::RequestHead head;
   model::Route route;
@@ -78,6 +81,59 @@ TEST(PublicLocation, IsMappedFromTheRootOfThePod) {
   EXPECT_EQ(asked.location(below("/jobs/1")), below("/jobs/1")) << "it knows the prefix";
 }
 
+/// What the client may ask as it is was taken for the pod's own, where the pod's scoring route is `/`, and got a second prefix.
+TEST(PublicLocation, MappedAPublicPathThatWasNotSpelledAsTheClientAskedIt) {
+  for (const std::string_view start :
+       {"/api/v1/endpoint/iris/score", "/api/v1/service/IRIS/score", "/api/v1/endpoint/Iris/score"}) {
+    const std::string path = std::string(start) + "/a";
+    const Asked asked("/", path, "/a");
+    for (const std::string_view base : {"/api/v1/endpoint/iris", "/api/v1/service/iris", "/api/v1/endpoint/IRIS"}) {
+      for (const std::string_view rest : {"", "/", "?x", "/score", "/score/jobs/1?x#f", "/swagger.json"}) {
+        const std::string location = std::string(base).append(rest);
+        EXPECT_EQ(asked.location(location), location);
+        EXPECT_EQ(asked.location("https://a.test:8080" + location), "https://a.test:8080" + location);
+        EXPECT_EQ(asked.location("//A.test:8080" + location), "//A.test:8080" + location);
+      }
+    }
+  }
+}
+
+TEST(PublicLocation, MappedWhatThePodHadMadeOfATrustedProxysPrefix) {
+  const std::string path = below("/a");
+  const Asked asked("/", path, "/a");
+  const std::string made = "/gw/v2" + below("/jobs/1");
+  for (const std::string_view prefix : {"/gw/v2", "/gw/v2/"}) {
+    EXPECT_EQ(asked.location(made, prefix), made);
+    EXPECT_EQ(asked.location("https://a.test:8080" + made, prefix), "https://a.test:8080" + made);
+    EXPECT_EQ(asked.location(below("/jobs/1"), prefix), below("/jobs/1"));
+    EXPECT_EQ(asked.location("/jobs/1", prefix), below("/jobs/1"));
+  }
+  EXPECT_EQ(asked.location(made), below(made)) << "the pod's own path";
+  EXPECT_EQ(asked.location(made, "/gw"), below(made));
+  EXPECT_EQ(asked.location(below("/jobs/1"), "/"), below("/jobs/1"));
+}
+
+TEST(PublicLocation, IsMappedIfItIsPublicOfAnotherEndpointOnly) {
+  const std::string path = below("/a");
+  const Asked asked("/", path, "/a");
+  for (const std::string location :
+       {"/api/v1/endpoint/iris2/score", "/api/v1/endpoint/", "/api/v1/endpoint", "/API/v1/endpoint/iris",
+        "/api/v1/endpoint//iris/score", "/api/v1/models/iris", "/x/api/v1/endpoint/iris/score"}) {
+    EXPECT_EQ(asked.location(location), below(location));
+  }
+}
+
+/// A Location stays the pod's own, or begins with the client's origin and the path that it has asked.
+TEST(PublicLocation, LeadsNowhereElse) {
+  const std::string path = below("/a");
+  const Asked asked("/", path, "/a");
+  for (const std::string location :
+       {"//evil.test/gw/api/v1/endpoint/iris", "///evil.test", "/\\evil.test", "/gw//evil.test", "/gw/\\evil.test"}) {
+    const std::string told = asked.location(location, "/gw");
+    EXPECT_TRUE(told == location || told == below(location)) << told;
+  }
+}
+
 TEST(PublicLocation, IsThePodsOwnUnderAHostNameOfTheEndpoint) {
   const Asked asked("/run", "/score/a", "/a");
   EXPECT_EQ(asked.location("/run/jobs/1"), "/run/jobs/1");
@@ -91,6 +147,7 @@ TEST(PublicPrefix, IsWhatStandsBeforeThePodsPath) {
   EXPECT_EQ(Asked("/", kPublic, "").prefix(), kPublic);
   EXPECT_EQ(Asked("/run", path, "/a").prefix(), "") << "no prefix leads from one to the other";
   EXPECT_EQ(Asked("/score", "/score/a", "/a").prefix(), "");
+  EXPECT_EQ(Asked("/", "/score/a", "/a").prefix(), "/score") << "of a host name of the endpoint's own";
 }
 
 }  // namespace

@@ -107,10 +107,10 @@ TEST(Certificates, AreRefusedWithSomebodyElsesKey) {
 TEST(Certificates, AreRefusedWhenMissing) {
   CertificatePaths paths = localhost();
   paths.certificate_file = "/no/such/file.pem";
-  EXPECT_EQ(refusal(paths), "/no/such/file.pem: cannot be read");
+  EXPECT_EQ(refusal(paths), "/no/such/file.pem: cannot be read: No such file or directory");
   paths = localhost();
   paths.key_file = "/no/such/key.pem";
-  EXPECT_EQ(refusal(paths), "/no/such/key.pem: cannot be read");
+  EXPECT_EQ(refusal(paths), "/no/such/key.pem: cannot be read: No such file or directory");
   paths = localhost();
   paths.certificate_file = "/tmp";
   EXPECT_NE(refusal(paths), "accepted");

@@ -77,22 +77,43 @@ TEST(HelloBuffer, TakesTheSecondHelloBehindOtherRecords) {
 
 /// It got an alert, of which a browser or curl shows "empty reply" or nothing.
 TEST(HelloBuffer, TookARequestOfPlainHttpForNoise) {
-  for (const std::string_view method : {"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE ", "OPTIONS "}) {
+  for (const std::string_view line :
+       {"GET /", "HEAD /", "POST /", "PUT /", "PATCH /", "DELETE /", "OPTIONS *", "TRACE /", "CONNECT a", "CONNECT [", "FOO /",
+        "M-SEARCH *", "VERSION-CONTROL /", "GET h", "GET H", "\r\nGET /", "\r\n\r\nHEAD /"}) {
     HelloBuffer buffer;
-    for (const char& each : method.substr(0, method.size() - 1)) ASSERT_EQ(buffer.append({&each, 1}), State::kPartial);
+    for (const char& each : line.substr(0, line.size() - 1)) ASSERT_EQ(buffer.append({&each, 1}), State::kPartial) << line;
     EXPECT_FALSE(buffer.is_http());
-    EXPECT_EQ(buffer.append({&method.back(), 1}), State::kRefused);
-    EXPECT_TRUE(buffer.is_http()) << method;
-    EXPECT_LE(method.size(), HelloBuffer::kMethodMax);
+    EXPECT_EQ(buffer.append({&line.back(), 1}), State::kRefused);
+    EXPECT_TRUE(buffer.is_http()) << line;
+    EXPECT_EQ(buffer.is_http_head(), line.ends_with("HEAD /")) << line;
+    HelloBuffer whole;
+    EXPECT_EQ(whole.append(std::string(line) + " HTTP/1.1\r\nHost: a\r\n\r\n"), State::kRefused);
+    EXPECT_TRUE(whole.is_http()) << line;
   }
-  for (const std::string_view other : {"GEX", "G ", "get ", "SSH-2.0", "\r\n", "P\x16", "OPTIONSX", "POST/"}) {
+}
+
+TEST(HelloBuffer, TakesNothingElseForHttp) {
+  for (const std::string_view other :
+       {"GEx", "get ", "SSH-2.0", "P\x16", "POST/", "GET\r", "GET  ", "GET a", "\n", "\r\r", "\r\n ", "\r\n\x16", " GET",
+        "QUIT\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "\r\n\r\n\x01\r\nQUIT\n", "EHLO a.test\r\n", "HEADx"}) {
     HelloBuffer buffer;
     EXPECT_EQ(buffer.append(other), State::kRefused) << other;
-    EXPECT_FALSE(buffer.is_http()) << other;
+    EXPECT_FALSE(buffer.is_http() || buffer.is_http_head()) << other;
+    EXPECT_EQ(buffer.alert(), SSL_AD_UNEXPECTED_MESSAGE);
   }
   HelloBuffer buffer;
   EXPECT_EQ(buffer.append(record(hello_header(40)) + "GET / HTTP/1.1"), State::kRefused) << "behind a record";
   EXPECT_FALSE(buffer.is_http());
+}
+
+TEST(HelloBuffer, WaitsForSoMuchOfARequestLineAndNoMore) {
+  for (const std::string_view piece : {"A", "\r\n"}) {
+    HelloBuffer buffer;
+    std::size_t sent = piece.size();
+    while (buffer.append(piece) == State::kPartial) sent += piece.size();
+    EXPECT_EQ(sent, HelloBuffer::kHttpMax);
+    EXPECT_FALSE(buffer.is_http());
+  }
 }
 
 TEST(HelloBuffer, RefusesWhatIsNoHelloAsSoonAsItCanBeTold) {

@@ -45,9 +45,9 @@ inline std::shared_ptr<TicketKeys> ticket_keys(const std::vector<std::string>& f
 
 inline std::shared_ptr<ServerContext> server_context(const std::vector<CertificatePaths>& certificates,
                                                      ServerOptions options = {},
-                                                     std::shared_ptr<TicketKeys> keys = ticket_keys()) {
+                                                     const std::shared_ptr<TicketKeys>& keys = ticket_keys()) {
   for (const CertificatePaths& paths : certificates) options.certificates.push_back(files(paths));
-  auto made = ServerContext::make(options, std::move(keys), 1);
+  auto made = ServerContext::make(options, keys, 1);
   if (!made.ok()) throw std::runtime_error(std::string(made.status().message()));
   return made->front();
 }
@@ -149,8 +149,9 @@ inline std::pair<IoResult, IoResult> shake(Stream& client, Stream& server) {
   return results;
 }
 
-inline IoResult write(Stream& stream, std::vector<std::string_view> pieces) {
+inline IoResult write(Stream& stream, const std::vector<std::string_view>& pieces) {
   std::vector<iovec> parts;
+  parts.reserve(pieces.size());
   for (const std::string_view piece : pieces) parts.push_back({const_cast<char*>(piece.data()), piece.size()});
   return stream.write(parts);
 }

@@ -152,7 +152,7 @@ TEST(TicketKeyFiles, AreRefusedAllAtOnceEachByItsPlace) {
   EXPECT_EQ(mistakes[0].role, FileMistake::Role::kTicketKey);
   EXPECT_EQ(mistakes[0].text, bad + ": a ticket key is 80 random bytes (openssl rand 80)");
   EXPECT_EQ(mistakes[1].index, 2u);
-  EXPECT_EQ(mistakes[1].text, "/no/such/key: cannot be read");
+  EXPECT_EQ(mistakes[1].text, "/no/such/key: cannot be read: No such file or directory");
   mistakes.clear();
   EXPECT_FALSE(TicketKeys::make(std::vector<std::string>(17, good), &mistakes).ok());
   ASSERT_EQ(mistakes.size(), 1u);
