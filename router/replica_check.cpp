@@ -98,7 +98,7 @@ class Checking {
       co_return;
     }
     discovery::NameAddresses addresses;
-    const bool one = listed.deployment->resolve == config::Resolve::kFirst || listed.bare_host() == "localhost";
+    const bool one = listed.deployment->resolve == config::Resolve::kFirst || discovery::is_localhost(listed.host);
     addresses.use(one ? discovery::NameAddresses::Use::kFirst : discovery::NameAddresses::Use::kAll);
     addresses.looked_up(*found);
     const std::vector<Address> in_use = addresses.in_use();
@@ -110,12 +110,10 @@ class Checking {
   }
 
   Task<runtime::Resolver::Addresses> look_up(std::shared_ptr<runtime::Wakeup> wakeup, const Listed& listed) {
-    if (const std::optional<Address> address = Address::parse(listed.host, listed.port)) {
-      co_return std::vector<Address>{*address};
-    }
+    std::vector<Address> known = discovery::known_addresses(listed.host, listed.port);
+    if (!known.empty()) co_return std::move(known);
     const auto answer = std::make_shared<std::optional<runtime::Resolver::Addresses>>();
-    const std::string asked = listed.bare_host() == "localhost" ? listed.bare_host() : listed.host;
-    resolver_.resolve(asked, listed.port, [answer, wakeup](runtime::Resolver::Addresses addresses) {
+    resolver_.resolve(listed.host, listed.port, [answer, wakeup](runtime::Resolver::Addresses addresses) {
       *answer = std::move(addresses);
       wakeup->wake();
     });

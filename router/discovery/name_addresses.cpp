@@ -1,10 +1,25 @@
 #include "router/discovery/name_addresses.h"
 
+#include <absl/strings/ascii.h>
+
 #include <algorithm>
 
 namespace router::discovery {
 
 using runtime::Address;
+
+bool is_localhost(std::string_view host) {
+  if (host.ends_with('.')) host.remove_suffix(1);
+  std::string name(host);
+  absl::AsciiStrToLower(&name);
+  return name == "localhost" || name.ends_with(".localhost");
+}
+
+std::vector<Address> known_addresses(const std::string& host, std::uint16_t port) {
+  if (const std::optional<Address> address = Address::parse(host, port)) return {*address};
+  if (is_localhost(host)) return {*Address::parse("127.0.0.1", port), *Address::parse("::1", port)};
+  return {};
+}
 
 bool NameAddresses::looked_up(const std::vector<Address>& told) {
   std::vector<Address> addresses;

@@ -1,12 +1,22 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "router/runtime/address.h"
 
 namespace router::discovery {
+
+/// Whether `host`, with or without a dot at its end, is `localhost` or a name below it: no resolver is to be asked for these
+/// (RFC 6761, 6.3).
+bool is_localhost(std::string_view host);
+
+/// Where `host` is without a look-up: an address itself, or the loopback addresses of a `localhost`. Empty: a name to look up.
+std::vector<runtime::Address> known_addresses(const std::string& host, std::uint16_t port);
 
 /// Which addresses of one name are replicas: all that look-ups have told, of one family, or the first of these. IPv4 if there
 /// is any; the other family only while no address of that one accepts connections and one of the other does.

@@ -1,6 +1,5 @@
 #include "router/discovery/replica_source.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <netinet/in.h>
 
@@ -31,11 +30,6 @@ class FileReplicas::Entry final : public runtime::Timer {
   }
   /// Without the dot at the end that says that nothing is to be added: as certificates and servers know it.
   std::string bare_host() const { return host.ends_with('.') ? host.substr(0, host.size() - 1) : host; }
-  /// `localhost` and every name below it: no resolver is to be asked for them (RFC 6761, 6.3).
-  bool is_localhost() const {
-    const std::string name = absl::AsciiStrToLower(bare_host());
-    return name == "localhost" || name.ends_with(".localhost");
-  }
   FoundReplica found(std::size_t index, const Address& address) const {
     FoundReplica replica;
     replica.name = is_name ? absl::StrCat(name(), " (", address.ip(), ")") : name();
@@ -95,11 +89,8 @@ std::shared_ptr<FileReplicas::Entry> FileReplicas::make_entry(const std::string&
   // The probe goes to the replica's own port unless the readiness route names another than the scoring route's.
   const bool same_port = settings.readiness_route.port == settings.scoring_route.port;
   entry->probe_port = same_port ? entry->port : settings.readiness_route.port;
-  const std::optional<Address> address = Address::parse(configured.host, entry->port);
-  entry->is_name = !address;
-  std::vector<Address> known;
-  if (address) known = {*address};
-  if (entry->is_localhost()) known = {*Address::parse("127.0.0.1", entry->port), *Address::parse("::1", entry->port)};
+  entry->is_name = !Address::parse(configured.host, entry->port);
+  const std::vector<Address> known = known_addresses(configured.host, entry->port);
   if (known.empty()) return entry;
   entry->asked = entry->answered = true;
   entry->addresses.looked_up(known);
@@ -116,7 +107,7 @@ void FileReplicas::set(const std::string& deployment, const config::Deployment& 
     const auto known = std::find_if(listed.entries.begin(), listed.entries.end(), same);
     next.push_back(known != listed.entries.end() ? *known : std::move(entry));
     // `localhost` is one server, whichever of its addresses that listens on.
-    const bool one = settings.resolve == config::Resolve::kFirst || next.back()->is_localhost();
+    const bool one = settings.resolve == config::Resolve::kFirst || is_localhost(next.back()->host);
     next.back()->addresses.use(one ? NameAddresses::Use::kFirst : NameAddresses::Use::kAll);
   }
   listed.entries = std::move(next);

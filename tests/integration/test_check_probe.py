@@ -60,6 +60,13 @@ def test_a_name_is_told_with_the_address_behind_it(pod, tmp_path):
     assert (status, lines) == (0, [f"ok: my-endpoint/blue localhost:{port} (127.0.0.1): ready (GET {PROBE})", "ok"])
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_name_below_localhost_needs_no_resolver(pod, tmp_path, host):
+    port = pod(host=host).port
+    status, lines = check(tmp_path, blue(f"blue.localhost:{port}"))
+    assert (status, lines) == (0, [f"ok: my-endpoint/blue blue.localhost:{port} ({host}): ready (GET {PROBE})", "ok"])
+
+
 def test_a_server_that_does_not_answer_costs_its_timeout_and_no_more(tmp_path):
     silent = [socket.create_server(("127.0.0.1", 0)) for _ in range(70)]  # more than are asked at once
     begun = time.monotonic()
