@@ -46,7 +46,8 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 TEST_F(LogTest, WaitedForTheReaderOfAPipe) {
   ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
   Target target;
-  EXPECT_EQ(open(path("pipe"), Level::kInfo, target), path("pipe") + " is a pipe that nobody reads, or a socket");
+  EXPECT_EQ(open(path("pipe"), Level::kInfo, Format::kText, target),
+            path("pipe") + " is a pipe that nobody reads, or a socket");
   use_file("router.log");
   std::filesystem::rename(path("pipe"), path("router.log"));
   reopen();
