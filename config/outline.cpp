@@ -41,7 +41,7 @@ void find_places(const Outline& outline, const std::string& key, const std::stri
 std::vector<std::string> places_in(Described what, Source source, const std::string& key) {
   std::vector<std::string> found;
   find_places(outline_of(what, source), key, "", found);
-  for (std::string& each : found) each = "`" + each + "`";
+  for (std::string& each : found) each.insert(0, 1, '`').push_back('`');
   return found;
 }
 

@@ -16,7 +16,6 @@ namespace router {
 namespace {
 
 using discovery::ProbeAnswer;
-using discovery::Readiness;
 using runtime::Address;
 
 /// A listed replica of a deployment, and the lines about it.
@@ -104,8 +103,8 @@ class Checking {
     const std::vector<Address> in_use = addresses.in_use();
     for (std::size_t i = 0; i < in_use.size(); ++i) {
       const std::optional<Address> other = addresses.other(i);
-      bool connected = co_await check_address(*wakeup, listed, in_use[i], other.has_value());
-      if (!connected && other) connected = co_await check_address(*wakeup, listed, *other, false);
+      const bool connected = co_await check_address(*wakeup, listed, in_use[i], other.has_value());
+      if (!connected && other) co_await check_address(*wakeup, listed, *other, false);
     }
   }
 
