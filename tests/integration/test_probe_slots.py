@@ -154,9 +154,10 @@ def test_a_hanging_probe_of_one_deployment_took_the_slot_from_anothers_requests(
     router.wait_ready(replicas=False)
     eventually(lambda: server.hung > 0, "green's first probe")
     eventually(lambda: router.score(b"", method="GET").status == 200, "blue to be ready")
+    asked = server.hung  # of those that the server sees: one may be given up before it has read anything
     statuses = score_for(router, 6, 0.1)
     assert set(statuses) == {200} and len(statuses) > 20
-    assert server.hung >= 4, "green is asked again and again"
+    assert server.hung > asked, "green is asked again"
     assert ready(router, "blue") and not ready(router, "green")
     if not SANITIZED:
         assert server.most_open == 1
