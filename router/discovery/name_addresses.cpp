@@ -8,6 +8,7 @@ using runtime::Address;
 
 bool NameAddresses::looked_up(const std::vector<Address>& told) {
   std::vector<Address> addresses;
+  addresses.reserve(told.size());
   for (const Address& each : told) addresses.push_back(each.unmapped());
   for (Known& each : known_) {
     const bool there = std::find(addresses.begin(), addresses.end(), each.address) != addresses.end();
