@@ -170,6 +170,6 @@ def test_a_request_was_refused_because_of_a_probe_where_nobody_may_wait(start, s
     before = server.probes
     statuses = score_for(router, 5, 0.05)
     assert set(statuses) == {200} and len(statuses) > 30
-    assert server.probes - before >= 3 and ready(router, "blue")
+    assert server.probes > before and ready(router, "blue")  # those that the server has read
     if not SANITIZED:
         assert server.most_open == 1
