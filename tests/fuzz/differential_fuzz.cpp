@@ -61,10 +61,13 @@ constexpr std::string_view kOfRequests[] = {"host",
                                             "x-request-deadline-ms",
                                             "x-forwarded-for",
                                             "x-forwarded-host",
+                                            "x-forwarded-prefix",
                                             "x-forwarded-proto",
+                                            "max-forwards",  // of OPTIONS one less
                                             "forwarded",
                                             "via"};
-constexpr std::string_view kOfResponses[] = {"x-request-id",
+constexpr std::string_view kOfResponses[] = {"date",  // require_date
+                                             "x-request-id",
                                              "x-ms-request-id",
                                              "x-ms-client-request-id",
                                              "azureml-model-deployment",
@@ -257,6 +260,15 @@ bool forward_request(Client& client, fuzz::MemoryExchange& pod, const Scene& sce
   }
 }
 
+/// The pod's, or else one of ours (RFC 9110, 6.6.1).
+void require_date(const FieldList& left, const FieldList& pods) {
+  FieldList theirs;
+  for (const auto& [name, value] : pods) {
+    if (name == "date" && !is_named_by_connection(pods, name)) theirs.emplace_back(name, value);
+  }
+  require(count(left, "date") == std::max<std::size_t>(theirs.size(), 1) && is_part_of(theirs, left));
+}
+
 /// So that the client may send its next request.
 void answer(Client& client) {
   client.downstream.begin_head(200, "OK");
@@ -377,6 +389,7 @@ void try_answer(const Scene& scene, std::string_view input, std::size_t cut) {
   require(final.status == answered.ours.status && final.body == answered.ours.body);
   require(final.trailers == answered.ours.trailers || (scene.old && final.trailers.empty()));
   require(end_to_end(final.fields, false, scene) == end_to_end(answered.ours.fields, false, scene));
+  require_date(final.fields, answered.ours.fields);
 
   const Reading arrived = SecondParser::responses(input, bodiless, true);
   if (arrived.messages.size() <= answered.skipped) return;
