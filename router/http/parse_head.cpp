@@ -116,7 +116,8 @@ class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, Re
 
   void on_field_impl(beast_http::field, string_view name, string_view value, error_code& error) override {
     if (into_.fields.size() == max_fields_) {
-      return refuse({"more fields than max_header_fields", Reason::kHeadersTooLarge}, error);
+      constexpr bool kAsks = std::is_same_v<Head, RequestHead>;
+      return refuse({kAsks ? "more fields than max_header_fields" : "more than 128 fields", Reason::kHeadersTooLarge}, error);
     }
     into_.fields.add({view(name), view(value), identify(view(name))});
   }

@@ -52,7 +52,9 @@ def test_a_name_below_localhost_was_asked_of_a_resolver_that_does_not_know_it(po
     assert [one["name"] for one in router.deployments()[0]["replicas"]] == [f"blue.localhost:{blue.port} ({host})"]
 
 
-def test_an_ipv4_address_in_ipv6_form_had_slots_of_its_own(pod, start):
+def ask_two_deployments(pod, start, first, second):
+    """Two endpoints whose replicas all are one pod with one slot, each asked ten times at once; the router. `first` and `second` make
+    lists of replicas of the pod's port."""
     def slow(exchange):
         exchange.body()
         exchange.wait(None, 0.02)
@@ -60,31 +62,24 @@ def test_an_ipv4_address_in_ipv6_form_had_slots_of_its_own(pod, start):
 
     blue = pod(slow)
     patient = {"max_queue_wait_ms": 20000}
-    router = start(endpoint(deployment([blue, f"[::ffff:127.0.0.1]:{blue.port}"], name="blue", **patient), name="first"),
-                   endpoint(deployment([f"[::ffff:127.0.0.1]:{blue.port}"], name="green", **patient), name="second"))
+    router = start(endpoint(deployment(first(blue.port), name="blue", **patient), name="first"),
+                   endpoint(deployment(second(blue.port), name="green", **patient), name="second"))
     requests = [router.start_request(b"x", path=f"/api/v1/endpoint/{name}/score") for _ in range(10) for name in ("first", "second")]
     assert [client.response().status for client in requests] == [200] * 20
     for client in requests:
         client.close()
     assert blue.most_concurrent == 1 and blue.most_connections == 1
+    return router
+
+
+def test_an_ipv4_address_in_ipv6_form_had_slots_of_its_own(pod, start):
+    router = ask_two_deployments(pod, start, lambda port: [f"127.0.0.1:{port}", f"[::ffff:127.0.0.1]:{port}"],
+                                 lambda port: [f"[::ffff:127.0.0.1]:{port}"])
     assert [len(one["replicas"]) for one in router.deployments()] == [1, 1]
 
 
 def test_two_deployments_of_one_pod_had_its_slots_twice(pod, start):
-    def slow(exchange):
-        exchange.body()
-        exchange.wait(None, 0.02)
-        exchange.answer(200, exchange.body())
-
-    blue = pod(slow)
-    patient = {"max_queue_wait_ms": 20000}
-    router = start(endpoint(deployment([blue], name="blue", **patient), name="first"),
-                   endpoint(deployment([f"localhost:{blue.port}"], name="green", **patient), name="second"))
-    requests = [router.start_request(b"x", path=f"/api/v1/endpoint/{name}/score") for _ in range(10) for name in ("first", "second")]
-    assert [client.response().status for client in requests] == [200] * 20
-    for client in requests:
-        client.close()
-    assert blue.most_concurrent == 1 and blue.most_connections == 1
+    ask_two_deployments(pod, start, lambda port: [f"127.0.0.1:{port}"], lambda port: [f"localhost:{port}"])
 
 
 def test_a_name_with_a_dot_at_its_end_was_refused(pod, start):

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from support.listening import stop_listening
+from support.listening import accept_each, stop_listening
 from support.router import SANITIZED
 from support.settings import deployment, endpoint
 from support.wait import eventually
@@ -27,21 +27,15 @@ class CountingServer:
         self.probe_seconds = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
-        self._accepting.start()
+        self._accepting = accept_each(self._listener, self._take)
 
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            with self.lock:
-                # One that was reset is gone, whether its thread has noticed or not.
-                self.open = {one for one in self.open if one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_CLOSE}
-                self.open.add(sock)
-                self.most_open = max(self.most_open, len(self.open))
-            threading.Thread(target=self._serve, args=[sock], daemon=True).start()
+    def _take(self, sock):
+        with self.lock:
+            # One that was reset is gone, whether its thread has noticed or not.
+            self.open = {one for one in self.open if one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_CLOSE}
+            self.open.add(sock)
+            self.most_open = max(self.most_open, len(self.open))
+        threading.Thread(target=self._serve, args=[sock], daemon=True).start()
 
     def _serve(self, sock):
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.client import request
-from support.listening import stop_listening
+from support.listening import accept_each, stop_listening
 from support.pod import PROBE
 from support.settings import deployment, endpoint
 from support.wait import eventually
@@ -41,19 +41,10 @@ class Scripted:
         self.may_end, self.has_ended = threading.Event(), threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
-        self._accepting.start()
+        self._accepting = accept_each(self._listener, lambda sock: threading.Thread(target=self._serve, args=(sock,), daemon=True).start())
 
     def stop(self):
         stop_listening(self._listener, self._accepting)
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

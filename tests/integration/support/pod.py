@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from .http import Gone, Headers, Reader, encode_chunk, encode_head
-from .listening import stop_listening
+from .listening import refuse_connections, stop_listening
 
 PROBE = "/ready"  # the readiness route of every deployment of the tests; never counted
 
@@ -231,100 +231,13 @@ class Pod:
     def stop(self):
         """Stops listening and ends every connection."""
         self._stopping = True
+        refuse_connections(self._listener)
         for connection in list(self._open):
             try:
                 connection.socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
         stop_listening(self._listener, self._accepting)
-
-    def _accept(self):
-        while not self._clogged.is_set():
-            if not select.select([self._listener], [], [], 0.01)[0]:
-                continue
-            sock, _ = self._listener.accept()
-            with sock:
-                reader = Reader(sock)
-                try:
-                    reader.line()
-                    length = int(reader.fields().get("content-length", "0"))
-                    while length:
-                        length -= len(reader.some(length))
-                    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                except (Gone, OSError):
-                    pass
-
-    def clog(self):
-        self._clogged.set()
-        self._thread.join()
-        while True:  # fills the backlog
-            sock = socket.socket()
-            self._waiting.append(sock)
-            sock.settimeout(0.2)
-            try:
-                sock.connect(self._listener.getsockname())
-            except TimeoutError:
-                return
-
-    def stop(self):
-        self._clogged.set()
-        self._thread.join()
-        for sock in [*self._waiting, self._listener]:
-            sock.close()
-
-
-class Held:
-    """A behaviour of a pod: answers when `release` is set, not before."""
-
-    def __init__(self):
-        self.release = threading.Event()
-
-    def __call__(self, exchange):
-        exchange.body()
-        exchange.wait(self.release)
-        exchange.answer()
-
-
-class Pod:
-    """Listens at once; `behave(exchange)` runs on a thread of the connection. With `one_at_a_time` the server is single-threaded
-    and stays with a connection until it ends, as simple keep-alive servers do."""
-
-    def __init__(self, behave=echo, name="pod", tls=None, one_at_a_time=False, host="127.0.0.1", port=0):
-        self.behave, self.name, self._tls, self._one_at_a_time = behave, name, tls, one_at_a_time
-        self.lock = threading.Lock()
-        self.ready = True
-        self.requests = []
-        self.failures = []  # what a behaviour raised: a mistake of the test or of the router
-        self.concurrent = self.most_concurrent = 0
-        self.connections = self.most_connections = self.accepted = 0
-        self.aborts = 0  # exchanges whose connection the router ended
-        self.probes = 0
-        self._open = set()
-        self._stopping = False
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family, backlog=512)
-        self.port = self._listener.getsockname()[1]
-        self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
-        self._accepting.start()
-
-    def stop(self):
-        """Stops listening and ends every connection."""
-        self._stopping = True
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        for connection in list(self._open):
-            try:
-                connection.socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-        # Only then: the number of a closed listener may be given to another pod's, where a thread about to accept would answer for us.
-        if self._accepting is not threading.current_thread():
-            self._accepting.join(1)
-        if not self._accepting.is_alive():  # else, on a machine under load, it stays open until this process ends
-            self._listener.close()
 
     def _accept(self):
         while not self._stopping:
