@@ -131,6 +131,7 @@ class SecondParser {
     for (FieldList* each : {&message_.fields, &message_.trailers}) {
       for (auto& [name, value] : *each) {
         name = lower_case(std::move(name));
+        name.erase(name.find_last_not_of(" \t") + 1);  // what it lets stand, and a proxy removes (RFC 9112, 5.1)
         value.erase(value.find_last_not_of(" \t") + 1);
       }
     }

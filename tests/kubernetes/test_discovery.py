@@ -4,6 +4,7 @@ import base64
 import time
 
 import pytest
+from harness.following import verdict
 from harness.objects import deployment, service
 from support.client import request
 from support.router import ROOT
@@ -86,11 +87,6 @@ def path(endpoint):
 
 def status_of(router, endpoint="iris", key=KEY, **options):
     return router.score(b"{}", path=path(endpoint), key=key, **options).status
-
-
-def verdict(router, name):
-    found = [one for one in router.status()["kubernetes"]["resources"] if one["name"] == name]
-    return found[0] if found else None
 
 
 def acts(condition, what):

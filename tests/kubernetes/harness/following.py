@@ -36,10 +36,16 @@ def wait_served(router, replicas, name="blue", endpoint=ENDPOINT, patience=30):
     eventually(served, f"{replicas} ready replicas of {endpoint}/{name}", patience)
 
 
+class NotTold(dict):
+    """The verdict on a resource that the router has not seen yet: false, and each of its fields is empty."""
+    def __missing__(self, field):
+        return ""
+
+
 def verdict(router, name, namespace=None):
-    """What became of the resource of that name; {} if there is none."""
+    """What became of the resource of that name; NotTold as long as there is none."""
     return next((one for one in router.status()["kubernetes"]["resources"]
-                 if one["name"] == name and namespace in (None, one["namespace"])), {})
+                 if one["name"] == name and namespace in (None, one["namespace"])), NotTold())
 
 
 def age(router):
