@@ -63,6 +63,32 @@ void append_time(std::string& line, std::chrono::system_clock::time_point time) 
   line.append(text);
 }
 
+/// Text of others (a path, a library's words, a name in a cluster) may hold line ends and what steers a terminal. Only a line
+/// that begins with a time is the beginning of a message.
+void append_shown(std::string& line, std::string_view message) {
+  for (const char c : message) {
+    const bool is_control = (c >= 0 && c < ' ') || c == 0x7f;
+    if (c == '\n') {
+      line.append("\n  ");
+    } else {
+      line.push_back(is_control ? '?' : c);
+    }
+  }
+}
+
+class TextFormatter final : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& to) override {
+    std::string line;
+    append_time(line, message.time);
+    line.append(" ").append(name_of(message.level)).append(" ");
+    append_shown(line, {message.payload.data(), message.payload.size()});
+    line.push_back('\n');
+    to.append(line.data(), line.data() + line.size());
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<TextFormatter>(); }
+};
+
 class JsonFormatter final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& to) override {
@@ -95,7 +121,7 @@ std::shared_ptr<spdlog::logger> make_logger(const std::string& path, Level level
   if (format == Format::kJson) {
     logger->set_formatter(std::make_unique<JsonFormatter>());
   } else {
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    logger->set_formatter(std::make_unique<TextFormatter>());
   }
   logger->set_level(spdlog_level(level));
   logger->flush_on(spdlog::level::info);

@@ -15,7 +15,7 @@ class logger;
 namespace router::log {
 
 enum class Level { kDebug, kInfo, kWarning, kError };
-/// kText: `TIME LEVEL MESSAGE`; a message may have several lines. kJson: `{"time":…,"level":…,"message":…}`, always one line,
+/// kText: `TIME LEVEL MESSAGE`; of a message's lines the later ones are indented, other control characters are `?`. kJson: `{"time":…,"level":…,"message":…}`, always one line,
 /// and valid whatever bytes the message has.
 enum class Format { kText, kJson };
 

@@ -87,6 +87,13 @@ TEST_F(LogTest, TellsWhatItsLevelAllows) {
   EXPECT_TRUE(has(content("errors"), "large"));
 }
 
+TEST_F(LogTest, AMessageForgedALine) {
+  use_file("router.log");
+  error("no such name: a\n2026-01-31T12:34:56.789Z info all is well\r\x1b[2J\x7f b\xc3\xbc");
+  const std::string text = content("router.log");
+  EXPECT_TRUE(has(text, "Z error no such name: a\n  2026-01-31T12:34:56.789Z info all is well??[2J? b\xc3\xbc\n")) << text;
+}
+
 TEST_F(LogTest, WritesOneObjectALineWhereToldTo) {
   use_file("json", Level::kDebug, Format::kJson);
   debug("one");
