@@ -41,7 +41,7 @@ class Scene:
                      traffic={"blue": 90, "green": 10}, mirror_traffic={"green": 5}),
             endpoint(deployment([one.address for one in vision], name="large", slots=2, max_queue_wait_ms=3000), name="vision",
                      router={"hostnames": ["vision.test"]}),
-            tls={"certificates": [authority.issue("router.test", "vision.test", days="90").as_dict()]})
+            tls={"certificates": [authority.issue("router.test", "vision.test", days="90").as_dict()]}, metrics={"per_replica": True})
         self.begun = time.time()
         self.prometheus = Prometheus(folder / "prometheus", {f"127.0.0.1:{self.router.observe_port}": {"instance": "router-0"}},
                                      self._interval, [RULES])
