@@ -41,7 +41,8 @@ void add_deployment(Group& group, DeploymentDocument& document, std::map<std::st
   }
   if (deployment.replicas.empty()) {
     findings.warning({deployment.file, deployment.line, "router.replicas"},
-                     "the deployment has no replicas, so nobody answers its requests");
+                     "the deployment has no replicas, so nobody answers its requests; an overlay may list them, too "
+                     "(endpoints.NAME.deployments.NAME.replicas)");
   }
   group.by_name.emplace(name, all.size());
   all.push_back(std::move(deployment));

@@ -80,7 +80,8 @@ void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::
   const bool named = !endpoint.primary_key_file.empty() || !endpoint.secondary_key_file.empty();
   if (!named && endpoint.auth_mode == AuthMode::kKey) {
     findings.warning({endpoint.file, endpoint.line, "router.keys"},
-                     "the endpoint has no keys, so nobody can score: every request is answered with 401");
+                     "the endpoint has no keys, so nobody can score: every request is answered with 401; an overlay may name "
+                     "them, too (endpoints.NAME.keys)");
   }
 }
 

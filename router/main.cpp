@@ -76,7 +76,7 @@ Arguments parse(int count, char** words) {
 }
 
 int refuse(const std::string& mistake) {
-  std::cerr << "inference-router: " << mistake << "\n\n" << kHelp;
+  std::cerr << "inference-router: " << mistake << "\nTry `inference-router --help`.\n";
   return 2;
 }
 

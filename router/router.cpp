@@ -116,9 +116,11 @@ void add_replicas(const LiveDeployment& live, std::vector<metrics::ReplicaFigure
 void warn_of_few_descriptors(const config::Limits& limits) {
   const auto room = static_cast<std::size_t>(runtime::client_descriptors_end());
   if (limits.max_connections <= room) return;
-  log::warning(absl::StrCat("limits.max_connections is ", limits.max_connections,
-                            ", but the limit of open files (ulimit -n) allows ", "for at most ", room,
-                            " client connections; more of them will wait"));
+  const bool is_asked_for = limits.max_connections != config::Limits{}.max_connections;
+  log::tell(is_asked_for ? log::Level::kWarning : log::Level::kInfo,
+            {absl::StrCat("limits.max_connections is ", limits.max_connections,
+                          ", but the limit of open files (ulimit -n, LimitNOFILE=) ", "allows for at most ", room,
+                          " client connections; more of them will wait")});
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ class logger;
 namespace router::log {
 
 enum class Level { kDebug, kInfo, kWarning, kError };
-/// kText: `TIME LEVEL MESSAGE`; of a message's lines the later ones are indented, other control characters are `?`. kJson: `{"time":…,"level":…,"message":…}`, always one line,
-/// and valid whatever bytes the message has.
+/// kText: `TIME LEVEL MESSAGE`; of a message's lines the later ones are indented, other control characters are `?`. kJson:
+/// `{"time":…,"level":…,"message":…}`, always one line, and valid whatever bytes the message has.
 enum class Format { kText, kJson };
 
 /// A log that is open and may be taken into use.

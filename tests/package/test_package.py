@@ -4,10 +4,14 @@ where the one before ended."""
 import json
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
-from machine import Machine, RELEASES, fetch_dependencies, make_root, package_for
+from machine import ROOT, Machine, RELEASES, fetch_dependencies, make_root, package_for
+
+sys.path.append(str(ROOT / "tests" / "integration"))
+from support.readme import blocks, written_files  # noqa: E402
 
 ENDPOINT = "name: iris\nauth_mode: key\ntraffic: {blue: 100}\nrouter:\n  keys: {primary_file: ../keys/iris}\n"
 DEPLOYMENT = ("name: blue\nendpoint_name: iris\nrequest_settings: {max_concurrent_requests_per_instance: 50}\n"
@@ -62,6 +66,19 @@ def test_the_files_of_the_package_are_as_debian_expects(machine):
     assert machine.shell("inference-router --config /etc/inference-router/router.yaml --check").strip() == "ok"
     done = machine.run("systemd-analyze", "verify", "--man=no", "inference-router.service", "inference-router.socket", check=False)
     assert (done.returncode, [line for line in done.stderr.splitlines() if "inference-router" in line]) == (0, [])
+
+
+def test_the_files_of_the_five_minutes_move_to_the_service(machine):
+    for name, text in written_files("Five minutes").items():
+        if name.startswith("endpoints/"):
+            machine.write(f"/root/iris/{name}", text)
+    for name in ("primary.key", "cert.pem", "key.pem"):
+        machine.write(f"/root/iris/{name}", "secret-key\n")
+    [move] = blocks("From the five minutes to the service", (ROOT / "docs" / "install.md").read_text())
+    assert machine.shell(f"set -e; export HOME=/root; {move}").strip() == "ok"
+    machine.wait(lambda: machine.ask("once") == [200, "scored"], "the first answer")
+    machine.shell("rm -r /etc/inference-router/keys /etc/inference-router/tls /etc/inference-router/endpoints/*.yml /root/iris")
+    machine.wait(lambda: machine.ask("once")[0] == 404, "it to be forgotten")
 
 
 def test_an_endpoint_is_served_after_a_reload(machine):

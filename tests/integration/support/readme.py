@@ -1,4 +1,4 @@
-"""README as a newcomer reads it: what is copied and pasted."""
+"""README, and other pages, as a newcomer reads them: what is copied and pasted."""
 
 import re
 
@@ -7,9 +7,9 @@ from .router import ROOT
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(section):
+def blocks(section, page=README):
     """The shell blocks of a section, in order."""
-    inside = re.search(rf"^## {re.escape(section)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL).group(1)
+    inside = re.search(rf"^## {re.escape(section)}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL).group(1)
     return re.findall(r"^```sh\n(.*?)^```$", inside, re.MULTILINE | re.DOTALL)
 
 
