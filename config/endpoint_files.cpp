@@ -49,15 +49,21 @@ std::vector<std::string> expand_glob(const std::string& pattern, int flags) {
   return paths;
 }
 
+/// A link that leads nowhere may lead to a folder soon.
+bool is_folder_or_may_become_one(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::file_type type = std::filesystem::status(path, error).type();
+  return type == std::filesystem::file_type::directory || type == std::filesystem::file_type::not_found;
+}
+
 /// The folders in which the last part of the pattern is looked for, and those in which a part with wildcards before it is.
 void find_folders(const std::filesystem::path& pattern, std::vector<std::string>& into) {
   std::filesystem::path so_far;
   for (const std::filesystem::path& part : pattern) {
     if (has_wildcards(part.string())) {
       if (!has_wildcards(so_far.string())) into.push_back(unescape(so_far.string()));  // it may come to be there later
-      for (const std::string& folder : expand_glob(so_far.string(), GLOB_ONLYDIR)) {
-        std::error_code error;
-        if (std::filesystem::is_directory(folder, error)) into.push_back(folder);
+      for (const std::string& folder : expand_glob(so_far.string(), 0)) {
+        if (is_folder_or_may_become_one(folder)) into.push_back(folder);
       }
     }
     so_far /= part;

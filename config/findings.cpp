@@ -3,21 +3,16 @@
 #include <algorithm>
 #include <map>
 
+#include "router/base/one_line.h"
+
 namespace router::config {
 namespace {
-
-/// A path or a text of another library may hold line ends, or what steers a terminal.
-std::string on_one_line(std::string text) {
-  const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
-  std::replace_if(text.begin(), text.end(), is_control, '?');
-  return text;
-}
 
 std::string printable(std::string_view text, std::size_t bytes_max) {
   std::size_t length = std::min(text.size(), bytes_max);
   // Not through the middle of a character; bytes from 0x80 on are UTF-8, which was checked when the file was read.
   while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
-  return on_one_line(std::string(text.substr(0, length))) + (length < text.size() ? "…" : "");
+  return on_one_line(text.substr(0, length)) + (length < text.size() ? "…" : "");
 }
 
 }  // namespace

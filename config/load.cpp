@@ -68,14 +68,20 @@ class Loader {
   void find_files(const Place& place, const std::string& pattern) {
     Matches matches = match(place, pattern);
     if (!is_overlay(pattern)) std::erase_if(matches.files, is_overlay);  // else it asks for nothing but overlays
-    if (matches.files.empty() && !matches.too_many) {
+    std::vector<std::string> overlays;
+    for (const std::string& each : overlay_patterns(pattern)) {
+      const Matches found = match(place, each);
+      overlays.insert(overlays.end(), found.files.begin(), found.files.end());
+    }
+    const bool finds_overlays = matches.has_wildcards && !overlays.empty();
+    if (matches.files.empty() && !matches.too_many && !finds_overlays) {
       complete_ = complete_ && matches.has_wildcards;
       // A folder may be empty for now; a file that is named must be there.
       if (matches.has_wildcards) findings_.warning(place, "no file matches " + shown_path(pattern));
       if (!matches.has_wildcards) findings_.mistake(place, "there is no file " + shown_path(pattern));
     }
     add(matches.files);
-    for (const std::string& each : overlay_patterns(pattern)) add(match(place, each).files);
+    add(overlays);
   }
 
   Matches match(const Place& place, const std::string& pattern) {

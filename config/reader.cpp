@@ -307,8 +307,10 @@ std::string MapReader::told_meaning(const std::string& key, bool in_overlay) con
   const bool of_a_deployment =
       in_overlay && described_ == Described::kEndpoint && is_key_of_router(key, Described::kDeployment);
   if (of_a_deployment) return "; it belongs at " + shown("deployments.NAME." + key);
+  if (in_overlay && key == "router") return "; leave it out, and write its keys here";
   const std::string elsewhere = where_known(key, described_, source_);
-  return elsewhere.empty() ? "" : "; " + elsewhere;
+  if (elsewhere.empty()) return "";
+  return "; " + elsewhere + (in_overlay ? " in the file of Azure ML" : "");
 }
 
 void MapReader::finish(std::initializer_list<const char*> in_overlays) {

@@ -80,6 +80,9 @@ int refuse(const std::string& mistake) {
   return 2;
 }
 
+/// The exit status, unless what was said could not be written.
+int said(int status) { return std::cout << std::flush ? status : 1; }
+
 /// The words behind `convert`. What is wrong with them; empty: nothing.
 std::string parse_convert(int count, char** words, router::convert::Options& into) {
   router::config::Findings findings;
@@ -109,14 +112,13 @@ int convert(int count, char** words) {
   const absl::StatusOr<router::convert::Converted> converted = router::convert::convert(options);
   if (!converted.ok()) return std::cerr << converted.status().message() << "\n", 1;
   for (const std::string& warning : converted->warnings) std::cerr << "warning: " << warning << "\n";
-  std::cout << converted->text << std::flush;
-  return std::cout ? 0 : 1;
+  return std::cout << converted->text, said(0);
 }
 
 /// `schema NAME`.
 int print_schema(int count, char** words) {
   const std::optional<std::string> schema = count == 3 ? router::config::json_schema(words[2]) : std::optional<std::string>();
-  if (schema) return std::cout << *schema << std::flush, std::cout ? 0 : 1;
+  if (schema) return std::cout << *schema, said(0);
   std::string names;
   for (const std::string& each : router::config::schema_names()) names += (names.empty() ? "" : ", ") + each;
   return refuse("schema: NAME is one of: " + names);
@@ -125,13 +127,13 @@ int print_schema(int count, char** words) {
 /// `--check`, of files that were found good.
 int check(const router::config::Config& config, bool probe) {
   for (const std::string& warning : config.warnings) std::cerr << "warning: " << warning << "\n";
-  if (!probe) return std::cout << "ok\n", 0;
+  if (!probe) return std::cout << "ok\n", said(0);
   if (config.process.kubernetes) std::cerr << "warning: replicas that the API server tells are not asked\n";
   const router::ReplicaCheck asked = router::check_replicas(config.endpoints);
   for (const std::string& line : asked.lines) std::cout << line << "\n";
-  if (asked.not_ready == 0) return std::cout << "ok\n", 0;
+  if (asked.not_ready == 0) return std::cout << "ok\n", said(0);
   std::cout << asked.not_ready << " of " << asked.asked << " would get no requests\n";
-  return kNotReady;
+  return said(kNotReady);
 }
 
 /// `--config=FILE` as `--config FILE`, for every option; `kept` holds the words that were made.
@@ -171,8 +173,8 @@ int main(int given_count, char** given_words) {
   if (count > 1 && words[1] == std::string_view("schema")) return print_schema(count, words);
   const Arguments arguments = parse(count, words);
   if (!arguments.mistake.empty()) return refuse(arguments.mistake);
-  if (arguments.help) return std::cout << kHelp, 0;
-  if (arguments.version) return std::cout << "inference-router " ROUTER_VERSION "\n", 0;
+  if (arguments.help) return std::cout << kHelp, said(0);
+  if (arguments.version) return std::cout << "inference-router " ROUTER_VERSION "\n", said(0);
 
   const auto what_for = arguments.check ? router::ReadingFor::kCheck : router::ReadingFor::kStart;
   absl::StatusOr<router::config::Config> config =

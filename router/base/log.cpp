@@ -14,6 +14,7 @@
 #include <mutex>
 
 #include "router/base/json_text.h"
+#include "router/base/one_line.h"
 
 namespace router::log {
 namespace {
@@ -63,17 +64,14 @@ void append_time(std::string& line, std::chrono::system_clock::time_point time) 
   line.append(text);
 }
 
-/// Text of others (a path, a library's words, a name in a cluster) may hold line ends and what steers a terminal. Only a line
-/// that begins with a time is the beginning of a message.
+/// Only a line that begins with a time is the beginning of a message.
 void append_shown(std::string& line, std::string_view message) {
-  for (const char c : message) {
-    const bool is_control = (c >= 0 && c < ' ') || c == 0x7f;
-    if (c == '\n') {
-      line.append("\n  ");
-    } else {
-      line.push_back(is_control ? '?' : c);
-    }
+  for (std::size_t end = message.find('\n'); end != std::string_view::npos; end = message.find('\n')) {
+    append_on_one_line(line, message.substr(0, end));
+    line.append("\n  ");
+    message.remove_prefix(end + 1);
   }
+  append_on_one_line(line, message);
 }
 
 class TextFormatter final : public spdlog::formatter {

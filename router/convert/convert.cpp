@@ -13,6 +13,7 @@
 #include "config/azureml.h"
 #include "config/overlay.h"
 #include "config/resource.h"
+#include "router/base/one_line.h"
 #include "router/convert/pods.h"
 #include "router/convert/remarks.h"
 #include "router/convert/yaml_text.h"
@@ -242,7 +243,7 @@ class Converter {
       remarks.push_back(
           absl::StrCat(joined(variables), ": ${…} stays as it is, a resource does not read the router's environment"));
     }
-    for (const std::string& each : remarks) absl::StrAppend(&pending_, "# ", each, "\n");
+    for (const std::string& each : remarks) absl::StrAppend(&pending_, "# ", on_one_line(each), "\n");
   }
 
   void add(const YamlValue& object, const Place& place) {

@@ -17,7 +17,7 @@
 namespace router::runtime {
 namespace {
 
-constexpr timeval kPatience{1, 0};  // for a manager that does not read; the control thread waits so long at most
+constexpr timeval kPatience{0, 100'000};  // for a manager that does not read: the control thread waits meanwhile
 
 /// systemd compares it with its own clock: when it asked for the reload (sd_notify(3), MONOTONIC_USEC).
 long long monotonic_us() {

@@ -30,7 +30,17 @@ def test_version_and_help_are_told():
 @pytest.mark.parametrize("arguments", [(), ("--config",), ("--wrong",), ("--config", "a", "b")])
 def test_a_wrong_command_line_is_explained_on_standard_error(arguments):
     done = run(*arguments)
-    assert done.returncode != 0 and done.stdout == "" and "--config" in done.stderr
+    assert done.returncode == 2 and done.stdout == ""
+    reason, where = done.stderr.splitlines()  # the reason is not above a screen of help
+    assert reason.startswith("inference-router: ") and where == "Try `inference-router --help`."
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("--config", "router.yaml", "--check"), ("schema", "overlay")])
+def test_what_could_not_be_written_was_a_success(tmp_path, arguments):
+    (tmp_path / "router.yaml").write_text("listeners:\n  - port: 8080\nendpoints: ['*.yml']\n")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BINARY, *arguments], cwd=tmp_path, stdout=full, check=False, timeout=20)
+    assert done.returncode == 1
 
 
 def test_a_good_configuration_is_ok_and_nothing_is_started(pod, start, tmp_path):

@@ -1,5 +1,7 @@
 """`inference-router convert`: Azure ML's files as resources of Kubernetes. tests/kubernetes gives them to an API server."""
 
+import json
+import re
 import subprocess
 
 import pytest
@@ -235,6 +237,18 @@ def test_a_comment_stays_a_comment_whatever_a_name_holds(tmp_path):
     assert len(comments) == 3 and "a?kind: Secret" in comments[2] and kinds == 1
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\u0085", "\n", "\r"])
+def test_names_in_a_file_made_a_resource_of_their_own_in_a_comment(tmp_path, end):
+    """Parsers of YAML 1.1, kubectl's among them, end a line there, and a comment with it."""
+    lines = ["apiVersion: rbac.authorization.k8s.io/v1 #", "kind: ClusterRoleBinding #", "metadata: {name: evil} #", "--- #"]
+    variables = "".join(f"  {json.dumps(chr(65 + number) + end + line)}: x\n" for number, line in enumerate(lines))
+    text = converted(tmp_path, f"name: blue\nendpoint_name: my-endpoint\nenvironment: {{image: foo}}\nenvironment_variables:\n{variables}")
+    assert "evil" in text  # told, in a comment
+    lines = re.split("[\n\r\u0085\u2028\u2029]", text)
+    assert [line for line in lines if line.startswith("kind: ")] == ["kind: OnlineDeployment", "kind: Deployment", "kind: Service"]
+    assert all(line.startswith(("#", '    "')) for line in lines if "ClusterRoleBinding" in line)  # a comment, or a key in quotes
+
+
 def test_every_mistake_is_told_with_its_place_and_nothing_is_printed(tmp_path):
     done = convert(tmp_path, ENDPOINT, "name: blue\nendpoint_name: My-Endpoint\nrubbish: 1\nrouter:\n  max_queue_length: many\n",
                    "name: green\nrequest_settings: {}\n", "- 1\n")
@@ -272,7 +286,7 @@ def test_a_wrong_command_line_is_explained(tmp_path, arguments):
     (tmp_path / "a.yml").write_text(ENDPOINT)
     done = run(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "convert FILE" in done.stderr
+    assert done.stderr.startswith("inference-router: ") and "--help" in done.stderr
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):

@@ -225,6 +225,16 @@ TEST(Files, NamedTwiceAreReadOnceAndRouterYamlIsNoEndpoint) {
   EXPECT_EQ(folder.mistakes(), "");
 }
 
+TEST(Files, OfAFolderBehindALinkThatLeadsNowhereYetWereNotWaitedFor) {
+  const ConfigFolder folder;
+  folder.write("router.yaml", "listeners: [{}]\nendpoints: ['models/*/*.yml']\n");
+  std::filesystem::create_directories(folder.path("models"));
+  std::filesystem::create_symlink(folder.path("other"), folder.path("models/z"));
+  const absl::StatusOr<Config> config = folder.load();
+  ASSERT_TRUE(config.ok());
+  EXPECT_THAT(config->files, testing::Contains(folder.path("models/z")));
+}
+
 TEST(Files, OfAnEmptyFolderAreAWarningOnly) {
   const ConfigFolder folder;
   folder.write("router.yaml", "listeners: [{}]\nendpoints: [none/*.yml]\n");

@@ -88,11 +88,12 @@ TEST(Overlay, IsFoundByItsNameAlsoWhereNoPatternMatchesIt) {
   EXPECT_THAT(folder.mistakes(), HasSubstr("endpoints.iris: no file describes an endpoint of this name; there is none"));
 }
 
-TEST(Overlay, AloneInAFolderIsNoFileOfAnEndpoint) {
+TEST(Overlay, AloneInAFolderWasCalledNoFile) {
   const ConfigFolder folder;
-  folder.write("router.yaml", "listeners: [{}]\nendpoints: [alone/*.yml]\n");
-  folder.write("alone/a.overlay.yml", "endpoints: {}\n");
+  folder.write("router.yaml", "listeners: [{}]\nendpoints: [endpoints/*.yml, alone/*.yml]\n");
   EXPECT_THAT(folder.warnings(), HasSubstr("no file matches `alone/*.yml`"));
+  folder.write("alone/a.overlay.yml", "endpoints: {my-endpoint: {hostnames: [a.example.com]}}\n");
+  EXPECT_EQ(folder.warnings(), "");
 }
 
 TEST(Overlay, IsFoundInEachFolderThatAPatternFinds) {

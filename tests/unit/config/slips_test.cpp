@@ -75,6 +75,12 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"ReplicasInAnOverlaysEndpoint", "endpoints/my.overlay.yml", "endpoints:\n  my-endpoint:\n    replicas: [a]\n",
                 "endpoints/my.overlay.yml:3: endpoints.my-endpoint.replicas: unknown key; it belongs at "
                 "`deployments.NAME.replicas`; known here: deployments, "},
+        BadFile{"AzuresKeyInAnOverlay", "endpoints/my.overlay.yml", "endpoints:\n  my-endpoint:\n    auth_mode: key\n",
+                "endpoints/my.overlay.yml:3: endpoints.my-endpoint.auth_mode: unknown key; it belongs at `auth_mode` in the "
+                "file of Azure ML; known here: "},
+        BadFile{"RouterInAnOverlay", "endpoints/my.overlay.yml", "endpoints:\n  my-endpoint:\n    router: {}\n",
+                "endpoints/my.overlay.yml:3: endpoints.my-endpoint.router: unknown key; leave it out, and write its keys "
+                "here; known here: "},
         key("CertificatesBesideListeners", "certificates: []",
             "certificates: unknown key; it belongs at `listeners[].tls.certificates`; known"),
         key("LimitBesideLimits", "max_header_bytes: 2048",
