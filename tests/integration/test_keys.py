@@ -48,8 +48,8 @@ def test_a_client_that_sends_its_key_as_api_key_was_refused(pod, start):
     for key in (PRIMARY, SECONDARY):
         assert router.score(b"x", key=None, headers={"api-key": key}).status == 200
         assert "api-key" not in blue.requests[-1].headers
-    told = [(line["AuthType"], line["IdentityData"]) for line in router.access_lines(2)]
-    assert told == [("Key", "primary"), ("Key", "secondary")]
+    told = {(line["AuthType"], line["IdentityData"]) for line in router.access_lines(2)}  # two shards: in any order
+    assert told == {("Key", "primary"), ("Key", "secondary")}
 
 
 @pytest.mark.parametrize("headers", [
