@@ -248,7 +248,7 @@ bool forward_request(Client& client, fuzz::MemoryExchange& pod, const Scene& sce
   ours.method = head.method_text;
   ours.target = std::string(head.path).append(head.query);
   ours.fields = list_of(head.fields);
-  write_request_head(pod, downstream, target.route, target.ids, patience_of(head, now), http::Via("r"), now);
+  write_request_head(pod, downstream, target.route, target.ids, *patience_of(head, now), http::Via("r"), now);
   if (scene.waits) client.wait();
   Tee tee(pod, ours);
   for (;;) {
@@ -285,6 +285,7 @@ void try_requests(const Scene& scene, std::string_view input, std::size_t cut) {
   for (std::size_t number = 0; number < kMessagesMax && client.next_head(); ++number) {
     const http::Method method = client.downstream.head().method;
     if (method == http::Method::kConnect || method == http::Method::kTrace) return;  // refused by routing
+    if (!patience_of(client.downstream.head(), client.world.shard.now())) return;    // refused: a deadline that cannot be read
     fuzz::MemoryExchange pod(client.world.shard, method);
     Message ours;
     const bool complete = forward_request(client, pod, scene, ours);
