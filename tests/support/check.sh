@@ -15,6 +15,7 @@ check_format() {
   sources | xargs clang-format-14 --dry-run --Werror
 }
 check_headers() { build dev all_verify_interface_header_sets; }
+check_layers() { python3 cmake/draw_layers.py build/dev --check; }  # after `build dev`
 check_cppcheck() { cppcheck --quiet --std=c++20 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j"$(nproc)" --suppressions-list=.cppcheck-suppressions -I. config tls router; }
 # What is compiled and shows a header to clang-tidy: the source of its name, or the first one that includes it, if need be
 # through other headers.
@@ -83,6 +84,7 @@ check() {
   timed "sizes" check_sizes
   timed "format" check_format
   timed "headers compile alone" check_headers
+  timed "layers" check_layers
   timed "cppcheck" check_cppcheck
   timed "clang-tidy" check_tidy "$@"
   check_address_sanitizer
