@@ -1,8 +1,9 @@
 # router_module(NAME dispatch LEVEL 3 DEPENDS base runtime [LIBRARIES absl::time ...])
 #
 # Makes the current folder a library: every .cpp of the folder, every .h public. A module may depend on modules of a
-# lower level only; anything else stops the configuration, and an #include of a module that is neither in DEPENDS nor
-# behind them stops the build (check_includes.cmake), so the layers of docs/architecture.md cannot erode.
+# lower level only, but for exceptions.txt; anything else stops the configuration, and an #include of a module that is
+# neither in DEPENDS nor behind them stops the build (check_includes.cmake), so the layers of docs/architecture.md cannot
+# erode. `./dev check` compares levels and dependencies with the picture and the table there (draw_layers.py).
 # Every header is compiled alone by the target `all_verify_interface_header_sets`.
 function(router_module)
   cmake_parse_arguments(MODULE "" "NAME;LEVEL" "DEPENDS;LIBRARIES" ${ARGN})
@@ -19,6 +20,7 @@ function(router_module)
   target_sources(${target} ${scope} FILE_SET HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR} FILES ${headers})
   set_target_properties(${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
   set_property(GLOBAL PROPERTY ROUTER_LEVEL_${MODULE_NAME} ${MODULE_LEVEL})
+  set(ROUTER_LEVEL_${MODULE_NAME} ${MODULE_LEVEL} CACHE INTERNAL "for draw_layers.py")
   target_link_libraries(${target} ${scope} router_options ${MODULE_LIBRARIES})
   file(RELATIVE_PATH folders ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
   foreach(dependency IN LISTS MODULE_DEPENDS)
@@ -27,7 +29,8 @@ function(router_module)
     if(NOT known)
       message(FATAL_ERROR "router_module ${MODULE_NAME}: '${dependency}' is not a module that was added before it")
     endif()
-    if(NOT level LESS MODULE_LEVEL)
+    router_is_exception(excepted ${MODULE_NAME} ${dependency})
+    if(NOT level LESS MODULE_LEVEL AND NOT excepted)
       message(FATAL_ERROR "router_module ${MODULE_NAME} (level ${MODULE_LEVEL}) may not use '${dependency}' (level ${level}): only lower levels")
     endif()
     target_link_libraries(${target} ${scope} router_${dependency})
@@ -37,6 +40,21 @@ function(router_module)
   list(REMOVE_DUPLICATES folders)
   set_property(GLOBAL PROPERTY ROUTER_FOLDERS_${MODULE_NAME} ${folders})
   router_check_includes(${target} "${folders}" ${sources} ${headers})
+endfunction()
+
+# Whether exceptions.txt allows MODULE to use DEPENDENCY, whatever their levels: `MODULE -> DEPENDENCY | a reason`.
+function(router_is_exception result module dependency)
+  set(list ${CMAKE_SOURCE_DIR}/cmake/exceptions.txt)
+  set(found "")
+  if(EXISTS ${list})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${list})
+    file(STRINGS ${list} found REGEX "^${module} -> ${dependency} [|] .")
+  endif()
+  if(found)
+    set(${result} TRUE PARENT_SCOPE)
+  else()
+    set(${result} FALSE PARENT_SCOPE)
+  endif()
 endfunction()
 
 # Before TARGET is compiled, FILES are searched for an #include of a folder that is not among FOLDERS.

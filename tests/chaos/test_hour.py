@@ -147,6 +147,24 @@ class Scene:
         self.changes["configuration"] += 1
 
 
+def play(scene, weather, seconds):
+    """Faults and changes at random, until the time is over."""
+    ends = time.monotonic() + seconds
+    change_at = time.monotonic() + 1
+    while time.monotonic() < ends:
+        weather.clear_up()
+        for candidates in scene.sites.values():
+            well = [one for one in candidates if one.struck is None]
+            if len(well) > len(candidates) - FAULTY_MAX and random.random() < 0.15:
+                weather.strike_site(random.choice(well), random.uniform(0.3, 2.5))
+        if random.random() < 0.05:
+            weather.strike_clients(random.uniform(0.2, 1.0))
+        if time.monotonic() > change_at:
+            scene.change()
+            change_at = time.monotonic() + random.uniform(0.5, 2)
+        time.sleep(0.1)  # the pace of the script
+
+
 def test_the_scripted_hour(start, replica, gate, load, table, scale, authority):
     def site():
         one = replica(sleep=0.005)
@@ -169,20 +187,7 @@ def test_the_scripted_hour(start, replica, gate, load, table, scale, authority):
     direct = load(router, 140, clients=28, plan=steady)
     gated = load(router, 60, clients=12, plan=steady, port=clients_gate.port)
     leavers = load(router, 10, clients=4, plan=leaves)
-    ends = time.monotonic() + scale.seconds(45, 120)
-    change_at = time.monotonic() + 1
-    while time.monotonic() < ends:
-        weather.clear_up()
-        for candidates in sites.values():
-            well = [one for one in candidates if one.struck is None]
-            if len(well) > len(candidates) - FAULTY_MAX and random.random() < 0.15:
-                weather.strike_site(random.choice(well), random.uniform(0.3, 2.5))
-        if random.random() < 0.05:
-            weather.strike_clients(random.uniform(0.2, 1.0))
-        if time.monotonic() > change_at:
-            scene.change()
-            change_at = time.monotonic() + random.uniform(0.5, 2)
-        time.sleep(0.1)  # the pace of the script
+    play(scene, weather, scale.seconds(45, 120))
     weather.clear_up(all_of_it=True)
     for one in (*sites["blue"], *sites["green"]):
         assert one.replica.is_alive()

@@ -93,4 +93,8 @@ refuses "DEPENDS on a module that comes later" "'middle' is not a module" config
 module low 0
 module aside 1 middle
 refuses "DEPENDS on the same level" "only lower levels" configure
+echo 'aside -> middle | ' >cmake/exceptions.txt
+refuses "an exception without a reason" "only lower levels" configure
+echo 'aside -> middle | a reason' >cmake/exceptions.txt
+accepts "an exception" configure
 exit "$wrong"

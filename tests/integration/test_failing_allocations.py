@@ -10,7 +10,8 @@ import pytest
 from support import yaml
 from support.certificates import Authority
 from support.client import PRIMARY, request
-from support.failing import CONTROL, OPENSSL, PATIENCE, SHARDS, Rig, marked
+from support.failing import Rig, marked
+from support.failing_allocator import CONTROL, OPENSSL, PATIENCE, SHARDS
 from support.http import Gone
 from support.ports import ReservedPort
 from support.router import Router, is_listening, write_at_once

@@ -4,6 +4,7 @@ import pytest
 
 from .certificates import Authority
 from .pod import Clogged, Pod, echo
+from .ports import ReservedPort
 from .router import Router
 
 
@@ -78,3 +79,17 @@ def start(stage):
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def ports():
+    """Free ports, as many as are asked for."""
+    reserved = []
+
+    def take():
+        reserved.append(ReservedPort())
+        return reserved[-1].port
+
+    yield take
+    for one in reserved:
+        one.close()

@@ -8,6 +8,7 @@ from support.loop import BackgroundLoop
 
 from . import resources
 from .following import start_following
+from .helm import Helm
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +66,9 @@ def load(background):
     yield make
     for one in running:
         one.stop()
+
+
+@pytest.fixture(scope="module")
+def helm(tmp_path_factory):
+    """Helm without a cluster: `helm("template", ...)`."""
+    return Helm(tmp_path_factory.mktemp("helm"))

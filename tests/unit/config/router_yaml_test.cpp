@@ -49,9 +49,7 @@ TEST(RouterYaml, HasTheDocumentedDefaults) {
   EXPECT_EQ(process.drain_grace, milliseconds(300000));
 }
 
-TEST(RouterYaml, TakesEveryKey) {
-  const ConfigFolder folder;
-  folder.write("router.yaml", R"(listeners:
+constexpr const char* kEveryKey = R"(listeners:
   - {address: "::", port: 80, proxy_protocol: true}
   - port: 8443
     tls:
@@ -76,7 +74,11 @@ admin: {address: "unix:run/admin.sock"}
 drain_delay_ms: 0
 drain_grace_ms: 1234
 endpoints: [endpoints/*.yml]
-)");
+)";
+
+TEST(RouterYaml, TakesEveryKey) {
+  const ConfigFolder folder;
+  folder.write("router.yaml", kEveryKey);
   const absl::StatusOr<Config> config = folder.load();
   ASSERT_TRUE(config.ok()) << config.status().message();
   const Process& process = config->process;

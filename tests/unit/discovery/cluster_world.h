@@ -228,4 +228,9 @@ inline std::string text_of(const Joined& joined) {
   return text;
 }
 
+inline const std::string kOld = "2024-01-01T00:00:00Z";
+inline const std::string kNew = "2025-06-01T00:00:00Z";
+
+inline json::object keys_of_iris() { return secret({{"primaryKey", "one"}, {"secondaryKey", "two\n"}}); }
+
 }  // namespace router::discovery

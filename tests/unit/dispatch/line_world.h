@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "router/dispatch/line.h"
+#include "router/dispatch/pod_turn.h"
 #include "tests/support/test_shard.h"
 
 namespace router::dispatch {
@@ -46,6 +47,13 @@ class TestWatcher final : public Watcher {
 
  private:
   const std::function<void()> look_;
+};
+
+/// Counts how often it was asked to give its turn up.
+class TestHolder final : public TurnHolder {
+ public:
+  void wanted() noexcept override { ++times; }
+  std::atomic<int> times = 0;
 };
 
 inline std::shared_ptr<Line> make_line(std::size_t length_max = 64, const Clock& clock = kRealClock,

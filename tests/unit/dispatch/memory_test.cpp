@@ -141,71 +141,88 @@ struct Step {
   bool needs_none = false;  // memory: it gives something back
 };
 
-/// Five failures in a row of a replica, each by an exchange of its own.
-std::vector<Step> steps() {
+struct Steps {
+  void act(const char* name, std::function<void(World&)> what) { all.push_back({name, std::move(what)}); }
+  void give(const char* name, std::function<void(World&)> what) { all.push_back({name, std::move(what), true}); }
+  void take() {
+    act("take", [](World& world) { world.take(); });
+  }
+
   std::vector<Step> all;
-  const auto act = [&all](const char* name, std::function<void(World&)> what) { all.push_back({name, std::move(what)}); };
-  const auto give = [&all](const char* name, std::function<void(World&)> what) {
-    all.push_back({name, std::move(what), true});
-  };
-  const auto take = [&act] { act("take", [](World& world) { world.take(); }); };
-  act("three replicas while all slots are free", [](World& world) { world.own_->set_replicas(world.three_); });
-  act("enter", [](World& world) { world.enter(60, world.own_, 0); });
-  act("two replicas", [](World& world) { world.own_->set_replicas(world.two_); });
+};
+
+void add_waiting(Steps& to) {
+  to.act("three replicas while all slots are free", [](World& world) { world.own_->set_replicas(world.three_); });
+  to.act("enter", [](World& world) { world.enter(60, world.own_, 0); });
+  to.act("two replicas", [](World& world) { world.own_->set_replicas(world.two_); });
   for (std::size_t index = 0; index < 8; ++index) {
-    act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
+    to.act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
   }
   for (std::size_t index = 8; index < 11; ++index) {
-    act("enter the blue line", [index](World& world) { world.enter(index, world.blue_, index % 2); });
-    act("enter the green line", [index](World& world) { world.enter(index + 4, world.green_, index % 2); });
+    to.act("enter the blue line", [index](World& world) { world.enter(index, world.blue_, index % 2); });
+    to.act("enter the green line", [index](World& world) { world.enter(index + 4, world.green_, index % 2); });
   }
-  take();
-  give("leave while it waits", [](World& world) { world.leave(7); });
-  give("give back", [](World& world) { world.give_back(world.first_, Outcome::kSucceeded); });
-  give("leave while the grant is on its way", [](World& world) { world.leave(3); });
-  take();
-  give("give back what another line wants", [](World& world) { world.give_back(world.shared_blue_, Outcome::kSucceeded); });
-  take();
-  give("and back", [](World& world) { world.give_back(world.shared_green_, Outcome::kNone); });
-  take();
-  give("a replica refuses", [](World& world) { world.give_back(world.second_, Outcome::kRefused); });
-  act("enter", [](World& world) { world.enter(16, world.own_, 1); });
-  give("readmit", [](World& world) { world.own_->readmit(world.second_); });
-  take();
+  to.take();
+  to.give("leave while it waits", [](World& world) { world.leave(7); });
+  to.give("give back", [](World& world) { world.give_back(world.first_, Outcome::kSucceeded); });
+  to.give("leave while the grant is on its way", [](World& world) { world.leave(3); });
+  to.take();
+  to.give("give back what another line wants", [](World& world) { world.give_back(world.shared_blue_, Outcome::kSucceeded); });
+  to.take();
+  to.give("and back", [](World& world) { world.give_back(world.shared_green_, Outcome::kNone); });
+  to.take();
+}
+
+/// Five failures in a row of a replica, each by an exchange of its own.
+void add_failures(Steps& to) {
+  to.give("a replica refuses", [](World& world) { world.give_back(world.second_, Outcome::kRefused); });
+  to.act("enter", [](World& world) { world.enter(16, world.own_, 1); });
+  to.give("readmit", [](World& world) { world.own_->readmit(world.second_); });
+  to.take();
   for (std::size_t count = 0; count < Health::kFailuresMax; ++count) {
-    give("fail", [](World& world) { world.give_back(world.second_, Outcome::kFailed); });
-    act("enter", [count](World& world) { world.enter(17 + count, world.own_, count % 2); });
-    take();
+    to.give("fail", [](World& world) { world.give_back(world.second_, Outcome::kFailed); });
+    to.act("enter", [count](World& world) { world.enter(17 + count, world.own_, count % 2); });
+    to.take();
   }
-  give("shed", [](World& world) { world.give_back(world.first_, Outcome::kSucceeded, 100ms); });
-  act("three replicas", [](World& world) { world.own_->set_replicas(world.three_); });
-  act("the third is ready", [](World& world) { world.own_->set_ready(world.third_, true); });
-  take();
-  act("more slots", [](World& world) { world.own_->set_slots(world.third_, 20); });
-  act("fewer slots", [](World& world) { world.own_->set_slots(world.third_, 1); });
-  act("slots of the shared pod", [](World& world) { world.blue_->set_slots(world.shared_blue_, 3); });
-  act("one replica", [](World& world) { world.own_->set_replicas(world.one_); });
-  act("enter", [](World& world) { world.enter(24, world.own_, 0); });
-  act("enter", [](World& world) { world.enter(25, world.own_, 1); });
-  take();
-  act("a big replica", [](World& world) { world.own_->set_replicas(world.with_big_); });
-  give("the small one is ready", [](World& world) { world.own_->set_ready(world.second_, true); });
+  to.give("shed", [](World& world) { world.give_back(world.first_, Outcome::kSucceeded, 100ms); });
+}
+
+void add_changes(Steps& to) {
+  to.act("three replicas", [](World& world) { world.own_->set_replicas(world.three_); });
+  to.act("the third is ready", [](World& world) { world.own_->set_ready(world.third_, true); });
+  to.take();
+  to.act("more slots", [](World& world) { world.own_->set_slots(world.third_, 20); });
+  to.act("fewer slots", [](World& world) { world.own_->set_slots(world.third_, 1); });
+  to.act("slots of the shared pod", [](World& world) { world.blue_->set_slots(world.shared_blue_, 3); });
+  to.act("one replica", [](World& world) { world.own_->set_replicas(world.one_); });
+  to.act("enter", [](World& world) { world.enter(24, world.own_, 0); });
+  to.act("enter", [](World& world) { world.enter(25, world.own_, 1); });
+  to.take();
+  to.act("a big replica", [](World& world) { world.own_->set_replicas(world.with_big_); });
+  to.give("the small one is ready", [](World& world) { world.own_->set_ready(world.second_, true); });
   for (std::size_t index = 26; index < 60; ++index) {
-    act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
+    to.act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
   }
-  give("it serves all at once", [](World& world) { world.own_->set_ready(world.big_, true); });
-  take();
-  act("without it", [](World& world) { world.own_->set_replicas(world.one_); });
-  give("shedding ends", [](World& world) {
+  to.give("it serves all at once", [](World& world) { world.own_->set_ready(world.big_, true); });
+  to.take();
+  to.act("without it", [](World& world) { world.own_->set_replicas(world.one_); });
+  to.give("shedding ends", [](World& world) {
     world.clock_.advance(1s);
     world.give_back(world.second_, Outcome::kSucceeded);
   });
-  give("not ready", [](World& world) { world.own_->set_ready(world.second_, false); });
-  give("ready", [](World& world) { world.own_->set_ready(world.second_, true); });
-  take();
-  give("close", [](World& world) { world.green_->close(); });
-  take();
-  return all;
+  to.give("not ready", [](World& world) { world.own_->set_ready(world.second_, false); });
+  to.give("ready", [](World& world) { world.own_->set_ready(world.second_, true); });
+  to.take();
+  to.give("close", [](World& world) { world.green_->close(); });
+  to.take();
+}
+
+std::vector<Step> steps() {
+  Steps steps;
+  add_waiting(steps);
+  add_failures(steps);
+  add_changes(steps);
+  return std::move(steps.all);
 }
 
 /// Runs all steps, with memory failing in the one of that number. Tells whether it did.

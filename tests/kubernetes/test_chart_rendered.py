@@ -1,0 +1,182 @@
+"""The chart as helm renders it, without a cluster: what it refuses, and what stands in it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.helm import CHART
+from harness.variants import HTTP, VARIANTS
+from support.router import ROOT
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_lint_finds_nothing(helm, name):
+    assert "0 chart(s) failed" in helm("lint", CHART, "--strict", values=VARIANTS[name])
+
+
+@pytest.mark.parametrize("values, told", [
+    ({}, "Set sslSecret to the name of a Secret with certificate and key (HTTPS), or allowInsecureConnections=true (HTTP"),
+    ({**HTTP, "sslCname": "models.test"}, "set sslSecret, too, or give publicUrl in its place"),
+    ({**HTTP, "inferenceRouterServiceType": "NodePort", "internalLoadBalancerProvider": "azure"},
+     "internalLoadBalancerProvider needs inferenceRouterServiceType=LoadBalancer, not NodePort: change one of them"),
+    ({**HTTP, "inferenceRouterServiceType": "ClusterIP", "loadBalancerSourceRanges": ["10.0.0.0/8"]},
+     "networkPolicy.from bounds clients for every type"),
+    ({**HTTP, "namespaces": [{"name": "a"}], "rbac": {"clusterWideSecrets": True}}, "leave namespaces empty"),
+    ({**HTTP, "namespaces": [{"name": "a"}, {"name": "a", "prefix": "b"}]}, "namespaces lists a twice"),
+    ({**HTTP, "proxyProtocol": True}, "list the addresses of the load balancer there"),
+    ({**HTTP, "networkPolicy": {"enabled": True}, "monitoring": {"serviceMonitor": {"enabled": True}}}, "networkPolicy.observeFrom"),
+    ({**HTTP, "inferenceRouterHa": True}, "inferenceRouterHa"),
+    ({**HTTP, "inferenceRouterHA": "yes"}, "inferenceRouterHA"),
+    ({**HTTP, "inferenceRouterServiceType": "loadbalancer"}, "inferenceRouterServiceType"),
+    ({**HTTP, "internalLoadBalancerProvider": "aws"}, "internalLoadBalancerProvider"),
+    ({**HTTP, "publicUrl": "models.test"}, "publicUrl"),
+    ({**HTTP, "namespaces": ["a"]}, "namespaces"),
+    ({**HTTP, "namespaces": [{"name": "a", "hostname": "b"}]}, "hostname"),
+    ({**HTTP, "drainDelaySeconds": -1}, "drainDelaySeconds"),
+    ({**HTTP, "metricsBuckets": [0]}, "metricsBuckets"),
+    ({**HTTP, "metricsPerReplicaMax": 0}, "metricsPerReplicaMax"),
+    ({**HTTP, "logFormat": "xml"}, "logFormat"),
+    ({**HTTP, "limits": {"max_connection": 1}}, "max_connection"),
+    ({**HTTP, "image": {"digest": "latest"}}, "digest"),
+], ids=str)
+def test_what_does_not_fit_is_refused_with_what_to_do(helm, values, told):
+    done = helm.run("template", "router", CHART, values=values)
+    assert done.returncode != 0
+    assert told in done.stderr
+
+
+def _leaves(schema, prefix=""):
+    """The names of all values that are not groups: `image.tag`; of lists of objects `namespaces[].name`."""
+    for name, described in schema["properties"].items():
+        inner = described.get("items", described)
+        if "properties" in inner and name != "limits":  # these are described where router.yaml is
+            if "items" in described:
+                yield prefix + name
+            yield from _leaves(inner, f"{prefix}{name}{'[]' if 'items' in described else ''}.")
+        else:
+            yield prefix + name
+
+
+def test_every_value_is_in_the_readme_and_has_its_default_in_values_yaml(helm):
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    names = set(_leaves(schema)) - {"global", "imagePullSecrets[].name"}
+    readme = (CHART / "README.md").read_text()
+    values = helm("show", "values", CHART)
+    documented = set()
+    for row in re.findall(r"^\| (`.*?) \|", readme, re.MULTILINE):
+        told = re.findall(r"`([^`]+)`", row)
+        documented |= {told[0].rpartition(".")[0] + name if name.startswith(".") else name for name in told}
+    assert names == documented
+    for name in names:
+        if "[]" not in name:
+            assert re.search(rf"(?m)^ *{name.rpartition('.')[2]}:", values), name
+
+
+def test_the_limits_are_those_of_router_yaml():
+    told = re.findall(r"(?m)^\| `limits\.(\w+)`", (ROOT / "docs" / "configuration.md").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert sorted(schema["properties"]["limits"]["properties"]) == sorted(told)
+
+
+def test_other_buckets_go_to_router_yaml_and_roll_the_pods(helm):
+    def rendered(**values):
+        return helm.run("template", "models", CHART, values={**HTTP, **values}).stdout
+    assert "buckets" not in rendered() and rendered(metricsBuckets=None) == rendered()  # --reuse-values of a release that knew of none
+    one, other = rendered(metricsBuckets=[0.00005, 1]), rendered(metricsBuckets=[1, 2])
+    assert re.search(r"metrics:\n +buckets:\n +- 5e-05\n +- 1\n", one)
+    sums = [re.search(r"checksum/metrics-buckets: (\w+)", text)[1] for text in (one, other)]
+    assert sums[0] != sums[1]
+
+
+def test_what_the_release_before_did_not_know_is_rendered_only_where_it_is_set(helm):
+    """The ConfigMap changes before the pods do, and a router refuses a key that it does not know."""
+    def config(**values):
+        rendered = helm.run("template", "models", CHART, "--show-only", "templates/configmap.yaml", values={**HTTP, **values}).stdout
+        return yaml.safe_load(next(text for text in yaml.safe_load(rendered)["data"].values()))
+    plain = config()
+    assert plain["log"] == {"level": "info"} and not {"metrics", "access_log_client_ip"} & set(plain)
+    unknown = {"accessLogClientIP": None, "logFormat": None, "metricsPerReplica": None, "metricsPerReplicaMax": None}
+    assert config(**unknown) == plain  # --reuse-values
+    told = config(accessLogClientIP=False, logFormat="json", metricsPerReplica=True, metricsPerReplicaMax=50, metricsBuckets=[1])
+    assert told["log"] == {"level": "info", "format": "json"} and told["access_log_client_ip"] is False
+    assert told["metrics"] == {"buckets": [1], "per_replica": True, "per_replica_max": 50}
+
+
+def test_all_routers_of_a_release_have_one_mark_in_via_and_other_releases_others(helm):
+    def marks(release="models", namespace="a", **values):
+        rendered = helm.run("template", release, CHART, "--namespace", namespace, values={**HTTP, **values}).stdout
+        return re.findall(r"(?m)^ +(via(?:_name)?: .*)$", rendered)
+    mark, = marks()
+    assert re.fullmatch(r"via_name: router-[0-9a-f]{12}", mark) and marks() == [mark]
+    assert marks(viaName="models-1") == ["via_name: models-1"]
+    assert marks(via=False) == ["via: false"]
+    assert marks(via=None) == [mark]  # --reuse-values of a release that knew of none
+    others = [marks("other"), marks(namespace="b"), marks(publicUrl="http://models.test")]
+    assert len({mark, *(one for one, in others)}) == 4
+
+
+# --- who may reach the operators' port
+PROMETHEUS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+
+
+def _policy(helm, network_policy):
+    """The NetworkPolicy as it is rendered, line by line without indentation; empty: there is none."""
+    done = helm.run("template", "models", CHART, "--show-only", "templates/networkpolicy.yaml",
+                    values={**HTTP, "networkPolicy": network_policy})
+    if "could not find template" in done.stderr:
+        return []
+    assert done.returncode == 0, done.stderr
+    return [line.strip() for line in done.stdout.splitlines()]
+
+
+def _notes(helm, values, folder):
+    """Helm shows NOTES.txt only where it installs: in a copy of the chart it is the text of a ConfigMap."""
+    copy = Path(folder) / CHART.name
+    shutil.copytree(CHART, copy, dirs_exist_ok=True)
+    notes = (copy / "templates" / "NOTES.txt").read_text()
+    (copy / "templates" / "_notes.tpl").write_text('{{- define "told" }}\n' + notes + "{{- end }}\n")
+    (copy / "templates" / "notes.yaml").write_text(
+        'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\ndata:\n  told: |\n{{ include "told" . | indent 4 }}\n')
+    return helm("template", "models", copy, "--show-only", "templates/notes.yaml", values=values)
+
+
+def test_an_installed_release_has_no_policy_until_one_is_asked_for(helm):
+    assert not _policy(helm, {})
+
+
+def test_observe_from_opens_the_operators_port_to_those_alone_and_scoring_to_everybody(helm):
+    lines = _policy(helm, {"enabled": True, "observeFrom": PROMETHEUS})
+    scoring, observe = lines.index("- {port: http}"), lines.index("- {port: observe}")
+    assert scoring < observe and "from:" not in lines[scoring:observe]
+    assert lines[observe + 1:observe + 5] == ["from:", "- namespaceSelector:", "matchLabels:", "kubernetes.io/metadata.name: monitoring"]
+    assert "- {port: observe}" not in _policy(helm, {"enabled": True})
+
+
+def test_the_notes_recommend_observe_from_until_it_is_set(helm, tmp_path):
+    without = _notes(helm, HTTP, tmp_path)
+    assert "every pod of the cluster may reach the port for operators" in without and "observeFrom:" in without
+    closed = _notes(helm, {**HTTP, "networkPolicy": {"enabled": True}}, tmp_path)
+    assert "lets nobody but the node reach" in closed and "app.kubernetes.io/name: prometheus" in closed
+    assert "observeFrom" not in _notes(helm, {**HTTP, "networkPolicy": {"enabled": True, "observeFrom": PROMETHEUS}}, tmp_path)
+
+
+def test_the_policy_for_slices_needs_kubernetes_1_30(helm):
+    values = {**HTTP, "endpointSlicePolicy": {"enabled": True}}
+    done = helm.run("template", "router", CHART, "--kube-version", "1.29.9", values=values)
+    assert done.returncode != 0 and "which Kubernetes has from 1.30 on" in done.stderr
+    assert "ValidatingAdmissionPolicyBinding" in helm("template", "router", CHART, "--kube-version", "1.30.0", values=values)
+    assert "ValidatingAdmissionPolicy" not in helm("template", "router", CHART, values=HTTP)
+    wide = helm("template", "router", CHART, values={**values, "rbac": {"clusterWideSecrets": True}})
+    assert "validationActions" in wide and "namespaceSelector:" not in wide
+
+
+def test_a_release_that_is_older_than_a_value_is_upgraded_with_reuse_values(helm):
+    """Helm then leaves out the value's default."""
+    rendered = helm("template", "router", CHART, values={**HTTP, "perNamespace": None, "endpointSlicePolicy": None})
+    assert "per_namespace" not in rendered and "service_name" in rendered
+    rendered = helm("template", "router", CHART, values={**HTTP, "perNamespace": {"maxEndpoints": 50}})
+    assert "max_endpoints: 50" in rendered and "max_bytes: 67108864" in rendered

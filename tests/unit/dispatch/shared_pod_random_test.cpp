@@ -1,0 +1,326 @@
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <latch>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "router/dispatch/line.h"
+#include "router/dispatch/pod_turn.h"
+#include "router/runtime/shard_set.h"
+#include "router/runtime/task_group.h"
+#include "tests/unit/dispatch/line_world.h"
+
+// Pods that several lines have, under random events and on several threads.
+namespace router::dispatch {
+namespace {
+
+using namespace std::chrono_literals;
+using test::TestShard;
+
+constexpr std::size_t kLines = 3;
+constexpr std::size_t kPods = 3;
+
+/// Lines that share all of their pods, and everything that may happen to them, in random order.
+class SharedWorld {
+ public:
+  explicit SharedWorld(std::uint64_t seed) : random_(seed) {
+    for (std::size_t line = 0; line < kLines; ++line) {
+      for (std::size_t pod = 0; pod < kPods; ++pod) {
+        slots_[line][pod] = pick(4);
+        replicas_[line][pod] = std::make_shared<Replica>("pod:5001", slots_[line][pod], pods_[pod]);
+      }
+      set_members(line, true);
+    }
+  }
+
+  void step() {
+    const std::array<std::size_t, kPods> before = in_use();
+    act();
+    const bool settled = pick(2) == 0;
+    if (settled) settle();
+    for (std::size_t pod = 0; pod < kPods; ++pod) {
+      const std::size_t now = pods_[pod]->in_use();
+      const std::size_t limit = limit_of(pod);
+      if (limit > 0 && now > before[pod]) {
+        ASSERT_LE(now, limit) << "more exchanges than slots";
+      }
+    }
+    if (settled) check_idle();
+  }
+
+  void finish() {
+    guests_.clear();
+    settle();
+    held_.clear();
+    settle();
+    for (const auto& pod : pods_) EXPECT_EQ(pod->in_use(), 0u);
+    for (auto& line : lines_) {
+      EXPECT_EQ(line->demand().slots_in_use, 0u);
+      line->close();
+    }
+    EXPECT_EQ(alive_, 0u);
+  }
+  std::size_t served() const { return served_; }
+
+ private:
+  struct Guest {
+    std::size_t line;
+    std::unique_ptr<Visitor> visitor;
+    std::shared_ptr<Replica> avoided;
+  };
+  struct Held {
+    std::size_t line;
+    Lease lease;
+  };
+
+  std::size_t pick(std::size_t below) { return std::uniform_int_distribution<std::size_t>(0, below - 1)(random_); }
+
+  void act() {
+    const std::size_t line = pick(kLines);
+    const std::size_t pod = pick(kPods);
+    switch (pick(12)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3: return enter(line);
+      case 4:
+      case 5:
+      case 6: return give_back();
+      case 7:
+        if (!guests_.empty()) guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(pick(guests_.size())));
+        return;
+      case 8:
+        ready_[line][pod] = pick(4) > 0;
+        if (member_[line][pod]) lines_[line]->set_ready(replicas_[line][pod], ready_[line][pod]);
+        return;
+      case 9:
+        slots_[line][pod] = pick(10) == 0 ? 0 : 1 + pick(3);
+        return lines_[line]->set_slots(replicas_[line][pod], slots_[line][pod]);
+      case 10: return set_members(line, pick(2) == 0);
+      default: return come_back();
+    }
+  }
+  void enter(std::size_t line, const Place& place = {}) {
+    auto visitor = std::make_unique<Visitor>(*lines_[line], *shard_, kNever, place);
+    if (visitor->entry.lease) {
+      hold(line, std::move(visitor->entry.lease));
+    } else if (visitor->waits()) {
+      guests_.push_back({line, std::move(visitor), place.avoided});
+    }
+  }
+  void hold(std::size_t line, Lease lease) {
+    ++served_;
+    if (lease.slot() != nullptr && lease.slot()->cargo == nullptr && pick(2) == 0) {
+      lease.slot()->cargo = std::make_unique<TestCargo>(0, alive_, lines_[line].get());
+    }
+    held_.push_back({line, std::move(lease)});
+  }
+  Held any_held() {
+    std::swap(held_[pick(held_.size())], held_.back());
+    Held held = std::move(held_.back());
+    held_.pop_back();
+    return held;
+  }
+  void give_back() {
+    if (!held_.empty()) any_held();
+  }
+  /// To its place in the line, but not to that pod.
+  void come_back() {
+    if (held_.empty()) return;
+    Held held = any_held();
+    const Place place = held.lease.place();
+    held.lease.give_back();
+    enter(held.line, place);
+  }
+  void set_members(std::size_t line, bool all) {
+    std::vector<std::shared_ptr<Replica>> members;
+    for (std::size_t pod = 0; pod < kPods; ++pod) {
+      const bool was = std::exchange(member_[line][pod], all || pick(3) > 0);
+      if (!was || !member_[line][pod]) ready_[line][pod] = false;
+      if (member_[line][pod]) members.push_back(replicas_[line][pod]);
+    }
+    lines_[line]->set_replicas(members);
+    for (std::size_t pod = 0; pod < kPods; ++pod) {
+      if (!member_[line][pod] || ready_[line][pod]) continue;
+      ready_[line][pod] = true;
+      lines_[line]->set_ready(replicas_[line][pod], true);
+    }
+  }
+  void settle() {
+    shard_->poll();
+    for (std::size_t index = 0; index < guests_.size();) {
+      Result<Lease> lease = guests_[index].visitor->poll();
+      if (lease && !*lease) {
+        ++index;
+        continue;
+      }
+      const std::size_t line = guests_[index].line;
+      guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(index));
+      if (lease) hold(line, std::move(*lease));
+    }
+  }
+
+  std::array<std::size_t, kPods> in_use() const {
+    std::array<std::size_t, kPods> numbers{};
+    for (std::size_t pod = 0; pod < kPods; ++pod) numbers[pod] = pods_[pod]->in_use();
+    return numbers;
+  }
+  /// Of the lines whose member it is, the strictest; 0: none.
+  std::size_t limit_of(std::size_t pod) const {
+    std::size_t limit = 0;
+    for (std::size_t line = 0; line < kLines; ++line) {
+      const std::size_t slots = member_[line][pod] ? slots_[line][pod] : 0;
+      if (slots > 0) limit = limit == 0 ? slots : std::min(limit, slots);
+    }
+    return limit;
+  }
+  /// Nobody waits in any line while a pod that may serve him has a slot. Only once everybody has looked.
+  void check_idle() const {
+    for (const Guest& guest : guests_) {
+      for (std::size_t pod = 0; pod < kPods; ++pod) {
+        const bool serves = member_[guest.line][pod] && ready_[guest.line][pod];
+        if (!serves || replicas_[guest.line][pod] == guest.avoided) continue;
+        ASSERT_GT(limit_of(pod), 0u) << "line " << guest.line << " waits beside pod " << pod << ", which has no limit";
+        ASSERT_GE(pods_[pod]->in_use(), limit_of(pod)) << "line " << guest.line << " waits beside a slot of pod " << pod;
+      }
+    }
+  }
+
+  std::mt19937_64 random_;
+  std::atomic<std::size_t> alive_ = 0;
+  std::size_t served_ = 0;
+  std::array<std::shared_ptr<PodSlots>, kPods> pods_{std::make_shared<PodSlots>(), std::make_shared<PodSlots>(),
+                                                     std::make_shared<PodSlots>()};
+  std::array<std::shared_ptr<Line>, kLines> lines_{make_line(8), make_line(8), make_line(8)};
+  std::array<std::array<std::shared_ptr<Replica>, kPods>, kLines> replicas_;
+  std::array<std::array<std::size_t, kPods>, kLines> slots_{};
+  std::array<std::array<bool, kPods>, kLines> member_{};
+  std::array<std::array<bool, kPods>, kLines> ready_{};
+  std::unique_ptr<TestShard> shard_ = std::make_unique<TestShard>(0);
+  std::vector<Held> held_;
+  std::vector<Guest> guests_;
+};
+
+/// ROUTER_SEED=n repeats a run.
+std::uint64_t first_seed() {
+  const char* given = std::getenv("ROUTER_SEED");
+  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+}
+
+TEST(SharedPods, KeepTheirPromisesInAnyOrderOfEvents) {
+  constexpr std::size_t kRounds = 200;
+  constexpr std::size_t kEvents = 500;
+  const std::uint64_t first = first_seed();
+  std::cout << "ROUTER_SEED=" << first << '\n';
+  std::size_t served = 0;
+  for (std::size_t round = 0; round < kRounds && !testing::Test::HasFailure(); ++round) {
+    SCOPED_TRACE("round " + std::to_string(round) + " of ROUTER_SEED=" + std::to_string(first));
+    SharedWorld world(first + round);
+    for (std::size_t event = 0; event < kEvents && !testing::Test::HasFailure(); ++event) world.step();
+    world.finish();
+    served += world.served();
+  }
+  EXPECT_GT(served, kRounds * kEvents / 10);
+}
+
+constexpr std::size_t kThreads = 4;
+constexpr std::size_t kExchangesEach = 6;  // at a time, on each thread
+constexpr std::size_t kTurns = 300;        // of each exchange
+constexpr std::size_t kSlots = 2;
+
+struct SharedTraffic {
+  std::array<std::shared_ptr<Line>, 2> lines;
+  runtime::ShardSet& shards;
+  std::latch ended{kThreads * kExchangesEach};
+  std::atomic<std::size_t> inside{0};  // of the pod, without the lines' help
+  std::atomic<std::size_t> crowded{0};
+  std::atomic<std::size_t> cargo{0};
+  std::array<std::atomic<std::size_t>, 2> served{};
+};
+
+Task<void> hold(SharedTraffic& traffic, Lease lease, runtime::Shard& shard, std::uint64_t dice) {
+  if (traffic.inside.fetch_add(1) >= kSlots) ++traffic.crowded;
+  runtime::Wakeup wakeup(shard);
+  if (dice % 2 == 0) co_await wakeup.wait(shard.now());
+  Slot* slot = lease.slot();
+  if (!slot->cargo) slot->cargo = std::make_unique<TestCargo>(shard.index(), traffic.cargo);
+  const Cargo* left = slot->cargo.get();
+  const std::shared_ptr<PodSlots> pod = lease.replica().pod();
+  traffic.inside.fetch_sub(1);
+  if (dice % 3 == 0) {
+    traffic.shards[(shard.index() + 1) % kThreads].post([held = std::move(lease)]() mutable { held.give_back(); });
+  } else {
+    lease.give_back();
+  }
+  std::unique_ptr<Cargo> dead;
+  if (dice % 5 == 0) pod->take_cargo(*slot, left, dead);
+}
+
+Task<void> come_and_go(SharedTraffic& traffic, runtime::Shard& shard) {
+  for (std::size_t turn = 0; turn < kTurns; ++turn) {
+    const std::uint64_t dice = shard.random() >> 8;
+    const std::size_t line = dice / 64 % 2;
+    const Deadline deadline = dice % 4 == 0 ? shard.now() + 20us : kNever;
+    Result<Lease> lease = co_await acquire(traffic.lines[line], deadline, shard);
+    if (!lease) continue;
+    ++traffic.served[line];
+    co_await hold(traffic, std::move(*lease), shard, dice);
+  }
+  traffic.ended.count_down();
+}
+
+TEST(SharedPods, AreSharedByThreads) {
+  const SteadyClock clock;
+  runtime::ShardSet shards(kThreads, clock);
+  const auto pod = std::make_shared<PodSlots>();
+  const auto first = std::make_shared<Replica>("pod:5001", kSlots, pod);
+  const auto second = std::make_shared<Replica>("pod:5001", kSlots, pod);
+  SharedTraffic traffic{{make_line({first}, 1000), make_line({second}, 1000)}, shards};
+  std::vector<std::unique_ptr<runtime::TaskGroup>> groups;
+  for (std::size_t index = 0; index < kThreads; ++index) {
+    groups.push_back(std::make_unique<runtime::TaskGroup>(shards[index], kExchangesEach));
+  }
+  shards.post_to_all([&](runtime::Shard& shard) {
+    for (std::size_t count = 0; count < kExchangesEach; ++count) {
+      groups[shard.index()]->try_spawn(come_and_go(traffic, shard));
+    }
+  });
+  shards.start();
+  std::size_t probes = 0;
+  for (std::size_t turn = 0; !traffic.ended.try_wait(); ++turn) {  // this is the control thread
+    traffic.lines[1]->set_ready(second, turn % 2 == 0);
+    traffic.lines[0]->set_slots(first, 1 + turn % 3 % kSlots);
+    if (turn % 7 == 0) traffic.lines[1]->set_replicas({second});
+    const auto holder = std::make_shared<TestHolder>();
+    if (const PodTurn probe = PodTurn::take(pod, kThreads, holder)) {
+      ++probes;
+      if (traffic.inside.fetch_add(1) >= kSlots) ++traffic.crowded;
+      for (int patience = 0; holder->times == 0 && patience < 100; ++patience) std::this_thread::yield();
+      traffic.inside.fetch_sub(1);
+    }
+    std::this_thread::yield();
+  }
+  shards.join();
+  EXPECT_EQ(traffic.crowded, 0u);
+  EXPECT_GT(traffic.served[0] + traffic.served[1], kThreads * kExchangesEach * kTurns / 2);
+  EXPECT_GT(traffic.served[1], 0u);
+  EXPECT_GT(probes, 0u);
+  EXPECT_EQ(pod->in_use(), 0u);
+  for (const std::shared_ptr<Line>& line : traffic.lines) {
+    EXPECT_EQ(line->demand().waiting, 0u);
+    line->close();
+  }
+  EXPECT_EQ(traffic.cargo, 0u);
+}
+
+}  // namespace
+}  // namespace router::dispatch
