@@ -245,10 +245,12 @@ bool forward_request(Client& client, fuzz::MemoryExchange& pod, const Scene& sce
   const http::RequestHead& head = downstream.head();
   const Target target(scene, head);
   const TimePoint now = client.world.shard.now();
+  const Result<Patience> patience = patience_of(head, now);
+  if (!patience) return false;
   ours.method = head.method_text;
   ours.target = std::string(head.path).append(head.query);
   ours.fields = list_of(head.fields);
-  write_request_head(pod, downstream, target.route, target.ids, patience_of(head, now), http::Via("r"), now);
+  write_request_head(pod, downstream, target.route, target.ids, *patience, http::Via("r"), now);
   if (scene.waits) client.wait();
   Tee tee(pod, ours);
   for (;;) {
