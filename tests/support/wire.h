@@ -13,14 +13,22 @@
 
 namespace router::test {
 
-/// A stream of a shard, without a network: a socket pair whose other end, `far`, is in the test's hands.
+/// A stream of a shard, whose other end, `far`, is in the test's hands.
 struct Wire {
+  /// Without a network: a socket pair.
   explicit Wire(runtime::Shard& shard) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0)
       throw std::runtime_error("socketpair");
     far = Descriptor(ends[1]);
     stream = tls::Stream(runtime::Socket(shard, ends[0]));
+  }
+  /// TCP, where the kernel must count or tell a reset from an end.
+  Wire(runtime::Shard& shard, const LoopbackListener& listener) : far(connect_to(listener.address())) {
+    Descriptor accepted;
+    while (!(accepted = listener.accept())) {
+    }
+    stream = tls::Stream(runtime::Socket(shard, accepted.release()));
   }
   Wire(const Wire&) = delete;
   Wire& operator=(const Wire&) = delete;
