@@ -236,6 +236,7 @@ TEST_F(SecuredTest, EndsWhereTheHandshakeFindsNoMemory) {
     ::fcntl(other.descriptor(), F_SETFL, O_NONBLOCK);
     other.shake();
     {
+      const test::EmptyFrameCache empty;
       const test::FailingMemory failing(served, 1);
       shard.poll();
       failures = failing.failed();

@@ -230,6 +230,7 @@ TEST_F(Http1DownstreamTest, FailsWhereItFindsNoMemoryAndGoesOnWithSome) {
     wire->far.send(request(length(2) + "X: " + large + "\r\n") + "ab");
     Collected body;
     for (int attempt = 0; attempt < 2; ++attempt) {
+      const test::EmptyFrameCache empty;
       const test::FailingMemory one(attempt == 0 ? served : test::FailingMemory::kAll, 1);
       try {
         const Result<Next> next = shard.run(downstream->next_head());

@@ -55,6 +55,7 @@ std::size_t fail_each(std::size_t slots, const Step& prepare, const Step& step) 
     prepare(scene);
     std::size_t failed = 0;
     {
+      const test::EmptyFrameCache empty;
       const test::FailingMemory one(served, 1);
       try {
         step(scene);
