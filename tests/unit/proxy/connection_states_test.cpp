@@ -127,6 +127,15 @@ TEST_F(ConnectionStateTest, MayStaySilentAsLongAsAConnectionIsKept) {
   EXPECT_EQ(client.far.received(), "");
 }
 
+TEST_F(ConnectionStateTest, LetsOthersHaveTheirTurnAfter32RequestsThatAreThereAtOnce) {
+  std::string asks;
+  for (int number = 0; number < 70; ++number) asks += kHead;
+  send(asks);
+  EXPECT_EQ(answers(), 32u);
+  shard.advance(0s);
+  EXPECT_EQ(answers(), 38u);
+}
+
 // --- the drain ---
 
 TEST_F(ConnectionStateTest, InADrainAnswersWithTheEnd) {
@@ -236,6 +245,19 @@ TEST_F(ConnectionStateTest, OfMoreConnectionsThanALoweredLimitAllowsTwoMakeRoom)
   EXPECT_FALSE(second.open());
   EXPECT_TRUE(third.open() && newest.open());
   EXPECT_EQ(cells.connections_displaced.value(), 2u);
+}
+
+TEST_F(ConnectionStateTest, AHeadThatHasBegunMoreThanASecondAgoMakesRoom) {
+  limits.max_connections = 1;
+  publish();
+  send("GET /healthz HTTP/1.1\r\n");
+  shard.advance(1001ms);
+  const Connection& newest = another();
+  shard.poll();
+  EXPECT_TRUE(client.served.done()) << "it has no place any more";
+  EXPECT_EQ(client.far.received(), "");
+  EXPECT_TRUE(newest.open());
+  EXPECT_EQ(cells.connections_displaced.value(), 1u);
 }
 
 TEST_F(ConnectionStateTest, OfManyRefusedSixtyFourAreStillRead) {

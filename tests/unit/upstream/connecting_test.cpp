@@ -191,13 +191,13 @@ TEST_F(SecureConnectingTest, DoesNotTakeAConnectionThatSpeaksPlainly) {
   serve_from(pod.address(), nullptr);
   const auto plain = replica;
   test::Descriptor connection = first();
+  earn_trust(connection);
   // Another deployment has the same pod, and speaks to it over TLS.
   const auto secure = std::make_shared<Replica>("pod:1", 1, "localhost", pod.address(), tls_transport(), plain->pod(), 2, 1);
   const auto another = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, here.clock());
   another->set_replicas({secure});
   another->set_ready(secure, true);
   auto next = send(here, *another);
-  here.advance(milliseconds(10));
   EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
   EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
   connection.close();
