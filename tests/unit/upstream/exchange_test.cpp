@@ -254,6 +254,17 @@ class SecondExchangeTest : public UpstreamExchangeTest {
   }
 };
 
+TEST_F(UpstreamExchangeTest, OfAGetOnANewConnectionIsNotSentAgain) {
+  exchange().close();
+  options.method = http::Method::kGet;
+  request = send(here);
+  pod_end = accept(here);
+  ask(*request, pod_end);
+  pod_end.close();
+  EXPECT_EQ(reason_of_head(), Reason::kUpstreamReset);
+  EXPECT_EQ(exchange().ended_unseen(), Unseen::kNo);
+}
+
 TEST_F(SecondExchangeTest, OfAPostIsNotSentAgainWithoutProof) {
   ask_again(http::Method::kPost);
   pod_end.close();

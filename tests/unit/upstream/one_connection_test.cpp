@@ -65,6 +65,26 @@ TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
   EXPECT_EQ(entry->lease.slot()->cargo, nullptr) << "but a quarter of a second later";
 }
 
+/// The same, where the request that waited for the pod's close is given up.
+TEST_F(OneConnectionTest, SoIsOneThatARequestHasWaitedForAndGivenUp) {
+  const test::Descriptor slow = first(500);
+  auto request = send(here);
+  request->leave();
+  EXPECT_EQ(request->failure().reason, Reason::kClientClosed);
+  request->lease.give_back();
+  here.advance(milliseconds(249));
+  EXPECT_TRUE(slow.at_end());
+  {
+    runtime::Wakeup wakeup(here.shard());
+    EXPECT_NE(line->enter(wakeup)->lease.slot()->cargo, nullptr) << "it goes on closing in its slot";
+  }
+  here.advance(milliseconds(1));
+  auto next = send(here);
+  const test::Descriptor second = accept(here);
+  EXPECT_TRUE(second);
+  answer(*next, second);
+}
+
 TEST_F(OneConnectionTest, ARequestThatComesWhileItIsEndedTakesTheWaitOver) {
   test::Descriptor slow = first();
   here.advance(milliseconds(250));

@@ -93,6 +93,13 @@ TEST_F(MessageInputTest, GoesOnToTheHeadBehindAnInterimOne) {
 
 // --- bodies that are kept ---
 
+TEST_F(MessageInputTest, CountsWhatCameWithTheHeadAsReadAhead) {
+  begin({Kind::kLength, 1 << 20}, "0123456789");
+  pair.far.send(std::string(100000, 'x'));
+  for (int times = 0; times < 3; ++times) EXPECT_TRUE(input.read_ahead(pair.stream));
+  EXPECT_EQ(input.unread_bytes(), MessageInput::kAheadBytes);
+}
+
 TEST_F(MessageInputTest, BeginsABodyAgainThatItHasKept) {
   begin({Kind::kLength, 6}, "ab");
   input.keep_body();
