@@ -216,7 +216,7 @@ TEST_F(ConnectingTest, WaitsForThePodsCloseNoLongerThanItMayTakeToConnect) {
   EXPECT_TRUE(nobody_connects());
   here.advance(milliseconds(1));
   const test::Descriptor second = accept(here);
-  EXPECT_TRUE(second);
+  ASSERT_TRUE(second);
   answer(*request, second);
 }
 

@@ -27,7 +27,7 @@ TEST_F(OneConnectionTest, ARequestWaitsForAPodThatIsSlowToCloseAsLongAsTheDeploy
   EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
   here.advance(milliseconds(1));
   const test::Descriptor second = accept(here);
-  EXPECT_TRUE(second);
+  ASSERT_TRUE(second);
   answer(*request, second);
 }
 
@@ -39,7 +39,7 @@ TEST_F(OneConnectionTest, ButAConnectionThatNobodyWaitsForIsForgottenAfter250Mil
   here.advance(milliseconds(250));
   auto request = send(here);
   const test::Descriptor second = accept(here);
-  EXPECT_TRUE(second);
+  ASSERT_TRUE(second);
   answer(*request, second);
 }
 
@@ -81,7 +81,7 @@ TEST_F(OneConnectionTest, SoIsOneThatARequestHasWaitedForAndGivenUp) {
   here.advance(milliseconds(1));
   auto next = send(here);
   const test::Descriptor second = accept(here);
-  EXPECT_TRUE(second);
+  ASSERT_TRUE(second);
   answer(*next, second);
 }
 
@@ -94,7 +94,7 @@ TEST_F(OneConnectionTest, ARequestThatComesWhileItIsEndedTakesTheWaitOver) {
   EXPECT_TRUE(nobody_connects());
   slow.close();
   const test::Descriptor second = accept(here);
-  EXPECT_TRUE(second);
+  ASSERT_TRUE(second);
   answer(*request, second);
 }
 
