@@ -3,9 +3,11 @@
 #include <array>
 #include <cerrno>
 #include <memory>
-#include <string>
+#include <new>
+#include <stdexcept>
 
 #include "tests/support/certificates.h"
+#include "tests/support/failing_memory.h"
 #include "tests/unit/tls/peers.h"
 #include "tests/unit/upstream/pod_world.h"
 
@@ -204,6 +206,32 @@ TEST_F(SecureConnectingTest, DoesNotTakeAConnectionThatSpeaksPlainly) {
   const test::Descriptor second = accept(here);
   EXPECT_TRUE(test::turn_until(here, [&] { return !second.received().empty(); })) << "a hello";
   next->leave();
+}
+
+TEST(SecureConnecting, GivesSlotAndConnectionBackWhereTheHandshakeFindsNoMemory) {
+  const std::shared_ptr<const Transport> transport = tls_transport();
+  std::size_t failed = 1;
+  for (std::size_t served = 0; failed > 0; ++served) {
+    PodWorld world;
+    world.serve_from(world.pod.address(), transport);
+    std::unique_ptr<PodWorld::Request> request;
+    {
+      const test::EmptyFrameCache empty;
+      const test::FailingMemory one(served, 1);
+      try {
+        request = world.send(world.here);
+        for (int turn = 0; turn < 10; ++turn) world.here.poll();
+      } catch (const std::bad_alloc&) {
+      }
+      failed = one.failed();
+    }
+    const test::Descriptor pod_end = world.pod.accept();
+    if (request != nullptr) request->leave();
+    request.reset();
+    EXPECT_EQ(world.slots_in_use(), 0u) << served;
+    EXPECT_TRUE(!pod_end || test::turn_until(world.here, [&] { return !pod_end.received().empty() || pod_end.at_end(); }));
+    EXPECT_TRUE(!pod_end || test::turn_until(world.here, [&] { return pod_end.at_end(); })) << served;
+  }
 }
 
 // --- in place of another connection ---
