@@ -139,7 +139,8 @@ TEST_P(LeavingTest, WhileWeSendFailsTheWrite) {
   MessageOutput output(shard.shard().buffers());
   output.begin_response(200, "OK", 1);
   output.end_head({BodySize::Kind::kUntilClose});
-  output.body_piece(std::string(100000, 'x'));
+  const std::string much(100000, 'x');
+  output.body_piece(much);
   pair.far.close();
   EXPECT_EQ(output.queue().flush(pair.stream).state, runtime::IoState::kFailed);
 }
