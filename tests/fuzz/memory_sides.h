@@ -1,23 +1,20 @@
 #pragma once
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <boost/asio/io_context.hpp>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "router/http/framing.h"
-#include "router/metrics/cells.h"
-#include "router/proxy/server.h"
 #include "router/upstream/exchange.h"
 #include "router/wire/message_input.h"
 #include "router/wire/message_output.h"
 #include "tests/fuzz/support.h"
-#include "tests/support/test_shard.h"
+#include "tests/support/served_shard.h"
+#include "tests/support/wire.h"
 #include "tls/stream.h"
 
 /// Both sides of a proxied exchange for fuzz targets, without a network: connections are socket pairs, time stands still.
@@ -26,17 +23,9 @@ namespace router::fuzz {
 /// A connection whose other end is in our hands.
 class Wire {
  public:
-  explicit Wire(runtime::Shard& shard) {
-    std::array<int, 2> ends{};
-    require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) == 0);
-    stream_ = tls::Stream(runtime::Socket(shard, ends[0]));
-    far_end_ = ends[1];
-  }
-  Wire(const Wire&) = delete;
-  Wire& operator=(const Wire&) = delete;
-  ~Wire() { ::close(far_end_); }
+  explicit Wire(runtime::Shard& shard) : wire_(shard) {}
 
-  tls::Stream& stream() { return stream_; }
+  tls::Stream& stream() { return wire_.stream; }
   /// What will arrive, `cut` bytes at a time (0: all at once), and then the end.
   void feed(std::string_view bytes, std::size_t cut) {
     coming_ = bytes;
@@ -49,18 +38,15 @@ class Wire {
     coming_.remove_prefix(piece.size());
     if (piece.empty()) {
       ended_ = true;
-      ::shutdown(far_end_, SHUT_WR);
+      ::shutdown(wire_.far.get(), SHUT_WR);
     } else {
-      require(::send(far_end_, piece.data(), piece.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(piece.size()));
+      require(::send(wire_.far.get(), piece.data(), piece.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(piece.size()));
     }
   }
   bool ended() const { return ended_; }
   /// All that our side has sent so far.
   const std::string& sent() {
-    std::array<char, 16384> bytes;
-    for (ssize_t got; (got = ::recv(far_end_, bytes.data(), bytes.size(), 0)) > 0;) {
-      sent_.append(bytes.data(), static_cast<std::size_t>(got));
-    }
+    sent_ += wire_.far.received();
     return sent_;
   }
   std::string take_sent() {
@@ -69,28 +55,16 @@ class Wire {
   }
 
  private:
-  tls::Stream stream_;
-  int far_end_ = -1;
+  test::Wire wire_;
   std::string_view coming_;
   std::size_t cut_ = 1;
   bool ended_ = false;
   std::string sent_;
 };
 
-/// A shard with its server, as far as client connections ask for them. One for the process, and never ended.
-struct World {
-  test::TestShard shard;
-  runtime::Shard control{0, shard.clock(), runtime::Shard::Time::kManual};
-  runtime::ShardSet shards{1, shard.clock()};
-  proxy::Views views{control, shards};
-  metrics::ShardCells cells;
-  proxy::ConnectionLimits connections;
-  proxy::ShardServer server{shard, views, cells, 1, connections};
-
-  World() {
-    views.publish(std::make_shared<const proxy::View>());
-    shards[0].io().poll();
-  }
+/// A shard with its server for the process, never ended.
+struct World : test::ServedShard {
+  World() { publish(); }
   static World& get() {
     static auto* const world = new World;
     return *world;

@@ -124,14 +124,6 @@ def test_over_tls_a_refused_connection_costs_no_handshake(pod, start, authority)
 # --- slow ones ---
 
 
-def test_a_slowloris_is_cut_at_the_header_timeout(pod, start):
-    router = start(endpoint(deployment([pod()])), limits={"header_timeout_ms": 1500})
-    with router.connect() as client:
-        client.send(b"POST /api/v1/endpoint/my-endpoint/score HTTP/1.1\r\n")
-        assert 1.4 < drip(client, b"X", 0.5, 10) < 6
-        assert client.response().status == 408
-
-
 @pytest.mark.long
 def test_a_body_below_the_minimum_rate_is_a_408_and_frees_the_slot(pod, start):
     blue = pod()

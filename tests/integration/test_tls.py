@@ -219,14 +219,6 @@ def test_a_look_whether_the_port_is_open_counted_as_a_failed_handshake(scene, re
     assert scene.router.metrics().value("connections_total") == before[1] + 21
 
 
-def test_a_handshake_that_stops_is_ended(pod, start, pairs):
-    router = start(endpoint(deployment([pod()])), tls=tls_of(pairs.default), limits={"header_timeout_ms": 1000})
-    with Client(router.port) as client:
-        client.send(b"\x16\x03\x01\x02\x00\x01")
-        client.socket.settimeout(5)
-        assert client.reader.until_close() in (b"", client.reader.buffer)
-
-
 def test_a_handshake_goes_on_when_the_listener_closes(pod, start, pairs):
     router = start(endpoint(deployment([pod()])), tls=tls_of(pairs.default))
     with Client(router.port) as client:

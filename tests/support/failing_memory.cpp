@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "router/base/frame_cache.h"
+
 namespace {
 
 thread_local bool active = false;
@@ -47,6 +49,26 @@ FailingMemory::FailingMemory(std::size_t served, std::size_t count) {
 }
 
 FailingMemory::~FailingMemory() { active = false; }
+
+EmptyFrameCache::EmptyFrameCache() {
+#ifndef ROUTER_SANITIZED             // there it keeps nothing
+  constexpr std::size_t kStep = 64;  // larger ones are not kept; nothing comes of asking for them
+  const FailingMemory none(0);
+  for (std::size_t size = kStep; size <= 128 * kStep; size += kStep) {
+    try {
+      for (;;) taken_ = new (allocate_frame(size)) Frame{taken_, size};
+    } catch (const std::bad_alloc&) {
+    }
+  }
+#endif
+}
+
+EmptyFrameCache::~EmptyFrameCache() {
+  while (Frame* frame = taken_) {
+    taken_ = frame->next;
+    free_frame(frame, frame->size);
+  }
+}
 
 std::size_t FailingMemory::failed() const { return failures; }
 std::size_t FailingMemory::requests() const { return all_requests; }

@@ -20,4 +20,21 @@ class FailingMemory {
   std::size_t requests() const;
 };
 
+/// While it lives, this thread's frame cache (router/base/frame_cache.h) has nothing to give: each coroutine's frame is asked
+/// of `operator new`, whatever ran before. It holds what the cache had kept, and gives it back. Made before a FailingMemory.
+class EmptyFrameCache {
+ public:
+  EmptyFrameCache();
+  EmptyFrameCache(const EmptyFrameCache&) = delete;
+  EmptyFrameCache& operator=(const EmptyFrameCache&) = delete;
+  ~EmptyFrameCache();
+
+ private:
+  struct Frame {
+    Frame* next;
+    std::size_t size;
+  };
+  Frame* taken_ = nullptr;
+};
+
 }  // namespace router::test

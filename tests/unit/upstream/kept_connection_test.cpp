@@ -2,138 +2,15 @@
 
 #include <memory>
 #include <new>
-#include <optional>
-#include <string>
 
-#include "router/dispatch/line.h"
-#include "router/upstream/exchange.h"
 #include "router/upstream/handover.h"
-#include "router/upstream/replica.h"
 #include "tests/support/failing_memory.h"
-#include "tests/support/loopback.h"
-#include "tests/support/test_shard.h"
+#include "tests/unit/upstream/pod_world.h"
 
 namespace router::upstream {
 namespace {
 
-using std::chrono::milliseconds;
-
-class Client final : public wire::Cancellation {
- public:
-  bool left = false;
-  Result<void> still_wanted() override {
-    if (left) return Failure::downstream(Reason::kClientClosed, "the client left");
-    return {};
-  }
-  Result<void> may_take_slot() const override { return {}; }
-  Deadline ask_again(TimePoint) const override { return kNever; }
-};
-
-using Opened = Result<std::unique_ptr<UpstreamExchange>>;
-
-/// A pod with one slot, and two shards that send it requests.
-struct World {
-  World() {
-    line->set_replicas({replica});
-    line->set_ready(replica, true);
-    options.connect_timeout = milliseconds(500);
-    options.abort_wait = milliseconds(250);
-    options.cells = &cells;
-  }
-
-  /// A request on its way to a connection, on one of the shards.
-  struct Request {
-    explicit Request(test::TestShard& on) : shard(on), wakeup(on.shard()) {}
-    test::TestShard& shard;
-    runtime::Wakeup wakeup;
-    Client client;
-    dispatch::Lease lease;
-    std::optional<test::TestShard::Started<Opened>> opening;
-    std::unique_ptr<UpstreamExchange> exchange;
-
-    bool open() {
-      if (exchange == nullptr && opening->done()) {
-        Opened opened = opening->get();
-        if (opened) exchange = std::move(*opened);
-      }
-      return exchange != nullptr;
-    }
-    void leave() {
-      client.left = true;
-      wakeup.wake();
-      shard.poll();
-    }
-  };
-
-  std::unique_ptr<Request> send(test::TestShard& shard) {
-    auto request = std::make_unique<Request>(shard);
-    Result<dispatch::Line::Entry> entry = line->enter(request->wakeup);
-    EXPECT_TRUE(entry && entry->lease) << "the slot is held";
-    request->lease = std::move(entry->lease);
-    request->opening.emplace(shard.start(upstream::open(request->lease, options, request->wakeup, request->client)));
-    return request;
-  }
-
-  /// The pod takes the connection up, if there is a new one.
-  test::Descriptor accept(test::TestShard& shard) {
-    test::Descriptor accepted;
-    test::turn_until(shard, [&] { return accepted || (accepted = pod.accept()); });
-    return accepted;
-  }
-  bool nobody_connects() const { return !pod.accept(); }
-
-  /// The request is sent over `connection` and answered.
-  static void answer(Request& request, const test::Descriptor& connection, int status = 200) {
-    exchange(request, connection, status);
-    request.exchange->finish();
-    request.exchange.reset();
-  }
-  /// The same, but the exchange is not finished yet.
-  static void exchange(Request& request, const test::Descriptor& connection, int status = 200) {
-    ASSERT_TRUE(test::turn_until(request.shard, [&] { return request.open(); }));
-    UpstreamExchange& exchange = *request.exchange;
-    exchange.begin_head("POST", "/score", "", "");
-    exchange.end_head({});
-    exchange.body_end(nullptr);
-    ASSERT_TRUE(exchange.flush());
-    EXPECT_FALSE(connection.received().empty());
-    connection.send("HTTP/1.1 " + std::to_string(status) + " Fine\r\nContent-Length: 0\r\n\r\n");
-    ASSERT_TRUE(test::turn_until(request.shard, [&] {
-      const Result<const http::ResponseHead*> head = exchange.response_head();
-      return head && *head != nullptr;
-    }));
-  }
-
-  /// The first connection, after its first answer.
-  test::Descriptor first(int status = 200) {
-    auto request = send(here);
-    test::Descriptor connection = accept(here);
-    answer(*request, connection, status);
-    return connection;
-  }
-  /// Its replica is known to keep it.
-  void earn_trust(const test::Descriptor& connection) {
-    for (int times = 0; times < ClosingHabit::kProofs; ++times) {
-      here.advance(milliseconds(10));
-      auto request = send(here);
-      answer(*request, connection);
-    }
-    ASSERT_TRUE(replica->habits()->on(0).keeps());
-  }
-  std::size_t slots_in_use() const { return line->demand().slots_in_use; }
-  std::uint64_t fresh(metrics::FreshReason reason) const { return cells.fresh_connections(reason); }
-
-  test::TestShard here{0};
-  test::TestShard there{1};
-  test::LoopbackListener pod;
-  metrics::DeploymentCells cells;
-  OpenOptions options;
-  std::shared_ptr<dispatch::Line> line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, here.clock());
-  std::shared_ptr<Replica> replica =
-      std::make_shared<Replica>("pod:1", 1, "pod", pod.address(), nullptr, std::make_shared<dispatch::PodSlots>(), 2, 1);
-};
-
-class KeptConnectionTest : public ::testing::Test, protected World {};
+class KeptConnectionTest : public ::testing::Test, protected PodWorld {};
 
 TEST_F(KeptConnectionTest, OfAReplicaThatIsTrustedServesAtOnce) {
   const test::Descriptor connection = first();
@@ -352,7 +229,7 @@ TEST_F(KeptConnectionTest, ThatIsDroppedElsewhereEndsAtHomeWithoutAnyMemory) {
 
 TEST(KeptConnection, ThatFindsNoMemoryToRestEndsAndLeavesTheSlotUsable) {
   for (std::size_t served = 0;; ++served) {
-    World world;
+    PodWorld world;
     runtime::Wakeup wakeup(world.here.shard());
     Result<dispatch::Line::Entry> entry = world.line->enter(wakeup);
     tls::Stream stream(runtime::Socket(world.here, test::connect_to(world.pod.address()).release()));
@@ -386,7 +263,7 @@ constexpr bool kFramesAreAllocated = false;  // base/frame_cache has kept some
 /// The client leaves while a connection that is too young is watched.
 TEST(KeptConnection, ThatFindsNoMemoryWhenTheClientLeavesMakesItNoFailureOfOurs) {
   for (std::size_t served = 0;; ++served) {
-    World world;
+    PodWorld world;
     const test::Descriptor connection = world.first();
     auto request = world.send(world.here);
     ASSERT_FALSE(request->open());
@@ -410,7 +287,7 @@ TEST(KeptConnection, ThatFindsNoMemoryWhenTheClientLeavesMakesItNoFailureOfOurs)
 
 TEST(KeptConnection, ThatComesTooLateAndFindsNoMemoryLosesNoSlot) {
   for (std::size_t served = 0;; ++served) {
-    World world;
+    PodWorld world;
     const test::Descriptor connection = world.first();
     auto request = world.send(world.there);
     request->leave();
@@ -429,14 +306,14 @@ TEST(KeptConnection, ThatComesTooLateAndFindsNoMemoryLosesNoSlot) {
     auto next = world.send(world.there);
     world.there.advance(milliseconds(10));
     const test::Descriptor fresh = failed > 0 ? world.accept(world.there) : test::Descriptor();
-    World::answer(*next, failed > 0 ? fresh : connection);
+    PodWorld::answer(*next, failed > 0 ? fresh : connection);
     if (failed == 0) return;
   }
 }
 
 TEST(KeptConnection, ThatFindsNoMemoryOnItsWayToAnotherShardLosesNoSlot) {
   for (std::size_t served = 0;; ++served) {
-    World world;
+    PodWorld world;
     const test::Descriptor connection = world.first();
     auto request = world.send(world.there);
     std::size_t failed = 0;

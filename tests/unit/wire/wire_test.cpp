@@ -1,6 +1,7 @@
+#include "tests/support/wire.h"
+
 #include <gtest/gtest.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <string>
 
@@ -12,72 +13,35 @@ namespace router::wire {
 namespace {
 
 using runtime::IoState;
+using test::Collected;
 using test::TestShard;
 
-/// A stream and the other end of it.
-class Pair {
- public:
-  explicit Pair(TestShard& shard) {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0) throw std::runtime_error("socketpair");
-    stream = tls::Stream(runtime::Socket(shard, ends[0]));
-    far = ends[1];
-  }
-  ~Pair() { close_far(); }
-  void send(std::string_view bytes) const {
-    ASSERT_EQ(::send(far, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
-  }
-  std::string received() const {
-    std::string all;
-    char bytes[65536];
-    for (ssize_t got; (got = ::recv(far, bytes, sizeof bytes, 0)) > 0;) all.append(bytes, static_cast<std::size_t>(got));
-    return all;
-  }
-  void close_far() {
-    if (far >= 0) ::close(far);
-    far = -1;
-  }
-  tls::Stream stream;
-  int far = -1;
-};
-
-struct Collected final : BodySink {
-  void body_piece(std::string_view bytes) override { body.append(bytes); }
-  void body_end(const http::Fields* fields) override {
-    ended = true;
-    if (fields != nullptr) trailers = fields->size();
-  }
-  std::string body;
-  bool ended = false;
-  std::size_t trailers = 0;
-};
-
-class Wire : public ::testing::Test {
+class WireTest : public ::testing::Test {
  protected:
   TestShard shard;
-  Pair pair{shard};
+  test::Wire pair{shard};
 };
 
-TEST_F(Wire, ReadsAHeadThatArrivesByteByByte) {
+TEST_F(WireTest, ReadsAHeadThatArrivesByteByByte) {
   MessageInput input(shard, Origin::kDownstream);
   const std::string head = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
   for (std::size_t i = 0; i + 1 < head.size(); ++i) {
-    pair.send(head.substr(i, 1));
+    pair.far.send(head.substr(i, 1));
     EXPECT_TRUE(input.head(pair.stream, 65536)->empty());
   }
-  pair.send(head.substr(head.size() - 1));
+  pair.far.send(head.substr(head.size() - 1));
   EXPECT_EQ(*input.head(pair.stream, 65536), head);
 }
 
-TEST_F(Wire, RefusesAHeadBeyondItsLimit) {
+TEST_F(WireTest, RefusesAHeadBeyondItsLimit) {
   MessageInput input(shard, Origin::kDownstream);
-  pair.send("GET / HTTP/1.1\r\nX: " + std::string(40000, 'x'));
+  pair.far.send("GET / HTTP/1.1\r\nX: " + std::string(40000, 'x'));
   EXPECT_EQ(input.head(pair.stream, 20000).error().reason, Reason::kHeadersTooLarge);
 }
 
-TEST_F(Wire, SeparatesPipelinedMessages) {
+TEST_F(WireTest, SeparatesPipelinedMessages) {
   MessageInput input(shard, Origin::kDownstream);
-  pair.send("POST /1 HTTP/1.1\r\nHost: x\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+  pair.far.send("POST /1 HTTP/1.1\r\nHost: x\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_TRUE(input.head(pair.stream, 65536)->starts_with("POST /1"));
   input.begin_body({http::Framing::Kind::kLength, 3});
   Collected collected;
@@ -88,28 +52,28 @@ TEST_F(Wire, SeparatesPipelinedMessages) {
   EXPECT_TRUE(input.head(pair.stream, 65536)->starts_with("GET /2"));
 }
 
-TEST_F(Wire, GivesWhatCameWithTheHeadTogetherWithWhatFollows) {
+TEST_F(WireTest, GivesWhatCameWithTheHeadTogetherWithWhatFollows) {
   MessageInput input(shard, Origin::kDownstream);
-  pair.send("POST / HTTP/1.1\r\nHost: x\r\n\r\nab");
+  pair.far.send("POST / HTTP/1.1\r\nHost: x\r\n\r\nab");
   EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
   input.begin_body({http::Framing::Kind::kLength, 6});
-  pair.send("cd");
+  pair.far.send("cd");
   Collected collected;
   EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kDrained);
   EXPECT_EQ(collected.body, "abcd");
-  pair.send("ef");
+  pair.far.send("ef");
   EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kEnded);
   EXPECT_EQ(collected.body, "abcdef");
 }
 
-TEST_F(Wire, KeepsWhatArrivesAheadAndDeliversItInOrder) {
+TEST_F(WireTest, KeepsWhatArrivesAheadAndDeliversItInOrder) {
   MessageInput input(shard, Origin::kDownstream);
-  pair.send("POST / HTTP/1.1\r\nHost: x\r\n\r\nab");
+  pair.far.send("POST / HTTP/1.1\r\nHost: x\r\n\r\nab");
   EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
   input.begin_body({http::Framing::Kind::kLength, 6});
-  pair.send("cd");
+  pair.far.send("cd");
   EXPECT_TRUE(input.read_ahead(pair.stream));
-  pair.send("efGET");
+  pair.far.send("efGET");
   EXPECT_TRUE(input.read_ahead(pair.stream));
   Collected collected;
   while (!collected.ended) ASSERT_TRUE(input.read_body(pair.stream, collected));
@@ -118,50 +82,50 @@ TEST_F(Wire, KeepsWhatArrivesAheadAndDeliversItInOrder) {
   EXPECT_TRUE(input.begun());  // GET
 }
 
-TEST_F(Wire, ReadsAheadNoMoreThanItsBound) {
+TEST_F(WireTest, ReadsAheadNoMoreThanItsBound) {
   MessageInput input(shard, Origin::kDownstream);
-  pair.send("POST / HTTP/1.1\r\nHost: x\r\n\r\n");
+  pair.far.send("POST / HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
   input.begin_body({http::Framing::Kind::kLength, 1 << 20});
-  pair.send(std::string(100000, 'x'));
+  pair.far.send(std::string(100000, 'x'));
   EXPECT_TRUE(input.read_ahead(pair.stream));
   EXPECT_EQ(::recv(pair.stream.socket().descriptor(), std::string(1, ' ').data(), 1, MSG_PEEK),
             1);  // the rest stayed with the kernel
-  pair.close_far();
+  pair.far.close();
   EXPECT_EQ(input.read_ahead(pair.stream).error().reason, Reason::kClientClosed);  // still seen
 }
 
-TEST_F(Wire, TellsThatThePeerHasLeft) {
+TEST_F(WireTest, TellsThatThePeerHasLeft) {
   MessageInput input(shard, Origin::kUpstream);
-  pair.close_far();
+  pair.far.close();
   EXPECT_EQ(input.head(pair.stream, 65536).error().reason, Reason::kUpstreamReset);
 }
 
-TEST_F(Wire, FailsWhenABodyIsCutShort) {
+TEST_F(WireTest, FailsWhenABodyIsCutShort) {
   MessageInput input(shard, Origin::kUpstream);
-  pair.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+  pair.far.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
   EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
   input.begin_body({http::Framing::Kind::kLength, 9});
   Collected collected;
   EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kDrained);
-  pair.close_far();
+  pair.far.close();
   EXPECT_EQ(input.read_body(pair.stream, collected).error().reason, Reason::kUpstreamReset);
   EXPECT_FALSE(collected.ended);
 }
 
-TEST_F(Wire, EndsABodyOfUnknownLengthWithTheConnection) {
+TEST_F(WireTest, EndsABodyOfUnknownLengthWithTheConnection) {
   MessageInput input(shard, Origin::kUpstream);
-  pair.send("HTTP/1.1 200 OK\r\n\r\nabc");
+  pair.far.send("HTTP/1.1 200 OK\r\n\r\nabc");
   EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
   input.begin_body({http::Framing::Kind::kUntilClose, 0});
   Collected collected;
   EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kDrained);
-  pair.close_far();
+  pair.far.close();
   EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kEnded);
   EXPECT_EQ(collected.body, "abc");
 }
 
-TEST_F(Wire, WritesHeadAndBodyInOneGo) {
+TEST_F(WireTest, WritesHeadAndBodyInOneGo) {
   MessageOutput output(shard.shard().buffers());
   output.begin_request("POST", "/score", "/x", "?q=1");
   output.field("Host", "h");
@@ -169,10 +133,10 @@ TEST_F(Wire, WritesHeadAndBodyInOneGo) {
   output.body_piece("hello");
   output.body_end(nullptr);
   EXPECT_EQ(output.queue().flush(pair.stream).state, IoState::kDone);
-  EXPECT_EQ(pair.received(), "POST /score/x?q=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+  EXPECT_EQ(pair.far.received(), "POST /score/x?q=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
 }
 
-TEST_F(Wire, WritesChunksAndTrailers) {
+TEST_F(WireTest, WritesChunksAndTrailers) {
   MessageOutput output(shard.shard().buffers());
   output.begin_response(200, "OK", 1);
   output.end_head({BodySize::Kind::kChunked});
@@ -181,11 +145,11 @@ TEST_F(Wire, WritesChunksAndTrailers) {
   trailers.add({"X-Sum", "1", http::Field::kOther});
   output.body_end(&trailers);
   output.queue().flush(pair.stream);
-  EXPECT_EQ(pair.received(),
+  EXPECT_EQ(pair.far.received(),
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1a\r\n" + std::string(26, 'x') + "\r\n0\r\nX-Sum: 1\r\n\r\n");
 }
 
-TEST_F(Wire, KeepsInOrderWhatThePeerDoesNotTake) {
+TEST_F(WireTest, KeepsInOrderWhatThePeerDoesNotTake) {
   MessageOutput output(shard.shard().buffers());
   output.begin_response(200, "OK", 1);
   output.end_head({BodySize::Kind::kUntilClose});
@@ -198,11 +162,11 @@ TEST_F(Wire, KeepsInOrderWhatThePeerDoesNotTake) {
     if (at / kPiece % 30 != 29) continue;  // more parts than a queue has, and more bytes than a socket buffer
     output.queue().flush(pair.stream);
     while (output.queue().blocked()) {
-      got += pair.received();
+      got += pair.far.received();
       output.queue().flush(pair.stream);
     }
   }
-  got += pair.received();
+  got += pair.far.received();
   EXPECT_EQ(got, "HTTP/1.1 200 OK\r\n\r\n" + sent);
 }
 

@@ -1,0 +1,102 @@
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "tests/unit/upstream/pod_world.h"
+
+/// A slot owns at most one connection (contract, section 5). For how long a pod that is slow to close is waited for, and what
+/// it sees when it is slower than that.
+namespace router::upstream {
+namespace {
+
+class OneConnectionTest : public ::testing::Test, protected PodWorld {
+ protected:
+  OneConnectionTest() {
+    options.abort_wait = milliseconds(10'000);
+    options.connect_timeout = milliseconds(10'000);
+  }
+};
+
+TEST_F(OneConnectionTest, ARequestWaitsForAPodThatIsSlowToCloseAsLongAsTheDeploymentSays) {
+  const test::Descriptor slow = first();
+  here.advance(milliseconds(250));  // it has rested long enough, and is ended
+  here.advance(milliseconds(249));
+  auto request = send(here);
+  here.advance(milliseconds(9'999));
+  EXPECT_TRUE(slow.at_end());
+  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  here.advance(milliseconds(1));
+  const test::Descriptor second = accept(here);
+  ASSERT_TRUE(second);
+  answer(*request, second);
+}
+
+/// As it is: nobody holds the slot meanwhile, so a quarter of a second ends the wait, whatever `abort_wait_ms` says. To the pod
+/// the next request then comes over a second connection, for as long as it has not seen the end of the first.
+TEST_F(OneConnectionTest, ButAConnectionThatNobodyWaitsForIsForgottenAfter250Milliseconds) {
+  const test::Descriptor slow = first();
+  here.advance(milliseconds(250));
+  here.advance(milliseconds(250));
+  auto request = send(here);
+  const test::Descriptor second = accept(here);
+  ASSERT_TRUE(second);
+  answer(*request, second);
+}
+
+/// The same, where control asks for the slot: before a probe.
+TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
+  const test::Descriptor slow = first();
+  {
+    runtime::Wakeup wakeup(here.shard());
+    const Result<dispatch::Line::Entry> entry = line->enter(wakeup);
+    static_cast<RestingConnection*>(entry->lease.slot()->cargo.get())->close_soon();
+  }
+  here.advance(milliseconds(1));
+  EXPECT_TRUE(test::turn_until(here, [&] { return slow.at_end(); }));
+  here.advance(milliseconds(249));
+  {
+    runtime::Wakeup wakeup(here.shard());
+    const Result<dispatch::Line::Entry> entry = line->enter(wakeup);
+    EXPECT_NE(entry->lease.slot()->cargo, nullptr) << "the slot is not empty before the pod has closed";
+  }
+  here.advance(milliseconds(1));
+  runtime::Wakeup wakeup(here.shard());
+  const Result<dispatch::Line::Entry> entry = line->enter(wakeup);
+  EXPECT_EQ(entry->lease.slot()->cargo, nullptr) << "but a quarter of a second later";
+}
+
+/// The same, where the request that waited for the pod's close is given up.
+TEST_F(OneConnectionTest, SoIsOneThatARequestHasWaitedForAndGivenUp) {
+  const test::Descriptor slow = first(500);
+  auto request = send(here);
+  request->leave();
+  EXPECT_EQ(request->failure().reason, Reason::kClientClosed);
+  request->lease.give_back();
+  here.advance(milliseconds(249));
+  EXPECT_TRUE(slow.at_end());
+  {
+    runtime::Wakeup wakeup(here.shard());
+    EXPECT_NE(line->enter(wakeup)->lease.slot()->cargo, nullptr) << "it goes on closing in its slot";
+  }
+  here.advance(milliseconds(1));
+  auto next = send(here);
+  const test::Descriptor second = accept(here);
+  ASSERT_TRUE(second);
+  answer(*next, second);
+}
+
+TEST_F(OneConnectionTest, ARequestThatComesWhileItIsEndedTakesTheWaitOver) {
+  test::Descriptor slow = first();
+  here.advance(milliseconds(250));
+  here.advance(milliseconds(249));
+  auto request = send(here);
+  here.advance(milliseconds(1'000));
+  EXPECT_TRUE(nobody_connects());
+  slow.close();
+  const test::Descriptor second = accept(here);
+  ASSERT_TRUE(second);
+  answer(*request, second);
+}
+
+}  // namespace
+}  // namespace router::upstream

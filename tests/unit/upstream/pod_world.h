@@ -1,0 +1,175 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "router/dispatch/line.h"
+#include "router/upstream/connection.h"
+#include "router/upstream/exchange.h"
+#include "router/upstream/replica.h"
+#include "tests/support/loopback.h"
+#include "tests/support/test_shard.h"
+
+namespace router::upstream {
+
+using std::chrono::milliseconds;
+
+/// Who asked: there until it has left.
+class Client final : public wire::Cancellation {
+ public:
+  bool left = false;
+  Duration looks_each = Duration::max();  // when to be asked although nothing has woken
+  Result<void> still_wanted() override {
+    if (left) return Failure::downstream(Reason::kClientClosed, "the client left");
+    return {};
+  }
+  Result<void> may_take_slot() const override { return {}; }
+  Deadline ask_again(TimePoint now) const override { return deadline_after(now, looks_each); }
+};
+
+using Opened = Result<std::unique_ptr<UpstreamExchange>>;
+
+/// A pod, and two shards that send it requests.
+struct PodWorld {
+  /// Of so many slots; 0: without limit.
+  explicit PodWorld(std::size_t slots = 1) {
+    serve_from(pod.address(), nullptr, slots);
+    options.connect_timeout = milliseconds(500);
+    options.abort_wait = milliseconds(250);
+    options.cells = &cells;
+  }
+
+  /// From now on the pod is there, and spoken to over `transport`.
+  void serve_from(const runtime::Address& address, std::shared_ptr<const Transport> transport, std::size_t slots = 1) {
+    replica = std::make_shared<Replica>("pod:1", slots, "localhost", address, std::move(transport),
+                                        std::make_shared<dispatch::PodSlots>(), 2, 1);
+    line->set_replicas({replica});
+    line->set_ready(replica, true);
+  }
+
+  /// A request on its way to a connection, on one of the shards.
+  struct Request {
+    explicit Request(test::TestShard& on) : shard(on), wakeup(on.shard()) {}
+    test::TestShard& shard;
+    runtime::Wakeup wakeup;
+    Client client;
+    dispatch::Lease lease;
+    std::optional<test::TestShard::Started<Opened>> opening;
+    std::unique_ptr<UpstreamExchange> exchange;
+
+    bool open() {
+      if (exchange == nullptr && opening->done()) {
+        Opened opened = opening->get();
+        if (opened) exchange = std::move(*opened);
+      }
+      return exchange != nullptr;
+    }
+    /// How opening has failed.
+    Failure failure() {
+      EXPECT_TRUE(opening->done()) << "it still waits";
+      return opening->done() ? opening->get().error() : Failure{};
+    }
+    void leave() {
+      client.left = true;
+      wakeup.wake();
+      shard.poll();
+    }
+  };
+
+  std::unique_ptr<Request> send(test::TestShard& shard) { return send(shard, *line); }
+  std::unique_ptr<Request> send(test::TestShard& shard, dispatch::Line& to) {
+    auto request = std::make_unique<Request>(shard);
+    Result<dispatch::Line::Entry> entry = to.enter(request->wakeup);
+    EXPECT_TRUE(entry && entry->lease) << "the slot is held";
+    request->lease = std::move(entry->lease);
+    request->opening.emplace(shard.start(upstream::open(request->lease, options, request->wakeup, request->client)));
+    return request;
+  }
+
+  /// The pod takes the connection up, if there is a new one.
+  test::Descriptor accept(test::TestShard& shard) {
+    test::Descriptor accepted;
+    test::turn_until(shard, [&] { return accepted || (accepted = pod.accept()); });
+    return accepted;
+  }
+  bool nobody_connects() const { return !pod.accept(); }
+
+  /// The request is sent over `connection` and answered.
+  static void answer(Request& request, const test::Descriptor& connection, int status = 200) {
+    exchange(request, connection, status);
+    request.exchange->finish();
+    request.exchange.reset();
+  }
+  /// The same, but the exchange is not finished yet.
+  static void exchange(Request& request, const test::Descriptor& connection, int status = 200) {
+    ask(request, connection);
+    connection.send("HTTP/1.1 " + std::to_string(status) + " Fine\r\nContent-Length: 0\r\n\r\n");
+    const Result<const http::ResponseHead*> head = next_head(request);
+    EXPECT_TRUE(head && *head != nullptr);
+  }
+  /// The pod has the request.
+  static void ask(Request& request, const test::Descriptor& connection) {
+    send_request(request);
+    EXPECT_TRUE(test::turn_until(request.shard, [&] { return !connection.received().empty(); }));
+  }
+  static void send_request(Request& request) {
+    ASSERT_TRUE(test::turn_until(request.shard, [&] { return request.open(); }));
+    UpstreamExchange& exchange = *request.exchange;
+    exchange.begin_head("POST", "/score", "", "");
+    exchange.end_head({});
+    exchange.body_end(nullptr);
+    ASSERT_TRUE(exchange.flush());
+  }
+  /// What comes of the answer: a head, or how it failed.
+  static Result<const http::ResponseHead*> next_head(Request& request) {
+    Result<const http::ResponseHead*> head = nullptr;
+    EXPECT_TRUE(test::turn_until(request.shard, [&] {
+      head = request.exchange->response_head();
+      return !head || *head != nullptr;
+    }));
+    return head;
+  }
+  /// How reading the body ended: kEnded, or the failure.
+  static Result<wire::Progress> read_body(Request& request, wire::BodySink& sink) {
+    Result<wire::Progress> read = wire::Progress::kBlocked;
+    EXPECT_TRUE(test::turn_until(request.shard, [&] {
+      read = request.exchange->read_body(sink);
+      return !read || *read == wire::Progress::kEnded;
+    }));
+    return read;
+  }
+
+  /// The first connection, after its first answer.
+  test::Descriptor first(int status = 200) {
+    auto request = send(here);
+    test::Descriptor connection = accept(here);
+    answer(*request, connection, status);
+    return connection;
+  }
+  /// Its replica is known to keep it.
+  void earn_trust(const test::Descriptor& connection) {
+    for (int times = 0; times < ClosingHabit::kProofs; ++times) {
+      here.advance(milliseconds(10));
+      auto request = send(here);
+      answer(*request, connection);
+    }
+    ASSERT_TRUE(replica->habits()->on(0).keeps());
+  }
+  std::size_t slots_in_use() const { return line->demand().slots_in_use; }
+  std::uint64_t fresh(metrics::FreshReason reason) const { return cells.fresh_connections(reason); }
+
+  test::TestShard here{0};
+  test::TestShard there{1};
+  test::LoopbackListener pod;
+  metrics::DeploymentCells cells;
+  OpenOptions options;
+  std::shared_ptr<dispatch::Line> line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, here.clock());
+  std::shared_ptr<Replica> replica;
+};
+
+}  // namespace router::upstream

@@ -1,0 +1,160 @@
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <string>
+
+#include "router/wire/message_input.h"
+#include "router/wire/message_output.h"
+#include "tests/support/test_shard.h"
+#include "tests/support/wire.h"
+
+/// The peer leaves at each moment of a message: a client that does has left, a pod that does has broken off.
+namespace router::wire {
+namespace {
+
+using test::Collected;
+using Kind = http::Framing::Kind;
+
+constexpr std::size_t kHeadMax = 65536;
+constexpr std::string_view kHead = "POST / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+class LeavingTest : public ::testing::TestWithParam<Origin> {
+ protected:
+  Reason left() const { return GetParam() == Origin::kDownstream ? Reason::kClientClosed : Reason::kUpstreamReset; }
+  /// A head of which the rest is to be read with this framing.
+  void begin(http::Framing framing, std::string_view with = "") {
+    pair.far.send(std::string(kHead) + std::string(with));
+    ASSERT_EQ(*input.head(pair.stream, kHeadMax), kHead);
+    input.begin_body(framing);
+  }
+  Failure failure_of_body() {
+    Result<Progress> read = Progress::kMoved;
+    while (read && *read != Progress::kBlocked && *read != Progress::kEnded) read = input.read_body(pair.stream, body);
+    EXPECT_FALSE(read) << "nobody was told";
+    return read ? Failure{} : read.error();
+  }
+
+  test::TestShard shard;
+  test::Wire pair{shard};
+  MessageInput input{shard, GetParam()};
+  Collected body;
+};
+
+INSTANTIATE_TEST_SUITE_P(Of, LeavingTest, ::testing::Values(Origin::kDownstream, Origin::kUpstream),
+                         [](const auto& side) { return side.param == Origin::kDownstream ? "AClient" : "APod"; });
+
+TEST_P(LeavingTest, BeforeAHead) {
+  EXPECT_TRUE(input.head(pair.stream, kHeadMax)->empty());
+  EXPECT_FALSE(input.begun());
+  pair.far.close();
+  const Failure failure = input.head(pair.stream, kHeadMax).error();
+  EXPECT_EQ(failure.reason, left());
+  EXPECT_EQ(failure.origin, GetParam());
+}
+
+TEST_P(LeavingTest, InAHead) {
+  pair.far.send("POST / HT");
+  EXPECT_TRUE(input.head(pair.stream, kHeadMax)->empty());
+  EXPECT_TRUE(input.begun());
+  ::shutdown(pair.far.get(), SHUT_WR);
+  EXPECT_EQ(input.head(pair.stream, kHeadMax).error().reason, left());
+}
+
+TEST_P(LeavingTest, BehindAHeadIsSeenWhenTheBodyIsRead) {
+  begin({Kind::kLength, 3});
+  pair.far.close();
+  EXPECT_EQ(failure_of_body().reason, left());
+  EXPECT_FALSE(body.ended);
+}
+
+TEST_P(LeavingTest, InABodyOfALength) {
+  begin({Kind::kLength, 3}, "ab");
+  pair.far.close();
+  EXPECT_EQ(failure_of_body().reason, left());
+  EXPECT_EQ(body.body, "ab") << "what had come is passed on";
+  EXPECT_FALSE(body.ended);
+}
+
+TEST_P(LeavingTest, InAChunk) {
+  begin({Kind::kChunked, 0}, "5\r\nab");
+  pair.far.close();
+  EXPECT_EQ(failure_of_body().reason, left());
+  EXPECT_FALSE(body.ended);
+}
+
+TEST_P(LeavingTest, BehindAChunkAndBeforeTheLastOne) {
+  begin({Kind::kChunked, 0}, "2\r\nab\r\n");
+  pair.far.close();
+  EXPECT_EQ(failure_of_body().reason, left());
+  EXPECT_FALSE(body.ended);
+}
+
+TEST_P(LeavingTest, InTheTrailers) {
+  begin({Kind::kChunked, 0}, "2\r\nab\r\n0\r\nX-Sum: 1\r\n");
+  pair.far.close();
+  EXPECT_EQ(failure_of_body().reason, left());
+  EXPECT_FALSE(body.ended);
+}
+
+TEST_P(LeavingTest, WithAResetInABodyThatEndsWithTheConnection) {
+  begin({Kind::kUntilClose, 0}, "ab");
+  ASSERT_EQ(*input.read_body(pair.stream, body), Progress::kDrained);
+  pair.stream.socket().reset();  // ours, to have a socket that fails
+  EXPECT_EQ(failure_of_body().reason, left());
+  EXPECT_FALSE(body.ended) << "it would be taken for complete";
+}
+
+TEST_P(LeavingTest, BehindABodyThatHasArrivedTakesNothingFromIt) {
+  begin({Kind::kLength, 2}, "ab");
+  pair.far.close();
+  EXPECT_EQ(*input.read_body(pair.stream, body), Progress::kEnded);
+  EXPECT_EQ(body.body, "ab");
+  EXPECT_TRUE(body.ended);
+}
+
+TEST_P(LeavingTest, IsSeenByWhoReadsAheadOnceAllIsRead) {
+  begin({Kind::kLength, 10}, "ab");
+  pair.far.send("cd");
+  EXPECT_TRUE(input.read_ahead(pair.stream));
+  pair.far.close();
+  EXPECT_EQ(input.read_ahead(pair.stream).error().reason, left());
+  EXPECT_EQ(input.unread_bytes(), 4u);
+}
+
+TEST_P(LeavingTest, IsSeenByWhoReadsAheadBehindAFullBuffer) {
+  begin({Kind::kLength, 1 << 20});
+  for (int piece = 0; piece < 2; ++piece) {
+    pair.far.send(std::string(MessageInput::kAheadBytes / 2, 'x'));
+    EXPECT_TRUE(input.read_ahead(pair.stream));
+  }
+  EXPECT_TRUE(input.ahead_is_full());
+  pair.far.send("one more");
+  EXPECT_TRUE(input.read_ahead(pair.stream));
+  EXPECT_EQ(input.unread_bytes(), MessageInput::kAheadBytes) << "more than the contract lets it keep";
+  ::shutdown(pair.far.get(), SHUT_WR);
+  EXPECT_EQ(input.read_ahead(pair.stream).error().reason, left());
+}
+
+TEST_P(LeavingTest, WhileWeSendFailsTheWrite) {
+  MessageOutput output(shard.shard().buffers());
+  output.begin_response(200, "OK", 1);
+  output.end_head({BodySize::Kind::kUntilClose});
+  const std::string much(100000, 'x');
+  output.body_piece(much);
+  pair.far.close();
+  EXPECT_EQ(output.queue().flush(pair.stream).state, runtime::IoState::kFailed);
+}
+
+TEST_P(LeavingTest, WhileWeAreBlockedFailsTheNextWrite) {
+  MessageOutput output(shard.shard().buffers());
+  output.end_head({BodySize::Kind::kUntilClose});
+  const std::string much(4 << 20, 'x');
+  output.body_piece(much);
+  ASSERT_EQ(output.queue().flush(pair.stream).state, runtime::IoState::kBlocked);
+  EXPECT_TRUE(output.queue().blocked());
+  pair.far.close();
+  EXPECT_EQ(output.queue().flush(pair.stream).state, runtime::IoState::kFailed);
+}
+
+}  // namespace
+}  // namespace router::wire
