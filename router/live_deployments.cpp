@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "router/base/host_port.h"
 #include "router/base/log.h"
 #include "router/base/text.h"
 #include "router/dispatch/pod_turn.h"
@@ -104,7 +105,7 @@ discovery::ProbeSlot take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, s
 discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
                                     const discovery::FoundReplica& found) {
   discovery::ProbeTarget target;
-  target.host = found.host.find(':') == std::string::npos ? found.host : "[" + found.host + "]";
+  target.host = bracketed_host(found.host);
   target.other_family = found.other_family;
   target.prefers_other_family = found.prefers_other_family;
   target.address = found.probe_address;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "router/base/host_port.h"
 #include "router/client_contexts.h"
 #include "router/discovery/name_addresses.h"
 #include "router/discovery/probe.h"
@@ -27,12 +28,10 @@ struct Listed {
   std::vector<std::string> lines;
   std::size_t not_ready = 0;
 
-  bool is_ipv6() const { return host.find(':') != std::string::npos; }
-  std::string bracketed() const { return is_ipv6() ? "[" + host + "]" : host; }
   std::string bare_host() const { return host.ends_with('.') ? host.substr(0, host.size() - 1) : host; }
   std::string label(const std::string& address) const {
     const std::string behind_a_name = address.empty() || address == host ? "" : " (" + address + ")";
-    return absl::StrCat(deployment->endpoint_name, "/", deployment->name, " ", bracketed(), ":", port, behind_a_name, ": ");
+    return absl::StrCat(deployment->endpoint_name, "/", deployment->name, " ", join_host_port(host, port), behind_a_name, ": ");
   }
   void ready(const std::string& address, const std::string& what) { lines.push_back("ok: " + label(address) + what); }
   void refuse(const std::string& address, const std::string& why) {
@@ -178,8 +177,7 @@ class Checking {
 
   absl::StatusOr<discovery::ProbeTarget> target_of(const Listed& listed, const Address& address) {
     discovery::ProbeTarget target;
-    const std::string host = listed.bare_host();
-    target.host = listed.is_ipv6() ? "[" + host + "]" : host;
+    target.host = bracketed_host(listed.bare_host());
     target.address = *Address::parse(address.ip(), listed.probe_port);
     target.route = listed.deployment->readiness_route;
     target.settings = listed.deployment->readiness_probe;
@@ -188,7 +186,7 @@ class Checking {
     absl::StatusOr<ClientContexts::Set> contexts = contexts_.get(*listed.deployment->tls);
     if (!contexts.ok()) return contexts.status();
     target.tls = contexts->front();
-    target.server_name = listed.deployment->tls->server_name.empty() ? host : listed.deployment->tls->server_name;
+    target.server_name = listed.deployment->tls->server_name.empty() ? listed.bare_host() : listed.deployment->tls->server_name;
     return target;
   }
 
