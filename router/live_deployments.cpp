@@ -339,7 +339,7 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
     live.why.clear();
     live.causes.recovered();
   } else if (live.ready) {  // the line below tells it
-    live.causes.tells(live.why = source_says_not_ready(deployment.settings), control_.now());
+    live.causes.should_log(live.why = source_says_not_ready(deployment.settings), control_.now());
   } else {
     set_why(deployment, live, source_says_not_ready(deployment.settings));
   }
@@ -400,7 +400,7 @@ void LiveDeployments::note(LiveDeployment& deployment, LiveReplica& live, const 
 }
 
 void LiveDeployments::set_why(LiveDeployment& deployment, LiveReplica& live, std::string why) {
-  if (live.causes.tells(why, control_.now())) {
+  if (live.causes.should_log(why, control_.now())) {
     // A replica that is not ready yet is no matter of concern.
     log::tell(live.ready ? log::Level::kWarning : log::Level::kInfo,
               {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,

@@ -10,12 +10,12 @@
 
 #include "router/base/assert.h"
 #include "router/base/log.h"
+#include "router/base/log_deduplicator.h"
 #include "router/kubernetes/back_off.h"
 
 namespace router::kubernetes {
 namespace {
 
-constexpr std::size_t kToldMax = 16;                   // different texts in the log until something works again
 constexpr std::chrono::milliseconds kGroupFull{1000};  // or memory is short: then no more is tried for so long
 
 /// The server has not looked at the errand itself.
@@ -66,7 +66,7 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
   TimePoint paused_until{};
   bool pump_posted = false;
   bool stopped = false;
-  std::set<std::string> told;
+  LogDeduplicator troubles;
 };
 
 void Errands::State::ask(const Key& key) {
@@ -184,7 +184,7 @@ void Errands::State::ended(const Key& key, TimePoint began, const absl::StatusOr
     return rest(key, errand, spaced);
   }
   back_off.reset();
-  told.clear();
+  troubles.recovered();
   if (key.first->answered(key.second, *answer) == Sender::Outcome::kDone) {
     errand.again = {};
     return rest(key, errand, spaced);
@@ -197,7 +197,7 @@ void Errands::State::ended(const Key& key, TimePoint began, const absl::StatusOr
 void Errands::State::pause(const std::string& why, Duration least) {
   const Duration pause = std::max(back_off.next(), std::min<Duration>(least, kRetryAfterMax));
   paused_until = std::max(paused_until, deadline_after(now(), pause));
-  if (told.size() < kToldMax && told.insert(why).second) log::warning("kubernetes: " + why + "; trying again");
+  if (troubles.should_log(why)) log::warning("kubernetes: " + why + "; trying again");
 }
 
 Errands::Errands(ApiClient& client, runtime::TaskGroup& group, ErrandsOptions options, std::function<bool()> may_send)

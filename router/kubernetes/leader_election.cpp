@@ -6,10 +6,10 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "router/base/log.h"
+#include "router/base/log_deduplicator.h"
 #include "router/kubernetes/api_time.h"
 #include "router/kubernetes/json.h"
 #include "router/kubernetes/requests.h"
@@ -22,7 +22,6 @@ namespace json = boost::json;
 using std::chrono::seconds;
 
 constexpr std::int64_t kDurationMax = 3600;  // seconds that a lease of somebody else is believed
-constexpr std::size_t kToldMax = 16;         // different texts in the log until it works again
 constexpr int kConflictsMax = 3;             // in one attempt; the next is soon
 
 std::string holder_of(const json::object& lease) {
@@ -79,7 +78,7 @@ struct LeaderElection::Candidate {
   std::optional<json::object> lease;  // as last seen; nothing: not seen, or it may have changed since
   std::string observed;               // its spec, to see whether it changes
   TimePoint observed_at{};            // when that was first seen
-  std::set<std::string> told;
+  LogDeduplicator troubles;           // until the lease is ours
 };
 
 void LeaderElection::Candidate::set_leading(bool leads) {
@@ -130,8 +129,7 @@ json::object LeaderElection::Candidate::ours(bool renews) const {
 }
 
 Outcome LeaderElection::Candidate::failed(const std::string& text) {
-  if (told.size() < kToldMax && told.insert(text).second && !asker->stopped())
-    log::warning("kubernetes: " + text + "; trying again");
+  if (troubles.should_log(text) && !asker->stopped()) log::warning("kubernetes: " + text + "; trying again");
   return Outcome::kUnknown;
 }
 
@@ -223,7 +221,7 @@ Task<Deadline> LeaderElection::Candidate::step(Candidate& self) {
   const TimePoint began = asker.now();  // before it is sent: the server may have written it at any moment since
   const Outcome outcome = co_await attempt(self);
   if (outcome == Outcome::kOurs) {
-    self.told.clear();
+    self.troubles.recovered();
     self.leads_until = deadline_after(began, self.options.renew_deadline);
   }
   if (asker.stopped()) co_return began;

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <new>
-#include <set>
 #include <utility>
 #include <vector>
 
 #include "config/findings.h"
 #include "router/base/log.h"
+#include "router/base/log_deduplicator.h"
 #include "router/kubernetes/back_off.h"
 #include "router/kubernetes/json.h"
 #include "router/kubernetes/list_page.h"
@@ -22,7 +22,6 @@ namespace json = boost::json;
 using std::chrono::seconds;
 
 constexpr std::size_t kRefusalMax = 64 * 1024;  // bytes of an answer that is no list and no watch
-constexpr std::size_t kToldMax = 16;            // different texts in the log until all is well again
 constexpr seconds kLasts{1};                    // a watch that was open so long has made progress, even if nothing happened
 constexpr int kRefusalsMax = 3;                 // of watches in a row; then all is listed anew
 
@@ -116,7 +115,7 @@ struct Reflector::Following final : std::enable_shared_from_this<Following>, pri
   int gone_in_a_row = 0;
   int unauthorized_in_a_row = 0;
   int refusals_in_a_row = 0;  // of watches
-  std::set<std::string> told;
+  LogDeduplicator troubles;
 };
 
 std::string Reflector::Following::subject() const {
@@ -357,13 +356,13 @@ Duration Reflector::Following::settle(const Ending& ending) {
 }
 
 void Reflector::Following::tell(const std::string& text) {
-  if (text.empty() || asker->stopped() || told.size() >= kToldMax || !told.insert(text).second) return;
+  if (text.empty() || asker->stopped() || !troubles.should_log(text)) return;
   log::warning("kubernetes: " + text + "; trying again, and what was known before stays in use");
 }
 
 void Reflector::Following::has_progressed() {
   progressed = true;
-  if (!std::exchange(told, {}).empty()) log::info(absl::StrCat("kubernetes: ", client.name(), " sends ", subject(), " again"));
+  if (troubles.recovered()) log::info(absl::StrCat("kubernetes: ", client.name(), " sends ", subject(), " again"));
 }
 
 Deadline Reflector::Following::interrupted() {

@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "router/discovery/cause_log.h"
 #include "router/dispatch/line.h"
 #include "router/dispatch/pod_turn.h"
 #include "tests/support/certificates.h"
@@ -533,20 +532,6 @@ TEST_F(Probe, DidNotSayThatAReplicaDoesNotSpeakTls) {
   accepted.send("HTTP/1.1 400 Bad Request\r\n\r\n");
   ASSERT_TRUE(turn_until(shard, [&] { return asking.done(); }));
   EXPECT_EQ(asking.peek().why, "TLS: the peer does not speak TLS");
-}
-
-TEST(CauseLog, FilledTheLogWithAReplicaThatFailsInTwoWaysByTurns) {
-  CauseLog causes;
-  TimePoint now{};
-  EXPECT_FALSE(causes.recovered());
-  EXPECT_TRUE(causes.tells("connection refused", now));
-  EXPECT_FALSE(causes.tells("connection refused", now += seconds(1))) << "it is known";
-  EXPECT_TRUE(causes.tells("503 from GET /", now += seconds(1)));
-  EXPECT_TRUE(causes.recovered());
-  std::size_t told = 2;
-  for (int i = 0; i < 50; ++i) told += causes.tells(i % 2 == 0 ? "a" : "b", now + seconds(i)) ? 1 : 0;
-  EXPECT_EQ(told, CauseLog::kTold);
-  EXPECT_TRUE(causes.tells("c", now + CauseLog::kWindow)) << "and then again";
 }
 
 TEST_F(Probe, BeginsAgainASecondLaterWhereItFoundNoMemory) {
