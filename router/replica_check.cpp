@@ -87,10 +87,9 @@ class Checking {
   }
 
   Task<void> check(Listed& listed) {
-    const auto wakeup = std::make_shared<runtime::Wakeup>(control_);
-    const bool stopped = false;
-    const discovery::ProbeLimit::Turn turn = co_await limit_.wait_for_turn(wakeup, stopped);
-    runtime::Resolver::Addresses found = co_await look_up(wakeup, listed);
+    const auto cancellation = runtime::CancelSource::make(control_);  // the whole check has a deadline instead
+    const discovery::ProbeLimit::Turn turn = co_await limit_.wait_for_turn(cancellation);
+    runtime::Resolver::Addresses found = co_await look_up(cancellation, listed);
     if (!found.ok()) {
       listed.refuse("", std::string(found.status().message()));
       co_return;
@@ -102,28 +101,28 @@ class Checking {
     const std::vector<Address> in_use = addresses.in_use();
     for (std::size_t i = 0; i < in_use.size(); ++i) {
       const std::optional<Address> other = addresses.other(i);
-      const bool connected = co_await check_address(*wakeup, listed, in_use[i], other.has_value());
-      if (!connected && other) co_await check_address(*wakeup, listed, *other, false);
+      const bool connected = co_await check_address(*cancellation, listed, in_use[i], other.has_value());
+      if (!connected && other) co_await check_address(*cancellation, listed, *other, false);
     }
   }
 
-  Task<runtime::Resolver::Addresses> look_up(std::shared_ptr<runtime::Wakeup> wakeup, const Listed& listed) {
+  Task<runtime::Resolver::Addresses> look_up(std::shared_ptr<runtime::CancelSource> cancellation, const Listed& listed) {
     std::vector<Address> known = discovery::known_addresses(listed.host, listed.port);
     if (!known.empty()) co_return std::move(known);
     const auto answer = std::make_shared<std::optional<runtime::Resolver::Addresses>>();
-    resolver_.resolve(listed.host, listed.port, [answer, wakeup](runtime::Resolver::Addresses addresses) {
+    resolver_.resolve(listed.host, listed.port, [answer, cancellation](runtime::Resolver::Addresses addresses) {
       *answer = std::move(addresses);
-      wakeup->wake();
+      cancellation->wakeup().wake();
     });
     const Deadline deadline = std::min<Deadline>(until_, control_.now() + options_.look_up_max);
     bool in_time = true;
-    while (!answer->has_value() && in_time) in_time = co_await wakeup->wait(deadline);
+    while (!answer->has_value() && in_time) in_time = co_await cancellation->wakeup().wait(deadline);
     if (answer->has_value()) co_return std::move(**answer);
     co_return absl::DeadlineExceededError(absl::StrCat("its name was not resolved in ", options_.look_up_max.count(), " s"));
   }
 
   /// Whether it accepts a connection. If not and it has another family to try, nothing is told.
-  Task<bool> check_address(runtime::Wakeup& wakeup, Listed& listed, const Address& address, bool has_other) {
+  Task<bool> check_address(runtime::Cancellation& cancellation, Listed& listed, const Address& address, bool has_other) {
     const std::string ip = address.ip();
     if (control_.now() >= until_) {
       listed.refuse(ip, absl::StrCat("not asked: ", options_.all_together_max.count(), " s were over"));
@@ -134,14 +133,13 @@ class Checking {
       listed.refuse(ip, std::string(target.status().message()));
       co_return true;
     }
-    const bool stopped = false;
     const bool unverified = listed.deployment->tls && !listed.deployment->tls->verify;
     const Deadline deadline = std::min<Deadline>(until_, control_.now() + target->settings.timeout);
     ProbeAnswer answer;
     if (unverified) {
-      answer = co_await discovery::ask_for_connection(wakeup, *target, target->address, deadline, stopped);
+      answer = co_await discovery::ask_for_connection(cancellation, *target, target->address, deadline);
     } else {
-      answer = co_await discovery::ask_for_readiness(wakeup, *target, deadline, stopped);
+      answer = co_await discovery::ask_for_readiness(cancellation, *target, deadline);
     }
     if (!answer.connected && has_other) co_return false;
     if (answer.ready() && unverified) {
@@ -150,13 +148,13 @@ class Checking {
     } else if (!answer.ready()) {
       listed.refuse(ip, answer.why.empty() ? "not asked" : answer.why);
     } else {
-      co_await check_scoring_port(wakeup, listed, *target, address);
+      co_await check_scoring_port(cancellation, listed, *target, address);
     }
     co_return answer.connected;
   }
 
   /// It is ready; where another port scores, that must accept connections, too.
-  Task<void> check_scoring_port(runtime::Wakeup& wakeup, Listed& listed, const discovery::ProbeTarget& target,
+  Task<void> check_scoring_port(runtime::Cancellation& cancellation, Listed& listed, const discovery::ProbeTarget& target,
                                 const Address& scoring) {
     const std::string route = "GET " + target.route.path.substr(0, target.route.path.find('?'));
     const std::string ready = "ready (" + route + (target.tls != nullptr ? ", certificate checked)" : ")");
@@ -164,9 +162,8 @@ class Checking {
       listed.ready(scoring.ip(), ready);
       co_return;
     }
-    const bool stopped = false;
     const Deadline deadline = std::min<Deadline>(until_, control_.now() + target.settings.timeout);
-    const ProbeAnswer answer = co_await discovery::ask_for_connection(wakeup, target, scoring, deadline, stopped);
+    const ProbeAnswer answer = co_await discovery::ask_for_connection(cancellation, target, scoring, deadline);
     const std::string at = absl::StrCat(" at port ", listed.probe_port);
     if (answer.ready()) {
       listed.ready(scoring.ip(), ready + at);

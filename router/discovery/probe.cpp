@@ -10,8 +10,8 @@
 #include <optional>
 #include <utility>
 
-#include "router/discovery/asking.h"
 #include "router/http/head.h"
+#include "router/runtime/background_task.h"
 #include "router/runtime/descriptors.h"
 #include "tls/stream.h"
 
@@ -57,16 +57,16 @@ std::string text_of(int system_error) {
 /// One question, whose answer says how far it has come.
 class Question {
  public:
-  Question(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped, const HeldSlot& slot)
-      : wakeup_(wakeup), target_(target), deadline_(deadline), stopped_(stopped), slot_(slot) {}
+  Question(runtime::Cancellation& cancellation, const ProbeTarget& target, Deadline deadline, const HeldSlot& slot)
+      : cancellation_(cancellation), target_(target), deadline_(deadline), slot_(slot) {}
 
   /// kReady: `into` is connected. It needs the wakeup no longer than this takes.
   Task<ProbeAnswer> connect(const runtime::Address& address, runtime::Socket& into) {
     if (given_up()) co_return ProbeAnswer();
     int error = 0;
-    into = runtime::start_connect(wakeup_.shard(), address.bytes(), error);
+    into = runtime::start_connect(cancellation_.shard(), address.bytes(), error);
     if (!into.is_open()) co_return could_not_connect(error);
-    into.set_waker(&wakeup_);
+    into.set_waker(&cancellation_.wakeup());
     while (!into.is_connected(error)) {
       if (error != 0) co_return could_not_connect(error);
       into.arm_write();
@@ -94,8 +94,8 @@ class Question {
     co_return co_await read_verdict(stream);
   }
 
-  /// Whether `close` is to be waited for; asked first, as who was stopped must need no memory.
-  bool holds_slot() const { return slot_ && !stopped_; }
+  /// Whether `close` is to be waited for; asked first, as who was cancelled must need no memory.
+  bool holds_slot() const { return slot_ && !cancellation_.cancelled(); }
   /// Both sides, so that the slot's next connection is never the pod's second; by a reset as soon as somebody waits for it.
   Task<void> close(tls::Stream& stream) {
     if (!slot_.wanted()) co_await close_in_order(stream);
@@ -105,7 +105,7 @@ class Question {
  private:
   Task<void> close_in_order(tls::Stream& stream) {
     stream.shutdown_write();
-    const Deadline until = deadline_after(wakeup_.shard().now(), target_.close_wait);
+    const Deadline until = deadline_after(cancellation_.now(), target_.close_wait);
     std::array<char, 1024> bytes;
     for (std::size_t dropped = 0; dropped < kBodyDropped;) {
       const IoResult got = stream.read(bytes);
@@ -113,12 +113,12 @@ class Question {
       if (got.moved()) continue;
       if (got.state != IoState::kBlocked) co_return;
       stream.arm_read();
-      if (!co_await wakeup_.wait(until) || given_up()) co_return;
+      if (!co_await cancellation_.wakeup().wait(until) || given_up()) co_return;
     }
   }
 
   ProbeAnswer answer(Readiness readiness, std::string why) const { return {readiness, std::move(why), connected_}; }
-  bool given_up() const { return stopped_ || slot_.wanted(); }
+  bool given_up() const { return cancellation_.cancelled() || slot_.wanted(); }
   /// Whoever gave up is not told anything.
   ProbeAnswer too_late(const char* what) const {
     return given_up() ? ProbeAnswer() : answer(Readiness::kNoAnswer, what + told_timeout(target_));
@@ -166,22 +166,21 @@ class Question {
       if (got.state != IoState::kBlocked) co_return broken();
       if (given_up()) co_return ProbeAnswer();  // but what has come counts
       stream.arm_read();
-      const bool woken = co_await wakeup_.wait(deadline_);
-      if (!woken || stopped_) co_return too_late("no answer");
+      const bool woken = co_await cancellation_.wakeup().wait(deadline_);
+      if (!woken || cancellation_.cancelled()) co_return too_late("no answer");
     }
     co_return answer(Readiness::kUnreachable, "the head of the answer to " + told_question(target_) + " is too long");
   }
 
   /// Waits; whether there is time left, and somebody who wants to know.
   Task<bool> in_time() {
-    const bool woken = co_await wakeup_.wait(deadline_);
+    const bool woken = co_await cancellation_.wakeup().wait(deadline_);
     co_return woken && !given_up();
   }
 
-  runtime::Wakeup& wakeup_;
+  runtime::Cancellation& cancellation_;
   const ProbeTarget& target_;
   const Deadline deadline_;
-  const bool& stopped_;
   const HeldSlot& slot_;
   bool connected_ = false;
 };
@@ -199,9 +198,9 @@ void Claim::run() {
   if (const std::shared_ptr<runtime::Wakeup> wakeup = wakeup_.lock()) wakeup->wake();
 }
 
-Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped,
+Task<ProbeAnswer> ask_for_readiness(runtime::Cancellation& cancellation, const ProbeTarget& target, Deadline deadline,
                                     const HeldSlot& slot) {
-  Question question(wakeup, target, deadline, stopped, slot);
+  Question question(cancellation, target, deadline, slot);
   runtime::Socket socket;
   ProbeAnswer connected = co_await question.connect(target.address, socket);
   if (!connected.ready()) co_return connected;
@@ -213,9 +212,9 @@ Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& 
   co_return answer;
 }
 
-Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget& target, const runtime::Address& address,
-                                     Deadline deadline, const bool& stopped, const HeldSlot& slot) {
-  Question question(wakeup, target, deadline, stopped, slot);
+Task<ProbeAnswer> ask_for_connection(runtime::Cancellation& cancellation, const ProbeTarget& target,
+                                     const runtime::Address& address, Deadline deadline, const HeldSlot& slot) {
+  Question question(cancellation, target, deadline, slot);
   runtime::Socket socket;
   ProbeAnswer answer = co_await question.connect(address, socket);
   if (answer.ready() && question.holds_slot()) {
@@ -225,39 +224,38 @@ Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget&
   co_return answer;
 }
 
-Task<std::optional<HeldSlot>> take_slot(std::shared_ptr<runtime::Wakeup> wakeup, const ProbeTarget& target,
-                                        const bool& stopped) {
+Task<std::optional<HeldSlot>> take_slot(std::shared_ptr<runtime::CancelSource> cancellation, const ProbeTarget& target) {
   if (!target.slot) co_return HeldSlot();
-  const Deadline until = deadline_after(wakeup->shard().now(), kSlotWait);
+  const Deadline until = deadline_after(cancellation->now(), kSlotWait);
   for (bool closing = false;;) {
-    const auto claim = std::make_shared<Claim>(wakeup);
+    const auto claim = std::make_shared<Claim>(cancellation->shared_wakeup());
     ProbeSlot slot = target.slot(claim);
     if (slot.turn) co_return HeldSlot(std::move(slot.turn), claim);
     // Once a connection was closed for it, it does not give up because a request was faster.
     closing = closing || slot.soon;
-    const TimePoint now = wakeup->shard().now();
+    const TimePoint now = cancellation->now();
     if (!closing || now >= until) co_return std::nullopt;
-    co_await wakeup->wait(now + kSlotAgain);
-    if (stopped) co_return std::nullopt;
+    co_await cancellation->wakeup().wait(now + kSlotAgain);
+    if (cancellation->cancelled()) co_return std::nullopt;
   }
 }
 
-struct ReplicaProber::Probing final : Asking {
+struct ReplicaProber::Probing final : runtime::BackgroundTask {
   Probing(runtime::Shard& control, ProbeTarget to, std::function<void(bool)> tell,
           std::function<void(const ProbeAnswer&)> tell_each)
-      : Asking(control),
+      : BackgroundTask(control, {kMemoryIsShort}),
         target(std::move(to)),
         changed(std::move(tell)),
         answered(std::move(tell_each)),
         counted_from(deadline_after(control.now(), target.settings.initial_delay)) {}
 
   Task<void> run() override {
-    while (!stopped()) {
+    while (!cancelled()) {
       const std::optional<bool> success = co_await ask();
-      if (stopped()) break;
-      if (success && (*success || control().now() >= counted_from)) count(*success);
-      const Deadline next = deadline_after(control().now(), pause());
-      while (!stopped() && control().now() < next) co_await wakeup().wait(next);
+      if (cancelled()) break;
+      if (success && (*success || now() >= counted_from)) count(*success);
+      const Deadline next = deadline_after(now(), pause());
+      while (!cancelled() && now() < next) co_await wakeup().wait(next);
     }
   }
 
@@ -265,27 +263,27 @@ struct ReplicaProber::Probing final : Asking {
   Task<std::optional<bool>> ask() {
     ProbeLimit::Turn turn;
     if (target.limit != nullptr) {
-      turn = co_await target.limit->wait_for_turn(shared_wakeup(), stopped());
-      if (stopped()) co_return std::nullopt;
+      turn = co_await target.limit->wait_for_turn(shared_from_this());
+      if (cancelled()) co_return std::nullopt;
     }
-    const std::optional<HeldSlot> slot = co_await take_slot(shared_wakeup(), target, stopped());
+    const std::optional<HeldSlot> slot = co_await take_slot(shared_from_this(), target);
     skipped = !slot;
-    if (stopped() || skipped) co_return std::nullopt;
+    if (cancelled() || skipped) co_return std::nullopt;
     const std::uint64_t finished = exchanges_finished();
-    const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
-    ProbeAnswer answer = co_await ask_for_readiness(wakeup(), target, deadline, stopped(), *slot);
+    const Deadline deadline = deadline_after(now(), target.settings.timeout);
+    ProbeAnswer answer = co_await ask_for_readiness(*this, target, deadline, *slot);
     skipped = answer.readiness == Readiness::kNotAsked && slot->wanted();
-    if (stopped() || skipped) co_return std::nullopt;
+    if (cancelled() || skipped) co_return std::nullopt;
     if (asks_elsewhere(answer)) {
-      const Deadline until = deadline_after(control().now(), target.settings.timeout);
-      const ProbeAnswer other = co_await ask_for_connection(wakeup(), target, *target.other_family, until, stopped(), *slot);
-      if (stopped()) co_return std::nullopt;
+      const Deadline until = deadline_after(now(), target.settings.timeout);
+      const ProbeAnswer other = co_await ask_for_connection(*this, target, *target.other_family, until, *slot);
+      if (cancelled()) co_return std::nullopt;
       answer.other_connects = other.ready();
     }
     const bool only_busy = answer.readiness == Readiness::kNoAnswer && exchanges_finished() != finished;
     if (only_busy) co_return std::nullopt;
     if (answered) answered(answer);
-    if (stopped() || answer.readiness == Readiness::kNotAsked) co_return std::nullopt;
+    if (cancelled() || answer.readiness == Readiness::kNotAsked) co_return std::nullopt;
     co_return answer.ready();
   }
 
@@ -327,6 +325,6 @@ ReplicaProber::ReplicaProber(runtime::Shard& control, runtime::TaskGroup& group,
   probing_->begin(group);
 }
 
-ReplicaProber::~ReplicaProber() { probing_->stop(); }
+ReplicaProber::~ReplicaProber() { probing_->cancel(); }
 
 }  // namespace router::discovery

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "router/kubernetes/api_connection.h"
-#include "router/kubernetes/asker.h"
 #include "router/kubernetes/cluster_config.h"
 #include "router/kubernetes/credentials.h"
+#include "router/runtime/cancellation.h"
 #include "router/runtime/resolver.h"
 
 namespace router::kubernetes {
@@ -53,9 +53,9 @@ class ApiExchange {
   bool has_newer_token();
 
   /// Appends what has arrived of the body, at least one byte: true; false: it is complete.
-  Task<absl::StatusOr<bool>> read(Asker& asker, std::string& into, Deadline deadline);
+  Task<absl::StatusOr<bool>> read(runtime::Cancellation& cancellation, std::string& into, Deadline deadline);
   /// The whole answer. Fails with kResourceExhausted beyond `bytes_max`.
-  Task<absl::StatusOr<ApiAnswer>> read_all(Asker& asker, std::size_t bytes_max, Deadline deadline);
+  Task<absl::StatusOr<ApiAnswer>> read_all(runtime::Cancellation& cancellation, std::size_t bytes_max, Deadline deadline);
 
  private:
   ApiClient& client_;
@@ -67,9 +67,9 @@ class ApiExchange {
 /// A client of one Kubernetes API server: requests over HTTP/1.1 with our own TLS, connections kept open and used again. It
 /// knows paths and bodies, and nothing of what they mean.
 /// What fails on the way is a status whose message names the server and says what failed (`API server 10.0.0.1:443: it cannot
-/// be reached: Connection refused`); no message holds anything secret. Any HTTP status is an answer. kCancelled: the asker was
-/// stopped.
-/// Control thread. Several askers may use it at once; it outlives their requests.
+/// be reached: Connection refused`); no message holds anything secret. Any HTTP status is an answer. kCancelled: it was
+/// cancelled.
+/// Control thread. Several coroutines may use it at once; it outlives their requests.
 class ApiClient {
  public:
   static constexpr std::chrono::seconds kConnectMax{5};      // look-up, TCP and TLS
@@ -85,9 +85,9 @@ class ApiClient {
 
   /// Sends `request` and waits for all of its answer. Of a 401 with an older token it tries once more with the newer one. A GET
   /// is tried again if a connection that had rested turns out to have ended.
-  Task<absl::StatusOr<ApiAnswer>> request(Asker& asker, ApiRequest request);
+  Task<absl::StatusOr<ApiAnswer>> request(runtime::Cancellation& cancellation, ApiRequest request);
   /// The same until the answer's head, without trying again after a 401.
-  Task<absl::StatusOr<std::unique_ptr<ApiExchange>>> open(Asker& asker, ApiRequest request);
+  Task<absl::StatusOr<std::unique_ptr<ApiExchange>>> open(runtime::Cancellation& cancellation, ApiRequest request);
 
   /// `API server host:port`.
   const std::string& name() const { return name_; }
@@ -102,10 +102,10 @@ class ApiClient {
   ApiClient(runtime::Shard& control, runtime::Resolver& resolver, ClusterConfig cluster,
             std::unique_ptr<Credentials> credentials);
 
-  Task<absl::StatusOr<std::unique_ptr<ApiConnection>>> connect(Asker& asker, Deadline deadline);
-  Task<absl::StatusOr<std::vector<runtime::Address>>> look_up(Asker& asker, Deadline deadline);
+  Task<absl::StatusOr<std::unique_ptr<ApiConnection>>> connect(runtime::Cancellation& cancellation, Deadline deadline);
+  Task<absl::StatusOr<std::vector<runtime::Address>>> look_up(runtime::Cancellation& cancellation, Deadline deadline);
   /// One that rests and can still be used, or nullptr.
-  std::unique_ptr<ApiConnection> take_resting(Asker& asker);
+  std::unique_ptr<ApiConnection> take_resting(runtime::Cancellation& cancellation);
   void give_back(std::unique_ptr<ApiConnection> connection);
   void write(const ApiRequest& request, const std::string& token, wire::MessageOutput& output) const;
   absl::Status explained(const absl::Status& status) const;

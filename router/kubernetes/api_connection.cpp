@@ -44,9 +44,9 @@ void watch_over(int descriptor) {
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(kLimit.count()));
 }
 
-Task<absl::Status> wait_to_connect(Asker& asker, Deadline deadline) {
-  const bool in_time = co_await asker.wakeup().wait(deadline);
-  if (asker.stopped()) co_return absl::CancelledError("not wanted any more");
+Task<absl::Status> wait_to_connect(runtime::Cancellation& cancellation, Deadline deadline) {
+  const bool in_time = co_await cancellation.wakeup().wait(deadline);
+  if (cancellation.cancelled()) co_return absl::CancelledError("not wanted any more");
   if (!in_time) co_return absl::DeadlineExceededError("it does not answer in time when a connection is opened");
   co_return absl::OkStatus();
 }
@@ -74,17 +74,18 @@ std::optional<std::chrono::seconds> retry_after(const http::ResponseHead& head) 
 ApiConnection::ApiConnection(runtime::Shard& control, std::shared_ptr<tls::ClientContext> tls, tls::Stream stream)
     : tls_(std::move(tls)), stream_(std::move(stream)), input_(control, Origin::kUpstream), output_(control.buffers()) {}
 
-Task<absl::StatusOr<std::unique_ptr<ApiConnection>>> ApiConnection::open(Asker& asker, runtime::Address address,
+Task<absl::StatusOr<std::unique_ptr<ApiConnection>>> ApiConnection::open(runtime::Cancellation& cancellation,
+                                                                         runtime::Address address,
                                                                          std::shared_ptr<tls::ClientContext> tls,
                                                                          std::string server_name, Deadline deadline) {
   int error = 0;
-  runtime::Socket socket = runtime::start_connect(asker.shard(), address.bytes(), error);
+  runtime::Socket socket = runtime::start_connect(cancellation.shard(), address.bytes(), error);
   if (!socket.is_open()) co_return broken("no connection can be opened", error);
-  socket.set_waker(&asker.wakeup());
+  socket.set_waker(&cancellation.wakeup());
   while (!socket.is_connected(error)) {
     if (error != 0) co_return broken("it cannot be reached", error);
     socket.arm_write();
-    const absl::Status waited = co_await wait_to_connect(asker, deadline);
+    const absl::Status waited = co_await wait_to_connect(cancellation, deadline);
     if (!waited.ok()) co_return waited;
   }
   watch_over(socket.descriptor());
@@ -92,40 +93,41 @@ Task<absl::StatusOr<std::unique_ptr<ApiConnection>>> ApiConnection::open(Asker& 
   for (IoResult shaken = stream.handshake(); shaken.state != IoState::kDone; shaken = stream.handshake()) {
     if (shaken.state != IoState::kBlocked) co_return broken(shaken.cause, shaken.system_error);
     stream.arm_read();
-    const absl::Status waited = co_await wait_to_connect(asker, deadline);
+    const absl::Status waited = co_await wait_to_connect(cancellation, deadline);
     if (!waited.ok()) co_return waited;
   }
-  co_return std::make_unique<ApiConnection>(asker.shard(), std::move(tls), std::move(stream));
+  co_return std::make_unique<ApiConnection>(cancellation.shard(), std::move(tls), std::move(stream));
 }
 
-Task<absl::Status> ApiConnection::wait(Asker& asker, Deadline deadline, const char* what) {
+Task<absl::Status> ApiConnection::wait(runtime::Cancellation& cancellation, Deadline deadline, const char* what) {
   reads_ = 0;
-  const bool woken = co_await asker.wakeup().wait(deadline);
-  if (asker.stopped()) co_return absl::CancelledError("not wanted any more");
-  if (!woken || asker.now() >= deadline) co_return absl::DeadlineExceededError(what);
+  const bool woken = co_await cancellation.wakeup().wait(deadline);
+  if (cancellation.cancelled()) co_return absl::CancelledError("not wanted any more");
+  if (!woken || cancellation.now() >= deadline) co_return absl::DeadlineExceededError(what);
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> ApiConnection::send(Asker& asker, Deadline deadline) {
+Task<absl::Status> ApiConnection::send(runtime::Cancellation& cancellation, Deadline deadline) {
   for (;;) {
     const IoResult sent = output_.queue().flush(stream_);
     if (sent.state == IoState::kDone) co_return absl::OkStatus();
     if (sent.state == IoState::kFailed) co_return broken(sent.cause, sent.system_error);
     stream_.arm_write();
-    const absl::Status waited = co_await wait(asker, deadline, "it does not take the request in time");
+    const absl::Status waited = co_await wait(cancellation, deadline, "it does not take the request in time");
     if (!waited.ok()) co_return waited;
   }
 }
 
-Task<absl::StatusOr<ApiHead>> ApiConnection::exchange_heads(Asker& asker, http::Method method, Deadline deadline) {
-  const absl::Status sent = co_await send(asker, deadline);
+Task<absl::StatusOr<ApiHead>> ApiConnection::exchange_heads(runtime::Cancellation& cancellation, http::Method method,
+                                                            Deadline deadline) {
+  const absl::Status sent = co_await send(cancellation, deadline);
   if (!sent.ok()) co_return sent;
   for (int interim = 0; interim < kInterimMax;) {
     const Result<std::string_view> bytes = input_.head(stream_, kHeadMax);
     if (!bytes) co_return broken(bytes.error());
     if (bytes->empty()) {
       stream_.arm_read();
-      const absl::Status waited = co_await wait(asker, deadline, "it does not answer in time");
+      const absl::Status waited = co_await wait(cancellation, deadline, "it does not answer in time");
       if (!waited.ok()) co_return waited;
       continue;
     }
@@ -150,7 +152,7 @@ Task<absl::StatusOr<ApiHead>> ApiConnection::exchange_heads(Asker& asker, http::
   co_return absl::DataLossError("it does not answer in valid HTTP/1.1");
 }
 
-Task<absl::StatusOr<bool>> ApiConnection::body(Asker& asker, std::string& into, Deadline deadline) {
+Task<absl::StatusOr<bool>> ApiConnection::body(runtime::Cancellation& cancellation, std::string& into, Deadline deadline) {
   const std::size_t before = into.size();
   Collector collector(into);
   for (;;) {
@@ -165,7 +167,7 @@ Task<absl::StatusOr<bool>> ApiConnection::body(Asker& asker, std::string& into, 
       if (*progress != wire::Progress::kBlocked) continue;
       stream_.arm_read();
     }
-    const absl::Status waited = co_await wait(asker, deadline, "its answer does not end in time");
+    const absl::Status waited = co_await wait(cancellation, deadline, "its answer does not end in time");
     if (!waited.ok()) co_return waited;
   }
 }
@@ -179,7 +181,7 @@ bool ApiConnection::rest() {
   return true;
 }
 
-void ApiConnection::take(Asker& asker) { stream_.socket().set_waker(&asker.wakeup()); }
+void ApiConnection::take(runtime::Cancellation& cancellation) { stream_.socket().set_waker(&cancellation.wakeup()); }
 
 bool ApiConnection::is_usable() {
   // A server's TLS may send session tickets at any time: only the TLS layer can tell them from an answer nobody asked for.

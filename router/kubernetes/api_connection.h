@@ -7,8 +7,8 @@
 
 #include "router/base/task.h"
 #include "router/http/framing.h"
-#include "router/kubernetes/asker.h"
 #include "router/runtime/address.h"
+#include "router/runtime/cancellation.h"
 #include "router/wire/message_input.h"
 #include "router/wire/message_output.h"
 #include "tls/stream.h"
@@ -23,13 +23,14 @@ struct ApiHead {
 };
 
 /// One HTTP/1.1 connection to an API server, used by one exchange at a time. Failures are told in words that follow the name of
-/// the server: kUnavailable (broken, refused), kDeadlineExceeded, kCancelled (the asker was stopped), kDataLoss (no HTTP).
+/// the server: kUnavailable (broken, refused), kDeadlineExceeded, kCancelled (it was cancelled), kDataLoss (no HTTP).
 /// Control thread.
 class ApiConnection {
  public:
   /// Connects, with keepalive and a limit for unacknowledged bytes, so that a peer that vanished is noticed within
   /// kVanishedAfter also while nothing is sent. `tls` nullptr: plaintext.
-  static Task<absl::StatusOr<std::unique_ptr<ApiConnection>>> open(Asker& asker, runtime::Address address,
+  static Task<absl::StatusOr<std::unique_ptr<ApiConnection>>> open(runtime::Cancellation& cancellation,
+                                                                   runtime::Address address,
                                                                    std::shared_ptr<tls::ClientContext> tls,
                                                                    std::string server_name, Deadline deadline);
   static constexpr std::chrono::seconds kVanishedAfter{30};
@@ -40,13 +41,13 @@ class ApiConnection {
   /// The request is gathered here; its body stays where it is until the answer's head has come.
   wire::MessageOutput& output() { return output_; }
   /// Sends it, and waits for the answer's head.
-  Task<absl::StatusOr<ApiHead>> exchange_heads(Asker& asker, http::Method method, Deadline deadline);
+  Task<absl::StatusOr<ApiHead>> exchange_heads(runtime::Cancellation& cancellation, http::Method method, Deadline deadline);
   /// Appends body bytes as they arrive, at least one: true; false: the body is complete.
-  Task<absl::StatusOr<bool>> body(Asker& asker, std::string& into, Deadline deadline);
+  Task<absl::StatusOr<bool>> body(runtime::Cancellation& cancellation, std::string& into, Deadline deadline);
 
   /// The exchange is over. False if the connection cannot serve another one: bytes came that nobody asked for.
   bool rest();
-  void take(Asker& asker);
+  void take(runtime::Cancellation& cancellation);
   /// Resting, and nothing has arrived that nobody asked for, such as the server's end.
   bool is_usable();
   bool was_used() const { return exchanges_ > 0; }
@@ -55,8 +56,8 @@ class ApiConnection {
   bool was_answered() const { return input_.begun(); }
 
  private:
-  Task<absl::Status> send(Asker& asker, Deadline deadline);
-  Task<absl::Status> wait(Asker& asker, Deadline deadline, const char* what);
+  Task<absl::Status> send(runtime::Cancellation& cancellation, Deadline deadline);
+  Task<absl::Status> wait(runtime::Cancellation& cancellation, Deadline deadline, const char* what);
 
   const std::shared_ptr<tls::ClientContext> tls_;  // outlives the stream
   tls::Stream stream_;

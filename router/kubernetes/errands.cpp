@@ -47,7 +47,8 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
   bool send_first();
   bool try_send(const Key& key, ApiRequest request);
   static Task<void> send(std::shared_ptr<State> self, Key key, ApiRequest request);
-  static Task<void> exchange(State& self, const Key& key, ApiRequest request, std::shared_ptr<Asker> asker);
+  static Task<void> exchange(State& self, const Key& key, ApiRequest request,
+                             std::shared_ptr<runtime::CancelSource> cancellation);
   /// An exception has ended what was done with that errand: it is tried again.
   void interrupted(const Key& key, const std::exception& error);
   void ended(const Key& key, TimePoint began, const absl::StatusOr<ApiAnswer>& answer);
@@ -61,11 +62,11 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
   const std::function<bool()> may_send;
   BackOff back_off;
   std::map<Key, Errand> errands;
-  std::set<std::pair<TimePoint, Key>> resting;  // all that are not under way, by `earliest`
-  std::set<std::shared_ptr<Asker>> askers;      // one for each request under way
+  std::set<std::pair<TimePoint, Key>> resting;                // all that are not under way, by `earliest`
+  std::set<std::shared_ptr<runtime::CancelSource>> requests;  // one for each request under way
   TimePoint paused_until{};
   bool pump_posted = false;
-  bool stopped = false;
+  bool cancelled = false;  // with its owner
   LogDeduplicator troubles;
 };
 
@@ -97,19 +98,19 @@ void Errands::State::pump_soon() {
 
 void Errands::State::pump() {
   try {
-    while (!stopped && send_first()) {
+    while (!cancelled && send_first()) {
     }
   } catch (const std::exception& error) {
     log::error("kubernetes: an exception has interrupted what is written; it is tried again");
     log::error(error.what());
     paused_until = deadline_after(now(), kGroupFull);
   }
-  if (stopped || resting.empty() || askers.size() >= options.under_way_max) return;
+  if (cancelled || resting.empty() || requests.size() >= options.under_way_max) return;
   shard().schedule(*this, std::max(resting.begin()->first, paused_until));
 }
 
 bool Errands::State::send_first() {
-  if (resting.empty() || askers.size() >= options.under_way_max) return false;
+  if (resting.empty() || requests.size() >= options.under_way_max) return false;
   if (now() < std::max(resting.begin()->first, paused_until)) return false;
   const Key key = resting.begin()->second;
   const auto place = errands.find(key);
@@ -141,23 +142,24 @@ bool Errands::State::try_send(const Key& key, ApiRequest request) {
 }
 
 Task<void> Errands::State::send(std::shared_ptr<State> self, Key key, ApiRequest request) {
-  std::shared_ptr<Asker> asker;
+  std::shared_ptr<runtime::CancelSource> cancellation;
   try {
-    asker = Asker::make(self->shard());
-    self->askers.insert(asker);
-    co_await exchange(*self, key, std::move(request), asker);
+    cancellation = runtime::CancelSource::make(self->shard());
+    self->requests.insert(cancellation);
+    co_await exchange(*self, key, std::move(request), cancellation);
   } catch (const std::exception& error) {
-    self->askers.erase(asker);
-    if (!self->stopped) self->interrupted(key, error);
+    self->requests.erase(cancellation);
+    if (!self->cancelled) self->interrupted(key, error);
   }
-  if (!self->stopped) self->pump_soon();
+  if (!self->cancelled) self->pump_soon();
 }
 
-Task<void> Errands::State::exchange(State& self, const Key& key, ApiRequest request, std::shared_ptr<Asker> asker) {
-  const TimePoint began = asker->now();
-  const absl::StatusOr<ApiAnswer> answer = co_await self.client.request(*asker, std::move(request));
-  self.askers.erase(asker);
-  if (!self.stopped) self.ended(key, began, answer);
+Task<void> Errands::State::exchange(State& self, const Key& key, ApiRequest request,
+                                    std::shared_ptr<runtime::CancelSource> cancellation) {
+  const TimePoint began = cancellation->now();
+  const absl::StatusOr<ApiAnswer> answer = co_await self.client.request(*cancellation, std::move(request));
+  self.requests.erase(cancellation);
+  if (!self.cancelled) self.ended(key, began, answer);
 }
 
 void Errands::State::interrupted(const Key& key, const std::exception& error) {
@@ -204,8 +206,8 @@ Errands::Errands(ApiClient& client, runtime::TaskGroup& group, ErrandsOptions op
     : state_(std::make_shared<State>(client, group, options, std::move(may_send))) {}
 
 Errands::~Errands() {
-  state_->stopped = true;
-  for (const std::shared_ptr<Asker>& asker : state_->askers) asker->stop();
+  state_->cancelled = true;
+  for (const std::shared_ptr<runtime::CancelSource>& request : state_->requests) request->cancel();
 }
 
 void Errands::ask(Sender& sender, const std::string& name) { state_->ask({&sender, name}); }
