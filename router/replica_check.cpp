@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "router/base/host_port.h"
+#include "router/client/connect.h"
 #include "router/client_contexts.h"
 #include "router/discovery/name_addresses.h"
 #include "router/discovery/probe.h"
@@ -89,7 +90,7 @@ class Checking {
   Task<void> check(Listed& listed) {
     const auto cancellation = runtime::CancelSource::make(control_);  // the whole check has a deadline instead
     const discovery::ProbeLimit::Turn turn = co_await limit_.wait_for_turn(cancellation);
-    runtime::Resolver::Addresses found = co_await look_up(cancellation, listed);
+    runtime::Resolver::Addresses found = co_await look_up(*cancellation, listed);
     if (!found.ok()) {
       listed.refuse("", std::string(found.status().message()));
       co_return;
@@ -106,18 +107,14 @@ class Checking {
     }
   }
 
-  Task<runtime::Resolver::Addresses> look_up(std::shared_ptr<runtime::CancelSource> cancellation, const Listed& listed) {
+  Task<runtime::Resolver::Addresses> look_up(runtime::Cancellation& cancellation, const Listed& listed) {
     std::vector<Address> known = discovery::known_addresses(listed.host, listed.port);
     if (!known.empty()) co_return std::move(known);
-    const auto answer = std::make_shared<std::optional<runtime::Resolver::Addresses>>();
-    resolver_.resolve(listed.host, listed.port, [answer, cancellation](runtime::Resolver::Addresses addresses) {
-      *answer = std::move(addresses);
-      cancellation->wakeup().wake();
-    });
     const Deadline deadline = std::min<Deadline>(until_, control_.now() + options_.look_up_max);
-    bool in_time = true;
-    while (!answer->has_value() && in_time) in_time = co_await cancellation->wakeup().wait(deadline);
-    if (answer->has_value()) co_return std::move(**answer);
+    client::Outcome<std::vector<Address>> found =
+        co_await client::look_up(cancellation, resolver_, listed.host, listed.port, deadline);
+    if (found) co_return std::move(*found);
+    if (!found.error().gave_up()) co_return absl::UnavailableError(found.error().detail);
     co_return absl::DeadlineExceededError(absl::StrCat("its name was not resolved in ", options_.look_up_max.count(), " s"));
   }
 

@@ -251,8 +251,8 @@ Task<Ending> Reflector::Following::read_events(Following& self, ApiExchange& exc
     if (!more.ok()) {
       Ending broken = self.failed(more.status());
       if (absl::IsUnavailable(more.status())) {
-        self.heard(ApiConnection::kVanishedAfter);  // so long a dead connection may have looked alive
-        broken.text.clear();  // that a connection ends is no news; that it cannot be opened again would be
+        self.heard(ApiClient::kVanishedAfter);  // so long a dead connection may have looked alive
+        broken.text.clear();                    // that a connection ends is no news; that it cannot be opened again would be
       }
       if (absl::IsDeadlineExceeded(more.status())) {
         broken.text = absl::StrCat(self.client.name(), " was silent for too long in the watch of ", self.subject());
