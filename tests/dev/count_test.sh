@@ -37,6 +37,7 @@ expect "a file cut short" 0 "0 1" "no result of any test" < <(pytest "$(case_of 
 
 expect "all pass" 0 "2 0" < <(gtest "$(run_of A)$(run_of B)")
 expect "failures" 1 "1 1" "FAILED Queue.B - queue_test.cpp:7 Failure" < <(gtest "$(run_of A)$(run_of B '<failure message="queue_test.cpp:7&#x0A;Failure" type=""></failure>')")
+expect "a message with what XML does not allow" 1 "1 1" "FAILED Queue.B - \?\?" < <(gtest "$(run_of A)$(run_of B $'<failure message="\x01\xef\xbf\xbe\xff" type=""/>')")
 expect "a test that fails twice" 1 "0 1" "FAILED Queue.A" < <(gtest "$(run_of A '<failure message="x" type=""/><failure message="y" type=""/>')")
 expect "a skipped test" 0 "1 1" "SKIPPED Queue.B" < <(gtest "$(run_of A)"'<testcase name="B" status="run" result="skipped" classname="Queue"><skipped message=""/></testcase>')
 expect "a disabled test" 0 "1 1" "DISABLED Queue.DISABLED_B" < <(gtest "$(run_of A)"'<testcase name="DISABLED_B" status="notrun" result="suppressed" classname="Queue" />')

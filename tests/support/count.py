@@ -5,10 +5,12 @@ skipped, disabled or expectedly failing test, and one test more for a run withou
 the file at their end), or that ended with a failure of which the file says nothing.
 """
 
+import re
 import sys
 import xml.etree.ElementTree as xml
 
 NAMED_MAX = 40
+NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # GoogleTest copies what a message holds
 
 
 def verdict(test):
@@ -34,7 +36,8 @@ def name(test):
 def count(status, path):
     """The number of those that passed, of those that failed, and the names of the latter."""
     try:
-        tests = list(xml.parse(path).getroot().iter("testcase"))
+        with open(path, encoding="utf-8", errors="replace") as file:
+            tests = list(xml.fromstring(NOT_IN_XML.sub("?", file.read()).encode()).iter("testcase"))
     except (OSError, xml.ParseError) as error:
         return 0, 1, [f"no result of any test: {error}"]
     ends = [(verdict(test), test) for test in tests]
