@@ -21,8 +21,8 @@ Error too_large(std::size_t bytes_max) {
 }
 
 /// Sends the request that was gathered and waits until the answer's body is about to come.
-Task<Outcome<const http::ResponseHead*>> exchange_heads(Connection& connection, Cancellation& cancellation,
-                                                        http::Method method, Deadline deadline) {
+Task<Outcome<const http::ResponseHead*>> exchange_heads(Connection& connection, Cancellation& cancellation, http::Method method,
+                                                        Deadline deadline) {
   const Outcome<void> sent = co_await connection.send(cancellation, deadline);
   if (!sent) co_return sent.error();
   const Outcome<const http::ResponseHead*> head = co_await connection.head(cancellation, deadline);
@@ -69,8 +69,7 @@ Task<Outcome<std::unique_ptr<Connection>>> Client::connect(Cancellation& cancell
   addresses_ = *found;
   std::shared_ptr<tls::ClientContext> context = options_.tls ? options_.tls() : nullptr;
   const Security security = context != nullptr ? Security(*context, options_.server_name) : Security();
-  Outcome<tls::Stream> stream =
-      co_await client::connect(cancellation, std::move(*found), security, options_.connect, deadline);
+  Outcome<tls::Stream> stream = co_await client::connect(cancellation, std::move(*found), security, options_.connect, deadline);
   if (!stream) co_return stream.error();
   co_return std::make_unique<Connection>(shard_, std::move(*stream), std::move(context));
 }

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "router/client/connection.h"
 #include "router/client/connect.h"
+#include "router/client/connection.h"
 
 namespace router::client {
 
@@ -29,16 +29,16 @@ struct ClientOptions {
 
 struct Request {
   std::string method = "GET";
-  std::string target;                                          // path and query
-  std::vector<std::pair<std::string, std::string>> fields;     // beside Host and those of the body's size
-  std::string body;                                            // empty: none
-  Deadline deadline = kNever;                                  // until the answer's head, beside the client's own bounds
+  std::string target;                                       // path and query
+  std::vector<std::pair<std::string, std::string>> fields;  // beside Host and those of the body's size
+  std::string body;                                         // empty: none
+  Deadline deadline = kNever;                               // until the answer's head, beside the client's own bounds
 };
 
 class Client;
 
-/// A request that was sent and whose answer's head has come: its body is read as it arrives. Its end gives the connection back if
-/// the body was read to its end, and closes it otherwise. The client outlives it.
+/// A request that was sent and whose answer's head has come: its body is read as it arrives. Its end gives the connection back
+/// if the body was read to its end, and closes it otherwise. The client outlives it.
 class Exchange {
  public:
   Exchange(Client& client, std::unique_ptr<Connection> connection, const http::ResponseHead& head)
@@ -62,8 +62,8 @@ class Exchange {
   const int status_;
 };
 
-/// A client of one server over HTTP/1.1 and TLS, whose connections are kept open and used again. It knows nothing of what is asked.
-/// Control thread. Several coroutines may use it at once; it outlives their exchanges.
+/// A client of one server over HTTP/1.1 and TLS, whose connections are kept open and used again. It knows nothing of what is
+/// asked. Control thread. Several coroutines may use it at once; it outlives their exchanges.
 class Client {
  public:
   /// `resolver` outlives the client.

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -54,6 +55,15 @@ void notice_vanishing(int descriptor, std::chrono::seconds after) {
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(std::chrono::milliseconds(after).count()));
 }
 
+/// Until the socket can go on. Asks before, too: asking may be what lets a cancellation wake.
+Task<Outcome<void>> wait_for_peer(Cancellation& cancellation, Deadline deadline, Stage stage) {
+  if (cancellation.cancelled()) co_return error_at(stage, ErrorKind::kCancelled);
+  const bool woken = co_await cancellation.wakeup().wait(std::min(deadline, cancellation.ask_again()));
+  if (cancellation.cancelled()) co_return error_at(stage, ErrorKind::kCancelled);
+  if (!woken && cancellation.now() >= deadline) co_return error_at(stage, ErrorKind::kTimedOut);
+  co_return boost::system::in_place_value;
+}
+
 Task<Outcome<tls::Stream>> connect_to(Cancellation& cancellation, Address address, Security security, ConnectOptions options,
                                       Deadline deadline) {
   runtime::Socket socket;
@@ -86,7 +96,6 @@ Task<Outcome<std::vector<Address>>> look_up(Cancellation& cancellation, runtime:
 }
 
 Task<Outcome<void>> connect_socket(Cancellation& cancellation, Address address, runtime::Socket& into, Deadline deadline) {
-  if (cancellation.cancelled()) co_return error_at(Stage::kConnect, ErrorKind::kCancelled);
   int error = 0;
   into = runtime::start_connect(cancellation.shard(), address.bytes(), error);
   if (!into.is_open()) co_return failed_at(Stage::kOpen, "", error);
@@ -94,9 +103,8 @@ Task<Outcome<void>> connect_socket(Cancellation& cancellation, Address address, 
   while (!into.is_connected(error)) {
     if (error != 0) co_return failed_at(Stage::kConnect, "", error);
     into.arm_write();
-    const bool woken = co_await cancellation.wakeup().wait(deadline);
-    if (cancellation.cancelled()) co_return error_at(Stage::kConnect, ErrorKind::kCancelled);
-    if (!woken) co_return error_at(Stage::kConnect, ErrorKind::kTimedOut);
+    const Outcome<void> waited = co_await wait_for_peer(cancellation, deadline, Stage::kConnect);
+    if (!waited) co_return waited;
   }
   co_return boost::system::in_place_value;
 }
@@ -105,9 +113,8 @@ Task<Outcome<void>> shake_hands(Cancellation& cancellation, tls::Stream& stream,
   for (IoResult shaken = stream.handshake(); shaken.state != IoState::kDone; shaken = stream.handshake()) {
     if (shaken.state != IoState::kBlocked) co_return failed_at(Stage::kHandshake, shaken.cause, shaken.system_error);
     stream.arm_read();
-    const bool woken = co_await cancellation.wakeup().wait(deadline);
-    if (cancellation.cancelled()) co_return error_at(Stage::kHandshake, ErrorKind::kCancelled);
-    if (!woken) co_return error_at(Stage::kHandshake, ErrorKind::kTimedOut);
+    const Outcome<void> waited = co_await wait_for_peer(cancellation, deadline, Stage::kHandshake);
+    if (!waited) co_return waited;
   }
   co_return boost::system::in_place_value;
 }
@@ -118,6 +125,7 @@ tls::Stream Security::upon(runtime::Socket socket) const {
 
 Task<Outcome<tls::Stream>> connect(Cancellation& cancellation, std::vector<Address> addresses, Security security,
                                    ConnectOptions options, Deadline deadline) {
+  if (cancellation.cancelled()) co_return error_at(Stage::kOpen, ErrorKind::kCancelled);
   Error last = failed_at(Stage::kLookUp, "it has no address", 0);
   for (std::size_t i = 0; i < addresses.size() && cancellation.now() < deadline; ++i) {
     const TimePoint now = cancellation.now();

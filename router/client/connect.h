@@ -12,8 +12,8 @@
 #include "router/runtime/socket.h"
 #include "tls/stream.h"
 
-/// The way to a server: its name, TCP, TLS. Everything here suspends until `deadline` at most, or until it is cancelled, and waits
-/// at the cancellation's wakeup alone.
+/// The way to a server: its name, TCP, TLS. Everything here suspends until `deadline` at most, or until it is cancelled, and
+/// waits at the cancellation's wakeup alone.
 namespace router::client {
 
 /// The addresses of `host`, at least one; an address is its own. Control thread.

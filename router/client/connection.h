@@ -24,9 +24,9 @@ struct HeadLimits {
 /// Of a body that is read piece by piece. No bool: a Result of bool can be made of another Result, by whether that has a value.
 enum class Body : std::uint8_t { kGoesOn, kComplete };
 
-/// One HTTP/1.1 connection to a server, used by one exchange at a time: the request is gathered in `output`, then `send`, `head`,
-/// `begin_body`, `body` until it is complete, and `rest` if the connection is to be used again. Whatever suspends does so until its
-/// deadline at most, or until it is cancelled. One shard.
+/// One HTTP/1.1 connection to a server, used by one exchange at a time: the request is gathered in `output`, then `send`,
+/// `head`, `begin_body`, `body` until it is complete, and `rest` if the connection is to be used again. Whatever suspends does
+/// so until its deadline at most, or until it is cancelled. One shard.
 class Connection {
  public:
   /// `context` is what the stream was made of; nullptr: plaintext, or somebody else keeps it.
@@ -45,8 +45,8 @@ class Connection {
   /// Appends body bytes as they arrive, at least one unless the body is complete.
   Task<Outcome<Body>> body(runtime::Cancellation& cancellation, std::string& into, Deadline deadline);
 
-  /// The exchange is over. False if the connection cannot serve another one: the server ends it, or bytes came that nobody asked
-  /// for.
+  /// The exchange is over. False if the connection cannot serve another one: the server ends it, or bytes came that nobody
+  /// asked for.
   bool rest();
   /// Another exchange begins, which waits there.
   void take(runtime::Cancellation& cancellation);

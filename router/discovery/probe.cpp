@@ -78,6 +78,7 @@ class Question {
 
   /// kReady: `into` is connected.
   Task<ProbeAnswer> connect(const runtime::Address& address, runtime::Socket& into) {
+    if (cancellation_.cancelled()) co_return ProbeAnswer();
     const client::Outcome<void> connected = co_await client::connect_socket(cancellation_, address, into, deadline_);
     connected_ = connected.has_value();
     if (connected_) co_return answer(Readiness::kReady, "");

@@ -15,6 +15,8 @@ class Cancellation {
   Shard& shard() const { return wakeup_.shard(); }
   TimePoint now() const { return shard().now(); }
   virtual bool cancelled() const = 0;
+  /// When to ask again although nothing woke the coroutine: kNever, unless who cancels cannot always wake it.
+  virtual Deadline ask_again() const { return kNever; }
 
  protected:
   explicit Cancellation(Wakeup& wakeup) : wakeup_(wakeup) {}

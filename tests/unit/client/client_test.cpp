@@ -76,8 +76,8 @@ TEST_F(ClientTest, SkipsInterimAnswersAndNoMoreThanABound) {
 }
 
 TEST_F(ClientTest, RefusesWhatIsNotHttp) {
-  for (const char* answer : {"SSH-2.0-server\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n",
-                             "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"}) {
+  for (const char* answer :
+       {"SSH-2.0-server\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"}) {
     const auto opened = start(get("/"));
     accept().send(answer);
     EXPECT_EQ(error_kind(opened), ErrorKind::kInvalid) << answer;
