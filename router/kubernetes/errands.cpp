@@ -40,7 +40,6 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
   TimePoint now() { return shard().now(); }
 
   void ask(const Key& key);
-  void forget(const Key& key);
   void pump_soon();
   void pump();
   /// False: no more can be sent now.
@@ -76,11 +75,6 @@ void Errands::State::ask(const Key& key) {
   errand.wanted = true;
   if (fresh) rest(key, errand, now());
   if (!errand.under_way) pump_soon();
-}
-
-void Errands::State::forget(const Key& key) {
-  const auto found = errands.find(key);
-  if (found != errands.end()) found->second.wanted = false;
 }
 
 void Errands::State::rest(const Key& key, Errand& errand, TimePoint until) {
@@ -211,6 +205,5 @@ Errands::~Errands() {
 }
 
 void Errands::ask(Sender& sender, const std::string& name) { state_->ask({&sender, name}); }
-void Errands::forget(Sender& sender, const std::string& name) { state_->forget({&sender, name}); }
 
 }  // namespace router::kubernetes
