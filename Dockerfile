@@ -10,7 +10,6 @@ FROM $BASE AS build
 WORKDIR /source
 # What building needs, before the sources: it is installed again only when the list changes.
 COPY dev ./
-COPY tests/support/count.sh tests/support/
 RUN ./dev setup
 COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "config/reader.h"
+#include "router/base/host_port.h"
 
 namespace router::config {
 namespace {
@@ -72,23 +73,14 @@ bool is_dns_subdomain(std::string_view text) {
 }
 
 std::optional<HostAndPort> parse_host_and_port(std::string_view text) {
-  HostAndPort parsed;
-  std::string_view rest;
-  if (text.starts_with('[')) {
-    const std::size_t bracket = text.find(']');
-    if (bracket == std::string_view::npos) return std::nullopt;
-    parsed.host = text.substr(1, bracket - 1);
-    rest = text.substr(bracket + 1);
-    if (parsed.host.find(':') == std::string::npos || !is_ip_address(parsed.host)) return std::nullopt;
-  } else {
-    const std::size_t colon = std::min(text.find(':'), text.size());
-    parsed.host = text.substr(0, colon);
-    rest = text.substr(colon);
-    if (!is_host_name(parsed.host)) return std::nullopt;
-  }
-  if (rest.empty()) return parsed;
-  parsed.port = parse_number<std::uint16_t>(rest.substr(1));
-  if (rest.front() != ':' || !parsed.port) return std::nullopt;
+  const std::optional<HostPort> parts = split_host_port(text);
+  if (!parts) return std::nullopt;
+  HostAndPort parsed{std::string(parts->host), std::nullopt};
+  const bool is_v6 = parsed.host.find(':') != std::string::npos && is_ip_address(parsed.host);
+  if (!(parts->bracketed() ? is_v6 : is_host_name(parsed.host))) return std::nullopt;
+  if (!parts->port) return parsed;
+  parsed.port = port_number(*parts->port);
+  if (!parsed.port) return std::nullopt;
   return parsed;
 }
 

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "router/base/host_port.h"
 #include "router/base/log.h"
 #include "router/base/text.h"
 #include "router/dispatch/pod_turn.h"
@@ -104,7 +105,7 @@ discovery::ProbeSlot take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, s
 discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
                                     const discovery::FoundReplica& found) {
   discovery::ProbeTarget target;
-  target.host = found.host.find(':') == std::string::npos ? found.host : "[" + found.host + "]";
+  target.host = bracketed_host(found.host);
   target.other_family = found.other_family;
   target.prefers_other_family = found.prefers_other_family;
   target.address = found.probe_address;
@@ -338,7 +339,7 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
     live.why.clear();
     live.causes.recovered();
   } else if (live.ready) {  // the line below tells it
-    live.causes.tells(live.why = source_says_not_ready(deployment.settings), control_.now());
+    live.causes.should_log(live.why = source_says_not_ready(deployment.settings), control_.now());
   } else {
     set_why(deployment, live, source_says_not_ready(deployment.settings));
   }
@@ -399,7 +400,7 @@ void LiveDeployments::note(LiveDeployment& deployment, LiveReplica& live, const 
 }
 
 void LiveDeployments::set_why(LiveDeployment& deployment, LiveReplica& live, std::string why) {
-  if (live.causes.tells(why, control_.now())) {
+  if (live.causes.should_log(why, control_.now())) {
     // A replica that is not ready yet is no matter of concern.
     log::tell(live.ready ? log::Level::kWarning : log::Level::kInfo,
               {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -8,8 +9,8 @@
 
 #include "config/config.h"
 #include "config/findings.h"
+#include "router/base/log_deduplicator.h"
 #include "router/client_contexts.h"
-#include "router/discovery/cause_log.h"
 #include "router/discovery/found_replica.h"
 #include "router/discovery/probe.h"
 #include "router/discovery/readmission.h"
@@ -40,7 +41,10 @@ struct LiveReplica {
   bool terminating = false;  // no member of the line any more
   /// Why it is not ready, or why its last probe failed although it still counts as ready; empty: nothing is wrong with it.
   std::string why;
-  discovery::CauseLog causes;  // those that the log has told
+  /// Causes of its not being ready: each change is logged, at most six in a minute, so that a replica which fails in two ways
+  /// by turns does not fill the log.
+  LogDeduplicator causes{
+      {.repeat = LogDeduplicator::Options::Repeat::kLastLogged, .logged_max = 6, .window = std::chrono::seconds(60)}};
 };
 
 /// What lives on between configurations, of one deployment.

@@ -1,22 +1,21 @@
 #include "router/operators.h"
 
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "router/admin/listening.h"
+#include "router/base/host_port.h"
 
 namespace router {
 namespace {
 
 /// 0 for a Unix socket.
 std::uint16_t port_of(const std::string& address) {
-  int port = 0;
-  const std::size_t colon = address.rfind(':');
-  const bool is_port = colon != std::string::npos && absl::SimpleAtoi(address.substr(colon + 1), &port);
-  return is_port && port > 0 && port <= 65535 ? static_cast<std::uint16_t>(port) : 0;
+  const std::optional<HostPort> parts = split_host_port(address);
+  return parts && parts->port ? port_number(*parts->port).value_or(0) : 0;
 }
 
 }  // namespace

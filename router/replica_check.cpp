@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "router/base/host_port.h"
+#include "router/client/connect.h"
 #include "router/client_contexts.h"
 #include "router/discovery/name_addresses.h"
 #include "router/discovery/probe.h"
@@ -27,12 +29,10 @@ struct Listed {
   std::vector<std::string> lines;
   std::size_t not_ready = 0;
 
-  bool is_ipv6() const { return host.find(':') != std::string::npos; }
-  std::string bracketed() const { return is_ipv6() ? "[" + host + "]" : host; }
   std::string bare_host() const { return host.ends_with('.') ? host.substr(0, host.size() - 1) : host; }
   std::string label(const std::string& address) const {
     const std::string behind_a_name = address.empty() || address == host ? "" : " (" + address + ")";
-    return absl::StrCat(deployment->endpoint_name, "/", deployment->name, " ", bracketed(), ":", port, behind_a_name, ": ");
+    return absl::StrCat(deployment->endpoint_name, "/", deployment->name, " ", join_host_port(host, port), behind_a_name, ": ");
   }
   void ready(const std::string& address, const std::string& what) { lines.push_back("ok: " + label(address) + what); }
   void refuse(const std::string& address, const std::string& why) {
@@ -88,10 +88,9 @@ class Checking {
   }
 
   Task<void> check(Listed& listed) {
-    const auto wakeup = std::make_shared<runtime::Wakeup>(control_);
-    const bool stopped = false;
-    const discovery::ProbeLimit::Turn turn = co_await limit_.wait_for_turn(wakeup, stopped);
-    runtime::Resolver::Addresses found = co_await look_up(wakeup, listed);
+    const auto cancellation = runtime::CancelSource::make(control_);  // the whole check has a deadline instead
+    const discovery::ProbeLimit::Turn turn = co_await limit_.wait_for_turn(cancellation);
+    runtime::Resolver::Addresses found = co_await look_up(*cancellation, listed);
     if (!found.ok()) {
       listed.refuse("", std::string(found.status().message()));
       co_return;
@@ -103,28 +102,24 @@ class Checking {
     const std::vector<Address> in_use = addresses.in_use();
     for (std::size_t i = 0; i < in_use.size(); ++i) {
       const std::optional<Address> other = addresses.other(i);
-      const bool connected = co_await check_address(*wakeup, listed, in_use[i], other.has_value());
-      if (!connected && other) co_await check_address(*wakeup, listed, *other, false);
+      const bool connected = co_await check_address(*cancellation, listed, in_use[i], other.has_value());
+      if (!connected && other) co_await check_address(*cancellation, listed, *other, false);
     }
   }
 
-  Task<runtime::Resolver::Addresses> look_up(std::shared_ptr<runtime::Wakeup> wakeup, const Listed& listed) {
+  Task<runtime::Resolver::Addresses> look_up(runtime::Cancellation& cancellation, const Listed& listed) {
     std::vector<Address> known = discovery::known_addresses(listed.host, listed.port);
     if (!known.empty()) co_return std::move(known);
-    const auto answer = std::make_shared<std::optional<runtime::Resolver::Addresses>>();
-    resolver_.resolve(listed.host, listed.port, [answer, wakeup](runtime::Resolver::Addresses addresses) {
-      *answer = std::move(addresses);
-      wakeup->wake();
-    });
     const Deadline deadline = std::min<Deadline>(until_, control_.now() + options_.look_up_max);
-    bool in_time = true;
-    while (!answer->has_value() && in_time) in_time = co_await wakeup->wait(deadline);
-    if (answer->has_value()) co_return std::move(**answer);
+    client::Outcome<std::vector<Address>> found =
+        co_await client::look_up(cancellation, resolver_, listed.host, listed.port, deadline);
+    if (found) co_return std::move(*found);
+    if (!found.error().gave_up()) co_return absl::UnavailableError(found.error().detail);
     co_return absl::DeadlineExceededError(absl::StrCat("its name was not resolved in ", options_.look_up_max.count(), " s"));
   }
 
   /// Whether it accepts a connection. If not and it has another family to try, nothing is told.
-  Task<bool> check_address(runtime::Wakeup& wakeup, Listed& listed, const Address& address, bool has_other) {
+  Task<bool> check_address(runtime::Cancellation& cancellation, Listed& listed, const Address& address, bool has_other) {
     const std::string ip = address.ip();
     if (control_.now() >= until_) {
       listed.refuse(ip, absl::StrCat("not asked: ", options_.all_together_max.count(), " s were over"));
@@ -135,14 +130,13 @@ class Checking {
       listed.refuse(ip, std::string(target.status().message()));
       co_return true;
     }
-    const bool stopped = false;
     const bool unverified = listed.deployment->tls && !listed.deployment->tls->verify;
     const Deadline deadline = std::min<Deadline>(until_, control_.now() + target->settings.timeout);
     ProbeAnswer answer;
     if (unverified) {
-      answer = co_await discovery::ask_for_connection(wakeup, *target, target->address, deadline, stopped);
+      answer = co_await discovery::ask_for_connection(cancellation, *target, target->address, deadline);
     } else {
-      answer = co_await discovery::ask_for_readiness(wakeup, *target, deadline, stopped);
+      answer = co_await discovery::ask_for_readiness(cancellation, *target, deadline);
     }
     if (!answer.connected && has_other) co_return false;
     if (answer.ready() && unverified) {
@@ -151,13 +145,13 @@ class Checking {
     } else if (!answer.ready()) {
       listed.refuse(ip, answer.why.empty() ? "not asked" : answer.why);
     } else {
-      co_await check_scoring_port(wakeup, listed, *target, address);
+      co_await check_scoring_port(cancellation, listed, *target, address);
     }
     co_return answer.connected;
   }
 
   /// It is ready; where another port scores, that must accept connections, too.
-  Task<void> check_scoring_port(runtime::Wakeup& wakeup, Listed& listed, const discovery::ProbeTarget& target,
+  Task<void> check_scoring_port(runtime::Cancellation& cancellation, Listed& listed, const discovery::ProbeTarget& target,
                                 const Address& scoring) {
     const std::string route = "GET " + target.route.path.substr(0, target.route.path.find('?'));
     const std::string ready = "ready (" + route + (target.tls != nullptr ? ", certificate checked)" : ")");
@@ -165,9 +159,8 @@ class Checking {
       listed.ready(scoring.ip(), ready);
       co_return;
     }
-    const bool stopped = false;
     const Deadline deadline = std::min<Deadline>(until_, control_.now() + target.settings.timeout);
-    const ProbeAnswer answer = co_await discovery::ask_for_connection(wakeup, target, scoring, deadline, stopped);
+    const ProbeAnswer answer = co_await discovery::ask_for_connection(cancellation, target, scoring, deadline);
     const std::string at = absl::StrCat(" at port ", listed.probe_port);
     if (answer.ready()) {
       listed.ready(scoring.ip(), ready + at);
@@ -178,8 +171,7 @@ class Checking {
 
   absl::StatusOr<discovery::ProbeTarget> target_of(const Listed& listed, const Address& address) {
     discovery::ProbeTarget target;
-    const std::string host = listed.bare_host();
-    target.host = listed.is_ipv6() ? "[" + host + "]" : host;
+    target.host = bracketed_host(listed.bare_host());
     target.address = *Address::parse(address.ip(), listed.probe_port);
     target.route = listed.deployment->readiness_route;
     target.settings = listed.deployment->readiness_probe;
@@ -188,7 +180,7 @@ class Checking {
     absl::StatusOr<ClientContexts::Set> contexts = contexts_.get(*listed.deployment->tls);
     if (!contexts.ok()) return contexts.status();
     target.tls = contexts->front();
-    target.server_name = listed.deployment->tls->server_name.empty() ? host : listed.deployment->tls->server_name;
+    target.server_name = listed.deployment->tls->server_name.empty() ? listed.bare_host() : listed.deployment->tls->server_name;
     return target;
   }
 

@@ -185,13 +185,6 @@ std::optional<Credential> read_credential(const CertificateFiles& files, std::ve
   return credential;
 }
 
-absl::StatusOr<Credential> read_credential(const CertificateFiles& files) {
-  std::vector<FileMistake> mistakes;
-  std::optional<Credential> credential = read_credential(files, mistakes);
-  if (!credential) return absl::InvalidArgumentError(mistakes.front().text);
-  return std::move(*credential);
-}
-
 absl::StatusOr<Credential> parse_credential(const PemText& certificate, const PemText& key) {
   auto chain = parse_certificates(certificate);
   if (!chain.ok()) return chain.status();

@@ -32,10 +32,9 @@ struct Credential {
   bool bears(const std::string& name) const;
 };
 
-/// Fails with `file: what is wrong`: not PEM, a key that is encrypted or belongs to another certificate. Whether its time has
-/// come, or is over, is not looked at. No message holds anything of a key or a password.
-absl::StatusOr<Credential> read_credential(const CertificateFiles& files);
-/// The same, telling all that is wrong at once; nothing is returned if anything is.
+/// Tells all that is wrong at once, as `file: what is wrong`: not PEM, a key that is encrypted or belongs to another
+/// certificate; nothing is returned if anything is. Whether its time has come, or is over, is not looked at. No message holds
+/// anything of a key or a password.
 std::optional<Credential> read_credential(const CertificateFiles& files, std::vector<FileMistake>& mistakes);
 /// A client's, with the same checks.
 absl::StatusOr<Credential> parse_credential(const PemText& certificate, const PemText& key);

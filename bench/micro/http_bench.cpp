@@ -1,3 +1,4 @@
+#include <absl/strings/str_cat.h>
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -5,9 +6,8 @@
 
 #include "router/http/framing.h"
 #include "router/http/head.h"
-#include "router/http/write.h"
 
-/// What HTTP/1.1 costs a request in the processor alone: finding and parsing heads, decoding bodies, writing fields.
+/// What HTTP/1.1 costs a request in the processor alone: finding and parsing heads, decoding bodies.
 /// Compare runs of one machine only; the whole request takes about 13 microseconds, most of them the kernel's.
 namespace router::http {
 namespace {
@@ -66,10 +66,9 @@ void DecodeChunks(benchmark::State& state) {
   const auto size = static_cast<std::size_t>(state.range(0));
   std::string body;
   for (std::size_t sent = 0; sent < 64 * 1024; sent += size) {
-    append_chunk_header(body, size);
-    body.append(size, 'x').append(kEmptyLine);
+    absl::StrAppend(&body, absl::Hex(size), "\r\n", std::string(size, 'x'), "\r\n");
   }
-  body.append(kLastChunk).append(kEmptyLine);
+  body.append("0\r\n\r\n");
   for (auto _ : state) {
     BodyDecoder decoder({Framing::Kind::kChunked}, Origin::kUpstream);
     std::string_view rest = body;

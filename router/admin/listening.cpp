@@ -1,6 +1,5 @@
 #include "router/admin/listening.h"
 
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -11,8 +10,10 @@
 
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <string_view>
 
+#include "router/base/host_port.h"
 #include "router/runtime/address.h"
 #include "router/runtime/descriptor.h"
 
@@ -49,27 +50,13 @@ absl::Status remove_stale(const std::string& path, const sockaddr_un& name) {
   return absl::OkStatus();
 }
 
-struct HostAndPort {
-  std::string host;
-  std::string port;
-};
-
-absl::StatusOr<HostAndPort> split(const std::string& address) {
-  const std::size_t colon = address.rfind(':');
-  HostAndPort parts;
-  if (colon != std::string::npos) {
-    parts.host = address.substr(0, colon);
-    parts.port = address.substr(colon + 1);
-  }
-  if (parts.host.size() > 2 && parts.host.front() == '[' && parts.host.back() == ']') {
-    parts.host = parts.host.substr(1, parts.host.size() - 2);
-  }
-  int port = -1;
-  if (parts.host.empty() || !absl::SimpleAtoi(parts.port, &port) || port < 0 || port > 65535) {
+absl::StatusOr<HostPort> split(const std::string& address) {
+  const std::optional<HostPort> parts = split_host_port(address);
+  if (!parts || parts->host.empty() || !parts->port || !port_number(*parts->port)) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot listen on '", address, "': an address is host:port, [v6]:port or unix:/path"));
   }
-  return parts;
+  return *parts;
 }
 
 absl::StatusOr<runtime::Descriptor> bind_to(const addrinfo& where, const std::string& address, bool shared) {
@@ -92,13 +79,15 @@ absl::StatusOr<Listening> Listening::open(const std::string& address, PortUse us
 bool Listening::is_unresolved(const absl::Status& status) { return status.GetPayload(kUnresolved).has_value(); }
 
 absl::StatusOr<Listening> Listening::open_tcp(const std::string& address, PortUse use) {
-  const absl::StatusOr<HostAndPort> parts = split(address);
+  const absl::StatusOr<HostPort> parts = split(address);
   if (!parts.ok()) return parts.status();
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(parts->host.c_str(), parts->port.c_str(), &hints, &found); error != 0) {
+  const std::string host(parts->host);
+  const std::string port(*parts->port);
+  if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0) {
     absl::Status unresolved = absl::UnavailableError(absl::StrCat("cannot listen on ", address, ": ", ::gai_strerror(error)));
     unresolved.SetPayload(kUnresolved, absl::Cord());
     return unresolved;

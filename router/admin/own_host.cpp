@@ -6,31 +6,19 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include <algorithm>
 #include <optional>
 
+#include "router/base/host_port.h"
 #include "router/base/text.h"
 
 namespace router::admin {
 namespace {
 
-bool is_port(std::string_view text) {
-  return text.size() <= 5 && std::all_of(text.begin(), text.end(), [](char each) { return each >= '0' && each <= '9'; });
-}
-
 /// `host:port`, `[v6]:port` or either without its port: the host alone. Nothing if it is neither.
 std::optional<std::string_view> without_port(std::string_view text) {
-  if (!text.empty() && text.front() == '[') {
-    const std::size_t end = text.find(']');
-    if (end == std::string_view::npos) return std::nullopt;
-    const std::string_view rest = text.substr(end + 1);
-    if (!rest.empty() && (rest.front() != ':' || !is_port(rest.substr(1)))) return std::nullopt;
-    return text.substr(1, end - 1);
-  }
-  const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos) return text;
-  if (!is_port(text.substr(colon + 1))) return std::nullopt;
-  return text.substr(0, colon);
+  const std::optional<HostPort> parts = split_host_port(text);
+  if (!parts || !is_port_text(parts->port.value_or(""))) return std::nullopt;
+  return parts->host;
 }
 
 struct Literal {
@@ -60,9 +48,8 @@ std::optional<Literal> literal_of(const std::string& host) {
 
 OwnHost::OwnHost(std::string_view address) {
   if (address.starts_with("unix:")) return;
-  const std::string_view host = address.substr(0, address.rfind(':'));
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  configured_ = lower_case(bracketed ? host.substr(1, host.size() - 2) : host);
+  const std::optional<HostPort> parts = split_host_port(address);
+  configured_ = lower_case(parts ? parts->host : address);
   if (const std::optional<Literal> literal = literal_of(configured_)) {
     configured_ = literal->text;
     every_address_ = literal->every;

@@ -95,11 +95,11 @@ kubernetes::Sender::Outcome EventWriter::answered(const std::string& name, const
   const std::string home = found->second.home;
   waiting_.erase(found);
   if (answer.succeeded() || answer.status == 409) {  // 409: it has been told
-    told_refusal_ = false;
+    refusals_.recovered();
     return Outcome::kDone;
   }
   ++dropped_;
-  if (!std::exchange(told_refusal_, true)) {
+  if (refusals_.should_log("any")) {
     const char* hint = answer.status == 403 ? ": allow the verb create on events.events.k8s.io" : "";
     log::warning(
         absl::StrCat("kubernetes: the API server refuses an Event in namespace ", home, " (", answer.status, ")", hint));

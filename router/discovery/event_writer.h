@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "router/base/log_deduplicator.h"
 #include "router/discovery/resource_status.h"
 #include "router/kubernetes/api_time.h"
 #include "router/kubernetes/errands.h"
@@ -56,7 +57,7 @@ class EventWriter final : private kubernetes::Sender {
   std::map<std::string, Waiting> waiting_;  // by the Event's namespace and name
   TimePoint next_{};                        // when the budget is full again, less kBurst
   std::uint64_t dropped_ = 0;
-  bool told_refusal_ = false;  // in the log
+  LogDeduplicator refusals_;  // the first one until a write succeeds
 };
 
 }  // namespace router::discovery

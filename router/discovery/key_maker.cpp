@@ -20,7 +20,6 @@ namespace json = boost::json;
 
 const kubernetes::Resource kSecrets{"", "v1", "secrets"};
 constexpr int kKeyBytes = 32;
-constexpr std::size_t kToldMax = 16;  // namespaces
 
 std::optional<LackingKeys> lacking_of(const Cluster& cluster, const ResourceVerdict& verdict) {
   if (verdict.kind != ResourceVerdict::Kind::kEndpoint || !verdict.served) return std::nullopt;
@@ -121,12 +120,12 @@ kubernetes::Sender::Outcome KeyMaker::answered(const std::string& name, const ku
   // 409: somebody was faster; 404: it is gone. Either way the watch shows what there is now.
   if (answer.succeeded() || answer.status == 409 || (answer.status == 404 && !creates)) {
     if (answer.succeeded()) log::info(absl::StrCat("kubernetes: new keys in ", subject));
-    if (answer.succeeded()) told_.clear();
+    if (answer.succeeded()) refusals_.recovered();
     lacking_.erase(found);
     return Outcome::kDone;
   }
   // The server's words are not told: they may hold what we have sent.
-  if (told_.size() < kToldMax && told_.insert(found->second.home).second) {
+  if (refusals_.should_log(found->second.home)) {
     const char* hint = answer.status == 403 ? ": allow the verbs create and patch on secrets there" : "";
     log::warning(absl::StrCat("kubernetes: the API server refuses new keys in ", subject, " (", answer.status, ")", hint,
                               "; trying again"));

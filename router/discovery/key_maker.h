@@ -2,10 +2,10 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
+#include "router/base/log_deduplicator.h"
 #include "router/discovery/cluster.h"
 #include "router/discovery/verdict.h"
 #include "router/kubernetes/errands.h"
@@ -47,7 +47,7 @@ class KeyMaker final : private kubernetes::Sender {
 
   kubernetes::Errands& errands_;
   std::map<std::string, LackingKeys> lacking_;  // by namespace and name of the Secret
-  std::set<std::string> told_;                  // namespaces of refusals in the log
+  LogDeduplicator refusals_;                    // by namespace
 };
 
 }  // namespace router::discovery

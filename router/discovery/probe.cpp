@@ -1,7 +1,6 @@
 #include "router/discovery/probe.h"
 
 #include <absl/strings/str_cat.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
@@ -10,8 +9,9 @@
 #include <optional>
 #include <utility>
 
-#include "router/discovery/asking.h"
-#include "router/http/head.h"
+#include "router/client/connect.h"
+#include "router/client/connection.h"
+#include "router/runtime/background_task.h"
 #include "router/runtime/descriptors.h"
 #include "tls/stream.h"
 
@@ -22,17 +22,21 @@ using runtime::IoResult;
 using runtime::IoState;
 
 constexpr std::chrono::seconds kAskAgain{1};  // while a replica is not ready
-constexpr std::size_t kHeadMax = 64 * 1024;   // as for every head (contract, section 4)
-constexpr std::size_t kInterimMax = 8;        // answers of 1xx before the one that tells
+constexpr client::HeadLimits kHeadLimits{.interim_max = 8};
 
 constexpr std::chrono::milliseconds kSlotAgain{10};  // until a resting connection has been closed,
 constexpr std::chrono::milliseconds kSlotWait{500};  // for so long
 constexpr std::size_t kBodyDropped = 1 << 20;        // bytes of a body behind the head that was asked for
 constexpr std::size_t kPathTold = 64;                // characters of a route's path in `why`
 
-std::string probe_request(const ProbeTarget& target) {
-  return absl::StrCat("GET ", target.route.path, " HTTP/1.1\r\nHost: ", target.host, ":", target.address.port(),
-                      "\r\nUser-Agent: inference-router-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+/// As a kubelet asks.
+void write_question(const ProbeTarget& target, wire::MessageOutput& output) {
+  output.begin_request("GET", target.route.path, "", "");
+  output.field("Host", absl::StrCat(target.host, ":", target.address.port()));
+  output.field("User-Agent", "inference-router-probe");
+  output.field("Accept", "*/*");
+  output.field("Connection", "close");
+  output.end_head({});
 }
 
 /// `GET /healthz`: without a query, which might be a secret, and safe inside a JSON text.
@@ -54,48 +58,56 @@ std::string text_of(int system_error) {
   return told;
 }
 
+/// Cancelled by the prober's own cancellation, and as soon as somebody wants the slot.
+class QuestionCancellation final : public runtime::Cancellation {
+ public:
+  QuestionCancellation(runtime::Cancellation& prober, const HeldSlot& slot)
+      : Cancellation(prober.wakeup()), prober_(prober), slot_(slot) {}
+  bool cancelled() const override { return prober_.cancelled() || slot_.wanted(); }
+
+ private:
+  const runtime::Cancellation& prober_;
+  const HeldSlot& slot_;
+};
+
 /// One question, whose answer says how far it has come.
 class Question {
  public:
-  Question(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped, const HeldSlot& slot)
-      : wakeup_(wakeup), target_(target), deadline_(deadline), stopped_(stopped), slot_(slot) {}
+  Question(runtime::Cancellation& prober, const ProbeTarget& target, Deadline deadline, const HeldSlot& slot)
+      : prober_(prober), target_(target), deadline_(deadline), slot_(slot), cancellation_(prober, slot) {}
 
-  /// kReady: `into` is connected. It needs the wakeup no longer than this takes.
+  /// kReady: `into` is connected.
   Task<ProbeAnswer> connect(const runtime::Address& address, runtime::Socket& into) {
-    if (given_up()) co_return ProbeAnswer();
-    int error = 0;
-    into = runtime::start_connect(wakeup_.shard(), address.bytes(), error);
-    if (!into.is_open()) co_return could_not_connect(error);
-    into.set_waker(&wakeup_);
-    while (!into.is_connected(error)) {
-      if (error != 0) co_return could_not_connect(error);
-      into.arm_write();
-      if (co_await in_time()) continue;
-      if (slot_.wanted()) into.reset();
-      co_return too_late("no connection");
-    }
-    connected_ = true;
-    co_return answer(Readiness::kReady, "");
+    if (cancellation_.cancelled()) co_return ProbeAnswer();
+    const client::Outcome<void> connected = co_await client::connect_socket(cancellation_, address, into, deadline_);
+    connected_ = connected.has_value();
+    if (connected_) co_return answer(Readiness::kReady, "");
+    if (!connected.error().gave_up()) co_return could_not_connect(connected.error().system_error);
+    if (into.is_open() && slot_.wanted()) into.reset();
+    co_return too_late("no connection");
   }
 
   Task<ProbeAnswer> shake_hands(tls::Stream& stream) {
-    for (IoResult shaken = stream.handshake(); shaken.state != IoState::kDone; shaken = stream.handshake()) {
-      if (shaken.state != IoState::kBlocked) co_return answer(Readiness::kUnreachable, absl::StrCat("TLS: ", shaken.cause));
-      stream.arm_read();
-      if (!co_await in_time()) co_return too_late("TLS: no answer");
+    const client::Outcome<void> shaken = co_await client::shake_hands(cancellation_, stream, deadline_);
+    if (shaken) co_return answer(Readiness::kReady, "");
+    if (shaken.error().gave_up()) co_return too_late("TLS: no answer");
+    co_return answer(Readiness::kUnreachable, absl::StrCat("TLS: ", shaken.error().cause));
+  }
+
+  Task<ProbeAnswer> ask(client::Connection& connection) {
+    write_question(target_, connection.output());
+    const client::Outcome<void> sent = co_await connection.send(cancellation_, deadline_);
+    if (!sent) co_return verdict(sent.error());
+    client::Outcome<const http::ResponseHead*> head = co_await connection.head(cancellation_, deadline_);
+    if (!head && head.error().gave_up() && !prober_.cancelled()) {
+      const client::Outcome<const http::ResponseHead*> at_hand = connection.head_at_hand();  // what has come counts
+      if (!at_hand || *at_hand != nullptr) head = at_hand;
     }
-    co_return answer(Readiness::kReady, "");
+    co_return head ? verdict(**head) : verdict(head.error());
   }
 
-  Task<ProbeAnswer> ask(tls::Stream& stream) {
-    const std::string request = probe_request(target_);  // small: a fresh connection takes it whole
-    const iovec piece{const_cast<char*>(request.data()), request.size()};
-    if (stream.write(std::span(&piece, 1)).state != IoState::kDone) co_return broken();
-    co_return co_await read_verdict(stream);
-  }
-
-  /// Whether `close` is to be waited for; asked first, as who was stopped must need no memory.
-  bool holds_slot() const { return slot_ && !stopped_; }
+  /// Whether `close` is to be waited for; asked first, as who was cancelled must need no memory.
+  bool holds_slot() const { return slot_ && !prober_.cancelled(); }
   /// Both sides, so that the slot's next connection is never the pod's second; by a reset as soon as somebody waits for it.
   Task<void> close(tls::Stream& stream) {
     if (!slot_.wanted()) co_await close_in_order(stream);
@@ -105,7 +117,7 @@ class Question {
  private:
   Task<void> close_in_order(tls::Stream& stream) {
     stream.shutdown_write();
-    const Deadline until = deadline_after(wakeup_.shard().now(), target_.close_wait);
+    const Deadline until = deadline_after(cancellation_.now(), target_.close_wait);
     std::array<char, 1024> bytes;
     for (std::size_t dropped = 0; dropped < kBodyDropped;) {
       const IoResult got = stream.read(bytes);
@@ -113,78 +125,52 @@ class Question {
       if (got.moved()) continue;
       if (got.state != IoState::kBlocked) co_return;
       stream.arm_read();
-      if (!co_await wakeup_.wait(until) || given_up()) co_return;
+      if (!co_await cancellation_.wakeup().wait(until) || cancellation_.cancelled()) co_return;
     }
   }
 
   ProbeAnswer answer(Readiness readiness, std::string why) const { return {readiness, std::move(why), connected_}; }
-  bool given_up() const { return stopped_ || slot_.wanted(); }
   /// Whoever gave up is not told anything.
   ProbeAnswer too_late(const char* what) const {
-    return given_up() ? ProbeAnswer() : answer(Readiness::kNoAnswer, what + told_timeout(target_));
-  }
-  ProbeAnswer broken() const {
-    return answer(Readiness::kUnreachable, "the connection ended without an answer to " + told_question(target_));
-  }
-  ProbeAnswer endless_interim() const {
-    return answer(Readiness::kUnreachable, "nothing but interim answers to " + told_question(target_));
+    return cancellation_.cancelled() ? ProbeAnswer() : answer(Readiness::kNoAnswer, what + told_timeout(target_));
   }
   ProbeAnswer could_not_connect(int error) const {
     const bool shortage = runtime::is_our_shortage(error);
     return answer(shortage ? Readiness::kNotAsked : Readiness::kUnreachable,
                   shortage ? "the router is short of descriptors, ports or memory" : text_of(error));
   }
-  /// Nothing for an interim answer (RFC 9110, 15.2): another one follows.
-  std::optional<ProbeAnswer> verdict(std::string_view head) const {
-    http::ResponseHead parsed;
-    if (!http::parse_response(head, parsed)) {
-      return answer(Readiness::kUnreachable, absl::StrCat("the answer to ", told_question(target_), " is not HTTP"));
+  ProbeAnswer verdict(const http::ResponseHead& head) const {
+    if (head.status >= 200 && head.status < 400) return answer(Readiness::kReady, "");
+    return answer(Readiness::kNotReady, absl::StrCat(head.status, " from ", told_question(target_)));
+  }
+  ProbeAnswer verdict(const client::Error& error) const {
+    if (error.gave_up()) return too_late("no answer");
+    const std::string question = told_question(target_);
+    switch (error.kind) {
+      case client::ErrorKind::kTimedOut:
+      case client::ErrorKind::kCancelled:
+      case client::ErrorKind::kFailed: break;
+      case client::ErrorKind::kInvalid:
+        return answer(Readiness::kUnreachable, absl::StrCat("the answer to ", question, " is not HTTP"));
+      case client::ErrorKind::kInterimOnly:
+        return answer(Readiness::kUnreachable, "nothing but interim answers to " + question);
+      case client::ErrorKind::kTooLarge:
+        return answer(Readiness::kUnreachable, "the head of the answer to " + question + " is too long");
     }
-    if (parsed.status < 200 && parsed.status != 101) return std::nullopt;
-    if (parsed.status >= 200 && parsed.status < 400) return answer(Readiness::kReady, "");
-    return answer(Readiness::kNotReady, absl::StrCat(parsed.status, " from ", told_question(target_)));
+    return answer(Readiness::kUnreachable, "the connection ended without an answer to " + question);
   }
 
-  /// The answer's head. The body is not waited for: the connection is closed.
-  Task<ProbeAnswer> read_verdict(tls::Stream& stream) {
-    std::string text;
-    http::HeadScanner scanner;
-    std::size_t interim = 0;
-    for (std::array<char, 1024> bytes; text.size() < kHeadMax;) {
-      if (const std::size_t head = scanner.scan(text); head > 0) {
-        if (std::optional<ProbeAnswer> told = verdict(std::string_view(text).substr(0, head))) co_return std::move(*told);
-        if (++interim > kInterimMax) co_return endless_interim();
-        text.erase(0, head);
-        scanner = {};
-        continue;
-      }
-      const IoResult got = stream.read(bytes);
-      if (got.moved()) {
-        text.append(bytes.data(), got.bytes);
-        continue;
-      }
-      if (got.state != IoState::kBlocked) co_return broken();
-      if (given_up()) co_return ProbeAnswer();  // but what has come counts
-      stream.arm_read();
-      const bool woken = co_await wakeup_.wait(deadline_);
-      if (!woken || stopped_) co_return too_late("no answer");
-    }
-    co_return answer(Readiness::kUnreachable, "the head of the answer to " + told_question(target_) + " is too long");
-  }
-
-  /// Waits; whether there is time left, and somebody who wants to know.
-  Task<bool> in_time() {
-    const bool woken = co_await wakeup_.wait(deadline_);
-    co_return woken && !given_up();
-  }
-
-  runtime::Wakeup& wakeup_;
+  runtime::Cancellation& prober_;
   const ProbeTarget& target_;
   const Deadline deadline_;
-  const bool& stopped_;
   const HeldSlot& slot_;
+  QuestionCancellation cancellation_;
   bool connected_ = false;
 };
+
+client::Security security_of(const ProbeTarget& target) {
+  return target.tls != nullptr ? client::Security(*target.tls, target.server_name) : client::Security();
+}
 
 }  // namespace
 
@@ -199,23 +185,22 @@ void Claim::run() {
   if (const std::shared_ptr<runtime::Wakeup> wakeup = wakeup_.lock()) wakeup->wake();
 }
 
-Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped,
+Task<ProbeAnswer> ask_for_readiness(runtime::Cancellation& cancellation, const ProbeTarget& target, Deadline deadline,
                                     const HeldSlot& slot) {
-  Question question(wakeup, target, deadline, stopped, slot);
+  Question question(cancellation, target, deadline, slot);
   runtime::Socket socket;
   ProbeAnswer connected = co_await question.connect(target.address, socket);
   if (!connected.ready()) co_return connected;
-  tls::Stream stream =
-      target.tls ? tls::Stream(std::move(socket), *target.tls, target.server_name) : tls::Stream(std::move(socket));
-  ProbeAnswer answer = co_await question.shake_hands(stream);
-  if (answer.ready()) answer = co_await question.ask(stream);
-  if (question.holds_slot()) co_await question.close(stream);
+  client::Connection connection(cancellation.shard(), security_of(target).upon(std::move(socket)), nullptr, kHeadLimits);
+  ProbeAnswer answer = co_await question.shake_hands(connection.stream());
+  if (answer.ready()) answer = co_await question.ask(connection);
+  if (question.holds_slot()) co_await question.close(connection.stream());
   co_return answer;
 }
 
-Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget& target, const runtime::Address& address,
-                                     Deadline deadline, const bool& stopped, const HeldSlot& slot) {
-  Question question(wakeup, target, deadline, stopped, slot);
+Task<ProbeAnswer> ask_for_connection(runtime::Cancellation& cancellation, const ProbeTarget& target,
+                                     const runtime::Address& address, Deadline deadline, const HeldSlot& slot) {
+  Question question(cancellation, target, deadline, slot);
   runtime::Socket socket;
   ProbeAnswer answer = co_await question.connect(address, socket);
   if (answer.ready() && question.holds_slot()) {
@@ -225,39 +210,38 @@ Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget&
   co_return answer;
 }
 
-Task<std::optional<HeldSlot>> take_slot(std::shared_ptr<runtime::Wakeup> wakeup, const ProbeTarget& target,
-                                        const bool& stopped) {
+Task<std::optional<HeldSlot>> take_slot(std::shared_ptr<runtime::CancelSource> cancellation, const ProbeTarget& target) {
   if (!target.slot) co_return HeldSlot();
-  const Deadline until = deadline_after(wakeup->shard().now(), kSlotWait);
+  const Deadline until = deadline_after(cancellation->now(), kSlotWait);
   for (bool closing = false;;) {
-    const auto claim = std::make_shared<Claim>(wakeup);
+    const auto claim = std::make_shared<Claim>(cancellation->shared_wakeup());
     ProbeSlot slot = target.slot(claim);
     if (slot.turn) co_return HeldSlot(std::move(slot.turn), claim);
     // Once a connection was closed for it, it does not give up because a request was faster.
     closing = closing || slot.soon;
-    const TimePoint now = wakeup->shard().now();
+    const TimePoint now = cancellation->now();
     if (!closing || now >= until) co_return std::nullopt;
-    co_await wakeup->wait(now + kSlotAgain);
-    if (stopped) co_return std::nullopt;
+    co_await cancellation->wakeup().wait(now + kSlotAgain);
+    if (cancellation->cancelled()) co_return std::nullopt;
   }
 }
 
-struct ReplicaProber::Probing final : Asking {
+struct ReplicaProber::Probing final : runtime::BackgroundTask {
   Probing(runtime::Shard& control, ProbeTarget to, std::function<void(bool)> tell,
           std::function<void(const ProbeAnswer&)> tell_each)
-      : Asking(control),
+      : BackgroundTask(control, {kMemoryIsShort}),
         target(std::move(to)),
         changed(std::move(tell)),
         answered(std::move(tell_each)),
         counted_from(deadline_after(control.now(), target.settings.initial_delay)) {}
 
   Task<void> run() override {
-    while (!stopped()) {
+    while (!cancelled()) {
       const std::optional<bool> success = co_await ask();
-      if (stopped()) break;
-      if (success && (*success || control().now() >= counted_from)) count(*success);
-      const Deadline next = deadline_after(control().now(), pause());
-      while (!stopped() && control().now() < next) co_await wakeup().wait(next);
+      if (cancelled()) break;
+      if (success && (*success || now() >= counted_from)) count(*success);
+      const Deadline next = deadline_after(now(), pause());
+      while (!cancelled() && now() < next) co_await wakeup().wait(next);
     }
   }
 
@@ -265,27 +249,27 @@ struct ReplicaProber::Probing final : Asking {
   Task<std::optional<bool>> ask() {
     ProbeLimit::Turn turn;
     if (target.limit != nullptr) {
-      turn = co_await target.limit->wait_for_turn(shared_wakeup(), stopped());
-      if (stopped()) co_return std::nullopt;
+      turn = co_await target.limit->wait_for_turn(shared_from_this());
+      if (cancelled()) co_return std::nullopt;
     }
-    const std::optional<HeldSlot> slot = co_await take_slot(shared_wakeup(), target, stopped());
+    const std::optional<HeldSlot> slot = co_await take_slot(shared_from_this(), target);
     skipped = !slot;
-    if (stopped() || skipped) co_return std::nullopt;
+    if (cancelled() || skipped) co_return std::nullopt;
     const std::uint64_t finished = exchanges_finished();
-    const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
-    ProbeAnswer answer = co_await ask_for_readiness(wakeup(), target, deadline, stopped(), *slot);
+    const Deadline deadline = deadline_after(now(), target.settings.timeout);
+    ProbeAnswer answer = co_await ask_for_readiness(*this, target, deadline, *slot);
     skipped = answer.readiness == Readiness::kNotAsked && slot->wanted();
-    if (stopped() || skipped) co_return std::nullopt;
+    if (cancelled() || skipped) co_return std::nullopt;
     if (asks_elsewhere(answer)) {
-      const Deadline until = deadline_after(control().now(), target.settings.timeout);
-      const ProbeAnswer other = co_await ask_for_connection(wakeup(), target, *target.other_family, until, stopped(), *slot);
-      if (stopped()) co_return std::nullopt;
+      const Deadline until = deadline_after(now(), target.settings.timeout);
+      const ProbeAnswer other = co_await ask_for_connection(*this, target, *target.other_family, until, *slot);
+      if (cancelled()) co_return std::nullopt;
       answer.other_connects = other.ready();
     }
     const bool only_busy = answer.readiness == Readiness::kNoAnswer && exchanges_finished() != finished;
     if (only_busy) co_return std::nullopt;
     if (answered) answered(answer);
-    if (stopped() || answer.readiness == Readiness::kNotAsked) co_return std::nullopt;
+    if (cancelled() || answer.readiness == Readiness::kNotAsked) co_return std::nullopt;
     co_return answer.ready();
   }
 
@@ -327,6 +311,6 @@ ReplicaProber::ReplicaProber(runtime::Shard& control, runtime::TaskGroup& group,
   probing_->begin(group);
 }
 
-ReplicaProber::~ReplicaProber() { probing_->stop(); }
+ReplicaProber::~ReplicaProber() { probing_->cancel(); }
 
 }  // namespace router::discovery

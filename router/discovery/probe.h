@@ -12,9 +12,9 @@
 #include "router/discovery/probe_limit.h"
 #include "router/dispatch/pod_turn.h"
 #include "router/runtime/address.h"
+#include "router/runtime/cancellation.h"
 #include "router/runtime/inbox.h"
 #include "router/runtime/task_group.h"
-#include "router/runtime/wakeup.h"
 #include "tls/context.h"
 
 namespace router::discovery {
@@ -56,6 +56,8 @@ class HeldSlot {
   dispatch::PodTurn turn_;
 };
 inline const HeldSlot kNoSlot;
+
+inline constexpr const char* kMemoryIsShort = "memory is short: a replica is asked later";  // in the log
 
 /// Whom to ask for readiness, and how.
 struct ProbeTarget {
@@ -119,18 +121,16 @@ class ReplicaProber {
 };
 
 /// The slot for a question, which may be an empty one where none is needed; nothing if all are busy. Suspends while a
-/// connection that rests in it is closed, for half a second at most, or until `wakeup` was woken with `stopped` set. Throws
-/// std::bad_alloc.
-Task<std::optional<HeldSlot>> take_slot(std::shared_ptr<runtime::Wakeup> wakeup, const ProbeTarget& target,
-                                        const bool& stopped);
+/// connection that rests in it is closed, for half a second at most, or until it is cancelled. Throws std::bad_alloc.
+Task<std::optional<HeldSlot>> take_slot(std::shared_ptr<runtime::CancelSource> cancellation, const ProbeTarget& target);
 
-/// One question. Suspends, until `deadline` at most, or until `wakeup` was woken with `stopped` set, or because somebody wants
-/// the slot: then it is kNotAsked, and the connection is gone.
-Task<ProbeAnswer> ask_for_readiness(runtime::Wakeup& wakeup, const ProbeTarget& target, Deadline deadline, const bool& stopped,
+/// One question. Suspends, until `deadline` at most, or until it is cancelled, or because somebody wants the slot: then it is
+/// kNotAsked, and the connection is gone.
+Task<ProbeAnswer> ask_for_readiness(runtime::Cancellation& cancellation, const ProbeTarget& target, Deadline deadline,
                                     const HeldSlot& slot = kNoSlot);
 
 /// kReady: a connection to `address` is accepted. It is closed again, and nothing is sent. Suspends likewise.
-Task<ProbeAnswer> ask_for_connection(runtime::Wakeup& wakeup, const ProbeTarget& target, const runtime::Address& address,
-                                     Deadline deadline, const bool& stopped, const HeldSlot& slot = kNoSlot);
+Task<ProbeAnswer> ask_for_connection(runtime::Cancellation& cancellation, const ProbeTarget& target,
+                                     const runtime::Address& address, Deadline deadline, const HeldSlot& slot = kNoSlot);
 
 }  // namespace router::discovery

@@ -4,15 +4,15 @@
 
 namespace router::discovery {
 
-Task<ProbeLimit::Turn> ProbeLimit::wait_for_turn(std::shared_ptr<runtime::Wakeup> wakeup, const bool& stopped) {
+Task<ProbeLimit::Turn> ProbeLimit::wait_for_turn(std::shared_ptr<runtime::CancelSource> cancellation) {
   if (running_ < at_once_) {
     ++running_;
     co_return Turn(*this);
   }
-  Waiting mine(std::move(wakeup));
+  Waiting mine(std::move(cancellation));
   waiting_.push_back(&mine);
-  while (!mine.granted && !stopped) co_await mine.wakeup->wait(kNever);
-  if (mine.granted) co_return Turn(*this);  // also if stopped: whoever drops it passes it on
+  while (!mine.granted && !mine.cancellation->cancelled()) co_await mine.cancellation->wakeup().wait(kNever);
+  if (mine.granted) co_return Turn(*this);  // also if cancelled: whoever drops it passes it on
   waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &mine));
   co_return Turn();
 }
@@ -26,7 +26,7 @@ void ProbeLimit::pass_on() noexcept {
   waiting_.pop_front();
   next->granted = true;
   // From the loop: this runs inside another probe's coroutine.
-  next->wakeup->shard().send(*next);
+  next->cancellation->shard().send(*next);
 }
 
 }  // namespace router::discovery

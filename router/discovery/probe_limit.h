@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "router/base/task.h"
-#include "router/runtime/wakeup.h"
+#include "router/runtime/cancellation.h"
 
 namespace router::discovery {
 
@@ -39,8 +39,8 @@ class ProbeLimit {
     ProbeLimit* limit_ = nullptr;
   };
 
-  /// Suspends until it is this one's turn, or until `wakeup` was woken with `stopped` set: then there is no turn.
-  Task<Turn> wait_for_turn(std::shared_ptr<runtime::Wakeup> wakeup, const bool& stopped);
+  /// Suspends until it is this one's turn, or until it is cancelled: then there is no turn.
+  Task<Turn> wait_for_turn(std::shared_ptr<runtime::CancelSource> cancellation);
 
   std::size_t running() const { return running_; }
   std::size_t waiting() const { return waiting_.size(); }
@@ -48,10 +48,10 @@ class ProbeLimit {
  private:
   /// One that waits; as a message, what wakes it when its turn has come.
   struct Waiting final : runtime::Message {
-    explicit Waiting(std::shared_ptr<runtime::Wakeup> whom) : wakeup(std::move(whom)) {}
-    void run() override { wakeup->wake(); }
+    explicit Waiting(std::shared_ptr<runtime::CancelSource> whom) : cancellation(std::move(whom)) {}
+    void run() override { cancellation->wakeup().wake(); }
     void dropped() noexcept override {}
-    const std::shared_ptr<runtime::Wakeup> wakeup;
+    const std::shared_ptr<runtime::CancelSource> cancellation;
     bool granted = false;
   };
   void pass_on() noexcept;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "router/discovery/asking.h"
+#include "router/runtime/background_task.h"
 
 namespace router::discovery {
 
@@ -11,21 +11,25 @@ namespace {
 constexpr std::chrono::seconds kPauseLongest{1};
 }
 
-struct Readmission::Waiting final : Asking {
+struct Readmission::Waiting final : runtime::BackgroundTask {
   Waiting(runtime::Shard& shard, ProbeTarget to, ReturnTerms when, std::function<void()> tell,
           std::function<void(const ProbeAnswer&)> tell_each)
-      : Asking(shard), target(std::move(to)), terms(when), well(std::move(tell)), not_yet(std::move(tell_each)) {}
+      : BackgroundTask(shard, {kMemoryIsShort}),
+        target(std::move(to)),
+        terms(when),
+        well(std::move(tell)),
+        not_yet(std::move(tell_each)) {}
 
   Task<void> run() override {
     TimePoint next = terms.from;
     for (Duration pause = terms.pause;; pause = std::min<Duration>(2 * pause, kPauseLongest)) {
-      while (!stopped() && control().now() < next) co_await wakeup().wait(next);
-      if (stopped()) co_return;
+      while (!cancelled() && now() < next) co_await wakeup().wait(next);
+      if (cancelled()) co_return;
       const ProbeAnswer answer = co_await ask();
-      if (stopped()) co_return;
+      if (cancelled()) co_return;
       if (is_well(answer)) co_return well();
       if (not_yet && !answer.why.empty()) not_yet(answer);
-      next = control().now() + pause;
+      next = now() + pause;
     }
   }
 
@@ -33,17 +37,17 @@ struct Readmission::Waiting final : Asking {
     ProbeAnswer answer;
     ProbeLimit::Turn turn;
     if (target.limit != nullptr) {
-      turn = co_await target.limit->wait_for_turn(shared_wakeup(), stopped());
-      if (stopped()) co_return answer;
+      turn = co_await target.limit->wait_for_turn(shared_from_this());
+      if (cancelled()) co_return answer;
     }
-    const std::optional<HeldSlot> slot = co_await take_slot(shared_wakeup(), target, stopped());
-    if (stopped() || !slot) co_return answer;
-    const Deadline deadline = deadline_after(control().now(), target.settings.timeout);
+    const std::optional<HeldSlot> slot = co_await take_slot(shared_from_this(), target);
+    if (cancelled() || !slot) co_return answer;
+    const Deadline deadline = deadline_after(now(), target.settings.timeout);
     if (terms.accepts) {
-      answer = co_await ask_for_connection(wakeup(), target, *terms.accepts, deadline, stopped(), *slot);
+      answer = co_await ask_for_connection(*this, target, *terms.accepts, deadline, *slot);
       if (!answer.ready() || terms.answer == ReturnTerms::Answer::kNone) co_return answer;
     }
-    co_return co_await ask_for_readiness(wakeup(), target, deadline, stopped(), *slot);
+    co_return co_await ask_for_readiness(*this, target, deadline, *slot);
   }
 
   bool is_well(const ProbeAnswer& answer) const {
@@ -62,6 +66,6 @@ Readmission::Readmission(runtime::Shard& control, runtime::TaskGroup& group, Pro
   waiting_->begin(group);
 }
 
-Readmission::~Readmission() { waiting_->stop(); }
+Readmission::~Readmission() { waiting_->cancel(); }
 
 }  // namespace router::discovery

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "router/base/host_port.h"
 #include "router/base/log.h"
 #include "router/discovery/name_addresses.h"
 
@@ -24,10 +25,7 @@ class FileReplicas::Entry final : public runtime::Timer {
 
   bool same(const Entry& other) const { return host == other.host && port == other.port && probe_port == other.probe_port; }
   /// `host:port` as configured.
-  std::string name() const {
-    const bool is_ipv6 = host.find(':') != std::string::npos;
-    return absl::StrCat(is_ipv6 ? "[" : "", host, is_ipv6 ? "]:" : ":", port);
-  }
+  std::string name() const { return join_host_port(host, port); }
   /// Without the dot at the end that says that nothing is to be added: as certificates and servers know it.
   std::string bare_host() const { return host.ends_with('.') ? host.substr(0, host.size() - 1) : host; }
   FoundReplica found(std::size_t index, const Address& address) const {

@@ -2,14 +2,15 @@
 
 #include <absl/strings/str_cat.h>
 
+#include "router/base/host_port.h"
+
 namespace router::discovery {
 namespace {
 
 /// By the port that clients use: what listens behind a Service does not show.
 std::string origin_of(const std::string& host, std::uint16_t port) {
   const bool is_tls = port == 443;
-  const bool is_ipv6 = host.find(':') != host.npos;
-  std::string origin = absl::StrCat(is_tls ? "https://" : "http://", is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "");
+  std::string origin = absl::StrCat(is_tls ? "https://" : "http://", bracketed_host(host));
   if (port != 0 && port != 80 && port != 443) absl::StrAppend(&origin, ":", port);
   return origin;
 }

@@ -16,8 +16,6 @@ namespace {
 namespace json = boost::json;
 using Kind = ResourceVerdict::Kind;
 
-constexpr std::size_t kToldMax = 16;  // different refusals in the log until a write succeeds
-
 std::string errand_of(const ResourceStatus& status) {
   return absl::StrCat(resource_of(status.kind).plural, "/", status.key.home, "/", status.key.name);
 }
@@ -114,7 +112,7 @@ kubernetes::Sender::Outcome StatusWriter::answered(const std::string& name, cons
 }
 
 void StatusWriter::written(Object& object, const json::object& answer) {
-  told_.clear();
+  refusals_.recovered();
   const std::string refusal_before = shown_refusal(object.known);
   const std::string version = metadata_text(answer, "resourceVersion");
   json::object status = read_status(answer);
@@ -137,7 +135,7 @@ void StatusWriter::written(Object& object, const json::object& answer) {
 void StatusWriter::tell(const Object& object, const kubernetes::ApiAnswer& answer) {
   const kubernetes::Resource& resource = resource_of(object.status.kind);
   const std::string subject = absl::StrCat(resource.name(), " in namespace ", object.status.key.home, "/", answer.status);
-  if (told_.size() >= kToldMax || !told_.insert(subject).second) return;
+  if (!refusals_.should_log(subject)) return;
   const std::string words = kubernetes::message_of(answer);
   const std::string hint =
       answer.status == 403 ? absl::StrCat(": allow the verb patch on ", resource.plural, "/status.", resource.group) : "";

@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
+#include "router/base/log_deduplicator.h"
 #include "router/discovery/event_writer.h"
 #include "router/discovery/resource_status.h"
 #include "router/kubernetes/api_time.h"
@@ -56,7 +56,7 @@ class StatusWriter final : private kubernetes::Sender {
   EventWriter& events_;
   const kubernetes::WallClock clock_;
   std::map<std::string, Object> objects_;  // by resource, namespace and name
-  std::set<std::string> told_;             // refusals that are in the log
+  LogDeduplicator refusals_;               // until a write succeeds
   bool all_is_news_ = true;                // at the next `set`
 };
 

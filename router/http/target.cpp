@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
+#include "router/base/host_port.h"
 #include "router/http/characters.h"
 
 namespace router::http {
 namespace {
-
-constexpr std::size_t kPortDigitsMax = 5;
 
 /// Moves scheme and authority of an absolute-form target from `target` into `authority`.
 Mistake cut_authority(std::string_view& target, std::string_view& authority) {
@@ -33,8 +33,6 @@ bool is_ipv6(std::string_view text) {
   in6_addr address;
   return ::inet_pton(AF_INET6, terminated.data(), &address) == 1;
 }
-
-bool is_port(std::string_view text) { return text.size() <= kPortDigitsMax && consists_of(text, kDigits); }
 
 }  // namespace
 
@@ -59,15 +57,10 @@ Mistake parse_target(RequestHead& head) {
 }
 
 bool is_host(std::string_view text) {
-  if (text.starts_with('[')) {
-    const std::size_t end = text.find(']');
-    if (end == std::string_view::npos || !is_ipv6(text.substr(1, end - 1))) return false;
-    text.remove_prefix(end + 1);
-    return text.empty() || (text.front() == ':' && is_port(text.substr(1)));
-  }
-  const std::size_t colon = text.find(':');
-  if (colon == 0 || text.empty() || !consists_of(text.substr(0, colon), kHostName)) return false;
-  return colon == std::string_view::npos || is_port(text.substr(colon + 1));
+  const std::optional<HostPort> parts = split_host_port(text);
+  if (!parts || !is_port_text(parts->port.value_or(std::string_view()))) return false;
+  if (parts->bracketed()) return is_ipv6(parts->host);
+  return !parts->host.empty() && consists_of(parts->host, kHostName);
 }
 
 }  // namespace router::http

@@ -1,35 +1,39 @@
 #include "router/kubernetes/api_client.h"
 
+#include <absl/strings/numbers.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "config/findings.h"
+#include "router/base/text.h"
 #include "router/kubernetes/json.h"
 
 namespace router::kubernetes {
 namespace {
 
-http::Method method_of(const std::string& method) { return method == "GET" ? http::Method::kGet : http::Method::kOther; }
+constexpr int kRetryAfterMax = 3600;  // seconds; whoever waits has a bound of its own
 
-/// Where the answer to a look-up arrives, which may be after its asker has gone.
-struct LookUp {
-  std::optional<runtime::Resolver::Addresses> addresses;
-  runtime::Wakeup* wakeup = nullptr;  // nullptr: nobody waits any more
-};
+std::optional<std::chrono::seconds> retry_after_of(const http::ResponseHead& head) {
+  int seconds = 0;
+  const bool is_number = absl::SimpleAtoi(to_absl(head.fields.get(http::Field::kRetryAfter)), &seconds) && seconds >= 0;
+  if (!is_number) return std::nullopt;
+  return std::chrono::seconds(std::min(seconds, kRetryAfterMax));
+}
 
-/// Until its end `wakeup` waits for the answer.
-class Waits {
- public:
-  Waits(std::shared_ptr<LookUp> question, runtime::Wakeup& wakeup) : question_(std::move(question)) {
-    question_->wakeup = &wakeup;
-  }
-  Waits(const Waits&) = delete;
-  Waits& operator=(const Waits&) = delete;
-  ~Waits() { question_->wakeup = nullptr; }
-
- private:
-  const std::shared_ptr<LookUp> question_;
-};
+client::ClientOptions options_of(const ClusterConfig& cluster, Credentials& credentials) {
+  client::ClientOptions options;
+  options.host = cluster.host;
+  options.port = cluster.port;
+  options.server_name = cluster.server_name;
+  options.tls = [&credentials] { return credentials.tls(); };
+  options.connect_max = ApiClient::kConnectMax;
+  options.head_wait = ApiClient::kHeadWait;
+  options.resting_max = ApiClient::kRestingMax;
+  options.rest_max = ApiClient::kRestMax;
+  options.connect.vanished_after = ApiClient::kVanishedAfter;
+  return options;
+}
 
 }  // namespace
 
@@ -38,41 +42,36 @@ std::string message_of(const ApiAnswer& answer) {
   return status.ok() ? config::shown_message(text_in(*status, "message")) : "";
 }
 
-Task<absl::StatusOr<bool>> ApiExchange::read(Asker& asker, std::string& into, Deadline deadline) {
-  if (connection_ == nullptr) co_return false;
-  absl::StatusOr<bool> more = co_await connection_->body(asker, into, deadline);
-  if (more.ok() && *more) co_return true;
-  std::unique_ptr<ApiConnection> ended = std::move(connection_);
-  if (!more.ok()) co_return client_.explained(more.status());
-  if (head_.keeps_alive) client_.give_back(std::move(ended));
-  co_return false;
-}
+ApiExchange::ApiExchange(ApiClient& client, std::unique_ptr<client::Exchange> exchange, std::string token)
+    : client_(client),
+      exchange_(std::move(exchange)),
+      token_(std::move(token)),
+      retry_after_(retry_after_of(exchange_->head())) {}
 
 bool ApiExchange::has_newer_token() { return client_.credentials_->refused(token_); }
 
-Task<absl::StatusOr<ApiAnswer>> ApiExchange::read_all(Asker& asker, std::size_t bytes_max, Deadline deadline) {
+Task<absl::StatusOr<bool>> ApiExchange::read(runtime::Cancellation& cancellation, std::string& into, Deadline deadline) {
+  const client::Outcome<client::Body> body = co_await exchange_->read(cancellation, into, deadline);
+  if (!body) co_return client_.explained(body.error());
+  co_return *body == client::Body::kGoesOn;
+}
+
+Task<absl::StatusOr<ApiAnswer>> ApiExchange::read_all(runtime::Cancellation& cancellation, std::size_t bytes_max,
+                                                      Deadline deadline) {
   ApiAnswer answer;
-  answer.status = head_.status;
-  answer.retry_after = head_.retry_after;
-  for (;;) {
-    const absl::StatusOr<bool> more = co_await read(asker, answer.body, deadline);
-    if (!more.ok()) co_return more.status();
-    if (!*more) co_return answer;
-    if (answer.body.size() > bytes_max) {
-      connection_.reset();
-      co_return client_.explained(
-          absl::ResourceExhaustedError("its answer is larger than " + std::to_string(bytes_max) + " bytes"));
-    }
-  }
+  answer.status = status();
+  answer.retry_after = retry_after_;
+  const client::Outcome<void> read = co_await exchange_->read_all(cancellation, answer.body, bytes_max, deadline);
+  if (!read) co_return client_.explained(read.error());
+  co_return answer;
 }
 
 ApiClient::ApiClient(runtime::Shard& control, runtime::Resolver& resolver, ClusterConfig cluster,
                      std::unique_ptr<Credentials> credentials)
-    : control_(control),
-      resolver_(resolver),
-      cluster_(std::move(cluster)),
+    : cluster_(std::move(cluster)),
       name_("API server " + cluster_.authority()),
-      credentials_(std::move(credentials)) {}
+      credentials_(std::move(credentials)),
+      http_(control, resolver, options_of(cluster_, *credentials_)) {}
 
 absl::StatusOr<std::unique_ptr<ApiClient>> ApiClient::make(runtime::Shard& control, runtime::Resolver& resolver,
                                                            ClusterConfig cluster) {
@@ -81,101 +80,37 @@ absl::StatusOr<std::unique_ptr<ApiClient>> ApiClient::make(runtime::Shard& contr
   return std::unique_ptr<ApiClient>(new ApiClient(control, resolver, std::move(cluster), std::move(*credentials)));
 }
 
-absl::Status ApiClient::explained(const absl::Status& status) const {
+absl::Status ApiClient::explained(const client::Error& error) const {
+  const absl::Status status = client::status_of(error);
   return absl::Status(status.code(), name_ + ": " + std::string(status.message()));
 }
 
-Task<absl::StatusOr<std::vector<runtime::Address>>> ApiClient::look_up(Asker& asker, Deadline deadline) {
-  if (const auto address = runtime::Address::parse(cluster_.host, cluster_.port)) {
-    co_return std::vector<runtime::Address>(1, *address);
-  }
-  const auto question = std::make_shared<LookUp>();
-  const Waits waits(question, asker.wakeup());
-  resolver_.resolve(cluster_.host, cluster_.port, [question](runtime::Resolver::Addresses addresses) {
-    question->addresses = std::move(addresses);
-    if (question->wakeup != nullptr) question->wakeup->wake();
-  });
-  bool in_time = true;
-  while (in_time && !question->addresses && !asker.stopped()) in_time = co_await asker.wakeup().wait(deadline);
-  if (asker.stopped()) co_return absl::CancelledError("not wanted any more");
-  if (!question->addresses) co_return absl::DeadlineExceededError("its name cannot be resolved in time");
-  if (!question->addresses->ok()) {
-    co_return absl::UnavailableError("its name cannot be resolved: " + std::string(question->addresses->status().message()));
-  }
-  co_return std::move(**question->addresses);
+client::Request ApiClient::with_token(ApiRequest request, const std::string& token) const {
+  client::Request with;
+  with.method = std::move(request.method);
+  with.target = cluster_.base_path + request.path;
+  with.fields = {{"User-Agent", "inference-router"}, {"Accept", "application/json"}};
+  if (!token.empty()) with.fields.emplace_back("Authorization", "Bearer " + token);
+  if (!request.content_type.empty()) with.fields.emplace_back("Content-Type", std::move(request.content_type));
+  with.body = std::move(request.body);
+  with.deadline = request.deadline;
+  return with;
 }
 
-Task<absl::StatusOr<std::unique_ptr<ApiConnection>>> ApiClient::connect(Asker& asker, Deadline deadline) {
-  const auto addresses = co_await look_up(asker, deadline);
-  if (!addresses.ok()) co_return addresses.status();
-  addresses_ = *addresses;
-  absl::Status last = absl::UnavailableError("it has no address");
-  for (std::size_t i = 0; i < addresses->size() && asker.now() < deadline; ++i) {
-    // An address that does not answer leaves time for the others.
-    const Deadline share = asker.now() + (deadline - asker.now()) / static_cast<int>(addresses->size() - i);
-    auto connected = co_await ApiConnection::open(asker, (*addresses)[i], credentials_->tls(), cluster_.server_name, share);
-    if (connected.ok() || asker.stopped()) co_return connected;
-    last = connected.status();
-  }
-  co_return last;
+Task<absl::StatusOr<std::unique_ptr<ApiExchange>>> ApiClient::open(runtime::Cancellation& cancellation, ApiRequest request) {
+  std::string token = credentials_->token();
+  client::Request with = with_token(std::move(request), token);
+  client::Outcome<std::unique_ptr<client::Exchange>> exchange = co_await http_.open(cancellation, std::move(with));
+  if (!exchange) co_return explained(exchange.error());
+  co_return std::make_unique<ApiExchange>(*this, std::move(*exchange), std::move(token));
 }
 
-std::unique_ptr<ApiConnection> ApiClient::take_resting(Asker& asker) {
-  while (!resting_.empty()) {
-    std::unique_ptr<ApiConnection> connection = std::move(resting_.back());
-    resting_.pop_back();
-    if (asker.now() - connection->rests_since() > kRestMax || !connection->is_usable()) continue;
-    connection->take(asker);
-    return connection;
-  }
-  return nullptr;
-}
-
-void ApiClient::give_back(std::unique_ptr<ApiConnection> connection) {
-  if (connection->rest() && resting_.size() < kRestingMax) resting_.push_back(std::move(connection));
-}
-
-void ApiClient::write(const ApiRequest& request, const std::string& token, wire::MessageOutput& output) const {
-  output.begin_request(request.method, cluster_.base_path, request.path, "");
-  output.field("Host", cluster_.authority());
-  output.field("User-Agent", "inference-router");
-  output.field("Accept", "application/json");
-  if (!token.empty()) output.field("Authorization", "Bearer " + token);
-  if (!request.content_type.empty()) output.field("Content-Type", request.content_type);
-  wire::BodySize size;
-  if (!request.body.empty()) size = {wire::BodySize::Kind::kLength, request.body.size()};
-  output.end_head(size);
-  if (request.body.empty()) return;
-  output.body_piece(request.body);
-  output.body_end(nullptr);
-}
-
-Task<absl::StatusOr<std::unique_ptr<ApiExchange>>> ApiClient::open(Asker& asker, ApiRequest request) {
-  for (;;) {
-    if (asker.stopped()) co_return absl::CancelledError("not wanted any more");
-    std::unique_ptr<ApiConnection> connection = take_resting(asker);
-    if (connection == nullptr) {
-      auto fresh = co_await connect(asker, std::min(request.deadline, deadline_after(control_.now(), kConnectMax)));
-      if (!fresh.ok()) co_return explained(fresh.status());
-      connection = std::move(*fresh);
-    }
-    const Deadline deadline = std::min(request.deadline, deadline_after(control_.now(), kHeadWait));
-    std::string token = credentials_->token();
-    write(request, token, connection->output());
-    const auto head = co_await connection->exchange_heads(asker, method_of(request.method), deadline);
-    if (head.ok()) co_return std::make_unique<ApiExchange>(*this, std::move(connection), std::move(token), *head);
-    // The server may have ended a connection that rested at the moment when it was used again.
-    const bool ended_meanwhile = absl::IsUnavailable(head.status()) && connection->was_used() && !connection->was_answered();
-    if (!ended_meanwhile || request.method != "GET") co_return explained(head.status());
-  }
-}
-
-Task<absl::StatusOr<ApiAnswer>> ApiClient::request(Asker& asker, ApiRequest request) {
+Task<absl::StatusOr<ApiAnswer>> ApiClient::request(runtime::Cancellation& cancellation, ApiRequest request) {
   for (bool again = false;; again = true) {
-    const auto exchange = co_await open(asker, request);
+    const auto exchange = co_await open(cancellation, request);
     if (!exchange.ok()) co_return exchange.status();
-    const Deadline deadline = std::min(request.deadline, deadline_after(control_.now(), kBodyWait));
-    auto answer = co_await (*exchange)->read_all(asker, kBodyMax, deadline);
+    const Deadline deadline = std::min(request.deadline, deadline_after(shard().now(), kBodyWait));
+    auto answer = co_await (*exchange)->read_all(cancellation, kBodyMax, deadline);
     const bool tries_again = answer.ok() && answer->status == 401 && !again && (*exchange)->has_newer_token();
     if (!tries_again) co_return answer;
   }

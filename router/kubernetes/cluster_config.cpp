@@ -1,11 +1,11 @@
 #include "router/kubernetes/cluster_config.h"
 
 #include <absl/strings/numbers.h>
-#include <absl/strings/str_cat.h>
 
 #include <cstdlib>
 #include <utility>
 
+#include "router/base/host_port.h"
 #include "router/files/read_file.h"
 #include "router/kubernetes/kubeconfig.h"
 
@@ -42,10 +42,7 @@ absl::StatusOr<ClusterConfig> read_service_account(const std::string& folder, co
 
 }  // namespace
 
-std::string ClusterConfig::authority() const {
-  const bool is_ipv6 = host.find(':') != std::string::npos;
-  return absl::StrCat(is_ipv6 ? "[" : "", host, is_ipv6 ? "]:" : ":", port);
-}
+std::string ClusterConfig::authority() const { return join_host_port(host, port); }
 
 Environment process_environment() {
   return [](const char* variable) {

@@ -70,8 +70,11 @@ absl::Status Credentials::read_tls() {
 
 void Credentials::tell(const absl::Status& status) {
   const std::string text(status.message());
-  if (!text.empty() && text != told_) log::warning("kubernetes: " + text + "; what was read before stays in use");
-  told_ = text;
+  if (text.empty()) {
+    mistakes_.recovered();
+  } else if (mistakes_.should_log(text)) {
+    log::warning("kubernetes: " + text + "; what was read before stays in use");
+  }
 }
 
 void Credentials::read_again() {

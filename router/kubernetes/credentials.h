@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "router/base/log_deduplicator.h"
 #include "router/base/time.h"
 #include "router/kubernetes/cluster_config.h"
 #include "tls/context.h"
@@ -52,7 +53,8 @@ class Credentials {
   std::string token_;
   std::optional<Texts> texts_;
   std::shared_ptr<tls::ClientContext> tls_;
-  std::string told_;  // the last mistake in the log
+  LogDeduplicator mistakes_{
+      {.repeat = LogDeduplicator::Options::Repeat::kLastLogged, .logged_max = LogDeduplicator::kUnlimited}};
 };
 
 }  // namespace router::kubernetes

@@ -10,12 +10,12 @@
 
 #include "router/base/assert.h"
 #include "router/base/log.h"
+#include "router/base/log_deduplicator.h"
 #include "router/kubernetes/back_off.h"
 
 namespace router::kubernetes {
 namespace {
 
-constexpr std::size_t kToldMax = 16;                   // different texts in the log until something works again
 constexpr std::chrono::milliseconds kGroupFull{1000};  // or memory is short: then no more is tried for so long
 
 /// The server has not looked at the errand itself.
@@ -40,14 +40,14 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
   TimePoint now() { return shard().now(); }
 
   void ask(const Key& key);
-  void forget(const Key& key);
   void pump_soon();
   void pump();
   /// False: no more can be sent now.
   bool send_first();
   bool try_send(const Key& key, ApiRequest request);
   static Task<void> send(std::shared_ptr<State> self, Key key, ApiRequest request);
-  static Task<void> exchange(State& self, const Key& key, ApiRequest request, std::shared_ptr<Asker> asker);
+  static Task<void> exchange(State& self, const Key& key, ApiRequest request,
+                             std::shared_ptr<runtime::CancelSource> cancellation);
   /// An exception has ended what was done with that errand: it is tried again.
   void interrupted(const Key& key, const std::exception& error);
   void ended(const Key& key, TimePoint began, const absl::StatusOr<ApiAnswer>& answer);
@@ -61,12 +61,12 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
   const std::function<bool()> may_send;
   BackOff back_off;
   std::map<Key, Errand> errands;
-  std::set<std::pair<TimePoint, Key>> resting;  // all that are not under way, by `earliest`
-  std::set<std::shared_ptr<Asker>> askers;      // one for each request under way
+  std::set<std::pair<TimePoint, Key>> resting;                // all that are not under way, by `earliest`
+  std::set<std::shared_ptr<runtime::CancelSource>> requests;  // one for each request under way
   TimePoint paused_until{};
   bool pump_posted = false;
-  bool stopped = false;
-  std::set<std::string> told;
+  bool cancelled = false;  // with its owner
+  LogDeduplicator troubles;
 };
 
 void Errands::State::ask(const Key& key) {
@@ -75,11 +75,6 @@ void Errands::State::ask(const Key& key) {
   errand.wanted = true;
   if (fresh) rest(key, errand, now());
   if (!errand.under_way) pump_soon();
-}
-
-void Errands::State::forget(const Key& key) {
-  const auto found = errands.find(key);
-  if (found != errands.end()) found->second.wanted = false;
 }
 
 void Errands::State::rest(const Key& key, Errand& errand, TimePoint until) {
@@ -97,19 +92,19 @@ void Errands::State::pump_soon() {
 
 void Errands::State::pump() {
   try {
-    while (!stopped && send_first()) {
+    while (!cancelled && send_first()) {
     }
   } catch (const std::exception& error) {
     log::error("kubernetes: an exception has interrupted what is written; it is tried again");
     log::error(error.what());
     paused_until = deadline_after(now(), kGroupFull);
   }
-  if (stopped || resting.empty() || askers.size() >= options.under_way_max) return;
+  if (cancelled || resting.empty() || requests.size() >= options.under_way_max) return;
   shard().schedule(*this, std::max(resting.begin()->first, paused_until));
 }
 
 bool Errands::State::send_first() {
-  if (resting.empty() || askers.size() >= options.under_way_max) return false;
+  if (resting.empty() || requests.size() >= options.under_way_max) return false;
   if (now() < std::max(resting.begin()->first, paused_until)) return false;
   const Key key = resting.begin()->second;
   const auto place = errands.find(key);
@@ -141,23 +136,24 @@ bool Errands::State::try_send(const Key& key, ApiRequest request) {
 }
 
 Task<void> Errands::State::send(std::shared_ptr<State> self, Key key, ApiRequest request) {
-  std::shared_ptr<Asker> asker;
+  std::shared_ptr<runtime::CancelSource> cancellation;
   try {
-    asker = Asker::make(self->shard());
-    self->askers.insert(asker);
-    co_await exchange(*self, key, std::move(request), asker);
+    cancellation = runtime::CancelSource::make(self->shard());
+    self->requests.insert(cancellation);
+    co_await exchange(*self, key, std::move(request), cancellation);
   } catch (const std::exception& error) {
-    self->askers.erase(asker);
-    if (!self->stopped) self->interrupted(key, error);
+    self->requests.erase(cancellation);
+    if (!self->cancelled) self->interrupted(key, error);
   }
-  if (!self->stopped) self->pump_soon();
+  if (!self->cancelled) self->pump_soon();
 }
 
-Task<void> Errands::State::exchange(State& self, const Key& key, ApiRequest request, std::shared_ptr<Asker> asker) {
-  const TimePoint began = asker->now();
-  const absl::StatusOr<ApiAnswer> answer = co_await self.client.request(*asker, std::move(request));
-  self.askers.erase(asker);
-  if (!self.stopped) self.ended(key, began, answer);
+Task<void> Errands::State::exchange(State& self, const Key& key, ApiRequest request,
+                                    std::shared_ptr<runtime::CancelSource> cancellation) {
+  const TimePoint began = cancellation->now();
+  const absl::StatusOr<ApiAnswer> answer = co_await self.client.request(*cancellation, std::move(request));
+  self.requests.erase(cancellation);
+  if (!self.cancelled) self.ended(key, began, answer);
 }
 
 void Errands::State::interrupted(const Key& key, const std::exception& error) {
@@ -184,7 +180,7 @@ void Errands::State::ended(const Key& key, TimePoint began, const absl::StatusOr
     return rest(key, errand, spaced);
   }
   back_off.reset();
-  told.clear();
+  troubles.recovered();
   if (key.first->answered(key.second, *answer) == Sender::Outcome::kDone) {
     errand.again = {};
     return rest(key, errand, spaced);
@@ -197,18 +193,17 @@ void Errands::State::ended(const Key& key, TimePoint began, const absl::StatusOr
 void Errands::State::pause(const std::string& why, Duration least) {
   const Duration pause = std::max(back_off.next(), std::min<Duration>(least, kRetryAfterMax));
   paused_until = std::max(paused_until, deadline_after(now(), pause));
-  if (told.size() < kToldMax && told.insert(why).second) log::warning("kubernetes: " + why + "; trying again");
+  if (troubles.should_log(why)) log::warning("kubernetes: " + why + "; trying again");
 }
 
 Errands::Errands(ApiClient& client, runtime::TaskGroup& group, ErrandsOptions options, std::function<bool()> may_send)
     : state_(std::make_shared<State>(client, group, options, std::move(may_send))) {}
 
 Errands::~Errands() {
-  state_->stopped = true;
-  for (const std::shared_ptr<Asker>& asker : state_->askers) asker->stop();
+  state_->cancelled = true;
+  for (const std::shared_ptr<runtime::CancelSource>& request : state_->requests) request->cancel();
 }
 
 void Errands::ask(Sender& sender, const std::string& name) { state_->ask({&sender, name}); }
-void Errands::forget(Sender& sender, const std::string& name) { state_->forget({&sender, name}); }
 
 }  // namespace router::kubernetes

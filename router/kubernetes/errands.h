@@ -58,8 +58,6 @@ class Errands {
   /// Soon `sender` is asked for what to send under that name; asking again before that changes nothing. Calls nothing from
   /// within. `sender` outlives this.
   void ask(Sender& sender, const std::string& name);
-  /// Forgets an errand that waits; one under way goes on.
-  void forget(Sender& sender, const std::string& name);
 
  private:
   struct State;

@@ -1,6 +1,5 @@
 #include "router/kubernetes/kubeconfig.h"
 
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <arpa/inet.h>
 #include <openssl/evp.h>
@@ -13,6 +12,7 @@
 #include "config/file_text.h"
 #include "config/yaml_document.h"
 #include "router/base/assert.h"
+#include "router/base/host_port.h"
 #include "router/base/text.h"
 
 namespace router::kubernetes {
@@ -138,16 +138,12 @@ void take_server(const Section& section, ClusterConfig& into) {
   const std::size_t slash = std::min(rest.find('/'), rest.size());
   into.base_path = rest.substr(slash);
   while (into.base_path.ends_with('/')) into.base_path.pop_back();
-  std::string_view authority = rest.substr(0, slash);
-  std::uint32_t port = into.uses_tls ? 443 : 80;
-  if (const std::size_t colon = authority.rfind(':'); colon != authority.npos && !authority.ends_with(']')) {
-    if (!absl::SimpleAtoi(to_absl(authority.substr(colon + 1)), &port)) return refuse(kUrlExpected);
-    authority = authority.substr(0, colon);
-  }
-  if (authority.starts_with('[') && authority.ends_with(']')) authority = authority.substr(1, authority.size() - 2);
-  if (authority.empty() || port == 0 || port > 65535) return refuse(kUrlExpected);
-  into.host = authority;
-  into.port = static_cast<std::uint16_t>(port);
+  const std::optional<HostPort> authority = split_host_port(rest.substr(0, slash));
+  if (!authority || authority->host.empty()) return refuse(kUrlExpected);
+  into.port = into.uses_tls ? 443 : 80;
+  if (authority->port) into.port = port_number(*authority->port).value_or(0);
+  if (into.port == 0) return refuse(kUrlExpected);
+  into.host = authority->host;
   if (!into.uses_tls && !is_loopback(into.host)) {
     refuse("plaintext is for a proxy on this machine only (127.0.0.1, ::1, localhost); https is expected");
   }

@@ -6,14 +6,15 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "router/base/log.h"
+#include "router/base/log_deduplicator.h"
 #include "router/kubernetes/api_time.h"
 #include "router/kubernetes/json.h"
 #include "router/kubernetes/requests.h"
 #include "router/kubernetes/resource.h"
+#include "router/runtime/background_task.h"
 
 namespace router::kubernetes {
 namespace {
@@ -22,7 +23,6 @@ namespace json = boost::json;
 using std::chrono::seconds;
 
 constexpr std::int64_t kDurationMax = 3600;  // seconds that a lease of somebody else is believed
-constexpr std::size_t kToldMax = 16;         // different texts in the log until it works again
 constexpr int kConflictsMax = 3;             // in one attempt; the next is soon
 
 std::string holder_of(const json::object& lease) {
@@ -46,19 +46,22 @@ enum class Outcome {
 }  // namespace
 
 /// Lives until its coroutine has ended, which may be after the LeaderElection.
-struct LeaderElection::Candidate {
+struct LeaderElection::Candidate final : runtime::BackgroundTask {
   Candidate(ApiClient& through, LeaderElectionOptions with, std::function<void(bool)> tell)
-      : client(through), options(std::move(with)), changed(std::move(tell)), asker(Asker::make(through.shard())) {}
+      : BackgroundTask(through.shard(), {"memory is short: the election begins later", with.retry_period}),
+        client(through),
+        options(std::move(with)),
+        changed(std::move(tell)) {}
 
-  static Task<void> run(std::shared_ptr<Candidate> self);
+  Task<void> run() override;
   /// One attempt and what follows from it; when the next one is due.
   static Task<Deadline> step(Candidate& self);
   static Task<Outcome> attempt(Candidate& self);
-  static Task<Outcome> look(Candidate& self, Asker& asker, Deadline deadline);
-  static Task<Outcome> write(Candidate& self, Asker& asker, json::object next, Deadline deadline);
+  static Task<Outcome> look(Candidate& self, runtime::Cancellation& cancellation, Deadline deadline);
+  static Task<Outcome> write(Candidate& self, runtime::Cancellation& cancellation, json::object next, Deadline deadline);
   static Task<void> release(Candidate& self);
 
-  bool leads() const { return leading && !asker->stopped() && asker->now() < leads_until; }
+  bool leads() const { return leading && !cancelled() && now() < leads_until; }
   void set_leading(bool leads);
   void observe(json::object object);
   /// Whether nobody holds it any more, as far as we have seen.
@@ -73,13 +76,12 @@ struct LeaderElection::Candidate {
   ApiClient& client;
   const LeaderElectionOptions options;
   const std::function<void(bool)> changed;
-  const std::shared_ptr<Asker> asker;
   bool leading = false;
   TimePoint leads_until{};
   std::optional<json::object> lease;  // as last seen; nothing: not seen, or it may have changed since
   std::string observed;               // its spec, to see whether it changes
   TimePoint observed_at{};            // when that was first seen
-  std::set<std::string> told;
+  LogDeduplicator troubles;           // until the lease is ours
 };
 
 void LeaderElection::Candidate::set_leading(bool leads) {
@@ -87,7 +89,7 @@ void LeaderElection::Candidate::set_leading(bool leads) {
   try {
     log::info(absl::StrCat("kubernetes: this router ", leads ? "holds" : "does not hold any more", " the lease ",
                            options.lease_home, "/", options.lease_name));
-    if (!asker->stopped()) changed(leads);
+    if (!cancelled()) changed(leads);
   } catch (...) {
     leading = !leads;  // told at the next step
     throw;
@@ -99,14 +101,14 @@ void LeaderElection::Candidate::observe(json::object object) {
   std::string text = spec != nullptr ? json::serialize(*spec) : "";
   if (text != observed || observed_at == TimePoint{}) {
     observed = std::move(text);
-    observed_at = asker->now();
+    observed_at = now();
   }
   lease = std::move(object);
 }
 
 bool LeaderElection::Candidate::is_free() const {
   if (holder_of(*lease).empty()) return true;
-  return asker->now() >= observed_at + duration_of(*lease, options.lease_duration);
+  return now() >= observed_at + duration_of(*lease, options.lease_duration);
 }
 
 json::object LeaderElection::Candidate::ours(bool renews) const {
@@ -130,8 +132,7 @@ json::object LeaderElection::Candidate::ours(bool renews) const {
 }
 
 Outcome LeaderElection::Candidate::failed(const std::string& text) {
-  if (told.size() < kToldMax && told.insert(text).second && !asker->stopped())
-    log::warning("kubernetes: " + text + "; trying again");
+  if (troubles.should_log(text) && !cancelled()) log::warning("kubernetes: " + text + "; trying again");
   return Outcome::kUnknown;
 }
 
@@ -143,12 +144,12 @@ Outcome LeaderElection::Candidate::failed(const ApiAnswer& answer, const char* v
 }
 
 /// Sees what the lease is now. kOurs: it is for us to write.
-Task<Outcome> LeaderElection::Candidate::look(Candidate& self, Asker& asker, Deadline deadline) {
+Task<Outcome> LeaderElection::Candidate::look(Candidate& self, runtime::Cancellation& cancellation, Deadline deadline) {
   self.lease.reset();
   ApiRequest request;
   request.path = self.path();
   request.deadline = deadline;
-  const auto answer = co_await self.client.request(asker, std::move(request));
+  const auto answer = co_await self.client.request(cancellation, std::move(request));
   if (!answer.ok()) co_return self.failed(std::string(answer.status().message()));
   if (answer->status == 404) co_return Outcome::kOurs;
   if (answer->status != 200) co_return self.failed(*answer, "get");
@@ -160,12 +161,13 @@ Task<Outcome> LeaderElection::Candidate::look(Candidate& self, Asker& asker, Dea
 }
 
 /// kOthers: somebody was faster.
-Task<Outcome> LeaderElection::Candidate::write(Candidate& self, Asker& asker, json::object next, Deadline deadline) {
+Task<Outcome> LeaderElection::Candidate::write(Candidate& self, runtime::Cancellation& cancellation, json::object next,
+                                               Deadline deadline) {
   const bool creates = metadata_text(next, "resourceVersion").empty();
   ApiRequest request =
       creates ? create_request(collection_path(kLeases, self.options.lease_home), next) : replace_request(self.path(), next);
   request.deadline = deadline;
-  const auto answer = co_await self.client.request(asker, std::move(request));
+  const auto answer = co_await self.client.request(cancellation, std::move(request));
   if (!answer.ok()) {
     self.lease.reset();  // it may have been written
     co_return self.failed(std::string(answer.status().message()));
@@ -185,18 +187,18 @@ Task<Outcome> LeaderElection::Candidate::write(Candidate& self, Asker& asker, js
 }
 
 Task<Outcome> LeaderElection::Candidate::attempt(Candidate& self) {
-  const TimePoint now = self.asker->now();
+  const TimePoint now = self.now();
   Deadline deadline = deadline_after(now, kAttemptMax);
   if (self.leads()) deadline = std::min(deadline, self.leads_until);
   for (int conflicts = 0; conflicts < kConflictsMax; ++conflicts) {
     // Who leads has seen the lease as it wrote it; nobody else's word is needed to renew it.
     const bool knows = self.leads() && self.lease.has_value();
     if (!knows) {
-      const Outcome seen = co_await look(self, *self.asker, deadline);
+      const Outcome seen = co_await look(self, self, deadline);
       if (seen != Outcome::kOurs) co_return seen;
     }
     const bool renews = self.lease && holder_of(*self.lease) == self.options.identity;
-    const Outcome written = co_await write(self, *self.asker, self.ours(renews), deadline);
+    const Outcome written = co_await write(self, self, self.ours(renews), deadline);
     if (written != Outcome::kOthers) co_return written;
   }
   co_return Outcome::kUnknown;
@@ -204,7 +206,7 @@ Task<Outcome> LeaderElection::Candidate::attempt(Candidate& self) {
 
 /// Gives it up, so that the next one need not wait.
 Task<void> LeaderElection::Candidate::release(Candidate& self) {
-  const std::shared_ptr<Asker> last = Asker::make(self.client.shard());
+  const std::shared_ptr<runtime::CancelSource> last = runtime::CancelSource::make(self.client.shard());
   const Deadline deadline = deadline_after(last->now(), kReleaseMax);
   if (!self.lease) co_await look(self, *last, deadline);  // the end came while a renewal was under way
   const bool is_ours = self.lease && holder_of(*self.lease) == self.options.identity;
@@ -218,42 +220,38 @@ Task<void> LeaderElection::Candidate::release(Candidate& self) {
 }
 
 Task<Deadline> LeaderElection::Candidate::step(Candidate& self) {
-  Asker& asker = *self.asker;
   if (self.leading && !self.leads()) self.set_leading(false);
-  const TimePoint began = asker.now();  // before it is sent: the server may have written it at any moment since
+  const TimePoint began = self.now();  // before it is sent: the server may have written it at any moment since
   const Outcome outcome = co_await attempt(self);
   if (outcome == Outcome::kOurs) {
-    self.told.clear();
+    self.troubles.recovered();
     self.leads_until = deadline_after(began, self.options.renew_deadline);
   }
-  if (asker.stopped()) co_return began;
+  if (self.cancelled()) co_return began;
   const bool keeps = outcome == Outcome::kUnknown && self.leads();
-  self.set_leading(keeps || (outcome == Outcome::kOurs && asker.now() < self.leads_until));
+  self.set_leading(keeps || (outcome == Outcome::kOurs && self.now() < self.leads_until));
   const Deadline next = deadline_after(began, self.options.retry_period);
-  co_return self.leading ? std::min(std::max(next, asker.now()), self.leads_until) : next;
+  co_return self.leading ? std::min(std::max(next, self.now()), self.leads_until) : next;
 }
 
-Task<void> LeaderElection::Candidate::run(std::shared_ptr<Candidate> self) {
-  const auto next_step = [&self] { return step(*self); };
-  const auto after_an_exception = [&self] {
-    self->lease.reset();
-    return deadline_after(self->asker->now(), self->options.retry_period);
+Task<void> LeaderElection::Candidate::run() {
+  const auto next_step = [this] { return step(*this); };
+  const auto after_an_exception = [this] {
+    lease.reset();
+    return deadline_after(now(), options.retry_period);
   };
-  co_await repeat(*self->asker, "kubernetes: an exception has interrupted the election; it goes on", next_step,
-                  after_an_exception);
-  const bool may_hold = self->leading || (self->lease && holder_of(*self->lease) == self->options.identity);
-  if (may_hold) co_await release(*self);
+  co_await repeat("kubernetes: an exception has interrupted the election; it goes on", next_step, after_an_exception);
+  const bool may_hold = leading || (lease && holder_of(*lease) == options.identity);
+  if (may_hold) co_await release(*this);
 }
 
 LeaderElection::LeaderElection(ApiClient& client, runtime::TaskGroup& group, LeaderElectionOptions options,
                                std::function<void(bool leading)> changed)
     : candidate_(std::make_shared<Candidate>(client, std::move(options), std::move(changed))) {
-  client.shard().post([&group, candidate = candidate_] {
-    if (!candidate->asker->stopped()) group.try_spawn(Candidate::run(candidate));
-  });
+  candidate_->begin(group);
 }
 
-LeaderElection::~LeaderElection() { candidate_->asker->stop(); }
+LeaderElection::~LeaderElection() { candidate_->cancel(); }
 
 bool LeaderElection::leading() const { return candidate_->leads(); }
 

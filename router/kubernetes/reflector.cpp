@@ -3,17 +3,17 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
-#include <new>
-#include <set>
 #include <utility>
 #include <vector>
 
 #include "config/findings.h"
 #include "router/base/log.h"
+#include "router/base/log_deduplicator.h"
 #include "router/kubernetes/back_off.h"
 #include "router/kubernetes/json.h"
 #include "router/kubernetes/list_page.h"
 #include "router/kubernetes/watch_events.h"
+#include "router/runtime/background_task.h"
 
 namespace router::kubernetes {
 namespace {
@@ -22,7 +22,6 @@ namespace json = boost::json;
 using std::chrono::seconds;
 
 constexpr std::size_t kRefusalMax = 64 * 1024;  // bytes of an answer that is no list and no watch
-constexpr std::size_t kToldMax = 16;            // different texts in the log until all is well again
 constexpr seconds kLasts{1};                    // a watch that was open so long has made progress, even if nothing happened
 constexpr int kRefusalsMax = 3;                 // of watches in a row; then all is listed anew
 
@@ -62,19 +61,15 @@ std::string with_selectors(const Selection& selection, std::string path) {
 }  // namespace
 
 /// Lives until its coroutine has ended, which may be after the Reflector.
-struct Reflector::Following final : std::enable_shared_from_this<Following>, private runtime::Timer {
-  Following(ApiClient& from, runtime::TaskGroup& within, Selection what, Watcher& whom)
-      : client(from),
-        group(within),
+struct Reflector::Following final : runtime::BackgroundTask {
+  Following(ApiClient& from, Selection what, Watcher& whom)
+      : BackgroundTask(from.shard(), {"memory is short: what is to be followed is followed later", kInterruptedPause}),
+        client(from),
         selection(std::move(what)),
         watcher(whom),
-        asker(Asker::make(from.shard())),
         back_off(from.shard()) {}
 
-  /// From the loop, and again after a pause while the group is full or memory is short.
-  void begin();
-  void expired() override { begin(); }
-  static Task<void> run(std::shared_ptr<Following> self);
+  Task<void> run() override;
   /// One list or watch; when the next one may begin.
   static Task<Deadline> step(Following& self);
   static Task<Ending> list(Following& self);
@@ -91,7 +86,7 @@ struct Reflector::Following final : std::enable_shared_from_this<Following>, pri
   Deadline interrupted();
   void tell(const std::string& text);
   /// A word of the server, so long ago at most.
-  void heard(Duration ago = {}) { heard_at = std::max(heard_at.value_or(TimePoint{}), asker->now() - ago); }
+  void heard(Duration ago = {}) { heard_at = std::max(heard_at.value_or(TimePoint{}), now() - ago); }
   /// A watch is open and works: nothing stands in our way any more.
   void has_progressed();
 
@@ -100,10 +95,8 @@ struct Reflector::Following final : std::enable_shared_from_this<Following>, pri
   std::string subject() const;
 
   ApiClient& client;
-  runtime::TaskGroup& group;
   const Selection selection;
   Watcher& watcher;
-  const std::shared_ptr<Asker> asker;
   BackOff back_off;
   ReflectorCounts counts;
   std::string version;                      // our place in the server's history; empty: list first
@@ -116,7 +109,7 @@ struct Reflector::Following final : std::enable_shared_from_this<Following>, pri
   int gone_in_a_row = 0;
   int unauthorized_in_a_row = 0;
   int refusals_in_a_row = 0;  // of watches
-  std::set<std::string> told;
+  LogDeduplicator troubles;
 };
 
 std::string Reflector::Following::subject() const {
@@ -138,7 +131,7 @@ std::string Reflector::Following::watch_path(seconds timeout) const {
 
 Ending Reflector::Following::failed(const absl::Status& status) const {
   Ending ending;
-  ending.kind = asker->stopped() ? Ending::Kind::kStopped : Ending::Kind::kBroken;
+  ending.kind = cancelled() ? Ending::Kind::kStopped : Ending::Kind::kBroken;
   ending.text = std::string(status.message());
   return ending;
 }
@@ -191,10 +184,10 @@ Task<Ending> Reflector::Following::list(Following& self) {
     }
     ApiRequest request;
     request.path = self.list_path(page.next);
-    const auto exchange = co_await self.client.open(*self.asker, std::move(request));
+    const auto exchange = co_await self.client.open(self, std::move(request));
     if (!exchange.ok()) co_return self.failed(exchange.status());
-    const Deadline deadline = deadline_after(self.asker->now(), ApiClient::kBodyWait);
-    const auto answer = co_await (*exchange)->read_all(*self.asker, ApiClient::kBodyMax, deadline);
+    const Deadline deadline = deadline_after(self.now(), ApiClient::kBodyWait);
+    const auto answer = co_await (*exchange)->read_all(self, ApiClient::kBodyMax, deadline);
     if (absl::IsResourceExhausted(answer.status())) self.page_objects = std::max<std::size_t>(self.page_objects / 2, 1);
     if (!answer.ok()) co_return self.failed(answer.status());
     if (answer->status != 200) co_return self.refused(*answer, **exchange, "list");
@@ -222,15 +215,15 @@ Task<Ending> Reflector::Following::list(Following& self) {
 Task<Ending> Reflector::Following::watch(Following& self) {
   ++self.counts.watches;
   self.progressed = false;
-  const seconds timeout = kWatchMin + seconds(self.asker->shard().random() % ((kWatchMax - kWatchMin).count() + 1));
+  const seconds timeout = kWatchMin + seconds(self.shard().random() % ((kWatchMax - kWatchMin).count() + 1));
   ApiRequest request;
   request.path = self.watch_path(timeout);
-  const auto exchange = co_await self.client.open(*self.asker, std::move(request));
+  const auto exchange = co_await self.client.open(self, std::move(request));
   if (!exchange.ok()) co_return self.failed(exchange.status());
-  const TimePoint opened = self.asker->now();
+  const TimePoint opened = self.now();
   if ((*exchange)->status() != 200) {
     const Deadline deadline = deadline_after(opened, ApiClient::kBodyWait);
-    const auto answer = co_await (*exchange)->read_all(*self.asker, kRefusalMax, deadline);
+    const auto answer = co_await (*exchange)->read_all(self, kRefusalMax, deadline);
     if (!answer.ok()) co_return self.failed(answer.status());
     const bool may_be_our_version = answer->status != 401 && answer->status != 403 && answer->status != 404 &&
                                     answer->status != 429 && answer->status != 503;
@@ -242,24 +235,24 @@ Task<Ending> Reflector::Following::watch(Following& self) {
   self.watching = true;
   Ending ending = co_await read_events(self, **exchange, deadline_after(opened, timeout + kWatchGrace));
   self.watching = false;
-  if (self.asker->now() - opened >= kLasts) self.has_progressed();
+  if (self.now() - opened >= kLasts) self.has_progressed();
   co_return ending;
 }
 
 Task<Ending> Reflector::Following::read_events(Following& self, ApiExchange& exchange, Deadline deadline) {
-  const TimePoint opened = self.asker->now();
+  const TimePoint opened = self.now();
   EventLines lines;
   bool has_bookmarks = false;
   Ending unusable;
   unusable.kind = Ending::Kind::kUnusable;
   for (;;) {
     const Deadline silence = has_bookmarks ? deadline_after(*self.heard_at, kSilenceMax) : kNever;
-    const auto more = co_await exchange.read(*self.asker, lines.bytes(), std::min(deadline, silence));
+    const auto more = co_await exchange.read(self, lines.bytes(), std::min(deadline, silence));
     if (!more.ok()) {
       Ending broken = self.failed(more.status());
       if (absl::IsUnavailable(more.status())) {
-        self.heard(ApiConnection::kVanishedAfter);  // so long a dead connection may have looked alive
-        broken.text.clear();  // that a connection ends is no news; that it cannot be opened again would be
+        self.heard(ApiClient::kVanishedAfter);  // so long a dead connection may have looked alive
+        broken.text.clear();                    // that a connection ends is no news; that it cannot be opened again would be
       }
       if (absl::IsDeadlineExceeded(more.status())) {
         broken.text = absl::StrCat(self.client.name(), " was silent for too long in the watch of ", self.subject());
@@ -270,7 +263,7 @@ Task<Ending> Reflector::Following::read_events(Following& self, ApiExchange& exc
     if (!*more) {
       Ending ended;
       // A server that ends each watch at once must not be asked without a pause.
-      if (!self.progressed && self.asker->now() - opened < kLasts) ended.kind = Ending::Kind::kBroken;
+      if (!self.progressed && self.now() - opened < kLasts) ended.kind = Ending::Kind::kBroken;
       co_return ended;
     }
     while (const std::optional<std::string_view> line = lines.next()) {
@@ -321,7 +314,7 @@ std::optional<Ending> Reflector::Following::take(WatchEvent event) {
     case WatchEvent::Type::kBookmark:
     case WatchEvent::Type::kError: break;
   }
-  if (!asker->stopped()) return std::nullopt;
+  if (!cancelled()) return std::nullopt;
   ending.kind = Ending::Kind::kStopped;
   return ending;
 }
@@ -357,20 +350,20 @@ Duration Reflector::Following::settle(const Ending& ending) {
 }
 
 void Reflector::Following::tell(const std::string& text) {
-  if (text.empty() || asker->stopped() || told.size() >= kToldMax || !told.insert(text).second) return;
+  if (text.empty() || cancelled() || !troubles.should_log(text)) return;
   log::warning("kubernetes: " + text + "; trying again, and what was known before stays in use");
 }
 
 void Reflector::Following::has_progressed() {
   progressed = true;
-  if (!std::exchange(told, {}).empty()) log::info(absl::StrCat("kubernetes: ", client.name(), " sends ", subject(), " again"));
+  if (troubles.recovered()) log::info(absl::StrCat("kubernetes: ", client.name(), " sends ", subject(), " again"));
 }
 
 Deadline Reflector::Following::interrupted() {
   watching = false;
   version.clear();
   ++counts.errors;
-  return deadline_after(asker->now(), kInterruptedPause);
+  return deadline_after(now(), kInterruptedPause);
 }
 
 Task<Deadline> Reflector::Following::step(Following& self) {
@@ -381,41 +374,29 @@ Task<Deadline> Reflector::Following::step(Following& self) {
     ending = co_await watch(self);
   }
   const Duration pause = self.settle(ending);
-  co_return deadline_after(self.asker->now(), pause);
+  co_return deadline_after(self.now(), pause);
 }
 
-void Reflector::Following::begin() {
-  if (asker->stopped()) return;
-  bool begun = false;
-  try {
-    begun = group.try_spawn(run(shared_from_this()));
-  } catch (const std::bad_alloc&) {
-    log::error("memory is short: what is to be followed is followed later");
-  }
-  if (!begun) client.shard().schedule(*this, deadline_after(asker->now(), kInterruptedPause));
-}
-
-Task<void> Reflector::Following::run(std::shared_ptr<Following> self) {
-  const auto next_step = [&self] { return step(*self); };
-  const auto after_an_exception = [&self] { return self->interrupted(); };
-  co_await repeat(*self->asker, "kubernetes: an exception has interrupted what is followed; it is listed anew", next_step,
+Task<void> Reflector::Following::run() {
+  const auto next_step = [this] { return step(*this); };
+  const auto after_an_exception = [this] { return interrupted(); };
+  co_await repeat("kubernetes: an exception has interrupted what is followed; it is listed anew", next_step,
                   after_an_exception);
 }
 
 Reflector::Reflector(ApiClient& client, runtime::TaskGroup& group, Selection selection, Watcher& watcher)
-    : following_(std::make_shared<Following>(client, group, std::move(selection), watcher)) {
-  // From the loop: whoever makes the reflector may not be ready to be told yet.
-  client.shard().post([following = following_] { following->begin(); });
+    : following_(std::make_shared<Following>(client, std::move(selection), watcher)) {
+  following_->begin(group);
 }
 
-Reflector::~Reflector() { following_->asker->stop(); }
+Reflector::~Reflector() { following_->cancel(); }
 
 bool Reflector::listed() const { return following_->listed; }
 bool Reflector::forbidden() const { return following_->forbidden; }
 const ReflectorCounts& Reflector::counts() const { return following_->counts; }
 
 std::optional<TimePoint> Reflector::last_word() const {
-  return following_->watching ? following_->asker->now() : following_->heard_at;
+  return following_->watching ? following_->now() : following_->heard_at;
 }
 
 }  // namespace router::kubernetes

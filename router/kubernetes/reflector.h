@@ -63,7 +63,7 @@ class Reflector {
   /// Whether the server's last answer was that we may not read them (403).
   bool forbidden() const;
   /// When the Watcher was last known to be up to date. While a watch is open that is now: a dead connection is noticed within
-  /// ApiConnection::kVanishedAfter, a server that hangs within kSilenceMax, or when the watch should have ended. Otherwise the
+  /// ApiClient::kVanishedAfter, a server that hangs within kSilenceMax, or when the watch should have ended. Otherwise the
   /// time of the last byte, or of the end of the watch. Nothing before the first answer.
   std::optional<TimePoint> last_word() const;
   const ReflectorCounts& counts() const;

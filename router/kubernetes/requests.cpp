@@ -33,11 +33,4 @@ ApiRequest merge_request(const std::string& path, const boost::json::object& cha
   return with_body("PATCH", path + "?fieldManager=inference-router", "application/merge-patch+json", change);
 }
 
-ApiRequest delete_request(const std::string& path) {
-  ApiRequest request;
-  request.method = "DELETE";
-  request.path = path;
-  return request;
-}
-
 }  // namespace router::kubernetes

@@ -17,6 +17,5 @@ ApiRequest create_request(const std::string& path, const boost::json::object& ob
 ApiRequest replace_request(const std::string& path, const boost::json::object& object);
 /// Merge patch (RFC 7386): changes the members that `change` names. 409 as above.
 ApiRequest merge_request(const std::string& path, const boost::json::object& change);
-ApiRequest delete_request(const std::string& path);
 
 }  // namespace router::kubernetes

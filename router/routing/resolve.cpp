@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "router/base/assert.h"
+#include "router/base/host_port.h"
 #include "router/base/text.h"
 
 namespace router::routing {
@@ -27,8 +29,9 @@ const Endpoint* find_ignoring_case(const Map& map, std::string_view name) {
 }
 
 std::string_view host_of(std::string_view authority) {
-  if (authority.starts_with('[')) return authority.substr(0, authority.find(']') + 1);
-  const std::string_view name = authority.substr(0, authority.find(':'));
+  const std::optional<HostPort> parts = split_host_port(authority);
+  if (!parts) return {};
+  const std::string_view name = parts->written;
   return name.ends_with('.') ? name.substr(0, name.size() - 1) : name;  // the root of all names (RFC 1034, 3.1)
 }
 

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "router/base/host_port.h"
+
 namespace router::runtime {
 
 std::optional<Address> Address::parse(std::string_view text, std::uint16_t port) {
@@ -58,10 +60,7 @@ std::string Address::ip() const {
   return text;
 }
 
-std::string Address::text() const {
-  const std::string host = family() == AF_INET6 ? "[" + ip() + "]" : ip();
-  return host + ":" + std::to_string(port());
-}
+std::string Address::text() const { return join_host_port(ip(), port()); }
 
 bool operator==(const Address& a, const Address& b) {
   return a.family() == b.family() && a.port() == b.port() && a.ip() == b.ip();

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "router/client/connect.h"
 #include "router/runtime/descriptors.h"
 #include "router/upstream/exchange.h"
 #include "router/upstream/handover.h"
@@ -11,8 +12,6 @@
 namespace router::upstream {
 namespace {
 
-using runtime::IoResult;
-using runtime::IoState;
 using runtime::Shard;
 using runtime::Wakeup;
 
@@ -31,45 +30,49 @@ Failure connect_failed(const char* cause, int system_error) {
   return Failure::upstream(Reason::kUpstreamConnectFailed, cause, system_error);
 }
 
-tls::Stream make_stream(const Replica& replica, Shard& shard, runtime::Socket socket) {
-  if (replica.transport() == nullptr) return tls::Stream(std::move(socket));
-  return tls::Stream(std::move(socket), *replica.transport()->contexts[shard.index()], replica.server_name());
+client::Security security_of(const Replica& replica, Shard& shard) {
+  if (replica.transport() == nullptr) return {};
+  return {*replica.transport()->contexts[shard.index()], replica.server_name()};
 }
 
-/// Waits until the socket can go on, the deadline passes, or the exchange is no longer wanted.
-Task<Result<void>> wait_to_connect(Deadline deadline, Wakeup& wakeup, wire::Cancellation& cancellation) {
-  if (const Result<void> wanted = cancellation.still_wanted(); !wanted) co_return wanted.error();
-  co_await wakeup.wait(std::min(deadline, cancellation.ask_again(wakeup.shard().now())));
-  if (wakeup.shard().now() >= deadline) {
-    co_return connect_failed("connecting to the pod took longer than connect_timeout_ms", ETIMEDOUT);
+/// The exchange's cancellation as connecting asks it.
+class ConnectCancellation final : public runtime::Cancellation {
+ public:
+  ConnectCancellation(Wakeup& wakeup, wire::Cancellation& exchange) : Cancellation(wakeup), exchange_(exchange) {}
+  bool cancelled() const override { return !(wanted_ = exchange_.still_wanted()); }
+  Deadline ask_again() const override { return exchange_.ask_again(now()); }
+  /// As it was asked last.
+  const Result<void>& wanted() const { return wanted_; }
+
+ private:
+  wire::Cancellation& exchange_;
+  mutable Result<void> wanted_;
+};
+
+Failure failure_of(const client::Error& error, const ConnectCancellation& cancellation) {
+  if (error.kind == client::ErrorKind::kCancelled) return cancellation.wanted().error();
+  if (error.kind == client::ErrorKind::kTimedOut) {
+    return connect_failed("connecting to the pod took longer than connect_timeout_ms", ETIMEDOUT);
   }
-  co_return boost::system::in_place_value;
+  switch (error.stage) {
+    case client::Stage::kOpen: return connect_failed("the connection to the pod could not be started", error.system_error);
+    case client::Stage::kConnect: return connect_failed("the pod refused the connection", error.system_error);
+    default: return connect_failed(error.cause, error.system_error);
+  }
 }
 
 Task<Result<std::shared_ptr<Connection>>> connect(const Replica& replica, Duration timeout, Wakeup& wakeup,
-                                                  wire::Cancellation& cancellation) {
+                                                  wire::Cancellation& exchange) {
   Shard& shard = wakeup.shard();
+  ConnectCancellation cancellation(wakeup, exchange);
   const Deadline deadline = deadline_after(shard.now(), timeout);
-  int error = 0;
-  runtime::Socket socket = runtime::start_connect(shard, replica.address().bytes(), error);
-  if (!socket.is_open()) co_return connect_failed("the connection to the pod could not be started", error);
-  socket.set_waker(&wakeup);
-  while (!socket.is_connected(error)) {
-    if (error != 0) co_return connect_failed("the pod refused the connection", error);
-    socket.arm_write();
-    const Result<void> waited = co_await wait_to_connect(deadline, wakeup, cancellation);
-    if (!waited) co_return waited.error();
-  }
+  runtime::Socket socket;
+  const client::Outcome<void> connected = co_await client::connect_socket(cancellation, replica.address(), socket, deadline);
+  if (!connected) co_return failure_of(connected.error(), cancellation);
   socket.note_acknowledged();
-  tls::Stream stream = make_stream(replica, shard, std::move(socket));
-  for (;;) {
-    const IoResult shaken = stream.handshake();
-    if (shaken.state == IoState::kDone) break;
-    if (shaken.state != IoState::kBlocked) co_return connect_failed(shaken.cause, shaken.system_error);
-    stream.arm_read();
-    const Result<void> waited = co_await wait_to_connect(deadline, wakeup, cancellation);
-    if (!waited) co_return waited.error();
-  }
+  tls::Stream stream = security_of(replica, shard).upon(std::move(socket));
+  const client::Outcome<void> shaken = co_await client::shake_hands(cancellation, stream, deadline);
+  if (!shaken) co_return failure_of(shaken.error(), cancellation);
   ConnectionPast past;
   past.opened = shard.now();
   co_return std::make_shared<Connection>(shard, std::move(stream), replica.habits(), past);

@@ -1,62 +1,51 @@
 #!/usr/bin/env bash
-# The self-check of tests/support/count.sh. It is not counted with it: if it fails, `./dev` ends, for no count is worth anything.
+# The self-check of tests/support/count.py. It is not counted with it: if it fails, `./dev` ends, for no count is worth anything.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-. tests/support/count.sh
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+file=$(mktemp)
+trap 'rm -f "$file"' EXIT
 wrong=0
 
-expect() {  # WHAT EXPECTED FUNCTION STATUS; the log on standard input
-  cat >"$log"
-  local got
-  got=$("$3" "$4" "$log")
-  [ "$got" = "$2" ] && return 0
-  printf 'count_test: %s: %s says passed and failed are "%s", not "%s"\n' "$1" "$3" "$got" "$2" >&2
+expect() {  # WHAT STATUS PASSED_AND_FAILED [NAME...]: what is counted, and (patterns) what is told by name; the file on standard input
+  local what=$1 status=$2 counts=$3 got
+  cat >"$file"
+  shift 3
+  got=$(python3 tests/support/count.py "$status" "$file")
+  if [ "${got%%$'\n'*}" = "$counts" ] && [ "$(tail -n +2 <<<"$got" | wc -l)" = $# ]; then
+    while [ $# -gt 0 ] && tail -n +2 <<<"$got" | grep -qE "^  $1"; do shift; done
+    [ $# -gt 0 ] || return 0
+  fi
+  printf 'count_test: %s: counted "%s", not "%s"%s\n' "$what" "$got" "$counts" "${1:+ with $1}" >&2
   wrong=1
 }
+# What the programs write, but for what is not read. pytest puts its suite into <testsuites>, GoogleTest writes one for each suite.
+pytest() { printf '<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" tests="9">%s</testsuite></testsuites>' "$1"; }
+gtest() { printf '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites tests="9" name="AllTests"><testsuite name="Queue" tests="9">%s</testsuite></testsuites>\n' "$1"; }
+case_of() { printf '<testcase classname="tests.integration.test_slots" name="%s" time="0.01">%s</testcase>' "$1" "${2:-}"; }
+run_of() { printf '<testcase name="%s" status="run" result="completed" time="0." classname="Queue">%s</testcase>' "$1" "${2:-}"; }
 
-expect "all pass" "123 0" count_pytest 0 <<<'============================= 123 passed in 45.67s ============================='
-expect "quiet" "123 0" count_pytest 0 <<<'123 passed in 45.67s'
-expect "over a minute" "200 0" count_pytest 0 <<<'======= 200 passed, 1 warning in 123.45s (0:02:03) ======='
-expect "numbers of several digits" "123 10" count_pytest 1 <<<'10 failed, 123 passed in 3.45s'
-expect "every word" "45 68" count_pytest 1 <<<'== 10 failed, 45 passed, 12 skipped, 3 deselected, 13 xfailed, 22 xpassed, 3 warnings, 11 errors in 3.45s =='
-expect "one error" "7 1" count_pytest 1 <<<'7 passed, 1 error in 0.10s'
-expect "a skipped test" "7 1" count_pytest 0 <<<'7 passed, 1 skipped in 0.10s'
-expect "an error while collecting" "0 1" count_pytest 2 <<<'1 error in 0.10s'
-expect "interrupted after good tests" "7 1" count_pytest 2 <<<'!!!! KeyboardInterrupt !!!!
-7 passed in 0.10s'
-expect "no test" "0 1" count_pytest 5 <<<'no tests ran in 0.01s'
-expect "killed" "0 1" count_pytest 137 <<<'tests/integration/test_slots.py ......  [ 12%]'
-expect "no log, but success" "0 1" count_pytest 0 </dev/null
-expect "a test that prints a summary and is killed" "5 1" count_pytest 137 <<<'5 passed in 1.00s'
-expect "words of a test before the summary" "2 1" count_pytest 1 <<<'E   assert "99 passed in 1s, 3 failed"
-99 passed of 100 here
-1 failed, 2 passed in 0.10s'
+expect "all pass" 0 "2 0" < <(pytest "$(case_of test_a)$(case_of test_b)")
+expect "every other end" 1 "1 5" "FAILED tests.integration.test_slots.test_b - assert 1 == 2" "ERROR .*test_c" "ERROR .*test_d - collection failure" \
+  "SKIPPED .*test_e - no such tool" "XFAIL .*test_f" < <(pytest "$(case_of test_a)$(case_of test_b '<failure message="assert 1&#10; == 2">long</failure>')$(
+    case_of test_c '<error message="failed on teardown">long</error>')$(case_of test_d '<error message="collection failure">long</error>')$(
+    case_of test_e '<skipped type="pytest.skip" message="no such tool">x</skipped>')$(case_of test_f '<skipped type="pytest.xfail" message="" />')")
+expect "interrupted after good tests" 2 "1 1" "the run ended with exit status 2" < <(pytest "$(case_of test_a)")
+expect "no test" 5 "0 1" "the run ended with exit status 5" < <(pytest "")
+expect "no test, but success" 0 "0 1" "the run ended with exit status 0" < <(pytest "")
+expect "dead before the file" 137 "0 1" "no result of any test" </dev/null
+expect "a file cut short" 0 "0 1" "no result of any test" < <(pytest "$(case_of test_a)" | head -c 100)
 
-expect "all pass" "12 0" count_gtest 0 <<<'[==========] 12 tests from 3 test suites ran. (15 ms total)
-[  PASSED  ] 12 tests.'
-expect "one test" "1 0" count_gtest 0 <<<'[==========] 1 test from 1 test suite ran. (0 ms total)
-[  PASSED  ] 1 test.'
-expect "failures, brief" "110 13" count_gtest 1 <<<'[  FAILED  ] Line.IsFair (0 ms)
-[==========] 123 tests from 3 test suites ran. (15 ms total)
-[  PASSED  ] 110 tests.'
-expect "failures, in full" "1 1" count_gtest 1 <<<'[==========] Running 2 tests from 1 test suite.
-[==========] 2 tests from 1 test suite ran. (0 ms total)
-[  PASSED  ] 1 test.
-[  FAILED  ] 1 test, listed below:
-[  FAILED  ] Line.IsFair
-
- 1 FAILED TEST'
-expect "a skipped test" "1 1" count_gtest 0 <<<'[==========] 2 tests from 1 test suite ran. (0 ms total)
-[  PASSED  ] 1 test.
-[  SKIPPED ] 1 test.'
-expect "disabled tests" "4 12" count_gtest 0 <<<'[==========] 4 tests from 1 test suite ran. (0 ms total)
-[  PASSED  ] 4 tests.
-  YOU HAVE 12 DISABLED TESTS'
-expect "dead on the way" "0 1" count_gtest 134 <<<'Running main() from gmock_main.cc'
-expect "dead at the end (a leak, say)" "4 1" count_gtest 1 <<<'[==========] 4 tests from 1 test suite ran. (0 ms total)
-[  PASSED  ] 4 tests.'
-expect "no test" "0 1" count_gtest 0 <<<'[==========] 0 tests from 0 test suites ran. (0 ms total)
-[  PASSED  ] 0 tests.'
+expect "all pass" 0 "2 0" < <(gtest "$(run_of A)$(run_of B)")
+expect "failures" 1 "1 1" "FAILED Queue.B - queue_test.cpp:7 Failure" < <(gtest "$(run_of A)$(run_of B '<failure message="queue_test.cpp:7&#x0A;Failure" type=""></failure>')")
+expect "a message with what XML does not allow" 1 "1 1" "FAILED Queue.B - \?\?" < <(gtest "$(run_of A)$(run_of B $'<failure message="\x01\xef\xbf\xbe\xff" type=""/>')")
+expect "a test that fails twice" 1 "0 1" "FAILED Queue.A" < <(gtest "$(run_of A '<failure message="x" type=""/><failure message="y" type=""/>')")
+expect "a skipped test" 0 "1 1" "SKIPPED Queue.B" < <(gtest "$(run_of A)"'<testcase name="B" status="run" result="skipped" classname="Queue"><skipped message=""/></testcase>')
+expect "a disabled test" 0 "1 1" "DISABLED Queue.DISABLED_B" < <(gtest "$(run_of A)"'<testcase name="DISABLED_B" status="notrun" result="suppressed" classname="Queue" />')
+expect "dead at the end (a leak, say)" 1 "2 1" "the run ended with exit status 1" < <(gtest "$(run_of A)$(run_of B)")
+rm "$file"
+read -r got < <(python3 tests/support/count.py 134 "$file" 2>&1)
+if [ "$got" != "0 1" ]; then
+  echo "count_test: dead on the way: a missing file is not one failed test" >&2
+  wrong=1
+fi
 exit "$wrong"

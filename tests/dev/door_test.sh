@@ -8,12 +8,17 @@ cd "$work"
 mkdir -p bin .ci build/dev/tests tests/dev tests/support tests/integration tests/conformance
 cp "$root/dev" .
 cp "$root/.ci/long" .ci/
-cp "$root/tests/support/count.sh" tests/support/
+cp "$root/tests/support/count.py" tests/support/
 touch CMakePresets.json build/dev/build.ninja
 printf '#!/bin/sh\nexit 0\n' | tee tests/dev/count_test.sh bin/cmake >build/dev/inference-router
 # What is installed is not the subject: whatever is asked for is there.
 printf '#!/usr/bin/env bash\nfor package in "${@:3}"; do echo "installed $package"; done\n' >bin/dpkg-query
-printf '#!/bin/sh\necho "[==========] 2 tests from 1 test suite ran."\necho "[  PASSED  ] 2 tests."\n' >unit_some
+# As one of GoogleTest: it writes the file that it is told to, at its end.
+cat >unit_some <<'TXT'
+#!/usr/bin/env bash
+for option in "$@"; do case $option in --gtest_output=xml:*) file=${option#*xml:} ;; esac; done
+echo '<testsuites><testsuite name="Some"><testcase name="A" status="run" classname="Some"/><testcase name="B" status="run" classname="Some"/></testsuite></testsuites>' >"$file"
+TXT
 chmod +x bin/* tests/dev/count_test.sh build/dev/inference-router unit_some
 echo "$work/unit_some" >build/dev/tests/unit_tests.txt
 cat >tests/integration/conftest.py <<'TXT'
@@ -78,20 +83,27 @@ def test_whose_fixture_breaks(broken): pass
 def test_that_is_known_to_fail(): assert False
 @pytest.mark.serial
 def test_alone_that_fails(): assert False
+@pytest.mark.xfail
+def test_that_passes_against_expectation(): pass
 TXT
 echo 'fuzz passed 2026-11-29 0123456789ab 120 13 passed, 0 failed' >.ci/long.result
 run test
-expect "every other end" 1 "7 passed, 5 failed" "FAILED .*test_that_fails" "ERROR .*test_whose_fixture_breaks" \
-  "SKIPPED .*test_ends" "XFAIL .*test_that_is_known_to_fail" "FAILED .*test_alone_that_fails" \
+expect "every other end" 1 "7 passed, 6 failed" "FAILED .*test_that_passes_against_expectation" "FAILED .*test_that_fails" "ERROR .*test_whose_fixture_breaks" \
+  "SKIPPED .*test_that_is_skipped" "XFAIL .*test_that_is_known_to_fail" "FAILED .*test_alone_that_fails" \
   "^long tests, fuzz: last run 2026-11-29, commit 0123456789ab, passed after 120 min \(13 passed, 0 failed\)$" "^long tests, chaos: never run$"
 
 rm tests/integration/test_ends.py
 # One that takes its process with it: what else this process would have run is not known to have passed.
 printf 'import os\nimport signal\ndef test_that_ends_its_process(): os.kill(os.getpid(), signal.SIGKILL)\n' >tests/integration/test_broken.py
 run test
-expect "a test that ends its process" 1 "[56] passed, [1-9] failed" "FAILED .*test_that_ends_its_process"
+expect "a test that ends its process" 1 "[56] passed, [1-9] failed" "ERROR .*test_that_ends_its_process"
 
 echo 'def test_of_another(: pass' >tests/integration/test_broken.py
 run test
 expect "a file that cannot be read" 1 "5 passed, 2 failed" "ERROR .*test_broken"
+
+rm tests/integration/test_broken.py
+printf '#!/bin/sh\nkill -9 $$\n' >unit_some
+run test
+expect "unit tests that end their process, with the file of the run before" 1 "4 passed, 1 failed" "no result of any test"
 exit "$wrong"

@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "router/discovery/cause_log.h"
 #include "router/dispatch/line.h"
 #include "router/dispatch/pod_turn.h"
 #include "tests/support/certificates.h"
@@ -92,9 +91,8 @@ TEST_F(Probe, AsksAtOnceForTheReadinessRoute) {
 TEST_F(Probe, TakesEveryStatusFrom200To399ForReady) {
   for (const auto& [status, ready] :
        std::vector<std::pair<int, bool>>{{101, false}, {200, true}, {204, true}, {399, true}, {400, false}, {500, false}}) {
-    runtime::Wakeup wakeup(shard);
-    const bool stopped = false;
-    auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+    const auto cancellation = runtime::CancelSource::make(shard);
+    auto asking = shard.start(ask_for_readiness(*cancellation, target, kNever));
     answer("HTTP/1.1 " + std::to_string(status) + " Whatever\r\n\r\n");
     EXPECT_EQ(asking.get().readiness, ready ? Readiness::kReady : Readiness::kNotReady) << status;
   }
@@ -109,9 +107,8 @@ TEST_F(Probe, TookAnInterimAnswerForItsVerdict) {
                                                       {hints + kUnavailable, Readiness::kNotReady},
                                                       {eight + kOk, Readiness::kReady},
                                                       {eight + hints + kOk, Readiness::kUnreachable}}) {
-    runtime::Wakeup wakeup(shard);
-    const bool stopped = false;
-    auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+    const auto cancellation = runtime::CancelSource::make(shard);
+    auto asking = shard.start(ask_for_readiness(*cancellation, target, kNever));
     answer(text);
     EXPECT_EQ(asking.get().readiness, expected) << text;
   }
@@ -137,9 +134,8 @@ TEST_F(Probe, TakesAnAnswerInPiecesAndIgnoresItsBody) {
 
 TEST_F(Probe, TakesGarbageAndABrokenConnectionForNotReady) {
   for (const char* text : {"", "220 mail.example ESMTP\r\n\r\n", "HTTP/1.1 200"}) {
-    runtime::Wakeup wakeup(shard);
-    const bool stopped = false;
-    auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+    const auto cancellation = runtime::CancelSource::make(shard);
+    auto asking = shard.start(ask_for_readiness(*cancellation, target, kNever));
     Descriptor connection = next_question();
     connection.send(text);
     connection.close();
@@ -147,25 +143,22 @@ TEST_F(Probe, TakesGarbageAndABrokenConnectionForNotReady) {
     EXPECT_EQ(asking.get().readiness, Readiness::kUnreachable) << text;
   }
   pod.close();
-  runtime::Wakeup wakeup(shard);
-  const bool stopped = false;
-  EXPECT_EQ(shard.run(ask_for_readiness(wakeup, target, kNever, stopped)).readiness, Readiness::kUnreachable);
+  const auto cancellation = runtime::CancelSource::make(shard);
+  EXPECT_EQ(shard.run(ask_for_readiness(*cancellation, target, kNever)).readiness, Readiness::kUnreachable);
 }
 
 TEST_F(Probe, DidNotSayWhyAReplicaWasNotReady) {
   const auto ask = [this] {
-    runtime::Wakeup wakeup(shard);
-    const bool stopped = false;
-    return shard.run(ask_for_readiness(wakeup, target, kNever, stopped));
+    const auto cancellation = runtime::CancelSource::make(shard);
+    return shard.run(ask_for_readiness(*cancellation, target, kNever));
   };
   target.route.path = "/rea\"dy?token=secret";
   for (const auto& [answer_text, expected] : std::vector<std::pair<const char*, const char*>>{
            {"HTTP/1.1 404 Not Found\r\n\r\n", "404 from GET /rea?dy"},
            {"220 mail.example ESMTP\r\n\r\n", "the answer to GET /rea?dy is not HTTP"},
            {"", "the connection ended without an answer to GET /rea?dy"}}) {
-    runtime::Wakeup wakeup(shard);
-    const bool stopped = false;
-    auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+    const auto cancellation = runtime::CancelSource::make(shard);
+    auto asking = shard.start(ask_for_readiness(*cancellation, target, kNever));
     Descriptor connection = next_question();
     connection.send(answer_text);
     connection.close();
@@ -499,9 +492,8 @@ TEST_F(Probe, AsksOverTls) {
 
   for (const bool right_name : {true, false}) {
     target.server_name = right_name ? "pod.example" : "other.example";
-    runtime::Wakeup wakeup(shard);
-    const bool stopped = false;
-    auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+    const auto cancellation = runtime::CancelSource::make(shard);
+    auto asking = shard.start(ask_for_readiness(*cancellation, target, kNever));
     Descriptor accepted;
     ASSERT_TRUE(turn_until(shard, [&] { return static_cast<bool>(accepted = pod.accept()); }));
     tls::Stream stream(runtime::Socket(shard, accepted.release()), *servers->front());
@@ -525,28 +517,13 @@ TEST_F(Probe, DidNotSayThatAReplicaDoesNotSpeakTls) {
   ASSERT_TRUE(clients.ok()) << clients.status();
   target.tls = clients->front();
   target.server_name = "pod.example";
-  runtime::Wakeup wakeup(shard);
-  const bool stopped = false;
-  auto asking = shard.start(ask_for_readiness(wakeup, target, kNever, stopped));
+  const auto cancellation = runtime::CancelSource::make(shard);
+  auto asking = shard.start(ask_for_readiness(*cancellation, target, kNever));
   Descriptor accepted;
   ASSERT_TRUE(turn_until(shard, [&] { return static_cast<bool>(accepted = pod.accept()); }));
   accepted.send("HTTP/1.1 400 Bad Request\r\n\r\n");
   ASSERT_TRUE(turn_until(shard, [&] { return asking.done(); }));
   EXPECT_EQ(asking.peek().why, "TLS: the peer does not speak TLS");
-}
-
-TEST(CauseLog, FilledTheLogWithAReplicaThatFailsInTwoWaysByTurns) {
-  CauseLog causes;
-  TimePoint now{};
-  EXPECT_FALSE(causes.recovered());
-  EXPECT_TRUE(causes.tells("connection refused", now));
-  EXPECT_FALSE(causes.tells("connection refused", now += seconds(1))) << "it is known";
-  EXPECT_TRUE(causes.tells("503 from GET /", now += seconds(1)));
-  EXPECT_TRUE(causes.recovered());
-  std::size_t told = 2;
-  for (int i = 0; i < 50; ++i) told += causes.tells(i % 2 == 0 ? "a" : "b", now + seconds(i)) ? 1 : 0;
-  EXPECT_EQ(told, CauseLog::kTold);
-  EXPECT_TRUE(causes.tells("c", now + CauseLog::kWindow)) << "and then again";
 }
 
 TEST_F(Probe, BeginsAgainASecondLaterWhereItFoundNoMemory) {

@@ -6,7 +6,6 @@
 
 #include "router/http/framing.h"
 #include "router/http/head.h"
-#include "router/http/write.h"
 
 namespace {
 thread_local std::size_t allocations = 0;

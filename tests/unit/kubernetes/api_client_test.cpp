@@ -29,12 +29,12 @@ ApiRequest get(const std::string& path) {
 class ApiClientTest : public ::testing::Test {
  protected:
   ~ApiClientTest() override {
-    asker->stop();
+    cancellation->cancel();
     shard.poll();  // requests end before their client
   }
   auto start(ApiRequest request) {
     if (client == nullptr) client = make_client(shard, resolver, server.cluster());
-    return shard.start(client->request(*asker, std::move(request)));
+    return shard.start(client->request(*cancellation, std::move(request)));
   }
   Answer end(const TestShard::Started<Answer>& started) {
     EXPECT_TRUE(turn_until(shard, [&] { return started.done(); }));
@@ -44,7 +44,7 @@ class ApiClientTest : public ::testing::Test {
   TestShard shard;
   runtime::Resolver resolver{shard};
   ApiServer server{shard};
-  std::shared_ptr<Asker> asker = Asker::make(shard);
+  std::shared_ptr<runtime::CancelSource> cancellation = runtime::CancelSource::make(shard);
   std::unique_ptr<ApiClient> client;
 };
 
@@ -73,7 +73,7 @@ TEST_F(ApiClientTest, PutsTheServersPathInFrontOfAll) {
   client = make_client(shard, resolver, std::move(cluster));
   const auto started = start(get("/api/v1/pods"));
   EXPECT_EQ(server.next().target, "/k8s/c-1/api/v1/pods");
-  asker->stop();
+  cancellation->cancel();
   EXPECT_TRUE(absl::IsCancelled(end(started).status()));
 }
 
@@ -86,16 +86,14 @@ TEST_F(ApiClientTest, SendsChanges) {
       {create_request(collection_path(kind, "a"), body),
        "POST /apis/example.com/v1/namespaces/a/models?fieldManager=inference-router "},
       {replace_request(object_path(kind, "a", "m"), body),
-       "PUT /apis/example.com/v1/namespaces/a/models/m?fieldManager=inference-router "},
-      {delete_request(object_path(kind, "a", "m")), "DELETE /apis/example.com/v1/namespaces/a/models/m "}};
+       "PUT /apis/example.com/v1/namespaces/a/models/m?fieldManager=inference-router "}};
   for (const auto& [request, line] : cases) {
     const auto started = start(request);
     const Asked asked = server.next();
     EXPECT_TRUE(asked.head.starts_with(line)) << asked.head;
-    const bool has_body = request.method != "DELETE";
-    EXPECT_EQ(asked.body, has_body ? R"({"kind":"Model"})" : "");
+    EXPECT_EQ(asked.body, R"({"kind":"Model"})");
     EXPECT_EQ(asked.has("Content-Type: application/apply-patch+yaml\r\n"), request.method == "PATCH");
-    EXPECT_EQ(asked.has("Content-Type: application/json\r\n"), has_body && request.method != "PATCH");
+    EXPECT_EQ(asked.has("Content-Type: application/json\r\n"), request.method != "PATCH");
     asked.answer(200, "{}");
     EXPECT_TRUE(end(started)->succeeded());
   }
@@ -116,12 +114,12 @@ TEST_F(ApiClientTest, SendsAndTakesBodiesLargerThanAnyBuffer) {
 
 TEST_F(ApiClientTest, RefusesAnAnswerThatIsTooLarge) {
   client = make_client(shard, resolver, server.cluster());
-  auto opening = shard.start(client->open(*asker, get("/large")));
+  auto opening = shard.start(client->open(*cancellation, get("/large")));
   server.next().answer(200, std::string(2000, 'x'));
   ASSERT_TRUE(turn_until(shard, [&] { return opening.done(); }));
   const auto exchange = opening.get();
   ASSERT_TRUE(exchange.ok());
-  const auto reading = shard.start((*exchange)->read_all(*asker, 1999, kNever));
+  const auto reading = shard.start((*exchange)->read_all(*cancellation, 1999, kNever));
   ASSERT_TRUE(turn_until(shard, [&] { return reading.done(); }));
   EXPECT_TRUE(absl::IsResourceExhausted(reading.peek().status())) << reading.peek().status();
 }
@@ -263,10 +261,10 @@ TEST_F(ApiClientTest, RefusesCredentialsThatCannotBeRead) {
             "token holds no token: one line of visible ASCII characters is expected");
 }
 
-TEST_F(ApiClientTest, EndsWhenItsAskerIsStopped) {
+TEST_F(ApiClientTest, EndsWhenItIsCancelled) {
   const auto started = start(get("/"));
   const Asked asked = server.next();
-  asker->stop();
+  cancellation->cancel();
   shard.poll();
   ASSERT_TRUE(started.done());
   EXPECT_TRUE(absl::IsCancelled(started.peek().status()));
@@ -293,8 +291,8 @@ class TlsApiServer {
   }
   /// Answers one request, or fails with the client.
   Answer serve(ApiClient& client) {
-    const auto asker = Asker::make(shard_);
-    const auto asking = shard_.start(client.request(*asker, get("/")));
+    const auto cancellation = runtime::CancelSource::make(shard_);
+    const auto asking = shard_.start(client.request(*cancellation, get("/")));
     tls::Stream stream;
     bool answered = false;
     EXPECT_TRUE(turn_until(shard_, [&] {
@@ -368,18 +366,18 @@ TEST(ApiClientNames, AreResolvedAndEveryAddressIsTried) {
     if (host != "api.example") return absl::NotFoundError("no such name");
     return std::vector{*runtime::Address::parse("127.0.0.2", port), *runtime::Address::parse("127.0.0.1", port)};
   });
-  const auto asker = Asker::make(shard);
+  const auto cancellation = runtime::CancelSource::make(shard);
   ClusterConfig cluster = server.cluster();
   cluster.host = "api.example";
   const auto client = make_client(shard, resolver, cluster);
-  const auto asking = shard.start(client->request(*asker, get("/")));
+  const auto asking = shard.start(client->request(*cancellation, get("/")));
   server.next().answer(200, "{}");
   ASSERT_TRUE(turn_until(shard, [&] { return asking.done(); }));
   EXPECT_TRUE(asking.peek().ok()) << asking.peek().status();
 
   cluster.host = "absent.example";
   const auto lost = make_client(shard, resolver, cluster);
-  const auto failing = shard.start(lost->request(*asker, get("/")));
+  const auto failing = shard.start(lost->request(*cancellation, get("/")));
   ASSERT_TRUE(turn_until(shard, [&] { return failing.done(); }));
   EXPECT_NE(failing.peek().status().message().find("its name cannot be resolved: no such name"), std::string::npos)
       << failing.peek().status();
@@ -413,15 +411,15 @@ TEST(ApiClientNames, LeaveTimeForTheOtherAddressWhenOneIsSilent) {
   });
   cluster.host = "api.example";
   const auto client = make_client(shard, resolver, cluster);
-  const auto asker = Asker::make(shard);
-  const auto asking = shard.start(client->request(*asker, get("/")));
+  const auto cancellation = runtime::CancelSource::make(shard);
+  const auto asking = shard.start(client->request(*cancellation, get("/")));
   const TimePoint begun = shard.now();
   ASSERT_TRUE(turn_until(shard, [&] {
     shard.advance(milliseconds(10));
     return server.is_asked_now();
   }));
   EXPECT_LT(shard.now(), begun + ApiClient::kConnectMax);
-  asker->stop();
+  cancellation->cancel();
   shard.poll();
 }
 

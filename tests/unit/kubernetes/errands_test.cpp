@@ -155,12 +155,6 @@ TEST_F(ErrandsTest, ForgetsWhatIsDueWhileItMayNotSend) {
   EXPECT_EQ(serve(), Paths());
 }
 
-TEST_F(ErrandsTest, ForgetsWhatItIsToldToForget) {
-  ask("a");
-  errands->forget(sender, "a");
-  EXPECT_EQ(serve(), Paths());
-}
-
 TEST_F(ErrandsTest, TriesAgainWithPausesThatDouble) {
   sender.outcome = Sender::Outcome::kAgain;
   ask("a");

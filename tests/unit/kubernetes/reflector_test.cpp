@@ -462,7 +462,7 @@ TEST_F(ReflectorTest, IsFreshWhileAWatchIsOpenAndOlderAfterwards) {
     watch.cut();
     ASSERT_TRUE(turn_until(shard, [&] { return reflector->counts().watches == 2 || reflector->counts().errors == 1; }));
     shard.advance(seconds(5));
-    EXPECT_EQ(reflector->last_word(), in_order ? ended : ended - ApiConnection::kVanishedAfter);
+    EXPECT_EQ(reflector->last_word(), in_order ? ended : ended - ApiClient::kVanishedAfter);
     reflector.reset();
     shard.poll();
     server.forget();
