@@ -1,4 +1,4 @@
-#include "router/live_deployments.h"
+#include "router/serving/live_deployments.h"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
 
-namespace router {
+namespace router::serving {
 namespace {
 
 using namespace std::chrono_literals;
@@ -324,4 +324,4 @@ TEST_F(Authorities, ThatWereNeverReadAreNobodyAndNeverAnybodyOrTheSystems) {
 }
 
 }  // namespace
-}  // namespace router
+}  // namespace router::serving

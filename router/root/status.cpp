@@ -1,4 +1,4 @@
-#include "router/status.h"
+#include "router/root/status.h"
 
 #include <malloc.h>
 
@@ -8,18 +8,18 @@
 #include <string_view>
 
 #include "router/base/folder.h"
-#include "router/unnoticed_aborts.h"
+#include "router/serving/unnoticed_aborts.h"
 
 #ifndef ROUTER_VERSION
 #define ROUTER_VERSION "unknown"
 #endif
 
-namespace router {
+namespace router::root {
 namespace {
 
 namespace json = boost::json;
 
-json::object describe(const LiveReplica& live, const dispatch::Line& line) {
+json::object describe(const serving::LiveReplica& live, const dispatch::Line& line) {
   json::object replica;
   replica["name"] = live.replica->name();
   replica["address"] = live.replica->address().text();
@@ -33,7 +33,7 @@ json::object describe(const LiveReplica& live, const dispatch::Line& line) {
   return replica;
 }
 
-json::object describe(const config::Deployment& settings, const LiveDeployment& live,
+json::object describe(const config::Deployment& settings, const serving::LiveDeployment& live,
                       const std::vector<discovery::FileReplicas::Missing>& missing) {
   const dispatch::Demand demand = live.line->demand();
   json::object deployment;
@@ -50,7 +50,7 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
   if (const std::uint64_t unnoticed = live.metrics->aborts_unnoticed(); unnoticed > 0) {
     json::object aborts;
     aborts["unnoticed"] = unnoticed;
-    aborts["hint"] = UnnoticedAborts::kHint;
+    aborts["hint"] = serving::UnnoticedAborts::kHint;
     deployment["aborts"] = std::move(aborts);
   }
   json::array replicas;
@@ -64,7 +64,7 @@ json::object describe(const config::Deployment& settings, const LiveDeployment& 
   return deployment;
 }
 
-json::object describe(const config::Endpoint& settings, const LiveDeployments& live) {
+json::object describe(const config::Endpoint& settings, const serving::LiveDeployments& live) {
   json::object endpoint;
   endpoint["name"] = settings.name;
   if (!settings.home.empty()) endpoint["namespace"] = settings.home;
@@ -78,7 +78,7 @@ json::object describe(const config::Endpoint& settings, const LiveDeployments& l
   endpoint["traffic"] = std::move(traffic);
   json::array deployments;
   for (const config::Deployment& deployment : settings.deployments) {
-    const LiveDeployment& known = live.get(deployment_key(deployment));
+    const serving::LiveDeployment& known = live.get(serving::deployment_key(deployment));
     deployments.push_back(describe(deployment, known, live.missing(known)));
   }
   endpoint["deployments"] = std::move(deployments);
@@ -104,7 +104,7 @@ json::object describe(const discovery::ResourceVerdict& verdict) {
   return resource;
 }
 
-json::object describe(const ClusterSource& cluster) {
+json::object describe(const serving::ClusterSource& cluster) {
   json::object kubernetes;
   kubernetes["age_seconds"] = std::chrono::duration<double>(cluster.age()).count();
   json::array resources;
@@ -127,8 +127,8 @@ json::object describe_process() {
 
 }  // namespace
 
-std::string status_json(const config::Config& config, const LiveDeployments& live, const ClusterSource* cluster,
-                        std::uint64_t generation, bool draining) {
+std::string status_json(const config::Config& config, const serving::LiveDeployments& live,
+                        const serving::ClusterSource* cluster, std::uint64_t generation, bool draining) {
   json::object status;
   status["version"] = ROUTER_VERSION;
   status["generation"] = generation;
@@ -141,4 +141,4 @@ std::string status_json(const config::Config& config, const LiveDeployments& liv
   return json::serialize(status) + "\n";
 }
 
-}  // namespace router
+}  // namespace router::root

@@ -1,4 +1,4 @@
-#include "router/own_names.h"
+#include "router/serving/own_names.h"
 
 #include <absl/strings/str_cat.h>
 
@@ -8,7 +8,7 @@
 #include "config/addresses.h"
 #include "config/findings.h"
 
-namespace router {
+namespace router::serving {
 
 std::set<std::string> certified_names(const TlsMaterial& tls) {
   std::set<std::string> names;
@@ -40,4 +40,4 @@ std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoin
   return warnings;
 }
 
-}  // namespace router
+}  // namespace router::serving

@@ -12,7 +12,7 @@
 #include "config/findings.h"
 #include "router/admin/operator_server.h"
 
-namespace router {
+namespace router::listening {
 
 /// The operators' two listeners, and how they move when their addresses change: the new one is open before the old one closes,
 /// and whoever asked for the change is still answered. Control thread.
@@ -61,4 +61,4 @@ class Operators {
   std::vector<std::unique_ptr<admin::OperatorServer>> retired_;  // those that still have connections, for seconds at most
 };
 
-}  // namespace router
+}  // namespace router::listening

@@ -9,7 +9,7 @@
 #include "router/runtime/round.h"
 #include "router/runtime/shard_set.h"
 
-namespace router {
+namespace router::listening {
 
 /// The end of a process in four steps (contract, section 10): say so and go on accepting for `drain_delay`; take what has
 /// arrived and close the listeners, and the idle connections; let running exchanges end until `drain_grace`; end those that are
@@ -66,4 +66,4 @@ class Drain {
   Step look_again_;
 };
 
-}  // namespace router
+}  // namespace router::listening

@@ -1,4 +1,4 @@
-#include "router/tls_material.h"
+#include "router/serving/tls_material.h"
 
 #include <absl/strings/str_cat.h>
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-namespace router {
+namespace router::serving {
 namespace {
 
 using config::Findings;
@@ -214,4 +214,4 @@ TlsMaterial read_tls(const config::Process& process, const std::vector<const con
   return material;
 }
 
-}  // namespace router
+}  // namespace router::serving

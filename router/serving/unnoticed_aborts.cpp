@@ -1,4 +1,4 @@
-#include "router/unnoticed_aborts.h"
+#include "router/serving/unnoticed_aborts.h"
 
 #include <absl/strings/str_cat.h>
 
@@ -6,7 +6,7 @@
 
 #include "router/base/log.h"
 
-namespace router {
+namespace router::serving {
 
 void UnnoticedAborts::expired() {
   try {
@@ -32,4 +32,4 @@ void UnnoticedAborts::look() {
   }
 }
 
-}  // namespace router
+}  // namespace router::serving

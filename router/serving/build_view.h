@@ -4,10 +4,10 @@
 #include <string>
 
 #include "config/config.h"
-#include "router/live_deployments.h"
 #include "router/proxy/view.h"
+#include "router/serving/live_deployments.h"
 
-namespace router {
+namespace router::serving {
 
 /// The next view of the data path, still without listeners and access log, upon the live objects that `change` will leave.
 /// `random_via_name` is this process's name where router.yaml gives none.
@@ -16,4 +16,4 @@ std::shared_ptr<proxy::View> build_view(const config::Config& config, const Live
                                         const LiveDeployments::Change& change, metrics::Registry& metrics,
                                         const std::string& random_via_name);
 
-}  // namespace router
+}  // namespace router::serving

@@ -1,11 +1,11 @@
-#include "router/drain.h"
+#include "router/listening/drain.h"
 
 #include <algorithm>
 #include <numeric>
 
 #include "router/base/log.h"
 
-namespace router {
+namespace router::listening {
 
 Drain::Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers,
              std::function<void()> done)
@@ -75,4 +75,4 @@ void Drain::end() {
   if (!std::exchange(ended_, true)) done_();
 }
 
-}  // namespace router
+}  // namespace router::listening

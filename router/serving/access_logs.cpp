@@ -1,9 +1,9 @@
-#include "router/access_logs.h"
+#include "router/serving/access_logs.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace router {
+namespace router::serving {
 
 absl::StatusOr<AccessLogs::Writer> AccessLogs::open(const std::string& path, std::size_t shards) {
   if (path.empty()) return Writer();
@@ -40,4 +40,4 @@ std::uint64_t AccessLogs::dropped() const {
   return total;
 }
 
-}  // namespace router
+}  // namespace router::serving

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "config/config.h"
-#include "router/client_contexts.h"
 #include "router/discovery/cluster_join.h"
 #include "router/discovery/cluster_reporter.h"
 #include "router/discovery/cluster_state.h"
@@ -22,11 +21,12 @@
 #include "router/discovery/pod_address.h"
 #include "router/kubernetes/api_client.h"
 #include "router/kubernetes/reflector.h"
-#include "router/live_deployments.h"
 #include "router/runtime/resolver.h"
 #include "router/runtime/task_group.h"
+#include "router/serving/client_contexts.h"
+#include "router/serving/live_deployments.h"
 
-namespace router {
+namespace router::serving {
 
 /// Endpoints that are resources of a Kubernetes API server: follows them, what they name, and their replicas. Replicas are told
 /// to the live deployments at once, all else by a new table. While the API server is away, what was known stays in force.
@@ -204,4 +204,4 @@ class ClusterSource {
   Tick tick_{*this};
 };
 
-}  // namespace router
+}  // namespace router::serving

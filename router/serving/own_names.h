@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "config/config.h"
-#include "router/tls_material.h"
+#include "router/serving/tls_material.h"
 
 /// Host names that are this router's own. In files an endpoint may have one, and is told what it takes with it; resources may
 /// not, unless their namespace lists it.
-namespace router {
+namespace router::serving {
 
 /// Those by which clients may know this router, as its certificates show. A wildcard names nobody in particular.
 std::set<std::string> certified_names(const TlsMaterial& tls);
@@ -19,4 +19,4 @@ std::set<std::string> certified_names(const TlsMaterial& tls);
 std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoint>& endpoints,
                                                const std::set<std::string>& certified);
 
-}  // namespace router
+}  // namespace router::serving

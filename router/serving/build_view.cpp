@@ -1,8 +1,8 @@
-#include "router/build_view.h"
+#include "router/serving/build_view.h"
 
 #include "router/base/text.h"
 
-namespace router {
+namespace router::serving {
 namespace {
 
 std::unique_ptr<const model::Deployment> build_deployment(const config::Deployment& settings, const LiveDeployment& live) {
@@ -73,4 +73,4 @@ std::shared_ptr<proxy::View> build_view(const config::Config& config, const Live
   return view;
 }
 
-}  // namespace router
+}  // namespace router::serving

@@ -1,4 +1,4 @@
-#include "router/listeners.h"
+#include "router/listening/listeners.h"
 
 #include <absl/strings/str_cat.h>
 
@@ -11,7 +11,7 @@
 #include "router/runtime/address.h"
 #include "router/runtime/contain.h"
 
-namespace router {
+namespace router::listening {
 namespace {
 
 std::string shown(const std::string& ip, std::uint16_t port) {
@@ -151,4 +151,4 @@ void Listeners::open_added(Change& change) noexcept {
   for (const std::string& each : change.said_of_added_) log::info(each);
 }
 
-}  // namespace router
+}  // namespace router::listening

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <map>
 
-#include "router/live_deployments.h"
 #include "router/runtime/shard.h"
+#include "router/serving/live_deployments.h"
 
-namespace router {
+namespace router::serving {
 
 /// Warns in the log of deployments whose servers do not notice an abort: the slot is free after `abort_wait_ms` while the
 /// worker computes on, so the next request waits inside the pod. Nothing is switched; the cure is the operator's. A deployment
@@ -37,4 +37,4 @@ class UnnoticedAborts final : private runtime::Timer {
   std::map<DeploymentKey, Told> told_;
 };
 
-}  // namespace router
+}  // namespace router::serving

@@ -1,4 +1,4 @@
-#include "router/live_deployments.h"
+#include "router/serving/live_deployments.h"
 
 #include <absl/strings/str_cat.h>
 
@@ -14,7 +14,7 @@
 #include "router/runtime/contain.h"
 #include "router/upstream/connection.h"
 
-namespace router {
+namespace router::serving {
 namespace {
 
 constexpr std::size_t kLineLengthMin = 64;  // contract, section 5
@@ -527,4 +527,4 @@ void LiveDeployments::stop() {
   }
 }
 
-}  // namespace router
+}  // namespace router::serving

@@ -1,4 +1,4 @@
-#include "router/cluster_source.h"
+#include "router/serving/cluster_source.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
@@ -14,7 +14,7 @@
 #include "router/discovery/resource_kinds.h"
 #include "router/discovery/slice_replicas.h"
 
-namespace router {
+namespace router::serving {
 namespace {
 
 using discovery::ClusterState;
@@ -504,4 +504,4 @@ Duration ClusterSource::age() const {
   return control_.now() - oldest;
 }
 
-}  // namespace router
+}  // namespace router::serving

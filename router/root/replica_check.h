@@ -7,7 +7,7 @@
 
 #include "config/config.h"
 
-namespace router {
+namespace router::root {
 
 /// Bounds of a check; what is not done when a time is over is told as not known to work.
 struct ReplicaCheckOptions {
@@ -32,4 +32,4 @@ struct ReplicaCheck {
 /// `all_together_max`.
 ReplicaCheck check_replicas(const std::vector<config::Endpoint>& endpoints, const ReplicaCheckOptions& options = {});
 
-}  // namespace router
+}  // namespace router::root

@@ -19,7 +19,7 @@
 #include "router/runtime/round.h"
 #include "router/runtime/shard_set.h"
 
-namespace router {
+namespace router::listening {
 
 /// Which listeners of the data path are open, and how they become those of another configuration without a gap. A listener is
 /// known by its address and port: whatever else changes (TLS, the PROXY protocol) its sockets stay. If the process was started
@@ -101,4 +101,4 @@ class Listeners {
   proxy::ListenerId last_id_ = 0;
 };
 
-}  // namespace router
+}  // namespace router::listening

@@ -11,16 +11,13 @@
 #include "config/config.h"
 #include "config/findings.h"
 #include "config/load.h"
-#include "router/access_logs.h"
 #include "router/base/log.h"
-#include "router/cluster_source.h"
 #include "router/discovery/file_watch.h"
-#include "router/drain.h"
-#include "router/listeners.h"
-#include "router/live_deployments.h"
+#include "router/listening/drain.h"
+#include "router/listening/listeners.h"
+#include "router/listening/operators.h"
 #include "router/metrics/process_usage.h"
 #include "router/metrics/registry.h"
-#include "router/operators.h"
 #include "router/proxy/connection_limits.h"
 #include "router/proxy/server.h"
 #include "router/proxy/view.h"
@@ -30,15 +27,18 @@
 #include "router/runtime/service_manager.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/signals.h"
-#include "router/tls_material.h"
-#include "router/unnoticed_aborts.h"
+#include "router/serving/access_logs.h"
+#include "router/serving/cluster_source.h"
+#include "router/serving/live_deployments.h"
+#include "router/serving/tls_material.h"
+#include "router/serving/unnoticed_aborts.h"
 #include "tls/context.h"
 
 #ifndef ROUTER_VERSION
 #define ROUTER_VERSION "unknown"
 #endif
 
-namespace router {
+namespace router::root {
 
 /// The whole process: built from a configuration, run until it is drained. The one place where the parts meet.
 class Router {
@@ -50,7 +50,7 @@ class Router {
 
   /// For config::load: everything about a configuration that can be wrong beyond its text and without opening a socket:
   /// certificates, keys of tickets, trust stores.
-  static config::Examine examine(ReadingFor what_for);
+  static config::Examine examine(serving::ReadingFor what_for);
 
   /// Starts, serves, drains. The process's exit code: 0 after a drain, 1 if it could not start.
   int run();
@@ -62,9 +62,9 @@ class Router {
   /// What a configuration needs to have open, before it is in force; closed again if it never is.
   struct Opened {
     std::optional<log::Target> log;  // none: stays as it is
-    AccessLogs::Writer access_log;
-    Listeners::Change listeners;
-    Operators::Change operators;
+    serving::AccessLogs::Writer access_log;
+    listening::Listeners::Change listeners;
+    listening::Operators::Change operators;
   };
   Opened open(const config::Process& next, config::Findings& findings);
   /// What needs another process to change, or cannot change now.
@@ -73,18 +73,19 @@ class Router {
   /// `files` becomes what the configuration read, or failed to read, came from.
   absl::Status reload(std::vector<std::string>& files);
   /// Takes up a configuration whose files were found good, or changes nothing.
-  absl::Status adopt(config::Config config, TlsMaterial tls);
+  absl::Status adopt(config::Config config, serving::TlsMaterial tls);
   /// What comes next, made beside what is in force: of `files` and what the API server tells. Nothing is in force until
   /// `apply`.
   struct Next {
     config::Config merged;
-    LiveDeployments::Change live;
+    serving::LiveDeployments::Change live;
     std::shared_ptr<proxy::View> view;  // without listeners and access log
   };
   /// To be known before `build_next`: which replicas would be this process itself, and which host names are its own.
-  void avoid_own(const config::Process& next, const Listeners::Change& listeners, const std::set<std::string>& certified);
+  void avoid_own(const config::Process& next, const listening::Listeners::Change& listeners,
+                 const std::set<std::string>& certified);
   /// Throws std::bad_alloc.
-  Next build_next(const config::Config& files, const LiveDeployments::Transports& file_transports);
+  Next build_next(const config::Config& files, const serving::LiveDeployments::Transports& file_transports);
   /// A new table of these files and of what the API server tells; listeners, certificates and the log stay.
   void publish_table(config::Config files);
   /// The key files of what is in force act although a change was refused: a key that is revoked opens nothing.
@@ -120,26 +121,26 @@ class Router {
   config::Config config_;  // and what is in force: with endpoints that are resources
   const runtime::ServiceManager manager_;
   const std::string random_via_name_;  // in force where router.yaml names none
-  LiveDeployments::Transports file_transports_;
-  TlsInForce tls_in_force_;
-  RefusedFiles refused_files_;  // of the configuration in force
+  serving::LiveDeployments::Transports file_transports_;
+  serving::TlsInForce tls_in_force_;
+  serving::RefusedFiles refused_files_;  // of the configuration in force
   SteadyClock clock_;
   runtime::Shard control_;
   runtime::ShardSet shards_;
   metrics::Registry metrics_;
-  AccessLogs access_logs_;
+  serving::AccessLogs access_logs_;
   runtime::Resolver resolver_;
   proxy::Views views_;
-  LiveDeployments live_;
-  std::unique_ptr<ClusterSource> cluster_;  // nullptr: files only
+  serving::LiveDeployments live_;
+  std::unique_ptr<serving::ClusterSource> cluster_;  // nullptr: files only
   std::shared_ptr<tls::TicketKeys> ticket_keys_;
   proxy::ConnectionLimits connection_limits_;
   std::vector<std::unique_ptr<proxy::ShardServer>> servers_;
-  Listeners listeners_;
-  Operators operators_;
+  listening::Listeners listeners_;
+  listening::Operators operators_;
   std::unique_ptr<discovery::FileWatch> watch_;
   std::unique_ptr<runtime::Signals> signals_;
-  std::unique_ptr<Drain> drain_;
+  std::unique_ptr<listening::Drain> drain_;
   runtime::Pulse pulse_;
   runtime::TaskGroup ending_;
   class Rotation final : public runtime::Timer {
@@ -181,9 +182,9 @@ class Router {
     Router& owner_;
   };
   LookUp look_up_{*this};
-  UnnoticedAborts unnoticed_aborts_{control_, live_};
+  serving::UnnoticedAborts unnoticed_aborts_{control_, live_};
   std::uint64_t generation_ = 0;
   mutable metrics::ProcessUsageReader usage_;
 };
 
-}  // namespace router
+}  // namespace router::root

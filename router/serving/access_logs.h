@@ -9,7 +9,7 @@
 
 #include "router/runtime/line_writer.h"
 
-namespace router {
+namespace router::serving {
 
 /// The access log, and those before it to which exchanges of older views still write. A writer ends with the last view that
 /// names it; as views are freed on the control thread, so is it, which waits there for 2 s at most (if nobody reads). Control
@@ -35,4 +35,4 @@ class AccessLogs {
   std::shared_ptr<std::uint64_t> dropped_by_ended_ = std::make_shared<std::uint64_t>(0);  // the last writer may outlive this
 };
 
-}  // namespace router
+}  // namespace router::serving

@@ -10,11 +10,11 @@
 
 #include "config/config.h"
 #include "config/findings.h"
-#include "router/client_contexts.h"
-#include "router/live_deployments.h"
+#include "router/serving/client_contexts.h"
+#include "router/serving/live_deployments.h"
 #include "tls/context.h"
 
-namespace router {
+namespace router::serving {
 
 /// Why the files are read: that decides what becomes of one that cannot be used (docs/decisions/0042).
 enum class ReadingFor {
@@ -61,4 +61,4 @@ TlsMaterial read_tls(const config::Process& process, const std::vector<const con
                      const std::shared_ptr<tls::TicketKeys>& ticket_keys_in_force, const TlsInForce& in_force,
                      std::size_t shards, ReadingFor what_for, config::Findings& findings);
 
-}  // namespace router
+}  // namespace router::serving

@@ -1,4 +1,4 @@
-#include "router/replica_check.h"
+#include "router/root/replica_check.h"
 
 #include <absl/strings/str_cat.h>
 
@@ -7,12 +7,12 @@
 #include <optional>
 #include <utility>
 
-#include "router/client_contexts.h"
 #include "router/discovery/name_addresses.h"
 #include "router/discovery/probe.h"
 #include "router/runtime/resolver.h"
+#include "router/serving/client_contexts.h"
 
-namespace router {
+namespace router::root {
 namespace {
 
 using discovery::ProbeAnswer;
@@ -185,7 +185,7 @@ class Checking {
     target.settings = listed.deployment->readiness_probe;
     target.settings.timeout = std::min(target.settings.timeout, options_.answer_max);
     if (!listed.deployment->tls) return target;
-    absl::StatusOr<ClientContexts::Set> contexts = contexts_.get(*listed.deployment->tls);
+    absl::StatusOr<serving::ClientContexts::Set> contexts = contexts_.get(*listed.deployment->tls);
     if (!contexts.ok()) return contexts.status();
     target.tls = contexts->front();
     target.server_name = listed.deployment->tls->server_name.empty() ? host : listed.deployment->tls->server_name;
@@ -198,7 +198,7 @@ class Checking {
   const TimePoint until_;
   discovery::ProbeLimit limit_;
   runtime::Resolver resolver_{control_};
-  ClientContexts contexts_{1};
+  serving::ClientContexts contexts_{1};
   std::vector<Listed> listed_;
   std::vector<std::string> without_replicas_;
 };
@@ -209,4 +209,4 @@ ReplicaCheck check_replicas(const std::vector<config::Endpoint>& endpoints, cons
   return Checking(endpoints, options).run();
 }
 
-}  // namespace router
+}  // namespace router::root

@@ -1,6 +1,6 @@
-#include "router/client_contexts.h"
+#include "router/serving/client_contexts.h"
 
-namespace router {
+namespace router::serving {
 
 /// Authorities of which no use is made are not read either.
 ClientContexts::Key ClientContexts::key_of(const config::UpstreamTls& settings) {
@@ -34,4 +34,4 @@ absl::StatusOr<ClientContexts::Set> ClientContexts::closed() {
   return make({false, "nobody"}, options);  // without verification no file is named, so no other set has this key
 }
 
-}  // namespace router
+}  // namespace router::serving

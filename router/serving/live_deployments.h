@@ -8,7 +8,6 @@
 
 #include "config/config.h"
 #include "config/findings.h"
-#include "router/client_contexts.h"
 #include "router/discovery/cause_log.h"
 #include "router/discovery/found_replica.h"
 #include "router/discovery/probe.h"
@@ -19,9 +18,10 @@
 #include "router/runtime/resolver.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/task_group.h"
+#include "router/serving/client_contexts.h"
 #include "router/upstream/replica.h"
 
-namespace router {
+namespace router::serving {
 
 /// `endpoint/deployment`, lower case, behind the namespace if it is a resource: what keeps its line and its replicas from one
 /// configuration to the next. Deployments of the same name in different namespaces have nothing in common.
@@ -162,4 +162,4 @@ class LiveDeployments {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);     // for what was posted and runs after the end
 };
 
-}  // namespace router
+}  // namespace router::serving

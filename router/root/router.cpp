@@ -1,4 +1,4 @@
-#include "router/router.h"
+#include "router/root/router.h"
 
 #include <absl/strings/str_cat.h>
 
@@ -14,15 +14,15 @@
 #include "config/load.h"
 #include "router/admin/routes.h"
 #include "router/base/ids.h"
-#include "router/build_view.h"
 #include "router/metrics/scrape.h"
-#include "router/own_names.h"
+#include "router/root/status.h"
 #include "router/runtime/contain.h"
 #include "router/runtime/descriptors.h"
 #include "router/runtime/memory_reserve.h"
-#include "router/status.h"
+#include "router/serving/build_view.h"
+#include "router/serving/own_names.h"
 
-namespace router {
+namespace router::root {
 namespace {
 
 constexpr std::chrono::seconds kReloadAgain{1};  // after one that found no memory
@@ -66,8 +66,8 @@ std::optional<log::Target> open_log(const config::Process& process, config::Find
 }
 
 std::unordered_map<proxy::ListenerId, proxy::ListenerSettings> listener_settings(const config::Process& process,
-                                                                                 const Listeners::Change& opened,
-                                                                                 TlsMaterial& tls) {
+                                                                                 const listening::Listeners::Change& opened,
+                                                                                 serving::TlsMaterial& tls) {
   std::unordered_map<proxy::ListenerId, proxy::ListenerSettings> settings;
   for (std::size_t i = 0; i < process.listeners.size(); ++i) {
     settings[opened.listeners[i].id] = {process.listeners[i].proxy_protocol, std::move(tls.listeners[i])};
@@ -99,7 +99,7 @@ std::string make_via_name() {
   return "router-" + std::string(view_of(uuid).substr(24));
 }
 
-void add_replicas(const LiveDeployment& live, std::vector<metrics::ReplicaFigures>& into) {
+void add_replicas(const serving::LiveDeployment& live, std::vector<metrics::ReplicaFigures>& into) {
   for (const auto& [name, each] : live.replicas) {
     const upstream::Replica::Figures counted = each.replica->figures();
     metrics::ReplicaFigures& told = into.emplace_back();
@@ -151,9 +151,10 @@ Router::Router(std::string config_file, config::Config config, runtime::Inherite
 
 Router::~Router() = default;
 
-config::Examine Router::examine(ReadingFor what_for) {
-  return [what_for](const config::Process& process, const std::vector<const config::Deployment*>& deployments,
-                    config::Findings& findings) { read_tls(process, deployments, nullptr, {}, 1, what_for, findings); };
+config::Examine Router::examine(serving::ReadingFor what_for) {
+  return
+      [what_for](const config::Process& process, const std::vector<const config::Deployment*>& deployments,
+                 config::Findings& findings) { serving::read_tls(process, deployments, nullptr, {}, 1, what_for, findings); };
 }
 
 int Router::run() {
@@ -175,15 +176,15 @@ absl::Status Router::start() {
   until_it_is_open.format = log_format(config_.process.log_format);
   log::use(std::move(until_it_is_open));
   if (std::optional<log::Target> target = open_log(config_.process, findings)) log::use(std::move(*target));
-  TlsMaterial tls =
-      read_tls(config_.process, deployments_of(config_), ticket_keys_, {}, shards_.size(), ReadingFor::kStart, findings);
+  serving::TlsMaterial tls = serving::read_tls(config_.process, deployments_of(config_), ticket_keys_, {}, shards_.size(),
+                                               serving::ReadingFor::kStart, findings);
   if (findings.has_mistakes()) return absl::InvalidArgumentError(findings.mistakes());
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     servers_.push_back(
         std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), shards_.size(), connection_limits_));
   }
   for (const auto& server : servers_) server->set_siblings(servers_);
-  drain_ = std::make_unique<Drain>(control_, shards_, servers_, [this] { finish(); });
+  drain_ = std::make_unique<listening::Drain>(control_, shards_, servers_, [this] { finish(); });
   if (absl::Status made = make_cluster(); !made.ok()) return made;
   if (absl::Status adopted = adopt(files_, std::move(tls)); !adopted.ok()) return adopted;
   signals_ = std::make_unique<runtime::Signals>(
@@ -206,7 +207,8 @@ absl::Status Router::start() {
 absl::Status Router::make_cluster() {
   if (!config_.process.kubernetes) return absl::OkStatus();
   const config::Kubernetes& settings = *config_.process.kubernetes;
-  auto cluster = ClusterSource::make(control_, resolver_, settings, shards_.size(), live_, [this] { publish_resources(); });
+  auto cluster =
+      serving::ClusterSource::make(control_, resolver_, settings, shards_.size(), live_, [this] { publish_resources(); });
   if (cluster.ok()) {
     cluster_ = std::move(*cluster);
     return absl::OkStatus();
@@ -219,7 +221,7 @@ Router::Opened Router::open(const config::Process& next, config::Findings& findi
   const config::Process& now = config_.process;
   const bool same_log = next.log_file == now.log_file && next.log_level == now.log_level && next.log_format == now.log_format;
   if (!same_log) opened.log = open_log(next, findings);
-  absl::StatusOr<AccessLogs::Writer> access_log = access_logs_.open(next.access_log, shards_.size());
+  absl::StatusOr<serving::AccessLogs::Writer> access_log = access_logs_.open(next.access_log, shards_.size());
   if (access_log.ok()) {
     opened.access_log = std::move(*access_log);
   } else {
@@ -251,14 +253,14 @@ void Router::check_changes(const config::Process& next, config::Findings& findin
   }
 }
 
-absl::Status Router::adopt(config::Config config, TlsMaterial tls) {
+absl::Status Router::adopt(config::Config config, serving::TlsMaterial tls) {
   // Everything that can fail comes first: a configuration that is refused, or finds no memory, has changed nothing.
   config::Findings findings;
   check_changes(config.process, findings);
   if (findings.has_mistakes()) return absl::FailedPreconditionError(findings.mistakes());
   Opened opened = open(config.process, findings);
   if (findings.has_mistakes()) return absl::FailedPreconditionError(findings.mistakes());
-  const std::set<std::string> certified = certified_names(tls);
+  const std::set<std::string> certified = serving::certified_names(tls);
   avoid_own(config.process, opened.listeners, certified);
   Next next = build_next(config, tls.transports);
   next.view->listeners = listener_settings(config.process, opened.listeners, tls);
@@ -266,7 +268,7 @@ absl::Status Router::adopt(config::Config config, TlsMaterial tls) {
   proxy::Views::Prepared view = views_.prepare(next.view);
   std::string access_log_path = config.process.access_log;
   const std::vector<std::string> warnings = findings.warnings();
-  const std::vector<std::string> swallowing = warnings_of_swallowed(config.endpoints, certified);
+  const std::vector<std::string> swallowing = serving::warnings_of_swallowed(config.endpoints, certified);
 
   // From here on nothing is undone: what follows cannot fail, or is tried again until it has found its memory.
   if (opened.log) log::use(std::move(*opened.log));
@@ -291,10 +293,10 @@ absl::Status Router::adopt(config::Config config, TlsMaterial tls) {
   return absl::OkStatus();
 }
 
-void Router::avoid_own(const config::Process& next, const Listeners::Change& listeners,
+void Router::avoid_own(const config::Process& next, const listening::Listeners::Change& listeners,
                        const std::set<std::string>& certified) {
   std::vector<runtime::Address> own;
-  for (const Listeners::Change::Listener& each : listeners.listeners) {
+  for (const listening::Listeners::Change::Listener& each : listeners.listeners) {
     if (const auto address = runtime::Address::parse(std::get<0>(each.key), each.port)) own.push_back(*address);
   }
   for (const std::string* each : {&next.observe_address, &next.admin_address}) {
@@ -309,17 +311,17 @@ void Router::avoid_own(const config::Process& next, const Listeners::Change& lis
   if (cluster_) cluster_->avoid(avoided, certified);
 }
 
-Router::Next Router::build_next(const config::Config& files, const LiveDeployments::Transports& file_transports) {
+Router::Next Router::build_next(const config::Config& files, const serving::LiveDeployments::Transports& file_transports) {
   Next next;
   next.merged = files;
-  LiveDeployments::Transports transports = file_transports;
+  serving::LiveDeployments::Transports transports = file_transports;
   if (cluster_) {
     cluster_->join(files.endpoints);
     next.merged.endpoints.insert(next.merged.endpoints.end(), cluster_->endpoints().begin(), cluster_->endpoints().end());
     transports.insert(cluster_->transports().begin(), cluster_->transports().end());
   }
   next.live = live_.prepare(next.merged, transports, generation_ + 1);
-  next.view = build_view(next.merged, live_, next.live, metrics_, random_via_name_);
+  next.view = serving::build_view(next.merged, live_, next.live, metrics_, random_via_name_);
   return next;
 }
 
@@ -356,10 +358,11 @@ void Router::take_up_keys() {
 }
 
 absl::Status Router::reload(std::vector<std::string>& files) {
-  TlsMaterial tls;
+  serving::TlsMaterial tls;
   const auto examine = [this, &tls](const config::Process& process, const std::vector<const config::Deployment*>& deployments,
                                     config::Findings& findings) {
-    tls = read_tls(process, deployments, ticket_keys_, tls_in_force_, shards_.size(), ReadingFor::kReload, findings);
+    tls = serving::read_tls(process, deployments, ticket_keys_, tls_in_force_, shards_.size(), serving::ReadingFor::kReload,
+                            findings);
   };
   try {
     watch_->before_reading();
@@ -415,7 +418,7 @@ void Router::schedule_again(bool accepted) {
 
 void Router::retry_refused_files() {
   control_.schedule(retry_, control_.now() + kRetryFiles);  // first: what follows may throw
-  if (watch_ && can_be_used(refused_files_)) static_cast<void>(reload_and_report());
+  if (watch_ && serving::can_be_used(refused_files_)) static_cast<void>(reload_and_report());
 }
 
 void Router::look_up_operators() {
@@ -530,7 +533,8 @@ metrics::ProcessFigures Router::figures() const {
 
 void Router::begin_drain() {
   const config::Process& settings = config_.process;
-  if (!drain_->begun()) manager_.stopping(std::max(settings.drain_delay, settings.drain_grace) + Drain::kCut + kEnd + kMargin);
+  if (!drain_->begun())
+    manager_.stopping(std::max(settings.drain_delay, settings.drain_grace) + listening::Drain::kCut + kEnd + kMargin);
   drain_->begin(settings);
 }
 
@@ -577,4 +581,4 @@ Task<void> Router::end_in_order() {
   control_.stop();
 }
 
-}  // namespace router
+}  // namespace router::root

@@ -1,4 +1,4 @@
-#include "router/operators.h"
+#include "router/listening/operators.h"
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
@@ -8,7 +8,7 @@
 
 #include "router/admin/listening.h"
 
-namespace router {
+namespace router::listening {
 namespace {
 
 /// 0 for a Unix socket.
@@ -82,4 +82,4 @@ void Operators::stop() {
   retired_.clear();
 }
 
-}  // namespace router
+}  // namespace router::listening

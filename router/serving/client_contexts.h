@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "tls/context.h"
 
-namespace router {
+namespace router::serving {
 
 /// The TLS contexts towards replicas: one set for each pair of `verify` and authorities, whoever asks for it. The system's
 /// trust store holds more than a hundred certificates (30 ms and 0.8 MB), and a deployment that says `tls: {}` costs its author
@@ -41,4 +41,4 @@ class ClientContexts {
   std::map<Key, Set> made_;
 };
 
-}  // namespace router
+}  // namespace router::serving
