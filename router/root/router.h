@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +29,7 @@
 #include "router/serving/access_logs.h"
 #include "router/serving/cluster_source.h"
 #include "router/serving/live_deployments.h"
+#include "router/serving/publication.h"
 #include "router/serving/tls_material.h"
 #include "router/serving/unnoticed_aborts.h"
 #include "tls/context.h"
@@ -59,35 +59,9 @@ class Router {
   absl::Status start();
   /// The API server that `kubernetes` names, if it does: its credentials must be readable.
   absl::Status make_cluster();
-  /// What a configuration needs to have open, before it is in force; closed again if it never is.
-  struct Opened {
-    std::optional<log::Target> log;  // none: stays as it is
-    serving::AccessLogs::Writer access_log;
-    listening::Listeners::Change listeners;
-    listening::Operators::Change operators;
-  };
-  Opened open(const config::Process& next, config::Findings& findings);
-  /// What needs another process to change, or cannot change now.
-  void check_changes(const config::Process& next, config::Findings& findings) const;
   /// Reads everything again and publishes it, or keeps what is. Any mistake leaves the old state.
   /// `files` becomes what the configuration read, or failed to read, came from.
   absl::Status reload(std::vector<std::string>& files);
-  /// Takes up a configuration whose files were found good, or changes nothing.
-  absl::Status adopt(config::Config config, serving::TlsMaterial tls);
-  /// What comes next, made beside what is in force: of `files` and what the API server tells. Nothing is in force until
-  /// `apply`.
-  struct Next {
-    config::Config merged;
-    serving::LiveDeployments::Change live;
-    std::shared_ptr<proxy::View> view;  // without listeners and access log
-  };
-  /// To be known before `build_next`: which replicas would be this process itself, and which host names are its own.
-  void avoid_own(const config::Process& next, const listening::Listeners::Change& listeners,
-                 const std::set<std::string>& certified);
-  /// Throws std::bad_alloc.
-  Next build_next(const config::Config& files, const serving::LiveDeployments::Transports& file_transports);
-  /// A new table of these files and of what the API server tells; listeners, certificates and the log stay.
-  void publish_table(config::Config files);
   /// The key files of what is in force act although a change was refused: a key that is revoked opens nothing.
   void take_up_keys();
   /// What the API server tells has changed: a new table, and nothing else.
@@ -108,7 +82,6 @@ class Router {
   std::vector<admin::OperatorRoute> observe_routes();
   std::vector<admin::OperatorRoute> admin_routes();
   std::vector<std::string> not_ready() const;
-  metrics::ProcessFigures figures() const;
   /// Why `/healthz` fails.
   std::vector<std::string> hanging() const;
   /// After the drain: ends what is left, part by part, and then the control loop.
@@ -117,13 +90,7 @@ class Router {
   Task<void> end_in_order();
 
   const std::string config_file_;
-  config::Config files_;   // what the files say
-  config::Config config_;  // and what is in force: with endpoints that are resources
   const runtime::ServiceManager manager_;
-  const std::string random_via_name_;  // in force where router.yaml names none
-  serving::LiveDeployments::Transports file_transports_;
-  serving::TlsInForce tls_in_force_;
-  serving::RefusedFiles refused_files_;  // of the configuration in force
   SteadyClock clock_;
   runtime::Shard control_;
   runtime::ShardSet shards_;
@@ -138,6 +105,7 @@ class Router {
   std::vector<std::unique_ptr<proxy::ShardServer>> servers_;
   listening::Listeners listeners_;
   listening::Operators operators_;
+  serving::Publication publication_;
   std::unique_ptr<discovery::FileWatch> watch_;
   std::unique_ptr<runtime::Signals> signals_;
   std::unique_ptr<listening::Drain> drain_;
@@ -183,8 +151,7 @@ class Router {
   };
   LookUp look_up_{*this};
   serving::UnnoticedAborts unnoticed_aborts_{control_, live_};
-  std::uint64_t generation_ = 0;
-  mutable metrics::ProcessUsageReader usage_;
+  metrics::ProcessUsageReader usage_;
 };
 
 }  // namespace router::root

@@ -8,11 +8,13 @@
 #include <set>
 #include <utility>
 
+#include "router/base/assert.h"
 #include "router/base/log.h"
 #include "router/discovery/pod_replicas.h"
 #include "router/discovery/read_objects.h"
 #include "router/discovery/resource_kinds.h"
 #include "router/discovery/slice_replicas.h"
+#include "router/runtime/contain.h"
 
 namespace router::serving {
 namespace {
@@ -24,18 +26,10 @@ using kubernetes::Resource;
 
 const Resource kSlices{"discovery.k8s.io", "v1", "endpointslices"};
 const Resource kPods{"", "v1", "pods"};
-const Resource kSecrets{"", "v1", "secrets"};
 constexpr const char* kOfAService = "kubernetes.io/service-name";  // label: others belong to nobody whom we know
-
-/// Field selector: Helm's are large and many, and neither kind can hold keys.
-constexpr const char* kNoSecretsOfOthers = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
 
 /// Label selector: both labels are there, whatever they say.
 std::string of_azureml() { return absl::StrCat(discovery::kEndpointLabel, ",", discovery::kDeploymentLabel); }
-
-std::string label_of(const ResourceVerdict& verdict) {
-  return absl::StrCat(discovery::kind_name(verdict.kind), " ", verdict.home, "/", verdict.name);
-}
 
 }  // namespace
 
@@ -60,8 +54,10 @@ ClusterSource::ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes
       live_(live),
       resources_changed_(std::move(resources_changed)),
       client_(std::move(client)),
-      following_(control, kFollowedMax + discovery::ClusterReporter::kTasks + discovery::OwnServiceNames::kTasks),
-      state_([this] { look_soon(); }, 2 * settings.per_namespace.max_bytes) {}
+      following_(control, Follower::kMax + discovery::ClusterReporter::kTasks + discovery::OwnServiceNames::kTasks),
+      state_([this] { look_soon(); }, 2 * settings.per_namespace.max_bytes),
+      follower_(control, *client_, following_, state_),
+      secrets_(follower_, state_) {}
 
 ClusterSource::~ClusterSource() = default;
 
@@ -108,19 +104,19 @@ void ClusterSource::stop() {
   kinds_.clear();
   pods_.clear();
   secrets_.clear();
-  secrets_together_.clear();
 }
 
-ClusterSource::Followed ClusterSource::follow_kind(ClusterState::Kind kind, const std::string& home) {
+Followed ClusterSource::follow_kind(ClusterState::Kind kind, const std::string& home) {
   using Kind = ClusterState::Kind;
   switch (kind) {
-    case Kind::kEndpoints: return follow({kind, home, ""}, discovery::kOnlineEndpoints, "");
-    case Kind::kDeployments: return follow({kind, home, ""}, discovery::kOnlineDeployments, "");
-    case Kind::kSlices: return follow({kind, home, ""}, kSlices, kOfAService);
-    case Kind::kPods: return follow({kind, home, ""}, kPods, settings_.check_pod_addresses ? "" : of_azureml());
+    case Kind::kEndpoints: return follower_.follow({kind, home, ""}, discovery::kOnlineEndpoints, "");
+    case Kind::kDeployments: return follower_.follow({kind, home, ""}, discovery::kOnlineDeployments, "");
+    case Kind::kSlices: return follower_.follow({kind, home, ""}, kSlices, kOfAService);
+    case Kind::kPods: return follower_.follow({kind, home, ""}, kPods, settings_.check_pod_addresses ? "" : of_azureml());
     case Kind::kSecrets: break;
   }
-  return follow({Kind::kSecrets, home, ""}, kSecrets, "");
+  ROUTER_ASSERT(false && "Secrets are FollowedSecrets' business");
+  return {};
 }
 
 void ClusterSource::list_dropped_again() {
@@ -134,22 +130,6 @@ void ClusterSource::list_dropped_again() {
     each.reflector.reset();  // before the watcher, which it feeds
     each = follow_kind(kind, home);
   }
-}
-
-ClusterSource::Followed ClusterSource::follow(ClusterState::Scope scope, Resource resource, const std::string& label_selector) {
-  kubernetes::Selection selection;
-  selection.resource = std::move(resource);
-  selection.home = scope.home;
-  selection.label_selector = label_selector;
-  if (!scope.name.empty()) selection.field_selector = "metadata.name=" + scope.name;
-  if (scope.names != nullptr) selection.field_selector = kNoSecretsOfOthers;
-  Followed followed;
-  followed.home = scope.home;
-  followed.kind = scope.kind;
-  followed.since = control_.now();
-  followed.watcher = state_.watcher(std::move(scope));
-  followed.reflector = std::make_unique<kubernetes::Reflector>(*client_, following_, std::move(selection), *followed.watcher);
-  return followed;
 }
 
 void ClusterSource::look_soon() { look_at(std::max(control_.now(), looked_ + kPause)); }
@@ -180,15 +160,21 @@ void ClusterSource::look() {
   if (!complete_ && !(kinds_listed() && pods_listed())) return look_at(looked_ + kListsPause);
   const bool other_refusals = tell_replicas(by_service_, with_services_of(changes));
   const bool others_of_pods = tell_replicas(by_labels_, changes.pods);
-  if (other_refusals || others_of_pods) tell_verdicts();  // once for all of them: it looks at every resource
+  if (other_refusals || others_of_pods) {  // once for all of them: it looks at every resource
+    VerdictLog::News news = verdict_log_.prepare(verdicts());
+    verdict_log_.tell(news);
+  }
   if (complete_) list_dropped_again();
-  look_after_secrets();
+  const FollowedSecrets::State secrets = secrets_.look(looked_);
+  pending_ = pending_ || secrets.follows_anew;
+  if (!secrets.all_well) look_at(looked_ + kListsPause);
   if (!pending_) return;
   // From the first change that waits on, however many Secrets are named meanwhile: else who names ever new ones holds up all.
   if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
-  look_for_own_names();
-  follow_secrets(discovery::join_cluster(state_.cluster(), settings_, client_->home(), taken_));
-  const bool waits = !secrets_listed() || (!complete_ && !own_names_known());
+  add_own_names(taken_, certified_);
+  secrets_.follow(discovery::join_cluster(state_.cluster(), settings_, client_->home(), taken_), looked_,
+                  kinds_.size() + pods_.size());
+  const bool waits = !secrets_.listed() || (!complete_ && !own_names_known());
   if (waits && looked_ < *wait_until_) return look_at(*wait_until_);
   pending_ = false;
   wait_until_.reset();
@@ -218,143 +204,68 @@ bool ClusterSource::pods_forbidden(const std::string& home) const {
   });
 }
 
-bool ClusterSource::secrets_listed() const {
-  const auto listed = [](const Followed& each) { return each.reflector->listed(); };
-  return std::all_of(secrets_.begin(), secrets_.end(), [&](const auto& each) { return listed(each.second); }) &&
-         std::all_of(secrets_together_.begin(), secrets_together_.end(),
-                     [&](const auto& each) { return listed(each.second.followed); });
-}
-
-void ClusterSource::follow_secrets(const discovery::Joined& joined) {
-  std::map<std::string, std::set<std::string>> wanted;
-  for (const config::Endpoint& endpoint : joined.endpoints) {
-    const bool has_one = endpoint.auth_mode == config::AuthMode::kKey && !endpoint.keys_secret.empty();
-    if (has_one) wanted[endpoint.home].insert(endpoint.keys_secret);
-  }
-  forget_other_secrets(wanted);
-  for (const auto& [home, names] : wanted) follow_secrets(home, names);
-}
-
-void ClusterSource::forget_other_secrets(const std::map<std::string, std::set<std::string>>& wanted) {
-  const auto is_wanted = [&wanted](const std::string& home, const std::string& name) {
-    const auto names = wanted.find(home);
-    return names != wanted.end() && names->second.contains(name);
-  };
-  for (auto each = secrets_.begin(); each != secrets_.end();) {
-    const ObjectKey& key = each->first;
-    const bool stays = is_wanted(key.home, key.name);
-    if (!stays) state_.forget_secret(key);
-    each = stays ? std::next(each) : secrets_.erase(each);
-  }
-  for (auto each = secrets_together_.begin(); each != secrets_together_.end();) {
-    const std::string& home = each->first;
-    std::erase_if(*each->second.names, [&](const std::string& name) {
-      if (is_wanted(home, name)) return false;
-      state_.forget_secret({home, name});
-      return true;
-    });
-    each = each->second.names->empty() ? secrets_together_.erase(each) : std::next(each);
-  }
-}
-
-void ClusterSource::follow_secrets(const std::string& home, const std::set<std::string>& wanted) {
-  const auto together = secrets_together_.find(home);
-  if (together != secrets_together_.end() && may_not_list(together->second)) {
-    only_alone_until_[home] = looked_ + kTogetherAgain;
-    secrets_together_.erase(together);
-    return follow_secrets(home, wanted);
-  }
-  const std::set<std::string>* followed = together != secrets_together_.end() ? together->second.names.get() : nullptr;
-  std::set<std::string> alone;
-  for (const std::string& name : wanted) {
-    if (followed == nullptr || !followed->contains(name)) alone.insert(name);
-  }
-  const auto only_alone = only_alone_until_.find(home);
-  const bool may_list = only_alone == only_alone_until_.end() || only_alone->second < looked_;
-  if (alone.size() > kSecretsAlone && may_list) return follow_together(home, wanted);
-  for (const std::string& name : alone) {
-    const ObjectKey key{home, name};
-    if (secrets_.contains(key)) continue;
-    if (kinds_.size() + pods_.size() + secrets_.size() + secrets_together_.size() >= kFollowedMax) {
-      return log::error(absl::StrCat("more than ", kFollowedMax, " things to follow: the Secret ", home, "/", name, " is not"));
+ClusterSource::Change ClusterSource::prepare(const std::vector<config::Endpoint>& files, const OwnPlaces& own) {
+  Change change;
+  change.taken_ = discovery::names_of(files);
+  change.certified_ = own.certified;
+  add_own_names(change.taken_, change.certified_);
+  if (!complete_) return change;
+  change.joined_ = discovery::join_cluster(state_.cluster(), settings_, client_->home(), change.taken_);
+  load_transports(change);
+  index_deployments(change);
+  // Interfaces may have changed since, and so may the addresses of the API server's name.
+  change.avoided_.own = discovery::OwnAddresses(own.addresses->listeners(), discovery::OwnAddresses::read_local_ips());
+  for (const runtime::Address& each : client_->addresses()) change.avoided_.api_server.insert(each.unmapped().ip());
+  for (const config::Endpoint& endpoint : change.joined_.endpoints) {
+    for (const config::Deployment& deployment : endpoint.deployments) {
+      change.replicas_[deployment_key(deployment)] = look_for_replicas(deployment, change.avoided_);
     }
-    secrets_.emplace(key, follow({ClusterState::Kind::kSecrets, home, name}, kSecrets, ""));
   }
+  change.verdicts_ = verdict_log_.prepare(verdicts_of(change.joined_, change.replicas_));
+  return change;
 }
 
-bool ClusterSource::may_not_list(SecretsOfHome& secrets) const {
-  const kubernetes::Reflector& reflector = *secrets.followed.reflector;
-  if (!reflector.forbidden()) {
-    secrets.refused_since.reset();
-    return false;
-  }
-  if (!secrets.refused_since) secrets.refused_since = looked_;
-  return looked_ - *secrets.refused_since >= (reflector.listed() ? kRefusedLaterMax : kRefusedMax);
-}
-
-/// Nobody tells that a list was refused.
-void ClusterSource::look_after_secrets() {
-  bool all_well = true;
-  for (auto& [home, secrets] : secrets_together_) {
-    if (may_not_list(secrets)) pending_ = true;
-    all_well = all_well && secrets.followed.reflector->listed() && !secrets.refused_since;
-  }
-  if (!all_well) look_at(looked_ + kListsPause);
-}
-
-/// What is known of each stays until the new watch has listed it.
-void ClusterSource::follow_together(const std::string& home, const std::set<std::string>& wanted) {
-  SecretsOfHome next;
-  next.names = std::make_shared<std::set<std::string>>(wanted);
-  secrets_together_.erase(home);  // first: two watchers must not tell of the same objects
-  std::erase_if(secrets_, [&home](const auto& each) { return each.first.home == home; });
-  next.followed = follow({ClusterState::Kind::kSecrets, home, "", next.names}, kSecrets, "");
-  secrets_together_.emplace(home, std::move(next));
-}
-
-void ClusterSource::join(const std::vector<config::Endpoint>& files) {
-  taken_ = discovery::names_of(files);
-  look_for_own_names();
+void ClusterSource::apply(Change& change) noexcept {
+  std::swap(taken_, change.taken_);
+  certified_.swap(change.certified_);
   if (!complete_) return;
-  try {
-    join_again();
-  } catch (const std::exception&) {  // memory is short
-    by_service_.clear();             // they point into what was joined before
-    by_labels_.clear();
-    pending_ = true;
-    look_soon();
-    throw;
-  }
-}
-
-void ClusterSource::join_again() {
-  joined_ = discovery::join_cluster(state_.cluster(), settings_, client_->home(), taken_);
-  follow_secrets(joined_);  // the names that files claim may have changed
-  load_transports();
-  index_deployments();
-  look_for_avoided();
-  replicas_.clear();
-  for (const config::Endpoint& endpoint : joined_.endpoints) {
-    for (const config::Deployment& deployment : endpoint.deployments) find_replicas(deployment);
-  }
-  tell_verdicts();
+  std::swap(joined_, change.joined_);
+  std::swap(by_service_, change.by_service_);  // they point into what was joined
+  std::swap(by_labels_, change.by_labels_);
+  std::swap(avoided_, change.avoided_);
+  replicas_.swap(change.replicas_);
+  known_transports_.swap(change.known_transports_);
+  runtime::insist([this] { secrets_.follow(joined_, looked_, kinds_.size() + pods_.size()); });  // files may claim other names
+  verdict_log_.tell(change.verdicts_);
   if (reporter_) reporter_->changed();
 }
 
-void ClusterSource::load_transports() {
-  transports_.clear();
-  for (config::Endpoint& endpoint : joined_.endpoints) {
+std::map<DeploymentKey, std::vector<discovery::FoundReplica>> ClusterSource::Change::replicas() const {
+  std::map<DeploymentKey, std::vector<discovery::FoundReplica>> replicas;
+  for (const auto& [key, found] : replicas_) replicas[key] = found.replicas;
+  return replicas;
+}
+
+Transports ClusterSource::Change::transports() const {
+  Transports transports;
+  for (const auto& [key, known] : known_transports_) transports[key] = known.transport;
+  return transports;
+}
+
+void ClusterSource::load_transports(Change& change) {
+  for (config::Endpoint& endpoint : change.joined_.endpoints) {
     std::erase_if(endpoint.deployments, [&](const config::Deployment& deployment) {
       if (!deployment.tls) return false;
       config::Findings findings;
       if (auto loaded = transport(deployment, findings)) {
-        transports_[deployment_key(deployment)] = std::move(loaded);
+        change.known_transports_[deployment_key(deployment)] = {deployment.tls->verify, deployment.tls->server_name,
+                                                                std::move(loaded)};
         return false;
       }
       // It is never spoken to in plaintext instead.
       endpoint.traffic.erase(deployment.name);
       endpoint.mirror_traffic.erase(deployment.name);
-      for (ResourceVerdict& verdict : joined_.verdicts) {
+      for (ResourceVerdict& verdict : change.joined_.verdicts) {
         if (verdict.home != deployment.home || verdict.endpoint != endpoint.name || verdict.deployment != deployment.name)
           continue;
         verdict.accepted = verdict.served = false;
@@ -364,62 +275,46 @@ void ClusterSource::load_transports() {
       return true;
     });
   }
-  std::erase_if(known_transports_, [this](const auto& known) { return !transports_.contains(known.first); });
 }
 
 std::shared_ptr<const upstream::Transport> ClusterSource::transport(const config::Deployment& deployment,
                                                                     config::Findings& findings) {
-  KnownTransport& known = known_transports_[deployment_key(deployment)];
-  const bool same = known.verify == deployment.tls->verify && known.server_name == deployment.tls->server_name;
-  if (known.transport != nullptr && same) return known.transport;
-  LiveDeployments::Unusable refused;
-  const LiveDeployments::Transports loaded = LiveDeployments::load_transports({&deployment}, contexts_, findings, refused);
-  if (loaded.empty()) return nullptr;
-  known = {deployment.tls->verify, deployment.tls->server_name, loaded.begin()->second};
-  return known.transport;
+  const auto known = known_transports_.find(deployment_key(deployment));
+  const bool is_same = known != known_transports_.end() && known->second.verify == deployment.tls->verify &&
+                       known->second.server_name == deployment.tls->server_name;
+  if (is_same) return known->second.transport;
+  UnusableAuthorities refused;
+  const Transports loaded = serving::load_transports({&deployment}, contexts_, findings, refused);
+  return loaded.empty() ? nullptr : loaded.begin()->second;
 }
 
-void ClusterSource::look_for_own_names() {
-  taken_.own = certified_;
-  if (own_service_) taken_.own.insert(own_service_->hostnames().begin(), own_service_->hostnames().end());
+void ClusterSource::add_own_names(discovery::TakenNames& taken, const std::set<std::string>& certified) const {
+  taken.own = certified;
+  if (own_service_) taken.own.insert(own_service_->hostnames().begin(), own_service_->hostnames().end());
 }
 
-void ClusterSource::look_for_avoided() {
-  avoided_.own = discovery::OwnAddresses(own_->listeners(), discovery::OwnAddresses::read_local_ips());
-  avoided_.api_server.clear();
-  for (const runtime::Address& each : client_->addresses()) avoided_.api_server.insert(each.unmapped().ip());
-}
-
-void ClusterSource::index_deployments() {
-  by_service_.clear();
-  by_labels_.clear();
-  for (const config::Endpoint& endpoint : joined_.endpoints) {
+void ClusterSource::index_deployments(Change& change) {
+  for (const config::Endpoint& endpoint : change.joined_.endpoints) {
     for (const config::Deployment& each : endpoint.deployments) {
       if (each.adopt_azureml_pods) {
-        by_labels_[discovery::label_key(each.home, each.endpoint_name, each.name)].push_back(&each);
+        change.by_labels_[discovery::label_key(each.home, each.endpoint_name, each.name)].push_back(&each);
       } else {
-        by_service_[{each.home, each.service.name}].push_back(&each);
+        change.by_service_[{each.home, each.service.name}].push_back(&each);
       }
     }
   }
 }
 
-discovery::FoundReplicas ClusterSource::look_for_replicas(const config::Deployment& deployment) const {
+discovery::FoundReplicas ClusterSource::look_for_replicas(const config::Deployment& deployment,
+                                                          const discovery::Avoided& avoided) const {
   const bool adopts = deployment.adopt_azureml_pods;
-  discovery::FoundReplicas found = adopts ? discovery::find_pod_replicas(state_.cluster(), settings_, avoided_, deployment)
-                                          : discovery::find_slice_replicas(state_.cluster(), settings_, avoided_, deployment);
+  discovery::FoundReplicas found = adopts ? discovery::find_pod_replicas(state_.cluster(), settings_, avoided, deployment)
+                                          : discovery::find_slice_replicas(state_.cluster(), settings_, avoided, deployment);
   if ((adopts || settings_.check_pod_addresses) && pods_forbidden(deployment.home)) {
     found.reason = discovery::reason::kPodsForbidden;
     found.refused = "the router may not read the pods of this namespace: allow it the verbs list and watch on pods";
   }
   return found;
-}
-
-void ClusterSource::find_replicas(const config::Deployment& deployment) {
-  const DeploymentKey key = deployment_key(deployment);
-  discovery::FoundReplicas found = look_for_replicas(deployment);
-  live_.prepare(key, found.replicas);
-  replicas_.insert_or_assign(key, std::move(found));
 }
 
 std::set<ObjectKey> ClusterSource::with_services_of(const ClusterState::Changes& changes) const {
@@ -445,47 +340,17 @@ bool ClusterSource::tell_replicas(const Index& index, const std::set<ObjectKey>&
 
 bool ClusterSource::tell_replicas(const config::Deployment& deployment) {
   const DeploymentKey key = deployment_key(deployment);
-  const discovery::FoundReplicas before = std::exchange(replicas_[key], {});
-  find_replicas(deployment);
-  const discovery::FoundReplicas& now = replicas_.at(key);
-  if (now.replicas != before.replicas) live_.tell(key, now.replicas);
-  return now.refused != before.refused;
-}
-
-std::vector<ResourceVerdict> ClusterSource::verdicts() const {
-  std::vector<ResourceVerdict> verdicts = joined_.verdicts;
-  for (ResourceVerdict& verdict : verdicts) {
-    if (verdict.kind != ResourceVerdict::Kind::kDeployment || !verdict.served) continue;
-    const auto known = replicas_.find(deployment_key(verdict.home, verdict.endpoint, verdict.deployment));
-    if (known == replicas_.end()) continue;
-    for (const discovery::FoundReplica& replica : known->second.replicas) {
-      verdict.replicas_total += replica.terminating ? 0 : 1;
-      verdict.replicas_ready += replica.ready.value_or(false) ? 1 : 0;
-    }
-    if (verdict.reason != discovery::reason::kAccepted || known->second.refused.empty()) continue;
-    verdict.reason = known->second.reason;
-    verdict.message = known->second.refused;
-  }
-  return verdicts;
+  discovery::FoundReplicas now = look_for_replicas(deployment, avoided_);
+  discovery::FoundReplicas& known = replicas_[key];
+  const bool other_refusals = now.refused != known.refused;
+  if (now.replicas != known.replicas) live_.tell(key, now.replicas);
+  known = std::move(now);
+  return other_refusals;
 }
 
 std::size_t ClusterSource::resources_refused() const {
   return static_cast<std::size_t>(std::count_if(joined_.verdicts.begin(), joined_.verdicts.end(),
                                                 [](const ResourceVerdict& verdict) { return !verdict.accepted; }));
-}
-
-void ClusterSource::tell_verdicts() {
-  std::map<std::string, std::string> next;
-  for (const ResourceVerdict& verdict : verdicts()) {
-    const bool plain = verdict.reason == discovery::reason::kAccepted;
-    if (!plain) next[label_of(verdict)] = absl::StrCat(verdict.reason, ": ", verdict.message);
-  }
-  for (const auto& [label, text] : next) {
-    if (const auto before = told_.find(label); before == told_.end() || before->second != text) {
-      log::warning(absl::StrCat(label, ": ", text));
-    }
-  }
-  told_ = std::move(next);
 }
 
 std::vector<std::string> ClusterSource::not_ready() const {

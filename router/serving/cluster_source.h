@@ -20,11 +20,14 @@
 #include "router/discovery/own_service.h"
 #include "router/discovery/pod_address.h"
 #include "router/kubernetes/api_client.h"
-#include "router/kubernetes/reflector.h"
 #include "router/runtime/resolver.h"
 #include "router/runtime/task_group.h"
 #include "router/serving/client_contexts.h"
+#include "router/serving/followed.h"
+#include "router/serving/followed_secrets.h"
 #include "router/serving/live_deployments.h"
+#include "router/serving/own_names.h"
+#include "router/serving/verdict_log.h"
 
 namespace router::serving {
 
@@ -38,14 +41,7 @@ class ClusterSource {
   static constexpr std::chrono::milliseconds kSecretsWait{150};  // likewise later, before others' changes are taken up
   static constexpr std::chrono::milliseconds kMemoryPause{250};
   static constexpr std::chrono::milliseconds kListsPause{500};  // at the start, between two looks at which lists have come
-  static constexpr std::size_t kFollowedMax = 20'000;           // kinds in namespaces, and Secrets that are followed alone
-  static constexpr std::size_t kSecretsAlone = 16;  // of a namespace; more of them are followed together, by one watch
-  // A list of Secrets that is refused for so long is forbidden; a starting API server refuses some for a second or two. Those
-  // of one that has listed them stay as they are meanwhile.
-  static constexpr std::chrono::seconds kRefusedMax{3};
-  static constexpr std::chrono::seconds kRefusedLaterMax{60};
-  static constexpr std::chrono::minutes kTogetherAgain{5};    // after that it is asked for again, at the next change
-  static constexpr std::chrono::seconds kListAgainPause{10};  // at least, between two lists because of room in a namespace
+  static constexpr std::chrono::seconds kListAgainPause{10};    // at least, between two lists because of room in a namespace
 
   /// Reads the credentials; asks nobody yet. `resources_changed` is called from the loop when a new table is to be made.
   static absl::StatusOr<std::unique_ptr<ClusterSource>> make(runtime::Shard& control, runtime::Resolver& resolver,
@@ -62,21 +58,17 @@ class ClusterSource {
   /// After `stop`: until nothing is under way any more, or the deadline; whether nothing is.
   Task<bool> stopped(Deadline deadline) { return following_.wait(deadline); }
 
-  /// What this process itself is, from the next `join` on: its listeners, to which no object may have the router speak, and the
-  /// host names that its certificates show, which no resource may claim. Throws nothing.
-  void avoid(std::shared_ptr<const discovery::OwnAddresses> own, std::set<std::string> hostnames) noexcept {
-    own_.swap(own);
-    certified_.swap(hostnames);
-  }
-  /// Joins what is known now beside the endpoints of files, and prepares the replicas of all that came out. Nothing comes out
-  /// until everything was listed once.
-  void join(const std::vector<config::Endpoint>& files);
+  /// What is known now, joined beside the endpoints of files: what comes next, made beside what is in force.
+  class Change;
+  /// Nothing comes out until everything was listed once. Throws std::bad_alloc; nothing has changed but what can be made again.
+  Change prepare(const std::vector<config::Endpoint>& files, const OwnPlaces& own);
+  /// From now on what has changed is compared with this, and told of it.
+  void apply(Change& change) noexcept;
+  /// Of what is in force.
   const std::vector<config::Endpoint>& endpoints() const { return joined_.endpoints; }
-  /// TLS settings towards the replicas of those that have any.
-  const LiveDeployments::Transports& transports() const { return transports_; }
 
   /// What became of every resource, and how many replicas each deployment has now.
-  std::vector<discovery::ResourceVerdict> verdicts() const;
+  std::vector<discovery::ResourceVerdict> verdicts() const { return verdicts_of(joined_, replicas_); }
   /// Why `/readyz` has to wait; empty once everything was listed.
   std::vector<std::string> not_ready() const;
   /// For how long, at most, what is known has not been known to be up to date. Secrets do not count: that one may not be read
@@ -89,14 +81,6 @@ class ClusterSource {
   const config::Kubernetes& settings() const { return settings_; }
 
  private:
-  /// One selection that is followed. The watcher outlives the reflector.
-  struct Followed {
-    std::string home;  // empty: all namespaces
-    discovery::ClusterState::Kind kind;
-    TimePoint since;
-    std::unique_ptr<kubernetes::Watcher> watcher;
-    std::unique_ptr<kubernetes::Reflector> reflector;
-  };
   class Tick final : public runtime::Timer {
    public:
     explicit Tick(ClusterSource& owner) : owner_(owner) {}
@@ -104,12 +88,6 @@ class ClusterSource {
    private:
     void expired() override;
     ClusterSource& owner_;
-  };
-  /// The Secrets of one namespace that are followed together.
-  struct SecretsOfHome {
-    discovery::ClusterState::Names names;
-    Followed followed;
-    std::optional<TimePoint> refused_since;  // the list, without a good one since
   };
   using Index = std::map<discovery::ObjectKey, std::vector<const config::Deployment*>>;
   struct KnownTransport {
@@ -121,7 +99,6 @@ class ClusterSource {
   ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes::ApiClient> client, const config::Kubernetes& settings,
                 std::size_t shards, LiveDeployments& live, std::function<void()> resources_changed);
 
-  Followed follow(discovery::ClusterState::Scope scope, kubernetes::Resource resource, const std::string& label_selector);
   Followed follow_kind(discovery::ClusterState::Kind kind, const std::string& home);
   /// What was dropped for want of room in its namespace, if there is some now.
   void list_dropped_again();
@@ -138,40 +115,21 @@ class ClusterSource {
   bool pods_listed() const;
   /// They never could be read in this namespace, and that is why.
   bool pods_forbidden(const std::string& home) const;
-  bool secrets_listed() const;
-  /// Those that the endpoints of `joined` name, and no others: some of a namespace alone, each by its name, so that a role may
-  /// name them; if there are more, all of them by one watch of the namespace, unless the API server forbids that.
-  void follow_secrets(const discovery::Joined& joined);
-  void forget_other_secrets(const std::map<std::string, std::set<std::string>>& wanted);
-  void follow_secrets(const std::string& home, const std::set<std::string>& wanted);
-  /// Whether a namespace's Secrets, which were to be followed together, may not be listed all: they are followed alone then.
-  /// Whether its list has been refused for so long that it has to be done without.
-  bool may_not_list(SecretsOfHome& secrets) const;
-  void look_after_secrets();
-  void follow_together(const std::string& home, const std::set<std::string>& wanted);
-  void join_again();
-  void load_transports();
+  void load_transports(Change& change);
   std::shared_ptr<const upstream::Transport> transport(const config::Deployment& deployment, config::Findings& findings);
-  void index_deployments();
-  /// Interfaces may have changed since, and so may the addresses of the API server's name.
-  void look_for_avoided();
-  void look_for_own_names();
+  static void index_deployments(Change& change);
+  void add_own_names(discovery::TakenNames& taken, const std::set<std::string>& certified) const;
   bool own_names_known() const { return own_service_ == nullptr || own_service_->known(); }
-  discovery::FoundReplicas look_for_replicas(const config::Deployment& deployment) const;
-  /// For the next table.
-  void find_replicas(const config::Deployment& deployment);
+  discovery::FoundReplicas look_for_replicas(const config::Deployment& deployment, const discovery::Avoided& avoided) const;
   /// At once: those of one deployment, or of all that are behind what has changed. Whether a verdict may be another now.
   bool tell_replicas(const config::Deployment& deployment);
   /// Those of which a slice has changed, or with `check_pod_addresses` a Pod of their namespace.
   std::set<discovery::ObjectKey> with_services_of(const discovery::ClusterState::Changes& changes) const;
   bool tell_replicas(const Index& index, const std::set<discovery::ObjectKey>& changed);
-  /// The log, of what has changed since.
-  void tell_verdicts();
 
   runtime::Shard& control_;
   const config::Kubernetes settings_;
   ClientContexts contexts_;
-  std::shared_ptr<const discovery::OwnAddresses> own_ = std::make_shared<const discovery::OwnAddresses>();
   discovery::Avoided avoided_;
   std::set<std::string> certified_;
   std::unique_ptr<discovery::OwnServiceNames> own_service_;  // nullptr: `service_name` is not given
@@ -180,11 +138,10 @@ class ClusterSource {
   const std::unique_ptr<kubernetes::ApiClient> client_;
   runtime::TaskGroup following_;
   discovery::ClusterState state_;
+  Follower follower_;
+  FollowedSecrets secrets_;
   std::vector<Followed> kinds_;
-  std::vector<Followed> pods_;                             // only with `adopt_azureml_pods` or `check_pod_addresses`
-  std::map<discovery::ObjectKey, Followed> secrets_;       // alone
-  std::map<std::string, SecretsOfHome> secrets_together_;  // by namespace
-  std::map<std::string, TimePoint> only_alone_until_;      // namespaces whose Secrets may not be listed all
+  std::vector<Followed> pods_;  // only with `adopt_azureml_pods` or `check_pod_addresses`
   TimePoint list_again_due_{};
   bool stopping_ = false;
   bool pending_ = false;   // resources have changed, and wait for the Secrets that they name
@@ -198,10 +155,30 @@ class ClusterSource {
   Index by_labels_;                                             // and those that adopt Pods, by discovery::label_key
   std::map<DeploymentKey, discovery::FoundReplicas> replicas_;  // as told
   std::map<DeploymentKey, KnownTransport> known_transports_;
-  LiveDeployments::Transports transports_;
-  std::map<std::string, std::string> told_;               // verdicts in the log, by kind and object
+  VerdictLog verdict_log_;
   std::unique_ptr<discovery::ClusterReporter> reporter_;  // nullptr: nothing is written
   Tick tick_{*this};
+};
+
+class ClusterSource::Change {
+ public:
+  const std::vector<config::Endpoint>& endpoints() const { return joined_.endpoints; }
+  /// All replicas of each deployment.
+  std::map<DeploymentKey, std::vector<discovery::FoundReplica>> replicas() const;
+  /// TLS towards the replicas of those that have any.
+  Transports transports() const;
+
+ private:
+  friend class ClusterSource;
+  discovery::TakenNames taken_;
+  std::set<std::string> certified_;
+  discovery::Joined joined_;
+  Index by_service_;
+  Index by_labels_;
+  discovery::Avoided avoided_;
+  std::map<DeploymentKey, discovery::FoundReplicas> replicas_;
+  std::map<DeploymentKey, KnownTransport> known_transports_;
+  VerdictLog::News verdicts_;
 };
 
 }  // namespace router::serving

@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "router/base/log.h"
-#include "router/base/text.h"
-#include "router/dispatch/pod_turn.h"
 #include "router/runtime/contain.h"
-#include "router/upstream/connection.h"
+#include "router/serving/condition_watcher.h"
+#include "router/serving/replica_probe.h"
+#include "router/serving/replica_trouble.h"
 
 namespace router::serving {
 namespace {
@@ -41,109 +41,13 @@ bool same_probe(const config::Deployment& a, const config::Deployment& b) {
          p.failure_threshold == q.failure_threshold;
 }
 
-constexpr std::size_t kCausesTold = 5;
-
-/// Why the replica gets no requests; empty: it does.
-std::string_view what_keeps(const LiveReplica& live) {
-  if (live.terminating) return "terminating";
-  if (!live.ready) return live.why.empty() ? std::string_view("not asked yet") : live.why;
-  switch (live.condition.state) {
-    case dispatch::Health::State::kWell: break;
-    case dispatch::Health::State::kEjected: return "left alone for a while after failing again and again";
-    case dispatch::Health::State::kRefusing: return "connection refused";
-  }
-  return {};
-}
-
-std::string source_says_not_ready(const config::Deployment& settings) {
-  return settings.adopt_azureml_pods ? "its Pod does not say that it is ready"
-                                     : "its EndpointSlice does not say that it is ready";
-}
-
 std::string label_of(const LiveDeployment& deployment) { return deployment.endpoint + "/" + deployment.name; }
 
 std::string label_of(const LiveDeployment& deployment, const LiveReplica& live) {
   return absl::StrCat("replica ", live.replica->name(), " of ", label_of(deployment));
 }
 
-/// Tells the control thread that replicas of a line may have gone out, or come back.
-class ConditionWatcher final : public dispatch::Watcher,
-                               public std::enable_shared_from_this<ConditionWatcher>,
-                               private runtime::Message {
- public:
-  ConditionWatcher(runtime::Shard& control, std::function<void()> look) : control_(control), look_(std::move(look)) {}
-  void conditions_changed() noexcept override {
-    self_ = shared_from_this();
-    control_.send(*this);
-  }
-
- private:
-  void run() override {
-    const std::shared_ptr<ConditionWatcher> self = std::move(self_);
-    look_();
-  }
-  void dropped() noexcept override { const std::shared_ptr<ConditionWatcher> self = std::move(self_); }
-
-  runtime::Shard& control_;
-  const std::function<void()> look_;
-  std::shared_ptr<ConditionWatcher> self_;  // on its way to control, it may outlive its line
-};
-
-/// A slot without a connection in it: one that rests there is closed first.
-discovery::ProbeSlot take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, std::size_t shard,
-                               std::shared_ptr<dispatch::TurnHolder> holder) {
-  discovery::ProbeSlot slot;
-  slot.turn = dispatch::PodTurn::take(pod, shard, std::move(holder));
-  if (!slot.turn || slot.turn.slot() == nullptr || slot.turn.slot()->cargo == nullptr) return slot;
-  static_cast<const upstream::RestingConnection&>(*slot.turn.slot()->cargo).close_soon();
-  slot.turn.give_back();
-  slot.soon = true;
-  return slot;
-}
-
-discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
-                                    const discovery::FoundReplica& found) {
-  discovery::ProbeTarget target;
-  target.host = found.host.find(':') == std::string::npos ? found.host : "[" + found.host + "]";
-  target.other_family = found.other_family;
-  target.prefers_other_family = found.prefers_other_family;
-  target.address = found.probe_address;
-  target.route = deployment.settings.readiness_route;
-  target.settings = deployment.settings.readiness_probe;
-  target.exchanges_finished = [replica = live.replica.get()] { return replica->exchanges_finished(); };
-  if (deployment.transport != nullptr) {
-    // A context of its own would do as well: the control thread makes no other use of it.
-    target.tls = deployment.transport->contexts.front();
-    target.server_name = live.replica->server_name();
-  }
-  return target;
-}
-
-/// What a deployment has whose file of authorities cannot be used.
-absl::StatusOr<ClientContexts::Set> without_file(const config::UpstreamTls& settings, ClientContexts& contexts,
-                                                 const absl::Status& why, config::Findings& findings,
-                                                 LiveDeployments::Unusable& unusable) {
-  std::optional<ClientContexts::Set> before;
-  if (unusable.in_force != nullptr) before = contexts.take_over(settings, *unusable.in_force);
-  findings.warning(
-      settings.ca_place,
-      absl::StrCat(why.message(), before ? "; the authorities that it held stay in force"
-                                         : "; no replica is trusted, so the deployment is closed until it can be read"));
-  const auto same = [&settings](const config::UpstreamTls& other) { return other.ca_file == settings.ca_file; };
-  if (std::none_of(unusable.refused.begin(), unusable.refused.end(), same)) unusable.refused.push_back(settings);
-  return before ? *before : contexts.closed();
-}
-
 }  // namespace
-
-DeploymentKey deployment_key(const std::string& home, const std::string& endpoint, const std::string& deployment) {
-  std::string key = lower_case(endpoint) + "/" + lower_case(deployment);
-  return home.empty() ? key : home + "/" + key;
-}
-
-DeploymentKey deployment_key(const config::Deployment& deployment) {
-  return deployment_key(deployment.home, deployment.endpoint_name, deployment.name);
-}
 
 LiveDeployments::LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics,
                                  runtime::Resolver& resolver)
@@ -155,37 +59,18 @@ LiveDeployments::LiveDeployments(runtime::Shard& control, runtime::ShardSet& sha
         runtime::insist([&] { set_replicas(key, found); });
       }) {}
 
-LiveDeployments::Transports LiveDeployments::load_transports(const std::vector<const config::Deployment*>& deployments,
-                                                             ClientContexts& contexts, config::Findings& findings,
-                                                             Unusable& unusable) {
-  Transports transports;
-  for (const config::Deployment* deployment : deployments) {
-    if (!deployment->tls) continue;
-    absl::StatusOr<ClientContexts::Set> set = contexts.get(*deployment->tls);
-    if (!set.ok() && !unusable.is_mistake) set = without_file(*deployment->tls, contexts, set.status(), findings, unusable);
-    if (!set.ok()) {
-      findings.mistake(deployment->tls->ca_place, std::string(set.status().message()));
-      continue;
-    }
-    auto transport = std::make_shared<upstream::Transport>();
-    transport->contexts = std::move(*set);
-    transport->server_name = deployment->tls->server_name;
-    transports[deployment_key(*deployment)] = std::move(transport);
-  }
-  return transports;
-}
-
-LiveDeployments::Change LiveDeployments::prepare(const config::Config& config, const Transports& transports,
-                                                 std::uint64_t generation) {
+LiveDeployments::Change LiveDeployments::prepare(const config::Config& config, Sources sources, std::uint64_t generation) {
   Change change;
+  change.told_ = std::move(sources.replicas);
+  change.own_ = std::move(sources.own);
   change.generation = generation;
   std::set<DeploymentKey> configured;
   for (const config::Endpoint& endpoint : config.endpoints) {
     for (const config::Deployment& settings : endpoint.deployments) {
       const DeploymentKey key = deployment_key(settings);
       configured.insert(key);
-      const auto transport = transports.find(key);
-      change.configured_.push_back({key, settings, transport == transports.end() ? nullptr : transport->second});
+      const auto transport = sources.transports.find(key);
+      change.configured_.push_back({key, settings, transport == sources.transports.end() ? nullptr : transport->second});
       if (live_.contains(key)) continue;
       std::unique_ptr<LiveDeployment>& live = change.added_[key];
       if (live != nullptr) continue;
@@ -204,6 +89,11 @@ LiveDeployments::Change LiveDeployments::prepare(const config::Config& config, c
 
 void LiveDeployments::apply(Change& change) noexcept {
   generation_ = change.generation;
+  if (change.own_) source_.avoid(std::move(change.own_));
+  for (auto& [key, found] : change.told_) {
+    if (const auto known = told_.find(key); known != told_.end()) known->second.swap(found);
+  }
+  told_.merge(change.told_);  // those that were not known
   live_.merge(change.added_);
   for (Change::Next& next : change.configured_) {
     LiveDeployment& live = *live_.find(next.key)->second;
@@ -241,8 +131,9 @@ void LiveDeployments::remove_others(const Change& change) noexcept {
 }
 
 void LiveDeployments::tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) {
-  prepare(key, std::move(found));
-  set_replicas(key, told_.at(key));
+  std::vector<discovery::FoundReplica>& told = told_[key];
+  told = std::move(found);
+  set_replicas(key, told);
 }
 
 void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found) {
@@ -416,36 +307,13 @@ void LiveDeployments::tell_trouble_soon(LiveDeployment& deployment) {
     const auto live = live_.find(key);
     if (live == live_.end()) return;
     live->second->trouble_is_told = true;
-    runtime::insist([&] { live->second->line->set_trouble(trouble_of(*live->second)); });
+    runtime::insist([&] { live->second->line->set_trouble(trouble_of(*live->second, missing(*live->second))); });
   });
   deployment.trouble_is_told = false;
 }
 
 std::vector<discovery::FileReplicas::Missing> LiveDeployments::missing(const LiveDeployment& deployment) const {
   return source_.missing(deployment_key(deployment.settings));
-}
-
-/// `of 3 replicas, 2: connection refused; 1: 404 from GET /healthz`. For clients, so it names no replica and no address.
-std::shared_ptr<const std::string> LiveDeployments::trouble_of(const LiveDeployment& deployment) const {
-  const std::vector<discovery::FileReplicas::Missing> missing = this->missing(deployment);
-  std::map<std::string_view, std::size_t> causes;
-  for (const discovery::FileReplicas::Missing& each : missing) ++causes[each.told];
-  for (const auto& [name, live] : deployment.replicas) {
-    const std::string_view cause = what_keeps(live);
-    if (!cause.empty()) ++causes[cause];
-  }
-  if (causes.empty()) return nullptr;
-  const std::size_t replicas = deployment.replicas.size() + missing.size();
-  std::string text = absl::StrCat("of ", replicas, replicas == 1 ? " replica" : " replicas");
-  std::size_t told = 0;
-  for (const auto& [cause, count] : causes) {
-    if (told == kCausesTold) {
-      absl::StrAppend(&text, "; and ", causes.size() - told, " other causes");
-      break;
-    }
-    absl::StrAppend(&text, told++ == 0 ? ", " : "; ", count, ": ", std::string(cause));
-  }
-  return std::make_shared<const std::string>(std::move(text));
 }
 
 void LiveDeployments::look_after(const DeploymentKey& key) {

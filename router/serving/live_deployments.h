@@ -7,8 +7,6 @@
 #include <vector>
 
 #include "config/config.h"
-#include "config/findings.h"
-#include "router/discovery/cause_log.h"
 #include "router/discovery/found_replica.h"
 #include "router/discovery/probe.h"
 #include "router/discovery/readmission.h"
@@ -18,68 +16,30 @@
 #include "router/runtime/resolver.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/task_group.h"
-#include "router/serving/client_contexts.h"
+#include "router/serving/live_deployment.h"
+#include "router/serving/transports.h"
 #include "router/upstream/replica.h"
 
 namespace router::serving {
-
-/// `endpoint/deployment`, lower case, behind the namespace if it is a resource: what keeps its line and its replicas from one
-/// configuration to the next. Deployments of the same name in different namespaces have nothing in common.
-using DeploymentKey = std::string;
-DeploymentKey deployment_key(const std::string& home, const std::string& endpoint, const std::string& deployment);
-DeploymentKey deployment_key(const config::Deployment& deployment);
-
-/// One replica with what tells whether it is ready: its source, or a probe.
-struct LiveReplica {
-  std::shared_ptr<upstream::Replica> replica;
-  std::unique_ptr<discovery::ReplicaProber> prober;     // none if the source tells
-  discovery::ProbeTarget target;                        // what the prober asks, and the readmission
-  dispatch::Condition condition;                        // of which `readmission` takes care
-  std::unique_ptr<discovery::Readmission> readmission;  // while it is out: ejected, or refusing
-  bool ready = false;
-  bool terminating = false;  // no member of the line any more
-  /// Why it is not ready, or why its last probe failed although it still counts as ready; empty: nothing is wrong with it.
-  std::string why;
-  discovery::CauseLog causes;  // those that the log has told
-};
-
-/// What lives on between configurations, of one deployment.
-struct LiveDeployment {
-  std::string endpoint;
-  std::string name;
-  std::shared_ptr<dispatch::Line> line;
-  std::shared_ptr<metrics::DeploymentMetrics> metrics;
-  std::shared_ptr<const upstream::Transport> transport;
-  std::map<std::string, LiveReplica> replicas;  // by identity, address and what a connection to it depends on
-  config::Deployment settings;
-  bool trouble_is_told = true;  // to the line, or is about to be
-};
 
 /// Everything that outlives a routing table: lines with their slots, replicas with their probes. Control thread.
 class LiveDeployments {
  public:
   LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics, runtime::Resolver& resolver);
 
-  /// TLS settings towards the replicas of every deployment, read and checked before anything changes; mistakes go to
-  /// `findings`. A deployment whose authorities are not known has a transport that trusts nobody: never one that does not
-  /// verify.
-  using Transports = std::map<DeploymentKey, std::shared_ptr<const upstream::Transport>>;
-  /// What becomes of a file of authorities that cannot be used.
-  struct Unusable {
-    bool is_mistake = true;  // false: what it held in `in_force` stays, or the deployment is closed, with a warning
-    const ClientContexts* in_force = nullptr;
-    std::vector<config::UpstreamTls> refused{};  // gets each such file once
-  };
-  static Transports load_transports(const std::vector<const config::Deployment*>& deployments, ClientContexts& contexts,
-                                    config::Findings& findings, Unusable& unusable);
-
-  /// The replicas of a deployment that is a resource, all of them, as Kubernetes tells them; kept until `remove_others` removes
-  /// the deployment. `prepare`: from the next `apply` on, so that exchanges of an older table are not sent to those that belong
-  /// to changed settings. `tell`: at once.
-  void prepare(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) { told_[key] = std::move(found); }
+  /// The replicas of a deployment that is a resource, all of them, as Kubernetes tells them now: at once, and until it tells
+  /// others or `remove_others` removes the deployment.
   void tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found);
-  /// Replicas of files that are listeners of this process are none, from the next `apply` on.
-  void avoid(std::shared_ptr<const discovery::OwnAddresses> own) noexcept { source_.avoid(std::move(own)); }
+
+  /// What belongs to the next configuration besides its settings.
+  struct Sources {
+    Transports transports{};
+    /// Of deployments that are resources. Told with the configuration and not before: exchanges of an older table are not sent
+    /// to replicas that belong to changed settings.
+    std::map<DeploymentKey, std::vector<discovery::FoundReplica>> replicas{};
+    /// Replicas of files that are listeners of this process are none. Null: as before.
+    std::shared_ptr<const discovery::OwnAddresses> own{};
+  };
 
   /// The next configuration's live objects, made beside those in force. `generation` is that of the table which is published
   /// next.
@@ -96,9 +56,11 @@ class LiveDeployments {
     std::vector<Next> configured_;
     std::map<DeploymentKey, std::unique_ptr<LiveDeployment>> added_;
     std::vector<DeploymentKey> removed_;
+    std::map<DeploymentKey, std::vector<discovery::FoundReplica>> told_;
+    std::shared_ptr<const discovery::OwnAddresses> own_;
   };
   /// Makes lines for new deployments, and changes nothing that is in force. Throws std::bad_alloc.
-  Change prepare(const config::Config& config, const Transports& transports, std::uint64_t generation);
+  Change prepare(const config::Config& config, Sources sources, std::uint64_t generation);
   /// Puts the new deployments beside the old ones, and gives every line its new settings and replicas. What finds no memory
   /// is tried again until it does: there is no way back from here.
   void apply(Change& change) noexcept;
@@ -139,7 +101,6 @@ class LiveDeployments {
   void set_why(LiveDeployment& deployment, LiveReplica& live, std::string why);
   /// Tells the line what keeps replicas from serving; once for all that changes together.
   void tell_trouble_soon(LiveDeployment& deployment);
-  std::shared_ptr<const std::string> trouble_of(const LiveDeployment& deployment) const;
   /// Takes care of replicas whose condition has changed.
   void look_after(const DeploymentKey& key);
   void look_after(LiveDeployment& deployment, LiveReplica& live);

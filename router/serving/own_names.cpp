@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
+#include <tuple>
+#include <utility>
 
 #include "config/addresses.h"
 #include "config/findings.h"
+#include "router/runtime/address.h"
 
 namespace router::serving {
 
@@ -38,6 +42,23 @@ std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoin
     }
   }
   return warnings;
+}
+
+OwnPlaces own_places(const config::Process& process, const listening::Listeners::Change& listeners, const TlsMaterial& tls) {
+  std::vector<runtime::Address> own;
+  for (const listening::Listeners::Change::Listener& each : listeners.listeners) {
+    if (const auto address = runtime::Address::parse(std::get<0>(each.key), each.port)) own.push_back(*address);
+  }
+  for (const std::string* each : {&process.observe_address, &process.admin_address}) {
+    const std::optional<config::HostAndPort> at = config::parse_host_and_port(*each);
+    if (!at || at->port.value_or(0) == 0) continue;  // a Unix socket, or a port that nobody could name
+    const auto address = runtime::Address::parse(at->host, *at->port);
+    own.push_back(address ? *address : *runtime::Address::parse("::", *at->port));  // a name may mean any of ours
+  }
+  OwnPlaces places;
+  places.addresses = std::make_shared<const discovery::OwnAddresses>(std::move(own), discovery::OwnAddresses::read_local_ips());
+  places.certified = certified_names(tls);
+  return places;
 }
 
 }  // namespace router::serving

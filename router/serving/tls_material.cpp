@@ -206,10 +206,10 @@ TlsMaterial read_tls(const config::Process& process, const std::vector<const con
   }
   // Anew each time: a file of authorities, and the system's, may have changed.
   material.in_force.authorities = std::make_shared<ClientContexts>(shards);
-  LiveDeployments::Unusable unusable;
+  UnusableAuthorities unusable;
   unusable.is_mistake = what_for == ReadingFor::kCheck;
   unusable.in_force = in_force.authorities.get();
-  material.transports = LiveDeployments::load_transports(deployments, *material.in_force.authorities, findings, unusable);
+  material.transports = load_transports(deployments, *material.in_force.authorities, findings, unusable);
   material.refused.authorities = std::move(unusable.refused);
   return material;
 }

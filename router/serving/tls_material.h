@@ -11,7 +11,7 @@
 #include "config/config.h"
 #include "config/findings.h"
 #include "router/serving/client_contexts.h"
-#include "router/serving/live_deployments.h"
+#include "router/serving/transports.h"
 #include "tls/context.h"
 
 namespace router::serving {
@@ -49,7 +49,7 @@ struct TlsMaterial {
   std::shared_ptr<tls::TicketKeys> ticket_keys;
   /// In the order of router.yaml, then by shard; nothing for a plaintext listener.
   std::vector<std::vector<std::shared_ptr<tls::ServerContext>>> listeners;
-  LiveDeployments::Transports transports;
+  Transports transports;
   TlsInForce in_force;  // once this is
   RefusedFiles refused;
 };
