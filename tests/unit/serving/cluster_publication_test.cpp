@@ -87,6 +87,11 @@ class PublicationOfResources : public PublicationWorld {
       turn();
     }
   }
+  std::size_t watches_of(const std::string& kind) const {
+    std::size_t count = 0;
+    for (const kubernetes::test::Asked& each : watches) count += each.target.find("/" + kind) != std::string::npos ? 1 : 0;
+    return count;
+  }
   void watch_tells(const std::string& kind, const char* type, const json::object& object) {
     for (const kubernetes::test::Asked& each : watches) {
       if (each.target.find("/" + kind) == std::string::npos) continue;
@@ -127,6 +132,33 @@ TEST_F(PublicationOfResources, AddsThemToThoseOfFiles) {
   EXPECT_EQ(live.get("team-a/tulip/blue").line->demand().replicas_ready, 1u);
 }
 
+TEST_F(PublicationOfResources, OpenWithTheKeysOfTheirSecrets) {
+  put_tulip();
+  put("secrets", discovery::secret({{"primaryKey", "0123456789abcdef0123456789abcdef"}}, "tulip-keys"));
+  cluster->start(process);
+  follow();
+  EXPECT_EQ(views.newest()->table.by_name.at("tulip")->keys.size(), 1u);
+  EXPECT_EQ(watches_of("secrets"), 1u);
+  EXPECT_TRUE(publication.publish(files(settings({"tulip"}))).ok());
+  put("secrets", discovery::secret({{"primaryKey", "fedcba9876543210fedcba9876543210"}}, "rose-keys"));
+  watch_tells("onlineendpoints", "ADDED", discovery::EndpointSpec{.name = "rose"}.object());
+  follow();
+  EXPECT_EQ(views.newest()->table.by_name.at("rose")->keys.size(), 1u);
+}
+
+TEST_F(PublicationOfResources, FollowManySecretsOfANamespaceTogether) {
+  for (std::size_t i = 0; i <= FollowedSecrets::kAlone; ++i) {
+    const std::string name = "tulip-" + std::to_string(i);
+    put("onlineendpoints", discovery::EndpointSpec{.name = name}.object());
+    put("secrets", discovery::secret({{"primaryKey", "0123456789abcdef0123456789abcdef"}}, name + "-keys"));
+  }
+  cluster->start(process);
+  follow();
+  EXPECT_EQ(routed().size(), FollowedSecrets::kAlone + 2);
+  EXPECT_EQ(watches_of("secrets"), 1u);
+  EXPECT_EQ(views.newest()->table.by_name.at("tulip-3")->keys.size(), 1u);
+}
+
 TEST_F(PublicationOfResources, StayWhileFilesChange) {
   put_tulip();
   cluster->start(process);
@@ -147,7 +179,7 @@ TEST_F(PublicationOfResources, GiveWayToAFileThatClaimsTheirName) {
   EXPECT_EQ(cluster->resources_refused(), 2u) << "the endpoint, and its deployment";
 }
 
-TEST_F(PublicationOfResources, WereHalfTakenUpByAFileThatWasRefused) {
+TEST_F(PublicationOfResources, AreAsTheyWereIfAFileIsRefused) {
   put_tulip();
   cluster->start(process);
   follow();
