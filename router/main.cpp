@@ -13,8 +13,8 @@
 #include "config/wanted_log_format.h"
 #include "router/base/log.h"
 #include "router/convert/convert.h"
-#include "router/replica_check.h"
-#include "router/router.h"
+#include "router/root/replica_check.h"
+#include "router/root/router.h"
 #include "tls/buffer_memory.h"
 
 namespace {
@@ -129,7 +129,7 @@ int check(const router::config::Config& config, bool probe) {
   for (const std::string& warning : config.warnings) std::cerr << "warning: " << warning << "\n";
   if (!probe) return std::cout << "ok\n", said(0);
   if (config.process.kubernetes) std::cerr << "warning: replicas that the API server tells are not asked\n";
-  const router::ReplicaCheck asked = router::check_replicas(config.endpoints);
+  const router::root::ReplicaCheck asked = router::root::check_replicas(config.endpoints);
   for (const std::string& line : asked.lines) std::cout << line << "\n";
   if (asked.not_ready == 0) return std::cout << "ok\n", said(0);
   std::cout << asked.not_ready << " of " << asked.asked << " would get no requests\n";
@@ -176,14 +176,14 @@ int main(int given_count, char** given_words) {
   if (arguments.help) return std::cout << kHelp, said(0);
   if (arguments.version) return std::cout << "inference-router " ROUTER_VERSION "\n", said(0);
 
-  const auto what_for = arguments.check ? router::ReadingFor::kCheck : router::ReadingFor::kStart;
+  const auto what_for = arguments.check ? router::serving::ReadingFor::kCheck : router::serving::ReadingFor::kStart;
   absl::StatusOr<router::config::Config> config =
-      router::config::load(arguments.config, nullptr, router::Router::examine(what_for));
+      router::config::load(arguments.config, nullptr, router::root::Router::examine(what_for));
   if (!config.ok()) return tell_mistakes(arguments, std::string(config.status().message()));
   if (arguments.check) return check(*config, arguments.probe);
   absl::StatusOr<router::runtime::InheritedSockets> sockets = router::runtime::InheritedSockets::from_environment();
   if (!sockets.ok()) return tell_mistakes(arguments, std::string(sockets.status().message()));
-  router::Router router(arguments.config, std::move(*config), *std::move(sockets),
-                        router::runtime::ServiceManager::from_environment());
+  router::root::Router router(arguments.config, std::move(*config), *std::move(sockets),
+                              router::runtime::ServiceManager::from_environment());
   return router.run();
 }

@@ -82,7 +82,7 @@ accepts "the project" build
 refuses_include "a module of a higher level" low '#include "router/high/high.h"'
 refuses_include "a lower module that is not declared" high '#include "router/middle/middle.h"' '#include "router/aside/aside.h"'
 refuses_include "a module of the same level" aside '#include "router/low/low.h"' '' '#include "router/middle/middle.h"'
-refuses_include "the composition root" high '#include "router/router.h"'
+refuses_include "the composition root" high '#include "router/root/router.h"'
 refuses_include "a module in angle brackets" low '#include <router/high/high.h>'
 refuses_include "spaces in the directive" low '  #  include "router/high/high.h"'
 refuses_include "a path that begins in the folder" high '#include "../aside/aside.h"'

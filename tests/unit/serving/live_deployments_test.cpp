@@ -1,4 +1,4 @@
-#include "router/live_deployments.h"
+#include "router/serving/live_deployments.h"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
 
-namespace router {
+namespace router::serving {
 namespace {
 
 using namespace std::chrono_literals;
@@ -46,8 +46,7 @@ class ReplicaOfAResource : public ::testing::Test {
     found.address = pod->address();
     found.probe_address = *runtime::Address::parse("127.0.0.1", 1);  // nobody listens there
     found.ready = true;
-    live.prepare(key, {found});
-    LiveDeployments::Change change = live.prepare(config, {}, 1);
+    LiveDeployments::Change change = live.prepare(config, {.replicas = {{key, {found}}}}, 1);
     live.apply(change);
     control.poll();
   }
@@ -180,8 +179,8 @@ class FileDeployments : public ::testing::Test {
     deployment.name = name;
     deployment.replicas = std::move(replicas);
   }
-  void apply(const LiveDeployments::Transports& transports = {}) {
-    LiveDeployments::Change change = live.prepare(config, transports, 1);
+  void apply(const Transports& transports = {}) {
+    LiveDeployments::Change change = live.prepare(config, {.transports = transports}, 1);
     live.apply(change);
   }
   const dispatch::PodSlots* pod_at(const std::string& name, const std::string& address) {
@@ -245,8 +244,8 @@ TEST(Transports, HadATrustStoreForEachDeploymentThatNamesNone) {
   }
   ClientContexts contexts(2);
   config::Findings findings;
-  LiveDeployments::Unusable unusable;
-  const LiveDeployments::Transports transports = LiveDeployments::load_transports(asking, contexts, findings, unusable);
+  UnusableAuthorities unusable;
+  const Transports transports = load_transports(asking, contexts, findings, unusable);
   EXPECT_FALSE(findings.has_mistakes());
   ASSERT_EQ(transports.size(), deployments.size());
   std::set<const tls::ClientContext*> made;
@@ -278,7 +277,7 @@ class Authorities : public ::testing::Test {
     unusable = {};
     unusable.is_mistake = false;
     unusable.in_force = contexts.get();
-    const LiveDeployments::Transports transports = LiveDeployments::load_transports({&deployment}, *next, findings, unusable);
+    const Transports transports = load_transports({&deployment}, *next, findings, unusable);
     contexts = std::move(next);
     return transports.at("iris/blue")->contexts.front()->trust();
   }
@@ -288,7 +287,7 @@ class Authorities : public ::testing::Test {
   config::Deployment deployment;
   std::unique_ptr<ClientContexts> contexts;
   config::Findings findings;
-  LiveDeployments::Unusable unusable;
+  UnusableAuthorities unusable;
 };
 
 TEST_F(Authorities, ThatCouldNotBeReadRefusedEveryChange) {
@@ -324,4 +323,4 @@ TEST_F(Authorities, ThatWereNeverReadAreNobodyAndNeverAnybodyOrTheSystems) {
 }
 
 }  // namespace
-}  // namespace router
+}  // namespace router::serving

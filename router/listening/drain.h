@@ -1,0 +1,69 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "config/config.h"
+#include "router/proxy/server.h"
+#include "router/runtime/round.h"
+#include "router/runtime/shard_set.h"
+
+namespace router::listening {
+
+/// The end of a process in four steps (contract, section 10): say so and go on accepting for `drain_delay`; take what has
+/// arrived and close the listeners, and the idle connections; let running exchanges end until `drain_grace`; end those that are
+/// left. What the steps need is made by the constructor, so none of them can fail half-way. Control thread.
+class Drain {
+ public:
+  Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers,
+        std::function<void()> done);
+
+  /// Once; later calls do nothing.
+  void begin(const config::Process& settings) noexcept;
+  bool begun() const { return begun_; }
+
+  static constexpr std::chrono::milliseconds kLook{20};
+  static constexpr std::chrono::seconds kCut{5};  // after the grace: for refusals to be written and pods to be let go
+
+ private:
+  class Step final : public runtime::Timer {
+   public:
+    /// Keeps a place in the queue of timers, so that scheduling it cannot fail.
+    Step(runtime::Shard& control, std::function<void()> action) : control_(control), action_(std::move(action)) {
+      control_.schedule(*this, kNever);
+    }
+    void schedule(TimePoint when) { control_.schedule(*this, when); }
+
+   private:
+    void expired() override {
+      control_.schedule(*this, kNever);
+      action_();
+    }
+    runtime::Shard& control_;
+    std::function<void()> action_;
+  };
+
+  void stop_accepting();
+  void look_for_the_end();
+  void count_what_is_left();
+  void end_grace();
+  void end();
+
+  runtime::Shard& control_;
+  std::function<void()> done_;
+  bool begun_ = false;
+  bool grace_over_ = false;
+  bool ended_ = false;
+  Deadline grace_end_ = kNever;
+  std::vector<std::size_t> connections_left_;  // of each shard, as it last said
+  runtime::Round say_so_;
+  runtime::Round stop_accepting_;
+  runtime::Round look_;
+  runtime::Round end_line_;
+  runtime::Round end_grace_;
+  Step delay_over_;
+  Step look_again_;
+};
+
+}  // namespace router::listening

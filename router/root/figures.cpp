@@ -1,0 +1,78 @@
+#include "router/root/figures.h"
+
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace router::root {
+namespace {
+
+void add_replicas(const serving::LiveDeployment& live, std::vector<metrics::ReplicaFigures>& into) {
+  for (const auto& [name, each] : live.replicas) {
+    const upstream::Replica::Figures counted = each.replica->figures();
+    metrics::ReplicaFigures& told = into.emplace_back();
+    told.endpoint = live.endpoint;
+    told.deployment = live.name;
+    told.replica = each.replica->name();
+    told.slots_in_use = live.line->in_use(each.replica);
+    told.requests = counted.requests;
+    told.answers = counted.answers;
+    told.first_byte_nanoseconds = counted.first_byte_nanoseconds;
+  }
+}
+
+metrics::DeploymentFigures figures_of(const serving::LiveDeployment& live) {
+  const dispatch::Demand demand = live.line->demand();
+  metrics::DeploymentFigures deployment;
+  deployment.endpoint = live.endpoint;
+  deployment.deployment = live.name;
+  deployment.queue_length = demand.waiting;
+  deployment.slots_in_use = demand.slots_in_use;
+  deployment.slots = demand.slots;
+  deployment.replicas_ready = demand.replicas_ready - demand.replicas_ejected - demand.replicas_refusing;
+  deployment.replicas_ejected = demand.replicas_ejected;
+  deployment.replicas_refusing = demand.replicas_refusing;
+  deployment.outages = {demand.ejections, demand.refusals};
+  deployment.replicas_not_ready = demand.replicas - demand.replicas_ready;
+  for (const auto& [name, replica] : live.replicas) deployment.replicas_terminating += replica.terminating ? 1 : 0;
+  return deployment;
+}
+
+/// Of those that the view's listeners show; several may show one certificate.
+void add_certificates(const proxy::View& view, metrics::ProcessFigures& figures) {
+  std::set<std::string> told;
+  for (const auto& [id, listener] : view.listeners) {
+    if (listener.tls.empty()) continue;
+    for (const tls::CertificateInfo& certificate : listener.tls.front()->certificates()) {
+      if (!told.insert(certificate.file).second) continue;
+      figures.certificates.push_back({certificate.file, certificate.not_before.time_since_epoch().count(),
+                                      certificate.not_after.time_since_epoch().count()});
+    }
+  }
+}
+
+}  // namespace
+
+metrics::ProcessFigures process_figures(const FigureSources& from) {
+  const config::Process& process = from.publication.config().process;
+  metrics::ProcessFigures figures;
+  if (process.per_replica) figures.per_replica = metrics::PerReplica{{}, process.per_replica_max};
+  for (const auto& [key, live] : from.live.all()) {
+    if (figures.per_replica) add_replicas(*live, figures.per_replica->present);
+    figures.deployments.push_back(figures_of(*live));
+  }
+  add_certificates(*from.views.newest(), figures);
+  figures.certificates_refused = from.publication.refused_files().certificates.size();
+  figures.authorities_refused = from.publication.refused_files().authorities.size();
+  figures.generation = from.publication.generation();
+  if (from.cluster != nullptr) figures.discovery_age = from.cluster->age();
+  if (from.cluster != nullptr) figures.resources_refused = from.cluster->resources_refused();
+  if (from.cluster != nullptr) figures.events_dropped = from.cluster->events_dropped();
+  figures.access_log_dropped = from.access_logs.dropped();
+  figures.usage = from.usage;
+  figures.version = ROUTER_VERSION;
+  return figures;
+}
+
+}  // namespace router::root

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "router/metrics/process_figures.h"
+#include "router/proxy/view.h"
+#include "router/serving/access_logs.h"
+#include "router/serving/cluster_source.h"
+#include "router/serving/live_deployments.h"
+#include "router/serving/publication.h"
+
+#ifndef ROUTER_VERSION
+#define ROUTER_VERSION "unknown"
+#endif
+
+namespace router::root {
+
+/// Where a scrape of `/metrics` finds what is not counted by shards.
+struct FigureSources {
+  const serving::Publication& publication;
+  const serving::LiveDeployments& live;
+  const proxy::Views& views;
+  const serving::AccessLogs& access_logs;
+  const serving::ClusterSource* cluster;  // nullptr: files only
+  metrics::ProcessUsage usage;
+};
+
+/// Control thread.
+metrics::ProcessFigures process_figures(const FigureSources& from);
+
+}  // namespace router::root

@@ -1,0 +1,144 @@
+#include "router/root/status.h"
+
+#include <malloc.h>
+
+#include <boost/json.hpp>
+#include <chrono>
+#include <cstddef>
+#include <string_view>
+
+#include "router/base/folder.h"
+#include "router/serving/unnoticed_aborts.h"
+
+#ifndef ROUTER_VERSION
+#define ROUTER_VERSION "unknown"
+#endif
+
+namespace router::root {
+namespace {
+
+namespace json = boost::json;
+
+json::object describe(const serving::LiveReplica& live, const dispatch::Line& line) {
+  json::object replica;
+  replica["name"] = live.replica->name();
+  replica["address"] = live.replica->address().text();
+  replica["ready"] = live.ready;
+  replica["terminating"] = live.terminating;
+  const dispatch::Health::State state = line.condition(live.replica).state;
+  replica["ejected"] = state == dispatch::Health::State::kEjected;
+  replica["refusing"] = state == dispatch::Health::State::kRefusing;
+  if (!live.why.empty()) replica["why"] = live.why;
+  replica["closes_silently"] = live.replica->habits()->closes(std::chrono::steady_clock::now());
+  return replica;
+}
+
+json::object describe(const config::Deployment& settings, const serving::LiveDeployment& live,
+                      const std::vector<discovery::FileReplicas::Missing>& missing) {
+  const dispatch::Demand demand = live.line->demand();
+  json::object deployment;
+  deployment["name"] = settings.name;
+  if (!settings.home.empty()) deployment["namespace"] = settings.home;
+  deployment["slots"] = demand.slots;
+  deployment["slots_in_use"] = demand.slots_in_use;
+  deployment["queue_length"] = demand.waiting;
+  deployment["replicas_ready"] = demand.replicas_ready;
+  deployment["replicas_ejected"] = demand.replicas_ejected;
+  deployment["replicas_refusing"] = demand.replicas_refusing;
+  deployment["ejections"] = demand.ejections;
+  deployment["refusals"] = demand.refusals;
+  if (const std::uint64_t unnoticed = live.metrics->aborts_unnoticed(); unnoticed > 0) {
+    json::object aborts;
+    aborts["unnoticed"] = unnoticed;
+    aborts["hint"] = serving::UnnoticedAborts::kHint;
+    deployment["aborts"] = std::move(aborts);
+  }
+  json::array replicas;
+  for (const auto& [key, replica] : live.replicas) replicas.push_back(describe(replica, *live.line));
+  deployment["replicas"] = std::move(replicas);
+  if (!missing.empty()) {
+    json::array none;
+    for (const discovery::FileReplicas::Missing& each : missing) none.push_back({{"name", each.name}, {"why", each.why}});
+    deployment["replicas_missing"] = std::move(none);
+  }
+  return deployment;
+}
+
+json::object describe(const config::Endpoint& settings, const serving::LiveDeployments& live) {
+  json::object endpoint;
+  endpoint["name"] = settings.name;
+  if (!settings.home.empty()) endpoint["namespace"] = settings.home;
+  endpoint["status_profile"] = settings.status_profile == config::StatusProfile::kManaged ? "managed" : "kubernetes";
+  endpoint["keys"] = settings.keys.size();
+  json::array hostnames;
+  for (const std::string& hostname : settings.hostnames) hostnames.emplace_back(hostname);
+  endpoint["hostnames"] = std::move(hostnames);
+  json::object traffic;
+  for (const auto& [name, percent] : settings.traffic) traffic[name] = percent;
+  endpoint["traffic"] = std::move(traffic);
+  json::array deployments;
+  for (const config::Deployment& deployment : settings.deployments) {
+    const serving::LiveDeployment& known = live.get(serving::deployment_key(deployment));
+    deployments.push_back(describe(deployment, known, live.missing(known)));
+  }
+  endpoint["deployments"] = std::move(deployments);
+  return endpoint;
+}
+
+json::object describe(const discovery::ResourceVerdict& verdict) {
+  const bool is_endpoint = verdict.kind == discovery::ResourceVerdict::Kind::kEndpoint;
+  json::object resource;
+  resource["kind"] = is_endpoint ? "OnlineEndpoint" : "OnlineDeployment";
+  resource["namespace"] = verdict.home;
+  resource["name"] = verdict.name;
+  resource["uid"] = verdict.uid;
+  resource["generation"] = verdict.generation;
+  resource["accepted"] = verdict.accepted;
+  resource["served"] = verdict.served;
+  resource["reason"] = verdict.reason;
+  resource["message"] = verdict.message;
+  if (!is_endpoint) {
+    resource["replicas"] = verdict.replicas_total;
+    resource["replicas_ready"] = verdict.replicas_ready;
+  }
+  return resource;
+}
+
+json::object describe(const serving::ClusterSource& cluster) {
+  json::object kubernetes;
+  kubernetes["age_seconds"] = std::chrono::duration<double>(cluster.age()).count();
+  json::array resources;
+  for (const discovery::ResourceVerdict& each : cluster.verdicts()) resources.push_back(describe(each));
+  kubernetes["resources"] = std::move(resources);
+  return kubernetes;
+}
+
+/// Whether the process grows. The heap is what is allocated, also in blocks of their own mapping, with what threads keep at
+/// hand to allocate again; 0 under sanitizers, which have a heap of their own. Descriptors without the one that counts them.
+json::object describe_process() {
+  const struct mallinfo2 heap = mallinfo2();
+  std::size_t open = 0;
+  list_folder("/proc/self/fd", [&open](std::string_view) { ++open; });
+  json::object process;
+  process["heap_bytes"] = heap.uordblks + heap.hblkhd;
+  process["descriptors"] = open > 0 ? open - 1 : 0;
+  return process;
+}
+
+}  // namespace
+
+std::string status_json(const config::Config& config, const serving::LiveDeployments& live,
+                        const serving::ClusterSource* cluster, std::uint64_t generation, bool draining) {
+  json::object status;
+  status["version"] = ROUTER_VERSION;
+  status["generation"] = generation;
+  status["draining"] = draining;
+  status["process"] = describe_process();
+  json::array endpoints;
+  for (const config::Endpoint& endpoint : config.endpoints) endpoints.push_back(describe(endpoint, live));
+  status["endpoints"] = std::move(endpoints);
+  if (cluster != nullptr) status["kubernetes"] = describe(*cluster);
+  return json::serialize(status) + "\n";
+}
+
+}  // namespace router::root

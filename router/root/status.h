@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "config/config.h"
+#include "router/serving/cluster_source.h"
+#include "router/serving/live_deployments.h"
+
+namespace router::root {
+
+/// What `/status` shows: endpoints, deployments, replicas, slots, lines, generation, and how much the process holds. Never a
+/// secret. `cluster`: nullptr if no API server is followed. Control thread.
+std::string status_json(const config::Config& config, const serving::LiveDeployments& live,
+                        const serving::ClusterSource* cluster, std::uint64_t generation, bool draining);
+
+}  // namespace router::root

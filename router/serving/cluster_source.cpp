@@ -1,0 +1,372 @@
+#include "router/serving/cluster_source.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+
+#include <algorithm>
+#include <new>
+#include <set>
+#include <utility>
+
+#include "router/base/assert.h"
+#include "router/base/log.h"
+#include "router/discovery/pod_replicas.h"
+#include "router/discovery/read_objects.h"
+#include "router/discovery/resource_kinds.h"
+#include "router/discovery/slice_replicas.h"
+#include "router/runtime/contain.h"
+
+namespace router::serving {
+namespace {
+
+using discovery::ClusterState;
+using discovery::ObjectKey;
+using discovery::ResourceVerdict;
+using kubernetes::Resource;
+
+const Resource kSlices{"discovery.k8s.io", "v1", "endpointslices"};
+const Resource kPods{"", "v1", "pods"};
+constexpr const char* kOfAService = "kubernetes.io/service-name";  // label: others belong to nobody whom we know
+
+/// Label selector: both labels are there, whatever they say.
+std::string of_azureml() { return absl::StrCat(discovery::kEndpointLabel, ",", discovery::kDeploymentLabel); }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ClusterSource>> ClusterSource::make(runtime::Shard& control, runtime::Resolver& resolver,
+                                                                   const config::Kubernetes& settings, std::size_t shards,
+                                                                   LiveDeployments& live,
+                                                                   std::function<void()> resources_changed) {
+  absl::StatusOr<kubernetes::ClusterConfig> cluster = kubernetes::read_cluster_config(settings);
+  if (!cluster.ok()) return cluster.status();
+  auto client = kubernetes::ApiClient::make(control, resolver, std::move(*cluster));
+  if (!client.ok()) return client.status();
+  return std::unique_ptr<ClusterSource>(
+      new ClusterSource(control, std::move(*client), settings, shards, live, std::move(resources_changed)));
+}
+
+ClusterSource::ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes::ApiClient> client,
+                             const config::Kubernetes& settings, std::size_t shards, LiveDeployments& live,
+                             std::function<void()> resources_changed)
+    : control_(control),
+      settings_(settings),
+      contexts_(shards),
+      live_(live),
+      resources_changed_(std::move(resources_changed)),
+      client_(std::move(client)),
+      following_(control, Follower::kMax + discovery::ClusterReporter::kTasks + discovery::OwnServiceNames::kTasks),
+      state_([this] { look_soon(); }, 2 * settings.per_namespace.max_bytes),
+      follower_(control, *client_, following_, state_),
+      secrets_(follower_, state_) {}
+
+ClusterSource::~ClusterSource() = default;
+
+void ClusterSource::start(const config::Process& process) {
+  std::vector<std::string> homes;
+  homes.reserve(settings_.namespaces.size());
+  for (const config::NamespaceRules& rules : settings_.namespaces) homes.push_back(rules.name);
+  if (homes.empty()) homes.emplace_back();  // all of them
+  for (const std::string& home : homes) {
+    using Kind = ClusterState::Kind;
+    for (const Kind kind : {Kind::kEndpoints, Kind::kDeployments, Kind::kSlices}) kinds_.push_back(follow_kind(kind, home));
+    if (settings_.adopt_azureml_pods || settings_.check_pod_addresses) pods_.push_back(follow_kind(Kind::kPods, home));
+  }
+  const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(homes, ", ");
+  log::info(absl::StrCat("follows ", client_->name(), " in ", where));
+  begin_to_report(process);
+  const std::string& home = client_->home().empty() ? settings_.lease_namespace : client_->home();
+  if (!settings_.service_name.empty() && !home.empty()) {
+    own_service_ = std::make_unique<discovery::OwnServiceNames>(*client_, following_, home, settings_.service_name, [this] {
+      pending_ = true;
+      look_soon();
+    });
+  }
+  look_soon();
+}
+
+void ClusterSource::begin_to_report(const config::Process& process) {
+  discovery::ReporterOptions options = discovery::reporter_options(process, client_->home());
+  if (options.election.lease_home.empty()) {
+    return log::warning(
+        "kubernetes: no status is written: `lease.namespace` is not given, and the credentials name no namespace");
+  }
+  const auto seen = [this]() -> std::optional<discovery::ClusterReporter::Seen> {
+    if (!complete_) return std::nullopt;
+    return discovery::ClusterReporter::Seen{state_.cluster(), verdicts()};
+  };
+  reporter_ = std::make_unique<discovery::ClusterReporter>(*client_, following_, std::move(options), seen);
+}
+
+void ClusterSource::stop() {
+  stopping_ = true;
+  reporter_.reset();
+  own_service_.reset();
+  kinds_.clear();
+  pods_.clear();
+  secrets_.clear();
+}
+
+Followed ClusterSource::follow_kind(ClusterState::Kind kind, const std::string& home) {
+  using Kind = ClusterState::Kind;
+  switch (kind) {
+    case Kind::kEndpoints: return follower_.follow({kind, home, ""}, discovery::kOnlineEndpoints, "");
+    case Kind::kDeployments: return follower_.follow({kind, home, ""}, discovery::kOnlineDeployments, "");
+    case Kind::kSlices: return follower_.follow({kind, home, ""}, kSlices, kOfAService);
+    case Kind::kPods: return follower_.follow({kind, home, ""}, kPods, settings_.check_pod_addresses ? "" : of_azureml());
+    case Kind::kSecrets: break;
+  }
+  ROUTER_ASSERT(false && "Secrets are FollowedSecrets' business");
+  return {};
+}
+
+void ClusterSource::list_dropped_again() {
+  if (looked_ < list_again_due_) return look_at(list_again_due_);
+  if (!state_.take_room()) return;
+  list_again_due_ = looked_ + kListAgainPause;
+  for (Followed& each : kinds_) {
+    if (each.kind == ClusterState::Kind::kSlices) continue;
+    const ClusterState::Kind kind = each.kind;
+    const std::string home = each.home;
+    each.reflector.reset();  // before the watcher, which it feeds
+    each = follow_kind(kind, home);
+  }
+}
+
+void ClusterSource::look_soon() { look_at(std::max(control_.now(), looked_ + kPause)); }
+
+void ClusterSource::look_at(TimePoint when) {
+  next_look_ = std::min(next_look_, when);
+  control_.schedule(tick_, next_look_);
+}
+
+void ClusterSource::Tick::expired() {
+  owner_.control_.schedule(*this, kNever);  // keeps its place in the queue: the next look must not fail for want of it
+  owner_.next_look_ = kNever;
+  try {
+    owner_.look();
+  } catch (const std::bad_alloc&) {
+    owner_.pending_ = true;
+    owner_.look_at(owner_.control_.now() + kMemoryPause);
+    log::error("memory is short: what has changed on the API server is taken up later");
+  }
+}
+
+void ClusterSource::look() {
+  if (stopping_) return;
+  looked_ = control_.now();
+  const ClusterState::Changes changes = state_.take_changes();
+  if (reporter_) reporter_->changed();
+  pending_ = pending_ || changes.resources;
+  if (!complete_ && !(kinds_listed() && pods_listed())) return look_at(looked_ + kListsPause);
+  const bool other_refusals = tell_replicas(by_service_, with_services_of(changes));
+  const bool others_of_pods = tell_replicas(by_labels_, changes.pods);
+  if (other_refusals || others_of_pods) {  // once for all of them: it looks at every resource
+    VerdictLog::News news = verdict_log_.prepare(verdicts());
+    verdict_log_.tell(news);
+  }
+  if (complete_) list_dropped_again();
+  const FollowedSecrets::State secrets = secrets_.look(looked_);
+  pending_ = pending_ || secrets.follows_anew;
+  if (!secrets.all_well) look_at(looked_ + kListsPause);
+  if (!pending_) return;
+  // From the first change that waits on, however many Secrets are named meanwhile: else who names ever new ones holds up all.
+  if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
+  add_own_names(taken_, certified_);
+  secrets_.follow(discovery::join_cluster(state_.cluster(), settings_, client_->home(), taken_), looked_,
+                  kinds_.size() + pods_.size());
+  const bool waits = !secrets_.listed() || (!complete_ && !own_names_known());
+  if (waits && looked_ < *wait_until_) return look_at(*wait_until_);
+  pending_ = false;
+  wait_until_.reset();
+  complete_ = true;
+  resources_changed_();
+}
+
+bool ClusterSource::kinds_listed() const {
+  std::set<std::string> forbidden;
+  for (const Followed& each : kinds_) {
+    if (each.reflector->listed()) continue;
+    if (!each.reflector->forbidden()) return false;
+    forbidden.insert(each.home);
+  }
+  return std::any_of(kinds_.begin(), kinds_.end(), [&](const Followed& each) { return !forbidden.contains(each.home); });
+}
+
+bool ClusterSource::pods_listed() const {
+  return std::all_of(pods_.begin(), pods_.end(),
+                     [](const Followed& each) { return each.reflector->listed() || each.reflector->forbidden(); });
+}
+
+bool ClusterSource::pods_forbidden(const std::string& home) const {
+  return std::any_of(pods_.begin(), pods_.end(), [&](const Followed& each) {
+    const bool covers = each.home.empty() || each.home == home;
+    return covers && !each.reflector->listed() && each.reflector->forbidden();
+  });
+}
+
+ClusterSource::Change ClusterSource::prepare(const std::vector<config::Endpoint>& files, const OwnPlaces& own) {
+  Change change;
+  change.taken_ = discovery::names_of(files);
+  change.certified_ = own.certified;
+  add_own_names(change.taken_, change.certified_);
+  if (!complete_) return change;
+  change.joined_ = discovery::join_cluster(state_.cluster(), settings_, client_->home(), change.taken_);
+  load_transports(change);
+  index_deployments(change);
+  // Interfaces may have changed since, and so may the addresses of the API server's name.
+  change.avoided_.own = discovery::OwnAddresses(own.addresses->listeners(), discovery::OwnAddresses::read_local_ips());
+  for (const runtime::Address& each : client_->addresses()) change.avoided_.api_server.insert(each.unmapped().ip());
+  for (const config::Endpoint& endpoint : change.joined_.endpoints) {
+    for (const config::Deployment& deployment : endpoint.deployments) {
+      change.replicas_[deployment_key(deployment)] = look_for_replicas(deployment, change.avoided_);
+    }
+  }
+  change.verdicts_ = verdict_log_.prepare(verdicts_of(change.joined_, change.replicas_));
+  return change;
+}
+
+void ClusterSource::apply(Change& change) noexcept {
+  std::swap(taken_, change.taken_);
+  certified_.swap(change.certified_);
+  if (!complete_) return;
+  std::swap(joined_, change.joined_);
+  std::swap(by_service_, change.by_service_);  // they point into what was joined
+  std::swap(by_labels_, change.by_labels_);
+  std::swap(avoided_, change.avoided_);
+  replicas_.swap(change.replicas_);
+  known_transports_.swap(change.known_transports_);
+  runtime::insist([this] { secrets_.follow(joined_, looked_, kinds_.size() + pods_.size()); });  // files may claim other names
+  verdict_log_.tell(change.verdicts_);
+  if (reporter_) reporter_->changed();
+}
+
+std::map<DeploymentKey, std::vector<discovery::FoundReplica>> ClusterSource::Change::replicas() const {
+  std::map<DeploymentKey, std::vector<discovery::FoundReplica>> replicas;
+  for (const auto& [key, found] : replicas_) replicas[key] = found.replicas;
+  return replicas;
+}
+
+Transports ClusterSource::Change::transports() const {
+  Transports transports;
+  for (const auto& [key, known] : known_transports_) transports[key] = known.transport;
+  return transports;
+}
+
+void ClusterSource::load_transports(Change& change) {
+  for (config::Endpoint& endpoint : change.joined_.endpoints) {
+    std::erase_if(endpoint.deployments, [&](const config::Deployment& deployment) {
+      if (!deployment.tls) return false;
+      config::Findings findings;
+      if (auto loaded = transport(deployment, findings)) {
+        change.known_transports_[deployment_key(deployment)] = {deployment.tls->verify, deployment.tls->server_name,
+                                                                std::move(loaded)};
+        return false;
+      }
+      // It is never spoken to in plaintext instead.
+      endpoint.traffic.erase(deployment.name);
+      endpoint.mirror_traffic.erase(deployment.name);
+      for (ResourceVerdict& verdict : change.joined_.verdicts) {
+        if (verdict.home != deployment.home || verdict.endpoint != endpoint.name || verdict.deployment != deployment.name)
+          continue;
+        verdict.accepted = verdict.served = false;
+        verdict.reason = discovery::reason::kInvalid;
+        verdict.message = findings.brief();
+      }
+      return true;
+    });
+  }
+}
+
+std::shared_ptr<const upstream::Transport> ClusterSource::transport(const config::Deployment& deployment,
+                                                                    config::Findings& findings) {
+  const auto known = known_transports_.find(deployment_key(deployment));
+  const bool is_same = known != known_transports_.end() && known->second.verify == deployment.tls->verify &&
+                       known->second.server_name == deployment.tls->server_name;
+  if (is_same) return known->second.transport;
+  UnusableAuthorities refused;
+  const Transports loaded = serving::load_transports({&deployment}, contexts_, findings, refused);
+  return loaded.empty() ? nullptr : loaded.begin()->second;
+}
+
+void ClusterSource::add_own_names(discovery::TakenNames& taken, const std::set<std::string>& certified) const {
+  taken.own = certified;
+  if (own_service_) taken.own.insert(own_service_->hostnames().begin(), own_service_->hostnames().end());
+}
+
+void ClusterSource::index_deployments(Change& change) {
+  for (const config::Endpoint& endpoint : change.joined_.endpoints) {
+    for (const config::Deployment& each : endpoint.deployments) {
+      if (each.adopt_azureml_pods) {
+        change.by_labels_[discovery::label_key(each.home, each.endpoint_name, each.name)].push_back(&each);
+      } else {
+        change.by_service_[{each.home, each.service.name}].push_back(&each);
+      }
+    }
+  }
+}
+
+discovery::FoundReplicas ClusterSource::look_for_replicas(const config::Deployment& deployment,
+                                                          const discovery::Avoided& avoided) const {
+  const bool adopts = deployment.adopt_azureml_pods;
+  discovery::FoundReplicas found = adopts ? discovery::find_pod_replicas(state_.cluster(), settings_, avoided, deployment)
+                                          : discovery::find_slice_replicas(state_.cluster(), settings_, avoided, deployment);
+  if ((adopts || settings_.check_pod_addresses) && pods_forbidden(deployment.home)) {
+    found.reason = discovery::reason::kPodsForbidden;
+    found.refused = "the router may not read the pods of this namespace: allow it the verbs list and watch on pods";
+  }
+  return found;
+}
+
+std::set<ObjectKey> ClusterSource::with_services_of(const ClusterState::Changes& changes) const {
+  std::set<ObjectKey> services = changes.services;
+  if (!settings_.check_pod_addresses) return services;
+  for (const std::string& home : changes.pod_homes) {
+    for (auto each = by_service_.lower_bound({home, ""}); each != by_service_.end() && each->first.home == home; ++each) {
+      services.insert(each->first);
+    }
+  }
+  return services;
+}
+
+bool ClusterSource::tell_replicas(const Index& index, const std::set<ObjectKey>& changed) {
+  bool other_refusals = false;
+  for (const ObjectKey& key : changed) {
+    const auto found = index.find(key);
+    if (found == index.end()) continue;
+    for (const config::Deployment* deployment : found->second) other_refusals |= tell_replicas(*deployment);
+  }
+  return other_refusals;
+}
+
+bool ClusterSource::tell_replicas(const config::Deployment& deployment) {
+  const DeploymentKey key = deployment_key(deployment);
+  discovery::FoundReplicas now = look_for_replicas(deployment, avoided_);
+  discovery::FoundReplicas& known = replicas_[key];
+  const bool other_refusals = now.refused != known.refused;
+  if (now.replicas != known.replicas) live_.tell(key, now.replicas);
+  known = std::move(now);
+  return other_refusals;
+}
+
+std::size_t ClusterSource::resources_refused() const {
+  return static_cast<std::size_t>(std::count_if(joined_.verdicts.begin(), joined_.verdicts.end(),
+                                                [](const ResourceVerdict& verdict) { return !verdict.accepted; }));
+}
+
+std::vector<std::string> ClusterSource::not_ready() const {
+  if (complete_) return {};
+  std::vector<std::string> reasons;
+  for (const std::string& kind : state_.not_listed()) reasons.push_back(kind + " is not listed yet");
+  if (reasons.empty()) reasons.emplace_back("resources are not joined yet");
+  return reasons;
+}
+
+Duration ClusterSource::age() const {
+  TimePoint oldest = control_.now();
+  for (const std::vector<Followed>* all : {&kinds_, &pods_}) {
+    for (const Followed& each : *all) oldest = std::min(oldest, each.reflector->last_word().value_or(each.since));
+  }
+  return control_.now() - oldest;
+}
+
+}  // namespace router::serving

@@ -1,0 +1,30 @@
+#include "router/serving/followed.h"
+
+#include <utility>
+
+namespace router::serving {
+namespace {
+
+/// Field selector: Helm's are large and many, and neither kind can hold keys.
+constexpr const char* kNoSecretsOfOthers = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
+
+}  // namespace
+
+Followed Follower::follow(discovery::ClusterState::Scope scope, kubernetes::Resource resource,
+                          const std::string& label_selector) {
+  kubernetes::Selection selection;
+  selection.resource = std::move(resource);
+  selection.home = scope.home;
+  selection.label_selector = label_selector;
+  if (!scope.name.empty()) selection.field_selector = "metadata.name=" + scope.name;
+  if (scope.names != nullptr) selection.field_selector = kNoSecretsOfOthers;
+  Followed followed;
+  followed.home = scope.home;
+  followed.kind = scope.kind;
+  followed.since = control_.now();
+  followed.watcher = state_.watcher(std::move(scope));
+  followed.reflector = std::make_unique<kubernetes::Reflector>(client_, group_, std::move(selection), *followed.watcher);
+  return followed;
+}
+
+}  // namespace router::serving

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "router/discovery/cluster_state.h"
+#include "router/kubernetes/api_client.h"
+#include "router/kubernetes/reflector.h"
+#include "router/kubernetes/resource.h"
+#include "router/runtime/shard.h"
+#include "router/runtime/task_group.h"
+
+namespace router::serving {
+
+/// One selection of an API server's objects that is followed. The watcher outlives the reflector.
+struct Followed {
+  std::string home;  // empty: all namespaces
+  discovery::ClusterState::Kind kind{};
+  TimePoint since{};
+  std::unique_ptr<kubernetes::Watcher> watcher;
+  std::unique_ptr<kubernetes::Reflector> reflector;
+};
+
+/// Begins to follow objects of one API server, for one ClusterState; all of them outlive what is followed. Control thread.
+class Follower {
+ public:
+  static constexpr std::size_t kMax = 20'000;  // selections: kinds in namespaces, and Secrets that are followed alone
+
+  Follower(runtime::Shard& control, kubernetes::ApiClient& client, runtime::TaskGroup& group, discovery::ClusterState& state)
+      : control_(control), client_(client), group_(group), state_(state) {}
+
+  /// `label_selector`: empty: all.
+  Followed follow(discovery::ClusterState::Scope scope, kubernetes::Resource resource, const std::string& label_selector);
+
+ private:
+  runtime::Shard& control_;
+  kubernetes::ApiClient& client_;
+  runtime::TaskGroup& group_;
+  discovery::ClusterState& state_;
+};
+
+}  // namespace router::serving

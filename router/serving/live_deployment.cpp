@@ -1,0 +1,16 @@
+#include "router/serving/live_deployment.h"
+
+#include "router/base/text.h"
+
+namespace router::serving {
+
+DeploymentKey deployment_key(const std::string& home, const std::string& endpoint, const std::string& deployment) {
+  std::string key = lower_case(endpoint) + "/" + lower_case(deployment);
+  return home.empty() ? key : home + "/" + key;
+}
+
+DeploymentKey deployment_key(const config::Deployment& deployment) {
+  return deployment_key(deployment.home, deployment.endpoint_name, deployment.name);
+}
+
+}  // namespace router::serving

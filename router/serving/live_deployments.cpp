@@ -1,0 +1,399 @@
+#include "router/serving/live_deployments.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "router/base/host_port.h"
+#include "router/base/log.h"
+#include "router/runtime/contain.h"
+#include "router/serving/condition_watcher.h"
+#include "router/serving/replica_probe.h"
+#include "router/serving/replica_trouble.h"
+
+namespace router::serving {
+namespace {
+
+constexpr std::size_t kLineLengthMin = 64;  // contract, section 5
+
+/// Twice the slots, at least 64, unless configured; without limit per replica there is nothing to count.
+std::size_t line_length(const config::Deployment& settings, std::size_t replicas) {
+  const std::size_t slots = settings.max_concurrent_requests_per_instance * replicas;
+  return settings.max_queue_length.value_or(std::max(2 * slots, kLineLengthMin));
+}
+
+/// A replica that would have to be spoken to differently is another replica.
+std::string replica_key(const LiveDeployment& deployment, const discovery::FoundReplica& found) {
+  std::string key = absl::StrCat(found.identity.empty() ? found.name : found.identity, "@", found.address.text());
+  if (deployment.transport == nullptr) return key;
+  const upstream::Transport& transport = *deployment.transport;
+  return absl::StrCat(key, " tls ", transport.contexts.front()->trust(), " ", transport.server_name);
+}
+
+bool same_probe(const config::Deployment& a, const config::Deployment& b) {
+  const config::Probe& p = a.readiness_probe;
+  const config::Probe& q = b.readiness_probe;
+  return a.readiness_route.port == b.readiness_route.port && a.readiness_route.path == b.readiness_route.path &&
+         p.period == q.period && p.timeout == q.timeout && p.success_threshold == q.success_threshold &&
+         p.failure_threshold == q.failure_threshold;
+}
+
+std::string label_of(const LiveDeployment& deployment) { return deployment.endpoint + "/" + deployment.name; }
+
+std::string label_of(const LiveDeployment& deployment, const LiveReplica& live) {
+  return absl::StrCat("replica ", live.replica->name(), " of ", label_of(deployment));
+}
+
+}  // namespace
+
+LiveDeployments::LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics,
+                                 runtime::Resolver& resolver)
+    : control_(control),
+      shards_(shards),
+      metrics_(metrics),
+      probes_(control, kProbesMax),
+      source_(control, resolver, [this](const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found) {
+        runtime::insist([&] { set_replicas(key, found); });
+      }) {}
+
+LiveDeployments::Change LiveDeployments::prepare(const config::Config& config, Sources sources, std::uint64_t generation) {
+  Change change;
+  change.told_ = std::move(sources.replicas);
+  change.own_ = std::move(sources.own);
+  change.generation = generation;
+  std::set<DeploymentKey> configured;
+  for (const config::Endpoint& endpoint : config.endpoints) {
+    for (const config::Deployment& settings : endpoint.deployments) {
+      const DeploymentKey key = deployment_key(settings);
+      configured.insert(key);
+      const auto transport = sources.transports.find(key);
+      change.configured_.push_back({key, settings, transport == sources.transports.end() ? nullptr : transport->second});
+      if (live_.contains(key)) continue;
+      std::unique_ptr<LiveDeployment>& live = change.added_[key];
+      if (live != nullptr) continue;
+      live = std::make_unique<LiveDeployment>();
+      live->endpoint = endpoint.name;
+      live->name = settings.name;
+      live->line = make_line(key);
+      live->metrics = metrics_.deployment(endpoint.name, settings.name);
+    }
+  }
+  for (const auto& [key, live] : live_) {
+    if (!configured.contains(key)) change.removed_.push_back(key);
+  }
+  return change;
+}
+
+void LiveDeployments::apply(Change& change) noexcept {
+  generation_ = change.generation;
+  if (change.own_) source_.avoid(std::move(change.own_));
+  for (auto& [key, found] : change.told_) {
+    if (const auto known = told_.find(key); known != told_.end()) known->second.swap(found);
+  }
+  told_.merge(change.told_);  // those that were not known
+  live_.merge(change.added_);
+  for (Change::Next& next : change.configured_) {
+    LiveDeployment& live = *live_.find(next.key)->second;
+    if (!same_probe(live.settings, next.settings)) {
+      for (auto& [name, replica] : live.replicas) {  // started anew with the new route and numbers
+        replica.prober.reset();
+        replica.readmission.reset();
+      }
+    }
+    std::swap(live.settings, next.settings);
+    live.transport = std::move(next.transport);
+  }
+  for (const Change::Next& next : change.configured_) {
+    runtime::insist([&] { apply_settings(next.key, *live_.find(next.key)->second); });
+  }
+}
+
+void LiveDeployments::apply_settings(const DeploymentKey& key, LiveDeployment& live) {
+  const config::Deployment& settings = live.settings;
+  if (settings.home.empty()) live.line->set_options({line_length(settings, settings.replicas.size())});
+  for (auto& [name, replica] : live.replicas) {
+    live.line->set_slots(replica.replica, settings.max_concurrent_requests_per_instance);
+  }
+  settings.home.empty() ? source_.set(key, settings) : set_replicas(key, told_[key]);
+}
+
+void LiveDeployments::remove_others(const Change& change) noexcept {
+  for (const DeploymentKey& key : change.removed_) {
+    source_.remove(key);
+    told_.erase(key);
+    const auto live = live_.find(key);
+    runtime::insist([&] { live->second->line->close(); });
+    live_.erase(live);
+  }
+}
+
+void LiveDeployments::tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) {
+  std::vector<discovery::FoundReplica>& told = told_[key];
+  told = std::move(found);
+  set_replicas(key, told);
+}
+
+void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found) {
+  const auto entry = live_.find(key);
+  if (entry == live_.end()) return;
+  LiveDeployment& live = *entry->second;
+  // Everything that is new is made first; after that nothing is undone.
+  std::map<std::string, LiveReplica> made;
+  std::set<std::string> names;
+  std::vector<std::shared_ptr<dispatch::Replica>> members;
+  std::vector<std::shared_ptr<upstream::Replica>> retired;
+  for (const discovery::FoundReplica& each : found) {
+    const std::string name = replica_key(live, each);
+    names.insert(name);
+    const auto known = live.replicas.find(name);
+    LiveReplica& replica = known != live.replicas.end() ? known->second : made[name];
+    if (replica.replica == nullptr) replica.replica = make_replica(live, each);
+    if (!each.terminating) members.push_back(replica.replica);
+    if (each.terminating && !replica.terminating) retired.push_back(replica.replica);
+  }
+  for (const auto& [name, replica] : live.replicas) {
+    if (!names.contains(name)) retired.push_back(replica.replica);
+  }
+  runtime::ShardSet::ForAll retirement = prepare_to_retire(std::move(retired));
+
+  live.replicas.merge(made);
+  runtime::insist([&] {
+    live.line->set_options({line_length(live.settings, members.size())});
+    live.line->set_replicas(members);
+  });
+  std::erase_if(live.replicas, [&names](const auto& each) { return !names.contains(each.first); });
+  for (const discovery::FoundReplica& each : found) {
+    runtime::insist([&] { follow(live, live.replicas.at(replica_key(live, each)), each); });
+  }
+  runtime::insist([&] { tell_trouble_soon(live); });
+  retirement.send();
+}
+
+std::shared_ptr<upstream::Replica> LiveDeployments::make_replica(const LiveDeployment& deployment,
+                                                                 const discovery::FoundReplica& found) {
+  std::shared_ptr<const upstream::Transport> transport = deployment.transport;
+  if (transport != nullptr && transport->server_name.empty()) {
+    // Of its own: a connection that asked for one name is not used for another, though both lead to the same pod.
+    auto named = std::make_shared<upstream::Transport>(*transport);
+    named->server_name = found.host;
+    transport = std::move(named);
+  }
+  return std::make_shared<upstream::Replica>(found.name, deployment.settings.max_concurrent_requests_per_instance, found.host,
+                                             found.address, std::move(transport), pod_of(deployment, found), shards_.size(),
+                                             generation_);
+}
+
+/// A Pod that several deployments of a namespace show is one pod; what files list is known by its address and port, whatever
+/// names lead there.
+std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const LiveDeployment& deployment,
+                                                            const discovery::FoundReplica& found) {
+  if (pods_.size() >= forget_pods_at_) {
+    std::erase_if(pods_, [](const auto& each) { return each.second.expired(); });
+    forget_pods_at_ = 2 * pods_.size() + kPodsMin;
+  }
+  const std::string identity = found.identity.empty() ? found.address.text() : found.identity;
+  std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.home + "/" + identity];
+  std::shared_ptr<dispatch::PodSlots> pod = known.lock();
+  if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>(shards_.size());
+  return pod;
+}
+
+void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found) {
+  if (found.terminating) {
+    live.terminating = true;
+    live.ready = false;
+    live.prober.reset();
+    live.readmission.reset();
+    live.why = "terminating";
+    return;
+  }
+  live.terminating = false;
+  const bool asks_otherwise =
+      live.target.other_family != found.other_family || live.target.prefers_other_family != found.prefers_other_family;
+  live.target = probe_target(deployment, live, found);
+  if (asks_otherwise) live.prober.reset();
+  live.target.limit = probe_limit_;
+  live.target.close_wait = deployment.settings.abort_wait;
+  if (found.probe_address == found.address) live.target.slot = slot_of(live);
+  if (!found.ready) {
+    if (live.prober == nullptr) start_probe(deployment, live);
+  } else {
+    live.prober.reset();
+  }
+  if (live.readmission == nullptr) start_readmission(deployment, live);
+  if (!found.ready) return;
+  if (*found.ready) {
+    live.why.clear();
+    live.causes.recovered();
+  } else if (live.ready) {  // the line below tells it
+    live.causes.should_log(live.why = source_says_not_ready(deployment.settings), control_.now());
+  } else {
+    set_why(deployment, live, source_says_not_ready(deployment.settings));
+  }
+  if (live.ready != *found.ready) set_ready(deployment, live, *found.ready);
+}
+
+std::function<discovery::ProbeSlot(std::shared_ptr<dispatch::TurnHolder>)> LiveDeployments::slot_of(
+    const LiveReplica& live) const {
+  return [pod = live.replica->pod(), shard = control_.index()](std::shared_ptr<dispatch::TurnHolder> holder) {
+    return take_slot(pod, shard, std::move(holder));
+  };
+}
+
+void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live) {
+  live.prober = std::make_unique<discovery::ReplicaProber>(
+      control_, probes_, live.target, [this, &deployment, &live](bool ready) { set_ready(deployment, live, ready); },
+      [this, &deployment, &live](const discovery::ProbeAnswer& answer) {
+        if (live.target.other_family && answer.readiness != discovery::Readiness::kNotAsked) {
+          source_.probed(deployment_key(deployment.settings), live.replica->address(), answer.connected, answer.other_connects);
+        }
+        note(deployment, live, answer);
+      });
+}
+
+/// Ends connections that rest for replicas without limit; those in slots are the line's business.
+runtime::ShardSet::ForAll LiveDeployments::prepare_to_retire(std::vector<std::shared_ptr<upstream::Replica>> replicas) {
+  if (replicas.empty()) return {};
+  return shards_.prepare_for_all([replicas = std::move(replicas)](const runtime::Shard& shard) {
+    for (const std::shared_ptr<upstream::Replica>& each : replicas) each->retire_pool(shard.index());
+  });
+}
+
+std::shared_ptr<dispatch::Line> LiveDeployments::make_line(const DeploymentKey& key) {
+  // Told on a shard; what is to be done about it is control's business.
+  auto watcher = std::make_shared<ConditionWatcher>(control_, [this, key] { look_after(key); });
+  return std::make_shared<dispatch::Line>(dispatch::LineOptions{}, control_.clock(), std::move(watcher));
+}
+
+void LiveDeployments::set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready) {
+  deployment.line->set_ready(live.replica, ready);
+  const bool tells_why = !ready && !live.why.empty();
+  const bool was_told = tells_why && !live.ready;  // with the cause (`set_why`), if it never was ready
+  live.ready = ready;
+  if (!was_told) {
+    log::tell(log::Level::kInfo,
+              {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+               ready ? " is ready" : " is not ready", tells_why ? ": " : "", tells_why ? live.why : std::string_view()});
+  }
+  look_after(deployment, live);  // if it was out, that may be over now
+  tell_trouble_soon(deployment);
+}
+
+void LiveDeployments::note(LiveDeployment& deployment, LiveReplica& live, const discovery::ProbeAnswer& answer) {
+  if (!answer.ready()) return set_why(deployment, live, answer.why);
+  if (live.why.empty()) return;
+  live.why.clear();
+  if (live.causes.recovered() && live.ready) log::info(label_of(deployment, live) + " answers its probes again");
+}
+
+void LiveDeployments::set_why(LiveDeployment& deployment, LiveReplica& live, std::string why) {
+  if (live.causes.should_log(why, control_.now())) {
+    // A replica that is not ready yet is no matter of concern.
+    log::tell(live.ready ? log::Level::kWarning : log::Level::kInfo,
+              {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+               live.ready ? ": a probe failed: " : " is not ready: ", why});
+  }
+  if (std::exchange(live.why, std::move(why)) != live.why) tell_trouble_soon(deployment);
+}
+
+void LiveDeployments::tell_trouble_soon(LiveDeployment& deployment) {
+  if (!deployment.trouble_is_told) return;
+  const DeploymentKey key = deployment_key(deployment.settings);
+  control_.post([this, key, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    const auto live = live_.find(key);
+    if (live == live_.end()) return;
+    live->second->trouble_is_told = true;
+    runtime::insist([&] { live->second->line->set_trouble(trouble_of(*live->second, missing(*live->second))); });
+  });
+  deployment.trouble_is_told = false;
+}
+
+std::vector<discovery::FileReplicas::Missing> LiveDeployments::missing(const LiveDeployment& deployment) const {
+  return source_.missing(deployment_key(deployment.settings));
+}
+
+void LiveDeployments::look_after(const DeploymentKey& key) {
+  const auto entry = live_.find(key);
+  if (entry == live_.end()) return;
+  LiveDeployment& deployment = *entry->second;
+  deployment.line->begin_look();
+  for (auto& [name, live] : deployment.replicas) look_after(deployment, live);
+}
+
+void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) {
+  if (live.terminating) return;
+  const dispatch::Condition before = std::exchange(live.condition, deployment.line->condition(live.replica));
+  if (live.condition == before) return;
+  runtime::insist([&] { tell_trouble_soon(deployment); });
+  using State = dispatch::Health::State;
+  if (live.condition.state == State::kWell) {
+    live.readmission.reset();
+  } else {
+    runtime::insist([&] { start_readmission(deployment, live); });  // else it would stay out for ever
+  }
+  const std::string label = label_of(deployment, live);
+  switch (live.condition.state) {
+    case State::kWell: log::info(absl::StrCat(label, " is chosen again")); break;
+    case State::kEjected: {
+      const auto seconds = std::chrono::ceil<std::chrono::seconds>(live.condition.asked_from - control_.now()).count();
+      log::warning(
+          absl::StrCat(label, " failed ", dispatch::Health::kFailuresMax, " times in a row: not chosen for ", seconds, " s"));
+      break;
+    }
+    case State::kRefusing: log::warning(absl::StrCat(label, " refuses connections: not chosen until it accepts them")); break;
+  }
+}
+
+void LiveDeployments::start_readmission(LiveDeployment& deployment, LiveReplica& live) {
+  if (live.condition.state == dispatch::Health::State::kWell) return;
+  discovery::ProbeTarget target = live.target;
+  const discovery::ReturnTerms terms = return_terms(live);
+  const bool any = terms.answer == discovery::ReturnTerms::Answer::kAny;
+  if (any) target.address = live.replica->address();
+  if (any || terms.accepts) target.slot = slot_of(live);
+  live.readmission = std::make_unique<discovery::Readmission>(
+      control_, probes_, std::move(target), terms,
+      [this, &deployment, &live] {
+        deployment.line->readmit(live.replica);
+        if (live.ready) live.why.clear();
+        look_after(deployment, live);
+      },
+      [this, &deployment, &live](const discovery::ProbeAnswer& answer) { note(deployment, live, answer); });
+}
+
+/// Where the source tells who is ready (Kubernetes), nobody has told the router a route by which it could ask: what it asks
+/// there must not keep a good replica out for ever.
+discovery::ReturnTerms LiveDeployments::return_terms(const LiveReplica& live) const {
+  using Answer = discovery::ReturnTerms::Answer;
+  const bool source_tells = live.prober == nullptr;
+  discovery::ReturnTerms terms;
+  terms.from = live.condition.asked_from;
+  if (live.condition.state == dispatch::Health::State::kRefusing) {
+    terms.pause = dispatch::Health::kPauseFirst;
+    terms.answer = source_tells ? Answer::kNone : Answer::kReady;
+    if (source_tells || live.target.address != live.replica->address()) terms.accepts = live.replica->address();
+  } else {
+    terms.answer = source_tells ? Answer::kAny : Answer::kReady;
+  }
+  return terms;
+}
+
+void LiveDeployments::stop() {
+  source_.stop();
+  for (auto& [key, live] : live_) {
+    for (auto& [name, replica] : live->replicas) {
+      replica.prober.reset();
+      replica.readmission.reset();
+    }
+    live->line->set_replicas({});
+    live->line->close();
+    live->replicas.clear();
+  }
+}
+
+}  // namespace router::serving

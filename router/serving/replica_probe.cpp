@@ -1,0 +1,40 @@
+#include "router/serving/replica_probe.h"
+
+#include <string>
+#include <utility>
+
+#include "router/base/host_port.h"
+#include "router/upstream/connection.h"
+
+namespace router::serving {
+
+discovery::ProbeSlot take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, std::size_t shard,
+                               std::shared_ptr<dispatch::TurnHolder> holder) {
+  discovery::ProbeSlot slot;
+  slot.turn = dispatch::PodTurn::take(pod, shard, std::move(holder));
+  if (!slot.turn || slot.turn.slot() == nullptr || slot.turn.slot()->cargo == nullptr) return slot;
+  static_cast<const upstream::RestingConnection&>(*slot.turn.slot()->cargo).close_soon();
+  slot.turn.give_back();
+  slot.soon = true;
+  return slot;
+}
+
+discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
+                                    const discovery::FoundReplica& found) {
+  discovery::ProbeTarget target;
+  target.host = bracketed_host(found.host);
+  target.other_family = found.other_family;
+  target.prefers_other_family = found.prefers_other_family;
+  target.address = found.probe_address;
+  target.route = deployment.settings.readiness_route;
+  target.settings = deployment.settings.readiness_probe;
+  target.exchanges_finished = [replica = live.replica.get()] { return replica->exchanges_finished(); };
+  if (deployment.transport != nullptr) {
+    // A context of its own would do as well: the control thread makes no other use of it.
+    target.tls = deployment.transport->contexts.front();
+    target.server_name = live.replica->server_name();
+  }
+  return target;
+}
+
+}  // namespace router::serving
