@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "router/upstream/replica.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/test_shard.h"
 
 namespace router::test {
@@ -26,20 +27,27 @@ void PodConnection::tell(bool& armed) {
   if (!unheard) poll(shard);
 }
 
+/// What the pod itself needs memory for.
+void PodConnection::keep(int status, std::string_view bytes) {
+  const FailingMemory::Pause unhurt;
+  if (status > 0) heads_.push_back(status);
+  answer_.append(bytes);
+}
+
 void PodConnection::take_all() {
   takes_ = true;
   tell(write_armed_);
 }
 
 void PodConnection::begin_answer(int status) {
-  heads_.push_back(status);
+  keep(status, "");
   tell(read_armed_);
 }
 
 void PodConnection::interim() { begin_answer(103); }
 
 void PodConnection::send(std::string_view bytes) {
-  answer_.append(bytes);
+  keep(0, bytes);
   tell(read_armed_);
 }
 
@@ -49,8 +57,7 @@ void PodConnection::end_answer() {
 }
 
 void PodConnection::answer(int status, std::string_view bytes) {
-  heads_.push_back(status);
-  answer_.append(bytes);
+  keep(status, bytes);
   answer_ended_ = true;
   tell(read_armed_);
 }

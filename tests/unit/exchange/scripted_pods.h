@@ -50,6 +50,7 @@ class PodConnection {
 
  private:
   friend class ScriptedExchange;
+  void keep(int status, std::string_view bytes);
   void tell(bool& armed);
 
   runtime::Wakeup* wakeup_ = nullptr;
