@@ -61,6 +61,7 @@ void ExchangeWorld::publish(std::uint64_t generation) {
   auto view = std::make_shared<proxy::View>();
   view->generation = view->table.generation = generation;
   view->limits = limits;
+  view->via = via;
   view->table.metrics = metrics.deployment("", "");
   view->table.by_name.emplace("iris", endpoint.get());
   view->table.endpoints.push_back(std::move(endpoint));
@@ -105,6 +106,17 @@ Task<bool> ExchangeWorld::run(Asking& asking) {
   }
   asking.over = true;
   co_return true;
+}
+
+Task<bool> ExchangeWorld::run_refusal(Asking& asking, Failure failure) {
+  co_await proxy::refuse_head(server, asking.client, asking.wakeup, failure);
+  co_return asking.over = true;
+}
+
+Asking& ExchangeWorld::refuse_head(Failure failure) {
+  Asking& asking = *asking_.emplace_back(std::make_unique<Asking>(shard, head_of("")));
+  shard.start(run_refusal(asking, failure));
+  return asking;
 }
 
 Asking& ExchangeWorld::begin(std::string head, std::string_view body, bool at_once) {

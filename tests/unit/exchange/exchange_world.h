@@ -52,6 +52,7 @@ class ExchangeWorld {
   config::Limits limits;
   config::StatusProfile status_profile = config::StatusProfile::kKubernetes;
   int mirror_percent = 0;
+  http::Via via;
   void publish(std::uint64_t generation = 1);
   std::shared_ptr<upstream::Replica> add_replica(const std::string& name, std::size_t slots = 1, std::uint64_t generation = 1);
   std::shared_ptr<upstream::Replica> add_shadow(std::size_t slots = 1);
@@ -59,7 +60,9 @@ class ExchangeWorld {
   /// A request begins: a scoring POST with these further fields and this body, as much of it as has come with the head.
   Asking& ask(std::string_view fields = "", std::string_view body = "");
   Asking& ask_whole(std::string head);
-  /// The same, but nothing runs before `go`.
+  /// One whose head could not be read.
+  Asking& refuse_head(Failure failure);
+  /// The same as `ask`, but nothing runs before `go`.
   Asking& hold(std::string_view fields = "", std::string_view body = "");
   void go(Asking& asking);
   /// A request that has the first slot, and keeps it until its pod answers.
@@ -91,6 +94,7 @@ class ExchangeWorld {
 
  private:
   Task<bool> run(Asking& asking);
+  Task<bool> run_refusal(Asking& asking, Failure failure);
   Asking& begin(std::string head, std::string_view body, bool at_once);
 
   std::vector<std::shared_ptr<dispatch::Replica>> replicas_;

@@ -221,6 +221,7 @@ TEST_F(GatheringTimes, ABodyThatIsMalformedIsRefusedWithoutASlot) {
   asking.client.break_body();
   EXPECT_EQ(asking.client.status, 400);
   EXPECT_EQ(asking.client.reason, "bad_request");
+  EXPECT_TRUE(world.pods.tried.empty());
 }
 
 }  // namespace

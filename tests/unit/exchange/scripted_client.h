@@ -78,6 +78,12 @@ class ScriptedClient final : public QuietDownstream {
   bool cut = false;
   int continues = 0;
   bool told_to_close = false;
+  std::string header(std::string_view name) const {
+    for (const auto& [each, value] : fields_) {
+      if (each == name) return value;
+    }
+    return "";
+  }
   bool watched() const { return read_armed_; }
   bool kept() const { return kept_; }  // its body, to be sent again
 

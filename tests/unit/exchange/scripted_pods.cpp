@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <stdexcept>
 
 #include "router/upstream/replica.h"
 #include "tests/support/failing_memory.h"
@@ -74,6 +75,11 @@ void PodConnection::close() {
   tell(read_armed_);
 }
 
+void PodConnection::plant_exception() {
+  planted_ = true;
+  tell(read_armed_);
+}
+
 // --- the same, as the exchange sees it ---------------------------------------------------------------------------------------
 
 class ScriptedExchange final : public UpstreamExchange {
@@ -117,6 +123,7 @@ class ScriptedExchange final : public UpstreamExchange {
   bool request_sent() const override { return pod_->has_all; }
 
   Result<const http::ResponseHead*> response_head() override {
+    if (pod_->planted_) throw std::runtime_error("planted");
     if (!pod_->heads_.empty()) {
       head_.status = pod_->heads_.front();
       return &head_;

@@ -34,6 +34,8 @@ class PodConnection {
   /// It reads nothing more; what it has answered can still be read.
   void refuse_more() { refuses_more_ = true; }
   void close();
+  /// Whoever reads its answer meets a bug of ours.
+  void plant_exception();
 
   // --- what has happened ---
   std::string path;
@@ -57,6 +59,7 @@ class PodConnection {
   bool takes_ = true;
   bool refuses_more_ = false;
   bool broken_ = false;
+  bool planted_ = false;
   Failure failure_;
   std::deque<int> heads_;  // statuses
   std::string answer_;
