@@ -50,7 +50,7 @@ void ExchangeWorld::publish(std::uint64_t generation) {
   auto endpoint = std::make_unique<model::Endpoint>();
   endpoint->name = "iris";
   endpoint->status_profile = status_profile;
-  endpoint->keys.push_back({"key"});
+  endpoint->keys.push_back({key});
   endpoint->metrics = metrics.deployment("iris", "");
   auto deployment = std::make_unique<model::Deployment>(blue);
   auto copied = std::make_unique<model::Deployment>(shadow);

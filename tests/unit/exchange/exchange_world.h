@@ -53,6 +53,7 @@ class ExchangeWorld {
   config::StatusProfile status_profile = config::StatusProfile::kKubernetes;
   int mirror_percent = 0;
   http::Via via;
+  std::string key = "key";  // the endpoint's; clients always have this one
   void publish(std::uint64_t generation = 1);
   std::shared_ptr<upstream::Replica> add_replica(const std::string& name, std::size_t slots = 1, std::uint64_t generation = 1);
   std::shared_ptr<upstream::Replica> add_shadow(std::size_t slots = 1);

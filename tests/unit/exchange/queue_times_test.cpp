@@ -110,6 +110,50 @@ TEST_F(QueueTimes, ASlotOfANewerReplicaIsUsedUnderItsView) {
   EXPECT_EQ(asking.client.status, 200);
 }
 
+TEST_F(QueueTimes, ASlotIsGivenBackWhereItsViewLeadsElsewhere) {
+  ExchangeWorld other;
+  other.add_replica("b", 1, 2);
+  other.publish(1);
+  Asking& asking = other.ask();
+  const std::shared_ptr<dispatch::Line> old =
+      std::exchange(other.blue.line, std::make_shared<dispatch::Line>(dispatch::LineOptions{}, other.shard.clock()));
+  other.publish(2);
+  EXPECT_EQ(old->demand().slots_in_use, 0u);
+  EXPECT_EQ(asking.client.reason, "no_ready_replica") << "it has come to the other line, which has none";
+  old->set_replicas({});
+  old->close();
+}
+
+TEST_F(QueueTimes, ASlotIsGivenBackWhereItsViewRefusesTheRequest) {
+  ExchangeWorld other;
+  other.add_replica("b", 1, 2);
+  other.publish(1);
+  Asking& asking = other.ask();
+  other.key = "another";
+  other.publish(2);
+  EXPECT_EQ(asking.client.status, 401);
+  EXPECT_EQ(other.slots_in_use(), 0u);
+}
+
+TEST_F(QueueTimes, WhoWaitsForADeploymentThatIsRemovedIsToldThat) {
+  ExchangeWorld other;
+  other.add_replica("a");
+  other.publish();
+  other.occupy();
+  Asking& waits = other.ask();
+  other.blue.line->close();
+  other.poll();
+  EXPECT_EQ(waits.client.reason, "deployment_not_found");
+  EXPECT_EQ(waits.client.status, 404);
+}
+
+TEST_F(QueueTimes, WhoFindsTheQueueFullIsRefusedAtOnce) {
+  world.blue.line->set_options({.length_max = 1});
+  world.occupy();
+  world.ask();
+  EXPECT_TRUE(refused(world.ask(), Reason::kQueueFull, 503));
+}
+
 // --- gathering ---------------------------------------------------------------------------------------------------------------
 
 TEST_F(GatheringTimes, ASmallBodyIsWholeBeforeItsRequestJoinsTheQueue) {
