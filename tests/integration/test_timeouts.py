@@ -123,26 +123,6 @@ def test_an_idle_connection_is_closed_without_a_word(pod, start):
         assert used.is_closed() and fresh.is_closed()
 
 
-def test_the_clients_patience_ends_its_wait(pod, start):
-    release = threading.Event()
-
-    def hold(exchange):
-        exchange.wait(release)
-        exchange.answer()
-
-    blue = pod(hold)
-    router = start(endpoint(deployment([blue], max_queue_wait_ms=30000, request_timeout_ms=30000)))
-    running = router.start_request(b"1")
-    eventually(lambda: blue.concurrent == 1, "the slot to be taken")
-    begun = time.monotonic()
-    answer = router.score(b"2", headers={"x-request-deadline-ms": "200"})
-    assert (answer.status, answer.why) == (503, "queue_timeout")
-    assert time.monotonic() - begun < 5
-    release.set()
-    assert running.response().status == 200
-    running.close()
-
-
 def test_the_clients_patience_ends_the_pods_time(pod, start):
     blue = pod(lambda exchange: exchange.wait_for_close())
     router = start(endpoint(deployment([blue], request_timeout_ms=30000)))
