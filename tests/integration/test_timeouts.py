@@ -123,13 +123,6 @@ def test_an_idle_connection_is_closed_without_a_word(pod, start):
         assert used.is_closed() and fresh.is_closed()
 
 
-def test_the_clients_patience_ends_the_pods_time(pod, start):
-    blue = pod(lambda exchange: exchange.wait_for_close())
-    router = start(endpoint(deployment([blue], request_timeout_ms=30000)))
-    answer = router.score(b"x", headers={"x-request-deadline-ms": "200"})
-    assert (answer.status, answer.why) == (504, "upstream_timeout")
-
-
 @pytest.mark.parametrize("profile, status", [("kubernetes", 503), ("managed", 429)])
 def test_a_client_that_has_no_time_left_is_refused_without_asking_the_pod(pod, start, profile, status):
     """Even with a free slot, and before a body is waited for."""
