@@ -128,6 +128,20 @@ TEST_F(PodTimes, AnAnswerAfterWhichThePodClosesWaitsForThatWithoutTheClient) {
   EXPECT_EQ(world.cells().aborts_unnoticed(), 0u);
 }
 
+TEST_F(PodTimes, AbortWaitIsNotBegunAnewWhenASlowClientHasItsAnswer) {
+  const auto closes = world.pods.plan_connection();
+  closes->says_close = closes->deaf = true;
+  Asking& asking = world.ask();
+  asking.client.take_nothing();
+  pod().answer(200);
+  world.advance(200ms);
+  asking.client.take_all();
+  world.advance(49ms);
+  EXPECT_EQ(world.slots_in_use(), 1u);
+  world.advance(1ms);
+  EXPECT_EQ(world.slots_in_use(), 0u);
+}
+
 TEST_F(PodTimes, TheConnectionIsOpenedWithTheDeploymentsOwnTimes) {
   world.blue.connect_timeout = 123ms;
   world.blue.abort_wait = 45ms;
