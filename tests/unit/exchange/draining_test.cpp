@@ -49,6 +49,16 @@ TEST_F(Draining, ASlotThatIsOnItsWayIsNotTaken) {
   EXPECT_EQ(world.pods.tried.size(), 1u);
 }
 
+TEST_F(Draining, ASlotThatComesBeforeTheWordOfTheDrainIsNotTaken) {
+  world.occupy();
+  Asking& asking = world.ask();
+  asking.client.end_line_unheard();
+  pod().answer(200);
+  EXPECT_TRUE(drained(asking));
+  EXPECT_EQ(world.slots_in_use(), 0u);
+  EXPECT_EQ(world.pods.tried.size(), 1u);
+}
+
 TEST_F(Draining, ASlotThatWaitsForItsViewIsGivenBack) {
   ExchangeWorld other;
   other.add_replica("b", 1, 2);

@@ -178,7 +178,7 @@ TEST_F(Leaving, BeforeItIsToldToGoOn) {
   world.go(asking);
   EXPECT_TRUE(gone(asking));
   EXPECT_EQ(world.slots_in_use(), 0u);
-  EXPECT_FALSE(pod().has_all);
+  EXPECT_TRUE(pod().path.empty()) << "nothing reaches the pod";
 }
 
 // --- drain_on_abort: for pods that bear no abort -----------------------------------------------------------------------------
@@ -239,6 +239,14 @@ TEST_F(LeavingAPodThatBearsNoAbort, RequestTimeoutStaysInForce) {
   asking.client.leave();
   EXPECT_TRUE(ends_after(asking, 5s));
   EXPECT_TRUE(pod().closing && pod().closed);
+}
+
+TEST_F(LeavingAPodThatBearsNoAbort, AnInterimAnswerProlongsNothing) {
+  Asking& asking = world.ask();
+  asking.client.leave();
+  world.advance(3s);
+  pod().interim();
+  EXPECT_TRUE(ends_after(asking, 2s));
 }
 
 TEST_F(LeavingAPodThatBearsNoAbort, StreamIdleTimeoutStaysInForce) {

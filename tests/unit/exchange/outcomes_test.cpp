@@ -107,8 +107,8 @@ TEST_F(Answers, ABugOfOursEndsItsExchangeAlone) {
 }
 
 TEST_F(Answers, AHeadThatCouldNotBeReadIsToldOnce) {
-  Asking& asking = world.refuse_head(Failure::downstream(Reason::kHeadersTooLarge, "planted"));
-  EXPECT_TRUE(refused(asking, Reason::kHeadersTooLarge, 431));
+  Asking& asking = world.refuse_head(Failure::downstream(Reason::kUnsupportedMethod, "planted"));
+  EXPECT_TRUE(refused(asking, Reason::kUnsupportedMethod, 405));
   EXPECT_TRUE(asking.client.told_to_close);
 }
 

@@ -61,6 +61,7 @@ class ScriptedClient final : public QuietDownstream {
   }
 
   // --- what its connection is told of the drain ---
+  void end_line_unheard() { line_over_ = true; }  // it is woken for another reason first
   void end_line() {
     line_over_ = true;
     tell_of_drain();

@@ -61,6 +61,19 @@ TEST_F(AfterNoConnection, ItStaysWhereItIsIfThereIsNoOther) {
   alone.pods.last().answer(200);
 }
 
+TEST_F(AfterNoConnection, ItAvoidsTheReplicaEvenIfThatHasTheLeastToDo) {
+  ExchangeWorld other;
+  other.add_replica("b", 2);
+  other.publish();
+  other.occupy();
+  other.add_replica("a");
+  other.pods.plan(Opening::kFails);
+  other.ask();
+  ASSERT_EQ(other.pods.tried.size(), 3u);
+  EXPECT_EQ(other.pods.tried[1].replica, "a");
+  EXPECT_EQ(other.pods.tried[2].replica, "b");
+}
+
 TEST_F(AfterNoConnection, ThereIsNoThirdAttempt) {
   serve(world, 20);
   world.pods.plan(Opening::kFails);
