@@ -107,8 +107,8 @@ TEST_F(Answers, ABugOfOursEndsItsExchangeAlone) {
 }
 
 TEST_F(Answers, AHeadThatCouldNotBeReadIsToldOnce) {
-  Asking& asking = world.refuse_head(Failure::downstream(Reason::kUnsupportedMethod, "planted"));
-  EXPECT_TRUE(refused(asking, Reason::kUnsupportedMethod, 405));
+  Asking& asking = world.refuse_head(Failure::downstream(Reason::kUnauthorized, "planted: of any reason"));
+  EXPECT_TRUE(refused(asking, Reason::kUnauthorized, 401));
   EXPECT_TRUE(asking.client.told_to_close);
 }
 
