@@ -20,6 +20,7 @@ struct Way {
   std::string_view body;
   std::function<void(ExchangeWorld&)> prepare = [](ExchangeWorld&) {};
   std::function<void(ExchangeWorld&, Asking&)> act;  // once it has begun; with memory of its own
+  std::uint64_t others = 0;                          // exchanges that `prepare` begins
 };
 
 class WithoutMemory : public ::testing::Test {
@@ -33,10 +34,17 @@ class WithoutMemory : public ::testing::Test {
 
   /// The way is gone until nothing has failed; so many times at least.
   void each_allocation_fails(const Way& way, std::size_t at_least) {
-    run(way, FailingMemory::kAll);  // what is taken once and kept
+    run(way, FailingMemory::kAll, 0);  // what is taken once and kept
+    fail_one_by_one(way, at_least, 1);
+    fail_one_by_one(way, at_least,
+                    FailingMemory::kAll);  // memory stays short until the client and the pod have done their part
+  }
+
+ private:
+  static void fail_one_by_one(const Way& way, std::size_t at_least, std::size_t count) {
     for (std::size_t served = 0;; ++served) {
       const std::size_t before = FailingMemory::outstanding();
-      const std::size_t failed = run(way, served);
+      const std::size_t failed = run(way, served, count);
       ASSERT_EQ(FailingMemory::outstanding(), before) << served << ": a leak";
       ASSERT_FALSE(HasFailure()) << served;
       if (failed > 0) continue;
@@ -44,16 +52,13 @@ class WithoutMemory : public ::testing::Test {
       return;
     }
   }
-
- private:
-  static std::size_t run(const Way& way, std::size_t served) {
+  static std::size_t run(const Way& way, std::size_t served, std::size_t count) {
     ExchangeWorld world;
     world.add_replica("a");
     way.prepare(world);
     world.publish();
-    const std::uint64_t told_before = world.told();
     Asking& asking = world.hold(way.fields, way.body);
-    const std::size_t failed = fail(way, world, asking, served);
+    const std::size_t failed = fail(way, world, asking, served, count);
     world.end_everything();
     EXPECT_TRUE(asking.over);
     EXPECT_EQ(world.slots_in_use(), 0u);
@@ -61,12 +66,12 @@ class WithoutMemory : public ::testing::Test {
     EXPECT_EQ(world.pods.in_use, 0);
     EXPECT_EQ(world.shadow.line->demand().slots_in_use, 0u);
     // Its first allocation is its own frame: without it the exchange has not begun, and its connection ends.
-    EXPECT_EQ(world.told(), told_before + (asking.thrown && served == 0 ? 0 : 1)) << served;
+    EXPECT_EQ(world.told(), way.others + (asking.thrown && served == 0 ? 0 : 1)) << served;
     EXPECT_LE(world.mirrored(), 1u);
     return failed;
   }
-  static std::size_t fail(const Way& way, ExchangeWorld& world, Asking& asking, std::size_t served) {
-    const FailingMemory failing(served, served == FailingMemory::kAll ? 0 : 1);
+  static std::size_t fail(const Way& way, ExchangeWorld& world, Asking& asking, std::size_t served, std::size_t count) {
+    const FailingMemory failing(served, count);
     try {
       world.go(asking);
       way.act(world, asking);
@@ -98,15 +103,16 @@ TEST_F(WithoutMemory, ABodyThatIsGathered) {
 }
 
 TEST_F(WithoutMemory, AWaitInTheQueueThatEndsWithASlot) {
-  each_allocation_fails({"", "", [](ExchangeWorld& world) { world.pods.plan_connection()->begin_answer(200); },
-                         [](ExchangeWorld& world, Asking&) {
-                           {
-                             const FailingMemory::Pause unhurt;
-                             world.pods.last().end_answer();
-                           }
-                           world.pods.last().answer(200);
-                         }},
-                        5);
+  const auto occupy = [](ExchangeWorld& world) {
+    world.publish();
+    world.occupy();
+  };
+  const auto give_way = [](ExchangeWorld& world, Asking&) {
+    world.advance(100ms);
+    world.pods.connections.front()->answer(200);
+    world.pods.last().answer(200);
+  };
+  each_allocation_fails({"", "", occupy, give_way, 1}, 5);
 }
 
 TEST_F(WithoutMemory, AWaitInTheQueueInVain) {
