@@ -105,16 +105,18 @@ class ExchangeWorld {
 
 /// One world for each test, with one replica of one slot, published.
 class ExchangeTest : public ::testing::Test {
- protected:
-  ExchangeTest() {
-    world.add_replica("a");
-    world.publish();
-  }
+ public:
   ~ExchangeTest() override {
     world.end_everything();
     EXPECT_EQ(world.slots_in_use(), 0u);
     EXPECT_EQ(world.waiting(), 0u);
     EXPECT_EQ(world.pods.in_use, 0);
+  }
+
+ protected:
+  ExchangeTest() {
+    world.add_replica("a");
+    world.publish();
   }
   PodConnection& pod() { return world.pods.last(); }
   /// Not yet a moment before `time` has passed, but then.

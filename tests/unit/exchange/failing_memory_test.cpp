@@ -24,13 +24,15 @@ struct Way {
 };
 
 class WithoutMemory : public ::testing::Test {
+ public:
+  ~WithoutMemory() override { log::use({}); }
+
  protected:
   WithoutMemory() {
     log::Target nowhere;
     EXPECT_EQ(log::open("/dev/null", log::Level::kError, log::Format::kText, nowhere), "");
     log::use(nowhere);
   }
-  ~WithoutMemory() override { log::use({}); }
 
   /// The way is gone until nothing has failed; so many times at least.
   void each_allocation_fails(const Way& way, std::size_t at_least) {
