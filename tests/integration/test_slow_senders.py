@@ -267,14 +267,6 @@ def test_a_malformed_chunk_is_refused_before_the_slot(pod, start):
     assert blue.requests == []
 
 
-def test_the_patience_of_a_client_ends_its_own_upload(pod, start):
-    router = start(endpoint(deployment([pod()])))
-    with router.connect() as client:
-        client.send(request(headers={"Content-Length": "10", "x-request-deadline-ms": "200"}))
-        answer = client.response()
-        assert (answer.status, answer.why) == (408, "client_timeout")
-
-
 def test_what_is_gathered_is_at_most_64_mb_a_process(pod, start):
     """Beyond it requests join at once, as if they were large: 72 MB in all, of clients that hold the last byte back."""
     blue = pod()

@@ -98,33 +98,6 @@ def test_a_body_that_stops_is_a_408(pod, start):
     eventually(lambda: router.slots_in_use() == 0, "the slot")
 
 
-def test_the_clients_patience_ends_its_wait(pod, start):
-    release = threading.Event()
-
-    def hold(exchange):
-        exchange.wait(release)
-        exchange.answer()
-
-    blue = pod(hold)
-    router = start(endpoint(deployment([blue], max_queue_wait_ms=30000, request_timeout_ms=30000)))
-    running = router.start_request(b"1")
-    eventually(lambda: blue.concurrent == 1, "the slot to be taken")
-    begun = time.monotonic()
-    answer = router.score(b"2", headers={"x-request-deadline-ms": "200"})
-    assert (answer.status, answer.why) == (503, "queue_timeout")
-    assert time.monotonic() - begun < 5
-    release.set()
-    assert running.response().status == 200
-    running.close()
-
-
-def test_the_clients_patience_ends_the_pods_time(pod, start):
-    blue = pod(lambda exchange: exchange.wait_for_close())
-    router = start(endpoint(deployment([blue], request_timeout_ms=30000)))
-    answer = router.score(b"x", headers={"x-request-deadline-ms": "200"})
-    assert (answer.status, answer.why) == (504, "upstream_timeout")
-
-
 @pytest.mark.parametrize("profile, status", [("kubernetes", 503), ("managed", 429)])
 def test_a_client_that_has_no_time_left_is_refused_without_asking_the_pod(pod, start, profile, status):
     """Even with a free slot, and before a body is waited for."""

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "router/base/frame_cache.h"
 
@@ -12,6 +13,18 @@ thread_local std::size_t served_left = 0;
 thread_local std::size_t failures_left = 0;
 thread_local std::size_t failures = 0;
 thread_local std::size_t all_requests = 0;
+thread_local std::size_t taken = 0;  // less what was given back
+
+void* take(std::size_t size) {
+  void* memory = std::malloc(size == 0 ? 1 : size);
+  if (memory != nullptr) ++taken;
+  return memory;
+}
+
+void give(void* memory) {
+  if (memory != nullptr) --taken;
+  std::free(memory);
+}
 
 bool fails_now() {
   if (!active) return false;
@@ -28,15 +41,13 @@ bool fails_now() {
 // For the whole binary: every form of new ends here, but for over-aligned memory.
 void* operator new(std::size_t size) {
   if (fails_now()) throw std::bad_alloc();
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  if (void* memory = take(size)) return memory;
   throw std::bad_alloc();
 }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return fails_now() ? nullptr : std::malloc(size == 0 ? 1 : size);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return fails_now() ? nullptr : take(size); }
+void operator delete(void* memory) noexcept { give(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { give(memory); }
+void operator delete(void* memory, std::size_t) noexcept { give(memory); }
 
 namespace router::test {
 
@@ -72,5 +83,10 @@ EmptyFrameCache::~EmptyFrameCache() {
 
 std::size_t FailingMemory::failed() const { return failures; }
 std::size_t FailingMemory::requests() const { return all_requests; }
+
+FailingMemory::Pause::Pause() : was_active_(std::exchange(active, false)) {}
+FailingMemory::Pause::~Pause() { active = was_active_; }
+
+std::size_t FailingMemory::outstanding() { return taken; }
 
 }  // namespace router::test

@@ -18,6 +18,21 @@ class FailingMemory {
   std::size_t failed() const;
   /// All requests so far.
   std::size_t requests() const;
+
+  /// While it lives, nothing fails and nothing is counted: for what a test itself does meanwhile.
+  class Pause {
+   public:
+    Pause();
+    Pause(const Pause&) = delete;
+    Pause& operator=(const Pause&) = delete;
+    ~Pause();
+
+   private:
+    const bool was_active_;
+  };
+
+  /// What this thread has taken and not given back, since it began. For comparison: of two moments.
+  static std::size_t outstanding();
 };
 
 /// While it lives, this thread's frame cache (router/base/frame_cache.h) has nothing to give: each coroutine's frame is asked

@@ -1,0 +1,210 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "router/http/framing.h"
+#include "router/runtime/wakeup.h"
+#include "router/wire/message_input.h"
+#include "tests/support/quiet_downstream.h"
+#include "tests/support/test_shard.h"
+
+namespace router::test {
+
+/// A client without a socket: the test says what it sends, when it takes nothing, when it leaves, and which steps of the drain
+/// have been taken; then looks at what it was given. It wakes its exchange only where the exchange has asked to be woken.
+class ScriptedClient final : public QuietDownstream {
+ public:
+  using Progress = wire::Progress;
+
+  ScriptedClient(runtime::Wakeup& wakeup, std::string head) : wakeup_(wakeup), head_text_(std::move(head)) {
+    http::parse_request(head_text_, asked()).value();
+    const http::Framing framing = http::request_framing(asked()).value();
+    if (framing.kind == http::Framing::Kind::kLength) size_ = {wire::BodySize::Kind::kLength, framing.length};
+    if (framing.kind == http::Framing::Kind::kChunked) size_ = {wire::BodySize::Kind::kChunked};
+    body_.reserve(kBodyMax);  // pieces are views into it
+  }
+
+  // --- what it does ---
+  void send(std::string_view bytes) {
+    body_.append(bytes);
+    tell(read_armed_);
+  }
+  /// Of a body without a length: that was all.
+  void end_body() {
+    whole_ = true;
+    tell(read_armed_);
+  }
+  /// It ends its side (FIN): nothing more comes, and what it is given still finds room in the kernel.
+  void leave() {
+    left_ = true;
+    tell(read_armed_);
+  }
+  /// Its connection is reset.
+  void vanish() {
+    vanished_ = true;
+    leave();
+    tell(write_armed_);
+  }
+  void take_nothing() { takes_ = false; }
+  void take_all() {
+    takes_ = true;
+    tell(write_armed_);
+  }
+  /// Takes so many bytes of what waits for it, and goes on taking no others. Wakes nobody: the socket is not writable yet.
+  void take(std::size_t bytes) { taken_ += bytes; }
+  void break_body() {
+    malformed_ = true;
+    tell(read_armed_);
+  }
+
+  // --- what its connection is told of the drain ---
+  void end_line_unheard() { line_over_ = true; }  // it is woken for another reason first
+  void end_line() {
+    line_over_ = true;
+    tell_of_drain();
+  }
+  void end_grace() {
+    line_over_ = grace_over_ = true;
+    tell_of_drain();
+  }
+
+  // --- what it was given ---
+  int status = 0;
+  std::string reason;  // x-router-reason
+  std::string answer;  // body bytes, taken or not
+  bool complete = false;
+  bool cut = false;
+  int continues = 0;
+  bool told_to_close = false;
+  std::string header(std::string_view name) const {
+    for (const auto& [each, value] : fields_) {
+      if (each == name) return value;
+    }
+    return "";
+  }
+  bool watched() const { return read_armed_; }
+  bool kept() const { return kept_; }  // its body, to be sent again
+
+  // --- Downstream ---
+  wire::BodySize request_size() const override { return size_; }
+  Result<Progress> read_body(wire::BodySink& sink) override {
+    if (request_received()) return Progress::kEnded;
+    if (malformed_) return Failure::downstream(Reason::kBadRequest, "planted");
+    const std::string_view piece = std::string_view(body_).substr(read_, kPieceMax);
+    if (piece.empty() && !has_all()) return left_ ? client_closed() : Result<Progress>(Progress::kBlocked);
+    if (!piece.empty()) sink.body_piece(piece);
+    read_ += piece.size();
+    if (!has_all() || read_ < body_.size()) return read_ < body_.size() ? Progress::kMoved : Progress::kDrained;
+    sink.body_end(nullptr);
+    received_ = true;
+    return Progress::kEnded;
+  }
+  bool request_received() const override { return received_ || size_.kind == wire::BodySize::Kind::kNone; }
+  std::uint64_t request_bytes() const override { return read_; }
+  Result<Arrived> body_arrived() override {
+    if (malformed_) return Failure::downstream(Reason::kBadRequest, "planted");
+    return Arrived{body_.size() - read_, has_all()};
+  }
+  void send_continue() override {
+    if (body_.empty()) ++continues;
+  }
+  bool owes_first_byte() const override { return continues > 0 && body_.empty(); }
+  void keep_request() override { kept_ = true; }
+  bool rewind_request() override {
+    if (!(kept_ || read_ == 0) || read_ > wire::MessageInput::kReplayBytes) return false;
+    read_ = 0;
+    received_ = false;
+    return true;
+  }
+  Progress drop_request() override {
+    if (request_received() || told_to_close || cut) return Progress::kEnded;
+    read_ = body_.size();
+    if (has_all()) received_ = true;
+    if (left_) told_to_close = true;
+    return received_ || left_ ? Progress::kEnded : Progress::kBlocked;
+  }
+
+  void begin_head(int begun, std::string_view) override {
+    status = begun;
+    given_ += 100;
+  }
+  void field(std::string_view name, std::string_view value) override {
+    if (name == "x-router-reason") reason = value;
+    fields_.emplace_back(name, value);
+  }
+  void body_piece(std::string_view bytes) override {
+    answer += bytes;
+    given_ += bytes.size();
+  }
+  void body_end(const http::Fields*) override { complete = true; }
+  Result<void> flush() override {
+    if (vanished_ && !cut) return Failure::downstream(Reason::kClientClosed, "the client closed the connection");
+    if (takes_) taken_ += std::exchange(given_, 0);
+    blocked_ = given_ > 0;
+    return {};
+  }
+  bool blocked() const override { return blocked_; }
+  bool responded() const override { return status != 0; }
+  std::uint64_t response_bytes() const override { return answer.size(); }
+  std::uint64_t bytes_taken() const override { return taken_; }
+  void close_after() override { told_to_close = true; }
+  void reset() override {
+    cut = true;
+    blocked_ = false;
+    given_ = 0;
+  }
+  void arm_read() override { read_armed_ = true; }
+  void arm_write() override { write_armed_ = true; }
+  Result<void> still_wanted() override {
+    if (const Result<void> grace = within_grace(); !grace) return grace;
+    if (left_) return Failure::downstream(Reason::kClientClosed, "the client closed the connection");
+    read_armed_ = !ahead_is_full();
+    return {};
+  }
+  Result<void> may_take_slot() const override { return line_over_ ? draining() : Result<void>(); }
+  Result<void> within_grace() const override { return grace_over_ ? draining() : Result<void>(); }
+  Deadline ask_again(TimePoint now) const override { return ahead_is_full() ? now + std::chrono::milliseconds(50) : kNever; }
+
+ private:
+  static constexpr std::size_t kPieceMax = 256 * 1024;
+  static constexpr std::size_t kBodyMax = 4 * 1024 * 1024;
+
+  static Failure client_closed() { return Failure::downstream(Reason::kClientClosed, "the client closed the connection"); }
+  static Result<void> draining() { return Failure::internal(Reason::kDraining, "the drain's grace is over"); }
+  bool has_all() const { return size_.kind == wire::BodySize::Kind::kLength ? body_.size() >= size_.length : whole_; }
+  bool ahead_is_full() const { return body_.size() - read_ >= wire::MessageInput::kAheadBytes; }
+  void tell(bool& armed) {
+    if (std::exchange(armed, false)) wake();
+  }
+  void tell_of_drain() { wake(); }  // as the server does: whatever the exchange waits for
+  void wake() {
+    wakeup_.wake();
+    poll(wakeup_.shard());
+  }
+
+  runtime::Wakeup& wakeup_;
+  const std::string head_text_;
+  wire::BodySize size_;
+  std::string body_;      // all that it has sent
+  std::size_t read_ = 0;  // by the exchange
+  bool whole_ = false;
+  bool received_ = false;
+  bool kept_ = false;
+  bool malformed_ = false;
+  bool left_ = false;
+  bool vanished_ = false;
+  bool takes_ = true;
+  bool blocked_ = false;
+  std::size_t given_ = 0;
+  std::uint64_t taken_ = 0;
+  bool line_over_ = false;
+  bool grace_over_ = false;
+  bool read_armed_ = false;
+  bool write_armed_ = false;
+  std::vector<std::pair<std::string, std::string>> fields_;
+};
+
+}  // namespace router::test

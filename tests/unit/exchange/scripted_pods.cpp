@@ -1,0 +1,257 @@
+#include "tests/unit/exchange/scripted_pods.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <stdexcept>
+
+#include "router/upstream/replica.h"
+#include "tests/support/failing_memory.h"
+#include "tests/support/test_shard.h"
+
+namespace router::test {
+
+using upstream::UpstreamExchange;
+using wire::Progress;
+
+namespace {
+
+ScriptedPods* current = nullptr;
+
+}  // namespace
+
+// --- a connection, as the test moves it --------------------------------------------------------------------------------------
+
+void PodConnection::tell(bool& armed) {
+  if (wakeup_ == nullptr || !std::exchange(armed, false)) return;
+  runtime::Shard& shard = wakeup_->shard();
+  wakeup_->wake();
+  if (!unheard) poll(shard);
+}
+
+/// What the pod itself needs memory for.
+void PodConnection::keep(int status, std::string_view bytes) {
+  const FailingMemory::Pause unhurt;
+  if (status > 0) heads_.push_back(status);
+  answer_.append(bytes);
+}
+
+void PodConnection::take_all() {
+  takes_ = true;
+  tell(write_armed_);
+}
+
+void PodConnection::begin_answer(int status) {
+  keep(status, "");
+  tell(read_armed_);
+}
+
+void PodConnection::interim() { begin_answer(103); }
+
+void PodConnection::send(std::string_view bytes) {
+  keep(0, bytes);
+  tell(read_armed_);
+}
+
+void PodConnection::end_answer() {
+  answer_ended_ = true;
+  tell(read_armed_);
+}
+
+void PodConnection::answer(int status, std::string_view bytes) {
+  keep(status, bytes);
+  answer_ended_ = true;
+  tell(read_armed_);
+}
+
+void PodConnection::breaks(Failure failure) {
+  broken_ = true;
+  failure_ = failure;
+  tell(read_armed_);
+  tell(write_armed_);
+}
+
+void PodConnection::close() {
+  deaf = false;
+  tell(read_armed_);
+}
+
+void PodConnection::plant_exception() {
+  planted_ = true;
+  tell(read_armed_);
+}
+
+// --- the same, as the exchange sees it ---------------------------------------------------------------------------------------
+
+class ScriptedExchange final : public UpstreamExchange {
+ public:
+  ScriptedExchange(ScriptedPods& pods, std::shared_ptr<PodConnection> connection, dispatch::Lease lease,
+                   runtime::Wakeup& wakeup)
+      : pods_(pods), pod_(std::move(connection)), lease_(std::move(lease)) {
+    pod_->wakeup_ = &wakeup;
+    ++pods_.in_use;
+  }
+  ~ScriptedExchange() override {
+    pod_->wakeup_ = nullptr;
+    --pods_.in_use;
+  }
+
+  dispatch::Lease& lease() override { return lease_; }
+  bool reused() const override { return pod_->reused; }
+
+  void begin_head(std::string_view, std::string_view path, std::string_view rest, std::string_view) override {
+    pod_->path = std::string(path) + std::string(rest);
+    pod_->fields.clear();
+    gathered_ = 1;
+  }
+  void field(std::string_view name, std::string_view value) override { pod_->fields.emplace_back(name, value); }
+  void end_head(wire::BodySize size) override { body_ended_ = size.kind == wire::BodySize::Kind::kNone; }
+  void body_piece(std::string_view bytes) override {
+    pending_ += bytes;
+    gathered_ += bytes.size();
+  }
+  void body_end(const http::Fields*) override { body_ended_ = true; }
+  Result<void> flush() override {
+    if (pod_->broken_ || pod_->refuses_more_) return Failure::upstream(Reason::kUpstreamReset, "the pod closed the connection");
+    blocked_ = !pod_->takes_ && gathered_ > 0;
+    if (blocked_) return {};
+    pod_->body += std::exchange(pending_, {});
+    gathered_ = 0;
+    pod_->has_all = body_ended_;
+    return {};
+  }
+  bool blocked() const override { return blocked_; }
+  bool request_sent() const override { return pod_->has_all; }
+
+  Result<const http::ResponseHead*> response_head() override {
+    if (pod_->planted_) throw std::runtime_error("planted");
+    if (!pod_->heads_.empty()) {
+      head_.status = pod_->heads_.front();
+      return &head_;
+    }
+    if (pod_->broken_) return pod_->failure_;
+    return nullptr;
+  }
+  void skip_interim() override { pod_->heads_.pop_front(); }
+  wire::BodySize response_size() const override { return {wire::BodySize::Kind::kChunked}; }
+  Result<Progress> read_body(wire::BodySink& sink) override {
+    const std::string_view piece = std::string_view(pod_->answer_).substr(read_);
+    if (!piece.empty()) sink.body_piece(piece);
+    read_ += piece.size();
+    if (pod_->answer_ended_) {
+      sink.body_end(nullptr);
+      return Progress::kEnded;
+    }
+    if (!piece.empty()) return Progress::kDrained;
+    if (pod_->broken_) return pod_->failure_;
+    return Progress::kBlocked;
+  }
+  bool pod_closes() const override { return pod_->says_close; }
+
+  void arm_read() override { pod_->read_armed_ = true; }
+  void arm_write() override { pod_->write_armed_ = true; }
+  upstream::Unseen ended_unseen() const override { return pod_->reused ? pod_->unseen : upstream::Unseen::kNo; }
+  dispatch::Lease release() override {
+    pod_->passed_on = true;
+    return std::move(lease_);
+  }
+  void finish() override {
+    pod_->rests = true;
+    give_back();
+  }
+  void begin_close() override { pod_->closing = true; }
+  Progress await_close() override { return pod_->deaf ? Progress::kBlocked : Progress::kEnded; }
+  void close() override {
+    pod_->closed = true;
+    give_back();
+  }
+
+ private:
+  void give_back() {
+    pod_->verdict = lease_.verdict().outcome;
+    lease_.give_back();
+  }
+
+  ScriptedPods& pods_;
+  const std::shared_ptr<PodConnection> pod_;
+  dispatch::Lease lease_;
+  http::ResponseHead head_;
+  std::string pending_;
+  std::size_t gathered_ = 0;
+  std::size_t read_ = 0;
+  bool body_ended_ = true;
+  bool blocked_ = false;
+};
+
+// --- all of them -------------------------------------------------------------------------------------------------------------
+
+ScriptedPods::ScriptedPods(runtime::Shard& shard) : shard_(shard) { current = this; }
+ScriptedPods::~ScriptedPods() { current = nullptr; }
+
+std::shared_ptr<PodConnection> ScriptedPods::plan_connection() {
+  auto connection = std::make_shared<PodConnection>();
+  plans_.push_back({Opening::kConnects, connection});
+  return connection;
+}
+
+void ScriptedPods::let_in() {
+  let_in_ = true;
+  for (runtime::Wakeup* each : std::exchange(hanging_, {})) each->wake();
+  poll(shard_);
+}
+
+PodConnection& ScriptedPods::last() { return connections.empty() ? nobodys_ : *connections.back(); }
+
+ScriptedPods::Plan ScriptedPods::next() {
+  Plan plan;
+  if (plans_.empty()) return plan;
+  plan = plans_.front();
+  plans_.pop_front();
+  return plan;
+}
+
+Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::Lease& lease, upstream::OpenOptions options,
+                                                              runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+  using Opening = ScriptedPods::Opening;
+  ScriptedPods& pods = *current;
+  pods.tried.push_back({lease.replica().name(), options, lease.slot()});
+  ScriptedPods::Plan plan = pods.next();
+  Failure failure;
+  if (plan.opening == Opening::kRefused) {
+    failure = Failure::upstream(Reason::kUpstreamConnectFailed, "the pod refused the connection", ECONNREFUSED);
+    lease.verdict().outcome = dispatch::Verdict::Outcome::kRefused;
+    co_return failure;
+  }
+  if (plan.opening == Opening::kShortage) {
+    co_return Failure::internal(Reason::kUpstreamConnectFailed, "the router ran short of descriptors", EMFILE);
+  }
+  const Deadline deadline = deadline_after(wakeup.shard().now(), options.connect_timeout);
+  while (plan.opening == Opening::kHangs && !pods.let_in_) {
+    if (const Result<void> wanted = cancellation.still_wanted(); !wanted) co_return wanted.error();
+    pods.hanging_.push_back(&wakeup);
+    co_await wakeup.wait(std::min(deadline, cancellation.ask_again(wakeup.shard().now())));
+    std::erase(pods.hanging_, &wakeup);
+    if (wakeup.shard().now() >= deadline) plan.opening = Opening::kFails;
+  }
+  if (plan.opening == Opening::kFails) {
+    failure = Failure::upstream(Reason::kUpstreamConnectFailed, "connecting took too long", ETIMEDOUT);
+    lease.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+    co_return failure;
+  }
+  if (plan.connection == nullptr) plan.connection = std::make_shared<PodConnection>();
+  pods.connections.push_back(plan.connection);
+  std::unique_ptr<UpstreamExchange> exchange =
+      std::make_unique<ScriptedExchange>(pods, plan.connection, std::move(lease), wakeup);
+  co_return std::move(exchange);
+}
+
+}  // namespace router::test
+
+// The one that the exchange is linked with here.
+namespace router::upstream {
+
+Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease& lease, OpenOptions options, runtime::Wakeup& wakeup,
+                                                     wire::Cancellation& cancellation) {
+  return test::open_scripted(lease, options, wakeup, cancellation);
+}
+
+}  // namespace router::upstream
