@@ -100,7 +100,7 @@ Router::~Router() = default;
 config::Examine Router::examine(serving::ReadingFor what_for) {
   return
       [what_for](const config::Process& process, const std::vector<const config::Deployment*>& deployments,
-                 config::Findings& findings) { serving::read_tls(process, deployments, nullptr, {}, 1, what_for, findings); };
+                 config::Findings& findings) { serving::read_tls(process, deployments, {}, {.what_for = what_for}, findings); };
 }
 
 int Router::run() {
@@ -123,8 +123,8 @@ absl::Status Router::start() {
   log::use(std::move(until_it_is_open));
   if (std::optional<log::Target> target = serving::open_log(publication_.config().process, findings))
     log::use(std::move(*target));
-  serving::TlsMaterial tls = serving::read_tls(publication_.config().process, deployments_of(publication_.config()),
-                                               ticket_keys_, {}, shards_.size(), serving::ReadingFor::kStart, findings);
+  serving::TlsMaterial tls = serving::read_tls(publication_.config().process, deployments_of(publication_.config()), {},
+                                               {serving::ReadingFor::kStart, shards_.size(), ticket_keys_}, findings);
   if (findings.has_mistakes()) return absl::InvalidArgumentError(findings.mistakes());
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     servers_.push_back(
@@ -190,8 +190,8 @@ absl::Status Router::reload(std::vector<std::string>& files) {
   serving::TlsMaterial tls;
   const auto examine = [this, &tls](const config::Process& process, const std::vector<const config::Deployment*>& deployments,
                                     config::Findings& findings) {
-    tls = serving::read_tls(process, deployments, ticket_keys_, publication_.tls_in_force(), shards_.size(),
-                            serving::ReadingFor::kReload, findings);
+    tls = serving::read_tls(process, deployments, publication_.tls_in_force(),
+                            {serving::ReadingFor::kReload, shards_.size(), ticket_keys_}, findings);
   };
   try {
     watch_->before_reading();

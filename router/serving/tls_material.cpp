@@ -192,22 +192,21 @@ bool can_be_used(const RefusedFiles& refused) {
 }
 
 TlsMaterial read_tls(const config::Process& process, const std::vector<const config::Deployment*>& deployments,
-                     const std::shared_ptr<tls::TicketKeys>& ticket_keys_in_force, const TlsInForce& in_force,
-                     std::size_t shards, ReadingFor what_for, Findings& findings) {
+                     const TlsInForce& in_force, const ReadTlsOptions& options, Findings& findings) {
   TlsMaterial material;
   material.ticket_keys = read_ticket_keys(process, findings);
   for (const config::Listener& listener : process.listeners) {
     material.listeners.emplace_back();
     if (!listener.tls) continue;
-    Certificates certificates = ListenerCertificates(listener, in_force, what_for, findings).read(material.refused);
-    material.listeners.back() = make_contexts(listener, certificates, ticket_keys_in_force, shards, findings);
+    Certificates certificates = ListenerCertificates(listener, in_force, options.what_for, findings).read(material.refused);
+    material.listeners.back() = make_contexts(listener, certificates, options.ticket_keys, options.shards, findings);
     Certificates& all = material.in_force.certificates[{listener.address, listener.port}];
     all.insert(all.end(), certificates.begin(), certificates.end());
   }
   // Anew each time: a file of authorities, and the system's, may have changed.
-  material.in_force.authorities = std::make_shared<ClientContexts>(shards);
+  material.in_force.authorities = std::make_shared<ClientContexts>(options.shards);
   UnusableAuthorities unusable;
-  unusable.is_mistake = what_for == ReadingFor::kCheck;
+  unusable.is_mistake = options.what_for == ReadingFor::kCheck;
   unusable.in_force = in_force.authorities.get();
   material.transports = load_transports(deployments, *material.in_force.authorities, findings, unusable);
   material.refused.authorities = std::move(unusable.refused);

@@ -54,11 +54,16 @@ struct TlsMaterial {
   RefusedFiles refused;
 };
 
+/// How `read_tls` reads.
+struct ReadTlsOptions {
+  ReadingFor what_for = ReadingFor::kCheck;
+  std::size_t shards = 1;
+  std::shared_ptr<tls::TicketKeys> ticket_keys;  // those in force, which the contexts use; nothing is done to them here
+};
+
 /// Reads certificates, ticket keys and the authorities of replicas. What is wrong goes to `findings`, at the key that names the
-/// file: mistakes, and then what is returned is not whole, or warnings of what is left as it is. The contexts use
-/// `ticket_keys_in_force`, which nothing is done to here. Control thread.
+/// file: mistakes, and then what is returned is not whole, or warnings of what is left as it is. Control thread.
 TlsMaterial read_tls(const config::Process& process, const std::vector<const config::Deployment*>& deployments,
-                     const std::shared_ptr<tls::TicketKeys>& ticket_keys_in_force, const TlsInForce& in_force,
-                     std::size_t shards, ReadingFor what_for, config::Findings& findings);
+                     const TlsInForce& in_force, const ReadTlsOptions& options, config::Findings& findings);
 
 }  // namespace router::serving
