@@ -58,7 +58,8 @@ struct TlsMaterial {
 struct ReadTlsOptions {
   ReadingFor what_for = ReadingFor::kCheck;
   std::size_t shards = 1;
-  std::shared_ptr<tls::TicketKeys> ticket_keys;  // those in force, which the contexts use; nothing is done to them here
+  std::shared_ptr<tls::TicketKeys> ticket_keys =
+      nullptr;  // those in force, which the contexts use; nothing is done to them here
 };
 
 /// Reads certificates, ticket keys and the authorities of replicas. What is wrong goes to `findings`, at the key that names the

@@ -70,7 +70,7 @@ class PublicationWorld : public ::testing::Test {
       for (const config::Deployment& each : endpoint.deployments) deployments.push_back(&each);
     }
     TlsMaterial tls =
-        read_tls(config.process, deployments, ticket_keys, publication.tls_in_force(), 1, ReadingFor::kReload, findings);
+        read_tls(config.process, deployments, publication.tls_in_force(), {ReadingFor::kReload, 1, ticket_keys}, findings);
     EXPECT_FALSE(findings.has_mistakes()) << findings.mistakes();
     return {.files = std::move(config), .tls = std::move(tls)};
   }
