@@ -74,28 +74,39 @@ void append_shown(std::string& line, std::string_view message) {
   append_on_one_line(line, message);
 }
 
-class TextFormatter final : public spdlog::formatter {
+/// Makes a line in memory of its own, so that usual lines can be written while memory is short. Used under the sink's mutex.
+class LineFormatter : public spdlog::formatter {
  public:
-  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& to) override {
-    std::string line;
+  LineFormatter() { line_.reserve(kUsualLine); }
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& to) final {
+    line_.clear();
+    append(line_, message);
+    to.append(line_.data(), line_.data() + line_.size());
+  }
+
+ private:
+  static constexpr std::size_t kUsualLine = 1024;
+  virtual void append(std::string& line, const spdlog::details::log_msg& message) const = 0;
+  std::string line_;
+};
+
+class TextFormatter final : public LineFormatter {
+  void append(std::string& line, const spdlog::details::log_msg& message) const override {
     append_time(line, message.time);
     line.append(" ").append(name_of(message.level)).append(" ");
     append_shown(line, {message.payload.data(), message.payload.size()});
     line.push_back('\n');
-    to.append(line.data(), line.data() + line.size());
   }
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<TextFormatter>(); }
 };
 
-class JsonFormatter final : public spdlog::formatter {
- public:
-  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& to) override {
-    std::string line = R"({"time":")";
+class JsonFormatter final : public LineFormatter {
+  void append(std::string& line, const spdlog::details::log_msg& message) const override {
+    line.append(R"({"time":")");
     append_time(line, message.time);
     line.append(R"(","level":")").append(name_of(message.level)).append(R"(","message":")");
     append_json_text(line, {message.payload.data(), message.payload.size()});
     line.append("\"}\n");
-    to.append(line.data(), line.data() + line.size());
   }
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
 };

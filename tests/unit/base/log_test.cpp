@@ -9,6 +9,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "tests/support/failing_memory.h"
+
 namespace router::log {
 namespace {
 
@@ -92,6 +94,18 @@ TEST_F(LogTest, AMessageForgedALine) {
   error("no such name: a\n2026-01-31T12:34:56.789Z info all is well\r\x1b[2J\x7f b\xc3\xbc\xe2\x80\xa8");
   const std::string text = content("router.log");
   EXPECT_TRUE(has(text, "Z error no such name: a\n  2026-01-31T12:34:56.789Z info all is well??[2J? b\xc3\xbc?\n")) << text;
+}
+
+TEST_F(LogTest, LostItsLinesWhileMemoryWasShort) {
+  for (const Format format : {Format::kText, Format::kJson}) {
+    use_file("router.log", Level::kInfo, format);
+    {
+      const test::FailingMemory none(0);
+      error("memory is short");
+    }
+    EXPECT_TRUE(has(content("router.log"), "memory is short"));
+    std::filesystem::remove(path("router.log"));
+  }
 }
 
 TEST_F(LogTest, WritesOneObjectALineWhereToldTo) {
