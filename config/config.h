@@ -74,8 +74,9 @@ struct ServiceReference {
 struct Deployment {
   std::string name;
   std::string endpoint_name;
-  std::string home;  // the namespace of the resource; empty: a file. Deployments of different homes are never the same one.
-  std::string file;  // where it was read, for messages
+  std::string namespace_name;  // the namespace of the resource; empty: a file. Deployments of different namespaces are never
+                               // the same one.
+  std::string file;            // where it was read, for messages
   int line = 0;
   HttpRoute scoring_route{.port = 5001, .path = "/score"};
   HttpRoute liveness_route;
@@ -106,7 +107,7 @@ struct Deployment {
 
 struct Endpoint {
   std::string name;
-  std::string home;  // the namespace of the resource; empty: a file
+  std::string namespace_name;  // the namespace of the resource; empty: a file
   std::string file;
   int line = 0;
   AuthMode auth_mode = AuthMode::kKey;

@@ -90,10 +90,10 @@ class Resource {
   Resource(const char* kind, const json::object& object, Findings& findings) : findings_(findings) {
     if (const json::value* metadata = object.if_contains("metadata"); metadata != nullptr && metadata->is_object()) {
       name_ = text_at(metadata->get_object(), "name");
-      home_ = text_at(metadata->get_object(), "namespace");
+      namespace_name_ = text_at(metadata->get_object(), "namespace");
     }
-    place_.file = std::string(kind) + " " + shown_key(home_) + "/" + shown_message(name_);
-    if (home_.empty()) findings.mistake(at("metadata.namespace"), "is missing");
+    place_.file = std::string(kind) + " " + shown_key(namespace_name_) + "/" + shown_message(name_);
+    if (namespace_name_.empty()) findings.mistake(at("metadata.namespace"), "is missing");
     read_spec(object);
   }
 
@@ -103,7 +103,7 @@ class Resource {
     return MapReader(place_.file, *spec_, "spec", findings_, Source::kResource);
   }
   const std::string& name() const { return name_; }
-  const std::string& home() const { return home_; }
+  const std::string& namespace_name() const { return namespace_name_; }
   const std::string& file() const { return place_.file; }
   Place at(const char* path) const { return {place_.file, 0, path}; }
 
@@ -117,7 +117,7 @@ class Resource {
   Findings& findings_;
   Place place_;
   std::string name_;
-  std::string home_;
+  std::string namespace_name_;
   std::shared_ptr<const YamlValue> spec_;
 };
 
@@ -153,7 +153,7 @@ EndpointDocument read_endpoint_resource(const json::object& object, Findings& fi
   EndpointDocument document = spec ? read_endpoint(*spec) : EndpointDocument{};
   Endpoint& endpoint = document.endpoint;
   endpoint.file = resource.file();
-  endpoint.home = resource.home();
+  endpoint.namespace_name = resource.namespace_name();
   settle_name(resource, document, findings);
   if (endpoint.keys_secret.empty()) endpoint.keys_secret = lower_case(endpoint.name) + "-keys";
   return document;
@@ -165,7 +165,7 @@ DeploymentDocument read_deployment_resource(const json::object& object, Findings
   DeploymentDocument document = spec ? read_deployment(*spec) : DeploymentDocument{};
   Deployment& deployment = document.deployment;
   deployment.file = resource.file();
-  deployment.home = resource.home();
+  deployment.namespace_name = resource.namespace_name();
   ServiceReference& service = deployment.service;
   if (service.name.empty()) service.name = default_service_name(deployment.endpoint_name, deployment.name);
   if (service.port.empty()) service.port = std::to_string(deployment.scoring_route.port);

@@ -7,10 +7,10 @@
 namespace router::config {
 
 /// Reads a Kubernetes resource (group inference-router.dev) as the API server sends it: `spec` is a document of Azure ML, read
-/// as a file is, with the differences that docs/kubernetes.md lists. `home` becomes its namespace, and what depends on names
-/// gets its default (`keys_secret`, `service`). Places have no line; their `file` is `OnlineEndpoint namespace/name`, and paths
-/// begin with `spec.` or `metadata.`, which is all that Findings::brief shows. Nothing of the process is read, neither files
-/// nor environment. Any thread.
+/// as a file is, with the differences that docs/kubernetes.md lists. `namespace_name` becomes its namespace, and what depends
+/// on names gets its default (`keys_secret`, `service`). Places have no line; their `file` is `OnlineEndpoint namespace/name`,
+/// and paths begin with `spec.` or `metadata.`, which is all that Findings::brief shows. Nothing of the process is read,
+/// neither files nor environment. Any thread.
 ///
 /// A document with mistakes is there to be named in messages, and for nothing else.
 EndpointDocument read_endpoint_resource(const boost::json::object& object, Findings& findings);

@@ -89,7 +89,7 @@ std::string parse_convert(int count, char** words, router::convert::Options& int
   for (int i = 2; i < count; ++i) {
     const std::string_view word = words[i];
     if (word == "--namespace" && i + 1 < count) {
-      into.home = words[++i];
+      into.namespace_name = words[++i];
     } else if (word == "--endpoint-name" && i + 1 < count) {
       into.endpoint_name = words[++i];
       router::config::check_name(into.endpoint_name, {"--endpoint-name", 0, ""}, findings);
@@ -100,7 +100,8 @@ std::string parse_convert(int count, char** words, router::convert::Options& int
     }
   }
   if (into.files.empty()) return "convert: FILE is missing";
-  if (!router::config::is_dns_label(into.home)) return "convert: --namespace NAME is missing, or no name of a namespace";
+  if (!router::config::is_dns_label(into.namespace_name))
+    return "convert: --namespace NAME is missing, or no name of a namespace";
   return findings.has_mistakes() ? "convert: " + findings.mistakes() : "";
 }
 

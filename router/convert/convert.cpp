@@ -98,7 +98,7 @@ struct Document {
 
 class Converter {
  public:
-  explicit Converter(const Options& options) : options_(options), home_(options.home) {}
+  explicit Converter(const Options& options) : options_(options), namespace_name_(options.namespace_name) {}
 
   absl::StatusOr<Converted> convert() {
     std::vector<std::string> files;
@@ -175,7 +175,7 @@ class Converter {
                         "-keys, the entries primaryKey and secondaryKey:");
   }
   std::string create_keys(const std::string& name) const {
-    return absl::StrCat("  kubectl create secret generic ", name, "-keys --namespace ", home_,
+    return absl::StrCat("  kubectl create secret generic ", name, "-keys --namespace ", namespace_name_,
                         " --from-file=primaryKey=FILE --from-file=secondaryKey=FILE");
   }
 
@@ -196,7 +196,7 @@ class Converter {
     if (!is_first("OnlineDeployment", name, read.name) || findings_.has_mistakes()) return;
     add_remarks(*document, remarks);
     add(*resource("OnlineDeployment", name, document), read.name);
-    const Pods pods = make_pods(*document, read.deployment, home_);
+    const Pods pods = make_pods(*document, read.deployment, namespace_name_);
     add_remarks(*map({}), {"The pods and their Service are a beginning: look at image, volumes and pull secrets."});
     add_remarks(*map({}), pods.remarks);
     add(*pods.deployment, read.name);
@@ -228,7 +228,7 @@ class Converter {
   Value resource(const char* kind, const std::string& name, const Value& spec) const {
     return map({{"apiVersion", text("inference-router.dev/v1alpha1")},
                 {"kind", text(kind)},
-                {"metadata", map({{"name", text(name)}, {"namespace", text(home_)}})},
+                {"metadata", map({{"name", text(name)}, {"namespace", text(namespace_name_)}})},
                 {"spec", spec}});
   }
 
@@ -254,7 +254,7 @@ class Converter {
   }
 
   const Options& options_;
-  const std::string& home_;
+  const std::string& namespace_name_;
   config::Findings findings_;
   std::vector<Document> documents_;
   std::map<std::string, Place> places_;

@@ -14,7 +14,7 @@ struct Converted {
 
 struct Options {
   std::vector<std::string> files;  // overlays among them are laid over; a folder stands for its *.yml and *.yaml
-  std::string home;                // the namespace
+  std::string namespace_name;      // the namespace
   std::string endpoint_name;       // as `az ml … --endpoint-name`: wins over what the files say; empty: theirs
 };
 

@@ -33,8 +33,11 @@ const std::vector<YamlValue::Member>& members_of(const YamlValue* value) {
 
 class PodsMaker {
  public:
-  PodsMaker(const YamlValue& document, const config::Deployment& read, const std::string& home)
-      : document_(document), read_(read), home_(home), name_(config::default_service_name(read.endpoint_name, read.name)) {}
+  PodsMaker(const YamlValue& document, const config::Deployment& read, const std::string& namespace_name)
+      : document_(document),
+        read_(read),
+        namespace_name_(namespace_name),
+        name_(config::default_service_name(read.endpoint_name, read.name)) {}
 
   Pods make() {
     Pods pods;
@@ -49,10 +52,10 @@ class PodsMaker {
     return map({{"inference-router.dev/endpoint", text(config::lower_case(read_.endpoint_name))},
                 {"inference-router.dev/deployment", text(config::lower_case(read_.name))}});
   }
-  Value metadata() const { return map({{"name", text(name_)}, {"namespace", text(home_)}, {"labels", labels()}}); }
+  Value metadata() const { return map({{"name", text(name_)}, {"namespace", text(namespace_name_)}, {"labels", labels()}}); }
 
   Value make_deployment() {
-    for (std::string& each : remarks_on_scaling(document_, name_, home_)) remarks_.push_back(std::move(each));
+    for (std::string& each : remarks_on_scaling(document_, name_, namespace_name_)) remarks_.push_back(std::move(each));
     const Value pod = map({{"metadata", map({{"labels", labels()}})}, {"spec", map({{"containers", list({container()})}})}});
     return map({{"apiVersion", text("apps/v1")},
                 {"kind", text("Deployment")},
@@ -154,15 +157,15 @@ class PodsMaker {
 
   const YamlValue& document_;
   const config::Deployment& read_;
-  const std::string& home_;
+  const std::string& namespace_name_;
   const std::string name_;
   std::vector<std::string> remarks_;
 };
 
 }  // namespace
 
-Pods make_pods(const YamlValue& document, const config::Deployment& read, const std::string& home) {
-  return PodsMaker(document, read, home).make();
+Pods make_pods(const YamlValue& document, const config::Deployment& read, const std::string& namespace_name) {
+  return PodsMaker(document, read, namespace_name).make();
 }
 
 }  // namespace router::convert

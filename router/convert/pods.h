@@ -16,7 +16,7 @@ struct Pods {
   std::vector<std::string> remarks;  // what an operator has to look after, one line each
 };
 
-/// `document` is what `read` was read from. `home` is the namespace.
-Pods make_pods(const YamlValue& document, const config::Deployment& read, const std::string& home);
+/// `document` is what `read` was read from. `namespace_name` is the namespace.
+Pods make_pods(const YamlValue& document, const config::Deployment& read, const std::string& namespace_name);
 
 }  // namespace router::convert

@@ -98,14 +98,14 @@ Remarks remarks_on_auth_mode(const YamlValue& document, const config::EndpointDo
                        "Ready: AuthModeUnsupported) until it says auth_mode: key")};
 }
 
-Remarks remarks_on_scaling(const YamlValue& document, const std::string& name, const std::string& home) {
+Remarks remarks_on_scaling(const YamlValue& document, const std::string& name, const std::string& namespace_name) {
   if (!scales(document)) return {};
   const long long pods = first_pods(document);
   const long long least = scale_bound(document, "min_instances");
   const long long most = std::max(scale_bound(document, "max_instances"), least);
   return {absl::StrCat("scale_settings: no effect here, the Deployment keeps ", pods, pods == 1 ? " pod" : " pods",
-                       ". kubectl autoscale deployment ", name, " --namespace ", home, " --min ", least, " --max ", most,
-                       " scales it by CPU; Azure ML counts busy instances")};
+                       ". kubectl autoscale deployment ", name, " --namespace ", namespace_name, " --min ", least, " --max ",
+                       most, " scales it by CPU; Azure ML counts busy instances")};
 }
 
 Remarks remarks_on_model(const YamlValue& document) {

@@ -18,7 +18,7 @@ namespace router::discovery {
 
 /// Names one object of a kind: its namespace and its name in it.
 struct ObjectKey {
-  std::string home;
+  std::string namespace_name;
   std::string name;
   auto operator<=>(const ObjectKey&) const = default;
 };
@@ -48,7 +48,7 @@ struct Slice {
   };
   struct Target {  // `targetRef`
     std::string kind;
-    std::string home;
+    std::string namespace_name;
     std::string uid;
     bool operator==(const Target&) const = default;
   };
@@ -80,8 +80,8 @@ struct LabelledPod {
 };
 
 /// The Pods of a namespace by what their labels say, compared without case: a name is an endpoint's and a deployment's.
-inline ObjectKey label_key(const std::string& home, const std::string& endpoint, const std::string& deployment) {
-  return {home, lower_case(endpoint) + "/" + lower_case(deployment)};  // a label has no slash
+inline ObjectKey label_key(const std::string& namespace_name, const std::string& endpoint, const std::string& deployment) {
+  return {namespace_name, lower_case(endpoint) + "/" + lower_case(deployment)};  // a label has no slash
 }
 
 /// What the router takes from a Secret: `primaryKey` and `secondaryKey`, each for itself. A bad one opens nothing, and neither

@@ -28,7 +28,7 @@ template <class Document>
 ResourceVerdict begin_verdict(Kind kind, const Entry<Document>& entry) {
   ResourceVerdict verdict;
   verdict.kind = kind;
-  verdict.home = entry.first.home;
+  verdict.namespace_name = entry.first.namespace_name;
   verdict.name = entry.first.name;
   verdict.uid = entry.second.uid;
   verdict.generation = entry.second.generation;
@@ -87,13 +87,14 @@ std::string host_of(std::string_view url) {
   return lower_case(url.substr(0, url.find_first_of(":/")));
 }
 
-/// Whether Services of the namespace `home` are called so within the cluster: `name`, `name.home`, `name.home.svc…`.
-bool is_service_of(const std::string& home, std::string_view hostname) {
+/// Whether Services of the namespace `namespace_name` are called so within the cluster: `name`, `name.namespace_name`,
+/// `name.namespace_name.svc…`.
+bool is_service_of(const std::string& namespace_name, std::string_view hostname) {
   const std::size_t dot = hostname.find('.');
   if (dot == hostname.npos) return true;
   const std::string_view domain = hostname.substr(dot + 1);
-  const std::string services = absl::StrCat(home, ".svc");
-  return !home.empty() && (domain == home || domain == services || domain.starts_with(services + "."));
+  const std::string services = absl::StrCat(namespace_name, ".svc");
+  return !namespace_name.empty() && (domain == namespace_name || domain == services || domain.starts_with(services + "."));
 }
 
 bool allows(const config::NamespaceRules& rules, const std::string& hostname) {
@@ -103,18 +104,18 @@ bool allows(const config::NamespaceRules& rules, const std::string& hostname) {
 
 class Join {
  public:
-  Join(const Cluster& cluster, const config::Kubernetes& rules, const std::string& home, const TakenNames& taken)
-      : cluster_(cluster), rules_(rules), home_(home), own_(taken.own) {
+  Join(const Cluster& cluster, const config::Kubernetes& rules, const std::string& namespace_name, const TakenNames& taken)
+      : cluster_(cluster), rules_(rules), namespace_name_(namespace_name), own_(taken.own) {
     for (const std::string& name : taken.endpoints) names_.emplace(name, "a file");
     for (const std::string& name : taken.hostnames) hostnames_.emplace(name, "a file");
   }
 
   Joined run() {
     for (const EndpointEntry* each : oldest_first(cluster_.endpoints)) {
-      if (is_served(each->first.home)) admit(*each);
+      if (is_served(each->first.namespace_name)) admit(*each);
     }
     for (const DeploymentEntry* each : oldest_first(cluster_.deployments)) {
-      if (is_served(each->first.home)) place(*each);
+      if (is_served(each->first.namespace_name)) place(*each);
     }
     for (Admitted& each : admitted_) finish(each);
     return std::move(joined_);
@@ -129,10 +130,12 @@ class Join {
     std::map<std::string, std::pair<std::size_t, std::string>> by_name;  // lower case: its deployment, and the object's name
   };
 
-  bool is_served(const std::string& home) const { return rules_.namespaces.empty() || rules_of(home) != nullptr; }
-  const config::NamespaceRules* rules_of(const std::string& home) const {
+  bool is_served(const std::string& namespace_name) const {
+    return rules_.namespaces.empty() || rules_of(namespace_name) != nullptr;
+  }
+  const config::NamespaceRules* rules_of(const std::string& namespace_name) const {
     const auto found = std::find_if(rules_.namespaces.begin(), rules_.namespaces.end(),
-                                    [&](const config::NamespaceRules& each) { return each.name == home; });
+                                    [&](const config::NamespaceRules& each) { return each.name == namespace_name; });
     return found == rules_.namespaces.end() ? nullptr : &*found;
   }
 
@@ -142,13 +145,13 @@ class Join {
     if (!entry.second.good) {
       refuse(verdict, entry.second.dropped ? reason::kLimitExceeded : reason::kInvalid, entry.second.refused);
     } else {
-      check_amounts(entry, ++amounts_[entry.first.home].endpoints, rules_.per_namespace.max_endpoints, "OnlineEndpoints",
-                    verdict);
-      if (verdict.reason.empty()) check_rules(rules_of(entry.first.home), entry, verdict);
+      check_amounts(entry, ++amounts_[entry.first.namespace_name].endpoints, rules_.per_namespace.max_endpoints,
+                    "OnlineEndpoints", verdict);
+      if (verdict.reason.empty()) check_rules(rules_of(entry.first.namespace_name), entry, verdict);
       if (verdict.reason.empty()) check_conflicts(entry, verdict);
     }
     if (!verdict.reason.empty()) {
-      refused_.insert(ObjectKey{entry.first.home, lower_case(verdict.endpoint)});
+      refused_.insert(ObjectKey{entry.first.namespace_name, lower_case(verdict.endpoint)});
       joined_.verdicts.push_back(std::move(verdict));
       return;
     }
@@ -156,7 +159,7 @@ class Join {
     const std::string name = lower_case(endpoint.name);
     names_.emplace(name, owner(entry));
     for (const std::string& hostname : endpoint.hostnames) hostnames_.emplace(hostname, owner(entry));
-    by_name_.emplace(ObjectKey{entry.first.home, name}, admitted_.size());
+    by_name_.emplace(ObjectKey{entry.first.namespace_name, name}, admitted_.size());
     admitted_.push_back({&entry, endpoint, std::move(verdict), {}});
   }
 
@@ -164,7 +167,7 @@ class Join {
   template <class Document>
   void check_amounts(const Entry<Document>& entry, std::size_t count, std::size_t count_max, const char* what,
                      ResourceVerdict& verdict) {
-    Amounts& amounts = amounts_[entry.first.home];
+    Amounts& amounts = amounts_[entry.first.namespace_name];
     if (count > count_max) {
       return refuse(
           verdict, reason::kLimitExceeded,
@@ -180,7 +183,7 @@ class Join {
   }
 
   static std::string owner(const EndpointEntry& entry) {
-    return absl::StrCat("OnlineEndpoint ", entry.first.home, "/", entry.first.name);
+    return absl::StrCat("OnlineEndpoint ", entry.first.namespace_name, "/", entry.first.name);
   }
 
   /// `rules` nullptr: the namespace has none.
@@ -203,7 +206,7 @@ class Join {
   /// Clients reach all endpoints by it, or may: whoever claimed it would get everybody's requests.
   bool is_own(const std::string& hostname) const {
     return hostname == host_of(rules_.public_url) || hostname == lower_case(rules_.ssl_cname) ||
-           config::is_ip_address(hostname) || is_service_of(home_, hostname) ||
+           config::is_ip_address(hostname) || is_service_of(namespace_name_, hostname) ||
            std::any_of(own_.begin(), own_.end(), [&](const std::string& own) { return is_named_by(hostname, own); });
   }
 
@@ -224,8 +227,8 @@ class Join {
   void place(const DeploymentEntry& entry) {
     ResourceVerdict verdict = begin_verdict(Kind::kDeployment, entry);
     if (entry.second.good) {
-      check_amounts(entry, ++amounts_[entry.first.home].deployments, rules_.per_namespace.max_deployments, "OnlineDeployments",
-                    verdict);
+      check_amounts(entry, ++amounts_[entry.first.namespace_name].deployments, rules_.per_namespace.max_deployments,
+                    "OnlineDeployments", verdict);
     }
     if (!verdict.reason.empty()) {
       verdict.endpoint = entry.second.good->deployment.endpoint_name;
@@ -236,7 +239,7 @@ class Join {
       const config::Deployment& deployment = entry.second.good->deployment;
       verdict.endpoint = deployment.endpoint_name;
       verdict.deployment = deployment.name;
-      const auto endpoint = by_name_.find(ObjectKey{entry.first.home, lower_case(deployment.endpoint_name)});
+      const auto endpoint = by_name_.find(ObjectKey{entry.first.namespace_name, lower_case(deployment.endpoint_name)});
       if (endpoint == by_name_.end()) {
         refuse_without_endpoint(entry, verdict);
       } else if (deployment.adopt_azureml_pods && !rules_.adopt_azureml_pods) {
@@ -266,7 +269,7 @@ class Join {
 
   void refuse_without_endpoint(const DeploymentEntry& entry, ResourceVerdict& verdict) const {
     const std::string& name = entry.second.good->deployment.endpoint_name;
-    if (refused_.contains(ObjectKey{entry.first.home, lower_case(name)})) {
+    if (refused_.contains(ObjectKey{entry.first.namespace_name, lower_case(name)})) {
       return refuse(verdict, reason::kEndpointNotAccepted, absl::StrCat("the endpoint ", shown(name), " is not accepted"));
     }
     refuse(verdict, reason::kEndpointNotFound,
@@ -300,7 +303,7 @@ class Join {
                   "tokens are not supported yet: the endpoint stays closed and answers every request with 401; use key");
     }
     const std::string closed = "nobody can score: every request is answered with 401";
-    std::set<std::string>& named = amounts_[endpoint.home].secrets;
+    std::set<std::string>& named = amounts_[endpoint.namespace_name].secrets;
     if (!named.contains(endpoint.keys_secret) && named.size() >= rules_.per_namespace.max_secrets) {
       endpoint.keys_secret.clear();
       return note(admitted.verdict, reason::kLimitExceeded,
@@ -308,7 +311,7 @@ class Join {
                                " Secrets (kubernetes.per_namespace.max_secrets), so ", closed));
     }
     named.insert(endpoint.keys_secret);
-    const auto secret = cluster_.secrets.find(ObjectKey{admitted.entry->first.home, endpoint.keys_secret});
+    const auto secret = cluster_.secrets.find(ObjectKey{admitted.entry->first.namespace_name, endpoint.keys_secret});
     if (secret == cluster_.secrets.end()) {
       return note(admitted.verdict, reason::kSecretMissing,
                   absl::StrCat("there is no Secret ", shown(endpoint.keys_secret), ", so ", closed));
@@ -349,7 +352,7 @@ class Join {
 
   const Cluster& cluster_;
   const config::Kubernetes& rules_;
-  const std::string& home_;
+  const std::string& namespace_name_;
   const std::set<std::string>& own_;
   std::map<std::string, std::string> names_;      // lower case: who has it
   std::map<std::string, std::string> hostnames_;  // likewise
@@ -371,8 +374,9 @@ TakenNames names_of(const std::vector<config::Endpoint>& endpoints) {
   return taken;
 }
 
-Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const std::string& home, const TakenNames& taken) {
-  return Join(cluster, rules, home, taken).run();
+Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const std::string& namespace_name,
+                    const TakenNames& taken) {
+  return Join(cluster, rules, namespace_name, taken).run();
 }
 
 }  // namespace router::discovery

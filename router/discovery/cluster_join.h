@@ -29,8 +29,9 @@ struct Joined {
 /// host name the older one has it, then the one whose namespace and name come first: what came out does not depend on the
 /// order in which objects arrived. By what clients may reach all endpoints belongs to nobody, unless the namespace's
 /// `hostnames` list it: the host of `public_url` and `ssl_cname`, the names in `taken.own`, addresses, names without a domain,
-/// and names of Services of `home`, the router's own namespace (empty: not known). A resource that is refused takes nothing
-/// from the others.
-Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const std::string& home, const TakenNames& taken);
+/// and names of Services of `namespace_name`, the router's own namespace (empty: not known). A resource that is refused takes
+/// nothing from the others.
+Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const std::string& namespace_name,
+                    const TakenNames& taken);
 
 }  // namespace router::discovery

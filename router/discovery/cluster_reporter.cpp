@@ -36,16 +36,16 @@ const json::array* array_in(const json::object& object, std::string_view key) {
 
 }  // namespace
 
-ReporterOptions reporter_options(const config::Process& process, const std::string& home) {
+ReporterOptions reporter_options(const config::Process& process, const std::string& namespace_name) {
   const config::Kubernetes& settings = *process.kubernetes;
   ReporterOptions options;
   options.election.lease_name = settings.lease_name;
-  options.election.lease_home = settings.lease_namespace.empty() ? home : settings.lease_namespace;
+  options.election.lease_namespace = settings.lease_namespace.empty() ? namespace_name : settings.lease_namespace;
   options.election.identity = settings.identity.empty() ? make_identity() : settings.identity;
   options.address.url = settings.public_url;
   options.address.ssl_cname = settings.ssl_cname;
   options.address.service = settings.service_name;
-  options.address.service_home = home.empty() ? settings.lease_namespace : home;
+  options.address.service_namespace = namespace_name.empty() ? settings.lease_namespace : namespace_name;
   options.address.serves_tls = std::any_of(process.listeners.begin(), process.listeners.end(),
                                            [](const config::Listener& each) { return each.tls.has_value(); });
   options.create_keys = settings.create_keys;
@@ -118,7 +118,7 @@ void ClusterReporter::report() {
 
 std::optional<kubernetes::ApiRequest> ClusterReporter::request_for(const std::string&) {
   kubernetes::ApiRequest request;
-  request.path = kubernetes::object_path(kServices, address_.service_home, address_.service);
+  request.path = kubernetes::object_path(kServices, address_.service_namespace, address_.service);
   return request;
 }
 
@@ -130,7 +130,7 @@ kubernetes::Sender::Outcome ClusterReporter::answered(const std::string&, const 
     if (object.ok()) service = read_own_service(*object);
   } else if (first) {
     const char* hint = answer.status == 403 ? ": allow the verb get on services there" : "";
-    log::warning(absl::StrCat("kubernetes: the API server does not show the Service ", address_.service_home, "/",
+    log::warning(absl::StrCat("kubernetes: the API server does not show the Service ", address_.service_namespace, "/",
                               address_.service, " (", answer.status, ")", hint, "; scoringUri may be incomplete"));
   }
   const bool changed = service.load_balancer != address_.own_service.load_balancer || service.port != address_.own_service.port;

@@ -22,9 +22,9 @@ struct ReporterOptions {
   PublicAddress address;
   bool create_keys = false;
 };
-/// From the configuration; `home` is the namespace that the credentials name. An identity that is not given is made of the host
-/// name and a random number.
-ReporterOptions reporter_options(const config::Process& process, const std::string& home);
+/// From the configuration; `namespace_name` is the namespace that the credentials name. An identity that is not given is made
+/// of the host name and a random number.
+ReporterOptions reporter_options(const config::Process& process, const std::string& namespace_name);
 
 /// All that this router writes to the API server: statuses, Events of refusals, keys. One router of those that share a Lease
 /// does, the others stand by; that one looks at its own Service, too, which only scoringUri needs. Control thread. When

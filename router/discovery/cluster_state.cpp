@@ -99,9 +99,9 @@ bool say_the_same(const SecretKeys& a, const SecretKeys& b) {
 
 template <class Map>
 void add_known(const Map& all, const ClusterState::Scope& scope, std::vector<ObjectKey>& into) {
-  for (auto each = all.lower_bound(ObjectKey{scope.home, scope.name}); each != all.end(); ++each) {
+  for (auto each = all.lower_bound(ObjectKey{scope.namespace_name, scope.name}); each != all.end(); ++each) {
     const ObjectKey& key = each->first;
-    if (!scope.home.empty() && key.home != scope.home) break;
+    if (!scope.namespace_name.empty() && key.namespace_name != scope.namespace_name) break;
     if (!scope.name.empty() && key.name != scope.name) break;
     into.push_back(key);
   }
@@ -137,7 +137,7 @@ void ClusterState::put(Kind kind, const Json& object) {
     case Kind::kDeployments: return put_resource(cluster_.deployments, key, object);
     case Kind::kSlices: {
       Slice slice = read_slice(object);
-      const ObjectKey service{key.home, slice.service};
+      const ObjectKey service{key.namespace_name, slice.service};
       return put_member(slices(), key, service, std::move(slice));
     }
     case Kind::kPods: return put_pod(key, object);
@@ -184,7 +184,7 @@ void ClusterState::put_resource(std::map<ObjectKey, Resource<Document>>& all, co
     if (std::exchange(known->second.status, std::move(next.status)) != known->second.status) mark_statuses();
     return;
   }
-  Held& held = held_[key.home];
+  Held& held = held_[key.namespace_name];
   const std::size_t before = known != all.end() ? known->second.bytes : 0;
   next.bytes = spec_bytes(object);
   next.dropped = held.bytes - before + next.bytes > kept_bytes_max_;
@@ -215,7 +215,7 @@ template <class Document>
 bool ClusterState::remove_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key) {
   const auto known = all.find(key);
   if (known == all.end()) return false;
-  Held& held = held_[key.home];
+  Held& held = held_[key.namespace_name];
   held.bytes -= known->second.bytes;
   if (held.dropped && known->second.bytes > 0) room_ = true;
   all.erase(known);
@@ -224,7 +224,7 @@ bool ClusterState::remove_resource(std::map<ObjectKey, Resource<Document>>& all,
 
 bool ClusterState::take_room() {
   if (!std::exchange(room_, false)) return false;
-  for (auto& [home, held] : held_) held.dropped = false;  // what still finds no room says so again
+  for (auto& [namespace_name, held] : held_) held.dropped = false;  // what still finds no room says so again
   return true;
 }
 
@@ -242,9 +242,9 @@ void ClusterState::put_member(Members<Object> members, const ObjectKey& key, con
 
 void ClusterState::put_pod(const ObjectKey& key, const Json& object) {
   LabelledPod pod = read_pod(object);
-  put_addresses(key, {key.home, pod.uid}, pod.addresses);
+  put_addresses(key, {key.namespace_name, pod.uid}, pod.addresses);
   const ObjectKey labels = read_label_key(object);
-  if (labels == label_key(key.home, "", "")) return remove_member(pods(), key);  // nobody adopts it
+  if (labels == label_key(key.namespace_name, "", "")) return remove_member(pods(), key);  // nobody adopts it
   put_member(pods(), key, labels, std::move(pod));
 }
 
@@ -252,7 +252,7 @@ void ClusterState::remove_pod(const ObjectKey& key) {
   remove_member(pods(), key);
   const auto known = uid_of_.find(key);
   if (known == uid_of_.end()) return;
-  changes_.pod_homes.insert(key.home);
+  changes_.pod_namespaces.insert(key.namespace_name);
   cluster_.pod_addresses.erase(known->second);
   uid_of_.erase(known);
   tell();
@@ -262,7 +262,7 @@ void ClusterState::put_addresses(const ObjectKey& key, const ObjectKey& by_uid, 
   const auto known = uid_of_.find(key);
   const bool same_pod = known != uid_of_.end() && known->second == by_uid;
   if (same_pod && cluster_.pod_addresses[by_uid] == addresses) return;
-  changes_.pod_homes.insert(key.home);  // first: memory may run out below
+  changes_.pod_namespaces.insert(key.namespace_name);  // first: memory may run out below
   tell();
   if (known != uid_of_.end() && !same_pod) cluster_.pod_addresses.erase(known->second);
   uid_of_[key] = by_uid;

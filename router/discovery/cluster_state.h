@@ -22,17 +22,17 @@ class ClusterState {
   using Names = std::shared_ptr<std::set<std::string>>;
   struct Scope {
     Kind kind = Kind::kEndpoints;
-    std::string home;
+    std::string namespace_name;
     std::string name;
     Names names = nullptr;
   };
   /// What has to be done again.
   struct Changes {
-    bool resources = false;           // an endpoint, a deployment or a key: everything is joined again
-    std::set<ObjectKey> services;     // only the replicas of the deployments that name one of these are told again
-    std::set<ObjectKey> pods;         // likewise, of those that adopt Pods under one of these keys
-    std::set<std::string> pod_homes;  // namespaces where a Pod has come, gone or got other addresses
-    bool statuses = false;            // only what the API server shows as the status of resources
+    bool resources = false;                // an endpoint, a deployment or a key: everything is joined again
+    std::set<ObjectKey> services;          // only the replicas of the deployments that name one of these are told again
+    std::set<ObjectKey> pods;              // likewise, of those that adopt Pods under one of these keys
+    std::set<std::string> pod_namespaces;  // namespaces where a Pod has come, gone or got other addresses
+    bool statuses = false;                 // only what the API server shows as the status of resources
   };
 
   /// `changed` is called inside the watcher's call, once for all until `take_changes`; it must not call back into this. If it

@@ -64,12 +64,12 @@ void EventWriter::refused(const ResourceStatus& status, std::string_view since) 
   const char* kind = kind_name(status.kind);
   json::object regarding{{"apiVersion", resource_of(status.kind).api_version()},
                          {"kind", kind},
-                         {"namespace", status.key.home},
+                         {"namespace", status.key.namespace_name},
                          {"name", status.key.name},
                          {"uid", status.uid}};
   json::object event{{"apiVersion", kEvents.api_version()},
                      {"kind", "Event"},
-                     {"metadata", json::object{{"name", name}, {"namespace", status.key.home}}},
+                     {"metadata", json::object{{"name", name}, {"namespace", status.key.namespace_name}}},
                      {"type", "Warning"},
                      {"action", "Accept"},
                      {"reason", status.accepted().reason},
@@ -78,21 +78,21 @@ void EventWriter::refused(const ResourceStatus& status, std::string_view since) 
                      {"reportingController", source_.controller},
                      {"reportingInstance", cut(source_.instance, kInstanceBytes)},
                      {"regarding", std::move(regarding)}};
-  const std::string errand = status.key.home + "/" + name;
-  waiting_.insert_or_assign(errand, Waiting{status.key.home, std::move(event)});
+  const std::string errand = status.key.namespace_name + "/" + name;
+  waiting_.insert_or_assign(errand, Waiting{status.key.namespace_name, std::move(event)});
   errands_.ask(*this, errand);
 }
 
 std::optional<kubernetes::ApiRequest> EventWriter::request_for(const std::string& name) {
   const auto found = waiting_.find(name);
   if (found == waiting_.end()) return std::nullopt;
-  return kubernetes::create_request(kubernetes::collection_path(kEvents, found->second.home), found->second.event);
+  return kubernetes::create_request(kubernetes::collection_path(kEvents, found->second.namespace_name), found->second.event);
 }
 
 kubernetes::Sender::Outcome EventWriter::answered(const std::string& name, const kubernetes::ApiAnswer& answer) {
   const auto found = waiting_.find(name);
   if (found == waiting_.end()) return Outcome::kDone;
-  const std::string home = found->second.home;
+  const std::string namespace_name = found->second.namespace_name;
   waiting_.erase(found);
   if (answer.succeeded() || answer.status == 409) {  // 409: it has been told
     refusals_.recovered();
@@ -101,8 +101,8 @@ kubernetes::Sender::Outcome EventWriter::answered(const std::string& name, const
   ++dropped_;
   if (refusals_.should_log("any")) {
     const char* hint = answer.status == 403 ? ": allow the verb create on events.events.k8s.io" : "";
-    log::warning(
-        absl::StrCat("kubernetes: the API server refuses an Event in namespace ", home, " (", answer.status, ")", hint));
+    log::warning(absl::StrCat("kubernetes: the API server refuses an Event in namespace ", namespace_name, " (", answer.status,
+                              ")", hint));
   }
   return Outcome::kDone;
 }

@@ -47,7 +47,7 @@ class EventWriter final : private kubernetes::Sender {
   Outcome answered(const std::string& name, const kubernetes::ApiAnswer& answer) override;
 
   struct Waiting {
-    std::string home;
+    std::string namespace_name;
     boost::json::object event;
   };
   runtime::Shard& control_;

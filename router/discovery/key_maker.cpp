@@ -23,12 +23,12 @@ constexpr int kKeyBytes = 32;
 
 std::optional<LackingKeys> lacking_of(const Cluster& cluster, const ResourceVerdict& verdict) {
   if (verdict.kind != ResourceVerdict::Kind::kEndpoint || !verdict.served) return std::nullopt;
-  const auto resource = cluster.endpoints.find(ObjectKey{verdict.home, verdict.name});
+  const auto resource = cluster.endpoints.find(ObjectKey{verdict.namespace_name, verdict.name});
   if (resource == cluster.endpoints.end() || !resource->second.good) return std::nullopt;
   const config::Endpoint& endpoint = resource->second.good->endpoint;
   if (endpoint.auth_mode != config::AuthMode::kKey) return std::nullopt;
-  LackingKeys lacking{verdict.home, endpoint.keys_secret, verdict.name, verdict.uid, "", true, true};
-  const auto found = cluster.secrets.find(ObjectKey{verdict.home, endpoint.keys_secret});
+  LackingKeys lacking{verdict.namespace_name, endpoint.keys_secret, verdict.name, verdict.uid, "", true, true};
+  const auto found = cluster.secrets.find(ObjectKey{verdict.namespace_name, endpoint.keys_secret});
   if (found == cluster.secrets.end()) return lacking;
   const SecretKeys& secret = found->second;
   const bool is_ours = std::find(secret.owners.begin(), secret.owners.end(), verdict.uid) != secret.owners.end();
@@ -83,7 +83,7 @@ std::vector<LackingKeys> find_lacking_keys(const Cluster& cluster, const std::ve
 void KeyMaker::set(std::vector<LackingKeys> lacking) {
   lacking_.clear();
   for (LackingKeys& each : lacking) {
-    const std::string name = each.home + "/" + each.secret;
+    const std::string name = each.namespace_name + "/" + each.secret;
     // Of two endpoints that name one Secret the first, which is the older one, will own it.
     if (lacking_.emplace(name, std::move(each)).second) errands_.ask(*this, name);
   }
@@ -100,16 +100,16 @@ std::optional<kubernetes::ApiRequest> KeyMaker::request_for(const std::string& n
   }
   if (!lacking.version.empty()) {
     const json::object change{{"metadata", json::object{{"resourceVersion", lacking.version}}}, {"data", std::move(data)}};
-    return kubernetes::merge_request(kubernetes::object_path(kSecrets, lacking.home, lacking.secret), change);
+    return kubernetes::merge_request(kubernetes::object_path(kSecrets, lacking.namespace_name, lacking.secret), change);
   }
-  json::object metadata{{"name", lacking.secret}, {"namespace", lacking.home}};
+  json::object metadata{{"name", lacking.secret}, {"namespace", lacking.namespace_name}};
   metadata["ownerReferences"] = json::array{owner_of(lacking)};
   const json::object secret{{"apiVersion", "v1"},
                             {"kind", "Secret"},
                             {"metadata", std::move(metadata)},
                             {"type", "Opaque"},
                             {"data", std::move(data)}};
-  return kubernetes::create_request(kubernetes::collection_path(kSecrets, lacking.home), secret);
+  return kubernetes::create_request(kubernetes::collection_path(kSecrets, lacking.namespace_name), secret);
 }
 
 kubernetes::Sender::Outcome KeyMaker::answered(const std::string& name, const kubernetes::ApiAnswer& answer) {
@@ -125,7 +125,7 @@ kubernetes::Sender::Outcome KeyMaker::answered(const std::string& name, const ku
     return Outcome::kDone;
   }
   // The server's words are not told: they may hold what we have sent.
-  if (refusals_.should_log(found->second.home)) {
+  if (refusals_.should_log(found->second.namespace_name)) {
     const char* hint = answer.status == 403 ? ": allow the verbs create and patch on secrets there" : "";
     log::warning(absl::StrCat("kubernetes: the API server refuses new keys in ", subject, " (", answer.status, ")", hint,
                               "; trying again"));

@@ -14,7 +14,7 @@ namespace router::discovery {
 
 /// A key that an endpoint's Secret lacks, and that may be made.
 struct LackingKeys {
-  std::string home;
+  std::string namespace_name;
   std::string secret;
   std::string endpoint;      // the OnlineEndpoint's name
   std::string endpoint_uid;  // that owns the Secret, or will

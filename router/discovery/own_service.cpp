@@ -63,10 +63,10 @@ bool is_named_by(const std::string& hostname, const std::string& own) {
   return label.find('.') == label.npos;
 }
 
-OwnServiceNames::OwnServiceNames(kubernetes::ApiClient& client, runtime::TaskGroup& group, std::string home, std::string name,
-                                 std::function<void()> changed)
+OwnServiceNames::OwnServiceNames(kubernetes::ApiClient& client, runtime::TaskGroup& group, std::string namespace_name,
+                                 std::string name, std::function<void()> changed)
     : control_(client.shard()),
-      home_(std::move(home)),
+      namespace_name_(std::move(namespace_name)),
       name_(std::move(name)),
       changed_(std::move(changed)),
       errands_(client, group, {.under_way_max = kTasks}, [] { return true; }) {
@@ -80,7 +80,7 @@ void OwnServiceNames::expired() {
 
 std::optional<kubernetes::ApiRequest> OwnServiceNames::request_for(const std::string&) {
   kubernetes::ApiRequest request;
-  request.path = kubernetes::object_path(kServices, home_, name_);
+  request.path = kubernetes::object_path(kServices, namespace_name_, name_);
   return request;
 }
 
@@ -91,8 +91,8 @@ kubernetes::Sender::Outcome OwnServiceNames::answered(const std::string&, const 
     const auto object = kubernetes::parse_object(answer.body);
     if (object.ok()) names = read_service_hostnames(*object);
   } else if (first) {
-    log::warning(absl::StrCat("kubernetes: the API server does not show the Service ", home_, "/", name_, " (", answer.status,
-                              "): the names of its load balancer are not known, so a tenant could claim them"));
+    log::warning(absl::StrCat("kubernetes: the API server does not show the Service ", namespace_name_, "/", name_, " (",
+                              answer.status, "): the names of its load balancer are not known, so a tenant could claim them"));
   }
   if (!first && names == hostnames_) return Outcome::kDone;
   hostnames_ = std::move(names);

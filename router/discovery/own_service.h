@@ -23,7 +23,7 @@ class OwnServiceNames final : private runtime::Timer, private kubernetes::Sender
 
   /// `client` and `group` outlive this. `changed` is called from the loop when other names are known, and after the first
   /// answer.
-  OwnServiceNames(kubernetes::ApiClient& client, runtime::TaskGroup& group, std::string home, std::string name,
+  OwnServiceNames(kubernetes::ApiClient& client, runtime::TaskGroup& group, std::string namespace_name, std::string name,
                   std::function<void()> changed);
 
   /// The API server has answered, whatever it said.
@@ -38,7 +38,7 @@ class OwnServiceNames final : private runtime::Timer, private kubernetes::Sender
   Outcome answered(const std::string& name, const kubernetes::ApiAnswer& answer) override;
 
   runtime::Shard& control_;
-  const std::string home_;
+  const std::string namespace_name_;
   const std::string name_;
   const std::function<void()> changed_;
   bool known_ = false;

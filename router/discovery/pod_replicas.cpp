@@ -43,7 +43,7 @@ FoundReplicas find_pod_replicas(const Cluster& cluster, const config::Kubernetes
                                 const config::Deployment& deployment) {
   const auto why_not = [&](const Address& address) { return why_no_replica(address, cluster, rules, avoided); };
   ReplicaCollector collector(deployment);
-  const auto pods = cluster.pods.find(label_key(deployment.home, deployment.endpoint_name, deployment.name));
+  const auto pods = cluster.pods.find(label_key(deployment.namespace_name, deployment.endpoint_name, deployment.name));
   if (pods != cluster.pods.end()) {
     for (const auto& [name, pod] : pods->second) add(name, pod, deployment.scoring_route.port, why_not, collector);
   }

@@ -71,7 +71,7 @@ class Maker {
       : cluster_(cluster), verdicts_(verdicts), address_(address) {
     for (const ResourceVerdict& each : verdicts) {
       if (each.kind == Kind::kDeployment && each.served) {
-        deployments_[{each.home, lower_case(each.endpoint)}].push_back(&each);
+        deployments_[{each.namespace_name, lower_case(each.endpoint)}].push_back(&each);
       }
     }
   }
@@ -91,7 +91,7 @@ class Maker {
   static ResourceStatus begin(const ResourceVerdict& verdict) {
     ResourceStatus status;
     status.kind = verdict.kind;
-    status.key = {verdict.home, verdict.name};
+    status.key = {verdict.namespace_name, verdict.name};
     status.uid = verdict.uid;
     status.generation = verdict.generation;
     return status;
@@ -99,7 +99,7 @@ class Maker {
 
   ResourceStatus of_endpoint(const ResourceVerdict& verdict) const {
     static const config::EndpointDocument kNone;
-    const auto found = cluster_.endpoints.find(ObjectKey{verdict.home, verdict.name});
+    const auto found = cluster_.endpoints.find(ObjectKey{verdict.namespace_name, verdict.name});
     const bool has_good = found != cluster_.endpoints.end() && found->second.good.has_value();
     const config::EndpointDocument& document = has_good ? *found->second.good : kNone;
     const Deployments& deployments = deployments_of(verdict);
@@ -133,12 +133,12 @@ class Maker {
 
   const Deployments& deployments_of(const ResourceVerdict& endpoint) const {
     static const Deployments kNone;
-    const auto found = deployments_.find(ObjectKey{endpoint.home, lower_case(endpoint.endpoint)});
+    const auto found = deployments_.find(ObjectKey{endpoint.namespace_name, lower_case(endpoint.endpoint)});
     return endpoint.served && found != deployments_.end() ? found->second : kNone;
   }
 
   const config::Deployment* settings_of(const ResourceVerdict& verdict) const {
-    const auto found = cluster_.deployments.find(ObjectKey{verdict.home, verdict.name});
+    const auto found = cluster_.deployments.find(ObjectKey{verdict.namespace_name, verdict.name});
     return found != cluster_.deployments.end() && found->second.good ? &found->second.good->deployment : nullptr;
   }
 
@@ -148,7 +148,7 @@ class Maker {
     if (document.endpoint.auth_mode != config::AuthMode::kKey) {
       return not_ready(reason::kAuthModeUnsupported, "every request is answered with 401: tokens are not supported yet");
     }
-    const auto secret = cluster_.secrets.find(ObjectKey{verdict.home, document.endpoint.keys_secret});
+    const auto secret = cluster_.secrets.find(ObjectKey{verdict.namespace_name, document.endpoint.keys_secret});
     if (secret == cluster_.secrets.end() || secret->second.keys.empty()) {
       return not_ready(reason::kNoKeys, absl::StrCat("every request is answered with 401: there is no key in the Secret ",
                                                      config::shown(document.endpoint.keys_secret)));

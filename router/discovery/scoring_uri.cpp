@@ -21,7 +21,7 @@ std::string own_origin(const PublicAddress& address) {
   const OwnService& service = address.own_service;
   if (!service.load_balancer.empty()) return origin_of(service.load_balancer, service.port);
   if (address.service.empty()) return "";
-  return origin_of(absl::StrCat(address.service, ".", address.service_home, ".svc"), service.port);
+  return origin_of(absl::StrCat(address.service, ".", address.service_namespace, ".svc"), service.port);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ struct PublicAddress {
   std::string url;        // `public_url`
   std::string ssl_cname;  // likewise
   std::string service;    // name and namespace of the router's own Service; empty: not known
-  std::string service_home;
+  std::string service_namespace;
   OwnService own_service;
   bool serves_tls = false;  // a listener does
 };

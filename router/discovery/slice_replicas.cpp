@@ -58,14 +58,14 @@ class Finder {
   /// Whether the Pod it refers to is one of this namespace; without `allow_custom_endpoint_slices` there must be one.
   bool is_believed(const Slice::Endpoint& endpoint) const {
     if (!endpoint.target) return rules_.allow_custom_endpoint_slices;
-    const bool own = endpoint.target->home == deployment_.home;
+    const bool own = endpoint.target->namespace_name == deployment_.namespace_name;
     if (endpoint.target->kind == "Pod") return own && !endpoint.target->uid.empty();
-    return rules_.allow_custom_endpoint_slices && (own || endpoint.target->home.empty());
+    return rules_.allow_custom_endpoint_slices && (own || endpoint.target->namespace_name.empty());
   }
 
   /// As the Pod itself says; refused otherwise, but for a Pod whose addresses are not known yet.
   bool is_address_of(const std::string& slice, const std::string& uid, const Address& address) {
-    const auto pod = cluster_.pod_addresses.find(ObjectKey{deployment_.home, uid});
+    const auto pod = cluster_.pod_addresses.find(ObjectKey{deployment_.namespace_name, uid});
     if (pod == cluster_.pod_addresses.end()) {
       refuse(slice, absl::StrCat("the address ", config::shown(address.ip()), " refers to a Pod that is not there"));
       return false;
@@ -108,7 +108,7 @@ class Finder {
 FoundReplicas find_slice_replicas(const Cluster& cluster, const config::Kubernetes& rules, const Avoided& avoided,
                                   const config::Deployment& deployment) {
   Finder finder(cluster, rules, avoided, deployment);
-  const auto slices = cluster.services.find(ObjectKey{deployment.home, deployment.service.name});
+  const auto slices = cluster.services.find(ObjectKey{deployment.namespace_name, deployment.service.name});
   if (slices == cluster.services.end()) return finder.finish();
   for (const auto& [name, slice] : slices->second) finder.add(name, slice);
   return finder.finish();

@@ -17,7 +17,7 @@ namespace json = boost::json;
 using Kind = ResourceVerdict::Kind;
 
 std::string errand_of(const ResourceStatus& status) {
-  return absl::StrCat(resource_of(status.kind).plural, "/", status.key.home, "/", status.key.name);
+  return absl::StrCat(resource_of(status.kind).plural, "/", status.key.namespace_name, "/", status.key.name);
 }
 
 /// Whether version `a` of an object is older than `b`. API servers count up; of what is no number nobody can tell.
@@ -88,12 +88,13 @@ std::optional<kubernetes::ApiRequest> StatusWriter::request_for(const std::strin
   const kubernetes::Resource& resource = resource_of(status.kind);
   object.sending = wanted(object);
   // With the uid the server refuses to write to another object of the same name.
-  json::object metadata{{"name", status.key.name}, {"namespace", status.key.home}, {"uid", status.uid}};
+  json::object metadata{{"name", status.key.name}, {"namespace", status.key.namespace_name}, {"uid", status.uid}};
   const json::object body{{"apiVersion", resource.api_version()},
                           {"kind", kind_name(status.kind)},
                           {"metadata", std::move(metadata)},
                           {"status", object.sending}};
-  return kubernetes::apply_request(kubernetes::object_path(resource, status.key.home, status.key.name, "status"), body);
+  return kubernetes::apply_request(kubernetes::object_path(resource, status.key.namespace_name, status.key.name, "status"),
+                                   body);
 }
 
 kubernetes::Sender::Outcome StatusWriter::answered(const std::string& name, const kubernetes::ApiAnswer& answer) {
@@ -134,14 +135,15 @@ void StatusWriter::written(Object& object, const json::object& answer) {
 
 void StatusWriter::tell(const Object& object, const kubernetes::ApiAnswer& answer) {
   const kubernetes::Resource& resource = resource_of(object.status.kind);
-  const std::string subject = absl::StrCat(resource.name(), " in namespace ", object.status.key.home, "/", answer.status);
+  const std::string subject =
+      absl::StrCat(resource.name(), " in namespace ", object.status.key.namespace_name, "/", answer.status);
   if (!refusals_.should_log(subject)) return;
   const std::string words = kubernetes::message_of(answer);
   const std::string hint =
       answer.status == 403 ? absl::StrCat(": allow the verb patch on ", resource.plural, "/status.", resource.group) : "";
   log::warning(absl::StrCat("kubernetes: the API server refuses the status of ", kind_name(object.status.kind), " ",
-                            object.status.key.home, "/", object.status.key.name, " (", answer.status, words.empty() ? "" : ": ",
-                            words, ")", hint, "; trying again"));
+                            object.status.key.namespace_name, "/", object.status.key.name, " (", answer.status,
+                            words.empty() ? "" : ": ", words, ")", hint, "; trying again"));
 }
 
 }  // namespace router::discovery

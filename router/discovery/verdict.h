@@ -35,8 +35,8 @@ inline constexpr std::string_view kPodsForbidden = "PodsForbidden";             
 struct ResourceVerdict {
   enum class Kind { kEndpoint, kDeployment };
   Kind kind = Kind::kEndpoint;
-  std::string home;  // its namespace
-  std::string name;  // of the object
+  std::string namespace_name;  // its namespace
+  std::string name;            // of the object
   std::string uid;
   std::int64_t generation = 0;  // of the version that was judged
   bool accepted = false;        // that version

@@ -95,7 +95,7 @@ class ApiClient {
   /// At which it was reached for last; empty: not yet.
   const std::vector<runtime::Address>& addresses() const { return http_.addresses(); }
   /// The namespace of the service account or of the context; empty: unknown.
-  const std::string& home() const { return cluster_.home; }
+  const std::string& namespace_name() const { return cluster_.namespace_name; }
   runtime::Shard& shard() { return http_.shard(); }
 
  private:

@@ -35,8 +35,8 @@ absl::StatusOr<ClusterConfig> read_service_account(const std::string& folder, co
   cluster.server_name = cluster.host;
   cluster.authorities = in_file(folder + "/ca.crt");
   cluster.token = in_file(folder + "/token");
-  files::FileText home = files::read_file(folder + "/namespace", kNamespaceMax);
-  if (home.mistake.empty()) cluster.home = without_line_ends(std::move(home.text));
+  files::FileText namespace_name = files::read_file(folder + "/namespace", kNamespaceMax);
+  if (namespace_name.mistake.empty()) cluster.namespace_name = without_line_ends(std::move(namespace_name.text));
   return cluster;
 }
 

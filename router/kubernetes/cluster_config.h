@@ -30,8 +30,8 @@ struct ClusterConfig {
   Material authorities;  // PEM; not given: the system's trust store
   Material certificate;  // of the client, PEM
   Material key;
-  Material token;    // a bearer token
-  std::string home;  // the namespace that is meant when none is said; empty: unknown
+  Material token;              // a bearer token
+  std::string namespace_name;  // the namespace that is meant when none is said; empty: unknown
 
   /// `host:port`, for messages and the Host field.
   std::string authority() const;

@@ -186,7 +186,7 @@ void take_context(const Section& root, ClusterConfig& into) {
   }
   const std::optional<Section> context = root.named("contexts", current, "context");
   if (!context) return;
-  into.home = context->text("namespace");
+  into.namespace_name = context->text("namespace");
   if (const auto cluster = root.named("clusters", context->text("cluster"), "cluster")) take_cluster(*cluster, into);
   if (!context->has("user")) return;  // an API server may ask for no credentials, such as `kubectl proxy`
   if (const auto user = root.named("users", context->text("user"), "user")) take_user(*user, into);

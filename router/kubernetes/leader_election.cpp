@@ -70,7 +70,7 @@ struct LeaderElection::Candidate final : runtime::BackgroundTask {
   Outcome failed(const std::string& text);
   Outcome failed(const ApiAnswer& answer, const char* verb);
 
-  std::string path() const { return object_path(kLeases, options.lease_home, options.lease_name); }
+  std::string path() const { return object_path(kLeases, options.lease_namespace, options.lease_name); }
 
   inline static const Resource kLeases{"coordination.k8s.io", "v1", "leases"};
   ApiClient& client;
@@ -88,7 +88,7 @@ void LeaderElection::Candidate::set_leading(bool leads) {
   if (std::exchange(leading, leads) == leads) return;
   try {
     log::info(absl::StrCat("kubernetes: this router ", leads ? "holds" : "does not hold any more", " the lease ",
-                           options.lease_home, "/", options.lease_name));
+                           options.lease_namespace, "/", options.lease_name));
     if (!cancelled()) changed(leads);
   } catch (...) {
     leading = !leads;  // told at the next step
@@ -116,7 +116,7 @@ json::object LeaderElection::Candidate::ours(bool renews) const {
   if (!lease) {
     next["apiVersion"] = kLeases.api_version();
     next["kind"] = "Lease";
-    next["metadata"] = json::object{{"name", options.lease_name}, {"namespace", options.lease_home}};
+    next["metadata"] = json::object{{"name", options.lease_name}, {"namespace", options.lease_namespace}};
   }
   if (object_in(next, "spec") == nullptr) next["spec"] = json::object();
   json::object& spec = next["spec"].get_object();
@@ -139,8 +139,8 @@ Outcome LeaderElection::Candidate::failed(const std::string& text) {
 Outcome LeaderElection::Candidate::failed(const ApiAnswer& answer, const char* verb) {
   const std::string words = message_of(answer);
   const char* hint = answer.status == 403 ? ": allow the verbs get, create and update on leases.coordination.k8s.io there" : "";
-  return failed(absl::StrCat(client.name(), " refuses to ", verb, " the lease ", options.lease_home, "/", options.lease_name,
-                             " (", answer.status, words.empty() ? "" : ": ", words, ")", hint));
+  return failed(absl::StrCat(client.name(), " refuses to ", verb, " the lease ", options.lease_namespace, "/",
+                             options.lease_name, " (", answer.status, words.empty() ? "" : ": ", words, ")", hint));
 }
 
 /// Sees what the lease is now. kOurs: it is for us to write.
@@ -164,8 +164,8 @@ Task<Outcome> LeaderElection::Candidate::look(Candidate& self, runtime::Cancella
 Task<Outcome> LeaderElection::Candidate::write(Candidate& self, runtime::Cancellation& cancellation, json::object next,
                                                Deadline deadline) {
   const bool creates = metadata_text(next, "resourceVersion").empty();
-  ApiRequest request =
-      creates ? create_request(collection_path(kLeases, self.options.lease_home), next) : replace_request(self.path(), next);
+  ApiRequest request = creates ? create_request(collection_path(kLeases, self.options.lease_namespace), next)
+                               : replace_request(self.path(), next);
   request.deadline = deadline;
   const auto answer = co_await self.client.request(cancellation, std::move(request));
   if (!answer.ok()) {

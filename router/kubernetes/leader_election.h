@@ -12,7 +12,7 @@ namespace router::kubernetes {
 
 struct LeaderElectionOptions {
   std::string lease_name;
-  std::string lease_home;                   // the namespace
+  std::string lease_namespace;              // the namespace
   std::string identity;                     // of this process: no other candidate has it
   std::chrono::seconds lease_duration{15};  // so long the others wait after the last renewal they saw
   std::chrono::seconds renew_deadline{10};  // so long we lead after our own last renewal; shorter, as clocks need not agree

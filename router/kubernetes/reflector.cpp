@@ -113,18 +113,19 @@ struct Reflector::Following final : runtime::BackgroundTask {
 };
 
 std::string Reflector::Following::subject() const {
-  return selection.resource.name() + (selection.home.empty() ? " in all namespaces" : " in namespace " + selection.home);
+  return selection.resource.name() +
+         (selection.namespace_name.empty() ? " in all namespaces" : " in namespace " + selection.namespace_name);
 }
 
 std::string Reflector::Following::list_path(const std::string& next) const {
   // Without a resourceVersion: the newest state, and not one that a server behind the others has in its cache.
-  std::string path = absl::StrCat(collection_path(selection.resource, selection.home), "?limit=", page_objects);
+  std::string path = absl::StrCat(collection_path(selection.resource, selection.namespace_name), "?limit=", page_objects);
   if (!next.empty()) path += "&continue=" + percent_encoded(next);
   return with_selectors(selection, path);
 }
 
 std::string Reflector::Following::watch_path(seconds timeout) const {
-  return with_selectors(selection, absl::StrCat(collection_path(selection.resource, selection.home),
+  return with_selectors(selection, absl::StrCat(collection_path(selection.resource, selection.namespace_name),
                                                 "?watch=1&resourceVersion=", percent_encoded(version),
                                                 "&allowWatchBookmarks=true&timeoutSeconds=", timeout.count()));
 }
@@ -143,7 +144,8 @@ std::string Reflector::Following::explain(const ApiAnswer& answer, const char* v
   switch (answer.status) {
     case 401: return refusal + ": it does not accept our credentials";
     case 403: {
-      const char* role = selection.home.empty() ? "a ClusterRole and a ClusterRoleBinding" : "a Role and a RoleBinding there";
+      const char* role =
+          selection.namespace_name.empty() ? "a ClusterRole and a ClusterRoleBinding" : "a Role and a RoleBinding there";
       return absl::StrCat(refusal, ": allow the verbs list and watch on ", selection.resource.name(), " by ", role);
     }
     case 404:

@@ -16,7 +16,7 @@ namespace router::kubernetes {
 /// Which objects to follow.
 struct Selection {
   Resource resource;
-  std::string home;            // the namespace; empty: all of them
+  std::string namespace_name;  // the namespace; empty: all of them
   std::string field_selector;  // as the API server writes them; empty: all
   std::string label_selector;
 };

@@ -20,15 +20,16 @@ std::string percent_encoded(std::string_view text) {
   return encoded;
 }
 
-std::string collection_path(const Resource& resource, std::string_view home) {
+std::string collection_path(const Resource& resource, std::string_view namespace_name) {
   std::string path = resource.group.empty() ? "/api/" : "/apis/" + percent_encoded(resource.group) + "/";
   path += percent_encoded(resource.version);
-  if (!home.empty()) path += "/namespaces/" + percent_encoded(home);
+  if (!namespace_name.empty()) path += "/namespaces/" + percent_encoded(namespace_name);
   return path + "/" + percent_encoded(resource.plural);
 }
 
-std::string object_path(const Resource& resource, std::string_view home, std::string_view name, std::string_view subresource) {
-  std::string path = collection_path(resource, home) + "/" + percent_encoded(name);
+std::string object_path(const Resource& resource, std::string_view namespace_name, std::string_view name,
+                        std::string_view subresource) {
+  std::string path = collection_path(resource, namespace_name) + "/" + percent_encoded(name);
   if (!subresource.empty()) path += "/" + percent_encoded(subresource);
   return path;
 }

@@ -17,10 +17,10 @@ struct Resource {
   std::string api_version() const { return group.empty() ? version : group + "/" + version; }
 };
 
-/// `/apis/discovery.k8s.io/v1/namespaces/a/endpointslices`; `home` empty: of all namespaces, or the kind has none.
-std::string collection_path(const Resource& resource, std::string_view home);
+/// `/apis/discovery.k8s.io/v1/namespaces/a/endpointslices`; `namespace_name` empty: of all namespaces, or the kind has none.
+std::string collection_path(const Resource& resource, std::string_view namespace_name);
 /// The same with the object's name; `subresource`: `status`, or empty.
-std::string object_path(const Resource& resource, std::string_view home, std::string_view name,
+std::string object_path(const Resource& resource, std::string_view namespace_name, std::string_view name,
                         std::string_view subresource = "");
 
 /// Everything but letters, digits and `-._~` (RFC 3986, section 2.1).

@@ -38,7 +38,7 @@ json::object describe(const config::Deployment& settings, const serving::LiveDep
   const dispatch::Demand demand = live.line->demand();
   json::object deployment;
   deployment["name"] = settings.name;
-  if (!settings.home.empty()) deployment["namespace"] = settings.home;
+  if (!settings.namespace_name.empty()) deployment["namespace"] = settings.namespace_name;
   deployment["slots"] = demand.slots;
   deployment["slots_in_use"] = demand.slots_in_use;
   deployment["queue_length"] = demand.waiting;
@@ -67,7 +67,7 @@ json::object describe(const config::Deployment& settings, const serving::LiveDep
 json::object describe(const config::Endpoint& settings, const serving::LiveDeployments& live) {
   json::object endpoint;
   endpoint["name"] = settings.name;
-  if (!settings.home.empty()) endpoint["namespace"] = settings.home;
+  if (!settings.namespace_name.empty()) endpoint["namespace"] = settings.namespace_name;
   endpoint["status_profile"] = settings.status_profile == config::StatusProfile::kManaged ? "managed" : "kubernetes";
   endpoint["keys"] = settings.keys.size();
   json::array hostnames;
@@ -89,7 +89,7 @@ json::object describe(const discovery::ResourceVerdict& verdict) {
   const bool is_endpoint = verdict.kind == discovery::ResourceVerdict::Kind::kEndpoint;
   json::object resource;
   resource["kind"] = is_endpoint ? "OnlineEndpoint" : "OnlineDeployment";
-  resource["namespace"] = verdict.home;
+  resource["namespace"] = verdict.namespace_name;
   resource["name"] = verdict.name;
   resource["uid"] = verdict.uid;
   resource["generation"] = verdict.generation;

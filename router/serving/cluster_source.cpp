@@ -62,31 +62,34 @@ ClusterSource::ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes
 ClusterSource::~ClusterSource() = default;
 
 void ClusterSource::start(const config::Process& process) {
-  std::vector<std::string> homes;
-  homes.reserve(settings_.namespaces.size());
-  for (const config::NamespaceRules& rules : settings_.namespaces) homes.push_back(rules.name);
-  if (homes.empty()) homes.emplace_back();  // all of them
-  for (const std::string& home : homes) {
+  std::vector<std::string> namespaces;
+  namespaces.reserve(settings_.namespaces.size());
+  for (const config::NamespaceRules& rules : settings_.namespaces) namespaces.push_back(rules.name);
+  if (namespaces.empty()) namespaces.emplace_back();  // all of them
+  for (const std::string& namespace_name : namespaces) {
     using Kind = ClusterState::Kind;
-    for (const Kind kind : {Kind::kEndpoints, Kind::kDeployments, Kind::kSlices}) kinds_.push_back(follow_kind(kind, home));
-    if (settings_.adopt_azureml_pods || settings_.check_pod_addresses) pods_.push_back(follow_kind(Kind::kPods, home));
+    for (const Kind kind : {Kind::kEndpoints, Kind::kDeployments, Kind::kSlices})
+      kinds_.push_back(follow_kind(kind, namespace_name));
+    if (settings_.adopt_azureml_pods || settings_.check_pod_addresses)
+      pods_.push_back(follow_kind(Kind::kPods, namespace_name));
   }
-  const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(homes, ", ");
+  const std::string where = settings_.namespaces.empty() ? "all namespaces" : absl::StrJoin(namespaces, ", ");
   log::info(absl::StrCat("follows ", client_->name(), " in ", where));
   begin_to_report(process);
-  const std::string& home = client_->home().empty() ? settings_.lease_namespace : client_->home();
-  if (!settings_.service_name.empty() && !home.empty()) {
-    own_service_ = std::make_unique<discovery::OwnServiceNames>(*client_, following_, home, settings_.service_name, [this] {
-      pending_ = true;
-      look_soon();
-    });
+  const std::string& namespace_name = client_->namespace_name().empty() ? settings_.lease_namespace : client_->namespace_name();
+  if (!settings_.service_name.empty() && !namespace_name.empty()) {
+    own_service_ =
+        std::make_unique<discovery::OwnServiceNames>(*client_, following_, namespace_name, settings_.service_name, [this] {
+          pending_ = true;
+          look_soon();
+        });
   }
   look_soon();
 }
 
 void ClusterSource::begin_to_report(const config::Process& process) {
-  discovery::ReporterOptions options = discovery::reporter_options(process, client_->home());
-  if (options.election.lease_home.empty()) {
+  discovery::ReporterOptions options = discovery::reporter_options(process, client_->namespace_name());
+  if (options.election.lease_namespace.empty()) {
     return log::warning(
         "kubernetes: no status is written: `lease.namespace` is not given, and the credentials name no namespace");
   }
@@ -106,13 +109,14 @@ void ClusterSource::stop() {
   secrets_.clear();
 }
 
-Followed ClusterSource::follow_kind(ClusterState::Kind kind, const std::string& home) {
+Followed ClusterSource::follow_kind(ClusterState::Kind kind, const std::string& namespace_name) {
   using Kind = ClusterState::Kind;
   switch (kind) {
-    case Kind::kEndpoints: return follower_.follow({kind, home, ""}, discovery::kOnlineEndpoints, "");
-    case Kind::kDeployments: return follower_.follow({kind, home, ""}, discovery::kOnlineDeployments, "");
-    case Kind::kSlices: return follower_.follow({kind, home, ""}, kSlices, kOfAService);
-    case Kind::kPods: return follower_.follow({kind, home, ""}, kPods, settings_.check_pod_addresses ? "" : of_azureml());
+    case Kind::kEndpoints: return follower_.follow({kind, namespace_name, ""}, discovery::kOnlineEndpoints, "");
+    case Kind::kDeployments: return follower_.follow({kind, namespace_name, ""}, discovery::kOnlineDeployments, "");
+    case Kind::kSlices: return follower_.follow({kind, namespace_name, ""}, kSlices, kOfAService);
+    case Kind::kPods:
+      return follower_.follow({kind, namespace_name, ""}, kPods, settings_.check_pod_addresses ? "" : of_azureml());
     case Kind::kSecrets: break;
   }
   ROUTER_ASSERT(false && "Secrets are FollowedSecrets' business");
@@ -126,9 +130,9 @@ void ClusterSource::list_dropped_again() {
   for (Followed& each : kinds_) {
     if (each.kind == ClusterState::Kind::kSlices) continue;
     const ClusterState::Kind kind = each.kind;
-    const std::string home = each.home;
+    const std::string namespace_name = each.namespace_name;
     each.reflector.reset();  // before the watcher, which it feeds
-    each = follow_kind(kind, home);
+    each = follow_kind(kind, namespace_name);
   }
 }
 
@@ -172,7 +176,7 @@ void ClusterSource::look() {
   // From the first change that waits on, however many Secrets are named meanwhile: else who names ever new ones holds up all.
   if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
   add_own_names(taken_, certified_);
-  secrets_.follow(discovery::join_cluster(state_.cluster(), settings_, client_->home(), taken_), looked_,
+  secrets_.follow(discovery::join_cluster(state_.cluster(), settings_, client_->namespace_name(), taken_), looked_,
                   kinds_.size() + pods_.size());
   const bool waits = !secrets_.listed() || (!complete_ && !own_names_known());
   if (waits && looked_ < *wait_until_) return look_at(*wait_until_);
@@ -187,9 +191,10 @@ bool ClusterSource::kinds_listed() const {
   for (const Followed& each : kinds_) {
     if (each.reflector->listed()) continue;
     if (!each.reflector->forbidden()) return false;
-    forbidden.insert(each.home);
+    forbidden.insert(each.namespace_name);
   }
-  return std::any_of(kinds_.begin(), kinds_.end(), [&](const Followed& each) { return !forbidden.contains(each.home); });
+  return std::any_of(kinds_.begin(), kinds_.end(),
+                     [&](const Followed& each) { return !forbidden.contains(each.namespace_name); });
 }
 
 bool ClusterSource::pods_listed() const {
@@ -197,9 +202,9 @@ bool ClusterSource::pods_listed() const {
                      [](const Followed& each) { return each.reflector->listed() || each.reflector->forbidden(); });
 }
 
-bool ClusterSource::pods_forbidden(const std::string& home) const {
+bool ClusterSource::pods_forbidden(const std::string& namespace_name) const {
   return std::any_of(pods_.begin(), pods_.end(), [&](const Followed& each) {
-    const bool covers = each.home.empty() || each.home == home;
+    const bool covers = each.namespace_name.empty() || each.namespace_name == namespace_name;
     return covers && !each.reflector->listed() && each.reflector->forbidden();
   });
 }
@@ -210,7 +215,7 @@ ClusterSource::Change ClusterSource::prepare(const std::vector<config::Endpoint>
   change.certified_ = own.certified;
   add_own_names(change.taken_, change.certified_);
   if (!complete_) return change;
-  change.joined_ = discovery::join_cluster(state_.cluster(), settings_, client_->home(), change.taken_);
+  change.joined_ = discovery::join_cluster(state_.cluster(), settings_, client_->namespace_name(), change.taken_);
   load_transports(change);
   index_deployments(change);
   // Interfaces may have changed since, and so may the addresses of the API server's name.
@@ -266,7 +271,8 @@ void ClusterSource::load_transports(Change& change) {
       endpoint.traffic.erase(deployment.name);
       endpoint.mirror_traffic.erase(deployment.name);
       for (ResourceVerdict& verdict : change.joined_.verdicts) {
-        if (verdict.home != deployment.home || verdict.endpoint != endpoint.name || verdict.deployment != deployment.name)
+        if (verdict.namespace_name != deployment.namespace_name || verdict.endpoint != endpoint.name ||
+            verdict.deployment != deployment.name)
           continue;
         verdict.accepted = verdict.served = false;
         verdict.reason = discovery::reason::kInvalid;
@@ -297,9 +303,9 @@ void ClusterSource::index_deployments(Change& change) {
   for (const config::Endpoint& endpoint : change.joined_.endpoints) {
     for (const config::Deployment& each : endpoint.deployments) {
       if (each.adopt_azureml_pods) {
-        change.by_labels_[discovery::label_key(each.home, each.endpoint_name, each.name)].push_back(&each);
+        change.by_labels_[discovery::label_key(each.namespace_name, each.endpoint_name, each.name)].push_back(&each);
       } else {
-        change.by_service_[{each.home, each.service.name}].push_back(&each);
+        change.by_service_[{each.namespace_name, each.service.name}].push_back(&each);
       }
     }
   }
@@ -310,7 +316,7 @@ discovery::FoundReplicas ClusterSource::look_for_replicas(const config::Deployme
   const bool adopts = deployment.adopt_azureml_pods;
   discovery::FoundReplicas found = adopts ? discovery::find_pod_replicas(state_.cluster(), settings_, avoided, deployment)
                                           : discovery::find_slice_replicas(state_.cluster(), settings_, avoided, deployment);
-  if ((adopts || settings_.check_pod_addresses) && pods_forbidden(deployment.home)) {
+  if ((adopts || settings_.check_pod_addresses) && pods_forbidden(deployment.namespace_name)) {
     found.reason = discovery::reason::kPodsForbidden;
     found.refused = "the router may not read the pods of this namespace: allow it the verbs list and watch on pods";
   }
@@ -320,8 +326,9 @@ discovery::FoundReplicas ClusterSource::look_for_replicas(const config::Deployme
 std::set<ObjectKey> ClusterSource::with_services_of(const ClusterState::Changes& changes) const {
   std::set<ObjectKey> services = changes.services;
   if (!settings_.check_pod_addresses) return services;
-  for (const std::string& home : changes.pod_homes) {
-    for (auto each = by_service_.lower_bound({home, ""}); each != by_service_.end() && each->first.home == home; ++each) {
+  for (const std::string& namespace_name : changes.pod_namespaces) {
+    for (auto each = by_service_.lower_bound({namespace_name, ""});
+         each != by_service_.end() && each->first.namespace_name == namespace_name; ++each) {
       services.insert(each->first);
     }
   }

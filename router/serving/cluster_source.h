@@ -99,7 +99,7 @@ class ClusterSource {
   ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes::ApiClient> client, const config::Kubernetes& settings,
                 std::size_t shards, LiveDeployments& live, std::function<void()> resources_changed);
 
-  Followed follow_kind(discovery::ClusterState::Kind kind, const std::string& home);
+  Followed follow_kind(discovery::ClusterState::Kind kind, const std::string& namespace_name);
   /// What was dropped for want of room in its namespace, if there is some now.
   void list_dropped_again();
   void begin_to_report(const config::Process& process);
@@ -114,7 +114,7 @@ class ClusterSource {
   /// Pods that may not be read do not count: that is the business of the deployments that would adopt them.
   bool pods_listed() const;
   /// They never could be read in this namespace, and that is why.
-  bool pods_forbidden(const std::string& home) const;
+  bool pods_forbidden(const std::string& namespace_name) const;
   void load_transports(Change& change);
   std::shared_ptr<const upstream::Transport> transport(const config::Deployment& deployment, config::Findings& findings);
   static void index_deployments(Change& change);

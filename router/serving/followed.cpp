@@ -14,12 +14,12 @@ Followed Follower::follow(discovery::ClusterState::Scope scope, kubernetes::Reso
                           const std::string& label_selector) {
   kubernetes::Selection selection;
   selection.resource = std::move(resource);
-  selection.home = scope.home;
+  selection.namespace_name = scope.namespace_name;
   selection.label_selector = label_selector;
   if (!scope.name.empty()) selection.field_selector = "metadata.name=" + scope.name;
   if (scope.names != nullptr) selection.field_selector = kNoSecretsOfOthers;
   Followed followed;
-  followed.home = scope.home;
+  followed.namespace_name = scope.namespace_name;
   followed.kind = scope.kind;
   followed.since = control_.now();
   followed.watcher = state_.watcher(std::move(scope));

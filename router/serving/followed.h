@@ -15,7 +15,7 @@ namespace router::serving {
 
 /// One selection of an API server's objects that is followed. The watcher outlives the reflector.
 struct Followed {
-  std::string home;  // empty: all namespaces
+  std::string namespace_name;  // empty: all namespaces
   discovery::ClusterState::Kind kind{};
   TimePoint since{};
   std::unique_ptr<kubernetes::Watcher> watcher;

@@ -50,9 +50,9 @@ class FollowedSecrets {
   using Wanted = std::map<std::string, std::set<std::string>>;  // by namespace
 
   void forget_others(const Wanted& wanted);
-  void follow(const std::string& home, const std::set<std::string>& wanted, TimePoint now);
+  void follow(const std::string& namespace_name, const std::set<std::string>& wanted, TimePoint now);
   /// What is known of each stays until the new watch has listed it.
-  void follow_together(const std::string& home, const std::set<std::string>& wanted);
+  void follow_together(const std::string& namespace_name, const std::set<std::string>& wanted);
   /// Whether a namespace's Secrets, which were to be followed together, may not be listed all, or its list has been refused for
   /// so long that it has to be done without: they are followed alone then.
   static bool may_not_list(Together& secrets, TimePoint now);

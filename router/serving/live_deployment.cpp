@@ -4,13 +4,13 @@
 
 namespace router::serving {
 
-DeploymentKey deployment_key(const std::string& home, const std::string& endpoint, const std::string& deployment) {
+DeploymentKey deployment_key(const std::string& namespace_name, const std::string& endpoint, const std::string& deployment) {
   std::string key = lower_case(endpoint) + "/" + lower_case(deployment);
-  return home.empty() ? key : home + "/" + key;
+  return namespace_name.empty() ? key : namespace_name + "/" + key;
 }
 
 DeploymentKey deployment_key(const config::Deployment& deployment) {
-  return deployment_key(deployment.home, deployment.endpoint_name, deployment.name);
+  return deployment_key(deployment.namespace_name, deployment.endpoint_name, deployment.name);
 }
 
 }  // namespace router::serving

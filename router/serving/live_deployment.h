@@ -18,7 +18,7 @@ namespace router::serving {
 /// `endpoint/deployment`, lower case, behind the namespace if it is a resource: what keeps its line and its replicas from one
 /// configuration to the next. Deployments of the same name in different namespaces have nothing in common.
 using DeploymentKey = std::string;
-DeploymentKey deployment_key(const std::string& home, const std::string& endpoint, const std::string& deployment);
+DeploymentKey deployment_key(const std::string& namespace_name, const std::string& endpoint, const std::string& deployment);
 DeploymentKey deployment_key(const config::Deployment& deployment);
 
 /// One replica with what tells whether it is ready: its source, or a probe.

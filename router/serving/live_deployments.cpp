@@ -114,11 +114,11 @@ void LiveDeployments::apply(Change& change) noexcept {
 
 void LiveDeployments::apply_settings(const DeploymentKey& key, LiveDeployment& live) {
   const config::Deployment& settings = live.settings;
-  if (settings.home.empty()) live.line->set_options({line_length(settings, settings.replicas.size())});
+  if (settings.namespace_name.empty()) live.line->set_options({line_length(settings, settings.replicas.size())});
   for (auto& [name, replica] : live.replicas) {
     live.line->set_slots(replica.replica, settings.max_concurrent_requests_per_instance);
   }
-  settings.home.empty() ? source_.set(key, settings) : set_replicas(key, told_[key]);
+  settings.namespace_name.empty() ? source_.set(key, settings) : set_replicas(key, told_[key]);
 }
 
 void LiveDeployments::remove_others(const Change& change) noexcept {
@@ -196,7 +196,7 @@ std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const LiveDeployment
     forget_pods_at_ = 2 * pods_.size() + kPodsMin;
   }
   const std::string identity = found.identity.empty() ? found.address.text() : found.identity;
-  std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.home + "/" + identity];
+  std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.namespace_name + "/" + identity];
   std::shared_ptr<dispatch::PodSlots> pod = known.lock();
   if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>(shards_.size());
   return pod;

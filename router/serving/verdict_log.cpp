@@ -11,7 +11,7 @@ namespace {
 using discovery::ResourceVerdict;
 
 std::string label_of(const ResourceVerdict& verdict) {
-  return absl::StrCat(discovery::kind_name(verdict.kind), " ", verdict.home, "/", verdict.name);
+  return absl::StrCat(discovery::kind_name(verdict.kind), " ", verdict.namespace_name, "/", verdict.name);
 }
 
 }  // namespace
@@ -21,7 +21,7 @@ std::vector<ResourceVerdict> verdicts_of(const discovery::Joined& joined,
   std::vector<ResourceVerdict> verdicts = joined.verdicts;
   for (ResourceVerdict& verdict : verdicts) {
     if (verdict.kind != ResourceVerdict::Kind::kDeployment || !verdict.served) continue;
-    const auto known = replicas.find(deployment_key(verdict.home, verdict.endpoint, verdict.deployment));
+    const auto known = replicas.find(deployment_key(verdict.namespace_name, verdict.endpoint, verdict.deployment));
     if (known == replicas.end()) continue;
     for (const discovery::FoundReplica& replica : known->second.replicas) {
       verdict.replicas_total += replica.terminating ? 0 : 1;

@@ -48,13 +48,14 @@ void read_as_resource(std::string_view text) {
   Findings of_endpoint;
   const config::Endpoint endpoint = read_endpoint_resource(value.get_object(), of_endpoint).endpoint;
   if (check(of_endpoint)) {
-    require(!endpoint.home.empty() && endpoint.primary_key_file.empty() && endpoint.secondary_key_file.empty());
+    require(!endpoint.namespace_name.empty() && endpoint.primary_key_file.empty() && endpoint.secondary_key_file.empty());
     require(config::is_dns_subdomain(endpoint.keys_secret));
   }
   Findings of_deployment;
   const config::Deployment deployment = read_deployment_resource(value.get_object(), of_deployment).deployment;
   if (check(of_deployment)) {
-    require(!deployment.home.empty() && deployment.replicas.empty() && (!deployment.tls || deployment.tls->ca_file.empty()));
+    require(!deployment.namespace_name.empty() && deployment.replicas.empty() &&
+            (!deployment.tls || deployment.tls->ca_file.empty()));
     require(config::is_dns_label(deployment.service.name) && !deployment.service.port.empty());
     const boost::json::value* router = value.at("spec").as_object().if_contains("router");
     const bool names_service = router != nullptr && router->as_object().contains("service");
@@ -67,7 +68,7 @@ void require_taken(const std::string& file, const YamlValue& document) {
   const YamlValue* kind = convert::find(document, {"kind"});
   const YamlValue* spec = convert::find(document, {"spec"});
   require(kind != nullptr && spec != nullptr);
-  require(convert::find(document, {"metadata", "namespace"})->scalar == "home");
+  require(convert::find(document, {"metadata", "namespace"})->scalar == "some-namespace");
   Findings findings;
   const MapReader reader(file, *spec, "", findings, config::Source::kResource);
   if (kind->scalar == "OnlineEndpoint") {
@@ -85,7 +86,7 @@ void convert_file(std::string_view text) {
   static fuzz::MemoryFile printed;
   file.write(text);
   const absl::StatusOr<convert::Converted> converted =
-      convert::convert({.files = {file.path()}, .home = "home", .endpoint_name = ""});
+      convert::convert({.files = {file.path()}, .namespace_name = "some-namespace", .endpoint_name = ""});
   if (!converted.ok()) return require_shown(std::string(converted.status().message()));
   require_shown(converted->text);
   if (converted->text.empty()) return;

@@ -62,7 +62,7 @@ TEST(EndpointResource, IsTakenAsAzureMlWritesTheFile) {
   EXPECT_EQ(findings.mistakes(), "");
   const Endpoint& endpoint = document.endpoint;
   EXPECT_EQ(endpoint.name, "my-endpoint");
-  EXPECT_EQ(endpoint.home, "team-a");
+  EXPECT_EQ(endpoint.namespace_name, "team-a");
   EXPECT_EQ(endpoint.file, "OnlineEndpoint team-a/my-endpoint");
   EXPECT_EQ(endpoint.keys_secret, "others");
   EXPECT_THAT(endpoint.hostnames, ElementsAre("models.example"));
@@ -92,7 +92,7 @@ TEST(DeploymentResource, IsTakenAsAzureMlWritesTheFile) {
     "resources": {"requests": {"cpu": 0.5, "memory": "1Gi"}, "limits": {"cpu": "1", "nvidia.com/gpu": 1}},
     "scale_settings": {"type": "default"}, "tags": {"one": "two"},
     "router": {"tls": {"server_name": "pod.example", "verify": true}, "max_queue_length": 7, "drain_on_abort": true})"));
-  EXPECT_EQ(deployment.home, "team-a");
+  EXPECT_EQ(deployment.namespace_name, "team-a");
   EXPECT_EQ(deployment.file, "OnlineDeployment team-a/my-endpoint-blue");
   EXPECT_EQ(deployment.scoring_route.port, 8501);
   EXPECT_EQ(deployment.request_timeout, milliseconds(3000));

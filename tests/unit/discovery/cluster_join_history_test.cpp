@@ -73,17 +73,17 @@ std::vector<History> histories() {
   };
   endpoint({{.name = "iris", .created = kNew, .hostnames = {"x.example"}},
             {.name = "iris", .created = kNew, .traffic = {{"blue", 100}}}});
-  endpoint({{.name = "iris", .home = "team-b", .created = kOld}});
+  endpoint({{.name = "iris", .namespace_name = "team-b", .created = kOld}});
   endpoint({{.name = "wine", .hostnames = {"w.example"}},
             {.name = "wine", .traffic = {{"red", 50}, {"white", 50}}, .hostnames = {"w.example"}}});
-  endpoint({{.name = "beer", .home = "team-b", .created = kNew, .hostnames = {"w.example"}}});
+  endpoint({{.name = "beer", .namespace_name = "team-b", .created = kNew, .hostnames = {"w.example"}}});
   endpoint({{.name = "gone", .created = kOld, .hostnames = {"w.example"}}});
   all.back().steps.push_back([](World& world) { world.endpoints->removed(EndpointSpec{.name = "gone"}.object()); });
   deployment({.name = "blue"});
-  deployment({.name = "blue", .home = "team-b"});
+  deployment({.name = "blue", .namespace_name = "team-b"});
   deployment({.name = "red", .endpoint = "wine"});
   deployment({.name = "RED", .endpoint = "wine", .object_name = "another-red"});
-  deployment({.name = "pale", .endpoint = "beer", .home = "team-b"});
+  deployment({.name = "pale", .endpoint = "beer", .namespace_name = "team-b"});
   all.push_back({{[](World& world) {
                     world.add_secret(secret({{"primaryKey", "old"}}, "wine-keys"));
                   },

@@ -23,7 +23,7 @@ TEST(ClusterJoin, PutsDeploymentsUnderTheEndpointOfTheirNamespace) {
   const Joined joined = world.join();
   EXPECT_EQ(text_of(joined), "team-a/iris [blue=90 green=10 ] {iris/blue iris/green } 2 keys\n");
   EXPECT_EQ(joined.endpoints[0].keys[1].value, "two") << "without the line end";
-  EXPECT_EQ(joined.endpoints[0].deployments[0].home, "team-a");
+  EXPECT_EQ(joined.endpoints[0].deployments[0].namespace_name, "team-a");
   EXPECT_EQ(verdict_on(joined, "team-a", "iris"), "ok Accepted");
   EXPECT_EQ(verdict_on(joined, "team-a", "iris-blue"), "ok Accepted");
   EXPECT_EQ(joined.verdicts.size(), 3u);
@@ -48,8 +48,8 @@ TEST(ClusterJoin, KeepsTheNameOfALoneSecondaryKey) {
 TEST(ClusterJoin, RefusesADeploymentWhoseEndpointIsNotInItsNamespace) {
   World world;
   world.add_endpoint(EndpointSpec{})
-      .add_deployment({.name = "blue", .home = "team-b"})
-      .add_deployment({.name = "red", .endpoint = "wine", .home = "team-a"});
+      .add_deployment({.name = "blue", .namespace_name = "team-b"})
+      .add_deployment({.name = "red", .endpoint = "wine", .namespace_name = "team-a"});
   const Joined joined = world.join();
   EXPECT_THAT(verdict_on(joined, "team-b", "iris-blue"), StartsWith("EndpointNotFound: "));
   EXPECT_THAT(verdict_on(joined, "team-a", "wine-red"), StartsWith("EndpointNotFound: "));
@@ -92,8 +92,8 @@ TEST(ClusterJoin, UsesNoSecretOfAnotherNamespace) {
 
 TEST(ClusterJoin, GivesANameToTheOlderEndpoint) {
   World world;
-  world.add_endpoint({.name = "iris", .home = "team-a", .created = kNew})
-      .add_endpoint({.name = "iris", .home = "team-b", .created = kOld});
+  world.add_endpoint({.name = "iris", .namespace_name = "team-a", .created = kNew})
+      .add_endpoint({.name = "iris", .namespace_name = "team-b", .created = kOld});
   const Joined joined = world.join();
   EXPECT_THAT(verdict_on(joined, "team-a", "iris"), AllOf(StartsWith("NameConflict: "), HasSubstr("team-b/iris")));
   EXPECT_THAT(text_of(joined), StartsWith("team-b/iris "));
@@ -101,14 +101,14 @@ TEST(ClusterJoin, GivesANameToTheOlderEndpoint) {
 
 TEST(ClusterJoin, GivesANameToTheFirstNamespaceOfTwoOfOneAge) {
   World world;
-  world.add_endpoint({.name = "iris", .home = "team-b"}).add_endpoint({.name = "iris", .home = "team-a"});
+  world.add_endpoint({.name = "iris", .namespace_name = "team-b"}).add_endpoint({.name = "iris", .namespace_name = "team-a"});
   EXPECT_THAT(text_of(world.join()), StartsWith("team-a/iris "));
 }
 
 TEST(ClusterJoin, GivesAHostNameToTheOlderEndpoint) {
   World world;
   world.add_endpoint({.name = "iris", .created = kNew, .hostnames = {"a.example", "b.example"}});
-  world.add_endpoint({.name = "wine", .home = "team-b", .created = kOld, .hostnames = {"b.example"}});
+  world.add_endpoint({.name = "wine", .namespace_name = "team-b", .created = kOld, .hostnames = {"b.example"}});
   const Joined joined = world.join();
   EXPECT_THAT(verdict_on(joined, "team-a", "iris"), AllOf(StartsWith("HostnameConflict: "), HasSubstr("b.example")));
   EXPECT_THAT(text_of(joined), StartsWith("team-b/wine "));
@@ -118,16 +118,16 @@ TEST(ClusterJoin, TakesNothingFromOthersForWhatItRefuses) {
   World world;
   // The oldest is refused for its host name; the name and the other host name that it claims are free.
   world.taken.hostnames = {"file.example"};
-  world.add_endpoint({.name = "iris", .home = "team-a", .created = kOld, .hostnames = {"a.example", "file.example"}});
-  world.add_endpoint({.name = "iris", .home = "team-b", .created = kNew, .hostnames = {"a.example"}});
+  world.add_endpoint({.name = "iris", .namespace_name = "team-a", .created = kOld, .hostnames = {"a.example", "file.example"}});
+  world.add_endpoint({.name = "iris", .namespace_name = "team-b", .created = kNew, .hostnames = {"a.example"}});
   const Joined joined = world.join();
   EXPECT_THAT(verdict_on(joined, "team-a", "iris"), StartsWith("HostnameConflict: "));
   EXPECT_THAT(verdict_on(joined, "team-b", "iris"), Not(HasSubstr("Conflict")));
 }
 
 TEST(ClusterJoin, KeepsTheRoutersOwnHostFromNamespacesThatAreNotGivenIt) {
-  for (const char* hostname : {"models.example", "cname.example", "10.0.0.4", "router", "router.router-home",
-                               "router-internal.router-home.svc", "router.router-home.svc.cluster.local"}) {
+  for (const char* hostname : {"models.example", "cname.example", "10.0.0.4", "router", "router.router-namespace_name",
+                               "router-internal.router-namespace_name.svc", "router.router-namespace_name.svc.cluster.local"}) {
     World world;
     world.rules.public_url = "https://Models.example:8443";
     world.rules.ssl_cname = "CName.example";
@@ -145,8 +145,8 @@ TEST(ClusterJoin, KeepsTheRoutersOwnHostFromNamespacesThatAreNotGivenIt) {
 }
 
 TEST(ClusterJoin, LeavesOtherNamesToNamespacesWithoutRules) {
-  for (const char* hostname :
-       {"router.team-a.svc", "router-home.example", "a.router-home.example", "a.router-home.svcs.example"}) {
+  for (const char* hostname : {"router.team-a.svc", "router-namespace_name.example", "a.router-namespace_name.example",
+                               "a.router-namespace_name.svcs.example"}) {
     World world;
     world.add_endpoint({.name = "iris", .hostnames = {hostname}});
     EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith("ok ")) << hostname;
@@ -215,7 +215,7 @@ TEST(ClusterJoin, IgnoresNamespacesThatAreNotListed) {
   world.rules.namespaces = {{"team-b", {}, ""}};
   world.add_endpoint(EndpointSpec{})
       .add_deployment(DeploymentSpec{})
-      .add_endpoint({.name = "iris", .home = "team-b", .created = kNew});
+      .add_endpoint({.name = "iris", .namespace_name = "team-b", .created = kNew});
   const Joined joined = world.join();
   EXPECT_EQ(joined.verdicts.size(), 1u);
   EXPECT_THAT(text_of(joined), StartsWith("team-b/iris "));
@@ -308,7 +308,7 @@ TEST(ClusterJoin, HadNoBoundForWhatOneNamespaceAmountsTo) {
     world.add_deployment({.name = "blue", .endpoint = name, .created = created});
     world.add_deployment({.name = "green", .endpoint = name, .created = created});
   }
-  world.add_endpoint({.name = "other", .home = "team-b"});
+  world.add_endpoint({.name = "other", .namespace_name = "team-b"});
   const Joined joined = world.join();
   EXPECT_EQ(joined.endpoints.size(), 3u) << "the two oldest, and another namespace's";
   EXPECT_THAT(verdict_on(joined, "team-a", "iris0"),

@@ -231,7 +231,7 @@ TEST_F(StatusTest, OfAnObjectMadeAnewIsWrittenAnew) {
 
 TEST_F(StatusTest, HasTheAddressOfTheOwnServiceWhichIsReadOnceAMinute) {
   options.address.service = "router";
-  options.address.service_home = "system";
+  options.address.service_namespace = "system";
   server.service["status"] = {{"loadBalancer", {{"ingress", json::array{json::object{{"ip", "198.51.100.7"}}}}}}};
   start("a");
   pass(seconds(1));
@@ -249,7 +249,7 @@ TEST_F(StatusTest, HasTheAddressOfTheOwnServiceWhichIsReadOnceAMinute) {
 
 TEST_F(StatusTest, DoesNotWaitForAServiceThatItMayNotRead) {
   options.address.service = "router";
-  options.address.service_home = "system";
+  options.address.service_namespace = "system";
   server.refusals["/api/v1/namespaces/system/services/router"] = 403;
   start("a");
   pass(seconds(1));

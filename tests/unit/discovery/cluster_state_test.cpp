@@ -42,7 +42,7 @@ TEST(ClusterState, TellsAChangeAgainThatCouldNotBeTold) {
   ClusterState state([&told] {
     if (++told == 1) throw std::bad_alloc();
   });
-  const auto slices = state.watcher({.kind = Kind::kSlices, .home = "team-a", .name = ""});
+  const auto slices = state.watcher({.kind = Kind::kSlices, .namespace_name = "team-a", .name = ""});
   EXPECT_THROW(slices->changed(SliceSpec{.pods = {{"10.0.0.1"}}}.object()), std::bad_alloc);
   slices->listed({SliceSpec{.pods = {{"10.0.0.1"}}}.object()});  // as a Reflector does then
   EXPECT_EQ(told, 2);
@@ -162,7 +162,7 @@ TEST(ClusterState, ForgetsNothingOfAnotherScope) {
   const auto one = state.watcher({Kind::kSecrets, "team-a", "iris-keys"});
   const auto other = state.watcher({Kind::kSecrets, "team-a", "wine-keys"});
   a->changed(EndpointSpec{}.object());
-  b->changed(EndpointSpec{.home = "team-b"}.object());
+  b->changed(EndpointSpec{.namespace_name = "team-b"}.object());
   one->changed(secret({{"primaryKey", "one"}}));
   other->changed(secret({{"primaryKey", "one"}}, "wine-keys"));
   b->listed({});

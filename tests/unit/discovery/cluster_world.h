@@ -22,14 +22,15 @@ namespace router::discovery {
 namespace json = boost::json;
 
 /// Objects as an API server sends them.
-inline json::object metadata(const std::string& home, const std::string& name, const std::string& uid,
+inline json::object metadata(const std::string& namespace_name, const std::string& name, const std::string& uid,
                              const std::string& created = "2025-01-01T00:00:00Z", int generation = 1) {
-  return {{"namespace", home}, {"name", name}, {"uid", uid}, {"creationTimestamp", created}, {"generation", generation}};
+  return {
+      {"namespace", namespace_name}, {"name", name}, {"uid", uid}, {"creationTimestamp", created}, {"generation", generation}};
 }
 
 struct EndpointSpec {
   std::string name = "iris";
-  std::string home = "team-a";
+  std::string namespace_name = "team-a";
   std::string created = "2025-01-01T00:00:00Z";
   std::map<std::string, int> traffic = {};
   std::vector<std::string> hostnames = {};
@@ -43,14 +44,15 @@ struct EndpointSpec {
     json::object spec{{"auth_mode", auth_mode}};
     if (!shares.empty()) spec["traffic"] = shares;
     if (!hostnames.empty()) spec["router"] = {{"hostnames", json::value_from(hostnames)}};
-    return {{"metadata", metadata(home, name, uid.empty() ? home + "-" + name : uid, created, generation)}, {"spec", spec}};
+    return {{"metadata", metadata(namespace_name, name, uid.empty() ? namespace_name + "-" + name : uid, created, generation)},
+            {"spec", spec}};
   }
 };
 
 struct DeploymentSpec {
   std::string name = "blue";
   std::string endpoint = "iris";
-  std::string home = "team-a";
+  std::string namespace_name = "team-a";
   std::string created = "2025-01-01T00:00:00Z";
   std::string object_name = "";  // default: endpoint-name
   std::string port = "";
@@ -64,14 +66,15 @@ struct DeploymentSpec {
         {"name", name}, {"endpoint_name", endpoint}, {"request_settings", {{"max_concurrent_requests_per_instance", slots}}}};
     if (adopts) spec["router"] = {{"adoptAzureMLPods", true}};
     if (!port.empty()) spec["router"] = {{"service", {{"port", port}}}};
-    return {{"metadata", metadata(home, resource, home + "-" + resource, created, generation)}, {"spec", spec}};
+    return {{"metadata", metadata(namespace_name, resource, namespace_name + "-" + resource, created, generation)},
+            {"spec", spec}};
   }
 };
 
 struct Pod {
   std::string address;
   std::string uid = "uid";
-  std::string home = "team-a";
+  std::string namespace_name = "team-a";
   json::object conditions = {};
   std::string kind = "Pod";  // empty: no targetRef
 
@@ -79,7 +82,7 @@ struct Pod {
     json::object endpoint{{"addresses", {address}}, {"conditions", conditions}};
     if (!kind.empty()) {
       json::object target{{"kind", kind}, {"name", "pod"}, {"uid", uid}};
-      if (!home.empty()) target["namespace"] = home;
+      if (!namespace_name.empty()) target["namespace"] = namespace_name;
       endpoint["targetRef"] = target;
     }
     return endpoint;
@@ -93,14 +96,14 @@ struct PodSpec {
   std::vector<std::string> addresses = {"10.0.0.1"};
   std::string ready = "True";  // of the condition; empty: it has none
   bool terminating = false;
-  std::string home = "team-a";
+  std::string namespace_name = "team-a";
   std::string endpoint = "iris";
   std::string deployment = "blue";
   std::string phase = "Running";
   bool on_host_network = false;
 
   json::object object() const {
-    json::object about = metadata(home, name, uid);
+    json::object about = metadata(namespace_name, name, uid);
     about["labels"] = {{"ml.azure.com/endpoint-name", endpoint}, {"ml.azure.com/deployment-name", deployment}};
     if (terminating) about["deletionTimestamp"] = "2025-01-01T00:01:00Z";
     json::array ips;
@@ -117,7 +120,7 @@ struct SliceSpec {
   std::vector<Pod> pods = {};
   std::string name = "iris-blue-x";
   std::string service = "iris-blue";
-  std::string home = "team-a";
+  std::string namespace_name = "team-a";
   std::string address_type = "IPv4";
   std::string managed_by = "endpointslice-controller.k8s.io";
   json::array ports = {{{"name", ""}, {"port", 5001}, {"protocol", "TCP"}}};
@@ -125,7 +128,7 @@ struct SliceSpec {
   json::object object() const {
     json::object labels{{"kubernetes.io/service-name", service}};
     if (!managed_by.empty()) labels["endpointslice.kubernetes.io/managed-by"] = managed_by;
-    json::object about = metadata(home, name, home + "-" + name);
+    json::object about = metadata(namespace_name, name, namespace_name + "-" + name);
     about["labels"] = labels;
     json::array endpoints;
     for (const Pod& pod : pods) endpoints.push_back(pod.object());
@@ -134,10 +137,10 @@ struct SliceSpec {
 };
 
 inline json::object secret(const std::map<std::string, std::string>& keys, const std::string& name = "iris-keys",
-                           const std::string& home = "team-a") {
+                           const std::string& namespace_name = "team-a") {
   json::object data;
   for (const auto& [key, value] : keys) data[key] = absl::Base64Escape(value);
-  return {{"metadata", metadata(home, name, home + "-" + name)}, {"data", data}, {"type", "Opaque"}};
+  return {{"metadata", metadata(namespace_name, name, namespace_name + "-" + name)}, {"data", data}, {"type", "Opaque"}};
 }
 
 /// A state with a watcher for each kind, in all namespaces.
@@ -174,7 +177,7 @@ struct World {
     return *this;
   }
 
-  Joined join() const { return join_cluster(state.cluster(), rules, "router-home", taken); }
+  Joined join() const { return join_cluster(state.cluster(), rules, "router-namespace_name", taken); }
   /// The replicas of iris/blue in team-a, behind its Service.
   FoundReplicas replicas(const std::string& port = "") const {
     config::Findings findings;
@@ -207,9 +210,9 @@ inline std::vector<std::string> texts(const FoundReplicas& found) {
 using Texts = std::vector<std::string>;
 
 /// `reason: message` of the verdict on one resource; an accepted one begins with `ok `.
-inline std::string verdict_on(const Joined& joined, const std::string& home, const std::string& name) {
+inline std::string verdict_on(const Joined& joined, const std::string& namespace_name, const std::string& name) {
   for (const ResourceVerdict& each : joined.verdicts) {
-    if (each.home != home || each.name != name) continue;
+    if (each.namespace_name != namespace_name || each.name != name) continue;
     return absl::StrCat(each.accepted ? "ok " : "", each.reason, each.message.empty() ? "" : ": ", each.message);
   }
   return "no verdict";
@@ -219,7 +222,7 @@ inline std::string verdict_on(const Joined& joined, const std::string& home, con
 inline std::string text_of(const Joined& joined) {
   std::string text;
   for (const config::Endpoint& endpoint : joined.endpoints) {
-    absl::StrAppend(&text, endpoint.home, "/", endpoint.name, " [");
+    absl::StrAppend(&text, endpoint.namespace_name, "/", endpoint.name, " [");
     for (const auto& [name, percent] : endpoint.traffic) absl::StrAppend(&text, name, "=", percent, " ");
     absl::StrAppend(&text, "] {");
     for (const config::Deployment& each : endpoint.deployments) absl::StrAppend(&text, each.endpoint_name, "/", each.name, " ");

@@ -16,7 +16,7 @@ TEST(PodReplicas, AreThePodsWhoseLabelsNameTheDeployment) {
   world.add_pod({}).add_pod({.name = "pod-2", .uid = "two", .addresses = {"10.0.0.2"}});
   world.add_pod({.name = "green", .uid = "green", .deployment = "green"});
   world.add_pod({.name = "wine", .uid = "wine", .endpoint = "wine"});
-  world.add_pod({.name = "of-another", .uid = "of-another", .home = "team-b"});
+  world.add_pod({.name = "of-another", .uid = "of-another", .namespace_name = "team-b"});
   const FoundReplicas found = world.adopted();
   EXPECT_EQ(texts(found), (Texts{"one:5001@10.0.0.1:5001+", "two:5001@10.0.0.2:5001+"}));
   EXPECT_EQ(found.refused, "");

@@ -122,7 +122,7 @@ class ReporterTest : public ::testing::Test {
     router.client = kubernetes::test::make_client(shard, resolver, server.cluster());
     ReporterOptions with = options;
     with.election.lease_name = "router";
-    with.election.lease_home = "system";
+    with.election.lease_namespace = "system";
     with.election.identity = identity;
     router.reporter = std::make_unique<ClusterReporter>(
         *router.client, group, std::move(with), [this] { return look(); }, [this] { return wall(); });

@@ -229,7 +229,7 @@ TEST(ScoringUri, IsTheFirstOfWhatIsKnown) {
   PublicAddress address;
   EXPECT_EQ(uri(address), "");
   address.service = "router";
-  address.service_home = "system";
+  address.service_namespace = "system";
   EXPECT_EQ(uri(address), "http://router.system.svc/api/v1/endpoint/iris/score");
   address.own_service.load_balancer = "198.51.100.7";
   EXPECT_EQ(uri(address), "http://198.51.100.7/api/v1/endpoint/iris/score");
@@ -245,7 +245,7 @@ TEST(ScoringUri, IsTheFirstOfWhatIsKnown) {
 TEST(ScoringUri, NamesThePortOfTheService) {
   PublicAddress address;
   address.service = "router";
-  address.service_home = "system";
+  address.service_namespace = "system";
   address.own_service.port = 8080;
   EXPECT_EQ(uri(address), "http://router.system.svc:8080/api/v1/endpoint/iris/score");
   address.own_service.port = 443;

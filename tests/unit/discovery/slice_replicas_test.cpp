@@ -180,7 +180,7 @@ TEST(SliceReplicas, TellsOnlyAFewOfManyMistakes) {
 
 TEST(SliceReplicas, TakesNothingFromTheServiceOfAnotherNamespace) {
   World world;
-  world.add_slice(SliceSpec{.pods = {{.address = "10.0.0.1", .home = "team-b"}}, .home = "team-b"});
+  world.add_slice(SliceSpec{.pods = {{.address = "10.0.0.1", .namespace_name = "team-b"}}, .namespace_name = "team-b"});
   EXPECT_THAT(world.replicas().replicas, IsEmpty());
 }
 
@@ -225,9 +225,9 @@ TEST(SliceReplicas, CouldReferToAPodAndNameAnothersAddress) {
   EXPECT_THAT(world.replicas().replicas, IsEmpty());
   world.state.take_changes();
   world.add_pod({.uid = "one", .addresses = {"10.0.0.2", "10.0.0.1"}});
-  EXPECT_EQ(world.state.take_changes().pod_homes, std::set<std::string>{"team-a"});
+  EXPECT_EQ(world.state.take_changes().pod_namespaces, std::set<std::string>{"team-a"});
   EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.1:5001+"});
-  world.add_pod({.name = "of-another", .uid = "two", .addresses = {"10.0.0.3"}, .home = "team-b"});
+  world.add_pod({.name = "of-another", .uid = "two", .addresses = {"10.0.0.3"}, .namespace_name = "team-b"});
   world.add_slice(SliceSpec{.pods = {{"10.0.0.3", "one"}}});
   EXPECT_THAT(world.replicas().refused, HasSubstr("is not that of the Pod to which it refers"));
   world.add_slice(SliceSpec{.pods = {{"10.0.0.3", "two"}}});

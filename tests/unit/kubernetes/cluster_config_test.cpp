@@ -40,7 +40,8 @@ class ClusterConfigTest : public ::testing::Test {
   /// One with a cluster and a user of these members, in flow style.
   absl::StatusOr<ClusterConfig> kubeconfig(const std::string& cluster, const std::string& user) const {
     return kubeconfig(
-        "current-context: here\ncontexts: [{name: here, context: {cluster: c, user: u, namespace: home}}]\nclusters: [{name: "
+        "current-context: here\ncontexts: [{name: here, context: {cluster: c, user: u, namespace: namespace_name}}]\nclusters: "
+        "[{name: "
         "c, cluster: {" +
         cluster + "}}]\nusers: [{name: u, user: {" + user + "}}]\n");
   }
@@ -60,7 +61,7 @@ TEST_F(ClusterConfigTest, IsThatOfThePodsServiceAccount) {
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->authority(), "10.96.0.1:443");
   EXPECT_EQ(cluster->server_name, "10.96.0.1");
-  EXPECT_EQ(cluster->home, "serving");
+  EXPECT_EQ(cluster->namespace_name, "serving");
   EXPECT_EQ(cluster->token.file, folder / "token");
   EXPECT_EQ(cluster->authorities.file, folder / "ca.crt");
   EXPECT_TRUE(cluster->uses_tls && cluster->verify);
@@ -106,7 +107,7 @@ users:
   EXPECT_EQ(cluster->certificate.file, folder / "me.crt");
   EXPECT_EQ(cluster->key.file, "/keys/me.key");
   EXPECT_EQ(cluster->token.file, folder / "token");
-  EXPECT_EQ(cluster->home, "serving");
+  EXPECT_EQ(cluster->namespace_name, "serving");
 }
 
 TEST_F(ClusterConfigTest, TakesEveryFormOfServer) {

@@ -91,7 +91,7 @@ class LeaderElectionTest : public ::testing::Test {
   void start(const std::string& name) {
     LeaderElectionOptions options;
     options.lease_name = "router";
-    options.lease_home = "system";
+    options.lease_namespace = "system";
     options.identity = name;
     Candidate& candidate = candidates[name];
     candidate.election = std::make_unique<LeaderElection>(*candidate.client, group, options, [&candidate](bool leads) {
@@ -237,7 +237,7 @@ TEST_F(LeaderElectionTest, StopsLeadingInTimeWhileARequestHangs) {
 TEST_F(LeaderElectionTest, DoesNotLeadOnAnAnswerThatComesTooLate) {
   LeaderElectionOptions options;
   options.lease_name = "router";
-  options.lease_home = "system";
+  options.lease_namespace = "system";
   options.identity = "a";
   options.renew_deadline = seconds(3);
   Candidate& candidate = candidates["a"];

@@ -45,7 +45,7 @@ class ReflectorTest : public ::testing::Test {
  protected:
   ReflectorTest() {
     selection.resource = {"discovery.k8s.io", "v1", "endpointslices"};
-    selection.home = "a";
+    selection.namespace_name = "a";
   }
   ~ReflectorTest() override {
     reflector.reset();

@@ -33,7 +33,7 @@ class ReplicaOfAResource : public ::testing::Test {
     config::Endpoint endpoint;
     endpoint.name = "iris";
     config::Deployment deployment;
-    deployment.home = "team";
+    deployment.namespace_name = "team";
     deployment.endpoint_name = "iris";
     deployment.name = "blue";
     deployment.max_concurrent_requests_per_instance = 10;
