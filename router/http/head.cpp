@@ -46,10 +46,12 @@ std::size_t HeadScanner::scan(std::string_view bytes) {
       return 0;
     }
     const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
-    const std::string_view behind = bytes.substr(at + 1, 2);
-    if (behind.starts_with('\n')) return at + 2;
-    if (behind == "\r\n") return at + 3;
-    if (behind.empty() || behind == "\r") {
+    // Character by character: each line of a head comes by here.
+    const std::size_t behind = bytes.size() - at - 1;
+    const char first = behind > 0 ? bytes[at + 1] : '\0';
+    if (first == '\n') return at + 2;
+    if (first == '\r' && behind > 1 && bytes[at + 2] == '\n') return at + 3;
+    if (behind == 0 || (first == '\r' && behind == 1)) {
       seen_ = at;  // the next bytes decide
       return 0;
     }
