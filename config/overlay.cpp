@@ -150,17 +150,10 @@ std::shared_ptr<const YamlValue> with(const YamlValue& value, const Members& mem
   return made;
 }
 
-const Member* member(const YamlValue& map, std::string_view key) {
-  for (const Member& each : map.members) {
-    if (each.key == key) return &each;
-  }
-  return nullptr;
-}
-
 /// A text under `key`, at the line of the one that is there.
 Member make_text(const YamlValue& map, const char* key, const std::string& text) {
   auto value = std::make_shared<YamlValue>();
-  const Member* old = member(map, key);
+  const Member* old = map.find(key);
   value->kind = Kind::kScalar;
   value->line = old == nullptr ? map.line : old->line;
   value->scalar = text;
@@ -311,13 +304,13 @@ class Laying {
     auto value = std::make_shared<YamlValue>();
     value->kind = Kind::kMap;
     value->line = members.front().line;
-    if (const Member* own = member(*document.value, "router")) {
+    if (const Member* own = document.value->find("router")) {
       if (own->value->kind != Kind::kMap) return;  // told when the document is read
       router = *own;
       *value = *own->value;
     }
     for (const Member& each : members) {
-      if (const Member* own = member(*value, each.key)) {
+      if (const Member* own = value->find(each.key)) {
         const Place& place = *each.elsewhere;
         findings_.mistake(place, "stands in " + document.file + ":" + std::to_string(own->line) +
                                      " under router, too; remove one of the two");

@@ -13,13 +13,16 @@
 
 #include "config/file_text.h"
 #include "config/slips.h"
+#include "router/base/assert.h"
 #include "router/files/read_file.h"
 
-#ifndef ROUTER_PLANT  // from the build where bugs are planted (cmake/options.cmake): this module knows nothing of router/base
-#define ROUTER_PLANT(condition) static_cast<void>(0)
-#endif
-
 namespace router::config {
+
+const YamlValue::Member* YamlValue::find(std::string_view key) const {
+  const auto found = std::find_if(members.begin(), members.end(), [key](const Member& each) { return each.key == key; });
+  return found == members.end() ? nullptr : &*found;
+}
+
 namespace {
 
 using Kind = YamlValue::Kind;

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/findings.h"
@@ -20,6 +21,9 @@ struct YamlValue {
   bool is_plain = false;  // the scalar stands without quotes and tag: other readers may take it for a number or a flag
   std::vector<std::shared_ptr<const YamlValue>> items;
   std::vector<Member> members;  // each key once; `<<` is merged already
+
+  /// nullptr: it has no such key, or is no map.
+  const Member* find(std::string_view key) const;
 };
 
 struct YamlValue::Member {

@@ -6,10 +6,8 @@
 #include <optional>
 
 #include "config/reader.h"
-
-#ifndef ROUTER_PLANT  // from the build where bugs are planted (cmake/options.cmake): this module knows nothing of router/base
-#define ROUTER_PLANT(condition) static_cast<void>(0)
-#endif
+#include "router/base/assert.h"
+#include "router/base/utf8.h"
 
 namespace router::convert {
 namespace {
@@ -43,16 +41,6 @@ bool is_plainly_text(const std::string& text) {
 
 bool is_plain_key(const std::string& key) { return is_plainly_text(key) && key.find_first_of(" :") == std::string::npos; }
 
-/// The character that begins at `text[at]`, in UTF-8, and how many bytes it has. An input that is none: one byte.
-std::pair<char32_t, std::size_t> character_at(std::string_view text, std::size_t at) {
-  const auto byte = [text](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const char32_t first = byte(at);
-  if (first < 0xc0) return {first, 1};
-  if (first < 0xe0) return {(first & 0x1f) << 6 | (byte(at + 1) & 0x3f), 2};
-  if (first < 0xf0) return {(first & 0x0f) << 12 | (byte(at + 1) & 0x3f) << 6 | (byte(at + 2) & 0x3f), 3};
-  return {0x10000, 4};
-}
-
 /// Not allowed in YAML as it is, or a line end to some.
 bool is_escaped(char32_t c) {
   return c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff;
@@ -62,7 +50,9 @@ std::string in_quotes(std::string_view text) {
   ROUTER_PLANT(text.size() > 40);
   std::string quoted = "\"";
   for (std::size_t at = 0; at < text.size();) {
-    const auto [character, size] = character_at(text, at);
+    const CodePoint found = first_code_point(text.substr(at));
+    const std::size_t size = std::max<std::size_t>(found.bytes, 1);
+    const char32_t character = found.bytes > 0 ? found.code : static_cast<unsigned char>(text[at]);
     if (character == '\n') {
       quoted += "\\n";
     } else if (character == '"' || character == '\\') {
@@ -138,12 +128,6 @@ std::shared_ptr<YamlValue> make(Kind kind) {
   return made;
 }
 
-const YamlValue::Member* member(const YamlValue& map, const std::string& key) {
-  const auto found =
-      std::find_if(map.members.begin(), map.members.end(), [&key](const YamlValue::Member& each) { return each.key == key; });
-  return found == map.members.end() ? nullptr : &*found;
-}
-
 }  // namespace
 
 Value text(std::string value) {
@@ -189,7 +173,7 @@ Value without(const YamlValue& from, const std::vector<std::string>& path) {
   auto made = std::make_shared<YamlValue>(from);
   if (find(from, path) == nullptr) return made;
   if (path.size() > 1) {
-    const Value inner = without(*member(from, path.front())->value, {path.begin() + 1, path.end()});
+    const Value inner = without(*from.find(path.front())->value, {path.begin() + 1, path.end()});
     if (!inner->members.empty()) return with(from, path.front(), inner);
   }
   const auto is_it = [&path](const YamlValue::Member& each) { return each.key == path.front(); };
@@ -200,7 +184,7 @@ Value without(const YamlValue& from, const std::vector<std::string>& path) {
 const YamlValue* find(const YamlValue& from, const std::vector<std::string>& path) {
   const YamlValue* value = &from;
   for (const std::string& key : path) {
-    const YamlValue::Member* found = member(*value, key);
+    const YamlValue::Member* found = value->find(key);
     if (found == nullptr) return nullptr;
     value = found->value.get();
   }

@@ -20,10 +20,10 @@ namespace {
 
 using config::YamlValue;
 
+/// What is null is not there.
 const YamlValue::Member* find(const YamlValue& map, std::string_view key) {
-  const auto found =
-      std::find_if(map.members.begin(), map.members.end(), [&](const auto& member) { return member.key == key; });
-  return found != map.members.end() && found->value->kind != YamlValue::Kind::kNull ? &*found : nullptr;
+  const YamlValue::Member* found = map.find(key);
+  return found != nullptr && found->value->kind != YamlValue::Kind::kNull ? found : nullptr;
 }
 
 /// Line ends may stand within it; nothing if it is not base64.

@@ -1,7 +1,5 @@
 """What is ours stands in overlays, beside Azure's files. They act as any other file does: whole, within a second, or not at all."""
 
-import time
-
 import pytest
 from support import yaml
 from support.client import PRIMARY, SECONDARY
@@ -39,13 +37,17 @@ class Folder:
     def refusals(self):
         return self.router.metrics().value("configuration_reloads_total", result="refused") or 0
 
+    def whole_message(self, begin):
+        """What the log has told from there on; the mistakes are its last, indented lines."""
+        text = self.router.log[begin:]
+        return text if " stays:\n  " in text and text.endswith("\n") else None
+
     def refused(self, change):
         """Runs `change`, and waits until the log has told why it is refused."""
         before, told = self.refusals(), len(self.router.log)
         change()
         eventually(lambda: self.refusals() > before, "the refusal", patience=5)
-        time.sleep(0.1)  # the log is read in a thread of its own
-        return self.router.log[told:]
+        return eventually(lambda: self.whole_message(told), "the log to tell why")
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ TEST(OneLine, IsUtf8) {
   EXPECT_EQ(on_one_line("\xe2\x80"
                         "x\xc0\xaf\xff"),
             "??x???");
+  EXPECT_EQ(on_one_line("\xe0\x80\x80 \xed\xa0\x80 \xf4\x90\x80\x80"), "??? ??? ????");  // overlong, a surrogate, too large
 }
 
 }  // namespace
