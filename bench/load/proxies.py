@@ -22,7 +22,7 @@ NAMES = ("router",) + PEERS
 CERTIFICATES = ("ecdsa", "rsa")
 REPLICAS = 4  # of an endpoint
 ENDPOINTS_MAX = 200
-SLOTS = 1024  # of a replica: together more than the largest number of connections, so that nobody waits in line
+SLOTS = 1024  # of a replica: together more than the largest number of connections, so that nobody waits in the queue
 ENDPOINT = "bench"
 
 _HAPROXY_FORMAT = ('log-format \'{"TimeGenerated":"%T","EndpointName":"%b","Method":"%HM","Path":"%HU","Protocol":"%HV","ResponseCode":%ST,'

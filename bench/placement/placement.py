@@ -1,7 +1,7 @@
 """What it is worth to choose a replica only when one is free: how long requests wait, beside proxies that choose at once.
 
 Eight replicas serve one request at a time each. A plan of arrivals and service times goes through each proxy; the replicas' stub
-records when each request's service began. Beside it stands the ideal: one line before eight servers, first come first served, worked
+records when each request's service began. Beside it stands the ideal: one queue before eight servers, first come first served, worked
 out from the arrivals as they were and the same service times.
 """
 import heapq
@@ -29,7 +29,7 @@ SEEDS = (1, 2, 3)
 ARRIVALS = 20_000
 QUICK_ARRIVALS = 800
 CONNECTIONS = 6_000            # that the client may open: more than ever wait
-WARM_UP = 0.05                 # share of the arrivals that does not count: the line begins empty
+WARM_UP = 0.05                 # share of the arrivals that does not count: the queue begins empty
 IDLE_ENOUGH = 0.5              # of the machine; with less the processes wait for one another
 LATE_ENOUGH_MS = 2             # p99 of how late the client sends
 SLOTS = {  # of a replica: one where a proxy can let the others wait, else no limit: nginx and Envoy would refuse them
@@ -56,7 +56,7 @@ def write_plan(path, distribution, utilisation, seed, arrivals):
 
 
 def ideal_waits(arrivals):
-    """Nanoseconds that each of `arrivals` (id, time, service) waits in one line before the replicas; ties in the order of ids."""
+    """Nanoseconds that each of `arrivals` (id, time, service) waits in one queue before the replicas; ties in the order of ids."""
     free = [0] * REPLICAS
     waits = {}
     for number, time, service in sorted(arrivals, key=lambda each: (each[1], each[0])):

@@ -119,7 +119,7 @@ void Capacity::keep_half(TimePoint now) noexcept {
   }
 }
 
-void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, const std::weak_ptr<Line>& line,
+void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, const std::weak_ptr<RequestQueue>& queue,
                             TimePoint now, Retired& retired) {
   std::vector<std::shared_ptr<Replica>> next;
   next.reserve(replicas.size());
@@ -130,11 +130,11 @@ void Capacity::set_replicas(const std::vector<std::shared_ptr<Replica>>& replica
     load_max = std::max(load_max, replica->limited() ? replica->slots_max_ : LoadBuckets::kLoadsReserved);
   }
   reserve_loads(replicas.size(), load_max);
-  replace(std::move(next), replicas, line, now, retired);
+  replace(std::move(next), replicas, queue, now, retired);
 }
 
 void Capacity::replace(std::vector<std::shared_ptr<Replica>> next, const std::vector<std::shared_ptr<Replica>>& replicas,
-                       const std::weak_ptr<Line>& line, TimePoint now, Retired& retired) noexcept {
+                       const std::weak_ptr<RequestQueue>& queue, TimePoint now, Retired& retired) noexcept {
   std::vector<std::shared_ptr<Replica>> before = std::exchange(members_, std::move(next));
   serving_slots_.reset();
   for (const std::shared_ptr<Replica>& replica : before) {
@@ -146,7 +146,7 @@ void Capacity::replace(std::vector<std::shared_ptr<Replica>> next, const std::ve
     replica->member_ = members_.size();
     members_.push_back(replica);
     if (std::exchange(replica->joined_, true)) continue;
-    replica->pod_->join(replica, line, replica->slots_max_, retired.cargo);
+    replica->pod_->join(replica, queue, replica->slots_max_, retired.cargo);
   }
   std::erase_if(shedders_, [](Replica* replica) {
     if (!replica->member()) replica->sheds_ = false;

@@ -13,7 +13,7 @@
 
 namespace router::dispatch {
 
-/// The replicas of a line and who of them has a slot free. Knows nobody who waits. Belongs to the line's mutex; destroys
+/// The replicas of a queue and who of them has a slot free. Knows nobody who waits. Belongs to the queue's mutex; destroys
 /// nothing itself. Only what says so may fail, and has done nothing then.
 class Capacity {
  public:
@@ -26,7 +26,7 @@ class Capacity {
   /// Whether there is a slot for an exchange that is to avoid `avoided` as long as another replica serves.
   bool available_without(const Replica* avoided) const;
   /// A slot of the least-loaded usable replica, for a user on `shard`; of one that sheds only if there is no other. Only while
-  /// available (without `avoided`). No replica, if another line has taken the pod's last slot: then that replica is not usable
+  /// available (without `avoided`). No replica, if another queue has taken the pod's last slot: then that replica is not usable
   /// until its pod tells, and others may be.
   Taken take(std::size_t shard, Replica* avoided = nullptr) noexcept;
   void give_back(Replica& replica, Slot* slot, Retired& retired) noexcept;
@@ -38,9 +38,9 @@ class Capacity {
   /// Replicas that wanted to be left alone until now are chosen like the others again. True if there were any.
   bool end_shedding(TimePoint now) noexcept { return now >= shedding_ends_ && end_due_shedding(now); }
 
-  /// `line` is told when a pod that it shares with another has a slot for it. Throws std::bad_alloc.
-  void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, const std::weak_ptr<Line>& line, TimePoint now,
-                    Retired& retired);
+  /// `queue` is told when a pod that it shares with another has a slot for it. Throws std::bad_alloc.
+  void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas, const std::weak_ptr<RequestQueue>& queue,
+                    TimePoint now, Retired& retired);
   /// There are none any more.
   void clear(TimePoint now, Retired& retired) noexcept { replace({}, {}, {}, now, retired); }
   void set_ready(Replica& replica, bool ready, TimePoint now) noexcept;
@@ -65,7 +65,7 @@ class Capacity {
   std::uint64_t revivals() const { return revivals_; }
   std::size_t leases() const { return leases_; }
   std::size_t slots() const;  // sum over the limited replicas
-  /// Slots that take turns in serving the line: of limited replicas that serve. 0 if one without limit serves, too. Counted
+  /// Slots that take turns in serving the queue: of limited replicas that serve. 0 if one without limit serves, too. Counted
   /// once after a change of the replicas: whoever has to wait asks.
   std::size_t serving_slots() const;
   std::size_t ejected() const { return ejected_; }
@@ -87,7 +87,7 @@ class Capacity {
   void reserve_loads(std::size_t replicas, std::size_t load_max);
   /// `next` is empty, with room for all of `replicas`.
   void replace(std::vector<std::shared_ptr<Replica>> next, const std::vector<std::shared_ptr<Replica>>& replicas,
-               const std::weak_ptr<Line>& line, TimePoint now, Retired& retired) noexcept;
+               const std::weak_ptr<RequestQueue>& queue, TimePoint now, Retired& retired) noexcept;
   /// Sets how many members are ready, and how many of these refuse.
   void count(std::size_t ready, std::size_t refusing) noexcept;
   std::size_t count_serving_slots() const;

@@ -9,9 +9,9 @@ namespace router::dispatch {
 
 /// Whether a replica may be chosen, by what exchanges with it have come to (contract, sections 6 and 7).
 /// *Ejected*: after kFailuresMax failures in a row, for kFirst, doubling each time up to kLongest; a replica that has done well
-/// for as long as it was last ejected begins anew. Whether it may be ejected at all is its line's business.
+/// for as long as it was last ejected begins anew. Whether it may be ejected at all is its queue's business.
 /// *Refusing*: its kernel has refused a connection, so that no exchange can reach it: at once, until it accepts one again.
-/// Belongs to the line's mutex.
+/// Belongs to the queue's mutex.
 class Health {
  public:
   enum class State : std::uint8_t { kWell, kEjected, kRefusing };

@@ -14,7 +14,7 @@ constexpr std::size_t kWordBits = 64;
 constexpr std::uint64_t bit_of(std::size_t load) { return std::uint64_t{1} << (load % kWordBits); }
 }  // namespace
 
-// Every line its own seed: routers beside each other must not choose in step.
+// Every queue its own seed: routers beside each other must not choose in step.
 LoadBuckets::LoadBuckets() : random_state_((std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) | 1) {}
 
 void LoadBuckets::reserve(std::size_t replicas, std::size_t load_max) {

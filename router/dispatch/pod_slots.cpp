@@ -14,7 +14,7 @@ Heirs::Heir Heirs::pop() noexcept {
   const std::shared_ptr<PodSlots> pod = member.told_->pod();  // nobody else changes `told_` as long as it is in this list
   const std::lock_guard lock(pod->mutex_);
   list_.pop_front();
-  return {std::move(member.told_), member.line_.lock()};
+  return {std::move(member.told_), member.queue_.lock()};
 }
 
 void Heirs::ask_turns_back() noexcept {
@@ -30,12 +30,12 @@ void PodSlots::make_slots(std::size_t slots) {
   stock_.make(slots);
 }
 
-void PodSlots::join(const std::shared_ptr<Replica>& replica, const std::weak_ptr<Line>& line, std::size_t slots,
+void PodSlots::join(const std::shared_ptr<Replica>& replica, const std::weak_ptr<RequestQueue>& queue, std::size_t slots,
                     CargoList& retired) noexcept {
   const std::lock_guard lock(mutex_);
   PodMember& member = replica->pod_member_;
   member.replica_ = replica;
-  member.line_ = line;
+  member.queue_ = queue;
   member.slots_ = slots;
   members_.push_back(member);
   count_slots();
@@ -170,7 +170,7 @@ void PodSlots::bequeath(Heirs& heirs) noexcept {
     ++member.set_aside_;
     ++set_aside_;
     if (member.told_ != nullptr) continue;  // somebody is about to tell it
-    member.told_ = member.replica_.lock();  // its line holds it
+    member.told_ = member.replica_.lock();  // its queue holds it
     heirs.list_.push_back(member);
   }
 }

@@ -10,7 +10,7 @@
 
 namespace router::dispatch {
 
-class Line;
+class RequestQueue;
 class PodSlots;
 class Replica;
 
@@ -22,10 +22,10 @@ class PodMember {
 
   boost::intrusive::list_member_hook<> hook_;  // linked: it is a member
   std::weak_ptr<Replica> replica_;
-  std::weak_ptr<Line> line_;
+  std::weak_ptr<RequestQueue> queue_;
   std::size_t slots_ = 0;      // by its deployment's word
   bool wants_ = false;         // it asked in vain
-  std::size_t set_aside_ = 0;  // for it, until its line has had a turn
+  std::size_t set_aside_ = 0;  // for it, until its queue has had a turn
   boost::intrusive::slist_member_hook<> heir_hook_;
   std::shared_ptr<Replica> told_;  // itself, as long as it is in somebody's list of heirs
 };
@@ -47,7 +47,7 @@ class TurnHolder : public std::enable_shared_from_this<TurnHolder> {
   std::shared_ptr<TurnHolder> told_;  // itself, as long as it is in somebody's list of those to be told
 };
 
-/// For whom slots of a pod were set aside, in other lines than the one that gave them back; in the order in which they are to
+/// For whom slots of a pod were set aside, in other queues than the one that gave them back; in the order in which they are to
 /// be told. And who is to give up a turn. Needs no memory.
 class Heirs {
  public:
@@ -60,8 +60,8 @@ class Heirs {
   }
 
   struct Heir {
-    std::shared_ptr<Replica> replica;  // nullptr: there is none any more
-    std::shared_ptr<Line> line;        // nullptr: it is gone, has left its pods, and needs nothing
+    std::shared_ptr<Replica> replica;     // nullptr: there is none any more
+    std::shared_ptr<RequestQueue> queue;  // nullptr: it is gone, has left its pods, and needs nothing
   };
   /// The first one, who is to be told now: what is set aside for it from now on is told anew. Without any mutex.
   Heir pop() noexcept;
@@ -86,12 +86,12 @@ class Heirs {
   boost::intrusive::slist<TurnHolder, TurnHook, boost::intrusive::constant_time_size<false>> turns_;
 };
 
-/// The slots of one pod, with the connections that rest in them. Usually one replica of one line takes from them; if several
-/// deployments show the same pod, one replica in each of their lines: then this is what keeps all of them together from having
+/// The slots of one pod, with the connections that rest in them. Usually one replica of one queue takes from them; if several
+/// deployments show the same pod, one replica in each of their queues: then this is what keeps all of them together from having
 /// more exchanges with it than it has slots. As many as the strictest of them says.
-/// A replica that finds no slot is remembered, and told when there is one: it is set aside for it until its line has had a
-/// turn, so that a line which is busier than the other cannot keep all slots to itself. Each that gives back lets the others go
-/// first; these in turn. Any thread, under a short mutex of its own. It is the innermost one: taken under a line's mutex, and
+/// A replica that finds no slot is remembered, and told when there is one: it is set aside for it until its queue has had a
+/// turn, so that a queue that is busier than the other cannot keep all slots to itself. Each that gives back lets the others go
+/// first; these in turn. Any thread, under a short mutex of its own. It is the innermost one: taken under a queue's mutex, and
 /// under it nothing else is locked, posted or destroyed. Only `make_slots` may fail. See
 /// docs/decisions/0013-pods-of-several-deployments.md.
 class PodSlots {
@@ -103,8 +103,8 @@ class PodSlots {
 
   /// Before a member may say so many. Throws std::bad_alloc.
   void make_slots(std::size_t slots);
-  /// The replica has become a member of `line`, with that many slots by its deployment's word; 0: without limit.
-  void join(const std::shared_ptr<Replica>& replica, const std::weak_ptr<Line>& line, std::size_t slots,
+  /// The replica has become a member of `queue`, with that many slots by its deployment's word; 0: without limit.
+  void join(const std::shared_ptr<Replica>& replica, const std::weak_ptr<RequestQueue>& queue, std::size_t slots,
             CargoList& retired) noexcept;
   /// It is none any more. It may still give back.
   void leave(Replica& replica, CargoList& retired, Heirs& heirs) noexcept;
@@ -133,7 +133,7 @@ class PodSlots {
 
   /// Asserts what must hold between two operations.
   void check() const;
-  /// Exchanges that hold a slot now, of all lines, and turns.
+  /// Exchanges that hold a slot now, of all queues, and turns.
   std::size_t in_use() const;
 
  private:

@@ -1,6 +1,6 @@
 #include "router/dispatch/pod_turn.h"
 
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 
 namespace router::dispatch {
 
@@ -21,7 +21,7 @@ void PodTurn::give_back() noexcept {
   CargoList retired;
   Heirs heirs;
   pod->give_back_turn(std::exchange(slot_, nullptr), holder.get(), retired, heirs);
-  Line::tell(heirs);
+  RequestQueue::tell(heirs);
 }
 
 }  // namespace router::dispatch

@@ -8,9 +8,9 @@
 
 namespace router::dispatch {
 
-/// A slot of a pod that is held by no exchange of any line, but for a connection of another kind: a probe's. To the lines it is
-/// as if one more of them had the pod. It takes no part in a line's counts and times. Given back when it is destroyed, which
-/// cannot fail; who waits for the slot is told then. Move-only. Any thread, without any mutex held.
+/// A slot of a pod that is held by no exchange of any queue, but for a connection of another kind: a probe's. To the queues it
+/// is as if one more of them had the pod. It takes no part in a queue's counts and times. Given back when it is destroyed,
+/// which cannot fail; who waits for the slot is told then. Move-only. Any thread, without any mutex held.
 class PodTurn {
  public:
   PodTurn() = default;

@@ -11,9 +11,9 @@
 
 namespace router::dispatch {
 
-/// A live replica as the line sees it; upstream derives its own, with address and TLS, from it. It belongs to one line, and
-/// everything mutable here to that line's mutex, but the slots to the pod: another line's replica may be the same one. It is
-/// not ready until the line is told so.
+/// A live replica as the queue sees it; upstream derives its own, with address and TLS, from it. It belongs to one queue, and
+/// everything mutable here to that queue's mutex, but the slots to the pod: another queue's replica may be the same one. It is
+/// not ready until the queue is told so.
 class Replica {
  public:
   explicit Replica(std::string name, std::size_t slots, std::shared_ptr<PodSlots> pod = std::make_shared<PodSlots>())
@@ -39,15 +39,15 @@ class Replica {
   const std::shared_ptr<PodSlots> pod_;
   PodMember pod_member_;
   const std::string name_;
-  std::size_t slots_max_;          // by this line's deployment; 0 = unlimited
-  std::size_t in_use_ = 0;         // leases of this line; more than slots_max_ after that was lowered
-  bool waits_for_pod_ = false;     // other lines had all of the pod's slots; it tells when there is one
+  std::size_t slots_max_;          // by this queue's deployment; 0 = unlimited
+  std::size_t in_use_ = 0;         // leases of this queue; more than slots_max_ after that was lowered
+  bool waits_for_pod_ = false;     // other queues had all of the pod's slots; it tells when there is one
   std::size_t turns_awaited_ = 0;  // meanwhile: slots that are given up for who waits (PodSlots::Taken::turns)
   bool ready_ = false;
   Health health_;
   bool sheds_ = false;  // it has asked to be left alone: chosen only where no other can be
   TimePoint sheds_until_{};
-  std::size_t member_ = kNone;  // its place among the line's replicas
+  std::size_t member_ = kNone;  // its place among the queue's replicas
   bool joined_ = false;         // its pod knows it; as long as it is a member, between two operations
   std::size_t bucket_ = kNone;  // the load under which it may be chosen
   std::size_t place_ = 0;       // inside that bucket; which buckets, `sheds_` says

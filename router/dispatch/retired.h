@@ -7,7 +7,7 @@
 
 namespace router::dispatch {
 
-/// What an operation under the line's mutex has put aside, for after it: destructors may close connections, and another line
+/// What an operation under the queue's mutex has put aside, for after it: destructors may close connections, and another queue
 /// is told only while no mutex is held. Nothing is allocated for it.
 struct Retired {
   CargoList cargo;

@@ -10,7 +10,7 @@ namespace router::dispatch {
 
 /// How many second attempts a deployment may be given: kPercent of the requests of the last ten seconds, rounded up, so that a
 /// rare request may be tried again, and a pod that fails everything does not double the load on the others (contract, section
-/// 6). Belongs to the line's mutex.
+/// 6). Belongs to the queue's mutex.
 class RetryBudget {
  public:
   static constexpr std::size_t kPercent = 20;

@@ -15,7 +15,7 @@ class SlotStock;
 class Cargo {
  public:
   virtual ~Cargo() = default;  // any thread: closes what it holds on its own shard
-  /// The shard on which it may be used at once. Asked under the line's mutex: it must be quick and must not wait.
+  /// The shard on which it may be used at once. Asked under the queue's mutex: it must be quick and must not wait.
   virtual std::size_t shard() const = 0;
 
  private:
@@ -38,8 +38,8 @@ class CargoList {
   boost::intrusive::slist<Cargo, Hook, boost::intrusive::constant_time_size<false>> list_;
 };
 
-/// One unit of a limited replica's concurrency. `cargo` belongs to whoever holds the slot's lease, and to the line while nobody
-/// does. A slot stays where it is as long as its replica lives, so that it can be named by its address.
+/// One unit of a limited replica's concurrency. `cargo` belongs to whoever holds the slot's lease, and to the queue while
+/// nobody does. A slot stays where it is as long as its replica lives, so that it can be named by its address.
 class Slot {
  public:
   std::unique_ptr<Cargo> cargo;
@@ -52,7 +52,7 @@ class Slot {
 };
 
 /// The slots of one replica: those that nobody holds, listed by the shard on which their connection lives. How many may be held
-/// is its owner's business. Belongs to the line's mutex. Only `make` may fail.
+/// is its owner's business. Belongs to the queue's mutex. Only `make` may fail.
 class SlotStock {
  public:
   /// `shards`: that have connections of their own.

@@ -14,10 +14,10 @@
 
 namespace router::dispatch {
 
-class Line;
+class RequestQueue;
 
 /// One exchange in the queue, and the message that tells its shard what became of it.
-/// It belongs to the line's mutex until the line has settled it (granted or refused); then to the message, which brings it to
+/// It belongs to the queue's mutex until the queue has settled it (granted or refused); then to the message, which brings it to
 /// its shard; then to the shard, which needs no mutex any more. Who leaves while the message is on its way takes the grant out
 /// of it, under the mutex, and the message frees the waiter when it arrives.
 class Waiter final : public runtime::Message {
@@ -27,7 +27,7 @@ class Waiter final : public runtime::Message {
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
  private:
-  friend class Line;
+  friend class RequestQueue;
   friend class Waiting;
   friend class WaitingList;
   enum class State : std::uint8_t { kNew, kWaiting, kGranted, kRefused, kSpent };
@@ -42,10 +42,10 @@ class Waiter final : public runtime::Message {
   bool arrived_ = false;  // the message has brought it here: what is below is the shard's
   bool left_ = false;     // nobody waits for the message
 
-  // Under the line's mutex, until it has arrived:
+  // Under the queue's mutex, until it has arrived:
   State state_ = State::kNew;
   bool met_reachable_ = false;  // a replica was ready and did not refuse, on arrival
-  std::shared_ptr<Line> line_;
+  std::shared_ptr<RequestQueue> queue_;
   std::shared_ptr<Replica> avoided_;  // not this one, as long as another serves; may be nullptr
   std::uint64_t ticket_ = 0;
   TimePoint arrival_{};
@@ -55,7 +55,7 @@ class Waiter final : public runtime::Message {
   boost::intrusive::list_member_hook<> hook_;
 };
 
-/// Those who wait, in the order of their tickets. Does not own them. Belongs to the line's mutex.
+/// Those who wait, in the order of their tickets. Does not own them. Belongs to the queue's mutex.
 class WaitingList {
   using Hook = boost::intrusive::member_hook<Waiter, boost::intrusive::list_member_hook<>, &Waiter::hook_>;
 

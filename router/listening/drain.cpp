@@ -26,8 +26,8 @@ Drain::Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std
           [this, &servers](runtime::Shard& shard) { connections_left_[shard.index()] = servers[shard.index()]->connections(); },
           [this] { count_what_is_left(); }),
       // The line first, on every shard: else the slots of what is cut would go to those who wait on a shard that comes later.
-      end_line_(
-          control, shards, [&servers](runtime::Shard& shard) { servers[shard.index()]->end_line(); },
+      refuse_waiters_(
+          control, shards, [&servers](runtime::Shard& shard) { servers[shard.index()]->refuse_waiters(); },
           [this] { end_grace_.begin(); }),
       end_grace_(
           control, shards, [&servers](runtime::Shard& shard) { servers[shard.index()]->end_grace(); }, [] {}),
@@ -67,7 +67,7 @@ void Drain::count_what_is_left() {
 void Drain::end_grace() {
   grace_over_ = true;
   log::warning("draining: the grace is over, what still runs is ended");
-  end_line_.begin();
+  refuse_waiters_.begin();
 }
 
 void Drain::end() {

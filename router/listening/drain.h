@@ -60,7 +60,7 @@ class Drain {
   runtime::Round say_so_;
   runtime::Round stop_accepting_;
   runtime::Round look_;
-  runtime::Round end_line_;
+  runtime::Round refuse_waiters_;
   runtime::Round end_grace_;
   Step delay_over_;
   Step look_again_;

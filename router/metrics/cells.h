@@ -126,7 +126,7 @@ struct ExchangeFigures {
   int status = 0;
   Reason reason = Reason::kNone;
   std::chrono::nanoseconds duration{};    // head complete … last byte handed to the kernel
-  std::chrono::nanoseconds queue_wait{};  // observed only for exchanges that came as far as the line
+  std::chrono::nanoseconds queue_wait{};  // observed only for exchanges that came as far as the queue
   bool queued = false;
   std::chrono::nanoseconds first_byte{};  // request sent … response head; observed only if there was one
   bool answered = false;

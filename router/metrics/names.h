@@ -19,9 +19,9 @@ inline constexpr Name kRequestDuration{"inference_router_request_duration_second
                                        "From the complete request head to the last response byte handed to the kernel."};
 inline constexpr Name kRouterOverhead{
     "inference_router_router_overhead_seconds",
-    "Duration without waiting in line, for the pod or for the client: the router's own share."};
+    "Duration without waiting in the queue, for the pod or for the client: the router's own share."};
 inline constexpr Name kQueueWait{"inference_router_queue_wait_seconds",
-                                 "Wait for a free slot, of the exchanges that came as far as the line."};
+                                 "Wait for a free slot, of the exchanges that came as far as the queue."};
 inline constexpr Name kFirstByte{"inference_router_upstream_first_byte_seconds",
                                  "From the last request byte sent to the pod to the pod's response head."};
 inline constexpr Name kRequestBytes{"inference_router_request_bytes_total", "Bytes of request bodies received from clients."};
@@ -35,7 +35,7 @@ inline constexpr Name kAbortsUnnoticed{"inference_router_aborts_unnoticed_total"
 inline constexpr Name kFreshConnections{
     "inference_router_fresh_connections_total",
     "New connections to a replica in place of a kept one that it might have been about to close, by why."};  // + reason
-inline constexpr Name kQueueLength{"inference_router_queue_length", "Exchanges waiting in line now."};
+inline constexpr Name kQueueLength{"inference_router_queue_length", "Exchanges waiting in the queue now."};
 inline constexpr Name kSlotsInUse{"inference_router_slots_in_use", "Slots held by exchanges now."};
 inline constexpr Name kSlots{"inference_router_slots", "Slots of all replicas with a limit."};
 inline constexpr Name kReplicas{"inference_router_replicas", "Replicas by state."};  // + state

@@ -10,11 +10,11 @@
 #include "config/config.h"
 #include "router/base/text.h"
 #include "router/base/time.h"
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/metrics/registry.h"
 
 /// The nouns of the product. A RoutingTable is immutable: built by the control thread, published whole, read by the shards.
-/// What lives on from table to table (lines with their slots, metric cells) is held by shared_ptr.
+/// What lives on from table to table (queues with their slots, metric cells) is held by shared_ptr.
 namespace router::model {
 
 /// A model version behind an endpoint, with what its next exchange needs.
@@ -31,7 +31,7 @@ struct Deployment {
   std::uint64_t request_bytes_max = 0;
   bool drain_on_abort = false;
   bool allow_encoded_slashes = false;
-  std::shared_ptr<dispatch::Line> line;
+  std::shared_ptr<dispatch::RequestQueue> queue;
   std::shared_ptr<metrics::DeploymentMetrics> metrics;
 };
 

@@ -130,10 +130,11 @@ void append_access_line(std::string& text, std::uint64_t generation, std::string
   line.text("XRequestId", record.ids->request_id);
   line.text("XMSClientRequestId", record.ids->client_request_id.view());
   line.milliseconds("TotalDurationMs", record.ended - record.begun);
-  line.milliseconds("RequestDurationMs", record.sent == TimePoint{} ? Duration{} : record.sent - record.begun - record.in_line);
+  line.milliseconds("RequestDurationMs",
+                    record.sent == TimePoint{} ? Duration{} : record.sent - record.begun - record.in_queue);
   line.milliseconds("ResponseDurationMs", between(record.answered, record.ended));
   line.milliseconds("SettleDurationMs", between(record.ended, record.settled));
-  line.milliseconds("QueueDurationMs", record.in_line);
+  line.milliseconds("QueueDurationMs", record.in_queue);
   line.number(
       "RouterOverheadUs",
       static_cast<std::uint64_t>(std::max<std::int64_t>(

@@ -23,7 +23,7 @@ metrics::ExchangeFigures figures_of(const Downstream& downstream, const Record& 
   figures.duration = record.ended - record.begun;
   figures.overhead = figures.duration - record.waited;
   figures.queued = record.queued != TimePoint{};
-  figures.queue_wait = record.in_line;
+  figures.queue_wait = record.in_queue;
   figures.answered = record.answered != TimePoint{} && record.sent != TimePoint{};
   if (figures.answered) figures.first_byte = record.answered - record.sent;
   figures.refused_retried = record.refused_retried;

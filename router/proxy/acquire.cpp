@@ -6,7 +6,7 @@
 namespace router::proxy {
 
 using dispatch::Lease;
-using dispatch::Line;
+using dispatch::RequestQueue;
 
 namespace {
 
@@ -23,10 +23,10 @@ Failure why_in_vain(const dispatch::Parting& parting) {
 
 }  // namespace
 
-Task<Result<Lease>> acquire(Line& line, dispatch::Place place, Deadline deadline, runtime::Wakeup& wakeup,
+Task<Result<Lease>> acquire(RequestQueue& queue, dispatch::Place place, Deadline deadline, runtime::Wakeup& wakeup,
                             wire::Cancellation& cancellation) {
   if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) co_return allowed.error();
-  Result<Line::Entry> entry = line.enter(wakeup, deadline, place);
+  Result<RequestQueue::Entry> entry = queue.enter(wakeup, deadline, place);
   if (!entry) co_return entry.error();
   if (entry->lease) co_return std::move(entry->lease);
   for (;;) {

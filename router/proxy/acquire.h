@@ -1,16 +1,16 @@
 #pragma once
 
 #include "router/base/task.h"
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/runtime/wakeup.h"
 #include "router/wire/cancellation.h"
 
 namespace router::proxy {
 
-/// Waits in line for a slot until `deadline`, or until the exchange is no longer wanted; at `place`, if it had one before.
+/// Waits in the queue for a slot until `deadline`, or until the exchange is no longer wanted; at `place`, if it had one before.
 /// Suspends. On failure nothing is held. Fails with queue_full, deadline_unmeetable, queue_timeout, no_ready_replica,
 /// deployment_not_found (removed meanwhile), or what `cancellation` says.
-Task<Result<dispatch::Lease>> acquire(dispatch::Line& line, dispatch::Place place, Deadline deadline, runtime::Wakeup& wakeup,
-                                      wire::Cancellation& cancellation);
+Task<Result<dispatch::Lease>> acquire(dispatch::RequestQueue& queue, dispatch::Place place, Deadline deadline,
+                                      runtime::Wakeup& wakeup, wire::Cancellation& cancellation);
 
 }  // namespace router::proxy

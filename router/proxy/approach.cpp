@@ -85,11 +85,11 @@ Task<Result<Lease>> Approach::wait_again(Lease lease) {
 Task<Result<Lease>> Approach::acquire_under_newest_view(dispatch::Place place) {
   Result<Lease> lease = co_await acquire_lease(std::move(place));
   while (lease && generation_of(*lease) > view_->generation) {
-    const std::shared_ptr<dispatch::Line> line = route().deployment->line;
+    const std::shared_ptr<dispatch::RequestQueue> queue = route().deployment->queue;
     const Result<void> caught_up = co_await catch_up(generation_of(*lease));
     if (!caught_up) co_return caught_up.error();  // and the slot is free again
     if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
-    if (route().deployment->line == line) continue;
+    if (route().deployment->queue == queue) continue;
     lease->give_back();
     dispatch::Place at_the_end;
     lease = co_await acquire_lease(std::move(at_the_end));
@@ -100,15 +100,15 @@ Task<Result<Lease>> Approach::acquire_under_newest_view(dispatch::Place place) {
 Task<Result<Lease>> Approach::acquire_lease(dispatch::Place place) {
   record_.queued = wakeup_.shard().now();
   const Deadline deadline = patience_.until(record_.queued, queue_time_left());
-  Result<Lease> lease = co_await acquire(line(), std::move(place), deadline, wakeup_, downstream_);
+  Result<Lease> lease = co_await acquire(queue(), std::move(place), deadline, wakeup_, downstream_);
   record_.leased = wakeup_.shard().now();
-  record_.in_line += record_.leased - record_.queued;
+  record_.in_queue += record_.leased - record_.queued;
   record_.waited += record_.leased - record_.queued;
   co_return lease;
 }
 
 Duration Approach::queue_time_left() const {
-  return std::max(route().deployment->queue_wait_max - record_.in_line, Duration{});
+  return std::max(route().deployment->queue_wait_max - record_.in_queue, Duration{});
 }
 
 /// Waits until this shard's view is at least as new as a replica. Its publication is on its way: it comes in the time that the
@@ -129,7 +129,7 @@ Task<Result<void>> Approach::catch_up(std::uint64_t generation) {
   }
   view_ = server_.view();
   record_.leased = wakeup_.shard().now();
-  record_.in_line += record_.leased - begun;
+  record_.in_queue += record_.leased - begun;
   record_.waited += record_.leased - begun;
   co_return boost::system::in_place_value;
 }
@@ -170,12 +170,12 @@ bool Approach::may_go_elsewhere(const Failure& failure) {
   if (bound_) return false;
   if (upstream::is_refusal(failure)) return record_.refused_retried = true;
   const bool failed = failure.reason == Reason::kUpstreamConnectFailed && failure.origin == Origin::kUpstream;
-  if (!failed || record_.connect_retried || !line().may_retry()) return false;
+  if (!failed || record_.connect_retried || !queue().may_retry()) return false;
   return record_.connect_retried = true;
 }
 
 bool Approach::may_try_again(upstream::Unseen unseen) {
-  if (record_.stale_retried || !downstream_.rewind_request() || !line().may_retry()) return false;
+  if (record_.stale_retried || !downstream_.rewind_request() || !queue().may_retry()) return false;
   bound_ = unseen != upstream::Unseen::kProved;
   return record_.stale_retried = true;
 }

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "router/base/task.h"
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/proxy/downstream.h"
 #include "router/proxy/mirror.h"
 #include "router/proxy/patience.h"
@@ -17,8 +17,8 @@ namespace router::proxy {
 
 class ShardServer;
 
-/// The way of one exchange to a replica: what it may do under its view, its place in line, its connection, and which second
-/// attempts it still has. One shard; lives as long as its exchange is being answered.
+/// The way of one exchange to a replica: what it may do under its view, its place in the queue, its connection, and which
+/// second attempts it still has. One shard; lives as long as its exchange is being answered.
 class Approach {
  public:
   /// `view` is changed to a newer one where a replica asks for that.
@@ -26,9 +26,9 @@ class Approach {
 
   /// Where it goes and who asks: endpoint, key, deployment, size, time left; in that order.
   Result<void> admit();
-  /// Waits in line for a slot. Suspends. The slot's replica belongs to no newer configuration than the view.
+  /// Waits in the queue for a slot. Suspends. The slot's replica belongs to no newer configuration than the view.
   Task<Result<dispatch::Lease>> wait_for_slot();
-  /// Gives the slot of a replica that could not be reached back, and waits at the old place for another one. Time in line
+  /// Gives the slot of a replica that could not be reached back, and waits at the old place for another one. Time in the queue
   /// before counts.
   Task<Result<dispatch::Lease>> wait_again(dispatch::Lease lease);
   /// Opens a connection under the lease, which stays here if that fails. Suspends.
@@ -51,7 +51,7 @@ class Approach {
   Task<Result<dispatch::Lease>> acquire_under_newest_view(dispatch::Place place);
   Task<Result<void>> catch_up(std::uint64_t generation);
   Duration queue_time_left() const;
-  dispatch::Line& line() const { return *route().deployment->line; }
+  dispatch::RequestQueue& queue() const { return *route().deployment->queue; }
 
   ShardServer& server_;
   Views::Snapshot& view_;

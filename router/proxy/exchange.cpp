@@ -135,9 +135,9 @@ void refuse(Downstream& downstream, const Failure& failure, Record& record) {
   reply.client_request_id = record.ids->client_request_id.view();
   if (const model::Deployment* deployment = record.route.deployment) {
     reply.deployment = deployment->name;
-    if (failure.reason == Reason::kNoReadyReplica) record.trouble = deployment->line->trouble();
+    if (failure.reason == Reason::kNoReadyReplica) record.trouble = deployment->queue->trouble();
     if (record.trouble != nullptr) reply.detail = *record.trouble;
-    if (asks_to_retry(failure.reason)) reply.retry_after = retry_after(deployment->line->expected_wait());
+    if (asks_to_retry(failure.reason)) reply.retry_after = retry_after(deployment->queue->expected_wait());
   }
   write_local_reply(downstream, reply);
 }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "router/base/task.h"
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/proxy/downstream.h"
 #include "router/proxy/ending.h"
 #include "router/proxy/mirror.h"

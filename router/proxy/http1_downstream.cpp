@@ -221,7 +221,7 @@ Deadline Http1Downstream::ask_again(TimePoint now) const {
 }
 
 Result<void> Http1Downstream::may_take_slot() const {
-  if (server_.line_over()) return Failure::internal(Reason::kDraining, "the drain's grace is over");
+  if (server_.refuses_waiters()) return Failure::internal(Reason::kDraining, "the drain's grace is over");
   return {};
 }
 

@@ -232,7 +232,7 @@ Task<void> Mirrors::deliver(std::unique_ptr<MirrorCopy> copy) {
 
 Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   const model::Deployment& deployment = copy.deployment_;
-  dispatch::Lease lease = deployment.line->take_idle(shard_);
+  dispatch::Lease lease = deployment.queue->take_idle(shard_);
   if (!lease) co_return MirrorResult::kNoSlot;
   // A replica of a newer configuration belongs to other routes: nobody is waiting, so the copy is not sent at all.
   const auto generation = static_cast<const upstream::Replica&>(lease.replica()).generation();

@@ -63,8 +63,8 @@ void ShardServer::close_idle() {
   mirrors_.stop();
 }
 
-void ShardServer::end_line() noexcept {
-  line_over_ = true;
+void ShardServer::refuse_waiters() noexcept {
+  refuses_waiters_ = true;
   runtime::Wakeup::wake_all(enlisted_);
 }
 

@@ -45,9 +45,9 @@ class ShardServer {
   // --- drain, each step for good ---
   void begin_drain() noexcept { draining_ = true; }  // every answer carries `Connection: close`
   void close_listeners();                            // after what has arrived
-  void close_idle();          // connections without a request end, new ones within kFirstRequest; mirroring ends
-  void end_line() noexcept;   // waiting exchanges end, none takes a slot any more
-  void end_grace() noexcept;  // running exchanges end
+  void close_idle();               // connections without a request end, new ones within kFirstRequest; mirroring ends
+  void refuse_waiters() noexcept;  // waiting exchanges end, none takes a slot any more
+  void end_grace() noexcept;       // running exchanges end
   /// Of clients, and of mirrored requests.
   std::size_t connections() const { return connections_.running() + mirrors_.sending(); }
 
@@ -62,7 +62,7 @@ class ShardServer {
   bool closing_idle() const { return closing_idle_; }
   /// Who opened a connection is about to ask: until then it may send its first request; `kNever` while listeners are open.
   const Deadline& first_requests_end() const { return first_requests_end_; }
-  bool line_over() const { return line_over_; }
+  bool refuses_waiters() const { return refuses_waiters_; }
   bool grace_over() const { return grace_over_; }
 
   /// Of the whole process.
@@ -106,7 +106,7 @@ class ShardServer {
   bool draining_ = false;
   bool closing_idle_ = false;
   Deadline first_requests_end_ = kNever;
-  bool line_over_ = false;
+  bool refuses_waiters_ = false;
   bool grace_over_ = false;
   runtime::Wakeup::List enlisted_;
   Mirrors mirrors_;

@@ -15,7 +15,7 @@ void add_replicas(const serving::LiveDeployment& live, std::vector<metrics::Repl
     told.endpoint = live.endpoint;
     told.deployment = live.name;
     told.replica = each.replica->name();
-    told.slots_in_use = live.line->in_use(each.replica);
+    told.slots_in_use = live.queue->in_use(each.replica);
     told.requests = counted.requests;
     told.answers = counted.answers;
     told.first_byte_nanoseconds = counted.first_byte_nanoseconds;
@@ -23,7 +23,7 @@ void add_replicas(const serving::LiveDeployment& live, std::vector<metrics::Repl
 }
 
 metrics::DeploymentFigures figures_of(const serving::LiveDeployment& live) {
-  const dispatch::Demand demand = live.line->demand();
+  const dispatch::Demand demand = live.queue->demand();
   metrics::DeploymentFigures deployment;
   deployment.endpoint = live.endpoint;
   deployment.deployment = live.name;

@@ -19,13 +19,13 @@ namespace {
 
 namespace json = boost::json;
 
-json::object describe(const serving::LiveReplica& live, const dispatch::Line& line) {
+json::object describe(const serving::LiveReplica& live, const dispatch::RequestQueue& queue) {
   json::object replica;
   replica["name"] = live.replica->name();
   replica["address"] = live.replica->address().text();
   replica["ready"] = live.ready;
   replica["terminating"] = live.terminating;
-  const dispatch::Health::State state = line.condition(live.replica).state;
+  const dispatch::Health::State state = queue.condition(live.replica).state;
   replica["ejected"] = state == dispatch::Health::State::kEjected;
   replica["refusing"] = state == dispatch::Health::State::kRefusing;
   if (!live.why.empty()) replica["why"] = live.why;
@@ -35,7 +35,7 @@ json::object describe(const serving::LiveReplica& live, const dispatch::Line& li
 
 json::object describe(const config::Deployment& settings, const serving::LiveDeployment& live,
                       const std::vector<discovery::FileReplicas::Missing>& missing) {
-  const dispatch::Demand demand = live.line->demand();
+  const dispatch::Demand demand = live.queue->demand();
   json::object deployment;
   deployment["name"] = settings.name;
   if (!settings.namespace_name.empty()) deployment["namespace"] = settings.namespace_name;
@@ -54,7 +54,7 @@ json::object describe(const config::Deployment& settings, const serving::LiveDep
     deployment["aborts"] = std::move(aborts);
   }
   json::array replicas;
-  for (const auto& [key, replica] : live.replicas) replicas.push_back(describe(replica, *live.line));
+  for (const auto& [key, replica] : live.replicas) replicas.push_back(describe(replica, *live.queue));
   deployment["replicas"] = std::move(replicas);
   if (!missing.empty()) {
     json::array none;

@@ -9,7 +9,7 @@
 
 namespace router::root {
 
-/// What `/status` shows: endpoints, deployments, replicas, slots, lines, generation, and how much the process holds. Never a
+/// What `/status` shows: endpoints, deployments, replicas, slots, queues, generation, and how much the process holds. Never a
 /// secret. `cluster`: nullptr if no API server is followed. Control thread.
 std::string status_json(const config::Config& config, const serving::LiveDeployments& live,
                         const serving::ClusterSource* cluster, std::uint64_t generation, bool draining);

@@ -2,7 +2,7 @@
 
 namespace router::runtime {
 
-/// Someone who wants to be told that something has moved: a socket that can be read or written, a grant from a line.
+/// Someone who wants to be told that something has moved: a socket that can be read or written, a grant from a queue.
 class Waker {
  public:
   /// From the shard's loop only (handlers of sockets, timers, posts), not inside a coroutine.

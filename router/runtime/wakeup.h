@@ -10,7 +10,7 @@
 namespace router::runtime {
 
 /// The one place where a coroutine sleeps: it waits here for any of the things that it has asked to wake it (a socket that can
-/// be read or written, a grant from a line) or for its deadline, and then looks for itself what has changed. A wake-up that
+/// be read or written, a grant from a queue) or for its deadline, and then looks for itself what has changed. A wake-up that
 /// comes while nobody waits is kept: the next wait ends at once, so none is lost. One shard, one coroutine.
 class Wakeup final : public Waker,
                      private Timer,

@@ -19,7 +19,7 @@ std::unique_ptr<const model::Deployment> build_deployment(const config::Deployme
   deployment->request_bytes_max = settings.max_request_bytes;
   deployment->drain_on_abort = settings.drain_on_abort;
   deployment->allow_encoded_slashes = settings.allow_encoded_slashes;
-  deployment->line = live.line;
+  deployment->queue = live.queue;
   deployment->metrics = live.metrics;
   return deployment;
 }

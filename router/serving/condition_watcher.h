@@ -4,12 +4,12 @@
 #include <memory>
 #include <utility>
 
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/runtime/shard.h"
 
 namespace router::serving {
 
-/// Tells the control thread that replicas of a line may have gone out, or come back.
+/// Tells the control thread that replicas of a queue may have gone out, or come back.
 class ConditionWatcher final : public dispatch::Watcher,
                                public std::enable_shared_from_this<ConditionWatcher>,
                                private runtime::Message {
@@ -29,7 +29,7 @@ class ConditionWatcher final : public dispatch::Watcher,
 
   runtime::Shard& control_;
   const std::function<void()> look_;
-  std::shared_ptr<ConditionWatcher> self_;  // on its way to control, it may outlive its line
+  std::shared_ptr<ConditionWatcher> self_;  // on its way to control, it may outlive its queue
 };
 
 }  // namespace router::serving

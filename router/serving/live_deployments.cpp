@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t kLineLengthMin = 64;  // contract, section 5
 
 /// Twice the slots, at least 64, unless configured; without limit per replica there is nothing to count.
-std::size_t line_length(const config::Deployment& settings, std::size_t replicas) {
+std::size_t queue_length(const config::Deployment& settings, std::size_t replicas) {
   const std::size_t slots = settings.max_concurrent_requests_per_instance * replicas;
   return settings.max_queue_length.value_or(std::max(2 * slots, kLineLengthMin));
 }
@@ -78,7 +78,7 @@ LiveDeployments::Change LiveDeployments::prepare(const config::Config& config, S
       live = std::make_unique<LiveDeployment>();
       live->endpoint = endpoint.name;
       live->name = settings.name;
-      live->line = make_line(key);
+      live->queue = make_queue(key);
       live->metrics = metrics_.deployment(endpoint.name, settings.name);
     }
   }
@@ -114,9 +114,9 @@ void LiveDeployments::apply(Change& change) noexcept {
 
 void LiveDeployments::apply_settings(const DeploymentKey& key, LiveDeployment& live) {
   const config::Deployment& settings = live.settings;
-  if (settings.namespace_name.empty()) live.line->set_options({line_length(settings, settings.replicas.size())});
+  if (settings.namespace_name.empty()) live.queue->set_options({queue_length(settings, settings.replicas.size())});
   for (auto& [name, replica] : live.replicas) {
-    live.line->set_slots(replica.replica, settings.max_concurrent_requests_per_instance);
+    live.queue->set_slots(replica.replica, settings.max_concurrent_requests_per_instance);
   }
   settings.namespace_name.empty() ? source_.set(key, settings) : set_replicas(key, told_[key]);
 }
@@ -126,7 +126,7 @@ void LiveDeployments::remove_others(const Change& change) noexcept {
     source_.remove(key);
     told_.erase(key);
     const auto live = live_.find(key);
-    runtime::insist([&] { live->second->line->close(); });
+    runtime::insist([&] { live->second->queue->close(); });
     live_.erase(live);
   }
 }
@@ -162,8 +162,8 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
 
   live.replicas.merge(made);
   runtime::insist([&] {
-    live.line->set_options({line_length(live.settings, members.size())});
-    live.line->set_replicas(members);
+    live.queue->set_options({queue_length(live.settings, members.size())});
+    live.queue->set_replicas(members);
   });
   std::erase_if(live.replicas, [&names](const auto& each) { return !names.contains(each.first); });
   for (const discovery::FoundReplica& each : found) {
@@ -255,7 +255,7 @@ void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live)
       });
 }
 
-/// Ends connections that rest for replicas without limit; those in slots are the line's business.
+/// Ends connections that rest for replicas without limit; those in slots are the queue's business.
 runtime::ShardSet::ForAll LiveDeployments::prepare_to_retire(std::vector<std::shared_ptr<upstream::Replica>> replicas) {
   if (replicas.empty()) return {};
   return shards_.prepare_for_all([replicas = std::move(replicas)](const runtime::Shard& shard) {
@@ -263,14 +263,14 @@ runtime::ShardSet::ForAll LiveDeployments::prepare_to_retire(std::vector<std::sh
   });
 }
 
-std::shared_ptr<dispatch::Line> LiveDeployments::make_line(const DeploymentKey& key) {
+std::shared_ptr<dispatch::RequestQueue> LiveDeployments::make_queue(const DeploymentKey& key) {
   // Told on a shard; what is to be done about it is control's business.
   auto watcher = std::make_shared<ConditionWatcher>(control_, [this, key] { look_after(key); });
-  return std::make_shared<dispatch::Line>(dispatch::LineOptions{}, control_.clock(), std::move(watcher));
+  return std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, control_.clock(), std::move(watcher));
 }
 
 void LiveDeployments::set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready) {
-  deployment.line->set_ready(live.replica, ready);
+  deployment.queue->set_ready(live.replica, ready);
   const bool tells_why = !ready && !live.why.empty();
   const bool was_told = tells_why && !live.ready;  // with the cause (`set_why`), if it never was ready
   live.ready = ready;
@@ -308,7 +308,7 @@ void LiveDeployments::tell_trouble_soon(LiveDeployment& deployment) {
     const auto live = live_.find(key);
     if (live == live_.end()) return;
     live->second->trouble_is_told = true;
-    runtime::insist([&] { live->second->line->set_trouble(trouble_of(*live->second, missing(*live->second))); });
+    runtime::insist([&] { live->second->queue->set_trouble(trouble_of(*live->second, missing(*live->second))); });
   });
   deployment.trouble_is_told = false;
 }
@@ -321,13 +321,13 @@ void LiveDeployments::look_after(const DeploymentKey& key) {
   const auto entry = live_.find(key);
   if (entry == live_.end()) return;
   LiveDeployment& deployment = *entry->second;
-  deployment.line->begin_look();
+  deployment.queue->begin_look();
   for (auto& [name, live] : deployment.replicas) look_after(deployment, live);
 }
 
 void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) {
   if (live.terminating) return;
-  const dispatch::Condition before = std::exchange(live.condition, deployment.line->condition(live.replica));
+  const dispatch::Condition before = std::exchange(live.condition, deployment.queue->condition(live.replica));
   if (live.condition == before) return;
   runtime::insist([&] { tell_trouble_soon(deployment); });
   using State = dispatch::Health::State;
@@ -359,7 +359,7 @@ void LiveDeployments::start_readmission(LiveDeployment& deployment, LiveReplica&
   live.readmission = std::make_unique<discovery::Readmission>(
       control_, probes_, std::move(target), terms,
       [this, &deployment, &live] {
-        deployment.line->readmit(live.replica);
+        deployment.queue->readmit(live.replica);
         if (live.ready) live.why.clear();
         look_after(deployment, live);
       },
@@ -390,8 +390,8 @@ void LiveDeployments::stop() {
       replica.prober.reset();
       replica.readmission.reset();
     }
-    live->line->set_replicas({});
-    live->line->close();
+    live->queue->set_replicas({});
+    live->queue->close();
     live->replicas.clear();
   }
 }

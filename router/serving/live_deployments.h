@@ -12,7 +12,7 @@
 #include "router/discovery/probe.h"
 #include "router/discovery/readmission.h"
 #include "router/discovery/replica_source.h"
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/metrics/registry.h"
 #include "router/runtime/resolver.h"
 #include "router/runtime/shard_set.h"
@@ -23,7 +23,7 @@
 
 namespace router::serving {
 
-/// Everything that outlives a routing table: lines with their slots, replicas with their probes. Control thread.
+/// Everything that outlives a routing table: queues with their slots, replicas with their probes. Control thread.
 class LiveDeployments {
  public:
   LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics, runtime::Resolver& resolver);
@@ -60,16 +60,16 @@ class LiveDeployments {
     std::map<DeploymentKey, std::vector<discovery::FoundReplica>> told_;
     std::shared_ptr<const discovery::OwnAddresses> own_;
   };
-  /// Makes lines for new deployments, and changes nothing that is in force. Throws std::bad_alloc.
+  /// Makes queues for new deployments, and changes nothing that is in force. Throws std::bad_alloc.
   Change prepare(const config::Config& config, Sources sources, std::uint64_t generation);
-  /// Puts the new deployments beside the old ones, and gives every line its new settings and replicas. What finds no memory
+  /// Puts the new deployments beside the old ones, and gives every queue its new settings and replicas. What finds no memory
   /// is tried again until it does: there is no way back from here.
   void apply(Change& change) noexcept;
-  /// After the table without them was published: closes the lines of deployments that are no longer configured.
+  /// After the table without them was published: closes the queues of deployments that are no longer configured.
   void remove_others(const Change& change) noexcept;
 
   const LiveDeployment& get(const DeploymentKey& key) const { return *live_.at(key); }
-  /// As it will be once `change` is applied: its line and its metrics.
+  /// As it will be once `change` is applied: its queue and its metrics.
   const LiveDeployment& get(const DeploymentKey& key, const Change& change) const {
     const auto added = change.added_.find(key);
     return added != change.added_.end() ? *added->second : *live_.at(key);
@@ -89,18 +89,18 @@ class LiveDeployments {
   void set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found);
   std::shared_ptr<dispatch::PodSlots> pod_of(const LiveDeployment& deployment, const discovery::FoundReplica& found);
   std::shared_ptr<upstream::Replica> make_replica(const LiveDeployment& deployment, const discovery::FoundReplica& found);
-  /// Takes over what the source says of a replica whose line knows it.
+  /// Takes over what the source says of a replica whose queue knows it.
   void follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
   /// What a probe of its scoring address needs.
   std::function<discovery::ProbeSlot(std::shared_ptr<dispatch::TurnHolder>)> slot_of(const LiveReplica& live) const;
   void start_probe(LiveDeployment& deployment, LiveReplica& live);
   runtime::ShardSet::ForAll prepare_to_retire(std::vector<std::shared_ptr<upstream::Replica>> replicas);
-  std::shared_ptr<dispatch::Line> make_line(const DeploymentKey& key);
+  std::shared_ptr<dispatch::RequestQueue> make_queue(const DeploymentKey& key);
   void set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready);
   /// What a probe, or the way back of a replica that is out, has come to.
   void note(LiveDeployment& deployment, LiveReplica& live, const discovery::ProbeAnswer& answer);
   void set_why(LiveDeployment& deployment, LiveReplica& live, std::string why);
-  /// Tells the line what keeps replicas from serving; once for all that changes together.
+  /// Tells the queue what keeps replicas from serving; once for all that changes together.
   void tell_trouble_soon(LiveDeployment& deployment);
   /// Takes care of replicas whose condition has changed.
   void look_after(const DeploymentKey& key);

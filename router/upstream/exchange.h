@@ -7,7 +7,7 @@
 
 #include "router/base/result.h"
 #include "router/base/task.h"
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/http/head.h"
 #include "router/metrics/cells.h"
 #include "router/runtime/wakeup.h"

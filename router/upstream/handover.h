@@ -4,7 +4,7 @@
 
 #include "router/base/result.h"
 #include "router/base/task.h"
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/upstream/connection.h"
 #include "router/wire/cancellation.h"
 

@@ -22,7 +22,7 @@ struct Transport {
   std::string server_name;                                    // empty: the replica's host name
 };
 
-/// One pod able to score: what the line knows of it, and where it is. Everything here is constant but the pools, each of which
+/// One pod able to score: what the queue knows of it, and where it is. Everything here is constant but the pools, each of which
 /// belongs to its shard. A replica whose address changes is another replica.
 class Replica final : public dispatch::Replica, public std::enable_shared_from_this<Replica> {
  public:

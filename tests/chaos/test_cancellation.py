@@ -16,7 +16,7 @@ PATIENT, LEAVING = 24, 24  # clients; together more than there are slots, so tha
 
 
 def leaving(number):
-    """A client that goes away after a random moment: in line, in its upload, while the pod computes or streams."""
+    """A client that goes away after a random moment: in the queue, in its upload, while the pod computes or streams."""
     after = random.expovariate(1 / 0.05) + 0.001
     common = {"leave_after": after, "leave_by_reset": number % 2 == 0}
     kind = number % 3
@@ -38,7 +38,7 @@ def test_clients_that_leave_cost_nobody_else_anything(start, replica, load, tabl
     gone = [one for one in left if one.left]
     lost = [one for one in stayed if not one.served] + [one for one in left if not one.left and not one.served]
     assert len(gone) > 300
-    table.add(fault="clients leave: in line, uploading, while the pod computes, while it streams", injected=len(gone),
+    table.add(fault="clients leave: in the queue, uploading, while the pod computes, while it streams", injected=len(gone),
               requests=len(left) + len(stayed), failed=len(gone), why="nobody waits for them (499 in log and metrics)", lost=len(lost),
               leaked=held)
     assert all(event.concurrent <= SLOTS for one in replicas for event in one.events())

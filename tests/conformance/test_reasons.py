@@ -286,7 +286,7 @@ def a_client_that_leaves(scene):
 
 
 @case("draining", 503, fields=CLOSES, metric=False)
-def still_in_line_when_the_grace_ends(scene):
+def still_in_the_queue_when_the_grace_ends(scene):
     blue = scene.pod(lambda exchange: exchange.wait_for_close())
     router = scene.start(deployment([blue], **PATIENT), drain_grace_ms=300)
     with router.start_request(b"1") as running, router.connect() as waiting:

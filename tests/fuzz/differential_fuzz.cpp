@@ -172,7 +172,7 @@ struct Client {
     wire.stream().socket().set_waker(&wakeup);
   }
 
-  /// As in line: what arrives is read ahead.
+  /// As while it waits in the queue: what arrives is read ahead.
   void wait() {
     for (int turns = 0; turns < 4 && !wire.ended(); ++turns) {
       if (!downstream.still_wanted()) return;

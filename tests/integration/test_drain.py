@@ -225,7 +225,7 @@ def test_a_running_stream_is_served_to_its_end(pod, start):
     assert router.wait_exit() == 0
 
 
-def test_requests_in_line_are_served_during_the_grace(pod, start):
+def test_waiting_requests_are_served_during_the_grace(pod, start):
     hold = Held()
     blue = pod(hold)
     router = start(endpoint(deployment([blue], max_queue_wait_ms=30000, request_timeout_ms=30000)))

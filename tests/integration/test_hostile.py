@@ -153,7 +153,7 @@ def test_a_body_at_the_minimum_rate_is_served_however_long_it_takes(pod, start):
 
 
 @pytest.mark.long
-def test_the_rate_is_not_measured_while_the_pod_is_slow_or_the_request_waits_in_line(pod, start):
+def test_the_rate_is_not_measured_while_the_pod_is_slow_or_the_request_waits_in_the_queue(pod, start):
     """Body and answer are fast, but the router waits longer than the grace for everybody else."""
     def sluggish(exchange):
         if exchange.request.method == "PUT":

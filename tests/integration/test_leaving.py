@@ -54,7 +54,7 @@ def test_while_the_pod_computes(pod, start, leave):
     client.close()
 
 
-def test_while_waiting_in_line(pod, start, leave):
+def test_while_waiting_in_the_queue(pod, start, leave):
     hold = Held()
     blue = pod(hold)
     router = start(endpoint(deployment([blue], **PATIENT)))

@@ -154,7 +154,7 @@ def test_a_refused_connection_goes_to_another_replica(pod, start):
     assert retries(router, "connect_failed", 60) == 0 and retries(router, "stale_connection", 60) == 0
 
 
-def test_it_comes_back_to_its_place_in_line(pod, start):
+def test_it_comes_back_to_its_position_in_the_queue(pod, start):
     """The other replica is busy: whoever was refused is served before those who came later."""
     release = threading.Event()
     order = []

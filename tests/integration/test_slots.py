@@ -1,4 +1,4 @@
-"""Contract, section 5: slots are exact, the line is first come first served, a request is bound when a slot frees."""
+"""Contract, section 5: slots are exact, the queue is first come first served, a request is bound when a slot frees."""
 
 import os
 import random

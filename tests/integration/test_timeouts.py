@@ -190,7 +190,7 @@ def learn_the_pace(router, clients=32):
 
 @pytest.mark.parametrize("profile, status", [("kubernetes", 503), ("managed", 429)])
 def test_who_would_wait_in_vain_is_refused_at_once(pod, start, profile, status):
-    """50 ms for each exchange and one slot: the hundredth in line would be served after five seconds."""
+    """50 ms for each exchange and one slot: the hundredth in the queue would be served after five seconds."""
     blue = pod(lambda exchange: (exchange.body(), exchange.wait(seconds=0.05), exchange.answer()))
     router = start(endpoint(deployment([blue], max_queue_wait_ms=60000, request_timeout_ms=60000,
                                        router={"max_queue_length": 200}), router={"status_profile": profile}))

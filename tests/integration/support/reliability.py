@@ -12,7 +12,7 @@ The tests in `tests/chaos` write this table to `build/chaos/reliability.md`, eac
 copy of one run of these tests on the `dev` build; `CHAOS_LONG=1` makes them longer.
 
 *Failed by its nature*: requests that no router could have saved, for the reason given, or that were refused honestly. *Lost*: requests
-that failed although no fault had met them. *Leaked*: slots held, or places in line taken, when all was over. A test fails unless both
+that failed although no fault had met them. *Leaked*: slots held, or positions in the queue taken, when all was over. A test fails unless both
 are 0. Times and counts depend on the machine, the last two columns do not.
 """
 
@@ -55,7 +55,7 @@ class Table:
 
 
 def leaked(router):
-    """What is still held when all clients have gone: slots and places in line. 0 unless something has leaked."""
+    """What is still held when all clients have gone: slots and positions in the queue. 0 unless something has leaked."""
     try:
         eventually(lambda: router.slots_in_use() == 0 and router.queue_length() == 0, "slots and line to be empty", patience=20)
     except AssertionError:

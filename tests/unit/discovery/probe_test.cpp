@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "router/dispatch/line.h"
 #include "router/dispatch/pod_turn.h"
+#include "router/dispatch/request_queue.h"
 #include "tests/support/certificates.h"
 #include "tests/support/failing_memory.h"
 #include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
-#include "tests/unit/dispatch/line_world.h"
+#include "tests/unit/dispatch/queue_world.h"
 #include "tls/stream.h"
 
 namespace router::discovery {
@@ -271,7 +271,7 @@ TEST_F(Probe, DoesNotBlameAReplicaThatWasBusyScoring) {
 class ProbeOfALimitedReplica : public Probe {
  protected:
   ProbeOfALimitedReplica() {
-    line->set_replicas({replica});
+    queue->set_replicas({replica});
     target.settings.failure_threshold = 1;
     target.slot = [this](std::shared_ptr<dispatch::TurnHolder> holder) {
       return ProbeSlot{dispatch::PodTurn::take(replica->pod(), 0, std::move(holder)), resting};
@@ -284,7 +284,8 @@ class ProbeOfALimitedReplica : public Probe {
       return static_cast<bool>(request.entry.lease);
     });
   }
-  const std::shared_ptr<dispatch::Line> line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, shard.clock());
+  const std::shared_ptr<dispatch::RequestQueue> queue =
+      std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, shard.clock());
   const std::shared_ptr<dispatch::Replica> replica = std::make_shared<dispatch::Replica>("pod:5001", 1);
   bool resting = false;
 };
@@ -331,10 +332,10 @@ TEST_F(ProbeOfALimitedReplica, KeepsItsSlotUntilThePodHasClosedToo) {
 }
 
 TEST_F(ProbeOfALimitedReplica, KeptTheSlotThatARequestWaitedFor) {
-  line->set_ready(replica, true);
+  queue->set_ready(replica, true);
   start();
   const Descriptor hangs = next_question();
-  dispatch::Visitor request(*line, shard);
+  dispatch::Visitor request(*queue, shard);
   ASSERT_TRUE(request.waits());
   EXPECT_TRUE(is_served(request)) << "no time has passed";
   char byte = 0;
@@ -350,22 +351,22 @@ TEST_F(ProbeOfALimitedReplica, KeptTheSlotThatARequestWaitedFor) {
 }
 
 TEST_F(ProbeOfALimitedReplica, KeptTheSlotThatARequestWaitedForAfterItsAnswer) {
-  line->set_ready(replica, true);
+  queue->set_ready(replica, true);
   start();
   const Descriptor stays = next_question();
   stays.send(kOk);
   EXPECT_TRUE(turn_until(shard, [&] { return stays.at_end(); }));
-  dispatch::Visitor request(*line, shard);
+  dispatch::Visitor request(*queue, shard);
   ASSERT_TRUE(request.waits());
   EXPECT_TRUE(is_served(request));
   EXPECT_EQ(told, std::vector{true}) << "what was answered counts";
 }
 
 TEST_F(ProbeOfALimitedReplica, MayEndWhileItIsToldThatARequestWaits) {
-  line->set_ready(replica, true);
+  queue->set_ready(replica, true);
   start();
   const Descriptor hangs = next_question();
-  dispatch::Visitor request(*line, shard);
+  dispatch::Visitor request(*queue, shard);
   ASSERT_TRUE(request.waits());
   prober.reset();
   EXPECT_TRUE(is_served(request));
@@ -446,7 +447,7 @@ TEST_F(Probe, KeepsToTheLimitOfQuestionsAtOnce) {
   shard.poll();
   EXPECT_EQ(target.limit->running(), 2u);
   EXPECT_EQ(target.limit->waiting(), 3u);
-  probers[2].reset();  // the next in line
+  probers[2].reset();  // the next one
   shard.poll();
   EXPECT_EQ(target.limit->waiting(), 2u);
   for (int i = 0; i < 4; ++i) {

@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "router/dispatch/line.h"
-#include "tests/unit/dispatch/line_world.h"
+#include "router/dispatch/request_queue.h"
+#include "tests/unit/dispatch/queue_world.h"
 
 namespace router::dispatch {
 namespace {
@@ -14,14 +14,14 @@ namespace {
 using test::TestShard;
 
 struct ChoiceTest : testing::Test {
-  static Lease lease(const std::shared_ptr<Line>& line, TestShard& on) {
-    Visitor visitor(*line, on);
+  static Lease lease(const std::shared_ptr<RequestQueue>& queue, TestShard& on) {
+    Visitor visitor(*queue, on);
     EXPECT_FALSE(visitor.waits());
     return std::move(visitor.entry.lease);
   }
-  Lease lease(const std::shared_ptr<Line>& line) { return lease(line, here); }
-  std::unique_ptr<Cargo> cargo_of(std::size_t shard, const Line* line = nullptr) {
-    return std::make_unique<TestCargo>(shard, alive, line);
+  Lease lease(const std::shared_ptr<RequestQueue>& queue) { return lease(queue, here); }
+  std::unique_ptr<Cargo> cargo_of(std::size_t shard, const RequestQueue* queue = nullptr) {
+    return std::make_unique<TestCargo>(shard, alive, queue);
   }
 
   std::atomic<std::size_t> alive = 0;
@@ -32,17 +32,17 @@ struct ChoiceTest : testing::Test {
 TEST_F(ChoiceTest, TakesTheLeastLoadedReplica) {
   const std::shared_ptr<Replica> small = make_replica(2, "small:1");
   const std::shared_ptr<Replica> large = make_replica(0, "large:1");
-  const std::shared_ptr<Line> line = make_line({small, large});
+  const std::shared_ptr<RequestQueue> queue = make_queue({small, large});
   std::vector<Lease> held;
   std::map<const Replica*, int> load;
   for (int count = 0; count < 4; ++count) {
-    held.push_back(lease(line));
+    held.push_back(lease(queue));
     ++load[&held.back().replica()];
   }
   EXPECT_EQ(load[small.get()], 2);
   EXPECT_EQ(load[large.get()], 2);
   for (int count = 0; count < 200; ++count) {  // small is full: over several words of the bucket bits
-    held.push_back(lease(line));
+    held.push_back(lease(queue));
     EXPECT_EQ(&held.back().replica(), large.get());
   }
   for (Lease& one : held) {
@@ -51,15 +51,15 @@ TEST_F(ChoiceTest, TakesTheLeastLoadedReplica) {
       break;
     }
   }
-  EXPECT_EQ(&lease(line).replica(), small.get());
+  EXPECT_EQ(&lease(queue).replica(), small.get());
 }
 
 TEST_F(ChoiceTest, BreaksTiesAtRandom) {
   std::vector<std::shared_ptr<Replica>> pods;
   for (int count = 0; count < 4; ++count) pods.push_back(make_replica(1));
-  const std::shared_ptr<Line> line = make_line(pods);
+  const std::shared_ptr<RequestQueue> queue = make_queue(pods);
   std::map<const Replica*, int> chosen;
-  for (int count = 0; count < 4000; ++count) ++chosen[&lease(line).replica()];
+  for (int count = 0; count < 4000; ++count) ++chosen[&lease(queue).replica()];
   for (const std::shared_ptr<Replica>& pod : pods) {
     EXPECT_GT(chosen[pod.get()], 850);  // 1000 expected; this is five and a half standard deviations away
     EXPECT_LT(chosen[pod.get()], 1150);
@@ -68,53 +68,53 @@ TEST_F(ChoiceTest, BreaksTiesAtRandom) {
 
 TEST_F(ChoiceTest, FindsAReplicaAgainAfterItsLoadWentUpAndDown) {
   const std::shared_ptr<Replica> pod = make_replica(500);
-  const std::shared_ptr<Line> line = make_line({pod});
+  const std::shared_ptr<RequestQueue> queue = make_queue({pod});
   std::vector<Lease> held;
-  for (int count = 0; count < 500; ++count) held.push_back(lease(line));
-  EXPECT_TRUE(Visitor(*line, here).waits());
+  for (int count = 0; count < 500; ++count) held.push_back(lease(queue));
+  EXPECT_TRUE(Visitor(*queue, here).waits());
   held.pop_back();
-  held.push_back(lease(line));
-  line->set_ready(pod, false);
+  held.push_back(lease(queue));
+  queue->set_ready(pod, false);
   held.erase(held.begin(), held.begin() + 450);
-  line->set_ready(pod, true);
-  EXPECT_TRUE(lease(line));
+  queue->set_ready(pod, true);
+  EXPECT_TRUE(lease(queue));
 }
 
 TEST_F(ChoiceTest, FindsWhatWasLeftInTheSlot) {
-  const std::shared_ptr<Line> line = make_line({make_replica(1)});
+  const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
   const Cargo* left = nullptr;
   {
-    const Lease held = lease(line);
+    const Lease held = lease(queue);
     held.slot()->cargo = cargo_of(0);
     left = held.slot()->cargo.get();
   }
-  EXPECT_EQ(lease(line).slot()->cargo.get(), left);
+  EXPECT_EQ(lease(queue).slot()->cargo.get(), left);
 }
 
 TEST_F(ChoiceTest, PrefersACargoOfTheOwnShardThenASlotWithoutThenAny) {
-  const std::shared_ptr<Line> line = make_line({make_replica(3)});
+  const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(3)});
   {
-    const Lease first = lease(line);
-    const Lease second = lease(line);
+    const Lease first = lease(queue);
+    const Lease second = lease(queue);
     first.slot()->cargo = cargo_of(0);
     second.slot()->cargo = cargo_of(1);
   }
-  const Lease own = lease(line, there);
+  const Lease own = lease(queue, there);
   ASSERT_NE(own.slot()->cargo, nullptr);
   EXPECT_EQ(own.slot()->cargo->shard(), 1u);
-  const Lease blank = lease(line, there);
+  const Lease blank = lease(queue, there);
   EXPECT_EQ(blank.slot()->cargo, nullptr);
-  const Lease any = lease(line, there);
+  const Lease any = lease(queue, there);
   ASSERT_NE(any.slot()->cargo, nullptr);
   EXPECT_EQ(any.slot()->cargo->shard(), 0u);
 }
 
 TEST_F(ChoiceTest, NeverHasMoreSlotsWithCargoThanTheReplicaHasSlots) {
   const std::shared_ptr<Replica> pod = make_replica(2);
-  const std::shared_ptr<Line> line = make_line({pod});
+  const std::shared_ptr<RequestQueue> queue = make_queue({pod});
   for (int count = 0; count < 10; ++count) {
-    const Lease first = lease(line, count % 2 == 0 ? here : there);
-    const Lease second = lease(line, count % 3 == 0 ? here : there);
+    const Lease first = lease(queue, count % 2 == 0 ? here : there);
+    const Lease second = lease(queue, count % 3 == 0 ? here : there);
     if (!first.slot()->cargo) first.slot()->cargo = cargo_of(count % 2);
     if (!second.slot()->cargo) second.slot()->cargo = cargo_of(count % 3);
     EXPECT_LE(alive, 2u);
@@ -123,49 +123,49 @@ TEST_F(ChoiceTest, NeverHasMoreSlotsWithCargoThanTheReplicaHasSlots) {
 
 TEST_F(ChoiceTest, RetiresSurplusCargoOutsideTheMutex) {
   const std::shared_ptr<Replica> pod = make_replica(3);
-  const std::shared_ptr<Line> line = make_line({pod});
+  const std::shared_ptr<RequestQueue> queue = make_queue({pod});
   {
     std::vector<Lease> held;
     for (int count = 0; count < 3; ++count) {
-      held.push_back(lease(line));
-      held.back().slot()->cargo = cargo_of(0, line.get());
+      held.push_back(lease(queue));
+      held.back().slot()->cargo = cargo_of(0, queue.get());
     }
   }
   EXPECT_EQ(alive, 3u);
-  line->set_slots(pod, 2);
+  queue->set_slots(pod, 2);
   EXPECT_EQ(alive, 2u);
-  Lease held = lease(line);
-  line->set_slots(pod, 1);
+  Lease held = lease(queue);
+  queue->set_slots(pod, 1);
   EXPECT_EQ(alive, 1u) << "the one in use";
   held.give_back();
   EXPECT_EQ(alive, 1u);
-  line->set_slots(pod, 0);
+  queue->set_slots(pod, 0);
   EXPECT_EQ(alive, 0u) << "a replica without limit has no slots";
 }
 
 TEST_F(ChoiceTest, RetiresTheCargoOfAReplicaThatIsGone) {
   const std::shared_ptr<Replica> pod = make_replica(2);
-  const std::shared_ptr<Line> line = make_line({pod});
-  Lease held = lease(line);
-  lease(line).slot()->cargo = cargo_of(0, line.get());
-  held.slot()->cargo = cargo_of(0, line.get());
-  line->set_replicas({});
+  const std::shared_ptr<RequestQueue> queue = make_queue({pod});
+  Lease held = lease(queue);
+  lease(queue).slot()->cargo = cargo_of(0, queue.get());
+  held.slot()->cargo = cargo_of(0, queue.get());
+  queue->set_replicas({});
   EXPECT_EQ(alive, 1u) << "what was idle";
   held.give_back();
   EXPECT_EQ(alive, 0u);
 }
 
 TEST_F(ChoiceTest, RetiresIdleCargoWhenItIsClosed) {
-  const std::shared_ptr<Line> line = make_line({make_replica(1)});
-  lease(line).slot()->cargo = cargo_of(0, line.get());
-  line->close();
+  const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
+  lease(queue).slot()->cargo = cargo_of(0, queue.get());
+  queue->close();
   EXPECT_EQ(alive, 0u);
 }
 
 TEST_F(ChoiceTest, LetsADeadCargoBeTakenOutOfAFreeSlot) {
   const std::shared_ptr<Replica> pod = make_replica(1);
-  const std::shared_ptr<Line> line = make_line({pod});
-  Lease held = lease(line);
+  const std::shared_ptr<RequestQueue> queue = make_queue({pod});
+  Lease held = lease(queue);
   Slot& slot = *held.slot();
   slot.cargo = cargo_of(0);
   const Cargo* dead = slot.cargo.get();
@@ -180,18 +180,18 @@ TEST_F(ChoiceTest, LetsADeadCargoBeTakenOutOfAFreeSlot) {
   EXPECT_TRUE(pod->pod()->take_cargo(slot, dead, out));
   EXPECT_EQ(out.get(), dead);
   EXPECT_FALSE(pod->pod()->take_cargo(slot, dead, out));
-  EXPECT_EQ(lease(line).slot()->cargo, nullptr);
+  EXPECT_EQ(lease(queue).slot()->cargo, nullptr);
 }
 
 TEST_F(ChoiceTest, KeepsTheAddressOfASlotWhileItsReplicaLives) {
   const std::shared_ptr<Replica> pod = make_replica(1);
-  const std::shared_ptr<Line> line = make_line({pod});
-  Slot* slot = lease(line).slot();
-  line->set_slots(pod, 0);
-  line->set_slots(pod, 1000);
-  line->set_slots(pod, 1);
-  EXPECT_EQ(lease(line).slot(), slot);
-  line->set_replicas({});
+  const std::shared_ptr<RequestQueue> queue = make_queue({pod});
+  Slot* slot = lease(queue).slot();
+  queue->set_slots(pod, 0);
+  queue->set_slots(pod, 1000);
+  queue->set_slots(pod, 1);
+  EXPECT_EQ(lease(queue).slot(), slot);
+  queue->set_replicas({});
   std::unique_ptr<Cargo> out;
   const std::unique_ptr<Cargo> expected = cargo_of(0);
   EXPECT_FALSE(pod->pod()->take_cargo(*slot, expected.get(), out));

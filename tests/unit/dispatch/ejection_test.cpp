@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/line.h"
-#include "tests/unit/dispatch/line_world.h"
+#include "router/dispatch/request_queue.h"
+#include "tests/unit/dispatch/queue_world.h"
 
 namespace router::dispatch {
 namespace {
@@ -20,15 +20,15 @@ using test::TestShard;
 struct EjectionTest : testing::Test {
   EjectionTest() {
     for (int index = 0; index < 4; ++index) pods.push_back(make_replica(0, "pod-" + std::to_string(index) + ":1"));
-    line = make_line(64, shard.clock(), std::make_shared<TestWatcher>([this] { look(); }));
-    line->set_replicas(pods);
-    for (const auto& pod : pods) line->set_ready(pod, true);
+    queue = make_queue(64, shard.clock(), std::make_shared<TestWatcher>([this] { look(); }));
+    queue->set_replicas(pods);
+    for (const auto& pod : pods) queue->set_ready(pod, true);
   }
   /// Notes who has gone out since it looked last, and for how long he is left alone.
   void look() {
-    line->begin_look();  // the mutex is free
+    queue->begin_look();  // the mutex is free
     for (const auto& pod : pods) {
-      const Condition now = line->condition(pod);
+      const Condition now = queue->condition(pod);
       if (now != std::exchange(seen[pod], now) && now.state != Health::State::kWell) {
         told.emplace_back(pod, now.asked_from - shard.now());
       }
@@ -37,7 +37,7 @@ struct EjectionTest : testing::Test {
   Lease lease_of(const Replica& wanted) {
     std::vector<Lease> others;
     for (int tries = 0; tries < 100; ++tries) {
-      Visitor visitor(*line, shard);
+      Visitor visitor(*queue, shard);
       if (&visitor.entry.lease.replica() == &wanted) return std::move(visitor.entry.lease);
       others.push_back(std::move(visitor.entry.lease));
     }
@@ -55,20 +55,20 @@ struct EjectionTest : testing::Test {
   bool is_chosen(const Replica& wanted) {
     std::vector<Lease> held;
     for (int tries = 0; tries < 50; ++tries) {
-      Visitor visitor(*line, shard);
+      Visitor visitor(*queue, shard);
       if (&visitor.entry.lease.replica() == &wanted) return true;
       held.push_back(std::move(visitor.entry.lease));
     }
     return false;
   }
 
-  bool is_ejected(const std::shared_ptr<Replica>& pod) const { return line->condition(pod).state == Health::State::kEjected; }
-  bool refuses(const std::shared_ptr<Replica>& pod) const { return line->condition(pod).state == Health::State::kRefusing; }
+  bool is_ejected(const std::shared_ptr<Replica>& pod) const { return queue->condition(pod).state == Health::State::kEjected; }
+  bool refuses(const std::shared_ptr<Replica>& pod) const { return queue->condition(pod).state == Health::State::kRefusing; }
 
   TestShard shard{0};
   std::map<std::shared_ptr<Replica>, Condition> seen;
   std::vector<std::shared_ptr<Replica>> pods;
-  std::shared_ptr<Line> line;
+  std::shared_ptr<RequestQueue> queue;
   std::vector<std::pair<std::shared_ptr<Replica>, Duration>> told;
 };
 
@@ -82,8 +82,8 @@ TEST_F(EjectionTest, FollowsFiveFailuresInARow) {
   EXPECT_FALSE(is_chosen(*pods[0]));
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0], std::pair(pods[0], Duration(10s)));
-  EXPECT_EQ(line->demand().ejections, 1u);
-  EXPECT_EQ(line->demand().replicas_ejected, 1u);
+  EXPECT_EQ(queue->demand().ejections, 1u);
+  EXPECT_EQ(queue->demand().replicas_ejected, 1u);
   EXPECT_TRUE(is_ejected(pods[0]));
 }
 
@@ -91,7 +91,7 @@ TEST_F(EjectionTest, LastsUntilItIsReadmitted) {
   fail(*pods[0]);
   shard.advance(1h);
   EXPECT_FALSE(is_chosen(*pods[0])) << "nobody has asked it whether it is well";
-  line->readmit(pods[0]);
+  queue->readmit(pods[0]);
   EXPECT_TRUE(is_chosen(*pods[0]));
   fail(*pods[0], 4);
   EXPECT_TRUE(is_chosen(*pods[0])) << "it begins with no failures";
@@ -99,9 +99,9 @@ TEST_F(EjectionTest, LastsUntilItIsReadmitted) {
 
 TEST_F(EjectionTest, IsOverForWhoBecomesReadyAgain) {
   fail(*pods[0]);
-  line->set_ready(pods[0], false);
-  EXPECT_EQ(line->demand().replicas_ejected, 0u) << "of those that are ready";
-  line->set_ready(pods[0], true);
+  queue->set_ready(pods[0], false);
+  EXPECT_EQ(queue->demand().replicas_ejected, 0u) << "of those that are ready";
+  queue->set_ready(pods[0], true);
   EXPECT_FALSE(is_ejected(pods[0]));
   EXPECT_TRUE(is_chosen(*pods[0]));
   fail(*pods[0]);
@@ -110,8 +110,8 @@ TEST_F(EjectionTest, IsOverForWhoBecomesReadyAgain) {
 
 TEST_F(EjectionTest, ForgetsFailuresOfWhoBecomesReadyAgain) {
   fail(*pods[0], 4);
-  line->set_ready(pods[0], false);
-  line->set_ready(pods[0], true);
+  queue->set_ready(pods[0], false);
+  queue->set_ready(pods[0], true);
   fail(*pods[0], 4);
   EXPECT_TRUE(is_chosen(*pods[0]));
 }
@@ -121,7 +121,7 @@ TEST_F(EjectionTest, DoublesForARelapseUpToFiveMinutes) {
     fail(*pods[0]);
     EXPECT_EQ(told.back().second, length);
     shard.advance(length);
-    line->readmit(pods[0]);
+    queue->readmit(pods[0]);
     shard.advance(length - 1s);
   }
   shard.advance(300s);
@@ -132,28 +132,28 @@ TEST_F(EjectionTest, DoublesForARelapseUpToFiveMinutes) {
 TEST_F(EjectionTest, NeverTakesMoreThanHalf) {
   for (const auto& pod : pods) fail(*pod, 4);
   for (const auto& pod : pods) fail(*pod, 1);
-  EXPECT_EQ(line->demand().replicas_ejected, 2u);
+  EXPECT_EQ(queue->demand().replicas_ejected, 2u);
   EXPECT_FALSE(is_chosen(*pods[0]));
   EXPECT_FALSE(is_chosen(*pods[1]));
   EXPECT_TRUE(is_chosen(*pods[2]));
-  line->readmit(pods[0]);
+  queue->readmit(pods[0]);
   fail(*pods[2], 1);
   EXPECT_FALSE(is_chosen(*pods[2])) << "its failures are not forgotten meanwhile";
 }
 
 TEST_F(EjectionTest, LeavesALoneReplicaInPlace) {
-  line->set_replicas({pods[0]});
+  queue->set_replicas({pods[0]});
   fail(*pods[0], 50);
   EXPECT_TRUE(told.empty());
   EXPECT_TRUE(is_chosen(*pods[0]));
 }
 
 TEST_F(EjectionTest, CountsOnlyReadyReplicasForTheHalf) {
-  line->set_ready(pods[2], false);
-  line->set_ready(pods[3], false);
+  queue->set_ready(pods[2], false);
+  queue->set_ready(pods[3], false);
   fail(*pods[0]);
   fail(*pods[1], 10);
-  EXPECT_EQ(line->demand().replicas_ejected, 1u);
+  EXPECT_EQ(queue->demand().replicas_ejected, 1u);
   EXPECT_TRUE(is_chosen(*pods[1]));
 }
 
@@ -161,24 +161,24 @@ TEST_F(EjectionTest, EndsForTheFirstWhenTheOthersGo) {
   fail(*pods[0]);
   shard.advance(1s);
   fail(*pods[1]);
-  line->set_ready(pods[3], false);  // three are ready: only one may be out
+  queue->set_ready(pods[3], false);  // three are ready: only one may be out
   EXPECT_TRUE(is_chosen(*pods[0]));
   EXPECT_FALSE(is_chosen(*pods[1]));
-  line->set_replicas({pods[1]});
+  queue->set_replicas({pods[1]});
   EXPECT_TRUE(is_chosen(*pods[1]));
 }
 
 TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaIsReadmitted) {
   const auto first = make_replica(1, "first:1");
   const auto second = make_replica(1, "second:1");
-  line->set_replicas({first, second});
-  line->set_ready(first, true);
-  line->set_ready(second, true);
+  queue->set_replicas({first, second});
+  queue->set_ready(first, true);
+  queue->set_ready(second, true);
   fail(*first);
-  Visitor running(*line, shard);
-  const Visitor waiting(*line, shard);
+  Visitor running(*queue, shard);
+  const Visitor waiting(*queue, shard);
   ASSERT_TRUE(waiting.waits());
-  line->readmit(first);
+  queue->readmit(first);
   EXPECT_TRUE(*waiting.poll());
 }
 
@@ -188,43 +188,43 @@ TEST_F(EjectionTest, ARefusedConnectionTakesTheReplicaOutAtOnce) {
   EXPECT_FALSE(is_chosen(*pods[0]));
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0], std::pair(pods[0], Duration{})) << "it is asked at once";
-  EXPECT_EQ(line->demand().replicas_refusing, 1u);
-  EXPECT_EQ(line->demand().refusals, 1u);
-  EXPECT_EQ(line->demand().replicas_ejected, 0u);
-  line->readmit(pods[0]);
+  EXPECT_EQ(queue->demand().replicas_refusing, 1u);
+  EXPECT_EQ(queue->demand().refusals, 1u);
+  EXPECT_EQ(queue->demand().replicas_ejected, 0u);
+  queue->readmit(pods[0]);
   EXPECT_TRUE(is_chosen(*pods[0]));
-  EXPECT_EQ(line->demand().replicas_refusing, 0u);
+  EXPECT_EQ(queue->demand().replicas_refusing, 0u);
 }
 
 TEST_F(EjectionTest, RefusingReplicasAreOutWithoutAnyHalf) {
   for (const auto& pod : pods) exchange(*pod, Outcome::kRefused);
-  EXPECT_EQ(line->demand().replicas_refusing, 4u);
-  for (const auto& pod : pods) line->readmit(pod);
+  EXPECT_EQ(queue->demand().replicas_refusing, 4u);
+  for (const auto& pod : pods) queue->readmit(pod);
   EXPECT_TRUE(is_chosen(*pods[3]));
 }
 
 TEST_F(EjectionTest, TheHalfIsOneOfThoseThatDoNotRefuse) {
   fail(*pods[0]);
   fail(*pods[1]);
-  EXPECT_EQ(line->demand().replicas_ejected, 2u);
+  EXPECT_EQ(queue->demand().replicas_ejected, 2u);
   exchange(*pods[2], Outcome::kRefused);
-  EXPECT_EQ(line->demand().replicas_ejected, 1u) << "three can be reached";
+  EXPECT_EQ(queue->demand().replicas_ejected, 1u) << "three can be reached";
   exchange(*pods[3], Outcome::kRefused);
-  EXPECT_EQ(line->demand().replicas_ejected, 1u);
-  EXPECT_EQ(line->demand().replicas_refusing, 2u);
+  EXPECT_EQ(queue->demand().replicas_ejected, 1u);
+  EXPECT_EQ(queue->demand().replicas_refusing, 2u);
   for (const auto& pod : {pods[0], pods[1]}) {
     if (!is_ejected(pod)) exchange(*pod, Outcome::kRefused);
   }
-  EXPECT_EQ(line->demand().replicas_ejected, 0u) << "the last one that can be reached";
+  EXPECT_EQ(queue->demand().replicas_ejected, 0u) << "the last one that can be reached";
 }
 
 TEST_F(EjectionTest, ANewReadyEndsRefusing) {
   exchange(*pods[0], Outcome::kRefused);
-  line->set_ready(pods[0], true);  // as its source has said all the time
+  queue->set_ready(pods[0], true);  // as its source has said all the time
   EXPECT_TRUE(refuses(pods[0]));
-  line->set_ready(pods[0], false);
-  EXPECT_EQ(line->demand().replicas_refusing, 0u) << "of those that are ready";
-  line->set_ready(pods[0], true);
+  queue->set_ready(pods[0], false);
+  EXPECT_EQ(queue->demand().replicas_refusing, 0u) << "of those that are ready";
+  queue->set_ready(pods[0], true);
   EXPECT_FALSE(refuses(pods[0]));
   EXPECT_TRUE(is_chosen(*pods[0]));
 }
@@ -232,7 +232,7 @@ TEST_F(EjectionTest, ANewReadyEndsRefusing) {
 TEST_F(EjectionTest, ARefusalSaysNothingOfFailures) {
   fail(*pods[0], 4);
   exchange(*pods[0], Outcome::kRefused);
-  line->readmit(pods[0]);
+  queue->readmit(pods[0]);
   fail(*pods[0], 4);
   EXPECT_TRUE(is_chosen(*pods[0])) << "it begins with no failures";
 }
@@ -242,7 +242,7 @@ TEST_F(EjectionTest, AReplicaThatRefusesByTurnsIsAskedLaterEachTime) {
     exchange(*pods[0], Outcome::kRefused);
     const Duration pause = told.back().second;
     shard.advance(pause);
-    line->readmit(pods[0]);
+    queue->readmit(pods[0]);
     return pause;
   };
   for (const Duration pause : std::vector<Duration>{0ms, 100ms, 200ms, 400ms, 800ms, 1s, 1s}) EXPECT_EQ(refuse(), pause);
@@ -252,17 +252,17 @@ TEST_F(EjectionTest, AReplicaThatRefusesByTurnsIsAskedLaterEachTime) {
 
 TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaAcceptsAgain) {
   const auto only = make_replica(1, "only:1");
-  line->set_replicas({only});
-  line->set_ready(only, true);
-  Visitor refused(*line, shard);
+  queue->set_replicas({only});
+  queue->set_ready(only, true);
+  Visitor refused(*queue, shard);
   refused.entry.lease.verdict().outcome = Outcome::kRefused;
   const Place place = refused.entry.lease.place();
   EXPECT_EQ(place.avoided, nullptr) << "it is out, and once it is back it need not be avoided";
-  const Visitor later(*line, shard);
+  const Visitor later(*queue, shard);
   refused.entry.lease.give_back();
-  const Visitor again(*line, shard, kNever, place);
+  const Visitor again(*queue, shard, kNever, place);
   ASSERT_TRUE(later.waits() && again.waits());
-  line->readmit(only);
+  queue->readmit(only);
   shard.poll();
   const Result<Lease> lease = again.poll();
   EXPECT_TRUE(*lease) << "at its old place";
@@ -271,15 +271,15 @@ TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaAcceptsAgain) {
 
 TEST_F(EjectionTest, WhoWaitsForRefusingReplicasAloneWaitsForNoReadyReplica) {
   const auto only = make_replica(1, "only:1");
-  line->set_replicas({only});
-  line->set_ready(only, true);
-  Visitor refused(*line, shard);
+  queue->set_replicas({only});
+  queue->set_ready(only, true);
+  Visitor refused(*queue, shard);
   refused.entry.lease.verdict().outcome = Outcome::kRefused;
-  const Visitor met_it(*line, shard);
+  const Visitor met_it(*queue, shard);
   const Place place = refused.entry.lease.place();
   refused.entry.lease.give_back();
-  const Visitor again(*line, shard, kNever, place);
-  const Visitor later(*line, shard);
+  const Visitor again(*queue, shard, kNever, place);
+  const Visitor later(*queue, shard);
   EXPECT_TRUE(met_it.leave().replica_was_ready) << "it served when this one came";
   for (const Visitor* visitor : {&again, &later}) {
     const Parting parting = visitor->leave();
@@ -291,9 +291,9 @@ TEST_F(EjectionTest, WhoWaitsForRefusingReplicasAloneWaitsForNoReadyReplica) {
 TEST_F(EjectionTest, AReplicaThatShedsIsChosenLast) {
   exchange(*pods[0], Outcome::kSucceeded, 30s);
   EXPECT_FALSE(is_chosen(*pods[0]));
-  for (std::size_t index = 1; index < pods.size(); ++index) line->set_ready(pods[index], false);
+  for (std::size_t index = 1; index < pods.size(); ++index) queue->set_ready(pods[index], false);
   EXPECT_TRUE(is_chosen(*pods[0])) << "nobody waits beside a free slot";
-  for (std::size_t index = 1; index < pods.size(); ++index) line->set_ready(pods[index], true);
+  for (std::size_t index = 1; index < pods.size(); ++index) queue->set_ready(pods[index], true);
   shard.advance(29s);
   EXPECT_FALSE(is_chosen(*pods[0]));
   shard.advance(1s);

@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "tests/support/failing_memory.h"
-#include "tests/unit/dispatch/line_world.h"
+#include "tests/unit/dispatch/queue_world.h"
 #include "tests/unit/dispatch/replay.h"
 
 namespace router::dispatch {
@@ -24,8 +24,8 @@ using test::FailingMemory;
 using test::TestShard;
 using Outcome = Verdict::Outcome;
 
-/// Three lines: one with two replicas of its own, two that share a pod. Visitors come, wait, are served and leave, and replicas
-/// fail, refuse and change.
+/// Three queues: one with two replicas of its own, two that share a pod. Visitors come, wait, are served and leave, and
+/// replicas fail, refuse and change.
 class World {
  public:
   World() {
@@ -42,13 +42,13 @@ class World {
     green_->set_ready(shared_green_, true);
   }
 
-  void enter(std::size_t index, const std::shared_ptr<Line>& line, std::size_t shard, const Place& place = {}) {
-    visitors_[index].emplace(*line, shard == 0 ? here_ : there_, kNever, place);
+  void enter(std::size_t index, const std::shared_ptr<RequestQueue>& queue, std::size_t shard, const Place& place = {}) {
+    visitors_[index].emplace(*queue, shard == 0 ? here_ : there_, kNever, place);
   }
   void leave(std::size_t index) {
     if (visitors_[index]) visitors_[index]->leave();
   }
-  /// Gives the first lease that is held of a line back.
+  /// Gives the first lease that is held of a queue back.
   void give_back(const std::shared_ptr<Replica>& of, Outcome outcome, Duration sheds = {}) {
     for (Lease& lease : held_) {
       if (!lease || &lease.replica() != of.get()) continue;
@@ -82,9 +82,9 @@ class World {
     }
     EXPECT_EQ(waiting, 0u) << "a lease that nobody was told of";
     take();
-    for (const std::shared_ptr<Line>& line : {own_, blue_, green_}) {
-      EXPECT_EQ(line->demand().waiting, 0u);
-      EXPECT_EQ(line->demand().slots_in_use, 0u);
+    for (const std::shared_ptr<RequestQueue>& queue : {own_, blue_, green_}) {
+      EXPECT_EQ(queue->demand().waiting, 0u);
+      EXPECT_EQ(queue->demand().slots_in_use, 0u);
     }
     EXPECT_EQ(first_->pod()->in_use() + second_->pod()->in_use() + pod_->in_use(), 0u);
 #ifdef ROUTER_CHECKS
@@ -92,7 +92,7 @@ class World {
     EXPECT_EQ(replay.held() + replay.waiting(), 0u);
     EXPECT_GT(replay.served(), 0u);
 #endif
-    for (const std::shared_ptr<Line>& line : {own_, blue_, green_}) line->close();
+    for (const std::shared_ptr<RequestQueue>& queue : {own_, blue_, green_}) queue->close();
     EXPECT_EQ(cargo_, 0u);
   }
 
@@ -108,9 +108,9 @@ class World {
   const std::shared_ptr<Replica> shared_blue_ = std::make_shared<Replica>("pod:1", 1, pod_);
   const std::shared_ptr<Replica> shared_green_ = std::make_shared<Replica>("pod:1", 1, pod_);
   std::size_t looks_ = 0;
-  const std::shared_ptr<Line> own_ = make_line(64, clock_, std::make_shared<TestWatcher>([this] { ++looks_; }));
-  const std::shared_ptr<Line> blue_ = make_line(64, clock_);
-  const std::shared_ptr<Line> green_ = make_line(64, clock_);
+  const std::shared_ptr<RequestQueue> own_ = make_queue(64, clock_, std::make_shared<TestWatcher>([this] { ++looks_; }));
+  const std::shared_ptr<RequestQueue> blue_ = make_queue(64, clock_);
+  const std::shared_ptr<RequestQueue> green_ = make_queue(64, clock_);
   const std::shared_ptr<Replica> big_ = make_replica(40, "big:1");
   const std::vector<std::shared_ptr<Replica>> one_{second_};
   const std::vector<std::shared_ptr<Replica>> two_{first_, second_};
@@ -159,15 +159,15 @@ void add_waiting(Steps& to) {
     to.act("enter", [index](World& world) { world.enter(index, world.own_, index % 2); });
   }
   for (std::size_t index = 8; index < 11; ++index) {
-    to.act("enter the blue line", [index](World& world) { world.enter(index, world.blue_, index % 2); });
-    to.act("enter the green line", [index](World& world) { world.enter(index + 4, world.green_, index % 2); });
+    to.act("enter the blue queue", [index](World& world) { world.enter(index, world.blue_, index % 2); });
+    to.act("enter the green queue", [index](World& world) { world.enter(index + 4, world.green_, index % 2); });
   }
   to.take();
   to.give("leave while it waits", [](World& world) { world.leave(7); });
   to.give("give back", [](World& world) { world.give_back(world.first_, Outcome::kSucceeded); });
   to.give("leave while the grant is on its way", [](World& world) { world.leave(3); });
   to.take();
-  to.give("give back what another line wants", [](World& world) { world.give_back(world.shared_blue_, Outcome::kSucceeded); });
+  to.give("give back what another queue wants", [](World& world) { world.give_back(world.shared_blue_, Outcome::kSucceeded); });
   to.take();
   to.give("and back", [](World& world) { world.give_back(world.shared_green_, Outcome::kNone); });
   to.take();
@@ -245,7 +245,7 @@ bool run(const std::vector<Step>& all, std::size_t failing, std::size_t served, 
   return failed;
 }
 
-TEST(LineMemory, LosesNoSlotAndNoWaiterWhereverMemoryFails) {
+TEST(RequestQueueMemory, LosesNoSlotAndNoWaiterWhereverMemoryFails) {
   const std::vector<Step> all = steps();
   std::size_t failures = 0;
   for (std::size_t step = 0; step < all.size() && !testing::Test::HasFailure(); ++step) {
@@ -262,7 +262,7 @@ TEST(LineMemory, LosesNoSlotAndNoWaiterWhereverMemoryFails) {
   EXPECT_GT(failures, 10u);
 }
 
-TEST(LineMemory, NeedsNoneForWhatGivesBack) {
+TEST(RequestQueueMemory, NeedsNoneForWhatGivesBack) {
   const std::vector<Step> all = steps();
   for (std::size_t step = 0; step < all.size(); ++step) {
     if (!all[step].needs_none) continue;
@@ -272,13 +272,13 @@ TEST(LineMemory, NeedsNoneForWhatGivesBack) {
 }
 
 #ifndef ROUTER_SANITIZED
-TEST(LineMemory, NeedsNoneToWaitOnceItHasRunForAWhile) {
+TEST(RequestQueueMemory, NeedsNoneToWaitOnceItHasRunForAWhile) {
   TestShard shard{0};
-  const std::shared_ptr<Line> line = make_line({make_replica(1)});
+  const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
   std::size_t served = 0;
   const auto come_and_go = [&] {
     std::array<std::optional<Visitor>, 4> visitors;
-    for (std::optional<Visitor>& visitor : visitors) visitor.emplace(*line, shard);
+    for (std::optional<Visitor>& visitor : visitors) visitor.emplace(*queue, shard);
     visitors[3]->leave();
     Lease held = std::move(visitors[0]->entry.lease);
     for (std::size_t index = 1; index < 3; ++index) {

@@ -6,8 +6,8 @@
 #include <memory>
 #include <optional>
 
-#include "router/dispatch/line.h"
-#include "tests/unit/dispatch/line_world.h"
+#include "router/dispatch/request_queue.h"
+#include "tests/unit/dispatch/queue_world.h"
 
 namespace router::dispatch {
 namespace {
@@ -65,55 +65,55 @@ TEST_F(PaceTest, IsKeptForLongExchanges) {
 struct PatienceTest : testing::Test {
   void learn(std::size_t times = Pace::kKnownAfter) {
     for (std::size_t count = 0; count < times; ++count) {
-      Visitor visitor(*line, shard);
+      Visitor visitor(*queue, shard);
       shard.clock().advance(100ms);
     }
   }
   TestShard shard{0};
   const std::shared_ptr<Replica> pod = make_replica(1);
-  const std::shared_ptr<Line> line = make_line({pod}, 1000, shard.clock());
+  const std::shared_ptr<RequestQueue> queue = make_queue({pod}, 1000, shard.clock());
 };
 
 TEST_F(PatienceTest, WhoWouldWaitInVainIsRefusedAtOnce) {
   learn();
-  const Visitor running(*line, shard);
+  const Visitor running(*queue, shard);
   std::vector<std::unique_ptr<Visitor>> waiting;
-  while (waiting.size() < 99) waiting.push_back(std::make_unique<Visitor>(*line, shard));
-  EXPECT_EQ(Visitor(*line, shard, shard.now() + 7s).refused, Reason::kDeadlineUnmeetable);
-  EXPECT_TRUE(Visitor(*line, shard, shard.now() + 9s).waits()) << "it may be lucky";
-  EXPECT_EQ(line->expected_wait(), Duration(10s));
+  while (waiting.size() < 99) waiting.push_back(std::make_unique<Visitor>(*queue, shard));
+  EXPECT_EQ(Visitor(*queue, shard, shard.now() + 7s).refused, Reason::kDeadlineUnmeetable);
+  EXPECT_TRUE(Visitor(*queue, shard, shard.now() + 9s).waits()) << "it may be lucky";
+  EXPECT_EQ(queue->expected_wait(), Duration(10s));
 }
 
 TEST_F(PatienceTest, NobodyIsRefusedForAWaitThatIsNotKnown) {
   learn(Pace::kKnownAfter - 1);
-  const Visitor running(*line, shard);
+  const Visitor running(*queue, shard);
   std::vector<std::unique_ptr<Visitor>> waiting;
-  while (waiting.size() < 99) waiting.push_back(std::make_unique<Visitor>(*line, shard));
-  EXPECT_TRUE(Visitor(*line, shard, shard.now() + 1ms).waits());
-  EXPECT_EQ(line->expected_wait(), std::nullopt);
+  while (waiting.size() < 99) waiting.push_back(std::make_unique<Visitor>(*queue, shard));
+  EXPECT_TRUE(Visitor(*queue, shard, shard.now() + 1ms).waits());
+  EXPECT_EQ(queue->expected_wait(), std::nullopt);
 }
 
 TEST_F(PatienceTest, WithoutAServingReplicaTheWaitIsNotKnown) {
   learn();
-  line->set_ready(pod, false);
+  queue->set_ready(pod, false);
   std::vector<std::unique_ptr<Visitor>> waiting;
-  while (waiting.size() < 99) waiting.push_back(std::make_unique<Visitor>(*line, shard));
-  EXPECT_TRUE(Visitor(*line, shard, shard.now() + 1ms).waits());
+  while (waiting.size() < 99) waiting.push_back(std::make_unique<Visitor>(*queue, shard));
+  EXPECT_TRUE(Visitor(*queue, shard, shard.now() + 1ms).waits());
 }
 
 TEST_F(PatienceTest, AFreeSlotIsTakenWhateverThePatience) {
   learn();
-  EXPECT_TRUE(Visitor(*line, shard, shard.now()).entry.lease);
+  EXPECT_TRUE(Visitor(*queue, shard, shard.now()).entry.lease);
 }
 
-TEST_F(PatienceTest, FailedConnectionsDoNotMakeTheLineLookFast) {
+TEST_F(PatienceTest, FailedConnectionsDoNotMakeTheQueueLookFast) {
   learn();
   for (int count = 0; count < 1000; ++count) {
-    Visitor visitor(*line, shard);
+    Visitor visitor(*queue, shard);
     visitor.entry.lease.verdict().outcome = Verdict::Outcome::kFailed;
   }
-  const Visitor running(*line, shard);
-  EXPECT_EQ(line->expected_wait(), Duration(100ms));
+  const Visitor running(*queue, shard);
+  EXPECT_EQ(queue->expected_wait(), Duration(100ms));
 }
 
 }  // namespace

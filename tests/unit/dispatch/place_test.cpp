@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "router/dispatch/line.h"
-#include "tests/unit/dispatch/line_world.h"
+#include "router/dispatch/request_queue.h"
+#include "tests/unit/dispatch/queue_world.h"
 
 namespace router::dispatch {
 namespace {
@@ -16,8 +16,8 @@ using test::TestShard;
 /// Exchanges that could not reach their replica come back to their place.
 struct PlaceTest : testing::Test {
   /// Takes a lease and gives it up again, as after a refused connection.
-  Place refused_by(Line& line) {
-    Visitor visitor(line, shard);
+  Place refused_by(RequestQueue& queue) {
+    Visitor visitor(queue, shard);
     EXPECT_TRUE(visitor.entry.lease);
     Place place = visitor.entry.lease.place();
     visitor.entry.lease.give_back();
@@ -30,10 +30,10 @@ struct PlaceTest : testing::Test {
 };
 
 TEST_F(PlaceTest, AvoidsTheReplicaWhileAnotherHasASlot) {
-  const std::shared_ptr<Line> line = make_line({first, second});
+  const std::shared_ptr<RequestQueue> queue = make_queue({first, second});
   for (int round = 0; round < 20; ++round) {
-    const Place place = refused_by(*line);
-    const Visitor again(*line, shard, kNever, place);
+    const Place place = refused_by(*queue);
+    const Visitor again(*queue, shard, kNever, place);
     ASSERT_TRUE(again.entry.lease);
     EXPECT_NE(&again.entry.lease.replica(), place.avoided.get());
     EXPECT_EQ(again.entry.lease.ticket(), place.ticket);
@@ -41,15 +41,15 @@ TEST_F(PlaceTest, AvoidsTheReplicaWhileAnotherHasASlot) {
 }
 
 TEST_F(PlaceTest, WaitsForAnotherThatServesRatherThanTakeTheAvoidedOne) {
-  const std::shared_ptr<Line> line = make_line({first});
-  const Place place = refused_by(*line);
-  line->set_replicas({first, second});
-  line->set_ready(second, true);
-  Visitor takes_one(*line, shard);
-  Visitor takes_other(*line, shard);
+  const std::shared_ptr<RequestQueue> queue = make_queue({first});
+  const Place place = refused_by(*queue);
+  queue->set_replicas({first, second});
+  queue->set_ready(second, true);
+  Visitor takes_one(*queue, shard);
+  Visitor takes_other(*queue, shard);
   Lease& of_second = &takes_one.entry.lease.replica() == second.get() ? takes_one.entry.lease : takes_other.entry.lease;
   Lease& of_first = &takes_one.entry.lease.replica() == second.get() ? takes_other.entry.lease : takes_one.entry.lease;
-  const Visitor again(*line, shard, kNever, place);
+  const Visitor again(*queue, shard, kNever, place);
   ASSERT_TRUE(again.waits());
   of_first.give_back();
   EXPECT_FALSE(*again.poll()) << "the avoided replica is free, the other one serves but is busy";
@@ -60,12 +60,12 @@ TEST_F(PlaceTest, WaitsForAnotherThatServesRatherThanTakeTheAvoidedOne) {
 }
 
 TEST_F(PlaceTest, OthersMayHaveTheSlotThatItAvoids) {
-  const std::shared_ptr<Line> line = make_line({first, second});
-  Visitor one(*line, shard);
-  Visitor other(*line, shard);
+  const std::shared_ptr<RequestQueue> queue = make_queue({first, second});
+  Visitor one(*queue, shard);
+  Visitor other(*queue, shard);
   Lease& of_first = &one.entry.lease.replica() == first.get() ? one.entry.lease : other.entry.lease;
-  const Visitor avoids(*line, shard, kNever, Place{1, first});
-  const Visitor newcomer(*line, shard);
+  const Visitor avoids(*queue, shard, kNever, Place{1, first});
+  const Visitor newcomer(*queue, shard);
   ASSERT_TRUE(avoids.waits() && newcomer.waits());
   of_first.give_back();
   EXPECT_FALSE(*avoids.poll());
@@ -73,66 +73,66 @@ TEST_F(PlaceTest, OthersMayHaveTheSlotThatItAvoids) {
 }
 
 TEST_F(PlaceTest, TakesTheAvoidedReplicaIfNoOtherServes) {
-  const std::shared_ptr<Line> line = make_line({first});
-  const Place place = refused_by(*line);
-  EXPECT_TRUE(Visitor(*line, shard, kNever, place).entry.lease);
-  line->set_replicas({first, second});  // the second is not ready
-  EXPECT_TRUE(Visitor(*line, shard, kNever, place).entry.lease);
+  const std::shared_ptr<RequestQueue> queue = make_queue({first});
+  const Place place = refused_by(*queue);
+  EXPECT_TRUE(Visitor(*queue, shard, kNever, place).entry.lease);
+  queue->set_replicas({first, second});  // the second is not ready
+  EXPECT_TRUE(Visitor(*queue, shard, kNever, place).entry.lease);
 }
 
 TEST_F(PlaceTest, TakesTheAvoidedReplicaOnceTheOtherIsGone) {
-  const std::shared_ptr<Line> line = make_line({first, second});
-  Visitor one(*line, shard);
-  Visitor other(*line, shard);
-  const Visitor avoids(*line, shard, kNever, Place{1, first});
+  const std::shared_ptr<RequestQueue> queue = make_queue({first, second});
+  Visitor one(*queue, shard);
+  Visitor other(*queue, shard);
+  const Visitor avoids(*queue, shard, kNever, Place{1, first});
   one.entry.lease.give_back();
   other.entry.lease.give_back();
   const Result<Lease> of_second = avoids.poll();
   ASSERT_EQ(&of_second->replica(), second.get());
-  const Visitor waits(*line, shard, kNever, Place{2, first});
+  const Visitor waits(*queue, shard, kNever, Place{2, first});
   EXPECT_TRUE(waits.waits());
-  line->set_ready(second, false);
+  queue->set_ready(second, false);
   const Result<Lease> lease = waits.poll();
   ASSERT_TRUE(*lease);
   EXPECT_EQ(&lease->replica(), first.get());
 }
 
 TEST_F(PlaceTest, StandsBeforeThoseWhoCameLater) {
-  const std::shared_ptr<Line> line = make_line({first});
-  const Place place = refused_by(*line);
-  Visitor running(*line, shard);
-  const Visitor later(*line, shard);
-  const Visitor again(*line, shard, kNever, place);
+  const std::shared_ptr<RequestQueue> queue = make_queue({first});
+  const Place place = refused_by(*queue);
+  Visitor running(*queue, shard);
+  const Visitor later(*queue, shard);
+  const Visitor again(*queue, shard, kNever, place);
   ASSERT_TRUE(later.waits() && again.waits());
   running.entry.lease.give_back();
   EXPECT_FALSE(*later.poll());
   EXPECT_TRUE(*again.poll());
 }
 
-TEST_F(PlaceTest, IsKeptInAFullLine) {
-  const std::shared_ptr<Line> line = make_line({first}, 1);
-  const Place place = refused_by(*line);
-  Visitor running(*line, shard);
-  const Visitor waiting(*line, shard);
-  EXPECT_EQ(Visitor(*line, shard).refused, Reason::kQueueFull);
-  EXPECT_TRUE(Visitor(*line, shard, kNever, place).waits());
+TEST_F(PlaceTest, IsKeptInAFullQueue) {
+  const std::shared_ptr<RequestQueue> queue = make_queue({first}, 1);
+  const Place place = refused_by(*queue);
+  Visitor running(*queue, shard);
+  const Visitor waiting(*queue, shard);
+  EXPECT_EQ(Visitor(*queue, shard).refused, Reason::kQueueFull);
+  EXPECT_TRUE(Visitor(*queue, shard, kNever, place).waits());
 }
 
 TEST_F(PlaceTest, IdleWorkTakesASlotOnlyIfNobodyWaits) {
-  const std::shared_ptr<Line> line = make_line({first});
-  Lease idle = line->take_idle(shard);
+  const std::shared_ptr<RequestQueue> queue = make_queue({first});
+  Lease idle = queue->take_idle(shard);
   EXPECT_TRUE(idle);
-  EXPECT_FALSE(line->take_idle(shard)) << "no slot is free";
+  EXPECT_FALSE(queue->take_idle(shard)) << "no slot is free";
   idle.give_back();
-  line->set_replicas({first, second});
-  line->set_ready(second, true);
-  Visitor one(*line, shard);
-  Visitor other(*line, shard);
-  const Visitor avoids(*line, shard, kNever, Place{1, first});
+  queue->set_replicas({first, second});
+  queue->set_ready(second, true);
+  Visitor one(*queue, shard);
+  Visitor other(*queue, shard);
+  const Visitor avoids(*queue, shard, kNever, Place{1, first});
   Lease& of_first = &one.entry.lease.replica() == first.get() ? one.entry.lease : other.entry.lease;
   of_first.give_back();
   ASSERT_TRUE(avoids.waits());
-  EXPECT_FALSE(line->take_idle(shard)) << "somebody waits";
+  EXPECT_FALSE(queue->take_idle(shard)) << "somebody waits";
 }
 
 TEST(RetryBudget, AllowsAFifthOfTheRequestsOfTheLastTenSeconds) {

@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/runtime/task_group.h"
-#include "tests/unit/dispatch/line_world.h"
+#include "tests/unit/dispatch/queue_world.h"
 #include "tests/unit/dispatch/replay.h"
 
 #ifdef ROUTER_CHECKS
@@ -45,26 +45,26 @@ enum Kind {
   kAdvance,  // of one shard's clock
   kKinds,
 };
-/// How often each comes, so that the line is mostly neither empty nor full.
+/// How often each comes, so that the queue is mostly neither empty nor full.
 constexpr std::array<double, kKinds> kWeights{12, 12, 6, 4, 3, 24, 6, 4, 5, 4, 2, 2, 4, 12, 6};
 using Pairs = std::array<std::array<std::size_t, kKinds>, kKinds>;
 
 /// A visitor whom nobody may count twice: told of a lease that it has not looked at, until it looks or leaves.
 struct Guest {
-  Guest(Line& line, runtime::Shard& shard, const Place& place = {}) : visitor(line, shard, kNever, place) {}
+  Guest(RequestQueue& queue, runtime::Shard& shard, const Place& place = {}) : visitor(queue, shard, kNever, place) {}
   bool was_told() { return !settled && visitor.wakeup.wait(kNever).await_ready(); }
 
   Visitor visitor;
   bool settled = false;  // has its lease, or has left
 };
 
-/// One line, three shards that turn when told so, and everything that may happen to them, in random order.
+/// One queue, three shards that turn when told so, and everything that may happen to them, in random order.
 class World {
  public:
   World(std::uint64_t seed, Pairs& pairs) : random_(seed), pairs_(pairs) {
     for (std::shared_ptr<Replica>& pod : pods_) pod = make_replica(pick(4));
-    line_->start_record();
-    line_->set_replicas({pods_.begin(), pods_.end()});
+    queue_->start_record();
+    queue_->set_replicas({pods_.begin(), pods_.end()});
   }
 
   void step() {
@@ -75,26 +75,26 @@ class World {
   }
 
   void finish() {
-    ejections_ = line_->demand().ejections;
-    refusals_ = line_->demand().refusals;
+    ejections_ = queue_->demand().ejections;
+    refusals_ = queue_->demand().refusals;
     EXPECT_GT(looks_, 0u);
-    if (pick(2) == 0) line_->close();
+    if (pick(2) == 0) queue_->close();
     for (std::unique_ptr<Guest>& guest : guests_) look(*guest);
     guests_.clear();
     for (std::unique_ptr<TestShard>& shard : shards_) shard->advance(1h);
     held_.clear();
     for (std::unique_ptr<TestShard>& shard : shards_) shard->poll();
     held_.clear();
-    const Demand demand = line_->demand();
+    const Demand demand = queue_->demand();
     EXPECT_EQ(demand.waiting, 0u);
     EXPECT_EQ(demand.slots_in_use, 0u);
     for (std::unique_ptr<runtime::TaskGroup>& group : groups_) EXPECT_EQ(group->running(), 0u) << "a wake-up was lost";
-    const Replay replay(line_->recorded());
+    const Replay replay(queue_->recorded());
     EXPECT_EQ(replay.waiting(), 0u);
     EXPECT_EQ(replay.held(), 0u);
     served_ = replay.served();
-    const std::weak_ptr<Line> watched = line_;
-    line_.reset();
+    const std::weak_ptr<RequestQueue> watched = queue_;
+    queue_.reset();
     EXPECT_TRUE(watched.expired());
     marks_.clear();
     pods_ = {};
@@ -119,7 +119,7 @@ class World {
   std::size_t grants_on_their_way() const {
     std::size_t taken_or_told = held_.size();
     for (const std::unique_ptr<Guest>& guest : guests_) taken_or_told += guest->was_told() ? 1 : 0;
-    return line_->demand().slots_in_use - taken_or_told;
+    return queue_->demand().slots_in_use - taken_or_told;
   }
 
   void act(Kind kind) {
@@ -137,9 +137,9 @@ class World {
         return;
       case kGiveBack: return give_back();
       case kComeBack: return come_back();
-      case kReadmit: return line_->readmit(any_pod());
-      case kReady: return line_->set_ready(any_pod(), pick(3) > 0);
-      case kSlots: return line_->set_slots(any_pod(), pick(20) == 0 ? 0 : 1 + pick(3));
+      case kReadmit: return queue_->readmit(any_pod());
+      case kReady: return queue_->set_ready(any_pod(), pick(3) > 0);
+      case kSlots: return queue_->set_slots(any_pod(), pick(20) == 0 ? 0 : 1 + pick(3));
       case kReplicas: return change_replicas();
       case kOptions: return change_options();
       case kTakeCargo: return take_cargo();
@@ -150,17 +150,18 @@ class World {
   }
 
   void enter(const Place& place = {}) {
-    auto guest = std::make_unique<Guest>(*line_, *shards_[pick(kShards)], place);
+    auto guest = std::make_unique<Guest>(*queue_, *shards_[pick(kShards)], place);
     Visitor& visitor = guest->visitor;
     if (visitor.entry.lease) held_.push_back(std::move(visitor.entry.lease));
     if (visitor.waits()) guests_.push_back(std::move(guest));
   }
   void exchange() {
     const std::size_t shard = pick(kShards);
-    groups_[shard]->try_spawn(visit(line_, shards_[shard]->now() + 1ms * pick(200), *shards_[shard], held_));
+    groups_[shard]->try_spawn(visit(queue_, shards_[shard]->now() + 1ms * pick(200), *shards_[shard], held_));
   }
-  static Task<void> visit(std::shared_ptr<Line> line, Deadline deadline, runtime::Shard& shard, std::vector<Lease>& held) {
-    Result<Lease> lease = co_await acquire(std::move(line), deadline, shard);
+  static Task<void> visit(std::shared_ptr<RequestQueue> queue, Deadline deadline, runtime::Shard& shard,
+                          std::vector<Lease>& held) {
+    Result<Lease> lease = co_await acquire(std::move(queue), deadline, shard);
     if (lease) held.push_back(std::move(*lease));
   }
   void look(Guest& guest) {
@@ -202,7 +203,7 @@ class World {
     if (pick(8) == 0) lease.verdict().sheds_until = clock_.now() + 1ms * pick(500);
     if (lease.slot() == nullptr) return;
     if (pick(4) == 0) lease.slot()->cargo = nullptr;
-    if (pick(2) == 0) lease.slot()->cargo = std::make_unique<TestCargo>(pick(kShards), alive_, line_.get());
+    if (pick(2) == 0) lease.slot()->cargo = std::make_unique<TestCargo>(pick(kShards), alive_, queue_.get());
     for (const std::shared_ptr<Replica>& pod : pods_) {
       if (pod.get() == &lease.replica()) marks_.push_back({pod, lease.slot(), lease.slot()->cargo.get()});
     }
@@ -213,15 +214,15 @@ class World {
     for (const std::shared_ptr<Replica>& pod : pods_) {
       if (pick(5) > 0) chosen.push_back(pod);
     }
-    line_->set_replicas(chosen);
+    queue_->set_replicas(chosen);
     for (const std::shared_ptr<Replica>& pod : chosen) {
-      if (pick(2) == 0) line_->set_ready(pod, true);
+      if (pick(2) == 0) queue_->set_ready(pod, true);
     }
   }
   void change_options() {
-    LineOptions options;
+    QueueOptions options;
     options.length_max = pick(12);
-    line_->set_options(options);
+    queue_->set_options(options);
   }
   void take_cargo() {
     if (marks_.empty()) return;
@@ -242,11 +243,11 @@ class World {
   std::size_t refusals_ = 0;
   std::size_t looks_ = 0;
   std::atomic<std::size_t> alive_ = 0;
-  ManualClock clock_;  // the line's
-  std::shared_ptr<Line> line_ = make_line(8, clock_, std::make_shared<TestWatcher>([this] {
-                                            ++looks_;
-                                            line_->begin_look();
-                                          }));
+  ManualClock clock_;  // the queue's
+  std::shared_ptr<RequestQueue> queue_ = make_queue(8, clock_, std::make_shared<TestWatcher>([this] {
+                                                      ++looks_;
+                                                      queue_->begin_look();
+                                                    }));
   std::array<std::shared_ptr<Replica>, kPods> pods_;
   std::array<std::unique_ptr<TestShard>, kShards> shards_{std::make_unique<TestShard>(0), std::make_unique<TestShard>(1),
                                                           std::make_unique<TestShard>(2)};
@@ -264,7 +265,7 @@ std::uint64_t first_seed() {
   return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
 }
 
-TEST(Line, KeepsItsPromisesInAnyOrderOfEvents) {
+TEST(RequestQueue, KeepsItsPromisesInAnyOrderOfEvents) {
   constexpr std::size_t kRounds = 200;
   constexpr std::size_t kEvents = 1000;
   const std::uint64_t first = first_seed();

@@ -11,7 +11,7 @@
 
 namespace router::dispatch {
 
-/// Plays the record of a line again with the plainest possible bookkeeping, and finds every broken promise: served in order of
+/// Plays the record of a queue again with the plainest possible bookkeeping, and finds every broken promise: served in order of
 /// tickets, nobody waits while a usable slot is free, never more leases than slots, each ticket ends once.
 class Replay {
  public:
@@ -45,36 +45,36 @@ class Replay {
   void play(const RecordedEvent& event) {
     Pod& pod = pods_[event.replica];
     switch (event.event) {
-      case LineEvent::kArrived:
+      case QueueEvent::kArrived:
         EXPECT_GT(event.ticket, last_ticket_);
         last_ticket_ = event.ticket;
         waiting_[event.ticket] = nullptr;
         break;
-      case LineEvent::kReturned:
+      case QueueEvent::kReturned:
         EXPECT_LE(event.ticket, last_ticket_);
         EXPECT_EQ(held_.count(event.ticket), 0u) << "came back with its lease";
         waiting_[event.ticket] = event.replica;
         break;
-      case LineEvent::kGranted: grant(event.ticket, event.replica); break;
-      case LineEvent::kLeft: ++left_; [[fallthrough]];
-      case LineEvent::kRefused: EXPECT_EQ(waiting_.erase(event.ticket), 1u); break;
-      case LineEvent::kGivenBack: give_back(event.ticket, event.replica); break;
-      case LineEvent::kCleared:
+      case QueueEvent::kGranted: grant(event.ticket, event.replica); break;
+      case QueueEvent::kLeft: ++left_; [[fallthrough]];
+      case QueueEvent::kRefused: EXPECT_EQ(waiting_.erase(event.ticket), 1u); break;
+      case QueueEvent::kGivenBack: give_back(event.ticket, event.replica); break;
+      case QueueEvent::kCleared:
         for (auto& [replica, each] : pods_) each.member = each.ready = false;
         break;
-      case LineEvent::kMember:
+      case QueueEvent::kMember:
         pod.member = true;
         pod.slots = event.value;
         break;
-      case LineEvent::kReady: pod.ready = true; break;
-      case LineEvent::kUnready: pod.ready = false; break;
-      case LineEvent::kEjected: pod.ejected = true; break;
-      case LineEvent::kRefusing: pod.refusing = true; break;
-      case LineEvent::kReadmitted: pod.ejected = pod.refusing = false; break;
-      case LineEvent::kSheds: pod.sheds = true; break;
-      case LineEvent::kWilling: pod.sheds = false; break;
-      case LineEvent::kSlots: pod.slots = event.value; break;
-      case LineEvent::kEnd: end(); break;
+      case QueueEvent::kReady: pod.ready = true; break;
+      case QueueEvent::kUnready: pod.ready = false; break;
+      case QueueEvent::kEjected: pod.ejected = true; break;
+      case QueueEvent::kRefusing: pod.refusing = true; break;
+      case QueueEvent::kReadmitted: pod.ejected = pod.refusing = false; break;
+      case QueueEvent::kSheds: pod.sheds = true; break;
+      case QueueEvent::kWilling: pod.sheds = false; break;
+      case QueueEvent::kSlots: pod.slots = event.value; break;
+      case QueueEvent::kEnd: end(); break;
     }
   }
   /// Whether an exchange that is to avoid `avoided` may be bound to `replica` now.

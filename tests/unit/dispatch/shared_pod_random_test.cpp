@@ -13,32 +13,32 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/line.h"
 #include "router/dispatch/pod_turn.h"
+#include "router/dispatch/request_queue.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/task_group.h"
-#include "tests/unit/dispatch/line_world.h"
+#include "tests/unit/dispatch/queue_world.h"
 
-// Pods that several lines have, under random events and on several threads.
+// Pods that several queues have, under random events and on several threads.
 namespace router::dispatch {
 namespace {
 
 using namespace std::chrono_literals;
 using test::TestShard;
 
-constexpr std::size_t kLines = 3;
+constexpr std::size_t kQueues = 3;
 constexpr std::size_t kPods = 3;
 
-/// Lines that share all of their pods, and everything that may happen to them, in random order.
+/// Queues that share all of their pods, and everything that may happen to them, in random order.
 class SharedWorld {
  public:
   explicit SharedWorld(std::uint64_t seed) : random_(seed) {
-    for (std::size_t line = 0; line < kLines; ++line) {
+    for (std::size_t queue = 0; queue < kQueues; ++queue) {
       for (std::size_t pod = 0; pod < kPods; ++pod) {
-        slots_[line][pod] = pick(4);
-        replicas_[line][pod] = std::make_shared<Replica>("pod:5001", slots_[line][pod], pods_[pod]);
+        slots_[queue][pod] = pick(4);
+        replicas_[queue][pod] = std::make_shared<Replica>("pod:5001", slots_[queue][pod], pods_[pod]);
       }
-      set_members(line, true);
+      set_members(queue, true);
     }
   }
 
@@ -63,9 +63,9 @@ class SharedWorld {
     held_.clear();
     settle();
     for (const auto& pod : pods_) EXPECT_EQ(pod->in_use(), 0u);
-    for (auto& line : lines_) {
-      EXPECT_EQ(line->demand().slots_in_use, 0u);
-      line->close();
+    for (auto& queue : queues_) {
+      EXPECT_EQ(queue->demand().slots_in_use, 0u);
+      queue->close();
     }
     EXPECT_EQ(alive_, 0u);
   }
@@ -73,25 +73,25 @@ class SharedWorld {
 
  private:
   struct Guest {
-    std::size_t line;
+    std::size_t queue;
     std::unique_ptr<Visitor> visitor;
     std::shared_ptr<Replica> avoided;
   };
   struct Held {
-    std::size_t line;
+    std::size_t queue;
     Lease lease;
   };
 
   std::size_t pick(std::size_t below) { return std::uniform_int_distribution<std::size_t>(0, below - 1)(random_); }
 
   void act() {
-    const std::size_t line = pick(kLines);
+    const std::size_t queue = pick(kQueues);
     const std::size_t pod = pick(kPods);
     switch (pick(12)) {
       case 0:
       case 1:
       case 2:
-      case 3: return enter(line);
+      case 3: return enter(queue);
       case 4:
       case 5:
       case 6: return give_back();
@@ -99,30 +99,30 @@ class SharedWorld {
         if (!guests_.empty()) guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(pick(guests_.size())));
         return;
       case 8:
-        ready_[line][pod] = pick(4) > 0;
-        if (member_[line][pod]) lines_[line]->set_ready(replicas_[line][pod], ready_[line][pod]);
+        ready_[queue][pod] = pick(4) > 0;
+        if (member_[queue][pod]) queues_[queue]->set_ready(replicas_[queue][pod], ready_[queue][pod]);
         return;
       case 9:
-        slots_[line][pod] = pick(10) == 0 ? 0 : 1 + pick(3);
-        return lines_[line]->set_slots(replicas_[line][pod], slots_[line][pod]);
-      case 10: return set_members(line, pick(2) == 0);
+        slots_[queue][pod] = pick(10) == 0 ? 0 : 1 + pick(3);
+        return queues_[queue]->set_slots(replicas_[queue][pod], slots_[queue][pod]);
+      case 10: return set_members(queue, pick(2) == 0);
       default: return come_back();
     }
   }
-  void enter(std::size_t line, const Place& place = {}) {
-    auto visitor = std::make_unique<Visitor>(*lines_[line], *shard_, kNever, place);
+  void enter(std::size_t queue, const Place& place = {}) {
+    auto visitor = std::make_unique<Visitor>(*queues_[queue], *shard_, kNever, place);
     if (visitor->entry.lease) {
-      hold(line, std::move(visitor->entry.lease));
+      hold(queue, std::move(visitor->entry.lease));
     } else if (visitor->waits()) {
-      guests_.push_back({line, std::move(visitor), place.avoided});
+      guests_.push_back({queue, std::move(visitor), place.avoided});
     }
   }
-  void hold(std::size_t line, Lease lease) {
+  void hold(std::size_t queue, Lease lease) {
     ++served_;
     if (lease.slot() != nullptr && lease.slot()->cargo == nullptr && pick(2) == 0) {
-      lease.slot()->cargo = std::make_unique<TestCargo>(0, alive_, lines_[line].get());
+      lease.slot()->cargo = std::make_unique<TestCargo>(0, alive_, queues_[queue].get());
     }
-    held_.push_back({line, std::move(lease)});
+    held_.push_back({queue, std::move(lease)});
   }
   Held any_held() {
     std::swap(held_[pick(held_.size())], held_.back());
@@ -133,26 +133,26 @@ class SharedWorld {
   void give_back() {
     if (!held_.empty()) any_held();
   }
-  /// To its place in the line, but not to that pod.
+  /// To its place in the queue, but not to that pod.
   void come_back() {
     if (held_.empty()) return;
     Held held = any_held();
     const Place place = held.lease.place();
     held.lease.give_back();
-    enter(held.line, place);
+    enter(held.queue, place);
   }
-  void set_members(std::size_t line, bool all) {
+  void set_members(std::size_t queue, bool all) {
     std::vector<std::shared_ptr<Replica>> members;
     for (std::size_t pod = 0; pod < kPods; ++pod) {
-      const bool was = std::exchange(member_[line][pod], all || pick(3) > 0);
-      if (!was || !member_[line][pod]) ready_[line][pod] = false;
-      if (member_[line][pod]) members.push_back(replicas_[line][pod]);
+      const bool was = std::exchange(member_[queue][pod], all || pick(3) > 0);
+      if (!was || !member_[queue][pod]) ready_[queue][pod] = false;
+      if (member_[queue][pod]) members.push_back(replicas_[queue][pod]);
     }
-    lines_[line]->set_replicas(members);
+    queues_[queue]->set_replicas(members);
     for (std::size_t pod = 0; pod < kPods; ++pod) {
-      if (!member_[line][pod] || ready_[line][pod]) continue;
-      ready_[line][pod] = true;
-      lines_[line]->set_ready(replicas_[line][pod], true);
+      if (!member_[queue][pod] || ready_[queue][pod]) continue;
+      ready_[queue][pod] = true;
+      queues_[queue]->set_ready(replicas_[queue][pod], true);
     }
   }
   void settle() {
@@ -163,9 +163,9 @@ class SharedWorld {
         ++index;
         continue;
       }
-      const std::size_t line = guests_[index].line;
+      const std::size_t queue = guests_[index].queue;
       guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(index));
-      if (lease) hold(line, std::move(*lease));
+      if (lease) hold(queue, std::move(*lease));
     }
   }
 
@@ -174,23 +174,23 @@ class SharedWorld {
     for (std::size_t pod = 0; pod < kPods; ++pod) numbers[pod] = pods_[pod]->in_use();
     return numbers;
   }
-  /// Of the lines whose member it is, the strictest; 0: none.
+  /// Of the queues whose member it is, the strictest; 0: none.
   std::size_t limit_of(std::size_t pod) const {
     std::size_t limit = 0;
-    for (std::size_t line = 0; line < kLines; ++line) {
-      const std::size_t slots = member_[line][pod] ? slots_[line][pod] : 0;
+    for (std::size_t queue = 0; queue < kQueues; ++queue) {
+      const std::size_t slots = member_[queue][pod] ? slots_[queue][pod] : 0;
       if (slots > 0) limit = limit == 0 ? slots : std::min(limit, slots);
     }
     return limit;
   }
-  /// Nobody waits in any line while a pod that may serve him has a slot. Only once everybody has looked.
+  /// Nobody waits in any queue while a pod that may serve him has a slot. Only once everybody has looked.
   void check_idle() const {
     for (const Guest& guest : guests_) {
       for (std::size_t pod = 0; pod < kPods; ++pod) {
-        const bool serves = member_[guest.line][pod] && ready_[guest.line][pod];
-        if (!serves || replicas_[guest.line][pod] == guest.avoided) continue;
-        ASSERT_GT(limit_of(pod), 0u) << "line " << guest.line << " waits beside pod " << pod << ", which has no limit";
-        ASSERT_GE(pods_[pod]->in_use(), limit_of(pod)) << "line " << guest.line << " waits beside a slot of pod " << pod;
+        const bool serves = member_[guest.queue][pod] && ready_[guest.queue][pod];
+        if (!serves || replicas_[guest.queue][pod] == guest.avoided) continue;
+        ASSERT_GT(limit_of(pod), 0u) << "queue " << guest.queue << " waits beside pod " << pod << ", which has no limit";
+        ASSERT_GE(pods_[pod]->in_use(), limit_of(pod)) << "queue " << guest.queue << " waits beside a slot of pod " << pod;
       }
     }
   }
@@ -200,11 +200,11 @@ class SharedWorld {
   std::size_t served_ = 0;
   std::array<std::shared_ptr<PodSlots>, kPods> pods_{std::make_shared<PodSlots>(), std::make_shared<PodSlots>(),
                                                      std::make_shared<PodSlots>()};
-  std::array<std::shared_ptr<Line>, kLines> lines_{make_line(8), make_line(8), make_line(8)};
-  std::array<std::array<std::shared_ptr<Replica>, kPods>, kLines> replicas_;
-  std::array<std::array<std::size_t, kPods>, kLines> slots_{};
-  std::array<std::array<bool, kPods>, kLines> member_{};
-  std::array<std::array<bool, kPods>, kLines> ready_{};
+  std::array<std::shared_ptr<RequestQueue>, kQueues> queues_{make_queue(8), make_queue(8), make_queue(8)};
+  std::array<std::array<std::shared_ptr<Replica>, kPods>, kQueues> replicas_;
+  std::array<std::array<std::size_t, kPods>, kQueues> slots_{};
+  std::array<std::array<bool, kPods>, kQueues> member_{};
+  std::array<std::array<bool, kPods>, kQueues> ready_{};
   std::unique_ptr<TestShard> shard_ = std::make_unique<TestShard>(0);
   std::vector<Held> held_;
   std::vector<Guest> guests_;
@@ -238,10 +238,10 @@ constexpr std::size_t kTurns = 300;        // of each exchange
 constexpr std::size_t kSlots = 2;
 
 struct SharedTraffic {
-  std::array<std::shared_ptr<Line>, 2> lines;
+  std::array<std::shared_ptr<RequestQueue>, 2> queues;
   runtime::ShardSet& shards;
   std::latch ended{kThreads * kExchangesEach};
-  std::atomic<std::size_t> inside{0};  // of the pod, without the lines' help
+  std::atomic<std::size_t> inside{0};  // of the pod, without the queues' help
   std::atomic<std::size_t> crowded{0};
   std::atomic<std::size_t> cargo{0};
   std::array<std::atomic<std::size_t>, 2> served{};
@@ -268,11 +268,11 @@ Task<void> hold(SharedTraffic& traffic, Lease lease, runtime::Shard& shard, std:
 Task<void> come_and_go(SharedTraffic& traffic, runtime::Shard& shard) {
   for (std::size_t turn = 0; turn < kTurns; ++turn) {
     const std::uint64_t dice = shard.random() >> 8;
-    const std::size_t line = dice / 64 % 2;
+    const std::size_t queue = dice / 64 % 2;
     const Deadline deadline = dice % 4 == 0 ? shard.now() + 20us : kNever;
-    Result<Lease> lease = co_await acquire(traffic.lines[line], deadline, shard);
+    Result<Lease> lease = co_await acquire(traffic.queues[queue], deadline, shard);
     if (!lease) continue;
-    ++traffic.served[line];
+    ++traffic.served[queue];
     co_await hold(traffic, std::move(*lease), shard, dice);
   }
   traffic.ended.count_down();
@@ -284,7 +284,7 @@ TEST(SharedPods, AreSharedByThreads) {
   const auto pod = std::make_shared<PodSlots>();
   const auto first = std::make_shared<Replica>("pod:5001", kSlots, pod);
   const auto second = std::make_shared<Replica>("pod:5001", kSlots, pod);
-  SharedTraffic traffic{{make_line({first}, 1000), make_line({second}, 1000)}, shards};
+  SharedTraffic traffic{{make_queue({first}, 1000), make_queue({second}, 1000)}, shards};
   std::vector<std::unique_ptr<runtime::TaskGroup>> groups;
   for (std::size_t index = 0; index < kThreads; ++index) {
     groups.push_back(std::make_unique<runtime::TaskGroup>(shards[index], kExchangesEach));
@@ -297,9 +297,9 @@ TEST(SharedPods, AreSharedByThreads) {
   shards.start();
   std::size_t probes = 0;
   for (std::size_t turn = 0; !traffic.ended.try_wait(); ++turn) {  // this is the control thread
-    traffic.lines[1]->set_ready(second, turn % 2 == 0);
-    traffic.lines[0]->set_slots(first, 1 + turn % 3 % kSlots);
-    if (turn % 7 == 0) traffic.lines[1]->set_replicas({second});
+    traffic.queues[1]->set_ready(second, turn % 2 == 0);
+    traffic.queues[0]->set_slots(first, 1 + turn % 3 % kSlots);
+    if (turn % 7 == 0) traffic.queues[1]->set_replicas({second});
     const auto holder = std::make_shared<TestHolder>();
     if (const PodTurn probe = PodTurn::take(pod, kThreads, holder)) {
       ++probes;
@@ -315,9 +315,9 @@ TEST(SharedPods, AreSharedByThreads) {
   EXPECT_GT(traffic.served[1], 0u);
   EXPECT_GT(probes, 0u);
   EXPECT_EQ(pod->in_use(), 0u);
-  for (const std::shared_ptr<Line>& line : traffic.lines) {
-    EXPECT_EQ(line->demand().waiting, 0u);
-    line->close();
+  for (const std::shared_ptr<RequestQueue>& queue : traffic.queues) {
+    EXPECT_EQ(queue->demand().waiting, 0u);
+    queue->close();
   }
   EXPECT_EQ(traffic.cargo, 0u);
 }

@@ -5,16 +5,16 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/line.h"
 #include "router/dispatch/pod_turn.h"
-#include "tests/unit/dispatch/line_world.h"
+#include "router/dispatch/request_queue.h"
+#include "tests/unit/dispatch/queue_world.h"
 
 namespace router::dispatch {
 namespace {
 
 using test::TestShard;
 
-/// One pod that several lines have.
+/// One pod that several queues have.
 class SharedPod : public ::testing::Test {
  protected:
   std::shared_ptr<Replica> replica(std::size_t slots) { return std::make_shared<Replica>("pod:5001", slots, pod); }
@@ -30,9 +30,9 @@ class SharedPod : public ::testing::Test {
   const std::unique_ptr<TestShard> shard = std::make_unique<TestShard>(0);
 };
 
-TEST_F(SharedPod, HasNoMoreExchangesThanSlotsFromAllLinesTogether) {
-  const auto first = make_line({replica(2)});
-  const auto second = make_line({replica(2)});
+TEST_F(SharedPod, HasNoMoreExchangesThanSlotsFromAllQueuesTogether) {
+  const auto first = make_queue({replica(2)});
+  const auto second = make_queue({replica(2)});
   Visitor a(*first, *shard);
   Visitor b(*second, *shard);
   EXPECT_TRUE(holds(a) && holds(b));
@@ -43,9 +43,9 @@ TEST_F(SharedPod, HasNoMoreExchangesThanSlotsFromAllLinesTogether) {
   EXPECT_EQ(pod->in_use(), 2u);
 }
 
-TEST_F(SharedPod, ServesALineWhenASlotFreesInAnother) {
-  const auto first = make_line({replica(1)});
-  const auto second = make_line({replica(1)});
+TEST_F(SharedPod, ServesAQueueWhenASlotFreesInAnother) {
+  const auto first = make_queue({replica(1)});
+  const auto second = make_queue({replica(1)});
   Visitor a(*first, *shard);
   Visitor b(*second, *shard);
   ASSERT_TRUE(holds(a) && b.waits());
@@ -53,11 +53,11 @@ TEST_F(SharedPod, ServesALineWhenASlotFreesInAnother) {
   EXPECT_TRUE(granted(b));
 }
 
-TEST_F(SharedPod, IsSharedInTurnsByLinesThatAreBothFull) {
-  const auto first = make_line({replica(1)});
-  const auto second = make_line({replica(1)});
+TEST_F(SharedPod, IsSharedInTurnsByQueuesThatAreBothFull) {
+  const auto first = make_queue({replica(1)});
+  const auto second = make_queue({replica(1)});
   std::vector<std::unique_ptr<Visitor>> visitors;
-  for (int count = 0; count < 10; ++count) {  // the first line's come first, all of them
+  for (int count = 0; count < 10; ++count) {  // the first queue's come first, all of them
     visitors.push_back(std::make_unique<Visitor>(*first, *shard));
   }
   for (int count = 0; count < 10; ++count) visitors.push_back(std::make_unique<Visitor>(*second, *shard));
@@ -76,14 +76,14 @@ TEST_F(SharedPod, IsSharedInTurnsByLinesThatAreBothFull) {
 }
 
 TEST_F(SharedPod, LendsAFreeSlotForAProbeAndServesWhoCameMeanwhile) {
-  const auto line = make_line({replica(1)});
+  const auto queue = make_queue({replica(1)});
   PodTurn turn = PodTurn::take(pod, 0);
   ASSERT_TRUE(turn);
   EXPECT_NE(turn.slot(), nullptr);
   EXPECT_FALSE(PodTurn::take(pod, 0)) << "there is one";
-  EXPECT_EQ(line->demand().slots_in_use, 0u) << "it is no exchange";
-  Visitor a(*line, *shard);
-  Visitor b(*line, *shard);
+  EXPECT_EQ(queue->demand().slots_in_use, 0u) << "it is no exchange";
+  Visitor a(*queue, *shard);
+  Visitor b(*queue, *shard);
   ASSERT_TRUE(a.waits() && b.waits());
   turn.give_back();
   Lease held = granted(a);
@@ -103,14 +103,14 @@ TEST_F(SharedPod, LendsAFreeSlotForAProbeAndServesWhoCameMeanwhile) {
 }
 
 TEST_F(SharedPod, LetARequestWaitForAsLongAsAProbeWasOpen) {
-  const auto line = make_line({replica(1)});
+  const auto queue = make_queue({replica(1)});
   const auto probe = std::make_shared<TestHolder>();
   PodTurn turn = PodTurn::take(pod, 0, probe);
-  EXPECT_FALSE(line->take_idle(*shard));
+  EXPECT_FALSE(queue->take_idle(*shard));
   EXPECT_EQ(probe->times, 0) << "nobody waits";
-  Visitor a(*line, *shard);
+  Visitor a(*queue, *shard);
   EXPECT_EQ(probe->times, 1);
-  Visitor b(*line, *shard);
+  Visitor b(*queue, *shard);
   ASSERT_TRUE(a.waits() && b.waits());
   EXPECT_FALSE(granted(a)) << "its connection is still open";
   EXPECT_EQ(probe->times, 1) << "once";
@@ -123,12 +123,12 @@ TEST_F(SharedPod, LetARequestWaitForAsLongAsAProbeWasOpen) {
 }
 
 TEST_F(SharedPod, RefusedARequestBecauseOfAProbeWhereNobodyMayWait) {
-  const auto line = make_line({replica(2)}, 0);
+  const auto queue = make_queue({replica(2)}, 0);
   PodTurn first = PodTurn::take(pod, 0, std::make_shared<TestHolder>());
   PodTurn second = PodTurn::take(pod, 0, std::make_shared<TestHolder>());
-  Visitor a(*line, *shard);
-  Visitor b(*line, *shard, shard->now());
-  Visitor c(*line, *shard);
+  Visitor a(*queue, *shard);
+  Visitor b(*queue, *shard, shard->now());
+  Visitor c(*queue, *shard);
   EXPECT_TRUE(a.waits() && b.waits()) << "a slot is on its way to each of them";
   EXPECT_EQ(c.refused, Reason::kQueueFull) << "as without probes";
   second.give_back();
@@ -137,26 +137,26 @@ TEST_F(SharedPod, RefusedARequestBecauseOfAProbeWhereNobodyMayWait) {
   first.give_back();
   Lease other = granted(b);
   EXPECT_TRUE(other);
-  Visitor d(*line, *shard);
+  Visitor d(*queue, *shard);
   EXPECT_EQ(d.refused, Reason::kQueueFull);
 }
 
 TEST_F(SharedPod, RefusedARequestBecauseOfAProbeThatNobodyCanEnd) {
-  const auto line = make_line({replica(1)}, 0);
+  const auto queue = make_queue({replica(1)}, 0);
   const PodTurn turn = PodTurn::take(pod, 0);
-  Visitor a(*line, *shard);
+  Visitor a(*queue, *shard);
   EXPECT_EQ(a.refused, Reason::kQueueFull) << "it may last";
 }
 
 TEST_F(SharedPod, EndedAProbeForARequestThatAnotherReplicaCouldServe) {
   for (int times = 0; times < 20; ++times) {
-    const auto line = make_line({replica(1), make_replica(1, "other:5001")});
+    const auto queue = make_queue({replica(1), make_replica(1, "other:5001")});
     const auto probe = std::make_shared<TestHolder>();
     PodTurn turn = PodTurn::take(pod, 0, probe);
-    Visitor a(*line, *shard);
+    Visitor a(*queue, *shard);
     ASSERT_TRUE(holds(a));
     EXPECT_EQ(probe->times, 0);
-    Visitor b(*line, *shard);
+    Visitor b(*queue, *shard);
     EXPECT_TRUE(b.waits());
     EXPECT_EQ(probe->times, 1) << "whichever replica was looked at first";
     a.entry.lease.give_back();
@@ -165,9 +165,9 @@ TEST_F(SharedPod, EndedAProbeForARequestThatAnotherReplicaCouldServe) {
   }
 }
 
-TEST_F(SharedPod, GivesAProbesSlotToEveryLineInTurn) {
-  const auto first = make_line({replica(1)}, 0);
-  const auto second = make_line({replica(1)}, 0);
+TEST_F(SharedPod, GivesAProbesSlotToEveryQueueInTurn) {
+  const auto first = make_queue({replica(1)}, 0);
+  const auto second = make_queue({replica(1)}, 0);
   const auto probe = std::make_shared<TestHolder>();
   PodTurn turn = PodTurn::take(pod, 0, probe);
   Visitor a(*first, *shard);
@@ -182,8 +182,8 @@ TEST_F(SharedPod, GivesAProbesSlotToEveryLineInTurn) {
 }
 
 TEST_F(SharedPod, MayLoseItsReplicasWhileAProbeGivesItsSlotUp) {
-  const auto first = make_line({replica(1)});
-  const auto second = make_line({replica(1)});
+  const auto first = make_queue({replica(1)});
+  const auto second = make_queue({replica(1)});
   PodTurn turn = PodTurn::take(pod, 0, std::make_shared<TestHolder>());
   Visitor a(*first, *shard);
   Visitor b(*second, *shard);
@@ -197,17 +197,17 @@ TEST_F(SharedPod, MayLoseItsReplicasWhileAProbeGivesItsSlotUp) {
 }
 
 TEST_F(SharedPod, ForgetsAProbeThatHasEndedBeforeARequestCame) {
-  const auto line = make_line({replica(1)}, 0);
+  const auto queue = make_queue({replica(1)}, 0);
   const auto probe = std::make_shared<TestHolder>();
   PodTurn::take(pod, 0, probe).give_back();
-  Visitor a(*line, *shard);
+  Visitor a(*queue, *shard);
   EXPECT_TRUE(holds(a));
   EXPECT_EQ(probe.use_count(), 1);
   EXPECT_EQ(probe->times, 0);
 }
 
 TEST_F(SharedPod, LendsASlotWithoutEndWhereItHasNoLimit) {
-  const auto line = make_line({replica(0)});
+  const auto queue = make_queue({replica(0)});
   const PodTurn first = PodTurn::take(pod, 0);
   const PodTurn second = PodTurn::take(pod, 0);
   EXPECT_TRUE(first && second);
@@ -215,11 +215,11 @@ TEST_F(SharedPod, LendsASlotWithoutEndWhereItHasNoLimit) {
 }
 
 /// Two names of one deployment that lead to the same pod, told apart by TLS.
-TEST_F(SharedPod, HadItsSlotsTwiceWhereOneLineKnewItByTwoNames) {
-  const auto line = make_line({replica(1), replica(1)});
-  Visitor a(*line, *shard);
-  Visitor b(*line, *shard);
-  Visitor c(*line, *shard);
+TEST_F(SharedPod, HadItsSlotsTwiceWhereOneQueueKnewItByTwoNames) {
+  const auto queue = make_queue({replica(1), replica(1)});
+  Visitor a(*queue, *shard);
+  Visitor b(*queue, *shard);
+  Visitor c(*queue, *shard);
   ASSERT_TRUE(holds(a));
   EXPECT_TRUE(b.waits() && c.waits());
   a.entry.lease.give_back();
@@ -235,8 +235,8 @@ TEST_F(SharedPod, HadItsSlotsTwiceWhereOneLineKnewItByTwoNames) {
 
 TEST_F(SharedPod, HasAsManySlotsAsTheStrictestSays) {
   const auto one = replica(1);
-  const auto first = make_line({one});
-  const auto second = make_line({replica(3)});
+  const auto first = make_queue({one});
+  const auto second = make_queue({replica(3)});
   Visitor a(*second, *shard);
   Visitor b(*second, *shard);
   ASSERT_TRUE(holds(a) && b.waits());
@@ -246,27 +246,27 @@ TEST_F(SharedPod, HasAsManySlotsAsTheStrictestSays) {
   Visitor c(*second, *shard);
   ASSERT_TRUE(c.waits());
   first->close();
-  EXPECT_TRUE(granted(c)) << "the first line's word counts no more";
+  EXPECT_TRUE(granted(c)) << "the first queue's word counts no more";
 }
 
 TEST_F(SharedPod, GoesOnToTheNextIfWhoeverItWasSetAsideForIsGone) {
-  const auto first = make_line({replica(1)});
+  const auto first = make_queue({replica(1)});
   const auto second_replica = replica(1);
-  const auto second = make_line({second_replica});
+  const auto second = make_queue({second_replica});
   Visitor a(*first, *shard);
   Visitor b(*second, *shard);
   Visitor c(*first, *shard);
   ASSERT_TRUE(b.waits() && c.waits());
   b.leave();
-  a.entry.lease.give_back();  // is offered to the second line first, which wanted it
+  a.entry.lease.give_back();  // is offered to the second queue first, which wanted it
   EXPECT_TRUE(granted(c));
   EXPECT_EQ(pod->in_use(), 0u);
 }
 
-TEST_F(SharedPod, IsNotKeptByALineInWhichItIsNotReady) {
-  const auto first = make_line({replica(1)});
+TEST_F(SharedPod, IsNotKeptByAQueueInWhichItIsNotReady) {
+  const auto first = make_queue({replica(1)});
   const auto second_replica = replica(1);
-  const auto second = make_line({second_replica});
+  const auto second = make_queue({second_replica});
   Visitor a(*first, *shard);
   Visitor b(*second, *shard);
   Visitor c(*first, *shard);
@@ -279,10 +279,10 @@ TEST_F(SharedPod, IsNotKeptByALineInWhichItIsNotReady) {
   EXPECT_TRUE(granted(b));
 }
 
-TEST_F(SharedPod, KeepsItsConnectionsForEveryLine) {
+TEST_F(SharedPod, KeepsItsConnectionsForEveryQueue) {
   std::atomic<std::size_t> alive = 0;
-  const auto first = make_line({replica(1)});
-  const auto second = make_line({replica(1)});
+  const auto first = make_queue({replica(1)});
+  const auto second = make_queue({replica(1)});
   {
     Visitor a(*first, *shard);
     a.entry.lease.slot()->cargo = std::make_unique<TestCargo>(0, alive, first.get());
@@ -296,9 +296,9 @@ TEST_F(SharedPod, KeepsItsConnectionsForEveryLine) {
   EXPECT_EQ(alive, 0u);
 }
 
-TEST_F(SharedPod, IsGivenUpByALineThatEnds) {
-  auto first = make_line({replica(1)});
-  const auto second = make_line({replica(1)});
+TEST_F(SharedPod, IsGivenUpByAQueueThatEnds) {
+  auto first = make_queue({replica(1)});
+  const auto second = make_queue({replica(1)});
   Visitor a(*second, *shard);
   {
     Visitor b(*first, *shard);
@@ -310,17 +310,17 @@ TEST_F(SharedPod, IsGivenUpByALineThatEnds) {
   EXPECT_TRUE(holds(c));
 }
 
-TEST_F(SharedPod, IsRefusedInEachLineAndWhoWaitsForItAloneWaitsForNoReadyReplica) {
-  const auto first = make_line({replica(1)});
-  const auto second = make_line({replica(1)});
+TEST_F(SharedPod, IsRefusedInEachQueueAndWhoWaitsForItAloneWaitsForNoReadyReplica) {
+  const auto first = make_queue({replica(1)});
+  const auto second = make_queue({replica(1)});
   Visitor a(*first, *shard);
-  Visitor b(*second, *shard);  // behind the other line's exchange
+  Visitor b(*second, *shard);  // behind the other queue's exchange
   ASSERT_TRUE(holds(a) && b.waits());
   a.entry.lease.verdict().outcome = Verdict::Outcome::kRefused;
   const Place place_a = a.entry.lease.place();
   a.entry.lease.give_back();
   Lease lease_b = granted(b);
-  ASSERT_TRUE(lease_b) << "the slot that the first line cannot use";
+  ASSERT_TRUE(lease_b) << "the slot that the first queue cannot use";
   lease_b.verdict().outcome = Verdict::Outcome::kRefused;
   const Place place_b = lease_b.place();
   lease_b.give_back();

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/task_group.h"
-#include "tests/unit/dispatch/line_world.h"
+#include "tests/unit/dispatch/queue_world.h"
 #include "tests/unit/dispatch/replay.h"
 
 namespace router::dispatch {
@@ -23,14 +23,14 @@ constexpr std::size_t kThreads = 4;
 constexpr std::size_t kExchangesEach = 6;  // at a time, on each thread
 constexpr std::size_t kRounds = 300;       // of each exchange
 
-/// Knows how many exchanges are inside, without the line's help.
+/// Knows how many exchanges are inside, without the queue's help.
 struct CountingReplica final : Replica {
   CountingReplica() : Replica("pod:5001", 2) {}
   std::atomic<std::size_t> inside{0};
 };
 
 struct Traffic {
-  std::shared_ptr<Line> line;
+  std::shared_ptr<RequestQueue> queue;
   runtime::ShardSet& shards;
   std::latch ended{kThreads * kExchangesEach};
   std::atomic<std::size_t> cargo{0};
@@ -62,23 +62,23 @@ Task<void> come_and_go(Traffic& traffic, runtime::Shard& shard) {
   for (std::size_t round = 0; round < kRounds; ++round) {
     const std::uint64_t dice = shard.random() >> 8;
     const Deadline deadline = dice % 4 == 0 ? shard.now() + 20us : kNever;
-    Result<Lease> lease = co_await acquire(traffic.line, deadline, shard);
+    Result<Lease> lease = co_await acquire(traffic.queue, deadline, shard);
     if (lease) co_await hold(traffic, std::move(*lease), shard, dice);
   }
   traffic.ended.count_down();
 }
 
-TEST(Line, IsSharedByThreads) {
+TEST(RequestQueue, IsSharedByThreads) {
   const SteadyClock clock;
   const auto first = std::make_shared<CountingReplica>();
   const auto second = std::make_shared<CountingReplica>();
   runtime::ShardSet shards(kThreads, clock);
-  Traffic traffic{make_line(1000), shards};
+  Traffic traffic{make_queue(1000), shards};
 #ifdef ROUTER_CHECKS
-  traffic.line->start_record();
+  traffic.queue->start_record();
 #endif
-  traffic.line->set_replicas({first, second});
-  traffic.line->set_ready(first, true);
+  traffic.queue->set_replicas({first, second});
+  traffic.queue->set_ready(first, true);
 
   std::vector<std::unique_ptr<runtime::TaskGroup>> groups;
   for (std::size_t index = 0; index < kThreads; ++index) {
@@ -91,28 +91,28 @@ TEST(Line, IsSharedByThreads) {
   });
   shards.start();
   for (std::size_t turn = 0; !traffic.ended.try_wait(); ++turn) {  // this is the control thread
-    traffic.line->set_ready(second, turn % 2 == 0);
-    traffic.line->set_slots(first, 1 + turn % 3 % 2);
-    if (turn % 7 == 0) traffic.line->set_replicas({first, second});
-    (void)traffic.line->demand();
+    traffic.queue->set_ready(second, turn % 2 == 0);
+    traffic.queue->set_slots(first, 1 + turn % 3 % 2);
+    if (turn % 7 == 0) traffic.queue->set_replicas({first, second});
+    (void)traffic.queue->demand();
     std::this_thread::yield();
   }
   shards.join();
 
   EXPECT_EQ(traffic.crowded, 0u);
   EXPECT_GT(traffic.served, kThreads * kExchangesEach * kRounds / 2);
-  const Demand demand = traffic.line->demand();
+  const Demand demand = traffic.queue->demand();
   EXPECT_EQ(demand.waiting, 0u);
   EXPECT_EQ(demand.slots_in_use, 0u);
 #ifdef ROUTER_CHECKS
-  const std::vector<RecordedEvent> events = traffic.line->recorded();
+  const std::vector<RecordedEvent> events = traffic.queue->recorded();
   const Replay replay(events);
   if (events.size() < EventRecord::kEventsMax) {
     EXPECT_GE(replay.served(), traffic.served);  // a grant may have come too late to be used
     EXPECT_EQ(replay.held(), 0u);
   }
 #endif
-  traffic.line->close();
+  traffic.queue->close();
   EXPECT_EQ(traffic.cargo, 0u);
 }
 

@@ -15,7 +15,7 @@ struct Draining : ExchangeTest {
 
 TEST_F(Draining, WhoIsGatheredIsRefused) {
   Asking& asking = world.ask("Content-Length: 10\r\n", "012");
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   EXPECT_EQ(asking.client.reason, "draining");
   world.advance(2s);
   EXPECT_TRUE(drained(asking));
@@ -25,14 +25,14 @@ TEST_F(Draining, WhoIsGatheredIsRefused) {
 TEST_F(Draining, WhoWaitsInTheQueueIsRefused) {
   world.occupy();
   Asking& asking = world.ask();
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   EXPECT_TRUE(drained(asking));
   EXPECT_EQ(world.waiting(), 0u);
 }
 
 TEST_F(Draining, WhoComesLaterTakesNoSlot) {
   Asking& asking = world.hold();
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   world.go(asking);
   EXPECT_TRUE(drained(asking));
   EXPECT_TRUE(world.pods.tried.empty());
@@ -43,7 +43,7 @@ TEST_F(Draining, ASlotThatIsOnItsWayIsNotTaken) {
   Asking& asking = world.ask();
   pod().unheard = true;
   pod().answer(200);
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   EXPECT_TRUE(drained(asking));
   EXPECT_EQ(world.slots_in_use(), 0u);
   EXPECT_EQ(world.pods.tried.size(), 1u);
@@ -52,7 +52,7 @@ TEST_F(Draining, ASlotThatIsOnItsWayIsNotTaken) {
 TEST_F(Draining, ASlotThatComesBeforeTheWordOfTheDrainIsNotTaken) {
   world.occupy();
   Asking& asking = world.ask();
-  asking.client.end_line_unheard();
+  asking.client.refuse_waiters_unheard();
   pod().answer(200);
   EXPECT_TRUE(drained(asking));
   EXPECT_EQ(world.slots_in_use(), 0u);
@@ -64,7 +64,7 @@ TEST_F(Draining, ASlotThatWaitsForItsViewIsGivenBack) {
   other.add_replica("b", 1, 2);
   other.publish();
   Asking& asking = other.ask();
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   EXPECT_EQ(asking.client.reason, "draining");
   EXPECT_EQ(other.slots_in_use(), 0u);
 }
@@ -72,7 +72,7 @@ TEST_F(Draining, ASlotThatWaitsForItsViewIsGivenBack) {
 TEST_F(Draining, WhoConnectsGoesOnUntilTheGraceIsOver) {
   world.pods.plan(Opening::kHangs);
   Asking& asking = world.ask();
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   EXPECT_FALSE(asking.over) << "it holds its slot";
   asking.client.end_grace();
   EXPECT_TRUE(drained(asking));
@@ -82,7 +82,7 @@ TEST_F(Draining, WhoCannotReachItsReplicaTakesNoOtherSlot) {
   world.add_replica("b");
   world.pods.plan(Opening::kHangs);
   Asking& asking = world.ask();
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   world.advance(500ms);
   EXPECT_TRUE(drained(asking));
   EXPECT_EQ(world.pods.tried.size(), 1u);
@@ -90,7 +90,7 @@ TEST_F(Draining, WhoCannotReachItsReplicaTakesNoOtherSlot) {
 
 TEST_F(Draining, WhoSendsItsBodyGoesOnUntilTheGraceIsOver) {
   Asking& asking = world.ask("Content-Length: 100000\r\n", "half of it");
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   EXPECT_EQ(asking.client.status, 0);
   asking.client.end_grace();
   EXPECT_EQ(asking.client.reason, "draining");
@@ -100,7 +100,7 @@ TEST_F(Draining, WhoSendsItsBodyGoesOnUntilTheGraceIsOver) {
 
 TEST_F(Draining, WhoWaitsForItsAnswerGoesOnUntilTheGraceIsOver) {
   Asking& asking = world.ask();
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   EXPECT_FALSE(asking.over);
   asking.client.end_grace();
   EXPECT_TRUE(drained(asking));
@@ -110,7 +110,7 @@ TEST_F(Draining, WhoWaitsForItsAnswerGoesOnUntilTheGraceIsOver) {
 
 TEST_F(Draining, WhoIsAnsweredWithinTheGraceIsServed) {
   Asking& asking = world.ask();
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   pod().answer(200);
   EXPECT_EQ(asking.client.status, 200);
   EXPECT_TRUE(pod().rests);
@@ -120,7 +120,7 @@ TEST_F(Draining, AnAnswerThatHasBegunIsCutWhenTheGraceIsOver) {
   Asking& asking = world.ask();
   pod().begin_answer(200);
   pod().send("half");
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   EXPECT_FALSE(asking.over);
   asking.client.end_grace();
   EXPECT_TRUE(asking.over && asking.client.cut && !asking.client.complete);
@@ -150,7 +150,7 @@ TEST_F(Draining, AnAnswerThatNobodyWaitsForEndsWithTheQueue) {
   Asking& asking = world.ask();
   asking.client.leave();
   EXPECT_FALSE(asking.over);
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   EXPECT_TRUE(asking.over);
   EXPECT_TRUE(pod().closing && pod().closed);
   EXPECT_EQ(world.told(Reason::kClientClosed, 499), 1u);
@@ -161,7 +161,7 @@ TEST_F(Draining, ASecondAttemptUnderTheSameSlotIsStillMade) {
   stale->reused = true;
   stale->unseen = upstream::Unseen::kProved;
   Asking& asking = world.ask();
-  asking.client.end_line();
+  asking.client.refuse_waiters();
   stale->breaks();
   EXPECT_EQ(world.pods.tried.size(), 2u);
   pod().answer(200);

@@ -32,18 +32,18 @@ ExchangeWorld::ExchangeWorld() {
   blue.request_bytes_max = 100'000'000;
   shadow = blue;
   shadow.name = "shadow";
-  blue.line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, shard.clock());
-  shadow.line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, shard.clock());
+  blue.queue = std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, shard.clock());
+  shadow.queue = std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, shard.clock());
   blue.metrics = metrics.deployment("iris", "blue");
   shadow.metrics = metrics.deployment("iris", "shadow");
 }
 
 ExchangeWorld::~ExchangeWorld() {
   end_everything();
-  blue.line->set_replicas({});
-  blue.line->close();
-  shadow.line->set_replicas({});
-  shadow.line->close();
+  blue.queue->set_replicas({});
+  blue.queue->close();
+  shadow.queue->set_replicas({});
+  shadow.queue->close();
 }
 
 void ExchangeWorld::publish(std::uint64_t generation) {
@@ -83,16 +83,16 @@ std::shared_ptr<upstream::Replica> ExchangeWorld::add_replica(const std::string&
                                                               std::uint64_t generation) {
   auto replica = make_replica(name, slots, generation);
   replicas_.push_back(replica);
-  blue.line->set_replicas(replicas_);
-  for (const std::shared_ptr<dispatch::Replica>& each : replicas_) blue.line->set_ready(each, true);
+  blue.queue->set_replicas(replicas_);
+  for (const std::shared_ptr<dispatch::Replica>& each : replicas_) blue.queue->set_ready(each, true);
   return replica;
 }
 
 std::shared_ptr<upstream::Replica> ExchangeWorld::add_shadow(std::size_t slots) {
   auto replica = make_replica("shadow", slots, 1);
   shadows_.push_back(replica);
-  shadow.line->set_replicas(shadows_);
-  shadow.line->set_ready(replica, true);
+  shadow.queue->set_replicas(shadows_);
+  shadow.queue->set_ready(replica, true);
   return replica;
 }
 

@@ -32,8 +32,8 @@ struct Asking {
   bool released = false;  // see `hold`
 };
 
-/// The router between one client's exchanges and pods that a test moves: endpoint `iris`, its deployment `blue` with a line and
-/// replicas of its own, perhaps one that gets copies, `shadow`. One shard whose clock the test moves; no socket, no thread.
+/// The router between one client's exchanges and pods that a test moves: endpoint `iris`, its deployment `blue` with a queue
+/// and replicas of its own, perhaps one that gets copies, `shadow`. One shard whose clock the test moves; no socket, no thread.
 class ExchangeWorld {
  public:
   ExchangeWorld();
@@ -72,8 +72,8 @@ class ExchangeWorld {
   void advance(Duration by) { shard.advance(by); }
   void poll() { shard.poll(); }
 
-  std::size_t slots_in_use() const { return blue.line->demand().slots_in_use; }
-  std::size_t waiting() const { return blue.line->demand().waiting; }
+  std::size_t slots_in_use() const { return blue.queue->demand().slots_in_use; }
+  std::size_t waiting() const { return blue.queue->demand().waiting; }
   /// Exchanges that the account was told of: with that reason and status; and all of them.
   std::uint64_t told(Reason reason, int status) const;
   std::uint64_t told() const;
@@ -82,8 +82,8 @@ class ExchangeWorld {
     return shard_cells.mirrored[static_cast<std::size_t>(result)].value();
   }
   std::uint64_t mirrored() const;
-  /// Failures in a row that the line counts against a replica are seen by their end: the fifth ejects it.
-  std::size_t ejected() const { return blue.line->demand().replicas_ejected; }
+  /// Failures in a row that the queue counts against a replica are seen by their end: the fifth ejects it.
+  std::size_t ejected() const { return blue.queue->demand().replicas_ejected; }
   /// All clients go, all pods close, and time passes: whatever still runs ends.
   void end_everything();
 

@@ -66,7 +66,7 @@ class WithoutMemory : public ::testing::Test {
     EXPECT_EQ(world.slots_in_use(), 0u);
     EXPECT_EQ(world.waiting(), 0u);
     EXPECT_EQ(world.pods.in_use, 0);
-    EXPECT_EQ(world.shadow.line->demand().slots_in_use, 0u);
+    EXPECT_EQ(world.shadow.queue->demand().slots_in_use, 0u);
     // Its first allocation is its own frame: without it the exchange has not begun, and its connection ends.
     EXPECT_EQ(world.told(), way.others + (asking.thrown && served == 0 ? 0 : 1)) << served;
     EXPECT_LE(world.mirrored(), 1u);
@@ -118,7 +118,7 @@ TEST_F(WithoutMemory, AWaitInTheQueueThatEndsWithASlot) {
 }
 
 TEST_F(WithoutMemory, AWaitInTheQueueInVain) {
-  const auto none_is_ready = [](ExchangeWorld& world) { world.blue.line->set_replicas({}); };
+  const auto none_is_ready = [](ExchangeWorld& world) { world.blue.queue->set_replicas({}); };
   each_allocation_fails({"", "", none_is_ready, [](ExchangeWorld& world, Asking&) { world.advance(500ms); }}, 3);
 }
 

@@ -21,7 +21,7 @@ struct Mirroring : ExchangeTest {
     EXPECT_EQ(world.server.mirrors().sending(), 0u);
     EXPECT_EQ(shadow_slots(), 0u);
   }
-  std::size_t shadow_slots() const { return world.shadow.line->demand().slots_in_use; }
+  std::size_t shadow_slots() const { return world.shadow.queue->demand().slots_in_use; }
   /// A request whose copy has been sent: the copy's connection is `pod()`, the request's the one before.
   Asking& ask_both() {
     Asking& asking = world.ask("Content-Length: 3\r\n", "abc");
@@ -70,24 +70,24 @@ TEST_F(Mirroring, ARequestThatWasNeverCompleteIsNotCopied) {
 }
 
 TEST_F(Mirroring, ACopyTakesASlotOnlyIfOneIsFree) {
-  dispatch::Lease taken = world.shadow.line->take_idle(world.shard);
+  dispatch::Lease taken = world.shadow.queue->take_idle(world.shard);
   Asking& asking = ask_both();
   EXPECT_EQ(world.pods.tried.size(), 1u);
-  EXPECT_EQ(world.shadow.line->demand().waiting, 0u);
+  EXPECT_EQ(world.shadow.queue->demand().waiting, 0u);
   EXPECT_TRUE(counted(MirrorResult::kNoSlot));
   EXPECT_TRUE(live_is_served(asking));
 }
 
 TEST_F(Mirroring, ACopyIsNotSentToAReplicaOfANewerConfiguration) {
-  world.shadow.line->set_replicas({});
+  world.shadow.queue->set_replicas({});
   ExchangeWorld other;
   other.mirror_percent = 100;
   other.add_replica("a");
   other.publish();
   const auto newer = std::make_shared<upstream::Replica>("n", 1, "n", *runtime::Address::parse("127.0.0.1", 1), nullptr,
                                                          std::make_shared<dispatch::PodSlots>(1), 1, 9);
-  other.shadow.line->set_replicas({newer});
-  other.shadow.line->set_ready(newer, true);
+  other.shadow.queue->set_replicas({newer});
+  other.shadow.queue->set_ready(newer, true);
   other.ask();
   other.poll();
   EXPECT_EQ(other.pods.tried.size(), 1u);

@@ -44,7 +44,7 @@ TEST_F(QueueTimes, ASlotThatIsOnItsWayWhenTheTimeEndsIsUsed) {
 
 TEST_F(QueueTimes, WhoNeverSawAReadyReplicaIsToldThat) {
   ExchangeWorld other;
-  other.blue.line->set_ready(other.add_replica("a"), false);
+  other.blue.queue->set_ready(other.add_replica("a"), false);
   other.publish();
   Asking& waits = other.ask();
   other.advance(499ms);
@@ -115,11 +115,11 @@ TEST_F(QueueTimes, ASlotIsGivenBackWhereItsViewLeadsElsewhere) {
   other.add_replica("b", 1, 2);
   other.publish(1);
   Asking& asking = other.ask();
-  const std::shared_ptr<dispatch::Line> old =
-      std::exchange(other.blue.line, std::make_shared<dispatch::Line>(dispatch::LineOptions{}, other.shard.clock()));
+  const std::shared_ptr<dispatch::RequestQueue> old =
+      std::exchange(other.blue.queue, std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, other.shard.clock()));
   other.publish(2);
   EXPECT_EQ(old->demand().slots_in_use, 0u);
-  EXPECT_EQ(asking.client.reason, "no_ready_replica") << "it has come to the other line, which has none";
+  EXPECT_EQ(asking.client.reason, "no_ready_replica") << "it has come to the other queue, which has none";
   old->set_replicas({});
   old->close();
 }
@@ -141,14 +141,14 @@ TEST_F(QueueTimes, WhoWaitsForADeploymentThatIsRemovedIsToldThat) {
   other.publish();
   other.occupy();
   Asking& waits = other.ask();
-  other.blue.line->close();
+  other.blue.queue->close();
   other.poll();
   EXPECT_EQ(waits.client.reason, "deployment_not_found");
   EXPECT_EQ(waits.client.status, 404);
 }
 
 TEST_F(QueueTimes, WhoFindsTheQueueFullIsRefusedAtOnce) {
-  world.blue.line->set_options({.length_max = 1});
+  world.blue.queue->set_options({.length_max = 1});
   world.occupy();
   world.ask();
   EXPECT_TRUE(refused(world.ask(), Reason::kQueueFull, 503));

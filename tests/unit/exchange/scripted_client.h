@@ -61,13 +61,13 @@ class ScriptedClient final : public QuietDownstream {
   }
 
   // --- what its connection is told of the drain ---
-  void end_line_unheard() { line_over_ = true; }  // it is woken for another reason first
-  void end_line() {
-    line_over_ = true;
+  void refuse_waiters_unheard() { refuses_waiters_ = true; }  // it is woken for another reason first
+  void refuse_waiters() {
+    refuses_waiters_ = true;
     tell_of_drain();
   }
   void end_grace() {
-    line_over_ = grace_over_ = true;
+    refuses_waiters_ = grace_over_ = true;
     tell_of_drain();
   }
 
@@ -164,7 +164,7 @@ class ScriptedClient final : public QuietDownstream {
     read_armed_ = !ahead_is_full();
     return {};
   }
-  Result<void> may_take_slot() const override { return line_over_ ? draining() : Result<void>(); }
+  Result<void> may_take_slot() const override { return refuses_waiters_ ? draining() : Result<void>(); }
   Result<void> within_grace() const override { return grace_over_ ? draining() : Result<void>(); }
   Deadline ask_again(TimePoint now) const override { return ahead_is_full() ? now + std::chrono::milliseconds(50) : kNever; }
 
@@ -200,7 +200,7 @@ class ScriptedClient final : public QuietDownstream {
   bool blocked_ = false;
   std::size_t given_ = 0;
   std::uint64_t taken_ = 0;
-  bool line_over_ = false;
+  bool refuses_waiters_ = false;
   bool grace_over_ = false;
   bool read_armed_ = false;
   bool write_armed_ = false;

@@ -184,7 +184,7 @@ TEST_F(AfterNoConnection, ARefusedOneIsOutsideOfTheBudgetAndAsOftenAsItTakes) {
   for (int i = 0; i < 3; ++i) world.pods.plan(Opening::kRefused);
   Asking& asking = world.ask();
   ASSERT_EQ(world.pods.tried.size(), 4u);
-  EXPECT_EQ(world.blue.line->demand().replicas_refusing, 3u) << "out at once";
+  EXPECT_EQ(world.blue.queue->demand().replicas_refusing, 3u) << "out at once";
   pod().answer(200);
   EXPECT_EQ(asking.client.status, 200);
   EXPECT_EQ(world.cells().connect_retries(), 0u);
@@ -210,7 +210,7 @@ TEST_F(AfterNoConnection, WhoIsRefusedIsServedOnceAReplicaIsBack) {
   alone.pods.plan(Opening::kRefused);
   Asking& asking = alone.ask();
   alone.advance(400ms);
-  alone.blue.line->readmit(replica);
+  alone.blue.queue->readmit(replica);
   alone.poll();
   EXPECT_EQ(alone.pods.tried.size(), 2u) << "it is as good as any";
   alone.pods.last().answer(200);

@@ -27,15 +27,15 @@ using test::turn_until;
 constexpr const char* kRequest =
     "POST /api/v1/endpoint/iris/score HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\nContent-Length: 1\r\n\r\nx";
 
-/// One shard with its thread; the test's own thread is control. A line whose only replica belongs to generation 2, while the
+/// One shard with its thread; the test's own thread is control. A queue whose only replica belongs to generation 2, while the
 /// shard still has the view of generation 1.
 class ApproachTest : public ::testing::Test {
  protected:
   explicit ApproachTest(const Clock& time) : clock(time) {}
   void begin(Duration queue_wait) {
     queue_wait_max = queue_wait;
-    line->set_replicas({replica});
-    line->set_ready(replica, true);
+    queue->set_replicas({replica});
+    queue->set_ready(replica, true);
     publish(1);
     shards.start();
     runtime::ListeningSocket socket(std::move(runtime::listen_on("127.0.0.1", 0, 1)->front()));
@@ -43,7 +43,7 @@ class ApproachTest : public ::testing::Test {
     on_shard([&] { server.open_listener(1, std::move(socket)); });
     client = connect_to(address);
     client.send(kRequest);
-    ASSERT_TRUE(turn_until(control, [this] { return line->demand().slots_in_use == 1; })) << "it holds the slot";
+    ASSERT_TRUE(turn_until(control, [this] { return queue->demand().slots_in_use == 1; })) << "it holds the slot";
   }
   ~ApproachTest() override {
     client.close();
@@ -58,8 +58,8 @@ class ApproachTest : public ::testing::Test {
       return connections == 0;
     }));
     shards.join();
-    line->set_replicas({});
-    line->close();
+    queue->set_replicas({});
+    queue->close();
   }
 
   void publish(std::uint64_t generation) {
@@ -70,7 +70,7 @@ class ApproachTest : public ::testing::Test {
     deployment->upload_timeout = 10s;
     deployment->queue_wait_max = queue_wait_max;
     deployment->request_bytes_max = 1000;
-    deployment->line = line;
+    deployment->queue = queue;
     deployment->metrics = metrics.deployment("iris", "blue");
     auto endpoint = std::make_unique<model::Endpoint>();
     endpoint->name = "iris";
@@ -95,7 +95,7 @@ class ApproachTest : public ::testing::Test {
     done.get_future().wait();
   }
   bool slot_comes_back() {
-    return turn_until(control, [this] { return line->demand().slots_in_use == 0; });
+    return turn_until(control, [this] { return queue->demand().slots_in_use == 0; });
   }
   /// What the client is told, up to the end of the head.
   std::string answer() {
@@ -114,7 +114,8 @@ class ApproachTest : public ::testing::Test {
   test::LoopbackListener pod;
   const std::shared_ptr<upstream::Replica> replica = std::make_shared<upstream::Replica>(
       "pod:1", 1, "pod", pod.address(), nullptr, std::make_shared<dispatch::PodSlots>(1), 1, 2);
-  const std::shared_ptr<dispatch::Line> line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, clock);
+  const std::shared_ptr<dispatch::RequestQueue> queue =
+      std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, clock);
   Duration queue_wait_max{};
   Descriptor client;
 };
@@ -146,7 +147,7 @@ TEST_F(CatchingUpWithoutTime, WaitsOnWhenAViewArrivesThatIsTooOld) {
   begin(10s);
   publish(1);
   on_shard([] {});
-  EXPECT_EQ(line->demand().slots_in_use, 1u);
+  EXPECT_EQ(queue->demand().slots_in_use, 1u);
   EXPECT_FALSE(pod.accept());
   publish(2);
   Descriptor connection;
@@ -167,7 +168,7 @@ TEST_F(CatchingUp, GivesItsSlotBackWhenItsTimeIsOver) {
 
 TEST_F(CatchingUp, GivesItsSlotBackWhenTheDrainEndsTheQueue) {
   begin(60s);
-  on_shard([this] { server.end_line(); });
+  on_shard([this] { server.refuse_waiters(); });
   EXPECT_TRUE(slot_comes_back());
   EXPECT_NE(answer().find("x-router-reason: draining"), std::string::npos);
 }

@@ -169,7 +169,7 @@ TEST_F(Http1DownstreamTest, KnowsHowMuchTheClientHasTaken) {
 TEST_F(Http1DownstreamTest, MayTakeASlotUntilTheLineIsOver) {
   take(request());
   EXPECT_TRUE(downstream->may_take_slot());
-  server.end_line();
+  server.refuse_waiters();
   EXPECT_EQ(downstream->may_take_slot().error().reason, Reason::kDraining);
   EXPECT_TRUE(downstream->still_wanted()) << "what runs goes on";
   EXPECT_TRUE(downstream->within_grace());

@@ -129,7 +129,7 @@ TEST_F(PublicationOfResources, AddsThemToThoseOfFiles) {
   EXPECT_EQ(routed(), (Names{"iris", "tulip"}));
   EXPECT_EQ(publication.files().endpoints.size(), 1u);
   EXPECT_EQ(live.get("team-a/tulip/blue").replicas.size(), 1u);
-  EXPECT_EQ(live.get("team-a/tulip/blue").line->demand().replicas_ready, 1u);
+  EXPECT_EQ(live.get("team-a/tulip/blue").queue->demand().replicas_ready, 1u);
 }
 
 TEST_F(PublicationOfResources, OpenWithTheKeysOfTheirSecrets) {

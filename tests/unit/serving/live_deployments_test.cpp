@@ -55,7 +55,7 @@ class ReplicaOfAResource : public ::testing::Test {
     control.poll();
     EXPECT_TRUE(control.run(live.stopped(control.now())));
   }
-  dispatch::Line& line() { return *live.get(key).line; }
+  dispatch::RequestQueue& queue() { return *live.get(key).queue; }
   const std::shared_ptr<upstream::Replica>& replica() { return live.get(key).replicas.begin()->second.replica; }
   const dispatch::Replica* pod_replica() {
     for (const auto& [name, each] : live.get(key).replicas) {
@@ -63,10 +63,10 @@ class ReplicaOfAResource : public ::testing::Test {
     }
     return nullptr;
   }
-  Health::State state() { return line().condition(replica()).state; }
+  Health::State state() { return queue().condition(replica()).state; }
   void exchange(Verdict::Outcome outcome) {
     runtime::Wakeup wakeup(control);
-    Result<dispatch::Line::Entry> entry = line().enter(wakeup);
+    Result<dispatch::RequestQueue::Entry> entry = queue().enter(wakeup);
     ASSERT_TRUE(entry && entry->lease);
     entry->lease.verdict().outcome = outcome;
   }
@@ -124,13 +124,13 @@ TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
   other.identity = "other:5001";
   other.address = *runtime::Address::parse("127.0.0.2", 5001);
   live.tell(key, {found, other});
-  for (std::size_t count = 0; count < 200 && line().demand().replicas_ejected == 0; ++count) {
+  for (std::size_t count = 0; count < 200 && queue().demand().replicas_ejected == 0; ++count) {
     runtime::Wakeup wakeup(control);
-    Result<dispatch::Line::Entry> entry = line().enter(wakeup);
+    Result<dispatch::RequestQueue::Entry> entry = queue().enter(wakeup);
     const bool fails = &entry->lease.replica() == pod_replica();
     entry->lease.verdict().outcome = fails ? Verdict::Outcome::kFailed : Verdict::Outcome::kSucceeded;
   }
-  ASSERT_EQ(line().demand().replicas_ejected, 1u);
+  ASSERT_EQ(queue().demand().replicas_ejected, 1u);
   control.poll();
   control.advance(9s);
   EXPECT_FALSE(pod->accept()) << "its time is not over";
@@ -139,29 +139,29 @@ TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
   ASSERT_TRUE(turn_until(control, [&] { return static_cast<bool>(connection = pod->accept()); })) << "on its scoring port";
   connection.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
   EXPECT_TRUE(turn_until(control, [&] { return (connection.received(), connection.at_end()); }));
-  EXPECT_EQ(line().demand().replicas_ejected, 1u) << "its slot is still the probe's";
+  EXPECT_EQ(queue().demand().replicas_ejected, 1u) << "its slot is still the probe's";
   connection.close();
-  EXPECT_TRUE(turn_until(control, [this] { return line().demand().replicas_ejected == 0; }));
+  EXPECT_TRUE(turn_until(control, [this] { return queue().demand().replicas_ejected == 0; }));
 }
 
 TEST_F(ReplicaOfAResource, DidNotTellWhoWasRefusedWhyNoReplicaWasReady) {
-  EXPECT_EQ(line().trouble(), nullptr) << "nothing is wrong";
+  EXPECT_EQ(queue().trouble(), nullptr) << "nothing is wrong";
   tell_ready(false);
-  ASSERT_NE(line().trouble(), nullptr);
-  EXPECT_EQ(*line().trouble(), "of 1 replica, 1: its EndpointSlice does not say that it is ready");
+  ASSERT_NE(queue().trouble(), nullptr);
+  EXPECT_EQ(*queue().trouble(), "of 1 replica, 1: its EndpointSlice does not say that it is ready");
   tell_ready(true);
-  EXPECT_EQ(line().trouble(), nullptr);
+  EXPECT_EQ(queue().trouble(), nullptr);
   stop_listening();
   exchange(Verdict::Outcome::kRefused);
   control.poll();
-  ASSERT_NE(line().trouble(), nullptr);
-  EXPECT_EQ(*line().trouble(), "of 1 replica, 1: connection refused");
+  ASSERT_NE(queue().trouble(), nullptr);
+  EXPECT_EQ(*queue().trouble(), "of 1 replica, 1: connection refused");
   discovery::FoundReplica other = found;
   other.identity = "other:5001";
   other.terminating = true;
   live.tell(key, {found, other});
   control.poll();
-  EXPECT_EQ(*line().trouble(), "of 2 replicas, 1: connection refused; 1: terminating");
+  EXPECT_EQ(*queue().trouble(), "of 2 replicas, 1: connection refused; 1: terminating");
 }
 
 /// Deployments of files.

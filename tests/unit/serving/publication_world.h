@@ -90,7 +90,7 @@ class PublicationWorld : public ::testing::Test {
     for (const config::Endpoint& each : publication.config().endpoints) text += " " + each.name + keys_of(each);
     text += "\nlive";
     for (const auto& [key, each] : live.all()) {
-      text += " " + key + "@" + std::to_string(reinterpret_cast<std::uintptr_t>(each->line.get()));
+      text += " " + key + "@" + std::to_string(reinterpret_cast<std::uintptr_t>(each->queue.get()));
       for (const auto& [name, replica] : each->replicas) text += "," + name;
     }
     text += "\naccess log " + std::to_string(reinterpret_cast<std::uintptr_t>(access_logs.current().get()));

@@ -196,7 +196,7 @@ TEST_F(SecureConnectingTest, DoesNotTakeAConnectionThatSpeaksPlainly) {
   earn_trust(connection);
   // Another deployment has the same pod, and speaks to it over TLS.
   const auto secure = std::make_shared<Replica>("pod:1", 1, "localhost", pod.address(), tls_transport(), plain->pod(), 2, 1);
-  const auto another = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, here.clock());
+  const auto another = std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, here.clock());
   another->set_replicas({secure});
   another->set_ready(secure, true);
   auto next = send(here, *another);

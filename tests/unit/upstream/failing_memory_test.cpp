@@ -76,7 +76,7 @@ void nothing(Scene&) {}
 /// What `send` of PodWorld does, with its allocations.
 void open(Scene& scene) {
   scene.request = std::make_unique<PodWorld::Request>(scene.here);
-  Result<dispatch::Line::Entry> entry = scene.line->enter(scene.request->wakeup);
+  Result<dispatch::RequestQueue::Entry> entry = scene.queue->enter(scene.request->wakeup);
   scene.request->lease = std::move(entry->lease);
   scene.request->opening.emplace(
       scene.here.start(upstream::open(scene.request->lease, scene.options, scene.request->wakeup, scene.request->client)));

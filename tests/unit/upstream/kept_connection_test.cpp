@@ -215,7 +215,7 @@ TEST_F(KeptConnectionTest, OfAnotherShardIsNotWaitedForWhenTheClientLeaves) {
 TEST_F(KeptConnectionTest, ThatIsDroppedElsewhereEndsAtHomeWithoutAnyMemory) {
   const test::Descriptor connection = first();
   runtime::Wakeup wakeup(there.shard());
-  Result<dispatch::Line::Entry> entry = line->enter(wakeup);
+  Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
   std::unique_ptr<dispatch::Cargo> resting = std::move(entry->lease.slot()->cargo);
   {
     const test::FailingMemory none(0);
@@ -231,7 +231,7 @@ TEST(KeptConnection, ThatFindsNoMemoryToRestEndsAndLeavesTheSlotUsable) {
   for (std::size_t served = 0;; ++served) {
     PodWorld world;
     runtime::Wakeup wakeup(world.here.shard());
-    Result<dispatch::Line::Entry> entry = world.line->enter(wakeup);
+    Result<dispatch::RequestQueue::Entry> entry = world.queue->enter(wakeup);
     tls::Stream stream(runtime::Socket(world.here, test::connect_to(world.pod.address()).release()));
     auto connection = std::make_shared<Connection>(world.here, std::move(stream), world.replica->habits(), ConnectionPast());
     const std::weak_ptr<Connection> watched = connection;

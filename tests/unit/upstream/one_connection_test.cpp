@@ -48,7 +48,7 @@ TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
   const test::Descriptor slow = first();
   {
     runtime::Wakeup wakeup(here.shard());
-    const Result<dispatch::Line::Entry> entry = line->enter(wakeup);
+    const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
     static_cast<RestingConnection*>(entry->lease.slot()->cargo.get())->close_soon();
   }
   here.advance(milliseconds(1));
@@ -56,12 +56,12 @@ TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
   here.advance(milliseconds(249));
   {
     runtime::Wakeup wakeup(here.shard());
-    const Result<dispatch::Line::Entry> entry = line->enter(wakeup);
+    const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
     EXPECT_NE(entry->lease.slot()->cargo, nullptr) << "the slot is not empty before the pod has closed";
   }
   here.advance(milliseconds(1));
   runtime::Wakeup wakeup(here.shard());
-  const Result<dispatch::Line::Entry> entry = line->enter(wakeup);
+  const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
   EXPECT_EQ(entry->lease.slot()->cargo, nullptr) << "but a quarter of a second later";
 }
 
@@ -76,7 +76,7 @@ TEST_F(OneConnectionTest, SoIsOneThatARequestHasWaitedForAndGivenUp) {
   EXPECT_TRUE(slow.at_end());
   {
     runtime::Wakeup wakeup(here.shard());
-    EXPECT_NE(line->enter(wakeup)->lease.slot()->cargo, nullptr) << "it goes on closing in its slot";
+    EXPECT_NE(queue->enter(wakeup)->lease.slot()->cargo, nullptr) << "it goes on closing in its slot";
   }
   here.advance(milliseconds(1));
   auto next = send(here);

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/upstream/exchange.h"
 #include "router/upstream/replica.h"
 #include "tests/support/loopback.h"
@@ -25,13 +25,13 @@ class OpenTest : public ::testing::Test {
  protected:
   /// One replica with one slot, at `address`; what opening a connection to it fails with.
   Failure failure_of(const runtime::Address& address) {
-    const auto line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, shard.clock());
+    const auto queue = std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, shard.clock());
     const auto replica =
         std::make_shared<Replica>("pod:1", 1, "pod", address, nullptr, std::make_shared<dispatch::PodSlots>(), 1, 1);
-    line->set_replicas({replica});
-    line->set_ready(replica, true);
+    queue->set_replicas({replica});
+    queue->set_ready(replica, true);
     runtime::Wakeup wakeup(shard);
-    Result<dispatch::Line::Entry> entry = line->enter(wakeup);
+    Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
     dispatch::Lease lease = std::move(entry->lease);
     OpenOptions options;
     options.connect_timeout = std::chrono::seconds(5);

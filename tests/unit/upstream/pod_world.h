@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/upstream/connection.h"
 #include "router/upstream/exchange.h"
 #include "router/upstream/replica.h"
@@ -48,8 +48,8 @@ struct PodWorld {
   void serve_from(const runtime::Address& address, std::shared_ptr<const Transport> transport, std::size_t slots = 1) {
     replica = std::make_shared<Replica>("pod:1", slots, "localhost", address, std::move(transport),
                                         std::make_shared<dispatch::PodSlots>(), 2, 1);
-    line->set_replicas({replica});
-    line->set_ready(replica, true);
+    queue->set_replicas({replica});
+    queue->set_ready(replica, true);
   }
 
   /// A request on its way to a connection, on one of the shards.
@@ -81,10 +81,10 @@ struct PodWorld {
     }
   };
 
-  std::unique_ptr<Request> send(test::TestShard& shard) { return send(shard, *line); }
-  std::unique_ptr<Request> send(test::TestShard& shard, dispatch::Line& to) {
+  std::unique_ptr<Request> send(test::TestShard& shard) { return send(shard, *queue); }
+  std::unique_ptr<Request> send(test::TestShard& shard, dispatch::RequestQueue& to) {
     auto request = std::make_unique<Request>(shard);
-    Result<dispatch::Line::Entry> entry = to.enter(request->wakeup);
+    Result<dispatch::RequestQueue::Entry> entry = to.enter(request->wakeup);
     EXPECT_TRUE(entry && entry->lease) << "the slot is held";
     request->lease = std::move(entry->lease);
     request->opening.emplace(shard.start(upstream::open(request->lease, options, request->wakeup, request->client)));
@@ -160,7 +160,7 @@ struct PodWorld {
     }
     ASSERT_TRUE(replica->habits()->on(0).keeps());
   }
-  std::size_t slots_in_use() const { return line->demand().slots_in_use; }
+  std::size_t slots_in_use() const { return queue->demand().slots_in_use; }
   std::uint64_t fresh(metrics::FreshReason reason) const { return cells.fresh_connections(reason); }
 
   test::TestShard here{0};
@@ -168,7 +168,8 @@ struct PodWorld {
   test::LoopbackListener pod;
   metrics::DeploymentCells cells;
   OpenOptions options;
-  std::shared_ptr<dispatch::Line> line = std::make_shared<dispatch::Line>(dispatch::LineOptions{}, here.clock());
+  std::shared_ptr<dispatch::RequestQueue> queue =
+      std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, here.clock());
   std::shared_ptr<Replica> replica;
 };
 

@@ -133,7 +133,7 @@ TEST_F(PoolTest, IsOfOneShard) {
 
 TEST_F(PoolTest, EndsWithItsReplica) {
   const std::vector<test::Descriptor> ends = rest(2);
-  line->set_replicas({});
+  queue->set_replicas({});
   replica.reset();
   EXPECT_TRUE(test::turn_until(here, [&] { return ends[0].at_end() && ends[1].at_end(); }));
 }

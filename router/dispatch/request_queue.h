@@ -22,7 +22,7 @@
 
 namespace router::dispatch {
 
-class Line;
+class RequestQueue;
 
 /// A place in the order of arrival; ticket 0: at the end, as every newcomer's.
 struct Place {
@@ -38,7 +38,7 @@ class Lease {
   Lease& operator=(Lease&& other) noexcept;
   ~Lease() { give_back(); }  // which cannot fail
 
-  explicit operator bool() const { return line_ != nullptr; }
+  explicit operator bool() const { return queue_ != nullptr; }
   Replica& replica() const { return *replica_; }
   /// The slot that is held; nullptr for a replica without limit. What is left in it is found by who holds it next.
   Slot* slot() const { return slot_; }
@@ -46,17 +46,17 @@ class Lease {
   std::uint64_t ticket() const { return ticket_; }
   /// What was learned about the replica meanwhile; counted when the lease is given back.
   Verdict& verdict() { return verdict_; }
-  /// For an exchange that must give it up without having reached the replica: back to its place in line, but not to that
+  /// For an exchange that must give it up without having reached the replica: back to its place in the queue, but not to that
   /// replica; one that refuses is out by itself, and need not be avoided once it is back.
   Place place() const { return {ticket_, verdict_.outcome == Verdict::Outcome::kRefused ? nullptr : replica_}; }
   void give_back() noexcept;
 
  private:
-  friend class Line;
-  Lease(std::shared_ptr<Line> line, Capacity::Taken taken, std::uint64_t ticket, TimePoint since) noexcept
-      : line_(std::move(line)), replica_(std::move(taken.replica)), slot_(taken.slot), ticket_(ticket), since_(since) {}
+  friend class RequestQueue;
+  Lease(std::shared_ptr<RequestQueue> queue, Capacity::Taken taken, std::uint64_t ticket, TimePoint since) noexcept
+      : queue_(std::move(queue)), replica_(std::move(taken.replica)), slot_(taken.slot), ticket_(ticket), since_(since) {}
 
-  std::shared_ptr<Line> line_;
+  std::shared_ptr<RequestQueue> queue_;
   std::shared_ptr<Replica> replica_;
   Slot* slot_ = nullptr;
   std::uint64_t ticket_ = 0;
@@ -64,21 +64,21 @@ class Lease {
   Verdict verdict_;
 };
 
-struct LineOptions {
+struct QueueOptions {
   std::size_t length_max = 64;  // exchanges waiting, per deployment
 };
 
-/// What a line asks for, for metrics, status and scaling.
+/// What a queue asks for, for metrics, status and scaling.
 struct Demand {
   std::size_t waiting = 0;
-  TimePoint oldest{};            // arrival of the first in line; meaningless while nobody waits
+  TimePoint oldest{};            // arrival of the first in the queue; meaningless while nobody waits
   std::size_t slots = 0;         // of the limited replicas, ready or not
   std::size_t slots_in_use = 0;  // every lease: also of replicas without limit, and of those that are gone
   std::size_t replicas = 0;
   std::size_t replicas_ready = 0;  // ejected and refusing ones, too
   std::size_t replicas_ejected = 0;
   std::size_t replicas_refusing = 0;
-  std::uint64_t ejections = 0;  // since the line was made
+  std::uint64_t ejections = 0;  // since the queue was made
   std::uint64_t refusals = 0;   // times that a replica went out because it refused a connection; likewise
 };
 
@@ -90,8 +90,8 @@ struct Condition {
   bool operator==(const Condition&) const = default;
 };
 
-/// Told that the condition of replicas may have changed: once, until somebody looks (`Line::begin_look`). By whichever thread
-/// gave a lease back, without the mutex.
+/// Told that the condition of replicas may have changed: once, until somebody looks (`RequestQueue::begin_look`). By whichever
+/// thread gave a lease back, without the mutex.
 class Watcher {
  public:
   virtual ~Watcher() = default;
@@ -105,8 +105,8 @@ struct Parting {
   Lease lease;                     // that was on its way: to be used, or given back
 };
 
-/// A place in the queue, from `Line::enter` until it has brought a lease or a failure, or is left. Move-only; dropped, it is
-/// left. On the shard of its wakeup only.
+/// A place in the queue, from `RequestQueue::enter` until it has brought a lease or a failure, or is left. Move-only; dropped,
+/// it is left. On the shard of its wakeup only.
 class Waiting {
  public:
   Waiting() = default;
@@ -121,20 +121,20 @@ class Waiting {
   ~Waiting() { leave(); }
 
   explicit operator bool() const { return waiter_ != nullptr; }
-  /// What has arrived, without any lock: the lease (once), or the failure if the line was closed. An empty lease: nothing yet.
+  /// What has arrived, without any lock: the lease (once), or the failure if the queue was closed. An empty lease: nothing yet.
   Result<Lease> poll();
-  /// Gives the place up (deadline passed, client gone). Takes the line's mutex unless something has arrived. After this the
+  /// Gives the place up (deadline passed, client gone). Takes the queue's mutex unless something has arrived. After this the
   /// wakeup is not used any more.
   Parting leave() noexcept;
 
  private:
-  friend class Line;
+  friend class RequestQueue;
   explicit Waiting(std::unique_ptr<Waiter> waiter) : waiter_(waiter.release()) {}
   Waiter* waiter_ = nullptr;
 };
 
-/// The mutex of a line. In test builds it counts how often it was taken.
-class LineMutex {
+/// The mutex of a queue. In test builds it counts how often it was taken.
+class QueueMutex {
  public:
   void lock() {
     mutex_.lock();
@@ -144,7 +144,7 @@ class LineMutex {
   }
   void unlock() { mutex_.unlock(); }
 #ifdef ROUTER_CHECKS
-  /// While nobody else uses the line.
+  /// While nobody else uses the queue.
   std::size_t times() const { return times_; }
 #endif
 
@@ -155,28 +155,28 @@ class LineMutex {
 #endif
 };
 
-/// The waiting line of one deployment: binds an exchange to a replica at the moment a slot is free, first come first served
+/// The queue of one deployment: binds an exchange to a replica at the moment a slot is free, first come first served
 /// (contract, section 5). Nobody waits while a slot of a serving replica (ready, not ejected, not refusing) is free, and nobody
 /// overtakes who waits; but who is to avoid a replica lets others have its slots, as long as another replica serves.
 /// Threads: shared by all shards (one short mutex); nothing is resumed, sent or destroyed under it. A waiter is told on its own
 /// shard. Only what says so may fail for want of memory, and has done nothing then: what gives back cannot. Lives in a
 /// shared_ptr, outliving tables.
-class Line : public std::enable_shared_from_this<Line> {
+class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
  public:
-  Line(LineOptions options, const Clock& clock, std::shared_ptr<Watcher> watcher = nullptr)
+  RequestQueue(QueueOptions options, const Clock& clock, std::shared_ptr<Watcher> watcher = nullptr)
       : clock_(clock), watcher_(std::move(watcher)), options_(options) {}
-  Line(const Line&) = delete;
-  Line& operator=(const Line&) = delete;
-  ~Line();
+  RequestQueue(const RequestQueue&) = delete;
+  RequestQueue& operator=(const RequestQueue&) = delete;
+  ~RequestQueue();
 
   /// What `enter` came to.
   struct Entry {
     Lease lease;      // held at once, or
-    Waiting waiting;  // in line
+    Waiting waiting;  // in the queue
   };
   /// Takes a free slot of the least-loaded ready replica if nobody waits (ties at random, a slot whose connection lives on this
-  /// shard preferred), else takes a place in the line: at the end, or the one that it had. Fails with kQueueFull (newcomers
-  /// only; the line is longer by the slots that are being given up for it), with kDeadlineUnmeetable if it would very likely
+  /// shard preferred), else takes a place in the queue: at the end, or the one that it had. Fails with kQueueFull (newcomers
+  /// only; the queue is longer by the slots that are being given up for it), with kDeadlineUnmeetable if it would very likely
   /// still be waiting at its `deadline`, with kNoReadyReplica if the deployment has no replica at all, or with
   /// kDeploymentNotFound once closed. `wakeup` is woken when something has arrived. Takes the mutex once. Throws
   /// std::bad_alloc.
@@ -188,8 +188,8 @@ class Line : public std::enable_shared_from_this<Line> {
   /// How long who comes now is likely to wait; nothing while that is not known. Any thread.
   std::optional<Duration> expected_wait() const;
 
-  // --- control thread; each pumps the line ---
-  void set_options(LineOptions options);
+  // --- control thread; each pumps the queue ---
+  void set_options(QueueOptions options);
   /// The replicas that may be chosen from now on, each not ready until `set_ready` says so. One that is gone keeps its leases
   /// and gets nothing new; its idle connections are retired. Who waits goes on waiting, even if there is none left. Throws
   /// std::bad_alloc.
@@ -200,7 +200,7 @@ class Line : public std::enable_shared_from_this<Line> {
   /// An ejected or refusing replica may be chosen again.
   void readmit(const std::shared_ptr<Replica>& replica);
   Condition condition(const std::shared_ptr<Replica>& replica) const;
-  /// Slots of it that this line's exchanges hold.
+  /// Slots of it that this queue's exchanges hold.
   std::size_t in_use(const std::shared_ptr<Replica>& replica) const;
   /// The watcher is told of whatever happens from now on. Then `condition` tells what has happened before.
   void begin_look();
@@ -219,7 +219,7 @@ class Line : public std::enable_shared_from_this<Line> {
   void start_record();
   /// What has happened since.
   std::vector<RecordedEvent> recorded() const;
-  /// How often the mutex was taken. While nobody else uses the line.
+  /// How often the mutex was taken. While nobody else uses the queue.
   std::size_t locks() const { return mutex_.times(); }
 #endif
 
@@ -242,8 +242,8 @@ class Line : public std::enable_shared_from_this<Line> {
 
   const Clock& clock_;
   const std::shared_ptr<Watcher> watcher_;
-  mutable LineMutex mutex_;
-  LineOptions options_;
+  mutable QueueMutex mutex_;
+  QueueOptions options_;
   bool closed_ = false;
   std::uint64_t last_ticket_ = 0;
   WaitingList waiting_;

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 #include "router/runtime/shard.h"
 
 namespace router::dispatch {
@@ -22,11 +22,11 @@ std::vector<std::shared_ptr<Replica>> make_replicas(std::size_t count, std::size
   return replicas;
 }
 
-std::shared_ptr<Line> make_line(const std::vector<std::shared_ptr<Replica>>& replicas) {
-  auto line = std::make_shared<Line>(LineOptions{}, kClock);
-  line->set_replicas(replicas);
-  for (const std::shared_ptr<Replica>& replica : replicas) line->set_ready(replica, true);
-  return line;
+std::shared_ptr<RequestQueue> make_queue(const std::vector<std::shared_ptr<Replica>>& replicas) {
+  auto queue = std::make_shared<RequestQueue>(QueueOptions{}, kClock);
+  queue->set_replicas(replicas);
+  for (const std::shared_ptr<Replica>& replica : replicas) queue->set_ready(replica, true);
+  return queue;
 }
 
 /// A process that never had a second thread counts references without atomic operations; the router has.
@@ -39,10 +39,10 @@ const bool kHasThreads = [] {
 void EnterAndGiveBack(benchmark::State& state) {
   runtime::Shard shard(0, kClock, runtime::Shard::Time::kManual);
   runtime::Wakeup wakeup(shard);
-  const std::shared_ptr<Line> line =
-      make_line(make_replicas(static_cast<std::size_t>(state.range(0)), static_cast<std::size_t>(state.range(1))));
+  const std::shared_ptr<RequestQueue> queue =
+      make_queue(make_replicas(static_cast<std::size_t>(state.range(0)), static_cast<std::size_t>(state.range(1))));
   for (auto _ : state) {
-    Result<Line::Entry> entry = line->enter(wakeup);
+    Result<RequestQueue::Entry> entry = queue->enter(wakeup);
     benchmark::DoNotOptimize(entry->lease.slot());
     entry->lease.give_back();
   }
@@ -54,41 +54,41 @@ void EnterAndGiveBackWhenBusy(benchmark::State& state) {
   runtime::Shard shard(0, kClock, runtime::Shard::Time::kManual);
   runtime::Wakeup wakeup(shard);
   const auto slots = static_cast<std::size_t>(state.range(1));
-  const std::shared_ptr<Line> line = make_line(make_replicas(static_cast<std::size_t>(state.range(0)), slots));
+  const std::shared_ptr<RequestQueue> queue = make_queue(make_replicas(static_cast<std::size_t>(state.range(0)), slots));
   std::vector<Lease> held;
   for (std::size_t count = 1; count < static_cast<std::size_t>(state.range(0)) * slots; ++count) {
-    held.push_back(std::move(line->enter(wakeup)->lease));
+    held.push_back(std::move(queue->enter(wakeup)->lease));
   }
   for (auto _ : state) {
-    Result<Line::Entry> entry = line->enter(wakeup);
+    Result<RequestQueue::Entry> entry = queue->enter(wakeup);
     entry->lease.give_back();
   }
 }
 BENCHMARK(EnterAndGiveBackWhenBusy)->Args({10, 4})->Args({1000, 4})->Args({10, 1000});
 
-/// Refused because the line is full.
+/// Refused because the queue is full.
 void RefuseWhenFull(benchmark::State& state) {
   runtime::Shard shard(0, kClock, runtime::Shard::Time::kManual);
   runtime::Wakeup wakeup(shard);
-  const std::shared_ptr<Line> line = make_line(make_replicas(1, 1));
-  LineOptions options;
+  const std::shared_ptr<RequestQueue> queue = make_queue(make_replicas(1, 1));
+  QueueOptions options;
   options.length_max = 0;
-  line->set_options(options);
-  const Lease held = std::move(line->enter(wakeup)->lease);
-  for (auto _ : state) benchmark::DoNotOptimize(line->enter(wakeup).has_error());
+  queue->set_options(options);
+  const Lease held = std::move(queue->enter(wakeup)->lease);
+  for (auto _ : state) benchmark::DoNotOptimize(queue->enter(wakeup).has_error());
 }
 BENCHMARK(RefuseWhenFull);
 
-/// Waits, and gives up: what a timeout costs in a long line.
+/// Waits, and gives up: what a timeout costs in a long queue.
 void WaitAndLeave(benchmark::State& state) {
   runtime::Shard shard(0, kClock, runtime::Shard::Time::kManual);
   runtime::Wakeup wakeup(shard);
-  const std::shared_ptr<Line> line = make_line(make_replicas(1, 1));
-  const Lease held = std::move(line->enter(wakeup)->lease);
+  const std::shared_ptr<RequestQueue> queue = make_queue(make_replicas(1, 1));
+  const Lease held = std::move(queue->enter(wakeup)->lease);
   std::vector<Waiting> others;
-  for (int count = 0; count < 60; ++count) others.push_back(std::move(line->enter(wakeup)->waiting));
+  for (int count = 0; count < 60; ++count) others.push_back(std::move(queue->enter(wakeup)->waiting));
   for (auto _ : state) {
-    Result<Line::Entry> entry = line->enter(wakeup);
+    Result<RequestQueue::Entry> entry = queue->enter(wakeup);
     entry->waiting.leave();
   }
 }
@@ -96,12 +96,12 @@ BENCHMARK(WaitAndLeave);
 
 /// Every thread of the router at one deployment.
 void EnterAndGiveBackContended(benchmark::State& state) {
-  static std::shared_ptr<Line> line;
-  if (state.thread_index() == 0) line = make_line(make_replicas(100, 0));
+  static std::shared_ptr<RequestQueue> queue;
+  if (state.thread_index() == 0) queue = make_queue(make_replicas(100, 0));
   runtime::Shard shard(static_cast<std::size_t>(state.thread_index()), kClock, runtime::Shard::Time::kManual);
   runtime::Wakeup wakeup(shard);
   for (auto _ : state) {
-    Result<Line::Entry> entry = line->enter(wakeup);
+    Result<RequestQueue::Entry> entry = queue->enter(wakeup);
     entry->lease.give_back();
   }
 }

@@ -1,4 +1,4 @@
-#include "router/dispatch/line.h"
+#include "router/dispatch/request_queue.h"
 
 #include <exception>
 #include <utility>
@@ -8,7 +8,7 @@
 namespace router::dispatch {
 
 Lease::Lease(Lease&& other) noexcept
-    : line_(std::move(other.line_)),
+    : queue_(std::move(other.queue_)),
       replica_(std::move(other.replica_)),
       slot_(std::exchange(other.slot_, nullptr)),
       ticket_(other.ticket_),
@@ -18,7 +18,7 @@ Lease::Lease(Lease&& other) noexcept
 Lease& Lease::operator=(Lease&& other) noexcept {
   if (this != &other) {
     give_back();
-    line_ = std::move(other.line_);
+    queue_ = std::move(other.queue_);
     replica_ = std::move(other.replica_);
     slot_ = std::exchange(other.slot_, nullptr);
     ticket_ = other.ticket_;
@@ -29,9 +29,9 @@ Lease& Lease::operator=(Lease&& other) noexcept {
 }
 
 void Lease::give_back() noexcept {
-  if (line_ == nullptr) return;
-  const std::shared_ptr<Line> line = std::move(line_);  // outlives its own mutex
-  line->give_back(*this);
+  if (queue_ == nullptr) return;
+  const std::shared_ptr<RequestQueue> queue = std::move(queue_);  // outlives its own mutex
+  queue->give_back(*this);
   slot_ = nullptr;
   replica_.reset();
 }
@@ -48,53 +48,53 @@ void Waiter::run() {
 
 /// Its shard has ended: what it was granted goes back. The exchange, if it is still there, is told when it leaves.
 void Waiter::dropped() noexcept {
-  const Lease goes_back = state_ == State::kGranted ? Line::lease_of(*this) : Lease();
+  const Lease goes_back = state_ == State::kGranted ? RequestQueue::lease_of(*this) : Lease();
   state_ = State::kSpent;
   arrived_ = true;
   if (left_) delete this;
 }
 
 Result<Lease> Waiting::poll() {
-  if (waiter_ == nullptr) return Failure::internal(Reason::kInternal, "the exchange is not in line any more");
+  if (waiter_ == nullptr) return Failure::internal(Reason::kInternal, "the exchange is not in the queue any more");
   if (!waiter_->arrived_) return Lease();
   switch (std::exchange(waiter_->state_, Waiter::State::kSpent)) {
-    case Waiter::State::kGranted: return Line::lease_of(*waiter_);
+    case Waiter::State::kGranted: return RequestQueue::lease_of(*waiter_);
     case Waiter::State::kRefused:
       return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed while the request waited");
     case Waiter::State::kNew:
     case Waiter::State::kWaiting:
     case Waiter::State::kSpent: break;
   }
-  return Failure::internal(Reason::kInternal, "the exchange is not in line any more");
+  return Failure::internal(Reason::kInternal, "the exchange is not in the queue any more");
 }
 
 Parting Waiting::leave() noexcept {
   Waiter* waiter = std::exchange(waiter_, nullptr);
   if (waiter == nullptr) return {};
-  if (!waiter->arrived_) return waiter->line_->part(*waiter);
+  if (!waiter->arrived_) return waiter->queue_->part(*waiter);
   Parting parting;
-  if (waiter->state_ == Waiter::State::kGranted) parting.lease = Line::lease_of(*waiter);
+  if (waiter->state_ == Waiter::State::kGranted) parting.lease = RequestQueue::lease_of(*waiter);
   delete waiter;
   return parting;
 }
 
-/// Lines that share a pod with the one that gave a slot back, without any mutex, one after another.
-void Line::tell(Heirs& heirs) noexcept {
+/// Queues that share a pod with the one that gave a slot back, without any mutex, one after another.
+void RequestQueue::tell(Heirs& heirs) noexcept {
   for (;;) {
     heirs.ask_turns_back();
     const Heirs::Heir next = heirs.pop();
     if (next.replica == nullptr) return;
-    if (next.line != nullptr) next.line->receive(*next.replica, heirs);
+    if (next.queue != nullptr) next.queue->receive(*next.replica, heirs);
   }
 }
 
 /// Holds the mutex for one operation. `finish` ends it: whoever can be served is, and only when the mutex is free again are the
 /// waiters told, and is destroyed what was put aside. An operation that throws has changed nothing, and needs no end.
-class Line::Turn {
+class RequestQueue::Turn {
  public:
-  explicit Turn(Line& line) noexcept : Turn(line, line.clock_.now()) {}
-  Turn(Line& line, TimePoint now) noexcept : line_(line), now_(now), lock_(line.mutex_) {
-    if (line_.capacity_.end_shedding(now_)) line_.record_replicas();
+  explicit Turn(RequestQueue& queue) noexcept : Turn(queue, queue.clock_.now()) {}
+  Turn(RequestQueue& queue, TimePoint now) noexcept : queue_(queue), now_(now), lock_(queue.mutex_) {
+    if (queue_.capacity_.end_shedding(now_)) queue_.record_replicas();
   }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
@@ -103,12 +103,12 @@ class Line::Turn {
   /// `heirs`: who are told by the caller; else by this.
   void finish(Heirs* heirs = nullptr) noexcept {
     serve_waiting();
-    if (!line_.waiting_.empty()) line_.capacity_.ask_turns_back(retired_.heirs);
+    if (!queue_.waiting_.empty()) queue_.capacity_.ask_turns_back(retired_.heirs);
     if (receiver_ != nullptr) receiver_->pod()->decline(*receiver_, retired_.heirs);
     check();
-    const bool tells_watcher = conditions_changed_ && line_.watcher_ != nullptr && !std::exchange(line_.watcher_told_, true);
+    const bool tells_watcher = conditions_changed_ && queue_.watcher_ != nullptr && !std::exchange(queue_.watcher_told_, true);
     lock_.unlock();
-    if (tells_watcher) line_.watcher_->conditions_changed();
+    if (tells_watcher) queue_.watcher_->conditions_changed();
     tell_settled();
     retired_.cargo.clear();
     retired_.replicas.clear();
@@ -116,7 +116,7 @@ class Line::Turn {
   }
 
   void settle(Waiter& waiter, Waiter::State state) noexcept {
-    line_.waiting_.move_to(settled_, waiter);
+    queue_.waiting_.move_to(settled_, waiter);
     waiter.state_ = state;
   }
   Retired& retired() { return retired_; }
@@ -127,11 +127,11 @@ class Line::Turn {
 
  private:
   void serve_waiting() noexcept {
-    for (auto next = line_.waiting_.begin(); next != line_.waiting_.end() && line_.capacity_.available();) {
+    for (auto next = queue_.waiting_.begin(); next != queue_.waiting_.end() && queue_.capacity_.available();) {
       Waiter& waiter = *next;
       Capacity::Taken taken;
-      if (line_.capacity_.available_without(waiter.avoided_.get())) {
-        taken = line_.capacity_.take(waiter.shard_.index(), waiter.avoided_.get());
+      if (queue_.capacity_.available_without(waiter.avoided_.get())) {
+        taken = queue_.capacity_.take(waiter.shard_.index(), waiter.avoided_.get());
         if (taken.replica == nullptr) continue;  // there is one less to choose from
       }
       ++next;
@@ -139,18 +139,18 @@ class Line::Turn {
       settle(waiter, Waiter::State::kGranted);
       waiter.taken_ = std::move(taken);
       waiter.granted_ = now_;
-      line_.record_.add(LineEvent::kGranted, waiter.ticket_, waiter.taken_.replica.get());
+      queue_.record_.add(QueueEvent::kGranted, waiter.ticket_, waiter.taken_.replica.get());
     }
   }
   void check() {
 #ifdef ROUTER_CHECKS
-    if (line_.capacity_.available()) {
-      for (const Waiter& waiter : line_.waiting_) {
-        ROUTER_ASSERT(!line_.capacity_.available_without(waiter.avoided_.get()));
+    if (queue_.capacity_.available()) {
+      for (const Waiter& waiter : queue_.waiting_) {
+        ROUTER_ASSERT(!queue_.capacity_.available_without(waiter.avoided_.get()));
       }
     }
-    line_.capacity_.check();
-    line_.record_.add(LineEvent::kEnd);
+    queue_.capacity_.check();
+    queue_.record_.add(QueueEvent::kEnd);
 #endif
   }
   /// Once it is sent, a waiter is its shard's, and may be gone.
@@ -162,23 +162,23 @@ class Line::Turn {
     }
   }
 
-  Line& line_;
+  RequestQueue& queue_;
   const TimePoint now_;
   Retired retired_;
   Replica* receiver_ = nullptr;
   bool conditions_changed_ = false;
   WaitingList::List settled_;  // by this operation, in order
-  std::unique_lock<LineMutex> lock_;
+  std::unique_lock<QueueMutex> lock_;
 };
 
-Line::~Line() {
-  ROUTER_ASSERT(waiting_.empty() && capacity_.leases() == 0);  // each of them holds the line
+RequestQueue::~RequestQueue() {
+  ROUTER_ASSERT(waiting_.empty() && capacity_.leases() == 0);  // each of them holds the queue
   Retired retired;
-  capacity_.clear(clock_.now(), retired);  // they may outlive this line
+  capacity_.clear(clock_.now(), retired);  // they may outlive this queue
   tell(retired.heirs);
 }
 
-Result<Line::Entry> Line::enter(runtime::Wakeup& wakeup, Deadline deadline, const Place& place) {
+Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadline deadline, const Place& place) {
   const TimePoint now = clock_.now();
   auto waiter = std::make_unique<Waiter>(wakeup);  // what waiting needs is had without the mutex
   Turn turn(*this, now);
@@ -191,7 +191,7 @@ Result<Line::Entry> Line::enter(runtime::Wakeup& wakeup, Deadline deadline, cons
 }
 
 /// The lease if it can be had at once, an empty one if the exchange must wait, or why it may not.
-Result<Lease> Line::admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline) {
+Result<Lease> RequestQueue::admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline) {
   if (closed_) return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed");
   if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
   while (capacity_.available_without(place.avoided.get())) {  // then nobody waits who could have it
@@ -201,32 +201,32 @@ Result<Lease> Line::admit(std::size_t shard, const Place& place, TimePoint now, 
   if (place.ticket != 0) return Lease();                // it was let in before
   const std::size_t comes = capacity_.turns_awaited();  // a request never loses to a probe
   if (waiting_.size() < comes) return Lease();
-  if (waiting_.size() - comes >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the line is full");
+  if (waiting_.size() - comes >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the queue is full");
   if (deadline != kNever) {
     const auto shortest = pace_.shortest_wait(waiting_.size() + 1, capacity_.serving_slots(), now);
     if (shortest && now + *shortest > deadline) {
-      return Failure::internal(Reason::kDeadlineUnmeetable, "the line is too long to be served within the request's patience");
+      return Failure::internal(Reason::kDeadlineUnmeetable, "the queue is too long to be served within the request's patience");
     }
   }
   return Lease();
 }
 
 /// For a newcomer (`ticket` 0) or for one who has a ticket.
-Lease Line::lease(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now) {
+Lease RequestQueue::lease(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now) {
   if (ticket == 0) {
     ticket = ++last_ticket_;
     retries_.count_request(now);
-    record_.add(LineEvent::kArrived, ticket);
+    record_.add(QueueEvent::kArrived, ticket);
   } else {
-    record_.add(LineEvent::kReturned, ticket, avoided);
+    record_.add(QueueEvent::kReturned, ticket, avoided);
   }
-  record_.add(LineEvent::kGranted, ticket, taken.replica.get());
+  record_.add(QueueEvent::kGranted, ticket, taken.replica.get());
   return Lease(shared_from_this(), std::move(taken), ticket, now);
 }
 
-void Line::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
+void RequestQueue::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
   waiter.state_ = Waiter::State::kWaiting;
-  waiter.line_ = shared_from_this();
+  waiter.queue_ = shared_from_this();
   waiter.avoided_ = place.avoided;
   waiter.ticket_ = place.ticket;
   waiter.arrival_ = now;
@@ -235,14 +235,14 @@ void Line::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
   if (place.ticket == 0) {
     waiter.ticket_ = ++last_ticket_;
     retries_.count_request(now);
-    record_.add(LineEvent::kArrived, waiter.ticket_);
+    record_.add(QueueEvent::kArrived, waiter.ticket_);
   } else {
-    record_.add(LineEvent::kReturned, waiter.ticket_, waiter.avoided_.get());
+    record_.add(QueueEvent::kReturned, waiter.ticket_, waiter.avoided_.get());
   }
   waiting_.insert(waiter);
 }
 
-Lease Line::take_idle(runtime::Shard& shard) {
+Lease RequestQueue::take_idle(runtime::Shard& shard) {
   Turn turn(*this, shard.now());
   Lease idle;
   while (!closed_ && waiting_.empty() && !idle && capacity_.available()) {
@@ -253,26 +253,26 @@ Lease Line::take_idle(runtime::Shard& shard) {
   return idle;
 }
 
-bool Line::may_retry() {
+bool RequestQueue::may_retry() {
   const TimePoint now = clock_.now();
   const std::lock_guard lock(mutex_);
   return retries_.take(now);
 }
 
-std::optional<Duration> Line::expected_wait() const {
+std::optional<Duration> RequestQueue::expected_wait() const {
   const TimePoint now = clock_.now();
   const std::lock_guard lock(mutex_);
   return pace_.expected_wait(waiting_.size() + 1, capacity_.serving_slots(), now);
 }
 
 /// Under the mutex, or on the waiter's shard once it has arrived there.
-Lease Line::lease_of(Waiter& waiter) noexcept {
-  return Lease(waiter.line_, std::exchange(waiter.taken_, {}), waiter.ticket_, waiter.granted_);
+Lease RequestQueue::lease_of(Waiter& waiter) noexcept {
+  return Lease(waiter.queue_, std::exchange(waiter.taken_, {}), waiter.ticket_, waiter.granted_);
 }
 
 /// A waiter that has not come to its shard: it waits, or is on its way.
-Parting Line::part(Waiter& waiter) noexcept {
-  const std::shared_ptr<Line> line = shared_from_this();  // outlives its own mutex
+Parting RequestQueue::part(Waiter& waiter) noexcept {
+  const std::shared_ptr<RequestQueue> queue = shared_from_this();  // outlives its own mutex
   Parting parting;
   bool waits = false;
   {
@@ -282,7 +282,7 @@ Parting Line::part(Waiter& waiter) noexcept {
     waits = waiter.state_ == Waiter::State::kWaiting;
     if (waits) {
       waiting_.erase(waiter);
-      record_.add(LineEvent::kLeft, waiter.ticket_);
+      record_.add(QueueEvent::kLeft, waiter.ticket_);
     }
     if (waiter.state_ == Waiter::State::kGranted) parting.lease = lease_of(waiter);
     waiter.state_ = Waiter::State::kSpent;
@@ -292,13 +292,13 @@ Parting Line::part(Waiter& waiter) noexcept {
   return parting;
 }
 
-void Line::give_back(Lease& lease) noexcept {
+void RequestQueue::give_back(Lease& lease) noexcept {
   Turn turn(*this);
   Replica& replica = *lease.replica_;
   const Verdict& verdict = lease.verdict_;
   const bool reached = verdict.outcome != Verdict::Outcome::kFailed && verdict.outcome != Verdict::Outcome::kRefused;
   if (reached) pace_.held_for(turn.now() - lease.since_, turn.now());
-  record_.add(LineEvent::kGivenBack, lease.ticket_, &replica);
+  record_.add(QueueEvent::kGivenBack, lease.ticket_, &replica);
   capacity_.give_back(replica, lease.slot_, turn.retired());
   const bool tells = verdict.outcome != Verdict::Outcome::kNone || verdict.sheds_until != TimePoint{};
   if (tells && capacity_.judge(replica, verdict, turn.now())) {
@@ -309,20 +309,20 @@ void Line::give_back(Lease& lease) noexcept {
   turn.finish();
 }
 
-/// A pod that another line has, too, has set a slot aside for `replica`: it goes to who waits, or else back. Without a mutex.
-void Line::receive(Replica& replica, Heirs& heirs) noexcept {
+/// A pod that another queue has, too, has set a slot aside for `replica`: it goes to who waits, or else back. Without a mutex.
+void RequestQueue::receive(Replica& replica, Heirs& heirs) noexcept {
   Turn turn(*this);
   capacity_.receive(replica);
   turn.received(replica);
   turn.finish(&heirs);
 }
 
-void Line::set_options(LineOptions options) {
+void RequestQueue::set_options(QueueOptions options) {
   const std::lock_guard lock(mutex_);
   options_ = options;
 }
 
-void Line::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas) {
+void RequestQueue::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas) {
   Turn turn(*this);
   if (!closed_) capacity_.set_replicas(replicas, weak_from_this(), turn.now(), turn.retired());
   turn.conditions_changed();
@@ -330,7 +330,7 @@ void Line::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas) {
   turn.finish();
 }
 
-void Line::set_ready(const std::shared_ptr<Replica>& replica, bool ready) {
+void RequestQueue::set_ready(const std::shared_ptr<Replica>& replica, bool ready) {
   Turn turn(*this);
   capacity_.set_ready(*replica, ready, turn.now());
   turn.conditions_changed();
@@ -338,59 +338,59 @@ void Line::set_ready(const std::shared_ptr<Replica>& replica, bool ready) {
   turn.finish();
 }
 
-void Line::set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots) {
+void RequestQueue::set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots) {
   Turn turn(*this);
   capacity_.set_slots(*replica, slots, turn.retired());
-  record_.add(LineEvent::kSlots, 0, replica.get(), slots);
+  record_.add(QueueEvent::kSlots, 0, replica.get(), slots);
   turn.finish();
 }
 
-void Line::readmit(const std::shared_ptr<Replica>& replica) {
+void RequestQueue::readmit(const std::shared_ptr<Replica>& replica) {
   Turn turn(*this);
   capacity_.readmit(*replica, turn.now());
   record_replicas();
   turn.finish();
 }
 
-Condition Line::condition(const std::shared_ptr<Replica>& replica) const {
+Condition RequestQueue::condition(const std::shared_ptr<Replica>& replica) const {
   const std::lock_guard lock(mutex_);
   const Health& health = Capacity::health(*replica);
   return health.well() ? Condition{} : Condition{health.state(), health.asked_from()};
 }
 
-std::size_t Line::in_use(const std::shared_ptr<Replica>& replica) const {
+std::size_t RequestQueue::in_use(const std::shared_ptr<Replica>& replica) const {
   const std::lock_guard lock(mutex_);
   return Capacity::in_use(*replica);
 }
 
-void Line::begin_look() {
+void RequestQueue::begin_look() {
   const std::lock_guard lock(mutex_);
   watcher_told_ = false;
 }
 
-void Line::close() {
+void RequestQueue::close() {
   Turn turn(*this);
   closed_ = true;
   capacity_.clear(turn.now(), turn.retired());
   record_replicas();
   while (!waiting_.empty()) {
-    record_.add(LineEvent::kRefused, waiting_.first().ticket_);
+    record_.add(QueueEvent::kRefused, waiting_.first().ticket_);
     turn.settle(waiting_.first(), Waiter::State::kRefused);
   }
   turn.finish();
 }
 
-void Line::set_trouble(std::shared_ptr<const std::string> text) {
+void RequestQueue::set_trouble(std::shared_ptr<const std::string> text) {
   const std::lock_guard lock(mutex_);
   trouble_.swap(text);
 }
 
-std::shared_ptr<const std::string> Line::trouble() const {
+std::shared_ptr<const std::string> RequestQueue::trouble() const {
   const std::lock_guard lock(mutex_);
   return trouble_;
 }
 
-Demand Line::demand() const {
+Demand RequestQueue::demand() const {
   const std::lock_guard lock(mutex_);
   Demand demand;
   demand.waiting = waiting_.size();
@@ -408,35 +408,35 @@ Demand Line::demand() const {
 
 namespace {
 
-LineEvent event_of(Health::State state) {
+QueueEvent event_of(Health::State state) {
   switch (state) {
     case Health::State::kWell: break;
-    case Health::State::kEjected: return LineEvent::kEjected;
-    case Health::State::kRefusing: return LineEvent::kRefusing;
+    case Health::State::kEjected: return QueueEvent::kEjected;
+    case Health::State::kRefusing: return QueueEvent::kRefusing;
   }
-  return LineEvent::kReadmitted;
+  return QueueEvent::kReadmitted;
 }
 
 }  // namespace
 
-void Line::record_replicas() {
-  record_.add(LineEvent::kCleared);
+void RequestQueue::record_replicas() {
+  record_.add(QueueEvent::kCleared);
   for (const std::shared_ptr<Replica>& replica : capacity_.replicas()) {
-    record_.add(LineEvent::kMember, 0, replica.get(), Capacity::slots_of(*replica));
-    record_.add(Capacity::is_ready(*replica) ? LineEvent::kReady : LineEvent::kUnready, 0, replica.get());
+    record_.add(QueueEvent::kMember, 0, replica.get(), Capacity::slots_of(*replica));
+    record_.add(Capacity::is_ready(*replica) ? QueueEvent::kReady : QueueEvent::kUnready, 0, replica.get());
     record_.add(event_of(Capacity::health(*replica).state()), 0, replica.get());
-    record_.add(Capacity::sheds(*replica) ? LineEvent::kSheds : LineEvent::kWilling, 0, replica.get());
+    record_.add(Capacity::sheds(*replica) ? QueueEvent::kSheds : QueueEvent::kWilling, 0, replica.get());
   }
 }
 
 #ifdef ROUTER_CHECKS
-void Line::start_record() {
+void RequestQueue::start_record() {
   const std::lock_guard lock(mutex_);
   record_.start();
   record_replicas();
 }
 
-std::vector<RecordedEvent> Line::recorded() const {
+std::vector<RecordedEvent> RequestQueue::recorded() const {
   const std::lock_guard lock(mutex_);
   return record_.events();
 }

@@ -8,21 +8,21 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/line.h"
 #include "router/dispatch/pod_turn.h"
+#include "router/dispatch/request_queue.h"
 #include "tests/support/test_shard.h"
 
 namespace router::dispatch {
 
-/// Stands for a connection. Counts how many of its kind exist, and tells whether the line's mutex was free when it ended.
+/// Stands for a connection. Counts how many of its kind exist, and tells whether the queue's mutex was free when it ended.
 class TestCargo final : public Cargo {
  public:
-  TestCargo(std::size_t shard, std::atomic<std::size_t>& alive, const Line* line = nullptr)
-      : shard_(shard), alive_(alive), line_(line) {
+  TestCargo(std::size_t shard, std::atomic<std::size_t>& alive, const RequestQueue* queue = nullptr)
+      : shard_(shard), alive_(alive), queue_(queue) {
     ++alive_;
   }
   ~TestCargo() override {
-    if (line_ != nullptr) (void)line_->demand();  // would wait for ever under the mutex
+    if (queue_ != nullptr) (void)queue_->demand();  // would wait for ever under the mutex
     --alive_;
   }
   std::size_t shard() const override { return shard_; }
@@ -30,7 +30,7 @@ class TestCargo final : public Cargo {
  private:
   std::size_t shard_;
   std::atomic<std::size_t>& alive_;
-  const Line* line_;
+  const RequestQueue* queue_;
 };
 
 inline std::shared_ptr<Replica> make_replica(std::size_t slots, std::string name = "pod:5001") {
@@ -56,26 +56,27 @@ class TestHolder final : public TurnHolder {
   std::atomic<int> times = 0;
 };
 
-inline std::shared_ptr<Line> make_line(std::size_t length_max = 64, const Clock& clock = kRealClock,
-                                       std::shared_ptr<Watcher> watcher = nullptr) {
-  LineOptions options;
+inline std::shared_ptr<RequestQueue> make_queue(std::size_t length_max = 64, const Clock& clock = kRealClock,
+                                                std::shared_ptr<Watcher> watcher = nullptr) {
+  QueueOptions options;
   options.length_max = length_max;
-  return std::make_shared<Line>(options, clock, std::move(watcher));
+  return std::make_shared<RequestQueue>(options, clock, std::move(watcher));
 }
 
-/// A line over `replicas`, all ready.
-inline std::shared_ptr<Line> make_line(const std::vector<std::shared_ptr<Replica>>& replicas, std::size_t length_max = 64,
-                                       const Clock& clock = kRealClock, std::shared_ptr<Watcher> watcher = nullptr) {
-  std::shared_ptr<Line> line = make_line(length_max, clock, std::move(watcher));
-  line->set_replicas(replicas);
-  for (const std::shared_ptr<Replica>& replica : replicas) line->set_ready(replica, true);
-  return line;
+/// A queue over `replicas`, all ready.
+inline std::shared_ptr<RequestQueue> make_queue(const std::vector<std::shared_ptr<Replica>>& replicas,
+                                                std::size_t length_max = 64, const Clock& clock = kRealClock,
+                                                std::shared_ptr<Watcher> watcher = nullptr) {
+  std::shared_ptr<RequestQueue> queue = make_queue(length_max, clock, std::move(watcher));
+  queue->set_replicas(replicas);
+  for (const std::shared_ptr<Replica>& replica : replicas) queue->set_ready(replica, true);
+  return queue;
 }
 
 /// As an exchange does it (proxy/acquire), without a client that may leave.
-inline Task<Result<Lease>> acquire(std::shared_ptr<Line> line, Deadline deadline, runtime::Shard& shard) {
+inline Task<Result<Lease>> acquire(std::shared_ptr<RequestQueue> queue, Deadline deadline, runtime::Shard& shard) {
   runtime::Wakeup wakeup(shard);
-  Result<Line::Entry> entry = line->enter(wakeup);
+  Result<RequestQueue::Entry> entry = queue->enter(wakeup);
   if (!entry) co_return entry.error();
   if (entry->lease) co_return std::move(entry->lease);
   for (;;) {
@@ -93,8 +94,8 @@ inline Task<Result<Lease>> acquire(std::shared_ptr<Line> line, Deadline deadline
 
 /// An exchange that a test moves by hand.
 struct Visitor {
-  Visitor(Line& line, runtime::Shard& shard, Deadline deadline = kNever, const Place& place = {}) : wakeup(shard) {
-    Result<Line::Entry> came = line.enter(wakeup, deadline, place);
+  Visitor(RequestQueue& queue, runtime::Shard& shard, Deadline deadline = kNever, const Place& place = {}) : wakeup(shard) {
+    Result<RequestQueue::Entry> came = queue.enter(wakeup, deadline, place);
     if (!came) {
       refused = came.error().reason;
     } else {
@@ -112,7 +113,7 @@ struct Visitor {
   Parting leave() const { return entry.waiting.leave(); }
 
   mutable runtime::Wakeup wakeup;
-  mutable Line::Entry entry;
+  mutable RequestQueue::Entry entry;
   Reason refused = Reason::kNone;
 };
 
