@@ -36,7 +36,7 @@ class AccessLine : public benchmark::Fixture {
     record_.route.deployment = &deployment_;
     record_.caller = {model::AuthType::kKey, "primary"};
     record_.ids = &ids_;
-    record_.begun = record_.queued = record_.leased = TimePoint{} + 1h;
+    record_.begun = record_.queued = record_.left_queue = TimePoint{} + 1h;
     record_.sent = record_.begun + 100us;
     record_.answered = record_.begun + 3ms;
     record_.ended = record_.begun + 4ms;

@@ -43,8 +43,8 @@ void EnterAndGiveBack(benchmark::State& state) {
       make_queue(make_replicas(static_cast<std::size_t>(state.range(0)), static_cast<std::size_t>(state.range(1))));
   for (auto _ : state) {
     Result<RequestQueue::Entry> entry = queue->enter(wakeup);
-    benchmark::DoNotOptimize(entry->lease.slot());
-    entry->lease.give_back();
+    benchmark::DoNotOptimize(entry->held_slot.slot());
+    entry->held_slot.give_back();
   }
 }
 BENCHMARK(EnterAndGiveBack)->Args({1, 1})->Args({1, 0})->Args({10, 4})->Args({1000, 1})->Args({1000, 0});
@@ -55,13 +55,13 @@ void EnterAndGiveBackWhenBusy(benchmark::State& state) {
   runtime::Wakeup wakeup(shard);
   const auto slots = static_cast<std::size_t>(state.range(1));
   const std::shared_ptr<RequestQueue> queue = make_queue(make_replicas(static_cast<std::size_t>(state.range(0)), slots));
-  std::vector<Lease> held;
+  std::vector<HeldSlot> held;
   for (std::size_t count = 1; count < static_cast<std::size_t>(state.range(0)) * slots; ++count) {
-    held.push_back(std::move(queue->enter(wakeup)->lease));
+    held.push_back(std::move(queue->enter(wakeup)->held_slot));
   }
   for (auto _ : state) {
     Result<RequestQueue::Entry> entry = queue->enter(wakeup);
-    entry->lease.give_back();
+    entry->held_slot.give_back();
   }
 }
 BENCHMARK(EnterAndGiveBackWhenBusy)->Args({10, 4})->Args({1000, 4})->Args({10, 1000});
@@ -74,7 +74,7 @@ void RefuseWhenFull(benchmark::State& state) {
   QueueOptions options;
   options.length_max = 0;
   queue->set_options(options);
-  const Lease held = std::move(queue->enter(wakeup)->lease);
+  const HeldSlot held = std::move(queue->enter(wakeup)->held_slot);
   for (auto _ : state) benchmark::DoNotOptimize(queue->enter(wakeup).has_error());
 }
 BENCHMARK(RefuseWhenFull);
@@ -84,7 +84,7 @@ void WaitAndLeave(benchmark::State& state) {
   runtime::Shard shard(0, kClock, runtime::Shard::Time::kManual);
   runtime::Wakeup wakeup(shard);
   const std::shared_ptr<RequestQueue> queue = make_queue(make_replicas(1, 1));
-  const Lease held = std::move(queue->enter(wakeup)->lease);
+  const HeldSlot held = std::move(queue->enter(wakeup)->held_slot);
   std::vector<Waiting> others;
   for (int count = 0; count < 60; ++count) others.push_back(std::move(queue->enter(wakeup)->waiting));
   for (auto _ : state) {
@@ -102,7 +102,7 @@ void EnterAndGiveBackContended(benchmark::State& state) {
   runtime::Wakeup wakeup(shard);
   for (auto _ : state) {
     Result<RequestQueue::Entry> entry = queue->enter(wakeup);
-    entry->lease.give_back();
+    entry->held_slot.give_back();
   }
 }
 BENCHMARK(EnterAndGiveBackContended)->ThreadRange(1, 4)->UseRealTime();

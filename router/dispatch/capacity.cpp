@@ -29,7 +29,7 @@ Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) noexcept {
   }
   Taken taken{members_[replica.member_], granted.slot};
   ++replica.in_use_;
-  ++leases_;
+  ++held_;
   offer(replica);
   return taken;
 }
@@ -38,7 +38,7 @@ void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) noexcep
   ROUTER_ASSERT(replica.in_use_ > 0);
   withdraw(replica);
   --replica.in_use_;
-  --leases_;
+  --held_;
   replica.pod_->give_back(replica, slot, retired.cargo, retired.heirs);
   end_wait_for_pod(replica);
   offer(replica);
@@ -295,7 +295,7 @@ void Capacity::check() const {
   ROUTER_ASSERT(refusing == refusing_);
   ROUTER_ASSERT(ejected == ejected_ && 2 * ejected_ <= reachable());
   ROUTER_ASSERT(shedding == shedders_.size());
-  ROUTER_ASSERT(in_use <= leases_);
+  ROUTER_ASSERT(in_use <= held_);
   ROUTER_ASSERT(turns_awaited == turns_awaited_);
   ROUTER_ASSERT(serving_slots() == count_serving_slots());
 #endif

@@ -63,7 +63,7 @@ class Capacity {
   /// How often a first replica became reachable after none was: equal numbers at two moments with none reachable mean that
   /// there was none in between either.
   std::uint64_t revivals() const { return revivals_; }
-  std::size_t leases() const { return leases_; }
+  std::size_t held() const { return held_; }
   std::size_t slots() const;  // sum over the limited replicas
   /// Slots that take turns in serving the queue: of limited replicas that serve. 0 if one without limit serves, too. Counted
   /// once after a change of the replicas: whoever has to wait asks.
@@ -114,7 +114,7 @@ class Capacity {
   std::size_t refusing_ = 0;          // ready members
   std::uint64_t revivals_ = 0;
   mutable std::optional<std::size_t> serving_slots_;  // none: not counted since the replicas have changed
-  std::size_t leases_ = 0;                            // of replicas that are gone, too
+  std::size_t held_ = 0;                              // of replicas that are gone, too
   std::size_t turns_awaited_ = 0;                     // the members' sum
   bool asks_turns_back_ = false;                      // as soon as an exchange waits
 };

@@ -8,7 +8,7 @@
 
 namespace router::dispatch {
 
-/// The replicas that may be chosen, by the number of their leases, so that the least loaded is found without looking at the
+/// The replicas that may be chosen, by the number of their held slots, so that the least loaded is found without looking at the
 /// others. A bit for each bucket tells whether it holds any: the search for the lowest looks at 64 loads at a time.
 /// Belongs to the queue's mutex. Only `reserve` may fail: a replica for whose load there is no memory counts as less loaded.
 class LoadBuckets {

@@ -128,7 +128,7 @@ class PodSlots {
   void decline(Replica& replica, Heirs& heirs) noexcept;
 
   /// Takes `expected` out of a slot that nobody holds, because it is of no use any more (its connection was closed). False, and
-  /// nothing is taken, if the slot is leased or keeps something else by now.
+  /// nothing is taken, if the slot is held or keeps something else by now.
   bool take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out);
 
   /// Asserts what must hold between two operations.
@@ -155,7 +155,7 @@ class PodSlots {
   mutable std::mutex mutex_;
   boost::intrusive::list<PodMember, Hook> members_;  // whose turn it is first
   std::size_t slots_ = 0;                            // 0: without limit
-  std::size_t in_use_ = 0;                           // leases; more than slots_ after that was lowered
+  std::size_t in_use_ = 0;                           // held slots; more than slots_ after that was lowered
   std::size_t set_aside_ = 0;                        // the members' sum
   std::size_t turns_ = 0;                            // of `in_use_`: their holders give them up if they are asked
   boost::intrusive::list<TurnHolder, TurnHook, boost::intrusive::constant_time_size<false>> unasked_;  // of these

@@ -40,7 +40,7 @@ class Replica {
   PodMember pod_member_;
   const std::string name_;
   std::size_t slots_max_;          // by this queue's deployment; 0 = unlimited
-  std::size_t in_use_ = 0;         // leases of this queue; more than slots_max_ after that was lowered
+  std::size_t in_use_ = 0;         // held slots of this queue; more than slots_max_ after that was lowered
   bool waits_for_pod_ = false;     // other queues had all of the pod's slots; it tells when there is one
   std::size_t turns_awaited_ = 0;  // meanwhile: slots that are given up for who waits (PodSlots::Taken::turns)
   bool ready_ = false;

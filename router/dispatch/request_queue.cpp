@@ -7,7 +7,7 @@
 
 namespace router::dispatch {
 
-Lease::Lease(Lease&& other) noexcept
+HeldSlot::HeldSlot(HeldSlot&& other) noexcept
     : queue_(std::move(other.queue_)),
       replica_(std::move(other.replica_)),
       slot_(std::exchange(other.slot_, nullptr)),
@@ -15,7 +15,7 @@ Lease::Lease(Lease&& other) noexcept
       since_(other.since_),
       verdict_(other.verdict_) {}
 
-Lease& Lease::operator=(Lease&& other) noexcept {
+HeldSlot& HeldSlot::operator=(HeldSlot&& other) noexcept {
   if (this != &other) {
     give_back();
     queue_ = std::move(other.queue_);
@@ -28,7 +28,7 @@ Lease& Lease::operator=(Lease&& other) noexcept {
   return *this;
 }
 
-void Lease::give_back() noexcept {
+void HeldSlot::give_back() noexcept {
   if (queue_ == nullptr) return;
   const std::shared_ptr<RequestQueue> queue = std::move(queue_);  // outlives its own mutex
   queue->give_back(*this);
@@ -48,17 +48,17 @@ void Waiter::run() {
 
 /// Its shard has ended: what it was granted goes back. The exchange, if it is still there, is told when it leaves.
 void Waiter::dropped() noexcept {
-  const Lease goes_back = state_ == State::kGranted ? RequestQueue::lease_of(*this) : Lease();
+  const HeldSlot goes_back = state_ == State::kGranted ? RequestQueue::held_slot_of(*this) : HeldSlot();
   state_ = State::kSpent;
   arrived_ = true;
   if (left_) delete this;
 }
 
-Result<Lease> Waiting::poll() {
+Result<HeldSlot> Waiting::poll() {
   if (waiter_ == nullptr) return Failure::internal(Reason::kInternal, "the exchange is not in the queue any more");
-  if (!waiter_->arrived_) return Lease();
+  if (!waiter_->arrived_) return HeldSlot();
   switch (std::exchange(waiter_->state_, Waiter::State::kSpent)) {
-    case Waiter::State::kGranted: return RequestQueue::lease_of(*waiter_);
+    case Waiter::State::kGranted: return RequestQueue::held_slot_of(*waiter_);
     case Waiter::State::kRefused:
       return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed while the request waited");
     case Waiter::State::kNew:
@@ -73,7 +73,7 @@ Parting Waiting::leave() noexcept {
   if (waiter == nullptr) return {};
   if (!waiter->arrived_) return waiter->queue_->part(*waiter);
   Parting parting;
-  if (waiter->state_ == Waiter::State::kGranted) parting.lease = RequestQueue::lease_of(*waiter);
+  if (waiter->state_ == Waiter::State::kGranted) parting.held_slot = RequestQueue::held_slot_of(*waiter);
   delete waiter;
   return parting;
 }
@@ -172,7 +172,7 @@ class RequestQueue::Turn {
 };
 
 RequestQueue::~RequestQueue() {
-  ROUTER_ASSERT(waiting_.empty() && capacity_.leases() == 0);  // each of them holds the queue
+  ROUTER_ASSERT(waiting_.empty() && capacity_.held() == 0);  // each of them holds the queue
   Retired retired;
   capacity_.clear(clock_.now(), retired);  // they may outlive this queue
   tell(retired.heirs);
@@ -182,25 +182,25 @@ Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadlin
   const TimePoint now = clock_.now();
   auto waiter = std::make_unique<Waiter>(wakeup);  // what waiting needs is had without the mutex
   Turn turn(*this, now);
-  Result<Lease> lease = admit(wakeup.shard().index(), place, now, deadline);
-  const bool waits = lease && !*lease;
+  Result<HeldSlot> held_slot = admit(wakeup.shard().index(), place, now, deadline);
+  const bool waits = held_slot && !*held_slot;
   if (waits) await_turn(*waiter, place, now);
   turn.finish();
-  if (!lease) return lease.error();
-  return waits ? Entry{Lease(), Waiting(std::move(waiter))} : Entry{std::move(*lease), Waiting()};
+  if (!held_slot) return held_slot.error();
+  return waits ? Entry{HeldSlot(), Waiting(std::move(waiter))} : Entry{std::move(*held_slot), Waiting()};
 }
 
-/// The lease if it can be had at once, an empty one if the exchange must wait, or why it may not.
-Result<Lease> RequestQueue::admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline) {
+/// The held slot if it can be had at once, an empty one if the exchange must wait, or why it may not.
+Result<HeldSlot> RequestQueue::admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline) {
   if (closed_) return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed");
   if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
   while (capacity_.available_without(place.avoided.get())) {  // then nobody waits who could have it
     Capacity::Taken taken = capacity_.take(shard, place.avoided.get());
-    if (taken.replica != nullptr) return lease(std::move(taken), place.ticket, place.avoided.get(), now);
+    if (taken.replica != nullptr) return hold(std::move(taken), place.ticket, place.avoided.get(), now);
   }
-  if (place.ticket != 0) return Lease();                // it was let in before
+  if (place.ticket != 0) return HeldSlot();             // it was let in before
   const std::size_t comes = capacity_.turns_awaited();  // a request never loses to a probe
-  if (waiting_.size() < comes) return Lease();
+  if (waiting_.size() < comes) return HeldSlot();
   if (waiting_.size() - comes >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the queue is full");
   if (deadline != kNever) {
     const auto shortest = pace_.shortest_wait(waiting_.size() + 1, capacity_.serving_slots(), now);
@@ -208,11 +208,11 @@ Result<Lease> RequestQueue::admit(std::size_t shard, const Place& place, TimePoi
       return Failure::internal(Reason::kDeadlineUnmeetable, "the queue is too long to be served within the request's patience");
     }
   }
-  return Lease();
+  return HeldSlot();
 }
 
 /// For a newcomer (`ticket` 0) or for one who has a ticket.
-Lease RequestQueue::lease(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now) {
+HeldSlot RequestQueue::hold(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now) {
   if (ticket == 0) {
     ticket = ++last_ticket_;
     retries_.count_request(now);
@@ -221,7 +221,7 @@ Lease RequestQueue::lease(Capacity::Taken taken, std::uint64_t ticket, const Rep
     record_.add(QueueEvent::kReturned, ticket, avoided);
   }
   record_.add(QueueEvent::kGranted, ticket, taken.replica.get());
-  return Lease(shared_from_this(), std::move(taken), ticket, now);
+  return HeldSlot(shared_from_this(), std::move(taken), ticket, now);
 }
 
 void RequestQueue::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
@@ -242,12 +242,12 @@ void RequestQueue::await_turn(Waiter& waiter, const Place& place, TimePoint now)
   waiting_.insert(waiter);
 }
 
-Lease RequestQueue::take_idle(runtime::Shard& shard) {
+HeldSlot RequestQueue::take_idle(runtime::Shard& shard) {
   Turn turn(*this, shard.now());
-  Lease idle;
+  HeldSlot idle;
   while (!closed_ && waiting_.empty() && !idle && capacity_.available()) {
     Capacity::Taken taken = capacity_.take(shard.index());
-    if (taken.replica != nullptr) idle = lease(std::move(taken), 0, nullptr, turn.now());
+    if (taken.replica != nullptr) idle = hold(std::move(taken), 0, nullptr, turn.now());
   }
   turn.finish();
   return idle;
@@ -266,8 +266,8 @@ std::optional<Duration> RequestQueue::expected_wait() const {
 }
 
 /// Under the mutex, or on the waiter's shard once it has arrived there.
-Lease RequestQueue::lease_of(Waiter& waiter) noexcept {
-  return Lease(waiter.queue_, std::exchange(waiter.taken_, {}), waiter.ticket_, waiter.granted_);
+HeldSlot RequestQueue::held_slot_of(Waiter& waiter) noexcept {
+  return HeldSlot(waiter.queue_, std::exchange(waiter.taken_, {}), waiter.ticket_, waiter.granted_);
 }
 
 /// A waiter that has not come to its shard: it waits, or is on its way.
@@ -284,7 +284,7 @@ Parting RequestQueue::part(Waiter& waiter) noexcept {
       waiting_.erase(waiter);
       record_.add(QueueEvent::kLeft, waiter.ticket_);
     }
-    if (waiter.state_ == Waiter::State::kGranted) parting.lease = lease_of(waiter);
+    if (waiter.state_ == Waiter::State::kGranted) parting.held_slot = held_slot_of(waiter);
     waiter.state_ = Waiter::State::kSpent;
     waiter.left_ = true;  // its message frees it
   }
@@ -292,14 +292,14 @@ Parting RequestQueue::part(Waiter& waiter) noexcept {
   return parting;
 }
 
-void RequestQueue::give_back(Lease& lease) noexcept {
+void RequestQueue::give_back(HeldSlot& held_slot) noexcept {
   Turn turn(*this);
-  Replica& replica = *lease.replica_;
-  const Verdict& verdict = lease.verdict_;
+  Replica& replica = *held_slot.replica_;
+  const Verdict& verdict = held_slot.verdict_;
   const bool reached = verdict.outcome != Verdict::Outcome::kFailed && verdict.outcome != Verdict::Outcome::kRefused;
-  if (reached) pace_.held_for(turn.now() - lease.since_, turn.now());
-  record_.add(QueueEvent::kGivenBack, lease.ticket_, &replica);
-  capacity_.give_back(replica, lease.slot_, turn.retired());
+  if (reached) pace_.held_for(turn.now() - held_slot.since_, turn.now());
+  record_.add(QueueEvent::kGivenBack, held_slot.ticket_, &replica);
+  capacity_.give_back(replica, held_slot.slot_, turn.retired());
   const bool tells = verdict.outcome != Verdict::Outcome::kNone || verdict.sheds_until != TimePoint{};
   if (tells && capacity_.judge(replica, verdict, turn.now())) {
     ++(Capacity::health(replica).ejected() ? ejections_ : refusals_);
@@ -396,7 +396,7 @@ Demand RequestQueue::demand() const {
   demand.waiting = waiting_.size();
   if (!waiting_.empty()) demand.oldest = waiting_.first().arrival_;
   demand.slots = capacity_.slots();
-  demand.slots_in_use = capacity_.leases();
+  demand.slots_in_use = capacity_.held();
   demand.replicas = capacity_.replicas().size();
   demand.replicas_ready = capacity_.ready();
   demand.replicas_ejected = capacity_.ejected();

@@ -31,12 +31,12 @@ struct Place {
 };
 
 /// Evidence of a held slot, given back on destruction. Move-only; may be destroyed on any thread.
-class Lease {
+class HeldSlot {
  public:
-  Lease() = default;
-  Lease(Lease&& other) noexcept;
-  Lease& operator=(Lease&& other) noexcept;
-  ~Lease() { give_back(); }  // which cannot fail
+  HeldSlot() = default;
+  HeldSlot(HeldSlot&& other) noexcept;
+  HeldSlot& operator=(HeldSlot&& other) noexcept;
+  ~HeldSlot() { give_back(); }  // which cannot fail
 
   explicit operator bool() const { return queue_ != nullptr; }
   Replica& replica() const { return *replica_; }
@@ -44,7 +44,7 @@ class Lease {
   Slot* slot() const { return slot_; }
   /// The place in the order of arrival of the exchange that holds it; from 1.
   std::uint64_t ticket() const { return ticket_; }
-  /// What was learned about the replica meanwhile; counted when the lease is given back.
+  /// What was learned about the replica meanwhile; counted when the held slot is given back.
   Verdict& verdict() { return verdict_; }
   /// For an exchange that must give it up without having reached the replica: back to its place in the queue, but not to that
   /// replica; one that refuses is out by itself, and need not be avoided once it is back.
@@ -53,7 +53,7 @@ class Lease {
 
  private:
   friend class RequestQueue;
-  Lease(std::shared_ptr<RequestQueue> queue, Capacity::Taken taken, std::uint64_t ticket, TimePoint since) noexcept
+  HeldSlot(std::shared_ptr<RequestQueue> queue, Capacity::Taken taken, std::uint64_t ticket, TimePoint since) noexcept
       : queue_(std::move(queue)), replica_(std::move(taken.replica)), slot_(taken.slot), ticket_(ticket), since_(since) {}
 
   std::shared_ptr<RequestQueue> queue_;
@@ -73,7 +73,7 @@ struct Demand {
   std::size_t waiting = 0;
   TimePoint oldest{};            // arrival of the first in the queue; meaningless while nobody waits
   std::size_t slots = 0;         // of the limited replicas, ready or not
-  std::size_t slots_in_use = 0;  // every lease: also of replicas without limit, and of those that are gone
+  std::size_t slots_in_use = 0;  // every held slot: also of replicas without limit, and of those that are gone
   std::size_t replicas = 0;
   std::size_t replicas_ready = 0;  // ejected and refusing ones, too
   std::size_t replicas_ejected = 0;
@@ -91,7 +91,7 @@ struct Condition {
 };
 
 /// Told that the condition of replicas may have changed: once, until somebody looks (`RequestQueue::begin_look`). By whichever
-/// thread gave a lease back, without the mutex.
+/// thread gave a held slot back, without the mutex.
 class Watcher {
  public:
   virtual ~Watcher() = default;
@@ -102,11 +102,11 @@ class Watcher {
 struct Parting {
   bool replica_was_ready = false;  // one was ready, and did not refuse, while it waited: queue_timeout, not no_ready_replica
   bool replicas_refuse = false;    // some do, now
-  Lease lease;                     // that was on its way: to be used, or given back
+  HeldSlot held_slot;              // that was on its way: to be used, or given back
 };
 
-/// A place in the queue, from `RequestQueue::enter` until it has brought a lease or a failure, or is left. Move-only; dropped,
-/// it is left. On the shard of its wakeup only.
+/// A place in the queue, from `RequestQueue::enter` until it has brought a held slot or a failure, or is left. Move-only;
+/// dropped, it is left. On the shard of its wakeup only.
 class Waiting {
  public:
   Waiting() = default;
@@ -121,8 +121,9 @@ class Waiting {
   ~Waiting() { leave(); }
 
   explicit operator bool() const { return waiter_ != nullptr; }
-  /// What has arrived, without any lock: the lease (once), or the failure if the queue was closed. An empty lease: nothing yet.
-  Result<Lease> poll();
+  /// What has arrived, without any lock: the held slot (once), or the failure if the queue was closed. An empty held slot:
+  /// nothing yet.
+  Result<HeldSlot> poll();
   /// Gives the place up (deadline passed, client gone). Takes the queue's mutex unless something has arrived. After this the
   /// wakeup is not used any more.
   Parting leave() noexcept;
@@ -171,8 +172,8 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
 
   /// What `enter` came to.
   struct Entry {
-    Lease lease;      // held at once, or
-    Waiting waiting;  // in the queue
+    HeldSlot held_slot;  // held at once, or
+    Waiting waiting;     // in the queue
   };
   /// Takes a free slot of the least-loaded ready replica if nobody waits (ties at random, a slot whose connection lives on this
   /// shard preferred), else takes a place in the queue: at the end, or the one that it had. Fails with kQueueFull (newcomers
@@ -181,8 +182,8 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   /// kDeploymentNotFound once closed. `wakeup` is woken when something has arrived. Takes the mutex once. Throws
   /// std::bad_alloc.
   Result<Entry> enter(runtime::Wakeup& wakeup, Deadline deadline = kNever, const Place& place = {});
-  /// A slot if one is free and nobody waits, else an empty lease: for work that nobody waits for.
-  Lease take_idle(runtime::Shard& shard);
+  /// A slot if one is free and nobody waits, else an empty held slot: for work that nobody waits for.
+  HeldSlot take_idle(runtime::Shard& shard);
   /// Whether one more second attempt may be made; counts it. Any thread.
   bool may_retry();
   /// How long who comes now is likely to wait; nothing while that is not known. Any thread.
@@ -190,9 +191,9 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
 
   // --- control thread; each pumps the queue ---
   void set_options(QueueOptions options);
-  /// The replicas that may be chosen from now on, each not ready until `set_ready` says so. One that is gone keeps its leases
-  /// and gets nothing new; its idle connections are retired. Who waits goes on waiting, even if there is none left. Throws
-  /// std::bad_alloc.
+  /// The replicas that may be chosen from now on, each not ready until `set_ready` says so. One that is gone keeps its held
+  /// slots and gets nothing new; its idle connections are retired. Who waits goes on waiting, even if there is none left.
+  /// Throws std::bad_alloc.
   void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas);
   void set_ready(const std::shared_ptr<Replica>& replica, bool ready);
   /// May be below what is in use; 0 = unlimited. Throws std::bad_alloc.
@@ -224,18 +225,18 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
 #endif
 
  private:
-  friend class Lease;
+  friend class HeldSlot;
   friend class PodTurn;
   friend class Waiter;
   friend class Waiting;
   class Turn;  // one operation under the mutex
 
-  Result<Lease> admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline);
-  Lease lease(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now);
+  Result<HeldSlot> admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline);
+  HeldSlot hold(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now);
   void await_turn(Waiter& waiter, const Place& place, TimePoint now);
-  static Lease lease_of(Waiter& waiter) noexcept;
+  static HeldSlot held_slot_of(Waiter& waiter) noexcept;
   Parting part(Waiter& waiter) noexcept;
-  void give_back(Lease& lease) noexcept;
+  void give_back(HeldSlot& held_slot) noexcept;
   void receive(Replica& replica, Heirs& heirs) noexcept;
   void record_replicas();
   static void tell(Heirs& heirs) noexcept;

@@ -22,23 +22,23 @@ void SlotStock::make(std::size_t slots) {
 
 Slot* SlotStock::take(std::size_t shard, bool may_open) noexcept {
   const std::size_t home = kFirstShard + shard;
-  if (home < lists_.size() && !lists_[home].empty()) return lease(lists_[home]);
-  if (may_open && !lists_[kBlank].empty()) return lease(lists_[kBlank]);
+  if (home < lists_.size() && !lists_[home].empty()) return take_first(lists_[home]);
+  if (may_open && !lists_[kBlank].empty()) return take_first(lists_[kBlank]);
   if (may_open) {
     try {
       Slot& made = slots_.emplace_back();
       made.stock_ = this;
-      made.list_ = kLeased;
+      made.list_ = kHeld;
       return &made;
     } catch (const std::bad_alloc&) {  // one that keeps a connection elsewhere will do
     }
   }
   const auto any = std::find_if(lists_.begin() + kElsewhere, lists_.end(), [](const List& list) { return !list.empty(); });
-  return any == lists_.end() ? nullptr : lease(*any);
+  return any == lists_.end() ? nullptr : take_first(*any);
 }
 
 void SlotStock::put(Slot& slot) noexcept {
-  ROUTER_ASSERT(slot.stock_ == this && slot.list_ == kLeased);
+  ROUTER_ASSERT(slot.stock_ == this && slot.list_ == kHeld);
   if (!slot.cargo) return link(slot, kBlank);
   const std::size_t shard = slot.cargo->shard();
   link(slot, kFirstShard + shard < lists_.size() ? kFirstShard + shard : kElsewhere);
@@ -58,7 +58,7 @@ void SlotStock::trim(std::size_t keep, CargoList& retired) noexcept {
 }
 
 std::unique_ptr<Cargo> SlotStock::strip(Slot& slot, const Cargo* expected) noexcept {
-  if (expected == nullptr || slot.list_ == kLeased || slot.cargo.get() != expected) return nullptr;
+  if (expected == nullptr || slot.list_ == kHeld || slot.cargo.get() != expected) return nullptr;
   SlotStock& stock = *slot.stock_;
   stock.unlink(slot);
   std::unique_ptr<Cargo> taken = std::move(slot.cargo);
@@ -66,10 +66,10 @@ std::unique_ptr<Cargo> SlotStock::strip(Slot& slot, const Cargo* expected) noexc
   return taken;
 }
 
-Slot* SlotStock::lease(List& list) noexcept {
+Slot* SlotStock::take_first(List& list) noexcept {
   Slot& slot = list.front();
   unlink(slot);
-  slot.list_ = kLeased;
+  slot.list_ = kHeld;
   return &slot;
 }
 

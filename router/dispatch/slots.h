@@ -11,7 +11,7 @@ namespace router::dispatch {
 
 class SlotStock;
 
-/// What a slot keeps between two leases: its one connection. Known here only as something that must end on its own shard.
+/// What a slot keeps between two holders: its one connection. Known here only as something that must end on its own shard.
 class Cargo {
  public:
   virtual ~Cargo() = default;  // any thread: closes what it holds on its own shard
@@ -38,7 +38,7 @@ class CargoList {
   boost::intrusive::slist<Cargo, Hook, boost::intrusive::constant_time_size<false>> list_;
 };
 
-/// One unit of a limited replica's concurrency. `cargo` belongs to whoever holds the slot's lease, and to the queue while
+/// One unit of a limited replica's concurrency. `cargo` belongs to whoever holds the slot, and to the queue while
 /// nobody does. A slot stays where it is as long as its replica lives, so that it can be named by its address.
 class Slot {
  public:
@@ -47,7 +47,7 @@ class Slot {
  private:
   friend class SlotStock;
   SlotStock* stock_ = nullptr;
-  std::size_t list_ = 0;  // the list it is in, or kLeased
+  std::size_t list_ = 0;  // the list it is in, or kHeld
   boost::intrusive::list_member_hook<> hook_;
 };
 
@@ -70,24 +70,24 @@ class SlotStock {
   /// A slot whose cargo lives on `shard`; else, if `may_open`, one without cargo; else any free one with cargo. nullptr: there
   /// is none (which cannot be for the first kMadeAhead that are held at once), and no memory for another one.
   Slot* take(std::size_t shard, bool may_open) noexcept;
-  /// A leased slot is free again, with what it keeps.
+  /// A held slot is free again, with what it keeps.
   void put(Slot& slot) noexcept;
   /// Leaves at most `keep` slots with cargo; what the others kept is moved to `retired`.
   void trim(std::size_t keep, CargoList& retired) noexcept;
-  /// Takes `expected` out of `slot`. Nothing if the slot is leased, or keeps something else by now.
+  /// Takes `expected` out of `slot`. Nothing if the slot is held, or keeps something else by now.
   static std::unique_ptr<Cargo> strip(Slot& slot, const Cargo* expected) noexcept;
 
  private:
   using Hook = boost::intrusive::member_hook<Slot, boost::intrusive::list_member_hook<>, &Slot::hook_>;
   using List = boost::intrusive::list<Slot, Hook, boost::intrusive::constant_time_size<false>>;
-  static constexpr std::size_t kLeased = static_cast<std::size_t>(-1);
+  static constexpr std::size_t kHeld = static_cast<std::size_t>(-1);
   static constexpr std::size_t kBlank = 0;      // no cargo
   static constexpr std::size_t kElsewhere = 1;  // cargo of any other shard
   static constexpr std::size_t kFirstShard = 2;
 
   void link(Slot& slot, std::size_t list) noexcept;
   void unlink(Slot& slot) noexcept;
-  Slot* lease(List& list) noexcept;
+  Slot* take_first(List& list) noexcept;
 
   std::deque<Slot> slots_;  // addresses are stable
   std::vector<List> lists_;

@@ -5,7 +5,7 @@
 
 namespace router::proxy {
 
-using dispatch::Lease;
+using dispatch::HeldSlot;
 using dispatch::RequestQueue;
 
 namespace {
@@ -23,26 +23,26 @@ Failure why_in_vain(const dispatch::Parting& parting) {
 
 }  // namespace
 
-Task<Result<Lease>> acquire(RequestQueue& queue, dispatch::Place place, Deadline deadline, runtime::Wakeup& wakeup,
-                            wire::Cancellation& cancellation) {
+Task<Result<HeldSlot>> acquire(RequestQueue& queue, dispatch::Place place, Deadline deadline, runtime::Wakeup& wakeup,
+                               wire::Cancellation& cancellation) {
   if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) co_return allowed.error();
   Result<RequestQueue::Entry> entry = queue.enter(wakeup, deadline, place);
   if (!entry) co_return entry.error();
-  if (entry->lease) co_return std::move(entry->lease);
+  if (entry->held_slot) co_return std::move(entry->held_slot);
   for (;;) {
     if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) {
       entry->waiting.leave();
       co_return allowed.error();
     }
-    Result<Lease> lease = entry->waiting.poll();
-    if (!lease || *lease) co_return lease;
+    Result<HeldSlot> held_slot = entry->waiting.poll();
+    if (!held_slot || *held_slot) co_return held_slot;
     if (const Result<void> wanted = cancellation.still_wanted(); !wanted) {
       entry->waiting.leave();
       co_return wanted.error();
     }
     if (wakeup.shard().now() >= deadline) {
       dispatch::Parting parting = entry->waiting.leave();
-      if (parting.lease) co_return std::move(parting.lease);  // it was on its way
+      if (parting.held_slot) co_return std::move(parting.held_slot);  // it was on its way
       co_return why_in_vain(parting);
     }
     co_await wakeup.wait(std::min(deadline, cancellation.ask_again(wakeup.shard().now())));

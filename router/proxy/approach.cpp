@@ -13,7 +13,7 @@
 namespace router::proxy {
 namespace {
 
-using dispatch::Lease;
+using dispatch::HeldSlot;
 
 Result<void> check_method(const http::RequestHead& head) {
   if (head.method == http::Method::kConnect || head.method == http::Method::kTrace) {
@@ -40,7 +40,9 @@ Result<void> check_patience(const Patience& patience, TimePoint now) {
   return Failure::downstream(Reason::kDeadlineUnmeetable, "the client's x-request-deadline-ms is over");
 }
 
-std::uint64_t generation_of(const Lease& lease) { return static_cast<const upstream::Replica&>(lease.replica()).generation(); }
+std::uint64_t generation_of(const HeldSlot& held_slot) {
+  return static_cast<const upstream::Replica&>(held_slot.replica()).generation();
+}
 
 }  // namespace
 
@@ -71,40 +73,40 @@ Result<void> Approach::admit() {
   return check_patience(patience_, wakeup_.shard().now());
 }
 
-Task<Result<Lease>> Approach::wait_for_slot() { return acquire_under_newest_view({}); }
+Task<Result<HeldSlot>> Approach::wait_for_slot() { return acquire_under_newest_view({}); }
 
-Task<Result<Lease>> Approach::wait_again(Lease lease) {
-  dispatch::Place place = lease.place();
-  lease.give_back();
+Task<Result<HeldSlot>> Approach::wait_again(HeldSlot held_slot) {
+  dispatch::Place place = held_slot.place();
+  held_slot.give_back();
   co_return co_await acquire_under_newest_view(std::move(place));
 }
 
 /// A replica that is newer than our view was listed together with other keys and routes: everything is decided again under
 /// those, so that no request is ever served half by one configuration and half by another. The slot is kept unless the request
 /// now leads elsewhere.
-Task<Result<Lease>> Approach::acquire_under_newest_view(dispatch::Place place) {
-  Result<Lease> lease = co_await acquire_lease(std::move(place));
-  while (lease && generation_of(*lease) > view_->generation) {
+Task<Result<HeldSlot>> Approach::acquire_under_newest_view(dispatch::Place place) {
+  Result<HeldSlot> held_slot = co_await acquire_slot(std::move(place));
+  while (held_slot && generation_of(*held_slot) > view_->generation) {
     const std::shared_ptr<dispatch::RequestQueue> queue = route().deployment->queue;
-    const Result<void> caught_up = co_await catch_up(generation_of(*lease));
+    const Result<void> caught_up = co_await catch_up(generation_of(*held_slot));
     if (!caught_up) co_return caught_up.error();  // and the slot is free again
     if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
     if (route().deployment->queue == queue) continue;
-    lease->give_back();
+    held_slot->give_back();
     dispatch::Place at_the_end;
-    lease = co_await acquire_lease(std::move(at_the_end));
+    held_slot = co_await acquire_slot(std::move(at_the_end));
   }
-  co_return lease;
+  co_return held_slot;
 }
 
-Task<Result<Lease>> Approach::acquire_lease(dispatch::Place place) {
+Task<Result<HeldSlot>> Approach::acquire_slot(dispatch::Place place) {
   record_.queued = wakeup_.shard().now();
   const Deadline deadline = patience_.until(record_.queued, queue_time_left());
-  Result<Lease> lease = co_await acquire(queue(), std::move(place), deadline, wakeup_, downstream_);
-  record_.leased = wakeup_.shard().now();
-  record_.in_queue += record_.leased - record_.queued;
-  record_.waited += record_.leased - record_.queued;
-  co_return lease;
+  Result<HeldSlot> held_slot = co_await acquire(queue(), std::move(place), deadline, wakeup_, downstream_);
+  record_.left_queue = wakeup_.shard().now();
+  record_.in_queue += record_.left_queue - record_.queued;
+  record_.waited += record_.left_queue - record_.queued;
+  co_return held_slot;
 }
 
 Duration Approach::queue_time_left() const {
@@ -128,19 +130,19 @@ Task<Result<void>> Approach::catch_up(std::uint64_t generation) {
     co_await wakeup_.wait(std::min(deadline, downstream_.ask_again(now)));
   }
   view_ = server_.view();
-  record_.leased = wakeup_.shard().now();
-  record_.in_queue += record_.leased - begun;
-  record_.waited += record_.leased - begun;
+  record_.left_queue = wakeup_.shard().now();
+  record_.in_queue += record_.left_queue - begun;
+  record_.waited += record_.left_queue - begun;
   co_return boost::system::in_place_value;
 }
 
-Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> Approach::open(Lease& lease, bool fresh) {
-  record_.replica = lease.replica().name();
+Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> Approach::open(HeldSlot& held_slot, bool fresh) {
+  record_.replica = held_slot.replica().name();
   record_.sent = {};
   ++record_.attempts;
   if (view_->per_replica) {
     record_.per_replica = true;
-    static_cast<upstream::Replica&>(lease.replica()).request_sent(wakeup_.shard().index());
+    static_cast<upstream::Replica&>(held_slot.replica()).request_sent(wakeup_.shard().index());
   }
   upstream::OpenOptions options;
   options.connect_timeout = route().deployment->connect_timeout;
@@ -148,8 +150,9 @@ Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> Approach::open(Lease& 
   options.fresh = fresh;
   options.cells = &route().deployment->metrics->on(wakeup_.shard().index());
   options.method = downstream_.head().method;
-  const TimePoint begun = record_.attempts == 1 ? record_.leased : wakeup_.shard().now();
-  Result<std::unique_ptr<upstream::UpstreamExchange>> opened = co_await upstream::open(lease, options, wakeup_, downstream_);
+  const TimePoint begun = record_.attempts == 1 ? record_.left_queue : wakeup_.shard().now();
+  Result<std::unique_ptr<upstream::UpstreamExchange>> opened =
+      co_await upstream::open(held_slot, options, wakeup_, downstream_);
   if (!opened || (*opened)->waited()) record_.waited += wakeup_.shard().now() - begun;  // for the pod
   co_return opened;
 }

@@ -27,12 +27,12 @@ class Approach {
   /// Where it goes and who asks: endpoint, key, deployment, size, time left; in that order.
   Result<void> admit();
   /// Waits in the queue for a slot. Suspends. The slot's replica belongs to no newer configuration than the view.
-  Task<Result<dispatch::Lease>> wait_for_slot();
+  Task<Result<dispatch::HeldSlot>> wait_for_slot();
   /// Gives the slot of a replica that could not be reached back, and waits at the old place for another one. Time in the queue
   /// before counts.
-  Task<Result<dispatch::Lease>> wait_again(dispatch::Lease lease);
-  /// Opens a connection under the lease, which stays here if that fails. Suspends.
-  Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> open(dispatch::Lease& lease, bool fresh);
+  Task<Result<dispatch::HeldSlot>> wait_again(dispatch::HeldSlot held_slot);
+  /// Opens a connection under the held slot, which stays here if that fails. Suspends.
+  Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, bool fresh);
 
   /// Each kind of second attempt is allowed once, within the deployment's budget; after a refused connection as often as it
   /// takes, outside of the budget (contract, section 6). Asking takes it.
@@ -47,8 +47,8 @@ class Approach {
   Patience patience() const { return patience_; }
 
  private:
-  Task<Result<dispatch::Lease>> acquire_lease(dispatch::Place place);
-  Task<Result<dispatch::Lease>> acquire_under_newest_view(dispatch::Place place);
+  Task<Result<dispatch::HeldSlot>> acquire_slot(dispatch::Place place);
+  Task<Result<dispatch::HeldSlot>> acquire_under_newest_view(dispatch::Place place);
   Task<Result<void>> catch_up(std::uint64_t generation);
   Duration queue_time_left() const;
   dispatch::RequestQueue& queue() const { return *route().deployment->queue; }

@@ -12,10 +12,10 @@ upstream::UpstreamExchange& Ending::hold(std::unique_ptr<upstream::UpstreamExcha
   return *exchange_;
 }
 
-dispatch::Lease Ending::release() {
-  dispatch::Lease lease = exchange_->release();
+dispatch::HeldSlot Ending::release() {
+  dispatch::HeldSlot held_slot = exchange_->release();
   exchange_.reset();
-  return lease;
+  return held_slot;
 }
 
 void Ending::finish() {

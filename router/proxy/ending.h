@@ -18,7 +18,7 @@ class Ending {
   upstream::UpstreamExchange& hold(std::unique_ptr<upstream::UpstreamExchange> exchange, Duration wait);
 
   /// Instead of an end: the connection is closed, and its slot handed on for another attempt.
-  dispatch::Lease release();
+  dispatch::HeldSlot release();
 
   /// All went well: the connection rests in its slot.
   void finish();

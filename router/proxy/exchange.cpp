@@ -33,13 +33,13 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
     const Result<void> gathered = co_await gather(server, downstream, approach.patience(), view->limits, wakeup, record);
     if (!gathered) co_return gathered.error();
   }
-  Result<dispatch::Lease> lease = co_await approach.wait_for_slot();
+  Result<dispatch::HeldSlot> held_slot = co_await approach.wait_for_slot();
   for (bool fresh = false;;) {
-    if (!lease) co_return lease.error();
-    Result<std::unique_ptr<upstream::UpstreamExchange>> opened = co_await approach.open(*lease, fresh);
+    if (!held_slot) co_return held_slot.error();
+    Result<std::unique_ptr<upstream::UpstreamExchange>> opened = co_await approach.open(*held_slot, fresh);
     if (!opened) {
       if (!approach.may_go_elsewhere(opened.error())) co_return opened.error();
-      lease = co_await approach.wait_again(std::move(*lease));
+      held_slot = co_await approach.wait_again(std::move(*held_slot));
       fresh = false;
       continue;
     }
@@ -49,11 +49,11 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
                                                     approach.mirror_copy(ids), *view, wakeup, record, ending);
     if (forwarded || ending.settled()) co_return forwarded;
     if (!approach.may_try_again(exchange.ended_unseen())) {
-      exchange.lease().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+      exchange.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
       ending.begin();
       co_return forwarded;
     }
-    lease = ending.release();
+    held_slot = ending.release();
     fresh = true;
   }
 }

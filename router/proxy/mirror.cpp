@@ -232,10 +232,10 @@ Task<void> Mirrors::deliver(std::unique_ptr<MirrorCopy> copy) {
 
 Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   const model::Deployment& deployment = copy.deployment_;
-  dispatch::Lease lease = deployment.queue->take_idle(shard_);
-  if (!lease) co_return MirrorResult::kNoSlot;
+  dispatch::HeldSlot held_slot = deployment.queue->take_idle(shard_);
+  if (!held_slot) co_return MirrorResult::kNoSlot;
   // A replica of a newer configuration belongs to other routes: nobody is waiting, so the copy is not sent at all.
-  const auto generation = static_cast<const upstream::Replica&>(lease.replica()).generation();
+  const auto generation = static_cast<const upstream::Replica&>(held_slot.replica()).generation();
   if (generation > copy.view_->generation) co_return MirrorResult::kNoSlot;
 
   UntilStopped cancellation(stopped_);
@@ -244,7 +244,8 @@ Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   options.abort_wait = deployment.abort_wait;
   options.cells = &deployment.metrics->on(shard_.index());
   options.method = copy.method_;
-  Result<std::unique_ptr<upstream::UpstreamExchange>> opened = co_await upstream::open(lease, options, wakeup, cancellation);
+  Result<std::unique_ptr<upstream::UpstreamExchange>> opened =
+      co_await upstream::open(held_slot, options, wakeup, cancellation);
   if (!opened) co_return MirrorResult::kFailed;
   Ending ending(shard_);
   upstream::UpstreamExchange& exchange = ending.hold(std::move(*opened), deployment.abort_wait);
@@ -252,9 +253,9 @@ Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   const Deadline deadline = deadline_after(shard_.now(), deployment.request_timeout);
   Result<void> answered = co_await send_all(exchange, deadline, wakeup, cancellation);
   if (answered) answered = co_await drain_answer(exchange, deployment, wakeup, cancellation);
-  if (answered) exchange.lease().verdict().outcome = dispatch::Verdict::Outcome::kSucceeded;
+  if (answered) exchange.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kSucceeded;
   if (!answered && upstream::blames_replica(answered.error())) {
-    exchange.lease().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+    exchange.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
   }
   if (answered && !exchange.pod_closes()) {
     ending.finish();

@@ -28,15 +28,15 @@ struct Record {
   model::Caller caller;
   const RequestIds* ids = nullptr;
 
-  TimePoint begun{};     // the head was complete
-  TimePoint queued{};    // came as far as the queue
-  TimePoint leased{};    // holds a slot, or gave up waiting for one
-  Duration in_queue{};   // waited for a slot, all attempts together
-  TimePoint sent{};      // the last request byte was handed to the kernel
-  TimePoint answered{};  // the pod's head arrived
-  TimePoint ended{};     // the last response byte was handed to the kernel, or the exchange given up
-  TimePoint settled{};   // the slot was given back, and the rest of the request dropped: concerns no client any more
-  Duration waited{};     // asleep until it ended: in the queue, for the pod, for the client
+  TimePoint begun{};       // the head was complete
+  TimePoint queued{};      // came as far as the queue
+  TimePoint left_queue{};  // holds a slot, or gave up waiting for one
+  Duration in_queue{};     // waited for a slot, all attempts together
+  TimePoint sent{};        // the last request byte was handed to the kernel
+  TimePoint answered{};    // the pod's head arrived
+  TimePoint ended{};       // the last response byte was handed to the kernel, or the exchange given up
+  TimePoint settled{};     // the slot was given back, and the rest of the request dropped: concerns no client any more
+  Duration waited{};       // asleep until it ended: in the queue, for the pod, for the client
 
   int status = 0;        // that the client saw
   int model_status = 0;  // that the pod sent

@@ -150,11 +150,11 @@ Result<void> Relay::begin_response() {
   begun_ = true;
   record_.answered = response_moved_ = wakeup_.shard().now();
   if (record_.per_replica && record_.sent != TimePoint{}) {
-    auto& replica = static_cast<upstream::Replica&>(upstream_.lease().replica());
+    auto& replica = static_cast<upstream::Replica&>(upstream_.held_slot().replica());
     replica.answered(wakeup_.shard().index(), record_.answered - record_.sent);
   }
   record_.model_status = head.status;
-  upstream_.lease().verdict().sheds_until = sheds_until(head, record_.answered);
+  upstream_.held_slot().verdict().sheds_until = sheds_until(head, record_.answered);
   record_.status = write_response_head(downstream_, head, upstream_.response_size(), route_, ids_);
   if (record_.status != head.status) record_.reason = Reason::kModelError;
   return {};
@@ -191,7 +191,7 @@ Result<void> Relay::pump_response() {
 
 void Relay::end_response() {
   received_ = true;
-  upstream_.lease().verdict().outcome = dispatch::Verdict::Outcome::kSucceeded;
+  upstream_.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kSucceeded;
   // The connection to a pod that answers before it has the whole request cannot be used again; the client's may.
   if (upstream_.request_sent() && !upstream_.pod_closes()) {
     ending_.finish();

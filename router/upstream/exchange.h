@@ -24,14 +24,14 @@ enum class Unseen {
   kProved,   // the pod has seen nothing of it
 };
 
-/// One request with its response on the replica's side, of any protocol version. Holds the slot's lease. Nothing here suspends
+/// One request with its response on the replica's side, of any protocol version. Holds the slot. Nothing here suspends
 /// but `abort`: operations do what can be done now; `arm_read` and `arm_write` ask to be woken when more can be.
 class UpstreamExchange : public wire::RequestSink {
  public:
   virtual ~UpstreamExchange() = default;
 
   /// The slot that it holds; its verdict is for whoever learns something about the replica. Until the end.
-  virtual dispatch::Lease& lease() = 0;
+  virtual dispatch::HeldSlot& held_slot() = 0;
   /// An earlier exchange used the same connection.
   virtual bool reused() const = 0;
   /// The pod had to do something before the connection could be used: accept it, or close the one before.
@@ -67,9 +67,9 @@ class UpstreamExchange : public wire::RequestSink {
   /// After upstream_reset: whether the pod has seen anything of this request.
   virtual Unseen ended_unseen() const = 0;
   /// Instead of an end: closes the connection and hands the slot on, for another attempt.
-  virtual dispatch::Lease release() = 0;
+  virtual dispatch::HeldSlot release() = 0;
 
-  // --- the end, once: finish, or close (after begin_close, if the pod shall have time); it gives the lease back ---
+  // --- the end, once: finish, or close (after begin_close, if the pod shall have time); it gives the held slot back ---
   /// The response has been received wholly and the request sent: the connection rests in its slot, or is closed.
   virtual void finish() = 0;
   /// Shuts our side down: nothing more is sent, and what still arrives is dropped. The pod is to close its own side.
@@ -103,12 +103,12 @@ struct OpenOptions {
   metrics::DeploymentCells* cells = nullptr;  // this shard's; nullptr: nothing is counted
 };
 
-/// Takes the connection that rests in the leased slot, or connects (with TLS where the replica wants it). A connection that may
+/// Takes the connection that rests in the held slot, or connects (with TLS where the replica wants it). A connection that may
 /// be about to end is not used: it is closed, and when the pod has closed it, too, a new one takes its place (contract,
-/// section 6). Suspends. The exchange takes `lease` over. Fails with upstream_connect_failed (the replica's fault if its origin
-/// is upstream), or with what `cancellation` says. Then the lease stays where it is; or, if another shard has still to let go
-/// of the slot's connection, it is gone, and goes back when that is done.
-Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease& lease, OpenOptions options, runtime::Wakeup& wakeup,
-                                                     wire::Cancellation& cancellation);
+/// section 6). Suspends. The exchange takes `held_slot` over. Fails with upstream_connect_failed (the replica's fault if its
+/// origin is upstream), or with what `cancellation` says. Then the held slot stays where it is; or, if another shard has still
+/// to let go of the slot's connection, it is gone, and goes back when that is done.
+Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, OpenOptions options,
+                                                     runtime::Wakeup& wakeup, wire::Cancellation& cancellation);
 
 }  // namespace router::upstream

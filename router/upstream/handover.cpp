@@ -36,12 +36,12 @@ class Handover final : public runtime::Message {
   // On the shard that it goes to:
   bool arrived() const { return arrived_; }
   /// Nobody waits for it any more: when it arrives, it is laid into the slot, and that is given back.
-  void leave(dispatch::Lease lease) {
+  void leave(dispatch::HeldSlot held_slot) {
     wakeup_ = nullptr;
-    lease_ = std::move(lease);
+    held_slot_ = std::move(held_slot);
   }
   /// What has come; nullptr: the connection has ended.
-  std::shared_ptr<Connection> take(const dispatch::Lease& lease);
+  std::shared_ptr<Connection> take(const dispatch::HeldSlot& held_slot);
 
  private:
   void run() override { resting_ != nullptr ? run_at_home() : arrive(); }
@@ -58,8 +58,8 @@ class Handover final : public runtime::Message {
 
   Shard& here_;
   bool arrived_ = false;
-  Wakeup* wakeup_;         // of who waits for it; nullptr: nobody any more
-  dispatch::Lease lease_;  // then
+  Wakeup* wakeup_;                // of who waits for it; nullptr: nobody any more
+  dispatch::HeldSlot held_slot_;  // then
   std::shared_ptr<Handover> under_way_;
 };
 
@@ -79,13 +79,13 @@ void Handover::let_go(Connection& connection) {
   descriptor_ = connection.detach();
 }
 
-std::shared_ptr<Connection> Handover::take(const dispatch::Lease& lease) {
+std::shared_ptr<Connection> Handover::take(const dispatch::HeldSlot& held_slot) {
   wakeup_ = nullptr;
   if (descriptor_ < 0) return nullptr;
   tls::Stream stream(runtime::Socket(here_, std::exchange(descriptor_, -1)));
   stream.socket().note_acknowledged();  // all of it: an answer came for all that was sent
   auto connection =
-      std::make_shared<Connection>(here_, std::move(stream), static_cast<Replica&>(lease.replica()).habits(), past_);
+      std::make_shared<Connection>(here_, std::move(stream), static_cast<Replica&>(held_slot.replica()).habits(), past_);
   if (closing_) connection->begin_close();
   return connection;
 }
@@ -94,36 +94,37 @@ void Handover::arrive() {
   const std::shared_ptr<Handover> self = std::move(under_way_);
   arrived_ = true;
   if (wakeup_ != nullptr) return wakeup_->wake();
-  const dispatch::Lease lease = std::move(lease_);  // ends here, whatever happens
+  const dispatch::HeldSlot held_slot = std::move(held_slot_);  // ends here, whatever happens
   try {
-    if (std::shared_ptr<Connection> connection = take(lease)) put_back(lease, std::move(connection));
+    if (std::shared_ptr<Connection> connection = take(held_slot)) put_back(held_slot, std::move(connection));
   } catch (const std::bad_alloc&) {  // the connection has ended
   }
 }
 
-void lay_down(const dispatch::Lease& lease, std::shared_ptr<Connection> connection) {
-  const auto& replica = static_cast<const Replica&>(lease.replica());
+void lay_down(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> connection) {
+  const auto& replica = static_cast<const Replica&>(held_slot.replica());
   Connection& rests = *connection;
   auto resting = std::make_unique<RestingConnection>(std::move(connection), replica.transport());
   RestingPlace place;
   place.pod = replica.pod();
-  place.slot = lease.slot();
+  place.slot = held_slot.slot();
   place.cargo = resting.get();
   rests.rest(kSlotRest, std::move(place));
-  lease.slot()->cargo = std::move(resting);
+  held_slot.slot()->cargo = std::move(resting);
 }
 
 }  // namespace
 
-void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connection) noexcept {
+void put_back(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> connection) noexcept {
   try {
-    lay_down(lease, std::move(connection));
+    lay_down(held_slot, std::move(connection));
   } catch (const std::bad_alloc&) {  // the connection has ended
   }
 }
 
-Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::Lease& lease, std::unique_ptr<RestingConnection> resting, bool wanted,
-                                                Deadline deadline, Wakeup& wakeup, wire::Cancellation& cancellation) {
+Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::HeldSlot& held_slot, std::unique_ptr<RestingConnection> resting,
+                                                bool wanted, Deadline deadline, Wakeup& wakeup,
+                                                wire::Cancellation& cancellation) {
   Shard& here = wakeup.shard();
   const auto handover = std::make_shared<Handover>(std::move(resting), wanted, wakeup);
   Handover::send(handover);
@@ -137,8 +138,8 @@ Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::Lease& lease, std::uni
     }
     if (waited) co_await wakeup.wait(std::min(deadline, cancellation.ask_again(here.now())));
   }
-  if (handover->arrived()) co_return handover->take(lease);
-  handover->leave(std::move(lease));
+  if (handover->arrived()) co_return handover->take(held_slot);
+  handover->leave(std::move(held_slot));
   co_return waited.error();
 }
 

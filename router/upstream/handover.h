@@ -10,15 +10,16 @@
 
 namespace router::upstream {
 
-/// Lays a connection of this shard into the leased slot, where it rests until somebody takes the slot. Where there is no memory
+/// Lays a connection of this shard into the held slot, where it rests until somebody takes the slot. Where there is no memory
 /// for that it ends instead, and the slot stays empty: who calls this is on its way out, and has an outcome of its own to tell.
-void put_back(const dispatch::Lease& lease, std::shared_ptr<Connection> connection) noexcept;
+void put_back(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> connection) noexcept;
 
-/// Brings the connection that rests on another shard, `resting` of the leased slot, over here. If it cannot serve here (it is
+/// Brings the connection that rests on another shard, `resting` of the held slot, over here. If it cannot serve here (it is
 /// TLS, has ended, or `wanted` is false) it comes closing; nullptr: there is none any more. Suspends, until `deadline` or
-/// until `cancellation` says no. On failure `lease` is gone: it is given back when the other shard has let go of the
+/// until `cancellation` says no. On failure `held_slot` is gone: it is given back when the other shard has let go of the
 /// connection, so that the slot never owns two.
-Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::Lease& lease, std::unique_ptr<RestingConnection> resting, bool wanted,
-                                                Deadline deadline, runtime::Wakeup& wakeup, wire::Cancellation& cancellation);
+Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::HeldSlot& held_slot, std::unique_ptr<RestingConnection> resting,
+                                                bool wanted, Deadline deadline, runtime::Wakeup& wakeup,
+                                                wire::Cancellation& cancellation);
 
 }  // namespace router::upstream

@@ -17,10 +17,10 @@ constexpr std::chrono::seconds kPoolRest{60};
 using runtime::IoResult;
 using runtime::IoState;
 
-Http1Exchange::Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> connection, bool waited, http::Method method,
-                             runtime::Wakeup& wakeup)
-    : lease_(std::move(lease)),
-      replica_(&lease_.replica()),
+Http1Exchange::Http1Exchange(dispatch::HeldSlot held_slot, std::shared_ptr<Connection> connection, bool waited,
+                             http::Method method, runtime::Wakeup& wakeup)
+    : held_slot_(std::move(held_slot)),
+      replica_(&held_slot_.replica()),
       connection_(std::move(connection)),
       wakeup_(wakeup),
       method_(method),
@@ -100,9 +100,9 @@ Unseen Http1Exchange::ended_unseen() const {
   return is_safe ? Unseen::kAssumed : Unseen::kNo;
 }
 
-dispatch::Lease Http1Exchange::release() {
+dispatch::HeldSlot Http1Exchange::release() {
   connection_.reset();
-  return std::move(lease_);
+  return std::move(held_slot_);
 }
 
 void Http1Exchange::finish() {
@@ -118,10 +118,10 @@ void Http1Exchange::finish() {
   } catch (const std::bad_alloc&) {  // it ends here instead; the answer is whole all the same
     connection_.reset();
   }
-  lease_.give_back();
+  held_slot_.give_back();
 }
 
-void Http1Exchange::rest() { lease_.slot() != nullptr ? put_back(lease_, std::move(connection_)) : rest_in_pool(); }
+void Http1Exchange::rest() { held_slot_.slot() != nullptr ? put_back(held_slot_, std::move(connection_)) : rest_in_pool(); }
 
 void Http1Exchange::rest_in_pool() {
   std::shared_ptr<Connection> connection = std::move(connection_);
@@ -139,7 +139,7 @@ void Http1Exchange::rest_in_pool() {
 void Http1Exchange::close() {
   if (connection_ == nullptr) return;
   connection_.reset();
-  lease_.give_back();
+  held_slot_.give_back();
 }
 
 void Http1Exchange::begin_close() {

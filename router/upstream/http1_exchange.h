@@ -12,13 +12,13 @@ namespace router::upstream {
 class Http1Exchange final : public UpstreamExchange {
  public:
   /// `waited`: for the pod, until the connection could be used.
-  Http1Exchange(dispatch::Lease lease, std::shared_ptr<Connection> connection, bool waited, http::Method method,
+  Http1Exchange(dispatch::HeldSlot held_slot, std::shared_ptr<Connection> connection, bool waited, http::Method method,
                 runtime::Wakeup& wakeup);
   ~Http1Exchange() override;
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
-  dispatch::Lease& lease() override { return lease_; }
+  dispatch::HeldSlot& held_slot() override { return held_slot_; }
   bool reused() const override { return reused_; }
   bool waited() const override { return waited_; }
 
@@ -40,7 +40,7 @@ class Http1Exchange final : public UpstreamExchange {
 
   bool pod_closes() const override;
   Unseen ended_unseen() const override;
-  dispatch::Lease release() override;
+  dispatch::HeldSlot release() override;
   void arm_read() override { connection_->stream().arm_read(); }
   void arm_write() override { connection_->stream().arm_write(); }
   void finish() override;
@@ -56,7 +56,7 @@ class Http1Exchange final : public UpstreamExchange {
 
   static constexpr std::size_t kHeadBytesMax = 64 * 1024;
 
-  dispatch::Lease lease_;
+  dispatch::HeldSlot held_slot_;
   dispatch::Replica* replica_;
   std::shared_ptr<Connection> connection_;
   runtime::Wakeup& wakeup_;

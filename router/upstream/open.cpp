@@ -15,10 +15,10 @@ namespace {
 using runtime::Shard;
 using runtime::Wakeup;
 
-Replica& replica_of(const dispatch::Lease& lease) { return static_cast<Replica&>(lease.replica()); }
+Replica& replica_of(const dispatch::HeldSlot& held_slot) { return static_cast<Replica&>(held_slot.replica()); }
 
-RestingConnection* resting_in(const dispatch::Lease& lease) {
-  return lease.slot() == nullptr ? nullptr : static_cast<RestingConnection*>(lease.slot()->cargo.get());
+RestingConnection* resting_in(const dispatch::HeldSlot& held_slot) {
+  return held_slot.slot() == nullptr ? nullptr : static_cast<RestingConnection*>(held_slot.slot()->cargo.get());
 }
 
 /// What this machine ran short of is not the pod's fault: the origin says so, for whoever judges pods by their failures.
@@ -85,14 +85,14 @@ Task<Result<void>> wait_if_wanted(Deadline until, Wakeup& wakeup, wire::Cancella
   co_return boost::system::in_place_value;
 }
 
-/// From a lease to a connection that may carry the request.
+/// From a held slot to a connection that may carry the request.
 class Opening {
  public:
-  Opening(dispatch::Lease& lease, const OpenOptions& options, Wakeup& wakeup, wire::Cancellation& cancellation)
-      : lease_(lease), options_(options), wakeup_(wakeup), cancellation_(cancellation) {}
+  Opening(dispatch::HeldSlot& held_slot, const OpenOptions& options, Wakeup& wakeup, wire::Cancellation& cancellation)
+      : held_slot_(held_slot), options_(options), wakeup_(wakeup), cancellation_(cancellation) {}
 
   /// One that rests here and can be used now; nullptr: there is none.
-  std::shared_ptr<Connection> take_at_once() { return lease_.slot() != nullptr ? take_from_slot() : take_from_pool(); }
+  std::shared_ptr<Connection> take_at_once() { return held_slot_.slot() != nullptr ? take_from_slot() : take_from_pool(); }
   /// One that rests elsewhere, or has to be watched for a moment, or else a new one. Suspends.
   Task<Result<std::shared_ptr<Connection>>> prepare();
   /// The pod had to do something.
@@ -107,7 +107,7 @@ class Opening {
   void count(Fitness fitness);
   Shard& shard() const { return wakeup_.shard(); }
 
-  dispatch::Lease& lease_;
+  dispatch::HeldSlot& held_slot_;
   const OpenOptions& options_;
   Wakeup& wakeup_;
   wire::Cancellation& cancellation_;
@@ -115,19 +115,19 @@ class Opening {
 };
 
 std::shared_ptr<Connection> Opening::take_from_slot() {
-  RestingConnection* resting = resting_in(lease_);
-  if (resting == nullptr || resting->shard() != shard().index() || !resting->speaks(replica_of(lease_).transport()) ||
+  RestingConnection* resting = resting_in(held_slot_);
+  if (resting == nullptr || resting->shard() != shard().index() || !resting->speaks(replica_of(held_slot_).transport()) ||
       resting->connection().fitness() != Fitness::kFit) {
     return nullptr;
   }
   std::shared_ptr<Connection> connection = resting->take();
-  lease_.slot()->cargo.reset();
+  held_slot_.slot()->cargo.reset();
   return connection;
 }
 
 /// The one that was used last and is fit. What is not stays there: until it is old enough, or the pod ends it.
 std::shared_ptr<Connection> Opening::take_from_pool() {
-  Replica::Pool& pool = replica_of(lease_).pool(shard().index());
+  Replica::Pool& pool = replica_of(held_slot_).pool(shard().index());
   Fitness newest = Fitness::kFit;
   for (std::size_t index = pool.size(); index-- > 0;) {
     const Fitness fitness = pool[index]->fitness();
@@ -142,25 +142,25 @@ std::shared_ptr<Connection> Opening::take_from_pool() {
 }
 
 Task<Result<std::shared_ptr<Connection>>> Opening::prepare() {
-  if (resting_in(lease_) != nullptr) {
+  if (resting_in(held_slot_) != nullptr) {
     Result<std::shared_ptr<Connection>> kept = co_await clear_slot();
     if (!kept || *kept != nullptr) co_return kept;
   }
   waited_ = true;
-  co_return co_await connect(replica_of(lease_), options_.connect_timeout, wakeup_, cancellation_);
+  co_return co_await connect(replica_of(held_slot_), options_.connect_timeout, wakeup_, cancellation_);
 }
 
 /// The slot's connection, if it turns out to be fit; nullptr once the slot has none any more.
 Task<Result<std::shared_ptr<Connection>>> Opening::clear_slot() {
-  std::unique_ptr<RestingConnection> resting(static_cast<RestingConnection*>(lease_.slot()->cargo.release()));
-  const bool wanted = !options_.fresh && resting->speaks(replica_of(lease_).transport());
+  std::unique_ptr<RestingConnection> resting(static_cast<RestingConnection*>(held_slot_.slot()->cargo.release()));
+  const bool wanted = !options_.fresh && resting->speaks(replica_of(held_slot_).transport());
   std::shared_ptr<Connection> connection;
   if (resting->shard() == shard().index()) {
     connection = resting->take();
   } else {
     const Deadline deadline = deadline_after(shard().now(), options_.connect_timeout);
     Result<std::shared_ptr<Connection>> fetched =
-        co_await fetch(lease_, std::move(resting), wanted, deadline, wakeup_, cancellation_);
+        co_await fetch(held_slot_, std::move(resting), wanted, deadline, wakeup_, cancellation_);
     if (!fetched) co_return fetched;
     connection = std::move(*fetched);
   }
@@ -177,7 +177,7 @@ Task<Result<std::shared_ptr<Connection>>> Opening::watch(std::shared_ptr<Connect
     connection->stream().arm_read();
     const Result<void> waited = co_await wait_if_wanted(connection->young_until(), wakeup_, cancellation_);
     if (!waited) {
-      put_back(lease_, std::move(connection));
+      put_back(held_slot_, std::move(connection));
       co_return waited.error();
     }
     fitness = connection->fitness();
@@ -199,7 +199,7 @@ Task<Result<void>> Opening::close(std::shared_ptr<Connection> connection) {
     const Deadline next = closing == wire::Progress::kMoved ? shard().now() : until;
     const Result<void> waited = co_await wait_if_wanted(next, wakeup_, cancellation_);
     if (waited) continue;
-    put_back(lease_, std::move(connection));
+    put_back(held_slot_, std::move(connection));
     co_return waited.error();
   }
   co_return boost::system::in_place_value;
@@ -213,22 +213,22 @@ void Opening::count(Fitness fitness) {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease& lease, OpenOptions options, Wakeup& wakeup,
+Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, OpenOptions options, Wakeup& wakeup,
                                                      wire::Cancellation& cancellation) {
-  Opening opening(lease, options, wakeup, cancellation);
+  Opening opening(held_slot, options, wakeup, cancellation);
   std::shared_ptr<Connection> connection;
   if (!options.fresh) connection = opening.take_at_once();
   if (connection == nullptr) {
     Result<std::shared_ptr<Connection>> prepared = co_await opening.prepare();
     if (!prepared) {
-      if (blames_replica(prepared.error())) lease.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
-      if (is_refusal(prepared.error())) lease.verdict().outcome = dispatch::Verdict::Outcome::kRefused;
+      if (blames_replica(prepared.error())) held_slot.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+      if (is_refusal(prepared.error())) held_slot.verdict().outcome = dispatch::Verdict::Outcome::kRefused;
       co_return prepared.error();
     }
     connection = std::move(*prepared);
   }
   std::unique_ptr<UpstreamExchange> exchange =
-      std::make_unique<Http1Exchange>(std::move(lease), std::move(connection), opening.waited(), options.method, wakeup);
+      std::make_unique<Http1Exchange>(std::move(held_slot), std::move(connection), opening.waited(), options.method, wakeup);
   co_return std::move(exchange);
 }
 

@@ -120,9 +120,9 @@ class MemoryExchange final : public upstream::UpstreamExchange {
   Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(wire_.stream(), sink); }
 
   // What only a slot and a connection of its own would need.
-  dispatch::Lease& lease() override { std::abort(); }
+  dispatch::HeldSlot& held_slot() override { std::abort(); }
   upstream::Unseen ended_unseen() const override { return upstream::Unseen::kNo; }
-  dispatch::Lease release() override { std::abort(); }
+  dispatch::HeldSlot release() override { std::abort(); }
   bool reused() const override { return false; }
   bool pod_closes() const override { return true; }
   void arm_read() override {}

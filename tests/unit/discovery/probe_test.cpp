@@ -280,8 +280,8 @@ class ProbeOfALimitedReplica : public Probe {
   /// A request has come, and has the slot.
   bool is_served(dispatch::Visitor& request) {
     return turn_until(shard, [&] {
-      if (!request.entry.lease) request.entry.lease = std::move(*request.look());
-      return static_cast<bool>(request.entry.lease);
+      if (!request.entry.held_slot) request.entry.held_slot = std::move(*request.look());
+      return static_cast<bool>(request.entry.held_slot);
     });
   }
   const std::shared_ptr<dispatch::RequestQueue> queue =
@@ -341,7 +341,7 @@ TEST_F(ProbeOfALimitedReplica, KeptTheSlotThatARequestWaitedFor) {
   char byte = 0;
   EXPECT_EQ(::recv(hangs.get(), &byte, 1, MSG_DONTWAIT), -1);
   EXPECT_EQ(errno, ECONNRESET) << "its connection is gone";
-  request.entry.lease.give_back();
+  request.entry.held_slot.give_back();
   EXPECT_TRUE(told.empty() && why.empty()) << "neither failed nor succeeded";
   EXPECT_FALSE(asks_now());
   shard.advance(seconds(1));

@@ -34,30 +34,30 @@ struct EjectionTest : testing::Test {
       }
     }
   }
-  Lease lease_of(const Replica& wanted) {
-    std::vector<Lease> others;
+  HeldSlot held_slot_of(const Replica& wanted) {
+    std::vector<HeldSlot> others;
     for (int tries = 0; tries < 100; ++tries) {
       Visitor visitor(*queue, shard);
-      if (&visitor.entry.lease.replica() == &wanted) return std::move(visitor.entry.lease);
-      others.push_back(std::move(visitor.entry.lease));
+      if (&visitor.entry.held_slot.replica() == &wanted) return std::move(visitor.entry.held_slot);
+      others.push_back(std::move(visitor.entry.held_slot));
     }
     ADD_FAILURE() << wanted.name() << " is never chosen";
     return {};
   }
   void exchange(const Replica& with, Outcome outcome, Duration sheds = {}) {
-    Lease lease = lease_of(with);
-    lease.verdict().outcome = outcome;
-    if (sheds > Duration{}) lease.verdict().sheds_until = shard.now() + sheds;
+    HeldSlot held_slot = held_slot_of(with);
+    held_slot.verdict().outcome = outcome;
+    if (sheds > Duration{}) held_slot.verdict().sheds_until = shard.now() + sheds;
   }
   void fail(const Replica& with, std::size_t times = Health::kFailuresMax) {
     for (std::size_t count = 0; count < times; ++count) exchange(with, Outcome::kFailed);
   }
   bool is_chosen(const Replica& wanted) {
-    std::vector<Lease> held;
+    std::vector<HeldSlot> held;
     for (int tries = 0; tries < 50; ++tries) {
       Visitor visitor(*queue, shard);
-      if (&visitor.entry.lease.replica() == &wanted) return true;
-      held.push_back(std::move(visitor.entry.lease));
+      if (&visitor.entry.held_slot.replica() == &wanted) return true;
+      held.push_back(std::move(visitor.entry.held_slot));
     }
     return false;
   }
@@ -255,17 +255,17 @@ TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaAcceptsAgain) {
   queue->set_replicas({only});
   queue->set_ready(only, true);
   Visitor refused(*queue, shard);
-  refused.entry.lease.verdict().outcome = Outcome::kRefused;
-  const Place place = refused.entry.lease.place();
+  refused.entry.held_slot.verdict().outcome = Outcome::kRefused;
+  const Place place = refused.entry.held_slot.place();
   EXPECT_EQ(place.avoided, nullptr) << "it is out, and once it is back it need not be avoided";
   const Visitor later(*queue, shard);
-  refused.entry.lease.give_back();
+  refused.entry.held_slot.give_back();
   const Visitor again(*queue, shard, kNever, place);
   ASSERT_TRUE(later.waits() && again.waits());
   queue->readmit(only);
   shard.poll();
-  const Result<Lease> lease = again.poll();
-  EXPECT_TRUE(*lease) << "at its old place";
+  const Result<HeldSlot> held_slot = again.poll();
+  EXPECT_TRUE(*held_slot) << "at its old place";
   EXPECT_FALSE(*later.poll());
 }
 
@@ -274,10 +274,10 @@ TEST_F(EjectionTest, WhoWaitsForRefusingReplicasAloneWaitsForNoReadyReplica) {
   queue->set_replicas({only});
   queue->set_ready(only, true);
   Visitor refused(*queue, shard);
-  refused.entry.lease.verdict().outcome = Outcome::kRefused;
+  refused.entry.held_slot.verdict().outcome = Outcome::kRefused;
   const Visitor met_it(*queue, shard);
-  const Place place = refused.entry.lease.place();
-  refused.entry.lease.give_back();
+  const Place place = refused.entry.held_slot.place();
+  refused.entry.held_slot.give_back();
   const Visitor again(*queue, shard, kNever, place);
   const Visitor later(*queue, shard);
   EXPECT_TRUE(met_it.leave().replica_was_ready) << "it served when this one came";

@@ -48,13 +48,13 @@ class World {
   void leave(std::size_t index) {
     if (visitors_[index]) visitors_[index]->leave();
   }
-  /// Gives the first lease that is held of a queue back.
+  /// Gives the first held slot that is held of a queue back.
   void give_back(const std::shared_ptr<Replica>& of, Outcome outcome, Duration sheds = {}) {
-    for (Lease& lease : held_) {
-      if (!lease || &lease.replica() != of.get()) continue;
-      lease.verdict().outcome = outcome;
-      if (sheds > Duration{}) lease.verdict().sheds_until = clock_.now() + sheds;
-      return lease.give_back();
+    for (HeldSlot& held_slot : held_) {
+      if (!held_slot || &held_slot.replica() != of.get()) continue;
+      held_slot.verdict().outcome = outcome;
+      if (sheds > Duration{}) held_slot.verdict().sheds_until = clock_.now() + sheds;
+      return held_slot.give_back();
     }
   }
   /// What has arrived is taken; with something left in each slot, now on this shard and now on that one.
@@ -63,24 +63,24 @@ class World {
     there_.poll();
     for (std::optional<Visitor>& visitor : visitors_) {
       if (!visitor) continue;
-      if (visitor->entry.lease) keep(std::move(visitor->entry.lease));
+      if (visitor->entry.held_slot) keep(std::move(visitor->entry.held_slot));
       if (!visitor->waits()) continue;
-      Result<Lease> lease = visitor->look();
-      if (lease && *lease) keep(std::move(*lease));
-      if (!lease) visitor->leave();
+      Result<HeldSlot> held_slot = visitor->look();
+      if (held_slot && *held_slot) keep(std::move(*held_slot));
+      if (!held_slot) visitor->leave();
     }
   }
   void finish() {
     for (int round = 0; round < 50; ++round) {
       take();
-      for (Lease& lease : held_) lease.give_back();
+      for (HeldSlot& held_slot : held_) held_slot.give_back();
     }
     std::size_t waiting = 0;
     for (std::optional<Visitor>& visitor : visitors_) {
-      if (visitor && visitor->waits() && visitor->look() && visitor->leave().lease) ++waiting;
+      if (visitor && visitor->waits() && visitor->look() && visitor->leave().held_slot) ++waiting;
       visitor.reset();
     }
-    EXPECT_EQ(waiting, 0u) << "a lease that nobody was told of";
+    EXPECT_EQ(waiting, 0u) << "a held_slot that nobody was told of";
     take();
     for (const std::shared_ptr<RequestQueue>& queue : {own_, blue_, green_}) {
       EXPECT_EQ(queue->demand().waiting, 0u);
@@ -118,20 +118,20 @@ class World {
   const std::vector<std::shared_ptr<Replica>> three_{first_, second_, third_};
 
  private:
-  void keep(Lease lease) {
-    if (lease.slot() != nullptr && lease.slot()->cargo == nullptr) {
-      lease.slot()->cargo = std::make_unique<TestCargo>(held_.size() % 5, cargo_);
+  void keep(HeldSlot held_slot) {
+    if (held_slot.slot() != nullptr && held_slot.slot()->cargo == nullptr) {
+      held_slot.slot()->cargo = std::make_unique<TestCargo>(held_.size() % 5, cargo_);
     }
-    for (Lease& free : held_) {
+    for (HeldSlot& free : held_) {
       if (!free) {
-        free = std::move(lease);
+        free = std::move(held_slot);
         return;
       }
     }
-    held_.push_back(std::move(lease));
+    held_.push_back(std::move(held_slot));
   }
 
-  std::vector<Lease> held_;
+  std::vector<HeldSlot> held_;
   std::array<std::optional<Visitor>, 64> visitors_;
 };
 
@@ -280,7 +280,7 @@ TEST(RequestQueueMemory, NeedsNoneToWaitOnceItHasRunForAWhile) {
     std::array<std::optional<Visitor>, 4> visitors;
     for (std::optional<Visitor>& visitor : visitors) visitor.emplace(*queue, shard);
     visitors[3]->leave();
-    Lease held = std::move(visitors[0]->entry.lease);
+    HeldSlot held = std::move(visitors[0]->entry.held_slot);
     for (std::size_t index = 1; index < 3; ++index) {
       held.give_back();
       held = std::move(*visitors[index]->poll());

@@ -103,14 +103,14 @@ TEST_F(PatienceTest, WithoutAServingReplicaTheWaitIsNotKnown) {
 
 TEST_F(PatienceTest, AFreeSlotIsTakenWhateverThePatience) {
   learn();
-  EXPECT_TRUE(Visitor(*queue, shard, shard.now()).entry.lease);
+  EXPECT_TRUE(Visitor(*queue, shard, shard.now()).entry.held_slot);
 }
 
 TEST_F(PatienceTest, FailedConnectionsDoNotMakeTheQueueLookFast) {
   learn();
   for (int count = 0; count < 1000; ++count) {
     Visitor visitor(*queue, shard);
-    visitor.entry.lease.verdict().outcome = Verdict::Outcome::kFailed;
+    visitor.entry.held_slot.verdict().outcome = Verdict::Outcome::kFailed;
   }
   const Visitor running(*queue, shard);
   EXPECT_EQ(queue->expected_wait(), Duration(100ms));

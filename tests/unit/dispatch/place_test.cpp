@@ -15,12 +15,12 @@ using test::TestShard;
 
 /// Exchanges that could not reach their replica come back to their place.
 struct PlaceTest : testing::Test {
-  /// Takes a lease and gives it up again, as after a refused connection.
+  /// Takes a held slot and gives it up again, as after a refused connection.
   Place refused_by(RequestQueue& queue) {
     Visitor visitor(queue, shard);
-    EXPECT_TRUE(visitor.entry.lease);
-    Place place = visitor.entry.lease.place();
-    visitor.entry.lease.give_back();
+    EXPECT_TRUE(visitor.entry.held_slot);
+    Place place = visitor.entry.held_slot.place();
+    visitor.entry.held_slot.give_back();
     return place;
   }
 
@@ -34,9 +34,9 @@ TEST_F(PlaceTest, AvoidsTheReplicaWhileAnotherHasASlot) {
   for (int round = 0; round < 20; ++round) {
     const Place place = refused_by(*queue);
     const Visitor again(*queue, shard, kNever, place);
-    ASSERT_TRUE(again.entry.lease);
-    EXPECT_NE(&again.entry.lease.replica(), place.avoided.get());
-    EXPECT_EQ(again.entry.lease.ticket(), place.ticket);
+    ASSERT_TRUE(again.entry.held_slot);
+    EXPECT_NE(&again.entry.held_slot.replica(), place.avoided.get());
+    EXPECT_EQ(again.entry.held_slot.ticket(), place.ticket);
   }
 }
 
@@ -47,23 +47,25 @@ TEST_F(PlaceTest, WaitsForAnotherThatServesRatherThanTakeTheAvoidedOne) {
   queue->set_ready(second, true);
   Visitor takes_one(*queue, shard);
   Visitor takes_other(*queue, shard);
-  Lease& of_second = &takes_one.entry.lease.replica() == second.get() ? takes_one.entry.lease : takes_other.entry.lease;
-  Lease& of_first = &takes_one.entry.lease.replica() == second.get() ? takes_other.entry.lease : takes_one.entry.lease;
+  HeldSlot& of_second =
+      &takes_one.entry.held_slot.replica() == second.get() ? takes_one.entry.held_slot : takes_other.entry.held_slot;
+  HeldSlot& of_first =
+      &takes_one.entry.held_slot.replica() == second.get() ? takes_other.entry.held_slot : takes_one.entry.held_slot;
   const Visitor again(*queue, shard, kNever, place);
   ASSERT_TRUE(again.waits());
   of_first.give_back();
   EXPECT_FALSE(*again.poll()) << "the avoided replica is free, the other one serves but is busy";
   of_second.give_back();
-  const Result<Lease> lease = again.poll();
-  ASSERT_TRUE(*lease);
-  EXPECT_EQ(&lease->replica(), second.get());
+  const Result<HeldSlot> held_slot = again.poll();
+  ASSERT_TRUE(*held_slot);
+  EXPECT_EQ(&held_slot->replica(), second.get());
 }
 
 TEST_F(PlaceTest, OthersMayHaveTheSlotThatItAvoids) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first, second});
   Visitor one(*queue, shard);
   Visitor other(*queue, shard);
-  Lease& of_first = &one.entry.lease.replica() == first.get() ? one.entry.lease : other.entry.lease;
+  HeldSlot& of_first = &one.entry.held_slot.replica() == first.get() ? one.entry.held_slot : other.entry.held_slot;
   const Visitor avoids(*queue, shard, kNever, Place{1, first});
   const Visitor newcomer(*queue, shard);
   ASSERT_TRUE(avoids.waits() && newcomer.waits());
@@ -75,9 +77,9 @@ TEST_F(PlaceTest, OthersMayHaveTheSlotThatItAvoids) {
 TEST_F(PlaceTest, TakesTheAvoidedReplicaIfNoOtherServes) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first});
   const Place place = refused_by(*queue);
-  EXPECT_TRUE(Visitor(*queue, shard, kNever, place).entry.lease);
+  EXPECT_TRUE(Visitor(*queue, shard, kNever, place).entry.held_slot);
   queue->set_replicas({first, second});  // the second is not ready
-  EXPECT_TRUE(Visitor(*queue, shard, kNever, place).entry.lease);
+  EXPECT_TRUE(Visitor(*queue, shard, kNever, place).entry.held_slot);
 }
 
 TEST_F(PlaceTest, TakesTheAvoidedReplicaOnceTheOtherIsGone) {
@@ -85,16 +87,16 @@ TEST_F(PlaceTest, TakesTheAvoidedReplicaOnceTheOtherIsGone) {
   Visitor one(*queue, shard);
   Visitor other(*queue, shard);
   const Visitor avoids(*queue, shard, kNever, Place{1, first});
-  one.entry.lease.give_back();
-  other.entry.lease.give_back();
-  const Result<Lease> of_second = avoids.poll();
+  one.entry.held_slot.give_back();
+  other.entry.held_slot.give_back();
+  const Result<HeldSlot> of_second = avoids.poll();
   ASSERT_EQ(&of_second->replica(), second.get());
   const Visitor waits(*queue, shard, kNever, Place{2, first});
   EXPECT_TRUE(waits.waits());
   queue->set_ready(second, false);
-  const Result<Lease> lease = waits.poll();
-  ASSERT_TRUE(*lease);
-  EXPECT_EQ(&lease->replica(), first.get());
+  const Result<HeldSlot> held_slot = waits.poll();
+  ASSERT_TRUE(*held_slot);
+  EXPECT_EQ(&held_slot->replica(), first.get());
 }
 
 TEST_F(PlaceTest, StandsBeforeThoseWhoCameLater) {
@@ -104,7 +106,7 @@ TEST_F(PlaceTest, StandsBeforeThoseWhoCameLater) {
   const Visitor later(*queue, shard);
   const Visitor again(*queue, shard, kNever, place);
   ASSERT_TRUE(later.waits() && again.waits());
-  running.entry.lease.give_back();
+  running.entry.held_slot.give_back();
   EXPECT_FALSE(*later.poll());
   EXPECT_TRUE(*again.poll());
 }
@@ -120,7 +122,7 @@ TEST_F(PlaceTest, IsKeptInAFullQueue) {
 
 TEST_F(PlaceTest, IdleWorkTakesASlotOnlyIfNobodyWaits) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first});
-  Lease idle = queue->take_idle(shard);
+  HeldSlot idle = queue->take_idle(shard);
   EXPECT_TRUE(idle);
   EXPECT_FALSE(queue->take_idle(shard)) << "no slot is free";
   idle.give_back();
@@ -129,7 +131,7 @@ TEST_F(PlaceTest, IdleWorkTakesASlotOnlyIfNobodyWaits) {
   Visitor one(*queue, shard);
   Visitor other(*queue, shard);
   const Visitor avoids(*queue, shard, kNever, Place{1, first});
-  Lease& of_first = &one.entry.lease.replica() == first.get() ? one.entry.lease : other.entry.lease;
+  HeldSlot& of_first = &one.entry.held_slot.replica() == first.get() ? one.entry.held_slot : other.entry.held_slot;
   of_first.give_back();
   ASSERT_TRUE(avoids.waits());
   EXPECT_FALSE(queue->take_idle(shard)) << "somebody waits";

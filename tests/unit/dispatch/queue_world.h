@@ -74,17 +74,17 @@ inline std::shared_ptr<RequestQueue> make_queue(const std::vector<std::shared_pt
 }
 
 /// As an exchange does it (proxy/acquire), without a client that may leave.
-inline Task<Result<Lease>> acquire(std::shared_ptr<RequestQueue> queue, Deadline deadline, runtime::Shard& shard) {
+inline Task<Result<HeldSlot>> acquire(std::shared_ptr<RequestQueue> queue, Deadline deadline, runtime::Shard& shard) {
   runtime::Wakeup wakeup(shard);
   Result<RequestQueue::Entry> entry = queue->enter(wakeup);
   if (!entry) co_return entry.error();
-  if (entry->lease) co_return std::move(entry->lease);
+  if (entry->held_slot) co_return std::move(entry->held_slot);
   for (;;) {
-    Result<Lease> lease = entry->waiting.poll();
-    if (!lease || *lease) co_return lease;
+    Result<HeldSlot> held_slot = entry->waiting.poll();
+    if (!held_slot || *held_slot) co_return held_slot;
     if (shard.now() >= deadline) {
       Parting parting = entry->waiting.leave();
-      if (parting.lease) co_return std::move(parting.lease);
+      if (parting.held_slot) co_return std::move(parting.held_slot);
       const bool was_ready = parting.replica_was_ready;
       co_return Failure::internal(was_ready ? Reason::kQueueTimeout : Reason::kNoReadyReplica, "the deadline passed");
     }
@@ -104,9 +104,9 @@ struct Visitor {
   }
   bool waits() const { return static_cast<bool>(entry.waiting); }
   /// What has arrived.
-  Result<Lease> look() const { return entry.waiting.poll(); }
+  Result<HeldSlot> look() const { return entry.waiting.poll(); }
   /// The same, after a turn of its shard.
-  Result<Lease> poll() const {
+  Result<HeldSlot> poll() const {
     test::poll(wakeup.shard());
     return look();
   }

@@ -34,7 +34,7 @@ enum Kind {
   kLeave,
   kDrop,
   kGiveBack,  // with any verdict
-  kComeBack,  // gives a lease up, and returns to its place
+  kComeBack,  // gives a held slot up, and returns to its place
   kReadmit,
   kReady,
   kSlots,
@@ -49,13 +49,13 @@ enum Kind {
 constexpr std::array<double, kKinds> kWeights{12, 12, 6, 4, 3, 24, 6, 4, 5, 4, 2, 2, 4, 12, 6};
 using Pairs = std::array<std::array<std::size_t, kKinds>, kKinds>;
 
-/// A visitor whom nobody may count twice: told of a lease that it has not looked at, until it looks or leaves.
+/// A visitor whom nobody may count twice: told of a held slot that it has not looked at, until it looks or leaves.
 struct Guest {
   Guest(RequestQueue& queue, runtime::Shard& shard, const Place& place = {}) : visitor(queue, shard, kNever, place) {}
   bool was_told() { return !settled && visitor.wakeup.wait(kNever).await_ready(); }
 
   Visitor visitor;
-  bool settled = false;  // has its lease, or has left
+  bool settled = false;  // has its held slot, or has left
 };
 
 /// One queue, three shards that turn when told so, and everything that may happen to them, in random order.
@@ -115,7 +115,7 @@ class World {
   std::shared_ptr<Replica>& any_pod() { return pods_[pick(kPods)]; }
   Guest& any_guest() { return *guests_[pick(guests_.size())]; }
 
-  /// Leases that were granted to somebody whose shard has not run the notice yet.
+  /// HeldSlots that were granted to somebody whose shard has not run the notice yet.
   std::size_t grants_on_their_way() const {
     std::size_t taken_or_told = held_.size();
     for (const std::unique_ptr<Guest>& guest : guests_) taken_or_told += guest->was_told() ? 1 : 0;
@@ -152,7 +152,7 @@ class World {
   void enter(const Place& place = {}) {
     auto guest = std::make_unique<Guest>(*queue_, *shards_[pick(kShards)], place);
     Visitor& visitor = guest->visitor;
-    if (visitor.entry.lease) held_.push_back(std::move(visitor.entry.lease));
+    if (visitor.entry.held_slot) held_.push_back(std::move(visitor.entry.held_slot));
     if (visitor.waits()) guests_.push_back(std::move(guest));
   }
   void exchange() {
@@ -160,14 +160,14 @@ class World {
     groups_[shard]->try_spawn(visit(queue_, shards_[shard]->now() + 1ms * pick(200), *shards_[shard], held_));
   }
   static Task<void> visit(std::shared_ptr<RequestQueue> queue, Deadline deadline, runtime::Shard& shard,
-                          std::vector<Lease>& held) {
-    Result<Lease> lease = co_await acquire(std::move(queue), deadline, shard);
-    if (lease) held.push_back(std::move(*lease));
+                          std::vector<HeldSlot>& held) {
+    Result<HeldSlot> held_slot = co_await acquire(std::move(queue), deadline, shard);
+    if (held_slot) held.push_back(std::move(*held_slot));
   }
   void look(Guest& guest) {
-    Result<Lease> lease = guest.visitor.look();
-    if (!lease || !*lease) return;
-    held_.push_back(std::move(*lease));
+    Result<HeldSlot> held_slot = guest.visitor.look();
+    if (!held_slot || !*held_slot) return;
+    held_.push_back(std::move(*held_slot));
     guest.settled = true;
   }
   void leave(Guest& guest) {
@@ -180,32 +180,32 @@ class World {
     shard.clock().advance(50ms);
     shard.shard().advance_timers();
   }
-  Lease any_held() {
+  HeldSlot any_held() {
     std::swap(held_[pick(held_.size())], held_.back());
-    Lease lease = std::move(held_.back());
+    HeldSlot held_slot = std::move(held_.back());
     held_.pop_back();
-    return lease;
+    return held_slot;
   }
   void come_back() {
     if (held_.empty()) return;
-    Lease lease = any_held();
-    lease.verdict().outcome = pick(4) == 0 ? Verdict::Outcome::kRefused : Verdict::Outcome::kFailed;
-    const Place place = lease.place();
-    EXPECT_EQ(place.avoided == nullptr, lease.verdict().outcome == Verdict::Outcome::kRefused);
-    lease.give_back();
+    HeldSlot held_slot = any_held();
+    held_slot.verdict().outcome = pick(4) == 0 ? Verdict::Outcome::kRefused : Verdict::Outcome::kFailed;
+    const Place place = held_slot.place();
+    EXPECT_EQ(place.avoided == nullptr, held_slot.verdict().outcome == Verdict::Outcome::kRefused);
+    held_slot.give_back();
     enter(place);
   }
   void give_back() {
     if (held_.empty()) return;
-    Lease lease = any_held();
-    lease.verdict().outcome = std::array{Verdict::Outcome::kNone, Verdict::Outcome::kFailed, Verdict::Outcome::kFailed,
-                                         Verdict::Outcome::kSucceeded}[pick(12) / 3];
-    if (pick(8) == 0) lease.verdict().sheds_until = clock_.now() + 1ms * pick(500);
-    if (lease.slot() == nullptr) return;
-    if (pick(4) == 0) lease.slot()->cargo = nullptr;
-    if (pick(2) == 0) lease.slot()->cargo = std::make_unique<TestCargo>(pick(kShards), alive_, queue_.get());
+    HeldSlot held_slot = any_held();
+    held_slot.verdict().outcome = std::array{Verdict::Outcome::kNone, Verdict::Outcome::kFailed, Verdict::Outcome::kFailed,
+                                             Verdict::Outcome::kSucceeded}[pick(12) / 3];
+    if (pick(8) == 0) held_slot.verdict().sheds_until = clock_.now() + 1ms * pick(500);
+    if (held_slot.slot() == nullptr) return;
+    if (pick(4) == 0) held_slot.slot()->cargo = nullptr;
+    if (pick(2) == 0) held_slot.slot()->cargo = std::make_unique<TestCargo>(pick(kShards), alive_, queue_.get());
     for (const std::shared_ptr<Replica>& pod : pods_) {
-      if (pod.get() == &lease.replica()) marks_.push_back({pod, lease.slot(), lease.slot()->cargo.get()});
+      if (pod.get() == &held_slot.replica()) marks_.push_back({pod, held_slot.slot(), held_slot.slot()->cargo.get()});
     }
   }
   void change_replicas() {
@@ -254,7 +254,7 @@ class World {
   std::array<std::unique_ptr<runtime::TaskGroup>, kShards> groups_{std::make_unique<runtime::TaskGroup>(*shards_[0], 10000),
                                                                    std::make_unique<runtime::TaskGroup>(*shards_[1], 10000),
                                                                    std::make_unique<runtime::TaskGroup>(*shards_[2], 10000)};
-  std::vector<Lease> held_;
+  std::vector<HeldSlot> held_;
   std::vector<Mark> marks_;
   std::vector<std::unique_ptr<Guest>> guests_;  // waiting, or left already
 };

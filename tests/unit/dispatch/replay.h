@@ -12,7 +12,7 @@
 namespace router::dispatch {
 
 /// Plays the record of a queue again with the plainest possible bookkeeping, and finds every broken promise: served in order of
-/// tickets, nobody waits while a usable slot is free, never more leases than slots, each ticket ends once.
+/// tickets, nobody waits while a usable slot is free, never more held slots than slots, each ticket ends once.
 class Replay {
  public:
   explicit Replay(const std::vector<RecordedEvent>& events) {
@@ -52,7 +52,7 @@ class Replay {
         break;
       case QueueEvent::kReturned:
         EXPECT_LE(event.ticket, last_ticket_);
-        EXPECT_EQ(held_.count(event.ticket), 0u) << "came back with its lease";
+        EXPECT_EQ(held_.count(event.ticket), 0u) << "came back with its held_slot";
         waiting_[event.ticket] = event.replica;
         break;
       case QueueEvent::kGranted: grant(event.ticket, event.replica); break;

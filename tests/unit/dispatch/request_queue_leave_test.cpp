@@ -6,13 +6,13 @@
 
 #include "tests/unit/dispatch/request_queue_test.h"
 
-// What leaves while a grant is on its way, and what a lease outlives.
+// What leaves while a grant is on its way, and what a held slot outlives.
 namespace router::dispatch {
 namespace {
 
 TEST_F(RequestQueueTest, PassesTheSlotOnWhenAGrantedWaiterLeaves) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   const Visitor first(*queue, shard);
   Started second = start(queue, other);
   running.give_back();  // the first one's grant is on its way
@@ -26,7 +26,7 @@ TEST_F(RequestQueueTest, PassesTheSlotOnWhenAGrantedWaiterLeaves) {
 
 TEST_F(RequestQueueTest, DoesNotTouchAWakeupAfterLeave) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   auto visitor = std::make_unique<Visitor>(*queue, shard);
   running.give_back();
   visitor->leave();
@@ -35,26 +35,26 @@ TEST_F(RequestQueueTest, DoesNotTouchAWakeupAfterLeave) {
   EXPECT_EQ(queue->demand().slots_in_use, 0u);
 }
 
-TEST_F(RequestQueueTest, DoesNotTouchAWakeupAfterTheLeaseWasTaken) {
+TEST_F(RequestQueueTest, DoesNotTouchAWakeupAfterTheSlotWasTaken) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   auto wakeup = std::make_unique<runtime::Wakeup>(shard);
   Waiting waiting = std::move(queue->enter(*wakeup)->waiting);
   running.give_back();
   shard.poll();
-  Lease taken = waiting.poll().value();
+  HeldSlot taken = waiting.poll().value();
   ASSERT_TRUE(taken);
   wakeup.reset();  // the handle lives on
   shard.poll();
   EXPECT_EQ(queue->demand().slots_in_use, 1u);
-  EXPECT_EQ(waiting.poll().error().reason, Reason::kInternal) << "a lease is handed out once";
+  EXPECT_EQ(waiting.poll().error().reason, Reason::kInternal) << "a held_slot is handed out once";
   taken.give_back();
   EXPECT_EQ(queue->demand().slots_in_use, 0u);
 }
 
 TEST_F(RequestQueueTest, TakesADroppedHandleForLeaving) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   auto first = std::make_unique<Visitor>(*queue, shard);
   auto second = std::make_unique<Visitor>(*queue, shard);
   Started third = start(queue, other);
@@ -69,7 +69,7 @@ TEST_F(RequestQueueTest, TakesADroppedHandleForLeaving) {
 
 TEST_F(RequestQueueTest, GivesBackTheSlotOfAGrantWhoseShardIsGone) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   ManualClock clock;
   auto doomed = std::make_unique<runtime::Shard>(7, clock, runtime::Shard::Time::kManual);
   auto visitor = std::make_unique<Visitor>(*queue, *doomed);
@@ -85,27 +85,27 @@ TEST_F(RequestQueueTest, GivesBackTheSlotOfAGrantWhoseShardIsGone) {
 }
 
 #ifdef ROUTER_CHECKS
-TEST_F(RequestQueueTest, TakesItsMutexOnceToEnterAndNotAtAllToTakeTheLeaseAndToEnd) {
+TEST_F(RequestQueueTest, TakesItsMutexOnceToEnterAndNotAtAllToTakeTheSlotAndToEnd) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   std::size_t before = queue->locks();
   auto visitor = std::make_unique<Visitor>(*queue, shard);
   ASSERT_TRUE(visitor->waits());
   EXPECT_EQ(queue->locks() - before, 1u) << "to enter";
   running.give_back();
   before = queue->locks();
-  Result<Lease> polled = visitor->poll();
-  Lease granted = std::move(*polled);
+  Result<HeldSlot> polled = visitor->poll();
+  HeldSlot granted = std::move(*polled);
   ASSERT_TRUE(granted);
   visitor.reset();
-  EXPECT_EQ(queue->locks() - before, 0u) << "to take the lease, and to end";
+  EXPECT_EQ(queue->locks() - before, 0u) << "to take the held_slot, and to end";
   granted.give_back();
   EXPECT_EQ(queue->locks() - before, 1u) << "to give back";
 }
 
 TEST_F(RequestQueueTest, TakesItsMutexToLeaveOnlyWhileItWaits) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   const Visitor waits(*queue, shard);
   const Visitor is_granted(*queue, shard);
   std::size_t before = queue->locks();
@@ -116,13 +116,13 @@ TEST_F(RequestQueueTest, TakesItsMutexToLeaveOnlyWhileItWaits) {
   before = queue->locks();
   const Parting parting = is_granted.leave();
   EXPECT_EQ(queue->locks() - before, 0u);
-  EXPECT_TRUE(parting.lease) << "it had arrived";
+  EXPECT_TRUE(parting.held_slot) << "it had arrived";
 }
 #endif
 
 TEST_F(RequestQueueTest, HandsAGrantOnItsWayToWhoLeavesAtThatMoment) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   Started late = start(queue, shard, 1s);
   running.give_back();
   shard.clock().advance(1s);
@@ -133,23 +133,23 @@ TEST_F(RequestQueueTest, HandsAGrantOnItsWayToWhoLeavesAtThatMoment) {
   EXPECT_EQ(queue->demand().slots_in_use, 0u);
 }
 
-TEST_F(RequestQueueTest, OutlivesItsOwnersWhileALeaseIsHeld) {
+TEST_F(RequestQueueTest, OutlivesItsOwnersWhileASlotIsHeld) {
   std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
   const std::weak_ptr<RequestQueue> watched = queue;
-  Lease held = lease(queue);
+  HeldSlot held = take_slot(queue);
   queue.reset();
   EXPECT_FALSE(watched.expired());
   held.give_back();
   EXPECT_TRUE(watched.expired());
 }
 
-TEST_F(RequestQueueTest, MovesALeaseWithoutGivingItBackTwice) {
+TEST_F(RequestQueueTest, MovesAHeldSlotWithoutGivingItBackTwice) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(2)});
-  Lease held = lease(queue);
-  Lease moved = std::move(held);
+  HeldSlot held = take_slot(queue);
+  HeldSlot moved = std::move(held);
   held.give_back();
   EXPECT_EQ(queue->demand().slots_in_use, 1u);
-  moved = lease(queue);  // gives the first one back
+  moved = take_slot(queue);  // gives the first one back
   EXPECT_EQ(queue->demand().slots_in_use, 1u);
   moved.give_back();
   moved.give_back();

@@ -12,7 +12,7 @@ namespace {
 TEST_F(RequestQueueTest, GivesAFreeSlotAtOnce) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
-  const Lease held = lease(queue);
+  const HeldSlot held = take_slot(queue);
   EXPECT_EQ(&held.replica(), pod.get());
   EXPECT_NE(held.slot(), nullptr);
   EXPECT_EQ(queue->demand().slots_in_use, 1u);
@@ -20,7 +20,7 @@ TEST_F(RequestQueueTest, GivesAFreeSlotAtOnce) {
 
 TEST_F(RequestQueueTest, RefusesAtOnceWhenItIsFull) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)}, 1);
-  const Lease running = lease(queue);
+  const HeldSlot running = take_slot(queue);
   Started waiting = start(queue, shard, 1s);
   EXPECT_EQ(start(queue).get().error().reason, Reason::kQueueFull);
   EXPECT_FALSE(waiting.done());
@@ -31,7 +31,7 @@ TEST_F(RequestQueueTest, RefusesAtOnceWhenItIsFull) {
 
 TEST_F(RequestQueueTest, ServesInOrderOfArrivalOverAllShards) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   Started first = start(queue, other);
   Started second = start(queue, shard);
   Started third = start(queue, other);
@@ -41,12 +41,12 @@ TEST_F(RequestQueueTest, ServesInOrderOfArrivalOverAllShards) {
   other.poll();
   ASSERT_TRUE(first.done());
   EXPECT_FALSE(third.done());
-  { const Lease ends = first.get().value(); }
+  { const HeldSlot ends = first.get().value(); }
   other.poll();
   EXPECT_FALSE(third.done());
   shard.poll();
   ASSERT_TRUE(second.done());
-  { const Lease ends = second.get().value(); }
+  { const HeldSlot ends = second.get().value(); }
   other.poll();
   ASSERT_TRUE(third.done());
   EXPECT_EQ(third.get()->ticket(), 4u);
@@ -54,7 +54,7 @@ TEST_F(RequestQueueTest, ServesInOrderOfArrivalOverAllShards) {
 
 TEST_F(RequestQueueTest, DoesNotLetANewcomerOvertakeAGrantOnItsWay) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   Started first = start(queue, other);
   running.give_back();  // the grant is posted to the other shard, which has not turned yet
   Started newcomer = start(queue, shard);
@@ -68,11 +68,11 @@ TEST_F(RequestQueueTest, BindsAWaiterOnlyWhenASlotIsFree) {
   const std::shared_ptr<Replica> slow = make_replica(1, "slow:1");
   const std::shared_ptr<Replica> quick = make_replica(1, "quick:1");
   const std::shared_ptr<RequestQueue> queue = make_queue({slow, quick});
-  std::vector<Lease> running;
-  running.push_back(lease(queue));
-  running.push_back(lease(queue));
+  std::vector<HeldSlot> running;
+  running.push_back(take_slot(queue));
+  running.push_back(take_slot(queue));
   Started waiting = start(queue);
-  for (Lease& held : running) {
+  for (HeldSlot& held : running) {
     if (&held.replica() == quick.get()) held.give_back();
   }
   shard.poll();
@@ -105,7 +105,7 @@ TEST_F(RequestQueueTest, TellsThatNoReplicaWasEverReadyFromAWaitThatWasTooLong) 
   EXPECT_EQ(unlucky.get().error().reason, Reason::kNoReadyReplica);
 
   queue->set_ready(pod, true);
-  const Lease running = lease(queue);
+  const HeldSlot running = take_slot(queue);
   queue->set_ready(pod, false);
   Started met_one = start(queue, shard, 2s);
   Started met_none = start(queue, shard, 1s);
@@ -120,7 +120,7 @@ TEST_F(RequestQueueTest, TellsThatNoReplicaWasEverReadyFromAWaitThatWasTooLong) 
 TEST_F(RequestQueueTest, GivesNothingOfAReplicaThatIsNotReadyAnyMore) {
   const std::shared_ptr<Replica> pod = make_replica(2);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   queue->set_ready(pod, false);
   Started waiting = start(queue);
   running.give_back();
@@ -133,9 +133,9 @@ TEST_F(RequestQueueTest, GivesNothingOfAReplicaThatIsNotReadyAnyMore) {
 
 TEST_F(RequestQueueTest, NeverFillsAReplicaWithoutLimit) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(0)});
-  std::vector<Lease> held;
+  std::vector<HeldSlot> held;
   for (int count = 0; count < 1000; ++count) {
-    held.push_back(lease(queue));
+    held.push_back(take_slot(queue));
     ASSERT_EQ(held.back().slot(), nullptr);
   }
   EXPECT_EQ(queue->demand().slots_in_use, 1000u);
@@ -146,7 +146,7 @@ TEST_F(RequestQueueTest, NeverFillsAReplicaWithoutLimit) {
 TEST_F(RequestQueueTest, UsesNewSlotsAtOnce) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
-  const Lease running = lease(queue);
+  const HeldSlot running = take_slot(queue);
   Started first = start(queue);
   Started second = start(queue);
   Started third = start(queue);
@@ -163,8 +163,8 @@ TEST_F(RequestQueueTest, UsesNewSlotsAtOnce) {
 TEST_F(RequestQueueTest, GivesNothingUntilFewerSlotsAreInUseThanThereAre) {
   const std::shared_ptr<Replica> pod = make_replica(3);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
-  std::vector<Lease> held;
-  for (int count = 0; count < 3; ++count) held.push_back(lease(queue));
+  std::vector<HeldSlot> held;
+  for (int count = 0; count < 3; ++count) held.push_back(take_slot(queue));
   queue->set_slots(pod, 1);
   Started waiting = start(queue);
   held.pop_back();
@@ -178,12 +178,12 @@ TEST_F(RequestQueueTest, GivesNothingUntilFewerSlotsAreInUseThanThereAre) {
   EXPECT_TRUE(waiting.done());
 }
 
-TEST_F(RequestQueueTest, CountsLeasesWithoutSlotWhenALimitIsSet) {
+TEST_F(RequestQueueTest, CountsHeldSlotsWithoutSlotWhenALimitIsSet) {
   const std::shared_ptr<Replica> pod = make_replica(0);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
-  std::vector<Lease> held;
-  held.push_back(lease(queue));
-  held.push_back(lease(queue));
+  std::vector<HeldSlot> held;
+  held.push_back(take_slot(queue));
+  held.push_back(take_slot(queue));
   queue->set_slots(pod, 2);
   Started waiting = start(queue);
   EXPECT_FALSE(waiting.done());
@@ -193,11 +193,11 @@ TEST_F(RequestQueueTest, CountsLeasesWithoutSlotWhenALimitIsSet) {
   EXPECT_NE(waiting.peek()->slot(), nullptr);
 }
 
-TEST_F(RequestQueueTest, KeepsTheLeasesOfAReplicaThatIsGoneAndGivesNothingNewOfIt) {
+TEST_F(RequestQueueTest, KeepsTheHeldSlotsOfAReplicaThatIsGoneAndGivesNothingNewOfIt) {
   const std::shared_ptr<Replica> gone = make_replica(1, "gone:1");
   const std::shared_ptr<Replica> fresh = make_replica(1, "fresh:1");
   const std::shared_ptr<RequestQueue> queue = make_queue({gone});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   Started waiting = start(queue);
   queue->set_replicas({fresh});
   running.give_back();
@@ -212,7 +212,7 @@ TEST_F(RequestQueueTest, KeepsTheLeasesOfAReplicaThatIsGoneAndGivesNothingNewOfI
 TEST_F(RequestQueueTest, CountsWhatAReplicaStillServesWhenItComesBack) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   queue->set_replicas({});
   queue->set_replicas({pod});
   EXPECT_EQ(queue->demand().replicas_ready, 0u);
@@ -227,7 +227,7 @@ TEST_F(RequestQueueTest, CountsWhatAReplicaStillServesWhenItComesBack) {
 TEST_F(RequestQueueTest, KeepsWhoWaitsWhileThereIsNoReplicaForAMoment) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
-  const Lease running = lease(queue);
+  const HeldSlot running = take_slot(queue);
   Started waiting = start(queue);
   queue->set_replicas({});
   shard.poll();
@@ -242,7 +242,7 @@ TEST_F(RequestQueueTest, KeepsWhoWaitsWhileThereIsNoReplicaForAMoment) {
 TEST_F(RequestQueueTest, AnswersEverybodyWhenItIsClosed) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   Started here = start(queue);
   Started there = start(queue, other);
   queue->close();
@@ -258,7 +258,7 @@ TEST_F(RequestQueueTest, AnswersEverybodyWhenItIsClosed) {
 
 TEST_F(RequestQueueTest, KeepsAGrantThatWasMadeBeforeItWasClosed) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  Lease running = lease(queue);
+  HeldSlot running = take_slot(queue);
   Started waiting = start(queue);
   running.give_back();
   queue->close();
@@ -268,7 +268,7 @@ TEST_F(RequestQueueTest, KeepsAGrantThatWasMadeBeforeItWasClosed) {
 
 TEST_F(RequestQueueTest, TakesNewOptionsForThoseWhoComeThen) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)}, 1);
-  const Lease running = lease(queue);
+  const HeldSlot running = take_slot(queue);
   const Visitor first(*queue, shard);
   QueueOptions options;
   options.length_max = 2;
@@ -286,8 +286,8 @@ TEST_F(RequestQueueTest, TellsWhatItAsksFor) {
   const std::shared_ptr<Replica> starting = make_replica(4, "b:1");
   const std::shared_ptr<RequestQueue> queue = make_queue({pod}, 64, shard.clock());
   queue->set_replicas({pod, starting});
-  const Lease first = lease(queue);
-  const Lease second = lease(queue);
+  const HeldSlot first = take_slot(queue);
+  const HeldSlot second = take_slot(queue);
   shard.advance(3s);
   const TimePoint arrival = shard.now();
   const Visitor oldest(*queue, shard);

@@ -12,7 +12,7 @@ namespace router::dispatch {
 
 using namespace std::chrono_literals;
 using test::TestShard;
-using Started = TestShard::Started<Result<Lease>>;
+using Started = TestShard::Started<Result<HeldSlot>>;
 
 /// Two shards whose exchanges wait in queues.
 struct RequestQueueTest : testing::Test {
@@ -20,7 +20,7 @@ struct RequestQueueTest : testing::Test {
     return on.start(acquire(queue, on.now() + patience, on));
   }
   Started start(const std::shared_ptr<RequestQueue>& queue) { return start(queue, shard); }
-  Lease lease(const std::shared_ptr<RequestQueue>& queue) { return shard.run(acquire(queue, kNever, shard)).value(); }
+  HeldSlot take_slot(const std::shared_ptr<RequestQueue>& queue) { return shard.run(acquire(queue, kNever, shard)).value(); }
 
   TestShard shard{0};
   TestShard other{1};

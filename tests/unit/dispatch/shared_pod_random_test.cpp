@@ -79,7 +79,7 @@ class SharedWorld {
   };
   struct Held {
     std::size_t queue;
-    Lease lease;
+    HeldSlot held_slot;
   };
 
   std::size_t pick(std::size_t below) { return std::uniform_int_distribution<std::size_t>(0, below - 1)(random_); }
@@ -111,18 +111,18 @@ class SharedWorld {
   }
   void enter(std::size_t queue, const Place& place = {}) {
     auto visitor = std::make_unique<Visitor>(*queues_[queue], *shard_, kNever, place);
-    if (visitor->entry.lease) {
-      hold(queue, std::move(visitor->entry.lease));
+    if (visitor->entry.held_slot) {
+      hold(queue, std::move(visitor->entry.held_slot));
     } else if (visitor->waits()) {
       guests_.push_back({queue, std::move(visitor), place.avoided});
     }
   }
-  void hold(std::size_t queue, Lease lease) {
+  void hold(std::size_t queue, HeldSlot held_slot) {
     ++served_;
-    if (lease.slot() != nullptr && lease.slot()->cargo == nullptr && pick(2) == 0) {
-      lease.slot()->cargo = std::make_unique<TestCargo>(0, alive_, queues_[queue].get());
+    if (held_slot.slot() != nullptr && held_slot.slot()->cargo == nullptr && pick(2) == 0) {
+      held_slot.slot()->cargo = std::make_unique<TestCargo>(0, alive_, queues_[queue].get());
     }
-    held_.push_back({queue, std::move(lease)});
+    held_.push_back({queue, std::move(held_slot)});
   }
   Held any_held() {
     std::swap(held_[pick(held_.size())], held_.back());
@@ -137,8 +137,8 @@ class SharedWorld {
   void come_back() {
     if (held_.empty()) return;
     Held held = any_held();
-    const Place place = held.lease.place();
-    held.lease.give_back();
+    const Place place = held.held_slot.place();
+    held.held_slot.give_back();
     enter(held.queue, place);
   }
   void set_members(std::size_t queue, bool all) {
@@ -158,14 +158,14 @@ class SharedWorld {
   void settle() {
     shard_->poll();
     for (std::size_t index = 0; index < guests_.size();) {
-      Result<Lease> lease = guests_[index].visitor->poll();
-      if (lease && !*lease) {
+      Result<HeldSlot> held_slot = guests_[index].visitor->poll();
+      if (held_slot && !*held_slot) {
         ++index;
         continue;
       }
       const std::size_t queue = guests_[index].queue;
       guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(index));
-      if (lease) hold(queue, std::move(*lease));
+      if (held_slot) hold(queue, std::move(*held_slot));
     }
   }
 
@@ -247,19 +247,19 @@ struct SharedTraffic {
   std::array<std::atomic<std::size_t>, 2> served{};
 };
 
-Task<void> hold(SharedTraffic& traffic, Lease lease, runtime::Shard& shard, std::uint64_t dice) {
+Task<void> hold(SharedTraffic& traffic, HeldSlot held_slot, runtime::Shard& shard, std::uint64_t dice) {
   if (traffic.inside.fetch_add(1) >= kSlots) ++traffic.crowded;
   runtime::Wakeup wakeup(shard);
   if (dice % 2 == 0) co_await wakeup.wait(shard.now());
-  Slot* slot = lease.slot();
+  Slot* slot = held_slot.slot();
   if (!slot->cargo) slot->cargo = std::make_unique<TestCargo>(shard.index(), traffic.cargo);
   const Cargo* left = slot->cargo.get();
-  const std::shared_ptr<PodSlots> pod = lease.replica().pod();
+  const std::shared_ptr<PodSlots> pod = held_slot.replica().pod();
   traffic.inside.fetch_sub(1);
   if (dice % 3 == 0) {
-    traffic.shards[(shard.index() + 1) % kThreads].post([held = std::move(lease)]() mutable { held.give_back(); });
+    traffic.shards[(shard.index() + 1) % kThreads].post([held = std::move(held_slot)]() mutable { held.give_back(); });
   } else {
-    lease.give_back();
+    held_slot.give_back();
   }
   std::unique_ptr<Cargo> dead;
   if (dice % 5 == 0) pod->take_cargo(*slot, left, dead);
@@ -270,10 +270,10 @@ Task<void> come_and_go(SharedTraffic& traffic, runtime::Shard& shard) {
     const std::uint64_t dice = shard.random() >> 8;
     const std::size_t queue = dice / 64 % 2;
     const Deadline deadline = dice % 4 == 0 ? shard.now() + 20us : kNever;
-    Result<Lease> lease = co_await acquire(traffic.queues[queue], deadline, shard);
-    if (!lease) continue;
+    Result<HeldSlot> held_slot = co_await acquire(traffic.queues[queue], deadline, shard);
+    if (!held_slot) continue;
     ++traffic.served[queue];
-    co_await hold(traffic, std::move(*lease), shard, dice);
+    co_await hold(traffic, std::move(*held_slot), shard, dice);
   }
   traffic.ended.count_down();
 }

@@ -18,12 +18,12 @@ using test::TestShard;
 class SharedPod : public ::testing::Test {
  protected:
   std::shared_ptr<Replica> replica(std::size_t slots) { return std::make_shared<Replica>("pod:5001", slots, pod); }
-  static bool holds(Visitor& visitor) { return static_cast<bool>(visitor.entry.lease); }
-  /// The lease of a visitor who waited.
-  Lease granted(Visitor& visitor) {
+  static bool holds(Visitor& visitor) { return static_cast<bool>(visitor.entry.held_slot); }
+  /// The held slot of a visitor who waited.
+  HeldSlot granted(Visitor& visitor) {
     shard->poll();
-    Result<Lease> lease = visitor.poll();
-    return lease ? std::move(*lease) : Lease();
+    Result<HeldSlot> held_slot = visitor.poll();
+    return held_slot ? std::move(*held_slot) : HeldSlot();
   }
 
   const std::shared_ptr<PodSlots> pod = std::make_shared<PodSlots>();
@@ -49,7 +49,7 @@ TEST_F(SharedPod, ServesAQueueWhenASlotFreesInAnother) {
   Visitor a(*first, *shard);
   Visitor b(*second, *shard);
   ASSERT_TRUE(holds(a) && b.waits());
-  a.entry.lease.give_back();
+  a.entry.held_slot.give_back();
   EXPECT_TRUE(granted(b));
 }
 
@@ -62,7 +62,7 @@ TEST_F(SharedPod, IsSharedInTurnsByQueuesThatAreBothFull) {
   }
   for (int count = 0; count < 10; ++count) visitors.push_back(std::make_unique<Visitor>(*second, *shard));
   std::vector<std::size_t> served;
-  Lease held = std::move(visitors.front()->entry.lease);
+  HeldSlot held = std::move(visitors.front()->entry.held_slot);
   while (held) {
     held.give_back();
     for (std::size_t index = 1; index < visitors.size() && !held; ++index) {
@@ -86,7 +86,7 @@ TEST_F(SharedPod, LendsAFreeSlotForAProbeAndServesWhoCameMeanwhile) {
   Visitor b(*queue, *shard);
   ASSERT_TRUE(a.waits() && b.waits());
   turn.give_back();
-  Lease held = granted(a);
+  HeldSlot held = granted(a);
   ASSERT_TRUE(held);
   EXPECT_FALSE(PodTurn::take(pod, 0)) << "all are busy, and somebody waits";
   held.give_back();
@@ -115,7 +115,7 @@ TEST_F(SharedPod, LetARequestWaitForAsLongAsAProbeWasOpen) {
   EXPECT_FALSE(granted(a)) << "its connection is still open";
   EXPECT_EQ(probe->times, 1) << "once";
   turn.give_back();
-  const Lease held = granted(a);
+  const HeldSlot held = granted(a);
   EXPECT_TRUE(held);
   EXPECT_FALSE(granted(b));
   EXPECT_EQ(probe->times, 1);
@@ -132,10 +132,10 @@ TEST_F(SharedPod, RefusedARequestBecauseOfAProbeWhereNobodyMayWait) {
   EXPECT_TRUE(a.waits() && b.waits()) << "a slot is on its way to each of them";
   EXPECT_EQ(c.refused, Reason::kQueueFull) << "as without probes";
   second.give_back();
-  Lease held = granted(a);
+  HeldSlot held = granted(a);
   EXPECT_TRUE(held);
   first.give_back();
-  Lease other = granted(b);
+  HeldSlot other = granted(b);
   EXPECT_TRUE(other);
   Visitor d(*queue, *shard);
   EXPECT_EQ(d.refused, Reason::kQueueFull);
@@ -159,8 +159,8 @@ TEST_F(SharedPod, EndedAProbeForARequestThatAnotherReplicaCouldServe) {
     Visitor b(*queue, *shard);
     EXPECT_TRUE(b.waits());
     EXPECT_EQ(probe->times, 1) << "whichever replica was looked at first";
-    a.entry.lease.give_back();
-    const Lease held = granted(b);
+    a.entry.held_slot.give_back();
+    const HeldSlot held = granted(b);
     EXPECT_TRUE(held) << "whichever comes first";
   }
 }
@@ -175,7 +175,7 @@ TEST_F(SharedPod, GivesAProbesSlotToEveryQueueInTurn) {
   ASSERT_TRUE(a.waits() && b.waits());
   EXPECT_EQ(probe->times, 1);
   turn.give_back();
-  Lease held = granted(a);
+  HeldSlot held = granted(a);
   ASSERT_TRUE(held);
   held.give_back();
   EXPECT_TRUE(granted(b));
@@ -222,8 +222,8 @@ TEST_F(SharedPod, HadItsSlotsTwiceWhereOneQueueKnewItByTwoNames) {
   Visitor c(*queue, *shard);
   ASSERT_TRUE(holds(a));
   EXPECT_TRUE(b.waits() && c.waits());
-  a.entry.lease.give_back();
-  Lease held = granted(b);
+  a.entry.held_slot.give_back();
+  HeldSlot held = granted(b);
   EXPECT_TRUE(held);
   EXPECT_TRUE(c.waits());
   held.give_back();
@@ -241,7 +241,7 @@ TEST_F(SharedPod, HasAsManySlotsAsTheStrictestSays) {
   Visitor b(*second, *shard);
   ASSERT_TRUE(holds(a) && b.waits());
   first->set_slots(one, 2);
-  const Lease held = granted(b);
+  const HeldSlot held = granted(b);
   EXPECT_TRUE(held);
   Visitor c(*second, *shard);
   ASSERT_TRUE(c.waits());
@@ -258,7 +258,7 @@ TEST_F(SharedPod, GoesOnToTheNextIfWhoeverItWasSetAsideForIsGone) {
   Visitor c(*first, *shard);
   ASSERT_TRUE(b.waits() && c.waits());
   b.leave();
-  a.entry.lease.give_back();  // is offered to the second queue first, which wanted it
+  a.entry.held_slot.give_back();  // is offered to the second queue first, which wanted it
   EXPECT_TRUE(granted(c));
   EXPECT_EQ(pod->in_use(), 0u);
 }
@@ -271,8 +271,8 @@ TEST_F(SharedPod, IsNotKeptByAQueueInWhichItIsNotReady) {
   Visitor b(*second, *shard);
   Visitor c(*first, *shard);
   second->set_ready(second_replica, false);
-  a.entry.lease.give_back();
-  Lease held = granted(c);
+  a.entry.held_slot.give_back();
+  HeldSlot held = granted(c);
   ASSERT_TRUE(held);
   second->set_ready(second_replica, true);
   held.give_back();
@@ -285,11 +285,11 @@ TEST_F(SharedPod, KeepsItsConnectionsForEveryQueue) {
   const auto second = make_queue({replica(1)});
   {
     Visitor a(*first, *shard);
-    a.entry.lease.slot()->cargo = std::make_unique<TestCargo>(0, alive, first.get());
+    a.entry.held_slot.slot()->cargo = std::make_unique<TestCargo>(0, alive, first.get());
   }
   Visitor b(*second, *shard);
-  EXPECT_NE(b.entry.lease.slot()->cargo, nullptr);
-  b.entry.lease.give_back();
+  EXPECT_NE(b.entry.held_slot.slot()->cargo, nullptr);
+  b.entry.held_slot.give_back();
   first->close();
   EXPECT_EQ(alive, 1u);
   second->close();
@@ -305,7 +305,7 @@ TEST_F(SharedPod, IsGivenUpByAQueueThatEnds) {
     ASSERT_TRUE(b.waits());
   }
   first.reset();
-  a.entry.lease.give_back();
+  a.entry.held_slot.give_back();
   Visitor c(*second, *shard);
   EXPECT_TRUE(holds(c));
 }
@@ -316,14 +316,14 @@ TEST_F(SharedPod, IsRefusedInEachQueueAndWhoWaitsForItAloneWaitsForNoReadyReplic
   Visitor a(*first, *shard);
   Visitor b(*second, *shard);  // behind the other queue's exchange
   ASSERT_TRUE(holds(a) && b.waits());
-  a.entry.lease.verdict().outcome = Verdict::Outcome::kRefused;
-  const Place place_a = a.entry.lease.place();
-  a.entry.lease.give_back();
-  Lease lease_b = granted(b);
-  ASSERT_TRUE(lease_b) << "the slot that the first queue cannot use";
-  lease_b.verdict().outcome = Verdict::Outcome::kRefused;
-  const Place place_b = lease_b.place();
-  lease_b.give_back();
+  a.entry.held_slot.verdict().outcome = Verdict::Outcome::kRefused;
+  const Place place_a = a.entry.held_slot.place();
+  a.entry.held_slot.give_back();
+  HeldSlot held_slot_b = granted(b);
+  ASSERT_TRUE(held_slot_b) << "the slot that the first queue cannot use";
+  held_slot_b.verdict().outcome = Verdict::Outcome::kRefused;
+  const Place place_b = held_slot_b.place();
+  held_slot_b.give_back();
   const Visitor again_a(*first, *shard, kNever, place_a);
   const Visitor again_b(*second, *shard, kNever, place_b);
   const Visitor later(*second, *shard);

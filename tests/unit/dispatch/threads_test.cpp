@@ -39,20 +39,20 @@ struct Traffic {
 };
 
 /// Holds the slot for a turn or two, leaves something in it, and gives it back here or on another thread.
-Task<void> hold(Traffic& traffic, Lease lease, runtime::Shard& shard, std::uint64_t dice) {
-  auto& replica = static_cast<CountingReplica&>(lease.replica());
+Task<void> hold(Traffic& traffic, HeldSlot held_slot, runtime::Shard& shard, std::uint64_t dice) {
+  auto& replica = static_cast<CountingReplica&>(held_slot.replica());
   if (replica.inside.fetch_add(1) >= 2) ++traffic.crowded;
   runtime::Wakeup wakeup(shard);
   if (dice % 2 == 0) co_await wakeup.wait(shard.now());
-  Slot* slot = lease.slot();
+  Slot* slot = held_slot.slot();
   if (!slot->cargo) slot->cargo = std::make_unique<TestCargo>(shard.index(), traffic.cargo);
   const Cargo* left = slot->cargo.get();
   replica.inside.fetch_sub(1);
   ++traffic.served;
   if (dice % 3 == 0) {
-    traffic.shards[(shard.index() + 1) % kThreads].post([held = std::move(lease)]() mutable { held.give_back(); });
+    traffic.shards[(shard.index() + 1) % kThreads].post([held = std::move(held_slot)]() mutable { held.give_back(); });
   } else {
-    lease.give_back();
+    held_slot.give_back();
   }
   std::unique_ptr<Cargo> dead;
   if (dice % 5 == 0) replica.pod()->take_cargo(*slot, left, dead);
@@ -62,8 +62,8 @@ Task<void> come_and_go(Traffic& traffic, runtime::Shard& shard) {
   for (std::size_t round = 0; round < kRounds; ++round) {
     const std::uint64_t dice = shard.random() >> 8;
     const Deadline deadline = dice % 4 == 0 ? shard.now() + 20us : kNever;
-    Result<Lease> lease = co_await acquire(traffic.queue, deadline, shard);
-    if (lease) co_await hold(traffic, std::move(*lease), shard, dice);
+    Result<HeldSlot> held_slot = co_await acquire(traffic.queue, deadline, shard);
+    if (held_slot) co_await hold(traffic, std::move(*held_slot), shard, dice);
   }
   traffic.ended.count_down();
 }

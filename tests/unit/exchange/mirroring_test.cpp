@@ -70,7 +70,7 @@ TEST_F(Mirroring, ARequestThatWasNeverCompleteIsNotCopied) {
 }
 
 TEST_F(Mirroring, ACopyTakesASlotOnlyIfOneIsFree) {
-  dispatch::Lease taken = world.shadow.queue->take_idle(world.shard);
+  dispatch::HeldSlot taken = world.shadow.queue->take_idle(world.shard);
   Asking& asking = ask_both();
   EXPECT_EQ(world.pods.tried.size(), 1u);
   EXPECT_EQ(world.shadow.queue->demand().waiting, 0u);

@@ -84,9 +84,9 @@ void PodConnection::plant_exception() {
 
 class ScriptedExchange final : public UpstreamExchange {
  public:
-  ScriptedExchange(ScriptedPods& pods, std::shared_ptr<PodConnection> connection, dispatch::Lease lease,
+  ScriptedExchange(ScriptedPods& pods, std::shared_ptr<PodConnection> connection, dispatch::HeldSlot held_slot,
                    runtime::Wakeup& wakeup)
-      : pods_(pods), pod_(std::move(connection)), lease_(std::move(lease)) {
+      : pods_(pods), pod_(std::move(connection)), held_slot_(std::move(held_slot)) {
     pod_->wakeup_ = &wakeup;
     ++pods_.in_use;
   }
@@ -95,7 +95,7 @@ class ScriptedExchange final : public UpstreamExchange {
     --pods_.in_use;
   }
 
-  dispatch::Lease& lease() override { return lease_; }
+  dispatch::HeldSlot& held_slot() override { return held_slot_; }
   bool reused() const override { return pod_->reused; }
 
   void begin_head(std::string_view, std::string_view path, std::string_view rest, std::string_view) override {
@@ -150,9 +150,9 @@ class ScriptedExchange final : public UpstreamExchange {
   void arm_read() override { pod_->read_armed_ = true; }
   void arm_write() override { pod_->write_armed_ = true; }
   upstream::Unseen ended_unseen() const override { return pod_->reused ? pod_->unseen : upstream::Unseen::kNo; }
-  dispatch::Lease release() override {
+  dispatch::HeldSlot release() override {
     pod_->passed_on = true;
-    return std::move(lease_);
+    return std::move(held_slot_);
   }
   void finish() override {
     pod_->rests = true;
@@ -167,13 +167,13 @@ class ScriptedExchange final : public UpstreamExchange {
 
  private:
   void give_back() {
-    pod_->verdict = lease_.verdict().outcome;
-    lease_.give_back();
+    pod_->verdict = held_slot_.verdict().outcome;
+    held_slot_.give_back();
   }
 
   ScriptedPods& pods_;
   const std::shared_ptr<PodConnection> pod_;
-  dispatch::Lease lease_;
+  dispatch::HeldSlot held_slot_;
   http::ResponseHead head_;
   std::string pending_;
   std::size_t gathered_ = 0;
@@ -209,16 +209,16 @@ ScriptedPods::Plan ScriptedPods::next() {
   return plan;
 }
 
-Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::Lease& lease, upstream::OpenOptions options,
+Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::HeldSlot& held_slot, upstream::OpenOptions options,
                                                               runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
   using Opening = ScriptedPods::Opening;
   ScriptedPods& pods = *current;
-  pods.tried.push_back({lease.replica().name(), options, lease.slot()});
+  pods.tried.push_back({held_slot.replica().name(), options, held_slot.slot()});
   ScriptedPods::Plan plan = pods.next();
   Failure failure;
   if (plan.opening == Opening::kRefused) {
     failure = Failure::upstream(Reason::kUpstreamConnectFailed, "the pod refused the connection", ECONNREFUSED);
-    lease.verdict().outcome = dispatch::Verdict::Outcome::kRefused;
+    held_slot.verdict().outcome = dispatch::Verdict::Outcome::kRefused;
     co_return failure;
   }
   if (plan.opening == Opening::kShortage) {
@@ -234,13 +234,13 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::Lease& l
   }
   if (plan.opening == Opening::kFails) {
     failure = Failure::upstream(Reason::kUpstreamConnectFailed, "connecting took too long", ETIMEDOUT);
-    lease.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+    held_slot.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
     co_return failure;
   }
   if (plan.connection == nullptr) plan.connection = std::make_shared<PodConnection>();
   pods.connections.push_back(plan.connection);
   std::unique_ptr<UpstreamExchange> exchange =
-      std::make_unique<ScriptedExchange>(pods, plan.connection, std::move(lease), wakeup);
+      std::make_unique<ScriptedExchange>(pods, plan.connection, std::move(held_slot), wakeup);
   co_return std::move(exchange);
 }
 
@@ -249,9 +249,9 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::Lease& l
 // The one that the exchange is linked with here.
 namespace router::upstream {
 
-Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::Lease& lease, OpenOptions options, runtime::Wakeup& wakeup,
-                                                     wire::Cancellation& cancellation) {
-  return test::open_scripted(lease, options, wakeup, cancellation);
+Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, OpenOptions options,
+                                                     runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+  return test::open_scripted(held_slot, options, wakeup, cancellation);
 }
 
 }  // namespace router::upstream

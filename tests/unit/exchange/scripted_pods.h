@@ -104,7 +104,7 @@ class ScriptedPods {
   int in_use = 0;
 
  private:
-  friend Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> open_scripted(dispatch::Lease& lease,
+  friend Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> open_scripted(dispatch::HeldSlot& held_slot,
                                                                                  upstream::OpenOptions options,
                                                                                  runtime::Wakeup& wakeup,
                                                                                  wire::Cancellation& cancellation);

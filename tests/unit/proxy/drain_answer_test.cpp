@@ -58,7 +58,7 @@ class Answering final : public upstream::UpstreamExchange {
   void end_head(wire::BodySize) override {}
   void body_piece(std::string_view) override {}
   void body_end(const http::Fields*) override {}
-  dispatch::Lease& lease() override { std::abort(); }
+  dispatch::HeldSlot& held_slot() override { std::abort(); }
   bool reused() const override { return false; }
   Result<void> flush() override { return {}; }
   bool blocked() const override { return false; }
@@ -67,7 +67,7 @@ class Answering final : public upstream::UpstreamExchange {
   bool pod_closes() const override { return false; }
   void arm_write() override {}
   upstream::Unseen ended_unseen() const override { return upstream::Unseen::kNo; }
-  dispatch::Lease release() override { std::abort(); }
+  dispatch::HeldSlot release() override { std::abort(); }
   void finish() override {}
   void begin_close() override {}
   wire::Progress await_close() override { return wire::Progress::kEnded; }

@@ -50,7 +50,7 @@ class Pod final : public upstream::UpstreamExchange {
  public:
   explicit Pod(Asked& asked) : asked_(asked) {}
 
-  dispatch::Lease& lease() override { return lease_; }
+  dispatch::HeldSlot& held_slot() override { return held_slot_; }
   bool reused() const override { return false; }
   void begin_head(std::string_view, std::string_view, std::string_view, std::string_view) override {}
   void field(std::string_view, std::string_view) override {}
@@ -74,7 +74,7 @@ class Pod final : public upstream::UpstreamExchange {
   void arm_read() override { ++asked_.armed; }
   void arm_write() override {}
   upstream::Unseen ended_unseen() const override { return upstream::Unseen::kNo; }
-  dispatch::Lease release() override { return {}; }
+  dispatch::HeldSlot release() override { return {}; }
   void finish() override {}
   void begin_close() override {}
   wire::Progress await_close() override { return wire::Progress::kEnded; }
@@ -82,7 +82,7 @@ class Pod final : public upstream::UpstreamExchange {
 
  private:
   Asked& asked_;
-  dispatch::Lease lease_;
+  dispatch::HeldSlot held_slot_;
   http::ResponseHead head_;
 };
 

@@ -67,8 +67,8 @@ class ReplicaOfAResource : public ::testing::Test {
   void exchange(Verdict::Outcome outcome) {
     runtime::Wakeup wakeup(control);
     Result<dispatch::RequestQueue::Entry> entry = queue().enter(wakeup);
-    ASSERT_TRUE(entry && entry->lease);
-    entry->lease.verdict().outcome = outcome;
+    ASSERT_TRUE(entry && entry->held_slot);
+    entry->held_slot.verdict().outcome = outcome;
   }
   void tell_ready(bool ready) {
     found.ready = ready;
@@ -127,8 +127,8 @@ TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
   for (std::size_t count = 0; count < 200 && queue().demand().replicas_ejected == 0; ++count) {
     runtime::Wakeup wakeup(control);
     Result<dispatch::RequestQueue::Entry> entry = queue().enter(wakeup);
-    const bool fails = &entry->lease.replica() == pod_replica();
-    entry->lease.verdict().outcome = fails ? Verdict::Outcome::kFailed : Verdict::Outcome::kSucceeded;
+    const bool fails = &entry->held_slot.replica() == pod_replica();
+    entry->held_slot.verdict().outcome = fails ? Verdict::Outcome::kFailed : Verdict::Outcome::kSucceeded;
   }
   ASSERT_EQ(queue().demand().replicas_ejected, 1u);
   control.poll();

@@ -62,11 +62,11 @@ class ConnectingTest : public ::testing::Test, protected PodWorld {
     if (request == nullptr) return;
     if (!request->opening->done()) request->leave();
     request->exchange.reset();
-    request->lease.give_back();
+    request->held_slot.give_back();
     EXPECT_EQ(slots_in_use(), 0u);
   }
   void connect() { request = send(here); }
-  Outcome verdict() { return request->lease.verdict().outcome; }
+  Outcome verdict() { return request->held_slot.verdict().outcome; }
   /// The pod's side of the handshake, to its end.
   tls::Stream shake() {
     const auto context = tls::test::server_context({tls::test::localhost()});

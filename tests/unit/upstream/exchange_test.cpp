@@ -205,12 +205,12 @@ TEST_F(UpstreamExchangeTest, GivesSlotAndConnectionBackWhenItIsDestroyed) {
 }
 
 TEST_F(UpstreamExchangeTest, ReleasesItsSlotWithoutTheConnection) {
-  dispatch::Lease lease = exchange().release();
+  dispatch::HeldSlot held_slot = exchange().release();
   EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); }));
   EXPECT_EQ(slots_in_use(), 1u);
   request->exchange.reset();
-  EXPECT_EQ(slots_in_use(), 1u) << "the lease is the caller's";
-  lease.give_back();
+  EXPECT_EQ(slots_in_use(), 1u) << "the held_slot is the caller's";
+  held_slot.give_back();
   EXPECT_EQ(slots_in_use(), 0u);
 }
 

@@ -77,9 +77,9 @@ void nothing(Scene&) {}
 void open(Scene& scene) {
   scene.request = std::make_unique<PodWorld::Request>(scene.here);
   Result<dispatch::RequestQueue::Entry> entry = scene.queue->enter(scene.request->wakeup);
-  scene.request->lease = std::move(entry->lease);
+  scene.request->held_slot = std::move(entry->held_slot);
   scene.request->opening.emplace(
-      scene.here.start(upstream::open(scene.request->lease, scene.options, scene.request->wakeup, scene.request->client)));
+      scene.here.start(upstream::open(scene.request->held_slot, scene.options, scene.request->wakeup, scene.request->client)));
   for (int turn = 0; turn < 100 && !scene.request->open(); ++turn) scene.here.poll();
 }
 

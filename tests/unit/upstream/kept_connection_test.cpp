@@ -111,7 +111,7 @@ TEST_F(KeptConnectionTest, ThatIsBeingClosedGoesOnClosingWhenTheClientLeaves) {
   request->leave();
   ASSERT_TRUE(request->opening->done());
   EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed);
-  request->lease.give_back();
+  request->held_slot.give_back();
   auto next = send(here);
   here.poll();
   EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
@@ -125,7 +125,7 @@ TEST_F(KeptConnectionTest, ThatIsWatchedGoesBackWhenTheClientLeaves) {
   auto request = send(here);
   request->leave();
   EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed);
-  request->lease.give_back();
+  request->held_slot.give_back();
   here.advance(milliseconds(10));
   auto next = send(here);
   answer(*next, connection);
@@ -188,7 +188,7 @@ TEST_F(KeptConnectionTest, ThatAnotherShardDoesNotHandOverIsWaitedForAsLongAsFor
   const Failure failure = request->opening->get().error();
   EXPECT_EQ(failure.reason, Reason::kUpstreamConnectFailed);
   EXPECT_EQ(failure.origin, Origin::kInternal) << "the replica has done nothing";
-  request->lease.give_back();
+  request->held_slot.give_back();
   EXPECT_EQ(slots_in_use(), 1U) << "the slot would own two connections";
   here.poll();
   there.poll();
@@ -205,7 +205,7 @@ TEST_F(KeptConnectionTest, OfAnotherShardIsNotWaitedForWhenTheClientLeaves) {
   request->leave();
   ASSERT_TRUE(request->opening->done());
   EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed);
-  request->lease.give_back();
+  request->held_slot.give_back();
   EXPECT_EQ(slots_in_use(), 1U);
   here.poll();
   there.poll();
@@ -216,7 +216,7 @@ TEST_F(KeptConnectionTest, ThatIsDroppedElsewhereEndsAtHomeWithoutAnyMemory) {
   const test::Descriptor connection = first();
   runtime::Wakeup wakeup(there.shard());
   Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-  std::unique_ptr<dispatch::Cargo> resting = std::move(entry->lease.slot()->cargo);
+  std::unique_ptr<dispatch::Cargo> resting = std::move(entry->held_slot.slot()->cargo);
   {
     const test::FailingMemory none(0);
     resting.reset();
@@ -238,18 +238,18 @@ TEST(KeptConnection, ThatFindsNoMemoryToRestEndsAndLeavesTheSlotUsable) {
     std::size_t failed = 0;
     {
       const test::FailingMemory one(served, 1);
-      put_back(entry->lease, std::move(connection));
+      put_back(entry->held_slot, std::move(connection));
       failed = one.failed();
     }
     if (failed == 0) {
-      EXPECT_NE(entry->lease.slot()->cargo, nullptr);
+      EXPECT_NE(entry->held_slot.slot()->cargo, nullptr);
       EXPECT_GT(served, 0U);
       return;
     }
-    EXPECT_EQ(entry->lease.slot()->cargo, nullptr);
+    EXPECT_EQ(entry->held_slot.slot()->cargo, nullptr);
     world.here.poll();
     EXPECT_TRUE(watched.expired()) << "nobody has it";
-    entry->lease.give_back();
+    entry->held_slot.give_back();
     EXPECT_EQ(world.slots_in_use(), 0U);
   }
 }
@@ -278,7 +278,7 @@ TEST(KeptConnection, ThatFindsNoMemoryWhenTheClientLeavesMakesItNoFailureOfOurs)
     } else {
       EXPECT_TRUE(kFramesAreAllocated) << served << ": it was ended where its own next step found no memory";
     }
-    request->lease.give_back();
+    request->held_slot.give_back();
     EXPECT_EQ(world.slots_in_use(), 0U) << served;
     if (failed == 0) return;
     EXPECT_TRUE(connection.at_end()) << served;

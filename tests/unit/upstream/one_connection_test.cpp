@@ -49,7 +49,7 @@ TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
   {
     runtime::Wakeup wakeup(here.shard());
     const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-    static_cast<RestingConnection*>(entry->lease.slot()->cargo.get())->close_soon();
+    static_cast<RestingConnection*>(entry->held_slot.slot()->cargo.get())->close_soon();
   }
   here.advance(milliseconds(1));
   EXPECT_TRUE(test::turn_until(here, [&] { return slow.at_end(); }));
@@ -57,12 +57,12 @@ TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
   {
     runtime::Wakeup wakeup(here.shard());
     const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-    EXPECT_NE(entry->lease.slot()->cargo, nullptr) << "the slot is not empty before the pod has closed";
+    EXPECT_NE(entry->held_slot.slot()->cargo, nullptr) << "the slot is not empty before the pod has closed";
   }
   here.advance(milliseconds(1));
   runtime::Wakeup wakeup(here.shard());
   const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-  EXPECT_EQ(entry->lease.slot()->cargo, nullptr) << "but a quarter of a second later";
+  EXPECT_EQ(entry->held_slot.slot()->cargo, nullptr) << "but a quarter of a second later";
 }
 
 /// The same, where the request that waited for the pod's close is given up.
@@ -71,12 +71,12 @@ TEST_F(OneConnectionTest, SoIsOneThatARequestHasWaitedForAndGivenUp) {
   auto request = send(here);
   request->leave();
   EXPECT_EQ(request->failure().reason, Reason::kClientClosed);
-  request->lease.give_back();
+  request->held_slot.give_back();
   here.advance(milliseconds(249));
   EXPECT_TRUE(slow.at_end());
   {
     runtime::Wakeup wakeup(here.shard());
-    EXPECT_NE(queue->enter(wakeup)->lease.slot()->cargo, nullptr) << "it goes on closing in its slot";
+    EXPECT_NE(queue->enter(wakeup)->held_slot.slot()->cargo, nullptr) << "it goes on closing in its slot";
   }
   here.advance(milliseconds(1));
   auto next = send(here);

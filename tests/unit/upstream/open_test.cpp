@@ -32,10 +32,10 @@ class OpenTest : public ::testing::Test {
     queue->set_ready(replica, true);
     runtime::Wakeup wakeup(shard);
     Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-    dispatch::Lease lease = std::move(entry->lease);
+    dispatch::HeldSlot held_slot = std::move(entry->held_slot);
     OpenOptions options;
     options.connect_timeout = std::chrono::seconds(5);
-    auto opening = shard.start(open(lease, options, wakeup, patient));
+    auto opening = shard.start(open(held_slot, options, wakeup, patient));
     EXPECT_TRUE(test::turn_until(shard, [&] { return opening.done(); }));
     return opening.get().error();
   }

@@ -58,7 +58,7 @@ struct PodWorld {
     test::TestShard& shard;
     runtime::Wakeup wakeup;
     Client client;
-    dispatch::Lease lease;
+    dispatch::HeldSlot held_slot;
     std::optional<test::TestShard::Started<Opened>> opening;
     std::unique_ptr<UpstreamExchange> exchange;
 
@@ -85,9 +85,9 @@ struct PodWorld {
   std::unique_ptr<Request> send(test::TestShard& shard, dispatch::RequestQueue& to) {
     auto request = std::make_unique<Request>(shard);
     Result<dispatch::RequestQueue::Entry> entry = to.enter(request->wakeup);
-    EXPECT_TRUE(entry && entry->lease) << "the slot is held";
-    request->lease = std::move(entry->lease);
-    request->opening.emplace(shard.start(upstream::open(request->lease, options, request->wakeup, request->client)));
+    EXPECT_TRUE(entry && entry->held_slot) << "the slot is held";
+    request->held_slot = std::move(entry->held_slot);
+    request->opening.emplace(shard.start(upstream::open(request->held_slot, options, request->wakeup, request->client)));
     return request;
   }
 
