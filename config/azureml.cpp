@@ -22,20 +22,20 @@ std::string_view schema_name(std::string_view schema) {
 
 }  // namespace
 
-void check_name(const std::string& name, const Place& place, Findings& findings) {
+void check_name(const std::string& name, const Location& location, Findings& findings) {
   if (is_name(name)) return;
-  findings.mistake(place, shown(name) + " is not a name: 3 to 32 letters, digits and dashes, a letter first, no dash last");
+  findings.mistake(location, shown(name) + " is not a name: 3 to 32 letters, digits and dashes, a letter first, no dash last");
 }
 
 std::string read_name(MapReader& document, const std::string& key) {
   std::string name = document.required_text(key);
-  if (!name.empty()) check_name(name, document.place(key), document.findings());
+  if (!name.empty()) check_name(name, document.location(key), document.findings());
   return name;
 }
 
 DocumentKind kind_of(MapReader document) {
   if (const std::string told = told_foreign(document); !told.empty()) {
-    document.findings().mistake(document.place(), told);
+    document.findings().mistake(document.location(), told);
     return DocumentKind::kOther;
   }
   if (document.has("$schema")) {

@@ -16,29 +16,29 @@ namespace router::config {
 struct Share {
   std::string name;
   int percent = 0;
-  Place place;
+  Location location;
 };
 
 /// An endpoint with the places that checks over several files speak of. `traffic` and `mirror_traffic` of the endpoint are
 /// still empty: only when all deployments are known can the shares be given to them.
 struct EndpointDocument {
   Endpoint endpoint;
-  Place name;
-  Place auth_mode;
-  Place traffic_place;
+  Location name;
+  Location auth_mode;
+  Location traffic_location;
   std::vector<Share> traffic;
   std::vector<Share> mirror_traffic;
-  std::vector<Place> hostnames;  // one for each host name
-  Place primary_key_file;
-  Place secondary_key_file;
-  Place keys_secret;  // of a resource
+  std::vector<Location> hostnames;  // one for each host name
+  Location primary_key_file;
+  Location secondary_key_file;
+  Location keys_secret;  // of a resource
 };
 
 struct DeploymentDocument {
   Deployment deployment;
-  Place name;
-  Place endpoint_name;
-  Place service;  // of a resource
+  Location name;
+  Location endpoint_name;
+  Location service;  // of a resource
 };
 
 enum class DocumentKind { kEndpoint, kDeployment, kOther };
@@ -51,6 +51,6 @@ DeploymentDocument read_deployment(MapReader document);
 
 /// The name of an endpoint or a deployment under `key` (Azure ML's rules); a mistake if it is missing or bad.
 std::string read_name(MapReader& document, const std::string& key);
-void check_name(const std::string& name, const Place& place, Findings& findings);
+void check_name(const std::string& name, const Location& location, Findings& findings);
 
 }  // namespace router::config

@@ -163,14 +163,15 @@ void read_replicas(MapReader& router, Deployment& into) {
   for (const MapReader::Item& item : router.texts("replicas")) {
     const std::optional<HostAndPort> parsed = parse_replica(item.text);
     if (!parsed || parsed->port == 0) {
-      router.findings().mistake(item.place, shown(item.text) +
-                                                " is not host:port, with a port from 1 to 65535 or none, and "
-                                                "an IPv6 address in brackets");
+      router.findings().mistake(item.location, shown(item.text) +
+                                                   " is not host:port, with a port from 1 to 65535 or none, and "
+                                                   "an IPv6 address in brackets");
       continue;
     }
     const ReplicaAddress address{lower_case(parsed->host), parsed->port.value_or(0)};
     const std::uint16_t port = parsed->port.value_or(into.scoring_route.port);
-    if (!seen.emplace(address.host, port).second) router.findings().mistake(item.place, shown(item.text) + " is given twice");
+    if (!seen.emplace(address.host, port).second)
+      router.findings().mistake(item.location, shown(item.text) + " is given twice");
     into.replicas.push_back(address);
   }
 }
@@ -184,7 +185,7 @@ void read_upstream_tls(MapReader& router, Deployment& into) {
     tls->refuse("ca_file", "names a file of the router's own, which a resource may not; the system's authorities are used");
   } else {
     tls->read_path("ca_file", settings.ca_file);
-    settings.ca_place = tls->place("ca_file");
+    settings.ca_location = tls->location("ca_file");
   }
   if (const auto name = tls->text("server_name")) {
     settings.server_name = *name;
@@ -208,7 +209,7 @@ std::optional<std::string> parse_service_port(const std::string& text) {
 }
 
 void read_service(MapReader& router, DeploymentDocument& into) {
-  into.service = router.place("service");
+  into.service = router.location("service");
   std::optional<MapReader> service = router.map("service");
   if (!service) return;
   ServiceReference& reference = into.deployment.service;
@@ -272,8 +273,8 @@ void read_extension(MapReader& document, DeploymentDocument& result) {
 void read_names(MapReader& document, DeploymentDocument& into) {
   into.deployment.name = read_name(document, "name");
   into.deployment.endpoint_name = read_name(document, "endpoint_name");
-  into.name = document.place("name");
-  into.endpoint_name = document.place("endpoint_name");
+  into.name = document.location("name");
+  into.endpoint_name = document.location("endpoint_name");
   const std::size_t together = into.deployment.name.size() + into.deployment.endpoint_name.size();
   const bool each_is_good = into.deployment.name.size() <= 32 && into.deployment.endpoint_name.size() <= 32;
   if (each_is_good && together > 62) {
@@ -289,7 +290,7 @@ DeploymentDocument read_deployment(MapReader document) {
   DeploymentDocument into;
   Deployment& deployment = into.deployment;
   deployment.file = document.file();
-  deployment.line = document.place().line;
+  deployment.line = document.location().line;
   read_names(document, into);
   deployment.tags = document.text_map("tags");
   read_environment(document, deployment);

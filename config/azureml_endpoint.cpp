@@ -8,7 +8,7 @@ namespace router::config {
 namespace {
 
 void read_auth_mode(MapReader& document, EndpointDocument& into) {
-  into.auth_mode = document.place("auth_mode");
+  into.auth_mode = document.location("auth_mode");
   switch (document.word("auth_mode", {"key", "aml_token", "aad_token", "AMLToken", "AADToken"}).value_or(0)) {
     case 1:
     case 3: into.endpoint.auth_mode = AuthMode::kAmlToken; break;
@@ -27,14 +27,14 @@ std::vector<Share> read_shares(MapReader& document, const std::string& key, int 
   for (const std::string& name : map->names()) {
     const std::optional<std::int64_t> percent = map->integer(name, {0, most, "percent"});
     if (!seen.insert(lower_case(name)).second) map->mistake(name, "this deployment is given twice (case does not count)");
-    shares.push_back({name, static_cast<int>(percent.value_or(0)), map->place(name)});
+    shares.push_back({name, static_cast<int>(percent.value_or(0)), map->location(name)});
   }
   return shares;
 }
 
 void read_traffic(MapReader& document, EndpointDocument& into) {
   const std::size_t mistakes_before = document.findings().count();
-  into.traffic_place = document.place("traffic");
+  into.traffic_location = document.location("traffic");
   into.traffic = read_shares(document, "traffic", 100);
   const bool readable = document.findings().count() == mistakes_before;
   int sum = 0;
@@ -51,26 +51,26 @@ void read_traffic(MapReader& document, EndpointDocument& into) {
 void read_hostnames(MapReader& router, EndpointDocument& into) {
   for (MapReader::Item& item : router.texts("hostnames")) {
     if (!is_host_name(item.text)) {
-      router.findings().mistake(item.place, shown(item.text) +
-                                                " is not a host name, such as models.example.com: no port, "
-                                                "no wildcard, no dot at the end");
+      router.findings().mistake(item.location, shown(item.text) +
+                                                   " is not a host name, such as models.example.com: no port, "
+                                                   "no wildcard, no dot at the end");
       continue;
     }
     into.endpoint.hostnames.push_back(lower_case(item.text));
-    into.hostnames.push_back(std::move(item.place));
+    into.hostnames.push_back(std::move(item.location));
   }
 }
 
 void read_key_files(MapReader& keys, EndpointDocument& into) {
-  into.primary_key_file = keys.place("primary_file");
-  into.secondary_key_file = keys.place("secondary_file");
+  into.primary_key_file = keys.location("primary_file");
+  into.secondary_key_file = keys.location("secondary_file");
   keys.read_path("primary_file", into.endpoint.primary_key_file);
   keys.read_path("secondary_file", into.endpoint.secondary_key_file);
   keys.refuse("secretName", "names a Secret for a Kubernetes resource; in a file, primary_file and secondary_file name files");
 }
 
 void read_keys_secret(MapReader& keys, EndpointDocument& into) {
-  into.keys_secret = keys.place("secretName");
+  into.keys_secret = keys.location("secretName");
   if (const auto name = keys.text("secretName")) {
     into.endpoint.keys_secret = *name;
     if (!is_dns_subdomain(*name)) keys.mistake("secretName", shown(*name) + " is not the name of a Secret");
@@ -111,11 +111,11 @@ EndpointDocument read_endpoint(MapReader document) {
   EndpointDocument into;
   Endpoint& endpoint = into.endpoint;
   endpoint.file = document.file();
-  endpoint.line = document.place().line;
+  endpoint.line = document.location().line;
   const bool named_elsewhere = document.is_resource() && !document.has("name");  // in its metadata
   if (named_elsewhere) document.ignore({"name"});
   if (!named_elsewhere) endpoint.name = read_name(document, "name");
-  into.name = document.place("name");
+  into.name = document.location("name");
   read_auth_mode(document, into);
   read_traffic(document, into);
   document.text_map("tags");

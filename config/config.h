@@ -49,7 +49,7 @@ struct UpstreamTls {
   bool verify = true;
   std::string ca_file;      // empty: the system's
   std::string server_name;  // empty: the replica's host name
-  Place ca_place;           // where ca_file is named, for messages
+  Location ca_location;     // where ca_file is named, for messages
 };
 
 /// `router: {replicas: [host:port]}`. Without a port: the port of the route in question.
@@ -129,18 +129,18 @@ struct Endpoint {
 struct Certificate {
   std::string certificate_file;
   std::string key_file;
-  std::string password_file;  // of an encrypted key; empty: none
-  Place certificate_place;    // where each is named, for messages
-  Place key_place;
-  Place password_place;
+  std::string password_file;      // of an encrypted key; empty: none
+  Location certificate_location;  // where each is named, for messages
+  Location key_location;
+  Location password_location;
 };
 
 struct TlsOptions {
   std::vector<Certificate> certificates;  // the first is the default
   std::string minimum_version = "1.2";    // or "1.3"
   std::vector<std::string>
-      ticket_key_files;                  // 80 bytes each (nginx's format); the first encrypts; empty: random, rotated hourly
-  std::vector<Place> ticket_key_places;  // of each, for messages
+      ticket_key_files;  // 80 bytes each (nginx's format); the first encrypts; empty: random, rotated hourly
+  std::vector<Location> ticket_key_locations;  // of each, for messages
 };
 
 struct Listener {
@@ -148,7 +148,7 @@ struct Listener {
   std::uint16_t port = 8080;
   std::optional<TlsOptions> tls;  // set: https
   bool proxy_protocol = false;    // read from trusted_proxies only
-  Place place;                    // for messages
+  Location location;              // for messages
 };
 
 struct Limits {
@@ -170,13 +170,13 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 enum class LogFormat { kText, kJson };
 
 /// Where router.yaml says (or would say) what only shows to be wrong when it is used.
-struct ProcessPlaces {
-  Place threads;
-  Place buckets;
-  Place access_log;
-  Place log_file;
-  Place observe_address;
-  Place admin_address;
+struct ProcessLocations {
+  Location threads;
+  Location buckets;
+  Location access_log;
+  Location log_file;
+  Location observe_address;
+  Location admin_address;
 };
 
 /// One of `kubernetes: {namespaces: …}`: a namespace that is served, and what its resources may claim.
@@ -213,7 +213,7 @@ struct Kubernetes {
   std::string lease_name = "inference-router";  // of the election who writes status
   std::string lease_namespace;                  // empty: the service account's, or the kubeconfig's
   std::string identity;                         // of this process in the election; empty: host name and a random number
-  Place place;
+  Location location;
   bool operator==(const Kubernetes&) const = default;
 };
 
@@ -240,7 +240,7 @@ struct Process {
   milliseconds drain_grace{300'000};
   std::vector<std::string> endpoint_globs;  // `endpoints:`, absolute; patterns for glob(3)
   std::optional<Kubernetes> kubernetes;
-  ProcessPlaces places;
+  ProcessLocations locations;
 };
 
 /// Everything, as read at one moment: build a routing table from it or keep the old one.

@@ -17,10 +17,10 @@ std::string printable(std::string_view text, std::size_t bytes_max) {
 
 }  // namespace
 
-std::string text_of(const Place& place) {
-  std::string text = place.file;
-  if (place.line > 0) text += ":" + std::to_string(place.line);
-  if (!place.path.empty()) text += ": " + place.path;
+std::string text_of(const Location& location) {
+  std::string text = location.file;
+  if (location.line > 0) text += ":" + std::to_string(location.line);
+  if (!location.path.empty()) text += ": " + location.path;
   return text;
 }
 
@@ -28,22 +28,22 @@ std::string shown(std::string_view text, std::size_t bytes_max) { return "`" + p
 std::string shown_message(std::string_view message) { return printable(message, 200); }
 std::string shown_key(std::string_view key) { return printable(key, 60); }
 
-void Findings::List::add(Place place, std::string what) {
-  if (++count <= kTold) kept.push_back({std::move(place), std::move(what)});
+void Findings::List::add(Location location, std::string what) {
+  if (++count <= kTold) kept.push_back({std::move(location), std::move(what)});
 }
 
 std::vector<std::string> Findings::List::lines() const {
   std::map<std::string, std::size_t> order;  // of files, as they were first mentioned
-  for (const Finding& finding : kept) order.emplace(finding.place.file, order.size());
+  for (const Finding& finding : kept) order.emplace(finding.location.file, order.size());
   std::vector<const Finding*> sorted;
   sorted.reserve(kept.size());
   for (const Finding& finding : kept) sorted.push_back(&finding);
   std::stable_sort(sorted.begin(), sorted.end(), [&order](const Finding* a, const Finding* b) {
-    return std::pair(order[a->place.file], a->place.line) < std::pair(order[b->place.file], b->place.line);
+    return std::pair(order[a->location.file], a->location.line) < std::pair(order[b->location.file], b->location.line);
   });
   std::vector<std::string> lines;
   lines.reserve(sorted.size() + 1);
-  for (const Finding* finding : sorted) lines.push_back(on_one_line(text_of(finding->place) + ": " + finding->what));
+  for (const Finding* finding : sorted) lines.push_back(on_one_line(text_of(finding->location) + ": " + finding->what));
   if (count > kept.size()) lines.push_back("and " + std::to_string(count - kept.size()) + " more");
   return lines;
 }
@@ -53,7 +53,7 @@ std::string Findings::brief() const {
   std::string text;
   std::size_t told = 0;
   for (const Finding& finding : mistakes_.kept) {
-    const std::string one = (finding.place.path.empty() ? "" : finding.place.path + ": ") + finding.what;
+    const std::string one = (finding.location.path.empty() ? "" : finding.location.path + ": ") + finding.what;
     const std::string part = (told == 0 ? "" : "; ") + printable(one, kBriefBytes - kRest);
     if (told == kBriefMistakes || (told > 0 && text.size() + part.size() > kBriefBytes - kRest)) break;
     text += part;

@@ -7,15 +7,15 @@
 namespace router::config {
 
 /// Where something stands: a line of a file, and the path of a key (`listeners[0].port`). Line 0: the file as a whole.
-struct Place {
+struct Location {
   std::string file;
   int line = 0;  // from 1
   std::string path;
-  bool operator==(const Place&) const = default;
+  bool operator==(const Location&) const = default;
 };
 
 /// `file:line: key.path`, as far as there is one.
-std::string text_of(const Place& place);
+std::string text_of(const Location& location);
 
 /// A value as a message shows it: in backquotes, on one line, at most `bytes_max` of it, nothing that could steer a terminal.
 std::string shown(std::string_view text, std::size_t bytes_max = 60);
@@ -29,8 +29,8 @@ std::string shown_message(std::string_view message);
 /// an operator sees everything at once. Messages name places and settings, never the content of a key file.
 class Findings {
  public:
-  void mistake(Place place, std::string what) { mistakes_.add(std::move(place), std::move(what)); }
-  void warning(Place place, std::string what) { warnings_.add(std::move(place), std::move(what)); }
+  void mistake(Location location, std::string what) { mistakes_.add(std::move(location), std::move(what)); }
+  void warning(Location location, std::string what) { warnings_.add(std::move(location), std::move(what)); }
 
   bool has_mistakes() const { return mistakes_.count > 0; }
   /// Of mistakes; a reader sees from it whether a value that it looked at was all right.
@@ -48,14 +48,14 @@ class Findings {
 
  private:
   struct Finding {
-    Place place;
+    Location location;
     std::string what;
   };
   struct List {
     std::vector<Finding> kept;
     std::size_t count = 0;
 
-    void add(Place place, std::string what);
+    void add(Location location, std::string what);
     std::vector<std::string> lines() const;
   };
 

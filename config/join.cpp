@@ -5,7 +5,7 @@
 namespace router::config {
 namespace {
 
-std::string at(const Place& place) { return place.file + ":" + std::to_string(place.line); }
+std::string at(const Location& location) { return location.file + ":" + std::to_string(location.line); }
 
 /// One endpoint with what belongs to it, by lower-case name.
 struct Group {
@@ -29,15 +29,16 @@ Groups group(std::vector<EndpointDocument>& endpoints, Findings& findings) {
   return groups;
 }
 
-void add_deployment(Group& group, DeploymentDocument& document, std::map<std::string, Place>& places, Findings& findings) {
+void add_deployment(Group& group, DeploymentDocument& document, std::map<std::string, Location>& locations,
+                    Findings& findings) {
   Deployment& deployment = document.deployment;
   std::vector<Deployment>& all = group.document.endpoint.deployments;
   const std::string name = lower_case(deployment.name);
-  const auto [place, fresh] = places.emplace(lower_case(deployment.endpoint_name) + "/" + name, document.name);
+  const auto [location, fresh] = locations.emplace(lower_case(deployment.endpoint_name) + "/" + name, document.name);
   if (!fresh) {
     return findings.mistake(document.name, "the deployment " + shown(deployment.name) + " of the endpoint " +
                                                shown(deployment.endpoint_name) + " is already described in " +
-                                               at(place->second));
+                                               at(location->second));
   }
   if (deployment.replicas.empty()) {
     findings.warning({deployment.file, deployment.line, "router.replicas"},
@@ -49,12 +50,12 @@ void add_deployment(Group& group, DeploymentDocument& document, std::map<std::st
 }
 
 void add_deployments(Groups& groups, std::vector<DeploymentDocument>& deployments, bool complete, Findings& findings) {
-  std::map<std::string, Place> places;
+  std::map<std::string, Location> locations;
   for (DeploymentDocument& each : deployments) {
     if (each.deployment.name.empty() || each.deployment.endpoint_name.empty()) continue;  // told when it was read
     const auto found = groups.find(lower_case(each.deployment.endpoint_name));
     if (found != groups.end()) {
-      add_deployment(found->second, each, places, findings);
+      add_deployment(found->second, each, locations, findings);
     } else if (complete) {
       findings.mistake(each.endpoint_name,
                        "no file of `endpoints` describes the endpoint " + shown(each.deployment.endpoint_name));
@@ -78,7 +79,7 @@ std::map<std::string, int> assign(const Group& group, const std::vector<Share>& 
     if (found != group.by_name.end()) {
       assigned.emplace(deployments[found->second].name, share.percent);
     } else if (complete) {
-      findings.mistake(share.place, "the endpoint has no deployment of this name; " + names_of(deployments));
+      findings.mistake(share.location, "the endpoint has no deployment of this name; " + names_of(deployments));
     }
   }
   return assigned;
@@ -89,7 +90,7 @@ void check_traffic(const EndpointDocument& document, Findings& findings) {
     if (share.percent > 0) return;
   }
   if (document.endpoint.deployments.empty()) return;
-  findings.warning(document.traffic_place,
+  findings.warning(document.traffic_location,
                    "no deployment gets any: only requests with the header azureml-model-deployment are answered");
 }
 
@@ -100,13 +101,13 @@ void check_auth_mode(const EndpointDocument& document, Findings& findings) {
 }
 
 void check_hostnames(const Groups& groups, Findings& findings) {
-  std::map<std::string, Place> places;
+  std::map<std::string, Location> locations;
   for (const auto& [name, group] : groups) {
     for (std::size_t i = 0; i < group.document.hostnames.size(); ++i) {
       const std::string& hostname = group.document.endpoint.hostnames[i];
-      const auto [place, fresh] = places.emplace(hostname, group.document.hostnames[i]);
+      const auto [location, fresh] = locations.emplace(hostname, group.document.hostnames[i]);
       if (!fresh)
-        findings.mistake(group.document.hostnames[i], shown(hostname) + " is already declared in " + at(place->second));
+        findings.mistake(group.document.hostnames[i], shown(hostname) + " is already declared in " + at(location->second));
     }
   }
 }

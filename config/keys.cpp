@@ -68,11 +68,11 @@ const char* mistake_in_key(std::string& key) {
 
 void read_keys(EndpointDocument& document, Findings& findings, std::vector<std::string>& files) {
   Endpoint& endpoint = document.endpoint;
-  const auto read = [&](const std::string& file, const Place& place, KeyName name) {
+  const auto read = [&](const std::string& file, const Location& location, KeyName name) {
     if (file.empty()) return;
     files.push_back(file);
     KeyRead found = read_key(file);
-    if (!found.mistake.empty()) return findings.mistake(place, std::move(found.mistake));
+    if (!found.mistake.empty()) return findings.mistake(location, std::move(found.mistake));
     endpoint.keys.push_back({std::move(found.key), name});
   };
   read(endpoint.primary_key_file, document.primary_key_file, KeyName::kPrimary);

@@ -28,7 +28,7 @@ class Loader {
     Config config;
     config.process = read_router_yaml(router_yaml);
     for (std::size_t i = 0; i < config.process.endpoint_globs.size(); ++i) {
-      find_files(glob_places_[i], config.process.endpoint_globs[i]);
+      find_files(glob_locations_[i], config.process.endpoint_globs[i]);
     }
     read_resources();
     for (EndpointDocument& each : endpoints_) read_keys(each, findings_, files_);
@@ -51,11 +51,11 @@ class Loader {
     std::optional<MapReader> document = as_map(file, *found.documents.front());
     if (!document) return {};
     if (const std::string told = told_foreign_router_yaml(*document); !told.empty()) {
-      findings_.mistake(document->place(), told);
+      findings_.mistake(document->location(), told);
       complete_ = false;
       return {};
     }
-    return read_process(*document, &glob_places_);
+    return read_process(*document, &glob_locations_);
   }
 
   std::optional<MapReader> as_map(const std::string& file, const YamlValue& document) {
@@ -65,30 +65,30 @@ class Loader {
   }
 
   /// What a pattern finds, and the overlays in the folders in which it looks, whatever the pattern says of their names.
-  void find_files(const Place& place, const std::string& pattern) {
-    Matches matches = match(place, pattern);
+  void find_files(const Location& location, const std::string& pattern) {
+    Matches matches = match(location, pattern);
     if (!is_overlay(pattern)) std::erase_if(matches.files, is_overlay);  // else it asks for nothing but overlays
     std::vector<std::string> overlays;
     for (const std::string& each : overlay_patterns(pattern)) {
-      const Matches found = match(place, each);
+      const Matches found = match(location, each);
       overlays.insert(overlays.end(), found.files.begin(), found.files.end());
     }
     const bool finds_overlays = matches.has_wildcards && !overlays.empty();
     if (matches.files.empty() && !matches.too_many && !finds_overlays) {
       complete_ = complete_ && matches.has_wildcards;
       // A folder may be empty for now; a file that is named must be there.
-      if (matches.has_wildcards) findings_.warning(place, "no file matches " + shown_path(pattern));
-      if (!matches.has_wildcards) findings_.mistake(place, "there is no file " + shown_path(pattern));
+      if (matches.has_wildcards) findings_.warning(location, "no file matches " + shown_path(pattern));
+      if (!matches.has_wildcards) findings_.mistake(location, "there is no file " + shown_path(pattern));
     }
     add(matches.files);
     add(overlays);
   }
 
-  Matches match(const Place& place, const std::string& pattern) {
+  Matches match(const Location& location, const std::string& pattern) {
     Matches matches = find_matches(pattern);
     files_.insert(files_.end(), matches.folders.begin(), matches.folders.end());
     if (!matches.too_many) return matches;
-    findings_.mistake(place, "matches more than " + std::to_string(kMatchesMax) + " files");
+    findings_.mistake(location, "matches more than " + std::to_string(kMatchesMax) + " files");
     matches.files.clear();
     return matches;
   }
@@ -153,7 +153,7 @@ class Loader {
   std::vector<std::string> resources_;  // what describes endpoints and deployments, and overlays
   std::vector<EndpointDocument> endpoints_;
   std::vector<DeploymentDocument> deployments_;
-  std::vector<Place> glob_places_;
+  std::vector<Location> glob_locations_;
   bool complete_ = true;  // every name of an endpoint or deployment is known, so one that is missed is missing
 };
 

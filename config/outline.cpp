@@ -11,7 +11,7 @@ namespace {
 
 using Kind = Outline::Field::Kind;
 
-constexpr std::size_t kPlacesMax = 4;  // more are no help
+constexpr std::size_t kLocationsMax = 4;  // more are no help
 constexpr std::pair<Described, const char*> kDocuments[] = {
     {Described::kDeployment, "a deployment"}, {Described::kEndpoint, "an endpoint"}, {Described::kRouterYaml, "router.yaml"}};
 
@@ -29,26 +29,26 @@ Outline record(Described what, Source source) {
   return outline;
 }
 
-void find_places(const Outline& outline, const std::string& key, const std::string& path, std::vector<std::string>& found) {
+void find_locations(const Outline& outline, const std::string& key, const std::string& path, std::vector<std::string>& found) {
   for (const auto& [name, field] : outline.fields) {
     if (name == Outline::kAnyName || field.kind == Kind::kRefused) continue;
     const std::string here = path + name;
     if (name == key) found.push_back(here);
-    if (field.inner != nullptr) find_places(*field.inner, key, here + (field.kind == Kind::kMaps ? "[]." : "."), found);
+    if (field.inner != nullptr) find_locations(*field.inner, key, here + (field.kind == Kind::kMaps ? "[]." : "."), found);
   }
 }
 
-std::vector<std::string> places_in(Described what, Source source, const std::string& key) {
+std::vector<std::string> locations_in(Described what, Source source, const std::string& key) {
   std::vector<std::string> found;
-  find_places(outline_of(what, source), key, "", found);
+  find_locations(outline_of(what, source), key, "", found);
   for (std::string& each : found) each.insert(0, 1, '`').push_back('`');
   return found;
 }
 
-std::string told(const std::vector<std::string>& places) {
-  if (places.empty() || places.size() > kPlacesMax) return {};
-  std::string text = "it belongs at " + places.front();
-  for (std::size_t i = 1; i < places.size(); ++i) text += (i + 1 == places.size() ? " or " : ", ") + places[i];
+std::string told(const std::vector<std::string>& locations) {
+  if (locations.empty() || locations.size() > kLocationsMax) return {};
+  std::string text = "it belongs at " + locations.front();
+  for (std::size_t i = 1; i < locations.size(); ++i) text += (i + 1 == locations.size() ? " or " : ", ") + locations[i];
   return text;
 }
 
@@ -69,12 +69,12 @@ const Outline& outline_of(Described what, Source source) {
 }
 
 std::string where_known(const std::string& key, Described what, Source source) {
-  const std::vector<std::string> here = places_in(what, source, key);
+  const std::vector<std::string> here = locations_in(what, source, key);
   if (!here.empty()) return told(here);
   std::vector<std::string> elsewhere;
   for (const auto& [other, name] : kDocuments) {
     if (source == Source::kResource && other == Described::kRouterYaml) continue;
-    for (const std::string& place : places_in(other, source, key)) elsewhere.push_back(place + " of " + name);
+    for (const std::string& location : locations_in(other, source, key)) elsewhere.push_back(location + " of " + name);
   }
   return told(elsewhere);
 }

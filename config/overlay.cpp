@@ -15,9 +15,9 @@ namespace {
 using Kind = YamlValue::Kind;
 using Member = YamlValue::Member;
 
-std::string at(const Place& place) { return place.file + ":" + std::to_string(place.line); }
+std::string at(const Location& location) { return location.file + ":" + std::to_string(location.line); }
 
-/// What overlays lay over one map: members with their places.
+/// What overlays lay over one map: members with their location.
 using Members = std::vector<Member>;
 
 void add(Members& members, Member fresh, Findings& findings) {
@@ -30,13 +30,13 @@ void add(Members& members, Member fresh, Findings& findings) {
 }
 
 struct DeploymentSection {
-  Place place;  // where it is met first
+  Location location;  // where it is met first
   Members router;
   bool is_used = false;
 };
 
 struct EndpointSection {
-  Place place;
+  Location location;
   std::string name;  // as it is spelled there
   Members router;
   Members document;                                      // traffic and mirror_traffic
@@ -45,9 +45,9 @@ struct EndpointSection {
 };
 
 struct FileSection {
-  Place place;
+  Location location;
   Members document;  // name and endpoint_name
-  std::optional<Place> all_traffic;
+  std::optional<Location> all_traffic;
   bool is_used = false;
 };
 
@@ -67,7 +67,7 @@ void read_deployments(MapReader& endpoint, EndpointSection& into) {
     std::optional<MapReader> deployment = deployments->map(name);
     if (!deployment) continue;
     DeploymentSection& section = into.deployments[lower_case(name)];
-    if (section.place.file.empty()) section.place = deployments->place(name);
+    if (section.location.file.empty()) section.location = deployments->location(name);
     for (Member& each : deployment->members()) add(section.router, std::move(each), endpoint.findings());
   }
 }
@@ -79,8 +79,8 @@ void read_endpoints(MapReader& overlay, Overlays& into) {
     std::optional<MapReader> endpoint = endpoints->map(name);
     if (!endpoint) continue;
     EndpointSection& section = into.endpoints[lower_case(name)];
-    if (section.place.file.empty()) {
-      section.place = endpoints->place(name);
+    if (section.location.file.empty()) {
+      section.location = endpoints->location(name);
       section.name = name;
     }
     read_deployments(*endpoint, section);
@@ -100,7 +100,7 @@ void read_file_section(MapReader& file, FileSection& section) {
     if (section.all_traffic) {
       file.mistake("all_traffic", "stands in " + at(*section.all_traffic) + ", too; remove one of the two");
     } else {
-      section.all_traffic = file.place("all_traffic");
+      section.all_traffic = file.location("all_traffic");
     }
   }
   file.ignore(kOverlayKeysOfFile);
@@ -114,7 +114,7 @@ void read_files(MapReader& overlay, Overlays& into) {
     std::optional<MapReader> file = files->map(name);
     if (!file) continue;
     FileSection& section = into.files[absolute(absolute_path(overlay.file(), name))];
-    if (section.place.file.empty()) section.place = files->place(name);
+    if (section.location.file.empty()) section.location = files->location(name);
     read_file_section(*file, section);
   }
 }
@@ -161,18 +161,18 @@ Member make_text(const YamlValue& map, const char* key, const std::string& text)
   return {key, value->line, std::move(value), nullptr};
 }
 
-/// A map of one key, which stands where `place` says.
-Member make_map(const char* key, const std::string& inner, const std::string& scalar, const Place& place) {
+/// A map of one key, which stands where `location` says.
+Member make_map(const char* key, const std::string& inner, const std::string& scalar, const Location& location) {
   auto percent = std::make_shared<YamlValue>();
   percent->kind = Kind::kScalar;
-  percent->line = place.line;
+  percent->line = location.line;
   percent->scalar = scalar;
   percent->is_plain = true;
   auto map = std::make_shared<YamlValue>();
   map->kind = Kind::kMap;
-  map->line = place.line;
-  map->members.push_back({inner, place.line, std::move(percent)});
-  return {key, place.line, std::move(map), std::make_shared<const Place>(place)};
+  map->line = location.line;
+  map->members.push_back({inner, location.line, std::move(percent)});
+  return {key, location.line, std::move(map), std::make_shared<const Location>(location)};
 }
 
 /// Lays overlays over the documents. What a document is and how it is called is found out first, for all of them, since the
@@ -237,8 +237,8 @@ class Laying {
     const std::size_t documents = documents_of_[found->first];
     if (documents > 1) {
       if (!section.is_used) {
-        findings_.mistake(section.place, "the file holds " + std::to_string(documents) +
-                                             " documents; only a file with one can be spoken of, as for az ml");
+        findings_.mistake(section.location, "the file holds " + std::to_string(documents) +
+                                                " documents; only a file with one can be spoken of, as for az ml");
       }
       section.is_used = true;
       return nullptr;
@@ -261,20 +261,21 @@ class Laying {
   void note_all_traffic(const Named& named) {
     if (named.file == nullptr || !named.file->all_traffic) return;
     if (named.kind != DocumentKind::kDeployment || named.endpoint.empty() || named.deployment.empty()) return;
-    const Place& place = *named.file->all_traffic;
+    const Location& location = *named.file->all_traffic;
     const auto section = overlays_.endpoints.find(named.endpoint);
     if (section != overlays_.endpoints.end()) {
       for (const Member& each : section->second.document) {
         if (each.key != "traffic") continue;
-        findings_.mistake(place, "the traffic of the endpoint " + shown(section->second.name) + " stands in " +
-                                     at(*each.elsewhere) + ", too; remove one of the two");
+        findings_.mistake(location, "the traffic of the endpoint " + shown(section->second.name) + " stands in " +
+                                        at(*each.elsewhere) + ", too; remove one of the two");
         return;
       }
     }
-    const auto [other, fresh] = all_traffic_.try_emplace(named.endpoint, make_map("traffic", named.spelled, "100", place));
+    const auto [other, fresh] = all_traffic_.try_emplace(named.endpoint, make_map("traffic", named.spelled, "100", location));
     if (!fresh) {
-      findings_.mistake(place, "another deployment of this endpoint gets all of its traffic in " +
-                                   at(*other->second.elsewhere) + "; remove one of the two, or give traffic under endpoints");
+      findings_.mistake(location, "another deployment of this endpoint gets all of its traffic in " +
+                                      at(*other->second.elsewhere) +
+                                      "; remove one of the two, or give traffic under endpoints");
     }
   }
 
@@ -300,7 +301,8 @@ class Laying {
 
   void lay_over_router(FileDocument& document, const Members& members) {
     if (members.empty()) return;
-    Member router{"router", members.front().line, nullptr, std::make_shared<const Place>(parent(*members.front().elsewhere))};
+    Member router{"router", members.front().line, nullptr,
+                  std::make_shared<const Location>(parent(*members.front().elsewhere))};
     auto value = std::make_shared<YamlValue>();
     value->kind = Kind::kMap;
     value->line = members.front().line;
@@ -311,9 +313,9 @@ class Laying {
     }
     for (const Member& each : members) {
       if (const Member* own = value->find(each.key)) {
-        const Place& place = *each.elsewhere;
-        findings_.mistake(place, "stands in " + document.file + ":" + std::to_string(own->line) +
-                                     " under router, too; remove one of the two");
+        const Location& location = *each.elsewhere;
+        findings_.mistake(location, "stands in " + document.file + ":" + std::to_string(own->line) +
+                                        " under router, too; remove one of the two");
       } else {
         value->members.push_back(each);
       }
@@ -323,9 +325,9 @@ class Laying {
   }
 
   /// `endpoints.iris` of `endpoints.iris.keys`.
-  static Place parent(Place place) {
-    place.path = place.path.substr(0, place.path.rfind('.'));
-    return place;
+  static Location parent(Location location) {
+    location.path = location.path.substr(0, location.path.rfind('.'));
+    return location;
   }
 
   /// Documents that lack a name, while an overlay that may say it cannot be read: they are not to blame for it.
@@ -342,12 +344,12 @@ class Laying {
   void refuse_unused_endpoints() {
     for (const auto& [name, endpoint] : overlays_.endpoints) {
       if (!endpoint.is_used) {
-        findings_.mistake(endpoint.place, "no file describes an endpoint of this name; " + endpoints_there());
+        findings_.mistake(endpoint.location, "no file describes an endpoint of this name; " + endpoints_there());
         continue;
       }
       for (const auto& [deployment, section] : endpoint.deployments) {
         if (section.is_used) continue;
-        findings_.mistake(section.place, "the endpoint has no deployment of this name; " + deployments_there(name));
+        findings_.mistake(section.location, "the endpoint has no deployment of this name; " + deployments_there(name));
       }
     }
   }
@@ -355,7 +357,7 @@ class Laying {
   void refuse_unused_files() {
     for (const auto& [file, section] : overlays_.files) {
       if (section.is_used) continue;
-      findings_.mistake(section.place,
+      findings_.mistake(section.location,
                         shown_path(file) + " is not among the files of endpoints and deployments; " + files_there());
     }
   }

@@ -53,7 +53,7 @@ MapReader MapReader::outlining(Outline& into, Findings& findings, Source source)
   return reader;
 }
 
-MapReader MapReader::inside(const YamlValue& map, const Place& at) const {
+MapReader MapReader::inside(const YamlValue& map, const Location& at) const {
   MapReader inner(at.file, map, at.path, findings_, source_);
   inner.described_ = described_;
   return inner;
@@ -90,13 +90,13 @@ std::vector<std::string> MapReader::names() const {
 
 std::vector<YamlValue::Member> MapReader::members() const {
   std::vector<YamlValue::Member> all = map_.members;
-  for (YamlValue::Member& each : all) each.elsewhere = std::make_shared<const Place>(place(each.key));
+  for (YamlValue::Member& each : all) each.elsewhere = std::make_shared<const Location>(location(each.key));
   return all;
 }
 
 std::string MapReader::path_of(const std::string& key) const { return path_ + (path_.empty() ? "" : ".") + shown_key(key); }
 
-Place MapReader::place(const std::string& key) const {
+Location MapReader::location(const std::string& key) const {
   const YamlValue::Member* found = member(key);
   if (found != nullptr && found->elsewhere != nullptr) return *found->elsewhere;
   return {file_, found != nullptr ? found->line : map_.line, path_of(key)};
@@ -127,7 +127,7 @@ const YamlValue* MapReader::find(const std::string& key, Kind kind, const char* 
   return nullptr;
 }
 
-std::optional<std::string> MapReader::scalar(const YamlValue& value, const Place& at) {
+std::optional<std::string> MapReader::scalar(const YamlValue& value, const Location& at) {
   if (value.kind != Kind::kScalar) {
     findings_.mistake(at, "a single value is expected");
     return std::nullopt;
@@ -146,7 +146,7 @@ std::optional<std::string> MapReader::scalar(const YamlValue& value, const Place
 std::optional<std::string> MapReader::text(const std::string& key) {
   if (outline_ != nullptr && !outline_->fields.contains(key)) note(key, Known::kText);  // of a number the type is known
   const YamlValue* value = find(key);
-  return value == nullptr ? std::nullopt : scalar(*value, place(key));
+  return value == nullptr ? std::nullopt : scalar(*value, location(key));
 }
 
 std::string MapReader::required_text(const std::string& key) {
@@ -164,7 +164,7 @@ std::string MapReader::required_text(const std::string& key) {
 std::optional<std::string> MapReader::path(const std::string& key) {
   const std::optional<std::string> value = text(key);
   if (!value) return std::nullopt;
-  if (!value->empty() && value->find('\0') == std::string::npos) return absolute_path(place(key).file, *value);
+  if (!value->empty() && value->find('\0') == std::string::npos) return absolute_path(location(key).file, *value);
   mistake(key, "a path is expected");
   return std::nullopt;
 }
@@ -212,7 +212,7 @@ std::optional<MapReader> MapReader::map(const std::string& key) {
   if (Outline::Field* field = note(key, Known::kMap)) return inside(*field);
   const YamlValue* value = find(key, Kind::kMap, "a map of keys");
   if (value == nullptr) return std::nullopt;
-  const Place from = place(key);
+  const Location from = location(key);
   return inside(*value, from);
 }
 
@@ -220,10 +220,10 @@ std::vector<MapReader> MapReader::maps(const std::string& key) {
   if (Outline::Field* field = note(key, Known::kMaps)) return {inside(*field)};
   std::vector<MapReader> all;
   const YamlValue* value = find(key, Kind::kSequence, "a list");
-  const Place from = place(key);
+  const Location from = location(key);
   for (std::size_t index = 0; value != nullptr && index < value->items.size(); ++index) {
     const YamlValue& item = *value->items[index];
-    const Place at{from.file, item.line, from.path + "[" + std::to_string(index) + "]"};
+    const Location at{from.file, item.line, from.path + "[" + std::to_string(index) + "]"};
     if (item.kind == Kind::kMap) {
       all.push_back(inside(item, at));
     } else {
@@ -249,10 +249,10 @@ std::vector<MapReader::Item> MapReader::texts(const std::string& key) {
     mistake(key, expected_list(key, *value));
     return all;
   }
-  const Place from = place(key);
+  const Location from = location(key);
   for (std::size_t index = 0; value != nullptr && index < value->items.size(); ++index) {
     const YamlValue& item = *value->items[index];
-    Place at{from.file, item.line, from.path + "[" + std::to_string(index) + "]"};
+    Location at{from.file, item.line, from.path + "[" + std::to_string(index) + "]"};
     std::optional<std::string> each = scalar(item, at);
     if (!each) continue;
     if (each->empty()) {
@@ -273,7 +273,7 @@ std::map<std::string, std::string> MapReader::text_map(const std::string& key) {
     if (each.value->kind == Kind::kNull) {
       all[each.key];
     } else if (placeholder_in(each.value->scalar).empty()) {
-      if (auto text = inner->scalar(*each.value, inner->place(each.key))) all[each.key] = std::move(*text);
+      if (auto text = inner->scalar(*each.value, inner->location(each.key))) all[each.key] = std::move(*text);
     } else {
       all[each.key] = each.value->scalar;  // any text is allowed here
     }
@@ -324,8 +324,8 @@ void MapReader::finish(std::initializer_list<const char*> in_overlays) {
   for (const YamlValue::Member& each : map_.members) {
     if (asked_.contains(each.key) || refused_.contains(each.key)) continue;
     const std::set<std::string>& known_there = each.elsewhere == nullptr ? asked_ : known;
-    findings_.mistake(place(each.key), "unknown key" + told_meaning(each.key, each.elsewhere != nullptr) +
-                                           "; known here: " + listed(known_there));
+    findings_.mistake(location(each.key), "unknown key" + told_meaning(each.key, each.elsewhere != nullptr) +
+                                              "; known here: " + listed(known_there));
   }
 }
 

@@ -15,8 +15,8 @@ namespace router::config {
 
 inline constexpr std::int64_t kDayMs = 24ll * 60 * 60 * 1000;
 
-/// Reads one map of a YAML file by key, with types and ranges. Every mistake is added to the findings with its place, and the
-/// default then stays, so that one pass finds all of them. A key that nobody asked for is a mistake too, found by `finish`.
+/// Reads one map of a YAML file by key, with types and ranges. Every mistake is added to the findings with its location, and
+/// the default then stays, so that one pass finds all of them. A key that nobody asked for is a mistake too, found by `finish`.
 /// The tree must outlive the reader. What is asked for is what is known: `outlining` gives a reader that finds nothing and
 /// records each question in an outline (outline.h).
 class MapReader {
@@ -36,8 +36,8 @@ class MapReader {
   const std::string& file() const { return file_; }
   /// A text as it stands, without being known from then on; empty if there is none.
   std::string plain_text(const std::string& key) const;
-  Place place() const { return {file_, map_.line, path_}; }
-  Place place(const std::string& key) const;
+  Location location() const { return {file_, map_.line, path_}; }
+  Location location(const std::string& key) const;
 
   // Each of these knows the key from then on; a key that is not there is no mistake, one without a value is.
   std::optional<std::string> text(const std::string& key);
@@ -55,7 +55,7 @@ class MapReader {
   std::vector<MapReader> some_maps(const std::string& key, const char* expected);
   struct Item {
     std::string text;
-    Place place;
+    Location location;
   };
   std::vector<Item> texts(const std::string& key);
   /// Any texts or numbers by any names: tags.
@@ -84,20 +84,20 @@ class MapReader {
   /// and were taken away before it was laid over.
   void finish(std::initializer_list<const char*> in_overlays = {});
 
-  void mistake(const std::string& key, std::string what) { findings_.mistake(place(key), std::move(what)); }
-  void warning(const std::string& key, std::string what) { findings_.warning(place(key), std::move(what)); }
+  void mistake(const std::string& key, std::string what) { findings_.mistake(location(key), std::move(what)); }
+  void warning(const std::string& key, std::string what) { findings_.warning(location(key), std::move(what)); }
   Findings& findings() { return findings_; }
 
  private:
   const YamlValue::Member* member(const std::string& key) const;
   const YamlValue* find(const std::string& key);
   const YamlValue* find(const std::string& key, YamlValue::Kind kind, const char* expected);
-  std::optional<std::string> scalar(const YamlValue& value, const Place& at);
+  std::optional<std::string> scalar(const YamlValue& value, const Location& at);
   std::string path_of(const std::string& key) const;
   /// What may be meant by a key that is not known: `; perhaps …`, `; it belongs at …`, or nothing.
   std::string told_meaning(const std::string& key, bool in_overlay) const;
   /// A map below this one, which has its settings.
-  MapReader inside(const YamlValue& map, const Place& at) const;
+  MapReader inside(const YamlValue& map, const Location& at) const;
   MapReader inside(Outline::Field& field) const;
   /// Records the key, if this reader outlines; nullptr otherwise.
   Outline::Field* note(const std::string& key, Outline::Field::Kind kind) const;

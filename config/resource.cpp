@@ -92,7 +92,7 @@ class Resource {
       name_ = text_at(metadata->get_object(), "name");
       namespace_name_ = text_at(metadata->get_object(), "namespace");
     }
-    place_.file = std::string(kind) + " " + shown_key(namespace_name_) + "/" + shown_message(name_);
+    location_.file = std::string(kind) + " " + shown_key(namespace_name_) + "/" + shown_message(name_);
     if (namespace_name_.empty()) findings.mistake(at("metadata.namespace"), "is missing");
     read_spec(object);
   }
@@ -100,12 +100,12 @@ class Resource {
   /// Empty if there is no spec that could be read.
   std::optional<MapReader> spec() const {
     if (spec_ == nullptr) return std::nullopt;
-    return MapReader(place_.file, *spec_, "spec", findings_, Source::kResource);
+    return MapReader(location_.file, *spec_, "spec", findings_, Source::kResource);
   }
   const std::string& name() const { return name_; }
   const std::string& namespace_name() const { return namespace_name_; }
-  const std::string& file() const { return place_.file; }
-  Place at(const char* path) const { return {place_.file, 0, path}; }
+  const std::string& file() const { return location_.file; }
+  Location at(const char* path) const { return {location_.file, 0, path}; }
 
  private:
   void read_spec(const json::object& object) {
@@ -115,7 +115,7 @@ class Resource {
   }
 
   Findings& findings_;
-  Place place_;
+  Location location_;
   std::string name_;
   std::string namespace_name_;
   std::shared_ptr<const YamlValue> spec_;
@@ -134,12 +134,12 @@ void settle_name(const Resource& resource, EndpointDocument& document, Findings&
 
 }  // namespace
 
-std::shared_ptr<const YamlValue> to_yaml_value(const json::value& value, const Place& place, Findings& findings,
+std::shared_ptr<const YamlValue> to_yaml_value(const json::value& value, const Location& location, Findings& findings,
                                                const YamlLimits& limits) {
   TreeBuilder builder(limits);
   auto tree = std::make_shared<YamlValue>();
   if (builder.build(value, 0, *tree)) return tree;
-  findings.mistake(place, builder.why());
+  findings.mistake(location, builder.why());
   return nullptr;
 }
 

@@ -17,11 +17,11 @@ constexpr Range kDelayMs{0, kDayMs, "milliseconds"};
 
 void read_certificate(MapReader& map, TlsOptions& into) {
   Certificate certificate;
-  certificate.certificate_place = map.place("certificate_file");
-  certificate.key_place = map.place("key_file");
-  certificate.password_place = map.place("password_file");
+  certificate.certificate_location = map.location("certificate_file");
+  certificate.key_location = map.location("key_file");
+  certificate.password_location = map.location("password_file");
   if (const auto folder = map.path("directory")) {  // a mounted Kubernetes Secret
-    certificate.certificate_place = certificate.key_place = map.place("directory");
+    certificate.certificate_location = certificate.key_location = map.location("directory");
     certificate.certificate_file = *folder + "/cert.pem";
     certificate.key_file = *folder + "/key.pem";
     for (const char* key : {"certificate_file", "key_file"}) {
@@ -46,7 +46,7 @@ TlsOptions read_tls(MapReader& map) {
   if (const auto version = map.word("minimum_version", {"1.2", "1.3"})) tls.minimum_version = *version == 1 ? "1.3" : "1.2";
   for (const MapReader::Item& file : map.texts("ticket_key_files")) {
     tls.ticket_key_files.push_back(absolute_path(map.file(), file.text));
-    tls.ticket_key_places.push_back(file.place);
+    tls.ticket_key_locations.push_back(file.location);
   }
   map.finish();
   return tls;
@@ -54,7 +54,7 @@ TlsOptions read_tls(MapReader& map) {
 
 Listener read_listener(MapReader& map) {
   Listener listener;
-  listener.place = map.place();
+  listener.location = map.location();
   if (const auto address = map.text("address")) {
     listener.address = *address;
     if (!is_ip_address(*address)) map.mistake("address", shown(*address) + " is not an IP address, such as 0.0.0.0 or ::");
@@ -98,7 +98,8 @@ void read_limits(MapReader& document, Limits& into) {
 void read_trusted_proxies(MapReader& document, Process& into) {
   for (const MapReader::Item& item : document.texts("trusted_proxies")) {
     if (!is_network(item.text)) {
-      document.findings().mistake(item.place, shown(item.text) + " is neither an IP address nor a network such as 10.0.0.0/8");
+      document.findings().mistake(item.location,
+                                  shown(item.text) + " is neither an IP address nor a network such as 10.0.0.0/8");
     }
     into.trusted_proxies.push_back(item.text);
   }
@@ -150,17 +151,17 @@ std::optional<std::string> read_address(MapReader& map, bool& local) {
 
 void read_operators(MapReader& document, Process& into) {
   bool local = true;
-  into.places.observe_address = document.place("observe");
-  into.places.admin_address = document.place("admin");
+  into.locations.observe_address = document.location("observe");
+  into.locations.admin_address = document.location("admin");
   if (std::optional<MapReader> observe = document.map("observe")) {
-    into.places.observe_address = observe->place("address");
+    into.locations.observe_address = observe->location("address");
     into.observe_address = read_address(*observe, local).value_or(into.observe_address);
     observe->finish();
   }
   std::optional<MapReader> admin = document.map("admin");
   if (!admin) return;
   local = true;
-  into.places.admin_address = admin->place("address");
+  into.locations.admin_address = admin->location("address");
   into.admin_address = read_address(*admin, local).value_or(into.admin_address);
   admin->read("unsafe", into.admin_unsafe);
   if (!local && !into.admin_unsafe) {
@@ -172,10 +173,10 @@ void read_operators(MapReader& document, Process& into) {
 }
 
 void read_logs(MapReader& document, Process& into) {
-  into.places.access_log = document.place("access_log");
-  into.places.log_file = document.place("log");
+  into.locations.access_log = document.location("access_log");
+  into.locations.log_file = document.location("log");
   if (std::optional<MapReader> log = document.map("log")) {
-    into.places.log_file = log->place("file");
+    into.locations.log_file = log->location("file");
     log->read_path("file", into.log_file);
     constexpr LogLevel kLevels[] = {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kWarning,
                                     LogLevel::kError};
@@ -191,11 +192,11 @@ void read_logs(MapReader& document, Process& into) {
   into.access_log = *access_log == "stdout" ? *access_log : absolute_path(document.file(), *access_log);
 }
 
-void read_endpoint_globs(MapReader& document, Process& into, std::vector<Place>* places) {
+void read_endpoint_globs(MapReader& document, Process& into, std::vector<Location>* locations) {
   const std::size_t mistakes_before = document.findings().count();
   for (const MapReader::Item& item : document.texts("endpoints")) {
     into.endpoint_globs.push_back(absolute_pattern(document.file(), item.text));
-    if (places != nullptr) places->push_back(item.place);
+    if (locations != nullptr) locations->push_back(item.location);
   }
   const bool may_be_missing = into.kubernetes && !document.has("endpoints");
   if (into.endpoint_globs.empty() && !may_be_missing && document.findings().count() == mistakes_before) {
@@ -217,16 +218,16 @@ std::optional<std::chrono::nanoseconds> parse_seconds(const std::string& text) {
 
 void read_metrics(MapReader& document, Process& into) {
   constexpr std::size_t kBucketsMax = 40;  // each is a time series of each histogram of each deployment
-  into.places.buckets = document.place("metrics");
+  into.locations.buckets = document.location("metrics");
   std::optional<MapReader> metrics = document.map("metrics");
   if (!metrics) return;
-  into.places.buckets = metrics->place("buckets");
+  into.locations.buckets = metrics->location("buckets");
   for (const MapReader::Item& item : metrics->texts("buckets")) {
     const std::optional<std::chrono::nanoseconds> bound = parse_seconds(item.text);
     if (!bound) {
-      document.findings().mistake(item.place, shown(item.text) + " is not a number of seconds from 0.000001 to 86400");
+      document.findings().mistake(item.location, shown(item.text) + " is not a number of seconds from 0.000001 to 86400");
     } else if (!into.buckets.empty() && *bound <= into.buckets.back()) {
-      document.findings().mistake(item.place, shown(item.text) + " is not more than the one before it; buckets ascend");
+      document.findings().mistake(item.location, shown(item.text) + " is not more than the one before it; buckets ascend");
     } else {
       into.buckets.push_back(*bound);
     }
@@ -239,13 +240,13 @@ void read_metrics(MapReader& document, Process& into) {
 
 }  // namespace
 
-Process read_process(MapReader document, std::vector<Place>* glob_places) {
+Process read_process(MapReader document, std::vector<Location>* glob_locations) {
   Process process;
   document.describes(Described::kRouterYaml);
   read_listeners(document, process);
   read_limits(document, process.limits);
   document.read("threads", {0, 1024}, process.threads);
-  process.places.threads = document.place("threads");
+  process.locations.threads = document.location("threads");
   read_trusted_proxies(document, process);
   read_via(document, process);
   read_logs(document, process);
@@ -254,7 +255,7 @@ Process read_process(MapReader document, std::vector<Place>* glob_places) {
   document.read("drain_delay_ms", kDelayMs, process.drain_delay);
   document.read("drain_grace_ms", kDelayMs, process.drain_grace);
   process.kubernetes = read_kubernetes(document);
-  read_endpoint_globs(document, process, glob_places);
+  read_endpoint_globs(document, process, glob_locations);
   document.finish();
   return process;
 }

@@ -55,8 +55,8 @@ namespace router::config {
 ///     lease: {name: inference-router, namespace: …}
 ///     identity: …
 ///
-/// Paths are relative to the folder of router.yaml. `glob_places`, if given, gets the place of each of `endpoint_globs`.
-Process read_process(MapReader document, std::vector<Place>* glob_places = nullptr);
+/// Paths are relative to the folder of router.yaml. `glob_locations`, if given, gets the place of each of `endpoint_globs`.
+Process read_process(MapReader document, std::vector<Location>* glob_locations = nullptr);
 /// The section `kubernetes`, if it is there.
 std::optional<Kubernetes> read_kubernetes(MapReader& document);
 

@@ -50,7 +50,7 @@ void read_host_patterns(MapReader& map, NamespaceRules& into) {
   if (map.has("hostnames")) into.hostnames.emplace();  // an empty list: none at all
   for (const MapReader::Item& item : map.texts("hostnames")) {
     if (!is_host_pattern(item.text)) {
-      map.findings().mistake(item.place, shown(item.text) + " is neither a host name nor *. with a host name after it");
+      map.findings().mistake(item.location, shown(item.text) + " is neither a host name nor *. with a host name after it");
     }
     into.hostnames.value().push_back(lower_case(item.text));
   }
@@ -128,7 +128,7 @@ std::optional<Kubernetes> read_kubernetes(MapReader& document) {
   std::optional<MapReader> map = document.map("kubernetes");
   if (!map) return std::nullopt;
   Kubernetes kubernetes;
-  kubernetes.place = document.place("kubernetes");
+  kubernetes.location = document.location("kubernetes");
   read_credentials(*map, kubernetes);
   read_namespaces(*map, kubernetes);
   map->read("allow_custom_endpoint_slices", kubernetes.allow_custom_endpoint_slices);

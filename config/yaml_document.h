@@ -9,7 +9,7 @@
 
 namespace router::config {
 
-/// One value of a YAML file with its place. A tree of our own, built from yaml-cpp's events, so that duplicate keys are seen
+/// One value of a YAML file with its location. A tree of our own, built from yaml-cpp's events, so that duplicate keys are seen
 /// and a hostile file costs no more than its limits. Aliases share the value that they stand for.
 struct YamlValue {
   enum class Kind { kNull, kScalar, kSequence, kMap };
@@ -30,7 +30,8 @@ struct YamlValue::Member {
   std::string key;
   int line = 0;
   std::shared_ptr<const YamlValue> value;
-  std::shared_ptr<const Place> elsewhere = nullptr;  // set: an overlay laid it over this map, and there it stands (overlay.h)
+  std::shared_ptr<const Location> elsewhere =
+      nullptr;  // set: an overlay laid it over this map, and there it stands (overlay.h)
 };
 
 struct YamlLimits {

@@ -41,8 +41,8 @@ void set_head(http::response<Body>& message, const Response& response, const std
 }  // namespace
 
 OperatorConnection::OperatorConnection(runtime::Shard& control, std::shared_ptr<const Served> served,
-                                       std::shared_ptr<OperatorPlaces> places, int descriptor, int family)
-    : Holder(std::move(places)),
+                                       std::shared_ptr<OperatorConnections> connections, int descriptor, int family)
+    : Holder(std::move(connections)),
       control_(control),
       served_(std::move(served)),
       socket_(control.io().get_executor(), asio::generic::stream_protocol(family, 0), descriptor),
@@ -56,7 +56,7 @@ void OperatorConnection::start() {
 void OperatorConnection::close() {
   const std::shared_ptr<OperatorConnection> self = shared_from_this();  // perhaps its turn alone holds it
   leave();
-  wait_for(OperatorPlaces::Wait::kNothing);
+  wait_for(OperatorConnections::Wait::kNothing);
   error_code ignored;
   socket_.close(ignored);
 }
@@ -68,12 +68,12 @@ bool OperatorConnection::has_arrived() const {
 
 /// Waits first, and reads a turn later: as long as its bytes are in the kernel, it is seen that it does not keep us waiting.
 void OperatorConnection::wait_for_request(TimePoint end) {
-  wait_for(OperatorPlaces::Wait::kHead);
+  wait_for(OperatorConnections::Wait::kHead);
   if (buffer_.size() > 0) return read_head();
   control_.schedule(*this, end);
   socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const error_code& error) {
     if (error) return self->close();
-    self->wait_for(OperatorPlaces::Wait::kHead);
+    self->wait_for(OperatorConnections::Wait::kHead);
     self->read_head();
   });
 }
@@ -90,7 +90,7 @@ void OperatorConnection::read_head() {
 }
 
 void OperatorConnection::read_body() {
-  wait_for(OperatorPlaces::Wait::kRest);
+  wait_for(OperatorConnections::Wait::kRest);
   if (parser_->is_done()) return respond();
   control_.schedule(*this, control_.now() + served_->options.timeout);
   http::async_read(socket_, buffer_, *parser_,
@@ -106,7 +106,7 @@ void OperatorConnection::on_read(const error_code& error) {
 }
 
 void OperatorConnection::refuse(const error_code& error) {
-  wait_for(OperatorPlaces::Wait::kRest);
+  wait_for(OperatorConnections::Wait::kRest);
   if (error == http::error::body_limit) {
     return write(error_response(413, "payload_too_large", "the body is too large"), {}, false, false);
   }

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "router/admin/gzip.h"
-#include "router/admin/operator_places.h"
+#include "router/admin/operator_connections.h"
 #include "router/admin/operator_server.h"
 #include "router/admin/own_host.h"
 #include "router/admin/piece_turns.h"
@@ -24,7 +24,7 @@ namespace router::admin {
 
 /// One connection of an operator: reads a request, answers it, and so on. Lives in its pending handlers. Control thread.
 class OperatorConnection : public std::enable_shared_from_this<OperatorConnection>,
-                           private OperatorPlaces::Holder,
+                           private OperatorConnections::Holder,
                            private PieceTurns::Maker,
                            private runtime::Timer {
  public:
@@ -41,8 +41,8 @@ class OperatorConnection : public std::enable_shared_from_this<OperatorConnectio
     const std::shared_ptr<PieceTurns> turns;
   };
   /// Takes over `descriptor`.
-  OperatorConnection(runtime::Shard& control, std::shared_ptr<const Served> served, std::shared_ptr<OperatorPlaces> places,
-                     int descriptor, int family);
+  OperatorConnection(runtime::Shard& control, std::shared_ptr<const Served> served,
+                     std::shared_ptr<OperatorConnections> connections, int descriptor, int family);
 
   void start();
 

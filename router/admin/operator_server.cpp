@@ -11,7 +11,7 @@
 
 #include "router/admin/listening.h"
 #include "router/admin/operator_connection.h"
-#include "router/admin/operator_places.h"
+#include "router/admin/operator_connections.h"
 #include "router/base/log.h"
 #include "router/runtime/descriptors.h"
 
@@ -42,16 +42,16 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   void retire() {
     accept(kBacklog + 1);  // as many as the kernel keeps: none can wait any more
     close_listener();
-    places_->end_each_after_its_next_answer();
+    connections_->end_each_after_its_next_answer();
   }
 
   void stop() {
     close_listener();
-    places_->keep_at_most(0);
+    connections_->keep_at_most(0);
   }
 
   std::uint16_t port() const { return port_; }
-  std::size_t connections() const { return places_->alive(); }
+  std::size_t connections() const { return connections_->alive(); }
 
  private:
   void close_listener() {
@@ -89,7 +89,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
       } else if (errno == EAGAIN) {
         break;
       } else if (errno != EINTR && errno != ECONNABORTED) {
-        if (runtime::is_our_shortage(errno)) places_->make_room();
+        if (runtime::is_our_shortage(errno)) connections_->make_room();
         return rest();
       }
     }
@@ -97,8 +97,8 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   }
 
   void serve(int descriptor, int family) {
-    places_->keep_at_most(options_.connections_max - 1);
-    if (descriptor >= runtime::operator_descriptors_end()) places_->make_room();
+    connections_->keep_at_most(options_.connections_max - 1);
+    if (descriptor >= runtime::operator_descriptors_end()) connections_->make_room();
     try {
       take_over(descriptor, family)->start();
     } catch (const std::exception&) {  // memory, or the reactor's: that operator comes again
@@ -108,7 +108,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
 
   std::shared_ptr<OperatorConnection> take_over(int descriptor, int family) {
     try {
-      return std::make_shared<OperatorConnection>(control_, served_, places_, descriptor, family);
+      return std::make_shared<OperatorConnection>(control_, served_, connections_, descriptor, family);
     } catch (const std::exception&) {
       ::close(descriptor);
       throw;
@@ -123,7 +123,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   runtime::Shard& control_;
   const OperatorServerOptions options_;
   const std::shared_ptr<const OperatorConnection::Served> served_;
-  const std::shared_ptr<OperatorPlaces> places_ = std::make_shared<OperatorPlaces>();
+  const std::shared_ptr<OperatorConnections> connections_ = std::make_shared<OperatorConnections>();
   std::optional<Listening> listening_;
   asio::posix::basic_stream_descriptor<asio::io_context::executor_type> descriptor_;
   std::uint16_t port_ = 0;

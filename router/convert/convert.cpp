@@ -21,8 +21,8 @@
 namespace router::convert {
 namespace {
 
+using config::Location;
 using config::MapReader;
-using config::Place;
 using Kind = YamlValue::Kind;
 
 constexpr std::size_t kShownMax = 10;  // replicas or keys that one remark names
@@ -216,11 +216,11 @@ class Converter {
   }
 
   /// Resources of one kind have different names: also `abc` of `def-ghi` and `abc-def` of `ghi` would have the same.
-  bool is_first(const std::string& kind, const std::string& name, const Place& place) {
-    const auto [known, fresh] = places_.emplace(kind + " " + name, place);
+  bool is_first(const std::string& kind, const std::string& name, const Location& location) {
+    const auto [known, fresh] = locations_.emplace(kind + " " + name, location);
     if (!fresh) {
-      findings_.mistake(place, absl::StrCat("the ", kind, " ", config::shown(name), " is already that of ", known->second.file,
-                                            ":", known->second.line));
+      findings_.mistake(location, absl::StrCat("the ", kind, " ", config::shown(name), " is already that of ",
+                                               known->second.file, ":", known->second.line));
     }
     return fresh;
   }
@@ -246,9 +246,9 @@ class Converter {
     for (const std::string& each : remarks) absl::StrAppend(&pending_, "# ", on_one_line(each), "\n");
   }
 
-  void add(const YamlValue& object, const Place& place) {
+  void add(const YamlValue& object, const Location& location) {
     const std::string written = write_yaml(object, kResourceBytesMax);
-    if (written.empty()) return findings_.mistake(place, "is more than 1 MB when its aliases are written out");
+    if (written.empty()) return findings_.mistake(location, "is more than 1 MB when its aliases are written out");
     absl::StrAppend(&out_, out_.empty() ? "" : "---\n", pending_, written);
     pending_.clear();
   }
@@ -257,7 +257,7 @@ class Converter {
   const std::string& namespace_name_;
   config::Findings findings_;
   std::vector<Document> documents_;
-  std::map<std::string, Place> places_;
+  std::map<std::string, Location> locations_;
   std::string pending_;  // remarks for the next document
   std::string out_;
 };

@@ -12,7 +12,7 @@ enum class QueueEvent : std::uint8_t {
   kArrived,    // took a ticket; served at once or in the queue
   kReturned,   // came back with its ticket, to avoid `replica` as long as another one serves
   kGranted,    // was bound to a slot of `replica`
-  kLeft,       // gave up its place while it waited
+  kLeft,       // gave up its position while it waited
   kRefused,    // the queue was closed
   kGivenBack,  // the slot of `replica` is no longer held under this ticket
   kCleared,    // the replicas follow anew: kMember, kReady or kUnready, and what else there is to say, of each

@@ -48,7 +48,7 @@ void LoadBuckets::insert(Replica& replica, std::size_t load) noexcept {
   ROUTER_ASSERT(replica.bucket_ == Replica::kNone);
   const std::size_t bucket = bucket_for(load);
   replica.bucket_ = bucket;
-  replica.place_ = buckets_[bucket].size();
+  replica.index_ = buckets_[bucket].size();
   buckets_[bucket].push_back(&replica);
   occupied_[bucket / kWordBits] |= bit_of(bucket);
   first_word_ = std::min(first_word_, bucket / kWordBits);
@@ -58,8 +58,8 @@ void LoadBuckets::insert(Replica& replica, std::size_t load) noexcept {
 void LoadBuckets::erase(Replica& replica) noexcept {
   if (replica.bucket_ == Replica::kNone) return;
   std::vector<Replica*>& bucket = buckets_[replica.bucket_];
-  bucket.back()->place_ = replica.place_;
-  bucket[replica.place_] = bucket.back();
+  bucket.back()->index_ = replica.index_;
+  bucket[replica.index_] = bucket.back();
   bucket.pop_back();
   if (bucket.empty()) occupied_[replica.bucket_ / kWordBits] &= ~bit_of(replica.bucket_);
   replica.bucket_ = Replica::kNone;

@@ -24,16 +24,16 @@ std::optional<Duration> Pace::held_on_average(TimePoint now) const {
   return average;
 }
 
-std::optional<Duration> Pace::expected_wait(std::size_t places, std::size_t slots, TimePoint now) const {
+std::optional<Duration> Pace::expected_wait(std::size_t positions, std::size_t slots, TimePoint now) const {
   const std::optional<Duration> held = held_on_average(now);
   if (!held || slots == 0) return std::nullopt;
-  return nanoseconds(static_cast<double>(held->count()) * static_cast<double>(places) / static_cast<double>(slots));
+  return nanoseconds(static_cast<double>(held->count()) * static_cast<double>(positions) / static_cast<double>(slots));
 }
 
-std::optional<Duration> Pace::shortest_wait(std::size_t places, std::size_t slots, TimePoint now) const {
-  const std::optional<Duration> expected = expected_wait(places, slots, now);
+std::optional<Duration> Pace::shortest_wait(std::size_t positions, std::size_t slots, TimePoint now) const {
+  const std::optional<Duration> expected = expected_wait(positions, slots, now);
   if (!expected) return std::nullopt;
-  const double share = 1 - 2 / std::sqrt(static_cast<double>(std::max<std::size_t>(places, 1)));
+  const double share = 1 - 2 / std::sqrt(static_cast<double>(std::max<std::size_t>(positions, 1)));
   return nanoseconds(static_cast<double>(expected->count()) * std::max(share, 0.0));
 }
 

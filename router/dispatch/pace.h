@@ -19,11 +19,11 @@ class Pace {
   void held_for(Duration held, TimePoint now);
   std::optional<Duration> held_on_average(TimePoint now) const;
 
-  /// When the last of `places` in the queue is likely to be served, with `slots` slots. Nothing while that is not known.
-  std::optional<Duration> expected_wait(std::size_t places, std::size_t slots, TimePoint now) const;
+  /// When the last of `positions` in the queue is likely to be served, with `slots` slots. Nothing while that is not known.
+  std::optional<Duration> expected_wait(std::size_t positions, std::size_t slots, TimePoint now) const;
   /// The same if all goes well: two standard deviations sooner, if holding times scatter as an exponential distribution's. Who
   /// cannot wait even that long would wait in vain.
-  std::optional<Duration> shortest_wait(std::size_t places, std::size_t slots, TimePoint now) const;
+  std::optional<Duration> shortest_wait(std::size_t positions, std::size_t slots, TimePoint now) const;
 
  private:
   std::size_t known_ = 0;

@@ -47,10 +47,10 @@ class Replica {
   Health health_;
   bool sheds_ = false;  // it has asked to be left alone: chosen only where no other can be
   TimePoint sheds_until_{};
-  std::size_t member_ = kNone;  // its place among the queue's replicas
+  std::size_t member_ = kNone;  // its position among the queue's replicas
   bool joined_ = false;         // its pod knows it; as long as it is a member, between two operations
   std::size_t bucket_ = kNone;  // the load under which it may be chosen
-  std::size_t place_ = 0;       // inside that bucket; which buckets, `sheds_` says
+  std::size_t index_ = 0;       // inside that bucket; which buckets, `sheds_` says
 };
 
 }  // namespace router::dispatch

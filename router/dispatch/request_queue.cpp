@@ -178,27 +178,27 @@ RequestQueue::~RequestQueue() {
   tell(retired.heirs);
 }
 
-Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadline deadline, const Place& place) {
+Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadline deadline, const QueuePosition& position) {
   const TimePoint now = clock_.now();
   auto waiter = std::make_unique<Waiter>(wakeup);  // what waiting needs is had without the mutex
   Turn turn(*this, now);
-  Result<HeldSlot> held_slot = admit(wakeup.shard().index(), place, now, deadline);
+  Result<HeldSlot> held_slot = admit(wakeup.shard().index(), position, now, deadline);
   const bool waits = held_slot && !*held_slot;
-  if (waits) await_turn(*waiter, place, now);
+  if (waits) await_turn(*waiter, position, now);
   turn.finish();
   if (!held_slot) return held_slot.error();
   return waits ? Entry{HeldSlot(), Waiting(std::move(waiter))} : Entry{std::move(*held_slot), Waiting()};
 }
 
 /// The held slot if it can be had at once, an empty one if the exchange must wait, or why it may not.
-Result<HeldSlot> RequestQueue::admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline) {
+Result<HeldSlot> RequestQueue::admit(std::size_t shard, const QueuePosition& position, TimePoint now, Deadline deadline) {
   if (closed_) return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed");
   if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
-  while (capacity_.available_without(place.avoided.get())) {  // then nobody waits who could have it
-    Capacity::Taken taken = capacity_.take(shard, place.avoided.get());
-    if (taken.replica != nullptr) return hold(std::move(taken), place.ticket, place.avoided.get(), now);
+  while (capacity_.available_without(position.avoided.get())) {  // then nobody waits who could have it
+    Capacity::Taken taken = capacity_.take(shard, position.avoided.get());
+    if (taken.replica != nullptr) return hold(std::move(taken), position.ticket, position.avoided.get(), now);
   }
-  if (place.ticket != 0) return HeldSlot();             // it was let in before
+  if (position.ticket != 0) return HeldSlot();          // it was let in before
   const std::size_t comes = capacity_.turns_awaited();  // a request never loses to a probe
   if (waiting_.size() < comes) return HeldSlot();
   if (waiting_.size() - comes >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the queue is full");
@@ -224,15 +224,15 @@ HeldSlot RequestQueue::hold(Capacity::Taken taken, std::uint64_t ticket, const R
   return HeldSlot(shared_from_this(), std::move(taken), ticket, now);
 }
 
-void RequestQueue::await_turn(Waiter& waiter, const Place& place, TimePoint now) {
+void RequestQueue::await_turn(Waiter& waiter, const QueuePosition& position, TimePoint now) {
   waiter.state_ = Waiter::State::kWaiting;
   waiter.queue_ = shared_from_this();
-  waiter.avoided_ = place.avoided;
-  waiter.ticket_ = place.ticket;
+  waiter.avoided_ = position.avoided;
+  waiter.ticket_ = position.ticket;
   waiter.arrival_ = now;
   waiter.met_reachable_ = capacity_.reachable() > 0;
   waiter.revivals_ = capacity_.revivals();
-  if (place.ticket == 0) {
+  if (position.ticket == 0) {
     waiter.ticket_ = ++last_ticket_;
     retries_.count_request(now);
     record_.add(QueueEvent::kArrived, waiter.ticket_);

@@ -24,8 +24,8 @@ namespace router::dispatch {
 
 class RequestQueue;
 
-/// A place in the order of arrival; ticket 0: at the end, as every newcomer's.
-struct Place {
+/// A position in the order of arrival; ticket 0: at the end, as every newcomer's.
+struct QueuePosition {
   std::uint64_t ticket = 0;
   std::shared_ptr<Replica> avoided;  // not bound to this one, as long as another one serves; may be nullptr
 };
@@ -42,13 +42,13 @@ class HeldSlot {
   Replica& replica() const { return *replica_; }
   /// The slot that is held; nullptr for a replica without limit. What is left in it is found by who holds it next.
   Slot* slot() const { return slot_; }
-  /// The place in the order of arrival of the exchange that holds it; from 1.
+  /// The position in the order of arrival of the exchange that holds it; from 1.
   std::uint64_t ticket() const { return ticket_; }
   /// What was learned about the replica meanwhile; counted when the held slot is given back.
   Verdict& verdict() { return verdict_; }
-  /// For an exchange that must give it up without having reached the replica: back to its place in the queue, but not to that
-  /// replica; one that refuses is out by itself, and need not be avoided once it is back.
-  Place place() const { return {ticket_, verdict_.outcome == Verdict::Outcome::kRefused ? nullptr : replica_}; }
+  /// For an exchange that must give it up without having reached the replica: back to its position in the queue, but not to
+  /// that replica; one that refuses is out by itself, and need not be avoided once it is back.
+  QueuePosition position() const { return {ticket_, verdict_.outcome == Verdict::Outcome::kRefused ? nullptr : replica_}; }
   void give_back() noexcept;
 
  private:
@@ -105,7 +105,7 @@ struct Parting {
   HeldSlot held_slot;              // that was on its way: to be used, or given back
 };
 
-/// A place in the queue, from `RequestQueue::enter` until it has brought a held slot or a failure, or is left. Move-only;
+/// A position in the queue, from `RequestQueue::enter` until it has brought a held slot or a failure, or is left. Move-only;
 /// dropped, it is left. On the shard of its wakeup only.
 class Waiting {
  public:
@@ -124,7 +124,7 @@ class Waiting {
   /// What has arrived, without any lock: the held slot (once), or the failure if the queue was closed. An empty held slot:
   /// nothing yet.
   Result<HeldSlot> poll();
-  /// Gives the place up (deadline passed, client gone). Takes the queue's mutex unless something has arrived. After this the
+  /// Gives the position up (deadline passed, client gone). Takes the queue's mutex unless something has arrived. After this the
   /// wakeup is not used any more.
   Parting leave() noexcept;
 
@@ -176,12 +176,12 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
     Waiting waiting;     // in the queue
   };
   /// Takes a free slot of the least-loaded ready replica if nobody waits (ties at random, a slot whose connection lives on this
-  /// shard preferred), else takes a place in the queue: at the end, or the one that it had. Fails with kQueueFull (newcomers
+  /// shard preferred), else takes a position in the queue: at the end, or the one that it had. Fails with kQueueFull (newcomers
   /// only; the queue is longer by the slots that are being given up for it), with kDeadlineUnmeetable if it would very likely
   /// still be waiting at its `deadline`, with kNoReadyReplica if the deployment has no replica at all, or with
   /// kDeploymentNotFound once closed. `wakeup` is woken when something has arrived. Takes the mutex once. Throws
   /// std::bad_alloc.
-  Result<Entry> enter(runtime::Wakeup& wakeup, Deadline deadline = kNever, const Place& place = {});
+  Result<Entry> enter(runtime::Wakeup& wakeup, Deadline deadline = kNever, const QueuePosition& position = {});
   /// A slot if one is free and nobody waits, else an empty held slot: for work that nobody waits for.
   HeldSlot take_idle(runtime::Shard& shard);
   /// Whether one more second attempt may be made; counts it. Any thread.
@@ -231,9 +231,9 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   friend class Waiting;
   class Turn;  // one operation under the mutex
 
-  Result<HeldSlot> admit(std::size_t shard, const Place& place, TimePoint now, Deadline deadline);
+  Result<HeldSlot> admit(std::size_t shard, const QueuePosition& position, TimePoint now, Deadline deadline);
   HeldSlot hold(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now);
-  void await_turn(Waiter& waiter, const Place& place, TimePoint now);
+  void await_turn(Waiter& waiter, const QueuePosition& position, TimePoint now);
   static HeldSlot held_slot_of(Waiter& waiter) noexcept;
   Parting part(Waiter& waiter) noexcept;
   void give_back(HeldSlot& held_slot) noexcept;

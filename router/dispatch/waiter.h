@@ -68,7 +68,7 @@ class WaitingList {
   const Waiter& first() const { return list_.front(); }
   List::iterator begin() { return list_.begin(); }
   List::iterator end() { return list_.end(); }
-  /// A newcomer's place is the last one; who comes back with an old ticket passes those with younger ones.
+  /// A newcomer's position is the last one; who comes back with an old ticket passes those with younger ones.
   void insert(Waiter& waiter) noexcept {
     auto after = list_.end();
     while (after != list_.begin() && std::prev(after)->ticket_ > waiter.ticket_) --after;

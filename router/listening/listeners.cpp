@@ -71,7 +71,7 @@ Listeners::Change Listeners::prepare(const std::vector<config::Listener>& wanted
     const auto use = given_up.contains(wanted[i].port) ? runtime::PortUse::kGivenUp : runtime::PortUse::kMustBeFree;
     auto opened = sockets_of(wanted[i], use);
     if (!opened.ok()) {
-      findings.mistake(wanted[i].place, std::string(opened.status().message()));
+      findings.mistake(wanted[i].location, std::string(opened.status().message()));
       continue;
     }
     listener.sockets = *std::move(opened);
@@ -111,7 +111,7 @@ void Listeners::find_unused(const std::vector<config::Listener>& wanted, config:
     if (std::any_of(wanted.begin(), wanted.end(), is_its) || !told.insert(each.address.text()).second) continue;
     const bool both = each.address.ip() == "::";
     findings.mistake(
-        wanted.front().place,
+        wanted.front().location,
         absl::StrCat("no listener has the address of the socket ", each.address.text(),
                      each.name.empty() ? "" : absl::StrCat(" (", each.name, ")"),
                      ", which was passed to this process: its clients would wait for ever. Give a listener `port: ",

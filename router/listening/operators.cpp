@@ -33,13 +33,15 @@ Operators::Change Operators::prepare(const config::Process& wanted, const std::s
   Change change;
   change.observe_address = wanted.observe_address;
   change.admin_address = wanted.admin_address;
-  change.observe = open(observe_, wanted.observe_address, wanted.places.observe_address, given_up, change.unresolved, findings);
-  change.admin = open(admin_, wanted.admin_address, wanted.places.admin_address, given_up, change.unresolved, findings);
+  change.observe =
+      open(observe_, wanted.observe_address, wanted.locations.observe_address, given_up, change.unresolved, findings);
+  change.admin = open(admin_, wanted.admin_address, wanted.locations.admin_address, given_up, change.unresolved, findings);
   return change;
 }
 
 std::unique_ptr<admin::OperatorServer> Operators::open(const Listener& listener, const std::string& address,
-                                                       const config::Place& place, const std::set<std::uint16_t>& given_up,
+                                                       const config::Location& location,
+                                                       const std::set<std::uint16_t>& given_up,
                                                        std::vector<std::string>& unresolved, config::Findings& findings) const {
   if (listener.server && listener.address == address) return nullptr;
   admin::OperatorServerOptions options;
@@ -51,10 +53,10 @@ std::unique_ptr<admin::OperatorServer> Operators::open(const Listener& listener,
   if (started.ok()) return server;
   if (admin::Listening::is_unresolved(started)) {
     unresolved.push_back(address);
-    findings.warning(place, absl::StrCat(started.message(), "; it is looked up again until it is known"));
+    findings.warning(location, absl::StrCat(started.message(), "; it is looked up again until it is known"));
     return nullptr;
   }
-  findings.mistake(place, std::string(started.message()));
+  findings.mistake(location, std::string(started.message()));
   return nullptr;
 }
 

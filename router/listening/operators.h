@@ -49,9 +49,9 @@ class Operators {
     std::string address;
     std::unique_ptr<admin::OperatorServer> server;
   };
-  std::unique_ptr<admin::OperatorServer> open(const Listener& listener, const std::string& address, const config::Place& place,
-                                              const std::set<std::uint16_t>& given_up, std::vector<std::string>& unresolved,
-                                              config::Findings& findings) const;
+  std::unique_ptr<admin::OperatorServer> open(const Listener& listener, const std::string& address,
+                                              const config::Location& location, const std::set<std::uint16_t>& given_up,
+                                              std::vector<std::string>& unresolved, config::Findings& findings) const;
   void move(Listener& listener, std::string& address, std::unique_ptr<admin::OperatorServer> server) noexcept;
 
   runtime::Shard& control_;

@@ -23,10 +23,10 @@ Failure why_in_vain(const dispatch::Parting& parting) {
 
 }  // namespace
 
-Task<Result<HeldSlot>> acquire(RequestQueue& queue, dispatch::Place place, Deadline deadline, runtime::Wakeup& wakeup,
-                               wire::Cancellation& cancellation) {
+Task<Result<HeldSlot>> acquire(RequestQueue& queue, dispatch::QueuePosition position, Deadline deadline,
+                               runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
   if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) co_return allowed.error();
-  Result<RequestQueue::Entry> entry = queue.enter(wakeup, deadline, place);
+  Result<RequestQueue::Entry> entry = queue.enter(wakeup, deadline, position);
   if (!entry) co_return entry.error();
   if (entry->held_slot) co_return std::move(entry->held_slot);
   for (;;) {

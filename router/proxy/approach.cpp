@@ -76,16 +76,16 @@ Result<void> Approach::admit() {
 Task<Result<HeldSlot>> Approach::wait_for_slot() { return acquire_under_newest_view({}); }
 
 Task<Result<HeldSlot>> Approach::wait_again(HeldSlot held_slot) {
-  dispatch::Place place = held_slot.place();
+  dispatch::QueuePosition position = held_slot.position();
   held_slot.give_back();
-  co_return co_await acquire_under_newest_view(std::move(place));
+  co_return co_await acquire_under_newest_view(std::move(position));
 }
 
 /// A replica that is newer than our view was listed together with other keys and routes: everything is decided again under
 /// those, so that no request is ever served half by one configuration and half by another. The slot is kept unless the request
 /// now leads elsewhere.
-Task<Result<HeldSlot>> Approach::acquire_under_newest_view(dispatch::Place place) {
-  Result<HeldSlot> held_slot = co_await acquire_slot(std::move(place));
+Task<Result<HeldSlot>> Approach::acquire_under_newest_view(dispatch::QueuePosition position) {
+  Result<HeldSlot> held_slot = co_await acquire_slot(std::move(position));
   while (held_slot && generation_of(*held_slot) > view_->generation) {
     const std::shared_ptr<dispatch::RequestQueue> queue = route().deployment->queue;
     const Result<void> caught_up = co_await catch_up(generation_of(*held_slot));
@@ -93,16 +93,16 @@ Task<Result<HeldSlot>> Approach::acquire_under_newest_view(dispatch::Place place
     if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
     if (route().deployment->queue == queue) continue;
     held_slot->give_back();
-    dispatch::Place at_the_end;
+    dispatch::QueuePosition at_the_end;
     held_slot = co_await acquire_slot(std::move(at_the_end));
   }
   co_return held_slot;
 }
 
-Task<Result<HeldSlot>> Approach::acquire_slot(dispatch::Place place) {
+Task<Result<HeldSlot>> Approach::acquire_slot(dispatch::QueuePosition position) {
   record_.queued = wakeup_.shard().now();
   const Deadline deadline = patience_.until(record_.queued, queue_time_left());
-  Result<HeldSlot> held_slot = co_await acquire(queue(), std::move(place), deadline, wakeup_, downstream_);
+  Result<HeldSlot> held_slot = co_await acquire(queue(), std::move(position), deadline, wakeup_, downstream_);
   record_.left_queue = wakeup_.shard().now();
   record_.in_queue += record_.left_queue - record_.queued;
   record_.waited += record_.left_queue - record_.queued;

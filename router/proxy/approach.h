@@ -17,7 +17,7 @@ namespace router::proxy {
 
 class ShardServer;
 
-/// The way of one exchange to a replica: what it may do under its view, its place in the queue, its connection, and which
+/// The way of one exchange to a replica: what it may do under its view, its position in the queue, its connection, and which
 /// second attempts it still has. One shard; lives as long as its exchange is being answered.
 class Approach {
  public:
@@ -28,8 +28,8 @@ class Approach {
   Result<void> admit();
   /// Waits in the queue for a slot. Suspends. The slot's replica belongs to no newer configuration than the view.
   Task<Result<dispatch::HeldSlot>> wait_for_slot();
-  /// Gives the slot of a replica that could not be reached back, and waits at the old place for another one. Time in the queue
-  /// before counts.
+  /// Gives the slot of a replica that could not be reached back, and waits at the old position for another one. Time in the
+  /// queue before counts.
   Task<Result<dispatch::HeldSlot>> wait_again(dispatch::HeldSlot held_slot);
   /// Opens a connection under the held slot, which stays here if that fails. Suspends.
   Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, bool fresh);
@@ -47,8 +47,8 @@ class Approach {
   Patience patience() const { return patience_; }
 
  private:
-  Task<Result<dispatch::HeldSlot>> acquire_slot(dispatch::Place place);
-  Task<Result<dispatch::HeldSlot>> acquire_under_newest_view(dispatch::Place place);
+  Task<Result<dispatch::HeldSlot>> acquire_slot(dispatch::QueuePosition position);
+  Task<Result<dispatch::HeldSlot>> acquire_under_newest_view(dispatch::QueuePosition position);
   Task<Result<void>> catch_up(std::uint64_t generation);
   Duration queue_time_left() const;
   dispatch::RequestQueue& queue() const { return *route().deployment->queue; }

@@ -73,7 +73,7 @@ std::size_t handshakes_at_once(const config::Limits& limits, std::size_t shards)
   return std::max<std::size_t>(limits.max_handshakes / shards, 1);
 }
 
-/// Counts one that is refused for as long as it is read, or one that asks other shards for a place.
+/// Counts one that is refused for as long as it is read, or one that asks other shards for a permit.
 class Counted {
  public:
   explicit Counted(std::size_t& count) : count_(count) { ++count_; }
@@ -120,7 +120,7 @@ Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::
 
 /// What a connection holds from its beginning to its end: all that it holds while it asks for nothing.
 struct Client {
-  std::optional<ConnectionLimits::Place> place;
+  std::optional<ConnectionLimits::Permit> permit;
   std::optional<Enlisted> enlisted;
   std::shared_ptr<tls::ServerContext> context;  // null: plaintext
   tls::Stream stream;
@@ -129,14 +129,14 @@ struct Client {
   Peer peer;
   std::size_t requests = 0;      // so far
   Deadline idle_until = kNever;  // it is closed then if it has asked for nothing
-  Deadline look = kNever;        // until its first request: when to ask whether places have become few
+  Deadline look = kNever;        // until its first request: when to ask whether permits have become few
 };
 
 Deadline keep_alive_end(ShardServer& server) {
   return deadline_after(server.shard().now(), server.view()->limits.keep_alive_timeout);
 }
 
-/// Few places are left: who has asked for nothing yet has header_timeout for that, instead of keep_alive_timeout, which load
+/// Few permits are left: who has asked for nothing yet has header_timeout for that, instead of keep_alive_timeout, which load
 /// balancers' pools need that open connections in advance.
 bool is_crowded(ShardServer& server) {
   return server.connection_limits().open() * 5 > server.view()->limits.max_connections * 4;
@@ -144,15 +144,15 @@ bool is_crowded(ShardServer& server) {
 
 Deadline header_end(ShardServer& server) { return deadline_after(server.shard().now(), server.view()->limits.header_timeout); }
 
-/// At the limit: the place of an idle connection of this shard, else of another one. Nothing: none is idle.
-Task<std::optional<ConnectionLimits::Place>> take_place_of_an_idle_one(ShardServer& server, Wakeup& wakeup, std::size_t max) {
+/// At the limit: the permit of an idle connection of this shard, else of another one. Nothing: none is idle.
+Task<std::optional<ConnectionLimits::Permit>> take_permit_of_an_idle_one(ShardServer& server, Wakeup& wakeup, std::size_t max) {
   // Beyond the limit, which a reload has lowered: one more goes, so that in the end it is kept.
   if (server.connection_limits().open() > max) static_cast<void>(server.make_room());
-  std::optional<ConnectionLimits::Place> place = server.make_room();
-  if (place || server.searches() == ShardServer::kSearchesMax) co_return place;
+  std::optional<ConnectionLimits::Permit> permit = server.make_room();
+  if (permit || server.searches() == ShardServer::kSearchesMax) co_return permit;
   const Counted counted(server.searches());
   RoomSearch search(server, wakeup);
-  std::optional<ConnectionLimits::Place> found = co_await search.run_round();
+  std::optional<ConnectionLimits::Permit> found = co_await search.run_round();
   co_return found;
 }
 
@@ -172,17 +172,17 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
   const Deadline deadline = deadline_after(server.shard().now(), limits.header_timeout);
   bool trusted = server.view()->trusted_proxies.contains(address);
 
-  std::optional<ConnectionLimits::Place> place = server.connection_limits().enter(limits.max_connections);
+  std::optional<ConnectionLimits::Permit> permit = server.connection_limits().enter(limits.max_connections);
   // Who has its own limit full is refused anyway, and must not cost another client its connection.
-  if (!place && ((proxied && trusted) || server.connection_limits().has_room(address, per_client))) {
-    std::optional<ConnectionLimits::Place> taken = co_await take_place_of_an_idle_one(server, wakeup, limits.max_connections);
-    if (taken) place.emplace(std::move(*taken));
+  if (!permit && ((proxied && trusted) || server.connection_limits().has_room(address, per_client))) {
+    std::optional<ConnectionLimits::Permit> taken = co_await take_permit_of_an_idle_one(server, wakeup, limits.max_connections);
+    if (taken) permit.emplace(std::move(*taken));
   }
-  if (!place) {
+  if (!permit) {
     co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup, "max_connections is reached");
     co_return false;
   }
-  client.place.emplace(std::move(*place));
+  client.permit.emplace(std::move(*permit));
   client.enlisted.emplace(server, wakeup);
   if (proxied && trusted) {
     const Result<ProxyHeader> header = co_await read_proxy_header(socket, wakeup, deadline, server.first_requests_end());
@@ -191,7 +191,7 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
     // Somebody whom the proxy does not know either may not speak for others.
     trusted = header->local || (header->client && server.view()->trusted_proxies.contains(address));
   }
-  if (!client.place->enter(address, per_client)) {
+  if (!client.permit->enter(address, per_client)) {
     co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup,
                                "max_connections_per_client is reached");
     co_return false;
@@ -199,7 +199,7 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
   client.ip = address.ip();
   client.peer = {client.ip, trusted, tls};
   client.stream = tls ? tls::Stream(std::move(socket), *client.context) : tls::Stream(std::move(socket));
-  client.idle.emplace(server.idle(), client.stream.socket(), *client.place);
+  client.idle.emplace(server.idle(), client.stream.socket(), *client.permit);
   if (tls) {
     const bool secured = co_await shake_hands(server, client.stream, wakeup, deadline, at_once, *client.idle);
     const bool answers = !secured && client.stream.has_heard_http() && client.stream.is_open();
@@ -243,7 +243,7 @@ Deadline idle_end(ShardServer& server, const Client& client) {
   return client.requests > 0 ? server.shard().now() : std::min(client.idle_until, server.first_requests_end());
 }
 
-/// A client that has not asked yet, and may go on: it was only looked at whether places have become few.
+/// A client that has not asked yet, and may go on: it was only looked at whether permits have become few.
 bool may_go_on(ShardServer& server, Client& client) {
   const bool looked = client.requests == 0 && !server.closing_idle() && server.shard().now() < client.idle_until;
   if (!looked || is_crowded(server)) return false;

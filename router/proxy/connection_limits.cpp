@@ -22,8 +22,8 @@ ClientKey client_key(const runtime::Address& address) {
   return key;
 }
 
-std::optional<ConnectionLimits::Place> ConnectionLimits::enter(std::size_t max) {
-  if (open_.fetch_add(1, std::memory_order_relaxed) < max) return Place(*this);
+std::optional<ConnectionLimits::Permit> ConnectionLimits::enter(std::size_t max) {
+  if (open_.fetch_add(1, std::memory_order_relaxed) < max) return Permit(*this);
   open_.fetch_sub(1, std::memory_order_relaxed);
   return std::nullopt;
 }
@@ -54,7 +54,7 @@ void ConnectionLimits::leave_client(const ClientKey& client) {
   if (--counted->second == 0) clients_.erase(counted);
 }
 
-bool ConnectionLimits::Place::enter(const runtime::Address& client, std::size_t max) {
+bool ConnectionLimits::Permit::enter(const runtime::Address& client, std::size_t max) {
   if (max == 0) return true;
   const ClientKey key = client_key(client);
   if (!limits_->enter_client(key, max)) return false;
@@ -62,13 +62,13 @@ bool ConnectionLimits::Place::enter(const runtime::Address& client, std::size_t 
   return true;
 }
 
-ConnectionLimits::Place ConnectionLimits::Place::hand_over() {
+ConnectionLimits::Permit ConnectionLimits::Permit::hand_over() {
   if (client_) limits_->leave_client(*client_);
   client_.reset();
-  return Place(*std::exchange(limits_, nullptr));
+  return Permit(*std::exchange(limits_, nullptr));
 }
 
-ConnectionLimits::Place::~Place() {
+ConnectionLimits::Permit::~Permit() {
   if (limits_ == nullptr) return;
   if (client_) limits_->leave_client(*client_);
   limits_->open_.fetch_sub(1, std::memory_order_relaxed);

@@ -24,25 +24,25 @@ ClientKey client_key(const runtime::Address& address);
 
 /// How many client connections the process has open, and how many of them each client. Exact over all shards: one count for the
 /// process, and a map under a mutex that only connections of a limited configuration touch, at accept and close (decision
-/// 0010). Any thread. Must outlive its places.
+/// 0010). Any thread. Must outlive its permits.
 class ConnectionLimits {
  public:
   /// The evidence that a connection is counted; what it holds is given back with it.
-  class Place {
+  class Permit {
    public:
-    Place(Place&& other) noexcept : limits_(std::exchange(other.limits_, nullptr)), client_(other.client_) {}
-    Place& operator=(Place&&) = delete;
-    ~Place();
+    Permit(Permit&& other) noexcept : limits_(std::exchange(other.limits_, nullptr)), client_(other.client_) {}
+    Permit& operator=(Permit&&) = delete;
+    ~Permit();
 
     /// Counts it for its client, too: false, and not counted, if that one has `max` connections already. 0: no limit, nothing
     /// is counted. Once.
     bool enter(const runtime::Address& client, std::size_t max);
-    /// The place for another connection: this one is not counted any more, also not for its client.
-    Place hand_over();
+    /// The permit for another connection: this one is not counted any more, also not for its client.
+    Permit hand_over();
 
    private:
     friend class ConnectionLimits;
-    explicit Place(ConnectionLimits& limits) : limits_(&limits) {}
+    explicit Permit(ConnectionLimits& limits) : limits_(&limits) {}
     ConnectionLimits* limits_;
     std::optional<ClientKey> client_;  // counted for this one
   };
@@ -51,8 +51,8 @@ class ConnectionLimits {
   ConnectionLimits(const ConnectionLimits&) = delete;
   ConnectionLimits& operator=(const ConnectionLimits&) = delete;
 
-  /// A place for one more connection; nothing if there are `max` already.
-  std::optional<Place> enter(std::size_t max);
+  /// A permit for one more connection; nothing if there are `max` already.
+  std::optional<Permit> enter(std::size_t max);
 
   /// Whether `client` has fewer than `max` connections; 0: no limit.
   bool has_room(const runtime::Address& client, std::size_t max) const;

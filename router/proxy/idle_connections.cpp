@@ -11,7 +11,7 @@ IdleConnections::Entry* IdleConnections::longest_idle(List& list) {
   return nullptr;
 }
 
-std::optional<ConnectionLimits::Place> IdleConnections::make_room(TimePoint now) {
+std::optional<ConnectionLimits::Permit> IdleConnections::make_room(TimePoint now) {
   Entry* found = longest_idle(silent_);
   if (found == nullptr && !begun_.empty() && now - begun_.front().begun_at_ > kBegunGrace) found = longest_idle(begun_);
   if (found == nullptr) found = longest_idle(kept_);
@@ -20,7 +20,7 @@ std::optional<ConnectionLimits::Place> IdleConnections::make_room(TimePoint now)
   found->leave();
   found->cut_ = true;
   found->socket_.wake_soon();
-  return found->place_.hand_over();
+  return found->permit_.hand_over();
 }
 
 }  // namespace router::proxy

@@ -13,7 +13,7 @@ namespace router::proxy {
 
 /// The client connections of one shard that ask for nothing: those that have not sent a byte yet, those that have begun a
 /// handshake or a head and not ended it, and those between two requests, each in the order in which they began to wait. When
-/// places run short, one of them makes room for a new one (docs/decisions/0039). One whose bytes have arrived and are not read
+/// permits run short, one of them makes room for a new one (docs/decisions/0039). One whose bytes have arrived and are not read
 /// yet is spared. One shard.
 class IdleConnections {
  public:
@@ -23,8 +23,8 @@ class IdleConnections {
   class Entry : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
    public:
     /// Both of the connection, and outlive this.
-    Entry(IdleConnections& all, runtime::Socket& socket, ConnectionLimits::Place& place)
-        : all_(all), socket_(socket), place_(place) {}
+    Entry(IdleConnections& all, runtime::Socket& socket, ConnectionLimits::Permit& permit)
+        : all_(all), socket_(socket), permit_(permit) {}
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
 
@@ -40,14 +40,14 @@ class IdleConnections {
       all_.begun_.push_back(*this);
     }
     void leave() { unlink(); }
-    /// It has lost its place to another one: end it. Whoever waits is woken from the loop.
+    /// It has lost its permit to another one: end it. Whoever waits is woken from the loop.
     bool cut() const { return cut_; }
 
    private:
     friend class IdleConnections;
     IdleConnections& all_;
     runtime::Socket& socket_;
-    ConnectionLimits::Place& place_;
+    ConnectionLimits::Permit& permit_;
     TimePoint begun_at_{};
     bool cut_ = false;
   };
@@ -59,10 +59,10 @@ class IdleConnections {
   /// A beginning that goes on for less makes room only if nothing else does: it may be a client's that has just come.
   static constexpr std::chrono::seconds kBegunGrace{1};
 
-  /// The place of the connection that has waited longest, which ends: of those that have not sent a byte, else of those that
+  /// The permit of the connection that has waited longest, which ends: of those that have not sent a byte, else of those that
   /// began something more than kBegunGrace ago, else of those between two requests, else of those that have begun. Nothing if
   /// there is none.
-  std::optional<ConnectionLimits::Place> make_room(TimePoint now);
+  std::optional<ConnectionLimits::Permit> make_room(TimePoint now);
 
  private:
   /// How many of each kind are asked, each with a system call, whether bytes have arrived.

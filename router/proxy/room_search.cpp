@@ -8,17 +8,17 @@ namespace router::proxy {
 
 RoomSearch::RoomSearch(ShardServer& home, runtime::Wakeup& wakeup) : home_(home), wakeup_(wakeup), at_(home.shard().index()) {}
 
-Task<std::optional<ConnectionLimits::Place>> RoomSearch::run_round() {
+Task<std::optional<ConnectionLimits::Permit>> RoomSearch::run_round() {
   if (home_.siblings().size() > 1) {
     go_on();
     while (!is_home_) co_await wakeup_.wait(kNever);
   }
-  co_return std::move(place_);
+  co_return std::move(permit_);
 }
 
 void RoomSearch::go_on() noexcept {
   const auto shards = home_.siblings();
-  at_ = place_ ? home_.shard().index() : (at_ + 1) % shards.size();
+  at_ = permit_ ? home_.shard().index() : (at_ + 1) % shards.size();
   shards[at_]->shard().send(*this);
 }
 
@@ -27,7 +27,7 @@ void RoomSearch::run() {
     is_home_ = true;
     return wakeup_.wake();
   }
-  if (std::optional<ConnectionLimits::Place> place = home_.siblings()[at_]->make_room()) place_.emplace(std::move(*place));
+  if (std::optional<ConnectionLimits::Permit> permit = home_.siblings()[at_]->make_room()) permit_.emplace(std::move(*permit));
   go_on();
 }
 

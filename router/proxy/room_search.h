@@ -14,8 +14,8 @@ namespace router::proxy {
 
 class ShardServer;
 
-/// Asks the other shards, one after the other, for the place of an idle connection: a message that travels round until one
-/// has given it a place, and comes home. It lives in the coroutine of the new connection, which waits for it.
+/// Asks the other shards, one after the other, for the permit of an idle connection: a message that travels round until one
+/// has given it a permit, and comes home. It lives in the coroutine of the new connection, which waits for it.
 class RoomSearch final : private runtime::Message {
  public:
   /// `wakeup` is of the shard `home`.
@@ -23,7 +23,7 @@ class RoomSearch final : private runtime::Message {
 
   /// Suspends until it is home again: as long as it takes each shard to finish what it is at. Nothing: no shard has an idle
   /// connection, or there is no other shard.
-  Task<std::optional<ConnectionLimits::Place>> run_round();
+  Task<std::optional<ConnectionLimits::Permit>> run_round();
 
  private:
   void run() override;
@@ -34,7 +34,7 @@ class RoomSearch final : private runtime::Message {
   runtime::Wakeup& wakeup_;
   std::size_t at_ = 0;  // index of the shard that has the message
   bool is_home_ = false;
-  std::optional<ConnectionLimits::Place> place_;
+  std::optional<ConnectionLimits::Permit> permit_;
 };
 
 }  // namespace router::proxy

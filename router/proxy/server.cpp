@@ -50,10 +50,10 @@ void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Add
       serve_connection(*this, listener, runtime::Socket(shard_, descriptor, runtime::Precedence::kLater), peer.unmapped()));
 }
 
-std::optional<ConnectionLimits::Place> ShardServer::make_room() {
-  std::optional<ConnectionLimits::Place> place = idle_.make_room(shard().now());
-  if (place) cells_.connections_displaced.add();
-  return place;
+std::optional<ConnectionLimits::Permit> ShardServer::make_room() {
+  std::optional<ConnectionLimits::Permit> permit = idle_.make_room(shard().now());
+  if (permit) cells_.connections_displaced.add();
+  return permit;
 }
 
 void ShardServer::close_idle() {

@@ -69,9 +69,9 @@ class ShardServer {
   ConnectionLimits& connection_limits() { return connection_limits_; }
   /// Of this shard.
   IdleConnections& idle() { return idle_; }
-  /// The place of its longest idle connection, which ends; nothing if it has none.
-  std::optional<ConnectionLimits::Place> make_room();
-  /// New connections that ask other shards for a place; at most kSearchesMax at a time.
+  /// The permit of its longest idle connection, which ends; nothing if it has none.
+  std::optional<ConnectionLimits::Permit> make_room();
+  /// New connections that ask other shards for a permit; at most kSearchesMax at a time.
   std::size_t& searches() { return searches_; }
   static constexpr std::size_t kSearchesMax = 64;
   Handshakes& handshakes() { return handshakes_; }

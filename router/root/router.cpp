@@ -164,7 +164,7 @@ absl::Status Router::make_cluster() {
     publication_.follow(*cluster_);
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat(config::text_of(settings.place), ": ", cluster.status().message()));
+  return absl::InvalidArgumentError(absl::StrCat(config::text_of(settings.location), ": ", cluster.status().message()));
 }
 
 void Router::publish_resources() {

@@ -209,7 +209,7 @@ bool ClusterSource::pods_forbidden(const std::string& namespace_name) const {
   });
 }
 
-ClusterSource::Change ClusterSource::prepare(const std::vector<config::Endpoint>& files, const OwnPlaces& own) {
+ClusterSource::Change ClusterSource::prepare(const std::vector<config::Endpoint>& files, const OwnIdentity& own) {
   Change change;
   change.taken_ = discovery::names_of(files);
   change.certified_ = own.certified;

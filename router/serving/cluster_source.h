@@ -61,7 +61,7 @@ class ClusterSource {
   /// What is known now, joined beside the endpoints of files: what comes next, made beside what is in force.
   class Change;
   /// Nothing comes out until everything was listed once. Throws std::bad_alloc; nothing has changed but what can be made again.
-  Change prepare(const std::vector<config::Endpoint>& files, const OwnPlaces& own);
+  Change prepare(const std::vector<config::Endpoint>& files, const OwnIdentity& own);
   /// From now on what has changed is compared with this, and told of it.
   void apply(Change& change) noexcept;
   /// Of what is in force.

@@ -44,7 +44,8 @@ std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoin
   return warnings;
 }
 
-OwnPlaces own_places(const config::Process& process, const listening::Listeners::Change& listeners, const TlsMaterial& tls) {
+OwnIdentity own_identity(const config::Process& process, const listening::Listeners::Change& listeners,
+                         const TlsMaterial& tls) {
   std::vector<runtime::Address> own;
   for (const listening::Listeners::Change::Listener& each : listeners.listeners) {
     if (const auto address = runtime::Address::parse(std::get<0>(each.key), each.port)) own.push_back(*address);
@@ -55,10 +56,11 @@ OwnPlaces own_places(const config::Process& process, const listening::Listeners:
     const auto address = runtime::Address::parse(at->host, *at->port);
     own.push_back(address ? *address : *runtime::Address::parse("::", *at->port));  // a name may mean any of ours
   }
-  OwnPlaces places;
-  places.addresses = std::make_shared<const discovery::OwnAddresses>(std::move(own), discovery::OwnAddresses::read_local_ips());
-  places.certified = certified_names(tls);
-  return places;
+  OwnIdentity identity;
+  identity.addresses =
+      std::make_shared<const discovery::OwnAddresses>(std::move(own), discovery::OwnAddresses::read_local_ips());
+  identity.certified = certified_names(tls);
+  return identity;
 }
 
 }  // namespace router::serving

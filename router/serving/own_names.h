@@ -23,11 +23,11 @@ std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoin
                                                const std::set<std::string>& certified);
 
 /// What this process itself is.
-struct OwnPlaces {
+struct OwnIdentity {
   /// Its listeners, to which no object may have the router speak.
   std::shared_ptr<const discovery::OwnAddresses> addresses = std::make_shared<const discovery::OwnAddresses>();
   std::set<std::string> certified;  // host names that its certificates show, which no resource may claim
 };
-OwnPlaces own_places(const config::Process& process, const listening::Listeners::Change& listeners, const TlsMaterial& tls);
+OwnIdentity own_identity(const config::Process& process, const listening::Listeners::Change& listeners, const TlsMaterial& tls);
 
 }  // namespace router::serving

@@ -25,7 +25,7 @@ std::optional<log::Target> open_log(const config::Process& process, config::Find
   log::Target target;
   const std::string error = log::open(process.log_file, log_level(process.log_level), log_format(process.log_format), target);
   if (error.empty()) return target;
-  findings.mistake(process.places.log_file, error);
+  findings.mistake(process.locations.log_file, error);
   return std::nullopt;
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 /// Wherever they stand in router.yaml.
 bool same_settings(std::optional<config::Kubernetes> a, const std::optional<config::Kubernetes>& b) {
-  if (a && b) a->place = b->place;
+  if (a && b) a->location = b->location;
   return a == b;
 }
 
@@ -75,14 +75,14 @@ void Publication::open(Next& next, config::Findings& findings) {
     opened.access_log = std::move(*access_log);
     opened.access_log_path = wanted.access_log;
   } else {
-    findings.mistake(wanted.places.access_log, std::string(access_log.status().message()));
+    findings.mistake(wanted.locations.access_log, std::string(access_log.status().message()));
   }
   std::set<std::uint16_t> given_up = parts_.listeners.given_up(wanted.listeners);
   given_up.merge(parts_.operators.given_up(wanted));
   opened.listeners = parts_.listeners.prepare(wanted.listeners, given_up, findings);
   opened.operators = parts_.operators.prepare(wanted, given_up, findings);
   if (findings.has_mistakes()) return;
-  next.own = own_places(wanted, opened.listeners, *next.tls);
+  next.own = own_identity(wanted, opened.listeners, *next.tls);
   opened.warnings = next.files.warnings;
   for (std::string& each : findings.warnings()) opened.warnings.push_back(std::move(each));
   for (std::string& each : warnings_of_swallowed(next.files.endpoints, next.own.certified)) {
@@ -94,20 +94,20 @@ void Publication::check_changes(const config::Process& next, config::Findings& f
   const config::Process& now = config_.process;
   const std::size_t threads = next.threads > 0 ? next.threads : runtime::default_shard_count();
   if (next.threads != now.threads && threads != parts_.shards) {
-    findings.mistake(next.places.threads,
+    findings.mistake(next.locations.threads,
                      absl::StrCat("cannot change while the router runs; it has ", parts_.shards, ": restart it"));
   }
   if (next.buckets != now.buckets) {
-    findings.mistake(next.places.buckets,
+    findings.mistake(next.locations.buckets,
                      "cannot change while the router runs, since what was counted cannot be divided "
                      "anew: restart it");
   }
   if (!same_settings(next.kubernetes, now.kubernetes)) {
     const std::optional<config::Kubernetes>& named = next.kubernetes ? next.kubernetes : now.kubernetes;
-    findings.mistake(named->place, "cannot change while the router runs: restart it");
+    findings.mistake(named->location, "cannot change while the router runs: restart it");
   }
   if (parts_.draining() && parts_.listeners.would_change(next.listeners)) {
-    findings.mistake(next.listeners.front().place, "listeners cannot be opened or closed while the router drains");
+    findings.mistake(next.listeners.front().location, "listeners cannot be opened or closed while the router drains");
   }
 }
 

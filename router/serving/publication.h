@@ -84,7 +84,7 @@ class Publication {
     config::Config files;
     std::optional<TlsMaterial> tls;
     Opened opened;  // with `tls`
-    OwnPlaces own;
+    OwnIdentity own;
     std::optional<ClusterSource::Change> cluster;
     config::Config merged;
     LiveDeployments::Change live;
@@ -105,7 +105,7 @@ class Publication {
   ClusterSource* cluster_ = nullptr;   // nullptr: files only
   config::Config files_;
   config::Config config_;
-  OwnPlaces own_;
+  OwnIdentity own_;
   Transports file_transports_;
   TlsInForce tls_in_force_;
   RefusedFiles refused_files_;

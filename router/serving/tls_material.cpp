@@ -12,18 +12,18 @@ namespace router::serving {
 namespace {
 
 using config::Findings;
-using config::Place;
+using config::Location;
 using tls::FileMistake;
 using Certificates = std::vector<TlsInForce::Certificate>;
 
-const Place& place_of(const config::Certificate& certificate, FileMistake::Role role) {
+const Location& location_of(const config::Certificate& certificate, FileMistake::Role role) {
   switch (role) {
-    case FileMistake::Role::kKey: return certificate.key_place;
-    case FileMistake::Role::kPassword: return certificate.password_place;
+    case FileMistake::Role::kKey: return certificate.key_location;
+    case FileMistake::Role::kPassword: return certificate.password_location;
     case FileMistake::Role::kCertificate:
     case FileMistake::Role::kTicketKey: break;
   }
-  return certificate.certificate_place;
+  return certificate.certificate_location;
 }
 
 /// Without the certificates of which a file is not named: that was told when router.yaml was read.
@@ -80,7 +80,7 @@ class ListenerCertificates {
   Certificates read(RefusedFiles& refused) {
     const std::vector<const config::Certificate*> named = named_certificates(*listener_.tls);
     Certificates certificates;
-    std::optional<std::size_t> place_of_unknown;
+    std::optional<std::size_t> index_of_unknown;
     for (std::size_t index = 0; index < named.size(); ++index) {
       const tls::CertificateFiles files{named[index]->certificate_file, named[index]->key_file, named[index]->password_file};
       const std::size_t told = mistakes_.size();
@@ -88,13 +88,13 @@ class ListenerCertificates {
       if (!credential) {
         refused.certificates.push_back(files);
         credential = may_stay_ ? find(in_force_, files) : nullptr;
-        if (!credential && !place_of_unknown) place_of_unknown = certificates.size();
+        if (!credential && !index_of_unknown) index_of_unknown = certificates.size();
         endings_.resize(told);
         endings_.resize(mistakes_.size(), credential ? "; the one that is in force stays" : "");
       }
       if (credential) certificates.push_back({files, std::move(credential)});
     }
-    const bool others_stay = may_stay_ && place_of_unknown && keep_others(certificates, *place_of_unknown);
+    const bool others_stay = may_stay_ && index_of_unknown && keep_others(certificates, *index_of_unknown);
     for (std::string& each : endings_) {
       if (each.empty()) each = others_stay ? "; those that are in force stay" : "; it is left out until it can be used";
     }
@@ -105,24 +105,24 @@ class ListenerCertificates {
 
  private:
   /// What should take the place of a certificate cannot be used, so none that is in force goes.
-  bool keep_others(Certificates& certificates, std::size_t place) const {
+  bool keep_others(Certificates& certificates, std::size_t index) const {
     const auto before = in_force_.certificates.find({listener_.address, listener_.port});
     if (before == in_force_.certificates.end()) return false;
-    const std::size_t place_before = place;
+    const std::size_t index_before = index;
     for (const TlsInForce::Certificate& each : before->second) {
       if (find(certificates, each.files) != nullptr) continue;
-      certificates.insert(certificates.begin() + static_cast<std::ptrdiff_t>(place++), each);
+      certificates.insert(certificates.begin() + static_cast<std::ptrdiff_t>(index++), each);
     }
-    return place > place_before;
+    return index > index_before;
   }
 
   void tell(const std::vector<const config::Certificate*>& named, bool refuse) {
     for (std::size_t i = 0; i < mistakes_.size(); ++i) {
-      const Place& place = place_of(*named[mistakes_[i].index], mistakes_[i].role);
+      const Location& location = location_of(*named[mistakes_[i].index], mistakes_[i].role);
       if (refuse) {
-        findings_.mistake(place, std::move(mistakes_[i].text));
+        findings_.mistake(location, std::move(mistakes_[i].text));
       } else {
-        findings_.warning(place, absl::StrCat(mistakes_[i].text, endings_[i]));
+        findings_.warning(location, absl::StrCat(mistakes_[i].text, endings_[i]));
       }
     }
   }
@@ -135,7 +135,7 @@ class ListenerCertificates {
         return other->certificate_file == each.files.certificate_file;
       };
       const auto found = std::find_if(named.begin(), named.end(), names_it);
-      findings_.warning(found != named.end() ? (*found)->certificate_place : listener_.place, std::move(warning));
+      findings_.warning(found != named.end() ? (*found)->certificate_location : listener_.location, std::move(warning));
     }
   }
 
@@ -158,23 +158,23 @@ std::vector<std::shared_ptr<tls::ServerContext>> make_contexts(const config::Lis
   for (const TlsInForce::Certificate& each : certificates) credentials.push_back(each.credential);
   auto contexts = tls::ServerContext::make(options, credentials, ticket_keys, shards);
   if (contexts.ok()) return std::move(*contexts);
-  findings.mistake(listener.place, std::string(contexts.status().message()));
+  findings.mistake(listener.location, std::string(contexts.status().message()));
   return {};
 }
 
 /// One set for all listeners: a client may come back to any of them.
 std::shared_ptr<tls::TicketKeys> read_ticket_keys(const config::Process& process, Findings& findings) {
   std::vector<std::string> files;
-  std::vector<Place> places;
+  std::vector<Location> locations;
   for (const config::Listener& listener : process.listeners) {
     if (!listener.tls) continue;
     const config::TlsOptions& settings = *listener.tls;
     files.insert(files.end(), settings.ticket_key_files.begin(), settings.ticket_key_files.end());
-    places.insert(places.end(), settings.ticket_key_places.begin(), settings.ticket_key_places.end());
+    locations.insert(locations.end(), settings.ticket_key_locations.begin(), settings.ticket_key_locations.end());
   }
   std::vector<FileMistake> mistakes;
   auto keys = tls::TicketKeys::make(files, &mistakes);
-  for (FileMistake& each : mistakes) findings.mistake(places[each.index], std::move(each.text));
+  for (FileMistake& each : mistakes) findings.mistake(locations[each.index], std::move(each.text));
   return keys.ok() ? std::move(*keys) : nullptr;
 }
 

@@ -17,7 +17,7 @@ absl::StatusOr<ClientContexts::Set> without_file(const config::UpstreamTls& sett
   std::optional<ClientContexts::Set> before;
   if (unusable.in_force != nullptr) before = contexts.take_over(settings, *unusable.in_force);
   findings.warning(
-      settings.ca_place,
+      settings.ca_location,
       absl::StrCat(why.message(), before ? "; the authorities that it held stay in force"
                                          : "; no replica is trusted, so the deployment is closed until it can be read"));
   const auto same = [&settings](const config::UpstreamTls& other) { return other.ca_file == settings.ca_file; };
@@ -35,7 +35,7 @@ Transports load_transports(const std::vector<const config::Deployment*>& deploym
     absl::StatusOr<ClientContexts::Set> set = contexts.get(*deployment->tls);
     if (!set.ok() && !unusable.is_mistake) set = without_file(*deployment->tls, contexts, set.status(), findings, unusable);
     if (!set.ok()) {
-      findings.mistake(deployment->tls->ca_place, std::string(set.status().message()));
+      findings.mistake(deployment->tls->ca_location, std::string(set.status().message()));
       continue;
     }
     auto transport = std::make_shared<upstream::Transport>();

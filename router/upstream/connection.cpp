@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kCloseWait{250};
 
 using runtime::IoState;
 
-void RestingPlace::drop(Connection& connection) const {
+void IdleLocation::drop(Connection& connection) const {
   if (slot != nullptr) {
     std::unique_ptr<dispatch::Cargo> ended;  // ends here, outside the pod's mutex
     if (const std::shared_ptr<dispatch::PodSlots> owner = pod.lock()) owner->take_cargo(*slot, cargo, ended);
@@ -38,7 +38,7 @@ Connection::Connection(runtime::Shard& shard, tls::Stream stream, std::shared_pt
 Connection::~Connection() { stream_.close(); }
 
 void Connection::take(runtime::Waker& waker) {
-  place_.reset();
+  location_.reset();
   stream_.socket().set_waker(&waker);
 }
 
@@ -47,12 +47,12 @@ void Connection::answered(int status) {
   past_.after_error = status >= 500;
 }
 
-void Connection::rest(Duration at_most, RestingPlace place) {
+void Connection::rest(Duration at_most, IdleLocation location) {
   const Deadline until = deadline_after(shard_.now(), at_most);
   // A timer that is queued already fires too early, looks, and queues itself anew.
   if (!queued() || until < when()) shard_.schedule(*this, until);
   rests_until_ = until;
-  place_ = std::move(place);
+  location_ = std::move(location);
   stream_.socket().set_waker(this);
   stream_.arm_read();
 }
@@ -109,7 +109,7 @@ void Connection::wake() {
 }
 
 void Connection::expired() {
-  if (!place_) return;  // in use
+  if (!location_) return;  // in use
   if (shard_.now() < rests_until_) return shard_.schedule(*this, rests_until_);
   if (closing_) return end();
   if (!past_.after_error) habit_.lived(shard_.now() - past_.answered);
@@ -118,7 +118,7 @@ void Connection::expired() {
 
 /// In a slot it goes on resting until the pod has closed, too: whoever takes the slot meanwhile waits for that.
 void Connection::close_in_place() {
-  if (place_->slot == nullptr) return end();
+  if (location_->slot == nullptr) return end();
   const Deadline until = shard_.now() + kCloseWait;
   shard_.schedule(*this, until);
   rests_until_ = until;
@@ -127,7 +127,7 @@ void Connection::close_in_place() {
 }
 
 void Connection::close_if_resting() {
-  if (!place_ || closing_) return;
+  if (!location_ || closing_) return;
   close_in_place();
 }
 
@@ -149,7 +149,8 @@ wire::Progress Connection::await_close() {
 
 void Connection::end() {
   stream_.close();
-  if (const std::optional<RestingPlace> place = std::exchange(place_, std::nullopt)) place->drop(*this);  // may destroy this
+  if (const std::optional<IdleLocation> location = std::exchange(location_, std::nullopt))
+    location->drop(*this);  // may destroy this
 }
 
 int Connection::detach() {

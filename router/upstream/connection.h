@@ -20,7 +20,7 @@ class Replica;
 
 /// Where a connection rests: in a slot of a limited replica's pod, or in its shard's pool of a replica without limit. Either
 /// may be gone by the time that the connection ends.
-struct RestingPlace {
+struct IdleLocation {
   std::weak_ptr<dispatch::PodSlots> pod;  // with `slot` and `cargo`, as what it lies there
   dispatch::Slot* slot = nullptr;         // nullptr: the pool
   const dispatch::Cargo* cargo = nullptr;
@@ -64,9 +64,9 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
   void take(runtime::Waker& waker);
   /// An exchange ended with an answer of that status.
   void answered(int status);
-  /// The connection stays open, for `at_most`, or until the pod ends it; then it is dropped from `place`. Throws
+  /// The connection stays open, for `at_most`, or until the pod ends it; then it is dropped from `location`. Throws
   /// std::bad_alloc; then nothing has changed.
-  void rest(Duration at_most, RestingPlace place);
+  void rest(Duration at_most, IdleLocation location);
   /// Whether it may serve a request now. What this finds out about the replica's habit is noted.
   Fitness fitness();
   /// Open, not closing, and nothing unexpected has arrived.
@@ -112,7 +112,7 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
   ClosingHabit& habit_;
   ConnectionPast past_;
   bool closing_ = false;
-  std::optional<RestingPlace> place_;  // set while it rests
+  std::optional<IdleLocation> location_;  // set while it rests
   Deadline rests_until_ = kNever;
   std::shared_ptr<Connection> going_home_;  // itself, on its way to its own shard to end there
 };

@@ -105,11 +105,11 @@ void lay_down(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> c
   const auto& replica = static_cast<const Replica&>(held_slot.replica());
   Connection& rests = *connection;
   auto resting = std::make_unique<RestingConnection>(std::move(connection), replica.transport());
-  RestingPlace place;
-  place.pod = replica.pod();
-  place.slot = held_slot.slot();
-  place.cargo = resting.get();
-  rests.rest(kSlotRest, std::move(place));
+  IdleLocation location;
+  location.pod = replica.pod();
+  location.slot = held_slot.slot();
+  location.cargo = resting.get();
+  rests.rest(kSlotRest, std::move(location));
   held_slot.slot()->cargo = std::move(resting);
 }
 

@@ -130,9 +130,9 @@ void Http1Exchange::rest_in_pool() {
   Replica::Pool& pool = replica.pool(shard);
   if (connection->closing() || pool.size() >= Replica::kIdleMax || replica.pool_is_retired(shard)) return;
   pool.reserve(Replica::kIdleMax);
-  RestingPlace place;
-  place.replica = replica.weak_from_this();
-  connection->rest(kPoolRest, std::move(place));
+  IdleLocation location;
+  location.replica = replica.weak_from_this();
+  connection->rest(kPoolRest, std::move(location));
   pool.push_back(std::move(connection));
 }
 

@@ -133,10 +133,10 @@ class Beside {
 };
 
 /// What an overlay has laid over a document stands in the overlay, or in a map that holds such things.
-void require_places(const YamlValue& value, const std::string& overlay) {
+void require_locations(const YamlValue& value, const std::string& overlay) {
   for (const YamlValue::Member& member : value.members) {
     if (member.elsewhere != nullptr) require(member.elsewhere->file == overlay && member.elsewhere->line > 0);
-    if (member.key == "router") require_places(*member.value, overlay);
+    if (member.key == "router") require_locations(*member.value, overlay);
   }
 }
 
@@ -146,7 +146,7 @@ std::string read_with_overlay(const Beside& files) {
   std::vector<DeploymentDocument> deployments;
   const FileDocuments found = read_documents(files.files(), findings);
   for (const FileDocument& each : found.all) {
-    require_places(*each.value, files.overlay());
+    require_locations(*each.value, files.overlay());
     const MapReader document(each.file, *each.value, "", findings);
     const DocumentKind kind = kind_of(document);
     if (kind == DocumentKind::kEndpoint) endpoints.push_back(read_endpoint(document));

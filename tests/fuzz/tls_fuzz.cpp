@@ -33,7 +33,7 @@ using test::CertificateRequest;
 
 constexpr std::size_t kStepsMax = 400;
 
-/// Both directions carry the same text, told by its place alone.
+/// Both directions carry the same text, told by its location alone.
 char letter(std::size_t at) { return static_cast<char>('a' + (at * 7 + at / 251) % 26); }
 std::string text_from(std::size_t at, std::size_t size) {
   std::string text(size, ' ');

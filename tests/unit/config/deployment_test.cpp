@@ -213,7 +213,7 @@ TEST(DeploymentFile, MayHaveNamesOfSixtyTwoCharactersTogether) {
 }
 
 using RefusedDeployment = RefusedFile;
-TEST_P(RefusedDeployment, IsToldWithItsPlace) { expect_refused(); }
+TEST_P(RefusedDeployment, IsToldWithItsLocation) { expect_refused(); }
 
 BadFile bad(const char* name, const std::string& text, const std::string& told) {
   return {name, "endpoints/blue.yml", text, "endpoints/blue.yml:" + told};

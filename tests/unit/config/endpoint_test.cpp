@@ -226,7 +226,7 @@ TEST(EndpointKeys, AreRefusedWithTheirFileMissingOrAFolder) {
 }
 
 using RefusedEndpoint = RefusedFile;
-TEST_P(RefusedEndpoint, IsToldWithItsPlace) { expect_refused(); }
+TEST_P(RefusedEndpoint, IsToldWithItsLocation) { expect_refused(); }
 
 BadFile bad(const char* name, const std::string& text, const std::string& told) {
   return {name, "endpoints/endpoint.yml", text, "endpoints/endpoint.yml:" + told};

@@ -65,25 +65,26 @@ TEST(Load, LetsOthersJudgeWhatItNamesAlsoWhenThereAreMistakes) {
                "      ticket_key_files:\n        - one\n        - two\nthreads: many\nendpoints: [endpoints/*.yml]\n"
                "observe: {address: '127.0.0.1:1'}\naccess_log: stdout\n");
   folder.write("endpoints/orphan.yml", "name: green\nendpoint_name: nobody\nrouter:\n  tls:\n    ca_file: ca.pem\n");
-  std::vector<std::string> places;
-  const auto note = [&](const Place& place) { places.push_back(folder.without_root(text_of(place))); };
+  std::vector<std::string> locations;
+  const auto note = [&](const Location& location) { locations.push_back(folder.without_root(text_of(location))); };
   const auto examine = [&](const Process& process, const std::vector<const Deployment*>& deployments, Findings& findings) {
     ASSERT_EQ(process.listeners.size(), 1u);
     const TlsOptions& tls = *process.listeners[0].tls;
-    note(process.listeners[0].place);
-    for (const Certificate& each : tls.certificates) note(each.certificate_place);
-    note(tls.certificates[0].key_place);
-    note(tls.certificates[0].password_place);
-    for (const Place& each : tls.ticket_key_places) note(each);
-    for (const Place& each : {process.places.threads, process.places.observe_address, process.places.access_log}) note(each);
+    note(process.listeners[0].location);
+    for (const Certificate& each : tls.certificates) note(each.certificate_location);
+    note(tls.certificates[0].key_location);
+    note(tls.certificates[0].password_location);
+    for (const Location& each : tls.ticket_key_locations) note(each);
+    for (const Location& each : {process.locations.threads, process.locations.observe_address, process.locations.access_log})
+      note(each);
     for (const Deployment* each : deployments) {
-      if (each->tls) note(each->tls->ca_place);
+      if (each->tls) note(each->tls->ca_location);
     }
-    findings.mistake(tls.certificates[0].key_place, "is\nno key");
+    findings.mistake(tls.certificates[0].key_location, "is\nno key");
   };
   const absl::StatusOr<Config> config = load(folder.path("router.yaml"), nullptr, examine);
   ASSERT_FALSE(config.ok());
-  EXPECT_EQ(places,
+  EXPECT_EQ(locations,
             (std::vector<std::string>{
                 "router.yaml:2: listeners[0]", "router.yaml:5: listeners[0].tls.certificates[0].certificate_file",
                 "router.yaml:8: listeners[0].tls.certificates[1].directory",
@@ -110,7 +111,7 @@ TEST(Load, TellsAtMostTwoHundredMistakes) {
   EXPECT_THAT(told, HasSubstr("\nand 19800 more"));
 }
 
-TEST(Load, RefusesOneEndpointInTwoPlacesNamingBoth) {
+TEST(Load, RefusesOneEndpointInTwoFilesNamingBoth) {
   const ConfigFolder folder;
   folder.write("endpoints/again.yml", "# again\nname: MY-ENDPOINT\n");
   const std::string told = folder.mistakes();
@@ -125,7 +126,7 @@ TEST(Load, RefusesOneEndpointTwiceInOneFile) {
                                            "endpoints/endpoint.yml:1"));
 }
 
-TEST(Load, RefusesOneDeploymentInTwoPlacesNamingBoth) {
+TEST(Load, RefusesOneDeploymentInTwoFilesNamingBoth) {
   const ConfigFolder folder;
   folder.write("endpoints/copy.yml", "endpoint_name: my-endpoint\nname: BLUE\n");
   EXPECT_THAT(folder.mistakes(), HasSubstr("endpoints/copy.yml:2: name: the deployment `BLUE` of the endpoint `my-endpoint` is "
@@ -180,7 +181,7 @@ TEST(Variables, AreNotReadTwice) {
 }
 
 class BadVariable : public testing::TestWithParam<const char*> {};
-TEST_P(BadVariable, IsRefusedWithItsPlace) {
+TEST_P(BadVariable, IsRefusedWithItsLocation) {
   const ConfigFolder folder;
   folder.write("router.yaml", std::string(ConfigFolder::kRouter) + "access_log: \"" + GetParam() + "\"\n");
   EXPECT_THAT(folder.mistakes(), HasSubstr("router.yaml:4: access_log: "));

@@ -223,7 +223,7 @@ struct Twice {
 };
 void PrintTo(const Twice& twice, std::ostream* out) { *out << twice.name; }
 class SaidTwice : public testing::TestWithParam<Twice> {};
-TEST_P(SaidTwice, IsAMistakeThatNamesBothPlaces) {
+TEST_P(SaidTwice, IsAMistakeThatNamesBothLocations) {
   const AzureFolder folder;
   folder.write("endpoints/a.overlay.yml", GetParam().overlay);
   folder.write("endpoints/b.overlay.yml", GetParam().second_overlay);
@@ -233,7 +233,7 @@ TEST_P(SaidTwice, IsAMistakeThatNamesBothPlaces) {
   EXPECT_THAT(folder.mistakes(), HasSubstr(GetParam().told));
 }
 INSTANTIATE_TEST_SUITE_P(
-    Places, SaidTwice,
+    Locations, SaidTwice,
     testing::Values(
         Twice{"InTheFileAndInAnOverlay", "endpoints: {iris: {deployments: {blue: {replicas: [a:1]}}}}\n", "",
               "router:\n  replicas: [b:1]\n",

@@ -71,7 +71,7 @@ TEST(EndpointResource, IsTakenAsAzureMlWritesTheFile) {
   ASSERT_EQ(document.traffic.size(), 2u);
   EXPECT_EQ(document.traffic[1].name, "green");
   EXPECT_EQ(document.traffic[1].percent, 10);
-  EXPECT_EQ(text_of(document.traffic[1].place), "OnlineEndpoint team-a/my-endpoint: spec.traffic.green");
+  EXPECT_EQ(text_of(document.traffic[1].location), "OnlineEndpoint team-a/my-endpoint: spec.traffic.green");
   EXPECT_EQ(document.mirror_traffic.at(0).percent, 5);
 }
 

@@ -42,7 +42,7 @@ TEST(KubernetesSection, HasTheDocumentedDefaultsAndNeedsNoFiles) {
   EXPECT_EQ(kubernetes.lease_namespace, "");
   EXPECT_EQ(kubernetes.identity, "");
   EXPECT_EQ(kubernetes.per_namespace, NamespaceAmounts());
-  EXPECT_EQ(kubernetes.place.line, 2);
+  EXPECT_EQ(kubernetes.location.line, 2);
 }
 
 TEST(KubernetesSection, StandsBesideFilesAndTakesEveryKey) {
@@ -116,7 +116,7 @@ INSTANTIATE_TEST_SUITE_P(Bad, BadPublicUrl,
                                          "https://a.example:65536", "https://a.example:", "ftp://a.example", "https://a b"));
 
 using RefusedKubernetesSection = RefusedFile;
-TEST_P(RefusedKubernetesSection, IsToldWithItsPlace) { expect_refused(); }
+TEST_P(RefusedKubernetesSection, IsToldWithItsLocation) { expect_refused(); }
 
 /// `line` stands alone under `kubernetes:`, in line 5.
 BadFile bad_key(const char* name, const std::string& line, const std::string& told) {

@@ -193,7 +193,7 @@ INSTANTIATE_TEST_SUITE_P(Reachable, PublicAdminAddress,
                                          "localhost.example.com:9902", "router:9902"));
 
 using RefusedRouterYaml = RefusedFile;
-TEST_P(RefusedRouterYaml, IsToldWithItsPlace) { expect_refused(); }
+TEST_P(RefusedRouterYaml, IsToldWithItsLocation) { expect_refused(); }
 
 const std::string kRest = "endpoints: [endpoints/*.yml]\n";
 const std::string kGood = ConfigFolder::kRouter;

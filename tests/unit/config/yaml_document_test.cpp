@@ -20,7 +20,7 @@ std::string repeated(const std::string& piece, std::size_t times) {
 }
 
 using RefusedYaml = RefusedFile;
-TEST_P(RefusedYaml, IsToldWithItsPlace) { expect_refused(); }
+TEST_P(RefusedYaml, IsToldWithItsLocation) { expect_refused(); }
 
 BadFile bad(const char* name, const std::string& text, const std::string& told) {
   return {name, "endpoints/blue.yml", text, "endpoints/blue.yml" + told};

@@ -256,16 +256,16 @@ TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaAcceptsAgain) {
   queue->set_ready(only, true);
   Visitor refused(*queue, shard);
   refused.entry.held_slot.verdict().outcome = Outcome::kRefused;
-  const Place place = refused.entry.held_slot.place();
-  EXPECT_EQ(place.avoided, nullptr) << "it is out, and once it is back it need not be avoided";
+  const QueuePosition position = refused.entry.held_slot.position();
+  EXPECT_EQ(position.avoided, nullptr) << "it is out, and once it is back it need not be avoided";
   const Visitor later(*queue, shard);
   refused.entry.held_slot.give_back();
-  const Visitor again(*queue, shard, kNever, place);
+  const Visitor again(*queue, shard, kNever, position);
   ASSERT_TRUE(later.waits() && again.waits());
   queue->readmit(only);
   shard.poll();
   const Result<HeldSlot> held_slot = again.poll();
-  EXPECT_TRUE(*held_slot) << "at its old place";
+  EXPECT_TRUE(*held_slot) << "at its old position";
   EXPECT_FALSE(*later.poll());
 }
 
@@ -276,9 +276,9 @@ TEST_F(EjectionTest, WhoWaitsForRefusingReplicasAloneWaitsForNoReadyReplica) {
   Visitor refused(*queue, shard);
   refused.entry.held_slot.verdict().outcome = Outcome::kRefused;
   const Visitor met_it(*queue, shard);
-  const Place place = refused.entry.held_slot.place();
+  const QueuePosition position = refused.entry.held_slot.position();
   refused.entry.held_slot.give_back();
-  const Visitor again(*queue, shard, kNever, place);
+  const Visitor again(*queue, shard, kNever, position);
   const Visitor later(*queue, shard);
   EXPECT_TRUE(met_it.leave().replica_was_ready) << "it served when this one came";
   for (const Visitor* visitor : {&again, &later}) {

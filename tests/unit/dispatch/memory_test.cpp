@@ -42,8 +42,9 @@ class World {
     green_->set_ready(shared_green_, true);
   }
 
-  void enter(std::size_t index, const std::shared_ptr<RequestQueue>& queue, std::size_t shard, const Place& place = {}) {
-    visitors_[index].emplace(*queue, shard == 0 ? here_ : there_, kNever, place);
+  void enter(std::size_t index, const std::shared_ptr<RequestQueue>& queue, std::size_t shard,
+             const QueuePosition& position = {}) {
+    visitors_[index].emplace(*queue, shard == 0 ? here_ : there_, kNever, position);
   }
   void leave(std::size_t index) {
     if (visitors_[index]) visitors_[index]->leave();

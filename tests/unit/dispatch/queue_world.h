@@ -94,8 +94,9 @@ inline Task<Result<HeldSlot>> acquire(std::shared_ptr<RequestQueue> queue, Deadl
 
 /// An exchange that a test moves by hand.
 struct Visitor {
-  Visitor(RequestQueue& queue, runtime::Shard& shard, Deadline deadline = kNever, const Place& place = {}) : wakeup(shard) {
-    Result<RequestQueue::Entry> came = queue.enter(wakeup, deadline, place);
+  Visitor(RequestQueue& queue, runtime::Shard& shard, Deadline deadline = kNever, const QueuePosition& position = {})
+      : wakeup(shard) {
+    Result<RequestQueue::Entry> came = queue.enter(wakeup, deadline, position);
     if (!came) {
       refused = came.error().reason;
     } else {

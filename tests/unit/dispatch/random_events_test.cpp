@@ -34,7 +34,7 @@ enum Kind {
   kLeave,
   kDrop,
   kGiveBack,  // with any verdict
-  kComeBack,  // gives a held slot up, and returns to its place
+  kComeBack,  // gives a held slot up, and returns to its position
   kReadmit,
   kReady,
   kSlots,
@@ -51,7 +51,8 @@ using Pairs = std::array<std::array<std::size_t, kKinds>, kKinds>;
 
 /// A visitor whom nobody may count twice: told of a held slot that it has not looked at, until it looks or leaves.
 struct Guest {
-  Guest(RequestQueue& queue, runtime::Shard& shard, const Place& place = {}) : visitor(queue, shard, kNever, place) {}
+  Guest(RequestQueue& queue, runtime::Shard& shard, const QueuePosition& position = {})
+      : visitor(queue, shard, kNever, position) {}
   bool was_told() { return !settled && visitor.wakeup.wait(kNever).await_ready(); }
 
   Visitor visitor;
@@ -149,8 +150,8 @@ class World {
     }
   }
 
-  void enter(const Place& place = {}) {
-    auto guest = std::make_unique<Guest>(*queue_, *shards_[pick(kShards)], place);
+  void enter(const QueuePosition& position = {}) {
+    auto guest = std::make_unique<Guest>(*queue_, *shards_[pick(kShards)], position);
     Visitor& visitor = guest->visitor;
     if (visitor.entry.held_slot) held_.push_back(std::move(visitor.entry.held_slot));
     if (visitor.waits()) guests_.push_back(std::move(guest));
@@ -190,10 +191,10 @@ class World {
     if (held_.empty()) return;
     HeldSlot held_slot = any_held();
     held_slot.verdict().outcome = pick(4) == 0 ? Verdict::Outcome::kRefused : Verdict::Outcome::kFailed;
-    const Place place = held_slot.place();
-    EXPECT_EQ(place.avoided == nullptr, held_slot.verdict().outcome == Verdict::Outcome::kRefused);
+    const QueuePosition position = held_slot.position();
+    EXPECT_EQ(position.avoided == nullptr, held_slot.verdict().outcome == Verdict::Outcome::kRefused);
     held_slot.give_back();
-    enter(place);
+    enter(position);
   }
   void give_back() {
     if (held_.empty()) return;

@@ -109,12 +109,12 @@ class SharedWorld {
       default: return come_back();
     }
   }
-  void enter(std::size_t queue, const Place& place = {}) {
-    auto visitor = std::make_unique<Visitor>(*queues_[queue], *shard_, kNever, place);
+  void enter(std::size_t queue, const QueuePosition& position = {}) {
+    auto visitor = std::make_unique<Visitor>(*queues_[queue], *shard_, kNever, position);
     if (visitor->entry.held_slot) {
       hold(queue, std::move(visitor->entry.held_slot));
     } else if (visitor->waits()) {
-      guests_.push_back({queue, std::move(visitor), place.avoided});
+      guests_.push_back({queue, std::move(visitor), position.avoided});
     }
   }
   void hold(std::size_t queue, HeldSlot held_slot) {
@@ -133,13 +133,13 @@ class SharedWorld {
   void give_back() {
     if (!held_.empty()) any_held();
   }
-  /// To its place in the queue, but not to that pod.
+  /// To its position in the queue, but not to that pod.
   void come_back() {
     if (held_.empty()) return;
     Held held = any_held();
-    const Place place = held.held_slot.place();
+    const QueuePosition position = held.held_slot.position();
     held.held_slot.give_back();
-    enter(held.queue, place);
+    enter(held.queue, position);
   }
   void set_members(std::size_t queue, bool all) {
     std::vector<std::shared_ptr<Replica>> members;

@@ -317,15 +317,15 @@ TEST_F(SharedPod, IsRefusedInEachQueueAndWhoWaitsForItAloneWaitsForNoReadyReplic
   Visitor b(*second, *shard);  // behind the other queue's exchange
   ASSERT_TRUE(holds(a) && b.waits());
   a.entry.held_slot.verdict().outcome = Verdict::Outcome::kRefused;
-  const Place place_a = a.entry.held_slot.place();
+  const QueuePosition position_a = a.entry.held_slot.position();
   a.entry.held_slot.give_back();
   HeldSlot held_slot_b = granted(b);
   ASSERT_TRUE(held_slot_b) << "the slot that the first queue cannot use";
   held_slot_b.verdict().outcome = Verdict::Outcome::kRefused;
-  const Place place_b = held_slot_b.place();
+  const QueuePosition position_b = held_slot_b.position();
   held_slot_b.give_back();
-  const Visitor again_a(*first, *shard, kNever, place_a);
-  const Visitor again_b(*second, *shard, kNever, place_b);
+  const Visitor again_a(*first, *shard, kNever, position_a);
+  const Visitor again_b(*second, *shard, kNever, position_b);
   const Visitor later(*second, *shard);
   ASSERT_TRUE(again_a.waits() && again_b.waits() && later.waits());
   EXPECT_FALSE(again_a.leave().replica_was_ready);

@@ -115,7 +115,7 @@ TEST_F(AfterNoConnection, WhoCameLaterIsServedLater) {
   EXPECT_EQ(world.waiting(), 1u);
   Asking& newest = world.ask("Content-Length: 1\r\n", "3");
   busy.answer(200);
-  EXPECT_EQ(pod().body, "1") << "its old place: before who came while it tried";
+  EXPECT_EQ(pod().body, "1") << "its old position: before who came while it tried";
   pod().answer(200);
   EXPECT_TRUE(first.over);
   EXPECT_EQ(pod().body, "3");

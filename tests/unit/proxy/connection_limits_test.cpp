@@ -10,15 +10,15 @@
 namespace router::proxy {
 namespace {
 
-using Place = ConnectionLimits::Place;
+using Permit = ConnectionLimits::Permit;
 constexpr std::size_t kMany = 1'000'000;
 
 runtime::Address address(const std::string& ip, std::uint16_t port = 1) { return *runtime::Address::parse(ip, port); }
 
 TEST(ConnectionLimits, CountTheProcessExactly) {
   ConnectionLimits limits;
-  std::optional<Place> first = limits.enter(2);
-  const std::optional<Place> second = limits.enter(2);
+  std::optional<Permit> first = limits.enter(2);
+  const std::optional<Permit> second = limits.enter(2);
   EXPECT_TRUE(first && second);
   EXPECT_FALSE(limits.enter(2));
   EXPECT_EQ(limits.open(), 2u) << "a refused connection is not counted";
@@ -28,34 +28,34 @@ TEST(ConnectionLimits, CountTheProcessExactly) {
 
 TEST(ConnectionLimits, CountEachClientByItself) {
   ConnectionLimits limits;
-  std::optional<Place> first = limits.enter(kMany);
-  std::optional<Place> second = limits.enter(kMany);
-  std::optional<Place> other = limits.enter(kMany);
+  std::optional<Permit> first = limits.enter(kMany);
+  std::optional<Permit> second = limits.enter(kMany);
+  std::optional<Permit> other = limits.enter(kMany);
   EXPECT_TRUE(first->enter(address("10.0.0.1", 1000), 1));
   EXPECT_FALSE(second->enter(address("10.0.0.1", 1001), 1)) << "the port does not matter";
   EXPECT_TRUE(other->enter(address("10.0.0.2"), 1));
-  second.reset();  // was refused: gives back the process's place only
+  second.reset();  // was refused: gives back the process's permit only
   EXPECT_EQ(limits.clients(), 2u);
   first.reset();
   EXPECT_EQ(limits.clients(), 1u) << "who has left is forgotten";
-  std::optional<Place> again = limits.enter(kMany);
+  std::optional<Permit> again = limits.enter(kMany);
   EXPECT_TRUE(again->enter(address("10.0.0.1"), 1));
 }
 
 TEST(ConnectionLimits, RememberNobodyWithoutALimit) {
   ConnectionLimits limits;
-  std::optional<Place> place = limits.enter(kMany);
-  EXPECT_TRUE(place->enter(address("10.0.0.1"), 0));
+  std::optional<Permit> permit = limits.enter(kMany);
+  EXPECT_TRUE(permit->enter(address("10.0.0.1"), 0));
   EXPECT_EQ(limits.clients(), 0u);
 }
 
 TEST(ConnectionLimits, GiveBackOnceWhenAPlaceIsMoved) {
   ConnectionLimits limits;
-  std::optional<Place> place = limits.enter(kMany);
-  ASSERT_TRUE(place->enter(address("10.0.0.1"), 5));
+  std::optional<Permit> permit = limits.enter(kMany);
+  ASSERT_TRUE(permit->enter(address("10.0.0.1"), 5));
   {
-    const Place moved = std::move(*place);
-    place.reset();
+    const Permit moved = std::move(*permit);
+    permit.reset();
     EXPECT_EQ(limits.open(), 1u);
     EXPECT_EQ(limits.clients(), 1u);
   }
@@ -84,8 +84,8 @@ TEST(ConnectionLimits, AreExactOverAllShards) {
   for (std::size_t shard = 0; shard < kThreads; ++shard) {
     shards.emplace_back([&] {
       for (std::size_t round = 0; round < kRounds; ++round) {
-        std::optional<Place> one = limits.enter(kProcessMax);
-        std::optional<Place> two = limits.enter(kProcessMax);
+        std::optional<Permit> one = limits.enter(kProcessMax);
+        std::optional<Permit> two = limits.enter(kProcessMax);
         const std::size_t held = (one ? 1 : 0) + (two ? 1 : 0);
         if (inside.fetch_add(held) + held > kProcessMax) exceeded = true;
         const bool entered = one && one->enter(address("10.0.0.1"), kClientMax);

@@ -121,7 +121,7 @@ TEST_F(ConnectionStateTest, LetsAClientReadItsRefusalForTwoSeconds) {
 
 TEST_F(ConnectionStateTest, MayStaySilentAsLongAsAConnectionIsKept) {
   shard.advance(59s);
-  EXPECT_TRUE(open()) << "the header timeout is for those who have begun, while there are places";
+  EXPECT_TRUE(open()) << "the header timeout is for those who have begun, while there are permits";
   shard.advance(1s);
   EXPECT_FALSE(open());
   EXPECT_EQ(client.far.received(), "");
@@ -186,9 +186,9 @@ TEST_F(ConnectionStateTest, AnswersARequestThatWaitsInTheKernelWhenTheDrainClose
   EXPECT_EQ(answers(), 1u);
 }
 
-// --- places ---
+// --- permits ---
 
-TEST_F(ConnectionStateTest, MustAskWithinTheHeaderTimeoutOnceFourFifthsOfThePlacesAreTaken) {
+TEST_F(ConnectionStateTest, MustAskWithinTheHeaderTimeoutOnceFourFifthsOfThePermitsAreTaken) {
   limits.max_connections = 5;
   publish();
   for (int number = 0; number < 3; ++number) another();
@@ -201,7 +201,7 @@ TEST_F(ConnectionStateTest, MustAskWithinTheHeaderTimeoutOnceFourFifthsOfThePlac
   EXPECT_TRUE(fifth.open());
 }
 
-TEST_F(ConnectionStateTest, KeepsAConnectionThatHasAskedHoweverFewThePlacesAre) {
+TEST_F(ConnectionStateTest, KeepsAConnectionThatHasAskedHoweverFewPermitsAreLeft) {
   limits.max_connections = 1;
   publish();
   send(kHead);
@@ -223,7 +223,7 @@ TEST_F(ConnectionStateTest, RefusesAClientThatHasItsOwnLimit) {
   EXPECT_TRUE(others.emplace_back(std::make_unique<Connection>(accept("192.0.2.1")))->open());
 }
 
-TEST_F(ConnectionStateTest, AClientWithItsOwnLimitFullCostsNobodyItsPlace) {
+TEST_F(ConnectionStateTest, AClientWithItsOwnLimitFullCostsNobodyItsPermit) {
   limits.max_connections = 2;
   limits.max_connections_per_client = 1;
   publish();
@@ -254,7 +254,7 @@ TEST_F(ConnectionStateTest, AHeadThatHasBegunMoreThanASecondAgoMakesRoom) {
   shard.advance(1001ms);
   const Connection& newest = another();
   shard.poll();
-  EXPECT_TRUE(client.served.done()) << "it has no place any more";
+  EXPECT_TRUE(client.served.done()) << "it has no permit any more";
   EXPECT_EQ(client.far.received(), "");
   EXPECT_TRUE(newest.open());
   EXPECT_EQ(cells.connections_displaced.value(), 1u);

@@ -18,18 +18,18 @@ namespace {
 using namespace std::chrono_literals;
 using Since = IdleConnections::Since;
 
-/// A connection with a place, that waits for its client.
+/// A connection with a permit, that waits for its client.
 class Resting final : public runtime::Waker {
  public:
-  Resting(test::TestShard& shard, IdleConnections& all, ConnectionLimits& limits) : place_(limits.enter(1000).value()) {
+  Resting(test::TestShard& shard, IdleConnections& all, ConnectionLimits& limits) : permit_(limits.enter(1000).value()) {
     std::array<int, 2> ends{};
     ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data());
     socket_ = runtime::Socket(shard, ends[0]);
     peer_ = test::Descriptor(ends[1]);
     socket_.set_waker(this);
-    entry_.emplace(all, socket_, place_);
+    entry_.emplace(all, socket_, permit_);
   }
-  bool enter_client(const runtime::Address& client) { return place_.enter(client, 1); }
+  bool enter_client(const runtime::Address& client) { return permit_.enter(client, 1); }
   void rest(Since since) { entry_->rest(since); }
   void begin(TimePoint now) { entry_->begin(now); }
   void leave() { entry_->leave(); }
@@ -39,7 +39,7 @@ class Resting final : public runtime::Waker {
 
  private:
   void wake() override { ++woken_; }
-  ConnectionLimits::Place place_;
+  ConnectionLimits::Permit permit_;
   runtime::Socket socket_;
   test::Descriptor peer_;
   std::optional<IdleConnections::Entry> entry_;
@@ -111,16 +111,16 @@ TEST_F(IdleConnectionsTest, WhoseBytesHaveArrivedAreSpared) {
   EXPECT_FALSE(make_room());
 }
 
-TEST_F(IdleConnectionsTest, GiveTheirPlaceAwayAndAreWokenFromTheLoop) {
+TEST_F(IdleConnectionsTest, GiveTheirPermitAwayAndAreWokenFromTheLoop) {
   Resting& only = resting(Since::kAccepted);
   const runtime::Address client = *runtime::Address::parse("192.0.2.1", 1);
   ASSERT_TRUE(only.enter_client(client));
   EXPECT_FALSE(limits.has_room(client, 1));
   {
-    const std::optional<ConnectionLimits::Place> place = all.make_room(shard.now());
-    ASSERT_TRUE(place);
+    const std::optional<ConnectionLimits::Permit> permit = all.make_room(shard.now());
+    ASSERT_TRUE(permit);
     EXPECT_EQ(limits.open(), 1u);
-    EXPECT_TRUE(limits.has_room(client, 1)) << "the place is somebody else's";
+    EXPECT_TRUE(limits.has_room(client, 1)) << "the permit is somebody else's";
     EXPECT_EQ(only.woken(), 0);
     shard.poll();
     EXPECT_EQ(only.woken(), 1);

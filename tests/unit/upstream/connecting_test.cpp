@@ -234,7 +234,7 @@ TEST(SecureConnecting, GivesSlotAndConnectionBackWhereTheHandshakeFindsNoMemory)
   }
 }
 
-// --- in place of another connection ---
+// --- in position of another connection ---
 
 TEST_F(ConnectingTest, WaitsForThePodsCloseNoLongerThanItMayTakeToConnect) {
   options.connect_timeout = milliseconds(100);

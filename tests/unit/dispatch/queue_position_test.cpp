@@ -13,15 +13,15 @@ namespace {
 using namespace std::chrono_literals;
 using test::TestShard;
 
-/// Exchanges that could not reach their replica come back to their place.
-struct PlaceTest : testing::Test {
+/// Exchanges that could not reach their replica come back to their position.
+struct QueuePositionTest : testing::Test {
   /// Takes a held slot and gives it up again, as after a refused connection.
-  Place refused_by(RequestQueue& queue) {
+  QueuePosition refused_by(RequestQueue& queue) {
     Visitor visitor(queue, shard);
     EXPECT_TRUE(visitor.entry.held_slot);
-    Place place = visitor.entry.held_slot.place();
+    QueuePosition position = visitor.entry.held_slot.position();
     visitor.entry.held_slot.give_back();
-    return place;
+    return position;
   }
 
   TestShard shard{0};
@@ -29,20 +29,20 @@ struct PlaceTest : testing::Test {
   const std::shared_ptr<Replica> second = make_replica(1, "second:1");
 };
 
-TEST_F(PlaceTest, AvoidsTheReplicaWhileAnotherHasASlot) {
+TEST_F(QueuePositionTest, AvoidsTheReplicaWhileAnotherHasASlot) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first, second});
   for (int round = 0; round < 20; ++round) {
-    const Place place = refused_by(*queue);
-    const Visitor again(*queue, shard, kNever, place);
+    const QueuePosition position = refused_by(*queue);
+    const Visitor again(*queue, shard, kNever, position);
     ASSERT_TRUE(again.entry.held_slot);
-    EXPECT_NE(&again.entry.held_slot.replica(), place.avoided.get());
-    EXPECT_EQ(again.entry.held_slot.ticket(), place.ticket);
+    EXPECT_NE(&again.entry.held_slot.replica(), position.avoided.get());
+    EXPECT_EQ(again.entry.held_slot.ticket(), position.ticket);
   }
 }
 
-TEST_F(PlaceTest, WaitsForAnotherThatServesRatherThanTakeTheAvoidedOne) {
+TEST_F(QueuePositionTest, WaitsForAnotherThatServesRatherThanTakeTheAvoidedOne) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first});
-  const Place place = refused_by(*queue);
+  const QueuePosition position = refused_by(*queue);
   queue->set_replicas({first, second});
   queue->set_ready(second, true);
   Visitor takes_one(*queue, shard);
@@ -51,7 +51,7 @@ TEST_F(PlaceTest, WaitsForAnotherThatServesRatherThanTakeTheAvoidedOne) {
       &takes_one.entry.held_slot.replica() == second.get() ? takes_one.entry.held_slot : takes_other.entry.held_slot;
   HeldSlot& of_first =
       &takes_one.entry.held_slot.replica() == second.get() ? takes_other.entry.held_slot : takes_one.entry.held_slot;
-  const Visitor again(*queue, shard, kNever, place);
+  const Visitor again(*queue, shard, kNever, position);
   ASSERT_TRUE(again.waits());
   of_first.give_back();
   EXPECT_FALSE(*again.poll()) << "the avoided replica is free, the other one serves but is busy";
@@ -61,12 +61,12 @@ TEST_F(PlaceTest, WaitsForAnotherThatServesRatherThanTakeTheAvoidedOne) {
   EXPECT_EQ(&held_slot->replica(), second.get());
 }
 
-TEST_F(PlaceTest, OthersMayHaveTheSlotThatItAvoids) {
+TEST_F(QueuePositionTest, OthersMayHaveTheSlotThatItAvoids) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first, second});
   Visitor one(*queue, shard);
   Visitor other(*queue, shard);
   HeldSlot& of_first = &one.entry.held_slot.replica() == first.get() ? one.entry.held_slot : other.entry.held_slot;
-  const Visitor avoids(*queue, shard, kNever, Place{1, first});
+  const Visitor avoids(*queue, shard, kNever, QueuePosition{1, first});
   const Visitor newcomer(*queue, shard);
   ASSERT_TRUE(avoids.waits() && newcomer.waits());
   of_first.give_back();
@@ -74,24 +74,24 @@ TEST_F(PlaceTest, OthersMayHaveTheSlotThatItAvoids) {
   EXPECT_TRUE(*newcomer.poll());
 }
 
-TEST_F(PlaceTest, TakesTheAvoidedReplicaIfNoOtherServes) {
+TEST_F(QueuePositionTest, TakesTheAvoidedReplicaIfNoOtherServes) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first});
-  const Place place = refused_by(*queue);
-  EXPECT_TRUE(Visitor(*queue, shard, kNever, place).entry.held_slot);
+  const QueuePosition position = refused_by(*queue);
+  EXPECT_TRUE(Visitor(*queue, shard, kNever, position).entry.held_slot);
   queue->set_replicas({first, second});  // the second is not ready
-  EXPECT_TRUE(Visitor(*queue, shard, kNever, place).entry.held_slot);
+  EXPECT_TRUE(Visitor(*queue, shard, kNever, position).entry.held_slot);
 }
 
-TEST_F(PlaceTest, TakesTheAvoidedReplicaOnceTheOtherIsGone) {
+TEST_F(QueuePositionTest, TakesTheAvoidedReplicaOnceTheOtherIsGone) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first, second});
   Visitor one(*queue, shard);
   Visitor other(*queue, shard);
-  const Visitor avoids(*queue, shard, kNever, Place{1, first});
+  const Visitor avoids(*queue, shard, kNever, QueuePosition{1, first});
   one.entry.held_slot.give_back();
   other.entry.held_slot.give_back();
   const Result<HeldSlot> of_second = avoids.poll();
   ASSERT_EQ(&of_second->replica(), second.get());
-  const Visitor waits(*queue, shard, kNever, Place{2, first});
+  const Visitor waits(*queue, shard, kNever, QueuePosition{2, first});
   EXPECT_TRUE(waits.waits());
   queue->set_ready(second, false);
   const Result<HeldSlot> held_slot = waits.poll();
@@ -99,28 +99,28 @@ TEST_F(PlaceTest, TakesTheAvoidedReplicaOnceTheOtherIsGone) {
   EXPECT_EQ(&held_slot->replica(), first.get());
 }
 
-TEST_F(PlaceTest, StandsBeforeThoseWhoCameLater) {
+TEST_F(QueuePositionTest, StandsBeforeThoseWhoCameLater) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first});
-  const Place place = refused_by(*queue);
+  const QueuePosition position = refused_by(*queue);
   Visitor running(*queue, shard);
   const Visitor later(*queue, shard);
-  const Visitor again(*queue, shard, kNever, place);
+  const Visitor again(*queue, shard, kNever, position);
   ASSERT_TRUE(later.waits() && again.waits());
   running.entry.held_slot.give_back();
   EXPECT_FALSE(*later.poll());
   EXPECT_TRUE(*again.poll());
 }
 
-TEST_F(PlaceTest, IsKeptInAFullQueue) {
+TEST_F(QueuePositionTest, IsKeptInAFullQueue) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first}, 1);
-  const Place place = refused_by(*queue);
+  const QueuePosition position = refused_by(*queue);
   Visitor running(*queue, shard);
   const Visitor waiting(*queue, shard);
   EXPECT_EQ(Visitor(*queue, shard).refused, Reason::kQueueFull);
-  EXPECT_TRUE(Visitor(*queue, shard, kNever, place).waits());
+  EXPECT_TRUE(Visitor(*queue, shard, kNever, position).waits());
 }
 
-TEST_F(PlaceTest, IdleWorkTakesASlotOnlyIfNobodyWaits) {
+TEST_F(QueuePositionTest, IdleWorkTakesASlotOnlyIfNobodyWaits) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first});
   HeldSlot idle = queue->take_idle(shard);
   EXPECT_TRUE(idle);
@@ -130,7 +130,7 @@ TEST_F(PlaceTest, IdleWorkTakesASlotOnlyIfNobodyWaits) {
   queue->set_ready(second, true);
   Visitor one(*queue, shard);
   Visitor other(*queue, shard);
-  const Visitor avoids(*queue, shard, kNever, Place{1, first});
+  const Visitor avoids(*queue, shard, kNever, QueuePosition{1, first});
   HeldSlot& of_first = &one.entry.held_slot.replica() == first.get() ? one.entry.held_slot : other.entry.held_slot;
   of_first.give_back();
   ASSERT_TRUE(avoids.waits());

@@ -11,13 +11,15 @@ namespace router::admin {
 /// limit the one that has waited longest for its head makes room: an honest client sends its head at once, so what is oldest in
 /// a flood belongs to the flood. Those whose bytes have arrived and are not read yet are spared. If none waits for a head, the
 /// one whose request or answer has taken longest makes room. Control thread.
-class OperatorPlaces {
+class OperatorConnections {
  public:
   enum class Wait { kNothing, kHead, kRest };
 
   class Holder : public boost::intrusive::list_base_hook<> {
    public:
-    explicit Holder(std::shared_ptr<OperatorPlaces> places) : places_(std::move(places)) { ++places_->alive_; }
+    explicit Holder(std::shared_ptr<OperatorConnections> connections) : connections_(std::move(connections)) {
+      ++connections_->alive_;
+    }
     Holder(const Holder&) = delete;
     Holder& operator=(const Holder&) = delete;
     virtual ~Holder();
@@ -32,13 +34,13 @@ class OperatorPlaces {
     void wait_for(Wait what);
 
    private:
-    const std::shared_ptr<OperatorPlaces> places_;  // outlives its holder
+    const std::shared_ptr<OperatorConnections> connections_;  // outlives its holder
     Wait waits_for_ = Wait::kNothing;
   };
 
-  OperatorPlaces() = default;
-  OperatorPlaces(const OperatorPlaces&) = delete;
-  OperatorPlaces& operator=(const OperatorPlaces&) = delete;
+  OperatorConnections() = default;
+  OperatorConnections(const OperatorConnections&) = delete;
+  OperatorConnections& operator=(const OperatorConnections&) = delete;
 
   std::size_t taken() const { return heads_.size() + rests_.size(); }
   /// Also those that are closed and whose handlers have not run yet.
