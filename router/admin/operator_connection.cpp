@@ -159,7 +159,7 @@ void OperatorConnection::respond() {
 
 /// Without a length: nobody knows it before the last piece is made, not even for a HEAD.
 void OperatorConnection::write_in_pieces(Response response, bool keep_alive, bool head) {
-  if (!head && !served_->turns->try_enter(*this)) {
+  if (!head && !served_->scheduler->try_enter(*this)) {
     return write(error_response(503, "too_many_scrapes",
                                 absl::StrCat(served_->options.scrapes_max, " scrapes are under way: try again later")),
                  {}, keep_alive, false);
@@ -193,7 +193,7 @@ void OperatorConnection::write_in_pieces(Response response, bool keep_alive, boo
                            [self = shared_from_this(), shared, head](const error_code& error, std::size_t) {
                              if (error || !self->socket_.is_open()) return self->close();
                              if (head) return self->on_written(error, self->in_pieces_->keep_alive);
-                             self->served_->turns->ready(self->as_maker());
+                             self->served_->scheduler->ready(self->as_maker());
                            });
 }
 
@@ -207,7 +207,7 @@ void OperatorConnection::make_piece() {
     answer.out.swap(answer.text);
   }
   const std::size_t enough = answer.gzip ? kWriteBytes : 1;
-  if (!answer.ended && answer.out.size() < enough) return served_->turns->ready(as_maker());
+  if (!answer.ended && answer.out.size() < enough) return served_->scheduler->ready(as_maker());
   write_piece();
 }
 
@@ -222,7 +222,7 @@ void OperatorConnection::write_piece() {
 void OperatorConnection::on_piece_written(const error_code& error) {
   if (error || !socket_.is_open()) return close();
   in_pieces_->out.clear();
-  if (!in_pieces_->ended) return served_->turns->ready(as_maker());
+  if (!in_pieces_->ended) return served_->scheduler->ready(as_maker());
   leave();
   const bool keep_alive = in_pieces_->keep_alive;
   if (!in_pieces_->chunked) return on_written(error, keep_alive);

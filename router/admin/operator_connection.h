@@ -17,7 +17,7 @@
 #include "router/admin/operator_connections.h"
 #include "router/admin/operator_server.h"
 #include "router/admin/own_host.h"
-#include "router/admin/piece_turns.h"
+#include "router/admin/piece_scheduler.h"
 #include "router/runtime/timer_queue.h"
 
 namespace router::admin {
@@ -25,7 +25,7 @@ namespace router::admin {
 /// One connection of an operator: reads a request, answers it, and so on. Lives in its pending handlers. Control thread.
 class OperatorConnection : public std::enable_shared_from_this<OperatorConnection>,
                            private OperatorConnections::Holder,
-                           private PieceTurns::Maker,
+                           private PieceScheduler::Maker,
                            private runtime::Timer {
  public:
   /// What the connections of a listener share.
@@ -34,11 +34,11 @@ class OperatorConnection : public std::enable_shared_from_this<OperatorConnectio
         : options(std::move(how)),
           routes(std::move(what)),
           own_host(options.address),
-          turns(std::make_shared<PieceTurns>(control, options.scrapes_max)) {}
+          scheduler(std::make_shared<PieceScheduler>(control, options.scrapes_max)) {}
     const OperatorServerOptions options;
     const std::vector<OperatorRoute> routes;
     const OwnHost own_host;
-    const std::shared_ptr<PieceTurns> turns;
+    const std::shared_ptr<PieceScheduler> scheduler;
   };
   /// Takes over `descriptor`.
   OperatorConnection(runtime::Shard& control, std::shared_ptr<const Served> served,
@@ -79,7 +79,7 @@ class OperatorConnection : public std::enable_shared_from_this<OperatorConnectio
   void cut() override { close(); }
   void write_piece();
   void on_piece_written(const boost::system::error_code& error);
-  std::shared_ptr<PieceTurns::Maker> as_maker() { return {shared_from_this(), this}; }
+  std::shared_ptr<PieceScheduler::Maker> as_maker() { return {shared_from_this(), this}; }
   void on_written(const boost::system::error_code& error, bool keep_alive);
   void wait_for_the_end();
   void expired() override { close(); }

@@ -61,19 +61,19 @@ std::string text_of(int system_error) {
 /// Cancelled by the prober's own cancellation, and as soon as somebody wants the slot.
 class QuestionCancellation final : public runtime::Cancellation {
  public:
-  QuestionCancellation(runtime::Cancellation& prober, const HeldSlot& slot)
+  QuestionCancellation(runtime::Cancellation& prober, const ProbeSlot& slot)
       : Cancellation(prober.wakeup()), prober_(prober), slot_(slot) {}
-  bool cancelled() const override { return prober_.cancelled() || slot_.wanted(); }
+  bool cancelled() const override { return prober_.cancelled() || slot_.preempted(); }
 
  private:
   const runtime::Cancellation& prober_;
-  const HeldSlot& slot_;
+  const ProbeSlot& slot_;
 };
 
 /// One question, whose answer says how far it has come.
 class Question {
  public:
-  Question(runtime::Cancellation& prober, const ProbeTarget& target, Deadline deadline, const HeldSlot& slot)
+  Question(runtime::Cancellation& prober, const ProbeTarget& target, Deadline deadline, const ProbeSlot& slot)
       : prober_(prober), target_(target), deadline_(deadline), slot_(slot), cancellation_(prober, slot) {}
 
   /// kReady: `into` is connected.
@@ -83,7 +83,7 @@ class Question {
     connected_ = connected.has_value();
     if (connected_) co_return answer(Readiness::kReady, "");
     if (!connected.error().gave_up()) co_return could_not_connect(connected.error().system_error);
-    if (into.is_open() && slot_.wanted()) into.reset();
+    if (into.is_open() && slot_.preempted()) into.reset();
     co_return too_late("no connection");
   }
 
@@ -110,8 +110,8 @@ class Question {
   bool holds_slot() const { return slot_ && !prober_.cancelled(); }
   /// Both sides, so that the slot's next connection is never the pod's second; by a reset as soon as somebody waits for it.
   Task<void> close(tls::Stream& stream) {
-    if (!slot_.wanted()) co_await close_in_order(stream);
-    if (slot_.wanted()) stream.socket().reset();
+    if (!slot_.preempted()) co_await close_in_order(stream);
+    if (slot_.preempted()) stream.socket().reset();
   }
 
  private:
@@ -163,7 +163,7 @@ class Question {
   runtime::Cancellation& prober_;
   const ProbeTarget& target_;
   const Deadline deadline_;
-  const HeldSlot& slot_;
+  const ProbeSlot& slot_;
   QuestionCancellation cancellation_;
   bool connected_ = false;
 };
@@ -174,19 +174,19 @@ client::Security security_of(const ProbeTarget& target) {
 
 }  // namespace
 
-void Claim::wanted() noexcept {
+void Preemption::preempt() noexcept {
   self_ = shared_from_this();
   control_.send(*this);
 }
 
-void Claim::run() {
-  const std::shared_ptr<TurnHolder> self = std::move(self_);
-  came_ = true;
+void Preemption::run() {
+  const std::shared_ptr<PreemptibleHolder> self = std::move(self_);
+  requested_ = true;
   if (const std::shared_ptr<runtime::Wakeup> wakeup = wakeup_.lock()) wakeup->wake();
 }
 
 Task<ProbeAnswer> ask_for_readiness(runtime::Cancellation& cancellation, const ProbeTarget& target, Deadline deadline,
-                                    const HeldSlot& slot) {
+                                    const ProbeSlot& slot) {
   Question question(cancellation, target, deadline, slot);
   runtime::Socket socket;
   ProbeAnswer connected = co_await question.connect(target.address, socket);
@@ -199,7 +199,7 @@ Task<ProbeAnswer> ask_for_readiness(runtime::Cancellation& cancellation, const P
 }
 
 Task<ProbeAnswer> ask_for_connection(runtime::Cancellation& cancellation, const ProbeTarget& target,
-                                     const runtime::Address& address, Deadline deadline, const HeldSlot& slot) {
+                                     const runtime::Address& address, Deadline deadline, const ProbeSlot& slot) {
   Question question(cancellation, target, deadline, slot);
   runtime::Socket socket;
   ProbeAnswer answer = co_await question.connect(address, socket);
@@ -210,15 +210,15 @@ Task<ProbeAnswer> ask_for_connection(runtime::Cancellation& cancellation, const 
   co_return answer;
 }
 
-Task<std::optional<HeldSlot>> take_slot(std::shared_ptr<runtime::CancelSource> cancellation, const ProbeTarget& target) {
-  if (!target.slot) co_return HeldSlot();
+Task<std::optional<ProbeSlot>> take_slot(std::shared_ptr<runtime::CancelSource> cancellation, const ProbeTarget& target) {
+  if (!target.slot) co_return ProbeSlot();
   const Deadline until = deadline_after(cancellation->now(), kSlotWait);
   for (bool closing = false;;) {
-    const auto claim = std::make_shared<Claim>(cancellation->shared_wakeup());
-    ProbeSlot slot = target.slot(claim);
-    if (slot.turn) co_return HeldSlot(std::move(slot.turn), claim);
+    const auto preemption = std::make_shared<Preemption>(cancellation->shared_wakeup());
+    ProbeSlotOffer offer = target.slot(preemption);
+    if (offer.slot) co_return ProbeSlot(std::move(offer.slot), preemption);
     // Once a connection was closed for it, it does not give up because a request was faster.
-    closing = closing || slot.soon;
+    closing = closing || offer.soon;
     const TimePoint now = cancellation->now();
     if (!closing || now >= until) co_return std::nullopt;
     co_await cancellation->wakeup().wait(now + kSlotAgain);
@@ -247,18 +247,18 @@ struct ReplicaProber::Probing final : runtime::BackgroundTask {
 
   /// Whether the replica is ready; nothing if the question does not count.
   Task<std::optional<bool>> ask() {
-    ProbeLimit::Turn turn;
+    ProbeLimit::Permit permit;
     if (target.limit != nullptr) {
-      turn = co_await target.limit->wait_for_turn(shared_from_this());
+      permit = co_await target.limit->acquire(shared_from_this());
       if (cancelled()) co_return std::nullopt;
     }
-    const std::optional<HeldSlot> slot = co_await take_slot(shared_from_this(), target);
+    const std::optional<ProbeSlot> slot = co_await take_slot(shared_from_this(), target);
     skipped = !slot;
     if (cancelled() || skipped) co_return std::nullopt;
     const std::uint64_t finished = exchanges_finished();
     const Deadline deadline = deadline_after(now(), target.settings.timeout);
     ProbeAnswer answer = co_await ask_for_readiness(*this, target, deadline, *slot);
-    skipped = answer.readiness == Readiness::kNotAsked && slot->wanted();
+    skipped = answer.readiness == Readiness::kNotAsked && slot->preempted();
     if (cancelled() || skipped) co_return std::nullopt;
     if (asks_elsewhere(answer)) {
       const Deadline until = deadline_after(now(), target.settings.timeout);

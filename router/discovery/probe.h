@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "router/base/task.h"
 #include "router/discovery/probe_limit.h"
-#include "router/dispatch/pod_turn.h"
+#include "router/dispatch/preemptible_slot.h"
 #include "router/runtime/address.h"
 #include "router/runtime/cancellation.h"
 #include "router/runtime/inbox.h"
@@ -20,42 +20,43 @@
 namespace router::discovery {
 
 /// A slot of the replica for a probe's connection, so that it is none beyond the slots.
-struct ProbeSlot {
-  dispatch::PodTurn turn;  // empty: all slots are busy, or
-  bool soon = false;       // a connection that rests in the free one is being closed
+struct ProbeSlotOffer {
+  dispatch::PreemptibleSlot slot;  // empty: all slots are busy, or
+  bool soon = false;               // a connection that rests in the free one is being closed
 };
 
 /// Tells the coroutine that holds a slot for a question that an exchange waits for it. Made and read on the control thread.
-class Claim final : public dispatch::TurnHolder, private runtime::Message {
+class Preemption final : public dispatch::PreemptibleHolder, private runtime::Message {
  public:
-  explicit Claim(const std::shared_ptr<runtime::Wakeup>& wakeup) : control_(wakeup->shard()), wakeup_(wakeup) {}
-  bool came() const { return came_; }
-  void wanted() noexcept override;
+  explicit Preemption(const std::shared_ptr<runtime::Wakeup>& wakeup) : control_(wakeup->shard()), wakeup_(wakeup) {}
+  bool requested() const { return requested_; }
+  void preempt() noexcept override;
 
  private:
   void run() override;
-  void dropped() noexcept override { const std::shared_ptr<TurnHolder> ends_here = std::move(self_); }
+  void dropped() noexcept override { const std::shared_ptr<PreemptibleHolder> ends_here = std::move(self_); }
 
   runtime::Shard& control_;
-  const std::weak_ptr<runtime::Wakeup> wakeup_;  // weak: the last to let go of a claim may be another thread
-  bool came_ = false;
-  std::shared_ptr<TurnHolder> self_;  // on its way to control
+  const std::weak_ptr<runtime::Wakeup> wakeup_;  // weak: the last to let go of a preemption may be another thread
+  bool requested_ = false;
+  std::shared_ptr<PreemptibleHolder> self_;  // on its way to control
 };
 
 /// The slot of a question. Empty: none is needed.
-class HeldSlot {
+class ProbeSlot {
  public:
-  HeldSlot() = default;
-  HeldSlot(dispatch::PodTurn turn, std::shared_ptr<const Claim> claim) : claim_(std::move(claim)), turn_(std::move(turn)) {}
-  explicit operator bool() const { return static_cast<bool>(turn_); }
+  ProbeSlot() = default;
+  ProbeSlot(dispatch::PreemptibleSlot slot, std::shared_ptr<const Preemption> preemption)
+      : preemption_(std::move(preemption)), slot_(std::move(slot)) {}
+  explicit operator bool() const { return static_cast<bool>(slot_); }
   /// Whether a request waits for it: the connection is reset at once then, and the question counts as nothing.
-  bool wanted() const { return claim_ != nullptr && claim_->came(); }
+  bool preempted() const { return preemption_ != nullptr && preemption_->requested(); }
 
  private:
-  std::shared_ptr<const Claim> claim_;
-  dispatch::PodTurn turn_;
+  std::shared_ptr<const Preemption> preemption_;
+  dispatch::PreemptibleSlot slot_;
 };
-inline const HeldSlot kNoSlot;
+inline const ProbeSlot kNoSlot;
 
 inline constexpr const char* kMemoryIsShort = "memory is short: a replica is asked later";  // in the log
 
@@ -71,7 +72,7 @@ struct ProbeTarget {
   bool prefers_other_family = false;
   std::function<std::uint64_t()> exchanges_finished;  // grows while the replica answers scoring requests; may be empty
   /// Empty: what is asked is not where the replica scores. The holder is told when an exchange wants the slot.
-  std::function<ProbeSlot(std::shared_ptr<dispatch::TurnHolder> holder)> slot;
+  std::function<ProbeSlotOffer(std::shared_ptr<dispatch::PreemptibleHolder> holder)> slot;
   Duration close_wait =
       std::chrono::milliseconds(250);  // with a slot: it is kept so long, at most, until the replica has closed
   std::shared_ptr<ProbeLimit> limit;   // nullptr: as many at once as there are replicas
@@ -122,15 +123,15 @@ class ReplicaProber {
 
 /// The slot for a question, which may be an empty one where none is needed; nothing if all are busy. Suspends while a
 /// connection that rests in it is closed, for half a second at most, or until it is cancelled. Throws std::bad_alloc.
-Task<std::optional<HeldSlot>> take_slot(std::shared_ptr<runtime::CancelSource> cancellation, const ProbeTarget& target);
+Task<std::optional<ProbeSlot>> take_slot(std::shared_ptr<runtime::CancelSource> cancellation, const ProbeTarget& target);
 
 /// One question. Suspends, until `deadline` at most, or until it is cancelled, or because somebody wants the slot: then it is
 /// kNotAsked, and the connection is gone.
 Task<ProbeAnswer> ask_for_readiness(runtime::Cancellation& cancellation, const ProbeTarget& target, Deadline deadline,
-                                    const HeldSlot& slot = kNoSlot);
+                                    const ProbeSlot& slot = kNoSlot);
 
 /// kReady: a connection to `address` is accepted. It is closed again, and nothing is sent. Suspends likewise.
 Task<ProbeAnswer> ask_for_connection(runtime::Cancellation& cancellation, const ProbeTarget& target,
-                                     const runtime::Address& address, Deadline deadline, const HeldSlot& slot = kNoSlot);
+                                     const runtime::Address& address, Deadline deadline, const ProbeSlot& slot = kNoSlot);
 
 }  // namespace router::discovery

@@ -4,17 +4,17 @@
 
 namespace router::discovery {
 
-Task<ProbeLimit::Turn> ProbeLimit::wait_for_turn(std::shared_ptr<runtime::CancelSource> cancellation) {
+Task<ProbeLimit::Permit> ProbeLimit::acquire(std::shared_ptr<runtime::CancelSource> cancellation) {
   if (running_ < at_once_) {
     ++running_;
-    co_return Turn(*this);
+    co_return Permit(*this);
   }
   Waiting mine(std::move(cancellation));
   waiting_.push_back(&mine);
   while (!mine.granted && !mine.cancellation->cancelled()) co_await mine.cancellation->wakeup().wait(kNever);
-  if (mine.granted) co_return Turn(*this);  // also if cancelled: whoever drops it passes it on
+  if (mine.granted) co_return Permit(*this);  // also if cancelled: whoever drops it passes it on
   waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &mine));
-  co_return Turn();
+  co_return Permit();
 }
 
 void ProbeLimit::pass_on() noexcept {

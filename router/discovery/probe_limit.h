@@ -21,16 +21,16 @@ class ProbeLimit {
   ProbeLimit& operator=(const ProbeLimit&) = delete;
 
   /// The right to ask, given back when it is destroyed. Move-only; the limit must outlive it.
-  class Turn {
+  class Permit {
    public:
-    Turn() = default;
-    explicit Turn(ProbeLimit& limit) : limit_(&limit) {}
-    Turn(Turn&& other) noexcept : limit_(std::exchange(other.limit_, nullptr)) {}
-    Turn& operator=(Turn&& other) noexcept {
+    Permit() = default;
+    explicit Permit(ProbeLimit& limit) : limit_(&limit) {}
+    Permit(Permit&& other) noexcept : limit_(std::exchange(other.limit_, nullptr)) {}
+    Permit& operator=(Permit&& other) noexcept {
       std::swap(limit_, other.limit_);
       return *this;
     }
-    ~Turn() {
+    ~Permit() {
       if (limit_ != nullptr) limit_->pass_on();
     }
     explicit operator bool() const { return limit_ != nullptr; }
@@ -40,7 +40,7 @@ class ProbeLimit {
   };
 
   /// Suspends until it is this one's turn, or until it is cancelled: then there is no turn.
-  Task<Turn> wait_for_turn(std::shared_ptr<runtime::CancelSource> cancellation);
+  Task<Permit> acquire(std::shared_ptr<runtime::CancelSource> cancellation);
 
   std::size_t running() const { return running_; }
   std::size_t waiting() const { return waiting_.size(); }

@@ -35,12 +35,12 @@ struct Readmission::Waiting final : runtime::BackgroundTask {
 
   Task<ProbeAnswer> ask() {
     ProbeAnswer answer;
-    ProbeLimit::Turn turn;
+    ProbeLimit::Permit permit;
     if (target.limit != nullptr) {
-      turn = co_await target.limit->wait_for_turn(shared_from_this());
+      permit = co_await target.limit->acquire(shared_from_this());
       if (cancelled()) co_return answer;
     }
-    const std::optional<HeldSlot> slot = co_await take_slot(shared_from_this(), target);
+    const std::optional<ProbeSlot> slot = co_await take_slot(shared_from_this(), target);
     if (cancelled() || !slot) co_return answer;
     const Deadline deadline = deadline_after(now(), target.settings.timeout);
     if (terms.accepts) {

@@ -24,7 +24,7 @@ Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) noexcept {
   withdraw(replica);
   const PodSlots::Taken granted = replica.pod_->take(replica, shard);
   if (!granted.granted) {
-    await_pod(replica, granted.turns);
+    await_pod(replica, granted.preemptible);
     return {};
   }
   Taken taken{members_[replica.member_], granted.slot};
@@ -205,23 +205,23 @@ void Capacity::receive(Replica& replica) noexcept {
   offer(replica);
 }
 
-void Capacity::await_pod(Replica& replica, std::size_t turns) noexcept {
+void Capacity::await_pod(Replica& replica, std::size_t preemptible) noexcept {
   replica.waits_for_pod_ = true;
-  replica.turns_awaited_ = turns;
-  turns_awaited_ += turns;
-  asks_turns_back_ = asks_turns_back_ || turns > 0;
+  replica.awaited_preemptions_ = preemptible;
+  awaited_preemptions_ += preemptible;
+  preempts_ = preempts_ || preemptible > 0;
 }
 
 void Capacity::end_wait_for_pod(Replica& replica) noexcept {
   replica.waits_for_pod_ = false;
-  turns_awaited_ -= std::exchange(replica.turns_awaited_, 0);
+  awaited_preemptions_ -= std::exchange(replica.awaited_preemptions_, 0);
 }
 
 /// No new turn begins before the pod has told the replica: it is remembered there, and goes first.
-void Capacity::ask_all_turns_back(Heirs& heirs) noexcept {
-  asks_turns_back_ = false;
+void Capacity::preempt_all_holders(Heirs& heirs) noexcept {
+  preempts_ = false;
   for (const std::shared_ptr<Replica>& replica : members_) {
-    if (replica->turns_awaited_ > 0) replica->pod_->ask_turns_back(heirs);
+    if (replica->awaited_preemptions_ > 0) replica->pod_->preempt_holders(heirs);
   }
 }
 
@@ -251,9 +251,9 @@ std::size_t Capacity::count_serving_slots() const {
   return sum;
 }
 
-std::size_t Capacity::count_turns_awaited() const {
+std::size_t Capacity::count_awaited_preemptions() const {
   std::size_t sum = 0;
-  for (const std::shared_ptr<Replica>& replica : members_) sum += replica->serves() ? replica->turns_awaited_ : 0;
+  for (const std::shared_ptr<Replica>& replica : members_) sum += replica->serves() ? replica->awaited_preemptions_ : 0;
   return sum;
 }
 
@@ -274,7 +274,7 @@ void Capacity::check() const {
   std::size_t ejected = 0;
   std::size_t refusing = 0;
   std::size_t shedding = 0;
-  std::size_t turns_awaited = 0;
+  std::size_t awaited_preemptions = 0;
   for (std::size_t index = 0; index < members_.size(); ++index) {
     const Replica& replica = *members_[index];
     ROUTER_ASSERT(replica.member_ == index);
@@ -287,8 +287,8 @@ void Capacity::check() const {
     ejected += replica.ready_ && replica.health_.ejected() ? 1 : 0;
     refusing += replica.ready_ && replica.health_.refusing() ? 1 : 0;
     shedding += replica.sheds_ ? 1 : 0;
-    turns_awaited += replica.turns_awaited_;
-    ROUTER_ASSERT(replica.waits_for_pod_ || replica.turns_awaited_ == 0);
+    awaited_preemptions += replica.awaited_preemptions_;
+    ROUTER_ASSERT(replica.waits_for_pod_ || replica.awaited_preemptions_ == 0);
     in_use += replica.in_use_;
   }
   ROUTER_ASSERT(ready == ready_);
@@ -296,7 +296,7 @@ void Capacity::check() const {
   ROUTER_ASSERT(ejected == ejected_ && 2 * ejected_ <= reachable());
   ROUTER_ASSERT(shedding == shedders_.size());
   ROUTER_ASSERT(in_use <= held_);
-  ROUTER_ASSERT(turns_awaited == turns_awaited_);
+  ROUTER_ASSERT(awaited_preemptions == awaited_preemptions_);
   ROUTER_ASSERT(serving_slots() == count_serving_slots());
 #endif
 }

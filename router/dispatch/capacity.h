@@ -50,11 +50,11 @@ class Capacity {
   void receive(Replica& replica) noexcept;
   /// An exchange waits: who holds a slot of a replica only as long as nobody wants it is to give it up. Once after `take` has
   /// found none because of that.
-  void ask_turns_back(Heirs& heirs) noexcept {
-    if (asks_turns_back_) ask_all_turns_back(heirs);
+  void preempt_holders(Heirs& heirs) noexcept {
+    if (preempts_) preempt_all_holders(heirs);
   }
   /// Slots of serving replicas that come back by that.
-  std::size_t turns_awaited() const { return turns_awaited_ == 0 ? 0 : count_turns_awaited(); }
+  std::size_t awaited_preemptions() const { return awaited_preemptions_ == 0 ? 0 : count_awaited_preemptions(); }
 
   const std::vector<std::shared_ptr<Replica>>& replicas() const { return members_; }
   std::size_t ready() const { return ready_; }
@@ -91,9 +91,9 @@ class Capacity {
   /// Sets how many members are ready, and how many of these refuse.
   void count(std::size_t ready, std::size_t refusing) noexcept;
   std::size_t count_serving_slots() const;
-  std::size_t count_turns_awaited() const;
-  void ask_all_turns_back(Heirs& heirs) noexcept;
-  void await_pod(Replica& replica, std::size_t turns) noexcept;
+  std::size_t count_awaited_preemptions() const;
+  void preempt_all_holders(Heirs& heirs) noexcept;
+  void await_pod(Replica& replica, std::size_t preemptible) noexcept;
   /// Its pod may be asked again.
   void end_wait_for_pod(Replica& replica) noexcept;
   void refuse(Replica& replica, TimePoint now) noexcept;
@@ -115,8 +115,8 @@ class Capacity {
   std::uint64_t revivals_ = 0;
   mutable std::optional<std::size_t> serving_slots_;  // none: not counted since the replicas have changed
   std::size_t held_ = 0;                              // of replicas that are gone, too
-  std::size_t turns_awaited_ = 0;                     // the members' sum
-  bool asks_turns_back_ = false;                      // as soon as an exchange waits
+  std::size_t awaited_preemptions_ = 0;               // the members' sum
+  bool preempts_ = false;                             // as soon as an exchange waits
 };
 
 }  // namespace router::dispatch

@@ -17,11 +17,11 @@ Heirs::Heir Heirs::pop() noexcept {
   return {std::move(member.told_), member.queue_.lock()};
 }
 
-void Heirs::ask_turns_back() noexcept {
-  while (!turns_.empty()) {
-    const std::shared_ptr<TurnHolder> holder = std::move(turns_.front().told_);
-    turns_.pop_front();
-    holder->wanted();
+void Heirs::preempt_holders() noexcept {
+  while (!preempted_.empty()) {
+    const std::shared_ptr<PreemptibleHolder> holder = std::move(preempted_.front().told_);
+    preempted_.pop_front();
+    holder->preempt();
   }
 }
 
@@ -75,16 +75,16 @@ PodSlots::Taken PodSlots::take(Replica& replica, std::size_t shard) noexcept {
   Taken taken = take_free(shard);
   if (!taken.granted) {
     member.wants_ = true;
-    taken.turns = turns_;
+    taken.preemptible = preemptible_;
   }
   return taken;
 }
 
-PodSlots::Taken PodSlots::take_turn(std::size_t shard, TurnHolder* holder) noexcept {
+PodSlots::Taken PodSlots::take_preemptible(std::size_t shard, PreemptibleHolder* holder) noexcept {
   const std::lock_guard lock(mutex_);
   const Taken taken = take_free(shard);
   if (taken.granted && holder != nullptr) {
-    ++turns_;
+    ++preemptible_;
     unasked_.push_back(*holder);
   }
   return taken;
@@ -107,23 +107,23 @@ void PodSlots::give_back(Replica& replica, Slot* slot, CargoList& retired, Heirs
   bequeath(heirs);
 }
 
-void PodSlots::give_back_turn(Slot* slot, TurnHolder* holder, CargoList& retired, Heirs& heirs) noexcept {
+void PodSlots::give_back_preemptible(Slot* slot, PreemptibleHolder* holder, CargoList& retired, Heirs& heirs) noexcept {
   const std::lock_guard lock(mutex_);
   if (holder != nullptr) {
-    --turns_;
+    --preemptible_;
     if (holder->hook_.is_linked()) unasked_.erase(unasked_.iterator_to(*holder));
   }
   put_back(slot, retired);
   bequeath(heirs);
 }
 
-void PodSlots::ask_turns_back(Heirs& heirs) noexcept {
+void PodSlots::preempt_holders(Heirs& heirs) noexcept {
   const std::lock_guard lock(mutex_);
   while (!unasked_.empty()) {
-    TurnHolder& holder = unasked_.front();
+    PreemptibleHolder& holder = unasked_.front();
     unasked_.pop_front();
     holder.told_ = holder.shared_from_this();
-    heirs.turns_.push_front(holder);
+    heirs.preempted_.push_front(holder);
   }
 }
 
@@ -191,7 +191,7 @@ void PodSlots::check() const {
     wanted = wanted || each.wants_;
   }
   ROUTER_ASSERT(set_aside == set_aside_);
-  ROUTER_ASSERT(turns_ <= in_use_ && unasked_.size() <= turns_);
+  ROUTER_ASSERT(preemptible_ <= in_use_ && unasked_.size() <= preemptible_);
   ROUTER_ASSERT(!wanted || !has_free());
   ROUTER_ASSERT(stock_.resting() == 0 || in_use_ + stock_.resting() <= slots_);
 #endif

@@ -30,13 +30,13 @@ class PodMember {
   std::shared_ptr<Replica> told_;  // itself, as long as it is in somebody's list of heirs
 };
 
-/// Who holds a slot (PodTurn) only as long as no exchange waits for it. A new one for each turn.
-class TurnHolder : public std::enable_shared_from_this<TurnHolder> {
+/// Who holds a slot (PreemptibleSlot) only as long as no exchange waits for it. A new one for each turn.
+class PreemptibleHolder : public std::enable_shared_from_this<PreemptibleHolder> {
  public:
-  virtual ~TurnHolder() = default;
+  virtual ~PreemptibleHolder() = default;
   /// An exchange waits: the turn is to be given back as soon as its connection is gone. Once at most, from any thread, without
   /// a mutex; perhaps after the turn was given back.
-  virtual void wanted() noexcept = 0;
+  virtual void preempt() noexcept = 0;
 
  private:
   friend class Heirs;
@@ -44,7 +44,7 @@ class TurnHolder : public std::enable_shared_from_this<TurnHolder> {
 
   boost::intrusive::list_member_hook<> hook_;  // linked: it holds a turn, and has not been asked for it
   boost::intrusive::slist_member_hook<> told_hook_;
-  std::shared_ptr<TurnHolder> told_;  // itself, as long as it is in somebody's list of those to be told
+  std::shared_ptr<PreemptibleHolder> told_;  // itself, as long as it is in somebody's list of those to be told
 };
 
 /// For whom slots of a pod were set aside, in other queues than the one that gave them back; in the order in which they are to
@@ -55,7 +55,7 @@ class Heirs {
   Heirs(const Heirs&) = delete;
   Heirs& operator=(const Heirs&) = delete;
   ~Heirs() {
-    ask_turns_back();
+    preempt_holders();
     clear();
   }
 
@@ -66,11 +66,11 @@ class Heirs {
   /// The first one, who is to be told now: what is set aside for it from now on is told anew. Without any mutex.
   Heir pop() noexcept;
   /// Those who are to give up a turn are told. Without any mutex.
-  void ask_turns_back() noexcept;
+  void preempt_holders() noexcept;
   /// Of `others`, after its own.
   void append(Heirs& others) noexcept {
     list_.splice_after(list_.last(), others.list_);
-    turns_.splice_after(turns_.before_begin(), others.turns_);
+    preempted_.splice_after(preempted_.before_begin(), others.preempted_);
   }
 
  private:
@@ -82,8 +82,9 @@ class Heirs {
   }
   boost::intrusive::slist<PodMember, Hook, boost::intrusive::constant_time_size<false>, boost::intrusive::cache_last<true>>
       list_;
-  using TurnHook = boost::intrusive::member_hook<TurnHolder, boost::intrusive::slist_member_hook<>, &TurnHolder::told_hook_>;
-  boost::intrusive::slist<TurnHolder, TurnHook, boost::intrusive::constant_time_size<false>> turns_;
+  using HolderHook =
+      boost::intrusive::member_hook<PreemptibleHolder, boost::intrusive::slist_member_hook<>, &PreemptibleHolder::told_hook_>;
+  boost::intrusive::slist<PreemptibleHolder, HolderHook, boost::intrusive::constant_time_size<false>> preempted_;
 };
 
 /// The slots of one pod, with the connections that rest in them. Usually one replica of one queue takes from them; if several
@@ -112,18 +113,20 @@ class PodSlots {
 
   struct Taken {
     bool granted = false;
-    Slot* slot = nullptr;   // nullptr, too, while the pod is without limit
-    std::size_t turns = 0;  // if it is not granted: slots whose holders give them up if they are asked (`ask_turns_back`)
+    Slot* slot = nullptr;  // nullptr, too, while the pod is without limit
+    std::size_t preemptible =
+        0;  // if it is not granted: slots whose holders give them up if they are asked (`preempt_holders`)
   };
   /// A slot for a member, for use on `shard`. If there is none, the member is an heir once there is one.
   Taken take(Replica& replica, std::size_t shard) noexcept;
   /// After this the replica may ask again, and is remembered no more for having asked in vain.
   void give_back(Replica& replica, Slot* slot, CargoList& retired, Heirs& heirs) noexcept;
-  /// The same for who is no member (PodTurn), and is not remembered. `holder`: gives it up if it is asked; may be nullptr.
-  Taken take_turn(std::size_t shard, TurnHolder* holder) noexcept;
-  void give_back_turn(Slot* slot, TurnHolder* holder, CargoList& retired, Heirs& heirs) noexcept;
+  /// The same for who is no member (PreemptibleSlot), and is not remembered. `holder`: gives it up if it is asked; may be
+  /// nullptr.
+  Taken take_preemptible(std::size_t shard, PreemptibleHolder* holder) noexcept;
+  void give_back_preemptible(Slot* slot, PreemptibleHolder* holder, CargoList& retired, Heirs& heirs) noexcept;
   /// An exchange waits for a slot, and has asked for one in vain: holders of turns are to give them up.
-  void ask_turns_back(Heirs& heirs) noexcept;
+  void preempt_holders(Heirs& heirs) noexcept;
   /// Whatever is still set aside for this member goes to others.
   void decline(Replica& replica, Heirs& heirs) noexcept;
 
@@ -140,7 +143,8 @@ class PodSlots {
   friend class Heirs;
   static constexpr std::size_t kShards = 4;  // unless somebody says how many
   using Hook = boost::intrusive::member_hook<PodMember, boost::intrusive::list_member_hook<>, &PodMember::hook_>;
-  using TurnHook = boost::intrusive::member_hook<TurnHolder, boost::intrusive::list_member_hook<>, &TurnHolder::hook_>;
+  using HolderHook =
+      boost::intrusive::member_hook<PreemptibleHolder, boost::intrusive::list_member_hook<>, &PreemptibleHolder::hook_>;
 
   bool has_free() const { return slots_ == 0 || in_use_ + set_aside_ < slots_; }
   Taken take_free(std::size_t shard) noexcept;
@@ -157,8 +161,8 @@ class PodSlots {
   std::size_t slots_ = 0;                            // 0: without limit
   std::size_t in_use_ = 0;                           // held slots; more than slots_ after that was lowered
   std::size_t set_aside_ = 0;                        // the members' sum
-  std::size_t turns_ = 0;                            // of `in_use_`: their holders give them up if they are asked
-  boost::intrusive::list<TurnHolder, TurnHook, boost::intrusive::constant_time_size<false>> unasked_;  // of these
+  std::size_t preemptible_ = 0;                      // of `in_use_`: their holders give them up if they are asked
+  boost::intrusive::list<PreemptibleHolder, HolderHook, boost::intrusive::constant_time_size<false>> unasked_;  // of these
   SlotStock stock_;
 };
 

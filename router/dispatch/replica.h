@@ -39,10 +39,10 @@ class Replica {
   const std::shared_ptr<PodSlots> pod_;
   PodMember pod_member_;
   const std::string name_;
-  std::size_t slots_max_;          // by this queue's deployment; 0 = unlimited
-  std::size_t in_use_ = 0;         // held slots of this queue; more than slots_max_ after that was lowered
-  bool waits_for_pod_ = false;     // other queues had all of the pod's slots; it tells when there is one
-  std::size_t turns_awaited_ = 0;  // meanwhile: slots that are given up for who waits (PodSlots::Taken::turns)
+  std::size_t slots_max_;                // by this queue's deployment; 0 = unlimited
+  std::size_t in_use_ = 0;               // held slots of this queue; more than slots_max_ after that was lowered
+  bool waits_for_pod_ = false;           // other queues had all of the pod's slots; it tells when there is one
+  std::size_t awaited_preemptions_ = 0;  // meanwhile: slots that are given up for who waits (PodSlots::Taken::preemptible)
   bool ready_ = false;
   Health health_;
   bool sheds_ = false;  // it has asked to be left alone: chosen only where no other can be

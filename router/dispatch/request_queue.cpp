@@ -81,7 +81,7 @@ Parting Waiting::leave() noexcept {
 /// Queues that share a pod with the one that gave a slot back, without any mutex, one after another.
 void RequestQueue::tell(Heirs& heirs) noexcept {
   for (;;) {
-    heirs.ask_turns_back();
+    heirs.preempt_holders();
     const Heirs::Heir next = heirs.pop();
     if (next.replica == nullptr) return;
     if (next.queue != nullptr) next.queue->receive(*next.replica, heirs);
@@ -90,20 +90,20 @@ void RequestQueue::tell(Heirs& heirs) noexcept {
 
 /// Holds the mutex for one operation. `finish` ends it: whoever can be served is, and only when the mutex is free again are the
 /// waiters told, and is destroyed what was put aside. An operation that throws has changed nothing, and needs no end.
-class RequestQueue::Turn {
+class RequestQueue::Operation {
  public:
-  explicit Turn(RequestQueue& queue) noexcept : Turn(queue, queue.clock_.now()) {}
-  Turn(RequestQueue& queue, TimePoint now) noexcept : queue_(queue), now_(now), lock_(queue.mutex_) {
+  explicit Operation(RequestQueue& queue) noexcept : Operation(queue, queue.clock_.now()) {}
+  Operation(RequestQueue& queue, TimePoint now) noexcept : queue_(queue), now_(now), lock_(queue.mutex_) {
     if (queue_.capacity_.end_shedding(now_)) queue_.record_replicas();
   }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-  ~Turn() { ROUTER_ASSERT(!lock_ || std::uncaught_exceptions() > 0); }
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  ~Operation() { ROUTER_ASSERT(!lock_ || std::uncaught_exceptions() > 0); }
 
   /// `heirs`: who are told by the caller; else by this.
   void finish(Heirs* heirs = nullptr) noexcept {
     serve_waiting();
-    if (!queue_.waiting_.empty()) queue_.capacity_.ask_turns_back(retired_.heirs);
+    if (!queue_.waiting_.empty()) queue_.capacity_.preempt_holders(retired_.heirs);
     if (receiver_ != nullptr) receiver_->pod()->decline(*receiver_, retired_.heirs);
     check();
     const bool tells_watcher = conditions_changed_ && queue_.watcher_ != nullptr && !std::exchange(queue_.watcher_told_, true);
@@ -181,11 +181,11 @@ RequestQueue::~RequestQueue() {
 Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadline deadline, const QueuePosition& position) {
   const TimePoint now = clock_.now();
   auto waiter = std::make_unique<Waiter>(wakeup);  // what waiting needs is had without the mutex
-  Turn turn(*this, now);
+  Operation operation(*this, now);
   Result<HeldSlot> held_slot = admit(wakeup.shard().index(), position, now, deadline);
   const bool waits = held_slot && !*held_slot;
-  if (waits) await_turn(*waiter, position, now);
-  turn.finish();
+  if (waits) append(*waiter, position, now);
+  operation.finish();
   if (!held_slot) return held_slot.error();
   return waits ? Entry{HeldSlot(), Waiting(std::move(waiter))} : Entry{std::move(*held_slot), Waiting()};
 }
@@ -198,8 +198,8 @@ Result<HeldSlot> RequestQueue::admit(std::size_t shard, const QueuePosition& pos
     Capacity::Taken taken = capacity_.take(shard, position.avoided.get());
     if (taken.replica != nullptr) return hold(std::move(taken), position.ticket, position.avoided.get(), now);
   }
-  if (position.ticket != 0) return HeldSlot();          // it was let in before
-  const std::size_t comes = capacity_.turns_awaited();  // a request never loses to a probe
+  if (position.ticket != 0) return HeldSlot();                // it was let in before
+  const std::size_t comes = capacity_.awaited_preemptions();  // a request never loses to a probe
   if (waiting_.size() < comes) return HeldSlot();
   if (waiting_.size() - comes >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the queue is full");
   if (deadline != kNever) {
@@ -224,7 +224,7 @@ HeldSlot RequestQueue::hold(Capacity::Taken taken, std::uint64_t ticket, const R
   return HeldSlot(shared_from_this(), std::move(taken), ticket, now);
 }
 
-void RequestQueue::await_turn(Waiter& waiter, const QueuePosition& position, TimePoint now) {
+void RequestQueue::append(Waiter& waiter, const QueuePosition& position, TimePoint now) {
   waiter.state_ = Waiter::State::kWaiting;
   waiter.queue_ = shared_from_this();
   waiter.avoided_ = position.avoided;
@@ -243,13 +243,13 @@ void RequestQueue::await_turn(Waiter& waiter, const QueuePosition& position, Tim
 }
 
 HeldSlot RequestQueue::take_idle(runtime::Shard& shard) {
-  Turn turn(*this, shard.now());
+  Operation operation(*this, shard.now());
   HeldSlot idle;
   while (!closed_ && waiting_.empty() && !idle && capacity_.available()) {
     Capacity::Taken taken = capacity_.take(shard.index());
-    if (taken.replica != nullptr) idle = hold(std::move(taken), 0, nullptr, turn.now());
+    if (taken.replica != nullptr) idle = hold(std::move(taken), 0, nullptr, operation.now());
   }
-  turn.finish();
+  operation.finish();
   return idle;
 }
 
@@ -293,28 +293,28 @@ Parting RequestQueue::part(Waiter& waiter) noexcept {
 }
 
 void RequestQueue::give_back(HeldSlot& held_slot) noexcept {
-  Turn turn(*this);
+  Operation operation(*this);
   Replica& replica = *held_slot.replica_;
   const Verdict& verdict = held_slot.verdict_;
   const bool reached = verdict.outcome != Verdict::Outcome::kFailed && verdict.outcome != Verdict::Outcome::kRefused;
-  if (reached) pace_.held_for(turn.now() - held_slot.since_, turn.now());
+  if (reached) pace_.held_for(operation.now() - held_slot.since_, operation.now());
   record_.add(QueueEvent::kGivenBack, held_slot.ticket_, &replica);
-  capacity_.give_back(replica, held_slot.slot_, turn.retired());
+  capacity_.give_back(replica, held_slot.slot_, operation.retired());
   const bool tells = verdict.outcome != Verdict::Outcome::kNone || verdict.sheds_until != TimePoint{};
-  if (tells && capacity_.judge(replica, verdict, turn.now())) {
+  if (tells && capacity_.judge(replica, verdict, operation.now())) {
     ++(Capacity::health(replica).ejected() ? ejections_ : refusals_);
-    turn.conditions_changed();
+    operation.conditions_changed();
   }
   if (!reached || verdict.sheds_until != TimePoint{}) record_replicas();
-  turn.finish();
+  operation.finish();
 }
 
 /// A pod that another queue has, too, has set a slot aside for `replica`: it goes to who waits, or else back. Without a mutex.
 void RequestQueue::receive(Replica& replica, Heirs& heirs) noexcept {
-  Turn turn(*this);
+  Operation operation(*this);
   capacity_.receive(replica);
-  turn.received(replica);
-  turn.finish(&heirs);
+  operation.received(replica);
+  operation.finish(&heirs);
 }
 
 void RequestQueue::set_options(QueueOptions options) {
@@ -323,33 +323,33 @@ void RequestQueue::set_options(QueueOptions options) {
 }
 
 void RequestQueue::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas) {
-  Turn turn(*this);
-  if (!closed_) capacity_.set_replicas(replicas, weak_from_this(), turn.now(), turn.retired());
-  turn.conditions_changed();
+  Operation operation(*this);
+  if (!closed_) capacity_.set_replicas(replicas, weak_from_this(), operation.now(), operation.retired());
+  operation.conditions_changed();
   record_replicas();
-  turn.finish();
+  operation.finish();
 }
 
 void RequestQueue::set_ready(const std::shared_ptr<Replica>& replica, bool ready) {
-  Turn turn(*this);
-  capacity_.set_ready(*replica, ready, turn.now());
-  turn.conditions_changed();
+  Operation operation(*this);
+  capacity_.set_ready(*replica, ready, operation.now());
+  operation.conditions_changed();
   record_replicas();
-  turn.finish();
+  operation.finish();
 }
 
 void RequestQueue::set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots) {
-  Turn turn(*this);
-  capacity_.set_slots(*replica, slots, turn.retired());
+  Operation operation(*this);
+  capacity_.set_slots(*replica, slots, operation.retired());
   record_.add(QueueEvent::kSlots, 0, replica.get(), slots);
-  turn.finish();
+  operation.finish();
 }
 
 void RequestQueue::readmit(const std::shared_ptr<Replica>& replica) {
-  Turn turn(*this);
-  capacity_.readmit(*replica, turn.now());
+  Operation operation(*this);
+  capacity_.readmit(*replica, operation.now());
   record_replicas();
-  turn.finish();
+  operation.finish();
 }
 
 Condition RequestQueue::condition(const std::shared_ptr<Replica>& replica) const {
@@ -369,15 +369,15 @@ void RequestQueue::begin_look() {
 }
 
 void RequestQueue::close() {
-  Turn turn(*this);
+  Operation operation(*this);
   closed_ = true;
-  capacity_.clear(turn.now(), turn.retired());
+  capacity_.clear(operation.now(), operation.retired());
   record_replicas();
   while (!waiting_.empty()) {
     record_.add(QueueEvent::kRefused, waiting_.first().ticket_);
-    turn.settle(waiting_.first(), Waiter::State::kRefused);
+    operation.settle(waiting_.first(), Waiter::State::kRefused);
   }
-  turn.finish();
+  operation.finish();
 }
 
 void RequestQueue::set_trouble(std::shared_ptr<const std::string> text) {

@@ -226,14 +226,14 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
 
  private:
   friend class HeldSlot;
-  friend class PodTurn;
+  friend class PreemptibleSlot;
   friend class Waiter;
   friend class Waiting;
-  class Turn;  // one operation under the mutex
+  class Operation;  // one operation under the mutex
 
   Result<HeldSlot> admit(std::size_t shard, const QueuePosition& position, TimePoint now, Deadline deadline);
   HeldSlot hold(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now);
-  void await_turn(Waiter& waiter, const QueuePosition& position, TimePoint now);
+  void append(Waiter& waiter, const QueuePosition& position, TimePoint now);
   static HeldSlot held_slot_of(Waiter& waiter) noexcept;
   Parting part(Waiter& waiter) noexcept;
   void give_back(HeldSlot& held_slot) noexcept;

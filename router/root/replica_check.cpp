@@ -89,7 +89,7 @@ class Checking {
 
   Task<void> check(Listed& listed) {
     const auto cancellation = runtime::CancelSource::make(control_);  // the whole check has a deadline instead
-    const discovery::ProbeLimit::Turn turn = co_await limit_.wait_for_turn(cancellation);
+    const discovery::ProbeLimit::Permit turn = co_await limit_.acquire(cancellation);
     runtime::Resolver::Addresses found = co_await look_up(*cancellation, listed);
     if (!found.ok()) {
       listed.refuse("", std::string(found.status().message()));

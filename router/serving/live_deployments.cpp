@@ -237,9 +237,9 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
   if (live.ready != *found.ready) set_ready(deployment, live, *found.ready);
 }
 
-std::function<discovery::ProbeSlot(std::shared_ptr<dispatch::TurnHolder>)> LiveDeployments::slot_of(
+std::function<discovery::ProbeSlotOffer(std::shared_ptr<dispatch::PreemptibleHolder>)> LiveDeployments::slot_of(
     const LiveReplica& live) const {
-  return [pod = live.replica->pod(), shard = control_.index()](std::shared_ptr<dispatch::TurnHolder> holder) {
+  return [pod = live.replica->pod(), shard = control_.index()](std::shared_ptr<dispatch::PreemptibleHolder> holder) {
     return take_slot(pod, shard, std::move(holder));
   };
 }

@@ -92,7 +92,7 @@ class LiveDeployments {
   /// Takes over what the source says of a replica whose queue knows it.
   void follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
   /// What a probe of its scoring address needs.
-  std::function<discovery::ProbeSlot(std::shared_ptr<dispatch::TurnHolder>)> slot_of(const LiveReplica& live) const;
+  std::function<discovery::ProbeSlotOffer(std::shared_ptr<dispatch::PreemptibleHolder>)> slot_of(const LiveReplica& live) const;
   void start_probe(LiveDeployment& deployment, LiveReplica& live);
   runtime::ShardSet::ForAll prepare_to_retire(std::vector<std::shared_ptr<upstream::Replica>> replicas);
   std::shared_ptr<dispatch::RequestQueue> make_queue(const DeploymentKey& key);

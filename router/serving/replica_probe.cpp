@@ -8,15 +8,15 @@
 
 namespace router::serving {
 
-discovery::ProbeSlot take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, std::size_t shard,
-                               std::shared_ptr<dispatch::TurnHolder> holder) {
-  discovery::ProbeSlot slot;
-  slot.turn = dispatch::PodTurn::take(pod, shard, std::move(holder));
-  if (!slot.turn || slot.turn.slot() == nullptr || slot.turn.slot()->cargo == nullptr) return slot;
-  static_cast<const upstream::RestingConnection&>(*slot.turn.slot()->cargo).close_soon();
-  slot.turn.give_back();
-  slot.soon = true;
-  return slot;
+discovery::ProbeSlotOffer take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, std::size_t shard,
+                                    std::shared_ptr<dispatch::PreemptibleHolder> holder) {
+  discovery::ProbeSlotOffer offer;
+  offer.slot = dispatch::PreemptibleSlot::take(pod, shard, std::move(holder));
+  if (!offer.slot || offer.slot.slot() == nullptr || offer.slot.slot()->cargo == nullptr) return offer;
+  static_cast<const upstream::RestingConnection&>(*offer.slot.slot()->cargo).close_soon();
+  offer.slot.give_back();
+  offer.soon = true;
+  return offer;
 }
 
 discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,

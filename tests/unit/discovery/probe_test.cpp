@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "router/dispatch/pod_turn.h"
+#include "router/dispatch/preemptible_slot.h"
 #include "router/dispatch/request_queue.h"
 #include "tests/support/certificates.h"
 #include "tests/support/failing_memory.h"
@@ -273,8 +273,8 @@ class ProbeOfALimitedReplica : public Probe {
   ProbeOfALimitedReplica() {
     queue->set_replicas({replica});
     target.settings.failure_threshold = 1;
-    target.slot = [this](std::shared_ptr<dispatch::TurnHolder> holder) {
-      return ProbeSlot{dispatch::PodTurn::take(replica->pod(), 0, std::move(holder)), resting};
+    target.slot = [this](std::shared_ptr<dispatch::PreemptibleHolder> holder) {
+      return ProbeSlotOffer{dispatch::PreemptibleSlot::take(replica->pod(), 0, std::move(holder)), resting};
     };
   }
   /// A request has come, and has the slot.
@@ -291,7 +291,7 @@ class ProbeOfALimitedReplica : public Probe {
 };
 
 TEST_F(ProbeOfALimitedReplica, WasAskedBesideARequestThatHeldItsOnlySlot) {
-  dispatch::PodTurn busy = dispatch::PodTurn::take(replica->pod(), 0);
+  dispatch::PreemptibleSlot busy = dispatch::PreemptibleSlot::take(replica->pod(), 0);
   start();
   EXPECT_FALSE(asks_now());
   for (int second = 0; second < 5; ++second) {
@@ -305,7 +305,7 @@ TEST_F(ProbeOfALimitedReplica, WasAskedBesideARequestThatHeldItsOnlySlot) {
   shard.poll();
   EXPECT_EQ(told, std::vector{true});
   EXPECT_EQ(replica->pod()->in_use(), 0u);
-  busy = dispatch::PodTurn::take(replica->pod(), 0);
+  busy = dispatch::PreemptibleSlot::take(replica->pod(), 0);
   shard.advance(seconds(10));
   EXPECT_FALSE(asks_now());
   busy.give_back();
@@ -316,7 +316,7 @@ TEST_F(ProbeOfALimitedReplica, WasAskedBesideARequestThatHeldItsOnlySlot) {
 TEST_F(ProbeOfALimitedReplica, KeepsItsSlotUntilThePodHasClosedToo) {
   start();
   Descriptor connection = next_question();
-  EXPECT_FALSE(dispatch::PodTurn::take(replica->pod(), 0)) << "a request waits for its end";
+  EXPECT_FALSE(dispatch::PreemptibleSlot::take(replica->pod(), 0)) << "a request waits for its end";
   connection.send(kOk);
   EXPECT_TRUE(turn_until(shard, [&] { return connection.at_end(); }));
   EXPECT_EQ(replica->pod()->in_use(), 1u);
@@ -375,7 +375,7 @@ TEST_F(ProbeOfALimitedReplica, MayEndWhileItIsToldThatARequestWaits) {
 }
 
 TEST_F(ProbeOfALimitedReplica, WaitsForARestingConnectionToBeClosed) {
-  dispatch::PodTurn rests = dispatch::PodTurn::take(replica->pod(), 0);
+  dispatch::PreemptibleSlot rests = dispatch::PreemptibleSlot::take(replica->pod(), 0);
   resting = true;
   start();
   shard.advance(std::chrono::milliseconds(10));
@@ -388,7 +388,7 @@ TEST_F(ProbeOfALimitedReplica, WaitsForARestingConnectionToBeClosed) {
 }
 
 TEST_F(ProbeOfALimitedReplica, EndsWhileItWaitsForASlotAndWhileItHoldsOne) {
-  dispatch::PodTurn rests = dispatch::PodTurn::take(replica->pod(), 0);
+  dispatch::PreemptibleSlot rests = dispatch::PreemptibleSlot::take(replica->pod(), 0);
   resting = true;
   start();
   prober.reset();

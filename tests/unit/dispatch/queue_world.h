@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/pod_turn.h"
+#include "router/dispatch/preemptible_slot.h"
 #include "router/dispatch/request_queue.h"
 #include "tests/support/test_shard.h"
 
@@ -50,9 +50,9 @@ class TestWatcher final : public Watcher {
 };
 
 /// Counts how often it was asked to give its turn up.
-class TestHolder final : public TurnHolder {
+class TestHolder final : public PreemptibleHolder {
  public:
-  void wanted() noexcept override { ++times; }
+  void preempt() noexcept override { ++times; }
   std::atomic<int> times = 0;
 };
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/pod_turn.h"
+#include "router/dispatch/preemptible_slot.h"
 #include "router/dispatch/request_queue.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/task_group.h"
@@ -301,7 +301,7 @@ TEST(SharedPods, AreSharedByThreads) {
     traffic.queues[0]->set_slots(first, 1 + turn % 3 % kSlots);
     if (turn % 7 == 0) traffic.queues[1]->set_replicas({second});
     const auto holder = std::make_shared<TestHolder>();
-    if (const PodTurn probe = PodTurn::take(pod, kThreads, holder)) {
+    if (const PreemptibleSlot probe = PreemptibleSlot::take(pod, kThreads, holder)) {
       ++probes;
       if (traffic.inside.fetch_add(1) >= kSlots) ++traffic.crowded;
       for (int patience = 0; holder->times == 0 && patience < 100; ++patience) std::this_thread::yield();

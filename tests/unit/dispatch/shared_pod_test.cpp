@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "router/dispatch/pod_turn.h"
+#include "router/dispatch/preemptible_slot.h"
 #include "router/dispatch/request_queue.h"
 #include "tests/unit/dispatch/queue_world.h"
 
@@ -77,35 +77,35 @@ TEST_F(SharedPod, IsSharedInTurnsByQueuesThatAreBothFull) {
 
 TEST_F(SharedPod, LendsAFreeSlotForAProbeAndServesWhoCameMeanwhile) {
   const auto queue = make_queue({replica(1)});
-  PodTurn turn = PodTurn::take(pod, 0);
-  ASSERT_TRUE(turn);
-  EXPECT_NE(turn.slot(), nullptr);
-  EXPECT_FALSE(PodTurn::take(pod, 0)) << "there is one";
+  PreemptibleSlot preemptible = PreemptibleSlot::take(pod, 0);
+  ASSERT_TRUE(preemptible);
+  EXPECT_NE(preemptible.slot(), nullptr);
+  EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "there is one";
   EXPECT_EQ(queue->demand().slots_in_use, 0u) << "it is no exchange";
   Visitor a(*queue, *shard);
   Visitor b(*queue, *shard);
   ASSERT_TRUE(a.waits() && b.waits());
-  turn.give_back();
+  preemptible.give_back();
   HeldSlot held = granted(a);
   ASSERT_TRUE(held);
-  EXPECT_FALSE(PodTurn::take(pod, 0)) << "all are busy, and somebody waits";
+  EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "all are busy, and somebody waits";
   held.give_back();
-  EXPECT_FALSE(PodTurn::take(pod, 0)) << "it is on its way to who waits";
+  EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "it is on its way to who waits";
   held = granted(b);
   ASSERT_TRUE(held);
   held.give_back();
-  turn = PodTurn::take(pod, 0);
-  EXPECT_TRUE(turn);
-  PodTurn moved = std::move(turn);
-  EXPECT_FALSE(turn);
-  moved = PodTurn();
+  preemptible = PreemptibleSlot::take(pod, 0);
+  EXPECT_TRUE(preemptible);
+  PreemptibleSlot moved = std::move(preemptible);
+  EXPECT_FALSE(preemptible);
+  moved = PreemptibleSlot();
   EXPECT_EQ(pod->in_use(), 0u);
 }
 
 TEST_F(SharedPod, LetARequestWaitForAsLongAsAProbeWasOpen) {
   const auto queue = make_queue({replica(1)});
   const auto probe = std::make_shared<TestHolder>();
-  PodTurn turn = PodTurn::take(pod, 0, probe);
+  PreemptibleSlot preemptible = PreemptibleSlot::take(pod, 0, probe);
   EXPECT_FALSE(queue->take_idle(*shard));
   EXPECT_EQ(probe->times, 0) << "nobody waits";
   Visitor a(*queue, *shard);
@@ -114,7 +114,7 @@ TEST_F(SharedPod, LetARequestWaitForAsLongAsAProbeWasOpen) {
   ASSERT_TRUE(a.waits() && b.waits());
   EXPECT_FALSE(granted(a)) << "its connection is still open";
   EXPECT_EQ(probe->times, 1) << "once";
-  turn.give_back();
+  preemptible.give_back();
   const HeldSlot held = granted(a);
   EXPECT_TRUE(held);
   EXPECT_FALSE(granted(b));
@@ -124,8 +124,8 @@ TEST_F(SharedPod, LetARequestWaitForAsLongAsAProbeWasOpen) {
 
 TEST_F(SharedPod, RefusedARequestBecauseOfAProbeWhereNobodyMayWait) {
   const auto queue = make_queue({replica(2)}, 0);
-  PodTurn first = PodTurn::take(pod, 0, std::make_shared<TestHolder>());
-  PodTurn second = PodTurn::take(pod, 0, std::make_shared<TestHolder>());
+  PreemptibleSlot first = PreemptibleSlot::take(pod, 0, std::make_shared<TestHolder>());
+  PreemptibleSlot second = PreemptibleSlot::take(pod, 0, std::make_shared<TestHolder>());
   Visitor a(*queue, *shard);
   Visitor b(*queue, *shard, shard->now());
   Visitor c(*queue, *shard);
@@ -143,7 +143,7 @@ TEST_F(SharedPod, RefusedARequestBecauseOfAProbeWhereNobodyMayWait) {
 
 TEST_F(SharedPod, RefusedARequestBecauseOfAProbeThatNobodyCanEnd) {
   const auto queue = make_queue({replica(1)}, 0);
-  const PodTurn turn = PodTurn::take(pod, 0);
+  const PreemptibleSlot preemptible = PreemptibleSlot::take(pod, 0);
   Visitor a(*queue, *shard);
   EXPECT_EQ(a.refused, Reason::kQueueFull) << "it may last";
 }
@@ -152,7 +152,7 @@ TEST_F(SharedPod, EndedAProbeForARequestThatAnotherReplicaCouldServe) {
   for (int times = 0; times < 20; ++times) {
     const auto queue = make_queue({replica(1), make_replica(1, "other:5001")});
     const auto probe = std::make_shared<TestHolder>();
-    PodTurn turn = PodTurn::take(pod, 0, probe);
+    PreemptibleSlot preemptible = PreemptibleSlot::take(pod, 0, probe);
     Visitor a(*queue, *shard);
     ASSERT_TRUE(holds(a));
     EXPECT_EQ(probe->times, 0);
@@ -169,12 +169,12 @@ TEST_F(SharedPod, GivesAProbesSlotToEveryQueueInTurn) {
   const auto first = make_queue({replica(1)}, 0);
   const auto second = make_queue({replica(1)}, 0);
   const auto probe = std::make_shared<TestHolder>();
-  PodTurn turn = PodTurn::take(pod, 0, probe);
+  PreemptibleSlot preemptible = PreemptibleSlot::take(pod, 0, probe);
   Visitor a(*first, *shard);
   Visitor b(*second, *shard);
   ASSERT_TRUE(a.waits() && b.waits());
   EXPECT_EQ(probe->times, 1);
-  turn.give_back();
+  preemptible.give_back();
   HeldSlot held = granted(a);
   ASSERT_TRUE(held);
   held.give_back();
@@ -184,13 +184,13 @@ TEST_F(SharedPod, GivesAProbesSlotToEveryQueueInTurn) {
 TEST_F(SharedPod, MayLoseItsReplicasWhileAProbeGivesItsSlotUp) {
   const auto first = make_queue({replica(1)});
   const auto second = make_queue({replica(1)});
-  PodTurn turn = PodTurn::take(pod, 0, std::make_shared<TestHolder>());
+  PreemptibleSlot preemptible = PreemptibleSlot::take(pod, 0, std::make_shared<TestHolder>());
   Visitor a(*first, *shard);
   Visitor b(*second, *shard);
   ASSERT_TRUE(a.waits() && b.waits());
   first->set_replicas({});
   second->close();
-  turn.give_back();
+  preemptible.give_back();
   EXPECT_FALSE(granted(a));
   EXPECT_EQ(pod->in_use(), 0u);
   a.leave();
@@ -199,7 +199,7 @@ TEST_F(SharedPod, MayLoseItsReplicasWhileAProbeGivesItsSlotUp) {
 TEST_F(SharedPod, ForgetsAProbeThatHasEndedBeforeARequestCame) {
   const auto queue = make_queue({replica(1)}, 0);
   const auto probe = std::make_shared<TestHolder>();
-  PodTurn::take(pod, 0, probe).give_back();
+  PreemptibleSlot::take(pod, 0, probe).give_back();
   Visitor a(*queue, *shard);
   EXPECT_TRUE(holds(a));
   EXPECT_EQ(probe.use_count(), 1);
@@ -208,8 +208,8 @@ TEST_F(SharedPod, ForgetsAProbeThatHasEndedBeforeARequestCame) {
 
 TEST_F(SharedPod, LendsASlotWithoutEndWhereItHasNoLimit) {
   const auto queue = make_queue({replica(0)});
-  const PodTurn first = PodTurn::take(pod, 0);
-  const PodTurn second = PodTurn::take(pod, 0);
+  const PreemptibleSlot first = PreemptibleSlot::take(pod, 0);
+  const PreemptibleSlot second = PreemptibleSlot::take(pod, 0);
   EXPECT_TRUE(first && second);
   EXPECT_EQ(first.slot(), nullptr);
 }

@@ -1,4 +1,4 @@
-#include "router/admin/piece_turns.h"
+#include "router/admin/piece_scheduler.h"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -10,31 +10,31 @@
 
 namespace router::admin {
 
-void PieceTurns::Maker::leave() {
-  if (!turns_) return;
-  turns_->move(*this, State::kOutside);
-  turns_.reset();
+void PieceScheduler::Maker::leave() {
+  if (!scheduler_) return;
+  scheduler_->move(*this, State::kOutside);
+  scheduler_.reset();
   std::exchange(kept_, nullptr).reset();  // last
 }
 
-bool PieceTurns::try_enter(Maker& maker) {
+bool PieceScheduler::try_enter(Maker& maker) {
   if (under_way() >= max_) {
     if (waiting_.empty() || control_.now() - waiting_.front().since_ < kPatience) return false;
     waiting_.front().cut();
   }
-  maker.turns_ = shared_from_this();
+  maker.scheduler_ = shared_from_this();
   move(maker, Maker::State::kWaiting);
   return true;
 }
 
-void PieceTurns::ready(const std::shared_ptr<Maker>& maker) {
-  ROUTER_ASSERT(maker->turns_.get() == this);
+void PieceScheduler::ready(const std::shared_ptr<Maker>& maker) {
+  ROUTER_ASSERT(maker->scheduler_.get() == this);
   maker->kept_ = maker;
   move(*maker, Maker::State::kReady);
   come_soon();
 }
 
-void PieceTurns::move(Maker& maker, Maker::State state) {
+void PieceScheduler::move(Maker& maker, Maker::State state) {
   if (maker.state_ == Maker::State::kReady) ready_.erase(List::s_iterator_to(maker));
   if (maker.state_ == Maker::State::kWaiting) waiting_.erase(List::s_iterator_to(maker));
   maker.state_ = state;
@@ -44,13 +44,13 @@ void PieceTurns::move(Maker& maker, Maker::State state) {
   waiting_.push_back(maker);
 }
 
-void PieceTurns::come_soon() {
+void PieceScheduler::come_soon() {
   if (comes_) return;
-  boost::asio::post(control_.io(), [self = shared_from_this()] { self->turn(); });
+  boost::asio::post(control_.io(), [self = shared_from_this()] { self->make_next_piece(); });
   comes_ = true;
 }
 
-void PieceTurns::turn() {
+void PieceScheduler::make_next_piece() {
   comes_ = false;
   if (ready_.empty()) return;
   const std::shared_ptr<Maker> next = std::exchange(ready_.front().kept_, nullptr);

@@ -11,7 +11,7 @@ namespace router::admin {
 
 /// The answers of one listener that are made in pieces. One piece is made in a turn of control's loop, whoever's it is, first
 /// come first served: between two pieces control does its other work, however many ask. Control thread.
-class PieceTurns : public std::enable_shared_from_this<PieceTurns> {
+class PieceScheduler : public std::enable_shared_from_this<PieceScheduler> {
   struct Tag;
   using Hook = boost::intrusive::list_base_hook<boost::intrusive::tag<Tag>>;
 
@@ -34,15 +34,15 @@ class PieceTurns : public std::enable_shared_from_this<PieceTurns> {
     void leave();
 
    private:
-    friend class PieceTurns;
+    friend class PieceScheduler;
     enum class State { kOutside, kReady, kWaiting };
-    std::shared_ptr<PieceTurns> turns_;
+    std::shared_ptr<PieceScheduler> scheduler_;
     std::shared_ptr<Maker> kept_;  // while it is ready: nothing else need hold it
     State state_ = State::kOutside;
     TimePoint since_{};
   };
 
-  PieceTurns(runtime::Shard& control, std::size_t max) : control_(control), max_(max) {}
+  PieceScheduler(runtime::Shard& control, std::size_t max) : control_(control), max_(max) {}
 
   /// False: `max` have a place already. One whose peer has taken nothing for kPatience makes room, the longest first.
   bool try_enter(Maker& maker);
@@ -57,7 +57,7 @@ class PieceTurns : public std::enable_shared_from_this<PieceTurns> {
 
   void move(Maker& maker, Maker::State state);
   void come_soon();
-  void turn();
+  void make_next_piece();
 
   runtime::Shard& control_;
   const std::size_t max_;

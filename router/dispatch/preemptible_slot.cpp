@@ -1,0 +1,28 @@
+#include "router/dispatch/preemptible_slot.h"
+
+#include "router/dispatch/request_queue.h"
+
+namespace router::dispatch {
+
+PreemptibleSlot PreemptibleSlot::take(std::shared_ptr<PodSlots> pod, std::size_t shard,
+                                      std::shared_ptr<PreemptibleHolder> holder) noexcept {
+  const PodSlots::Taken taken = pod->take_preemptible(shard, holder.get());
+  PreemptibleSlot taken_slot;
+  if (!taken.granted) return taken_slot;
+  taken_slot.pod_ = std::move(pod);
+  taken_slot.slot_ = taken.slot;
+  taken_slot.holder_ = std::move(holder);
+  return taken_slot;
+}
+
+void PreemptibleSlot::give_back() noexcept {
+  if (pod_ == nullptr) return;
+  const std::shared_ptr<PodSlots> pod = std::move(pod_);
+  const std::shared_ptr<PreemptibleHolder> holder = std::move(holder_);
+  CargoList retired;
+  Heirs heirs;
+  pod->give_back_preemptible(std::exchange(slot_, nullptr), holder.get(), retired, heirs);
+  RequestQueue::tell(heirs);
+}
+
+}  // namespace router::dispatch
