@@ -39,7 +39,7 @@ void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) noexcep
   withdraw(replica);
   --replica.in_use_;
   --held_;
-  replica.pod_->give_back(replica, slot, retired.cargo, retired.heirs);
+  replica.pod_->give_back(replica, slot, retired.cargo, retired.notices);
   end_wait_for_pod(replica);
   offer(replica);
 }
@@ -157,7 +157,7 @@ void Capacity::replace(std::vector<std::shared_ptr<Replica>> next, const std::ve
     replica->ready_ = false;
     replica->joined_ = false;
     end_wait_for_pod(*replica);
-    replica->pod_->leave(*replica, retired.cargo, retired.heirs);
+    replica->pod_->leave(*replica, retired.cargo, retired.notices);
   }
   retired.replicas = std::move(before);
   std::size_t ready = 0;
@@ -195,11 +195,11 @@ void Capacity::set_slots(Replica& replica, std::size_t slots, Retired& retired) 
   withdraw(replica);
   replica.slots_max_ = slots;
   serving_slots_.reset();
-  replica.pod_->set_slots(replica, slots, retired.cargo, retired.heirs);
+  replica.pod_->set_slots(replica, slots, retired.cargo, retired.notices);
   offer(replica);
 }
 
-void Capacity::receive(Replica& replica) noexcept {
+void Capacity::use_reservation(Replica& replica) noexcept {
   withdraw(replica);
   end_wait_for_pod(replica);
   offer(replica);
@@ -218,10 +218,10 @@ void Capacity::end_wait_for_pod(Replica& replica) noexcept {
 }
 
 /// No new turn begins before the pod has told the replica: it is remembered there, and goes first.
-void Capacity::preempt_all_holders(Heirs& heirs) noexcept {
+void Capacity::preempt_all_holders(SlotNotices& notices) noexcept {
   preempts_ = false;
   for (const std::shared_ptr<Replica>& replica : members_) {
-    if (replica->awaited_preemptions_ > 0) replica->pod_->preempt_holders(heirs);
+    if (replica->awaited_preemptions_ > 0) replica->pod_->preempt_holders(notices);
   }
 }
 

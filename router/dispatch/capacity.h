@@ -47,11 +47,11 @@ class Capacity {
   /// Throws std::bad_alloc.
   void set_slots(Replica& replica, std::size_t slots, Retired& retired);
   /// Its pod has set a slot aside for it.
-  void receive(Replica& replica) noexcept;
+  void use_reservation(Replica& replica) noexcept;
   /// An exchange waits: who holds a slot of a replica only as long as nobody wants it is to give it up. Once after `take` has
   /// found none because of that.
-  void preempt_holders(Heirs& heirs) noexcept {
-    if (preempts_) preempt_all_holders(heirs);
+  void preempt_holders(SlotNotices& notices) noexcept {
+    if (preempts_) preempt_all_holders(notices);
   }
   /// Slots of serving replicas that come back by that.
   std::size_t awaited_preemptions() const { return awaited_preemptions_ == 0 ? 0 : count_awaited_preemptions(); }
@@ -92,7 +92,7 @@ class Capacity {
   void count(std::size_t ready, std::size_t refusing) noexcept;
   std::size_t count_serving_slots() const;
   std::size_t count_awaited_preemptions() const;
-  void preempt_all_holders(Heirs& heirs) noexcept;
+  void preempt_all_holders(SlotNotices& notices) noexcept;
   void await_pod(Replica& replica, std::size_t preemptible) noexcept;
   /// Its pod may be asked again.
   void end_wait_for_pod(Replica& replica) noexcept;

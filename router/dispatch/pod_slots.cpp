@@ -8,18 +8,18 @@
 
 namespace router::dispatch {
 
-Heirs::Heir Heirs::pop() noexcept {
+SlotNotices::Notice SlotNotices::pop() noexcept {
   if (list_.empty()) return {};
   PodMember& member = list_.front();
-  const std::shared_ptr<PodSlots> pod = member.told_->pod();  // nobody else changes `told_` as long as it is in this list
+  const std::shared_ptr<PodSlots> pod = member.self_->pod();  // nobody else changes `self_` as long as it is in this list
   const std::lock_guard lock(pod->mutex_);
   list_.pop_front();
-  return {std::move(member.told_), member.queue_.lock()};
+  return {std::move(member.self_), member.queue_.lock()};
 }
 
-void Heirs::preempt_holders() noexcept {
+void SlotNotices::preempt_holders() noexcept {
   while (!preempted_.empty()) {
-    const std::shared_ptr<PreemptibleHolder> holder = std::move(preempted_.front().told_);
+    const std::shared_ptr<PreemptibleHolder> holder = std::move(preempted_.front().self_);
     preempted_.pop_front();
     holder->preempt();
   }
@@ -42,35 +42,35 @@ void PodSlots::join(const std::shared_ptr<Replica>& replica, const std::weak_ptr
   trim(retired);
 }
 
-void PodSlots::leave(Replica& replica, CargoList& retired, Heirs& heirs) noexcept {
+void PodSlots::leave(Replica& replica, CargoList& retired, SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
   PodMember& member = replica.pod_member_;
   if (!member.hook_.is_linked()) return;
-  take_back_set_aside(member);
+  take_back_reserved(member);
   member.wants_ = false;
   members_.erase(members_.iterator_to(member));
   count_slots();
   trim(retired);
-  bequeath(heirs);
+  reserve_free_slots(notices);
 }
 
-void PodSlots::set_slots(Replica& replica, std::size_t slots, CargoList& retired, Heirs& heirs) noexcept {
+void PodSlots::set_slots(Replica& replica, std::size_t slots, CargoList& retired, SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
   PodMember& member = replica.pod_member_;
   if (!member.hook_.is_linked()) return;
   member.slots_ = slots;
   count_slots();
   trim(retired);
-  bequeath(heirs);
+  reserve_free_slots(notices);
 }
 
 PodSlots::Taken PodSlots::take(Replica& replica, std::size_t shard) noexcept {
   const std::lock_guard lock(mutex_);
   PodMember& member = replica.pod_member_;
   ROUTER_ASSERT(member.hook_.is_linked());
-  if (member.set_aside_ > 0) {
-    --member.set_aside_;
-    --set_aside_;
+  if (member.reserved_ > 0) {
+    --member.reserved_;
+    --reserved_;
   }
   Taken taken = take_free(shard);
   if (!taken.granted) {
@@ -85,7 +85,7 @@ PodSlots::Taken PodSlots::take_preemptible(std::size_t shard, PreemptibleHolder*
   const Taken taken = take_free(shard);
   if (taken.granted && holder != nullptr) {
     ++preemptible_;
-    unasked_.push_back(*holder);
+    not_preempted_.push_back(*holder);
   }
   return taken;
 }
@@ -100,30 +100,30 @@ PodSlots::Taken PodSlots::take_free(std::size_t shard) noexcept {
   return taken;
 }
 
-void PodSlots::give_back(Replica& replica, Slot* slot, CargoList& retired, Heirs& heirs) noexcept {
+void PodSlots::give_back(Replica& replica, Slot* slot, CargoList& retired, SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
   put_back(slot, retired);
   replica.pod_member_.wants_ = false;
-  bequeath(heirs);
+  reserve_free_slots(notices);
 }
 
-void PodSlots::give_back_preemptible(Slot* slot, PreemptibleHolder* holder, CargoList& retired, Heirs& heirs) noexcept {
+void PodSlots::give_back_preemptible(Slot* slot, PreemptibleHolder* holder, CargoList& retired, SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
   if (holder != nullptr) {
     --preemptible_;
-    if (holder->hook_.is_linked()) unasked_.erase(unasked_.iterator_to(*holder));
+    if (holder->hook_.is_linked()) not_preempted_.erase(not_preempted_.iterator_to(*holder));
   }
   put_back(slot, retired);
-  bequeath(heirs);
+  reserve_free_slots(notices);
 }
 
-void PodSlots::preempt_holders(Heirs& heirs) noexcept {
+void PodSlots::preempt_holders(SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
-  while (!unasked_.empty()) {
-    PreemptibleHolder& holder = unasked_.front();
-    unasked_.pop_front();
-    holder.told_ = holder.shared_from_this();
-    heirs.preempted_.push_front(holder);
+  while (!not_preempted_.empty()) {
+    PreemptibleHolder& holder = not_preempted_.front();
+    not_preempted_.pop_front();
+    holder.self_ = holder.shared_from_this();
+    notices.preempted_.push_front(holder);
   }
 }
 
@@ -134,12 +134,12 @@ void PodSlots::put_back(Slot* slot, CargoList& retired) noexcept {
   trim(retired);
 }
 
-void PodSlots::decline(Replica& replica, Heirs& heirs) noexcept {
+void PodSlots::drop_reservation(Replica& replica, SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
   PodMember& member = replica.pod_member_;
-  if (member.set_aside_ == 0) return;
-  take_back_set_aside(member);
-  bequeath(heirs);
+  if (member.reserved_ == 0) return;
+  take_back_reserved(member);
+  reserve_free_slots(notices);
 }
 
 bool PodSlots::take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out) {
@@ -153,7 +153,7 @@ bool PodSlots::take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Car
   return true;
 }
 
-void PodSlots::take_back_set_aside(PodMember& member) noexcept { set_aside_ -= std::exchange(member.set_aside_, 0); }
+void PodSlots::take_back_reserved(PodMember& member) noexcept { reserved_ -= std::exchange(member.reserved_, 0); }
 
 void PodSlots::count_slots() noexcept {
   slots_ = 0;
@@ -162,16 +162,16 @@ void PodSlots::count_slots() noexcept {
   }
 }
 
-void PodSlots::bequeath(Heirs& heirs) noexcept {
+void PodSlots::reserve_free_slots(SlotNotices& notices) noexcept {
   for (std::size_t count = members_.size(); count > 0 && has_free(); --count) {
     PodMember& member = members_.front();
     members_.splice(members_.end(), members_, members_.begin());
     if (!std::exchange(member.wants_, false)) continue;
-    ++member.set_aside_;
-    ++set_aside_;
-    if (member.told_ != nullptr) continue;  // somebody is about to tell it
-    member.told_ = member.replica_.lock();  // its queue holds it
-    heirs.list_.push_back(member);
+    ++member.reserved_;
+    ++reserved_;
+    if (member.self_ != nullptr) continue;  // somebody is about to tell it
+    member.self_ = member.replica_.lock();  // its queue holds it
+    notices.list_.push_back(member);
   }
 }
 
@@ -184,14 +184,14 @@ void PodSlots::trim(CargoList& retired) noexcept {
 void PodSlots::check() const {
 #ifdef ROUTER_CHECKS
   const std::lock_guard lock(mutex_);
-  std::size_t set_aside = 0;
+  std::size_t reserved = 0;
   bool wanted = false;
   for (const PodMember& each : members_) {
-    set_aside += each.set_aside_;
+    reserved += each.reserved_;
     wanted = wanted || each.wants_;
   }
-  ROUTER_ASSERT(set_aside == set_aside_);
-  ROUTER_ASSERT(preemptible_ <= in_use_ && unasked_.size() <= preemptible_);
+  ROUTER_ASSERT(reserved == reserved_);
+  ROUTER_ASSERT(preemptible_ <= in_use_ && not_preempted_.size() <= preemptible_);
   ROUTER_ASSERT(!wanted || !has_free());
   ROUTER_ASSERT(stock_.resting() == 0 || in_use_ + stock_.resting() <= slots_);
 #endif

@@ -20,9 +20,9 @@ void PreemptibleSlot::give_back() noexcept {
   const std::shared_ptr<PodSlots> pod = std::move(pod_);
   const std::shared_ptr<PreemptibleHolder> holder = std::move(holder_);
   CargoList retired;
-  Heirs heirs;
-  pod->give_back_preemptible(std::exchange(slot_, nullptr), holder.get(), retired, heirs);
-  RequestQueue::tell(heirs);
+  SlotNotices notices;
+  pod->give_back_preemptible(std::exchange(slot_, nullptr), holder.get(), retired, notices);
+  RequestQueue::deliver(notices);
 }
 
 }  // namespace router::dispatch

@@ -14,7 +14,7 @@ namespace router::dispatch {
 class PreemptibleSlot {
  public:
   PreemptibleSlot() = default;
-  /// Empty if all slots are held, or set aside for those who wait. A pod without limit always has one. `holder`, one of its own
+  /// Empty if all slots are held, or reserved for those who wait. A pod without limit always has one. `holder`, one of its own
   /// for each turn, is told if an exchange waits for the slot; nullptr: it waits until the turn ends by itself.
   static PreemptibleSlot take(std::shared_ptr<PodSlots> pod, std::size_t shard,
                               std::shared_ptr<PreemptibleHolder> holder = nullptr) noexcept;

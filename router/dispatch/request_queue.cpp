@@ -79,17 +79,17 @@ Parting Waiting::leave() noexcept {
 }
 
 /// Queues that share a pod with the one that gave a slot back, without any mutex, one after another.
-void RequestQueue::tell(Heirs& heirs) noexcept {
+void RequestQueue::deliver(SlotNotices& notices) noexcept {
   for (;;) {
-    heirs.preempt_holders();
-    const Heirs::Heir next = heirs.pop();
+    notices.preempt_holders();
+    const SlotNotices::Notice next = notices.pop();
     if (next.replica == nullptr) return;
-    if (next.queue != nullptr) next.queue->receive(*next.replica, heirs);
+    if (next.queue != nullptr) next.queue->use_reservation(*next.replica, notices);
   }
 }
 
 /// Holds the mutex for one operation. `finish` ends it: whoever can be served is, and only when the mutex is free again are the
-/// waiters told, and is destroyed what was put aside. An operation that throws has changed nothing, and needs no end.
+/// waiters told, and is destroyed what was retired. An operation that throws has changed nothing, and needs no end.
 class RequestQueue::Operation {
  public:
   explicit Operation(RequestQueue& queue) noexcept : Operation(queue, queue.clock_.now()) {}
@@ -100,19 +100,20 @@ class RequestQueue::Operation {
   Operation& operator=(const Operation&) = delete;
   ~Operation() { ROUTER_ASSERT(!lock_ || std::uncaught_exceptions() > 0); }
 
-  /// `heirs`: who are told by the caller; else by this.
-  void finish(Heirs* heirs = nullptr) noexcept {
+  /// `notices`: who are told by the caller; else by this.
+  void finish(SlotNotices* notices = nullptr) noexcept {
     serve_waiting();
-    if (!queue_.waiting_.empty()) queue_.capacity_.preempt_holders(retired_.heirs);
-    if (receiver_ != nullptr) receiver_->pod()->decline(*receiver_, retired_.heirs);
+    if (!queue_.waiting_.empty()) queue_.capacity_.preempt_holders(retired_.notices);
+    if (reserved_for_ != nullptr) reserved_for_->pod()->drop_reservation(*reserved_for_, retired_.notices);
     check();
-    const bool tells_watcher = conditions_changed_ && queue_.watcher_ != nullptr && !std::exchange(queue_.watcher_told_, true);
+    const bool notifies_watcher =
+        conditions_changed_ && queue_.watcher_ != nullptr && !std::exchange(queue_.watcher_notified_, true);
     lock_.unlock();
-    if (tells_watcher) queue_.watcher_->conditions_changed();
-    tell_settled();
+    if (notifies_watcher) queue_.watcher_->conditions_changed();
+    send_settled();
     retired_.cargo.clear();
     retired_.replicas.clear();
-    heirs != nullptr ? heirs->append(retired_.heirs) : tell(retired_.heirs);
+    notices != nullptr ? notices->append(retired_.notices) : deliver(retired_.notices);
   }
 
   void settle(Waiter& waiter, Waiter::State state) noexcept {
@@ -120,8 +121,8 @@ class RequestQueue::Operation {
     waiter.state_ = state;
   }
   Retired& retired() { return retired_; }
-  /// What is set aside for it goes back to its pod if nobody could use it.
-  void received(Replica& replica) { receiver_ = &replica; }
+  /// What is reserved for it goes back to its pod if nobody could use it.
+  void reserved_for(Replica& replica) { reserved_for_ = &replica; }
   TimePoint now() const { return now_; }
   void conditions_changed() { conditions_changed_ = true; }
 
@@ -154,7 +155,7 @@ class RequestQueue::Operation {
 #endif
   }
   /// Once it is sent, a waiter is its shard's, and may be gone.
-  void tell_settled() noexcept {
+  void send_settled() noexcept {
     while (!settled_.empty()) {
       Waiter& waiter = settled_.front();
       settled_.pop_front();
@@ -165,7 +166,7 @@ class RequestQueue::Operation {
   RequestQueue& queue_;
   const TimePoint now_;
   Retired retired_;
-  Replica* receiver_ = nullptr;
+  Replica* reserved_for_ = nullptr;
   bool conditions_changed_ = false;
   WaitingList::List settled_;  // by this operation, in order
   std::unique_lock<QueueMutex> lock_;
@@ -175,7 +176,7 @@ RequestQueue::~RequestQueue() {
   ROUTER_ASSERT(waiting_.empty() && capacity_.held() == 0);  // each of them holds the queue
   Retired retired;
   capacity_.clear(clock_.now(), retired);  // they may outlive this queue
-  tell(retired.heirs);
+  deliver(retired.notices);
 }
 
 Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadline deadline, const QueuePosition& position) {
@@ -310,11 +311,11 @@ void RequestQueue::give_back(HeldSlot& held_slot) noexcept {
 }
 
 /// A pod that another queue has, too, has set a slot aside for `replica`: it goes to who waits, or else back. Without a mutex.
-void RequestQueue::receive(Replica& replica, Heirs& heirs) noexcept {
+void RequestQueue::use_reservation(Replica& replica, SlotNotices& notices) noexcept {
   Operation operation(*this);
-  capacity_.receive(replica);
-  operation.received(replica);
-  operation.finish(&heirs);
+  capacity_.use_reservation(replica);
+  operation.reserved_for(replica);
+  operation.finish(&notices);
 }
 
 void RequestQueue::set_options(QueueOptions options) {
@@ -365,7 +366,7 @@ std::size_t RequestQueue::in_use(const std::shared_ptr<Replica>& replica) const 
 
 void RequestQueue::begin_look() {
   const std::lock_guard lock(mutex_);
-  watcher_told_ = false;
+  watcher_notified_ = false;
 }
 
 void RequestQueue::close() {

@@ -237,9 +237,9 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   static HeldSlot held_slot_of(Waiter& waiter) noexcept;
   Parting part(Waiter& waiter) noexcept;
   void give_back(HeldSlot& held_slot) noexcept;
-  void receive(Replica& replica, Heirs& heirs) noexcept;
+  void use_reservation(Replica& replica, SlotNotices& notices) noexcept;
   void record_replicas();
-  static void tell(Heirs& heirs) noexcept;
+  static void deliver(SlotNotices& notices) noexcept;
 
   const Clock& clock_;
   const std::shared_ptr<Watcher> watcher_;
@@ -254,7 +254,7 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   std::shared_ptr<const std::string> trouble_;
   std::uint64_t ejections_ = 0;
   std::uint64_t refusals_ = 0;
-  bool watcher_told_ = false;  // and has not looked since
+  bool watcher_notified_ = false;  // and has not looked since
   EventRecord record_;
 };
 

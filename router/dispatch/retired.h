@@ -7,12 +7,12 @@
 
 namespace router::dispatch {
 
-/// What an operation under the queue's mutex has put aside, for after it: destructors may close connections, and another queue
+/// What an operation under the queue's mutex has retired, for after it: destructors may close connections, and another queue
 /// is told only while no mutex is held. Nothing is allocated for it.
 struct Retired {
   CargoList cargo;
   std::vector<std::shared_ptr<Replica>> replicas;
-  Heirs heirs;
+  SlotNotices notices;
 };
 
 }  // namespace router::dispatch

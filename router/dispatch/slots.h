@@ -23,7 +23,7 @@ class Cargo {
   boost::intrusive::slist_member_hook<> hook_;
 };
 
-/// Cargo that was put aside under a mutex, to be destroyed after it. Needs no memory. Owns what is in it.
+/// Cargo that was retired under a mutex, to be destroyed after it. Needs no memory. Owns what is in it.
 class CargoList {
  public:
   CargoList() = default;

@@ -81,7 +81,7 @@ class World {
       if (visitor && visitor->waits() && visitor->look() && visitor->leave().held_slot) ++waiting;
       visitor.reset();
     }
-    EXPECT_EQ(waiting, 0u) << "a held_slot that nobody was told of";
+    EXPECT_EQ(waiting, 0u) << "a held slot that nobody was told of";
     take();
     for (const std::shared_ptr<RequestQueue>& queue : {own_, blue_, green_}) {
       EXPECT_EQ(queue->demand().waiting, 0u);
