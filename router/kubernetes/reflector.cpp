@@ -26,7 +26,7 @@ constexpr seconds kLasts{1};                    // a watch that was open so long
 constexpr int kRefusalsMax = 3;                 // of watches in a row; then all is listed anew
 
 /// How a list or a watch came to its end, and what follows from it.
-struct Ending {
+struct StreamEnd {
   enum class Kind {
     kDone,          // the list is complete; the watch was ended in order
     kBroken,        // try the same again
@@ -72,16 +72,16 @@ struct Reflector::Following final : runtime::BackgroundTask {
   Task<void> run() override;
   /// One list or watch; when the next one may begin.
   static Task<Deadline> step(Following& self);
-  static Task<Ending> list(Following& self);
-  static Task<Ending> watch(Following& self);
-  static Task<Ending> read_events(Following& self, ApiExchange& exchange, Deadline deadline);
+  static Task<StreamEnd> list(Following& self);
+  static Task<StreamEnd> watch(Following& self);
+  static Task<StreamEnd> read_events(Following& self, ApiExchange& exchange, Deadline deadline);
 
-  std::optional<Ending> take(WatchEvent event);
-  Ending failed(const absl::Status& status) const;
-  Ending refused(const ApiAnswer& answer, ApiExchange& exchange, const char* verb);
+  std::optional<StreamEnd> take(WatchEvent event);
+  StreamEnd failed(const absl::Status& status) const;
+  StreamEnd refused(const ApiAnswer& answer, ApiExchange& exchange, const char* verb);
   std::string explain(const ApiAnswer& answer, const char* verb) const;
-  /// What an ending means for what comes next; how long to wait before that.
-  Duration settle(const Ending& ending);
+  /// What an end means for what comes next; how long to wait before that.
+  Duration settle(const StreamEnd& end);
   /// An exception has ended a step. What it was about to tell the Watcher may be lost, so all is listed anew.
   Deadline interrupted();
   void tell(const std::string& text);
@@ -130,11 +130,11 @@ std::string Reflector::Following::watch_path(seconds timeout) const {
                                                 "&allowWatchBookmarks=true&timeoutSeconds=", timeout.count()));
 }
 
-Ending Reflector::Following::failed(const absl::Status& status) const {
-  Ending ending;
-  ending.kind = cancelled() ? Ending::Kind::kStopped : Ending::Kind::kBroken;
-  ending.text = std::string(status.message());
-  return ending;
+StreamEnd Reflector::Following::failed(const absl::Status& status) const {
+  StreamEnd end;
+  end.kind = cancelled() ? StreamEnd::Kind::kStopped : StreamEnd::Kind::kBroken;
+  end.text = std::string(status.message());
+  return end;
 }
 
 std::string Reflector::Following::explain(const ApiAnswer& answer, const char* verb) const {
@@ -155,34 +155,34 @@ std::string Reflector::Following::explain(const ApiAnswer& answer, const char* v
   }
 }
 
-Ending Reflector::Following::refused(const ApiAnswer& answer, ApiExchange& exchange, const char* verb) {
-  Ending ending;
-  ending.kind = Ending::Kind::kBroken;
+StreamEnd Reflector::Following::refused(const ApiAnswer& answer, ApiExchange& exchange, const char* verb) {
+  StreamEnd end;
+  end.kind = StreamEnd::Kind::kBroken;
   forbidden = answer.status == 403;
-  ending.text = explain(answer, verb);
+  end.text = explain(answer, verb);
   // Of 503 it is not obeyed: a starting server says five seconds by rote and is there in one.
-  if (answer.status == 429) ending.retry_after = std::min(answer.retry_after.value_or(seconds(0)), kRetryAfterMax);
+  if (answer.status == 429) end.retry_after = std::min(answer.retry_after.value_or(seconds(0)), kRetryAfterMax);
   if (answer.status == 410) {
-    ending.kind = Ending::Kind::kGone;
-    ending.text.clear();
+    end.kind = StreamEnd::Kind::kGone;
+    end.text.clear();
   } else if (answer.status == 401) {
-    ending.kind = Ending::Kind::kUnauthorized;
-    ending.has_newer_token = exchange.has_newer_token();
-    if (ending.has_newer_token) ending.text.clear();
+    end.kind = StreamEnd::Kind::kUnauthorized;
+    end.has_newer_token = exchange.has_newer_token();
+    if (end.has_newer_token) end.text.clear();
   }
-  return ending;
+  return end;
 }
 
-Task<Ending> Reflector::Following::list(Following& self) {
+Task<StreamEnd> Reflector::Following::list(Following& self) {
   ++self.counts.lists;
   std::vector<json::object> objects;
   ListPage page;
   for (std::size_t pages = 0; pages == 0 || !page.next.empty(); ++pages) {
     if (objects.size() > kObjectsMax || pages >= kPagesMax) {
-      Ending ending;
-      ending.kind = Ending::Kind::kUnusable;
-      ending.text = absl::StrCat(self.client.name(), ": there are more than ", kObjectsMax, " ", self.subject());
-      co_return ending;
+      StreamEnd end;
+      end.kind = StreamEnd::Kind::kUnusable;
+      end.text = absl::StrCat(self.client.name(), ": there are more than ", kObjectsMax, " ", self.subject());
+      co_return end;
     }
     ApiRequest request;
     request.path = self.list_path(page.next);
@@ -196,11 +196,11 @@ Task<Ending> Reflector::Following::list(Following& self) {
     self.heard();
     auto taken = take_page(answer->body, objects);
     if (!taken.ok()) {
-      Ending ending;
-      ending.kind = Ending::Kind::kUnusable;
-      ending.text = absl::StrCat(self.client.name(), ": its answer to the request to list ", self.subject(), " ",
-                                 taken.status().message());
-      co_return ending;
+      StreamEnd end;
+      end.kind = StreamEnd::Kind::kUnusable;
+      end.text = absl::StrCat(self.client.name(), ": its answer to the request to list ", self.subject(), " ",
+                              taken.status().message());
+      co_return end;
     }
     // Every page tells the same version: that of the first is the one that all were read at.
     if (pages > 0) taken->version = page.version;
@@ -211,10 +211,10 @@ Task<Ending> Reflector::Following::list(Following& self) {
   self.forbidden = false;
   self.watcher.listed(std::move(objects));
   self.listed = true;
-  co_return Ending{};
+  co_return StreamEnd{};
 }
 
-Task<Ending> Reflector::Following::watch(Following& self) {
+Task<StreamEnd> Reflector::Following::watch(Following& self) {
   ++self.counts.watches;
   self.progressed = false;
   const seconds timeout = kWatchMin + seconds(self.shard().random() % ((kWatchMax - kWatchMin).count() + 1));
@@ -235,23 +235,23 @@ Task<Ending> Reflector::Following::watch(Following& self) {
   self.unauthorized_in_a_row = 0;
   self.heard();
   self.watching = true;
-  Ending ending = co_await read_events(self, **exchange, deadline_after(opened, timeout + kWatchGrace));
+  StreamEnd end = co_await read_events(self, **exchange, deadline_after(opened, timeout + kWatchGrace));
   self.watching = false;
   if (self.now() - opened >= kLasts) self.has_progressed();
-  co_return ending;
+  co_return end;
 }
 
-Task<Ending> Reflector::Following::read_events(Following& self, ApiExchange& exchange, Deadline deadline) {
+Task<StreamEnd> Reflector::Following::read_events(Following& self, ApiExchange& exchange, Deadline deadline) {
   const TimePoint opened = self.now();
   EventLines lines;
   bool has_bookmarks = false;
-  Ending unusable;
-  unusable.kind = Ending::Kind::kUnusable;
+  StreamEnd unusable;
+  unusable.kind = StreamEnd::Kind::kUnusable;
   for (;;) {
     const Deadline silence = has_bookmarks ? deadline_after(*self.heard_at, kSilenceMax) : kNever;
     const auto more = co_await exchange.read(self, lines.bytes(), std::min(deadline, silence));
     if (!more.ok()) {
-      Ending broken = self.failed(more.status());
+      StreamEnd broken = self.failed(more.status());
       if (absl::IsUnavailable(more.status())) {
         self.heard(ApiClient::kVanishedAfter);  // so long a dead connection may have looked alive
         broken.text.clear();                    // that a connection ends is no news; that it cannot be opened again would be
@@ -263,9 +263,9 @@ Task<Ending> Reflector::Following::read_events(Following& self, ApiExchange& exc
     }
     self.heard();
     if (!*more) {
-      Ending ended;
+      StreamEnd ended;
       // A server that ends each watch at once must not be asked without a pause.
-      if (!self.progressed && self.now() - opened < kLasts) ended.kind = Ending::Kind::kBroken;
+      if (!self.progressed && self.now() - opened < kLasts) ended.kind = StreamEnd::Kind::kBroken;
       co_return ended;
     }
     while (const std::optional<std::string_view> line = lines.next()) {
@@ -277,8 +277,8 @@ Task<Ending> Reflector::Following::read_events(Following& self, ApiExchange& exc
         co_return unusable;
       }
       has_bookmarks = has_bookmarks || event->type == WatchEvent::Type::kBookmark;
-      std::optional<Ending> ending = self.take(std::move(*event));
-      if (ending) co_return std::move(*ending);
+      std::optional<StreamEnd> end = self.take(std::move(*event));
+      if (end) co_return std::move(*end);
     }
     if (lines.is_too_long()) {
       unusable.text = absl::StrCat(self.client.name(), ": an event of the watch of ", self.subject(), " is larger than ",
@@ -288,21 +288,21 @@ Task<Ending> Reflector::Following::read_events(Following& self, ApiExchange& exc
   }
 }
 
-std::optional<Ending> Reflector::Following::take(WatchEvent event) {
-  Ending ending;
+std::optional<StreamEnd> Reflector::Following::take(WatchEvent event) {
+  StreamEnd end;
   if (event.type == WatchEvent::Type::kError) {
-    ending.kind = says_gone(event.object) ? Ending::Kind::kGone : Ending::Kind::kUnusable;
-    if (ending.kind == Ending::Kind::kUnusable) {
-      ending.text = absl::StrCat(client.name(), " ended the watch of ", subject(), ": ",
-                                 config::shown_message(text_in(event.object, "message")));
+    end.kind = says_gone(event.object) ? StreamEnd::Kind::kGone : StreamEnd::Kind::kUnusable;
+    if (end.kind == StreamEnd::Kind::kUnusable) {
+      end.text = absl::StrCat(client.name(), " ended the watch of ", subject(), ": ",
+                              config::shown_message(text_in(event.object, "message")));
     }
-    return ending;
+    return end;
   }
   std::string at = metadata_text(event.object, "resourceVersion");
   if (at.empty()) {
-    ending.kind = Ending::Kind::kUnusable;
-    ending.text = absl::StrCat(client.name(), ": an event of the watch of ", subject(), " has no resourceVersion");
-    return ending;
+    end.kind = StreamEnd::Kind::kUnusable;
+    end.text = absl::StrCat(client.name(), ": an event of the watch of ", subject(), " has no resourceVersion");
+    return end;
   }
   has_progressed();
   // A server whose cache is behind the one that gave the list may send a bookmark from before it; to go on from there would
@@ -317,38 +317,38 @@ std::optional<Ending> Reflector::Following::take(WatchEvent event) {
     case WatchEvent::Type::kError: break;
   }
   if (!cancelled()) return std::nullopt;
-  ending.kind = Ending::Kind::kStopped;
-  return ending;
+  end.kind = StreamEnd::Kind::kStopped;
+  return end;
 }
 
-Duration Reflector::Following::settle(const Ending& ending) {
+Duration Reflector::Following::settle(const StreamEnd& end) {
   if (std::exchange(progressed, false)) {
     back_off.reset();
     gone_in_a_row = refusals_in_a_row = 0;
   }
-  tell(ending.text);
-  switch (ending.kind) {
-    case Ending::Kind::kStopped:
-    case Ending::Kind::kDone: return {};
-    case Ending::Kind::kGone:
+  tell(end.text);
+  switch (end.kind) {
+    case StreamEnd::Kind::kStopped:
+    case StreamEnd::Kind::kDone: return {};
+    case StreamEnd::Kind::kGone:
       ++counts.gone;
       version.clear();
       return ++gone_in_a_row == 1 ? Duration{} : back_off.next();
-    case Ending::Kind::kUnauthorized:
+    case StreamEnd::Kind::kUnauthorized:
       ++counts.unauthorized;
-      return ++unauthorized_in_a_row == 1 && ending.has_newer_token ? Duration{} : back_off.next();
-    case Ending::Kind::kUnusable:
+      return ++unauthorized_in_a_row == 1 && end.has_newer_token ? Duration{} : back_off.next();
+    case StreamEnd::Kind::kUnusable:
       ++counts.errors;
       version.clear();
       return back_off.next();
-    case Ending::Kind::kBroken: break;
+    case StreamEnd::Kind::kBroken: break;
   }
   ++counts.errors;
   if (refusals_in_a_row >= kRefusalsMax) {
     refusals_in_a_row = 0;
     version.clear();
   }
-  return std::max(back_off.next(), ending.retry_after);
+  return std::max(back_off.next(), end.retry_after);
 }
 
 void Reflector::Following::tell(const std::string& text) {
@@ -369,13 +369,13 @@ Deadline Reflector::Following::interrupted() {
 }
 
 Task<Deadline> Reflector::Following::step(Following& self) {
-  Ending ending;
+  StreamEnd end;
   if (self.version.empty()) {
-    ending = co_await list(self);
+    end = co_await list(self);
   } else {
-    ending = co_await watch(self);
+    end = co_await watch(self);
   }
-  const Duration pause = self.settle(ending);
+  const Duration pause = self.settle(end);
   co_return deadline_after(self.now(), pause);
 }
 

@@ -11,12 +11,12 @@
 #include "router/base/log.h"
 #include "router/proxy/account.h"
 #include "router/proxy/approach.h"
-#include "router/proxy/ending.h"
 #include "router/proxy/forward.h"
 #include "router/proxy/gather.h"
 #include "router/proxy/local_reply.h"
 #include "router/proxy/request_ids.h"
 #include "router/proxy/server.h"
+#include "router/proxy/upstream_close.h"
 
 namespace router::proxy {
 namespace {
@@ -26,7 +26,7 @@ using runtime::Wakeup;
 /// The straight line: each step needs what the last one returned. A second attempt is made only where the pod provably did not
 /// act (contract, section 6): elsewhere, if it could not be reached; on a fresh connection, if the one that was used had ended.
 Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream& downstream, Wakeup& wakeup,
-                          const RequestIds& ids, Record& record, Ending& ending) {
+                          const RequestIds& ids, Record& record, UpstreamClose& upstream_close) {
   Approach approach(server, view, downstream, wakeup, record);
   if (const Result<void> admitted = approach.admit(); !admitted) co_return admitted.error();
   if (gathers_first(downstream)) {  // the body is small, and still on its way
@@ -44,16 +44,16 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
       continue;
     }
     const model::Route& route = approach.route();
-    upstream::UpstreamExchange& exchange = ending.hold(std::move(*opened), route.deployment->abort_wait);
+    upstream::UpstreamExchange& exchange = upstream_close.hold(std::move(*opened), route.deployment->abort_wait);
     const Result<void> forwarded = co_await forward(downstream, route, ids, approach.patience(), exchange,
-                                                    approach.mirror_copy(ids), *view, wakeup, record, ending);
-    if (forwarded || ending.settled()) co_return forwarded;
+                                                    approach.mirror_copy(ids), *view, wakeup, record, upstream_close);
+    if (forwarded || upstream_close.settled()) co_return forwarded;
     if (!approach.may_try_again(exchange.ended_unseen())) {
       exchange.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
-      ending.begin();
+      upstream_close.begin();
       co_return forwarded;
     }
-    held_slot = ending.release();
+    held_slot = upstream_close.release();
     fresh = true;
   }
 }
@@ -78,16 +78,17 @@ class Standstill {
 /// What is left when all is decided, all at once: a slow client takes the rest of its answer, within bounds (it may also have
 /// gone), the pod closes a connection that cannot be used again, and what a client still sends of a body that nobody wants is
 /// dropped.
-Task<void> conclude(Downstream& downstream, Ending& ending, Wakeup& wakeup, Duration send_timeout, Record& record) {
+Task<void> conclude(Downstream& downstream, UpstreamClose& upstream_close, Wakeup& wakeup, Duration send_timeout,
+                    Record& record) {
   using wire::Progress;
   runtime::Shard& shard = wakeup.shard();
-  ending.begin();
+  upstream_close.begin();
   const Deadline sent_by = deadline_after(shard.now(), send_timeout);
   Standstill standstill;
   for (;;) {
     const bool sending = downstream.flush() && downstream.blocked();
     if (!sending && record.ended == TimePoint{}) record.ended = shard.read_clock();
-    const Progress closing = ending.proceed();
+    const Progress closing = upstream_close.proceed();
     const Progress dropping = downstream.drop_request();
     if (!sending && closing == Progress::kEnded && dropping == Progress::kEnded) break;
     const TimePoint now = shard.now();
@@ -101,9 +102,9 @@ Task<void> conclude(Downstream& downstream, Ending& ending, Wakeup& wakeup, Dura
     }
     if (sending) downstream.arm_write();
     if (dropping == Progress::kBlocked) downstream.arm_read();
-    ending.arm();
+    upstream_close.arm();
     const bool again = closing == Progress::kMoved || dropping == Progress::kMoved;
-    co_await wakeup.wait(again ? now : std::min(client_by, ending.deadline()));
+    co_await wakeup.wait(again ? now : std::min(client_by, upstream_close.deadline()));
     if (sending) record.waited += shard.now() - now;
   }
   record.settled = shard.now();
@@ -154,7 +155,7 @@ bool asks_this_hop(const http::RequestHead& head) {
 
 /// Sends what was gathered of an answer that is not counted.
 Task<void> conclude_untold(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
-  Ending nothing(server.shard());
+  UpstreamClose nothing(server.shard());
   Record untold;
   co_await conclude(downstream, nothing, wakeup, server.view()->limits.send_timeout, untold);
 }
@@ -203,16 +204,16 @@ Task<void> run_exchange(ShardServer& server, Downstream& downstream, Wakeup& wak
   record.ids = &ids;
   record.begun = wakeup.shard().now();
   Account account(server, view, downstream, record);
-  Ending ending(server.shard());
+  UpstreamClose upstream_close(server.shard());
   Result<void> answered = boost::system::in_place_value;
   try {
-    answered = co_await answer(server, view, downstream, wakeup, ids, record, ending);
+    answered = co_await answer(server, view, downstream, wakeup, ids, record, upstream_close);
   } catch (const std::exception& error) {
     answered = broken(error);
   }
   if (!answered) refuse(downstream, answered.error(), record);
-  co_await conclude(downstream, ending, wakeup, view->limits.send_timeout, record);
-  record.abort_unnoticed = !answered && ending.outlived();
+  co_await conclude(downstream, upstream_close, wakeup, view->limits.send_timeout, record);
+  record.abort_unnoticed = !answered && upstream_close.outlived();
   account.tell();
 }
 
@@ -226,7 +227,7 @@ Task<void> refuse_head(ShardServer& server, Downstream& downstream, Wakeup& wake
   Account account(server, view, downstream, record);
   downstream.close_after();
   refuse(downstream, failure, record);
-  Ending nothing(server.shard());
+  UpstreamClose nothing(server.shard());
   co_await conclude(downstream, nothing, wakeup, view->limits.send_timeout, record);
   account.tell();
 }

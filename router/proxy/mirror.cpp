@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "router/proxy/drain_answer.h"
-#include "router/proxy/ending.h"
+#include "router/proxy/upstream_close.h"
 #include "router/upstream/exchange.h"
 #include "router/upstream/replica.h"
 
@@ -170,13 +170,13 @@ Task<Result<void>> send_all(upstream::UpstreamExchange& exchange, Deadline deadl
   }
 }
 
-Task<void> close(Ending& ending, Wakeup& wakeup) {
-  ending.begin();
+Task<void> close(UpstreamClose& upstream_close, Wakeup& wakeup) {
+  upstream_close.begin();
   for (;;) {
-    const wire::Progress closing = ending.proceed();
+    const wire::Progress closing = upstream_close.proceed();
     if (closing == wire::Progress::kEnded) co_return;
-    ending.arm();
-    co_await wakeup.wait(closing == wire::Progress::kMoved ? wakeup.shard().now() : ending.deadline());
+    upstream_close.arm();
+    co_await wakeup.wait(closing == wire::Progress::kMoved ? wakeup.shard().now() : upstream_close.deadline());
   }
 }
 
@@ -247,8 +247,8 @@ Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   Result<std::unique_ptr<upstream::UpstreamExchange>> opened =
       co_await upstream::open(held_slot, options, wakeup, cancellation);
   if (!opened) co_return MirrorResult::kFailed;
-  Ending ending(shard_);
-  upstream::UpstreamExchange& exchange = ending.hold(std::move(*opened), deployment.abort_wait);
+  UpstreamClose upstream_close(shard_);
+  upstream::UpstreamExchange& exchange = upstream_close.hold(std::move(*opened), deployment.abort_wait);
   copy.write_to(exchange);
   const Deadline deadline = deadline_after(shard_.now(), deployment.request_timeout);
   Result<void> answered = co_await send_all(exchange, deadline, wakeup, cancellation);
@@ -258,9 +258,9 @@ Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
     exchange.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
   }
   if (answered && !exchange.pod_closes()) {
-    ending.finish();
+    upstream_close.finish();
   } else {
-    co_await close(ending, wakeup);
+    co_await close(upstream_close, wakeup);
   }
   co_return answered ? MirrorResult::kAnswered : MirrorResult::kFailed;
 }

@@ -29,7 +29,7 @@ std::size_t bytes_of(const http::ResponseHead& head) {
 
 Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, std::unique_ptr<MirrorCopy>& copy,
              const model::Route& route, const RequestIds& ids, Patience patience, const config::Limits& limits,
-             runtime::Wakeup& wakeup, Record& record, Ending& ending)
+             runtime::Wakeup& wakeup, Record& record, UpstreamClose& upstream_close)
     : downstream_(downstream),
       upstream_(upstream),
       copy_(copy),
@@ -40,7 +40,7 @@ Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, std::
       limits_(limits),
       wakeup_(wakeup),
       record_(record),
-      ending_(ending),
+      upstream_close_(upstream_close),
       sends_(limits.min_body_rate, limits.body_timeout),
       reads_(limits.min_send_rate, limits.send_timeout),
       upload_(deployment_.upload_timeout, downstream.request_size().length) {}
@@ -52,7 +52,8 @@ Task<Result<void>> Relay::run() {
     again_ = false;
     if (const Result<void> up = pump_request(); !up) co_return up.error();
     if (const Result<void> down = pump_response(); !down) co_return down.error();
-    if (ending_.begun() && ending_.proceed() == Progress::kMoved) again_ = true;  // the slot does not wait for the client
+    if (upstream_close_.begun() && upstream_close_.proceed() == Progress::kMoved)
+      again_ = true;  // the slot does not wait for the client
     if (done()) co_return boost::system::in_place_value;
     if (const Result<void> client = watch_client(); !client) co_return client.error();
     const TimePoint asleep = shard.now();
@@ -60,7 +61,7 @@ Task<Result<void>> Relay::run() {
     const Limit next = limit(asleep);
     if (next.deadline <= asleep) co_return next.failure;
     arm();
-    const Deadline look_again = std::min({downstream_.ask_again(asleep), ending_.deadline(), interims_go_on(asleep)});
+    const Deadline look_again = std::min({downstream_.ask_again(asleep), upstream_close_.deadline(), interims_go_on(asleep)});
     co_await wakeup_.wait(again_ ? asleep : std::min(next.deadline, look_again));
     const Duration slept = shard.now() - asleep;
     record_.waited += slept;
@@ -194,9 +195,9 @@ void Relay::end_response() {
   upstream_.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kSucceeded;
   // The connection to a pod that answers before it has the whole request cannot be used again; the client's may.
   if (upstream_.request_sent() && !upstream_.pod_closes()) {
-    ending_.finish();
+    upstream_close_.finish();
   } else {
-    ending_.begin();
+    upstream_close_.begin();
   }
 }
 
@@ -207,10 +208,10 @@ bool Relay::wants_request() const {
 Result<void> Relay::watch_client() { return wants_request() ? downstream_.within_grace() : downstream_.still_wanted(); }
 
 void Relay::arm() {
-  if (!ending_.ended()) {
+  if (!upstream_close_.ended()) {
     // What the client does not take is not read from the pod either; told of it we would only spin.
     const bool holds_back = interim_waits_ || wakeup_.shard().now() < interims_from_;
-    const bool reads = begun_ ? ending_.begun() || !downstream_.blocked() : !holds_back;
+    const bool reads = begun_ ? upstream_close_.begun() || !downstream_.blocked() : !holds_back;
     if (reads) upstream_.arm_read();
     if (upstream_.blocked()) upstream_.arm_write();
   }

@@ -2,12 +2,12 @@
 
 #include "router/base/task.h"
 #include "router/proxy/downstream.h"
-#include "router/proxy/ending.h"
 #include "router/proxy/minimum_rate.h"
 #include "router/proxy/mirror.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
 #include "router/proxy/upload_time.h"
+#include "router/proxy/upstream_close.h"
 #include "router/runtime/wakeup.h"
 #include "router/upstream/exchange.h"
 
@@ -20,10 +20,10 @@ class Relay {
  public:
   Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, std::unique_ptr<MirrorCopy>& copy,
         const model::Route& route, const RequestIds& ids, Patience patience, const config::Limits& limits,
-        runtime::Wakeup& wakeup, Record& record, Ending& ending);
+        runtime::Wakeup& wakeup, Record& record, UpstreamClose& upstream_close);
 
-  /// Suspends. On success the answer was received and handed to the kernel, but for what `done` says. `ending` knows how far
-  /// the upstream exchange has come: an answer that a slow client still reads holds no slot.
+  /// Suspends. On success the answer was received and handed to the kernel, but for what `done` says. `upstream_close` knows
+  /// how far the upstream exchange has come: an answer that a slow client still reads holds no slot.
   Task<Result<void>> run();
 
  private:
@@ -73,7 +73,7 @@ class Relay {
   const config::Limits& limits_;
   runtime::Wakeup& wakeup_;
   Record& record_;
-  Ending& ending_;
+  UpstreamClose& upstream_close_;
 
   MinimumRate sends_;            // the client, its body
   MinimumRate reads_;            // the client, its answer

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "router/proxy/ending.h"
+#include "router/proxy/upstream_close.h"
 #include "tests/support/quiet_downstream.h"
 #include "tests/support/test_shard.h"
 
@@ -96,8 +96,8 @@ class RelayTest : public ::testing::Test {
     record.sent = shard.now();
   }
   test::TestShard::Started<Result<void>> start() {
-    upstream::UpstreamExchange& pod = ending.hold(std::make_unique<Pod>(asked), 1s);
-    relay.emplace(client, pod, copy, route, ids, Patience{}, limits, wakeup, record, ending);
+    upstream::UpstreamExchange& pod = upstream_close.hold(std::make_unique<Pod>(asked), 1s);
+    relay.emplace(client, pod, copy, route, ids, Patience{}, limits, wakeup, record, upstream_close);
     return shard.start(relay->run());
   }
 
@@ -109,7 +109,7 @@ class RelayTest : public ::testing::Test {
   RequestIds ids;
   config::Limits limits;
   Record record;
-  Ending ending{shard};
+  UpstreamClose upstream_close{shard};
   std::unique_ptr<MirrorCopy> copy;
   Client client;
   Asked asked;
@@ -158,8 +158,8 @@ TEST_F(RelayTest, BlamesAClientThatLetsAnInterimResponseWaitAndNotThePod) {
   EXPECT_EQ(relayed.error().reason, Reason::kClientTimeout);
   EXPECT_EQ(relayed.error().origin, Origin::kDownstream);
   EXPECT_FALSE(upstream::blames_replica(relayed.error()));
-  ending.begin();
-  ending.proceed();
+  upstream_close.begin();
+  upstream_close.proceed();
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "router/proxy/ending.h"
+#include "router/proxy/upstream_close.h"
 
 #include <utility>
 
@@ -6,30 +6,30 @@ namespace router::proxy {
 
 using wire::Progress;
 
-upstream::UpstreamExchange& Ending::hold(std::unique_ptr<upstream::UpstreamExchange> exchange, Duration wait) {
+upstream::UpstreamExchange& UpstreamClose::hold(std::unique_ptr<upstream::UpstreamExchange> exchange, Duration wait) {
   exchange_ = std::move(exchange);
   wait_ = wait;
   return *exchange_;
 }
 
-dispatch::HeldSlot Ending::release() {
+dispatch::HeldSlot UpstreamClose::release() {
   dispatch::HeldSlot held_slot = exchange_->release();
   exchange_.reset();
   return held_slot;
 }
 
-void Ending::finish() {
+void UpstreamClose::finish() {
   const std::unique_ptr<upstream::UpstreamExchange> finished = std::move(exchange_);  // whatever happens, it ends here
   finished->finish();
 }
 
-void Ending::begin() {
+void UpstreamClose::begin() {
   if (exchange_ == nullptr || begun()) return;
   exchange_->begin_close();
   deadline_ = deadline_after(shard_.now(), wait_);
 }
 
-Progress Ending::proceed() {
+Progress UpstreamClose::proceed() {
   if (exchange_ == nullptr) return Progress::kEnded;
   const Progress progress = exchange_->await_close();
   if (progress != Progress::kEnded && shard_.now() < deadline_) return progress;
@@ -40,7 +40,7 @@ Progress Ending::proceed() {
   return Progress::kEnded;
 }
 
-void Ending::arm() {
+void UpstreamClose::arm() {
   if (exchange_ != nullptr) exchange_->arm_read();
 }
 

@@ -10,9 +10,9 @@ namespace router::proxy {
 /// Keeps an upstream exchange to its end, which gives the slot back: at once where the connection can be used again, else when
 /// the pod has closed it, at the latest `abort_wait_ms` after we did (contract, section 5). The client's side goes on
 /// meanwhile. Nothing here suspends. One shard.
-class Ending {
+class UpstreamClose {
  public:
-  explicit Ending(runtime::Shard& shard) : shard_(shard) {}
+  explicit UpstreamClose(runtime::Shard& shard) : shard_(shard) {}
 
   /// Takes the exchange over; `wait` is the time that the pod has to close, once asked to.
   upstream::UpstreamExchange& hold(std::unique_ptr<upstream::UpstreamExchange> exchange, Duration wait);
