@@ -17,7 +17,7 @@ namespace router::discovery {
 namespace {
 
 using config::shown;
-using Kind = ResourceVerdict::Kind;
+using Kind = ReconcileResult::Kind;
 
 template <class Document>
 using Entry = std::pair<const ObjectKey, Resource<Document>>;
@@ -25,37 +25,37 @@ using EndpointEntry = Entry<config::EndpointDocument>;
 using DeploymentEntry = Entry<config::DeploymentDocument>;
 
 template <class Document>
-ResourceVerdict begin_verdict(Kind kind, const Entry<Document>& entry) {
-  ResourceVerdict verdict;
-  verdict.kind = kind;
-  verdict.namespace_name = entry.first.namespace_name;
-  verdict.name = entry.first.name;
-  verdict.uid = entry.second.uid;
-  verdict.generation = entry.second.generation;
-  return verdict;
+ReconcileResult begin_result(Kind kind, const Entry<Document>& entry) {
+  ReconcileResult result;
+  result.kind = kind;
+  result.namespace_name = entry.first.namespace_name;
+  result.name = entry.first.name;
+  result.uid = entry.second.uid;
+  result.generation = entry.second.generation;
+  return result;
 }
 
-void refuse(ResourceVerdict& verdict, std::string_view why, std::string message) {
-  verdict.accepted = verdict.served = false;
-  verdict.reason = why;
-  verdict.message = std::move(message);
+void refuse(ReconcileResult& result, std::string_view why, std::string message) {
+  result.accepted = result.served = false;
+  result.reason = why;
+  result.message = std::move(message);
 }
 
 /// Accepted, but not all of it is as it should be: the first reason is the one that counts, the messages are all told.
-void note(ResourceVerdict& verdict, std::string_view why, const std::string& message) {
-  if (verdict.reason.empty()) verdict.reason = why;
-  absl::StrAppend(&verdict.message, verdict.message.empty() ? "" : "; ", message);
+void note(ReconcileResult& result, std::string_view why, const std::string& message) {
+  if (result.reason.empty()) result.reason = why;
+  absl::StrAppend(&result.message, result.message.empty() ? "" : "; ", message);
 }
 
 /// The last good version serves; the newest one may be refused all the same.
-void accept(ResourceVerdict& verdict, const std::string& refused) {
-  verdict.served = true;
-  verdict.accepted = refused.empty();
+void accept(ReconcileResult& result, const std::string& refused) {
+  result.served = true;
+  result.accepted = refused.empty();
   if (!refused.empty()) {
-    verdict.reason = reason::kInvalid;
-    verdict.message = absl::StrCat("the last good version stays in force: ", refused);
-  } else if (verdict.reason.empty()) {
-    verdict.reason = reason::kAccepted;
+    result.reason = reason::kInvalid;
+    result.message = absl::StrCat("the last good version stays in force: ", refused);
+  } else if (result.reason.empty()) {
+    result.reason = reason::kAccepted;
   }
 }
 
@@ -126,7 +126,7 @@ class Join {
   struct Admitted {
     const EndpointEntry* entry;
     config::Endpoint endpoint;
-    ResourceVerdict verdict;
+    ReconcileResult result;
     std::map<std::string, std::pair<std::size_t, std::string>> by_name;  // lower case: its deployment, and the object's name
   };
 
@@ -140,19 +140,19 @@ class Join {
   }
 
   void admit(const EndpointEntry& entry) {
-    ResourceVerdict verdict = begin_verdict(Kind::kEndpoint, entry);
-    verdict.endpoint = entry.first.name;  // the object's name is the endpoint's
+    ReconcileResult result = begin_result(Kind::kEndpoint, entry);
+    result.endpoint = entry.first.name;  // the object's name is the endpoint's
     if (!entry.second.good) {
-      refuse(verdict, entry.second.dropped ? reason::kLimitExceeded : reason::kInvalid, entry.second.refused);
+      refuse(result, entry.second.dropped ? reason::kLimitExceeded : reason::kInvalid, entry.second.refused);
     } else {
       check_amounts(entry, ++amounts_[entry.first.namespace_name].endpoints, rules_.per_namespace.max_endpoints,
-                    "OnlineEndpoints", verdict);
-      if (verdict.reason.empty()) check_rules(rules_of(entry.first.namespace_name), entry, verdict);
-      if (verdict.reason.empty()) check_conflicts(entry, verdict);
+                    "OnlineEndpoints", result);
+      if (result.reason.empty()) check_rules(rules_of(entry.first.namespace_name), entry, result);
+      if (result.reason.empty()) check_conflicts(entry, result);
     }
-    if (!verdict.reason.empty()) {
-      refused_.insert(ObjectKey{entry.first.namespace_name, lower_case(verdict.endpoint)});
-      joined_.verdicts.push_back(std::move(verdict));
+    if (!result.reason.empty()) {
+      refused_.insert(ObjectKey{entry.first.namespace_name, lower_case(result.endpoint)});
+      joined_.results.push_back(std::move(result));
       return;
     }
     const config::Endpoint& endpoint = entry.second.good->endpoint;
@@ -160,22 +160,22 @@ class Join {
     names_.emplace(name, owner(entry));
     for (const std::string& hostname : endpoint.hostnames) hostnames_.emplace(hostname, owner(entry));
     by_name_.emplace(ObjectKey{entry.first.namespace_name, name}, admitted_.size());
-    admitted_.push_back({&entry, endpoint, std::move(verdict), {}});
+    admitted_.push_back({&entry, endpoint, std::move(result), {}});
   }
 
   /// Counts the entry's bytes, and refuses it if it is beyond what its namespace may have.
   template <class Document>
   void check_amounts(const Entry<Document>& entry, std::size_t count, std::size_t count_max, const char* what,
-                     ResourceVerdict& verdict) {
+                     ReconcileResult& result) {
     Amounts& amounts = amounts_[entry.first.namespace_name];
     if (count > count_max) {
       return refuse(
-          verdict, reason::kLimitExceeded,
+          result, reason::kLimitExceeded,
           absl::StrCat("this namespace has more than ", count_max, " ", what, " (kubernetes.per_namespace); the oldest serve"));
     }
     const std::uint64_t bytes_max = rules_.per_namespace.max_bytes;
     if (amounts.bytes + entry.second.bytes > bytes_max) {
-      return refuse(verdict, reason::kLimitExceeded,
+      return refuse(result, reason::kLimitExceeded,
                     absl::StrCat("the resources of this namespace are larger than ", bytes_max,
                                  " bytes together (kubernetes.per_namespace.max_bytes); the oldest serve"));
     }
@@ -187,17 +187,17 @@ class Join {
   }
 
   /// `rules` nullptr: the namespace has none.
-  void check_rules(const config::NamespaceRules* rules, const EndpointEntry& entry, ResourceVerdict& verdict) const {
+  void check_rules(const config::NamespaceRules* rules, const EndpointEntry& entry, ReconcileResult& result) const {
     const config::Endpoint& endpoint = entry.second.good->endpoint;
     if (rules != nullptr && !lower_case(endpoint.name).starts_with(rules->prefix)) {
-      return refuse(verdict, reason::kNameNotAllowed,
+      return refuse(result, reason::kNameNotAllowed,
                     absl::StrCat("names of endpoints in this namespace begin with ", shown(rules->prefix)));
     }
     for (const std::string& hostname : endpoint.hostnames) {
       const bool listed = rules != nullptr && rules->hostnames;
       if (listed ? allows(*rules, hostname) : !is_own(hostname)) continue;
       return refuse(
-          verdict, reason::kHostnameNotAllowed,
+          result, reason::kHostnameNotAllowed,
           absl::StrCat("this namespace may not claim the host name ", shown(hostname),
                        is_own(hostname) ? ", which is the router's own (kubernetes.namespaces[].hostnames can allow it)" : ""));
     }
@@ -210,119 +210,119 @@ class Join {
            std::any_of(own_.begin(), own_.end(), [&](const std::string& own) { return is_named_by(hostname, own); });
   }
 
-  void check_conflicts(const EndpointEntry& entry, ResourceVerdict& verdict) const {
+  void check_conflicts(const EndpointEntry& entry, ReconcileResult& result) const {
     const config::Endpoint& endpoint = entry.second.good->endpoint;
     if (const auto other = names_.find(lower_case(endpoint.name)); other != names_.end()) {
-      return refuse(verdict, reason::kNameConflict,
+      return refuse(result, reason::kNameConflict,
                     absl::StrCat("the endpoint ", shown(endpoint.name), " is described by ", other->second));
     }
     for (const std::string& hostname : endpoint.hostnames) {
       const auto other = hostnames_.find(hostname);
       if (other == hostnames_.end()) continue;
-      return refuse(verdict, reason::kHostnameConflict,
+      return refuse(result, reason::kHostnameConflict,
                     absl::StrCat("the host name ", shown(hostname), " is claimed by ", other->second));
     }
   }
 
   void place(const DeploymentEntry& entry) {
-    ResourceVerdict verdict = begin_verdict(Kind::kDeployment, entry);
+    ReconcileResult result = begin_result(Kind::kDeployment, entry);
     if (entry.second.good) {
       check_amounts(entry, ++amounts_[entry.first.namespace_name].deployments, rules_.per_namespace.max_deployments,
-                    "OnlineDeployments", verdict);
+                    "OnlineDeployments", result);
     }
-    if (!verdict.reason.empty()) {
-      verdict.endpoint = entry.second.good->deployment.endpoint_name;
-      verdict.deployment = entry.second.good->deployment.name;
+    if (!result.reason.empty()) {
+      result.endpoint = entry.second.good->deployment.endpoint_name;
+      result.deployment = entry.second.good->deployment.name;
     } else if (!entry.second.good) {
-      refuse(verdict, entry.second.dropped ? reason::kLimitExceeded : reason::kInvalid, entry.second.refused);
+      refuse(result, entry.second.dropped ? reason::kLimitExceeded : reason::kInvalid, entry.second.refused);
     } else {
       const config::Deployment& deployment = entry.second.good->deployment;
-      verdict.endpoint = deployment.endpoint_name;
-      verdict.deployment = deployment.name;
+      result.endpoint = deployment.endpoint_name;
+      result.deployment = deployment.name;
       const auto endpoint = by_name_.find(ObjectKey{entry.first.namespace_name, lower_case(deployment.endpoint_name)});
       if (endpoint == by_name_.end()) {
-        refuse_without_endpoint(entry, verdict);
+        refuse_without_endpoint(entry, result);
       } else if (deployment.adopt_azureml_pods && !rules_.adopt_azureml_pods) {
-        refuse(verdict, reason::kAdoptionNotAllowed,
+        refuse(result, reason::kAdoptionNotAllowed,
                "adoptAzureMLPods has no effect: this router looks at no pods; set kubernetes.adopt_azureml_pods to true in its "
                "router.yaml and allow it the verbs list and watch on pods, or name a Service under service");
       } else {
-        put_under(admitted_[endpoint->second], entry, verdict);
+        put_under(admitted_[endpoint->second], entry, result);
       }
     }
-    joined_.verdicts.push_back(std::move(verdict));
+    joined_.results.push_back(std::move(result));
   }
 
-  static void put_under(Admitted& endpoint, const DeploymentEntry& entry, ResourceVerdict& verdict) {
+  static void put_under(Admitted& endpoint, const DeploymentEntry& entry, ReconcileResult& result) {
     const config::Deployment& deployment = entry.second.good->deployment;
     const auto index = std::make_pair(endpoint.endpoint.deployments.size(), entry.first.name);
     const auto [place, fresh] = endpoint.by_name.emplace(lower_case(deployment.name), index);
     if (!fresh) {
-      return refuse(verdict, reason::kNameConflict,
+      return refuse(result, reason::kNameConflict,
                     absl::StrCat("the deployment ", shown(deployment.name), " of the endpoint ",
                                  shown(deployment.endpoint_name), " is described by OnlineDeployment ", place->second.second));
     }
     endpoint.endpoint.deployments.push_back(deployment);
     endpoint.endpoint.deployments.back().endpoint_name = endpoint.endpoint.name;  // as the endpoint spells itself
-    accept(verdict, entry.second.refused);
+    accept(result, entry.second.refused);
   }
 
-  void refuse_without_endpoint(const DeploymentEntry& entry, ResourceVerdict& verdict) const {
+  void refuse_without_endpoint(const DeploymentEntry& entry, ReconcileResult& result) const {
     const std::string& name = entry.second.good->deployment.endpoint_name;
     if (refused_.contains(ObjectKey{entry.first.namespace_name, lower_case(name)})) {
-      return refuse(verdict, reason::kEndpointNotAccepted, absl::StrCat("the endpoint ", shown(name), " is not accepted"));
+      return refuse(result, reason::kEndpointNotAccepted, absl::StrCat("the endpoint ", shown(name), " is not accepted"));
     }
-    refuse(verdict, reason::kEndpointNotFound,
+    refuse(result, reason::kEndpointNotFound,
            absl::StrCat("this namespace has no OnlineEndpoint that describes the endpoint ", shown(name)));
   }
 
   void finish(Admitted& admitted) {
     const config::EndpointDocument& document = *admitted.entry->second.good;
     config::Endpoint& endpoint = admitted.endpoint;
-    ResourceVerdict& verdict = admitted.verdict;
+    ReconcileResult& result = admitted.result;
     take_keys(admitted);
     std::vector<std::string> missing;
     endpoint.traffic = assign(admitted, document.traffic, missing);
     endpoint.mirror_traffic = assign(admitted, document.mirror_traffic, missing);
     if (!missing.empty()) {
-      note(verdict, reason::kDeploymentsMissing,
+      note(result, reason::kDeploymentsMissing,
            absl::StrCat("there is no deployment ", absl::StrJoin(missing, ", "),
                         " of this endpoint in its namespace, so its share ", "of the traffic is answered with 404"));
     }
-    verdict.traffic = endpoint.traffic;
-    accept(verdict, admitted.entry->second.refused);
+    result.traffic = endpoint.traffic;
+    accept(result, admitted.entry->second.refused);
     joined_.endpoints.push_back(std::move(endpoint));
-    joined_.verdicts.push_back(std::move(verdict));
+    joined_.results.push_back(std::move(result));
   }
 
   void take_keys(Admitted& admitted) {
     config::Endpoint& endpoint = admitted.endpoint;
     endpoint.keys.clear();
     if (endpoint.auth_mode != config::AuthMode::kKey) {
-      return note(admitted.verdict, reason::kAuthModeUnsupported,
+      return note(admitted.result, reason::kAuthModeUnsupported,
                   "tokens are not supported yet: the endpoint stays closed and answers every request with 401; use key");
     }
     const std::string closed = "nobody can score: every request is answered with 401";
     std::set<std::string>& named = amounts_[endpoint.namespace_name].secrets;
     if (!named.contains(endpoint.keys_secret) && named.size() >= rules_.per_namespace.max_secrets) {
       endpoint.keys_secret.clear();
-      return note(admitted.verdict, reason::kLimitExceeded,
+      return note(admitted.result, reason::kLimitExceeded,
                   absl::StrCat("the endpoints of this namespace name more than ", rules_.per_namespace.max_secrets,
                                " Secrets (kubernetes.per_namespace.max_secrets), so ", closed));
     }
     named.insert(endpoint.keys_secret);
     const auto secret = cluster_.secrets.find(ObjectKey{admitted.entry->first.namespace_name, endpoint.keys_secret});
     if (secret == cluster_.secrets.end()) {
-      return note(admitted.verdict, reason::kSecretMissing,
+      return note(admitted.result, reason::kSecretMissing,
                   absl::StrCat("there is no Secret ", shown(endpoint.keys_secret), ", so ", closed));
     }
     endpoint.keys = secret->second.keys;
     const std::string name = absl::StrCat("the Secret ", shown(endpoint.keys_secret), ": ");
     if (!secret->second.refused.empty()) {
-      note(admitted.verdict, reason::kSecretInvalid,
+      note(admitted.result, reason::kSecretInvalid,
            absl::StrCat(name, secret->second.refused, endpoint.keys.empty() ? ", so " + closed : ""));
     } else if (endpoint.keys.empty()) {
-      note(admitted.verdict, reason::kSecretInvalid,
+      note(admitted.result, reason::kSecretInvalid,
            absl::StrCat(name, "it has neither `primaryKey` nor `secondaryKey`, so ", closed));
     }
   }

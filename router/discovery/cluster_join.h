@@ -6,7 +6,7 @@
 
 #include "config/config.h"
 #include "router/discovery/cluster.h"
-#include "router/discovery/verdict.h"
+#include "router/discovery/reconcile_result.h"
 
 namespace router::discovery {
 
@@ -22,7 +22,7 @@ TakenNames names_of(const std::vector<config::Endpoint>& endpoints);
 
 struct Joined {
   std::vector<config::Endpoint> endpoints;  // with their deployments, as config::join makes them of files
-  std::vector<ResourceVerdict> verdicts;    // of every resource in a namespace that is served; the replicas are not counted yet
+  std::vector<ReconcileResult> results;     // of every resource in a namespace that is served; the replicas are not counted yet
 };
 
 /// Makes endpoints of resources. An endpoint and all that it uses live in one namespace. Of two that claim the same name or

@@ -111,8 +111,8 @@ void ClusterReporter::expired() {
 void ClusterReporter::report() {
   const std::optional<Seen> seen = look_();
   if (!seen) return;
-  statuses_.set(make_statuses(seen->cluster, seen->verdicts, address_), seen->cluster);
-  if (create_keys_) keys_.set(find_lacking_keys(seen->cluster, seen->verdicts));
+  statuses_.set(make_statuses(seen->cluster, seen->results, address_), seen->cluster);
+  if (create_keys_) keys_.set(find_lacking_keys(seen->cluster, seen->results));
   dirty_ = false;  // last: what memory was short for is done again
 }
 

@@ -37,7 +37,7 @@ class ClusterReporter final : private runtime::Timer, private kubernetes::Sender
 
   struct Seen {
     const Cluster& cluster;
-    std::vector<ResourceVerdict> verdicts;  // with their replicas counted
+    std::vector<ReconcileResult> results;  // with their replicas counted
   };
   /// What there is to report; nothing: not everything is known yet.
   using Look = std::function<std::optional<Seen>()>;

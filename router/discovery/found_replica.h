@@ -32,7 +32,7 @@ struct FoundReplica {
 /// All that a cluster shows of one deployment's replicas.
 struct FoundReplicas {
   std::vector<FoundReplica> replicas;  // by identity; readiness told
-  std::string_view reason;             // of the condition Accepted (verdict.h), if something was refused
+  std::string_view reason;             // of the condition Accepted (reconcile_result.h), if something was refused
   std::string refused;                 // what was not believed, and why; empty: nothing
 
   bool operator==(const FoundReplicas&) const = default;

@@ -21,17 +21,17 @@ namespace json = boost::json;
 const kubernetes::Resource kSecrets{"", "v1", "secrets"};
 constexpr int kKeyBytes = 32;
 
-std::optional<LackingKeys> lacking_of(const Cluster& cluster, const ResourceVerdict& verdict) {
-  if (verdict.kind != ResourceVerdict::Kind::kEndpoint || !verdict.served) return std::nullopt;
-  const auto resource = cluster.endpoints.find(ObjectKey{verdict.namespace_name, verdict.name});
+std::optional<LackingKeys> lacking_of(const Cluster& cluster, const ReconcileResult& result) {
+  if (result.kind != ReconcileResult::Kind::kEndpoint || !result.served) return std::nullopt;
+  const auto resource = cluster.endpoints.find(ObjectKey{result.namespace_name, result.name});
   if (resource == cluster.endpoints.end() || !resource->second.good) return std::nullopt;
   const config::Endpoint& endpoint = resource->second.good->endpoint;
   if (endpoint.auth_mode != config::AuthMode::kKey) return std::nullopt;
-  LackingKeys lacking{verdict.namespace_name, endpoint.keys_secret, verdict.name, verdict.uid, "", true, true};
-  const auto found = cluster.secrets.find(ObjectKey{verdict.namespace_name, endpoint.keys_secret});
+  LackingKeys lacking{result.namespace_name, endpoint.keys_secret, result.name, result.uid, "", true, true};
+  const auto found = cluster.secrets.find(ObjectKey{result.namespace_name, endpoint.keys_secret});
   if (found == cluster.secrets.end()) return lacking;
   const SecretKeys& secret = found->second;
-  const bool is_ours = std::find(secret.owners.begin(), secret.owners.end(), verdict.uid) != secret.owners.end();
+  const bool is_ours = std::find(secret.owners.begin(), secret.owners.end(), result.uid) != secret.owners.end();
   if (!is_ours || secret.version.empty() || (secret.has_primary && secret.has_secondary)) return std::nullopt;
   lacking.version = secret.version;
   lacking.primary = !secret.has_primary;
@@ -72,9 +72,9 @@ std::string make_key() {
   return key;
 }
 
-std::vector<LackingKeys> find_lacking_keys(const Cluster& cluster, const std::vector<ResourceVerdict>& verdicts) {
+std::vector<LackingKeys> find_lacking_keys(const Cluster& cluster, const std::vector<ReconcileResult>& results) {
   std::vector<LackingKeys> all;
-  for (const ResourceVerdict& each : verdicts) {
+  for (const ReconcileResult& each : results) {
     if (auto lacking = lacking_of(cluster, each)) all.push_back(std::move(*lacking));
   }
   return all;

@@ -7,7 +7,7 @@
 
 #include "router/base/log_deduplicator.h"
 #include "router/discovery/cluster.h"
-#include "router/discovery/verdict.h"
+#include "router/discovery/reconcile_result.h"
 #include "router/kubernetes/errands.h"
 
 namespace router::discovery {
@@ -26,7 +26,7 @@ struct LackingKeys {
 
 /// Endpoints that are served and score by key, whose Secret is not there, or is theirs (by its ownerReferences) and has lost a
 /// key. A Secret that belongs to anybody else is never among them.
-std::vector<LackingKeys> find_lacking_keys(const Cluster& cluster, const std::vector<ResourceVerdict>& verdicts);
+std::vector<LackingKeys> find_lacking_keys(const Cluster& cluster, const std::vector<ReconcileResult>& results);
 
 /// 32 random bytes as text: base64url without padding, 43 characters. Empty if there is no randomness to be had.
 std::string make_key();

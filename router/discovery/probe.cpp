@@ -97,13 +97,13 @@ class Question {
   Task<ProbeAnswer> ask(client::Connection& connection) {
     write_question(target_, connection.output());
     const client::Outcome<void> sent = co_await connection.send(cancellation_, deadline_);
-    if (!sent) co_return verdict(sent.error());
+    if (!sent) co_return answer_of(sent.error());
     client::Outcome<const http::ResponseHead*> head = co_await connection.head(cancellation_, deadline_);
     if (!head && head.error().gave_up() && !prober_.cancelled()) {
       const client::Outcome<const http::ResponseHead*> at_hand = connection.head_at_hand();  // what has come counts
       if (!at_hand || *at_hand != nullptr) head = at_hand;
     }
-    co_return head ? verdict(**head) : verdict(head.error());
+    co_return head ? answer_of(**head) : answer_of(head.error());
   }
 
   /// Whether `close` is to be waited for; asked first, as who was cancelled must need no memory.
@@ -139,11 +139,11 @@ class Question {
     return answer(shortage ? Readiness::kNotAsked : Readiness::kUnreachable,
                   shortage ? "the router is short of descriptors, ports or memory" : text_of(error));
   }
-  ProbeAnswer verdict(const http::ResponseHead& head) const {
+  ProbeAnswer answer_of(const http::ResponseHead& head) const {
     if (head.status >= 200 && head.status < 400) return answer(Readiness::kReady, "");
     return answer(Readiness::kNotReady, absl::StrCat(head.status, " from ", told_question(target_)));
   }
-  ProbeAnswer verdict(const client::Error& error) const {
+  ProbeAnswer answer_of(const client::Error& error) const {
     if (error.gave_up()) return too_late("no answer");
     const std::string question = told_question(target_);
     switch (error.kind) {

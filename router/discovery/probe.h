@@ -99,7 +99,7 @@ struct ProbeAnswer {
 };
 
 /// Asks one replica over and over whether it is ready, as a kubelet would: a GET of its readiness route, each on a connection
-/// of its own; ready is a status from 200 to 399 within the timeout. Tells the first verdict, then changes only. The first
+/// of its own; ready is a status from 200 to 399 within the timeout. Tells the first answer, then changes only. The first
 /// question is asked at once, and failures within `initial_delay` do not count. As long as it is not ready it is asked at least
 /// once a second, so that a replica which has come up is used soon. A server with one worker cannot answer while it scores: a
 /// question that timed out does not count if the replica has finished a scoring request meanwhile. A limited replica's probe

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "router/discovery/verdict.h"
+#include "router/discovery/reconcile_result.h"
 #include "router/kubernetes/resource.h"
 
 namespace router::discovery {
@@ -10,12 +10,12 @@ namespace router::discovery {
 inline const kubernetes::Resource kOnlineEndpoints{"inference-router.dev", "v1alpha1", "onlineendpoints"};
 inline const kubernetes::Resource kOnlineDeployments{"inference-router.dev", "v1alpha1", "onlinedeployments"};
 
-inline const kubernetes::Resource& resource_of(ResourceVerdict::Kind kind) {
-  return kind == ResourceVerdict::Kind::kEndpoint ? kOnlineEndpoints : kOnlineDeployments;
+inline const kubernetes::Resource& resource_of(ReconcileResult::Kind kind) {
+  return kind == ReconcileResult::Kind::kEndpoint ? kOnlineEndpoints : kOnlineDeployments;
 }
 /// `kind` of an object.
-inline const char* kind_name(ResourceVerdict::Kind kind) {
-  return kind == ResourceVerdict::Kind::kEndpoint ? "OnlineEndpoint" : "OnlineDeployment";
+inline const char* kind_name(ReconcileResult::Kind kind) {
+  return kind == ReconcileResult::Kind::kEndpoint ? "OnlineEndpoint" : "OnlineDeployment";
 }
 
 }  // namespace router::discovery

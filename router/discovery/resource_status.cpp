@@ -18,7 +18,7 @@ namespace router::discovery {
 namespace {
 
 namespace json = boost::json;
-using Kind = ResourceVerdict::Kind;
+using Kind = ReconcileResult::Kind;
 
 constexpr std::size_t kIgnoredTold = 20;     // keys in a message
 constexpr std::size_t kDeploymentsTold = 5;  // likewise
@@ -46,10 +46,10 @@ std::string ignored_text(const std::vector<std::string>& keys) {
   return text;
 }
 
-Condition accepted_condition(const ResourceVerdict& verdict, const std::vector<std::string>& ignored) {
-  std::string message = verdict.message.empty() && verdict.accepted ? "it is in force" : verdict.message;
-  if (verdict.accepted && !ignored.empty()) absl::StrAppend(&message, "; ", ignored_text(ignored));
-  return make_condition(condition::kAccepted, verdict.accepted, verdict.reason, std::move(message));
+Condition accepted_condition(const ReconcileResult& result, const std::vector<std::string>& ignored) {
+  std::string message = result.message.empty() && result.accepted ? "it is in force" : result.message;
+  if (result.accepted && !ignored.empty()) absl::StrAppend(&message, "; ", ignored_text(ignored));
+  return make_condition(condition::kAccepted, result.accepted, result.reason, std::move(message));
 }
 
 std::string count_text(std::size_t ready, std::size_t total) {
@@ -60,16 +60,16 @@ Condition not_ready(std::string_view why, std::string message) {
   return make_condition(condition::kReady, false, why, std::move(message));
 }
 
-Condition not_accepted(const ResourceVerdict& verdict) {
+Condition not_accepted(const ReconcileResult& result) {
   return not_ready(reason::kNotAccepted,
-                   verdict.served ? "the newest version is not accepted; the last good one serves" : "it is not accepted");
+                   result.served ? "the newest version is not accepted; the last good one serves" : "it is not accepted");
 }
 
 class Maker {
  public:
-  Maker(const Cluster& cluster, const std::vector<ResourceVerdict>& verdicts, const PublicAddress& address)
-      : cluster_(cluster), verdicts_(verdicts), address_(address) {
-    for (const ResourceVerdict& each : verdicts) {
+  Maker(const Cluster& cluster, const std::vector<ReconcileResult>& results, const PublicAddress& address)
+      : cluster_(cluster), results_(results), address_(address) {
+    for (const ReconcileResult& each : results) {
       if (each.kind == Kind::kDeployment && each.served) {
         deployments_[{each.namespace_name, lower_case(each.endpoint)}].push_back(&each);
       }
@@ -78,97 +78,97 @@ class Maker {
 
   std::vector<ResourceStatus> run() const {
     std::vector<ResourceStatus> statuses;
-    statuses.reserve(verdicts_.size());
-    for (const ResourceVerdict& each : verdicts_) {
+    statuses.reserve(results_.size());
+    for (const ReconcileResult& each : results_) {
       statuses.push_back(each.kind == Kind::kEndpoint ? of_endpoint(each) : of_deployment(each));
     }
     return statuses;
   }
 
  private:
-  using Deployments = std::vector<const ResourceVerdict*>;
+  using Deployments = std::vector<const ReconcileResult*>;
 
-  static ResourceStatus begin(const ResourceVerdict& verdict) {
+  static ResourceStatus begin(const ReconcileResult& result) {
     ResourceStatus status;
-    status.kind = verdict.kind;
-    status.key = {verdict.namespace_name, verdict.name};
-    status.uid = verdict.uid;
-    status.generation = verdict.generation;
+    status.kind = result.kind;
+    status.key = {result.namespace_name, result.name};
+    status.uid = result.uid;
+    status.generation = result.generation;
     return status;
   }
 
-  ResourceStatus of_endpoint(const ResourceVerdict& verdict) const {
+  ResourceStatus of_endpoint(const ReconcileResult& result) const {
     static const config::EndpointDocument kNone;
-    const auto found = cluster_.endpoints.find(ObjectKey{verdict.namespace_name, verdict.name});
+    const auto found = cluster_.endpoints.find(ObjectKey{result.namespace_name, result.name});
     const bool has_good = found != cluster_.endpoints.end() && found->second.good.has_value();
     const config::EndpointDocument& document = has_good ? *found->second.good : kNone;
-    const Deployments& deployments = deployments_of(verdict);
+    const Deployments& deployments = deployments_of(result);
 
-    ResourceStatus status = begin(verdict);
-    for (const ResourceVerdict* each : deployments) {
+    ResourceStatus status = begin(result);
+    for (const ReconcileResult* each : deployments) {
       status.replicas_ready += each->replicas_ready;
       status.replicas_total += each->replicas_total;
     }
-    status.conditions.push_back(accepted_condition(verdict, document.endpoint.ignored_keys));
-    status.conditions.push_back(endpoint_ready(verdict, document, deployments));
+    status.conditions.push_back(accepted_condition(result, document.endpoint.ignored_keys));
+    status.conditions.push_back(endpoint_ready(result, document, deployments));
     status.conditions.push_back(endpoint_autoscaled(deployments));
-    if (verdict.served) {
+    if (result.served) {
       status.scoring_uri = scoring_uri(document.endpoint, address_);
-      status.traffic = traffic_text(verdict.traffic);
+      status.traffic = traffic_text(result.traffic);
     }
     return status;
   }
 
-  ResourceStatus of_deployment(const ResourceVerdict& verdict) const {
-    const config::Deployment* settings = settings_of(verdict);
-    ResourceStatus status = begin(verdict);
-    status.replicas_ready = verdict.replicas_ready;
-    status.replicas_total = verdict.replicas_total;
+  ResourceStatus of_deployment(const ReconcileResult& result) const {
+    const config::Deployment* settings = settings_of(result);
+    ResourceStatus status = begin(result);
+    status.replicas_ready = result.replicas_ready;
+    status.replicas_total = result.replicas_total;
     status.conditions.push_back(
-        accepted_condition(verdict, settings != nullptr ? settings->ignored_keys : std::vector<std::string>()));
-    status.conditions.push_back(deployment_ready(verdict, settings));
-    status.conditions.push_back(autoscaled(wants_scaling(verdict), "it has no `scale_settings`"));
+        accepted_condition(result, settings != nullptr ? settings->ignored_keys : std::vector<std::string>()));
+    status.conditions.push_back(deployment_ready(result, settings));
+    status.conditions.push_back(autoscaled(wants_scaling(result), "it has no `scale_settings`"));
     return status;
   }
 
-  const Deployments& deployments_of(const ResourceVerdict& endpoint) const {
+  const Deployments& deployments_of(const ReconcileResult& endpoint) const {
     static const Deployments kNone;
     const auto found = deployments_.find(ObjectKey{endpoint.namespace_name, lower_case(endpoint.endpoint)});
     return endpoint.served && found != deployments_.end() ? found->second : kNone;
   }
 
-  const config::Deployment* settings_of(const ResourceVerdict& verdict) const {
-    const auto found = cluster_.deployments.find(ObjectKey{verdict.namespace_name, verdict.name});
+  const config::Deployment* settings_of(const ReconcileResult& result) const {
+    const auto found = cluster_.deployments.find(ObjectKey{result.namespace_name, result.name});
     return found != cluster_.deployments.end() && found->second.good ? &found->second.good->deployment : nullptr;
   }
 
-  Condition endpoint_ready(const ResourceVerdict& verdict, const config::EndpointDocument& document,
+  Condition endpoint_ready(const ReconcileResult& result, const config::EndpointDocument& document,
                            const Deployments& deployments) const {
-    if (!verdict.accepted) return not_accepted(verdict);
+    if (!result.accepted) return not_accepted(result);
     if (document.endpoint.auth_mode != config::AuthMode::kKey) {
       return not_ready(reason::kAuthModeUnsupported, "every request is answered with 401: tokens are not supported yet");
     }
-    const auto secret = cluster_.secrets.find(ObjectKey{verdict.namespace_name, document.endpoint.keys_secret});
+    const auto secret = cluster_.secrets.find(ObjectKey{result.namespace_name, document.endpoint.keys_secret});
     if (secret == cluster_.secrets.end() || secret->second.keys.empty()) {
       return not_ready(reason::kNoKeys, absl::StrCat("every request is answered with 401: there is no key in the Secret ",
                                                      config::shown(document.endpoint.keys_secret)));
     }
-    const int missing = wanted_traffic(document) - sum_of(verdict.traffic);
+    const int missing = wanted_traffic(document) - sum_of(result.traffic);
     if (missing > 0) {
       return not_ready(reason::kDeploymentsMissing,
                        absl::StrCat(missing, " % of the traffic is for deployments that are not there"));
     }
-    if (sum_of(verdict.traffic) == 0) {
+    if (sum_of(result.traffic) == 0) {
       return not_ready(reason::kNoTraffic, "no deployment has any of the traffic: only requests that name one are answered");
     }
-    return traffic_ready(verdict, deployments);
+    return traffic_ready(result, deployments);
   }
 
-  static Condition traffic_ready(const ResourceVerdict& verdict, const Deployments& deployments) {
+  static Condition traffic_ready(const ReconcileResult& result, const Deployments& deployments) {
     std::vector<std::string> without;
-    for (const ResourceVerdict* each : deployments) {
-      const auto share = verdict.traffic.find(each->deployment);
-      if (share == verdict.traffic.end() || share->second == 0 || each->replicas_ready > 0) continue;
+    for (const ReconcileResult* each : deployments) {
+      const auto share = result.traffic.find(each->deployment);
+      if (share == result.traffic.end() || share->second == 0 || each->replicas_ready > 0) continue;
       without.push_back(absl::StrCat(config::shown(each->deployment), " (", share->second, " % of the traffic)"));
     }
     if (without.empty()) {
@@ -181,11 +181,11 @@ class Maker {
     return not_ready(reason::kNoReadyReplica, std::move(message));
   }
 
-  static Condition deployment_ready(const ResourceVerdict& verdict, const config::Deployment* settings) {
-    if (!verdict.accepted) return not_accepted(verdict);
-    const std::string counts = count_text(verdict.replicas_ready, verdict.replicas_total);
-    if (verdict.replicas_ready > 0) return make_condition(condition::kReady, true, reason::kReady, counts);
-    if (verdict.replicas_total > 0 || settings == nullptr) return not_ready(reason::kNoReadyReplica, counts);
+  static Condition deployment_ready(const ReconcileResult& result, const config::Deployment* settings) {
+    if (!result.accepted) return not_accepted(result);
+    const std::string counts = count_text(result.replicas_ready, result.replicas_total);
+    if (result.replicas_ready > 0) return make_condition(condition::kReady, true, reason::kReady, counts);
+    if (result.replicas_total > 0 || settings == nullptr) return not_ready(reason::kNoReadyReplica, counts);
     return not_ready(reason::kNoReadyReplica, no_pods_text(*settings));
   }
 
@@ -197,14 +197,14 @@ class Maker {
                         kDeploymentLabel, "=", settings.name);
   }
 
-  bool wants_scaling(const ResourceVerdict& verdict) const {
-    const config::Deployment* settings = settings_of(verdict);
+  bool wants_scaling(const ReconcileResult& result) const {
+    const config::Deployment* settings = settings_of(result);
     return settings != nullptr && std::find(settings->ignored_keys.begin(), settings->ignored_keys.end(),
                                             "spec.scale_settings") != settings->ignored_keys.end();
   }
   Condition endpoint_autoscaled(const Deployments& deployments) const {
     const bool wanted =
-        std::any_of(deployments.begin(), deployments.end(), [&](const ResourceVerdict* each) { return wants_scaling(*each); });
+        std::any_of(deployments.begin(), deployments.end(), [&](const ReconcileResult* each) { return wants_scaling(*each); });
     return autoscaled(wanted, "no deployment of it has `scale_settings`");
   }
   static Condition autoscaled(bool wanted, const char* otherwise) {
@@ -232,16 +232,16 @@ class Maker {
   }
 
   const Cluster& cluster_;
-  const std::vector<ResourceVerdict>& verdicts_;
+  const std::vector<ReconcileResult>& results_;
   const PublicAddress& address_;
   std::map<ObjectKey, Deployments> deployments_;  // by namespace and lower-case name of the endpoint
 };
 
 }  // namespace
 
-std::vector<ResourceStatus> make_statuses(const Cluster& cluster, const std::vector<ResourceVerdict>& verdicts,
+std::vector<ResourceStatus> make_statuses(const Cluster& cluster, const std::vector<ReconcileResult>& results,
                                           const PublicAddress& address) {
-  return Maker(cluster, verdicts, address).run();
+  return Maker(cluster, results, address).run();
 }
 
 const json::object* find_condition(const json::object& known, std::string_view type) {

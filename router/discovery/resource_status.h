@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "router/discovery/cluster.h"
+#include "router/discovery/reconcile_result.h"
 #include "router/discovery/scoring_uri.h"
-#include "router/discovery/verdict.h"
 
 /// What `status` of an OnlineEndpoint or OnlineDeployment is to say: computed, and compared with what the API server has.
 /// Nothing is sent from here.
@@ -20,7 +20,7 @@ inline constexpr std::string_view kReady = "Ready";        // and requests are a
 inline constexpr std::string_view kAutoscaled = "Autoscaled";
 }  // namespace condition
 
-/// Reasons of the conditions Ready and Autoscaled; those of Accepted are the verdict's (verdict.h).
+/// Reasons of the conditions Ready and Autoscaled; those of Accepted are the result's (reconcile_result.h).
 namespace reason {
 inline constexpr std::string_view kReady = "Ready";
 inline constexpr std::string_view kNotAccepted = "NotAccepted";
@@ -41,7 +41,7 @@ struct Condition {
 inline constexpr std::size_t kMessageBytes = 4096;
 
 struct ResourceStatus {
-  ResourceVerdict::Kind kind = ResourceVerdict::Kind::kEndpoint;
+  ReconcileResult::Kind kind = ReconcileResult::Kind::kEndpoint;
   ObjectKey key;
   std::string uid;
   std::int64_t generation = 0;
@@ -55,8 +55,8 @@ struct ResourceStatus {
   bool operator==(const ResourceStatus&) const = default;
 };
 
-/// One for each verdict, in their order.
-std::vector<ResourceStatus> make_statuses(const Cluster& cluster, const std::vector<ResourceVerdict>& verdicts,
+/// One for each result, in their order.
+std::vector<ResourceStatus> make_statuses(const Cluster& cluster, const std::vector<ReconcileResult>& results,
                                           const PublicAddress& address);
 
 /// `status` as it is to be written over `known`, which the API server has: a condition whose `status` stays keeps its

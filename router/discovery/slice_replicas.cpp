@@ -9,8 +9,8 @@
 
 #include "config/findings.h"
 #include "router/discovery/pod_address.h"
+#include "router/discovery/reconcile_result.h"
 #include "router/discovery/replica_collector.h"
-#include "router/discovery/verdict.h"
 
 namespace router::discovery {
 namespace {

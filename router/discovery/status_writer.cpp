@@ -14,7 +14,7 @@ namespace router::discovery {
 namespace {
 
 namespace json = boost::json;
-using Kind = ResourceVerdict::Kind;
+using Kind = ReconcileResult::Kind;
 
 std::string errand_of(const ResourceStatus& status) {
   return absl::StrCat(resource_of(status.kind).plural, "/", status.key.namespace_name, "/", status.key.name);

@@ -44,12 +44,12 @@ void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) noexcep
   offer(replica);
 }
 
-bool Capacity::judge(Replica& replica, const Verdict& verdict, TimePoint now) noexcept {
-  if (verdict.outcome == Verdict::Outcome::kSucceeded) replica.health_.succeeded();
-  if (verdict.outcome == Verdict::Outcome::kFailed) replica.health_.failed();
+bool Capacity::judge(Replica& replica, const ReplicaReport& report, TimePoint now) noexcept {
+  if (report.outcome == ReplicaReport::Outcome::kSucceeded) replica.health_.succeeded();
+  if (report.outcome == ReplicaReport::Outcome::kFailed) replica.health_.failed();
   if (!replica.serves()) return false;
-  if (verdict.sheds_until > now) shed(replica, verdict.sheds_until);
-  if (verdict.outcome == Verdict::Outcome::kRefused) {
+  if (report.sheds_until > now) shed(replica, report.sheds_until);
+  if (report.outcome == ReplicaReport::Outcome::kRefused) {
     refuse(replica, now);
     return true;
   }

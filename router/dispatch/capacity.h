@@ -8,8 +8,8 @@
 
 #include "router/dispatch/load_buckets.h"
 #include "router/dispatch/replica.h"
+#include "router/dispatch/replica_report.h"
 #include "router/dispatch/retired.h"
-#include "router/dispatch/verdict.h"
 
 namespace router::dispatch {
 
@@ -33,7 +33,7 @@ class Capacity {
 
   /// What an exchange has learned about `replica`. True: it went out for that (ejected, or refusing), and others may have come
   /// back.
-  bool judge(Replica& replica, const Verdict& verdict, TimePoint now) noexcept;
+  bool judge(Replica& replica, const ReplicaReport& report, TimePoint now) noexcept;
   void readmit(Replica& replica, TimePoint now) noexcept;
   /// Replicas that wanted to be left alone until now are chosen like the others again. True if there were any.
   bool end_shedding(TimePoint now) noexcept { return now >= shedding_ends_ && end_due_shedding(now); }

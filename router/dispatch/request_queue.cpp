@@ -13,7 +13,7 @@ HeldSlot::HeldSlot(HeldSlot&& other) noexcept
       slot_(std::exchange(other.slot_, nullptr)),
       ticket_(other.ticket_),
       since_(other.since_),
-      verdict_(other.verdict_) {}
+      report_(other.report_) {}
 
 HeldSlot& HeldSlot::operator=(HeldSlot&& other) noexcept {
   if (this != &other) {
@@ -23,7 +23,7 @@ HeldSlot& HeldSlot::operator=(HeldSlot&& other) noexcept {
     slot_ = std::exchange(other.slot_, nullptr);
     ticket_ = other.ticket_;
     since_ = other.since_;
-    verdict_ = other.verdict_;
+    report_ = other.report_;
   }
   return *this;
 }
@@ -296,17 +296,17 @@ Parting RequestQueue::part(Waiter& waiter) noexcept {
 void RequestQueue::give_back(HeldSlot& held_slot) noexcept {
   Operation operation(*this);
   Replica& replica = *held_slot.replica_;
-  const Verdict& verdict = held_slot.verdict_;
-  const bool reached = verdict.outcome != Verdict::Outcome::kFailed && verdict.outcome != Verdict::Outcome::kRefused;
+  const ReplicaReport& report = held_slot.report_;
+  const bool reached = report.outcome != ReplicaReport::Outcome::kFailed && report.outcome != ReplicaReport::Outcome::kRefused;
   if (reached) pace_.held_for(operation.now() - held_slot.since_, operation.now());
   record_.add(QueueEvent::kGivenBack, held_slot.ticket_, &replica);
   capacity_.give_back(replica, held_slot.slot_, operation.retired());
-  const bool tells = verdict.outcome != Verdict::Outcome::kNone || verdict.sheds_until != TimePoint{};
-  if (tells && capacity_.judge(replica, verdict, operation.now())) {
+  const bool tells = report.outcome != ReplicaReport::Outcome::kNone || report.sheds_until != TimePoint{};
+  if (tells && capacity_.judge(replica, report, operation.now())) {
     ++(Capacity::health(replica).ejected() ? ejections_ : refusals_);
     operation.conditions_changed();
   }
-  if (!reached || verdict.sheds_until != TimePoint{}) record_replicas();
+  if (!reached || report.sheds_until != TimePoint{}) record_replicas();
   operation.finish();
 }
 

@@ -15,8 +15,8 @@
 #include "router/dispatch/event_record.h"
 #include "router/dispatch/pace.h"
 #include "router/dispatch/replica.h"
+#include "router/dispatch/replica_report.h"
 #include "router/dispatch/retry_budget.h"
-#include "router/dispatch/verdict.h"
 #include "router/dispatch/waiter.h"
 #include "router/runtime/wakeup.h"
 
@@ -45,10 +45,10 @@ class HeldSlot {
   /// The position in the order of arrival of the exchange that holds it; from 1.
   std::uint64_t ticket() const { return ticket_; }
   /// What was learned about the replica meanwhile; counted when the held slot is given back.
-  Verdict& verdict() { return verdict_; }
+  ReplicaReport& report() { return report_; }
   /// For an exchange that must give it up without having reached the replica: back to its position in the queue, but not to
   /// that replica; one that refuses is out by itself, and need not be avoided once it is back.
-  QueuePosition position() const { return {ticket_, verdict_.outcome == Verdict::Outcome::kRefused ? nullptr : replica_}; }
+  QueuePosition position() const { return {ticket_, report_.outcome == ReplicaReport::Outcome::kRefused ? nullptr : replica_}; }
   void give_back() noexcept;
 
  private:
@@ -61,7 +61,7 @@ class HeldSlot {
   Slot* slot_ = nullptr;
   std::uint64_t ticket_ = 0;
   TimePoint since_{};
-  Verdict verdict_;
+  ReplicaReport report_;
 };
 
 struct QueueOptions {

@@ -49,7 +49,7 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
                                                     approach.mirror_copy(ids), *view, wakeup, record, upstream_close);
     if (forwarded || upstream_close.settled()) co_return forwarded;
     if (!approach.may_try_again(exchange.ended_unseen())) {
-      exchange.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+      exchange.held_slot().report().outcome = dispatch::ReplicaReport::Outcome::kFailed;
       upstream_close.begin();
       co_return forwarded;
     }

@@ -28,7 +28,7 @@ Task<Result<void>> forward(Downstream& downstream, const model::Route& route, co
   const bool broke_off = !relayed && relayed.error().reason == Reason::kUpstreamReset;
   if (broke_off && exchange.ended_unseen() != upstream::Unseen::kNo) co_return relayed;
   if (!relayed && upstream::blames_replica(relayed.error())) {
-    exchange.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+    exchange.held_slot().report().outcome = dispatch::ReplicaReport::Outcome::kFailed;
   }
 
   const bool client_left = !relayed && relayed.error().reason == Reason::kClientClosed;

@@ -253,9 +253,9 @@ Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   const Deadline deadline = deadline_after(shard_.now(), deployment.request_timeout);
   Result<void> answered = co_await send_all(exchange, deadline, wakeup, cancellation);
   if (answered) answered = co_await drain_answer(exchange, deployment, wakeup, cancellation);
-  if (answered) exchange.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kSucceeded;
+  if (answered) exchange.held_slot().report().outcome = dispatch::ReplicaReport::Outcome::kSucceeded;
   if (!answered && upstream::blames_replica(answered.error())) {
-    exchange.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+    exchange.held_slot().report().outcome = dispatch::ReplicaReport::Outcome::kFailed;
   }
   if (answered && !exchange.pod_closes()) {
     upstream_close.finish();

@@ -155,7 +155,7 @@ Result<void> Relay::begin_response() {
     replica.answered(wakeup_.shard().index(), record_.answered - record_.sent);
   }
   record_.model_status = head.status;
-  upstream_.held_slot().verdict().sheds_until = sheds_until(head, record_.answered);
+  upstream_.held_slot().report().sheds_until = sheds_until(head, record_.answered);
   record_.status = write_response_head(downstream_, head, upstream_.response_size(), route_, ids_);
   if (record_.status != head.status) record_.reason = Reason::kModelError;
   return {};
@@ -192,7 +192,7 @@ Result<void> Relay::pump_response() {
 
 void Relay::end_response() {
   received_ = true;
-  upstream_.held_slot().verdict().outcome = dispatch::Verdict::Outcome::kSucceeded;
+  upstream_.held_slot().report().outcome = dispatch::ReplicaReport::Outcome::kSucceeded;
   // The connection to a pod that answers before it has the whole request cannot be used again; the client's may.
   if (upstream_.request_sent() && !upstream_.pod_closes()) {
     upstream_close_.finish();

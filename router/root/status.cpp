@@ -85,21 +85,21 @@ json::object describe(const config::Endpoint& settings, const serving::LiveDeplo
   return endpoint;
 }
 
-json::object describe(const discovery::ResourceVerdict& verdict) {
-  const bool is_endpoint = verdict.kind == discovery::ResourceVerdict::Kind::kEndpoint;
+json::object describe(const discovery::ReconcileResult& result) {
+  const bool is_endpoint = result.kind == discovery::ReconcileResult::Kind::kEndpoint;
   json::object resource;
   resource["kind"] = is_endpoint ? "OnlineEndpoint" : "OnlineDeployment";
-  resource["namespace"] = verdict.namespace_name;
-  resource["name"] = verdict.name;
-  resource["uid"] = verdict.uid;
-  resource["generation"] = verdict.generation;
-  resource["accepted"] = verdict.accepted;
-  resource["served"] = verdict.served;
-  resource["reason"] = verdict.reason;
-  resource["message"] = verdict.message;
+  resource["namespace"] = result.namespace_name;
+  resource["name"] = result.name;
+  resource["uid"] = result.uid;
+  resource["generation"] = result.generation;
+  resource["accepted"] = result.accepted;
+  resource["served"] = result.served;
+  resource["reason"] = result.reason;
+  resource["message"] = result.message;
   if (!is_endpoint) {
-    resource["replicas"] = verdict.replicas_total;
-    resource["replicas_ready"] = verdict.replicas_ready;
+    resource["replicas"] = result.replicas_total;
+    resource["replicas_ready"] = result.replicas_ready;
   }
   return resource;
 }
@@ -108,7 +108,7 @@ json::object describe(const serving::ClusterSource& cluster) {
   json::object kubernetes;
   kubernetes["age_seconds"] = std::chrono::duration<double>(cluster.age()).count();
   json::array resources;
-  for (const discovery::ResourceVerdict& each : cluster.verdicts()) resources.push_back(describe(each));
+  for (const discovery::ReconcileResult& each : cluster.results()) resources.push_back(describe(each));
   kubernetes["resources"] = std::move(resources);
   return kubernetes;
 }

@@ -21,7 +21,7 @@ namespace {
 
 using discovery::ClusterState;
 using discovery::ObjectKey;
-using discovery::ResourceVerdict;
+using discovery::ReconcileResult;
 using kubernetes::Resource;
 
 const Resource kSlices{"discovery.k8s.io", "v1", "endpointslices"};
@@ -95,7 +95,7 @@ void ClusterSource::begin_to_report(const config::Process& process) {
   }
   const auto seen = [this]() -> std::optional<discovery::ClusterReporter::Seen> {
     if (!complete_) return std::nullopt;
-    return discovery::ClusterReporter::Seen{state_.cluster(), verdicts()};
+    return discovery::ClusterReporter::Seen{state_.cluster(), results()};
   };
   reporter_ = std::make_unique<discovery::ClusterReporter>(*client_, following_, std::move(options), seen);
 }
@@ -165,8 +165,8 @@ void ClusterSource::look() {
   const bool other_refusals = tell_replicas(by_service_, with_services_of(changes));
   const bool others_of_pods = tell_replicas(by_labels_, changes.pods);
   if (other_refusals || others_of_pods) {  // once for all of them: it looks at every resource
-    VerdictLog::News news = verdict_log_.prepare(verdicts());
-    verdict_log_.tell(news);
+    ReconcileLog::News news = reconcile_log_.prepare(results());
+    reconcile_log_.tell(news);
   }
   if (complete_) list_dropped_again();
   const FollowedSecrets::State secrets = secrets_.look(looked_);
@@ -226,7 +226,7 @@ ClusterSource::Change ClusterSource::prepare(const std::vector<config::Endpoint>
       change.replicas_[deployment_key(deployment)] = look_for_replicas(deployment, change.avoided_);
     }
   }
-  change.verdicts_ = verdict_log_.prepare(verdicts_of(change.joined_, change.replicas_));
+  change.results_ = reconcile_log_.prepare(results_of(change.joined_, change.replicas_));
   return change;
 }
 
@@ -241,7 +241,7 @@ void ClusterSource::apply(Change& change) noexcept {
   replicas_.swap(change.replicas_);
   known_transports_.swap(change.known_transports_);
   runtime::insist([this] { secrets_.follow(joined_, looked_, kinds_.size() + pods_.size()); });  // files may claim other names
-  verdict_log_.tell(change.verdicts_);
+  reconcile_log_.tell(change.results_);
   if (reporter_) reporter_->changed();
 }
 
@@ -270,13 +270,13 @@ void ClusterSource::load_transports(Change& change) {
       // It is never spoken to in plaintext instead.
       endpoint.traffic.erase(deployment.name);
       endpoint.mirror_traffic.erase(deployment.name);
-      for (ResourceVerdict& verdict : change.joined_.verdicts) {
-        if (verdict.namespace_name != deployment.namespace_name || verdict.endpoint != endpoint.name ||
-            verdict.deployment != deployment.name)
+      for (ReconcileResult& result : change.joined_.results) {
+        if (result.namespace_name != deployment.namespace_name || result.endpoint != endpoint.name ||
+            result.deployment != deployment.name)
           continue;
-        verdict.accepted = verdict.served = false;
-        verdict.reason = discovery::reason::kInvalid;
-        verdict.message = findings.brief();
+        result.accepted = result.served = false;
+        result.reason = discovery::reason::kInvalid;
+        result.message = findings.brief();
       }
       return true;
     });
@@ -356,8 +356,8 @@ bool ClusterSource::tell_replicas(const config::Deployment& deployment) {
 }
 
 std::size_t ClusterSource::resources_refused() const {
-  return static_cast<std::size_t>(std::count_if(joined_.verdicts.begin(), joined_.verdicts.end(),
-                                                [](const ResourceVerdict& verdict) { return !verdict.accepted; }));
+  return static_cast<std::size_t>(std::count_if(joined_.results.begin(), joined_.results.end(),
+                                                [](const ReconcileResult& result) { return !result.accepted; }));
 }
 
 std::vector<std::string> ClusterSource::not_ready() const {

@@ -27,7 +27,7 @@
 #include "router/serving/followed_secrets.h"
 #include "router/serving/live_deployments.h"
 #include "router/serving/own_names.h"
-#include "router/serving/verdict_log.h"
+#include "router/serving/reconcile_log.h"
 
 namespace router::serving {
 
@@ -68,7 +68,7 @@ class ClusterSource {
   const std::vector<config::Endpoint>& endpoints() const { return joined_.endpoints; }
 
   /// What became of every resource, and how many replicas each deployment has now.
-  std::vector<discovery::ResourceVerdict> verdicts() const { return verdicts_of(joined_, replicas_); }
+  std::vector<discovery::ReconcileResult> results() const { return results_of(joined_, replicas_); }
   /// Why `/readyz` has to wait; empty once everything was listed.
   std::vector<std::string> not_ready() const;
   /// For how long, at most, what is known has not been known to be up to date. Secrets do not count: that one may not be read
@@ -121,7 +121,7 @@ class ClusterSource {
   void add_own_names(discovery::TakenNames& taken, const std::set<std::string>& certified) const;
   bool own_names_known() const { return own_service_ == nullptr || own_service_->known(); }
   discovery::FoundReplicas look_for_replicas(const config::Deployment& deployment, const discovery::Avoided& avoided) const;
-  /// At once: those of one deployment, or of all that are behind what has changed. Whether a verdict may be another now.
+  /// At once: those of one deployment, or of all that are behind what has changed. Whether a result may be another now.
   bool tell_replicas(const config::Deployment& deployment);
   /// Those of which a slice has changed, or with `check_pod_addresses` a Pod of their namespace.
   std::set<discovery::ObjectKey> with_services_of(const discovery::ClusterState::Changes& changes) const;
@@ -155,7 +155,7 @@ class ClusterSource {
   Index by_labels_;                                             // and those that adopt Pods, by discovery::label_key
   std::map<DeploymentKey, discovery::FoundReplicas> replicas_;  // as told
   std::map<DeploymentKey, KnownTransport> known_transports_;
-  VerdictLog verdict_log_;
+  ReconcileLog reconcile_log_;
   std::unique_ptr<discovery::ClusterReporter> reporter_;  // nullptr: nothing is written
   Tick tick_{*this};
 };
@@ -178,7 +178,7 @@ class ClusterSource::Change {
   discovery::Avoided avoided_;
   std::map<DeploymentKey, discovery::FoundReplicas> replicas_;
   std::map<DeploymentKey, KnownTransport> known_transports_;
-  VerdictLog::News verdicts_;
+  ReconcileLog::News results_;
 };
 
 }  // namespace router::serving

@@ -30,7 +30,7 @@ class UpstreamExchange : public wire::RequestSink {
  public:
   virtual ~UpstreamExchange() = default;
 
-  /// The slot that it holds; its verdict is for whoever learns something about the replica. Until the end.
+  /// The slot that it holds; its report is for whoever learns something about the replica. Until the end.
   virtual dispatch::HeldSlot& held_slot() = 0;
   /// An earlier exchange used the same connection.
   virtual bool reused() const = 0;

@@ -221,8 +221,8 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::HeldSlot& held_sl
   if (connection == nullptr) {
     Result<std::shared_ptr<Connection>> prepared = co_await opening.prepare();
     if (!prepared) {
-      if (blames_replica(prepared.error())) held_slot.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
-      if (is_refusal(prepared.error())) held_slot.verdict().outcome = dispatch::Verdict::Outcome::kRefused;
+      if (blames_replica(prepared.error())) held_slot.report().outcome = dispatch::ReplicaReport::Outcome::kFailed;
+      if (is_refusal(prepared.error())) held_slot.report().outcome = dispatch::ReplicaReport::Outcome::kRefused;
       co_return prepared.error();
     }
     connection = std::move(*prepared);

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from harness.following import deployment_of, failures, start_following, verdict, wait_served
+from harness.following import deployment_of, failures, start_following, result_of, wait_served
 from harness.identity import RBAC
 from harness.objects import deployment, service
 from harness.resources import ENDPOINT, MODEL, SETTINGS, online_deployment, online_endpoint, path, rights, secret
@@ -42,7 +42,7 @@ def test_adopted_pods_come_and_go_and_no_request_fails(cluster, namespace, pods,
     router = adopting()
     wait_served(router, 2)
     generation = router.generation()
-    assert verdict(router, MODEL)["reason"] == "Accepted"
+    assert result_of(router, MODEL)["reason"] == "Accepted"
     running = load([router], RATE, CLIENTS)
 
     def settle(replicas):
@@ -110,7 +110,7 @@ def test_missing_rights_leave_the_others_undisturbed(cluster, namespace, pods, a
     assert router.score(b"x", path=SCORE).status == 200
     named = {"azureml-model-deployment": "green"}
     assert router.score(b"x", path=SCORE, headers=named).why == "no_ready_replica"
-    green = verdict(router, f"{ENDPOINT}-green")
+    green = result_of(router, f"{ENDPOINT}-green")
     assert (green["accepted"], green["reason"]) == (True, "PodsForbidden")
     assert "allow it the verbs list and watch on pods" in green["message"]
     assert any("refuses to list pods in namespace " + namespace in line and "allow the verbs list and watch on pods" in line
@@ -121,7 +121,7 @@ def test_missing_rights_leave_the_others_undisturbed(cluster, namespace, pods, a
     role = f"{RBAC}/namespaces/{namespace}/roles/{account.name}"
     cluster.api.patch(role, {"rules": rights(pods=True)})
     wait_served(router, 1, "green")
-    assert verdict(router, f"{ENDPOINT}-green")["reason"] == "Accepted"
+    assert result_of(router, f"{ENDPOINT}-green")["reason"] == "Accepted"
     assert router.score(b"x", path=SCORE, headers=named).status == 200
 
 
@@ -129,7 +129,7 @@ def test_a_router_that_looks_at_no_pods_says_what_to_set(cluster, namespace, pod
     cluster.apply([secret(), online_endpoint(), online_deployment(router=ADOPT), model()], namespace)
     pods.ready(namespace, 1)
     router = follow()
-    refused = verdict(router, MODEL)
+    refused = result_of(router, MODEL)
     assert (refused["accepted"], refused["reason"]) == (False, "AdoptionNotAllowed")
     assert "set kubernetes.adopt_azureml_pods to true in its router.yaml" in refused["message"]
     assert router.score(b"x", path=SCORE).why == "deployment_not_found"

@@ -4,7 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness.following import start_following, verdict
+from harness.following import start_following, result_of
 from harness.resources import online_deployment, online_endpoint, path, rights, secret
 from support.wait import eventually
 from test_size import cpu_of, wait_idle
@@ -58,7 +58,7 @@ def test_a_thousand_deployments_with_tls_silenced_the_control_thread(cluster, na
             eventually(lambda: deployments_served(router) == MANY, "all of them to be served", patience=120, pause=0.5)
             wait_idle(router)
         figures[kind] = (cpu_of(router) - before[0], router.memory() - before[1], silence.longest)
-        assert verdict(router, f"{kind}-d{kind}-7", namespace)["reason"] == "Accepted"
+        assert result_of(router, f"{kind}-d{kind}-7", namespace)["reason"] == "Accepted"
         router.stop()
         cluster.api.delete(path("onlinedeployments", namespace))
         eventually(lambda: not cluster.api.items(path("onlinedeployments", namespace)), "an empty namespace", patience=60)
@@ -95,9 +95,9 @@ def test_each_secret_had_a_watch_and_a_descriptor_of_its_own(cluster, namespace,
     cluster.api.patch(path("secrets", namespace, "many-7-keys"), {"data": {"secondaryKey": None}})
     eventually(lambda: keys_known(router) == 2 * SECRETS - 1, "a key to be taken away", patience=5)
     cluster.api.delete(path("secrets", namespace, "many-8-keys"))
-    eventually(lambda: verdict(router, "many-8", namespace)["reason"] == "SecretMissing", "a Secret to be gone", patience=5)
+    eventually(lambda: result_of(router, "many-8", namespace)["reason"] == "SecretMissing", "a Secret to be gone", patience=5)
     cluster.api.post(path("secrets", namespace), secret("many-8-keys", primary="key-of-many-8-0002"))
-    eventually(lambda: verdict(router, "many-8", namespace)["reason"] != "SecretMissing", "a Secret to be back", patience=5)
+    eventually(lambda: result_of(router, "many-8", namespace)["reason"] != "SecretMissing", "a Secret to be back", patience=5)
 
 
 def test_secrets_that_a_role_names_are_read_one_by_one(cluster, namespace, start, tmp_path):
@@ -115,12 +115,12 @@ def test_a_namespace_could_have_as_many_endpoints_as_it_liked(cluster, namespace
         cluster.apply([online_endpoint(f"few-{number}", traffic={})], namespace)
     eventually(lambda: len(router.status()["endpoints"]) == 3, "three of them")
     refused = lambda: [number for number in range(4)  # noqa: E731: they may be of one second, then the name decides
-                       if verdict(router, f"few-{number}", namespace).get("reason") == "LimitExceeded"]
+                       if result_of(router, f"few-{number}", namespace).get("reason") == "LimitExceeded"]
     eventually(lambda: len(refused()) == 1, "the refusal")
     [beyond] = refused()
-    assert "more than 3 OnlineEndpoints" in verdict(router, f"few-{beyond}", namespace)["message"]
+    assert "more than 3 OnlineEndpoints" in result_of(router, f"few-{beyond}", namespace)["message"]
     cluster.api.delete(path("onlineendpoints", namespace, f"few-{(beyond + 1) % 4}"))
-    eventually(lambda: verdict(router, f"few-{beyond}", namespace).get("reason") != "LimitExceeded", "room for the fourth")
+    eventually(lambda: result_of(router, f"few-{beyond}", namespace).get("reason") != "LimitExceeded", "room for the fourth")
 
 
 def test_a_giant_resource_cost_six_times_its_bytes(cluster, namespace, follow):
@@ -133,7 +133,7 @@ def test_a_giant_resource_cost_six_times_its_bytes(cluster, namespace, follow):
     for each in made:
         each["spec"]["tags"] = {"large": "x" * giant}
     post_all(cluster.api, namespace, "onlinedeployments", made)
-    eventually(lambda: 0 < deployments_served(router) < len(made) and verdict(router, "giant-large-19", namespace), "some of them")
+    eventually(lambda: 0 < deployments_served(router) < len(made) and result_of(router, "giant-large-19", namespace), "some of them")
     wait_idle(router)
     grown = router.memory() - before
     print(f"\n{len(made)} resources of {giant / 1e6:.1f} MB: {grown / 1e6:.1f} MB more, {deployments_served(router)} of them served")

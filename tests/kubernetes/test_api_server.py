@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from harness.api import Api, ApiError
 from harness.cluster import running_cluster
-from harness.following import age, deployment_of, failures, kill, start_following, verdict, wait_served
+from harness.following import age, deployment_of, failures, kill, start_following, result_of, wait_served
 from harness.objects import deployment, service
 from harness.resources import ENDPOINT, MODEL, install, online_deployment, online_endpoint, path, rights, secret
 from support.load import Plan
@@ -88,7 +88,7 @@ def wait_equal(router, cluster, namespace, patience=CATCHES_UP_WITHIN):
         served, rightly = served_by(router), served_rightly(cluster.api, namespace)
         for name in sorted(served.keys() | rightly.keys()):
             if served.get(name) != rightly.get(name):
-                print(f"{name}: served {served.get(name)}, rightly {rightly.get(name)}, verdict {verdict(router, name)}")
+                print(f"{name}: served {served.get(name)}, rightly {rightly.get(name)}, result {result_of(router, name)}")
         print(f"age {age(router):.1f} s")
         raise
     took = time.monotonic() - begun

@@ -4,7 +4,7 @@ import base64
 import time
 
 import pytest
-from harness.following import verdict
+from harness.following import result_of
 from harness.objects import deployment, service
 from support.client import request
 from support.router import ROOT
@@ -107,8 +107,8 @@ def test_a_thousand_requests_after_readiness(follow, iris):
             answers[status] = answers.get(status, 0) + 1
     assert answers == {200: 1000}
     assert {one.ip for one in iris} == {one["address"].split(":")[0] for one in router.deployments()[0]["replicas"]}
-    assert verdict(router, "iris")["reason"] == "Accepted"
-    assert verdict(router, "iris-blue")["replicas_ready"] == 2
+    assert result_of(router, "iris")["reason"] == "Accepted"
+    assert result_of(router, "iris-blue")["replicas_ready"] == 2
     assert KEY not in router.admin("/status")[1]
     assert router.metrics().value("inference_router_discovery_age_seconds") < 5
 
@@ -148,10 +148,10 @@ def test_a_change_acts_within_a_second(cluster, namespace, pods, follow, iris):
 
     cluster.api.delete(f"{GROUP}/namespaces/{namespace}/onlinedeployments/iris-green")
     acts(lambda: status_of(router, key=OTHER_KEY) == 404, "a deployment is gone")
-    assert verdict(router, "iris")["reason"] == "DeploymentsMissing"
+    assert result_of(router, "iris")["reason"] == "DeploymentsMissing"
     cluster.api.delete(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris")
     acts(lambda: router.status()["endpoints"] == [], "the endpoint is gone")
-    assert verdict(router, "iris-blue")["reason"] == "EndpointNotFound"
+    assert result_of(router, "iris-blue")["reason"] == "EndpointNotFound"
 
 
 def test_new_replicas_need_no_new_table(cluster, namespace, pods, follow, iris):
@@ -178,18 +178,18 @@ def test_a_missing_secret_closes_its_endpoint_alone(cluster, namespace, follow, 
     cluster.apply([online_endpoint("wine", {"red": 100}), online_deployment("wine", "red")], namespace)
     router = follow()
     assert status_of(router, "wine") == 401
-    assert verdict(router, "wine")["reason"] == "SecretMissing"
+    assert result_of(router, "wine")["reason"] == "SecretMissing"
     assert status_of(router) == 200
     cluster.apply([secret("wine-keys", KEY)], namespace)
-    acts(lambda: verdict(router, "wine")["reason"] == "Accepted", "the Secret")
+    acts(lambda: result_of(router, "wine")["reason"] == "Accepted", "the Secret")
 
 
 def test_a_bad_resource_is_refused_by_itself(cluster, namespace, follow, iris):
     router = follow()
     cluster.apply([online_deployment("iris", "blue", environment={"surprise": 1})], namespace)  # the API server lets it pass
-    eventually(lambda: verdict(router, "iris-blue")["reason"] == "Invalid", "the verdict")
-    assert not verdict(router, "iris-blue")["accepted"] and verdict(router, "iris-blue")["served"]
-    assert "spec.environment.surprise" in verdict(router, "iris-blue")["message"]
+    eventually(lambda: result_of(router, "iris-blue")["reason"] == "Invalid", "the result")
+    assert not result_of(router, "iris-blue")["accepted"] and result_of(router, "iris-blue")["served"]
+    assert "spec.environment.surprise" in result_of(router, "iris-blue")["message"]
     assert status_of(router) == 200
 
 

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from harness.following import deployment_of, start_following, verdict, wait_served
+from harness.following import deployment_of, start_following, result_of, wait_served
 from harness.identity import RBAC
 from harness.objects import deployment, service
 from harness.resources import ENDPOINT, MODEL, endpoint_slice, keys, online_deployment, online_endpoint, path, rights, secret
@@ -84,7 +84,7 @@ def assert_not_reached(router, pod, reason, endpoint=INTRUDER):
     assert score(router, ENDPOINT).status == 200
     assert len(times([pod], "delivered")) == before + 1  # that one alone
     assert deployment_of(router, endpoint=endpoint)["replicas"] == []
-    assert verdict(router, f"{endpoint}-blue")["reason"] == reason
+    assert result_of(router, f"{endpoint}-blue")["reason"] == reason
 
 
 def stolen_slice(pod, labels=(), target=None):
@@ -103,7 +103,7 @@ def test_an_external_name_leads_nowhere(cluster, other, both, intrude, victim):
     router = both()
     assert_not_reached(router, victim, "Accepted")
     cluster.apply(stolen_slice(victim), other)
-    eventually(lambda: verdict(router, f"{INTRUDER}-blue")["reason"] != "Accepted", "the slice")
+    eventually(lambda: result_of(router, f"{INTRUDER}-blue")["reason"] != "Accepted", "the slice")
     assert_not_reached(router, victim, "SlicesRefused")
 
 
@@ -115,9 +115,9 @@ def test_a_slice_by_hand_leads_nowhere(cluster, namespace, other, both, intrude,
               "label forged": stolen_slice(victim, {MANAGED_BY: CONTROLLER}),
               "target of the other namespace": stolen_slice(victim, {MANAGED_BY: CONTROLLER}, target_of(victim, namespace))}[kind]
     intrude(intruder_endpoint(), intruder_deployment(), forged)
-    eventually(lambda: (verdict(router, f"{INTRUDER}-blue") or {}).get("reason") == "SlicesRefused", "the slice to be refused")
+    eventually(lambda: (result_of(router, f"{INTRUDER}-blue") or {}).get("reason") == "SlicesRefused", "the slice to be refused")
     assert_not_reached(router, victim, "SlicesRefused")
-    assert victim.ip in verdict(router, f"{INTRUDER}-blue")["message"] or kind == "by hand"
+    assert victim.ip in result_of(router, f"{INTRUDER}-blue")["message"] or kind == "by hand"
 
 
 def test_custom_slices_are_believed_where_that_is_allowed(cluster, namespace, follow, victim):
@@ -133,8 +133,8 @@ def test_a_deployment_serves_endpoints_of_its_namespace_only(cluster, namespace,
     intrude(online_deployment("green"), online_deployment("blue"))
     router = both()
     for name in ("green", "blue"):
-        assert verdict(router, f"{ENDPOINT}-{name}", other)["reason"] == "EndpointNotFound"
-    assert verdict(router, MODEL, namespace)["reason"] == "Accepted"
+        assert result_of(router, f"{ENDPOINT}-{name}", other)["reason"] == "EndpointNotFound"
+    assert result_of(router, MODEL, namespace)["reason"] == "Accepted"
     answer = score(router, ENDPOINT, headers={"azureml-model-deployment": "green"})
     assert (answer.status, answer.why) == (404, "deployment_not_found")
     answer = score(router, ENDPOINT, headers={"azureml-model-deployment": "blue"})
@@ -146,8 +146,8 @@ def test_a_deployment_serves_endpoints_of_its_namespace_only(cluster, namespace,
 def test_a_host_name_belongs_to_who_had_it_first(cluster, namespace, other, both, intrude, victim):
     router = both()
     intrude(intruder_endpoint(router={"hostnames": ["victim.test"]}), intruder_deployment())
-    eventually(lambda: verdict(router, INTRUDER), "the intruder's endpoint")
-    assert verdict(router, INTRUDER)["reason"] == "HostnameConflict"
+    eventually(lambda: result_of(router, INTRUDER), "the intruder's endpoint")
+    assert result_of(router, INTRUDER)["reason"] == "HostnameConflict"
     answer = router.score(b"x", path="/score", host="victim.test")
     assert (answer.status, answer.headers.get("x-pod")) == (200, victim.name)
     answer = router.score(b"x", path="/score", host="victim.test", key=INTRUDERS_KEY)
@@ -158,8 +158,8 @@ def test_a_host_name_belongs_to_who_had_it_first(cluster, namespace, other, both
 def test_an_endpoint_belongs_to_who_had_it_first(cluster, namespace, other, both, intrude, victim):
     router = both()
     cluster.apply([secret(primary=INTRUDERS_KEY), online_endpoint()], other)
-    eventually(lambda: verdict(router, ENDPOINT, other), "the intruder's endpoint")
-    assert verdict(router, ENDPOINT, other)["reason"] == "NameConflict"
+    eventually(lambda: result_of(router, ENDPOINT, other), "the intruder's endpoint")
+    assert result_of(router, ENDPOINT, other)["reason"] == "NameConflict"
     assert score(router, ENDPOINT).headers.get("x-pod") == victim.name
     assert score(router, ENDPOINT, key=INTRUDERS_KEY).why == "unauthorized"
 
@@ -168,8 +168,8 @@ def test_a_secret_is_one_of_the_namespace(cluster, other, both, intrude, victim)
     """The other namespace's Secret opens nothing here: whoever has its key does not get in either."""
     router = both()
     intrude(intruder_endpoint(router={"keys": {"secretName": f"{ENDPOINT}-keys"}}), intruder_deployment())
-    eventually(lambda: verdict(router, INTRUDER), "the intruder's endpoint")
-    assert verdict(router, INTRUDER)["reason"] == "SecretMissing"
+    eventually(lambda: result_of(router, INTRUDER), "the intruder's endpoint")
+    assert result_of(router, INTRUDER)["reason"] == "SecretMissing"
     for key in ({}, {"key": INTRUDERS_KEY}, {"key": None}):
         answer = score(router, INTRUDER, **key)
         assert (answer.status, answer.why) == (401, "unauthorized")
@@ -180,8 +180,8 @@ def test_rules_say_what_a_namespace_may_claim(cluster, namespace, other, both, i
     named = {"intruder": ["a.team.test"], "intr-other": ["victim.team.test.evil.test"], "intr-third": ["team.test"], "trusted": []}
     cluster.apply([one for name, hostnames in named.items()
                    for one in (online_endpoint(name, traffic={}, router={"hostnames": hostnames}), secret(f"{name}-keys"))], other)
-    eventually(lambda: all(verdict(router, name) for name in named), "the endpoints")
-    assert {name: verdict(router, name)["reason"] for name in named} == {
+    eventually(lambda: all(result_of(router, name) for name in named), "the endpoints")
+    assert {name: result_of(router, name)["reason"] for name in named} == {
         "intruder": "Accepted", "intr-other": "HostnameNotAllowed", "intr-third": "HostnameNotAllowed", "trusted": "NameNotAllowed"}
     reached = {name: score(router, name).why for name in named}
     assert reached == {"intruder": "deployment_not_found", "intr-other": "endpoint_not_found", "intr-third": "endpoint_not_found",
@@ -266,7 +266,7 @@ def test_a_forged_slice_named_a_pod_of_another_namespace(cluster, namespace, oth
     cluster.api.post(path("endpointslices", other), forged)
     replicas = lambda: (deployment_of(router, endpoint=INTRUDER) or {}).get("replicas", [])  # noqa: E731
     if checked:
-        eventually(lambda: verdict(router, f"{INTRUDER}-blue", other)["reason"] == "SlicesRefused", "the refusal")
+        eventually(lambda: result_of(router, f"{INTRUDER}-blue", other)["reason"] == "SlicesRefused", "the refusal")
         stays(lambda: not replicas(), QUIET)
         wait_served(router, 1)  # the victim's is its own
     else:

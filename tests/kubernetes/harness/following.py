@@ -32,17 +32,17 @@ def wait_served(router, replicas, name="blue", endpoint=ENDPOINT, patience=30):
     """Until the router knows just so many replicas, all ready, and the keys."""
     def served():
         one = deployment_of(router, name, endpoint)
-        return one and len(one["replicas"]) == one["replicas_ready"] == replicas and verdict(router, endpoint)["reason"] == "Accepted"
+        return one and len(one["replicas"]) == one["replicas_ready"] == replicas and result_of(router, endpoint)["reason"] == "Accepted"
     eventually(served, f"{replicas} ready replicas of {endpoint}/{name}", patience)
 
 
 class NotTold(dict):
-    """The verdict on a resource that the router has not seen yet: false, and each of its fields is empty."""
+    """The result of a resource that the router has not seen yet: false, and each of its fields is empty."""
     def __missing__(self, field):
         return ""
 
 
-def verdict(router, name, namespace=None):
+def result_of(router, name, namespace=None):
     """What became of the resource of that name; NotTold as long as there is none."""
     return next((one for one in router.status()["kubernetes"]["resources"]
                  if one["name"] == name and namespace in (None, one["namespace"])), NotTold())

@@ -26,22 +26,22 @@ TEST(ClusterJoin, KeepsTheLastGoodVersionOfAnObject) {
   Joined joined = world.join();
   ASSERT_EQ(joined.endpoints.size(), 1u);
   EXPECT_EQ(joined.endpoints[0].hostnames, std::vector<std::string>{"a.example"});
-  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), AllOf(StartsWith("Invalid: "), HasSubstr("last good version")));
-  EXPECT_TRUE(joined.verdicts[0].served);
-  EXPECT_EQ(joined.verdicts[0].generation, 2);
+  EXPECT_THAT(result_of(joined, "team-a", "iris"), AllOf(StartsWith("Invalid: "), HasSubstr("last good version")));
+  EXPECT_TRUE(joined.results[0].served);
+  EXPECT_EQ(joined.results[0].generation, 2);
 
   world.add_endpoint({.hostnames = {"b.example"}, .generation = 3});
   joined = world.join();
   EXPECT_EQ(joined.endpoints[0].hostnames, std::vector<std::string>{"b.example"});
-  EXPECT_EQ(verdict_on(joined, "team-a", "iris"), "ok Accepted");
+  EXPECT_EQ(result_of(joined, "team-a", "iris"), "ok Accepted");
 }
 
 TEST(ClusterJoin, RefusesABadObjectByItself) {
   World world;
   world.add_endpoint({.name = "wine", .auth_mode = "handshake"}).add_endpoint(EndpointSpec{}).add_secret(keys_of_iris());
   const Joined joined = world.join();
-  EXPECT_THAT(verdict_on(joined, "team-a", "wine"), StartsWith("Invalid: "));
-  EXPECT_EQ(verdict_on(joined, "team-a", "iris"), "ok Accepted");
+  EXPECT_THAT(result_of(joined, "team-a", "wine"), StartsWith("Invalid: "));
+  EXPECT_EQ(result_of(joined, "team-a", "iris"), "ok Accepted");
   EXPECT_EQ(joined.endpoints.size(), 1u);
 }
 
@@ -98,7 +98,7 @@ TEST(ClusterJoin, DoesNotDependOnTheOrderInWhichObjectsArrived) {
   std::cout << "seed " << seed << '\n';
   std::mt19937_64 random(seed);
   std::string expected;
-  std::vector<ResourceVerdict> expected_verdicts;
+  std::vector<ReconcileResult> expected_results;
   for (int round = 0; round < 200; ++round) {
     World world;
     std::vector<History> left = histories();
@@ -113,13 +113,13 @@ TEST(ClusterJoin, DoesNotDependOnTheOrderInWhichObjectsArrived) {
     const Joined joined = world.join();
     if (round == 0) {
       expected = text_of(joined);
-      expected_verdicts = joined.verdicts;
+      expected_results = joined.results;
       EXPECT_THAT(expected,
                   AllOf(HasSubstr("team-b/iris"), HasSubstr("team-a/wine"), Not(HasSubstr("beer")), Not(HasSubstr("gone"))));
       EXPECT_EQ(joined.endpoints.back().keys.at(0).value, "new");
     }
     ASSERT_EQ(text_of(joined), expected);
-    ASSERT_EQ(joined.verdicts, expected_verdicts);
+    ASSERT_EQ(joined.results, expected_results);
   }
 }
 

@@ -24,16 +24,15 @@ TEST(ClusterJoin, PutsDeploymentsUnderTheEndpointOfTheirNamespace) {
   EXPECT_EQ(text_of(joined), "team-a/iris [blue=90 green=10 ] {iris/blue iris/green } 2 keys\n");
   EXPECT_EQ(joined.endpoints[0].keys[1].value, "two") << "without the line end";
   EXPECT_EQ(joined.endpoints[0].deployments[0].namespace_name, "team-a");
-  EXPECT_EQ(verdict_on(joined, "team-a", "iris"), "ok Accepted");
-  EXPECT_EQ(verdict_on(joined, "team-a", "iris-blue"), "ok Accepted");
-  EXPECT_EQ(joined.verdicts.size(), 3u);
-  const auto& verdict = *std::find_if(joined.verdicts.begin(), joined.verdicts.end(), [](const ResourceVerdict& each) {
-    return each.kind == ResourceVerdict::Kind::kEndpoint;
-  });
-  EXPECT_EQ(verdict.uid, "team-a-iris");
-  EXPECT_EQ(verdict.generation, 1);
-  EXPECT_TRUE(verdict.served);
-  EXPECT_EQ(verdict.traffic.at("blue"), 90);
+  EXPECT_EQ(result_of(joined, "team-a", "iris"), "ok Accepted");
+  EXPECT_EQ(result_of(joined, "team-a", "iris-blue"), "ok Accepted");
+  EXPECT_EQ(joined.results.size(), 3u);
+  const auto& result = *std::find_if(joined.results.begin(), joined.results.end(),
+                                     [](const ReconcileResult& each) { return each.kind == ReconcileResult::Kind::kEndpoint; });
+  EXPECT_EQ(result.uid, "team-a-iris");
+  EXPECT_EQ(result.generation, 1);
+  EXPECT_TRUE(result.served);
+  EXPECT_EQ(result.traffic.at("blue"), 90);
 }
 
 TEST(ClusterJoin, KeepsTheNameOfALoneSecondaryKey) {
@@ -51,8 +50,8 @@ TEST(ClusterJoin, RefusesADeploymentWhoseEndpointIsNotInItsNamespace) {
       .add_deployment({.name = "blue", .namespace_name = "team-b"})
       .add_deployment({.name = "red", .endpoint = "wine", .namespace_name = "team-a"});
   const Joined joined = world.join();
-  EXPECT_THAT(verdict_on(joined, "team-b", "iris-blue"), StartsWith("EndpointNotFound: "));
-  EXPECT_THAT(verdict_on(joined, "team-a", "wine-red"), StartsWith("EndpointNotFound: "));
+  EXPECT_THAT(result_of(joined, "team-b", "iris-blue"), StartsWith("EndpointNotFound: "));
+  EXPECT_THAT(result_of(joined, "team-a", "wine-red"), StartsWith("EndpointNotFound: "));
   EXPECT_TRUE(joined.endpoints[0].deployments.empty());
 }
 
@@ -65,13 +64,13 @@ TEST(ClusterJoin, LetsPodsBeAdoptedOnlyWhereTheRouterLooksAtPods) {
   const Joined off = world.join();
   EXPECT_EQ(text_of(off), "team-a/iris [blue=90 ] {iris/blue } 2 keys\n");
   EXPECT_THAT(
-      verdict_on(off, "team-a", "iris-green"),
+      result_of(off, "team-a", "iris-green"),
       AllOf(StartsWith("AdoptionNotAllowed: "), HasSubstr("set kubernetes.adopt_azureml_pods to true in its router.yaml"),
             HasSubstr("list and watch on pods")));
-  EXPECT_THAT(verdict_on(off, "team-a", "iris"), StartsWith("ok DeploymentsMissing: "));
+  EXPECT_THAT(result_of(off, "team-a", "iris"), StartsWith("ok DeploymentsMissing: "));
   world.rules.adopt_azureml_pods = true;
   const Joined on = world.join();
-  EXPECT_EQ(verdict_on(on, "team-a", "iris-green"), "ok Accepted");
+  EXPECT_EQ(result_of(on, "team-a", "iris-green"), "ok Accepted");
   EXPECT_TRUE(on.endpoints.at(0).deployments.at(1).adopt_azureml_pods);
 }
 
@@ -79,7 +78,7 @@ TEST(ClusterJoin, RefusesTheDeploymentsOfARefusedEndpoint) {
   World world;
   world.taken.endpoints = {"iris"};
   world.add_endpoint(EndpointSpec{}).add_deployment(DeploymentSpec{});
-  EXPECT_THAT(verdict_on(world.join(), "team-a", "iris-blue"), StartsWith("EndpointNotAccepted: "));
+  EXPECT_THAT(result_of(world.join(), "team-a", "iris-blue"), StartsWith("EndpointNotAccepted: "));
 }
 
 TEST(ClusterJoin, UsesNoSecretOfAnotherNamespace) {
@@ -87,7 +86,7 @@ TEST(ClusterJoin, UsesNoSecretOfAnotherNamespace) {
   world.add_endpoint(EndpointSpec{}).add_secret(secret({{"primaryKey", "one"}}, "iris-keys", "team-b"));
   const Joined joined = world.join();
   EXPECT_TRUE(joined.endpoints[0].keys.empty());
-  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), StartsWith("ok SecretMissing: "));
+  EXPECT_THAT(result_of(joined, "team-a", "iris"), StartsWith("ok SecretMissing: "));
 }
 
 TEST(ClusterJoin, GivesANameToTheOlderEndpoint) {
@@ -95,7 +94,7 @@ TEST(ClusterJoin, GivesANameToTheOlderEndpoint) {
   world.add_endpoint({.name = "iris", .namespace_name = "team-a", .created = kNew})
       .add_endpoint({.name = "iris", .namespace_name = "team-b", .created = kOld});
   const Joined joined = world.join();
-  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), AllOf(StartsWith("NameConflict: "), HasSubstr("team-b/iris")));
+  EXPECT_THAT(result_of(joined, "team-a", "iris"), AllOf(StartsWith("NameConflict: "), HasSubstr("team-b/iris")));
   EXPECT_THAT(text_of(joined), StartsWith("team-b/iris "));
 }
 
@@ -110,7 +109,7 @@ TEST(ClusterJoin, GivesAHostNameToTheOlderEndpoint) {
   world.add_endpoint({.name = "iris", .created = kNew, .hostnames = {"a.example", "b.example"}});
   world.add_endpoint({.name = "wine", .namespace_name = "team-b", .created = kOld, .hostnames = {"b.example"}});
   const Joined joined = world.join();
-  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), AllOf(StartsWith("HostnameConflict: "), HasSubstr("b.example")));
+  EXPECT_THAT(result_of(joined, "team-a", "iris"), AllOf(StartsWith("HostnameConflict: "), HasSubstr("b.example")));
   EXPECT_THAT(text_of(joined), StartsWith("team-b/wine "));
 }
 
@@ -121,8 +120,8 @@ TEST(ClusterJoin, TakesNothingFromOthersForWhatItRefuses) {
   world.add_endpoint({.name = "iris", .namespace_name = "team-a", .created = kOld, .hostnames = {"a.example", "file.example"}});
   world.add_endpoint({.name = "iris", .namespace_name = "team-b", .created = kNew, .hostnames = {"a.example"}});
   const Joined joined = world.join();
-  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), StartsWith("HostnameConflict: "));
-  EXPECT_THAT(verdict_on(joined, "team-b", "iris"), Not(HasSubstr("Conflict")));
+  EXPECT_THAT(result_of(joined, "team-a", "iris"), StartsWith("HostnameConflict: "));
+  EXPECT_THAT(result_of(joined, "team-b", "iris"), Not(HasSubstr("Conflict")));
 }
 
 TEST(ClusterJoin, KeepsTheRoutersOwnHostFromNamespacesThatAreNotGivenIt) {
@@ -132,15 +131,15 @@ TEST(ClusterJoin, KeepsTheRoutersOwnHostFromNamespacesThatAreNotGivenIt) {
     world.rules.public_url = "https://Models.example:8443";
     world.rules.ssl_cname = "CName.example";
     world.add_endpoint({.name = "iris", .hostnames = {hostname}}).add_endpoint({.name = "wine", .hostnames = {"wine.example"}});
-    EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"),
+    EXPECT_THAT(result_of(world.join(), "team-a", "iris"),
                 AllOf(StartsWith("HostnameNotAllowed: "), HasSubstr("the router's own")));
-    EXPECT_THAT(verdict_on(world.join(), "team-a", "wine"), StartsWith("ok "));
+    EXPECT_THAT(result_of(world.join(), "team-a", "wine"), StartsWith("ok "));
     config::NamespaceRules rules;
     rules.name = "team-a";
     world.rules.namespaces = {rules};
-    EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith("HostnameNotAllowed: "));
+    EXPECT_THAT(result_of(world.join(), "team-a", "iris"), StartsWith("HostnameNotAllowed: "));
     world.rules.namespaces[0].hostnames = {hostname, "wine.example"};
-    EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith("ok "));
+    EXPECT_THAT(result_of(world.join(), "team-a", "iris"), StartsWith("ok "));
   }
 }
 
@@ -149,7 +148,7 @@ TEST(ClusterJoin, LeavesOtherNamesToNamespacesWithoutRules) {
                                "a.router-namespace_name.svcs.example"}) {
     World world;
     world.add_endpoint({.name = "iris", .hostnames = {hostname}});
-    EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith("ok ")) << hostname;
+    EXPECT_THAT(result_of(world.join(), "team-a", "iris"), StartsWith("ok ")) << hostname;
   }
 }
 
@@ -161,8 +160,8 @@ TEST(ClusterJoin, LetsFilesWin) {
   world.taken = names_of({file});
   world.add_endpoint({.name = "iris", .created = kOld}).add_endpoint({.name = "wine", .hostnames = {"wine.example"}});
   const Joined joined = world.join();
-  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), AllOf(StartsWith("NameConflict: "), HasSubstr("a file")));
-  EXPECT_THAT(verdict_on(joined, "team-a", "wine"), StartsWith("HostnameConflict: "));
+  EXPECT_THAT(result_of(joined, "team-a", "iris"), AllOf(StartsWith("NameConflict: "), HasSubstr("a file")));
+  EXPECT_THAT(result_of(joined, "team-a", "wine"), StartsWith("HostnameConflict: "));
   EXPECT_TRUE(joined.endpoints.empty());
 }
 
@@ -172,8 +171,8 @@ TEST(ClusterJoin, GivesTheNameOfADeploymentToTheOlderOne) {
   world.add_deployment({.name = "blue", .created = kNew, .object_name = "first"})
       .add_deployment({.name = "Blue", .created = kOld, .object_name = "second"});
   const Joined joined = world.join();
-  EXPECT_THAT(verdict_on(joined, "team-a", "first"), AllOf(StartsWith("NameConflict: "), HasSubstr("second")));
-  EXPECT_EQ(verdict_on(joined, "team-a", "second"), "ok Accepted");
+  EXPECT_THAT(result_of(joined, "team-a", "first"), AllOf(StartsWith("NameConflict: "), HasSubstr("second")));
+  EXPECT_EQ(result_of(joined, "team-a", "second"), "ok Accepted");
   EXPECT_EQ(joined.endpoints[0].deployments.size(), 1u);
 }
 
@@ -206,7 +205,7 @@ TEST(ClusterJoin, HoldsANamespaceToItsRules) {
     World world;
     world.rules.namespaces = {{"team-a", each.patterns, each.prefix}};
     world.add_endpoint({.hostnames = each.hostnames});
-    EXPECT_THAT(verdict_on(world.join(), "team-a", "iris"), StartsWith(each.reason));
+    EXPECT_THAT(result_of(world.join(), "team-a", "iris"), StartsWith(each.reason));
   }
 }
 
@@ -217,7 +216,7 @@ TEST(ClusterJoin, IgnoresNamespacesThatAreNotListed) {
       .add_deployment(DeploymentSpec{})
       .add_endpoint({.name = "iris", .namespace_name = "team-b", .created = kNew});
   const Joined joined = world.join();
-  EXPECT_EQ(joined.verdicts.size(), 1u);
+  EXPECT_EQ(joined.results.size(), 1u);
   EXPECT_THAT(text_of(joined), StartsWith("team-b/iris "));
 }
 
@@ -228,7 +227,7 @@ TEST(ClusterJoin, NeverGivesTheShareOfAMissingDeploymentToAnother) {
       .add_secret(keys_of_iris());
   const Joined joined = world.join();
   EXPECT_EQ(joined.endpoints[0].traffic, (std::map<std::string, int>{{"blue", 60}}));
-  EXPECT_THAT(verdict_on(joined, "team-a", "iris"),
+  EXPECT_THAT(result_of(joined, "team-a", "iris"),
               AllOf(StartsWith("ok DeploymentsMissing: "), HasSubstr("green"), Not(HasSubstr("`red`"))));
 }
 
@@ -238,7 +237,7 @@ TEST(ClusterJoin, KeepsAnEndpointWithTokensClosed) {
   const Joined joined = world.join();
   EXPECT_TRUE(joined.endpoints[0].keys.empty());
   EXPECT_EQ(joined.endpoints[0].auth_mode, config::AuthMode::kAmlToken);
-  EXPECT_THAT(verdict_on(joined, "team-a", "iris"), StartsWith("ok AuthModeUnsupported: "));
+  EXPECT_THAT(result_of(joined, "team-a", "iris"), StartsWith("ok AuthModeUnsupported: "));
 }
 
 struct SecretCase {
@@ -270,11 +269,11 @@ TEST(ClusterJoin, TakesKeysAsFilesGiveThem) {
     std::vector<std::string> keys;
     for (const config::Secret& key : joined.endpoints[0].keys) keys.push_back(key.value);
     EXPECT_EQ(keys, each.keys);
-    const std::string verdict = verdict_on(joined, "team-a", "iris");
-    EXPECT_THAT(verdict, StartsWith(each.reason));
+    const std::string result = result_of(joined, "team-a", "iris");
+    EXPECT_THAT(result, StartsWith(each.reason));
     for (const auto& [name, value] : each.data) {
       if (value.size() > 2) {
-        EXPECT_THAT(verdict, Not(HasSubstr(value))) << "shown";
+        EXPECT_THAT(result, Not(HasSubstr(value))) << "shown";
       }
     }
   }
@@ -291,12 +290,12 @@ TEST(ClusterJoin, LetATenantClaimTheLoadBalancersNameAndThoseOfTheCertificate) {
                                                         {"iris.models.example.com", false}};
   for (const auto& [name, own] : names) {
     world.add_endpoint({.hostnames = {name}, .uid = name});
-    const std::string verdict = verdict_on(world.join(), "team-a", "iris");
-    EXPECT_EQ(verdict.starts_with("HostnameNotAllowed"), own) << name << ": " << verdict;
+    const std::string result = result_of(world.join(), "team-a", "iris");
+    EXPECT_EQ(result.starts_with("HostnameNotAllowed"), own) << name << ": " << result;
   }
   world.rules.namespaces = {{.name = "team-a", .hostnames = {{"models.example.com"}}, .prefix = ""}};
   world.add_endpoint({.hostnames = {"models.example.com"}, .uid = "listed"});
-  EXPECT_TRUE(verdict_on(world.join(), "team-a", "iris").starts_with("ok ")) << "the operator has listed it";
+  EXPECT_TRUE(result_of(world.join(), "team-a", "iris").starts_with("ok ")) << "the operator has listed it";
 }
 
 TEST(ClusterJoin, HadNoBoundForWhatOneNamespaceAmountsTo) {
@@ -311,14 +310,13 @@ TEST(ClusterJoin, HadNoBoundForWhatOneNamespaceAmountsTo) {
   world.add_endpoint({.name = "other", .namespace_name = "team-b"});
   const Joined joined = world.join();
   EXPECT_EQ(joined.endpoints.size(), 3u) << "the two oldest, and another namespace's";
-  EXPECT_THAT(verdict_on(joined, "team-a", "iris0"),
-              HasSubstr("LimitExceeded: this namespace has more than 2 OnlineEndpoints"));
-  EXPECT_TRUE(verdict_on(joined, "team-a", "iris2").starts_with("ok SecretMissing")) << verdict_on(joined, "team-a", "iris2");
-  EXPECT_TRUE(verdict_on(joined, "team-a", "iris1").starts_with("ok LimitExceeded")) << "a second Secret";
-  EXPECT_TRUE(verdict_on(joined, "team-b", "other").starts_with("ok SecretMissing"));
+  EXPECT_THAT(result_of(joined, "team-a", "iris0"), HasSubstr("LimitExceeded: this namespace has more than 2 OnlineEndpoints"));
+  EXPECT_TRUE(result_of(joined, "team-a", "iris2").starts_with("ok SecretMissing")) << result_of(joined, "team-a", "iris2");
+  EXPECT_TRUE(result_of(joined, "team-a", "iris1").starts_with("ok LimitExceeded")) << "a second Secret";
+  EXPECT_TRUE(result_of(joined, "team-b", "other").starts_with("ok SecretMissing"));
   int refused = 0;
-  for (const ResourceVerdict& each : joined.verdicts) {
-    refused += each.kind == ResourceVerdict::Kind::kDeployment && each.reason == reason::kLimitExceeded ? 1 : 0;
+  for (const ReconcileResult& each : joined.results) {
+    refused += each.kind == ReconcileResult::Kind::kDeployment && each.reason == reason::kLimitExceeded ? 1 : 0;
   }
   EXPECT_EQ(refused, 3);
 }
@@ -333,8 +331,8 @@ TEST(ClusterJoin, HadNoBoundForTheBytesOfOneNamespace) {
     world.add_endpoint({.name = name, .created = absl::StrCat("2025-01-0", i + 1, "T00:00:00Z"), .hostnames = hostnames});
   }
   const Joined joined = world.join();
-  EXPECT_TRUE(verdict_on(joined, "team-a", "iris0").starts_with("ok "));
-  EXPECT_THAT(verdict_on(joined, "team-a", "iris3"), HasSubstr("larger than 20000 bytes"));
+  EXPECT_TRUE(result_of(joined, "team-a", "iris0").starts_with("ok "));
+  EXPECT_THAT(result_of(joined, "team-a", "iris3"), HasSubstr("larger than 20000 bytes"));
 }
 
 TEST(OwnServiceNames, ReadsWhatTheServiceShowsAndAsksFor) {

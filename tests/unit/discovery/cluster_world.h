@@ -209,13 +209,13 @@ inline std::vector<std::string> texts(const FoundReplicas& found) {
 }
 using Texts = std::vector<std::string>;
 
-/// `reason: message` of the verdict on one resource; an accepted one begins with `ok `.
-inline std::string verdict_on(const Joined& joined, const std::string& namespace_name, const std::string& name) {
-  for (const ResourceVerdict& each : joined.verdicts) {
+/// `reason: message` of the result on one resource; an accepted one begins with `ok `.
+inline std::string result_of(const Joined& joined, const std::string& namespace_name, const std::string& name) {
+  for (const ReconcileResult& each : joined.results) {
     if (each.namespace_name != namespace_name || each.name != name) continue;
     return absl::StrCat(each.accepted ? "ok " : "", each.reason, each.message.empty() ? "" : ": ", each.message);
   }
-  return "no verdict";
+  return "no result";
 }
 
 /// Endpoints as one text: namespace/name [traffic] {deployments} keys.

@@ -133,8 +133,8 @@ class ReporterTest : public ::testing::Test {
   std::optional<ClusterReporter::Seen> look() {
     if (std::exchange(short_of_memory, false)) throw std::bad_alloc();
     if (!listed) return std::nullopt;
-    ClusterReporter::Seen seen{world.state.cluster(), world.join().verdicts};
-    for (ResourceVerdict& each : seen.verdicts) {
+    ClusterReporter::Seen seen{world.state.cluster(), world.join().results};
+    for (ReconcileResult& each : seen.results) {
       if (const auto found = replicas.find(each.name); found != replicas.end()) {
         each.replicas_ready = static_cast<std::size_t>(found->second.first);
         each.replicas_total = static_cast<std::size_t>(found->second.second);

@@ -12,14 +12,14 @@ namespace {
 using Counts = std::map<std::string, std::pair<int, int>>;  // of deployments, by the object's name: ready, total
 
 std::vector<ResourceStatus> statuses(const World& world, const Counts& counts = {}, const PublicAddress& address = {}) {
-  std::vector<ResourceVerdict> verdicts = world.join().verdicts;
-  for (ResourceVerdict& each : verdicts) {
+  std::vector<ReconcileResult> results = world.join().results;
+  for (ReconcileResult& each : results) {
     const auto found = counts.find(each.name);
     if (found == counts.end()) continue;
     each.replicas_ready = found->second.first;
     each.replicas_total = found->second.second;
   }
-  return make_statuses(world.state.cluster(), verdicts, address);
+  return make_statuses(world.state.cluster(), results, address);
 }
 
 ResourceStatus status_of(const std::vector<ResourceStatus>& all, const std::string& name) {
@@ -155,11 +155,11 @@ TEST(ResourceStatus, TellsIgnoredKeysAndScaleSettings) {
 }
 
 TEST(ResourceStatus, BoundsMessages) {
-  ResourceVerdict verdict;
-  verdict.reason = reason::kInvalid;
-  verdict.message = "x";
-  for (int i = 0; i < 5000; ++i) verdict.message += "ä";
-  const auto all = make_statuses({}, {verdict}, {});
+  ReconcileResult result;
+  result.reason = reason::kInvalid;
+  result.message = "x";
+  for (int i = 0; i < 5000; ++i) result.message += "ä";
+  const auto all = make_statuses({}, {result}, {});
   const std::string& message = all.at(0).accepted().message;
   EXPECT_LE(message.size(), kMessageBytes);
   EXPECT_GT(message.size(), kMessageBytes - 4);

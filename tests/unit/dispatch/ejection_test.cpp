@@ -14,7 +14,7 @@ namespace router::dispatch {
 namespace {
 
 using namespace std::chrono_literals;
-using Outcome = Verdict::Outcome;
+using Outcome = ReplicaReport::Outcome;
 using test::TestShard;
 
 struct EjectionTest : testing::Test {
@@ -46,8 +46,8 @@ struct EjectionTest : testing::Test {
   }
   void exchange(const Replica& with, Outcome outcome, Duration sheds = {}) {
     HeldSlot held_slot = held_slot_of(with);
-    held_slot.verdict().outcome = outcome;
-    if (sheds > Duration{}) held_slot.verdict().sheds_until = shard.now() + sheds;
+    held_slot.report().outcome = outcome;
+    if (sheds > Duration{}) held_slot.report().sheds_until = shard.now() + sheds;
   }
   void fail(const Replica& with, std::size_t times = Health::kFailuresMax) {
     for (std::size_t count = 0; count < times; ++count) exchange(with, Outcome::kFailed);
@@ -255,7 +255,7 @@ TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaAcceptsAgain) {
   queue->set_replicas({only});
   queue->set_ready(only, true);
   Visitor refused(*queue, shard);
-  refused.entry.held_slot.verdict().outcome = Outcome::kRefused;
+  refused.entry.held_slot.report().outcome = Outcome::kRefused;
   const QueuePosition position = refused.entry.held_slot.position();
   EXPECT_EQ(position.avoided, nullptr) << "it is out, and once it is back it need not be avoided";
   const Visitor later(*queue, shard);
@@ -274,7 +274,7 @@ TEST_F(EjectionTest, WhoWaitsForRefusingReplicasAloneWaitsForNoReadyReplica) {
   queue->set_replicas({only});
   queue->set_ready(only, true);
   Visitor refused(*queue, shard);
-  refused.entry.held_slot.verdict().outcome = Outcome::kRefused;
+  refused.entry.held_slot.report().outcome = Outcome::kRefused;
   const Visitor met_it(*queue, shard);
   const QueuePosition position = refused.entry.held_slot.position();
   refused.entry.held_slot.give_back();

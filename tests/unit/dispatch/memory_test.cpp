@@ -22,7 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 using test::FailingMemory;
 using test::TestShard;
-using Outcome = Verdict::Outcome;
+using Outcome = ReplicaReport::Outcome;
 
 /// Three queues: one with two replicas of its own, two that share a pod. Visitors come, wait, are served and leave, and
 /// replicas fail, refuse and change.
@@ -53,8 +53,8 @@ class World {
   void give_back(const std::shared_ptr<Replica>& of, Outcome outcome, Duration sheds = {}) {
     for (HeldSlot& held_slot : held_) {
       if (!held_slot || &held_slot.replica() != of.get()) continue;
-      held_slot.verdict().outcome = outcome;
-      if (sheds > Duration{}) held_slot.verdict().sheds_until = clock_.now() + sheds;
+      held_slot.report().outcome = outcome;
+      if (sheds > Duration{}) held_slot.report().sheds_until = clock_.now() + sheds;
       return held_slot.give_back();
     }
   }

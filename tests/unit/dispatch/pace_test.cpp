@@ -110,7 +110,7 @@ TEST_F(PatienceTest, FailedConnectionsDoNotMakeTheQueueLookFast) {
   learn();
   for (int count = 0; count < 1000; ++count) {
     Visitor visitor(*queue, shard);
-    visitor.entry.held_slot.verdict().outcome = Verdict::Outcome::kFailed;
+    visitor.entry.held_slot.report().outcome = ReplicaReport::Outcome::kFailed;
   }
   const Visitor running(*queue, shard);
   EXPECT_EQ(queue->expected_wait(), Duration(100ms));

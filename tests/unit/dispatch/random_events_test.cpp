@@ -33,7 +33,7 @@ enum Kind {
   kLook,
   kLeave,
   kDrop,
-  kGiveBack,  // with any verdict
+  kGiveBack,  // with any report
   kComeBack,  // gives a held slot up, and returns to its position
   kReadmit,
   kReady,
@@ -190,18 +190,18 @@ class World {
   void come_back() {
     if (held_.empty()) return;
     HeldSlot held_slot = any_held();
-    held_slot.verdict().outcome = pick(4) == 0 ? Verdict::Outcome::kRefused : Verdict::Outcome::kFailed;
+    held_slot.report().outcome = pick(4) == 0 ? ReplicaReport::Outcome::kRefused : ReplicaReport::Outcome::kFailed;
     const QueuePosition position = held_slot.position();
-    EXPECT_EQ(position.avoided == nullptr, held_slot.verdict().outcome == Verdict::Outcome::kRefused);
+    EXPECT_EQ(position.avoided == nullptr, held_slot.report().outcome == ReplicaReport::Outcome::kRefused);
     held_slot.give_back();
     enter(position);
   }
   void give_back() {
     if (held_.empty()) return;
     HeldSlot held_slot = any_held();
-    held_slot.verdict().outcome = std::array{Verdict::Outcome::kNone, Verdict::Outcome::kFailed, Verdict::Outcome::kFailed,
-                                             Verdict::Outcome::kSucceeded}[pick(12) / 3];
-    if (pick(8) == 0) held_slot.verdict().sheds_until = clock_.now() + 1ms * pick(500);
+    held_slot.report().outcome = std::array{ReplicaReport::Outcome::kNone, ReplicaReport::Outcome::kFailed,
+                                            ReplicaReport::Outcome::kFailed, ReplicaReport::Outcome::kSucceeded}[pick(12) / 3];
+    if (pick(8) == 0) held_slot.report().sheds_until = clock_.now() + 1ms * pick(500);
     if (held_slot.slot() == nullptr) return;
     if (pick(4) == 0) held_slot.slot()->cargo = nullptr;
     if (pick(2) == 0) held_slot.slot()->cargo = std::make_unique<TestCargo>(pick(kShards), alive_, queue_.get());

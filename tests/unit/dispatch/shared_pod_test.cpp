@@ -316,12 +316,12 @@ TEST_F(SharedPod, IsRefusedInEachQueueAndWhoWaitsForItAloneWaitsForNoReadyReplic
   Visitor a(*first, *shard);
   Visitor b(*second, *shard);  // behind the other queue's exchange
   ASSERT_TRUE(holds(a) && b.waits());
-  a.entry.held_slot.verdict().outcome = Verdict::Outcome::kRefused;
+  a.entry.held_slot.report().outcome = ReplicaReport::Outcome::kRefused;
   const QueuePosition position_a = a.entry.held_slot.position();
   a.entry.held_slot.give_back();
   HeldSlot held_slot_b = granted(b);
   ASSERT_TRUE(held_slot_b) << "the slot that the first queue cannot use";
-  held_slot_b.verdict().outcome = Verdict::Outcome::kRefused;
+  held_slot_b.report().outcome = ReplicaReport::Outcome::kRefused;
   const QueuePosition position_b = held_slot_b.position();
   held_slot_b.give_back();
   const Visitor again_a(*first, *shard, kNever, position_a);

@@ -7,7 +7,7 @@ namespace router::test {
 namespace {
 
 using Opening = ScriptedPods::Opening;
-using Outcome = dispatch::Verdict::Outcome;
+using Outcome = dispatch::ReplicaReport::Outcome;
 
 struct Draining : ExchangeTest {
   ::testing::AssertionResult drained(const Asking& asking) { return refused(asking, Reason::kDraining, 503); }
@@ -95,7 +95,7 @@ TEST_F(Draining, WhoSendsItsBodyGoesOnUntilTheGraceIsOver) {
   asking.client.end_grace();
   EXPECT_EQ(asking.client.reason, "draining");
   EXPECT_TRUE(pod().closing && pod().closed);
-  EXPECT_EQ(pod().verdict, Outcome::kNone);
+  EXPECT_EQ(pod().outcome, Outcome::kNone);
 }
 
 TEST_F(Draining, WhoWaitsForItsAnswerGoesOnUntilTheGraceIsOver) {
@@ -105,7 +105,7 @@ TEST_F(Draining, WhoWaitsForItsAnswerGoesOnUntilTheGraceIsOver) {
   asking.client.end_grace();
   EXPECT_TRUE(drained(asking));
   EXPECT_TRUE(pod().closing && pod().closed);
-  EXPECT_EQ(pod().verdict, Outcome::kNone);
+  EXPECT_EQ(pod().outcome, Outcome::kNone);
 }
 
 TEST_F(Draining, WhoIsAnsweredWithinTheGraceIsServed) {

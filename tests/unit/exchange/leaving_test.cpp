@@ -7,7 +7,7 @@ namespace router::test {
 namespace {
 
 using Opening = ScriptedPods::Opening;
-using Outcome = dispatch::Verdict::Outcome;
+using Outcome = dispatch::ReplicaReport::Outcome;
 
 struct Leaving : ExchangeTest {
   /// It is over, told once as the client's doing, and answered by nothing.
@@ -87,7 +87,7 @@ TEST_F(Leaving, WhileItsBodyIsSent) {
   asking.client.leave();
   EXPECT_TRUE(gone(asking));
   EXPECT_TRUE(pod().closing && pod().closed);
-  EXPECT_EQ(pod().verdict, Outcome::kNone) << "not the pod's fault";
+  EXPECT_EQ(pod().outcome, Outcome::kNone) << "not the pod's fault";
 }
 
 TEST_F(Leaving, WhileThePodTakesNothing) {
@@ -109,7 +109,7 @@ TEST_F(Leaving, WhileThePodComputes) {
   pod().close();
   EXPECT_EQ(world.slots_in_use(), 0u);
   EXPECT_TRUE(gone(asking));
-  EXPECT_EQ(pod().verdict, Outcome::kNone);
+  EXPECT_EQ(pod().outcome, Outcome::kNone);
   EXPECT_EQ(world.cells().aborts_unnoticed(), 0u);
   EXPECT_EQ(world.cells().duration().sum_nanoseconds(), 0u) << "what the pod did later is no part of it";
 }

@@ -8,7 +8,7 @@ namespace {
 
 using metrics::MirrorResult;
 using Opening = ScriptedPods::Opening;
-using Outcome = dispatch::Verdict::Outcome;
+using Outcome = dispatch::ReplicaReport::Outcome;
 
 struct Mirroring : ExchangeTest {
   Mirroring() {
@@ -56,7 +56,7 @@ TEST_F(Mirroring, ACopyIsSentOnceItsRequestIsComplete) {
   EXPECT_EQ(pod().body, std::string(99'999, 'x') + "y");
   pod().answer(500, "nobody reads it");
   EXPECT_TRUE(pod().rests);
-  EXPECT_EQ(pod().verdict, Outcome::kSucceeded);
+  EXPECT_EQ(pod().outcome, Outcome::kSucceeded);
   EXPECT_TRUE(counted(MirrorResult::kAnswered));
   EXPECT_TRUE(live_is_served(asking));
 }
@@ -138,7 +138,7 @@ TEST_F(Mirroring, ACopyThatItsPodDoesNotTakeHasRequestTimeout) {
   EXPECT_EQ(shadow_slots(), 1u);
   world.advance(1ms);
   EXPECT_EQ(shadow_slots(), 0u);
-  EXPECT_EQ(pod().verdict, Outcome::kFailed);
+  EXPECT_EQ(pod().outcome, Outcome::kFailed);
   EXPECT_TRUE(counted(MirrorResult::kFailed));
   EXPECT_TRUE(live_is_served(asking));
 }
@@ -181,7 +181,7 @@ TEST_F(Mirroring, ACopyThatBreaksIsNotSentAgain) {
   Asking& asking = ask_both();
   stale->breaks();
   EXPECT_EQ(world.pods.tried.size(), 2u);
-  EXPECT_EQ(stale->verdict, Outcome::kFailed);
+  EXPECT_EQ(stale->outcome, Outcome::kFailed);
   EXPECT_TRUE(counted(MirrorResult::kFailed));
   EXPECT_TRUE(live_is_served(asking));
 }
@@ -246,7 +246,7 @@ TEST_F(Mirroring, ItsEndEndsCopiesThatAreSent) {
   Asking& asking = ask_both();
   world.server.close_idle();
   EXPECT_EQ(shadow_slots(), 0u);
-  EXPECT_EQ(pod().verdict, Outcome::kNone);
+  EXPECT_EQ(pod().outcome, Outcome::kNone);
   EXPECT_TRUE(live_is_served(asking));
 }
 

@@ -7,7 +7,7 @@
 namespace router::test {
 namespace {
 
-using Outcome = dispatch::Verdict::Outcome;
+using Outcome = dispatch::ReplicaReport::Outcome;
 
 struct Admission : ExchangeTest {
   Asking& ask_with(std::string_view method, std::string_view fields, std::string_view key = "key") {
@@ -51,7 +51,7 @@ TEST_F(Answers, AStatusIsPassedOnAsItIs) {
   EXPECT_EQ(asking.client.status, 503);
   EXPECT_EQ(asking.client.answer, "busy");
   EXPECT_EQ(world.told(Reason::kNone, 503), 1u);
-  EXPECT_EQ(pod().verdict, Outcome::kSucceeded);
+  EXPECT_EQ(pod().outcome, Outcome::kSucceeded);
 }
 
 TEST_F(Answers, AManagedEndpointSaysThatItWasTheModel) {

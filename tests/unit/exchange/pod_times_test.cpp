@@ -5,7 +5,7 @@
 namespace router::test {
 namespace {
 
-using Outcome = dispatch::Verdict::Outcome;
+using Outcome = dispatch::ReplicaReport::Outcome;
 
 struct PodTimes : ExchangeTest {};
 struct UploadTimes : ExchangeTest {
@@ -36,7 +36,7 @@ TEST_F(PodTimes, TheAnswersHeadComesWithinRequestTimeoutOfTheLastByteSent) {
   EXPECT_TRUE(pod().has_all);
   EXPECT_TRUE(ends_after(asking, 5s)) << "the upload does not count";
   EXPECT_TRUE(refused(asking, Reason::kUpstreamTimeout, 504));
-  EXPECT_EQ(pod().verdict, Outcome::kFailed);
+  EXPECT_EQ(pod().outcome, Outcome::kFailed);
   EXPECT_TRUE(pod().closing && pod().closed && !pod().rests);
 }
 
@@ -61,14 +61,14 @@ TEST_F(PodTimes, AStreamThatFallsSilentIsCut) {
   EXPECT_TRUE(ends_after(asking, 60s));
   EXPECT_TRUE(asking.client.cut && !asking.client.complete);
   EXPECT_EQ(world.told(Reason::kUpstreamTimeout, 200), 1u);
-  EXPECT_EQ(pod().verdict, Outcome::kFailed);
+  EXPECT_EQ(pod().outcome, Outcome::kFailed);
 }
 
 TEST_F(PodTimes, TheClientsPatienceEndsThePodsTimeAndDoesNotBlameThePod) {
   Asking& asking = world.ask("x-request-deadline-ms: 300\r\n");
   EXPECT_TRUE(ends_after(asking, 300ms));
   EXPECT_TRUE(refused(asking, Reason::kUpstreamTimeout, 504));
-  EXPECT_EQ(pod().verdict, Outcome::kNone);
+  EXPECT_EQ(pod().outcome, Outcome::kNone);
 }
 
 TEST_F(PodTimes, APodThatTakesNothingHasRequestTimeout) {
@@ -79,7 +79,7 @@ TEST_F(PodTimes, APodThatTakesNothingHasRequestTimeout) {
   world.advance(1ms);
   EXPECT_TRUE(ends_after(asking, 2s)) << "for what is left of the body";
   EXPECT_TRUE(refused(asking, Reason::kUpstreamTimeout, 504));
-  EXPECT_EQ(pod().verdict, Outcome::kFailed);
+  EXPECT_EQ(pod().outcome, Outcome::kFailed);
 }
 
 TEST_F(PodTimes, APodThatReadsNoFurtherMayStillAnswerForRequestTimeout) {
@@ -162,7 +162,7 @@ TEST_F(UploadTimes, AnUploadHasItsTimeAndASecondForEachMegabyte) {
   world.advance(1ms);
   EXPECT_EQ(asking.client.status, 408);
   EXPECT_EQ(asking.client.reason, "client_timeout");
-  EXPECT_EQ(pod().verdict, Outcome::kNone) << "not the pod's fault";
+  EXPECT_EQ(pod().outcome, Outcome::kNone) << "not the pod's fault";
 }
 
 TEST_F(UploadTimes, TimeInWhichThePodTakesNothingDoesNotCount) {
@@ -245,7 +245,7 @@ TEST_F(ReadingTimes, AClientThatTakesNothingIsLetGoAfterSendTimeout) {
   EXPECT_TRUE(ends_after(asking, 10s));
   EXPECT_TRUE(asking.client.cut);
   EXPECT_EQ(world.told(Reason::kClientTimeout, 200), 1u);
-  EXPECT_EQ(pod().verdict, Outcome::kNone);
+  EXPECT_EQ(pod().outcome, Outcome::kNone);
 }
 
 TEST_F(ReadingTimes, AClientMoreSlowThanTheMinimumRateIsLetGo) {

@@ -16,7 +16,7 @@ TEST_F(QueueTimes, ARequestThatIsServedIsToldOnce) {
   EXPECT_EQ(asking.client.answer, "yes");
   EXPECT_TRUE(asking.client.complete && pod().rests);
   EXPECT_EQ(pod().body, "abc");
-  EXPECT_EQ(pod().verdict, dispatch::Verdict::Outcome::kSucceeded);
+  EXPECT_EQ(pod().outcome, dispatch::ReplicaReport::Outcome::kSucceeded);
   EXPECT_EQ(world.told(), 1u);
   EXPECT_EQ(world.told(Reason::kNone, 200), 1u);
 }

@@ -167,7 +167,7 @@ class ScriptedExchange final : public UpstreamExchange {
 
  private:
   void give_back() {
-    pod_->verdict = held_slot_.verdict().outcome;
+    pod_->outcome = held_slot_.report().outcome;
     held_slot_.give_back();
   }
 
@@ -218,7 +218,7 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::HeldSlot
   Failure failure;
   if (plan.opening == Opening::kRefused) {
     failure = Failure::upstream(Reason::kUpstreamConnectFailed, "the pod refused the connection", ECONNREFUSED);
-    held_slot.verdict().outcome = dispatch::Verdict::Outcome::kRefused;
+    held_slot.report().outcome = dispatch::ReplicaReport::Outcome::kRefused;
     co_return failure;
   }
   if (plan.opening == Opening::kShortage) {
@@ -234,7 +234,7 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::HeldSlot
   }
   if (plan.opening == Opening::kFails) {
     failure = Failure::upstream(Reason::kUpstreamConnectFailed, "connecting took too long", ETIMEDOUT);
-    held_slot.verdict().outcome = dispatch::Verdict::Outcome::kFailed;
+    held_slot.report().outcome = dispatch::ReplicaReport::Outcome::kFailed;
     co_return failure;
   }
   if (plan.connection == nullptr) plan.connection = std::make_shared<PodConnection>();

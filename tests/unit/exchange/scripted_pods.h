@@ -46,7 +46,7 @@ class PodConnection {
   bool closing = false;    // it was asked to close
   bool closed = false;     // the exchange let it go, not to be used again
   bool passed_on = false;  // its slot serves another attempt
-  dispatch::Verdict::Outcome verdict = dispatch::Verdict::Outcome::kNone;  // as it was given back with the slot
+  dispatch::ReplicaReport::Outcome outcome = dispatch::ReplicaReport::Outcome::kNone;  // as it was given back with the slot
   /// The exchange has asked to be woken by it.
   bool awaited() const { return read_armed_ || write_armed_; }
 

@@ -6,7 +6,7 @@ namespace router::test {
 namespace {
 
 using Opening = ScriptedPods::Opening;
-using Outcome = dispatch::Verdict::Outcome;
+using Outcome = dispatch::ReplicaReport::Outcome;
 using upstream::Unseen;
 
 /// Two replicas of one slot each.
@@ -252,7 +252,7 @@ TEST_F(AfterAStaleConnection, WhatThePodMayHaveSeenIsNotSentAgain) {
   old.breaks();
   EXPECT_EQ(world.pods.tried.size(), 1u);
   EXPECT_TRUE(refused(asking, Reason::kUpstreamReset, 502));
-  EXPECT_EQ(old.verdict, Outcome::kFailed);
+  EXPECT_EQ(old.outcome, Outcome::kFailed);
 }
 
 TEST_F(AfterAStaleConnection, AnythingButABrokenConnectionIsNoReason) {
@@ -261,7 +261,7 @@ TEST_F(AfterAStaleConnection, AnythingButABrokenConnectionIsNoReason) {
   old.breaks(Failure::upstream(Reason::kUpstreamInvalidResponse, "it does not speak HTTP"));
   EXPECT_EQ(world.pods.tried.size(), 1u);
   EXPECT_TRUE(refused(asking, Reason::kUpstreamInvalidResponse, 502));
-  EXPECT_EQ(old.verdict, Outcome::kNone) << "left to its readiness probe";
+  EXPECT_EQ(old.outcome, Outcome::kNone) << "left to its readiness probe";
 }
 
 TEST_F(AfterAStaleConnection, SilenceIsNoReason) {
@@ -288,7 +288,7 @@ TEST_F(AfterAStaleConnection, ThereIsOneSecondAttempt) {
   next.breaks();
   EXPECT_EQ(world.pods.tried.size(), 2u);
   EXPECT_TRUE(refused(asking, Reason::kUpstreamReset, 502));
-  EXPECT_EQ(next.verdict, Outcome::kFailed);
+  EXPECT_EQ(next.outcome, Outcome::kFailed);
   EXPECT_TRUE(next.closed);
 }
 
@@ -309,7 +309,7 @@ TEST_F(AfterAStaleConnection, ABodyThatWasNotKeptIsNotSentAgain) {
   asking.client.send(std::string(30'000, 'x'));
   EXPECT_EQ(world.pods.tried.size(), 1u);
   EXPECT_EQ(asking.client.reason, "upstream_reset");
-  EXPECT_EQ(old.verdict, Outcome::kFailed);
+  EXPECT_EQ(old.outcome, Outcome::kFailed);
 }
 
 TEST_F(AfterAStaleConnection, ABodyIsKeptOnlyWhereItsConnectionMayBeStale) {
@@ -367,7 +367,7 @@ TEST_F(AfterAStaleConnection, AnAnswerThatHasBegunIsCutAndNeverReplaced) {
   EXPECT_TRUE(asking.client.cut);
   EXPECT_EQ(asking.client.answer, "half");
   EXPECT_EQ(world.told(Reason::kUpstreamReset, 200), 1u);
-  EXPECT_EQ(pod().verdict, Outcome::kFailed);
+  EXPECT_EQ(pod().outcome, Outcome::kFailed);
 }
 
 }  // namespace

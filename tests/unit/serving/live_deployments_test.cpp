@@ -21,7 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using dispatch::Health;
-using dispatch::Verdict;
+using dispatch::ReplicaReport;
 using test::Descriptor;
 using test::turn_until;
 
@@ -64,11 +64,11 @@ class ReplicaOfAResource : public ::testing::Test {
     return nullptr;
   }
   Health::State state() { return queue().condition(replica()).state; }
-  void exchange(Verdict::Outcome outcome) {
+  void exchange(ReplicaReport::Outcome outcome) {
     runtime::Wakeup wakeup(control);
     Result<dispatch::RequestQueue::Entry> entry = queue().enter(wakeup);
     ASSERT_TRUE(entry && entry->held_slot);
-    entry->held_slot.verdict().outcome = outcome;
+    entry->held_slot.report().outcome = outcome;
   }
   void tell_ready(bool ready) {
     found.ready = ready;
@@ -99,7 +99,7 @@ class ReplicaOfAResource : public ::testing::Test {
 
 TEST_F(ReplicaOfAResource, ReturnsWhenItAcceptsAConnectionAlthoughItsRouteIsNotKnown) {
   stop_listening();
-  exchange(Verdict::Outcome::kRefused);
+  exchange(ReplicaReport::Outcome::kRefused);
   seconds_pass(5);
   EXPECT_EQ(state(), Health::State::kRefusing) << "it refuses still, and its source calls it ready";
   const runtime::ListeningSocket again(std::move(runtime::listen_on("127.0.0.1", closed_port, 1)->front()));
@@ -110,7 +110,7 @@ TEST_F(ReplicaOfAResource, ReturnsWhenItAcceptsAConnectionAlthoughItsRouteIsNotK
 
 TEST_F(ReplicaOfAResource, ReturnsWhenItsSourceCallsItReadyAfterItWasNot) {
   stop_listening();
-  exchange(Verdict::Outcome::kRefused);
+  exchange(ReplicaReport::Outcome::kRefused);
   control.poll();
   tell_ready(true);
   EXPECT_EQ(state(), Health::State::kRefusing) << "nothing new";
@@ -128,7 +128,7 @@ TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
     runtime::Wakeup wakeup(control);
     Result<dispatch::RequestQueue::Entry> entry = queue().enter(wakeup);
     const bool fails = &entry->held_slot.replica() == pod_replica();
-    entry->held_slot.verdict().outcome = fails ? Verdict::Outcome::kFailed : Verdict::Outcome::kSucceeded;
+    entry->held_slot.report().outcome = fails ? ReplicaReport::Outcome::kFailed : ReplicaReport::Outcome::kSucceeded;
   }
   ASSERT_EQ(queue().demand().replicas_ejected, 1u);
   control.poll();
@@ -152,7 +152,7 @@ TEST_F(ReplicaOfAResource, DidNotTellWhoWasRefusedWhyNoReplicaWasReady) {
   tell_ready(true);
   EXPECT_EQ(queue().trouble(), nullptr);
   stop_listening();
-  exchange(Verdict::Outcome::kRefused);
+  exchange(ReplicaReport::Outcome::kRefused);
   control.poll();
   ASSERT_NE(queue().trouble(), nullptr);
   EXPECT_EQ(*queue().trouble(), "of 1 replica, 1: connection refused");

@@ -15,7 +15,7 @@
 namespace router::upstream {
 namespace {
 
-using Outcome = dispatch::Verdict::Outcome;
+using Outcome = dispatch::ReplicaReport::Outcome;
 
 /// Listens, and takes no connection up: its queue is full.
 class DeafListener {
@@ -66,7 +66,7 @@ class ConnectingTest : public ::testing::Test, protected PodWorld {
     EXPECT_EQ(slots_in_use(), 0u);
   }
   void connect() { request = send(here); }
-  Outcome verdict() { return request->held_slot.verdict().outcome; }
+  Outcome outcome() { return request->held_slot.report().outcome; }
   /// The pod's side of the handshake, to its end.
   tls::Stream shake() {
     const auto context = tls::test::server_context({tls::test::localhost()});
@@ -92,7 +92,7 @@ TEST_F(ConnectingTest, TakesTheConnectTimeoutAtMost) {
   EXPECT_EQ(failure.reason, Reason::kUpstreamConnectFailed);
   EXPECT_EQ(failure.origin, Origin::kUpstream);
   EXPECT_EQ(failure.system_error, ETIMEDOUT);
-  EXPECT_EQ(verdict(), Outcome::kFailed);
+  EXPECT_EQ(outcome(), Outcome::kFailed);
   EXPECT_EQ(slots_in_use(), 1u) << "the exchange still has its slot";
 }
 
@@ -102,7 +102,7 @@ TEST_F(ConnectingTest, EndsAtOnceWhenTheClientLeaves) {
   connect();
   request->leave();
   EXPECT_EQ(request->failure().reason, Reason::kClientClosed);
-  EXPECT_EQ(verdict(), Outcome::kNone) << "the replica has done nothing";
+  EXPECT_EQ(outcome(), Outcome::kNone) << "the replica has done nothing";
 }
 
 TEST_F(ConnectingTest, LooksByItselfForAClientThatCannotWakeIt) {
@@ -123,7 +123,7 @@ TEST_F(ConnectingTest, TellsOfAReplicaThatRefuses) {
   connect();
   EXPECT_TRUE(test::turn_until(here, [&] { return request->opening->done(); }));
   EXPECT_EQ(request->failure().system_error, ECONNREFUSED);
-  EXPECT_EQ(verdict(), Outcome::kRefused);
+  EXPECT_EQ(outcome(), Outcome::kRefused);
 }
 
 // --- TLS ---
@@ -143,7 +143,7 @@ TEST_F(SecureConnectingTest, ShakesHandsWithinTheConnectTimeout) {
   const Failure failure = request->failure();
   EXPECT_EQ(failure.reason, Reason::kUpstreamConnectFailed);
   EXPECT_EQ(failure.origin, Origin::kUpstream);
-  EXPECT_EQ(verdict(), Outcome::kFailed);
+  EXPECT_EQ(outcome(), Outcome::kFailed);
   EXPECT_TRUE(test::turn_until(here, [&] { return silent.at_end(); }));
 }
 
@@ -154,7 +154,7 @@ TEST_F(SecureConnectingTest, FailsWhenThePodLeavesInTheHandshake) {
   pod_end.close();
   EXPECT_TRUE(test::turn_until(here, [&] { return request->opening->done(); }));
   EXPECT_EQ(request->failure().reason, Reason::kUpstreamConnectFailed);
-  EXPECT_EQ(verdict(), Outcome::kFailed);
+  EXPECT_EQ(outcome(), Outcome::kFailed);
 }
 
 TEST_F(SecureConnectingTest, EndsAtOnceWhenTheClientLeavesInTheHandshake) {
@@ -164,7 +164,7 @@ TEST_F(SecureConnectingTest, EndsAtOnceWhenTheClientLeavesInTheHandshake) {
   request->leave();
   EXPECT_EQ(request->failure().reason, Reason::kClientClosed);
   EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); }));
-  EXPECT_EQ(verdict(), Outcome::kNone);
+  EXPECT_EQ(outcome(), Outcome::kNone);
 }
 
 TEST_F(SecureConnectingTest, IsNotHandedOverToAnotherShard) {

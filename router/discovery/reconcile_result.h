@@ -32,7 +32,7 @@ inline constexpr std::string_view kPodsForbidden = "PodsForbidden";             
 }  // namespace reason
 
 /// What became of one OnlineEndpoint or OnlineDeployment, for its status, for events and for `/status`.
-struct ResourceVerdict {
+struct ReconcileResult {
   enum class Kind { kEndpoint, kDeployment };
   Kind kind = Kind::kEndpoint;
   std::string namespace_name;  // its namespace
@@ -49,7 +49,7 @@ struct ResourceVerdict {
   std::size_t replicas_ready = 0;      // deployments; neither counts the terminating ones
   std::size_t replicas_total = 0;
 
-  bool operator==(const ResourceVerdict&) const = default;
+  bool operator==(const ReconcileResult&) const = default;
 };
 
 }  // namespace router::discovery

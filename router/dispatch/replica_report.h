@@ -7,7 +7,7 @@
 namespace router::dispatch {
 
 /// What an exchange has learned about its replica; counted when its held slot is given back.
-struct Verdict {
+struct ReplicaReport {
   enum class Outcome : std::uint8_t {
     kNone,       // nothing: the client left, or the failure was not the replica's
     kSucceeded,  // it answered to the end, whatever the status

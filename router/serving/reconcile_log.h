@@ -6,24 +6,24 @@
 
 #include "router/discovery/cluster_join.h"
 #include "router/discovery/found_replica.h"
-#include "router/discovery/verdict.h"
+#include "router/discovery/reconcile_result.h"
 #include "router/serving/live_deployment.h"
 
 namespace router::serving {
 
 /// What became of every resource of a join, with how many replicas each deployment has and what was refused of them.
-std::vector<discovery::ResourceVerdict> verdicts_of(const discovery::Joined& joined,
-                                                    const std::map<DeploymentKey, discovery::FoundReplicas>& replicas);
+std::vector<discovery::ReconcileResult> results_of(const discovery::Joined& joined,
+                                                   const std::map<DeploymentKey, discovery::FoundReplicas>& replicas);
 
 /// Tells in the log what is wrong with resources, once for as long as it stays the same. Control thread.
-class VerdictLog {
+class ReconcileLog {
  public:
   struct News {
     std::map<std::string, std::string> wrong;  // by kind and object: all that there is
     std::vector<std::string> lines;            // of what is new
   };
   /// Throws std::bad_alloc.
-  News prepare(const std::vector<discovery::ResourceVerdict>& verdicts) const;
+  News prepare(const std::vector<discovery::ReconcileResult>& results) const;
   void tell(News& news) noexcept;
 
  private:
