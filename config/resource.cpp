@@ -85,9 +85,9 @@ std::string text_at(const json::object& object, std::string_view key) {
 }
 
 /// What the readers are given of an object: its spec, and of its metadata the two names.
-class Resource {
+class ResourceReader {
  public:
-  Resource(const char* kind, const json::object& object, Findings& findings) : findings_(findings) {
+  ResourceReader(const char* kind, const json::object& object, Findings& findings) : findings_(findings) {
     if (const json::value* metadata = object.if_contains("metadata"); metadata != nullptr && metadata->is_object()) {
       name_ = text_at(metadata->get_object(), "name");
       namespace_name_ = text_at(metadata->get_object(), "namespace");
@@ -122,7 +122,7 @@ class Resource {
 };
 
 /// The name of an endpoint is its resource's; `spec.name` may be there, because a file has it.
-void settle_name(const Resource& resource, EndpointDocument& document, Findings& findings) {
+void settle_name(const ResourceReader& resource, EndpointDocument& document, Findings& findings) {
   Endpoint& endpoint = document.endpoint;
   const std::string in_spec = std::exchange(endpoint.name, resource.name());
   if (!in_spec.empty() && lower_case(in_spec) != lower_case(resource.name())) {
@@ -148,7 +148,7 @@ std::string default_service_name(const std::string& endpoint, const std::string&
 }
 
 EndpointDocument read_endpoint_resource(const json::object& object, Findings& findings) {
-  const Resource resource("OnlineEndpoint", object, findings);
+  const ResourceReader resource("OnlineEndpoint", object, findings);
   const std::optional<MapReader> spec = resource.spec();
   EndpointDocument document = spec ? read_endpoint(*spec) : EndpointDocument{};
   Endpoint& endpoint = document.endpoint;
@@ -160,7 +160,7 @@ EndpointDocument read_endpoint_resource(const json::object& object, Findings& fi
 }
 
 DeploymentDocument read_deployment_resource(const json::object& object, Findings& findings) {
-  const Resource resource("OnlineDeployment", object, findings);
+  const ResourceReader resource("OnlineDeployment", object, findings);
   const std::optional<MapReader> spec = resource.spec();
   DeploymentDocument document = spec ? read_deployment(*spec) : DeploymentDocument{};
   Deployment& deployment = document.deployment;

@@ -26,7 +26,7 @@ struct ObjectKey {
 /// One OnlineEndpoint or OnlineDeployment, and the last of its versions that had no mistakes: a bad change is refused, and what
 /// was before stays (contract, section 9), as long as it is the same object.
 template <class Document>
-struct Resource {
+struct CustomResource {
   std::string uid;
   std::int64_t generation = 0;   // of the newest version
   std::string created;           // as the API server writes it, always in UTC and to the second: earlier ones are less
@@ -96,8 +96,8 @@ struct SecretKeys {
 };
 
 struct Cluster {
-  using Endpoints = std::map<ObjectKey, Resource<config::EndpointDocument>>;
-  using Deployments = std::map<ObjectKey, Resource<config::DeploymentDocument>>;
+  using Endpoints = std::map<ObjectKey, CustomResource<config::EndpointDocument>>;
+  using Deployments = std::map<ObjectKey, CustomResource<config::DeploymentDocument>>;
   template <class Object>
   using Groups = std::map<ObjectKey, std::map<std::string, Object>>;  // the objects by name, of each group that has any
 

@@ -20,7 +20,7 @@ using config::shown;
 using Kind = ReconcileResult::Kind;
 
 template <class Document>
-using Entry = std::pair<const ObjectKey, Resource<Document>>;
+using Entry = std::pair<const ObjectKey, CustomResource<Document>>;
 using EndpointEntry = Entry<config::EndpointDocument>;
 using DeploymentEntry = Entry<config::DeploymentDocument>;
 
@@ -65,7 +65,7 @@ bool older(const Entry<Document>* a, const Entry<Document>* b) {
 }
 
 template <class Document>
-std::vector<const Entry<Document>*> oldest_first(const std::map<ObjectKey, Resource<Document>>& all) {
+std::vector<const Entry<Document>*> oldest_first(const std::map<ObjectKey, CustomResource<Document>>& all) {
   std::vector<const Entry<Document>*> sorted;
   sorted.reserve(all.size());
   for (const Entry<Document>& each : all) sorted.push_back(&each);

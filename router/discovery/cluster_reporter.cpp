@@ -11,15 +11,15 @@
 
 #include "router/base/log.h"
 #include "router/discovery/resource_kinds.h"
+#include "router/kubernetes/group_version_resource.h"
 #include "router/kubernetes/json.h"
-#include "router/kubernetes/resource.h"
 
 namespace router::discovery {
 namespace {
 
 namespace json = boost::json;
 
-const kubernetes::Resource kServices{"", "v1", "services"};
+const kubernetes::GroupVersionResource kServices{"", "v1", "services"};
 constexpr const char* kService = "service";  // the errand
 
 std::string make_identity() {

@@ -174,8 +174,8 @@ std::vector<ObjectKey> ClusterState::known(const Scope& scope) const {
 }
 
 template <class Document>
-void ClusterState::put_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key, const Json& object) {
-  Resource<Document> next = read_metadata<Document>(object);
+void ClusterState::put_resource(std::map<ObjectKey, CustomResource<Document>>& all, const ObjectKey& key, const Json& object) {
+  CustomResource<Document> next = read_metadata<Document>(object);
   const auto known = all.find(key);
   const bool same_object = known != all.end() && known->second.uid == next.uid;
   // Only a change of its spec counts an object's generation up: what differs otherwise (its status, first of all) is no news.
@@ -212,7 +212,7 @@ void ClusterState::put_resource(std::map<ObjectKey, Resource<Document>>& all, co
 }
 
 template <class Document>
-bool ClusterState::remove_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key) {
+bool ClusterState::remove_resource(std::map<ObjectKey, CustomResource<Document>>& all, const ObjectKey& key) {
   const auto known = all.find(key);
   if (known == all.end()) return false;
   Held& held = held_[key.namespace_name];

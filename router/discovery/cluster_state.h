@@ -64,9 +64,9 @@ class ClusterState {
   void remove(Kind kind, const ObjectKey& key);
   std::vector<ObjectKey> known(const Scope& scope) const;
   template <class Document>
-  void put_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key, const Json& object);
+  void put_resource(std::map<ObjectKey, CustomResource<Document>>& all, const ObjectKey& key, const Json& object);
   template <class Document>
-  bool remove_resource(std::map<ObjectKey, Resource<Document>>& all, const ObjectKey& key);
+  bool remove_resource(std::map<ObjectKey, CustomResource<Document>>& all, const ObjectKey& key);
   void put_secret(const ObjectKey& key, const Json& object);
   /// An object that is one of a group: a slice, of its Service; a Pod, of its deployment. `changed`: what is noted.
   template <class Object>

@@ -16,7 +16,7 @@ namespace {
 
 namespace json = boost::json;
 
-const kubernetes::Resource kEvents{"events.k8s.io", "v1", "events"};
+const kubernetes::GroupVersionResource kEvents{"events.k8s.io", "v1", "events"};
 constexpr std::size_t kNoteBytes = 1024;     // the API server's bound
 constexpr std::size_t kInstanceBytes = 128;  // likewise
 

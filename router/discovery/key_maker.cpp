@@ -18,7 +18,7 @@ namespace {
 
 namespace json = boost::json;
 
-const kubernetes::Resource kSecrets{"", "v1", "secrets"};
+const kubernetes::GroupVersionResource kSecrets{"", "v1", "secrets"};
 constexpr int kKeyBytes = 32;
 
 std::optional<LackingKeys> lacking_of(const Cluster& cluster, const ReconcileResult& result) {

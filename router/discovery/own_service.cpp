@@ -9,15 +9,15 @@
 
 #include "router/base/log.h"
 #include "router/base/text.h"
+#include "router/kubernetes/group_version_resource.h"
 #include "router/kubernetes/json.h"
-#include "router/kubernetes/resource.h"
 
 namespace router::discovery {
 namespace {
 
 namespace json = boost::json;
 
-const kubernetes::Resource kServices{"", "v1", "services"};
+const kubernetes::GroupVersionResource kServices{"", "v1", "services"};
 constexpr const char* kErrand = "names";
 constexpr const char* kExternalDns = "external-dns.alpha.kubernetes.io/hostname";  // names with commas between them
 constexpr const char* kAzureLabel = "service.beta.kubernetes.io/azure-dns-label-name";

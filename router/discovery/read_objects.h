@@ -32,8 +32,8 @@ boost::json::object read_status(const boost::json::object& object);
 
 /// Who a resource is; its document is not read.
 template <class Document>
-Resource<Document> read_metadata(const boost::json::object& object) {
-  Resource<Document> resource;
+CustomResource<Document> read_metadata(const boost::json::object& object) {
+  CustomResource<Document> resource;
   resource.uid = metadata_text(object, "uid");
   resource.generation = metadata_number(object, "generation");
   resource.created = metadata_text(object, "creationTimestamp");

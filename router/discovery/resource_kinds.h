@@ -3,14 +3,14 @@
 #include <string>
 
 #include "router/discovery/reconcile_result.h"
-#include "router/kubernetes/resource.h"
+#include "router/kubernetes/group_version_resource.h"
 
 namespace router::discovery {
 
-inline const kubernetes::Resource kOnlineEndpoints{"inference-router.dev", "v1alpha1", "onlineendpoints"};
-inline const kubernetes::Resource kOnlineDeployments{"inference-router.dev", "v1alpha1", "onlinedeployments"};
+inline const kubernetes::GroupVersionResource kOnlineEndpoints{"inference-router.dev", "v1alpha1", "onlineendpoints"};
+inline const kubernetes::GroupVersionResource kOnlineDeployments{"inference-router.dev", "v1alpha1", "onlinedeployments"};
 
-inline const kubernetes::Resource& resource_of(ReconcileResult::Kind kind) {
+inline const kubernetes::GroupVersionResource& resource_of(ReconcileResult::Kind kind) {
   return kind == ReconcileResult::Kind::kEndpoint ? kOnlineEndpoints : kOnlineDeployments;
 }
 /// `kind` of an object.

@@ -85,7 +85,7 @@ std::optional<kubernetes::ApiRequest> StatusWriter::request_for(const std::strin
   if (found == objects_.end() || is_right(found->second)) return std::nullopt;
   Object& object = found->second;
   const ResourceStatus& status = object.status;
-  const kubernetes::Resource& resource = resource_of(status.kind);
+  const kubernetes::GroupVersionResource& resource = resource_of(status.kind);
   object.sending = wanted(object);
   // With the uid the server refuses to write to another object of the same name.
   json::object metadata{{"name", status.key.name}, {"namespace", status.key.namespace_name}, {"uid", status.uid}};
@@ -134,7 +134,7 @@ void StatusWriter::written(Object& object, const json::object& answer) {
 }
 
 void StatusWriter::tell(const Object& object, const kubernetes::ApiAnswer& answer) {
-  const kubernetes::Resource& resource = resource_of(object.status.kind);
+  const kubernetes::GroupVersionResource& resource = resource_of(object.status.kind);
   const std::string subject =
       absl::StrCat(resource.name(), " in namespace ", object.status.key.namespace_name, "/", answer.status);
   if (!refusals_.should_log(subject)) return;

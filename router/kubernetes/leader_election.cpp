@@ -11,9 +11,9 @@
 #include "router/base/log.h"
 #include "router/base/log_deduplicator.h"
 #include "router/kubernetes/api_time.h"
+#include "router/kubernetes/group_version_resource.h"
 #include "router/kubernetes/json.h"
 #include "router/kubernetes/requests.h"
-#include "router/kubernetes/resource.h"
 #include "router/runtime/background_task.h"
 
 namespace router::kubernetes {
@@ -72,7 +72,7 @@ struct LeaderElection::Candidate final : runtime::BackgroundTask {
 
   std::string path() const { return object_path(kLeases, options.lease_namespace, options.lease_name); }
 
-  inline static const Resource kLeases{"coordination.k8s.io", "v1", "leases"};
+  inline static const GroupVersionResource kLeases{"coordination.k8s.io", "v1", "leases"};
   ApiClient& client;
   const LeaderElectionOptions options;
   const std::function<void(bool)> changed;

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "router/kubernetes/api_client.h"
-#include "router/kubernetes/resource.h"
+#include "router/kubernetes/group_version_resource.h"
 #include "router/kubernetes/watcher.h"
 #include "router/runtime/task_group.h"
 
@@ -15,7 +15,7 @@ namespace router::kubernetes {
 
 /// Which objects to follow.
 struct Selection {
-  Resource resource;
+  GroupVersionResource resource;
   std::string namespace_name;  // the namespace; empty: all of them
   std::string field_selector;  // as the API server writes them; empty: all
   std::string label_selector;

@@ -22,10 +22,10 @@ namespace {
 using discovery::ClusterState;
 using discovery::ObjectKey;
 using discovery::ReconcileResult;
-using kubernetes::Resource;
+using kubernetes::GroupVersionResource;
 
-const Resource kSlices{"discovery.k8s.io", "v1", "endpointslices"};
-const Resource kPods{"", "v1", "pods"};
+const GroupVersionResource kSlices{"discovery.k8s.io", "v1", "endpointslices"};
+const GroupVersionResource kPods{"", "v1", "pods"};
 constexpr const char* kOfAService = "kubernetes.io/service-name";  // label: others belong to nobody whom we know
 
 /// Label selector: both labels are there, whatever they say.

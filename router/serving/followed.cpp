@@ -10,7 +10,7 @@ constexpr const char* kNoSecretsOfOthers = "type!=helm.sh/release.v1,type!=kuber
 
 }  // namespace
 
-Followed Follower::follow(discovery::ClusterState::Scope scope, kubernetes::Resource resource,
+Followed Follower::follow(discovery::ClusterState::Scope scope, kubernetes::GroupVersionResource resource,
                           const std::string& label_selector) {
   kubernetes::Selection selection;
   selection.resource = std::move(resource);

@@ -6,8 +6,8 @@
 
 #include "router/discovery/cluster_state.h"
 #include "router/kubernetes/api_client.h"
+#include "router/kubernetes/group_version_resource.h"
 #include "router/kubernetes/reflector.h"
-#include "router/kubernetes/resource.h"
 #include "router/runtime/shard.h"
 #include "router/runtime/task_group.h"
 
@@ -31,7 +31,8 @@ class Follower {
       : control_(control), client_(client), group_(group), state_(state) {}
 
   /// `label_selector`: empty: all.
-  Followed follow(discovery::ClusterState::Scope scope, kubernetes::Resource resource, const std::string& label_selector);
+  Followed follow(discovery::ClusterState::Scope scope, kubernetes::GroupVersionResource resource,
+                  const std::string& label_selector);
 
  private:
   runtime::Shard& control_;

@@ -15,7 +15,7 @@ namespace {
 using discovery::ClusterState;
 using discovery::ObjectKey;
 
-const kubernetes::Resource kSecrets{"", "v1", "secrets"};
+const kubernetes::GroupVersionResource kSecrets{"", "v1", "secrets"};
 
 }  // namespace
 

@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "router/kubernetes/group_version_resource.h"
 #include "router/kubernetes/requests.h"
-#include "router/kubernetes/resource.h"
 #include "tests/support/certificates.h"
 #include "tests/unit/kubernetes/api_server.h"
 
@@ -78,7 +78,7 @@ TEST_F(ApiClientTest, PutsTheServersPathInFrontOfAll) {
 }
 
 TEST_F(ApiClientTest, SendsChanges) {
-  const Resource kind{"example.com", "v1", "models"};
+  const GroupVersionResource kind{"example.com", "v1", "models"};
   const boost::json::object body{{"kind", "Model"}};
   const std::vector<std::pair<ApiRequest, std::string>> cases{
       {apply_request(object_path(kind, "a", "m", "status"), body),

@@ -6,7 +6,7 @@
 namespace router::kubernetes {
 
 /// A kind of objects as the API server's paths name it.
-struct Resource {
+struct GroupVersionResource {
   std::string group;    // empty: the core group
   std::string version;  // `v1`
   std::string plural;   // `secrets`
@@ -18,9 +18,9 @@ struct Resource {
 };
 
 /// `/apis/discovery.k8s.io/v1/namespaces/a/endpointslices`; `namespace_name` empty: of all namespaces, or the kind has none.
-std::string collection_path(const Resource& resource, std::string_view namespace_name);
+std::string collection_path(const GroupVersionResource& resource, std::string_view namespace_name);
 /// The same with the object's name; `subresource`: `status`, or empty.
-std::string object_path(const Resource& resource, std::string_view namespace_name, std::string_view name,
+std::string object_path(const GroupVersionResource& resource, std::string_view namespace_name, std::string_view name,
                         std::string_view subresource = "");
 
 /// Everything but letters, digits and `-._~` (RFC 3986, section 2.1).

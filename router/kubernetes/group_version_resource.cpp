@@ -1,4 +1,4 @@
-#include "router/kubernetes/resource.h"
+#include "router/kubernetes/group_version_resource.h"
 
 #include "router/base/text.h"
 
@@ -20,14 +20,14 @@ std::string percent_encoded(std::string_view text) {
   return encoded;
 }
 
-std::string collection_path(const Resource& resource, std::string_view namespace_name) {
+std::string collection_path(const GroupVersionResource& resource, std::string_view namespace_name) {
   std::string path = resource.group.empty() ? "/api/" : "/apis/" + percent_encoded(resource.group) + "/";
   path += percent_encoded(resource.version);
   if (!namespace_name.empty()) path += "/namespaces/" + percent_encoded(namespace_name);
   return path + "/" + percent_encoded(resource.plural);
 }
 
-std::string object_path(const Resource& resource, std::string_view namespace_name, std::string_view name,
+std::string object_path(const GroupVersionResource& resource, std::string_view namespace_name, std::string_view name,
                         std::string_view subresource) {
   std::string path = collection_path(resource, namespace_name) + "/" + percent_encoded(name);
   if (!subresource.empty()) path += "/" + percent_encoded(subresource);
