@@ -34,7 +34,7 @@ std::string read_name(MapReader& document, const std::string& key) {
 }
 
 DocumentKind kind_of(MapReader document) {
-  if (const std::string told = told_foreign(document); !told.empty()) {
+  if (const std::string told = describe_foreign(document); !told.empty()) {
     document.findings().mistake(document.location(), told);
     return DocumentKind::kOther;
   }

@@ -29,7 +29,7 @@ std::string shown_message(std::string_view message) { return printable(message, 
 std::string shown_key(std::string_view key) { return printable(key, 60); }
 
 void Findings::List::add(Location location, std::string what) {
-  if (++count <= kTold) kept.push_back({std::move(location), std::move(what)});
+  if (++count <= kShown) kept.push_back({std::move(location), std::move(what)});
 }
 
 std::vector<std::string> Findings::List::lines() const {

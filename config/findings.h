@@ -35,14 +35,14 @@ class Findings {
   bool has_mistakes() const { return mistakes_.count > 0; }
   /// Of mistakes; a reader sees from it whether a value that it looked at was all right.
   std::size_t count() const { return mistakes_.count; }
-  /// One a line, those of one file together and in the order of its lines; at most kTold, then how many more.
+  /// One a line, those of one file together and in the order of its lines; at most kShown, then how many more.
   std::string mistakes() const;
   /// The mistakes of one resource for a condition's message: `path: what`, without the file, parted by `; `. At most
   /// kBriefMistakes in kBriefBytes, then how many more; the first is always there, cut if need be.
   std::string brief() const;
   std::vector<std::string> warnings() const { return warnings_.lines(); }
 
-  static constexpr std::size_t kTold = 200;  // of each sort are kept; a hostile file may hold many thousands
+  static constexpr std::size_t kShown = 200;  // of each sort are kept; a hostile file may hold many thousands
   static constexpr std::size_t kBriefMistakes = 10;
   static constexpr std::size_t kBriefBytes = 1024;
 

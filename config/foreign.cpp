@@ -34,7 +34,7 @@ const char* first_of(const MapReader& document, std::initializer_list<const char
   return found == keys.end() ? nullptr : *found;
 }
 
-std::string told_resource(const MapReader& document) {
+std::string describe_resource(const MapReader& document) {
   const std::string kind = document.plain_text("kind");
   const bool ours = document.plain_text("apiVersion").starts_with("inference-router.dev/");
   std::string told =
@@ -48,7 +48,7 @@ std::string told_resource(const MapReader& document) {
   return told + kMoveIt + "; resources are given to the cluster by `kubectl apply -f`";
 }
 
-std::string told_tool(const MapReader& document) {
+std::string describe_tool(const MapReader& document) {
   for (const Tool& tool : kTools) {
     const char* first = first_of(document, tool.first);
     const char* second = tool.second.size() == 0 ? first : first_of(document, tool.second);
@@ -65,13 +65,13 @@ std::string told_tool(const MapReader& document) {
 
 }  // namespace
 
-std::string told_foreign(const MapReader& document) {
-  if (document.has("apiVersion") && document.has("kind")) return told_resource(document);
+std::string describe_foreign(const MapReader& document) {
+  if (document.has("apiVersion") && document.has("kind")) return describe_resource(document);
   if (first_of(document, {"$schema", "endpoint_name", "auth_mode", "traffic"}) != nullptr) return {};
-  return told_tool(document);
+  return describe_tool(document);
 }
 
-std::string told_foreign_router_yaml(const MapReader& document) {
+std::string describe_foreign_router_yaml(const MapReader& document) {
   if (document.has("listeners")) return {};
   if (document.has("apiVersion") && document.has("kind")) {
     return "is a resource of Kubernetes, no router.yaml; a router with `kubernetes` in router.yaml follows what `kubectl apply "

@@ -50,7 +50,7 @@ class Loader {
     }
     std::optional<MapReader> document = as_map(file, *found.documents.front());
     if (!document) return {};
-    if (const std::string told = told_foreign_router_yaml(*document); !told.empty()) {
+    if (const std::string told = describe_foreign_router_yaml(*document); !told.empty()) {
       findings_.mistake(document->location(), told);
       complete_ = false;
       return {};

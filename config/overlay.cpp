@@ -205,10 +205,10 @@ class Laying {
   Named name(FileDocument& document) {
     Named named;
     named.file = lay_over_names(document);
-    Findings told_later;  // when the document is read
-    named.kind = kind_of(MapReader(document.file, *document.value, "", told_later, source_));
+    Findings reported_later;  // when the document is read
+    named.kind = kind_of(MapReader(document.file, *document.value, "", reported_later, source_));
     lay_over_endpoint_name(document, named.kind);
-    MapReader reader(document.file, *document.value, "", told_later, source_);
+    MapReader reader(document.file, *document.value, "", reported_later, source_);
     named.spelled = reader.text("name").value_or("");
     if (named.kind == DocumentKind::kEndpoint) {
       named.endpoint = lower_case(named.spelled);

@@ -300,7 +300,7 @@ void MapReader::refuse(const std::string& key, const char* why) {
   if (has(key)) mistake(key, why);
 }
 
-std::string MapReader::told_meaning(const std::string& key, bool in_overlay) const {
+std::string MapReader::probable_meaning(const std::string& key, bool in_overlay) const {
   const auto is_part = [meant = letters_of(key)](const std::string& each) { return letters_of(each).find(meant) != each.npos; };
   const auto near = key.size() < 4 ? asked_.end() : std::find_if(asked_.begin(), asked_.end(), is_part);
   if (near != asked_.end()) return "; perhaps " + shown(*near) + " is meant";
@@ -324,7 +324,7 @@ void MapReader::finish(std::initializer_list<const char*> in_overlays) {
   for (const YamlValue::Member& each : map_.members) {
     if (asked_.contains(each.key) || refused_.contains(each.key)) continue;
     const std::set<std::string>& known_there = each.elsewhere == nullptr ? asked_ : known;
-    findings_.mistake(location(each.key), "unknown key" + told_meaning(each.key, each.elsewhere != nullptr) +
+    findings_.mistake(location(each.key), "unknown key" + probable_meaning(each.key, each.elsewhere != nullptr) +
                                               "; known here: " + listed(known_there));
   }
 }

@@ -95,7 +95,7 @@ class MapReader {
   std::optional<std::string> scalar(const YamlValue& value, const Location& at);
   std::string path_of(const std::string& key) const;
   /// What may be meant by a key that is not known: `; perhaps …`, `; it belongs at …`, or nothing.
-  std::string told_meaning(const std::string& key, bool in_overlay) const;
+  std::string probable_meaning(const std::string& key, bool in_overlay) const;
   /// A map below this one, which has its settings.
   MapReader inside(const YamlValue& map, const Location& at) const;
   MapReader inside(Outline::Field& field) const;

@@ -14,7 +14,7 @@ std::string placeholder_in(std::string_view text) {
   return in_brackets && text.find_first_of("<>", 1) == text.size() - 1 ? std::string(text) : "";
 }
 
-std::string told_slip(std::string_view line) {
+std::string describe_slip(std::string_view line) {
   const std::string_view indentation = line.substr(0, std::min(line.find_first_not_of(" \t"), line.size()));
   if (indentation.find('\t') != line.npos) return "a tab stands in the indentation; YAML is indented by spaces alone";
   const std::string placeholder = placeholder_in(line);

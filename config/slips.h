@@ -11,6 +11,6 @@ std::string placeholder_in(std::string_view text);
 
 /// What is wrong with a line at which YAML's syntax ends, if it is a usual slip: a tab in the indentation, a placeholder.
 /// Empty: it is none.
-std::string told_slip(std::string_view line);
+std::string describe_slip(std::string_view line);
 
 }  // namespace router::config

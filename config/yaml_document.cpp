@@ -239,11 +239,11 @@ YamlFile read_yaml(const std::string& file, Findings& findings, const YamlLimits
   try {
     read_documents(file, content.text, limits, findings, found);
   } catch (const Refused& refused) {
-    const std::string slip = told_slip(line_of(content.text, refused.line));
+    const std::string slip = describe_slip(line_of(content.text, refused.line));
     refuse(refused.line, slip.empty() ? refused.what() : slip);
   } catch (const YAML::Exception& error) {
     const int line = std::max(error.mark.line, 0) + 1;
-    const std::string slip = told_slip(line_of(content.text, line));
+    const std::string slip = describe_slip(line_of(content.text, line));
     refuse(line, "is not valid YAML: " + (slip.empty() ? shown_message(error.msg) : slip));
   }
   if (found.documents.empty() && found.complete) refuse(1, "the file is empty");

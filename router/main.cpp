@@ -151,7 +151,7 @@ std::vector<char*> split_at_equals(int count, char** words, std::list<std::strin
 
 /// Why it did not start: as its log would say it, as far as the file can still tell how that is to look. `--check` answers
 /// whoever typed it.
-int tell_mistakes(const Arguments& arguments, const std::string& mistakes) {
+int print_mistakes(const Arguments& arguments, const std::string& mistakes) {
   const bool as_log =
       !arguments.check && router::config::wanted_log_format(arguments.config) == router::config::LogFormat::kJson;
   if (!as_log) return std::cerr << mistakes << "\n", 1;
@@ -180,10 +180,10 @@ int main(int given_count, char** given_words) {
   const auto what_for = arguments.check ? router::serving::ReadingFor::kCheck : router::serving::ReadingFor::kStart;
   absl::StatusOr<router::config::Config> config =
       router::config::load(arguments.config, nullptr, router::root::Router::examine(what_for));
-  if (!config.ok()) return tell_mistakes(arguments, std::string(config.status().message()));
+  if (!config.ok()) return print_mistakes(arguments, std::string(config.status().message()));
   if (arguments.check) return check(*config, arguments.probe);
   absl::StatusOr<router::runtime::InheritedSockets> sockets = router::runtime::InheritedSockets::from_environment();
-  if (!sockets.ok()) return tell_mistakes(arguments, std::string(sockets.status().message()));
+  if (!sockets.ok()) return print_mistakes(arguments, std::string(sockets.status().message()));
   router::root::Router router(arguments.config, std::move(*config), *std::move(sockets),
                               router::runtime::ServiceManager::from_environment());
   return router.run();

@@ -188,7 +188,7 @@ void info(std::string_view message) noexcept { write(spdlog::level::info, messag
 void warning(std::string_view message) noexcept { write(spdlog::level::warn, message); }
 void error(std::string_view message) noexcept { write(spdlog::level::err, message); }
 
-void tell(Level level, std::initializer_list<std::string_view> pieces) noexcept {
+void write(Level level, std::initializer_list<std::string_view> pieces) noexcept {
   try {
     std::string message;
     for (const std::string_view piece : pieces) message.append(piece);

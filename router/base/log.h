@@ -38,6 +38,6 @@ void info(std::string_view message) noexcept;
 void warning(std::string_view message) noexcept;
 void error(std::string_view message) noexcept;
 /// A line of several pieces, where nothing may throw.
-void tell(Level level, std::initializer_list<std::string_view> pieces) noexcept;
+void write(Level level, std::initializer_list<std::string_view> pieces) noexcept;
 
 }  // namespace router::log

@@ -255,7 +255,7 @@ void ClusterState::remove_pod(const ObjectKey& key) {
   changes_.pod_namespaces.insert(key.namespace_name);
   cluster_.pod_addresses.erase(known->second);
   uid_of_.erase(known);
-  tell();
+  notify();
 }
 
 void ClusterState::put_addresses(const ObjectKey& key, const ObjectKey& by_uid, std::vector<std::string> addresses) {
@@ -263,7 +263,7 @@ void ClusterState::put_addresses(const ObjectKey& key, const ObjectKey& by_uid, 
   const bool same_pod = known != uid_of_.end() && known->second == by_uid;
   if (same_pod && cluster_.pod_addresses[by_uid] == addresses) return;
   changes_.pod_namespaces.insert(key.namespace_name);  // first: memory may run out below
-  tell();
+  notify();
   if (known != uid_of_.end() && !same_pod) cluster_.pod_addresses.erase(known->second);
   uid_of_[key] = by_uid;
   cluster_.pod_addresses[by_uid] = std::move(addresses);
@@ -295,20 +295,20 @@ void ClusterState::put_secret(const ObjectKey& key, const Json& object) {
 
 void ClusterState::mark_resources() {
   changes_.resources = true;
-  tell();
+  notify();
 }
 
 void ClusterState::mark_statuses() {
   changes_.statuses = true;
-  tell();
+  notify();
 }
 
 void ClusterState::mark_group(std::set<ObjectKey> Changes::*changed, const ObjectKey& group) {
   (changes_.*changed).insert(group);
-  tell();
+  notify();
 }
 
-void ClusterState::tell() {
+void ClusterState::notify() {
   if (told_) return;
   if (changed_) changed_();
   told_ = true;  // last: if it throws, it is called with the next change

@@ -87,7 +87,7 @@ class ClusterState {
   void mark_resources();
   void mark_statuses();
   void mark_group(std::set<ObjectKey> Changes::*changed, const ObjectKey& group);
-  void tell();
+  void notify();
 
   /// What one namespace's resources hold.
   struct Held {

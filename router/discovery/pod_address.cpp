@@ -21,7 +21,7 @@ bool may_be_a_pod(std::uint32_t ipv4) {
 
 /// Of the slice that the API server keeps about itself. Another name would be another author's, who could then have the Pods of
 /// others refused.
-bool tells_of_api_server(const Cluster& cluster, const runtime::Address& address) {
+bool names_api_server(const Cluster& cluster, const runtime::Address& address) {
   const auto service = cluster.services.find(ObjectKey{"default", "kubernetes"});
   if (service == cluster.services.end()) return false;
   const auto slice = service->second.find("kubernetes");
@@ -57,7 +57,7 @@ std::string why_no_replica(const runtime::Address& address, const Cluster& clust
   if (!rules.allow_custom_endpoint_slices && avoided.own.is_local(address)) {
     return absl::StrCat("the address ", config::shown(address.ip()), " is the router's own");
   }
-  if (avoided.api_server.contains(address.ip()) || tells_of_api_server(cluster, address)) {
+  if (avoided.api_server.contains(address.ip()) || names_api_server(cluster, address)) {
     return absl::StrCat("the address ", config::shown(address.ip()), " is the API server's");
   }
   return "";

@@ -40,7 +40,7 @@ void write_question(const ProbeTarget& target, wire::MessageOutput& output) {
 }
 
 /// `GET /healthz`: without a query, which might be a secret, and safe inside a JSON text.
-std::string told_question(const ProbeTarget& target) {
+std::string question_text(const ProbeTarget& target) {
   std::string path = target.route.path.substr(0, target.route.path.find('?'));
   if (path.size() > kPathTold) path.replace(kPathTold, std::string::npos, "...");
   std::replace_if(
@@ -48,7 +48,7 @@ std::string told_question(const ProbeTarget& target) {
   return "GET " + path;
 }
 
-std::string told_timeout(const ProbeTarget& target) { return absl::StrCat(" in ", target.settings.timeout.count(), " s"); }
+std::string timeout_text(const ProbeTarget& target) { return absl::StrCat(" in ", target.settings.timeout.count(), " s"); }
 
 /// As the kernel calls it, in lower case: `connection refused`.
 std::string text_of(int system_error) {
@@ -132,7 +132,7 @@ class Question {
   ProbeAnswer answer(Readiness readiness, std::string why) const { return {readiness, std::move(why), connected_}; }
   /// Whoever gave up is not told anything.
   ProbeAnswer too_late(const char* what) const {
-    return cancellation_.cancelled() ? ProbeAnswer() : answer(Readiness::kNoAnswer, what + told_timeout(target_));
+    return cancellation_.cancelled() ? ProbeAnswer() : answer(Readiness::kNoAnswer, what + timeout_text(target_));
   }
   ProbeAnswer could_not_connect(int error) const {
     const bool shortage = runtime::is_our_shortage(error);
@@ -141,11 +141,11 @@ class Question {
   }
   ProbeAnswer answer_of(const http::ResponseHead& head) const {
     if (head.status >= 200 && head.status < 400) return answer(Readiness::kReady, "");
-    return answer(Readiness::kNotReady, absl::StrCat(head.status, " from ", told_question(target_)));
+    return answer(Readiness::kNotReady, absl::StrCat(head.status, " from ", question_text(target_)));
   }
   ProbeAnswer answer_of(const client::Error& error) const {
     if (error.gave_up()) return too_late("no answer");
-    const std::string question = told_question(target_);
+    const std::string question = question_text(target_);
     switch (error.kind) {
       case client::ErrorKind::kTimedOut:
       case client::ErrorKind::kCancelled:
@@ -227,12 +227,12 @@ Task<std::optional<ProbeSlot>> take_slot(std::shared_ptr<runtime::CancelSource> 
 }
 
 struct ReplicaProber::Probing final : runtime::BackgroundTask {
-  Probing(runtime::Shard& control, ProbeTarget to, std::function<void(bool)> tell,
-          std::function<void(const ProbeAnswer&)> tell_each)
+  Probing(runtime::Shard& control, ProbeTarget to, std::function<void(bool)> on_change,
+          std::function<void(const ProbeAnswer&)> on_answer)
       : BackgroundTask(control, {kMemoryIsShort}),
         target(std::move(to)),
-        changed(std::move(tell)),
-        answered(std::move(tell_each)),
+        changed(std::move(on_change)),
+        answered(std::move(on_answer)),
         counted_from(deadline_after(control.now(), target.settings.initial_delay)) {}
 
   Task<void> run() override {

@@ -12,13 +12,13 @@ constexpr std::chrono::seconds kPauseLongest{1};
 }
 
 struct Readmission::Waiting final : runtime::BackgroundTask {
-  Waiting(runtime::Shard& shard, ProbeTarget to, ReturnTerms when, std::function<void()> tell,
-          std::function<void(const ProbeAnswer&)> tell_each)
+  Waiting(runtime::Shard& shard, ProbeTarget to, ReturnTerms when, std::function<void()> on_well,
+          std::function<void(const ProbeAnswer&)> on_answer)
       : BackgroundTask(shard, {kMemoryIsShort}),
         target(std::move(to)),
         terms(when),
-        well(std::move(tell)),
-        not_yet(std::move(tell_each)) {}
+        well(std::move(on_well)),
+        not_yet(std::move(on_answer)) {}
 
   Task<void> run() override {
     TimePoint next = terms.from;

@@ -31,13 +31,13 @@ void ReplicaCollector::add(const std::string& identity, const Sighting& sighting
 }
 
 void ReplicaCollector::refuse(const std::string& what, const std::string& why) {
-  if (++refused_ > kTold) return;
+  if (++refused_ > kShown) return;
   absl::StrAppend(&result_.refused, refused_ > 1 ? "; " : "", what, ": ", why);
 }
 
 FoundReplicas ReplicaCollector::finish(std::string_view reason) {
   for (auto& [identity, replica] : found_) result_.replicas.push_back(std::move(replica));
-  if (refused_ > kTold) absl::StrAppend(&result_.refused, "; and ", refused_ - kTold, " more");
+  if (refused_ > kShown) absl::StrAppend(&result_.refused, "; and ", refused_ - kShown, " more");
   if (refused_ > 0) result_.reason = reason;
   return std::move(result_);
 }

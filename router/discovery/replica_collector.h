@@ -15,7 +15,7 @@ namespace router::discovery {
 /// Gathers what was found of one deployment's replicas on a cluster, and what was not believed; for one call of a finder.
 class ReplicaCollector {
  public:
-  static constexpr std::size_t kTold = 5;  // refusals that are told one by one
+  static constexpr std::size_t kShown = 5;  // refusals that are told one by one
 
   /// What is told of one replica at one address.
   struct Sighting {

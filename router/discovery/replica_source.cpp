@@ -109,8 +109,8 @@ void FileReplicas::set(const std::string& deployment, const config::Deployment& 
     next.back()->addresses.use(one ? NameAddresses::Use::kFirst : NameAddresses::Use::kAll);
   }
   listed.entries = std::move(next);
-  listed.told_apart_by_host = settings.tls && settings.tls->server_name.empty();
-  tell(deployment);
+  listed.distinct_by_host = settings.tls && settings.tls->server_name.empty();
+  notify(deployment);
   for (const std::shared_ptr<Entry>& entry : listed.entries) {
     if (!entry->asked) look_up(*entry);
   }
@@ -169,12 +169,12 @@ void FileReplicas::looked_up(Entry& entry, const runtime::Resolver::Addresses& a
     if (std::any_of(now.begin(), now.end(), same)) continue;
     log::info(absl::StrCat("replica ", each.name, " of ", entry.deployment, ": its name does not have this address any more"));
   }
-  if (now != before) tell_soon(entry.deployment);
+  if (now != before) notify_soon(entry.deployment);
 }
 
 void FileReplicas::failed(Entry& entry, const std::string& label, std::string why) {
   const bool news = std::exchange(entry.failure, std::move(why)) != entry.failure;
-  if (entry.addresses.empty() && news) tell_soon(entry.deployment);  // why it is missing
+  if (entry.addresses.empty() && news) notify_soon(entry.deployment);  // why it is missing
   if (std::exchange(entry.failing, true)) return;
   log::warning(absl::StrCat(label, ": ", entry.failure, entry.addresses.empty() ? "" : "; its last addresses are kept"));
 }
@@ -187,7 +187,7 @@ void FileReplicas::probed(const std::string& deployment, const Address& address,
     log::warning(absl::StrCat("replica ", entry->name(), " of ", deployment, ": no ",
                               address.family() == AF_INET ? "IPv4" : "IPv6",
                               " address of its name can be used; those of the other family are, which accept connections"));
-    tell_soon(deployment);
+    notify_soon(deployment);
   }
 }
 
@@ -198,7 +198,7 @@ std::vector<FoundReplica> FileReplicas::found(const Entry& entry) {
 }
 
 /// Once for all answers that come together.
-void FileReplicas::tell_soon(const std::string& deployment) {
+void FileReplicas::notify_soon(const std::string& deployment) {
   Listed& listed = deployments_.at(deployment);
   if (listed.telling) return;
   control_.post([this, deployment, alive = std::weak_ptr(alive_)] {
@@ -206,21 +206,21 @@ void FileReplicas::tell_soon(const std::string& deployment) {
     const auto still_listed = deployments_.find(deployment);
     if (still_listed == deployments_.end()) return;
     still_listed->second.telling = false;
-    tell(deployment);
+    notify(deployment);
   });
   listed.telling = true;
 }
 
 /// Two names of one address and port are one pod, unless TLS tells them apart.
-void FileReplicas::tell(const std::string& deployment) {
+void FileReplicas::notify(const std::string& deployment) {
   const Listed& listed = deployments_.at(deployment);
   std::vector<FoundReplica> replicas;
   std::set<std::pair<std::string, std::string>> told;
   for (const std::shared_ptr<Entry>& entry : listed.entries) {
     for (FoundReplica& each : found(*entry)) {
       if (entry->leads_back(each.address, *own_)) continue;
-      const std::string told_apart_by = listed.told_apart_by_host ? each.host : "";
-      if (told.emplace(each.address.text(), told_apart_by).second) replicas.push_back(std::move(each));
+      const std::string distinct_by = listed.distinct_by_host ? each.host : "";
+      if (told.emplace(each.address.text(), distinct_by).second) replicas.push_back(std::move(each));
     }
   }
   found_(deployment, replicas);

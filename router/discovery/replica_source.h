@@ -56,8 +56,8 @@ class FileReplicas {
   using Entries = std::vector<std::shared_ptr<Entry>>;
   struct Listed {  // one deployment
     Entries entries;
-    bool told_apart_by_host = false;  // TLS: two names of one address may be two servers
-    bool telling = false;             // `tell` is on its way
+    bool distinct_by_host = false;  // TLS: two names of one address may be two servers
+    bool telling = false;           // `tell` is on its way
   };
 
   std::shared_ptr<Entry> make_entry(const std::string& deployment, const config::ReplicaAddress& configured,
@@ -66,8 +66,8 @@ class FileReplicas {
   void looked_up(Entry& entry, const runtime::Resolver::Addresses& addresses);
   void failed(Entry& entry, const std::string& label, std::string why);
   static std::vector<FoundReplica> found(const Entry& entry);
-  void tell_soon(const std::string& deployment);
-  void tell(const std::string& deployment);
+  void notify_soon(const std::string& deployment);
+  void notify(const std::string& deployment);
 
   runtime::Shard& control_;
   runtime::Resolver& resolver_;

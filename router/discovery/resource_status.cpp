@@ -20,7 +20,7 @@ namespace {
 namespace json = boost::json;
 using Kind = ReconcileResult::Kind;
 
-constexpr std::size_t kIgnoredTold = 20;     // keys in a message
+constexpr std::size_t kIgnoredShown = 20;    // keys in a message
 constexpr std::size_t kDeploymentsTold = 5;  // likewise
 
 /// Whole characters of UTF-8 only.
@@ -38,7 +38,7 @@ Condition make_condition(std::string_view type, bool holds, std::string_view why
 
 std::string ignored_text(const std::vector<std::string>& keys) {
   if (keys.empty()) return "";
-  const std::size_t told = std::min(keys.size(), kIgnoredTold);
+  const std::size_t told = std::min(keys.size(), kIgnoredShown);
   std::vector<std::string> shown;
   for (std::size_t i = 0; i < told; ++i) shown.push_back(config::shown(keys[i]));
   std::string text = "without effect here: " + absl::StrJoin(shown, ", ");

@@ -108,7 +108,7 @@ kubernetes::Sender::Outcome StatusWriter::answered(const std::string& name, cons
   }
   // It is gone, or another one has its name: the watch will say so, and until then there is nothing to be done.
   if (answer.status == 404 || answer.status == 409) return Outcome::kAgain;
-  tell(found->second, answer);
+  log_answer(found->second, answer);
   return Outcome::kAgain;
 }
 
@@ -133,7 +133,7 @@ void StatusWriter::written(Object& object, const json::object& answer) {
   events_.refused(told, kubernetes::text_in(*find_condition(object.settled, condition::kAccepted), "lastTransitionTime"));
 }
 
-void StatusWriter::tell(const Object& object, const kubernetes::ApiAnswer& answer) {
+void StatusWriter::log_answer(const Object& object, const kubernetes::ApiAnswer& answer) {
   const kubernetes::GroupVersionResource& resource = resource_of(object.status.kind);
   const std::string subject =
       absl::StrCat(resource.name(), " in namespace ", object.status.key.namespace_name, "/", answer.status);

@@ -50,7 +50,7 @@ class StatusWriter final : private kubernetes::Sender {
   boost::json::object wanted(const Object& object) const;
   bool is_right(const Object& object) const;
   void written(Object& object, const boost::json::object& answer);
-  void tell(const Object& object, const kubernetes::ApiAnswer& answer);
+  void log_answer(const Object& object, const kubernetes::ApiAnswer& answer);
 
   kubernetes::Errands& errands_;
   EventWriter& events_;

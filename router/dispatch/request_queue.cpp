@@ -301,8 +301,8 @@ void RequestQueue::give_back(HeldSlot& held_slot) noexcept {
   if (reached) pace_.held_for(operation.now() - held_slot.since_, operation.now());
   record_.add(QueueEvent::kGivenBack, held_slot.ticket_, &replica);
   capacity_.give_back(replica, held_slot.slot_, operation.retired());
-  const bool tells = report.outcome != ReplicaReport::Outcome::kNone || report.sheds_until != TimePoint{};
-  if (tells && capacity_.judge(replica, report, operation.now())) {
+  const bool has_report = report.outcome != ReplicaReport::Outcome::kNone || report.sheds_until != TimePoint{};
+  if (has_report && capacity_.judge(replica, report, operation.now())) {
     ++(Capacity::health(replica).ejected() ? ejections_ : refusals_);
     operation.conditions_changed();
   }

@@ -21,8 +21,8 @@ void SlotStock::make(std::size_t slots) {
 }
 
 Slot* SlotStock::take(std::size_t shard, bool may_open) noexcept {
-  const std::size_t home = kFirstShard + shard;
-  if (home < lists_.size() && !lists_[home].empty()) return take_first(lists_[home]);
+  const std::size_t own_list = kFirstShard + shard;
+  if (own_list < lists_.size() && !lists_[own_list].empty()) return take_first(lists_[own_list]);
   if (may_open && !lists_[kBlank].empty()) return take_first(lists_[kBlank]);
   if (may_open) {
     try {

@@ -68,7 +68,7 @@ absl::Status Credentials::read_tls() {
   return absl::OkStatus();
 }
 
-void Credentials::tell(const absl::Status& status) {
+void Credentials::log_failure(const absl::Status& status) {
   const std::string text(status.message());
   if (text.empty()) {
     mistakes_.recovered();
@@ -82,7 +82,7 @@ void Credentials::read_again() {
   read_at_ = clock_.now();
   absl::Status read = read_token();
   read.Update(read_tls());
-  tell(read);
+  log_failure(read);
 }
 
 const std::string& Credentials::token() {
@@ -96,7 +96,7 @@ std::shared_ptr<tls::ClientContext> Credentials::tls() {
 }
 
 bool Credentials::refused(const std::string& token) {
-  if (const absl::Status read = read_token(); !read.ok()) tell(read);
+  if (const absl::Status read = read_token(); !read.ok()) log_failure(read);
   return token_ != token;
 }
 

@@ -37,7 +37,7 @@ class Credentials {
   absl::Status read_token();
   absl::Status read_tls();
   void read_again();
-  void tell(const absl::Status& status);
+  void log_failure(const absl::Status& status);
 
   /// What the TLS context in use was made of.
   struct Texts {

@@ -47,11 +47,11 @@ enum class Outcome {
 
 /// Lives until its coroutine has ended, which may be after the LeaderElection.
 struct LeaderElection::Candidate final : runtime::BackgroundTask {
-  Candidate(ApiClient& through, LeaderElectionOptions with, std::function<void(bool)> tell)
+  Candidate(ApiClient& through, LeaderElectionOptions with, std::function<void(bool)> on_change)
       : BackgroundTask(through.shard(), {"memory is short: the election begins later", with.retry_period}),
         client(through),
         options(std::move(with)),
-        changed(std::move(tell)) {}
+        changed(std::move(on_change)) {}
 
   Task<void> run() override;
   /// One attempt and what follows from it; when the next one is due.

@@ -84,7 +84,7 @@ struct Reflector::Following final : runtime::BackgroundTask {
   Duration settle(const StreamEnd& end);
   /// An exception has ended a step. What it was about to tell the Watcher may be lost, so all is listed anew.
   Deadline interrupted();
-  void tell(const std::string& text);
+  void log_end(const std::string& text);
   /// A word of the server, so long ago at most.
   void heard(Duration ago = {}) { heard_at = std::max(heard_at.value_or(TimePoint{}), now() - ago); }
   /// A watch is open and works: nothing stands in our way any more.
@@ -326,7 +326,7 @@ Duration Reflector::Following::settle(const StreamEnd& end) {
     back_off.reset();
     gone_in_a_row = refusals_in_a_row = 0;
   }
-  tell(end.text);
+  log_end(end.text);
   switch (end.kind) {
     case StreamEnd::Kind::kStopped:
     case StreamEnd::Kind::kDone: return {};
@@ -351,7 +351,7 @@ Duration Reflector::Following::settle(const StreamEnd& end) {
   return std::max(back_off.next(), end.retry_after);
 }
 
-void Reflector::Following::tell(const std::string& text) {
+void Reflector::Following::log_end(const std::string& text) {
   if (text.empty() || cancelled() || !troubles.should_log(text)) return;
   log::warning("kubernetes: " + text + "; trying again, and what was known before stays in use");
 }

@@ -15,7 +15,7 @@ void add(ReplicaFigures& to, const ReplicaFigures& more) {
 
 }  // namespace
 
-void ReplicaBook::tell(const std::vector<ReplicaFigures>& present, std::size_t max, TimePoint now, Duration kept) {
+void ReplicaBook::update(const std::vector<ReplicaFigures>& present, std::size_t max, TimePoint now, Duration kept) {
   std::map<Key, ReplicaFigures> found;
   for (const ReplicaFigures& each : present) {
     const auto [place, is_new] = found.try_emplace({each.endpoint, each.deployment, each.replica}, each);

@@ -19,7 +19,7 @@ class ReplicaBook {
  public:
   /// Takes down what is there now, one entry for each name: several replicas of one (a pod and its successor at the same
   /// address) are added up. `kept`: how long those that are gone stay.
-  void tell(const std::vector<ReplicaFigures>& present, std::size_t max, TimePoint now, Duration kept);
+  void update(const std::vector<ReplicaFigures>& present, std::size_t max, TimePoint now, Duration kept);
   void clear() noexcept { entries_.clear(); }
 
   /// In the order of their names.

@@ -30,13 +30,13 @@ void Scrape::ask_process() {
     gone.deployment = entry.metrics->deployment();
     gone.outages = *entry.outages;
   }
-  tell_replicas();
+  update_replicas();
 }
 
-void Scrape::tell_replicas() {
+void Scrape::update_replicas() {
   if (!process_->per_replica) return registry_.replicas_.clear();
   const PerReplica& told = *process_->per_replica;
-  registry_.replicas_.tell(told.present, told.max, registry_.clock_.now(), Registry::kRemovedKept);
+  registry_.replicas_.update(told.present, told.max, registry_.clock_.now(), Registry::kRemovedKept);
   replicas_ = registry_.replicas_.shown();
   left_out_ = registry_.replicas_.left_out();
   process_->per_replica.reset();

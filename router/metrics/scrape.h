@@ -38,7 +38,7 @@ class Scrape {
   bool fill_from_figures(prometheus::MetricFamily& family, std::size_t deployments);
   bool fill_from_replicas(prometheus::MetricFamily& family, std::size_t replicas);
   void ask_process();
-  void tell_replicas();
+  void update_replicas();
 
   Registry& registry_;
   std::optional<ProcessFigures> process_;

@@ -37,7 +37,7 @@ metrics::ExchangeFigures figures_of(const Downstream& downstream, const Record& 
 
 }  // namespace
 
-void Account::tell() noexcept {
+void Account::report() noexcept {
   told_ = true;
   const View& view = *view_;
   const std::size_t shard = server_.shard().index();
@@ -60,7 +60,7 @@ Account::~Account() {
   if (!downstream_.responded()) record_.status = status_of(Reason::kInternal, config::StatusProfile::kKubernetes);
   if (record_.ended == TimePoint{}) record_.ended = server_.shard().read_clock();
   record_.settled = record_.ended;
-  tell();
+  report();
 }
 
 }  // namespace router::proxy

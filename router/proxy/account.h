@@ -19,7 +19,7 @@ class Account {
   Account& operator=(const Account&) = delete;
   ~Account();
 
-  void tell() noexcept;
+  void report() noexcept;
 
  private:
   ShardServer& server_;

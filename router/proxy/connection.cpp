@@ -31,7 +31,7 @@ class Enlisted {
   Enlisted(const Enlisted&) = delete;
   Enlisted& operator=(const Enlisted&) = delete;
   ~Enlisted() {
-    server_.strike(wakeup_);
+    server_.remove(wakeup_);
     server_.cells().connections_active.subtract();
   }
 

@@ -78,8 +78,8 @@ class Standstill {
 /// What is left when all is decided, all at once: a slow client takes the rest of its answer, within bounds (it may also have
 /// gone), the pod closes a connection that cannot be used again, and what a client still sends of a body that nobody wants is
 /// dropped.
-Task<void> conclude(Downstream& downstream, UpstreamClose& upstream_close, Wakeup& wakeup, Duration send_timeout,
-                    Record& record) {
+Task<void> settle(Downstream& downstream, UpstreamClose& upstream_close, Wakeup& wakeup, Duration send_timeout,
+                  Record& record) {
   using wire::Progress;
   runtime::Shard& shard = wakeup.shard();
   upstream_close.begin();
@@ -154,10 +154,10 @@ bool asks_this_hop(const http::RequestHead& head) {
 }
 
 /// Sends what was gathered of an answer that is not counted.
-Task<void> conclude_untold(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
+Task<void> settle_unrecorded(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
   UpstreamClose nothing(server.shard());
-  Record untold;
-  co_await conclude(downstream, nothing, wakeup, server.view()->limits.send_timeout, untold);
+  Record unrecorded;
+  co_await settle(downstream, nothing, wakeup, server.view()->limits.send_timeout, unrecorded);
 }
 
 Task<void> answer_options(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
@@ -166,7 +166,7 @@ Task<void> answer_options(ShardServer& server, Downstream& downstream, Wakeup& w
   downstream.field("Allow", kAllow);
   downstream.end_head({wire::BodySize::Kind::kLength, 0});
   downstream.body_end(nullptr);
-  co_await conclude_untold(server, downstream, wakeup);
+  co_await settle_unrecorded(server, downstream, wakeup);
 }
 
 Task<void> answer_health_check(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
@@ -178,7 +178,7 @@ Task<void> answer_health_check(ShardServer& server, Downstream& downstream, Wake
   downstream.end_head({wire::BodySize::Kind::kLength, body.size()});
   if (downstream.head().method != http::Method::kHead) downstream.body_piece(body);
   downstream.body_end(nullptr);
-  co_await conclude_untold(server, downstream, wakeup);
+  co_await settle_unrecorded(server, downstream, wakeup);
 }
 
 /// An exception is our bug, or memory that has run short; it ends this exchange and no other.
@@ -212,9 +212,9 @@ Task<void> run_exchange(ShardServer& server, Downstream& downstream, Wakeup& wak
     answered = broken(error);
   }
   if (!answered) refuse(downstream, answered.error(), record);
-  co_await conclude(downstream, upstream_close, wakeup, view->limits.send_timeout, record);
+  co_await settle(downstream, upstream_close, wakeup, view->limits.send_timeout, record);
   record.abort_unnoticed = !answered && upstream_close.outlived();
-  account.tell();
+  account.report();
 }
 
 Task<void> refuse_head(ShardServer& server, Downstream& downstream, Wakeup& wakeup, Failure failure) {
@@ -228,8 +228,8 @@ Task<void> refuse_head(ShardServer& server, Downstream& downstream, Wakeup& wake
   downstream.close_after();
   refuse(downstream, failure, record);
   UpstreamClose nothing(server.shard());
-  co_await conclude(downstream, nothing, wakeup, view->limits.send_timeout, record);
-  account.tell();
+  co_await settle(downstream, nothing, wakeup, view->limits.send_timeout, record);
+  account.report();
 }
 
 }  // namespace router::proxy

@@ -44,7 +44,7 @@ class Relay {
   Result<wire::Progress> read_request();
   Result<void> watch_client();
   void arm();
-  /// After an answer that came before the request's end, what is left of both is concluded at once: a client that sends all
+  /// After an answer that came before the request's end, what is left of both is settled at once: a client that sends all
   /// before it reads would never read.
   bool done() const { return received_ && !(downstream_.blocked() && downstream_.request_received()); }
   void note_request_sent();

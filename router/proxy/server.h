@@ -84,7 +84,7 @@ class ShardServer {
 
   /// Connections that are to be woken by the steps of the drain.
   void enlist(runtime::Wakeup& wakeup) noexcept { enlisted_.push_back(wakeup); }
-  static void strike(runtime::Wakeup& wakeup) noexcept { wakeup.unlink(); }
+  static void remove(runtime::Wakeup& wakeup) noexcept { wakeup.unlink(); }
 
  private:
   static constexpr std::size_t kConnectionsMax = 1'000'000;  // of the task group; max_connections is checked at accept

@@ -56,10 +56,10 @@ void warn_of_few_descriptors(const config::Limits& limits) {
   const auto room = static_cast<std::size_t>(runtime::client_descriptors_end());
   if (limits.max_connections <= room) return;
   const bool is_asked_for = limits.max_connections != config::Limits{}.max_connections;
-  log::tell(is_asked_for ? log::Level::kWarning : log::Level::kInfo,
-            {absl::StrCat("limits.max_connections is ", limits.max_connections,
-                          ", but the limit of open files (ulimit -n, LimitNOFILE=) ", "allows for at most ", room,
-                          " client connections; more of them will wait")});
+  log::write(is_asked_for ? log::Level::kWarning : log::Level::kInfo,
+             {absl::StrCat("limits.max_connections is ", limits.max_connections,
+                           ", but the limit of open files (ulimit -n, LimitNOFILE=) ", "allows for at most ", room,
+                           " client connections; more of them will wait")});
 }
 
 }  // namespace
@@ -169,8 +169,8 @@ absl::Status Router::make_cluster() {
 
 void Router::publish_resources() {
   publication_.publish({}).IgnoreError();  // only files can be refused
-  log::tell(log::Level::kInfo, {"resources changed: ", std::to_string(cluster_->endpoints().size()),
-                                " endpoints of the API server, generation ", std::to_string(publication_.generation())});
+  log::write(log::Level::kInfo, {"resources changed: ", std::to_string(cluster_->endpoints().size()),
+                                 " endpoints of the API server, generation ", std::to_string(publication_.generation())});
 }
 
 void Router::take_up_keys() {
@@ -181,9 +181,9 @@ void Router::take_up_keys() {
   publication_.publish({.files = std::move(files)})
       .IgnoreError();  // it brings no TLS, so it opens nothing that could be refused
   for (const std::string& each : keys.told) {
-    log::tell(log::Level::kWarning, {"the change is refused, but its keys act: ", each});
+    log::write(log::Level::kWarning, {"the change is refused, but its keys act: ", each});
   }
-  log::tell(log::Level::kInfo, {"keys read again, generation ", std::to_string(publication_.generation())});
+  log::write(log::Level::kInfo, {"keys read again, generation ", std::to_string(publication_.generation())});
 }
 
 absl::Status Router::reload(std::vector<std::string>& files) {
@@ -221,10 +221,10 @@ absl::Status Router::reload_or_keep() {
   absl::Status reloaded = reload(files);
   metrics_.configuration_reloaded(reloaded.ok());
   if (reloaded.ok()) {
-    log::tell(log::Level::kInfo, {"configuration read again, generation ", std::to_string(publication_.generation())});
+    log::write(log::Level::kInfo, {"configuration read again, generation ", std::to_string(publication_.generation())});
   } else {
-    log::tell(log::Level::kError, {"configuration refused, generation ", std::to_string(publication_.generation()), " stays:\n",
-                                   std::string_view(reloaded.message().data(), reloaded.message().size())});
+    log::write(log::Level::kError, {"configuration refused, generation ", std::to_string(publication_.generation()),
+                                    " stays:\n", std::string_view(reloaded.message().data(), reloaded.message().size())});
   }
   if (absl::IsResourceExhausted(reloaded)) {
     control_.schedule(again_, control_.now() + kReloadAgain);  // nothing is wrong with the files

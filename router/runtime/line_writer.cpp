@@ -126,14 +126,14 @@ LineWriter::State LineWriter::write_ring(LineRing& ring) {
     torn_ = last_of(ring.content(), written.bytes) != '\n';
     ring.take(written.bytes);
     left -= std::min(left, written.bytes);
-    if (std::exchange(failing_, false)) log::tell(log::Level::kInfo, {"writing lines to ", path_, " works again"});
+    if (std::exchange(failing_, false)) log::write(log::Level::kInfo, {"writing lines to ", path_, " works again"});
   }
   return State::kIdle;
 }
 
 LineWriter::State LineWriter::after_failure(int error) {
   if (!std::exchange(failing_, true))
-    log::tell(log::Level::kError, {"writing lines to ", path_, " fails: ", std::strerror(error)});
+    log::write(log::Level::kError, {"writing lines to ", path_, " fails: ", std::strerror(error)});
   return State::kFailed;
 }
 
@@ -176,7 +176,7 @@ void LineWriter::write_the_rest() {
   if (state == State::kIdle) return;
   std::size_t lines = 0;
   for (const auto& ring : rings_) lines += count_lines(ring->content());
-  log::tell(log::Level::kError, {std::to_string(lines), " lines for ", path_, " could not be written at the end"});
+  log::write(log::Level::kError, {std::to_string(lines), " lines for ", path_, " could not be written at the end"});
 }
 
 }  // namespace router::runtime

@@ -98,7 +98,7 @@ void Poller::release(Watch* watch, int descriptor) noexcept {
   forget(watch);
 }
 
-void Poller::tell_soon(Watch& watch) noexcept {
+void Poller::notify_soon(Watch& watch) noexcept {
   if (watch.is_linked()) return;
   waiting_.push_back(watch);
   if (!in_turn_) turn_soon();
@@ -135,7 +135,7 @@ int Poller::look() {
     Watch& watch = *static_cast<Watch*>(event.data.ptr);
     watch.note(event.events);
     if (watch.precedence_ == Precedence::kFirst) {
-      take([&watch] { watch.tell(); });
+      take([&watch] { watch.notify(); });
     } else if (!watch.is_linked()) {
       later_.push_back(watch);
     }
@@ -145,12 +145,12 @@ int Poller::look() {
   while (!now.empty()) {
     Watch& next = now.front();
     now.pop_front();
-    take([&next] { next.tell(); });
+    take([&next] { next.notify(); });
   }
   for (int told = 0; told < kLaterMax && !later_.empty(); ++told) {
     Watch& next = later_.front();
     later_.pop_front();
-    take([&next] { next.tell(); });
+    take([&next] { next.notify(); });
   }
   return found;
 }
@@ -169,20 +169,20 @@ void Watch::arm_read() {
   poller_.assert_here();
   if (read_armed_) return;
   read_armed_ = true;
-  if (readable_) poller_.tell_soon(*this);
+  if (readable_) poller_.notify_soon(*this);
 }
 
 void Watch::arm_write() {
   poller_.assert_here();
   if (write_armed_) return;
   write_armed_ = true;
-  if (writable_) poller_.tell_soon(*this);
+  if (writable_) poller_.notify_soon(*this);
 }
 
 void Watch::wake_soon() {
   poller_.assert_here();
   woken_ = true;
-  poller_.tell_soon(*this);
+  poller_.notify_soon(*this);
 }
 
 void Watch::note(std::uint32_t events) {
@@ -192,7 +192,7 @@ void Watch::note(std::uint32_t events) {
   if (is_over_ || (events & EPOLLOUT) != 0) writable_ = true;
 }
 
-void Watch::tell() {
+void Watch::notify() {
   bool wakes = std::exchange(woken_, false);
   if (readable_ && std::exchange(read_armed_, false)) wakes = true;
   if (writable_ && std::exchange(write_armed_, false)) wakes = true;

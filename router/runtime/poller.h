@@ -42,7 +42,7 @@ class Watch final : public boost::intrusive::list_base_hook<boost::intrusive::li
  private:
   friend class Poller;
   void note(std::uint32_t events);
-  void tell();
+  void notify();
 
   Poller& poller_;
   Waker* waker_ = nullptr;
@@ -89,7 +89,7 @@ class Poller {
   void turn();
   int look();
   void turn_soon() noexcept;
-  void tell_soon(Watch& watch) noexcept;
+  void notify_soon(Watch& watch) noexcept;
   void arm() noexcept;
   template <class Step>
   void take(Step step) noexcept;

@@ -17,8 +17,8 @@ class Pulse::Beat final : public Message {
     if (!away_) return leave();
     waited_ += passed;
     if (waited_ < kHangs || std::exchange(told_, true)) return;
-    log::tell(log::Level::kError, {"shard ", std::to_string(shard_.index()), " has not turned for ",
-                                   std::to_string(kHangs.count()), " s: its connections are not served"});
+    log::write(log::Level::kError, {"shard ", std::to_string(shard_.index()), " has not turned for ",
+                                    std::to_string(kHangs.count()), " s: its connections are not served"});
   }
   bool hangs() const { return waited_ >= kHangs; }
   Hanging hanging() const { return {shard_.index(), waited_}; }
@@ -34,7 +34,7 @@ class Pulse::Beat final : public Message {
     away_ = false;
     waited_ = {};
     if (std::exchange(told_, false))
-      log::tell(log::Level::kWarning, {"shard ", std::to_string(shard_.index()), " turns again"});
+      log::write(log::Level::kWarning, {"shard ", std::to_string(shard_.index()), " turns again"});
   }
   void dropped() noexcept override {}
 

@@ -51,26 +51,26 @@ ServiceManager ServiceManager::from_environment() {
   return manager;
 }
 
-void ServiceManager::ready() const noexcept { tell("READY=1"); }
+void ServiceManager::ready() const noexcept { send("READY=1"); }
 
 void ServiceManager::reloading() const noexcept {
   char message[64];
   const int size = std::snprintf(message, sizeof message, "RELOADING=1\nMONOTONIC_USEC=%lld", monotonic_us());
-  tell({message, static_cast<std::size_t>(size)});
+  send({message, static_cast<std::size_t>(size)});
 }
 
 void ServiceManager::stopping(std::chrono::milliseconds most) const noexcept {
   char message[64];
   const auto us = static_cast<long long>(std::chrono::microseconds(most).count());
   const int size = std::snprintf(message, sizeof message, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld", us);
-  tell({message, static_cast<std::size_t>(size)});
+  send({message, static_cast<std::size_t>(size)});
 }
 
-void ServiceManager::tell(std::string_view message) const noexcept {
+void ServiceManager::send(std::string_view message) const noexcept {
   if (socket_.empty() || send_to(socket_, message)) return;
   const int error = errno;
-  log::tell(log::Level::kWarning,
-            {"the service manager cannot be told `", message.substr(0, message.find('\n')), "`: ", std::strerror(error)});
+  log::write(log::Level::kWarning,
+             {"the service manager cannot be told `", message.substr(0, message.find('\n')), "`: ", std::strerror(error)});
 }
 
 }  // namespace router::runtime

@@ -25,7 +25,7 @@ class ServiceManager {
   void stopping(std::chrono::milliseconds most) const noexcept;
 
  private:
-  void tell(std::string_view message) const noexcept;
+  void send(std::string_view message) const noexcept;
 
   std::string socket_;  // `@` begins the name of an abstract one; empty: none
 };

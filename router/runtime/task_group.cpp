@@ -10,7 +10,7 @@ namespace router::runtime {
 namespace {
 
 /// The boundary of a task: what flies out of it ends that task and nothing else.
-void tell(const std::exception& error) noexcept {
+void log_exception(const std::exception& error) noexcept {
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
     return log::error("memory is short: a task was ended, with its connection");
   }
@@ -51,12 +51,12 @@ TaskGroup::Root TaskGroup::run(TaskGroup& group, Task<void> task) {
     co_await std::move(running);
   } catch (const std::exception& error) {
     ++group.failed_;
-    tell(error);
+    log_exception(error);
   }
-  if (--group.running_ == 0) group.tell_emptied();
+  if (--group.running_ == 0) group.notify_emptied();
 }
 
-void TaskGroup::tell_emptied() noexcept {
+void TaskGroup::notify_emptied() noexcept {
   if (!notice_.on_its_way()) emptied_.shard().send(notice_);
 }
 

@@ -36,7 +36,7 @@ class TaskGroup {
     std::coroutine_handle<> frame;
   };
   static Root run(TaskGroup& group, Task<void> task);
-  void tell_emptied() noexcept;
+  void notify_emptied() noexcept;
   class Notice final : public Message {
    public:
     explicit Notice(Wakeup& to) : to_(to) {}

@@ -162,11 +162,11 @@ void ClusterSource::look() {
   if (reporter_) reporter_->changed();
   pending_ = pending_ || changes.resources;
   if (!complete_ && !(kinds_listed() && pods_listed())) return look_at(looked_ + kListsPause);
-  const bool other_refusals = tell_replicas(by_service_, with_services_of(changes));
-  const bool others_of_pods = tell_replicas(by_labels_, changes.pods);
+  const bool other_refusals = update_replicas(by_service_, with_services_of(changes));
+  const bool others_of_pods = update_replicas(by_labels_, changes.pods);
   if (other_refusals || others_of_pods) {  // once for all of them: it looks at every resource
     ReconcileLog::News news = reconcile_log_.prepare(results());
-    reconcile_log_.tell(news);
+    reconcile_log_.write(news);
   }
   if (complete_) list_dropped_again();
   const FollowedSecrets::State secrets = secrets_.look(looked_);
@@ -241,7 +241,7 @@ void ClusterSource::apply(Change& change) noexcept {
   replicas_.swap(change.replicas_);
   known_transports_.swap(change.known_transports_);
   runtime::insist([this] { secrets_.follow(joined_, looked_, kinds_.size() + pods_.size()); });  // files may claim other names
-  reconcile_log_.tell(change.results_);
+  reconcile_log_.write(change.results_);
   if (reporter_) reporter_->changed();
 }
 
@@ -335,22 +335,22 @@ std::set<ObjectKey> ClusterSource::with_services_of(const ClusterState::Changes&
   return services;
 }
 
-bool ClusterSource::tell_replicas(const Index& index, const std::set<ObjectKey>& changed) {
+bool ClusterSource::update_replicas(const Index& index, const std::set<ObjectKey>& changed) {
   bool other_refusals = false;
   for (const ObjectKey& key : changed) {
     const auto found = index.find(key);
     if (found == index.end()) continue;
-    for (const config::Deployment* deployment : found->second) other_refusals |= tell_replicas(*deployment);
+    for (const config::Deployment* deployment : found->second) other_refusals |= update_replicas(*deployment);
   }
   return other_refusals;
 }
 
-bool ClusterSource::tell_replicas(const config::Deployment& deployment) {
+bool ClusterSource::update_replicas(const config::Deployment& deployment) {
   const DeploymentKey key = deployment_key(deployment);
   discovery::FoundReplicas now = look_for_replicas(deployment, avoided_);
   discovery::FoundReplicas& known = replicas_[key];
   const bool other_refusals = now.refused != known.refused;
-  if (now.replicas != known.replicas) live_.tell(key, now.replicas);
+  if (now.replicas != known.replicas) live_.update_replicas(key, now.replicas);
   known = std::move(now);
   return other_refusals;
 }

@@ -122,10 +122,10 @@ class ClusterSource {
   bool own_names_known() const { return own_service_ == nullptr || own_service_->known(); }
   discovery::FoundReplicas look_for_replicas(const config::Deployment& deployment, const discovery::Avoided& avoided) const;
   /// At once: those of one deployment, or of all that are behind what has changed. Whether a result may be another now.
-  bool tell_replicas(const config::Deployment& deployment);
+  bool update_replicas(const config::Deployment& deployment);
   /// Those of which a slice has changed, or with `check_pod_addresses` a Pod of their namespace.
   std::set<discovery::ObjectKey> with_services_of(const discovery::ClusterState::Changes& changes) const;
-  bool tell_replicas(const Index& index, const std::set<discovery::ObjectKey>& changed);
+  bool update_replicas(const Index& index, const std::set<discovery::ObjectKey>& changed);
 
   runtime::Shard& control_;
   const config::Kubernetes settings_;

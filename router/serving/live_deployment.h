@@ -47,7 +47,7 @@ struct LiveDeployment {
   std::shared_ptr<const upstream::Transport> transport;
   std::map<std::string, LiveReplica> replicas;  // by identity, address and what a connection to it depends on
   config::Deployment settings;
-  bool trouble_is_told = true;  // to the queue, or is about to be
+  bool trouble_is_current = true;  // to the queue, or is about to be
 };
 
 }  // namespace router::serving

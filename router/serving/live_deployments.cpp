@@ -131,7 +131,7 @@ void LiveDeployments::remove_others(const Change& change) noexcept {
   }
 }
 
-void LiveDeployments::tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) {
+void LiveDeployments::update_replicas(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) {
   std::vector<discovery::FoundReplica>& told = told_[key];
   told = std::move(found);
   set_replicas(key, told);
@@ -169,7 +169,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   for (const discovery::FoundReplica& each : found) {
     runtime::insist([&] { follow(live, live.replicas.at(replica_key(live, each)), each); });
   }
-  runtime::insist([&] { tell_trouble_soon(live); });
+  runtime::insist([&] { update_trouble_soon(live); });
   retirement.send();
 }
 
@@ -271,16 +271,16 @@ std::shared_ptr<dispatch::RequestQueue> LiveDeployments::make_queue(const Deploy
 
 void LiveDeployments::set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready) {
   deployment.queue->set_ready(live.replica, ready);
-  const bool tells_why = !ready && !live.why.empty();
-  const bool was_told = tells_why && !live.ready;  // with the cause (`set_why`), if it never was ready
+  const bool has_reason = !ready && !live.why.empty();
+  const bool was_logged = has_reason && !live.ready;  // with the cause (`set_why`), if it never was ready
   live.ready = ready;
-  if (!was_told) {
-    log::tell(log::Level::kInfo,
-              {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
-               ready ? " is ready" : " is not ready", tells_why ? ": " : "", tells_why ? live.why : std::string_view()});
+  if (!was_logged) {
+    log::write(log::Level::kInfo,
+               {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+                ready ? " is ready" : " is not ready", has_reason ? ": " : "", has_reason ? live.why : std::string_view()});
   }
   look_after(deployment, live);  // if it was out, that may be over now
-  tell_trouble_soon(deployment);
+  update_trouble_soon(deployment);
 }
 
 void LiveDeployments::note(LiveDeployment& deployment, LiveReplica& live, const discovery::ProbeAnswer& answer) {
@@ -293,24 +293,24 @@ void LiveDeployments::note(LiveDeployment& deployment, LiveReplica& live, const 
 void LiveDeployments::set_why(LiveDeployment& deployment, LiveReplica& live, std::string why) {
   if (live.causes.should_log(why, control_.now())) {
     // A replica that is not ready yet is no matter of concern.
-    log::tell(live.ready ? log::Level::kWarning : log::Level::kInfo,
-              {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
-               live.ready ? ": a probe failed: " : " is not ready: ", why});
+    log::write(live.ready ? log::Level::kWarning : log::Level::kInfo,
+               {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
+                live.ready ? ": a probe failed: " : " is not ready: ", why});
   }
-  if (std::exchange(live.why, std::move(why)) != live.why) tell_trouble_soon(deployment);
+  if (std::exchange(live.why, std::move(why)) != live.why) update_trouble_soon(deployment);
 }
 
-void LiveDeployments::tell_trouble_soon(LiveDeployment& deployment) {
-  if (!deployment.trouble_is_told) return;
+void LiveDeployments::update_trouble_soon(LiveDeployment& deployment) {
+  if (!deployment.trouble_is_current) return;
   const DeploymentKey key = deployment_key(deployment.settings);
   control_.post([this, key, alive = std::weak_ptr(alive_)] {
     if (alive.expired()) return;
     const auto live = live_.find(key);
     if (live == live_.end()) return;
-    live->second->trouble_is_told = true;
+    live->second->trouble_is_current = true;
     runtime::insist([&] { live->second->queue->set_trouble(trouble_of(*live->second, missing(*live->second))); });
   });
-  deployment.trouble_is_told = false;
+  deployment.trouble_is_current = false;
 }
 
 std::vector<discovery::FileReplicas::Missing> LiveDeployments::missing(const LiveDeployment& deployment) const {
@@ -329,7 +329,7 @@ void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) 
   if (live.terminating) return;
   const dispatch::Condition before = std::exchange(live.condition, deployment.queue->condition(live.replica));
   if (live.condition == before) return;
-  runtime::insist([&] { tell_trouble_soon(deployment); });
+  runtime::insist([&] { update_trouble_soon(deployment); });
   using State = dispatch::Health::State;
   if (live.condition.state == State::kWell) {
     live.readmission.reset();
@@ -370,15 +370,15 @@ void LiveDeployments::start_readmission(LiveDeployment& deployment, LiveReplica&
 /// there must not keep a good replica out for ever.
 discovery::ReturnTerms LiveDeployments::return_terms(const LiveReplica& live) const {
   using Answer = discovery::ReturnTerms::Answer;
-  const bool source_tells = live.prober == nullptr;
+  const bool source_decides = live.prober == nullptr;
   discovery::ReturnTerms terms;
   terms.from = live.condition.asked_from;
   if (live.condition.state == dispatch::Health::State::kRefusing) {
     terms.pause = dispatch::Health::kPauseFirst;
-    terms.answer = source_tells ? Answer::kNone : Answer::kReady;
-    if (source_tells || live.target.address != live.replica->address()) terms.accepts = live.replica->address();
+    terms.answer = source_decides ? Answer::kNone : Answer::kReady;
+    if (source_decides || live.target.address != live.replica->address()) terms.accepts = live.replica->address();
   } else {
-    terms.answer = source_tells ? Answer::kAny : Answer::kReady;
+    terms.answer = source_decides ? Answer::kAny : Answer::kReady;
   }
   return terms;
 }

@@ -30,7 +30,7 @@ class LiveDeployments {
 
   /// The replicas of a deployment that is a resource, all of them, as Kubernetes tells them now: at once, and until it tells
   /// others or `remove_others` removes the deployment.
-  void tell(const DeploymentKey& key, std::vector<discovery::FoundReplica> found);
+  void update_replicas(const DeploymentKey& key, std::vector<discovery::FoundReplica> found);
 
   /// What belongs to the next configuration besides its settings.
   struct Sources {
@@ -101,7 +101,7 @@ class LiveDeployments {
   void note(LiveDeployment& deployment, LiveReplica& live, const discovery::ProbeAnswer& answer);
   void set_why(LiveDeployment& deployment, LiveReplica& live, std::string why);
   /// Tells the queue what keeps replicas from serving; once for all that changes together.
-  void tell_trouble_soon(LiveDeployment& deployment);
+  void update_trouble_soon(LiveDeployment& deployment);
   /// Takes care of replicas whose condition has changed.
   void look_after(const DeploymentKey& key);
   void look_after(LiveDeployment& deployment, LiveReplica& live);

@@ -47,7 +47,7 @@ ReconcileLog::News ReconcileLog::prepare(const std::vector<ReconcileResult>& res
   return news;
 }
 
-void ReconcileLog::tell(News& news) noexcept {
+void ReconcileLog::write(News& news) noexcept {
   for (const std::string& line : news.lines) log::warning(line);
   told_.swap(news.wrong);
 }

@@ -24,7 +24,7 @@ class ReconcileLog {
   };
   /// Throws std::bad_alloc.
   News prepare(const std::vector<discovery::ReconcileResult>& results) const;
-  void tell(News& news) noexcept;
+  void write(News& news) noexcept;
 
  private:
   std::map<std::string, std::string> told_;

@@ -98,7 +98,7 @@ class ListenerCertificates {
     for (std::string& each : endings_) {
       if (each.empty()) each = others_stay ? "; those that are in force stay" : "; it is left out until it can be used";
     }
-    tell(named, !may_stay_ || certificates.empty());
+    report(named, !may_stay_ || certificates.empty());
     warn_of_times(named, certificates);
     return certificates;
   }
@@ -116,7 +116,7 @@ class ListenerCertificates {
     return index > index_before;
   }
 
-  void tell(const std::vector<const config::Certificate*>& named, bool refuse) {
+  void report(const std::vector<const config::Certificate*>& named, bool refuse) {
     for (std::size_t i = 0; i < mistakes_.size(); ++i) {
       const Location& location = location_of(*named[mistakes_[i].index], mistakes_[i].role);
       if (refuse) {

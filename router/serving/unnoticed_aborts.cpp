@@ -24,7 +24,7 @@ void UnnoticedAborts::look() {
     const std::uint64_t aborts = live->metrics->aborts_unnoticed();
     if (aborts == 0) continue;
     Told& told = told_[key];
-    const bool again = told.aborts == 0 || now - told.when >= kTellAgain;
+    const bool again = told.aborts == 0 || now - told.when >= kLogAgain;
     if (aborts == told.aborts || !again) continue;
     log::warning(absl::StrCat("deployment ", live->endpoint, "/", live->name, ": ", aborts - told.aborts,
                               " exchanges were given up and the pod kept its connection open beyond abort_wait_ms; ", kHint));

@@ -23,7 +23,7 @@ class UnnoticedAborts final : private runtime::Timer {
 
  private:
   static constexpr std::chrono::seconds kLook{2};
-  static constexpr std::chrono::minutes kTellAgain{10};
+  static constexpr std::chrono::minutes kLogAgain{10};
   struct Told {
     std::uint64_t aborts = 0;
     TimePoint when{};

@@ -44,12 +44,12 @@ bool ClosingHabit::ended(TimePoint opened, TimePoint now) {
 void ClosingHabits::ended(std::size_t shard, TimePoint opened, TimePoint now) noexcept {
   if (!on(shard).ended(opened, now) || told_.test_and_set(std::memory_order_relaxed)) return;
   try {
-    tell();
+    log_habit();
   } catch (const std::bad_alloc&) {  // a line less in the log
   }
 }
 
-void ClosingHabits::tell() const {
+void ClosingHabits::log_habit() const {
   log::warning(absl::StrCat("replica ", replica_,
                             " closes its connections after an answer without announcing it: each request to it gets a new "
                             "connection. Let the server keep connections alive, or announce the end with Connection: close"));

@@ -62,7 +62,7 @@ class ClosingHabits {
   bool closes(TimePoint now) const;
 
  private:
-  void tell() const;
+  void log_habit() const;
 
   struct alignas(64) OfShard {
     ClosingHabit habit;

@@ -170,7 +170,7 @@ RestingConnection::~RestingConnection() {
 }
 
 void RestingConnection::close_soon() const {
-  home().post([resting = std::weak_ptr(connection_)] {
+  owner().post([resting = std::weak_ptr(connection_)] {
     if (const std::shared_ptr<Connection> connection = resting.lock()) connection->close_if_resting();
   });
 }

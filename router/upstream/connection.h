@@ -128,7 +128,7 @@ class RestingConnection final : public dispatch::Cargo {
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
   std::size_t shard() const override;
-  runtime::Shard& home() const { return connection_->shard(); }
+  runtime::Shard& owner() const { return connection_->shard(); }
   /// Any thread that holds its slot, which may be given back at once: on its own shard the connection is closed, unless a
   /// request has it by then. Throws std::bad_alloc.
   void close_soon() const;

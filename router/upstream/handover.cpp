@@ -19,7 +19,7 @@ using runtime::Wakeup;
 /// it closes soon after the last exchange. Under load it never gets that far.
 constexpr std::chrono::milliseconds kSlotRest{250};
 
-/// A connection on its way from the shard where it rested, its home, to another one: a message to and fro.
+/// A connection on its way from the shard where it rested, its owner, to another one: a message to and fro.
 class Handover final : public runtime::Message {
  public:
   Handover(std::unique_ptr<RestingConnection> resting, bool wanted, Wakeup& wakeup)
@@ -30,7 +30,7 @@ class Handover final : public runtime::Message {
 
   static void send(const std::shared_ptr<Handover>& handover) noexcept {
     handover->under_way_ = handover;
-    handover->resting_->home().send(*handover);
+    handover->resting_->owner().send(*handover);
   }
 
   // On the shard that it goes to:

@@ -57,7 +57,7 @@ class Weather:
         self.faults, self._ends = [], []
         self._clients_gate, self._clients_struck = clients_gate, False
 
-    def strike_site(self, site, duration):
+    def hit_site(self, site, duration):
         kind = random.choice([*KINDS, "killed"])
         fault = site.struck = self._begin(site.address, kind)
         if kind == "killed":
@@ -74,7 +74,7 @@ class Weather:
         site.gate.clear()
         site.struck = None
 
-    def strike_clients(self, duration):
+    def hit_clients(self, duration):
         if self._clients_struck:
             return
         self._clients_struck = True
@@ -156,9 +156,9 @@ def play(scene, weather, seconds):
         for candidates in scene.sites.values():
             well = [one for one in candidates if one.struck is None]
             if len(well) > len(candidates) - FAULTY_MAX and random.random() < 0.15:
-                weather.strike_site(random.choice(well), random.uniform(0.3, 2.5))
+                weather.hit_site(random.choice(well), random.uniform(0.3, 2.5))
         if random.random() < 0.05:
-            weather.strike_clients(random.uniform(0.2, 1.0))
+            weather.hit_clients(random.uniform(0.2, 1.0))
         if time.monotonic() > change_at:
             scene.change()
             change_at = time.monotonic() + random.uniform(0.5, 2)

@@ -198,7 +198,7 @@ class Conversation {
   }
 
   /// All that was said arrives, and then the end: our side must come to an end, too.
-  void conclude() {
+  void finish() {
     for (int rounds = 0; !peer_.said.empty() && rounds < 1000; ++rounds) {
       deliver(peer_.said.size());
       turn();
@@ -408,6 +408,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 2) return 0;
   router::tls::Conversation conversation(data[0], data[1]);
   conversation.run(router::fuzz::text_of(data + 2, size - 2));
-  conversation.conclude();
+  conversation.finish();
   return 0;
 }

@@ -75,7 +75,7 @@ def test_it_comes_back_when_its_time_is_over_and_a_probe_succeeds(pod, start):
     assert ejected(router) == [bad.address], "it said that it is not ready"
     bad.behave, bad.ready = fine, True
     eventually(lambda: not ejected(router), "the replica to be chosen again", patience=5)
-    router.tells(f"replica {bad.address} of my-endpoint/blue is chosen again")
+    router.expect_logged(f"replica {bad.address} of my-endpoint/blue is chosen again")
     before = len(bad.requests)
     score_until(router, lambda: len(bad.requests) > before)
 

@@ -100,7 +100,7 @@ def test_the_connection_goes_on_after_a_refusal(scene):
 def test_an_auth_mode_that_is_not_supported_closes_the_endpoint(pod, start, mode):
     router = start(endpoint(deployment([pod()]), auth_mode=mode))
     assert router.score(b"x").status == 401
-    router.tells("auth_mode")
+    router.expect_logged("auth_mode")
 
 
 def test_a_changed_key_file_is_taken_up_and_the_old_key_refused(pod, start):

@@ -53,7 +53,7 @@ def test_a_broken_file_keeps_the_old_state_and_is_told_with_its_place(pod, start
                   good.replace("max_concurrent_requests_per_instance: 1", "max_concurrent_requests_per_instance: many"))
     eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") >= 1, "the refusal", patience=3)
     eventually(lambda: f"my-endpoint-blue.yml:{place}:" in router.log, "file and line in the log")
-    router.tells("max_concurrent_requests_per_instance")
+    router.expect_logged("max_concurrent_requests_per_instance")
     assert router.generation() == generation
     assert router.metrics().value("configuration_generation") == generation
     assert router.metrics().value("configuration_refused") == 1

@@ -69,7 +69,7 @@ def test_a_certificate_that_expired_while_the_router_ran_refused_every_reload_an
     router.reloaded(lambda: write_at_once(router.folder / "keys" / "my-endpoint-primary", "the-third-key-000003\n"))
     assert router.score(b"x", key=PRIMARY).status == 401
     assert router.score(b"x", key="the-third-key-000003").status == 200
-    router.tells("the certificate expired on ", pair.certificate.name)
+    router.expect_logged("the certificate expired on ", pair.certificate.name)
     assert router.metrics().value("configuration_refused") == 0
     assert router.metrics().value("certificate_expiry_timestamp_seconds") < time.time()
 
@@ -81,7 +81,7 @@ def test_a_certificate_whose_time_is_over_or_to_come_ended_the_start(pod, start,
     router = start(endpoint(deployment([pod()])), tls=tls_of(pair))
     router.client_context = unchecked(authority)
     assert router.score(b"x").status == 200
-    router.tells(told)
+    router.expect_logged(told)
     samples = router.metrics()
     assert samples.value("certificate_start_timestamp_seconds") == pytest.approx(time.time() + begins, abs=60)
     assert samples.value("certificate_expiry_timestamp_seconds") == pytest.approx(time.time() + ends, abs=60)
@@ -145,7 +145,7 @@ def test_a_certificate_that_could_not_be_used_refused_the_whole_reload(pod, star
     assert router.score(b"x", key=PRIMARY).status == 401
     eventually(lambda: refused_files(router) == 1, "the count", patience=3)
     assert router.metrics().value("configuration_refused") == 0
-    router.tells("; the one that is in force stays", "listeners[0].tls.certificates[0].")
+    router.expect_logged("; the one that is in force stays", "listeners[0].tls.certificates[0].")
     router.reloaded(lambda: [file.with_suffix(".good").write_bytes(text) and file.with_suffix(".good").replace(file)
                              for file, text in good.items()])
     eventually(lambda: refused_files(router) == 0, "it to be mended", patience=3)
@@ -162,7 +162,7 @@ def test_a_certificate_that_is_named_anew_and_cannot_be_used_took_no_other_out_o
     router.reloaded(name_absent)
     assert shown(router, authority) == serial(first) and shown(router, authority, "unknown.test") == serial(first)
     assert shown(router, authority, "other.test") == serial(second)
-    router.tells("; those that are in force stay")
+    router.expect_logged("; those that are in force stay")
     assert refused_files(router) == 1
     fresh = authority.issue("router.test")
 
@@ -223,7 +223,7 @@ def test_authorities_that_could_not_be_read_refused_every_reload(pod, start, aut
     assert router.score(b"x", path=path, key="the-third-key-000003").status == 200
     assert router.score(b"x", path=path).status == 401
     assert all(router.score(b"x").status == 200 for _ in range(5)), "the authorities that it held stay"
-    router.tells("; the authorities that it held stay in force", "router.tls.ca_file")
+    router.expect_logged("; the authorities that it held stay in force", "router.tls.ca_file")
     assert refused_files(router, "authorities") == 1
     router.reloaded(lambda: router.admin("/reload", "POST"))
     assert router.score(b"x").status == 200, "at the next reload, too"
@@ -240,7 +240,7 @@ def test_authorities_that_were_never_read_ended_the_start_and_never_open_the_dep
     answer = router.score(b"x")
     assert (answer.status, answer.why) == (503, "no_ready_replica")
     assert len(https.requests) == 0, "nothing was sent unverified"
-    router.tells("no replica is trusted, so the deployment is closed until it can be read")
+    router.expect_logged("no replica is trusted, so the deployment is closed until it can be read")
     assert refused_files(router, "authorities") == 1
     done = subprocess.run([BINARY, "--config", router.config_file, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "router.tls.ca_file" in done.stderr, "--check tells it before"
@@ -306,7 +306,7 @@ def test_a_key_whose_file_was_taken_away_stayed_valid(pod, start, how):
     assert router.score(b"x", key=PRIMARY).status == 401
     assert router.score(b"x", key="two").status == 401
     assert router.score(b"x", key=SECONDARY).status == 200
-    router.tells("router.keys.primary_file", "1 keys open it")
+    router.expect_logged("router.keys.primary_file", "1 keys open it")
     router.reloaded(lambda: write_at_once(file, "the-third-key-000003\n"))
     assert router.score(b"x", key="the-third-key-000003").status == 200
     assert router.metrics().value("configuration_refused") == 0
@@ -343,5 +343,5 @@ def test_the_name_of_an_operators_listener_that_did_not_resolve_refused_the_chan
         router.write()
     router.reloaded(move)
     assert router.metrics().value("configuration_refused") == 0
-    router.tells("observe.address: cannot listen on nowhere.invalid:9901: ", "it is looked up again")
+    router.expect_logged("observe.address: cannot listen on nowhere.invalid:9901: ", "it is looked up again")
     assert router.observe("/readyz")[0] == 200, "the one in force stays"

@@ -31,7 +31,7 @@ class _Connection:
 
 
 class Gate:
-    """Relays `port` to (host, target). `faults` may be changed at any moment; `end_all` strikes the connections that are open.
+    """Relays `port` to (host, target). `faults` may be changed at any moment; `end_all` resets the connections that are open.
     Counts connections and the bytes that it passed on. Its code runs on `background`'s thread."""
 
     def __init__(self, background, target, host="127.0.0.1"):

@@ -152,7 +152,7 @@ class Router:
             reader.join(5)
         return code
 
-    def tells(self, *texts):
+    def expect_logged(self, *texts):
         """Waits until the log has all of them: it is read by a thread, and may come after what else is seen of the router."""
         eventually(lambda: all(text in self.log for text in texts), f"{texts} in the log")
 

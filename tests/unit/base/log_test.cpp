@@ -112,7 +112,7 @@ TEST_F(LogTest, WritesOneObjectALineWhereToldTo) {
   use_file("json", Level::kDebug, Format::kJson);
   debug("one");
   warning("said \"two\"\nand {} three\xff");
-  tell(Level::kError, {"fo", "ur"});
+  write(Level::kError, {"fo", "ur"});
   use_file("json", Level::kInfo, Format::kText);
   info("five");
   std::istringstream lines(content("json"));

@@ -75,11 +75,11 @@ class FileReplicasTest : public ::testing::Test {
   Names names;
   runtime::Resolver resolver{shard, names.look_up()};
   std::map<std::string, std::vector<FoundReplica>> told;
-  int tellings = 0;
+  int notifications = 0;
   int flushes = 0;
   FileReplicas source{shard, resolver, [this](const std::string& key, const std::vector<FoundReplica>& replicas) {
                         told[key] = replicas;
-                        ++tellings;
+                        ++notifications;
                       }};
 };
 
@@ -88,9 +88,9 @@ TEST_F(FileReplicasTest, KnowsIpAddressesAtOnce) {
   EXPECT_TRUE(source.listed());
   EXPECT_EQ(found(), (std::vector<std::string>{"10.0.0.1:8000 10.0.0.1:8000", "[fd00::1]:8001 [fd00::1]:8001",
                                                "10.0.0.2:5001 10.0.0.2:5001"}));
-  EXPECT_EQ(tellings, 1);
+  EXPECT_EQ(notifications, 1);
   shard.advance(seconds(60));
-  EXPECT_EQ(tellings, 1);
+  EXPECT_EQ(notifications, 1);
 }
 
 TEST_F(FileReplicasTest, ProbesTheReplicasOwnPortUnlessReadinessHasAnother) {
@@ -135,11 +135,11 @@ TEST_F(FileReplicasTest, TookTheFirstAddressOfANameForTheOnlyReplica) {
   EXPECT_EQ(found(), (std::vector<std::string>{"pods:80 (10.0.0.1) 10.0.0.1:80", "pods:80 (10.0.0.2) 10.0.0.2:80",
                                                "pods:80 (10.0.0.3) 10.0.0.3:80"}));
   EXPECT_EQ(told["iris/blue"].front().host, "pods") << "what TLS asks for";
-  const int before = tellings;
+  const int before = notifications;
   names.set("pods", {"10.0.0.3", "10.0.0.1", "fd00::1"});
   shard.advance(FileReplicas::kResolveAgain);
   answers(2);
-  EXPECT_EQ(tellings, before) << "name servers turn their answers; and one look-up that lacks an address does not count";
+  EXPECT_EQ(notifications, before) << "name servers turn their answers; and one look-up that lacks an address does not count";
   names.set("pods", {"10.0.0.4", "10.0.0.1"});
   shard.advance(FileReplicas::kResolveAgain);
   answers(3);
@@ -175,10 +175,10 @@ TEST_F(FileReplicasTest, KnewNoBoundForTheAddressesOfAName) {
   EXPECT_EQ(found().size(), NameAddresses::kMax);
   std::reverse(many.begin(), many.end());
   names.set("pods", many);
-  const int before = tellings;
+  const int before = notifications;
   shard.advance(FileReplicas::kResolveAgain);
   answers(2);
-  EXPECT_EQ(tellings, before) << "those in use stay";
+  EXPECT_EQ(notifications, before) << "those in use stay";
 }
 
 TEST_F(FileReplicasTest, TookLocalhostForTwoReplicasOrForTheFamilyThatNobodyListensOn) {
@@ -278,12 +278,12 @@ TEST_F(FileReplicasTest, KeepsTheAddressInUseWhileTheNameStillHasIt) {
   settings.resolve = config::Resolve::kFirst;
   source.set("iris/blue", settings);
   answers(1);
-  const int before = tellings;
+  const int before = notifications;
   names.set("pod", {"10.0.0.2", "10.0.0.1"});
   shard.advance(FileReplicas::kResolveAgain);
   answers(2);
   EXPECT_EQ(found(), std::vector<std::string>{"pod:80 (10.0.0.1) 10.0.0.1:80"});
-  EXPECT_EQ(tellings, before);
+  EXPECT_EQ(notifications, before);
 }
 
 TEST_F(FileReplicasTest, KeepsTheLastAddressWhenALookUpFails) {
@@ -336,15 +336,15 @@ TEST_F(FileReplicasTest, TellsNothingOfWhatWasRemovedBeforeTheAnswerCame) {
   names.set("pod", {"10.0.0.1"});
   source.set("iris/blue", deployment({{"pod", 80}}));
   source.set("iris/green", deployment({{"pod", 80}}));
-  const int before = tellings;
+  const int before = notifications;
   source.remove("iris/blue");
   answers(2);
   EXPECT_TRUE(found("iris/blue").empty());
   EXPECT_EQ(found("iris/green").size(), 1u);
-  EXPECT_EQ(tellings, before + 1);
+  EXPECT_EQ(notifications, before + 1);
   source.stop();
   shard.advance(FileReplicas::kResolveAgain);
-  EXPECT_EQ(tellings, before + 1);
+  EXPECT_EQ(notifications, before + 1);
 }
 
 TEST_F(FileReplicasTest, WasToldTheRoutersOwnListenerAsAReplica) {

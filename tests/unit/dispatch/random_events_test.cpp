@@ -53,7 +53,7 @@ using Pairs = std::array<std::array<std::size_t, kKinds>, kKinds>;
 struct Guest {
   Guest(RequestQueue& queue, runtime::Shard& shard, const QueuePosition& position = {})
       : visitor(queue, shard, kNever, position) {}
-  bool was_told() { return !settled && visitor.wakeup.wait(kNever).await_ready(); }
+  bool was_notified() { return !settled && visitor.wakeup.wait(kNever).await_ready(); }
 
   Visitor visitor;
   bool settled = false;  // has its held slot, or has left
@@ -118,9 +118,9 @@ class World {
 
   /// HeldSlots that were granted to somebody whose shard has not run the notice yet.
   std::size_t grants_on_their_way() const {
-    std::size_t taken_or_told = held_.size();
-    for (const std::unique_ptr<Guest>& guest : guests_) taken_or_told += guest->was_told() ? 1 : 0;
-    return queue_->demand().slots_in_use - taken_or_told;
+    std::size_t taken_or_notified = held_.size();
+    for (const std::unique_ptr<Guest>& guest : guests_) taken_or_notified += guest->was_notified() ? 1 : 0;
+    return queue_->demand().slots_in_use - taken_or_notified;
   }
 
   void act(Kind kind) {

@@ -30,45 +30,45 @@ class ScriptedClient final : public QuietDownstream {
   // --- what it does ---
   void send(std::string_view bytes) {
     body_.append(bytes);
-    tell(read_armed_);
+    notify(read_armed_);
   }
   /// Of a body without a length: that was all.
   void end_body() {
     whole_ = true;
-    tell(read_armed_);
+    notify(read_armed_);
   }
   /// It ends its side (FIN): nothing more comes, and what it is given still finds room in the kernel.
   void leave() {
     left_ = true;
-    tell(read_armed_);
+    notify(read_armed_);
   }
   /// Its connection is reset.
   void vanish() {
     vanished_ = true;
     leave();
-    tell(write_armed_);
+    notify(write_armed_);
   }
   void take_nothing() { takes_ = false; }
   void take_all() {
     takes_ = true;
-    tell(write_armed_);
+    notify(write_armed_);
   }
   /// Takes so many bytes of what waits for it, and goes on taking no others. Wakes nobody: the socket is not writable yet.
   void take(std::size_t bytes) { taken_ += bytes; }
   void break_body() {
     malformed_ = true;
-    tell(read_armed_);
+    notify(read_armed_);
   }
 
   // --- what its connection is told of the drain ---
   void refuse_waiters_unheard() { refuses_waiters_ = true; }  // it is woken for another reason first
   void refuse_waiters() {
     refuses_waiters_ = true;
-    tell_of_drain();
+    notify_drain();
   }
   void end_grace() {
     refuses_waiters_ = grace_over_ = true;
-    tell_of_drain();
+    notify_drain();
   }
 
   // --- what it was given ---
@@ -176,10 +176,10 @@ class ScriptedClient final : public QuietDownstream {
   static Result<void> draining() { return Failure::internal(Reason::kDraining, "the drain's grace is over"); }
   bool has_all() const { return size_.kind == wire::BodySize::Kind::kLength ? body_.size() >= size_.length : whole_; }
   bool ahead_is_full() const { return body_.size() - read_ >= wire::MessageInput::kAheadBytes; }
-  void tell(bool& armed) {
+  void notify(bool& armed) {
     if (std::exchange(armed, false)) wake();
   }
-  void tell_of_drain() { wake(); }  // as the server does: whatever the exchange waits for
+  void notify_drain() { wake(); }  // as the server does: whatever the exchange waits for
   void wake() {
     wakeup_.wake();
     poll(wakeup_.shard());

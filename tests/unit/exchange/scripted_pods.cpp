@@ -21,7 +21,7 @@ ScriptedPods* current = nullptr;
 
 // --- a connection, as the test moves it --------------------------------------------------------------------------------------
 
-void PodConnection::tell(bool& armed) {
+void PodConnection::notify(bool& armed) {
   if (wakeup_ == nullptr || !std::exchange(armed, false)) return;
   runtime::Shard& shard = wakeup_->shard();
   wakeup_->wake();
@@ -37,47 +37,47 @@ void PodConnection::keep(int status, std::string_view bytes) {
 
 void PodConnection::take_all() {
   takes_ = true;
-  tell(write_armed_);
+  notify(write_armed_);
 }
 
 void PodConnection::begin_answer(int status) {
   keep(status, "");
-  tell(read_armed_);
+  notify(read_armed_);
 }
 
 void PodConnection::interim() { begin_answer(103); }
 
 void PodConnection::send(std::string_view bytes) {
   keep(0, bytes);
-  tell(read_armed_);
+  notify(read_armed_);
 }
 
 void PodConnection::end_answer() {
   answer_ended_ = true;
-  tell(read_armed_);
+  notify(read_armed_);
 }
 
 void PodConnection::answer(int status, std::string_view bytes) {
   keep(status, bytes);
   answer_ended_ = true;
-  tell(read_armed_);
+  notify(read_armed_);
 }
 
 void PodConnection::breaks(Failure failure) {
   broken_ = true;
   failure_ = failure;
-  tell(read_armed_);
-  tell(write_armed_);
+  notify(read_armed_);
+  notify(write_armed_);
 }
 
 void PodConnection::close() {
   deaf = false;
-  tell(read_armed_);
+  notify(read_armed_);
 }
 
 void PodConnection::plant_exception() {
   planted_ = true;
-  tell(read_armed_);
+  notify(read_armed_);
 }
 
 // --- the same, as the exchange sees it ---------------------------------------------------------------------------------------

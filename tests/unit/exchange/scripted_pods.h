@@ -53,7 +53,7 @@ class PodConnection {
  private:
   friend class ScriptedExchange;
   void keep(int status, std::string_view bytes);
-  void tell(bool& armed);
+  void notify(bool& armed);
 
   runtime::Wakeup* wakeup_ = nullptr;
   bool takes_ = true;

@@ -22,7 +22,9 @@ ReplicaFigures replica(const std::string& name, std::uint64_t requests = 1) {
 
 class ReplicaBookTest : public testing::Test {
  protected:
-  void tell(const std::vector<ReplicaFigures>& present, std::size_t max = 3) { book.tell(present, max, clock.now(), 10min); }
+  void update(const std::vector<ReplicaFigures>& present, std::size_t max = 3) {
+    book.update(present, max, clock.now(), 10min);
+  }
   std::vector<std::string> names() const {
     std::vector<std::string> all;
     for (const ReplicaFigures& each : book.shown()) all.push_back(each.replica);
@@ -34,46 +36,46 @@ class ReplicaBookTest : public testing::Test {
 };
 
 TEST_F(ReplicaBookTest, LetsThoseThatHaveFiguresKeepThem) {
-  tell({replica("c"), replica("d"), replica("e")});
-  tell({replica("a"), replica("b"), replica("c"), replica("d"), replica("e")});
+  update({replica("c"), replica("d"), replica("e")});
+  update({replica("a"), replica("b"), replica("c"), replica("d"), replica("e")});
   EXPECT_THAT(names(), ElementsAre("c", "d", "e"));
   EXPECT_EQ(book.left_out(), 2u);
-  tell({replica("c", 7), replica("d"), replica("e")});
+  update({replica("c", 7), replica("d"), replica("e")});
   EXPECT_EQ(book.shown().front().requests, 7u);
   EXPECT_EQ(book.left_out(), 0u);
 }
 
 TEST_F(ReplicaBookTest, KeepsWhatIsGoneForAWhileAndLetsItMakeRoomBefore) {
-  tell({replica("a", 5), replica("b"), replica("c")});
-  tell({replica("b"), replica("c")});
+  update({replica("a", 5), replica("b"), replica("c")});
+  update({replica("b"), replica("c")});
   EXPECT_THAT(names(), ElementsAre("a", "b", "c"));
   EXPECT_EQ(book.shown().front().requests, 5u) << "as it was last told";
   EXPECT_EQ(book.shown().front().slots_in_use, 0u);
   clock.advance(1min);
-  tell({replica("c")});
-  tell({replica("c"), replica("d")});
+  update({replica("c")});
+  update({replica("c"), replica("d")});
   EXPECT_THAT(names(), ElementsAre("b", "c", "d")) << "a had been gone for longest";
   clock.advance(10min);
-  tell({replica("c"), replica("d")});
+  update({replica("c"), replica("d")});
   EXPECT_THAT(names(), ElementsAre("c", "d"));
 }
 
 TEST_F(ReplicaBookTest, TakesOneThatComesBackForTheOneItWas) {
-  tell({replica("a")});
-  tell({});
+  update({replica("a")});
+  update({});
   clock.advance(9min);
-  tell({replica("a", 2)});
+  update({replica("a", 2)});
   clock.advance(9min);
-  tell({});
+  update({});
   EXPECT_THAT(names(), ElementsAre("a"));
 }
 
 TEST_F(ReplicaBookTest, ShowsNoMoreThanItMayWhateverComesAndGoes) {
-  tell({replica("a"), replica("b"), replica("c")});
-  tell({replica("d"), replica("e"), replica("f"), replica("g")});
+  update({replica("a"), replica("b"), replica("c")});
+  update({replica("d"), replica("e"), replica("f"), replica("g")});
   EXPECT_THAT(names(), ElementsAre("d", "e", "f"));
   EXPECT_EQ(book.left_out(), 1u);
-  tell({replica("d"), replica("e"), replica("f")}, 1);
+  update({replica("d"), replica("e"), replica("f")}, 1);
   EXPECT_THAT(names(), ElementsAre("d"));
   EXPECT_EQ(book.left_out(), 2u);
   book.clear();
@@ -81,7 +83,7 @@ TEST_F(ReplicaBookTest, ShowsNoMoreThanItMayWhateverComesAndGoes) {
 }
 
 TEST_F(ReplicaBookTest, AddsUpAPodAndItsSuccessorAtTheSameAddress) {
-  tell({replica("a", 5), replica("a", 2)});
+  update({replica("a", 5), replica("a", 2)});
   ASSERT_THAT(names(), ElementsAre("a"));
   EXPECT_EQ(book.shown().front().requests, 7u);
   EXPECT_EQ(book.shown().front().slots_in_use, 2u);

@@ -73,7 +73,7 @@ TEST_F(AccountTest, TellsAnExchangeThatEndsInOrderOnce) {
   {
     Account account(server, view, downstream, record);
     record.status = 200;
-    account.tell();
+    account.report();
   }
   EXPECT_EQ(count(Reason::kNone, 200), 1u);
   EXPECT_EQ(count(Reason::kInternal, 500), 0u);

@@ -92,7 +92,7 @@ class PublicationOfResources : public PublicationWorld {
     for (const kubernetes::test::Asked& each : watches) count += each.target.find("/" + kind) != std::string::npos ? 1 : 0;
     return count;
   }
-  void watch_tells(const std::string& kind, const char* type, const json::object& object) {
+  void send_event(const std::string& kind, const char* type, const json::object& object) {
     for (const kubernetes::test::Asked& each : watches) {
       if (each.target.find("/" + kind) == std::string::npos) continue;
       json::object told = object;
@@ -141,7 +141,7 @@ TEST_F(PublicationOfResources, OpenWithTheKeysOfTheirSecrets) {
   EXPECT_EQ(watches_of("secrets"), 1u);
   EXPECT_TRUE(publication.publish(files(settings({"tulip"}))).ok());
   put("secrets", discovery::secret({{"primaryKey", "fedcba9876543210fedcba9876543210"}}, "rose-keys"));
-  watch_tells("onlineendpoints", "ADDED", discovery::EndpointSpec{.name = "rose"}.object());
+  send_event("onlineendpoints", "ADDED", discovery::EndpointSpec{.name = "rose"}.object());
   follow();
   EXPECT_EQ(views.newest()->table.by_name.at("rose")->keys.size(), 1u);
 }

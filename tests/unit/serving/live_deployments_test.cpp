@@ -70,9 +70,9 @@ class ReplicaOfAResource : public ::testing::Test {
     ASSERT_TRUE(entry && entry->held_slot);
     entry->held_slot.report().outcome = outcome;
   }
-  void tell_ready(bool ready) {
+  void set_ready(bool ready) {
     found.ready = ready;
-    live.tell(key, {found});
+    live.update_replicas(key, {found});
     control.poll();
   }
   void stop_listening() {
@@ -112,10 +112,10 @@ TEST_F(ReplicaOfAResource, ReturnsWhenItsSourceCallsItReadyAfterItWasNot) {
   stop_listening();
   exchange(ReplicaReport::Outcome::kRefused);
   control.poll();
-  tell_ready(true);
+  set_ready(true);
   EXPECT_EQ(state(), Health::State::kRefusing) << "nothing new";
-  tell_ready(false);
-  tell_ready(true);
+  set_ready(false);
+  set_ready(true);
   EXPECT_EQ(state(), Health::State::kWell);
 }
 
@@ -123,7 +123,7 @@ TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
   discovery::FoundReplica other = found;
   other.identity = "other:5001";
   other.address = *runtime::Address::parse("127.0.0.2", 5001);
-  live.tell(key, {found, other});
+  live.update_replicas(key, {found, other});
   for (std::size_t count = 0; count < 200 && queue().demand().replicas_ejected == 0; ++count) {
     runtime::Wakeup wakeup(control);
     Result<dispatch::RequestQueue::Entry> entry = queue().enter(wakeup);
@@ -146,10 +146,10 @@ TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
 
 TEST_F(ReplicaOfAResource, DidNotTellWhoWasRefusedWhyNoReplicaWasReady) {
   EXPECT_EQ(queue().trouble(), nullptr) << "nothing is wrong";
-  tell_ready(false);
+  set_ready(false);
   ASSERT_NE(queue().trouble(), nullptr);
   EXPECT_EQ(*queue().trouble(), "of 1 replica, 1: its EndpointSlice does not say that it is ready");
-  tell_ready(true);
+  set_ready(true);
   EXPECT_EQ(queue().trouble(), nullptr);
   stop_listening();
   exchange(ReplicaReport::Outcome::kRefused);
@@ -159,7 +159,7 @@ TEST_F(ReplicaOfAResource, DidNotTellWhoWasRefusedWhyNoReplicaWasReady) {
   discovery::FoundReplica other = found;
   other.identity = "other:5001";
   other.terminating = true;
-  live.tell(key, {found, other});
+  live.update_replicas(key, {found, other});
   control.poll();
   EXPECT_EQ(*queue().trouble(), "of 2 replicas, 1: connection refused; 1: terminating");
 }
