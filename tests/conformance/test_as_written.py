@@ -181,7 +181,7 @@ def test_a_trusted_proxy_s_scheme_and_host_were_a_list_to_the_pod(pod, start, co
     headers = blue.requests[-1].headers
     assert (headers.all("x-forwarded-proto"), headers.all("x-forwarded-host")) == ([scheme], [host])
     assert answer.headers.get("location") == f"{scheme}://{host}{SCORE}/1", "the origin that the pod was told"
-    conformance.add("9110 5.3", f"`X-Forwarded-Proto` and `-Host` of a trusted proxy, {case}", f"the pod is told `{scheme}` and `{host}`")
+    conformance.add("9110 5.3", f"`X-Forwarded-Proto` and `-Host` of a trusted proxy, {case}", f"the pod sees `{scheme}` and `{host}`")
 
 
 # --- methods ---
