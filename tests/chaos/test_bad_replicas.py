@@ -34,14 +34,14 @@ def ask(router, do, body):
 
 # What the replica does; what its client may see, and why that is right.
 LIES = [
-    ("length-too-long", {CUT}, "cut: the end of the answer never came"),
-    ("length-too-short", {""}, "the client gets what was promised; the rest is dropped with the connection"),
-    ("two-responses", {""}, "the first answer counts; the second is dropped with the connection"),
+    ("length-too-long", {CUT}, "cut: the answer is incomplete"),
+    ("length-too-short", {""}, "the client gets the announced length; the router drops the rest and closes the connection"),
+    ("two-responses", {""}, "the client gets the first answer; the router drops the second and closes the connection"),
     ("garbage", {"upstream_invalid_response"}, "502: not HTTP"),
     ("reset", {"upstream_reset"}, "502: reset before an answer"),
-    ("answer-early", {""}, "the early answer is passed on"),
-    ("trickle-head", {""}, "a slow head is a head"),
-    ("stream=20", {""}, "the sound case"),
+    ("answer-early", {""}, "the router passes on the early answer"),
+    ("trickle-head", {""}, "a slow head is valid"),
+    ("stream=20", {""}, "a correct answer"),
 ]
 
 
@@ -107,8 +107,8 @@ def test_a_faulty_way_to_one_replica_harms_only_what_goes_there(start, replica, 
     struck = [one for one in outcomes[passed:cleared] if lines[one.id]["Replica"] == door.address]
     breaks = "upstream_reset" in reasons  # who answers with garbage answers: that alone ejects nobody
     assert len(rightly) <= 5 + 4 * 2 or not breaks, "an ejected replica was chosen"  # five in a row, and what was under way
-    why = "502 until the replica is ejected" if breaks else "502: not HTTP; not a failure that ejects" if reasons else ""
-    table.add(fault=f"the way to one of two replicas: {name}", injected=len(struck), requests=len(outcomes),
+    why = "502 until the replica is ejected" if breaks else "502: not HTTP; this failure does not eject" if reasons else ""
+    table.add(fault=f"network path to one of two replicas: {name}", injected=len(struck), requests=len(outcomes),
               failed=len(rightly), why=why, lost=len(failed) - len(rightly), leaked=leaked(router))
 
 
@@ -135,7 +135,7 @@ def test_a_replica_that_swallows_everything_does_not_stall_the_others(start, rep
     beside = [one for one in outcomes if one.served and one.begun > struck]
     assert len(beside) > 50 and all(one.pod == "good" for one in beside if one.ended < struck + timeout_ms / 1000)
     table.add(fault="a replica that accepts connections and reads nothing", injected=1, requests=len(outcomes), failed=len(rightly),
-              why="504 until five in a row have ejected it", lost=len(failed) - len(rightly), leaked=leaked(router))
+              why="504, until five failures in a row eject it", lost=len(failed) - len(rightly), leaked=leaked(router))
 
 
 def test_a_crash_in_the_middle_of_an_answer_is_seen_at_once(start, replica, table):
@@ -155,7 +155,7 @@ def test_a_crash_in_the_middle_of_an_answer_is_seen_at_once(start, replica, tabl
         lost += router.score(b"next").body != b"next"
     assert slowest < 5, "the client was left waiting"  # it would be a minute if only the silence were noticed
     table.add(fault="a replica dies in the middle of its answer", injected=count, requests=2 * count, failed=count,
-              why=f"cut: what has begun is never replaced; seen within {slowest * 1000:.1f} ms", lost=lost,
+              why=f"cut: the router never replaces an answer that has begun; noticed within {slowest * 1000:.1f} ms", lost=lost,
               leaked=leaked(router))
 
 
@@ -177,6 +177,6 @@ def test_load_of_mixed_lies_mixes_no_answers(start, replica, load, table):
             seen = CUT if one.broken else one.why
             assert seen in allowed[one.plan.headers["x-do"]], (one.plan.headers, one)
     failed = [one for one in outcomes if not one.served and one not in lost]
-    table.add(fault="all these answers at random, among honest ones", injected=len(outcomes) - len(honest), requests=len(outcomes),
-              failed=len(failed), why="as above; no honest request was harmed, no answer reached another client", lost=len(lost),
+    table.add(fault="all these answers in random order, among correct ones", injected=len(outcomes) - len(honest), requests=len(outcomes),
+              failed=len(failed), why="as above; no other request failed, no answer reached another client", lost=len(lost),
               leaked=leaked(router))

@@ -16,7 +16,7 @@ PATIENT, LEAVING = 24, 24  # clients; together more than there are slots, so tha
 
 
 def leaving(number):
-    """A client that goes away after a random moment: in the queue, in its upload, while the pod computes or streams."""
+    """A client that goes away after a random moment: in line, in its upload, while the pod computes or streams."""
     after = random.expovariate(1 / 0.05) + 0.001
     common = {"leave_after": after, "leave_by_reset": number % 2 == 0}
     kind = number % 3
@@ -38,8 +38,8 @@ def test_clients_that_leave_cost_nobody_else_anything(start, replica, load, tabl
     gone = [one for one in left if one.left]
     lost = [one for one in stayed if not one.served] + [one for one in left if not one.left and not one.served]
     assert len(gone) > 300
-    table.add(fault="clients leave: in the queue, uploading, while the pod computes, while it streams", injected=len(gone),
-              requests=len(left) + len(stayed), failed=len(gone), why="nobody waits for them (499 in log and metrics)", lost=len(lost),
+    table.add(fault="clients disconnect: in the queue, uploading, while the pod computes, while it streams", injected=len(gone),
+              requests=len(left) + len(stayed), failed=len(gone), why="their clients have gone (499 in log and metrics)", lost=len(lost),
               leaked=held)
     assert all(event.concurrent <= SLOTS for one in replicas for event in one.events())
     delivered = times(replicas, "delivered")
@@ -84,4 +84,5 @@ def test_a_replica_that_goes_is_seen_by_its_clients_at_once(start, replica, load
     eventually(lambda: router.deployments()[0]["replicas_ready"] == REPLICAS, "all to be ready again", patience=30)
     assert router.score(b"x").body == b"x"
     table.add(fault="a replica gets SIGKILL while it streams", injected=REPLICAS, requests=len(followers) + 1, failed=len(followers),
-              why=f"cut: what has begun is never replaced; seen within {slowest * 1000:.1f} ms", lost=0, leaked=leaked(router))
+              why=f"cut: the router never replaces an answer that has begun; noticed within {slowest * 1000:.1f} ms", lost=0,
+              leaked=leaked(router))

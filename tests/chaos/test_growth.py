@@ -43,8 +43,8 @@ def test_the_third_time_costs_no_memory_and_no_descriptor(start, replica, load, 
     grown = last["heap_bytes"] / max(first["heap_bytes"], 1) - 1
     assert last["descriptors"] == first["descriptors"], held
     assert SANITIZED or 0 < last["heap_bytes"] <= first["heap_bytes"] * (1 + GROWTH_MAX), held
-    table.add(fault=f"none: the same load {TIMES} times, after more of it at once; now and then a client leaves", injected=gone,
-              requests=total, failed=gone, why="nobody waits for them", lost=lost, leaked=leaked(router))
+    table.add(fault=f"none: the same load {TIMES} times, after a larger load; some clients disconnect", injected=gone,
+              requests=total, failed=gone, why="their clients have gone", lost=lost, leaked=leaked(router))
     table.figure(f"Growth: heap in use after the first time {first['heap_bytes']} bytes, after the third {last['heap_bytes']} "
                  f"({grown:+.2%}); descriptors {first['descriptors']} and {last['descriptors']}.")
 

@@ -211,12 +211,13 @@ def test_the_scripted_hour(start, replica, gate, load, table, scale, authority):
                patience=60)  # some are still ejected: minutes, after so much
     assert router.score(b"after", key=scene.key(scene.number)).body == b"after"
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    table.add(fault=f"the hour in {scale.seconds(45, 120)} s, over TLS: ways and replicas {told}; {scene.changes['configuration']} new "
-              f"generations (keys, replicas, weights), {scene.changes['certificate']} new certificates; {len(left)} clients leave",
+    table.add(fault=f"random faults for {scale.seconds(45, 120)} s, over TLS: paths and replicas {told}; "
+              f"{scene.changes['configuration']} new generations (keys, replicas, weights), {scene.changes['certificate']} new "
+              f"certificates; {len(left)} clients disconnect",
               injected=len(weather.faults) + sum(scene.changes.values()) + len(left), requests=len(outcomes),
-              failed=len(failed) + len(left), why="each met a fault in force at its replica or on its client's way, or its client left",
-              lost=len(lost), leaked=leaked(router))
-    table.figure(f"The hour: of {len(outcomes)} requests {len(left)} were given up by their clients and {len(failed)} failed: "
+              failed=len(failed) + len(left), lost=len(lost), leaked=leaked(router),
+              why="each met an active fault at its replica or on its client's path, or its client disconnected")
+    table.figure(f"Random faults: of {len(outcomes)} requests {len(left)} were aborted by their clients and {len(failed)} failed: "
                  + ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) + ". Replicas were ejected "
-                 f"{router.metrics().value('ejections_total'):.0f} times, for 10 s and more each and never more than half of them at "
-                 "once: so most of these faults met replicas that could not be ejected any more.")
+                 f"{router.metrics().value('ejections_total'):.0f} times, each for at least 10 s, and never more than half of them at "
+                 "once. So most of these faults hit replicas that could not be ejected.")

@@ -111,11 +111,11 @@ def test_three_times_the_capacity(start, replica, load, table, scale, length, se
     assert recovered < 2 * scale.SLOWER, "somebody waits although nobody asks"  # half a second of it is max_queue_wait_ms
     told = ", ".join(f"{count} {reason}" for reason, count in by_reason.items() if count)
     table.add(fault=f"overload: {offered:.1f} times the capacity for {duration} s, {REPLICAS} replicas with {SLOTS} slot, "
-              f"a line of at most {length}", injected=1, requests=len(outcomes), failed=len(refused), lost=len(lost),
+              f"a queue of at most {length}", injected=1, requests=len(outcomes), failed=len(refused), lost=len(lost),
               leaked=leaked(router), why=f"refused with Retry-After while the slots were busy {busy:.1%} of the time: {told}")
-    table.figure(f"Overload, a line of at most {length}: the slots were busy {busy:.1%} of the time (by the replicas' records, "
+    table.figure(f"Overload, a queue of at most {length}: the slots were busy {busy:.1%} of the time (by the replicas' records, "
                  f"exchanges of {sleep * 1000:.0f} ms); served after waiting {percentile(waits, 99):.0f} ms (p99), "
                  f"{max(waits):.0f} ms at most (`max_queue_wait_ms` {QUEUE_WAIT_MS}); refused at once within "
                  f"{percentile(at_once, 50) * 1000:.1f} ms (p50), {percentile(at_once, 99) * 1000:.1f} ms (p99), as the client sees it; "
-                 f"line and slots empty {recovered:.1f} s after the last request; resident memory {early >> 20} MB, then "
+                 f"queue and slots empty {recovered:.1f} s after the last request; resident memory {early >> 20} MB, then "
                  f"{late >> 20} MB.")

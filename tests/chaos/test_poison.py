@@ -44,7 +44,7 @@ def test_it_kills_one_replica(start, replica, table, method, do, size):
         for one in dead:
             one.restart()
     remark = "502, or cut: that replica may have acted"
-    table.add(fault=f"a {method} that kills whoever reads it ({do}, {size} bytes of body); each killed at most {dead_at_once}",
+    table.add(fault=f"a {method} that kills the replica that reads it ({do}, {size} bytes of body); each killed at most {dead_at_once}",
               injected=DOSES, requests=requests, failed=failed, why=remark, lost=lost, leaked=leaked(router))
 
 

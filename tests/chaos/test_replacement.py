@@ -62,7 +62,7 @@ def test_graceful_replacement_loses_nothing(start, replica, load, table):
         rollout.replace_all(lambda one: one.stop())
     outcomes = running.outcomes
     lost = [one for one in outcomes if not one.served]
-    table.add(fault="every replica replaced: the new one first, then the old one stops, finishes what it has and ends",
+    table.add(fault="every replica replaced: the new one starts first, then the old one finishes its requests and exits",
               injected=ROUNDS * REPLICAS, requests=len(outcomes), failed=0, why="", lost=len(lost), leaked=leaked(router))
     assert all(count == 1 for count in times(rollout.all, "delivered").values())
     assert {one.pod for one in outcomes} == {one.name for one in rollout.all}
@@ -82,9 +82,9 @@ def test_killing_replicas_fails_only_what_they_had(start, replica, load, table):
     failed = [one for one in outcomes if not one.served]
     rightly = [one for one in failed if lines[one.id]["Replica"] in killed and was_dispatched(one, lines[one.id])]
     deaths = Counter(lines[one.id]["Replica"] for one in rightly)
-    table.add(fault="every replica replaced: the new one first, then the old one gets SIGKILL", injected=ROUNDS * REPLICAS,
+    table.add(fault="every replica replaced: the new one starts first, then the old one gets SIGKILL", injected=ROUNDS * REPLICAS,
               requests=len(outcomes), failed=len(rightly), lost=len(failed) - len(rightly), leaked=leaked(router),
-              why="502: were at the killed replica, which may have acted; at most one for each of its slots")
+              why="502: sent to the killed replica, which may have acted; at most one for each of its slots")
     assert all(count <= SLOTS for count in deaths.values()), deaths
     posts = {one.id for one in outcomes if one.plan.method == "POST"}
     twice = {one: count for one, count in times(rollout.all, "delivered").items() if count > 1 and one in posts}
@@ -107,8 +107,8 @@ def test_the_kernel_tells_a_killed_replica_from_a_slow_one(start, replica, load,
     lines = access_lines_of(router, outcomes)
     failed = [one for one in outcomes if not one.served]
     rightly = [one for one in failed if one.why == "upstream_reset" and lines[one.id]["Replica"] == victim.address]
-    table.add(fault="a replica stands still with requests in its sockets, then gets SIGKILL", injected=1, requests=len(outcomes),
-              failed=len(rightly), why="502: nothing proves that it had not acted", lost=len(failed) - len(rightly),
+    table.add(fault="a replica is stopped (SIGSTOP) with requests in its sockets, then gets SIGKILL", injected=1, requests=len(outcomes),
+              failed=len(rightly), why="502: the replica may have acted", lost=len(failed) - len(rightly),
               leaked=leaked(router))
     assert len(rightly) <= SLOTS
     assert all(count == 1 for count in times([victim, other], "delivered").values())

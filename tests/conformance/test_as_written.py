@@ -79,7 +79,7 @@ def is_now(value):
 
 
 @pytest.mark.parametrize("case, options", [
-    ("an answer of the router's own", {"key": "wrong"}), ("a refused head", {"headers": {"Host": "a b"}}),
+    ("a local reply", {"key": "wrong"}), ("a refused head", {"headers": {"Host": "a b"}}),
     ("`/healthz`", {"method": "GET", "path": "/healthz"}), ("a pod's answer without one", {"body": b"x"})])
 def test_an_answer_has_a_date(scene, conformance, case, options):
     answer = scene.router.score(**options)
@@ -181,7 +181,7 @@ def test_a_trusted_proxy_s_scheme_and_host_were_a_list_to_the_pod(pod, start, co
     headers = blue.requests[-1].headers
     assert (headers.all("x-forwarded-proto"), headers.all("x-forwarded-host")) == ([scheme], [host])
     assert answer.headers.get("location") == f"{scheme}://{host}{SCORE}/1", "the origin that the pod was told"
-    conformance.add("9110 5.3", f"`X-Forwarded-Proto` and `-Host` of a trusted proxy, {case}", f"the pod is told `{scheme}` and `{host}`")
+    conformance.add("9110 5.3", f"`X-Forwarded-Proto` and `-Host` of a trusted proxy, {case}", f"the pod sees `{scheme}` and `{host}`")
 
 
 # --- methods ---
@@ -333,14 +333,14 @@ def test_a_blank_before_a_colon_of_the_pod_is_dropped(pod, start, row):
     raw = b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\nX-Own\t: a : b\r\n\r\nhello"
     answer = start(endpoint(deployment([pod(answering(raw))]))).score(b"x")
     assert answer.body == b"hello" and answer.headers.all("content-length") == ["5"] and answer.headers.get("x-own") == "a : b"
-    row("9112 5.1", "`Name : value` of a pod", answer, 200, text="200, without the blank")
+    row("9112 5.1", "`Name : value` of a pod", answer, 200, text="200, without the space")
 
 
 def test_a_blank_before_a_colon_of_a_pod_s_trailer_is_dropped(pod, start, conformance):
     raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum : 7\r\n\r\n"
     answer = start(endpoint(deployment([pod(answering(raw))]))).score(b"x")
     assert answer.body == b"hello" and answer.trailers.get("x-sum") == "7"
-    conformance.add("9112 5.1", "`Name : value` in a pod's trailers", "passed on, without the blank")
+    conformance.add("9112 5.1", "`Name : value` in a pod's trailers", "passed on, without the space")
 
 
 def test_a_blank_before_a_colon_of_a_client_is_refused(scene, row):
@@ -379,12 +379,12 @@ PROXIED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 ADDRESSES = b"\xc0\0\x02\x07\xc6\x33\x64\x01\x12\x67\x01\xbb"
 PROXY = {
-    "`PROXY TCP4` with all four words": (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n", True),
-    "`PROXY TCP6` with all four words": (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n", True),
+    "`PROXY TCP4` with all four fields": (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n", True),
+    "`PROXY TCP6` with all four fields": (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n", True),
     "`PROXY TCP4` with addresses of IPv6": (b"PROXY TCP4 2001:db8::7 2001:db8::1 4711 443\r\n", False),
-    "`PROXY TCP4` with a destination that is none": (b"PROXY TCP4 192.0.2.7 nowhere 4711 443\r\n", False),
+    "`PROXY TCP4` with an invalid destination": (b"PROXY TCP4 192.0.2.7 nowhere 4711 443\r\n", False),
     "`PROXY TCP4` without the destination's port": (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711\r\n", False),
-    "`PROXY TCP4` with a fifth word": (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443 x\r\n", False),
+    "`PROXY TCP4` with a fifth field": (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443 x\r\n", False),
     "version 2 with values that fit": (V2 + b"\x21\x11\0\x11" + ADDRESSES + b"\x04\0\x02xy", True),
     "version 2 with a value that is longer than the header": (V2 + b"\x21\x11\0\x11" + ADDRESSES + b"\x04\0\x03xy", False),
     "version 2 with half a value": (V2 + b"\x21\x11\0\x0e" + ADDRESSES + b"\x04\0", False),

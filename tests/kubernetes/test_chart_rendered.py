@@ -160,7 +160,7 @@ def test_the_notes_recommend_observe_from_until_it_is_set(helm, tmp_path):
     without = _notes(helm, HTTP, tmp_path)
     assert "every pod of the cluster may reach the port for operators" in without and "observeFrom:" in without
     closed = _notes(helm, {**HTTP, "networkPolicy": {"enabled": True}}, tmp_path)
-    assert "lets nobody but the node reach" in closed and "app.kubernetes.io/name: prometheus" in closed
+    assert "lets only the node reach" in closed and "app.kubernetes.io/name: prometheus" in closed
     assert "observeFrom" not in _notes(helm, {**HTTP, "networkPolicy": {"enabled": True, "observeFrom": PROMETHEUS}}, tmp_path)
 
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-HEAD = """# HTTP as written
+HEAD = """# Conformance to HTTP
 
-The tests in `tests/conformance` write this table to `build/conformance/conformance.md`, each row a case that one of them has tried in this
-run; a test that fails writes none. In `docs/` stands a copy of one run on the `dev` build. Sections are of RFC 9110 and 9112, unless they say
-otherwise.
+The tests in `tests/conformance` write this table to `build/conformance/conformance.md`. Each row is a case that a test tried in this run; a
+test that fails writes no row. The copy in `docs/` is of one run on the `dev` build. Sections are of RFC 9110 and 9112 unless another document
+is named.
 
 | section | case | answer |
 |---|---|---|

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from .wait import eventually
 
-HEAD = """# Faults, and what became of the requests
+HEAD = """# Faults, and what happened to the requests
 
-The tests in `tests/chaos` write this table to `build/chaos/reliability.md`, each row the test that injects the fault. In `docs/` stands a
-copy of one run of these tests on the `dev` build; `CHAOS_LONG=1` makes them longer.
+The tests in `tests/chaos` write this table to `build/chaos/reliability.md`; each row is written by the test that injects the fault. The
+copy in `docs/` is of one run on the `dev` build. `CHAOS_LONG=1` makes the tests longer.
 
-*Failed by its nature*: requests that no router could have saved, for the reason given, or that were refused honestly. *Lost*: requests
-that failed although no fault had met them. *Leaked*: slots held, or positions in the queue taken, when all was over. A test fails unless both
-are 0. Times and counts depend on the machine, the last two columns do not.
+*Expected failures*: requests that no router could have saved, for the reason given, or that were correctly refused. *Lost*: requests
+that failed although no fault affected them. *Leaked*: slots still held, or requests still in the queue, at the end. A test fails unless
+both are 0. Times and counts depend on the machine; the last two columns do not.
 """
 
 
@@ -45,7 +45,7 @@ class Table:
     def write(self, path):
         if not self._rows:
             return
-        lines = [HEAD, "| fault | injected | requests | failed by its nature | why | lost | leaked |", "|---|---|---|---|---|---|---|"]
+        lines = [HEAD, "| fault | injected | requests | expected failures | why | lost | leaked |", "|---|---|---|---|---|---|---|"]
         lines += [f"| {row.fault} | {row.injected} | {row.requests} | {row.failed} | {row.why} | {row.lost} | {row.leaked} |"
                   for row in self._rows]
         lines += ["", *(f"- {figure}" for figure in self._figures)]
@@ -55,7 +55,7 @@ class Table:
 
 
 def leaked(router):
-    """What is still held when all clients have gone: slots and positions in the queue. 0 unless something has leaked."""
+    """What is still held when all clients have gone: slots and places in line. 0 unless something has leaked."""
     try:
         eventually(lambda: router.slots_in_use() == 0 and router.queue_length() == 0, "slots and line to be empty", patience=20)
     except AssertionError:
