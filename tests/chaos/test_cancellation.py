@@ -16,7 +16,7 @@ PATIENT, LEAVING = 24, 24  # clients; together more than there are slots, so tha
 
 
 def leaving(number):
-    """A client that goes away after a random moment: in line, in its upload, while the pod computes or streams."""
+    """A client that goes away after a random moment: in the queue, in its upload, while the pod computes or streams."""
     after = random.expovariate(1 / 0.05) + 0.001
     common = {"leave_after": after, "leave_by_reset": number % 2 == 0}
     kind = number % 3

@@ -240,7 +240,7 @@ def test_waiting_requests_are_served_during_the_grace(pod, start):
     assert router.wait_exit() == 0
 
 
-def test_when_the_grace_ends_the_line_is_refused_and_the_rest_is_cut(pod, start):
+def test_when_the_grace_ends_waiting_requests_are_refused_and_the_rest_is_cut(pod, start):
     blue = pod(lambda exchange: exchange.wait_for_close())
     router = start(endpoint(deployment([blue], max_queue_wait_ms=60000, request_timeout_ms=60000)), drain_grace_ms=1000)
     running = router.start_request(b"1")

@@ -226,7 +226,7 @@ def test_a_pod_that_closes_after_each_answer_serves_every_request(pod, start):
     assert blue.most_connections == 1
 
 
-def test_the_line_holds_as_many_as_it_says(pod, start):
+def test_the_queue_holds_as_many_as_it_says(pod, start):
     turnstile = Turnstile()
     router = start(endpoint(deployment([pod(turnstile)], max_queue_wait_ms=60000, request_timeout_ms=60000,
                                        router={"max_queue_length": 3})))
@@ -242,7 +242,7 @@ def test_the_line_holds_as_many_as_it_says(pod, start):
         client.close()
 
 
-def test_the_line_holds_64_where_nothing_is_said(pod, start):
+def test_the_queue_holds_64_where_nothing_is_said(pod, start):
     turnstile = Turnstile()
     router = start(endpoint(deployment([pod(turnstile)], max_queue_wait_ms=60000, request_timeout_ms=60000)))
     clients = [router.start_request(b"x") for _ in range(65)]

@@ -45,7 +45,7 @@ def test_no_ready_replica_is_refused_after_the_wait(pod, start, profile):
     assert blue.requests == []
 
 
-def test_a_full_line_and_a_long_wait_are_refused(pod, start, profile):
+def test_a_full_queue_and_a_long_wait_are_refused(pod, start, profile):
     release = threading.Event()
 
     def hold(exchange):

@@ -1,5 +1,5 @@
 """What time changes is no mistake of a file; and a file that cannot be used refuses itself, and nothing else.
-docs/configuration.md, "Which mistake refuses what". Each test is named after what went wrong."""
+docs/configuration.md, "Effect of each mistake". Each test is named after what went wrong."""
 
 import os
 import subprocess

@@ -55,9 +55,9 @@ class Table:
 
 
 def leaked(router):
-    """What is still held when all clients have gone: slots and places in line. 0 unless something has leaked."""
+    """What is still held when all clients have gone: slots and positions in the queue. 0 unless something has leaked."""
     try:
-        eventually(lambda: router.slots_in_use() == 0 and router.queue_length() == 0, "slots and line to be empty", patience=20)
+        eventually(lambda: router.slots_in_use() == 0 and router.queue_length() == 0, "slots and queue to be empty", patience=20)
     except AssertionError:
         return router.slots_in_use() + router.queue_length()
     return 0

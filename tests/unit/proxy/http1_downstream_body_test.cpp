@@ -166,7 +166,7 @@ TEST_F(Http1DownstreamTest, KnowsHowMuchTheClientHasTaken) {
 
 // --- who may have a slot, and for how long ---
 
-TEST_F(Http1DownstreamTest, MayTakeASlotUntilTheLineIsOver) {
+TEST_F(Http1DownstreamTest, MayTakeASlotUntilWaitersAreRefused) {
   take(request());
   EXPECT_TRUE(downstream->may_take_slot());
   server.refuse_waiters();
