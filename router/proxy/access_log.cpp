@@ -12,13 +12,13 @@ namespace {
 
 constexpr std::size_t kUserAgentMax = 70;  // Azure Monitor
 constexpr std::size_t kPathMax = 1024;
-constexpr std::size_t kMethodMax = 32;  // the longest that is registered has 16
+constexpr std::size_t kMethodMax = 32;  // the longest registered method has 16 characters
 
-/// JSON text of a string that a client may have chosen: everything but printable ASCII is escaped, so that the line stays one
-/// line and is valid whatever bytes were sent.
+/// Appends a string that a client may have chosen as JSON text. Everything but printable ASCII is escaped, so the log line
+/// stays one line and valid JSON, whatever bytes the client sent.
 void append_escaped(std::string& line, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
-  std::size_t plain = 0;  // where what needs no escaping and is not in the line yet begins
+  std::size_t plain = 0;  // begin of the text that needs no escape and is not appended yet
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const bool is_quoted = byte == '"' || byte == '\\';
@@ -46,7 +46,7 @@ class JsonLine {
     append_escaped(line_, value);
     line_.push_back('"');
   }
-  /// Of letters, digits and the like: nothing to escape.
+  /// For a value that needs no escape, such as letters and digits.
   void plain(std::string_view key, std::string_view value) {
     begin(key);
     line_.push_back('"');
@@ -59,7 +59,7 @@ class JsonLine {
     const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, value);
     line_.append(digits, end.ptr);
   }
-  /// Milliseconds with three decimals.
+  /// Writes milliseconds with three decimals.
   void milliseconds(std::string_view key, Duration duration) {
     const auto microseconds =
         std::max<std::int64_t>(std::chrono::duration_cast<std::chrono::microseconds>(duration).count(), 0);
@@ -89,7 +89,7 @@ std::string_view now_text(std::array<char, 32>& storage) {
   clock_gettime(CLOCK_REALTIME, &now);
   thread_local std::time_t second = 0;
   thread_local std::array<char, 24> prefix{};
-  if (now.tv_sec != second) {  // the date changes once a second
+  if (now.tv_sec != second) {  // format the date and time once a second
     second = now.tv_sec;
     std::tm utc{};
     gmtime_r(&second, &utc);

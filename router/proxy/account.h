@@ -8,9 +8,9 @@ namespace router::proxy {
 
 class ShardServer;
 
-/// Tells of one exchange exactly once, on every way out: metrics, and a line of the access log if there is one. `tell` is its
-/// orderly end; an exchange that ends without it (an exception, the end of the process) is told as `internal` when this is
-/// destroyed. Cannot fail: a line for which there is no memory is counted as dropped.
+/// Counts one exchange in the metrics and writes its access log line, if there is a log: exactly once, on every way out.
+/// `report` is called at the orderly end. If it was not called (an exception, the end of the process), the destructor reports
+/// the exchange as `internal`. Cannot fail: a log line for which there is no memory is counted as dropped.
 class Account {
  public:
   Account(ShardServer& server, const Views::Snapshot& view, const Downstream& downstream, Record& record)
@@ -23,7 +23,7 @@ class Account {
 
  private:
   ShardServer& server_;
-  const Views::Snapshot& view_;  // the exchange's: it may become a newer one
+  const Views::Snapshot& view_;  // a reference: the exchange may replace its view by a newer one
   const Downstream& downstream_;
   Record& record_;
   bool told_ = false;

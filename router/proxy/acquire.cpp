@@ -42,7 +42,7 @@ Task<Result<HeldSlot>> acquire(RequestQueue& queue, dispatch::QueuePosition posi
     }
     if (wakeup.shard().now() >= deadline) {
       dispatch::Parting parting = entry->waiting.leave();
-      if (parting.held_slot) co_return std::move(parting.held_slot);  // it was on its way
+      if (parting.held_slot) co_return std::move(parting.held_slot);  // the slot was assigned before the waiter left
       co_return why_in_vain(parting);
     }
     co_await wakeup.wait(std::min(deadline, cancellation.ask_again(wakeup.shard().now())));

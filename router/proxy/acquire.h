@@ -7,9 +7,9 @@
 
 namespace router::proxy {
 
-/// Waits in the queue for a slot until `deadline`, or until the exchange is no longer wanted; at `position`, if it had one
-/// before. Suspends. On failure nothing is held. Fails with queue_full, deadline_unmeetable, queue_timeout, no_ready_replica,
-/// deployment_not_found (removed meanwhile), or what `cancellation` says.
+/// Waits in the queue for a slot until `deadline`, or until the exchange is no longer wanted. If the exchange had a `position`
+/// before, it waits there. Suspends. On failure no slot is held. Fails with queue_full, deadline_unmeetable, queue_timeout,
+/// no_ready_replica, deployment_not_found (the deployment was removed meanwhile), or with the failure of `cancellation`.
 Task<Result<dispatch::HeldSlot>> acquire(dispatch::RequestQueue& queue, dispatch::QueuePosition position, Deadline deadline,
                                          runtime::Wakeup& wakeup, wire::Cancellation& cancellation);
 

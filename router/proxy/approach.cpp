@@ -54,7 +54,8 @@ Result<void> Approach::admit() {
   if (const Result<void> served = check_method(head); !served) return served.error();
   if (const Result<void> is_new = check_loop(view_->via, head); !is_new) return is_new.error();
 
-  // Up to the caller's key nothing depends on the deployment: who has none learns from no answer which ones there are.
+  // Until the key is checked, no answer depends on the deployment: a client without a key cannot find out which deployments
+  // exist.
   const routing::Destination destination = routing::find_endpoint(view_->table, head);
   record_.endpoint = destination.endpoint;
   record_.route = {};
@@ -81,15 +82,15 @@ Task<Result<HeldSlot>> Approach::wait_again(HeldSlot held_slot) {
   co_return co_await acquire_under_newest_view(std::move(position));
 }
 
-/// A replica that is newer than our view was listed together with other keys and routes: everything is decided again under
-/// those, so that no request is ever served half by one configuration and half by another. The slot is kept unless the request
-/// now leads elsewhere.
+/// If the slot's replica belongs to a newer generation than this view, its publication may also have changed keys and routes.
+/// The exchange takes the newer view and makes every decision again, so that no request is served with parts of two
+/// configurations. It keeps the slot unless the request now goes to another queue.
 Task<Result<HeldSlot>> Approach::acquire_under_newest_view(dispatch::QueuePosition position) {
   Result<HeldSlot> held_slot = co_await acquire_slot(std::move(position));
   while (held_slot && generation_of(*held_slot) > view_->generation) {
     const std::shared_ptr<dispatch::RequestQueue> queue = route().deployment->queue;
     const Result<void> caught_up = co_await catch_up(generation_of(*held_slot));
-    if (!caught_up) co_return caught_up.error();  // and the slot is free again
+    if (!caught_up) co_return caught_up.error();  // the destructor releases the slot
     if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
     if (route().deployment->queue == queue) continue;
     held_slot->give_back();
@@ -113,8 +114,8 @@ Duration Approach::queue_time_left() const {
   return std::max(route().deployment->queue_wait_max - record_.in_queue, Duration{});
 }
 
-/// Waits until this shard's view is at least as new as a replica. Its publication is on its way: it comes in the time that the
-/// request has left in the queue, or else within kAtLeast.
+/// Waits until this shard's view is at least as new as the replica. The publication is already under way. The wait ends with
+/// the time that the request may still spend in the queue, but not before kAtLeast.
 Task<Result<void>> Approach::catch_up(std::uint64_t generation) {
   constexpr std::chrono::milliseconds kAtLeast{100};
   const TimePoint begun = wakeup_.shard().now();
@@ -153,7 +154,7 @@ Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> Approach::open(HeldSlo
   const TimePoint begun = record_.attempts == 1 ? record_.left_queue : wakeup_.shard().now();
   Result<std::unique_ptr<upstream::UpstreamExchange>> opened =
       co_await upstream::open(held_slot, options, wakeup_, downstream_);
-  if (!opened || (*opened)->waited()) record_.waited += wakeup_.shard().now() - begun;  // for the pod
+  if (!opened || (*opened)->waited()) record_.waited += wakeup_.shard().now() - begun;  // the wait for the pod
   co_return opened;
 }
 

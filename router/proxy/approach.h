@@ -17,30 +17,31 @@ namespace router::proxy {
 
 class ShardServer;
 
-/// The way of one exchange to a replica: what it may do under its view, its position in the queue, its connection, and which
-/// second attempts it still has. One shard; lives as long as its exchange is being answered.
+/// The part of an exchange that finds it a replica: what its view allows, its position in the queue, its connection, and its
+/// remaining second attempts. Belongs to one shard; lives until its exchange is answered.
 class Approach {
  public:
-  /// `view` is changed to a newer one where a replica asks for that.
+  /// Replaces `view` by a newer one if a replica belongs to a newer generation.
   Approach(ShardServer& server, Views::Snapshot& view, Downstream& downstream, runtime::Wakeup& wakeup, Record& record);
 
-  /// Where it goes and who asks: endpoint, key, deployment, size, time left; in that order.
+  /// Checks the request, in this order: endpoint, key, deployment, size of the body, remaining time.
   Result<void> admit();
-  /// Waits in the queue for a slot. Suspends. The slot's replica belongs to no newer configuration than the view.
+  /// Waits in the queue for a slot. Suspends. The slot's replica does not belong to a newer generation than the view.
   Task<Result<dispatch::HeldSlot>> wait_for_slot();
-  /// Gives the slot of a replica that could not be reached back, and waits at the old position for another one. Time in the
-  /// queue before counts.
+  /// Releases the slot of a replica that could not be reached, and waits at the old position in the queue for another slot. The
+  /// time that the exchange has already waited counts. Suspends.
   Task<Result<dispatch::HeldSlot>> wait_again(dispatch::HeldSlot held_slot);
-  /// Opens a connection under the held slot, which stays here if that fails. Suspends.
+  /// Opens a connection in the held slot. If that fails, the slot stays with the caller (upstream::open names one exception).
+  /// Suspends.
   Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, bool fresh);
 
-  /// Each kind of second attempt is allowed once, within the deployment's budget; after a refused connection as often as it
-  /// takes, outside of the budget (contract, section 6). Asking takes it.
+  /// Whether a second attempt is allowed. Each kind is allowed once, within the deployment's budget. After a refused connection
+  /// any number is allowed, outside the budget (contract, section 6). A call that returns true uses the attempt up.
   bool may_go_elsewhere(const Failure& failure);
   bool may_try_again(upstream::Unseen unseen);
 
-  /// What collects the request for the mirrored deployment, as far as it is to be mirrored and is not on its way already; at
-  /// every attempt from the body's beginning.
+  /// The copy that collects the request for the mirrored deployment, or nullptr if the request is not mirrored or its copy was
+  /// sent already. At each attempt the copy of the body begins again.
   std::unique_ptr<MirrorCopy>& mirror_copy(const RequestIds& ids);
 
   const model::Route& route() const { return record_.route; }
@@ -58,10 +59,10 @@ class Approach {
   Downstream& downstream_;
   runtime::Wakeup& wakeup_;
   Record& record_;
-  const std::uint64_t draw_;  // for the traffic split: the same under every view
-  Patience patience_;         // once it is admitted
-  bool bound_ = false;        // to its replica, which it may have ended: no other one gets it
-  bool mirrored_ = false;     // `copy_` was made, or need not be
+  const std::uint64_t draw_;  // for the traffic split: the same number under each view
+  Patience patience_;         // set by `admit`
+  bool bound_ = false;        // to its replica: the request may have crashed it, so no other replica gets the request
+  bool mirrored_ = false;     // `copy_` was created, if one is needed
   std::unique_ptr<MirrorCopy> copy_;
 };
 

@@ -12,10 +12,10 @@ using http::Field;
 using http::FieldLine;
 using runtime::Address;
 
-constexpr int kHopsMax = 32;             // looked at: a client may write thousands
-constexpr std::size_t kElementMax = 64;  // bytes of one; an address has 45, and a port and brackets
+constexpr int kHopsMax = 32;             // elements that are read: a client may send thousands
+constexpr std::size_t kElementMax = 64;  // bytes of one element: an address has up to 45, plus port and brackets
 
-/// `10.1.2.3`, `fd00::1`, and with ports as Azure's gateways write them: `10.1.2.3:4711`, `[fd00::1]:4711`.
+/// Parses `10.1.2.3` or `fd00::1`, also with a port, as Azure's gateways write it: `10.1.2.3:4711`, `[fd00::1]:4711`.
 std::optional<Address> parse_element(std::string_view text) {
   while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
   while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
@@ -29,7 +29,7 @@ std::optional<Address> parse_element(std::string_view text) {
   return address;
 }
 
-/// The elements of all lines, the last one first.
+/// Iterates over the elements of all X-Forwarded-For lines, from the last to the first.
 class Backwards {
  public:
   explicit Backwards(const http::Fields& fields) : begin_(fields.begin()), line_(fields.end()) {}
@@ -52,7 +52,7 @@ class Backwards {
   const FieldLine* const begin_;
   const FieldLine* line_;
   std::string_view list_;
-  bool more_ = false;  // in `list_`
+  bool more_ = false;  // `list_` holds further elements
 };
 
 std::optional<Address> spoken_for(const http::Fields& fields, const Networks& trusted) {

@@ -10,13 +10,14 @@
 
 namespace router::proxy {
 
-/// Room for the text of an address.
+/// Buffer for the text of an address.
 using ClientIpText = std::array<char, INET6_ADDRSTRLEN>;
 
-/// Who asked, for the access log: the peer (as the PROXY protocol tells), or, where that is a trusted proxy, whom it speaks
-/// for in `X-Forwarded-For`: of that list the last address which is no trusted proxy itself, as nginx's `real_ip_recursive`
-/// does. What stands further left is whatever the client has sent. Ports are dropped; an element that is no address ends the
-/// search, and so do kHopsMax proxies: then it is the last address before that. A view of `room`, or of the peer.
+/// The client's address for the access log. It is the peer's address (the one in the PROXY protocol header, if there was one).
+/// If the peer is a trusted proxy, it is the last address in `X-Forwarded-For` that is not a trusted proxy itself, as with
+/// nginx's `real_ip_recursive`; addresses further left may be forged by the client. Ports are dropped. The search ends at an
+/// element that is not an address, or after kHopsMax elements, and the result is the last address before that. Returns a view
+/// of `room` or of the peer.
 std::string_view client_ip(const Downstream& from, const Networks& trusted, ClientIpText& room);
 
 }  // namespace router::proxy

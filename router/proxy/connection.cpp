@@ -21,11 +21,11 @@ using runtime::Wakeup;
 
 constexpr int kExchangesPerTurn = 32;
 
-/// Counts a connection for as long as it lives, and lets the drain wake it.
+/// Counts a connection while it exists, and registers its wakeup so that the drain can wake it.
 class Enlisted {
  public:
   Enlisted(ShardServer& server, Wakeup& wakeup) : server_(server), wakeup_(wakeup) {
-    server_.enlist(wakeup_);  // first: it may find no memory
+    server_.enlist(wakeup_);  // first: it may throw std::bad_alloc
     server_.cells().connections_active.add();
   }
   Enlisted(const Enlisted&) = delete;
@@ -40,8 +40,9 @@ class Enlisted {
   Wakeup& wakeup_;
 };
 
-/// False: the handshake failed, took too long, or had to make room for another one. A client that has closed without a byte
-/// wanted none: so load balancers look whether a port is open.
+/// Returns false if the handshake failed, took too long, or was cut to make room for another connection. A connection that the
+/// client closes before it sends a byte does not count as a failed handshake: load balancers check in this way whether a port
+/// is open.
 Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup, Deadline deadline, std::size_t at_once,
                        IdleConnections::Entry& idle) {
   const Handshakes::Entry under_way(server.handshakes(), stream.socket(), at_once);
@@ -59,7 +60,7 @@ Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup,
     if (closed) break;
     stream.arm_read();
     const bool woken = co_await wakeup.wait(std::min(deadline, server.first_requests_end()));
-    if (!begun) idle.begin(server.shard().now());  // its first bytes
+    if (!begun) idle.begin(server.shard().now());  // the first bytes of the handshake
     begun = true;
     if (!woken) break;
   }
@@ -68,12 +69,12 @@ Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup,
   co_return false;
 }
 
-/// This shard's part of the handshakes that the process may have under way.
+/// This shard's share of the handshakes that the process may run at the same time.
 std::size_t handshakes_at_once(const config::Limits& limits, std::size_t shards) {
   return std::max<std::size_t>(limits.max_handshakes / shards, 1);
 }
 
-/// Counts one that is refused for as long as it is read, or one that asks other shards for a permit.
+/// Increments a counter while it exists: a refused connection that is still read, or a search for a permit on other shards.
 class Counted {
  public:
   explicit Counted(std::size_t& count) : count_(count) { ++count_; }
@@ -85,20 +86,20 @@ class Counted {
   std::size_t& count_;
 };
 
-/// Answers a request that is not served, whatever it asks for. Its method is kOther where nothing is known of it.
+/// Answers a request that is not served, whatever it contains. `method` is kOther if it is not known.
 Task<void> refuse_request(ShardServer& server, ListenerId listener, tls::Stream& stream, const Peer& peer, Wakeup& wakeup,
                           http::Method method, Failure failure) {
   Http1Downstream downstream(server, listener, stream, wakeup, peer);
   downstream.assume_method(method);
   co_await refuse_head(server, downstream, wakeup, failure);
-  // Closing over a request that nobody has read would reset the connection, and the client might lose the refusal.
+  // Closing a socket that holds unread bytes resets the connection, and the client might lose the answer.
   static_cast<void>(stream.read(server.shard().scratch()));
   if (server.refused() == ShardServer::kRefusedMax) co_return;
   const Counted counted(server.refused());
   co_await downstream.linger();
 }
 
-/// Plain HTTP where TLS is spoken: says so, in plaintext, whatever it asks for.
+/// Answers plain HTTP on a TLS port in plaintext, whatever the request contains.
 Task<void> refuse_plain_http(ShardServer& server, ListenerId listener, tls::Stream& secured, const Peer& peer, Wakeup& wakeup) {
   const http::Method method = secured.has_heard_http_head() ? http::Method::kHead : http::Method::kOther;
   tls::Stream stream(std::move(secured.socket()));
@@ -106,7 +107,8 @@ Task<void> refuse_plain_http(ShardServer& server, ListenerId listener, tls::Stre
   co_await refuse_request(server, listener, stream, peer, wakeup, method, failure);
 }
 
-/// One connection too many: says so in plaintext. Over TLS nothing can be said without a handshake, and none is paid for.
+/// Refuses a connection beyond a limit. A plaintext client gets an answer. A TLS client gets none, since an answer would need a
+/// handshake.
 Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address address,
                              bool tls, Wakeup& wakeup, const char* cause) {
   server.cells().connections_refused.add();
@@ -118,35 +120,36 @@ Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::
   co_await refuse_request(server, listener, stream, peer, wakeup, http::Method::kOther, failure);
 }
 
-/// What a connection holds from its beginning to its end: all that it holds while it asks for nothing.
+/// The state of a connection from accept to close. A connection without a request holds nothing else.
 struct Client {
   std::optional<ConnectionLimits::Permit> permit;
   std::optional<Enlisted> enlisted;
   std::shared_ptr<tls::ServerContext> context;  // null: plaintext
   tls::Stream stream;
-  std::optional<IdleConnections::Entry> idle;  // once there is a stream
+  std::optional<IdleConnections::Entry> idle;  // set once the stream exists
   std::string ip;
   Peer peer;
-  std::size_t requests = 0;      // so far
-  Deadline idle_until = kNever;  // it is closed then if it has asked for nothing
-  Deadline look = kNever;        // until its first request: when to ask whether permits have become few
+  std::size_t requests = 0;      // requests served so far
+  Deadline idle_until = kNever;  // without a request the connection is closed at this time
+  Deadline look = kNever;        // before the first request: when to check whether permits are short
 };
 
 Deadline keep_alive_end(ShardServer& server) {
   return deadline_after(server.shard().now(), server.view()->limits.keep_alive_timeout);
 }
 
-/// Few permits are left: who has asked for nothing yet has header_timeout for that, instead of keep_alive_timeout, which load
-/// balancers' pools need that open connections in advance.
+/// Whether permits are short. Then a connection without a first request is closed after header_timeout instead of
+/// keep_alive_timeout. Connection pools of load balancers open connections in advance and need the longer time.
 bool is_crowded(ShardServer& server) {
   return server.connection_limits().open() * 5 > server.view()->limits.max_connections * 4;
 }
 
 Deadline header_end(ShardServer& server) { return deadline_after(server.shard().now(), server.view()->limits.header_timeout); }
 
-/// At the limit: the permit of an idle connection of this shard, else of another one. Nothing: none is idle.
+/// Called at the limit of connections. Takes the permit of an idle connection of this shard, or else of another shard. Returns
+/// nothing if no connection is idle. Suspends.
 Task<std::optional<ConnectionLimits::Permit>> take_permit_of_an_idle_one(ShardServer& server, Wakeup& wakeup, std::size_t max) {
-  // Beyond the limit, which a reload has lowered: one more goes, so that in the end it is kept.
+  // A reload has lowered the limit: one more idle connection is closed for each new one, until the limit is kept.
   if (server.connection_limits().open() > max) static_cast<void>(server.make_room());
   std::optional<ConnectionLimits::Permit> permit = server.make_room();
   if (permit || server.searches() == ShardServer::kSearchesMax) co_return permit;
@@ -156,11 +159,11 @@ Task<std::optional<ConnectionLimits::Permit>> take_permit_of_an_idle_one(ShardSe
   co_return found;
 }
 
-/// From accepted to ready for requests: the limits, PROXY protocol, TLS. False: the connection is over. What only this needs
-/// ends with it.
+/// Prepares an accepted connection for requests: limits, PROXY protocol, TLS. Returns false if the connection is over. It is a
+/// coroutine of its own so that the memory it needs is released when it returns.
 Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& socket, runtime::Address& address, Wakeup& wakeup,
                  Client& client) {
-  // What the connection needs of the configuration is taken now; a later one acts on later connections, and may not know the
+  // Copy what the connection needs of the configuration now. A later view acts on later connections and may not contain this
   // listener any more.
   const ListenerSettings& settings = server.view()->listeners.at(listener);
   const config::Limits& limits = server.view()->limits;
@@ -173,7 +176,7 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
   bool trusted = server.view()->trusted_proxies.contains(address);
 
   std::optional<ConnectionLimits::Permit> permit = server.connection_limits().enter(limits.max_connections);
-  // Who has its own limit full is refused anyway, and must not cost another client its connection.
+  // A client at its own limit is refused in any case, so no idle connection of another client is closed for it.
   if (!permit && ((proxied && trusted) || server.connection_limits().has_room(address, per_client))) {
     std::optional<ConnectionLimits::Permit> taken = co_await take_permit_of_an_idle_one(server, wakeup, limits.max_connections);
     if (taken) permit.emplace(std::move(*taken));
@@ -188,7 +191,7 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
     const Result<ProxyHeader> header = co_await read_proxy_header(socket, wakeup, deadline, server.first_requests_end());
     if (!header) co_return false;
     address = header->client.value_or(address).unmapped();
-    // Somebody whom the proxy does not know either may not speak for others.
+    // A client whose address the proxy does not know must not be trusted to name other clients in its fields.
     trusted = header->local || (header->client && server.view()->trusted_proxies.contains(address));
   }
   if (!client.permit->enter(address, per_client)) {
@@ -204,7 +207,7 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
     const bool secured = co_await shake_hands(server, client.stream, wakeup, deadline, at_once, *client.idle);
     const bool answers = !secured && client.stream.has_heard_http() && client.stream.is_open();
     if (answers) {
-      client.idle->leave();  // its socket goes
+      client.idle->leave();  // its socket is moved away
       co_await refuse_plain_http(server, listener, client.stream, client.peer, wakeup);
     }
     if (!secured) co_return false;
@@ -214,7 +217,8 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
   co_return true;
 }
 
-/// Serves requests, one after the other, until none is at hand: true. False: the connection is over.
+/// Serves requests, one after the other. Returns true when no further request has begun to arrive, false when the connection is
+/// over.
 Task<bool> serve_requests(ShardServer& server, ListenerId listener, Client& client, Wakeup& wakeup) {
   using Next = Http1Downstream::Next;
   Http1Downstream downstream(server, listener, client.stream, wakeup, client.peer);
@@ -230,20 +234,20 @@ Task<bool> serve_requests(ShardServer& server, ListenerId listener, Client& clie
     if (!downstream.finish()) break;
     client.idle_until = keep_alive_end(server);
     if (!downstream.has_begun()) co_return true;
-    // Requests that are all there and need no pod are answered without waiting once: the other connections have their turn.
+    // Pipelined requests that need no pod are answered without one suspension: yield, so that other connections make progress.
     if (exchanges % kExchangesPerTurn == 0) co_await wakeup.wait(server.shard().now());
   }
   co_await downstream.linger();
   co_return false;
 }
 
-/// Until when a connection that asks for nothing stays. A step of the drain may bring it nearer, and wakes.
+/// When a connection without a request is closed. A step of the drain may move this time nearer; it then wakes the connection.
 Deadline idle_end(ShardServer& server, const Client& client) {
   if (!server.closing_idle()) return client.requests > 0 ? client.idle_until : std::min(client.idle_until, client.look);
   return client.requests > 0 ? server.shard().now() : std::min(client.idle_until, server.first_requests_end());
 }
 
-/// A client that has not asked yet, and may go on: it was only looked at whether permits have become few.
+/// Whether a connection may stay open at its `look` time: it has not sent its first request, and permits are not short.
 bool may_go_on(ShardServer& server, Client& client) {
   const bool looked = client.requests == 0 && !server.closing_idle() && server.shard().now() < client.idle_until;
   if (!looked || is_crowded(server)) return false;
@@ -268,7 +272,7 @@ Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::S
       const bool woken = co_await wakeup.wait(idle_end(server, client));
       if (client.idle->cut()) co_return;
       if (woken) continue;
-      // Nobody has asked for anything, as far as we have been told. What the kernel has by now is served, too.
+      // The wait has timed out without an event. Bytes that the kernel has received by now are served, too.
       if (!client.stream.socket().has_arrived()) {
         if (may_go_on(server, client)) continue;
         co_return;

@@ -9,7 +9,7 @@ namespace router::proxy {
 
 class ShardServer;
 
-/// One client connection from accept to close: PROXY protocol, TLS, then its exchanges one after the other. Suspends.
+/// Serves one client connection from accept to close: PROXY protocol, TLS, then its exchanges one after the other. Suspends.
 Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address peer);
 
 }  // namespace router::proxy

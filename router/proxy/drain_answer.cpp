@@ -23,7 +23,7 @@ Task<Result<void>> drain_answer(upstream::UpstreamExchange& exchange, const mode
     if (!head) co_return head.error();
     if (*head != nullptr && (*head)->status < 200) {
       exchange.skip_interim();
-      co_await wakeup.wait(shard.now() + kInterimPause);  // there may be any number at hand
+      co_await wakeup.wait(shard.now() + kInterimPause);  // the pod may send any number of them: do not spin
       continue;
     }
     if (*head != nullptr) {

@@ -8,8 +8,8 @@
 
 namespace router::proxy {
 
-/// Reads an answer that nobody waits for, to its end, and drops it; every timeout stays in force. The request was sent.
-/// Suspends. Fails with what the pod did, or with what `cancellation` says.
+/// Reads an answer that is not used to its end, and drops it. The deployment's timeouts still apply. The request was sent
+/// before. Suspends. Fails with the failure of the pod, or with the failure of `cancellation`.
 Task<Result<void>> drain_answer(upstream::UpstreamExchange& exchange, const model::Deployment& deployment,
                                 runtime::Wakeup& wakeup, wire::Cancellation& cancellation);
 

@@ -23,13 +23,14 @@ namespace {
 
 using runtime::Wakeup;
 
-/// The straight line: each step needs what the last one returned. A second attempt is made only where the pod provably did not
-/// act (contract, section 6): elsewhere, if it could not be reached; on a fresh connection, if the one that was used had ended.
+/// The steps of one exchange, in order: each step needs the result of the step before it. A second attempt is made only where
+/// the contract (section 6) allows it: in another slot if the replica could not be reached, or over a new connection if the
+/// reused connection had ended before the pod acted on the request.
 Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream& downstream, Wakeup& wakeup,
                           const RequestIds& ids, Record& record, UpstreamClose& upstream_close) {
   Approach approach(server, view, downstream, wakeup, record);
   if (const Result<void> admitted = approach.admit(); !admitted) co_return admitted.error();
-  if (gathers_first(downstream)) {  // the body is small, and still on its way
+  if (gathers_first(downstream)) {  // a small body has not arrived completely
     const Result<void> gathered = co_await gather(server, downstream, approach.patience(), view->limits, wakeup, record);
     if (!gathered) co_return gathered.error();
   }
@@ -58,9 +59,10 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
   }
 }
 
-constexpr std::chrono::seconds kDropFor{2};  // what is left of a body that nobody wants
+constexpr std::chrono::seconds kDropFor{2};  // for the rest of a request body that is not used
 
-/// A client that has neither taken all of its answer nor sent all of its body must do one or the other, or is let go.
+/// The deadline of a client that has neither read its whole answer nor sent its whole body. It must make progress in one of the
+/// two directions within kDropFor; otherwise its connection is reset.
 class Standstill {
  public:
   Deadline deadline(const Downstream& downstream, TimePoint now) {
@@ -75,9 +77,9 @@ class Standstill {
   TimePoint since_{};
 };
 
-/// What is left when all is decided, all at once: a slow client takes the rest of its answer, within bounds (it may also have
-/// gone), the pod closes a connection that cannot be used again, and what a client still sends of a body that nobody wants is
-/// dropped.
+/// Finishes the exchange after its outcome is decided. Three things happen at the same time: the client reads the rest of its
+/// answer within the timeouts (or has already gone), the pod closes a connection that cannot be used again, and the rest of the
+/// request's body is read and dropped.
 Task<void> settle(Downstream& downstream, UpstreamClose& upstream_close, Wakeup& wakeup, Duration send_timeout,
                   Record& record) {
   using wire::Progress;
@@ -110,7 +112,8 @@ Task<void> settle(Downstream& downstream, UpstreamClose& upstream_close, Wakeup&
   record.settled = shard.now();
 }
 
-/// When it is worth asking again: when who comes now is likely to be served. In whole seconds, 1 to 60; 1 if that is not known.
+/// The value of `Retry-After`: the wait that the queue expects, in whole seconds, from 1 to 60. It is 1 if the wait is not
+/// known.
 std::chrono::seconds retry_after(std::optional<Duration> expected_wait) {
   constexpr std::chrono::seconds kSoonest{1};
   constexpr std::chrono::seconds kLatest{60};
@@ -118,7 +121,7 @@ std::chrono::seconds retry_after(std::optional<Duration> expected_wait) {
   return std::clamp(std::chrono::ceil<std::chrono::seconds>(*expected_wait), kSoonest, kLatest);
 }
 
-/// Makes a failure the answer, unless one has begun or nobody reads it.
+/// Records a failure and writes it as the response, unless a response has begun or the client has closed the connection.
 void refuse(Downstream& downstream, const Failure& failure, Record& record) {
   record.reason = failure.reason;
   record.cause = failure.cause;
@@ -143,17 +146,19 @@ void refuse(Downstream& downstream, const Failure& failure, Record& record) {
   write_local_reply(downstream, reply);
 }
 
-/// `GET` or `HEAD /healthz` on any listener: for load balancers, answered by the router itself and not counted as a request.
+/// `GET` or `HEAD /healthz` on any listener: a health check of a load balancer. The router answers it itself and does not count
+/// it as a request.
 bool is_health_check(const http::RequestHead& head) {
   return (head.method == http::Method::kGet || head.method == http::Method::kHead) && head.path == "/healthz";
 }
 
-/// An OPTIONS that may not be forwarded any more (RFC 9110, 7.6.2): answered here for whatever it asks, and not counted either.
+/// An OPTIONS request with `Max-Forwards: 0` must not be forwarded (RFC 9110, 7.6.2). The router answers it itself, whatever
+/// its target is, and does not count it as a request.
 bool asks_this_hop(const http::RequestHead& head) {
   return head.method == http::Method::kOptions && http::max_forwards(head) == 0U;
 }
 
-/// Sends what was gathered of an answer that is not counted.
+/// Sends a buffered answer that is not counted.
 Task<void> settle_unrecorded(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
   UpstreamClose nothing(server.shard());
   Record unrecorded;
@@ -181,7 +186,7 @@ Task<void> answer_health_check(ShardServer& server, Downstream& downstream, Wake
   co_await settle_unrecorded(server, downstream, wakeup);
 }
 
-/// An exception is our bug, or memory that has run short; it ends this exchange and no other.
+/// An exception is a bug in the router or a shortage of memory. It ends this exchange and no other.
 Failure broken(const std::exception& error) noexcept {
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
     log::error("memory is short: an exchange was ended");
@@ -197,7 +202,7 @@ Failure broken(const std::exception& error) noexcept {
 Task<void> run_exchange(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
   if (is_health_check(downstream.head())) co_return co_await answer_health_check(server, downstream, wakeup);
   if (asks_this_hop(downstream.head())) co_return co_await answer_options(server, downstream, wakeup);
-  Views::Snapshot view = server.view();  // once: one view per exchange
+  Views::Snapshot view = server.view();  // taken once: an exchange uses one view
   RequestIds ids;
   read_ids(downstream.head(), ids);
   Record record;

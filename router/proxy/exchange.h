@@ -8,11 +8,12 @@ namespace router::proxy {
 
 class ShardServer;
 
-/// One request from its head to the last byte of its answer. Read this file first: it is the straight line of the product.
-/// Suspends. Whatever happens, the exchange is answered or cut, the slot given back, and the exchange told once.
+/// Runs one request from its head to the last byte of its answer. Read exchange.cpp first: it is the main path of the router.
+/// Suspends. In every case the request is answered or its connection is cut, the slot is released, and the exchange is counted
+/// and logged once.
 Task<void> run_exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup);
 
-/// Answers a request whose head could not be read; told in the metrics and the log like any other.
+/// Answers a request whose head could not be read. The metrics and the access log contain it like any other request. Suspends.
 Task<void> refuse_head(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup, Failure failure);
 
 }  // namespace router::proxy

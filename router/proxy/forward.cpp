@@ -14,12 +14,12 @@ Task<Result<void>> forward(Downstream& downstream, const model::Route& route, co
   const model::Deployment& deployment = *route.deployment;
   if (http::expects_continue(downstream.head())) {
     downstream.send_continue();
-    if (const Result<void> sent = downstream.flush(); !sent) {  // nothing was sent to the pod
+    if (const Result<void> sent = downstream.flush(); !sent) {  // nothing has been sent to the pod
       upstream_close.begin();
       co_return sent.error();
     }
   }
-  if (exchange.reused()) downstream.keep_request();  // it may turn out to have ended
+  if (exchange.reused()) downstream.keep_request();  // the pod may have closed the connection already
   write_request_head(exchange, downstream, route, ids, patience, view.via, wakeup.shard().now());
 
   Relay relay(downstream, exchange, copy, route, ids, patience, view.limits, wakeup, record, upstream_close);
@@ -32,7 +32,7 @@ Task<Result<void>> forward(Downstream& downstream, const model::Route& route, co
   }
 
   const bool client_left = !relayed && relayed.error().reason == Reason::kClientClosed;
-  if (client_left) {  // its side ends now, whatever the pod still does
+  if (client_left) {  // the client's side ends now, independent of the pod
     downstream.reset();
     record.ended = wakeup.shard().read_clock();
   }

@@ -12,10 +12,10 @@
 
 namespace router::proxy {
 
-/// Sends the request over an open connection and the answer back: writes the head, then moves both bodies. Suspends. When this
-/// returns, `upstream_close` has begun at the latest: what the pod still has to do is no reason to keep the client waiting. The
-/// one exception is upstream_reset where `ended_unseen` allows one: then the slot may serve another attempt. `copy`, if there
-/// is one, collects the body, and is on its way (and nullptr) once it is complete.
+/// Sends the request over an open connection and the answer back: writes the head, then moves both bodies. Suspends.
+/// When it returns, `upstream_close` has begun or ended, so the client does not wait for the pod to close. The one exception is
+/// upstream_reset where `ended_unseen` allows another attempt: then the slot can be used for it. `copy`, if not nullptr,
+/// collects the body; once it is complete, it is sent, and `copy` is nullptr.
 Task<Result<void>> forward(Downstream& downstream, const model::Route& route, const RequestIds& ids, Patience patience,
                            upstream::UpstreamExchange& exchange, std::unique_ptr<MirrorCopy>& copy, const View& view,
                            runtime::Wakeup& wakeup, Record& record, UpstreamClose& upstream_close);

@@ -15,8 +15,8 @@ namespace {
 
 using Arrived = Downstream::Arrived;
 
-constexpr std::size_t kBytesMax = wire::MessageInput::kAheadBytes;  // what a connection can hold of a body
-constexpr std::chrono::milliseconds kSilence{100};                  // of a client that has told no length
+constexpr std::size_t kBytesMax = wire::MessageInput::kAheadBytes;  // the part of a body that a connection can buffer
+constexpr std::chrono::milliseconds kSilence{100};                  // of a client that sent no Content-Length
 
 bool has_length(const Downstream& downstream) { return downstream.request_size().kind == wire::BodySize::Kind::kLength; }
 
@@ -55,7 +55,7 @@ Task<Result<void>> gather(ShardServer& server, Downstream& downstream, Patience 
   TimePoint moved = shard.now();
   for (;;) {
     if (const Result<void> allowed = downstream.may_take_slot(); !allowed) co_return allowed.error();
-    if (const Result<void> wanted = downstream.still_wanted(); !wanted) co_return wanted.error();  // reads what has come
+    if (const Result<void> wanted = downstream.still_wanted(); !wanted) co_return wanted.error();  // reads what has arrived
     const Result<Arrived> arrived = downstream.body_arrived();
     if (!arrived) co_return arrived.error();
     if (arrived->whole || arrived->bytes >= kBytesMax || !share.grow(arrived->bytes)) co_return boost::system::in_place_value;

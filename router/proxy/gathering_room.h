@@ -4,7 +4,7 @@
 
 namespace router::proxy {
 
-/// How many bytes of bodies one shard may gather for requests that are not in a queue yet: its share of the process's
+/// Limits the bytes of bodies that one shard holds for requests that are not in a queue yet: its share of the process's limit
 /// (contract, section 5). One shard.
 class GatheringRoom {
  public:
@@ -12,7 +12,7 @@ class GatheringRoom {
 
   explicit GatheringRoom(std::size_t bytes) : left_(bytes) {}
 
-  /// What one request has gathered; given back at its end.
+  /// The bytes of one request. The destructor gives them back.
   class Share {
    public:
     explicit Share(GatheringRoom& room) : room_(room) {}
@@ -20,7 +20,7 @@ class GatheringRoom {
     Share& operator=(const Share&) = delete;
     ~Share() { room_.left_ += bytes_; }
 
-    /// From now on it is so many bytes, no fewer than before. False if there is no room, and nothing has changed.
+    /// Sets the size to `bytes`, which is not less than before. Returns false and changes nothing if there is no room.
     bool grow(std::size_t bytes) {
       const std::size_t more = bytes - bytes_;
       if (more > room_.left_) return false;

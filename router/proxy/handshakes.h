@@ -7,21 +7,23 @@
 
 namespace router::proxy {
 
-/// The TLS handshakes of one shard that are under way, oldest first. Beyond the limit the oldest one whose client keeps us
-/// waiting is cut for the newest: an honest client is through in milliseconds, so what is oldest in a flood belongs to the
-/// flood. Those that wait for us, with bytes that this shard has not read yet, are spared, so that a thousand honest clients
-/// at once do not cut each other; the limit of connections bounds them. One shard.
+/// The TLS handshakes of one shard that are in progress, oldest first. A new handshake beyond the limit cuts the oldest one
+/// whose client has sent nothing that is unread. An honest client finishes within milliseconds, so in a flood of connections
+/// the oldest handshakes belong to the flood. A handshake with unread bytes waits for the router and is not cut, so a thousand
+/// honest clients at once do not cut each other; the limit of connections bounds those. One shard.
 class Handshakes {
  public:
-  /// One handshake under way, from its making to its end. Lives in the coroutine that shakes hands.
+  /// One handshake, from its construction to its end. Lives in the coroutine that performs the handshake.
   class Entry : public boost::intrusive::list_base_hook<> {
    public:
-    /// At most `max` (at least 1) are under way then, and those that wait for us. `socket` is the handshake's.
+    /// Cuts older handshakes until at most `max` (at least 1) are left, plus those with unread bytes. `socket` is that of the
+    /// handshake.
     Entry(Handshakes& all, runtime::Socket& socket, std::size_t max);
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
     ~Entry();
-    /// It had to make room for another one: end it. Whoever waits is woken from the loop.
+    /// The handshake was cut to make room for another one: its coroutine must end it. The coroutine is woken from the event
+    /// loop.
     bool cut() const { return cut_; }
 
    private:
@@ -38,7 +40,7 @@ class Handshakes {
   std::size_t under_way() const { return under_way_.size(); }
 
  private:
-  /// How many are asked, each with a system call, whether they keep us waiting.
+  /// How many handshakes are checked for unread bytes. Each check is a system call.
   static constexpr int kLooksMax = 8;
 
   using List = boost::intrusive::list<Entry>;

@@ -8,15 +8,15 @@
 
 namespace router::proxy {
 
-/// Where the request heads of one shard lie (5 KB each, for 128 fields) while no request needs them: a connection that asks for
-/// nothing holds none. One shard.
+/// Keeps the unused request heads of one shard (5 KB each, for 128 fields), so that a connection without a request holds none.
+/// One shard.
 class HeadPool {
  public:
   static constexpr std::size_t kKept = 64;
 
   HeadPool() { kept_.reserve(kKept); }
 
-  /// A head of which nothing is known: every text is empty, whoever had it before.
+  /// An empty head: every text is empty, whatever an earlier request has stored.
   std::unique_ptr<http::RequestHead> take() {
     if (kept_.empty()) return std::make_unique<http::RequestHead>();
     std::unique_ptr<http::RequestHead> head = std::move(kept_.back());
