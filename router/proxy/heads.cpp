@@ -13,7 +13,8 @@ namespace {
 
 using http::Field;
 
-/// Fields that the router writes itself or keeps to itself, and those that nobody may say in its place.
+/// Fields of the client that are not copied to the pod: those that the router writes or consumes itself, and those that only a
+/// trusted peer may set.
 bool replaced_in_request(Field field, bool forward_authorization, bool has_body, bool trusted, bool counts_hops) {
   switch (field) {
     case Field::kLookalike: return true;
@@ -43,8 +44,8 @@ bool is_model_error(const http::FieldLine& line) {
   return http::equals_ignoring_case(line.name, kModelErrorStatus) || http::equals_ignoring_case(line.name, kModelErrorReason);
 }
 
-/// A list with this hop as its last element: what a trusted peer said of the hops before it stays in front, what a stranger
-/// said does not.
+/// Writes a list with this hop as its last element. The elements of earlier hops stay in front if the peer is trusted; those of
+/// an untrusted peer are dropped.
 void write_list(wire::RequestSink& to, const http::Fields& fields, Field id, std::string_view name, std::string_view element,
                 bool trusted) {
   if (!trusted || !fields.has(id)) return to.field(name, element);
@@ -55,7 +56,7 @@ void write_list(wire::RequestSink& to, const http::Fields& fields, Field id, std
   to.field(name, list.append(element));
 }
 
-/// The first list element of a field, on whichever of its lines, that is not empty; or else nothing.
+/// The first list element of a field, on any of its lines, that is not empty. Empty if there is none.
 std::string_view first_element(const http::Fields& fields, Field id) {
   if (!fields.has(id)) return {};
   for (const http::FieldLine& line : fields) {
@@ -68,7 +69,7 @@ std::string_view first_element(const http::Fields& fields, Field id) {
   return {};
 }
 
-/// What a trusted peer has cut off before us. No list: a path may hold commas.
+/// The path prefix that a trusted peer has removed before this router. It is not a list: a path may contain commas.
 std::string_view outer_prefix(const http::Fields& fields) {
   if (!fields.has(Field::kXForwardedPrefix)) return {};
   for (const http::FieldLine& line : fields) {
@@ -77,7 +78,8 @@ std::string_view outer_prefix(const http::Fields& fields) {
   return {};
 }
 
-/// How the client reached the outermost proxy that we trust, which is the first to say so; or us.
+/// How the client reached the outermost trusted proxy, which wrote the first element of the lists; without a trusted proxy, how
+/// it reached this router.
 Outside outside_of(const Downstream& from) {
   const http::Fields& fields = from.head().fields;
   Outside outside{from.peer().tls ? "https" : "http", from.head().authority};
@@ -88,7 +90,8 @@ Outside outside_of(const Downstream& from) {
   return outside;
 }
 
-/// Below which path the client sees what the pod sees at its own root: behind what a trusted peer has cut off before us.
+/// Writes the path under which the client sees the root of the pod: the prefix that a trusted peer has removed, then the one
+/// that this router removes.
 void write_prefix(wire::RequestSink& to, std::string_view theirs, std::string_view ours) {
   if (theirs.empty() || ours.empty()) {
     const std::string_view only = theirs.empty() ? ours : theirs;
@@ -99,15 +102,15 @@ void write_prefix(wire::RequestSink& to, std::string_view theirs, std::string_vi
   to.field("X-Forwarded-Prefix", std::string(theirs).append(ours));
 }
 
-/// This hop as an element of `Forwarded` (RFC 7239, section 4); IPv6 addresses stand in brackets and quotes (section 6).
+/// This hop as an element of `Forwarded` (RFC 7239, section 4). An IPv6 address is put in brackets and quotes (section 6).
 std::string forwarded_element(const Peer& peer, std::string_view scheme) {
   const bool is_v6 = peer.address.find(':') != std::string_view::npos;
   std::string element = is_v6 ? "for=\"[" : "for=";
   return element.append(peer.address).append(is_v6 ? "]\";proto=" : ";proto=").append(scheme);
 }
 
-/// Tells the pod who asks (contract, section 3). `Forwarded` goes on where the client's side uses it; it is not begun beside
-/// the fields that every framework reads.
+/// Writes the fields that describe the client to the pod (contract, section 3). `Forwarded` is only continued if the request
+/// already has it: the other fields are enough for all frameworks.
 void write_forwarded(wire::RequestSink& to, const Downstream& from, const model::Route& route) {
   const http::Fields& fields = from.head().fields;
   const Peer& peer = from.peer();
@@ -141,7 +144,7 @@ void write_request_head(wire::RequestSink& to, const Downstream& from, const mod
   const bool has_body = size.kind != wire::BodySize::Kind::kNone;
   to.begin_head(head.method_text, route.path, route.path_rest, head.query);
   to.field("Host", head.authority);
-  const std::optional<std::uint32_t> hops = http::max_forwards(head);  // not 0: that one is answered here
+  const std::optional<std::uint32_t> hops = http::max_forwards(head);  // never 0: the router has answered such a request
   const bool trusted = from.peer().trusted;
   const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
@@ -161,7 +164,7 @@ void write_request_head(wire::RequestSink& to, const Downstream& from, const mod
     to.field("Max-Forwards", decimal(std::max<std::int64_t>(*hops, 1) - 1, storage));
   }
   write_forwarded(to, from, route);
-  // A line of its own: together with those before it, it is one list (RFC 9110, 5.3).
+  // A separate line: together with the lines before it, it forms one list (RFC 9110, 5.3).
   if (const std::string_view ours = via.member(head.minor_version); !ours.empty()) to.field("Via", ours);
   to.end_head(size);
 }
@@ -181,10 +184,11 @@ bool replaced_in_response(Field field, bool length_is_ours) {
 int write_response_head(Downstream& to, const http::ResponseHead& head, wire::BodySize size, const model::Route& route,
                         const RequestIds& ids) {
   const bool hidden = route.endpoint->status_profile == config::StatusProfile::kManaged && head.status != 200;
-  // A 204 or 304 has no body by its status alone: the 424 in its place must say that it has none, or the client waits for one.
+  // A 204 or 304 has no body because of its status. The 424 that replaces it must state a length of 0, or the client waits for
+  // a body.
   const bool bodiless = size.kind == wire::BodySize::Kind::kNone && to.head().method != http::Method::kHead;
   if (hidden && bodiless) size = {wire::BodySize::Kind::kLength, 0};
-  // Of a body the router writes the length itself; a 204 must not have one (RFC 9110, 8.6).
+  // The router writes the length of a body itself. A 204 must not have one (RFC 9110, 8.6).
   const bool length_is_ours = size.kind != wire::BodySize::Kind::kNone || head.status == 204;
   const int status = hidden ? 424 : head.status;
   bool dated = false;

@@ -24,7 +24,7 @@ Http1Downstream::Http1Downstream(ShardServer& server, ListenerId listener, tls::
 
 Http1Downstream::~Http1Downstream() { server_.heads().give(std::move(head_)); }
 
-/// A head that was refused before its method was read may be that of a HEAD: its answer has no body (RFC 9110, 9.3.2).
+/// The method of a refused head may not have been parsed. If it is HEAD, the answer must not have a body (RFC 9110, 9.3.2).
 Failure Http1Downstream::refused(const Failure& failure) {
   if (input_.head_begins_with("HEAD ")) head_->method = http::Method::kHead;
   return failure;
@@ -64,7 +64,8 @@ Task<Result<Http1Downstream::Next>> Http1Downstream::next_head(IdleConnections::
 }
 
 bool Http1Downstream::finish() {
-  // Not whether the router drains by now: an answer whose head left before that promised to keep the connection.
+  // The drain does not matter here: if the head of the answer was sent before the drain began, it said that the connection
+  // continues.
   const bool goes_on = !close_after_ && !until_close_ && input_.body_ended() && output_.body_ended() &&
                        output_.queue().empty() && stream_.is_open();
   input_.finish();
@@ -81,7 +82,7 @@ Task<void> Http1Downstream::linger() {
     const IoResult dropped = stream_.read(shard.scratch());
     if (dropped.state == IoState::kEof || dropped.state == IoState::kFailed) co_return;
     if (dropped.state == IoState::kDone) {
-      co_await wakeup_.wait(shard.now());  // others have their turn
+      co_await wakeup_.wait(shard.now());  // yield to other exchanges
       continue;
     }
     stream_.arm_read();
@@ -107,7 +108,7 @@ Result<Downstream::Arrived> Http1Downstream::body_arrived() {
 }
 
 void Http1Downstream::send_continue() {
-  if (continued_ || input_.has_unread() || request_received()) return;  // it does not wait
+  if (continued_ || input_.has_unread() || request_received()) return;  // the client does not wait for it
   continued_ = true;
   output_.interim(100, "Continue");
   output_.end_interim();
@@ -133,8 +134,8 @@ wire::Progress Http1Downstream::drop_request() {
   return *dropped == wire::Progress::kDrained ? wire::Progress::kBlocked : *dropped;
 }
 
-/// Whether the connection can go on although a part of this request's body is still to come. Nobody knows where a chunked body
-/// ends, nor whether a client that waits for a 100 (Continue) will send its body without one (RFC 9110, 10.1.1).
+/// Whether the connection can continue although a part of this request's body has not arrived. The end of a chunked body is not
+/// known. Neither is it known whether a client that waits for 100 (Continue) will send its body without one (RFC 9110, 10.1.1).
 bool Http1Downstream::next_request_is_near() const {
   if (input_.body_ended()) return true;
   const http::Framing& framing = input_.framing();
@@ -166,11 +167,11 @@ void Http1Downstream::end_head(wire::BodySize size) {
 std::string_view Http1Downstream::date() { return server_.date().at(server_.shard().now()); }
 
 void Http1Downstream::interim(const http::ResponseHead& head) {
-  if (head_->minor_version == 0) return;  // RFC 9110, 15.2: a 1.0 client does not know them
+  if (head_->minor_version == 0) return;  // RFC 9110, 15.2: an HTTP/1.0 client does not know them
   output_.interim(head.status, head.reason_phrase);
   const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
-    // An interim response has no body; a parser that believes a length all the same would take the answer for it (RFC
+    // An interim response has no body. A parser that uses its length all the same would take the answer for this body (RFC
     // 9110, 8.6).
     if (replaced_in_response(line.id, true) || hop_by_hop.contains(line)) continue;
     output_.field(line.name, line.value);
@@ -190,7 +191,8 @@ std::uint64_t Http1Downstream::bytes_taken() const {
 
 void Http1Downstream::reset() {
   output_.queue().clear();
-  // A length or chunks tell the client that something is missing; a body that ends with the connection needs a reset to say so.
+  // With a length or chunks the client detects that bytes are missing. A body that ends with the connection needs a TCP reset
+  // for that.
   until_close_ ? stream_.socket().reset() : stream_.close();
 }
 
@@ -203,12 +205,13 @@ void Http1Downstream::arm_write() { stream_.arm_write(); }
 
 Result<void> Http1Downstream::still_wanted() {
   if (const Result<void> grace = within_grace(); !grace) return grace;
-  // While the stream is still armed nothing has arrived, so there is nothing to ask the kernel for.
+  // While the stream is still armed, nothing has arrived, so no read is needed.
   if (watching_ && stream_.socket().read_armed()) return {};
   if (watching_) {
     if (const Result<void> read = input_.read_ahead(stream_); !read) return read;
   }
-  // A client that has filled the buffer would wake us again and again with what we do not take: `ask_again` looks after it.
+  // If the client has filled the buffer, its further bytes would wake the exchange again and again. `ask_again` polls this
+  // client instead.
   if (input_.ahead_is_full()) return {};
   watching_ = true;
   stream_.arm_read();

@@ -15,28 +15,28 @@ namespace router::proxy {
 
 class ShardServer;
 
-/// The client's side of HTTP/1.1: the exchanges of one connection, one after the other (RFC 9112). A connection that waits for
-/// a request has none: it ends when nothing has begun, and another one is made for what comes then.
+/// The client's side of HTTP/1.1: the exchanges of one connection, one after the other (RFC 9112). It exists only while
+/// requests arrive: an idle connection has none, and a new one is made for the next request.
 class Http1Downstream final : public Downstream {
  public:
   Http1Downstream(ShardServer& server, ListenerId listener, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer);
   ~Http1Downstream();
 
   enum class Next {
-    kRequest,  // its head has been read and parsed, its body begun
-    kNothing,  // not a byte of it is at hand: arm the stream and wait
-    kEnd,      // close the connection without a word: the client has left, or the drain's grace is over
+    kRequest,  // its head is parsed, and its body can be read
+    kNothing,  // no byte of it has arrived: arm the stream and wait
+    kEnd,      // close without an answer: the client has left, or the drain's grace is over
   };
-  /// Reads the next request's head; waits for its end once it has begun, and may lose its place meanwhile (`idle`, nullptr: it
-  /// cannot). A refused head is a Failure that wants an answer. Suspends.
+  /// Reads the head of the next request. Once its first byte has arrived, waits for its end; meanwhile the connection may lose
+  /// its permit (`idle`; nullptr: it cannot). A refused head is returned as a Failure that must be answered. Suspends.
   Task<Result<Next>> next_head(IdleConnections::Entry* idle = nullptr);
-  /// Of a request that is answered unread: its method, as far as the answer depends on it (HEAD: no body).
+  /// Sets the method of a request that is answered without being read: the answer to HEAD has no body.
   void assume_method(http::Method method) { head_->method = method; }
-  /// The exchange is over: whether another may follow.
+  /// Ends the exchange. Returns whether another one may follow.
   bool finish();
-  /// Whether a part of the next request has come along with the last one: it is kept here.
+  /// Whether a part of the next request arrived together with the last one. Its bytes are kept here.
   bool has_begun() const { return input_.begun(); }
-  /// After the last exchange: lets the client read what was sent although it may still be sending. Suspends, 2 s at most.
+  /// Called after the last exchange: drops what the client still sends, so that it can read its answer. Suspends, 2 s at most.
   Task<void> linger();
 
   const http::RequestHead& head() const override { return *head_; }
@@ -76,7 +76,7 @@ class Http1Downstream final : public Downstream {
 
  private:
   static constexpr std::uint64_t kDroppedMax =
-      1024 * 1024;  // of a body, for the sake of the request behind it (contract, section 5)
+      1024 * 1024;  // bytes of a body that are dropped to reach the next request (contract, section 5)
 
   bool next_request_is_near() const;
   Failure refused(const Failure& failure);
@@ -88,8 +88,8 @@ class Http1Downstream final : public Downstream {
   const Peer& peer_;
   wire::MessageInput input_;
   wire::MessageOutput output_;
-  std::unique_ptr<http::RequestHead> head_;  // of the shard's pool
-  bool watching_ = false;                    // for the client leaving: the stream is armed, or was and has fired
+  std::unique_ptr<http::RequestHead> head_;  // from the shard's pool
+  bool watching_ = false;                    // the stream is armed to detect that the client leaves, or was and has fired
   bool responded_ = false;
   bool continued_ = false;  // 100 (Continue) was sent
   bool close_after_ = false;

@@ -6,7 +6,7 @@ IdleConnections::Entry* IdleConnections::longest_idle(List& list) {
   for (int look = 0; look < kLooksMax && !list.empty(); ++look) {
     Entry& longest = list.front();
     if (!longest.socket_.has_arrived()) return &longest;
-    list.splice(list.end(), list, list.begin());  // it is about to be served
+    list.splice(list.end(), list, list.begin());  // its bytes have arrived: it will be served
   }
   return nullptr;
 }

@@ -11,36 +11,37 @@
 
 namespace router::proxy {
 
-/// The client connections of one shard that ask for nothing: those that have not sent a byte yet, those that have begun a
-/// handshake or a head and not ended it, and those between two requests, each in the order in which they began to wait. When
-/// permits run short, one of them makes room for a new one (docs/decisions/0039). One whose bytes have arrived and are not read
-/// yet is spared. One shard.
+/// The idle client connections of one shard, in three lists: those that have not sent a byte yet, those that have begun but not
+/// finished a handshake or a head, and those between two requests. Each list is in the order in which the connections began to
+/// wait. When permits run short, one of them is closed for a new one (docs/decisions/0039). A connection with unread bytes is
+/// not closed. One shard.
 class IdleConnections {
  public:
   enum class Since { kAccepted, kRequest };
 
-  /// One connection. Entering and leaving are O(1), allocate nothing and cannot fail.
+  /// One connection. Entering and leaving a list is O(1), allocates nothing and cannot fail.
   class Entry : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
    public:
-    /// Both of the connection, and outlive this.
+    /// Both belong to the connection and outlive this.
     Entry(IdleConnections& all, runtime::Socket& socket, ConnectionLimits::Permit& permit)
         : all_(all), socket_(socket), permit_(permit) {}
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
 
-    /// From now on it waits for the client to ask.
+    /// The connection now waits for the next handshake or request.
     void rest(Since since) {
       leave();
       (since == Since::kAccepted ? all_.silent_ : all_.kept_).push_back(*this);
     }
-    /// It has sent the first bytes of a handshake or a head; `now`: for which of them it has been waited for longest.
+    /// The connection has sent the first bytes of a handshake or a head at `now`.
     void begin(TimePoint now) {
       leave();
       begun_at_ = now;
       all_.begun_.push_back(*this);
     }
     void leave() { unlink(); }
-    /// It has lost its permit to another one: end it. Whoever waits is woken from the loop.
+    /// The connection has lost its permit to another one: its coroutine must close it. The coroutine is woken from the event
+    /// loop.
     bool cut() const { return cut_; }
 
    private:
@@ -56,23 +57,23 @@ class IdleConnections {
   IdleConnections(const IdleConnections&) = delete;
   IdleConnections& operator=(const IdleConnections&) = delete;
 
-  /// A beginning that goes on for less makes room only if nothing else does: it may be a client's that has just come.
+  /// A handshake or head that began less than this ago is cut last: its client may have just arrived.
   static constexpr std::chrono::seconds kBegunGrace{1};
 
-  /// The permit of the connection that has waited longest, which ends: of those that have not sent a byte, else of those that
-  /// began something more than kBegunGrace ago, else of those between two requests, else of those that have begun. Nothing if
-  /// there is none.
+  /// Closes the connection that has waited longest and returns its permit. The lists are searched in this order: connections
+  /// that have not sent a byte, those whose handshake or head began more than kBegunGrace ago, those between two requests,
+  /// other handshakes and heads. Returns nothing if there is no such connection.
   std::optional<ConnectionLimits::Permit> make_room(TimePoint now);
 
  private:
-  /// How many of each kind are asked, each with a system call, whether bytes have arrived.
+  /// How many connections of each list are checked for unread bytes. Each check is a system call.
   static constexpr int kLooksMax = 8;
 
   using List = boost::intrusive::list<Entry, boost::intrusive::constant_time_size<false>>;
   static Entry* longest_idle(List& list);
 
   List silent_;  // have not sent a byte yet
-  List begun_;   // a handshake or a head
+  List begun_;   // have begun a handshake or a head
   List kept_;    // between two requests
 };
 

@@ -32,8 +32,8 @@ std::string_view phrase_of(int status) {
   }
 }
 
-/// Reasons after which the connection cannot be used again: we do not know where the next request begins, or must not wait for
-/// it.
+/// Reasons after which the connection cannot be used again: the begin of the next request is not known, or the router must not
+/// wait for it.
 bool closes_connection(Reason reason) {
   switch (reason) {
     case Reason::kBadRequest:
@@ -51,7 +51,7 @@ bool closes_connection(Reason reason) {
   }
 }
 
-/// What Azure ML calls the matter in `ms-azureml-model-error-reason`; empty where it has no name.
+/// The name that Azure ML uses in `ms-azureml-model-error-reason`; empty if it has none.
 std::string_view managed_reason(Reason reason) {
   switch (reason) {
     case Reason::kQueueFull:
@@ -111,7 +111,7 @@ int write_local_reply(Downstream& downstream, const LocalReply& reply) {
   const int status = status_of(reply.reason, reply.profile);
   const std::string_view reason = name_of(reply.reason);
   if (closes_connection(reply.reason)) downstream.close_after();
-  downstream.drop_request();  // what has arrived: the less is left, the sooner the connection can go on
+  downstream.drop_request();  // drops what has arrived: a shorter rest lets the connection continue sooner
   downstream.begin_head(status, phrase_of(status));
   downstream.field("Date", downstream.date());
   downstream.field("Content-Type", "application/json");
@@ -127,7 +127,7 @@ int write_local_reply(Downstream& downstream, const LocalReply& reply) {
     const std::string_view managed = managed_reason(reply.reason);
     if (!managed.empty()) downstream.field("ms-azureml-model-error-reason", managed);
   }
-  // Nothing in it needs escaping: the message is a literal of ours, the id a UUID. Each piece outlives the flush.
+  // Nothing needs escaping: the message is a literal of the router, the id a UUID. Each piece outlives the flush.
   const std::array<std::string_view, 9> body{R"({"error":{"code":")",
                                              reason,
                                              R"(","message":")",

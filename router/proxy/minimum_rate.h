@@ -9,9 +9,9 @@
 
 namespace router::proxy {
 
-/// Whether a client keeps up a minimum rate, counted over the time in which the router waits for that client and for nothing
-/// else. A credit of time: five seconds at first (Kestrel's grace), waiting spends it, bytes earn it at the minimum rate. It
-/// never grows beyond `most`, so a large body sent fast buys no long silence afterwards.
+/// Checks a client's minimum rate, counted over the time in which the router waits for this client only. It keeps a credit of
+/// time: five seconds at first (Kestrel's grace). Waiting spends it, and bytes earn it at the minimum rate. It never exceeds
+/// `most`, so a large body that was sent fast does not allow a long silence afterwards.
 class MinimumRate {
  public:
   static constexpr std::chrono::seconds kGrace{5};
@@ -20,11 +20,11 @@ class MinimumRate {
   MinimumRate(std::uint64_t bytes_per_second, Duration most)
       : bytes_per_second_(bytes_per_second), most_(std::max<Duration>(most, kGrace)) {}
 
-  /// The client has kept us waiting for so long.
+  /// The router has waited for the client for `time`.
   void waited(Duration time) {
     if (bytes_per_second_ > 0) credit_ = std::max(credit_ - time, Duration::zero());
   }
-  /// `total`: all that it has sent or taken since the beginning.
+  /// `total`: all bytes that the client has sent or taken since the beginning.
   void moved(std::uint64_t total) {
     const std::uint64_t bytes = total - std::exchange(total_, total);
     if (bytes_per_second_ == 0 || bytes == 0) return;
@@ -32,7 +32,7 @@ class MinimumRate {
     const double room = std::chrono::duration<double>(most_ - credit_).count();
     credit_ = seconds >= room ? most_ : credit_ + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
   }
-  /// How much longer it may keep us waiting; Duration::max() without a minimum.
+  /// How much longer the router waits for the client; Duration::max() without a minimum.
   Duration left() const { return bytes_per_second_ > 0 ? credit_ : Duration::max(); }
 
  private:
