@@ -18,7 +18,7 @@ constexpr std::size_t kMethodMax = 32;  // the longest registered method has 16 
 /// stays one line and valid JSON, whatever bytes the client sent.
 void append_escaped(std::string& line, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
-  std::size_t plain = 0;  // begin of the text that needs no escape and is not appended yet
+  std::size_t plain = 0;  // start of the text that needs no escape and is not appended yet
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     const bool is_quoted = byte == '"' || byte == '\\';

@@ -32,7 +32,7 @@ std::string_view phrase_of(int status) {
   }
 }
 
-/// Reasons after which the connection cannot be used again: the begin of the next request is not known, or the router must not
+/// Reasons after which the connection cannot be used again: the start of the next request is not known, or the router must not
 /// wait for it.
 bool closes_connection(Reason reason) {
   switch (reason) {

@@ -54,7 +54,7 @@ bool MirrorCopy::reserve(std::size_t bytes) {
   return true;
 }
 
-/// The boundary of what the live exchange calls.
+/// Runs a step for the live exchange: a shortage of memory ends the copy, not the exchange.
 template <class Step>
 void MirrorCopy::while_memory_lasts(Step step) noexcept {
   try {
@@ -98,7 +98,7 @@ void MirrorCopy::end_head(wire::BodySize size) noexcept {
   if (!has_body_) complete_ = true;
 }
 
-/// Memory counts when it is taken, not when it is filled.
+/// Counts memory when it is allocated, not when it is filled.
 bool MirrorCopy::make_room(std::size_t body_bytes) {
   if (!wanted()) return false;
   const std::size_t room = body_room_;
@@ -143,7 +143,7 @@ void MirrorCopy::write_to(wire::RequestSink& sink) const {
 
 namespace {
 
-/// Nobody waits for a copy; it ends with the shard's mirroring.
+/// No client waits for a copy: it is cancelled only when the shard's mirroring stops.
 class UntilStopped final : public wire::Cancellation {
  public:
   explicit UntilStopped(const bool& stopped) : stopped_(stopped) {}
@@ -201,11 +201,11 @@ void Mirrors::send_complete() noexcept {
     std::unique_ptr<MirrorCopy> copy(&complete_.front());
     complete_.pop_front();
     if (stopped_) continue;
-    copy->result_ = MirrorResult::kNoMemory;  // until it is under way
+    copy->result_ = MirrorResult::kNoMemory;  // the result if it cannot be spawned
     try {
       sending_.try_spawn(deliver(std::move(copy)));
     } catch (const std::bad_alloc&) {
-      // Its end has counted it.
+      // The destructor has counted the copy.
     }
   }
 }
@@ -213,7 +213,7 @@ void Mirrors::send_complete() noexcept {
 void Mirrors::stop() noexcept {
   stopped_ = true;
   while (!enlisted_.empty()) {
-    Enlisted& next = enlisted_.front();  // whoever is woken may end, and others with it
+    Enlisted& next = enlisted_.front();  // a task that is woken may end, and end others with it
     enlisted_.pop_front();
     next.wakeup.wake();
   }
@@ -234,7 +234,7 @@ Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   const model::Deployment& deployment = copy.deployment_;
   dispatch::HeldSlot held_slot = deployment.queue->take_idle(shard_);
   if (!held_slot) co_return MirrorResult::kNoSlot;
-  // A replica of a newer configuration belongs to other routes: nobody is waiting, so the copy is not sent at all.
+  // A replica of a newer generation belongs to other routes. A live exchange would take the newer view; a copy is dropped.
   const auto generation = static_cast<const upstream::Replica&>(held_slot.replica()).generation();
   if (generation > copy.view_->generation) co_return MirrorResult::kNoSlot;
 

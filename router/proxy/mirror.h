@@ -21,14 +21,15 @@ namespace router::proxy {
 
 class Mirrors;
 
-/// A request for a mirrored deployment, collected beside the live exchange (contract, section 8). Once it is complete it is on
-/// its way by itself; dropped before that, it is not sent. Counted once, whatever becomes of it. What the live exchange calls
-/// throws nothing: a copy that finds no memory is given up, and the exchange goes on.
+/// A copy of a request for a mirrored deployment, collected during the live exchange (contract, section 8). A complete copy is
+/// sent independently of the exchange; a copy that is destroyed before that is not sent. Each copy is counted once. The
+/// functions that the live exchange calls throw nothing: a copy that finds no memory is dropped, and the exchange continues.
 class MirrorCopy final : public wire::RequestSink, public boost::intrusive::list_base_hook<> {
  public:
   static constexpr std::size_t kBytesMax = 1'000'000;  // of one copy, head and body
 
-  /// `view` keeps the deployment alive; `write_head` writes the head of the request. Null if it is not to be sent after all.
+  /// `view` keeps the deployment alive; `write_head` writes the head of the request. Null if the copy is not to be sent after
+  /// all.
   static std::unique_ptr<MirrorCopy> begin(Mirrors& mirrors, Views::Snapshot view, const model::Deployment& deployment,
                                            http::Method method,
                                            absl::FunctionRef<void(wire::RequestSink&)> write_head) noexcept;
@@ -42,15 +43,15 @@ class MirrorCopy final : public wire::RequestSink, public boost::intrusive::list
   void field(std::string_view name, std::string_view value) noexcept override;
   void end_head(wire::BodySize size) noexcept override;
   void body_piece(std::string_view bytes) noexcept override;
-  /// Trailers are not copied: what was collected has a length.
+  /// Trailers are not copied: the copy is sent with a Content-Length.
   void body_end(const http::Fields* trailers) noexcept override;
-  /// The body is sent again from its beginning.
+  /// The live exchange sends the body again from its beginning: drops the body collected so far.
   void restart_body() noexcept;
 
-  /// Sends a complete copy, soon: from the loop, since the live exchange has not been flushed yet.
+  /// Sends a complete copy from the event loop, later: the live exchange has not been flushed yet.
   static void send(std::unique_ptr<MirrorCopy> copy) noexcept;
 
-  /// Still to be sent: nothing has spoken against it.
+  /// The copy was not given up.
   bool wanted() const { return result_ == metrics::MirrorResult::kIncomplete; }
   bool complete() const { return complete_; }
 
@@ -78,34 +79,34 @@ class MirrorCopy final : public wire::RequestSink, public boost::intrusive::list
   bool complete_ = false;
   bool has_body_ = false;
   std::size_t reserved_ = 0;
-  std::string head_;  // all texts of the head, one behind the other
+  std::string head_;  // all texts of the head, concatenated
   std::array<Span, 4> start_{};
   std::vector<std::pair<Span, Span>> fields_;
   std::string body_;
   std::size_t body_room_ = 0;
 };
 
-/// The copies of one shard: how much memory they take, those that are complete, and those that are being sent. Each takes a
-/// slot only if one is free and nobody waits there, under its deployment's timeouts; its answer is read and dropped.
+/// The copies of one shard: their memory, those that are complete, and those that are being sent. A copy is sent only if a slot
+/// is free and no exchange waits for it, under its deployment's timeouts. Its answer is read and dropped. One shard.
 class Mirrors {
  public:
   static constexpr std::size_t kProcessBytesMax = 64'000'000;  // contract, section 8; each shard has an equal share
-  static constexpr std::size_t kSendingMax = 10'000;           // no more than there can be copies of some size
+  static constexpr std::size_t kSendingMax = 10'000;  // for copies so small that the limit of memory does not bound them
 
   Mirrors(runtime::Shard& shard, std::size_t shards, metrics::ShardCells& cells);
   Mirrors(const Mirrors&) = delete;
   Mirrors& operator=(const Mirrors&) = delete;
-  /// With the copies that are complete and have not left.
+  /// Destroys the copies that are complete and were not sent.
   ~Mirrors();
 
-  /// Ends all of them, for good. They are nobody's requests.
+  /// Ends all copies, and drops later ones. No client waits for them.
   void stop() noexcept;
   std::size_t sending() const { return sending_.running(); }
 
  private:
   friend class MirrorCopy;
   using AutoUnlink = boost::intrusive::link_mode<boost::intrusive::auto_unlink>;
-  /// Keeps a wakeup where the end of all mirroring finds it.
+  /// Registers a wakeup that `stop` wakes.
   class Enlisted : public boost::intrusive::list_base_hook<AutoUnlink> {
    public:
     Enlisted(Mirrors& mirrors, runtime::Wakeup& to_wake) : wakeup(to_wake) { mirrors.enlisted_.push_back(*this); }
@@ -114,7 +115,7 @@ class Mirrors {
 
     runtime::Wakeup& wakeup;
   };
-  /// Sends from the loop what is complete.
+  /// Sends the complete copies from the event loop.
   class Departure final : public runtime::Message {
    public:
     explicit Departure(Mirrors& mirrors) : mirrors_(mirrors) {}
@@ -135,13 +136,13 @@ class Mirrors {
   std::size_t bytes_ = 0;
   metrics::ShardCells& cells_;
   bool stopped_ = false;
-  boost::intrusive::list<MirrorCopy> complete_;  // owned
+  boost::intrusive::list<MirrorCopy> complete_;  // owned by this object
   Departure departure_{*this};
-  boost::intrusive::list<Enlisted, boost::intrusive::constant_time_size<false>> enlisted_;  // to be woken by the end
+  boost::intrusive::list<Enlisted, boost::intrusive::constant_time_size<false>> enlisted_;  // woken by `stop`
   runtime::TaskGroup sending_;
 };
 
-/// Gives each piece of a body to both.
+/// Passes each piece of a body to two sinks.
 class Tee final : public wire::BodySink {
  public:
   Tee(wire::BodySink& first, wire::BodySink& second) : first_(first), second_(second) {}

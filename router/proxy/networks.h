@@ -10,7 +10,7 @@
 
 namespace router::proxy {
 
-/// A list of IP networks: `trusted_proxies`. IPv4 is held as IPv4-mapped IPv6, so that both spellings of an address match.
+/// A list of IP networks: `trusted_proxies`. IPv4 is stored as IPv4-mapped IPv6, so that both forms of an address match.
 class Networks {
  public:
   /// Adds `10.0.0.0/8`, `fd00::/8` or a single address. False if it is neither.

@@ -16,7 +16,7 @@ namespace router::proxy {
 namespace {
 
 constexpr std::size_t kLineMax = 107;        // version 1, with its CRLF
-constexpr std::size_t kLookedAt = kLineMax;  // of version 2 the first 52 bytes tell all that is read
+constexpr std::size_t kLookedAt = kLineMax;  // of version 2 only the first 52 bytes are used
 constexpr std::string_view kSignature("\r\n\r\n\0\r\nQUIT\n", 12);
 
 Failure malformed() {
@@ -25,7 +25,7 @@ Failure malformed() {
 
 Failure too_late() { return Failure::downstream(Reason::kClientTimeout, "the PROXY protocol header did not arrive in time"); }
 
-/// Up to the next single space, or the end; an empty word is none.
+/// Takes the next word, up to a single space or the end. False if the word is empty.
 bool next_word(std::string_view& line, std::string_view& word) {
   const std::size_t space = line.find(' ');
   word = line.substr(0, space);
@@ -46,7 +46,7 @@ std::optional<runtime::Address> parse_address(std::string_view text, std::uint16
   return address && address->family() == family ? address : std::nullopt;
 }
 
-/// `SOURCE DESTINATION PORT PORT`, both addresses of that family, single spaces between them, and nothing else.
+/// Parses `SOURCE DESTINATION PORT PORT`: both addresses of that family, single spaces between the words, and nothing else.
 std::optional<runtime::Address> parse_addresses(std::string_view line, int family) {
   std::array<std::string_view, 4> words;
   if (line.ends_with(' ')) return std::nullopt;
@@ -73,7 +73,7 @@ Result<ProxyHeader> parse_version1(std::string_view input) {
   if (end + 2 > kLineMax) return malformed();
   const std::string_view line = input.substr(0, end);
   ProxyHeader header{end + 2, std::nullopt};
-  if (line == kUnknownLine || line.starts_with("PROXY UNKNOWN ")) return header;  // whatever else the line says
+  if (line == kUnknownLine || line.starts_with("PROXY UNKNOWN ")) return header;  // the rest of the line is ignored
   const bool is_v4 = line.starts_with(kTcp4Line);
   if (!is_v4 && !line.starts_with(kTcp6Line)) return malformed();
   header.client = parse_addresses(line.substr(kTcp4Line.size()), is_v4 ? AF_INET : AF_INET6);
@@ -84,7 +84,7 @@ Result<ProxyHeader> parse_version1(std::string_view input) {
 constexpr unsigned char kTcp4 = 0x11;
 constexpr unsigned char kTcp6 = 0x21;
 
-/// What the addresses of a family and protocol take in version 2; nothing if the specification has no such pair.
+/// The size of the addresses of a family and protocol in version 2; nothing if the specification has no such pair.
 std::optional<std::size_t> address_bytes(unsigned char family) {
   switch (family) {
     case 0x00: return 0;  // unspecified
@@ -106,13 +106,13 @@ Result<ProxyHeader> parse_version2(std::string_view input) {
   if (byte(12) >> 4 != 2 || (byte(12) & 15) > 1) return malformed();
   ProxyHeader header{kFixed + length, std::nullopt};
   header.local = (byte(12) & 15) == 0;  // a health check of the proxy itself
-  // "must [...] discard the protocol block including the family which is ignored": so nobody can tell where values begin.
+  // "must [...] discard the protocol block including the family which is ignored": so the start of the values is not known.
   if (header.local) return header;
   const std::optional<std::size_t> needed = address_bytes(byte(13));
   ROUTER_PLANT(byte(13) == 0x21 && length == 35);
   if (!needed || length < *needed) return malformed();
   header.values = length - *needed;
-  if (byte(13) != kTcp4 && byte(13) != kTcp6) return header;  // no address of a client that could be used here
+  if (byte(13) != kTcp4 && byte(13) != kTcp6) return header;  // no IP address of a client over TCP
   if (input.size() < kFixed + *needed) return ProxyHeader{};
   const char* addresses = input.data() + kFixed;
   if (byte(13) == kTcp4) {
@@ -131,14 +131,15 @@ Result<ProxyHeader> parse_version2(std::string_view input) {
   return header;
 }
 
-/// Bytes that were looked at and left would wake us at once, again and again: only more than these shall.
+/// Makes the socket readable only after more than the bytes that were peeked at: bytes left in the socket would wake the
+/// coroutine again and again.
 void wake_after(const runtime::Socket& socket, std::size_t bytes) {
   const int low_water = static_cast<int>(bytes);
   ::setsockopt(socket.descriptor(), SOL_SOCKET, SO_RCVLOWAT, &low_water, sizeof low_water);
 }
 
-/// Takes the header off the socket in pieces and drops it: one of version 2 may have 64 KB of what nobody asked for, in values
-/// that must fit.
+/// Reads the header from the socket in pieces and drops it. A header of version 2 may have 64 KB of values, which are not used
+/// but must be well-formed.
 Task<Result<void>> take(runtime::Socket& socket, const ProxyHeader& header, runtime::Wakeup& wakeup, Deadline deadline,
                         const Deadline& closing) {
   ProxyValues values;
@@ -189,9 +190,9 @@ Result<ProxyHeader> parse_proxy_header(std::string_view input) {
 Task<Result<ProxyHeader>> read_proxy_header(runtime::Socket& socket, runtime::Wakeup& wakeup, Deadline deadline,
                                             const Deadline& closing) {
   std::array<char, kLookedAt> bytes;
-  bool ended = false;  // the peer has said all; what it said was looked at, or will be once more
+  bool ended = false;  // the peer has closed its side; the bytes are parsed once more
   for (std::size_t seen = 0;;) {
-    // Looked at first, taken when complete: what follows belongs to TLS or HTTP.
+    // Peek first and read when the header is complete: the bytes behind it belong to TLS or HTTP.
     const runtime::IoResult got = socket.peek(bytes);
     if (!got.moved() && got.state != runtime::IoState::kBlocked) co_return malformed();
     const std::size_t arrived = got.bytes;
@@ -208,7 +209,8 @@ Task<Result<ProxyHeader>> read_proxy_header(runtime::Socket& socket, runtime::Wa
     } else if (ended) {
       co_return malformed();
     } else if (seen > 0 && socket.peer_has_ended()) {
-      // Its end would wake us at once, again and again; but it may have come with the last bytes.
+      // The end of the stream would wake the coroutine again and again. It may have arrived with the last bytes: look once
+      // more.
       ended = true;
       continue;
     }

@@ -12,16 +12,16 @@
 
 namespace router::proxy {
 
-/// A PROXY protocol header (HAProxy's proxy-protocol.txt, versions 1 and 2) at the start of some bytes.
+/// A PROXY protocol header (HAProxy's proxy-protocol.txt, versions 1 and 2) at the beginning of a connection.
 struct ProxyHeader {
-  std::size_t bytes = 0;                   // its length, as it announces it; of version 2 a part may still be to come
-  std::optional<runtime::Address> client;  // nothing: not told
-  std::size_t values = 0;                  // how many of them, at the end, are type-length-values (version 2, 2.2); LOCAL: none
-  bool local = false;                      // LOCAL: the proxy speaks for itself. Else, without `client`, for somebody unknown
+  std::size_t bytes = 0;                   // the header's announced length; of version 2 a part may not have arrived
+  std::optional<runtime::Address> client;  // nothing: the header has no address
+  std::size_t values = 0;                  // bytes of type-length-values at its end (version 2, 2.2); LOCAL: 0
+  bool local = false;                      // LOCAL: the proxy's own connection. False without `client`: unknown
 };
 
-/// Follows the type-length-values of a header as they pass. What they say is nobody's business here; but if they do not fit
-/// into the header, somebody else reads its end, and the begin of what follows, elsewhere.
+/// Checks the type-length-values of a header as they pass. Their contents are not used. But if they do not fit into the header,
+/// another parser might find the end of the header elsewhere.
 class ProxyValues {
  public:
   void take(std::string_view bytes);
@@ -29,17 +29,18 @@ class ProxyValues {
 
  private:
   static constexpr std::size_t kHead = 3;  // type, and length in two bytes
-  std::size_t head_bytes_ = 0;             // of the next value, so far
+  std::size_t head_bytes_ = 0;             // bytes of the next value's head so far
   std::size_t length_ = 0;
-  std::size_t left_ = 0;  // of this value
+  std::size_t left_ = 0;  // bytes left of this value
 };
 
-/// bytes == 0: more input is needed. Fails with bad_request if this is no PROXY header; at most 107 bytes are looked at.
+/// Parses the header at the beginning of `input`. bytes == 0: more input is needed. Fails with bad_request if this is no PROXY
+/// header. Reads at most 107 bytes.
 Result<ProxyHeader> parse_proxy_header(std::string_view input);
 
-/// Reads the header off a new connection, and not a byte more, until `deadline`, or until `closing`, which may come nearer
-/// meanwhile (whoever moves it wakes). What it says beyond the addresses (up to 64 KB) is dropped unread, but must be
-/// well-formed. Suspends.
+/// Reads the header from a new connection, and no byte more. Waits until `deadline` or `closing`; the code that moves `closing`
+/// nearer meanwhile must wake `wakeup`. The part after the addresses (up to 64 KB) is dropped, but must be well-formed.
+/// Suspends.
 Task<Result<ProxyHeader>> read_proxy_header(runtime::Socket& socket, runtime::Wakeup& wakeup, Deadline deadline,
                                             const Deadline& closing);
 

@@ -7,7 +7,7 @@
 namespace router::proxy {
 namespace {
 
-/// The path of the scoring URI that was asked: the client's, without what stands behind it.
+/// The path of the requested scoring URI: the path of the request without the part below the scoring URI.
 std::string_view scoring_path(const http::RequestHead& head, const model::Route& route) {
   return head.path.substr(0, head.path.size() - std::min(route.path_rest.size(), head.path.size()));
 }
@@ -21,21 +21,23 @@ bool is_below(std::string_view path, std::string_view above) {
   return path.size() == above.size() || std::string_view("/?#").find(path[above.size()]) != std::string_view::npos;
 }
 
-/// Moves `start` from the beginning of `path`.
+/// Removes `start` from the beginning of `path`. False if `path` does not begin with it.
 bool cut(std::string_view& path, std::string_view start) {
   if (!path.starts_with(start)) return false;
   path.remove_prefix(start.size());
   return true;
 }
 
-/// Whether the client may ask the path as it is: below either of the endpoint's public paths, whichever of them was asked.
+/// Whether the client can request the path as it is: it is below one of the endpoint's public paths, not necessarily the
+/// requested one.
 bool is_public(std::string_view path, const model::Endpoint& endpoint) {
   if (!cut(path, "/api/v1/endpoint/") && !cut(path, "/api/v1/service/")) return false;
   const std::string_view name = path.substr(0, path.find_first_of("/?#"));
   return equals_ignoring_case(name, endpoint.name);
 }
 
-/// The same of a path that the pod may have made of the prefix it was told, which begins with what a proxy before us cut off.
+/// Like `is_public`, also for a path that the pod has built from X-Forwarded-Prefix, which begins with the prefix that an outer
+/// proxy has removed.
 bool is_public_behind(std::string_view prefix, std::string_view path, const model::Endpoint& endpoint) {
   return is_public(path, endpoint) || (cut(path, without_last_slash(prefix)) && is_public(path, endpoint));
 }

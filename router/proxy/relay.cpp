@@ -12,10 +12,10 @@ namespace {
 
 using wire::Progress;
 
-constexpr int kPiecesPerTurn = 4;    // of at most 256 KB; then the shard's other exchanges have their turn
-constexpr int kInterimHeadsMax = 8;  // passed on, for each request
+constexpr int kPiecesPerTurn = 4;    // of at most 256 KB; then other exchanges of the shard run
+constexpr int kInterimHeadsMax = 8;  // interim heads passed on per request
 constexpr std::size_t kInterimBytesMax = 16 * 1024;
-constexpr int kInterimHeadsPerTurn = 32;  // read from the pod, passed on or not; then it has to wait for a moment
+constexpr int kInterimHeadsPerTurn = 32;  // read from the pod at once, passed on or not; then a pause
 constexpr std::size_t kInterimBytesPerTurn = 64 * 1024;
 constexpr std::chrono::milliseconds kInterimPause{1};
 
@@ -53,7 +53,7 @@ Task<Result<void>> Relay::run() {
     if (const Result<void> up = pump_request(); !up) co_return up.error();
     if (const Result<void> down = pump_response(); !down) co_return down.error();
     if (upstream_close_.begun() && upstream_close_.proceed() == Progress::kMoved)
-      again_ = true;  // the slot does not wait for the client
+      again_ = true;  // a slow client does not delay the release of the slot
     if (done()) co_return boost::system::in_place_value;
     if (const Result<void> client = watch_client(); !client) co_return client.error();
     const TimePoint asleep = shard.now();
@@ -72,11 +72,11 @@ Task<Result<void>> Relay::run() {
 Result<void> Relay::pump_request() {
   if (received_ || request_broken_ || upstream_.request_sent()) return {};
   for (int pieces = 0;; ++pieces) {
-    // A piece that is at hand leaves in one write with what was gathered before it: at first, the head.
+    // A piece that has arrived is sent in one write with the bytes buffered before it: at first, the head.
     const Result<Progress> moved = take_piece(pieces);
     if (!moved) return moved.error();
     if (const Result<void> sent = upstream_.flush(); !sent) {
-      request_broken_ = true;  // it may have answered before it closed: the response side finds out
+      request_broken_ = true;  // the pod may have answered before it closed: pump_response finds out
       return {};
     }
     if (upstream_.blocked()) return {};
@@ -115,7 +115,7 @@ void Relay::note_request_sent() {
 }
 
 bool Relay::pass_interim(const http::ResponseHead& head) {
-  if (head.status == 100) return true;  // ours was sent when the slot was held
+  if (head.status == 100) return true;  // the router sends its own 100 (Continue)
   const std::size_t bytes = bytes_of(head);
   if (interim_heads_ == kInterimHeadsMax || interim_bytes_ + bytes > kInterimBytesMax) return true;
   if (downstream_.blocked()) return false;
@@ -193,7 +193,7 @@ Result<void> Relay::pump_response() {
 void Relay::end_response() {
   received_ = true;
   upstream_.held_slot().report().outcome = dispatch::ReplicaReport::Outcome::kSucceeded;
-  // The connection to a pod that answers before it has the whole request cannot be used again; the client's may.
+  // If the pod has answered before it received the whole request, its connection cannot be used again. The client's may.
   if (upstream_.request_sent() && !upstream_.pod_closes()) {
     upstream_close_.finish();
   } else {
@@ -209,7 +209,7 @@ Result<void> Relay::watch_client() { return wants_request() ? downstream_.within
 
 void Relay::arm() {
   if (!upstream_close_.ended()) {
-    // What the client does not take is not read from the pod either; told of it we would only spin.
+    // Bytes that the client cannot take are not read from the pod. An armed read would then wake the relay again and again.
     const bool holds_back = interim_waits_ || wakeup_.shard().now() < interims_from_;
     const bool reads = begun_ ? upstream_close_.begun() || !downstream_.blocked() : !holds_back;
     if (reads) upstream_.arm_read();

@@ -5,8 +5,8 @@
 
 namespace router::proxy {
 
-/// Takes the ids of a request over or makes them: `x-request-id` is kept if it is a UUID, `x-ms-client-request-id` is cleaned
-/// (Azure ML). `into` refers to itself and to the head: it stays where it is.
+/// Reads the ids of a request or makes them: `x-request-id` is kept if it is a UUID, `x-ms-client-request-id` is cleaned (Azure
+/// ML). `into` refers to itself and to the head, so it must not be moved.
 void read_ids(const http::RequestHead& head, RequestIds& into);
 
 }  // namespace router::proxy

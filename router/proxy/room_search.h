@@ -14,25 +14,25 @@ namespace router::proxy {
 
 class ShardServer;
 
-/// Asks the other shards, one after the other, for the permit of an idle connection: a message that travels round until one
-/// has given it a permit, and comes back. It lives in the coroutine of the new connection, which waits for it.
+/// Searches the other shards for an idle connection and takes its permit. It is a message that passes from shard to shard until
+/// one has given it a permit, and then returns. It lives in the coroutine of the new connection, which waits for it.
 class RoomSearch final : private runtime::Message {
  public:
-  /// `wakeup` is of the shard `requester`.
+  /// `wakeup` belongs to the shard of `requester`.
   RoomSearch(ShardServer& requester, runtime::Wakeup& wakeup);
 
-  /// Suspends until it is back: as long as it takes each shard to finish what it is at. Nothing: no shard has an idle
-  /// connection, or there is no other shard.
+  /// Suspends until the message has returned, which takes each visited shard one turn of its event loop. Returns nothing if no
+  /// other shard has an idle connection.
   Task<std::optional<ConnectionLimits::Permit>> run_round();
 
  private:
   void run() override;
-  void dropped() noexcept override {}  // the process ends, and with it the coroutine
+  void dropped() noexcept override {}  // the process ends, and the coroutine with it
   void go_on() noexcept;
 
   ShardServer& requester_;
   runtime::Wakeup& wakeup_;
-  std::size_t at_ = 0;  // index of the shard that has the message
+  std::size_t at_ = 0;  // index of the shard that has the message now
   bool is_home_ = false;
   std::optional<ConnectionLimits::Permit> permit_;
 };

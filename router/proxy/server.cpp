@@ -41,7 +41,7 @@ void ShardServer::close_listeners() {
 void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Address& peer) {
   cells_.connections_total.add();
   const bool is_known = view()->listeners.contains(listener);
-  ROUTER_ASSERT(is_known);  // the order of a change sees to it
+  ROUTER_ASSERT(is_known);  // a listener is published before it opens and removed after it closes
   if (!is_known) {
     ::close(descriptor);
     return;

@@ -22,72 +22,74 @@
 
 namespace router::proxy {
 
-/// The listeners of one shard and all its client connections. Made by the control thread before the shard runs; everything else
-/// happens on the shard.
+/// The listeners of one shard and all its client connections. The control thread creates it before the shard runs; everything
+/// else happens on the shard.
 class ShardServer {
  public:
   ShardServer(runtime::Shard& shard, const Views& views, metrics::ShardCells& cells, std::size_t shards,
               ConnectionLimits& connection_limits);
 
-  /// Those of all shards, by their index, this one among them: before the shards run. Without: there is no other one.
+  /// Sets the servers of all shards, by index, including this one. Called before the shards run. Without a call there is no
+  /// other one.
   void set_siblings(std::span<const std::unique_ptr<ShardServer>> all) { siblings_ = all; }
   std::span<const std::unique_ptr<ShardServer>> siblings() const { return siblings_; }
 
-  /// Begins to accept. The view that knows the listener was published before. A listener may have several sockets.
-  /// Throws std::bad_alloc, and leaves the socket as it is, when memory is short.
+  /// Begins to accept. The view that contains the listener was published before. A listener may have several sockets.
+  /// Throws std::bad_alloc, and does not take the socket, when memory is short.
   void open_listener(ListenerId listener, runtime::ListeningSocket& socket);
   void open_listener(ListenerId listener, runtime::ListeningSocket&& socket) { open_listener(listener, socket); }
-  /// Accepts what has arrived and closes; nothing if it is closed. A view without the listener is published afterwards. Its
-  /// connections stay as they are, and their next answer says `Connection: close`.
+  /// Accepts the connections that have arrived, then closes the listener. Does nothing if it is closed already. A view without
+  /// the listener is published afterwards. Open connections of the listener stay, and their next answer says `Connection:
+  /// close`.
   void close_listener(ListenerId listener);
   bool is_open(ListenerId listener) const { return acceptors_.contains(listener); }
 
   // --- drain, each step for good ---
   void begin_drain() noexcept { draining_ = true; }  // every answer carries `Connection: close`
-  void close_listeners();                            // after what has arrived
+  void close_listeners();                            // accepts what has arrived first
   void close_idle();               // connections without a request end, new ones within kFirstRequest; mirroring ends
   void refuse_waiters() noexcept;  // waiting exchanges end, none takes a slot any more
   void end_grace() noexcept;       // running exchanges end
-  /// Of clients, and of mirrored requests.
+  /// Open connections of clients, and mirrored requests that are being sent.
   std::size_t connections() const { return connections_.running() + mirrors_.sending(); }
 
   runtime::Shard& shard() { return shard_; }
-  /// The newest view; an exchange asks once.
+  /// The newest view. An exchange calls it once, and again only if its replica belongs to a newer generation.
   const Views::Snapshot& view() const { return views_.on(shard_); }
-  /// Wakes when a newer one has arrived.
+  /// Wakes the waiting exchange when a newer view has arrived.
   void wait_for_next_view(Views::Arrival& arrival) const { views_.wait_for_next(shard_, arrival); }
   metrics::ShardCells& cells() { return cells_; }
   Mirrors& mirrors() { return mirrors_; }
   bool draining() const { return draining_; }
   bool closing_idle() const { return closing_idle_; }
-  /// Who opened a connection is about to ask: until then it may send its first request; `kNever` while listeners are open.
+  /// The end of the time that new connections have for their first request in a drain; `kNever` before `close_idle`.
   const Deadline& first_requests_end() const { return first_requests_end_; }
   bool refuses_waiters() const { return refuses_waiters_; }
   bool grace_over() const { return grace_over_; }
 
-  /// Of the whole process.
+  /// Shared by the whole process.
   ConnectionLimits& connection_limits() { return connection_limits_; }
-  /// Of this shard.
+  /// Belongs to this shard.
   IdleConnections& idle() { return idle_; }
-  /// The permit of its longest idle connection, which ends; nothing if it has none.
+  /// Closes the longest idle connection of this shard and returns its permit; nothing if none is idle.
   std::optional<ConnectionLimits::Permit> make_room();
-  /// New connections that ask other shards for a permit; at most kSearchesMax at a time.
+  /// The number of new connections that search other shards for a permit; at most kSearchesMax at a time.
   std::size_t& searches() { return searches_; }
   static constexpr std::size_t kSearchesMax = 64;
   Handshakes& handshakes() { return handshakes_; }
   HeadPool& heads() { return heads_; }
   http::Date& date() { return date_; }
   GatheringRoom& gathering_room() { return gathering_room_; }
-  /// Refused clients that are still read, so that they see why; at most kRefusedMax at a time.
+  /// The number of refused clients that are still read so that they receive the answer; at most kRefusedMax at a time.
   std::size_t& refused() { return refused_; }
   static constexpr std::size_t kRefusedMax = 64;
 
-  /// Connections that are to be woken by the steps of the drain.
+  /// Registers a connection that each step of the drain wakes.
   void enlist(runtime::Wakeup& wakeup) noexcept { enlisted_.push_back(wakeup); }
   static void remove(runtime::Wakeup& wakeup) noexcept { wakeup.unlink(); }
 
  private:
-  static constexpr std::size_t kConnectionsMax = 1'000'000;  // of the task group; max_connections is checked at accept
+  static constexpr std::size_t kConnectionsMax = 1'000'000;  // limit of the task group; max_connections is checked at accept
   static constexpr std::chrono::seconds kFirstRequest{1};
   void accept(ListenerId listener, int descriptor, const runtime::Address& peer);
 
@@ -111,7 +113,7 @@ class ShardServer {
   runtime::Wakeup::List enlisted_;
   Mirrors mirrors_;
   runtime::TaskGroup connections_;
-  std::multimap<ListenerId, runtime::Acceptor> acceptors_;  // several of one listener: of inherited sockets
+  std::multimap<ListenerId, runtime::Acceptor> acceptors_;  // several per listener if its sockets are inherited
 };
 
 }  // namespace router::proxy

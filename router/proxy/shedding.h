@@ -5,8 +5,8 @@
 
 namespace router::proxy {
 
-/// Until when a replica that answers like this wants to be left alone: 503 and 429 with a Retry-After in seconds, of which at
-/// most kSheddingMax are believed. A date instead of seconds is not read. TimePoint{}: it does not.
+/// Until when the router sends no requests to a replica that has answered with `head`: a 503 or 429 with a Retry-After in
+/// seconds, of which at most kSheddingMax count. A date in Retry-After is not read. TimePoint{}: the answer asks for no pause.
 TimePoint sheds_until(const http::ResponseHead& head, TimePoint now);
 
 inline constexpr std::chrono::seconds kSheddingMax{60};

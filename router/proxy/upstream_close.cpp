@@ -19,7 +19,7 @@ dispatch::HeldSlot UpstreamClose::release() {
 }
 
 void UpstreamClose::finish() {
-  const std::unique_ptr<upstream::UpstreamExchange> finished = std::move(exchange_);  // whatever happens, it ends here
+  const std::unique_ptr<upstream::UpstreamExchange> finished = std::move(exchange_);  // destroyed in every case
   finished->finish();
 }
 

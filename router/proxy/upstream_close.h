@@ -7,34 +7,35 @@
 
 namespace router::proxy {
 
-/// Keeps an upstream exchange to its end, which gives the slot back: at once where the connection can be used again, else when
-/// the pod has closed it, at the latest `abort_wait_ms` after we did (contract, section 5). The client's side goes on
-/// meanwhile. Nothing here suspends. One shard.
+/// Owns an upstream exchange until its slot is released: at once if the connection can be used again; otherwise when the pod
+/// has closed it, at most `abort_wait_ms` after the router has shut it down (contract, section 5). The exchange with the client
+/// continues meanwhile. Nothing here suspends. One shard.
 class UpstreamClose {
  public:
   explicit UpstreamClose(runtime::Shard& shard) : shard_(shard) {}
 
-  /// Takes the exchange over; `wait` is the time that the pod has to close, once asked to.
+  /// Takes ownership of the exchange. `wait` is the time that the pod has to close after `begin`.
   upstream::UpstreamExchange& hold(std::unique_ptr<upstream::UpstreamExchange> exchange, Duration wait);
 
-  /// Instead of an end: the connection is closed, and its slot handed on for another attempt.
+  /// Closes the connection and returns the held slot, for another attempt.
   dispatch::HeldSlot release();
 
-  /// All went well: the connection rests in its slot.
+  /// After success: keeps the connection idle in its slot, and releases the slot.
   void finish();
-  /// The connection cannot be used again: the pod is asked to close it. Does nothing the second time, or without an exchange.
+  /// The connection cannot be used again: shuts it down, so that the pod closes it. Does nothing without an exchange or when
+  /// called again.
   void begin();
   bool begun() const { return deadline_ != kNever; }
-  /// After begin: how far the pod has come. kMoved: come again at once; kBlocked: after `arm`; kEnded: the slot is free.
-  /// kEnded, too, where there is nothing to end.
+  /// Called after `begin` to continue the close. kMoved: call again at once; kBlocked: call `arm` and wait; kEnded: the slot is
+  /// released, or there was nothing to close.
   wire::Progress proceed();
   bool ended() const { return exchange_ == nullptr; }
   bool settled() const { return begun() || ended(); }
-  /// The pod did not close its side in time: it may still be at work.
+  /// The pod did not close its side in time: it may still work on the request.
   bool outlived() const { return outlived_; }
-  /// Wakes the exchange when the pod has done something.
+  /// Wakes the exchange when the pod has sent something or closed.
   void arm();
-  /// When `proceed` closes the connection without the pod; kNever before begin.
+  /// The time at which `proceed` closes the connection without waiting for the pod any longer; kNever before `begin`.
   Deadline deadline() const { return deadline_; }
 
  private:

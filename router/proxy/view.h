@@ -15,26 +15,27 @@
 
 namespace router::proxy {
 
-/// Names a listener from its opening to its closing, whatever router.yaml puts before it; never given again.
+/// Identifies a listener from opening to closing, independent of its position in router.yaml; never used again.
 using ListenerId = std::uint64_t;
 
-/// What the connections of one listener need.
+/// The settings that the connections of one listener need.
 struct ListenerSettings {
   bool proxy_protocol = false;
   std::vector<std::shared_ptr<tls::ServerContext>> tls;  // one per shard; empty: plaintext
 };
 
-/// Everything that the data path reads, built and published as one: no exchange ever sees halves of two configurations.
+/// Everything that the data path reads, built and published as one object, so that no exchange sees parts of two
+/// configurations.
 struct View {
   std::uint64_t generation = 0;
   model::RoutingTable table;
   config::Limits limits;
   Networks trusted_proxies;
-  http::Via via;  // this installation's mark
+  http::Via via;  // this installation's name in Via
   std::unordered_map<ListenerId, ListenerSettings> listeners;
-  std::shared_ptr<runtime::LineWriter> access_log;  // null: none. An exchange is told where it was begun
-  bool log_client_ip = true;                        // in its lines
-  bool per_replica = false;                         // replicas have figures of their own
+  std::shared_ptr<runtime::LineWriter> access_log;  // null: no access log
+  bool log_client_ip = true;                        // the access log contains ClientIP
+  bool per_replica = false;                         // replicas have metrics of their own
 };
 
 using Views = runtime::Published<View>;
