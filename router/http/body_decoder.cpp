@@ -16,7 +16,8 @@ int hex_digit(char c) {
   return -1;
 }
 
-/// What the router acts on in a head must not come in behind its back; what says how to read the body comes too late.
+/// Fields that the router acts on in a head are not accepted as trailers. Neither are fields that say how to read the body:
+/// they would arrive too late.
 bool may_be_trailer(const FieldLine& line) {
   constexpr std::string_view kTooLate[] = {"content-encoding", "content-type", "content-range", "cookie", "set-cookie"};
   return line.id == Field::kOther && std::none_of(std::begin(kTooLate), std::end(kTooLate),
@@ -105,13 +106,13 @@ Mistake BodyDecoder::size_byte(char c) {
     state_ = State::kSizeEnd;
     return {};
   }
-  if (c != ';' && !is_blank(c)) return {"a chunk size is followed by something else than an extension"};
+  if (c != ';' && !is_blank(c)) return {"a chunk size is followed by something other than an extension"};
   state_ = State::kExtension;
   extension_ = Extension::kSemicolon;
   return extension_byte(c);
 }
 
-/// Whether the byte may stand there; if so, what may follow it.
+/// Whether `c` is allowed at this position of the extension. If it is, moves to the next state.
 bool BodyDecoder::move_within_extension(char c) {
   const auto to = [this](Extension next) {
     extension_ = next;
@@ -145,7 +146,8 @@ bool BodyDecoder::move_within_extension(char c) {
   return false;
 }
 
-/// Extensions mean nothing to a router and are hop-by-hop (RFC 9112, 7.1.1), but they say where the size line ends.
+/// Chunk extensions are hop-by-hop and are not used (RFC 9112, 7.1.1), but they must be parsed to find the end of the size
+/// line.
 Mistake BodyDecoder::extension_byte(char c) {
   if (c == '\r') {
     const bool may_end =

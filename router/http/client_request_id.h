@@ -8,8 +8,8 @@
 
 namespace router::http {
 
-/// What is left of a client's `x-ms-client-request-id`, as Azure ML documents it: letters, digits, `-` and `_` stay, everything
-/// else is dropped, then at most 40 characters are kept. Safe in a field, a log line, a header of ours.
+/// A client's `x-ms-client-request-id`, cleaned as Azure ML documents it: letters, digits, `-` and `_` are kept, other
+/// characters are dropped, then at most 40 characters are kept. Safe in a field, in a log line and in a header of the router.
 class ClientRequestId {
  public:
   static constexpr std::size_t kMax = 40;  // characters
@@ -22,7 +22,7 @@ class ClientRequestId {
     }
   }
   constexpr bool empty() const { return size_ == 0; }
-  constexpr std::string_view view() const { return {text_.data(), size_}; }  // valid while this lives, and stays in its place
+  constexpr std::string_view view() const { return {text_.data(), size_}; }  // valid while this object exists and is not moved
 
  private:
   std::array<char, kMax> text_{};

@@ -12,11 +12,11 @@ namespace router::http {
 inline constexpr std::size_t kDateSize = 29;
 std::array<char, kDateSize> format_date(std::chrono::system_clock::time_point time);
 
-/// The time of day as a field value, formatted once a second: asking costs a comparison, and no system call. A clock that is
-/// set is noticed within a second. One thread.
+/// The current time as a field value, formatted once a second: a call costs one comparison and no system call. A change of the
+/// system clock takes effect within one second. One thread.
 class Date {
  public:
-  /// `now` is the monotonic time. Valid until the next call.
+  /// `now` is the monotonic time. The result is valid until the next call.
   std::string_view at(TimePoint now) {
     if (now >= until_) renew(now);
     return {text_.data(), text_.size()};
@@ -26,7 +26,7 @@ class Date {
   void renew(TimePoint now);
 
   std::array<char, kDateSize> text_{};
-  TimePoint until_ = TimePoint::min();  // the text is right before it
+  TimePoint until_ = TimePoint::min();  // the text is valid before this time
 };
 
 }  // namespace router::http

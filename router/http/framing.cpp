@@ -6,9 +6,9 @@
 namespace router::http {
 namespace {
 
-constexpr std::size_t kLengthDigitsMax = 18;  // fits 64 bits with room for whoever adds to it
+constexpr std::size_t kLengthDigitsMax = 18;  // fits 64 bits, and sums do not overflow
 
-/// Digits only: no sign, no list, no white space (RFC 9110, 8.6).
+/// Parses digits only: no sign, no list, no white space (RFC 9110, 8.6).
 bool parse_length(std::string_view text, std::uint64_t& into) {
   if (text.empty() || text.size() > kLengthDigitsMax || !consists_of(text, kDigits)) return false;
   into = 0;
@@ -18,8 +18,8 @@ bool parse_length(std::string_view text, std::uint64_t& into) {
 
 enum class Coding { kNone, kChunked, kUnknown, kEndless, kMalformed };
 
-/// Counts the codings of one line of Transfer-Encoding; `last` tells whether its last one is `chunked`. False if an element is
-/// no bare token: `chunked` takes no parameters, and an empty or quoted element is written only to be read in two ways.
+/// Counts the codings of one line of Transfer-Encoding. `last`: its last coding is `chunked`. False if an element is not a bare
+/// token: `chunked` has no parameters, and an empty or quoted element might be read differently by another parser.
 bool count_codings(std::string_view list, std::size_t& all, std::size_t& chunked, bool& last) {
   for (;;) {
     const std::size_t comma = list.find(',');
@@ -33,7 +33,7 @@ bool count_codings(std::string_view list, std::size_t& all, std::size_t& chunked
   }
 }
 
-/// `chunked`, alone, once: everything else is either unknown to us or an attempt to be read in two ways.
+/// Only a single `chunked` is accepted. Any other value is unknown or might be read differently by another parser.
 Coding transfer_coding(const Fields& fields) {
   if (!fields.has(Field::kTransferEncoding)) return Coding::kNone;
   std::size_t all = 0;
@@ -47,7 +47,7 @@ Coding transfer_coding(const Fields& fields) {
   return all == 1 ? Coding::kChunked : Coding::kUnknown;
 }
 
-/// The declared length; false if it is declared twice, or in a way that two parsers might read differently.
+/// Reads the declared length. False if it is declared twice, or in a way that two parsers might read differently.
 bool content_length(const Fields& fields, std::uint64_t& into) {
   std::size_t lines = 0;
   for (const FieldLine& line : fields) {

@@ -17,62 +17,64 @@ struct Framing {
   std::uint64_t length = 0;  // kLength: bytes, > 0
 };
 
-/// Refuses: Content-Length with Transfer-Encoding; Content-Length twice (even with one value), as a list, or not of 1 to 18
-/// digits; Transfer-Encoding in HTTP/1.0, malformed, with `chunked` twice or not last (bad_request: nobody knows where the body
-/// ends, RFC 9112, 6.3); a coding before `chunked` (unsupported).
+/// Refuses with bad_request, since the end of the body is not certain (RFC 9112, 6.3): Content-Length with Transfer-Encoding;
+/// Content-Length twice (even with one value), as a list, or not of 1 to 18 digits; Transfer-Encoding in HTTP/1.0, malformed,
+/// with `chunked` twice, or with `chunked` not last. Refuses a coding before `chunked` as unsupported.
 Result<Framing> request_framing(const RequestHead& head);
-/// For a response to `method`. The same rules; failures are upstream_invalid_response.
+/// The same rules for a response to `method`; failures are upstream_invalid_response.
 Result<Framing> response_framing(const ResponseHead& head, Method method);
 
-/// Takes a body out of its framing as it arrives. Does not copy: pieces are views into the input. A chunk's size line may have
-/// 4 KB with its extensions, which must be well-formed and are dropped; a trailer section 8 KB, kept inside until it is
-/// complete. Sizes are 1 to 16 hexadecimal digits; lines end with CRLF.
+/// Removes the framing of a body as it arrives. Does not copy: the pieces are views into the input. A chunk's size line may
+/// have 4 KB including its extensions, which must be well-formed and are dropped. A trailer section may have 8 KB and is stored
+/// here until it is complete. Sizes are 1 to 16 hexadecimal digits; lines end with CRLF.
 class BodyDecoder {
  public:
   BodyDecoder() = default;
-  /// `origin` decides the reason of failures: bad_request or upstream_invalid_response.
+  /// `origin` selects the reason of failures: bad_request or upstream_invalid_response.
   BodyDecoder(Framing framing, Origin origin);
 
   struct Step {
-    std::size_t consumed = 0;  // bytes of the input that are done with
+    std::size_t consumed = 0;  // bytes of the input that were processed
     std::string_view bytes;    // body bytes within them; may be empty
     bool ended = false;        // the body is complete; what follows in the input belongs to the next message
   };
-  /// The next run of body bytes in `input`, past the framing before it. consumed == 0 and not ended: more input is needed.
-  /// After a failure the decoder is of no more use, as nobody knows where the next message begins.
+  /// The next run of body bytes in `input`, after the framing before it. consumed == 0 and not ended: more input is needed.
+  /// After a failure the decoder must not be used again, since the start of the next message is not known.
   Result<Step> next(std::string_view input);
-  /// The sender closed the connection: right for kUntilClose (then ended), a failure for anything else unfinished.
+  /// The sender closed the connection. This ends a body of kUntilClose; it is a failure for any other body that is not
+  /// complete.
   Result<void> closed();
 
   bool ended() const { return ended_; }
-  /// After the end of a chunked body: its trailer fields, valid while this lives; null if it had none. Those that the router
-  /// acts on in a head (framing, routing, credentials, its own fields) are dropped (RFC 9110, 6.5.1).
+  /// After the end of a chunked body: its trailer fields, valid while this object exists; null if there are none. Fields that
+  /// the router acts on in a head (framing, routing, credentials, its own fields) are dropped (RFC 9110, 6.5.1).
   const Fields* trailers() const;
   const Framing& framing() const { return framing_; }
 
  private:
-  /// Where in a chunked body (RFC 9112, 7.1) the next byte stands.
+  /// The position of the next byte in a chunked body (RFC 9112, 7.1).
   enum class State : std::uint8_t {
-    kSize,       // a digit of a chunk's size, or what ends it
-    kExtension,  // behind it
+    kSize,       // a digit of a chunk's size, or the byte that ends it
+    kExtension,  // after the size
     kSizeEnd,    // the LF of the size line
     kData,       // a byte of the chunk
-    kDataCr,     // the CRLF behind it
+    kDataCr,     // the CRLF after the data
     kDataLf,
     kTrailers,     // the first byte of the trailer section
-    kTrailerLine,  // within it
-    kLastLf,       // the LF of the empty line, where there are no trailers
+    kTrailerLine,  // inside the trailer section
+    kLastLf,       // the LF of the empty line, if there are no trailers
   };
-  /// Where in a chunk's extensions: `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )` (RFC 9112, 7.1.1).
+  /// The position in a chunk's extensions: `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )` (RFC 9112,
+  /// 7.1.1).
   enum class Extension : std::uint8_t {
-    kSemicolon,  // blanks have begun: only the next extension may follow
+    kSemicolon,  // after blanks: only the next extension may follow
     kNameBegin,
     kName,
-    kNameBehind,  // blanks behind the name: `=` or the next extension
+    kNameBehind,  // after blanks behind the name: `=` or the next extension
     kValueBegin,
     kValue,
     kQuoted,
-    kEscaped,  // behind the backslash
+    kEscaped,  // after the backslash
     kQuotedEnd,
   };
   static constexpr std::size_t kSizeDigitsMax = 16;
@@ -90,7 +92,7 @@ class BodyDecoder {
   Mistake trailer_byte(char c);
   void begin_chunk();
 
-  /// Of a trailer section: few bodies have one, and it takes 5 KB.
+  /// The state of a trailer section, allocated only if there is one: it takes 5 KB.
   struct Trailers {
     std::string section;
     Fields fields;
@@ -101,8 +103,8 @@ class BodyDecoder {
   State state_ = State::kSize;
   Extension extension_ = Extension::kSemicolon;
   bool ended_ = true;
-  std::uint16_t line_bytes_ = 0;  // of the size line so far
-  std::uint64_t left_ = 0;        // bytes of the body (kLength) or of the chunk
+  std::uint16_t line_bytes_ = 0;  // bytes of the size line so far
+  std::uint64_t left_ = 0;        // bytes left of the body (kLength) or of the chunk
   std::unique_ptr<Trailers> trailers_;
 };
 

@@ -38,7 +38,7 @@ std::string_view Fields::get(Field id) const {
 }
 
 std::size_t HeadScanner::scan(std::string_view bytes) {
-  // An empty line ends the head: LF, perhaps CR, LF. A bare LF is found too, so that the parser can refuse it at once.
+  // An empty line ends the head: LF, an optional CR, LF. A bare LF is accepted here, so that the parser can refuse it at once.
   while (seen_ < bytes.size()) {
     const void* found = std::memchr(bytes.data() + seen_, '\n', bytes.size() - seen_);
     if (found == nullptr) {
@@ -46,7 +46,7 @@ std::size_t HeadScanner::scan(std::string_view bytes) {
       return 0;
     }
     const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
-    // Character by character: each line of a head comes by here.
+    // Compares single characters for speed: this code runs for each line of a head.
     const std::size_t behind = bytes.size() - at - 1;
     const char first = behind > 0 ? bytes[at + 1] : '\0';
     if (first == '\n') return at + 2;

@@ -8,7 +8,8 @@
 namespace router::http {
 namespace {
 
-/// FNV-1a, without case. Equal hashes count as equal names: who makes two names collide could as well have named the field.
+/// FNV-1a, ignoring case. Equal hashes count as equal names. A sender that makes two names collide gains nothing: it could have
+/// listed the field itself.
 std::uint64_t hash_of(std::string_view name) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(to_lower(c))) * 0x100000001b3;
@@ -29,7 +30,7 @@ void HopByHop::read_list(std::string_view list) {
   for (;;) {
     const std::size_t comma = list.find(',');
     const std::string_view element = trim(list.substr(0, comma));
-    ROUTER_ASSERT(size_ < kElementsMax);  // the parser has counted them
+    ROUTER_ASSERT(size_ < kElementsMax);  // the parser has checked their number
     if (size_ == kElementsMax) return;
     hashes_[size_++] = hash_of(element);
     lengths_ |= length_bit(element);

@@ -14,8 +14,8 @@ struct KnownField {
   Field id;
 };
 
-/// By length. Those of kForwarding are what load balancers, content delivery networks and ingress controllers are known to
-/// write; names that begin with kForwardedPrefix need no line here.
+/// Ordered by length. The fields of kForwarding are those that load balancers, content delivery networks and ingress
+/// controllers are known to write. Names that begin with kForwardedPrefix need no line here.
 constexpr KnownField kKnownFields[] = {
     {"te", Field::kTe},
     {"via", Field::kVia},
@@ -112,7 +112,7 @@ constexpr bool is_ordered_by_length() {
 }
 static_assert(is_ordered_by_length(), "a look-up compares only the names of its own length");
 
-/// Where the names of each length begin in the list.
+/// The index of the first name of each length.
 constexpr auto kFirstOfLength = [] {
   std::array<std::uint8_t, kLongest + 1> first{};
   for (std::size_t length = 0; length <= kLongest; ++length) {
@@ -125,7 +125,8 @@ constexpr auto kFirstOfLength = [] {
 
 enum class Match { kNo, kExact, kUnderscored };
 
-/// Each byte once, as this runs for each field of each head. `known` is lower case, of the same size, without `_`.
+/// Reads each byte once, since this runs for each field of each head. `known` is lower case, has the same size and contains no
+/// `_`.
 Match match(std::string_view name, std::string_view known) {
   Match found = Match::kExact;
   for (std::size_t i = 0; i < known.size(); ++i) {
@@ -154,7 +155,7 @@ bool may_mean(std::string_view name, std::string_view known) {
 Field identify(std::string_view name) {
   if (name.size() >= kLongest || name.empty()) return of_prefix(name);
   const std::size_t end = kFirstOfLength[name.size() + 1];
-  const char last = to_lower(name.back());  // names of one length begin alike, and end differently
+  const char last = to_lower(name.back());  // names of one length often begin alike but end differently
   for (std::size_t index = kFirstOfLength[name.size()]; index < end; ++index) {
     const KnownField& known = kKnownFields[index];
     if (known.name.back() != last) continue;

@@ -6,11 +6,11 @@
 
 namespace router::http {
 
-/// Whether `name` may be taken for `known` (lower case) at the end of the way: it is compared without case, and `_` stands for
-/// `-` as well, since CGI and WSGI hand fields to a program as variables of one name (HTTP_X_FORWARDED_FOR).
+/// Whether a server may read `name` as `known` (lower case). Names are compared without case, and `_` equals `-`, since CGI and
+/// WSGI pass fields to a program as variables of one name (HTTP_X_FORWARDED_FOR).
 bool may_mean(std::string_view name, std::string_view known);
 
-/// The field of that name, compared without case; kOther for those that the router only passes on.
+/// The field of that name, compared without case; kOther for fields that the router only passes on.
 Field identify(std::string_view name);
 
 }  // namespace router::http

@@ -4,7 +4,8 @@
 
 namespace router::http {
 
-/// What is wrong with a message, before it is known whose message it is. False when nothing is.
+/// A mistake in a message, in code that does not know whether the client or the pod sent it. Converts to false if there is
+/// none.
 struct Mistake {
   const char* cause = nullptr;
   Reason reason = Reason::kBadRequest;

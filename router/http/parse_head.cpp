@@ -14,8 +14,9 @@
 #include "router/http/known_fields.h"
 #include "router/http/target.h"
 
-/// Heads are cut apart by Beast's basic_parser, without its containers: its callbacks hand us views into the caller's bytes,
-/// since we always give it one whole head in one buffer. What Beast lets pass is refused before (check_lines) or in them.
+/// Beast's basic_parser splits the heads, without its containers: its callbacks get views into the caller's bytes, because it
+/// always gets one whole head in one buffer. What Beast accepts but the router does not is refused before (check_lines) or in
+/// the callbacks.
 namespace router::http {
 namespace {
 
@@ -23,9 +24,9 @@ namespace beast_http = boost::beast::http;
 using boost::beast::string_view;
 using boost::system::error_code;
 
-/// What the bytes must be before Beast sees them: lines that end with CRLF, no control characters, nothing folded. Beast would
-/// unfold a line into memory of its own, and is not meant to be the judge of the rest. The loop is without branches and in
-/// bytes, so that the compiler makes vectors of it.
+/// Checks the bytes before Beast parses them: lines that end with CRLF, no control characters, no folded lines. Beast would
+/// unfold a line into memory of its own, and does not refuse all of the rest. The loop has no branches and works on bytes, so
+/// that the compiler can vectorize it.
 Mistake check_lines(std::string_view bytes) {
   if (!bytes.ends_with("\r\n\r\n") || bytes.front() == '\n') return {"the head is not complete, or begins with a line feed"};
   std::uint8_t control = 0;
@@ -56,13 +57,13 @@ Method method_of(beast_http::verb verb) {
   }
 }
 
-/// Beast's parser with a head of ours as its target. Used once, for one head.
+/// Beast's parser, which fills a head. Used once, for one head.
 template <class Head>
 class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, RequestHead>> {
  public:
   HeadParser(Head& into, std::size_t max_fields) : into_(into), max_fields_(max_fields) {
-    this->header_limit(std::numeric_limits<std::uint32_t>::max());  // the caller has bounded the head already
-    this->skip(true);                                               // bodies are BodyDecoder's
+    this->header_limit(std::numeric_limits<std::uint32_t>::max());  // the caller has limited the head already
+    this->skip(true);                                               // BodyDecoder reads the bodies
   }
 
   Mistake parse(std::string_view bytes) {
@@ -70,7 +71,7 @@ class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, Re
     const std::size_t used = this->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
     if (mistake_) return mistake_;
     if (error) return explain(error);
-    if (!this->is_header_done() || used != bytes.size()) return {"bytes behind the head"};
+    if (!this->is_header_done() || used != bytes.size()) return {"bytes after the head"};
     return {};
   }
 
@@ -79,10 +80,10 @@ class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, Re
 
   static Mistake explain(const error_code& error) {
     if (error == beast_http::error::bad_method) return {"the method is not a token"};
-    if (error == beast_http::error::bad_target) return {"the request target has a character that it may not have"};
-    if (error == beast_http::error::bad_version) return {"the start line has no HTTP version, or something around it"};
+    if (error == beast_http::error::bad_target) return {"the request target contains a character that is not allowed"};
+    if (error == beast_http::error::bad_version) return {"the start line has no HTTP version, or extra characters around it"};
     if (error == beast_http::error::bad_status) return {"the status is not a number of three digits"};
-    if (error == beast_http::error::bad_field) return {"a line of the head is no field, or its name is no token"};
+    if (error == beast_http::error::bad_field) return {"a line of the head is not a field, or its name is not a token"};
     if (error == beast_http::error::bad_content_length) return {"Content-Length is malformed"};
     if (error == beast_http::error::multiple_content_length) return {"Content-Length is given twice"};
     if (error == beast_http::error::bad_transfer_encoding) return {"Transfer-Encoding is given twice, or with Content-Length"};
@@ -134,8 +135,8 @@ class HeadParser final : public beast_http::basic_parser<std::is_same_v<Head, Re
   Mistake mistake_;
 };
 
-/// Whether a request line is in order but for its version, which is another HTTP's: HTTP/2's preface, HTTP/1.2, HTTP/0.9 in
-/// full.
+/// Whether a request line is valid except for its version, which belongs to another HTTP: the HTTP/2 preface, HTTP/1.2,
+/// HTTP/0.9 written in full.
 bool has_unsupported_version(std::string_view bytes) {
   const std::string_view line = bytes.substr(0, bytes.find('\r'));
   const std::size_t method = line.find(' ');
@@ -166,8 +167,7 @@ Mistake check_host(RequestHead& head) {
   return {};
 }
 
-/// `100-continue`, as often as it likes, is all that the field may say (RFC 9110, 10.1.1); empty elements say nothing
-/// (5.6.1.2).
+/// Only `100-continue` is accepted, any number of times (RFC 9110, 10.1.1). Empty elements are ignored (5.6.1.2).
 Mistake check_expectation(const Fields& fields) {
   if (!fields.has(Field::kExpect)) return {};
   for (const FieldLine& line : fields) {
@@ -185,7 +185,7 @@ Mistake check_expectation(const Fields& fields) {
   return {};
 }
 
-/// Each element may name a field of the head, and there are at most so many of them (HopByHop).
+/// Limits the elements of Connection: each one may name a field of the head (HopByHop).
 Mistake check_connection(const Fields& fields) {
   if (!fields.has(Field::kConnection)) return {};
   std::size_t elements = 0;
@@ -208,8 +208,8 @@ Mistake parse(std::string_view bytes, RequestHead& into, std::size_t max_fields)
 
 bool lacks_reason(std::string_view bytes) { return bytes.size() > 12 && bytes[12] == '\r'; }
 
-/// Moves blanks from before the first colon of each field line to behind it, where they mean nothing: everything else stays in
-/// its place. False if there are none.
+/// Moves the blanks before the first colon of each field line behind it, where they have no meaning. Nothing else moves. False
+/// if there are none.
 bool move_blanks(std::string& bytes) {
   bool moved = false;
   for (std::size_t line = bytes.find('\n') + 1; line < bytes.size(); line = bytes.find('\n', line) + 1) {
@@ -223,8 +223,9 @@ bool move_blanks(std::string& bytes) {
   return moved;
 }
 
-/// What small servers write, wrong (RFC 9112, 4 and 5.1) and not ambiguous: a status line that ends right behind the status,
-/// and blanks before a colon. Beast gets a copy without them; the views are then set back onto the caller's bytes.
+/// Accepts two mistakes of small servers that are wrong (RFC 9112, 4 and 5.1) but not ambiguous: a status line that ends right
+/// after the status, and blanks before a colon. Beast parses a corrected copy; the views are then mapped back to the caller's
+/// bytes.
 Mistake parse_mended(std::string_view bytes, ResponseHead& into, const Mistake& mistake) {
   std::string mended(bytes);
   const std::size_t added = lacks_reason(bytes) ? 1 : 0;

@@ -25,7 +25,7 @@ Mistake cut_authority(std::string_view& target, std::string_view& authority) {
   return !is_host(authority) ? Mistake{"the target's authority is malformed"} : Mistake{};
 }
 
-/// The inside of the brackets (RFC 3986, 3.2.2). No zone: it means something on one machine only; no form of the future.
+/// The text inside the brackets (RFC 3986, 3.2.2). No zone, which has a meaning on one machine only, and no IPvFuture.
 bool is_ipv6(std::string_view text) {
   std::array<char, INET6_ADDRSTRLEN> terminated{};
   if (text.size() >= terminated.size()) return false;
@@ -40,10 +40,10 @@ Mistake parse_target(RequestHead& head) {
   std::string_view target = head.target;
   head.authority = head.query = {};
   head.path = target;
-  if (target.empty() || !consists_of(target, kTarget)) return {"the request target has a character that it may not have"};
+  if (target.empty() || !consists_of(target, kTarget)) return {"the request target contains a character that is not allowed"};
   if (head.method == Method::kConnect) {
     head.authority = target;
-    return is_host(target) ? Mistake{} : Mistake{"the target of CONNECT is no authority"};
+    return is_host(target) ? Mistake{} : Mistake{"the target of CONNECT is not an authority"};
   }
   if (target == "*") return head.method == Method::kOptions ? Mistake{} : Mistake{"the target * is for OPTIONS only"};
   if (target.front() != '/') {

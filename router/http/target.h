@@ -7,12 +7,12 @@
 
 namespace router::http {
 
-/// Takes the target of `head` apart into path, query and authority, by its method (RFC 9112, 3.2): origin-form, absolute-form
-/// (http and https), `*` for OPTIONS, and authority-form for CONNECT, which is only told from garbage.
+/// Splits the target of `head` into path, query and authority, according to its method (RFC 9112, 3.2): origin-form,
+/// absolute-form (http and https), `*` for OPTIONS, and authority-form for CONNECT, which is only checked.
 Mistake parse_target(RequestHead& head);
 
 /// Whether `text` is a host with or without a port: a name, an IPv4 address or an IPv6 address in brackets; no user
-/// information. Not empty: no URI that this router serves is without authority (RFC 9112, 3.2).
+/// information. Must not be empty: every URI that this router serves has an authority (RFC 9112, 3.2).
 bool is_host(std::string_view text);
 
 }  // namespace router::http

@@ -5,7 +5,7 @@
 namespace router::http {
 namespace {
 
-/// `NAME: VALUE`, as strict as in a head.
+/// Parses `NAME: VALUE`, as strictly as in a head.
 bool parse_field_line(std::string_view line, Fields& into, Blanks before_colon) {
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) return false;

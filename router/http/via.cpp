@@ -5,7 +5,7 @@
 namespace router::http {
 namespace {
 
-/// The received-by of `1.1 name (comment)`: its second word.
+/// The received-by part of `1.1 name (comment)`: its second word.
 std::string_view received_by(std::string_view member) {
   constexpr std::string_view kBlanks = " \t";
   member = trim(member);
@@ -25,8 +25,8 @@ bool Via::is_in(const Fields& fields) const {
   return false;
 }
 
-/// A comma ends a member even in a comment. At worst a request is refused whose sender wrote our name into one; but a
-/// parenthesis that a client opens must not hide us from ourselves.
+/// A comma ends a member even inside a comment. At worst a request whose sender wrote this name into a comment is refused. But
+/// a parenthesis opened by a client must not hide this router's own member.
 bool Via::is_in(std::string_view list) const {
   for (;;) {
     const std::size_t comma = list.find(',');

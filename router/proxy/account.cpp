@@ -56,7 +56,7 @@ void Account::report() noexcept {
 Account::~Account() {
   if (told_) return;
   record_.reason = Reason::kInternal;
-  record_.cause = "the exchange was broken off";
+  record_.cause = "the exchange was aborted";
   if (!downstream_.responded()) record_.status = status_of(Reason::kInternal, config::StatusProfile::kKubernetes);
   if (record_.ended == TimePoint{}) record_.ended = server_.shard().read_clock();
   record_.settled = record_.ended;

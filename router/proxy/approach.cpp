@@ -37,7 +37,7 @@ Result<void> check_size(const Downstream& downstream, const model::Deployment& d
 
 Result<void> check_patience(const Patience& patience, TimePoint now) {
   if (now < patience.deadline) return {};
-  return Failure::downstream(Reason::kDeadlineUnmeetable, "the client's x-request-deadline-ms is over");
+  return Failure::downstream(Reason::kDeadlineUnmeetable, "the client's x-request-deadline-ms has passed");
 }
 
 std::uint64_t generation_of(const HeldSlot& held_slot) {
@@ -126,7 +126,7 @@ Task<Result<void>> Approach::catch_up(std::uint64_t generation) {
     if (const Result<void> wanted = downstream_.still_wanted(); !wanted) co_return wanted.error();
     const TimePoint now = wakeup_.shard().now();
     if (now >= deadline)
-      co_return Failure::internal(Reason::kQueueTimeout, "the configuration of the slot's replica did not come");
+      co_return Failure::internal(Reason::kQueueTimeout, "the configuration of the slot's replica did not arrive");
     server_.wait_for_next_view(arrival);
     co_await wakeup_.wait(std::min(deadline, downstream_.ask_again(now)));
   }

@@ -103,7 +103,7 @@ Task<void> refuse_request(ShardServer& server, ListenerId listener, tls::Stream&
 Task<void> refuse_plain_http(ShardServer& server, ListenerId listener, tls::Stream& secured, const Peer& peer, Wakeup& wakeup) {
   const http::Method method = secured.has_heard_http_head() ? http::Method::kHead : http::Method::kOther;
   tls::Stream stream(std::move(secured.socket()));
-  const Failure failure = Failure::downstream(Reason::kBadRequest, "plain HTTP was sent to a port of HTTPS: use https://");
+  const Failure failure = Failure::downstream(Reason::kBadRequest, "plain HTTP was sent to an HTTPS port: use https://");
   co_await refuse_request(server, listener, stream, peer, wakeup, method, failure);
 }
 

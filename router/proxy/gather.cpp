@@ -67,7 +67,8 @@ Task<Result<void>> gather(ShardServer& server, Downstream& downstream, Patience 
     if (now >= silent) co_return boost::system::in_place_value;
     if (now >= too_slow) co_return Failure::downstream(Reason::kClientTimeout, "the body arrives too slowly");
     if (now >= patience.deadline) {
-      co_return Failure::downstream(Reason::kClientTimeout, "the body did not come within the client's x-request-deadline-ms");
+      co_return Failure::downstream(Reason::kClientTimeout,
+                                    "the body did not arrive within the client's x-request-deadline-ms");
     }
     const Deadline next = std::min(std::min(silent, too_slow), patience.deadline);
     co_await wakeup.wait(next);

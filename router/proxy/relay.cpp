@@ -252,7 +252,7 @@ Relay::Limit Relay::limit(TimePoint now) const {
                 Failure::downstream(Reason::kClientTimeout, "the body did not arrive within upload_timeout_ms"));
     if (downstream_.owes_first_byte()) {
       next.sooner(deadline_after(now, upload_.left_for_first_byte()),
-                  Failure::downstream(Reason::kClientTimeout, "no body came within a second of the 100 (Continue)"));
+                  Failure::downstream(Reason::kClientTimeout, "no body arrived within 1 s after the 100 (Continue)"));
     }
   }
   const Failure slow_pod =

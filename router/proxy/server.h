@@ -48,7 +48,7 @@ class ShardServer {
   void begin_drain() noexcept { draining_ = true; }  // every answer carries `Connection: close`
   void close_listeners();                            // accepts what has arrived first
   void close_idle();               // connections without a request end, new ones within kFirstRequest; mirroring ends
-  void refuse_waiters() noexcept;  // waiting exchanges end, none takes a slot any more
+  void refuse_waiters() noexcept;  // waiting exchanges end; no exchange takes a slot any more
   void end_grace() noexcept;       // running exchanges end
   /// Open connections of clients, and mirrored requests that are being sent.
   std::size_t connections() const { return connections_.running() + mirrors_.sending(); }

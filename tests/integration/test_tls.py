@@ -173,7 +173,7 @@ def test_plain_http_on_a_tls_port_was_ended_without_a_word(scene, sent):
         client.send(sent)
         answer = client.response()
     assert answer.status == 400 and answer.why == "bad_request"
-    assert answer.json()["error"]["message"] == "plain HTTP was sent to a port of HTTPS: use https://"
+    assert answer.json()["error"]["message"] == "plain HTTP was sent to an HTTPS port: use https://"
     assert answer.headers.get("connection") == "close"
     assert failed_handshakes(scene.router) == before + 1
     assert scene.router.metrics().value("requests_total", endpoint="", code="400", reason="bad_request") >= 1
