@@ -30,7 +30,7 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
                           const RequestIds& ids, Record& record, UpstreamClose& upstream_close) {
   Approach approach(server, view, downstream, wakeup, record);
   if (const Result<void> admitted = approach.admit(); !admitted) co_return admitted.error();
-  if (gathers_first(downstream)) {  // a small body has not arrived completely
+  if (gathers_first(downstream)) {  // a slow sender holds no slot
     const Result<void> gathered = co_await gather(server, downstream, approach.patience(), view->limits, wakeup, record);
     if (!gathered) co_return gathered.error();
   }
@@ -112,8 +112,7 @@ Task<void> settle(Downstream& downstream, UpstreamClose& upstream_close, Wakeup&
   record.settled = shard.now();
 }
 
-/// The value of `Retry-After`: the wait that the queue expects, in whole seconds, from 1 to 60. It is 1 if the wait is not
-/// known.
+/// The value of `Retry-After`: the wait that the queue expects, in whole seconds, 1 to 60; 1 if the wait is not known.
 std::chrono::seconds retry_after(std::optional<Duration> expected_wait) {
   constexpr std::chrono::seconds kSoonest{1};
   constexpr std::chrono::seconds kLatest{60};
@@ -202,7 +201,7 @@ Failure broken(const std::exception& error) noexcept {
 Task<void> run_exchange(ShardServer& server, Downstream& downstream, Wakeup& wakeup) {
   if (is_health_check(downstream.head())) co_return co_await answer_health_check(server, downstream, wakeup);
   if (asks_this_hop(downstream.head())) co_return co_await answer_options(server, downstream, wakeup);
-  Views::Snapshot view = server.view();  // taken once: an exchange uses one view
+  Views::Snapshot view = server.view();  // taken once; only a newer replica makes `Approach` replace it
   RequestIds ids;
   read_ids(downstream.head(), ids);
   Record record;

@@ -164,8 +164,7 @@ Task<Result<void>> send_all(upstream::UpstreamExchange& exchange, Deadline deadl
     if (const Result<void> sent = exchange.flush(); !sent) co_return sent.error();
     if (exchange.request_sent()) co_return boost::system::in_place_value;
     if (const Result<void> wanted = cancellation.still_wanted(); !wanted) co_return wanted.error();
-    if (wakeup.shard().now() >= deadline)
-      co_return Failure::upstream(Reason::kUpstreamTimeout, "the pod does not read the request");
+    if (wakeup.shard().now() >= deadline) co_return Failure::upstream(Reason::kUpstreamTimeout, "the pod takes no request");
     exchange.arm_write();
     co_await wakeup.wait(deadline);
   }
