@@ -124,7 +124,8 @@ class PodSlots {
   /// slot up when `preempt` is called; may be nullptr.
   Taken take_preemptible(std::size_t shard, PreemptibleHolder* holder) noexcept;
   void give_back_preemptible(Slot* slot, PreemptibleHolder* holder, CargoList& retired, SlotNotices& notices) noexcept;
-  /// Adds all holders of preemptible slots to `notices`, each once. Called when `take` found no free slot for an exchange.
+  /// Adds the holders of preemptible slots to `notices`, except those notified before. Called when `take` found no free slot
+  /// for an exchange.
   void preempt_holders(SlotNotices& notices) noexcept;
   /// Cancels the reservations for this replica; the slots are reserved for others that want one.
   void drop_reservation(Replica& replica, SlotNotices& notices) noexcept;

@@ -30,7 +30,7 @@ HeldSlot& HeldSlot::operator=(HeldSlot&& other) noexcept {
 
 void HeldSlot::give_back() noexcept {
   if (queue_ == nullptr) return;
-  const std::shared_ptr<RequestQueue> queue = std::move(queue_);  // outlives its own mutex
+  const std::shared_ptr<RequestQueue> queue = std::move(queue_);  // keeps the queue alive until its mutex is unlocked
   queue->give_back(*this);
   slot_ = nullptr;
   replica_.reset();
@@ -275,7 +275,7 @@ HeldSlot RequestQueue::held_slot_of(Waiter& waiter) noexcept {
 
 /// Ends a waiter that has not arrived on its shard: it still waits, or its message is under way.
 Parting RequestQueue::part(Waiter& waiter) noexcept {
-  const std::shared_ptr<RequestQueue> queue = shared_from_this();  // outlives its own mutex
+  const std::shared_ptr<RequestQueue> queue = shared_from_this();  // keeps the queue alive until its mutex is unlocked
   Parting parting;
   bool waits = false;
   {
