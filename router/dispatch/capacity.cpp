@@ -61,7 +61,7 @@ bool Capacity::judge(Replica& replica, const ReplicaReport& report, TimePoint no
   return true;
 }
 
-/// Not bounded by any half: where it is the only one, requests wait for it rather than fail.
+/// Not limited to half of the replicas: if the only replica refuses, requests wait for it rather than fail.
 void Capacity::refuse(Replica& replica, TimePoint now) noexcept {
   withdraw(replica);
   replica.health_.refuse(now);
@@ -142,7 +142,7 @@ void Capacity::replace(std::vector<std::shared_ptr<Replica>> next, const std::ve
     replica->member_ = Replica::kNone;
   }
   for (const std::shared_ptr<Replica>& replica : replicas) {
-    if (replica->member()) continue;  // named twice
+    if (replica->member()) continue;  // listed twice
     replica->member_ = members_.size();
     members_.push_back(replica);
     if (std::exchange(replica->joined_, true)) continue;
@@ -178,12 +178,12 @@ void Capacity::set_ready(Replica& replica, bool ready, TimePoint now) noexcept {
   withdraw(replica);
   replica.ready_ = ready;
   serving_slots_.reset();
-  // Whoever calls it ready again has asked it since: what it failed at before is over.
+  // Its readiness was checked since: earlier failures do not count any more.
   if (ready) replica.health_.well() ? replica.health_.succeeded() : replica.health_.readmit(now);
   if (replica.member()) {
-    const bool refused = replica.health_.refusing();  // then it was ready
+    const bool refused = replica.health_.refusing();  // possible only if it was ready
     count(ready ? ready_ + 1 : ready_ - 1, refused ? refusing_ - 1 : refusing_);
-    if (replica.health_.ejected()) --ejected_;  // likewise
+    if (replica.health_.ejected()) --ejected_;  // possible only if it was ready
   }
   offer(replica);
   keep_half(now);
@@ -217,7 +217,7 @@ void Capacity::end_wait_for_pod(Replica& replica) noexcept {
   awaited_preemptions_ -= std::exchange(replica.awaited_preemptions_, 0);
 }
 
-/// No new turn begins before the pod has told the replica: it is remembered there, and goes first.
+/// No probe takes the slot before the replica does: the pod has recorded that the replica wants one, and reserves it.
 void Capacity::preempt_all_holders(SlotNotices& notices) noexcept {
   preempts_ = false;
   for (const std::shared_ptr<Replica>& replica : members_) {

@@ -9,13 +9,13 @@
 namespace router::dispatch {
 
 enum class QueueEvent : std::uint8_t {
-  kArrived,    // took a ticket; served at once or in the queue
-  kReturned,   // came back with its ticket, to avoid `replica` as long as another one serves
+  kArrived,    // got a ticket; is served at once or waits in the queue
+  kReturned,   // returned with its ticket; avoids `replica` while another one serves
   kGranted,    // was bound to a slot of `replica`
   kLeft,       // gave up its position while it waited
   kRefused,    // the queue was closed
   kGivenBack,  // the slot of `replica` is no longer held under this ticket
-  kCleared,    // the replicas follow anew: kMember, kReady or kUnready, and what else there is to say, of each
+  kCleared,    // a new list of the replicas follows: for each kMember, kReady or kUnready, and the rest of its state
   kMember,     // `value`: slots
   kReady,
   kUnready,
@@ -23,27 +23,27 @@ enum class QueueEvent : std::uint8_t {
   kEjected,
   kRefusing,
   kReadmitted,  // neither ejected nor refusing
-  kSheds,       // chosen only where no other can be
-  kWilling,     // no longer
-  kEnd,         // of one operation: here the queue's promises hold
+  kSheds,       // chosen only if no other replica is usable
+  kWilling,     // does not shed
+  kEnd,         // end of one operation: the queue's invariants hold here
 };
 
 struct RecordedEvent {
   QueueEvent event = QueueEvent::kEnd;
   std::uint64_t ticket = 0;
-  const Replica* replica = nullptr;  // to tell them apart; may be gone
+  const Replica* replica = nullptr;  // identity only; may be destroyed
   std::size_t value = 0;
 };
 
-/// What happened in a queue, in order, for tests to replay. Off until a test turns it on; nothing at all without ROUTER_CHECKS.
-/// Belongs to the queue's mutex.
+/// The events of a queue, in order, for tests to replay. Off until a test calls `start`; empty functions without ROUTER_CHECKS.
+/// Protected by the queue's mutex.
 class EventRecord {
  public:
-  static constexpr std::size_t kEventsMax = std::size_t{1} << 20;  // what comes after is not recorded
+  static constexpr std::size_t kEventsMax = std::size_t{1} << 20;  // later events are not recorded
 
 #ifdef ROUTER_CHECKS
   void start() {
-    events_.reserve(kEventsMax);  // so that what is recorded cannot fail
+    events_.reserve(kEventsMax);  // so that `add` cannot fail
     on_ = true;
   }
   void add(QueueEvent event, std::uint64_t ticket = 0, const Replica* replica = nullptr, std::size_t value = 0) {

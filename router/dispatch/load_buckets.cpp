@@ -14,7 +14,7 @@ constexpr std::size_t kWordBits = 64;
 constexpr std::uint64_t bit_of(std::size_t load) { return std::uint64_t{1} << (load % kWordBits); }
 }  // namespace
 
-// Every queue its own seed: routers beside each other must not choose in step.
+// Each queue has its own seed: several routers must not choose the same replicas at the same time.
 LoadBuckets::LoadBuckets() : random_state_((std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) | 1) {}
 
 void LoadBuckets::reserve(std::size_t replicas, std::size_t load_max) {
@@ -24,8 +24,8 @@ void LoadBuckets::reserve(std::size_t replicas, std::size_t load_max) {
   for (std::size_t load = 0; load < loads; ++load) buckets_[load].reserve(replicas);
 }
 
-/// The bucket of that load, with room for one more; without memory the next lower one that has room. The lowest has room for
-/// all.
+/// The bucket of `load`, with room for one more replica; without memory, the next lower one that has room. The lowest bucket
+/// has room for all.
 std::size_t LoadBuckets::bucket_for(std::size_t load) noexcept {
   const auto has_room = [this](std::size_t bucket) { return buckets_[bucket].size() < buckets_[bucket].capacity(); };
   if (load < buckets_.size() && has_room(load)) return load;

@@ -7,9 +7,9 @@
 
 namespace router::dispatch {
 
-/// How long a slot is held, on average: from it and the number of slots follows how fast a queue moves. Known after kKnownAfter
-/// exchanges; the latest kMemory of them count most. Forgotten when nothing has ended for a minute (or for four times the
-/// average): a model that was replaced, or has slept, is not judged by its past. Belongs to the queue's mutex.
+/// How long a slot is held on average. This and the number of slots give the speed of a queue. Known after kKnownAfter
+/// exchanges; the latest kMemory of them count most. Forgotten if no exchange has ended for kForgotten and for four times the
+/// average, since the model may have changed. Protected by the queue's mutex.
 class Pace {
  public:
   static constexpr std::size_t kKnownAfter = 16;
@@ -19,10 +19,10 @@ class Pace {
   void held_for(Duration held, TimePoint now);
   std::optional<Duration> held_on_average(TimePoint now) const;
 
-  /// When the last of `positions` in the queue is likely to be served, with `slots` slots. Nothing while that is not known.
+  /// How long the last of `positions` in the queue is likely to wait, with `slots` slots. No value while that is not known.
   std::optional<Duration> expected_wait(std::size_t positions, std::size_t slots, TimePoint now) const;
-  /// The same if all goes well: two standard deviations sooner, if holding times scatter as an exponential distribution's. Who
-  /// cannot wait even that long would wait in vain.
+  /// The same, less two standard deviations, if holding times are exponentially distributed. A request that cannot wait that
+  /// long is very unlikely to get a slot in time.
   std::optional<Duration> shortest_wait(std::size_t positions, std::size_t slots, TimePoint now) const;
 
  private:

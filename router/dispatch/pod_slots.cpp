@@ -11,7 +11,7 @@ namespace router::dispatch {
 SlotNotices::Notice SlotNotices::pop() noexcept {
   if (list_.empty()) return {};
   PodMember& member = list_.front();
-  const std::shared_ptr<PodSlots> pod = member.self_->pod();  // nobody else changes `self_` as long as it is in this list
+  const std::shared_ptr<PodSlots> pod = member.self_->pod();  // only `pop` changes `self_` while the member is in a list
   const std::lock_guard lock(pod->mutex_);
   list_.pop_front();
   return {std::move(member.self_), member.queue_.lock()};
@@ -93,7 +93,7 @@ PodSlots::Taken PodSlots::take_preemptible(std::size_t shard, PreemptibleHolder*
 PodSlots::Taken PodSlots::take_free(std::size_t shard) noexcept {
   Taken taken;
   if (!has_free()) return taken;
-  // A connection of another shard is only taken over when a new one would be one too many.
+  // A slot with another shard's connection is taken only if a new connection would exceed the limit.
   if (slots_ > 0) taken.slot = stock_.take(shard, in_use_ + stock_.resting() < slots_);
   taken.granted = slots_ == 0 || taken.slot != nullptr;
   if (taken.granted) ++in_use_;
@@ -169,13 +169,14 @@ void PodSlots::reserve_free_slots(SlotNotices& notices) noexcept {
     if (!std::exchange(member.wants_, false)) continue;
     ++member.reserved_;
     ++reserved_;
-    if (member.self_ != nullptr) continue;  // somebody is about to tell it
-    member.self_ = member.replica_.lock();  // its queue holds it
+    if (member.self_ != nullptr) continue;  // a notice for it is already in a list
+    member.self_ = member.replica_.lock();  // never null: its queue holds the replica
     notices.list_.push_back(member);
   }
 }
 
-/// A pod has no more connections, in use or resting, than slots; one that is gone, or has no limit, rests none here.
+/// Retires idle connections so that the pod has no more connections, in use or idle, than slots. A pod without members or
+/// without a limit keeps no idle connection here.
 void PodSlots::trim(CargoList& retired) noexcept {
   const bool keeps = !members_.empty() && slots_ > in_use_;
   stock_.trim(keeps ? slots_ - in_use_ : 0, retired);

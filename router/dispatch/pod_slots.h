@@ -14,7 +14,7 @@ class RequestQueue;
 class PodSlots;
 class Replica;
 
-/// A replica as its pod sees it. Lives in the replica, and belongs to the pod's mutex.
+/// A replica's entry in its pod. It is a part of the replica and is protected by the pod's mutex.
 class PodMember {
  private:
   friend class SlotNotices;
@@ -23,32 +23,32 @@ class PodMember {
   boost::intrusive::list_member_hook<> hook_;  // linked: it is a member
   std::weak_ptr<Replica> replica_;
   std::weak_ptr<RequestQueue> queue_;
-  std::size_t slots_ = 0;     // by its deployment's word
-  bool wants_ = false;        // it asked in vain
-  std::size_t reserved_ = 0;  // for it, until its queue has had a turn
+  std::size_t slots_ = 0;     // the limit that its deployment sets; 0: no limit
+  bool wants_ = false;        // its last `take` found no free slot
+  std::size_t reserved_ = 0;  // slots reserved for it, until its queue takes or drops them
   boost::intrusive::slist_member_hook<> notice_hook_;
-  std::shared_ptr<Replica> self_;  // itself, as long as it is in somebody's list of notices
+  std::shared_ptr<Replica> self_;  // keeps the replica alive while this entry is in a SlotNotices list
 };
 
-/// Who holds a slot (PreemptibleSlot) only as long as no exchange waits for it. A new one for each turn.
+/// The holder of a PreemptibleSlot: it gives the slot up when an exchange waits for it. Each slot needs a holder of its own.
 class PreemptibleHolder : public std::enable_shared_from_this<PreemptibleHolder> {
  public:
   virtual ~PreemptibleHolder() = default;
-  /// An exchange waits: the turn is to be given back as soon as its connection is gone. Once at most, from any thread, without
-  /// a mutex; perhaps after the turn was given back.
+  /// An exchange waits for the slot: the holder must close its connection and give the slot back. Called at most once, on any
+  /// thread, without a mutex held, possibly after the slot was given back.
   virtual void preempt() noexcept = 0;
 
  private:
   friend class SlotNotices;
   friend class PodSlots;
 
-  boost::intrusive::list_member_hook<> hook_;  // linked: it holds a turn, and has not been asked for it
+  boost::intrusive::list_member_hook<> hook_;  // linked: it holds a slot, and `preempt` was not requested yet
   boost::intrusive::slist_member_hook<> notice_hook_;
-  std::shared_ptr<PreemptibleHolder> self_;  // itself, as long as it is in somebody's list of those to be told
+  std::shared_ptr<PreemptibleHolder> self_;  // keeps the holder alive while it is in a SlotNotices list
 };
 
-/// For whom slots of a pod were reserved, in other queues than the one that gave them back; in the order in which they are to
-/// be told. And who is to give up a turn. Needs no memory.
+/// Notices that are collected under a mutex and delivered after it: to queues for which slots of a pod were reserved, in that
+/// order, and to holders that must give up their slot. Allocates nothing.
 class SlotNotices {
  public:
   SlotNotices() = default;
@@ -60,14 +60,14 @@ class SlotNotices {
   }
 
   struct Notice {
-    std::shared_ptr<Replica> replica;     // nullptr: there is none any more
-    std::shared_ptr<RequestQueue> queue;  // nullptr: it is gone, has left its pods, and needs nothing
+    std::shared_ptr<Replica> replica;     // nullptr: no notice is left
+    std::shared_ptr<RequestQueue> queue;  // nullptr: the queue was destroyed and has left its pods; it needs no notice
   };
-  /// The first one, who is to be told now: what is reserved for it from now on is told anew. Without any mutex.
+  /// Removes and returns the first notice. A later reservation for the same replica makes a new notice. Call without a mutex.
   Notice pop() noexcept;
-  /// Those who are to give up a turn are told. Without any mutex.
+  /// Calls `preempt` of each holder in the list. Call without a mutex.
   void preempt_holders() noexcept;
-  /// Of `others`, after its own.
+  /// Moves the notices of `others` behind its own.
   void append(SlotNotices& others) noexcept {
     list_.splice_after(list_.last(), others.list_);
     preempted_.splice_after(preempted_.before_begin(), others.preempted_);
@@ -87,61 +87,61 @@ class SlotNotices {
   boost::intrusive::slist<PreemptibleHolder, HolderHook, boost::intrusive::constant_time_size<false>> preempted_;
 };
 
-/// The slots of one pod, with the connections that rest in them. Usually one replica of one queue takes from them; if several
-/// deployments show the same pod, one replica in each of their queues: then this is what keeps all of them together from having
-/// more exchanges with it than it has slots. As many as the strictest of them says.
-/// A replica that finds no slot is remembered, and told when there is one: it is reserved for it until its queue has had a
-/// turn, so that a queue that is busier than the other cannot keep all slots to itself. Each that gives back lets the others go
-/// first; these in turn. Any thread, under a short mutex of its own. It is the innermost one: taken under a queue's mutex, and
-/// under it nothing else is locked, posted or destroyed. Only `make_slots` may fail. See
+/// The slots of one pod, with the idle connections in them. Usually one replica of one queue takes slots from it. If several
+/// deployments select the same pod, each of their queues has a replica for it, and all of them together get no more slots than
+/// the smallest limit of these deployments.
+/// The pod records a replica that finds no free slot. A slot that frees is reserved for the recorded replicas of other queues
+/// first, in rotation, so that a busy queue cannot keep all slots. The reservation lasts until that queue takes or drops it.
+/// Threads: any, under a short mutex. It is the innermost one: taken under a queue's mutex; while it is held, no other mutex is
+/// locked, and nothing is sent or destroyed. Only `make_slots` may fail. See
 /// docs/decisions/0013-pods-of-several-deployments.md.
 class PodSlots {
  public:
-  /// For use on so many shards.
+  /// `shards`: the number of shards that use the slots.
   explicit PodSlots(std::size_t shards = kShards) : stock_(shards) {}
   PodSlots(const PodSlots&) = delete;
   PodSlots& operator=(const PodSlots&) = delete;
 
-  /// Before a member may say so many. Throws std::bad_alloc.
+  /// Allocates slots. Call before `join` or `set_slots` with that number. Throws std::bad_alloc.
   void make_slots(std::size_t slots);
-  /// The replica has become a member of `queue`, with that many slots by its deployment's word; 0: without limit.
+  /// Adds `replica`, a member of `queue`. `slots`: the limit that its deployment sets; 0: no limit.
   void join(const std::shared_ptr<Replica>& replica, const std::weak_ptr<RequestQueue>& queue, std::size_t slots,
             CargoList& retired) noexcept;
-  /// It is none any more. It may still give back.
+  /// Removes the replica. It may still give back slots that it holds.
   void leave(Replica& replica, CargoList& retired, SlotNotices& notices) noexcept;
   void set_slots(Replica& replica, std::size_t slots, CargoList& retired, SlotNotices& notices) noexcept;
 
   struct Taken {
     bool granted = false;
-    Slot* slot = nullptr;  // nullptr, too, while the pod is without limit
-    std::size_t preemptible =
-        0;  // if it is not granted: slots whose holders give them up if they are asked (`preempt_holders`)
+    Slot* slot = nullptr;         // nullptr also if granted while the pod has no limit
+    std::size_t preemptible = 0;  // if not granted: slots that `preempt_holders` gets back
   };
-  /// A slot for a member, for use on `shard`. If there is none, the member is an heir once there is one.
+  /// Takes a slot for a member, for use on `shard`. If none is free, the pod records that the replica wants one.
   Taken take(Replica& replica, std::size_t shard) noexcept;
-  /// After this the replica may ask again, and is remembered no more for having asked in vain.
+  /// Gives back a slot, and clears the record that this replica wants one: its queue may call `take` again.
   void give_back(Replica& replica, Slot* slot, CargoList& retired, SlotNotices& notices) noexcept;
-  /// The same for who is no member (PreemptibleSlot), and is not remembered. `holder`: gives it up if it is asked; may be
-  /// nullptr.
+  /// Takes a slot for a PreemptibleSlot, which is no member: the pod does not record that it wants one. `holder`: gives the
+  /// slot up when `preempt` is called; may be nullptr.
   Taken take_preemptible(std::size_t shard, PreemptibleHolder* holder) noexcept;
   void give_back_preemptible(Slot* slot, PreemptibleHolder* holder, CargoList& retired, SlotNotices& notices) noexcept;
-  /// An exchange waits for a slot, and has asked for one in vain: holders of turns are to give them up.
+  /// Adds the holders of preemptible slots to `notices`, except those notified before. Called when `take` found no free slot
+  /// for an exchange.
   void preempt_holders(SlotNotices& notices) noexcept;
-  /// Whatever is still reserved for this member goes to others.
+  /// Cancels the reservations for this replica; the slots are reserved for others that want one.
   void drop_reservation(Replica& replica, SlotNotices& notices) noexcept;
 
-  /// Takes `expected` out of a slot that nobody holds, because it is of no use any more (its connection was closed). False, and
-  /// nothing is taken, if the slot is held or keeps something else by now.
+  /// Takes `expected` out of a free slot, because its connection was closed. Returns false, and takes nothing, if the slot is
+  /// held or keeps another cargo by now.
   bool take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out);
 
-  /// Asserts what must hold between two operations.
+  /// Asserts the invariants that hold between two operations.
   void check() const;
-  /// Exchanges that hold a slot now, of all queues, and turns.
+  /// Slots that are held now, by exchanges of all queues and by preemptible slots.
   std::size_t in_use() const;
 
  private:
   friend class SlotNotices;
-  static constexpr std::size_t kShards = 4;  // unless somebody says how many
+  static constexpr std::size_t kShards = 4;  // the default
   using Hook = boost::intrusive::member_hook<PodMember, boost::intrusive::list_member_hook<>, &PodMember::hook_>;
   using HolderHook =
       boost::intrusive::member_hook<PreemptibleHolder, boost::intrusive::list_member_hook<>, &PreemptibleHolder::hook_>;
@@ -150,20 +150,20 @@ class PodSlots {
   Taken take_free(std::size_t shard) noexcept;
   void put_back(Slot* slot, CargoList& retired) noexcept;
   void take_back_reserved(PodMember& member) noexcept;
-  /// After `members_` or what they say has changed.
+  /// Computes `slots_` again after `members_` or a member's limit has changed.
   void count_slots() noexcept;
-  /// Free slots are reserved for members that want one, in turn.
+  /// Reserves free slots for the members that want one, in rotation.
   void reserve_free_slots(SlotNotices& notices) noexcept;
   void trim(CargoList& retired) noexcept;
 
   mutable std::mutex mutex_;
-  boost::intrusive::list<PodMember, Hook> members_;  // whose turn it is first
-  std::size_t slots_ = 0;                            // 0: without limit
+  boost::intrusive::list<PodMember, Hook> members_;  // the first one gets the next reservation
+  std::size_t slots_ = 0;                            // 0: no limit
   std::size_t in_use_ = 0;                           // held slots; more than slots_ after that was lowered
-  std::size_t reserved_ = 0;                         // the members' sum
-  std::size_t preemptible_ = 0;                      // of `in_use_`: their holders give them up if they are asked
+  std::size_t reserved_ = 0;                         // sum over the members
+  std::size_t preemptible_ = 0;                      // slots of `in_use_` whose holders give them up on request
   boost::intrusive::list<PreemptibleHolder, HolderHook, boost::intrusive::constant_time_size<false>>
-      not_preempted_;  // of these
+      not_preempted_;  // those of these holders that were not notified yet
   SlotStock stock_;
 };
 

@@ -8,14 +8,14 @@
 
 namespace router::dispatch {
 
-/// A slot of a pod that is held by no exchange of any queue, but for a connection of another kind: a probe's. To the queues it
-/// is as if one more of them had the pod. It takes no part in a queue's counts and times. Given back when it is destroyed,
-/// which cannot fail; who waits for the slot is told then. Move-only. Any thread, without any mutex held.
+/// A slot of a pod that a probe's connection holds, not an exchange of a queue. To the queues that share the pod, the probe is
+/// like one more queue; it is not part of a queue's counts and times. The destructor gives the slot back, which cannot fail,
+/// and delivers the notices to queues that wait for it. Move-only. Any thread, without a mutex held.
 class PreemptibleSlot {
  public:
   PreemptibleSlot() = default;
-  /// Empty if all slots are held, or reserved for those who wait. A pod without limit always has one. `holder`, one of its own
-  /// for each turn, is told if an exchange waits for the slot; nullptr: it waits until the turn ends by itself.
+  /// Returns an empty object if all slots are held or reserved. A pod without limit always has a slot. `holder`: a new one for
+  /// each call; its `preempt` is called if an exchange waits for the slot. nullptr: the exchange waits until the slot is free.
   static PreemptibleSlot take(std::shared_ptr<PodSlots> pod, std::size_t shard,
                               std::shared_ptr<PreemptibleHolder> holder = nullptr) noexcept;
   PreemptibleSlot(PreemptibleSlot&& other) noexcept
@@ -29,7 +29,7 @@ class PreemptibleSlot {
   ~PreemptibleSlot() { give_back(); }
 
   explicit operator bool() const { return pod_ != nullptr; }
-  /// With the connection that rests in it; nullptr while the pod is without limit.
+  /// The slot, with the idle connection in it; nullptr if the pod had no limit.
   Slot* slot() const { return slot_; }
   void give_back() noexcept;
 

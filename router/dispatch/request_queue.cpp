@@ -30,13 +30,13 @@ HeldSlot& HeldSlot::operator=(HeldSlot&& other) noexcept {
 
 void HeldSlot::give_back() noexcept {
   if (queue_ == nullptr) return;
-  const std::shared_ptr<RequestQueue> queue = std::move(queue_);  // outlives its own mutex
+  const std::shared_ptr<RequestQueue> queue = std::move(queue_);  // keeps the queue alive until its mutex is unlocked
   queue->give_back(*this);
   slot_ = nullptr;
   replica_.reset();
 }
 
-/// The waiter has come to its shard.
+/// Runs on the waiter's shard once the waiter is granted or refused.
 void Waiter::run() {
   if (left_) {
     delete this;
@@ -46,7 +46,8 @@ void Waiter::run() {
   wakeup_->wake();
 }
 
-/// Its shard has ended: what it was granted goes back. The exchange, if it is still there, is told when it leaves.
+/// The shard has ended before the message ran: a granted slot is given back. If the exchange has not left yet, its `leave`
+/// frees the waiter.
 void Waiter::dropped() noexcept {
   const HeldSlot goes_back = state_ == State::kGranted ? RequestQueue::held_slot_of(*this) : HeldSlot();
   state_ = State::kSpent;
@@ -78,7 +79,7 @@ Parting Waiting::leave() noexcept {
   return parting;
 }
 
-/// Queues that share a pod with the one that gave a slot back, without any mutex, one after another.
+/// Delivers notices to holders, and one by one to queues that share a pod; each may add notices. Call without a mutex.
 void RequestQueue::deliver(SlotNotices& notices) noexcept {
   for (;;) {
     notices.preempt_holders();
@@ -88,8 +89,8 @@ void RequestQueue::deliver(SlotNotices& notices) noexcept {
   }
 }
 
-/// Holds the mutex for one operation. `finish` ends it: whoever can be served is, and only when the mutex is free again are the
-/// waiters told, and is destroyed what was retired. An operation that throws has changed nothing, and needs no end.
+/// Holds the mutex for one operation. `finish` ends it: it serves the waiters for which a slot is free, unlocks, then sends the
+/// results to the waiters and destroys what was retired. An operation that throws has changed nothing and needs no `finish`.
 class RequestQueue::Operation {
  public:
   explicit Operation(RequestQueue& queue) noexcept : Operation(queue, queue.clock_.now()) {}
@@ -100,7 +101,7 @@ class RequestQueue::Operation {
   Operation& operator=(const Operation&) = delete;
   ~Operation() { ROUTER_ASSERT(!lock_ || std::uncaught_exceptions() > 0); }
 
-  /// `notices`: who are told by the caller; else by this.
+  /// `notices`: receives the notices, and the caller delivers them; nullptr: this function delivers them.
   void finish(SlotNotices* notices = nullptr) noexcept {
     serve_waiting();
     if (!queue_.waiting_.empty()) queue_.capacity_.preempt_holders(retired_.notices);
@@ -121,7 +122,7 @@ class RequestQueue::Operation {
     waiter.state_ = state;
   }
   Retired& retired() { return retired_; }
-  /// What is reserved for it goes back to its pod if nobody could use it.
+  /// `finish` returns to the pod those slots reserved for `replica` that no waiter could use.
   void reserved_for(Replica& replica) { reserved_for_ = &replica; }
   TimePoint now() const { return now_; }
   void conditions_changed() { conditions_changed_ = true; }
@@ -133,7 +134,7 @@ class RequestQueue::Operation {
       Capacity::Taken taken;
       if (queue_.capacity_.available_without(waiter.avoided_.get())) {
         taken = queue_.capacity_.take(waiter.shard_.index(), waiter.avoided_.get());
-        if (taken.replica == nullptr) continue;  // there is one less to choose from
+        if (taken.replica == nullptr) continue;  // its pod had no slot: try another replica for this waiter
       }
       ++next;
       if (taken.replica == nullptr) continue;
@@ -154,7 +155,7 @@ class RequestQueue::Operation {
     queue_.record_.add(QueueEvent::kEnd);
 #endif
   }
-  /// Once it is sent, a waiter is its shard's, and may be gone.
+  /// A waiter that was sent belongs to its shard and may be destroyed at once.
   void send_settled() noexcept {
     while (!settled_.empty()) {
       Waiter& waiter = settled_.front();
@@ -168,20 +169,20 @@ class RequestQueue::Operation {
   Retired retired_;
   Replica* reserved_for_ = nullptr;
   bool conditions_changed_ = false;
-  WaitingList::List settled_;  // by this operation, in order
+  WaitingList::List settled_;  // granted or refused by this operation, in order
   std::unique_lock<QueueMutex> lock_;
 };
 
 RequestQueue::~RequestQueue() {
-  ROUTER_ASSERT(waiting_.empty() && capacity_.held() == 0);  // each of them holds the queue
+  ROUTER_ASSERT(waiting_.empty() && capacity_.held() == 0);  // each waiter and each held slot owns the queue
   Retired retired;
-  capacity_.clear(clock_.now(), retired);  // they may outlive this queue
+  capacity_.clear(clock_.now(), retired);  // the replicas may outlive this queue
   deliver(retired.notices);
 }
 
 Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadline deadline, const QueuePosition& position) {
   const TimePoint now = clock_.now();
-  auto waiter = std::make_unique<Waiter>(wakeup);  // what waiting needs is had without the mutex
+  auto waiter = std::make_unique<Waiter>(wakeup);  // allocated before the mutex is locked
   Operation operation(*this, now);
   Result<HeldSlot> held_slot = admit(wakeup.shard().index(), position, now, deadline);
   const bool waits = held_slot && !*held_slot;
@@ -191,28 +192,29 @@ Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadlin
   return waits ? Entry{HeldSlot(), Waiting(std::move(waiter))} : Entry{std::move(*held_slot), Waiting()};
 }
 
-/// The held slot if it can be had at once, an empty one if the exchange must wait, or why it may not.
+/// Returns the held slot if one is free, an empty one if the exchange must wait, or the reason why it may not wait.
 Result<HeldSlot> RequestQueue::admit(std::size_t shard, const QueuePosition& position, TimePoint now, Deadline deadline) {
   if (closed_) return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed");
   if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
-  while (capacity_.available_without(position.avoided.get())) {  // then nobody waits who could have it
+  while (capacity_.available_without(position.avoided.get())) {  // then no waiter could use it: `finish` has served those
     Capacity::Taken taken = capacity_.take(shard, position.avoided.get());
     if (taken.replica != nullptr) return hold(std::move(taken), position.ticket, position.avoided.get(), now);
   }
-  if (position.ticket != 0) return HeldSlot();                // it was let in before
-  const std::size_t comes = capacity_.awaited_preemptions();  // a request never loses to a probe
+  if (position.ticket != 0) return HeldSlot();                // it was admitted before
+  const std::size_t comes = capacity_.awaited_preemptions();  // a request is never refused because a probe holds a slot
   if (waiting_.size() < comes) return HeldSlot();
   if (waiting_.size() - comes >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the queue is full");
   if (deadline != kNever) {
     const auto shortest = pace_.shortest_wait(waiting_.size() + 1, capacity_.serving_slots(), now);
     if (shortest && now + *shortest > deadline) {
-      return Failure::internal(Reason::kDeadlineUnmeetable, "the queue is too long to be served within the request's patience");
+      return Failure::internal(Reason::kDeadlineUnmeetable,
+                               "the request would very likely still wait in the queue at its deadline");
     }
   }
   return HeldSlot();
 }
 
-/// For a newcomer (`ticket` 0) or for one who has a ticket.
+/// `ticket` 0: a new request, which gets its ticket here.
 HeldSlot RequestQueue::hold(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now) {
   if (ticket == 0) {
     ticket = ++last_ticket_;
@@ -266,14 +268,14 @@ std::optional<Duration> RequestQueue::expected_wait() const {
   return pace_.expected_wait(waiting_.size() + 1, capacity_.serving_slots(), now);
 }
 
-/// Under the mutex, or on the waiter's shard once it has arrived there.
+/// Call under the mutex, or on the waiter's shard once the waiter has arrived there.
 HeldSlot RequestQueue::held_slot_of(Waiter& waiter) noexcept {
   return HeldSlot(waiter.queue_, std::exchange(waiter.taken_, {}), waiter.ticket_, waiter.granted_);
 }
 
-/// A waiter that has not come to its shard: it waits, or is on its way.
+/// Ends a waiter that has not arrived on its shard: it still waits, or its message is under way.
 Parting RequestQueue::part(Waiter& waiter) noexcept {
-  const std::shared_ptr<RequestQueue> queue = shared_from_this();  // outlives its own mutex
+  const std::shared_ptr<RequestQueue> queue = shared_from_this();  // keeps the queue alive until its mutex is unlocked
   Parting parting;
   bool waits = false;
   {
@@ -287,7 +289,7 @@ Parting RequestQueue::part(Waiter& waiter) noexcept {
     }
     if (waiter.state_ == Waiter::State::kGranted) parting.held_slot = held_slot_of(waiter);
     waiter.state_ = Waiter::State::kSpent;
-    waiter.left_ = true;  // its message frees it
+    waiter.left_ = true;  // if its message is under way, that frees it
   }
   if (waits) delete &waiter;
   return parting;
@@ -310,7 +312,8 @@ void RequestQueue::give_back(HeldSlot& held_slot) noexcept {
   operation.finish();
 }
 
-/// A pod that another queue has, too, has set a slot aside for `replica`: it goes to who waits, or else back. Without a mutex.
+/// The pod of `replica`, which another queue shares, has reserved a slot for it: a waiter gets it, or it is returned to the
+/// pod. Call without a mutex.
 void RequestQueue::use_reservation(Replica& replica, SlotNotices& notices) noexcept {
   Operation operation(*this);
   capacity_.use_reservation(replica);

@@ -24,30 +24,30 @@ namespace router::dispatch {
 
 class RequestQueue;
 
-/// A position in the order of arrival; ticket 0: at the end, as every newcomer's.
+/// A position in the order of arrival. Ticket 0: a new request, which goes to the end.
 struct QueuePosition {
   std::uint64_t ticket = 0;
-  std::shared_ptr<Replica> avoided;  // not bound to this one, as long as another one serves; may be nullptr
+  std::shared_ptr<Replica> avoided;  // not chosen while another replica serves; may be nullptr
 };
 
-/// Evidence of a held slot, given back on destruction. Move-only; may be destroyed on any thread.
+/// Evidence that an exchange holds a slot. Gives the slot back on destruction. Move-only; may be destroyed on any thread.
 class HeldSlot {
  public:
   HeldSlot() = default;
   HeldSlot(HeldSlot&& other) noexcept;
   HeldSlot& operator=(HeldSlot&& other) noexcept;
-  ~HeldSlot() { give_back(); }  // which cannot fail
+  ~HeldSlot() { give_back(); }  // cannot fail
 
   explicit operator bool() const { return queue_ != nullptr; }
   Replica& replica() const { return *replica_; }
-  /// The slot that is held; nullptr for a replica without limit. What is left in it is found by who holds it next.
+  /// The slot that is held; nullptr for a replica without limit. The next holder gets the cargo that is left in it.
   Slot* slot() const { return slot_; }
-  /// The position in the order of arrival of the exchange that holds it; from 1.
+  /// The position of the exchange in the order of arrival; from 1.
   std::uint64_t ticket() const { return ticket_; }
-  /// What was learned about the replica meanwhile; counted when the held slot is given back.
+  /// What the exchange has learned about the replica. The queue counts it when the slot is given back.
   ReplicaReport& report() { return report_; }
-  /// For an exchange that must give it up without having reached the replica: back to its position in the queue, but not to
-  /// that replica; one that refuses is out by itself, and need not be avoided once it is back.
+  /// For an exchange that did not reach the replica and returns to the queue: its old position, avoiding that replica. A
+  /// refusing replica is not avoided: the queue does not choose it before it accepts a connection again.
   QueuePosition position() const { return {ticket_, report_.outcome == ReplicaReport::Outcome::kRefused ? nullptr : replica_}; }
   void give_back() noexcept;
 
@@ -68,45 +68,45 @@ struct QueueOptions {
   std::size_t length_max = 64;  // exchanges waiting, per deployment
 };
 
-/// What a queue asks for, for metrics, status and scaling.
+/// The load of a queue and its replicas, for metrics, status and scaling.
 struct Demand {
   std::size_t waiting = 0;
-  TimePoint oldest{};            // arrival of the first in the queue; meaningless while nobody waits
-  std::size_t slots = 0;         // of the limited replicas, ready or not
-  std::size_t slots_in_use = 0;  // every held slot: also of replicas without limit, and of those that are gone
+  TimePoint oldest{};            // arrival of the first waiter; meaningless if there is none
+  std::size_t slots = 0;         // sum over the replicas with a limit, ready or not
+  std::size_t slots_in_use = 0;  // all held slots, also of replicas without limit and of removed replicas
   std::size_t replicas = 0;
-  std::size_t replicas_ready = 0;  // ejected and refusing ones, too
+  std::size_t replicas_ready = 0;  // includes ejected and refusing ones
   std::size_t replicas_ejected = 0;
   std::size_t replicas_refusing = 0;
-  std::uint64_t ejections = 0;  // since the queue was made
-  std::uint64_t refusals = 0;   // times that a replica went out because it refused a connection; likewise
+  std::uint64_t ejections = 0;  // since the queue was created
+  std::uint64_t refusals = 0;   // how often a replica became refusing, since the queue was created
 };
 
-/// Whether a replica may be chosen, as far as exchanges with it have told.
+/// Whether a replica may be chosen, according to the exchanges with it.
 struct Condition {
   Health::State state = Health::State::kWell;
-  TimePoint asked_from{};  // unless it is well: from when on it may be asked whether it is again
+  TimePoint asked_from{};  // if ejected or refusing: the earliest time of a probe for its readmission
 
   bool operator==(const Condition&) const = default;
 };
 
-/// Told that the condition of replicas may have changed: once, until somebody looks (`RequestQueue::begin_look`). By whichever
-/// thread gave a held slot back, without the mutex.
+/// Is notified that the condition of replicas may have changed: once, until the next `RequestQueue::begin_look`. On the thread
+/// that gave a slot back or changed the replicas, without the mutex.
 class Watcher {
  public:
   virtual ~Watcher() = default;
   virtual void conditions_changed() noexcept = 0;
 };
 
-/// What a waiter that leaves is told.
+/// The result of `Waiting::leave`.
 struct Parting {
-  bool replica_was_ready = false;  // one was ready, and did not refuse, while it waited: queue_timeout, not no_ready_replica
-  bool replicas_refuse = false;    // some do, now
-  HeldSlot held_slot;              // that was on its way: to be used, or given back
+  bool replica_was_ready = false;  // while it waited, one was ready and not refusing: queue_timeout, not no_ready_replica
+  bool replicas_refuse = false;    // a replica is refusing now
+  HeldSlot held_slot;              // granted but not delivered yet: the caller uses it or gives it back
 };
 
-/// A position in the queue, from `RequestQueue::enter` until it has brought a held slot or a failure, or is left. Move-only;
-/// dropped, it is left. On the shard of its wakeup only.
+/// A position in the queue, from `RequestQueue::enter` until `poll` returns a held slot or a failure, or until `leave`.
+/// Move-only; the destructor calls `leave`. Used only on the shard of its wakeup.
 class Waiting {
  public:
   Waiting() = default;
@@ -121,11 +121,11 @@ class Waiting {
   ~Waiting() { leave(); }
 
   explicit operator bool() const { return waiter_ != nullptr; }
-  /// What has arrived, without any lock: the held slot (once), or the failure if the queue was closed. An empty held slot:
-  /// nothing yet.
+  /// Returns, without a lock, the held slot (once), a failure if the queue was closed, or an empty held slot if no result has
+  /// arrived yet.
   Result<HeldSlot> poll();
-  /// Gives the position up (deadline passed, client gone). Takes the queue's mutex unless something has arrived. After this the
-  /// wakeup is not used any more.
+  /// Gives the position up (deadline passed, client gone). Takes the queue's mutex unless a result has arrived. The wakeup is
+  /// not used after this call.
   Parting leave() noexcept;
 
  private:
@@ -134,7 +134,7 @@ class Waiting {
   Waiter* waiter_ = nullptr;
 };
 
-/// The mutex of a queue. In test builds it counts how often it was taken.
+/// The mutex of a queue. In test builds it counts how often it was locked.
 class QueueMutex {
  public:
   void lock() {
@@ -145,7 +145,7 @@ class QueueMutex {
   }
   void unlock() { mutex_.unlock(); }
 #ifdef ROUTER_CHECKS
-  /// While nobody else uses the queue.
+  /// Call only while no other thread uses the queue.
   std::size_t times() const { return times_; }
 #endif
 
@@ -157,11 +157,12 @@ class QueueMutex {
 };
 
 /// The queue of one deployment: binds an exchange to a replica at the moment a slot is free, first come first served
-/// (contract, section 5). Nobody waits while a slot of a serving replica (ready, not ejected, not refusing) is free, and nobody
-/// overtakes who waits; but who is to avoid a replica lets others have its slots, as long as another replica serves.
-/// Threads: shared by all shards (one short mutex); nothing is resumed, sent or destroyed under it. A waiter is told on its own
-/// shard. Only what says so may fail for want of memory, and has done nothing then: what gives back cannot. Lives in a
-/// shared_ptr, outliving tables.
+/// (contract, section 5). No exchange waits while a slot of a serving replica (ready, not ejected, not refusing) is free, and
+/// none overtakes an earlier one. Exception: an exchange that avoids a replica does not take that replica's slots, so others
+/// may, as long as another replica serves.
+/// Threads: shared by all shards (one short mutex). While it is held, nothing is resumed, sent or destroyed. A waiter gets its
+/// result on its own shard. Only functions that say so may fail for lack of memory, and then they have changed nothing. Owned
+/// by a shared_ptr; outlives tables.
 class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
  public:
   RequestQueue(QueueOptions options, const Clock& clock, std::shared_ptr<Watcher> watcher = nullptr)
@@ -170,45 +171,44 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   RequestQueue& operator=(const RequestQueue&) = delete;
   ~RequestQueue();
 
-  /// What `enter` came to.
+  /// The result of `enter`: exactly one of the two is set.
   struct Entry {
-    HeldSlot held_slot;  // held at once, or
-    Waiting waiting;     // in the queue
+    HeldSlot held_slot;
+    Waiting waiting;
   };
-  /// Takes a free slot of the least-loaded ready replica if nobody waits (ties at random, a slot whose connection lives on this
-  /// shard preferred), else takes a position in the queue: at the end, or the one that it had. Fails with kQueueFull (newcomers
-  /// only; the queue is longer by the slots that are being given up for it), with kDeadlineUnmeetable if it would very likely
-  /// still be waiting at its `deadline`, with kNoReadyReplica if the deployment has no replica at all, or with
-  /// kDeploymentNotFound once closed. `wakeup` is woken when something has arrived. Takes the mutex once. Throws
-  /// std::bad_alloc.
+  /// Takes a free slot of the least-loaded serving replica (ties at random; a slot with a connection of this shard first). If
+  /// there is none, takes a position in the queue: `position`, or the end. `wakeup` is woken when the result has arrived.
+  /// Fails with kQueueFull (new requests only; the slots that probes are giving up raise the limit), kDeadlineUnmeetable (new
+  /// requests only: it would very likely still wait at `deadline`), kNoReadyReplica (the deployment has no replica), or
+  /// kDeploymentNotFound (closed). Takes the mutex once. Throws std::bad_alloc.
   Result<Entry> enter(runtime::Wakeup& wakeup, Deadline deadline = kNever, const QueuePosition& position = {});
-  /// A slot if one is free and nobody waits, else an empty held slot: for work that nobody waits for.
+  /// A slot if one is free and no exchange waits, else an empty held slot. For work for which no client waits.
   HeldSlot take_idle(runtime::Shard& shard);
-  /// Whether one more second attempt may be made; counts it. Any thread.
+  /// Whether the retry budget allows one more second attempt; if so, counts it. Any thread.
   bool may_retry();
-  /// How long who comes now is likely to wait; nothing while that is not known. Any thread.
+  /// How long a request that arrives now is likely to wait; no value while that is not known. Any thread.
   std::optional<Duration> expected_wait() const;
 
-  // --- control thread; each pumps the queue ---
+  // --- control thread; a change of the replicas serves the waiters for which a slot is free now ---
   void set_options(QueueOptions options);
-  /// The replicas that may be chosen from now on, each not ready until `set_ready` says so. One that is gone keeps its held
-  /// slots and gets nothing new; its idle connections are retired. Who waits goes on waiting, even if there is none left.
-  /// Throws std::bad_alloc.
+  /// Replaces the set of replicas. A new one is not ready before `set_ready`. A removed one gets no new exchange, its held
+  /// slots stay valid, and its idle connections are retired. Waiters go on waiting, even if no replica is left. Throws
+  /// std::bad_alloc.
   void set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas);
   void set_ready(const std::shared_ptr<Replica>& replica, bool ready);
-  /// May be below what is in use; 0 = unlimited. Throws std::bad_alloc.
+  /// `slots` may be less than are in use; 0: no limit. Throws std::bad_alloc.
   void set_slots(const std::shared_ptr<Replica>& replica, std::size_t slots);
   /// An ejected or refusing replica may be chosen again.
   void readmit(const std::shared_ptr<Replica>& replica);
   Condition condition(const std::shared_ptr<Replica>& replica) const;
-  /// Slots of it that this queue's exchanges hold.
+  /// Slots of the replica that exchanges of this queue hold.
   std::size_t in_use(const std::shared_ptr<Replica>& replica) const;
-  /// The watcher is told of whatever happens from now on. Then `condition` tells what has happened before.
+  /// The next change notifies the watcher again. Call before `condition`, which returns the result of all earlier changes.
   void begin_look();
-  /// The deployment was removed: every waiter is answered with kDeploymentNotFound, as is everyone who comes. Its replicas are
-  /// let go. For good.
+  /// The deployment was removed: every waiter, and every later `enter`, fails with kDeploymentNotFound. The replicas are
+  /// removed. The queue cannot be opened again.
   void close();
-  /// What keeps its replicas from serving, for those who are refused because of it; nullptr: nothing is known.
+  /// Why no replica is ready, for responses with no_ready_replica; nullptr: not known.
   void set_trouble(std::shared_ptr<const std::string> text);
 
   /// Any thread.
@@ -218,9 +218,9 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
 
 #ifdef ROUTER_CHECKS
   void start_record();
-  /// What has happened since.
+  /// The events since `start_record`.
   std::vector<RecordedEvent> recorded() const;
-  /// How often the mutex was taken. While nobody else uses the queue.
+  /// How often the mutex was locked. Call only while no other thread uses the queue.
   std::size_t locks() const { return mutex_.times(); }
 #endif
 
@@ -254,7 +254,7 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   std::shared_ptr<const std::string> trouble_;
   std::uint64_t ejections_ = 0;
   std::uint64_t refusals_ = 0;
-  bool watcher_notified_ = false;  // and has not looked since
+  bool watcher_notified_ = false;  // since the last `begin_look`
   EventRecord record_;
 };
 

@@ -7,8 +7,8 @@
 
 namespace router::dispatch {
 
-/// What an operation under the queue's mutex has retired, for after it: destructors may close connections, and another queue
-/// is told only while no mutex is held. Nothing is allocated for it.
+/// What an operation under the queue's mutex leaves to be done after it: destructors may close connections, and notices to
+/// other queues are delivered only while no mutex is held. Allocates nothing.
 struct Retired {
   CargoList cargo;
   std::vector<std::shared_ptr<Replica>> replicas;

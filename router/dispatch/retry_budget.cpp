@@ -4,7 +4,8 @@
 
 namespace router::dispatch {
 
-/// Forgets the seconds that are too old, and returns the present one. A clock that shards read apart may be a little behind.
+/// Drops the seconds that have left the window and returns the current one. `now` may be slightly earlier than in the last
+/// call, since each shard reads the clock before it locks the mutex.
 RetryBudget::Second& RetryBudget::advance(TimePoint now) {
   const std::int64_t second =
       std::max(newest_, std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count());

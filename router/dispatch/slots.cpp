@@ -30,7 +30,7 @@ Slot* SlotStock::take(std::size_t shard, bool may_open) noexcept {
       made.stock_ = this;
       made.list_ = kHeld;
       return &made;
-    } catch (const std::bad_alloc&) {  // one that keeps a connection elsewhere will do
+    } catch (const std::bad_alloc&) {  // use a slot with another shard's connection instead
     }
   }
   const auto any = std::find_if(lists_.begin() + kElsewhere, lists_.end(), [](const List& list) { return !list.empty(); });

@@ -11,11 +11,11 @@ namespace router::dispatch {
 
 class SlotStock;
 
-/// What a slot keeps between two holders: its one connection. Known here only as something that must end on its own shard.
+/// What a slot contains between two holders: its one connection. This folder knows only that it must end on its own shard.
 class Cargo {
  public:
-  virtual ~Cargo() = default;  // any thread: closes what it holds on its own shard
-  /// The shard on which it may be used at once. Asked under the queue's mutex: it must be quick and must not wait.
+  virtual ~Cargo() = default;  // any thread: what it contains is closed on its own shard
+  /// The shard on which it may be used at once. Called under a mutex: it must be quick and must not wait.
   virtual std::size_t shard() const = 0;
 
  private:
@@ -23,7 +23,7 @@ class Cargo {
   boost::intrusive::slist_member_hook<> hook_;
 };
 
-/// Cargo that was retired under a mutex, to be destroyed after it. Needs no memory. Owns what is in it.
+/// Owns cargo that was retired under a mutex, and destroys it after that. Allocates nothing.
 class CargoList {
  public:
   CargoList() = default;
@@ -38,8 +38,8 @@ class CargoList {
   boost::intrusive::slist<Cargo, Hook, boost::intrusive::constant_time_size<false>> list_;
 };
 
-/// One unit of a limited replica's concurrency. `cargo` belongs to whoever holds the slot, and to the queue while
-/// nobody does. A slot stays where it is as long as its replica lives, so that it can be named by its address.
+/// One unit of the concurrency of a pod with a limit. `cargo` belongs to the holder of the slot, or to the pod while the slot
+/// is free. The address of a slot does not change while its pod lives, so it identifies the slot.
 class Slot {
  public:
   std::unique_ptr<Cargo> cargo;
@@ -47,34 +47,34 @@ class Slot {
  private:
   friend class SlotStock;
   SlotStock* stock_ = nullptr;
-  std::size_t list_ = 0;  // the list it is in, or kHeld
+  std::size_t list_ = 0;  // index of the list that contains it, or kHeld
   boost::intrusive::list_member_hook<> hook_;
 };
 
-/// The slots of one replica: those that nobody holds, listed by the shard on which their connection lives. How many may be held
-/// is its owner's business. Belongs to the queue's mutex. Only `make` may fail.
+/// The slots of one pod; the free ones are listed by the shard of their connection. PodSlots decides how many may be held, and
+/// its mutex protects this object. Only `make` may fail.
 class SlotStock {
  public:
-  /// `shards`: that have connections of their own.
+  /// `shards`: the number of shards that have lists of their own.
   explicit SlotStock(std::size_t shards);
   SlotStock(const SlotStock&) = delete;
   SlotStock& operator=(const SlotStock&) = delete;
 
-  /// Beyond so many, slots are made when they are first needed.
+  /// Slots beyond this number are allocated when they are first needed.
   static constexpr std::size_t kMadeAhead = 4096;
-  /// Makes so many slots, at most kMadeAhead, as far as there are fewer. Throws std::bad_alloc.
+  /// Allocates slots until there are `slots`, at most kMadeAhead. Throws std::bad_alloc.
   void make(std::size_t slots);
 
-  /// Free slots that keep a connection.
+  /// The number of free slots with a connection.
   std::size_t resting() const { return resting_; }
-  /// A slot whose cargo lives on `shard`; else, if `may_open`, one without cargo; else any free one with cargo. nullptr: there
-  /// is none (which cannot be for the first kMadeAhead that are held at once), and no memory for another one.
+  /// Takes a slot with cargo of `shard`; else, if `may_open`, one without cargo; else any free one with cargo. nullptr: none is
+  /// free, and none may be or could be allocated. That cannot happen to the first kMadeAhead slots that are held at once.
   Slot* take(std::size_t shard, bool may_open) noexcept;
-  /// A held slot is free again, with what it keeps.
+  /// Makes a held slot free again, with its cargo.
   void put(Slot& slot) noexcept;
-  /// Leaves at most `keep` slots with cargo; what the others kept is moved to `retired`.
+  /// Keeps at most `keep` free slots with cargo; moves the cargo of the others to `retired`.
   void trim(std::size_t keep, CargoList& retired) noexcept;
-  /// Takes `expected` out of `slot`. Nothing if the slot is held, or keeps something else by now.
+  /// Takes `expected` out of `slot`. Returns nullptr if the slot is held or contains another cargo by now.
   static std::unique_ptr<Cargo> strip(Slot& slot, const Cargo* expected) noexcept;
 
  private:

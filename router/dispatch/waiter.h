@@ -16,10 +16,10 @@ namespace router::dispatch {
 
 class RequestQueue;
 
-/// One exchange in the queue, and the message that tells its shard what became of it.
-/// It belongs to the queue's mutex until the queue has settled it (granted or refused); then to the message, which brings it to
-/// its shard; then to the shard, which needs no mutex any more. Who leaves while the message is on its way takes the grant out
-/// of it, under the mutex, and the message frees the waiter when it arrives.
+/// One exchange in the queue, and the message that brings the result to its shard.
+/// Until the queue has settled it (granted or refused), the queue's mutex protects it. Then it is a message under way. Once it
+/// has arrived, it belongs to its shard and needs no mutex. An exchange that leaves while the message is under way takes the
+/// granted slot out under the mutex; the message frees the waiter when it arrives.
 class Waiter final : public runtime::Message {
  public:
   explicit Waiter(runtime::Wakeup& wakeup) : shard_(wakeup.shard()), wakeup_(&wakeup) {}
@@ -37,25 +37,25 @@ class Waiter final : public runtime::Message {
 
   runtime::Shard& shard_;
 
-  // Of its shard:
+  // Used on its shard:
   runtime::Wakeup* wakeup_;
-  bool arrived_ = false;  // the message has brought it here: what is below is the shard's
-  bool left_ = false;     // nobody waits for the message
+  bool arrived_ = false;  // the message has run: the members below belong to the shard
+  bool left_ = false;     // the exchange has left: the message frees the waiter
 
-  // Under the queue's mutex, until it has arrived:
+  // Protected by the queue's mutex, until it has arrived:
   State state_ = State::kNew;
-  bool met_reachable_ = false;  // a replica was ready and did not refuse, on arrival
+  bool met_reachable_ = false;  // on arrival, a replica was ready and not refusing
   std::shared_ptr<RequestQueue> queue_;
-  std::shared_ptr<Replica> avoided_;  // not this one, as long as another serves; may be nullptr
+  std::shared_ptr<Replica> avoided_;  // not chosen while another replica serves; may be nullptr
   std::uint64_t ticket_ = 0;
   TimePoint arrival_{};
   std::uint64_t revivals_ = 0;  // Capacity::revivals() on arrival
-  Capacity::Taken taken_;       // while granted
+  Capacity::Taken taken_;       // if granted
   TimePoint granted_{};
   boost::intrusive::list_member_hook<> hook_;
 };
 
-/// Those who wait, in the order of their tickets. Does not own them. Belongs to the queue's mutex.
+/// The waiters in the order of their tickets. Does not own them. Protected by the queue's mutex.
 class WaitingList {
   using Hook = boost::intrusive::member_hook<Waiter, boost::intrusive::list_member_hook<>, &Waiter::hook_>;
 
@@ -68,14 +68,14 @@ class WaitingList {
   const Waiter& first() const { return list_.front(); }
   List::iterator begin() { return list_.begin(); }
   List::iterator end() { return list_.end(); }
-  /// A newcomer's position is the last one; who comes back with an old ticket passes those with younger ones.
+  /// Inserts by ticket: a new request goes to the end; one that returns with an older ticket goes before newer ones.
   void insert(Waiter& waiter) noexcept {
     auto after = list_.end();
     while (after != list_.begin() && std::prev(after)->ticket_ > waiter.ticket_) --after;
     list_.insert(after, waiter);
   }
   void erase(Waiter& waiter) noexcept { list_.erase(list_.iterator_to(waiter)); }
-  /// Out of here, to the end of `settled`.
+  /// Moves `waiter` from this list to the end of `settled`.
   void move_to(List& settled, Waiter& waiter) noexcept { settled.splice(settled.end(), list_, list_.iterator_to(waiter)); }
 
  private:

@@ -13,15 +13,15 @@
 #include "router/dispatch/request_queue.h"
 #include "router/metrics/registry.h"
 
-/// The nouns of the product. A RoutingTable is immutable: built by the control thread, published whole, read by the shards.
-/// What lives on from table to table (queues with their slots, metric cells) is held by shared_ptr.
+/// The data types of routing. A RoutingTable is immutable: the control thread builds it and publishes it as a whole, and the
+/// shards read it. What outlives a table (queues with their slots, metric cells) is owned by shared_ptr.
 namespace router::model {
 
-/// A model version behind an endpoint, with what its next exchange needs.
+/// A model version behind an endpoint, with all that an exchange needs of it.
 struct Deployment {
   std::string name;        // as configured
   std::string score_path;  // `scoring_route.path`
-  bool https = false;      // to the replicas
+  bool https = false;      // on connections to the replicas
   Duration request_timeout{};
   Duration queue_wait_max{};
   Duration connect_timeout{};
@@ -48,37 +48,37 @@ struct Endpoint {
     int up_to;  // cumulative percent
     const Deployment* deployment;
   };
-  /// `mirror_traffic`: that many percent of the requests which the split decides are copied to the deployment.
+  /// `mirror_traffic`: this percentage of the requests that the traffic split routes is copied to the deployment.
   struct Mirror {
     int percent = 0;
     const Deployment* deployment = nullptr;
   };
   Mirror mirror;
-  std::vector<Share> traffic;  // of the deployments with a positive weight; beyond the last one's up_to is the share of those
-                               // that are missing
-  std::shared_ptr<metrics::DeploymentMetrics> metrics;  // of exchanges that found no deployment
+  std::vector<Share> traffic;  // deployments with a positive weight; the share above the last `up_to` belongs to deployments
+                               // that do not exist
+  std::shared_ptr<metrics::DeploymentMetrics> metrics;  // for exchanges without a deployment
 };
 
-/// One consistent view of everything that routes.
+/// One consistent snapshot of endpoints and deployments.
 struct RoutingTable {
-  /// Not abseil's: a table of theirs that finds no memory to grow ends the process when it is destroyed.
+  /// Not an abseil map: if one finds no memory to grow, its destruction ends the process.
   using NameMap = std::unordered_map<std::string, const Endpoint*, TextHash, std::equal_to<>>;
 
   std::uint64_t generation = 0;
   std::vector<std::unique_ptr<const Endpoint>> endpoints;
   NameMap by_name;                                      // lower case
   NameMap by_host;                                      // lower case, without port
-  std::shared_ptr<metrics::DeploymentMetrics> metrics;  // of exchanges that found no endpoint
+  std::shared_ptr<metrics::DeploymentMetrics> metrics;  // for exchanges without an endpoint
 };
 
-/// Where one exchange goes: evidence of `routing::choose_deployment`. Views into the table and the request head.
+/// The destination of one exchange: the result of `routing::choose_deployment`. Views into the table and the request head.
 struct Route {
   const Endpoint* endpoint = nullptr;
   const Deployment* deployment = nullptr;
-  std::string_view path;  // what the pod sees: `path` + `path_rest` + query
+  std::string_view path;  // the pod receives `path` + `path_rest` + query
   std::string_view path_rest;
   bool scores = false;                 // `path` is the deployment's scoring route
-  const Deployment* mirror = nullptr;  // this request is copied to it, too
+  const Deployment* mirror = nullptr;  // the request is also copied to this one; may be nullptr
 };
 
 enum class AuthType : std::uint8_t { kNone, kKey };

@@ -16,9 +16,9 @@ using model::Endpoint;
 using model::Route;
 using model::RoutingTable;
 
-constexpr std::size_t kLongestName = 253;  // of a DNS name; an endpoint's is shorter
+constexpr std::size_t kLongestName = 253;  // of a DNS name; names of endpoints are shorter
 
-/// Looks a name up without case and without an allocation.
+/// Looks up a name without regard to case and without an allocation.
 template <class Map>
 const Endpoint* find_ignoring_case(const Map& map, std::string_view name) {
   if (name.empty() || name.size() > kLongestName) return nullptr;
@@ -32,15 +32,15 @@ std::string_view host_of(std::string_view authority) {
   const std::optional<HostPort> parts = split_host_port(authority);
   if (!parts) return {};
   const std::string_view name = parts->written;
-  return name.ends_with('.') ? name.substr(0, name.size() - 1) : name;  // the root of all names (RFC 1034, 3.1)
+  return name.ends_with('.') ? name.substr(0, name.size() - 1) : name;  // the dot of the DNS root (RFC 1034, 3.1)
 }
 
-/// The pod's path for a scoring request: with one slash before what stands behind it.
+/// The pod's path for a scoring request. If `rest` follows, it begins with a slash, so a final slash is removed.
 std::string_view path_before(std::string_view score_path, std::string_view rest) {
   return !rest.empty() && score_path.ends_with('/') ? score_path.substr(0, score_path.size() - 1) : score_path;
 }
 
-/// `/score` or `/score/…`: what stands behind it. Nothing for any other path.
+/// True for `/score` and `/score/…`: sets `rest` to what follows `/score`. False for any other path.
 bool below_score(std::string_view path, std::string_view& rest) {
   constexpr std::string_view kScore = "/score";
   if (!path.starts_with(kScore)) return false;
@@ -50,11 +50,11 @@ bool below_score(std::string_view path, std::string_view& rest) {
   return true;
 }
 
-constexpr int kDecodings = 2;  // of a path by a pod and what stands before it: `%252e` is a dot to them
+constexpr int kDecodings = 2;  // a pod and a proxy before it may each decode a path once: then `%252e` is a dot
 
 struct Character {
   char value;
-  std::size_t bytes;  // that it takes in the path
+  std::size_t bytes;  // its length in the path
 };
 
 int hex_digit(char c) {
@@ -63,7 +63,7 @@ int hex_digit(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-/// The first character of `text`, which is not empty, as it reads when its percents are decoded so many times over.
+/// The first character of `text`, which must not be empty, after percent-decoding `times` times.
 template <int times>
 Character first_of(std::string_view text) {
   if (times == 0 || text.front() != '%') return {text.front(), 1};
@@ -82,8 +82,8 @@ Character first_of(std::string_view text) {
   return {static_cast<char>(value), bytes};
 }
 
-/// Two bytes that begin an overlong form in UTF-8 (RFC 3629, section 3; of up to six bytes, RFC 2279), as `%c0%ae` is of a dot;
-/// also as readers see one that look at the low bits of the second byte alone (`%c0%2e`).
+/// Whether two bytes begin an overlong form in UTF-8 (RFC 3629, section 3; of up to six bytes: RFC 2279), such as `%c0%ae` for
+/// a dot; also the forms of decoders that use only the low bits of the second byte (`%c0%2e`).
 bool is_overlong(char first, char second) {
   const auto one = static_cast<unsigned char>(first);
   const auto two = static_cast<unsigned char>(second);
@@ -93,13 +93,14 @@ bool is_overlong(char first, char second) {
          (one == 0xf8 && two < 0x88) || (one == 0xfc && two < 0x84);
 }
 
-constexpr const char* kMayClimb = "below the scoring URI stand dot segments, backslashes, encoded slashes or zero bytes";
+constexpr const char* kMayClimb =
+    "the path below the scoring URI contains dot segments, backslashes, encoded slashes or zero bytes";
 
 bool is_dot_segment(std::size_t dots) { return dots == 1 || dots == 2; }
 
-/// A segment that a pod might take for `.` or `..`, also with parameters (`..;x`), or in which it might see a backslash or an
-/// end of the text; a dot or a slash that is encoded twice or overlong has no other purpose. A slash that is encoded once is
-/// told by `has_slash`, and parts the segment: what stands before and behind it may not climb either.
+/// Whether a pod might read a segment as `.` or `..`, also with parameters (`..;x`), or might see a backslash or the end of the
+/// text in it. A dot or a slash that is encoded twice or overlong has no other purpose. A slash that is encoded once sets
+/// `has_slash` and divides the segment: each part is checked.
 bool may_climb(std::string_view segment, bool& has_slash) {
   constexpr std::size_t kEncodedOnce = 3;
   std::size_t dots = 0;
@@ -128,8 +129,8 @@ bool may_climb(std::string_view segment, bool& has_slash) {
   return only_dots && is_dot_segment(dots);
 }
 
-/// Whether a path below the scoring URI could climb out of it again. nginx would resolve dot segments; we refuse, because the
-/// pod's own reading is not known.
+/// Whether a path below the scoring URI could leave it again. nginx would resolve dot segments. The router refuses them,
+/// because it does not know how the pod reads them.
 bool has_dot_segment(std::string_view path, bool& has_slash) {
   while (!path.empty()) {
     path.remove_prefix(1);  // its slash
@@ -157,16 +158,15 @@ Result<const Deployment*> wanted_deployment(const Endpoint& endpoint, const http
     if (percent < share.up_to) return share.deployment;
   }
   if (!endpoint.traffic.empty()) {
-    return Failure::downstream(Reason::kDeploymentNotFound,
-                               "the deployment that gets this share of the traffic does not exist");
+    return Failure::downstream(Reason::kDeploymentNotFound, "the deployment that has this share of the traffic does not exist");
   }
   return Failure::downstream(Reason::kDeploymentNotFound, "no deployment of the endpoint has a share of the traffic");
 }
 
-/// The split is drawn by the upper half of `random`, mirroring by the lower.
+/// Draws for mirroring from the lower half of `random`; the traffic split uses the upper half.
 bool is_drawn(std::uint64_t random, int percent) { return static_cast<int>((random & 0xffffffff) % 100) < percent; }
 
-/// The path of a scoring URI taken apart.
+/// The parts of a scoring URI's path.
 struct ScoringPath {
   std::string_view endpoint;
   std::string_view rest;  // `/score…` or `/swagger.json`

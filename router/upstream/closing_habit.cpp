@@ -18,7 +18,7 @@ bool ClosingHabit::closes(TimePoint now) {
 }
 
 void ClosingHabit::lived(Duration since_answer) {
-  if (known_ != Known::kNothing) return;  // that it closes is forgotten with time, not because one end came a little later
+  if (known_ != Known::kNothing) return;  // kCloses ends only with time, not because one connection lived a little longer
   ++proofs_;
   if (since_answer >= kSoon) {
     proofs_ = kProofs;
@@ -32,7 +32,8 @@ bool ClosingHabit::ended(TimePoint opened, TimePoint now) {
   proofs_ = 0;
   if (known_ == Known::kKeeps) known_ = Known::kNothing;
   if (now - counted_end_ > kRemembered) ends_ = 0;
-  // A server that stops ends all its connections at once: that is one end. It takes a connection opened since to be the second.
+  // A server that stops ends all its connections at once: they count as one end. Only a connection that was opened after it can
+  // be the second.
   if (ends_ > 0 && opened < counted_end_) return false;
   counted_end_ = now;
   if (++ends_ < kEnds) return false;
@@ -45,7 +46,7 @@ void ClosingHabits::ended(std::size_t shard, TimePoint opened, TimePoint now) no
   if (!on(shard).ended(opened, now) || told_.test_and_set(std::memory_order_relaxed)) return;
   try {
     log_habit();
-  } catch (const std::bad_alloc&) {  // a line less in the log
+  } catch (const std::bad_alloc&) {  // the log entry is lost
   }
 }
 

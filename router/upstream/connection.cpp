@@ -9,7 +9,7 @@ namespace router::upstream {
 
 namespace {
 
-/// For how long a pod may leave a connection open that we have ended while it rested.
+/// How long a pod may leave an idle connection open after the router has shut down its side.
 constexpr std::chrono::milliseconds kCloseWait{250};
 
 }  // namespace
@@ -18,7 +18,7 @@ using runtime::IoState;
 
 void IdleLocation::drop(Connection& connection) const {
   if (slot != nullptr) {
-    std::unique_ptr<dispatch::Cargo> ended;  // ends here, outside the pod's mutex
+    std::unique_ptr<dispatch::Cargo> ended;  // destroyed here, outside the pod's mutex
     if (const std::shared_ptr<dispatch::PodSlots> owner = pod.lock()) owner->take_cargo(*slot, cargo, ended);
   } else if (const std::shared_ptr<Replica> owner = replica.lock()) {
     std::erase_if(owner->pool(connection.shard().index()),
@@ -49,7 +49,7 @@ void Connection::answered(int status) {
 
 void Connection::rest(Duration at_most, IdleLocation location) {
   const Deadline until = deadline_after(shard_.now(), at_most);
-  // A timer that is queued already fires too early, looks, and queues itself anew.
+  // If the timer is already queued for an earlier time, it stays: `expired` then schedules it again.
   if (!queued() || until < when()) shard_.schedule(*this, until);
   rests_until_ = until;
   location_ = std::move(location);
@@ -65,7 +65,7 @@ Fitness Connection::fitness() {
   const bool young = now < young_until();
   if (past_.after_error) return young ? Fitness::kAfterError : Fitness::kFit;
   if (young) return Fitness::kTooYoung;
-  // The poller may not have told of an end yet. Worth a question to the kernel, as long as nothing is known.
+  // The poller may not have reported an end yet. While the habit is not known, a system call to check is worth its cost.
   if (!stream_.socket().has_arrived()) {
     habit_.lived(now - past_.answered);
     return Fitness::kFit;
@@ -74,8 +74,7 @@ Fitness Connection::fitness() {
   return Fitness::kSpent;
 }
 
-/// An end that follows an answer soon, and was not announced by it. After a 5xx it is no habit: such an answer may have been an
-/// exception's.
+/// Counts only an end soon after an answer. An end after a 5xx is not a habit: the server may close because of an exception.
 void Connection::note_broken() {
   const TimePoint now = shard_.now();
   if (past_.after_error || now - past_.answered >= ClosingHabit::kSoon) return;
@@ -85,8 +84,8 @@ void Connection::note_broken() {
 Connection::Sign Connection::look() {
   if (!stream_.is_open()) return Sign::kEnd;
   if (stream_.socket().read_armed()) return Sign::kNone;  // nothing has happened since it was armed
-  // A pod's TLS may send session tickets while the connection rests: only the TLS layer can tell them from an answer nobody
-  // asked for.
+  // A pod's TLS may send session tickets while the connection is idle: only the TLS layer can distinguish them from unexpected
+  // data.
   std::array<char, 1> unexpected;
   switch (stream_.read(unexpected).state) {
     case IoState::kBlocked: return Sign::kNone;
@@ -116,7 +115,7 @@ void Connection::expired() {
   close_in_place();
 }
 
-/// In a slot it goes on resting until the pod has closed, too: whoever takes the slot meanwhile waits for that.
+/// A connection in a slot stays there until the pod has closed too: an exchange that takes the slot meanwhile waits for that.
 void Connection::close_in_place() {
   if (location_->slot == nullptr) return end();
   const Deadline until = shard_.now() + kCloseWait;

@@ -18,36 +18,35 @@ namespace router::upstream {
 class Connection;
 class Replica;
 
-/// Where a connection rests: in a slot of a limited replica's pod, or in its shard's pool of a replica without limit. Either
-/// may be gone by the time that the connection ends.
+/// Where an idle connection is kept: in a slot of its pod, or, for a replica without limit, in the replica's pool of its shard.
+/// Pod or replica may be destroyed before the connection ends.
 struct IdleLocation {
-  std::weak_ptr<dispatch::PodSlots> pod;  // with `slot` and `cargo`, as what it lies there
-  dispatch::Slot* slot = nullptr;         // nullptr: the pool
+  std::weak_ptr<dispatch::PodSlots> pod;  // owner of `slot`, which contains `cargo`
+  dispatch::Slot* slot = nullptr;         // nullptr: in the pool
   const dispatch::Cargo* cargo = nullptr;
-  std::weak_ptr<Replica> replica;  // the pool's
+  std::weak_ptr<Replica> replica;  // owner of the pool
 
-  /// Takes the connection out, if it still lies there; that may destroy it. On its shard.
+  /// Removes the connection if it is still there, which may destroy it. On its shard.
   void drop(Connection& connection) const;
 };
 
-/// What must be known of a connection that goes on living on another shard.
+/// The history of a connection, which it keeps when it moves to another shard.
 struct ConnectionPast {
   TimePoint opened{};
-  TimePoint answered{};      // the last answer's end; none yet: zero
-  bool after_error = false;  // that answer was a 5xx
+  TimePoint answered{};      // end of the last answer; zero: none yet
+  bool after_error = false;  // the last answer was a 5xx
 };
 
-/// Whether a connection at rest can serve a request.
+/// Whether an idle connection can serve a request.
 enum class Fitness {
   kFit,
-  kTooYoung,    // its replica is not known to keep connections, and might be about to close this one: watch it
-  kAfterError,  // a server that had an exception may be about to close it
+  kTooYoung,    // its replica is not known to keep connections and may be about to close this one: watch it
+  kAfterError,  // its last answer was a 5xx: the server may be about to close it
   kUntrusted,   // its replica closes silently
   kSpent,       // it has ended, or is being closed
 };
 
-/// One connection to a replica, used by one exchange at a time; between two of them it watches for the pod closing it. One
-/// shard.
+/// One connection to a replica, used by one exchange at a time. While it is idle, it watches for the pod's close. One shard.
 class Connection final : private runtime::Waker, private runtime::Timer, private runtime::Message {
  public:
   Connection(runtime::Shard& shard, tls::Stream stream, std::shared_ptr<ClosingHabits> habits, ConnectionPast past);
@@ -60,36 +59,36 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
   const ConnectionPast& past() const { return past_; }
   bool reused() const { return past_.answered != TimePoint{}; }
 
-  /// From now on readiness wakes `waker`: an exchange begins, or somebody watches the connection.
+  /// Ends the idle time: from now on readiness wakes `waker`, of an exchange or of a coroutine that watches the connection.
   void take(runtime::Waker& waker);
-  /// An exchange ended with an answer of that status.
+  /// Records that an exchange ended with an answer of this status.
   void answered(int status);
-  /// The connection stays open, for `at_most`, or until the pod ends it; then it is dropped from `location`. Throws
+  /// Makes the connection idle, for `at_most` or until the pod ends it; then it is removed from `location`. Throws
   /// std::bad_alloc; then nothing has changed.
   void rest(Duration at_most, IdleLocation location);
-  /// Whether it may serve a request now. What this finds out about the replica's habit is noted.
+  /// Whether it may serve a request now. Records what this check shows about the replica's habit.
   Fitness fitness();
-  /// Open, not closing, and nothing unexpected has arrived.
+  /// Whether it is open, not closing, and no unexpected bytes have arrived.
   bool alive() { return !closing_ && look() == Sign::kNone; }
-  /// Until when it is too young, or suspect after an error.
+  /// The end of the time after an answer in which it is too young, or suspect after a 5xx.
   TimePoint young_until() const { return past_.answered + ClosingHabit::kYoung; }
-  /// It broke under a request, before a byte of the answer.
+  /// Records that it ended without an announcement: while idle, or during a request before a byte of the answer.
   void note_broken();
 
-  /// If it rests, it is closed there, and dropped from its place when the pod has closed its side, too.
+  /// If it is idle: ends it, and removes it from its location; in a slot, once the pod has closed too.
   void close_if_resting();
-  /// Ends our side: the pod is to close its own. No request any more.
+  /// Shuts down the router's side; the pod should close its side. No request may follow.
   void begin_close();
   bool closing() const { return closing_; }
-  /// After begin_close: drops what has arrived. kBlocked: `arm_read` and come again; kMoved: there may be more at hand; kEnded:
-  /// the pod has closed.
+  /// After `begin_close`: drops what has arrived. kBlocked: call `arm_read`, wait, call again; kMoved: call again; kEnded: the
+  /// pod has closed.
   wire::Progress await_close();
 
-  /// Gives up the socket, plaintext or closing, so that another shard may take it over; -1 if there is none. The connection is
-  /// spent.
+  /// Gives up the socket, so that another shard may take it over; -1 if it has ended, or is TLS and not closing. The connection
+  /// cannot be used after that.
   int detach();
 
-  /// Any thread: `connection` ends on its own shard. Needs no memory.
+  /// Releases `connection` on its own shard. Any thread. Allocates nothing.
   static void end_at_home(std::shared_ptr<Connection> connection) noexcept;
 
  private:
@@ -97,9 +96,9 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
 
   void wake() override;
   void expired() override;
-  void run() override { going_home_.reset(); }  // ends here, unless somebody else has it, too
+  void run() override { going_home_.reset(); }  // destroys it, unless another owner exists
   void dropped() noexcept override { going_home_.reset(); }
-  /// What has arrived while it rests.
+  /// What has arrived while it is idle.
   Sign look();
   void close_in_place();
   void end();
@@ -112,14 +111,14 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
   ClosingHabit& habit_;
   ConnectionPast past_;
   bool closing_ = false;
-  std::optional<IdleLocation> location_;  // set while it rests
+  std::optional<IdleLocation> location_;  // set while it is idle
   Deadline rests_until_ = kNever;
-  std::shared_ptr<Connection> going_home_;  // itself, on its way to its own shard to end there
+  std::shared_ptr<Connection> going_home_;  // owns this while its message to its own shard is under way
 };
 
 struct Transport;
 
-/// A connection at rest in a slot. May be destroyed on any thread: the connection ends on its own shard.
+/// An idle connection in a slot. May be destroyed on any thread: the connection ends on its own shard.
 class RestingConnection final : public dispatch::Cargo {
  public:
   RestingConnection(std::shared_ptr<Connection> connection, std::shared_ptr<const Transport> transport)
@@ -129,13 +128,13 @@ class RestingConnection final : public dispatch::Cargo {
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
   std::size_t shard() const override;
   runtime::Shard& owner() const { return connection_->shard(); }
-  /// Any thread that holds its slot, which may be given back at once: on its own shard the connection is closed, unless a
-  /// request has it by then. Throws std::bad_alloc.
+  /// Any thread that holds its slot, which may be given back at once: the connection's shard closes it, unless an exchange uses
+  /// it by then. Throws std::bad_alloc.
   void close_soon() const;
-  /// On its shard only.
+  /// Only on its shard.
   Connection& connection() { return *connection_; }
   std::shared_ptr<Connection> take() { return std::move(connection_); }
-  /// Whether it was opened as that transport says. Deployments that share a pod may speak to it in different ways.
+  /// Whether it was opened with `transport`. Deployments that share a pod may connect to it in different ways.
   bool speaks(const std::shared_ptr<const Transport>& transport) const { return transport_ == transport; }
 
  private:

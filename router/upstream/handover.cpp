@@ -15,11 +15,11 @@ namespace {
 using runtime::Shard;
 using runtime::Wakeup;
 
-/// A server that handles one connection at a time is deaf to everybody else, a kubelet's probe included, while ours is open: so
-/// it closes soon after the last exchange. Under load it never gets that far.
+/// How long a connection stays idle in a slot. While it is open, a server that handles one connection at a time accepts no
+/// other, not even a kubelet's probe, so the router closes it soon. Under load a connection is never idle that long.
 constexpr std::chrono::milliseconds kSlotRest{250};
 
-/// A connection on its way from the shard where it rested, its owner, to another one: a message to and fro.
+/// Moves an idle connection from its own shard to another one: a message that is sent there and back.
 class Handover final : public runtime::Message {
  public:
   Handover(std::unique_ptr<RestingConnection> resting, bool wanted, Wakeup& wakeup)
@@ -33,14 +33,14 @@ class Handover final : public runtime::Message {
     handover->resting_->owner().send(*handover);
   }
 
-  // On the shard that it goes to:
+  // Called on the destination shard:
   bool arrived() const { return arrived_; }
-  /// Nobody waits for it any more: when it arrives, it is laid into the slot, and that is given back.
+  /// The exchange stops waiting: when the connection arrives, it is put into the slot, and the slot is given back.
   void leave(dispatch::HeldSlot held_slot) {
     wakeup_ = nullptr;
     held_slot_ = std::move(held_slot);
   }
-  /// What has come; nullptr: the connection has ended.
+  /// Returns the connection that has arrived; nullptr: it has ended.
   std::shared_ptr<Connection> take(const dispatch::HeldSlot& held_slot);
 
  private:
@@ -50,20 +50,20 @@ class Handover final : public runtime::Message {
   void let_go(Connection& connection);
   void arrive();
 
-  std::unique_ptr<RestingConnection> resting_;  // until its shard lets go of it
-  const bool wanted_;                           // as it is; else closing
+  std::unique_ptr<RestingConnection> resting_;  // until its shard releases it
+  const bool wanted_;                           // for a request; else it arrives closing
   int descriptor_ = -1;
   bool closing_ = false;
   ConnectionPast past_;
 
   Shard& here_;
   bool arrived_ = false;
-  Wakeup* wakeup_;                // of who waits for it; nullptr: nobody any more
-  dispatch::HeldSlot held_slot_;  // then
+  Wakeup* wakeup_;                // of the waiting exchange; nullptr: it has stopped waiting
+  dispatch::HeldSlot held_slot_;  // after `leave`
   std::shared_ptr<Handover> under_way_;
 };
 
-/// Whatever happens to the connection, the other shard is told, and nothing of this is used after that.
+/// Sends the message back whatever happens to the connection. No member is used after that.
 void Handover::run_at_home() {
   try {
     let_go(*std::exchange(resting_, nullptr)->take());
@@ -83,7 +83,7 @@ std::shared_ptr<Connection> Handover::take(const dispatch::HeldSlot& held_slot) 
   wakeup_ = nullptr;
   if (descriptor_ < 0) return nullptr;
   tls::Stream stream(runtime::Socket(here_, std::exchange(descriptor_, -1)));
-  stream.socket().note_acknowledged();  // all of it: an answer came for all that was sent
+  stream.socket().note_acknowledged();  // the pod has answered, so it has acknowledged all that was sent
   auto connection =
       std::make_shared<Connection>(here_, std::move(stream), static_cast<Replica&>(held_slot.replica()).habits(), past_);
   if (closing_) connection->begin_close();
@@ -94,7 +94,7 @@ void Handover::arrive() {
   const std::shared_ptr<Handover> self = std::move(under_way_);
   arrived_ = true;
   if (wakeup_ != nullptr) return wakeup_->wake();
-  const dispatch::HeldSlot held_slot = std::move(held_slot_);  // ends here, whatever happens
+  const dispatch::HeldSlot held_slot = std::move(held_slot_);  // given back when this function returns
   try {
     if (std::shared_ptr<Connection> connection = take(held_slot)) put_back(held_slot, std::move(connection));
   } catch (const std::bad_alloc&) {  // the connection has ended
@@ -128,13 +128,13 @@ Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::HeldSlot& held_slot, s
   Shard& here = wakeup.shard();
   const auto handover = std::make_shared<Handover>(std::move(resting), wanted, wakeup);
   Handover::send(handover);
-  // Usually it takes the other shard's next turn.
+  // Usually this takes one turn of the other shard's event loop.
   Result<void> waited;
   while (!handover->arrived() && waited) {
     waited = cancellation.still_wanted();
     if (waited && here.now() >= deadline) {
       waited = Failure::internal(Reason::kUpstreamConnectFailed,
-                                 "another thread of the router did not hand its connection to the pod over", ETIMEDOUT);
+                                 "another thread of the router did not hand over its connection to the pod in time", ETIMEDOUT);
     }
     if (waited) co_await wakeup.wait(std::min(deadline, cancellation.ask_again(here.now())));
   }

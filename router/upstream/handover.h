@@ -10,13 +10,13 @@
 
 namespace router::upstream {
 
-/// Lays a connection of this shard into the held slot, where it rests until somebody takes the slot. Where there is no memory
-/// for that it ends instead, and the slot stays empty: who calls this is on its way out, and has an outcome of its own to tell.
+/// Puts a connection of this shard into the held slot, where it is idle until the slot is taken. If memory is short, the
+/// connection ends and the slot stays empty; the caller already has a result of its own, so this is not an error.
 void put_back(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> connection) noexcept;
 
-/// Brings the connection that rests on another shard, `resting` of the held slot, over here. If it cannot serve here (it is
-/// TLS, has ended, or `wanted` is false) it comes closing; nullptr: there is none any more. Suspends, until `deadline` or
-/// until `cancellation` says no. On failure `held_slot` is gone: it is given back when the other shard has let go of the
+/// Moves `resting`, the idle connection of the held slot, from another shard to this one. If it cannot serve here (it is TLS,
+/// unfit, or `wanted` is false), it arrives closing; nullptr: it has ended. Suspends until `deadline` at most, or until
+/// `cancellation` fails. On failure `held_slot` is empty: the slot is given back once the other shard has released the
 /// connection, so that the slot never owns two.
 Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::HeldSlot& held_slot, std::unique_ptr<RestingConnection> resting,
                                                 bool wanted, Deadline deadline, runtime::Wakeup& wakeup,

@@ -59,7 +59,8 @@ Result<const http::ResponseHead*> Http1Exchange::response_head() {
   heard_ = true;
   if (const Result<void> parsed = http::parse_response(*bytes, head_); !parsed) return parsed.error();
   if (head_.status == 101)
-    return Failure::upstream(Reason::kUpstreamInvalidResponse, "the pod switched protocols, which nobody asked for");
+    return Failure::upstream(Reason::kUpstreamInvalidResponse,
+                             "the pod answered 101, but the router did not ask for an upgrade");
   const Result<http::Framing> framing = http::response_framing(head_, method_);
   if (!framing) return framing.error();
   head_parsed_ = true;
@@ -106,7 +107,7 @@ dispatch::HeldSlot Http1Exchange::release() {
 }
 
 void Http1Exchange::finish() {
-  // Bytes behind the response belong to nothing that we asked: such a connection cannot be trusted with another request.
+  // Bytes after the response answer no request of ours: such a connection must not carry another request.
   const bool clean = !connection_->input().has_unread();
   connection_->input().finish();
   static_cast<Replica*>(replica_)->exchange_finished(connection_->shard().index());
@@ -115,7 +116,7 @@ void Http1Exchange::finish() {
   if (!clean) connection_->begin_close();
   try {
     rest();
-  } catch (const std::bad_alloc&) {  // it ends here instead; the answer is whole all the same
+  } catch (const std::bad_alloc&) {  // the connection ends instead; the answer is complete
     connection_.reset();
   }
   held_slot_.give_back();

@@ -11,7 +11,7 @@ namespace router::upstream {
 /// An exchange over HTTP/1.1: one connection, one request at a time (RFC 9112).
 class Http1Exchange final : public UpstreamExchange {
  public:
-  /// `waited`: for the pod, until the connection could be used.
+  /// `waited`: what `waited()` returns.
   Http1Exchange(dispatch::HeldSlot held_slot, std::shared_ptr<Connection> connection, bool waited, http::Method method,
                 runtime::Wakeup& wakeup);
   ~Http1Exchange() override;
@@ -51,7 +51,7 @@ class Http1Exchange final : public UpstreamExchange {
  private:
   void rest();
   void rest_in_pool();
-  /// The connection has ended without an answer.
+  /// Records that a reused connection has ended without a byte of the answer.
   void note_broken();
 
   static constexpr std::size_t kHeadBytesMax = 64 * 1024;
@@ -63,8 +63,8 @@ class Http1Exchange final : public UpstreamExchange {
   const http::Method method_;
   const bool reused_;
   const bool waited_;
-  const std::uint64_t sent_before_;  // on this connection, by earlier exchanges
-  bool heard_ = false;               // a head has arrived, if only an interim one
+  const std::uint64_t sent_before_;  // bytes that earlier exchanges sent on this connection
+  bool heard_ = false;               // a head has arrived, possibly an interim one
   bool broken_ = false;
   bool head_parsed_ = false;
   bool keeps_alive_ = false;

@@ -21,7 +21,7 @@ RestingConnection* resting_in(const dispatch::HeldSlot& held_slot) {
   return held_slot.slot() == nullptr ? nullptr : static_cast<RestingConnection*>(held_slot.slot()->cargo.get());
 }
 
-/// What this machine ran short of is not the pod's fault: the origin says so, for whoever judges pods by their failures.
+/// A shortage on the router's machine is not the pod's fault: its origin is internal, so it does not count against the replica.
 Failure connect_failed(const char* cause, int system_error) {
   if (runtime::is_our_shortage(system_error)) {
     return Failure::internal(Reason::kUpstreamConnectFailed, "the router ran short of descriptors, ports or memory",
@@ -35,13 +35,13 @@ client::Security security_of(const Replica& replica, Shard& shard) {
   return {*replica.transport()->contexts[shard.index()], replica.server_name()};
 }
 
-/// The exchange's cancellation as connecting asks it.
+/// Adapts the exchange's cancellation to the one that `client` uses.
 class ConnectCancellation final : public runtime::Cancellation {
  public:
   ConnectCancellation(Wakeup& wakeup, wire::Cancellation& exchange) : Cancellation(wakeup), exchange_(exchange) {}
   bool cancelled() const override { return !(wanted_ = exchange_.still_wanted()); }
   Deadline ask_again() const override { return exchange_.ask_again(now()); }
-  /// As it was asked last.
+  /// The result of the last `cancelled`.
   const Result<void>& wanted() const { return wanted_; }
 
  private:
@@ -85,17 +85,17 @@ Task<Result<void>> wait_if_wanted(Deadline until, Wakeup& wakeup, wire::Cancella
   co_return boost::system::in_place_value;
 }
 
-/// From a held slot to a connection that may carry the request.
+/// Gets a connection for the request of a held slot.
 class Opening {
  public:
   Opening(dispatch::HeldSlot& held_slot, const OpenOptions& options, Wakeup& wakeup, wire::Cancellation& cancellation)
       : held_slot_(held_slot), options_(options), wakeup_(wakeup), cancellation_(cancellation) {}
 
-  /// One that rests here and can be used now; nullptr: there is none.
+  /// An idle connection of this shard that can be used now; nullptr: there is none.
   std::shared_ptr<Connection> take_at_once() { return held_slot_.slot() != nullptr ? take_from_slot() : take_from_pool(); }
-  /// One that rests elsewhere, or has to be watched for a moment, or else a new one. Suspends.
+  /// An idle connection that comes from another shard or has to be watched first, else a new one. Suspends.
   Task<Result<std::shared_ptr<Connection>>> prepare();
-  /// The pod had to do something.
+  /// Whether `prepare` waited for the pod.
   bool waited() const { return waited_; }
 
  private:
@@ -125,7 +125,7 @@ std::shared_ptr<Connection> Opening::take_from_slot() {
   return connection;
 }
 
-/// The one that was used last and is fit. What is not stays there: until it is old enough, or the pod ends it.
+/// The fit connection that was used last. The others stay in the pool until they are old enough, or the pod ends them.
 std::shared_ptr<Connection> Opening::take_from_pool() {
   Replica::Pool& pool = replica_of(held_slot_).pool(shard().index());
   Fitness newest = Fitness::kFit;
@@ -150,7 +150,7 @@ Task<Result<std::shared_ptr<Connection>>> Opening::prepare() {
   co_return co_await connect(replica_of(held_slot_), options_.connect_timeout, wakeup_, cancellation_);
 }
 
-/// The slot's connection, if it turns out to be fit; nullptr once the slot has none any more.
+/// Returns the slot's connection if it turns out to be fit, or nullptr once the slot has no connection.
 Task<Result<std::shared_ptr<Connection>>> Opening::clear_slot() {
   std::unique_ptr<RestingConnection> resting(static_cast<RestingConnection*>(held_slot_.slot()->cargo.release()));
   const bool wanted = !options_.fresh && resting->speaks(replica_of(held_slot_).transport());
@@ -171,7 +171,8 @@ Task<Result<std::shared_ptr<Connection>>> Opening::clear_slot() {
 Task<Result<std::shared_ptr<Connection>>> Opening::watch(std::shared_ptr<Connection> connection, bool wanted) {
   connection->take(wakeup_);
   Fitness fitness = wanted ? connection->fitness() : Fitness::kSpent;
-  // Its replica is not known yet: this is how it is got to know, at the cost of these few milliseconds, a few times.
+  // The replica's habit is not known yet. Watching until the connection is old enough shows it; that costs up to 10 ms, a
+  // few times for each shard.
   while (fitness == Fitness::kTooYoung) {
     waited_ = true;
     connection->stream().arm_read();
@@ -189,7 +190,7 @@ Task<Result<std::shared_ptr<Connection>>> Opening::watch(std::shared_ptr<Connect
   co_return nullptr;
 }
 
-/// Both sides, so that the slot's next connection is never the pod's second.
+/// Shuts down the router's side and waits for the pod's close, so that the pod never has two connections for one slot.
 Task<Result<void>> Opening::close(std::shared_ptr<Connection> connection) {
   waited_ = true;
   connection->begin_close();

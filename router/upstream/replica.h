@@ -16,18 +16,18 @@ namespace router::upstream {
 
 class Connection;
 
-/// How the replicas of a deployment are spoken to over https; nothing for plaintext.
+/// How the router connects to the replicas of a deployment over https; nullptr in its place: plaintext.
 struct Transport {
   std::vector<std::shared_ptr<tls::ClientContext>> contexts;  // one per shard
   std::string server_name;                                    // empty: the replica's host name
 };
 
-/// One pod able to score: what the queue knows of it, and where it is. Everything here is constant but the pools, each of which
-/// belongs to its shard. A replica whose address changes is another replica.
+/// One pod that can score: what the queue knows of it, and its address. All members are constant except those per shard, each
+/// of which belongs to its shard. A pod whose address changes becomes a new replica.
 class Replica final : public dispatch::Replica, public std::enable_shared_from_this<Replica> {
  public:
-  /// `host` is the configured host name, for the TLS server name. `pod`: shared with other deployments' replicas that are the
-  /// same pod.
+  /// `host`: the configured host name, for the TLS server name. `pod`: shared with the replicas of other deployments that are
+  /// the same pod.
   Replica(std::string name, std::size_t slots, std::string host, runtime::Address address,
           std::shared_ptr<const Transport> transport, std::shared_ptr<dispatch::PodSlots> pod, std::size_t shards,
           std::uint64_t generation);
@@ -36,31 +36,32 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   const runtime::Address& address() const { return address_; }
   const std::shared_ptr<const Transport>& transport() const { return transport_; }
   const std::string& server_name() const;
-  /// The first generation of the configuration that it belongs to: an exchange of an older one must not be sent to it.
+  /// The first generation of the configuration that contains it: an exchange with an older view must not be sent to it.
   std::uint64_t generation() const { return generation_; }
 
   /// Idle connections of a replica without limit, of one shard; at most kIdleMax.
   using Pool = std::vector<std::shared_ptr<Connection>>;
   static constexpr std::size_t kIdleMax = 64;
   Pool& pool(std::size_t shard) { return pools_[shard].idle; }
-  /// On that shard: its idle connections end, and none rests from now on.
+  /// On that shard: ends its idle connections; from now on none is kept.
   void retire_pool(std::size_t shard);
   bool pool_is_retired(std::size_t shard) const { return pools_[shard].retired; }
 
-  /// How it ends its connections.
+  /// Whether it keeps connections open or closes them silently, for each shard.
   const std::shared_ptr<ClosingHabits>& habits() const { return habits_; }
 
-  /// Exchanges that the replica has answered to the end; counted by the shard, read by control.
+  /// Counts exchanges that the replica has answered completely; written by the shard, read by control.
   void exchange_finished(std::size_t shard) { pools_[shard].finished.add(); }
   std::uint64_t exchanges_finished() const;
 
-  /// With `metrics.per_replica`: a request was sent to it, and the head of its answer came so long after the last byte of that.
+  /// For `metrics.per_replica`: counts requests that were sent, and answers with the time from the last byte of the request to
+  /// the head of the answer.
   void request_sent(std::size_t shard) { pools_[shard].requests.add(); }
   void answered(std::size_t shard, Duration first_byte) {
     pools_[shard].answers.add();
     pools_[shard].first_byte.add(static_cast<std::uint64_t>(std::max<std::int64_t>(first_byte.count(), 0)));
   }
-  /// Over all shards; control.
+  /// Sums over all shards; control thread.
   struct Figures {
     std::uint64_t requests = 0;
     std::uint64_t answers = 0;

@@ -6,11 +6,11 @@
 
 namespace router::wire {
 
-/// Where a body goes, piece by piece, whatever the protocol version on the other side. What it cannot pass on at once it keeps;
-/// the giver looks at the receiver's back-pressure before it gives more.
+/// Receives a body piece by piece, in any protocol version. It keeps what it cannot pass on at once; the caller checks the
+/// receiver's back-pressure before it adds more.
 class BodySink {
  public:
-  /// `bytes` stay valid until the receiver is flushed.
+  /// `bytes` must stay valid until the receiver is flushed.
   virtual void body_piece(std::string_view bytes) = 0;
   /// `trailers` may be nullptr.
   virtual void body_end(const http::Fields* trailers) = 0;
@@ -19,11 +19,11 @@ class BodySink {
   ~BodySink() = default;
 };
 
-/// How far one attempt to move a body came.
+/// The result of one attempt to move a body.
 enum class Progress {
-  kMoved,    // something was moved; there may be more
-  kDrained,  // something was moved, and the source has nothing more at hand
-  kBlocked,  // the source has nothing at hand
+  kMoved,    // bytes were moved; there may be more
+  kDrained,  // bytes were moved; the source has no more now
+  kBlocked,  // the source has no bytes now
   kEnded,    // the body is complete
 };
 

@@ -5,14 +5,14 @@
 
 namespace router::wire {
 
-/// For whom an exchange waits: asked whenever the exchange is woken while it waits for something else.
+/// Whether the client still needs an exchange. The exchange checks it each time it is woken while it waits for something else.
 class Cancellation {
  public:
-  /// Success while the answer is still wanted; else why not (client_closed, draining).
+  /// Success while the answer is still wanted; else the reason why not (client_closed, draining).
   virtual Result<void> still_wanted() = 0;
-  /// Success while a slot may still be taken for it: no longer when the drain's grace is over, whatever is granted then.
+  /// Success while the exchange may use a slot. Fails once the drain's grace is over, even if a slot was granted.
   virtual Result<void> may_take_slot() const = 0;
-  /// When to ask again although nothing woke the exchange: kNever, unless the client's leaving could not wake it.
+  /// When to check again although nothing has woken the exchange. kNever if the end of the client's connection wakes it.
   virtual Deadline ask_again(TimePoint now) const = 0;
 
  protected:

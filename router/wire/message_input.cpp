@@ -21,7 +21,8 @@ Result<std::string_view> MessageInput::head(tls::Stream& stream, std::size_t max
     if (!block_.empty()) {
       // Empty lines before a request line are tolerated (RFC 9112, 2.2).
       if (origin_ == Origin::kDownstream && head_bytes_ == 0 && block_.view().starts_with("\r\n")) {
-        if (++empty_lines_ > kEmptyLinesMax) return Failure::downstream(Reason::kBadRequest, "empty lines without end");
+        if (++empty_lines_ > kEmptyLinesMax)
+          return Failure::downstream(Reason::kBadRequest, "too many empty lines before the request");
         block_.consume(2);
         scanner_ = {};
         continue;
@@ -117,7 +118,7 @@ Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
     consume_ahead(*used);
     return end_of_read(Progress::kMoved, sink);
   }
-  // What came with the head stays where it is, so it leaves together with what is read now.
+  // The bytes that arrived with the head stay valid in block_, so they are sent together with the bytes that are read now.
   if (decoder_.ended() || has_unread()) return end_of_read(Progress::kMoved, sink);
   const std::span<char> scratch = shard_.scratch();
   const IoResult got = stream.read(scratch);
@@ -164,7 +165,7 @@ Result<bool> MessageInput::has_arrived() {
 Result<void> MessageInput::read_ahead(tls::Stream& stream) {
   for (int reads = 0; reads < kReadsMax; ++reads) {
     if (ahead_is_full()) {
-      // Full: the rest stays with the kernel. Only the end of the connection can still be seen.
+      // The rest stays in the kernel's buffer. Only the end of the connection can still be noticed.
       if (stream.socket().peer_has_ended()) return ended("the peer closed the connection");
       return {};
     }

@@ -10,10 +10,10 @@
 
 namespace router::wire {
 
-/// How a message says where its body ends.
+/// How a message indicates the end of its body.
 struct BodySize {
   enum class Kind : std::uint8_t {
-    kNone,        // no body, and no field that speaks of one (GET, 204, …)
+    kNone,        // no body, and no field for one (GET, 204, …)
     kLength,      // Content-Length
     kChunked,     // HTTP/1.1 of unknown length
     kUntilClose,  // HTTP/1.0 of unknown length
@@ -22,15 +22,14 @@ struct BodySize {
   std::uint64_t length = 0;
 };
 
-/// One direction of an HTTP/1.1 connection, as it is written: head, body in its framing, trailers. Only gathers;
-/// `queue().flush` sends.
+/// The writing side of an HTTP/1.1 connection: head, body in its framing, trailers. Only gathers; `queue().flush` sends.
 class MessageOutput final : public BodySink {
  public:
   explicit MessageOutput(runtime::BufferPool& pool) : queue_(pool) {}
 
   void begin_request(std::string_view method, std::string_view path, std::string_view path_rest, std::string_view query);
   void begin_response(int status, std::string_view reason_phrase, int minor_version);
-  /// The caller has made sure that neither holds a line break: values come from a checked head or from us.
+  /// Neither may contain a line break. The caller ensures that: values come from a checked head or from the router.
   void field(std::string_view name, std::string_view value);
   void end_head(BodySize size);
   void interim(int status, std::string_view reason_phrase);  // the start line of a 1xx; fields follow, then `end_interim`

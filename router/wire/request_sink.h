@@ -7,7 +7,7 @@
 
 namespace router::wire {
 
-/// Where a request goes: its head, then its body.
+/// Receives a request: its head, then its body.
 class RequestSink : public BodySink {
  public:
   virtual void begin_head(std::string_view method, std::string_view path, std::string_view path_rest,

@@ -25,7 +25,7 @@ void SendQueue::append_field(std::string_view name, std::string_view value) {
 }
 
 void SendQueue::append_view(std::string_view bytes) {
-  // One part is kept in reserve for bytes of our own; a queue that is full copies everything that was viewed so far.
+  // One part stays free for owned bytes. If no other part is free, all views so far are copied into one part.
   if (bytes.size() <= kCopied) {
     if (parts_used_ == kParts) keep_rest(0);
     return append(bytes);

@@ -11,30 +11,30 @@
 
 namespace router::wire {
 
-/// What is to be sent next on a stream: bytes of our own (heads, chunk sizes) and views of bodies, gathered into one write.
-/// What the peer does not take is copied and kept, so the queue is bounded by what is appended between two flushes: a relay
-/// appends at most one shard scratch (256 KB) and a head, and appends nothing while the queue is blocked. One shard.
+/// The bytes to send next on a stream: owned bytes (heads, chunk sizes) and views of bodies, gathered into one write. Bytes
+/// that the socket does not take are copied and kept, so the size is bounded by what is appended between two flushes: a relay
+/// appends at most one scratch buffer of the shard (256 KB) and a head, and nothing while the queue is blocked. One shard.
 class SendQueue {
  public:
   explicit SendQueue(runtime::BufferPool& pool) : owned_(pool) {}
 
   /// Copies `bytes`.
   void append(std::string_view bytes) { append_all({bytes}); }
-  /// Copies them all, one after the other.
+  /// Copies all `pieces`, in order.
   void append_all(std::initializer_list<std::string_view> pieces);
-  /// A line of a head, `name: value`. Of its own, because a head has some ten: two pieces cost half of what four do.
+  /// Copies one line of a head, `name: value`. A head has about ten, and this costs half of `append_all` with four pieces.
   void append_field(std::string_view name, std::string_view value);
   /// Refers to `bytes` until the next flush.
   void append_view(std::string_view bytes);
 
   bool empty() const { return parts_used_ == 0; }
-  /// The peer takes nothing more for now: arm the stream for writing, wait, flush.
+  /// Whether the socket takes nothing more for now: arm the stream for writing, wait, flush.
   bool blocked() const { return blocked_; }
   std::size_t size() const { return size_; }
-  /// Bytes that the stream has taken since the queue was made.
+  /// Bytes that the stream has taken since the queue was created.
   std::uint64_t sent() const { return sent_; }
 
-  /// Writes what there is. kDone, kBlocked or kFailed.
+  /// Writes the content. Returns kDone, kBlocked or kFailed.
   runtime::IoResult flush(tls::Stream& stream);
   void clear();
 
@@ -45,10 +45,10 @@ class SendQueue {
     std::size_t size;
   };
   static constexpr std::size_t kParts = 24;
-  static constexpr std::size_t kCopied = 4096;  // smaller views are copied: cheaper than a part of their own
+  static constexpr std::size_t kCopied = 4096;  // views up to this size are copied: cheaper than a part of their own
 
   void keep_rest(std::size_t taken);
-  /// Where `bytes` more of our own begin, which the caller writes: in the last part, if that is our own, too.
+  /// Adds `bytes` owned bytes, to the last part if that is owned too. The caller writes them at the returned address.
   char* extend(std::size_t bytes) {
     const std::size_t offset = owned_.size();
     char* to = owned_.extend(bytes);
