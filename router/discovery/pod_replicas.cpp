@@ -15,7 +15,7 @@ namespace {
 
 using runtime::Address;
 
-/// Why it is none; empty: it may be one.
+/// Returns why no replica may have the address; empty if one may.
 using Judge = std::function<std::string(const Address&)>;
 
 void add(const std::string& name, const LabelledPod& pod, std::uint16_t port, const Judge& why_not,
