@@ -50,10 +50,10 @@ class FileReplicas::Entry final : public runtime::Timer {
   std::uint16_t probe_port = 0;
   bool is_name = false;
   NameAddresses addresses;
-  bool asked = false;     // the first look-up was started, or none is needed
-  bool answered = false;  // the first look-up has ended (with an address or without), or none is needed
-  bool failing = false;   // the last look-up failed, and that is logged
-  bool crowded = false;   // it has more addresses than are used, and that is logged
+  bool asked = false;                                           // the first look-up was started, or none is needed
+  bool answered = false;                                        // the first look-up has ended, or none is needed
+  bool failing = false;                                         // the last look-up failed, and that is logged
+  bool crowded = false;                                         // it has more addresses than are used, and that is logged
   std::string failure = "its name has not been looked up yet";  // of the last look-up
 
  private:

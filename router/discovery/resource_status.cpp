@@ -21,9 +21,9 @@ namespace json = boost::json;
 using Kind = ReconcileResult::Kind;
 
 constexpr std::size_t kIgnoredShown = 20;    // keys in a message
-constexpr std::size_t kDeploymentsTold = 5;  // likewise
+constexpr std::size_t kDeploymentsTold = 5;  // deployments in a message
 
-/// Whole characters of UTF-8 only.
+/// Cuts the text to kMessageBytes, at the end of a UTF-8 character.
 std::string cut(std::string text) {
   constexpr std::string_view kMore = "…";
   if (text.size() <= kMessageBytes) return text;
