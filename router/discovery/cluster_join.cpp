@@ -127,7 +127,7 @@ class Join {
     const EndpointEntry* entry;
     config::Endpoint endpoint;
     ReconcileResult result;
-    std::map<std::string, std::pair<std::size_t, std::string>> by_name;  // lower case: its deployment, and the object's name
+    std::map<std::string, std::pair<std::size_t, std::string>> by_name;  // lower case: deployment's index, object's name
   };
 
   bool is_served(const std::string& namespace_name) const {
@@ -141,7 +141,7 @@ class Join {
 
   void admit(const EndpointEntry& entry) {
     ReconcileResult result = begin_result(Kind::kEndpoint, entry);
-    result.endpoint = entry.first.name;  // the object's name is the endpoint's
+    result.endpoint = entry.first.name;  // an OnlineEndpoint's object has the endpoint's name
     if (!entry.second.good) {
       refuse(result, entry.second.dropped ? reason::kLimitExceeded : reason::kInvalid, entry.second.refused);
     } else {
@@ -244,7 +244,7 @@ class Join {
         refuse_without_endpoint(entry, result);
       } else if (deployment.adopt_azureml_pods && !rules_.adopt_azureml_pods) {
         refuse(result, reason::kAdoptionNotAllowed,
-               "adoptAzureMLPods has no effect: this router looks at no pods; set kubernetes.adopt_azureml_pods to true in its "
+               "adoptAzureMLPods has no effect: this router reads no pods; set kubernetes.adopt_azureml_pods to true in its "
                "router.yaml and allow it the verbs list and watch on pods, or name a Service under service");
       } else {
         put_under(admitted_[endpoint->second], entry, result);
@@ -263,7 +263,7 @@ class Join {
                                  shown(deployment.endpoint_name), " is described by OnlineDeployment ", place->second.second));
     }
     endpoint.endpoint.deployments.push_back(deployment);
-    endpoint.endpoint.deployments.back().endpoint_name = endpoint.endpoint.name;  // as the endpoint spells itself
+    endpoint.endpoint.deployments.back().endpoint_name = endpoint.endpoint.name;  // in the endpoint's own spelling
     accept(result, entry.second.refused);
   }
 

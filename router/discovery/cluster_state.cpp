@@ -29,7 +29,7 @@ class ClusterState::Feed final : public kubernetes::Watcher {
       if (is_wanted(key) && !there.contains(key)) state_.remove(scope_.kind, key);
     }
     if (std::exchange(listed_, true)) return;
-    state_.mark_resources();  // readiness depends on the first lists, even if this one is empty
+    state_.mark_resources();  // even if this list is empty: the start waits for the first lists
   }
   void changed(boost::json::object object) override {
     if (is_wanted(key_of(object))) state_.put(scope_.kind, object);
@@ -311,7 +311,7 @@ void ClusterState::mark_group(std::set<ObjectKey> Changes::*changed, const Objec
 void ClusterState::notify() {
   if (told_) return;
   if (changed_) changed_();
-  told_ = true;  // last: if it throws, it is called with the next change
+  told_ = true;  // last: if `changed_` throws, it is called again with the next change
 }
 
 }  // namespace router::discovery

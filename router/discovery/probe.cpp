@@ -108,8 +108,8 @@ class Question {
 
   /// Whether the caller must await `close`. If the prober was cancelled it must not, because `close` needs memory.
   bool holds_slot() const { return slot_ && !prober_.cancelled(); }
-  /// Waits until both sides have closed, so that the slot's next connection is never a second one at the pod. Resets the
-  /// connection as soon as an exchange waits for the slot.
+  /// Waits until both sides have closed, for `close_wait` at most, so that the slot's next connection is not a second one at
+  /// the pod. Resets the connection as soon as an exchange waits for the slot.
   Task<void> close(tls::Stream& stream) {
     if (!slot_.preempted()) co_await close_in_order(stream);
     if (slot_.preempted()) stream.socket().reset();

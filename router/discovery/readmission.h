@@ -16,7 +16,7 @@ struct ReturnTerms {
   std::optional<runtime::Address> accepts;   // the replica must accept a connection at this address
   enum class Answer {
     kNone,   // no answer is needed
-    kAny,    // any HTTP answer is enough, because no readiness route is configured
+    kAny,    // any HTTP status is enough: Kubernetes decides on readiness, and the router does not know that route
     kReady,  // the readiness route must answer with a status that means ready
   };
   Answer answer = Answer::kReady;

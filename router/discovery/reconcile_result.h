@@ -8,7 +8,7 @@
 
 namespace router::discovery {
 
-/// Reasons of the condition Accepted.
+/// Reasons of the condition Accepted. Some of them are reasons of the condition Ready, too.
 namespace reason {
 inline constexpr std::string_view kAccepted = "Accepted";
 // Not accepted:

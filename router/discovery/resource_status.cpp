@@ -210,7 +210,7 @@ class Maker {
   static Condition autoscaled(bool wanted, const char* otherwise) {
     if (!wanted) return make_condition(condition::kAutoscaled, false, reason::kNotConfigured, otherwise);
     return make_condition(condition::kAutoscaled, false, reason::kNotYet,
-                          "`scale_settings` have no effect yet: the number of pods is what the cluster's own objects say");
+                          "`scale_settings` have no effect yet: the cluster's own objects set the number of pods");
   }
 
   static int sum_of(const std::map<std::string, int>& traffic) {

@@ -19,7 +19,7 @@ inline constexpr std::string_view kReady = "Ready";        // it is accepted and
 inline constexpr std::string_view kAutoscaled = "Autoscaled";
 }  // namespace condition
 
-/// Reasons of the conditions Ready and Autoscaled. Those of Accepted are in reconcile_result.h.
+/// Further reasons of the conditions Ready and Autoscaled. Those of Accepted are in reconcile_result.h.
 namespace reason {
 inline constexpr std::string_view kReady = "Ready";
 inline constexpr std::string_view kNotAccepted = "NotAccepted";
