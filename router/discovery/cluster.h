@@ -12,30 +12,30 @@
 #include "config/config.h"
 #include "router/base/text.h"
 
-/// What is known of a Kubernetes cluster: plain values, without sockets or threads. Kept up to date by ClusterState, made sense
-/// of by join_cluster and find_replicas.
+/// The objects of a Kubernetes cluster that the router uses: plain values, without sockets or threads. ClusterState updates
+/// them; join_cluster, find_slice_replicas and find_pod_replicas interpret them.
 namespace router::discovery {
 
-/// Names one object of a kind: its namespace and its name in it.
+/// Identifies one object of a kind by its namespace and name.
 struct ObjectKey {
   std::string namespace_name;
   std::string name;
   auto operator<=>(const ObjectKey&) const = default;
 };
 
-/// One OnlineEndpoint or OnlineDeployment, and the last of its versions that had no mistakes: a bad change is refused, and what
-/// was before stays (contract, section 9), as long as it is the same object.
+/// One OnlineEndpoint or OnlineDeployment, with its last version that had no mistakes. A change with mistakes is refused, and
+/// the version before it stays in force (contract, section 9), as long as it is the same object.
 template <class Document>
 struct CustomResource {
   std::string uid;
   std::int64_t generation = 0;   // of the newest version
-  std::string created;           // as the API server writes it, always in UTC and to the second: earlier ones are less
-  std::optional<Document> good;  // the last good version; none: there was none yet
-  std::string refused;           // why the newest version is not it; empty: it is
+  std::string created;           // in the API server's format, UTC in seconds, so that texts compare like times
+  std::optional<Document> good;  // the last good version; nothing: there was none yet
+  std::string refused;           // why the newest version is refused; empty: `good` is the newest version
   std::size_t bytes = 0;         // of the spec of the version that is kept
-  bool dropped = false;          // the newest version was not read: the namespace has far more than it may
-  std::string version;           // `resourceVersion`, which its status counts up, too
-  boost::json::object status;    // as the API server has it; ours and what others have written
+  bool dropped = false;          // the newest version was not read, because the namespace is far above its limit
+  std::string version;           // `resourceVersion`; a change of the status changes it, too
+  boost::json::object status;    // the API server's, with our fields and those of others
 };
 
 /// What the router takes from an EndpointSlice.
@@ -53,7 +53,7 @@ struct Slice {
     bool operator==(const Target&) const = default;
   };
   struct Endpoint {
-    std::string address;  // the first one: Kubernetes gives no meaning to others
+    std::string address;  // the first one; Kubernetes gives no meaning to further ones
     bool ready = true;
     bool terminating = false;
     std::optional<Target> target;
@@ -72,24 +72,24 @@ struct Slice {
 struct LabelledPod {
   std::string uid;
   std::vector<std::string> addresses;  // `podIPs`; empty: none yet
-  bool ready = false;                  // its condition says so
+  bool ready = false;                  // the condition Ready is True
   bool terminating = false;            // it is being deleted
-  bool ended = false;                  // its containers have, for good: phase Succeeded or Failed
+  bool ended = false;                  // its containers have ended for good: phase Succeeded or Failed
   bool on_host_network = false;        // its addresses are those of its node
   bool operator==(const LabelledPod&) const = default;
 };
 
-/// The Pods of a namespace by what their labels say, compared without case: a name is an endpoint's and a deployment's.
+/// The key of a deployment's Pods by their labels, which are compared without case. Its name is `endpoint/deployment`.
 inline ObjectKey label_key(const std::string& namespace_name, const std::string& endpoint, const std::string& deployment) {
   return {namespace_name, lower_case(endpoint) + "/" + lower_case(deployment)};  // a label has no slash
 }
 
-/// What the router takes from a Secret: `primaryKey` and `secondaryKey`, each for itself. A bad one opens nothing, and neither
-/// does the one that it has replaced: whoever changes a key wants the old one to end.
+/// What the router takes from a Secret: `primaryKey` and `secondaryKey`, independently of each other. An invalid key
+/// authenticates no request, and neither does the key that it has replaced: a change of a key must revoke the old one.
 struct SecretKeys {
   std::vector<config::Secret> keys;
-  std::string refused;       // what is wrong with a key, without showing any of it
-  bool has_primary = false;  // whatever it is
+  std::string refused;       // what is wrong with a key; quotes nothing of it
+  bool has_primary = false;  // the member exists, valid or not
   bool has_secondary = false;
   std::string version;              // `resourceVersion`
   std::vector<std::string> owners;  // uids of the OnlineEndpoints that own it
@@ -99,13 +99,13 @@ struct Cluster {
   using Endpoints = std::map<ObjectKey, CustomResource<config::EndpointDocument>>;
   using Deployments = std::map<ObjectKey, CustomResource<config::DeploymentDocument>>;
   template <class Object>
-  using Groups = std::map<ObjectKey, std::map<std::string, Object>>;  // the objects by name, of each group that has any
+  using Groups = std::map<ObjectKey, std::map<std::string, Object>>;  // the objects of each non-empty group, by name
 
   Endpoints endpoints;
   Deployments deployments;
   Groups<Slice> services;                                       // of each Service
   Groups<LabelledPod> pods;                                     // of each deployment, by label_key
-  std::map<ObjectKey, std::vector<std::string>> pod_addresses;  // of each Pod that is followed, by namespace and uid
+  std::map<ObjectKey, std::vector<std::string>> pod_addresses;  // of each followed Pod, by namespace and uid
   std::map<ObjectKey, SecretKeys> secrets;
 };
 

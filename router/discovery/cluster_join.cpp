@@ -41,13 +41,13 @@ void refuse(ReconcileResult& result, std::string_view why, std::string message) 
   result.message = std::move(message);
 }
 
-/// Accepted, but not all of it is as it should be: the first reason is the one that counts, the messages are all told.
+/// Records that the resource is accepted with a restriction. The result keeps the first reason and all messages.
 void note(ReconcileResult& result, std::string_view why, const std::string& message) {
   if (result.reason.empty()) result.reason = why;
   absl::StrAppend(&result.message, result.message.empty() ? "" : "; ", message);
 }
 
-/// The last good version serves; the newest one may be refused all the same.
+/// The last good version is served. If `refused` is not empty, the newest version is not accepted.
 void accept(ReconcileResult& result, const std::string& refused) {
   result.served = true;
   result.accepted = refused.empty();
@@ -73,21 +73,21 @@ std::vector<const Entry<Document>*> oldest_first(const std::map<ObjectKey, Custo
   return sorted;
 }
 
-/// `pattern` is a host name, or `*.` and the end of one: any number of labels may stand for the star. Both in lower case.
+/// `pattern` is a host name, or `*.` and the end of one; the star stands for one or more labels. Both are in lower case.
 bool matches(std::string_view hostname, std::string_view pattern) {
   if (!pattern.starts_with("*.")) return hostname == pattern;
   pattern.remove_prefix(1);
   return hostname.size() > pattern.size() && hostname.ends_with(pattern);
 }
 
-/// Of `https://host:port`, in lower case.
+/// The host of `https://host:port`, in lower case.
 std::string host_of(std::string_view url) {
   const std::size_t scheme = url.find("://");
   if (scheme != url.npos) url.remove_prefix(scheme + 3);
   return lower_case(url.substr(0, url.find_first_of(":/")));
 }
 
-/// Whether Services of the namespace `namespace_name` are called so within the cluster: `name`, `name.namespace_name`,
+/// Whether `hostname` can be the name of a Service of the namespace within the cluster: `name`, `name.namespace_name`,
 /// `name.namespace_name.svc…`.
 bool is_service_of(const std::string& namespace_name, std::string_view hostname) {
   const std::size_t dot = hostname.find('.');
@@ -122,12 +122,12 @@ class Join {
   }
 
  private:
-  /// An endpoint that is in, while its deployments are looked for.
+  /// An endpoint that is admitted, while its deployments are collected.
   struct Admitted {
     const EndpointEntry* entry;
     config::Endpoint endpoint;
     ReconcileResult result;
-    std::map<std::string, std::pair<std::size_t, std::string>> by_name;  // lower case: its deployment, and the object's name
+    std::map<std::string, std::pair<std::size_t, std::string>> by_name;  // lower case: deployment's index, object's name
   };
 
   bool is_served(const std::string& namespace_name) const {
@@ -141,7 +141,7 @@ class Join {
 
   void admit(const EndpointEntry& entry) {
     ReconcileResult result = begin_result(Kind::kEndpoint, entry);
-    result.endpoint = entry.first.name;  // the object's name is the endpoint's
+    result.endpoint = entry.first.name;  // an OnlineEndpoint's object has the endpoint's name
     if (!entry.second.good) {
       refuse(result, entry.second.dropped ? reason::kLimitExceeded : reason::kInvalid, entry.second.refused);
     } else {
@@ -163,7 +163,7 @@ class Join {
     admitted_.push_back({&entry, endpoint, std::move(result), {}});
   }
 
-  /// Counts the entry's bytes, and refuses it if it is beyond what its namespace may have.
+  /// Counts the entry's bytes. Refuses the entry if its namespace is above its limits.
   template <class Document>
   void check_amounts(const Entry<Document>& entry, std::size_t count, std::size_t count_max, const char* what,
                      ReconcileResult& result) {
@@ -186,7 +186,7 @@ class Join {
     return absl::StrCat("OnlineEndpoint ", entry.first.namespace_name, "/", entry.first.name);
   }
 
-  /// `rules` nullptr: the namespace has none.
+  /// `rules` is nullptr if the namespace has none.
   void check_rules(const config::NamespaceRules* rules, const EndpointEntry& entry, ReconcileResult& result) const {
     const config::Endpoint& endpoint = entry.second.good->endpoint;
     if (rules != nullptr && !lower_case(endpoint.name).starts_with(rules->prefix)) {
@@ -203,7 +203,7 @@ class Join {
     }
   }
 
-  /// Clients reach all endpoints by it, or may: whoever claimed it would get everybody's requests.
+  /// Whether clients can reach all endpoints by this name. An endpoint that claimed it would get the requests of all others.
   bool is_own(const std::string& hostname) const {
     return hostname == host_of(rules_.public_url) || hostname == lower_case(rules_.ssl_cname) ||
            config::is_ip_address(hostname) || is_service_of(namespace_name_, hostname) ||
@@ -244,7 +244,7 @@ class Join {
         refuse_without_endpoint(entry, result);
       } else if (deployment.adopt_azureml_pods && !rules_.adopt_azureml_pods) {
         refuse(result, reason::kAdoptionNotAllowed,
-               "adoptAzureMLPods has no effect: this router looks at no pods; set kubernetes.adopt_azureml_pods to true in its "
+               "adoptAzureMLPods has no effect: this router reads no pods; set kubernetes.adopt_azureml_pods to true in its "
                "router.yaml and allow it the verbs list and watch on pods, or name a Service under service");
       } else {
         put_under(admitted_[endpoint->second], entry, result);
@@ -263,7 +263,7 @@ class Join {
                                  shown(deployment.endpoint_name), " is described by OnlineDeployment ", place->second.second));
     }
     endpoint.endpoint.deployments.push_back(deployment);
-    endpoint.endpoint.deployments.back().endpoint_name = endpoint.endpoint.name;  // as the endpoint spells itself
+    endpoint.endpoint.deployments.back().endpoint_name = endpoint.endpoint.name;  // in the endpoint's own spelling
     accept(result, entry.second.refused);
   }
 
@@ -327,7 +327,7 @@ class Join {
     }
   }
 
-  /// The shares of deployments that are there, under the names as those spell themselves.
+  /// The shares of deployments that exist, by the deployments' own spelling of their names.
   static std::map<std::string, int> assign(const Admitted& admitted, const std::vector<config::Share>& shares,
                                            std::vector<std::string>& missing) {
     std::map<std::string, int> assigned;
@@ -342,7 +342,7 @@ class Join {
     return assigned;
   }
 
-  /// What was counted so far, of one namespace.
+  /// The amounts of one namespace that were counted so far.
   struct Amounts {
     std::size_t endpoints = 0;
     std::size_t deployments = 0;
@@ -354,11 +354,11 @@ class Join {
   const config::Kubernetes& rules_;
   const std::string& namespace_name_;
   const std::set<std::string>& own_;
-  std::map<std::string, std::string> names_;      // lower case: who has it
-  std::map<std::string, std::string> hostnames_;  // likewise
+  std::map<std::string, std::string> names_;      // lower-case name: its owner
+  std::map<std::string, std::string> hostnames_;  // lower-case host name: its owner
   std::vector<Admitted> admitted_;
-  std::map<ObjectKey, std::size_t> by_name_;  // namespace and lower-case name of an endpoint: its place in admitted_
-  std::set<ObjectKey> refused_;               // likewise, of those that are not
+  std::map<ObjectKey, std::size_t> by_name_;  // namespace and lower-case name of an endpoint: its index in admitted_
+  std::set<ObjectKey> refused_;               // namespace and lower-case name of each refused endpoint
   std::map<std::string, Amounts> amounts_;    // by namespace
   Joined joined_;
 };

@@ -10,27 +10,28 @@
 
 namespace router::discovery {
 
-/// What resources may not claim, lower case: files win over them, and some names are the router's own.
+/// Names that resources may not claim, in lower case: those of files, which take precedence, and the router's own.
 struct TakenNames {
   std::set<std::string> endpoints;
   std::set<std::string> hostnames;
-  /// By which clients reach the router, as its certificates and its Service show (own_service.h; there a `*` is one label).
+  /// The host names by which clients reach the router, from its certificates and its Service (own_service.h; a `*` is one
+  /// label).
   std::set<std::string> own;
 };
-/// Of files.
+/// The names of endpoints that files describe.
 TakenNames names_of(const std::vector<config::Endpoint>& endpoints);
 
 struct Joined {
-  std::vector<config::Endpoint> endpoints;  // with their deployments, as config::join makes them of files
-  std::vector<ReconcileResult> results;     // of every resource in a namespace that is served; the replicas are not counted yet
+  std::vector<config::Endpoint> endpoints;  // with their deployments, as config::join makes them from files
+  std::vector<ReconcileResult> results;     // of every resource in a served namespace; the replicas are not counted yet
 };
 
-/// Makes endpoints of resources. An endpoint and all that it uses live in one namespace. Of two that claim the same name or
-/// host name the older one has it, then the one whose namespace and name come first: what came out does not depend on the
-/// order in which objects arrived. By what clients may reach all endpoints belongs to nobody, unless the namespace's
-/// `hostnames` list it: the host of `public_url` and `ssl_cname`, the names in `taken.own`, addresses, names without a domain,
-/// and names of Services of `namespace_name`, the router's own namespace (empty: not known). A resource that is refused takes
-/// nothing from the others.
+/// Makes endpoints from resources. An endpoint and all objects that it uses are in one namespace. If two resources claim the
+/// same name or host name, the older one gets it; if they are equally old, the first by namespace and name. The result does not
+/// depend on the order in which objects arrived. A refused resource claims nothing.
+/// An endpoint may claim a host name by which clients can reach all endpoints only if its namespace's `hostnames` list it.
+/// These names are the host of `public_url`, `ssl_cname`, the names in `taken.own`, IP addresses, names without a domain, and
+/// the names of Services of `namespace_name`, the router's own namespace (empty: not known).
 Joined join_cluster(const Cluster& cluster, const config::Kubernetes& rules, const std::string& namespace_name,
                     const TakenNames& taken);
 

@@ -97,9 +97,9 @@ void ClusterReporter::leads(bool leading) {
 }
 
 void ClusterReporter::expired() {
-  if (!leading()) return;  // `leads` begins again
+  if (!leading()) return;  // `leads` schedules it again
   const TimePoint now = control_.now();
-  control_.schedule(*this, now + kLookEvery);  // first: memory may run out below
+  control_.schedule(*this, now + kLookEvery);  // first: the code below may throw std::bad_alloc
   const bool needs_service = !address_.service.empty() && address_.url.empty() && address_.ssl_cname.empty();
   if (needs_service && now >= service_due_) {
     service_due_ = now + kServiceEvery;
@@ -113,7 +113,7 @@ void ClusterReporter::report() {
   if (!seen) return;
   statuses_.set(make_statuses(seen->cluster, seen->results, address_), seen->cluster);
   if (create_keys_) keys_.set(find_lacking_keys(seen->cluster, seen->results));
-  dirty_ = false;  // last: what memory was short for is done again
+  dirty_ = false;  // last: if the code above throws, the report is made again
 }
 
 std::optional<kubernetes::ApiRequest> ClusterReporter::request_for(const std::string&) {

@@ -22,32 +22,32 @@ struct ReporterOptions {
   PublicAddress address;
   bool create_keys = false;
 };
-/// From the configuration; `namespace_name` is the namespace that the credentials name. An identity that is not given is made
-/// of the host name and a random number.
+/// Makes the options from the configuration. `namespace_name` is the namespace that the credentials name. If no identity is
+/// configured, it is made of the host name and a random number.
 ReporterOptions reporter_options(const config::Process& process, const std::string& namespace_name);
 
-/// All that this router writes to the API server: statuses, Events of refusals, keys. One router of those that share a Lease
-/// does, the others stand by; that one looks at its own Service, too, which only scoringUri needs. Control thread. When
-/// destroyed it calls nothing any more; its tasks in the group end within LeaderElection::kReleaseMax.
+/// Writes to the API server: statuses, Events of refusals, keys. Of the routers that share a Lease only the leader writes; the
+/// others stand by. The leader also reads its own Service, which scoringUri needs. Control thread. After its destruction it
+/// calls nothing; its tasks in the group end within LeaderElection::kReleaseMax.
 class ClusterReporter final : private runtime::Timer, private kubernetes::Sender {
  public:
-  static constexpr std::chrono::milliseconds kLookEvery{500};  // at what there is, if it has changed
+  static constexpr std::chrono::milliseconds kLookEvery{500};  // the period of reports, if something has changed
   static constexpr std::chrono::seconds kServiceEvery{60};
-  static constexpr std::size_t kTasks = 1 + kubernetes::ErrandsOptions().under_way_max;  // that need room in the group
+  static constexpr std::size_t kTasks = 1 + kubernetes::ErrandsOptions().under_way_max;  // tasks in the group, at most
 
   struct Seen {
     const Cluster& cluster;
     std::vector<ReconcileResult> results;  // with their replicas counted
   };
-  /// What there is to report; nothing: not everything is known yet.
+  /// Returns the state to report, or nothing if not everything is known yet.
   using Look = std::function<std::optional<Seen>()>;
 
-  /// `client` and `group` (which has room for kTasks more) outlive this; the client also the tasks in the group.
+  /// `client` and `group` (with room for kTasks more tasks) outlive this; the client also outlives the tasks.
   ClusterReporter(
       kubernetes::ApiClient& client, runtime::TaskGroup& group, ReporterOptions options, Look look,
       const kubernetes::WallClock& clock = [] { return std::chrono::system_clock::now(); });
 
-  /// Something of what `look` gives may have changed.
+  /// Call this when the result of `look` may have changed.
   void changed() { dirty_ = true; }
   bool leading() const { return election_ != nullptr && election_->leading(); }
   std::uint64_t events_dropped() const { return events_.dropped(); }
@@ -63,7 +63,7 @@ class ClusterReporter final : private runtime::Timer, private kubernetes::Sender
   const bool create_keys_;
   const Look look_;
   PublicAddress address_;
-  bool address_known_ = false;  // as far as it can be
+  bool address_known_ = false;  // the Service was read, could not be read, or is not needed
   TimePoint service_due_{};
   bool dirty_ = true;
   kubernetes::Errands errands_;
@@ -73,7 +73,7 @@ class ClusterReporter final : private runtime::Timer, private kubernetes::Sender
   std::unique_ptr<kubernetes::LeaderElection> election_;
 };
 
-/// From a Service as the API server sends it.
+/// Reads a Service that the API server has sent.
 OwnService read_own_service(const boost::json::object& object);
 
 }  // namespace router::discovery

@@ -11,7 +11,7 @@
 
 namespace router::discovery {
 
-/// Tells the state of the objects of one scope.
+/// Passes the objects of one scope to the state.
 class ClusterState::Feed final : public kubernetes::Watcher {
  public:
   Feed(ClusterState& state, Scope scope) : state_(state), scope_(std::move(scope)) { state_.feeds_.insert(this); }
@@ -29,7 +29,7 @@ class ClusterState::Feed final : public kubernetes::Watcher {
       if (is_wanted(key) && !there.contains(key)) state_.remove(scope_.kind, key);
     }
     if (std::exchange(listed_, true)) return;
-    state_.mark_resources();  // whoever waits for the first lists has to look, even if this one is empty
+    state_.mark_resources();  // even if this list is empty: the start waits for the first lists
   }
   void changed(boost::json::object object) override {
     if (is_wanted(key_of(object))) state_.put(scope_.kind, object);
@@ -67,11 +67,11 @@ config::EndpointDocument read(const boost::json::object& object, config::Finding
 }
 config::DeploymentDocument read(const boost::json::object& object, config::Findings& findings, config::DeploymentDocument*) {
   config::DeploymentDocument document = config::read_deployment_resource(object, findings);
-  document.deployment.tags.clear();  // nobody asks for them here, and each version of each table would hold a copy
+  document.deployment.tags.clear();  // they are not used here, and each version of each table would contain a copy
   return document;
 }
 
-/// What it takes as JSON, roughly: names and texts, and a few bytes for all else. Its depth is bounded by who has parsed it.
+/// The approximate size as JSON: names and strings, and a few bytes for each value. The parser has bounded the depth.
 std::size_t bytes_of(const boost::json::value& value) {
   std::size_t bytes = 8;
   if (value.is_string()) return bytes + value.get_string().size();
@@ -88,7 +88,7 @@ std::size_t spec_bytes(const boost::json::object& object) {
   return spec != nullptr ? bytes_of(*spec) : 0;
 }
 
-/// But for the version, which counts up when only a label has changed, too.
+/// Compares everything but the version, which also changes when only a label has changed.
 bool say_the_same(const SecretKeys& a, const SecretKeys& b) {
   const auto same_key = [](const config::Secret& one, const config::Secret& other) {
     return one.value == other.value && one.name == other.name;
@@ -178,7 +178,7 @@ void ClusterState::put_resource(std::map<ObjectKey, CustomResource<Document>>& a
   CustomResource<Document> next = read_metadata<Document>(object);
   const auto known = all.find(key);
   const bool same_object = known != all.end() && known->second.uid == next.uid;
-  // Only a change of its spec counts an object's generation up: what differs otherwise (its status, first of all) is no news.
+  // Only a change of the spec increments an object's generation. If it is the same, at most the status and the version differ.
   if (same_object && next.generation > 0 && known->second.generation == next.generation && !known->second.dropped) {
     known->second.version = std::move(next.version);
     if (std::exchange(known->second.status, std::move(next.status)) != known->second.status) mark_statuses();
@@ -224,7 +224,7 @@ bool ClusterState::remove_resource(std::map<ObjectKey, CustomResource<Document>>
 
 bool ClusterState::take_room() {
   if (!std::exchange(room_, false)) return false;
-  for (auto& [namespace_name, held] : held_) held.dropped = false;  // what still finds no room says so again
+  for (auto& [namespace_name, held] : held_) held.dropped = false;  // set again if a version still finds no room
   return true;
 }
 
@@ -235,7 +235,7 @@ void ClusterState::put_member(Members<Object> members, const ObjectKey& key, con
     if (known->second == group && members.groups[group][key.name] == next) return;
     if (known->second != group) remove_member(members, key);
   }
-  mark_group(members.changed, group);  // first: memory may run out below
+  mark_group(members.changed, group);  // first: the code below may throw std::bad_alloc
   members.group_of[key] = group;
   members.groups[group].insert_or_assign(key.name, std::move(next));
 }
@@ -244,7 +244,7 @@ void ClusterState::put_pod(const ObjectKey& key, const Json& object) {
   LabelledPod pod = read_pod(object);
   put_addresses(key, {key.namespace_name, pod.uid}, pod.addresses);
   const ObjectKey labels = read_label_key(object);
-  if (labels == label_key(key.namespace_name, "", "")) return remove_member(pods(), key);  // nobody adopts it
+  if (labels == label_key(key.namespace_name, "", "")) return remove_member(pods(), key);  // no deployment adopts it
   put_member(pods(), key, labels, std::move(pod));
 }
 
@@ -262,7 +262,7 @@ void ClusterState::put_addresses(const ObjectKey& key, const ObjectKey& by_uid, 
   const auto known = uid_of_.find(key);
   const bool same_pod = known != uid_of_.end() && known->second == by_uid;
   if (same_pod && cluster_.pod_addresses[by_uid] == addresses) return;
-  changes_.pod_namespaces.insert(key.namespace_name);  // first: memory may run out below
+  changes_.pod_namespaces.insert(key.namespace_name);  // first: the code below may throw std::bad_alloc
   notify();
   if (known != uid_of_.end() && !same_pod) cluster_.pod_addresses.erase(known->second);
   uid_of_[key] = by_uid;
@@ -277,7 +277,7 @@ void ClusterState::remove_member(Members<Object> members, const ObjectKey& key) 
   mark_group(members.changed, group);
   members.group_of.erase(known);
   const auto all = members.groups.find(group);
-  if (all == members.groups.end()) return;  // memory was short when it was put there
+  if (all == members.groups.end()) return;  // memory was short when the object was added
   all->second.erase(key.name);
   if (all->second.empty()) members.groups.erase(all);
 }
@@ -286,7 +286,7 @@ void ClusterState::put_secret(const ObjectKey& key, const Json& object) {
   SecretKeys next = read_secret(object);
   const auto known = cluster_.secrets.find(key);
   if (known != cluster_.secrets.end() && say_the_same(known->second, next)) {
-    known->second.version = std::move(next.version);  // whoever makes keys names it
+    known->second.version = std::move(next.version);  // the KeyMaker names it in its write
     return mark_statuses();
   }
   cluster_.secrets.insert_or_assign(key, std::move(next));
@@ -311,7 +311,7 @@ void ClusterState::mark_group(std::set<ObjectKey> Changes::*changed, const Objec
 void ClusterState::notify() {
   if (told_) return;
   if (changed_) changed_();
-  told_ = true;  // last: if it throws, it is called with the next change
+  told_ = true;  // last: if `changed_` throws, it is called again with the next change
 }
 
 }  // namespace router::discovery

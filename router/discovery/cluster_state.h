@@ -12,13 +12,13 @@
 
 namespace router::discovery {
 
-/// Keeps a Cluster as the API server tells it: each object is read once, when it arrives, and what the router does not use is
-/// dropped then. Remembers what has changed since it was last asked. Control thread.
+/// Keeps a Cluster up to date with the API server. It reads each object once, when it arrives, and drops what the router does
+/// not use. It records what has changed since the last `take_changes`. Control thread.
 class ClusterState {
  public:
   enum class Kind { kEndpoints, kDeployments, kSlices, kPods, kSecrets };
-  /// Which objects a watcher is told of: one namespace's, or all (empty); of Secrets only one, by its name, or those of
-  /// `names`, whatever else it is told.
+  /// The objects that a watcher handles: those of one namespace, or all (empty); of Secrets only the one called `name`, if that
+  /// is set, or those in `names`. It ignores other objects that it receives.
   using Names = std::shared_ptr<std::set<std::string>>;
   struct Scope {
     Kind kind = Kind::kEndpoints;
@@ -26,34 +26,34 @@ class ClusterState {
     std::string name;
     Names names = nullptr;
   };
-  /// What has to be done again.
+  /// What has changed, and so must be computed again.
   struct Changes {
-    bool resources = false;                // an endpoint, a deployment or a key: everything is joined again
-    std::set<ObjectKey> services;          // only the replicas of the deployments that name one of these are told again
-    std::set<ObjectKey> pods;              // likewise, of those that adopt Pods under one of these keys
-    std::set<std::string> pod_namespaces;  // namespaces where a Pod has come, gone or got other addresses
-    bool statuses = false;                 // only what the API server shows as the status of resources
+    bool resources = false;                // an endpoint, a deployment or a key: join everything again
+    std::set<ObjectKey> services;          // find the replicas of the deployments that name one of these Services again
+    std::set<ObjectKey> pods;              // find the replicas of the deployments that adopt Pods of these label_keys again
+    std::set<std::string> pod_namespaces;  // namespaces in which a Pod was added, was removed or got other addresses
+    bool statuses = false;                 // only a status, or a Secret's version, on the API server
   };
 
-  /// `changed` is called inside the watcher's call, once for all until `take_changes`; it must not call back into this. If it
-  /// throws it is called again with the next change.
+  /// `changed` is called inside a watcher's call, once until the next `take_changes`. It must not call back into this. If it
+  /// throws, it is called again with the next change.
   explicit ClusterState(std::function<void()> changed, std::size_t kept_bytes_max = 2 * config::NamespaceAmounts().max_bytes)
       : changed_(std::move(changed)), kept_bytes_max_(kept_bytes_max) {}
   ClusterState(const ClusterState&) = delete;
   ClusterState& operator=(const ClusterState&) = delete;
   ~ClusterState();
 
-  /// To be fed by who follows that scope; two of them must not overlap. Ends before this does.
+  /// A watcher for the objects of `scope`. Scopes of two watchers must not overlap. This outlives the watchers.
   std::unique_ptr<kubernetes::Watcher> watcher(Scope scope);
-  /// A Secret that is followed no more.
+  /// Drops a Secret that is not followed any more.
   void forget_secret(const ObjectKey& key);
 
   const Cluster& cluster() const { return cluster_; }
-  /// Whether versions were dropped in a namespace that would have room for some now: they have to be listed again. Asking
-  /// forgets it until there is more room.
+  /// Whether versions were dropped in a namespace that may have room for them now, so that the resources must be listed again.
+  /// Returns true once; then false until a namespace has more room.
   bool take_room();
   Changes take_changes();
-  /// Kinds of which a watcher waits for its first list, for messages: `OnlineEndpoint`, `EndpointSlice`, …
+  /// The kinds whose watcher still waits for its first list, for messages: `OnlineEndpoint`, `EndpointSlice`, …
   std::vector<std::string> not_listed() const;
 
  private:
@@ -68,7 +68,7 @@ class ClusterState {
   template <class Document>
   bool remove_resource(std::map<ObjectKey, CustomResource<Document>>& all, const ObjectKey& key);
   void put_secret(const ObjectKey& key, const Json& object);
-  /// An object that is one of a group: a slice, of its Service; a Pod, of its deployment. `changed`: what is noted.
+  /// Objects in groups: slices by Service, Pods by deployment. `changed` is the member of Changes that records the groups.
   template <class Object>
   struct Members {
     Cluster::Groups<Object>& groups;
@@ -89,14 +89,14 @@ class ClusterState {
   void mark_group(std::set<ObjectKey> Changes::*changed, const ObjectKey& group);
   void notify();
 
-  /// What one namespace's resources hold.
+  /// What is kept of one namespace's resources.
   struct Held {
     std::size_t bytes = 0;
-    bool dropped = false;  // some were not read
+    bool dropped = false;  // some versions were not read
   };
 
   const std::function<void()> changed_;
-  const std::size_t kept_bytes_max_;  // in a namespace, of the specs of both kinds
+  const std::size_t kept_bytes_max_;  // of the specs of both kinds in one namespace
   Cluster cluster_;
   std::map<std::string, Held> held_;
   bool room_ = false;
@@ -104,7 +104,7 @@ class ClusterState {
   std::map<ObjectKey, ObjectKey> label_key_of_;  // of each Pod
   std::map<ObjectKey, ObjectKey> uid_of_;        // of each Pod, with its namespace
   Changes changes_;
-  bool told_ = false;  // that there are some
+  bool told_ = false;  // `changed_` was called since the last `take_changes`
   std::set<const Feed*> feeds_;
 };
 

@@ -17,10 +17,10 @@ namespace {
 namespace json = boost::json;
 
 const kubernetes::GroupVersionResource kEvents{"events.k8s.io", "v1", "events"};
-constexpr std::size_t kNoteBytes = 1024;     // the API server's bound
-constexpr std::size_t kInstanceBytes = 128;  // likewise
+constexpr std::size_t kNoteBytes = 1024;     // the API server's limit
+constexpr std::size_t kInstanceBytes = 128;  // the API server's limit
 
-/// Eight bytes of a digest, in hexadecimal.
+/// The first eight bytes of a SHA-256 digest, in hexadecimal.
 std::string digest(const std::string& text) {
   unsigned char bytes[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), bytes);
@@ -33,7 +33,7 @@ std::string name_of(const ResourceStatus& status, std::string_view since) {
   return absl::StrCat(status.key.name, ".", digest(identity));
 }
 
-/// Whole characters of UTF-8 only.
+/// Cuts the text to at most `bytes_max` bytes, at the end of a UTF-8 character.
 std::string cut(const std::string& text, std::size_t bytes_max) {
   std::size_t end = std::min(text.size(), bytes_max);
   while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
@@ -94,7 +94,7 @@ kubernetes::Sender::Outcome EventWriter::answered(const std::string& name, const
   if (found == waiting_.end()) return Outcome::kDone;
   const std::string namespace_name = found->second.namespace_name;
   waiting_.erase(found);
-  if (answer.succeeded() || answer.status == 409) {  // 409: it has been told
+  if (answer.succeeded() || answer.status == 409) {  // 409: the Event exists already
     refusals_.recovered();
     return Outcome::kDone;
   }

@@ -15,28 +15,29 @@
 
 namespace router::discovery {
 
-/// Who tells of refusals: what stands in an Event beside the object and the reason.
+/// The reporting controller and instance in an Event.
 struct EventSource {
   std::string controller = "inference-router.dev/router";
-  std::string instance;  // of this process
+  std::string instance;  // identifies this process
 };
 
-/// Writes one Event (events.k8s.io/v1, Warning) for each refusal of a resource. Its name is made from the object, the reason
-/// and the moment of the refusal: two routers that both tell it for a moment make one Event. Bounds: kRate a second, up to
-/// kBurst at once, and kWaitingMax that the server has not taken yet; what is beyond is dropped and counted. Control thread.
+/// Writes one Event (events.k8s.io/v1, Warning) for each refusal of a resource. The Event's name is made from the object, the
+/// reason and the time of the refusal, so two routers that report the same refusal make one Event. Bounds: one Event each
+/// kEvery, bursts of kBurst, and kWaitingMax Events that the server has not accepted yet. Events beyond that are dropped and
+/// counted. Control thread.
 class EventWriter final : private kubernetes::Sender {
  public:
   static constexpr std::size_t kBurst = 10;
-  static constexpr std::chrono::milliseconds kEvery{100};  // kRate: 10 a second
+  static constexpr std::chrono::milliseconds kEvery{100};
   static constexpr std::size_t kWaitingMax = 100;
 
   /// `errands` and the shard outlive this.
   EventWriter(runtime::Shard& control, kubernetes::Errands& errands, EventSource source, kubernetes::WallClock clock)
       : control_(control), errands_(errands), source_(std::move(source)), clock_(std::move(clock)) {}
 
-  /// This router leads, perhaps again: what waited when it lost the Lease is sent now.
+  /// Called when this router becomes the leader: sends the Events that waited when it lost the Lease.
   void begin();
-  /// The condition Accepted is False, since the time that the API server shows.
+  /// Reports that the condition Accepted is False. `since` is the transition time that the API server shows.
   void refused(const ResourceStatus& status, std::string_view since);
 
   std::uint64_t dropped() const { return dropped_; }
@@ -55,9 +56,9 @@ class EventWriter final : private kubernetes::Sender {
   const EventSource source_;
   const kubernetes::WallClock clock_;
   std::map<std::string, Waiting> waiting_;  // by the Event's namespace and name
-  TimePoint next_{};                        // when the budget is full again, less kBurst
+  TimePoint next_{};                        // when the burst is available again in full
   std::uint64_t dropped_ = 0;
-  LogDeduplicator refusals_;  // the first one until a write succeeds
+  LogDeduplicator refusals_;  // logs only the first refusal until a write succeeds
 };
 
 }  // namespace router::discovery

@@ -25,7 +25,8 @@ Signature names_in(const std::string& folder) {
   return signature;
 }
 
-/// The time of the last change of the inode too: an editor may keep size and modification time, a mode may become readable.
+/// Includes the time of the inode's last change: an editor may keep size and modification time, and a file's mode may become
+/// readable.
 Signature signature_of(const std::string& path) {
   struct stat found {};
   if (::stat(path.c_str(), &found) != 0) return {};
@@ -76,7 +77,7 @@ void FileWatch::look() {
   try {
     changed_();
   } catch (const std::bad_alloc&) {
-    reading_.reset();  // noticed again at the next look
+    reading_.reset();  // the next check reports it again
     return log::error("memory is short: a changed file will be read later");
   }
   if (reading_) known_ = *std::exchange(reading_, std::nullopt);

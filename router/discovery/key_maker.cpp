@@ -39,7 +39,7 @@ std::optional<LackingKeys> lacking_of(const Cluster& cluster, const ReconcileRes
   return lacking;
 }
 
-/// `data` of a Secret with new keys; empty: there is no randomness.
+/// The member `data` of a Secret, with new keys; empty if the system gives no random numbers.
 json::object make_data(const LackingKeys& lacking) {
   json::object data;
   const auto add = [&](bool lacks, const char* name) {
@@ -84,7 +84,7 @@ void KeyMaker::set(std::vector<LackingKeys> lacking) {
   lacking_.clear();
   for (LackingKeys& each : lacking) {
     const std::string name = each.namespace_name + "/" + each.secret;
-    // Of two endpoints that name one Secret the first, which is the older one, will own it.
+    // If two endpoints name one Secret, the first one (the older) will own it.
     if (lacking_.emplace(name, std::move(each)).second) errands_.ask(*this, name);
   }
 }
@@ -117,14 +117,14 @@ kubernetes::Sender::Outcome KeyMaker::answered(const std::string& name, const ku
   if (found == lacking_.end()) return Outcome::kDone;
   const std::string subject = absl::StrCat("the Secret ", name, " of OnlineEndpoint ", found->second.endpoint);
   const bool creates = found->second.version.empty();
-  // 409: somebody was faster; 404: it is gone. Either way the watch shows what there is now.
+  // 409: the Secret has changed or was created by another writer. 404: it was deleted. The watch shows the new state.
   if (answer.succeeded() || answer.status == 409 || (answer.status == 404 && !creates)) {
     if (answer.succeeded()) log::info(absl::StrCat("kubernetes: new keys in ", subject));
     if (answer.succeeded()) refusals_.recovered();
     lacking_.erase(found);
     return Outcome::kDone;
   }
-  // The server's words are not told: they may hold what we have sent.
+  // The server's message is not logged, because it may quote the keys that were sent.
   if (refusals_.should_log(found->second.namespace_name)) {
     const char* hint = answer.status == 403 ? ": allow the verbs create and patch on secrets there" : "";
     log::warning(absl::StrCat("kubernetes: the API server refuses new keys in ", subject, " (", answer.status, ")", hint,

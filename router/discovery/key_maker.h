@@ -12,28 +12,28 @@
 
 namespace router::discovery {
 
-/// A key that an endpoint's Secret lacks, and that may be made.
+/// The keys that an endpoint's Secret lacks and that the router may make.
 struct LackingKeys {
   std::string namespace_name;
   std::string secret;
   std::string endpoint;      // the OnlineEndpoint's name
-  std::string endpoint_uid;  // that owns the Secret, or will
-  std::string version;       // of the Secret; empty: there is none
-  bool primary = false;      // lacks it
-  bool secondary = false;
+  std::string endpoint_uid;  // of the OnlineEndpoint that owns the Secret, or will own it
+  std::string version;       // of the Secret; empty: there is no Secret
+  bool primary = false;      // the primary key is missing
+  bool secondary = false;    // the secondary key is missing
   bool operator==(const LackingKeys&) const = default;
 };
 
-/// Endpoints that are served and score by key, whose Secret is not there, or is theirs (by its ownerReferences) and has lost a
-/// key. A Secret that belongs to anybody else is never among them.
+/// Finds the endpoints that are served with key authentication and whose Secret does not exist, or belongs to them (by its
+/// ownerReferences) and lacks a key. Secrets with other owners are never included.
 std::vector<LackingKeys> find_lacking_keys(const Cluster& cluster, const std::vector<ReconcileResult>& results);
 
-/// 32 random bytes as text: base64url without padding, 43 characters. Empty if there is no randomness to be had.
+/// 32 random bytes as base64url without padding, 43 characters. Empty if the system gives no random numbers.
 std::string make_key();
 
-/// Makes what is lacking: a Secret that the OnlineEndpoint owns, or a key in it. A write never goes over another one: it
-/// creates, or names the version that it is based on. Nothing that is told holds a key. Bounds: one entry for each endpoint.
-/// Control thread.
+/// Makes missing keys: creates a Secret that the OnlineEndpoint owns, or adds a key to it. A write never overwrites another
+/// one: it either creates the Secret or names the version that it is based on. No log line contains a key. Bounds: one entry
+/// for each endpoint. Control thread.
 class KeyMaker final : private kubernetes::Sender {
  public:
   /// `errands` outlives this.

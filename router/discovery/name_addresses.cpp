@@ -48,7 +48,7 @@ bool NameAddresses::probed(const Address& address, bool connected, bool other_co
   for (Known& each : known_) {
     if (each.address == address) each.unreachable = !connected;
     if (each.address.family() == family && !each.unreachable) all_unreachable = false;
-    if (use_ == Use::kFirst && each.address.family() == family) break;  // the others are not asked
+    if (use_ == Use::kFirst && each.address.family() == family) break;  // the others are not probed
   }
   const bool has_other = has(AF_INET) && has(AF_INET6);
   if (!other_connects || !has_other || !(second_choice_ || all_unreachable)) return false;

@@ -11,43 +11,45 @@
 
 namespace router::discovery {
 
-/// Whether `host`, with or without a dot at its end, is `localhost` or a name below it: no resolver is to be asked for these
-/// (RFC 6761, 6.3).
+/// Whether `host`, with or without a dot at its end, is `localhost` or a name below it. Such names must not be sent to a
+/// resolver (RFC 6761, section 6.3).
 bool is_localhost(std::string_view host);
 
-/// Where `host` is without a look-up: an address itself, or the loopback addresses of a `localhost`. Empty: a name to look up.
+/// The addresses of `host` that need no look-up: `host` itself if it is an address, or the loopback addresses of a `localhost`.
+/// Empty for other names.
 std::vector<runtime::Address> known_addresses(const std::string& host, std::uint16_t port);
 
-/// Which addresses of one name are replicas: all that look-ups have told, of one family, or the first of these. IPv4 if there
-/// is any; the other family only while no address of that one accepts connections and one of the other does.
-/// Knows no clock and no socket: it is told what look-ups and probes have come to. Control thread.
+/// Selects the addresses of one name that are used as replicas: all addresses of one family that look-ups have found, or the
+/// first of them. The family is IPv4 if the name has IPv4 addresses. It changes to the other family when no address in use
+/// accepts connections and one of the other family does.
+/// Uses no clock and no socket: the caller passes in the results of look-ups and probes. Control thread.
 class NameAddresses {
  public:
-  static constexpr std::size_t kMax = 64;       // of each family; further ones are left out
-  static constexpr std::size_t kMissedMax = 2;  // so many look-ups in a row without it, and an address is dropped
+  static constexpr std::size_t kMax = 64;       // of each family; further addresses are ignored
+  static constexpr std::size_t kMissedMax = 2;  // an address is dropped after so many look-ups in a row without it
   enum class Use { kAll, kFirst };
 
   void use(Use use) { use_ = use; }
   bool empty() const { return known_.empty(); }
-  /// What a look-up that succeeded has told, in its order. What was known keeps its place. An IPv4 address in IPv6 form is
-  /// the IPv4 address: the same pod, with the same slots. Whether there were too many.
+  /// Takes the result of a successful look-up, in its order. Known addresses keep their positions. An IPv4 address in IPv6 form
+  /// counts as the IPv4 address, because it is the same pod with the same slots. Returns true if there were too many addresses.
   bool looked_up(const std::vector<runtime::Address>& told);
-  /// A probe of an address that is in use has met a replica or has not (`connected`), and the other family accepts connections
-  /// (`other_connects`). True: from now on that family is in use.
+  /// Takes the result of a probe of an address in use: whether the address accepted a connection (`connected`), and whether one
+  /// of the other family did (`other_connects`). Returns true if the other family is in use from now on.
   bool probed(const runtime::Address& address, bool connected, bool other_connects);
 
   std::vector<runtime::Address> in_use() const;
-  /// An address of the family that is not in use, for a probe to try instead of the `index`-th that is; nothing if there is
-  /// none.
+  /// An address of the family that is not in use, which a probe tries instead of the `index`-th address in use; nothing if
+  /// there is none.
   std::optional<runtime::Address> other(std::size_t index) const;
-  /// The family in use is the second choice.
+  /// Whether the family in use is the second choice.
   bool second_choice() const { return second_choice_; }
 
  private:
   struct Known {
     runtime::Address address;
     std::size_t missed = 0;    // look-ups in a row
-    bool unreachable = false;  // as the last probe has it
+    bool unreachable = false;  // in the last probe
   };
   bool has(int family) const;
   int family_in_use() const;

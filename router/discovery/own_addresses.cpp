@@ -13,7 +13,7 @@ namespace {
 
 using runtime::Address;
 
-/// What is reached by it: see the header.
+/// The IP address that a connection to `address` reaches; see the header.
 std::string reached_ip(const Address& address) {
   std::string ip = address.ip();
   if (ip == "0.0.0.0") return "127.0.0.1";

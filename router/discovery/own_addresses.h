@@ -8,21 +8,21 @@
 
 namespace router::discovery {
 
-/// Where this process is reached: no replica may be there, since each request to it would come back as another one, until
-/// connections run out. An IPv4 address inside an IPv6 one is the IPv4 address; the unspecified address is the loopback, as it
-/// is for the kernel that connects to it. Immutable; made by the control thread for each configuration.
+/// The addresses at which this process listens. No replica may have one of them: the router would forward each request to
+/// itself until it has no connections left. An IPv4 address inside an IPv6 one counts as the IPv4 address. The unspecified
+/// address counts as the loopback, as in the kernel's `connect`. Immutable; made by the control thread for each configuration.
 class OwnAddresses {
  public:
   OwnAddresses() = default;
-  /// `listeners`: with their real ports; a wildcard listens on every local address, and `::` on those of IPv4, too.
+  /// `listeners` have their real ports. A wildcard address means every local address; `::` includes those of IPv4.
   OwnAddresses(std::vector<runtime::Address> listeners, std::set<std::string> local_ips);
 
-  /// Those of this machine's interfaces, of this process's network namespace; empty if the kernel does not tell.
+  /// The addresses of the interfaces in this process's network namespace; empty if the system call fails.
   static std::set<std::string> read_local_ips();
 
-  /// An address of this machine: the loopback, or that of an interface.
+  /// Whether the address is of this machine: the loopback, or an interface's.
   bool is_local(const runtime::Address& address) const;
-  /// Whether connecting to it leads to a listener of this process.
+  /// Whether a connection to the address reaches a listener of this process.
   bool is_listener(const runtime::Address& address) const;
   const std::vector<runtime::Address>& listeners() const { return listeners_; }
 

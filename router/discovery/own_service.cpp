@@ -19,7 +19,7 @@ namespace json = boost::json;
 
 const kubernetes::GroupVersionResource kServices{"", "v1", "services"};
 constexpr const char* kErrand = "names";
-constexpr const char* kExternalDns = "external-dns.alpha.kubernetes.io/hostname";  // names with commas between them
+constexpr const char* kExternalDns = "external-dns.alpha.kubernetes.io/hostname";  // comma-separated names
 constexpr const char* kAzureLabel = "service.beta.kubernetes.io/azure-dns-label-name";
 
 const json::object& object_at(const json::object& object, std::string_view key) {
@@ -74,7 +74,7 @@ OwnServiceNames::OwnServiceNames(kubernetes::ApiClient& client, runtime::TaskGro
 }
 
 void OwnServiceNames::expired() {
-  control_.schedule(*this, control_.now() + kEvery);  // first: memory may run out below
+  control_.schedule(*this, control_.now() + kEvery);  // first: the code below may throw std::bad_alloc
   errands_.ask(*this, kErrand);
 }
 

@@ -13,23 +13,23 @@
 
 namespace router::discovery {
 
-/// The host names by which clients reach the router's own Service: those of its load balancer, as its status shows them, and
-/// those that its annotations ask for (external-dns, Azure's DNS label). No tenant may claim one, so every router looks, and
-/// not only the one that writes statuses. Asks for the Service once a minute, with the verb get. Control thread.
+/// The host names by which clients reach the router's own Service: those of the load balancer in its status, and those that its
+/// annotations request (external-dns, Azure's DNS label). No tenant may claim one of them, so every router reads the Service,
+/// not only the one that writes statuses. It reads the Service once a minute, with the verb get. Control thread.
 class OwnServiceNames final : private runtime::Timer, private kubernetes::Sender {
  public:
   static constexpr std::chrono::seconds kEvery{60};
-  static constexpr std::size_t kTasks = 1;  // that need room in the group
+  static constexpr std::size_t kTasks = 1;  // tasks in the group, at most
 
-  /// `client` and `group` outlive this. `changed` is called from the loop when other names are known, and after the first
+  /// `client` and `group` outlive this. `changed` is called from the loop when the names have changed, and after the first
   /// answer.
   OwnServiceNames(kubernetes::ApiClient& client, runtime::TaskGroup& group, std::string namespace_name, std::string name,
                   std::function<void()> changed);
 
-  /// The API server has answered, whatever it said.
+  /// Whether the API server has answered at least once, with any status.
   bool known() const { return known_; }
-  /// Lower case. `label.*.cloudapp.azure.com` stands for the name that Azure makes of a DNS label: its region is not known
-  /// here.
+  /// In lower case. `label.*.cloudapp.azure.com` stands for the name that Azure makes from a DNS label, since the region is not
+  /// known here.
   const std::set<std::string>& hostnames() const { return hostnames_; }
 
  private:
@@ -46,10 +46,10 @@ class OwnServiceNames final : private runtime::Timer, private kubernetes::Sender
   kubernetes::Errands errands_;
 };
 
-/// Of a Service as the API server sends it.
+/// Reads the host names of a Service that the API server has sent.
 std::set<std::string> read_service_hostnames(const boost::json::object& service);
 
-/// Whether `hostname` is `own`, in which one `*` may stand for one label. Both in lower case.
+/// Whether `hostname` matches `own`, in which one `*` may stand for one label. Both are in lower case.
 bool is_named_by(const std::string& hostname, const std::string& own);
 
 }  // namespace router::discovery

@@ -19,8 +19,8 @@ bool may_be_a_pod(std::uint32_t ipv4) {
   return first != 0 && first != 127 && first < 224 && !link_local;
 }
 
-/// Of the slice that the API server keeps about itself. Another name would be another author's, who could then have the Pods of
-/// others refused.
+/// Whether the EndpointSlice that the API server writes about itself contains the address. Slices of other names do not count:
+/// another author could use them to make the router refuse other tenants' Pods.
 bool names_api_server(const Cluster& cluster, const runtime::Address& address) {
   const auto service = cluster.services.find(ObjectKey{"default", "kubernetes"});
   if (service == cluster.services.end()) return false;
@@ -44,7 +44,7 @@ bool may_be_a_pod(const runtime::Address& address) {
   sockaddr_in6 inet{};
   std::memcpy(&inet, address.get(), sizeof inet);
   const in6_addr& ip = inet.sin6_addr;
-  // An IPv4 address in disguise (mapped, or embedded in another way) is to be given as one.
+  // An IPv4 address must be given as one, and not mapped to or embedded in IPv6.
   static constexpr std::uint8_t kZeros[10] = {};
   const bool embeds_ipv4 = std::memcmp(ip.s6_addr, kZeros, sizeof kZeros) == 0;  // also :: and ::1
   return !embeds_ipv4 && !IN6_IS_ADDR_LINKLOCAL(&ip) && !IN6_IS_ADDR_MULTICAST(&ip);

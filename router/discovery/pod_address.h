@@ -10,21 +10,24 @@
 
 namespace router::discovery {
 
-/// Whether a Pod could have it: not this machine's own (loopback, link-local, unspecified), nor that of many (multicast,
-/// broadcast), nor an IPv4 address inside an IPv6 one. Whoever says that a Pod has one of those would have the router speak to
-/// its own listeners.
+/// Whether a Pod can have this address. False for loopback, link-local, unspecified, multicast and broadcast addresses, and for
+/// IPv4 addresses embedded in IPv6. An object that names such an address for a Pod could direct requests to the router's own
+/// listeners.
 bool may_be_a_pod(const runtime::Address& address);
 
-/// Whom no object of a tenant may have the router speak to. Plain values, made by the control thread.
+/// Addresses to which no object of a tenant may direct the router. Plain values, made by the control thread.
 struct Avoided {
   OwnAddresses own;
-  std::set<std::string> api_server;  // IP addresses at which the router itself reaches it
+  std::set<std::string> api_server;  // IP addresses of the API server that the router itself uses
 };
 
-/// Why no replica is at `address`, whatever an object says; empty: one may be. To what may_be_a_pod refuses it adds the
-/// addresses of the router's own machine (with `allow_custom_endpoint_slices` only its listeners, as other programs of the
-/// machine may be meant), those of the API server by which the router knows it, and, where the namespace `default` is served,
-/// the addresses and ports that the API server itself writes into the EndpointSlice `kubernetes` there.
+/// Why no replica may have `address`, whatever an object says; empty if one may. Besides the addresses that may_be_a_pod
+/// refuses, these are:
+/// - the addresses of the router's own machine (with `allow_custom_endpoint_slices` only the router's listeners, since an
+///   object may mean another program of the machine),
+/// - the API server's addresses that the router uses,
+/// - if the namespace `default` is served, the addresses and ports of the EndpointSlice `kubernetes`, which the API server
+///   writes itself.
 std::string why_no_replica(const runtime::Address& address, const Cluster& cluster, const config::Kubernetes& rules,
                            const Avoided& avoided);
 

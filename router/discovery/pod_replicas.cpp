@@ -15,7 +15,7 @@ namespace {
 
 using runtime::Address;
 
-/// Why it is none; empty: it may be one.
+/// Returns why no replica may have the address; empty if one may.
 using Judge = std::function<std::string(const Address&)>;
 
 void add(const std::string& name, const LabelledPod& pod, std::uint16_t port, const Judge& why_not,
@@ -24,7 +24,7 @@ void add(const std::string& name, const LabelledPod& pod, std::uint16_t port, co
   const std::string what = "Pod " + name;
   if (pod.uid.empty()) return collector.refuse(what, "it has no uid");
   if (pod.on_host_network) {
-    return collector.refuse(what, "it shares the network of its node (hostNetwork), where others listen, too; use a Service");
+    return collector.refuse(what, "it shares the network of its node (hostNetwork) with other programs; use a Service");
   }
   for (const std::string& each : pod.addresses) {
     const std::optional<Address> address = Address::parse(each, port);

@@ -7,11 +7,11 @@
 
 namespace router::discovery {
 
-/// The replicas of a deployment that asks for `adoptAzureMLPods`: the Pods of its own namespace whose labels name it and its
-/// endpoint, compared without case, on the port of the scoring route. The counterpart of slice_replicas.h, with the same
-/// identity: a Pod that a Service shows, too, is the same replica. One that has no address yet, or has ended, is none.
-/// Refused are Pods that share their node's network, where whatever else listens on the node would be asked, and addresses
-/// that lead back to this machine or to the API server (why_no_replica).
+/// Finds the replicas of a deployment with `adoptAzureMLPods`: the Pods of its namespace whose labels name the deployment and
+/// its endpoint (compared without case), at the port of the scoring route. A Pod has the same identity as in slice_replicas.h,
+/// so it stays the same replica if a Service selects it, too. A Pod without an address, or one that has ended, is no replica.
+/// Pods on their node's network are refused, because another program of the node could listen at that port. Addresses of this
+/// machine or of the API server are refused, too (why_no_replica).
 FoundReplicas find_pod_replicas(const Cluster& cluster, const config::Kubernetes& rules, const Avoided& avoided,
                                 const config::Deployment& deployment);
 

@@ -21,15 +21,15 @@ namespace {
 using runtime::IoResult;
 using runtime::IoState;
 
-constexpr std::chrono::seconds kAskAgain{1};  // while a replica is not ready
+constexpr std::chrono::seconds kAskAgain{1};  // the longest period while a replica is not ready
 constexpr client::HeadLimits kHeadLimits{.interim_max = 8};
 
-constexpr std::chrono::milliseconds kSlotAgain{10};  // until a resting connection has been closed,
-constexpr std::chrono::milliseconds kSlotWait{500};  // for so long
-constexpr std::size_t kBodyDropped = 1 << 20;        // bytes of a body behind the head that was asked for
+constexpr std::chrono::milliseconds kSlotAgain{10};  // between two tries while an idle connection is being closed
+constexpr std::chrono::milliseconds kSlotWait{500};  // how long these tries go on
+constexpr std::size_t kBodyDropped = 1 << 20;        // bytes of the answer's body that are read and dropped, at most
 constexpr std::size_t kPathTold = 64;                // characters of a route's path in `why`
 
-/// As a kubelet asks.
+/// The request of a probe, like a kubelet's.
 void write_question(const ProbeTarget& target, wire::MessageOutput& output) {
   output.begin_request("GET", target.route.path, "", "");
   output.field("Host", absl::StrCat(target.host, ":", target.address.port()));
@@ -39,7 +39,7 @@ void write_question(const ProbeTarget& target, wire::MessageOutput& output) {
   output.end_head({});
 }
 
-/// `GET /healthz`: without a query, which might be a secret, and safe inside a JSON text.
+/// `GET /healthz`, without the query, which may contain a secret. The text needs no escaping in JSON.
 std::string question_text(const ProbeTarget& target) {
   std::string path = target.route.path.substr(0, target.route.path.find('?'));
   if (path.size() > kPathTold) path.replace(kPathTold, std::string::npos, "...");
@@ -50,7 +50,7 @@ std::string question_text(const ProbeTarget& target) {
 
 std::string timeout_text(const ProbeTarget& target) { return absl::StrCat(" in ", target.settings.timeout.count(), " s"); }
 
-/// As the kernel calls it, in lower case: `connection refused`.
+/// The system's text for the error, with a lower-case first letter: `connection refused`.
 std::string text_of(int system_error) {
   const char* text = ::strerrordesc_np(system_error);
   std::string told = text != nullptr ? text : "unknown error";
@@ -58,7 +58,7 @@ std::string text_of(int system_error) {
   return told;
 }
 
-/// Cancelled by the prober's own cancellation, and as soon as somebody wants the slot.
+/// Cancelled if the prober is, or as soon as an exchange wants the slot.
 class QuestionCancellation final : public runtime::Cancellation {
  public:
   QuestionCancellation(runtime::Cancellation& prober, const ProbeSlot& slot)
@@ -70,13 +70,13 @@ class QuestionCancellation final : public runtime::Cancellation {
   const ProbeSlot& slot_;
 };
 
-/// One question, whose answer says how far it has come.
+/// One probe. Its answer says how far it came.
 class Question {
  public:
   Question(runtime::Cancellation& prober, const ProbeTarget& target, Deadline deadline, const ProbeSlot& slot)
       : prober_(prober), target_(target), deadline_(deadline), slot_(slot), cancellation_(prober, slot) {}
 
-  /// kReady: `into` is connected.
+  /// Connects `into`. kReady: it is connected.
   Task<ProbeAnswer> connect(const runtime::Address& address, runtime::Socket& into) {
     if (cancellation_.cancelled()) co_return ProbeAnswer();
     const client::Outcome<void> connected = co_await client::connect_socket(cancellation_, address, into, deadline_);
@@ -100,15 +100,16 @@ class Question {
     if (!sent) co_return answer_of(sent.error());
     client::Outcome<const http::ResponseHead*> head = co_await connection.head(cancellation_, deadline_);
     if (!head && head.error().gave_up() && !prober_.cancelled()) {
-      const client::Outcome<const http::ResponseHead*> at_hand = connection.head_at_hand();  // what has come counts
+      const client::Outcome<const http::ResponseHead*> at_hand = connection.head_at_hand();  // counts if it has arrived
       if (!at_hand || *at_hand != nullptr) head = at_hand;
     }
     co_return head ? answer_of(**head) : answer_of(head.error());
   }
 
-  /// Whether `close` is to be waited for; asked first, as who was cancelled must need no memory.
+  /// Whether the caller must await `close`. If the prober was cancelled it must not, because `close` needs memory.
   bool holds_slot() const { return slot_ && !prober_.cancelled(); }
-  /// Both sides, so that the slot's next connection is never the pod's second; by a reset as soon as somebody waits for it.
+  /// Waits until both sides have closed, for `close_wait` at most, so that the slot's next connection is not a second one at
+  /// the pod. Resets the connection as soon as an exchange waits for the slot.
   Task<void> close(tls::Stream& stream) {
     if (!slot_.preempted()) co_await close_in_order(stream);
     if (slot_.preempted()) stream.socket().reset();
@@ -130,7 +131,7 @@ class Question {
   }
 
   ProbeAnswer answer(Readiness readiness, std::string why) const { return {readiness, std::move(why), connected_}; }
-  /// Whoever gave up is not told anything.
+  /// The answer after a timeout, or an empty one after a cancellation.
   ProbeAnswer too_late(const char* what) const {
     return cancellation_.cancelled() ? ProbeAnswer() : answer(Readiness::kNoAnswer, what + timeout_text(target_));
   }
@@ -217,7 +218,7 @@ Task<std::optional<ProbeSlot>> take_slot(std::shared_ptr<runtime::CancelSource> 
     const auto preemption = std::make_shared<Preemption>(cancellation->shared_wakeup());
     ProbeSlotOffer offer = target.slot(preemption);
     if (offer.slot) co_return ProbeSlot(std::move(offer.slot), preemption);
-    // Once a connection was closed for it, it does not give up because a request was faster.
+    // If a connection was closed for this probe but an exchange took the slot first, the probe keeps trying.
     closing = closing || offer.soon;
     const TimePoint now = cancellation->now();
     if (!closing || now >= until) co_return std::nullopt;
@@ -245,7 +246,7 @@ struct ReplicaProber::Probing final : runtime::BackgroundTask {
     }
   }
 
-  /// Whether the replica is ready; nothing if the question does not count.
+  /// Sends one probe. Returns whether the replica is ready, or nothing if the probe does not count.
   Task<std::optional<bool>> ask() {
     ProbeLimit::Permit permit;
     if (target.limit != nullptr) {
@@ -291,7 +292,7 @@ struct ReplicaProber::Probing final : runtime::BackgroundTask {
     const bool decided =
         success ? successes >= target.settings.success_threshold : failures >= target.settings.failure_threshold;
     if (!decided || told == success) return;
-    changed(success);  // first: if it throws, it is told with the next answer
+    changed(success);  // first: if it throws, the next answer reports the change again
     told = success;
   }
 
@@ -300,7 +301,7 @@ struct ReplicaProber::Probing final : runtime::BackgroundTask {
   const std::function<void(const ProbeAnswer&)> answered;
   const TimePoint counted_from;
   std::optional<bool> told;
-  bool skipped = false;  // the last time, all slots were busy, or a request wanted the one that it had
+  bool skipped = false;  // the last probe found all slots busy, or an exchange wanted its slot
   int successes = 0;     // in a row
   int failures = 0;
 };

@@ -12,7 +12,7 @@ Task<ProbeLimit::Permit> ProbeLimit::acquire(std::shared_ptr<runtime::CancelSour
   Waiting mine(std::move(cancellation));
   waiting_.push_back(&mine);
   while (!mine.granted && !mine.cancellation->cancelled()) co_await mine.cancellation->wakeup().wait(kNever);
-  if (mine.granted) co_return Permit(*this);  // also if cancelled: whoever drops it passes it on
+  if (mine.granted) co_return Permit(*this);  // also if cancelled: its destructor passes the permit on
   waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &mine));
   co_return Permit();
 }
@@ -25,7 +25,7 @@ void ProbeLimit::pass_on() noexcept {
   Waiting* next = waiting_.front();
   waiting_.pop_front();
   next->granted = true;
-  // From the loop: this runs inside another probe's coroutine.
+  // Resumes the probe from the loop, since this function runs inside another probe's coroutine.
   next->cancellation->shard().send(*next);
 }
 

@@ -10,8 +10,8 @@
 
 namespace router::discovery {
 
-/// Bounds how many probes are under way at once, so that thousands of replicas that are asked together (at the start, or all
-/// of them hanging) do not take the descriptors that clients need. First come first served. Control thread.
+/// Limits the number of concurrent probes, so that thousands of replicas that are probed together (at the start, or because
+/// all of them hang) do not use up the descriptors that clients need. First come first served. Control thread.
 class ProbeLimit {
  public:
   static constexpr std::size_t kAtOnce = 256;
@@ -20,7 +20,7 @@ class ProbeLimit {
   ProbeLimit(const ProbeLimit&) = delete;
   ProbeLimit& operator=(const ProbeLimit&) = delete;
 
-  /// The right to ask, given back when it is destroyed. Move-only; the limit must outlive it.
+  /// The permission to send a probe, given back when it is destroyed. Move-only; the limit must outlive it.
   class Permit {
    public:
     Permit() = default;
@@ -39,14 +39,14 @@ class ProbeLimit {
     ProbeLimit* limit_ = nullptr;
   };
 
-  /// Suspends until it is this one's turn, or until it is cancelled: then there is no turn.
+  /// Suspends until a permit is free, or until it is cancelled; then the permit may be empty.
   Task<Permit> acquire(std::shared_ptr<runtime::CancelSource> cancellation);
 
   std::size_t running() const { return running_; }
   std::size_t waiting() const { return waiting_.size(); }
 
  private:
-  /// One that waits; as a message, what wakes it when its turn has come.
+  /// A probe that waits. It is also the message that wakes the probe when it has a permit.
   struct Waiting final : runtime::Message {
     explicit Waiting(std::shared_ptr<runtime::CancelSource> whom) : cancellation(std::move(whom)) {}
     void run() override { cancellation->wakeup().wake(); }

@@ -106,7 +106,7 @@ void read_key(const json::object& data, const char* name, config::KeyName which,
   }
 }
 
-/// The uids of OnlineEndpoints among the owners.
+/// The uids of those owners that are OnlineEndpoints.
 std::vector<std::string> read_owners(const json::object& metadata) {
   std::vector<std::string> owners;
   for (const json::value& each : array_at(metadata, "ownerReferences")) {

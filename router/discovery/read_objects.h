@@ -7,30 +7,30 @@
 
 #include "router/discovery/cluster.h"
 
-/// What the router uses of the objects that an API server sends. Whatever is missing, or is not what Kubernetes says it is, is
-/// as if it were not there: nothing here fails.
+/// Reads those parts of an API server's objects that the router uses. A member of the wrong type counts as missing. Nothing
+/// here fails.
 namespace router::discovery {
 
-/// Labels by which Azure ML's extension says whose a Pod is.
+/// Labels by which Azure ML's extension names the endpoint and deployment of a Pod.
 inline constexpr const char* kEndpointLabel = "ml.azure.com/endpoint-name";
 inline constexpr const char* kDeploymentLabel = "ml.azure.com/deployment-name";
 
 ObjectKey key_of(const boost::json::object& object);
 Slice read_slice(const boost::json::object& object);
 LabelledPod read_pod(const boost::json::object& object);
-/// Which deployment's it is, by its labels.
+/// The deployment of a Pod by its labels, as a label_key.
 ObjectKey read_label_key(const boost::json::object& pod);
-/// A key is visible ASCII, at most 4096 bytes, without the line end that editors add: as in a key file.
+/// A key is visible ASCII, at most 4096 bytes, without the line end that editors add, as in a key file.
 SecretKeys read_secret(const boost::json::object& object);
 
-/// Of `metadata`; empty, or 0, if it is not there.
+/// A member of `metadata`; empty or 0 if it is missing.
 std::string metadata_text(const boost::json::object& object, std::string_view key);
 std::int64_t metadata_number(const boost::json::object& object, std::string_view key);
 
-/// `status`; empty if there is none.
+/// The member `status`; empty if it is missing.
 boost::json::object read_status(const boost::json::object& object);
 
-/// Who a resource is; its document is not read.
+/// Reads the identity, versions and status of a resource, but not its spec.
 template <class Document>
 CustomResource<Document> read_metadata(const boost::json::object& object) {
   CustomResource<Document> resource;

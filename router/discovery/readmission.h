@@ -9,25 +9,25 @@
 
 namespace router::discovery {
 
-/// When a replica that is out is asked, and what is well enough. Why each: docs/decisions/0018.
+/// When an ejected or refusing replica is probed, and which result readmits it. Reasons: docs/decisions/0018.
 struct ReturnTerms {
-  TimePoint from{};                          // the first question, then
-  Duration pause = std::chrono::seconds{1};  // after this the second one, then after twice as long each, up to a second
-  std::optional<runtime::Address> accepts;   // it must accept a connection there
+  TimePoint from{};                          // when the first probe starts
+  Duration pause = std::chrono::seconds{1};  // before the second probe; it doubles with each further one, up to a second
+  std::optional<runtime::Address> accepts;   // the replica must accept a connection at this address
   enum class Answer {
-    kNone,   // is not asked for
-    kAny,    // it must answer, whatever the status: nobody has told the router the route by which it is ready
-    kReady,  // it must say on its readiness route that it is ready
+    kNone,   // no answer is needed
+    kAny,    // any HTTP status is enough: Kubernetes decides on readiness, and the router does not know that route
+    kReady,  // the readiness route must answer with a status that means ready
   };
   Answer answer = Answer::kReady;
 };
 
-/// The way back of a replica that is out (ejected, or refusing): it is asked as its terms say until it does well; then `well`
-/// is called, once, from the loop (contract, sections 6 and 7); before that `not_yet`, with each answer that is not well
-/// enough. Control thread; ends when destroyed, and calls nothing after that.
+/// Probes an ejected or refusing replica until its terms are met (contract, sections 6 and 7). Then it calls `well` once, from
+/// the loop. Before that it calls `not_yet` with each answer that does not meet the terms. Control thread. It stops when
+/// destroyed, and calls nothing after that.
 class Readmission {
  public:
-  /// `group` owns the task and outlives it; it must have room.
+  /// `group` owns the task and outlives it; it must have room for one more task.
   Readmission(runtime::Shard& control, runtime::TaskGroup& group, ProbeTarget target, ReturnTerms terms,
               std::function<void()> well, std::function<void(const ProbeAnswer&)> not_yet = {});
   Readmission(const Readmission&) = delete;

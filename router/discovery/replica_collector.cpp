@@ -10,7 +10,7 @@ namespace {
 
 using runtime::Address;
 
-/// IPv4 before IPv6; then any order that is always the same.
+/// IPv4 before IPv6; within a family any order that does not change.
 bool prefers(const Address& address, const Address& before) {
   if (address.family() != before.family()) return address.family() == AF_INET;
   return address.text() < before.text();

@@ -12,12 +12,12 @@
 
 namespace router::discovery {
 
-/// Gathers what was found of one deployment's replicas on a cluster, and what was not believed; for one call of a finder.
+/// Collects the replicas of one deployment in a cluster and the refused objects, for one call of a finder.
 class ReplicaCollector {
  public:
-  static constexpr std::size_t kShown = 5;  // refusals that are told one by one
+  static constexpr std::size_t kShown = 5;  // refusals that are listed one by one
 
-  /// What is told of one replica at one address.
+  /// One replica at one address, as one object shows it.
   struct Sighting {
     runtime::Address address;
     bool ready = false;
@@ -27,12 +27,12 @@ class ReplicaCollector {
   /// `deployment` outlives this.
   explicit ReplicaCollector(const config::Deployment& deployment) : deployment_(deployment) {}
 
-  /// A replica may be seen several times, also at several addresses: it is usable only if it is so each time. IPv4 is
-  /// preferred.
+  /// Adds a sighting. A replica may be added several times, also with several addresses; it is usable only if every sighting
+  /// says so. IPv4 is preferred.
   void add(const std::string& identity, const Sighting& sighting);
-  /// `what` is the object that is not believed, `why` a reason without quoting more than it must.
+  /// Records a refusal. `what` is the refused object; `why` is the reason, which quotes as little as possible.
   void refuse(const std::string& what, const std::string& why);
-  /// By identity. `reason` is that of the condition if anything was refused.
+  /// Returns the replicas, sorted by identity. `reason` is the reason of the condition if anything was refused.
   FoundReplicas finish(std::string_view reason);
 
  private:
@@ -44,7 +44,7 @@ class ReplicaCollector {
   FoundReplicas result_;
 };
 
-/// What a Pod is the same replica by, whatever shows it.
+/// The identity of a Pod as a replica, the same for EndpointSlices and adopted Pods.
 std::string pod_identity(const std::string& uid, std::uint16_t port);
 
 }  // namespace router::discovery

@@ -16,8 +16,8 @@ namespace router::discovery {
 
 using runtime::Address;
 
-/// One listed replica: an address, or a name with the addresses that it has. Lives as long as it is listed, over reloads too,
-/// so that a look-up which is under way is neither lost nor doubled by them.
+/// One listed replica: an address, or a name with its addresses. It lives as long as the replica is listed, across reloads, so
+/// that a reload neither loses nor repeats a look-up that is under way.
 class FileReplicas::Entry final : public runtime::Timer {
  public:
   Entry(FileReplicas& owner, std::string key, std::string configured)
@@ -26,7 +26,7 @@ class FileReplicas::Entry final : public runtime::Timer {
   bool same(const Entry& other) const { return host == other.host && port == other.port && probe_port == other.probe_port; }
   /// `host:port` as configured.
   std::string name() const { return join_host_port(host, port); }
-  /// Without the dot at the end that says that nothing is to be added: as certificates and servers know it.
+  /// The host without the final dot of an absolute name, as in certificates and in the field Host.
   std::string bare_host() const { return host.ends_with('.') ? host.substr(0, host.size() - 1) : host; }
   FoundReplica found(std::size_t index, const Address& address) const {
     FoundReplica replica;
@@ -40,7 +40,7 @@ class FileReplicas::Entry final : public runtime::Timer {
     }
     return replica;
   }
-  /// Whether no replica may be there, because it is where this process listens; told once for each address.
+  /// Whether this process listens at the address, so that no replica may be there. Logs it once for each address.
   bool leads_back(const Address& address, const OwnAddresses& own);
   std::size_t led_back() const { return refused_.size(); }
 
@@ -50,16 +50,16 @@ class FileReplicas::Entry final : public runtime::Timer {
   std::uint16_t probe_port = 0;
   bool is_name = false;
   NameAddresses addresses;
-  bool asked = false;                                           // at least once
-  bool answered = false;                                        // at least once, with an address or without
-  bool failing = false;                                         // the last look-up failed, and the log says so
-  bool crowded = false;                                         // it has more addresses than are used, and the log says so
+  bool asked = false;                                           // the first look-up was started, or none is needed
+  bool answered = false;                                        // the first look-up has ended, or none is needed
+  bool failing = false;                                         // the last look-up failed, and that is logged
+  bool crowded = false;                                         // it has more addresses than are used, and that is logged
   std::string failure = "its name has not been looked up yet";  // of the last look-up
 
  private:
   void expired() override { owner_.look_up(*this); }
   FileReplicas& owner_;
-  std::set<std::string> refused_;  // addresses that are this process's own
+  std::set<std::string> refused_;  // addresses at which this process listens
 };
 
 bool FileReplicas::Entry::leads_back(const Address& address, const OwnAddresses& own) {
@@ -68,8 +68,9 @@ bool FileReplicas::Entry::leads_back(const Address& address, const OwnAddresses&
     return false;
   }
   if (refused_.insert(address.text()).second) {
-    log::error(absl::StrCat("replica ", name(), " of ", deployment, ": ", address.text(),
-                            " is where the router itself listens, so each request would come back: it gets none"));
+    log::error(
+        absl::StrCat("replica ", name(), " of ", deployment, ": ", address.text(),
+                     " is where the router itself listens, so it would send each request to itself; this replica gets none"));
   }
   return true;
 }
@@ -84,7 +85,7 @@ std::shared_ptr<FileReplicas::Entry> FileReplicas::make_entry(const std::string&
                                                               const config::Deployment& settings) {
   auto entry = std::make_shared<Entry>(*this, deployment, configured.host);
   entry->port = configured.port != 0 ? configured.port : settings.scoring_route.port;
-  // The probe goes to the replica's own port unless the readiness route names another than the scoring route's.
+  // The probe uses the replica's own port, unless the readiness route has another port than the scoring route.
   const bool same_port = settings.readiness_route.port == settings.scoring_route.port;
   entry->probe_port = same_port ? entry->port : settings.readiness_route.port;
   entry->is_name = !Address::parse(configured.host, entry->port);
@@ -104,7 +105,7 @@ void FileReplicas::set(const std::string& deployment, const config::Deployment& 
     if (std::any_of(next.begin(), next.end(), same)) continue;  // listed twice, with its port and without
     const auto known = std::find_if(listed.entries.begin(), listed.entries.end(), same);
     next.push_back(known != listed.entries.end() ? *known : std::move(entry));
-    // `localhost` is one server, whichever of its addresses that listens on.
+    // `localhost` is one server, at whichever of its addresses it listens.
     const bool one = settings.resolve == config::Resolve::kFirst || is_localhost(next.back()->host);
     next.back()->addresses.use(one ? NameAddresses::Use::kFirst : NameAddresses::Use::kAll);
   }
@@ -140,19 +141,19 @@ bool FileReplicas::listed() const {
 }
 
 void FileReplicas::look_up(Entry& entry) {
-  // The list owns its entries, so one that is still owned by somebody when the answer comes is still listed.
+  // Only the list owns entries, so an entry that still exists when the look-up ends is still listed.
   const Entries& listed = deployments_.at(entry.deployment).entries;
   const auto self = std::find_if(listed.begin(), listed.end(), [&entry](const auto& each) { return each.get() == &entry; });
   resolver_.resolve(entry.host, entry.port,
                     [this, asked = std::weak_ptr(*self)](const runtime::Resolver::Addresses& addresses) {
                       if (const std::shared_ptr<Entry> still_listed = asked.lock()) looked_up(*still_listed, addresses);
                     });
-  entry.asked = true;  // only now: asking may find no memory
+  entry.asked = true;  // last: `resolve` may throw std::bad_alloc
 }
 
 void FileReplicas::looked_up(Entry& entry, const runtime::Resolver::Addresses& addresses) {
   entry.answered = true;
-  // First: what throws below is made up for by the next answer.
+  // First: if the code below throws, the next look-up repeats it.
   const bool has_address = !entry.addresses.empty() || addresses.ok();
   control_.schedule(entry, control_.now() + (has_address ? kResolveAgain : kResolveUnknownAgain));
   const std::string label = absl::StrCat("replica ", entry.name(), " of ", entry.deployment);
@@ -174,7 +175,7 @@ void FileReplicas::looked_up(Entry& entry, const runtime::Resolver::Addresses& a
 
 void FileReplicas::failed(Entry& entry, const std::string& label, std::string why) {
   const bool news = std::exchange(entry.failure, std::move(why)) != entry.failure;
-  if (entry.addresses.empty() && news) notify_soon(entry.deployment);  // why it is missing
+  if (entry.addresses.empty() && news) notify_soon(entry.deployment);  // the reason why it is missing has changed
   if (std::exchange(entry.failing, true)) return;
   log::warning(absl::StrCat(label, ": ", entry.failure, entry.addresses.empty() ? "" : "; its last addresses are kept"));
 }
@@ -184,9 +185,9 @@ void FileReplicas::probed(const std::string& deployment, const Address& address,
   if (listed == deployments_.end()) return;
   for (const std::shared_ptr<Entry>& entry : listed->second.entries) {
     if (!entry->is_name || !entry->addresses.probed(address, connected, other_connects)) continue;
-    log::warning(absl::StrCat("replica ", entry->name(), " of ", deployment, ": no ",
-                              address.family() == AF_INET ? "IPv4" : "IPv6",
-                              " address of its name can be used; those of the other family are, which accept connections"));
+    log::warning(absl::StrCat(
+        "replica ", entry->name(), " of ", deployment, ": the ", address.family() == AF_INET ? "IPv4" : "IPv6",
+        " addresses of its name are not used any more; those of the other family accept connections and are used"));
     notify_soon(deployment);
   }
 }
@@ -197,7 +198,7 @@ std::vector<FoundReplica> FileReplicas::found(const Entry& entry) {
   return replicas;
 }
 
-/// Once for all answers that come together.
+/// Posts one call of `notify` for all look-ups that end together.
 void FileReplicas::notify_soon(const std::string& deployment) {
   Listed& listed = deployments_.at(deployment);
   if (listed.telling) return;
@@ -211,7 +212,7 @@ void FileReplicas::notify_soon(const std::string& deployment) {
   listed.telling = true;
 }
 
-/// Two names of one address and port are one pod, unless TLS tells them apart.
+/// Two names of one address and port are one pod, unless TLS distinguishes them by name.
 void FileReplicas::notify(const std::string& deployment) {
   const Listed& listed = deployments_.at(deployment);
   std::vector<FoundReplica> replicas;

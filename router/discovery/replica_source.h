@@ -16,15 +16,16 @@
 
 namespace router::discovery {
 
-/// Replicas that are listed in deployment files. Names are resolved again every kResolveAgain, those without any address yet
-/// more often (a pod's name may appear after the router has started). Each address that a name has is a replica
-/// (name_addresses.h says which are used); a look-up that fails changes nothing. Why: docs/decisions/0045. Control thread.
+/// Finds the replicas that deployment files list. It resolves each name again every kResolveAgain, and names that have no
+/// address yet every kResolveUnknownAgain, since a pod's name may appear after the router has started. Each address of a name
+/// is a replica (name_addresses.h says which are used). A failed look-up changes nothing. Reasons: docs/decisions/0045. Control
+/// thread.
 class FileReplicas {
  public:
   static constexpr std::chrono::seconds kResolveAgain{30};
   static constexpr std::chrono::seconds kResolveUnknownAgain{5};
-  /// All replicas of a deployment that have an address, in their listed order, each address and port once: inside every `set`,
-  /// and from the loop whenever they have changed. Must not call back into this.
+  /// Receives all replicas of a deployment that have an address, in their listed order, each address and port once. Called
+  /// inside every `set`, and from the loop whenever they have changed. Must not call back into this.
   using Found = std::function<void(const std::string& deployment, const std::vector<FoundReplica>& replicas)>;
 
   FileReplicas(runtime::Shard& control, runtime::Resolver& resolver, Found found);
@@ -32,23 +33,23 @@ class FileReplicas {
   FileReplicas& operator=(const FileReplicas&) = delete;
   ~FileReplicas();
 
-  /// Replicas that were listed before keep what is known of them. IP addresses are known at once.
+  /// Sets the listed replicas of a deployment. Replicas that were listed before keep their state. IP addresses need no look-up.
   void set(const std::string& deployment, const config::Deployment& settings);
   void remove(const std::string& deployment);
-  /// What a probe of a replica with an address of another family (FoundReplica::other_family) has come to: whether the replica
-  /// accepted a connection, and whether that other address did. What follows is told from the loop.
+  /// Takes the result of a probe of a replica that has an address of the other family (FoundReplica::other_family): whether the
+  /// replica accepted a connection, and whether that other address did. If the replicas change, Found is called from the loop.
   void probed(const std::string& deployment, const runtime::Address& address, bool connected, bool other_connects);
-  /// Replicas at listeners of `own` are not told, from the next telling on; the log says so.
+  /// Leaves out replicas whose address is a listener of `own`, from the next call of Found on, and logs them.
   void avoid(std::shared_ptr<const OwnAddresses> own) noexcept { own_.swap(own); }
   void stop() { deployments_.clear(); }
-  /// A listed replica that is none at present.
+  /// A listed replica that cannot be used at present.
   struct Missing {
     std::string name;  // host:port
     std::string why;   // for operators
-    std::string told;  // for clients: names no host
+    std::string told;  // for clients; contains no host name
   };
   std::vector<Missing> missing(const std::string& deployment) const;
-  /// Every listed replica has been looked up at least once, successfully or not.
+  /// Whether every listed replica has been looked up at least once, successfully or not.
   bool listed() const;
 
  private:
@@ -57,7 +58,7 @@ class FileReplicas {
   struct Listed {  // one deployment
     Entries entries;
     bool distinct_by_host = false;  // TLS: two names of one address may be two servers
-    bool telling = false;           // `tell` is on its way
+    bool telling = false;           // a call of `notify` is posted
   };
 
   std::shared_ptr<Entry> make_entry(const std::string& deployment, const config::ReplicaAddress& configured,
@@ -74,7 +75,7 @@ class FileReplicas {
   const Found found_;
   std::shared_ptr<const OwnAddresses> own_ = std::make_shared<const OwnAddresses>();
   std::map<std::string, Listed> deployments_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what was posted and runs after the end
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // expired for posted calls that run after the destruction
 };
 
 }  // namespace router::discovery

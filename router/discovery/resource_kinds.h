@@ -13,7 +13,7 @@ inline const kubernetes::GroupVersionResource kOnlineDeployments{"inference-rout
 inline const kubernetes::GroupVersionResource& resource_of(ReconcileResult::Kind kind) {
   return kind == ReconcileResult::Kind::kEndpoint ? kOnlineEndpoints : kOnlineDeployments;
 }
-/// `kind` of an object.
+/// The member `kind` of an object.
 inline const char* kind_name(ReconcileResult::Kind kind) {
   return kind == ReconcileResult::Kind::kEndpoint ? "OnlineEndpoint" : "OnlineDeployment";
 }

@@ -21,9 +21,9 @@ namespace json = boost::json;
 using Kind = ReconcileResult::Kind;
 
 constexpr std::size_t kIgnoredShown = 20;    // keys in a message
-constexpr std::size_t kDeploymentsTold = 5;  // likewise
+constexpr std::size_t kDeploymentsTold = 5;  // deployments in a message
 
-/// Whole characters of UTF-8 only.
+/// Cuts the text to kMessageBytes, at the end of a UTF-8 character.
 std::string cut(std::string text) {
   constexpr std::string_view kMore = "…";
   if (text.size() <= kMessageBytes) return text;
@@ -210,7 +210,7 @@ class Maker {
   static Condition autoscaled(bool wanted, const char* otherwise) {
     if (!wanted) return make_condition(condition::kAutoscaled, false, reason::kNotConfigured, otherwise);
     return make_condition(condition::kAutoscaled, false, reason::kNotYet,
-                          "`scale_settings` have no effect yet: the number of pods is what the cluster's own objects say");
+                          "`scale_settings` have no effect yet: the cluster's own objects set the number of pods");
   }
 
   static int sum_of(const std::map<std::string, int>& traffic) {

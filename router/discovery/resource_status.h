@@ -10,24 +10,23 @@
 #include "router/discovery/reconcile_result.h"
 #include "router/discovery/scoring_uri.h"
 
-/// What `status` of an OnlineEndpoint or OnlineDeployment is to say: computed, and compared with what the API server has.
-/// Nothing is sent from here.
+/// Computes the `status` of an OnlineEndpoint or OnlineDeployment and compares it with that of the API server. Sends nothing.
 namespace router::discovery {
 
 namespace condition {
 inline constexpr std::string_view kAccepted = "Accepted";  // the newest version is in force
-inline constexpr std::string_view kReady = "Ready";        // and requests are answered by a pod
+inline constexpr std::string_view kReady = "Ready";        // it is accepted and has ready replicas
 inline constexpr std::string_view kAutoscaled = "Autoscaled";
 }  // namespace condition
 
-/// Reasons of the conditions Ready and Autoscaled; those of Accepted are the result's (reconcile_result.h).
+/// Further reasons of the conditions Ready and Autoscaled. Those of Accepted are in reconcile_result.h.
 namespace reason {
 inline constexpr std::string_view kReady = "Ready";
 inline constexpr std::string_view kNotAccepted = "NotAccepted";
 inline constexpr std::string_view kNoKeys = "NoKeys";
 inline constexpr std::string_view kNoTraffic = "NoTraffic";
 inline constexpr std::string_view kNoReadyReplica = "NoReadyReplica";
-inline constexpr std::string_view kNotYet = "NotYet";  // `scale_settings` are there, and have no effect
+inline constexpr std::string_view kNotYet = "NotYet";  // the resource has `scale_settings`, which have no effect yet
 inline constexpr std::string_view kNotConfigured = "NotConfigured";
 }  // namespace reason
 
@@ -48,25 +47,25 @@ struct ResourceStatus {
   std::vector<Condition> conditions;  // Accepted, Ready, Autoscaled
   std::string scoring_uri;            // endpoints
   std::string traffic;                // endpoints: `blue=90 green=10`
-  std::size_t replicas_ready = 0;     // of an endpoint: all of its deployments
+  std::size_t replicas_ready = 0;     // of an endpoint: the sum of its deployments
   std::size_t replicas_total = 0;
 
   const Condition& accepted() const { return conditions.front(); }
   bool operator==(const ResourceStatus&) const = default;
 };
 
-/// One for each result, in their order.
+/// Makes one status for each result, in their order.
 std::vector<ResourceStatus> make_statuses(const Cluster& cluster, const std::vector<ReconcileResult>& results,
                                           const PublicAddress& address);
 
-/// `status` as it is to be written over `known`, which the API server has: a condition whose `status` stays keeps its
-/// lastTransitionTime, else it is `now`; one that `known` has lost is looked for in `sent`, our own last. All of our fields are
-/// in it, empty ones too, so that each of them is ours.
+/// The member `status` to write over `known`, the API server's. A condition whose `status` is unchanged keeps its
+/// lastTransitionTime; otherwise the time is `now`. If `known` lacks a condition, the one in `sent`, our last write, is used.
+/// The result contains all of our fields, also empty ones, so that the router owns each of them.
 boost::json::object status_object(const ResourceStatus& status, const boost::json::object& known,
                                   const boost::json::object& sent, std::string_view now);
-/// What `known` has of the fields and conditions of `wanted`, a result of status_object, in its order. Others' are left out.
+/// The fields and conditions of `known` that `wanted`, a result of status_object, has too, in the order of `wanted`.
 boost::json::object part_of(const boost::json::object& known, const boost::json::object& wanted);
-/// The condition of that type in a status that the API server has; nullptr: there is none.
+/// The condition of that type in the API server's status; nullptr: there is none.
 const boost::json::object* find_condition(const boost::json::object& known, std::string_view type);
 
 }  // namespace router::discovery

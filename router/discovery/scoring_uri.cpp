@@ -7,7 +7,7 @@
 namespace router::discovery {
 namespace {
 
-/// By the port that clients use: what listens behind a Service does not show.
+/// Chooses the scheme by the Service's port, since the Service does not show whether its listener serves TLS.
 std::string origin_of(const std::string& host, std::uint16_t port) {
   const bool is_tls = port == 443;
   std::string origin = absl::StrCat(is_tls ? "https://" : "http://", bracketed_host(host));

@@ -55,7 +55,8 @@ class Finder {
     return port == slice.ports.end() ? std::nullopt : std::optional(port->number);
   }
 
-  /// Whether the Pod it refers to is one of this namespace; without `allow_custom_endpoint_slices` there must be one.
+  /// Whether the endpoint refers to a Pod of this namespace. With `allow_custom_endpoint_slices` it may also refer to another
+  /// object of this namespace, or to none.
   bool is_believed(const Slice::Endpoint& endpoint) const {
     if (!endpoint.target) return rules_.allow_custom_endpoint_slices;
     const bool own = endpoint.target->namespace_name == deployment_.namespace_name;
@@ -63,7 +64,8 @@ class Finder {
     return rules_.allow_custom_endpoint_slices && (own || endpoint.target->namespace_name.empty());
   }
 
-  /// As the Pod itself says; refused otherwise, but for a Pod whose addresses are not known yet.
+  /// Whether the Pod's own status has the address. If not, the address is refused; no refusal is recorded while the Pod has no
+  /// addresses yet.
   bool is_address_of(const std::string& slice, const std::string& uid, const Address& address) {
     const auto pod = cluster_.pod_addresses.find(ObjectKey{deployment_.namespace_name, uid});
     if (pod == cluster_.pod_addresses.end()) {

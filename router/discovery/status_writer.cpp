@@ -20,20 +20,20 @@ std::string errand_of(const ResourceStatus& status) {
   return absl::StrCat(resource_of(status.kind).plural, "/", status.key.namespace_name, "/", status.key.name);
 }
 
-/// Whether version `a` of an object is older than `b`. API servers count up; of what is no number nobody can tell.
+/// Whether version `a` of an object is older than `b`. API servers count up. False if one of them is not a number.
 bool is_older(const std::string& a, const std::string& b) {
   const auto is_number = [](const std::string& text) { return text.find_first_not_of("0123456789") == text.npos; };
   return is_number(a) && is_number(b) && std::pair(a.size(), a) < std::pair(b.size(), b);
 }
 
-/// The reason of a refusal that the API server shows; empty: it shows none.
+/// The reason of the refusal in the API server's status; empty: there is none.
 std::string shown_refusal(const json::object& known) {
   const json::object* accepted = find_condition(known, condition::kAccepted);
   if (accepted == nullptr || kubernetes::text_in(*accepted, "status") != "False") return "";
   return kubernetes::text_in(*accepted, "reason");
 }
 
-/// Calls `use` with the resource of that status as the watch has shown it, if it has.
+/// Calls `use` with the resource of that status, if the watch has shown it.
 template <class Use>
 void with_shown(const Cluster& cluster, const ResourceStatus& status, const Use& use) {
   if (status.kind == Kind::kEndpoint) {
@@ -87,7 +87,7 @@ std::optional<kubernetes::ApiRequest> StatusWriter::request_for(const std::strin
   const ResourceStatus& status = object.status;
   const kubernetes::GroupVersionResource& resource = resource_of(status.kind);
   object.sending = wanted(object);
-  // With the uid the server refuses to write to another object of the same name.
+  // Because of the uid, the server refuses the write if another object now has the name.
   json::object metadata{{"name", status.key.name}, {"namespace", status.key.namespace_name}, {"uid", status.uid}};
   const json::object body{{"apiVersion", resource.api_version()},
                           {"kind", kind_name(status.kind)},
@@ -106,7 +106,7 @@ kubernetes::Sender::Outcome StatusWriter::answered(const std::string& name, cons
     if (!is_right(found->second)) errands_.ask(*this, name);
     return Outcome::kDone;
   }
-  // It is gone, or another one has its name: the watch will say so, and until then there is nothing to be done.
+  // The object was deleted, or another one has its name. The watch will show it, so nothing is logged.
   if (answer.status == 404 || answer.status == 409) return Outcome::kAgain;
   log_answer(found->second, answer);
   return Outcome::kAgain;
@@ -129,7 +129,7 @@ void StatusWriter::written(Object& object, const json::object& answer) {
   if (refusal == refusal_before) return;
   ResourceStatus told = object.status;
   const bool is_same = !told.accepted().holds && told.accepted().reason == refusal;
-  if (!is_same) return;  // it has changed since; what it is now comes with the next write
+  if (!is_same) return;  // the status has changed since; the next write reports it
   events_.refused(told, kubernetes::text_in(*find_condition(object.settled, condition::kAccepted), "lastTransitionTime"));
 }
 

@@ -15,34 +15,34 @@
 
 namespace router::discovery {
 
-/// Brings the statuses of resources to the API server, by server-side apply. An object is written when what the server has of
-/// our fields, as far as the watch and the answers to our own writes have told, is not what it should be: so a router that has
-/// just begun to lead writes only what differs, and what somebody else has changed is put right. How often and how many at a
-/// time is the business of Errands. Tells an EventWriter when a write has turned Accepted to False, or changed its reason.
-/// Bounds: one entry for each resource. Control thread.
+/// Writes the statuses of resources to the API server by server-side apply. It knows the server's state from the watch and from
+/// the answers to its own writes, and writes an object only if our fields differ. So a new leader writes only what differs, and
+/// changes that others made to our fields are reverted. Errands limits the rate and the number of concurrent writes. Notifies
+/// an EventWriter when a write has set Accepted to False, or has changed the reason of a refusal. Bounds: one entry for each
+/// resource. Control thread.
 class StatusWriter final : private kubernetes::Sender {
  public:
   /// `errands` and `events` outlive this.
   StatusWriter(kubernetes::Errands& errands, EventWriter& events, kubernetes::WallClock clock)
       : errands_(errands), events_(events), clock_(std::move(clock)) {}
 
-  /// This router leads, perhaps again: errands that waited when it lost the Lease were forgotten, so the next `set` looks at
-  /// every object as if it was news.
+  /// Called when this router becomes the leader. Errands that waited when it lost the Lease were dropped, so the next `set`
+  /// checks every object.
   void begin() { all_is_news_ = true; }
-  /// All that is to be told, and what the API server shows. Other resources are forgotten.
+  /// Sets the wanted statuses of all resources; `cluster` has the statuses of the API server. Drops all other resources.
   void set(std::vector<ResourceStatus> statuses, const Cluster& cluster);
 
  private:
   struct Object {
     ResourceStatus status;
-    /// What the API server has, as of `version`: shown by the watch or answered to us, whichever is newer.
+    /// The API server's status at `version`, from the watch or from an answer to our write, whichever is newer.
     boost::json::object known;
     std::string version;
     boost::json::object sending;  // under way, or refused
-    /// What the server has taken last, and what it made of it: if it keeps something else, it is not sent again and again.
+    /// The last status that the server accepted, and what it stored. If they differ, the same status is not sent again.
     boost::json::object sent;
     boost::json::object settled;
-    std::string told;  // the reason of the refusal that an Event has told or need not tell
+    std::string told;  // the reason of the refusal for which an Event was written or is not needed
   };
 
   std::optional<kubernetes::ApiRequest> request_for(const std::string& name) override;
@@ -56,8 +56,8 @@ class StatusWriter final : private kubernetes::Sender {
   EventWriter& events_;
   const kubernetes::WallClock clock_;
   std::map<std::string, Object> objects_;  // by resource, namespace and name
-  LogDeduplicator refusals_;               // until a write succeeds
-  bool all_is_news_ = true;                // at the next `set`
+  LogDeduplicator refusals_;               // reset when a write succeeds
+  bool all_is_news_ = true;                // the next `set` checks every object
 };
 
 }  // namespace router::discovery

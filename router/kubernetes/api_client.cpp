@@ -12,7 +12,7 @@
 namespace router::kubernetes {
 namespace {
 
-constexpr int kRetryAfterMax = 3600;  // seconds; whoever waits has a bound of its own
+constexpr int kRetryAfterMax = 3600;  // seconds; callers apply smaller limits of their own
 
 std::optional<std::chrono::seconds> retry_after_of(const http::ResponseHead& head) {
   int seconds = 0;

@@ -4,11 +4,11 @@
 #include <functional>
 #include <string>
 
-/// Times as the API server writes them, always in UTC. They are for people: nothing is decided by them.
+/// Times in the API server's format, always in UTC. They are for people; the router decides nothing by them.
 namespace router::kubernetes {
 
 using WallTime = std::chrono::system_clock::time_point;
-/// The seam at which tests replace the time of day.
+/// The time of day; tests replace it.
 using WallClock = std::function<WallTime()>;
 
 /// `2026-01-31T12:00:00Z`.

@@ -7,8 +7,8 @@
 
 namespace router::kubernetes {
 
-/// How long to wait before the next attempt: at random from nothing up to a limit, which doubles with each failure in a row
-/// from kFirst to kMost. At random over the whole range, so that many routers do not come back at the same moment.
+/// The pause before the next attempt: a random time between zero and a limit. The limit doubles with each failure in a row,
+/// from kFirst to kMost. The pause is random over the whole range, so that many routers do not try again at the same moment.
 class BackOff {
  public:
   static constexpr std::chrono::milliseconds kFirst{100};

@@ -10,7 +10,7 @@ namespace router::kubernetes {
 namespace {
 
 constexpr std::size_t kFileMax = 1024 * 1024;
-constexpr std::size_t kTokenMax = 64 * 1024;  // API servers take heads of 1 MB; a token has some 1 KB
+constexpr std::size_t kTokenMax = 64 * 1024;  // API servers accept heads of 1 MB; a token has about 1 KB
 
 absl::StatusOr<std::string> read(const Material& material, std::size_t bytes_max) {
   if (material.file.empty()) return material.text;
@@ -34,7 +34,7 @@ absl::Status Credentials::read_token() {
   auto text = read(cluster_.token, kTokenMax);
   if (!text.ok()) return text.status();
   while (text->ends_with('\n') || text->ends_with('\r') || text->ends_with(' ')) text->pop_back();
-  // It becomes part of a head: a line break in it would end the field.
+  // The token becomes part of a head; a line break in it would end the field.
   const bool is_visible = std::all_of(text->begin(), text->end(), [](char c) { return c > ' ' && c < 0x7f; });
   if (text->empty() || !is_visible) {
     return absl::InvalidArgumentError(cluster_.token.name +
@@ -73,7 +73,7 @@ void Credentials::log_failure(const absl::Status& status) {
   if (text.empty()) {
     mistakes_.recovered();
   } else if (mistakes_.should_log(text)) {
-    log::warning("kubernetes: " + text + "; what was read before stays in use");
+    log::warning("kubernetes: " + text + "; the last usable content stays in use");
   }
 }
 

@@ -15,9 +15,10 @@
 
 namespace router::kubernetes {
 
-/// By what the API server knows us and we know it: token, client certificate, authorities. Files are read again at most once in
-/// kReadAgain, as tokens of service accounts rotate and so may the rest; what cannot be read or used is told in the log, once,
-/// and the last that could stays in use. Reads files while its caller waits: control thread.
+/// The router's credentials for an API server (token, client certificate), and the authorities that verify the server. Files
+/// are read again at most once in kReadAgain, because tokens of service accounts rotate and the other files may change. If a
+/// file cannot be read or used, that is logged once and the last usable content stays in use. Blocks while it reads files:
+/// control thread.
 class Credentials {
  public:
   static constexpr std::chrono::minutes kReadAgain{1};
@@ -29,7 +30,7 @@ class Credentials {
   const std::string& token();
   /// For a new connection; nullptr: plaintext.
   std::shared_ptr<tls::ClientContext> tls();
-  /// The API server did not accept `token`: reads it again now. Whether there is another one.
+  /// For use when the API server did not accept `token`: reads the token again now. True if it differs from `token`.
   bool refused(const std::string& token);
 
  private:
@@ -39,7 +40,7 @@ class Credentials {
   void read_again();
   void log_failure(const absl::Status& status);
 
-  /// What the TLS context in use was made of.
+  /// The texts from which the TLS context in use was made.
   struct Texts {
     std::string authorities;
     std::string certificate;

@@ -16,18 +16,18 @@
 namespace router::kubernetes {
 namespace {
 
-constexpr std::chrono::milliseconds kGroupFull{1000};  // or memory is short: then no more is tried for so long
+constexpr std::chrono::milliseconds kGroupFull{1000};  // the pause when the group is full or memory is short
 
-/// The server has not looked at the errand itself.
+/// Whether the status says nothing about the errand itself.
 bool is_about_us(int status) { return status == 401 || status == 429 || status >= 500; }
 
 }  // namespace
 
-/// Lives until its last request has ended, which may be after the Errands.
+/// Lives until its last request has ended, which may be after the destruction of the Errands.
 struct Errands::State : std::enable_shared_from_this<State>, private runtime::Timer {
   using Key = std::pair<Sender*, std::string>;
   struct Errand {
-    TimePoint earliest{};  // of its next request; then it is also forgotten if nothing is wanted
+    TimePoint earliest{};  // when its next request may be sent; the entry is dropped then if no request is wanted
     Duration again{};      // the last pause after kAgain
     bool wanted = false;
     bool under_way = false;
@@ -42,13 +42,13 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
   void ask(const Key& key);
   void pump_soon();
   void pump();
-  /// False: no more can be sent now.
+  /// Handles the first errand that is due. False: none is due, or no more can be sent now.
   bool send_first();
   bool try_send(const Key& key, ApiRequest request);
   static Task<void> send(std::shared_ptr<State> self, Key key, ApiRequest request);
   static Task<void> exchange(State& self, const Key& key, ApiRequest request,
                              std::shared_ptr<runtime::CancelSource> cancellation);
-  /// An exception has ended what was done with that errand: it is tried again.
+  /// An exception has interrupted that errand; schedules it again.
   void interrupted(const Key& key, const std::exception& error);
   void ended(const Key& key, TimePoint began, const absl::StatusOr<ApiAnswer>& answer);
   void rest(const Key& key, Errand& errand, TimePoint until);
@@ -61,11 +61,11 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
   const std::function<bool()> may_send;
   BackOff back_off;
   std::map<Key, Errand> errands;
-  std::set<std::pair<TimePoint, Key>> resting;                // all that are not under way, by `earliest`
+  std::set<std::pair<TimePoint, Key>> resting;                // errands that are not under way, by `earliest`
   std::set<std::shared_ptr<runtime::CancelSource>> requests;  // one for each request under way
   TimePoint paused_until{};
   bool pump_posted = false;
-  bool cancelled = false;  // with its owner
+  bool cancelled = false;  // the owner was destroyed
   LogDeduplicator troubles;
 };
 
@@ -95,7 +95,7 @@ void Errands::State::pump() {
     while (!cancelled && send_first()) {
     }
   } catch (const std::exception& error) {
-    log::error("kubernetes: an exception has interrupted what is written; it is tried again");
+    log::error("kubernetes: an exception has interrupted the sending of requests; trying again");
     log::error(error.what());
     paused_until = deadline_after(now(), kGroupFull);
   }
@@ -130,7 +130,7 @@ bool Errands::State::send_first() {
 bool Errands::State::try_send(const Key& key, ApiRequest request) {
   try {
     return group.try_spawn(send(shared_from_this(), key, std::move(request)));
-  } catch (const std::bad_alloc&) {  // it has not begun
+  } catch (const std::bad_alloc&) {  // the task has not started
     return false;
   }
 }
@@ -157,7 +157,7 @@ Task<void> Errands::State::exchange(State& self, const Key& key, ApiRequest requ
 }
 
 void Errands::State::interrupted(const Key& key, const std::exception& error) {
-  log::error("kubernetes: an exception has interrupted a request to write; it is tried again");
+  log::error("kubernetes: an exception has interrupted a request; trying again");
   log::error(error.what());
   Errand& errand = errands.at(key);
   errand.under_way = false;
@@ -173,7 +173,7 @@ void Errands::State::ended(const Key& key, TimePoint began, const absl::StatusOr
     if (!answer.ok()) {
       pause(std::string(answer.status().message()), {});
     } else {
-      pause(absl::StrCat(client.name(), " answers a request to write with ", answer->status),
+      pause(absl::StrCat(client.name(), " answers a request with ", answer->status),
             answer->retry_after.value_or(std::chrono::seconds(0)));
     }
     errand.wanted = true;

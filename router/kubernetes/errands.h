@@ -15,32 +15,33 @@
 namespace router::kubernetes {
 
 struct ErrandsOptions {
-  std::size_t under_way_max = 4;            // requests at a time
-  std::chrono::milliseconds spacing{1000};  // between the beginnings of two requests of one errand, at least
+  std::size_t under_way_max = 4;            // concurrent requests
+  std::chrono::milliseconds spacing{1000};  // minimum time between the starts of two requests of one errand
 };
 
-/// Who has errands: short requests to the API server that nobody waits for, each known by a name. Control thread.
+/// The interface of a component that has errands: short background requests to the API server, identified by a name. Control
+/// thread.
 class Sender {
  public:
-  enum class Outcome { kDone, kAgain };  // kAgain: later, after a pause that doubles from kAgainFirst to kAgainMost
+  enum class Outcome { kDone, kAgain };  // kAgain: send it again after a pause, which doubles from kAgainFirst to kAgainMost
 
-  /// The errand's turn has come: what is to be sent now; nothing, if it is not needed any more. Whatever has changed since it
-  /// was asked for is in it, so many changes make one request.
+  /// Returns the request to send now, or nothing if it is not needed any more. The request is built from the state at this
+  /// moment, so several changes result in one request.
   virtual std::optional<ApiRequest> request_for(const std::string& name) = 0;
-  /// How the server answered. What says nothing about the errand itself does not come here but is tried again: a server that
-  /// cannot be reached, 401, 429 and 5xx.
+  /// Handles the server's answer. Not called if the server cannot be reached or answers with 401, 429 or 5xx: then the errand
+  /// is tried again.
   virtual Outcome answered(const std::string& name, const ApiAnswer& answer) = 0;
 
  protected:
   ~Sender() = default;
 };
 
-/// Runs errands: a few at a time, those that have waited longest first, each of them with some space between its requests. When
-/// the server has no answer for us all wait, as BackOff has it or as the server asks (at most kRetryAfterMax). Each of these
-/// troubles is told in the log once until something works again. An exception, also of a Sender, ends nothing: what it has
-/// interrupted is tried again.
-/// Bounds: one entry for each name that waits or was sent within the last `spacing`; who asks bounds the names.
-/// Control thread. When destroyed it calls nothing any more, and its requests end.
+/// Runs errands: at most `under_way_max` at a time, the longest waiting first, and each at most once per `spacing`. If the
+/// server cannot be reached or answers with 401, 429 or 5xx, all errands pause for the time that BackOff or the field
+/// Retry-After says (at most kRetryAfterMax). Each such failure is logged once until a request succeeds. After an exception,
+/// also one of a Sender, the interrupted errand is tried again.
+/// Bounds: one entry for each name that waits, is under way or was sent within the last `spacing`; the callers bound the names.
+/// Control thread. After its destruction it calls nothing, and its requests are cancelled.
 class Errands {
  public:
   static constexpr std::chrono::seconds kRequestMax{10};
@@ -48,15 +49,15 @@ class Errands {
   static constexpr std::chrono::seconds kAgainMost{60};
   static constexpr std::chrono::seconds kRetryAfterMax{30};
 
-  /// `client` and `group` (which has room for `under_way_max` more) outlive this; the client also the tasks in the group.
-  /// `may_send` is asked before each request: while it says no, what is due is forgotten.
+  /// `client` and `group` (with room for `under_way_max` more tasks) outlive this; the client also outlives the tasks.
+  /// `may_send` is called before each request; while it returns false, errands that are due are dropped.
   Errands(ApiClient& client, runtime::TaskGroup& group, ErrandsOptions options, std::function<bool()> may_send);
   Errands(const Errands&) = delete;
   Errands& operator=(const Errands&) = delete;
   ~Errands();
 
-  /// Soon `sender` is asked for what to send under that name; asking again before that changes nothing. Calls nothing from
-  /// within. `sender` outlives this.
+  /// Schedules the errand: `sender.request_for(name)` is called later from the loop, never from inside this call. Another call
+  /// before that has no effect. `sender` outlives this.
   void ask(Sender& sender, const std::string& name);
 
  private:

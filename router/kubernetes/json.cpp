@@ -10,8 +10,8 @@ namespace json = boost::json;
 
 namespace {
 
-/// The same with `null` in place of each map and list that stands deeper than kJsonDepthMax. Of what is no JSON nothing
-/// sensible comes out.
+/// The text with `null` instead of each object and array that is deeper than kJsonDepthMax. If the text is not JSON, the result
+/// is not either.
 std::string without_the_depths(std::string_view text) {
   std::string kept;
   std::size_t depth = 0;

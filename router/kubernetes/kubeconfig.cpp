@@ -20,13 +20,13 @@ namespace {
 
 using config::YamlValue;
 
-/// What is null is not there.
+/// A null value counts as missing.
 const YamlValue::Member* find(const YamlValue& map, std::string_view key) {
   const YamlValue::Member* found = map.find(key);
   return found != nullptr && found->value->kind != YamlValue::Kind::kNull ? found : nullptr;
 }
 
-/// Line ends may stand within it; nothing if it is not base64.
+/// Accepts line ends inside the text. Returns nothing if it is not base64.
 std::optional<std::string> from_base64(std::string_view text) {
   std::string digits;
   std::copy_if(text.begin(), text.end(), std::back_inserter(digits), [](char c) { return c > ' '; });
@@ -46,7 +46,7 @@ bool is_loopback(const std::string& host) {
   return host == "::1" || host == "localhost";
 }
 
-/// One map of the file, with its path for messages. What is asked for and is not right becomes a mistake.
+/// One map of the file, with its path for messages. A value of the wrong type is recorded as a mistake when it is read.
 class Section {
  public:
   Section(const std::string& file, const YamlValue& map, std::string path, config::Findings& findings)
@@ -63,7 +63,7 @@ class Section {
     return member != nullptr ? member->line : map_.line;
   }
 
-  /// Empty if it is not there.
+  /// Empty if it is missing.
   std::string text(std::string_view key) const {
     const YamlValue::Member* member = find(map_, key);
     if (member == nullptr) return "";
@@ -76,7 +76,7 @@ class Section {
     if (!value.empty() && value != "true" && value != "false") mistake(key, line(key), "true or false is expected");
     return value == "true";
   }
-  /// What `key` names as a file, or `key`-data holds in base64; the latter counts if both are there.
+  /// The file that `key` names, or the base64 content of `key`-data. If both are given, `key`-data is used.
   Material material(const std::string& key) const {
     const std::string data_key = key + "-data";
     if (const std::string data = text(data_key); !data.empty()) {
@@ -102,7 +102,7 @@ class Section {
     mistake(key, line(key), "a map is expected");
     return std::nullopt;
   }
-  /// The map under `key` of that item of `list` whose `name` is `name`.
+  /// The map under `key` in the item of `list` whose `name` is `name`.
   std::optional<Section> named(std::string_view list, const std::string& name, std::string_view key) const {
     const YamlValue::Member* member = find(map_, list);
     const std::vector<std::shared_ptr<const YamlValue>> none;
@@ -188,7 +188,7 @@ void take_context(const Section& root, ClusterConfig& into) {
   if (!context) return;
   into.namespace_name = context->text("namespace");
   if (const auto cluster = root.named("clusters", context->text("cluster"), "cluster")) take_cluster(*cluster, into);
-  if (!context->has("user")) return;  // an API server may ask for no credentials, such as `kubectl proxy`
+  if (!context->has("user")) return;  // some servers need no credentials, such as `kubectl proxy`
   if (const auto user = root.named("users", context->text("user"), "user")) take_user(*user, into);
 }
 

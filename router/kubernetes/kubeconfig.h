@@ -8,7 +8,7 @@
 
 namespace router::kubernetes {
 
-/// The current context of a kubeconfig file; see read_cluster_config. Paths in it are relative to its folder.
+/// Reads the current context of a kubeconfig file; see read_cluster_config. Paths in the file are relative to its folder.
 absl::StatusOr<ClusterConfig> read_kubeconfig(const std::string& file);
 
 }  // namespace router::kubernetes

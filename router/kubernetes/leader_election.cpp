@@ -22,8 +22,8 @@ namespace {
 namespace json = boost::json;
 using std::chrono::seconds;
 
-constexpr std::int64_t kDurationMax = 3600;  // seconds that a lease of somebody else is believed
-constexpr int kConflictsMax = 3;             // in one attempt; the next is soon
+constexpr std::int64_t kDurationMax = 3600;  // seconds; a longer duration in another candidate's Lease is cut to this
+constexpr int kConflictsMax = 3;             // writes that fail with a conflict in one attempt; then the next attempt follows
 
 std::string holder_of(const json::object& lease) {
   const json::object* spec = object_in(lease, "spec");
@@ -36,16 +36,16 @@ seconds duration_of(const json::object& lease, seconds otherwise) {
   return number ? seconds(std::clamp<std::int64_t>(*number, 1, kDurationMax)) : otherwise;
 }
 
-/// What one attempt has shown.
+/// The result of one attempt.
 enum class Outcome {
   kOurs,
-  kOthers,   // somebody else has it
-  kUnknown,  // the server could not be asked, or did not do it
+  kOthers,   // another candidate holds the Lease
+  kUnknown,  // the request failed
 };
 
 }  // namespace
 
-/// Lives until its coroutine has ended, which may be after the LeaderElection.
+/// Lives until its coroutine has ended, which may be after the destruction of the LeaderElection.
 struct LeaderElection::Candidate final : runtime::BackgroundTask {
   Candidate(ApiClient& through, LeaderElectionOptions with, std::function<void(bool)> on_change)
       : BackgroundTask(through.shard(), {"memory is short: the election begins later", with.retry_period}),
@@ -54,7 +54,7 @@ struct LeaderElection::Candidate final : runtime::BackgroundTask {
         changed(std::move(on_change)) {}
 
   Task<void> run() override;
-  /// One attempt and what follows from it; when the next one is due.
+  /// Makes one attempt and applies its result. Returns when the next attempt is due.
   static Task<Deadline> step(Candidate& self);
   static Task<Outcome> attempt(Candidate& self);
   static Task<Outcome> look(Candidate& self, runtime::Cancellation& cancellation, Deadline deadline);
@@ -64,7 +64,7 @@ struct LeaderElection::Candidate final : runtime::BackgroundTask {
   bool leads() const { return leading && !cancelled() && now() < leads_until; }
   void set_leading(bool leads);
   void observe(json::object object);
-  /// Whether nobody holds it any more, as far as we have seen.
+  /// Whether the Lease has no holder, or has not changed for its duration since this process first saw its state.
   bool is_free() const;
   json::object ours(bool renews) const;
   Outcome failed(const std::string& text);
@@ -79,19 +79,19 @@ struct LeaderElection::Candidate final : runtime::BackgroundTask {
   bool leading = false;
   TimePoint leads_until{};
   std::optional<json::object> lease;  // as last seen; nothing: not seen, or it may have changed since
-  std::string observed;               // its spec, to see whether it changes
-  TimePoint observed_at{};            // when that was first seen
-  LogDeduplicator troubles;           // until the lease is ours
+  std::string observed;               // its spec, to detect changes
+  TimePoint observed_at{};            // when that spec was first seen
+  LogDeduplicator troubles;           // until the Lease is ours
 };
 
 void LeaderElection::Candidate::set_leading(bool leads) {
   if (std::exchange(leading, leads) == leads) return;
   try {
-    log::info(absl::StrCat("kubernetes: this router ", leads ? "holds" : "does not hold any more", " the lease ",
+    log::info(absl::StrCat("kubernetes: this router ", leads ? "holds" : "no longer holds", " the lease ",
                            options.lease_namespace, "/", options.lease_name));
     if (!cancelled()) changed(leads);
   } catch (...) {
-    leading = !leads;  // told at the next step
+    leading = !leads;  // the next step reports it again
     throw;
   }
 }
@@ -143,7 +143,7 @@ Outcome LeaderElection::Candidate::failed(const ApiAnswer& answer, const char* v
                              options.lease_name, " (", answer.status, words.empty() ? "" : ": ", words, ")", hint));
 }
 
-/// Sees what the lease is now. kOurs: it is for us to write.
+/// Reads the Lease. kOurs: this process may write it.
 Task<Outcome> LeaderElection::Candidate::look(Candidate& self, runtime::Cancellation& cancellation, Deadline deadline) {
   self.lease.reset();
   ApiRequest request;
@@ -160,7 +160,7 @@ Task<Outcome> LeaderElection::Candidate::look(Candidate& self, runtime::Cancella
   co_return is_ours || self.is_free() ? Outcome::kOurs : Outcome::kOthers;
 }
 
-/// kOthers: somebody was faster.
+/// kOthers: another candidate has written the Lease in the meantime.
 Task<Outcome> LeaderElection::Candidate::write(Candidate& self, runtime::Cancellation& cancellation, json::object next,
                                                Deadline deadline) {
   const bool creates = metadata_text(next, "resourceVersion").empty();
@@ -169,7 +169,7 @@ Task<Outcome> LeaderElection::Candidate::write(Candidate& self, runtime::Cancell
   request.deadline = deadline;
   const auto answer = co_await self.client.request(cancellation, std::move(request));
   if (!answer.ok()) {
-    self.lease.reset();  // it may have been written
+    self.lease.reset();  // the write may have succeeded on the server
     co_return self.failed(std::string(answer.status().message()));
   }
   if (answer->status == 409) {
@@ -191,7 +191,7 @@ Task<Outcome> LeaderElection::Candidate::attempt(Candidate& self) {
   Deadline deadline = deadline_after(now, kAttemptMax);
   if (self.leads()) deadline = std::min(deadline, self.leads_until);
   for (int conflicts = 0; conflicts < kConflictsMax; ++conflicts) {
-    // Who leads has seen the lease as it wrote it; nobody else's word is needed to renew it.
+    // The leader knows the Lease as it has last written it, so it renews without reading it.
     const bool knows = self.leads() && self.lease.has_value();
     if (!knows) {
       const Outcome seen = co_await look(self, self, deadline);
@@ -204,11 +204,11 @@ Task<Outcome> LeaderElection::Candidate::attempt(Candidate& self) {
   co_return Outcome::kUnknown;
 }
 
-/// Gives it up, so that the next one need not wait.
+/// Releases the Lease, so that the next leader need not wait until it expires.
 Task<void> LeaderElection::Candidate::release(Candidate& self) {
   const std::shared_ptr<runtime::CancelSource> last = runtime::CancelSource::make(self.client.shard());
   const Deadline deadline = deadline_after(last->now(), kReleaseMax);
-  if (!self.lease) co_await look(self, *last, deadline);  // the end came while a renewal was under way
+  if (!self.lease) co_await look(self, *last, deadline);  // a renewal was interrupted, so its result is unknown
   const bool is_ours = self.lease && holder_of(*self.lease) == self.options.identity;
   if (!is_ours) co_return;
   json::object next = *self.lease;
@@ -221,7 +221,7 @@ Task<void> LeaderElection::Candidate::release(Candidate& self) {
 
 Task<Deadline> LeaderElection::Candidate::step(Candidate& self) {
   if (self.leading && !self.leads()) self.set_leading(false);
-  const TimePoint began = self.now();  // before it is sent: the server may have written it at any moment since
+  const TimePoint began = self.now();  // before the request is sent: the server may apply it at any later moment
   const Outcome outcome = co_await attempt(self);
   if (outcome == Outcome::kOurs) {
     self.troubles.recovered();
@@ -240,7 +240,7 @@ Task<void> LeaderElection::Candidate::run() {
     lease.reset();
     return deadline_after(now(), options.retry_period);
   };
-  co_await repeat("kubernetes: an exception has interrupted the election; it goes on", next_step, after_an_exception);
+  co_await repeat("kubernetes: an exception has interrupted the election; trying again", next_step, after_an_exception);
   const bool may_hold = leading || (lease && holder_of(*lease) == options.identity);
   if (may_hold) co_await release(*this);
 }

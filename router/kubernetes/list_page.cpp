@@ -17,7 +17,7 @@ absl::StatusOr<ListPage> take_page(std::string_view body, std::vector<json::obje
   page.version = metadata_text(*list, "resourceVersion");
   page.next = metadata_text(*list, "continue");
   if (items == nullptr || page.version.empty()) return absl::DataLossError("is not a list");
-  if (items->is_null()) return page;  // as Go writes a list of none
+  if (items->is_null()) return page;  // Go writes an empty list as null
   if (!items->is_array()) return absl::DataLossError("is not a list");
   for (json::value& item : items->get_array()) {
     if (!item.is_object()) return absl::DataLossError("is not a list of objects");

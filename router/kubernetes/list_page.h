@@ -11,10 +11,11 @@ namespace router::kubernetes {
 
 struct ListPage {
   std::string version;  // of the whole list; not empty
-  std::string next;     // the token to continue with; empty: this was the last
+  std::string next;     // the token of the next page; empty: this was the last page
 };
 
-/// One page of a list; its objects are moved behind `into`. Fails without a word of it, as objects may be secrets.
+/// Parses one page of a list and appends its objects to `into`. The error quotes nothing of the body, which may contain
+/// secrets.
 absl::StatusOr<ListPage> take_page(std::string_view body, std::vector<boost::json::object>& into);
 
 }  // namespace router::kubernetes

@@ -21,27 +21,27 @@ namespace {
 namespace json = boost::json;
 using std::chrono::seconds;
 
-constexpr std::size_t kRefusalMax = 64 * 1024;  // bytes of an answer that is no list and no watch
-constexpr seconds kLasts{1};                    // a watch that was open so long has made progress, even if nothing happened
-constexpr int kRefusalsMax = 3;                 // of watches in a row; then all is listed anew
+constexpr std::size_t kRefusalMax = 64 * 1024;  // bytes of an answer that refuses a watch
+constexpr seconds kLasts{1};                    // a watch that was open this long has made progress, even without an event
+constexpr int kRefusalsMax = 3;                 // refused watches in a row; then everything is listed again
 
-/// How a list or a watch came to its end, and what follows from it.
+/// How a list or a watch ended, and what to do next.
 struct StreamEnd {
   enum class Kind {
-    kDone,          // the list is complete; the watch was ended in order
+    kDone,          // the list is complete, or the server ended the watch regularly
     kBroken,        // try the same again
-    kGone,          // 410: list anew
+    kGone,          // 410: list again
     kUnauthorized,  // 401
-    kUnusable,      // list anew, but not at once: what came cannot be read, and would come again
+    kUnusable,      // list again after a pause: the data cannot be used, and the server would probably send the same again
     kStopped,
   };
   Kind kind = Kind::kDone;
-  std::string text;  // for the log; empty: nothing worth telling
+  std::string text;  // for the log; empty: nothing to log
   Duration retry_after{};
   bool has_newer_token = false;
 };
 
-/// Whether `a` comes before `b`, where versions are numbers; else nobody can tell.
+/// Whether version `a` is lower than `b`. False if one of them is not a number, since other versions have no known order.
 bool is_older(const std::string& a, const std::string& b) {
   const auto is_number = [](const std::string& text) { return text.find_first_not_of("0123456789") == text.npos; };
   return is_number(a) && is_number(b) && std::pair(a.size(), a) < std::pair(b.size(), b);
@@ -60,17 +60,17 @@ std::string with_selectors(const Selection& selection, std::string path) {
 
 }  // namespace
 
-/// Lives until its coroutine has ended, which may be after the Reflector.
+/// Lives until its coroutine has ended, which may be after the destruction of the Reflector.
 struct Reflector::Following final : runtime::BackgroundTask {
   Following(ApiClient& from, Selection what, Watcher& whom)
-      : BackgroundTask(from.shard(), {"memory is short: what is to be followed is followed later", kInterruptedPause}),
+      : BackgroundTask(from.shard(), {"memory is short: a watch of the API server starts later", kInterruptedPause}),
         client(from),
         selection(std::move(what)),
         watcher(whom),
         back_off(from.shard()) {}
 
   Task<void> run() override;
-  /// One list or watch; when the next one may begin.
+  /// Runs one list or watch. Returns when the next one may begin.
   static Task<Deadline> step(Following& self);
   static Task<StreamEnd> list(Following& self);
   static Task<StreamEnd> watch(Following& self);
@@ -80,14 +80,14 @@ struct Reflector::Following final : runtime::BackgroundTask {
   StreamEnd failed(const absl::Status& status) const;
   StreamEnd refused(const ApiAnswer& answer, ApiExchange& exchange, const char* verb);
   std::string explain(const ApiAnswer& answer, const char* verb) const;
-  /// What an end means for what comes next; how long to wait before that.
+  /// Counts and logs the end, decides what comes next, and returns how long to wait before that.
   Duration settle(const StreamEnd& end);
-  /// An exception has ended a step. What it was about to tell the Watcher may be lost, so all is listed anew.
+  /// An exception has ended a step. An event may not have reached the Watcher, so the next step lists everything again.
   Deadline interrupted();
   void log_end(const std::string& text);
-  /// A word of the server, so long ago at most.
+  /// Records that data arrived from the server at most `ago` ago.
   void heard(Duration ago = {}) { heard_at = std::max(heard_at.value_or(TimePoint{}), now() - ago); }
-  /// A watch is open and works: nothing stands in our way any more.
+  /// A watch is open and works, so earlier failures are over.
   void has_progressed();
 
   std::string list_path(const std::string& next) const;
@@ -99,16 +99,16 @@ struct Reflector::Following final : runtime::BackgroundTask {
   Watcher& watcher;
   BackOff back_off;
   ReflectorCounts counts;
-  std::string version;                      // our place in the server's history; empty: list first
-  std::size_t page_objects = kPageObjects;  // fewer once a page was too large
+  std::string version;                      // the resourceVersion from which to watch; empty: list first
+  std::size_t page_objects = kPageObjects;  // halved each time that a page was too large
   bool listed = false;
   bool forbidden = false;
   bool watching = false;
   std::optional<TimePoint> heard_at;
-  bool progressed = false;  // in the watch that runs or was the last
+  bool progressed = false;  // in the current or last watch
   int gone_in_a_row = 0;
   int unauthorized_in_a_row = 0;
-  int refusals_in_a_row = 0;  // of watches
+  int refusals_in_a_row = 0;  // refused watches
   LogDeduplicator troubles;
 };
 
@@ -118,7 +118,7 @@ std::string Reflector::Following::subject() const {
 }
 
 std::string Reflector::Following::list_path(const std::string& next) const {
-  // Without a resourceVersion: the newest state, and not one that a server behind the others has in its cache.
+  // Without a resourceVersion the server returns the newest state; otherwise it may answer from a cache that is behind.
   std::string path = absl::StrCat(collection_path(selection.resource, selection.namespace_name), "?limit=", page_objects);
   if (!next.empty()) path += "&continue=" + percent_encoded(next);
   return with_selectors(selection, path);
@@ -160,7 +160,7 @@ StreamEnd Reflector::Following::refused(const ApiAnswer& answer, ApiExchange& ex
   end.kind = StreamEnd::Kind::kBroken;
   forbidden = answer.status == 403;
   end.text = explain(answer, verb);
-  // Of 503 it is not obeyed: a starting server says five seconds by rote and is there in one.
+  // Retry-After of a 503 is ignored: a starting server always says five seconds, but is usually ready after one.
   if (answer.status == 429) end.retry_after = std::min(answer.retry_after.value_or(seconds(0)), kRetryAfterMax);
   if (answer.status == 410) {
     end.kind = StreamEnd::Kind::kGone;
@@ -202,7 +202,7 @@ Task<StreamEnd> Reflector::Following::list(Following& self) {
                               taken.status().message());
       co_return end;
     }
-    // Every page tells the same version: that of the first is the one that all were read at.
+    // Keep the version of the first page: all pages were read at that version.
     if (pages > 0) taken->version = page.version;
     page = std::move(*taken);
   }
@@ -253,8 +253,8 @@ Task<StreamEnd> Reflector::Following::read_events(Following& self, ApiExchange& 
     if (!more.ok()) {
       StreamEnd broken = self.failed(more.status());
       if (absl::IsUnavailable(more.status())) {
-        self.heard(ApiClient::kVanishedAfter);  // so long a dead connection may have looked alive
-        broken.text.clear();                    // that a connection ends is no news; that it cannot be opened again would be
+        self.heard(ApiClient::kVanishedAfter);  // the connection may have been dead for this long
+        broken.text.clear();                    // the end of a connection is normal; only a failure to reconnect is logged
       }
       if (absl::IsDeadlineExceeded(more.status())) {
         broken.text = absl::StrCat(self.client.name(), " was silent for too long in the watch of ", self.subject());
@@ -264,7 +264,7 @@ Task<StreamEnd> Reflector::Following::read_events(Following& self, ApiExchange& 
     self.heard();
     if (!*more) {
       StreamEnd ended;
-      // A server that ends each watch at once must not be asked without a pause.
+      // A pause is needed if the server ends each watch at once.
       if (!self.progressed && self.now() - opened < kLasts) ended.kind = StreamEnd::Kind::kBroken;
       co_return ended;
     }
@@ -305,8 +305,8 @@ std::optional<StreamEnd> Reflector::Following::take(WatchEvent event) {
     return end;
   }
   has_progressed();
-  // A server whose cache is behind the one that gave the list may send a bookmark from before it; to go on from there would
-  // bring older states of objects back.
+  // If this server's cache is behind that of the server that sent the list, its bookmark may be older than the list. To
+  // continue from that bookmark would bring back older states of objects.
   const bool steps_back = event.type == WatchEvent::Type::kBookmark && is_older(at, version);
   if (!steps_back) version = std::move(at);
   switch (event.type) {
@@ -353,7 +353,7 @@ Duration Reflector::Following::settle(const StreamEnd& end) {
 
 void Reflector::Following::log_end(const std::string& text) {
   if (text.empty() || cancelled() || !troubles.should_log(text)) return;
-  log::warning("kubernetes: " + text + "; trying again, and what was known before stays in use");
+  log::warning("kubernetes: " + text + "; trying again, and the last known state stays in use");
 }
 
 void Reflector::Following::has_progressed() {
@@ -382,8 +382,7 @@ Task<Deadline> Reflector::Following::step(Following& self) {
 Task<void> Reflector::Following::run() {
   const auto next_step = [this] { return step(*this); };
   const auto after_an_exception = [this] { return interrupted(); };
-  co_await repeat("kubernetes: an exception has interrupted what is followed; it is listed anew", next_step,
-                  after_an_exception);
+  co_await repeat("kubernetes: an exception has interrupted a list or watch; listing again", next_step, after_an_exception);
 }
 
 Reflector::Reflector(ApiClient& client, runtime::TaskGroup& group, Selection selection, Watcher& watcher)

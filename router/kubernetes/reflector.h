@@ -13,57 +13,58 @@
 
 namespace router::kubernetes {
 
-/// Which objects to follow.
+/// The objects that a Reflector follows.
 struct Selection {
   GroupVersionResource resource;
-  std::string namespace_name;  // the namespace; empty: all of them
-  std::string field_selector;  // as the API server writes them; empty: all
+  std::string namespace_name;  // empty: all namespaces
+  std::string field_selector;  // in the API server's syntax, like `label_selector`; empty: all objects
   std::string label_selector;
 };
 
-/// What a Reflector has done since it was made.
+/// Counts since the Reflector was made.
 struct ReflectorCounts {
-  std::uint64_t lists = 0;    // begun
-  std::uint64_t watches = 0;  // asked for
-  std::uint64_t gone = 0;     // 410: the server did not know our place in its history any more
+  std::uint64_t lists = 0;    // lists begun
+  std::uint64_t watches = 0;  // watches requested
+  std::uint64_t gone = 0;     // 410: the server did not have our resourceVersion any more
   std::uint64_t unauthorized = 0;
-  std::uint64_t errors = 0;  // everything else that went wrong, a watch that broke off included
+  std::uint64_t errors = 0;  // all other failures, broken watches included
 };
 
-/// Keeps a Watcher informed of the objects of one selection: lists them, page by page, then watches for changes from there, for
-/// as long as it lives. A watch that ends or breaks goes on where it was; when the server has forgotten that place (410), or
-/// sends what cannot be read, all is listed anew. Whatever fails is tried again, after a pause as BackOff has it or as the
-/// server asks with 429 (at most kRetryAfterMax); until it succeeds the Watcher keeps what it has. What an operator can mend
-/// (rights, missing kinds, an unreachable server) is told in the log once, and that it is over. An exception, such as when
-/// memory runs out, in here or in the Watcher, ends nothing either: all is listed anew. Bounds: pages of kPageObjects and
-/// ApiClient::kBodyMax (with fewer objects if that many are larger), kObjectsMax objects, events of EventLines::kEventMax. A
-/// page or an event is parsed in one go on the control thread: 1 ms for 500 objects of 1 KB, 50 ms for 500 of 24 KB. Control
-/// thread; ends when destroyed (also from within a call of the Watcher), and calls nothing after that.
+/// Passes the objects of one selection to a Watcher: lists them page by page, then watches for changes, until it is destroyed.
+/// A watch that ends or breaks continues at the last resourceVersion. If the server does not have that version any more (410),
+/// or sends something that cannot be parsed, the Reflector lists everything again. After a failure it tries again, after a
+/// pause given by BackOff or by the server with 429 (at most kRetryAfterMax). Meanwhile the Watcher keeps its objects. A
+/// failure that an operator can fix (rights, missing kinds, an unreachable server) is logged once, and so is the recovery.
+/// After an exception, also one of the Watcher, it lists everything again.
+/// Bounds: pages of kPageObjects objects and ApiClient::kBodyMax bytes (a page that is too large is read again in smaller
+/// pages), kObjectsMax objects, events of EventLines::kEventMax bytes. The control thread parses a page or an event in one
+/// step: 1 ms for 500 objects of 1 KB, 50 ms for 500 of 24 KB.
+/// Control thread. It stops when destroyed (also from inside a call of the Watcher), and calls nothing after that.
 class Reflector {
  public:
   static constexpr std::size_t kPageObjects = 500;
   static constexpr std::size_t kObjectsMax = 200'000;
-  static constexpr std::chrono::seconds kInterruptedPause{1};  // after an exception, or while it cannot begin
+  static constexpr std::chrono::seconds kInterruptedPause{1};  // after an exception, or when its task cannot start
   static constexpr std::size_t kPagesMax = 2'000;
   static constexpr std::chrono::seconds kRetryAfterMax{10};
-  static constexpr std::chrono::seconds kWatchMin{240};  // how long one watch is asked to last, at random
+  static constexpr std::chrono::seconds kWatchMin{240};  // a watch's timeoutSeconds is random between these two
   static constexpr std::chrono::seconds kWatchMax{480};
-  static constexpr std::chrono::seconds kWatchGrace{10};   // beyond that the server has not kept to it
+  static constexpr std::chrono::seconds kWatchGrace{10};   // so much longer than timeoutSeconds the Reflector waits for the end
   static constexpr std::chrono::seconds kSilenceMax{180};  // of a watch that has sent bookmarks, which come once a minute
 
-  /// `client`, `group` and `watcher` outlive this; the client also the task in the group. Begins from the loop, once the group
-  /// has room for one more.
+  /// `client`, `group` and `watcher` outlive this; the client also outlives the task in the group. Starts from the loop, when
+  /// the group has room for one more task.
   Reflector(ApiClient& client, runtime::TaskGroup& group, Selection selection, Watcher& watcher);
   Reflector(const Reflector&) = delete;
   Reflector& operator=(const Reflector&) = delete;
   ~Reflector();
 
-  /// Whether the first complete list has been given to the Watcher.
+  /// Whether the Watcher has received the first complete list.
   bool listed() const;
-  /// Whether the server's last answer was that we may not read them (403).
+  /// Whether the server has refused the last request with 403.
   bool forbidden() const;
-  /// When the Watcher was last known to be up to date. While a watch is open that is now: a dead connection is noticed within
-  /// ApiClient::kVanishedAfter, a server that hangs within kSilenceMax, or when the watch should have ended. Otherwise the
+  /// When the Watcher was last known to be up to date. While a watch is open that is now: a dead connection is detected within
+  /// ApiClient::kVanishedAfter, a server that hangs within kSilenceMax or when the watch should have ended. Otherwise it is the
   /// time of the last byte, or of the end of the watch. Nothing before the first answer.
   std::optional<TimePoint> last_word() const;
   const ReflectorCounts& counts() const;

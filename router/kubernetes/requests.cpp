@@ -17,7 +17,7 @@ ApiRequest with_body(const char* method, std::string path, const char* content_t
 }  // namespace
 
 ApiRequest apply_request(const std::string& path, const boost::json::object& object) {
-  // JSON is YAML; API servers before 1.34 know no other name for an apply patch.
+  // JSON is valid YAML. API servers before 1.34 accept an apply patch under this content type only.
   return with_body("PATCH", path + "?fieldManager=inference-router&force=true", "application/apply-patch+yaml", object);
 }
 

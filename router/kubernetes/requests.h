@@ -5,17 +5,18 @@
 
 #include "router/kubernetes/api_client.h"
 
-/// Requests that change objects, for ApiClient::request. Paths come from resource.h.
+/// Requests that change objects, for ApiClient::request. Paths come from group_version_resource.h.
 namespace router::kubernetes {
 
-/// Server-side apply: makes the object what `object` says, and makes it if it is not there. The fields are ours from then on,
-/// whoever had them before; what we had applied earlier and is not in `object` goes. `path`: of the object or its `status`.
+/// Server-side apply: creates the object, or sets the fields that `object` contains. The router then owns these fields, even
+/// if another manager owned them before. Fields that it applied earlier and that `object` lacks are removed. `path` is that of
+/// the object or of its `status`.
 ApiRequest apply_request(const std::string& path, const boost::json::object& object);
-/// 409 if it is there already. `path`: of the collection.
+/// Creates an object; the answer is 409 if it exists. `path` is that of the collection.
 ApiRequest create_request(const std::string& path, const boost::json::object& object);
-/// 409 if it has changed since `metadata.resourceVersion`.
+/// Replaces an object; the answer is 409 if it has changed since `metadata.resourceVersion`.
 ApiRequest replace_request(const std::string& path, const boost::json::object& object);
-/// Merge patch (RFC 7386): changes the members that `change` names. 409 as above.
+/// Merge patch (RFC 7386): changes the members that `change` names. 409 as for replace_request.
 ApiRequest merge_request(const std::string& path, const boost::json::object& change);
 
 }  // namespace router::kubernetes

@@ -10,7 +10,7 @@
 namespace router::kubernetes {
 namespace {
 
-constexpr std::size_t kMemoryKept = 1024 * 1024;  // bytes, between two events
+constexpr std::size_t kMemoryKept = 1024 * 1024;  // bytes that the empty buffer keeps between two events
 
 std::optional<WatchEvent::Type> type_of(const std::string& name) {
   using Type = WatchEvent::Type;

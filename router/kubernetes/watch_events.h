@@ -9,16 +9,16 @@
 
 namespace router::kubernetes {
 
-/// Cuts the body of a watch into its lines, one event each, however its bytes arrive.
+/// Splits the body of a watch into lines of text, one event each. The bytes may arrive in pieces of any size.
 class EventLines {
  public:
   static constexpr std::size_t kEventMax = 8 * 1024 * 1024;  // bytes; an object in etcd has at most 1.5 MB
 
-  /// Where bytes are appended as they arrive.
+  /// The buffer to which the caller appends bytes as they arrive.
   std::string& bytes() { return bytes_; }
-  /// The next line without its end, valid until more is appended; nothing: it has not arrived yet.
+  /// The next line without its end, valid until more bytes are appended; nothing if it is not complete yet.
   std::optional<std::string_view> next();
-  /// The line that is under way is too long to be waited for.
+  /// Whether the incomplete line is longer than kEventMax.
   bool is_too_long() const { return bytes_.size() - begin_ > kEventMax; }
 
  private:
@@ -33,7 +33,7 @@ struct WatchEvent {
   boost::json::object object;  // kError: a Status
 };
 
-/// One line of a watch. Fails without a word of it, as objects may be secrets.
+/// Parses one line of a watch. The error quotes nothing of it, because the object may be a secret.
 absl::StatusOr<WatchEvent> parse_event(std::string_view line);
 
 }  // namespace router::kubernetes
