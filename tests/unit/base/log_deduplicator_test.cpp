@@ -47,7 +47,7 @@ TEST(LogDeduplicator, FilledTheLogWithWhatFailsInTwoWaysByTurns) {
   std::size_t logged = 2;
   for (int i = 0; i < 50; ++i) logged += log.should_log(i % 2 == 0 ? "a" : "b", now + seconds(i)) ? 1 : 0;
   EXPECT_EQ(logged, 6U);
-  EXPECT_TRUE(log.should_log("c", now + seconds(60))) << "and then again";
+  EXPECT_TRUE(log.should_log("c", now + seconds(60))) << "after the interval it is logged again";
 }
 
 }  // namespace
