@@ -201,7 +201,8 @@ TEST_F(FileReplicasTest, TookLocalhostForTwoReplicasOrForTheFamilyThatNobodyList
   EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (::1) [::1]:80"});
   source.probed("iris/blue", second.address, true, true);
   shard.poll();
-  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"}) << "IPv4, if a process listens there";
+  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"})
+      << "IPv4 is preferred when both families accept connections";
 }
 
 TEST_F(FileReplicasTest, LeftLocalhostToAResolverThatKnewOneFamilyOrAnotherMachine) {
@@ -239,11 +240,11 @@ TEST_F(FileReplicasTest, ChangesTheFamilyOnlyIfNoneOfItsAddressesAcceptsConnecti
   const Address second = told["iris/blue"][1].address;
   source.probed("iris/blue", first, false, true);
   shard.poll();
-  EXPECT_EQ(told["iris/blue"].front().address.family(), AF_INET) << "the second replica was not found to listen on IPv6";
+  EXPECT_EQ(told["iris/blue"].front().address.family(), AF_INET) << "no probe of the second replica has reported yet";
   source.probed("iris/blue", second, true, false);
   source.probed("iris/blue", first, false, true);
   shard.poll();
-  EXPECT_EQ(told["iris/blue"].front().address.family(), AF_INET) << "the second replica listens now";
+  EXPECT_EQ(told["iris/blue"].front().address.family(), AF_INET) << "the second replica accepts connections over IPv4";
   source.probed("iris/blue", second, false, true);
   shard.poll();
   EXPECT_EQ(found(), (std::vector<std::string>{"pods:80 (fd00::1) [fd00::1]:80", "pods:80 (fd00::2) [fd00::2]:80"}));
