@@ -107,8 +107,7 @@ TEST(ResponseHead, HoldsAtMost128Fields) {
   EXPECT_FALSE(is_refused(bytes + "\r\n"));
   bytes += "X: y\r\n\r\n";
   ResponseHead head;
-  EXPECT_STREQ(parse_response(bytes, head).error().cause,
-               "more than 128 fields");  // this limit has no setting
+  EXPECT_STREQ(parse_response(bytes, head).error().cause, "more than 128 fields");  // this limit is fixed
 }
 
 TEST(ResponseHead, LosesBlanksBeforeAColon) {
