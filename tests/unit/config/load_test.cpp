@@ -50,7 +50,7 @@ TEST(Load, TellsAllMistakesOfAllFilesAtOnceInTheOrderOfTheLines) {
                                "\nendpoints/green.yml:1: is not valid", "\nendpoints/blue.yml:4: ",
                                "\nendpoints/endpoint.yml:2: auth_mode", "\nendpoints/endpoint.yml:3: traffic"}) {
     const std::size_t at = told.find(expected);
-    ASSERT_NE(at, told.npos) << expected << "\ntold:\n" << told;
+    ASSERT_NE(at, told.npos) << expected << "\nmessage:\n" << told;
     EXPECT_GE(at, last) << "not in order: " << expected << "\nmessage:\n" << told;
     last = at;
   }

@@ -49,7 +49,7 @@ class TestWatcher final : public Watcher {
   const std::function<void()> look_;
 };
 
-/// Counts how often it was asked to give up its slot.
+/// Counts the calls that make it give up its slot.
 class TestHolder final : public PreemptibleHolder {
  public:
   void preempt() noexcept override { ++times; }

@@ -81,7 +81,7 @@ TEST_F(SharedPod, LendsAFreeSlotForAProbeAndServesWhoCameMeanwhile) {
   ASSERT_TRUE(preemptible);
   EXPECT_NE(preemptible.slot(), nullptr);
   EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "the pod has one slot, and it is in use";
-  EXPECT_EQ(queue->demand().slots_in_use, 0u) << "it is no exchange";
+  EXPECT_EQ(queue->demand().slots_in_use, 0u) << "a probe is not an exchange";
   Visitor a(*queue, *shard);
   Visitor b(*queue, *shard);
   ASSERT_TRUE(a.waits() && b.waits());

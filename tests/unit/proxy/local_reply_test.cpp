@@ -158,7 +158,7 @@ TEST(LocalReply, SaysHowToAuthenticateAndWhichMethodsAreServed) {
 TEST(LocalReply, HasNoBodyForAHead) {
   const Seen seen = answer_to(Reason::kUnauthorized, StatusProfile::kKubernetes, http::Method::kHead);
   EXPECT_EQ(seen.body, "");
-  EXPECT_GT(seen.length, 0u) << "its length is told";
+  EXPECT_GT(seen.length, 0u) << "Content-Length has the body's length";
   EXPECT_TRUE(seen.ended);
 }
 

@@ -79,7 +79,7 @@ TEST_F(KeptConnectionTest, IsReplacedRightAfterAnError) {
   const test::Descriptor second = accept(here);
   answer(*request, second);
   EXPECT_EQ(fresh(metrics::FreshReason::kAfterError), 1U);
-  EXPECT_TRUE(replica->habits()->on(0).keeps()) << "an exception is no habit";
+  EXPECT_TRUE(replica->habits()->on(0).keeps()) << "one error does not make a habit";
 }
 
 TEST_F(KeptConnectionTest, ServesAgainTenMillisecondsAfterAnError) {
