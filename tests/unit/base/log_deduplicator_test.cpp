@@ -41,7 +41,7 @@ TEST(LogDeduplicator, FilledTheLogWithWhatFailsInTwoWaysByTurns) {
   LogDeduplicator log({.repeat = Repeat::kLastLogged, .logged_max = 6, .window = seconds(60)});
   TimePoint now{};
   EXPECT_TRUE(log.should_log("connection refused", now));
-  EXPECT_FALSE(log.should_log("connection refused", now += seconds(1))) << "it is known";
+  EXPECT_FALSE(log.should_log("connection refused", now += seconds(1))) << "the same message was just logged";
   EXPECT_TRUE(log.should_log("503 from GET /", now += seconds(1)));
   EXPECT_TRUE(log.recovered());
   std::size_t logged = 2;

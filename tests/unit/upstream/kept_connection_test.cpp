@@ -17,7 +17,7 @@ TEST_F(KeptConnectionTest, OfAReplicaThatIsTrustedServesAtOnce) {
   earn_trust(connection);
   for (int times = 0; times < 3; ++times) {
     auto request = send(here);
-    EXPECT_TRUE(request->open()) << "it waits";
+    EXPECT_TRUE(request->open()) << "the request waits";
     EXPECT_FALSE(request->exchange->waited());
     answer(*request, connection);
   }

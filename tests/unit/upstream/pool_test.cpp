@@ -103,7 +103,7 @@ TEST_F(PoolTest, LeavesAConnectionAloneThatIsTooYoung) {
   auto request = send(here);
   const test::Descriptor second = accept(here);
   EXPECT_TRUE(test::turn_until(here, [&] { return request->open(); }));
-  EXPECT_FALSE(request->exchange->reused()) << "other connections serve meanwhile";
+  EXPECT_FALSE(request->exchange->reused()) << "a new connection serves the request";
   EXPECT_EQ(resting(), 1u);
   request->exchange->close();
   here.advance(milliseconds(10));
