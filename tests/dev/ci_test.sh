@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The last lines of .ci/run, with a door that says what the stages of a day might say.
+# Tests the last lines of .ci/run. A script in place of `./dev` prints given results for each stage.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)
@@ -29,12 +29,12 @@ expect "a finding" 1 "177 passed, 1 failed" "echo 100 passed, 0 failed" "echo 50
 expect "a stage that is killed" 1 "77 passed, 1 failed" 'kill -9 $$' "echo 50 passed, 0 failed" "echo nothing found"
 expect "several counts, the last of which holds" 0 "87 passed, 0 failed" "echo 5 passed, 0 failed; echo 10 passed, 0 failed" "echo 50 passed, 0 failed" "true"
 
-# What failed is told again at the end, however much the later stages print.
+# The last lines name the failed tests again, however much the later stages print.
 printf '#!/usr/bin/env bash\ncase $* in test) echo FAILED test_of_mine; exit 1 ;; fuzz*) seq 1000 ;; *) echo 5 passed, 0 failed ;; esac\n' >"$work/dev"
 "$work/.ci/run" >"$work/log" 2>&1 || true
 if ! tail -n 20 "$work/log" | grep -q 'FAILED test_of_mine'; then echo "ci_test: the end does not name what failed" >&2; wrong=1; fi
 
-# The table before the last line has every stage, and what a stage tells of its parts behind it.
+# The table before the last line has every stage, followed by the parts that the stage reports.
 printf '#!/usr/bin/env bash\necho 5 passed, 0 failed; case $1 in check) echo "part unit tests (tsan): 12.3 min"; echo "no part of it: 4.5 min" ;; esac\n' >"$work/dev"
 "$work/.ci/run" >"$work/log" 2>&1 || true
 wanted="    0.0 min  test

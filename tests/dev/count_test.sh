@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The self-check of tests/support/count.py. It is not counted with it: if it fails, `./dev` ends, for no count is worth anything.
+# Tests tests/support/count.py. The test is not counted by it: if it fails, `./dev` ends, because its counts could not be trusted.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 file=$(mktemp)
 trap 'rm -f "$file"' EXIT
 wrong=0
 
-expect() {  # WHAT STATUS PASSED_AND_FAILED [NAME...]: what is counted, and (patterns) what is told by name; the file on standard input
+expect() {  # WHAT STATUS PASSED_AND_FAILED [NAME...]: the expected counts and names (patterns) for the file on standard input
   local what=$1 status=$2 counts=$3 got
   cat >"$file"
   shift 3
@@ -18,7 +18,7 @@ expect() {  # WHAT STATUS PASSED_AND_FAILED [NAME...]: what is counted, and (pat
   printf 'count_test: %s: counted "%s", not "%s"%s\n' "$what" "$got" "$counts" "${1:+ with $1}" >&2
   wrong=1
 }
-# What the programs write, but for what is not read. pytest puts its suite into <testsuites>, GoogleTest writes one for each suite.
+# The programs' files, without the parts that are not read. pytest puts its suite into <testsuites>, GoogleTest writes one for each suite.
 pytest() { printf '<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" tests="9">%s</testsuite></testsuites>' "$1"; }
 gtest() { printf '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites tests="9" name="AllTests"><testsuite name="Queue" tests="9">%s</testsuite></testsuites>\n' "$1"; }
 case_of() { printf '<testcase classname="tests.integration.test_slots" name="%s" time="0.01">%s</testcase>' "$1" "${2:-}"; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `./dev test` in a project of a few tests, with an end of every kind: what it counts, what it tells by name, and how the long tests stand.
+# Tests `./dev test` in a project of a few tests with every kind of result: its counts, the tests that it names, and its lines on long tests.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)
@@ -11,9 +11,9 @@ cp "$root/.ci/long" .ci/
 cp "$root/tests/support/count.py" tests/support/
 touch CMakePresets.json build/dev/build.ninja
 printf '#!/bin/sh\nexit 0\n' | tee tests/dev/count_test.sh bin/cmake >build/dev/inference-router
-# What is installed is not the subject: whatever is asked for is there.
+# The test does not depend on installed packages: this program reports every package as installed.
 printf '#!/usr/bin/env bash\nfor package in "${@:3}"; do echo "installed $package"; done\n' >bin/dpkg-query
-# As one of GoogleTest: it writes the file that it is told to, at its end.
+# Behaves like a program of GoogleTest: it writes the requested file at its end.
 cat >unit_some <<'TXT'
 #!/usr/bin/env bash
 for option in "$@"; do case $option in --gtest_output=xml:*) file=${option#*xml:} ;; esac; done
@@ -42,7 +42,7 @@ echo 'def test_of_conformance(): pass' >tests/conformance/test_some.py
 wrong=0
 
 run() { PATH="$work/bin:$PATH" ./dev "$@" >log 2>&1 && status=0 || status=$?; }
-expect() {  # WHAT STATUS LAST_LINE TEXT...: how the run ended, and what it told among its last lines (patterns)
+expect() {  # WHAT STATUS LAST_LINE TEXT...: the end of the run, and patterns that its last lines must match
   local what=$1 text
   if [ "$status" != "$2" ] || ! tail -n1 log | grep -qxE "$3"; then
     printf 'door_test: %s: exit status %d, log:\n' "$what" "$status" >&2
@@ -51,7 +51,7 @@ expect() {  # WHAT STATUS LAST_LINE TEXT...: how the run ended, and what it told
   fi
   for text in "${@:4}"; do
     if ! tail -n 40 log | grep -qE "$text"; then
-      printf 'door_test: %s: the end does not tell "%s":\n' "$what" "$text" >&2
+      printf 'door_test: %s: the last lines do not match "%s":\n' "$what" "$text" >&2
       tail -n 40 log >&2
       wrong=1
     fi
@@ -93,7 +93,7 @@ expect "every other end" 1 "7 passed, 6 failed" "FAILED .*test_that_passes_again
   "^long tests, fuzz: last run 2026-11-29, commit 0123456789ab, passed after 120 min \(13 passed, 0 failed\)$" "^long tests, chaos: never run$"
 
 rm tests/integration/test_ends.py
-# One that takes its process with it: what else this process would have run is not known to have passed.
+# A test that ends its process. The other tests of this process are not known to have passed.
 printf 'import os\nimport signal\ndef test_that_ends_its_process(): os.kill(os.getpid(), signal.SIGKILL)\n' >tests/integration/test_broken.py
 run test
 expect "a test that ends its process" 1 "[56] passed, [1-9] failed" "ERROR .*test_that_ends_its_process"

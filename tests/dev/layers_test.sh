@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What router_module() refuses, shown in a project of three modules without a source: high uses middle, middle uses low.
+# Tests which uses of modules router_module() refuses, in a project without sources: high uses middle, middle uses low.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)
@@ -7,7 +7,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 wrong=0
 
-header() {  # FOLDER INCLUDE...: its own header, with these lines
+header() {  # FOLDER INCLUDE...: writes the module's header with these lines
   local folder=$1
   shift
   mkdir -p "router/$folder"
@@ -42,7 +42,7 @@ configure() { cmake -G Ninja -B build . >log 2>&1; }
 build() {
   local status=0
   cmake --build build >log 2>&1 || status=$?
-  # The file clock moves some times in 10 ms only: what is written within its step is not newer than what was built.
+  # File times have a resolution of about 10 ms: a file that is written in the same step is not newer than the build.
   touch built
   for _ in {1..1000}; do
     touch written
@@ -60,15 +60,15 @@ accepts() {  # WHAT COMMAND
 refuses() {  # WHAT TEXT COMMAND
   if "$3"; then
     printf 'layers_test: %s goes through\n' "$1" >&2
-  elif ! tr -s ' \n' ' ' <log | grep -qF "$2"; then  # CMake breaks lines where it likes
-    printf 'layers_test: %s is refused without telling "%s"\n' "$1" "$2" >&2
+  elif ! tr -s ' \n' ' ' <log | grep -qF "$2"; then  # CMake wraps its messages
+    printf 'layers_test: %s is refused without the message "%s"\n' "$1" "$2" >&2
     cat log >&2
   else
     return 0
   fi
   wrong=1
 }
-refuses_include() {  # WHAT FOLDER INCLUDED...: the last one is the mistake
+refuses_include() {  # WHAT FOLDER INCLUDED...: the last include is the mistake
   local line=$((3 + $# - 2))
   header "$2" "${@:3}"
   refuses "$1" "router/$2/$2.h:$line: module router_$2 may not include" build

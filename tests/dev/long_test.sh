@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# .ci/long and the file of its results, with a door that says what the parts of a day might say.
+# Tests .ci/long and the file of its results. A script in place of `./dev` prints given results for each part.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)
@@ -26,40 +26,40 @@ commit=$(git rev-parse --short=12 HEAD)
 today=$(date +%F)
 
 run --results
-[ "$status" = 0 ] && ! grep -v ': never run$' log && [ ! -e .ci/long.result ] || complain "parts that never ran are told as if they had"
+[ "$status" = 0 ] && ! grep -v ': never run$' log && [ ! -e .ci/long.result ] || complain "parts that never ran are reported as if they had run"
 
 door 'echo 1 passed, 0 failed; echo 3 passed, 0 failed'
 quietly commit -am two
 commit=$(git rev-parse --short=12 HEAD)
 run chaos=5
 [ "$status" = 0 ] && [ "$(cat .ci/long.result)" = "chaos passed $today $commit 0 3 passed, 0 failed" ] || complain "a part that passed is not in the file"
-grep -qx 'chaos 5' asked || complain "chaos does not go on for as long as asked for"
-grep -qx "long tests, chaos: last run $today, commit $commit, passed after 0 min (3 passed, 0 failed)" log || complain "a part that passed is not told"
-grep -qx 'long tests, fuzz: never run' log || complain "a part that was not asked for is told as if it had run"
+grep -qx 'chaos 5' asked || complain "chaos does not run for the requested time"
+grep -qx "long tests, chaos: last run $today, commit $commit, passed after 0 min (3 passed, 0 failed)" log || complain "a part that passed is not reported"
+grep -qx 'long tests, fuzz: never run' log || complain "a part that was not requested is reported as if it had run"
 
 door 'case $1 in bench) exit 3 ;; *) echo 5 passed, 2 failed; exit 1 ;; esac'
 quietly commit -am three
 run bench image
 [ "$status" = 1 ] || complain "a failed part is no failure"
-grep -q "^bench failed $today [0-9a-f]* 0$" .ci/long.result || complain "a part that ended without a count is not told as failed"
-grep -q "^image failed $today [0-9a-f]* 0 5 passed, 2 failed$" .ci/long.result || complain "failed tests are not told"
+grep -q "^bench failed $today [0-9a-f]* 0$" .ci/long.result || complain "a part that ended without a count is not reported as failed"
+grep -q "^image failed $today [0-9a-f]* 0 5 passed, 2 failed$" .ci/long.result || complain "failed tests are not reported"
 grep -q "^chaos passed $today $commit 0 3 passed, 0 failed$" .ci/long.result || complain "the result of another part has changed"
 
 echo >>dev
 door 'echo 4 passed, 0 failed'
 run chaos
-grep -q "^chaos passed $today [0-9a-f]*+ 0 4 passed, 0 failed$" .ci/long.result || complain "changes that are not committed are not told"
+grep -q "^chaos passed $today [0-9a-f]*+ 0 4 passed, 0 failed$" .ci/long.result || complain "changes that are not committed are not reported"
 [ "$(grep -c '^chaos ' .ci/long.result)" = 1 ] || complain "a part has two results"
 
 nproc=$(nproc)
 run fuzz=12
-grep -qx "fuzz $(awk -v rounds=$(((3 + nproc - 1) / nproc)) 'BEGIN {print 12 / rounds}')" asked || complain "the time for all targets is not shared among them"
+grep -qx "fuzz $(awk -v rounds=$(((3 + nproc - 1) / nproc)) 'BEGIN {print 12 / rounds}')" asked || complain "the time for all targets is not divided among them"
 
 door 'sleep 60'
 before=$(cat .ci/long.result)
 begun=$SECONDS
 run image=0.01
-[ "$status" = 1 ] && [ $((SECONDS - begun)) -lt 30 ] && grep -q '^image failed ' .ci/long.result || complain "what hangs is not ended"
+[ "$status" = 1 ] && [ $((SECONDS - begun)) -lt 30 ] && grep -q '^image failed ' .ci/long.result || complain "a part that hangs is not ended"
 
 door 'touch began; sleep 60'
 rm -f began

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tests/support/other_debian.sh with a root of a few programs of this machine: what the command finds there, and what is left when it
-# ends, whichever way.
+# Tests tests/support/other_debian.sh with a root that has a few programs of this machine: what the command finds there, and what is left
+# when the script ends in any way.
 set -euo pipefail
 script=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/tests/support/other_debian.sh
 work=$(mktemp -d)
@@ -15,7 +15,7 @@ run() { XDG_CACHE_HOME=$work/cache tests/support/other_debian.sh "$@" >log 2>&1 
 
 if [ "$(id -u)" != 0 ]; then
   run true
-  [ "$status" = 1 ] && grep -q "only root" log || complain "somebody else than root is not refused"
+  [ "$status" = 1 ] && grep -q "only root" log || complain "a user other than root is not refused"
   exit "$wrong"
 fi
 other=trixie
@@ -31,7 +31,7 @@ for program in sh env sleep cat touch; do
   done
 done
 
-left() {  # nothing may be mounted below, and no process may have its root there
+left() {  # checks that no mount is left below, and that no process has its root there
   if grep -F "$work" /proc/self/mounts >&2; then complain "$1: something is still mounted"; fi
   local process
   for process in /proc/[0-9]*; do
@@ -39,7 +39,7 @@ left() {  # nothing may be mounted below, and no process may have its root there
   done
 }
 run cat source
-if grep -q "cannot be kept to one process" log; then  # a chroot on a machine that shares its mounts
+if grep -q "cannot be kept to one process" log; then  # the test runs in a chroot on a machine that shares its mounts
   left "after it was refused"
   exit "$wrong"
 fi
@@ -50,7 +50,7 @@ run sh -c 'touch build/made /ccache/kept; sleep 300 & exit 3'
 [ -e build/other-debian/build/made ] && [ ! -e build/made ] || complain "the build folder is not one of its own"
 [ -e "cache/inference-router/ccache-$other/kept" ] || complain "ccache's files do not stay"
 left "after a command that has left a process behind"
-# A shell starts what runs in the background deaf to SIGINT.
+# A shell starts background processes with SIGINT ignored, so `env` restores the default.
 for signal in INT TERM HUP KILL; do
   rm -f build/other-debian/build/begun
   XDG_CACHE_HOME=$work/cache setsid env --default-signal=INT tests/support/other_debian.sh sh -c 'touch build/begun; sleep 300' >log 2>&1 &
@@ -59,7 +59,7 @@ for signal in INT TERM HUP KILL; do
   [ -e build/other-debian/build/begun ] || complain "$signal: the command does not begin"
   kill -"$signal" "$script_itself"
   if wait "$script_itself" 2>/dev/null; then complain "$signal: ended as if the command had succeeded"; fi
-  for _ in {1..100}; do ps -e -o args= | grep -F "sh -c touch build/begun" | grep -qvF grep || break; sleep 0.05; done  # killed, it takes its time
+  for _ in {1..100}; do ps -e -o args= | grep -F "sh -c touch build/begun" | grep -qvF grep || break; sleep 0.05; done  # killed processes take a moment to end
   left "$signal"
 done
 exit "$wrong"

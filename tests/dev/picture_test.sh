@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What draw_layers.py draws and refuses, shown in a project of three modules without a source: high uses middle and low, middle uses low.
+# Tests what draw_layers.py draws and refuses, in a project without sources: high uses middle and low, middle uses low.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)
@@ -12,7 +12,7 @@ wrong=0
 module() {  # FOLDER LEVEL DEPENDS...
   echo "router_module(NAME $1 LEVEL $2 DEPENDS ${*:3})" >"router/$1/CMakeLists.txt"
 }
-make_project() {  # [LINE]: one more of the project, after its modules
+make_project() {  # [LINE]: a further line of the project, after its modules
   rm -f cmake/exceptions.txt
   cat >CMakeLists.txt <<TXT
 cmake_minimum_required(VERSION 3.25)
@@ -41,14 +41,14 @@ complain() {
   wrong=1
 }
 accepts() { python3 cmake/draw_layers.py build --check >log 2>&1 || complain "$1 is refused"; }  # WHAT
-refuses() {  # WHAT TEXT: the whole of what is told
+refuses() {  # WHAT TEXT: the whole message
   if python3 cmake/draw_layers.py build --check >log 2>&1; then complain "$1 goes through"; fi
-  [ "$(cat log)" = "$2" ] || complain "$1 is not told by \"$2\" alone"
+  [ "$(cat log)" = "$2" ] || complain "$1: the message is not exactly \"$2\""
 }
 
 make_project
 accepts "the project"
-# Two levels apart, but through middle: only three arrows.
+# `high` uses `low` also through `middle`, so that arrow is left out: only three arrows are drawn.
 [ "$(grep -c 'marker-end' docs/layers.svg)" = 3 ] || complain "not three arrows are drawn"
 cp docs/layers.svg first.svg
 make_project
@@ -63,7 +63,7 @@ make_project
 sed -i '/router.high/d' docs/architecture.md
 refuses "a table without a module" "docs/architecture.md: high is of level 2; the table says None"
 
-# What router_module() does not see.
+# A dependency that router_module() does not see.
 make_project 'target_link_libraries(router_low INTERFACE router_aside)
 add_library(router_aside INTERFACE)
 set(ROUTER_LEVEL_aside 0 CACHE INTERNAL "")'

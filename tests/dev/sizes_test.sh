@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What check_sizes.py refuses, shown in a project of its own: a file, a function and a list of parameters one too long, and an exception
-# that is not needed. What is as long as it may be goes through.
+# Tests what check_sizes.py refuses, in a project of its own: a file, a function and a list of parameters that are one too long, and an
+# exception that is not needed. Whatever has the maximum length is accepted.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)
@@ -19,12 +19,12 @@ complain() {
   wrong=1
 }
 accepts() { check || complain "$1 is refused"; }  # WHAT
-# The check tells TEXT alone, and nothing once EXCEPTION stands in the list with a reason. It refuses the line without a reason, and the line
+# The check prints only TEXT, and nothing if the list has EXCEPTION with a reason. It refuses the line without a reason, and the line
 # that stays when the file is gone.
 refuses() {  # EXCEPTION TEXT
   local file=${1%%:*}
   if check; then complain "$1 goes through"; fi
-  [ "$(cat log)" = "$2" ] || complain "$1 is not told by \"$2\" alone"
+  [ "$(cat log)" = "$2" ] || complain "$1: the message is not exactly \"$2\""
   echo "$1 | a reason" >cmake/exceptions.txt
   accepts "$1, an exception"
   echo "$1 | " >cmake/exceptions.txt
@@ -37,7 +37,7 @@ refuses() {  # EXCEPTION TEXT
 function_of() { printf '%s {\n' "$1"; lines $(($2 - 2)) '  f();'; echo '}'; }  # HEAD LINES
 six='int a, const std::map<int, std::pair<int, int>>& b, int (*c)(int, int), std::array<int, 2> d = {1, 2}, int e = f(1, 2), int g = 0'
 
-# Each as long as it may be.
+# Each has the maximum length.
 lines 450 '' >long.cpp
 function_of 'int Type::most(int x)' 60 >function.cpp
 function_of 'TEST(Suite, TakesTheMost)' 60 >tests/suite_test.cpp
@@ -48,7 +48,7 @@ printf 'class Type:\n    def most(self, a, b, c, d, e, f):\n        pass\n' >met
 printf 'def test_with(many, fixtures, which, nobody, passes, to, it):\n    pass\n' >tests/test_some.py
 function_of 'most()' 60 >script.sh
 lines 500 'data' >data.json
-accepts "what is as long as it may be"
+accepts "code of the maximum length"
 
 lines 451 '' >long.cpp
 refuses long.cpp "long.cpp: 451 lines; at most 450"
@@ -70,9 +70,9 @@ refuses parameters.h:Type::most "parameters.h:1: Type::most has 7 parameters; at
 printf 'class Type:\n    def most(self, a, b, c, d, e, f, *, g):\n        pass\n' >method.py
 refuses method.py:Type.most "method.py:2: Type.most has 7 parameters; at most 6"
 
-# A function that is declared and defined is told once.
+# A function that is declared and defined is reported once.
 echo "int most($six, int h);" >declared.h
 printf '#include "declared.h"\nint most(%s, int h) {\n  return 0;\n}\n' "$six" >declared.cpp
 if check; then complain "seven parameters of a declared function go through"; fi
-[ "$(cat log)" = "declared.cpp:2: most has 7 parameters; at most 6" ] || complain "a declared function is not told once"
+[ "$(cat log)" = "declared.cpp:2: most has 7 parameters; at most 6" ] || complain "a declared function is not reported exactly once"
 exit "$wrong"

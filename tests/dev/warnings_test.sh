@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a warning does: it ends the build of every preset that tests run with, and not the build of a user's `release`, whose compiler may
-# know warnings that ours do not. Shown in a project of one source, with the presets and the options of this one.
+# Tests that a warning ends the build of every preset that tests use, but not the build of a user's `release`, whose compiler may have
+# other warnings. The project has one source, and the presets and options of the router.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)
@@ -26,12 +26,12 @@ complain() {
 build() { cmake --preset "$1" >log 2>&1 && cmake --build "build/$1" >>log 2>&1; }  # PRESET
 
 build release || complain "a warning ends the build of release"
-grep -q 'nobody_reads_it.*Wunused-variable' log || complain "release does not tell the warning"
+grep -q 'nobody_reads_it.*Wunused-variable' log || complain "the build of release does not print the warning"
 for preset in dev bench asan tsan coverage; do
   if build "$preset"; then complain "a warning does not end the build of $preset"; fi
   grep -q 'nobody_reads_it.*Werror=unused-variable' log || complain "the build of $preset does not end with the warning"
 done
-# clang may not be here: its preset is only configured, with this compiler in its place.
+# clang may be missing, so the preset `fuzz` is only configured, with this machine's compiler.
 cmake --preset fuzz -D CMAKE_TOOLCHAIN_FILE= >log 2>&1 && grep -qx 'ROUTER_WARNINGS_ARE_ERRORS:.*=ON' build/fuzz/CMakeCache.txt \
   || complain "a warning does not end the build of fuzz"
 exit "$wrong"

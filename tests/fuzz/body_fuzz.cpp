@@ -5,8 +5,8 @@
 #include "router/http/framing.h"
 #include "tests/fuzz/support.h"
 
-/// Bodies of every framing. What comes out, where it ends, and whether it is refused must not depend on how the bytes arrive.
-/// The first byte chooses the framing and whose body it is (0x80: a pod's), the second how the rest is cut.
+/// Bodies of every framing. The decoded bytes, the end of the body and a refusal must not depend on how the bytes arrive. The
+/// first byte chooses the framing and the sender (0x80: a pod), the second one the sizes of the pieces.
 namespace router::http {
 namespace {
 
@@ -21,7 +21,7 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-/// Decodes `input` in pieces: of one size, or of sizes that grow and shrink with `step`.
+/// Decodes `input` in pieces, which have one size, or sizes that change by `step`.
 Outcome decode(Framing framing, Origin origin, std::string_view input, std::size_t first, std::size_t step) {
   BodyDecoder decoder(framing, origin);
   Outcome out;
@@ -32,7 +32,7 @@ Outcome decode(Framing framing, Origin origin, std::string_view input, std::size
     if (!taken) {
       require(taken.error().origin == origin);
       out.failed = true;
-      out.used = 0;  // how much of a piece was looked at before it was refused is nobody's business
+      out.used = 0;  // the number of bytes that were read before a refusal may differ
       return out;
     }
     require(taken->consumed > 0 && taken->consumed <= piece.size());

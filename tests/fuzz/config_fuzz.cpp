@@ -15,18 +15,17 @@
 #include "config/yaml_document.h"
 #include "tests/fuzz/support.h"
 
-/// Files of an operator, from their bytes to the settings: as router.yaml and as Azure ML's documents. Whatever stands in them,
-/// the limits hold, and what is told about it fits a terminal. A record separator (0x1e) parts a file from an overlay beside
-/// it.
+/// An operator's files, from their bytes to the settings: as router.yaml and as Azure ML's documents. For every content the
+/// limits hold, and messages fit a terminal. A record separator (0x1e) separates a file from its overlay.
 namespace router::config {
 namespace {
 
 using fuzz::require;
 
-/// Small ones, so that inputs of a few bytes reach them.
+/// Small limits, so that inputs of a few bytes reach them.
 constexpr YamlLimits kLimits{.bytes_max = 32 * 1024, .depth_max = 12, .nodes_max = 400};
 
-/// The values of a tree, those behind aliases counted wherever they are used.
+/// The number of values of a tree. A value behind an alias counts for each use.
 std::size_t count_nodes(const YamlValue& value, std::size_t depth) {
   require(depth <= kLimits.depth_max + 1);
   std::size_t nodes = 1;
@@ -98,7 +97,7 @@ std::string read_as_azureml(const std::string& file) {
   return findings.mistakes();
 }
 
-/// A file of Azure ML and an overlay beside it: names of a folder of its own that lead to what is in memory.
+/// A file of Azure ML and its overlay. Their paths are links in a folder to files in memory.
 class Beside {
  public:
   Beside() {
@@ -132,7 +131,7 @@ class Beside {
   const std::string overlay_ = folder_ + "/a.overlay.yml";
 };
 
-/// What an overlay has laid over a document stands in the overlay, or in a map that holds such things.
+/// The location of a value from the overlay is in the overlay. `router` is a map that may hold such values.
 void require_locations(const YamlValue& value, const std::string& overlay) {
   for (const YamlValue::Member& member : value.members) {
     if (member.elsewhere != nullptr) require(member.elsewhere->file == overlay && member.elsewhere->line > 0);
@@ -191,7 +190,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   router::fuzz::require(router::config::read_as_azureml(file.path()) == mistakes);
   router::config::read_as_router_yaml(file.path());
   router::config::try_scalars(text);
-  const std::size_t parted = text.find('\x1e');  // a control character, which no YAML has
+  const std::size_t parted = text.find('\x1e');  // a control character, which YAML does not allow
   if (parted == text.npos) return 0;
   static router::config::Beside beside;
   beside.write(text.substr(0, parted), text.substr(parted + 1));

@@ -10,15 +10,15 @@
 #include "tests/fuzz/support.h"
 #include "tls/credential.h"
 
-/// Certificates and keys. The first byte says what the rest is: 0 a PEM file that holds both, 1 a certificate in DER beside the
-/// key of kSeed (the seeds are certificates of that key, so that a changed one still reads to its end), 2 a key in DER beside
-/// the certificate in PEM that follows it, 3 a chain in PEM.
+/// Certificates and keys. The first byte chooses what follows: 0 a PEM file that holds both, 1 a certificate in DER beside the
+/// key of kSeed (the seeds are certificates of that key, so that a changed one can still be accepted), 2 a key in DER and then
+/// the certificate in PEM, 3 a chain in PEM.
 namespace router::tls {
 namespace {
 
 using fuzz::require;
 
-constexpr std::array<unsigned char, 32> kSeed{};  // an Ed25519 key that is nobody's secret
+constexpr std::array<unsigned char, 32> kSeed{};  // an Ed25519 key that protects nothing
 
 std::string content_of(BIO* bio) {
   char* data = nullptr;
@@ -34,7 +34,7 @@ std::string pem_of_own_key() {
 }
 
 std::string pem_of(const char* label, std::string_view der) {
-  if (der.empty()) return {};  // OpenSSL does not write that
+  if (der.empty()) return {};  // OpenSSL writes no empty PEM block
   const Owned<BIO> bio(BIO_new(BIO_s_mem()));
   require(PEM_write_bio(bio.get(), label, "", reinterpret_cast<const unsigned char*>(der.data()),
                         static_cast<long>(der.size())) > 0);
@@ -68,7 +68,7 @@ struct Files {
 
 void try_files(const Files& files) {
   const auto credential = read_credential({files.certificate.path(), files.key.path(), ""});
-  require(ERR_peek_error() == 0);  // what is left there would be taken for the failure of some other connection
+  require(ERR_peek_error() == 0);  // an error that is left here would be reported for another connection
   if (!credential.ok()) {
     const std::string told(credential.status().message());
     require(told.starts_with(files.certificate.path()) || told.starts_with(files.key.path()));

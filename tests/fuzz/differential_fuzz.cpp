@@ -13,11 +13,11 @@
 #include "tests/fuzz/second_parser.h"
 #include "tests/fuzz/support.h"
 
-/// What is passed on, read by somebody else: arbitrary bytes of a client (first byte even) or of a pod (odd) go through our
-/// parser, framing, body decoder and writer, and a second parser must read in the bytes that leave exactly the one message that
-/// we have understood. Where the second parser makes something of the bytes that arrived, too, it must be the same message
-/// again: else the two could be played off against each other. What was refused must not look complete to anybody.
-/// The other bits of the first byte set the scene (below), the second byte says how the bytes are cut.
+/// Compares the router with a second parser. Arbitrary bytes of a client (first byte even) or of a pod (odd) go through the
+/// router's parser, framing, body decoder and writer. In the bytes that the router sends, the second parser must read exactly
+/// the message that the router has read. If the second parser also reads a message in the bytes that arrived, it must be the
+/// same message: otherwise an attacker could exploit the difference. A message that was refused must not look complete. The
+/// other bits of the first byte choose the scene (below), the second byte the sizes of the pieces.
 namespace router::proxy {
 namespace {
 
@@ -42,17 +42,17 @@ struct Scene {
 
   bool trusted;    // the client's address is one of trusted_proxies
   bool tls;        // the client came over TLS
-  bool forwards;   // forward_authorization; of answers: the status profile is `managed`
+  bool forwards;   // of requests: forward_authorization; of answers: the status profile is `managed`
   bool old;        // the client speaks HTTP/1.0
   unsigned asked;  // the request before an answer: 0 HEAD, else GET
-  bool waits;      // requests: for a slot, while more arrives
+  bool waits;      // of requests: the request waits for a slot while more bytes arrive
 };
 
-// --- which fields are the router's business: the contract once more, independent of heads.cpp ------------------------------
+// --- fields that the router itself writes or removes: a second implementation of the contract, independent of heads.cpp ----
 
 constexpr std::string_view kHopByHop[] = {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
                                           "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-                                          // not hop-by-hop, but written anew; the second parser has acted on it
+                                          // not hop-by-hop, but written again; the second parser has applied it
                                           "content-length"};
 constexpr std::string_view kOfRequests[] = {"host",
                                             "expect",
@@ -63,10 +63,10 @@ constexpr std::string_view kOfRequests[] = {"host",
                                             "x-forwarded-host",
                                             "x-forwarded-prefix",
                                             "x-forwarded-proto",
-                                            "max-forwards",  // of OPTIONS one less
+                                            "max-forwards",  // the router decrements it for OPTIONS
                                             "forwarded",
                                             "via"};
-constexpr std::string_view kOfResponses[] = {"date",  // require_date
+constexpr std::string_view kOfResponses[] = {"date",  // see require_date
                                              "x-request-id",
                                              "x-ms-request-id",
                                              "x-ms-client-request-id",
@@ -86,7 +86,7 @@ bool is_named_by_connection(const FieldList& fields, std::string_view name) {
   });
 }
 
-/// The fields that must reach the other side as they are.
+/// The fields that must reach the other side unchanged.
 FieldList end_to_end(const FieldList& fields, bool request, const Scene& scene) {
   FieldList kept;
   for (const auto& [name, value] : fields) {
@@ -121,14 +121,14 @@ std::size_t count(const FieldList& fields, std::string_view name) {
       std::count_if(fields.begin(), fields.end(), [name](const auto& field) { return field.first == name; }));
 }
 
-/// The second parser takes every name that begins like Transfer-Encoding for it: a fault of its own, no message of ours.
+/// The second parser takes every name that begins with Transfer-Encoding for that field. This is its mistake, not the router's.
 bool misreads(const FieldList& fields) {
   return std::any_of(fields.begin(), fields.end(), [](const auto& field) {
     return field.first.starts_with("transfer-encoding") && field.first != "transfer-encoding";
   });
 }
 
-/// What a strict parser asks of a head beyond what the second one does.
+/// Checks the rules of a strict parser that the second parser does not check.
 void require_strict(std::string_view message) {
   const std::size_t end = message.find("\r\n\r\n");
   require(end != std::string_view::npos);
@@ -142,7 +142,7 @@ void require_strict(std::string_view message) {
   }
 }
 
-/// Passes a body on and remembers it.
+/// Passes a body on and keeps a copy.
 class Tee final : public wire::BodySink {
  public:
   Tee(wire::BodySink& to, Message& into) : to_(to), into_(into) {}
@@ -160,7 +160,7 @@ class Tee final : public wire::BodySink {
   Message& into_;
 };
 
-/// The client's connection, with our side of it.
+/// The client's connection, with the router's end of it.
 struct Client {
   World& world = World::get();
   fuzz::Wire wire{world.shard};
@@ -172,7 +172,7 @@ struct Client {
     wire.stream().socket().set_waker(&wakeup);
   }
 
-  /// As while it waits in the queue: what arrives is read ahead.
+  /// Reads ahead as for a request that waits in the queue.
   void wait() {
     for (int turns = 0; turns < 4 && !wire.ended(); ++turns) {
       if (!downstream.still_wanted()) return;
@@ -212,7 +212,7 @@ struct Target {
 
 // --- requests ----------------------------------------------------------------------------------------------------------------
 
-/// What was sent to the pod; a method that the second parser does not know becomes one that it does.
+/// The request as it was sent to the pod. A method that the second parser does not know is replaced by POST.
 std::string readable(std::string_view request, std::string_view method) {
   require(request.starts_with(method));
   return std::string(SecondParser::knows_method(method) ? method : "POST").append(request.substr(method.size()));
@@ -229,7 +229,7 @@ void require_same_request(const Message& read, const Message& ours, const Scene&
   require(count(read.fields, "via") >= 1 && count(read.fields, "via") <= count(ours.fields, "via") + 1);
 }
 
-/// The same message, as the second parser reads it where it arrived and where it leaves.
+/// The second parser must read the same message in the bytes that arrived and in the bytes that were sent.
 void require_same_meaning(const Message& arrived, const Message& left, bool request, const Scene& scene) {
   require(arrived.body == left.body && is_part_of(left.trailers, arrived.trailers));
   if (request) {
@@ -239,7 +239,7 @@ void require_same_meaning(const Message& arrived, const Message& left, bool requ
   require(end_to_end(arrived.fields, request, scene) == end_to_end(left.fields, request, scene));
 }
 
-/// Passes one request on. False if it was refused, or did not come to its end.
+/// Forwards one request. Returns false if it was refused or is incomplete.
 bool forward_request(Client& client, fuzz::MemoryExchange& pod, const Scene& scene, Message& ours) {
   Http1Downstream& downstream = client.downstream;
   const http::RequestHead& head = downstream.head();
@@ -260,7 +260,7 @@ bool forward_request(Client& client, fuzz::MemoryExchange& pod, const Scene& sce
   }
 }
 
-/// The pod's, or else one of ours (RFC 9110, 6.6.1).
+/// The dates are the pod's; without one, the router adds one (RFC 9110, 6.6.1).
 void require_date(const FieldList& left, const FieldList& pods) {
   FieldList theirs;
   for (const auto& [name, value] : pods) {
@@ -269,7 +269,7 @@ void require_date(const FieldList& left, const FieldList& pods) {
   require(count(left, "date") == std::max<std::size_t>(theirs.size(), 1) && is_part_of(theirs, left));
 }
 
-/// So that the client may send its next request.
+/// Answers the request, so that the client may send the next one.
 void answer(Client& client) {
   client.downstream.begin_head(200, "OK");
   client.downstream.end_head({wire::BodySize::Kind::kLength, 0});
@@ -284,8 +284,8 @@ void try_requests(const Scene& scene, std::string_view input, std::size_t cut) {
   client.wire.feed(input, cut);
   for (std::size_t number = 0; number < kMessagesMax && client.next_head(); ++number) {
     const http::Method method = client.downstream.head().method;
-    if (method == http::Method::kConnect || method == http::Method::kTrace) return;  // refused by routing
-    if (!patience_of(client.downstream.head(), client.world.shard.now())) return;    // refused: a deadline that cannot be read
+    if (method == http::Method::kConnect || method == http::Method::kTrace) return;  // routing refuses them
+    if (!patience_of(client.downstream.head(), client.world.shard.now())) return;    // refused: the deadline cannot be read
     fuzz::MemoryExchange pod(client.world.shard, method);
     Message ours;
     const bool complete = forward_request(client, pod, scene, ours);
@@ -312,14 +312,14 @@ std::string request_before(const Scene& scene) {
 struct Answered {
   bool complete = false;
   bool begun = false;
-  std::size_t interims = 0;  // passed on
+  std::size_t interims = 0;  // interim responses that were passed on
   std::size_t skipped = 0;   // 1xx that the pod sent
-  bool misread = false;      // one of the interim ones, by the second parser
-  int status = 0;            // the pod's
+  bool misread = false;      // the second parser misreads one of the interim responses
+  int status = 0;            // status of the pod's answer
   Message ours;
 };
 
-/// Waits for the pod's final head, passing interim ones on. nullptr: it failed.
+/// Waits for the pod's final head, and passes interim responses on. Returns nullptr after a failure.
 const http::ResponseHead* await_head(Client& client, fuzz::MemoryExchange& pod, const Scene& scene, Answered& answered) {
   for (;;) {
     const Result<const http::ResponseHead*> head = pod.response_head();
@@ -373,8 +373,8 @@ void try_answer(const Scene& scene, std::string_view input, std::size_t cut) {
   const std::string& left = client.wire.sent();
   if (answered.misread || misreads(answered.ours.fields) || misreads(answered.ours.trailers)) return;
 
-  // A client that keeps its connection must find the end of the answer in the answer. Only for an HTTP/1.0 client may it be the
-  // connection's end; where that comes too early, it is a reset.
+  // A client that keeps its connection must find the end of the answer in the answer. Only for an HTTP/1.0 client may the end
+  // of the connection be the end of the answer. If the connection ends too early, the router resets it.
   const bool ends_with_connection = scene.old && !client.downstream.finish();
   const bool seen_to_end = !scene.old || (answered.complete && ends_with_connection);
   const Reading read = SecondParser::responses(left, bodiless, scene.old && seen_to_end);

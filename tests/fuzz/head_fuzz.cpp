@@ -6,8 +6,8 @@
 #include "router/http/hop_by_hop.h"
 #include "tests/fuzz/support.h"
 
-/// Heads of requests and responses. A head that is taken must hold nothing that a second parser could read otherwise: written
-/// again from its parts it gives the same parts.
+/// Heads of requests and responses. An accepted head must hold nothing that a second parser could read otherwise: if it is
+/// written again from its parts, it must give the same parts.
 namespace router::http {
 namespace {
 
@@ -15,7 +15,7 @@ using fuzz::require;
 
 void require_within(std::string_view part, std::string_view whole) { require(fuzz::lies_within(part, whole)); }
 
-/// What is decided by fields alone is decided by their names and values, not by where they lie.
+/// Decisions that depend only on fields must depend on names and values, not on addresses in memory.
 template <class Head>
 void require_same_decisions(const Head& a, const Head& b) {
   require(keeps_alive(a) == keeps_alive(b));
@@ -85,7 +85,7 @@ void try_response(std::string_view bytes) {
   }
 }
 
-/// The scanner finds the same end however the bytes arrive.
+/// The scanner must find the same end, however the bytes arrive.
 std::size_t scan(std::string_view bytes) {
   HeadScanner at_once;
   const std::size_t size = at_once.scan(bytes);

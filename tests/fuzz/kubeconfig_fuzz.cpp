@@ -5,7 +5,7 @@
 #include "router/kubernetes/kubeconfig.h"
 #include "tests/fuzz/support.h"
 
-/// A kubeconfig file. What is accepted can be put into a request as it is; what is told about it fits a terminal.
+/// A kubeconfig file. Accepted values can be put into a request unchanged. Messages fit a terminal.
 namespace router::kubernetes {
 namespace {
 

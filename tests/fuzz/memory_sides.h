@@ -17,21 +17,22 @@
 #include "tests/support/wire.h"
 #include "tls/stream.h"
 
-/// Both sides of a proxied exchange for fuzz targets, without a network: connections are socket pairs, time stands still.
+/// Both sides of a proxied exchange for fuzz targets, without a network: connections are socket pairs, and the clock stands
+/// still.
 namespace router::fuzz {
 
-/// A connection whose other end is in our hands.
+/// A connection whose other end the fuzz target holds.
 class Wire {
  public:
   explicit Wire(runtime::Shard& shard) : wire_(shard) {}
 
   tls::Stream& stream() { return wire_.stream; }
-  /// What will arrive, `cut` bytes at a time (0: all at once), and then the end.
+  /// Sets the bytes that will arrive, `cut` at a time (0: all at once), followed by the end of the connection.
   void feed(std::string_view bytes, std::size_t cut) {
     coming_ = bytes;
     cut_ = cut == 0 ? std::max<std::size_t>(bytes.size(), 1) : cut;
   }
-  /// Whoever waits for more gets it: the next bytes, or the end. It must not wait for anything behind that.
+  /// Delivers the next bytes, or the end of the connection. The reader must not wait for anything after the end.
   void go_on() {
     require(!ended_);
     const std::string_view piece = coming_.substr(0, cut_);
@@ -44,7 +45,7 @@ class Wire {
     }
   }
   bool ended() const { return ended_; }
-  /// All that our side has sent so far.
+  /// All bytes that the router's side has sent so far.
   const std::string& sent() {
     sent_ += wire_.far.received();
     return sent_;
@@ -62,7 +63,7 @@ class Wire {
   std::string sent_;
 };
 
-/// A shard with its server for the process, never ended.
+/// One shard with its server for the whole process. It is never destroyed.
 struct World : test::ServedShard {
   World() { publish(); }
   static World& get() {
@@ -71,7 +72,7 @@ struct World : test::ServedShard {
   }
 };
 
-/// The replica's side without a replica: what is written goes out over a Wire in HTTP/1.1, what the Wire brings is the answer.
+/// The replica's side without a replica. Requests are written to a Wire in HTTP/1.1, and answers are read from it.
 class MemoryExchange final : public upstream::UpstreamExchange {
  public:
   MemoryExchange(runtime::Shard& shard, http::Method method)
@@ -119,7 +120,7 @@ class MemoryExchange final : public upstream::UpstreamExchange {
   }
   Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(wire_.stream(), sink); }
 
-  // What only a slot and a connection of its own would need.
+  // The tests need no slot and no connection of its own, so these do nothing.
   dispatch::HeldSlot& held_slot() override { std::abort(); }
   upstream::Unseen ended_unseen() const override { return upstream::Unseen::kNo; }
   dispatch::HeldSlot release() override { std::abort(); }

@@ -7,9 +7,9 @@
 #include "router/http/head.h"
 #include "tests/fuzz/support.h"
 
-/// A whole connection: heads and bodies one behind the other, as a client (first byte even) or a pod (odd) sends them. Where
-/// each message ends, and so where the next one begins, must not depend on how the bytes arrive: that is what smuggling lives
-/// on. The second byte says how the bytes are cut.
+/// A whole connection: heads and bodies one after the other, as a client (first byte even) or a pod (odd) sends them. The end
+/// of each message, and so the start of the next one, must not depend on how the bytes arrive: request smuggling exploits such
+/// differences. The second byte chooses the sizes of the pieces.
 namespace router::http {
 namespace {
 
@@ -17,7 +17,7 @@ using fuzz::require;
 
 constexpr std::size_t kMessagesMax = 64;
 
-/// What one reading of the connection came to.
+/// The result of one reading of the connection.
 struct Reading {
   std::vector<std::string> messages;  // start line, number of fields, body, trailers
   std::size_t used = 0;               // up to the end of the last complete message
@@ -35,7 +35,7 @@ Result<Begun> begin_request(std::string_view head) {
   if (const Result<void> result = parse_request(head, parsed); !result) return result.error();
   const Result<Framing> framing = request_framing(parsed);
   if (!framing) return framing.error();
-  require(framing->kind != Framing::Kind::kUntilClose);  // the server would wait for ever (RFC 9112, 6.3)
+  require(framing->kind != Framing::Kind::kUntilClose);  // otherwise the server would wait for ever (RFC 9112, 6.3)
   std::string start(parsed.method_text);
   start.append(" ").append(parsed.target).append(" ").append(std::to_string(parsed.fields.size()));
   return Begun{std::move(start), *framing};
@@ -49,7 +49,7 @@ Result<Begun> begin_response(std::string_view head) {
   return Begun{std::to_string(parsed.status) + " " + std::to_string(parsed.fields.size()), *framing};
 }
 
-/// Reads the connection as far as `pieces` of it have come, one piece after the other.
+/// Reads the messages of a connection whose bytes arrive in pieces.
 class Reader {
  public:
   explicit Reader(Origin origin) : origin_(origin) {}
@@ -64,7 +64,7 @@ class Reader {
   }
 
  private:
-  /// False when more is needed.
+  /// Returns false if it needs more bytes.
   bool step(std::string_view arrived) {
     const std::string_view input = arrived.substr(at_);
     return in_body_ ? body(input) : head(input);
@@ -98,7 +98,7 @@ class Reader {
   }
 
   bool fail(const Failure& failure) {
-    // Whose fault it is decides between 400 and 502, and whether the pod is blamed.
+    // The origin decides between 400 and 502, and whether the pod is blamed.
     require(failure.origin == origin_);
     reading_.failed = true;
     return false;

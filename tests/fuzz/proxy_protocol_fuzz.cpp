@@ -7,8 +7,8 @@
 #include "tests/fuzz/support.h"
 #include "tests/support/test_shard.h"
 
-/// The PROXY protocol's header, as it arrives byte by byte. What is decided once (a header of so many bytes, or none at all)
-/// must stay decided, whatever follows it. Read off a socket, it takes what belongs to it and not a byte more.
+/// The header of the PROXY protocol, as it arrives byte by byte. A decision (a header of so many bytes, or none) must hold
+/// whatever follows. When the header is read from a socket, exactly its bytes are consumed.
 namespace {
 
 using router::Result;
@@ -23,7 +23,7 @@ bool same(const Result<ProxyHeader>& a, const Result<ProxyHeader>& b) {
   return a->bytes == b->bytes && a->client == b->client && a->local == b->local;
 }
 
-/// The same off a socket, which ends behind it.
+/// Reads the same header from a socket, which ends after the input.
 void read_off_a_socket(std::string_view input, const Result<ProxyHeader>& whole) {
   static auto* const shard = new router::test::TestShard;
   std::array<int, 2> ends{};
@@ -62,10 +62,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!header) {
       require(header.error().reason == router::Reason::kBadRequest);
     } else if (header->bytes == 0) {
-      require(arrived < kLookedAt);  // nobody may be kept waiting for more than the longest header
+      require(arrived < kLookedAt);  // a longer input must be decided: the longest header is not longer
       continue;
     } else {
-      require(header->bytes >= arrived);  // of version 2 the rest says nothing that is read
+      require(header->bytes >= arrived);  // version 2 announces its length, and the rest is not parsed
       if (header->client) require(!header->client->text().empty());
     }
     require(same(header, whole));

@@ -7,8 +7,8 @@
 #include "router/routing/resolve.h"
 #include "tests/fuzz/support.h"
 
-/// A request's head, from its target to the deployment. What goes on to a pod below its scoring route must not climb out of it,
-/// however the pod decodes it.
+/// The head of a request, from its target to the deployment. A path that is sent to a pod must stay below the pod's scoring
+/// route, however the pod decodes it.
 namespace router::routing {
 namespace {
 
@@ -30,7 +30,7 @@ std::unique_ptr<Endpoint> endpoint(const std::string& name) {
   return made;
 }
 
-/// `iris` by its name, `chat` also by its host name.
+/// `iris` can be reached by its name, `chat` also by its host name.
 model::RoutingTable make_table() {
   model::RoutingTable table;
   for (const char* name : {"iris", "chat"}) {
@@ -60,8 +60,8 @@ std::string decode(std::string_view text) {
   return decoded;
 }
 
-/// Decodes all first, once and once more, and looks at segments then, with and without their parameters: not the way the router
-/// does it.
+/// Decodes the whole path up to two times, and then examines its segments with and without their parameters. The router does it
+/// in another way.
 void require_stays_below(std::string_view path) {
   std::string decoded(path);
   for (int times = 0; times < 3; ++times, decoded = decode(decoded)) {

@@ -10,9 +10,9 @@
 #include "router/convert/yaml_text.h"
 #include "tests/fuzz/support.h"
 
-/// What tenants write: objects as an API server sends them, and files that become such objects. Whatever stands in them,
-/// nothing of the router's own is named by what is accepted, messages are bounded, and what `convert` prints is YAML that the
-/// readers take.
+/// Input of tenants: objects as an API server sends them, and files that become such objects. Whatever they contain, accepted
+/// objects name no file or address of the router's own, messages are bounded, and the readers accept the YAML that `convert`
+/// prints.
 namespace router {
 namespace {
 
@@ -28,7 +28,7 @@ void require_shown(const std::string& text) {
   }));
 }
 
-/// Whether it was accepted.
+/// Returns whether the object was accepted.
 bool check(const Findings& findings) {
   const std::string brief = findings.brief();
   require(brief.size() <= Findings::kBriefBytes && brief.empty() != findings.has_mistakes());
@@ -63,7 +63,7 @@ void read_as_resource(std::string_view text) {
   }
 }
 
-/// One of the documents that `convert` has printed.
+/// Checks one of the documents that `convert` has printed.
 void require_taken(const std::string& file, const YamlValue& document) {
   const YamlValue* kind = convert::find(document, {"kind"});
   const YamlValue* spec = convert::find(document, {"spec"});

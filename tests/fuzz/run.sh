@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets, as many at once as there are cores (docs/fuzzing.md):
+# Runs the fuzz targets, as many at once as the machine has cores (docs/fuzzing.md):
 #
 #   tests/fuzz/run.sh BUILD_DIR MINUTES [TARGET...]   looks for new inputs; BUILD_DIR is one of the preset `fuzz`
 #   tests/fuzz/run.sh --planted [TARGET...]           builds with a bug in each parser: every target must find its own within 60 s
 #   tests/fuzz/run.sh --coverage [TARGET...]          builds with counters: every target must reach 80 % of its parsers' lines
 #
-# First come the findings that an earlier run left in the build folder and the seeds, then new inputs. What covers new code is
-# kept in BUILD_DIR/fuzz/TARGET/corpus, so that the next run goes on from there. Ends with `N passed, M failed`, counting
-# targets, and with 1 if any has failed; names the file that shows what was found: running the binary with that file alone
-# repeats it. An input that once found a bug belongs into seeds/TARGET, with a unit test.
+# A run begins with the findings that an earlier run left in the build folder and with the seeds, and then tries new inputs.
+# Inputs that cover new code are kept in BUILD_DIR/fuzz/TARGET/corpus, where the next run finds them. The last line is
+# `N passed, M failed`, which counts targets; the exit status is 1 if any failed. A run names the file of each finding: the binary
+# with that file as its only argument repeats it. An input that has found a bug belongs into seeds/TARGET, with a unit test.
 set -euo pipefail
 
 usage() {
@@ -17,8 +17,8 @@ usage() {
 }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-planted_seconds=60  # in which a planted bug must be found
-coverage_seconds=60  # of fuzzing, where no earlier run has left a corpus
+planted_seconds=60  # time in which a planted bug must be found
+coverage_seconds=60  # time of fuzzing if no earlier run has left a corpus
 coverage_percent=80
 
 dictionary_of() {
@@ -31,13 +31,13 @@ dictionary_of() {
 longest_of() {
   case $1 in
     head_fuzz | messages_fuzz | differential_fuzz) echo 12000 ;;  # more fields than a head may have
-    body_fuzz) echo 10000 ;;                                      # trailers of more than 8 KB
+    body_fuzz) echo 10000 ;;                                      # trailers have at most 8 KB
     proxy_protocol_fuzz) echo 600 ;;                              # a header has at most 536
-    tls_fuzz) echo 600 ;;                                         # steps of a conversation, not its bytes
+    tls_fuzz) echo 600 ;;                                         # steps of a conversation, not bytes
     *) echo 4096 ;;
   esac
 }
-# The files that a target is there for. The first one has its planted bug.
+# The files that a target tests. The first one has the target's planted bug.
 parsers_of() {
   case $1 in
     body_fuzz) echo router/http/body_decoder.cpp ;;
@@ -66,7 +66,7 @@ build_preset() {  # PRESET
 
 passed=0
 failed=0
-# COMMAND for each target, as many at once as there are cores; REPORT tells each one's end, and whether it was a good one.
+# Runs COMMAND for each target, as many at once as the machine has cores. REPORT prints each result, and fails if the target failed.
 for_each_target() {  # COMMAND REPORT
   local name
   running=()
@@ -100,7 +100,7 @@ run_target() {  # NAME
     "$binary" "${limits[@]}" "${earlier[@]}" >"$work/log" 2>&1 || return 1
     rm -f "${earlier[@]}"
   fi
-  # In the place of this shell, so that the trap below reaches it.
+  # `exec` replaces this shell, so that the trap below reaches the binary.
   exec "$binary" "${limits[@]}" -max_total_time="$seconds" -print_final_stats=1 "$work/corpus" "$here/seeds/$name" >"$work/log" 2>&1
 }
 report_target() {  # NAME STATUS
@@ -121,7 +121,7 @@ report_target() {  # NAME STATUS
 }
 
 # --- planted bugs ----------------------------------------------------------------------------------------------------------------
-# From the seeds alone, with a bug in the target's first parser, and with the same random numbers each time.
+# Starts from the seeds alone, with a bug in the target's first parser, and with the same random numbers each time.
 run_planted() {  # NAME
   local name=$1 work=$build/planted/$1 limits
   read -ra limits <<<"$(limits_of "$name")"
@@ -181,12 +181,12 @@ sys.exit(1 if verdict else 0)
 PYTHON
 }
 
-# Debian's names have the version of LLVM.
+# The names of Debian's programs end in the version of LLVM.
 newest() { compgen -c "$1" | grep -E "^$1(-[0-9]+)?\$" | sort -V | tail -n1; }
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-symbolizer=$(newest llvm-symbolizer || true)  # with it, a report names functions and lines
+symbolizer=$(newest llvm-symbolizer || true)  # with it, reports name functions and lines
 [ -z "$symbolizer" ] || export ASAN_SYMBOLIZER_PATH=${ASAN_SYMBOLIZER_PATH:-$(command -v "$symbolizer")}
 
 case "${1:-}" in

@@ -9,8 +9,8 @@
 
 #include "tests/fuzz/support.h"
 
-/// HTTP/1.1 as somebody else reads it: Node.js's former parser (Debian's libhttp-parser). Debian builds it lax (bare line
-/// feeds, blanks in names), and so it reads more than most servers do: the right judge of what might be misread.
+/// HTTP/1.1 as another program reads it: Node.js's former parser (Debian's libhttp-parser). Debian builds it in its lax mode
+/// (bare line feeds, blanks in names), so it accepts more than most servers: it shows which bytes another server might misread.
 namespace router::fuzz {
 
 using FieldList = std::vector<std::pair<std::string, std::string>>;  // name in lower case, value without blanks around it
@@ -24,11 +24,11 @@ struct Message {
   FieldList trailers;
 };
 
-/// What a run of bytes holds, up to the first mistake, or to a message after which the connection ends.
+/// The messages in a sequence of bytes, up to the first mistake or to a message after which the connection ends.
 struct Reading {
   std::vector<Message> messages;  // complete ones
   std::size_t used = 0;           // bytes, up to the end of the last complete message
-  bool failed = false;            // something that is no HTTP follows
+  bool failed = false;            // bytes follow that are not HTTP
 };
 
 inline std::string lower_case(std::string text) {
@@ -38,12 +38,12 @@ inline std::string lower_case(std::string text) {
 
 class SecondParser {
  public:
-  /// `bodiless`: responses are to HEAD. `ended`: nothing follows `bytes`.
+  /// `bodiless`: the responses answer HEAD requests. `ended`: the connection ends after `bytes`.
   static Reading requests(std::string_view bytes) { return SecondParser(HTTP_REQUEST, false).read(bytes, false); }
   static Reading responses(std::string_view bytes, bool bodiless, bool ended) {
     return SecondParser(HTTP_RESPONSE, bodiless).read(bytes, ended);
   }
-  /// It knows a list of methods; HTTP knows none.
+  /// The parser has a list of methods; HTTP has none.
   static bool knows_method(std::string_view method) {
     for (int number = HTTP_DELETE; number <= HTTP_SOURCE; ++number) {
       if (method == http_method_str(static_cast<http_method>(number))) return true;
@@ -89,7 +89,7 @@ class SecondParser {
         complete_ = false;
         http_parser_pause(&parser_, 0);
       }
-      if (parser_.upgrade != 0) return std::move(reading_);  // another protocol follows, as it reads that
+      if (parser_.upgrade != 0) return std::move(reading_);  // the parser expects another protocol from here on
     }
     if (!over_ && ended) {
       http_parser_execute(&parser_, &settings_, "", 0);
@@ -105,7 +105,7 @@ class SecondParser {
     return 0;
   }
   FieldList& list() { return in_trailers_ ? message_.trailers : message_.fields; }
-  /// Names and values may come in pieces.
+  /// Names and values may arrive in pieces.
   int name(std::string_view piece) {
     if (list().empty() || in_value_) list().emplace_back();
     in_value_ = false;
@@ -118,7 +118,7 @@ class SecondParser {
     list().back().second.append(piece);
     return 0;
   }
-  /// What its user must tell it: which responses have no body, whatever their fields say (RFC 9112, 6.3).
+  /// The parser must learn from its user which responses have no body, whatever their fields say (RFC 9112, 6.3).
   int end_head() {
     in_trailers_ = true;
     in_value_ = false;
@@ -131,7 +131,8 @@ class SecondParser {
     for (FieldList* each : {&message_.fields, &message_.trailers}) {
       for (auto& [name, value] : *each) {
         name = lower_case(std::move(name));
-        name.erase(name.find_last_not_of(" \t") + 1);  // what it lets stand, and a proxy removes (RFC 9112, 5.1)
+        name.erase(name.find_last_not_of(" \t") +
+                   1);  // blanks that the parser leaves, and that a proxy removes (RFC 9112, 5.1)
         value.erase(value.find_last_not_of(" \t") + 1);
       }
     }
@@ -149,7 +150,7 @@ class SecondParser {
   bool in_trailers_ = false;
   bool in_value_ = false;
   bool complete_ = false;
-  bool over_ = false;  // the connection ends here
+  bool over_ = false;  // the connection ends after this message
   Message message_;
   Reading reading_;
 };

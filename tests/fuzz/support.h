@@ -11,10 +11,10 @@
 #include <string>
 #include <string_view>
 
-/// What the fuzz targets share.
+/// Helpers of all fuzz targets.
 namespace router::fuzz {
 
-/// What must hold for every input. Ends the process, so that libFuzzer keeps the input.
+/// Ends the process if `condition` is false, so that libFuzzer keeps the input.
 inline void require(bool condition, std::source_location where = std::source_location::current()) {
   if (condition) return;
   std::fprintf(stderr, "%s:%u: this does not hold\n", where.file_name(), where.line());
@@ -29,7 +29,7 @@ inline bool lies_within(std::string_view part, std::string_view whole) {
   return part.empty() || (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
 }
 
-/// A file in memory, for parsers that take a path. Its path stays, its content is written anew for each input.
+/// A file in memory, for parsers that take a path. The path stays the same, and each input replaces the content.
 class MemoryFile {
  public:
   MemoryFile() : descriptor_(::memfd_create("fuzz", MFD_CLOEXEC)), path_("/proc/self/fd/" + std::to_string(descriptor_)) {

@@ -17,11 +17,11 @@
 #include "tls/owned.h"
 #include "tls/stream.h"
 
-/// TLS records, before, within and after a handshake: a Stream of ours, server or client, over a socket pair with a peer made
-/// of OpenSSL alone. The first two bytes choose who the peer is; every other one is a step: the peer speaks, what it said
-/// arrives whole, in parts, changed, twice, never, or with arbitrary bytes in between; our side reads and writes. Whatever
-/// comes: only what the peer has written is read, in order; an end is told only if the peer has said so and all before it was
-/// read; what has ended stays so; nobody waits for a wake-up that does not come, and each call ends.
+/// TLS records before, during and after a handshake. A Stream of the router's, server or client, is connected by a socket pair
+/// with a peer of plain OpenSSL. The first two bytes choose the scene and the peer. Every other byte is a step: the peer
+/// writes; its bytes arrive whole, in parts, changed, twice, never, or mixed with arbitrary bytes; the router's side reads and
+/// writes. In every case: only bytes that the peer has written are read, in order; an end is reported only if the peer has sent
+/// it and all bytes before it were read; an ended stream stays ended; every expected wake-up comes, and each call returns.
 namespace router::tls {
 namespace {
 
@@ -33,7 +33,7 @@ using test::CertificateRequest;
 
 constexpr std::size_t kStepsMax = 400;
 
-/// Both directions carry the same text, told by its location alone.
+/// Both directions carry the same text. Each position determines its letter.
 char letter(std::size_t at) { return static_cast<char>('a' + (at * 7 + at / 251) % 26); }
 std::string text_from(std::size_t at, std::size_t size) {
   std::string text(size, ' ');
@@ -41,7 +41,7 @@ std::string text_from(std::size_t at, std::size_t size) {
   return text;
 }
 
-/// Whom our side may meet.
+/// The contexts of the router's side and of its possible peers.
 struct Contexts {
   test::TestAuthority authority;
   test::TestAuthority stranger;
@@ -68,7 +68,7 @@ struct Contexts {
     SSL_CTX_set_cipher_list(clients[3].get(), "AES128-SHA");
     constexpr unsigned char kOther[] = "\x02h2";
     SSL_CTX_set_alpn_protos(clients[4].get(), kOther, 3);
-    SSL_CTX_set_verify(clients[5].get(), SSL_VERIFY_PEER, nullptr);  // and trusts nobody
+    SSL_CTX_set_verify(clients[5].get(), SSL_VERIFY_PEER, nullptr);  // trusts no authority
 
     using std::chrono::hours;
     add_server(localhost);
@@ -100,7 +100,7 @@ struct Contexts {
   }
 };
 
-/// OpenSSL without a socket. What it has said waits in `said` until it is delivered.
+/// OpenSSL without a socket. Its output waits in `said` until it is delivered.
 class Peer {
  public:
   Peer(SSL_CTX* context, bool server) : ssl_(SSL_new(context)) {
@@ -143,7 +143,7 @@ class Peer {
     said_goodbye = true;
     collect();
   }
-  /// OpenSSL itself would speak on behind its close_notify when asked to renegotiate.
+  /// OpenSSL itself would write after its close_notify if it were asked to renegotiate.
   bool can_speak() const { return shaken() && !said_goodbye; }
   bool shaken() const { return SSL_is_init_finished(ssl_.get()) == 1; }
 
@@ -197,7 +197,7 @@ class Conversation {
     for (std::size_t steps = 0; !program.empty() && steps < kStepsMax; ++steps) step(program);
   }
 
-  /// All that was said arrives, and then the end: our side must come to an end, too.
+  /// Delivers all output of the peer, and then the end of the connection: the router's side must end, too.
   void finish() {
     for (int rounds = 0; !peer_.said.empty() && rounds < 1000; ++rounds) {
       deliver(peer_.said.size());
@@ -206,7 +206,7 @@ class Conversation {
     ::shutdown(far_end_, SHUT_WR);
     for (std::size_t calls = 0; stream_.is_open() && !over_; ++calls) {
       require(calls < 1000 + delivered_);
-      listen();  // the peer takes what it is sent
+      listen();  // the peer reads its bytes
       const int woken = waker_.count;
       stream_.arm_read();
       poll();
@@ -232,7 +232,7 @@ class Conversation {
     program.remove_prefix(1);
     return value;
   }
-  /// Small, or some records long.
+  /// A small size, or several records.
   static std::size_t take_size(std::string_view& program) {
     const std::size_t value = take(program);
     return value < 128 ? value : (value - 127) * 1021;
@@ -309,7 +309,7 @@ class Conversation {
       delivered_ += static_cast<std::size_t>(sent);
       peer_.said.erase(0, static_cast<std::size_t>(sent));
     } else if (errno != EAGAIN) {
-      peer_.said.clear();  // nobody hears it any more
+      peer_.said.clear();  // the router's side has closed, so the bytes are dropped
     }
   }
   void listen() {
@@ -319,7 +319,7 @@ class Conversation {
     }
   }
 
-  // --- our side ---
+  // --- the router's side ---
   void turn() { shaken_ ? read(64 * 1024) : shake(); }
 
   void shake() {
@@ -390,8 +390,8 @@ class Conversation {
   int far_end_ = -1;
   CountingWaker waker_;
   Stream stream_;
-  std::size_t delivered_ = 0;  // ciphertext
-  std::size_t received_ = 0;   // text
+  std::size_t delivered_ = 0;  // bytes of ciphertext
+  std::size_t received_ = 0;   // bytes of text
   std::size_t queued_ = 0;
   std::size_t sent_ = 0;
   bool shaken_ = false;

@@ -9,14 +9,14 @@
 #include "router/kubernetes/watch_events.h"
 #include "tests/fuzz/support.h"
 
-/// What an API server sends: the body of a watch, and a page of a list. Which events a watch holds does not depend on how its
-/// bytes arrive; what is accepted has the parts that are used later. The first byte chooses how the rest is cut.
+/// Input of an API server: the body of a watch, and a page of a list. The events of a watch must not depend on how its bytes
+/// arrive. Accepted objects have the parts that are used later. The first byte chooses the sizes of the pieces.
 namespace router::kubernetes {
 namespace {
 
 using fuzz::require;
 
-/// The events of `body` as far as they can be read, written again; `?` in place of one that cannot.
+/// The events of `body`, written again, as far as they can be read; `?` stands for one that cannot be read.
 std::vector<std::string> events_of(std::string_view body, std::size_t piece) {
   EventLines lines;
   std::vector<std::string> events;

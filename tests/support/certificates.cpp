@@ -44,7 +44,7 @@ std::string alternative_names(const std::vector<std::string>& names) {
   return list;
 }
 
-/// A certificate without extensions, unsigned. `issuer` nullptr: it names itself.
+/// An unsigned certificate without extensions. If `issuer` is nullptr, the certificate names itself as its issuer.
 Certificate make_certificate(const std::string& common_name, EVP_PKEY* key, X509* issuer, long serial,
                              const CertificateRequest& request) {
   Certificate certificate(X509_new(), X509_free);

@@ -7,25 +7,25 @@
 
 namespace router::test {
 
-/// What a test wants of a certificate.
+/// The properties of a certificate for a test.
 struct CertificateRequest {
   enum class Key { kEcdsa, kRsa };
 
   std::vector<std::string> names{"localhost"};  // DNS names and IP addresses
   Key key = Key::kEcdsa;                        // P-256 or RSA-2048
-  std::chrono::seconds begins{-3600};           // from now
+  std::chrono::seconds begins{-3600};           // relative to now
   std::chrono::seconds ends{24 * 3600};
-  std::string password;  // not empty: the key is encrypted with it
+  std::string password;  // if not empty, the key is encrypted with it
 };
 
-/// PEM files.
+/// Paths of PEM files.
 struct CertificatePaths {
   std::string certificate_file;
   std::string key_file;
   std::string password_file;  // empty: the key is not encrypted
 };
 
-/// A certificate authority of a test's own, in a temporary folder that goes with it. Throws when something fails.
+/// A certificate authority of a test, in a temporary folder that is removed at its end. Throws when a step fails.
 class TestAuthority {
  public:
   TestAuthority();
@@ -36,7 +36,7 @@ class TestAuthority {
   const std::string& ca_file() const;
   /// Makes a key and a certificate for it, signed by this authority.
   CertificatePaths issue(const CertificateRequest& request = {});
-  /// Writes `content` into a new file of the folder; its path.
+  /// Writes `content` into a new file of the folder, and returns its path.
   std::string write_file(const std::string& content);
 
  private:

@@ -1,7 +1,7 @@
-# What `./dev check` looks at, and in which order. A part of ./dev, which reads it for that alone.
+# The steps of `./dev check`, and their order. `./dev` sources this file for that command only.
 
 sources() { git ls-files 'config/*.cpp' 'config/*.h' 'tls/*.cpp' 'tls/*.h' 'router/**/*.cpp' 'router/**/*.h' 'router/*.cpp' 'router/*.h' 'tests/**/*.cpp' 'tests/**/*.h' 'bench/**/*.cpp' 'bench/**/*.h'; }
-# Whether a tool is here whose verdict depends on its version; if not, the last lines say what was left out.
+# Whether a tool whose results depend on its version is installed. If not, the last lines say which check did not run.
 has_tool() {  # TOOL WHAT
   command -v "$1" >/dev/null && return 0
   ! on_debian_12 || die "$1 is missing"
@@ -17,8 +17,8 @@ check_format() {
 check_headers() { build dev all_verify_interface_header_sets; }
 check_layers() { python3 cmake/draw_layers.py build/dev --check; }  # after `build dev`
 check_cppcheck() { cppcheck --quiet --std=c++20 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j"$(nproc)" --suppressions-list=.cppcheck-suppressions -I. config tls router; }
-# What is compiled and shows a header to clang-tidy: the source of its name, or the first one that includes it, if need be
-# through other headers.
+# A source through which clang-tidy sees a header: the source of the same name, or the first one that includes it, directly or through
+# other headers.
 source_for() {  # HEADER [DEPTH]
   local depth=${2:-0} user found
   if [ -f "${1%.h}.cpp" ]; then echo "${1%.h}.cpp"; return; fi
@@ -33,11 +33,11 @@ source_for() {  # HEADER [DEPTH]
     if [ -n "$found" ]; then echo "$found"; return; fi
   done
 }
-changed_since() {  # COMMIT; new files, too
+changed_since() {  # COMMIT; also lists new files
   git diff --name-only --diff-filter=d "$1" -- config tls router
   git ls-files --others --exclude-standard -- config tls router
 }
-# What changed since CHECK_BASE (ten commits ago), a header by a source that includes it; with --all, every source.
+# The sources that have changed since CHECK_BASE (ten commits ago), and for a changed header a source that includes it; with --all, all.
 tidy_sources() {
   local base=${CHECK_BASE:-HEAD~10} file found
   if [ "${1:-}" = --all ] || ! git rev-parse --quiet --verify "$base" >/dev/null; then
@@ -61,12 +61,12 @@ check_tidy() {  # [--all]
   files=$(tidy_sources "$@") || return 1
   [ -n "$files" ] || { say "no source has changed"; return 0; }
   echo "$(wc -l <<<"$files") files" >&2
-  # In GCC's command lines stand warnings that clang does not know.
+  # GCC's command lines have warnings that clang does not know.
   xargs -P"$(nproc)" -n2 clang-tidy-16 -p build/dev --quiet --extra-arg=-Wno-unknown-warning-option <<<"$files" 2>/dev/null
 }
 check_address_sanitizer() {
   if ! on_debian_12; then
-    # GCC 14 with -fsanitize=undefined does not compile the hash tables of Debian 13's abseil.
+    # GCC 14 with -fsanitize=undefined cannot compile the hash tables of Debian 13's abseil.
     not_run+=("asan and ubsan: NOT RUN here, only on Debian 12")
     say "asan and ubsan: NOT RUN, only on Debian 12"
     return 0

@@ -1,8 +1,8 @@
-"""How `./dev` counts tests: `count.py EXIT_STATUS FILE` reads the JUnit file that a run of GoogleTest or pytest wrote.
+"""Counts tests for `./dev`: `count.py EXIT_STATUS FILE` reads the JUnit file that a run of GoogleTest or pytest has written.
 
-The first line is `PASSED FAILED`; each further line names one test that did not pass. What is not known to have passed has failed: a
-skipped, disabled or expectedly failing test, and one test more for a run without a test, without a file (it died: both programs write
-the file at their end), or that ended with a failure of which the file says nothing.
+The first line is `PASSED FAILED`. Each further line names a test that did not pass. A test that is not known to have passed has failed: a
+skipped or disabled test, or one that is expected to fail. One more failure is counted for a run without tests, without a file (both programs
+write it at their end, so the program died), or with a failure that the file does not show.
 """
 
 import re
@@ -10,11 +10,11 @@ import sys
 import xml.etree.ElementTree as xml
 
 NAMED_MAX = 40
-NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # GoogleTest copies what a message holds
+NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # GoogleTest copies a message's bytes unchanged
 
 
 def verdict(test):
-    """What to call the end of a <testcase>; None: it passed."""
+    """The result of a <testcase>; None: it passed."""
     if test.find("failure") is not None:
         return "FAILED"
     if test.find("error") is not None:
@@ -26,7 +26,7 @@ def verdict(test):
 
 
 def name(test):
-    """`classname.name`, and in brackets the reason that pytest wrote in one line, if there is one."""
+    """`classname.name`, followed by ` - ` and the reason in one line, if there is one."""
     reasons = [child.get("message") or "" for child in test if child.tag in ("failure", "error", "skipped")]
     reason = " ".join(reasons[0].split()) if reasons else ""
     text = ".".join(part for part in (test.get("classname"), test.get("name")) if part)
@@ -34,7 +34,7 @@ def name(test):
 
 
 def count(status, path):
-    """The number of those that passed, of those that failed, and the names of the latter."""
+    """The number of tests that passed, the number of those that failed, and the names of the failed ones."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             tests = list(xml.fromstring(NOT_IN_XML.sub("?", file.read()).encode()).iter("testcase"))

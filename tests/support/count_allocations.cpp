@@ -1,6 +1,6 @@
-/// For LD_PRELOAD: counts what each thread of a process takes from the heap. ALLOCATIONS_FILE names a file that becomes a table
-/// of kThreads pairs of 64-bit numbers, thread id and allocations so far, in the machine's byte order; who counts maps it.
-/// Threads beyond the table are not counted. C++'s new ends in malloc, OpenSSL's memory, too.
+/// For LD_PRELOAD: counts the heap allocations of each thread of a process. ALLOCATIONS_FILE names a file that becomes a table
+/// of kThreads pairs of 64-bit numbers, thread id and allocations so far, in the machine's byte order. A test maps the file to
+/// read it. Threads beyond the table are not counted. C++'s new and OpenSSL's memory call malloc, so they are counted, too.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-// The C library's own, under the names that it keeps for those who put themselves before it.
+// The C library's own functions, under the names that it offers to programs that replace malloc.
 extern "C" void* __libc_malloc(std::size_t size);
 extern "C" void* __libc_calloc(std::size_t count, std::size_t size);
 extern "C" void* __libc_realloc(void* memory, std::size_t size);
@@ -27,7 +27,7 @@ struct Row {
 
 Row* table = nullptr;
 std::atomic<std::size_t> rows_taken{0};
-// In the thread's static block: the usual way of reaching it may itself allocate.
+// In the thread's static block: the usual access to a thread-local variable may itself allocate.
 __attribute__((tls_model("initial-exec"))) thread_local Row* own_row = nullptr;
 __attribute__((tls_model("initial-exec"))) thread_local bool has_looked = false;
 

@@ -1,7 +1,7 @@
 /// Linked into inference-router-failing, which is the router with an allocator that fails on demand. FAILING_ALLOCATIONS names
-/// a file that becomes a Control; who maps it says which allocations fail, while the process runs, and reads what has failed.
-/// C++'s operator new is one kind of allocation, OpenSSL's memory another one. tests/integration/support/failing.py is the
-/// other side.
+/// a file that becomes a Control. A test maps it, sets which allocations fail while the process runs, and reads which have
+/// failed. C++'s operator new is one kind of allocation, OpenSSL's memory another one. tests/integration/support/failing.py is
+/// the other side.
 #include <execinfo.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -21,9 +21,9 @@
 
 #include "tls/buffer_memory.h"
 
-extern "C" char __executable_start;  // of the linker
+extern "C" char __executable_start;  // defined by the linker
 extern "C" char etext;
-extern "C" void* __real_aligned_alloc(std::size_t alignment, std::size_t size);  // the C library's
+extern "C" void* __real_aligned_alloc(std::size_t alignment, std::size_t size);  // the C library's function
 
 namespace {
 
@@ -36,17 +36,17 @@ constexpr std::size_t kFrames = 40;
 struct Control {
   std::atomic<std::uint32_t> threads;        // a set of Thread; 0: nothing fails and nothing is counted
   std::atomic<std::uint32_t> kinds;          // a set of Kind
-  std::atomic<std::uint64_t> first;          // so many allocations succeed,
-  std::atomic<std::uint64_t> times;          // so many fail then
-  std::atomic<std::uint32_t> by_handler;     // 1: the new handler is asked first, as if the heap had nothing to give
+  std::atomic<std::uint64_t> first;          // this many allocations succeed
+  std::atomic<std::uint64_t> times;          // and then this many fail
+  std::atomic<std::uint32_t> by_handler;     // 1: the new handler runs first, as if the heap were exhausted
   std::atomic<std::uint32_t> stack_ready;    // `stack` is written
-  std::atomic<std::uint64_t> seen;           // allocations counted
-  std::atomic<std::uint64_t> failed;         // of them
-  std::array<std::uint64_t, kFrames> stack;  // of the first that failed: offsets into the program, 0 elsewhere
+  std::atomic<std::uint64_t> seen;           // allocations that were counted
+  std::atomic<std::uint64_t> failed;         // those of them that failed
+  std::array<std::uint64_t, kFrames> stack;  // of the first failed allocation: offsets into the program, 0 elsewhere
 };
 
 Control* control = nullptr;
-// In the thread's static block: the usual way of reaching it may itself allocate.
+// In the thread's static block: the usual access to a thread-local variable may itself allocate.
 __attribute__((tls_model("initial-exec"))) thread_local std::uint32_t own_thread = 0;
 
 std::uint32_t this_thread() {
@@ -55,7 +55,7 @@ std::uint32_t this_thread() {
   std::array<char, 16> name{};
   ::prctl(PR_GET_NAME, name.data());
   if (std::string_view(name.data()).starts_with("shard")) return own_thread = kShards;
-  return kHelpers;  // or not named yet
+  return kHelpers;  // also threads that have no name yet
 }
 
 void keep_stack() {
@@ -64,7 +64,7 @@ void keep_stack() {
   for (int i = 2; i < found; ++i) {
     const char* address = static_cast<const char*>(frames[static_cast<std::size_t>(i)]);
     const bool ours = address >= &__executable_start && address < &etext;
-    // Of the call, not of what follows it.
+    // An address within the call, not of the instruction after it.
     control->stack[static_cast<std::size_t>(i - 2)] = ours ? static_cast<std::uint64_t>(address - &__executable_start) - 1 : 0;
   }
   control->stack_ready = 1;
@@ -130,12 +130,12 @@ __attribute__((constructor)) void map_control() {
 
 }  // namespace
 
-/// The linker puts it in the place of aligned_alloc in all that is linked into the program: Asio's memory.
+/// The linker replaces aligned_alloc by this function in the whole program. Asio's memory uses it.
 extern "C" void* __wrap_aligned_alloc(std::size_t alignment, std::size_t size) {
   return is_to_fail(kNew) ? nullptr : __real_aligned_alloc(alignment, size);
 }
 
-/// In place of the router's own, which keeps buffers.
+/// Replaces the router's function, which keeps buffers.
 bool router::tls::keep_buffer_memory() { return CRYPTO_set_mem_functions(ssl_take, ssl_resize, ssl_give) == 1; }
 
 void* operator new(std::size_t size) { return take(size, kUsual); }

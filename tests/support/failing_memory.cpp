@@ -13,7 +13,7 @@ thread_local std::size_t served_left = 0;
 thread_local std::size_t failures_left = 0;
 thread_local std::size_t failures = 0;
 thread_local std::size_t all_requests = 0;
-thread_local std::size_t taken = 0;  // less what was given back
+thread_local std::size_t taken = 0;  // allocations without those that were freed
 
 void* take(std::size_t size) {
   void* memory = std::malloc(size == 0 ? 1 : size);
@@ -38,7 +38,7 @@ bool fails_now() {
 
 }  // namespace
 
-// For the whole binary: every form of new ends here, but for over-aligned memory.
+// For the whole binary: every form of new calls these, except for over-aligned memory.
 void* operator new(std::size_t size) {
   if (fails_now()) throw std::bad_alloc();
   if (void* memory = take(size)) return memory;
@@ -62,8 +62,8 @@ FailingMemory::FailingMemory(std::size_t served, std::size_t count) {
 FailingMemory::~FailingMemory() { active = false; }
 
 EmptyFrameCache::EmptyFrameCache() {
-#ifndef ROUTER_SANITIZED             // there it keeps nothing
-  constexpr std::size_t kStep = 64;  // larger ones are not kept; nothing comes of asking for them
+#ifndef ROUTER_SANITIZED             // under a sanitizer the cache keeps nothing
+  constexpr std::size_t kStep = 64;  // the cache keeps no larger frames; a request for one has no effect
   const FailingMemory none(0);
   for (std::size_t size = kStep; size <= 128 * kStep; size += kStep) {
     try {

@@ -4,8 +4,8 @@
 
 namespace router::test {
 
-/// While it lives, `operator new` fails on this thread: `served` requests get memory, then `count` of them throw
-/// std::bad_alloc. One at a time. For binaries that link `test_failing_memory`.
+/// While it lives, `operator new` fails on this thread: `served` allocations succeed, then `count` of them throw
+/// std::bad_alloc. Only one object at a time. For binaries that link `test_failing_memory`.
 class FailingMemory {
  public:
   static constexpr std::size_t kAll = static_cast<std::size_t>(-1);
@@ -14,12 +14,12 @@ class FailingMemory {
   FailingMemory& operator=(const FailingMemory&) = delete;
   ~FailingMemory();
 
-  /// Requests that failed so far.
+  /// Allocations that have failed so far.
   std::size_t failed() const;
-  /// All requests so far.
+  /// All allocations so far.
   std::size_t requests() const;
 
-  /// While it lives, nothing fails and nothing is counted: for what a test itself does meanwhile.
+  /// While it lives, no allocation fails or is counted. For the test's own allocations.
   class Pause {
    public:
     Pause();
@@ -31,12 +31,12 @@ class FailingMemory {
     const bool was_active_;
   };
 
-  /// What this thread has taken and not given back, since it began. For comparison: of two moments.
+  /// Allocations of this thread that were not freed, since the thread began. Tests compare the values of two moments.
   static std::size_t outstanding();
 };
 
-/// While it lives, this thread's frame cache (router/base/frame_cache.h) has nothing to give: each coroutine's frame is asked
-/// of `operator new`, whatever ran before. It holds what the cache had kept, and gives it back. Made before a FailingMemory.
+/// While it lives, this thread's frame cache (router/base/frame_cache.h) is empty: each coroutine's frame comes from `operator
+/// new`. It holds the frames of the cache, and returns them at its end. A test creates it before a FailingMemory.
 class EmptyFrameCache {
  public:
   EmptyFrameCache();

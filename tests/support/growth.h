@@ -22,16 +22,16 @@ double cost_of(Act& act, const Input& input, int times) {
   return (cpu_seconds() - before) / times;
 }
 
-/// How many times as long `act` takes for an input four times as large: 4 where it reads its input once, 16 where each part of
-/// it is compared with each other part. The least of several runs in turn, so that a busy machine changes little.
-/// `make(size)` builds the input.
+/// The factor by which `act` takes longer for an input four times as large: 4 if it reads its input once, 16 if it compares
+/// each part with each other part. The minimum of several alternating runs, so that a busy machine changes little. `make(size)`
+/// builds the input.
 template <class Make, class Act>
 double growth(std::size_t size, Make make, Act act) {
   constexpr int kRounds = 7;
   const auto small = make(size);
   const auto large = make(4 * size);
   const double once = std::max(cost_of(act, small, 1), 1e-7);
-  const int times = std::clamp(static_cast<int>(0.001 / once), 1, 2000);  // a millisecond and more, for the clock's sake
+  const int times = std::clamp(static_cast<int>(0.001 / once), 1, 2000);  // at least 1 ms, for the clock
   double least_small = std::numeric_limits<double>::max();
   double least_large = least_small;
   for (int round = 0; round < kRounds; ++round) {
@@ -42,7 +42,7 @@ double growth(std::size_t size, Make make, Act act) {
 }
 
 #ifdef ROUTER_SANITIZED
-inline constexpr double kLinear = std::numeric_limits<double>::max();  // a sanitizer's own time is measured with it
+inline constexpr double kLinear = std::numeric_limits<double>::max();  // the measured time includes the sanitizer's own
 #else
 inline constexpr double kLinear = 8;  // halfway, on a scale of powers, between 4 and 16
 #endif

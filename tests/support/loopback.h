@@ -18,7 +18,7 @@
 
 namespace router::test {
 
-/// A descriptor that closes itself, with what tests do to sockets: never blocking.
+/// A descriptor that closes itself, with the operations of tests on sockets. It never blocks.
 class Descriptor {
  public:
   explicit Descriptor(int descriptor = -1) : descriptor_(descriptor) {}
@@ -43,7 +43,7 @@ class Descriptor {
       all.append(bytes, static_cast<std::size_t>(got));
     return all;
   }
-  /// The peer has closed, in order or with a reset, and everything before that was received.
+  /// The peer has closed, in order or with a reset, and all bytes before that were received.
   bool at_end() const {
     char byte;
     const ssize_t got = ::recv(descriptor_, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
@@ -54,7 +54,7 @@ class Descriptor {
   int descriptor_;
 };
 
-/// A listening socket on the loopback, on a port that the kernel picks.
+/// A listening socket on the loopback, with a port that the kernel chooses.
 class LoopbackListener {
  public:
   LoopbackListener() : listening_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
@@ -67,7 +67,7 @@ class LoopbackListener {
     address_ = runtime::Address::from(reinterpret_cast<const sockaddr*>(&storage), length);
   }
   const runtime::Address& address() const { return address_; }
-  /// False if nobody has come.
+  /// False if no connection has come.
   Descriptor accept() const { return Descriptor(::accept4(listening_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)); }
   /// From now on connections are refused.
   void close() { listening_.close(); }
@@ -83,7 +83,7 @@ inline Descriptor connect_to(const runtime::Address& address) {
   return connected;
 }
 
-/// Turns the loop until `condition` holds, for what another thread or the kernel has to do first; gives up after ten seconds.
+/// Runs the loop until `condition` is true, when another thread or the kernel has to act first. Gives up after ten seconds.
 inline bool turn_until(TestShard& shard, const std::function<bool()>& condition) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   for (;;) {

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs a command in this checkout as on the other Debian that the project is built on: 13 on a machine with 12, 12 on every other. Its
-# root is made by debootstrap and has its own build folder and ccache; only the sources are shared. Needs root, and no container engine.
+# Runs a command in this checkout as on the other Debian that the project supports: 13 on a machine with 12, 12 on every other machine.
+# debootstrap makes its root, which has its own build folder and ccache; only the sources are shared. Needs root, and no container engine.
 #
 #   other_debian.sh COMMAND...     exit status: the command's
 #
-# The command runs in new namespaces of mounts and processes, so nothing stays mounted and nothing goes on running, however this script
-# ends. The root stays in build/other-debian until that folder is removed. DEBIAN_MIRROR names another mirror than deb.debian.org.
+# The command runs in new namespaces of mounts and processes, so no mount and no process is left, however this script ends. The root
+# stays in build/other-debian until that folder is removed. DEBIAN_MIRROR names another mirror than deb.debian.org.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -25,17 +25,17 @@ make_root() {
   rm -rf "$root.new"
   debootstrap --variant=minbase "$release" "$root.new" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$folder/debootstrap.log" 2>&1 \
     || { tail -n 5 "$folder/debootstrap.log" >&2; die "debootstrap failed: $folder/debootstrap.log"; }
-  echo force-unsafe-io >"$root.new/etc/dpkg/dpkg.cfg.d/unsafe-io"  # a root that a crash has spoilt is made again
+  echo force-unsafe-io >"$root.new/etc/dpkg/dpkg.cfg.d/unsafe-io"  # safe here: a root that a crash has damaged is made again
   mkdir -p "$root.new/source" "$root.new/ccache"
   mv "$root.new" "$root"
 }
-# Whether a mount in a namespace with that propagation is not seen outside.
+# Whether a mount in a namespace with that propagation is invisible outside of it.
 mounts_stay_inside() {  # PROPAGATION
   mkdir -p "$folder/probe"
   unshare --mount --propagation "$1" sh -c 'mount -t tmpfs tmpfs "$1" && touch "$1/seen"' sh "$folder/probe" 2>/dev/null || return 1
   [ ! -e "$folder/probe/seen" ] || { umount "$folder/probe"; return 1; }
 }
-# First process of the new namespaces: all others end with it.
+# The first process of the new namespaces. When it ends, all others end, too.
 inside() {
   local file
   make_root
@@ -68,7 +68,7 @@ flock 9
 if mounts_stay_inside private; then
   propagation=private
 elif mounts_stay_inside unchanged; then
-  propagation=unchanged  # in a chroot, whose root is no mount of its own
+  propagation=unchanged  # in a chroot, whose root is not a mount
 else
   die "what is mounted here cannot be kept to one process"
 fi
@@ -77,5 +77,5 @@ machine=$!
 trap 'kill -KILL "$machine" 2>/dev/null || true' INT TERM HUP
 status=0
 wait "$machine" || status=$?
-wait "$machine" 2>/dev/null || true  # again, where a signal ended the first
+wait "$machine" 2>/dev/null || true  # a signal may have ended the first wait
 exit "$status"

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # Runs a command as on a machine of its own: in new namespaces of processes, mounts, networks, IPC and host names, with a control group
-# of its own. Whatever it starts, mounts or sets up there is gone when it ends, however it ends; this machine's network and kernel
-# settings are not touched. Needs root.
+# of its own. All processes, mounts and settings of the command are gone when it ends, however it ends. This machine's network and kernel
+# settings are not changed. Needs root.
 #
 #   own_machine.sh COMMAND...     exit status: the command's
 #
-# The command finds: a network of the loopback interface alone; an empty /run, /var/log, /var/lib/kubelet, /var/lib/cni and /etc/cni; and
-# in the environment OWN_MACHINE_CGROUP, the path of the control group, below each hierarchy's root.
+# The command finds a network that has only the loopback interface, an empty /run, /var/log, /var/lib/kubelet, /var/lib/cni and
+# /etc/cni, and in the environment OWN_MACHINE_CGROUP, the path of the control group below each hierarchy's root.
 set -euo pipefail
 
-# What a kubelet and a container runtime would set in the kernel for all namespaces, they find set already.
+# Settings that a kubelet and a container runtime would change in the kernel for all namespaces. They find them already set.
 kernel_settings() {
   printf '%s\n' vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 \
     kernel/keys/root_maxbytes=25000000
 }
 
-# First process of the new namespaces: it takes in what loses its parent, so it stays a shell.
+# The first process of the new namespaces. It adopts orphaned processes, so it stays a shell.
 inside() {
   local folder setting
   for folder in /run /var/log /var/lib/kubelet /var/lib/cni /etc/cni; do
@@ -24,7 +24,7 @@ inside() {
   done
   mkdir /run/lock /run/settings
   for setting in $(kernel_settings); do
-    # In place of /proc's own file, which speaks to the kernel.
+    # Replaces /proc's own file, which would change the kernel.
     echo "${setting#*=}" >"/run/settings/$(basename "${setting%=*}")"
     mount --bind "/run/settings/$(basename "${setting%=*}")" "/proc/sys/${setting%=*}"
   done
@@ -39,7 +39,7 @@ remove_cgroups() {
     [ ! -d "$root$OWN_MACHINE_CGROUP" ] || find "$root$OWN_MACHINE_CGROUP" -depth -type d -exec rmdir {} +
   done
 }
-# What a run left behind that was killed. Its processes have ended with it.
+# Removes the control groups of runs that were killed. Their processes have ended with them.
 remove_stale() {
   local root group
   for root in $(cgroup_roots); do
@@ -48,7 +48,7 @@ remove_stale() {
     done
   done
 }
-# The processes are told to end all at once and take a moment.
+# All processes are killed at once, and take a moment to end.
 clean_up() {
   local tries
   for tries in $(seq 50); do
@@ -69,7 +69,7 @@ export OWN_MACHINE_CGROUP=/inference-router-$$
 trap clean_up EXIT
 for root in $(cgroup_roots); do
   mkdir -p "$root$OWN_MACHINE_CGROUP"
-  # Without these a version 1 cpuset takes no process.
+  # A cpuset of version 1 accepts no process without these.
   for list in cpus mems; do
     [ ! -e "$root$OWN_MACHINE_CGROUP/cpuset.$list" ] || cat "$root/cpuset.$list" >"$root$OWN_MACHINE_CGROUP/cpuset.$list" 2>/dev/null || true
   done
@@ -79,5 +79,5 @@ machine=$!
 trap 'kill -KILL "$machine" 2>/dev/null || true' INT TERM HUP
 status=0
 wait "$machine" || status=$?
-wait "$machine" 2>/dev/null || true  # again, where a signal ended the first
+wait "$machine" 2>/dev/null || true  # a signal may have ended the first wait
 exit "$status"

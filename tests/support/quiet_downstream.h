@@ -4,8 +4,8 @@
 
 namespace router::test {
 
-/// A client that has sent its request, has no body and takes whatever it is given, which is forgotten. A test overrides what
-/// it looks at.
+/// A client that has sent its request, has no body, and takes and drops all bytes that it is given. A test overrides the parts
+/// that it examines.
 class QuietDownstream : public proxy::Downstream {
  public:
   QuietDownstream() = default;

@@ -10,9 +10,9 @@
 
 namespace router::test {
 
-/// A shard with its server, as far as client connections ask for them: no listener, no endpoint, time that the test moves.
+/// A shard with its server, as client connections need them: no listener, no endpoint, and a clock that the test moves.
 struct ServedShard {
-  /// Publishes `view`, with the limits and a plaintext listener 1 unless it has that.
+  /// Publishes `view` with the current limits, and with a plaintext listener 1 unless it has one.
   void publish(std::shared_ptr<proxy::View> view = std::make_shared<proxy::View>()) {
     view->limits = limits;
     view->listeners.try_emplace(kListener);

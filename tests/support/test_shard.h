@@ -13,7 +13,7 @@ namespace router::test {
 /// Runs what is ready. Never blocks.
 void poll(runtime::Shard& shard);
 
-/// A shard that a test turns by hand: real event loop, virtual clock.
+/// A shard whose loop the test runs: a real event loop with a virtual clock.
 class TestShard {
  public:
   explicit TestShard(std::size_t index = 0) : shard_(index, clock_, runtime::Shard::Time::kManual) {}
@@ -26,10 +26,10 @@ class TestShard {
 
   /// Runs what is ready. Never blocks.
   void poll();
-  /// Moves the clock on and tells the timers.
+  /// Moves the clock on, and runs the timers that are due.
   void advance(Duration by);
 
-  /// A task under way: `done()`, then `get()`.
+  /// A task that has been started: wait for `done()`, then call `get()`.
   template <class T>
   class Started {
    public:
@@ -49,7 +49,7 @@ class TestShard {
     poll();
     return started;
   }
-  /// Runs a task that needs no time to pass.
+  /// Runs a task that ends without time passing.
   template <class T>
   T run(Task<T> task) {
     Started<T> started = start(std::move(task));

@@ -13,9 +13,9 @@
 
 namespace router::test {
 
-/// A stream of a shard, whose other end, `far`, is in the test's hands.
+/// A shard's stream, and its other end, `far`, which the test holds.
 struct Wire {
-  /// Without a network: a socket pair.
+  /// A socket pair, without a network.
   explicit Wire(runtime::Shard& shard) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) != 0)
@@ -23,7 +23,7 @@ struct Wire {
     far = Descriptor(ends[1]);
     stream = tls::Stream(runtime::Socket(shard, ends[0]));
   }
-  /// TCP, where the kernel must count or tell a reset from an end.
+  /// A TCP connection, for tests in which the kernel counts bytes or distinguishes a reset from an end.
   Wire(runtime::Shard& shard, const LoopbackListener& listener) : far(connect_to(listener.address())) {
     Descriptor accepted;
     while (!(accepted = listener.accept())) {
@@ -37,7 +37,7 @@ struct Wire {
   tls::Stream stream;
 };
 
-/// A body as it arrives.
+/// Collects a body as it arrives.
 struct Collected final : wire::BodySink {
   void body_piece(std::string_view bytes) override { body.append(bytes); }
   void body_end(const http::Fields* fields) override {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the dashboard (docs/dashboard.svg) from a router that it starts, loads and disturbs: a while in peace, too many requests, a
+"""Draws the dashboard (docs/dashboard.svg) of a router that it starts, loads and disturbs: ordinary load, too many requests, a
 replica that is killed and comes back, a configuration with a mistake. Needs Debian's prometheus; takes four minutes.
 
   ROUTER_BINARY=build/release/inference-router tests/support/dashboard/draw.py [--seconds 240] [FILE]
@@ -19,7 +19,7 @@ from support.dashboard import Dashboard  # noqa: E402
 from support.router import ROOT  # noqa: E402
 
 INTERVAL = 2  # seconds between scrapes
-# (share of the time, what then happens)
+# (share of the time at which each part begins)
 PEACE, OVERLOAD, RECOVERY, KILLED, BACK, END = 0.0, 0.2, 0.4, 0.55, 0.7, 1.0
 
 
@@ -50,7 +50,7 @@ def main():
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder, Scene(Path(folder), INTERVAL) as scene:
         play(scene, chosen.seconds)
-        # What the first scrapes have no rate for is left out.
+        # Leaves out the first scrapes, for which there is no rate yet.
         chosen.file.write_text(draw(Dashboard(INTERVAL), scene.prometheus, scene.begun + 4 * INTERVAL))
     print(chosen.file)
 

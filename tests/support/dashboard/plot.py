@@ -1,5 +1,5 @@
-"""The dashboard as a picture: each panel where its `gridPos` puts it, drawn from what Prometheus answers to the panel's own queries.
-SVG written by hand; Grafana has no part in it."""
+"""Draws the dashboard: each panel at its `gridPos`, from Prometheus' answers to the panel's own queries.
+The program writes the SVG itself, without Grafana."""
 
 import html
 import math
@@ -7,11 +7,11 @@ import re
 import time
 from dataclasses import dataclass
 
-COLUMN, ROW, GAP = 60, 28, 4  # pixels: of Grafana's grid of 24 columns, and between panels
+COLUMN, ROW, GAP = 60, 28, 4  # pixels: size of a cell of Grafana's grid of 24 columns, and the gap between panels
 HEADER = 46
 COLOURS = ["#1f78b4", "#e6842a", "#3a9b4b", "#c5383f", "#7b5ea7", "#8a5a44", "#d66fb0", "#6f7681", "#a8a92b", "#28a9b8"]
 BUSY = {"red": "#c5383f", "orange": "#d9822b", "green": "#2c8a41"}
-LEGEND_LINE, LEGEND_LINES = 14, 3  # pixels; at most so many lines below a graph
+LEGEND_LINE, LEGEND_LINES = 14, 3  # pixels; and the maximum number of lines below a graph
 
 
 def text(x, y, words, size=11, anchor="start", weight="normal", fill="#24292f"):
@@ -20,11 +20,11 @@ def text(x, y, words, size=11, anchor="start", weight="normal", fill="#24292f"):
 
 
 def cut(words, width, size=11):
-    """What fits into so many pixels."""
+    """Shortens `words` to `width` pixels."""
     most = max(4, int(width / (size * 0.6)))
     if len(words) <= most:
         return words
-    return "…" + words[1 - most:] if words.startswith("/") else words[:most - 1] + "…"  # of a path the end tells more
+    return "…" + words[1 - most:] if words.startswith("/") else words[:most - 1] + "…"  # the end of a path says more than its beginning
 
 
 def three_digits(value):
@@ -32,7 +32,7 @@ def three_digits(value):
 
 
 def shown(value, unit):
-    """As Grafana would write it, roughly."""
+    """The value roughly as Grafana would write it."""
     if not math.isfinite(value):
         return ""
     if unit == "percentunit":
@@ -62,7 +62,7 @@ def ticks(most, unit):
     """At most five round numbers from 0 on, the last one not below `most`."""
     if most <= 0:
         return [0, 1]
-    whole = 86400 if unit == "s" and most > 2 * 86400 else 1  # round days
+    whole = 86400 if unit == "s" and most > 2 * 86400 else 1  # whole days
     step = 10 ** math.floor(math.log10(most / whole / 4))
     step *= next(factor for factor in (1, 2, 5, 10) if factor * step * 4 >= most / whole * 0.999)
     count = math.ceil(most / whole / step - 0.001)
@@ -101,7 +101,7 @@ class Picture:
         self._begun, self._ended = begun, ended
 
     def _series(self, panel):
-        """(name, [(time, value), …]) of all queries of the panel, in its order; what is never finite is left out."""
+        """(name, [(time, value), …]) of all queries of the panel, in its order, without values that are not finite."""
         found = []
         for query in panel.queries:
             for labels, values in self._prometheus.over(query.expression, self._begun, self._ended):
@@ -124,7 +124,7 @@ class Picture:
                 + text(8, 20, "Inference router", 16, weight="bold") + "\n" + text(8, 38, title, 11, fill="#57606a") + "\n"
                 + "\n".join(parts) + "\n</svg>\n")
 
-    # kinds of panels
+    # One method for each kind of panel.
     def _row(self, panel, box):
         return [text(box.x, box.y + 16, panel.title, 14, weight="bold")]
 
@@ -177,7 +177,7 @@ class Picture:
         return parts + legend
 
     def _layers(self, series):
-        """For a stack: the lower and the upper edge of each series."""
+        """The lower and the upper edge of each series of a stack."""
         times = sorted({at for _, values in series for at, _ in values})
         edge, layers = {at: 0.0 for at in times}, []
         for _, values in series:
@@ -188,7 +188,7 @@ class Picture:
         return layers
 
     def _legend(self, series, box):
-        """Below the graph; the number of its lines."""
+        """Draws the legend below the graph, and returns its number of lines."""
         parts, x, line, places = [], box.x + 10, 0, []
         for number, (name, _) in enumerate(series):
             name = cut(name, box.width - 40, 10)
@@ -233,5 +233,5 @@ class Picture:
 
 
 def draw(dashboard, prometheus, begun, ended=None):
-    """SVG of all panels, from `begun` to `ended` (time.time(); without it: now)."""
+    """The SVG of all panels, from `begun` to `ended` (as time.time(); default: now)."""
     return Picture(dashboard, prometheus, begun, ended or time.time()).draw()

@@ -1,5 +1,5 @@
-"""A router with everything that its dashboard shows, and a Prometheus that scrapes it: two endpoints over TLS, replicas that can be
-killed, clients that do well, make mistakes, leave and come too often."""
+"""A router with everything that its dashboard shows, and a Prometheus that scrapes it: two endpoints over TLS, replicas that tests can
+kill, and clients that succeed, make mistakes, leave, or send too many requests."""
 
 import random
 import time
@@ -67,19 +67,19 @@ class Scene:
     def __exit__(self, *_):
         self.end()
 
-    # what happens
+    # Steps of the scene.
     def load(self, rate, clients, plan):
-        """Requests until the scene ends, or until the load that is returned is stopped."""
+        """Sends requests until the scene ends, or until the returned load is stopped."""
         self._loads.append(Load(self._background, self.router.port, rate, clients, plan, tls=self._tls))
         return self._loads[-1]
 
     def start_load(self):
-        """What an ordinary day brings: models that need their time, and now and then a mistake."""
+        """Ordinary load: models that take their time, and a mistake now and then."""
         self.load(45, 30, self._ordinary)
         self.load(6, 8, self._vision)
 
     def overload(self):
-        """More than the slots of `blue` can take; until the load that is returned is stopped."""
+        """Sends more requests than the slots of `blue` can serve, until the returned load is stopped."""
         return self.load(140, 80, lambda number: self._computing(0.08))
 
     def kill_a_replica(self):
@@ -91,7 +91,7 @@ class Scene:
                    "the replica to be readmitted", patience=60)
 
     def refuse_a_configuration(self):
-        """A change with a mistake, and then the file as it was."""
+        """Changes the file with a mistake, and then restores it."""
         good = self.router.config_file.read_text()
         for text, refused in ((good + "no_such_key: 1\n", 1), (good, 0)):
             fresh = self.router.config_file.with_suffix(".new")
@@ -101,13 +101,13 @@ class Scene:
             self.wait_scraped()
 
     def wait_scraped(self):
-        """Until Prometheus has what the router shows now."""
+        """Waits until Prometheus has scraped the router's present state."""
         since = time.time()
         eventually(lambda: any(at > since for _, values in self.prometheus.over("timestamp(inference_router_build_info)", since - 60)
                                for _, at in values), "a scrape")
 
     def _computing(self, mean, **plan):
-        """The model needs about so many seconds."""
+        """A request for which the model takes about `mean` seconds."""
         seconds = self._chance.lognormvariate(0, 0.5) * mean
         headers = {**plan.pop("headers", {})}
         headers["x-do"] = ",".join(filter(None, [f"sleep={seconds:.3f}", headers.get("x-do")]))
@@ -118,7 +118,7 @@ class Scene:
         if kind == 7:
             return Plan(key="a-key-that-opens-nothing")
         if kind == 13:
-            return Plan(headers={"azureml-model-deployment": "red"})  # there is none
+            return Plan(headers={"azureml-model-deployment": "red"})  # this deployment does not exist
         if kind == 23:
             return self._computing(0.04, headers={"x-do": "reset"})
         if kind == 31:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A small model server, as Azure ML's inference server answers: for the demo. Sums the rows that it is sent.
+"""A small model server for the demo. It answers like Azure ML's inference server, with the sums of the rows that it receives.
 
   model_server.py --port 5001 --name blue [--delay-ms 20] [--fail-rate 0.1] [--single]
 

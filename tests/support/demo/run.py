@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The router with its demo: two deployments of a small model, a certificate, keys. Behind `./dev run`.
+"""Runs the router with a demo: two deployments of a small model, a certificate, keys. `./dev run` calls it.
 
   run.py ROUTER FOLDER            runs until Ctrl-C
   run.py ROUTER FOLDER --smoke    sends the printed requests itself and checks every answer
-  run.py ROUTER FOLDER --describe only writes its files: Azure ML's as they are, and an overlay
+  run.py ROUTER FOLDER --describe only writes the files: those of Azure ML, and an overlay
 
-What follows `--` is for the model servers (see model_server.py): `-- --delay-ms 200 --fail-rate 0.1`.
+Options after `--` are passed to the model servers (see model_server.py): `-- --delay-ms 200 --fail-rate 0.1`.
 """
 import argparse
 import json
@@ -21,7 +21,7 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).parent
 
-# As for `az ml online-endpoint create --file` and `az ml online-deployment create --file`: nothing of ours in them.
+# Files for `az ml online-endpoint create --file` and `az ml online-deployment create --file`. They have no settings of the router's.
 ENDPOINT = """\
 $schema: https://azuremlschemas.azureedge.net/latest/kubernetesOnlineEndpoint.schema.json
 name: demo
@@ -92,7 +92,7 @@ class Demo:
                      "access_log: access.log\ndrain_delay_ms: 0\nendpoints: [endpoints/*.yml]\n")
 
     def overlay(self):
-        """What Azure's files do not say."""
+        """The settings that Azure's files do not have."""
         lines = ["endpoints:", "  demo:", "    keys: {primary_file: ../keys/primary, secondary_file: ../keys/secondary}",
                  "    traffic: {blue: 90, green: 10}", "    deployments:"]
         for name in ("blue", "green"):
@@ -121,7 +121,7 @@ class Demo:
             return False
 
     def requests(self):
-        """What to type, and what the answer must hold."""
+        """For each request: a title, the command, and text that its answer must contain."""
         score = f"https://localhost:{self.https}/api/v1/endpoint/demo/score"
         curl = ["curl", "-sS", "--cacert", str(self.folder / "cert.pem"), "-H", f"Authorization: Bearer {self.key}"]
         data = ["-H", "Content-Type: application/json", "-d", '{"data": [[1, 2, 3], [4, 5]]}']
@@ -162,7 +162,7 @@ def main():
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--describe", action="store_true")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing that was started stays
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that no process is left
     demo = Demo(options.router, options.folder, model_options)
     if options.describe:
         demo.describe()

@@ -15,7 +15,7 @@
 
 namespace router::test {
 
-/// A client of the operators' listeners on the test's own thread: it turns the shard while it waits.
+/// A client of the operators' listeners on the test's own thread. It runs the shard's loop while it waits.
 class OperatorClient {
  public:
   OperatorClient(TestShard& shard, std::uint16_t port) : shard_(shard), socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
@@ -49,11 +49,11 @@ class OperatorClient {
   }
 
   struct Answer {
-    int status = 0;  // 0: there was none
+    int status = 0;  // 0: there was no answer
     std::string head;
     std::string body;
   };
-  /// One answer. `bodiless`: to a HEAD.
+  /// Reads one answer. `bodiless`: the answer to a HEAD.
   Answer receive(bool bodiless = false) {
     while (true) {
       const std::size_t end = received_.find("\r\n\r\n");
@@ -76,13 +76,13 @@ class OperatorClient {
   Answer get(const std::string& target) { return ask("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n"); }
   Answer post(const std::string& target) { return ask("POST " + target + " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"); }
 
-  /// Everything until the server closes the connection, or sends no more.
+  /// Reads until the server closes the connection or sends nothing more.
   std::string receive_all() {
     while (more()) continue;
     return std::exchange(received_, {});
   }
 
-  /// Whether the server has closed the connection, and sent nothing more before.
+  /// Whether the server has closed the connection without sending anything more.
   bool closed() {
     while (more()) continue;
     return ended_ && received_.empty();

@@ -3,7 +3,7 @@
 
 #include "tests/unit/admin/operator_server_world.h"
 
-// Answers that are made in pieces while they are sent.
+// Answers that the server makes in pieces while it sends them.
 namespace router::admin {
 namespace {
 
@@ -20,7 +20,7 @@ TEST_F(OperatorServerTest, SendsWhatIsMadeInPiecesInChunks) {
   EXPECT_THAT(all, Not(HasSubstr("Content-Encoding")));
   const std::string chunk = "7530\r\n" + std::string(30'000, 'y') + "\r\n";
   EXPECT_THAT(all, testing::EndsWith("\r\n\r\n" + chunk + chunk + chunk + "0\r\n\r\n"));
-  EXPECT_EQ(client.get("/hello?again").body, "hello again");  // the connection goes on
+  EXPECT_EQ(client.get("/hello?again").body, "hello again");  // the connection stays open
 }
 
 TEST_F(OperatorServerTest, TakesAnEmptyPieceForNoEnd) {
@@ -67,7 +67,7 @@ TEST_F(OperatorServerTest, MakesPiecesAsFastAsTheyAreRead) {
   client.send("GET /pieces HTTP/1.1\r\nHost: x\r\n\r\n");
   for (int turn = 0; turn < 5000; ++turn) shard.poll();
   EXPECT_GT(pieces_made, 1);
-  EXPECT_LT(pieces_made, 1000);  // the rest would be 270 MB in memory
+  EXPECT_LT(pieces_made, 1000);  // the server does not build all 270 MB in memory
   shard.advance(31s);
   for (int turn = 0; turn < 10; ++turn) shard.poll();
   EXPECT_EQ(server->connections(), 0u);
@@ -86,7 +86,7 @@ TEST_F(OperatorServerTest, GivesThePlaceOfAScrapeThatIsNotReadToAnotherOne) {
   pieces_there = 1;
   client.send("GET /pieces HTTP/1.0\r\n\r\n");
   EXPECT_THAT(client.receive_all(), HasSubstr("200 OK"));
-  EXPECT_EQ(server->connections(), 1u);  // the client's, whose end is waited for
+  EXPECT_EQ(server->connections(), 1u);  // the client's connection: the server waits for its end
 }
 
 TEST_F(OperatorServerTest, CutsAnAnswerWhosePieceCannotBeMade) {

@@ -186,7 +186,7 @@ TEST_F(OperatorServerTest, ServesWhoAsksAtTheLimitAndClosesWhoHasKeptItWaitingLo
   OperatorClient first = connect();
   OperatorClient second = connect();
   OperatorClient third = connect();
-  EXPECT_EQ(first.get("/hello").status, 200);  // waits anew, as the last of the three
+  EXPECT_EQ(first.get("/hello").status, 200);  // waits again, as the last of the three
   EXPECT_EQ(connect().get("/hello").status, 200);
   EXPECT_TRUE(second.closed());
   EXPECT_EQ(first.get("/hello").status, 200);
@@ -208,7 +208,7 @@ TEST_F(OperatorServerTest, SparesWhoseRequestHasArrivedWhenItMakesRoom) {
   const std::string request = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
   ASSERT_EQ(::send(asking, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
   const int silent[] = {open(), open(), open()};
-  shard.poll();  // accepts all of them in one turn, before it reads from any
+  shard.poll();  // accepts all of them in one turn of the loop, before it reads from any
   char piece[1024];
   EXPECT_GT(::recv(asking, piece, sizeof piece, MSG_DONTWAIT), 0);
   for (const int each : silent) ::close(each);
@@ -270,11 +270,11 @@ TEST_F(OperatorServerTest, ServesWhoHasArrivedWhenItRetires) {
   name.sin_port = htons(server->port());
   name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   ASSERT_EQ(::connect(socket, reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
-  server->retire();  // the loop has not turned yet
+  server->retire();  // the loop has not run yet
   EXPECT_EQ(server->connections(), 1u);
   shard.advance(10s);
   shard.poll();
-  EXPECT_EQ(server->connections(), 0u) << "without a request it ends as any other";
+  EXPECT_EQ(server->connections(), 0u) << "a connection without a request ends like any other";
   ::close(socket);
 }
 

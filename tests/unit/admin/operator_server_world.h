@@ -14,7 +14,7 @@ namespace router::admin {
 
 using test::OperatorClient;
 
-/// A server with routes of every kind of answer.
+/// A server with one route for every kind of answer.
 class OperatorServerTest : public testing::Test {
  protected:
   std::vector<OperatorRoute> routes() {

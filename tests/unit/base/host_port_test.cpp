@@ -23,7 +23,7 @@ TEST(HostPort, CutsNamesAndAddressesWithAPortAndWithout) {
 
 TEST(HostPort, WithoutBracketsTheFirstColonEndsTheHost) {
   EXPECT_EQ(split_host_port("fd00::1")->host, "fd00");
-  EXPECT_EQ(split_host_port("fd00::1")->port, ":1") << "no port: whoever reads one refuses it";
+  EXPECT_EQ(split_host_port("fd00::1")->port, ":1") << "`:1` is no port: the parser of ports refuses it";
 }
 
 TEST(HostPort, IsNothingIfABracketIsNotClosedOrTextFollowsIt) {

@@ -49,7 +49,7 @@ TEST(Uuid, IsRecognisedInEitherCase) {
 
 TEST(Text, ComparesWithoutCaseInAsciiOnly) {
   EXPECT_TRUE(equals_ignoring_case("Blue-2", "bLUE-2"));
-  EXPECT_FALSE(equals_ignoring_case("[", "{"));  // one bit apart, as `A` and `a` are
+  EXPECT_FALSE(equals_ignoring_case("[", "{"));  // they differ in the same bit as `A` and `a`
   EXPECT_FALSE(equals_ignoring_case("a", "ab"));
   EXPECT_TRUE(starts_with_ignoring_case("Bearer x", "bearer "));
   EXPECT_FALSE(starts_with_ignoring_case("Bear", "bearer"));

@@ -32,7 +32,7 @@ TEST(JsonText, LetsUtf8PassAndReplacesWhatIsNone) {
   EXPECT_EQ(escaped("\xe0\x80\xaf"), R"(\ufffd\ufffd\ufffd)") << "overlong";
   EXPECT_EQ(escaped("\xed\xa0\x80"), R"(\ufffd\ufffd\ufffd)") << "a surrogate";
   EXPECT_EQ(escaped("\xf4\x90\x80\x80"), R"(\ufffd\ufffd\ufffd\ufffd)") << "beyond Unicode";
-  EXPECT_EQ(escaped("\xc3\"x"), R"(\ufffd\"x)") << "the quote behind it is one";
+  EXPECT_EQ(escaped("\xc3\"x"), R"(\ufffd\"x)") << "the quote after it is kept as a quote";
 }
 
 }  // namespace

@@ -41,13 +41,13 @@ TEST(LogDeduplicator, FilledTheLogWithWhatFailsInTwoWaysByTurns) {
   LogDeduplicator log({.repeat = Repeat::kLastLogged, .logged_max = 6, .window = seconds(60)});
   TimePoint now{};
   EXPECT_TRUE(log.should_log("connection refused", now));
-  EXPECT_FALSE(log.should_log("connection refused", now += seconds(1))) << "it is known";
+  EXPECT_FALSE(log.should_log("connection refused", now += seconds(1))) << "the same message was just logged";
   EXPECT_TRUE(log.should_log("503 from GET /", now += seconds(1)));
   EXPECT_TRUE(log.recovered());
   std::size_t logged = 2;
   for (int i = 0; i < 50; ++i) logged += log.should_log(i % 2 == 0 ? "a" : "b", now + seconds(i)) ? 1 : 0;
   EXPECT_EQ(logged, 6U);
-  EXPECT_TRUE(log.should_log("c", now + seconds(60))) << "and then again";
+  EXPECT_TRUE(log.should_log("c", now + seconds(60))) << "after the interval it is logged again";
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 namespace router::log {
 namespace {
 
-/// A folder of the test; the log goes to standard error again at its end.
+/// A folder for the test. When the test ends, the log goes to standard error again.
 class LogTest : public ::testing::Test {
  protected:
   ~LogTest() override {

@@ -12,7 +12,7 @@
 namespace router {
 namespace {
 
-/// A place at which a coroutine stops until the test goes on.
+/// A coroutine that awaits it stops until the test resumes it.
 struct Gate {
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> handle) noexcept { waiting = handle; }
@@ -21,7 +21,7 @@ struct Gate {
   std::coroutine_handle<> waiting;
 };
 
-/// Starts a task from a function: the end of the chain that tests need.
+/// Starts a task from a plain function. Tests need it as the end of the chain of coroutines.
 struct Started {
   struct promise_type {
     Started get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }

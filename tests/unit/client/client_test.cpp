@@ -102,7 +102,7 @@ TEST_F(ClientTest, GivesUpWhereAnAnswerDoesNotComeInTime) {
   server = accept();
   server.send("HTTP/1.1 200 OK\r\n");
   shard.advance(seconds(2));
-  EXPECT_EQ(error_kind(late), ErrorKind::kTimedOut) << "a piece of a head is none";
+  EXPECT_EQ(error_kind(late), ErrorKind::kTimedOut) << "a part of a head is not an answer";
 }
 
 TEST_F(ClientTest, BoundsABodyThatTrickles) {
@@ -139,7 +139,7 @@ TEST_F(ClientTest, EndsWhenItIsCancelled) {
   request_at(server);
   cancellation->cancel();
   server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-  EXPECT_EQ(error_kind(opened), ErrorKind::kCancelled) << "whoever cancelled is called no more, whatever has come";
+  EXPECT_EQ(error_kind(opened), ErrorKind::kCancelled) << "the cancellation takes precedence over an answer that has arrived";
   EXPECT_TRUE(turn_until(shard, [&] { return server.at_end(); }));
 }
 
@@ -171,14 +171,14 @@ TEST_F(ClientTest, AsksAgainOnlyForWhatMayBeAskedTwice) {
     again.method = method;
     opened = start(again);
     request_at(server);
-    server.close();  // at the moment when it was used again
+    server.close();  // at the moment when the client uses the connection again
     if (again.method == "GET") {
       accept().send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
       end(opened);
       EXPECT_TRUE(opened.peek().has_value());
       body_of(opened);
     } else {
-      EXPECT_EQ(error_kind(opened), ErrorKind::kFailed) << "it may have been done";
+      EXPECT_EQ(error_kind(opened), ErrorKind::kFailed) << "the server may have executed the request";
     }
   }
 }

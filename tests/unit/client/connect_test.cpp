@@ -20,7 +20,7 @@ class Connect : public ServerTest {
   auto start(std::vector<Address> addresses, Deadline deadline = kNever, Security security = {}) {
     return shard.start(connect(*cancellation, std::move(addresses), security, {}, deadline));
   }
-  /// A socket that listens, accepts nothing and has its backlog full: whoever connects hears nothing.
+  /// A socket that listens, never accepts, and whose backlog is full: a client that connects gets no answer.
   struct Silent {
     Silent() {
       sockaddr_in any{};
@@ -131,7 +131,7 @@ TEST_F(Connect, DoesNotWaitForALookUpLongerThanItMay) {
   const auto unwanted = shard.start(look_up(*cancellation, resolver, "slow.example", 80, kNever));
   cancellation->cancel();
   EXPECT_EQ(error_kind(unwanted), ErrorKind::kCancelled);
-  *answers = true;  // nobody waits any more
+  *answers = true;  // the waiting task is gone
 }
 
 }  // namespace

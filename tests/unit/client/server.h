@@ -19,12 +19,12 @@ using router::test::turn_until;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// A server on the loopback that a test plays, byte by byte, for a client whose time stands still.
+/// A server on the loopback for a client whose clock stands still. The test sends each byte.
 class ServerTest : public ::testing::Test {
  protected:
   ~ServerTest() override {
     cancellation->cancel();
-    shard.poll();  // exchanges end before their client
+    shard.poll();  // exchanges end before their client is destroyed
   }
 
   template <class T>
@@ -37,17 +37,17 @@ class ServerTest : public ::testing::Test {
     EXPECT_TRUE(started.peek().has_error());
     return started.peek().has_error() ? started.peek().error().kind : ErrorKind::kFailed;
   }
-  /// The next connection.
+  /// Accepts the next connection.
   Descriptor accept() {
     Descriptor accepted;
-    EXPECT_TRUE(turn_until(shard, [&] { return static_cast<bool>(accepted = listener.accept()); })) << "nobody has come";
+    EXPECT_TRUE(turn_until(shard, [&] { return static_cast<bool>(accepted = listener.accept()); })) << "no connection came";
     return accepted;
   }
   bool is_asked_for_a_connection() {
     for (int turns = 0; turns < 20; ++turns) shard.poll();
     return static_cast<bool>(listener.accept());
   }
-  /// The next request without a body.
+  /// Reads the next request without a body.
   std::string request_at(const Descriptor& connection) {
     std::string bytes;
     EXPECT_TRUE(turn_until(shard, [&] { return (bytes += connection.received()).ends_with("\r\n\r\n"); })) << bytes;

@@ -13,7 +13,7 @@
 
 namespace router::config::test {
 
-/// A folder of the test with a configuration that is good until the test changes a file; removed at the end.
+/// A folder for the test with a configuration that is valid until the test changes a file. It is removed at the end.
 class ConfigFolder {
  public:
   ConfigFolder() {
@@ -39,7 +39,7 @@ class ConfigFolder {
   void remove(const std::string& name) const { std::filesystem::remove_all(root_ / name); }
 
   absl::StatusOr<Config> load() const { return config::load(path("router.yaml")); }
-  /// What a bad configuration is refused with, without the name of the folder; empty if it is accepted.
+  /// The message that refuses the configuration, without the name of the folder. Empty if the configuration is accepted.
   std::string mistakes() const {
     const absl::StatusOr<Config> config = load();
     return config.ok() ? "" : without_root(std::string(config.status().message()));
@@ -65,7 +65,7 @@ class ConfigFolder {
   const std::filesystem::path root_ = make();
 };
 
-/// A file with a mistake, and what must be said of it: `told` is the beginning of a line of the message.
+/// A file with a mistake, and the message that must name it: `told` is the beginning of a line of the message.
 struct BadFile {
   const char* name;  // of the test
   const char* file;
@@ -78,10 +78,10 @@ class RefusedFile : public testing::TestWithParam<BadFile> {
  protected:
   void expect_refused() {
     const ConfigFolder folder;
-    ASSERT_EQ(folder.mistakes(), "") << "the folder is good before the change";
+    ASSERT_EQ(folder.mistakes(), "") << "the configuration is valid before the change";
     folder.write(GetParam().file, GetParam().text);
     const std::string told = "\n" + folder.mistakes();
-    EXPECT_NE(told.find("\n" + GetParam().told), told.npos) << "expected: " << GetParam().told << "\ntold:" << told;
+    EXPECT_NE(told.find("\n" + GetParam().told), told.npos) << "expected: " << GetParam().told << "\nmessage:" << told;
   }
 };
 inline std::string name_of(const testing::TestParamInfo<BadFile>& info) { return info.param.name; }

@@ -7,8 +7,8 @@
 
 #include "config/resource.h"
 
-/// The schemas in charts/inference-router/files/crds stand beside the readers: what one knows, the other knows, with the same
-/// ranges and words. The schemas are walked; the readers are asked by what they say of a value that is wrong.
+/// Compares the schemas in charts/inference-router/files/crds with the readers: both must know the same keys, ranges and words.
+/// The test walks through the schemas. It learns what a reader knows from the reader's message about a wrong value.
 namespace router::config::test {
 namespace {
 
@@ -39,7 +39,7 @@ class Crd {
   }
   const YamlValue& spec() const { return *spec_; }
 
-  /// What the reader says of a spec that is good but for `value` at `path`.
+  /// The reader's message about a spec that is valid except for `value` at `path`.
   std::string told(const Path& path, json::value value) const {
     json::object spec;
     if (!is_endpoint_) spec = {{"name", "blue"}, {"endpoint_name", "my-endpoint"}};
@@ -69,7 +69,7 @@ Path operator+(Path path, const std::string& key) {
   return path;
 }
 
-/// The list at the end of a message.
+/// The list of words at the end of a message.
 std::set<std::string> words_after(const std::string& told, const std::string& words) {
   const std::size_t at = told.find(words);
   if (at == told.npos) return {};
@@ -110,7 +110,7 @@ void check_leaf(const Crd& crd, const YamlValue& schema, const Path& path) {
   }
 }
 
-/// Returns how many maps of keys it met.
+/// Returns the number of maps of keys that it found.
 int check(const Crd& crd, const YamlValue& schema, const Path& path) {
   if (const YamlValue* each = find(schema, "additionalProperties")) return check(crd, *each, path + "some");
   const YamlValue* properties = find(schema, "properties");

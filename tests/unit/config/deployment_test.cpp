@@ -131,7 +131,7 @@ resourceGroup: my-group
   EXPECT_EQ(deployment.scoring_route.path, "/v1/models/one:predict");
   EXPECT_EQ(deployment.liveness_route.port, 8081);
   EXPECT_EQ(deployment.liveness_route.path, "/live");
-  EXPECT_EQ(deployment.readiness_route.port, 8080) << "the port that scores";
+  EXPECT_EQ(deployment.readiness_route.port, 8080) << "the scoring port";
   EXPECT_EQ(deployment.readiness_route.path, "/ready");
   EXPECT_EQ(deployment.request_timeout, std::chrono::hours(24));
   EXPECT_EQ(deployment.max_concurrent_requests_per_instance, 0u);
@@ -172,7 +172,7 @@ router:
   EXPECT_EQ(deployment.replicas[2].host, "fd00::1");
   EXPECT_EQ(deployment.replicas[2].port, 443);
   EXPECT_EQ(deployment.replicas[3].host, "fd00::2");
-  EXPECT_EQ(deployment.replicas[4].host, "pods.example.") << "was refused";
+  EXPECT_EQ(deployment.replicas[4].host, "pods.example.") << "earlier versions refused the dot at the end";
   EXPECT_EQ(deployment.replicas[4].port, 81);
   EXPECT_EQ(deployment.replicas[5].host, "pods.example.");
   EXPECT_EQ(deployment.resolve, Resolve::kFirst);

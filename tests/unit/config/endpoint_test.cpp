@@ -143,7 +143,7 @@ TEST(EndpointKeys, AreNeverShown) {
   EXPECT_THAT(folder.mistakes(), testing::Not(HasSubstr("SECRET")));
 }
 
-/// Notepad and PowerShell write one; `az` takes such a file, and so do the readers of YAML and PEM here.
+/// Notepad and PowerShell write a byte order mark. `az` accepts such a file, and so do the router's readers of YAML and PEM.
 TEST(EndpointKeys, WereRefusedWithAByteOrderMark) {
   const ConfigFolder folder;
   folder.write("keys/primary",
@@ -153,7 +153,7 @@ TEST(EndpointKeys, WereRefusedWithAByteOrderMark) {
   EXPECT_EQ(folder.load()->endpoints.at(0).keys.at(0).value, "a-key-for-tests");
 }
 
-/// Whatever else has become of the configuration: who takes a key away must not need files without mistakes.
+/// Keys are read again even if the rest of the configuration has mistakes: otherwise an operator could not revoke a key.
 TEST(EndpointKeys, StayedValidAfterTheirFileWasTakenAway) {
   const ConfigFolder folder;
   folder.write("keys/secondary", "another-key\n");
@@ -171,10 +171,11 @@ TEST(EndpointKeys, StayedValidAfterTheirFileWasTakenAway) {
   EXPECT_THAT(read_keys_again(endpoints).told, ElementsAre(HasSubstr("1 keys open it; ")));
   ASSERT_EQ(endpoints.at(0).keys.size(), 1u);
   EXPECT_EQ(endpoints.at(0).keys[0].value, "another-key");
-  EXPECT_EQ(endpoints.at(0).keys[0].name, KeyName::kSecondary) << "the access log tells it";
+  EXPECT_EQ(endpoints.at(0).keys[0].name, KeyName::kSecondary) << "the access log shows the name";
   folder.remove("keys/secondary");
   folder.write("keys/primary", "another-key\n");
-  EXPECT_THAT(read_keys_again(endpoints).told, ElementsAre(HasSubstr("1 keys open it; "))) << "the key has moved";
+  EXPECT_THAT(read_keys_again(endpoints).told, ElementsAre(HasSubstr("1 keys open it; ")))
+      << "the key is in the other file now";
   EXPECT_EQ(endpoints.at(0).keys.at(0).name, KeyName::kPrimary);
   folder.remove("keys/primary");
   folder.write("keys/secondary", "TOP SECRET\n");
@@ -185,7 +186,7 @@ TEST(EndpointKeys, StayedValidAfterTheirFileWasTakenAway) {
   EXPECT_THAT(endpoints.at(0).keys, IsEmpty());
 }
 
-/// What this process lacks says nothing of a file.
+/// A shortage of descriptors in this process says nothing about a file.
 TEST(EndpointKeys, StayWhileThisProcessCanOpenNoFile) {
   const ConfigFolder folder;
   std::vector<Endpoint> endpoints = folder.load()->endpoints;

@@ -10,7 +10,7 @@
 #include "config/yaml_document.h"
 #include "config_folder.h"
 
-/// A file and a resource cost in proportion to their bytes, whoever wrote them: operators their files, tenants their resources.
+/// Reading a file or a resource costs time in proportion to its bytes. Operators write the files, tenants the resources.
 namespace router::config::test {
 namespace {
 
@@ -20,7 +20,7 @@ using router::test::kLinear;
 
 constexpr std::size_t kSize = 4 * 1024;
 
-/// `line` again and again, `#` in it being the number of each.
+/// Repeats `line`, and replaces `#` in it by the number of the copy.
 std::string numbered(const std::string& line, std::size_t bytes) {
   const std::size_t mark = line.find('#');
   std::string text;

@@ -35,7 +35,7 @@ TEST(Load, PutsDeploymentsUnderTheirEndpoints) {
   ASSERT_EQ(config->endpoints.size(), 2u);
   EXPECT_EQ(config->endpoints[0].name, "my-endpoint");
   EXPECT_EQ(config->endpoints[1].name, "Other");
-  ASSERT_EQ(config->endpoints[1].deployments.size(), 1u) << "the same name as in the other endpoint is no mistake";
+  ASSERT_EQ(config->endpoints[1].deployments.size(), 1u) << "two endpoints may have deployments of the same name";
 }
 
 TEST(Load, TellsAllMistakesOfAllFilesAtOnceInTheOrderOfTheLines) {
@@ -50,8 +50,8 @@ TEST(Load, TellsAllMistakesOfAllFilesAtOnceInTheOrderOfTheLines) {
                                "\nendpoints/green.yml:1: is not valid", "\nendpoints/blue.yml:4: ",
                                "\nendpoints/endpoint.yml:2: auth_mode", "\nendpoints/endpoint.yml:3: traffic"}) {
     const std::size_t at = told.find(expected);
-    ASSERT_NE(at, told.npos) << expected << "\ntold:\n" << told;
-    EXPECT_GE(at, last) << "not in order: " << expected << "\ntold:\n" << told;
+    ASSERT_NE(at, told.npos) << expected << "\nmessage:\n" << told;
+    EXPECT_GE(at, last) << "not in order: " << expected << "\nmessage:\n" << told;
     last = at;
   }
   EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 6) << told;

@@ -13,7 +13,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-/// A folder with Azure ML's files as they are, none of which has a key of ours, and an overlay that says the rest.
+/// A folder with Azure ML's own files, which have no key of the router's, and an overlay with the router's settings.
 class AzureFolder : public ConfigFolder {
  public:
   AzureFolder() {
@@ -82,7 +82,7 @@ TEST(Overlay, IsFoundByItsNameAlsoWhereNoPatternMatchesIt) {
   folder.write("endpoints/iris.overlay.yaml", AzureFolder::kOverlay);
   EXPECT_EQ(folder.mistakes(), "");
   folder.write("router.yaml", "listeners: [{}]\nendpoints: ['endpoints/*.yml', 'endpoints/*.overlay.yaml']\n");
-  EXPECT_EQ(folder.mistakes(), "") << "nor is it a mistake to name it";
+  EXPECT_EQ(folder.mistakes(), "") << "a list of files may name an overlay";
   EXPECT_EQ(folder.warnings(), "");
   folder.write("router.yaml", "listeners: [{}]\nendpoints: [endpoints/*.overlay.yml]\n");
   EXPECT_THAT(folder.mistakes(), HasSubstr("endpoints.iris: no file describes an endpoint of this name; there is none"));
@@ -213,7 +213,7 @@ TEST(Overlay, TellsAllMistakesAtOnceEachWithItsOwnFileLineAndKey) {
   }
 }
 
-/// Two places say the same.
+/// The same setting at two locations.
 struct Twice {
   const char* name;
   const char* overlay;
@@ -254,7 +254,7 @@ INSTANTIATE_TEST_SUITE_P(
               "b.overlay.yml:1: files.green.yml.all_traffic: another deployment of this endpoint gets all of its traffic in "}),
     [](const auto& test) { return std::string(test.param.name); });
 
-/// A key of `files` where it makes no sense.
+/// A key of `files` that has no meaning there.
 TEST(Overlay, SpeaksOnlyOfFilesWithOneDocument) {
   const AzureFolder folder;
   folder.write("endpoints/blue.yml",
@@ -334,7 +334,7 @@ TEST(OverlayDocuments, AreOfTheEndpointThatTheCommandLineNames) {
       findings, Source::kResource, "other");
   EXPECT_EQ(findings.mistakes(), "");
   ASSERT_EQ(found.all.size(), 2u);
-  EXPECT_EQ(found.all[0].value->members[1].value->scalar, "other") << "in place of iris";
+  EXPECT_EQ(found.all[0].value->members[1].value->scalar, "other") << "it replaces iris";
   EXPECT_EQ(found.all[0].value->members.back().key, "traffic");
   EXPECT_EQ(found.all[1].value->members.back().key, "router");
 }

@@ -209,7 +209,7 @@ TEST(Resource, WithoutNamespaceOrSpecIsRefused) {
   EXPECT_THAT(refuse_deployment({}), HasSubstr("metadata.namespace"));
 }
 
-/// A resource that is refused: `spec` of an endpoint, or members of a deployment's; `told` is the whole message.
+/// A resource that is refused: `spec` of an endpoint, or members of a deployment's spec. `told` is the whole message.
 struct BadResource {
   const char* name;
   std::string content;

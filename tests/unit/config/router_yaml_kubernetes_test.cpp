@@ -118,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(Bad, BadPublicUrl,
 using RefusedKubernetesSection = RefusedFile;
 TEST_P(RefusedKubernetesSection, IsToldWithItsLocation) { expect_refused(); }
 
-/// `line` stands alone under `kubernetes:`, in line 5.
+/// `line` is the only one under `kubernetes:`, in line 5 of the file.
 BadFile bad_key(const char* name, const std::string& line, const std::string& told) {
   return {name, "router.yaml", std::string(ConfigFolder::kRouter) + "kubernetes:\n  " + line + "\n",
           "router.yaml:5: kubernetes" + told};

@@ -140,10 +140,10 @@ TEST(RouterYaml, WritesTheAccessLogToStandardOutputByThatName) {
   EXPECT_EQ(folder.load()->process.access_log, "stdout");
 }
 
-/// Buckets were those of the release: who promises 2 s could not see how many requests kept that.
+/// The buckets were fixed by the release: an operator who promises 2 s could not see how many requests kept that promise.
 TEST(RouterYaml, HadNoWordForBuckets) {
   const ConfigFolder folder;
-  EXPECT_THAT(folder.load()->process.buckets, IsEmpty()) << "those of the router";
+  EXPECT_THAT(folder.load()->process.buckets, IsEmpty()) << "the router's default buckets apply";
   const auto mistakes_of = [&folder](const std::string& buckets) {
     folder.write("router.yaml", std::string(ConfigFolder::kRouter) + "metrics: {buckets: [" + buckets + "]}\n");
     return folder.mistakes();

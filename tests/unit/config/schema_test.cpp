@@ -13,7 +13,7 @@ namespace json = boost::json;
 
 json::value schema(const char* name) { return json::parse(json_schema(name).value()); }
 
-/// By a pointer (RFC 6901), as text.
+/// The value at a JSON pointer (RFC 6901), as text.
 std::string at(const json::value& schema, const char* pointer) {
   json::error_code error;
   const json::value* found = schema.find_pointer(pointer, error);

@@ -14,7 +14,7 @@ const std::string kNames = "name: blue\nendpoint_name: my-endpoint\n";
 const std::string kMoveIt =
     ", neither an endpoint nor a deployment; move it out of the folder, or let `endpoints` of router.yaml name";
 
-/// The usual slips, each with what is said of it.
+/// The usual slips of operators, each with its message.
 class Slip : public RefusedFile {};
 TEST_P(Slip, IsToldWithWhatToDo) { expect_refused(); }
 

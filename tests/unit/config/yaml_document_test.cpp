@@ -26,7 +26,7 @@ BadFile bad(const char* name, const std::string& text, const std::string& told) 
   return {name, "endpoints/blue.yml", text, "endpoints/blue.yml" + told};
 }
 
-/// Each level stands for the one before ten times.
+/// Each level expands to ten copies of the level before it.
 std::string alias_bomb() {
   std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
   for (int level = 1; level < 10; ++level) {
@@ -101,7 +101,7 @@ TEST(Yaml, OfAMegabyteThatIsMadeToBeSlowIsAnsweredSoon) {
     folder.write("endpoints/blue.yml", repeated(unit, 1'000'000 / unit.size()));
     const auto start = std::chrono::steady_clock::now();
     EXPECT_NE(folder.mistakes(), "") << piece;
-    // Generous: what is looked for are hours, and the machine of the test may be busy.
+    // A generous limit: a quadratic reader would take hours, and the machine of the test may be busy.
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20)) << piece;
   }
 }
@@ -146,7 +146,7 @@ router: {replicas: [10.0.0.1]}
   ASSERT_TRUE(config.ok()) << config.status().message();
   const Deployment& deployment = config->endpoints.at(0).deployments.at(0);
   EXPECT_EQ(deployment.request_timeout, std::chrono::milliseconds(7));
-  EXPECT_EQ(deployment.max_queue_wait, std::chrono::milliseconds(9)) << "what is written in the map itself wins";
+  EXPECT_EQ(deployment.max_queue_wait, std::chrono::milliseconds(9)) << "the map's own value takes precedence";
   EXPECT_EQ(deployment.readiness_probe.period, std::chrono::seconds(4));
 }
 

@@ -10,7 +10,7 @@
 #include "router/discovery/cluster_join.h"
 #include "tests/unit/discovery/cluster_world.h"
 
-// Versions of objects, the order in which they arrive, and many of them.
+// Versions of objects, the order of their arrival, and large numbers of them.
 namespace router::discovery {
 namespace {
 
@@ -54,7 +54,7 @@ TEST(ClusterJoin, KeepsNothingOfAnObjectThatWasMadeAnew) {
 
 /// The final objects of the property test, and for each some earlier versions that it may have had.
 struct History {
-  std::vector<std::function<void(World&)>> steps;  // in this order
+  std::vector<std::function<void(World&)>> steps;  // to be run in this order
 };
 
 std::vector<History> histories() {
@@ -108,7 +108,7 @@ TEST(ClusterJoin, DoesNotDependOnTheOrderInWhichObjectsArrived) {
     std::shuffle(turns.begin(), turns.end(), random);
     for (const std::size_t index : turns) {
       left[index].steps[next[index]++](world);
-      if (random() % 4 == 0) (void)world.join();  // what was joined in between leaves no trace
+      if (random() % 4 == 0) (void)world.join();  // an earlier join has no effect on later ones
     }
     const Joined joined = world.join();
     if (round == 0) {

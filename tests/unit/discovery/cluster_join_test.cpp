@@ -22,7 +22,7 @@ TEST(ClusterJoin, PutsDeploymentsUnderTheEndpointOfTheirNamespace) {
   world.add_secret(keys_of_iris());
   const Joined joined = world.join();
   EXPECT_EQ(text_of(joined), "team-a/iris [blue=90 green=10 ] {iris/blue iris/green } 2 keys\n");
-  EXPECT_EQ(joined.endpoints[0].keys[1].value, "two") << "without the line end";
+  EXPECT_EQ(joined.endpoints[0].keys[1].value, "two") << "without the line break at the end";
   EXPECT_EQ(joined.endpoints[0].deployments[0].namespace_name, "team-a");
   EXPECT_EQ(result_of(joined, "team-a", "iris"), "ok Accepted");
   EXPECT_EQ(result_of(joined, "team-a", "iris-blue"), "ok Accepted");
@@ -115,7 +115,7 @@ TEST(ClusterJoin, GivesAHostNameToTheOlderEndpoint) {
 
 TEST(ClusterJoin, TakesNothingFromOthersForWhatItRefuses) {
   World world;
-  // The oldest is refused for its host name; the name and the other host name that it claims are free.
+  // The oldest endpoint is refused for its host name. Its name and the other host name that it claims stay free.
   world.taken.hostnames = {"file.example"};
   world.add_endpoint({.name = "iris", .namespace_name = "team-a", .created = kOld, .hostnames = {"a.example", "file.example"}});
   world.add_endpoint({.name = "iris", .namespace_name = "team-b", .created = kNew, .hostnames = {"a.example"}});
@@ -295,7 +295,7 @@ TEST(ClusterJoin, LetATenantClaimTheLoadBalancersNameAndThoseOfTheCertificate) {
   }
   world.rules.namespaces = {{.name = "team-a", .hostnames = {{"models.example.com"}}, .prefix = ""}};
   world.add_endpoint({.hostnames = {"models.example.com"}, .uid = "listed"});
-  EXPECT_TRUE(result_of(world.join(), "team-a", "iris").starts_with("ok ")) << "the operator has listed it";
+  EXPECT_TRUE(result_of(world.join(), "team-a", "iris").starts_with("ok ")) << "the operator's list has it";
 }
 
 TEST(ClusterJoin, HadNoBoundForWhatOneNamespaceAmountsTo) {
@@ -309,7 +309,7 @@ TEST(ClusterJoin, HadNoBoundForWhatOneNamespaceAmountsTo) {
   }
   world.add_endpoint({.name = "other", .namespace_name = "team-b"});
   const Joined joined = world.join();
-  EXPECT_EQ(joined.endpoints.size(), 3u) << "the two oldest, and another namespace's";
+  EXPECT_EQ(joined.endpoints.size(), 3u) << "the two oldest, and the one of another namespace";
   EXPECT_THAT(result_of(joined, "team-a", "iris0"), HasSubstr("LimitExceeded: this namespace has more than 2 OnlineEndpoints"));
   EXPECT_TRUE(result_of(joined, "team-a", "iris2").starts_with("ok SecretMissing")) << result_of(joined, "team-a", "iris2");
   EXPECT_TRUE(result_of(joined, "team-a", "iris1").starts_with("ok LimitExceeded")) << "a second Secret";

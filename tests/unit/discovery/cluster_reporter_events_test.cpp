@@ -27,7 +27,7 @@ class EventTest : public ReporterTest {
 TEST_F(EventTest, TellsARefusalOnce) {
   start("a");
   for (int i = 0; i < 5; ++i) settle();
-  ASSERT_EQ(events().size(), 2u) << "of the endpoint, and of its deployment";
+  ASSERT_EQ(events().size(), 2u) << "one of the endpoint, one of its deployment";
   const ReportServer::Request event = events().at(0);
   EXPECT_EQ(event.method, "POST");
   EXPECT_EQ(event.path, kEvents);
@@ -71,7 +71,7 @@ TEST_F(EventTest, TellsAnotherReasonAndARefusalThatComesBack) {
   config::NamespaceRules rules;
   rules.name = "team-a";
   rules.prefix = "team-a-";
-  world.rules.namespaces = {rules};  // NameNotAllowed now
+  world.rules.namespaces = {rules};  // the result is NameNotAllowed now
   settle();
   ASSERT_EQ(events().size(), 3u);
   EXPECT_EQ(events().at(2).body.at("reason"), "NameNotAllowed");
@@ -82,7 +82,7 @@ TEST_F(EventTest, TellsAnotherReasonAndARefusalThatComesBack) {
   EXPECT_EQ(events().size(), 3u);
   world.taken.endpoints.insert("iris");
   settle();
-  EXPECT_EQ(events().size(), 5u) << "the endpoint and its deployment are refused anew";
+  EXPECT_EQ(events().size(), 5u) << "the endpoint and its deployment are refused again";
 }
 
 TEST_F(EventTest, IsNotRepeatedByARouterThatFindsTheCondition) {
@@ -91,7 +91,7 @@ TEST_F(EventTest, IsNotRepeatedByARouterThatFindsTheCondition) {
   ASSERT_EQ(events_of("iris").size(), 1u);
   routers["a"].reporter.reset();
   server.answer_all();
-  // Its next version is refused for the same reason.
+  // The next version is refused for the same reason.
   json::object next = iris().object();
   next["metadata"].as_object()["generation"] = 2;
   next["metadata"].as_object()["resourceVersion"] = std::to_string(server.version);
@@ -100,7 +100,7 @@ TEST_F(EventTest, IsNotRepeatedByARouterThatFindsTheCondition) {
   start("b");
   settle();
   ASSERT_EQ(server.holder, "b");
-  EXPECT_EQ(server.statuses[kIris].at("observedGeneration"), 2) << "b has written it";
+  EXPECT_EQ(server.statuses[kIris].at("observedGeneration"), 2) << "router b has written it";
   EXPECT_EQ(events_of("iris").size(), 1u);
 }
 
@@ -122,7 +122,7 @@ TEST_F(EventTest, IsOneThoughTwoRoutersTellIt) {
   const std::string name = names("a", "2027-01-15T08:00:00Z");
   EXPECT_EQ(name.find("iris."), 0u);
   EXPECT_EQ(names("b", "2027-01-15T08:00:00Z"), name);
-  EXPECT_NE(names("b", "2027-01-15T08:00:01Z"), name) << "another refusal";
+  EXPECT_NE(names("b", "2027-01-15T08:00:01Z"), name) << "a later refusal has another name";
 }
 
 TEST_F(EventTest, TakesAnEventThatIsThereForTold) {

@@ -16,7 +16,7 @@ class KeysTest : public ReporterTest {
     }
     return some;
   }
-  /// A Secret with these keys that the endpoint with that uid owns.
+  /// A Secret with these keys. The endpoint with that uid owns it.
   static json::object owned(const std::map<std::string, std::string>& keys, const std::string& uid = "team-a-iris") {
     json::object object = secret(keys);
     json::object& metadata = object["metadata"].as_object();
@@ -90,7 +90,7 @@ TEST_F(KeysTest, AreLeftAloneWhereTheyAreComplete) {
   world.add_endpoint(iris()).add_secret(owned({{"primaryKey", "a"}, {"secondaryKey", "not visible: \x01"}}));
   start("a");
   pass(seconds(5));
-  EXPECT_TRUE(secrets().empty()) << "a bad key is somebody's mistake, not a removed one";
+  EXPECT_TRUE(secrets().empty()) << "a malformed key is a mistake, not a removed key";
 }
 
 TEST_F(KeysTest, AreNeverMadeInASecretOfSomebodyElse) {
@@ -122,7 +122,7 @@ TEST_F(KeysTest, AreTriedAgainAfterARefusalAndNotShownInTheLog) {
   pass(seconds(10));
   const std::string log = testing::internal::GetCapturedStderr();
   ASSERT_GE(secrets().size(), 2u);
-  ASSERT_FALSE(log.empty()) << "the refusal is told";
+  ASSERT_FALSE(log.empty()) << "the refusal is logged";
   for (const auto& each : secrets()) {
     for (const auto& [name, value] : each.body.at("data").as_object()) {
       EXPECT_EQ(log.find(decoded(value)), log.npos);

@@ -58,7 +58,7 @@ TEST_F(StatusTest, IsWrittenOnceASecondHoweverOftenItChanges) {
   EXPECT_GE(server.writes_of("iris-blue"), 9u);
   EXPECT_LE(server.writes_of("iris-blue"), 11u);
   pass(seconds(2));
-  EXPECT_EQ(server.statuses[kIris].at("replicas"), "100/200") << "the last one counts";
+  EXPECT_EQ(server.statuses[kIris].at("replicas"), "100/200") << "the last counts are written";
 }
 
 TEST_F(StatusTest, KeepsTheTimeOfWhatStays) {
@@ -83,13 +83,13 @@ TEST_F(StatusTest, IsPutRightWhenSomebodyElseChangesIt) {
   pass(seconds(2));
   EXPECT_EQ(server.writes_of("iris"), 2u);
   EXPECT_EQ(server.statuses[kIris].at("traffic"), "blue=100");
-  show(json::object());  // all of it removed
+  show(json::object());  // all of the status is removed
   pass(seconds(2));
   EXPECT_EQ(server.writes_of("iris"), 3u);
 }
 
 TEST_F(StatusTest, IsNotSentForeverToAServerThatKeepsSomethingElse) {
-  server.drops = "conditions";  // its schema does not know them
+  server.drops = "conditions";  // the object's schema does not know them
   start("a");
   for (int i = 0; i < 5; ++i) {
     changed();
@@ -118,8 +118,8 @@ TEST_F(StatusTest, ANewLeaderWritesOnlyWhatDiffers) {
   server.answer_all();
   pass(seconds(3));
   ASSERT_EQ(server.holder, "b");
-  EXPECT_EQ(server.writes_of("iris"), 1u) << "it is right already";
-  EXPECT_EQ(server.writes_of("iris-blue"), 2u) << "the watch has not shown it";
+  EXPECT_EQ(server.writes_of("iris"), 1u) << "its status is already correct";
+  EXPECT_EQ(server.writes_of("iris-blue"), 2u) << "the watch has not delivered the written status";
   replicas["iris-blue"] = {2, 2};
   changed();
   pass(seconds(2));
@@ -128,7 +128,7 @@ TEST_F(StatusTest, ANewLeaderWritesOnlyWhatDiffers) {
 
 TEST_F(StatusTest, LosingTheLeaseOnlyStopsWriting) {
   start("a");
-  shard.advance(seconds(10));  // the renewal is not answered in time
+  shard.advance(seconds(10));  // the server does not answer the renewal in time
   EXPECT_FALSE(routers["a"].reporter->leading());
   const std::size_t before = server.log.size();
   replicas["iris-blue"] = {2, 2};
@@ -162,7 +162,7 @@ TEST_F(StatusTest, IsWrittenByARouterThatLeadsAgain) {
   server.hides_lease = true;
   pass(seconds(10));
   ASSERT_FALSE(routers["a"].reporter->leading());
-  pass(seconds(60));  // its next attempt comes meanwhile, and is not made
+  pass(seconds(60));  // the time of its next attempt passes, and it makes none
   server.hides_lease = false;
   server.refusals.clear();
   pass(seconds(20));
@@ -172,7 +172,7 @@ TEST_F(StatusTest, IsWrittenByARouterThatLeadsAgain) {
 
 TEST_F(StatusTest, IsWrittenAfterMemoryWasShort) {
   short_of_memory = true;
-  EXPECT_THROW(start("a"), std::bad_alloc) << "the loop contains it";
+  EXPECT_THROW(start("a"), std::bad_alloc) << "the loop of a running shard catches it";
   pass(seconds(2));
   EXPECT_EQ(server.writes_of("iris"), 1u);
 }
@@ -235,7 +235,7 @@ TEST_F(StatusTest, HasTheAddressOfTheOwnServiceWhichIsReadOnceAMinute) {
   server.service["status"] = {{"loadBalancer", {{"ingress", json::array{json::object{{"ip", "198.51.100.7"}}}}}}};
   start("a");
   pass(seconds(1));
-  ASSERT_EQ(server.writes_of("iris"), 1u) << "not before the Service is known";
+  ASSERT_EQ(server.writes_of("iris"), 1u) << "the status is not written before the Service is known";
   EXPECT_EQ(server.statuses[kIris].at("scoringUri"), "http://198.51.100.7/api/v1/endpoint/iris/score");
   const auto& service = server.requests("/api/v1/namespaces/system/services/router");
   EXPECT_EQ(service.size(), 1u);

@@ -44,7 +44,7 @@ TEST(ClusterState, TellsAChangeAgainThatCouldNotBeTold) {
   });
   const auto slices = state.watcher({.kind = Kind::kSlices, .namespace_name = "team-a", .name = ""});
   EXPECT_THROW(slices->changed(SliceSpec{.pods = {{"10.0.0.1"}}}.object()), std::bad_alloc);
-  slices->listed({SliceSpec{.pods = {{"10.0.0.1"}}}.object()});  // as a Reflector does then
+  slices->listed({SliceSpec{.pods = {{"10.0.0.1"}}}.object()});  // a Reflector lists again in this case
   EXPECT_EQ(told, 2);
   EXPECT_THAT(state.take_changes().services, ElementsAre(ObjectKey{"team-a", "iris-blue"}));
   EXPECT_EQ(state.cluster().services.size(), 1u);
@@ -105,7 +105,7 @@ TEST(ClusterState, TellsWhosePodsHaveChanged) {
   json::object annotated = PodSpec{}.object();
   annotated["metadata"].as_object()["annotations"] = {{"a", "b"}};
   world.pods->changed(annotated);
-  EXPECT_FALSE(any(world.state.take_changes())) << "what the router does not use is no news";
+  EXPECT_FALSE(any(world.state.take_changes())) << "a field that the router does not use is no change";
   world.add_pod({.ready = "False"});
   EXPECT_THAT(world.state.take_changes().pods, ElementsAre(blue));
   world.add_pod({.deployment = "green"});
@@ -147,7 +147,7 @@ TEST(ClusterState, TakesASecretWithTheSameKeysForNoChange) {
   world.add_secret(again);
   ClusterState::Changes changes = world.state.take_changes();
   EXPECT_FALSE(changes.resources);
-  EXPECT_TRUE(changes.statuses) << "a key that is made names the version";
+  EXPECT_TRUE(changes.statuses) << "a patch that adds a generated key sends this version";
   EXPECT_EQ(world.state.cluster().secrets.begin()->second.version, "7");
   world.add_secret(secret({{"primaryKey", "two"}}));
   EXPECT_TRUE(world.state.take_changes().resources);
@@ -181,7 +181,7 @@ TEST(ClusterState, SaysWhichKindsAreNotListedYet) {
   EXPECT_THAT(state.not_listed(), ElementsAre("EndpointSlice", "OnlineEndpoint"));
   a->listed({});
   EXPECT_THAT(state.not_listed(), ElementsAre("EndpointSlice", "OnlineEndpoint"));
-  EXPECT_TRUE(any(state.take_changes())) << "an empty list is news, too";
+  EXPECT_TRUE(any(state.take_changes())) << "an empty list is a change, too";
   b->listed({});
   slices->listed({});
   EXPECT_THAT(state.not_listed(), IsEmpty());
@@ -212,7 +212,7 @@ TEST(ClusterState, SurvivesObjectsThatAreNotWhatTheyShouldBe) {
   EXPECT_THAT(world.join().endpoints, IsEmpty());
 }
 
-/// A namespace whose resources are far beyond its bytes: the router held six times what they took as JSON.
+/// The resources of one namespace are far beyond its limit of bytes. The router held six times the size of their JSON.
 TEST(ClusterState, KeptWhateverOneNamespaceWrote) {
   ClusterState state([] {}, 5'000);
   const auto watcher = state.watcher({ClusterState::Kind::kDeployments, "", ""});
@@ -225,22 +225,22 @@ TEST(ClusterState, KeptWhateverOneNamespaceWrote) {
     return state.cluster().deployments.at({"team-a", "iris-" + name});
   };
   watcher->changed(giant("blue", 3'000));
-  EXPECT_TRUE(resource("blue").good->deployment.tags.empty()) << "nobody asks for them";
+  EXPECT_TRUE(resource("blue").good->deployment.tags.empty()) << "nothing uses them";
   watcher->changed(giant("green", 3'000));
-  EXPECT_FALSE(resource("green").good) << "there is no room for it";
+  EXPECT_FALSE(resource("green").good) << "the namespace's room is used up";
   EXPECT_TRUE(resource("green").dropped);
   watcher->changed(giant("blue", 9'000, 2));
   EXPECT_TRUE(resource("blue").good) << "the last good version stays";
   EXPECT_THAT(resource("blue").refused, testing::HasSubstr("max_bytes"));
   EXPECT_FALSE(state.take_room());
   watcher->changed(giant("blue", 100, 3));
-  EXPECT_TRUE(state.take_room()) << "what was dropped is to be listed again";
+  EXPECT_TRUE(state.take_room()) << "the dropped resource has to be listed again";
   EXPECT_FALSE(state.take_room());
   watcher->listed({giant("blue", 100, 3), giant("green", 3'000)});
   EXPECT_TRUE(resource("green").good) << "although its generation is the same";
   watcher->removed(giant("green", 3'000));
   watcher->changed(giant("red", 4'000));
-  EXPECT_TRUE(resource("red").good) << "what is removed leaves its room";
+  EXPECT_TRUE(resource("red").good) << "a removed resource frees its room";
 }
 
 TEST(ClusterState, TakesOfANamespacesSecretsOnlyThoseThatAreNamed) {

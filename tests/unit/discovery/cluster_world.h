@@ -21,7 +21,7 @@ namespace router::discovery {
 
 namespace json = boost::json;
 
-/// Objects as an API server sends them.
+/// Metadata of an object as an API server sends it.
 inline json::object metadata(const std::string& namespace_name, const std::string& name, const std::string& uid,
                              const std::string& created = "2025-01-01T00:00:00Z", int generation = 1) {
   return {
@@ -58,7 +58,7 @@ struct DeploymentSpec {
   std::string port = "";
   int generation = 1;
   int slots = 1;
-  bool adopts = false;  // Pods that Azure ML has labelled
+  bool adopts = false;  // adopts Pods that Azure ML has labelled
 
   json::object object() const {
     const std::string resource = object_name.empty() ? endpoint + "-" + name : object_name;
@@ -89,12 +89,12 @@ struct Pod {
   }
 };
 
-/// A Pod itself, as Azure ML's extension labels it.
+/// A Pod itself, with the labels of Azure ML's extension.
 struct PodSpec {
   std::string name = "pod-1";
   std::string uid = "one";
   std::vector<std::string> addresses = {"10.0.0.1"};
-  std::string ready = "True";  // of the condition; empty: it has none
+  std::string ready = "True";  // status of the condition; empty: no such condition
   bool terminating = false;
   std::string namespace_name = "team-a";
   std::string endpoint = "iris";
@@ -143,7 +143,7 @@ inline json::object secret(const std::map<std::string, std::string>& keys, const
   return {{"metadata", metadata(namespace_name, name, namespace_name + "-" + name)}, {"data", data}, {"type", "Opaque"}};
 }
 
-/// A state with a watcher for each kind, in all namespaces.
+/// A ClusterState with a watcher for each kind of object, in all namespaces.
 struct World {
   ClusterState state{[this] { ++told; }};
   int told = 0;
@@ -186,7 +186,7 @@ struct World {
     return find_slice_replicas(state.cluster(), rules, avoided,
                                config::read_deployment_resource(spec.object(), findings).deployment);
   }
-  /// And those that it would adopt.
+  /// The replicas that iris/blue would adopt.
   FoundReplicas adopted(const DeploymentSpec& spec = {.adopts = true}) const {
     config::Findings findings;
     return find_pod_replicas(state.cluster(), rules, avoided,
@@ -194,7 +194,7 @@ struct World {
   }
 };
 
-/// Whether there is any news.
+/// Whether anything has changed.
 inline bool any(const ClusterState::Changes& changes) {
   return changes.resources || changes.statuses || !changes.services.empty() || !changes.pods.empty();
 }
@@ -209,7 +209,7 @@ inline std::vector<std::string> texts(const FoundReplicas& found) {
 }
 using Texts = std::vector<std::string>;
 
-/// `reason: message` of the result on one resource; an accepted one begins with `ok `.
+/// `reason: message` of one resource's result. That of an accepted resource begins with `ok `.
 inline std::string result_of(const Joined& joined, const std::string& namespace_name, const std::string& name) {
   for (const ReconcileResult& each : joined.results) {
     if (each.namespace_name != namespace_name || each.name != name) continue;

@@ -35,7 +35,7 @@ class FileWatchTest : public ::testing::Test {
   void ticks(int count) {
     for (int i = 0; i < count; ++i) shard.advance(FileWatch::kPeriod);
   }
-  /// One look that sees it, one that finds it settled.
+  /// One look sees the change, the next one finds it settled.
   int changes_after_a_while() {
     ticks(4);
     return std::exchange(changes, 0);
@@ -143,7 +143,7 @@ TEST_F(FileWatchTest, MissesNoChangeThatComesWhileTheFilesAreRead) {
   watch.watch({write("a", "1")});
   on_change = [this] {
     on_change = [this] { watch.watch({path("a")}); };
-    write("a", "333");  // the reader has read it just before
+    write("a", "333");  // the reader has read the file just before
     watch.watch({path("a")});
   };
   write("a", "22");
@@ -156,7 +156,7 @@ TEST_F(FileWatchTest, MissesNoChangeDuringAReadingThatWasAnnounced) {
   write("a", "22");
   watch.before_reading();
   watch.watch({path("a")});
-  EXPECT_EQ(changes_after_a_while(), 0) << "it has been read";
+  EXPECT_EQ(changes_after_a_while(), 0) << "this version has been read";
   watch.before_reading();
   write("a", "333");
   watch.watch({path("a")});
@@ -177,7 +177,7 @@ TEST_F(FileWatchTest, TellsAChangeAgainWhoseReadingFoundNoMemory) {
 TEST_F(FileWatchTest, TellsAChangeThatAnAnnouncedReadingDidNotGetToRead) {
   watch.watch({write("a", "1")});
   write("a", "22");
-  watch.before_reading();  // and then an exception
+  watch.before_reading();  // reading ends with an exception
   EXPECT_EQ(changes_after_a_while(), 1);
 }
 

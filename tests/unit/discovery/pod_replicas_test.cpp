@@ -53,7 +53,7 @@ TEST(PodReplicas, AreTheSameAsTheSlicesOfAServiceShow) {
 struct StateCase {
   const char* about;
   PodSpec pod;
-  std::string mark;  // empty: no replica, and nothing is refused
+  std::string mark;  // empty: no replica, and no refusal
 };
 
 TEST(PodReplicas, ReadTheStateOfAPodAsKubernetesMeansIt) {

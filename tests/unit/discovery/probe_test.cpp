@@ -118,7 +118,7 @@ TEST_F(Probe, TookAnInterimAnswerForItsVerdict) {
   shard.poll();
   EXPECT_FALSE(connection.at_end());
   shard.advance(seconds(2));
-  EXPECT_EQ(why, std::vector<std::string>{"no answer in 2 s"}) << "its timeout is one for all of them";
+  EXPECT_EQ(why, std::vector<std::string>{"no answer in 2 s"}) << "one timeout covers all of them";
 }
 
 TEST_F(Probe, TakesAnAnswerInPiecesAndIgnoresItsBody) {
@@ -224,7 +224,7 @@ TEST_F(Probe, TellsNotReadyAfterAsManyFailuresInARowAsConfigured) {
   EXPECT_EQ(told, (std::vector{true, false, true}));
 }
 
-TEST_F(Probe, TellsAFirstVerdictOfNotReadyToo) {  // whoever takes over from an earlier prober may think it ready
+TEST_F(Probe, TellsAFirstVerdictOfNotReadyToo) {  // an earlier prober may have found it ready
   start();
   for (int i = 0; i < 5; ++i) {
     answer(kUnavailable);
@@ -264,10 +264,10 @@ TEST_F(Probe, DoesNotBlameAReplicaThatWasBusyScoring) {
   shard.advance(seconds(10));
   hanging = next_question();
   shard.advance(seconds(2));
-  EXPECT_EQ(told, (std::vector{true, false})) << "it did nothing at all meanwhile";
+  EXPECT_EQ(told, (std::vector{true, false})) << "no exchange finished meanwhile, so the replica was not busy";
 }
 
-/// The pod's slots, of which the test may take one.
+/// A replica with limited slots, of which the test may take one.
 class ProbeOfALimitedReplica : public Probe {
  protected:
   ProbeOfALimitedReplica() {
@@ -277,7 +277,7 @@ class ProbeOfALimitedReplica : public Probe {
       return ProbeSlotOffer{dispatch::PreemptibleSlot::take(replica->pod(), 0, std::move(holder)), resting};
     };
   }
-  /// A request has come, and has the slot.
+  /// A request waits and gets the slot.
   bool is_served(dispatch::Visitor& request) {
     return turn_until(shard, [&] {
       if (!request.entry.held_slot) request.entry.held_slot = std::move(*request.look());
@@ -298,7 +298,7 @@ TEST_F(ProbeOfALimitedReplica, WasAskedBesideARequestThatHeldItsOnlySlot) {
     shard.advance(seconds(1));
     EXPECT_FALSE(asks_now());
   }
-  EXPECT_TRUE(told.empty() && why.empty()) << "neither failed nor succeeded";
+  EXPECT_TRUE(told.empty() && why.empty()) << "the probe neither failed nor succeeded";
   busy.give_back();
   shard.advance(seconds(1));
   answer(kOk);
@@ -310,13 +310,13 @@ TEST_F(ProbeOfALimitedReplica, WasAskedBesideARequestThatHeldItsOnlySlot) {
   EXPECT_FALSE(asks_now());
   busy.give_back();
   shard.advance(seconds(1));
-  EXPECT_TRUE(asks_now()) << "soon, and not only a period later";
+  EXPECT_TRUE(asks_now()) << "the probe is repeated soon, not a period later";
 }
 
 TEST_F(ProbeOfALimitedReplica, KeepsItsSlotUntilThePodHasClosedToo) {
   start();
   Descriptor connection = next_question();
-  EXPECT_FALSE(dispatch::PreemptibleSlot::take(replica->pod(), 0)) << "a request waits for its end";
+  EXPECT_FALSE(dispatch::PreemptibleSlot::take(replica->pod(), 0)) << "a request has to wait until the probe ends";
   connection.send(kOk);
   EXPECT_TRUE(turn_until(shard, [&] { return connection.at_end(); }));
   EXPECT_EQ(replica->pod()->in_use(), 1u);
@@ -328,7 +328,7 @@ TEST_F(ProbeOfALimitedReplica, KeepsItsSlotUntilThePodHasClosedToo) {
   connection.send(kOk);
   EXPECT_TRUE(turn_until(shard, [&] { return connection.at_end(); }));
   shard.advance(target.close_wait);
-  EXPECT_EQ(replica->pod()->in_use(), 0u) << "but not for ever";
+  EXPECT_EQ(replica->pod()->in_use(), 0u) << "the slot is freed after `close_wait`";
 }
 
 TEST_F(ProbeOfALimitedReplica, KeptTheSlotThatARequestWaitedFor) {
@@ -337,12 +337,12 @@ TEST_F(ProbeOfALimitedReplica, KeptTheSlotThatARequestWaitedFor) {
   const Descriptor hangs = next_question();
   dispatch::Visitor request(*queue, shard);
   ASSERT_TRUE(request.waits());
-  EXPECT_TRUE(is_served(request)) << "no time has passed";
+  EXPECT_TRUE(is_served(request)) << "the request does not wait for the probe's timeout";
   char byte = 0;
   EXPECT_EQ(::recv(hangs.get(), &byte, 1, MSG_DONTWAIT), -1);
-  EXPECT_EQ(errno, ECONNRESET) << "its connection is gone";
+  EXPECT_EQ(errno, ECONNRESET) << "the probe's connection is reset";
   request.entry.held_slot.give_back();
-  EXPECT_TRUE(told.empty() && why.empty()) << "neither failed nor succeeded";
+  EXPECT_TRUE(told.empty() && why.empty()) << "the probe neither failed nor succeeded";
   EXPECT_FALSE(asks_now());
   shard.advance(seconds(1));
   answer(kOk);
@@ -359,7 +359,7 @@ TEST_F(ProbeOfALimitedReplica, KeptTheSlotThatARequestWaitedForAfterItsAnswer) {
   dispatch::Visitor request(*queue, shard);
   ASSERT_TRUE(request.waits());
   EXPECT_TRUE(is_served(request));
-  EXPECT_EQ(told, std::vector{true}) << "what was answered counts";
+  EXPECT_EQ(told, std::vector{true}) << "an answer that has arrived counts";
 }
 
 TEST_F(ProbeOfALimitedReplica, MayEndWhileItIsToldThatARequestWaits) {
@@ -447,7 +447,7 @@ TEST_F(Probe, KeepsToTheLimitOfQuestionsAtOnce) {
   shard.poll();
   EXPECT_EQ(target.limit->running(), 2u);
   EXPECT_EQ(target.limit->waiting(), 3u);
-  probers[2].reset();  // the next one
+  probers[2].reset();  // the one that would run next
   shard.poll();
   EXPECT_EQ(target.limit->waiting(), 2u);
   for (int i = 0; i < 4; ++i) {
@@ -512,7 +512,7 @@ TEST_F(Probe, AsksOverTls) {
   }
 }
 
-/// A pod that speaks plain HTTP where https is meant.
+/// A pod speaks plain HTTP where the router expects https.
 TEST_F(Probe, DidNotSayThatAReplicaDoesNotSpeakTls) {
   const auto clients = tls::ClientContext::make({}, 1);
   ASSERT_TRUE(clients.ok()) << clients.status();
@@ -568,7 +568,7 @@ TEST_F(Probe, GivesItsTurnToTheNextOneWithoutMemory) {
   shard.poll();
   ASSERT_EQ(limit.waiting(), 1u);
   {
-    const test::FailingMemory failing(0, 1);  // that of the second one's question
+    const test::FailingMemory failing(0, 1);  // the allocation for the second prober's request
     prober.reset();
     shard.poll();
   }

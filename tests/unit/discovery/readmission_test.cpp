@@ -22,7 +22,7 @@ using Answer = ReturnTerms::Answer;
 constexpr const char* kOk = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 constexpr const char* kNotFound = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
-/// A pod with a port for scoring, and one for its readiness route.
+/// A pod with one port for scoring and another for its readiness route.
 class ReadmissionTest : public ::testing::Test {
  protected:
   ReadmissionTest() {
@@ -45,7 +45,7 @@ class ReadmissionTest : public ::testing::Test {
     terms.accepts = scoring.address();
     terms.answer = answer;
   }
-  /// Whether the readiness route is asked now; what it answers.
+  /// Whether the prober requests the readiness route now. If so, the route answers `text`.
   bool answers(const std::string& text) {
     Descriptor connection = readiness.accept();
     if (!connection) return false;
@@ -83,7 +83,7 @@ TEST_F(ReadmissionTest, AsksARefusingReplicaAtOnceThenSoonThenEachSecond) {
 
 TEST_F(ReadmissionTest, AReplicaThatRefusesAgainStaysOut) {
   refusing(Answer::kNone);
-  terms.accepts = *runtime::Address::parse("127.0.0.1", 1);  // nobody listens there
+  terms.accepts = *runtime::Address::parse("127.0.0.1", 1);  // no process listens there
   start();
   for (int times = 0; times < 5; ++times) shard.advance(1s);
   EXPECT_EQ(times_well, 0);
@@ -94,7 +94,7 @@ TEST_F(ReadmissionTest, AReplicaWhoseReadinessPortAnswersAndWhoseScoringPortRefu
   scoring.close();
   start();
   shard.advance(1s);
-  EXPECT_FALSE(readiness.accept()) << "the route is not even asked";
+  EXPECT_FALSE(readiness.accept()) << "the readiness route is not requested";
   EXPECT_EQ(times_well, 0);
 }
 
@@ -102,7 +102,7 @@ TEST_F(ReadmissionTest, ARouteThatTheRouterDoesNotKnowKeepsNoReplicaOutWhereTheS
   refusing(Answer::kNone);
   readiness.close();
   start();
-  EXPECT_TRUE(turn_until(shard, [&] { return times_well == 1; })) << "it has accepted a connection";
+  EXPECT_TRUE(turn_until(shard, [&] { return times_well == 1; })) << "the scoring port has accepted a connection";
 }
 
 TEST_F(ReadmissionTest, WhereAnyAnswerWillDoAStatusOf404Does) {

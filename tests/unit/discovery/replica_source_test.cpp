@@ -23,7 +23,7 @@ using std::chrono::seconds;
 using test::TestShard;
 using test::turn_until;
 
-/// The names of the world, which tests change while the resolver's thread asks.
+/// The names that can be resolved. Tests change them while the resolver's thread looks them up.
 class Names {
  public:
   void set(const std::string& host, std::vector<std::string> ips) {
@@ -60,10 +60,10 @@ class FileReplicasTest : public ::testing::Test {
     for (const FoundReplica& each : told[key]) all.push_back(each.name + " " + each.address.text());
     return all;
   }
-  /// Waits until the resolver has been asked so often, and has answered.
+  /// Waits until the resolver has looked up `count` names and the source has got the answers.
   void answers(int count) {
     ASSERT_TRUE(turn_until(shard, [&] { return names.asked() >= count && source.listed(); })) << names.asked();
-    // The answer to the last question is posted after it was counted: one more question of our own comes after it.
+    // The last answer is posted after its look-up is counted. A further look-up comes after it and shows that it has arrived.
     bool flushed = false;
     resolver.resolve("flush", 1, [&](const auto&) { flushed = true; });
     ASSERT_TRUE(turn_until(shard, [&] { return flushed; }));
@@ -122,7 +122,7 @@ TEST_F(FileReplicasTest, FollowsANameToItsNewAddress) {
   shard.advance(FileReplicas::kResolveAgain);
   answers(2);
   EXPECT_EQ(found(), (std::vector<std::string>{"pod:80 (10.0.0.1) 10.0.0.1:80", "pod:80 (10.0.0.2) 10.0.0.2:80"}))
-      << "one look-up without it may be the name server's mistake";
+      << "a single look-up that lacks it may be the name server's mistake";
   shard.advance(FileReplicas::kResolveAgain);
   answers(3);
   EXPECT_EQ(found(), std::vector<std::string>{"pod:80 (10.0.0.2) 10.0.0.2:80"});
@@ -134,12 +134,12 @@ TEST_F(FileReplicasTest, TookTheFirstAddressOfANameForTheOnlyReplica) {
   answers(1);
   EXPECT_EQ(found(), (std::vector<std::string>{"pods:80 (10.0.0.1) 10.0.0.1:80", "pods:80 (10.0.0.2) 10.0.0.2:80",
                                                "pods:80 (10.0.0.3) 10.0.0.3:80"}));
-  EXPECT_EQ(told["iris/blue"].front().host, "pods") << "what TLS asks for";
+  EXPECT_EQ(told["iris/blue"].front().host, "pods") << "the name for TLS";
   const int before = notifications;
   names.set("pods", {"10.0.0.3", "10.0.0.1", "fd00::1"});
   shard.advance(FileReplicas::kResolveAgain);
   answers(2);
-  EXPECT_EQ(notifications, before) << "name servers turn their answers; and one look-up that lacks an address does not count";
+  EXPECT_EQ(notifications, before) << "name servers rotate addresses, and one look-up that lacks an address does not count";
   names.set("pods", {"10.0.0.4", "10.0.0.1"});
   shard.advance(FileReplicas::kResolveAgain);
   answers(3);
@@ -163,7 +163,7 @@ TEST_F(FileReplicasTest, TookEachAddressOfALoadBalancerForAReplica) {
   EXPECT_EQ(found(), std::vector<std::string>{"balancer:80 (10.0.0.2) 10.0.0.2:80"});
   settings.resolve = config::Resolve::kAll;
   source.set("iris/blue", settings);
-  EXPECT_EQ(found().size(), 2u) << "at once: the addresses are known";
+  EXPECT_EQ(found().size(), 2u) << "at once, because the addresses are known";
 }
 
 TEST_F(FileReplicasTest, KnewNoBoundForTheAddressesOfAName) {
@@ -178,7 +178,7 @@ TEST_F(FileReplicasTest, KnewNoBoundForTheAddressesOfAName) {
   const int before = notifications;
   shard.advance(FileReplicas::kResolveAgain);
   answers(2);
-  EXPECT_EQ(notifications, before) << "those in use stay";
+  EXPECT_EQ(notifications, before) << "the replicas in use stay";
 }
 
 TEST_F(FileReplicasTest, TookLocalhostForTwoReplicasOrForTheFamilyThatNobodyListensOn) {
@@ -189,7 +189,8 @@ TEST_F(FileReplicasTest, TookLocalhostForTwoReplicasOrForTheFamilyThatNobodyList
   EXPECT_EQ(first.other_family->text(), "[::1]:80");
   source.probed("iris/blue", first.address, false, false);
   shard.poll();
-  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"}) << "nobody listens anywhere";
+  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"})
+      << "no process listens at either address";
   source.probed("iris/blue", first.address, false, true);
   shard.poll();
   EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (::1) [::1]:80"});
@@ -200,7 +201,8 @@ TEST_F(FileReplicasTest, TookLocalhostForTwoReplicasOrForTheFamilyThatNobodyList
   EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (::1) [::1]:80"});
   source.probed("iris/blue", second.address, true, true);
   shard.poll();
-  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"}) << "IPv4, if anybody is there";
+  EXPECT_EQ(found(), std::vector<std::string>{"localhost:80 (127.0.0.1) 127.0.0.1:80"})
+      << "IPv4 is preferred when both families accept connections";
 }
 
 TEST_F(FileReplicasTest, LeftLocalhostToAResolverThatKnewOneFamilyOrAnotherMachine) {
@@ -238,11 +240,11 @@ TEST_F(FileReplicasTest, ChangesTheFamilyOnlyIfNoneOfItsAddressesAcceptsConnecti
   const Address second = told["iris/blue"][1].address;
   source.probed("iris/blue", first, false, true);
   shard.poll();
-  EXPECT_EQ(told["iris/blue"].front().address.family(), AF_INET) << "the second one has not been heard of";
+  EXPECT_EQ(told["iris/blue"].front().address.family(), AF_INET) << "no probe of the second replica has reported yet";
   source.probed("iris/blue", second, true, false);
   source.probed("iris/blue", first, false, true);
   shard.poll();
-  EXPECT_EQ(told["iris/blue"].front().address.family(), AF_INET) << "the second one is there";
+  EXPECT_EQ(told["iris/blue"].front().address.family(), AF_INET) << "the second replica accepts connections over IPv4";
   source.probed("iris/blue", second, false, true);
   shard.poll();
   EXPECT_EQ(found(), (std::vector<std::string>{"pods:80 (fd00::1) [fd00::1]:80", "pods:80 (fd00::2) [fd00::2]:80"}));
@@ -251,7 +253,8 @@ TEST_F(FileReplicasTest, ChangesTheFamilyOnlyIfNoneOfItsAddressesAcceptsConnecti
     shard.advance(FileReplicas::kResolveAgain);
     answers(look_up);
   }
-  EXPECT_EQ(found(), std::vector<std::string>{"pods:80 (10.0.0.1) 10.0.0.1:80"}) << "there is no other family any more";
+  EXPECT_EQ(found(), std::vector<std::string>{"pods:80 (10.0.0.1) 10.0.0.1:80"})
+      << "the name has no address of another family any more";
 }
 
 TEST_F(FileReplicasTest, TookTwoNamesOfOneAddressForTwoPods) {
@@ -264,9 +267,9 @@ TEST_F(FileReplicasTest, TookTwoNamesOfOneAddressForTwoPods) {
                                                "b.:80 (10.0.0.3) 10.0.0.3:80", "10.0.0.3:81 10.0.0.3:81"}));
   settings.tls.emplace();
   source.set("iris/blue", settings);
-  EXPECT_EQ(found().size(), 6u) << "TLS asks for a name: the same address may be another server";
+  EXPECT_EQ(found().size(), 6u) << "with TLS, the same address may be another server under another name";
   EXPECT_EQ(told["iris/blue"][2].name, "b.:80 (10.0.0.2)");
-  EXPECT_EQ(told["iris/blue"][2].host, "b") << "no certificate has the dot";
+  EXPECT_EQ(told["iris/blue"][2].host, "b") << "certificates do not have the dot at the end";
   settings.tls->server_name = "pods.example";
   source.set("iris/blue", settings);
   EXPECT_EQ(found().size(), 4u);
@@ -368,7 +371,7 @@ TEST_F(FileReplicasTest, WasToldTheRoutersOwnListenerAsAReplica) {
   EXPECT_EQ(found(), usable) << "a wildcard of IPv4 is every local address of IPv4";
   source.avoid(own("10.0.0.7"));
   source.set("iris/blue", deployment({{"127.0.0.1", 8080}, {"10.0.0.7", 8080}}));
-  EXPECT_EQ(found(), std::vector<std::string>{"127.0.0.1:8080 127.0.0.1:8080"}) << "the listener has moved";
+  EXPECT_EQ(found(), std::vector<std::string>{"127.0.0.1:8080 127.0.0.1:8080"}) << "the listener has another port now";
 }
 
 struct OwnCase {

@@ -23,8 +23,8 @@ using router::test::TestShard;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// The API server as far as a reporter is concerned: one Lease, resources with a status, Events, Secrets, one Service. What it
-/// has written reaches the watch of the routers' World only by `show`.
+/// An API server for a reporter: one Lease, resources with a status, Events, Secrets, one Service. What it has written reaches
+/// the watch of the routers' World only by `show`.
 class ReportServer {
  public:
   explicit ReportServer(TestShard& shard) : server_(shard) {}
@@ -55,7 +55,7 @@ class ReportServer {
     std::string target;
     std::string head;
   };
-  /// Requests whose path ends so.
+  /// Requests whose path ends with `end`.
   std::vector<Request> requests(const std::string& end) const {
     std::vector<Request> some;
     for (const Request& each : log) {
@@ -65,12 +65,12 @@ class ReportServer {
   }
   std::size_t writes_of(const std::string& name) const { return requests("/" + name + "/status").size(); }
 
-  std::vector<Request> log;                      // all but those of the Lease
-  std::map<std::string, int> refusals;           // a path: how each request for it is answered
+  std::vector<Request> log;                      // all requests but those for the Lease
+  std::map<std::string, int> refusals;           // path -> status of the answer to each request for it
   std::map<std::string, json::object> statuses;  // by the path of the object
   json::object service{{"spec", {{"ports", json::array{json::object{{"port", 80}}}}}}};
-  std::string drops;         // a field of statuses that it does not keep
-  bool hides_lease = false;  // requests for it are not answered
+  std::string drops;         // a field of statuses that the server does not store
+  bool hides_lease = false;  // requests for the Lease get no answer
   std::string holder;
   int version = 1000;
 
@@ -146,20 +146,20 @@ class ReporterTest : public ::testing::Test {
     return kubernetes::WallTime() + seconds(1'800'000'000) +
            std::chrono::duration_cast<std::chrono::system_clock::duration>(shard.now() - begun);
   }
-  /// Something in the World has changed.
+  /// An object of the World has changed.
   void changed() {
     for (auto& [name, router] : routers) {
       if (router.reporter) router.reporter->changed();
     }
   }
-  /// Time passes while the server answers.
+  /// Lets time pass while the server answers.
   void pass(Duration time) {
     for (; time > Duration{}; time -= milliseconds(100)) {
       shard.advance(std::min<Duration>(time, milliseconds(100)));
       server.answer_all();
     }
   }
-  /// The watch shows the status of iris, as the server has it or as given.
+  /// The watch delivers the status of iris: the server's, or the given one.
   void show(const std::optional<json::object>& status = std::nullopt) {
     json::object object = iris().object();
     object["metadata"].as_object()["resourceVersion"] = std::to_string(status ? ++server.version : server.version);

@@ -163,7 +163,7 @@ TEST(ResourceStatus, BoundsMessages) {
   const std::string& message = all.at(0).accepted().message;
   EXPECT_LE(message.size(), kMessageBytes);
   EXPECT_GT(message.size(), kMessageBytes - 4);
-  EXPECT_TRUE(message.ends_with("ä…")) << "no half character";
+  EXPECT_TRUE(message.ends_with("ä…")) << "the cut keeps characters whole";
 }
 
 ResourceStatus ready(bool holds) {
@@ -183,7 +183,7 @@ TEST(StatusObject, HasTheFieldsOfTheColumns) {
   EXPECT_EQ(object.at("replicasTotal"), 4);
   EXPECT_EQ(object.at("observedGeneration"), 3);
   EXPECT_EQ(object.at("traffic"), "blue=100");
-  EXPECT_EQ(object.at("scoringUri"), "") << "ours although it is empty";
+  EXPECT_EQ(object.at("scoringUri"), "") << "the router's field, although it is empty";
   const json::object& condition = object.at("conditions").at(1).as_object();
   EXPECT_EQ(
       json::value(condition),
@@ -199,7 +199,7 @@ TEST(StatusObject, KeepsTheTimeOfAConditionThatStays) {
   other.conditions[1].message = other.conditions[1].reason = "Other";
   EXPECT_EQ(since(status_object(other, first, {}, "later")), "noon");
   EXPECT_EQ(since(status_object(ready(false), first, {}, "later")), "later");
-  EXPECT_EQ(since(status_object(ready(true), {}, first, "later")), "noon") << "somebody has removed it";
+  EXPECT_EQ(since(status_object(ready(true), {}, first, "later")), "noon") << "the condition was removed meanwhile";
 }
 
 TEST(StatusObject, IsComparedWithoutWhatOthersHaveAdded) {

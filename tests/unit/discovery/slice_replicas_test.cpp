@@ -53,7 +53,7 @@ TEST(SliceReplicas, CountsAPodOnceHoweverManySlicesShowIt) {
   world.add_slice(SliceSpec{.pods = {{"10.0.0.1", "one"}}, .name = "c"});
   EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.1:5001+"}) << "IPv4 is preferred";
   world.add_slice(SliceSpec{.pods = {{.address = "10.0.0.1", .uid = "one", .conditions = {{"ready", false}}}}, .name = "c"});
-  EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.1:5001-"}) << "usable only if all say so";
+  EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.1:5001-"}) << "usable only if all slices say so";
   world.add_slice(SliceSpec{.pods = {}, .name = "b"}).add_slice(SliceSpec{.pods = {}, .name = "c"});
   EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@[fd00::1]:5001+"});
 }
@@ -184,7 +184,7 @@ TEST(SliceReplicas, TakesNothingFromTheServiceOfAnotherNamespace) {
   EXPECT_THAT(world.replicas().replicas, IsEmpty());
 }
 
-/// Whoever may write a slice with the controller's label had the router speak to any of these.
+/// A client that may write a slice with the controller's label made the router connect to any of these addresses.
 TEST(SliceReplicas, WereBelievedWhereverTheyLead) {
   World world;
   world.avoided.own = OwnAddresses({*runtime::Address::parse("0.0.0.0", 5001)}, {"10.0.0.9", "10.0.0.10"});
@@ -210,9 +210,10 @@ TEST(SliceReplicas, WereBelievedWhereverTheyLead) {
   }
   world.avoided.own = OwnAddresses({*runtime::Address::parse("0.0.0.0", 8080)}, {"10.0.0.9"});
   world.add_slice(SliceSpec{.pods = {{"10.0.0.9", "one"}}});
-  EXPECT_THAT(world.replicas().refused, HasSubstr("is the router's own")) << "whatever else listens there";
+  EXPECT_THAT(world.replicas().refused, HasSubstr("is the router's own")) << "even if another program listens there";
   world.rules.allow_custom_endpoint_slices = true;
-  EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.9:5001+"}) << "programs of the router's machine may be meant";
+  EXPECT_EQ(texts(world.replicas()), Texts{"one:5001@10.0.0.9:5001+"})
+      << "the operator may mean programs on the router's machine";
 }
 
 TEST(SliceReplicas, CouldReferToAPodAndNameAnothersAddress) {
@@ -221,7 +222,7 @@ TEST(SliceReplicas, CouldReferToAPodAndNameAnothersAddress) {
   world.add_slice(SliceSpec{.pods = {{"10.0.0.1", "one"}}});
   EXPECT_THAT(world.replicas().refused, HasSubstr("refers to a Pod that is not there"));
   world.add_pod({.uid = "one", .addresses = {}});
-  EXPECT_EQ(world.replicas().refused, "") << "its address will be known soon";
+  EXPECT_EQ(world.replicas().refused, "") << "the Pod's address will be known soon";
   EXPECT_THAT(world.replicas().replicas, IsEmpty());
   world.state.take_changes();
   world.add_pod({.uid = "one", .addresses = {"10.0.0.2", "10.0.0.1"}});

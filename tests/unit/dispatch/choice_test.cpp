@@ -41,7 +41,7 @@ TEST_F(ChoiceTest, TakesTheLeastLoadedReplica) {
   }
   EXPECT_EQ(load[small.get()], 2);
   EXPECT_EQ(load[large.get()], 2);
-  for (int count = 0; count < 200; ++count) {  // small is full: over several words of the bucket bits
+  for (int count = 0; count < 200; ++count) {  // `large` gets them: enough for several words of its bits
     held.push_back(take_slot(queue));
     EXPECT_EQ(&held.back().replica(), large.get());
   }
@@ -61,7 +61,7 @@ TEST_F(ChoiceTest, BreaksTiesAtRandom) {
   std::map<const Replica*, int> chosen;
   for (int count = 0; count < 4000; ++count) ++chosen[&take_slot(queue).replica()];
   for (const std::shared_ptr<Replica>& pod : pods) {
-    EXPECT_GT(chosen[pod.get()], 850);  // 1000 expected; this is five and a half standard deviations away
+    EXPECT_GT(chosen[pod.get()], 850);  // 1000 are expected; the bounds are five and a half standard deviations away
     EXPECT_LT(chosen[pod.get()], 1150);
   }
 }
@@ -136,7 +136,7 @@ TEST_F(ChoiceTest, RetiresSurplusCargoOutsideTheMutex) {
   EXPECT_EQ(alive, 2u);
   HeldSlot held = take_slot(queue);
   queue->set_slots(pod, 1);
-  EXPECT_EQ(alive, 1u) << "the one in use";
+  EXPECT_EQ(alive, 1u) << "the cargo of the held slot stays";
   held.give_back();
   EXPECT_EQ(alive, 1u);
   queue->set_slots(pod, 0);
@@ -150,7 +150,7 @@ TEST_F(ChoiceTest, RetiresTheCargoOfAReplicaThatIsGone) {
   take_slot(queue).slot()->cargo = cargo_of(0, queue.get());
   held.slot()->cargo = cargo_of(0, queue.get());
   queue->set_replicas({});
-  EXPECT_EQ(alive, 1u) << "what was idle";
+  EXPECT_EQ(alive, 1u) << "only the cargo of the idle slot is retired";
   held.give_back();
   EXPECT_EQ(alive, 0u);
 }
@@ -170,7 +170,7 @@ TEST_F(ChoiceTest, LetsADeadCargoBeTakenOutOfAFreeSlot) {
   slot.cargo = cargo_of(0);
   const Cargo* dead = slot.cargo.get();
   std::unique_ptr<Cargo> out;
-  EXPECT_FALSE(pod->pod()->take_cargo(slot, dead, out)) << "held: it belongs to the holder";
+  EXPECT_FALSE(pod->pod()->take_cargo(slot, dead, out)) << "the cargo of a held slot belongs to its holder";
   held.give_back();
   EXPECT_FALSE(pod->pod()->take_cargo(slot, nullptr, out));
   std::atomic<std::size_t> elsewhere = 0;

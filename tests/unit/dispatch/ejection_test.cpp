@@ -24,7 +24,7 @@ struct EjectionTest : testing::Test {
     queue->set_replicas(pods);
     for (const auto& pod : pods) queue->set_ready(pod, true);
   }
-  /// Notes who has gone out since it looked last, and for how long he is left alone.
+  /// Notes the replicas that were taken out since the last look, and for how long no probe is sent to them.
   void look() {
     queue->begin_look();  // the mutex is free
     for (const auto& pod : pods) {
@@ -76,7 +76,7 @@ TEST_F(EjectionTest, FollowsFiveFailuresInARow) {
   fail(*pods[0], 4);
   exchange(*pods[0], Outcome::kSucceeded);
   fail(*pods[0], 4);
-  exchange(*pods[0], Outcome::kNone);  // a client that left says nothing
+  exchange(*pods[0], Outcome::kNone);  // a client that left says nothing about the replica
   EXPECT_TRUE(is_chosen(*pods[0]));
   fail(*pods[0], 1);
   EXPECT_FALSE(is_chosen(*pods[0]));
@@ -90,22 +90,22 @@ TEST_F(EjectionTest, FollowsFiveFailuresInARow) {
 TEST_F(EjectionTest, LastsUntilItIsReadmitted) {
   fail(*pods[0]);
   shard.advance(1h);
-  EXPECT_FALSE(is_chosen(*pods[0])) << "nobody has asked it whether it is well";
+  EXPECT_FALSE(is_chosen(*pods[0])) << "no probe has readmitted it";
   queue->readmit(pods[0]);
   EXPECT_TRUE(is_chosen(*pods[0]));
   fail(*pods[0], 4);
-  EXPECT_TRUE(is_chosen(*pods[0])) << "it begins with no failures";
+  EXPECT_TRUE(is_chosen(*pods[0])) << "the count of failures starts at 0";
 }
 
 TEST_F(EjectionTest, IsOverForWhoBecomesReadyAgain) {
   fail(*pods[0]);
   queue->set_ready(pods[0], false);
-  EXPECT_EQ(queue->demand().replicas_ejected, 0u) << "of those that are ready";
+  EXPECT_EQ(queue->demand().replicas_ejected, 0u) << "only ready replicas are counted";
   queue->set_ready(pods[0], true);
   EXPECT_FALSE(is_ejected(pods[0]));
   EXPECT_TRUE(is_chosen(*pods[0]));
   fail(*pods[0]);
-  EXPECT_EQ(told.back().second, Duration(20s)) << "a relapse is one, whoever has readmitted it";
+  EXPECT_EQ(told.back().second, Duration(20s)) << "a relapse counts as one, however the replica was readmitted";
 }
 
 TEST_F(EjectionTest, ForgetsFailuresOfWhoBecomesReadyAgain) {
@@ -126,7 +126,7 @@ TEST_F(EjectionTest, DoublesForARelapseUpToFiveMinutes) {
   }
   shard.advance(300s);
   fail(*pods[0]);
-  EXPECT_EQ(told.back().second, Duration(10s)) << "it has done well for as long as it was out";
+  EXPECT_EQ(told.back().second, Duration(10s)) << "it has served without failures for as long as it was ejected";
 }
 
 TEST_F(EjectionTest, NeverTakesMoreThanHalf) {
@@ -138,7 +138,7 @@ TEST_F(EjectionTest, NeverTakesMoreThanHalf) {
   EXPECT_TRUE(is_chosen(*pods[2]));
   queue->readmit(pods[0]);
   fail(*pods[2], 1);
-  EXPECT_FALSE(is_chosen(*pods[2])) << "its failures are not forgotten meanwhile";
+  EXPECT_FALSE(is_chosen(*pods[2])) << "its failures still count";
 }
 
 TEST_F(EjectionTest, LeavesALoneReplicaInPlace) {
@@ -161,7 +161,7 @@ TEST_F(EjectionTest, EndsForTheFirstWhenTheOthersGo) {
   fail(*pods[0]);
   shard.advance(1s);
   fail(*pods[1]);
-  queue->set_ready(pods[3], false);  // three are ready: only one may be out
+  queue->set_ready(pods[3], false);  // three are ready: at most one of them may be ejected
   EXPECT_TRUE(is_chosen(*pods[0]));
   EXPECT_FALSE(is_chosen(*pods[1]));
   queue->set_replicas({pods[1]});
@@ -187,7 +187,7 @@ TEST_F(EjectionTest, ARefusedConnectionTakesTheReplicaOutAtOnce) {
   EXPECT_TRUE(refuses(pods[0]));
   EXPECT_FALSE(is_chosen(*pods[0]));
   ASSERT_EQ(told.size(), 1u);
-  EXPECT_EQ(told[0], std::pair(pods[0], Duration{})) << "it is asked at once";
+  EXPECT_EQ(told[0], std::pair(pods[0], Duration{})) << "it may be probed at once";
   EXPECT_EQ(queue->demand().replicas_refusing, 1u);
   EXPECT_EQ(queue->demand().refusals, 1u);
   EXPECT_EQ(queue->demand().replicas_ejected, 0u);
@@ -208,22 +208,22 @@ TEST_F(EjectionTest, TheHalfIsOneOfThoseThatDoNotRefuse) {
   fail(*pods[1]);
   EXPECT_EQ(queue->demand().replicas_ejected, 2u);
   exchange(*pods[2], Outcome::kRefused);
-  EXPECT_EQ(queue->demand().replicas_ejected, 1u) << "three can be reached";
+  EXPECT_EQ(queue->demand().replicas_ejected, 1u) << "three replicas can be reached";
   exchange(*pods[3], Outcome::kRefused);
   EXPECT_EQ(queue->demand().replicas_ejected, 1u);
   EXPECT_EQ(queue->demand().replicas_refusing, 2u);
   for (const auto& pod : {pods[0], pods[1]}) {
     if (!is_ejected(pod)) exchange(*pod, Outcome::kRefused);
   }
-  EXPECT_EQ(queue->demand().replicas_ejected, 0u) << "the last one that can be reached";
+  EXPECT_EQ(queue->demand().replicas_ejected, 0u) << "one replica can be reached, and it must not be ejected";
 }
 
 TEST_F(EjectionTest, ANewReadyEndsRefusing) {
   exchange(*pods[0], Outcome::kRefused);
-  queue->set_ready(pods[0], true);  // as its source has said all the time
+  queue->set_ready(pods[0], true);  // the source has reported it ready all the time
   EXPECT_TRUE(refuses(pods[0]));
   queue->set_ready(pods[0], false);
-  EXPECT_EQ(queue->demand().replicas_refusing, 0u) << "of those that are ready";
+  EXPECT_EQ(queue->demand().replicas_refusing, 0u) << "only ready replicas are counted";
   queue->set_ready(pods[0], true);
   EXPECT_FALSE(refuses(pods[0]));
   EXPECT_TRUE(is_chosen(*pods[0]));
@@ -234,7 +234,7 @@ TEST_F(EjectionTest, ARefusalSaysNothingOfFailures) {
   exchange(*pods[0], Outcome::kRefused);
   queue->readmit(pods[0]);
   fail(*pods[0], 4);
-  EXPECT_TRUE(is_chosen(*pods[0])) << "it begins with no failures";
+  EXPECT_TRUE(is_chosen(*pods[0])) << "the count of failures starts at 0";
 }
 
 TEST_F(EjectionTest, AReplicaThatRefusesByTurnsIsAskedLaterEachTime) {
@@ -247,7 +247,7 @@ TEST_F(EjectionTest, AReplicaThatRefusesByTurnsIsAskedLaterEachTime) {
   };
   for (const Duration pause : std::vector<Duration>{0ms, 100ms, 200ms, 400ms, 800ms, 1s, 1s}) EXPECT_EQ(refuse(), pause);
   shard.advance(1s);
-  EXPECT_EQ(refuse(), Duration{}) << "it has accepted for a while";
+  EXPECT_EQ(refuse(), Duration{}) << "it has accepted connections for a while";
 }
 
 TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaAcceptsAgain) {
@@ -257,7 +257,7 @@ TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaAcceptsAgain) {
   Visitor refused(*queue, shard);
   refused.entry.held_slot.report().outcome = Outcome::kRefused;
   const QueuePosition position = refused.entry.held_slot.position();
-  EXPECT_EQ(position.avoided, nullptr) << "it is out, and once it is back it need not be avoided";
+  EXPECT_EQ(position.avoided, nullptr) << "the replica is out, and need not be avoided once it is back";
   const Visitor later(*queue, shard);
   refused.entry.held_slot.give_back();
   const Visitor again(*queue, shard, kNever, position);
@@ -265,7 +265,7 @@ TEST_F(EjectionTest, ServesWhoWaitsWhenTheReplicaAcceptsAgain) {
   queue->readmit(only);
   shard.poll();
   const Result<HeldSlot> held_slot = again.poll();
-  EXPECT_TRUE(*held_slot) << "at its old position";
+  EXPECT_TRUE(*held_slot) << "it kept its position before the later one";
   EXPECT_FALSE(*later.poll());
 }
 
@@ -280,7 +280,7 @@ TEST_F(EjectionTest, WhoWaitsForRefusingReplicasAloneWaitsForNoReadyReplica) {
   refused.entry.held_slot.give_back();
   const Visitor again(*queue, shard, kNever, position);
   const Visitor later(*queue, shard);
-  EXPECT_TRUE(met_it.leave().replica_was_ready) << "it served when this one came";
+  EXPECT_TRUE(met_it.leave().replica_was_ready) << "the replica served when this exchange entered";
   for (const Visitor* visitor : {&again, &later}) {
     const Parting parting = visitor->leave();
     EXPECT_FALSE(parting.replica_was_ready);
@@ -292,7 +292,7 @@ TEST_F(EjectionTest, AReplicaThatShedsIsChosenLast) {
   exchange(*pods[0], Outcome::kSucceeded, 30s);
   EXPECT_FALSE(is_chosen(*pods[0]));
   for (std::size_t index = 1; index < pods.size(); ++index) queue->set_ready(pods[index], false);
-  EXPECT_TRUE(is_chosen(*pods[0])) << "nobody waits beside a free slot";
+  EXPECT_TRUE(is_chosen(*pods[0])) << "no exchange waits while a slot is free";
   for (std::size_t index = 1; index < pods.size(); ++index) queue->set_ready(pods[index], true);
   shard.advance(29s);
   EXPECT_FALSE(is_chosen(*pods[0]));

@@ -24,7 +24,7 @@ using test::FailingMemory;
 using test::TestShard;
 using Outcome = ReplicaReport::Outcome;
 
-/// Three queues: one with two replicas of its own, two that share a pod. Visitors come, wait, are served and leave, and
+/// Three queues: one with two replicas of its own, two that share a pod. Visitors enter, wait, are served and leave, and
 /// replicas fail, refuse and change.
 class World {
  public:
@@ -49,7 +49,7 @@ class World {
   void leave(std::size_t index) {
     if (visitors_[index]) visitors_[index]->leave();
   }
-  /// Gives the first held slot that is held of a queue back.
+  /// Gives back the first slot in `held_` that belongs to the replica `of`.
   void give_back(const std::shared_ptr<Replica>& of, Outcome outcome, Duration sheds = {}) {
     for (HeldSlot& held_slot : held_) {
       if (!held_slot || &held_slot.replica() != of.get()) continue;
@@ -58,7 +58,7 @@ class World {
       return held_slot.give_back();
     }
   }
-  /// What has arrived is taken; with something left in each slot, now on this shard and now on that one.
+  /// Takes the slots that were granted, and leaves cargo in each of them, from one shard or the other.
   void take() {
     here_.poll();
     there_.poll();
@@ -81,7 +81,7 @@ class World {
       if (visitor && visitor->waits() && visitor->look() && visitor->leave().held_slot) ++waiting;
       visitor.reset();
     }
-    EXPECT_EQ(waiting, 0u) << "a held slot that nobody was told of";
+    EXPECT_EQ(waiting, 0u) << "a slot was granted without a notice";
     take();
     for (const std::shared_ptr<RequestQueue>& queue : {own_, blue_, green_}) {
       EXPECT_EQ(queue->demand().waiting, 0u);
@@ -97,7 +97,7 @@ class World {
     EXPECT_EQ(cargo_, 0u);
   }
 
-  // In the order of their ends: cargo before what counts it.
+  // Declared first, so that the counter is destroyed after the cargo.
   std::atomic<std::size_t> cargo_ = 0;
   ManualClock clock_;
   TestShard here_{0};
@@ -139,7 +139,7 @@ class World {
 struct Step {
   const char* name;
   std::function<void(World&)> act;
-  bool needs_none = false;  // memory: it gives something back
+  bool needs_none = false;  // the step gives something back, and must need no memory
 };
 
 struct Steps {
@@ -174,7 +174,7 @@ void add_waiting(Steps& to) {
   to.take();
 }
 
-/// Five failures in a row of a replica, each by an exchange of its own.
+/// Adds five failures in a row of one replica, each by an exchange of its own.
 void add_failures(Steps& to) {
   to.give("a replica refuses", [](World& world) { world.give_back(world.second_, Outcome::kRefused); });
   to.act("enter", [](World& world) { world.enter(16, world.own_, 1); });
@@ -226,7 +226,7 @@ std::vector<Step> steps() {
   return std::move(steps.all);
 }
 
-/// Runs all steps, with memory failing in the one of that number. Tells whether it did.
+/// Runs all steps. Memory fails in step `failing`. Returns whether an allocation failed.
 bool run(const std::vector<Step>& all, std::size_t failing, std::size_t served, std::size_t count) {
   World world;
   bool failed = false;
@@ -250,7 +250,7 @@ TEST(RequestQueueMemory, LosesNoSlotAndNoWaiterWhereverMemoryFails) {
   const std::vector<Step> all = steps();
   std::size_t failures = 0;
   for (std::size_t step = 0; step < all.size() && !testing::Test::HasFailure(); ++step) {
-    if (std::string(all[step].name) == "take") continue;  // the test's own
+    if (std::string(all[step].name) == "take") continue;  // belongs to the test, not to the queue
     for (std::size_t served = 0; !testing::Test::HasFailure(); ++served) {
       SCOPED_TRACE(std::string(all[step].name) + ", step " + std::to_string(step) + ", request " + std::to_string(served));
       const bool once = run(all, step, served, 1);
@@ -268,7 +268,7 @@ TEST(RequestQueueMemory, NeedsNoneForWhatGivesBack) {
   for (std::size_t step = 0; step < all.size(); ++step) {
     if (!all[step].needs_none) continue;
     SCOPED_TRACE(std::string(all[step].name) + ", step " + std::to_string(step));
-    EXPECT_FALSE(run(all, step, 0, FailingMemory::kAll)) << "it asked for memory";
+    EXPECT_FALSE(run(all, step, 0, FailingMemory::kAll)) << "it allocated memory";
   }
 }
 

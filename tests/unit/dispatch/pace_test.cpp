@@ -35,7 +35,7 @@ TEST_F(PaceTest, TellsTheWaitFromPlacesAndSlots) {
   EXPECT_EQ(pace.expected_wait(10, 1, now), Duration(1s));
   EXPECT_EQ(pace.expected_wait(10, 5, now), Duration(200ms));
   EXPECT_EQ(pace.expected_wait(10, 0, now), std::nullopt);
-  EXPECT_EQ(pace.shortest_wait(4, 1, now), Duration(0ms)) << "so few may be lucky";
+  EXPECT_EQ(pace.shortest_wait(4, 1, now), Duration(0ms)) << "with so few exchanges, all may be short";
   EXPECT_EQ(pace.shortest_wait(100, 1, now), Duration(8s)) << "two standard deviations less than 10 s";
 }
 
@@ -52,7 +52,7 @@ TEST_F(PaceTest, IsForgottenAfterAMinuteWithoutExchanges) {
   now += 1ms;
   EXPECT_FALSE(pace.held_on_average(now));
   hold(10ms, Pace::kKnownAfter);
-  EXPECT_EQ(pace.held_on_average(now), Duration(10ms)) << "the past does not count any more";
+  EXPECT_EQ(pace.held_on_average(now), Duration(10ms)) << "exchanges before the pause do not count any more";
 }
 
 TEST_F(PaceTest, IsKeptForLongExchanges) {
@@ -80,7 +80,7 @@ TEST_F(PatienceTest, WhoWouldWaitInVainIsRefusedAtOnce) {
   std::vector<std::unique_ptr<Visitor>> waiting;
   while (waiting.size() < 99) waiting.push_back(std::make_unique<Visitor>(*queue, shard));
   EXPECT_EQ(Visitor(*queue, shard, shard.now() + 7s).refused, Reason::kDeadlineUnmeetable);
-  EXPECT_TRUE(Visitor(*queue, shard, shard.now() + 9s).waits()) << "it may be lucky";
+  EXPECT_TRUE(Visitor(*queue, shard, shard.now() + 9s).waits()) << "the wait may be shorter than the average";
   EXPECT_EQ(queue->expected_wait(), Duration(10s));
 }
 

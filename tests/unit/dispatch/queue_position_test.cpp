@@ -13,9 +13,9 @@ namespace {
 using namespace std::chrono_literals;
 using test::TestShard;
 
-/// Exchanges that could not reach their replica come back to their position.
+/// Exchanges that could not reach their replica return to their position in the queue.
 struct QueuePositionTest : testing::Test {
-  /// Takes a held slot and gives it up again, as after a refused connection.
+  /// Takes a slot and gives it back, as an exchange does after a refused connection.
   QueuePosition refused_by(RequestQueue& queue) {
     Visitor visitor(queue, shard);
     EXPECT_TRUE(visitor.entry.held_slot);
@@ -54,7 +54,7 @@ TEST_F(QueuePositionTest, WaitsForAnotherThatServesRatherThanTakeTheAvoidedOne) 
   const Visitor again(*queue, shard, kNever, position);
   ASSERT_TRUE(again.waits());
   of_first.give_back();
-  EXPECT_FALSE(*again.poll()) << "the avoided replica is free, the other one serves but is busy";
+  EXPECT_FALSE(*again.poll()) << "the avoided replica is free, the other one is ready but busy";
   of_second.give_back();
   const Result<HeldSlot> held_slot = again.poll();
   ASSERT_TRUE(*held_slot);
@@ -78,7 +78,7 @@ TEST_F(QueuePositionTest, TakesTheAvoidedReplicaIfNoOtherServes) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first});
   const QueuePosition position = refused_by(*queue);
   EXPECT_TRUE(Visitor(*queue, shard, kNever, position).entry.held_slot);
-  queue->set_replicas({first, second});  // the second is not ready
+  queue->set_replicas({first, second});  // the second one is not ready
   EXPECT_TRUE(Visitor(*queue, shard, kNever, position).entry.held_slot);
 }
 
@@ -134,13 +134,13 @@ TEST_F(QueuePositionTest, IdleWorkTakesASlotOnlyIfNobodyWaits) {
   HeldSlot& of_first = &one.entry.held_slot.replica() == first.get() ? one.entry.held_slot : other.entry.held_slot;
   of_first.give_back();
   ASSERT_TRUE(avoids.waits());
-  EXPECT_FALSE(queue->take_idle(shard)) << "somebody waits";
+  EXPECT_FALSE(queue->take_idle(shard)) << "an exchange waits";
 }
 
 TEST(RetryBudget, AllowsAFifthOfTheRequestsOfTheLastTenSeconds) {
   RetryBudget budget;
   TimePoint now{1h};
-  EXPECT_FALSE(budget.take(now)) << "nobody has asked for anything";
+  EXPECT_FALSE(budget.take(now)) << "no request has come yet";
   for (int request = 0; request < 50; ++request) budget.count_request(now);
   for (int retry = 0; retry < 10; ++retry) EXPECT_TRUE(budget.take(now));
   EXPECT_FALSE(budget.take(now));
@@ -150,7 +150,7 @@ TEST(RetryBudget, AllowsAFifthOfTheRequestsOfTheLastTenSeconds) {
   now += 9s;
   EXPECT_FALSE(budget.take(now));
   now += 1s;
-  EXPECT_FALSE(budget.take(now)) << "requests are forgotten together with their retries";
+  EXPECT_FALSE(budget.take(now)) << "requests and their retries expire together";
   budget.count_request(now);
   EXPECT_TRUE(budget.take(now));
   EXPECT_FALSE(budget.take(now));
@@ -167,7 +167,7 @@ TEST(RetryBudget, IsSlidingSecondBySecond) {
   }
   now += 1h;
   budget.count_request(now);
-  budget.count_request(now - 2s);  // a shard that read the clock before
+  budget.count_request(now - 2s);  // from a shard that read the clock earlier
   EXPECT_TRUE(budget.take(now));
   EXPECT_FALSE(budget.take(now));
 }

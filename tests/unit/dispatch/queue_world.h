@@ -14,7 +14,7 @@
 
 namespace router::dispatch {
 
-/// Stands for a connection. Counts how many of its kind exist, and tells whether the queue's mutex was free when it ended.
+/// Stands for a connection. Counts the objects of its kind, and fails if the queue's mutex is held when it is destroyed.
 class TestCargo final : public Cargo {
  public:
   TestCargo(std::size_t shard, std::atomic<std::size_t>& alive, const RequestQueue* queue = nullptr)
@@ -22,7 +22,7 @@ class TestCargo final : public Cargo {
     ++alive_;
   }
   ~TestCargo() override {
-    if (queue_ != nullptr) (void)queue_->demand();  // would wait for ever under the mutex
+    if (queue_ != nullptr) (void)queue_->demand();  // would deadlock under the mutex
     --alive_;
   }
   std::size_t shard() const override { return shard_; }
@@ -39,7 +39,7 @@ inline std::shared_ptr<Replica> make_replica(std::size_t slots, std::string name
 
 inline const SteadyClock kRealClock;
 
-/// Calls a function of the test, as control would be told.
+/// Calls a function of the test where control would be notified.
 class TestWatcher final : public Watcher {
  public:
   explicit TestWatcher(std::function<void()> look) : look_(std::move(look)) {}
@@ -49,7 +49,7 @@ class TestWatcher final : public Watcher {
   const std::function<void()> look_;
 };
 
-/// Counts how often it was asked to give its turn up.
+/// Counts the calls that make it give up its slot.
 class TestHolder final : public PreemptibleHolder {
  public:
   void preempt() noexcept override { ++times; }
@@ -73,7 +73,7 @@ inline std::shared_ptr<RequestQueue> make_queue(const std::vector<std::shared_pt
   return queue;
 }
 
-/// As an exchange does it (proxy/acquire), without a client that may leave.
+/// Waits for a slot as an exchange does (proxy/acquire), without a client that may leave.
 inline Task<Result<HeldSlot>> acquire(std::shared_ptr<RequestQueue> queue, Deadline deadline, runtime::Shard& shard) {
   runtime::Wakeup wakeup(shard);
   Result<RequestQueue::Entry> entry = queue->enter(wakeup);
@@ -92,7 +92,7 @@ inline Task<Result<HeldSlot>> acquire(std::shared_ptr<RequestQueue> queue, Deadl
   }
 }
 
-/// An exchange that a test moves by hand.
+/// An exchange whose steps the test makes.
 struct Visitor {
   Visitor(RequestQueue& queue, runtime::Shard& shard, Deadline deadline = kNever, const QueuePosition& position = {})
       : wakeup(shard) {
@@ -104,9 +104,9 @@ struct Visitor {
     }
   }
   bool waits() const { return static_cast<bool>(entry.waiting); }
-  /// What has arrived.
+  /// The slot that has arrived, if any.
   Result<HeldSlot> look() const { return entry.waiting.poll(); }
-  /// The same, after a turn of its shard.
+  /// The same, after one turn of the shard's loop.
   Result<HeldSlot> poll() const {
     test::poll(wakeup.shard());
     return look();

@@ -28,28 +28,28 @@ constexpr std::size_t kShards = 3;
 constexpr std::size_t kPods = 4;
 
 enum Kind {
-  kEnter,     // moved by hand: looks and leaves at any moment
+  kEnter,     // the test makes its steps: it looks and leaves at any moment
   kExchange,  // a coroutine with a deadline
   kLook,
   kLeave,
   kDrop,
-  kGiveBack,  // with any report
-  kComeBack,  // gives a held slot up, and returns to its position
+  kGiveBack,  // with a random report
+  kComeBack,  // gives a held slot back, and returns to its position
   kReadmit,
   kReady,
   kSlots,
   kReplicas,
   kOptions,
   kTakeCargo,
-  kTurn,     // of one shard
-  kAdvance,  // of one shard's clock
+  kTurn,     // one shard's loop runs
+  kAdvance,  // one shard's clock moves on
   kKinds,
 };
-/// How often each comes, so that the queue is mostly neither empty nor full.
+/// How often each event happens. With these weights the queue is mostly neither empty nor full.
 constexpr std::array<double, kKinds> kWeights{12, 12, 6, 4, 3, 24, 6, 4, 5, 4, 2, 2, 4, 12, 6};
 using Pairs = std::array<std::array<std::size_t, kKinds>, kKinds>;
 
-/// A visitor whom nobody may count twice: told of a held slot that it has not looked at, until it looks or leaves.
+/// A visitor that must not be counted twice. It counts as notified from the notice of its slot until it looks or leaves.
 struct Guest {
   Guest(RequestQueue& queue, runtime::Shard& shard, const QueuePosition& position = {})
       : visitor(queue, shard, kNever, position) {}
@@ -59,7 +59,7 @@ struct Guest {
   bool settled = false;  // has its held slot, or has left
 };
 
-/// One queue, three shards that turn when told so, and everything that may happen to them, in random order.
+/// One queue, three shards whose loops the test runs, and all events that may happen to them, in random order.
 class World {
  public:
   World(std::uint64_t seed, Pairs& pairs) : random_(seed), pairs_(pairs) {
@@ -70,7 +70,7 @@ class World {
 
   void step() {
     const Kind kind = static_cast<Kind>(kinds_(random_));
-    if (grants_on_their_way() > 0) ++pairs_[last_][kind];  // so this event races with their delivery
+    if (grants_on_their_way() > 0) ++pairs_[last_][kind];  // this event races with a grant's delivery
     last_ = kind;
     act(kind);
   }
@@ -116,7 +116,7 @@ class World {
   std::shared_ptr<Replica>& any_pod() { return pods_[pick(kPods)]; }
   Guest& any_guest() { return *guests_[pick(guests_.size())]; }
 
-  /// HeldSlots that were granted to somebody whose shard has not run the notice yet.
+  /// Slots that were granted to an exchange whose shard has not run the notice yet.
   std::size_t grants_on_their_way() const {
     std::size_t taken_or_notified = held_.size();
     for (const std::unique_ptr<Guest>& guest : guests_) taken_or_notified += guest->was_notified() ? 1 : 0;
@@ -175,7 +175,7 @@ class World {
     guest.visitor.leave();
     guest.settled = true;
   }
-  /// Deadlines pass, and nothing that was posted to the shard runs: a grant may be on its way to an exchange that gives up.
+  /// Deadlines pass, and no message to the shard runs: a grant may be on its way to an exchange that gives up.
   void advance(TestShard& shard) {
     clock_.advance(25ms);
     shard.clock().advance(50ms);
@@ -257,10 +257,10 @@ class World {
                                                                    std::make_unique<runtime::TaskGroup>(*shards_[2], 10000)};
   std::vector<HeldSlot> held_;
   std::vector<Mark> marks_;
-  std::vector<std::unique_ptr<Guest>> guests_;  // waiting, or left already
+  std::vector<std::unique_ptr<Guest>> guests_;  // they wait, or have left already
 };
 
-/// ROUTER_SEED=n repeats a run.
+/// ROUTER_SEED=n repeats the run with that seed.
 std::uint64_t first_seed() {
   const char* given = std::getenv("ROUTER_SEED");
   return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();

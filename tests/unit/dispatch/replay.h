@@ -11,8 +11,9 @@
 
 namespace router::dispatch {
 
-/// Plays the record of a queue again with the plainest possible bookkeeping, and finds every broken promise: served in order of
-/// tickets, nobody waits while a usable slot is free, never more held slots than slots, each ticket ends once.
+/// Replays the record of a queue with the plainest possible bookkeeping, and finds every violated rule: exchanges are served in
+/// the order of their tickets, none waits while a usable slot is free, there are never more held slots than slots, each ticket
+/// ends once.
 class Replay {
  public:
   explicit Replay(const std::vector<RecordedEvent>& events) {
@@ -52,7 +53,7 @@ class Replay {
         break;
       case QueueEvent::kReturned:
         EXPECT_LE(event.ticket, last_ticket_);
-        EXPECT_EQ(held_.count(event.ticket), 0u) << "came back with its held_slot";
+        EXPECT_EQ(held_.count(event.ticket), 0u) << "it came back while it held a slot";
         waiting_[event.ticket] = event.replica;
         break;
       case QueueEvent::kGranted: grant(event.ticket, event.replica); break;
@@ -77,7 +78,7 @@ class Replay {
       case QueueEvent::kEnd: end(); break;
     }
   }
-  /// Whether an exchange that is to avoid `avoided` may be bound to `replica` now.
+  /// Whether an exchange that avoids `avoided` may be bound to `replica` now.
   bool accepts(const Replica* avoided, const Replica* replica) const {
     if (avoided == nullptr || avoided != replica) return true;
     for (const auto& [other, pod] : pods_) {
@@ -117,7 +118,7 @@ class Replay {
     for (const auto& [replica, pod] : pods_) {
       if (!pod.usable()) continue;
       for (const auto& [ticket, avoided] : waiting_) {
-        EXPECT_FALSE(accepts(avoided, replica)) << ticket << " waits beside a free slot";
+        EXPECT_FALSE(accepts(avoided, replica)) << ticket << " waits while a slot is free";
       }
     }
     std::size_t ready = 0;
@@ -131,7 +132,7 @@ class Replay {
   }
 
   std::map<const Replica*, Pod> pods_;
-  std::map<std::uint64_t, const Replica*> waiting_;  // by ticket: whom it avoids
+  std::map<std::uint64_t, const Replica*> waiting_;  // by ticket: the replica that it avoids
   std::map<std::uint64_t, const Replica*> held_;
   std::uint64_t last_ticket_ = 0;
   std::size_t served_ = 0;

@@ -6,7 +6,7 @@
 
 #include "tests/unit/dispatch/request_queue_test.h"
 
-// What leaves while a grant is on its way, and what a held slot outlives.
+// Exchanges that leave while a grant is on its way, and objects that a held slot outlives.
 namespace router::dispatch {
 namespace {
 
@@ -15,7 +15,7 @@ TEST_F(RequestQueueTest, PassesTheSlotOnWhenAGrantedWaiterLeaves) {
   HeldSlot running = take_slot(queue);
   const Visitor first(*queue, shard);
   Started second = start(queue, other);
-  running.give_back();  // the first one's grant is on its way
+  running.give_back();  // the grant for the first one is on its way
   EXPECT_TRUE(first.leave().replica_was_ready);
   other.poll();
   ASSERT_TRUE(second.done());
@@ -30,7 +30,7 @@ TEST_F(RequestQueueTest, DoesNotTouchAWakeupAfterLeave) {
   auto visitor = std::make_unique<Visitor>(*queue, shard);
   running.give_back();
   visitor->leave();
-  visitor.reset();  // AddressSanitizer watches the wakeup
+  visitor.reset();  // AddressSanitizer would report a use of the wakeup
   shard.poll();
   EXPECT_EQ(queue->demand().slots_in_use, 0u);
 }
@@ -44,10 +44,10 @@ TEST_F(RequestQueueTest, DoesNotTouchAWakeupAfterTheSlotWasTaken) {
   shard.poll();
   HeldSlot taken = waiting.poll().value();
   ASSERT_TRUE(taken);
-  wakeup.reset();  // the handle lives on
+  wakeup.reset();  // the handle still exists
   shard.poll();
   EXPECT_EQ(queue->demand().slots_in_use, 1u);
-  EXPECT_EQ(waiting.poll().error().reason, Reason::kInternal) << "a held_slot is handed out once";
+  EXPECT_EQ(waiting.poll().error().reason, Reason::kInternal) << "a slot is handed out once";
   taken.give_back();
   EXPECT_EQ(queue->demand().slots_in_use, 0u);
 }
@@ -58,9 +58,9 @@ TEST_F(RequestQueueTest, TakesADroppedHandleForLeaving) {
   auto first = std::make_unique<Visitor>(*queue, shard);
   auto second = std::make_unique<Visitor>(*queue, shard);
   Started third = start(queue, other);
-  first.reset();  // waits
+  first.reset();  // while it waits
   running.give_back();
-  second.reset();  // granted
+  second.reset();  // after its grant
   EXPECT_EQ(queue->demand().waiting, 0u);
   other.poll();
   EXPECT_TRUE(third.done());
@@ -77,7 +77,7 @@ TEST_F(RequestQueueTest, GivesBackTheSlotOfAGrantWhoseShardIsGone) {
   running.give_back();
   shard.poll();
   EXPECT_FALSE(next.done());
-  doomed.reset();  // with the grant in flight
+  doomed.reset();  // while the grant is on its way
   shard.poll();
   EXPECT_TRUE(next.done());
   visitor.reset();
@@ -98,7 +98,7 @@ TEST_F(RequestQueueTest, TakesItsMutexOnceToEnterAndNotAtAllToTakeTheSlotAndToEn
   HeldSlot granted = std::move(*polled);
   ASSERT_TRUE(granted);
   visitor.reset();
-  EXPECT_EQ(queue->locks() - before, 0u) << "to take the held_slot, and to end";
+  EXPECT_EQ(queue->locks() - before, 0u) << "to take the slot, and to end";
   granted.give_back();
   EXPECT_EQ(queue->locks() - before, 1u) << "to give back";
 }
@@ -116,7 +116,7 @@ TEST_F(RequestQueueTest, TakesItsMutexToLeaveOnlyWhileItWaits) {
   before = queue->locks();
   const Parting parting = is_granted.leave();
   EXPECT_EQ(queue->locks() - before, 0u);
-  EXPECT_TRUE(parting.held_slot) << "it had arrived";
+  EXPECT_TRUE(parting.held_slot) << "the slot had arrived";
 }
 #endif
 
@@ -126,9 +126,9 @@ TEST_F(RequestQueueTest, HandsAGrantOnItsWayToWhoLeavesAtThatMoment) {
   Started late = start(queue, shard, 1s);
   running.give_back();
   shard.clock().advance(1s);
-  shard.shard().advance_timers();  // its deadline has come before the message has
+  shard.shard().advance_timers();  // the deadline passes before the message arrives
   ASSERT_TRUE(late.done());
-  EXPECT_TRUE(late.get().has_value()) << "it has its slot: no reason to refuse it";
+  EXPECT_TRUE(late.get().has_value()) << "it has a slot, so it is not refused";
   shard.poll();
   EXPECT_EQ(queue->demand().slots_in_use, 0u);
 }
@@ -149,7 +149,7 @@ TEST_F(RequestQueueTest, MovesAHeldSlotWithoutGivingItBackTwice) {
   HeldSlot moved = std::move(held);
   held.give_back();
   EXPECT_EQ(queue->demand().slots_in_use, 1u);
-  moved = take_slot(queue);  // gives the first one back
+  moved = take_slot(queue);  // the assignment gives the first one back
   EXPECT_EQ(queue->demand().slots_in_use, 1u);
   moved.give_back();
   moved.give_back();

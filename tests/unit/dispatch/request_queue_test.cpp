@@ -26,7 +26,7 @@ TEST_F(RequestQueueTest, RefusesAtOnceWhenItIsFull) {
   EXPECT_FALSE(waiting.done());
   shard.advance(1s);
   EXPECT_EQ(waiting.get().error().reason, Reason::kQueueTimeout);
-  EXPECT_FALSE(start(queue).done()) << "who has left makes room";
+  EXPECT_FALSE(start(queue).done()) << "an exchange that left makes room";
 }
 
 TEST_F(RequestQueueTest, ServesInOrderOfArrivalOverAllShards) {
@@ -56,7 +56,7 @@ TEST_F(RequestQueueTest, DoesNotLetANewcomerOvertakeAGrantOnItsWay) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
   HeldSlot running = take_slot(queue);
   Started first = start(queue, other);
-  running.give_back();  // the grant is posted to the other shard, which has not turned yet
+  running.give_back();  // the grant is posted to the other shard, whose loop has not run yet
   Started newcomer = start(queue, shard);
   EXPECT_FALSE(newcomer.done());
   other.poll();
@@ -278,7 +278,7 @@ TEST_F(RequestQueueTest, TakesNewOptionsForThoseWhoComeThen) {
   options.length_max = 0;
   queue->set_options(options);
   EXPECT_EQ(Visitor(*queue, shard).refused, Reason::kQueueFull);
-  EXPECT_EQ(queue->demand().waiting, 2u) << "who waits already may go on";
+  EXPECT_EQ(queue->demand().waiting, 2u) << "exchanges that wait already may continue";
 }
 
 TEST_F(RequestQueueTest, TellsWhatItAsksFor) {

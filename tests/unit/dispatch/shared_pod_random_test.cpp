@@ -19,7 +19,7 @@
 #include "router/runtime/task_group.h"
 #include "tests/unit/dispatch/queue_world.h"
 
-// Pods that several queues have, under random events and on several threads.
+// Pods that several queues share, under random events and on several threads.
 namespace router::dispatch {
 namespace {
 
@@ -29,7 +29,7 @@ using test::TestShard;
 constexpr std::size_t kQueues = 3;
 constexpr std::size_t kPods = 3;
 
-/// Queues that share all of their pods, and everything that may happen to them, in random order.
+/// Queues that share all of their pods, and all events that may happen to them, in random order.
 class SharedWorld {
  public:
   explicit SharedWorld(std::uint64_t seed) : random_(seed) {
@@ -133,7 +133,7 @@ class SharedWorld {
   void give_back() {
     if (!held_.empty()) any_held();
   }
-  /// To its position in the queue, but not to that pod.
+  /// Gives a slot back and returns to its position in the queue. That pod is avoided.
   void come_back() {
     if (held_.empty()) return;
     Held held = any_held();
@@ -174,7 +174,7 @@ class SharedWorld {
     for (std::size_t pod = 0; pod < kPods; ++pod) numbers[pod] = pods_[pod]->in_use();
     return numbers;
   }
-  /// Of the queues whose member it is, the strictest; 0: none.
+  /// The lowest limit among the queues that have the pod; 0: no limit.
   std::size_t limit_of(std::size_t pod) const {
     std::size_t limit = 0;
     for (std::size_t queue = 0; queue < kQueues; ++queue) {
@@ -183,14 +183,15 @@ class SharedWorld {
     }
     return limit;
   }
-  /// Nobody waits in any queue while a pod that may serve him has a slot. Only once everybody has looked.
+  /// Checks that no exchange waits while a pod that may serve it has a slot. True only after all of them have looked.
   void check_idle() const {
     for (const Guest& guest : guests_) {
       for (std::size_t pod = 0; pod < kPods; ++pod) {
         const bool serves = member_[guest.queue][pod] && ready_[guest.queue][pod];
         if (!serves || replicas_[guest.queue][pod] == guest.avoided) continue;
-        ASSERT_GT(limit_of(pod), 0u) << "queue " << guest.queue << " waits beside pod " << pod << ", which has no limit";
-        ASSERT_GE(pods_[pod]->in_use(), limit_of(pod)) << "queue " << guest.queue << " waits beside a slot of pod " << pod;
+        ASSERT_GT(limit_of(pod), 0u) << "queue " << guest.queue << " waits, and may use pod " << pod << ", which has no limit";
+        ASSERT_GE(pods_[pod]->in_use(), limit_of(pod))
+            << "queue " << guest.queue << " waits while a slot is free at pod " << pod;
       }
     }
   }
@@ -210,7 +211,7 @@ class SharedWorld {
   std::vector<Guest> guests_;
 };
 
-/// ROUTER_SEED=n repeats a run.
+/// ROUTER_SEED=n repeats the run with that seed.
 std::uint64_t first_seed() {
   const char* given = std::getenv("ROUTER_SEED");
   return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
@@ -234,14 +235,14 @@ TEST(SharedPods, KeepTheirPromisesInAnyOrderOfEvents) {
 
 constexpr std::size_t kThreads = 4;
 constexpr std::size_t kExchangesEach = 6;  // at a time, on each thread
-constexpr std::size_t kTurns = 300;        // of each exchange
+constexpr std::size_t kTurns = 300;        // each exchange comes so often
 constexpr std::size_t kSlots = 2;
 
 struct SharedTraffic {
   std::array<std::shared_ptr<RequestQueue>, 2> queues;
   runtime::ShardSet& shards;
   std::latch ended{kThreads * kExchangesEach};
-  std::atomic<std::size_t> inside{0};  // of the pod, without the queues' help
+  std::atomic<std::size_t> inside{0};  // exchanges that hold a slot of the pod, counted without the queues
   std::atomic<std::size_t> crowded{0};
   std::atomic<std::size_t> cargo{0};
   std::array<std::atomic<std::size_t>, 2> served{};

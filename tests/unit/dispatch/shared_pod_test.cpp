@@ -14,12 +14,12 @@ namespace {
 
 using test::TestShard;
 
-/// One pod that several queues have.
+/// One pod that several queues share.
 class SharedPod : public ::testing::Test {
  protected:
   std::shared_ptr<Replica> replica(std::size_t slots) { return std::make_shared<Replica>("pod:5001", slots, pod); }
   static bool holds(Visitor& visitor) { return static_cast<bool>(visitor.entry.held_slot); }
-  /// The held slot of a visitor who waited.
+  /// The slot that was granted to a visitor that waited.
   HeldSlot granted(Visitor& visitor) {
     shard->poll();
     Result<HeldSlot> held_slot = visitor.poll();
@@ -57,7 +57,7 @@ TEST_F(SharedPod, IsSharedInTurnsByQueuesThatAreBothFull) {
   const auto first = make_queue({replica(1)});
   const auto second = make_queue({replica(1)});
   std::vector<std::unique_ptr<Visitor>> visitors;
-  for (int count = 0; count < 10; ++count) {  // the first queue's come first, all of them
+  for (int count = 0; count < 10; ++count) {  // all exchanges of the first queue enter before those of the second
     visitors.push_back(std::make_unique<Visitor>(*first, *shard));
   }
   for (int count = 0; count < 10; ++count) visitors.push_back(std::make_unique<Visitor>(*second, *shard));
@@ -80,17 +80,17 @@ TEST_F(SharedPod, LendsAFreeSlotForAProbeAndServesWhoCameMeanwhile) {
   PreemptibleSlot preemptible = PreemptibleSlot::take(pod, 0);
   ASSERT_TRUE(preemptible);
   EXPECT_NE(preemptible.slot(), nullptr);
-  EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "there is one";
-  EXPECT_EQ(queue->demand().slots_in_use, 0u) << "it is no exchange";
+  EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "the pod has one slot, and it is in use";
+  EXPECT_EQ(queue->demand().slots_in_use, 0u) << "a probe is not an exchange";
   Visitor a(*queue, *shard);
   Visitor b(*queue, *shard);
   ASSERT_TRUE(a.waits() && b.waits());
   preemptible.give_back();
   HeldSlot held = granted(a);
   ASSERT_TRUE(held);
-  EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "all are busy, and somebody waits";
+  EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "the slot is busy, and an exchange waits";
   held.give_back();
-  EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "it is on its way to who waits";
+  EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "the slot is on its way to the exchange that waits";
   held = granted(b);
   ASSERT_TRUE(held);
   held.give_back();
@@ -107,12 +107,12 @@ TEST_F(SharedPod, LetARequestWaitForAsLongAsAProbeWasOpen) {
   const auto probe = std::make_shared<TestHolder>();
   PreemptibleSlot preemptible = PreemptibleSlot::take(pod, 0, probe);
   EXPECT_FALSE(queue->take_idle(*shard));
-  EXPECT_EQ(probe->times, 0) << "nobody waits";
+  EXPECT_EQ(probe->times, 0) << "no exchange waits";
   Visitor a(*queue, *shard);
   EXPECT_EQ(probe->times, 1);
   Visitor b(*queue, *shard);
   ASSERT_TRUE(a.waits() && b.waits());
-  EXPECT_FALSE(granted(a)) << "its connection is still open";
+  EXPECT_FALSE(granted(a)) << "the probe's connection is still open";
   EXPECT_EQ(probe->times, 1) << "once";
   preemptible.give_back();
   const HeldSlot held = granted(a);
@@ -129,8 +129,8 @@ TEST_F(SharedPod, RefusedARequestBecauseOfAProbeWhereNobodyMayWait) {
   Visitor a(*queue, *shard);
   Visitor b(*queue, *shard, shard->now());
   Visitor c(*queue, *shard);
-  EXPECT_TRUE(a.waits() && b.waits()) << "a slot is on its way to each of them";
-  EXPECT_EQ(c.refused, Reason::kQueueFull) << "as without probes";
+  EXPECT_TRUE(a.waits() && b.waits()) << "each waits for a slot that a probe gives up";
+  EXPECT_EQ(c.refused, Reason::kQueueFull) << "the same reason as without probes";
   second.give_back();
   HeldSlot held = granted(a);
   EXPECT_TRUE(held);
@@ -145,7 +145,7 @@ TEST_F(SharedPod, RefusedARequestBecauseOfAProbeThatNobodyCanEnd) {
   const auto queue = make_queue({replica(1)}, 0);
   const PreemptibleSlot preemptible = PreemptibleSlot::take(pod, 0);
   Visitor a(*queue, *shard);
-  EXPECT_EQ(a.refused, Reason::kQueueFull) << "it may last";
+  EXPECT_EQ(a.refused, Reason::kQueueFull) << "the router cannot end this probe early";
 }
 
 TEST_F(SharedPod, EndedAProbeForARequestThatAnotherReplicaCouldServe) {
@@ -158,10 +158,10 @@ TEST_F(SharedPod, EndedAProbeForARequestThatAnotherReplicaCouldServe) {
     EXPECT_EQ(probe->times, 0);
     Visitor b(*queue, *shard);
     EXPECT_TRUE(b.waits());
-    EXPECT_EQ(probe->times, 1) << "whichever replica was looked at first";
+    EXPECT_EQ(probe->times, 1) << "the queue's order of looking at replicas does not matter";
     a.entry.held_slot.give_back();
     const HeldSlot held = granted(b);
-    EXPECT_TRUE(held) << "whichever comes first";
+    EXPECT_TRUE(held) << "the first slot that becomes free serves it";
   }
 }
 
@@ -214,7 +214,7 @@ TEST_F(SharedPod, LendsASlotWithoutEndWhereItHasNoLimit) {
   EXPECT_EQ(first.slot(), nullptr);
 }
 
-/// Two names of one deployment that lead to the same pod, told apart by TLS.
+/// One deployment knows the same pod by two names, which differ for TLS.
 TEST_F(SharedPod, HadItsSlotsTwiceWhereOneQueueKnewItByTwoNames) {
   const auto queue = make_queue({replica(1), replica(1)});
   Visitor a(*queue, *shard);
@@ -246,7 +246,7 @@ TEST_F(SharedPod, HasAsManySlotsAsTheStrictestSays) {
   Visitor c(*second, *shard);
   ASSERT_TRUE(c.waits());
   first->close();
-  EXPECT_TRUE(granted(c)) << "the first queue's word counts no more";
+  EXPECT_TRUE(granted(c)) << "the limit of the first queue does not apply any more";
 }
 
 TEST_F(SharedPod, GoesOnToTheNextIfWhoeverItWasSetAsideForIsGone) {
@@ -258,7 +258,7 @@ TEST_F(SharedPod, GoesOnToTheNextIfWhoeverItWasSetAsideForIsGone) {
   Visitor c(*first, *shard);
   ASSERT_TRUE(b.waits() && c.waits());
   b.leave();
-  a.entry.held_slot.give_back();  // is offered to the second queue first, which wanted it
+  a.entry.held_slot.give_back();  // offered first to the second queue, whose exchange has left
   EXPECT_TRUE(granted(c));
   EXPECT_EQ(pod->in_use(), 0u);
 }
@@ -314,13 +314,13 @@ TEST_F(SharedPod, IsRefusedInEachQueueAndWhoWaitsForItAloneWaitsForNoReadyReplic
   const auto first = make_queue({replica(1)});
   const auto second = make_queue({replica(1)});
   Visitor a(*first, *shard);
-  Visitor b(*second, *shard);  // behind the other queue's exchange
+  Visitor b(*second, *shard);  // waits for the slot that the exchange of the other queue holds
   ASSERT_TRUE(holds(a) && b.waits());
   a.entry.held_slot.report().outcome = ReplicaReport::Outcome::kRefused;
   const QueuePosition position_a = a.entry.held_slot.position();
   a.entry.held_slot.give_back();
   HeldSlot held_slot_b = granted(b);
-  ASSERT_TRUE(held_slot_b) << "the slot that the first queue cannot use";
+  ASSERT_TRUE(held_slot_b) << "the first queue cannot use the slot any more";
   held_slot_b.report().outcome = ReplicaReport::Outcome::kRefused;
   const QueuePosition position_b = held_slot_b.position();
   held_slot_b.give_back();

@@ -21,9 +21,9 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kThreads = 4;
 constexpr std::size_t kExchangesEach = 6;  // at a time, on each thread
-constexpr std::size_t kRounds = 300;       // of each exchange
+constexpr std::size_t kRounds = 300;       // each exchange comes so often
 
-/// Knows how many exchanges are inside, without the queue's help.
+/// Counts the exchanges that hold one of its slots, without the queue's help.
 struct CountingReplica final : Replica {
   CountingReplica() : Replica("pod:5001", 2) {}
   std::atomic<std::size_t> inside{0};
@@ -35,10 +35,10 @@ struct Traffic {
   std::latch ended{kThreads * kExchangesEach};
   std::atomic<std::size_t> cargo{0};
   std::atomic<std::size_t> served{0};
-  std::atomic<std::size_t> crowded{0};  // more inside than there ever were slots
+  std::atomic<std::size_t> crowded{0};  // times when more exchanges held slots than there were slots
 };
 
-/// Holds the slot for a turn or two, leaves something in it, and gives it back here or on another thread.
+/// Holds the slot for a turn or two of the loop, leaves cargo in it, and gives it back here or on another thread.
 Task<void> hold(Traffic& traffic, HeldSlot held_slot, runtime::Shard& shard, std::uint64_t dice) {
   auto& replica = static_cast<CountingReplica&>(held_slot.replica());
   if (replica.inside.fetch_add(1) >= 2) ++traffic.crowded;

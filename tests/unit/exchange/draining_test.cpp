@@ -1,5 +1,5 @@
-// The drain's steps, at each state of an exchange (contract, section 10): once its grace for the queue is over no slot is taken
-// any more; once all of it is over, what still runs ends.
+// The steps of the drain, at each state of an exchange (contract, section 10). When the grace for the queue is over, no
+// exchange takes a slot any more. When the whole grace is over, the exchanges that still run end.
 
 #include "tests/unit/exchange/exchange_world.h"
 
@@ -174,7 +174,7 @@ TEST_F(Draining, AHealthCheckTellsOfIt) {
   world.server.begin_drain();
   Asking& after = world.ask_whole("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(after.client.status, 503);
-  EXPECT_EQ(world.told(), 0u) << "neither is counted";
+  EXPECT_EQ(world.told(), 0u) << "health checks are not counted";
 }
 
 }  // namespace

@@ -164,7 +164,7 @@ std::uint64_t ExchangeWorld::mirrored() const {
 }
 
 void ExchangeWorld::end_everything() {
-  server.close_idle();  // and mirroring
+  server.close_idle();  // also ends mirroring
   for (const std::unique_ptr<Asking>& each : asking_) each->client.vanish();
   for (const std::shared_ptr<PodConnection>& each : pods.connections) each->close();
   for (int steps = 0; steps < 20; ++steps) advance(1h);

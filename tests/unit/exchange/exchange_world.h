@@ -26,14 +26,14 @@ struct Asking {
 
   runtime::Wakeup wakeup;
   ScriptedClient client;
-  bool begun = false;     // the exchange
-  bool over = false;      // it has ended, in whatever way
-  bool thrown = false;    // by an exception
+  bool begun = false;     // the exchange has begun
+  bool over = false;      // the exchange has ended, in whatever way
+  bool thrown = false;    // the exchange ended with an exception
   bool released = false;  // see `hold`
 };
 
-/// The router between one client's exchanges and pods that a test moves: endpoint `iris`, its deployment `blue` with a queue
-/// and replicas of its own, perhaps one that gets copies, `shadow`. One shard whose clock the test moves; no socket, no thread.
+/// The exchanges of the router between clients and pods that a test moves. Endpoint `iris` has the deployment `blue` with a
+/// queue and replicas, and perhaps `shadow`, which gets copies. One shard whose clock the test moves; no socket, no thread.
 class ExchangeWorld {
  public:
   ExchangeWorld();
@@ -46,27 +46,27 @@ class ExchangeWorld {
   metrics::ShardCells shard_cells;
   metrics::Registry metrics{1};
 
-  /// Settings are read by the next `publish`; replicas are there and ready from `add_replica` on.
+  /// The next `publish` reads the settings. A replica is there and ready from `add_replica` on.
   model::Deployment blue;
   model::Deployment shadow;
   config::Limits limits;
   config::StatusProfile status_profile = config::StatusProfile::kKubernetes;
   int mirror_percent = 0;
   http::Via via;
-  std::string key = "key";  // the endpoint's; clients always have this one
+  std::string key = "key";  // the key of the endpoint; clients always send "key"
   void publish(std::uint64_t generation = 1);
   std::shared_ptr<upstream::Replica> add_replica(const std::string& name, std::size_t slots = 1, std::uint64_t generation = 1);
   std::shared_ptr<upstream::Replica> add_shadow(std::size_t slots = 1);
 
-  /// A request begins: a scoring POST with these further fields and this body, as much of it as has come with the head.
+  /// Begins a request: a scoring POST with these further fields. `body` is the part of the body that comes with the head.
   Asking& ask(std::string_view fields = "", std::string_view body = "");
   Asking& ask_whole(std::string head);
-  /// One whose head could not be read.
+  /// Begins a request whose head could not be read.
   Asking& refuse_head(Failure failure);
-  /// The same as `ask`, but nothing runs before `go`.
+  /// Like `ask`, but nothing runs before `go`.
   Asking& hold(std::string_view fields = "", std::string_view body = "");
   void go(Asking& asking);
-  /// A request that has the first slot, and keeps it until its pod answers.
+  /// Begins a request that gets the first slot and holds it until its pod answers.
   Asking& occupy();
 
   void advance(Duration by) { shard.advance(by); }
@@ -74,7 +74,7 @@ class ExchangeWorld {
 
   std::size_t slots_in_use() const { return blue.queue->demand().slots_in_use; }
   std::size_t waiting() const { return blue.queue->demand().waiting; }
-  /// Exchanges that the account was told of: with that reason and status; and all of them.
+  /// Number of exchanges that were accounted for: with this reason and status, and in total.
   std::uint64_t told(Reason reason, int status) const;
   std::uint64_t told() const;
   const metrics::DeploymentCells& cells() const { return blue.metrics->cells()[0]; }
@@ -82,9 +82,9 @@ class ExchangeWorld {
     return shard_cells.mirrored[static_cast<std::size_t>(result)].value();
   }
   std::uint64_t mirrored() const;
-  /// Failures in a row that the queue counts against a replica are seen by their end: the fifth ejects it.
+  /// Tests see the queue's count of failures in a row by its effect: the fifth failure ejects the replica.
   std::size_t ejected() const { return blue.queue->demand().replicas_ejected; }
-  /// All clients go, all pods close, and time passes: whatever still runs ends.
+  /// All clients leave, all pods close, and time passes. Every exchange must end.
   void end_everything();
 
   runtime::Shard control{0, shard.clock(), runtime::Shard::Time::kManual};
@@ -103,7 +103,7 @@ class ExchangeWorld {
   std::vector<std::unique_ptr<Asking>> asking_;
 };
 
-/// One world for each test, with one replica of one slot, published.
+/// One published world for each test, with one replica of one slot.
 class ExchangeTest : public ::testing::Test {
  public:
   ~ExchangeTest() override {
@@ -119,7 +119,7 @@ class ExchangeTest : public ::testing::Test {
     world.publish();
   }
   PodConnection& pod() { return world.pods.last(); }
-  /// Not yet a moment before `time` has passed, but then.
+  /// The exchange ends when `time` has passed, and not 1 ms earlier.
   ::testing::AssertionResult ends_after(Asking& asking, Duration time) {
     world.advance(time - 1ms);
     if (asking.over) return ::testing::AssertionFailure() << "it ended too early";
@@ -127,14 +127,14 @@ class ExchangeTest : public ::testing::Test {
     if (!asking.over) return ::testing::AssertionFailure() << "it has not ended";
     return ::testing::AssertionSuccess();
   }
-  /// It was refused with that reason, once.
+  /// The exchange was refused with this reason, and accounted for once.
   ::testing::AssertionResult refused(const Asking& asking, Reason reason, int status) {
     if (!asking.over) return ::testing::AssertionFailure() << "it has not ended";
     if (asking.client.status != status || asking.client.reason != name_of(reason)) {
       return ::testing::AssertionFailure() << asking.client.status << ' ' << asking.client.reason;
     }
     if (world.told(reason, status) != 1)
-      return ::testing::AssertionFailure() << "told " << world.told(reason, status) << " times";
+      return ::testing::AssertionFailure() << "accounted for " << world.told(reason, status) << " times";
     return ::testing::AssertionSuccess();
   }
 

@@ -1,5 +1,5 @@
-// The n-th allocation fails, for every n of an exchange, at each of its states: the slot comes back, the exchange is told once,
-// and nothing is lost of what it had taken.
+// The n-th allocation fails, for every n of an exchange, at each of its states. The slot is given back, the exchange is
+// accounted for once, and everything that it held is released.
 
 #include "tests/support/failing_memory.h"
 
@@ -14,12 +14,12 @@ namespace {
 
 using Opening = ScriptedPods::Opening;
 
-/// One way through an exchange.
+/// One course of an exchange.
 struct Way {
   std::string_view fields;
   std::string_view body;
   std::function<void(ExchangeWorld&)> prepare = [](ExchangeWorld&) {};
-  std::function<void(ExchangeWorld&, Asking&)> act;  // once it has begun; with memory of its own
+  std::function<void(ExchangeWorld&, Asking&)> act;  // after the exchange has begun; with memory of its own
   std::uint64_t others = 0;                          // exchanges that `prepare` begins
 };
 
@@ -34,9 +34,9 @@ class WithoutMemory : public ::testing::Test {
     log::use(nowhere);
   }
 
-  /// The way is gone until nothing has failed; so many times at least.
+  /// Runs the course with the n-th allocation failing, until none fails. At least `at_least` allocations must have failed.
   void each_allocation_fails(const Way& way, std::size_t at_least) {
-    run(way, FailingMemory::kAll, 0);  // what is taken once and kept
+    run(way, FailingMemory::kAll, 0);  // allocations that are made once and kept
     fail_one_by_one(way, at_least, 1);
     fail_one_by_one(way, at_least,
                     FailingMemory::kAll);  // memory stays short until the client and the pod have done their part
@@ -67,7 +67,7 @@ class WithoutMemory : public ::testing::Test {
     EXPECT_EQ(world.waiting(), 0u);
     EXPECT_EQ(world.pods.in_use, 0);
     EXPECT_EQ(world.shadow.queue->demand().slots_in_use, 0u);
-    // Its first allocation is its own frame: without it the exchange has not begun, and its connection ends.
+    // The first allocation is the exchange's own frame. Without it the exchange does not begin, and its connection ends.
     EXPECT_EQ(world.told(), way.others + (asking.thrown && served == 0 ? 0 : 1)) << served;
     EXPECT_LE(world.mirrored(), 1u);
     return failed;
@@ -77,7 +77,7 @@ class WithoutMemory : public ::testing::Test {
     try {
       world.go(asking);
       way.act(world, asking);
-    } catch (const std::bad_alloc&) {  // of the loop that the test itself turns
+    } catch (const std::bad_alloc&) {  // thrown by the loop, which the test itself runs
     }
     return failing.failed();
   }

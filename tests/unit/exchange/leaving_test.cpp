@@ -1,5 +1,5 @@
-// The client leaves, at each state of its exchange (contract, section 5): in the queue at once; later its pod's connection is
-// shut down, and the slot comes back when the pod has closed, or after abort_wait_ms.
+// The client leaves, at each state of its exchange (contract, section 5). In the queue the exchange ends at once. Later its
+// connection to the pod is shut down, and the slot is free when the pod has closed, or after abort_wait_ms.
 
 #include "tests/unit/exchange/exchange_world.h"
 
@@ -10,10 +10,11 @@ using Opening = ScriptedPods::Opening;
 using Outcome = dispatch::ReplicaReport::Outcome;
 
 struct Leaving : ExchangeTest {
-  /// It is over, told once as the client's doing, and answered by nothing.
+  /// The exchange ended without an answer, and was accounted for once as left by the client.
   ::testing::AssertionResult gone(const Asking& asking) {
     if (!asking.over) return ::testing::AssertionFailure() << "it has not ended";
-    if (world.told(Reason::kClientClosed, 499) != 1) return ::testing::AssertionFailure() << "it was not told once as 499";
+    if (world.told(Reason::kClientClosed, 499) != 1)
+      return ::testing::AssertionFailure() << "it was not accounted for once as 499";
     if (asking.client.status != 0) return ::testing::AssertionFailure() << "it was answered " << asking.client.status;
     return ::testing::AssertionSuccess();
   }
@@ -35,7 +36,7 @@ TEST_F(Leaving, WhileItWaitsInTheQueue) {
   EXPECT_TRUE(gone(asking));
   EXPECT_EQ(world.waiting(), 1u);
   pod().answer(200);
-  EXPECT_EQ(world.pods.tried.size(), 2u) << "the next one has the slot";
+  EXPECT_EQ(world.pods.tried.size(), 2u) << "the next request has the slot";
   pod().answer(200);
   EXPECT_EQ(next.client.status, 200);
 }
@@ -54,7 +55,7 @@ TEST_F(Leaving, WhileItHasFilledItsBufferInTheQueue) {
   world.occupy();
   Asking& asking = world.ask("Content-Length: 100000\r\n", std::string(65536, 'x'));
   asking.client.leave();
-  EXPECT_FALSE(asking.client.watched()) << "it would be told again and again of what it does not read";
+  EXPECT_FALSE(asking.client.watched()) << "it would be woken again and again by bytes that it does not read";
   EXPECT_FALSE(asking.over);
   world.advance(50ms);
   EXPECT_TRUE(gone(asking));
@@ -87,7 +88,7 @@ TEST_F(Leaving, WhileItsBodyIsSent) {
   asking.client.leave();
   EXPECT_TRUE(gone(asking));
   EXPECT_TRUE(pod().closing && pod().closed);
-  EXPECT_EQ(pod().outcome, Outcome::kNone) << "not the pod's fault";
+  EXPECT_EQ(pod().outcome, Outcome::kNone) << "the pod has done nothing wrong";
 }
 
 TEST_F(Leaving, WhileThePodTakesNothing) {
@@ -111,7 +112,7 @@ TEST_F(Leaving, WhileThePodComputes) {
   EXPECT_TRUE(gone(asking));
   EXPECT_EQ(pod().outcome, Outcome::kNone);
   EXPECT_EQ(world.cells().aborts_unnoticed(), 0u);
-  EXPECT_EQ(world.cells().duration().sum_nanoseconds(), 0u) << "what the pod did later is no part of it";
+  EXPECT_EQ(world.cells().duration().sum_nanoseconds(), 0u) << "the time that the pod took after that does not count";
 }
 
 TEST_F(Leaving, WhileADeafPodComputes) {
@@ -154,7 +155,7 @@ TEST_F(Leaving, WhileItsWholeAnswerWaitsForIt) {
   EXPECT_EQ(world.slots_in_use(), 0u);
   asking.client.vanish();
   EXPECT_TRUE(asking.over);
-  EXPECT_TRUE(pod().rests) << "nothing was wrong with the pod's connection";
+  EXPECT_TRUE(pod().rests) << "the pod's connection can be used again";
   EXPECT_EQ(world.told(), 1u);
 }
 
@@ -181,7 +182,7 @@ TEST_F(Leaving, BeforeItIsToldToGoOn) {
   EXPECT_TRUE(pod().path.empty()) << "nothing reaches the pod";
 }
 
-// --- drain_on_abort: for pods that bear no abort -----------------------------------------------------------------------------
+// --- drain_on_abort: for pods that must not be aborted -----------------------------------------------------------------------
 
 struct LeavingAPodThatBearsNoAbort : ExchangeTest {
   LeavingAPodThatBearsNoAbort() {
@@ -194,7 +195,7 @@ TEST_F(LeavingAPodThatBearsNoAbort, ItsAnswerIsReadToTheEndUnderTheSlot) {
   Asking& asking = world.ask();
   asking.client.leave();
   EXPECT_FALSE(pod().closing);
-  EXPECT_TRUE(asking.client.cut) << "the client's side ends now";
+  EXPECT_TRUE(asking.client.cut) << "the client's connection ends at once";
   EXPECT_FALSE(asking.over);
   world.advance(3s);
   pod().interim();
@@ -262,7 +263,7 @@ TEST_F(LeavingAPodThatBearsNoAbort, StreamIdleTimeoutStaysInForce) {
 TEST_F(LeavingAPodThatBearsNoAbort, ARequestThatWasNotSentWhollyIsAborted) {
   Asking& asking = world.ask("Content-Length: 100000\r\n", "half of it");
   asking.client.leave();
-  EXPECT_TRUE(pod().closing) << "it cannot be answered";
+  EXPECT_TRUE(pod().closing) << "the pod cannot answer it";
   EXPECT_TRUE(asking.over);
 }
 

@@ -1,4 +1,4 @@
-// Copies for a mirrored deployment (contract, section 8), from the live exchange that collects one to its end: no client
+// Copies for a mirrored deployment (contract, section 8), from the live exchange that collects one to its end. No client
 // notices them, and each is counted once.
 
 #include "tests/unit/exchange/exchange_world.h"
@@ -22,7 +22,7 @@ struct Mirroring : ExchangeTest {
     EXPECT_EQ(shadow_slots(), 0u);
   }
   std::size_t shadow_slots() const { return world.shadow.queue->demand().slots_in_use; }
-  /// A request whose copy has been sent: the copy's connection is `pod()`, the request's the one before.
+  /// A request whose copy has been sent. `pod()` is the copy's connection, the one before it the request's.
   Asking& ask_both() {
     Asking& asking = world.ask("Content-Length: 3\r\n", "abc");
     world.poll();
@@ -31,15 +31,15 @@ struct Mirroring : ExchangeTest {
   PodConnection& live() { return *world.pods.connections.front(); }
   ::testing::AssertionResult counted(MirrorResult result) {
     if (world.mirrored(result) != 1) return ::testing::AssertionFailure() << world.mirrored(result);
-    if (world.mirrored() != 1) return ::testing::AssertionFailure() << "others, too";
+    if (world.mirrored() != 1) return ::testing::AssertionFailure() << "other copies were counted, too";
     return ::testing::AssertionSuccess();
   }
-  /// The live request goes on, whatever becomes of its copy.
+  /// The live request is served, whatever the result of its copy.
   ::testing::AssertionResult live_is_served(Asking& asking) {
     live().answer(200, "live");
     if (asking.client.status != 200 || asking.client.answer != "live")
       return ::testing::AssertionFailure() << asking.client.status;
-    if (world.told() != 1) return ::testing::AssertionFailure() << "told " << world.told() << " times";
+    if (world.told() != 1) return ::testing::AssertionFailure() << "accounted for " << world.told() << " times";
     return ::testing::AssertionSuccess();
   }
 
@@ -166,7 +166,7 @@ TEST_F(Mirroring, ACopyThatIsNotAnsweredFailsAfterRequestTimeout) {
   world.advance(5s + 249ms);
   EXPECT_TRUE(pod().closing);
   world.advance(249ms);
-  EXPECT_EQ(shadow_slots(), 1u) << "until the pod has closed, or abort_wait_ms";
+  EXPECT_EQ(shadow_slots(), 1u) << "the slot is held until the pod has closed, for abort_wait_ms at most";
   world.advance(1ms);
   EXPECT_EQ(shadow_slots(), 0u);
   EXPECT_TRUE(counted(MirrorResult::kFailed));
@@ -209,7 +209,7 @@ TEST_F(Mirroring, ASecondAttemptOfTheLiveRequestCopiesItOnceAndWhole) {
   world.poll();
   ASSERT_EQ(world.pods.connections.size(), 3u);
   EXPECT_EQ(pod().path, "/other");
-  EXPECT_EQ(pod().body.size(), 60'000u) << "not once more what the first attempt had of it";
+  EXPECT_EQ(pod().body.size(), 60'000u) << "without a second copy of the bytes of the first attempt";
   pod().answer(200);
   EXPECT_TRUE(counted(MirrorResult::kAnswered));
   world.pods.connections[1]->answer(200);
@@ -223,7 +223,7 @@ TEST_F(Mirroring, ACopyOnItsWayIsNotSentASecondTime) {
   world.ask("Content-Length: 3\r\n", "abc");
   stale->breaks();
   world.poll();
-  EXPECT_EQ(world.pods.tried.size(), 3u) << "the request twice, its copy once";
+  EXPECT_EQ(world.pods.tried.size(), 3u) << "the request was sent twice, its copy once";
   for (const auto& each : world.pods.connections) each->answer(200);
   EXPECT_EQ(world.mirrored(), 1u);
 }
@@ -237,7 +237,7 @@ TEST_F(Mirroring, ItsEndEndsCopiesThatConnect) {
   world.server.close_idle();
   EXPECT_EQ(shadow_slots(), 0u);
   EXPECT_TRUE(counted(MirrorResult::kFailed));
-  EXPECT_TRUE(live_is_served(asking)) << "it is no part of the drain's first steps";
+  EXPECT_TRUE(live_is_served(asking)) << "the first steps of the drain do not end it";
 }
 
 TEST_F(Mirroring, ItsEndEndsCopiesThatAreSent) {

@@ -1,5 +1,5 @@
-// What a request comes to besides its clocks: who is refused before anything is taken, what of the pod's answer is passed on,
-// and that the account is told once, whatever happens (contract, sections 3 and 4).
+// Outcomes of requests apart from their timeouts: requests that are refused before they take anything, the parts of a pod's
+// answer that are passed on, and the account of each request, exactly once (contract, sections 3 and 4).
 
 #include "router/base/log.h"
 #include "tests/unit/exchange/exchange_world.h"
@@ -14,7 +14,7 @@ struct Admission : ExchangeTest {
     return world.ask_whole(std::string(method) + " /api/v1/endpoint/iris/score HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " +
                            std::string(key) + "\r\n" + std::string(fields) + "\r\n");
   }
-  ~Admission() override { EXPECT_TRUE(world.pods.tried.empty()) << "nothing is taken for who is refused"; }
+  ~Admission() override { EXPECT_TRUE(world.pods.tried.empty()) << "a refused request takes no slot"; }
 };
 struct Answers : ExchangeTest {};
 
@@ -116,7 +116,7 @@ TEST_F(Answers, WhoIsRefusedIsToldWhenToAskAgain) {
   world.occupy();
   Asking& waits = world.ask();
   world.advance(500ms);
-  EXPECT_EQ(waits.client.header("Retry-After"), "1") << "at least, while the pace is not known";
+  EXPECT_EQ(waits.client.header("Retry-After"), "1") << "the minimum, while the pace is not known";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The clocks that run while a request holds a slot (contract, section 5), each to the millisecond.
+// The timeouts that apply while a request holds a slot (contract, section 5), each to the millisecond.
 
 #include "tests/unit/exchange/exchange_world.h"
 
@@ -10,7 +10,7 @@ using Outcome = dispatch::ReplicaReport::Outcome;
 struct PodTimes : ExchangeTest {};
 struct UploadTimes : ExchangeTest {
   Asking& begin_upload(std::string_view fields = "Content-Length: 2000000\r\n") { return world.ask(fields); }
-  /// Sends so many bytes each second.
+  /// Sends `bytes` bytes each second.
   void keep_sending(Asking& asking, int seconds, std::size_t bytes = 1000) {
     for (int second = 0; second < seconds; ++second) {
       world.advance(1s);
@@ -34,7 +34,7 @@ TEST_F(PodTimes, TheAnswersHeadComesWithinRequestTimeoutOfTheLastByteSent) {
   world.advance(4s);
   asking.client.send(std::string(35000, 'x'));
   EXPECT_TRUE(pod().has_all);
-  EXPECT_TRUE(ends_after(asking, 5s)) << "the upload does not count";
+  EXPECT_TRUE(ends_after(asking, 5s)) << "the time of the upload does not count";
   EXPECT_TRUE(refused(asking, Reason::kUpstreamTimeout, 504));
   EXPECT_EQ(pod().outcome, Outcome::kFailed);
   EXPECT_TRUE(pod().closing && pod().closed && !pod().rests);
@@ -77,7 +77,7 @@ TEST_F(PodTimes, APodThatTakesNothingHasRequestTimeout) {
   world.advance(4999ms);
   EXPECT_EQ(asking.client.status, 0);
   world.advance(1ms);
-  EXPECT_TRUE(ends_after(asking, 2s)) << "for what is left of the body";
+  EXPECT_TRUE(ends_after(asking, 2s)) << "the rest of the body is dropped for 2 s";
   EXPECT_TRUE(refused(asking, Reason::kUpstreamTimeout, 504));
   EXPECT_EQ(pod().outcome, Outcome::kFailed);
 }
@@ -162,7 +162,7 @@ TEST_F(UploadTimes, AnUploadHasItsTimeAndASecondForEachMegabyte) {
   world.advance(1ms);
   EXPECT_EQ(asking.client.status, 408);
   EXPECT_EQ(asking.client.reason, "client_timeout");
-  EXPECT_EQ(pod().outcome, Outcome::kNone) << "not the pod's fault";
+  EXPECT_EQ(pod().outcome, Outcome::kNone) << "the pod has done nothing wrong";
 }
 
 TEST_F(UploadTimes, TimeInWhichThePodTakesNothingDoesNotCount) {
@@ -253,7 +253,7 @@ TEST_F(ReadingTimes, AClientMoreSlowThanTheMinimumRateIsLetGo) {
   world.advance(4s);
   asking.client.take(240);
   world.advance(1s);
-  EXPECT_FALSE(asking.over) << "what it took buys it another second";
+  EXPECT_FALSE(asking.over) << "the bytes that it took allow it another second";
   EXPECT_TRUE(ends_after(asking, 1s));
   EXPECT_EQ(world.told(Reason::kClientTimeout, 200), 1u);
 }
@@ -263,11 +263,11 @@ TEST_F(ReadingTimes, WhileTheClientIsWaitedForThePodIsNotSilent) {
   world.limits.min_send_rate = 0;
   world.publish(2);
   Asking& asking = stall();
-  EXPECT_FALSE(pod().awaited()) << "what cannot be passed on is not read";
+  EXPECT_FALSE(pod().awaited()) << "the router does not read bytes that it cannot pass on";
   world.advance(30s);
   EXPECT_FALSE(asking.over);
   asking.client.take_all();
-  EXPECT_TRUE(ends_after(asking, 1s)) << "from the moment at which the client took it";
+  EXPECT_TRUE(ends_after(asking, 1s)) << "the time runs from the moment when the client took the answer";
   EXPECT_EQ(world.told(Reason::kUpstreamTimeout, 200), 1u);
 }
 
@@ -303,7 +303,7 @@ TEST_F(ReadingTimes, WhatIsLeftOfABodyThatNobodyWantsIsDroppedForTwoSeconds) {
   Asking& sends = world.ask("Content-Length: 10\r\nx-request-deadline-ms: 0\r\n", "01");
   world.advance(1999ms);
   sends.client.send("23456789");
-  EXPECT_TRUE(sends.over && !sends.client.cut) << "the next request can be found behind it";
+  EXPECT_TRUE(sends.over && !sends.client.cut) << "the connection can serve the next request";
 }
 
 TEST_F(ReadingTimes, WhoNeitherTakesItsAnswerNorSendsItsBodyIsLetGoAfterTwoSeconds) {

@@ -1,4 +1,4 @@
-// How long a request may take before it holds a slot (contract, sections 3 and 5), each clock to the millisecond.
+// How long a request may take before it holds a slot (contract, sections 3 and 5). Each timeout is tested to the millisecond.
 
 #include "tests/unit/exchange/exchange_world.h"
 
@@ -36,7 +36,7 @@ TEST_F(QueueTimes, ASlotThatIsOnItsWayWhenTheTimeEndsIsUsed) {
   world.shard.clock().advance(500ms);
   pod().unheard = true;
   pod().answer(200);
-  world.advance(0ms);  // the timer comes before the message with the slot
+  world.advance(0ms);  // the timer runs before the message that brings the slot
   EXPECT_EQ(world.pods.tried.size(), 2u);
   pod().answer(200);
   EXPECT_EQ(waits.client.status, 200);
@@ -76,7 +76,7 @@ TEST_F(QueueTimes, ASlotOfANewerReplicaWaitsForItsViewWhatIsLeftOfTheTimeInTheQu
   const bool first_waits = world.pods.tried.empty() || world.pods.tried[0].replica == "b";
   ASSERT_FALSE(first_waits && second.over);
   EXPECT_EQ(world.slots_in_use(), 2u);
-  EXPECT_EQ(world.pods.tried.size(), 1u) << "one of them holds the newer replica's slot";
+  EXPECT_EQ(world.pods.tried.size(), 1u) << "one of them holds the slot of the newer replica, and waits for its view";
   world.advance(499ms);
   EXPECT_EQ(world.slots_in_use(), 2u);
   world.advance(1ms);
@@ -119,7 +119,7 @@ TEST_F(QueueTimes, ASlotIsGivenBackWhereItsViewLeadsElsewhere) {
       std::exchange(other.blue.queue, std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, other.shard.clock()));
   other.publish(2);
   EXPECT_EQ(old->demand().slots_in_use, 0u);
-  EXPECT_EQ(asking.client.reason, "no_ready_replica") << "it has come to the other queue, which has none";
+  EXPECT_EQ(asking.client.reason, "no_ready_replica") << "it waits in the new queue, which has no replica";
   old->set_replicas({});
   old->close();
 }
@@ -214,7 +214,7 @@ TEST_F(GatheringTimes, ABodyWithoutALengthJoinsWhenItsClientIsSilent) {
   world.advance(99ms);
   streams.client.send("b");
   world.advance(99ms);
-  EXPECT_EQ(world.slots_in_use(), 0u) << "the silence begins anew";
+  EXPECT_EQ(world.slots_in_use(), 0u) << "each byte starts the time of silence again";
   world.advance(1ms);
   EXPECT_EQ(world.slots_in_use(), 1u);
   EXPECT_EQ(pod().body, "ab");
@@ -249,7 +249,7 @@ TEST_F(GatheringTimes, WhoWaitsFor100WithASmallBodyIsToldBeforeTheQueue) {
   EXPECT_EQ(expects.client.continues, 1);
   EXPECT_EQ(world.waiting(), 0u);
   Asking& large = world.ask("Content-Length: 100000\r\nExpect: 100-continue\r\n");
-  EXPECT_EQ(large.client.continues, 0) << "nothing is uploaded in vain";
+  EXPECT_EQ(large.client.continues, 0) << "a large body is not uploaded before there is a slot";
   EXPECT_EQ(world.waiting(), 1u);
 }
 

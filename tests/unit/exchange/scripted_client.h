@@ -13,8 +13,8 @@
 
 namespace router::test {
 
-/// A client without a socket: the test says what it sends, when it takes nothing, when it leaves, and which steps of the drain
-/// have been taken; then looks at what it was given. It wakes its exchange only where the exchange has asked to be woken.
+/// A client without a socket. The test decides what it sends, when it takes nothing, when it leaves, and which steps of the
+/// drain have been taken, and then examines its answer. It wakes its exchange only where the exchange has armed a wake-up.
 class ScriptedClient final : public QuietDownstream {
  public:
   using Progress = wire::Progress;
@@ -24,20 +24,20 @@ class ScriptedClient final : public QuietDownstream {
     const http::Framing framing = http::request_framing(asked()).value();
     if (framing.kind == http::Framing::Kind::kLength) size_ = {wire::BodySize::Kind::kLength, framing.length};
     if (framing.kind == http::Framing::Kind::kChunked) size_ = {wire::BodySize::Kind::kChunked};
-    body_.reserve(kBodyMax);  // pieces are views into it
+    body_.reserve(kBodyMax);  // pieces are views into it, so it must not move
   }
 
-  // --- what it does ---
+  // --- what the client does ---
   void send(std::string_view bytes) {
     body_.append(bytes);
     notify(read_armed_);
   }
-  /// Of a body without a length: that was all.
+  /// Ends a body without a length.
   void end_body() {
     whole_ = true;
     notify(read_armed_);
   }
-  /// It ends its side (FIN): nothing more comes, and what it is given still finds room in the kernel.
+  /// Ends its side (FIN): it sends nothing more, and the kernel still takes the bytes that are sent to it.
   void leave() {
     left_ = true;
     notify(read_armed_);
@@ -53,15 +53,15 @@ class ScriptedClient final : public QuietDownstream {
     takes_ = true;
     notify(write_armed_);
   }
-  /// Takes so many bytes of what waits for it, and goes on taking no others. Wakes nobody: the socket is not writable yet.
+  /// Takes `bytes` of the bytes that wait for it, and no others later. It wakes no exchange: the socket is not writable yet.
   void take(std::size_t bytes) { taken_ += bytes; }
   void break_body() {
     malformed_ = true;
     notify(read_armed_);
   }
 
-  // --- what its connection is told of the drain ---
-  void refuse_waiters_unheard() { refuses_waiters_ = true; }  // it is woken for another reason first
+  // --- how the drain notifies its connection ---
+  void refuse_waiters_unheard() { refuses_waiters_ = true; }  // without a wake-up: another event wakes the exchange first
   void refuse_waiters() {
     refuses_waiters_ = true;
     notify_drain();
@@ -71,10 +71,10 @@ class ScriptedClient final : public QuietDownstream {
     notify_drain();
   }
 
-  // --- what it was given ---
+  // --- what the client received ---
   int status = 0;
   std::string reason;  // x-router-reason
-  std::string answer;  // body bytes, taken or not
+  std::string answer;  // bytes of the body, whether the client has taken them or not
   bool complete = false;
   bool cut = false;
   int continues = 0;
@@ -86,7 +86,7 @@ class ScriptedClient final : public QuietDownstream {
     return "";
   }
   bool watched() const { return read_armed_; }
-  bool kept() const { return kept_; }  // its body, to be sent again
+  bool kept() const { return kept_; }  // the body, so that it can be sent again
 
   // --- Downstream ---
   wire::BodySize request_size() const override { return size_; }
@@ -179,7 +179,7 @@ class ScriptedClient final : public QuietDownstream {
   void notify(bool& armed) {
     if (std::exchange(armed, false)) wake();
   }
-  void notify_drain() { wake(); }  // as the server does: whatever the exchange waits for
+  void notify_drain() { wake(); }  // like the server, whatever the exchange waits for
   void wake() {
     wakeup_.wake();
     poll(wakeup_.shard());
@@ -188,8 +188,8 @@ class ScriptedClient final : public QuietDownstream {
   runtime::Wakeup& wakeup_;
   const std::string head_text_;
   wire::BodySize size_;
-  std::string body_;      // all that it has sent
-  std::size_t read_ = 0;  // by the exchange
+  std::string body_;      // all bytes that the client has sent
+  std::size_t read_ = 0;  // bytes that the exchange has read
   bool whole_ = false;
   bool received_ = false;
   bool kept_ = false;

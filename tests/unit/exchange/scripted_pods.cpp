@@ -19,7 +19,7 @@ ScriptedPods* current = nullptr;
 
 }  // namespace
 
-// --- a connection, as the test moves it --------------------------------------------------------------------------------------
+// --- a connection, from the side of the test ---------------------------------------------------------------------------------
 
 void PodConnection::notify(bool& armed) {
   if (wakeup_ == nullptr || !std::exchange(armed, false)) return;
@@ -28,7 +28,7 @@ void PodConnection::notify(bool& armed) {
   if (!unheard) poll(shard);
 }
 
-/// What the pod itself needs memory for.
+/// The pod's own allocations must not fail.
 void PodConnection::keep(int status, std::string_view bytes) {
   const FailingMemory::Pause unhurt;
   if (status > 0) heads_.push_back(status);
@@ -80,7 +80,7 @@ void PodConnection::plant_exception() {
   notify(read_armed_);
 }
 
-// --- the same, as the exchange sees it ---------------------------------------------------------------------------------------
+// --- the same connection, from the side of the exchange ----------------------------------------------------------------------
 
 class ScriptedExchange final : public UpstreamExchange {
  public:
@@ -182,7 +182,7 @@ class ScriptedExchange final : public UpstreamExchange {
   bool blocked_ = false;
 };
 
-// --- all of them -------------------------------------------------------------------------------------------------------------
+// --- all connections to pods -------------------------------------------------------------------------------------------------
 
 ScriptedPods::ScriptedPods(runtime::Shard& shard) : shard_(shard) { current = this; }
 ScriptedPods::~ScriptedPods() { current = nullptr; }
@@ -246,7 +246,7 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::HeldSlot
 
 }  // namespace router::test
 
-// The one that the exchange is linked with here.
+// This definition replaces the router's: the tests of exchanges link it.
 namespace router::upstream {
 
 Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, OpenOptions options,

@@ -11,16 +11,16 @@
 
 namespace router::test {
 
-/// One connection to a pod, as the test moves it: first how it behaves, then what has happened on it. It wakes its exchange
-/// only where the exchange has asked to be woken.
+/// One connection to a pod, which the test moves. It has settings for the pod's behaviour, and records what happens on it. It
+/// wakes its exchange only where the exchange has armed a wake-up.
 class PodConnection {
  public:
-  // --- how it behaves; what is said before the exchange has it holds from its first byte on ---
+  // --- the pod's behaviour; a setting that is made before the exchange has the connection holds from the first byte on ---
   bool reused = false;
   upstream::Unseen unseen = upstream::Unseen::kNo;
   bool says_close = false;
-  bool deaf = false;     // does not close its side when it is asked to
-  bool unheard = false;  // what it causes on the shard's loop is not run yet: the test does so
+  bool deaf = false;     // does not close its side when the router does
+  bool unheard = false;  // events wake the exchange, but the loop does not run: the test runs it
 
   void take_nothing() { takes_ = false; }
   void take_all();
@@ -29,25 +29,25 @@ class PodConnection {
   void send(std::string_view bytes);
   void end_answer();
   void answer(int status, std::string_view body = "");
-  /// The connection breaks: what the exchange reads fails, and what it writes, too.
+  /// The connection breaks: the exchange's reads and writes fail.
   void breaks(Failure failure = Failure::upstream(Reason::kUpstreamReset, "the pod closed the connection"));
-  /// It reads nothing more; what it has answered can still be read.
+  /// The pod reads nothing more. The answer that it has sent can still be read.
   void refuse_more() { refuses_more_ = true; }
   void close();
-  /// Whoever reads its answer meets a bug of ours.
+  /// Reading the pod's answer throws, as a bug of the router would.
   void plant_exception();
 
   // --- what has happened ---
   std::string path;
   std::vector<std::pair<std::string, std::string>> fields;
-  std::string body;        // that has reached it
-  bool has_all = false;    // of the request
+  std::string body;        // the bytes that have reached the pod
+  bool has_all = false;    // the pod has the whole request
   bool rests = false;      // the exchange is over, and the connection may be used again
-  bool closing = false;    // it was asked to close
-  bool closed = false;     // the exchange let it go, not to be used again
+  bool closing = false;    // the router has begun to close it
+  bool closed = false;     // the exchange has released it, and it cannot be used again
   bool passed_on = false;  // its slot serves another attempt
-  dispatch::ReplicaReport::Outcome outcome = dispatch::ReplicaReport::Outcome::kNone;  // as it was given back with the slot
-  /// The exchange has asked to be woken by it.
+  dispatch::ReplicaReport::Outcome outcome = dispatch::ReplicaReport::Outcome::kNone;  // as reported with the slot
+  /// The exchange has armed a wake-up on it.
   bool awaited() const { return read_armed_ || write_armed_; }
 
  private:
@@ -68,7 +68,7 @@ class PodConnection {
   bool write_armed_ = false;
 };
 
-/// What `upstream::open` comes to, in this binary, which has none but this: no socket is made. While it lives.
+/// Replaces `upstream::open` in this binary while the object lives. No socket is made.
 class ScriptedPods {
  public:
   explicit ScriptedPods(runtime::Shard& shard);
@@ -79,18 +79,18 @@ class ScriptedPods {
   enum class Opening {
     kConnects,
     kRefused,   // ECONNREFUSED
-    kFails,     // any other failure of the pod's
-    kShortage,  // of this machine
-    kHangs,     // until `let_in`, or the connect timeout
+    kFails,     // any other failure of the pod
+    kShortage,  // a shortage of this machine
+    kHangs,     // until `let_in`, or until the connect timeout
   };
-  /// The next openings, in their order; after that all connect.
+  /// Plans the results of the next openings, in this order. All later ones connect.
   void plan(Opening opening) { plans_.push_back({opening, nullptr}); }
-  /// The next opening finds this connection.
+  /// Plans a connection for the next opening.
   std::shared_ptr<PodConnection> plan_connection();
-  /// Ends the waiting of those that hang.
+  /// Lets the openings that hang connect.
   void let_in();
 
-  /// Each opening that was tried.
+  /// An attempt to open a connection.
   struct Tried {
     std::string replica;
     upstream::OpenOptions options;
@@ -98,9 +98,9 @@ class ScriptedPods {
   };
   std::vector<Tried> tried;
   std::vector<std::shared_ptr<PodConnection>> connections;
-  /// The newest; one that nobody uses, if there is none.
+  /// The newest connection; before the first one, a connection that no exchange uses.
   PodConnection& last();
-  /// Connections that an exchange has now.
+  /// Number of connections that an exchange holds now.
   int in_use = 0;
 
  private:

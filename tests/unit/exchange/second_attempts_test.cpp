@@ -1,4 +1,4 @@
-// A second attempt only where the pod provably did not act (contract, section 6; docs/decisions/0007, 0018).
+// The router makes a second attempt only if the pod provably did not act (contract, section 6; docs/decisions/0007, 0018).
 
 #include "tests/unit/exchange/exchange_world.h"
 
@@ -19,7 +19,7 @@ struct AfterNoConnection : ExchangeTest {
   }
 };
 
-/// One replica, whose slot keeps a connection that has ended.
+/// One replica, whose slot has a connection that has ended.
 struct AfterAStaleConnection : ExchangeTest {
   PodConnection& stale(Unseen unseen = Unseen::kProved) {
     const auto connection = world.pods.plan_connection();
@@ -29,7 +29,7 @@ struct AfterAStaleConnection : ExchangeTest {
   }
 };
 
-/// Requests enough for a budget of so many second attempts, which this leaves untouched.
+/// Serves as many requests as a budget for that many second attempts needs. The budget is not used.
 void serve(ExchangeWorld& world, int requests) {
   for (int i = 0; i < requests; ++i) {
     world.ask();
@@ -108,14 +108,14 @@ TEST_F(AfterNoConnection, WhoCameLaterIsServedLater) {
   PodConnection& busy = pod();
   Asking& later = world.ask("Content-Length: 1\r\n", "2");
   world.advance(100ms);
-  world.pods.plan_connection();  // for whoever gets the slot that `first` gives up
+  world.pods.plan_connection();  // for the request that gets the slot that `first` gives up
   world.advance(400ms);
-  EXPECT_EQ(pod().body, "2") << "the slot that was given up is not for who avoids it";
+  EXPECT_EQ(pod().body, "2") << "`first` avoids that replica, so the next request gets its slot";
   pod().take_nothing();
   EXPECT_EQ(world.waiting(), 1u);
   Asking& newest = world.ask("Content-Length: 1\r\n", "3");
   busy.answer(200);
-  EXPECT_EQ(pod().body, "1") << "its old position: before who came while it tried";
+  EXPECT_EQ(pod().body, "1") << "`first` kept its position before the requests that came meanwhile";
   pod().answer(200);
   EXPECT_TRUE(first.over);
   EXPECT_EQ(pod().body, "3");
@@ -136,10 +136,10 @@ TEST_F(AfterNoConnection, TimeInTheQueueBeforeCountsAndTimeSpentConnectingDoesNo
   alone.advance(300ms);
   alone.pods.last().answer(200);
   EXPECT_EQ(alone.pods.tried.size(), 2u);
-  alone.advance(400ms);  // it connects
+  alone.advance(400ms);  // the opening hangs
   alone.ask();
   EXPECT_EQ(alone.waiting(), 1u);
-  alone.advance(100ms);  // in vain; the slot that it gives up is taken by who waits
+  alone.advance(100ms);  // the opening fails; the request that waits takes the slot
   EXPECT_EQ(alone.pods.tried.size(), 3u);
   EXPECT_EQ(alone.waiting(), 1u);
   alone.advance(199ms);
@@ -154,7 +154,7 @@ TEST_F(AfterNoConnection, ItWaitsForWhatIsLeftOfItsTime) {
   world.pods.plan(Opening::kRefused);
   Asking& asking = world.ask();
   world.advance(300ms);
-  world.pods.connections[0]->answer(200);  // its slot refuses, and the other one is busy
+  world.pods.connections[0]->answer(200);  // this slot's replica refuses, and the other one is busy
   EXPECT_EQ(world.pods.tried.size(), 3u);
   EXPECT_TRUE(ends_after(asking, 200ms));
   EXPECT_EQ(asking.client.reason, "queue_timeout");
@@ -184,7 +184,7 @@ TEST_F(AfterNoConnection, ARefusedOneIsOutsideOfTheBudgetAndAsOftenAsItTakes) {
   for (int i = 0; i < 3; ++i) world.pods.plan(Opening::kRefused);
   Asking& asking = world.ask();
   ASSERT_EQ(world.pods.tried.size(), 4u);
-  EXPECT_EQ(world.blue.queue->demand().replicas_refusing, 3u) << "out at once";
+  EXPECT_EQ(world.blue.queue->demand().replicas_refusing, 3u) << "one refusal takes a replica out";
   pod().answer(200);
   EXPECT_EQ(asking.client.status, 200);
   EXPECT_EQ(world.cells().connect_retries(), 0u);
@@ -212,7 +212,7 @@ TEST_F(AfterNoConnection, WhoIsRefusedIsServedOnceAReplicaIsBack) {
   alone.advance(400ms);
   alone.blue.queue->readmit(replica);
   alone.poll();
-  EXPECT_EQ(alone.pods.tried.size(), 2u) << "it is as good as any";
+  EXPECT_EQ(alone.pods.tried.size(), 2u) << "a replica that was readmitted is not avoided";
   alone.pods.last().answer(200);
   EXPECT_EQ(asking.client.status, 200);
 }
@@ -261,7 +261,7 @@ TEST_F(AfterAStaleConnection, AnythingButABrokenConnectionIsNoReason) {
   old.breaks(Failure::upstream(Reason::kUpstreamInvalidResponse, "it does not speak HTTP"));
   EXPECT_EQ(world.pods.tried.size(), 1u);
   EXPECT_TRUE(refused(asking, Reason::kUpstreamInvalidResponse, 502));
-  EXPECT_EQ(old.outcome, Outcome::kNone) << "left to its readiness probe";
+  EXPECT_EQ(old.outcome, Outcome::kNone) << "the readiness probe decides about the replica";
 }
 
 TEST_F(AfterAStaleConnection, SilenceIsNoReason) {
@@ -299,7 +299,7 @@ TEST_F(AfterAStaleConnection, TheBudgetBoundsThem) {
     old.breaks();
     pod().answer(200);
   }
-  EXPECT_EQ(world.pods.tried.size(), 3u) << "one for five requests";
+  EXPECT_EQ(world.pods.tried.size(), 3u) << "one second attempt for five requests";
 }
 
 TEST_F(AfterAStaleConnection, ABodyThatWasNotKeptIsNotSentAgain) {
@@ -327,7 +327,7 @@ TEST_F(AfterAStaleConnection, ASafeMethodStaysWithItsReplica) {
   world.pods.plan(Opening::kRefused);
   Asking& asking = world.ask_whole("GET /api/v1/endpoint/iris/score HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n\r\n");
   old.breaks();
-  EXPECT_EQ(world.pods.tried.size(), 2u) << "it may be what ended the first: no other one gets it";
+  EXPECT_EQ(world.pods.tried.size(), 2u) << "the request may have ended the connection, so no other replica gets it";
   EXPECT_EQ(world.pods.tried[0].replica, world.pods.tried[1].replica);
   EXPECT_EQ(world.pods.tried[0].options.method, http::Method::kGet);
   EXPECT_EQ(asking.client.reason, "upstream_connect_failed");
@@ -342,7 +342,7 @@ TEST_F(AfterAStaleConnection, WithProofItGoesElsewhereWhereItsReplicaIsGone) {
   old.breaks();
   ASSERT_EQ(world.pods.tried.size(), 3u);
   EXPECT_NE(world.pods.tried[1].replica, world.pods.tried[2].replica);
-  EXPECT_FALSE(world.pods.tried[2].options.fresh) << "what rests there is not known to have ended";
+  EXPECT_FALSE(world.pods.tried[2].options.fresh) << "the idle connections of that replica may be alive";
   pod().answer(200);
   EXPECT_EQ(asking.client.status, 200);
 }
@@ -355,7 +355,7 @@ TEST_F(AfterAStaleConnection, AnAnswerThatCameBeforeTheEndIsPassedOn) {
   old.answer(413, "too large");
   EXPECT_EQ(asking.client.status, 413);
   EXPECT_EQ(world.pods.tried.size(), 1u);
-  EXPECT_TRUE(old.closing) << "not to be used again";
+  EXPECT_TRUE(old.closing) << "the connection cannot be used again";
 }
 
 TEST_F(AfterAStaleConnection, AnAnswerThatHasBegunIsCutAndNeverReplaced) {

@@ -48,7 +48,7 @@ TEST_F(ReadFile, FilledTheMemoryWithAFileOfHolesOrWithoutASize) {
   const std::string file = write("");
   std::filesystem::resize_file(file, std::uintmax_t{1} << 40);
   EXPECT_EQ(read_file(file, 1 << 20).mistake, "is larger than 1048576 bytes");
-  EXPECT_EQ(read_file("/proc/self/maps", 16).mistake, "is larger than 16 bytes") << "its size is told as 0";
+  EXPECT_EQ(read_file("/proc/self/maps", 16).mistake, "is larger than 16 bytes") << "its reported size is 0";
   EXPECT_NE(read_file("/proc/self/maps", 1 << 20).text, "");
 }
 

@@ -11,7 +11,7 @@ namespace {
 thread_local std::size_t allocations = 0;
 }
 
-// Counts for this binary. Every other form of new ends here by default.
+// Counts the allocations of this binary. By default every other form of new calls this one.
 void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;

@@ -11,15 +11,15 @@ namespace {
 
 using namespace std::string_literals;
 
-/// All that came out of a decoder.
+/// The output of a decoder.
 struct Decoded {
   std::string bytes;
-  std::string rest;  // what belongs to the next message
+  std::string rest;  // bytes of the next message
   bool ended = false;
   bool failed = false;
 };
 
-/// Feeds `input` in pieces of the sizes given; the last size repeats.
+/// Feeds `input` in pieces of the given sizes. The last size repeats.
 Decoded decode_in_pieces(BodyDecoder& decoder, const std::string& input, const std::vector<std::size_t>& sizes) {
   Decoded out;
   std::size_t at = 0;
@@ -188,7 +188,7 @@ TEST(BodyDecoder, DropsExtensionsAndBoundsTheirLine) {
   EXPECT_TRUE(decode("1;" + std::string(4000, 'a') + "\r\nx\r\n0\r\n\r\n").ended);
   EXPECT_TRUE(decode("1;" + std::string(4100, 'a') + "\r\nx\r\n0\r\n\r\n").failed);
   std::string line_each = "1;" + std::string(4000, 'a') + "\r\nx\r\n";
-  EXPECT_TRUE(decode(line_each + line_each + "0\r\n\r\n").ended) << "the bound is one line's";
+  EXPECT_TRUE(decode(line_each + line_each + "0\r\n\r\n").ended) << "the limit holds for each line";
 }
 
 TEST(BodyDecoder, KeepsTrailersThatNobodyActsOn) {

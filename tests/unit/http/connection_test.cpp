@@ -68,7 +68,7 @@ TEST(HopByHop, IsWhatTheStandardNamesAndWhatConnectionNames) {
   EXPECT_EQ(kept, "Host Accept X-Own-2 ");
 }
 
-/// A head with a field `Kept`, one that Connection names, and `elements` elements in two lists.
+/// A head with a field `Kept`, one field that Connection names, and `elements` elements in two lists.
 std::string with_elements(const std::string& start_line, std::size_t elements) {
   std::string head = start_line + "Kept: 1\r\nNamed: 2\r\nConnection: close\r\nConnection: ";
   for (std::size_t i = 2; i < elements; ++i) head += "x" + std::to_string(i) + ", ";

@@ -29,7 +29,7 @@ TEST(Date, IsFormattedAgainWhenASecondIsOver) {
   const std::string first(date.at(now));
   const char* const text = date.at(now).data();
   EXPECT_EQ(date.at(now + milliseconds(0)).data(), text);
-  // The time of day decides, not the monotonic one, by how much.
+  // The new text depends on the wall clock, so the test checks only its form.
   const std::string later(date.at(now + seconds(1)));
   EXPECT_EQ(first.size(), later.size());
   EXPECT_TRUE(later.ends_with(" GMT"));

@@ -9,7 +9,7 @@ namespace {
 
 using Kind = Framing::Kind;
 
-/// Head and framing together, as the router takes a request in: the reason of whichever refuses.
+/// Reads head and framing as the router does. Returns the reason of the one that refuses.
 Result<Framing> frame_request(const std::string& fields, int minor_version = 1) {
   const std::string bytes = "POST / HTTP/1." + std::to_string(minor_version) + "\r\nHost: a\r\n" + fields + "\r\n";
   RequestHead head;
@@ -71,7 +71,8 @@ TEST(RequestFraming, RefusesLengthsThatAreMalformedOrGivenTwice) {
     EXPECT_EQ(request_reason(std::string("Content-Length: ") + value + "\r\n"), Reason::kBadRequest) << value;
   }
   EXPECT_EQ(request_reason("Content-Length: 5\r\nContent-Length: 6\r\n"), Reason::kBadRequest);
-  EXPECT_EQ(request_reason("Content-Length: 5\r\nContent-Length: 5\r\n"), Reason::kBadRequest) << "even with one value";
+  EXPECT_EQ(request_reason("Content-Length: 5\r\nContent-Length: 5\r\n"), Reason::kBadRequest)
+      << "even if both have the same value";
   EXPECT_EQ(request_reason("Content-Length: 5\r\nX: y\r\ncontent-length: 0\r\n"), Reason::kBadRequest);
 }
 

@@ -8,7 +8,7 @@
 #include "router/http/head.h"
 #include "router/http/hop_by_hop.h"
 
-/// Every reading of a head, a trailer section or a body's framing costs in proportion to its bytes, whoever wrote them.
+/// Reading a head, a trailer section or a body's framing costs time in proportion to its bytes, also for hostile input.
 namespace router::http {
 namespace {
 
@@ -25,7 +25,7 @@ std::string repeated(std::string_view piece, std::size_t bytes) {
 
 std::string request_with(const std::string& fields) { return "POST /score HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n"; }
 
-/// All that is asked of a head on its way through.
+/// Reads everything that the router reads from a head.
 void read_request(const std::string& bytes) {
   RequestHead head;
   HeadScanner scanner;
@@ -46,7 +46,7 @@ void read_response(const std::string& bytes) {
   for (const FieldLine& line : head.fields) static_cast<void>(hop_by_hop.contains(line));
 }
 
-/// As many fields and as many elements as fit, all names of one length and different in their last characters alone.
+/// As many fields and list elements as fit. All names have the same length and differ only in their last characters.
 std::string fields_and_elements(std::size_t bytes) {
   const std::size_t names = bytes / 530;  // 123 in a head of 64 KB: both bounds are near
   const std::string common(240, 'n');
@@ -68,7 +68,7 @@ TEST(GrowthOfAHead, ConnectionListsAreNotComparedWithEachField) {
   EXPECT_LT(growth(kSize, answer, read_response), kLinear);
 }
 
-/// The attack that took 57 ms: a hundred fields, and a list of thousands of elements.
+/// The attack took 57 ms: a hundred fields, and a list of thousands of elements.
 TEST(GrowthOfAHead, AConnectionListOfThousandsOfElementsIsNotReadForEachField) {
   const auto make = [](std::size_t size) {
     std::string fields;
@@ -116,7 +116,7 @@ TEST(GrowthOfAHead, AHeadThatComesByteByByteIsNotSearchedFromItsBeginning) {
             kLinear);
 }
 
-/// The decoder is given one byte at a time.
+/// Feeds the decoder one byte at a time.
 void decode(const std::string& bytes) {
   BodyDecoder decoder({Framing::Kind::kChunked}, Origin::kDownstream);
   for (std::size_t at = 0; at < bytes.size(); ++at) {
@@ -125,7 +125,7 @@ void decode(const std::string& bytes) {
 }
 
 TEST(GrowthOfABody, TrailersThatComeByteByByteAreReadOnce) {
-  constexpr std::size_t kTrailers = 1900;  // four times this is nearly the 8 KB that they may have
+  constexpr std::size_t kTrailers = 1900;  // four times as many are nearly the 8 KB that trailers may have
   const auto lines = [](std::size_t size) {
     std::string section = "0\r\n";
     for (int i = 0; i < 120; ++i) section += std::string(size / 120 - 5, 't') + ": 1\r\n";

@@ -17,7 +17,7 @@ TEST(Identify, KnowsAFieldInAnyCase) {
   EXPECT_EQ(identify(std::string(40, 'x')), Field::kOther);
 }
 
-/// A WSGI server hands X_Forwarded_For to its program under the name of X-Forwarded-For.
+/// A WSGI server passes X_Forwarded_For to its program under the name of X-Forwarded-For.
 TEST(Identify, SeesThroughAnUnderscore) {
   for (const std::string name :
        {"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Anything", "X-Real-IP", "Content-Length",

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::string_literals;
 
-/// Reason of a refusal; kNone if the head was taken.
+/// The reason of a refusal; kNone if the head was accepted.
 Reason reason_of(const std::string& bytes) {
   RequestHead head;
   const Result<void> parsed = parse_request(bytes, head);
@@ -54,7 +54,7 @@ TEST(RequestHead, GivesViewsOfTheCallersBytes) {
   EXPECT_FALSE(head.fields.has(Field::kTe));
 }
 
-/// RFC 9110, 5.6.1.2: a list may have empty elements, which say nothing.
+/// RFC 9110, 5.6.1.2: a list may have empty elements, which have no meaning.
 TEST(RequestHead, TookAnEmptyElementOfExpectForAnExpectation) {
   for (const std::string value : {"100-continue,", ",100-continue", " , 100-Continue ,,\t", "100-continue,,100-continue"}) {
     const std::string bytes = with_field("Expect: " + value);
@@ -206,7 +206,7 @@ TEST(RequestHead, RefusesTargetsThatAreNone) {
 
 TEST(RequestHead, RefusesEveryControlCharacterEverywhere) {
   for (int c = 0; c < 0x20; ++c) {
-    if (c == '\t') continue;  // allowed within values only
+    if (c == '\t') continue;  // allowed only within values
     const std::string control(1, static_cast<char>(c));
     EXPECT_EQ(reason_of(with_line("GET /" + control + " HTTP/1.1")), Reason::kBadRequest) << c;
     EXPECT_EQ(reason_of(with_field("X: a" + control + "b")), Reason::kBadRequest) << c;
@@ -223,7 +223,7 @@ TEST(RequestHead, RefusesNamesThatAreNoTokens) {
   for (int c = 0x20; c < 0x100; ++c) {
     const char character = static_cast<char>(c);
     const bool token = (c < 0x80 && std::isalnum(c) != 0) || "!#$%&'*+-.^_`|~"s.find(character) != std::string::npos;
-    if (character == ':') continue;  // ends the name
+    if (character == ':') continue;  // it ends the name
     EXPECT_EQ(reason_of(with_field("X"s + character + "Y: a")), token ? Reason::kNone : Reason::kBadRequest) << c;
   }
 }
@@ -278,7 +278,7 @@ TEST(RequestHead, WantsExactlyOneHostInHttp11) {
   EXPECT_EQ(reason_of("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), Reason::kBadRequest);
   EXPECT_EQ(reason_of("GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n"), Reason::kBadRequest);
   EXPECT_EQ(reason_of("GET / HTTP/1.0\r\n\r\n"), Reason::kNone);
-  EXPECT_EQ(reason_of("GET / HTTP/1.1\r\nHost:\r\n\r\n"), Reason::kBadRequest) << "nothing here is without authority";
+  EXPECT_EQ(reason_of("GET / HTTP/1.1\r\nHost:\r\n\r\n"), Reason::kBadRequest) << "the router serves no URI without authority";
   EXPECT_EQ(reason_of("GET / HTTP/1.0\r\nHost: \r\n\r\n"), Reason::kBadRequest);
 }
 

@@ -47,7 +47,7 @@ TEST(ResponseHead, MayLeaveOutTheSpaceBeforeAReasonThatIsNotThere) {
   EXPECT_EQ(head.reason_phrase, "");
   ASSERT_EQ(head.fields.size(), 2U);
   EXPECT_EQ(head.fields.begin()->name, "A");
-  EXPECT_EQ(head.fields.begin()->name.data(), bytes.data() + 14) << "a view of what was given, not of a copy";
+  EXPECT_EQ(head.fields.begin()->name.data(), bytes.data() + 14) << "a view of the input, not of a copy";
   EXPECT_EQ(head.fields.get(Field::kContentLength), "5");
 }
 
@@ -107,7 +107,7 @@ TEST(ResponseHead, HoldsAtMost128Fields) {
   EXPECT_FALSE(is_refused(bytes + "\r\n"));
   bytes += "X: y\r\n\r\n";
   ResponseHead head;
-  EXPECT_STREQ(parse_response(bytes, head).error().cause, "more than 128 fields");  // no setting of the pod's
+  EXPECT_STREQ(parse_response(bytes, head).error().cause, "more than 128 fields");  // this limit is fixed
 }
 
 TEST(ResponseHead, LosesBlanksBeforeAColon) {
@@ -124,7 +124,7 @@ TEST(ResponseHead, LosesBlanksBeforeAColon) {
     EXPECT_EQ(line->value, "b: c");
     EXPECT_EQ((++line)->value, "a : b");
     EXPECT_GE(line->name.data(), bytes.data());
-    EXPECT_LE(line->value.data() + line->value.size(), bytes.data() + bytes.size()) << "a view of what is gone";
+    EXPECT_LE(line->value.data() + line->value.size(), bytes.data() + bytes.size()) << "a view beyond the input";
     EXPECT_EQ(head.reason_phrase, start.size() > 12 ? "Fine: yes" : "");
   }
   ResponseHead head;

@@ -6,14 +6,14 @@
 #include "router/http/framing.h"
 #include "router/http/head.h"
 
-/// Streams that were written to be read as one request by one parser and as two by another. Ours reads them in the one way that
-/// RFC 9112 allows, or refuses them.
+/// Streams that one parser reads as one request and another parser as two. The router reads them in the one way that RFC 9112
+/// allows, or refuses them.
 namespace router::http {
 namespace {
 
 using namespace std::string_literals;
 
-/// The paths of the requests read from a stream, then `!` if it was refused, or `…` if more must come.
+/// The paths of the requests in a stream, followed by `!` if it was refused, or by `…` if it is incomplete.
 std::vector<std::string> read_requests(std::string_view stream) {
   std::vector<std::string> seen;
   while (!stream.empty()) {

@@ -9,7 +9,7 @@ namespace {
 
 bool finds(const Via& via, const std::string& lines) {
   RequestHead head;
-  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n";  // which the head refers to
+  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n";  // the head has views into it
   EXPECT_TRUE(parse_request(text, head)) << lines;
   return via.is_in(head.fields);
 }

@@ -30,7 +30,7 @@ class ApiClientTest : public ::testing::Test {
  protected:
   ~ApiClientTest() override {
     cancellation->cancel();
-    shard.poll();  // requests end before their client
+    shard.poll();  // requests end before their client is destroyed
   }
   auto start(ApiRequest request) {
     if (client == nullptr) client = make_client(shard, resolver, server.cluster());
@@ -193,7 +193,7 @@ TEST_F(ApiClientTest, DoesNotUseAConnectionThatHasEndedOrRestedTooLong) {
   ASSERT_TRUE(end(started).ok());
   first.cut();
   ApiRequest change = get("/");
-  change.method = "POST";  // it would not be tried again
+  change.method = "POST";  // the client does not repeat a POST
   const auto second = start(change);
   server.next().answer(200, "{}");
   EXPECT_TRUE(end(second).ok());
@@ -221,7 +221,7 @@ TEST_F(ApiClientTest, AsksAgainIfAConnectionEndsAtTheMomentItIsUsedAgain) {
       server.next().answer(200, "{}");
       EXPECT_TRUE(end(second).ok());
     } else {
-      EXPECT_TRUE(absl::IsUnavailable(end(second).status())) << "it may have been done";
+      EXPECT_TRUE(absl::IsUnavailable(end(second).status())) << "the server may have executed the request";
     }
   }
 }
@@ -242,7 +242,7 @@ TEST_F(ApiClientTest, TriesOnceMoreWithANewToken) {
   asked = server.next();
   EXPECT_TRUE(asked.has("Bearer new\r\n"));
   asked.answer(401, "{}");
-  EXPECT_EQ(end(started)->status, 401) << "a token that has not changed is not tried again";
+  EXPECT_EQ(end(started)->status, 401) << "a token that has not changed is not sent again";
   std::ofstream(file) << "with\r\nline break";
   started = start(get("/"));
   asked = server.next();
@@ -289,7 +289,7 @@ class TlsApiServer {
     cluster.authorities = {authority.ca_file(), "", authority.ca_file()};
     return cluster;
   }
-  /// Answers one request, or fails with the client.
+  /// Answers one request. Fails where the client fails.
   Answer serve(ApiClient& client) {
     const auto cancellation = runtime::CancelSource::make(shard_);
     const auto asking = shard_.start(client.request(*cancellation, get("/")));
@@ -383,7 +383,7 @@ TEST(ApiClientNames, AreResolvedAndEveryAddressIsTried) {
       << failing.peek().status();
 }
 
-/// A port that takes no connection and refuses none: its queue is full.
+/// A port that neither accepts nor refuses a connection, because its backlog is full.
 class SilentPort {
  public:
   explicit SilentPort(const runtime::Address& address)

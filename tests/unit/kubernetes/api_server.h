@@ -25,7 +25,7 @@ using router::test::LoopbackListener;
 using router::test::TestShard;
 using router::test::turn_until;
 
-/// A request as the API server got it, and the connection that it came on.
+/// A request that the API server got, and its connection.
 struct Asked {
   std::string method;
   std::string target;
@@ -35,7 +35,7 @@ struct Asked {
   TestShard* shard = nullptr;
 
   bool has(const std::string& text) const { return (head + body).find(text) != std::string::npos; }
-  /// All of it, also what the socket takes only when the client has read.
+  /// Sends all bytes, also those that the socket takes only when the client has read others.
   void send(std::string_view bytes) const {
     EXPECT_TRUE(turn_until(*shard, [&] {
       const ssize_t sent = ::send(connection->get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -43,12 +43,12 @@ struct Asked {
       return bytes.empty() || (sent < 0 && errno != EAGAIN);
     }));
   }
-  /// A complete answer.
+  /// Sends a complete answer.
   void answer(int status, const std::string& text, const std::string& fields = "") const {
     send("HTTP/1.1 " + std::to_string(status) + " Whatever\r\n" + fields + "Content-Length: " + std::to_string(text.size()) +
          "\r\n\r\n" + text);
   }
-  /// The head of a watch; its events follow, in chunks.
+  /// Sends the head of a watch. Its events follow, in chunks.
   void begin_watch() const { send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"); }
   void chunk(const std::string& bytes) const {
     char size[32];
@@ -59,7 +59,7 @@ struct Asked {
   void cut() const { connection->close(); }
 };
 
-/// An API server on the loopback that says what the test tells it to say, over plaintext.
+/// An API server on the loopback, over plaintext, whose answers the test gives.
 class ApiServer {
  public:
   explicit ApiServer(TestShard& shard) : shard_(shard) {}
@@ -72,13 +72,13 @@ class ApiServer {
     return cluster;
   }
 
-  /// The next request, on whichever connection it comes.
+  /// The next request, on any connection.
   Asked next() {
     Asked asked;
     EXPECT_TRUE(turn_until(shard_, [&] { return take(asked); })) << "no request came";
     return asked;
   }
-  /// Whether a request comes without time passing.
+  /// Whether a request arrives without time passing.
   bool is_asked_now() {
     Asked asked;
     for (int turns = 0; turns < 20; ++turns) {
@@ -90,7 +90,7 @@ class ApiServer {
   }
   std::size_t connections() const { return accepted_; }
   void close() { listener_.close(); }
-  /// Whatever was asked and not answered.
+  /// Closes all connections, whose requests stay without an answer.
   void forget() {
     accept();
     connections_.clear();

@@ -37,7 +37,7 @@ class ClusterConfigTest : public ::testing::Test {
     settings.kubeconfig = write("kubeconfig", content);
     return read_cluster_config(settings, [](const char*) { return ""; });
   }
-  /// One with a cluster and a user of these members, in flow style.
+  /// A kubeconfig with a cluster and a user of these members, in flow style.
   absl::StatusOr<ClusterConfig> kubeconfig(const std::string& cluster, const std::string& user) const {
     return kubeconfig(
         "current-context: here\ncontexts: [{name: here, context: {cluster: c, user: u, namespace: namespace_name}}]\nclusters: "

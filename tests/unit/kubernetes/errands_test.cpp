@@ -36,7 +36,7 @@ class Recorder final : public Sender {
   }
 
   bool unneeded = false;
-  std::string short_of_memory;  // when it is next `asked` or `answered`
+  std::string short_of_memory;  // the call that throws std::bad_alloc next: `asked` or `answered`
   Outcome outcome = Outcome::kDone;
   std::vector<std::string> answers;
 };
@@ -49,7 +49,7 @@ class ErrandsTest : public ::testing::Test {
     EXPECT_EQ(group.running(), 0u);
   }
   void ask(const std::string& name) { errands->ask(sender, name); }
-  /// The paths of all that is asked without time passing, each answered so.
+  /// Answers each request that comes without time passing, and returns their paths.
   std::vector<std::string> serve(int code = 200, const std::string& fields = "") {
     std::vector<std::string> paths;
     while (server.is_asked_now()) {
@@ -120,7 +120,7 @@ TEST_F(ErrandsTest, AsksAgainForWhatWasAskedWhileItWasUnderWay) {
   const Asked first = server.next();
   ask("a");
   shard.advance(seconds(2));
-  EXPECT_FALSE(server.is_asked_now()) << "two requests of one errand at a time";
+  EXPECT_FALSE(server.is_asked_now()) << "an errand has one request at a time";
   first.answer(200, "{}");
   EXPECT_EQ(serve(), Paths{"/a"});
 }
@@ -171,7 +171,7 @@ TEST_F(ErrandsTest, TriesAgainWithPausesThatDouble) {
 TEST_F(ErrandsTest, HoldsAllBackWhileTheServerHasTrouble) {
   ask("a");
   EXPECT_EQ(serve(503, "Retry-After: 5\r\n"), Paths{"/a"});
-  EXPECT_TRUE(sender.answers.empty()) << "it says nothing about the errand";
+  EXPECT_TRUE(sender.answers.empty()) << "a 503 says nothing about the errand";
   ask("b");
   shard.advance(milliseconds(4999));
   EXPECT_EQ(serve(), Paths());
@@ -184,7 +184,7 @@ TEST_F(ErrandsTest, TriesAgainWhatBrokeOff) {
   ask("a");
   server.next().cut();
   for (int i = 0; i < 20; ++i) shard.poll();
-  EXPECT_EQ(serve(), Paths()) << "not before the errand's second is over";
+  EXPECT_EQ(serve(), Paths()) << "the errand pauses for a second";
   shard.advance(seconds(2));
   EXPECT_EQ(serve(), Paths{"/a"});
   EXPECT_EQ(sender.answers, std::vector<std::string>{"a 200"});

@@ -7,14 +7,14 @@
 #include "router/kubernetes/json.h"
 #include "router/kubernetes/watch_events.h"
 
-/// What an API server sends costs in proportion to its bytes: most of it is written by tenants.
+/// Reading what an API server sends costs time in proportion to its bytes. Tenants write most of it.
 namespace router::kubernetes {
 namespace {
 
 using test::growth;
 using test::kLinear;
 
-constexpr std::size_t kSize = 64 * 1024;  // both sizes are large to the allocator
+constexpr std::size_t kSize = 64 * 1024;  // large enough that the allocator treats both sizes alike
 
 std::string repeated(const std::string& piece, std::size_t bytes) {
   std::string text;

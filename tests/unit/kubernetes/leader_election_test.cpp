@@ -16,17 +16,17 @@ namespace json = boost::json;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// The API server as far as one Lease is concerned: versions, conflicts, absence.
+/// An API server with one Lease. It knows versions, conflicts, and a Lease that does not exist.
 class LeaseServer {
  public:
   explicit LeaseServer(TestShard& shard) : server_(shard), shard_(shard) {}
 
   ClusterConfig cluster() const { return server_.cluster(); }
-  /// Answers whatever is asked, without time passing, until nothing more comes.
+  /// Answers all requests that come without time passing.
   void serve() {
     while (server_.is_asked_now()) answer(server_.next());
   }
-  /// The next request, not answered yet.
+  /// The next request, which is not answered yet.
   Asked next() { return server_.next(); }
   void answer(const Asked& asked) {
     ++requests;
@@ -44,7 +44,7 @@ class LeaseServer {
     object["metadata"].get_object()["resourceVersion"] = std::to_string(++version_);
     lease = std::move(object);
   }
-  /// As somebody else would write it.
+  /// Writes the Lease as another router would.
   void set_holder(const std::string& holder, int duration = 15) {
     json::object object = lease ? *lease : json::object{{"metadata", json::object{{"name", "router"}}}};
     object["spec"] = json::object{{"holderIdentity", holder},
@@ -59,7 +59,7 @@ class LeaseServer {
   }
 
   std::optional<json::object> lease;
-  int refuses = 0;  // a status for every request
+  int refuses = 0;  // if not 0, the status of the answer to every request
   int requests = 0;
   Asked last;
 
@@ -75,7 +75,7 @@ class LeaderElectionTest : public ::testing::Test {
   struct Candidate {
     std::unique_ptr<ApiClient> client;
     std::vector<bool> told;
-    bool short_of_memory = false;  // when it is told next
+    bool short_of_memory = false;  // the next notification throws std::bad_alloc
     std::unique_ptr<LeaderElection> election;
   };
 
@@ -106,7 +106,7 @@ class LeaderElectionTest : public ::testing::Test {
   }
   bool leads(const std::string& name) { return candidates[name].election->leading(); }
   std::vector<bool>& told(const std::string& name) { return candidates[name].told; }
-  /// Time passes while the server answers.
+  /// Lets time pass while the server answers.
   void pass(Duration time) {
     for (; time > Duration{}; time -= milliseconds(500)) {
       shard.advance(milliseconds(500));
@@ -126,7 +126,7 @@ TEST_F(LeaderElectionTest, GoesOnAfterMemoryWasShort) {
   start("a");
   EXPECT_EQ(server.spec("holderIdentity"), "a");
   pass(seconds(60));
-  EXPECT_TRUE(leads("a")) << "it renews the lease";
+  EXPECT_TRUE(leads("a")) << "it renews the Lease";
   EXPECT_EQ(group.failed(), 0u);
 }
 
@@ -163,7 +163,7 @@ TEST_F(LeaderElectionTest, PassesOnToTheOtherAtOnceWhenItIsGivenUp) {
   start("b");
   stop("a");
   EXPECT_EQ(server.spec("holderIdentity"), "");
-  EXPECT_EQ(told("a"), std::vector{true}) << "nothing is told after the end";
+  EXPECT_EQ(told("a"), std::vector{true}) << "the callback is not called after the end";
   pass(seconds(2));
   EXPECT_TRUE(leads("b"));
   EXPECT_EQ(server.spec("leaseTransitions"), "1");
@@ -194,11 +194,11 @@ TEST_F(LeaderElectionTest, DoesNotLeadWhenAnotherWasFaster) {
   LeaderElectionOptions options;
   start("a");
   ASSERT_TRUE(leads("a"));
-  server.set_holder("b");  // a has been asleep
+  server.set_holder("b");  // `a` has been asleep, and `b` took the Lease over
   pass(seconds(2));
   EXPECT_FALSE(leads("a"));
   EXPECT_EQ(told("a"), (std::vector{true, false}));
-  EXPECT_EQ(server.spec("holderIdentity"), "b") << "a write on an older version has no effect";
+  EXPECT_EQ(server.spec("holderIdentity"), "b") << "a write with an older version has no effect";
 }
 
 TEST_F(LeaderElectionTest, KeepsALeaseThatSomebodyHasOnlyAnnotated) {
@@ -220,7 +220,7 @@ TEST_F(LeaderElectionTest, StopsLeadingWhenItCannotRenewBeforeAnotherMayTakeOver
   EXPECT_EQ(told("a"), (std::vector{true, false}));
   server.refuses = 0;
   pass(seconds(3));
-  EXPECT_TRUE(leads("a")) << "it is still its own";
+  EXPECT_TRUE(leads("a")) << "it still holds the Lease";
   EXPECT_EQ(told("a"), (std::vector{true, false, true}));
 }
 
@@ -243,7 +243,7 @@ TEST_F(LeaderElectionTest, DoesNotLeadOnAnAnswerThatComesTooLate) {
   Candidate& candidate = candidates["a"];
   candidate.election =
       std::make_unique<LeaderElection>(*candidate.client, group, options, [](bool) { FAIL() << "it does not lead"; });
-  server.answer(server.next());  // there is none
+  server.answer(server.next());  // the Lease does not exist
   const Asked creation = server.next();
   shard.advance(seconds(3));
   server.answer(creation);

@@ -17,7 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// Writes down what it is told: `listed a b`, `changed a`, `removed a`.
+/// Records its notifications: `listed a b`, `changed a`, `removed a`.
 class Diary final : public Watcher {
  public:
   void listed(std::vector<boost::json::object> objects) override {
@@ -57,7 +57,7 @@ class ReflectorTest : public ::testing::Test {
     reflector = std::make_unique<Reflector>(*client, group, selection, diary);
     shard.poll();
   }
-  /// Gives the list, and takes the request for the watch that follows.
+  /// Answers the list, and returns the request of the watch that follows.
   Asked start_and_watch(const std::string& version = "10") {
     start();
     server.next().answer(200, page(version, object("x", "5")));
@@ -142,7 +142,7 @@ TEST_F(ReflectorTest, BeginsAnewWhenThePagesHaveExpired) {
   start();
   server.next().answer(200, page("17", object("old", "1"), "token"));
   server.next().answer(410, status(410, "the provided continue parameter is too old", "Expired"));
-  const Asked again = server.next();  // at once
+  const Asked again = server.next();  // without a pause
   EXPECT_EQ(again.target, "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices?limit=500");
   again.answer(200, page("18", object("new", "2")));
   ASSERT_TRUE(told(1));
@@ -160,7 +160,7 @@ TEST_F(ReflectorTest, ListsAnewWhenItsPlaceIsForgotten) {
       watch.end_watch();
       server.next().answer(410, status(410, "too old resource version"));
     }
-    const Asked list = server.next();  // at once
+    const Asked list = server.next();  // without a pause
     EXPECT_NE(list.target.find("?limit=500"), std::string::npos) << list.target;
     list.answer(200, page("30", object("n", "29")));
     ASSERT_TRUE(told(1));
@@ -177,7 +177,7 @@ TEST_F(ReflectorTest, DoesNotListAtOnceWhenItsPlaceIsForgottenASecondTime) {
   start();
   int lists = 0;
   bool paused = false;
-  // The pause is at random, down to none: over many rounds one of them takes time.
+  // The pause is random and may be 0. In many rounds at least one pause is longer.
   for (int round = 0; round < 30 && !paused; ++round) {
     server.next().answer(200, page("10", ""));
     ++lists;
@@ -276,7 +276,7 @@ TEST_F(ReflectorTest, ListsAnewWhenAListIsGarbage) {
   }
   next_after_a_pause().answer(200, page("12", ""));
   ASSERT_TRUE(told(1));
-  EXPECT_EQ(diary.take(), Lines{"listed"}) << "nothing was told of the garbage";
+  EXPECT_EQ(diary.take(), Lines{"listed"}) << "the garbage caused no notification";
 }
 
 TEST_F(ReflectorTest, ReadsTheOthersWhenOneObjectIsNestedTooDeep) {
@@ -319,7 +319,7 @@ TEST_F(ReflectorTest, ListsAnewWhenItsWatcherHasNoMemory) {
   start();
   server.next().answer(200, page("10", object("a", "1")));
   ASSERT_TRUE(turn_until(shard, [&] { return reflector->counts().errors == 1; }));
-  EXPECT_FALSE(reflector->listed()) << "the Watcher has not got all of it";
+  EXPECT_FALSE(reflector->listed()) << "the Watcher has not got all objects";
   shard.advance(Reflector::kInterruptedPause);
   server.next().answer(200, page("11", object("a", "1")));
   Asked watch = server.next();
@@ -332,7 +332,7 @@ TEST_F(ReflectorTest, ListsAnewWhenItsWatcherHasNoMemory) {
   EXPECT_LT(reflector->last_word(), shard.now()) << "no watch is open";
   diary.take();
   const Asked list = server.next();
-  EXPECT_NE(list.target.find("?limit=500"), std::string::npos) << "the event may be lost";
+  EXPECT_NE(list.target.find("?limit=500"), std::string::npos) << "the Watcher may have lost the event";
   list.answer(200, page("12", object("a", "1") + "," + object("b", "12")));
   ASSERT_TRUE(told(1));
   EXPECT_EQ(diary.take(), Lines{"listed a b"});
@@ -431,7 +431,7 @@ TEST_F(ReflectorTest, ReadsItsTokenAgainWhenItIsRefused) {
   EXPECT_TRUE(list.has("\r\nAuthorization: Bearer first\r\n")) << list.head;
   std::ofstream(pattern) << "second";
   list.answer(401, status(401, "Unauthorized"));
-  const Asked again = server.next();  // at once
+  const Asked again = server.next();  // without a pause
   EXPECT_TRUE(again.has("\r\nAuthorization: Bearer second\r\n")) << again.head;
   again.answer(200, page("10", ""));
   server.next().answer(401, "");
@@ -443,14 +443,14 @@ TEST_F(ReflectorTest, ReadsItsTokenAgainWhenItIsRefused) {
   watch.begin_watch();
   watch.end_watch();
   shard.advance(Credentials::kReadAgain);
-  EXPECT_TRUE(server.next().has("Bearer third")) << "a token is read again every minute";
+  EXPECT_TRUE(server.next().has("Bearer third")) << "the token is read again every minute";
   std::filesystem::remove(pattern);
 }
 
 TEST_F(ReflectorTest, IsFreshWhileAWatchIsOpenAndOlderAfterwards) {
   for (const bool in_order : {true, false}) {
     const Asked watch = start_and_watch();
-    // The watch is open once the clock makes no difference.
+    // The watch is open when `last_word` follows the clock.
     ASSERT_TRUE(turn_until(shard, [&] {
       shard.advance(milliseconds(1));
       return reflector->last_word() == shard.now();

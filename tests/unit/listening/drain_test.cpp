@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// The end of a process, with a delay of 2 s and a grace of 10 s.
+/// The drain of a process, with a delay of 2 s and a grace of 10 s.
 class DrainOfAProcess : public ListeningWorld {
  protected:
   DrainOfAProcess() {
@@ -19,7 +19,7 @@ class DrainOfAProcess : public ListeningWorld {
     settings.drain_grace = 10s;
     ids(on({port}));
   }
-  ~DrainOfAProcess() override { turn(); }  // its rounds come back
+  ~DrainOfAProcess() override { turn(); }  // waits for the rounds that are on their way
   std::size_t connections() {
     std::size_t count = 0;
     on_shard([&] { count = servers.front()->connections(); });
@@ -53,7 +53,7 @@ TEST_F(DrainOfAProcess, AcceptsUntilItsDelayIsOverAndEndsWhenNobodyIsLeft) {
 TEST_F(DrainOfAProcess, BeginsOnce) {
   drain.begin(settings);
   pass(1s);
-  drain.begin(settings);  // the delay does not begin anew
+  drain.begin(settings);  // the delay does not start again
   pass(1500ms);
   EXPECT_EQ(done, 1);
   pass(20s);

@@ -25,7 +25,7 @@ TEST_F(ListenersOfTheDataPath, MayAskForAnyPortMoreThanOnce) {
   const auto both = ids(on({0, 0}));
   ASSERT_EQ(both.size(), 2u);
   EXPECT_NE(both[0], both[1]);
-  EXPECT_EQ(ids(on({0, 0})), both) << "and stay what they are";
+  EXPECT_EQ(ids(on({0, 0})), both) << "a later publication keeps their ids";
 }
 
 TEST_F(ListenersOfTheDataPath, CloseWhenTheyAreNotWantedAnyMore) {
@@ -38,7 +38,7 @@ TEST_F(ListenersOfTheDataPath, CloseWhenTheyAreNotWantedAnyMore) {
   EXPECT_FALSE(is_open(first));
   EXPECT_TRUE(is_open(second));
   EXPECT_FALSE(listeners.would_change(on({second})));
-  EXPECT_TRUE(listeners.given_up(on({second})).empty()) << "every shard has closed it";
+  EXPECT_TRUE(listeners.given_up(on({second})).empty()) << "every shard has closed the first one";
 }
 
 TEST_F(ListenersOfTheDataPath, AreAsTheyWereIfOneCannotBeOpened) {
@@ -60,7 +60,7 @@ TEST_F(ListenersOfTheDataPath, CloseWhatWasPreparedAndNeverCameIntoForce) {
     config::Findings findings;
     const Listeners::Change dropped = listeners.prepare(on({port}), {}, findings);
     EXPECT_FALSE(findings.has_mistakes());
-    EXPECT_TRUE(is_open(port)) << "it collects connections since then";
+    EXPECT_TRUE(is_open(port)) << "the kernel queues connections from then on";
   }
   EXPECT_FALSE(is_open(port));
 }

@@ -49,7 +49,7 @@ class ListeningWorld : public ::testing::Test {
     });
     done.get_future().wait();
   }
-  /// What was sent to the shard before, and what it answered.
+  /// Waits until the shard has run the messages that were sent to it, and control has run the answers.
   void turn() {
     for (int turns = 0; turns < 3; ++turns) {
       on_shard([] {});
@@ -65,12 +65,12 @@ class ListeningWorld : public ::testing::Test {
     }
     return wanted;
   }
-  /// A free one, which another process might take before it is used.
+  /// A free port. Another process might take it before the test uses it.
   static std::uint16_t free_port() { return test::LoopbackListener().address().port(); }
   static runtime::Address address(std::uint16_t port) { return *runtime::Address::parse("127.0.0.1", port); }
   bool is_open(std::uint16_t port) const { return static_cast<bool>(connect_to(address(port))); }
 
-  /// As a publication does it.
+  /// Changes the listeners as a publication does.
   Listeners::Change change(const std::vector<config::Listener>& wanted, config::Findings& findings) {
     Listeners::Change next = listeners.prepare(wanted, listeners.given_up(wanted), findings);
     if (findings.has_mistakes()) return next;

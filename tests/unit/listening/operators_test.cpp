@@ -63,12 +63,12 @@ TEST_F(OperatorsListeners, MoveWithoutAGap) {
   config::Findings findings;
   Operators::Change change = operators.prepare(wanted, {}, findings);
   ASSERT_FALSE(findings.has_mistakes()) << findings.mistakes();
-  EXPECT_EQ(who("admin"), "admin") << "until the new one is in use";
+  EXPECT_EQ(who("admin"), "admin") << "the old listener answers until the new one is in use";
   operators.apply(std::move(change));
   control.poll();
   EXPECT_EQ(who("moved"), "admin");
   EXPECT_FALSE(OperatorClient(control, path("admin")).connected());
-  EXPECT_EQ(who("observe"), "observe") << "the other one stays";
+  EXPECT_EQ(who("observe"), "observe") << "the other listener stays";
 }
 
 TEST_F(OperatorsListeners, AreAsTheyWereIfOneCannotBeOpened) {

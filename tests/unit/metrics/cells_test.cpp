@@ -46,7 +46,7 @@ TEST(Histogram, KeepsWhatIsLongerThanTheLastBoundInAnOpenBucket) {
   EXPECT_EQ(histogram.bucket(kDefaultBounds.size()), 1u);
 }
 
-/// A request of ten minutes and one of an hour were the same to every percentile: more than 300 s.
+/// Every percentile showed a request of ten minutes and one of an hour alike: more than 300 s.
 TEST(Histogram, KnewNoLongerRequestThanFiveMinutes) {
   Histogram histogram;
   for (const auto long_one : {301s, 1000s, 3600s}) histogram.observe(long_one);

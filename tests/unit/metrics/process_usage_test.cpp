@@ -61,7 +61,7 @@ TEST(ProcessUsage, CountsOpenDescriptors) {
 }
 
 TEST(ProcessUsage, ListsOpenDescriptorsAtMostOnceASecondWhereTheirFolderHasNoSize) {
-  // fdinfo lists them, too, and has no size on any kernel; fd has one since Linux 6.2.
+  // fdinfo lists the descriptors, too, and reports no size on any kernel. fd reports its size since Linux 6.2.
   const std::string proc = testing::TempDir() + "proc_of_an_older_kernel";
   std::filesystem::remove_all(proc);
   std::filesystem::create_directories(proc + "/self");

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::Not;
 
-/// Whether the text has this sample, exactly.
+/// Whether the text has exactly this sample.
 bool has_line(const std::string& text, const std::string& line) {
   return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
 }
@@ -205,7 +205,7 @@ TEST_F(RegistryTest, CallsTheFiguresOfTheProcessAsClientLibrariesDo) {
     EXPECT_TRUE(has_line(text, line)) << line << "\nis not in\n" << text;
   }
   registry.set_process_figures([] { return ProcessFigures{}; });
-  EXPECT_THAT(registry.render(), Not(HasSubstr("\nprocess_"))) << "what could not be read is not 0";
+  EXPECT_THAT(registry.render(), Not(HasSubstr("\nprocess_"))) << "a figure that could not be read is left out, not shown as 0";
 }
 
 TEST_F(RegistryTest, ShowsReplicasOnlyWhereToldToAndNoMoreThanTold) {
@@ -311,7 +311,7 @@ TEST_F(RegistryTest, PassesPromtool) {
   ::unlink(path.c_str());
 }
 
-/// A scrape's pieces; `between` is called after each.
+/// The pieces of a scrape. `between` is called after each.
 std::vector<std::string> pieces_of(
     Registry& registry, const std::function<void()>& between = [] {}) {
   const std::unique_ptr<Scrape> scrape = registry.scrape();
@@ -338,7 +338,7 @@ class ManyDeployments : public RegistryTest {
       configured.push_back({.endpoint = "iris", .deployment = name, .queue_length = 3, .outages = {7, 5}});
     }
     registry.render();
-    configured.erase(configured.begin(), configured.begin() + 20);  // their outages stay
+    configured.erase(configured.begin(), configured.begin() + 20);  // the figures of their outages stay
   }
   std::vector<DeploymentFigures> configured;
   std::vector<std::shared_ptr<DeploymentMetrics>> held;
@@ -361,7 +361,7 @@ TEST_F(ManyDeployments, MayComeAndGoBetweenTwoPieces) {
     if (++piece == 2) held.erase(held.begin() + 50);
     if (piece == 2) registry.render();
     if (piece == 3) clock.advance(10min);
-    if (piece == 3) registry.render();  // forgets it
+    if (piece == 3) registry.render();  // drops the deployment that is gone
     if (piece == 4) held.push_back(registry.deployment("iris", "v00"));
   });
   std::string sum;

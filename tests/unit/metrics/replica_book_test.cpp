@@ -49,12 +49,12 @@ TEST_F(ReplicaBookTest, KeepsWhatIsGoneForAWhileAndLetsItMakeRoomBefore) {
   update({replica("a", 5), replica("b"), replica("c")});
   update({replica("b"), replica("c")});
   EXPECT_THAT(names(), ElementsAre("a", "b", "c"));
-  EXPECT_EQ(book.shown().front().requests, 5u) << "as it was last told";
+  EXPECT_EQ(book.shown().front().requests, 5u) << "the last figure that was reported";
   EXPECT_EQ(book.shown().front().slots_in_use, 0u);
   clock.advance(1min);
   update({replica("c")});
   update({replica("c"), replica("d")});
-  EXPECT_THAT(names(), ElementsAre("b", "c", "d")) << "a had been gone for longest";
+  EXPECT_THAT(names(), ElementsAre("b", "c", "d")) << "`a` had been gone for longest";
   clock.advance(10min);
   update({replica("c"), replica("d")});
   EXPECT_THAT(names(), ElementsAre("c", "d"));

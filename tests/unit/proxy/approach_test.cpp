@@ -27,8 +27,8 @@ using test::turn_until;
 constexpr const char* kRequest =
     "POST /api/v1/endpoint/iris/score HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\nContent-Length: 1\r\n\r\nx";
 
-/// One shard with its thread; the test's own thread is control. A queue whose only replica belongs to generation 2, while the
-/// shard still has the view of generation 1.
+/// One shard with its thread; the test's own thread is control. The only replica of the queue belongs to generation 2, while
+/// the shard still has the view of generation 1.
 class ApproachTest : public ::testing::Test {
  protected:
   explicit ApproachTest(const Clock& time) : clock(time) {}
@@ -43,7 +43,7 @@ class ApproachTest : public ::testing::Test {
     on_shard([&] { server.open_listener(1, std::move(socket)); });
     client = connect_to(address);
     client.send(kRequest);
-    ASSERT_TRUE(turn_until(control, [this] { return queue->demand().slots_in_use == 1; })) << "it holds the slot";
+    ASSERT_TRUE(turn_until(control, [this] { return queue->demand().slots_in_use == 1; })) << "the exchange holds the slot";
   }
   ~ApproachTest() override {
     client.close();
@@ -97,7 +97,7 @@ class ApproachTest : public ::testing::Test {
   bool slot_comes_back() {
     return turn_until(control, [this] { return queue->demand().slots_in_use == 0; });
   }
-  /// What the client is told, up to the end of the head.
+  /// Reads the answer up to the end of its head.
   std::string answer() {
     std::string all;
     EXPECT_TRUE(turn_until(control, [&] { return (all += client.received()).find("\r\n\r\n") != std::string::npos; }));
@@ -126,14 +126,14 @@ const ManualClock kStandsStill;
 struct CatchingUp : ApproachTest {
   CatchingUp() : ApproachTest(kClock) {}
 };
-/// No timer is ever due.
+/// The clock stands still, so no timer expires.
 struct CatchingUpWithoutTime : ApproachTest {
   CatchingUpWithoutTime() : ApproachTest(kStandsStill) {}
 };
 
 TEST_F(CatchingUpWithoutTime, GoesOnWhenTheViewOfItsReplicaArrives) {
   begin(10s);
-  EXPECT_FALSE(pod.accept()) << "not under the older view";
+  EXPECT_FALSE(pod.accept()) << "the exchange does not connect under the older view";
   publish(2);
   Descriptor connection;
   ASSERT_TRUE(turn_until(control, [&] { return static_cast<bool>(connection = pod.accept()); }));

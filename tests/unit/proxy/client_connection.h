@@ -19,10 +19,10 @@ namespace router::proxy {
 
 using namespace std::chrono_literals;
 
-/// Asks for what the router answers itself.
+/// A request that the router answers itself.
 constexpr const char* kAsk = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Client connections over socket pairs, each as `serve_connection` serves it. When the test ends nothing may be left of them.
+/// Client connections over socket pairs, each served by `serve_connection`. All of them must have ended when the test ends.
 class ClientConnectionTest : public ::testing::Test, protected test::ServedShard {
  protected:
   struct Connection {
@@ -46,13 +46,13 @@ class ClientConnectionTest : public ::testing::Test, protected test::ServedShard
     EXPECT_EQ(server.refused(), 0u);
   }
 
-  /// The first connection of the test, with an open listener, for else each answer ends it.
+  /// The first connection of the test. It opens a listener, because without one each answer ends the connection.
   void connect() {
     if (!server.view()) publish();
     server.open_listener(kListener, std::move(runtime::listen_on("127.0.0.1", 0, 1)->front()));
     client = accept();
   }
-  /// One more; it goes with the test.
+  /// Another connection. It ends with the test.
   Connection& another() { return *others.emplace_back(std::make_unique<Connection>(accept())); }
   Connection accept(const char* address = "127.0.0.1") {
     std::array<int, 2> ends{};
@@ -70,7 +70,7 @@ class ClientConnectionTest : public ::testing::Test, protected test::ServedShard
     to.far.send(bytes);
     shard.poll();
   }
-  /// How many answers with this status have come since it was last asked.
+  /// The number of answers with this status since the last call.
   std::size_t answers(const std::string& status = "200") { return answers(client, status); }
   static std::size_t answers(const Connection& to, const std::string& status = "200") {
     const std::string all = to.far.received();

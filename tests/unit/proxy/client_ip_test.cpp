@@ -38,7 +38,7 @@ TEST(ClientIp, IsThePeerUnlessATrustedOneSpeaksForAnother) {
 TEST(ClientIp, IsTheLastAddressThatIsNoTrustedProxy) {
   EXPECT_EQ(told("X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.0.0.3 ,fd00::4\r\n"), "192.0.2.7");
   EXPECT_EQ(told("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-For: 10.0.0.3\r\n"), "192.0.2.7");
-  EXPECT_EQ(told("X-Forwarded-For: 10.0.0.9, 10.0.0.3\r\n"), "10.0.0.9") << "all are proxies";
+  EXPECT_EQ(told("X-Forwarded-For: 10.0.0.9, 10.0.0.3\r\n"), "10.0.0.9") << "all addresses are trusted proxies";
 }
 
 TEST(ClientIp, LeavesPortsOutAndWritesAddressesInOneWay) {

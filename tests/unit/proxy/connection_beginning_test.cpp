@@ -11,7 +11,7 @@
 #include "tests/unit/proxy/client_connection.h"
 #include "tests/unit/tls/peers.h"
 
-/// From accept to the first request: the PROXY protocol's header and the TLS handshake, each with its time and its end.
+/// From accept to the first request: the header of the PROXY protocol and the TLS handshake, each with its timeout and its end.
 namespace router::proxy {
 namespace {
 
@@ -22,7 +22,7 @@ class BeginningTest : public ClientConnectionTest {
     publish_again();
     connect();
   }
-  /// With the limits as they are now.
+  /// Publishes the current limits and settings.
   void publish_again() {
     auto view = std::make_shared<View>();
     view->listeners[kListener] = settings;
@@ -55,7 +55,7 @@ TEST_F(ProxiedTest, MustSendItsHeaderWithinTheHeaderTimeout) {
   EXPECT_TRUE(open());
   shard.advance(1ms);
   EXPECT_TRUE(client.served.done());
-  EXPECT_EQ(client.far.received(), "") << "nobody knows whom to answer";
+  EXPECT_EQ(client.far.received(), "") << "the client is not known yet, so there is no answer";
 }
 
 TEST_F(ProxiedTest, EndsWhenTheProxyLeavesInTheHeader) {
@@ -117,7 +117,7 @@ class SecuredTest : public BeginningTest {
     }
     EXPECT_TRUE(peer->shaken());
   }
-  /// The first bytes of a handshake.
+  /// Sends the first bytes of a handshake.
   void begin() {
     SSL_do_handshake(peer->ssl());
     const std::string hello = peer->take_output();

@@ -34,10 +34,10 @@ TEST(ConnectionLimits, CountEachClientByItself) {
   EXPECT_TRUE(first->enter(address("10.0.0.1", 1000), 1));
   EXPECT_FALSE(second->enter(address("10.0.0.1", 1001), 1)) << "the port does not matter";
   EXPECT_TRUE(other->enter(address("10.0.0.2"), 1));
-  second.reset();  // was refused: gives back the process's permit only
+  second.reset();  // it was refused, so it gives back only the permit of the process
   EXPECT_EQ(limits.clients(), 2u);
   first.reset();
-  EXPECT_EQ(limits.clients(), 1u) << "who has left is forgotten";
+  EXPECT_EQ(limits.clients(), 1u) << "a client without connections is not counted";
   std::optional<Permit> again = limits.enter(kMany);
   EXPECT_TRUE(again->enter(address("10.0.0.1"), 1));
 }
@@ -74,7 +74,7 @@ TEST(ClientKey, IsTheFirstHalfOfAnIpv6Address) {
   EXPECT_NE(client_key(address("::1")), client_key(address("0.0.0.0")));
 }
 
-/// For ThreadSanitizer, too: shards enter and leave at the same time, and neither limit is ever exceeded or left behind.
+/// For ThreadSanitizer, too. Shards enter and leave at the same time: no limit is exceeded, and no count is left behind.
 TEST(ConnectionLimits, AreExactOverAllShards) {
   constexpr std::size_t kThreads = 4, kRounds = 2000, kProcessMax = 6, kClientMax = 2;
   ConnectionLimits limits;

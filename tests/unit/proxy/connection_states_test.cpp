@@ -6,7 +6,7 @@
 #include "tests/support/failing_memory.h"
 #include "tests/unit/proxy/client_connection.h"
 
-/// The client, the drain or an allocation that fails, at each state of a connection.
+/// The client leaves, the router drains or an allocation fails, at each state of a connection.
 namespace router::proxy {
 namespace {
 
@@ -19,11 +19,11 @@ class ConnectionStateTest : public ClientConnectionTest {
     ::shutdown(client.far.get(), SHUT_WR);
     shard.poll();
   }
-  /// Who gives way to others comes again.
+  /// Lets a connection go on that has yielded to others.
   void take_turns() {
     for (int turn = 0; turn < 100; ++turn) shard.advance(0s);
   }
-  /// Asks so often, without taking an answer, that the connection is blocked.
+  /// Sends requests, without taking an answer, until the connection is blocked.
   void fill() {
     std::string asks;
     for (int number = 0; number < 2000; ++number) asks += kHead;
@@ -37,7 +37,7 @@ class ConnectionStateTest : public ClientConnectionTest {
 TEST_F(ConnectionStateTest, EndsWhenTheClientLeavesBeforeItHasAsked) {
   half_close();
   EXPECT_TRUE(client.served.done());
-  EXPECT_EQ(client.far.received(), "") << "without a word";
+  EXPECT_EQ(client.far.received(), "") << "the router sends nothing";
 }
 
 TEST_F(ConnectionStateTest, EndsWhenTheClientLeavesInAHead) {
@@ -121,7 +121,7 @@ TEST_F(ConnectionStateTest, LetsAClientReadItsRefusalForTwoSeconds) {
 
 TEST_F(ConnectionStateTest, MayStaySilentAsLongAsAConnectionIsKept) {
   shard.advance(59s);
-  EXPECT_TRUE(open()) << "the header timeout is for those who have begun, while there are permits";
+  EXPECT_TRUE(open()) << "while there are permits, the header timeout applies only to a head that has begun";
   shard.advance(1s);
   EXPECT_FALSE(open());
   EXPECT_EQ(client.far.received(), "");
@@ -142,7 +142,7 @@ TEST_F(ConnectionStateTest, InADrainAnswersWithTheEnd) {
   server.begin_drain();
   send(kHead);
   const std::string seen = client.far.received();
-  EXPECT_TRUE(seen.starts_with("HTTP/1.1 503")) << "load balancers shall go elsewhere";
+  EXPECT_TRUE(seen.starts_with("HTTP/1.1 503")) << "the answer makes load balancers choose another router";
   EXPECT_NE(seen.find("Connection: close\r\n"), std::string::npos);
   half_close();
   EXPECT_TRUE(client.served.done());
@@ -180,7 +180,7 @@ TEST_F(ConnectionStateTest, TheGraceEndsAHead) {
 TEST_F(ConnectionStateTest, AnswersARequestThatWaitsInTheKernelWhenTheDrainClosesWhatIsIdle) {
   send(kHead);
   EXPECT_EQ(answers(), 1u);
-  client.far.send(kHead);  // the shard has not been told of it
+  client.far.send(kHead);  // the shard has not seen the bytes yet
   server.close_idle();
   shard.poll();
   EXPECT_EQ(answers(), 1u);
@@ -193,11 +193,11 @@ TEST_F(ConnectionStateTest, MustAskWithinTheHeaderTimeoutOnceFourFifthsOfThePerm
   publish();
   for (int number = 0; number < 3; ++number) another();
   shard.advance(10s);
-  EXPECT_TRUE(open()) << "4 of 5: load balancers' pools open connections in advance";
+  EXPECT_TRUE(open()) << "4 of 5 permits: load balancers open connections in advance";
   shard.advance(5s);
   Connection& fifth = another();
   shard.advance(5s);
-  EXPECT_EQ(connections.open(), 4u) << "one of the first four is ended, and there is room again";
+  EXPECT_EQ(connections.open(), 4u) << "one of the first four has ended, and its permit is free";
   EXPECT_TRUE(fifth.open());
 }
 
@@ -254,7 +254,7 @@ TEST_F(ConnectionStateTest, AHeadThatHasBegunMoreThanASecondAgoMakesRoom) {
   shard.advance(1001ms);
   const Connection& newest = another();
   shard.poll();
-  EXPECT_TRUE(client.served.done()) << "it has no permit any more";
+  EXPECT_TRUE(client.served.done()) << "the new connection has got its permit";
   EXPECT_EQ(client.far.received(), "");
   EXPECT_TRUE(newest.open());
   EXPECT_EQ(cells.connections_displaced.value(), 1u);
@@ -263,19 +263,19 @@ TEST_F(ConnectionStateTest, AHeadThatHasBegunMoreThanASecondAgoMakesRoom) {
 TEST_F(ConnectionStateTest, OfManyRefusedSixtyFourAreStillRead) {
   limits.max_connections = 1;
   publish();
-  send("POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");  // this one is not idle
+  send("POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");  // this connection is not idle
   for (std::size_t number = 0; number < ShardServer::kRefusedMax; ++number) another();
   EXPECT_EQ(server.refused(), ShardServer::kRefusedMax);
   const Connection& last = another();
   EXPECT_EQ(answers(last, "503"), 1u);
-  EXPECT_TRUE(last.served.done()) << "told, and not read";
+  EXPECT_TRUE(last.served.done()) << "it gets the answer, and its bytes are not read";
   shard.advance(2s);
   EXPECT_EQ(server.refused(), 0u);
 }
 
 // --- an allocation fails ---
 
-/// With the n-th failing, for each n, the connection serves or is ended; it never stays without an answer.
+/// The n-th allocation fails, for each n. The connection serves or ends; it never stays open without an answer.
 class ConnectionWithoutMemory : public ClientConnectionTest {
  protected:
   std::size_t fail_each(std::string_view before, std::string_view then) {

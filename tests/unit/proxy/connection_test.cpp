@@ -12,7 +12,7 @@ namespace {
 
 using ConnectionTest = ClientConnectionTest;
 
-/// A request whose body is owed.
+/// A request whose body has not been sent.
 constexpr std::string_view kUnfinished = "POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
 
 TEST_F(ConnectionTest, ServesOneRequestAfterTheOther) {
@@ -61,14 +61,14 @@ TEST_F(ConnectionTest, GivesAHeadTheHeaderTimeoutFromItsFirstByteOn) {
   shard.advance(55s);
   send("GET /healthz");
   shard.advance(9s);
-  EXPECT_TRUE(open()) << "the keep-alive timeout is over, but the client has asked";
+  EXPECT_TRUE(open()) << "the keep-alive timeout is over, but a head has begun";
   shard.advance(1s);
   EXPECT_EQ(answers("408"), 1u);
 }
 
 TEST_F(ConnectionTest, ServesWhatHasArrivedWhenTheKeepAliveTimeoutEnds) {
   connect();
-  client.far.send(kAsk);  // the shard has not been told when its timer comes first
+  client.far.send(kAsk);  // the timer expires before the shard sees the bytes
   shard.advance(60s);
   shard.poll();
   EXPECT_EQ(answers(), 1u);
@@ -144,8 +144,8 @@ TEST_F(ConnectionTest, AtTheLimitOneWhoseRequestHasBegunStays) {
 
 TEST_F(ConnectionTest, LeavesNothingCountedWhereItFindsNoMemory) {
   connect();
-  send(kUnfinished);                                                             // it is not idle
-  for (const std::size_t connections_max : {std::size_t{1}, std::size_t{10}}) {  // a refused one, and one that is served
+  send(kUnfinished);                                                             // this connection is not idle
+  for (const std::size_t connections_max : {std::size_t{1}, std::size_t{10}}) {  // the new connection is refused, then served
     limits.max_connections = connections_max;
     publish();
     for (std::size_t served_before = 0, failed = 1; failed > 0; ++served_before) {

@@ -27,7 +27,7 @@ class Drain final : public wire::Cancellation {
   Deadline ask_again(TimePoint) const override { return kNever; }
 };
 
-/// The pod's side over a wire: what an answer needs, and nothing of slots.
+/// The pod's side over a wire. It has what an answer needs, and no slot.
 class Answering final : public upstream::UpstreamExchange {
  public:
   explicit Answering(runtime::Shard& shard, runtime::Wakeup& wakeup) : pod(shard), input_(shard, Origin::kUpstream) {
@@ -52,7 +52,7 @@ class Answering final : public upstream::UpstreamExchange {
   Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(pod.stream, sink); }
   void arm_read() override { pod.stream.arm_read(); }
 
-  // Nobody asks.
+  // The tests call none of these.
   void begin_head(std::string_view, std::string_view, std::string_view, std::string_view) override {}
   void field(std::string_view, std::string_view) override {}
   void end_head(wire::BodySize) override {}

@@ -14,7 +14,7 @@ TEST(GatheringRoom, HasRoomForSoManyBytesOfAllTogether) {
   GatheringRoom::Share one(room);
   GatheringRoom::Share other(room);
   EXPECT_TRUE(one.grow(60));
-  EXPECT_TRUE(one.grow(60)) << "no more than before";
+  EXPECT_TRUE(one.grow(60)) << "the share stays the same";
   EXPECT_TRUE(other.grow(40));
   EXPECT_FALSE(one.grow(61));
   EXPECT_FALSE(other.grow(41));
@@ -25,7 +25,7 @@ TEST(GatheringRoom, GetsBackWhatARequestHadGathered) {
   {
     GatheringRoom::Share one(room);
     EXPECT_TRUE(one.grow(80));
-    EXPECT_FALSE(one.grow(101)) << "which changes nothing";
+    EXPECT_FALSE(one.grow(101)) << "a share that cannot grow stays as it was";
   }
   GatheringRoom::Share other(room);
   EXPECT_TRUE(other.grow(100));

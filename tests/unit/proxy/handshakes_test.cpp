@@ -17,7 +17,7 @@
 namespace router::proxy {
 namespace {
 
-/// Somebody who shakes hands, and hears when it is over.
+/// The owner of a handshake, which is woken when the handshake is cut.
 class Shaking final : public runtime::Waker {
  public:
   Shaking(test::TestShard& shard, Handshakes& all, std::size_t max) {
@@ -73,14 +73,14 @@ TEST_F(HandshakesTest, AreMoreThanTheLimitWhileAllWaitForUs) {
   EXPECT_EQ(all.under_way(), 20u);
   const Shaking& silent = begin(4);
   for (int number = 0; number < 20; ++number) begin(4).client_sends();
-  EXPECT_TRUE(silent.cut()) << "each that begins looks at some";
+  EXPECT_TRUE(silent.cut()) << "each new handshake looks at some others";
   EXPECT_EQ(all.under_way(), 40u);
 }
 
 TEST_F(HandshakesTest, WakeWhomTheyCutFromTheLoopAndOnce) {
   const Shaking& first = begin(1);
   begin(1);
-  EXPECT_EQ(first.woken(), 0) << "not inside whatever began the other one";
+  EXPECT_EQ(first.woken(), 0) << "the wake-up does not happen inside the call that began the other one";
   shard.poll();
   EXPECT_EQ(first.woken(), 1);
   begin(1);
@@ -97,22 +97,22 @@ TEST_F(HandshakesTest, LeaveFromAnywhereInTheList) {
   EXPECT_EQ(all.under_way(), 1u);
   begin(3);
   EXPECT_FALSE(third.cut());
-  begun[3]->end();  // the newest
+  begun[3]->end();  // the newest one
   begin(1);
   EXPECT_TRUE(third.cut());
   EXPECT_EQ(all.under_way(), 1u);
 }
 
 TEST_F(HandshakesTest, StayInOrderWhenTheOnlyOneIsSparedForTheNextOne) {
-  // Three strangers, one place: the first one has sent something, the second one is silent. The third one spares the first,
-  // cuts the second, and spares the first again, which is alone by then.
+  // Three handshakes and a limit of one. The client of the first one has sent bytes, the second one's is silent. The third one
+  // spares the first, cuts the second, and spares the first again, which is then the only other one.
   begin(1).client_sends();
   const Shaking& silent = begin(1);
   const Shaking& third = begin(1);
   EXPECT_TRUE(silent.cut());
   EXPECT_FALSE(begun.front()->cut() || third.cut());
   EXPECT_EQ(all.under_way(), 2u);
-  begun.clear();  // the oldest first
+  begun.clear();  // destroys the oldest one first
   EXPECT_EQ(all.under_way(), 0u);
   const Shaking& later = begin(1);
   EXPECT_FALSE(later.cut());
@@ -142,7 +142,7 @@ TEST_F(HandshakesTest, MakeRoomForALowerLimitToo) {
 TEST_F(HandshakesTest, MayEndAfterTheyWereCut) {
   begin(1);
   begin(1);
-  begun.erase(begun.begin());  // with its socket, before the loop could wake it
+  begun.erase(begun.begin());  // with its socket, before the loop wakes it
   shard.poll();
   EXPECT_EQ(all.under_way(), 1u);
 }

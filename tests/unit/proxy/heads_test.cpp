@@ -13,7 +13,7 @@ namespace {
 
 using BodyKind = wire::BodySize::Kind;
 
-/// Takes the head of an answer, for a request of `method`; nothing else happens to it.
+/// Takes only the head of an answer, for a request of `method`.
 class HeadTaker final : public test::QuietDownstream {
  public:
   explicit HeadTaker(http::Method method) { asked().method = method; }
@@ -28,7 +28,7 @@ class HeadTaker final : public test::QuietDownstream {
   void end_head(wire::BodySize ended) override { size = ended; }
 };
 
-/// Writes the head of an answer with `status` that has no body and, if `length` is not empty, speaks of one all the same.
+/// Writes the head of an answer with `status` that has no body. If `length` is not empty, the pod sent a Content-Length anyway.
 HeadTaker write(config::StatusProfile profile, int status, std::string_view length = {},
                 http::Method method = http::Method::kPost) {
   model::Endpoint endpoint;
@@ -52,7 +52,7 @@ TEST(WriteResponseHead, SaysThatThe424InThePlaceOfAStatusWithoutBodyIsEmpty) {
   for (const int status : {204, 304}) {
     const HeadTaker taker = write(config::StatusProfile::kManaged, status, "5");
     EXPECT_TRUE(taker.lines.starts_with("424\n"));
-    EXPECT_FALSE(has_length(taker)) << "the pod's length speaks of a body that never comes";
+    EXPECT_FALSE(has_length(taker)) << "the pod's Content-Length announces a body that never comes";
     EXPECT_EQ(taker.size.kind, BodyKind::kLength);
     EXPECT_EQ(taker.size.length, 0U);
   }
@@ -69,7 +69,7 @@ TEST(WriteResponseHead, TakesTheLengthFromA204AndLeavesItToA304) {
   EXPECT_TRUE(has_length(write(config::StatusProfile::kKubernetes, 304, "5")));
 }
 
-/// Takes the head of a request.
+/// Takes only the head of a request.
 class RequestTaker final : public wire::RequestSink {
  public:
   std::string lines;
@@ -83,7 +83,7 @@ class RequestTaker final : public wire::RequestSink {
   void body_end(const http::Fields*) override {}
 };
 
-/// The fields that a pod gets of a request with these lines, but for its id.
+/// The fields that a pod receives for a request with these lines, apart from the request's id.
 std::string forwarded(const std::string& lines, bool trusted = false, const http::Via& via = {}, int minor_version = 1,
                       bool forward_authorization = false) {
   const std::string bytes =
@@ -95,7 +95,7 @@ std::string forwarded(const std::string& lines, bool trusted = false, const http
   endpoint.forward_authorization = forward_authorization;
   const model::Deployment deployment;
   model::Route route;
-  route.path = "/score";  // what the client asks, too
+  route.path = "/score";  // the same path as in the client's request
   route.endpoint = &endpoint;
   route.deployment = &deployment;
   RequestTaker taker;
@@ -141,7 +141,7 @@ TEST(WriteRequestHead, KeepsSchemeAndHostOfATrustedProxyAsSingleValues) {
   EXPECT_EQ(forwarded("X-Forwarded-Proto: \r\n", true), kOurs);
 }
 
-/// A list is no scheme: uvicorn takes `https, http` for http.
+/// A list is not a scheme: uvicorn reads `https, http` as http.
 TEST(WriteRequestHead, ToldAListWhereASingleValueIsMeant) {
   const std::string kTold = "\nX-Forwarded-Proto: https\nX-Forwarded-Host: a:1\n";
   for (const std::string lines :

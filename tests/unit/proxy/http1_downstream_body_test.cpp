@@ -75,11 +75,11 @@ TEST_F(Http1DownstreamTest, CountsTheBodyAnewWhenItBeginsAgain) {
   }
 }
 
-// --- what nobody wants any more is dropped ---
+// --- bodies that the router drops ---
 
 TEST_F(Http1DownstreamTest, DropsABodyUntilTheNextRequestIsFoundBehindIt) {
   take(request(length(6)) + "ab");
-  EXPECT_EQ(downstream->drop_request(), Progress::kBlocked) << "arm, and come again";
+  EXPECT_EQ(downstream->drop_request(), Progress::kBlocked) << "the caller arms the socket and calls it again";
   answer({Size::Kind::kLength, 0});
   wire->far.send("cdef" + request(length(0)));
   while (downstream->drop_request() != Progress::kEnded) {
@@ -120,7 +120,7 @@ TEST_F(Http1DownstreamTest, RelaysAnInterimResponseWithoutWhatStaysOnItsHop) {
   http::ResponseHead parsed;
   ASSERT_TRUE(http::parse_response(head, parsed));
   downstream->interim(parsed);
-  EXPECT_FALSE(downstream->responded()) << "the answer can still be another one";
+  EXPECT_FALSE(downstream->responded()) << "the final answer is still open";
   EXPECT_TRUE(answer({Size::Kind::kLength, 0}).starts_with("HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200"));
 }
 
@@ -134,7 +134,7 @@ TEST_F(Http1DownstreamTest, SendsNoInterimResponseToAnOldClient) {
 }
 
 TEST_F(Http1DownstreamTest, CutsAnAnswerSoThatNobodyTakesItForWhole) {
-  // A length tells that something is missing; where the end of the connection is the end of the body, only a reset does.
+  // With a length, a client sees that bytes are missing. If the end of the connection ends the body, only a reset shows it.
   for (const bool old_client : {false, true}) {
     const test::LoopbackListener listener;
     use(std::make_unique<test::Wire>(shard, listener));
@@ -164,14 +164,14 @@ TEST_F(Http1DownstreamTest, KnowsHowMuchTheClientHasTaken) {
   EXPECT_EQ(downstream->response_bytes(), 3u);
 }
 
-// --- who may have a slot, and for how long ---
+// --- which exchange may have a slot, and for how long ---
 
 TEST_F(Http1DownstreamTest, MayTakeASlotUntilWaitersAreRefused) {
   take(request());
   EXPECT_TRUE(downstream->may_take_slot());
   server.refuse_waiters();
   EXPECT_EQ(downstream->may_take_slot().error().reason, Reason::kDraining);
-  EXPECT_TRUE(downstream->still_wanted()) << "what runs goes on";
+  EXPECT_TRUE(downstream->still_wanted()) << "an exchange that runs goes on";
   EXPECT_TRUE(downstream->within_grace());
   server.end_grace();
   EXPECT_EQ(downstream->still_wanted().error().reason, Reason::kDraining);
@@ -214,7 +214,7 @@ TEST_F(LingeringTest, IsNotProlongedByWhatTheClientStillSends) {
     wire->far.send(std::string(1000, 'x'));
     shard.poll();
     EXPECT_FALSE(lingering.done());
-    EXPECT_FALSE(wire->stream.socket().has_arrived()) << "it is read, so that closing does not reset";
+    EXPECT_FALSE(wire->stream.socket().has_arrived()) << "the bytes are read, so that closing does not reset the connection";
   }
   shard.advance(100ms);
   EXPECT_TRUE(lingering.done());
@@ -237,7 +237,7 @@ TEST_F(Http1DownstreamTest, FailsWhereItFindsNoMemoryAndGoesOnWithSome) {
         EXPECT_TRUE(next && *next == Next::kRequest) << served;
         if (attempt == 0) failed = one.failed();
         if (next) break;
-      } catch (const std::exception&) {  // bad_alloc ended the task: the test's runner finds no result
+      } catch (const std::exception&) {  // bad_alloc ended the task, and the test's runner finds no result
         failed = one.failed();
       }
     }

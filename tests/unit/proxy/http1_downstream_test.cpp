@@ -83,7 +83,7 @@ TEST_F(Http1DownstreamTest, GivesAHeadTheHeaderTimeout) {
   wire->far.send("GET / HTTP/1.1\r\n");
   auto reading = read_head();
   shard.advance(9s);
-  wire->far.send("X: more\r\n");  // which does not prolong it
+  wire->far.send("X: more\r\n");  // more bytes do not prolong the timeout
   shard.advance(999ms);
   EXPECT_FALSE(reading.done());
   shard.advance(1ms);
@@ -115,7 +115,7 @@ TEST_F(Http1DownstreamTest, EndsAHeadWithTheDrainsGrace) {
   EXPECT_EQ(*reading.get(), Next::kEnd);
 }
 
-// --- going on ---
+// --- the next request ---
 
 TEST_F(Http1DownstreamTest, GoesOnAfterAWholeExchange) {
   EXPECT_TRUE(goes_on_after(request()));
@@ -195,7 +195,7 @@ TEST_F(Http1DownstreamTest, EndsWhenItWasReset) {
   EXPECT_TRUE(wire->far.at_end());
 }
 
-// --- a body that is still to come when the answer leaves (contract, section 5) ---
+// --- a body that is incomplete when the answer is sent (contract, section 5) ---
 
 TEST_F(Http1DownstreamTest, GoesOnIfAMegabyteIsLeft) {
   EXPECT_TRUE(goes_on_after(request("Content-Length: " + std::to_string(kMegabyte) + "\r\n")));

@@ -27,7 +27,7 @@ inline std::string request(const std::string& fields = "", const std::string& ve
   return "POST /score " + version + "\r\nHost: x\r\n" + fields + "\r\n";
 }
 
-/// The client's side of HTTP/1.1 over a socket pair: the test is the client, and the exchange.
+/// The client's side of HTTP/1.1 over a socket pair. The test plays the client and the exchange.
 class Http1DownstreamTest : public ::testing::Test, protected test::ServedShard {
  protected:
   Http1DownstreamTest() {
@@ -54,7 +54,7 @@ class Http1DownstreamTest : public ::testing::Test, protected test::ServedShard 
     const Result<Next> next = shard.run(downstream->next_head());
     ASSERT_TRUE(next && *next == Next::kRequest);
   }
-  /// Answers with this body; what the client sees.
+  /// Answers with this body. Returns what the client receives.
   std::string answer(Size size, std::string_view body = "") {
     downstream->begin_head(200, "OK");
     downstream->end_head(size);
@@ -63,7 +63,7 @@ class Http1DownstreamTest : public ::testing::Test, protected test::ServedShard 
     EXPECT_TRUE(downstream->flush());
     return wire->far.received();
   }
-  /// Whether the answer to this request lets the connection go on, and says so.
+  /// Whether the answer to this request keeps the connection open and says so.
   bool goes_on_after(const std::string& bytes) {
     take(bytes);
     const bool closes = answer({Size::Kind::kLength, 0}).find("Connection: close") != std::string::npos;

@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 using Since = IdleConnections::Since;
 
-/// A connection with a permit, that waits for its client.
+/// A connection with a permit that waits for its client.
 class Resting final : public runtime::Waker {
  public:
   Resting(test::TestShard& shard, IdleConnections& all, ConnectionLimits& limits) : permit_(limits.enter(1000).value()) {
@@ -71,7 +71,7 @@ TEST_F(IdleConnectionsTest, MakeRoomInTheOrderInWhichTheyBeganToWait) {
   const Resting& second = resting(Since::kRequest);
   const Resting& third = resting(Since::kRequest);
   first.leave();
-  first.rest(Since::kRequest);  // it has asked meanwhile
+  first.rest(Since::kRequest);  // it has had a request meanwhile
   EXPECT_TRUE(make_room() && second.cut() && !third.cut());
   EXPECT_TRUE(make_room() && third.cut() && !first.cut());
   EXPECT_TRUE(make_room() && first.cut());
@@ -120,7 +120,7 @@ TEST_F(IdleConnectionsTest, GiveTheirPermitAwayAndAreWokenFromTheLoop) {
     const std::optional<ConnectionLimits::Permit> permit = all.make_room(shard.now());
     ASSERT_TRUE(permit);
     EXPECT_EQ(limits.open(), 1u);
-    EXPECT_TRUE(limits.has_room(client, 1)) << "the permit is somebody else's";
+    EXPECT_TRUE(limits.has_room(client, 1)) << "the permit does not count for this client any more";
     EXPECT_EQ(only.woken(), 0);
     shard.poll();
     EXPECT_EQ(only.woken(), 1);

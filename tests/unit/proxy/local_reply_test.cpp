@@ -40,7 +40,7 @@ TEST(LocalReply, AnswersEveryReasonAsTheContractSays) {
   }
 }
 
-/// What the client gets.
+/// The answer that the client receives.
 struct Seen final : test::QuietDownstream {
   void begin_head(int code, std::string_view) override { status = code; }
   void field(std::string_view name, std::string_view value) override { fields[std::string(name)] = value; }
@@ -110,7 +110,7 @@ TEST(LocalReply, CarriesItsReasonIdsAndABodyOfTheLengthThatItSays) {
               "{\"error\":{\"code\":\"" + std::string(name_of(reason)) + "\",\"message\":\"why\",\"request_id\":\"an-id\"}}\n");
     EXPECT_EQ(seen.length, seen.body.size());
     EXPECT_TRUE(seen.ended);
-    EXPECT_TRUE(seen.dropped_before_the_head) << "what is left of the request decides whether the connection goes on";
+    EXPECT_TRUE(seen.dropped_before_the_head) << "the unread rest of the request decides whether the connection stays open";
   }
 }
 
@@ -158,7 +158,7 @@ TEST(LocalReply, SaysHowToAuthenticateAndWhichMethodsAreServed) {
 TEST(LocalReply, HasNoBodyForAHead) {
   const Seen seen = answer_to(Reason::kUnauthorized, StatusProfile::kKubernetes, http::Method::kHead);
   EXPECT_EQ(seen.body, "");
-  EXPECT_GT(seen.length, 0u) << "its length is told";
+  EXPECT_GT(seen.length, 0u) << "Content-Length has the body's length";
   EXPECT_TRUE(seen.ended);
 }
 

@@ -23,7 +23,7 @@ TEST(MinimumRate, IsKeptUpByTheMinimumRateForEver) {
   std::uint64_t total = 0;
   for (int second = 0; second < 3600; ++second) {
     rate.waited(seconds(1));
-    ASSERT_GT(rate.left(), seconds(0)) << "after " << second;
+    ASSERT_GT(rate.left(), seconds(0)) << "after second " << second;
     rate.moved(total += 240);
   }
 }

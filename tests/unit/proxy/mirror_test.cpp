@@ -17,7 +17,7 @@ using test::FailingMemory;
 
 class MirrorTest : public ::testing::Test {
  protected:
-  /// A whole request, its body longer than it has said.
+  /// A copy of a whole request, whose body was begun twice.
   std::unique_ptr<MirrorCopy> collect() {
     const auto write_head = [this](wire::RequestSink& to) {
       to.begin_head("POST", "/score", "/below", "a=1");
@@ -61,7 +61,7 @@ TEST_F(MirrorTest, IsGivenUpAndCountedWhereACopyFindsNoMemory) {
 TEST_F(MirrorTest, IsCountedWhereACompleteCopyFindsNoMemoryToLeave) {
   std::unique_ptr<MirrorCopy> copy = collect();
   ASSERT_TRUE(copy != nullptr && copy->complete());
-  const test::EmptyFrameCache empty;  // tests before this one may have left frames
+  const test::EmptyFrameCache empty;  // earlier tests may have left frames
   FailingMemory failing(0);
   MirrorCopy::send(std::move(copy));
   shard.poll();

@@ -174,7 +174,7 @@ TEST(ProxyProtocol, GivesUpAtOnceWhenTheClientLeavesWithinTheHeader) {
   auto reading = shard.start(read_proxy_header(socket, wakeup, kNever, kNever));
   ASSERT_EQ(::send(ends[1], "PROXY TCP4 192.", 15, MSG_NOSIGNAL), 15);
   ::shutdown(ends[1], SHUT_WR);
-  // A bounded number of turns: who waits for more than the end is woken by it for ever.
+  // The number of turns is limited: a task that did not see the end would be woken by it for ever.
   shard.shard().io().restart();
   for (int turns = 0; turns < 20 && !reading.done(); ++turns) shard.shard().io().poll_one();
   EXPECT_TRUE(reading.done() && !reading.peek());

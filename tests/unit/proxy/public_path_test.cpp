@@ -78,10 +78,10 @@ TEST(PublicLocation, IsMappedFromTheRootOfThePod) {
   const Asked asked("/", path, "/a");
   EXPECT_EQ(asked.location("/"), below("/"));
   EXPECT_EQ(asked.location("/jobs/1"), below("/jobs/1"));
-  EXPECT_EQ(asked.location(below("/jobs/1")), below("/jobs/1")) << "it knows the prefix";
+  EXPECT_EQ(asked.location(below("/jobs/1")), below("/jobs/1")) << "the pod has added the prefix itself";
 }
 
-/// What the client may ask as it is was taken for the pod's own, where the pod's scoring route is `/`, and got a second prefix.
+/// With the scoring route `/`, the router took a public path in a Location for the pod's own path and prefixed it again.
 TEST(PublicLocation, MappedAPublicPathThatWasNotSpelledAsTheClientAskedIt) {
   for (const std::string_view start :
        {"/api/v1/endpoint/iris/score", "/api/v1/service/IRIS/score", "/api/v1/endpoint/Iris/score"}) {
@@ -108,7 +108,7 @@ TEST(PublicLocation, MappedWhatThePodHadMadeOfATrustedProxysPrefix) {
     EXPECT_EQ(asked.location(below("/jobs/1"), prefix), below("/jobs/1"));
     EXPECT_EQ(asked.location("/jobs/1", prefix), below("/jobs/1"));
   }
-  EXPECT_EQ(asked.location(made), below(made)) << "the pod's own path";
+  EXPECT_EQ(asked.location(made), below(made)) << "without a prefix it is the pod's own path";
   EXPECT_EQ(asked.location(made, "/gw"), below(made));
   EXPECT_EQ(asked.location(below("/jobs/1"), "/"), below("/jobs/1"));
 }
@@ -123,7 +123,7 @@ TEST(PublicLocation, IsMappedIfItIsPublicOfAnotherEndpointOnly) {
   }
 }
 
-/// A Location stays the pod's own, or begins with the client's origin and the path that it has asked.
+/// A Location stays as the pod sent it, or begins with the client's origin and the path of its request.
 TEST(PublicLocation, LeadsNowhereElse) {
   const std::string path = below("/a");
   const Asked asked("/", path, "/a");
@@ -145,9 +145,9 @@ TEST(PublicPrefix, IsWhatStandsBeforeThePodsPath) {
   EXPECT_EQ(Asked("/score", kPublic, "").prefix(), "/api/v1/endpoint/iris");
   EXPECT_EQ(Asked("/", path, "/a").prefix(), kPublic);
   EXPECT_EQ(Asked("/", kPublic, "").prefix(), kPublic);
-  EXPECT_EQ(Asked("/run", path, "/a").prefix(), "") << "no prefix leads from one to the other";
+  EXPECT_EQ(Asked("/run", path, "/a").prefix(), "") << "no prefix maps the pod's path to the client's";
   EXPECT_EQ(Asked("/score", "/score/a", "/a").prefix(), "");
-  EXPECT_EQ(Asked("/", "/score/a", "/a").prefix(), "/score") << "of a host name of the endpoint's own";
+  EXPECT_EQ(Asked("/", "/score/a", "/a").prefix(), "/score") << "under a host name of the endpoint";
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A client that has sent its request. While it is blocked it takes nothing; what it was given then is counted.
+/// A client that has sent its request. While it is blocked it takes nothing. It counts what it gets.
 class Client final : public test::QuietDownstream {
  public:
   bool takes = true;
@@ -38,9 +38,9 @@ class Client final : public test::QuietDownstream {
   bool blocked_ = false;
 };
 
-/// What a pod was asked for.
+/// The calls that a pod got.
 struct Asked {
-  int interims = 0;  // how many it still sends before its answer
+  int interims = 0;  // interim responses that the pod still sends before its answer
   int heads_read = 0;
   int armed = 0;
 };
@@ -135,7 +135,7 @@ TEST_F(RelayTest, KeepsNoInterimResponseForAClientThatTakesNothing) {
   shard.advance(1s);
   EXPECT_EQ(client.interims, 0);
   EXPECT_EQ(asked.heads_read, 0);
-  EXPECT_EQ(asked.armed, 0) << "it would be told again and again of what is not read";
+  EXPECT_EQ(asked.armed, 0) << "it would be woken again and again by bytes that are not read";
   client.takes = true;
   wakeup.wake();
   shard.advance(1ms);

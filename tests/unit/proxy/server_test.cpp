@@ -56,14 +56,14 @@ class ShardServerTest : public ::testing::Test {
     on_shard([&] { count = server.connections(); });
     return count;
   }
-  /// Opens a listener and returns where it is.
+  /// Opens a listener and returns its address.
   Address open(ListenerId id) {
     ListeningSocket socket(std::move(runtime::listen_on("127.0.0.1", 0, 1)->front()));
     const Address address = *Address::parse("127.0.0.1", socket.port());
     on_shard([&] { server.open_listener(id, std::move(socket)); });
     return address;
   }
-  /// The whole answer, or nothing when the connection ends or ten seconds have passed.
+  /// The whole answer, or nothing if the connection ends or ten seconds pass.
   static std::string answer(const Descriptor& client) {
     std::string all;
     client.send(kAsk);
@@ -88,7 +88,7 @@ TEST_F(ShardServerTest, ServesWhatHasArrivedWhenAListenerCloses) {
   publish({1});
   const Address address = open(1);
   Descriptor waiting;
-  on_shard([&] {  // the shard cannot accept before this ends
+  on_shard([&] {  // the shard cannot accept before this function ends
     waiting = connect_to(address);
     server.close_listener(1);
   });

@@ -13,7 +13,7 @@ namespace {
 
 namespace json = boost::json;
 
-/// What operators are told of the configuration in force.
+/// The status and the figures of the configuration in force.
 class StatusOfWhatIsInForce : public serving::PublicationWorld {
  protected:
   void publish(config::Config config) {
@@ -53,8 +53,8 @@ TEST_F(StatusOfWhatIsInForce, IsOfTheSameConfigurationAsTheFigures) {
   ASSERT_EQ(told.deployments.size(), 2u);
   EXPECT_EQ(told.deployments.front().endpoint, "rose");
   EXPECT_EQ(told.deployments.front().replicas_not_ready, 1u);
-  EXPECT_FALSE(told.discovery_age) << "no API server is followed";
-  EXPECT_FALSE(told.per_replica) << "it is switched off";
+  EXPECT_FALSE(told.discovery_age) << "the router follows no API server";
+  EXPECT_FALSE(told.per_replica) << "figures of replicas are switched off";
 }
 
 TEST_F(StatusOfWhatIsInForce, HasFiguresOfReplicasIfTheyAreAskedFor) {

@@ -19,7 +19,7 @@ std::unique_ptr<const Deployment> deployment(const std::string& name) {
   return made;
 }
 
-/// `iris` with blue (90) and green (10) and red (0); `idle` without traffic; `chat` under a host name.
+/// `iris` has blue (90), green (10) and red (0); `idle` has no traffic; `chat` has a host name.
 class Resolve : public ::testing::Test {
  protected:
   Resolve() {
@@ -115,7 +115,7 @@ TEST_F(Resolve, RefusesAnEndpointWithoutTraffic) {
   const Request request(request_text("POST", "/api/v1/endpoint/idle/score"));
   const Resolution found = find(request);
   EXPECT_EQ(found.route.error().reason, Reason::kDeploymentNotFound);
-  ASSERT_NE(found.endpoint, nullptr);  // its profile and its metrics apply
+  ASSERT_NE(found.endpoint, nullptr);  // its status profile and its metrics apply
   EXPECT_EQ(found.endpoint->name, "idle");
 }
 
@@ -135,7 +135,7 @@ TEST_F(Resolve, RefusesAWayOutOfTheScoringPath) {
   }
 }
 
-/// Names of files and models hold slashes, and some servers' clients encode them.
+/// Names of files and models contain slashes, and the clients of some servers encode them.
 TEST_F(Resolve, HadNoWayForAnEncodedSlash) {
   Endpoint& endpoint = add("files", {"open", "closed"});
   auto open = deployment("open");
@@ -145,9 +145,10 @@ TEST_F(Resolve, HadNoWayForAnEncodedSlash) {
   endpoint.mirror = {100, endpoint.deployments[1].get()};
   const std::string score = "/api/v1/endpoint/files/score";
   for (const char* rest : {"/a%2Fb", "/a%2fb", "/%2F", "/a%2F%2Fb", "/a..%2F..b", "/a%2f...", "/org%2Fmodel:predict"}) {
-    EXPECT_EQ(path_of(score + rest), "files/open /run" + std::string(rest)) << "unchanged, with its percents";
+    EXPECT_EQ(path_of(score + rest), "files/open /run" + std::string(rest)) << "unchanged, with its percent-encoding";
     EXPECT_EQ(path_of(score + rest, "azureml-model-deployment: closed\r\n"), "bad_request") << rest;
-    EXPECT_EQ(find(Request(request_text("POST", score + rest))).route->mirror, nullptr) << "it does not allow it either";
+    EXPECT_EQ(find(Request(request_text("POST", score + rest))).route->mirror, nullptr)
+        << "the mirror does not allow encoded slashes either";
   }
   for (const char* rest :
        {"/..%2fx", "/%2e%2e%2Fx", "/a%2F..", "/a%2F..%2Fb", "/a%2f%2E%2e/b", "/.%2Fx", "/a%2F.", "/a%252Fb", "/a%2F%252e%252e",
@@ -186,10 +187,10 @@ TEST_F(Resolve, RefusesAZeroByteBelowTheScoringPath) {
   for (const char* rest : {"/a%00", "/%00", "/..%00/y", "/%2500", "/a/b%00.json"}) {
     EXPECT_EQ(path_of("/api/v1/endpoint/iris/score" + std::string(rest)), "bad_request") << rest;
   }
-  EXPECT_EQ(path_of("/api/v1/endpoint/iris/score/a?x=%00"), "iris/blue /run/a") << "queries are nobody's business";
+  EXPECT_EQ(path_of("/api/v1/endpoint/iris/score/a?x=%00"), "iris/blue /run/a") << "the router does not examine queries";
 }
 
-/// All of the pod's paths are the caller's there: nothing to climb out of (docs/decisions/0005).
+/// All paths of the pod are the caller's there, so no path can lead outside (docs/decisions/0005).
 TEST_F(Resolve, ForwardsDotSegmentsOfADeclaredHostNameUnchangedButBelowScore) {
   const auto path = [this](const std::string& target) {
     const Request request("POST " + target + " HTTP/1.1\r\nHost: chat.example\r\n\r\n");

@@ -103,11 +103,11 @@ TEST_F(AcceptTest, KeepsDescriptorsForOthersAndGoesOnWhenClientsHaveLeft) {
   const int lowest = Descriptor(::socket(AF_INET, SOCK_STREAM, 0)).get();
   rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
-  // The numbers `lowest` and `lowest + 1` are for clients; a quarter is kept.
+  // The numbers `lowest` and `lowest + 1` are for clients. A quarter of all numbers is reserved.
   const rlimit few{static_cast<rlim_t>(lowest + 2) * 4 / 3, before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
   shard.poll();
-  EXPECT_EQ(accepted.size(), 3u) << "the number of the third one tells that it was the last";
+  EXPECT_EQ(accepted.size(), 3u) << "the number of the third one shows that no other is left for clients";
   for (int pause = 0; pause < 3; ++pause) shard.advance(milliseconds(100));
   EXPECT_EQ(accepted.size(), 3u);
   accepted.clear();
@@ -183,7 +183,7 @@ TEST(Listening, SharesOnePortBetweenAllShards) {
   std::vector<Descriptor> clients;
   for (int i = 0; i < 100; ++i) clients.push_back(connect_to(*Address::parse("127.0.0.1", acceptors[0]->port())));
   for (const auto& shard : shards) shard->poll();
-  EXPECT_EQ(taken.size(), 3u) << "each shard has its part";
+  EXPECT_EQ(taken.size(), 3u) << "each shard accepts some of the connections";
   EXPECT_EQ(taken[0] + taken[1] + taken[2], 100);
 }
 
@@ -241,7 +241,7 @@ TEST(Listening, LeavesNoSocketOpenForWhichThereIsNoMemory) {
       const test::FailingMemory memory(n, 1);
       try {
         listen_on("127.0.0.1", port, 3).IgnoreError();
-      } catch (const std::bad_alloc&) {  // is what is to be shown
+      } catch (const std::bad_alloc&) {  // the exception is expected
       }
       failed = memory.failed() > 0;
     }

@@ -23,7 +23,7 @@ TEST(Cancellation, WakesWhoeverWaitsThereFromTheLoop) {
   const auto waiting = shard.start(wait(source));
   source->cancel();
   EXPECT_TRUE(source->cancelled());
-  EXPECT_FALSE(waiting.done()) << "the caller may be a coroutine";
+  EXPECT_FALSE(waiting.done()) << "`cancel` must not resume a coroutine itself: its caller may be one";
   shard.poll();
   ASSERT_TRUE(waiting.done());
   EXPECT_TRUE(waiting.peek());
@@ -78,7 +78,7 @@ TEST_F(BackgroundTaskTest, BeginsFromTheLoopAndTakesStepsUntilItIsCancelled) {
   shard.poll();
   EXPECT_EQ(taken, (std::vector<int>{1}));
   shard.advance(seconds(10));
-  EXPECT_EQ(taken, (std::vector<int>{1, 2})) << "the second one fails";
+  EXPECT_EQ(taken, (std::vector<int>{1, 2})) << "the second step fails";
   shard.advance(seconds(2));
   EXPECT_EQ(taken.size(), 2U);
   shard.advance(seconds(1));
@@ -88,7 +88,7 @@ TEST_F(BackgroundTaskTest, BeginsFromTheLoopAndTakesStepsUntilItIsCancelled) {
   EXPECT_EQ(group.running(), 1U);
   shard.poll();
   EXPECT_EQ(group.running(), 0U);
-  EXPECT_EQ(taken.back(), -1) << "it lives until its coroutine has ended, and no longer";
+  EXPECT_EQ(taken.back(), -1) << "the task is destroyed when its coroutine ends";
 }
 
 TEST_F(BackgroundTaskTest, DoesNotBeginIfItIsCancelledBefore) {
@@ -107,7 +107,7 @@ TEST_F(BackgroundTaskTest, BeginsAgainASecondAfterMemoryWasShort) {
   shard.advance(seconds(1));
   EXPECT_EQ(task->runs, 2);
   shard.advance(seconds(1));
-  EXPECT_EQ(task->runs, 3) << "this one ends in order";
+  EXPECT_EQ(task->runs, 3) << "the third run ends without an error";
   shard.advance(seconds(10));
   EXPECT_EQ(task->runs, 3);
 }

@@ -65,7 +65,7 @@ TEST(Buffer, IsEmptyAfterItWasMovedOrReleased) {
   first.append("content");
   Buffer second = std::move(first);
   EXPECT_EQ(second.view(), "content");
-  EXPECT_EQ(first.capacity(), 0u);  // NOLINT: what a moved-from buffer is, is the question
+  EXPECT_EQ(first.capacity(), 0u);  // NOLINT: the test examines a moved-from buffer
   second.release();
   EXPECT_EQ(second.capacity(), 0u);
   second.append("again");

@@ -9,7 +9,7 @@
 namespace router::runtime {
 namespace {
 
-/// The limit of this process, put back at the end.
+/// Restores this process's limit of descriptors at the end.
 class DescriptorsTest : public ::testing::Test {
  protected:
   DescriptorsTest() { ::getrlimit(RLIMIT_NOFILE, &before); }
@@ -31,7 +31,7 @@ TEST_F(DescriptorsTest, AreKeptForReplicasAndOperators) {
 }
 
 TEST_F(DescriptorsTest, AreKeptInNumbersThatDoNotGrowForEver) {
-  const auto most = static_cast<int>(std::min<rlim_t>(before.rlim_max, 20000));  // whatever this process may have
+  const auto most = static_cast<int>(std::min<rlim_t>(before.rlim_max, 20000));  // as many as this process may have
   allow(static_cast<rlim_t>(most));
   EXPECT_EQ(client_descriptors_end(), most - std::min(most / 4, 4096));
   EXPECT_EQ(replica_descriptors_end(), most - std::min(most / 16, 64));
@@ -39,7 +39,7 @@ TEST_F(DescriptorsTest, AreKeptInNumbersThatDoNotGrowForEver) {
 
 TEST_F(DescriptorsTest, AreThereForClientsWhileTheLowestFreeNumberIsTheirs) {
   EXPECT_TRUE(has_client_descriptors());
-  allow(4);  // 0 to 2 belong to everybody, and more are open
+  allow(4);  // numbers 0 to 2 are the standard streams, and more are open
   EXPECT_FALSE(has_client_descriptors());
 }
 

@@ -35,7 +35,7 @@ class Note final : public Message {
   int drops_ = 0;
 };
 
-/// Does something when it is run.
+/// A message that calls a function.
 class Act final : public Message {
  public:
   explicit Act(std::function<void()> act) : act_(std::move(act)) {}
@@ -56,7 +56,7 @@ TEST(Inbox, RunsMessagesInTheOrderInWhichTheyWereSentAndEachOnce) {
   shard.shard().send(two);
   shard.shard().send(three);
   EXPECT_TRUE(two.on_its_way());
-  EXPECT_TRUE(ran.empty()) << "never inside the sender";
+  EXPECT_TRUE(ran.empty()) << "a message never runs inside `send`";
   shard.poll();
   EXPECT_EQ(ran, (std::vector{1, 2, 3}));
   EXPECT_FALSE(two.on_its_way());
@@ -138,7 +138,7 @@ TEST(Inbox, TakesAMessageBackThatIsDestroyedOnItsWay) {
   auto second = std::make_unique<Note>(ran, 2);
   Note third(ran, 3);
   auto fourth = std::make_unique<Note>(ran, 4);
-  Act destroys([&] { fourth.reset(); });  // it is behind, and was taken together with this one
+  Act destroys([&] { fourth.reset(); });  // the fourth is behind this message, and the shard has taken both together
   shard.shard().send(first);
   shard.shard().send(*second);
   shard.shard().send(third);
@@ -149,7 +149,7 @@ TEST(Inbox, TakesAMessageBackThatIsDestroyedOnItsWay) {
   EXPECT_EQ(ran, (std::vector{1, 3}));
   shard.shard().send(first);
   shard.poll();
-  EXPECT_EQ(ran, (std::vector{1, 3, 1})) << "the inbox is whole after that";
+  EXPECT_EQ(ran, (std::vector{1, 3, 1})) << "the inbox still works";
 }
 
 TEST(Inbox, DropsWhatWasNotRunWhenTheShardEndsAndWhatIsSentLater) {
@@ -173,7 +173,7 @@ TEST(Inbox, DropsWhatWasNotRunWhenTheShardEndsAndWhatIsSentLater) {
     shard.send(late);
     EXPECT_EQ(late.drops(), 1);
     shard.send(late);
-    EXPECT_EQ(late.drops(), 2) << "it is its owner's again each time";
+    EXPECT_EQ(late.drops(), 2) << "a dropped message may be sent again";
   }
   EXPECT_TRUE(ran.empty());
 }
@@ -210,7 +210,7 @@ TEST(Inbox, WakesAShardThatSleepsAndLosesNothingOfManyThreads) {
   const SteadyClock clock;
   ShardSet shards(1, clock);
   std::atomic<int> ran{0};
-  std::vector<int> last_of(kSenders, -1);  // the shard's
+  std::vector<int> last_of(kSenders, -1);  // only the shard uses it
   std::atomic<bool> in_order{true};
   class Numbered final : public Message {
    public:
@@ -241,14 +241,14 @@ TEST(Inbox, WakesAShardThatSleepsAndLosesNothingOfManyThreads) {
     senders.emplace_back([&, sender] {
       for (int i = 0; i < kEach; ++i) {
         shards[0].send(messages[static_cast<std::size_t>(sender)][i]);
-        if (i % 100 == 0) {  // the shard sleeps meanwhile
+        if (i % 100 == 0) {  // waits, so that the shard sleeps meanwhile
           while (ran.load() < i) std::this_thread::yield();
         }
       }
     });
   }
   for (std::thread& each : senders) each.join();
-  shards.join();  // what was sent before is still run
+  shards.join();  // runs the messages that were sent before
   EXPECT_EQ(ran, kSenders * kEach);
   EXPECT_TRUE(in_order);
 }
@@ -264,7 +264,7 @@ TEST(Inbox, CarriesAMessageToAndFroWithoutMemory) {
       if (++flights == 1000) {
         done = true;
       } else {
-        (*set)[static_cast<std::size_t>(flights % 2)].send(*this);  // from here on it is the other shard's
+        (*set)[static_cast<std::size_t>(flights % 2)].send(*this);  // after this the other shard owns it
       }
       failed += none.failed();
     }

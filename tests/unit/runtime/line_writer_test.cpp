@@ -25,7 +25,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-/// A folder that goes with the test.
+/// A folder that is removed at the end of the test.
 class Folder {
  public:
   Folder() { EXPECT_NE(::mkdtemp(path_.data()), nullptr); }
@@ -55,7 +55,7 @@ std::unique_ptr<LineWriter> open(const std::string& path, std::size_t shards = 1
   return std::move(*writer);
 }
 
-/// Reads what a pipe has until `enough` says so of all of it, or nothing came for ten seconds.
+/// Reads from a pipe until `enough` is true for all that was read, or nothing comes for ten seconds.
 template <class Enough>
 std::string read_until(int descriptor, const Enough& enough) {
   std::string text;
@@ -99,7 +99,7 @@ TEST(LineWriter, LeavesNoDescriptorOpenForWhichThereIsNoMemory) {
       const test::FailingMemory memory(n, 1);
       try {
         LineWriter::open("/dev/null", 2).status().IgnoreError();
-      } catch (const std::bad_alloc&) {  // is what is to be shown
+      } catch (const std::bad_alloc&) {  // the exception is expected
       }
       failed = memory.failed() > 0;
     }
@@ -166,7 +166,7 @@ class LineWriterPipe : public testing::Test {
   ~LineWriterPipe() override {
     if (reader >= 0) ::close(reader);
   }
-  /// Fills pipe and ring until a line is refused; the number of lines that were taken.
+  /// Writes lines until one is refused. Returns how many were accepted.
   int fill(LineWriter& writer) {
     int taken = 0;
     while (writer.write(0, "line " + std::to_string(taken) + "\n")) ++taken;
@@ -202,7 +202,7 @@ TEST_F(LineWriterPipe, SurvivesAReaderThatLeavesAndGoesOnWithTheNextOne) {
   reader = -1;
   writer->write(0, "while nobody reads\n");
   reader = ::open(path.c_str(), O_RDONLY | O_NONBLOCK);
-  // Before the first write a FIFO without writer reads as ended; ours is open all the time.
+  // A FIFO that no process has open for writing reads as ended. The writer keeps this one open.
   const std::string text = read_until(reader, [](const std::string& seen) { return seen.find('\n') != std::string::npos; });
   EXPECT_EQ(text, "while nobody reads\n");
 }
@@ -239,7 +239,7 @@ TEST(LineWriter, StaysWithTheOldFileWhenTheNewOneCannotBeOpened) {
 
 TEST_F(LineWriterPipe, BeginsANewFileWithAWholeLine) {
   auto writer = open(path, 1, {.ring_bytes = 16384, .wake_every = 1ms});
-  const std::string long_line = std::string(10'000, 'x') + "\n";  // more than the pipe takes: torn
+  const std::string long_line = std::string(10'000, 'x') + "\n";  // more than the pipe takes: the line is cut
   writer->write(0, long_line);
   pollfd ask{reader, POLLIN, 0};
   ASSERT_EQ(::poll(&ask, 1, 10'000), 1);
@@ -251,13 +251,13 @@ TEST_F(LineWriterPipe, BeginsANewFileWithAWholeLine) {
   EXPECT_EQ(content_of(path), "whole\n");
 }
 
-/// What comes out at `ends[0]` when `ends[1]` is standard output; both are closed.
+/// Writes `line` to standard output, which is `ends[1]`, and returns what arrives at `ends[0]`. Closes both.
 std::string written_to_stdout(const int (&ends)[2], std::string_view line) {
   std::fflush(stdout);
   const int stdout_before = ::dup(STDOUT_FILENO);
   ::dup2(ends[1], STDOUT_FILENO);
   open("stdout")->write(0, line);
-  EXPECT_EQ(::fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK, 0) << "others write to it too";
+  EXPECT_EQ(::fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK, 0) << "other processes write to it, too";
   ::dup2(stdout_before, STDOUT_FILENO);
   ::close(stdout_before);
   ::close(ends[1]);

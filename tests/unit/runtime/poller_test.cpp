@@ -31,7 +31,7 @@ struct Told final : Waker {
   std::function<void()> then;
 };
 
-/// A socket, who is told of it, and its other end.
+/// A socket, its waker, and its other end.
 struct Pair {
   explicit Pair(Shard& shard, Precedence precedence = Precedence::kFirst) {
     int ends[2];
@@ -56,7 +56,7 @@ class PollerTest : public ::testing::Test {
 TEST_F(PollerTest, TellsOnceForEachTimeThatItIsArmed) {
   pair.far.send("a");
   shard.poll();
-  EXPECT_EQ(told.count, 0) << "nobody has asked";
+  EXPECT_EQ(told.count, 0) << "the socket is not armed";
   pair.socket.arm_read();
   pair.socket.arm_read();
   shard.poll();
@@ -70,7 +70,7 @@ TEST_F(PollerTest, TellsAgainOfWhatWasLeft) {
   for (int times = 1; times <= 3; ++times) {
     pair.socket.arm_read();
     shard.poll();
-    EXPECT_EQ(told.count, times) << "nobody has read it";
+    EXPECT_EQ(told.count, times) << "the bytes were not read";
   }
 }
 
@@ -95,7 +95,7 @@ TEST_F(PollerTest, TellsOfTheEndThatCameTogetherWithTheLastBytes) {
   EXPECT_EQ(pair.socket.read(bytes).state, IoState::kDrained);
   pair.socket.arm_read();
   shard.poll();
-  EXPECT_EQ(told.count, 2) << "no edge will come any more";
+  EXPECT_EQ(told.count, 2) << "no further event will come";
   EXPECT_EQ(pair.socket.read(bytes).state, IoState::kEof);
 }
 
@@ -137,7 +137,7 @@ TEST_F(PollerTest, RemembersThatThereIsRoomAgainIfNobodyWasArmedThen) {
   while (pair.socket.write(piece).state == IoState::kDone) {
   }
   static_cast<void>(pair.far.received());
-  shard.poll();  // told to nobody
+  shard.poll();  // the event wakes no waker, because the socket is not armed
   pair.socket.arm_write();
   shard.poll();
   EXPECT_EQ(told.count, 2);
@@ -151,7 +151,7 @@ TEST_F(PollerTest, APeerThatHasSaidAllMayStillHaveToTakeWhatWeSay) {
   shard.poll();
   pair.socket.arm_write();
   shard.poll();
-  EXPECT_EQ(told.count, 0) << "it takes nothing yet";
+  EXPECT_EQ(told.count, 0) << "the peer takes nothing yet";
   static_cast<void>(pair.far.received());
   shard.poll();
   EXPECT_EQ(told.count, 1);
@@ -165,7 +165,7 @@ TEST_F(PollerTest, WhoHasMoreToReadComesAgainAfterTheOthers) {
   told.then = [&] {
     if (told.count == 2) other.far.send("a");
     if (others.count == 0) before_others = told.count;
-    if (told.count < 100) pair.socket.arm_read();  // and leaves what there is
+    if (told.count < 100) pair.socket.arm_read();  // without reading the bytes
   };
   pair.far.send("a");
   pair.socket.arm_read();
@@ -197,16 +197,16 @@ TEST_F(PollerTest, WhatEndsARequestGoesBeforeWhatBeginsOne) {
   };
   pair.socket.arm_read();
   shard.poll();
-  ASSERT_EQ(order.size(), kClients + 3U) << "everyone was told once";
+  ASSERT_EQ(order.size(), kClients + 3U) << "each waker was called once";
   std::vector<int> asked;
   std::ranges::copy_if(order, std::back_inserter(asked), [](int who) { return who >= 0; });
-  EXPECT_TRUE(std::ranges::is_sorted(asked)) << "clients in the order in which they asked";
+  EXPECT_TRUE(std::ranges::is_sorted(asked)) << "clients are woken in the order of their bytes";
   std::size_t before = 0;
   for (int answers = 1; answers <= 3; ++answers) {
     const auto at =
         static_cast<std::size_t>(std::ranges::find(order.begin() + static_cast<int>(before), order.end(), -1) - order.begin());
-    EXPECT_LE(at - before, 40U) << "answer " << answers << " waited for all the clients";
-    EXPECT_GT(at - before, 1U) << "clients had their turn, too";
+    EXPECT_LE(at - before, 40U) << "answer " << answers << " came after all the clients";
+    EXPECT_GT(at - before, 1U) << "clients are woken in between";
     before = at + 1;
   }
 }
@@ -262,7 +262,7 @@ TEST_F(PollerTest, WhatFliesOutOfOneStepEndsThatOneAlone) {
   EXPECT_EQ(others.count, 1);
 }
 
-/// Each look moves the time on.
+/// Each reading of this clock is one second later.
 class RunningClock final : public Clock {
  public:
   TimePoint now() const override { return TimePoint(std::chrono::seconds(++looks)); }
@@ -272,7 +272,7 @@ class RunningClock final : public Clock {
 TEST(PollerClock, IsReadOnceAStep) {
   const RunningClock clock;
   Shard shard(0, clock, Shard::Time::kManual);
-  EXPECT_NE(shard.now(), shard.now()) << "outside of a turn it runs";
+  EXPECT_NE(shard.now(), shard.now()) << "outside of a turn of the loop the clock runs";
   Pair one(shard);
   Pair other(shard);
   std::vector<TimePoint> times;
@@ -292,7 +292,7 @@ TEST(PollerClock, IsReadOnceAStep) {
   EXPECT_EQ(times[0], times[1]);
   EXPECT_LT(times[1], times[2]);
   EXPECT_EQ(times[2], times[3]);
-  EXPECT_LT(times[3], times[4]) << "another step";
+  EXPECT_LT(times[3], times[4]) << "the next step reads the clock again";
   EXPECT_NE(shard.now(), shard.now());
 }
 

@@ -20,7 +20,7 @@ using test::turn_until;
 
 class PublishedTest : public ::testing::Test {
  protected:
-  /// Runs `ask` on a shard's own thread and brings back its value.
+  /// Runs `ask` on a shard's own thread and returns its value.
   template <class F>
   auto on(std::size_t index, F ask) {
     std::promise<decltype(ask())> answer;
@@ -74,7 +74,7 @@ TEST_F(PublishedTest, GivesAnOldValueBackToTheControlThreadToBeFreed) {
   control.poll();
   EXPECT_FALSE(watched.expired()) << "a snapshot is still held";
   on(0, [&] { return kept = {}, 0; });
-  EXPECT_FALSE(watched.expired()) << "not on the shard's thread";
+  EXPECT_FALSE(watched.expired()) << "the value is not freed on the shard's thread";
   control.poll();
   EXPECT_TRUE(watched.expired());
   shards.join();

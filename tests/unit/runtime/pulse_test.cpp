@@ -19,7 +19,7 @@ class PulseTest : public ::testing::Test {
     free_ = true;
     shards.join();
   }
-  /// A shard that does not come back from what it does.
+  /// Keeps a shard busy until `free_` is set.
   void plant_a_spin(std::size_t index) {
     std::promise<void> begun;
     shards[index].post([this, &begun] {
@@ -28,10 +28,10 @@ class PulseTest : public ::testing::Test {
     });
     begun.get_future().wait();
   }
-  /// Half a second later, when the shard has answered what it was asked before.
+  /// Advances half a second, and waits until the shard `answers` has answered the earlier messages.
   void pass(std::size_t answers) {
     {
-      const test::FailingMemory none(0);  // only the line in the log wants some, and does without
+      const test::FailingMemory none(0);  // only the log line would allocate, and it does without
       control.advance(Pulse::kEvery);
     }
     settle(answers);
@@ -75,7 +75,7 @@ TEST_F(PulseTest, NamesAShardThatHasNotTurnedForFiveSecondsUntilItTurnsAgain) {
 TEST_F(PulseTest, DoesNotCountTheTimeInWhichTheWholeProcessStoodStill) {
   pulse.start();
   control.clock().advance(std::chrono::minutes(1));
-  control.shard().advance_timers();  // before the shards had the time to answer
+  control.shard().advance_timers();  // before the shards have had time to answer
   EXPECT_TRUE(pulse.hanging().empty());
 }
 

@@ -19,7 +19,7 @@ namespace {
 using test::TestShard;
 using test::turn_until;
 
-/// A name server that answers when the test says so, and every later name at once.
+/// A name server whose first answer waits for the test. Later answers come at once.
 struct SlowServer {
   std::promise<void> answer;
   std::promise<void> asked;
@@ -63,7 +63,7 @@ TEST_F(ResolverTest, AsksTheSystemForAName) {
 
 TEST_F(ResolverTest, TellsANameThatDoesNotExist) {
   Resolver resolver(shard);
-  resolver.resolve("no such name", 80, keep(answer));  // refused by the resolver itself: no name server is needed
+  resolver.resolve("no such name", 80, keep(answer));  // the resolver itself refuses the name, so the test needs no name server
   ASSERT_TRUE(turn_until(shard, [&] { return answer.has_value(); }));
   EXPECT_NE(answer->status().message().find("no such name"), absl::string_view::npos) << answer->status();
 }
@@ -104,7 +104,7 @@ TEST_F(ResolverTest, EndsWithoutWaitingForALookUpAndCallsNobodyAfterwards) {
     resolver.resolve("192.0.2.1", 80, [this, held](Resolver::Addresses addresses) { answer = std::move(addresses); });
     server->asked.get_future().wait();
   }
-  EXPECT_EQ(held.use_count(), 1) << "what callbacks hold is freed here, not by the other thread";
+  EXPECT_EQ(held.use_count(), 1) << "this thread frees what the callbacks hold, not the resolver's";
   server->answer.set_value();
   shard.poll();
   EXPECT_FALSE(answer);

@@ -23,13 +23,13 @@ class Alarm final : public Timer {
   void expired() override {}
 };
 
-/// A shard with a thread of its own; the test's thread is none of its business.
+/// A shard with its own thread. The test's thread must not use what belongs to the shard.
 class ShardLocalDeath : public ::testing::Test {
  protected:
   ShardLocalDeath() {
     ::testing::FLAGS_gtest_death_test_style = "threadsafe";
     shards.start();
-    on_shard([] {});  // runs
+    on_shard([] {});  // waits until the shard runs
   }
   ~ShardLocalDeath() override { shards.join(); }
 
@@ -74,7 +74,7 @@ TEST_F(ShardLocalDeath, ASocketIsUsedOnItsShard) {
   EXPECT_DEATH(socket->arm_write(), "our bug");
   EXPECT_DEATH(socket->close(), "our bug");
   shards.join();
-  socket->close();  // nobody runs the shard: this thread may
+  socket->close();  // no thread runs the shard now, so this thread may use the socket
 }
 
 TEST_F(ShardLocalDeath, ABufferIsTakenAndGivenBackOnItsShard) {

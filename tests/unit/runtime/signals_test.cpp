@@ -46,7 +46,7 @@ TEST_F(SignalsTest, AreHeardAfterACallThatThrows) {
         throw std::bad_alloc();
       });
   ASSERT_EQ(::raise(SIGHUP), 0);
-  EXPECT_THROW(shard.poll(), std::bad_alloc);  // contained by the loop of a shard that runs
+  EXPECT_THROW(shard.poll(), std::bad_alloc);  // the loop of a running shard catches it
   EXPECT_EQ(reloads, 1);
   raise(SIGTERM);
   EXPECT_EQ(ends, 1);
@@ -58,7 +58,7 @@ TEST_F(SignalsTest, IgnorePipe) {
 }
 
 TEST_F(SignalsTest, CallNobodyOnceTheyAreGone) {
-  ASSERT_EQ(::raise(SIGHUP), 0);  // taken, not yet told
+  ASSERT_EQ(::raise(SIGHUP), 0);  // the signal has arrived, and the callback has not been called
   signals.reset();
   shard.poll();
   EXPECT_EQ(reloads, 0);

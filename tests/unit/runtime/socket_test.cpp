@@ -24,7 +24,7 @@ class SocketTest : public ::testing::Test {
     far = Descriptor(ends[1]);
   }
   Task<bool> wait() { co_return co_await wakeup.wait(kNever); }
-  /// Fills the way to the far end until the kernel takes no more.
+  /// Writes until the kernel takes no more. Returns the number of bytes.
   std::size_t fill() const {
     const std::string piece(64 * 1024, 'x');
     std::size_t sum = 0;
@@ -46,7 +46,7 @@ TEST_F(SocketTest, TellsNothingHereFromSomethingAndFromTheEnd) {
   EXPECT_EQ(some.state, IoState::kDrained);
   EXPECT_EQ(std::string_view(bytes.data(), some.bytes), "abc");
   far.send(std::string(16, 'x'));
-  EXPECT_EQ(socket.read(bytes).state, IoState::kDone) << "the buffer was filled: there may be more";
+  EXPECT_EQ(socket.read(bytes).state, IoState::kDone) << "the buffer was filled, so there may be more bytes";
   far.close();
   EXPECT_EQ(socket.read(bytes).state, IoState::kEof);
 }

@@ -87,7 +87,7 @@ TEST_F(TaskGroupTest, DestroysWhatStillWaitsWhenItIsDestroyed) {
     EXPECT_EQ(brief.running(), 1u);
     EXPECT_GT(held.use_count(), 1);
   }
-  EXPECT_EQ(held.use_count(), 1) << "frames were destroyed, from the inside out";
+  EXPECT_EQ(held.use_count(), 1) << "the group destroyed the frames, the inner ones first";
 }
 
 TEST_F(TaskGroupTest, TellsItsEndWithoutMemory) {

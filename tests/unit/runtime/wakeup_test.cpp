@@ -35,7 +35,7 @@ TEST_F(WakeupTest, IsKeptWhileNobodyWaits) {
   wakeup.wake();
   EXPECT_TRUE(shard.run(wait(kNever)));
   auto second = shard.start(wait(kNever));
-  EXPECT_FALSE(second.done()) << "one wait takes all that came before it";
+  EXPECT_FALSE(second.done()) << "one wait consumes all earlier wake-ups";
   wakeup.wake();
 }
 
@@ -53,10 +53,10 @@ TEST_F(WakeupTest, DoesNotResumeACoroutineWhoseWaitFailedForWantOfMemory) {
     co_return ++taken;
   };
   auto waiting = shard.start(wait_in_vain(wakeup, end, in(seconds(1)), steps));
-  EXPECT_EQ(steps, 1) << "the exception came out of the wait";
+  EXPECT_EQ(steps, 1) << "the wait threw the exception";
   wakeup.wake();
   shard.advance(seconds(2));
-  EXPECT_FALSE(waiting.done()) << "it waits elsewhere now";
+  EXPECT_FALSE(waiting.done()) << "the coroutine waits at the other wakeup now";
   end.wake();
   EXPECT_EQ(waiting.get(), 2);
 }
@@ -86,7 +86,7 @@ TEST_F(WakeupTest, WakesAllOfAListAlsoWhenOneOfThemEndsOthers) {
     EXPECT_EQ(none.failed(), 0u);
   }
   EXPECT_EQ(woken, 2);
-  EXPECT_EQ(list.size(), 2u) << "those that are left stay in the list";
+  EXPECT_EQ(list.size(), 2u) << "the wakeups that still exist stay in the list";
 }
 
 #ifdef ROUTER_CHECKS
@@ -126,7 +126,7 @@ TEST_F(WakeupTest, MeasuresEachWaitByItsOwnDeadline) {
   wakeup.wake();
   EXPECT_TRUE(first.get());
   auto later = shard.start(wait(in(seconds(5))));
-  shard.advance(seconds(2));  // the first wait's time
+  shard.advance(seconds(2));  // the deadline of the first wait
   EXPECT_FALSE(later.done());
   wakeup.wake();
   auto sooner = shard.start(wait(in(seconds(1))));

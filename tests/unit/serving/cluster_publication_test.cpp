@@ -20,7 +20,7 @@ namespace {
 namespace json = boost::json;
 using Names = std::set<std::string>;
 
-/// Resources of an API server beside the endpoint `iris` of a file.
+/// Resources of an API server, beside the endpoint `iris` of a file.
 class PublicationOfResources : public PublicationWorld {
  protected:
   PublicationOfResources() {
@@ -65,7 +65,7 @@ class PublicationOfResources : public PublicationWorld {
     }
   }
   void put(const std::string& kind, const json::object& object) { objects[kind].push_back(object); }
-  /// Lists what there is; watches are left open.
+  /// Answers lists with the objects that exist, and leaves watches open.
   void answer_all() {
     while (server.is_asked_now()) {
       const kubernetes::test::Asked asked = server.next();
@@ -79,7 +79,7 @@ class PublicationOfResources : public PublicationWorld {
       asked.answer(200, json::serialize(list), "Content-Type: application/json\r\n");
     }
   }
-  /// Until what was listed is published, or ten seconds are over.
+  /// Runs for ten seconds, in which the objects that were listed are published.
   void follow() {
     for (int steps = 0; steps < 200; ++steps) {
       answer_all();
@@ -116,7 +116,7 @@ class PublicationOfResources : public PublicationWorld {
   config::Process process;
   std::unique_ptr<ClusterSource> cluster;
   std::size_t changes = 0;
-  std::size_t fails = kNoFailure;  // the next publication: after so many allocations
+  std::size_t fails = kNoFailure;  // the number of allocations after which the next publication fails
   std::size_t refused = 0;
   int version = 1;
 };
@@ -176,7 +176,7 @@ TEST_F(PublicationOfResources, GiveWayToAFileThatClaimsTheirName) {
   EXPECT_TRUE(publication.publish(files(settings({"iris", "tulip"}))).ok());
   turn();
   EXPECT_EQ(live.all().count("team-a/tulip/blue"), 0u);
-  EXPECT_EQ(cluster->resources_refused(), 2u) << "the endpoint, and its deployment";
+  EXPECT_EQ(cluster->resources_refused(), 2u) << "the endpoint and its deployment";
 }
 
 TEST_F(PublicationOfResources, AreAsTheyWereIfAFileIsRefused) {
@@ -197,7 +197,7 @@ TEST_F(PublicationOfResources, ChangesNothingOrEverythingWhicheverAllocationFail
   follow();
   bool claims = false;
   const auto next = [&] {
-    claims = cluster->resources_refused() == 0;  // the file takes the name, or gives it back
+    claims = cluster->resources_refused() == 0;  // the file takes the name, or gives it up
     Publication::Sources sources =
         files(settings(claims ? std::vector<std::string>{"iris", "tulip"} : std::vector<std::string>{"iris"}));
     sources.tls.reset();

@@ -25,7 +25,7 @@ using dispatch::ReplicaReport;
 using test::Descriptor;
 using test::turn_until;
 
-/// A deployment that is a resource: Kubernetes tells whether its replica is ready, and nobody has told the router by which
+/// A deployment from a resource. Kubernetes reports whether its replica is ready, and the router does not know its readiness
 /// route.
 class ReplicaOfAResource : public ::testing::Test {
  protected:
@@ -44,7 +44,7 @@ class ReplicaOfAResource : public ::testing::Test {
     found.host = "10.0.0.1";
     found.identity = "uid:5001";
     found.address = pod->address();
-    found.probe_address = *runtime::Address::parse("127.0.0.1", 1);  // nobody listens there
+    found.probe_address = *runtime::Address::parse("127.0.0.1", 1);  // no process listens there
     found.ready = true;
     LiveDeployments::Change change = live.prepare(config, {.replicas = {{key, {found}}}}, 1);
     live.apply(change);
@@ -80,7 +80,7 @@ class ReplicaOfAResource : public ::testing::Test {
     pod->close();
     closed_port = port;
   }
-  /// Time passes, a second at a time, and what is asked meanwhile is answered by the kernel alone.
+  /// Lets time pass, one second at a time. Only the kernel answers probes meanwhile.
   void seconds_pass(int seconds) {
     for (int second = 0; second < seconds; ++second) control.advance(1s);
   }
@@ -101,10 +101,10 @@ TEST_F(ReplicaOfAResource, ReturnsWhenItAcceptsAConnectionAlthoughItsRouteIsNotK
   stop_listening();
   exchange(ReplicaReport::Outcome::kRefused);
   seconds_pass(5);
-  EXPECT_EQ(state(), Health::State::kRefusing) << "it refuses still, and its source calls it ready";
+  EXPECT_EQ(state(), Health::State::kRefusing) << "the replica still refuses connections, although its source reports it ready";
   const runtime::ListeningSocket again(std::move(runtime::listen_on("127.0.0.1", closed_port, 1)->front()));
   control.advance(1s);
-  control.advance(1s);  // nobody takes the connection and closes it: the slot that it has is free again all the same
+  control.advance(1s);  // no process accepts or closes the connection; the probe's slot becomes free nevertheless
   EXPECT_TRUE(turn_until(control, [this] { return state() == Health::State::kWell; }));
 }
 
@@ -113,7 +113,7 @@ TEST_F(ReplicaOfAResource, ReturnsWhenItsSourceCallsItReadyAfterItWasNot) {
   exchange(ReplicaReport::Outcome::kRefused);
   control.poll();
   set_ready(true);
-  EXPECT_EQ(state(), Health::State::kRefusing) << "nothing new";
+  EXPECT_EQ(state(), Health::State::kRefusing) << "the source repeats what it has reported";
   set_ready(false);
   set_ready(true);
   EXPECT_EQ(state(), Health::State::kWell);
@@ -133,19 +133,20 @@ TEST_F(ReplicaOfAResource, IsNotKeptEjectedByARouteThatTheRouterDoesNotKnow) {
   ASSERT_EQ(queue().demand().replicas_ejected, 1u);
   control.poll();
   control.advance(9s);
-  EXPECT_FALSE(pod->accept()) << "its time is not over";
+  EXPECT_FALSE(pod->accept()) << "the time of its ejection is not over";
   control.advance(1s);
   Descriptor connection;
-  ASSERT_TRUE(turn_until(control, [&] { return static_cast<bool>(connection = pod->accept()); })) << "on its scoring port";
+  ASSERT_TRUE(turn_until(control, [&] { return static_cast<bool>(connection = pod->accept()); }))
+      << "the probe comes to the scoring port";
   connection.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
   EXPECT_TRUE(turn_until(control, [&] { return (connection.received(), connection.at_end()); }));
-  EXPECT_EQ(queue().demand().replicas_ejected, 1u) << "its slot is still the probe's";
+  EXPECT_EQ(queue().demand().replicas_ejected, 1u) << "the probe still holds the slot";
   connection.close();
   EXPECT_TRUE(turn_until(control, [this] { return queue().demand().replicas_ejected == 0; }));
 }
 
 TEST_F(ReplicaOfAResource, DidNotTellWhoWasRefusedWhyNoReplicaWasReady) {
-  EXPECT_EQ(queue().trouble(), nullptr) << "nothing is wrong";
+  EXPECT_EQ(queue().trouble(), nullptr) << "there is no trouble to report";
   set_ready(false);
   ASSERT_NE(queue().trouble(), nullptr);
   EXPECT_EQ(*queue().trouble(), "of 1 replica, 1: its EndpointSlice does not say that it is ready");
@@ -164,7 +165,7 @@ TEST_F(ReplicaOfAResource, DidNotTellWhoWasRefusedWhyNoReplicaWasReady) {
   EXPECT_EQ(*queue().trouble(), "of 2 replicas, 1: connection refused; 1: terminating");
 }
 
-/// Deployments of files.
+/// Deployments from files.
 class FileDeployments : public ::testing::Test {
  protected:
   ~FileDeployments() override {
@@ -211,11 +212,11 @@ TEST_F(FileDeployments, HadTheSlotsOfAPodOnceForEachNameThatLeadsThere) {
   EXPECT_EQ(live.get("iris/green").replicas.begin()->second.replica->name(), "pod.example:1 (127.0.0.1)");
 }
 
-/// A connection that asked for one name (SNI) was used for requests of the other.
+/// A connection that was opened with one name (SNI) was used for requests of the other name.
 TEST_F(FileDeployments, SpokeToAPodByOneNameOverTheConnectionOfAnother) {
   add("blue", {{"a.example", 1}, {"b.example", 1}});
   auto& tls = config.endpoints.front().deployments.front().tls.emplace();
-  tls.verify = false;  // what the probes ask does not matter here
+  tls.verify = false;  // the result of the probes does not matter here
   ClientContexts contexts(2);
   auto transport = std::make_shared<upstream::Transport>();
   transport->contexts = *contexts.get(tls);
@@ -227,10 +228,11 @@ TEST_F(FileDeployments, SpokeToAPodByOneNameOverTheConnectionOfAnother) {
   EXPECT_EQ(first.server_name(), "a.example");
   EXPECT_EQ(second.server_name(), "b.example");
   EXPECT_NE(first.transport(), second.transport());
-  EXPECT_EQ(first.pod(), second.pod()) << "but it has its slots once";
+  EXPECT_EQ(first.pod(), second.pod()) << "both names share the slots of one pod";
 }
 
-/// `tls: {}` is a line of a tenant's resource; a trust store for each of them took 40 ms of the control thread and 0.8 MB.
+/// `tls: {}` is one line of a tenant's resource. A trust store for each such deployment took 40 ms of the control thread and
+/// 0.8 MB.
 TEST(Transports, HadATrustStoreForEachDeploymentThatNamesNone) {
   std::vector<config::Deployment> deployments(1000);
   std::vector<const config::Deployment*> asking;
@@ -250,11 +252,11 @@ TEST(Transports, HadATrustStoreForEachDeploymentThatNamesNone) {
   ASSERT_EQ(transports.size(), deployments.size());
   std::set<const tls::ClientContext*> made;
   for (const auto& [key, transport] : transports) {
-    ASSERT_EQ(transport->contexts.size(), 3u) << "one for each shard, and one for probes";
+    ASSERT_EQ(transport->contexts.size(), 3u) << "one context for each shard, and one for probes";
     for (const auto& each : transport->contexts) made.insert(each.get());
   }
-  EXPECT_EQ(made.size(), 6u) << "of those that verify, and of those that do not";
-  EXPECT_EQ(transports.at("iris/d7")->server_name, "d7") << "which is not the contexts' business";
+  EXPECT_EQ(made.size(), 6u) << "one set for deployments that verify, one for those that do not";
+  EXPECT_EQ(transports.at("iris/d7")->server_name, "d7") << "the server name does not belong to the contexts";
 }
 
 class Authorities : public ::testing::Test {
@@ -270,7 +272,7 @@ class Authorities : public ::testing::Test {
     content << std::ifstream(file).rdbuf();
     return std::move(content).str();
   }
-  /// As a reload does it, which is accepted.
+  /// Loads the authorities as an accepted reload does.
   std::string trusted() {
     auto next = std::make_unique<ClientContexts>(1);
     findings = {};
@@ -315,7 +317,7 @@ TEST_F(Authorities, ThatWereNeverReadAreNobodyAndNeverAnybodyOrTheSystems) {
   deployment.tls->ca_file = "/no/such/file";
   EXPECT_EQ(trusted(), "nobody") << "another file's content is not used in its place";
   deployment.tls->verify = false;
-  EXPECT_EQ(trusted(), "anybody") << "as was asked for";
+  EXPECT_EQ(trusted(), "anybody") << "verification is switched off";
   deployment.tls->verify = true;
   EXPECT_EQ(trusted(), "nobody");
   deployment.tls->ca_file = "";

@@ -18,7 +18,7 @@ class PublicationOfFiles : public PublicationWorld {
     EXPECT_TRUE(publication.publish(files(publication.files())).ok());
     turn();
   }
-  /// Nothing but the message.
+  /// The publication fails with this message and changes nothing.
   void expect_refused(const config::Config& config, const std::string& why) {
     const std::string before = in_force();
     const absl::Status refused = publication.publish(files(config));
@@ -69,7 +69,7 @@ TEST_F(PublicationOfFiles, ChangesNothingIfTheAccessLogCannotBeOpened) {
 
 TEST_F(PublicationOfFiles, ChangesNothingIfTheLogCannotBeOpened) {
   config::Config config = settings({"rose"});
-  config.process.log_file = folder;  // a folder
+  config.process.log_file = folder;  // this is a folder
   expect_refused(config, folder);
 }
 
@@ -96,7 +96,7 @@ TEST_F(PublicationOfFiles, ChangesNothingIfListenersChangeWhileTheRouterDrains) 
   config::Config config = settings({"rose"});
   config.process.listeners.resize(2, config.process.listeners.front());
   expect_refused(config, "while the router drains");
-  EXPECT_TRUE(publication.publish(files(settings({"rose"}))).ok()) << "all else may change";
+  EXPECT_TRUE(publication.publish(files(settings({"rose"}))).ok()) << "other settings may change";
 }
 
 TEST_F(PublicationOfFiles, ChangesNothingOrEverythingWhicheverAllocationFails) {

@@ -20,7 +20,7 @@
 
 namespace router::serving {
 
-/// What a process publishes with, turned by hand: one shard, which is no thread, and real sockets.
+/// The parts of a process that publish, moved by the test: one shard without a thread, and real sockets.
 class PublicationWorld : public ::testing::Test {
  protected:
   PublicationWorld() {
@@ -62,7 +62,7 @@ class PublicationWorld : public ::testing::Test {
     deployment.replicas.push_back({"127.0.0.1", 1});
     endpoint.traffic["blue"] = 100;
   }
-  /// Read as a reload reads it.
+  /// Reads the material of TLS as a reload does.
   Publication::Sources files(config::Config config) {
     config::Findings findings;
     std::vector<const config::Deployment*> deployments;
@@ -80,7 +80,7 @@ class PublicationWorld : public ::testing::Test {
       control.poll();
     }
   }
-  /// All that a publication may change, as one text.
+  /// Everything that a publication may change, as one text.
   virtual std::string in_force() const {
     std::string text = "generation " + std::to_string(publication.generation());
     const std::shared_ptr<const proxy::View>& view = views.newest();
@@ -97,8 +97,8 @@ class PublicationWorld : public ::testing::Test {
     text += std::string("\nlisteners ") + (listeners.would_change(publication.files().process.listeners) ? "others" : "its");
     return text + "\nports " + std::to_string(listeners.given_up({}).size()) + "\ndescriptors " + std::to_string(descriptors());
   }
-  /// Publishes what `next` gives, again and again, each time with another allocation that fails, until none does.
-  /// `is_in_force`: whether what it gave last is.
+  /// Publishes what `next` returns, again and again, each time with another allocation that fails, until none fails.
+  /// `is_in_force` returns whether the last sources are in force.
   template <class Next, class InForce>
   void fail_each_allocation(Next next, InForce is_in_force) {
     std::size_t refused = 0;
@@ -128,7 +128,7 @@ class PublicationWorld : public ::testing::Test {
       }
     }
     EXPECT_GT(refused, 10u);
-    EXPECT_GT(survived, 0u) << "what has no way back was tried again";
+    EXPECT_GT(survived, 0u) << "steps that cannot be undone were repeated";
   }
   static std::string keys_of(const config::Endpoint& endpoint) { return "(" + std::to_string(endpoint.keys.size()) + ")"; }
   static std::size_t descriptors() {
@@ -136,7 +136,7 @@ class PublicationWorld : public ::testing::Test {
     for ([[maybe_unused]] const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
     return count;
   }
-  /// Names of endpoints that an exchange finds.
+  /// Names of the endpoints that an exchange finds.
   std::set<std::string> routed() const {
     std::set<std::string> names;
     for (const auto& [name, endpoint] : views.newest()->table.by_name) names.insert(std::string(name));

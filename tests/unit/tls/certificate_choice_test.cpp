@@ -14,7 +14,7 @@ Candidate candidate(std::size_t index, int from, int until, int key_type = 1) {
   return {index, key_type, sys_seconds(seconds(from)), sys_seconds(seconds(until))};
 }
 
-/// What is offered at `second`, and whether it is valid.
+/// The certificates that are offered at `second`, and whether they are valid.
 std::pair<Selection, bool> offered(const std::vector<Offer>& offers, int second) {
   const Offer* last = nullptr;
   for (const Offer& each : offers) {
@@ -28,7 +28,7 @@ TEST(CertificateChoice, OfOneIsThatOneAtEveryTime) {
   ASSERT_EQ(offers.size(), 3u);
   EXPECT_EQ(offered(offers, 9), std::pair(Selection{3}, false));
   EXPECT_EQ(offered(offers, 10), std::pair(Selection{3}, true));
-  EXPECT_EQ(offered(offers, 20), std::pair(Selection{3}, true)) << "its last second belongs to it";
+  EXPECT_EQ(offered(offers, 20), std::pair(Selection{3}, true)) << "a certificate is valid during its last second";
   EXPECT_EQ(offered(offers, 21), std::pair(Selection{3}, false));
 }
 
@@ -48,7 +48,7 @@ TEST(CertificateChoice, IsAlwaysValidWhereOneIs) {
   }
   EXPECT_EQ(offered(offers, 25).first, (Selection{0, 1})) << "the first of each type of key";
   EXPECT_EQ(offered(offers, 35).first, (Selection{1, 2}));
-  EXPECT_EQ(offered(offers, 65).first, (Selection{2, 3})) << "none is valid: of each type the last to end";
+  EXPECT_EQ(offered(offers, 65).first, (Selection{2, 3})) << "none is valid: the one of each type that ends last";
 }
 
 TEST(CertificateChoice, BearsTimesAtTheEndsOfTheCalendar) {

@@ -16,7 +16,7 @@ std::string content_of(const std::string& file) {
   return std::move(content).str();
 }
 
-/// What is said of a server's certificate that is refused.
+/// The message that refuses a server's certificate; "accepted" if none does.
 std::string refusal(const CertificatePaths& paths) {
   ServerOptions options;
   options.certificates = {files(paths)};
@@ -63,7 +63,7 @@ TEST(Certificates, OfManyShardsComeFromOneReading) {
   EXPECT_EQ(SSL_CTX_get0_certificate((*made)[0]->get()), SSL_CTX_get0_certificate((*made)[2]->get()));
 }
 
-/// They ended a start and refused every reload, although nothing was wrong with any file.
+/// Such certificates ended a start and refused every reload, although the files had no mistake.
 TEST(Certificates, WereRefusedWhenTheirTimeWasOverOrHadNotCome) {
   CertificateRequest over;
   over.begins = std::chrono::hours(-2);
@@ -84,7 +84,7 @@ TEST(Certificates, AreRefusedWithUnreadableNames) {
   const Owned<ASN1_OCTET_STRING> nonsense(ASN1_OCTET_STRING_new());
   ASN1_OCTET_STRING_set(nonsense.get(), reinterpret_cast<const unsigned char*>("\x30\x7f"), 2);
   X509_EXTENSION_set_data(names, nonsense.get());
-  i2d_re_X509_tbs(certificate.get(), nullptr);  // its encoding is made anew
+  i2d_re_X509_tbs(certificate.get(), nullptr);  // encodes the certificate again
   BIO_seek(file.get(), 0);
   PEM_write_bio_X509(file.get(), certificate.get());
   BIO_flush(file.get());
@@ -167,7 +167,7 @@ TEST(Certificates, MayHaveAnEncryptedKey) {
 
   CertificatePaths marked = paths;
   marked.password_file = authority().write_file("\xef\xbb\xbf" + request.password + "\r\n");
-  EXPECT_EQ(refusal(marked), "accepted") << "a byte order mark is none of the password";
+  EXPECT_EQ(refusal(marked), "accepted") << "a byte order mark does not belong to the password";
 
   CertificatePaths without = paths;
   without.password_file.clear();

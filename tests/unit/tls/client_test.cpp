@@ -8,10 +8,10 @@ namespace {
 
 struct Shaken {
   IoResult client;
-  std::string sni;  // what the server was asked for
+  std::string sni;  // the name that the client sent to the server
 };
 
-/// A client of ours that wants `name`, at a server that has `certificate`.
+/// The router's client connects with `name` to a server that has `certificate`.
 Shaken connect(ClientContext& client_side, const CertificatePaths& certificate, const std::string& name) {
   TestShard shard;
   const Owned<SSL_CTX> server(SSL_CTX_new(TLS_server_method()));
@@ -104,7 +104,7 @@ TEST(Client, AcceptsAnythingWhenToldNotToVerify) {
   EXPECT_EQ(connect(*context, issue(stranger, {"other.example"}), "").client.state, IoState::kDone);
 }
 
-/// For a deployment whose file of authorities was never read: never unverified.
+/// For a deployment whose file of authorities was never read. Its replicas must not be used without verification.
 TEST(Client, TrustsNobodyWhereNoAuthorityIsKnown) {
   ClientOptions options;
   options.trust_nobody = true;
@@ -144,7 +144,7 @@ std::string first_name(X509* certificate) {
   return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(name)), static_cast<std::size_t>(ASN1_STRING_length(name))};
 }
 
-/// The name of the client as a server sees it that asks for a certificate of our authority; empty if it refuses.
+/// The client's name as a server sees it that requires a certificate of the test's authority; empty if the server refuses.
 std::string client_as_seen(const ClientOptions& options) {
   const auto contexts = ClientContext::make(options, 1);
   if (!contexts.ok()) throw std::runtime_error(std::string(contexts.status().message()));
@@ -167,7 +167,7 @@ TEST(Client, TrustsAnAuthorityThatIsInMemoryAndNoOther) {
   TestAuthority stranger;
   for (const bool trusted : {true, false}) {
     ClientOptions options;
-    options.ca_file = "/absent";  // not looked at
+    options.ca_file = "/absent";  // the client must not read this file
     options.ca = PemText{"the cluster's ca", content_of(trusted ? authority().ca_file() : stranger.ca_file())};
     const auto contexts = ClientContext::make(options, 1);
     ASSERT_TRUE(contexts.ok()) << contexts.status();
@@ -180,7 +180,7 @@ TEST(Client, ShowsItsCertificate) {
   const CertificatePaths own = issue(authority(), {"router.example"});
   ClientOptions options;
   options.ca_file = authority().ca_file();
-  EXPECT_EQ(client_as_seen(options), "") << "the server asks for one";
+  EXPECT_EQ(client_as_seen(options), "") << "the server requires a certificate";
   options.certificate = ClientCertificate{{"certificate", content_of(own.certificate_file)}, {"key", content_of(own.key_file)}};
   EXPECT_EQ(client_as_seen(options), "router.example");
 }

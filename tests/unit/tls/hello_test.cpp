@@ -75,7 +75,7 @@ TEST(HelloBuffer, TakesTheSecondHelloBehindOtherRecords) {
   EXPECT_EQ(take_all(buffer), record(hello(50)));
 }
 
-/// It got an alert, of which a browser or curl shows "empty reply" or nothing.
+/// The router sent an alert, which a browser or curl shows as "empty reply" or not at all.
 TEST(HelloBuffer, TookARequestOfPlainHttpForNoise) {
   for (const std::string_view line :
        {"GET /", "HEAD /", "POST /", "PUT /", "PATCH /", "DELETE /", "OPTIONS *", "TRACE /", "CONNECT a", "CONNECT [", "FOO /",
@@ -102,7 +102,7 @@ TEST(HelloBuffer, TakesNothingElseForHttp) {
     EXPECT_EQ(buffer.alert(), SSL_AD_UNEXPECTED_MESSAGE);
   }
   HelloBuffer buffer;
-  EXPECT_EQ(buffer.append(record(hello_header(40)) + "GET / HTTP/1.1"), State::kRefused) << "behind a record";
+  EXPECT_EQ(buffer.append(record(hello_header(40)) + "GET / HTTP/1.1"), State::kRefused) << "after a record of TLS";
   EXPECT_FALSE(buffer.is_http());
 }
 
@@ -118,16 +118,16 @@ TEST(HelloBuffer, WaitsForSoMuchOfARequestLineAndNoMore) {
 
 TEST(HelloBuffer, RefusesWhatIsNoHelloAsSoonAsItCanBeTold) {
   const std::vector<std::pair<std::string, int>> all{
-      {"g", SSL_AD_UNEXPECTED_MESSAGE},                                                        // no method
+      {"g", SSL_AD_UNEXPECTED_MESSAGE},                                                        // no method of HTTP
       {bytes({0x80, 0x2e}), SSL_AD_UNEXPECTED_MESSAGE},                                        // SSL 2
-      {record(bytes({1}), SSL3_RT_CHANGE_CIPHER_SPEC), SSL_AD_UNEXPECTED_MESSAGE},             // before a hello
-      {bytes({SSL3_RT_HANDSHAKE, 2, 0, 1, 0}), SSL_AD_PROTOCOL_VERSION},                       // no version of TLS
+      {record(bytes({1}), SSL3_RT_CHANGE_CIPHER_SPEC), SSL_AD_UNEXPECTED_MESSAGE},             // before a ClientHello
+      {bytes({SSL3_RT_HANDSHAKE, 2, 0, 1, 0}), SSL_AD_PROTOCOL_VERSION},                       // not a version of TLS
       {bytes({SSL3_RT_HANDSHAKE, 3, 1, 0, 0}), SSL_AD_RECORD_OVERFLOW},                        // empty
       {bytes({SSL3_RT_HANDSHAKE, 3, 1, 0x40, 1}), SSL_AD_RECORD_OVERFLOW},                     // 16 KB and a byte
-      {record(bytes({SSL3_MT_FINISHED})), SSL_AD_UNEXPECTED_MESSAGE},                          // another message
+      {record(bytes({SSL3_MT_FINISHED})), SSL_AD_UNEXPECTED_MESSAGE},                          // another handshake message
       {record(hello_header(HelloBuffer::kMessageMax + 1)), SSL_AD_ILLEGAL_PARAMETER},          // 9 bytes
       {record(hello(40) + hello_header(131000)), SSL_AD_UNEXPECTED_MESSAGE},                   // two in one record
-      {record(bytes({1, 1})) + record(bytes({1}), SSL3_RT_ALERT), SSL_AD_UNEXPECTED_MESSAGE},  // within a hello
+      {record(bytes({1, 1})) + record(bytes({1}), SSL3_RT_ALERT), SSL_AD_UNEXPECTED_MESSAGE},  // inside a ClientHello
   };
   for (const auto& [sent, alert] : all) {
     HelloBuffer buffer;
@@ -148,8 +148,8 @@ TEST(HelloBuffer, HoldsNoMoreThanItsBoundOfManySmallRecords) {
   EXPECT_EQ(buffer.state(), State::kRefused);
 }
 
-/// A server of ours and a client of plain OpenSSL, which begins with a group that the server does not know: the server asks it
-/// for another one, and for a second hello.
+/// The router's server and a client of plain OpenSSL, whose first key share is of a group that the server does not know. The
+/// server asks for another group and for a second ClientHello.
 class RetryRequest : public ::testing::Test {
  protected:
   RetryRequest() { SSL_set1_groups_list(client_.ssl(), "P-521:P-256"); }

@@ -11,12 +11,12 @@ namespace {
 
 using router::test::FailingMemory;
 
-/// The n-th request for memory inside of our own calls fails, once.
+/// Lets the n-th allocation inside the router's calls fail, once.
 class NthFails {
  public:
   static constexpr std::size_t kNever = static_cast<std::size_t>(-1);
   explicit NthFails(std::size_t n) : left_(n) {}
-  /// What the call returns; a failure if it throws.
+  /// Returns the result of the call; a failure if it throws.
   template <class F>
   IoResult operator()(F call) {
     const FailingMemory memory(left_, met_ ? 0 : 1);
@@ -37,14 +37,14 @@ class NthFails {
   bool met_ = false;
 };
 
-/// Without memory of its own.
+/// Writes without an allocation of its own.
 IoResult write(Stream& stream, std::string_view first, std::string_view second) {
   const std::array<iovec, 2> parts{iovec{const_cast<char*>(first.data()), first.size()},
                                    iovec{const_cast<char*>(second.data()), second.size()}};
   return stream.write(parts);
 }
 
-/// A server of ours and its client. Made on the thread that uses it.
+/// The router's server and its client. The thread that uses it must create it.
 struct Connection {
   Connection(TestShard& shard, ServerContext& context)
       : stream(runtime::Socket(shard, ends[0]), context), peer(ends[1], client.get(), false) {
@@ -59,11 +59,11 @@ struct Connection {
     }
     return result;
   }
-  /// What the peer has got; a damaged record is an error of the test.
+  /// The bytes that the peer has received. A damaged record fails the test.
   std::string received() {
     ERR_clear_error();
     std::string got = peer.read();
-    EXPECT_EQ(ERR_peek_error(), 0u) << "what came is not what was sent to this peer";
+    EXPECT_EQ(ERR_peek_error(), 0u) << "the peer received bytes that were not sent to it";
     return got;
   }
 
@@ -73,7 +73,7 @@ struct Connection {
   RawPeer peer;
 };
 
-/// For each n until all allocations of `scene` succeed; on a thread of its own, whose buffers have no memory yet.
+/// Runs `scene` for each n until all its allocations succeed, each time on a new thread, whose buffers have no memory yet.
 template <class Scene>
 std::size_t for_every_allocation(Scene scene) {
   static_cast<void>(localhost());
@@ -113,11 +113,11 @@ TEST(TlsMemory, WhenItIsShortEndsOneConnectionAndSendsNothingOfItToAnother) {
       return;
     }
     if (write(first.stream, "more", {}).state == IoState::kDone) {
-      EXPECT_EQ(got + first.received(), "more") << "the exception came before anything was encrypted";
+      EXPECT_EQ(got + first.received(), "more") << "memory failed before the encryption";
       return;
     }
     std::array<char, 10> bytes;
-    EXPECT_EQ(first.stream.read(bytes).state, IoState::kFailed) << "for good";
+    EXPECT_EQ(first.stream.read(bytes).state, IoState::kFailed) << "the stream has failed for good";
     first.stream.shutdown_write();
     EXPECT_EQ(first.peer.receive(), "");
   });
@@ -136,7 +136,7 @@ TEST(TlsMemory, WhenItIsShortSendsNothingTwiceToAPeerThatReadsSlowly) {
       const IoResult wrote = memory([&] { return write(slow.stream, left.substr(0, 200'000), {}); });
       if (wrote.state == IoState::kFailed) {
         got += slow.received();
-        write(slow.stream, {}, {});  // what waits inside, if anything may still be sent
+        write(slow.stream, {}, {});  // flushes the records that wait inside, if the stream may still send
         break;
       }
       left.remove_prefix(wrote.bytes);
@@ -158,9 +158,9 @@ TEST(TlsMemory, WhenItIsShortWhileEncryptingEndsReadingToo) {
   ASSERT_EQ(one.shake(enough).state, IoState::kDone);
   std::array<char, 10> bytes;
   EXPECT_EQ(one.stream.read(bytes).state, IoState::kBlocked);
-  one.stream.shutdown_write();  // like memory that fails within SSL_write: nothing can be encrypted any more
+  one.stream.shutdown_write();  // the same effect as an allocation that fails within SSL_write: no further encryption
   EXPECT_EQ(write(one.stream, "a request", {}).state, IoState::kFailed);
-  EXPECT_EQ(one.stream.read(bytes).state, IoState::kFailed) << "waits for an answer to what was never sent";
+  EXPECT_EQ(one.stream.read(bytes).state, IoState::kFailed) << "the stream waits for an answer to bytes that were never sent";
 }
 
 }  // namespace

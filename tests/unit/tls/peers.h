@@ -19,7 +19,7 @@
 #include "tls/owned.h"
 #include "tls/stream.h"
 
-/// Both ends of TLS connections for tests: streams of ours, and peers of plain OpenSSL whose every byte the test moves itself.
+/// Both ends of TLS connections for tests: the router's streams, and peers of plain OpenSSL whose bytes the test moves itself.
 namespace router::tls::test {
 
 using router::test::CertificatePaths;
@@ -61,8 +61,8 @@ inline std::shared_ptr<ClientContext> client_context(const std::string& ca_file,
   return made->front();
 }
 
-/// A peer made of OpenSSL alone. Nothing moves by itself: `send` gives the kernel what OpenSSL has written, `receive` the
-/// reverse.
+/// A peer made of plain OpenSSL. It moves bytes only when the test calls it: `send` passes OpenSSL's output to the kernel,
+/// `receive` passes the kernel's bytes to OpenSSL.
 class RawPeer {
  public:
   RawPeer(int descriptor, SSL_CTX* context, bool server) : descriptor_(descriptor), ssl_(SSL_new(context)) {
@@ -76,7 +76,7 @@ class RawPeer {
   SSL* ssl() { return ssl_.get(); }
   int descriptor() const { return descriptor_; }
 
-  /// Ciphertext that waits to be sent.
+  /// Takes the ciphertext that waits to be sent.
   std::string take_output() {
     std::string output(BIO_ctrl_pending(SSL_get_wbio(ssl())), '\0');
     if (!output.empty()) BIO_read(SSL_get_wbio(ssl()), output.data(), static_cast<int>(output.size()));
@@ -88,7 +88,7 @@ class RawPeer {
   void send() {
     if (const std::string output = take_output(); !output.empty()) send(output);
   }
-  /// Ciphertext that has arrived since the last time; OpenSSL gets it too.
+  /// Returns the ciphertext that has arrived since the last call, and passes it to OpenSSL.
   std::string receive() {
     std::string received;
     std::array<char, 65536> bytes;
@@ -111,7 +111,7 @@ class RawPeer {
     receive();
     std::string text;
     std::array<char, 16384> bytes;
-    for (int attempts = 0; attempts < 3; ++attempts) {  // a read that takes a ticket comes back empty
+    for (int attempts = 0; attempts < 3; ++attempts) {  // a read that consumes a ticket returns no bytes
       for (int got; (got = SSL_read(ssl(), bytes.data(), bytes.size())) > 0;)
         text.append(bytes.data(), static_cast<std::size_t>(got));
     }
@@ -126,7 +126,7 @@ class RawPeer {
   Owned<SSL> ssl_;
 };
 
-/// A stream of ours against a raw peer, through the handshake if it succeeds.
+/// The handshake of a router's stream with a raw peer.
 inline IoResult shake(Stream& stream, RawPeer& peer) {
   IoResult result;
   for (int turn = 0; turn < 10; ++turn) {
@@ -137,7 +137,7 @@ inline IoResult shake(Stream& stream, RawPeer& peer) {
   return result;
 }
 
-/// Two streams of ours; what each side's handshake came to.
+/// The handshake between two of the router's streams. Returns the result of each side.
 inline std::pair<IoResult, IoResult> shake(Stream& client, Stream& server) {
   std::pair<IoResult, IoResult> results;
   for (int turn = 0; turn < 10; ++turn) {
@@ -156,7 +156,7 @@ inline IoResult write(Stream& stream, const std::vector<std::string_view>& piece
   return stream.write(parts);
 }
 
-/// Reads until nothing more is at hand; `last` is what ended it.
+/// Reads until no bytes are left. `last` is the result of the last read.
 inline std::string read_all(Stream& stream, IoResult* last = nullptr) {
   std::string text;
   std::vector<char> bytes(128 * 1024);
@@ -174,7 +174,7 @@ struct CountingWaker final : runtime::Waker {
   int count = 0;
 };
 
-/// One authority and one certificate for `localhost`, made once: keys take time.
+/// One authority and one certificate for `localhost`, created once, because keys take time.
 inline TestAuthority& authority() {
   static TestAuthority made;
   return made;

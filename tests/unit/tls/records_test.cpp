@@ -3,16 +3,16 @@
 namespace router::tls::test {
 namespace {
 
-/// A server of ours with an OpenSSL client, record by record.
+/// The router's server with an OpenSSL client, record by record.
 class Records : public ::testing::Test {
  protected:
   Records() { SSL_set_tlsext_host_name(peer_.ssl(), "localhost"); }
   void connect() {
     const IoResult result = shake(stream_, peer_);
     ASSERT_EQ(result.state, IoState::kDone) << result.cause;
-    peer_.read();  // takes the session ticket
+    peer_.read();  // consumes the session ticket
   }
-  /// Sizes of the records in `ciphertext`, without their headers (RFC 8446, section 5.2).
+  /// The sizes of the records in `ciphertext`, without their headers (RFC 8446, section 5.2).
   static std::vector<std::size_t> record_sizes(std::string_view ciphertext) {
     std::vector<std::size_t> sizes;
     while (ciphertext.size() >= 5) {
@@ -51,7 +51,7 @@ TEST_F(Records, AreFullWhenThereIsThatMuchToSend) {
 
 TEST_F(Records, ArriveByteByByte) {
   std::array<char, 64> bytes;
-  for (int turn = 0; turn < 10 && !peer_.shaken(); ++turn) {  // the handshake, too
+  for (int turn = 0; turn < 10 && !peer_.shaken(); ++turn) {  // also the bytes of the handshake
     SSL_do_handshake(peer_.ssl());
     for (const char byte : peer_.take_output()) {
       peer_.send(std::string_view(&byte, 1));
@@ -63,7 +63,7 @@ TEST_F(Records, ArriveByteByByte) {
   CountingWaker waker;
   stream_.socket().set_waker(&waker);
   stream_.arm_read();
-  shard_.poll();  // the handshake's last read took what it asked for: whether there is more is asked once
+  shard_.poll();  // the handshake's last read filled its buffer, so the stream looks once for more bytes
   ASSERT_EQ(stream_.read(bytes).state, IoState::kBlocked);
   peer_.write("one");
   peer_.write("two");
@@ -73,7 +73,7 @@ TEST_F(Records, ArriveByteByByte) {
     shard_.poll();
     const int before = waker.count;
     shard_.poll();
-    EXPECT_EQ(waker.count, before) << "a record that has arrived in part must not wake";
+    EXPECT_EQ(waker.count, before) << "an incomplete record must not wake the owner";
     peer_.send(std::string_view(&byte, 1));
     shard_.poll();
     EXPECT_EQ(waker.count, before + 1);
@@ -130,18 +130,18 @@ TEST_F(Records, WithoutDataAreBounded) {
   peer_.write("fine");
   peer_.send();
   EXPECT_EQ(read_all(stream_), "fine");
-  update_keys(4000);  // far more than is read at once: a flood must not hold the shard until it ends
+  update_keys(4000);  // far more than one read handles: a flood must not hold the shard
   peer_.write("behind the flood");
   peer_.send();
   IoResult last{IoState::kBlocked};
   for (int turn = 0; turn < 2 && last.state == IoState::kBlocked; ++turn) {
     EXPECT_EQ(read_all(stream_, &last),
-              "");  // OpenSSL 3.5 takes one message a call: the turn may end before the bound is reached
+              "");  // OpenSSL 3.5 handles one message a call: the turn may end before the limit is reached
   }
   EXPECT_EQ(last.state, IoState::kFailed);
   EXPECT_STREQ(last.cause, "too many key updates without data");
   std::array<char, 1> more;
-  EXPECT_EQ(::recv(stream_.socket().descriptor(), more.data(), more.size(), 0), 1) << "it went through all of them";
+  EXPECT_EQ(::recv(stream_.socket().descriptor(), more.data(), more.size(), 0), 1) << "the router read all of them";
 }
 
 TEST_F(Records, OfOneByteDoNotHoldTheShard) {
@@ -154,7 +154,7 @@ TEST_F(Records, OfOneByteDoNotHoldTheShard) {
   int reads = 0;
   while (received < kSent) {
     const IoResult read = stream_.read(into);
-    ASSERT_TRUE(read.moved()) << "what is left must not wait for more to arrive";
+    ASSERT_TRUE(read.moved()) << "the rest must not wait for more bytes to arrive";
     ASSERT_LE(read.bytes, 64u);
     received += read.bytes;
     ++reads;
@@ -175,7 +175,7 @@ TEST_F(Records, CannotBeRenegotiated) {
   EXPECT_FALSE(peer_.shaken());
 }
 
-/// A client of ours: a server's session ticket comes when it likes, perhaps in front of the answer.
+/// The router's client. A server may send its session ticket at any time, also before the answer.
 TEST(ClientRecords, WithDataAreFoundBehindASessionTicket) {
   TestShard shard;
   const auto context = client_context(authority().ca_file());
@@ -189,7 +189,7 @@ TEST(ClientRecords, WithDataAreFoundBehindASessionTicket) {
   peer.shake();
   ASSERT_EQ(stream.handshake().state, IoState::kDone);
   peer.receive();
-  SSL_do_handshake(peer.ssl());  // its output holds two tickets
+  SSL_do_handshake(peer.ssl());  // the output has two tickets
   peer.write("the answer");
   const std::string output = peer.take_output();
   peer.send(output);
@@ -197,7 +197,7 @@ TEST(ClientRecords, WithDataAreFoundBehindASessionTicket) {
   const IoResult read = stream.read(bytes);
   EXPECT_EQ(read.state, IoState::kDrained) << read.cause;
   EXPECT_EQ(std::string_view(bytes.data(), read.bytes), "the answer");
-  // A resting connection that gets nothing but a ticket is still usable.
+  // An idle connection that receives only a ticket can still be used.
   SSL_new_session_ticket(peer.ssl());
   SSL_do_handshake(peer.ssl());
   peer.send();

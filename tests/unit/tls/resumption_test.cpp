@@ -6,7 +6,7 @@
 namespace router::tls::test {
 namespace {
 
-/// A client that comes back: it keeps the session of its last connection.
+/// A client that connects again with the session of its last connection.
 class Returning {
  public:
   explicit Returning(int version) : context_(SSL_CTX_new(TLS_client_method())) {
@@ -21,7 +21,7 @@ class Returning {
     });
   }
 
-  /// Connects to `server`; whether both sides say that an earlier session was resumed.
+  /// Connects to `server`. Returns whether both sides report that they have resumed an earlier session.
   bool resumes(ServerContext& server, const char* name = "localhost") {
     TestShard shard;
     const auto ends = socket_pair();
@@ -31,8 +31,8 @@ class Returning {
     if (session_) SSL_set_session(peer.ssl(), session_.get());
     const IoResult result = shake(stream, peer);
     EXPECT_EQ(result.state, IoState::kDone) << result.cause;
-    peer.read();  // the ticket
-    // OpenSSL tells of a ticket of 1.2 only once, not of its replacement.
+    peer.read();  // consumes the ticket
+    // OpenSSL reports a ticket of TLS 1.2 only once, and not its replacement.
     if (SSL_version(peer.ssl()) == TLS1_2_VERSION) session_.reset(SSL_get1_session(peer.ssl()));
     EXPECT_EQ(SSL_session_reused(peer.ssl()) == 1, stream.resumed());
     SSL_shutdown(peer.ssl());
@@ -62,7 +62,7 @@ TEST_P(Resumption, WorksOnEveryShardWithOneTicketAConnection) {
   EXPECT_EQ(client_.tickets, 1);
   EXPECT_TRUE(client_.resumes(*shards[1]));
   EXPECT_TRUE(client_.resumes(*shards[0]));
-  // TLS 1.3 tickets are used once, so each connection brings the next; a ticket of 1.2 is kept.
+  // A ticket of TLS 1.3 is used once, so each connection brings the next one. A ticket of 1.2 is kept.
   EXPECT_EQ(client_.tickets, GetParam() == TLS1_2_VERSION ? 1 : 3);
 }
 
@@ -91,7 +91,7 @@ TEST_P(Resumption, AcceptsTheTwoKeysBeforeTheNewest) {
   EXPECT_TRUE(client_.resumes(*context));
   keys->rotate();
   keys->rotate();
-  EXPECT_TRUE(client_.resumes(*context)) << "the replacement was made with the newest key of its time";
+  EXPECT_TRUE(client_.resumes(*context)) << "the new ticket was encrypted with the newest key at that time";
   keys->rotate();
   keys->rotate();
   keys->rotate();
@@ -103,7 +103,8 @@ TEST_P(Resumption, WorksBetweenRoutersThatShareKeyFiles) {
   const std::string new_key = authority().write_file(std::string(79, 'b') + '\n');
   EXPECT_FALSE(client_.resumes(*server_context({localhost()}, {}, ticket_keys({old_key}))));
   EXPECT_TRUE(client_.resumes(*server_context({localhost()}, {}, ticket_keys({new_key, old_key}))));
-  EXPECT_TRUE(client_.resumes(*server_context({localhost()}, {}, ticket_keys({new_key})))) << "the first file encrypts";
+  EXPECT_TRUE(client_.resumes(*server_context({localhost()}, {}, ticket_keys({new_key}))))
+      << "the key of the first file encrypts";
 }
 
 TEST_P(Resumption, KeepsKeysFromFilesWhenTheOthersRotate) {
@@ -123,7 +124,7 @@ TEST_P(Resumption, GoesOnWhenAReloadAddsAKeyAndEndsWhenItsOwnIsGone) {
   keys->replace_by(*ticket_keys({second, first}));
   EXPECT_TRUE(client_.resumes(*context)) << "the key is still among the files";
   keys->replace_by(*ticket_keys({second}));
-  EXPECT_TRUE(client_.resumes(*context)) << "the last ticket was made with the first key";
+  EXPECT_TRUE(client_.resumes(*context)) << "the last ticket was encrypted with the first key";
   keys->replace_by(*ticket_keys({first}));
   EXPECT_FALSE(client_.resumes(*context)) << "its key is gone";
 }
@@ -135,9 +136,9 @@ TEST_P(Resumption, GoesOnWhenAReloadFindsRandomKeysAgain) {
   keys->replace_by(*ticket_keys());
   EXPECT_TRUE(client_.resumes(*context));
   keys->replace_by(*ticket_keys({authority().write_file(std::string(80, 'f'))}));
-  EXPECT_FALSE(client_.resumes(*context)) << "from random keys to those of files";
+  EXPECT_FALSE(client_.resumes(*context)) << "random keys were replaced by those of files";
   keys->replace_by(*ticket_keys());
-  EXPECT_FALSE(client_.resumes(*context)) << "and back";
+  EXPECT_FALSE(client_.resumes(*context)) << "the keys of files were replaced by random ones";
   keys->rotate();
   EXPECT_TRUE(client_.resumes(*context)) << "random keys rotate again";
 }

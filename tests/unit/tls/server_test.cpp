@@ -29,7 +29,7 @@ struct Answer {
   bool is_for(const std::string& name) const { return X509_check_host(certificate, name.c_str(), 0, 0, nullptr) == 1; }
 };
 
-/// How `context` answers a client that says `hello`.
+/// The answer of `context` to a client that sends `hello`.
 Answer answer(ServerContext& context, const Hello& hello) {
   TestShard shard;
   const Owned<SSL_CTX> client(SSL_CTX_new(TLS_client_method()));
@@ -61,7 +61,7 @@ TEST(Server, ChoosesTheCertificateByName) {
   EXPECT_TRUE(answer(*context, {.name = "b.example.org"}).is_for("any.example.org"));
   const Answer exact = answer(*context, {.name = "A.Example.ORG"});
   EXPECT_TRUE(exact.is_for("a.example.org"));
-  EXPECT_FALSE(exact.is_for("any.example.org")) << "an exact name goes before a wildcard";
+  EXPECT_FALSE(exact.is_for("any.example.org")) << "an exact name takes precedence over a wildcard";
 }
 
 TEST(Server, TakesANameWithTheDotOfTheRootForTheName) {
@@ -91,15 +91,15 @@ TEST(Server, OffersEcdsaBesideRsaForOneName) {
     }
   }
   const Answer only = answer(*context, {.name = "ecdsa.example", .signatures = "RSA-PSS+SHA256"});
-  EXPECT_EQ(only.handshake.state, IoState::kFailed) << "the RSA certificate does not bear this name";
+  EXPECT_EQ(only.handshake.state, IoState::kFailed) << "the RSA certificate does not have this name";
 }
 
-/// Certificates whose times are told in seconds from `kBegin`, and a clock that a test sets.
+/// Certificates whose times are given in seconds from `kBegin`, and a clock that the test sets.
 const std::chrono::sys_seconds kBegin = wall_clock();
 std::chrono::sys_seconds scripted_now = kBegin;
 
 CertificatePaths issue_for(int from, int until, std::vector<std::string> names, Key key = Key::kEcdsa) {
-  const seconds passed = wall_clock() - kBegin;  // the authority counts from its own now
+  const seconds passed = wall_clock() - kBegin;  // the authority counts from its own clock
   CertificateRequest request;
   request.names = std::move(names);
   request.key = key;
@@ -108,7 +108,8 @@ CertificatePaths issue_for(int from, int until, std::vector<std::string> names, 
   return authority().issue(request);
 }
 
-/// The end of the certificate that is shown at second `at`, in seconds from `kBegin`.
+/// The end of the certificate that the server sends at second `at`, in thousands of seconds from `kBegin`; -1: the handshake
+/// failed.
 long shown_end(ServerContext& context, int at, const Hello& hello) {
   scripted_now = kBegin + seconds(at);
   const Answer got = answer(context, hello);
@@ -116,7 +117,7 @@ long shown_end(ServerContext& context, int at, const Hello& hello) {
   std::tm utc{};
   ASN1_TIME_to_tm(X509_get0_notAfter(got.certificate), &utc);
   const auto end = std::chrono::sys_seconds(seconds(timegm(&utc))) - kBegin;
-  return (end.count() + 500) / 1000;  // in thousands: issuing takes a moment
+  return (end.count() + 500) / 1000;  // in thousands, because issuing takes a moment
 }
 
 std::shared_ptr<ServerContext> scripted_context(const std::vector<CertificatePaths>& certificates) {
@@ -126,14 +127,14 @@ std::shared_ptr<ServerContext> scripted_context(const std::vector<CertificatePat
   return server_context(certificates, options);
 }
 
-/// The renewed certificate stood beside the old one, and the old one was shown after its end until a reload.
+/// The renewed certificate was configured beside the old one. The router sent the old one after its end, until a reload.
 TEST(Server, ShowedACertificateThatWasOverAlthoughAnotherOfThatNameWasValid) {
   const auto context = scripted_context({issue_for(-9000, 5000, {"a.example"}), issue_for(2000, 9000, {"a.example"})});
   for (const char* name : {"a.example", "", "unknown.example"}) {
     EXPECT_EQ(shown_end(*context, 0, {.name = name}), 5) << name;
-    EXPECT_EQ(shown_end(*context, 4000, {.name = name}), 5) << "both are valid: the first goes first; " << name;
+    EXPECT_EQ(shown_end(*context, 4000, {.name = name}), 5) << "both are valid: the first one is sent; " << name;
     EXPECT_EQ(shown_end(*context, 5100, {.name = name}), 9) << name;
-    EXPECT_EQ(shown_end(*context, 9900, {.name = name}), 9) << "none is valid: the last to end; " << name;
+    EXPECT_EQ(shown_end(*context, 9900, {.name = name}), 9) << "none is valid: the one that ends last is sent; " << name;
     EXPECT_EQ(shown_end(*context, 4000, {.name = name}), 5) << "a clock may be set back; " << name;
   }
 }
@@ -146,7 +147,7 @@ TEST(Server, ShowedACertificateThatHadNotBegunAlthoughAnotherOfThatNameWasValid)
 
 TEST(Server, ShowsTheCertificateThatComesWhereTheOtherIsOver) {
   const auto context = scripted_context({issue_for(-9000, -1000, {"a.example"}), issue_for(1000, 9000, {"a.example"})});
-  EXPECT_EQ(shown_end(*context, 0, {.name = "a.example"}), 9) << "a client whose clock is ahead takes it";
+  EXPECT_EQ(shown_end(*context, 0, {.name = "a.example"}), 9) << "a client whose clock is ahead accepts it";
 }
 
 TEST(Server, ShowedACertificateThatWasOverAlthoughOneOfAnotherKeyWasValid) {
@@ -156,7 +157,7 @@ TEST(Server, ShowedACertificateThatWasOverAlthoughOneOfAnotherKeyWasValid) {
   EXPECT_EQ(shown_end(*context, 0, {.name = "a.example", .signatures = both}), 2);
   EXPECT_EQ(shown_end(*context, 2100, {.name = "a.example", .signatures = both}), 9);
   EXPECT_EQ(shown_end(*context, 9900, {.name = "a.example", .signatures = "ECDSA+SHA256"}), 2)
-      << "all are over: all are offered";
+      << "if all have expired, all are offered";
 }
 
 TEST(Server, ShowsAWildcardThatIsValidWhereTheNamesOwnIsNot) {
@@ -165,7 +166,7 @@ TEST(Server, ShowsAWildcardThatIsValidWhereTheNamesOwnIsNot) {
   EXPECT_EQ(shown_end(*context, 0, {.name = "a.b.example"}), 9);
   EXPECT_EQ(shown_end(*context, 1100, {.name = "a.b.example"}), 2);
   EXPECT_EQ(shown_end(*context, 2100, {.name = "a.b.example"}), 9);
-  EXPECT_EQ(shown_end(*context, 9100, {.name = "a.b.example"}), 2) << "neither is valid: its own";
+  EXPECT_EQ(shown_end(*context, 9100, {.name = "a.b.example"}), 2) << "neither is valid: the one with the exact name is sent";
   EXPECT_EQ(shown_end(*context, 9100, {.name = "c.b.example"}), 9);
 }
 

@@ -16,7 +16,7 @@ std::string some_bytes(std::size_t size) {
   return bytes;
 }
 
-/// A client and a server of ours, connected; the server accepts with `localhost()`.
+/// A client and a server of the router's, connected. The server has the certificate `localhost()`.
 class TlsStream : public ::testing::TestWithParam<int> {
  protected:
   TlsStream() {
@@ -97,7 +97,7 @@ TEST_P(TlsStream, TakesNothingMoreWhileTheKernelHasNotTakenWhatWasEncrypted) {
     sent += wrote.bytes;
     if (wrote.bytes == 0) break;
   }
-  EXPECT_EQ(write(client_, {}).state, IoState::kBlocked);  // nobody has read
+  EXPECT_EQ(write(client_, {}).state, IoState::kBlocked);  // the peer has not read
   EXPECT_EQ(sent % body.size(), 0u);
   std::size_t got = 0;
   bool flushed = false;
@@ -126,7 +126,7 @@ TEST_P(TlsStream, EndsWithCloseNotifyAfterTheLastBytes) {
   EXPECT_EQ(last.state, IoState::kEof);
   EXPECT_EQ(read_all(server_, &last), "");
   EXPECT_EQ(last.state, IoState::kEof);
-  // Half-closed: the other direction still works.
+  // Half-closed: the other direction stays open.
   EXPECT_EQ(write(server_, {"answer"}).state, IoState::kDone);
   EXPECT_EQ(read_all(client_), "answer");
 }
@@ -150,7 +150,7 @@ TEST_P(TlsStream, DoesNotTakeAnAlertForAnOrderlyEndWhenItsOwnSideIsShutTwice) {
   server_.shutdown_write();
   IoResult last;
   read_all(client_, &last);
-  EXPECT_EQ(last.state, IoState::kFailed);  // and says so, in an alert
+  EXPECT_EQ(last.state, IoState::kFailed);  // the client sends an alert about it
   server_.shutdown_write();
   read_all(server_, &last);
   EXPECT_EQ(last.state, IoState::kFailed);
@@ -191,7 +191,7 @@ TEST_P(TlsStream, IsSafeToUseOnceClosed) {
 TEST_P(TlsStream, NeverTouchesADescriptorThatBelongsToSomebodyElseByNow) {
   connect();
   const int descriptor = server_.socket().descriptor();
-  server_.socket().close();  // behind the stream's back, as `reset` and `release` do
+  server_.socket().close();  // without a call of the stream, as `reset` and `release` do
   const auto others = socket_pair();
   ASSERT_TRUE(others[0] == descriptor || others[1] == descriptor) << "the kernel did not reuse the number";
   const int far = others[0] == descriptor ? others[1] : others[0];
@@ -210,22 +210,22 @@ TEST_P(TlsStream, WakesForBytesThatAreAlreadyInside) {
   CountingWaker waker;
   server_.socket().set_waker(&waker);
   write(client_, {"abc"});
-  write(client_, {"def"});  // a second record, which arrives with the first
+  write(client_, {"def"});  // a second record that arrives with the first one
   std::array<char, 2> two;
   ASSERT_EQ(server_.read(two).state, IoState::kDone);
   server_.arm_read();
-  EXPECT_EQ(waker.count, 0) << "only from the loop";
+  EXPECT_EQ(waker.count, 0) << "only the loop wakes the owner";
   shard_.poll();
   EXPECT_EQ(waker.count, 1);
   std::array<char, 1> one;
-  ASSERT_EQ(server_.read(one).state, IoState::kDone);  // the first record is used up, the second not begun
+  ASSERT_EQ(server_.read(one).state, IoState::kDone);  // the first record is used up, and the second not begun
   server_.arm_read();
   shard_.poll();
   EXPECT_EQ(waker.count, 2);
   EXPECT_EQ(read_all(server_), "def");
   server_.arm_read();
   shard_.poll();
-  EXPECT_EQ(waker.count, 2) << "nothing is left";
+  EXPECT_EQ(waker.count, 2) << "no bytes are left";
   write(client_, {"g"});
   shard_.poll();
   EXPECT_EQ(waker.count, 3);
@@ -259,7 +259,7 @@ TEST_P(TlsStream, FinishesAHandshakeWhoseRequestCameWithItsLastMessage) {
   EXPECT_EQ(read_all(server_), "early");
 }
 
-#ifndef ROUTER_SANITIZED  // a sanitizer's heap is not measured
+#ifndef ROUTER_SANITIZED  // a sanitizer's heap cannot be measured
 TEST(IdleStream, HoldsNoBuffers) {
   TestShard shard;
   const auto server = server_context({localhost()});
@@ -277,15 +277,15 @@ TEST(IdleStream, HoldsNoBuffers) {
     EXPECT_EQ(read_all(pair.client), "answer");
     return pair;
   };
-  talk();  // what the thread keeps for itself
+  talk();  // allocates what the thread keeps
   constexpr std::size_t kPairs = 50;
   std::vector<Pair> idle;
   idle.reserve(kPairs);
   const std::size_t before = ::mallinfo2().uordblks;
   for (std::size_t i = 0; i < kPairs; ++i) idle.push_back(talk());
   const std::size_t each = (::mallinfo2().uordblks - before) / kPairs;
-  // 15 KB for the server's end and 19 KB for the client's, which keeps the peer's certificate; since OpenSSL 3.2 a connection
-  // has objects of 4 KB for its record layers, and both together take 48 KB. One buffer more is 16 KB more.
+  // The server's end takes 15 KB, the client's 19 KB, because it keeps the peer's certificate. Since OpenSSL 3.2 a connection
+  // has objects of 4 KB for its record layers, and both ends together take 48 KB. One more buffer adds 16 KB.
   constexpr std::size_t kMost = OPENSSL_VERSION_NUMBER < 0x30200000L ? 40 * 1024 : 56 * 1024;
   EXPECT_LT(each, kMost);
 }
@@ -334,7 +334,8 @@ TEST(ServerStream, SentAnAlertToWhoSpeaksPlainHttp) {
   EXPECT_STREQ(result.cause, "the peer speaks plain HTTP");
   EXPECT_TRUE(stream.has_heard_http());
   std::array<char, 8> bytes;
-  EXPECT_EQ(::recv(ends[1], bytes.data(), bytes.size(), MSG_DONTWAIT), -1) << "what is said to it is plain HTTP, too";
+  EXPECT_EQ(::recv(ends[1], bytes.data(), bytes.size(), MSG_DONTWAIT), -1)
+      << "the router answers in plain HTTP, and sends no alert";
   ::close(ends[1]);
 }
 

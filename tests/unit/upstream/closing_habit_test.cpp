@@ -10,7 +10,7 @@ using std::chrono::seconds;
 
 class ClosingHabitTest : public ::testing::Test {
  protected:
-  /// A connection that is opened now and ends a moment later. True: that makes it a habit.
+  /// A connection opens now and ends a moment later. Returns whether the replica becomes one that closes silently.
   bool ends() {
     const TimePoint opened = now;
     now += milliseconds(1);
@@ -50,7 +50,7 @@ TEST_F(ClosingHabitTest, TwoInARowAreAHabit) {
   EXPECT_FALSE(ends());
   EXPECT_TRUE(ends());
   EXPECT_TRUE(habit.closes(now));
-  EXPECT_FALSE(ends()) << "known already";
+  EXPECT_FALSE(ends()) << "the habit is known already";
 }
 
 TEST_F(ClosingHabitTest, OneThatRestsForLongInBetweenBreaksTheRow) {
@@ -87,7 +87,7 @@ TEST_F(ClosingHabitTest, IsForgottenAMinuteAfterTheLastEnd) {
   now += seconds(50);
   EXPECT_TRUE(habit.closes(now));
   habit.lived(milliseconds(100));
-  EXPECT_TRUE(habit.closes(now)) << "not because one end came a little later";
+  EXPECT_TRUE(habit.closes(now)) << "one connection that lived a little longer does not end the habit";
   EXPECT_TRUE(habit.closes_as_seen_by_others(now));
   now += seconds(10);
   EXPECT_FALSE(habit.closes_as_seen_by_others(now));

@@ -11,13 +11,13 @@
 #include "tests/unit/tls/peers.h"
 #include "tests/unit/upstream/pod_world.h"
 
-/// From a slot to a connection: how long that may take, and who may leave meanwhile (contract, sections 5 and 6).
+/// From a slot to a connection: how long that may take, and when the client leaves (contract, sections 5 and 6).
 namespace router::upstream {
 namespace {
 
 using Outcome = dispatch::ReplicaReport::Outcome;
 
-/// Listens, and takes no connection up: its queue is full.
+/// A listener that accepts no connection, because its backlog is full.
 class DeafListener {
  public:
   DeafListener() {
@@ -67,7 +67,7 @@ class ConnectingTest : public ::testing::Test, protected PodWorld {
   }
   void connect() { request = send(here); }
   Outcome outcome() { return request->held_slot.report().outcome; }
-  /// The pod's side of the handshake, to its end.
+  /// Completes the handshake on the pod's side.
   tls::Stream shake() {
     const auto context = tls::test::server_context({tls::test::localhost()});
     contexts.push_back(context);
@@ -102,7 +102,7 @@ TEST_F(ConnectingTest, EndsAtOnceWhenTheClientLeaves) {
   connect();
   request->leave();
   EXPECT_EQ(request->failure().reason, Reason::kClientClosed);
-  EXPECT_EQ(outcome(), Outcome::kNone) << "the replica has done nothing";
+  EXPECT_EQ(outcome(), Outcome::kNone) << "the replica is not to blame";
 }
 
 TEST_F(ConnectingTest, LooksByItselfForAClientThatCannotWakeIt) {
@@ -110,7 +110,7 @@ TEST_F(ConnectingTest, LooksByItselfForAClientThatCannotWakeIt) {
   serve_from(deaf.address(), nullptr);
   connect();
   request->client.looks_each = milliseconds(50);
-  request->wakeup.wake();  // it asks when to look next
+  request->wakeup.wake();  // lets the task ask for the time of its next look
   request->client.left = true;
   here.advance(milliseconds(49));
   EXPECT_FALSE(request->opening->done());
@@ -180,7 +180,7 @@ TEST_F(SecureConnectingTest, IsNotHandedOverToAnotherShard) {
   here.poll();
   there.poll();
   EXPECT_FALSE(next->opening->done());
-  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a second connection to the pod";
   std::array<char, 10> bytes{};
   EXPECT_TRUE(test::turn_until(there, [&] { return first.read(bytes).state != runtime::IoState::kBlocked; })) << "it ends";
   first.close();
@@ -194,14 +194,14 @@ TEST_F(SecureConnectingTest, DoesNotTakeAConnectionThatSpeaksPlainly) {
   const auto plain = replica;
   test::Descriptor connection = first();
   earn_trust(connection);
-  // Another deployment has the same pod, and speaks to it over TLS.
+  // Another deployment has the same pod, and connects to it over TLS.
   const auto secure = std::make_shared<Replica>("pod:1", 1, "localhost", pod.address(), tls_transport(), plain->pod(), 2, 1);
   const auto another = std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, here.clock());
   another->set_replicas({secure});
   another->set_ready(secure, true);
   auto next = send(here, *another);
   EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
-  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a second connection to the pod";
   connection.close();
   const test::Descriptor second = accept(here);
   EXPECT_TRUE(test::turn_until(here, [&] { return !second.received().empty(); })) << "a hello";
@@ -234,7 +234,7 @@ TEST(SecureConnecting, GivesSlotAndConnectionBackWhereTheHandshakeFindsNoMemory)
   }
 }
 
-// --- in position of another connection ---
+// --- replacing another connection ---
 
 TEST_F(ConnectingTest, WaitsForThePodsCloseNoLongerThanItMayTakeToConnect) {
   options.connect_timeout = milliseconds(100);
@@ -254,7 +254,7 @@ TEST_F(ConnectingTest, ReplacesAFitConnectionWhereAFreshOneIsAskedFor) {
   options.fresh = true;
   connect();
   EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
-  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a second connection to the pod";
   connection.close();
   const test::Descriptor second = accept(here);
   EXPECT_TRUE(test::turn_until(here, [&] { return request->open(); }));

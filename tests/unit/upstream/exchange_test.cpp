@@ -16,7 +16,7 @@ namespace {
 using test::Collected;
 using wire::Progress;
 
-/// One exchange, which a pod answers as the test says.
+/// One exchange. The test gives the pod's answers.
 class UpstreamExchangeTest : public ::testing::Test, protected PodWorld {
  protected:
   UpstreamExchangeTest() : request(send(here)), pod_end(accept(here)) { ask(*request, pod_end); }
@@ -27,7 +27,7 @@ class UpstreamExchangeTest : public ::testing::Test, protected PodWorld {
     EXPECT_FALSE(head) << "a head";
     return head ? Reason::kNone : head.error().reason;
   }
-  /// Answers, takes the answer and finishes. True: the connection serves another request.
+  /// Answers, reads the answer and finishes. Returns whether the connection serves another request.
   bool is_kept_after(const std::string& answer) {
     take_answer(answer);
     exchange().finish();
@@ -60,7 +60,7 @@ class UpstreamExchangeTest : public ::testing::Test, protected PodWorld {
 TEST_F(UpstreamExchangeTest, FailsWhenThePodLeavesBeforeAHead) {
   pod_end.close();
   EXPECT_EQ(reason_of_head(), Reason::kUpstreamReset);
-  EXPECT_EQ(exchange().ended_unseen(), Unseen::kNo) << "a new connection: the pod may have acted";
+  EXPECT_EQ(exchange().ended_unseen(), Unseen::kNo) << "on a new connection the pod may have acted";
 }
 
 TEST_F(UpstreamExchangeTest, FailsWhenThePodResetsBeforeAHead) {
@@ -100,7 +100,7 @@ TEST_F(UpstreamExchangeTest, FailsWhenThePodLeavesInAChunkedBody) {
 TEST_F(UpstreamExchangeTest, EndsWithTheConnectionWhereNothingElseSaysWhere) {
   pod_end.send("HTTP/1.1 200 OK\r\n\r\nab");
   ASSERT_TRUE(next_head(*request));
-  EXPECT_FALSE(exchange().pod_closes()) << "its end is waited for as the body's";
+  EXPECT_FALSE(exchange().pod_closes()) << "the end of the connection is the end of the body";
   pod_end.close();
   EXPECT_EQ(*read_body(*request, body), Progress::kEnded);
   EXPECT_EQ(body.body, "ab");
@@ -166,7 +166,7 @@ TEST_F(UpstreamExchangeTest, GivesAConnectionWithBytesBehindTheAnswerToNobody) {
   auto next = send(here);
   here.poll();
   EXPECT_FALSE(next->open());
-  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a second connection to the pod";
   pod_end.close();
   const test::Descriptor second = accept(here);
   answer(*next, second);
@@ -183,7 +183,7 @@ TEST_F(UpstreamExchangeTest, CountsAnAnswerThatEnded) {
 
 TEST_F(UpstreamExchangeTest, HoldsItsSlotUntilItIsClosedWhateverThePodHasSeen) {
   exchange().begin_close();
-  EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); })) << "our side has ended";
+  EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); })) << "the router has shut its side down";
   EXPECT_EQ(exchange().await_close(), Progress::kBlocked);
   EXPECT_EQ(slots_in_use(), 1u);
   pod_end.send("late");
@@ -209,7 +209,7 @@ TEST_F(UpstreamExchangeTest, ReleasesItsSlotWithoutTheConnection) {
   EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); }));
   EXPECT_EQ(slots_in_use(), 1u);
   request->exchange.reset();
-  EXPECT_EQ(slots_in_use(), 1u) << "the held_slot is the caller's";
+  EXPECT_EQ(slots_in_use(), 1u) << "the slot belongs to the caller";
   held_slot.give_back();
   EXPECT_EQ(slots_in_use(), 0u);
 }
@@ -241,7 +241,7 @@ TEST_F(UpstreamExchangeTest, RefusesAHeadOfMoreThan64KB) {
 
 // --- a request that may be sent again (contract, section 6) ---
 
-/// The exchange's connection has served before.
+/// The connection of the exchange has served a request before.
 class SecondExchangeTest : public UpstreamExchangeTest {
  protected:
   void ask_again(http::Method method) {
@@ -304,7 +304,7 @@ TEST_F(SecondExchangeTest, IsProvedUnseenIfThePodHadEndedBeforeItCame) {
   request = send(here);
   here.advance(milliseconds(10));
   ASSERT_TRUE(request->open());
-  ::shutdown(pod_end.get(), SHUT_RDWR);  // between our last look and the request
+  ::shutdown(pod_end.get(), SHUT_RDWR);  // between the router's last look and the request
   EXPECT_EQ(reason_of_head(), Reason::kUpstreamReset);
   EXPECT_EQ(exchange().ended_unseen(), Unseen::kProved);
 }
@@ -314,7 +314,7 @@ TEST_F(SecondExchangeTest, ThatBreaksTellsThatItsReplicaClosesSilently) {
     ask_again(http::Method::kPost);
     pod_end.close();
     EXPECT_EQ(reason_of_head(), Reason::kUpstreamReset);
-    EXPECT_EQ(reason_of_head(), Reason::kUpstreamReset) << "asked twice, counted once";
+    EXPECT_EQ(reason_of_head(), Reason::kUpstreamReset) << "two calls count one end";
     EXPECT_EQ(replica->habits()->closes(here.now()), times + 1 == ClosingHabit::kEnds);
     exchange().close();
     here.advance(milliseconds(1));

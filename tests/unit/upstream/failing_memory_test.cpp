@@ -12,7 +12,7 @@
 
 #include "tests/unit/upstream/pod_world.h"
 
-/// The n-th allocation fails, for each n, at each state of an exchange with a pod: the slot comes back, the connection ends,
+/// The n-th allocation fails, for each n, at each state of an exchange with a pod. The slot is given back, the connection ends,
 /// and the next request is served.
 namespace router::upstream {
 namespace {
@@ -20,7 +20,7 @@ namespace {
 struct Scene : PodWorld {
   using PodWorld::PodWorld;
 
-  /// The next request is served, over whichever connection it comes.
+  /// Serves the next request, over any connection.
   void serve_next() {
     here.advance(milliseconds(10));
     auto next = send(here);
@@ -40,7 +40,7 @@ struct Scene : PodWorld {
     EXPECT_TRUE(next_head(*next));
     next->exchange->finish();
     const auto open = std::count_if(ends.begin(), ends.end(), [](const auto& each) { return each && !each.at_end(); });
-    EXPECT_EQ(open, 1) << "one connection is left, which serves";
+    EXPECT_EQ(open, 1) << "one connection is left, the one that serves";
   }
 
   std::unique_ptr<Request> request;
@@ -48,7 +48,7 @@ struct Scene : PodWorld {
 };
 using Step = std::function<void(Scene&)>;
 
-/// A new scene for each n; `prepare` comes before, `step` is where memory is short. Returns how many allocations `step` makes.
+/// Runs `prepare` and `step` in a new scene for each n. Memory fails only in `step`. Returns the number of its allocations.
 std::size_t fail_each(std::size_t slots, const Step& prepare, const Step& step) {
   for (std::size_t served = 0;; ++served) {
     Scene scene(slots);
@@ -73,7 +73,7 @@ std::size_t fail_each(std::size_t slots, const Step& prepare, const Step& step) 
 
 void nothing(Scene&) {}
 
-/// What `send` of PodWorld does, with its allocations.
+/// Does the same as `send` of PodWorld, including its allocations.
 void open(Scene& scene) {
   scene.request = std::make_unique<PodWorld::Request>(scene.here);
   Result<dispatch::RequestQueue::Entry> entry = scene.queue->enter(scene.request->wakeup);
@@ -142,7 +142,7 @@ TEST_P(UpstreamWithoutMemory, EndsTheConnectionWhereTheHeadIsRead) {
 }
 
 TEST_P(UpstreamWithoutMemory, EndsTheConnectionThatCannotComeToRest) {
-  const Step finish = [](Scene& scene) { EXPECT_NO_THROW(scene.request->exchange->finish()) << "the answer is whole"; };
+  const Step finish = [](Scene& scene) { EXPECT_NO_THROW(scene.request->exchange->finish()) << "the answer is complete"; };
   EXPECT_GE(fail_each(GetParam(), serve_one, finish), 1u);
 }
 

@@ -17,7 +17,7 @@ TEST_F(KeptConnectionTest, OfAReplicaThatIsTrustedServesAtOnce) {
   earn_trust(connection);
   for (int times = 0; times < 3; ++times) {
     auto request = send(here);
-    EXPECT_TRUE(request->open()) << "it waits";
+    EXPECT_TRUE(request->open()) << "the request waits";
     EXPECT_FALSE(request->exchange->waited());
     answer(*request, connection);
   }
@@ -32,7 +32,7 @@ TEST_F(KeptConnectionTest, OfAReplicaThatIsNotKnownIsWatchedForTenMilliseconds) 
   here.advance(milliseconds(1));
   EXPECT_TRUE(request->open());
   EXPECT_TRUE(request->exchange->reused());
-  EXPECT_TRUE(request->exchange->waited()) << "for the pod: no overhead of ours";
+  EXPECT_TRUE(request->exchange->waited()) << "the router waited for the pod, so the time is not the router's overhead";
   answer(*request, connection);
 }
 
@@ -59,8 +59,8 @@ TEST_F(KeptConnectionTest, OfAReplicaThatClosesSilentlyIsNeverUsed) {
   EXPECT_TRUE(replica->habits()->closes(here.now()));
   here.advance(milliseconds(50));
   auto request = send(here);
-  EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); })) << "ours is closed first";
-  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); })) << "the router closes its side first";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a second connection to the pod";
   connection.close();
   const test::Descriptor next = accept(here);
   answer(*request, next);
@@ -74,12 +74,12 @@ TEST_F(KeptConnectionTest, IsReplacedRightAfterAnError) {
   answer(*failing, connection, 500);
   auto request = send(here);
   EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
-  EXPECT_TRUE(nobody_connects()) << "before the pod has closed the one before";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a connection before the pod had closed the earlier one";
   connection.close();
   const test::Descriptor second = accept(here);
   answer(*request, second);
   EXPECT_EQ(fresh(metrics::FreshReason::kAfterError), 1U);
-  EXPECT_TRUE(replica->habits()->on(0).keeps()) << "an exception is no habit";
+  EXPECT_TRUE(replica->habits()->on(0).keeps()) << "one error does not make a habit";
 }
 
 TEST_F(KeptConnectionTest, ServesAgainTenMillisecondsAfterAnError) {
@@ -114,7 +114,7 @@ TEST_F(KeptConnectionTest, ThatIsBeingClosedGoesOnClosingWhenTheClientLeaves) {
   request->held_slot.give_back();
   auto next = send(here);
   here.poll();
-  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a second connection to the pod";
   deaf.close();
   const test::Descriptor second = accept(here);
   answer(*next, second);
@@ -138,7 +138,7 @@ TEST_F(KeptConnectionTest, ThatHasRestedLongEnoughIsEndedAndSeenToEnd) {
   EXPECT_TRUE(test::turn_until(here, [&] { return connection.at_end(); }));
   auto request = send(here);
   here.poll();
-  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a second connection to the pod";
   connection.close();
   const test::Descriptor second = accept(here);
   answer(*request, second);
@@ -153,7 +153,7 @@ TEST_F(KeptConnectionTest, WithBytesThatNobodyAskedForIsReplaced) {
   auto request = send(here);
   here.poll();
   EXPECT_FALSE(request->open());
-  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a second connection to the pod";
   connection.close();
   const test::Descriptor second = accept(here);
   answer(*request, second);
@@ -174,7 +174,7 @@ TEST_F(KeptConnectionTest, IsReplacedAfterAnErrorOnAnotherShardToo) {
   auto request = send(there);
   here.poll();
   EXPECT_TRUE(test::turn_until(there, [&] { return connection.at_end(); }));
-  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a second connection to the pod";
   connection.close();
   const test::Descriptor second = accept(there);
   answer(*request, second);
@@ -187,9 +187,9 @@ TEST_F(KeptConnectionTest, ThatAnotherShardDoesNotHandOverIsWaitedForAsLongAsFor
   ASSERT_TRUE(request->opening->done());
   const Failure failure = request->opening->get().error();
   EXPECT_EQ(failure.reason, Reason::kUpstreamConnectFailed);
-  EXPECT_EQ(failure.origin, Origin::kInternal) << "the replica has done nothing";
+  EXPECT_EQ(failure.origin, Origin::kInternal) << "the replica is not to blame";
   request->held_slot.give_back();
-  EXPECT_EQ(slots_in_use(), 1U) << "the slot would own two connections";
+  EXPECT_EQ(slots_in_use(), 1U) << "otherwise the slot would own two connections";
   here.poll();
   there.poll();
   EXPECT_EQ(slots_in_use(), 0U);
@@ -248,7 +248,7 @@ TEST(KeptConnection, ThatFindsNoMemoryToRestEndsAndLeavesTheSlotUsable) {
     }
     EXPECT_EQ(entry->held_slot.slot()->cargo, nullptr);
     world.here.poll();
-    EXPECT_TRUE(watched.expired()) << "nobody has it";
+    EXPECT_TRUE(watched.expired()) << "the connection was not destroyed";
     entry->held_slot.give_back();
     EXPECT_EQ(world.slots_in_use(), 0U);
   }
@@ -257,7 +257,7 @@ TEST(KeptConnection, ThatFindsNoMemoryToRestEndsAndLeavesTheSlotUsable) {
 #ifdef ROUTER_SANITIZED
 constexpr bool kFramesAreAllocated = true;
 #else
-constexpr bool kFramesAreAllocated = false;  // base/frame_cache has kept some
+constexpr bool kFramesAreAllocated = false;  // base/frame_cache has kept some frames
 #endif
 
 /// The client leaves while a connection that is too young is watched.
@@ -276,7 +276,7 @@ TEST(KeptConnection, ThatFindsNoMemoryWhenTheClientLeavesMakesItNoFailureOfOurs)
     if (request->opening->done()) {
       EXPECT_EQ(request->opening->get().error().reason, Reason::kClientClosed) << served;
     } else {
-      EXPECT_TRUE(kFramesAreAllocated) << served << ": it was ended where its own next step found no memory";
+      EXPECT_TRUE(kFramesAreAllocated) << served << ": only the allocation of a frame may end the task";
     }
     request->held_slot.give_back();
     EXPECT_EQ(world.slots_in_use(), 0U) << served;

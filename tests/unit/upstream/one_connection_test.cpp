@@ -4,8 +4,8 @@
 
 #include "tests/unit/upstream/pod_world.h"
 
-/// A slot owns at most one connection (contract, section 5). For how long a pod that is slow to close is waited for, and what
-/// it sees when it is slower than that.
+/// A slot owns at most one connection (contract, section 5). The tests show how long the router waits for a pod that is slow to
+/// close, and what a slower pod sees.
 namespace router::upstream {
 namespace {
 
@@ -19,20 +19,20 @@ class OneConnectionTest : public ::testing::Test, protected PodWorld {
 
 TEST_F(OneConnectionTest, ARequestWaitsForAPodThatIsSlowToCloseAsLongAsTheDeploymentSays) {
   const test::Descriptor slow = first();
-  here.advance(milliseconds(250));  // it has rested long enough, and is ended
+  here.advance(milliseconds(250));  // the connection has been idle for long enough, and the router ends it
   here.advance(milliseconds(249));
   auto request = send(here);
   here.advance(milliseconds(9'999));
   EXPECT_TRUE(slow.at_end());
-  EXPECT_TRUE(nobody_connects()) << "a second connection of the pod";
+  EXPECT_TRUE(nobody_connects()) << "the router opened a second connection to the pod";
   here.advance(milliseconds(1));
   const test::Descriptor second = accept(here);
   ASSERT_TRUE(second);
   answer(*request, second);
 }
 
-/// As it is: nobody holds the slot meanwhile, so a quarter of a second ends the wait, whatever `abort_wait_ms` says. To the pod
-/// the next request then comes over a second connection, for as long as it has not seen the end of the first.
+/// No exchange holds the slot meanwhile, so the wait ends after a quarter of a second, whatever `abort_wait_ms` is. A pod that
+/// has not seen the end of the first connection then gets the next request over a second one.
 TEST_F(OneConnectionTest, ButAConnectionThatNobodyWaitsForIsForgottenAfter250Milliseconds) {
   const test::Descriptor slow = first();
   here.advance(milliseconds(250));
@@ -43,7 +43,7 @@ TEST_F(OneConnectionTest, ButAConnectionThatNobodyWaitsForIsForgottenAfter250Mil
   answer(*request, second);
 }
 
-/// The same, where control asks for the slot: before a probe.
+/// The same, when control takes the slot for a probe.
 TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
   const test::Descriptor slow = first();
   {
@@ -62,10 +62,10 @@ TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
   here.advance(milliseconds(1));
   runtime::Wakeup wakeup(here.shard());
   const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-  EXPECT_EQ(entry->held_slot.slot()->cargo, nullptr) << "but a quarter of a second later";
+  EXPECT_EQ(entry->held_slot.slot()->cargo, nullptr) << "a quarter of a second later the slot is empty";
 }
 
-/// The same, where the request that waited for the pod's close is given up.
+/// The same, when the request that waited for the pod's close is given up.
 TEST_F(OneConnectionTest, SoIsOneThatARequestHasWaitedForAndGivenUp) {
   const test::Descriptor slow = first(500);
   auto request = send(here);
@@ -76,7 +76,7 @@ TEST_F(OneConnectionTest, SoIsOneThatARequestHasWaitedForAndGivenUp) {
   EXPECT_TRUE(slow.at_end());
   {
     runtime::Wakeup wakeup(here.shard());
-    EXPECT_NE(queue->enter(wakeup)->held_slot.slot()->cargo, nullptr) << "it goes on closing in its slot";
+    EXPECT_NE(queue->enter(wakeup)->held_slot.slot()->cargo, nullptr) << "the connection still closes in its slot";
   }
   here.advance(milliseconds(1));
   auto next = send(here);

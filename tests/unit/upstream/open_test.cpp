@@ -23,7 +23,7 @@ class Patient final : public wire::Cancellation {
 
 class OpenTest : public ::testing::Test {
  protected:
-  /// One replica with one slot, at `address`; what opening a connection to it fails with.
+  /// Opens a connection to a replica with one slot at `address`. Returns the failure.
   Failure failure_of(const runtime::Address& address) {
     const auto queue = std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, shard.clock());
     const auto replica =
@@ -53,7 +53,7 @@ TEST_F(OpenTest, BlamesThePodThatRefuses) {
   EXPECT_EQ(failure.system_error, ECONNREFUSED);
 }
 
-#ifndef ROUTER_SANITIZED  // a sanitizer needs descriptors of its own, to look at memory
+#ifndef ROUTER_SANITIZED  // a sanitizer needs descriptors of its own
 TEST_F(OpenTest, BlamesNoPodForAShortageOfOurs) {
   const test::LoopbackListener listener;
   rlimit before{};
@@ -71,11 +71,11 @@ TEST_F(OpenTest, LeavesTheLastDescriptorsToOperators) {
   const test::LoopbackListener listener;
   rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
-  std::vector<test::Descriptor> below;  // all numbers, so that the next ones follow each other
+  std::vector<test::Descriptor> below;  // takes all lower numbers, so that the next ones follow each other
   do below.emplace_back(::socket(AF_INET, SOCK_STREAM, 0));
   while (below.back().get() < 300);
   const test::Descriptor lowest(::socket(AF_INET, SOCK_STREAM, 0));
-  // Descriptors are left, but only of the sixteenth that is kept: with this limit it begins at the next number.
+  // Only descriptors of the reserved sixteenth are left: with this limit it begins at the next number.
   const rlimit nearly{static_cast<rlim_t>(lowest.get() + 2) * 16 / 15, before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &nearly), 0);
   const test::Descriptor still_there(::socket(AF_INET, SOCK_STREAM, 0));

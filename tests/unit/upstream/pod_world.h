@@ -19,11 +19,11 @@ namespace router::upstream {
 
 using std::chrono::milliseconds;
 
-/// Who asked: there until it has left.
+/// The client of a request, which stays until it has left.
 class Client final : public wire::Cancellation {
  public:
   bool left = false;
-  Duration looks_each = Duration::max();  // when to be asked although nothing has woken
+  Duration looks_each = Duration::max();  // when the task looks for it without a wake-up
   Result<void> still_wanted() override {
     if (left) return Failure::downstream(Reason::kClientClosed, "the client left");
     return {};
@@ -34,9 +34,9 @@ class Client final : public wire::Cancellation {
 
 using Opened = Result<std::unique_ptr<UpstreamExchange>>;
 
-/// A pod, and two shards that send it requests.
+/// A pod, and two shards that send requests to it.
 struct PodWorld {
-  /// Of so many slots; 0: without limit.
+  /// A pod with this number of slots; 0: without limit.
   explicit PodWorld(std::size_t slots = 1) {
     serve_from(pod.address(), nullptr, slots);
     options.connect_timeout = milliseconds(500);
@@ -44,7 +44,7 @@ struct PodWorld {
     options.cells = &cells;
   }
 
-  /// From now on the pod is there, and spoken to over `transport`.
+  /// From now on the pod is at `address`, and the router connects to it over `transport`.
   void serve_from(const runtime::Address& address, std::shared_ptr<const Transport> transport, std::size_t slots = 1) {
     replica = std::make_shared<Replica>("pod:1", slots, "localhost", address, std::move(transport),
                                         std::make_shared<dispatch::PodSlots>(), 2, 1);
@@ -52,7 +52,7 @@ struct PodWorld {
     queue->set_ready(replica, true);
   }
 
-  /// A request on its way to a connection, on one of the shards.
+  /// A request that opens a connection, on one of the shards.
   struct Request {
     explicit Request(test::TestShard& on) : shard(on), wakeup(on.shard()) {}
     test::TestShard& shard;
@@ -69,9 +69,9 @@ struct PodWorld {
       }
       return exchange != nullptr;
     }
-    /// How opening has failed.
+    /// The failure of the opening.
     Failure failure() {
-      EXPECT_TRUE(opening->done()) << "it still waits";
+      EXPECT_TRUE(opening->done()) << "the opening still waits";
       return opening->done() ? opening->get().error() : Failure{};
     }
     void leave() {
@@ -91,7 +91,7 @@ struct PodWorld {
     return request;
   }
 
-  /// The pod takes the connection up, if there is a new one.
+  /// Accepts the next connection on the pod's side, if there is one.
   test::Descriptor accept(test::TestShard& shard) {
     test::Descriptor accepted;
     test::turn_until(shard, [&] { return accepted || (accepted = pod.accept()); });
@@ -99,20 +99,20 @@ struct PodWorld {
   }
   bool nobody_connects() const { return !pod.accept(); }
 
-  /// The request is sent over `connection` and answered.
+  /// Sends the request over `connection`, answers it and finishes the exchange.
   static void answer(Request& request, const test::Descriptor& connection, int status = 200) {
     exchange(request, connection, status);
     request.exchange->finish();
     request.exchange.reset();
   }
-  /// The same, but the exchange is not finished yet.
+  /// Like `answer`, but the exchange is not finished.
   static void exchange(Request& request, const test::Descriptor& connection, int status = 200) {
     ask(request, connection);
     connection.send("HTTP/1.1 " + std::to_string(status) + " Fine\r\nContent-Length: 0\r\n\r\n");
     const Result<const http::ResponseHead*> head = next_head(request);
     EXPECT_TRUE(head && *head != nullptr);
   }
-  /// The pod has the request.
+  /// Sends the request and lets the pod read it.
   static void ask(Request& request, const test::Descriptor& connection) {
     send_request(request);
     EXPECT_TRUE(test::turn_until(request.shard, [&] { return !connection.received().empty(); }));
@@ -125,7 +125,7 @@ struct PodWorld {
     exchange.body_end(nullptr);
     ASSERT_TRUE(exchange.flush());
   }
-  /// What comes of the answer: a head, or how it failed.
+  /// The result of the answer: a head, or its failure.
   static Result<const http::ResponseHead*> next_head(Request& request) {
     Result<const http::ResponseHead*> head = nullptr;
     EXPECT_TRUE(test::turn_until(request.shard, [&] {
@@ -134,7 +134,7 @@ struct PodWorld {
     }));
     return head;
   }
-  /// How reading the body ended: kEnded, or the failure.
+  /// The result of reading the body: kEnded, or its failure.
   static Result<wire::Progress> read_body(Request& request, wire::BodySink& sink) {
     Result<wire::Progress> read = wire::Progress::kBlocked;
     EXPECT_TRUE(test::turn_until(request.shard, [&] {
@@ -144,14 +144,14 @@ struct PodWorld {
     return read;
   }
 
-  /// The first connection, after its first answer.
+  /// Opens the first connection, and answers one request over it.
   test::Descriptor first(int status = 200) {
     auto request = send(here);
     test::Descriptor connection = accept(here);
     answer(*request, connection, status);
     return connection;
   }
-  /// Its replica is known to keep it.
+  /// Makes the router trust the replica to keep its connections.
   void earn_trust(const test::Descriptor& connection) {
     for (int times = 0; times < ClosingHabit::kProofs; ++times) {
       here.advance(milliseconds(10));

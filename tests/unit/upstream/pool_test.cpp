@@ -5,7 +5,7 @@
 
 #include "tests/unit/upstream/pod_world.h"
 
-/// A replica without limit keeps its connections in a pool of each shard.
+/// A replica without limit keeps its idle connections in a pool of each shard.
 namespace router::upstream {
 namespace {
 
@@ -24,7 +24,7 @@ class PoolTest : public ::testing::Test, protected PodWorld {
     exchange(*made.request, made.pod_end);
     return made;
   }
-  /// So many connections come to rest, in their order.
+  /// Makes `count` connections idle, in this order.
   std::vector<test::Descriptor> rest(std::size_t count) {
     std::vector<Exchange> exchanges;
     for (std::size_t number = 0; number < count; ++number) exchanges.push_back(begin());
@@ -36,7 +36,7 @@ class PoolTest : public ::testing::Test, protected PodWorld {
     return ends;
   }
   std::size_t resting() { return replica->pool(0).size(); }
-  /// A request gets a connection that is there.
+  /// A request gets an idle connection.
   bool takes_one() {
     auto request = send(here);
     EXPECT_TRUE(request->open());
@@ -103,7 +103,7 @@ TEST_F(PoolTest, LeavesAConnectionAloneThatIsTooYoung) {
   auto request = send(here);
   const test::Descriptor second = accept(here);
   EXPECT_TRUE(test::turn_until(here, [&] { return request->open(); }));
-  EXPECT_FALSE(request->exchange->reused()) << "others serve meanwhile";
+  EXPECT_FALSE(request->exchange->reused()) << "a new connection serves the request";
   EXPECT_EQ(resting(), 1u);
   request->exchange->close();
   here.advance(milliseconds(10));

@@ -11,18 +11,18 @@
 #include "tests/support/test_shard.h"
 #include "tests/support/wire.h"
 
-/// A message finds no memory at each of its steps: it fails there, and nothing is lost of what was read before.
+/// A message finds no memory at each of its steps. The step fails, and the bytes that were read before are kept.
 namespace router::wire {
 namespace {
 
 using test::Collected;
 using Kind = http::Framing::Kind;
 
-/// Blocks that a pool keeps would hide that one is wanted.
+/// Larger than a pool's blocks, which would hide that a block is needed.
 constexpr std::size_t kLarge = 20000;
 
-/// Runs `step` again and again, with the first allocation failing, then the second one, until none fails. Returns how often
-/// one did.
+/// Runs `step` again and again, with the first allocation failing, then the second one, until none fails. Returns the number of
+/// failures.
 template <class Fresh, class Step>
 std::size_t fail_each(const Fresh& fresh, const Step& step) {
   for (std::size_t served = 0;; ++served) {
@@ -37,13 +37,13 @@ std::size_t fail_each(const Fresh& fresh, const Step& step) {
       failed = one.failed();
     }
     if (failed == 0) return served;
-    step(*scene);  // with memory, from where it stands
+    step(*scene);  // with memory, from the state that is left
     scene->check();
   }
 }
 
 struct Scene {
-  /// With a head that is larger by so much.
+  /// Has a head that is larger by `larger` bytes.
   explicit Scene(std::size_t larger) : head("POST / HTTP/1.1\r\nX: " + std::string(larger, 'x') + "\r\n\r\n") {
     pair.far.send(head);
   }
@@ -81,7 +81,7 @@ TEST(WireWithoutMemory, LosesNothingThatIsReadAhead) {
   EXPECT_GE(fail_each(fresh, step), 1u);
 }
 
-/// Something to be sent, of more than a block.
+/// An output of more than one block.
 struct Sending {
   Sending() {
     output.end_head({BodySize::Kind::kUntilClose});

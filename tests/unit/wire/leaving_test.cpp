@@ -8,7 +8,7 @@
 #include "tests/support/test_shard.h"
 #include "tests/support/wire.h"
 
-/// The peer leaves at each moment of a message: a client that does has left, a pod that does has broken off.
+/// The peer leaves at each moment of a message. For a client the reason is kClientClosed, for a pod kUpstreamReset.
 namespace router::wire {
 namespace {
 
@@ -21,7 +21,7 @@ constexpr std::string_view kHead = "POST / HTTP/1.1\r\nHost: x\r\n\r\n";
 class LeavingTest : public ::testing::TestWithParam<Origin> {
  protected:
   Reason left() const { return GetParam() == Origin::kDownstream ? Reason::kClientClosed : Reason::kUpstreamReset; }
-  /// A head of which the rest is to be read with this framing.
+  /// Reads a head, and begins a body with this framing.
   void begin(http::Framing framing, std::string_view with = "") {
     pair.far.send(std::string(kHead) + std::string(with));
     ASSERT_EQ(*input.head(pair.stream, kHeadMax), kHead);
@@ -30,7 +30,7 @@ class LeavingTest : public ::testing::TestWithParam<Origin> {
   Failure failure_of_body() {
     Result<Progress> read = Progress::kMoved;
     while (read && *read != Progress::kBlocked && *read != Progress::kEnded) read = input.read_body(pair.stream, body);
-    EXPECT_FALSE(read) << "nobody was told";
+    EXPECT_FALSE(read) << "the end was not reported";
     return read ? Failure{} : read.error();
   }
 
@@ -71,7 +71,7 @@ TEST_P(LeavingTest, InABodyOfALength) {
   begin({Kind::kLength, 3}, "ab");
   pair.far.close();
   EXPECT_EQ(failure_of_body().reason, left());
-  EXPECT_EQ(body.body, "ab") << "what had come is passed on";
+  EXPECT_EQ(body.body, "ab") << "the bytes that had arrived are passed on";
   EXPECT_FALSE(body.ended);
 }
 
@@ -99,9 +99,9 @@ TEST_P(LeavingTest, InTheTrailers) {
 TEST_P(LeavingTest, WithAResetInABodyThatEndsWithTheConnection) {
   begin({Kind::kUntilClose, 0}, "ab");
   ASSERT_EQ(*input.read_body(pair.stream, body), Progress::kDrained);
-  pair.stream.socket().reset();  // ours, to have a socket that fails
+  pair.stream.socket().reset();  // resets the router's own end, to have a socket that fails
   EXPECT_EQ(failure_of_body().reason, left());
-  EXPECT_FALSE(body.ended) << "it would be taken for complete";
+  EXPECT_FALSE(body.ended) << "the body would be taken for complete";
 }
 
 TEST_P(LeavingTest, BehindABodyThatHasArrivedTakesNothingFromIt) {
@@ -130,7 +130,7 @@ TEST_P(LeavingTest, IsSeenByWhoReadsAheadBehindAFullBuffer) {
   EXPECT_TRUE(input.ahead_is_full());
   pair.far.send("one more");
   EXPECT_TRUE(input.read_ahead(pair.stream));
-  EXPECT_EQ(input.unread_bytes(), MessageInput::kAheadBytes) << "more than the contract lets it keep";
+  EXPECT_EQ(input.unread_bytes(), MessageInput::kAheadBytes) << "the contract allows no more bytes";
   ::shutdown(pair.far.get(), SHUT_WR);
   EXPECT_EQ(input.read_ahead(pair.stream).error().reason, left());
 }

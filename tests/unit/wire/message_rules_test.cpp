@@ -23,7 +23,7 @@ class MessageInputTest : public ::testing::Test {
     ASSERT_EQ(*head(), kHead);
     input.begin_body(framing);
   }
-  /// Reads what is at hand.
+  /// Reads the bytes that have arrived.
   void read() {
     for (Progress read = Progress::kMoved; read != Progress::kBlocked && read != Progress::kEnded;) {
       read = *input.read_body(pair.stream, body);
@@ -45,7 +45,7 @@ TEST_F(MessageInputTest, DropsSixteenEmptyLinesBeforeARequestAndRefusesMore) {
   EXPECT_EQ(*head(), kHead);
   input.finish();
   pair.far.send(lines + std::string(kHead));
-  EXPECT_EQ(*head(), kHead) << "each request has its own";
+  EXPECT_EQ(*head(), kHead) << "the limit holds for each request";
   input.finish();
   pair.far.send(lines);
   EXPECT_TRUE(head()->empty());
@@ -167,7 +167,7 @@ TEST_F(MessageInputTest, KnowsWhenAChunkedBodyHasArrivedInPieces) {
   }
   EXPECT_TRUE(*input.has_arrived());
   read();
-  EXPECT_EQ(body.body, "ab") << "looking takes nothing";
+  EXPECT_EQ(body.body, "ab") << "the look consumed no bytes";
 }
 
 TEST_F(MessageInputTest, RefusesAMalformedBodyBeforeItIsRead) {
@@ -209,7 +209,7 @@ class MessageOutputTest : public ::testing::Test {
 
 TEST_F(MessageOutputTest, WritesNoChunkForAnEmptyPiece) {
   output.end_head({BodySize::Kind::kChunked});
-  output.body_piece("");  // a chunk of nothing would be the last one
+  output.body_piece("");  // an empty chunk would be the last one
   output.body_piece("a");
   output.body_end(nullptr);
   EXPECT_EQ(sent(), "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n");
@@ -247,7 +247,7 @@ TEST_F(MessageOutputTest, OwnsWhatThePeerHasNotTaken) {
   output.body_piece(scratch);
   ASSERT_EQ(output.queue().flush(pair.stream).state, runtime::IoState::kBlocked);
   const std::size_t size = scratch.size() + 2;
-  scratch.assign(scratch.size(), 'b');  // the shard's scratch, which the next read overwrites
+  scratch.assign(scratch.size(), 'b');  // the shard overwrites its scratch buffer with the next read
   std::string got;
   while (got.size() < size) {
     got += pair.far.received();

@@ -79,7 +79,7 @@ TEST_F(WireTest, KeepsWhatArrivesAheadAndDeliversItInOrder) {
   while (!collected.ended) ASSERT_TRUE(input.read_body(pair.stream, collected));
   EXPECT_EQ(collected.body, "abcdef");
   input.finish();
-  EXPECT_TRUE(input.begun());  // GET
+  EXPECT_TRUE(input.begun());  // bytes of the next request have arrived: "GET"
 }
 
 TEST_F(WireTest, ReadsAheadNoMoreThanItsBound) {
@@ -90,9 +90,9 @@ TEST_F(WireTest, ReadsAheadNoMoreThanItsBound) {
   pair.far.send(std::string(100000, 'x'));
   EXPECT_TRUE(input.read_ahead(pair.stream));
   EXPECT_EQ(::recv(pair.stream.socket().descriptor(), std::string(1, ' ').data(), 1, MSG_PEEK),
-            1);  // the rest stayed with the kernel
+            1);  // the rest stays in the kernel
   pair.far.close();
-  EXPECT_EQ(input.read_ahead(pair.stream).error().reason, Reason::kClientClosed);  // still seen
+  EXPECT_EQ(input.read_ahead(pair.stream).error().reason, Reason::kClientClosed);  // the end is still seen
 }
 
 TEST_F(WireTest, TellsThatThePeerHasLeft) {
@@ -159,7 +159,7 @@ TEST_F(WireTest, KeepsInOrderWhatThePeerDoesNotTake) {
   std::string got;
   for (std::size_t at = 0; at < sent.size(); at += kPiece) {
     output.body_piece(std::string_view(sent).substr(at, kPiece));
-    if (at / kPiece % 30 != 29) continue;  // more parts than a queue has, and more bytes than a socket buffer
+    if (at / kPiece % 30 != 29) continue;  // writes more parts than a queue has, and more bytes than a socket buffer
     output.queue().flush(pair.stream);
     while (output.queue().blocked()) {
       got += pair.far.received();
