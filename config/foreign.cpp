@@ -11,7 +11,8 @@ constexpr const char* kMoveIt =
     ", neither an endpoint nor a deployment; move it out of the folder, or let `endpoints` of router.yaml name the files that "
     "are meant";
 
-/// A tool's files by keys that neither endpoints nor deployments have: one of `first` and, if there are any, one of `second`.
+/// Files of a tool, recognized by keys that neither endpoints nor deployments have: one of `first` and, if not empty, one of
+/// `second`.
 struct Tool {
   const char* what;
   std::initializer_list<const char*> first;
