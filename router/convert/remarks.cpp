@@ -31,7 +31,7 @@ std::string first_gets_all(const std::vector<std::string>& deployments) {
   return shares;
 }
 
-/// `type: default` is a fixed number of instances.
+/// `type: default` means a fixed number of instances.
 bool scales(const YamlValue& document) {
   return has(document, {"scale_settings"}) && config::lower_case(scalar_at(document, {"scale_settings", "type"})) != "default";
 }
@@ -49,7 +49,7 @@ std::string about_code(const YamlValue& document) {
       script.empty() ? "SCRIPT" : config::shown_key(script), ", with the folder of the model in AZUREML_MODEL_DIR");
 }
 
-/// Azure ML chooses the server for these types, and makes its routes and its image.
+/// For these types, Azure ML chooses the server and provides its routes and its image.
 std::string about_server(const YamlValue& document) {
   const std::string type = config::lower_case(scalar_at(document, {"model", "type"}));
   const std::string registered = scalar_at(document, {"model"});
@@ -115,7 +115,7 @@ Remarks remarks_on_model(const YamlValue& document) {
     remarks.push_back(
         absl::StrCat(key, ": Azure ML brings it into the pod, Kubernetes does not: the image must hold it, or a volume"));
   }
-  if (has(document, {"environment", "inference_config"})) return remarks;  // it names a server of its own
+  if (has(document, {"environment", "inference_config"})) return remarks;  // the document describes its own server
   if (has(document, {"code_configuration"})) {
     remarks.push_back(about_code(document));
   } else if (const std::string server = about_server(document); !server.empty()) {
