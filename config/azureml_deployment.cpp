@@ -194,7 +194,7 @@ void read_upstream_tls(MapReader& router, Deployment& into) {
     if (!is_host_name(settings.server_name)) tls->mistake("server_name", shown(*name) + " is not a host name");
   }
   if (!settings.verify) {
-    tls->warning("verify", "false: whoever answers at a replica's address is taken for it; only for tests");
+    tls->warning("verify", "false: any server at a replica's address is accepted as the replica; only for tests");
   }
   tls->finish();
 }

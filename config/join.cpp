@@ -42,7 +42,7 @@ void add_deployment(Group& group, DeploymentDocument& document, std::map<std::st
   }
   if (deployment.replicas.empty()) {
     findings.warning({deployment.file, deployment.line, "router.replicas"},
-                     "the deployment has no replicas, so nobody answers its requests; an overlay may list them, too "
+                     "the deployment has no replicas, so its requests cannot be answered; an overlay may list them, too "
                      "(endpoints.NAME.deployments.NAME.replicas)");
   }
   group.by_name.emplace(name, all.size());

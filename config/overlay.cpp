@@ -238,7 +238,7 @@ class Laying {
     if (documents > 1) {
       if (!section.is_used) {
         findings_.mistake(section.location, "the file holds " + std::to_string(documents) +
-                                                " documents; only a file with one can be spoken of, as for az ml");
+                                                " documents; an overlay can name only a file with one, as az ml reads it");
       }
       section.is_used = true;
       return nullptr;

@@ -165,9 +165,10 @@ void read_operators(MapReader& document, Process& into) {
   into.admin_address = read_address(*admin, local).value_or(into.admin_address);
   admin->read("unsafe", into.admin_unsafe);
   if (!local && !into.admin_unsafe) {
-    admin->mistake("address",
-                   "whoever reaches this address could drain the router; a loopback address or unix:/path is expected, or "
-                   "unsafe: true beside it");
+    admin->mistake(
+        "address",
+        "any client that reaches this address could drain the router; a loopback address or unix:/path is expected, or "
+        "unsafe: true beside it");
   }
   admin->finish();
 }

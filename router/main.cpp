@@ -26,7 +26,7 @@ constexpr std::string_view kHelp = R"(inference-router: the front door of a clus
   inference-router --config FILE          run with this router.yaml
   inference-router --config FILE --check  read everything, print `ok` or every mistake, and exit
   inference-router --config FILE --check --probe
-                                          and ask each listed replica, once, whether it is ready; a line for each
+                                          and probe each listed replica once; print a line for each
   inference-router schema NAME            print a JSON schema for editors: router, overlay, endpoint, deployment,
                                           OnlineEndpoint or OnlineDeployment
   inference-router convert FILE… --namespace NAME [--endpoint-name NAME]
@@ -37,7 +37,7 @@ constexpr std::string_view kHelp = R"(inference-router: the front door of a clus
   inference-router --help
 
 Exit status of --check and convert: 0 nothing is wrong, 1 a mistake in the files (or the output could not be written), 2 a
-mistake on the command line, 3 (only --check --probe) a replica would get no requests. All mistakes stand on standard error.
+mistake on the command line, 3 (only --check --probe) a replica would get no requests. Mistakes are printed to standard error.
 
 Signals: TERM or INT drains and exits, HUP reads the configuration again and reopens the log files.
 )";
@@ -66,12 +66,12 @@ Arguments parse(int count, char** words) {
     } else if (word == "--help" || word == "-h") {
       arguments.help = true;
     } else {
-      arguments.mistake = "what is `" + std::string(word) + "`?";
+      arguments.mistake = "unknown argument `" + std::string(word) + "`";
       return arguments;
     }
   }
   if (arguments.config.empty() && !arguments.version && !arguments.help) arguments.mistake = "--config FILE is missing";
-  if (arguments.probe && !arguments.check) arguments.mistake = "--probe goes with --check";
+  if (arguments.probe && !arguments.check) arguments.mistake = "--probe needs --check";
   return arguments;
 }
 
@@ -94,7 +94,7 @@ std::string parse_convert(int count, char** words, router::convert::Options& int
       into.endpoint_name = words[++i];
       router::config::check_name(into.endpoint_name, {"--endpoint-name", 0, ""}, findings);
     } else if (word.starts_with("-")) {
-      return "what is `" + std::string(word) + "`?";
+      return "unknown argument `" + std::string(word) + "`";
     } else {
       into.files.emplace_back(word);
     }
@@ -129,7 +129,7 @@ int print_schema(int count, char** words) {
 int check(const router::config::Config& config, bool probe) {
   for (const std::string& warning : config.warnings) std::cerr << "warning: " << warning << "\n";
   if (!probe) return std::cout << "ok\n", said(0);
-  if (config.process.kubernetes) std::cerr << "warning: replicas that the API server tells are not asked\n";
+  if (config.process.kubernetes) std::cerr << "warning: replicas that the API server lists are not checked\n";
   const router::root::ReplicaCheck asked = router::root::check_replicas(config.endpoints);
   for (const std::string& line : asked.lines) std::cout << line << "\n";
   if (asked.not_ready == 0) return std::cout << "ok\n", said(0);

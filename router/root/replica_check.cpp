@@ -123,7 +123,7 @@ class Checking {
   Task<bool> check_address(runtime::Cancellation& cancellation, Listed& listed, const Address& address, bool has_other) {
     const std::string ip = address.ip();
     if (control_.now() >= until_) {
-      listed.refuse(ip, absl::StrCat("not asked: ", options_.all_together_max.count(), " s were over"));
+      listed.refuse(ip, absl::StrCat("not checked: ", options_.all_together_max.count(), " s have passed"));
       co_return true;
     }
     absl::StatusOr<discovery::ProbeTarget> target = target_of(listed, address);
@@ -142,9 +142,9 @@ class Checking {
     if (!answer.connected && has_other) co_return false;
     if (answer.ready() && unverified) {
       listed.refuse(ip,
-                    "it accepts connections; what answers is not asked, as tls.verify is false and nothing is sent unverified");
+                    "it accepts connections; readiness is not checked, as tls.verify is false and nothing is sent unverified");
     } else if (!answer.ready()) {
-      listed.refuse(ip, answer.why.empty() ? "not asked" : answer.why);
+      listed.refuse(ip, answer.why.empty() ? "not checked" : answer.why);
     } else {
       co_await check_scoring_port(cancellation, listed, *target, address);
     }

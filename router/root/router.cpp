@@ -180,7 +180,7 @@ void Router::take_up_keys() {
   if (keys.told.empty()) return;
   publication_.publish({.files = std::move(files)}).IgnoreError();  // without TLS it opens nothing that could be refused
   for (const std::string& each : keys.told) {
-    log::write(log::Level::kWarning, {"the change is refused, but its keys act: ", each});
+    log::write(log::Level::kWarning, {"the change is refused, but its keys apply: ", each});
   }
   log::write(log::Level::kInfo, {"keys read again, generation ", std::to_string(publication_.generation())});
 }
@@ -360,9 +360,9 @@ Task<void> Router::end_in_order() {
       runtime::contain(error);
     }
   }
-  if (!*ended) log::warning("what control does besides has not ended in time: it is cut");
+  if (!*ended) log::warning("tasks of the control thread have not ended in time and are cut");
   if (!pulse_.hanging().empty()) {
-    log::error("a shard hangs and cannot be waited for: the process ends without it");
+    log::error("a shard hangs: the process ends without waiting for it");
     std::_Exit(1);
   }
   shards_.join();

@@ -49,7 +49,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "endpoints/blue.yml:2: endpoint_name: the environment variable ROUTER_TEST_NOBODY is not set"},
         blue("PlaceholderOfWhatHasNoEffect", "instance_type: {{SIZE}}\n", "3: the placeholder `{{SIZE}}` has not been"),
         BadFile{"TemplateOfHelm", kNewFile, "name: {{ .Values.name }}\n",
-                "endpoints/new.yml:1: `{{ .Values.name }}` is of a template, such as Helm's"}),
+                "endpoints/new.yml:1: `{{ .Values.name }}` belongs to a template, such as Helm's"}),
     name_of);
 
 INSTANTIATE_TEST_SUITE_P(
