@@ -58,8 +58,7 @@ std::string about_server(const YamlValue& document) {
            "with tritonserver --model-repository=FOLDER, and environment.inference_config with scoring_route: {port: 8000, "
            "path: "
            "/}, readiness_route: {port: 8000, path: /v2/health/ready}, liveness_route: {port: 8000, path: /v2/health/live}. "
-           "Its "
-           "clients ask …/score/v2/models/NAME/infer";
+           "Its clients send requests to …/score/v2/models/NAME/infer";
   }
   if (type == "mlflow_model") {
     return "model, mlflow_model: Azure ML makes image and scoring script for it. Here: environment.image made by mlflow models "
@@ -69,8 +68,8 @@ std::string about_server(const YamlValue& document) {
            "{\"input_data\": …}, MLflow's takes {\"dataframe_split\": …}, {\"instances\": …} or {\"inputs\": …}";
   }
   if (type == "custom_model") {
-    return "model, custom_model: without code_configuration nothing serves it but the image: environment.image must be a model "
-           "server, and environment.inference_config says its port and paths";
+    return "model, custom_model: without code_configuration the image itself serves the model: environment.image must be a "
+           "model server, and environment.inference_config says its port and paths";
   }
   if (!registered.empty() && !has(document, {"environment"})) {
     return absl::StrCat("model, ", config::shown(registered),

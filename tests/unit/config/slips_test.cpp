@@ -110,8 +110,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         foreign("ResourceOfOurs",
                 "apiVersion: inference-router.dev/v1\nkind: OnlineEndpoint\nmetadata: {name: iris}\nspec: {}\n",
-                "a resource of Kubernetes (kind `OnlineEndpoint`), no file for `endpoints`: give it to the cluster by `kubectl "
-                "apply -f`"),
+                "a resource of Kubernetes (kind `OnlineEndpoint`), no file for `endpoints`: apply it to the cluster with "
+                "`kubectl apply -f`"),
         foreign("ResourceOfAnother", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: iris}\n",
                 "a resource of Kubernetes (kind `Deployment`)" + kMoveIt),
         foreign("DockerCompose", "services:\n  model:\n    image: mine\n",
