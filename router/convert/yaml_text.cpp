@@ -82,7 +82,7 @@ class Writer {
  public:
   explicit Writer(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
-  /// `lead` stands before the first line, `indent` before all others.
+  /// `lead` precedes the first line, `indent` all others.
   void members(const YamlValue& map, const std::string& indent, const std::string& lead) {
     const std::string* before = &lead;
     for (const YamlValue::Member& each : map.members) {

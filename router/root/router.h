@@ -79,7 +79,7 @@ class Router {
   /// Looks up the names of operators' listeners that are unknown so far. If one is found, the configuration is read again,
   /// which opens the listener.
   void look_up_operators();
-  /// Gives session tickets a new key every hour. The two keys before it are still accepted.
+  /// Random ticket keys: adds a new one every hour; the two before it are still accepted. Keys from files do not change.
   void rotate_ticket_keys();
   std::vector<admin::OperatorRoute> observe_routes();
   std::vector<admin::OperatorRoute> admin_routes();
