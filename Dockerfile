@@ -1,14 +1,14 @@
-# The router's image. Builds with any builder, from a checkout: docker build -t inference-router .
+# The router's image. Any builder can build it from a checkout: docker build -t inference-router .
 #
 # Arguments:
-#   BASE      what both stages stand on: Debian 12 with apt
-#   VERSION   of the label org.opencontainers.image.version
-#   REVISION  the commit, likewise
+#   BASE      the base of both stages: Debian 12 with apt
+#   VERSION   for the label org.opencontainers.image.version
+#   REVISION  the commit, for the label org.opencontainers.image.revision
 ARG BASE=docker.io/library/debian:bookworm-slim
 
 FROM $BASE AS build
 WORKDIR /source
-# What building needs, before the sources: it is installed again only when the list changes.
+# Installs the build dependencies before the sources are copied: the layer is rebuilt only when the list changes.
 COPY dev ./
 RUN ./dev setup
 COPY CMakeLists.txt CMakePresets.json ./
@@ -33,7 +33,8 @@ LABEL org.opencontainers.image.title="inference-router" \
   org.opencontainers.image.licenses="Apache-2.0" \
   org.opencontainers.image.version="$VERSION" \
   org.opencontainers.image.revision="$REVISION"
-# 8080, 8443: requests, as the listeners of router.yaml say. 9901: /metrics, /healthz, /readyz, if `observe.address` opens it.
+# 8080, 8443: requests, if the listeners of router.yaml use these ports. 9901: /metrics, /healthz, /readyz, if `observe.address`
+# opens it.
 EXPOSE 8080 8443 9901
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/inference-router"]

@@ -1,8 +1,7 @@
 # cmake -D MODULE=NAME -D ROOT=SOURCE_ROOT -D FOLDERS=a,b -D FILES=x.h,x.cpp [-D STAMP=FILE] -P check_includes.cmake
 #
-# Refuses every #include of a module that is not among FOLDERS, with file and line; router_module() runs it in the build, for
-# each module when one of its files has changed. "quotes" are for the project's own headers, written from the source root;
-# <these> are for all others.
+# Refuses every #include of a module that is not among FOLDERS, with file and line. router_module() runs it in the build, for each module
+# with changed files. "quotes" are for the project's own headers, with paths from the source root; <brackets> are for all others.
 cmake_minimum_required(VERSION 3.25)
 string(REPLACE "," ";" FOLDERS "${FOLDERS}")
 string(REPLACE "," ";" FILES "${FILES}")
@@ -21,7 +20,7 @@ foreach(file IN LISTS FILES)
     if(folder IN_LIST FOLDERS)
       continue()
     endif()
-    # Only now is the number of the line worth finding: file(STRINGS) does not tell it.
+    # The line number is computed only for a mistake, because file(STRINGS) does not return it.
     file(READ ${ROOT}/${file} text)
     string(FIND "${text}" "${line}" at)
     string(SUBSTRING "${text}" 0 ${at} before)
@@ -34,7 +33,7 @@ foreach(file IN LISTS FILES)
 endforeach()
 if(mistakes)
   list(JOIN FOLDERS " " allowed)
-  message(FATAL_ERROR "${MODULE} may include from ${allowed}: its DEPENDS and what is behind them; docs/architecture.md tells the levels.")
+  message(FATAL_ERROR "${MODULE} may include from ${allowed}: its DEPENDS and their dependencies; docs/architecture.md lists the levels.")
 endif()
 if(STAMP)
   file(TOUCH ${STAMP})

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Refuses what is too long to be read at once: a file, a function, a list of parameters. `./dev check` runs it.
+"""Refuses files, functions and parameter lists that are too long to read at once. `./dev check` runs it.
 
     check_sizes.py [--list]     --list: writes the mistakes as lines for exceptions.txt, without a reason
 
-What counts: every source that git knows or would add, tests too, whose language is C++, Python, shell, Go or CMake. Generated
-files, data and documents do not. Functions are looked at in C++ (by universal-ctags, which takes 2 s for all of them, where
-clang-tidy's readability-function-size would compile each file, and sees no TEST), in Python and in shell.
+It checks every C++, Python, shell, Go and CMake source that git knows or would add, tests included. It does not check generated
+files, data and documents. Functions are checked in C++, Python and shell. For C++ it uses universal-ctags, which takes 2 s for
+all files; clang-tidy's readability-function-size would compile each file, and does not see TEST.
 
-The length of a function runs from the line of its name to its last one. Parameters: `self` and `cls` are none, nor are the
-fixtures of a pytest test, which nobody passes. Lambdas count with the function around them.
+The length of a function is counted from the line of its name to its last line. `self`, `cls` and the fixtures of a pytest test
+do not count as parameters. A lambda counts as part of the function around it.
 
-exceptions.txt, beside this file, names what may be longer, and why. One that is no longer needed is a mistake as well.
+exceptions.txt, beside this file, lists the exceptions and their reasons. An exception that is no longer needed is a mistake, too.
 """
 import ast
 import json
@@ -31,7 +31,7 @@ LANGUAGES = {".cpp": "c++", ".h": "c++", ".py": "python", ".sh": "shell", ".go":
 
 class Function(NamedTuple):
     path: str
-    name: str  # with its class, or a test with its suite: `Relay::run`, `RequestQueue.RefusesAtOnce`
+    name: str  # includes the class, or for a test the suite: `Relay::run`, `RequestQueue.RefusesAtOnce`
     line: int
     lines: int
     parameters: int
@@ -63,7 +63,7 @@ def sources():
 
 
 def parameters_of(signature):
-    """How many a C++ parameter list has: `(const std::map<K, V>& by_key, int (*call)(int, int))` has two."""
+    """The number of parameters in a C++ list: `(const std::map<K, V>& by_key, int (*call)(int, int))` has two."""
     inner = signature[signature.find("(") + 1 : signature.rfind(")")].replace("->", "")
     depth, commas = 0, 0
     for character in inner:
@@ -73,7 +73,7 @@ def parameters_of(signature):
 
 
 def cpp_functions(paths):
-    """Definitions, and what is only declared: pure virtual functions."""
+    """Definitions, and declarations without a definition: pure virtual functions."""
     found = list(cpp_tags(paths))
     defined = {function.name for kind, function in found if kind == "function"}
     return [function for kind, function in found if kind == "function" or function.name not in defined]
@@ -151,7 +151,7 @@ def mistakes_in(found):
 
 
 def read_exceptions():
-    """({what: its line}, mistakes); those of layers, `one -> another`, are draw_layers.py's."""
+    """({what: its line}, mistakes); draw_layers.py reads those of layers, `one -> another`."""
     exceptions, mistakes = {}, []
     file = ROOT / EXCEPTIONS
     for number, line in enumerate(file.read_text().splitlines() if file.is_file() else [], 1):
@@ -161,7 +161,7 @@ def read_exceptions():
         if not reason:
             mistakes.append(f"{EXCEPTIONS}:{number}: {what} has no reason")
         if what in exceptions:
-            mistakes.append(f"{EXCEPTIONS}:{number}: {what} stands here twice")
+            mistakes.append(f"{EXCEPTIONS}:{number}: {what} is listed twice")
         exceptions[what] = number
     return exceptions, mistakes
 

@@ -1,5 +1,5 @@
-# count_allocations: put before a process by tests/integration/test_allocations.py and by bench/load/exchange.py. A sanitizer has an
-# allocator of its own.
+# count_allocations: a library that tests/integration/test_allocations.py and bench/load/exchange.py preload into a process. It is
+# not built with a sanitizer, which has its own allocator.
 include_guard(GLOBAL)
 if(NOT ROUTER_SANITIZE)
   add_library(count_allocations MODULE ${CMAKE_SOURCE_DIR}/tests/support/count_allocations.cpp)

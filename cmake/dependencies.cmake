@@ -1,8 +1,8 @@
-# Every library the router uses, from Debian packages (12 and 13); `./dev setup` installs them.
+# Every library that the router uses, from Debian packages (12 and 13). `./dev setup` installs them.
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 if(POLICY CMP0167)
-  cmake_policy(SET CMP0167 NEW)  # Boost's own description, not CMake's: the CMake of Debian 13 warns otherwise
+  cmake_policy(SET CMP0167 NEW)  # uses Boost's own package file instead of CMake's module; otherwise the CMake of Debian 13 warns
 endif()
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(absl REQUIRED)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Draws docs/layers.svg, the modules and what each uses, from CMake's own graph, and checks the layers by it.
+"""Draws docs/layers.svg, the modules and their dependencies, from CMake's own graph, and checks the layers with it.
 
     draw_layers.py BUILD          writes docs/layers.svg; BUILD is a configured build directory, such as build/dev
-    draw_layers.py BUILD --check  refuses a picture or a table of levels in docs/architecture.md that is no longer true, and a
-                                  dependency that does not lead to a lower level, if cmake/exceptions.txt does not list it
+    draw_layers.py BUILD --check  refuses an outdated picture, an outdated table of levels in docs/architecture.md, and a
+                                  dependency on a level that is not lower, unless cmake/exceptions.txt lists it
 
-The dependencies are those of `cmake --graphviz`; the levels are those that router_module() leaves in the cache. An arrow that
-follows from others is left out: if proxy uses http and http uses base, none leads from proxy to base.
+The dependencies come from `cmake --graphviz`, the levels from CMake's cache, where router_module() writes them. An arrow that
+follows from others is left out: if proxy uses http and http uses base, there is no arrow from proxy to base.
 """
 import math
 import pathlib
@@ -22,7 +22,7 @@ EXCEPTIONS = ROOT / "cmake/exceptions.txt"
 PROGRAM = "inference-router"
 
 WIDTH_AT_FIRST, LEFT, ROW, BOX_WIDTH, BOX_HEIGHT, GAP = 960, 84, 78, 126, 34, 26
-WAY_WIDTH = 8  # of an arrow that passes through a row
+WAY_WIDTH = 8  # width of an arrow that passes through a row
 
 
 # --- CMake's graph ---------------------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def read_graph(build):
 
 
 def direct(graph, target, modules):
-    """The modules that a target uses, also through targets that are none (the root's objects)."""
+    """The modules that a target uses directly, or through targets that are not modules (the root's objects)."""
     found = set()
     for used in (each for each in graph[target] if each.startswith("router_")):
         name = used.removeprefix("router_")
@@ -53,7 +53,7 @@ def direct(graph, target, modules):
 
 
 def read_modules(build):
-    """({module: level}, {module: the modules that it is linked with}); the program is the highest of them."""
+    """({module: level}, {module: the modules that it is linked with}); the program is above all modules."""
     levels, graph = read_levels(build), read_graph(build)
     levels = {name: level for name, level in levels.items() if f"router_{name}" in graph or any(f"router_{name}" in used for used in graph.values())}
     uses = {name: direct(graph, f"router_{name}", levels) for name in levels}
@@ -65,18 +65,18 @@ def behind(uses, name):
     return uses[name].union(*(behind(uses, each) for each in uses[name]))
 
 
-def without_implied(uses):  # of downward ones
+def without_implied(uses):  # expects only dependencies on lower levels
     return {name: sorted(used - set().union(*(behind(uses, each) for each in used))) for name, used in uses.items()}
 
 
 # --- where things are drawn ------------------------------------------------------------------------------------------------------
 class Layout:
-    """Rows of modules by level, and of ways where an arrow passes a level; neighbours are near each other, with few crossings."""
+    """Rows by level. A row has the modules of its level and an item for each arrow that passes it, placed for few crossings."""
 
     def __init__(self, levels, arrows):
         self.rows = [[] for _ in range(max(levels.values()) + 1)]
         self.above, self.below = defaultdict(list), defaultdict(list)
-        self.paths = []  # of each arrow, from the module that uses to the one that is used
+        self.paths = []  # one for each arrow, from the using module to the used one
         for name in sorted(levels):
             self.rows[levels[name]].append(name)
         for name in sorted(arrows):
@@ -105,7 +105,7 @@ class Layout:
         return count
 
     def order(self):
-        """Sorts each row by the middle of its neighbours, downwards and upwards in turn, and keeps the best of all."""
+        """Sorts each row by the mean position of the neighbours, alternately downwards and upwards, and keeps the best order."""
         best = None
         for turn in range(40):
             rows = range(len(self.rows) - 2, -1, -1) if turn % 2 == 0 else range(1, len(self.rows))
@@ -120,7 +120,7 @@ class Layout:
         self.rows = best[1]
 
     def place(self):
-        """The middle of each item: that of its neighbours, as far as the items beside it leave room."""
+        """Moves each item to the mean position of its neighbours, as far as the items beside it leave room."""
         self.x = {item: (i + 0.5) * WIDTH_AT_FIRST / len(row) for row in self.rows for i, item in enumerate(row)}
         for _ in range(60):
             for row in self.rows:
@@ -146,7 +146,7 @@ class Layout:
 
 
 def mean(values):
-    return math.fsum(values) / len(values)  # sum() rounds otherwise from Python 3.12 on, and the picture would depend on that
+    return math.fsum(values) / len(values)  # before Python 3.12, sum() rounds differently, and the picture would depend on the version
 
 
 def width_of(item):
@@ -154,7 +154,7 @@ def width_of(item):
 
 
 def apart(row, wanted):
-    """The wanted places, moved so that the items of a row do not overlap."""
+    """The wanted positions, moved so that the items of a row do not overlap."""
     half = [width_of(item) / 2 for item in row]
     room = [half[i - 1] + half[i] + GAP for i in range(1, len(row))]
     right, left = list(wanted), list(wanted)
@@ -229,7 +229,7 @@ def wrong_dependencies(levels, uses):
 
 
 def wrong_table(levels):
-    """Each row of the page's table names modules as `folder/`, or `router/folder`, beside their level."""
+    """Each row of the page's table names modules as `folder/`, or `router/folder`, in the row of their level."""
     told = {}
     for level, folders in re.findall(r"^\| (\d+) \| ([^|]+) \|", PAGE.read_text(), re.M):
         told |= {pathlib.PurePath(folder).name: int(level) for folder in re.findall(r"`([^`]+)`", folders)}
@@ -248,7 +248,7 @@ def main():
         return 0
     wrong = [*wrong_dependencies(levels, uses), *wrong_table(levels)]
     if not PICTURE.is_file() or PICTURE.read_text() != drawn:
-        wrong.append(f"docs/layers.svg is no longer true: run cmake/draw_layers.py {sys.argv[1]}")
+        wrong.append(f"docs/layers.svg is outdated: run cmake/draw_layers.py {sys.argv[1]}")
     for line in wrong:
         print(line, file=sys.stderr)
     return 1 if wrong else 0

@@ -1,5 +1,5 @@
-# What `cmake --install` writes where (GNUInstallDirs), and the Debian package that `./dev package` makes of it (CPack). The files
-# lie in cmake/packaging; docs/install.md tells operators what they get.
+# Defines what `cmake --install` installs and where (GNUInstallDirs), and the Debian package that `./dev package` makes (CPack). The files
+# are in cmake/packaging; docs/install.md describes the result for operators.
 include(GNUInstallDirs)
 
 set(packaging ${CMAKE_SOURCE_DIR}/cmake/packaging)
@@ -32,7 +32,7 @@ string(REGEX REPLACE "[^0-9]" "" release "${release}")
 string(TIMESTAMP ROUTER_CHANGELOG_DATE "%a, %d %b %Y %H:%M:%S +0000" UTC)
 set(CPACK_PACKAGE_NAME inference-router)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
-set(CPACK_DEBIAN_PACKAGE_RELEASE "1~deb${release}")  # so that the one for the next Debian is newer
+set(CPACK_DEBIAN_PACKAGE_RELEASE "1~deb${release}")  # so that the package for the next Debian release is newer
 configure_file(${packaging}/debian/changelog.in ${made}/changelog @ONLY)
 foreach(file changelog inference-router.1)
   execute_process(COMMAND gzip -9nc ${made}/${file} OUTPUT_FILE ${made}/${file}.gz COMMAND_ERROR_IS_FATAL ANY)

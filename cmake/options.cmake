@@ -2,7 +2,7 @@
 option(ROUTER_TESTS "Build the tests" ON)
 option(ROUTER_BENCH "Build the benchmarks" OFF)
 option(ROUTER_FUZZ "Build the fuzz targets (clang only)" OFF)
-option(ROUTER_CHECKS "Internal invariants are checked at run time (line, slots, shard affinity)" ON)
+option(ROUTER_CHECKS "Internal invariants are checked at run time (queues, slots, shard affinity)" ON)
 option(ROUTER_PLANT_BUGS "Each parser has a bug for its fuzz target to find (tests/fuzz/run.sh --planted)" OFF)
 option(ROUTER_WARNINGS_ARE_ERRORS "A warning ends the build: for the presets that tests run with, not for a user's compiler, which may know new ones" OFF)
 option(ROUTER_COVERAGE "Lines that ran are counted (clang only; tests/fuzz/run.sh --coverage)" OFF)
@@ -36,24 +36,24 @@ target_compile_definitions(router_options INTERFACE
   $<$<BOOL:${ROUTER_CHECKS}>:ROUTER_CHECKS=1>
   $<$<BOOL:${ROUTER_PLANT_BUGS}>:ROUTER_PLANT_BUGS=1>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # GCC 12 warns about its own inlined standard library and coroutine frames where nothing is wrong.
+  # GCC 12 gives false warnings about its own inlined standard library and coroutine frames.
   target_compile_options(router_options INTERFACE -Wno-maybe-uninitialized -Wno-mismatched-new-delete -Wno-restrict -Wno-stringop-overread)
 endif()
 if(CMAKE_INTERPROCEDURAL_OPTIMIZATION)
-  target_link_options(router_options INTERFACE -Wno-error)  # what a compiler finds in the whole program differs from release to release
+  target_link_options(router_options INTERFACE -Wno-error)  # the warnings about the whole program differ between compiler releases
 endif()
 if(ROUTER_SANITIZE)
   target_compile_options(router_options INTERFACE -fsanitize=${ROUTER_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(router_options INTERFACE -fsanitize=${ROUTER_SANITIZE})
-  # With a sanitizer abseil (since Debian 13) gives its hash tables another layout, which the library of the package does not have.
+  # With a sanitizer, abseil (since Debian 13) changes the layout of its hash tables, which does not match the packaged library.
   target_compile_definitions(router_options INTERFACE ROUTER_SANITIZED=1 NDEBUG_SANITIZER=1)
   if(ROUTER_SANITIZE MATCHES "thread")
-    # Asio orders its queues with fences, which ThreadSanitizer does not follow; GCC warns of it at each use.
+    # Asio orders its queues with fences, which ThreadSanitizer does not support; GCC warns at each use.
     target_compile_options(router_options INTERFACE -Wno-tsan)
   endif()
 endif()
 if(ROUTER_FUZZ)
-  # Tells libFuzzer which branches an input took; the fuzz targets alone are linked with its main().
+  # Reports to libFuzzer which branches an input took. Only the fuzz targets are linked with its main().
   target_compile_options(router_options INTERFACE -fsanitize=fuzzer-no-link)
   target_link_options(router_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()

@@ -1,10 +1,9 @@
 # router_module(NAME dispatch LEVEL 3 DEPENDS base runtime [LIBRARIES absl::time ...])
 #
-# Makes the current folder a library: every .cpp of the folder, every .h public. A module may depend on modules of a
-# lower level only, but for exceptions.txt; anything else stops the configuration, and an #include of a module that is
-# neither in DEPENDS nor behind them stops the build (check_includes.cmake), so the layers of docs/architecture.md cannot
-# erode. `./dev check` compares levels and dependencies with the picture and the table there (draw_layers.py).
-# Every header is compiled alone by the target `all_verify_interface_header_sets`.
+# Makes the current folder a library: every .cpp of the folder, every .h public. A module may depend only on modules of a lower level, except as
+# listed in exceptions.txt. Any other dependency stops the configuration, and an #include of a module that is not a direct or indirect dependency
+# stops the build (check_includes.cmake). `./dev check` compares levels and dependencies with the picture and the table in docs/architecture.md
+# (draw_layers.py). The target `all_verify_interface_header_sets` compiles every header alone.
 function(router_module)
   cmake_parse_arguments(MODULE "" "NAME;LEVEL" "DEPENDS;LIBRARIES" ${ARGN})
   set(target router_${MODULE_NAME})
@@ -57,7 +56,7 @@ function(router_is_exception result module dependency)
   endif()
 endfunction()
 
-# Before TARGET is compiled, FILES are searched for an #include of a folder that is not among FOLDERS.
+# Before TARGET is compiled, checks FILES for an #include of a folder that is not among FOLDERS.
 function(router_check_includes target folders)  # TARGET FOLDERS FILES...
   set(files "")
   foreach(file IN LISTS ARGN)

@@ -31,7 +31,7 @@ bool is_label(std::string_view label) {
 }  // namespace
 
 bool is_ip_address(const std::string& text) {
-  if (text.find('\0') != std::string::npos) return false;  // inet_pton would stop there
+  if (text.find('\0') != std::string::npos) return false;  // inet_pton would stop at a zero byte
   in6_addr address{};
   return ::inet_pton(AF_INET, text.c_str(), &address) == 1 || ::inet_pton(AF_INET6, text.c_str(), &address) == 1;
 }
@@ -46,7 +46,7 @@ bool is_network(const std::string& text) {
 
 bool is_host_name(std::string_view text) {
   if (text.empty() || text.size() > 253) return false;
-  // What ends in a number is an address or nothing: 10.0.0.256 is no name.
+  // A text whose last label is a number must be an address: 10.0.0.256 is not a name.
   const std::size_t last = text.rfind('.') + 1;
   if (parse_number<std::uint64_t>(text.substr(last))) return is_ip_address(std::string(text));
   for (;;) {

@@ -48,7 +48,7 @@ DocumentKind kind_of(MapReader document) {
                                     " is neither an online endpoint nor an online deployment; allowed: "
                                     "kubernetesOnlineEndpoint, kubernetesOnlineDeployment, managedOnlineEndpoint, "
                                     "managedOnlineDeployment. Move a file of anything else out of the folder, or let "
-                                    "`endpoints` of router.yaml name the files that are meant");
+                                    "`endpoints` of router.yaml name only the intended files");
     return DocumentKind::kOther;
   }
   for (const char* key : {"auth_mode", "traffic", "mirror_traffic"}) {

@@ -6,8 +6,9 @@
 #include "config/config.h"
 #include "config/reader.h"
 
-/// The documents of Azure ML's CLI v2 (`kubernetesOnline…` and `managedOnline…` endpoints and deployments) with our `router:`
-/// key. Every key of the public schemas is known: used, or accepted and told in `ignored_keys`.
+/// Reads the documents of Azure ML's CLI v2 (`kubernetesOnline…` and `managedOnline…` endpoints and deployments) with the
+/// router's own key `router:`. Every key of the public schemas is known: the router uses it, or accepts it and lists it in
+/// `ignored_keys`.
 /// Sources: https://learn.microsoft.com/azure/machine-learning/reference-yaml-deployment-kubernetes-online, …-managed-online,
 /// reference-yaml-endpoint-online, reference-yaml-environment, and the schemas of the Python package azure-ai-ml.
 namespace router::config {
@@ -19,8 +20,8 @@ struct Share {
   Location location;
 };
 
-/// An endpoint with the places that checks over several files speak of. `traffic` and `mirror_traffic` of the endpoint are
-/// still empty: only when all deployments are known can the shares be given to them.
+/// An endpoint with the locations that checks across several files name in messages. `traffic` and `mirror_traffic` of the
+/// endpoint are still empty: `join` assigns the shares when all deployments are known.
 struct EndpointDocument {
   Endpoint endpoint;
   Location name;
@@ -31,25 +32,25 @@ struct EndpointDocument {
   std::vector<Location> hostnames;  // one for each host name
   Location primary_key_file;
   Location secondary_key_file;
-  Location keys_secret;  // of a resource
+  Location keys_secret;  // resources only
 };
 
 struct DeploymentDocument {
   Deployment deployment;
   Location name;
   Location endpoint_name;
-  Location service;  // of a resource
+  Location service;  // resources only
 };
 
 enum class DocumentKind { kEndpoint, kDeployment, kOther };
 
-/// What a document describes: by `$schema` if there is one, by its keys otherwise. Adds a mistake for kOther.
+/// The kind of a document: from `$schema` if there is one, otherwise from its keys. Adds a mistake for kOther.
 DocumentKind kind_of(MapReader document);
-/// Of a resource, the document is its `spec`, and what its metadata says is not known here: resource.h adds it.
+/// For a resource, the document is its `spec`. These functions do not see its metadata: resource.h adds what the metadata says.
 EndpointDocument read_endpoint(MapReader document);
 DeploymentDocument read_deployment(MapReader document);
 
-/// The name of an endpoint or a deployment under `key` (Azure ML's rules); a mistake if it is missing or bad.
+/// Reads the name of an endpoint or a deployment from `key` (Azure ML's rules). A missing or invalid name is a mistake.
 std::string read_name(MapReader& document, const std::string& key);
 void check_name(const std::string& name, const Location& location, Findings& findings);
 

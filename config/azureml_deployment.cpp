@@ -30,7 +30,7 @@ void read_inference_config(MapReader& environment, Deployment& into) {
   std::optional<MapReader> inference = environment.map("inference_config");
   if (!inference) return;
   read_route(*inference, "scoring_route", into.scoring_route);
-  // Unless told otherwise the probes ask the port that scores.
+  // The default port of the probes is the scoring port.
   into.liveness_route.port = into.readiness_route.port = into.scoring_route.port;
   read_route(*inference, "liveness_route", into.liveness_route);
   read_route(*inference, "readiness_route", into.readiness_route);
@@ -104,7 +104,8 @@ void check_resources(MapReader& document) {
   resources->finish();
 }
 
-/// Keys for what the router does not do: looked at so far as a mistake in them would show, and otherwise let pass.
+/// Keys for features that the router does not have. Their values are checked for mistakes where possible; otherwise they have
+/// no effect.
 void check_unused(MapReader& document, std::vector<std::string>& ignored) {
   document.word("type", {"kubernetes", "managed"});
   if (std::optional<MapReader> code = document.map("code_configuration")) {
@@ -146,7 +147,7 @@ void check_unused(MapReader& document, std::vector<std::string>& ignored) {
                   ignored);
 }
 
-/// A name may be written with a dot at its end, so that the resolver adds nothing to it.
+/// A name may end with a dot: the resolver then appends no search domain.
 std::optional<HostAndPort> parse_replica(std::string_view text) {
   const std::size_t dot = text.find(".:");
   const bool has_dot = dot != std::string_view::npos || text.ends_with('.');
@@ -189,16 +190,16 @@ void read_upstream_tls(MapReader& router, Deployment& into) {
   }
   if (const auto name = tls->text("server_name")) {
     settings.server_name = *name;
-    if (settings.server_name.ends_with('.')) settings.server_name.pop_back();  // as certificates have it
+    if (settings.server_name.ends_with('.')) settings.server_name.pop_back();  // certificates hold names without that dot
     if (!is_host_name(settings.server_name)) tls->mistake("server_name", shown(*name) + " is not a host name");
   }
   if (!settings.verify) {
-    tls->warning("verify", "false: whoever answers at a replica's address is taken for it; only for tests");
+    tls->warning("verify", "false: any server at a replica's address is accepted as the replica; only for tests");
   }
   tls->finish();
 }
 
-/// The name of a port, or its number without anything before it.
+/// Returns the name of a port, or its number without leading zeros.
 std::optional<std::string> parse_service_port(const std::string& text) {
   if (!std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) {
     return is_dns_label(text) ? std::optional(text) : std::nullopt;

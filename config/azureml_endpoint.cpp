@@ -18,7 +18,7 @@ void read_auth_mode(MapReader& document, EndpointDocument& into) {
   }
 }
 
-/// `{name: percent}`; names are compared without case.
+/// Reads `{name: percent}`. Names are compared without case.
 std::vector<Share> read_shares(MapReader& document, const std::string& key, int most) {
   std::vector<Share> shares;
   std::optional<MapReader> map = document.map(key);
@@ -112,7 +112,7 @@ EndpointDocument read_endpoint(MapReader document) {
   Endpoint& endpoint = into.endpoint;
   endpoint.file = document.file();
   endpoint.line = document.location().line;
-  const bool named_elsewhere = document.is_resource() && !document.has("name");  // in its metadata
+  const bool named_elsewhere = document.is_resource() && !document.has("name");  // a resource has the name in its metadata
   if (named_elsewhere) document.ignore({"name"});
   if (!named_elsewhere) endpoint.name = read_name(document, "name");
   into.name = document.location("name");

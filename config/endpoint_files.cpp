@@ -24,7 +24,7 @@ std::string escape(const std::string& path) {
 bool has_wildcards(const std::string& pattern) {
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] == '\\') {
-      ++i;  // the next character stands for itself
+      ++i;  // the next character is literal
     } else if (pattern[i] == '*' || pattern[i] == '?' || pattern[i] == '[') {
       return true;
     }
@@ -49,19 +49,20 @@ std::vector<std::string> expand_glob(const std::string& pattern, int flags) {
   return paths;
 }
 
-/// A link that leads nowhere may lead to a folder soon.
+/// A dangling link may lead to a folder later.
 bool is_folder_or_may_become_one(const std::string& path) {
   std::error_code error;
   const std::filesystem::file_type type = std::filesystem::status(path, error).type();
   return type == std::filesystem::file_type::directory || type == std::filesystem::file_type::not_found;
 }
 
-/// The folders in which the last part of the pattern is looked for, and those in which a part with wildcards before it is.
+/// Finds the folders that are searched for the last part of the pattern, and those that are searched for an earlier part with
+/// wildcards.
 void find_folders(const std::filesystem::path& pattern, std::vector<std::string>& into) {
   std::filesystem::path so_far;
   for (const std::filesystem::path& part : pattern) {
     if (has_wildcards(part.string())) {
-      if (!has_wildcards(so_far.string())) into.push_back(unescape(so_far.string()));  // it may come to be there later
+      if (!has_wildcards(so_far.string())) into.push_back(unescape(so_far.string()));  // the folder may be created later
       for (const std::string& folder : expand_glob(so_far.string(), 0)) {
         if (is_folder_or_may_become_one(folder)) into.push_back(folder);
       }

@@ -5,8 +5,9 @@
 
 namespace router::config {
 
-/// A scalar with `${NAME}` replaced by that environment variable and `$$` by one dollar sign; or why it cannot be (`mistake` is
-/// then not empty). A dollar sign before anything else stands for itself. What a variable holds is not expanded again.
+/// A scalar after expansion: `${NAME}` becomes the value of that environment variable, and `$$` becomes one dollar sign. Any
+/// other dollar sign stays. The value of a variable is not expanded again. If `mistake` is not empty, it says why expansion
+/// failed.
 struct Expanded {
   std::string text;
   std::string mistake;

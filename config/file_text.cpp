@@ -5,7 +5,7 @@
 namespace router::config {
 namespace {
 
-/// The length in bytes of the character that `text` begins with; 0 if it is not UTF-8 or not allowed.
+/// The length in bytes of the first character of `text`; 0 if that is not UTF-8 or not allowed.
 std::size_t character_length(std::string_view text) {
   const auto byte = [text](std::size_t i) -> unsigned { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
   const auto follows = [byte](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };

@@ -10,7 +10,7 @@ namespace {
 
 std::string printable(std::string_view text, std::size_t bytes_max) {
   std::size_t length = std::min(text.size(), bytes_max);
-  // Not through the middle of a character; bytes from 0x80 on are UTF-8, which was checked when the file was read.
+  // Does not cut through a character. Bytes from 0x80 on are UTF-8, which was checked when the file was read.
   while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
   return on_one_line(text.substr(0, length)) + (length < text.size() ? "…" : "");
 }
@@ -33,7 +33,7 @@ void Findings::List::add(Location location, std::string what) {
 }
 
 std::vector<std::string> Findings::List::lines() const {
-  std::map<std::string, std::size_t> order;  // of files, as they were first mentioned
+  std::map<std::string, std::size_t> order;  // of files, in the order of first mention
   for (const Finding& finding : kept) order.emplace(finding.location.file, order.size());
   std::vector<const Finding*> sorted;
   sorted.reserve(kept.size());

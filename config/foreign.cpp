@@ -8,10 +8,11 @@ namespace router::config {
 namespace {
 
 constexpr const char* kMoveIt =
-    ", neither an endpoint nor a deployment; move it out of the folder, or let `endpoints` of router.yaml name the files that "
-    "are meant";
+    ", neither an endpoint nor a deployment; move it out of the folder, or let `endpoints` of router.yaml name only the "
+    "intended files";
 
-/// A tool's files by keys that neither endpoints nor deployments have: one of `first` and, if there are any, one of `second`.
+/// Files of a tool, recognized by keys that neither endpoints nor deployments have: one of `first` and, if not empty, one of
+/// `second`.
 struct Tool {
   const char* what;
   std::initializer_list<const char*> first;
@@ -41,11 +42,11 @@ std::string describe_resource(const MapReader& document) {
       "is a resource of Kubernetes (" + std::string(kind.empty() ? "it has `kind`" : "kind " + shown(kind)) + ")";
   if (ours) {
     return told +
-           ", no file for `endpoints`: give it to the cluster by `kubectl apply -f`, where a router with `kubernetes` in "
-           "router.yaml follows it; here, Azure ML's own file is expected, of which `inference-router convert` makes such "
-           "resources";
+           ", no file for `endpoints`: apply it to the cluster with `kubectl apply -f`; a router with `kubernetes` in "
+           "router.yaml follows it there. Here Azure ML's own file is expected, which `inference-router convert` converts to "
+           "such resources";
   }
-  return told + kMoveIt + "; resources are given to the cluster by `kubectl apply -f`";
+  return told + kMoveIt + "; resources are applied to the cluster with `kubectl apply -f`";
 }
 
 std::string describe_tool(const MapReader& document) {
@@ -74,8 +75,8 @@ std::string describe_foreign(const MapReader& document) {
 std::string describe_foreign_router_yaml(const MapReader& document) {
   if (document.has("listeners")) return {};
   if (document.has("apiVersion") && document.has("kind")) {
-    return "is a resource of Kubernetes, no router.yaml; a router with `kubernetes` in router.yaml follows what `kubectl apply "
-           "-f` gives to the cluster";
+    return "is a resource of Kubernetes, no router.yaml; a router with `kubernetes` in router.yaml follows the resources that "
+           "`kubectl apply -f` creates in the cluster";
   }
   if (document.has("endpoint_name") || lower_case(document.plain_text("$schema")).find("online") != std::string::npos) {
     return "is a file of Azure ML, no router.yaml: `endpoints` of router.yaml names it, such as `endpoints: [endpoints/*.yml]`";

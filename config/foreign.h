@@ -6,10 +6,10 @@
 
 namespace router::config {
 
-/// Of a document that is another tool's, what it is, by what that shows, and what to do: for a mistake in place of a dozen
-/// about keys. Empty: it is none of those that are known here.
+/// Recognizes a document of another tool. Returns what it is, which keys show it, and what to do, so that one mistake replaces
+/// a dozen about unknown keys. Empty: not recognized.
 std::string describe_foreign(const MapReader& document);
-/// The same for a document that stands where router.yaml should: also what belongs below its `endpoints`.
+/// The same for a document in place of router.yaml. Also recognizes a document that belongs below router.yaml's `endpoints`.
 std::string describe_foreign_router_yaml(const MapReader& document);
 
 }  // namespace router::config

@@ -7,17 +7,17 @@ namespace {
 
 std::string at(const Location& location) { return location.file + ":" + std::to_string(location.line); }
 
-/// One endpoint with what belongs to it, by lower-case name.
+/// One endpoint with its deployments, by lower-case name.
 struct Group {
   EndpointDocument document;
-  std::map<std::string, std::size_t> by_name;  // -> endpoint.deployments
+  std::map<std::string, std::size_t> by_name;  // -> index in endpoint.deployments
 };
 using Groups = std::map<std::string, Group>;
 
 Groups group(std::vector<EndpointDocument>& endpoints, Findings& findings) {
   Groups groups;
   for (EndpointDocument& each : endpoints) {
-    if (each.endpoint.name.empty()) continue;  // told when it was read
+    if (each.endpoint.name.empty()) continue;  // reported when it was read
     const auto [known, fresh] = groups.try_emplace(lower_case(each.endpoint.name));
     if (fresh) {
       known->second.document = std::move(each);
@@ -42,7 +42,7 @@ void add_deployment(Group& group, DeploymentDocument& document, std::map<std::st
   }
   if (deployment.replicas.empty()) {
     findings.warning({deployment.file, deployment.line, "router.replicas"},
-                     "the deployment has no replicas, so nobody answers its requests; an overlay may list them, too "
+                     "the deployment has no replicas, so its requests cannot be answered; an overlay may list them, too "
                      "(endpoints.NAME.deployments.NAME.replicas)");
   }
   group.by_name.emplace(name, all.size());
@@ -52,7 +52,7 @@ void add_deployment(Group& group, DeploymentDocument& document, std::map<std::st
 void add_deployments(Groups& groups, std::vector<DeploymentDocument>& deployments, bool complete, Findings& findings) {
   std::map<std::string, Location> locations;
   for (DeploymentDocument& each : deployments) {
-    if (each.deployment.name.empty() || each.deployment.endpoint_name.empty()) continue;  // told when it was read
+    if (each.deployment.name.empty() || each.deployment.endpoint_name.empty()) continue;  // reported when it was read
     const auto found = groups.find(lower_case(each.deployment.endpoint_name));
     if (found != groups.end()) {
       add_deployment(found->second, each, locations, findings);
@@ -70,7 +70,7 @@ std::string names_of(const std::vector<Deployment>& deployments) {
   return names;
 }
 
-/// Shares under the names as the deployments spell them.
+/// Assigns the shares to the deployments' names, as the deployments spell them.
 std::map<std::string, int> assign(const Group& group, const std::vector<Share>& shares, bool complete, Findings& findings) {
   std::map<std::string, int> assigned;
   const std::vector<Deployment>& deployments = group.document.endpoint.deployments;

@@ -6,9 +6,9 @@
 
 namespace router::config {
 
-/// Puts deployments under their endpoints and checks what only shows when all files are known: names that are given twice,
-/// deployments without endpoint, traffic for nobody, host names of two endpoints. Names are compared without case.
-/// `complete` is false if a file could not be read: what is missing may then stand there, and is no mistake.
+/// Adds deployments to their endpoints and checks what needs all files: duplicate names, deployments without an endpoint,
+/// traffic for unknown deployments, host names of two endpoints. Names are compared without case. `complete` is false if a file
+/// could not be read: a missing endpoint or deployment may be in that file, and is no mistake then.
 std::vector<Endpoint> join(std::vector<EndpointDocument> endpoints, std::vector<DeploymentDocument> deployments, bool complete,
                            Findings& findings);
 

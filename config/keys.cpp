@@ -9,9 +9,9 @@
 namespace router::config {
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // Windows' editors and PowerShell begin UTF-8 with it
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // Windows editors and PowerShell begin UTF-8 files with it
 
-/// One key, or what is wrong with its file: `file: what`, in words that show none of it.
+/// One key, or the mistake in its file as a text that shows no part of the key.
 struct KeyRead {
   std::string key;
   std::string mistake;

@@ -64,10 +64,11 @@ class Loader {
     return std::nullopt;
   }
 
-  /// What a pattern finds, and the overlays in the folders in which it looks, whatever the pattern says of their names.
+  /// Adds the files that a pattern matches, and all overlays in the folders that it searches, even if the pattern does not
+  /// match their names.
   void find_files(const Location& location, const std::string& pattern) {
     Matches matches = match(location, pattern);
-    if (!is_overlay(pattern)) std::erase_if(matches.files, is_overlay);  // else it asks for nothing but overlays
+    if (!is_overlay(pattern)) std::erase_if(matches.files, is_overlay);  // otherwise the pattern matches overlays only
     std::vector<std::string> overlays;
     for (const std::string& each : overlay_patterns(pattern)) {
       const Matches found = match(location, each);
@@ -76,7 +77,7 @@ class Loader {
     const bool finds_overlays = matches.has_wildcards && !overlays.empty();
     if (matches.files.empty() && !matches.too_many && !finds_overlays) {
       complete_ = complete_ && matches.has_wildcards;
-      // A folder may be empty for now; a file that is named must be there.
+      // A folder may be empty for now, but a named file must exist.
       if (matches.has_wildcards) findings_.warning(location, "no file matches " + shown_path(pattern));
       if (!matches.has_wildcards) findings_.mistake(location, "there is no file " + shown_path(pattern));
     }
@@ -101,7 +102,7 @@ class Loader {
     }
   }
 
-  /// A file may hold several documents; each describes an endpoint or a deployment of its own.
+  /// A file may hold several documents. Each describes an endpoint or a deployment.
   void read_resources() {
     const FileDocuments found = read_documents(resources_, findings_);
     if (!found.complete) complete_ = false;
@@ -111,7 +112,7 @@ class Loader {
     }
   }
 
-  /// False if its name is not known.
+  /// Returns false if the name of the document is not known.
   bool read_resource(MapReader& document) {
     switch (kind_of(document)) {
       case DocumentKind::kEndpoint:
@@ -149,15 +150,15 @@ class Loader {
   std::vector<std::string>& files_;
   const Examine& examine_;
   Findings findings_;
-  std::set<std::string> known_;         // paths that need not be read again
-  std::vector<std::string> resources_;  // what describes endpoints and deployments, and overlays
+  std::set<std::string> known_;         // paths that were added already
+  std::vector<std::string> resources_;  // files of endpoints and deployments, and overlays
   std::vector<EndpointDocument> endpoints_;
   std::vector<DeploymentDocument> deployments_;
   std::vector<Location> glob_locations_;
-  bool complete_ = true;  // every name of an endpoint or deployment is known, so one that is missed is missing
+  bool complete_ = true;  // all names of endpoints and deployments are known, so a name that is not found does not exist
 };
 
-/// Each path once, in the order in which they were met.
+/// Keeps each path once, in the order of its first occurrence, and removes empty ones.
 void remove_repeated(std::vector<std::string>& paths) {
   std::set<std::string> seen{""};
   paths.erase(
@@ -173,9 +174,9 @@ absl::StatusOr<Config> load(const std::string& router_yaml, std::vector<std::str
   try {
     const std::string file = std::filesystem::absolute(router_yaml).lexically_normal().string();
     config = Loader(met, examine).load(file);
-  } catch (const std::bad_alloc&) {  // says nothing of the files
+  } catch (const std::bad_alloc&) {  // says nothing about the files
     config = absl::ResourceExhaustedError("memory is short");
-  } catch (const std::exception& exception) {  // a path that the file system library refuses
+  } catch (const std::exception& exception) {  // the file system library refuses a path
     config = absl::InternalError(router_yaml + ": cannot be read: " + exception.what());
   }
   remove_repeated(met);

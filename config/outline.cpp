@@ -11,14 +11,14 @@ namespace {
 
 using Kind = Outline::Field::Kind;
 
-constexpr std::size_t kLocationsMax = 4;  // more are no help
+constexpr std::size_t kLocationsMax = 4;  // more would not help
 constexpr std::pair<Described, const char*> kDocuments[] = {
     {Described::kDeployment, "a deployment"}, {Described::kEndpoint, "an endpoint"}, {Described::kRouterYaml, "router.yaml"}};
 
-/// The reader of the document, reading nothing.
+/// Runs the reader of the document without a document, and records what it asks for.
 Outline record(Described what, Source source) {
   Outline outline;
-  Findings findings;  // of keys that are missing: nobody's
+  Findings findings;  // mistakes about missing keys; not used
   MapReader nothing = MapReader::outlining(outline, findings, source);
   switch (what) {
     case Described::kRouterYaml: read_process(nothing); break;

@@ -8,32 +8,31 @@
 
 namespace router::config {
 
-/// What a number may be, both ends included; `unit` is for the message.
+/// The allowed range of a number, both ends included; `unit` is for the message.
 struct Range {
   std::int64_t least = 0;
   std::int64_t most = 0;
   const char* unit = "";
 };
 
-/// Where a document comes from. What an operator writes in a file may name the process's environment (`${NAME}`) and its files;
-/// what a tenant writes in a resource may not: its texts are taken as they stand.
+/// Where a document comes from. A file is written by an operator and may refer to the process's environment (`${NAME}`) and
+/// files. A resource is written by a tenant and may not: its texts are taken literally.
 enum class Source { kFile, kResource };
 
-/// What a document is, for messages about keys that belong into another one.
+/// The kind of a document, for messages about keys that belong in another one.
 enum class Described { kUnknown, kRouterYaml, kEndpoint, kDeployment };
 
-/// Every key that the reader of a document knows, with its type and bounds: what reading asks for, recorded by the same calls
-/// (MapReader, reader.h). So messages ("it belongs at …") and JSON schemas (schema.h) cannot say anything else than reading
-/// does.
+/// Every key that the reader of a document knows, with its type and bounds. The calls that read a document also record its
+/// outline (MapReader, reader.h). So messages ("it belongs at …") and JSON schemas (schema.h) always agree with the reader.
 struct Outline {
   struct Field;
-  std::map<std::string, Field> fields;  // kAnyName: one for each name that the file chooses
+  std::map<std::string, Field> fields;  // kAnyName: stands for every name that the file chooses
   static constexpr const char* kAnyName = "*";
 };
 
 struct Outline::Field {
   enum class Kind {
-    kUnused,  // known and without effect: any value
+    kUnused,  // known, without effect: any value
     kText,
     kNumber,
     kFlag,
@@ -41,26 +40,26 @@ struct Outline::Field {
     kMap,
     kMaps,  // a list of maps
     kTexts,
-    kTextMap,  // any texts by any names
-    kRefused,  // known, and a mistake here
+    kTextMap,  // any names with any texts
+    kRefused,  // known, but a mistake here
   };
   Kind kind = Kind::kUnused;
-  bool required = false;  // must be there and not be empty
-  bool or_text = false;   // a text may stand in place of the map
+  bool required = false;  // must be present and not empty
+  bool or_text = false;   // a text is allowed in place of the map
   Range range;
   std::vector<std::string> words;
   std::string initial;  // the default of a number or flag; empty: not recorded
   std::unique_ptr<Outline> inner;
 };
 
-/// Of the whole document; read once, and constant. Any thread.
+/// The outline of a whole document. Built once, then constant. Any thread.
 const Outline& outline_of(Described what, Source source);
 
-/// Where else `key` may stand: "it belongs at `router.replicas`". In a document of the same sort if it is known there anywhere,
-/// otherwise in the others, which are named then. Empty: nowhere, or in too many places to be of help.
+/// Says where else `key` is known: "it belongs at `router.replicas`". Looks in documents of the same kind first, then in the
+/// others, which the text then names. Empty: not known elsewhere, or in too many locations to help.
 std::string where_known(const std::string& key, Described what, Source source);
 
-/// Whether `key` may stand in `router:` of a document in a file.
+/// Whether `key` is allowed in `router:` of a document in a file.
 bool is_key_of_router(const std::string& key, Described what);
 
 }  // namespace router::config

@@ -17,7 +17,7 @@ using Member = YamlValue::Member;
 
 std::string at(const Location& location) { return location.file + ":" + std::to_string(location.line); }
 
-/// What overlays lay over one map: members with their location.
+/// What overlays add to one map: members with their locations.
 using Members = std::vector<Member>;
 
 void add(Members& members, Member fresh, Findings& findings) {
@@ -30,14 +30,14 @@ void add(Members& members, Member fresh, Findings& findings) {
 }
 
 struct DeploymentSection {
-  Location location;  // where it is met first
+  Location location;  // of its first mention
   Members router;
   bool is_used = false;
 };
 
 struct EndpointSection {
   Location location;
-  std::string name;  // as it is spelled there
+  std::string name;  // as the overlay spells it
   Members router;
   Members document;                                      // traffic and mirror_traffic
   std::map<std::string, DeploymentSection> deployments;  // by lower-case name
@@ -51,7 +51,7 @@ struct FileSection {
   bool is_used = false;
 };
 
-/// All overlays together: of one endpoint several may speak.
+/// All overlays together; several may describe one endpoint.
 struct Overlays {
   std::map<std::string, EndpointSection> endpoints;  // by lower-case name
   std::map<std::string, FileSection> files;          // by absolute path
@@ -135,7 +135,7 @@ void read_overlay(const std::string& file, Overlays& into, Findings& findings, S
   }
 }
 
-/// `value` with `members` in place of those of the same keys, and at its end.
+/// Returns `value` with `members`: each replaces the member of the same key, or is appended.
 std::shared_ptr<const YamlValue> with(const YamlValue& value, const Members& members) {
   auto made = std::make_shared<YamlValue>(value);
   for (const Member& each : members) {
@@ -150,7 +150,7 @@ std::shared_ptr<const YamlValue> with(const YamlValue& value, const Members& mem
   return made;
 }
 
-/// A text under `key`, at the line of the one that is there.
+/// A text for `key`, with the line of the text that it replaces.
 Member make_text(const YamlValue& map, const char* key, const std::string& text) {
   auto value = std::make_shared<YamlValue>();
   const Member* old = map.find(key);
@@ -161,7 +161,7 @@ Member make_text(const YamlValue& map, const char* key, const std::string& text)
   return {key, value->line, std::move(value), nullptr};
 }
 
-/// A map of one key, which stands where `location` says.
+/// A map of one key, with `location` as its location.
 Member make_map(const char* key, const std::string& inner, const std::string& scalar, const Location& location) {
   auto percent = std::make_shared<YamlValue>();
   percent->kind = Kind::kScalar;
@@ -175,8 +175,8 @@ Member make_map(const char* key, const std::string& inner, const std::string& sc
   return {key, location.line, std::move(map), std::make_shared<const Location>(location)};
 }
 
-/// Lays overlays over the documents. What a document is and how it is called is found out first, for all of them, since the
-/// file of one deployment may give another document, that of its endpoint, its traffic.
+/// Merges overlays into the documents. It determines the kind and the names of all documents first, since the file of one
+/// deployment may set the traffic of its endpoint, which is another document.
 class Laying {
  public:
   Laying(Overlays& overlays, FileDocuments& documents, Findings& findings, Source source, const std::string& endpoint_name)
@@ -196,8 +196,8 @@ class Laying {
  private:
   struct Named {
     DocumentKind kind = DocumentKind::kOther;
-    std::string endpoint;    // lower case; empty: not known
-    std::string deployment;  // likewise
+    std::string endpoint;    // lower case; empty: unknown
+    std::string deployment;  // lower case; empty: unknown
     std::string spelled;     // the document's own name
     const FileSection* file = nullptr;
   };
@@ -205,7 +205,7 @@ class Laying {
   Named name(FileDocument& document) {
     Named named;
     named.file = lay_over_names(document);
-    Findings reported_later;  // when the document is read
+    Findings reported_later;  // reported when the document is read
     named.kind = kind_of(MapReader(document.file, *document.value, "", reported_later, source_));
     lay_over_endpoint_name(document, named.kind);
     MapReader reader(document.file, *document.value, "", reported_later, source_);
@@ -238,7 +238,7 @@ class Laying {
     if (documents > 1) {
       if (!section.is_used) {
         findings_.mistake(section.location, "the file holds " + std::to_string(documents) +
-                                                " documents; only a file with one can be spoken of, as for az ml");
+                                                " documents; an overlay can name only a file with one, as az ml reads it");
       }
       section.is_used = true;
       return nullptr;
@@ -257,7 +257,7 @@ class Laying {
     if (section->all_traffic) findings_.mistake(*section->all_traffic, document.file + kWhy);
   }
 
-  /// `all_traffic` in the words of an endpoint.
+  /// Turns `all_traffic` into the endpoint's `traffic`.
   void note_all_traffic(const Named& named) {
     if (named.file == nullptr || !named.file->all_traffic) return;
     if (named.kind != DocumentKind::kDeployment || named.endpoint.empty() || named.deployment.empty()) return;
@@ -307,7 +307,7 @@ class Laying {
     value->kind = Kind::kMap;
     value->line = members.front().line;
     if (const Member* own = document.value->find("router")) {
-      if (own->value->kind != Kind::kMap) return;  // told when the document is read
+      if (own->value->kind != Kind::kMap) return;  // reported when the document is read
       router = *own;
       *value = *own->value;
     }
@@ -324,13 +324,13 @@ class Laying {
     document.value = with(*document.value, {router});
   }
 
-  /// `endpoints.iris` of `endpoints.iris.keys`.
+  /// `endpoints.iris` for `endpoints.iris.keys`.
   static Location parent(Location location) {
     location.path = location.path.substr(0, location.path.rfind('.'));
     return location;
   }
 
-  /// Documents that lack a name, while an overlay that may say it cannot be read: they are not to blame for it.
+  /// Drops documents without a name while an overlay that may name them cannot be read: the missing name is no mistake.
   void drop_unnamed() {
     std::vector<FileDocument> kept;
     for (std::size_t i = 0; i < named_.size(); ++i) {
@@ -401,7 +401,7 @@ class Laying {
   Findings& findings_;
   const Source source_;
   const std::string& endpoint_name_;
-  std::map<std::string, std::size_t> documents_of_;  // a file, by its absolute path
+  std::map<std::string, std::size_t> documents_of_;  // of a file, by its absolute path
   std::vector<Named> named_;                         // one for each document
   std::map<std::string, Member> all_traffic_;        // by the endpoint's lower-case name
   bool names_are_known_ = true;

@@ -16,7 +16,7 @@ namespace {
 
 const YamlValue kNothing;
 
-/// With the list that was meant, as it may be copied: what means something else inside a list is quoted.
+/// Shows the intended list in a form that can be copied. A text that YAML could misread inside a list is quoted.
 std::string expected_list(const std::string& key, const YamlValue& instead) {
   if (instead.kind != Kind::kScalar || instead.scalar.empty()) return "a list is expected";
   const auto is_plain = [](char c) {
@@ -28,7 +28,7 @@ std::string expected_list(const std::string& key, const YamlValue& instead) {
   return "a list is expected, such as " + shown(key + ": [" + quote + text + quote + "]", 160);
 }
 
-/// By which a key is known again that was written in another way: `AuthMode`, `auth-mode`.
+/// A form that is the same for different spellings of a key: `AuthMode`, `auth-mode`.
 std::string letters_of(std::string key) {
   std::erase_if(key, [](char c) { return c == '_' || c == '-'; });
   return lower_case(std::move(key));
@@ -67,7 +67,7 @@ MapReader MapReader::inside(Outline::Field& field) const {
 Outline::Field* MapReader::note(const std::string& key, Known kind) const {
   if (outline_ == nullptr) return nullptr;
   Outline::Field& field = outline_->fields[key];
-  if (kind != Known::kUnused) field.kind = kind;  // a key without effect may have been looked at before
+  if (kind != Known::kUnused) field.kind = kind;  // `ignore` keeps the kind of a key that was read before
   return &field;
 }
 
@@ -144,7 +144,7 @@ std::optional<std::string> MapReader::scalar(const YamlValue& value, const Locat
 }
 
 std::optional<std::string> MapReader::text(const std::string& key) {
-  if (outline_ != nullptr && !outline_->fields.contains(key)) note(key, Known::kText);  // of a number the type is known
+  if (outline_ != nullptr && !outline_->fields.contains(key)) note(key, Known::kText);  // a number has its kind already
   const YamlValue* value = find(key);
   return value == nullptr ? std::nullopt : scalar(*value, location(key));
 }
@@ -275,7 +275,7 @@ std::map<std::string, std::string> MapReader::text_map(const std::string& key) {
     } else if (placeholder_in(each.value->scalar).empty()) {
       if (auto text = inner->scalar(*each.value, inner->location(each.key))) all[each.key] = std::move(*text);
     } else {
-      all[each.key] = each.value->scalar;  // any text is allowed here
+      all[each.key] = each.value->scalar;  // tags may hold any text
     }
   }
   return all;

@@ -16,52 +16,52 @@ namespace router::config {
 inline constexpr std::int64_t kDayMs = 24ll * 60 * 60 * 1000;
 
 /// Reads one map of a YAML file by key, with types and ranges. Every mistake is added to the findings with its location, and
-/// the default then stays, so that one pass finds all of them. A key that nobody asked for is a mistake too, found by `finish`.
-/// The tree must outlive the reader. What is asked for is what is known: `outlining` gives a reader that finds nothing and
-/// records each question in an outline (outline.h).
+/// the default stays, so that one pass finds all mistakes. `finish` reports each key that was not asked for. The tree must
+/// outlive the reader. A key is known if the code asks for it: `outlining` makes a reader that finds nothing and records each
+/// request in an outline (outline.h).
 class MapReader {
  public:
   MapReader(std::string file, const YamlValue& map, std::string path, Findings& findings, Source source = Source::kFile);
-  /// A map of a list counts as there once, a name in `names` likewise, and nothing else is there.
+  /// In this reader every map exists, every list of maps holds one map, `names` holds kAnyName, and nothing else exists.
   static MapReader outlining(Outline& into, Findings& findings, Source source);
 
-  /// What the document is, for the message about a key that belongs elsewhere. For maps that are read from now on, too.
+  /// Sets the kind of the document, for messages about a key that belongs elsewhere. Maps read from now on inherit it.
   void describes(Described what) { described_ = what; }
   bool is_resource() const { return source_ == Source::kResource; }
   bool has(const std::string& key) const { return member(key) != nullptr; }
   /// The keys in the order of the file.
   std::vector<std::string> names() const;
-  /// The members as an overlay lays them over the map of another file: each knows where it stands.
+  /// The members, to be merged into a map of another file: each carries its own location.
   std::vector<YamlValue::Member> members() const;
   const std::string& file() const { return file_; }
-  /// A text as it stands, without being known from then on; empty if there is none.
+  /// A text as written, without marking the key as known; empty if there is none.
   std::string plain_text(const std::string& key) const;
   Location location() const { return {file_, map_.line, path_}; }
   Location location(const std::string& key) const;
 
-  // Each of these knows the key from then on; a key that is not there is no mistake, one without a value is.
+  // Each of these functions marks the key as known. A missing key is no mistake; a key without a value is one.
   std::optional<std::string> text(const std::string& key);
-  /// A text that must be there and not be empty; otherwise a mistake, and empty.
+  /// A text that must be present and not empty; otherwise adds a mistake and returns an empty text.
   std::string required_text(const std::string& key);
-  /// A path, made absolute against the folder of the file in which it stands.
+  /// A path, made absolute against the folder of the file that holds it.
   std::optional<std::string> path(const std::string& key);
   std::optional<std::int64_t> integer(const std::string& key, Range range);
   std::optional<bool> boolean(const std::string& key);
-  /// One of `words`, without case; its index.
+  /// The index of the value among `words`, compared without case.
   std::optional<std::size_t> word(const std::string& key, std::initializer_list<const char*> words);
   std::optional<MapReader> map(const std::string& key);
   std::vector<MapReader> maps(const std::string& key);
-  /// At least one; otherwise the mistake `expected`.
+  /// At least one map; otherwise adds the mistake `expected`.
   std::vector<MapReader> some_maps(const std::string& key, const char* expected);
   struct Item {
     std::string text;
     Location location;
   };
   std::vector<Item> texts(const std::string& key);
-  /// Any texts or numbers by any names: tags.
+  /// Any names with any texts or numbers: tags.
   std::map<std::string, std::string> text_map(const std::string& key);
 
-  /// The same, into a setting that keeps its default otherwise. A number's type may be a duration.
+  /// The same for a setting that keeps its default if the key is missing. The type of a number may be a duration.
   template <class Number>
   void read(const std::string& key, Range range, Number& into) {
     if (outline_ != nullptr) note_default(key, Outline::Field::Kind::kNumber, std::to_string(plain_number(into)));
@@ -73,15 +73,15 @@ class MapReader {
   }
   void read_path(const std::string& key, std::string& into) { into = path(key).value_or(into); }
 
-  /// The value is a scalar; a map is then read in another way.
+  /// Whether the value is a scalar; the caller reads a map in another way.
   bool is_scalar(const std::string& key) const;
-  /// Known, and without effect here, whatever its value; those that are there are added to `told`.
+  /// Marks keys as known and without effect, whatever their values. Those that are present are added to `told`.
   void ignore(std::initializer_list<const char*> keys, std::vector<std::string>& told);
   void ignore(std::initializer_list<const char*> keys);
-  /// A key that is known elsewhere and not here: a mistake if it is there, which says `why` in place of what is known here.
+  /// Marks a key as known elsewhere but not here. If it is present, that is a mistake whose message says `why`.
   void refuse(const std::string& key, const char* why);
-  /// Call it last: refuses every key that was not asked for. `in_overlays` are known where overlays write what this map holds,
-  /// and were taken away before it was laid over.
+  /// Call it last: refuses every key that was not asked for. `in_overlays` are further keys that overlays may have at this
+  /// level; they were taken out before merging, and the message about an overlay's key lists them too.
   void finish(std::initializer_list<const char*> in_overlays = {});
 
   void mistake(const std::string& key, std::string what) { findings_.mistake(location(key), std::move(what)); }
@@ -94,12 +94,12 @@ class MapReader {
   const YamlValue* find(const std::string& key, YamlValue::Kind kind, const char* expected);
   std::optional<std::string> scalar(const YamlValue& value, const Location& at);
   std::string path_of(const std::string& key) const;
-  /// What may be meant by a key that is not known: `; perhaps …`, `; it belongs at …`, or nothing.
+  /// A suggestion for an unknown key: `; perhaps …`, `; it belongs at …`, or nothing.
   std::string probable_meaning(const std::string& key, bool in_overlay) const;
-  /// A map below this one, which has its settings.
+  /// A reader of a map below this one, with the same settings.
   MapReader inside(const YamlValue& map, const Location& at) const;
   MapReader inside(Outline::Field& field) const;
-  /// Records the key, if this reader outlines; nullptr otherwise.
+  /// Records the key if this reader outlines; otherwise returns nullptr.
   Outline::Field* note(const std::string& key, Outline::Field::Kind kind) const;
   void note_default(const std::string& key, Outline::Field::Kind kind, std::string initial) const;
   template <class Number>
@@ -123,7 +123,7 @@ class MapReader {
   std::set<std::string> refused_;
 };
 
-/// ASCII, no locale: names, host names and enumerations are compared so.
+/// ASCII, independent of the locale. Names, host names and enumerations are compared in this form.
 std::string lower_case(std::string text);
 
 }  // namespace router::config

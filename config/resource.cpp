@@ -11,11 +11,11 @@ using Kind = YamlValue::Kind;
 
 template <class Number>
 std::string text_of_number(Number number) {
-  char digits[32];  // the shortest text that is this number again; a double needs 24
+  char digits[32];  // the shortest text that parses to the same number; a double needs 24
   return {digits, std::to_chars(digits, digits + sizeof digits, number).ptr};
 }
 
-/// Builds the tree; false ends it, and `why` says what was beyond a limit.
+/// Builds the tree. `build` returns false if a limit is exceeded, and `why` names the limit.
 class TreeBuilder {
  public:
   explicit TreeBuilder(const YamlLimits& limits) : limits_(limits) {}
@@ -84,7 +84,7 @@ std::string text_at(const json::object& object, std::string_view key) {
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
 }
 
-/// What the readers are given of an object: its spec, and of its metadata the two names.
+/// The parts of an object that the readers get: its spec, and the name and namespace of its metadata.
 class ResourceReader {
  public:
   ResourceReader(const char* kind, const json::object& object, Findings& findings) : findings_(findings) {
@@ -97,7 +97,7 @@ class ResourceReader {
     read_spec(object);
   }
 
-  /// Empty if there is no spec that could be read.
+  /// Empty if there is no readable spec.
   std::optional<MapReader> spec() const {
     if (spec_ == nullptr) return std::nullopt;
     return MapReader(location_.file, *spec_, "spec", findings_, Source::kResource);
@@ -121,7 +121,8 @@ class ResourceReader {
   std::shared_ptr<const YamlValue> spec_;
 };
 
-/// The name of an endpoint is its resource's; `spec.name` may be there, because a file has it.
+/// The endpoint's name is the name of its resource. `spec.name` may be present, as in a file, but must be the same (without
+/// case).
 void settle_name(const ResourceReader& resource, EndpointDocument& document, Findings& findings) {
   Endpoint& endpoint = document.endpoint;
   const std::string in_spec = std::exchange(endpoint.name, resource.name());

@@ -6,21 +6,22 @@
 
 namespace router::config {
 
-/// Reads a Kubernetes resource (group inference-router.dev) as the API server sends it: `spec` is a document of Azure ML, read
-/// as a file is, with the differences that docs/kubernetes.md lists. `namespace_name` becomes its namespace, and what depends
-/// on names gets its default (`keys_secret`, `service`). Locations have no line; their `file` is `OnlineEndpoint
-/// namespace/name`, and paths begin with `spec.` or `metadata.`, which is all that Findings::brief shows. Nothing of the
-/// process is read, neither files nor environment. Any thread.
+/// Reads a Kubernetes resource (group inference-router.dev) as the API server sends it. `spec` is an Azure ML document and is
+/// read like a file, with the differences that docs/kubernetes.md lists. `namespace_name` becomes the resource's namespace.
+/// `keys_secret` and `service` get defaults made of the names. Locations have no line: their `file` is `OnlineEndpoint
+/// namespace/name`, and paths begin with `spec.` or `metadata.`; Findings::brief shows only the paths. Reads neither files nor
+/// environment of the process. Any thread.
 ///
-/// A document with mistakes is there to be named in messages, and for nothing else.
+/// A document with mistakes may be used only to name it in messages.
 EndpointDocument read_endpoint_resource(const boost::json::object& object, Findings& findings);
 DeploymentDocument read_deployment_resource(const boost::json::object& object, Findings& findings);
 
-/// Name of a Service, and of the Deployment that `convert` writes, for a deployment that names none: `{endpoint}-{deployment}`.
+/// The name of the Service, and of the Deployment that `convert` writes, unless the deployment names one:
+/// `{endpoint}-{deployment}`.
 std::string default_service_name(const std::string& endpoint, const std::string& deployment);
 
-/// A value of JSON as the readers take it; line 0 everywhere. Beyond `limits` (depth_max, nodes_max) nothing, and a mistake at
-/// `location`.
+/// Converts a JSON value to the type that the readers take, with line 0 everywhere. If it exceeds `limits` (depth_max,
+/// nodes_max), returns nullptr and adds a mistake at `location`.
 std::shared_ptr<const YamlValue> to_yaml_value(const boost::json::value& value, const Location& location, Findings& findings,
                                                const YamlLimits& limits = {});
 

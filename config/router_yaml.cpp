@@ -20,7 +20,7 @@ void read_certificate(MapReader& map, TlsOptions& into) {
   certificate.certificate_location = map.location("certificate_file");
   certificate.key_location = map.location("key_file");
   certificate.password_location = map.location("password_file");
-  if (const auto folder = map.path("directory")) {  // a mounted Kubernetes Secret
+  if (const auto folder = map.path("directory")) {  // such as a mounted Kubernetes Secret
     certificate.certificate_location = certificate.key_location = map.location("directory");
     certificate.certificate_file = *folder + "/cert.pem";
     certificate.key_file = *folder + "/key.pem";
@@ -110,9 +110,9 @@ void read_trusted_proxies(MapReader& document, Process& into) {
   }
 }
 
-/// A pseudonym in Via (RFC 9110, 7.6.3): a token.
+/// A pseudonym in Via (RFC 9110, section 7.6.3) is a token.
 bool is_pseudonym(std::string_view text) {
-  constexpr std::size_t kMax = 64;  // it goes into each request
+  constexpr std::size_t kMax = 64;  // every request carries it
   const auto is_allowed = [](char c) {
     const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     return alphanumeric || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
@@ -131,8 +131,8 @@ void read_via(MapReader& document, Process& into) {
   }
 }
 
-/// Where operators listen: host:port, or unix:/path made absolute; a mistake otherwise. `local` tells whether only this
-/// machine can reach it.
+/// Reads an address for operators: host:port, or unix:/path made absolute. Anything else is a mistake. Sets `local` to whether
+/// only this machine can reach the address.
 std::optional<std::string> read_address(MapReader& map, bool& local) {
   std::optional<std::string> text = map.text("address");
   if (!text) return std::nullopt;
@@ -165,9 +165,10 @@ void read_operators(MapReader& document, Process& into) {
   into.admin_address = read_address(*admin, local).value_or(into.admin_address);
   admin->read("unsafe", into.admin_unsafe);
   if (!local && !into.admin_unsafe) {
-    admin->mistake("address",
-                   "whoever reaches this address could drain the router; a loopback address or unix:/path is expected, or "
-                   "unsafe: true beside it");
+    admin->mistake(
+        "address",
+        "any client that reaches this address could drain the router; a loopback address or unix:/path is expected, or "
+        "unsafe: true beside it");
   }
   admin->finish();
 }
@@ -180,7 +181,7 @@ void read_logs(MapReader& document, Process& into) {
     log->read_path("file", into.log_file);
     constexpr LogLevel kLevels[] = {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kWarning,
                                     LogLevel::kError};
-    // nginx spells it `warn` and nothing else, Envoy takes both.
+    // nginx accepts only `warn`, Envoy accepts both.
     if (const auto level = log->word("level", {"debug", "info", "warning", "warn", "error"})) into.log_level = kLevels[*level];
     const auto format = log->word("format", {"text", "json"});
     if (format) into.log_format = static_cast<LogFormat>(*format);
@@ -205,7 +206,7 @@ void read_endpoint_globs(MapReader& document, Process& into, std::vector<Locatio
   }
 }
 
-/// Decimal seconds; nothing if it is no number from kShortest to kLongest.
+/// Parses decimal seconds. Returns nullopt unless the text is a number from kShortest to kLongest.
 std::optional<std::chrono::nanoseconds> parse_seconds(const std::string& text) {
   constexpr double kShortest = 1e-6;
   constexpr double kLongest = 86'400;
@@ -217,7 +218,7 @@ std::optional<std::chrono::nanoseconds> parse_seconds(const std::string& text) {
 }
 
 void read_metrics(MapReader& document, Process& into) {
-  constexpr std::size_t kBucketsMax = 40;  // each is a time series of each histogram of each deployment
+  constexpr std::size_t kBucketsMax = 40;  // each adds a time series to each histogram of each deployment
   into.locations.buckets = document.location("metrics");
   std::optional<MapReader> metrics = document.map("metrics");
   if (!metrics) return;

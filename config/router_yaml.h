@@ -5,13 +5,13 @@
 
 namespace router::config {
 
-/// router.yaml: what concerns the process. Its layout, with the defaults (docs/configuration.md explains each key):
+/// router.yaml: the settings of the process. Its main keys, with their defaults (docs/configuration.md explains every key):
 ///
 ///   listeners:                          # at least one
 ///     - address: 0.0.0.0                # an IP address
 ///       port: 8080                      # 8443 with tls; 0: any free one
 ///       proxy_protocol: false
-///       tls:                            # there: https
+///       tls:                            # if present: https
 ///         certificates:                 # at least one; the first is the default
 ///           - certificate_file: …       # with key_file; or `directory: …`, which holds cert.pem and key.pem
 ///             key_file: …
@@ -34,18 +34,18 @@ namespace router::config {
 ///   threads: 0                          # one per core
 ///   trusted_proxies: [10.0.0.0/8, …]
 ///   via: true                           # mark requests in Via, and refuse those that come back
-///   via_name: …                         # the mark; random without it
-///   access_log: …                       # stdout, or a path; none without it
-///   log: {file: …, level: info}         # standard error without file; debug, info, warning, error
+///   via_name: …                         # the mark; default: random
+///   access_log: …                       # stdout, or a path; default: none
+///   log: {file: …, level: info}         # without file: standard error; debug, info, warning, error
 ///   observe: {address: "127.0.0.1:9901"}
 ///   admin: {address: "127.0.0.1:9902", unsafe: false}   # or unix:/path
-///   metrics: {buckets: [0.01, 0.1, …]}  # seconds, ascending, 40 at most; those of cells.h without it
+///   metrics: {buckets: [0.01, 0.1, …]}  # seconds, ascending, at most 40; default: those of cells.h
 ///   drain_delay_ms: 5000
 ///   drain_grace_ms: 300000
-///   endpoints: [endpoints/*.yml, …]     # at least one; may be left out with kubernetes
-///   kubernetes:                         # there, also `{}`: resources of an API server are followed
+///   endpoints: [endpoints/*.yml, …]     # at least one; optional with kubernetes
+///   kubernetes:                         # if present, even as `{}`: follows the resources of an API server
 ///     kubeconfig: …                     # or service_account_folder: /var/run/secrets/kubernetes.io/serviceaccount
-///     namespaces:                       # all of them without it
+///     namespaces:                       # default: all namespaces
 ///       - {name: …, hostnames: ["*.a.example", …], prefix: team-a-}
 ///     allow_custom_endpoint_slices: false
 ///     create_keys: false
@@ -55,9 +55,9 @@ namespace router::config {
 ///     lease: {name: inference-router, namespace: …}
 ///     identity: …
 ///
-/// Paths are relative to the folder of router.yaml. `glob_locations`, if given, gets the place of each of `endpoint_globs`.
+/// Paths are relative to the folder of router.yaml. `glob_locations`, if given, gets the location of each of `endpoint_globs`.
 Process read_process(MapReader document, std::vector<Location>* glob_locations = nullptr);
-/// The section `kubernetes`, if it is there.
+/// The section `kubernetes`, if present.
 std::optional<Kubernetes> read_kubernetes(MapReader& document);
 
 }  // namespace router::config

@@ -7,7 +7,7 @@
 namespace router::config {
 namespace {
 
-constexpr std::size_t kPrefixMax = 31;     // an endpoint's name has 32 characters at most
+constexpr std::size_t kPrefixMax = 31;     // an endpoint's name has at most 32 characters
 constexpr std::size_t kIdentityMax = 253;  // of a Lease's holder; a host name fits
 
 bool is_host_pattern(std::string_view text) { return is_host_name(text.starts_with("*.") ? text.substr(2) : text); }
@@ -24,7 +24,7 @@ bool is_identity(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
-/// `http://` or `https://`, a host, and a port if it is not the usual one. Nothing may follow: paths are appended.
+/// `http://` or `https://`, a host, and optionally a port. Nothing may follow, because paths are appended.
 bool is_base_url(std::string_view text) {
   for (const std::string_view scheme : {"https://", "http://"}) {
     if (!text.starts_with(scheme)) continue;
@@ -35,7 +35,7 @@ bool is_base_url(std::string_view text) {
 }
 
 using Check = bool (*)(std::string_view);
-/// A text that `is_good`, or a mistake that says what is `expected`.
+/// Reads a text for which `is_good` is true. Otherwise adds a mistake that says what is `expected`.
 void read_checked(MapReader& map, const char* key, Check is_good, const char* expected, std::string& into) {
   const std::optional<std::string> text = map.text(key);
   if (!text) return;
@@ -47,7 +47,7 @@ constexpr const char* kNamespaceName =
     "the name of a namespace: up to 63 lower-case letters, digits and dashes, no dash first or last";
 
 void read_host_patterns(MapReader& map, NamespaceRules& into) {
-  if (map.has("hostnames")) into.hostnames.emplace();  // an empty list: none at all
+  if (map.has("hostnames")) into.hostnames.emplace();  // an empty list allows no host name
   for (const MapReader::Item& item : map.texts("hostnames")) {
     if (!is_host_pattern(item.text)) {
       map.findings().mistake(item.location, shown(item.text) + " is neither a host name nor *. with a host name after it");

@@ -16,14 +16,14 @@ namespace json = boost::json;
 using Field = Outline::Field;
 using Kind = Field::Kind;
 
-// In a file every scalar may name an environment variable, and numbers and flags may stand in quotes; in a resource they may
-// not.
+// In a file, every scalar may name an environment variable, and numbers and flags may be quoted. In a resource, neither is
+// allowed.
 constexpr const char* kVariable = "\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}";
 
 json::object any_of(std::initializer_list<json::value_ref> alternatives) { return {{"anyOf", json::array(alternatives)}}; }
 json::object text_like(std::string pattern) { return {{"type", "string"}, {"pattern", std::move(pattern)}}; }
 
-/// A pattern for the word in any case, as reading takes it.
+/// A pattern that matches the word in any case, as the readers do.
 std::string in_any_case(const std::string& word) {
   std::string pattern;
   for (const char c : word) {
@@ -125,7 +125,7 @@ json::object map_of(const Outline& outline, Source source) {
   return schema;
 }
 
-/// A map of maps by names that the file chooses.
+/// A map of maps whose names the file chooses.
 json::object by_name(json::object each) { return {{"type", "object"}, {"additionalProperties", std::move(each)}}; }
 
 json::object overlay() {
@@ -141,7 +141,7 @@ json::object overlay() {
   return {{"type", "object"}, {"additionalProperties", false}, {"properties", std::move(both)}};
 }
 
-/// Where a file may lack its name, because an overlay has it.
+/// For a file whose name may come from an overlay.
 json::object without_names(json::object schema) {
   schema.erase("required");
   return schema;
@@ -180,7 +180,7 @@ const Named kSchemas[] = {
 
 bool is_short(const json::value& value) { return json::serialize(value).size() <= 80; }
 
-/// Indented; what is short stands on one line.
+/// Prints with indentation; a short value stays on one line.
 void print(const json::value& value, const std::string& indentation, std::string& into) {
   const bool is_map = value.is_object();
   if (is_short(value) || (!is_map && !value.is_array())) {

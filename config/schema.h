@@ -7,10 +7,10 @@
 
 namespace router::config {
 
-/// The JSON schema (draft-07, which editors know) of a sort of file, indented, with a line end: what the readers ask for
-/// (outline.h), so it has every key that reading knows, with type, bounds and default. What it cannot say, and reading refuses:
-/// rules over several keys or files (names that meet, shares that sum to 100), and how texts are formed (addresses, host
-/// names, paths). Nothing for a sort that is none of `schema_names`. docs/configuration.md.
+/// Returns the JSON schema of one kind of file (draft-07, which editors support), indented, with a line end. It is built from
+/// what the readers ask for (outline.h), so it has every key that they know, with type, bounds and default. It does not contain
+/// some rules that the readers check: rules across keys or files (duplicate names, shares that sum to 100), and the format of
+/// texts (addresses, host names, paths). Returns nullopt for a name that is not among `schema_names`. docs/configuration.md.
 std::optional<std::string> json_schema(std::string_view name);
 
 /// `router`, `overlay`, `endpoint`, `deployment`, and the resources `OnlineEndpoint`, `OnlineDeployment`.

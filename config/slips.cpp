@@ -20,7 +20,7 @@ std::string describe_slip(std::string_view line) {
   const std::string placeholder = placeholder_in(line);
   if (placeholder.empty()) return {};
   const bool is_template = placeholder.starts_with("{{-") || placeholder.find_first_not_of("{ ") == placeholder.find('.');
-  return is_template ? shown(placeholder) + " is of a template, such as Helm's; what the template renders is expected"
+  return is_template ? shown(placeholder) + " belongs to a template, such as Helm's; the rendered file is expected"
                      : "the placeholder " + shown(placeholder) + " has not been replaced by a value";
 }
 

@@ -5,12 +5,11 @@
 
 namespace router::config {
 
-/// A template's placeholder that still stands in a text, as it stands there: `{{NAME}}` anywhere, `<NAME>` as the whole of it.
-/// Empty: none. `${NAME}` is none, as it is an environment variable (expand.h).
+/// The placeholder of a template that was not replaced in a text: `{{NAME}}` anywhere, or `<NAME>` as the whole text. Empty:
+/// none. `${NAME}` does not count, as it is an environment variable (expand.h).
 std::string placeholder_in(std::string_view text);
 
-/// What is wrong with a line at which YAML's syntax ends, if it is a usual slip: a tab in the indentation, a placeholder.
-/// Empty: it is none.
+/// Describes a common slip in a line where YAML cannot be parsed: a tab in the indentation, or a placeholder. Empty: neither.
 std::string describe_slip(std::string_view line);
 
 }  // namespace router::config

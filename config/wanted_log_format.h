@@ -6,8 +6,8 @@
 
 namespace router::config {
 
-/// `log.format` of a router.yaml that may hold any mistake: in which form to tell of these. Text where it cannot be known, as
-/// in a file that is no YAML. Throws nothing but bad_alloc.
+/// Reads `log.format` from a router.yaml that may contain mistakes, to choose the format in which they are logged. Text if the
+/// format cannot be read, for example because the file is not YAML. Throws only bad_alloc.
 LogFormat wanted_log_format(const std::string& router_yaml);
 
 }  // namespace router::config

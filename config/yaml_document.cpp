@@ -28,13 +28,13 @@ namespace {
 using Kind = YamlValue::Kind;
 using Value = std::shared_ptr<const YamlValue>;
 
-/// Ends the parse of a file that goes beyond a limit, or that no tree can be built of.
+/// Ends the parse of a file that exceeds a limit, or that cannot be represented as a tree.
 struct Refused : std::runtime_error {
   Refused(int at, const std::string& what) : std::runtime_error(what), line(at) {}
   int line;
 };
 
-/// Turns yaml-cpp's events into one document. `nodes` counts over all documents of the file.
+/// Builds one document from yaml-cpp's events. `nodes` counts over all documents of the file.
 class Builder final : public YAML::EventHandler {
  public:
   Builder(const std::string& file, const YamlLimits& limits, std::size_t& nodes, Findings& findings)
@@ -48,7 +48,7 @@ class Builder final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
     auto made = make(mark, Kind::kScalar);
     made->scalar = value;
-    made->is_plain = tag == "?";  // as yaml-cpp tells it
+    made->is_plain = tag == "?";  // yaml-cpp's tag of such a scalar
     merges_next_ = made->is_plain && value == "<<";
     location(std::move(made), anchor);
   }
@@ -69,7 +69,7 @@ class Builder final : public YAML::EventHandler {
   void OnMapEnd() override { close(); }
 
  private:
-  /// A list or map whose end has not come yet.
+  /// A list or map whose end has not been reached.
   struct Open {
     std::shared_ptr<YamlValue> value;
     YAML::anchor_t anchor = YAML::NullAnchor;
@@ -83,7 +83,7 @@ class Builder final : public YAML::EventHandler {
   };
   struct Anchored {
     Value value;
-    std::size_t nodes = 0;  // all of it, aliases counted
+    std::size_t nodes = 0;  // of the whole value, aliases counted
   };
 
   std::shared_ptr<YamlValue> make(const YAML::Mark& mark, Kind kind) {
@@ -159,7 +159,7 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
-  /// `<<: *other` (YAML 1.1 merge keys): what is written in the map itself wins.
+  /// `<<: *other` (YAML 1.1 merge keys): the map's own keys win.
   void take_merged(Open& into, const Value& value, int line) {
     const bool list = value->kind == Kind::kSequence;
     const std::vector<Value> maps = list ? value->items : std::vector<Value>{value};
@@ -198,7 +198,7 @@ class Builder final : public YAML::EventHandler {
   Value root_;
 };
 
-/// Line `number` of a text, from 1; empty if there is none.
+/// Line `number` of a text, from 1; empty if it does not exist.
 std::string_view line_of(std::string_view text, int number) {
   for (; number > 1 && !text.empty(); --number) text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
   return text.substr(0, text.find('\n'));
@@ -207,8 +207,8 @@ std::string_view line_of(std::string_view text, int number) {
 void read_documents(const std::string& file, const std::string& text, const YamlLimits& limits, Findings& findings,
                     YamlFile& into) {
   std::size_t nodes = 0;
-  // yaml-cpp 0.7 takes a quote that is never closed for closed if a line end stands before the end of the file, and so would
-  // take the rest of a file for one text without a word. Without that line end it refuses it.
+  // If a line end precedes the end of the file, yaml-cpp 0.7 accepts a quote that is never closed, and silently takes the rest
+  // of the file as one text. Without that line end it refuses the file.
   std::istringstream stream(text.substr(0, text.find_last_not_of(" \t\r\n") + 1));
   YAML::Parser parser(stream);
   for (;;) {

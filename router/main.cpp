@@ -26,7 +26,7 @@ constexpr std::string_view kHelp = R"(inference-router: the front door of a clus
   inference-router --config FILE          run with this router.yaml
   inference-router --config FILE --check  read everything, print `ok` or every mistake, and exit
   inference-router --config FILE --check --probe
-                                          and ask each listed replica, once, whether it is ready; a line for each
+                                          and probe each listed replica once; print a line for each
   inference-router schema NAME            print a JSON schema for editors: router, overlay, endpoint, deployment,
                                           OnlineEndpoint or OnlineDeployment
   inference-router convert FILE… --namespace NAME [--endpoint-name NAME]
@@ -37,7 +37,7 @@ constexpr std::string_view kHelp = R"(inference-router: the front door of a clus
   inference-router --help
 
 Exit status of --check and convert: 0 nothing is wrong, 1 a mistake in the files (or the output could not be written), 2 a
-mistake on the command line, 3 (only --check --probe) a replica would get no requests. All mistakes stand on standard error.
+mistake on the command line, 3 (only --check --probe) a replica would get no requests. Mistakes are printed to standard error.
 
 Signals: TERM or INT drains and exits, HUP reads the configuration again and reopens the log files.
 )";
@@ -66,12 +66,12 @@ Arguments parse(int count, char** words) {
     } else if (word == "--help" || word == "-h") {
       arguments.help = true;
     } else {
-      arguments.mistake = "what is `" + std::string(word) + "`?";
+      arguments.mistake = "unknown argument `" + std::string(word) + "`";
       return arguments;
     }
   }
   if (arguments.config.empty() && !arguments.version && !arguments.help) arguments.mistake = "--config FILE is missing";
-  if (arguments.probe && !arguments.check) arguments.mistake = "--probe goes with --check";
+  if (arguments.probe && !arguments.check) arguments.mistake = "--probe needs --check";
   return arguments;
 }
 
@@ -80,10 +80,10 @@ int refuse(const std::string& mistake) {
   return 2;
 }
 
-/// The exit status, unless what was said could not be written.
+/// Returns the exit status, or 1 if the output could not be written.
 int said(int status) { return std::cout << std::flush ? status : 1; }
 
-/// The words behind `convert`. What is wrong with them; empty: nothing.
+/// Parses the words after `convert`. Returns what is wrong with them; empty: nothing.
 std::string parse_convert(int count, char** words, router::convert::Options& into) {
   router::config::Findings findings;
   for (int i = 2; i < count; ++i) {
@@ -94,7 +94,7 @@ std::string parse_convert(int count, char** words, router::convert::Options& int
       into.endpoint_name = words[++i];
       router::config::check_name(into.endpoint_name, {"--endpoint-name", 0, ""}, findings);
     } else if (word.starts_with("-")) {
-      return "what is `" + std::string(word) + "`?";
+      return "unknown argument `" + std::string(word) + "`";
     } else {
       into.files.emplace_back(word);
     }
@@ -105,7 +105,7 @@ std::string parse_convert(int count, char** words, router::convert::Options& int
   return findings.has_mistakes() ? "convert: " + findings.mistakes() : "";
 }
 
-/// `convert FILE… --namespace NAME [--endpoint-name NAME]`. Nothing is printed unless everything could be converted.
+/// `convert FILE… --namespace NAME [--endpoint-name NAME]`. Prints nothing unless everything could be converted.
 int convert(int count, char** words) {
   router::convert::Options options;
   const std::string mistake = parse_convert(count, words, options);
@@ -125,11 +125,11 @@ int print_schema(int count, char** words) {
   return refuse("schema: NAME is one of: " + names);
 }
 
-/// `--check`, of files that were found good.
+/// `--check`, for files without mistakes.
 int check(const router::config::Config& config, bool probe) {
   for (const std::string& warning : config.warnings) std::cerr << "warning: " << warning << "\n";
   if (!probe) return std::cout << "ok\n", said(0);
-  if (config.process.kubernetes) std::cerr << "warning: replicas that the API server tells are not asked\n";
+  if (config.process.kubernetes) std::cerr << "warning: replicas that the API server lists are not checked\n";
   const router::root::ReplicaCheck asked = router::root::check_replicas(config.endpoints);
   for (const std::string& line : asked.lines) std::cout << line << "\n";
   if (asked.not_ready == 0) return std::cout << "ok\n", said(0);
@@ -137,7 +137,7 @@ int check(const router::config::Config& config, bool probe) {
   return said(kNotReady);
 }
 
-/// `--config=FILE` as `--config FILE`, for every option; `kept` holds the words that were made.
+/// Splits `--config=FILE` into `--config FILE`, for every option. `kept` owns the new words.
 std::vector<char*> split_at_equals(int count, char** words, std::list<std::string>& kept) {
   std::vector<char*> all;
   for (int i = 0; i < count; ++i) {
@@ -149,8 +149,8 @@ std::vector<char*> split_at_equals(int count, char** words, std::list<std::strin
   return all;
 }
 
-/// Why it did not start: as its log would say it, as far as the file can still tell how that is to look. `--check` answers
-/// whoever typed it.
+/// Prints why the router did not start, in the format of its log if the file still shows that format. `--check` always prints
+/// plain text.
 int print_mistakes(const Arguments& arguments, const std::string& mistakes) {
   const bool as_log =
       !arguments.check && router::config::wanted_log_format(arguments.config) == router::config::LogFormat::kJson;
@@ -165,7 +165,7 @@ int print_mistakes(const Arguments& arguments, const std::string& mistakes) {
 }  // namespace
 
 int main(int given_count, char** given_words) {
-  router::tls::keep_buffer_memory();  // else it is slower, no more
+  router::tls::keep_buffer_memory();  // without it, the router is only slower
   std::list<std::string> kept;
   std::vector<char*> split = split_at_equals(given_count, given_words, kept);
   const int count = static_cast<int>(split.size());

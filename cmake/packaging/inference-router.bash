@@ -1,7 +1,7 @@
-# Completion of bash for inference-router(1). Options and commands are those that the program itself tells.
+# Bash completion for inference-router(1). The program itself lists its options and commands.
 _inference_router() {
   local word=$2 before=$3
-  [ "$before" != = ] || before=${COMP_WORDS[COMP_CWORD - 2]}  # --config=FILE is three words to bash
+  [ "$before" != = ] || before=${COMP_WORDS[COMP_CWORD - 2]}  # bash splits --config=FILE into three words
   case $before in
     --config)
       COMPREPLY=($(compgen -f -X '!*.y*ml' -- "$word") $(compgen -d -- "$word"))

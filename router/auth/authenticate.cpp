@@ -11,7 +11,7 @@ namespace {
 
 const char* name_of(config::KeyName name) { return name == config::KeyName::kPrimary ? "primary" : "secondary"; }
 
-/// Takes the same time wherever the two differ; that their lengths differ may show.
+/// Takes the same time wherever the texts differ. A different length may be visible in the time.
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
@@ -24,7 +24,7 @@ std::string_view bearer_token(std::string_view authorization) {
   return token;
 }
 
-/// The one credential of a request.
+/// The one credential of a request. Fails if there is none, or more than one.
 Result<std::string_view> credential(const http::Fields& fields) {
   using http::Field;
   if (fields.repeats(Field::kAuthorization) || fields.repeats(Field::kApiKey)) {
@@ -48,7 +48,7 @@ Result<model::Caller> authenticate(const http::RequestHead& head, const model::E
   const Result<std::string_view> given = credential(head.fields);
   if (!given) return given.error();
   const char* matched = nullptr;
-  for (const config::Secret& key : endpoint.keys) {  // every one is compared, whichever matches
+  for (const config::Secret& key : endpoint.keys) {  // compares every key, even after a match
     if (equal_in_constant_time(key.value, *given)) matched = name_of(key.name);
   }
   if (matched == nullptr) return Failure::downstream(Reason::kUnauthorized, "the key is not one of the endpoint's");

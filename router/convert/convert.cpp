@@ -25,7 +25,7 @@ using config::Location;
 using config::MapReader;
 using Kind = YamlValue::Kind;
 
-constexpr std::size_t kShownMax = 10;  // replicas or keys that one remark names
+constexpr std::size_t kShownMax = 10;  // replicas or keys that one remark lists
 
 std::string joined(const std::vector<std::string>& words) {
   std::string all;
@@ -33,17 +33,17 @@ std::string joined(const std::vector<std::string>& words) {
   return words.size() > kShownMax ? absl::StrCat(all, " and ", words.size() - kShownMax, " more") : all;
 }
 
-/// The keys whose texts name variables of the environment: a file's are replaced, a resource's are not.
+/// Finds the keys whose texts name environment variables. The router expands them in a file, but not in a resource.
 void find_variables(const YamlValue& value, const std::string& path, std::vector<std::string>& into) {
   if (value.kind == Kind::kScalar && value.scalar.find("${") != std::string::npos) into.push_back(path);
   for (std::size_t i = 0; i < value.items.size(); ++i) find_variables(*value.items[i], absl::StrCat(path, "[", i, "]"), into);
   for (const YamlValue::Member& each : value.members) {
-    if (path.empty() && each.key == "environment_variables") continue;  // neither here nor there
+    if (path.empty() && each.key == "environment_variables") continue;  // not expanded in a file either
     find_variables(*each.value, absl::StrCat(path, path.empty() ? "" : ".", config::shown_key(each.key)), into);
   }
 }
 
-/// Makes texts of what YAML would take for something else, such as a deployment named `off`.
+/// Quotes texts that YAML would read as another type, such as a deployment named `off`.
 Value with_texts(Value document) {
   for (const char* key : {"name", "endpoint_name", "description", "instance_type", "compute", "model_mount_path"}) {
     const YamlValue* value = find(*document, {key});
@@ -53,7 +53,7 @@ Value with_texts(Value document) {
   return document;
 }
 
-/// The YAML files of a folder but for the router's own, in alphabetical order; a file stands for itself.
+/// The YAML files of a folder, except router.yaml, in alphabetical order. If `path` is a file, only that file.
 std::vector<std::string> files_of(const std::string& path, config::Findings& findings) {
   namespace fs = std::filesystem;
   std::error_code error;
@@ -70,7 +70,7 @@ std::vector<std::string> files_of(const std::string& path, config::Findings& fin
   return files;
 }
 
-/// An overlay beside a file is the router's as well: who gives the file alone may have forgotten it.
+/// Warns about overlays beside the given files: the router reads them, but this command reads only what it is given.
 void warn_of_overlays(const std::vector<std::string>& files, config::Findings& findings) {
   namespace fs = std::filesystem;
   std::set<fs::path> given;
@@ -89,7 +89,7 @@ void warn_of_overlays(const std::vector<std::string>& files, config::Findings& f
   }
 }
 
-/// One of Azure ML's documents, with what overlays say.
+/// One Azure ML document, merged with the overlays.
 struct Document {
   std::string file;
   Value value;
@@ -123,14 +123,14 @@ class Converter {
     }
   }
 
-  /// A name that is missing is told with what gives it, and the rest is read all the same.
+  /// Reports a missing name with the option that gives it. The conversion goes on with another name, to find more mistakes.
   Value with_any_name(const std::string& file, const Value& document, const char* key) {
     if (find(*document, {key}) != nullptr) return document;
     findings_.mistake({file, document->line, key}, "is missing; --endpoint-name NAME gives it");
     return with(*document, key, text("any-name"));
   }
 
-  /// Those of an endpoint, in the order of the files.
+  /// The names of an endpoint's deployments, in the order of the files.
   std::vector<std::string> deployments_of(const std::string& endpoint) const {
     std::vector<std::string> names;
     for (const Document& each : documents_) {
@@ -143,13 +143,13 @@ class Converter {
     return names;
   }
 
-  /// As the router will read it, so that what is converted is not refused later.
+  /// Reads the document as the router reads a resource, so that the router accepts what is converted.
   MapReader reader(const std::string& file, const YamlValue& document) {
     return MapReader(file, document, "", findings_, config::Source::kResource);
   }
 
   void convert_endpoint(const std::string& file, Value document) {
-    document = with_any_name(file, document, "name");  // only a resource has another
+    document = with_any_name(file, document, "name");  // only in a resource may the name be elsewhere
     std::vector<std::string> remarks;
     for (const char* key : {"primary_file", "secondary_file"}) {
       const YamlValue* key_file = find(*document, {"router", "keys", key});
@@ -159,7 +159,7 @@ class Converter {
       document = without(*document, {"router", "keys", key});
     }
     const config::EndpointDocument read = read_endpoint(reader(file, *document));
-    if (read.endpoint.name.empty()) return;  // told
+    if (read.endpoint.name.empty()) return;  // already reported
     const std::string name = config::lower_case(read.endpoint.name);
     if (read.endpoint.auth_mode == config::AuthMode::kKey)
       remarks.insert(remarks.begin(), {about_keys(name), create_keys(name)});
@@ -188,10 +188,10 @@ class Converter {
                                      ", does not move over: the replicas' certificates must be of an authority that the "
                                      "router's system trusts"));
       const Value tls = without(*find(*document, {"router", "tls"}), {"ca_file"});
-      document = with(*document, "router", with(*find(*document, {"router"}), "tls", tls));  // also empty it means https
+      document = with(*document, "router", with(*find(*document, {"router"}), "tls", tls));  // an empty `tls` still means https
     }
     const config::DeploymentDocument read = read_deployment(reader(file, *document));
-    if (read.deployment.name.empty() || read.deployment.endpoint_name.empty()) return;  // told
+    if (read.deployment.name.empty() || read.deployment.endpoint_name.empty()) return;  // already reported
     const std::string name = config::default_service_name(read.deployment.endpoint_name, read.deployment.name);
     if (!is_first("OnlineDeployment", name, read.name) || findings_.has_mistakes()) return;
     add_remarks(*document, remarks);
@@ -215,7 +215,7 @@ class Converter {
                      "selector and its EndpointSlices, and name it in router.service")};
   }
 
-  /// Resources of one kind have different names: also `abc` of `def-ghi` and `abc-def` of `ghi` would have the same.
+  /// Resources of one kind need different names: the deployment `c` of `a-b` and the deployment `b-c` of `a` would share one.
   bool is_first(const std::string& kind, const std::string& name, const Location& location) {
     const auto [known, fresh] = locations_.emplace(kind + " " + name, location);
     if (!fresh) {

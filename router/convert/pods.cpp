@@ -16,7 +16,7 @@ using config::HttpRoute;
 using config::Probe;
 using Kind = YamlValue::Kind;
 
-constexpr const char* kNoImage = "image-of-the-model-server";  // a name that nobody has: the pod says that it cannot be pulled
+constexpr const char* kNoImage = "image-of-the-model-server";  // no such image exists: the pod reports that it cannot be pulled
 constexpr const char* kPortName = "score";
 
 const std::string* scalar_at(const YamlValue& document, const std::vector<std::string>& path) {
@@ -24,8 +24,8 @@ const std::string* scalar_at(const YamlValue& document, const std::vector<std::s
   return value != nullptr && value->kind == Kind::kScalar ? &value->scalar : nullptr;
 }
 
-/// The members of a map; none if it is null. It takes no path: GCC 13 and later warn of a reference that is returned by a
-/// function which was given a temporary.
+/// The members of a map; none for nullptr. It takes no path: GCC 13 and later warn about a returned reference if the function
+/// was called with a temporary.
 const std::vector<YamlValue::Member>& members_of(const YamlValue* value) {
   static const std::vector<YamlValue::Member> kNone;
   return value == nullptr ? kNone : value->members;
@@ -112,14 +112,14 @@ class PodsMaker {
       return nullptr;
     }
     std::string value = member.value->scalar;
-    // Kubernetes reads `$(NAME)` and `$$` in it; doubled dollar signs stand for themselves.
+    // Kubernetes expands `$(NAME)` and `$$` in the value. A doubled dollar sign stands for one.
     if (value.find("$(") != std::string::npos || value.find("$$") != std::string::npos)
       value = absl::StrReplaceAll(value, {{"$", "$$"}});
     return map({{"name", text(member.key)}, {"value", text(std::move(value))}});
   }
 
   Value probe(const std::string& key, const Probe& settings, const HttpRoute& route) const {
-    // Kubernetes knows a threshold of successes for readiness alone.
+    // Kubernetes supports a success threshold only for readiness.
     const bool counts_successes = key == "readiness_probe";
     const Value get =
         map({{"path", text(route.path)}, {"port", number(route.port)}, {"scheme", read_.tls ? text("HTTPS") : nullptr}});

@@ -8,15 +8,15 @@
 
 namespace router::convert {
 
-/// What runs a deployment's model, as far as its document says it: a Deployment and a Service, both of the name that the router
-/// looks for (`{endpoint}-{deployment}`).
+/// The Deployment and the Service that run a deployment's model, as far as its document describes them. Both have the name that
+/// the router expects (`{endpoint}-{deployment}`).
 struct Pods {
   Value deployment;
   Value service;
-  std::vector<std::string> remarks;  // what an operator has to look after, one line each
+  std::vector<std::string> remarks;  // what an operator has to check, one line each
 };
 
-/// `document` is what `read` was read from. `namespace_name` is the namespace.
+/// `read` is the deployment that was read from `document`. Both objects are in the namespace `namespace_name`.
 Pods make_pods(const YamlValue& document, const config::Deployment& read, const std::string& namespace_name);
 
 }  // namespace router::convert

@@ -31,7 +31,7 @@ std::string first_gets_all(const std::vector<std::string>& deployments) {
   return shares;
 }
 
-/// `type: default` is a fixed number of instances.
+/// `type: default` means a fixed number of instances.
 bool scales(const YamlValue& document) {
   return has(document, {"scale_settings"}) && config::lower_case(scalar_at(document, {"scale_settings", "type"})) != "default";
 }
@@ -49,7 +49,7 @@ std::string about_code(const YamlValue& document) {
       script.empty() ? "SCRIPT" : config::shown_key(script), ", with the folder of the model in AZUREML_MODEL_DIR");
 }
 
-/// Azure ML chooses the server for these types, and makes its routes and its image.
+/// For these types, Azure ML chooses the server and provides its routes and its image.
 std::string about_server(const YamlValue& document) {
   const std::string type = config::lower_case(scalar_at(document, {"model", "type"}));
   const std::string registered = scalar_at(document, {"model"});
@@ -58,8 +58,7 @@ std::string about_server(const YamlValue& document) {
            "with tritonserver --model-repository=FOLDER, and environment.inference_config with scoring_route: {port: 8000, "
            "path: "
            "/}, readiness_route: {port: 8000, path: /v2/health/ready}, liveness_route: {port: 8000, path: /v2/health/live}. "
-           "Its "
-           "clients ask …/score/v2/models/NAME/infer";
+           "Its clients send requests to …/score/v2/models/NAME/infer";
   }
   if (type == "mlflow_model") {
     return "model, mlflow_model: Azure ML makes image and scoring script for it. Here: environment.image made by mlflow models "
@@ -69,8 +68,8 @@ std::string about_server(const YamlValue& document) {
            "{\"input_data\": …}, MLflow's takes {\"dataframe_split\": …}, {\"instances\": …} or {\"inputs\": …}";
   }
   if (type == "custom_model") {
-    return "model, custom_model: without code_configuration nothing serves it but the image: environment.image must be a model "
-           "server, and environment.inference_config says its port and paths";
+    return "model, custom_model: without code_configuration the image itself serves the model: environment.image must be a "
+           "model server, and environment.inference_config says its port and paths";
   }
   if (!registered.empty() && !has(document, {"environment"})) {
     return absl::StrCat("model, ", config::shown(registered),
@@ -115,7 +114,7 @@ Remarks remarks_on_model(const YamlValue& document) {
     remarks.push_back(
         absl::StrCat(key, ": Azure ML brings it into the pod, Kubernetes does not: the image must hold it, or a volume"));
   }
-  if (has(document, {"environment", "inference_config"})) return remarks;  // it names a server of its own
+  if (has(document, {"environment", "inference_config"})) return remarks;  // the document describes its own server
   if (has(document, {"code_configuration"})) {
     remarks.push_back(about_code(document));
   } else if (const std::string server = about_server(document); !server.empty()) {

@@ -17,8 +17,8 @@ using Kind = YamlValue::Kind;
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/// Needs no quotes at the place of a value. Stricter than YAML, and still true of every number, flag and date: what is quoted
-/// because of this was a text before.
+/// Whether a value needs no quotes. This is stricter than YAML, but still true for every number, flag and date: a scalar that
+/// gets quotes because of it was a text before.
 bool can_be_plain(std::string_view text) {
   const auto is_allowed = [](char c) {
     return is_letter(c) || is_digit(c) || std::string_view("-+._/:@~$ ").find(c) != std::string_view::npos;
@@ -31,7 +31,7 @@ bool can_be_plain(std::string_view text) {
   return text.find(": ") == std::string_view::npos;
 }
 
-/// Without quotes, no reader takes it for a number, a flag, a date or nothing.
+/// Whether every reader takes the unquoted text for a text, not for a number, a flag, a date or null.
 bool is_plainly_text(const std::string& text) {
   static constexpr std::string_view kWords[] = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"};
   const bool begins_like_text = !text.empty() && (is_letter(text.front()) || text.front() == '/' || text.front() == '$');
@@ -41,7 +41,7 @@ bool is_plainly_text(const std::string& text) {
 
 bool is_plain_key(const std::string& key) { return is_plainly_text(key) && key.find_first_of(" :") == std::string::npos; }
 
-/// Not allowed in YAML as it is, or a line end to some.
+/// Whether YAML forbids the character unescaped, or some readers take it for a line end.
 bool is_escaped(char32_t c) {
   return c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff;
 }
@@ -67,7 +67,7 @@ std::string in_quotes(std::string_view text) {
   return quoted + "\"";
 }
 
-/// What stands on the line of its key or dash; nothing for a map or list that needs lines of its own.
+/// The text after a key or dash on the same line; nothing for a map or list that needs lines of its own.
 std::optional<std::string> on_one_line(const YamlValue& value) {
   switch (value.kind) {
     case Kind::kNull: return "null";
@@ -82,7 +82,7 @@ class Writer {
  public:
   explicit Writer(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
-  /// `lead` stands before the first line, `indent` before all others.
+  /// `lead` precedes the first line, `indent` all others.
   void members(const YamlValue& map, const std::string& indent, const std::string& lead) {
     const std::string* before = &lead;
     for (const YamlValue::Member& each : map.members) {

@@ -39,7 +39,7 @@ metrics::DeploymentFigures figures_of(const serving::LiveDeployment& live) {
   return deployment;
 }
 
-/// Of those that the view's listeners show; several may show one certificate.
+/// Adds the certificates of the view's listeners, each once: several listeners may use the same.
 void add_certificates(const proxy::View& view, metrics::ProcessFigures& figures) {
   std::set<std::string> told;
   for (const auto& [id, listener] : view.listeners) {

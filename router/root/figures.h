@@ -13,7 +13,7 @@
 
 namespace router::root {
 
-/// Where a scrape of `/metrics` finds what is not counted by shards.
+/// The sources of the figures in a scrape of `/metrics` that shards do not count.
 struct FigureSources {
   const serving::Publication& publication;
   const serving::LiveDeployments& live;

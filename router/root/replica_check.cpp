@@ -20,12 +20,12 @@ namespace {
 using discovery::ProbeAnswer;
 using runtime::Address;
 
-/// A listed replica of a deployment, and the lines about it.
+/// A replica that a deployment lists, and the output lines about it.
 struct Listed {
   const config::Deployment* deployment = nullptr;
   std::string host;
   std::uint16_t port = 0;
-  std::uint16_t probe_port = 0;  // the replica's own, unless the readiness route names another than the scoring route's
+  std::uint16_t probe_port = 0;  // the replica's port, unless readiness and scoring routes have different ports
   std::vector<std::string> lines;
   std::size_t not_ready = 0;
 
@@ -88,7 +88,7 @@ class Checking {
   }
 
   Task<void> check(Listed& listed) {
-    const auto cancellation = runtime::CancelSource::make(control_);  // the whole check has a deadline instead
+    const auto cancellation = runtime::CancelSource::make(control_);  // never cancelled: the check has a deadline instead
     const discovery::ProbeLimit::Permit turn = co_await limit_.acquire(cancellation);
     runtime::Resolver::Addresses found = co_await look_up(*cancellation, listed);
     if (!found.ok()) {
@@ -118,11 +118,12 @@ class Checking {
     co_return absl::DeadlineExceededError(absl::StrCat("its name was not resolved in ", options_.look_up_max.count(), " s"));
   }
 
-  /// Whether it accepts a connection. If not and it has another family to try, nothing is told.
+  /// Returns whether the address accepts a connection. Also true if it was not tried. If it accepts none and `has_other` is
+  /// true, reports nothing.
   Task<bool> check_address(runtime::Cancellation& cancellation, Listed& listed, const Address& address, bool has_other) {
     const std::string ip = address.ip();
     if (control_.now() >= until_) {
-      listed.refuse(ip, absl::StrCat("not asked: ", options_.all_together_max.count(), " s were over"));
+      listed.refuse(ip, absl::StrCat("not checked: ", options_.all_together_max.count(), " s have passed"));
       co_return true;
     }
     absl::StatusOr<discovery::ProbeTarget> target = target_of(listed, address);
@@ -141,16 +142,16 @@ class Checking {
     if (!answer.connected && has_other) co_return false;
     if (answer.ready() && unverified) {
       listed.refuse(ip,
-                    "it accepts connections; what answers is not asked, as tls.verify is false and nothing is sent unverified");
+                    "it accepts connections; readiness is not checked, as tls.verify is false and nothing is sent unverified");
     } else if (!answer.ready()) {
-      listed.refuse(ip, answer.why.empty() ? "not asked" : answer.why);
+      listed.refuse(ip, answer.why.empty() ? "not checked" : answer.why);
     } else {
       co_await check_scoring_port(cancellation, listed, *target, address);
     }
     co_return answer.connected;
   }
 
-  /// It is ready; where another port scores, that must accept connections, too.
+  /// The readiness route is ready. If scoring uses another port, that port must accept connections, too.
   Task<void> check_scoring_port(runtime::Cancellation& cancellation, Listed& listed, const discovery::ProbeTarget& target,
                                 const Address& scoring) {
     const std::string route = "GET " + target.route.path.substr(0, target.route.path.find('?'));

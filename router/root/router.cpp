@@ -22,11 +22,11 @@
 namespace router::root {
 namespace {
 
-constexpr std::chrono::seconds kReloadAgain{1};  // after one that found no memory
-constexpr std::chrono::seconds kRetryFiles{10};  // that could not be used
-constexpr std::chrono::seconds kLookUpAgain{5};  // the name of an operators' listener
-constexpr std::chrono::seconds kEnd{5};          // after the drain, for probes and what follows the API server
-constexpr std::chrono::seconds kMargin{5};       // what the service manager waits beyond all these, for the logs to be written
+constexpr std::chrono::seconds kReloadAgain{1};  // after a reload that found no memory
+constexpr std::chrono::seconds kRetryFiles{10};  // for files that could not be used
+constexpr std::chrono::seconds kLookUpAgain{5};  // for the name of an operators' listener
+constexpr std::chrono::seconds kEnd{5};          // after the drain, for probes and the watches of the API server
+constexpr std::chrono::seconds kMargin{5};       // added to the service manager's timeout, for the logs to be written
 
 std::size_t shard_count(const config::Process& process) {
   return process.threads > 0 ? process.threads : runtime::default_shard_count();
@@ -90,7 +90,7 @@ Router::Router(std::string config_file, config::Config config, runtime::Inherite
                    std::move(config)),
       pulse_(control_, shards_),
       ending_(control_, 1) {
-  control_.schedule(again_, kNever);  // keeps a place in the queue
+  control_.schedule(again_, kNever);  // reserves the timer's entry, so that later calls need no memory
   control_.schedule(retry_, kNever);
   control_.schedule(look_up_, kNever);
 }
@@ -178,10 +178,9 @@ void Router::take_up_keys() {
   const config::KeysAgain keys = config::read_keys_again(files.endpoints);
   if (keys.out_of_reach) control_.schedule(again_, control_.now() + kRetryFiles);
   if (keys.told.empty()) return;
-  publication_.publish({.files = std::move(files)})
-      .IgnoreError();  // it brings no TLS, so it opens nothing that could be refused
+  publication_.publish({.files = std::move(files)}).IgnoreError();  // without TLS it opens nothing that could be refused
   for (const std::string& each : keys.told) {
-    log::write(log::Level::kWarning, {"the change is refused, but its keys act: ", each});
+    log::write(log::Level::kWarning, {"the change is refused, but its keys apply: ", each});
   }
   log::write(log::Level::kInfo, {"keys read again, generation ", std::to_string(publication_.generation())});
 }
@@ -227,11 +226,12 @@ absl::Status Router::reload_or_keep() {
                                     " stays:\n", std::string_view(reloaded.message().data(), reloaded.message().size())});
   }
   if (absl::IsResourceExhausted(reloaded)) {
-    control_.schedule(again_, control_.now() + kReloadAgain);  // nothing is wrong with the files
+    control_.schedule(again_, control_.now() + kReloadAgain);  // the files have no mistake
     return reloaded;
   }
   schedule_again(reloaded.ok());
-  // Of a refused configuration too: mending any file that it names is to be noticed. And the keys in force act meanwhile.
+  // A refused configuration is watched too, so that the correction of any of its files is noticed. The keys in force still
+  // apply.
   runtime::insist([&] {
     std::vector<std::string> watched = files;
     if (!reloaded.ok()) add_key_files(publication_.files().endpoints, watched);
@@ -240,7 +240,7 @@ absl::Status Router::reload_or_keep() {
   return reloaded;
 }
 
-/// While a change is refused its mending is what is waited for.
+/// While a change is refused, only its correction is awaited.
 void Router::schedule_again(bool accepted) {
   control_.schedule(retry_, accepted && publication_.refused_files().any() ? control_.now() + kRetryFiles : kNever);
   control_.schedule(look_up_, accepted && !operators_.unresolved().empty() ? control_.now() + kLookUpAgain : kNever);
@@ -277,7 +277,7 @@ void Router::watch_files() {
 std::vector<admin::OperatorRoute> Router::observe_routes() {
   admin::ObserveSources sources;
   sources.metrics = [this] {
-    // Asking the process is a piece of its own, and is not done for a HEAD.
+    // Reading the figures of the process is a step of its own; a HEAD request skips it.
     return [this, scrape = std::shared_ptr<metrics::Scrape>()](std::string& text) mutable {
       if (scrape) return scrape->next(text);
       scrape = metrics_.scrape();
@@ -339,7 +339,8 @@ void Router::finish() {
   runtime::insist([this] { ending_.try_spawn(end_in_order()); });
 }
 
-/// Until what control does besides has stopped, or the deadline; whether it has. Throws std::bad_alloc.
+/// Waits until the other tasks of the control thread have stopped, or until the deadline. Returns whether they have stopped.
+/// Throws std::bad_alloc.
 Task<bool> Router::control_has_ended(Deadline deadline) {
   bool ended = co_await live_.stopped(deadline);
   if (cluster_) {
@@ -359,13 +360,13 @@ Task<void> Router::end_in_order() {
       runtime::contain(error);
     }
   }
-  if (!*ended) log::warning("what control does besides has not ended in time: it is cut");
+  if (!*ended) log::warning("tasks of the control thread have not ended in time and are cut");
   if (!pulse_.hanging().empty()) {
-    log::error("a shard hangs and cannot be waited for: the process ends without it");
+    log::error("a shard hangs: the process ends without waiting for it");
     std::_Exit(1);
   }
   shards_.join();
-  // What is left is destroyed in the order in which it needs each other: messages, connections and their exchanges, views.
+  // Destroys the rest in the order of its dependencies: messages, connections with their exchanges, views.
   shards_.close();
   servers_.clear();
   views_.clear();

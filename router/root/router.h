@@ -40,51 +40,53 @@
 
 namespace router::root {
 
-/// The whole process: built from a configuration, run until it is drained. The one place where the parts meet.
+/// The whole process: built from a configuration, runs until it is drained. All parts are connected here.
 class Router {
  public:
-  /// `sockets`: what the process was started with, for listeners of these addresses. `manager`: who is told how it goes.
+  /// `sockets`: those that the process was started with, for listeners of these addresses. `manager`: is notified of start,
+  /// reload and drain.
   Router(std::string config_file, config::Config config, runtime::InheritedSockets sockets = {},
          runtime::ServiceManager manager = {});
   ~Router();
 
-  /// For config::load: everything about a configuration that can be wrong beyond its text and without opening a socket:
-  /// certificates, keys of tickets, trust stores.
+  /// For config::load: checks what can be wrong in a configuration beyond its text and without opening a socket: certificates,
+  /// ticket keys, trust stores.
   static config::Examine examine(serving::ReadingFor what_for);
 
-  /// Starts, serves, drains. The process's exit code: 0 after a drain, 1 if it could not start.
+  /// Starts, serves, drains. Returns the process's exit code: 0 after a drain, 1 if it could not start.
   int run();
 
  private:
   absl::Status start();
-  /// The API server that `kubernetes` names, if it does: its credentials must be readable.
+  /// Creates the source for the API server if there is a section `kubernetes`. Fails if its credentials cannot be read.
   absl::Status make_cluster();
-  /// Reads everything again and publishes it, or keeps what is. Any mistake leaves the old state.
-  /// `files` becomes what the configuration read, or failed to read, came from.
+  /// Reads the whole configuration again and publishes it. Any mistake leaves the old state. Sets `files` to all files that the
+  /// reading used or tried to use.
   absl::Status reload(std::vector<std::string>& files);
-  /// The key files of what is in force act although a change was refused: a key that is revoked opens nothing.
+  /// Applies the key files of the configuration in force although a change was refused: a revoked key must open nothing.
   void take_up_keys();
-  /// What the API server tells has changed: a new table, and nothing else.
+  /// After changes in the API server: publishes a new table, and nothing else.
   void publish_resources();
-  /// Tells the service manager before and after.
+  /// Notifies the service manager before and after.
   absl::Status reload_and_report();
   absl::Status reload_or_keep();
   void begin_drain();
   void watch_files();
-  /// When what could not be used is tried again, after the configuration was read.
+  /// Schedules the next attempt for what could not be used. Call it after the configuration was read.
   void schedule_again(bool accepted);
-  /// A file that could not be used may be fine without having changed: it lies on another machine, or its folder was closed.
+  /// A refused file may become usable without a change: it lies on another machine, or its folder was not accessible.
   void retry_refused_files();
-  /// Whether the name of an operators' listener is known by now: then the configuration is read again, which opens it.
+  /// Looks up the names of operators' listeners that are unknown so far. If one is found, the configuration is read again,
+  /// which opens the listener.
   void look_up_operators();
-  /// Session tickets get a new key every hour; the two before it are still accepted.
+  /// Random ticket keys: adds a new one every hour; the two before it are still accepted. Keys from files do not change.
   void rotate_ticket_keys();
   std::vector<admin::OperatorRoute> observe_routes();
   std::vector<admin::OperatorRoute> admin_routes();
   std::vector<std::string> not_ready() const;
-  /// Why `/healthz` fails.
+  /// Why `/healthz` fails; empty if it does not.
   std::vector<std::string> hanging() const;
-  /// After the drain: ends what is left, part by part, and then the control loop.
+  /// After the drain: stops the remaining parts one by one, and then the control loop.
   void finish();
   Task<bool> control_has_ended(Deadline deadline);
   Task<void> end_in_order();

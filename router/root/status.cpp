@@ -113,8 +113,9 @@ json::object describe(const serving::ClusterSource& cluster) {
   return kubernetes;
 }
 
-/// Whether the process grows. The heap is what is allocated, also in blocks of their own mapping, with what threads keep at
-/// hand to allocate again; 0 under sanitizers, which have a heap of their own. Descriptors without the one that counts them.
+/// Shows whether the process grows. `heap_bytes` is the allocated memory, including blocks with their own mapping and memory
+/// that threads keep for their next allocations. It is 0 under sanitizers, which have their own heap. `descriptors` does not
+/// count the one used to count.
 json::object describe_process() {
   const struct mallinfo2 heap = mallinfo2();
   std::size_t open = 0;

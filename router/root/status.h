@@ -9,8 +9,8 @@
 
 namespace router::root {
 
-/// What `/status` shows: endpoints, deployments, replicas, slots, queues, generation, and how much the process holds. Never a
-/// secret. `cluster`: nullptr if no API server is followed. Control thread.
+/// The content of `/status`: endpoints, deployments, replicas, slots, queues, generation, and the memory and descriptors of the
+/// process. Never a secret. `cluster`: nullptr if no API server is followed. Control thread.
 std::string status_json(const config::Config& config, const serving::LiveDeployments& live,
                         const serving::ClusterSource* cluster, std::uint64_t generation, bool draining);
 

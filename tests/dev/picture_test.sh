@@ -55,7 +55,7 @@ make_project
 cmp first.svg docs/layers.svg || complain "the same graph is drawn in two ways"
 
 module high 2 low
-refuses "a picture of an earlier graph" "docs/layers.svg is no longer true: run cmake/draw_layers.py build"
+refuses "a picture of an earlier graph" "docs/layers.svg is outdated: run cmake/draw_layers.py build"
 make_project
 sed -i 's/| 1 | `middle/| 2 | `middle/' docs/architecture.md
 refuses "a table with another level" "docs/architecture.md: middle is of level 1; the table says 2"

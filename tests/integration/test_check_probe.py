@@ -113,7 +113,7 @@ def test_a_certificate_is_checked_and_nothing_is_sent_unverified(pod, tmp_path, 
     if case == "verified":
         assert (status, lines[0]) == (0, f"ok: {label}ready (GET {PROBE}, certificate checked)")
     elif case == "unverified":
-        assert status == 3 and lines[0].startswith(f"not ok: {label}it accepts connections; what answers is not asked"), lines
+        assert status == 3 and lines[0].startswith(f"not ok: {label}it accepts connections; readiness is not checked"), lines
     else:
         assert status == 3 and lines[0].startswith(f"not ok: {label}TLS: "), lines
     if not plain:
@@ -136,4 +136,4 @@ def test_without_probe_nobody_is_asked(tmp_path):
 
 def test_probe_alone_is_a_mistake_of_the_command_line():
     done = subprocess.run([BINARY, "--config", "x", "--probe"], capture_output=True, text=True, check=False, timeout=20)
-    assert done.returncode == 2 and "--probe goes with --check" in done.stderr
+    assert done.returncode == 2 and "--probe needs --check" in done.stderr

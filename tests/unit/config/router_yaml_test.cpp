@@ -184,7 +184,7 @@ TEST_P(PublicAdminAddress, NeedsAnExplicitWord) {
   const ConfigFolder folder;
   const std::string admin = std::string(ConfigFolder::kRouter) + "admin:\n  address: '" + GetParam() + "'\n";
   folder.write("router.yaml", admin);
-  EXPECT_THAT(folder.mistakes(), HasSubstr("router.yaml:5: admin.address: whoever reaches this address could drain"));
+  EXPECT_THAT(folder.mistakes(), HasSubstr("router.yaml:5: admin.address: any client that reaches this address could drain"));
   folder.write("router.yaml", admin + "  unsafe: true\n");
   EXPECT_EQ(folder.mistakes(), "");
 }

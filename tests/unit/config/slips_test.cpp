@@ -49,7 +49,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "endpoints/blue.yml:2: endpoint_name: the environment variable ROUTER_TEST_NOBODY is not set"},
         blue("PlaceholderOfWhatHasNoEffect", "instance_type: {{SIZE}}\n", "3: the placeholder `{{SIZE}}` has not been"),
         BadFile{"TemplateOfHelm", kNewFile, "name: {{ .Values.name }}\n",
-                "endpoints/new.yml:1: `{{ .Values.name }}` is of a template, such as Helm's"}),
+                "endpoints/new.yml:1: `{{ .Values.name }}` belongs to a template, such as Helm's"}),
     name_of);
 
 INSTANTIATE_TEST_SUITE_P(
@@ -110,8 +110,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         foreign("ResourceOfOurs",
                 "apiVersion: inference-router.dev/v1\nkind: OnlineEndpoint\nmetadata: {name: iris}\nspec: {}\n",
-                "a resource of Kubernetes (kind `OnlineEndpoint`), no file for `endpoints`: give it to the cluster by `kubectl "
-                "apply -f`"),
+                "a resource of Kubernetes (kind `OnlineEndpoint`), no file for `endpoints`: apply it to the cluster with "
+                "`kubectl apply -f`"),
         foreign("ResourceOfAnother", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: iris}\n",
                 "a resource of Kubernetes (kind `Deployment`)" + kMoveIt),
         foreign("DockerCompose", "services:\n  model:\n    image: mine\n",
