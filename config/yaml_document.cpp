@@ -44,13 +44,13 @@ class Builder final : public YAML::EventHandler {
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { location(make(mark, Kind::kNull), anchor); }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { add_value(make(mark, Kind::kNull), anchor); }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
     auto made = make(mark, Kind::kScalar);
     made->scalar = value;
     made->is_plain = tag == "?";  // yaml-cpp's tag of such a scalar
     merges_next_ = made->is_plain && value == "<<";
-    location(std::move(made), anchor);
+    add_value(std::move(made), anchor);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto known = anchors_.find(anchor);
@@ -101,7 +101,7 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
-  void location(std::shared_ptr<YamlValue> value, YAML::anchor_t anchor) {
+  void add_value(std::shared_ptr<YamlValue> value, YAML::anchor_t anchor) {
     const int line = value->line;
     if (anchor != YAML::NullAnchor) anchors_[anchor] = {value, 1};
     attach(std::move(value), line);

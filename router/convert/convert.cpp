@@ -247,9 +247,9 @@ class Converter {
   }
 
   void add(const YamlValue& object, const Location& location) {
-    const std::string written = write_yaml(object, kResourceBytesMax);
-    if (written.empty()) return findings_.mistake(location, "is more than 1 MB when its aliases are written out");
-    absl::StrAppend(&out_, out_.empty() ? "" : "---\n", pending_, written);
+    const absl::StatusOr<std::string> written = write_yaml(object, kResourceBytesMax);
+    if (!written.ok()) return findings_.mistake(location, std::string(written.status().message()));
+    absl::StrAppend(&out_, out_.empty() ? "" : "---\n", pending_, *written);
     pending_.clear();
   }
 

@@ -1,13 +1,12 @@
 #include "router/convert/yaml_text.h"
 
-#include <absl/strings/str_cat.h>
+#include <yaml-cpp/emitter.h>
 
 #include <algorithm>
-#include <optional>
+#include <iterator>
 
 #include "config/reader.h"
 #include "router/base/assert.h"
-#include "router/base/utf8.h"
 
 namespace router::convert {
 namespace {
@@ -41,85 +40,80 @@ bool is_plainly_text(const std::string& text) {
 
 bool is_plain_key(const std::string& key) { return is_plainly_text(key) && key.find_first_of(" :") == std::string::npos; }
 
-/// Whether YAML forbids the character unescaped, or some readers take it for a line end.
-bool is_escaped(char32_t c) {
-  return c < ' ' || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe || c == 0xffff;
+/// Whether the text has a character that yaml-cpp writes into quotes as it is and other readers do not accept there: some
+/// refuse DEL, and readers of YAML 1.1 take the line and paragraph separators for line ends.
+bool needs_more_escapes(std::string_view text) {
+  constexpr std::string_view kTexts[] = {"\x7f", "\u2028", "\u2029"};
+  return std::any_of(std::begin(kTexts), std::end(kTexts),
+                     [text](std::string_view each) { return text.find(each) != text.npos; });
 }
 
-std::string in_quotes(std::string_view text) {
-  ROUTER_PLANT(text.size() > 40);
-  std::string quoted = "\"";
-  for (std::size_t at = 0; at < text.size();) {
-    const CodePoint found = first_code_point(text.substr(at));
-    const std::size_t size = std::max<std::size_t>(found.bytes, 1);
-    const char32_t character = found.bytes > 0 ? found.code : static_cast<unsigned char>(text[at]);
-    if (character == '\n') {
-      quoted += "\\n";
-    } else if (character == '"' || character == '\\') {
-      quoted += {'\\', text[at]};
-    } else if (is_escaped(character)) {
-      absl::StrAppend(&quoted, "\\u", absl::Hex(static_cast<std::uint32_t>(character), absl::kZeroPad4));
-    } else {
-      quoted += text.substr(at, size);
-    }
-    at += size;
-  }
-  return quoted + "\"";
+/// Not a character of YAML (YAML 1.2, section 5.1): yaml-cpp's emitter would replace it by U+FFFD.
+bool is_unwritable(std::string_view text) {
+  return text.find("\xef\xbf\xbe") != text.npos || text.find("\xef\xbf\xbf") != text.npos;
 }
 
-/// The text after a key or dash on the same line; nothing for a map or list that needs lines of its own.
-std::optional<std::string> on_one_line(const YamlValue& value) {
-  switch (value.kind) {
-    case Kind::kNull: return "null";
-    case Kind::kScalar: return value.is_plain && can_be_plain(value.scalar) ? value.scalar : in_quotes(value.scalar);
-    case Kind::kSequence: return value.items.empty() ? std::optional<std::string>("[]") : std::nullopt;
-    case Kind::kMap: return value.members.empty() ? std::optional<std::string>("{}") : std::nullopt;
-  }
-  return std::nullopt;
-}
-
+/// Writes with yaml-cpp's emitter: in block style, two spaces for each level.
 class Writer {
  public:
-  explicit Writer(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+  explicit Writer(std::size_t bytes_max) : bytes_max_(bytes_max) {
+    out_.SetNullFormat(YAML::LowerNull);
+    out_.SetStringFormat(YAML::Auto);
+  }
 
-  /// `lead` precedes the first line, `indent` all others.
-  void members(const YamlValue& map, const std::string& indent, const std::string& lead) {
-    const std::string* before = &lead;
-    for (const YamlValue::Member& each : map.members) {
-      if (is_full()) return;
-      absl::StrAppend(&out_, *before, is_plain_key(each.key) ? each.key : in_quotes(each.key), ":");
-      value(*each.value, indent);
-      before = &indent;
+  void value(const YamlValue& value) {
+    if (is_full()) return;
+    switch (value.kind) {
+      case Kind::kNull: out_ << YAML::Null; break;
+      case Kind::kScalar: scalar(value.scalar, value.is_plain && can_be_plain(value.scalar)); break;
+      case Kind::kSequence: items(value); break;
+      case Kind::kMap: members(value); break;
     }
   }
-  bool is_full() const { return out_.size() > bytes_max_; }
-  std::string take() { return is_full() ? "" : std::move(out_); }
+  absl::StatusOr<std::string> take() const {
+    if (unwritable_) return absl::InvalidArgumentError("has the character U+FFFE or U+FFFF, which YAML does not allow");
+    std::string text(out_.c_str(), out_.size());
+    text += '\n';
+    if (text.size() > bytes_max_) return absl::InvalidArgumentError("is more than 1 MB when its aliases are written out");
+    return text;
+  }
 
  private:
-  void value(const YamlValue& value, const std::string& indent) {
-    if (const std::optional<std::string> line = on_one_line(value)) return absl::StrAppend(&out_, " ", *line, "\n");
-    out_ += "\n";
-    const std::string deeper = indent + "  ";
-    value.kind == Kind::kMap ? members(value, deeper, deeper) : items(value, deeper, deeper);
-  }
+  bool is_full() const { return out_.size() >= bytes_max_; }
 
-  void items(const YamlValue& list, const std::string& indent, const std::string& lead) {
-    const std::string* before = &lead;
-    const std::string deeper = indent + "  ";
-    for (const Value& each : list.items) {
-      if (is_full()) return;
-      const std::string dash = *before + "- ";
-      before = &indent;
-      if (const std::optional<std::string> line = on_one_line(*each)) {
-        absl::StrAppend(&out_, dash, *line, "\n");
-      } else {
-        each->kind == Kind::kMap ? members(*each, deeper, dash) : items(*each, deeper, dash);
-      }
+  void scalar(const std::string& text, bool plain) {
+    if (!plain) {
+      unwritable_ = unwritable_ || is_unwritable(text);
+      ROUTER_PLANT(text.size() > 40);
+      if (needs_more_escapes(text)) out_ << YAML::EscapeNonAscii;
+      out_ << YAML::DoubleQuoted;
     }
+    out_ << text;
   }
 
-  std::size_t bytes_max_;
-  std::string out_;
+  void items(const YamlValue& list) {
+    if (list.items.empty()) out_ << YAML::Flow;
+    out_ << YAML::BeginSeq;
+    for (const Value& each : list.items) value(*each);
+    out_ << YAML::EndSeq;
+  }
+
+  void members(const YamlValue& map) {
+    if (map.members.empty()) out_ << YAML::Flow;
+    out_ << YAML::BeginMap;
+    for (const YamlValue::Member& each : map.members) {
+      if (is_full()) break;
+      out_ << YAML::Key;
+      scalar(each.key, is_plain_key(each.key));
+      out_ << YAML::Value;
+      value(*each.value);
+    }
+    out_ << YAML::EndMap;
+  }
+
+  const std::size_t bytes_max_;
+  bool unwritable_ = false;
+  YAML::Emitter out_;
 };
 
 std::shared_ptr<YamlValue> make(Kind kind) {
@@ -191,9 +185,9 @@ const YamlValue* find(const YamlValue& from, const std::vector<std::string>& pat
   return value;
 }
 
-std::string write_yaml(const YamlValue& map, std::size_t bytes_max) {
+absl::StatusOr<std::string> write_yaml(const YamlValue& map, std::size_t bytes_max) {
   Writer writer(bytes_max);
-  writer.members(map, "", "");
+  writer.value(map);
   return writer.take();
 }
 

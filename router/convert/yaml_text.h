@@ -1,5 +1,7 @@
 #pragma once
 
+#include <absl/status/statusor.h>
+
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,8 +30,9 @@ Value without(const YamlValue& from, const std::vector<std::string>& path);
 /// The value at `path`; nullptr if there is none.
 const YamlValue* find(const YamlValue& from, const std::vector<std::string>& path);
 
-/// Writes a map in block style; lines end with \n. A scalar that was written without quotes stays unquoted and keeps its type:
-/// number, flag or text. Empty if the output would exceed `bytes_max`: a few lines with aliases can stand for any amount.
-std::string write_yaml(const YamlValue& map, std::size_t bytes_max);
+/// Writes a map in block style with yaml-cpp; lines end in \n. A scalar that had no quotes gets none and stays what it was: a
+/// number, a flag or a text. Fails, with a text for a mistake, if it would be longer than `bytes_max` (a few lines with aliases
+/// can stand for any amount) or holds a character that YAML cannot hold (U+FFFE, U+FFFF).
+absl::StatusOr<std::string> write_yaml(const YamlValue& map, std::size_t bytes_max);
 
 }  // namespace router::convert
