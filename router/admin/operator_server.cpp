@@ -26,7 +26,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
         options_(std::move(options)),
         served_(std::make_shared<const OperatorConnection::Served>(control, options_, std::move(routes))),
         descriptor_(control.io().get_executor()) {
-    control_.schedule(*this, kNever);  // stays in the queue of timers, so that `rest` cannot fail
+    control_.schedule(*this, kNever);  // stays in the queue of timers, so that scheduling it cannot fail
   }
 
   absl::Status start(runtime::PortUse use) {

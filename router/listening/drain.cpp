@@ -66,7 +66,7 @@ void Drain::count_what_is_left() {
 
 void Drain::end_grace() {
   grace_over_ = true;
-  log::warning("draining: the grace is over, what still runs is ended");
+  log::warning("draining: the grace period is over, the remaining exchanges are ended");
   refuse_waiters_.begin();
 }
 

@@ -35,7 +35,7 @@ class Bounds {
     bounds_.fill(kNone);
     for (const std::uint64_t bound : bounds) bounds_[size_++] = bound;
   }
-  /// `bounds` are at most kMax.
+  /// `bounds` has at most kMax elements.
   explicit Bounds(std::span<const std::chrono::nanoseconds> bounds);
 
   /// The index of the first bound that is not below `nanoseconds` (`le`: a bound includes its own value), or `size()`. Has no

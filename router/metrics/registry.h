@@ -62,7 +62,7 @@ class Registry {
     (accepted ? reloads_accepted_ : reloads_refused_).add();
     newest_refused_ = !accepted;
   }
-  /// The function that each scrape calls.
+  /// Sets the function from which each scrape gets the figures of the process.
   void set_process_figures(std::function<ProcessFigures()> source) { process_figures_ = std::move(source); }
 
   /// What /metrics shows, in pieces of the Prometheus text format, version 0.0.4 (scrape.h).

@@ -10,7 +10,7 @@
 
 namespace router::serving {
 
-/// Takes a slot for a probe. If an idle connection rests in the slot, that connection is closed, and the offer says `soon`.
+/// Takes a slot for a probe. If an idle connection is kept in the slot, it is closed, and the offer says `soon`.
 discovery::ProbeSlotOffer take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, std::size_t shard,
                                     std::shared_ptr<dispatch::PreemptibleHolder> holder);
 
