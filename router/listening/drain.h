@@ -11,9 +11,9 @@
 
 namespace router::listening {
 
-/// The end of a process in four steps (contract, section 10). The router reports that it is not ready, and accepts for
-/// `drain_delay`. It accepts what has arrived, and closes the listeners and idle connections. Running exchanges may end until
-/// `drain_grace`. Then the rest is ended. The constructor makes what the steps need, so no step can fail. Control thread.
+/// The end of a process in four steps (contract, section 10). 1: report that the router is not ready, and accept for
+/// `drain_delay`. 2: accept what has arrived, close the listeners and idle connections. 3: let running exchanges end until
+/// `drain_grace`. 4: end the rest. The constructor makes what the steps need, so no step can fail. Control thread.
 class Drain {
  public:
   Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers,

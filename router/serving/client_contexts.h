@@ -15,9 +15,9 @@
 
 namespace router::serving {
 
-/// The TLS contexts towards replicas: one set for each pair of `verify` and authorities. Deployments with the same pair share
-/// a set: the system's trust store holds more than a hundred certificates (30 ms and 0.8 MB), and a deployment with `tls: {}`
-/// costs its author nothing (docs/decisions/0027). A context does not change once it is made. The content of a file is kept
+/// The TLS contexts towards replicas: one set for each pair of `verify` and authorities, shared by all deployments with that
+/// pair. The system's trust store holds more than a hundred certificates (30 ms and 0.8 MB for a set), and anyone may write
+/// `tls: {}` in a deployment (docs/decisions/0027). A context does not change once it is made. The content of a file is kept
 /// until another ClientContexts is made. Control thread.
 class ClientContexts {
  public:

@@ -173,8 +173,7 @@ void ClusterSource::look() {
   pending_ = pending_ || secrets.follows_anew;
   if (!secrets.all_well) look_at(looked_ + kListsPause);
   if (!pending_) return;
-  // The wait starts with the first pending change, and later ones do not prolong it: new Secrets cannot delay all changes for
-  // ever.
+  // The wait starts with the first pending change. Later ones do not prolong it, so new Secrets cannot delay all changes.
   if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
   add_own_names(taken_, certified_);
   secrets_.follow(discovery::join_cluster(state_.cluster(), settings_, client_->namespace_name(), taken_), looked_,

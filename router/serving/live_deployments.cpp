@@ -366,8 +366,8 @@ void LiveDeployments::start_readmission(LiveDeployment& deployment, LiveReplica&
       [this, &deployment, &live](const discovery::ProbeAnswer& answer) { note(deployment, live, answer); });
 }
 
-/// If the source decides which replicas are ready (Kubernetes), the router knows no readiness route. An answer of a wrong
-/// route must not keep a working replica out for ever, so any answer counts.
+/// If the source decides which replicas are ready (Kubernetes), the router knows no readiness route. A wrong route must not
+/// keep a working replica out for ever: any answer readmits an ejected one, an accepted connection a refusing one.
 discovery::ReturnTerms LiveDeployments::return_terms(const LiveReplica& live) const {
   using Answer = discovery::ReturnTerms::Answer;
   const bool source_decides = live.prober == nullptr;

@@ -25,7 +25,7 @@ std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoin
 
 /// Addresses and names of this process.
 struct OwnIdentity {
-  /// Of its listeners: no object may send the router there.
+  /// Of its listeners: no object may direct the router to one of them.
   std::shared_ptr<const discovery::OwnAddresses> addresses = std::make_shared<const discovery::OwnAddresses>();
   std::set<std::string> certified;  // host names in its certificates: no resource may claim them
 };

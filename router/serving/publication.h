@@ -71,7 +71,7 @@ class Publication {
   const RefusedFiles& refused_files() const { return refused_files_; }  // of the configuration in force
 
  private:
-  /// What new files need open.
+  /// What has to be opened for new files.
   struct Opened {
     std::optional<log::Target> log;  // none: unchanged
     AccessLogs::Writer access_log;
