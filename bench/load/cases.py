@@ -1,16 +1,16 @@
-"""What is measured: every row of the table before it has figures."""
+"""What is measured: one case for each row of the table."""
 import dataclasses
 
 WORKLOADS = ("post-1k", "post-100k", "answer-1m", "sse", "handshakes", "latency", "idle", "endpoints", "syscalls", "moments", "placement")
 TRANSPORTS = ("plaintext", "tls")
 FEW, MANY, VERY_MANY = 32, 256, 2000  # connections
-MANY_ENDPOINTS = 200  # what proxies.ENDPOINTS_MAX has replicas for
+MANY_ENDPOINTS = 200  # proxies.ENDPOINTS_MAX: each has replicas of its own
 SCRAPED_ENDPOINTS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    kind: str               # closed: as many requests as can be; latency: at a fixed rate; handshakes; idle; syscalls; start; scrape
+    kind: str               # closed: as many requests as possible; latency: at a fixed rate; handshakes; idle; syscalls; start; scrape
     workload: str
     transport: str
     connections: int
@@ -71,7 +71,7 @@ def all_cases(transports):
 
 
 def chosen(case, workloads):
-    """A row belongs to its workload, and to what is special about it."""
+    """Whether the row is one of `workloads`: a row belongs to the workload of its kind, otherwise to its own."""
     if case.kind in ("start", "scrape"):
         return "moments" in workloads
     special = {"latency", "syscalls", "idle", "handshakes"} & {case.kind} or ({"endpoints"} if case.endpoints > 1 else {case.workload})

@@ -1,4 +1,4 @@
-"""What must hold before and after anything is measured; otherwise the run fails."""
+"""Checks before and after the measurements; if one fails, the run fails."""
 import http.client
 import re
 import socket
@@ -23,7 +23,7 @@ def client_context():
 
 
 def post(port, key, tls=False, query="", size=1024):
-    """Status, body, TLS version."""
+    """Sends a POST; returns status, body, TLS version."""
     if tls:
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=client_context())
     else:
@@ -38,7 +38,7 @@ def post(port, key, tls=False, query="", size=1024):
 
 
 def check_stub(stub):
-    """Every framing, also in pieces and several requests at once."""
+    """The stub understands every framing, also in pieces, and several requests at once."""
     head = b"POST / HTTP/1.1\r\nHost: x\r\n"
     requests = (head + b"Content-Length: 5\r\n\r\n12345" + head + b"Transfer-Encoding: chunked\r\n\r\n3;a=b\r\n123\r\n0\r\nT: x\r\n\r\n"
                 + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + head + b"content-length:0\r\n\r\n")
@@ -64,13 +64,13 @@ def answers_score(port, key):
 
 
 def wait_for_answer(fleet, proxy):
-    """The router waits for its replicas' readiness, which it asks for at the start."""
+    """Waits until the proxy answers 200. The router first probes its replicas."""
     wait_until(lambda: proxy.must_run() and answers_score(proxy.http, fleet.key), f"{proxy.name} answers 200")
     proxy.find_family()
 
 
 def check_proxy(fleet, proxy):
-    """Answers of all sizes, plaintext and TLS with either certificate; and that a wrong key does not score."""
+    """The proxy gives answers of all sizes, over plaintext and TLS with either certificate, and refuses a wrong key."""
     wait_for_answer(fleet, proxy)
     for query, size in SIZES.items():
         for port in (proxy.http, *proxy.https.values()):
@@ -83,7 +83,7 @@ def check_proxy(fleet, proxy):
 
 
 def check_router_after(router):
-    """The router's own metrics know of no failed request but those that the checks sent."""
+    """The router's metrics count no failed requests except those that the checks sent."""
     with urllib.request.urlopen(f"http://127.0.0.1:{router.observe}/metrics", timeout=10) as answer:
         lines = re.findall(r'^inference_router_requests_total\{(.*)\} (\S+)$', answer.read().decode(), re.MULTILINE)
     odd = {labels: count for labels, count in lines if float(count) and not re.search(r'code="(200|401|499|503)"', labels)}

@@ -22,25 +22,25 @@
 
 #include "bench/load/client_link.h"
 
-/// The load that wrk cannot make: requests at planned times, whether or not earlier ones were answered; TLS handshakes alone;
-/// connections that rest. One thread; talks to 127.0.0.1 only; the result is a line of JSON.
+/// Makes the load that wrk cannot make: requests at planned times, whether or not earlier ones were answered; TLS handshakes
+/// without requests; idle connections. Has one thread, connects to 127.0.0.1 only, and prints one line of JSON.
 ///
 ///   bench_client steady      --port P --rate R --seconds S | --plan FILE   [--record FILE]
 ///   bench_client handshakes  --port P --seconds S [--resume 1]
-///   bench_client hold        --port P                                      prints, then waits for the end of its input
+///   bench_client hold        --port P                                      prints, then waits until its input ends
 ///   for all: [--tls 1] [--connections N] [--path P] [--body BYTES]; the key in the environment (BENCH_KEY)
 ///
-/// A latency is the time from when the request was PLANNED to its last byte: a request that waits because the one before it
-/// stalls is as late as its user would find it. FILE of --plan: lines `nanoseconds-from-the-start microseconds-of-work`.
+/// A latency is the time from the PLANNED start of a request to the last byte of its answer. So it includes the wait behind a
+/// request that stalls, as a user would see it. Lines of --plan: nanoseconds from the start, microseconds of work.
 /// Lines of --record: id, planned, sent, answered (nanoseconds of the monotonic clock), status.
 namespace bench {
 namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kLead = kSecond / 5;       // between reading the plan and its first request
-constexpr std::uint64_t kPatience = 60 * kSecond;  // after the last planned request; what is unanswered then has failed
-constexpr std::uint64_t kWarmUp = kSecond / 2;     // of a steady rate: not counted
-constexpr std::size_t kOpeningMax = 64;            // connections of `hold` that are being made at once
+constexpr std::uint64_t kPatience = 60 * kSecond;  // after the last planned request; requests still unanswered then have failed
+constexpr std::uint64_t kWarmUp = kSecond / 2;     // at the start of a steady rate: not counted
+constexpr std::size_t kOpeningMax = 64;            // connections that `hold` opens at the same time
 
 [[noreturn]] void give_up(const std::string& what) {
   std::fprintf(stderr, "bench_client: %s\n", what.c_str());
@@ -77,14 +77,14 @@ SSL_SESSION*& latest_session() {
   static SSL_SESSION* session = nullptr;
   return session;
 }
-/// Keeps a copy: OpenSSL makes a session unusable when its connection ends without close_notify.
+/// Keeps a copy, since OpenSSL makes a session unusable when its connection ends without close_notify.
 int keep_session(SSL* /*ssl*/, SSL_SESSION* session) {
   if (latest_session() != nullptr) SSL_SESSION_free(latest_session());
   latest_session() = SSL_SESSION_dup(session);
-  return 0;  // the original stays OpenSSL's
+  return 0;  // OpenSSL keeps the original
 }
 
-/// TLS 1.3 with one cipher, so that all proxies bear the same; the certificate is not checked, its signature is.
+/// TLS 1.3 with one cipher, so that all proxies do the same work. The certificate is not checked, the handshake's signature is.
 SSL_CTX* make_context() {
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
   SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
@@ -96,7 +96,7 @@ SSL_CTX* make_context() {
   return context;
 }
 
-/// What all modes share: the links, the events, the request.
+/// What all modes share: the connections, the events, the request.
 class Client {
  public:
   explicit Client(const Options& options)
@@ -126,7 +126,7 @@ class Client {
   std::size_t connections() const { return connections_; }
   std::size_t open_links() const { return links_.size(); }
 
-  /// Waits until `time` or for something to happen; `on_link` gets every link that has woken.
+  /// Waits until `time` or until a link has an event; calls `on_link` for each link that has one.
   void wait(std::uint64_t time, const std::function<void(Link&)>& on_link) {
     itimerspec when{};
     when.it_value.tv_sec = static_cast<time_t>(time / kSecond);
@@ -140,7 +140,7 @@ class Client {
     }
   }
 
-  /// What the TLS connections of this run speak, as JSON.
+  /// Notes the version and the cipher of this run's TLS connections, as JSON.
   void note_tls(const Link& link) {
     if (link.ssl() == nullptr || !tls_.empty()) return;
     tls_ = std::string(", \"tls\": \"") + SSL_get_version(link.ssl()) + " " + SSL_get_cipher_name(link.ssl()) + "\"";
@@ -173,7 +173,8 @@ double percentile(const std::vector<std::uint64_t>& sorted, double share) {
   return static_cast<double>(sorted[std::min(at, sorted.size() - 1)]) / 1000;
 }
 
-/// Requests at planned times, over at most `connections` connections; one that finds none free waits, and the wait counts.
+/// Sends requests at planned times, over at most `connections` connections. A request that finds none free waits, and its
+/// latency includes the wait.
 class Steady {
  public:
   explicit Steady(const Options& options) : client_(options), rate_(options.number("rate")) {
@@ -325,8 +326,8 @@ class Steady {
   std::vector<std::uint64_t> lateness_;
 };
 
-/// One handshake after the other on each of `connections` connections; no request. A handshake counts once the server has ended
-/// the connection, so that it has done all its work.
+/// Makes one handshake after the other on each of `connections` connections, without requests. The next one starts when the
+/// server has ended the connection, so that the server has done all its work.
 int handshakes(const Options& options) {
   Client client(options);
   const bool resume = options.number("resume") != 0;
@@ -348,7 +349,7 @@ int handshakes(const Options& options) {
       if (now() < end) open();
     }
   };
-  if (resume) {  // the first ticket
+  if (resume) {  // gets the first ticket
     open();
     while (client.open_links() > 0 && latest_session() == nullptr && now() < end) client.wait(end, on_link);
     if (latest_session() == nullptr) give_up("the server sent no ticket");
@@ -360,7 +361,7 @@ int handshakes(const Options& options) {
   return client.open_links() == 0 ? 0 : 1;
 }
 
-/// Opens the connections, sends one request on each, and lets them rest until our input ends.
+/// Opens the connections, sends one request on each, and keeps them idle until the standard input ends.
 int hold(const Options& options) {
   Client client(options);
   std::size_t served = 0;

@@ -17,7 +17,7 @@
 
 namespace bench {
 
-/// Finds the end of one answer after the other: Content-Length, or chunked as the stub writes it. It trusts who answers.
+/// Finds the end of each answer: Content-Length, or chunked as the stub writes it. Validates nothing: the server is trusted.
 class AnswerReader {
  public:
   /// True once the answer is complete.
@@ -70,7 +70,7 @@ class AnswerReader {
   std::string tail_;
 };
 
-/// One connection of the load generator, plaintext or TLS, never blocking. Call `advance` whenever its socket has woken (edge
+/// One connection of the load generator, plaintext or TLS, non-blocking. Call `advance` after each event of its socket (edge
 /// triggered, both directions) and after `send`.
 class Link {
  public:
@@ -105,14 +105,14 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  /// Only when idle. `request` is kept until it is sent.
+  /// Only while idle. Keeps `request` until it is sent.
   void send(std::string request) {
     request_ = std::move(request);
     sent_ = 0;
     answer_.start();
     state_ = State::kBusy;
   }
-  /// TLS, only when idle: says goodbye and waits for the peer to end the connection.
+  /// TLS, only while idle: sends close_notify and waits for the peer to end the connection.
   void say_goodbye() {
     SSL_shutdown(ssl_.get());
     state_ = State::kClosing;
@@ -121,7 +121,7 @@ class Link {
   State advance() {
     if (state_ == State::kOpening && open()) state_ = State::kIdle;
     if (state_ == State::kBusy && write()) read();
-    if (state_ == State::kIdle || state_ == State::kClosing) read();  // tickets, or the peer's end
+    if (state_ == State::kIdle || state_ == State::kClosing) read();  // tickets, or the end of the connection
     return state_;
   }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What one exchange costs exactly: system calls, allocations and instructions of the shard for a 1 KB POST. See docs/performance.md.
+"""The exact cost of one exchange: system calls, allocations and instructions of the shard for a 1 KB POST. See docs/performance.md.
 
   exchange.py ROUTER_BINARY BUILD_DIR [--against BINARY] [--exchanges N] [--rounds N] [--figures A B] [--cases A B]
 
-BUILD_DIR is a build with ROUTER_BENCH=ON: it holds the library that counts allocations, and gets exchange.json. The exit status is 1 if a
-figure is more than 1 % above that of the other binary.
+BUILD_DIR is a build with ROUTER_BENCH=ON: it holds the library that counts allocations, and exchange.json is written there. The exit
+status is 1 if a figure is more than 1 % above that of the other binary.
 """
 import argparse
 import contextlib
@@ -27,8 +27,8 @@ from lockstep import Lockstep, Renewed, Replica, Shard
 from proxies import Proxy, find, make_certificates
 from report import half_range
 
-RATIO_MAX = 1.01  # to what it cost before
-TRACE = 0.01      # of a call or an allocation: what happens once in many exchanges is not an exchange's
+RATIO_MAX = 1.01  # to the cost before
+TRACE = 0.01      # of a call or an allocation: what happens once in many exchanges does not count
 FIGURES = {"calls": ("system calls", 3), "allocations": ("allocations", 3), "instructions": ("instructions (callgrind)", 0),
            "counters": ("instructions (counters of the processor)", 0)}
 ATTEMPTS = 5
@@ -55,7 +55,7 @@ CASES = {case.name: case for case in [*(Case(transport, slots) for transport in 
 
 
 class Allocations:
-    """What a thread has taken from the heap so far (tests/support/count_allocations.cpp)."""
+    """The number of a thread's heap allocations so far (tests/support/count_allocations.cpp)."""
 
     def __init__(self, file, thread):
         self.thread = thread
@@ -67,7 +67,7 @@ class Allocations:
 
 
 class Callgrind:
-    """What a thread of a process under valgrind has executed, from one question to the next."""
+    """The number of instructions that a thread under valgrind has executed since the last call."""
 
     def __init__(self, pid, folder, number):
         self.pid, self.folder, self.number, self.asked = pid, folder, number, 0
@@ -80,7 +80,7 @@ class Callgrind:
 
 
 class Bench:
-    """Routers before one replica, each in a folder of its own."""
+    """Routers in front of one replica, each in a folder of its own."""
 
     def __init__(self, options):
         self.options = options
@@ -96,7 +96,7 @@ class Bench:
 
     @contextlib.contextmanager
     def router(self, binary, case, under=(), environment=()):
-        """(Its folder, its process, its shard, the exchanges with it)."""
+        """Yields the router's folder, its process, its shard and the exchanges with it."""
         self.started += 1
         folder = self.folder / f"{self.started:02}-{case.name}"
         cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
@@ -111,7 +111,8 @@ class Bench:
             yield folder, proxy, shard, lockstep
 
     def of_one(self, measure):
-        """`measure(exchanges)` tells what so many cost, and what measuring costs. Of two batches the difference: that is in both."""
+        """The cost of one exchange. `measure(exchanges)` returns the cost of so many, which includes the cost of measuring: the difference of
+        two batches is without it."""
         number = self.options.exchanges
         once, twice = self.undisturbed(measure, number), self.undisturbed(measure, 2 * number)
         return {key: (twice[key] - once.get(key, 0)) / number for key in twice}
@@ -124,7 +125,7 @@ class Bench:
         raise SystemExit(f"FAILED: the machine pauses too often for {exchanges} exchanges")
 
     def natively(self, binary, case):
-        """One round of all that needs no valgrind."""
+        """One round of the figures that need no valgrind."""
         environment = {"LD_PRELOAD": str(self.library), "ALLOCATIONS_FILE": "allocations"}
         with self.router(binary, case, environment=environment) as (folder, _, shard, lockstep):
             allocations = Allocations(folder / "allocations", shard.thread)
@@ -133,7 +134,7 @@ class Bench:
                 found = {"allocations": -allocations()}
                 counted = system_calls.count([shard.thread], lambda: lockstep.run(exchanges) or 1, threads=True)
                 found["allocations"] += allocations()
-                require(counted, "neither perf nor strace may look here")
+                require(counted, "neither perf nor strace may count here")
                 if self.has_counters:
                     found["counters"] = system_calls.instructions(shard.thread, lambda: lockstep.run(exchanges))
                 self.tool, calls = counted
@@ -147,14 +148,14 @@ class Bench:
             count = Callgrind(proxy.popen.pid, folder, shard.number)
 
             def measure(exchanges):
-                count()  # all before
+                count()  # discards what came before
                 lockstep.run(exchanges)
                 return {"instructions": count()}
 
             return self.of_one(measure)
 
     def rounds(self, binary, case):
-        """For each figure what every round has found: each has routers of its own."""
+        """For each figure the results of all rounds. Each round has routers of its own."""
         found = {}
         for number in range(self.options.rounds):
             got = {}
@@ -178,7 +179,7 @@ def spread(rounds):
 
 
 def print_figure(figure, rows):
-    """A line for each case. True if one of them costs more than in the other binary."""
+    """Prints a line for each case. True if one of them costs more than with the other binary."""
     title, digits = FIGURES[figure]
     more = False
     print(title)
@@ -207,7 +208,7 @@ def arguments():
     parser.add_argument("router", type=pathlib.Path)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--against", type=pathlib.Path, help="the binary before the change (`./dev bench --exchange` takes a commit, too)")
-    parser.add_argument("--exchanges", type=int, default=500, help="what so many and twice as many cost is compared")
+    parser.add_argument("--exchanges", type=int, default=500, help="number of exchanges of a batch; it is compared with one twice as large")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--figures", nargs="+", choices=("calls", "allocations", "instructions"), default=("calls", "allocations", "instructions"))
     parser.add_argument("--cases", nargs="+", choices=tuple(CASES), default=tuple(CASES))
@@ -219,7 +220,7 @@ def arguments():
 
 def main():
     options = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what was started is ended, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that all started processes are ended
     binaries = {"here": options.router} | ({"before": options.against} if options.against else {})
     bench = Bench(options)
     rows = {str(CASES[name]): {which: bench.rounds(binary.resolve(), CASES[name]) for which, binary in binaries.items()}

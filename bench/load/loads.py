@@ -1,4 +1,4 @@
-"""What is done to a proxy, and what that costs it: one function for each kind of load."""
+"""One function for each kind of load: it loads a proxy, and returns the cost for the proxy."""
 import json
 import pathlib
 import re
@@ -11,14 +11,14 @@ import system_calls
 from proxies import ENDPOINT, find
 
 HERE = pathlib.Path(__file__).parent
-WARM_UP_SECONDS = 0.3      # connections are made, buffers and caches filled; not measured
-SECONDS_OF_CONNECTING = {"plaintext": 0.0003, "tls": 0.002}  # for each connection, added to that
+WARM_UP_SECONDS = 0.3      # connections are opened, buffers and caches are filled; not measured
+SECONDS_OF_CONNECTING = {"plaintext": 0.0003, "tls": 0.002}  # for each connection, added to the warm-up
 TAIL_SECONDS = 0.1         # the measurement ends before the load does
 COUNT_SECONDS = 2          # of load while system calls are counted
 IDLE_CONNECTIONS = 2000    # for the memory of one
-FIRST_CONNECTIONS = 200    # before them, so that what the proxy needs anyway is there already
+FIRST_CONNECTIONS = 200    # opened before them, so that the proxy's fixed memory is allocated already
 REST_SECONDS = 2           # until their memory is read
-SETTLE_SECONDS = 0.3       # after handshakes, for what the proxy has still to do
+SETTLE_SECONDS = 0.3       # after handshakes, for the rest of the proxy's work
 HANDSHAKE_CONNECTIONS = 16
 ATTEMPTS = 3
 PATH = f"/api/v1/endpoint/{ENDPOINT}/score"
@@ -31,7 +31,7 @@ WORKLOADS = {  # name: query (what the stub answers), bytes of the request's bod
 
 
 class Load:
-    """wrk against one proxy; it must end without a single failed request."""
+    """wrk against one proxy; no request may fail."""
 
     def __init__(self, fleet, proxy, case, seconds):
         self.what = f"{proxy.name}, {case}"
@@ -44,10 +44,10 @@ class Load:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=fleet.environment() | {"BENCH_BODY": str(body)})
 
     def finish(self):
-        """How many requests were answered."""
+        """Waits for the end of the load; returns how many requests were answered."""
         output = self.popen.communicate(timeout=self.patience)[0]
         counted = re.findall(r"^\{.*\}$", output, re.MULTILINE)
-        checks.require(self.popen.returncode == 0 and counted, f"{self.what}: wrk said {output}")
+        checks.require(self.popen.returncode == 0 and counted, f"{self.what}: wrk printed {output}")
         counts = json.loads(counted[-1])
         requests = counts.pop("requests")
         checks.require(requests > 0 and not any(counts.values()), f"{self.what}: failed requests: {counts}")
@@ -60,8 +60,8 @@ class Load:
 
 
 def closed_loop(fleet, proxy, case, seconds):
-    """As many requests as `connections` clients make who send the next when the last is answered. Where other work keeps the load from
-    its core, a short measurement may see no request at all, although none failed: it is made again."""
+    """As many requests as possible: each of `connections` clients sends the next one when the last is answered. If other work takes the
+    core of the load, a short measurement may see no request at all, although none failed. It is then repeated."""
     for _ in range(ATTEMPTS):
         got = _closed_loop(fleet, proxy, case, seconds)
         if got:
@@ -87,7 +87,7 @@ def _closed_loop(fleet, proxy, case, seconds):
 
 
 def count_system_calls(fleet, proxy, case):
-    """(Who counted, system calls a request by name), those of making the connections included; None where nobody may count."""
+    """(Tool, system calls per request by name), including those of opening the connections; None if no tool may count."""
     def load():
         before = fleet.stub.requests()
         running = Load(fleet, proxy, case, COUNT_SECONDS)
@@ -115,7 +115,7 @@ def run_client(fleet, proxy, mode, tls, patience, **options):
 
 
 def constant_rate(fleet, proxy, case, rate, seconds):
-    """Latency of requests sent at planned times, whether or not the ones before are answered."""
+    """Latency of requests that are sent at planned times, whether or not earlier ones are answered."""
     query, body = WORKLOADS[case.workload]
     got = run_client(fleet, proxy, "steady", "ecdsa" if case.transport == "tls" else "", seconds + 90, rate=rate, seconds=seconds,
                      connections=case.connections, path=PATH + query, body=body)
@@ -123,7 +123,7 @@ def constant_rate(fleet, proxy, case, rate, seconds):
 
 
 def handshakes(fleet, proxy, certificate, resume, seconds):
-    """TLS connections that are made and ended, without a request."""
+    """TLS connections that are opened and closed, without requests."""
     cpu = processes.cpu_seconds(proxy.pids)
     begun = time.monotonic()
     got = run_client(fleet, proxy, "handshakes", certificate, seconds + 90, seconds=seconds, connections=HANDSHAKE_CONNECTIONS, resume=int(resume))
@@ -136,7 +136,7 @@ def handshakes(fleet, proxy, certificate, resume, seconds):
 
 
 class Held:
-    """TLS connections that rest after one request each, until it is left."""
+    """TLS connections that are idle after one request each, within the `with` block."""
 
     def __init__(self, fleet, proxy, connections):
         self.command = client_command(fleet, proxy, "hold", "ecdsa", connections=connections, path=PATH)
@@ -159,8 +159,8 @@ class Held:
 
 
 def idle_memory(fleet, name):
-    """Bytes of a TLS connection that rests after one request, in a proxy that is started for this alone: what an earlier load has
-    left in its allocator would hide them."""
+    """Bytes of a TLS connection that is idle after one request. The proxy is started for this alone: memory that an earlier load has left
+    in its allocator would hide them."""
     proxy = fleet.start(name)
     try:
         checks.wait_for_answer(fleet, proxy)

@@ -1,5 +1,5 @@
-"""One client and one replica that take turns with the router's only shard: a step is made only when the shard sleeps. How often it looks
-in vain for what has not arrived yet, which decides how many system calls an exchange takes, is then the same each time."""
+"""One client and one replica that run in lockstep with the router's only shard: each step waits until the shard sleeps. The number of
+polls without result, and so the number of system calls of an exchange, is then the same each time."""
 import contextlib
 import os
 import pathlib
@@ -14,16 +14,16 @@ from checks import require
 from proxies import wait_until
 
 PATIENCE_SECONDS = 60
-WARM_UP = 150  # exchanges, twice: buffers, caches and what OpenSSL makes at first use are there afterwards
+WARM_UP = 150  # exchanges, twice: after them buffers, caches and OpenSSL's lazy objects are allocated
 BODY = b"x" * 1024
-TRUST_SECONDS = 0.15  # a connection that has lived for longer than 100 ms after an answer earns its replica the router's trust
-REST_SECONDS = 0.4  # longer than a connection rests in its slot, until the router closes it (router/upstream)
+TRUST_SECONDS = 0.15  # the router trusts a replica whose connection has stayed open for more than 100 ms after an answer
+REST_SECONDS = 0.4  # longer than the router keeps an idle connection in its slot (router/upstream)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 200\r\n\r\n" + b"x" * 200
 WAITS = {"x86_64": (232, 281), "aarch64": (22,)}  # epoll_wait, epoll_pwait
 
 
 class Shard:
-    """The thread that serves requests. Only one: `threads: 1`."""
+    """The thread that serves requests. There is only one: `threads: 1`."""
 
     def __init__(self, pid):
         wait_until(lambda: self._find(pid), "the shard's thread begins")
@@ -41,7 +41,7 @@ class Shard:
         os.close(self.file)
 
     def _sleeps(self):
-        """It waits in epoll_wait, with a timeout: the poller's looks have none."""
+        """Whether the shard waits in epoll_wait with a timeout; when the poller only looks, its timeout is 0."""
         words = os.pread(self.file, 256, 0).split()  # the call's number and arguments, or `running`
         return len(words) > 4 and words[0].isdigit() and int(words[0]) in WAITS[platform.machine()] and int(words[4], 16) != 0
 
@@ -53,12 +53,12 @@ class Shard:
 
 
 class Replica:
-    """Answers readiness probes by itself; a connection that begins with a POST is left to Lockstep. It lives as long as we do."""
+    """Answers readiness probes; passes connections that begin with a POST to Lockstep. Runs until the process ends."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.posts = queue.Queue()  # connection, what has been read of it
+        self.posts = queue.Queue()  # connection, bytes that were read from it
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self):
@@ -78,7 +78,7 @@ class Replica:
 
 
 def _read_message(connection, begun=b""):
-    """Of the one message that is under way, all."""
+    """Reads the rest of a message that begins with `begun`; returns all of it."""
     while True:
         head, empty_line, body = begun.partition(b"\r\n\r\n")
         if empty_line and len(body) >= int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]):
@@ -89,15 +89,15 @@ def _read_message(connection, begun=b""):
 
 
 class Renewed(Exception):
-    """The machine paused for so long that the router closed the resting connection to the replica: the figures have that in them."""
+    """The machine paused for so long that the router closed the idle connection to the replica: the figures include that."""
 
 
 class Lockstep:
-    """A kept-alive connection through the router to the replica, warmed up."""
+    """A warmed-up, kept-alive connection through the router to the replica."""
 
     def __init__(self, shard, replica, proxy, key, tls, slots):
         self.shard, self.replica, self.upstream = shard, replica, None
-        self.rest = REST_SECONDS if slots else 0  # without limit it rests elsewhere, for longer than anything here
+        self.rest = REST_SECONDS if slots else 0  # without limit it is in the shard's pool, which keeps it for longer
         self.request = (f"POST {checks.PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
                         f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n").encode() + BODY
         self.client = socket.create_connection(("127.0.0.1", proxy.https["ecdsa"] if tls else proxy.http), PATIENCE_SECONDS)
@@ -111,8 +111,8 @@ class Lockstep:
                 self.run(WARM_UP)
 
     def run(self, exchanges):
-        """Before and after them the connection to the replica rests for so long that the router closes it. Then the first exchange always makes
-        a new one, however long the one who counts takes to begin."""
+        """Runs exchanges. Before and after them the connection to the replica is idle for so long that the router closes it. So the first
+        exchange always opens a new one, however long the counting tool takes to start."""
         time.sleep(self.rest)
         self._exchange()
         upstream = self.upstream

@@ -1,4 +1,4 @@
-"""What the router does at moments, and what that costs: it starts, it is scraped."""
+"""The cost of single events of the router: its start, and a scrape."""
 import http.client
 import re
 import subprocess
@@ -10,9 +10,9 @@ import checks
 import loads
 from proxies import ENDPOINT
 
-SCRAPE_SECONDS = 0.1  # from one to the next: far more often than anybody scrapes
-RATE = 2000           # requests a second meanwhile: the core is busy to a twentieth
-SLOW = "0.001"        # seconds of the router's own; a bound of its histogram
+SCRAPE_SECONDS = 0.1  # from one to the next: far more often than in production
+RATE = 2000           # requests a second meanwhile: the core is 5 % busy
+SLOW = "0.001"        # seconds of router overhead; a bound of its histogram
 
 
 def _is_ready(port):
@@ -25,7 +25,7 @@ def _is_ready(port):
 
 
 def start(fleet, endpoints):
-    """From its beginning to `/readyz`."""
+    """The time from the start of the process until `/readyz` answers 200."""
     router = fleet.start("router", endpoints, wait=False)
     try:
         until = time.monotonic() + 30
@@ -39,7 +39,7 @@ def start(fleet, endpoints):
 
 
 def _slow_exchanges(router):
-    """Exchanges of the endpoint under load that have spent longer than that within the router."""
+    """Number of exchanges of the loaded endpoint with more than SLOW seconds of router overhead."""
     with urllib.request.urlopen(f"http://127.0.0.1:{router.observe}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     name = "inference_router_router_overhead_seconds"
@@ -49,7 +49,7 @@ def _slow_exchanges(router):
 
 
 class Scraper(threading.Thread):
-    """Scrapes until it is ended."""
+    """Scrapes until `ended` is set."""
 
     def __init__(self, fleet, router):
         super().__init__()
@@ -63,7 +63,7 @@ class Scraper(threading.Thread):
 
 
 def scraped(fleet, router, case, seconds, scrapes):
-    """Slow exchanges among those of `seconds`, while it is scraped or is not."""
+    """Number of slow exchanges within `seconds`, with scrapes or without."""
     before = _slow_exchanges(router)
     scraper = Scraper(fleet, router)
     if scrapes:

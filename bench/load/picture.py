@@ -1,4 +1,4 @@
-"""Pictures of the figures: bars in groups, written as SVG by hand."""
+"""Pictures of the figures: groups of bars, as SVG."""
 import html
 
 from proxies import NAMES
@@ -12,7 +12,7 @@ def text(x, y, words, anchor="start", size=12, weight="normal"):
 
 
 def bars(title, unit, groups, names, note):
-    """`groups`: (label, {name: value}). Each group has its own scale, its longest bar being full: they differ by orders."""
+    """`groups`: (label, {name: value}). Each group has its own scale, on which its longest bar is full, since they differ by orders."""
     parts, y = [text(10, 22, title, size=15, weight="bold")], 40
     for number, name in enumerate(names):
         parts.append(f'<rect x="{10 + 100 * number}" y="{y}" width="11" height="11" fill="{COLOURS[name]}"/>' + text(26 + 100 * number, y + 10, name))

@@ -1,4 +1,4 @@
--- For wrk: the same POST over and over, BENCH_BODY bytes of body; at the end one line of JSON with what was counted.
+-- For wrk: sends the same POST again and again, with a body of BENCH_BODY bytes; at the end prints the counts as one line of JSON.
 wrk.method = "POST"
 wrk.body = '{"data": "' .. string.rep("x", tonumber(os.getenv("BENCH_BODY")) - 12) .. '"}'
 wrk.headers["Content-Type"] = "application/json"

@@ -1,4 +1,4 @@
-"""What the processes of a benchmark have used: processor time, from the kernel's books."""
+"""What the processes of a benchmark have used, as the kernel counts it: processor time and memory."""
 import os
 import pathlib
 
@@ -8,10 +8,10 @@ def family(pid):
     parents = {}
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
-            # The name in parentheses may hold anything; what follows the last one is a list of words.
+            # The name in parentheses may contain anything; a list of words follows the last parenthesis.
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
         except OSError:
-            continue  # it ended while we looked
+            continue  # it ended meanwhile
     members, fresh = set(), {pid}
     while fresh:
         members |= fresh
@@ -22,7 +22,7 @@ def family(pid):
 def _seconds_of_process(pid):
     tasks = list(pathlib.Path(f"/proc/{pid}/task").iterdir())
     try:
-        # Nanoseconds on the processor, user and system, of each thread.
+        # Nanoseconds of processor time, user and system, of each thread.
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
     except FileNotFoundError:
         words = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -30,12 +30,12 @@ def _seconds_of_process(pid):
 
 
 def cpu_seconds(pids):
-    """User and system time so far. Threads that have ended do not count: no proxy here ends any while it is measured."""
+    """User and system time so far. Threads that have ended do not count; no proxy here ends any during a measurement."""
     return sum(_seconds_of_process(pid) for pid in pids)
 
 
 def memory(pids):
-    """Bytes of memory that are the processes' alone or their share of what they have in common (Pss)."""
+    """Bytes of private memory of the processes, plus their share of shared memory (Pss)."""
     found = 0
     for pid in pids:
         for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -45,7 +45,7 @@ def memory(pids):
 
 
 class Idle:
-    """How idle the whole machine was since this was made, 0 to 1."""
+    """The idle share of the whole machine since this was made, 0 to 1."""
 
     def __init__(self):
         self._begun = self._read()

@@ -1,4 +1,4 @@
-"""The replicas' stub and the proxies of the benchmarks: how each is configured, started on one core, and ended."""
+"""The stub of the replicas and the proxies of the benchmarks: configures each, starts it on one core, and ends it."""
 import mmap
 import os
 import pathlib
@@ -22,7 +22,7 @@ NAMES = ("router",) + PEERS
 CERTIFICATES = ("ecdsa", "rsa")
 REPLICAS = 4  # of an endpoint
 ENDPOINTS_MAX = 200
-SLOTS = 1024  # of a replica: together more than the largest number of connections, so that nobody waits in the queue
+SLOTS = 1024  # of a replica: together more than the largest number of connections, so that no request waits in the queue
 ENDPOINT = "bench"
 
 _HAPROXY_FORMAT = ('log-format \'{"TimeGenerated":"%T","EndpointName":"%b","Method":"%HM","Path":"%HU","Protocol":"%HV","ResponseCode":%ST,'
@@ -34,7 +34,7 @@ _ENVOY_FIELDS = {"TimeGenerated": "%START_TIME%", "EndpointName": "%UPSTREAM_CLU
                  "RequestPayloadSize": "%BYTES_RECEIVED%", "ResponsePayloadSize": "%BYTES_SENT%", "UserAgent": "%REQ(USER-AGENT)%",
                  "XRequestId": "%REQ(X-REQUEST-ID)%", "XMSClientRequestId": "%REQ(X-MS-CLIENT-REQUEST-ID)%", "TotalDurationMs": "%DURATION%",
                  "ResponseDurationMs": "%RESPONSE_DURATION%", "Replica": "%UPSTREAM_HOST%"}
-LOG = {  # what the templates say about access logs
+LOG = {  # the templates' lines for access logs
     "off": {"NGINX_LOG": "off", "HAPROXY_LOG": "", "HAPROXY_OPTION": "", "HAPROXY_FORMAT": "", "ROUTER_LOG": "", "ENVOY_LOG": ""},
     "on": {"NGINX_LOG": "@FOLDER@/access.log json buffer=64k flush=1s",
            "HAPROXY_LOG": "log stdout format raw local0", "HAPROXY_OPTION": "log global", "HAPROXY_FORMAT": _HAPROXY_FORMAT,
@@ -48,12 +48,12 @@ LOG = {  # what the templates say about access logs
 def find(program):
     path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not path:
-        raise SystemExit(f"{program} is not installed: `./dev setup bench` does it")
+        raise SystemExit(f"{program} is not installed: run `./dev setup bench`")
     return path
 
 
 def envoy_binary():
-    """Where `./dev setup bench` has put Envoy; None where it cannot be had."""
+    """Where `./dev setup bench` has installed Envoy; None if it is not installed."""
     found = sorted(ROOT.glob("build/envoy/lib/python*/site-packages/envoy/_bin/envoy"))
     return found[0] if found else None
 
@@ -94,8 +94,8 @@ def make_certificates(folder):
 
 
 def fill(text, values, lists):
-    """The template's text: what stands between `@FOR X@` and `@END X@` once for each element of list X, then @NAME@ by its value. A value
-    that is a list is one for the loops within."""
+    """Fills in a template: repeats the text between `@FOR X@` and `@END X@` for each element of list X, then replaces @NAME@ by its value.
+    A value that is a list serves the loops within."""
     lists = lists | {key: value for key, value in values.items() if isinstance(value, list)}
 
     def repeat(match):
@@ -108,7 +108,7 @@ def fill(text, values, lists):
 
 
 class Process:
-    """A process that we started, on the cores given, and its descendants."""
+    """A process that is started on the given cores, and its descendants."""
 
     def __init__(self, name, command, cores, folder, **options):
         self.name = name
@@ -151,7 +151,7 @@ class Stub(Process):
 
 
 class Direct:
-    """The stub's first replica in a proxy's place: what the load itself can."""
+    """The stub's first replica in the place of a proxy: shows the limit of the load itself."""
 
     def __init__(self, stub):
         self.name, self.http, self.https, self.pids = "direct", stub.ports[0], {}, stub.pids
@@ -159,9 +159,9 @@ class Direct:
 
 
 class Proxy(Process):
-    """One proxy with one configuration in a folder of its own. `replicas`: the ports of each endpoint's replicas; the first endpoint is
-    the one that gets the load, and stands last in the configuration. `certificates` lie in the folder above if it is not told.
-    `under`: a command that runs the program."""
+    """One proxy with one configuration, in a folder of its own. `replicas`: the ports of each endpoint's replicas. The first endpoint
+    gets the load; it is the last one in the configuration. `certificates`: their folder, by default the folder above. `under`: a command
+    that runs the program."""
 
     def __init__(self, name, program, folder, core, key, replicas, logging="off", slots=SLOTS, certificates=None, wait=True, under=(), **options):
         folder.mkdir(parents=True)
@@ -178,7 +178,7 @@ class Proxy(Process):
         }
         for file in {"router": ("router.yaml", "endpoints.yml"), "nginx": ("nginx.conf",), "haproxy": ("haproxy.cfg",), "envoy": ("envoy.yaml",)}[name]:
             text = fill((TEMPLATES / file).read_text(), LOG[logging], lists)
-            (folder / file).touch(0o600)  # they name the key
+            (folder / file).touch(0o600)  # they contain the key
             (folder / file).write_text(fill(text, own, {}))
         command = {"router": [program, "--config", folder / "router.yaml"],
                    "nginx": [program, "-p", folder, "-e", folder / "nginx.log", "-c", folder / "nginx.conf"],
@@ -194,12 +194,12 @@ class Proxy(Process):
             raise
 
     def find_family(self):
-        """Once it has answered: nginx listens before its worker is born."""
+        """To be called once the proxy has answered: nginx listens before its worker is started."""
         self.pids = processes.family(self.popen.pid)
 
 
 class Fleet:
-    """The stub, and proxies in front of it. What is needed is started when it is asked for."""
+    """The stub, and proxies in front of it, which `get` starts at their first use."""
 
     def __init__(self, router, build, folder, proxy_core, load_core, names):
         self.folder, self.load_core, self.proxy_core = folder, load_core, proxy_core
@@ -219,7 +219,7 @@ class Fleet:
 
     def start(self, name, endpoints=1, logging="off", wait=True):
         self._started += 1
-        starts = [number % ENDPOINTS_MAX * REPLICAS for number in range(endpoints)]  # beyond ENDPOINTS_MAX several have the same replicas
+        starts = [number % ENDPOINTS_MAX * REPLICAS for number in range(endpoints)]  # beyond ENDPOINTS_MAX several endpoints share replicas
         replicas = [self.stub.ports[first:first + REPLICAS] for first in starts]
         return Proxy(name, self.programs[name], self.folder / f"{self._started:02}-{name}-{endpoints}-{logging}", self.proxy_core, self.key,
                      replicas, logging, wait=wait)
@@ -233,12 +233,12 @@ class Fleet:
         return self.proxies[wanted]
 
     def keep_only(self, wanted):
-        """Ends all others: probes and clocks of those that rest would be in the figures of those that work."""
+        """Ends all other proxies: the probes and timers of idle ones would disturb the figures."""
         for each in set(self.proxies) - set(wanted):
             self.proxies.pop(each).stop()
 
     def environment(self):
-        """Of the load: the key, and for wrk one cipher and one group, so that all proxies bear the same."""
+        """The environment of the load: the key, and for wrk one cipher and one group, so that all proxies do the same work."""
         return os.environ | {"BENCH_KEY": self.key, "OPENSSL_CONF": str(self.folder / "openssl.cnf")}
 
     def stop(self):

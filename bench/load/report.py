@@ -1,9 +1,9 @@
-"""Rows out of rounds, the table, and the goals."""
+"""Makes rows from rounds, and prints the table and the goals."""
 import statistics
 
 from proxies import NAMES, PEERS
 
-METRICS = {  # what a row tells: what it is called in the table, digits, and whether less is better
+METRICS = {  # metric of a row: title in the table, digits, and whether less is better
     "cpu_us_per_request": ("CPU a request, us", 1, True),
     "requests_per_second": ("requests a second", 0, False),
     "latency_p50_us": ("latency at a fixed rate, us, p50", 0, True),
@@ -25,14 +25,14 @@ def half_range(values):
 
 
 def relative(rounds):
-    """Ratio of two contenders, median to median, and half the range of what the single rounds would have said."""
+    """The ratio of two contenders, median to median, and half the range of the ratios of the single rounds."""
     ours, theirs = rounds
     ratio = statistics.median(ours) / statistics.median(theirs)
     return ratio, half_range([one / other for one, other in zip(ours, theirs)])
 
 
 def make_row(case, metric, rounds):
-    """`rounds`: for each contender its figure in every round. The ratio is to the best peer (by its median)."""
+    """`rounds`: the figures of each contender in all rounds. The ratio is to the best peer (by its median)."""
     rounds = {name: values for name, values in rounds.items() if values and not (name == "direct" and metric in DIRECT_COSTS_NOTHING)}
     median = {name: statistics.median(values) for name, values in rounds.items()}
     row = case.facts() | {"metric": metric} | {name: round(value, 3) for name, value in median.items()}
@@ -42,7 +42,7 @@ def make_row(case, metric, rounds):
         best = (min if METRICS[metric][2] else max)(peers, key=median.get)
         ours, theirs = rounds["router"], rounds[best]
         if added and median[best] > median["direct"] and median["router"] > median["direct"]:
-            # What the proxy adds to the same requests sent straight to the replica.
+            # What the proxy adds to the latency of the same requests when they are sent straight to the replica.
             ours, theirs = ([value - median["direct"] for value in values] for values in (ours, theirs))
         row["best"] = best
         ratio, spread = relative((ours, theirs))
@@ -84,13 +84,13 @@ def print_table(rows):
 
 # --- goals -----------------------------------------------------------------------------------------------------------------------
 class Goal:
-    """A bound on the ratio (`key`) of one row: the row's facts are `where`, its metric `metric`."""
+    """A bound on the value `key` of one row, which has the facts `where` and the metric `metric`."""
 
     def __init__(self, text, bound, metric, key="ratio", **where):
         self.text, self.bound, self.metric, self.key, self.where = text, bound, metric, key, where
 
     def find(self, rows):
-        """The worst of the rows that it is about."""
+        """The worst of the rows that the goal is about."""
         found = [row for row in rows if row["metric"] == self.metric and self.key in row
                  and all(row.get(name) == value for name, value in self.where.items())]
         return max(found, key=lambda row: row[self.key], default=None)
@@ -114,12 +114,12 @@ GOALS = [
     Goal("waiting p99 over the ideal, log-normal, 80 % busy", 1.05, "p99_wait_ms", key="ideal_ratio", distribution="log-normal",
          utilisation=0.8),
 ]
-SPREAD_MAX = 0.25  # with more a run tells nothing
+SPREAD_MAX = 0.25  # with more, a run says nothing about the goal
 SPREADS = {"ratio": "spread", "own_ratio": "own_spread", "ideal_ratio": "ideal_spread"}
 
 
 def print_goals(rows):
-    """A goal is met if its bound lies above the ratio, or within the spread of it: then the run cannot tell, and says so."""
+    """A goal is met if its bound is above the ratio, or within the spread below it; the output says so in the second case."""
     print(f"\n{'goal':52}{'bound':>8}{'measured':>10}{'spread':>8}")
     for goal in GOALS:
         row = goal.find(rows)

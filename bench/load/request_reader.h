@@ -13,24 +13,24 @@
 
 namespace bench {
 
-/// What one request of the load benchmark asks of the replica: the numbers in its query (`?size=1000&work_us=50000`).
+/// What a request of the load benchmark demands of the replica: the numbers in its query (`?size=1000&work_us=50000`).
 struct Order {
   bool post = false;
   std::uint64_t size = 200;   // bytes of the answer's body
-  std::uint64_t events = 0;   // > 0: instead of `size`, so many server-sent events
+  std::uint64_t events = 0;   // > 0: so many server-sent events instead of `size`
   std::uint64_t gap_us = 0;   // between two events
-  std::uint64_t work_us = 0;  // > 0: the replica's one worker is busy so long, one request after the other
-  std::uint64_t id = 0;       // for the record of `work_us`
+  std::uint64_t work_us = 0;  // > 0: keeps the replica's one worker busy so long, one request after the other
+  std::uint64_t id = 0;       // for the record of requests with `work_us`
   bool at_once() const { return events == 0 && work_us == 0; }
 };
 
-/// Where a connection is in its current request: HTTP/1.1 with keep-alive and pipelining, bodies by Content-Length or chunked
-/// (RFC 9112, sections 6 and 7). It trusts its proxy: framing is not validated.
+/// Reads the requests of a connection: HTTP/1.1 with keep-alive and pipelining, bodies by Content-Length or chunked (RFC 9112,
+/// sections 6 and 7). Does not validate the framing: the proxy is trusted.
 class RequestReader {
  public:
   static constexpr std::size_t kHeadMax = 65536;  // bytes of a head, a chunk's size line or a trailer line
 
-  /// Takes what has arrived and appends the requests that ended. False: this is not HTTP, or more than we bear.
+  /// Reads what has arrived and appends the complete requests. False: this is not HTTP, or larger than allowed.
   bool feed(std::string_view bytes, std::vector<Order>& ended) {
     if (!rest_.empty()) bytes = rest_.append(bytes);
     std::size_t taken = 0;
@@ -144,7 +144,7 @@ class RequestReader {
   bool failed_ = false;
   Order order_;
   std::uint64_t left_ = 0;  // bytes of the body, or of the chunk with its line end
-  std::string rest_;        // of a head or line that is not complete
+  std::string rest_;        // an incomplete head or line
 };
 
 }  // namespace bench

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What a request costs in the router, and in nginx, HAProxy and Envoy doing the same. See docs/performance.md.
+"""The cost of a request in the router, and in nginx, HAProxy and Envoy with the same task. See docs/performance.md.
 
   run.py ROUTER_BINARY BUILD_DIR [--quick] [--workloads A,B] [--transports A,B] [--proxies A,B] [--rounds N] [--seconds N]
 
-BUILD_DIR is a build with ROUTER_BENCH=ON: it holds the stub and the client, and gets load.json.
-What one exchange costs in system calls, allocations and instructions, exactly: exchange.py (`./dev bench --exchange`).
+BUILD_DIR is a build with ROUTER_BENCH=ON: it holds the stub and the client, and load.json is written there.
+exchange.py (`./dev bench --exchange`) counts system calls, allocations and instructions of one exchange exactly.
 """
 import argparse
 import datetime
@@ -28,7 +28,7 @@ from proxies import NAMES, ROOT, Fleet, find
 sys.path.insert(0, str(ROOT / "bench" / "placement"))
 import placement  # noqa: E402
 
-SHARE_OF_SLOWEST = 0.3  # of the slowest peer's most requests a second: the fixed rate at which latency is measured
+SHARE_OF_SLOWEST = 0.3  # of the slowest peer's maximum rate: the fixed rate at which latency is measured
 
 
 def words_of(allowed):
@@ -84,10 +84,10 @@ class Run:
     def __init__(self, fleet, options):
         self.fleet, self.options = fleet, options
         self.rows, self.busiest, self.checked = [], [], set()
-        self.most = {}  # requests a second of the slowest peer, by workload, transport and connections
+        self.most = {}  # maximum requests a second of the slowest peer, by workload, transport and connections
 
     def contenders(self, case):
-        """Name in the row: what to start."""
+        """{name in the row: arguments of Fleet.get}."""
         found = {name: (name, case.endpoints, case.logging) for name in self.fleet.names}
         if case.endpoints > 1 and "router" in found:
             found["router_one"] = ("router", 1, case.logging)
@@ -106,13 +106,13 @@ class Run:
         if case.kind == "closed":
             return loads.closed_loop(self.fleet, proxy, case, seconds)
         if case.kind == "latency":
-            if proxy.name == "direct":  # the same requests, straight to the replica, which speaks no TLS
+            if proxy.name == "direct":  # the same requests straight to the replica, which has no TLS
                 case = cases.Case("latency", case.workload, "plaintext", case.connections)
             return loads.constant_rate(self.fleet, proxy, case, self.current_rate, seconds + 0.5)
         return loads.handshakes(self.fleet, proxy, case.certificate, case.resume, seconds)
 
     def measure(self, case):
-        """All contenders in turn, round after round, so that what disturbs the machine disturbs all of them."""
+        """Measures all contenders in turn, round after round, so that a disturbance of the machine affects all of them."""
         if case.kind == "syscalls":
             return self.count_system_calls(case)
         if case.kind in ("start", "scrape"):
@@ -148,7 +148,7 @@ class Run:
         return None
 
     def measure_moment(self, case):
-        """The router alone. While it is scraped, in turns with `unscraped`, the same without scrapes."""
+        """Measures the router alone. Rounds with scrapes alternate with rounds without (`unscraped`)."""
         if "router" not in self.fleet.names:
             return
         rounds = {}
@@ -167,7 +167,7 @@ class Run:
         self.rows += [report.make_row(case, metric, values) for metric, values in rounds.items()]
 
     def prepare(self, wanted):
-        """Exactly these run, and each has answered as it should."""
+        """Runs exactly these proxies, and checks the answers of each."""
         self.fleet.keep_only(wanted.values())
         for what in wanted.values():
             proxy = self.fleet.get(*what)
@@ -179,7 +179,7 @@ class Run:
         self.prepare(wanted)
         calls = {name: loads.count_system_calls(self.fleet, self.fleet.get(*what), case) for name, what in wanted.items()}
         if not all(calls.values()):
-            print("system calls: neither perf nor strace may look here; not counted")
+            print("system calls: neither perf nor strace may count here; not counted")
             return
         row = report.make_row(case, "syscalls_per_request", {name: [sum(counted.values())] for name, (_, counted) in calls.items()})
         row["counted_by"] = " ".join(sorted({tool for tool, _ in calls.values()}))
@@ -198,7 +198,7 @@ def choose_cases(options):
 
 
 def measure_load(options, build, cores, wanted):
-    """(About the machine, rows, what must be said.)"""
+    """Returns facts about the machine, rows, and remarks for the output."""
     fleet = Fleet(options.router.resolve(), build, build / "load", cores[-1], cores[0], options.proxies)
     try:
         about = machine(fleet)
@@ -217,7 +217,7 @@ def measure_load(options, build, cores, wanted):
 
 
 def draw(options, about, load, placed):
-    """A whole run's pictures are the documentation's; those of a part lie beside the figures."""
+    """Writes the pictures: into the documentation after a whole run, otherwise beside the figures."""
     whole = not options.quick and set(options.workloads) == set(cases.WORKLOADS) and set(options.proxies) == set(NAMES)
     folder = ROOT / "docs" if whole else options.build
     note = f"{datetime.date.today()}, {about['cpu']}, {about['cores']} cores, load average before: {about['load_average']}"
@@ -228,7 +228,7 @@ def draw(options, about, load, placed):
 
 def main():
     options = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what was started is ended, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that all started processes are ended
     cores = sorted(os.sched_getaffinity(0))
     checks.require(len(cores) >= 2, "two cores are needed: one for the proxy, one for the load and the replicas")
     wanted = choose_cases(options)

@@ -28,23 +28,23 @@
 
 #include "bench/load/request_reader.h"
 
-/// The replicas of the benchmarks, all in one process with one thread. An answer costs as little as it can, so that the proxy
-/// in front is what is measured.
+/// The replicas of the benchmarks, all in one process with one thread. An answer costs as little as possible, so that the
+/// benchmark measures the proxy in front.
 ///
 ///   bench_stub COUNT_FILE [REPLICAS [RECORD_FILE]]     listens on a free port of 127.0.0.1 for each replica, prints the ports
 ///                                                      in one line, serves until it is killed
 ///
-/// The first 8 bytes of COUNT_FILE are the number of POST requests answered so far, in the machine's byte order; who measures
-/// maps the file and costs the stub nothing. What an answer looks like the request says in its query (Order). A replica has one
-/// worker: requests with `work_us` are served one after the other as they arrive, and for each a line goes to RECORD_FILE:
-/// id, replica, arrival, start, end of service, all in nanoseconds of the monotonic clock.
+/// The first 8 bytes of COUNT_FILE are the number of POST requests answered so far, in the machine's byte order. A reader maps
+/// the file, which costs the stub nothing. The query of a request says what its answer looks like (Order). A replica has one
+/// worker, which serves requests with `work_us` one after the other in order of arrival. For each of them the stub writes a
+/// line to RECORD_FILE: id, replica, arrival, start, end of service (times in nanoseconds of the monotonic clock).
 namespace bench {
 namespace {
 
 constexpr std::size_t kScratch = 65536;    // bytes read at once
-constexpr std::size_t kUnsentMax = 65536;  // bytes of small answers that a client may leave unread, then it is cut off
-constexpr std::size_t kSmall = 16384;  // bytes: a larger body is sent from `kFiller`, and no other request may wait behind it
-constexpr std::size_t kFiller = 256 * 1024;  // bytes sent at once of a large body
+constexpr std::size_t kUnsentMax = 65536;  // bytes of small answers that a client may leave unread; beyond, it is cut off
+constexpr std::size_t kSmall = 16384;  // bytes: a larger body is sent from `kFillerBytes`, and no request may follow meanwhile
+constexpr std::size_t kFiller = 256 * 1024;  // bytes of a large body that are sent at once
 constexpr std::size_t kReplicasMax = 1000;
 constexpr std::uint64_t kMicrosecond = 1000;
 
@@ -70,15 +70,15 @@ std::string make_usual_answer() {
 }
 const std::string kUsualAnswer = make_usual_answer();
 const std::string kFillerBytes(kFiller, 'x');
-/// X-Accel-Buffering, as servers of events send it: without it nginx holds events back, over TLS until the stream has ended.
+/// With X-Accel-Buffering, as servers of events send it: without it nginx delays events, over TLS until the stream has ended.
 const std::string kStreamHead =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
     "Transfer-Encoding: chunked\r\n\r\n";
-/// 100 bytes in a chunk: a token of a language model with what is around it.
+/// A chunk of 100 bytes: a token of a language model with its framing.
 const std::string kEvent = "64\r\ndata: " + std::string(92, 't') + "\n\n\r\n";
 const std::string kLastChunk = "0\r\n\r\n";
 
-/// One replica: when its worker is free again.
+/// One replica. Its worker is free from `free_at` on.
 struct Replica {
   int number = 0;
   int listener = -1;
@@ -93,7 +93,7 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Reads once; what ended is appended. False: the connection is over.
+  /// Reads once and appends the complete requests. False: the connection has ended.
   bool read(std::array<char, kScratch>& scratch, std::vector<Order>& ended) {
     const ssize_t size = ::recv(descriptor_, scratch.data(), scratch.size(), 0);
     if (size == 0) return false;
@@ -136,12 +136,12 @@ class Connection {
   std::uint64_t serial() const { return serial_; }
   Replica& replica() { return replica_; }
   bool watches_writable = false;
-  Order order;  // that takes time
+  Order order;  // the current one, if its answer takes time
   std::uint64_t events_left = 0;
   bool busy = false;  // with `order`
 
  private:
-  /// -1: broken; 0: the client takes nothing now.
+  /// -1: the connection is broken; 0: the socket accepts no bytes now.
   ssize_t send(std::string_view bytes) const {
     const ssize_t sent = ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     return sent < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : sent;
@@ -214,7 +214,7 @@ class Server {
  private:
   struct Due {
     int descriptor;
-    std::uint64_t serial;  // of its connection: the descriptor may have another owner by then
+    std::uint64_t serial;  // of its connection: the descriptor may be in use again by then
   };
 
   void watch(int operation, int descriptor, std::uint32_t what) {
@@ -247,14 +247,14 @@ class Server {
 
   void finish(int descriptor, Connection& connection, bool goes_on) {
     if (!goes_on) {
-      connections_.erase(descriptor);  // closing takes it out of epoll
+      connections_.erase(descriptor);  // closing removes it from epoll
     } else if (connection.has_unsent() != connection.watches_writable) {
       connection.watches_writable = !connection.watches_writable;
       watch(EPOLL_CTL_MOD, descriptor, connection.watches_writable ? EPOLLIN | EPOLLOUT : EPOLLIN);
     }
   }
 
-  /// False: a request came behind one whose answer takes time.
+  /// False: a request arrived before the answer to an earlier one was complete.
   bool take(int descriptor, Connection& connection) {
     for (const Order& order : ended_) {
       if (connection.busy || connection.has_filler()) return false;

@@ -1,7 +1,7 @@
-"""System calls of a process during some load: by perf where it may count tracepoints, else by strace.
+"""Counts the system calls of a process under load: with perf if it may count tracepoints, otherwise with strace.
 
-strace slows its process several times, so that data is there already whenever it looks: it sees fewer waits and fewer reads in vain
-than there are. perf's counters leave the process nearly as it is.
+strace slows the process down several times, so data has usually arrived before the process looks for it: there are fewer waits and
+fewer reads without result than normally. perf hardly slows the process down.
 """
 import pathlib
 import shutil
@@ -22,7 +22,7 @@ def _start(command, **options):
 
 
 def _end(process):
-    """Waits for one that was told to end; it may have no more than END_SECONDS."""
+    """Waits for a process that is ending, at most END_SECONDS; then kills it."""
     try:
         process.communicate(timeout=END_SECONDS)
     except subprocess.TimeoutExpired:
@@ -31,9 +31,9 @@ def _end(process):
 
 
 def _perf(events, pids, threads, load):
-    """Of each event that can be counted here, how many there were; None where perf may not count."""
+    """The count of each event that can be counted here; None if perf may not count."""
     with tempfile.NamedTemporaryFile("r", suffix=".perf") as report:
-        # perf starts its command when the counters stand, which tells us so, and reports when the command ends: when its input does.
+        # perf starts its command once the counters run, and reports when the command ends. The command prints `on`, and ends with its input.
         process = _start(["perf", "stat", "-x", ",", "-o", report.name, "-e", ",".join(events), "-t" if threads else "-p",
                           ",".join(map(str, pids)), "sh", "-c", "echo on >&2; exec cat"], stdin=subprocess.PIPE)
         try:
@@ -67,7 +67,7 @@ def _by_strace(pids, threads, load):
             load()
         finally:
             if process.poll() is None:
-                process.send_signal(signal.SIGTERM)  # it lets go and reports
+                process.send_signal(signal.SIGTERM)  # it detaches and reports
             _end(process)
         counts = {}
         for line in report.read().splitlines():
@@ -78,8 +78,8 @@ def _by_strace(pids, threads, load):
 
 
 def count(pids, load, threads=False):
-    """Runs `load`, which tells how many requests it made. Returns how they were counted and the system calls a request by name; None
-    where nobody may count. `threads`: `pids` are threads, and no other of their processes counts."""
+    """Runs `load`, which returns how many requests it made. Returns the tool and the system calls per request by name; None if no tool
+    may count. `threads`: `pids` are threads, and other threads of their processes do not count."""
     for tool, counted in (("perf", _by_perf), ("strace", _by_strace)):
         requests = []
         counts = counted(pids, threads, lambda made=requests: made.append(load())) if shutil.which(tool) else None
@@ -89,5 +89,5 @@ def count(pids, load, threads=False):
 
 
 def instructions(thread, load):
-    """What the processor counts in user mode while `load` runs; None where it has no counters."""
+    """The instructions that the processor counts in user mode while `load` runs; None if it has no counters."""
     return (_perf(["instructions:u"], [thread], True, load) or {}).get("instructions:u") if shutil.which("perf") else None

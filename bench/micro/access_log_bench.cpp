@@ -6,7 +6,7 @@
 #include "tests/support/messages.h"
 #include "tests/support/quiet_downstream.h"
 
-/// What a line of the access log costs the shard: its text, and handing it to the writer.
+/// The cost of a line of the access log for the shard: making its text, and passing it to the writer.
 namespace router::proxy {
 namespace {
 
@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 using test::Request;
 using test::request_text;
 
-/// The client's side of an exchange that is over: only what the access log asks for.
+/// The client's side of a finished exchange: only what the access log reads.
 class EndedDownstream final : public test::QuietDownstream {
  public:
   explicit EndedDownstream(const http::RequestHead& head) : QuietDownstream(head) { asks().address = "10.244.0.17"; }
@@ -24,7 +24,7 @@ class EndedDownstream final : public test::QuietDownstream {
   std::uint64_t bytes_taken() const override { return 200; }
 };
 
-/// An exchange that went well.
+/// A successful exchange.
 class AccessLine : public benchmark::Fixture {
  protected:
   AccessLine() {
@@ -64,8 +64,7 @@ BENCHMARK_F(AccessLine, Text)(benchmark::State& state) {
   state.counters["bytes"] = static_cast<double>(line.size());
 }
 
-/// With the way through the ring to a writer that throws the lines away. When it cannot keep up lines are dropped, as they
-/// would be.
+/// Includes the ring and a writer that discards the lines. If the writer cannot keep up, lines are dropped as in the router.
 BENCHMARK_F(AccessLine, Write)(benchmark::State& state) {
   const auto writer = runtime::LineWriter::open("/dev/null", 1);
   if (!writer.ok()) return state.SkipWithError("no writer");

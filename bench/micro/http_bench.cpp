@@ -7,8 +7,8 @@
 #include "router/http/framing.h"
 #include "router/http/head.h"
 
-/// What HTTP/1.1 costs a request in the processor alone: finding and parsing heads, decoding bodies.
-/// Compare runs of one machine only; the whole request takes about 13 microseconds, most of them the kernel's.
+/// The processor time of HTTP/1.1 for a request: finding and parsing heads, decoding bodies. Compare runs of one machine only.
+/// A whole request takes about 13 microseconds, most of them in the kernel.
 namespace router::http {
 namespace {
 
@@ -61,7 +61,7 @@ void ParseResponse(benchmark::State& state) {
 }
 BENCHMARK(ParseResponse);
 
-/// 64 KB in chunks of the size given: tokens of a language model, then files.
+/// 64 KB in chunks of the given size, from tokens of a language model to files.
 void DecodeChunks(benchmark::State& state) {
   const auto size = static_cast<std::size_t>(state.range(0));
   std::string body;

@@ -20,7 +20,7 @@ void Observe(benchmark::State& state) {
 }
 BENCHMARK(Observe);
 
-/// What the data path pays for one exchange.
+/// The cost of one exchange on the data path.
 void ExchangeFinished(benchmark::State& state) {
   Registry registry(1);
   const auto metrics = registry.deployment("endpoint", "deployment");

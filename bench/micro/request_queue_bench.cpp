@@ -29,7 +29,7 @@ std::shared_ptr<RequestQueue> make_queue(const std::vector<std::shared_ptr<Repli
   return queue;
 }
 
-/// A process that never had a second thread counts references without atomic operations; the router has.
+/// A process that never had a second thread counts references without atomic operations. The router has several threads.
 const bool kHasThreads = [] {
   std::thread([] {}).join();
   return true;
@@ -79,7 +79,7 @@ void RefuseWhenFull(benchmark::State& state) {
 }
 BENCHMARK(RefuseWhenFull);
 
-/// Waits, and gives up: what a timeout costs in a long queue.
+/// A waiter enters a long queue and leaves it: the cost of a timeout.
 void WaitAndLeave(benchmark::State& state) {
   runtime::Shard shard(0, kClock, runtime::Shard::Time::kManual);
   runtime::Wakeup wakeup(shard);
@@ -94,7 +94,7 @@ void WaitAndLeave(benchmark::State& state) {
 }
 BENCHMARK(WaitAndLeave);
 
-/// Every thread of the router at one deployment.
+/// All threads of the router use one deployment.
 void EnterAndGiveBackContended(benchmark::State& state) {
   static std::shared_ptr<RequestQueue> queue;
   if (state.thread_index() == 0) queue = make_queue(make_replicas(100, 0));

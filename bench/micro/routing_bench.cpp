@@ -9,7 +9,7 @@
 #include "router/routing/resolve.h"
 #include "tests/support/messages.h"
 
-/// From a parsed head to the deployment, and whether the caller may use it: what an exchange does before it asks for a slot.
+/// Resolving a parsed head to its deployment, and authenticating the caller: what an exchange does before it needs a slot.
 namespace router {
 namespace {
 
@@ -37,7 +37,8 @@ model::RoutingTable make_table(std::int64_t endpoints) {
   return table;
 }
 
-/// Asks for up to kAsked endpoints in turn, spread over the table, so that not all of it lies in the nearest cache.
+/// Number of endpoints, at most, that are requested at random. They are spread over the table, so that the nearest cache
+/// cannot hold all of it.
 constexpr std::int64_t kAsked = 512;
 
 void resolve_all(benchmark::State& state, const std::string& fields) {
@@ -58,7 +59,7 @@ void resolve_all(benchmark::State& state, const std::string& fields) {
   }
 }
 
-/// By scoring URI and traffic split; among so many endpoints.
+/// By scoring URI and traffic split. The argument is the number of endpoints.
 void ResolveByUri(benchmark::State& state) { resolve_all(state, ""); }
 BENCHMARK(ResolveByUri)->Arg(1)->Arg(100)->Arg(10'000);
 
@@ -73,7 +74,7 @@ void check_key(benchmark::State& state, const std::string& key, bool good) {
   route.endpoint = table.endpoints[0].get();
   for (auto _ : state) {
     const Result<model::Caller> caller = auth::authenticate(request.head(), route);
-    if (caller.has_value() != good) return state.SkipWithError("wrong verdict");
+    if (caller.has_value() != good) return state.SkipWithError("wrong result");
   }
 }
 void CheckPrimaryKey(benchmark::State& state) { check_key(state, "0123456789abcdef0123456789abcdef", true); }

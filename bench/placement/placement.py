@@ -1,8 +1,8 @@
-"""What it is worth to choose a replica only when one is free: how long requests wait, beside proxies that choose at once.
+"""Shows the benefit of choosing a replica only when one is free: how long requests wait, compared with proxies that choose at once.
 
 Eight replicas serve one request at a time each. A plan of arrivals and service times goes through each proxy; the replicas' stub
-records when each request's service began. Beside it stands the ideal: one queue before eight servers, first come first served, worked
-out from the arrivals as they were and the same service times.
+records when the service of each request began. The ideal for comparison is one queue in front of eight servers, in order of arrival,
+computed from the actual arrivals and the same service times.
 """
 import heapq
 import itertools
@@ -28,11 +28,11 @@ UTILISATIONS = (0.5, 0.8, 0.95)
 SEEDS = (1, 2, 3)
 ARRIVALS = 20_000
 QUICK_ARRIVALS = 800
-CONNECTIONS = 6_000            # that the client may open: more than ever wait
-WARM_UP = 0.05                 # share of the arrivals that does not count: the queue begins empty
-IDLE_ENOUGH = 0.5              # of the machine; with less the processes wait for one another
+CONNECTIONS = 6_000            # that the client may open: more than requests that ever wait
+WARM_UP = 0.05                 # share of the arrivals that does not count, since the queue is empty at first
+IDLE_ENOUGH = 0.5              # share of the machine; with less, the processes wait for one another
 LATE_ENOUGH_MS = 2             # p99 of how late the client sends
-SLOTS = {  # of a replica: one where a proxy can let the others wait, else no limit: nginx and Envoy would refuse them
+SLOTS = {  # of a replica: one if the proxy can queue the others, otherwise no limit: nginx and Envoy would refuse them
     "router": 1, "haproxy": 1, "nginx": 0, "envoy": 10_000}
 
 
@@ -56,7 +56,7 @@ def write_plan(path, distribution, utilisation, seed, arrivals):
 
 
 def ideal_waits(arrivals):
-    """Nanoseconds that each of `arrivals` (id, time, service) waits in one queue before the replicas; ties in the order of ids."""
+    """Nanoseconds that each of `arrivals` (id, time, service) waits in one queue in front of the replicas; ties in the order of ids."""
     free = [0] * REPLICAS
     waits = {}
     for number, time, service in sorted(arrivals, key=lambda each: (each[1], each[0])):
@@ -94,12 +94,12 @@ class Trial:
         self.client = subprocess.Popen(list(map(str, self.command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment)
 
     def finish(self, patience):
-        """Waits (ms): mean and p99 of the proxy's and of the ideal's."""
+        """Waits for the end. Returns the mean and the p99 of the waits (ms), with the proxy and in the ideal."""
         output = self.client.communicate(timeout=patience)[0]
         checks.require(self.client.returncode == 0, f"placement, {self.name}: {output}")
         self.late_ms = json.loads(output)["sent_late_p99_us"] / 1000
         self.proxy.must_run()
-        self.end()  # what it recorded is written now
+        self.end()  # the stub's record is complete now
         work = [int(line.split()[1]) * 1000 for line in self.plan.read_text().splitlines()]
         sent = {int(words[0]): int(words[2]) for words in map(str.split, (self.folder / "sent").read_text().splitlines())}
         started = {int(words[0]): int(words[3]) for words in map(str.split, (self.folder / "served").read_text().splitlines())}
@@ -121,7 +121,7 @@ class Trial:
 
 
 def measure_setting(trials, arrivals, utilisation):
-    """All trials of a setting at once; tells how idle the machine was meanwhile."""
+    """Runs all trials of a setting at the same time. Returns their waits, the idle share of the machine, and how late requests were sent."""
     patience = arrivals / (REPLICAS * utilisation * 1000 / MEAN_MS) + 120
     idle = processes.Idle()
     try:
@@ -146,7 +146,7 @@ def make_rows(distribution, utilisation, found, names, seeds):
             row[name] = round(statistics.median(values), 3)
             row[f"over_ideal_{name}"] = round(statistics.median(ratios), 3)
             row["rounds"][name] = [round(value, 3) for value in values]
-            # With half the replicas free nearly nobody waits: a ratio to nothing tells nothing.
+            # With half the replicas free hardly any request waits, and a ratio to almost 0 says nothing.
             if name == "router" and utilisation >= 0.8:
                 row["ideal_ratio"], row["ideal_spread"] = round(statistics.median(ratios), 3), round((max(ratios) - min(ratios)) / 2, 3)
         rows.append(row)
@@ -154,7 +154,7 @@ def make_rows(distribution, utilisation, found, names, seeds):
 
 
 def measure(router, build, names, cores, quick, arrivals=None):
-    """Rows as of the load benchmark, and what must be said about the run."""
+    """Returns rows like those of the load benchmark, and a remark about the run."""
     folder = build / "placement"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -12,7 +12,7 @@
 namespace router::admin {
 namespace {
 
-/// `0`, `0.`, `0.0` and so on: whoever says so does not want it.
+/// `0`, `0.`, `0.0` and so on: the client refuses the coding.
 bool is_zero(std::string_view weight) { return weight.starts_with('0') && weight.find_first_not_of("0.") == weight.npos; }
 
 bool is_wanted(absl::string_view parameters) {
@@ -25,7 +25,7 @@ bool is_wanted(absl::string_view parameters) {
 }
 
 constexpr int kLevel = 1;
-constexpr int kWindowBits = 15 + 16;  // the largest window, and gzip's head and end (zlib.h, deflateInit2)
+constexpr int kWindowBits = 15 + 16;  // the largest window, with gzip's header and trailer
 constexpr int kMemoryLevel = 8;
 
 }  // namespace

@@ -28,7 +28,7 @@ absl::Status cannot_listen(const std::string& address, std::string_view what, in
                              absl::StrCat("cannot listen on ", address, ": ", absl::string_view(what.data(), what.size())));
 }
 
-/// Nobody answers at the socket `path`: its process has ended without removing it.
+/// Whether no process listens on the socket any more: its process has ended without removing it.
 bool is_stale(const sockaddr_un& name) {
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return false;
@@ -39,7 +39,7 @@ bool is_stale(const sockaddr_un& name) {
 
 absl::Status remove_stale(const std::string& path, const sockaddr_un& name) {
   struct stat about {};
-  if (::lstat(path.c_str(), &about) != 0) return absl::OkStatus();  // nothing there; anything else is told by bind
+  if (::lstat(path.c_str(), &about) != 0) return absl::OkStatus();  // nothing there, or `bind` reports it
   if (!S_ISSOCK(about.st_mode)) {
     return absl::AlreadyExistsError(absl::StrCat("cannot listen on unix:", path, ": the path exists and is no socket"));
   }
@@ -93,8 +93,8 @@ absl::StatusOr<Listening> Listening::open_tcp(const std::string& address, PortUs
     return unresolved;
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
-  // Two processes must not share an operator's port unnoticed: so first ask for it without sharing. Then share it, for the time
-  // in which this process itself moves to another address of the same port.
+  // Two processes must not share an operators' port unnoticed, so it is first bound without SO_REUSEPORT. Then it is bound
+  // with it, for the time in which this process moves to another address of the same port.
   if (use == PortUse::kMustBeFree) {
     if (absl::Status alone = bind_to(*found, address, false).status(); !alone.ok()) return alone;
   }
@@ -125,7 +125,7 @@ absl::StatusOr<Listening> Listening::open_unix(const std::string& path) {
   if (::lstat(path.c_str(), &about) != 0) return cannot_listen(address, "stat", errno);
   listening.device_ = about.st_dev;
   listening.inode_ = about.st_ino;
-  // Nobody can connect between bind and listen, so the mode is right from the first connection on.
+  // No client can connect between bind and listen, so the mode is right for every connection.
   if (::chmod(path.c_str(), 0600) != 0) return cannot_listen(address, "chmod", errno);
   if (::listen(listening.descriptor_, kBacklog) != 0) return cannot_listen(address, "listen", errno);
   return listening;

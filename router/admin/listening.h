@@ -13,17 +13,17 @@ namespace router::admin {
 
 using runtime::PortUse;
 
-/// Connections that the kernel keeps before they are accepted, as far as the machine allows (net.core.somaxconn).
+/// Connections that the kernel keeps before they are accepted; the machine may allow fewer (net.core.somaxconn).
 inline constexpr int kBacklog = 4096;
 
-/// A listening socket of the operators, TCP or Unix; closed, and its path removed, when destroyed. Move-only.
+/// A listening socket for operators, TCP or Unix. The destructor closes it and removes its path. Move-only.
 class Listening {
  public:
-  /// `address` is `host:port`, `[v6]:port` (port 0: any free one) or `unix:/path`. A Unix socket is for our user alone (0600);
-  /// one that nobody listens on any more is removed first. May ask the resolver about `host`, and wait for it. The error names
-  /// the address.
+  /// `address` is `host:port`, `[v6]:port` (port 0: any free one) or `unix:/path`. Only our user may use a Unix socket (0600);
+  /// a stale one, on which no process listens, is removed first. May query the resolver about `host`, and block. The error
+  /// names the address.
   static absl::StatusOr<Listening> open(const std::string& address, PortUse use = PortUse::kMustBeFree);
-  /// Whether `open` failed since the name of the host is not known now: that is no mistake, and may change by itself.
+  /// Whether `open` failed because the host's name cannot be resolved now: no mistake, since it may change by itself.
   static bool is_unresolved(const absl::Status& status);
 
   Listening(Listening&& other) noexcept
@@ -44,7 +44,7 @@ class Listening {
   static absl::StatusOr<Listening> open_unix(const std::string& path);
 
   int descriptor_ = -1;
-  std::string path_;  // of a Unix socket, with what it was when we made it: another's is not removed
+  std::string path_;  // of a Unix socket; device and inode are ours: another's socket is not removed
   dev_t device_ = 0;
   ino_t inode_ = 0;
 };

@@ -24,8 +24,8 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr std::chrono::seconds kLinger{1};  // for the peer to close after we have
-constexpr std::size_t kWriteBytes = 16384;  // compressed pieces are gathered for one write
+constexpr std::chrono::seconds kLinger{1};  // time for the peer to close after our shutdown
+constexpr std::size_t kWriteBytes = 16384;  // compressed pieces are collected for one write
 
 std::string_view to_std(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -54,7 +54,7 @@ void OperatorConnection::start() {
 }
 
 void OperatorConnection::close() {
-  const std::shared_ptr<OperatorConnection> self = shared_from_this();  // perhaps its turn alone holds it
+  const std::shared_ptr<OperatorConnection> self = shared_from_this();  // `leave` may drop the last other reference
   leave();
   wait_for(OperatorConnections::Wait::kNothing);
   error_code ignored;
@@ -66,7 +66,7 @@ bool OperatorConnection::has_arrived() const {
   return socket_.available(ignored) > 0;
 }
 
-/// Waits first, and reads a turn later: as long as its bytes are in the kernel, it is seen that it does not keep us waiting.
+/// Reads only after the socket is readable. Until then the bytes are in the kernel, where `has_arrived` finds them.
 void OperatorConnection::wait_for_request(TimePoint end) {
   wait_for(OperatorConnections::Wait::kHead);
   if (buffer_.size() > 0) return read_head();
@@ -99,7 +99,7 @@ void OperatorConnection::read_body() {
 
 void OperatorConnection::on_read(const error_code& error) {
   if (!error) return respond();
-  // Nothing, or half a request, and then the end: there is nobody to answer. The rest of this category is bad HTTP.
+  // The peer closed before its request was complete: no answer is needed. Other errors of this category are bad HTTP.
   if (error == http::error::end_of_stream || error == http::error::partial_message) return close();
   if (error.category() == http::make_error_code(http::error::bad_method).category()) return refuse(error);
   close();
@@ -116,14 +116,14 @@ void OperatorConnection::refuse(const error_code& error) {
   write(error_response(400, "bad_request", error.message()), {}, false, false);
 }
 
-/// What a web page may have sent through an operator's browser, by its own name for us or by its origin; nothing: go on.
+/// Refuses what a web page may have sent through an operator's browser, judged by Host and Origin; nothing: not refused.
 std::optional<Response> OperatorConnection::refuse_web_page() const {
   if (!served_->options.checks_host) return std::nullopt;
   const auto& message = parser_->get();
   const std::size_t hosts = message.count(http::field::host);
   if (hosts > 1) return error_response(400, "bad_request", "there is more than one Host field");
   const std::string_view host = to_std(message[http::field::host]);
-  const bool told = hosts > 0 || message.version() == 11;  // HTTP/1.0 may leave it out; no browser does
+  const bool told = hosts > 0 || message.version() == 11;  // HTTP/1.0 may omit it; no browser does
   if (told && !served_->own_host.is(host)) {
     return error_response(403, "forbidden", "Host is neither localhost, a loopback address, nor the configured address");
   }
@@ -146,18 +146,18 @@ void OperatorConnection::respond() {
   request.body = message.body();
   std::string allow;
   std::optional<Response> refused = refuse_web_page();
-  // Where the host is checked, an origin that is left is our own.
+  // If the host is checked, an origin that was not refused is our own.
   const bool strange = !served_->options.checks_host && message.count(http::field::origin) > 0;
   Response response = refused ? std::move(*refused) : answer(served_->routes, request, strange, allow);
-  // Asked only now: what was just done may have retired the server.
+  // Read after the handler has run, since that may have retired the server.
   const bool keep_alive =
-      !ends_ && message.version() == 11 && message.keep_alive();  // HTTP/1.0 needs a field for it: not worth having
+      !ends_ && message.version() == 11 && message.keep_alive();  // in HTTP/1.0 it needs a field: not supported
   const bool head = message.method() == http::verb::head;
   if (response.pieces) return write_in_pieces(std::move(response), keep_alive, head);
   write(std::move(response), allow, keep_alive, head);
 }
 
-/// Without a length: nobody knows it before the last piece is made, not even for a HEAD.
+/// Sends no Content-Length, not even for a HEAD: the length is not known before the last piece is made.
 void OperatorConnection::write_in_pieces(Response response, bool keep_alive, bool head) {
   if (!head && !served_->scheduler->try_enter(*this)) {
     return write(error_response(503, "too_many_scrapes",
@@ -213,7 +213,7 @@ void OperatorConnection::make_piece() {
 
 void OperatorConnection::write_piece() {
   const auto written = [self = shared_from_this()](const error_code& error, std::size_t) { self->on_piece_written(error); };
-  if (in_pieces_->out.empty()) return on_piece_written({});  // an empty chunk would be the last one
+  if (in_pieces_->out.empty()) return on_piece_written({});  // an empty chunk would end the body
   const asio::const_buffer bytes = asio::buffer(in_pieces_->out);
   if (!in_pieces_->chunked) return asio::async_write(socket_, bytes, written);
   asio::async_write(socket_, http::make_chunk(bytes), written);
@@ -240,7 +240,7 @@ void OperatorConnection::write(Response response, const std::string& allow, bool
     });
   };
   const auto status = static_cast<http::status>(response.status);
-  if (head) {  // the length that a GET would tell, and no body
+  if (head) {  // the length that a GET would have, and no body
     http::response<http::empty_body> message(status, 11);
     set_head(message, response, allow);
     message.content_length(response.body.size());
@@ -266,7 +266,8 @@ void OperatorConnection::on_written(const error_code& error, bool keep_alive) {
 }
 
 void OperatorConnection::wait_for_the_end() {
-  // Closing with unread bytes would reset the connection, and the peer might lose the answer: what it still sends is dropped.
+  // Closing a socket with unread bytes resets the connection, and the peer may lose the answer. So the rest is read and
+  // dropped.
   buffer_.clear();
   socket_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](const error_code& error, std::size_t) {
     error ? self->close() : self->wait_for_the_end();

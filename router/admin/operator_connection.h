@@ -22,7 +22,8 @@
 
 namespace router::admin {
 
-/// One connection of an operator: reads a request, answers it, and so on. Lives in its pending handlers. Control thread.
+/// One connection of an operator: reads requests and answers them, one after the other. Its pending handlers keep it alive.
+/// Control thread.
 class OperatorConnection : public std::enable_shared_from_this<OperatorConnection>,
                            private OperatorConnections::Holder,
                            private PieceScheduler::Maker,
@@ -51,15 +52,15 @@ class OperatorConnection : public std::enable_shared_from_this<OperatorConnectio
       boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
-  /// An answer that is made in pieces: its head has gone.
+  /// An answer that is made in pieces. Its head has been written.
   struct InPieces {
     Pieces source;
-    std::optional<Gzip> gzip;  // none: as it is
-    bool chunked = false;      // else it ends with the connection (HTTP/1.0)
+    std::optional<Gzip> gzip;  // none: not compressed
+    bool chunked = false;      // false: it ends with the connection (HTTP/1.0)
     bool keep_alive = false;
     bool ended = false;
-    std::string text;  // of one piece
-    std::string out;   // to be written
+    std::string text;  // the current piece
+    std::string out;   // the bytes to be written
   };
 
   void close() override;
@@ -89,7 +90,7 @@ class OperatorConnection : public std::enable_shared_from_this<OperatorConnectio
   Socket socket_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
-  Deadline head_end_ = kNever;  // of the first request: from accepting on, not from its first byte
+  Deadline head_end_ = kNever;  // of the first request: counts from accept, not from its first byte
   bool ends_ = false;
   std::unique_ptr<InPieces> in_pieces_;
 };

@@ -7,10 +7,10 @@
 
 namespace router::admin {
 
-/// The open connections of one operators' listener, by what they wait for, those that have waited longest first. Beyond the
-/// limit the one that has waited longest for its head makes room: an honest client sends its head at once, so what is oldest in
-/// a flood belongs to the flood. Those whose bytes have arrived and are not read yet are spared. If none waits for a head, the
-/// one whose request or answer has taken longest makes room. Control thread.
+/// The open connections of one operators' listener, by what they wait for, the longest wait first. Beyond the limit, the
+/// connection that has waited longest for its head is closed: an honest client sends its head at once, so the oldest of a
+/// flood belong to the flood. A connection whose bytes have arrived and are not read yet is spared. If none waits for a head,
+/// the one whose request or answer has taken longest is closed. Control thread.
 class OperatorConnections {
  public:
   enum class Wait { kNothing, kHead, kRest };
@@ -26,15 +26,15 @@ class OperatorConnections {
 
     virtual void close() = 0;
     virtual void end_after_next_answer() = 0;
-    /// The kernel has bytes of the peer that were not read yet.
+    /// Whether the kernel has bytes of the peer that were not read yet.
     virtual bool has_arrived() const = 0;
 
    protected:
-    /// It waits for this from now on, as the last of them; kNothing: it has no place any more.
+    /// From now on the connection waits for `what`, as the last of its list; kNothing: it is in no list.
     void wait_for(Wait what);
 
    private:
-    const std::shared_ptr<OperatorConnections> connections_;  // outlives its holder
+    const std::shared_ptr<OperatorConnections> connections_;  // shared: outlives its holders
     Wait waits_for_ = Wait::kNothing;
   };
 
@@ -43,16 +43,16 @@ class OperatorConnections {
   OperatorConnections& operator=(const OperatorConnections&) = delete;
 
   std::size_t taken() const { return heads_.size() + rests_.size(); }
-  /// Also those that are closed and whose handlers have not run yet.
+  /// Includes closed connections whose handlers have not run yet.
   std::size_t alive() const { return alive_; }
-  /// Closes connections until at most `max` have a place.
+  /// Closes connections until at most `max` are in a list.
   void keep_at_most(std::size_t max);
-  /// Closes one; nothing if there is none.
+  /// Closes one connection, if there is any.
   void make_room();
   void end_each_after_its_next_answer();
 
  private:
-  /// How many are asked, each with a system call, whether they keep us waiting.
+  /// How many connections are checked for arrived bytes; each check is a system call.
   static constexpr int kLooksMax = 8;
   using List = boost::intrusive::list<Holder>;
 

@@ -46,7 +46,7 @@ Response answer(const std::vector<OperatorRoute>& routes, const Request& request
     return run(route, request);
   }
   if (!allow.empty()) return error_response(405, "method_not_allowed", absl::StrCat("use ", allow));
-  return error_response(404, "not_found", absl::StrCat("there is no such path; there are: ", list_of(routes)));
+  return error_response(404, "not_found", absl::StrCat("there is no such path; the paths are: ", list_of(routes)));
 }
 
 }  // namespace router::admin

@@ -7,7 +7,7 @@
 
 namespace router::admin {
 
-/// What an operator asked. Views that last as long as the handler runs.
+/// A request of an operator. The views are valid while the handler runs.
 struct Request {
   std::string_view method;
   std::string_view path;
@@ -15,8 +15,8 @@ struct Request {
   std::string_view body;
 };
 
-/// An answer that is made piece by piece, so that control does its other work in between: appends the next piece, of at most a
-/// millisecond of work; false: it was the last one.
+/// Makes an answer piece by piece, so that the control thread does its other work in between. Each call appends the next
+/// piece, at most a millisecond of work, and returns false with the last one.
 using Pieces = std::function<bool(std::string&)>;
 
 struct Response {
@@ -26,8 +26,8 @@ struct Response {
   Pieces pieces{};  // instead of `body`
 };
 
-/// One thing that an operator may ask for. The handler runs on the control thread and must not wait long: nothing else runs
-/// there meanwhile.
+/// One request that an operator may send. The handler runs on the control thread and must not block: nothing else runs there
+/// meanwhile.
 struct OperatorRoute {
   std::string method;  // `GET` answers HEAD too
   std::string path;
@@ -37,9 +37,9 @@ struct OperatorRoute {
 /// `{"error":{"code":…,"message":…}}`, like the local replies of the data path.
 Response error_response(int status, std::string_view code, std::string_view message);
 
-/// The route's answer, or 404, 405 with the methods there are (in `allow`), 403, or 500 if the handler threw.
-/// What changes something is refused to browsers: a page that an operator visits could else drain the router through them
-/// (a browser sends `Origin` with every such request; tools do not).
+/// The route's answer, or 404, 405 (the allowed methods are in `allow`), 403, or 500 if the handler threw. Browsers may not
+/// send requests that change something: otherwise a page that an operator visits could drain the router. A browser sends
+/// `Origin` with every such request; tools do not.
 Response answer(const std::vector<OperatorRoute>& routes, const Request& request, bool has_origin, std::string& allow);
 
 }  // namespace router::admin

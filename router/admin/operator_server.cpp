@@ -26,7 +26,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
         options_(std::move(options)),
         served_(std::make_shared<const OperatorConnection::Served>(control, options_, std::move(routes))),
         descriptor_(control.io().get_executor()) {
-    control_.schedule(*this, kNever);  // keeps a place in the queue: resting cannot fail
+    control_.schedule(*this, kNever);  // stays in the queue of timers, so that scheduling it cannot fail
   }
 
   absl::Status start(runtime::PortUse use) {
@@ -40,7 +40,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
   }
 
   void retire() {
-    accept(kBacklog + 1);  // as many as the kernel keeps: none can wait any more
+    accept(kBacklog + 1);  // more than the kernel keeps: no connection is left behind
     close_listener();
     connections_->end_each_after_its_next_answer();
   }
@@ -59,8 +59,8 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
     listening_.reset();
   }
 
-  static constexpr std::chrono::milliseconds kRest{100};  // when accepting fails: usually for want of descriptors
-  static constexpr int kAcceptsPerTurn = 64;              // then those that are there have their turn
+  static constexpr std::chrono::milliseconds kRest{100};  // when accepting fails, usually for lack of descriptors
+  static constexpr int kAcceptsPerTurn = 64;              // then open connections are served
 
   void wait() noexcept {
     if (waiting_ || !descriptor_.is_open()) return;
@@ -101,7 +101,7 @@ class OperatorServer::Impl : public std::enable_shared_from_this<Impl>, private 
     if (descriptor >= runtime::operator_descriptors_end()) connections_->make_room();
     try {
       take_over(descriptor, family)->start();
-    } catch (const std::exception&) {  // memory, or the reactor's: that operator comes again
+    } catch (const std::exception&) {  // out of memory, or the reactor failed: the operator may connect again
       log::error("memory is short: an operator's connection was closed");
     }
   }

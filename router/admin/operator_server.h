@@ -17,16 +17,16 @@ namespace router::admin {
 
 struct OperatorServerOptions {
   std::string address;                           // `host:port`, `[v6]:port` or `unix:/path`
-  std::size_t connections_max = 1024;            // beyond, the one that has waited longest for its head makes room
+  std::size_t connections_max = 1024;            // beyond, the one that has waited longest for its head is closed
   std::size_t request_bytes_max = 16384;         // of the head, and of the body
-  std::chrono::milliseconds head_timeout{2000};  // accepted, or a later request's first byte, to the end of the head
-  std::chrono::seconds timeout{10};              // for the next request to begin; for a body; for the answer to be taken
-  std::size_t scrapes_max = 32;                  // answers in pieces at once; beyond: 503, or one that is not read makes room
-  std::chrono::seconds scrape_timeout{30};       // for an answer in pieces to be made and taken
+  std::chrono::milliseconds head_timeout{2000};  // from accept, or a later request's first byte, to the end of the head
+  std::chrono::seconds timeout{10};              // for the next request to begin; for a body; for the answer to be read
+  std::size_t scrapes_max = 32;                  // answers in pieces at once; beyond: 503, or one that is not read is cut
+  std::chrono::seconds scrape_timeout{30};       // for an answer in pieces to be made and read
   bool checks_host = false;                      // refuse what a web page may have sent: own_host.h
 };
 
-/// An HTTP/1.1 listener for operators, on the control thread. Not the data path: whole requests, whole answers.
+/// An HTTP/1.1 listener for operators, on the control thread. Not for the data path: it reads whole requests.
 class OperatorServer {
  public:
   OperatorServer(runtime::Shard& control, OperatorServerOptions options, std::vector<OperatorRoute> routes);
@@ -34,15 +34,16 @@ class OperatorServer {
   OperatorServer& operator=(const OperatorServer&) = delete;
   ~OperatorServer();
 
-  /// Begins to listen. May be called before the control thread's loop runs. The error names the address.
+  /// Starts to listen. May be called before the control thread's loop runs. The error names the address.
   absl::Status start(runtime::PortUse use = runtime::PortUse::kMustBeFree);
-  /// Another server takes over: accepts what has arrived and closes the listener. Connections end after their next answer, and
-  /// within `timeout` without one; until then this must not be destroyed. May be called by a handler, which is still answered.
+  /// Ends this server, since another one takes over: accepts what has arrived and closes the listener. Connections end after
+  /// their next answer, or after `timeout` without a request; until then this must not be destroyed. A handler may call it,
+  /// and its request is still answered.
   void retire();
-  /// Closes the listener and every connection. Also called by the destructor; may be called by a handler.
+  /// Closes the listener and every connection. The destructor calls it; a handler may call it, too.
   void stop();
 
-  /// The port that is listened on; 0 for a Unix socket or before `start`.
+  /// The listener's port; 0 for a Unix socket or before `start`.
   std::uint16_t port() const;
   std::size_t connections() const;
 

@@ -14,7 +14,7 @@
 namespace router::admin {
 namespace {
 
-/// `host:port`, `[v6]:port` or either without its port: the host alone. Nothing if it is neither.
+/// The host of `host:port`, `[v6]:port` or either without its port; nothing if it is neither.
 std::optional<std::string_view> without_port(std::string_view text) {
   const std::optional<HostPort> parts = split_host_port(text);
   if (!parts || !is_port_text(parts->port.value_or(""))) return std::nullopt;
@@ -24,7 +24,7 @@ std::optional<std::string_view> without_port(std::string_view text) {
 struct Literal {
   std::string text;  // as the kernel writes it
   bool loopback = false;
-  bool every = false;  // the address that means all of them
+  bool every = false;  // the address that stands for all of them
 };
 
 std::optional<Literal> literal_of(const std::string& host) {

@@ -5,19 +5,19 @@
 
 namespace router::admin {
 
-/// What a request may call the `admin` listener in `Host`. A web page whose own name is made to lead here (DNS rebinding)
-/// reaches the listener from the operator's browser, and the browser takes both for one origin; but it cannot choose what
-/// `Host` says.
+/// The values of `Host` that the `admin` listener accepts. By DNS rebinding a web page can make its own name resolve to this
+/// address. It then reaches the listener from the operator's browser, which takes both for one origin. But it cannot choose
+/// what `Host` says.
 ///
-/// A TCP listener answers to `localhost`, any loopback address, and the host of its configured address; one that listens on
-/// every address (`0.0.0.0`, `::`) to any IP address, too, since rebinding needs a name. Ports are not compared: `kubectl
-/// port-forward` has its own. Nobody comes to a Unix socket through a browser: it answers to anything.
+/// A TCP listener accepts `localhost`, any loopback address and the host of its configured address. A listener on every
+/// address (`0.0.0.0`, `::`) accepts any IP address, too, since rebinding needs a name. Ports are not compared, since `kubectl
+/// port-forward` has its own. A browser cannot reach a Unix socket, so there any value is accepted.
 class OwnHost {
  public:
   /// `address` is that of the listener: `host:port`, `[v6]:port` or `unix:/path`.
   explicit OwnHost(std::string_view address);
 
-  /// `host` is the whole value of the field, with its port or without.
+  /// `host` is the value of the field, with or without its port.
   bool is(std::string_view host) const;
 
  private:
@@ -25,7 +25,7 @@ class OwnHost {
   bool every_address_ = false;
 };
 
-/// Whether `origin` (RFC 6454, section 7) is a page that came from here: `http://` and what the request has in `Host`.
+/// Whether `origin` (RFC 6454, section 7) is this listener itself: `http://` and the request's `Host`.
 bool is_own_origin(std::string_view origin, std::string_view host);
 
 }  // namespace router::admin

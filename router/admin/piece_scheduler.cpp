@@ -14,7 +14,7 @@ void PieceScheduler::Maker::leave() {
   if (!scheduler_) return;
   scheduler_->move(*this, State::kOutside);
   scheduler_.reset();
-  std::exchange(kept_, nullptr).reset();  // last
+  std::exchange(kept_, nullptr).reset();  // last: it may destroy this
 }
 
 bool PieceScheduler::try_enter(Maker& maker) {

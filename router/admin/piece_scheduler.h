@@ -9,14 +9,15 @@
 
 namespace router::admin {
 
-/// The answers of one listener that are made in pieces. One piece is made in a turn of control's loop, whoever's it is, first
-/// come first served: between two pieces control does its other work, however many ask. Control thread.
+/// Schedules the answers of one listener that are made in pieces. Each turn of control's loop makes one piece, in the order in
+/// which the answers became ready. So control does its other work between two pieces, however many answers there are. Control
+/// thread.
 class PieceScheduler : public std::enable_shared_from_this<PieceScheduler> {
   struct Tag;
   using Hook = boost::intrusive::list_base_hook<boost::intrusive::tag<Tag>>;
 
  public:
-  /// Whose answer it is. Has a place from `try_enter` until it leaves or is destroyed.
+  /// Makes one answer. Counts towards `max` from `try_enter` until it leaves or is destroyed.
   class Maker : public Hook {
    public:
     Maker() = default;
@@ -25,28 +26,28 @@ class PieceScheduler : public std::enable_shared_from_this<PieceScheduler> {
     virtual ~Maker() { leave(); }
 
    protected:
-    /// Its turn. Afterwards it is ready again, or has left, or waits for its peer to take what it has written. If it throws, it
-    /// is cut.
+    /// Makes one piece. Afterwards it is ready again, or has left, or waits until its peer has read what was written. If it
+    /// throws, it is cut.
     virtual void make_piece() = 0;
-    /// Its peer does not read, and another one needs the place; or memory is short. Leaves.
+    /// Ends the answer and leaves: the peer does not read and another answer needs the room, or memory is short.
     virtual void cut() = 0;
-    /// May destroy this, if it was ready and nobody else holds it.
+    /// May destroy this, if it was ready and nothing else holds it.
     void leave();
 
    private:
     friend class PieceScheduler;
     enum class State { kOutside, kReady, kWaiting };
     std::shared_ptr<PieceScheduler> scheduler_;
-    std::shared_ptr<Maker> kept_;  // while it is ready: nothing else need hold it
+    std::shared_ptr<Maker> kept_;  // while it is ready: it may be the only reference
     State state_ = State::kOutside;
     TimePoint since_{};
   };
 
   PieceScheduler(runtime::Shard& control, std::size_t max) : control_(control), max_(max) {}
 
-  /// False: `max` have a place already. One whose peer has taken nothing for kPatience makes room, the longest first.
+  /// False: `max` answers are under way. If a peer has read nothing for kPatience, the answer that has waited longest is cut.
   bool try_enter(Maker& maker);
-  /// It wants to make its next piece.
+  /// Puts `maker` into the queue for its next piece.
   void ready(const std::shared_ptr<Maker>& maker);
 
   std::size_t under_way() const { return ready_.size() + waiting_.size(); }
@@ -62,8 +63,8 @@ class PieceScheduler : public std::enable_shared_from_this<PieceScheduler> {
   runtime::Shard& control_;
   const std::size_t max_;
   List ready_;
-  List waiting_;        // the one that has waited longest first
-  bool comes_ = false;  // a turn was posted
+  List waiting_;        // the longest wait first
+  bool comes_ = false;  // `make_next_piece` was posted
 };
 
 }  // namespace router::admin

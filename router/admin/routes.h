@@ -9,22 +9,22 @@
 
 #include "router/admin/operator_route.h"
 
-/// What operators may ask (contract, section 10). The functions are called on the control thread.
+/// The requests that operators may send (contract, section 10). The functions are called on the control thread.
 namespace router::admin {
 
 struct ObserveSources {
   std::function<Pieces()> metrics;                      // Prometheus text, version 0.0.4; each call begins a scrape
-  std::function<std::vector<std::string>()> hanging;    // shards that no longer turn, a sentence each; empty: none
+  std::function<std::vector<std::string>()> hanging;    // shards whose loops hang, a sentence each; empty: none
   std::function<std::vector<std::string>()> not_ready;  // why not, a sentence each; empty: ready
 };
-/// GET /metrics, /healthz (200 while every shard turns, or 503 with those that do not), /readyz (200, or 503 with the reasons).
+/// GET /metrics, /healthz (200, or 503 with the shards whose loops hang), /readyz (200, or 503 with the reasons).
 std::vector<OperatorRoute> observe_routes(ObserveSources sources);
 
 struct AdminActions {
   std::function<std::string()> status;  // JSON; no secrets
-  std::function<void()> drain;          // begins; called again it does nothing
-  /// Reads the configuration again: its generation, or the mistakes, a line each. kFailedPrecondition: it is right, but cannot
-  /// be taken up now (409); kResourceExhausted: memory is short (503); anything else: it is wrong (422).
+  std::function<void()> drain;          // starts the drain; later calls do nothing
+  /// Reads the configuration again. Returns its generation, or the mistakes, a line each. kFailedPrecondition: it is valid,
+  /// but cannot be applied now (409); kResourceExhausted: memory is short (503); any other: it is invalid (422).
   std::function<absl::StatusOr<std::uint64_t>()> reload;
 };
 /// GET /status, POST /drain, POST /reload.

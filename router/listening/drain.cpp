@@ -25,7 +25,7 @@ Drain::Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std
           control, shards,
           [this, &servers](runtime::Shard& shard) { connections_left_[shard.index()] = servers[shard.index()]->connections(); },
           [this] { count_what_is_left(); }),
-      // The line first, on every shard: else the slots of what is cut would go to those who wait on a shard that comes later.
+      // Waiters first, on every shard: otherwise slots of cut exchanges would go to waiters of a shard that comes later.
       refuse_waiters_(
           control, shards, [&servers](runtime::Shard& shard) { servers[shard.index()]->refuse_waiters(); },
           [this] { end_grace_.begin(); }),
@@ -53,7 +53,7 @@ void Drain::stop_accepting() {
 void Drain::look_for_the_end() {
   const TimePoint now = control_.now();
   if (!grace_over_ && now >= grace_end_) end_grace();
-  // A shard that does not answer holds up nobody beyond the cut.
+  // A shard that does not answer delays the end no longer than kCut.
   if (grace_over_ && now >= grace_end_ + kCut) return end();
   look_again_.schedule(now + kLook);
   if (!look_.under_way()) look_.begin();
@@ -66,7 +66,7 @@ void Drain::count_what_is_left() {
 
 void Drain::end_grace() {
   grace_over_ = true;
-  log::warning("draining: the grace is over, what still runs is ended");
+  log::warning("draining: the grace period is over, the remaining exchanges are ended");
   refuse_waiters_.begin();
 }
 

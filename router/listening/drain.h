@@ -11,25 +11,25 @@
 
 namespace router::listening {
 
-/// The end of a process in four steps (contract, section 10): say so and go on accepting for `drain_delay`; take what has
-/// arrived and close the listeners, and the idle connections; let running exchanges end until `drain_grace`; end those that are
-/// left. What the steps need is made by the constructor, so none of them can fail half-way. Control thread.
+/// The end of a process in four steps (contract, section 10). 1: report that the router is not ready, and accept for
+/// `drain_delay`. 2: accept what has arrived, close the listeners and idle connections. 3: let running exchanges end until
+/// `drain_grace`. 4: end the rest. The constructor makes what the steps need, so no step can fail. Control thread.
 class Drain {
  public:
   Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers,
         std::function<void()> done);
 
-  /// Once; later calls do nothing.
+  /// Starts the drain; later calls do nothing.
   void begin(const config::Process& settings) noexcept;
   bool begun() const { return begun_; }
 
   static constexpr std::chrono::milliseconds kLook{20};
-  static constexpr std::chrono::seconds kCut{5};  // after the grace: for refusals to be written and pods to be let go
+  static constexpr std::chrono::seconds kCut{5};  // after the grace: time to write refusals and to release pods
 
  private:
   class Step final : public runtime::Timer {
    public:
-    /// Keeps a place in the queue of timers, so that scheduling it cannot fail.
+    /// Stays in the queue of timers, so that scheduling it cannot fail.
     Step(runtime::Shard& control, std::function<void()> action) : control_(control), action_(std::move(action)) {
       control_.schedule(*this, kNever);
     }
@@ -56,7 +56,7 @@ class Drain {
   bool grace_over_ = false;
   bool ended_ = false;
   Deadline grace_end_ = kNever;
-  std::vector<std::size_t> connections_left_;  // of each shard, as it last said
+  std::vector<std::size_t> connections_left_;  // of each shard, as it last reported
   runtime::Round say_so_;
   runtime::Round stop_accepting_;
   runtime::Round look_;

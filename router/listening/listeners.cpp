@@ -101,7 +101,7 @@ absl::StatusOr<std::vector<runtime::ListeningSocket>> Listeners::sockets_of(cons
   return absl::UnavailableError(absl::StrCat("cannot listen on ", address->text(), ": no descriptor is left"));
 }
 
-/// The kernel completes connections of such a socket, and nobody would ever accept them.
+/// The kernel completes connections to an inherited socket even if no listener ever accepts them.
 void Listeners::find_unused(const std::vector<config::Listener>& wanted, config::Findings& findings) const {
   std::set<std::string> told;
   for (const runtime::InheritedSockets::Socket& each : inherited_.all()) {
@@ -123,7 +123,7 @@ void Listeners::find_unused(const std::vector<config::Listener>& wanted, config:
 void Listeners::prepare_to_close(const Open& removed, Change& change) {
   const auto close = [this, id = removed.id](runtime::Shard& shard) { servers_[shard.index()]->close_listener(id); };
   change.closing_.push_back({removed.port, std::make_unique<runtime::Round>(control_, shards_, close, [] {})});
-  change.said_of_removed_.push_back(absl::StrCat("listens no longer on ", shown(std::get<0>(removed.key), removed.port)));
+  change.said_of_removed_.push_back(absl::StrCat("no longer listens on ", shown(std::get<0>(removed.key), removed.port)));
 }
 
 void Listeners::prepare_to_open(Change::Listener& added, Change& change) {

@@ -21,17 +21,17 @@
 
 namespace router::listening {
 
-/// Which listeners of the data path are open, and how they become those of another configuration without a gap. A listener is
-/// known by its address and port: whatever else changes (TLS, the PROXY protocol) its sockets stay. If the process was started
-/// with a socket of that address, the listener accepts from it, and stays: the socket belongs to the one who passed it. Control
-/// thread.
+/// The open listeners of the data path, and their change to those of another configuration without a gap. A listener is
+/// identified by its address and port: if anything else changes (TLS, the PROXY protocol), its sockets stay. If a socket of
+/// that address was passed to the process, the listener accepts from it. That socket stays open, since it belongs to the
+/// process that passed it. Control thread.
 ///
-/// The order of a change, on each shard: what is left closes after accepting what has arrived, under the old view; then the new
-/// view; then accepting from the new sockets, which have been collecting connections since `prepare`. So whoever is accepted is
-/// served with the settings of its listener.
+/// The order of a change, on each shard: removed listeners accept what has arrived, under the old view, and close. Then the
+/// view changes. Then the new sockets accept; the kernel has collected their connections since `prepare`. So every accepted
+/// connection is served with the settings of its listener.
 class Listeners {
  public:
-  /// Address as the kernel writes it, port, and which of several: port 0 may be asked for more than once.
+  /// Address as the kernel writes it, port, and a number, since port 0 may be configured several times.
   using Key = std::tuple<std::string, std::uint16_t, std::size_t>;
 
   struct Open {
@@ -39,19 +39,19 @@ class Listeners {
     proxy::ListenerId id;
     std::uint16_t port;
   };
-  /// Some shard has not closed it yet.
+  /// A removed listener that some shard has not closed yet.
   struct Closing {
     std::uint16_t port = 0;
     std::unique_ptr<runtime::Round> round;
   };
 
-  /// A configuration's listeners before they are in force. Its sockets are closed if it never is.
+  /// A configuration's listeners before they are in force. Its sockets are closed if it never is in force.
   struct Change {
     struct Listener {
       Key key;
       proxy::ListenerId id = 0;
-      std::uint16_t port = 0;                         // the real one
-      std::vector<runtime::ListeningSocket> sockets;  // one for each shard, or more; none: open already
+      std::uint16_t port = 0;                         // the actual one if 0 is configured
+      std::vector<runtime::ListeningSocket> sockets;  // one for each shard, or more; empty: open already
       bool https = false;
     };
     std::vector<Listener> listeners;  // in the order of router.yaml
@@ -60,7 +60,7 @@ class Listeners {
     friend class Listeners;
     // What `close_removed` and `open_added` need, so that they cannot fail.
     std::vector<Open> open_;                                                              // afterwards
-    std::list<Closing> closing_;                                                          // those that are removed
+    std::list<Closing> closing_;                                                          // removed listeners
     std::vector<std::pair<runtime::Shard*, std::unique_ptr<runtime::Message>>> opening_;  // in that order
     std::vector<std::string> said_of_removed_;
     std::vector<std::string> said_of_added_;
@@ -70,17 +70,17 @@ class Listeners {
             runtime::InheritedSockets inherited)
       : control_(control), shards_(shards), servers_(servers), inherited_(std::move(inherited)) {}
 
-  /// Whether `wanted` asks for any socket to be opened or closed.
+  /// Whether `wanted` needs a socket to be opened or closed.
   bool would_change(const std::vector<config::Listener>& wanted) const;
-  /// The ports on which we listen and which `wanted` no longer asks for at that address.
+  /// The ports on which the router listens at an address that `wanted` does not have, and those that are still being closed.
   std::set<std::uint16_t> given_up(const std::vector<config::Listener>& wanted) const;
-  /// Opens what is new. A port of `given_up` may still be in use by this process. What cannot be opened is told to `findings`,
-  /// and so is an inherited socket that no listener would accept from.
+  /// Opens new listeners. A port of `given_up` may still be in use by this process. What cannot be opened is a mistake in
+  /// `findings`, and so is an inherited socket from which no listener would accept.
   Change prepare(const std::vector<config::Listener>& wanted, const std::set<std::uint16_t>& given_up,
                  config::Findings& findings);
-  /// Before the view without them is published.
+  /// To be called before the view without them is published.
   void close_removed(Change& change) noexcept;
-  /// After the view with them was published.
+  /// To be called after the view with them was published.
   void open_added(Change& change) noexcept;
 
  private:

@@ -24,10 +24,10 @@ StatusCells::~StatusCells() {
 }
 
 void StatusCells::count(int status) {
-  const std::size_t index = static_cast<std::size_t>(status) - kFirst;  // what is below wraps round, far above
+  const std::size_t index = static_cast<std::size_t>(status) - kFirst;  // a smaller status wraps round to a large index
   if (index >= blocks_.size() * 100) return other_.add();
   std::atomic<Block*>& place = blocks_[index / 100];
-  Block* block = place.load(std::memory_order_relaxed);  // only this thread ever sets it
+  Block* block = place.load(std::memory_order_relaxed);  // only this thread sets it
   if (block == nullptr) {
     block = new (std::nothrow) Block;
     if (block == nullptr) return other_.add();

@@ -10,11 +10,11 @@
 
 #include "router/base/failure.h"
 
-/// What the data path counts. A cell has one writer, the shard it belongs to, and is read by the control thread at a scrape;
-/// counting is a plain add, without lookup, lock or contended cache line.
+/// What the data path counts. A cell has one writer, the shard that owns it; the control thread reads it at a scrape. Counting
+/// is a plain add, without lookup, lock or contended cache line.
 namespace router::metrics {
 
-/// A number with one writer (its shard) and readers anywhere: a plain add, relaxed.
+/// A number with one writer (its shard) and readers on any thread: a plain add, relaxed.
 class Cell {
  public:
   void add(std::uint64_t by = 1) { value_.store(value_.load(std::memory_order_relaxed) + by, std::memory_order_relaxed); }
@@ -26,7 +26,7 @@ class Cell {
   std::atomic<std::uint64_t> value_{0};
 };
 
-/// The upper bounds of all histograms, in nanoseconds, ascending; a bucket without one follows. Chosen at the start.
+/// The upper bounds of all histograms, in nanoseconds, ascending. One more bucket follows that has no bound. Set at the start.
 class Bounds {
  public:
   static constexpr std::size_t kMax = 40;  // each is a time series of each histogram of each deployment
@@ -35,11 +35,11 @@ class Bounds {
     bounds_.fill(kNone);
     for (const std::uint64_t bound : bounds) bounds_[size_++] = bound;
   }
-  /// At most kMax.
+  /// `bounds` has at most kMax elements.
   explicit Bounds(std::span<const std::chrono::nanoseconds> bounds);
 
-  /// The index of the first bound that is not below `nanoseconds` (`le`: a bound holds its own value), or `size()`. Without a
-  /// branch, since durations are not to be predicted.
+  /// The index of the first bound that is not below `nanoseconds` (`le`: a bound includes its own value), or `size()`. Has no
+  /// branches, since durations cannot be predicted.
   std::size_t bucket_of(std::uint64_t nanoseconds) const { return bucket_from<kPadded / 2>(0, nanoseconds); }
 
   const std::uint64_t* begin() const { return bounds_.data(); }
@@ -51,7 +51,7 @@ class Bounds {
   static constexpr std::size_t kPadded = 64;  // a power of two, for the search
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
 
-  /// Steps that the compiler sees one by one: GCC makes a loop of them branch.
+  /// Unrolled by the template: GCC compiles a loop of these steps to branches.
   template <std::size_t step>
   std::size_t bucket_from(std::size_t below, std::uint64_t nanoseconds) const {
     below += step * static_cast<std::size_t>(bounds_[below + step - 1] < nanoseconds);
@@ -73,11 +73,11 @@ inline constexpr Bounds kDefaultBounds{50'000,          100'000,         250'000
 /// A histogram with one writer. `_count` is the sum of the buckets; the sum is kept in integer nanoseconds.
 class Histogram {
  public:
-  /// Before the first observation; they must outlive this.
+  /// To be called before the first observation. `bounds` must outlive this.
   void use(const Bounds& bounds) { bounds_ = &bounds; }
-  /// A negative duration (steps measured in another order than they happened) counts as none.
+  /// A negative duration (steps measured in another order than they happened) counts as zero.
   void observe(std::chrono::nanoseconds duration);
-  /// 0 … the number of bounds.
+  /// `index` is 0 … the number of bounds.
   std::uint64_t bucket(std::size_t index) const { return buckets_[index].value(); }
   std::uint64_t sum_nanoseconds() const { return sum_.value(); }
 
@@ -87,8 +87,8 @@ class Histogram {
   std::array<Cell, Bounds::kMax + 1> buckets_;
 };
 
-/// How often each status was given. One writer. Memory for a hundred statuses (200 … 299) comes with the first of them, so a
-/// deployment that only ever succeeds needs 800 bytes, and counting is two array accesses.
+/// Counts responses by status. One writer. Memory for a hundred statuses (200 … 299) is allocated with the first of them, so a
+/// deployment that always succeeds needs 800 bytes, and counting is two array accesses.
 class StatusCells {
  public:
   StatusCells() = default;
@@ -96,7 +96,7 @@ class StatusCells {
   StatusCells& operator=(const StatusCells&) = delete;
   ~StatusCells();
 
-  /// A number that is no HTTP status (100 … 599) is counted as kOther, as is any for which there is no memory.
+  /// A number that is no HTTP status (100 … 599), or for which there is no memory, is counted as kOther.
   void count(int status);
   static constexpr int kOther = 0;
 
@@ -121,39 +121,39 @@ class StatusCells {
   Cell other_;
 };
 
-/// What one exchange came to, for the metrics.
+/// The result of one exchange, for the metrics.
 struct ExchangeFigures {
   int status = 0;
   Reason reason = Reason::kNone;
   std::chrono::nanoseconds duration{};    // head complete … last byte handed to the kernel
-  std::chrono::nanoseconds queue_wait{};  // observed only for exchanges that came as far as the queue
+  std::chrono::nanoseconds queue_wait{};  // observed only for exchanges that reached the queue
   bool queued = false;
-  std::chrono::nanoseconds first_byte{};  // request sent … response head; observed only if there was one
+  std::chrono::nanoseconds first_byte{};  // request sent … response head; observed only if the head came
   bool answered = false;
   std::chrono::nanoseconds overhead{};  // duration without queue, pod and waiting for the client
   bool refused_retried = false;         // another attempt was made after a connection that was refused,
   bool connect_retried = false;         // could not be made for another reason,
   bool stale_retried = false;           // or had ended before it was used
-  bool abort_unnoticed = false;         // given up, and the pod did not close its side in time
+  bool abort_unnoticed = false;         // aborted, and the pod did not close its side in time
   std::uint64_t request_bytes = 0;
   std::uint64_t response_bytes = 0;
 };
 
-/// Why a request got a new connection although one rested in its slot.
+/// Why a request got a new connection although an idle one was in its slot.
 enum class FreshReason : std::uint8_t {
-  kAfterError,      // the answer before was a 5xx, just now: the server may be about to close
+  kAfterError,      // the last answer was a 5xx, just now: the server may be about to close
   kClosesSilently,  // the replica closes after its answers without announcing it
 };
 inline constexpr std::size_t kFreshReasonCount = static_cast<std::size_t>(FreshReason::kClosesSilently) + 1;
 const char* name_of(FreshReason reason);
 
-/// The cells of one (endpoint, deployment) on one shard. A deployment of "" stands for exchanges that found none, an endpoint
-/// of "" likewise. On cache lines of its own, since its neighbour has another writer.
+/// The cells of one (endpoint, deployment) on one shard. The deployment is "" for exchanges that found none, and so is the
+/// endpoint. On cache lines of its own, since its neighbour has another writer.
 class alignas(64) DeploymentCells {
  public:
-  /// For all histograms; before anything is counted. They must outlive this.
+  /// Sets the bounds of all histograms, before anything is counted. They must outlive this.
   void use(const Bounds& bounds);
-  /// The shard, once for each exchange.
+  /// The shard calls this once for each exchange.
   void exchange_finished(const ExchangeFigures& figures);
   void connection_replaced(FreshReason reason) { fresh_connections_[static_cast<std::size_t>(reason)].add(); }
 
@@ -188,14 +188,14 @@ class alignas(64) DeploymentCells {
   std::array<Cell, kFreshReasonCount> fresh_connections_;
 };
 
-/// What became of a copy for a mirrored deployment. `name_of` says how the metric calls it.
+/// What happened to a copy for a mirrored deployment. `name_of` is its value in the metric's label.
 enum class MirrorResult : std::uint8_t {
-  kAnswered,    // sent, and answered to the end, whatever the status
-  kFailed,      // sent, or meant to be, and the pod failed
-  kNoSlot,      // no slot was free, or somebody waited
-  kTooLarge,    // more than a copy may have
-  kNoMemory,    // more than all copies together may have, or than there is
-  kIncomplete,  // the live request was never complete
+  kAnswered,    // sent, and answered completely, with any status
+  kFailed,      // the pod failed, before the copy was sent or after
+  kNoSlot,      // no slot was free, or an exchange waited
+  kTooLarge,    // larger than a copy may be
+  kNoMemory,    // larger than all copies together may be, or no memory
+  kIncomplete,  // the live request never became complete
 };
 inline constexpr std::size_t kMirrorResultCount = static_cast<std::size_t>(MirrorResult::kIncomplete) + 1;
 const char* name_of(MirrorResult result);

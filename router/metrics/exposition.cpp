@@ -38,8 +38,8 @@ constexpr double seconds(std::uint64_t nanoseconds) { return static_cast<double>
 
 using HistogramOf = const Histogram& (DeploymentCells::*)() const;
 
-/// One histogram, summed over the shards. Nothing is observed for exchanges that never came to a deployment beyond their
-/// duration: an empty histogram is shown for deployments that have a name only.
+/// One histogram, summed over the shards. An empty one is shown only for deployments with a name: exchanges that found no
+/// deployment never reach a queue or a pod.
 void add_histogram(MetricFamily& family, const DeploymentMetrics& metrics, HistogramOf histogram_of) {
   const Bounds& bounds = metrics.bounds();
   std::array<std::uint64_t, Bounds::kMax + 1> counts{};
@@ -144,7 +144,7 @@ void add_replica(MetricFamily& family, const ReplicaFigures& figures) {
   add_value(family, labels_of(figures), figures.*kFigure);
 }
 
-/// A summary without quantiles: two series a replica, and a mean of them all that can be taken.
+/// A summary without quantiles: two series for each replica, from which a mean over all replicas can be computed.
 void add_replica_first_byte(MetricFamily& family, const ReplicaFigures& figures) {
   ClientMetric& metric = family.metric.emplace_back();
   metric.label = labels_of(figures);

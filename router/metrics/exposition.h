@@ -15,31 +15,31 @@
 
 namespace router::metrics {
 
-/// What is counted beside the deployments' cells and the process' figures.
+/// What is counted besides the deployments' cells and the figures of the process.
 struct Totals {
   const std::vector<ShardCells>& shards;
   std::uint64_t reloads_accepted = 0;
   std::uint64_t reloads_refused = 0;
-  bool newest_refused = false;                     // the last one of them was
-  std::optional<std::size_t> replicas_left_out{};  // nothing: no replica has figures of its own
+  bool newest_refused = false;                     // the last reload was refused
+  std::optional<std::size_t> replicas_left_out{};  // nothing: no replica has metrics of its own
 };
 
-/// One metric family of /metrics and where its samples come from: exactly one of the functions is there, and adds those of one
-/// source. Every shard's cells are summed up, durations are in seconds. Control thread.
+/// One metric family of /metrics and the source of its samples. Exactly one of the functions is set, and adds the samples of
+/// one source. Cells are summed over the shards; durations are in seconds. Control thread.
 struct Family {
   Name name;
   prometheus::MetricType type;
-  void (*of_metrics)(prometheus::MetricFamily&, const DeploymentMetrics&) = nullptr;  // of each deployment that is known
-  void (*of_figures)(prometheus::MetricFamily&, const DeploymentFigures&) = nullptr;  // of each that is configured
-  bool of_removed = false;  // `of_figures` also of those that are not configured any more, as last told
-  void (*of_replicas)(prometheus::MetricFamily&, const ReplicaFigures&) = nullptr;  // of each that has figures of its own
+  void (*of_metrics)(prometheus::MetricFamily&, const DeploymentMetrics&) = nullptr;  // of each known deployment
+  void (*of_figures)(prometheus::MetricFamily&, const DeploymentFigures&) = nullptr;  // of each configured deployment
+  bool of_removed = false;  // `of_figures` also of deployments that are not configured any more, as last reported
+  void (*of_replicas)(prometheus::MetricFamily&, const ReplicaFigures&) = nullptr;  // of each replica with metrics of its own
   void (*of_process)(prometheus::MetricFamily&, const ProcessFigures&) = nullptr;
   void (*of_totals)(prometheus::MetricFamily&, const Totals&) = nullptr;
 
   prometheus::MetricFamily without_samples() const;
 };
 
-/// In the order in which they are shown. A family stands once, also if it has no sample.
+/// In the order in which they are shown. Each family is shown once, also without samples.
 std::span<const Family> families();
 
 }  // namespace router::metrics

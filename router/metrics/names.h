@@ -2,8 +2,8 @@
 
 #include <string_view>
 
-/// Every metric that the router exposes, with the text that an operator reads beside it. The names are part of the contract
-/// (section 10); labels are in the order in which they are written.
+/// Every metric that the router exposes, with its HELP text for operators. The names are part of the contract (section 10);
+/// labels are in the order in which they are written.
 namespace router::metrics {
 
 struct Name {
@@ -21,20 +21,20 @@ inline constexpr Name kRouterOverhead{
     "inference_router_router_overhead_seconds",
     "Duration without waiting in the queue, for the pod or for the client: the router's own share."};
 inline constexpr Name kQueueWait{"inference_router_queue_wait_seconds",
-                                 "Wait for a free slot, of the exchanges that came as far as the queue."};
+                                 "Wait for a free slot, of the exchanges that reached the queue."};
 inline constexpr Name kFirstByte{"inference_router_upstream_first_byte_seconds",
                                  "From the last request byte sent to the pod to the pod's response head."};
 inline constexpr Name kRequestBytes{"inference_router_request_bytes_total", "Bytes of request bodies received from clients."};
 inline constexpr Name kResponseBytes{"inference_router_response_bytes_total", "Bytes of response bodies sent to clients."};
-inline constexpr Name kRetries{
-    "inference_router_retries_total",
-    "Exchanges with further attempts, made because the pod provably had not acted: why the one before failed."};  // + reason
+inline constexpr Name kRetries{"inference_router_retries_total",
+                               "Exchanges with a further attempt, made because the pod provably had not acted, by why the "
+                               "attempt before failed."};  // + reason
 inline constexpr Name kAbortsUnnoticed{"inference_router_aborts_unnoticed_total",
-                                       "Exchanges given up whose pod kept its connection open beyond abort_wait_ms: it may "
-                                       "still be at work when the next one comes."};
+                                       "Aborted exchanges whose pod kept its connection open beyond abort_wait_ms: it may "
+                                       "still compute when the next request arrives."};
 inline constexpr Name kFreshConnections{
     "inference_router_fresh_connections_total",
-    "New connections to a replica in place of a kept one that it might have been about to close, by why."};  // + reason
+    "New connections to a replica in place of a kept one that it might have been about to close, by reason."};  // + reason
 inline constexpr Name kQueueLength{"inference_router_queue_length", "Exchanges waiting in the queue now."};
 inline constexpr Name kSlotsInUse{"inference_router_slots_in_use", "Slots held by exchanges now."};
 inline constexpr Name kSlots{"inference_router_slots", "Slots of all replicas with a limit."};
@@ -74,13 +74,13 @@ inline constexpr Name kFilesRefused{
     "nothing takes their place."};  // + kind
 inline constexpr Name kGeneration{"inference_router_configuration_generation", "Number of the configuration in force."};
 inline constexpr Name kReloads{"inference_router_configuration_reloads_total",
-                               "Changed configurations read, by whether they were taken up."};
+                               "Changed configurations read, by whether they were accepted."};
 inline constexpr Name kConfigurationRefused{
     "inference_router_configuration_refused",
-    "1: the files were refused when they were last read, and an older configuration is in force; 0: they are in force."};
+    "1: the files were refused when they were last read, and an older configuration is in force; 0: the files are in force."};
 inline constexpr Name kDiscoveryAge{
     "inference_router_discovery_age_seconds",
-    "For how long, at most, the resources and replicas of the API server have not been known to be up to date."};
+    "Time, at most, since the known resources and replicas were last confirmed by the API server."};
 inline constexpr Name kResourcesRefused{"inference_router_resources_refused",
                                         "Resources of the API server whose newest version is not accepted."};
 inline constexpr Name kEventsDropped{"inference_router_events_dropped_total",
@@ -97,6 +97,6 @@ inline constexpr Name kMaxDescriptors{"process_max_fds", "Maximum number of open
 inline constexpr Name kStartTime{"process_start_time_seconds", "Start time of the process since unix epoch in seconds."};
 inline constexpr Name kThreads{"process_threads", "Number of OS threads in the process."};
 
-inline constexpr Name kBuildInfo{"inference_router_build_info", "Always 1; the label tells the version."};
+inline constexpr Name kBuildInfo{"inference_router_build_info", "Always 1; the label is the version."};
 
 }  // namespace router::metrics

@@ -10,13 +10,13 @@
 
 namespace router::metrics {
 
-/// How often replicas of a deployment went out, since the process began.
+/// How often replicas of a deployment were ejected or refused connections, since the process started.
 struct Outages {
   std::uint64_t ejections = 0;
   std::uint64_t refusals = 0;
 };
 
-/// What one deployment looks like at the moment of a scrape.
+/// The state of one deployment at the moment of a scrape.
 struct DeploymentFigures {
   std::string endpoint;
   std::string deployment;
@@ -31,21 +31,21 @@ struct DeploymentFigures {
   Outages outages{};
 };
 
-/// What one replica looks like at the moment of a scrape.
+/// The state of one replica at the moment of a scrape.
 struct ReplicaFigures {
   std::string endpoint;
   std::string deployment;
-  std::string replica;             // as the access log calls it
+  std::string replica;             // as the access log names it
   std::uint64_t slots_in_use = 0;  // now
-  std::uint64_t requests = 0;      // sent to it, and copies not
-  std::uint64_t answers = 0;       // heads of answers that came
+  std::uint64_t requests = 0;      // sent to it, without copies
+  std::uint64_t answers = 0;       // response heads that arrived
   std::uint64_t first_byte_nanoseconds = 0;
 };
 
 /// `metrics.per_replica`.
 struct PerReplica {
   std::vector<ReplicaFigures> present;
-  std::size_t max = 0;  // that are shown
+  std::size_t max = 0;  // of replicas that are shown
 };
 
 /// When one certificate begins and ends, in seconds since 1970.
@@ -55,13 +55,13 @@ struct CertificateFigures {
   std::int64_t expiry = 0;
 };
 
-/// What the process as a whole looks like at the moment of a scrape: filled in by whoever owns the parts. Label values come
-/// from the configuration only, never from a client.
+/// The state of the process at the moment of a scrape; the owners of its parts fill it in. Label values come from the
+/// configuration only, never from a client.
 struct ProcessFigures {
   std::vector<DeploymentFigures> deployments;  // those that are configured
   std::vector<CertificateFigures> certificates;
-  std::uint64_t certificates_refused = 0;  // of listeners: what their files hold now cannot be used
-  std::uint64_t authorities_refused = 0;   // files of those likewise
+  std::uint64_t certificates_refused = 0;  // of listeners: their files cannot be used as they are now
+  std::uint64_t authorities_refused = 0;   // files of authorities, likewise
   std::uint64_t generation = 0;
   std::uint64_t access_log_dropped = 0;
   std::optional<Duration> discovery_age;           // nothing: no API server is followed

@@ -24,7 +24,7 @@ double read_clock(clockid_t clock) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
-/// When the machine was started. Asked once: it would move when the clock is set, and a process starts once.
+/// When the machine was started, in seconds since 1970. Read once, since it would move when the clock is set.
 double boot_time() {
   static const double kBooted = read_clock(CLOCK_REALTIME) - read_clock(CLOCK_BOOTTIME);
   return kBooted;
@@ -44,7 +44,7 @@ struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
 };
 
-/// Without the one by which they are counted.
+/// Leaves out the descriptor with which they are counted.
 std::optional<std::uint64_t> count_entries(const std::string& path) {
   const std::unique_ptr<DIR, CloseFolder> folder(::opendir(path.c_str()));
   if (folder == nullptr) return std::nullopt;
@@ -56,7 +56,7 @@ std::optional<std::uint64_t> count_entries(const std::string& path) {
 }  // namespace
 
 std::optional<ProcessStat> parse_process_stat(std::string_view text) {
-  constexpr std::size_t kFirst = 3;  // the field behind the name, which ends with the last bracket
+  constexpr std::size_t kFirst = 3;  // the first field after the name; the name ends with the last bracket
   constexpr std::size_t kThreads = 20, kStart = 22, kVirtual = 23, kResident = 24;
   const std::size_t name_end = text.rfind(')');
   if (name_end == std::string_view::npos) return std::nullopt;
@@ -80,7 +80,7 @@ std::optional<ProcessStat> parse_process_stat(std::string_view text) {
   return stat;
 }
 
-/// The folder's size is their number since Linux 6.2, and 0 before.
+/// The folder's size is the number of descriptors since Linux 6.2, and 0 before.
 std::optional<std::uint64_t> ProcessUsageReader::count_descriptors(TimePoint now) {
   const std::string path = proc_ + "/self/fd";
   struct stat about {};

@@ -34,7 +34,7 @@ std::shared_ptr<DeploymentMetrics> Registry::deployment(std::string_view endpoin
     return known->second.metrics;
   }
   if (entries_.size() >= forget_at_) {
-    // Without scrapes nobody else would notice what is gone. Doubling keeps the cost of looking small.
+    // Without scrapes nothing else erases removed entries. Doubling the limit keeps the cost of the search small.
     forget_removed();
     forget_at_ = std::max<std::size_t>(64, 2 * entries_.size());
   }
@@ -47,7 +47,7 @@ void Registry::forget_removed() {
   const TimePoint now = clock_.now();
   for (auto each = entries_.begin(); each != entries_.end();) {
     Entry& entry = each->second;
-    if (entry.metrics.use_count() > 1) {  // new holders come from here alone: "only us" cannot change behind our back
+    if (entry.metrics.use_count() > 1) {  // only this class adds holders: the count cannot grow meanwhile
       entry.unused_since.reset();
     } else if (!entry.unused_since) {
       entry.unused_since = now;

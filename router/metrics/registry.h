@@ -19,7 +19,7 @@
 
 namespace router::metrics {
 
-/// The cells of one (endpoint, deployment), a set for each shard. Shared by successive routing tables.
+/// The cells of one (endpoint, deployment), one set for each shard. Shared by successive routing tables.
 class DeploymentMetrics {
  public:
   DeploymentMetrics(std::string endpoint, std::string deployment, std::size_t shards, std::shared_ptr<const Bounds> bounds);
@@ -31,7 +31,7 @@ class DeploymentMetrics {
   const std::string& deployment() const { return deployment_; }
   const std::vector<DeploymentCells>& cells() const { return cells_; }
   const Bounds& bounds() const { return *bounds_; }
-  /// Over all shards; any thread.
+  /// Sum over all shards; any thread.
   std::uint64_t aborts_unnoticed() const;
 
  private:
@@ -43,31 +43,31 @@ class DeploymentMetrics {
 
 class Scrape;
 
-/// Everything that is counted, and how it is shown. Control thread; the cells that it hands out belong to the shards.
+/// All metrics, and their exposition. Control thread; the cells that it returns belong to the shards.
 class Registry {
  public:
-  /// How long figures stay exposed after their deployment was removed, so that the last scrapes still see them (contract,
+  /// How long metrics stay exposed after their deployment was removed, so that the last scrapes still see them (contract,
   /// section 10).
   static constexpr std::chrono::minutes kRemovedKept{10};
 
   explicit Registry(std::size_t shards, const Clock& clock = kSteadyClock, const Bounds& bounds = kDefaultBounds)
       : clock_(clock), bounds_(std::make_shared<const Bounds>(bounds)), shards_(shards) {}
 
-  /// The figures of a deployment, the same ones as long as anybody holds them or kRemovedKept has not passed since. Names are
-  /// compared without case; the labels are spelled as at first.
+  /// The metrics of a deployment: the same object while anything holds it, and for kRemovedKept afterwards. Names are compared
+  /// without case; the labels are spelled as in the first call.
   std::shared_ptr<DeploymentMetrics> deployment(std::string_view endpoint, std::string_view deployment);
   ShardCells& shard(std::size_t index) { return shards_[index]; }
-  /// A changed configuration was read, and taken up or refused.
+  /// Counts a changed configuration that was read, and accepted or refused.
   void configuration_reloaded(bool accepted) {
     (accepted ? reloads_accepted_ : reloads_refused_).add();
     newest_refused_ = !accepted;
   }
-  /// Whom to ask at each scrape.
+  /// Sets the function from which each scrape gets the figures of the process.
   void set_process_figures(std::function<ProcessFigures()> source) { process_figures_ = std::move(source); }
 
   /// What /metrics shows, in pieces of the Prometheus text format, version 0.0.4 (scrape.h).
   std::unique_ptr<Scrape> scrape();
-  /// All of it at once: of a thousand deployments that is 10 MB, and takes as long as that.
+  /// Everything at once, without pauses: 10 MB for a thousand deployments.
   std::vector<prometheus::MetricFamily> collect();
   std::string render();
   static constexpr const char* kContentType = "text/plain; version=0.0.4; charset=utf-8";
@@ -76,8 +76,8 @@ class Registry {
   using Key = std::pair<std::string, std::string>;  // endpoint, deployment, lower case
   struct Entry {
     std::shared_ptr<DeploymentMetrics> metrics;
-    std::optional<Outages> outages;           // as last told
-    std::optional<TimePoint> unused_since{};  // nobody else holds the metrics
+    std::optional<Outages> outages;           // as last reported
+    std::optional<TimePoint> unused_since{};  // since when nothing else holds the metrics
   };
   static Key key(std::string_view endpoint, std::string_view deployment);
   friend class Scrape;
@@ -89,7 +89,7 @@ class Registry {
   const std::shared_ptr<const Bounds> bounds_;  // of all histograms
   std::vector<ShardCells> shards_;
   std::map<Key, Entry> entries_;
-  std::size_t forget_at_ = 64;  // entries: when this many are known, look for removed ones even if nobody scrapes
+  std::size_t forget_at_ = 64;  // when this many entries are known, removed ones are erased even if nobody scrapes
   std::function<ProcessFigures()> process_figures_;
   ReplicaBook replicas_;
   Cell reloads_accepted_;

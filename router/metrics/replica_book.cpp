@@ -35,7 +35,7 @@ void ReplicaBook::update(const std::vector<ReplicaFigures>& present, std::size_t
   forget(now, kept);
   make_room(max, found.size());
   left_out_ = 0;
-  while (entries_.size() > max) {  // fewer are allowed than before
+  while (entries_.size() > max) {  // `max` has become smaller
     entries_.erase(std::prev(entries_.end()));
     ++left_out_;
   }
@@ -48,7 +48,7 @@ void ReplicaBook::update(const std::vector<ReplicaFigures>& present, std::size_t
   }
 }
 
-/// Those that have been gone for longest go, as far as so many more need their room.
+/// Erases replicas that are gone, the longest gone first, until `more` new ones have room or none that is gone is left.
 void ReplicaBook::make_room(std::size_t max, std::size_t more) {
   if (entries_.size() + more <= max) return;
   std::vector<std::pair<TimePoint, std::map<Key, Entry>::iterator>> gone;

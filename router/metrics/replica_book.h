@@ -12,19 +12,19 @@
 
 namespace router::metrics {
 
-/// Which replicas have figures of their own, so that the number of series is bounded whatever discovery finds: those that have
-/// them keep them, a new one gets them while there is room, and one that is gone keeps them for a while, as they were last
-/// told, but makes room before a new one goes without. Control thread.
+/// Decides which replicas have metrics of their own, so that the number of series is bounded whatever discovery finds. A
+/// replica that has them keeps them; a new one gets them while there is room. A replica that is gone keeps its last figures
+/// for a while, but makes room before a new one goes without. Control thread.
 class ReplicaBook {
  public:
-  /// Takes down what is there now, one entry for each name: several replicas of one (a pod and its successor at the same
-  /// address) are added up. `kept`: how long those that are gone stay.
+  /// Records the present replicas, one entry for each name: several replicas of one name (a pod and its successor at the same
+  /// address) are added up. `kept`: how long replicas that are gone stay.
   void update(const std::vector<ReplicaFigures>& present, std::size_t max, TimePoint now, Duration kept);
   void clear() noexcept { entries_.clear(); }
 
   /// In the order of their names.
   std::vector<ReplicaFigures> shown() const;
-  /// How many of those that are there found no room, when they were last told.
+  /// How many of the present replicas found no room at the last update.
   std::size_t left_out() const { return left_out_; }
 
  private:

@@ -63,7 +63,7 @@ void Scrape::begin_family() {
   figures_shown_ = 0;
 }
 
-/// The serializer writes whole families: what it puts before the samples is shown with the first part alone.
+/// The serializer writes whole families: only the first part of a family keeps what comes before the samples.
 void Scrape::add_part(std::string& text) {
   const prometheus::TextSerializer serializer;
   std::vector<prometheus::MetricFamily> part{families()[family_].without_samples()};
@@ -79,7 +79,7 @@ void Scrape::add_part(std::string& text) {
   ++family_;
 }
 
-/// Some deployments' samples, or all there are if they are of the process. Whether there are more.
+/// Adds the samples of so many deployments, or all samples of the process. Returns whether there are more.
 bool Scrape::fill(prometheus::MetricFamily& family, std::size_t deployments) {
   const Family& shown = families()[family_];
   if (shown.of_metrics != nullptr) return fill_from_metrics(family, deployments);

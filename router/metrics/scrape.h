@@ -12,20 +12,20 @@
 
 namespace router::metrics {
 
-/// The text of one scrape, made piece by piece: family by family, as the format asks, and within a family some deployments at a
-/// time. What the process tells is asked once, when this is made; cells are read when their piece is. Between two pieces
-/// deployments may come and go: it goes on behind the last one that it has shown, so a new deployment may be missing from the
-/// families before. Control thread; the registry outlives it.
+/// The text of one scrape, made piece by piece: family by family, as the format requires, and within a family some deployments
+/// at a time. The constructor reads the process' figures once; cells are read when their piece is made. Deployments may change
+/// between two pieces. The scrape continues after the last one that it has shown, so a new deployment may be missing from
+/// earlier families. Control thread; the registry outlives it.
 class Scrape {
  public:
-  /// A piece ends with the first part that reaches it. Making one takes a millisecond at most.
+  /// A piece ends with the first part that reaches this size. Making one takes a millisecond at most.
   static constexpr std::size_t kPieceBytes = 32 * 1024;
 
   explicit Scrape(Registry& registry);
 
-  /// Appends the next piece to `text`; false: it was the last one. Throws std::bad_alloc; then the scrape is over.
+  /// Appends the next piece to `text`, and returns false with the last one. Throws std::bad_alloc; the scrape is then over.
   bool next(std::string& text);
-  /// Every family, whole. Instead of `next`.
+  /// Every family, complete. To be called instead of `next`.
   std::vector<prometheus::MetricFamily> all();
 
  private:
@@ -42,13 +42,13 @@ class Scrape {
 
   Registry& registry_;
   std::optional<ProcessFigures> process_;
-  std::vector<DeploymentFigures> removed_;  // not configured any more: their outages, as last told
-  std::vector<ReplicaFigures> replicas_;    // that have figures of their own
-  std::optional<std::size_t> left_out_;     // replicas that have none; nothing: it is switched off
-  std::size_t family_ = 0;                  // of families(): the one that is being shown
+  std::vector<DeploymentFigures> removed_;  // no longer configured: their outages, as last reported
+  std::vector<ReplicaFigures> replicas_;    // with metrics of their own
+  std::optional<std::size_t> left_out_;     // replicas without; nothing: switched off
+  std::size_t family_ = 0;                  // index in families(): the current one
   std::string header_;                      // its HELP and TYPE; empty: not shown yet
-  std::optional<Registry::Key> shown_;      // the last one of the deployments with cells
-  std::size_t figures_shown_ = 0;           // of the configured and the removed ones, or of the replicas
+  std::optional<Registry::Key> shown_;      // the last deployment of which cells were shown
+  std::size_t figures_shown_ = 0;           // number of configured and removed deployments, or of replicas
 };
 
 }  // namespace router::metrics

@@ -10,7 +10,7 @@ absl::StatusOr<AccessLogs::Writer> AccessLogs::open(const std::string& path, std
   if (current_ && path == path_) return current_;
   auto writer = runtime::LineWriter::open(path, shards);
   if (!writer.ok()) return writer.status();
-  written_to_.reserve(written_to_.size() + 1);  // `use` cannot fail
+  written_to_.reserve(written_to_.size() + 1);  // so that `use` needs no memory
   return Writer(writer->release(), [dropped = dropped_by_ended_](runtime::LineWriter* ended) {
     *dropped += ended->dropped();
     delete ended;

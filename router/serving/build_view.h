@@ -9,9 +9,9 @@
 
 namespace router::serving {
 
-/// The next view of the data path, still without listeners and access log, upon the live objects that `change` will leave.
-/// `random_via_name` is this process's name where router.yaml gives none.
-/// Nothing but memory can be wrong: everything else was checked before. Control thread.
+/// Builds the next view of the data path, without listeners and access log, from `config` and the live objects that exist once
+/// `change` is applied. `random_via_name` is this process's name in `Via` if router.yaml gives none. Fails only with
+/// std::bad_alloc, since everything else was checked before. Control thread.
 std::shared_ptr<proxy::View> build_view(const config::Config& config, const LiveDeployments& live,
                                         const LiveDeployments::Change& change, metrics::Registry& metrics,
                                         const std::string& random_via_name);

@@ -2,7 +2,7 @@
 
 namespace router::serving {
 
-/// Authorities of which no use is made are not read either.
+/// Without verification the file of authorities is not read, so it is not part of the key.
 ClientContexts::Key ClientContexts::key_of(const config::UpstreamTls& settings) {
   return {settings.verify, settings.verify ? settings.ca_file : ""};
 }
@@ -31,7 +31,7 @@ std::optional<ClientContexts::Set> ClientContexts::take_over(const config::Upstr
 absl::StatusOr<ClientContexts::Set> ClientContexts::closed() {
   tls::ClientOptions options;
   options.trust_nobody = true;
-  return make({false, "nobody"}, options);  // without verification no file is named, so no other set has this key
+  return make({false, "nobody"}, options);  // no other set has this key: without `verify` the file is ""
 }
 
 }  // namespace router::serving

@@ -15,21 +15,22 @@
 
 namespace router::serving {
 
-/// The TLS contexts towards replicas: one set for each pair of `verify` and authorities, whoever asks for it. The system's
-/// trust store holds more than a hundred certificates (30 ms and 0.8 MB), and a deployment that says `tls: {}` costs its author
-/// nothing: so a set is made once and shared (docs/decisions/0027). A context is constant once it is made.
-/// What was read stays as it is until another ClientContexts is made. Control thread.
+/// The TLS contexts towards replicas: one set for each pair of `verify` and authorities, shared by all deployments with that
+/// pair. The system's trust store holds more than a hundred certificates (30 ms and 0.8 MB for a set), and anyone may write
+/// `tls: {}` in a deployment (docs/decisions/0027). A context does not change once it is made. The content of a file is kept
+/// until another ClientContexts is made. Control thread.
 class ClientContexts {
  public:
-  using Set = std::vector<std::shared_ptr<tls::ClientContext>>;  // one per shard, and one for the control thread's probes
+  using Set = std::vector<std::shared_ptr<tls::ClientContext>>;  // one per shard, and one more
 
   explicit ClientContexts(std::size_t shards) : shards_(shards) {}
 
-  /// Fails with `file: what is wrong`; then the next call reads the file again.
+  /// Fails with `file: what is wrong`. The next call then reads the file again.
   absl::StatusOr<Set> get(const config::UpstreamTls& settings);
-  /// Where that failed: what `before` has for the same settings is what `get` gives from now on; nothing if it has none.
+  /// For settings with which `get` failed: from now on `get` returns the set that `before` has for them. Returns that set, or
+  /// nothing if `before` has none.
   std::optional<Set> take_over(const config::UpstreamTls& settings, const ClientContexts& before);
-  /// Contexts that trust nobody: no handshake with them succeeds.
+  /// Contexts without any authorities: no handshake with them succeeds.
   absl::StatusOr<Set> closed();
 
  private:

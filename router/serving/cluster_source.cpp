@@ -26,9 +26,9 @@ using kubernetes::GroupVersionResource;
 
 const GroupVersionResource kSlices{"discovery.k8s.io", "v1", "endpointslices"};
 const GroupVersionResource kPods{"", "v1", "pods"};
-constexpr const char* kOfAService = "kubernetes.io/service-name";  // label: others belong to nobody whom we know
+constexpr const char* kOfAService = "kubernetes.io/service-name";  // label: a slice without it belongs to no Service
 
-/// Label selector: both labels are there, whatever they say.
+/// Label selector: both labels are present, with any values.
 std::string of_azureml() { return absl::StrCat(discovery::kEndpointLabel, ",", discovery::kDeploymentLabel); }
 
 }  // namespace
@@ -131,7 +131,7 @@ void ClusterSource::list_dropped_again() {
     if (each.kind == ClusterState::Kind::kSlices) continue;
     const ClusterState::Kind kind = each.kind;
     const std::string namespace_name = each.namespace_name;
-    each.reflector.reset();  // before the watcher, which it feeds
+    each.reflector.reset();  // before its watcher, to which it passes objects
     each = follow_kind(kind, namespace_name);
   }
 }
@@ -144,14 +144,14 @@ void ClusterSource::look_at(TimePoint when) {
 }
 
 void ClusterSource::Tick::expired() {
-  owner_.control_.schedule(*this, kNever);  // keeps its place in the queue: the next look must not fail for want of it
+  owner_.control_.schedule(*this, kNever);  // stays in the queue of timers, so that the next look needs no memory
   owner_.next_look_ = kNever;
   try {
     owner_.look();
   } catch (const std::bad_alloc&) {
     owner_.pending_ = true;
     owner_.look_at(owner_.control_.now() + kMemoryPause);
-    log::error("memory is short: what has changed on the API server is taken up later");
+    log::error("memory is short: changes of the API server are applied later");
   }
 }
 
@@ -164,7 +164,7 @@ void ClusterSource::look() {
   if (!complete_ && !(kinds_listed() && pods_listed())) return look_at(looked_ + kListsPause);
   const bool other_refusals = update_replicas(by_service_, with_services_of(changes));
   const bool others_of_pods = update_replicas(by_labels_, changes.pods);
-  if (other_refusals || others_of_pods) {  // once for all of them: it looks at every resource
+  if (other_refusals || others_of_pods) {  // once for all, since it covers every resource
     ReconcileLog::News news = reconcile_log_.prepare(results());
     reconcile_log_.write(news);
   }
@@ -173,7 +173,7 @@ void ClusterSource::look() {
   pending_ = pending_ || secrets.follows_anew;
   if (!secrets.all_well) look_at(looked_ + kListsPause);
   if (!pending_) return;
-  // From the first change that waits on, however many Secrets are named meanwhile: else who names ever new ones holds up all.
+  // The wait starts with the first pending change. Later ones do not prolong it, so new Secrets cannot delay all changes.
   if (!wait_until_) wait_until_ = looked_ + (complete_ ? Duration(kSecretsWait) : Duration(kFirstSecretsWait));
   add_own_names(taken_, certified_);
   secrets_.follow(discovery::join_cluster(state_.cluster(), settings_, client_->namespace_name(), taken_), looked_,
@@ -218,7 +218,7 @@ ClusterSource::Change ClusterSource::prepare(const std::vector<config::Endpoint>
   change.joined_ = discovery::join_cluster(state_.cluster(), settings_, client_->namespace_name(), change.taken_);
   load_transports(change);
   index_deployments(change);
-  // Interfaces may have changed since, and so may the addresses of the API server's name.
+  // The interfaces, and the addresses of the API server's name, may have changed since the last time.
   change.avoided_.own = discovery::OwnAddresses(own.addresses->listeners(), discovery::OwnAddresses::read_local_ips());
   for (const runtime::Address& each : client_->addresses()) change.avoided_.api_server.insert(each.unmapped().ip());
   for (const config::Endpoint& endpoint : change.joined_.endpoints) {
@@ -235,7 +235,7 @@ void ClusterSource::apply(Change& change) noexcept {
   certified_.swap(change.certified_);
   if (!complete_) return;
   std::swap(joined_, change.joined_);
-  std::swap(by_service_, change.by_service_);  // they point into what was joined
+  std::swap(by_service_, change.by_service_);  // they point into joined_
   std::swap(by_labels_, change.by_labels_);
   std::swap(avoided_, change.avoided_);
   replicas_.swap(change.replicas_);
@@ -267,7 +267,7 @@ void ClusterSource::load_transports(Change& change) {
                                                                 std::move(loaded)};
         return false;
       }
-      // It is never spoken to in plaintext instead.
+      // Such a deployment is left out; the router never falls back to plaintext.
       endpoint.traffic.erase(deployment.name);
       endpoint.mirror_traffic.erase(deployment.name);
       for (ReconcileResult& result : change.joined_.results) {

@@ -31,19 +31,19 @@
 
 namespace router::serving {
 
-/// Endpoints that are resources of a Kubernetes API server: follows them, what they name, and their replicas. Replicas are told
-/// to the live deployments at once, all else by a new table. While the API server is away, what was known stays in force.
-/// Control thread.
+/// The source of endpoints that are resources of a Kubernetes API server. Follows these resources, the Secrets that they name
+/// and their replicas. Changed replicas go to the live deployments at once, everything else into a new table. While the API
+/// server is unavailable, the last state stays in force. Control thread.
 class ClusterSource {
  public:
-  static constexpr std::chrono::milliseconds kPause{50};         // at least, between two looks at what has changed
-  static constexpr std::chrono::seconds kFirstSecretsWait{5};    // at most, for the Secrets that are needed at the start
-  static constexpr std::chrono::milliseconds kSecretsWait{150};  // likewise later, before others' changes are taken up
+  static constexpr std::chrono::milliseconds kPause{50};         // minimum, between two looks at the changes
+  static constexpr std::chrono::seconds kFirstSecretsWait{5};    // maximum, for the Secrets that are needed at the start
+  static constexpr std::chrono::milliseconds kSecretsWait{150};  // maximum, for Secrets later
   static constexpr std::chrono::milliseconds kMemoryPause{250};
-  static constexpr std::chrono::milliseconds kListsPause{500};  // at the start, between two looks at which lists have come
-  static constexpr std::chrono::seconds kListAgainPause{10};    // at least, between two lists because of room in a namespace
+  static constexpr std::chrono::milliseconds kListsPause{500};  // between two checks whether lists have arrived
+  static constexpr std::chrono::seconds kListAgainPause{10};  // minimum, between two lists of what found no room in a namespace
 
-  /// Reads the credentials; asks nobody yet. `resources_changed` is called from the loop when a new table is to be made.
+  /// Reads the credentials; sends no request yet. The loop calls `resources_changed` when a new table must be made.
   static absl::StatusOr<std::unique_ptr<ClusterSource>> make(runtime::Shard& control, runtime::Resolver& resolver,
                                                              const config::Kubernetes& settings, std::size_t shards,
                                                              LiveDeployments& live, std::function<void()> resources_changed);
@@ -51,32 +51,33 @@ class ClusterSource {
   ClusterSource& operator=(const ClusterSource&) = delete;
   ~ClusterSource();
 
-  /// Begins to follow, and to report what became of the resources.
+  /// Starts to follow the resources, and to report their results.
   void start(const config::Process& process);
-  /// Ends what is under way, some turns of the loop later.
+  /// Stops all tasks; they end some turns of the loop later.
   void stop();
-  /// After `stop`: until nothing is under way any more, or the deadline; whether nothing is.
+  /// After `stop`: waits until no task runs, or until the deadline. Returns whether no task runs.
   Task<bool> stopped(Deadline deadline) { return following_.wait(deadline); }
 
-  /// What is known now, joined beside the endpoints of files: what comes next, made beside what is in force.
+  /// The next state of this source, made beside the state in force.
   class Change;
-  /// Nothing comes out until everything was listed once. Throws std::bad_alloc; nothing has changed but what can be made again.
+  /// Joins the known resources, next to the endpoints of files. Returns no endpoints until every kind was listed once. Throws
+  /// std::bad_alloc; the state in force is then unchanged.
   Change prepare(const std::vector<config::Endpoint>& files, const OwnIdentity& own);
-  /// From now on what has changed is compared with this, and told of it.
+  /// Makes `change` the state in force, with which later changes are compared.
   void apply(Change& change) noexcept;
-  /// Of what is in force.
+  /// Endpoints in force.
   const std::vector<config::Endpoint>& endpoints() const { return joined_.endpoints; }
 
-  /// What became of every resource, and how many replicas each deployment has now.
+  /// The result of every resource, with the number of replicas that each deployment has now.
   std::vector<discovery::ReconcileResult> results() const { return results_of(joined_, replicas_); }
-  /// Why `/readyz` has to wait; empty once everything was listed.
+  /// Why `/readyz` fails; empty once everything was listed.
   std::vector<std::string> not_ready() const;
-  /// For how long, at most, what is known has not been known to be up to date. Secrets do not count: that one may not be read
-  /// is its endpoint's business.
+  /// For how long, at most, the known state has not been confirmed by the API server. Secrets do not count: a Secret that may
+  /// not be read concerns its endpoint only.
   Duration age() const;
-  /// Resources whose newest version is not accepted.
+  /// Number of resources whose newest version is not accepted.
   std::size_t resources_refused() const;
-  /// Events of refusals that were not written.
+  /// Number of events about refusals that were not written.
   std::uint64_t events_dropped() const { return reporter_ != nullptr ? reporter_->events_dropped() : 0; }
   const config::Kubernetes& settings() const { return settings_; }
 
@@ -100,20 +101,21 @@ class ClusterSource {
                 std::size_t shards, LiveDeployments& live, std::function<void()> resources_changed);
 
   Followed follow_kind(discovery::ClusterState::Kind kind, const std::string& namespace_name);
-  /// What was dropped for want of room in its namespace, if there is some now.
+  /// Lists again the objects that were dropped for lack of room in their namespace, if there is room now.
   void list_dropped_again();
   void begin_to_report(const config::Process& process);
   void look_soon();
-  /// At the latest.
+  /// Schedules a look, at `when` at the latest.
   void look_at(TimePoint when);
-  /// At what has changed since the last time.
+  /// Applies what has changed since the last look.
   void look();
-  /// Every kind was listed in every namespace, but for namespaces that may not be read, as long as there is another: what an
-  /// operator has forgotten to allow for one team does not close the router to all.
+  /// Whether every kind was listed in every namespace. A namespace that may not be read does not count as long as there is
+  /// another: rights that are missing for one team do not close the router to all others.
   bool kinds_listed() const;
-  /// Pods that may not be read do not count: that is the business of the deployments that would adopt them.
+  /// Whether Pods were listed in every namespace. Pods that may not be read do not count: they concern only the deployments
+  /// that need them.
   bool pods_listed() const;
-  /// They never could be read in this namespace, and that is why.
+  /// Whether the Pods of this namespace were never listed because the router may not read them.
   bool pods_forbidden(const std::string& namespace_name) const;
   void load_transports(Change& change);
   std::shared_ptr<const upstream::Transport> transport(const config::Deployment& deployment, config::Findings& findings);
@@ -121,9 +123,10 @@ class ClusterSource {
   void add_own_names(discovery::TakenNames& taken, const std::set<std::string>& certified) const;
   bool own_names_known() const { return own_service_ == nullptr || own_service_->known(); }
   discovery::FoundReplicas look_for_replicas(const config::Deployment& deployment, const discovery::Avoided& avoided) const;
-  /// At once: those of one deployment, or of all that are behind what has changed. Whether a result may be another now.
+  /// Update the replicas of one deployment, or of all deployments of the keys in `changed`, at once. Return whether a result
+  /// may differ now.
   bool update_replicas(const config::Deployment& deployment);
-  /// Those of which a slice has changed, or with `check_pod_addresses` a Pod of their namespace.
+  /// The Services of which a slice has changed, and with `check_pod_addresses` all Services of a namespace with a changed Pod.
   std::set<discovery::ObjectKey> with_services_of(const discovery::ClusterState::Changes& changes) const;
   bool update_replicas(const Index& index, const std::set<discovery::ObjectKey>& changed);
 
@@ -144,16 +147,16 @@ class ClusterSource {
   std::vector<Followed> pods_;  // only with `adopt_azureml_pods` or `check_pod_addresses`
   TimePoint list_again_due_{};
   bool stopping_ = false;
-  bool pending_ = false;   // resources have changed, and wait for the Secrets that they name
-  bool complete_ = false;  // everything was listed once; for good
+  bool pending_ = false;   // resources have changed, and wait for lists or Secrets
+  bool complete_ = false;  // everything was listed once; never false again
   TimePoint looked_{};
   TimePoint next_look_ = kNever;
   std::optional<TimePoint> wait_until_;  // for Secrets, while pending_
   discovery::TakenNames taken_;
   discovery::Joined joined_;
-  Index by_service_;                                            // deployments of joined_ that name a Service
-  Index by_labels_;                                             // and those that adopt Pods, by discovery::label_key
-  std::map<DeploymentKey, discovery::FoundReplicas> replicas_;  // as told
+  Index by_service_;  // deployments of joined_ that name a Service
+  Index by_labels_;   // deployments of joined_ that adopt Pods, by discovery::label_key
+  std::map<DeploymentKey, discovery::FoundReplicas> replicas_;  // as last given to live_
   std::map<DeploymentKey, KnownTransport> known_transports_;
   ReconcileLog reconcile_log_;
   std::unique_ptr<discovery::ClusterReporter> reporter_;  // nullptr: nothing is written
@@ -165,7 +168,7 @@ class ClusterSource::Change {
   const std::vector<config::Endpoint>& endpoints() const { return joined_.endpoints; }
   /// All replicas of each deployment.
   std::map<DeploymentKey, std::vector<discovery::FoundReplica>> replicas() const;
-  /// TLS towards the replicas of those that have any.
+  /// TLS towards the replicas, for the deployments that use TLS.
   Transports transports() const;
 
  private:

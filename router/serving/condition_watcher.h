@@ -9,7 +9,7 @@
 
 namespace router::serving {
 
-/// Tells the control thread that replicas of a queue may have gone out, or come back.
+/// Notifies the control thread that replicas of a queue may have been ejected or found refusing, or may be chosen again.
 class ConditionWatcher final : public dispatch::Watcher,
                                public std::enable_shared_from_this<ConditionWatcher>,
                                private runtime::Message {
@@ -29,7 +29,7 @@ class ConditionWatcher final : public dispatch::Watcher,
 
   runtime::Shard& control_;
   const std::function<void()> look_;
-  std::shared_ptr<ConditionWatcher> self_;  // on its way to control, it may outlive its queue
+  std::shared_ptr<ConditionWatcher> self_;  // while the message is on its way: it may outlive its queue
 };
 
 }  // namespace router::serving

@@ -5,7 +5,7 @@
 namespace router::serving {
 namespace {
 
-/// Field selector: Helm's are large and many, and neither kind can hold keys.
+/// Field selector. Helm's Secrets are large and many, and neither of the two types can hold keys.
 constexpr const char* kNoSecretsOfOthers = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
 
 }  // namespace

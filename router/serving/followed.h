@@ -13,7 +13,7 @@
 
 namespace router::serving {
 
-/// One selection of an API server's objects that is followed. The watcher outlives the reflector.
+/// One selection of objects of an API server, and its watch. The watcher outlives the reflector.
 struct Followed {
   std::string namespace_name;  // empty: all namespaces
   discovery::ClusterState::Kind kind{};
@@ -22,15 +22,16 @@ struct Followed {
   std::unique_ptr<kubernetes::Reflector> reflector;
 };
 
-/// Begins to follow objects of one API server, for one ClusterState; all of them outlive what is followed. Control thread.
+/// Starts watches of one API server, for one ClusterState. All arguments of the constructor outlive what `follow` returns.
+/// Control thread.
 class Follower {
  public:
-  static constexpr std::size_t kMax = 20'000;  // selections: kinds in namespaces, and Secrets that are followed alone
+  static constexpr std::size_t kMax = 20'000;  // selections: each kind in each namespace, and each Secret followed by name
 
   Follower(runtime::Shard& control, kubernetes::ApiClient& client, runtime::TaskGroup& group, discovery::ClusterState& state)
       : control_(control), client_(client), group_(group), state_(state) {}
 
-  /// `label_selector`: empty: all.
+  /// An empty `label_selector` selects all objects.
   Followed follow(discovery::ClusterState::Scope scope, kubernetes::GroupVersionResource resource,
                   const std::string& label_selector);
 

@@ -71,8 +71,8 @@ void FollowedSecrets::follow(const std::string& namespace_name, const std::set<s
     const ObjectKey key{namespace_name, name};
     if (alone_.contains(key)) continue;
     if (others_ + alone_.size() + together_.size() >= Follower::kMax) {
-      return log::error(
-          absl::StrCat("more than ", Follower::kMax, " things to follow: the Secret ", namespace_name, "/", name, " is not"));
+      return log::error(absl::StrCat("more than ", Follower::kMax, " selections to follow: the Secret ", namespace_name, "/",
+                                     name, " is not followed"));
     }
     alone_.emplace(key, follower_.follow({ClusterState::Kind::kSecrets, namespace_name, name}, kSecrets, ""));
   }
@@ -100,7 +100,7 @@ FollowedSecrets::State FollowedSecrets::look(TimePoint now) {
 void FollowedSecrets::follow_together(const std::string& namespace_name, const std::set<std::string>& wanted) {
   Together next;
   next.names = std::make_shared<std::set<std::string>>(wanted);
-  together_.erase(namespace_name);  // first: two watchers must not tell of the same objects
+  together_.erase(namespace_name);  // first: two watchers must not report the same objects
   std::erase_if(alone_, [&namespace_name](const auto& each) { return each.first.namespace_name == namespace_name; });
   next.followed = follower_.follow({ClusterState::Kind::kSecrets, namespace_name, "", next.names}, kSecrets, "");
   together_.emplace(namespace_name, std::move(next));

@@ -15,39 +15,39 @@
 
 namespace router::serving {
 
-/// `endpoint/deployment`, lower case, behind the namespace if it is a resource: what keeps its queue and its replicas from one
-/// configuration to the next. Deployments of the same name in different namespaces have nothing in common.
+/// `endpoint/deployment` in lower case, after `namespace/` if the deployment is a resource. A deployment with the same key in
+/// the next configuration keeps its queue and replicas. Deployments of the same name in different namespaces share nothing.
 using DeploymentKey = std::string;
 DeploymentKey deployment_key(const std::string& namespace_name, const std::string& endpoint, const std::string& deployment);
 DeploymentKey deployment_key(const config::Deployment& deployment);
 
-/// One replica with what tells whether it is ready: its source, or a probe.
+/// One replica, with what decides whether it is ready: its source, or a probe.
 struct LiveReplica {
   std::shared_ptr<upstream::Replica> replica;
-  std::unique_ptr<discovery::ReplicaProber> prober;     // none if the source tells
-  discovery::ProbeTarget target;                        // what the prober asks, and the readmission
-  dispatch::Condition condition;                        // of which `readmission` takes care
-  std::unique_ptr<discovery::Readmission> readmission;  // while it is out: ejected, or refusing
+  std::unique_ptr<discovery::ReplicaProber> prober;     // null if the source decides
+  discovery::ProbeTarget target;                        // for the prober and the readmission
+  dispatch::Condition condition;                        // as last seen; unless it is well, there is a `readmission`
+  std::unique_ptr<discovery::Readmission> readmission;  // while it is ejected or refusing
   bool ready = false;
-  bool terminating = false;  // no member of the queue any more
-  /// Why it is not ready, or why its last probe failed although it still counts as ready; empty: nothing is wrong with it.
+  bool terminating = false;  // no longer a member of the queue
+  /// Why the replica is not ready, or why its last probe failed although it still counts as ready. Empty if nothing is wrong.
   std::string why;
-  /// Causes of its not being ready: each change is logged, at most six in a minute, so that a replica which fails in two ways
-  /// by turns does not fill the log.
+  /// Causes for which the replica is not ready. Each change is logged, at most six in a minute, so that a replica that
+  /// alternates between two causes does not fill the log.
   LogDeduplicator causes{
       {.repeat = LogDeduplicator::Options::Repeat::kLastLogged, .logged_max = 6, .window = std::chrono::seconds(60)}};
 };
 
-/// What lives on between configurations, of one deployment.
+/// The state of one deployment that outlives a configuration.
 struct LiveDeployment {
   std::string endpoint;
   std::string name;
   std::shared_ptr<dispatch::RequestQueue> queue;
   std::shared_ptr<metrics::DeploymentMetrics> metrics;
   std::shared_ptr<const upstream::Transport> transport;
-  std::map<std::string, LiveReplica> replicas;  // by identity, address and what a connection to it depends on
+  std::map<std::string, LiveReplica> replicas;  // by identity, address and TLS settings
   config::Deployment settings;
-  bool trouble_is_current = true;  // to the queue, or is about to be
+  bool trouble_is_current = true;  // false: an update of the queue's text is posted
 };
 
 }  // namespace router::serving

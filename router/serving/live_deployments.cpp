@@ -20,13 +20,13 @@ namespace {
 
 constexpr std::size_t kLineLengthMin = 64;  // contract, section 5
 
-/// Twice the slots, at least 64, unless configured; without limit per replica there is nothing to count.
+/// The configured length, otherwise twice the slots and at least 64. Without a limit per replica there are no slots to count.
 std::size_t queue_length(const config::Deployment& settings, std::size_t replicas) {
   const std::size_t slots = settings.max_concurrent_requests_per_instance * replicas;
   return settings.max_queue_length.value_or(std::max(2 * slots, kLineLengthMin));
 }
 
-/// A replica that would have to be spoken to differently is another replica.
+/// A replica with another identity, address or TLS setting is another replica.
 std::string replica_key(const LiveDeployment& deployment, const discovery::FoundReplica& found) {
   std::string key = absl::StrCat(found.identity.empty() ? found.name : found.identity, "@", found.address.text());
   if (deployment.transport == nullptr) return key;
@@ -94,12 +94,12 @@ void LiveDeployments::apply(Change& change) noexcept {
   for (auto& [key, found] : change.told_) {
     if (const auto known = told_.find(key); known != told_.end()) known->second.swap(found);
   }
-  told_.merge(change.told_);  // those that were not known
+  told_.merge(change.told_);  // adds those of new keys
   live_.merge(change.added_);
   for (Change::Next& next : change.configured_) {
     LiveDeployment& live = *live_.find(next.key)->second;
     if (!same_probe(live.settings, next.settings)) {
-      for (auto& [name, replica] : live.replicas) {  // started anew with the new route and numbers
+      for (auto& [name, replica] : live.replicas) {  // `apply_settings` starts them with the new route and numbers
         replica.prober.reset();
         replica.readmission.reset();
       }
@@ -141,7 +141,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   const auto entry = live_.find(key);
   if (entry == live_.end()) return;
   LiveDeployment& live = *entry->second;
-  // Everything that is new is made first; after that nothing is undone.
+  // All new objects are made first, since nothing can be undone after that.
   std::map<std::string, LiveReplica> made;
   std::set<std::string> names;
   std::vector<std::shared_ptr<dispatch::Replica>> members;
@@ -177,7 +177,7 @@ std::shared_ptr<upstream::Replica> LiveDeployments::make_replica(const LiveDeplo
                                                                  const discovery::FoundReplica& found) {
   std::shared_ptr<const upstream::Transport> transport = deployment.transport;
   if (transport != nullptr && transport->server_name.empty()) {
-    // Of its own: a connection that asked for one name is not used for another, though both lead to the same pod.
+    // Each replica gets its own: a connection with one server name is not used for another name, even if both lead to one pod.
     auto named = std::make_shared<upstream::Transport>(*transport);
     named->server_name = found.host;
     transport = std::move(named);
@@ -187,8 +187,8 @@ std::shared_ptr<upstream::Replica> LiveDeployments::make_replica(const LiveDeplo
                                              generation_);
 }
 
-/// A Pod that several deployments of a namespace show is one pod; what files list is known by its address and port, whatever
-/// names lead there.
+/// Deployments of a namespace that select the same Pod share its slots. A replica of a file is identified by its address and
+/// port, whatever name leads there.
 std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const LiveDeployment& deployment,
                                                             const discovery::FoundReplica& found) {
   if (pods_.size() >= forget_pods_at_) {
@@ -229,7 +229,7 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
   if (*found.ready) {
     live.why.clear();
     live.causes.recovered();
-  } else if (live.ready) {  // the line below tells it
+  } else if (live.ready) {  // `set_ready` logs it below
     live.causes.should_log(live.why = source_says_not_ready(deployment.settings), control_.now());
   } else {
     set_why(deployment, live, source_says_not_ready(deployment.settings));
@@ -255,7 +255,7 @@ void LiveDeployments::start_probe(LiveDeployment& deployment, LiveReplica& live)
       });
 }
 
-/// Ends connections that rest for replicas without limit; those in slots are the queue's business.
+/// Ends the idle connections in the pools of replicas without limit. The queue ends those in slots.
 runtime::ShardSet::ForAll LiveDeployments::prepare_to_retire(std::vector<std::shared_ptr<upstream::Replica>> replicas) {
   if (replicas.empty()) return {};
   return shards_.prepare_for_all([replicas = std::move(replicas)](const runtime::Shard& shard) {
@@ -264,7 +264,7 @@ runtime::ShardSet::ForAll LiveDeployments::prepare_to_retire(std::vector<std::sh
 }
 
 std::shared_ptr<dispatch::RequestQueue> LiveDeployments::make_queue(const DeploymentKey& key) {
-  // Told on a shard; what is to be done about it is control's business.
+  // The queue calls the watcher on a shard; `look_after` runs on the control thread.
   auto watcher = std::make_shared<ConditionWatcher>(control_, [this, key] { look_after(key); });
   return std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, control_.clock(), std::move(watcher));
 }
@@ -272,14 +272,14 @@ std::shared_ptr<dispatch::RequestQueue> LiveDeployments::make_queue(const Deploy
 void LiveDeployments::set_ready(LiveDeployment& deployment, LiveReplica& live, bool ready) {
   deployment.queue->set_ready(live.replica, ready);
   const bool has_reason = !ready && !live.why.empty();
-  const bool was_logged = has_reason && !live.ready;  // with the cause (`set_why`), if it never was ready
+  const bool was_logged = has_reason && !live.ready;  // by `set_why`, with the cause
   live.ready = ready;
   if (!was_logged) {
     log::write(log::Level::kInfo,
                {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
                 ready ? " is ready" : " is not ready", has_reason ? ": " : "", has_reason ? live.why : std::string_view()});
   }
-  look_after(deployment, live);  // if it was out, that may be over now
+  look_after(deployment, live);  // an ejection may be over now
   update_trouble_soon(deployment);
 }
 
@@ -292,7 +292,7 @@ void LiveDeployments::note(LiveDeployment& deployment, LiveReplica& live, const 
 
 void LiveDeployments::set_why(LiveDeployment& deployment, LiveReplica& live, std::string why) {
   if (live.causes.should_log(why, control_.now())) {
-    // A replica that is not ready yet is no matter of concern.
+    // A failed probe of a replica that is not ready yet is no reason for a warning.
     log::write(live.ready ? log::Level::kWarning : log::Level::kInfo,
                {"replica ", live.replica->name(), " of ", deployment.endpoint, "/", deployment.name,
                 live.ready ? ": a probe failed: " : " is not ready: ", why});
@@ -334,7 +334,7 @@ void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) 
   if (live.condition.state == State::kWell) {
     live.readmission.reset();
   } else {
-    runtime::insist([&] { start_readmission(deployment, live); });  // else it would stay out for ever
+    runtime::insist([&] { start_readmission(deployment, live); });  // otherwise nothing would ever readmit it
   }
   const std::string label = label_of(deployment, live);
   switch (live.condition.state) {
@@ -366,8 +366,8 @@ void LiveDeployments::start_readmission(LiveDeployment& deployment, LiveReplica&
       [this, &deployment, &live](const discovery::ProbeAnswer& answer) { note(deployment, live, answer); });
 }
 
-/// Where the source tells who is ready (Kubernetes), nobody has told the router a route by which it could ask: what it asks
-/// there must not keep a good replica out for ever.
+/// If the source decides which replicas are ready (Kubernetes), the router knows no readiness route. A wrong route must not
+/// keep a working replica out for ever: any answer readmits an ejected one, an accepted connection a refusing one.
 discovery::ReturnTerms LiveDeployments::return_terms(const LiveReplica& live) const {
   using Answer = discovery::ReturnTerms::Answer;
   const bool source_decides = live.prober == nullptr;

@@ -52,9 +52,9 @@ OwnIdentity own_identity(const config::Process& process, const listening::Listen
   }
   for (const std::string* each : {&process.observe_address, &process.admin_address}) {
     const std::optional<config::HostAndPort> at = config::parse_host_and_port(*each);
-    if (!at || at->port.value_or(0) == 0) continue;  // a Unix socket, or a port that nobody could name
+    if (!at || at->port.value_or(0) == 0) continue;  // a Unix socket, or a port that the kernel chooses
     const auto address = runtime::Address::parse(at->host, *at->port);
-    own.push_back(address ? *address : *runtime::Address::parse("::", *at->port));  // a name may mean any of ours
+    own.push_back(address ? *address : *runtime::Address::parse("::", *at->port));  // a name may stand for any local address
   }
   OwnIdentity identity;
   identity.addresses =

@@ -10,23 +10,24 @@
 #include "router/listening/listeners.h"
 #include "router/serving/tls_material.h"
 
-/// Host names and addresses that are this router's own. In files an endpoint may have one, and is told what it takes with it;
-/// resources may not, unless their namespace lists it.
+/// Host names and addresses of this router itself. An endpoint of a file may have such a name; a warning says what else it
+/// receives then. A resource may not, unless the rules of its namespace list the name.
 namespace router::serving {
 
-/// Those by which clients may know this router, as its certificates show. A wildcard names nobody in particular.
+/// The host names in this router's certificates, by which clients may know it. Wildcards are left out.
 std::set<std::string> certified_names(const TlsMaterial& tls);
 
-/// An endpoint's host name takes every path there, scoring URIs of other endpoints too. That is meant where each endpoint has
-/// names of its own; where others have none, a name that is the router's own swallows them.
+/// Warnings for endpoints with a host name of the router itself. An endpoint receives every path of its host name, also the
+/// scoring URIs of other endpoints. That is intended if all of them have names of their own; a warning is given if one has
+/// none.
 std::vector<std::string> warnings_of_swallowed(const std::vector<config::Endpoint>& endpoints,
                                                const std::set<std::string>& certified);
 
-/// What this process itself is.
+/// Addresses and names of this process.
 struct OwnIdentity {
-  /// Its listeners, to which no object may have the router speak.
+  /// Of its listeners: no object may direct the router to one of them.
   std::shared_ptr<const discovery::OwnAddresses> addresses = std::make_shared<const discovery::OwnAddresses>();
-  std::set<std::string> certified;  // host names that its certificates show, which no resource may claim
+  std::set<std::string> certified;  // host names in its certificates: no resource may claim them
 };
 OwnIdentity own_identity(const config::Process& process, const listening::Listeners::Change& listeners, const TlsMaterial& tls);
 

@@ -10,7 +10,7 @@ namespace router::serving {
 
 log::Format log_format(config::LogFormat format);
 
-/// The process log as a configuration wants it, open and not in use yet. What is wrong is told to `findings`; then none.
+/// Opens the process log of a configuration, which is not in use yet. A mistake goes to `findings`, and nothing is returned.
 std::optional<log::Target> open_log(const config::Process& process, config::Findings& findings);
 
 }  // namespace router::serving

@@ -14,13 +14,13 @@
 namespace router::serving {
 namespace {
 
-/// Wherever they stand in router.yaml.
+/// Ignores where they are written in router.yaml.
 bool same_settings(std::optional<config::Kubernetes> a, const std::optional<config::Kubernetes>& b) {
   if (a && b) a->location = b->location;
   return a == b;
 }
 
-/// Of no other process: 48 random bits.
+/// A name that no other process has: 48 random bits.
 std::string make_via_name() {
   const UuidText uuid = new_uuid();
   return "router-" + std::string(view_of(uuid).substr(24));
@@ -137,7 +137,7 @@ proxy::Views::Prepared Publication::make_view(Next& next) {
   return parts_.views.prepare(std::move(view));
 }
 
-/// From here on nothing is undone: what follows cannot fail, or is tried again until it has found its memory.
+/// Nothing is undone from here on: each step cannot fail, or is tried again until it finds memory.
 void Publication::take_effect(Next& next, proxy::Views::Prepared view) noexcept {
   if (next.cluster) cluster_->apply(*next.cluster);
   if (next.opened.log) log::use(std::move(*next.opened.log));

@@ -29,11 +29,11 @@ namespace router::serving {
 ///
 ///     sources -> open -> merge -> apply -> view -> publish
 ///
-/// Everything before `publish` is made beside what is in force, and may fail: then nothing has changed, and what was opened is
-/// closed again. `publish` cannot fail. Control thread.
+/// Every step before `publish` works beside the state in force and may fail. Then nothing has changed, and what was opened is
+/// closed again. The step `publish` cannot fail. Control thread.
 class Publication {
  public:
-  /// What is published to, and upon; all of it outlives this.
+  /// What a publication reads and changes; all of it outlives this.
   struct Parts {
     proxy::Views& views;
     LiveDeployments& live;
@@ -43,26 +43,27 @@ class Publication {
     AccessLogs& access_logs;
     tls::TicketKeys& ticket_keys;
     std::size_t shards;
-    std::function<bool()> draining;  // then listeners stay as they are
+    std::function<bool()> draining;  // while it returns true, listeners stay as they are
   };
-  /// What a change brings along; what it does not bring is as it is in force. Resources of the API server are always taken as
-  /// they are known now.
+  /// What a change brings. What it does not bring stays as it is in force. Resources of the API server are always taken in
+  /// their latest known state.
   struct Sources {
-    std::optional<config::Config> files{};  // read, and found good
-    std::optional<TlsMaterial> tls{};       // read with the files; then sockets and logs become theirs, too
+    std::optional<config::Config> files{};  // read and checked
+    std::optional<TlsMaterial> tls{};       // read with the files; sockets and logs are then replaced, too
   };
 
-  /// `first`: the configuration with which the process starts; it is in force once it was published.
+  /// `first`: the configuration with which the process starts. The first `publish` puts it in force.
   Publication(Parts parts, config::Config first);
 
-  /// From the next `publish` on. `cluster` outlives this.
+  /// Adds the resources of `cluster`, from the next `publish` on. `cluster` outlives this.
   void follow(ClusterSource& cluster) { cluster_ = &cluster; }
 
-  /// FailedPrecondition, with what is wrong at which line, if files ask for what cannot be opened, or changed without a
-  /// restart: without TLS in `sources` it cannot fail so. Throws std::bad_alloc. In both cases nothing has changed.
+  /// Fails with FailedPrecondition and the mistakes with their lines if the files need something that cannot be opened, or
+  /// that cannot change without a restart. Without `sources.tls` it cannot fail so. Throws std::bad_alloc. On failure nothing
+  /// has changed.
   absl::Status publish(Sources sources);
 
-  /// What the files say, and what is in force: with endpoints that are resources.
+  /// The configuration of the files, and the one in force, which includes endpoints that are resources.
   const config::Config& files() const { return files_; }
   const config::Config& config() const { return config_; }
   std::uint64_t generation() const { return generation_; }
@@ -70,20 +71,20 @@ class Publication {
   const RefusedFiles& refused_files() const { return refused_files_; }  // of the configuration in force
 
  private:
-  /// What new files need to have open.
+  /// What has to be opened for new files.
   struct Opened {
-    std::optional<log::Target> log;  // none: stays as it is
+    std::optional<log::Target> log;  // none: unchanged
     AccessLogs::Writer access_log;
     std::string access_log_path;
     listening::Listeners::Change listeners;
     listening::Operators::Change operators;
     std::vector<std::string> warnings;
   };
-  /// What is to be in force, as far as it is made.
+  /// The next state, as far as it is built.
   struct Next {
     config::Config files;
     std::optional<TlsMaterial> tls;
-    Opened opened;  // with `tls`
+    Opened opened;  // set if `tls` is
     OwnIdentity own;
     std::optional<ClusterSource::Change> cluster;
     config::Config merged;
@@ -91,17 +92,17 @@ class Publication {
   };
 
   Next take(Sources sources) const;
-  /// Sockets and logs. What cannot be had is told to `findings`.
+  /// Opens sockets and logs. What cannot be opened is a mistake in `findings`.
   void open(Next& next, config::Findings& findings);
-  /// What needs another process to change, or cannot change now.
+  /// Finds changes that need a restart, or that are not possible now.
   void check_changes(const config::Process& next, config::Findings& findings) const;
-  /// Files and resources become one configuration, with what belongs to it.
+  /// Joins files and resources into one configuration, and returns what belongs to it.
   LiveDeployments::Sources merge(Next& next);
   proxy::Views::Prepared make_view(Next& next);
   void take_effect(Next& next, proxy::Views::Prepared view) noexcept;
 
   const Parts parts_;
-  const std::string random_via_name_;  // in force where router.yaml names none
+  const std::string random_via_name_;  // used if router.yaml gives none
   ClusterSource* cluster_ = nullptr;   // nullptr: files only
   config::Config files_;
   config::Config config_;

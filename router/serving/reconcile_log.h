@@ -11,16 +11,16 @@
 
 namespace router::serving {
 
-/// What became of every resource of a join, with how many replicas each deployment has and what was refused of them.
+/// The result of every resource of a join, with the number of replicas of each deployment and why some of them were refused.
 std::vector<discovery::ReconcileResult> results_of(const discovery::Joined& joined,
                                                    const std::map<DeploymentKey, discovery::FoundReplicas>& replicas);
 
-/// Tells in the log what is wrong with resources, once for as long as it stays the same. Control thread.
+/// Logs what is wrong with resources, once for as long as it stays the same. Control thread.
 class ReconcileLog {
  public:
   struct News {
-    std::map<std::string, std::string> wrong;  // by kind and object: all that there is
-    std::vector<std::string> lines;            // of what is new
+    std::map<std::string, std::string> wrong;  // by kind and object: all that is wrong now
+    std::vector<std::string> lines;            // for the log: what is new
   };
   /// Throws std::bad_alloc.
   News prepare(const std::vector<discovery::ReconcileResult>& results) const;

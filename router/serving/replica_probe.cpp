@@ -30,7 +30,7 @@ discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const Live
   target.settings = deployment.settings.readiness_probe;
   target.exchanges_finished = [replica = live.replica.get()] { return replica->exchanges_finished(); };
   if (deployment.transport != nullptr) {
-    // A context of its own would do as well: the control thread makes no other use of it.
+    // The context of shard 0: threads may share a context, since it does not change.
     target.tls = deployment.transport->contexts.front();
     target.server_name = live.replica->server_name();
   }

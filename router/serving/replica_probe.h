@@ -10,11 +10,11 @@
 
 namespace router::serving {
 
-/// A slot without a connection in it, for a probe: one that rests there is closed first.
+/// Takes a slot for a probe. If an idle connection is kept in the slot, it is closed, and the offer says `soon`.
 discovery::ProbeSlotOffer take_slot(const std::shared_ptr<dispatch::PodSlots>& pod, std::size_t shard,
                                     std::shared_ptr<dispatch::PreemptibleHolder> holder);
 
-/// What a probe of a replica asks, and where. `live` outlives the probe.
+/// Where and how a replica is probed. `live` outlives the probe.
 discovery::ProbeTarget probe_target(const LiveDeployment& deployment, const LiveReplica& live,
                                     const discovery::FoundReplica& found);
 

@@ -11,13 +11,13 @@ namespace {
 
 constexpr std::size_t kCausesTold = 5;
 
-/// Why the replica gets no requests; empty: it does.
+/// Why the replica gets no requests; empty if it does.
 std::string_view what_keeps(const LiveReplica& live) {
   if (live.terminating) return "terminating";
-  if (!live.ready) return live.why.empty() ? std::string_view("not asked yet") : live.why;
+  if (!live.ready) return live.why.empty() ? std::string_view("not probed yet") : live.why;
   switch (live.condition.state) {
     case dispatch::Health::State::kWell: break;
-    case dispatch::Health::State::kEjected: return "left alone for a while after failing again and again";
+    case dispatch::Health::State::kEjected: return "ejected for a while after repeated failures";
     case dispatch::Health::State::kRefusing: return "connection refused";
   }
   return {};

@@ -26,7 +26,7 @@ const Location& location_of(const config::Certificate& certificate, FileMistake:
   return certificate.certificate_location;
 }
 
-/// Without the certificates of which a file is not named: that was told when router.yaml was read.
+/// The certificates whose files are all named; a missing name was reported when router.yaml was read.
 std::vector<const config::Certificate*> named_certificates(const config::TlsOptions& settings) {
   std::vector<const config::Certificate*> named;
   for (const config::Certificate& each : settings.certificates) {
@@ -41,7 +41,7 @@ const TlsInForce::Certificate* find(const Certificates& certificates, const tls:
   return found == certificates.end() ? nullptr : &*found;
 }
 
-/// On any listener: all of them were read from the same files at the same time.
+/// Searches all listeners: their certificates were read from the same files at the same time.
 tls::SharedCredential find(const TlsInForce& in_force, const tls::CertificateFiles& files) {
   for (const auto& [name, certificates] : in_force.certificates) {
     if (const auto* found = find(certificates, files)) return found->credential;
@@ -57,7 +57,7 @@ std::string shown_time(std::chrono::sys_seconds time) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &utc)};
 }
 
-/// Of a certificate with whose file nothing is wrong, and which clients that check it refuse now; empty: they take it.
+/// A warning if the certificate's files are right but clients that check it refuse it now; otherwise empty.
 std::string warning_of_time(const tls::CertificateInfo& info) {
   const std::chrono::sys_seconds now = tls::wall_clock();
   if (now > info.not_after) {
@@ -71,7 +71,7 @@ std::string warning_of_time(const tls::CertificateInfo& info) {
   return "";
 }
 
-/// The certificates of one listener: each as its files hold it now, or as it is in force.
+/// Reads the certificates of one listener: each as its files hold it now, or as it is in force.
 class ListenerCertificates {
  public:
   ListenerCertificates(const config::Listener& listener, const TlsInForce& in_force, ReadingFor what_for, Findings& findings)
@@ -104,7 +104,7 @@ class ListenerCertificates {
   }
 
  private:
-  /// What should take the place of a certificate cannot be used, so none that is in force goes.
+  /// Keeps all certificates in force if a new one, which may replace one of them, cannot be used. Whether it kept any.
   bool keep_others(Certificates& certificates, std::size_t index) const {
     const auto before = in_force_.certificates.find({listener_.address, listener_.port});
     if (before == in_force_.certificates.end()) return false;
@@ -151,7 +151,7 @@ std::vector<std::shared_ptr<tls::ServerContext>> make_contexts(const config::Lis
                                                                const Certificates& certificates,
                                                                const std::shared_ptr<tls::TicketKeys>& ticket_keys,
                                                                std::size_t shards, Findings& findings) {
-  if (certificates.empty()) return {};  // told
+  if (certificates.empty()) return {};  // reported already
   tls::ServerOptions options;
   options.tls13_only = listener.tls->minimum_version == "1.3";
   std::vector<tls::SharedCredential> credentials;
@@ -162,7 +162,7 @@ std::vector<std::shared_ptr<tls::ServerContext>> make_contexts(const config::Lis
   return {};
 }
 
-/// One set for all listeners: a client may come back to any of them.
+/// One set for all listeners, since a client may resume its session at any of them.
 std::shared_ptr<tls::TicketKeys> read_ticket_keys(const config::Process& process, Findings& findings) {
   std::vector<std::string> files;
   std::vector<Location> locations;
@@ -203,7 +203,7 @@ TlsMaterial read_tls(const config::Process& process, const std::vector<const con
     Certificates& all = material.in_force.certificates[{listener.address, listener.port}];
     all.insert(all.end(), certificates.begin(), certificates.end());
   }
-  // Anew each time: a file of authorities, and the system's, may have changed.
+  // Read again each time: the files of authorities, and the system's trust store, may have changed.
   material.in_force.authorities = std::make_shared<ClientContexts>(options.shards);
   UnusableAuthorities unusable;
   unusable.is_mistake = options.what_for == ReadingFor::kCheck;

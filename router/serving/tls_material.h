@@ -16,14 +16,14 @@
 
 namespace router::serving {
 
-/// Why the files are read: that decides what becomes of one that cannot be used (docs/decisions/0042).
+/// Why the files are read. It decides what happens if one cannot be used (docs/decisions/0042).
 enum class ReadingFor {
-  kCheck,   // every one is a mistake
-  kStart,   // a certificate of a listener is a mistake; a deployment whose authorities cannot be read is closed
-  kReload,  // a certificate refuses itself as well: the one in force stays
+  kCheck,   // every unusable file is a mistake
+  kStart,   // an unusable certificate of a listener is a mistake; an unusable file of authorities closes its deployment
+  kReload,  // an unusable certificate refuses only itself, too: the one in force stays
 };
 
-/// What was read at the last time and is in force: it stays where a file cannot be used any more.
+/// What was read last and is in force. It stays in force if its file cannot be used any more.
 struct TlsInForce {
   struct Certificate {
     tls::CertificateFiles files;
@@ -34,23 +34,23 @@ struct TlsInForce {
   std::shared_ptr<ClientContexts> authorities;  // null: none yet
 };
 
-/// Files that could not be used, so that something else is in force, or nothing.
+/// Files that could not be used: an older content stays in force, or nothing takes their place.
 struct RefusedFiles {
   std::vector<tls::CertificateFiles> certificates;
   std::vector<config::UpstreamTls> authorities;  // each file once
   bool any() const { return !certificates.empty() || !authorities.empty(); }
 };
 
-/// Whether any of them can be used by now. Reads files; control thread.
+/// Whether any of them can be used now. Reads files. Control thread.
 bool can_be_used(const RefusedFiles& refused);
 
-/// What the files of a configuration hold that only OpenSSL can judge: read once, so that what was found good is what is used.
+/// What only OpenSSL can check in the files of a configuration. They are read once, so that what was checked is what is used.
 struct TlsMaterial {
   std::shared_ptr<tls::TicketKeys> ticket_keys;
   /// In the order of router.yaml, then by shard; nothing for a plaintext listener.
   std::vector<std::vector<std::shared_ptr<tls::ServerContext>>> listeners;
   Transports transports;
-  TlsInForce in_force;  // once this is
+  TlsInForce in_force;  // once this material is
   RefusedFiles refused;
 };
 
@@ -58,12 +58,11 @@ struct TlsMaterial {
 struct ReadTlsOptions {
   ReadingFor what_for = ReadingFor::kCheck;
   std::size_t shards = 1;
-  std::shared_ptr<tls::TicketKeys> ticket_keys =
-      nullptr;  // those in force, which the contexts use; nothing is done to them here
+  std::shared_ptr<tls::TicketKeys> ticket_keys = nullptr;  // those in force, which the contexts use; not changed here
 };
 
-/// Reads certificates, ticket keys and the authorities of replicas. What is wrong goes to `findings`, at the key that names the
-/// file: mistakes, and then what is returned is not whole, or warnings of what is left as it is. Control thread.
+/// Reads certificates, ticket keys and the authorities of replicas. Problems go to `findings`, at the key that names the file.
+/// If there are mistakes, the result is incomplete; warnings say what stays as it is. Control thread.
 TlsMaterial read_tls(const config::Process& process, const std::vector<const config::Deployment*>& deployments,
                      const TlsInForce& in_force, const ReadTlsOptions& options, config::Findings& findings);
 

@@ -10,7 +10,7 @@
 namespace router::serving {
 namespace {
 
-/// What a deployment has whose file of authorities cannot be used.
+/// The contexts of a deployment whose file of authorities cannot be used.
 absl::StatusOr<ClientContexts::Set> without_file(const config::UpstreamTls& settings, ClientContexts& contexts,
                                                  const absl::Status& why, config::Findings& findings,
                                                  UnusableAuthorities& unusable) {

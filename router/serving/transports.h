@@ -11,18 +11,18 @@
 
 namespace router::serving {
 
-/// TLS towards the replicas of each deployment that has any.
+/// TLS towards the replicas, for each deployment that uses TLS.
 using Transports = std::map<DeploymentKey, std::shared_ptr<const upstream::Transport>>;
 
-/// What becomes of a file of authorities that cannot be used.
+/// What happens if a file of authorities cannot be used.
 struct UnusableAuthorities {
-  bool is_mistake = true;  // false: what it held in `in_force` stays, or the deployment is closed, with a warning
+  bool is_mistake = true;  // false: a warning; what it held in `in_force` stays, or the deployment is closed
   const ClientContexts* in_force = nullptr;
-  std::vector<config::UpstreamTls> refused{};  // gets each such file once
+  std::vector<config::UpstreamTls> refused{};  // output: each such file once
 };
 
-/// Reads and checks the TLS settings of every deployment; mistakes go to `findings`. A deployment whose authorities are not
-/// known has a transport that trusts nobody: never one that does not verify. Control thread.
+/// Reads and checks the TLS settings of every deployment; mistakes go to `findings`. A deployment without usable authorities
+/// gets a transport that trusts nobody, never one that does not verify. Control thread.
 Transports load_transports(const std::vector<const config::Deployment*>& deployments, ClientContexts& contexts,
                            config::Findings& findings, UnusableAuthorities& unusable);
 

@@ -12,7 +12,7 @@ void UnnoticedAborts::expired() {
   try {
     look();
   } catch (const std::bad_alloc&) {
-    log::error("memory is short: what was learned about aborts is told later");
+    log::error("memory is short: the warning about unnoticed aborts is logged later");
   }
   start();
 }

@@ -9,9 +9,9 @@
 
 namespace router::serving {
 
-/// Warns in the log of deployments whose servers do not notice an abort: the slot is free after `abort_wait_ms` while the
-/// worker computes on, so the next request waits inside the pod. Nothing is switched; the cure is the operator's. A deployment
-/// is named when it first happens there, and again at most every ten minutes while it goes on. Control thread.
+/// Warns in the log about deployments whose servers do not notice an abort: the slot is free after `abort_wait_ms` while the
+/// worker still computes, so the next request waits inside the pod. The router changes no setting; the operator has to. The
+/// log names a deployment when this first happens there, and then at most every ten minutes. Control thread.
 class UnnoticedAborts final : private runtime::Timer {
  public:
   static constexpr const char* kHint =

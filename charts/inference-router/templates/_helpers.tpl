@@ -32,7 +32,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{- /* Roles lie in namespaces of others, where a release of the same name but of another namespace may have its own. */ -}}
+{{- /* With the release's namespace: roles are created in other namespaces, where releases of the same name may meet. */ -}}
 {{- define "inference-router.roleName" -}}
 {{- printf "%s.%s" .Release.Namespace (include "inference-router.fullname" .) -}}
 {{- end -}}
@@ -51,12 +51,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.rbac.clusterWideSecrets -}}true{{- end -}}
 {{- end -}}
 
-{{- /* The namespaces that are served if not all are, as JSON: those that are listed, else the release's own. */ -}}
+{{- /* The served namespaces, as JSON, unless all are served: those that are listed, otherwise the release's own. */ -}}
 {{- define "inference-router.namespaces" -}}
 {{- default (list (dict "name" .Release.Namespace)) .Values.namespaces | toJson -}}
 {{- end -}}
 
-{{- /* What the router's Service has for clients, as a list of ports. */ -}}
+{{- /* The ports for clients of the router's Services, as a list. */ -}}
 {{- define "inference-router.ports" -}}
 {{- $nodePorts := and (ne .Values.inferenceRouterServiceType "ClusterIP") .nodePorts -}}
 {{- if .Values.allowInsecureConnections }}
@@ -77,8 +77,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{- /* The part of router.yaml that a running router does not take up. A change of it rolls the pods (deployment.yaml). The number of
-threads is not here: the router makes as many as its CPU limit has cores, and another limit rolls the pods anyway. */ -}}
+{{- /* The part of router.yaml that a running router cannot apply. A change of it restarts the pods (deployment.yaml). The number of
+threads is not here: the router starts as many as its CPU limit has cores, and another limit restarts the pods anyway. */ -}}
 {{- define "inference-router.kubernetes" -}}
 {{- $settings := dict "lease" (dict "name" (include "inference-router.fullname" .)) -}}
 {{- if not (include "inference-router.servesAll" .) -}}
@@ -93,9 +93,9 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- else if .Values.sslCname -}}
 {{- $_ := set $settings "ssl_cname" .Values.sslCname -}}
 {{- end -}}
-{{- /* Always: nobody may claim the names of its load balancer. */ -}}
+{{- /* Always, so that no endpoint can claim the names of the router's load balancer. */ -}}
 {{- $_ := set $settings "service_name" (include "inference-router.fullname" .) -}}
-{{- /* With --reuse-values a release that is older than this value has none. */ -}}
+{{- /* With --reuse-values this value is missing in a release that is older than it. */ -}}
 {{- with .Values.perNamespace -}}
 {{- $_ := set $settings "per_namespace" (dict
       "max_endpoints" (int64 (default 2000 .maxEndpoints)) "max_deployments" (int64 (default 4000 .maxDeployments))
@@ -104,8 +104,8 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- toYaml $settings -}}
 {{- end -}}
 
-{{- /* What its requests are marked with in Via: the same for all routers of the release, and hardly another installation's. It
-       tells pods nothing of where it comes from. */ -}}
+{{- /* The name in Via: the same for all routers of the release, and with very high probability different in other installations. It is
+       a hash, so that pods cannot read the origin from it. */ -}}
 {{- define "inference-router.viaName" -}}
 {{- $whose := list .Release.Namespace .Release.Name .Values.publicUrl .Values.sslCname | join "/" -}}
 {{- .Values.viaName | default (printf "router-%s" (sha256sum $whose | trunc 12)) -}}
@@ -123,7 +123,7 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- if .Values.proxyProtocol -}}
 {{- range $listeners }}{{ $_ := set . "proxy_protocol" true }}{{ end -}}
 {{- end -}}
-{{- /* Kubelet and Prometheus come to `observe` over the pod's network; `admin` can drain the router, and stays within the pod. */ -}}
+{{- /* Kubelet and Prometheus reach `observe` over the pod's network. `admin` can drain the router, so it is open within the pod only. */ -}}
 {{- $config := dict
       "listeners" $listeners
       "observe" (dict "address" "0.0.0.0:9901")
@@ -135,7 +135,7 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- with .Values.trustedProxies }}{{ $_ := set $config "trusted_proxies" . }}{{ end -}}
 {{- if ne (toString .Values.via) "false" }}{{ $_ := set $config "via_name" (include "inference-router.viaName" .) }}{{ else }}{{ $_ := set $config "via" false }}{{ end -}}
 {{- with .Values.limits }}{{ $_ := set $config "limits" . }}{{ end -}}
-{{- /* Only what is not the default: while an upgrade rolls, routers that know no such key read this, too. */ -}}
+{{- /* Only if it is not the default: during an upgrade, routers that do not know the key read this, too. */ -}}
 {{- if eq (toString .Values.accessLogClientIP) "false" }}{{ $_ := set $config "access_log_client_ip" false }}{{ end -}}
 {{- if eq (toString .Values.logFormat) "json" }}{{ $_ := set $config.log "format" "json" }}{{ end -}}
 {{- $metrics := dict -}}
@@ -148,7 +148,7 @@ threads is not here: the router makes as many as its CPU limit has cores, and an
 {{- toYaml $config -}}
 {{- end -}}
 
-{{- /* What values.schema.json cannot say: which values go together. Each message says what to do. */ -}}
+{{- /* Checks that values.schema.json cannot express: which values go together. Each message says what to do. */ -}}
 {{- define "inference-router.validate" -}}
 {{- $values := .Values -}}
 {{- if not (or $values.sslSecret $values.allowInsecureConnections) -}}
