@@ -116,7 +116,7 @@ def test_a_start_that_fails_is_never_told_as_ready(tmp_path):
 def test_a_manager_that_is_gone_holds_nothing_up(pod, start, tmp_path):
     router = start(endpoint(deployment([pod()])), environment={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
     assert router.score(b"x").status == 200
-    assert "the service manager cannot be told `READY=1`" in router.log
+    assert "cannot send `READY=1` to the service manager" in router.log
 
 
 @pytest.fixture
