@@ -44,7 +44,7 @@ struct CertificateInfo {
   std::string file;
   std::vector<std::string> names;  // lower case: subjectAltName (or CN where there is none)
   std::chrono::sys_seconds not_before;
-  std::chrono::sys_seconds not_after;  // in seconds: without expiry it is the year 9999, too late for nanoseconds
+  std::chrono::sys_seconds not_after;  // in seconds: no expiry is the year 9999, out of the range of nanoseconds
 };
 
 /// A certificate with its chain and its private key, read and checked. Immutable.

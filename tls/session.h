@@ -43,7 +43,8 @@ struct Stream::Session {
   /// Every later call fails with `cause`.
   void refuse(const char* cause) noexcept;
 
-  /// A server, before the end of the handshake: the client has sent no byte, or plain HTTP (HEAD) instead of a hello.
+  /// Before the end of a server's handshake: whether the client has sent no byte / plain HTTP instead of a hello / a HEAD of
+  /// that.
   bool has_heard_nothing() const { return !ssl_ && hello_buffer_.is_empty(); }
   bool has_heard_http() const { return !ssl_ && hello_buffer_.is_http(); }
   bool has_heard_http_head() const { return has_heard_http() && hello_buffer_.is_http_head(); }
@@ -53,7 +54,7 @@ struct Stream::Session {
 
  private:
   static BIO_METHOD* bio_method();
-  // Called by OpenSSL, whose frames no exception may pass.
+  // Called by OpenSSL: no exception may pass through its frames.
   static int bio_read(BIO* bio, char* into, int size) noexcept;
   static int no_input(BIO* bio, const runtime::IoResult& got) noexcept;
   static int bio_write(BIO* bio, const char* from, int size) noexcept;

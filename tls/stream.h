@@ -31,8 +31,8 @@ class Stream {
 
   /// Continues the TLS handshake. kDone: it is complete (at once for plaintext).
   runtime::IoResult handshake();
-  /// TLS, server side, after a failed handshake: the client had sent no byte / a request of plain HTTP / one of HEAD, whose
-  /// response has no body. A client of plain HTTP got no alert, and can be answered on the socket.
+  /// TLS, server side, after a failed handshake: whether the client had sent no byte / a request of plain HTTP / a HEAD
+  /// request, whose response has no body. A client of plain HTTP got no alert, and can be answered on the socket.
   bool has_heard_nothing() const;
   bool has_heard_http() const;
   bool has_heard_http_head() const;

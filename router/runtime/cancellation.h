@@ -8,7 +8,7 @@
 namespace router::runtime {
 
 /// The wakeup at which one coroutine waits, and whether that coroutine was cancelled. Cancelling wakes the coroutine. The
-/// coroutine calls `cancelled` each time that it was woken, and ends if the result is true. One shard.
+/// coroutine calls `cancelled` after each wake, and ends if it was cancelled. One shard.
 class Cancellation {
  public:
   Wakeup& wakeup() const { return wakeup_; }

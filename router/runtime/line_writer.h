@@ -82,7 +82,7 @@ class LineWriter {
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> lost_{0};
 
-  // Of the writer's thread:
+  // Used on the writer's thread only:
   LineSink sink_;
   std::size_t current_ = 0;  // ring that is being written: a torn line is completed before the next ring is written
   bool torn_ = false;        // the last byte written is not the end of a line

@@ -105,7 +105,7 @@ class Poller {
   std::uint64_t steps_ = 0;
   Watches waiting_;    // to be notified by the next poll
   Watches later_;      // kLater, with events, in the order of these
-  Watches forgotten_;  // in this turn: its events may still refer to them
+  Watches forgotten_;  // forgotten in this turn, whose events may still refer to them
   std::unique_ptr<Loop> loop_;
 };
 

@@ -11,7 +11,7 @@ namespace router::runtime {
 /// that cannot be sent is only logged. Made before any thread; the calls allocate nothing. Control thread.
 class ServiceManager {
  public:
-  /// Reports to nothing.
+  /// Sends no reports.
   ServiceManager() = default;
   /// Reports to the socket in NOTIFY_SOCKET. Unsets the variable, which is meant for this process alone.
   static ServiceManager from_environment();

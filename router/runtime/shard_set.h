@@ -22,7 +22,7 @@ class ShardSet {
   ~ShardSet();
 
   void start();
-  /// Stops the loops and waits for the threads.
+  /// Stops the event loops and waits for the threads.
   void join();
   /// After `join`: drops the messages that the shards have not run, and every message that is sent to them later.
   void close() noexcept;

@@ -8,8 +8,8 @@
 namespace router::runtime {
 
 /// Turns signals into calls on the control thread, from its event loop: SIGTERM and SIGINT call `end`, SIGHUP calls `reload`.
-/// SIGPIPE is ignored from now on, also after the destruction. The destructor ends the calls and gives the three signals their
-/// default action again. Control thread.
+/// The constructor makes the process ignore SIGPIPE. The destructor ends the calls and gives the three signals their default
+/// action again. Control thread.
 class Signals {
  public:
   Signals(Shard& control, std::function<void()> end, std::function<void()> reload);

@@ -78,13 +78,13 @@ class Socket {
   bool peer_has_ended() const;
   /// Bytes that the kernel has taken since the socket was made.
   std::uint64_t bytes_sent() const { return traffic_.sent; }
-  /// Stores the number of bytes that the peer has acknowledged. Called when these are all that were sent, before the bytes that
-  /// `ended_before_receiving` is asked about.
+  /// Stores how many bytes the peer has acknowledged. Called when these are all bytes sent so far, before sending those that
+  /// `ended_before_receiving` is to check.
   void note_acknowledged();
-  /// Whether it is proved that the peer has received nothing beyond the first `sent` bytes (of `bytes_sent`), and will process
-  /// nothing more. The proof: the peer has closed its side with a FIN, which acknowledges all that had arrived by then, and it
-  /// has acknowledged no more than those bytes. A reset proves nothing: the peer may have read bytes without acknowledging them
-  /// (docs/decisions, 0007).
+  /// Whether it is certain that the peer has received nothing beyond the first `sent` bytes (of `bytes_sent`), and will process
+  /// nothing more: it has closed its side with a FIN, which acknowledges all that had arrived by then, and it has acknowledged
+  /// no more than those bytes. A reset proves nothing: the peer may have read bytes without acknowledging them (docs/decisions,
+  /// 0007).
   bool ended_before_receiving(std::uint64_t sent) const;
   /// Whether the connection attempt has succeeded. False with `error` 0: it is in progress, call `arm_write`. Other `error`: it
   /// failed.
