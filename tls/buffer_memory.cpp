@@ -19,7 +19,7 @@ constexpr bool kSanitized = false;
 #endif
 constexpr std::size_t kKept = 8;
 
-/// Blocks for buffers of nearly one size. All are made for the largest, so each serves for every one.
+/// Keeps free blocks for buffers of nearly the same size. Each block has the largest size, so it fits every buffer.
 class Buffers {
  public:
   constexpr Buffers(std::size_t smallest, std::size_t largest) : smallest_(smallest), largest_(largest) {}
@@ -36,7 +36,7 @@ class Buffers {
     void* const block = blocks_[--count_];
     return block;
   }
-  /// Whether the block is one of these, or as good, and there is room for it.
+  /// Keeps the block if its size fits and there is room; else returns false.
   bool keep(void* block, std::size_t usable) {
     const bool is_ours = usable >= largest_ && usable < largest_ + kSlack;
     if (!is_ours || closed_ || count_ == kKept) return false;
@@ -51,10 +51,10 @@ class Buffers {
   const std::size_t largest_;
   std::array<void*, kKept> blocks_{};
   std::size_t count_ = 0;
-  bool closed_ = false;  // the thread ends
+  bool closed_ = false;  // the thread is ending
 };
 
-constexpr std::size_t kOverhead = 1024;  // of OpenSSL's, beyond what was asked for
+constexpr std::size_t kOverhead = 1024;  // bytes that OpenSSL adds to the size of the buffer
 thread_local Buffers reading(kReadBuffer, kReadBuffer + kOverhead);
 thread_local Buffers writing(kWriteBuffer, kWriteBuffer + kOverhead);
 

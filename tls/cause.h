@@ -4,8 +4,8 @@
 
 namespace router::tls {
 
-/// Why the last call on `ssl` failed, for the log: a literal of ours, nothing that the peer sent. Looks at this thread's queue
-/// of errors. `shaken`: the handshake was complete.
+/// Why the last call on `ssl` failed, for the log: a literal, without anything that the peer sent. Reads OpenSSL's error queue
+/// of this thread. `shaken`: the handshake was complete.
 const char* cause_of_failure(const SSL* ssl, bool shaken);
 
 }  // namespace router::tls

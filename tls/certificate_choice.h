@@ -6,9 +6,9 @@
 
 namespace router::tls {
 
-/// One of the certificates that bear a name.
+/// One of the certificates that contain a given name.
 struct Candidate {
-  std::size_t index = 0;  // among those of the listener
+  std::size_t index = 0;  // in the list of the listener's certificates
   int key_type = 0;
   std::chrono::sys_seconds not_before;
   std::chrono::sys_seconds not_after;  // the last second in which it is valid (RFC 5280, section 4.1.2.5)
@@ -16,21 +16,21 @@ struct Candidate {
   bool is_valid(std::chrono::sys_seconds at) const { return not_before <= at && at <= not_after; }
 };
 
-/// The certificates that may answer for one name, as indices: at most one of each type of key. OpenSSL picks among them by the
-/// signatures that the client can check.
+/// Indices of the certificates that may be used for one name: at most one for each type of key. OpenSSL chooses among them by
+/// the signatures that the client supports.
 using Selection = std::vector<std::size_t>;
 
-/// What answers for a name from `from` on, until the next one.
+/// The certificates for a name from the time `from` until the next offer.
 struct Offer {
   std::chrono::sys_seconds from;
   Selection selection;
-  bool valid = false;  // all of it, in all of that time
+  bool valid = false;  // all of them, during all of that time
 };
 
-/// Of the certificates that bear one name, which of them answer, at every moment: worked out once, so that a handshake only
-/// looks at the time. Of those that are valid the first of each type of key; where none is, of each type the one that ends
-/// last, so that one that begins in a moment goes before one that is over. The first offer holds from the beginning of time;
-/// neighbours differ. `candidates` has at least one.
+/// Computes which certificates are used for one name at each time. This is done once, so that a handshake only compares times.
+/// Of the valid certificates these are the first of each type of key. If none is valid, these are the ones of each type that
+/// expire last, so that one that becomes valid soon goes before one that has expired. The first offer has no beginning;
+/// adjacent offers differ. `candidates` has at least one.
 std::vector<Offer> offers_of(const std::vector<Candidate>& candidates);
 
 }  // namespace router::tls

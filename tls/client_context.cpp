@@ -12,7 +12,7 @@
 namespace router::tls {
 namespace {
 
-/// The authorities of `file`, parsed once; empty for the system's.
+/// The authorities that `options` gives, parsed once for all shards; empty for the system's.
 absl::StatusOr<std::vector<Owned<X509>>> read_authorities(const ClientOptions& options) {
   if (!options.verify || options.trust_nobody) return std::vector<Owned<X509>>{};
   if (options.ca) return parse_certificates(*options.ca);
@@ -35,8 +35,8 @@ bool use_credential(SSL_CTX* context, const Credential& credential) {
   return SSL_CTX_use_PrivateKey(context, credential.key.get()) == 1;
 }
 
-/// The system's trust store, loaded once for all shards: its file holds more than a hundred certificates. Nobody changes it
-/// afterwards, so sharing it costs a lock in a handshake with a replica, which is rare.
+/// The system's trust store, loaded once for all shards: its file holds more than a hundred certificates. It is not changed
+/// afterwards, so sharing it costs only a lock in a handshake with a replica, which is rare.
 Owned<X509_STORE> system_store() {
   Owned<X509_STORE> store(X509_STORE_new());
   if (store) X509_STORE_set_default_paths(store.get());
@@ -100,7 +100,7 @@ absl::StatusOr<std::vector<std::shared_ptr<ClientContext>>> ClientContext::make(
     for (const Owned<X509>& authority : *authorities) X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority.get());
     if (own->has_value() && !use_credential(context, **own)) {
       ERR_clear_error();
-      return mistake(options.certificate->certificate.name, "OpenSSL does not take the certificate or its key");
+      return mistake(options.certificate->certificate.name, "OpenSSL does not accept the certificate or its key");
     }
     if (!protocols.empty()) {
       SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(protocols.data()),

@@ -13,12 +13,12 @@ typedef struct ssl_ctx_st SSL_CTX;
 
 namespace router::tls {
 
-/// What is wrong with one of the files that an operator names.
+/// A mistake in one of the files that an operator names.
 struct FileMistake {
   enum class Role { kCertificate, kKey, kPassword, kTicketKey };
   Role role = Role::kCertificate;
-  std::size_t index = 0;  // of the certificate, or of the ticket key, among those given
-  std::string text;       // `file: what is wrong`; nothing of a key or a password
+  std::size_t index = 0;  // of the certificate, or of the file of a ticket key, among those given
+  std::string text;       // `file: what is wrong`; contains nothing of a key or a password
 };
 
 struct CertificateFiles {
@@ -28,45 +28,46 @@ struct CertificateFiles {
   auto operator<=>(const CertificateFiles&) const = default;
 };
 
-/// The time of day: the seam at which tests replace it. Read once in a handshake, without a system call (vDSO).
+/// The time of day, which tests replace. Read once in each handshake, without a system call (vDSO).
 using WallClock = std::chrono::sys_seconds (*)();
 std::chrono::sys_seconds wall_clock() noexcept;
 
 struct ServerOptions {
   std::vector<CertificateFiles> certificates;  // the first is the default
   bool tls13_only = false;
-  std::vector<std::string> ticket_key_files;  // for whoever makes the TicketKeys
+  std::vector<std::string> ticket_key_files;  // for TicketKeys::make
   std::vector<std::string> alpn{"http/1.1"};  // a client that offers only others is refused (RFC 7301, section 3.2)
-  WallClock now = wall_clock;                 // decides which of several certificates for one name is shown
+  WallClock now = wall_clock;                 // decides which of several certificates for one name is used
 };
 
 struct CertificateInfo {
   std::string file;
   std::vector<std::string> names;  // lower case: subjectAltName (or CN where there is none)
   std::chrono::sys_seconds not_before;
-  std::chrono::sys_seconds not_after;  // in seconds: what never expires ends in the year 9999, after the nanoseconds do
+  std::chrono::sys_seconds not_after;  // in seconds: no expiry is the year 9999, out of the range of nanoseconds
 };
 
-/// A certificate with its chain and its private key, read and found good, in memory. Constant.
+/// A certificate with its chain and its private key, read and checked. Immutable.
 struct Credential;
 using SharedCredential = std::shared_ptr<const Credential>;
-/// Null if it cannot be used: malformed PEM, a key that does not match, a wrong password, … What is wrong goes to `mistakes`,
-/// as that of certificate `index`. What time changes is no mistake: it may have expired, or not have begun.
+/// Reads and checks a certificate. Null if it cannot be used: malformed PEM, a key that does not match, a wrong password, …
+/// Adds each mistake to `mistakes`, with `index` as that of the certificate. An expired certificate, or one that is not valid
+/// yet, is no mistake.
 SharedCredential load_credential(const CertificateFiles& files, std::size_t index, std::vector<FileMistake>& mistakes);
 const CertificateInfo& info_of(const Credential& credential);
 
-/// Keys of session tickets, shared by all contexts (and by reloads): rotated every hour when random, the previous ones still
-/// accepted. Thread-safe (read by every shard, written by control).
+/// The keys of session tickets, shared by all contexts, also across reloads. Random keys are rotated every hour; the previous
+/// ones are still accepted. Thread-safe (read by every shard, written by control).
 class TicketKeys {
  public:
-  /// Random keys, or those of the files (80 bytes each, nginx's format). `mistakes`, if given, gets everything that is wrong;
-  /// the status tells the first.
+  /// Random keys, or those of the files (80 bytes each, nginx's format). `mistakes`, if given, gets all mistakes; the status
+  /// has the first.
   static absl::StatusOr<std::shared_ptr<TicketKeys>> make(const std::vector<std::string>& files,
                                                           std::vector<FileMistake>* mistakes = nullptr);
-  /// Control thread: takes the keys of `fresh`, which are in force from now on, on every shard. Random keys stay if `fresh` are
-  /// random too, so that a reload ends no session.
+  /// Control thread: takes the keys of `fresh`, which apply from now on to every shard. If both are random, the old keys stay,
+  /// so that a reload invalidates no session.
   void replace_by(TicketKeys& fresh) noexcept;
-  void rotate();  // control thread, once an hour; nothing when the keys come from files
+  void rotate();  // control thread, once an hour; does nothing if the keys come from files
   struct Keys;
   ~TicketKeys();
 
@@ -77,17 +78,18 @@ class TicketKeys {
   std::unique_ptr<Impl> impl_;
 };
 
-/// What a shard needs to accept TLS on one listener: its own SSL_CTX per certificate, chosen by SNI (exact name, then wildcard,
-/// then the default), ECDSA beside RSA for one name. Of several certificates for one name, one that is valid at that moment is
-/// chosen, in every handshake anew (docs/decisions/0042). Immutable; made by the control thread, one per shard.
+/// What a shard needs to accept TLS on one listener: an SSL_CTX for each selection of certificates, chosen by SNI (exact name,
+/// then wildcard, then the default), with ECDSA and RSA for one name. Of several certificates for one name, each handshake
+/// chooses one that is valid at that time (docs/decisions/0042). Immutable; made by the control thread, one for each shard.
 class ServerContext {
  public:
-  /// Of certificates that are in memory, at least one; the first is the default. Those that `options` names are not read.
+  /// Uses certificates that are in memory, at least one; the first is the default. Does not read the files that `options`
+  /// names.
   static absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> make(const ServerOptions& options,
                                                                           const std::vector<SharedCredential>& credentials,
                                                                           const std::shared_ptr<TicketKeys>& ticket_keys,
                                                                           std::size_t shards);
-  /// Reads and checks everything first: fails with `file: what is wrong` of the first mistake; `mistakes`, if given, gets all
+  /// Reads and checks all files first. Fails with the first mistake, as `file: what is wrong`; `mistakes`, if given, gets all
   /// of them.
   static absl::StatusOr<std::vector<std::shared_ptr<ServerContext>>> make(const ServerOptions& options,
                                                                           const std::shared_ptr<TicketKeys>& ticket_keys,
@@ -105,11 +107,11 @@ class ServerContext {
 
 /// PEM that is in memory already.
 struct PemText {
-  std::string name;  // where it was read, for messages
+  std::string name;  // where it comes from, for messages
   std::string text;
 };
 
-/// Whom a client says that it is.
+/// The certificate with which a client authenticates.
 struct ClientCertificate {
   PemText certificate;  // the whole chain, leaf first
   PemText key;          // not encrypted
@@ -124,13 +126,14 @@ struct ClientOptions {
   std::vector<std::string> alpn{"http/1.1"};
 };
 
-/// TLS to replicas, one per shard.
+/// TLS for connections that the router opens, one context for each shard.
 class ClientContext {
  public:
   static absl::StatusOr<std::vector<std::shared_ptr<ClientContext>>> make(const ClientOptions& options, std::size_t shards);
   ~ClientContext();
   SSL_CTX* get() const;
-  /// Whom it trusts, as a short text: equal for equal authorities, whatever file they came from. The system's are all equal.
+  /// The trusted authorities as a short text: equal for equal authorities, whatever file they came from. All texts for the
+  /// system's are equal.
   const std::string& trust() const;
 
  private:

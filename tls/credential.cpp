@@ -16,9 +16,9 @@ namespace router::tls {
 namespace {
 
 constexpr std::size_t kFileMax = 1024 * 1024;
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // of Windows' editors
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // some Windows editors write it
 
-/// Text that is overwritten when it is no longer needed.
+/// A text that is overwritten in memory when it is destroyed.
 struct SecretText {
   std::string text;
   SecretText() = default;
@@ -27,7 +27,7 @@ struct SecretText {
   ~SecretText() { OPENSSL_cleanse(text.data(), text.size()); }
 };
 
-/// Nothing if the extension with the names is there and cannot be read.
+/// The DNS names of a certificate, or its common name if it has no subjectAltName. Nothing if that extension cannot be read.
 std::optional<std::vector<std::string>> names_of(X509* certificate) {
   std::vector<std::string> names;
   constexpr int kAbsent = -1;
@@ -51,7 +51,7 @@ std::optional<std::vector<std::string>> names_of(X509* certificate) {
   return names;
 }
 
-/// Nothing if it is no time.
+/// Nothing if it is not a valid time.
 std::optional<std::chrono::sys_seconds> time_of(const ASN1_TIME* time) {
   std::tm utc{};
   const bool read = time != nullptr && ASN1_TIME_to_tm(time, &utc) == 1;
@@ -63,7 +63,7 @@ std::optional<std::chrono::sys_seconds> time_of(const ASN1_TIME* time) {
 int give_password(char* into, int size, int, void* password) {
   const auto& text = static_cast<const SecretText*>(password)->text;
   if (text.empty() || text.size() > static_cast<std::size_t>(size)) return -1;
-  std::copy(text.begin(), text.end(), into);  // counted, not ended by a zero
+  std::copy(text.begin(), text.end(), into);  // OpenSSL takes the length, no zero at the end
   return static_cast<int>(text.size());
 }
 
@@ -82,7 +82,7 @@ absl::Status read_password(const CertificateFiles& files, SecretText& into) {
   return absl::OkStatus();
 }
 
-/// Nothing if `pem` holds no key, or one that does not open.
+/// Null if `pem` holds no key, or one that the password does not decrypt.
 Owned<EVP_PKEY> parse_key(const std::string& pem, SecretText& password) {
   const Owned<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   ERR_clear_error();
@@ -175,7 +175,7 @@ std::optional<Credential> read_credential(const CertificateFiles& files, std::ve
   const auto begins = leaf != nullptr ? time_of(X509_get0_notBefore(leaf)) : std::nullopt;
   const auto ends = leaf != nullptr ? time_of(X509_get0_notAfter(leaf)) : std::nullopt;
   if (leaf != nullptr && (!begins || !ends)) {
-    note(Role::kCertificate, mistake(files.certificate_file, "the first certificate does not tell when it is valid"));
+    note(Role::kCertificate, mistake(files.certificate_file, "the first certificate's validity period cannot be read"));
   }
   if (mistakes.size() > mistakes_before) return std::nullopt;
   Credential credential;

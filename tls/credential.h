@@ -12,13 +12,13 @@
 
 namespace router::tls {
 
-/// The message of an operator's mistake: `file: what`.
+/// The status for an operator's mistake, with the message `file: what`.
 absl::Status mistake(const std::string& file, const std::string& what);
 
 /// The whole content of `file`, a regular file, which must not be empty or larger than 1 MB (router/files/read_file.h).
 absl::StatusOr<std::string> read_file(const std::string& file);
 
-/// Every certificate of a PEM file, at least one; other kinds of blocks are passed over.
+/// Every certificate of a PEM file, at least one; skips other kinds of blocks.
 absl::StatusOr<std::vector<Owned<X509>>> read_certificates(const std::string& file);
 absl::StatusOr<std::vector<Owned<X509>>> parse_certificates(const PemText& pem);
 
@@ -32,11 +32,12 @@ struct Credential {
   bool bears(const std::string& name) const;
 };
 
-/// Tells all that is wrong at once, as `file: what is wrong`: not PEM, a key that is encrypted or belongs to another
-/// certificate; nothing is returned if anything is. Whether its time has come, or is over, is not looked at. No message holds
-/// anything of a key or a password.
+/// Reads and checks a certificate with its key. Adds all mistakes to `mistakes`, as `file: what is wrong`: not PEM, a key that
+/// is encrypted or belongs to another certificate. Returns nothing if there is any. Does not check whether the certificate is
+/// valid now. No message contains anything of a key or a password.
 std::optional<Credential> read_credential(const CertificateFiles& files, std::vector<FileMistake>& mistakes);
-/// A client's, with the same checks.
+/// A client's certificate, from memory. Checks the PEM and that the key belongs to the certificate; fails with the first
+/// mistake.
 absl::StatusOr<Credential> parse_credential(const PemText& certificate, const PemText& key);
 
 }  // namespace router::tls

@@ -14,13 +14,14 @@ constexpr std::size_t kRecordHeader = SSL3_RT_HEADER_LENGTH;
 
 std::uint8_t byte_of(std::string_view data, std::size_t at) { return static_cast<std::uint8_t>(data[at]); }
 
-/// Of those methods that are in use (VERSION-CONTROL is one). Lower case and digits are other protocols' (SSH-2.0).
+/// Characters of the methods that are in use (VERSION-CONTROL is one). Lower case and digits occur in other protocols
+/// (SSH-2.0).
 bool is_method(char c) { return (c >= 'A' && c <= 'Z') || c == '-'; }
 
-/// What a client sends that takes the port for one of plain HTTP: its request line up to the first byte of the target, behind
+/// Whether a client sends plain HTTP to a port for TLS, judged by its request line up to the first byte of the target, after
 /// empty lines (RFC 9112, sections 2.2 and 3). `PROXY TCP4 …`, `EHLO name` and the like have no such target.
 struct PlainHttp {
-  enum class Is { kNo, kUnknown, kYes };  // kUnknown: more bytes will tell
+  enum class Is { kNo, kUnknown, kYes };  // kUnknown: more bytes are needed
   Is is = Is::kUnknown;
   std::string_view method = {};
 };
@@ -80,11 +81,11 @@ std::size_t HelloBuffer::take_rest(std::span<char> into) noexcept {
   return take(into);
 }
 
-/// Looks at each record once it is whole, and at the beginning of the last one.
+/// Checks each record when it is complete, and the beginning of the last one.
 void HelloBuffer::look() noexcept {
   while (state_ == State::kPartial) {
     const std::string_view rest = std::string_view(bytes_).substr(record_);
-    // Anything but a record of the handshake's kind is told by its first byte.
+    // The first byte tells a handshake record from anything else.
     const bool is_handshake = !rest.empty() && byte_of(rest, 0) == SSL3_RT_HANDSHAKE;
     const bool may_be_another = another_ && gathered_ == 0;
     if (!rest.empty() && !is_handshake && !may_be_another) return look_at_stranger(rest);
@@ -113,7 +114,7 @@ void HelloBuffer::look_at_stranger(std::string_view bytes) noexcept {
   refuse(SSL_AD_UNEXPECTED_MESSAGE, is_http_ ? kHttp : kNoTls);
 }
 
-/// `fragment` is what has come of a record of `length` bytes.
+/// `fragment` is the part of a record of `length` bytes that has arrived.
 void HelloBuffer::look_at_hello(std::string_view fragment, std::size_t length) noexcept {
   Header header = header_;
   header.add(fragment);
@@ -124,7 +125,8 @@ void HelloBuffer::look_at_hello(std::string_view fragment, std::size_t length) n
     if (header.message() > header.bytes.size() + kMessageMax) {
       return refuse(SSL_AD_ILLEGAL_PARAMETER, "the ClientHello is too large");
     }
-    // The answer may change the keys, and no record may hold messages of before and after (RFC 8446, section 5.1).
+    // The server's answer may change the keys, and no record may hold messages from before and after that (RFC 8446, section
+    // 5.1).
     if (gathered_ + length > header.message()) {
       return refuse(SSL_AD_UNEXPECTED_MESSAGE, "a message behind the ClientHello in one record");
     }

@@ -20,21 +20,21 @@
 namespace router::tls {
 namespace {
 
-// A session may only be resumed within the same context of sessions (RFC 5246, F.1.4); all our contexts are one.
+// A session may be resumed only within the same session context (RFC 5246, F.1.4); all our contexts share one.
 constexpr unsigned char kSessionContext[] = "inference-router";
 
-/// The context for one selection of certificates, from a moment on.
+/// The context for one selection of certificates, from a time on.
 struct TimedContext {
   std::chrono::sys_seconds from;
   SSL_CTX* context = nullptr;
   bool valid = false;
 };
-/// What answers for one name, in the order of time; the first is from its beginning.
+/// The contexts for one name in the order of time; the first has no beginning.
 using Timeline = std::vector<TimedContext>;
 using TimelinesByName = std::unordered_map<std::string, Timeline, TextHash, std::equal_to<>>;
 
 const TimedContext& at(const Timeline& timeline, std::chrono::sys_seconds now) {
-  std::size_t last = timeline.size() - 1;  // a few at most, and mostly one
+  std::size_t last = timeline.size() - 1;  // a few at most, and usually one
   while (last > 0 && timeline[last].from > now) --last;
   return timeline[last];
 }
@@ -48,7 +48,8 @@ std::vector<Candidate> candidates_for(const std::vector<SharedCredential>& crede
   return candidates;
 }
 
-/// Those that bear the first one's first name; only the first one if it bears none.
+/// For a client that sends no name: the certificates with the first name of the first certificate; only the first certificate
+/// if it has no name.
 std::vector<Candidate> candidates_for_no_name(const std::vector<SharedCredential>& credentials) {
   const Credential& first = *credentials.front();
   if (!first.info.names.empty()) return candidates_for(credentials, first.info.names.front());
@@ -58,7 +59,8 @@ std::vector<Candidate> candidates_for_no_name(const std::vector<SharedCredential
 absl::Status use(SSL_CTX* context, const Credential& credential) {
   STACK_OF(X509)* rest = sk_X509_new_null();
   for (std::size_t i = 1; i < credential.chain.size(); ++i) sk_X509_push(rest, credential.chain[i].get());
-  // Each shard signs with its own copy of the key: OpenSSL locks inside of one. A key that cannot be copied is shared.
+  // Each shard signs with its own copy of the key, because OpenSSL locks a key during its use. A key that cannot be copied is
+  // shared.
   const Owned<EVP_PKEY> copy(EVP_PKEY_dup(credential.key.get()));
   ERR_clear_error();
   EVP_PKEY* key = copy ? copy.get() : credential.key.get();
@@ -70,7 +72,7 @@ absl::Status use(SSL_CTX* context, const Credential& credential) {
   return mistake(credential.info.file, absl::StrCat("the certificate cannot be used: ", why != nullptr ? why : "unknown type"));
 }
 
-/// Whether OpenSSL takes it at all: a key may be too short for its rules.
+/// Whether OpenSSL accepts the certificate: for example, its key may be too short.
 absl::Status try_out(const Credential& credential) {
   const Owned<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
   if (!context) return absl::InternalError("OpenSSL cannot make a context");
@@ -78,7 +80,7 @@ absl::Status try_out(const Credential& credential) {
   return use(context.get(), credential);
 }
 
-/// A client that offers only protocols that we do not speak is refused (RFC 7301, section 3.2), as by nginx.
+/// Refuses a client that offers only protocols that we do not support (RFC 7301, section 3.2), as nginx does.
 int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
                     unsigned offered_size, void* ours) noexcept {
   const auto& list = *static_cast<const std::string*>(ours);
@@ -99,22 +101,22 @@ int impl_index() {
 
 struct ServerContext::Impl {
   std::vector<Owned<SSL_CTX>> contexts;  // one for each selection of certificates
-  SSL_CTX* initial = nullptr;            // with which connections begin: the default's as it was when this was made
+  SSL_CTX* initial = nullptr;            // of every new connection: the default's at the time of construction
   Timeline fallback;
   TimelinesByName exact;
   TimelinesByName wildcard;  // `.example.org` for `*.example.org`
   WallClock now = wall_clock;
   std::vector<CertificateInfo> certificates;
   std::shared_ptr<TicketKeys> ticket_keys;
-  std::string protocols;  // as ALPN writes them
+  std::string protocols;  // in ALPN's format
 
   absl::Status fill(const ServerOptions& options, const std::vector<SharedCredential>& credentials);
   absl::StatusOr<SSL_CTX*> add_context(const ServerOptions& options, const std::vector<SharedCredential>& credentials,
                                        const Selection& selection);
-  /// What answers for `name`, lower case, at this moment; nullptr: no certificate bears it.
+  /// The context for `name`, in lower case, at that time; nullptr: no certificate contains the name.
   SSL_CTX* find(std::string_view name, std::chrono::sys_seconds at_time) const;
 
-  // Called by OpenSSL, whose frames no exception may pass.
+  // Called by OpenSSL: no exception may pass through its frames.
   static int choose_certificate(SSL* ssl, int*, void* self) noexcept;
   static int protect_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
                             int encrypt) noexcept;
@@ -127,7 +129,7 @@ absl::StatusOr<SSL_CTX*> ServerContext::Impl::add_context(const ServerOptions& o
   if (!context) return absl::InternalError("OpenSSL cannot make a context");
   apply_settings(context.get());
   if (options.tls13_only) SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
-  SSL_CTX_set_num_tickets(context.get(), 1);  // two, OpenSSL's default, cost every handshake a ticket that nobody uses
+  SSL_CTX_set_num_tickets(context.get(), 1);  // OpenSSL's default, two, costs each handshake a ticket that is never used
   SSL_CTX_set_session_id_context(context.get(), kSessionContext, sizeof kSessionContext - 1);
   SSL_CTX_set_ex_data(context.get(), impl_index(), this);
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context.get(), protect_ticket);
@@ -183,7 +185,7 @@ SSL_CTX* ServerContext::Impl::find(std::string_view name, std::chrono::sys_secon
   const auto named = exact.find(name);
   const TimedContext* by_name = named != exact.end() ? &at(named->second, at_time) : nullptr;
   if (by_name != nullptr && by_name->valid) return by_name->context;
-  const std::size_t dot = name.find('.');  // a wildcard stands for one label only (RFC 6125, section 6.4.3)
+  const std::size_t dot = name.find('.');  // a wildcard matches one label only (RFC 6125, section 6.4.3)
   const bool may_be_wild = dot != std::string_view::npos && dot != 0;
   const auto wild = may_be_wild ? wildcard.find(name.substr(dot)) : wildcard.end();
   const TimedContext* by_wildcard = wild != wildcard.end() ? &at(wild->second, at_time) : nullptr;
@@ -191,14 +193,14 @@ SSL_CTX* ServerContext::Impl::find(std::string_view name, std::chrono::sys_secon
   return by_name != nullptr ? by_name->context : nullptr;
 }
 
-/// Called in every handshake, also where the client names nobody.
+/// Called in every handshake, also if the client sends no name.
 int ServerContext::Impl::choose_certificate(SSL* ssl, int*, void* self) noexcept {
   const Impl& impl = *static_cast<const Impl*>(self);
   const std::chrono::sys_seconds now = impl.now();
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  std::array<char, TLSEXT_MAXLEN_host_name> lower{};  // no memory of the heap: an exception would pass OpenSSL's frames
+  std::array<char, TLSEXT_MAXLEN_host_name> lower{};  // not on the heap: an exception would pass through OpenSSL's frames
   std::size_t length = name != nullptr ? std::strlen(name) : 0;
-  if (length > 0 && name[length - 1] == '.') --length;  // the name all the same (RFC 6066, section 3, wants it without)
+  if (length > 0 && name[length - 1] == '.') --length;  // the same name (RFC 6066, section 3, wants it without the dot)
   SSL_CTX* found = nullptr;
   if (length > 0 && length <= lower.size()) {
     std::transform(name, name + length, lower.begin(), to_lower);
@@ -208,8 +210,8 @@ int ServerContext::Impl::choose_certificate(SSL* ssl, int*, void* self) noexcept
   return found != nullptr ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
-/// Encrypts a ticket with the newest key, or finds the key of one that comes back; OpenSSL calls that of the context with which
-/// the connection began, whatever SNI has chosen since.
+/// Gives OpenSSL the newest key to encrypt a ticket, or the key of a ticket that a client sends. OpenSSL calls this for the
+/// context with which the connection began, even if SNI has chosen another since.
 int ServerContext::Impl::protect_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                                         EVP_MAC_CTX* mac, int encrypt) noexcept {
   const auto* self = static_cast<const Impl*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), impl_index()));
@@ -222,7 +224,7 @@ int ServerContext::Impl::protect_ticket(SSL* ssl, unsigned char* name, unsigned 
     std::memcpy(name, key.name.data(), key.name.size());
     if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return -1;
   } else if (!keys.find(name, key, is_newest)) {
-    return 0;  // another router's, or too old: a full handshake
+    return 0;  // the ticket is another router's, or too old: a full handshake
   }
   char digest[] = "SHA256";
   OSSL_PARAM parameters[] = {OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key.mac.data(), key.mac.size()),
@@ -231,8 +233,8 @@ int ServerContext::Impl::protect_ticket(SSL* ssl, unsigned char* name, unsigned 
                      EVP_MAC_CTX_set_params(mac, parameters) == 1;
   OPENSSL_cleanse(&key, sizeof key);
   if (!ready) return -1;
-  // 2 asks for a new ticket: for a key that is going out of use, and in TLS 1.3, whose clients use each ticket once (RFC 8446,
-  // C.4).
+  // 2 makes OpenSSL send a new ticket: if the key is not the newest, and in TLS 1.3, where clients use each ticket once (RFC
+  // 8446, C.4).
   return is_newest && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
 }
 

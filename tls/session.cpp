@@ -26,18 +26,18 @@ namespace {
 
 constexpr std::size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
 
-/// Ciphertext of the call under way; empty between calls: each ends with a Call that sees to it. Its memory stays with the
-/// thread: at most about twice kTurnBytes.
+/// The ciphertext of the current call. Empty between calls: the destructor of Call ensures that. The thread keeps its memory:
+/// at most about twice kTurnBytes.
 thread_local std::string outgoing;
-/// Small pieces on their way into one record; at most one record, valid within one call.
+/// Small pieces that are collected into one record; at most one record, valid within one call.
 thread_local std::string gathered;
 
-/// Whether a message is a HelloRetryRequest: a ServerHello with a certain random (RFC 8446, section 4.1.3).
+/// Whether a message is a HelloRetryRequest: a ServerHello with a fixed random value (RFC 8446, section 4.1.3).
 bool is_retry_request(std::string_view message) {
   constexpr std::string_view kRandom =
       "\xCF\x21\xAD\x74\xE5\x9A\x61\x11\xBE\x1D\x8C\x02\x1E\x65\xB8\x91"
       "\xC2\xA2\x11\x16\x7A\xBB\x8C\x5E\x07\x9E\x09\xE2\xC8\xA8\x33\x9C";
-  constexpr std::size_t kAt = SSL3_HM_HEADER_LENGTH + 2;  // behind the version
+  constexpr std::size_t kAt = SSL3_HM_HEADER_LENGTH + 2;  // after the version
   return message.size() >= kAt + kRandom.size() && message[0] == SSL3_MT_SERVER_HELLO &&
          message.substr(kAt, kRandom.size()) == kRandom;
 }
@@ -49,7 +49,7 @@ bool is_retry_request(std::string_view message) {
 int Stream::Session::bio_read(BIO* bio, char* into, int size) noexcept {
   auto& session = *static_cast<Session*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  if (session.messages_ > kMessagesMax) return -1;  // OpenSSL would go through all that the peer sends, within one call
+  if (session.messages_ > kMessagesMax) return -1;  // otherwise OpenSSL would process all that the peer sends within one call
   const std::span<char> room(into, static_cast<std::size_t>(size));
   if (session.hello_ != Hello::kOver) {
     const IoResult got = session.read_hello(room);
@@ -58,7 +58,7 @@ int Stream::Session::bio_read(BIO* bio, char* into, int size) noexcept {
   }
   if (session.drained_) return no_input(bio, {IoState::kBlocked});
   const IoResult got = session.socket_->read(room);
-  // After less than was asked for, asking again would cost a system call only to hear that there is nothing.
+  // After a short read another system call would only return that nothing is there.
   session.drained_ = got.state != IoState::kDone;
   return got.moved() ? static_cast<int>(got.bytes) : no_input(bio, got);
 }
@@ -96,8 +96,8 @@ long Stream::Session::bio_control(BIO* bio, int command, long, void*) noexcept {
   return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
-/// Counts what a peer may send without end and at little cost of its own (each key update costs us some 10 microseconds), and
-/// follows a server's handshake.
+/// Counts messages that a peer may send without end and at little cost of its own (each key update costs us some 10
+/// microseconds), and follows the handshake of a server.
 void Stream::Session::on_message(int is_ours, int, int content_type, const void* bytes, std::size_t size, SSL* ssl,
                                  void* self) noexcept {
   auto& session = *static_cast<Session*>(self);
@@ -110,7 +110,8 @@ void Stream::Session::on_message(int is_ours, int, int content_type, const void*
   } else if (session.shaken_) {
     ++session.messages_;
   } else if (SSL_is_server(ssl) == 1 && !message.empty() && message.front() != SSL3_MT_CLIENT_HELLO) {
-    // The client has heard us and answers. OpenSSL 3.2 and later ask for this size before each change of keys only.
+    // The client answers our messages: from now on use the full read buffer. OpenSSL 3.2 and later read this size only before a
+    // change of keys.
     SSL_set_default_read_buffer_len(ssl, kReadBuffer);
   }
 }
@@ -146,15 +147,15 @@ void Stream::Session::make_ssl(Side side) {
   SSL_set_msg_callback_arg(made.get(), this);
   if (side == Side::kServer) {
     SSL_set_accept_state(made.get());
-    SSL_set_default_read_buffer_len(made.get(), 0);  // one record's, until the client answers: see `on_message`
+    SSL_set_default_read_buffer_len(made.get(), 0);  // room for one record, until the client answers: see `on_message`
   } else {
     SSL_set_connect_state(made.get());
   }
   ssl_ = std::move(made);
 }
 
-/// One call of the stream's user. However it ends, by an exception too, no ciphertext of this session stays behind in the
-/// thread's buffer, where the next session's call would send it.
+/// One call of the stream's user. However the call ends, also by an exception, no ciphertext of this session stays in the
+/// thread's buffer: the next session's call would send it.
 class Stream::Session::Call {
  public:
   Call(Session& session, const Socket& socket) : session_(session) {
@@ -200,11 +201,11 @@ IoResult Stream::Session::flush(const Socket& socket) noexcept {
     std::string().swap(unsent_);
   }
   outgoing.clear();
-  sent.bytes = 0;  // ciphertext concerns nobody else
+  sent.bytes = 0;  // the size of the ciphertext is of no use to the caller
   return sent;
 }
 
-/// What the kernel has not taken, in no more memory than it needs; if there is none, in that which it has.
+/// Keeps what the kernel has not taken in a string of that size. If there is no memory for it, keeps the present string.
 void Stream::Session::keep_unsent(std::string& ciphertext, std::size_t sent) noexcept {
   try {
     std::string rest(ciphertext, sent);
@@ -216,7 +217,7 @@ void Stream::Session::keep_unsent(std::string& ciphertext, std::size_t sent) noe
 }
 
 bool Stream::Session::wants_more(int returned) {
-  if (end_) {  // known already: lost, or a hello that was refused
+  if (end_) {  // known already: ciphertext was lost, or the hello was refused
     ERR_clear_error();
     return false;
   }
@@ -233,9 +234,9 @@ bool Stream::Session::wants_more(int returned) {
   return false;
 }
 
-// --- what the stream's user asks for ----------------------------------------------------------------------------------------
+// --- calls of the stream's user ---------------------------------------------------------------------------------------------
 
-/// Reads little at a time: behind a hello there is seldom anything, and that is OpenSSL's.
+/// Reads small pieces: bytes behind a hello are rare, and they belong to OpenSSL.
 IoResult Stream::Session::hear() noexcept {
   std::array<char, 4096> piece;
   for (HelloBuffer::State state = hello_buffer_.state();;) {
@@ -260,8 +261,8 @@ IoResult Stream::Session::hear() noexcept {
   }
 }
 
-/// Nothing has been encrypted yet, so neither is the alert. Who speaks HTTP would not understand one: the stream's user has
-/// something to say.
+/// The alert is not encrypted, because nothing is yet. A client that speaks HTTP would not understand it: the stream's user
+/// sends it a response.
 void Stream::Session::refuse_hello() noexcept {
   if (hello_buffer_.is_http()) return refuse(hello_buffer_.cause());
   const std::array<char, 7> alert{SSL3_RT_ALERT, 3, 3, 0, 2, SSL3_AL_FATAL, static_cast<char>(hello_buffer_.alert())};
@@ -273,8 +274,8 @@ void Stream::Session::refuse_hello() noexcept {
   refuse(hello_buffer_.cause());
 }
 
-/// For OpenSSL: each hello, which it answers before it asks for more, and in the end what came behind them. Nothing moved and
-/// kOver: the socket is next.
+/// Gives OpenSSL each hello, which it answers before it reads more, and at last the bytes behind them. If nothing was moved and
+/// `hello_` is kOver, OpenSSL reads from the socket next.
 IoResult Stream::Session::read_hello(std::span<char> into) noexcept {
   if (hello_ == Hello::kWhole) {
     if (const std::size_t size = hello_buffer_.take(into); size > 0) return {IoState::kDone, size};
@@ -296,7 +297,7 @@ IoResult Stream::Session::read_hello(std::span<char> into) noexcept {
   return {IoState::kBlocked};
 }
 
-/// A server's first step: kDone with the SSL object made.
+/// The first step of a server. kDone: the SSL object was made.
 IoResult Stream::Session::begin() {
   const IoResult heard = hear();
   if (end_) return *end_;
@@ -317,7 +318,8 @@ IoResult Stream::Session::handshake(const Socket& socket) {
     if (begun.state != IoState::kDone) return begun;
   }
   starved_ = false;
-  if (SSL_in_before(ssl()) && !SSL_is_server(ssl())) drained_ = true;  // a server says nothing before it has heard us
+  if (SSL_in_before(ssl()) && !SSL_is_server(ssl()))
+    drained_ = true;  // a server sends nothing before it has received our hello
   for (int rounds = 0; rounds < kRecordsMax && !shaken_ && !end_ && !starved_; ++rounds) {
     ERR_clear_error();
     const int returned = SSL_do_handshake(ssl_.get());
@@ -349,15 +351,15 @@ IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
       ROUTER_PLANT(messages_ > 0 && filled > 0);
       messages_ = 0;
       filled += static_cast<std::size_t>(got);
-      // While a full record was decrypted the next one may have come: what leaves together costs less.
+      // While a full record was decrypted the next one may have arrived: passing on both at once costs less.
       if (got == static_cast<int>(kRecord)) drained_ = false;
       starved_ = drained_ && SSL_has_pending(ssl_.get()) == 0;
     } else {
-      wants_more(got);  // after a session ticket or a key update: data may stand behind it
+      wants_more(got);  // after a session ticket or a key update: data may follow it
     }
   }
-  if (starved_) SSL_free_buffers(ssl());  // reading a session ticket leaves a buffer for writing behind
-  flush(socket);  // a key update may have asked for an answer; if it cannot be sent, the next write says so
+  if (starved_) SSL_free_buffers(ssl());  // reading a session ticket leaves a buffer for writing allocated
+  flush(socket);                          // a key update may need an answer; if it cannot be sent, the next write fails
   if (unsent_.size() > kUnsentMax)
     end_ = IoResult{IoState::kFailed, 0, 0, "the peer does not read the answers that it asks for"};
   if (filled > 0) return {starved_ ? IoState::kDrained : IoState::kDone, filled};
@@ -375,8 +377,8 @@ bool Stream::Session::encrypt(const char* from, std::size_t size) {
   return true;
 }
 
-/// Makes records as full as they can be of the first `budget` bytes: small pieces share one, by way of a copy; what fills
-/// records by itself is encrypted from where it is.
+/// Encrypts the first `budget` bytes into records that are as full as possible. Small pieces are copied together into one
+/// record; a piece that fills records by itself is not copied.
 bool Stream::Session::encrypt(std::span<const iovec> pieces, std::size_t budget) {
   gathered.clear();
   for (const iovec& piece : pieces) {
@@ -418,19 +420,19 @@ IoResult Stream::Session::write(const Socket& socket, std::span<const iovec> pie
   IoResult sent = flush(socket);
   if (lost_) return *end_;
   if (!encrypted) {
-    // OpenSSL 3.5 fails such a call alone, and tells neither the peer nor the next read: nobody would ever hear of it.
+    // OpenSSL 3.5 fails only this call: the peer gets no alert, and the next read would not fail.
     if (!end_) refuse("encrypting failed");
     return {IoState::kFailed, 0, 0, "the TLS connection has failed"};
   }
   if (sent.state == IoState::kFailed) return sent;
-  if (taken < total) sent.state = IoState::kBlocked;  // enough for one turn
+  if (taken < total) sent.state = IoState::kBlocked;  // enough for one call
   sent.bytes = taken;
   return sent;
 }
 
 void Stream::Session::send_close_notify(const Socket& socket) {
   const bool broken = end_ && end_->state == IoState::kFailed;
-  // A second SSL_shutdown would read, and an alert that it meets would be told as an orderly end later.
+  // A second SSL_shutdown would read, and an alert that it finds would later appear as an orderly end.
   if (!shaken_ || broken || (SSL_get_shutdown(ssl()) & SSL_SENT_SHUTDOWN) != 0) return;
   const Call call(*this, socket);
   SSL_shutdown(ssl_.get());

@@ -5,7 +5,8 @@
 namespace router::tls {
 namespace {
 
-// No DHE: a client that offers nothing else costs a server many times what an ECDHE handshake does, and itself next to nothing.
+// No DHE: a client that offers nothing else would cost a server many times as much as an ECDHE handshake does, at almost no
+// cost of its own.
 constexpr const char* kCiphers12 =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
@@ -20,7 +21,7 @@ void apply_settings(SSL_CTX* context) {
   SSL_CTX_set_ciphersuites(context, kCiphers13);
   SSL_CTX_set1_groups_list(context, kGroups);
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-  // Without auto-retry a read comes back after each record without data, so that a flood of them cannot hold the shard.
+  // Without auto-retry a read returns after each record without data, so that a flood of these cannot block the shard.
   SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_read_ahead(context, 1);

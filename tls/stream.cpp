@@ -19,12 +19,12 @@ bool is_ip_address(const std::string& name) {
   return ::inet_pton(AF_INET, name.c_str(), &address) == 1 || ::inet_pton(AF_INET6, name.c_str(), &address) == 1;
 }
 
-/// Tells the peer whom we want (names only: RFC 6066, section 3, allows no addresses) and OpenSSL whom the certificate must
-/// name. False if the certificate could not be checked against `name`.
+/// Sets the name in SNI (names only: RFC 6066, section 3, allows no addresses) and the name that the certificate must have.
+/// False if the certificate could not be checked against `name`.
 bool expect_peer(SSL* ssl, std::string name) {
   X509_VERIFY_PARAM* checks = SSL_get0_param(ssl);
   if (is_ip_address(name)) return X509_VERIFY_PARAM_set1_ip_asc(checks, name.c_str()) == 1;
-  if (name.ends_with('.')) name.pop_back();  // a DNS name written absolutely; certificates never are
+  if (name.ends_with('.')) name.pop_back();  // an absolute DNS name; names in certificates have no final dot
   if (name.empty()) return false;            // OpenSSL would take an empty name for "any name"
   X509_VERIFY_PARAM_set_hostflags(checks, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   return SSL_set_tlsext_host_name(ssl, name.c_str()) == 1 && SSL_set1_host(ssl, name.c_str()) == 1;
@@ -55,7 +55,7 @@ bool Stream::has_heard_http() const { return session_ && session_->has_heard_htt
 bool Stream::has_heard_http_head() const { return session_ && session_->has_heard_http_head(); }
 
 IoResult Stream::read(std::span<char> into) {
-  // Armed and not woken: nothing has arrived, so there is nothing to ask the kernel for.
+  // Armed and not woken yet: nothing has arrived, so no system call is needed.
   if (socket_.read_armed()) return {IoState::kBlocked};
   return session_ ? session_->read(socket_, into) : socket_.read(into);
 }
@@ -67,7 +67,7 @@ IoResult Stream::write(std::span<const iovec> pieces) {
 void Stream::arm_read() {
   if (!is_open()) return;
   if (session_) {
-    // Reading may depend on what we have to say: the end of a handshake, the answer to a key update.
+    // The peer may wait for bytes of ours before it sends more: the end of a handshake, the answer to a key update.
     if (session_->flush(socket_).state == IoState::kBlocked) socket_.arm_write();
     if (session_->has_input()) return socket_.wake_soon();
   }

@@ -15,17 +15,17 @@ struct TicketKeys::Keys {
   std::array<unsigned char, 32> mac;
 };
 
-/// The lock is held for a copy of 80 bytes, once a handshake: beside the 600 microseconds that a handshake takes, nothing.
+/// The mutex is held for a copy of 80 bytes, once in each handshake, which takes 600 microseconds in all.
 struct TicketKeys::Impl {
-  static constexpr std::size_t kRandomKept = 3;  // rotated hourly: a ticket can be redeemed for two to three hours
+  static constexpr std::size_t kRandomKept = 3;  // rotated hourly: a ticket can be used for two to three hours
   static constexpr std::size_t kFilesMax = 16;
 
   ~Impl();
   Keys newest() const;
-  /// The key of that name; `is_newest` says whether it is still the one that encrypts.
+  /// Finds the key of that name. `is_newest`: new tickets are encrypted with it.
   bool find(const unsigned char* name, Keys& into, bool& is_newest) const;
 
-  /// Takes another set in its place and overwrites the old one in memory.
+  /// Replaces the keys and overwrites the old ones in memory.
   void replace(std::vector<Keys>& fresh) noexcept;
 
   mutable std::mutex mutex;

@@ -13,16 +13,17 @@ namespace router {
 
 }  // namespace router
 
-/// States what must hold if our own code is right. Ends the process loudly in builds with checks; nothing in a release.
+/// Asserts an invariant of our own code. A build with checks aborts the process if it does not hold; a release compiles the
+/// check out.
 #ifdef ROUTER_CHECKS
 #define ROUTER_ASSERT(condition) ((condition) ? void() : ::router::assertion_failed(#condition, __FILE__, __LINE__))
 #else
 #define ROUTER_ASSERT(condition) static_cast<void>(sizeof((condition) ? 1 : 0))
 #endif
 
-/// A bug planted for the fuzz targets, one in each parser: `condition` is an input that a slightly wrong parser would accept.
-/// Taking it ends the process, if the environment's ROUTER_PLANTED_FILE ends this file's name; tests/fuzz/run.sh --planted
-/// shows so that the target finds it. Nothing at all in other builds.
+/// A bug that is planted for the fuzz targets, one in each parser: `condition` is true for an input that a slightly wrong
+/// parser would accept. If this file's name ends with the environment variable ROUTER_PLANTED_FILE, such an input aborts the
+/// process; tests/fuzz/run.sh --planted proves in this way that the target finds the bug. Other builds compile it out.
 #ifdef ROUTER_PLANT_BUGS
 namespace router {
 inline bool has_planted_bug(std::string_view file) {

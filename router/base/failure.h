@@ -5,12 +5,12 @@
 
 namespace router {
 
-/// Why an exchange did not end with the pod's own answer: the value of `x-router-reason`, of the metric label `reason` and of
-/// the log field `ResponseCodeReason`. One list for the whole product (contract, section 4).
+/// Why an exchange did not end with the pod's own response: the value of `x-router-reason`, of the metric label `reason` and of
+/// the log field `ResponseCodeReason`. The whole product uses this one list (contract, section 4).
 enum class Reason : std::uint8_t {
-  kNone,  // the pod answered, and the answer was passed through
+  kNone,  // the router passed the pod's response on
   kBadRequest,
-  kBadExpectation,      // Expect says something else than 100-continue; named `bad_request`
+  kBadExpectation,      // Expect has another value than 100-continue; named `bad_request`
   kUnsupportedCoding,   // unknown transfer coding; named `unsupported`
   kUnsupportedVersion,  // HTTP version; named `unsupported`
   kUnsupportedMethod,   // CONNECT, TRACE; named `unsupported`
@@ -77,8 +77,8 @@ constexpr std::string_view name_of(Reason reason) {
 /// Which side of the router a failure came from.
 enum class Origin : std::uint8_t { kDownstream, kUpstream, kInternal };
 
-/// An expected failure on the data path: a value, never an exception. `cause` is a text for the log that lives for ever (a
-/// literal); it names no secret and nothing the peer sent.
+/// An expected failure on the data path: a value, never an exception. `cause` is a string literal for the log. It contains no
+/// secret and nothing that the peer sent.
 struct Failure {
   Reason reason = Reason::kInternal;
   Origin origin = Origin::kInternal;

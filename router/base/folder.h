@@ -9,8 +9,9 @@
 
 namespace router {
 
-/// Calls `take` with each name in a folder but `.` and `..`; false if it cannot be read. What it throws, and std::bad_alloc,
-/// pass through: std::filesystem::directory_iterator ends the process when it finds no memory, in functions that are noexcept.
+/// Calls `take` with the name of each entry of a folder except `.` and `..`. Returns false if the folder cannot be read.
+/// Exceptions of `take` and std::bad_alloc reach the caller. (std::filesystem::directory_iterator would end the process when
+/// memory is short, because some of its functions are noexcept.)
 template <class Take>
 bool list_folder(const char* path, Take take) {
   struct Close {

@@ -7,8 +7,8 @@ namespace router {
 namespace {
 
 constexpr std::size_t kClassBytes = 64;
-constexpr std::size_t kClasses = 96;      // up to 6 KB: an exchange with a replica has 5.2
-constexpr std::size_t kFramesKept = 256;  // per class and thread
+constexpr std::size_t kClasses = 96;      // blocks of up to 6 KB; the frame of an exchange with a replica has 5.2 KB
+constexpr std::size_t kFramesKept = 256;  // free blocks for each class and thread
 
 struct FreeFrame {
   FreeFrame* next;

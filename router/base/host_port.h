@@ -7,20 +7,20 @@
 #include <string>
 #include <string_view>
 
-/// `host`, `host:port`, `[v6]`, `[v6]:port`: how an authority is cut apart and put together (RFC 3986, 3.2.2 and 3.2.3).
+/// Splits and joins an authority: `host`, `host:port`, `[v6]`, `[v6]:port` (RFC 3986, 3.2.2 and 3.2.3).
 namespace router {
 
-/// Views of the text that was cut. What stands in the host is the caller's to judge; one without brackets has no colon.
+/// Views of the text that was split. The caller checks whether the host is valid. A host without brackets contains no colon.
 struct HostPort {
   std::string_view host;                 // without brackets
-  std::string_view written;              // as it stood there, in brackets if it had them
-  std::optional<std::string_view> port;  // what stands behind the colon, which may be nothing
+  std::string_view written;              // the host as written, with its brackets if it has them
+  std::optional<std::string_view> port;  // the text after the colon, perhaps empty
 
   bool bracketed() const { return host.size() != written.size(); }
 };
 
-/// Cuts at the bracket's end or at the first colon. Nothing if a bracket is not closed or something else than a colon follows
-/// it. Allocates nothing. Inline: each request's `Host` is cut twice.
+/// Splits after the closing bracket or at the first colon. Returns nothing if a bracket is not closed or if anything but a
+/// colon follows it. Allocates nothing. Inline, because each request splits its `Host` twice.
 inline std::optional<HostPort> split_host_port(std::string_view text) {
   HostPort parts;
   if (text.starts_with('[')) {
@@ -38,16 +38,16 @@ inline std::optional<HostPort> split_host_port(std::string_view text) {
   return parts;
 }
 
-/// Digits alone, 0 to 65535.
+/// The value of a port that is written in digits only, 0 to 65535; otherwise nothing.
 std::optional<std::uint16_t> port_number(std::string_view digits);
 
-/// What a URI allows as a port: up to five digits, or none.
+/// Whether `text` has the form of a port in a URI: at most five digits, perhaps none.
 inline bool is_port_text(std::string_view text) {
   constexpr std::size_t kDigitsMax = 5;
   return text.size() <= kDigitsMax && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-/// In brackets if it is an IPv6 address, which is known by its colons.
+/// `host`, in brackets if it contains a colon (an IPv6 address).
 std::string bracketed_host(std::string_view host);
 /// `host:port` or `[v6]:port`.
 std::string join_host_port(std::string_view host, std::uint16_t port);

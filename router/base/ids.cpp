@@ -15,7 +15,8 @@ class RandomBlock {
  public:
   const std::uint8_t* take() {
     if (next_ == bytes_.size()) {
-      if (RAND_bytes(bytes_.data(), static_cast<int>(bytes_.size())) != 1) std::abort();  // no entropy: nothing may go on
+      if (RAND_bytes(bytes_.data(), static_cast<int>(bytes_.size())) != 1)
+        std::abort();  // without random numbers the router must not continue
       next_ = 0;
     }
     const std::uint8_t* taken = bytes_.data() + next_;

@@ -39,7 +39,7 @@ spdlog::level::level_enum spdlog_level(Level level) {
   return spdlog::level::info;
 }
 
-/// The words of log.level in router.yaml.
+/// The names of `log.level` in router.yaml.
 std::string_view name_of(spdlog::level::level_enum level) {
   switch (level) {
     case spdlog::level::trace:
@@ -51,7 +51,7 @@ std::string_view name_of(spdlog::level::level_enum level) {
   }
 }
 
-/// `2026-01-31T12:34:56.789Z`.
+/// Appends the time in UTC: `2026-01-31T12:34:56.789Z`.
 void append_time(std::string& line, std::chrono::system_clock::time_point time) {
   const std::time_t second = std::chrono::system_clock::to_time_t(time);
   const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
@@ -64,7 +64,7 @@ void append_time(std::string& line, std::chrono::system_clock::time_point time) 
   line.append(text);
 }
 
-/// Only a line that begins with a time is the beginning of a message.
+/// Indents all lines of a message but the first: only the beginning of a message begins with a time.
 void append_shown(std::string& line, std::string_view message) {
   for (std::size_t end = message.find('\n'); end != std::string_view::npos; end = message.find('\n')) {
     append_on_one_line(line, message.substr(0, end));
@@ -74,7 +74,8 @@ void append_shown(std::string& line, std::string_view message) {
   append_on_one_line(line, message);
 }
 
-/// Makes a line in memory of its own, so that usual lines can be written while memory is short. Used under the sink's mutex.
+/// Formats each line in a string that it keeps, so that lines of the usual length can be written while memory is short. spdlog
+/// calls it under the sink's mutex.
 class LineFormatter : public spdlog::formatter {
  public:
   LineFormatter() { line_.reserve(kUsualLine); }
@@ -111,7 +112,8 @@ class JsonFormatter final : public LineFormatter {
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
 };
 
-/// Opening a pipe to write would wait for a reader.
+/// Whether `path` is a pipe without a reader, or a socket (ENXIO). Opening such a pipe to write would block until it has a
+/// reader.
 bool nobody_reads(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (descriptor < 0) return errno == ENXIO;
@@ -148,7 +150,8 @@ void write(spdlog::level::level_enum level, std::string_view message) noexcept {
   try {
     current_logger()->log(level, "{}", message);
   } catch (const std::exception&) {
-    // A line that cannot be written, for want of memory or of a file, is lost: whoever tells of a failure must not fail again.
+    // A line that cannot be written, because of memory or of the file, is lost: code that reports a failure must not fail
+    // again.
   }
 }
 
@@ -166,7 +169,7 @@ std::string open(const std::string& path, Level level, Format format, Target& in
 
 void use(Target target) {
   const std::lock_guard lock(sink().mutex);
-  std::swap(sink().target, target);  // the old one ends after the lock
+  std::swap(sink().target, target);  // the old logger is destroyed after the mutex is released
 }
 
 void reopen() noexcept {
@@ -194,7 +197,7 @@ void write(Level level, std::initializer_list<std::string_view> pieces) noexcept
     for (const std::string_view piece : pieces) message.append(piece);
     write(spdlog_level(level), message);
   } catch (const std::exception&) {
-    write(spdlog_level(level), *pieces.begin());  // better than nothing
+    write(spdlog_level(level), *pieces.begin());  // no memory for the whole line: the first piece alone
   }
 }
 

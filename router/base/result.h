@@ -7,11 +7,11 @@
 
 namespace router {
 
-/// What a step of the data path returns: its evidence, or why there is none.
+/// The result of a step of the data path: a value, or why there is none.
 template <class T>
 using Result = boost::system::result<T, Failure>;
 
-/// Found by boost::system::result when `.value()` is asked of a failure, which is our bug: the data path tests first.
+/// boost::system::result calls this when `.value()` is called on a failure. That is our bug: the data path tests first.
 [[noreturn]] inline void throw_exception_from_error(const Failure& failure, const boost::source_location&) {
   throw std::logic_error(failure.cause);
 }

@@ -16,8 +16,8 @@ class Task;
 
 namespace task_detail {
 
-/// Resumes the coroutine that awaits this one, if it has begun to wait. A child that ends without ever suspending has no
-/// continuation yet: its parent sees `done()` and simply goes on, so a loop of such children needs no stack.
+/// Resumes the coroutine that awaits this one, if that is suspended. A child that ends without suspending has no continuation
+/// yet: its parent sees `done()` and continues, so a loop of such children does not grow the stack.
 struct FinalAwaiter {
   bool await_ready() const noexcept { return false; }
   template <class Promise>
@@ -65,9 +65,9 @@ struct Promise<void> : PromiseBase {
 
 }  // namespace task_detail
 
-/// A step that may wait: a coroutine that starts when it is awaited and hands its value to whoever awaits it. It belongs to one
-/// shard; destroying a task that has not ended destroys its frame and all that it awaits.
-/// Parameters by value, or references to something that outlives the task.
+/// A step that may wait: a coroutine that starts when it is awaited and returns its value to the awaiting coroutine. Belongs to
+/// one shard. Destroying a task that has not ended destroys its frame and everything that it awaits.
+/// Parameters are values, or references to something that outlives the task.
 template <class T = void>
 class [[nodiscard]] Task {
  public:

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-/// Small questions to text, for the data path: ASCII only, no locale, no allocation.
+/// Small text functions for the data path: ASCII only, without locale. Only `lower_case` allocates.
 namespace router {
 
 constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -26,10 +26,10 @@ inline std::string lower_case(std::string_view text) {
   return lower;
 }
 
-/// Debian builds abseil with a string_view of its own.
+/// Debian's abseil has its own string_view type.
 inline absl::string_view to_absl(std::string_view text) { return {text.data(), text.size()}; }
 
-/// Lets a map with std::string keys be asked with a view.
+/// Lets a map with std::string keys be searched by a view.
 struct TextHash {
   using is_transparent = void;
   std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }

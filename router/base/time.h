@@ -7,16 +7,16 @@ namespace router {
 using TimePoint = std::chrono::steady_clock::time_point;
 using Duration = std::chrono::steady_clock::duration;
 
-/// An absolute time until which something may take. `kNever` never passes.
+/// The time by which an operation must end. `kNever` never passes.
 using Deadline = TimePoint;
 inline constexpr Deadline kNever = TimePoint::max();
 
-/// `from` + `timeout`, without overflow: a timeout as long as the clock's range means never.
+/// `from` + `timeout`, without overflow: a timeout beyond the clock's range means never.
 constexpr Deadline deadline_after(TimePoint from, Duration timeout) {
   return timeout >= kNever - from ? kNever : from + timeout;
 }
 
-/// The seam at which tests replace time.
+/// The source of time, which tests replace.
 class Clock {
  public:
   virtual ~Clock() = default;
@@ -28,7 +28,7 @@ class SteadyClock final : public Clock {
   TimePoint now() const override { return std::chrono::steady_clock::now(); }
 };
 
-/// Time that stands still until a test moves it.
+/// A clock that changes only when a test advances it.
 class ManualClock final : public Clock {
  public:
   TimePoint now() const override { return now_; }

@@ -20,7 +20,7 @@ Error too_large(std::size_t bytes_max) {
   return {Stage::kBody, ErrorKind::kTooLarge, "", 0, absl::StrCat(bytes_max, " bytes")};
 }
 
-/// Sends the request that was gathered and waits until the answer's body is about to come.
+/// Sends the request in the connection's output and waits for the head of the response. After that the body can be read.
 Task<Outcome<const http::ResponseHead*>> exchange_heads(Connection& connection, Cancellation& cancellation, http::Method method,
                                                         Deadline deadline) {
   const Outcome<void> sent = co_await connection.send(cancellation, deadline);

@@ -13,32 +13,32 @@
 
 namespace router::client {
 
-/// The server of a client, and what is waited for at most.
+/// The server that a client uses, and the limits of its waits.
 struct ClientOptions {
-  std::string host;  // a name or an address, an IPv6 address without brackets
+  std::string host;  // a name or an IP address; IPv6 without brackets
   std::uint16_t port = 0;
-  std::string server_name;  // in its certificate
-  /// Asked before each connection: what TLS it is to have; empty or nullptr: plaintext.
+  std::string server_name;  // the name that its certificate must have
+  /// Called before each connection is opened; returns its TLS context. An empty function or nullptr means plaintext.
   std::function<std::shared_ptr<tls::ClientContext>()> tls;
-  std::chrono::seconds connect_max{5};  // look-up, TCP and TLS
-  std::chrono::seconds head_wait{30};   // from the request until the answer's head
-  std::size_t resting_max = 4;          // connections that are kept for later exchanges
-  std::chrono::seconds rest_max{30};    // then they are not used any more
+  std::chrono::seconds connect_max{5};  // for look-up, TCP and TLS together
+  std::chrono::seconds head_wait{30};   // from the request to the head of the response
+  std::size_t resting_max = 4;          // idle connections that are kept
+  std::chrono::seconds rest_max{30};    // a connection that is idle for longer is not used again
   ConnectOptions connect{std::chrono::seconds(30)};
 };
 
 struct Request {
   std::string method = "GET";
   std::string target;                                       // path and query
-  std::vector<std::pair<std::string, std::string>> fields;  // beside Host and those of the body's size
+  std::vector<std::pair<std::string, std::string>> fields;  // without Host and the fields of the body's size
   std::string body;                                         // empty: none
-  Deadline deadline = kNever;                               // until the answer's head, beside the client's own bounds
+  Deadline deadline = kNever;                               // for the head of the response, besides the client's limits
 };
 
 class Client;
 
-/// A request that was sent and whose answer's head has come: its body is read as it arrives. Its end gives the connection back
-/// if the body was read to its end, and closes it otherwise. The client outlives it.
+/// A request that was sent, and its response, whose head has arrived; the body is read as it arrives. The connection goes back
+/// to the client when the body is complete. Destroying the exchange before that closes the connection. The client outlives it.
 class Exchange {
  public:
   Exchange(Client& client, std::unique_ptr<Connection> connection, const http::ResponseHead& head)
@@ -47,23 +47,23 @@ class Exchange {
   Exchange& operator=(const Exchange&) = delete;
 
   int status() const { return status_; }
-  /// Until the body is read.
+  /// Valid until the body is complete.
   const http::ResponseHead& head() const { return head_; }
-  /// Appends what has arrived of the body, at least one byte unless it is complete.
+  /// Waits for bytes of the body and appends them: at least one, unless the body is complete.
   Task<Outcome<Body>> read(runtime::Cancellation& cancellation, std::string& into, Deadline deadline);
-  /// All of the body. Fails with kTooLarge beyond `bytes_max`.
+  /// Appends the whole body. Fails with kTooLarge if `into` becomes larger than `bytes_max`.
   Task<Outcome<void>> read_all(runtime::Cancellation& cancellation, std::string& into, std::size_t bytes_max,
                                Deadline deadline);
 
  private:
   Client& client_;
-  std::unique_ptr<Connection> connection_;  // nullptr: given back or broken
-  const http::ResponseHead& head_;          // of the connection
+  std::unique_ptr<Connection> connection_;  // nullptr: given back or closed
+  const http::ResponseHead& head_;          // a member of the connection
   const int status_;
 };
 
-/// A client of one server over HTTP/1.1 and TLS, whose connections are kept open and used again. It knows nothing of what is
-/// asked. Control thread. Several coroutines may use it at once; it outlives their exchanges.
+/// An HTTP/1.1 client of one server, over TLS or plaintext. It keeps connections open and uses them again, and does not
+/// interpret what is sent. Control thread. Several coroutines may use it at the same time; it outlives their exchanges.
 class Client {
  public:
   /// `resolver` outlives the client.
@@ -71,19 +71,19 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  /// Sends `request` and waits for the answer's head. A GET is tried again if a connection that had rested turns out to have
-  /// ended: the server may have ended it at the moment when it was used again.
+  /// Sends `request` and waits for the head of the response. If a kept connection turns out to be closed, a GET is sent again:
+  /// the server may have closed the connection while the request was on its way.
   Task<Outcome<std::unique_ptr<Exchange>>> open(runtime::Cancellation& cancellation, Request request);
 
   const std::string& authority() const { return authority_; }
-  /// At which it was reached for last; empty: not yet.
+  /// The addresses that the last look-up of the server returned; empty: there was none yet.
   const std::vector<runtime::Address>& addresses() const { return addresses_; }
   runtime::Shard& shard() { return shard_; }
 
  private:
   friend class Exchange;
   Task<Outcome<std::unique_ptr<Connection>>> connect(runtime::Cancellation& cancellation, Deadline deadline);
-  /// One that rests and can still be used, or nullptr.
+  /// An idle connection that can still be used, or nullptr.
   std::unique_ptr<Connection> take_resting(runtime::Cancellation& cancellation);
   void give_back(std::unique_ptr<Connection> connection);
   void write(const Request& request, wire::MessageOutput& output) const;

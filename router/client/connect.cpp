@@ -17,13 +17,13 @@ using runtime::Cancellation;
 using runtime::IoResult;
 using runtime::IoState;
 
-/// Where the answer to a look-up arrives, which may be after whoever asked has gone.
+/// Receives the result of a look-up, which may arrive after the waiting coroutine has ended.
 struct LookUp {
   std::optional<runtime::Resolver::Addresses> addresses;
-  runtime::Wakeup* wakeup = nullptr;  // nullptr: nobody waits any more
+  runtime::Wakeup* wakeup = nullptr;  // nullptr: no coroutine waits
 };
 
-/// Until its end `wakeup` waits for the answer.
+/// While this lives, the result of the look-up wakes `wakeup`.
 class Waits {
  public:
   Waits(std::shared_ptr<LookUp> question, runtime::Wakeup& wakeup) : question_(std::move(question)) {
@@ -47,7 +47,7 @@ void notice_vanishing(int descriptor, std::chrono::seconds after) {
   const auto set = [descriptor](int level, int option, int value) {
     ::setsockopt(descriptor, level, option, &value, sizeof value);
   };
-  constexpr int kProbes = 3;  // half of the time is silence, the other half three probes
+  constexpr int kProbes = 3;  // keepalive starts after half of the time; three probes take the other half
   set(SOL_SOCKET, SO_KEEPALIVE, 1);
   set(IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(after.count() / 2));
   set(IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(after.count() / 2 / kProbes));
@@ -55,7 +55,8 @@ void notice_vanishing(int descriptor, std::chrono::seconds after) {
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(std::chrono::milliseconds(after).count()));
 }
 
-/// Until the socket can go on. Asks before, too: asking may be what lets a cancellation wake.
+/// Waits until the socket is ready. Calls `cancelled` before the wait, too: some cancellations wake the coroutine only after
+/// such a call.
 Task<Outcome<void>> wait_for_peer(Cancellation& cancellation, Deadline deadline, Stage stage) {
   if (cancellation.cancelled()) co_return error_at(stage, ErrorKind::kCancelled);
   const bool woken = co_await cancellation.wakeup().wait(std::min(deadline, cancellation.ask_again()));

@@ -12,22 +12,22 @@
 #include "router/runtime/socket.h"
 #include "tls/stream.h"
 
-/// The way to a server: its name, TCP, TLS. Everything here suspends until `deadline` at most, or until it is cancelled, and
-/// waits at the cancellation's wakeup alone.
+/// The steps that open a connection to a server: look-up, TCP, TLS. Each function suspends until `deadline` at most, or until
+/// it is cancelled, and waits only at the cancellation's wakeup.
 namespace router::client {
 
-/// The addresses of `host`, at least one; an address is its own. Control thread.
+/// Resolves `host` to at least one address; an IP address needs no look-up. Control thread.
 Task<Outcome<std::vector<runtime::Address>>> look_up(runtime::Cancellation& cancellation, runtime::Resolver& resolver,
                                                      std::string host, std::uint16_t port, Deadline deadline);
 
-/// A TCP connection. On an error `into` holds what there is of it.
+/// Opens a TCP connection. On an error `into` holds the socket as far as it was opened.
 Task<Outcome<void>> connect_socket(runtime::Cancellation& cancellation, runtime::Address address, runtime::Socket& into,
                                    Deadline deadline);
 
-/// The TLS handshake; nothing to do for plaintext.
+/// Performs the TLS handshake; does nothing for plaintext.
 Task<Outcome<void>> shake_hands(runtime::Cancellation& cancellation, tls::Stream& stream, Deadline deadline);
 
-/// What stands upon the TCP connection: TLS, or nothing. Context and name outlive the streams; the context is the shard's.
+/// The security of a TCP connection: TLS or plaintext. The context is that of the shard. Context and name outlive the streams.
 class Security {
  public:
   Security() = default;
@@ -40,13 +40,13 @@ class Security {
 };
 
 struct ConnectOptions {
-  /// A peer that has gone without a word is noticed after this long: while nothing is sent by keepalive, else by what it does
-  /// not acknowledge. At least six seconds; zero: as the system has it.
+  /// A peer that vanished without closing the connection is detected after this time: by keepalive while nothing is sent,
+  /// otherwise by missing acknowledgements. At least six seconds; zero: the system's defaults.
   std::chrono::seconds vanished_after{0};
 };
 
-/// TCP and TLS to the first of `addresses` that accepts both. Each has an equal share of what is left of the time, so that one
-/// which does not answer leaves some for the others. The error is that of the last one.
+/// Connects by TCP and TLS to the first of `addresses` that accepts both. Each address gets an equal share of the remaining
+/// time, so that an address that does not answer leaves time for the others. Returns the error of the last one.
 Task<Outcome<tls::Stream>> connect(runtime::Cancellation& cancellation, std::vector<runtime::Address> addresses,
                                    Security security, ConnectOptions options, Deadline deadline);
 

@@ -10,19 +10,19 @@ using runtime::Cancellation;
 using runtime::IoResult;
 using runtime::IoState;
 
-constexpr int kReadsInARow = 8;  // of up to 256 KB each; then the others on this thread have a turn
+constexpr int kReadsInARow = 8;  // of up to 256 KB each; then other work of this thread runs
 
 Error error_at(Stage stage, ErrorKind kind) { return {stage, kind, "", 0, {}}; }
 Error failed_at(Stage stage, const char* cause, int system_error) {
   return {stage, ErrorKind::kFailed, cause, system_error, {}};
 }
-/// `invalid`: what it means at that stage that the server is to blame.
+/// `invalid` is the kind of error if the response is invalid at that stage.
 Error error_of(const Failure& failure, Stage stage, ErrorKind invalid) {
   if (failure.reason == Reason::kUpstreamInvalidResponse) return error_at(stage, invalid);
   return failed_at(stage, failure.cause, failure.system_error);
 }
 
-/// Keeps what arrives.
+/// Appends the body to a string.
 class Collector final : public wire::BodySink {
  public:
   explicit Collector(std::string& into) : into_(into) {}
@@ -128,7 +128,7 @@ bool Connection::rest() {
 void Connection::take(Cancellation& cancellation) { stream_.socket().set_waker(&cancellation.wakeup()); }
 
 bool Connection::is_usable() {
-  // A server's TLS may send session tickets at any time: only the TLS layer can tell them from an answer nobody asked for.
+  // A TLS server may send session tickets at any time. Only the TLS layer can tell them from an unexpected response.
   std::array<char, 1> unexpected;
   return stream_.is_open() && stream_.read(unexpected).state == IoState::kBlocked;
 }

@@ -18,43 +18,45 @@ namespace router::client {
 
 struct HeadLimits {
   std::size_t bytes_max = 64 * 1024;  // as for every head (contract, section 4)
-  int interim_max = 99;               // answers of 1xx before the one that counts
+  int interim_max = 99;               // 1xx responses before the final one
 };
 
-/// Of a body that is read piece by piece. No bool: a Result of bool can be made of another Result, by whether that has a value.
+/// Whether a body that is read piece by piece is complete. Not a bool: a Result of bool could be made from another Result, by
+/// whether that has a value.
 enum class Body : std::uint8_t { kGoesOn, kComplete };
 
-/// One HTTP/1.1 connection to a server, used by one exchange at a time: the request is gathered in `output`, then `send`,
-/// `head`, `begin_body`, `body` until it is complete, and `rest` if the connection is to be used again. Whatever suspends does
-/// so until its deadline at most, or until it is cancelled. One shard.
+/// One HTTP/1.1 connection to a server, used by one exchange at a time. The request is written to `output`. Then come `send`,
+/// `head`, `begin_body`, `body` until it is complete, and `rest` if the connection is to be used again. A call that suspends
+/// does so until its deadline at most, or until it is cancelled. One shard.
 class Connection {
  public:
-  /// `context` is what the stream was made of; nullptr: plaintext, or somebody else keeps it.
+  /// `context` is the TLS context of the stream. nullptr: plaintext, or the caller keeps the context alive.
   Connection(runtime::Shard& shard, tls::Stream stream, std::shared_ptr<tls::ClientContext> context = nullptr,
              HeadLimits limits = {});
 
-  /// The body of the request stays where it is until the answer's head has come.
+  /// The body of the request is not copied: it must stay valid until the head of the response has arrived.
   wire::MessageOutput& output() { return output_; }
   Task<Outcome<void>> send(runtime::Cancellation& cancellation, Deadline deadline);
-  /// The head of the answer, behind any interim ones (RFC 9110, 15.2; 101 is none, as nobody asked for it). Valid until `rest`.
+  /// The head of the final response, after any interim ones (RFC 9110, 15.2). A 101 counts as final, because no request asks
+  /// for an upgrade. Valid until `rest`.
   Task<Outcome<const http::ResponseHead*>> head(runtime::Cancellation& cancellation, Deadline deadline);
-  /// The same of what has arrived; nullptr: not yet.
+  /// The same without waiting; nullptr: the head has not arrived completely.
   Outcome<const http::ResponseHead*> head_at_hand();
-  /// The head was that of an answer to a request of this method: its body follows.
+  /// Prepares to read the body of the response. `method` is that of the request. Fails with kInvalid.
   Outcome<void> begin_body(http::Method method);
-  /// Appends body bytes as they arrive, at least one unless the body is complete.
+  /// Waits for bytes of the body and appends them: at least one, unless the body is complete.
   Task<Outcome<Body>> body(runtime::Cancellation& cancellation, std::string& into, Deadline deadline);
 
-  /// The exchange is over. False if the connection cannot serve another one: the server ends it, or bytes came that nobody
-  /// asked for.
+  /// Ends the exchange; the connection becomes idle. False if it cannot be used again: the server closes it, or unexpected
+  /// bytes have arrived.
   bool rest();
-  /// Another exchange begins, which waits there.
+  /// Begins another exchange, which waits at the wakeup of `cancellation`.
   void take(runtime::Cancellation& cancellation);
-  /// Resting, and nothing has arrived that nobody asked for, such as the server's end.
+  /// Whether an idle connection can be used: the server has not closed it, and no unexpected bytes have arrived.
   bool is_usable();
   bool was_used() const { return exchanges_ > 0; }
   TimePoint rests_since() const { return rests_since_; }
-  /// Whether bytes of an answer have arrived in this exchange.
+  /// Whether bytes of a response have arrived in this exchange.
   bool was_answered() const { return input_.begun(); }
   tls::Stream& stream() { return stream_; }
 
@@ -69,7 +71,7 @@ class Connection {
   http::ResponseHead head_;
   int interim_ = 0;
   bool keeps_alive_ = false;
-  int reads_ = 0;  // without a pause for others
+  int reads_ = 0;  // since the coroutine last waited
   int exchanges_ = 0;
   TimePoint rests_since_{};
 };

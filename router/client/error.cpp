@@ -43,7 +43,7 @@ absl::Status status_of(const Error& error) {
   switch (error.kind) {
     case ErrorKind::kFailed: return absl::UnavailableError(failure_text(error));
     case ErrorKind::kTimedOut: return absl::DeadlineExceededError(timeout_text(error.stage));
-    case ErrorKind::kCancelled: return absl::CancelledError("not wanted any more");
+    case ErrorKind::kCancelled: return absl::CancelledError("the request was cancelled");
     case ErrorKind::kTooLarge:
       if (error.stage == Stage::kBody) return absl::ResourceExhaustedError("its answer is larger than " + error.detail);
       break;

@@ -8,19 +8,20 @@
 
 namespace router::client {
 
-/// What an exchange was doing when it failed, in this order.
+/// The step at which an exchange failed. The values are in order of time.
 enum class Stage : std::uint8_t { kLookUp, kOpen, kConnect, kHandshake, kRequest, kHead, kBody };
 
 enum class ErrorKind : std::uint8_t {
-  kFailed,       // refused, broken off; `cause` or `detail` says more, `system_error` perhaps
+  kFailed,       // refused or cut off; `cause` or `detail` says more, perhaps also `system_error`
   kTimedOut,     // the deadline has passed
-  kCancelled,    // it is not wanted any more
-  kInvalid,      // the server does not speak HTTP/1.1
-  kInterimOnly,  // more interim answers than are waited for
+  kCancelled,    // the caller has cancelled it
+  kInvalid,      // the server does not answer in valid HTTP/1.1
+  kInterimOnly,  // more interim responses than allowed
   kTooLarge,     // the head, or the body
 };
 
-/// Why an exchange as a client has failed. Nothing in it is secret; `cause` is a literal, `detail` may name what was looked up.
+/// Why an exchange of the client failed. Contains no secret. `cause` is a literal; `detail` may contain the name that was
+/// looked up.
 struct Error {
   Stage stage = Stage::kOpen;
   ErrorKind kind = ErrorKind::kFailed;
@@ -28,20 +29,20 @@ struct Error {
   int system_error = 0;  // errno, or 0
   std::string detail;
 
-  /// The server had accepted the connection.
+  /// Whether the server had accepted the connection.
   bool connected() const { return stage > Stage::kConnect; }
-  /// The deadline or the cancellation, and nothing that the server did.
+  /// Whether the deadline or the cancellation ended the exchange, not the server.
   bool gave_up() const { return kind == ErrorKind::kTimedOut || kind == ErrorKind::kCancelled; }
 };
 
 template <class T>
 using Outcome = boost::system::result<T, Error>;
 
-/// Found by boost::system::result when `.value()` is asked of an error, which is our bug.
+/// boost::system::result calls this when `.value()` is called on an error, which is our bug.
 [[noreturn]] void throw_exception_from_error(const Error& error, const boost::source_location& where);
 
-/// In words that follow the name of the server (`it cannot be reached: Connection refused`): kUnavailable (refused, broken),
-/// kDeadlineExceeded, kCancelled, kDataLoss (no HTTP) or kResourceExhausted (the body is too large).
+/// A status whose text follows the name of the server (`it cannot be reached: Connection refused`): kUnavailable (refused, cut
+/// off), kDeadlineExceeded, kCancelled, kDataLoss (no valid HTTP) or kResourceExhausted (the body is too large).
 absl::Status status_of(const Error& error);
 
 }  // namespace router::client

@@ -37,7 +37,7 @@ FileText refuse(int error) {
 FileText read_file(const std::string& path, std::size_t bytes_max) {
   // Without O_NONBLOCK, opening a pipe would wait for a writer.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  // ENXIO: a socket, or a device that nobody serves.
+  // ENXIO: a socket, or a device file without a device.
   if (file.number() < 0) return errno == ENXIO ? refuse("is not a regular file") : refuse(errno);
   struct stat found {};
   if (::fstat(file.number(), &found) != 0) return refuse(errno);
@@ -45,7 +45,7 @@ FileText read_file(const std::string& path, std::size_t bytes_max) {
   if (!S_ISREG(found.st_mode)) return refuse("is not a regular file");
   std::string text;
   constexpr std::size_t kPiece = 16 * 1024;
-  // With room for one byte more, which shows the end; files of the kernel tell no size.
+  // One byte more than the size, so that reading the end needs no larger buffer. Files of the kernel (/proc) report no size.
   std::size_t room = found.st_size > 0 ? std::min(static_cast<std::size_t>(found.st_size), bytes_max) + 1 : kPiece;
   for (std::size_t length = 0;; room = text.capacity() > length ? text.capacity() - length : kPiece) {
     text.resize(length + room);

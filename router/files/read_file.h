@@ -5,17 +5,17 @@
 
 namespace router::files {
 
-/// The content of a file, or why there is none (`mistake` is then not empty; it names no content).
+/// The content of a file, or why it could not be read: `mistake` is then not empty, and contains nothing of the content.
 struct FileText {
   std::string text;
   std::string mistake;
-  bool out_of_reach = false;  // this process has too few descriptors or too little memory: nothing is said of the file
+  bool out_of_reach = false;  // descriptors or memory run short: the file itself may be correct
 };
 
-/// The only reader of what operators and Kubernetes write: a regular file of at most `bytes_max`; symbolic links are followed.
-/// A pipe, a socket or a device is refused and never waited for, so the control thread may call it. A file system that does not
-/// answer (NFS) is waited for, as everywhere. The text is the only copy that is left in memory, unless the file has grown
-/// meanwhile: what holds secrets can be overwritten.
+/// Reads a regular file of at most `bytes_max`; follows symbolic links. All files that operators and Kubernetes write are read
+/// by this function. It refuses a pipe, a socket or a device without blocking, so the control thread may call it. A file system
+/// that does not answer (NFS) blocks it. The returned text is the only copy in memory, unless the file grows meanwhile, so the
+/// caller can overwrite a secret.
 FileText read_file(const std::string& path, std::size_t bytes_max);
 
 }  // namespace router::files

@@ -27,10 +27,10 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr int kBacklog = 4096;
-constexpr int kAcceptsPerTurn = 64;  // then the connections that are there have their turn
-/// Bytes that the kernel takes for one client beyond those that are on their way (tcp(7), TCP_NOTSENT_LOWAT): as many as a
-/// shard passes on in one step. What is on its way is not bounded by it, so a client far away is served as fast as before; but
-/// one that does not read no longer fills the send buffer, up to 4 MB.
+constexpr int kAcceptsPerTurn = 64;  // then other work of the shard runs
+/// Bytes that the kernel buffers for one client beyond those in flight (tcp(7), TCP_NOTSENT_LOWAT): as many as a shard passes
+/// on in one step. Bytes in flight are not limited by it, so it does not slow a distant client. Without it, a client that does
+/// not read could fill the send buffer, up to 4 MB.
 constexpr int kUnsentMax = 256 * 1024;
 constexpr std::chrono::milliseconds kPause{100};  // when descriptors or memory run short
 
@@ -45,7 +45,7 @@ void set_what_accepted_sockets_inherit(int descriptor) {
   ::setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentMax, sizeof kUnsentMax);
 }
 
-/// A bound socket, or why not. `shared`: others may bind the same port.
+/// Returns a bound socket, or the error. `shared`: other sockets may bind the same port.
 absl::StatusOr<Descriptor> bind_to(const Address& address, bool shared) {
   Descriptor socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.is_open()) return failure(address, "socket");
@@ -57,8 +57,8 @@ absl::StatusOr<Descriptor> bind_to(const Address& address, bool shared) {
   return socket;
 }
 
-/// A shared port would also be shared with another process of the same user, in silence: half of the requests would go astray.
-/// So first ask for the port without sharing.
+/// With SO_REUSEPORT another process of the same user could listen there too, and would silently get half of the requests. So
+/// this binds the port without sharing first.
 absl::Status nobody_else_listens_on(const Address& address) { return bind_to(address, false).status(); }
 
 absl::StatusOr<ListeningSocket> listen_once(const Address& address) {
@@ -68,7 +68,7 @@ absl::StatusOr<ListeningSocket> listen_once(const Address& address) {
   return ListeningSocket(*std::move(socket));
 }
 
-/// Empty: every address. `::` takes IPv4 too, unless the machine has no IPv6 at all.
+/// An empty `text` means every address: `::`, which accepts IPv4 too, or 0.0.0.0 if the machine has no IPv6.
 std::optional<Address> address_of(const std::string& text, std::uint16_t port) {
   if (!text.empty()) return Address::parse(text, port);
   const int ipv6 = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -77,8 +77,8 @@ std::optional<Address> address_of(const std::string& text, std::uint16_t port) {
   return Address::parse("::", port);
 }
 
-/// Nothing is waiting, or the listening socket is closed. Any other error is that of one connection, which was lost while it
-/// waited (accept(2), "Error handling"): the next one may be good.
+/// Whether no connection is waiting, or the listening socket is closed. Any other error concerns one connection that was lost
+/// while it waited (accept(2), "Error handling"); the next one may be good.
 bool is_end(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EBADF || error == EINVAL; }
 
 Address local_address(int descriptor) {
@@ -102,7 +102,7 @@ absl::StatusOr<std::vector<ListeningSocket>> listen_on(const std::string& addres
     absl::StatusOr<ListeningSocket> socket = listen_once(*where);
     if (!socket.ok()) return socket.status();
     listening.push_back(*std::move(socket));
-    where = local_address(listening.back().descriptor());  // the others share the port that the first one got
+    where = local_address(listening.back().descriptor());  // the other sockets share the port of the first one
   }
   return listening;
 }
@@ -130,8 +130,8 @@ struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
 
   Impl(Shard& owner, int listening, Accepted callback)
       : shard(owner), accepted(std::move(callback)), stream(owner.io().get_executor()), resume(*this) {
-    shard.schedule(resume, kNever);  // keeps a place in the queue: pausing cannot fail
-    stream.assign(listening);        // last: whoever catches an exception still has the descriptor
+    shard.schedule(resume, kNever);  // reserves an entry in the timer queue: `pause` cannot fail
+    stream.assign(listening);        // last: if anything before throws, the caller still owns the descriptor
   }
 
   void arm() {
@@ -157,7 +157,7 @@ struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
     has_client_descriptors() && !memory_is_short() ? go_on() : pause();
   }
 
-  /// False when there is no memory for it.
+  /// False if there was no memory for the connection.
   bool hand_over(int descriptor, const Address& peer) {
     try {
       accepted(descriptor, peer);
@@ -168,7 +168,8 @@ struct Acceptor::Impl : std::enable_shared_from_this<Impl> {
     }
   }
 
-  /// False when the machine has no more to give for now, or only descriptors from `end` on, which are kept for others.
+  /// Accepts at most `most` connections. False if memory or descriptors run short, or if only the reserved descriptors from
+  /// `end` on are left.
   bool accept_some(int most, int end) {
     if (memory_is_short()) return false;
     for (int taken = 0; taken < most; ++taken) {
@@ -209,7 +210,7 @@ Acceptor::~Acceptor() {
 
 void Acceptor::accept_what_has_arrived_and_close() {
   if (!impl_->stream.is_open()) return;
-  impl_->accept_some(kBacklog + 1, INT_MAX);  // as many as the kernel keeps: none can wait any more
+  impl_->accept_some(kBacklog + 1, INT_MAX);  // more than the backlog holds: no connection is left waiting
   boost::system::error_code ignored;
   impl_->stream.close(ignored);
 }

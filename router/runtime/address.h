@@ -12,11 +12,11 @@
 
 namespace router::runtime {
 
-/// An IP address with a port, as the kernel wants it.
+/// An IP address with a port, in the kernel's format.
 class Address {
  public:
   Address() = default;
-  /// `text` is an IPv4 or IPv6 address, the latter with or without brackets. Nothing if it is a name.
+  /// `text` is an IPv4 or IPv6 address, the latter with or without brackets. Returns nothing if it is a name.
   static std::optional<Address> parse(std::string_view text, std::uint16_t port);
   static Address from(const sockaddr* address, socklen_t length);
 
@@ -25,7 +25,8 @@ class Address {
   socklen_t length() const { return length_; }
   int family() const { return storage_.sin6_family; }
   std::uint16_t port() const;
-  /// An IPv4 address in IPv6 form (`::ffff:10.1.2.3`: a client on a listener of both) as IPv4; any other as it is.
+  /// Converts an IPv4 address in IPv6 form (`::ffff:10.1.2.3`: a client of a listener for both) to IPv4. Returns any other
+  /// address unchanged.
   Address unmapped() const;
   /// `10.1.2.3` or `fd00::1`.
   std::string ip() const;

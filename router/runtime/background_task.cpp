@@ -45,7 +45,7 @@ void BackgroundTask::spawn_later() noexcept {
   try {
     shard().schedule(*this, deadline_after(now(), again_.after));
   } catch (const std::bad_alloc&) {
-    begin_.send();  // at once, then
+    begin_.send();  // no memory for the timer: at once
   }
 }
 

@@ -11,18 +11,19 @@
 
 namespace router::runtime {
 
-/// What becomes of a background task that cannot begin, or ends, because memory is short or its group is full.
+/// How a background task starts again if it could not start, or ended, because memory was short or its group was full.
 struct BeginAgain {
-  const char* log;                           // what the log says of it
-  Duration after = std::chrono::seconds(1);  // then it begins again
+  const char* log;                           // the message for the log
+  Duration after = std::chrono::seconds(1);  // delay until it starts again
 };
 
-/// One coroutine that goes on in the background until it is cancelled. Lives until that coroutine has ended, which may be after
-/// whoever cancelled it. Cancelling needs no memory. std::bad_alloc that ends the coroutine is told in the log, and it begins
-/// again later, with what it knew.
+/// One coroutine that runs in the background until it is cancelled. The object lives until the coroutine has ended, perhaps
+/// longer than the code that cancelled it. Cancelling needs no memory. If std::bad_alloc ends the coroutine, this is logged and
+/// the coroutine starts again later, with the state of the object.
 class BackgroundTask : public CancelSource, private Timer {
  public:
-  /// From the loop: whoever begins it may not be ready to be called yet. `group` owns the task and outlives it.
+  /// Starts the coroutine from the event loop, because the caller may not be ready for its calls yet. `group` owns the task and
+  /// outlives it.
   void begin(TaskGroup& group) noexcept;
 
  protected:
@@ -30,9 +31,9 @@ class BackgroundTask : public CancelSource, private Timer {
 
   virtual Task<void> run() = 0;
 
-  /// Runs one `step()` after the other, each at the moment that the one before has named (a Deadline), until this is cancelled.
-  /// An exception, memory that is short first of all, ends one step and no more: it is logged after `what`, and `interrupted()`
-  /// names the moment of the next one. Between two steps no memory is needed.
+  /// Runs `step()` again and again until this is cancelled. Each step returns the time of the next one (a Deadline). An
+  /// exception, usually std::bad_alloc, ends only that step: it is logged after `what`, and `interrupted()` returns the time of
+  /// the next step. No memory is needed between two steps.
   template <class Step, class Interrupted>
   Task<void> repeat(const char* what, Step step, Interrupted interrupted) {
     while (!cancelled()) {
@@ -58,7 +59,7 @@ class BackgroundTask : public CancelSource, private Timer {
     void run() override;
     void dropped() noexcept override { const std::shared_ptr<CancelSource> ends_here = std::move(kept_); }
     BackgroundTask& owner_;
-    std::shared_ptr<CancelSource> kept_;  // while it is on its way
+    std::shared_ptr<CancelSource> kept_;  // while this message is in an inbox
   };
   static Task<void> live(std::shared_ptr<CancelSource> self, BackgroundTask& task);
   void expired() override { spawn(); }

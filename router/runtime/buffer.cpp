@@ -46,7 +46,7 @@ char* BufferPool::take(std::size_t bytes) {
     kept_.pop_back();
     return block;
   }
-  if (memory_is_short()) throw std::bad_alloc();  // the reserve is for what must not fail
+  if (memory_is_short()) throw std::bad_alloc();  // the memory reserve is for code that must not fail
   return static_cast<char*>(::operator new(bytes));
 }
 
@@ -54,7 +54,7 @@ void BufferPool::give(char* block, std::size_t bytes) noexcept {
   ROUTER_ASSERT(of_ == nullptr || of_->is_here());
 #ifndef ROUTER_SANITIZED
   if (bytes == kBlockBytes && kept_.size() < kBlocksKept) {
-    kept_.push_back(block);  // there is room: nothing is allocated
+    kept_.push_back(block);  // within the capacity of `kept_`: nothing is allocated
     return;
   }
 #else

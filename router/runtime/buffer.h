@@ -13,7 +13,7 @@ namespace router::runtime {
 
 class BufferPool;
 
-/// Bytes on their way: filled at the end, taken from the front. Holds no memory until `reserve`. Move-only; its block goes back
+/// A queue of bytes: filled at the end, consumed from the front. Holds no memory until `reserve`. Move-only; its block returns
 /// to the shard's pool when it is released or destroyed. One shard.
 class Buffer {
  public:
@@ -32,20 +32,20 @@ class Buffer {
   std::size_t size() const { return end_ - begin_; }
   bool empty() const { return begin_ == end_; }
   std::size_t capacity() const { return capacity_; }
-  /// Room behind the content, to be filled and then committed.
+  /// Free room behind the content: write there, then call `commit`.
   std::span<char> space() { return {data_ + end_, capacity_ - end_}; }
   void commit(std::size_t bytes) { end_ += bytes; }
   void consume(std::size_t bytes) {
     begin_ += bytes;
     if (begin_ == end_) begin_ = end_ = 0;
   }
-  /// Makes room for `bytes` more: moves the content to the front, or into a larger block. Views into the buffer become invalid.
-  /// Throws std::bad_alloc when memory is short, and has changed nothing then.
+  /// Makes room for `bytes` more by moving the content to the front, or into a larger block. Views into the buffer become
+  /// invalid. Throws std::bad_alloc when memory is short; then nothing has changed.
   void reserve(std::size_t bytes);
   void append(std::string_view bytes) {
     if (!bytes.empty()) std::memcpy(extend(bytes.size()), bytes.data(), bytes.size());
   }
-  /// Where `bytes` more of content begin, which the caller writes. Throws as `reserve`.
+  /// Adds `bytes` to the content and returns their beginning; the caller writes them. Throws like `reserve`.
   char* extend(std::size_t bytes) {
     if (capacity_ - end_ < bytes) reserve(bytes);
     end_ += bytes;
@@ -53,7 +53,7 @@ class Buffer {
   }
   /// An empty buffer of the same pool.
   Buffer same_pool() const { return Buffer(*pool_); }
-  /// Forgets the content and gives the memory back.
+  /// Drops the content and returns the block to the pool.
   void release();
 
  private:
@@ -72,7 +72,7 @@ class Buffer {
   std::size_t capacity_ = 0;
 };
 
-/// Blocks of one shard for messages in flight, so that an idle connection holds none. At most kBlocksKept blocks are kept;
+/// The blocks of one shard for messages in flight; an idle connection holds none. At most kBlocksKept free blocks are kept;
 /// blocks larger than kBlockBytes are never kept.
 class BufferPool {
  public:

@@ -7,15 +7,16 @@
 
 namespace router::runtime {
 
-/// Where one coroutine waits for somebody else, and whether it is still to do so. Whoever cancels wakes the coroutine at its
-/// wakeup; the coroutine asks `cancelled` whenever it was woken, and ends. One shard.
+/// The wakeup at which one coroutine waits, and whether that coroutine was cancelled. Cancelling wakes the coroutine. The
+/// coroutine calls `cancelled` after each wake, and ends if it was cancelled. One shard.
 class Cancellation {
  public:
   Wakeup& wakeup() const { return wakeup_; }
   Shard& shard() const { return wakeup_.shard(); }
   TimePoint now() const { return shard().now(); }
   virtual bool cancelled() const = 0;
-  /// When to ask again although nothing woke the coroutine: kNever, unless who cancels cannot always wake it.
+  /// When the coroutine must call `cancelled` again although nothing woke it. kNever, unless the source of the cancellation
+  /// cannot always wake it.
   virtual Deadline ask_again() const { return kNever; }
 
  protected:
@@ -28,14 +29,14 @@ class Cancellation {
   Wakeup& wakeup_;
 };
 
-/// A cancellation that its owner decides about. Held by the coroutine and by whoever may cancel it.
+/// A cancellation by a call of `cancel`. Shared by the coroutine and the code that may cancel it.
 class CancelSource : public Cancellation, public std::enable_shared_from_this<CancelSource> {
  public:
   static std::shared_ptr<CancelSource> make(Shard& shard) { return std::shared_ptr<CancelSource>(new CancelSource(shard)); }
   virtual ~CancelSource() = default;
 
   bool cancelled() const final { return cancelled_; }
-  /// Wakes the coroutine from the loop, so this may be called inside a coroutine. Needs no memory. On the shard.
+  /// Wakes the coroutine from the event loop, so this may be called inside a coroutine. Needs no memory. On the shard.
   void cancel() noexcept;
   std::shared_ptr<Wakeup> shared_wakeup() { return {shared_from_this(), &wakeup_}; }
 
@@ -43,7 +44,7 @@ class CancelSource : public Cancellation, public std::enable_shared_from_this<Ca
   explicit CancelSource(Shard& shard) : Cancellation(wakeup_), wakeup_(shard) {}
 
  private:
-  /// Keeps its owner alive while it is on its way.
+  /// Keeps its owner alive while it is in an inbox.
   struct Waking final : Message {
     void run() override {
       const std::shared_ptr<CancelSource> ends_here = std::move(cancelled);

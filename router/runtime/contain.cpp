@@ -12,8 +12,8 @@ namespace router::runtime {
 void contain(const std::exception& error) noexcept {
   constexpr std::chrono::milliseconds kMoment{1};
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    log::error("memory is short: a step was not taken");
-    std::this_thread::sleep_for(kMoment);  // others may give some back; and this must not become a spin
+    log::error("memory is short: a step of the event loop failed");
+    std::this_thread::sleep_for(kMoment);  // other threads may free memory; and a repetition must not become a busy loop
     return;
   }
   try {

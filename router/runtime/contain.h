@@ -5,12 +5,12 @@
 
 namespace router::runtime {
 
-/// The loop's boundary: what flies out of a handler, a timer or posted work ends that one thing. Told in the log; where memory
-/// is short it waits for a moment.
+/// Logs an exception that a handler, a timer or posted work has thrown to the event loop. It ends only that work. When memory
+/// is short, this also sleeps for 1 ms.
 void contain(const std::exception& error) noexcept;
 
-/// For a step that must not be left undone: repeats it until it finds memory. It must be one that may be taken again after it
-/// has failed half-way. Any other exception is our bug, and is contained.
+/// Runs a step that must not be skipped, again and again until it finds memory. The step must allow a repetition after it has
+/// failed half-way. Any other exception is our bug; it is logged, and the step is not repeated.
 template <class Step>
 void insist(Step step) noexcept {
   for (;;) {

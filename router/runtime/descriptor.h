@@ -6,10 +6,10 @@
 
 namespace router::runtime {
 
-/// A file descriptor with an owner: closed when destroyed, whatever is thrown between opening it and handing it on. Move-only.
+/// Owns a file descriptor and closes it when destroyed, also if an exception is thrown before it is passed on. Move-only.
 class Descriptor {
  public:
-  /// Takes over `number`; a negative one, as a failed call returns, is none.
+  /// Takes over `number`. A negative one, which a failed call returns, means no descriptor.
   explicit Descriptor(int number) : number_(number) {}
   Descriptor(Descriptor&& other) noexcept : number_(other.release()) {}
   Descriptor& operator=(Descriptor&&) = delete;

@@ -10,7 +10,7 @@
 namespace router::runtime {
 namespace {
 
-constexpr rlim_t kMost = 1 << 30;  // of descriptors, for whoever has no limit
+constexpr rlim_t kMost = 1 << 30;  // descriptors, if the process has no limit
 
 rlim_t descriptor_limit() {
   rlimit limit{};

@@ -2,24 +2,24 @@
 
 namespace router::runtime {
 
-/// Who may have the process's descriptors when they run short. The kernel always gives the lowest free number, so the number of
-/// a new descriptor tells how many are in use. Clients are taken up to three quarters of the limit, connections to replicas up
-/// to fifteen sixteenths, operators' connections up to thirty-one thirty-seconds; the rest is for logs and files. Any thread;
-/// the limit in force is asked anew each time (a system call).
+/// How the process's descriptors are shared when they run short. The kernel always assigns the lowest free number, so the
+/// number of a new descriptor shows how many are in use. A quarter of the limit (4096 at most) is not for clients, a sixteenth
+/// (64 at most) is not for connections to replicas, a thirty-second (32 at most) is only for logs and files. Any thread; each
+/// call reads the current limit (a system call).
 
-/// Raises this process's limit as far as it may by itself. Once, at the start.
+/// Raises the limit of this process to its hard limit. Called once, at the start.
 void raise_descriptor_limit();
 
-/// A descriptor with this number, or a higher one, is not for a client: at least min(limit / 4, 4096) are kept.
+/// A client's descriptor must have a lower number than this.
 int client_descriptors_end();
-/// Likewise for a connection to a replica: at least min(limit / 16, 64) are kept.
+/// The same for a connection to a replica.
 int replica_descriptors_end();
-/// Likewise for a connection of an operator: at least min(limit / 32, 32) are kept.
+/// The same for a connection of an operator.
 int operator_descriptors_end();
-/// Whether the next client's descriptor would have a number that is for clients.
+/// Whether the next descriptor would have a number that a client may use.
 bool has_client_descriptors();
 
-/// Whether an operation failed with `error` for want of something of this machine's, so that the peer is not to blame.
+/// Whether `error` means that this machine ran out of a resource, so that the peer is not at fault.
 bool is_our_shortage(int error);
 
 }  // namespace router::runtime

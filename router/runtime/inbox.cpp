@@ -35,7 +35,7 @@ class Work final : public Message {
   absl::AnyInvocable<void()> work_;
 };
 
-/// In the place of the newest message when the inbox is closed.
+/// Marks a closed inbox: it stands there as the newest message.
 class Closed final : public Message {
   void run() override {}
   void dropped() noexcept override {}
@@ -78,9 +78,9 @@ void Inbox::send(Message& message, bool on_shard) noexcept {
     }
     message.next_ = newest;
   } while (!sent_.compare_exchange_weak(newest, &message, std::memory_order_release, std::memory_order_relaxed));
-  if (newest != nullptr) return;  // who found it empty wakes the shard
+  if (newest != nullptr) return;  // the sender that found the stack empty wakes the shard
   if (on_shard && poller_.step() != 0) return watch_->wake_soon();
-  // Edge-triggered: each write is told of, and none has to be read.
+  // The eventfd is edge-triggered: each write is an event, and none has to be read.
   const std::uint64_t one = 1;
   while (::write(event_, &one, sizeof one) < 0 && errno == EINTR) {
   }
@@ -101,7 +101,7 @@ void Inbox::wake() {
 }
 
 void Inbox::close() noexcept {
-  // What is dropped may send more.
+  // A message that is dropped may send others.
   for (;;) {
     take_all();
     while (Message* message = pop()) message->dropped();
@@ -110,7 +110,7 @@ void Inbox::close() noexcept {
   }
 }
 
-/// Moves what was sent behind what was taken before.
+/// Moves the messages that were sent behind those that were taken before.
 void Inbox::take_all() noexcept {
   if (sent_.load(std::memory_order_relaxed) == &closed) return;
   Message* newest = sent_.exchange(nullptr, std::memory_order_acquire);

@@ -12,11 +12,12 @@ namespace router::runtime {
 
 class Inbox;
 
-/// Something to be done on a shard. It lives in whoever sends it, so sending it needs no memory and cannot fail. It is run once
-/// for each time that it is sent; until then it is not sent again.
+/// Work to be run on a shard. A message is a part of its sender, so sending it needs no memory and cannot fail. It runs once
+/// each time that it is sent, and must not be sent again before that.
 ///
-/// Who receives it hands it over when it is run: from then on it may be sent again, also elsewhere, or be destroyed. A message
-/// that is destroyed before it was run is taken back; only on the shard that it was sent to, or while that shard does not run.
+/// The shard has released the message when `run` is called: from then on it may be sent again, also to another shard, or be
+/// destroyed. Destroying a message that has not run removes it from the inbox. This is allowed only on the shard that it was
+/// sent to, or while that shard does not run.
 class Message {
  public:
   Message() = default;
@@ -24,15 +25,15 @@ class Message {
   Message& operator=(const Message&) = delete;
   virtual ~Message();
 
-  /// Sent, and neither run nor dropped yet. On the shard that it was sent to.
+  /// Whether it was sent and was neither run nor dropped yet. On the shard that it was sent to.
   bool on_its_way() const { return inbox_ != nullptr; }
 
  protected:
-  /// On the shard's loop, not inside a coroutine: it may wake some. May destroy this message. What it throws is told in the
-  /// log.
+  /// Called on the shard's event loop, not inside a coroutine, so it may wake coroutines. May destroy this message. An
+  /// exception is logged.
   virtual void run() = 0;
-  /// Instead of `run`, if the shard ends first or has ended. On any thread; inside `send` if the shard has ended. May destroy
-  /// this message.
+  /// Called instead of `run` if the shard ends first or has ended. On any thread; inside `send` if the shard has ended. May
+  /// destroy this message.
   virtual void dropped() noexcept = 0;
 
  private:
@@ -41,23 +42,23 @@ class Message {
   Message* next_ = nullptr;
 };
 
-/// Work as a message that frees itself when it was run or dropped. Throws std::bad_alloc; sending it does not.
+/// Makes a message that frees itself when it was run or dropped. Throws std::bad_alloc; sending it does not.
 std::unique_ptr<Message> message_of(absl::AnyInvocable<void()> work);
 
-/// The messages to one shard, from any thread, in the order in which they were sent: a stack of atomic pointers that the shard
-/// takes whole. A message that finds it empty wakes the shard by an eventfd in the shard's poller; on the shard's own thread,
-/// within a turn of the poller, without any system call.
+/// The messages that any thread sends to one shard, in the order of sending: a lock-free stack, which the shard takes as a
+/// whole. A message that is sent to an empty stack wakes the shard by an eventfd in the shard's poller. On the shard's own
+/// thread, within a turn of the poller, it does so without a system call.
 class Inbox final : private Waker {
  public:
   explicit Inbox(Poller& poller);
   Inbox(const Inbox&) = delete;
   Inbox& operator=(const Inbox&) = delete;
-  /// Closes it.
+  /// Calls `close`.
   virtual ~Inbox();
 
-  /// Any thread; `on_shard`: it is the shard's own. The message may be gone when this returns.
+  /// Any thread. `on_shard`: this is the shard's own thread. The message may be destroyed before this returns.
   void send(Message& message, bool on_shard) noexcept;
-  /// Drops what was not run, and from now on everything that is sent. The shard does not run any more.
+  /// Drops all messages that were not run, and every message that is sent later. After the shard has stopped.
   void close() noexcept;
 
  private:
@@ -71,7 +72,7 @@ class Inbox final : private Waker {
   const int event_;
   Watch* watch_ = nullptr;
   std::atomic<Message*> sent_{nullptr};  // the newest first
-  // The shard's, in the order of sending:
+  // Taken by the shard, in the order of sending:
   Message* first_ = nullptr;
   Message* last_ = nullptr;
 };

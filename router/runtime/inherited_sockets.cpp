@@ -16,7 +16,7 @@ namespace router::runtime {
 namespace {
 
 constexpr int kFirst = 3;    // SD_LISTEN_FDS_START
-constexpr int kMost = 4096;  // as many as a socket unit could mean
+constexpr int kMost = 4096;  // a larger number in LISTEN_FDS is a mistake
 constexpr const char* kVariables[] = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"};
 
 std::string variable(const char* name) {
@@ -30,7 +30,7 @@ int option_of(int descriptor, int option) {
   return ::getsockopt(descriptor, SOL_SOCKET, option, &value, &length) == 0 ? value : -1;
 }
 
-/// The address of a TCP socket that listens.
+/// The address of a listening TCP socket; nothing if the descriptor is anything else.
 std::optional<Address> listening_address(int descriptor) {
   if (option_of(descriptor, SO_ACCEPTCONN) != 1 || option_of(descriptor, SO_TYPE) != SOCK_STREAM) return std::nullopt;
   sockaddr_storage storage{};
@@ -52,7 +52,7 @@ absl::StatusOr<InheritedSockets> InheritedSockets::from_environment() {
   if (!absl::SimpleAtoi(process, &pid) || pid != ::getpid()) return inherited;  // meant for another process
   int sockets = 0;
   if (!absl::SimpleAtoi(count, &sockets) || sockets < 0 || sockets > kMost) {
-    return absl::InvalidArgumentError(absl::StrCat("LISTEN_FDS is `", count, "`, which is no number of sockets"));
+    return absl::InvalidArgumentError(absl::StrCat("LISTEN_FDS is `", count, "`, which is not a valid number of sockets"));
   }
   for (int i = 0; i < sockets; ++i) {
     const int descriptor = kFirst + i;
@@ -61,7 +61,7 @@ absl::StatusOr<InheritedSockets> InheritedSockets::from_environment() {
     if (!address) {
       return absl::InvalidArgumentError(
           absl::StrCat("descriptor ", descriptor, name.empty() ? "" : ", `", name, name.empty() ? "" : "`,",
-                       " was passed to this process (LISTEN_FDS) and is no TCP socket that listens"));
+                       " was passed to this process (LISTEN_FDS) and is not a listening TCP socket"));
     }
     ListeningSocket listening{Descriptor(descriptor)};
     prepare_to_accept(descriptor);

@@ -14,15 +14,15 @@
 
 namespace router::runtime {
 
-/// Lines on their way from one thread to another: a ring of bytes that is published line by line, so that the reader only ever
-/// sees whole lines. Wait-free on both sides. Positions count on for ever; their low bits are the place in the ring.
+/// Passes lines from one thread to another: a ring buffer of bytes that is published line by line, so that the reader sees only
+/// whole lines. Wait-free on both sides. Positions only increase; their low bits are the offset in the ring.
 class LineRing {
  public:
   /// `capacity` is rounded up to a power of two. The memory is touched as it is used.
   explicit LineRing(std::size_t capacity) : capacity_(std::bit_ceil(capacity)), bytes_(new char[capacity_]) {}
 
   // --- the writing thread ---
-  /// False, and counted, if there is no room.
+  /// False if there is no room; then the line is dropped and counted.
   bool push(std::string_view line) {
     const std::size_t head = head_.load(std::memory_order_relaxed);
     if (line.size() > capacity_ - (head - seen_tail_)) {
@@ -47,7 +47,7 @@ class LineRing {
   }
 
   // --- the reading thread ---
-  /// What has been published and not been taken, in one or two pieces.
+  /// The bytes that were published and not taken yet, in one or two pieces.
   struct Content {
     std::array<iovec, 2> pieces{};
     std::size_t size = 0;
@@ -68,7 +68,7 @@ class LineRing {
   const std::size_t capacity_;
   const std::unique_ptr<char[]> bytes_;
   alignas(64) std::atomic<std::size_t> head_{0};
-  std::size_t seen_tail_ = 0;  // the writer's: as last looked at
+  std::size_t seen_tail_ = 0;  // the writing thread's copy of `tail_`
   std::atomic<std::uint64_t> dropped_{0};
   alignas(64) std::atomic<std::size_t> tail_{0};
 };

@@ -21,7 +21,7 @@ absl::Status cannot_open(const std::string& path, int error) {
 
 bool has_room(int descriptor) {
   pollfd ask{descriptor, POLLOUT, 0};
-  return ::poll(&ask, 1, 0) > 0;  // also if it has failed: the write tells how
+  return ::poll(&ask, 1, 0) > 0;  // also after an error, which the write returns
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ absl::StatusOr<LineSink> LineSink::open_stdout() {
   struct stat about {};
   if (::fstat(STDOUT_FILENO, &about) != 0) return cannot_open("stdout", errno);
   if (S_ISFIFO(about.st_mode) || S_ISCHR(about.st_mode)) {
-    // A description of our own, so that O_NONBLOCK is ours alone. Not allowed if another user made the pipe.
+    // An open file description of our own, so that O_NONBLOCK applies only to us. This fails if another user made the pipe.
     const int own = ::open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (own >= 0) return LineSink(own, Kind::kPlain, true);
   }
@@ -60,7 +60,7 @@ LineSink::~LineSink() {
 
 LineSink::Written LineSink::write(std::span<iovec> pieces) const {
   if (kind_ == Kind::kBlocking) {
-    // A pipe with room takes at least PIPE_BUF bytes without waiting (pipe(7)).
+    // A pipe with room takes at least PIPE_BUF bytes without blocking (pipe(7)).
     if (!has_room(descriptor_)) return {0, EAGAIN};
     pieces = pieces.first(1);
     pieces[0].iov_len = std::min<std::size_t>(pieces[0].iov_len, PIPE_BUF);

@@ -11,11 +11,12 @@ struct iovec;
 
 namespace router::runtime {
 
-/// Where lines go: a file, a pipe, a terminal or a socket that is written without being waited for. Standard output is not made
-/// non-blocking (others share it): a pipe is opened a second time for us, a socket is asked not to wait. Move-only. One thread.
+/// The file, pipe, terminal or socket to which lines are written without blocking. Standard output is not set to non-blocking,
+/// because other processes may share it: a pipe or a terminal is opened a second time, a socket is written with MSG_DONTWAIT.
+/// Move-only. One thread.
 class LineSink {
  public:
-  /// `stdout`, or a path that is made (0640) if it is not there and appended to. The error names the path.
+  /// Opens `stdout`, or a file, which is created (0640) if it does not exist and appended to. The error names the path.
   static absl::StatusOr<LineSink> open(const std::string& path);
 
   LineSink(LineSink&& other) noexcept
@@ -25,18 +26,18 @@ class LineSink {
 
   struct Written {
     std::size_t bytes = 0;
-    int error = 0;  // errno; EAGAIN: poll for writing, then go on
+    int error = 0;  // errno; EAGAIN: poll for writing, then call again
   };
-  /// Writes as much as goes without waiting. The caller blocks SIGPIPE.
+  /// Writes as much as possible without blocking. The caller blocks SIGPIPE.
   Written write(std::span<iovec> pieces) const;
   int descriptor() const { return descriptor_; }
   bool is_stdout() const { return is_stdout_; }
 
  private:
   enum class Kind {
-    kPlain,     // never waits: a regular file, or opened non-blocking
-    kSocket,    // told at each write not to wait
-    kBlocking,  // a pipe or terminal that we may not open anew: written in pieces for which it has room
+    kPlain,     // a regular file, or opened non-blocking
+    kSocket,    // each write has MSG_DONTWAIT
+    kBlocking,  // a pipe or terminal that we cannot open again: written in pieces for which it has room
   };
   LineSink(int descriptor, Kind kind, bool is_stdout) : descriptor_(descriptor), kind_(kind), is_stdout_(is_stdout) {}
   static absl::StatusOr<LineSink> open_stdout();

@@ -17,7 +17,7 @@
 namespace router::runtime {
 namespace {
 
-/// Signals are for the control thread. SIGPIPE too: a pipe without reader is an error like any other here.
+/// Only the control thread handles signals. SIGPIPE is blocked too: a pipe without a reader is an error like any other here.
 void block_all_signals() {
   sigset_t all;
   sigfillset(&all);
@@ -84,7 +84,7 @@ std::uint64_t LineWriter::dropped() const {
 
 void LineWriter::wake() const {
   const std::uint64_t one = 1;
-  if (::write(wake_.get(), &one, sizeof one) < 0) return;  // full: it is readable already, which is all we want
+  if (::write(wake_.get(), &one, sizeof one) < 0) return;  // the counter is full, so the eventfd is readable already
 }
 
 void LineWriter::run() {
@@ -100,12 +100,12 @@ void LineWriter::run() {
 }
 
 void LineWriter::sleep(State state) const {
-  // While the sink takes nothing, a ring that fills is no reason to wake: only the sink is, or time.
+  // While the sink is blocked or fails, a ring that fills does not end the sleep: only the sink or the timeout does.
   pollfd ask{wake_.get(), POLLIN, 0};
   if (state == State::kBlocked) ask = {sink_.descriptor(), POLLOUT, 0};
   ::poll(&ask, state == State::kFailed ? 0 : 1, static_cast<int>(options_.wake_every.count()));
   std::uint64_t times;
-  if (::read(wake_.get(), &times, sizeof times) < 0) return;  // nobody woke us
+  if (::read(wake_.get(), &times, sizeof times) < 0) return;  // the timeout or the sink ended the sleep
 }
 
 LineWriter::State LineWriter::write_rings() {
@@ -117,7 +117,7 @@ LineWriter::State LineWriter::write_rings() {
 }
 
 LineWriter::State LineWriter::write_ring(LineRing& ring) {
-  // What was there when we came, and no more: a busy shard must not keep the others waiting.
+  // Writes only the content that is there now, so that a busy shard does not delay the lines of the others.
   for (std::size_t left = ring.content().size; left > 0;) {
     LineRing::Content content = ring.content();
     const LineSink::Written written = sink_.write(content.pieces);
@@ -176,7 +176,8 @@ void LineWriter::write_the_rest() {
   if (state == State::kIdle) return;
   std::size_t lines = 0;
   for (const auto& ring : rings_) lines += count_lines(ring->content());
-  log::write(log::Level::kError, {std::to_string(lines), " lines for ", path_, " could not be written at the end"});
+  log::write(log::Level::kError,
+             {std::to_string(lines), " lines for ", path_, " could not be written before the log was closed"});
 }
 
 }  // namespace router::runtime

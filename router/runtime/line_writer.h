@@ -20,13 +20,13 @@ namespace router::runtime {
 
 struct LineWriterOptions {
   std::size_t ring_bytes = 1 << 20;                // for each shard; a power of two
-  std::chrono::milliseconds wake_every{20};        // how long a line waits at most while the rings are not half full
-  std::chrono::milliseconds last_flush_max{2000};  // how long the end waits for a reader that does not read
+  std::chrono::milliseconds wake_every{20};        // longest wait of a line while no ring is half full
+  std::chrono::milliseconds last_flush_max{2000};  // longest wait of the destructor for a reader that does not read
 };
 
-/// Writes lines (the access log) by a thread of its own, so that a shard never waits for a disk or a pipe. A line that finds no
-/// room is dropped and counted. While the sink fails (full disk, nobody reads the pipe) lines are kept as long as there is
-/// room, and it is tried again; the process log tells once that it fails, and once that it works again.
+/// Writes lines (the access log) on a thread of its own, so that a shard never waits for a disk or a pipe. A line that finds no
+/// room is dropped and counted. While the sink fails (full disk, pipe without reader) lines are kept as long as there is room,
+/// and the thread tries again. The process log reports once that the sink fails, and once that it works again.
 class LineWriter {
  public:
   /// `path`: `stdout`, or a file that is appended to. The error names the path.
@@ -34,24 +34,24 @@ class LineWriter {
                                                           LineWriterOptions options = {});
   LineWriter(const LineWriter&) = delete;
   LineWriter& operator=(const LineWriter&) = delete;
-  /// Writes what is left; gives up if the sink has failed, or takes nothing for `last_flush_max`. No shard may write any more.
+  /// Writes the remaining lines, for about `last_flush_max` at most; gives up if the sink fails. No shard may write any more.
   ~LineWriter();
 
-  /// That shard's thread. `line` is whole, with its newline. Wait-free, but for one write to an eventfd when the ring becomes
-  /// half full. False if it was dropped.
+  /// On the thread of `shard`. `line` is complete, with its newline. Wait-free, except for one write to an eventfd when the
+  /// ring becomes half full. False if the line was dropped.
   bool write(std::size_t shard, std::string_view line);
-  /// That shard's thread: an empty text in which to put a line together. Up to kDraftBytes it needs no memory.
+  /// On the thread of `shard`: an empty text in which to compose a line. Up to kDraftBytes it allocates nothing.
   std::string& draft(std::size_t shard) {
     std::string& text = drafts_[shard].text;
     text.clear();
     return text;
   }
   static constexpr std::size_t kDraftBytes = std::size_t{16} * 1024;
-  /// Any thread: a line was lost before it could be written.
+  /// Any thread: counts a line that was lost before it could be written.
   void note_lost() { lost_.fetch_add(1, std::memory_order_relaxed); }
-  /// Any thread: the file of this name is opened again soon, for log rotation. If that fails, the old one stays.
+  /// Any thread: the path is opened again soon, for log rotation. If that fails, the old file stays.
   void reopen();
-  /// Any thread: lines that were lost since the beginning.
+  /// Any thread: the number of lines that were lost since the start.
   std::uint64_t dropped() const;
 
  private:
@@ -73,7 +73,7 @@ class LineWriter {
   const LineWriterOptions options_;
   const Descriptor wake_;  // eventfd
   std::vector<std::unique_ptr<LineRing>> rings_;
-  struct alignas(64) Draft {  // its neighbour belongs to another shard
+  struct alignas(64) Draft {  // the next one belongs to another shard
     std::string text;
   };
   std::vector<Draft> drafts_;
@@ -82,11 +82,11 @@ class LineWriter {
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> lost_{0};
 
-  // The writer's thread.
+  // Used on the writer's thread only:
   LineSink sink_;
-  std::size_t current_ = 0;  // ring whose lines are being written: a torn line goes on before another ring has its turn
-  bool torn_ = false;        // the last byte written does not end a line
-  bool failing_ = false;     // as last told to the process log
+  std::size_t current_ = 0;  // ring that is being written: a torn line is completed before the next ring is written
+  bool torn_ = false;        // the last byte written is not the end of a line
+  bool failing_ = false;     // as last reported in the process log
   std::thread thread_;
 };
 

@@ -21,7 +21,7 @@ bool put_back() {
   return true;
 }
 
-/// Called by operator new when it finds nothing; it tries again after that.
+/// operator new calls this when an allocation fails, and then tries again.
 void use_reserve() {
   void* block = reserve.exchange(nullptr);
   if (block == nullptr) throw std::bad_alloc();

@@ -2,13 +2,13 @@
 
 namespace router::runtime {
 
-/// Four megabytes set aside for the moment at which an allocation fails: they are given up then, so that what must not fail
-/// (a slot given back, a timer, a message to another shard) still finds memory, while whatever asks `memory_is_short` first
-/// (acceptors, buffers) does without (decision 0011). Of the process; any thread.
+/// 4 MB that are reserved for the moment at which an allocation fails. They are freed then, so that code that must not fail
+/// (the release of a slot, a timer, a message to another shard) still finds memory, while code that checks `memory_is_short`
+/// first (acceptors, buffers) allocates nothing (decision 0011). One reserve for the process; any thread.
 
-/// Once, at the start.
+/// Allocates the reserve. Called once, at the start.
 void keep_memory_reserve();
-/// Whether the reserve has been used and cannot be put back yet; tries to. Costs one atomic load while all is well.
+/// Whether the reserve was used and cannot be allocated again yet; tries to. Costs one atomic load while the reserve is there.
 bool memory_is_short();
 
 }  // namespace router::runtime

@@ -22,9 +22,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr int kEvents = 128;   // of one look; what is left is the next one's
-constexpr int kLaterMax = 32;  // told by one look
-constexpr int kLooksMax = 8;   // in one turn; then timers and posted work have theirs
+constexpr int kEvents = 128;   // of one poll; the next one returns the rest
+constexpr int kLaterMax = 32;  // notified by one poll
+constexpr int kLooksMax = 8;   // polls in one turn; then timers and posted work run
 constexpr std::uint32_t kAll = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 int make_epoll() {
@@ -41,7 +41,7 @@ struct Poller::Loop {
   asio::posix::basic_stream_descriptor<asio::io_context::executor_type> descriptor;
 };
 
-/// What a step throws ends that step alone.
+/// Runs one step. An exception ends only this step.
 template <class Step>
 void Poller::take(Step step) noexcept {
   ++steps_;
@@ -52,7 +52,8 @@ void Poller::take(Step step) noexcept {
   }
 }
 
-/// Without it the shard would be deaf: so it is tried until there is memory for it. (Asio keeps that of the last time.)
+/// Repeats a step without which the shard would get no more events, until there is memory for it. (Asio reuses the memory of
+/// the last time.)
 template <class Step>
 void Poller::insist(Step step) noexcept {
   for (bool done = false; !done;) {
@@ -117,7 +118,7 @@ void Poller::turn_soon() noexcept {
 
 void Poller::turn() {
   in_turn_ = true;
-  // Where something happens more has often happened by now: the way through the loop would cost three system calls.
+  // After events there are often more by now. Another poll saves the three system calls of a way through the event loop.
   for (int looks = 1, found = look(); looks < kLooksMax && (found > 0 || !waiting_.empty() || !later_.empty()); ++looks)
     found = look();
   if (!waiting_.empty() || !later_.empty()) turn_soon();
@@ -125,8 +126,8 @@ void Poller::turn() {
   forgotten_.clear_and_dispose(std::default_delete<Watch>());
 }
 
-/// Tells what has become ready, then those who wait for that, then some of those who come later; how much was ready. Who waits
-/// again is told after the next look, so nobody comes twice before others who are ready.
+/// Notifies the kFirst watches that have become ready, then `waiting_`, then some of `later_`. Returns the number of events. A
+/// watch that is queued meanwhile is notified after the next poll, so none is notified twice before others that are ready.
 int Poller::look() {
   std::array<epoll_event, kEvents> events;
   const int found = ::epoll_wait(descriptor_, events.data(), kEvents, 0);

@@ -16,27 +16,27 @@ namespace router::runtime {
 class Waker;
 class Poller;
 
-/// Who is told first. What ends requests goes before what begins them: replicas (kFirst) before clients (kLater), so that under
-/// load few requests are under way at once, and what they need is still in the processor's cache. Each look tells some clients,
-/// however many replicas there are to be told.
+/// Which sockets are notified first. Work that ends requests goes before work that begins them: replicas (kFirst) before
+/// clients (kLater). So under load few requests are in progress at once, and their data is still in the processor's cache. Each
+/// poll notifies some clients, however many replicas are ready.
 enum class Precedence : std::uint8_t { kFirst, kLater };
 
-/// One socket, as its shard sees it. The poller makes and ends it; a Socket holds it meanwhile.
+/// The state of one socket in its shard's poller. The poller creates and destroys it; a Socket holds a pointer to it.
 class Watch final : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
  public:
   Watch(Poller& poller, Precedence precedence) : poller_(poller), precedence_(precedence) {}
 
   void set_waker(Waker* waker) { waker_ = waker; }
-  /// Wakes once, from the loop, when the socket can be read (or has ended, or failed).
+  /// Wakes the waker once, from the event loop, when the socket is readable (also: ended or failed).
   void arm_read();
   void arm_write();
   void wake_soon();
   bool read_armed() const { return read_armed_; }
 
-  /// What a read has found out: the kernel may have more to give; or it has not, and tells of the next arrival.
+  /// Called after a read: the kernel may have more bytes, or it has none and will report the next arrival.
   void note_more() { readable_ = true; }
   void note_drained() { readable_ = has_ended_; }
-  /// The kernel takes no more for now, and tells when it does.
+  /// Called after a write: the kernel takes no more bytes for now, and will report when it does.
   void note_full() { writable_ = is_over_; }
 
  private:
@@ -48,37 +48,37 @@ class Watch final : public boost::intrusive::list_base_hook<boost::intrusive::li
   Waker* waker_ = nullptr;
   bool read_armed_ = false;
   bool write_armed_ = false;
-  bool readable_ = false;   // as far as we have been told, and have not found out otherwise
-  bool writable_ = false;   // the same
-  bool has_ended_ = false;  // the peer has said all: that is told once, and can be read again and again
-  bool is_over_ = false;    // the connection, both ways
-  bool woken_ = false;      // by ourselves
+  bool readable_ = false;   // as the kernel has reported, or a later read has found
+  bool writable_ = false;   // likewise
+  bool has_ended_ = false;  // the peer has closed its side: reported once, and readable from then on
+  bool is_over_ = false;    // the connection has ended in both directions
+  bool woken_ = false;      // by `wake_soon`
   const Precedence precedence_;
 };
 
-/// Tells the sockets of one shard when they can be read or written. Each is registered with the kernel once, for all that may
-/// happen to it (epoll, edge-triggered), so that waiting costs no system call; Asio's reactor would need one for every wait
-/// (docs/decisions/0015). The loop is Asio's all the same: the poller is one descriptor in it, and telling what has become
-/// ready since is one turn. One shard.
+/// Notifies the sockets of one shard when they become readable or writable. Each is registered with the kernel once, for all
+/// events (epoll, edge-triggered), so that waiting costs no system call; Asio's reactor would need one for every wait
+/// (docs/decisions/0015). The event loop is Asio's: the poller is one descriptor in it. When that is readable, one turn of the
+/// poller notifies the sockets that have become ready. One shard.
 class Poller {
  public:
   explicit Poller(boost::asio::io_context& loop, const ShardLocal* of = nullptr);
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
   ~Poller();
-  /// Before the loop ends. Sockets may end later.
+  /// Before the event loop is destroyed. Sockets may be destroyed later.
   void leave_loop();
 
-  /// Throws std::bad_alloc when memory, or the kernel's watches, run short.
+  /// Registers `descriptor`. Throws std::bad_alloc when memory or the kernel's watches run short.
   Watch* watch(int descriptor, Precedence precedence);
-  /// Nobody is told any more. The descriptor is to be closed.
+  /// Destroys `watch`; nothing is notified any more. The caller closes the descriptor.
   void forget(Watch* watch) noexcept;
-  /// As `forget`, but the descriptor stays open.
+  /// Like `forget`, but the descriptor stays open.
   void release(Watch* watch, int descriptor) noexcept;
 
-  /// What a waker does when it is woken is one step of a turn: the number of the step under way, 0 outside of a turn.
+  /// The number of the current step, 0 outside of a turn. A step is what one waker does when it is woken.
   std::uint64_t step() const { return in_turn_ ? steps_ : 0; }
-  /// For a waker that does several things, each of them a step.
+  /// Begins another step: for a waker whose work consists of several.
   void begin_step() { ++steps_; }
 
  private:
@@ -103,9 +103,9 @@ class Poller {
   bool in_turn_ = false;
   bool turn_comes_ = false;  // posted
   std::uint64_t steps_ = 0;
-  Watches waiting_;    // to be told by the next look
-  Watches later_;      // kLater, and something has happened, in the order in which it did
-  Watches forgotten_;  // in this turn, whose events may still refer to them
+  Watches waiting_;    // to be notified by the next poll
+  Watches later_;      // kLater, with events, in the order of these
+  Watches forgotten_;  // forgotten in this turn, whose events may still refer to them
   std::unique_ptr<Loop> loop_;
 };
 

@@ -13,15 +13,15 @@
 
 namespace router::runtime {
 
-/// An immutable value built by the control thread and read by every shard without a lock or an atomic operation.
-/// `publish` hands it to each shard's loop; an exchange takes a Snapshot, which stays what it was. When the last snapshot of a
-/// shard is gone, the value's reference goes back to the control thread, so that large tables are freed there.
+/// An immutable value that the control thread builds and every shard reads without a lock or an atomic operation. `publish`
+/// sends it to each shard's event loop. An exchange takes a Snapshot, which does not change. When the last snapshot of a shard
+/// is destroyed, the shard's reference goes back to the control thread, so that large tables are freed there.
 template <class T>
 class Published {
   struct Holder;
 
  public:
-  /// One shard's view of the value; copied and dropped on that shard only.
+  /// One shard's reference to the value; copied and destroyed on that shard only.
   class Snapshot {
    public:
     Snapshot() = default;
@@ -50,8 +50,8 @@ class Published {
     Holder* holder_ = nullptr;
   };
 
-  /// Somebody who waits for the next value: woken once, when it has arrived on the shard where it was told to wait. May be
-  /// destroyed before, there.
+  /// A wait for the next value: `waker` is woken once, when the value has arrived on the shard of `wait_for_next`. May be
+  /// destroyed before that, on that shard.
   class Arrival : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
    public:
     explicit Arrival(Waker& waker) : waker_(waker) {}
@@ -65,14 +65,14 @@ class Published {
 
   Published(Shard& control, ShardSet& shards) : control_(control), shards_(shards), views_(shards.size()) {}
 
-  /// A value with all the memory that its publication needs.
+  /// A value, with all memory that its publication needs.
   class Prepared {
    private:
     friend class Published;
     std::shared_ptr<const T> value_;
     std::vector<std::unique_ptr<Holder>> holders_;  // one for each shard
   };
-  /// Control thread. Throws std::bad_alloc, and has done nothing then.
+  /// Control thread. If it throws std::bad_alloc, nothing has changed.
   Prepared prepare(std::shared_ptr<const T> value) {
     Prepared prepared;
     prepared.holders_.reserve(shards_.size());
@@ -80,30 +80,30 @@ class Published {
     prepared.value_ = std::move(value);
     return prepared;
   }
-  /// Control thread. Every shard takes the value up from its loop, in order of publication.
+  /// Control thread. Each shard takes the value from its event loop, in the order of publication.
   void publish(Prepared prepared) noexcept {
     newest_ = std::move(prepared.value_);
     for (std::size_t index = 0; index < shards_.size(); ++index) shards_[index].send(std::move(prepared.holders_[index]));
   }
   void publish(std::shared_ptr<const T> value) { publish(prepare(std::move(value))); }
 
-  /// When the shards do not run any more: gives all back to the control thread.
+  /// After the shards have stopped: returns all references to the control thread.
   void clear() noexcept {
     for (View& view : views_) view.snapshot = {};
     newest_.reset();
   }
 
-  /// Before the shards run, or on the shard itself.
+  /// The newest snapshot of `shard`. Before the shards run, or on the shard itself.
   const Snapshot& on(const Shard& shard) const {
     ROUTER_ASSERT(shard.is_here());
     return views_[shard.index()].snapshot;
   }
-  /// On the shard: `arrival` is woken when the next value has arrived here. Nothing if it waits already.
+  /// On the shard: wakes `arrival` when the next value has arrived here. Does nothing if it waits already.
   void wait_for_next(const Shard& shard, Arrival& arrival) const {
     ROUTER_ASSERT(shard.is_here());
     if (!arrival.is_linked()) views_[shard.index()].awaited.push_back(arrival);
   }
-  /// Control thread: what was published last.
+  /// Control thread: the value that was published last.
   const std::shared_ptr<const T>& newest() const { return newest_; }
 
  private:
@@ -127,8 +127,8 @@ class Published {
     Snapshot snapshot;
     mutable Arrivals awaited;
   };
-  /// The value of one shard: a message to the shard, there what its snapshots hold, and at last a message back to the control
-  /// thread, which frees it.
+  /// One shard's reference to the value: first a message to the shard, then shared by the shard's snapshots, at last a message
+  /// back to the control thread, which destroys it.
   struct Holder final : Message {
     Holder(std::shared_ptr<const T> what, Shard& back_to, View& into) : value(std::move(what)), control(back_to), view(&into) {}
 
@@ -143,8 +143,8 @@ class Published {
 
     const std::shared_ptr<const T> value;
     Shard& control;
-    View* view;                  // until it has arrived there
-    std::size_t references = 0;  // of one shard: plain
+    View* view;                  // nullptr after the value has arrived
+    std::size_t references = 0;  // snapshots; not atomic, since only one shard uses it
   };
 
   Shard& control_;

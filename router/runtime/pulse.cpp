@@ -8,7 +8,8 @@
 
 namespace router::runtime {
 
-/// Goes to its shard and comes back. What it remembers is control's, and not touched on the shard.
+/// A message that goes to its shard and comes back. On the shard only `is_there_` is used; the rest belongs to the control
+/// thread.
 class Pulse::Beat final : public Message {
  public:
   Beat(Shard& control, Shard& shard) : control_(control), shard_(shard) {}
@@ -40,7 +41,7 @@ class Pulse::Beat final : public Message {
 
   Shard& control_;
   Shard& shard_;
-  bool is_there_ = false;  // whoever has the message
+  bool is_there_ = false;  // used on the thread that has the message
   bool away_ = false;
   bool told_ = false;
   Duration waited_{};
@@ -48,7 +49,7 @@ class Pulse::Beat final : public Message {
 
 Pulse::Pulse(Shard& control, ShardSet& shards) : control_(control) {
   for (std::size_t index = 0; index < shards.size(); ++index) beats_.push_back(std::make_unique<Beat>(control, shards[index]));
-  control_.schedule(*this, kNever);  // keeps a place in the queue of timers
+  control_.schedule(*this, kNever);  // reserves an entry in the timer queue: `expired` needs no memory
 }
 
 Pulse::~Pulse() = default;

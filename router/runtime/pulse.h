@@ -10,9 +10,9 @@
 
 namespace router::runtime {
 
-/// Notices a shard that no longer turns its loop: every half second a message goes to each shard and back. Only time that
-/// control itself has seen pass counts, so a process that was stopped as a whole is not taken for one that hangs. Needs no
-/// memory once it is made. Control thread; not destroyed while the shards run.
+/// Detects a shard whose event loop hangs: every half second a message goes to each shard and back. Only time that passes while
+/// the control thread runs counts, so a process that was stopped as a whole does not count as hanging. The messages need no
+/// memory. Control thread; not destroyed while the shards run.
 class Pulse final : private Timer {
  public:
   static constexpr std::chrono::milliseconds kEvery{500};
@@ -28,7 +28,7 @@ class Pulse final : private Timer {
     std::size_t shard = 0;
     Duration since{};
   };
-  /// Those that have not turned for kHangs. Told in the log, too, when it begins and when it is over.
+  /// The shards whose event loop has not run for kHangs. The log reports when this begins and when it ends, too.
   std::vector<Hanging> hanging() const;
 
  private:

@@ -33,7 +33,7 @@ Resolver::Addresses ask_the_system(const std::string& host, std::uint16_t port) 
 }
 
 void start_detached(std::function<void()> work) {
-  // Signals are the control thread's: the new thread inherits a mask that lets none through.
+  // Only the control thread handles signals: the new thread inherits a mask that blocks all.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -47,7 +47,7 @@ void start_detached(std::function<void()> work) {
 
 }  // namespace
 
-/// Goes to the resolver's thread and comes back to control as a message, which needs no memory.
+/// A look-up. It goes to the resolver's thread and comes back to the control thread as a message, which needs no memory.
 class Resolver::Question final : public Message {
  public:
   Question(std::weak_ptr<Callbacks> callbacks, std::uint64_t number, std::string host, std::uint16_t port)
@@ -56,7 +56,7 @@ class Resolver::Question final : public Message {
   void look_up(const LookUp& how) noexcept {
     try {
       answer(how(host_, port_));
-    } catch (const std::exception&) {  // memory is short: it keeps the answer that it was made with
+    } catch (const std::exception&) {  // memory is short: the initial answer, an error, stays
     }
   }
   void answer(Addresses addresses) { addresses_ = std::move(addresses); }
@@ -78,7 +78,7 @@ class Resolver::Question final : public Message {
   Addresses addresses_ = absl::ResourceExhaustedError("memory is short");
 };
 
-/// Outlives the Resolver until the thread has seen that it is gone: `control` is nullptr from then on.
+/// Shared by the Resolver and its thread, which may live longer: `control` is nullptr when the Resolver was destroyed.
 struct Resolver::Shared {
   void work() {
     std::unique_lock lock(mutex);
@@ -133,7 +133,7 @@ void Resolver::resolve(const std::string& host, std::uint16_t port, Done done) {
   control_.send(std::move(question));
 }
 
-/// Whether the resolver's thread has taken it over; else it has its answer.
+/// Passes the question to the resolver's thread. False if too many wait; then the answer is an error.
 bool Resolver::wait(std::unique_ptr<Question>& question) {
   const std::lock_guard lock(shared_->mutex);
   if (shared_->waiting.size() >= kWaitingMax) {

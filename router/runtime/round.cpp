@@ -8,7 +8,7 @@
 
 namespace router::runtime {
 
-/// Goes to its shard and comes back.
+/// A message that goes to its shard and comes back.
 class Round::Visit final : public Message {
  public:
   Visit(Round& round, Shard& shard) : round_(round), shard_(shard) {}

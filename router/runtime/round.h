@@ -9,9 +9,9 @@
 
 namespace router::runtime {
 
-/// Something that is done on every shard, and something that is done on the control thread when all shards have done it. The
-/// memory that it needs is taken by the constructor, so beginning it cannot fail, and an end is always told: an exception on a
-/// shard is told in the log. Control thread; not destroyed while under way, unless the shards do not run any more.
+/// Runs `on_each` on every shard, then `after_all` on the control thread when all shards have finished. The constructor takes
+/// all the memory, so `begin` cannot fail, and `after_all` is always called: an exception on a shard is only logged. Control
+/// thread; not destroyed during a round, unless the shards have stopped.
 class Round {
  public:
   Round(Shard& control, ShardSet& shards, std::function<void(Shard&)> on_each, std::function<void()> after_all);
@@ -19,7 +19,7 @@ class Round {
   Round& operator=(const Round&) = delete;
   ~Round();
 
-  /// Not while it is under way. May be called by `after_all`.
+  /// Starts a round; not during one. `after_all` may call it.
   void begin() noexcept;
   bool under_way() const { return left_ > 0; }
 

@@ -17,9 +17,9 @@
 namespace router::runtime {
 namespace {
 
-constexpr timeval kPatience{0, 100'000};  // for a manager that does not read: the control thread waits meanwhile
+constexpr timeval kPatience{0, 100'000};  // for a manager that does not read: the control thread waits so long at most
 
-/// systemd compares it with its own clock: when it asked for the reload (sd_notify(3), MONOTONIC_USEC).
+/// The time of the reload. systemd compares it with the time at which it requested the reload (sd_notify(3), MONOTONIC_USEC).
 long long monotonic_us() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -45,7 +45,7 @@ bool send_to(const std::string& path, std::string_view message) {
 ServiceManager ServiceManager::from_environment() {
   ServiceManager manager;
   const char* socket = std::getenv("NOTIFY_SOCKET");
-  // Other kinds (vsock:) are for virtual machines that speak for themselves.
+  // Other kinds (vsock:) are for the service manager of a virtual machine itself.
   if (socket != nullptr && (*socket == '/' || *socket == '@')) manager.socket_ = socket;
   ::unsetenv("NOTIFY_SOCKET");
   return manager;
@@ -70,7 +70,7 @@ void ServiceManager::send(std::string_view message) const noexcept {
   if (socket_.empty() || send_to(socket_, message)) return;
   const int error = errno;
   log::write(log::Level::kWarning,
-             {"the service manager cannot be told `", message.substr(0, message.find('\n')), "`: ", std::strerror(error)});
+             {"cannot send `", message.substr(0, message.find('\n')), "` to the service manager: ", std::strerror(error)});
 }
 
 }  // namespace router::runtime

@@ -6,28 +6,27 @@
 
 namespace router::runtime {
 
-/// Tells the service manager that started this process (systemd, `Type=notify`) how it is: the protocol of sd_notify(3), one
-/// datagram a message to the Unix socket in NOTIFY_SOCKET. Without that variable every call does nothing, and costs a
-/// comparison. A message that cannot be sent is logged, no more. Made before any thread; the calls allocate nothing. Control
-/// thread.
+/// Reports the state of this process to the service manager that started it (systemd, `Type=notify`). Protocol: sd_notify(3),
+/// one datagram for each message to the Unix socket in NOTIFY_SOCKET. Without that variable every call does nothing. A message
+/// that cannot be sent is only logged. Made before any thread; the calls allocate nothing. Control thread.
 class ServiceManager {
  public:
-  /// Nobody is told.
+  /// Sends no reports.
   ServiceManager() = default;
-  /// Whoever NOTIFY_SOCKET names. It is unset: it is meant for this process alone.
+  /// Reports to the socket in NOTIFY_SOCKET. Unsets the variable, which is meant for this process alone.
   static ServiceManager from_environment();
 
-  /// It listens, and the configuration is in force.
+  /// The process listens, and its configuration is in force.
   void ready() const noexcept;
-  /// It reads its configuration again, until it is `ready` again.
+  /// The process reads its configuration again, until the next `ready`.
   void reloading() const noexcept;
-  /// It drains, which takes so long at most: the manager's own time limit for stopping is extended to that.
+  /// The process drains, for `most` at most. The manager extends its time limit for stopping to that.
   void stopping(std::chrono::milliseconds most) const noexcept;
 
  private:
   void send(std::string_view message) const noexcept;
 
-  std::string socket_;  // `@` begins the name of an abstract one; empty: none
+  std::string socket_;  // an abstract one begins with `@`; empty: none
 };
 
 }  // namespace router::runtime

@@ -39,7 +39,7 @@ Shard::Shard(std::size_t index, const Clock& clock, Time time)
 }
 
 Shard::~Shard() {
-  // Messages and handlers that never ran may own what lives on this shard: they go before the pools do.
+  // Messages and handlers that never ran may own objects of this shard, so they are destroyed before the pools.
   inbox_.close();
   driver_.reset();
   poller_.leave_loop();
@@ -79,7 +79,7 @@ void Shard::Stop::run() {
 bool Shard::on_this_thread() const { return running_shard == this; }
 
 std::uint64_t Shard::random() {
-  // xorshift64*: good enough to break ties, and two nanoseconds.
+  // xorshift64*: good enough to break ties, and takes two nanoseconds.
   random_state_ ^= random_state_ >> 12;
   random_state_ ^= random_state_ << 25;
   random_state_ ^= random_state_ >> 27;
@@ -91,8 +91,8 @@ void Shard::schedule(Timer& timer, TimePoint when) {
   if (driver_ && when < driver_->armed_for) drive();
 }
 
-/// Without it no timer of the shard would be told: so it is tried until there is memory for it. (Asio keeps that of the last
-/// time.)
+/// Arms the Asio timer; tries until there is memory for it, because otherwise no timer of the shard would expire. (Asio reuses
+/// the memory of the last time.)
 void Shard::drive() noexcept {
   for (;;) {
     try {
@@ -104,8 +104,8 @@ void Shard::drive() noexcept {
 }
 
 void Shard::arm_driver() {
-  // Timers that were cancelled or moved away leave the Asio timer armed too early: it fires, finds nothing due, and is armed
-  // anew.
+  // A timer that was cancelled or moved to later leaves the Asio timer armed too early: it fires, finds nothing due, and is
+  // armed again.
   const TimePoint next = timers_.next();
   driver_->armed_for = kNever;
   if (next == kNever) return;
@@ -123,7 +123,7 @@ void Shard::advance_or_contain() {
   try {
     timers_.advance(now());
   } catch (const std::exception& error) {
-    contain(error);  // the timers that are left are still due
+    contain(error);  // the remaining timers are still due
   }
 }
 

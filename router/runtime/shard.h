@@ -21,12 +21,11 @@ class io_context;
 
 namespace router::runtime {
 
-/// One data thread and everything that belongs to it: an event loop, timers, buffers. What belongs to a shard is plain
-/// single-threaded code; only `send`, `post`, `stop` and `index` may be used from elsewhere. The control thread runs on a Shard
-/// too.
+/// One data thread and everything that belongs to it: an event loop, timers, buffers. The code of a shard is plain
+/// single-threaded code. Other threads may use only `send`, `post`, `stop` and `index`. The control thread runs a Shard, too.
 class Shard {
  public:
-  enum class Time { kReal, kManual };  // kManual: nobody but `advance_timers` moves the timers (tests)
+  enum class Time { kReal, kManual };  // kManual: only `advance_timers` fires timers (tests)
 
   Shard(std::size_t index, const Clock& clock, Time time = Time::kReal);
   Shard(const Shard&) = delete;
@@ -35,44 +34,44 @@ class Shard {
 
   std::size_t index() const { return index_; }
   const Clock& clock() const { return clock_; }
-  /// The time, read once for each step of a turn (a coroutine that a socket has woken, until it waits again): steps take
-  /// microseconds. Outside of a turn, the time.
+  /// The time, read once for each step of a turn (a coroutine runs from its wake to its next wait): steps take microseconds.
+  /// Outside of a turn the clock is read each time.
   TimePoint now() const { return poller_.step() == step_of_time_ ? time_ : read_clock(); }
-  /// The time at this very moment, and the step's from now on: for what is measured.
+  /// Reads the clock again, also for the rest of the step. For measurements.
   TimePoint read_clock() const {
     step_of_time_ = poller_.step() == 0 ? kNoStep : poller_.step();
     return time_ = clock_.now();
   }
 
-  /// Runs the loop on the calling thread until `stop`. Whatever a handler, a timer or posted work throws is told in the log,
-  /// and the loop goes on.
+  /// Runs the event loop on the calling thread until `stop`. An exception of a handler, a timer or posted work is logged, and
+  /// the loop continues.
   void run();
-  /// Any thread. What was posted before is still run.
+  /// Any thread. Messages that were sent before still run.
   void stop();
-  /// Any thread: `message` is run on this shard, from the loop, never inside the caller; all of them in the order in which they
-  /// were sent. Dropped if the shard ends first. Needs no memory, and a system call only if nothing was on its way and the
-  /// shard is not at work at this moment on the calling thread.
+  /// Any thread. Runs `message` on this shard, from the event loop, never inside the call; all messages in the order of
+  /// sending. Drops it if the shard ends first. Needs no memory, and a system call only if the inbox was empty and the calling
+  /// thread is not in a turn of this shard.
   void send(Message& message) noexcept { inbox_.send(message, on_this_thread()); }
   void send(std::unique_ptr<Message> message) noexcept { send(*message.release()); }
-  /// As `send`, for work that is made to a message here. Throws std::bad_alloc.
+  /// Makes a message of `work` and sends it. Throws std::bad_alloc.
   void post(absl::AnyInvocable<void()> work) { send(message_of(std::move(work))); }
-  /// Drops what was sent and has not run, and whatever is sent from now on. When no thread runs the shard any more; the
-  /// destructor does it, too. For shards that send to each other: all of them, before the first is destroyed.
+  /// Drops all messages that have not run, and every message that is sent later. When no thread runs the shard any more; the
+  /// destructor does it, too. If shards send to each other: close all of them before the first is destroyed.
   void close() noexcept { inbox_.close(); }
   bool on_this_thread() const;
-  /// For assertions, in builds with checks: this thread runs the shard, or nobody does.
+  /// For assertions in builds with checks: whether this thread runs the shard, or no thread does.
   bool is_here() const { return thread_.is_here(); }
 
   boost::asio::io_context& io() { return *io_; }
   Poller& poller() { return poller_; }
   BufferPool& buffers() { return buffers_; }
-  /// 256 KB for bytes that are read and passed on within one turn of the loop; whoever waits loses them.
+  /// 256 KB for bytes that are read and passed on within one turn of the event loop; a coroutine that waits loses them.
   std::span<char> scratch() { return {scratch_.get(), kScratchBytes}; }
   static constexpr std::size_t kScratchBytes = 256 * 1024;
   /// A pseudo-random number; for spreading load, not for secrets.
   std::uint64_t random();
 
-  /// Throws std::bad_alloc, and has done nothing then, when there is no memory for one more timer (timer_queue.h).
+  /// If it throws std::bad_alloc, for want of memory for one more timer, nothing has changed (timer_queue.h).
   void schedule(Timer& timer, TimePoint when);
   void advance_timers() { timers_.advance(now()); }
 
@@ -103,7 +102,7 @@ class Shard {
   std::atomic<bool> stopping_{false};
   Stop stop_{*this};
   static constexpr std::uint64_t kNoStep = ~std::uint64_t{};
-  mutable std::uint64_t step_of_time_ = kNoStep;  // in which `time_` was read
+  mutable std::uint64_t step_of_time_ = kNoStep;  // step in which `time_` was read
   mutable TimePoint time_{};
   std::unique_ptr<char[]> scratch_;
   std::uint64_t random_state_;

@@ -9,8 +9,8 @@
 
 namespace router::runtime {
 
-/// Which thread runs a shard. What belongs to a shard (sockets, timers, buffers, views) asserts that it is used on that thread,
-/// or while nobody runs the shard. Nothing in builds without checks.
+/// The thread that runs a shard. Objects of a shard (sockets, timers, buffers, views) assert that they are used on that thread,
+/// or while no thread runs the shard. Does nothing in builds without checks.
 class ShardLocal {
  public:
   ShardLocal() = default;

@@ -12,7 +12,8 @@
 namespace router::runtime {
 namespace {
 
-/// Cores that the cgroup's quota allows: version 2 in `cpu.max` ("quota period" or "max period"), version 1 in two files.
+/// The number of cores that the cgroup's quota allows, 0 if there is none: version 2 in `cpu.max` ("quota period" or "max
+/// period"), version 1 in two files.
 double quota_of_cgroup() {
   std::ifstream unified("/sys/fs/cgroup/cpu.max");
   std::string quota;
@@ -26,7 +27,7 @@ double quota_of_cgroup() {
 }
 
 void block_signals() {
-  // Signals are the control thread's.
+  // Only the control thread handles signals.
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);

@@ -10,17 +10,17 @@
 
 namespace router::runtime {
 
-/// Asio's handler refers to it: a signal may have been taken already when the Signals go.
+/// Shared with Asio's handler: a signal may have arrived already when the Signals are destroyed.
 struct Signals::Impl : std::enable_shared_from_this<Impl> {
   explicit Impl(Shard& control) : set(control.io(), SIGTERM, SIGINT, SIGHUP) {}
 
-  /// Without it the process would be deaf to signals: so it is tried until there is memory for it.
+  /// Waits for the next signal; tries until there is memory for it, because otherwise the process would handle no more signals.
   void wait() noexcept {
     for (;;) {
       try {
         return set.async_wait([self = shared_from_this()](const boost::system::error_code& error, int signal) {
           if (error || self->gone) return;
-          self->wait();  // first: what the signal asks for may throw
+          self->wait();  // first: the call may throw
           signal == SIGHUP ? self->reload() : self->end();
         });
       } catch (const std::exception& error) {

@@ -7,8 +7,9 @@
 
 namespace router::runtime {
 
-/// Turns signals into calls on the control thread, from its loop: TERM and INT end, HUP reloads. PIPE is ignored from here on.
-/// Once destroyed, calls nothing, and the three signals do again what they do by default. Control thread.
+/// Turns signals into calls on the control thread, from its event loop: SIGTERM and SIGINT call `end`, SIGHUP calls `reload`.
+/// The constructor makes the process ignore SIGPIPE. The destructor ends the calls and gives the three signals their default
+/// action again. Control thread.
 class Signals {
  public:
   Signals(Shard& control, std::function<void()> end, std::function<void()> reload);

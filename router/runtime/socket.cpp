@@ -87,7 +87,7 @@ IoResult Socket::write(std::span<const iovec> pieces) const {
   message.msg_iovlen = pieces.size();
   ssize_t sent;
   do {
-    // What is in one piece costs the kernel less to take.
+    // For one piece, send costs the kernel less than sendmsg.
     sent = pieces.size() == 1 ? ::send(descriptor_, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
                               : ::sendmsg(descriptor_, &message, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);

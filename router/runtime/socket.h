@@ -16,10 +16,10 @@ namespace router::runtime {
 
 /// How a non-blocking operation ended.
 enum class IoState {
-  kDone,     // bytes moved; more may be at hand, ask again before waiting
-  kDrained,  // bytes moved, and nothing more is at hand
+  kDone,     // bytes moved; more may be there: call again before waiting
+  kDrained,  // bytes moved, and no more are there
   kBlocked,  // arm and wait; bytes may have moved (writes)
-  kEof,      // the peer has ended its side
+  kEof,      // the peer has closed its side
   kFailed,
 };
 
@@ -32,14 +32,14 @@ struct IoResult {
   bool moved() const { return state == IoState::kDone || state == IoState::kDrained; }
 };
 
-/// A connected stream socket (TCP or Unix) of one shard. Input and output are direct non-blocking system calls; when one of
-/// them would block, `arm_read` or `arm_write`, then wait on the Waker: the shard's poller knows. Move-only; closes when
+/// A connected stream socket (TCP or Unix) of one shard. Input and output are direct non-blocking system calls. When one would
+/// block, call `arm_read` or `arm_write`: the shard's poller wakes the Waker when the socket is ready. Move-only; closed when
 /// destroyed.
 class Socket {
  public:
   Socket() = default;
-  /// Takes over `descriptor` (made non-blocking here) and registers it with the shard. Throws std::bad_alloc, and closes it,
-  /// when memory is short.
+  /// Takes over `descriptor`, makes it non-blocking and registers it with the shard. When memory is short, closes it and throws
+  /// std::bad_alloc.
   Socket(Shard& shard, int descriptor, Precedence precedence = Precedence::kFirst);
   Socket(Socket&& other) noexcept
       : shard_(other.shard_),
@@ -53,44 +53,46 @@ class Socket {
   int descriptor() const { return descriptor_; }
   Shard& shard() const { return *shard_; }
 
-  /// Whom readiness wakes from now on; nullptr: nobody. The Waker must outlive this or a later call.
+  /// Sets the Waker that readiness wakes; nullptr: none. It must live until the next call, or until the socket is closed.
   void set_waker(Waker* waker);
-  /// Wakes once when the socket can be read (or has ended, or failed). Armed twice is armed once; stays armed until it fires.
+  /// Wakes once when the socket is readable (also: ended or failed). Stays armed until then; a second call has no effect.
   void arm_read();
   void arm_write();
-  /// Wakes from the loop, as if the socket had become ready.
+  /// Wakes from the event loop, as if the socket had become ready.
   void wake_soon();
-  /// Whether `arm_read` has been called and has not fired yet: nothing new has arrived.
+  /// Whether `arm_read` was called and has not fired yet: then nothing new has arrived.
   bool read_armed() const;
 
   IoResult read(std::span<char> into) const;
-  /// As `read`, but what has arrived stays there. Armed after that, the socket wakes when more has arrived.
+  /// Like `read`, but the bytes stay in the kernel. `arm_read` after this wakes when more bytes have arrived.
   IoResult peek(std::span<char> into) const;
   /// Writes as much of `pieces` as the kernel takes. kDone: all of it; kBlocked: `bytes` of it.
   IoResult write(std::span<const iovec> pieces) const;
   IoResult write(std::string_view bytes) const;
 
-  /// Ends our side; the peer sees the end of the stream.
+  /// Closes our side; the peer sees the end of the stream.
   void shutdown_write() const;
-  /// Whether the kernel has bytes for us, or the end, whether or not the waker was told yet.
+  /// Whether bytes or the end of the stream have arrived in the kernel, even if the Waker was not woken yet.
   bool has_arrived() const;
-  /// Whether the peer has ended its side, even if bytes before that end were not read yet.
+  /// Whether the peer has closed its side, even if bytes before the end were not read yet.
   bool peer_has_ended() const;
   /// Bytes that the kernel has taken since the socket was made.
   std::uint64_t bytes_sent() const { return traffic_.sent; }
-  /// Remembers what the peer has acknowledged so far, which must be all that was sent: before anything that
-  /// `ended_before_receiving` may be asked about.
+  /// Stores how many bytes the peer has acknowledged. Called when these are all bytes sent so far, before sending those that
+  /// `ended_before_receiving` is to check.
   void note_acknowledged();
-  /// Proof that the peer has received nothing beyond the first `sent` bytes (of `bytes_sent`), and will not act on what comes:
-  /// it has ended its side with a FIN, which acknowledges all that had arrived by then, and nothing more was acknowledged. A
-  /// reset proves nothing: it may follow bytes that were read and not acknowledged yet (docs/decisions, 0007).
+  /// Whether it is certain that the peer has received nothing beyond the first `sent` bytes (of `bytes_sent`), and will process
+  /// nothing more: it has closed its side with a FIN, which acknowledges all that had arrived by then, and it has acknowledged
+  /// no more than those bytes. A reset proves nothing: the peer may have read bytes without acknowledging them (docs/decisions,
+  /// 0007).
   bool ended_before_receiving(std::uint64_t sent) const;
-  /// Whether a connection attempt has succeeded. False with `error` 0: still under way, arm for writing; else it failed.
+  /// Whether the connection attempt has succeeded. False with `error` 0: it is in progress, call `arm_write`. Other `error`: it
+  /// failed.
   bool is_connected(int& error) const;
-  /// Closes with a reset instead of an orderly end: the peer must not take what it has for complete.
+  /// Closes with a reset instead of an orderly end, so that the peer does not take a partial message for complete.
   void reset();
   void close();
-  /// Gives the descriptor up without closing it, so that another shard may take it over.
+  /// Returns the descriptor without closing it, so that another shard may take it over.
   int release();
 
  private:
@@ -110,8 +112,9 @@ class Socket {
   mutable Traffic traffic_;
 };
 
-/// Starts a connection to `address` (sockaddr bytes). The result is open and becomes writable when connected or failed; not
-/// open with `error` set when it failed at once, which may be for a shortage of ours (`is_our_shortage`).
+/// Starts a connection to `address` (sockaddr bytes). The result is open and becomes writable when the attempt has succeeded or
+/// failed. If it fails at once, the result is not open and `error` is set; perhaps this machine is short of something
+/// (`is_our_shortage`).
 Socket start_connect(Shard& shard, std::span<const std::byte> address, int& error);
 
 }  // namespace router::runtime

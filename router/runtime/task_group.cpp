@@ -9,7 +9,7 @@
 namespace router::runtime {
 namespace {
 
-/// The boundary of a task: what flies out of it ends that task and nothing else.
+/// Logs an exception that has ended a task; it ends nothing else.
 void log_exception(const std::exception& error) noexcept {
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
     return log::error("memory is short: a task was ended, with its connection");
@@ -42,12 +42,12 @@ struct TaskGroup::Root {
 
 TaskGroup::~TaskGroup() {
   closed_ = true;
-  while (!roots_.empty()) roots_.front().frame.destroy();  // leaves the list
+  while (!roots_.empty()) roots_.front().frame.destroy();  // this removes it from the list
 }
 
 TaskGroup::Root TaskGroup::run(TaskGroup& group, Task<void> task) {
   try {
-    Task<void> running = std::move(task);  // its frame ends here, before the group is told
+    Task<void> running = std::move(task);  // its frame is destroyed here, before the group is notified
     co_await std::move(running);
   } catch (const std::exception& error) {
     ++group.failed_;
@@ -65,7 +65,7 @@ bool TaskGroup::try_spawn(Task<void> task) {
   ++running_;
   try {
     run(*this, std::move(task));
-  } catch (const std::bad_alloc&) {  // for the frame of `run`: it has not begun
+  } catch (const std::bad_alloc&) {  // no memory for the frame of `run`: the task has not started
     --running_;
     throw;
   }
@@ -74,7 +74,8 @@ bool TaskGroup::try_spawn(Task<void> task) {
 
 Task<bool> TaskGroup::wait(Deadline deadline) {
   while (running_ > 0) {
-    // Named: in a coroutine without any variable GCC 12 puts the condition of `if (co_await …)` where the frame's head belongs.
+    // A named variable: in a coroutine without any, GCC 12 puts the condition of `if (co_await …)` where the head of the frame
+    // belongs.
     const bool woken = co_await emptied_.wait(deadline);
     if (!woken) break;
   }

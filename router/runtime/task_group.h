@@ -9,9 +9,8 @@
 
 namespace router::runtime {
 
-/// Owns coroutines that nobody awaits: bounded, counted, and waited for. What still waits for something when the group is
-/// destroyed is destroyed where it stands, with all that it holds. One shard; destroyed on it, or when it does not run any
-/// more.
+/// Owns coroutines that no other coroutine awaits: it limits their number, counts them and waits for them. Destroying the group
+/// destroys coroutines that are still suspended, with all that they hold. One shard; destroyed on it, or after it has stopped.
 class TaskGroup {
  public:
   TaskGroup(Shard& shard, std::size_t limit) : limit_(limit), emptied_(shard), notice_(emptied_) {}
@@ -19,15 +18,15 @@ class TaskGroup {
   TaskGroup& operator=(const TaskGroup&) = delete;
   ~TaskGroup();
 
-  /// Starts `task` at once, inside this call. False, and the task is dropped unrun, if the group is full or closed. Throws
-  /// std::bad_alloc, and drops it, when memory is short. An exception that ends the task goes no further than the log.
+  /// Starts `task` at once, inside this call. If the group is full or closed, destroys the task without running it and returns
+  /// false. When memory is short, destroys it and throws std::bad_alloc. An exception that ends the task is only logged.
   bool try_spawn(Task<void> task);
   void close() { closed_ = true; }
-  /// Until every task has ended or `deadline` passed; true when all have ended.
+  /// Waits until every task has ended or `deadline` has passed; true when all have ended.
   Task<bool> wait(Deadline deadline);
 
   std::size_t running() const { return running_; }
-  /// Tasks that an exception ended, since the start.
+  /// Tasks that ended with an exception, since the start.
   std::size_t failed() const { return failed_; }
 
  private:

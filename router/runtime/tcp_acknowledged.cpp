@@ -1,6 +1,6 @@
 #include "router/runtime/tcp_acknowledged.h"
 
-#include <linux/tcp.h>  // the C library's <netinet/tcp.h> stops before tcpi_bytes_acked; the two cannot stand together
+#include <linux/tcp.h>  // the C library's <netinet/tcp.h> lacks tcpi_bytes_acked; the two headers conflict
 #include <sys/socket.h>
 
 #include <cstddef>

@@ -10,7 +10,7 @@ namespace router::runtime {
 
 class TimerQueue;
 
-/// A point in time at which its owner wants to be told. Lives in its owner; leaves the queue when destroyed.
+/// A point in time at which `expired` is called. A part of its owner; leaves the queue when destroyed.
 class Timer {
  public:
   Timer() = default;
@@ -22,7 +22,7 @@ class Timer {
   TimePoint when() const { return when_; }
 
  protected:
-  virtual void expired() = 0;  // called once, no longer queued; may queue itself again
+  virtual void expired() = 0;  // called once, when it is no longer queued; may schedule itself again
 
  private:
   friend class TimerQueue;
@@ -31,8 +31,8 @@ class Timer {
   TimePoint when_{};
 };
 
-/// Every timeout of one shard, soonest first: a heap over timers that live in their owners, so nothing is allocated for a
-/// timeout. Why a heap and not a wheel: docs/decisions/0003. One thread.
+/// The timeouts of one shard, the soonest first: a heap over timers that are parts of their owners, so a timer is not
+/// allocated. Why a heap and not a wheel: docs/decisions/0003. One thread.
 class TimerQueue {
  public:
   TimerQueue() = default;
@@ -41,12 +41,11 @@ class TimerQueue {
   TimerQueue& operator=(const TimerQueue&) = delete;
   ~TimerQueue();
 
-  /// Queues `timer` for `when`, or moves it there. Throws std::bad_alloc, and has done nothing then, when there is no memory
-  /// for one more; never for one that is queued. So a timer that must not fail is queued for kNever first: that keeps it a
-  /// place.
+  /// Queues `timer` for `when`, or moves it there. If there is no memory for one more timer, throws std::bad_alloc; then
+  /// nothing has changed. Moving a queued timer never throws. So a timer that must not fail is queued for kNever first.
   void schedule(Timer& timer, TimePoint when);
   void cancel(Timer& timer);
-  /// Tells every timer that is due at `now`.
+  /// Calls `expired` of every timer that is due at `now`.
   void advance(TimePoint now);
   /// When the soonest timer is due; kNever if there is none.
   TimePoint next() const { return heap_.empty() ? kNever : heap_.front()->when_; }

@@ -2,10 +2,10 @@
 
 namespace router::runtime {
 
-/// Someone who wants to be told that something has moved: a socket that can be read or written, a grant from a queue.
+/// Is notified when something has changed: a socket is readable or writable, a queue has granted a slot.
 class Waker {
  public:
-  /// From the shard's loop only (handlers of sockets, timers, posts), not inside a coroutine.
+  /// Called only from the shard's event loop (handlers of sockets, timers, messages), not inside a coroutine.
   virtual void wake() = 0;
 
  protected:

@@ -8,8 +8,8 @@
 namespace router::runtime {
 namespace {
 
-/// Whether this thread is inside a coroutine that a Wakeup has resumed. Resuming another one from there could end the first, or
-/// come back to it, while it is in the middle of a step.
+/// Asserts that this thread is not inside a coroutine that a Wakeup has resumed. Resuming another one from there could destroy
+/// the first, or resume it again, in the middle of a step.
 class InsideCoroutine {
 #ifdef ROUTER_CHECKS
  public:
@@ -57,8 +57,8 @@ void Wakeup::wake_all(List& list) noexcept {
 
 void Wakeup::suspend(std::coroutine_handle<> waiting, Deadline deadline) {
   ROUTER_ASSERT(!waiting_ && shard_.is_here());
-  // A timer that fires early costs one look at the clock; moving it at every wait would cost more. So it is only moved forward.
-  // First: if it throws, the coroutine goes on with the exception, and nobody may resume it.
+  // A timer that fires too early costs one look at the clock; moving it at every wait would cost more. So it is moved only to
+  // an earlier time. This comes first: if it throws, the coroutine continues with the exception, and nothing may resume it.
   if (deadline != kNever && (!queued() || deadline < when())) shard_.schedule(*this, deadline);
   waiting_ = waiting;
   deadline_ = deadline;

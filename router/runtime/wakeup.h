@@ -9,17 +9,17 @@
 
 namespace router::runtime {
 
-/// The one place where a coroutine sleeps: it waits here for any of the things that it has asked to wake it (a socket that can
-/// be read or written, a grant from a queue) or for its deadline, and then looks for itself what has changed. A wake-up that
-/// comes while nobody waits is kept: the next wait ends at once, so none is lost. One shard, one coroutine.
+/// The only point at which a coroutine suspends. It waits here until something that it has armed wakes it (a socket is readable
+/// or writable, a queue has granted a slot) or its deadline passes, and then checks what has changed. A wake that comes while
+/// the coroutine does not wait is kept: the next wait ends at once, so none is lost. One shard, one coroutine.
 class Wakeup final : public Waker,
                      private Timer,
                      public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
  public:
   explicit Wakeup(Shard& shard) : shard_(shard) {}
 
-  /// Resumes the waiting coroutine now. From the shard's loop only (handlers of sockets, timers, posts), not inside a
-  /// coroutine.
+  /// Resumes the waiting coroutine now. Called only from the shard's event loop (handlers of sockets, timers, messages), not
+  /// inside a coroutine.
   void wake() override;
   /// Makes the next wait end at once. For use inside the coroutine that waits here.
   void keep_awake() { woken_ = true; }
@@ -38,10 +38,10 @@ class Wakeup final : public Waker,
 
   Shard& shard() { return shard_; }
 
-  /// Wakeups that are to be woken together: a list through the wakeups themselves. One that ends leaves it.
+  /// Wakeups that are woken together: an intrusive list. A wakeup that is destroyed leaves it.
   using List = boost::intrusive::list<Wakeup, boost::intrusive::constant_time_size<false>>;
-  /// Wakes each that is in the list at this moment, and leaves them there. One of them may end others, or put more into the
-  /// list. An exception that one throws is told in the log.
+  /// Wakes each wakeup that is in the list now; they stay in the list. A woken coroutine may destroy other wakeups, or add more
+  /// to the list. An exception that it throws is logged.
   static void wake_all(List& list) noexcept;
 
  private:

@@ -116,7 +116,7 @@ def test_a_start_that_fails_is_never_told_as_ready(tmp_path):
 def test_a_manager_that_is_gone_holds_nothing_up(pod, start, tmp_path):
     router = start(endpoint(deployment([pod()])), environment={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
     assert router.score(b"x").status == 200
-    assert "the service manager cannot be told `READY=1`" in router.log
+    assert "cannot send `READY=1` to the service manager" in router.log
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_a_socket_that_no_listener_has_is_a_mistake(pod, begin):
 def test_what_is_no_listening_socket_is_a_mistake(pod, begin):
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     log = refused(begin(endpoint(deployment([pod()])), sockets=[sock], wait=False))
-    assert "descriptor 3 was passed to this process (LISTEN_FDS) and is no TCP socket that listens" in log
+    assert "descriptor 3 was passed to this process (LISTEN_FDS) and is not a listening TCP socket" in log
 
 
 def test_a_listener_of_a_passed_socket_cannot_go_while_the_router_runs(pod, begin):
