@@ -33,7 +33,7 @@ class AccessLine : public benchmark::Fixture {
     ids_.generated = new_uuid();
     ids_.request_id = view_of(ids_.generated);
     record_.endpoint = &endpoint_;
-    record_.route.deployment = &deployment_;
+    record_.deployment = &deployment_;
     record_.caller = {model::AuthType::kKey, "primary"};
     record_.ids = &ids_;
     record_.begun = record_.queued = record_.left_queue = TimePoint{} + 1h;

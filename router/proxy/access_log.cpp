@@ -115,7 +115,7 @@ void append_access_line(std::string& text, std::uint64_t generation, std::string
   std::array<char, 32> time;
   line.text("TimeGenerated", now_text(time));
   line.text("EndpointName", record.endpoint != nullptr ? record.endpoint->name : "");
-  line.text("DeploymentName", record.route.deployment != nullptr ? record.route.deployment->name : "");
+  line.text("DeploymentName", record.deployment != nullptr ? record.deployment->name : "");
   line.text("Method", head.method_text.substr(0, kMethodMax));
   line.text("Path", head.path.substr(0, kPathMax));
   line.text("Protocol", head.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1");

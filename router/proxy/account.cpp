@@ -11,7 +11,7 @@ namespace router::proxy {
 namespace {
 
 metrics::DeploymentMetrics& metrics_of(const View& view, const Record& record) {
-  if (record.route.deployment != nullptr) return *record.route.deployment->metrics;
+  if (record.deployment != nullptr) return *record.deployment->metrics;
   if (record.endpoint != nullptr) return *record.endpoint->metrics;
   return *view.table.metrics;
 }

@@ -1,16 +1,102 @@
 #pragma once
 
+#include <cstdint>
+#include <memory>
+
 #include "router/base/task.h"
+#include "router/dispatch/request_queue.h"
+#include "router/proxy/account.h"
+#include "router/proxy/attempt.h"
 #include "router/proxy/downstream.h"
+#include "router/proxy/mirror.h"
+#include "router/proxy/patience.h"
+#include "router/proxy/record.h"
+#include "router/proxy/settle.h"
+#include "router/proxy/view.h"
 #include "router/runtime/wakeup.h"
 
 namespace router::proxy {
 
 class ShardServer;
 
-/// Runs one request from its head to the last byte of its answer. Read exchange.cpp first: it is the main path of the router.
-/// Suspends. In every case the request is answered or its connection is cut, the slot is released, and the exchange is counted
-/// and logged once.
+/// One request with its response: its steps, and what they share. Read exchange.cpp first: it is the main path of the router.
+/// One shard.
+class Exchange {
+ public:
+  Exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup);
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  /// Serves the request, or fails with the reason why not. Suspends.
+  Task<Result<void>> answer();
+  /// Records a failure and writes it as the response, unless a response has begun or the client has closed the connection.
+  void refuse(const Failure& failure);
+  /// Counts and logs the exchange. Once, when both sides are settled.
+  void report(const Settled& settled);
+
+  // What the steps work with:
+  ShardServer& server() { return server_; }
+  Downstream& downstream() { return downstream_; }
+  runtime::Wakeup& wakeup() { return wakeup_; }
+  const View& view() const { return *view_; }
+  const RequestIds& ids() const { return ids_; }
+  const model::Route& route() const { return route_; }
+  Patience patience() const { return patience_; }
+  Attempt& attempt() { return attempt_; }
+  Record& record() { return record_; }
+  /// Collects the request for the mirrored deployment. nullptr: it is not mirrored, or the copy was sent already.
+  std::unique_ptr<MirrorCopy>& mirror_copy() { return copy_; }
+  /// When the client's side was over, if it is.
+  TimePoint ended() const { return ended_; }
+
+ private:
+  /// Finds the endpoint, checks the key, chooses the deployment, checks the size and the time left.
+  Result<void> admit();
+  /// Waits in the queue until the attempt holds a slot. Its replica belongs to no newer configuration than the view. Suspends.
+  Task<Result<void>> wait_for_slot();
+  Task<Result<dispatch::HeldSlot>> acquire_slot();
+  Task<Result<void>> catch_up(std::uint64_t generation);
+  Duration queue_time_left() const;
+  void note_queue_time(TimePoint begun);
+  /// Opens a connection to the replica of the slot. Suspends.
+  Task<Result<void>> open_connection();
+  /// Sends the request and the response. Suspends. Afterwards the attempt is over, unless it failed in a way that allows to
+  /// start over.
+  Task<Result<void>> forward();
+  void prepare_mirror_copy();
+  /// Whether another attempt is allowed. Each kind is allowed once, within the deployment's budget; after a refused connection
+  /// as often as the queue time lasts, outside of the budget (contract, section 6). A call that returns true uses it up.
+  bool may_go_elsewhere(const Failure& failure);
+  bool may_start_over();
+
+  ShardServer& server_;
+  Downstream& downstream_;
+  runtime::Wakeup& wakeup_;
+  Views::Snapshot view_;  // taken once; `wait_for_slot` replaces it only for a replica of a newer configuration
+  RequestIds ids_;
+  Record record_;  // only written: no step decides anything by it
+  Account account_{server_, view_, downstream_, record_};
+  const std::uint64_t draw_;  // for the traffic split: the same under every view
+
+  const model::Endpoint* endpoint_ = nullptr;  // nullptr: not found
+  model::Route route_;
+  Patience patience_;
+  dispatch::QueuePosition position_;  // of an attempt that had to give its slot up
+  TimePoint left_queue_{};
+  Duration time_in_queue_{};  // of all attempts
+  int attempts_ = 0;
+  bool went_elsewhere_ = false;    // after a connection that could not be made
+  bool started_over_ = false;      // after a connection that had ended before it was used
+  bool bound_to_replica_ = false;  // the request may have ended its replica: no other one gets it
+  bool mirrored_ = false;          // `copy_` was made, or is not needed
+  bool refused_ = false;
+  std::unique_ptr<MirrorCopy> copy_;
+  TimePoint ended_{};
+  Attempt attempt_;
+};
+
+/// Runs one request from its head to the last byte of its response. Suspends. In every case the request is answered or its
+/// connection is cut, the slot is given back, and the exchange is counted and logged once.
 Task<void> run_exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup);
 
 /// Answers a request whose head could not be read. The metrics and the access log contain it like any other request. Suspends.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "router/base/text.h"
+#include "router/proxy/exchange.h"
 #include "router/proxy/minimum_rate.h"
 #include "router/proxy/server.h"
 #include "router/wire/message_input.h"
@@ -41,15 +42,18 @@ bool gathers_first(Downstream& downstream) {
   return !arrived || (!arrived->whole && arrived->bytes < kBytesMax);
 }
 
-Task<Result<void>> gather(ShardServer& server, Downstream& downstream, Patience patience, const config::Limits& limits,
-                          runtime::Wakeup& wakeup, Record& record) {
+Task<Result<void>> gather(Exchange& exchange) {
+  Downstream& downstream = exchange.downstream();
+  const config::Limits& limits = exchange.view().limits;
+  const Patience patience = exchange.patience();
+  runtime::Wakeup& wakeup = exchange.wakeup();
   runtime::Shard& shard = wakeup.shard();
   if (http::expects_continue(downstream.head())) {
     downstream.send_continue();
     if (const Result<void> sent = downstream.flush(); !sent) co_return sent.error();
   }
   const bool until_silent = !has_length(downstream);
-  GatheringRoom::Share share(server.gathering_room());
+  GatheringRoom::Share share(exchange.server().gathering_room());
   MinimumRate rate(limits.min_body_rate, limits.body_timeout);
   std::size_t bytes = 0;
   TimePoint moved = shard.now();
@@ -74,7 +78,7 @@ Task<Result<void>> gather(ShardServer& server, Downstream& downstream, Patience 
     co_await wakeup.wait(next);
     const Duration slept = shard.now() - now;
     rate.waited(slept);
-    record.waited += slept;
+    exchange.record().waited += slept;
   }
 }
 

@@ -1,15 +1,11 @@
 #pragma once
 
-#include "config/config.h"
 #include "router/base/task.h"
 #include "router/proxy/downstream.h"
-#include "router/proxy/patience.h"
-#include "router/proxy/record.h"
-#include "router/runtime/wakeup.h"
 
 namespace router::proxy {
 
-class ShardServer;
+class Exchange;
 
 /// Whether the body must arrive before the request enters the queue, and has not arrived yet (contract, section 5: a slow
 /// sender holds no slot). This applies to a body with a Content-Length of at most 64 KB, and to a body without a length.
@@ -20,7 +16,6 @@ bool gathers_first(Downstream& downstream);
 /// Waits for the body without holding a slot: for all of it, or, without a length, for its first 64 KB or until the client has
 /// sent nothing for 100 ms. Returns at once if the shard has no room left for such bodies. Suspends. Fails with client_timeout
 /// (`body_timeout_ms`, `min_body_rate`, the client's own deadline), client_closed, bad_request, or draining.
-Task<Result<void>> gather(ShardServer& server, Downstream& downstream, Patience patience, const config::Limits& limits,
-                          runtime::Wakeup& wakeup, Record& record);
+Task<Result<void>> gather(Exchange& exchange);
 
 }  // namespace router::proxy

@@ -4,8 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "router/proxy/attempt.h"
 #include "router/proxy/drain_answer.h"
-#include "router/proxy/upstream_close.h"
 #include "router/upstream/exchange.h"
 #include "router/upstream/replica.h"
 
@@ -170,13 +170,13 @@ Task<Result<void>> send_all(upstream::UpstreamExchange& exchange, Deadline deadl
   }
 }
 
-Task<void> close(UpstreamClose& upstream_close, Wakeup& wakeup) {
-  upstream_close.begin();
+/// Until the attempt has given its slot back.
+Task<void> settle(Attempt& attempt, Wakeup& wakeup) {
   for (;;) {
-    const wire::Progress closing = upstream_close.proceed();
+    const wire::Progress closing = attempt.settle();
     if (closing == wire::Progress::kEnded) co_return;
-    upstream_close.arm();
-    co_await wakeup.wait(closing == wire::Progress::kMoved ? wakeup.shard().now() : upstream_close.deadline());
+    attempt.arm();
+    co_await wakeup.wait(closing == wire::Progress::kMoved ? wakeup.shard().now() : attempt.settles_by());
   }
 }
 
@@ -232,36 +232,33 @@ Task<void> Mirrors::deliver(std::unique_ptr<MirrorCopy> copy) {
 
 Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   const model::Deployment& deployment = copy.deployment_;
-  dispatch::HeldSlot held_slot = deployment.queue->take_idle(shard_);
-  if (!held_slot) co_return MirrorResult::kNoSlot;
-  // A replica of a newer generation belongs to other routes. A live exchange would take the newer view; a copy is dropped.
-  const auto generation = static_cast<const upstream::Replica&>(held_slot.replica()).generation();
-  if (generation > copy.view_->generation) co_return MirrorResult::kNoSlot;
+  dispatch::HeldSlot slot = deployment.queue->take_idle(shard_);
+  if (!slot) co_return MirrorResult::kNoSlot;
+  // A replica of a newer configuration belongs to other routes. No client waits for the copy, so it is not sent at all.
+  if (upstream::replica_of(slot).generation() > copy.view_->generation) co_return MirrorResult::kNoSlot;
 
+  Attempt attempt(shard_);
+  attempt.hold(std::move(slot));
   UntilStopped cancellation(stopped_);
   upstream::OpenOptions options;
   options.connect_timeout = deployment.connect_timeout;
   options.abort_wait = deployment.abort_wait;
   options.cells = &deployment.metrics->on(shard_.index());
   options.method = copy.method_;
-  Result<std::unique_ptr<upstream::UpstreamExchange>> opened =
-      co_await upstream::open(held_slot, options, wakeup, cancellation);
+  const Result<void> opened = co_await attempt.open(options, wakeup, cancellation);
   if (!opened) co_return MirrorResult::kFailed;
-  UpstreamClose upstream_close(shard_);
-  upstream::UpstreamExchange& exchange = upstream_close.hold(std::move(*opened), deployment.abort_wait);
-  copy.write_to(exchange);
+  upstream::UpstreamExchange& upstream = attempt.begin_sending();
+  copy.write_to(upstream);
   const Deadline deadline = deadline_after(shard_.now(), deployment.request_timeout);
-  Result<void> answered = co_await send_all(exchange, deadline, wakeup, cancellation);
-  if (answered) answered = co_await drain_answer(exchange, deployment, wakeup, cancellation);
-  if (answered) exchange.held_slot().report().outcome = dispatch::ReplicaReport::Outcome::kSucceeded;
-  if (!answered && upstream::blames_replica(answered.error())) {
-    exchange.held_slot().report().outcome = dispatch::ReplicaReport::Outcome::kFailed;
-  }
-  if (answered && !exchange.pod_closes()) {
-    upstream_close.finish();
+  Result<void> answered = co_await send_all(upstream, deadline, wakeup, cancellation);
+  if (answered) answered = co_await drain_answer(upstream, deployment, wakeup, cancellation);
+  if (answered) {
+    attempt.succeed();
   } else {
-    co_await close(upstream_close, wakeup);
+    attempt.blame_replica_for(answered.error());
+    attempt.give_up();
   }
+  co_await settle(attempt, wakeup);
   co_return answered ? MirrorResult::kAnswered : MirrorResult::kFailed;
 }
 

@@ -24,7 +24,7 @@ struct RequestIds {
 /// `Account` reports it once.
 struct Record {
   const model::Endpoint* endpoint = nullptr;
-  model::Route route;
+  const model::Deployment* deployment = nullptr;
   model::Caller caller;
   const RequestIds* ids = nullptr;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "router/proxy/exchange.h"
 #include "router/proxy/heads.h"
 #include "router/proxy/shedding.h"
 #include "router/upstream/replica.h"
@@ -27,23 +28,18 @@ std::size_t bytes_of(const http::ResponseHead& head) {
 
 }  // namespace
 
-Relay::Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, std::unique_ptr<MirrorCopy>& copy,
-             const model::Route& route, const RequestIds& ids, Patience patience, const config::Limits& limits,
-             runtime::Wakeup& wakeup, Record& record, UpstreamClose& upstream_close)
-    : downstream_(downstream),
-      upstream_(upstream),
-      copy_(copy),
-      route_(route),
-      deployment_(*route.deployment),
-      ids_(ids),
-      patience_(patience),
-      limits_(limits),
-      wakeup_(wakeup),
-      record_(record),
-      upstream_close_(upstream_close),
-      sends_(limits.min_body_rate, limits.body_timeout),
-      reads_(limits.min_send_rate, limits.send_timeout),
-      upload_(deployment_.upload_timeout, downstream.request_size().length) {}
+Relay::Relay(Exchange& exchange)
+    : exchange_(exchange),
+      downstream_(exchange.downstream()),
+      attempt_(exchange.attempt()),
+      upstream_(attempt_.upstream()),
+      deployment_(*exchange.route().deployment),
+      limits_(exchange.view().limits),
+      wakeup_(exchange.wakeup()),
+      record_(exchange.record()),
+      sends_(limits_.min_body_rate, limits_.body_timeout),
+      reads_(limits_.min_send_rate, limits_.send_timeout),
+      upload_(deployment_.upload_timeout, downstream_.request_size().length) {}
 
 Task<Result<void>> Relay::run() {
   runtime::Shard& shard = wakeup_.shard();
@@ -52,8 +48,7 @@ Task<Result<void>> Relay::run() {
     again_ = false;
     if (const Result<void> up = pump_request(); !up) co_return up.error();
     if (const Result<void> down = pump_response(); !down) co_return down.error();
-    if (upstream_close_.begun() && upstream_close_.proceed() == Progress::kMoved)
-      again_ = true;  // a slow client does not delay the release of the slot
+    if (attempt_.settle() == Progress::kMoved) again_ = true;  // a slow client does not delay the release of the slot
     if (done()) co_return boost::system::in_place_value;
     if (const Result<void> client = watch_client(); !client) co_return client.error();
     const TimePoint asleep = shard.now();
@@ -61,7 +56,7 @@ Task<Result<void>> Relay::run() {
     const Limit next = limit(asleep);
     if (next.deadline <= asleep) co_return next.failure;
     arm();
-    const Deadline look_again = std::min({downstream_.ask_again(asleep), upstream_close_.deadline(), interims_go_on(asleep)});
+    const Deadline look_again = std::min({downstream_.ask_again(asleep), attempt_.settles_by(), interims_go_on(asleep)});
     co_await wakeup_.wait(again_ ? asleep : std::min(next.deadline, look_again));
     const Duration slept = shard.now() - asleep;
     record_.waited += slept;
@@ -70,7 +65,7 @@ Task<Result<void>> Relay::run() {
 }
 
 Result<void> Relay::pump_request() {
-  if (received_ || request_broken_ || upstream_.request_sent()) return {};
+  if (attempt_.over() || request_broken_ || upstream_.request_sent()) return {};
   for (int pieces = 0;; ++pieces) {
     // A piece that has arrived is sent in one write with the bytes buffered before it: at first, the head.
     const Result<Progress> moved = take_piece(pieces);
@@ -103,15 +98,18 @@ Result<Progress> Relay::take_piece(int pieces) {
 }
 
 Result<Progress> Relay::read_request() {
-  if (copy_ == nullptr) return downstream_.read_body(upstream_);
-  Tee both(upstream_, *copy_);
+  if (exchange_.mirror_copy() == nullptr) return downstream_.read_body(upstream_);
+  Tee both(upstream_, *exchange_.mirror_copy());
   return downstream_.read_body(both);
 }
 
 void Relay::note_request_sent() {
-  if (record_.sent != TimePoint{} || !upstream_.request_sent()) return;
-  record_.sent = request_moved_ = wakeup_.shard().read_clock();
-  if (copy_ != nullptr && copy_->complete()) MirrorCopy::send(std::move(copy_));
+  if (attempt_.sent() != TimePoint{} || !upstream_.request_sent()) return;
+  request_moved_ = wakeup_.shard().read_clock();
+  attempt_.note_sent(request_moved_);
+  record_.sent = request_moved_;
+  std::unique_ptr<MirrorCopy>& copy = exchange_.mirror_copy();
+  if (copy != nullptr && copy->complete()) MirrorCopy::send(std::move(copy));
 }
 
 bool Relay::pass_interim(const http::ResponseHead& head) {
@@ -148,24 +146,24 @@ Result<void> Relay::begin_response() {
     upstream_.skip_interim();
   }
   const http::ResponseHead& head = **upstream_.response_head();
-  begun_ = true;
-  record_.answered = response_moved_ = wakeup_.shard().now();
-  if (record_.per_replica && record_.sent != TimePoint{}) {
-    auto& replica = static_cast<upstream::Replica&>(upstream_.held_slot().replica());
-    replica.answered(wakeup_.shard().index(), record_.answered - record_.sent);
+  response_moved_ = now;
+  attempt_.begin_answering(sheds_until(head, now));
+  if (exchange_.view().per_replica && attempt_.sent() != TimePoint{}) {
+    attempt_.replica().answered(wakeup_.shard().index(), now - attempt_.sent());
   }
+  record_.answered = now;
   record_.model_status = head.status;
-  upstream_.held_slot().report().sheds_until = sheds_until(head, record_.answered);
-  record_.status = write_response_head(downstream_, head, upstream_.response_size(), route_, ids_);
-  if (record_.status != head.status) record_.reason = Reason::kModelError;
+  const int status = write_response_head(downstream_, head, upstream_.response_size(), exchange_.route(), exchange_.ids());
+  record_.status = status;
+  if (status != head.status) record_.reason = Reason::kModelError;
   return {};
 }
 
 Result<void> Relay::pump_response() {
-  if (!begun_) {
+  if (!answering()) {
     if (const Result<void> head = begin_response(); !head) return head;
   }
-  for (int pieces = 0; begun_ && !received_ && !downstream_.blocked(); ++pieces) {
+  for (int pieces = 0; answering() && !attempt_.over() && !downstream_.blocked(); ++pieces) {
     if (pieces == kPiecesPerTurn) {
       again_ = true;
       break;
@@ -176,7 +174,7 @@ Result<void> Relay::pump_response() {
     if (*moved == Progress::kBlocked) break;
     response_moved_ = wakeup_.shard().now();
     if (*moved == Progress::kEnded) {
-      end_response();
+      attempt_.succeed();
       break;
     }
     if (*moved == Progress::kDrained) break;
@@ -185,33 +183,22 @@ Result<void> Relay::pump_response() {
   if (const Result<void> sent = downstream_.flush(); !sent) return sent;
   if (was_blocked && !downstream_.blocked()) {
     response_moved_ = wakeup_.shard().now();
-    again_ = !received_;
+    again_ = !attempt_.over();
   }
   return {};
 }
 
-void Relay::end_response() {
-  received_ = true;
-  upstream_.held_slot().report().outcome = dispatch::ReplicaReport::Outcome::kSucceeded;
-  // If the pod has answered before it received the whole request, its connection cannot be used again. The client's may.
-  if (upstream_.request_sent() && !upstream_.pod_closes()) {
-    upstream_close_.finish();
-  } else {
-    upstream_close_.begin();
-  }
-}
-
 bool Relay::wants_request() const {
-  return !received_ && !request_broken_ && !downstream_.request_received() && !upstream_.blocked();
+  return !attempt_.over() && !request_broken_ && !downstream_.request_received() && !upstream_.blocked();
 }
 
 Result<void> Relay::watch_client() { return wants_request() ? downstream_.within_grace() : downstream_.still_wanted(); }
 
 void Relay::arm() {
-  if (!upstream_close_.ended()) {
+  if (!attempt_.settled()) {
     // Bytes that the client cannot take are not read from the pod. An armed read would then wake the relay again and again.
     const bool holds_back = interim_waits_ || wakeup_.shard().now() < interims_from_;
-    const bool reads = begun_ ? upstream_close_.begun() || !downstream_.blocked() : !holds_back;
+    const bool reads = answering() ? attempt_.over() || !downstream_.blocked() : !holds_back;
     if (reads) upstream_.arm_read();
     if (upstream_.blocked()) upstream_.arm_write();
   }
@@ -242,11 +229,11 @@ Relay::Limit Relay::limit(TimePoint now) const {
                 Failure::downstream(Reason::kClientTimeout, "the client does not read the answer"));
     next.sooner(deadline_after(now, reads_.left()),
                 Failure::downstream(Reason::kClientTimeout, "the client reads the answer more slowly than min_send_rate"));
-  } else if (begun_ && !received_) {
+  } else if (answering() && !attempt_.over()) {
     next.sooner(response_moved_ + deployment_.stream_idle_timeout,
                 Failure::upstream(Reason::kUpstreamTimeout, "the pod sent nothing for stream_idle_timeout_ms"));
   }
-  if (begun_) return next;
+  if (answering()) return next;
   if (wants_request()) {
     next.sooner(deadline_after(now, upload_.left()),
                 Failure::downstream(Reason::kClientTimeout, "the body did not arrive within upload_timeout_ms"));
@@ -258,10 +245,11 @@ Relay::Limit Relay::limit(TimePoint now) const {
   const Failure slow_pod =
       interim_waits_ ? Failure::downstream(Reason::kClientTimeout, "the client does not read the interim responses")
                      : Failure::upstream(Reason::kUpstreamTimeout, "no answer from the pod within request_timeout_ms");
-  next.sooner(patience_.deadline, Failure::downstream(Reason::kUpstreamTimeout,
-                                                      "no answer from the pod within the client's x-request-deadline-ms"));
-  if (record_.sent != TimePoint{}) {
-    next.sooner(deadline_after(record_.sent, deployment_.request_timeout), slow_pod);
+  next.sooner(
+      exchange_.patience().deadline,
+      Failure::downstream(Reason::kUpstreamTimeout, "no answer from the pod within the client's x-request-deadline-ms"));
+  if (attempt_.sent() != TimePoint{}) {
+    next.sooner(deadline_after(attempt_.sent(), deployment_.request_timeout), slow_pod);
   } else if (upstream_.blocked() || request_broken_) {
     next.sooner(deadline_after(request_moved_, deployment_.request_timeout), slow_pod);
   } else {

@@ -1,29 +1,28 @@
 #pragma once
 
 #include "router/base/task.h"
+#include "router/proxy/attempt.h"
 #include "router/proxy/downstream.h"
 #include "router/proxy/minimum_rate.h"
-#include "router/proxy/mirror.h"
-#include "router/proxy/patience.h"
 #include "router/proxy/record.h"
 #include "router/proxy/upload_time.h"
-#include "router/proxy/upstream_close.h"
 #include "router/runtime/wakeup.h"
 #include "router/upstream/exchange.h"
 
 namespace router::proxy {
+
+class Exchange;
 
 /// Moves the request's body to the pod and the answer to the client until both are complete, each piece as it arrives. There is
 /// back-pressure: nothing is read from a side while the other side takes nothing. One coroutine with two pumps: each moves what
 /// can be moved now, then the relay sleeps until a socket or a deadline wakes it.
 class Relay {
  public:
-  Relay(Downstream& downstream, upstream::UpstreamExchange& upstream, std::unique_ptr<MirrorCopy>& copy,
-        const model::Route& route, const RequestIds& ids, Patience patience, const config::Limits& limits,
-        runtime::Wakeup& wakeup, Record& record, UpstreamClose& upstream_close);
+  /// The attempt of `exchange` has begun to send: its head is buffered.
+  explicit Relay(Exchange& exchange);
 
-  /// Suspends. On success the answer was received and, with the exception under `done`, handed to the kernel. `upstream_close`
-  /// knows the state of the upstream exchange: an answer that a slow client still reads holds no slot.
+  /// Suspends. On success the answer was received and, with the exception under `done`, handed to the kernel. The
+  /// attempt is over then: an answer that a slow client still reads holds no slot.
   Task<Result<void>> run();
 
  private:
@@ -38,7 +37,6 @@ class Relay {
   /// Passes an interim (1xx) response on: the first 8 of a request, up to 16 KB; further ones are dropped. Returns false if it
   /// must be passed on and the client can take nothing now.
   bool pass_interim(const http::ResponseHead& head);
-  void end_response();
   /// Whether more of the request can be read from the client and sent to the pod.
   bool wants_request() const;
   Result<wire::Progress> read_request();
@@ -46,7 +44,7 @@ class Relay {
   void arm();
   /// Whether the relay is finished. If the answer ended before the request, `settle` handles the rest of both at the same time:
   /// a client that reads only after it has sent everything would otherwise wait for ever.
-  bool done() const { return received_ && !(downstream_.blocked() && downstream_.request_received()); }
+  bool done() const { return attempt_.over() && !(downstream_.blocked() && downstream_.request_received()); }
   void note_request_sent();
 
   /// The earliest deadline, and the failure when it passes.
@@ -63,17 +61,16 @@ class Relay {
   /// The relay has slept for `time`: counts it for each direction of the client for which it waited.
   void note_wait(Duration time);
 
+  bool answering() const { return attempt_.state() >= Attempt::State::kAnswering; }
+
+  Exchange& exchange_;
   Downstream& downstream_;
+  Attempt& attempt_;
   upstream::UpstreamExchange& upstream_;
-  std::unique_ptr<MirrorCopy>& copy_;  // collects a copy of the body; nullptr: none
-  const model::Route& route_;
   const model::Deployment& deployment_;
-  const RequestIds& ids_;
-  const Patience patience_;
   const config::Limits& limits_;
   runtime::Wakeup& wakeup_;
   Record& record_;
-  UpstreamClose& upstream_close_;
 
   MinimumRate sends_;            // the client, its body
   MinimumRate reads_;            // the client, its answer
@@ -81,8 +78,6 @@ class Relay {
   TimePoint request_moved_{};    // progress of the upload
   TimePoint response_moved_{};   // progress of the answer
   bool request_broken_ = false;  // the pod accepts no more of the request; it may still answer
-  bool begun_ = false;           // the answer's head was written
-  bool received_ = false;        // the answer's last byte has arrived
   bool interim_waits_ = false;   // an interim response waits for a blocked client: the pod is not read
   int interim_heads_ = 0;        // passed on
   std::size_t interim_bytes_ = 0;

@@ -23,14 +23,20 @@ enum class Unseen {
   kProved,   // the pod has received nothing of it
 };
 
-/// One request and its response on the replica's side, in any protocol version. Owns the held slot. No function suspends: each
-/// does what is possible now; `arm_read` and `arm_write` wake the exchange when more is possible.
+/// How an exchange leaves its connection.
+enum class Leaving {
+  kReusable,  // another exchange may use it
+  kClose,     // the router shuts down its side, sends nothing more, and expects the pod to close the other side
+  kReset,     // it is dropped at once
+};
+
+/// One request and its response on the replica's side, in any protocol version. It runs in a slot that its attempt holds and
+/// gives back. No function suspends: each does what is possible now; `arm_read` and `arm_write` wake the exchange when more is
+/// possible.
 class UpstreamExchange : public wire::RequestSink {
  public:
   virtual ~UpstreamExchange() = default;
 
-  /// The held slot; what the caller learns about the replica goes into its report. Valid until `finish`, `close` or `release`.
-  virtual dispatch::HeldSlot& held_slot() = 0;
   /// Whether an earlier exchange used the same connection.
   virtual bool reused() const = 0;
   /// Whether the exchange waited for the pod before it could use the connection: for its accept, or its close of the old one.
@@ -45,7 +51,7 @@ class UpstreamExchange : public wire::RequestSink {
   virtual bool request_sent() const = 0;
 
   // --- the response ---
-  /// The head once it has arrived, nullptr before. `read_body` and `finish` invalidate its views. Fails with upstream_reset or
+  /// The head once it has arrived, nullptr before. `read_body` and `leave` invalidate its views. Fails with upstream_reset or
   /// upstream_invalid_response.
   virtual Result<const http::ResponseHead*> response_head() = 0;
   /// After a 1xx head: continues with the next one. A pod may send any number of them, so the caller must limit how many it
@@ -53,10 +59,6 @@ class UpstreamExchange : public wire::RequestSink {
   virtual void skip_interim() = 0;
   virtual wire::BodySize response_size() const = 0;
   virtual Result<wire::Progress> read_body(wire::BodySink& sink) = 0;
-
-  /// Whether the pod closes the connection after this answer. The caller waits for that close before it gives the slot back, so
-  /// that the pod never has two connections for one slot.
-  virtual bool pod_closes() const = 0;
 
   /// Wakes the exchange when the replica has sent something. Call only if the bytes are read then: while unread bytes are
   /// there, it wakes at once each time.
@@ -66,18 +68,15 @@ class UpstreamExchange : public wire::RequestSink {
 
   /// After upstream_reset: whether the request may be sent again.
   virtual Unseen ended_unseen() const = 0;
-  /// Instead of `finish` or `close`: closes the connection and returns the held slot, for another attempt.
-  virtual dispatch::HeldSlot release() = 0;
 
-  // --- the end: one call of `finish` or `close` (after `begin_close`, if the pod is given time) gives the held slot back ---
-  /// The request was sent and the whole response received: the connection becomes idle in its slot, or is closed.
-  virtual void finish() = 0;
-  /// Shuts down the router's side: nothing more is sent, and what still arrives is dropped. The pod should close its side.
-  virtual void begin_close() = 0;
-  /// After `begin_close`: drops what has arrived. kBlocked: call `arm_read`, wait, call again; kMoved: call again; kEnded: the
-  /// pod has closed.
-  virtual wire::Progress await_close() = 0;
-  virtual void close() = 0;
+  // --- the end ---
+  /// Once the response is complete: kReusable, or kClose if the request was not sent or the pod closes the connection after it.
+  /// The slot is held until that close, so that the pod never has two connections for one slot.
+  virtual Leaving leaving() const = 0;
+  /// Ends the exchange. kReusable and kReset end it at once, with kEnded. kClose begins with the first call; each further one
+  /// drops what has arrived: kBlocked: call `arm_read`, wait, call again; kMoved: call again; kEnded: the pod has closed.
+  /// kReset may follow kClose.
+  virtual wire::Progress leave(Leaving how) = 0;
 };
 
 /// Whether a failure counts against the replica: it could not be reached, broke the connection, or did not answer in time
@@ -95,6 +94,13 @@ constexpr bool is_refusal(const Failure& failure) {
          failure.system_error == ECONNREFUSED;
 }
 
+/// What a failure reports about the replica.
+constexpr dispatch::ReplicaReport::Outcome outcome_of(const Failure& failure) {
+  using Outcome = dispatch::ReplicaReport::Outcome;
+  if (is_refusal(failure)) return Outcome::kRefused;
+  return blames_replica(failure) ? Outcome::kFailed : Outcome::kNone;
+}
+
 /// What `open` needs to know about the deployment and the request.
 struct OpenOptions {
   Duration connect_timeout{};
@@ -105,8 +111,8 @@ struct OpenOptions {
 };
 
 /// Uses the idle connection of the held slot, or opens one (with TLS if the deployment says so). A connection that may be about
-/// to end is not used: the router closes it, waits for the pod's close, and opens a new one (contract, section 6). Suspends. On
-/// success the exchange owns the held slot. Fails with upstream_connect_failed (the replica's fault if the origin is upstream),
+/// to end is not used: the router closes it, waits for the pod's close, and opens a new one (contract, section 6). Suspends.
+/// `held_slot` outlives the exchange. Fails with upstream_connect_failed (the replica's fault if the origin is upstream),
 /// or with the failure of `cancellation`. On failure the slot stays in `held_slot`; but if another shard has not yet released
 /// the slot's connection, `held_slot` is empty, and the slot is given back once that shard has released it.
 Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, OpenOptions options,

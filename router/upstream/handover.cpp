@@ -84,8 +84,7 @@ std::shared_ptr<Connection> Handover::take(const dispatch::HeldSlot& held_slot) 
   if (descriptor_ < 0) return nullptr;
   tls::Stream stream(runtime::Socket(here_, std::exchange(descriptor_, -1)));
   stream.socket().note_acknowledged();  // the pod has answered, so it has acknowledged all that was sent
-  auto connection =
-      std::make_shared<Connection>(here_, std::move(stream), static_cast<Replica&>(held_slot.replica()).habits(), past_);
+  auto connection = std::make_shared<Connection>(here_, std::move(stream), replica_of(held_slot).habits(), past_);
   if (closing_) connection->begin_close();
   return connection;
 }
@@ -102,7 +101,7 @@ void Handover::arrive() {
 }
 
 void lay_down(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> connection) {
-  const auto& replica = static_cast<const Replica&>(held_slot.replica());
+  const Replica& replica = replica_of(held_slot);
   Connection& rests = *connection;
   auto resting = std::make_unique<RestingConnection>(std::move(connection), replica.transport());
   IdleLocation location;

@@ -17,10 +17,9 @@ constexpr std::chrono::seconds kPoolRest{60};
 using runtime::IoResult;
 using runtime::IoState;
 
-Http1Exchange::Http1Exchange(dispatch::HeldSlot held_slot, std::shared_ptr<Connection> connection, bool waited,
+Http1Exchange::Http1Exchange(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> connection, bool waited,
                              http::Method method, runtime::Wakeup& wakeup)
-    : held_slot_(std::move(held_slot)),
-      replica_(&held_slot_.replica()),
+    : held_slot_(held_slot),
       connection_(std::move(connection)),
       wakeup_(wakeup),
       method_(method),
@@ -29,8 +28,6 @@ Http1Exchange::Http1Exchange(dispatch::HeldSlot held_slot, std::shared_ptr<Conne
       sent_before_(connection_->stream().socket().bytes_sent()) {
   connection_->take(wakeup_);
 }
-
-Http1Exchange::~Http1Exchange() { close(); }
 
 void Http1Exchange::begin_head(std::string_view method, std::string_view path, std::string_view path_rest,
                                std::string_view query) {
@@ -85,8 +82,9 @@ wire::BodySize Http1Exchange::response_size() const {
   return {};
 }
 
-bool Http1Exchange::pod_closes() const {
-  return !keeps_alive_ && connection_->input().framing().kind != http::Framing::Kind::kUntilClose;
+Leaving Http1Exchange::leaving() const {
+  const bool pod_closes = !keeps_alive_ && connection_->input().framing().kind != http::Framing::Kind::kUntilClose;
+  return request_sent() && !pod_closes ? Leaving::kReusable : Leaving::kClose;
 }
 
 void Http1Exchange::note_broken() {
@@ -101,32 +99,32 @@ Unseen Http1Exchange::ended_unseen() const {
   return is_safe ? Unseen::kAssumed : Unseen::kNo;
 }
 
-dispatch::HeldSlot Http1Exchange::release() {
+wire::Progress Http1Exchange::leave(Leaving how) {
+  if (how == Leaving::kClose) return close();
+  if (how == Leaving::kReusable) finish();
   connection_.reset();
-  return std::move(held_slot_);
+  return wire::Progress::kEnded;
 }
 
 void Http1Exchange::finish() {
   // Bytes after the response answer no request of ours: such a connection must not carry another request.
   const bool clean = !connection_->input().has_unread();
   connection_->input().finish();
-  static_cast<Replica*>(replica_)->exchange_finished(connection_->shard().index());
-  if (!keeps_alive_) return close();
+  replica_of(held_slot_).exchange_finished(connection_->shard().index());
+  if (!keeps_alive_) return;
   connection_->answered(head_.status);
   if (!clean) connection_->begin_close();
   try {
     rest();
   } catch (const std::bad_alloc&) {  // the connection ends instead; the answer is complete
-    connection_.reset();
   }
-  held_slot_.give_back();
 }
 
 void Http1Exchange::rest() { held_slot_.slot() != nullptr ? put_back(held_slot_, std::move(connection_)) : rest_in_pool(); }
 
 void Http1Exchange::rest_in_pool() {
   std::shared_ptr<Connection> connection = std::move(connection_);
-  auto& replica = static_cast<Replica&>(*replica_);
+  Replica& replica = replica_of(held_slot_);
   const std::size_t shard = connection->shard().index();
   Replica::Pool& pool = replica.pool(shard);
   if (connection->closing() || pool.size() >= Replica::kIdleMax || replica.pool_is_retired(shard)) return;
@@ -137,15 +135,11 @@ void Http1Exchange::rest_in_pool() {
   pool.push_back(std::move(connection));
 }
 
-void Http1Exchange::close() {
-  if (connection_ == nullptr) return;
-  connection_.reset();
-  held_slot_.give_back();
-}
-
-void Http1Exchange::begin_close() {
+wire::Progress Http1Exchange::close() {
+  if (connection_->closing()) return connection_->await_close();
   connection_->output().queue().clear();
   connection_->begin_close();
+  return wire::Progress::kMoved;
 }
 
 }  // namespace router::upstream

@@ -11,14 +11,12 @@ namespace router::upstream {
 /// An exchange over HTTP/1.1: one connection, one request at a time (RFC 9112).
 class Http1Exchange final : public UpstreamExchange {
  public:
-  /// `waited`: what `waited()` returns.
-  Http1Exchange(dispatch::HeldSlot held_slot, std::shared_ptr<Connection> connection, bool waited, http::Method method,
+  /// `held_slot` outlives the exchange. `waited`: what `waited()` returns.
+  Http1Exchange(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> connection, bool waited, http::Method method,
                 runtime::Wakeup& wakeup);
-  ~Http1Exchange() override;
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
-  dispatch::HeldSlot& held_slot() override { return held_slot_; }
   bool reused() const override { return reused_; }
   bool waited() const override { return waited_; }
 
@@ -38,17 +36,15 @@ class Http1Exchange final : public UpstreamExchange {
     return connection_->input().read_body(connection_->stream(), sink);
   }
 
-  bool pod_closes() const override;
   Unseen ended_unseen() const override;
-  dispatch::HeldSlot release() override;
   void arm_read() override { connection_->stream().arm_read(); }
   void arm_write() override { connection_->stream().arm_write(); }
-  void finish() override;
-  void begin_close() override;
-  wire::Progress await_close() override { return connection_->await_close(); }
-  void close() override;
+  Leaving leaving() const override;
+  wire::Progress leave(Leaving how) override;
 
  private:
+  void finish();
+  wire::Progress close();
   void rest();
   void rest_in_pool();
   /// Records that a reused connection has ended without a byte of the answer.
@@ -56,8 +52,7 @@ class Http1Exchange final : public UpstreamExchange {
 
   static constexpr std::size_t kHeadBytesMax = 64 * 1024;
 
-  dispatch::HeldSlot held_slot_;
-  dispatch::Replica* replica_;
+  const dispatch::HeldSlot& held_slot_;
   std::shared_ptr<Connection> connection_;
   runtime::Wakeup& wakeup_;
   const http::Method method_;

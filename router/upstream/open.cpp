@@ -15,8 +15,6 @@ namespace {
 using runtime::Shard;
 using runtime::Wakeup;
 
-Replica& replica_of(const dispatch::HeldSlot& held_slot) { return static_cast<Replica&>(held_slot.replica()); }
-
 RestingConnection* resting_in(const dispatch::HeldSlot& held_slot) {
   return held_slot.slot() == nullptr ? nullptr : static_cast<RestingConnection*>(held_slot.slot()->cargo.get());
 }
@@ -221,15 +219,11 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::HeldSlot& held_sl
   if (!options.fresh) connection = opening.take_at_once();
   if (connection == nullptr) {
     Result<std::shared_ptr<Connection>> prepared = co_await opening.prepare();
-    if (!prepared) {
-      if (blames_replica(prepared.error())) held_slot.report().outcome = dispatch::ReplicaReport::Outcome::kFailed;
-      if (is_refusal(prepared.error())) held_slot.report().outcome = dispatch::ReplicaReport::Outcome::kRefused;
-      co_return prepared.error();
-    }
+    if (!prepared) co_return prepared.error();
     connection = std::move(*prepared);
   }
   std::unique_ptr<UpstreamExchange> exchange =
-      std::make_unique<Http1Exchange>(std::move(held_slot), std::move(connection), opening.waited(), options.method, wakeup);
+      std::make_unique<Http1Exchange>(held_slot, std::move(connection), opening.waited(), options.method, wakeup);
   co_return std::move(exchange);
 }
 

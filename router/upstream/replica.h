@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "router/dispatch/replica.h"
+#include "router/dispatch/request_queue.h"
 #include "router/metrics/cells.h"
 #include "router/runtime/address.h"
 #include "router/upstream/closing_habit.h"
@@ -85,5 +86,8 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   const std::shared_ptr<ClosingHabits> habits_;
   std::vector<ShardPool> pools_;
 };
+
+/// The replica of a held slot. Queues are given replicas of this class only (serving/live_deployments.cpp).
+inline Replica& replica_of(const dispatch::HeldSlot& held_slot) { return static_cast<Replica&>(held_slot.replica()); }
 
 }  // namespace router::upstream

@@ -121,17 +121,12 @@ class MemoryExchange final : public upstream::UpstreamExchange {
   Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(wire_.stream(), sink); }
 
   // The tests need no slot and no connection of its own, so these do nothing.
-  dispatch::HeldSlot& held_slot() override { std::abort(); }
   upstream::Unseen ended_unseen() const override { return upstream::Unseen::kNo; }
-  dispatch::HeldSlot release() override { std::abort(); }
   bool reused() const override { return false; }
-  bool pod_closes() const override { return true; }
   void arm_read() override {}
   void arm_write() override {}
-  void finish() override {}
-  void begin_close() override {}
-  wire::Progress await_close() override { return wire::Progress::kEnded; }
-  void close() override {}
+  upstream::Leaving leaving() const override { return upstream::Leaving::kClose; }
+  wire::Progress leave(upstream::Leaving) override { return wire::Progress::kEnded; }
 
  private:
   static constexpr std::size_t kHeadBytesMax = 64 * 1024;

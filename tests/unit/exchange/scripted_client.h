@@ -78,6 +78,7 @@ class ScriptedClient final : public QuietDownstream {
   bool complete = false;
   bool cut = false;
   int continues = 0;
+  int interims = 0;
   bool told_to_close = false;
   std::string header(std::string_view name) const {
     for (const auto& [each, value] : fields_) {
@@ -129,6 +130,10 @@ class ScriptedClient final : public QuietDownstream {
 
   void begin_head(int begun, std::string_view) override {
     status = begun;
+    given_ += 100;
+  }
+  void interim(const http::ResponseHead&) override {
+    ++interims;
     given_ += 100;
   }
   void field(std::string_view name, std::string_view value) override {

@@ -84,9 +84,9 @@ void PodConnection::plant_exception() {
 
 class ScriptedExchange final : public UpstreamExchange {
  public:
-  ScriptedExchange(ScriptedPods& pods, std::shared_ptr<PodConnection> connection, dispatch::HeldSlot held_slot,
+  ScriptedExchange(ScriptedPods& pods, std::shared_ptr<PodConnection> connection, dispatch::HeldSlot& held_slot,
                    runtime::Wakeup& wakeup)
-      : pods_(pods), pod_(std::move(connection)), held_slot_(std::move(held_slot)) {
+      : pods_(pods), pod_(std::move(connection)), held_slot_(held_slot) {
     pod_->wakeup_ = &wakeup;
     ++pods_.in_use;
   }
@@ -95,7 +95,6 @@ class ScriptedExchange final : public UpstreamExchange {
     --pods_.in_use;
   }
 
-  dispatch::HeldSlot& held_slot() override { return held_slot_; }
   bool reused() const override { return pod_->reused; }
 
   void begin_head(std::string_view, std::string_view path, std::string_view rest, std::string_view) override {
@@ -145,35 +144,26 @@ class ScriptedExchange final : public UpstreamExchange {
     if (pod_->broken_) return pod_->failure_;
     return Progress::kBlocked;
   }
-  bool pod_closes() const override { return pod_->says_close; }
-
   void arm_read() override { pod_->read_armed_ = true; }
   void arm_write() override { pod_->write_armed_ = true; }
   upstream::Unseen ended_unseen() const override { return pod_->reused ? pod_->unseen : upstream::Unseen::kNo; }
-  dispatch::HeldSlot release() override {
-    pod_->passed_on = true;
-    return std::move(held_slot_);
+  upstream::Leaving leaving() const override {
+    return pod_->has_all && !pod_->says_close ? upstream::Leaving::kReusable : upstream::Leaving::kClose;
   }
-  void finish() override {
-    pod_->rests = true;
-    give_back();
-  }
-  void begin_close() override { pod_->closing = true; }
-  Progress await_close() override { return pod_->deaf ? Progress::kBlocked : Progress::kEnded; }
-  void close() override {
-    pod_->closed = true;
-    give_back();
+  Progress leave(upstream::Leaving how) override {
+    if (how == upstream::Leaving::kClose && std::exchange(pod_->closing, true)) {
+      return pod_->deaf ? Progress::kBlocked : Progress::kEnded;
+    }
+    if (how == upstream::Leaving::kClose) return Progress::kMoved;
+    (how == upstream::Leaving::kReusable ? pod_->rests : pod_->closed) = true;
+    pod_->outcome = held_slot_.report().outcome;
+    return Progress::kEnded;
   }
 
  private:
-  void give_back() {
-    pod_->outcome = held_slot_.report().outcome;
-    held_slot_.give_back();
-  }
-
   ScriptedPods& pods_;
   const std::shared_ptr<PodConnection> pod_;
-  dispatch::HeldSlot held_slot_;
+  dispatch::HeldSlot& held_slot_;
   http::ResponseHead head_;
   std::string pending_;
   std::size_t gathered_ = 0;
@@ -218,7 +208,6 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::HeldSlot
   Failure failure;
   if (plan.opening == Opening::kRefused) {
     failure = Failure::upstream(Reason::kUpstreamConnectFailed, "the pod refused the connection", ECONNREFUSED);
-    held_slot.report().outcome = dispatch::ReplicaReport::Outcome::kRefused;
     co_return failure;
   }
   if (plan.opening == Opening::kShortage) {
@@ -234,13 +223,11 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::HeldSlot
   }
   if (plan.opening == Opening::kFails) {
     failure = Failure::upstream(Reason::kUpstreamConnectFailed, "connecting took too long", ETIMEDOUT);
-    held_slot.report().outcome = dispatch::ReplicaReport::Outcome::kFailed;
     co_return failure;
   }
   if (plan.connection == nullptr) plan.connection = std::make_shared<PodConnection>();
   pods.connections.push_back(plan.connection);
-  std::unique_ptr<UpstreamExchange> exchange =
-      std::make_unique<ScriptedExchange>(pods, plan.connection, std::move(held_slot), wakeup);
+  std::unique_ptr<UpstreamExchange> exchange = std::make_unique<ScriptedExchange>(pods, plan.connection, held_slot, wakeup);
   co_return std::move(exchange);
 }
 

@@ -40,13 +40,14 @@ class PodConnection {
   // --- what has happened ---
   std::string path;
   std::vector<std::pair<std::string, std::string>> fields;
-  std::string body;        // the bytes that have reached the pod
-  bool has_all = false;    // the pod has the whole request
-  bool rests = false;      // the exchange is over, and the connection may be used again
-  bool closing = false;    // the router has begun to close it
-  bool closed = false;     // the exchange has released it, and it cannot be used again
-  bool passed_on = false;  // its slot serves another attempt
+  std::string body;      // the bytes that have reached the pod
+  bool has_all = false;  // the pod has the whole request
+  bool rests = false;    // the exchange is over, and the connection may be used again
+  bool closing = false;  // the router has begun to close it
+  bool closed = false;   // the exchange has released it, and it cannot be used again
   dispatch::ReplicaReport::Outcome outcome = dispatch::ReplicaReport::Outcome::kNone;  // as reported with the slot
+  /// Heads that it has sent and the exchange has not passed over.
+  std::size_t heads_left() const { return heads_.size(); }
   /// The exchange has armed a wake-up on it.
   bool awaited() const { return read_armed_ || write_armed_; }
 

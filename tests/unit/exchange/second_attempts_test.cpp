@@ -227,7 +227,7 @@ TEST_F(AfterAStaleConnection, TheRequestGoesOutAgainOverANewOneUnderTheSameSlot)
   ASSERT_EQ(world.pods.tried.size(), 2u);
   EXPECT_TRUE(world.pods.tried[1].options.fresh);
   EXPECT_EQ(world.pods.tried[1].slot, world.pods.tried[0].slot);
-  EXPECT_TRUE(old.passed_on);
+  EXPECT_TRUE(old.closed);
   EXPECT_EQ(pod().path, "/score");
   EXPECT_EQ(pod().body, "abc");
   EXPECT_TRUE(pod().has_all);

@@ -58,20 +58,15 @@ class Answering final : public upstream::UpstreamExchange {
   void end_head(wire::BodySize) override {}
   void body_piece(std::string_view) override {}
   void body_end(const http::Fields*) override {}
-  dispatch::HeldSlot& held_slot() override { std::abort(); }
   bool reused() const override { return false; }
   Result<void> flush() override { return {}; }
   bool blocked() const override { return false; }
   bool request_sent() const override { return true; }
   wire::BodySize response_size() const override { return {}; }
-  bool pod_closes() const override { return false; }
   void arm_write() override {}
   upstream::Unseen ended_unseen() const override { return upstream::Unseen::kNo; }
-  dispatch::HeldSlot release() override { std::abort(); }
-  void finish() override {}
-  void begin_close() override {}
-  wire::Progress await_close() override { return wire::Progress::kEnded; }
-  void close() override {}
+  upstream::Leaving leaving() const override { return upstream::Leaving::kReusable; }
+  wire::Progress leave(upstream::Leaving) override { return wire::Progress::kEnded; }
 
  private:
   wire::MessageInput input_;

@@ -66,7 +66,6 @@ class ConnectingTest : public ::testing::Test, protected PodWorld {
     EXPECT_EQ(slots_in_use(), 0u);
   }
   void connect() { request = send(here); }
-  Outcome outcome() { return request->held_slot.report().outcome; }
   /// Completes the handshake on the pod's side.
   tls::Stream shake() {
     const auto context = tls::test::server_context({tls::test::localhost()});
@@ -92,7 +91,7 @@ TEST_F(ConnectingTest, TakesTheConnectTimeoutAtMost) {
   EXPECT_EQ(failure.reason, Reason::kUpstreamConnectFailed);
   EXPECT_EQ(failure.origin, Origin::kUpstream);
   EXPECT_EQ(failure.system_error, ETIMEDOUT);
-  EXPECT_EQ(outcome(), Outcome::kFailed);
+  EXPECT_EQ(outcome_of(failure), Outcome::kFailed);
   EXPECT_EQ(slots_in_use(), 1u) << "the exchange still has its slot";
 }
 
@@ -101,8 +100,9 @@ TEST_F(ConnectingTest, EndsAtOnceWhenTheClientLeaves) {
   serve_from(deaf.address(), nullptr);
   connect();
   request->leave();
-  EXPECT_EQ(request->failure().reason, Reason::kClientClosed);
-  EXPECT_EQ(outcome(), Outcome::kNone) << "the replica is not to blame";
+  const Failure failure = request->failure();
+  EXPECT_EQ(failure.reason, Reason::kClientClosed);
+  EXPECT_EQ(outcome_of(failure), Outcome::kNone) << "the replica is not to blame";
 }
 
 TEST_F(ConnectingTest, LooksByItselfForAClientThatCannotWakeIt) {
@@ -122,8 +122,9 @@ TEST_F(ConnectingTest, TellsOfAReplicaThatRefuses) {
   pod.close();
   connect();
   EXPECT_TRUE(test::turn_until(here, [&] { return request->opening->done(); }));
-  EXPECT_EQ(request->failure().system_error, ECONNREFUSED);
-  EXPECT_EQ(outcome(), Outcome::kRefused);
+  const Failure failure = request->failure();
+  EXPECT_EQ(failure.system_error, ECONNREFUSED);
+  EXPECT_EQ(outcome_of(failure), Outcome::kRefused);
 }
 
 // --- TLS ---
@@ -143,7 +144,7 @@ TEST_F(SecureConnectingTest, ShakesHandsWithinTheConnectTimeout) {
   const Failure failure = request->failure();
   EXPECT_EQ(failure.reason, Reason::kUpstreamConnectFailed);
   EXPECT_EQ(failure.origin, Origin::kUpstream);
-  EXPECT_EQ(outcome(), Outcome::kFailed);
+  EXPECT_EQ(outcome_of(failure), Outcome::kFailed);
   EXPECT_TRUE(test::turn_until(here, [&] { return silent.at_end(); }));
 }
 
@@ -153,8 +154,9 @@ TEST_F(SecureConnectingTest, FailsWhenThePodLeavesInTheHandshake) {
   EXPECT_TRUE(test::turn_until(here, [&] { return !pod_end.received().empty(); }));
   pod_end.close();
   EXPECT_TRUE(test::turn_until(here, [&] { return request->opening->done(); }));
-  EXPECT_EQ(request->failure().reason, Reason::kUpstreamConnectFailed);
-  EXPECT_EQ(outcome(), Outcome::kFailed);
+  const Failure failure = request->failure();
+  EXPECT_EQ(failure.reason, Reason::kUpstreamConnectFailed);
+  EXPECT_EQ(outcome_of(failure), Outcome::kFailed);
 }
 
 TEST_F(SecureConnectingTest, EndsAtOnceWhenTheClientLeavesInTheHandshake) {
@@ -162,9 +164,10 @@ TEST_F(SecureConnectingTest, EndsAtOnceWhenTheClientLeavesInTheHandshake) {
   const test::Descriptor pod_end = accept(here);
   EXPECT_TRUE(test::turn_until(here, [&] { return !pod_end.received().empty(); }));
   request->leave();
-  EXPECT_EQ(request->failure().reason, Reason::kClientClosed);
+  const Failure failure = request->failure();
+  EXPECT_EQ(failure.reason, Reason::kClientClosed);
   EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); }));
-  EXPECT_EQ(outcome(), Outcome::kNone);
+  EXPECT_EQ(outcome_of(failure), Outcome::kNone);
 }
 
 TEST_F(SecureConnectingTest, IsNotHandedOverToAnotherShard) {
@@ -174,7 +177,7 @@ TEST_F(SecureConnectingTest, IsNotHandedOverToAnotherShard) {
   EXPECT_TRUE(test::turn_until(here, [&] { return !tls::test::read_all(first).empty(); }));
   tls::test::write(first, {"HTTP/1.1 204 No Content\r\n\r\n"});
   ASSERT_TRUE(next_head(*request));
-  request->exchange->finish();
+  request->end(Leaving::kReusable);
   request.reset();
   auto next = send(there);
   here.poll();

@@ -30,7 +30,7 @@ class UpstreamExchangeTest : public ::testing::Test, protected PodWorld {
   /// Answers, reads the answer and finishes. Returns whether the connection serves another request.
   bool is_kept_after(const std::string& answer) {
     take_answer(answer);
-    exchange().finish();
+    request->end(Leaving::kReusable);
     EXPECT_EQ(slots_in_use(), 0u);
     auto next = send(here);
     here.advance(milliseconds(10));
@@ -100,11 +100,11 @@ TEST_F(UpstreamExchangeTest, FailsWhenThePodLeavesInAChunkedBody) {
 TEST_F(UpstreamExchangeTest, EndsWithTheConnectionWhereNothingElseSaysWhere) {
   pod_end.send("HTTP/1.1 200 OK\r\n\r\nab");
   ASSERT_TRUE(next_head(*request));
-  EXPECT_FALSE(exchange().pod_closes()) << "the end of the connection is the end of the body";
+  EXPECT_EQ(exchange().leaving(), Leaving::kReusable) << "the end of the connection is the end of the body";
   pod_end.close();
   EXPECT_EQ(*read_body(*request, body), Progress::kEnded);
   EXPECT_EQ(body.body, "ab");
-  exchange().finish();
+  request->end(Leaving::kReusable);
   EXPECT_EQ(slots_in_use(), 0u);
 }
 
@@ -121,7 +121,7 @@ TEST_F(UpstreamExchangeTest, HasItsAnswerWhenThePodLeavesBehindIt) {
   pod_end.close();
   ASSERT_TRUE(next_head(*request));
   EXPECT_EQ(*read_body(*request, body), Progress::kEnded);
-  exchange().finish();
+  request->end(Leaving::kReusable);
   EXPECT_EQ(slots_in_use(), 0u);
   auto next = send(here);
   const test::Descriptor second = accept(here);
@@ -156,12 +156,12 @@ TEST_F(UpstreamExchangeTest, ClosesTheConnectionThatThePodAnnouncesToClose) {
 
 TEST_F(UpstreamExchangeTest, SaysThatAPodCloses) {
   take_answer("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-  EXPECT_TRUE(exchange().pod_closes());
+  EXPECT_EQ(exchange().leaving(), Leaving::kClose);
 }
 
 TEST_F(UpstreamExchangeTest, GivesAConnectionWithBytesBehindTheAnswerToNobody) {
   take_answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 200 Forged\r\n\r\n");
-  exchange().finish();
+  request->end(Leaving::kReusable);
   EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); }));
   auto next = send(here);
   here.poll();
@@ -175,48 +175,49 @@ TEST_F(UpstreamExchangeTest, GivesAConnectionWithBytesBehindTheAnswerToNobody) {
 TEST_F(UpstreamExchangeTest, CountsAnAnswerThatEnded) {
   EXPECT_EQ(replica->exchanges_finished(), 0u);
   take_answer("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
-  exchange().finish();
+  request->end(Leaving::kReusable);
   EXPECT_EQ(replica->exchanges_finished(), 1u);
 }
 
 // --- giving up ---
 
 TEST_F(UpstreamExchangeTest, HoldsItsSlotUntilItIsClosedWhateverThePodHasSeen) {
-  exchange().begin_close();
+  exchange().leave(Leaving::kClose);
   EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); })) << "the router has shut its side down";
-  EXPECT_EQ(exchange().await_close(), Progress::kBlocked);
+  EXPECT_EQ(exchange().leave(Leaving::kClose), Progress::kBlocked);
   EXPECT_EQ(slots_in_use(), 1u);
   pod_end.send("late");
-  EXPECT_TRUE(test::turn_until(here, [&] { return exchange().await_close() == Progress::kBlocked; })) << "dropped";
+  EXPECT_TRUE(test::turn_until(here, [&] { return exchange().leave(Leaving::kClose) == Progress::kBlocked; })) << "dropped";
   pod_end.close();
-  EXPECT_TRUE(test::turn_until(here, [&] { return exchange().await_close() == Progress::kEnded; }));
+  EXPECT_TRUE(test::turn_until(here, [&] { return exchange().leave(Leaving::kClose) == Progress::kEnded; }));
   EXPECT_EQ(slots_in_use(), 1u);
-  exchange().close();
+  request->end(Leaving::kReset);
   EXPECT_EQ(slots_in_use(), 0u);
 }
 
-TEST_F(UpstreamExchangeTest, GivesSlotAndConnectionBackWhenItIsDestroyed) {
+TEST_F(UpstreamExchangeTest, EndsItsConnectionWhenItIsDestroyed) {
   request->exchange.reset();
-  EXPECT_EQ(slots_in_use(), 0u);
+  EXPECT_EQ(slots_in_use(), 1u) << "the slot belongs to the caller";
+  request->held_slot.give_back();
   EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); }));
   auto next = send(here);
   const test::Descriptor second = accept(here);
   answer(*next, second);
 }
 
-TEST_F(UpstreamExchangeTest, ReleasesItsSlotWithoutTheConnection) {
-  dispatch::HeldSlot held_slot = exchange().release();
+TEST_F(UpstreamExchangeTest, LeavesItsSlotWithoutTheConnection) {
+  EXPECT_EQ(exchange().leave(Leaving::kReset), Progress::kEnded);
   EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); }));
   EXPECT_EQ(slots_in_use(), 1u);
   request->exchange.reset();
   EXPECT_EQ(slots_in_use(), 1u) << "the slot belongs to the caller";
-  held_slot.give_back();
+  request->held_slot.give_back();
   EXPECT_EQ(slots_in_use(), 0u);
 }
 
 TEST_F(UpstreamExchangeTest, SendsNothingMoreOnceItIsGivenUp) {
   exchange().field("X-Late", "1");
-  exchange().begin_close();
+  exchange().leave(Leaving::kClose);
   EXPECT_TRUE(exchange().flush());
   EXPECT_TRUE(test::turn_until(here, [&] { return pod_end.at_end(); }));
   EXPECT_EQ(pod_end.received(), "");
@@ -246,7 +247,7 @@ class SecondExchangeTest : public UpstreamExchangeTest {
  protected:
   void ask_again(http::Method method) {
     take_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    exchange().finish();
+    request->end(Leaving::kReusable);
     options.method = method;
     request = send(here);
     here.advance(milliseconds(10));
@@ -255,7 +256,7 @@ class SecondExchangeTest : public UpstreamExchangeTest {
 };
 
 TEST_F(UpstreamExchangeTest, OfAGetOnANewConnectionIsNotSentAgain) {
-  exchange().close();
+  request->end(Leaving::kReset);
   options.method = http::Method::kGet;
   request = send(here);
   pod_end = accept(here);
@@ -299,7 +300,7 @@ TEST_F(SecondExchangeTest, IsNotSentAgainOnceAnInterimHeadHasCome) {
 
 TEST_F(SecondExchangeTest, IsProvedUnseenIfThePodHadEndedBeforeItCame) {
   take_answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-  exchange().finish();
+  request->end(Leaving::kReusable);
   options.method = http::Method::kPost;
   request = send(here);
   here.advance(milliseconds(10));
@@ -316,7 +317,7 @@ TEST_F(SecondExchangeTest, ThatBreaksTellsThatItsReplicaClosesSilently) {
     EXPECT_EQ(reason_of_head(), Reason::kUpstreamReset);
     EXPECT_EQ(reason_of_head(), Reason::kUpstreamReset) << "two calls count one end";
     EXPECT_EQ(replica->habits()->closes(here.now()), times + 1 == ClosingHabit::kEnds);
-    exchange().close();
+    request->end(Leaving::kReset);
     here.advance(milliseconds(1));
     request = send(here);
     pod_end = accept(here);

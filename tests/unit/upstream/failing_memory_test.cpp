@@ -38,7 +38,7 @@ struct Scene : PodWorld {
     });
     EXPECT_TRUE(answered);
     EXPECT_TRUE(next_head(*next));
-    next->exchange->finish();
+    next->end(Leaving::kReusable);
     const auto open = std::count_if(ends.begin(), ends.end(), [](const auto& each) { return each && !each.at_end(); });
     EXPECT_EQ(open, 1) << "one connection is left, the one that serves";
   }
@@ -100,7 +100,7 @@ TEST_P(UpstreamWithoutMemory, GivesTheSlotBackWhereNoConnectionCanBeMade) {
 TEST_P(UpstreamWithoutMemory, GivesTheSlotBackWhereAConnectionIsTakenUp) {
   const Step rested = [](Scene& scene) {
     serve_one(scene);
-    scene.request->exchange->finish();
+    scene.request->end(Leaving::kReusable);
     scene.request.reset();
     scene.here.advance(milliseconds(10));
   };
@@ -142,15 +142,15 @@ TEST_P(UpstreamWithoutMemory, EndsTheConnectionWhereTheHeadIsRead) {
 }
 
 TEST_P(UpstreamWithoutMemory, EndsTheConnectionThatCannotComeToRest) {
-  const Step finish = [](Scene& scene) { EXPECT_NO_THROW(scene.request->exchange->finish()) << "the answer is complete"; };
+  const Step finish = [](Scene& scene) { EXPECT_NO_THROW(scene.request->end(Leaving::kReusable)) << "the answer is complete"; };
   EXPECT_GE(fail_each(GetParam(), serve_one, finish), 1u);
 }
 
 TEST_P(UpstreamWithoutMemory, NeedsNoneToGiveUp) {
   const Step give_up = [](Scene& scene) {
-    scene.request->exchange->begin_close();
-    static_cast<void>(scene.request->exchange->await_close());
-    scene.request->exchange->close();
+    scene.request->exchange->leave(Leaving::kClose);
+    static_cast<void>(scene.request->exchange->leave(Leaving::kClose));
+    scene.request->end(Leaving::kReset);
   };
   EXPECT_EQ(fail_each(GetParam(), serve_one, give_up), 0u);
 }

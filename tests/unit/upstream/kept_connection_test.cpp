@@ -91,7 +91,7 @@ TEST_F(KeptConnectionTest, ServesAgainTenMillisecondsAfterAnError) {
   auto request = send(here);
   EXPECT_TRUE(request->open());
   EXPECT_TRUE(request->exchange->reused());
-  request->exchange->close();
+  request->end(Leaving::kReset);
 }
 
 TEST_F(KeptConnectionTest, IsWaitedForAsLongAsAnAbortMayTake) {

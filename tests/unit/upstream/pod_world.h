@@ -69,6 +69,12 @@ struct PodWorld {
       }
       return exchange != nullptr;
     }
+    /// Ends the exchange and gives the slot back, as an attempt does.
+    void end(Leaving how) {
+      exchange->leave(how);
+      exchange.reset();
+      held_slot.give_back();
+    }
     /// The failure of the opening.
     Failure failure() {
       EXPECT_TRUE(opening->done()) << "the opening still waits";
@@ -102,8 +108,7 @@ struct PodWorld {
   /// Sends the request over `connection`, answers it and finishes the exchange.
   static void answer(Request& request, const test::Descriptor& connection, int status = 200) {
     exchange(request, connection, status);
-    request.exchange->finish();
-    request.exchange.reset();
+    request.end(Leaving::kReusable);
   }
   /// Like `answer`, but the exchange is not finished.
   static void exchange(Request& request, const test::Descriptor& connection, int status = 200) {

@@ -30,7 +30,7 @@ class PoolTest : public ::testing::Test, protected PodWorld {
     for (std::size_t number = 0; number < count; ++number) exchanges.push_back(begin());
     std::vector<test::Descriptor> ends;
     for (Exchange& each : exchanges) {
-      each.request->exchange->finish();
+      each.request->end(Leaving::kReusable);
       ends.push_back(std::move(each.pod_end));
     }
     return ends;
@@ -41,7 +41,7 @@ class PoolTest : public ::testing::Test, protected PodWorld {
     auto request = send(here);
     EXPECT_TRUE(request->open());
     const bool taken = request->exchange->reused();
-    request->exchange->close();
+    request->end(Leaving::kReset);
     return taken;
   }
 };
@@ -105,7 +105,7 @@ TEST_F(PoolTest, LeavesAConnectionAloneThatIsTooYoung) {
   EXPECT_TRUE(test::turn_until(here, [&] { return request->open(); }));
   EXPECT_FALSE(request->exchange->reused()) << "a new connection serves the request";
   EXPECT_EQ(resting(), 1u);
-  request->exchange->close();
+  request->end(Leaving::kReset);
   here.advance(milliseconds(10));
   EXPECT_TRUE(takes_one());
 }
@@ -116,7 +116,7 @@ TEST_F(PoolTest, KeepsNothingOnceItIsRetired) {
   replica->retire_pool(0);
   EXPECT_EQ(resting(), 0u);
   EXPECT_TRUE(test::turn_until(here, [&] { return ends[0].at_end(); }));
-  running.request->exchange->finish();
+  running.request->end(Leaving::kReusable);
   EXPECT_EQ(resting(), 0u);
   EXPECT_TRUE(test::turn_until(here, [&] { return running.pod_end.at_end(); }));
 }

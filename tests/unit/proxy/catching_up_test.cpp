@@ -1,5 +1,3 @@
-#include "router/proxy/approach.h"
-
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -29,9 +27,9 @@ constexpr const char* kRequest =
 
 /// One shard with its thread; the test's own thread is control. The only replica of the queue belongs to generation 2, while
 /// the shard still has the view of generation 1.
-class ApproachTest : public ::testing::Test {
+class CatchingUpTest : public ::testing::Test {
  protected:
-  explicit ApproachTest(const Clock& time) : clock(time) {}
+  explicit CatchingUpTest(const Clock& time) : clock(time) {}
   void begin(Duration queue_wait) {
     queue_wait_max = queue_wait;
     queue->set_replicas({replica});
@@ -45,7 +43,7 @@ class ApproachTest : public ::testing::Test {
     client.send(kRequest);
     ASSERT_TRUE(turn_until(control, [this] { return queue->demand().slots_in_use == 1; })) << "the exchange holds the slot";
   }
-  ~ApproachTest() override {
+  ~CatchingUpTest() override {
     client.close();
     on_shard([this] {
       server.close_listeners();
@@ -123,12 +121,12 @@ class ApproachTest : public ::testing::Test {
 const SteadyClock kClock;
 const ManualClock kStandsStill;
 
-struct CatchingUp : ApproachTest {
-  CatchingUp() : ApproachTest(kClock) {}
+struct CatchingUp : CatchingUpTest {
+  CatchingUp() : CatchingUpTest(kClock) {}
 };
 /// The clock stands still, so no timer expires.
-struct CatchingUpWithoutTime : ApproachTest {
-  CatchingUpWithoutTime() : ApproachTest(kStandsStill) {}
+struct CatchingUpWithoutTime : CatchingUpTest {
+  CatchingUpWithoutTime() : CatchingUpTest(kStandsStill) {}
 };
 
 TEST_F(CatchingUpWithoutTime, GoesOnWhenTheViewOfItsReplicaArrives) {

@@ -1,0 +1,245 @@
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "router/auth/authenticate.h"
+#include "router/proxy/acquire.h"
+#include "router/proxy/exchange.h"
+#include "router/proxy/heads.h"
+#include "router/proxy/local_reply.h"
+#include "router/proxy/request_ids.h"
+#include "router/proxy/server.h"
+#include "router/routing/resolve.h"
+#include "router/upstream/replica.h"
+
+/// The steps of an exchange that exchange.cpp puts in order.
+namespace router::proxy {
+namespace {
+
+using dispatch::HeldSlot;
+
+Result<void> check_method(const http::RequestHead& head) {
+  if (head.method == http::Method::kConnect || head.method == http::Method::kTrace) {
+    return Failure::downstream(Reason::kUnsupportedMethod, "CONNECT and TRACE are not served");
+  }
+  return {};
+}
+
+Result<void> check_loop(const http::Via& via, const http::RequestHead& head) {
+  if (!via.is_in(head.fields)) return {};
+  return Failure::downstream(Reason::kLoop, "the request has been through this router before: Via names it");
+}
+
+Result<void> check_size(const Downstream& downstream, const model::Deployment& deployment) {
+  const wire::BodySize size = downstream.request_size();
+  if (size.kind == wire::BodySize::Kind::kLength && size.length > deployment.request_bytes_max) {
+    return Failure::downstream(Reason::kPayloadTooLarge, "the body is larger than max_request_bytes");
+  }
+  return {};
+}
+
+Result<void> check_patience(const Patience& patience, TimePoint now) {
+  if (now < patience.deadline) return {};
+  return Failure::downstream(Reason::kDeadlineUnmeetable, "the client's x-request-deadline-ms has passed");
+}
+
+/// The value of `Retry-After`: the wait that the queue expects, in whole seconds, 1 to 60; 1 if the wait is not known.
+std::chrono::seconds retry_after(std::optional<Duration> expected_wait) {
+  constexpr std::chrono::seconds kSoonest{1};
+  constexpr std::chrono::seconds kLatest{60};
+  if (!expected_wait) return kSoonest;
+  return std::clamp(std::chrono::ceil<std::chrono::seconds>(*expected_wait), kSoonest, kLatest);
+}
+
+}  // namespace
+
+Exchange::Exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup)
+    : server_(server),
+      downstream_(downstream),
+      wakeup_(wakeup),
+      view_(server.view()),
+      draw_(wakeup.shard().random()),
+      attempt_(wakeup.shard()) {
+  read_ids(downstream.head(), ids_);
+  record_.ids = &ids_;
+  record_.begun = wakeup.shard().now();
+}
+
+// --- before the queue --------------------------------------------------------------------------------------------------------
+
+Result<void> Exchange::admit() {
+  const http::RequestHead& head = downstream_.head();
+  if (const Result<void> served = check_method(head); !served) return served.error();
+  if (const Result<void> is_new = check_loop(view_->via, head); !is_new) return is_new.error();
+
+  // Until the key is checked, no answer depends on the deployment: a client without a key cannot find out which deployments
+  // exist.
+  const routing::Destination destination = routing::find_endpoint(view_->table, head);
+  record_.endpoint = endpoint_ = destination.endpoint;
+  record_.deployment = nullptr;
+  route_ = {};
+  if (!destination.target) return destination.target.error();
+  const Result<model::Caller> caller = auth::authenticate(head, *destination.endpoint);
+  if (!caller) return caller.error();
+  record_.caller = *caller;
+
+  const Result<Patience> patience = patience_of(head, record_.begun);
+  if (!patience) return patience.error();
+  patience_ = *patience;
+  const Result<model::Route> route = routing::choose_deployment(*destination.endpoint, *destination.target, head, draw_);
+  if (!route) return route.error();
+  route_ = *route;
+  record_.deployment = route_.deployment;
+  if (const Result<void> fits = check_size(downstream_, *route_.deployment); !fits) return fits.error();
+  return check_patience(patience_, wakeup_.shard().now());
+}
+
+// --- in the queue ------------------------------------------------------------------------------------------------------------
+
+/// If the slot's replica belongs to a newer generation than this view, its publication may also have changed keys and routes.
+/// The exchange takes the newer view and makes every decision again, so that no request is served with parts of two
+/// configurations. It keeps the slot unless the request now goes to another queue.
+Task<Result<void>> Exchange::wait_for_slot() {
+  Result<HeldSlot> slot = co_await acquire_slot();
+  while (slot && upstream::replica_of(*slot).generation() > view_->generation) {
+    const std::shared_ptr<dispatch::RequestQueue> queue = route_.deployment->queue;
+    const Result<void> caught_up = co_await catch_up(upstream::replica_of(*slot).generation());
+    if (!caught_up) co_return caught_up.error();  // the slot is given back
+    if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
+    if (route_.deployment->queue == queue) continue;
+    slot->give_back();
+    slot = co_await acquire_slot();
+  }
+  if (!slot) co_return slot.error();
+  attempt_.hold(std::move(*slot));
+  co_return boost::system::in_place_value;
+}
+
+Task<Result<HeldSlot>> Exchange::acquire_slot() {
+  const TimePoint begun = wakeup_.shard().now();
+  record_.queued = begun;
+  const Deadline deadline = patience_.until(begun, queue_time_left());
+  dispatch::QueuePosition position = std::exchange(position_, dispatch::QueuePosition());
+  Result<HeldSlot> slot = co_await acquire(*route_.deployment->queue, std::move(position), deadline, wakeup_, downstream_);
+  note_queue_time(begun);
+  co_return slot;
+}
+
+Duration Exchange::queue_time_left() const { return std::max(route_.deployment->queue_wait_max - time_in_queue_, Duration{}); }
+
+void Exchange::note_queue_time(TimePoint begun) {
+  left_queue_ = wakeup_.shard().now();
+  time_in_queue_ += left_queue_ - begun;
+  record_.left_queue = left_queue_;
+  record_.in_queue = time_in_queue_;
+  record_.waited += left_queue_ - begun;
+}
+
+/// Waits until this shard's view is at least as new as the replica. The publication is already under way. The wait ends with
+/// the time that the request may still spend in the queue, but not before kAtLeast.
+Task<Result<void>> Exchange::catch_up(std::uint64_t generation) {
+  constexpr std::chrono::milliseconds kAtLeast{100};
+  const TimePoint begun = wakeup_.shard().now();
+  const Deadline deadline = patience_.until(begun, std::max<Duration>(queue_time_left(), kAtLeast));
+  Views::Arrival arrival(wakeup_);
+  while (server_.view()->generation < generation) {
+    if (const Result<void> allowed = downstream_.may_take_slot(); !allowed) co_return allowed.error();
+    if (const Result<void> wanted = downstream_.still_wanted(); !wanted) co_return wanted.error();
+    const TimePoint now = wakeup_.shard().now();
+    if (now >= deadline)
+      co_return Failure::internal(Reason::kQueueTimeout, "the configuration of the slot's replica did not arrive");
+    server_.wait_for_next_view(arrival);
+    co_await wakeup_.wait(std::min(deadline, downstream_.ask_again(now)));
+  }
+  view_ = server_.view();
+  note_queue_time(begun);
+  co_return boost::system::in_place_value;
+}
+
+// --- attempts ----------------------------------------------------------------------------------------------------------------
+
+Task<Result<void>> Exchange::open_connection() {
+  const std::size_t shard = wakeup_.shard().index();
+  record_.replica = attempt_.replica().name();
+  record_.sent = {};
+  record_.attempts = ++attempts_;
+  if (view_->per_replica) {
+    record_.per_replica = true;
+    attempt_.replica().request_sent(shard);
+  }
+  upstream::OpenOptions options;
+  options.connect_timeout = route_.deployment->connect_timeout;
+  options.abort_wait = route_.deployment->abort_wait;
+  options.cells = &route_.deployment->metrics->on(shard);
+  options.method = downstream_.head().method;
+  const TimePoint begun = attempts_ == 1 ? left_queue_ : wakeup_.shard().now();
+  const Result<void> opened = co_await attempt_.open(options, wakeup_, downstream_);
+  if (!opened || attempt_.upstream().waited()) record_.waited += wakeup_.shard().now() - begun;  // for the pod
+  co_return opened;
+}
+
+/// At every attempt the copy is collected from the body's beginning.
+void Exchange::prepare_mirror_copy() {
+  if (copy_ != nullptr) copy_->restart_body();
+  if (mirrored_ || route_.mirror == nullptr) return;
+  mirrored_ = true;
+  const model::Route to_mirror = routing::mirrored(route_);
+  const auto write_head = [&](wire::RequestSink& copy) {
+    write_request_head(copy, downstream_, to_mirror, ids_, patience_, view_->via, wakeup_.shard().now());
+  };
+  copy_ = MirrorCopy::begin(server_.mirrors(), view_, *to_mirror.deployment, downstream_.head().method, write_head);
+}
+
+bool Exchange::may_go_elsewhere(const Failure& failure) {
+  if (bound_to_replica_) return false;
+  if (upstream::is_refusal(failure)) return record_.refused_retried = true;
+  const bool failed = failure.reason == Reason::kUpstreamConnectFailed && failure.origin == Origin::kUpstream;
+  if (!failed || went_elsewhere_ || !route_.deployment->queue->may_retry()) return false;
+  return went_elsewhere_ = record_.connect_retried = true;
+}
+
+bool Exchange::may_start_over() {
+  const upstream::Unseen unseen = attempt_.upstream().ended_unseen();
+  if (started_over_ || !downstream_.rewind_request() || !route_.deployment->queue->may_retry()) return false;
+  bound_to_replica_ = unseen != upstream::Unseen::kProved;
+  return started_over_ = record_.stale_retried = true;
+}
+
+// --- the end -----------------------------------------------------------------------------------------------------------------
+
+void Exchange::refuse(const Failure& failure) {
+  attempt_.give_up();
+  refused_ = true;
+  record_.reason = failure.reason;
+  record_.cause = failure.cause;
+  record_.system_error = failure.system_error;
+  const config::StatusProfile profile = endpoint_ != nullptr ? endpoint_->status_profile : config::StatusProfile::kKubernetes;
+  if (downstream_.responded()) return downstream_.reset();  // a response that has begun is never replaced
+  record_.status = status_of(failure.reason, profile);
+  if (failure.reason == Reason::kClientClosed) return downstream_.reset();
+  LocalReply reply;
+  reply.reason = failure.reason;
+  reply.profile = profile;
+  reply.message = failure.cause;
+  reply.request_id = ids_.request_id;
+  reply.client_request_id = ids_.client_request_id.view();
+  std::shared_ptr<const std::string> trouble;
+  if (const model::Deployment* deployment = route_.deployment) {
+    reply.deployment = deployment->name;
+    if (failure.reason == Reason::kNoReadyReplica) trouble = record_.trouble = deployment->queue->trouble();
+    if (trouble != nullptr) reply.detail = *trouble;
+    if (asks_to_retry(failure.reason)) reply.retry_after = retry_after(deployment->queue->expected_wait());
+  }
+  write_local_reply(downstream_, reply);
+}
+
+void Exchange::report(const Settled& settled) {
+  record_.ended = settled.ended;
+  record_.settled = settled.settled;
+  record_.waited += settled.waited;
+  record_.abort_unnoticed = refused_ && attempt_.outlived();
+  account_.report();
+}
+
+}  // namespace router::proxy
