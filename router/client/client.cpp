@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "router/base/host_port.h"
+#include "router/http1/body_size.h"
 
 namespace router::client {
 namespace {
@@ -89,13 +90,13 @@ void Client::give_back(std::unique_ptr<Connection> connection) {
   if (connection->rest() && resting_.size() < options_.resting_max) resting_.push_back(std::move(connection));
 }
 
-void Client::write(const Request& request, wire::MessageOutput& output) const {
+void Client::write(const Request& request, http1::MessageOutput& output) const {
   output.begin_request(request.method, request.target, "", "");
   output.field("Host", authority_);
   for (const auto& [name, value] : request.fields) output.field(name, value);
-  wire::BodySize size;
-  if (!request.body.empty()) size = {wire::BodySize::Kind::kLength, request.body.size()};
-  output.end_head(size);
+  stream::BodySize size;
+  if (!request.body.empty()) size = {stream::BodySize::Kind::kLength, request.body.size()};
+  output.end_head(http1::framing_of(size));
   if (request.body.empty()) return;
   output.body_piece(request.body);
   output.body_end(nullptr);

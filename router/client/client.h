@@ -86,7 +86,7 @@ class Client {
   /// An idle connection that can still be used, or nullptr.
   std::unique_ptr<Connection> take_resting(runtime::Cancellation& cancellation);
   void give_back(std::unique_ptr<Connection> connection);
-  void write(const Request& request, wire::MessageOutput& output) const;
+  void write(const Request& request, http1::MessageOutput& output) const;
 
   runtime::Shard& shard_;
   runtime::Resolver& resolver_;

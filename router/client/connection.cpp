@@ -23,7 +23,7 @@ Error error_of(const Failure& failure, Stage stage, ErrorKind invalid) {
 }
 
 /// Appends the body to a string.
-class Collector final : public wire::BodySink {
+class Collector final : public stream::BodySink {
  public:
   explicit Collector(std::string& into) : into_(into) {}
   void body_piece(std::string_view bytes) override { into_.append(bytes); }
@@ -103,11 +103,11 @@ Task<Outcome<Body>> Connection::body(Cancellation& cancellation, std::string& in
     if (pauses) {
       stream_.socket().wake_soon();
     } else {
-      const Result<wire::Progress> progress = input_.read_body(stream_, collector);
+      const Result<stream::Progress> progress = input_.read_body(stream_, collector);
       if (!progress) co_return error_of(progress.error(), Stage::kBody, ErrorKind::kInvalid);
       if (into.size() > before) co_return Body::kGoesOn;
-      if (*progress == wire::Progress::kEnded) co_return Body::kComplete;
-      if (*progress != wire::Progress::kBlocked) continue;
+      if (*progress == stream::Progress::kEnded) co_return Body::kComplete;
+      if (*progress != stream::Progress::kBlocked) continue;
       stream_.arm_read();
     }
     const Outcome<void> waited = co_await wait(cancellation, deadline, Stage::kBody);

@@ -9,9 +9,9 @@
 #include "router/client/error.h"
 #include "router/http/framing.h"
 #include "router/http/head.h"
+#include "router/http1/message_input.h"
+#include "router/http1/message_output.h"
 #include "router/runtime/cancellation.h"
-#include "router/wire/message_input.h"
-#include "router/wire/message_output.h"
 #include "tls/stream.h"
 
 namespace router::client {
@@ -35,7 +35,7 @@ class Connection {
              HeadLimits limits = {});
 
   /// The body of the request is not copied: it must stay valid until the head of the response has arrived.
-  wire::MessageOutput& output() { return output_; }
+  http1::MessageOutput& output() { return output_; }
   Task<Outcome<void>> send(runtime::Cancellation& cancellation, Deadline deadline);
   /// The head of the final response, after any interim ones (RFC 9110, 15.2). A 101 counts as final, because no request asks
   /// for an upgrade. Valid until `rest`.
@@ -66,8 +66,8 @@ class Connection {
   const std::shared_ptr<tls::ClientContext> context_;  // outlives the stream
   const HeadLimits limits_;
   tls::Stream stream_;
-  wire::MessageInput input_;
-  wire::MessageOutput output_;
+  http1::MessageInput input_;
+  http1::MessageOutput output_;
   http::ResponseHead head_;
   int interim_ = 0;
   bool keeps_alive_ = false;

@@ -30,7 +30,7 @@ constexpr std::size_t kBodyDropped = 1 << 20;        // bytes of the answer's bo
 constexpr std::size_t kPathTold = 64;                // characters of a route's path in `why`
 
 /// The request of a probe, like a kubelet's.
-void write_question(const ProbeTarget& target, wire::MessageOutput& output) {
+void write_question(const ProbeTarget& target, http1::MessageOutput& output) {
   output.begin_request("GET", target.route.path, "", "");
   output.field("Host", absl::StrCat(target.host, ":", target.address.port()));
   output.field("User-Agent", "inference-router-probe");

@@ -24,7 +24,7 @@ Failure why_in_vain(const dispatch::Parting& parting) {
 }  // namespace
 
 Task<Result<HeldSlot>> acquire(RequestQueue& queue, dispatch::QueuePosition position, Deadline deadline,
-                               runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+                               runtime::Wakeup& wakeup, stream::Cancellation& cancellation) {
   if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) co_return allowed.error();
   Result<RequestQueue::Entry> entry = queue.enter(wakeup, deadline, position);
   if (!entry) co_return entry.error();

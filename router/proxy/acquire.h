@@ -3,7 +3,7 @@
 #include "router/base/task.h"
 #include "router/dispatch/request_queue.h"
 #include "router/runtime/wakeup.h"
-#include "router/wire/cancellation.h"
+#include "router/stream/cancellation.h"
 
 namespace router::proxy {
 
@@ -11,6 +11,6 @@ namespace router::proxy {
 /// before, it waits there. Suspends. On failure no slot is held. Fails with queue_full, deadline_unmeetable, queue_timeout,
 /// no_ready_replica, deployment_not_found (the deployment was removed meanwhile), or with the failure of `cancellation`.
 Task<Result<dispatch::HeldSlot>> acquire(dispatch::RequestQueue& queue, dispatch::QueuePosition position, Deadline deadline,
-                                         runtime::Wakeup& wakeup, wire::Cancellation& cancellation);
+                                         runtime::Wakeup& wakeup, stream::Cancellation& cancellation);
 
 }  // namespace router::proxy

@@ -7,8 +7,8 @@
 namespace router::proxy {
 
 using dispatch::ReplicaReport;
+using stream::Progress;
 using upstream::Leaving;
-using wire::Progress;
 
 void Attempt::hold(dispatch::HeldSlot slot) {
   ROUTER_ASSERT(settled());
@@ -25,7 +25,7 @@ dispatch::QueuePosition Attempt::give_slot_up() {
   return position;
 }
 
-Task<Result<void>> Attempt::open(upstream::OpenOptions options, runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+Task<Result<void>> Attempt::open(upstream::OpenOptions options, runtime::Wakeup& wakeup, stream::Cancellation& cancellation) {
   ROUTER_ASSERT(state_ == State::kHeld);
   options.fresh = fresh_;
   abort_wait_ = options.abort_wait;

@@ -7,9 +7,9 @@
 #include "router/base/task.h"
 #include "router/dispatch/request_queue.h"
 #include "router/runtime/wakeup.h"
+#include "router/stream/cancellation.h"
 #include "router/upstream/exchange.h"
 #include "router/upstream/replica.h"
-#include "router/wire/cancellation.h"
 
 namespace router::proxy {
 
@@ -45,7 +45,7 @@ class Attempt {
   dispatch::QueuePosition give_slot_up();
   /// kHeld → kOpen. Suspends. Fails as `upstream::open` does: then the slot stays here, or is given back by another shard
   /// (kNone).
-  Task<Result<void>> open(upstream::OpenOptions options, runtime::Wakeup& wakeup, wire::Cancellation& cancellation);
+  Task<Result<void>> open(upstream::OpenOptions options, runtime::Wakeup& wakeup, stream::Cancellation& cancellation);
   /// kOpen → kSending.
   upstream::UpstreamExchange& begin_sending();
   /// The last byte of the request was handed to the kernel.
@@ -67,7 +67,7 @@ class Attempt {
 
   /// kSettling: how far the pod has come. kMoved: call again at once; kBlocked: after `arm`; kEnded: kSettled. kEnded too in
   /// any other state.
-  wire::Progress settle();
+  stream::Progress settle();
   /// kSettling: wakes the exchange when the pod has done something.
   void arm();
   /// When `settle` ends the connection whatever the pod does; kNever in any other state than kSettling.

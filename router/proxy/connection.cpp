@@ -225,7 +225,7 @@ Task<bool> serve_requests(ShardServer& server, ListenerId listener, Client& clie
   for (int exchanges = 1;; ++exchanges) {
     const Result<Next> next = co_await downstream.next_head(&*client.idle);
     if (next && *next != Next::kRequest) co_return *next == Next::kNothing;
-    if (++client.requests >= server.view()->limits.requests_per_connection) downstream.close_after();
+    if (++client.requests >= server.view()->limits.requests_per_connection) downstream.leave(stream::Leaving::kClose);
     if (next) {
       co_await run_exchange(server, downstream, wakeup);
     } else {

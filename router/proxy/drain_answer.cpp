@@ -3,7 +3,7 @@
 namespace router::proxy {
 namespace {
 
-struct Nowhere final : wire::BodySink {
+struct Nowhere final : stream::BodySink {
   void body_piece(std::string_view) override {}
   void body_end(const http::Fields*) override {}
 };
@@ -13,7 +13,7 @@ constexpr std::chrono::milliseconds kInterimPause{1};
 }  // namespace
 
 Task<Result<void>> drain_answer(upstream::UpstreamExchange& exchange, const model::Deployment& deployment,
-                                runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+                                runtime::Wakeup& wakeup, stream::Cancellation& cancellation) {
   Nowhere nowhere;
   runtime::Shard& shard = wakeup.shard();
   Deadline deadline = deadline_after(shard.now(), deployment.request_timeout);
@@ -29,11 +29,11 @@ Task<Result<void>> drain_answer(upstream::UpstreamExchange& exchange, const mode
     if (*head != nullptr) {
       if (!begun) deadline = deadline_after(shard.now(), deployment.stream_idle_timeout);
       begun = true;
-      const Result<wire::Progress> moved = exchange.read_body(nowhere);
+      const Result<stream::Progress> moved = exchange.read_body(nowhere);
       if (!moved) co_return moved.error();
-      if (*moved == wire::Progress::kEnded) co_return boost::system::in_place_value;
-      if (*moved != wire::Progress::kBlocked) deadline = deadline_after(shard.now(), deployment.stream_idle_timeout);
-      if (*moved == wire::Progress::kMoved) {
+      if (*moved == stream::Progress::kEnded) co_return boost::system::in_place_value;
+      if (*moved != stream::Progress::kBlocked) deadline = deadline_after(shard.now(), deployment.stream_idle_timeout);
+      if (*moved == stream::Progress::kMoved) {
         co_await wakeup.wait(shard.now());
         continue;
       }

@@ -74,8 +74,7 @@ Task<Result<void>> Exchange::answer() {
 Task<Result<void>> Exchange::forward() {
   prepare_mirror_copy();
   if (http::expects_continue(downstream_.head())) {
-    downstream_.send_continue();
-    if (const Result<void> sent = downstream_.flush(); !sent) {  // nothing has been sent to the pod
+    if (const Result<void> sent = send_continue(); !sent) {  // nothing has been sent to the pod
       attempt_.give_up();
       co_return sent.error();
     }
@@ -93,7 +92,7 @@ Task<Result<void>> Exchange::forward() {
 
   attempt_.blame_replica_for(failure);
   if (failure.reason == Reason::kClientClosed) {  // the client's side ends now, independent of the pod
-    downstream_.reset();
+    downstream_.leave(stream::Leaving::kReset);
     ended_ = wakeup_.shard().read_clock();
     if (route_.deployment->drain_on_abort && upstream.request_sent() && !attempt_.over()) {
       const Result<void> drained = co_await drain_answer(upstream, *route_.deployment, wakeup_, downstream_);
@@ -106,7 +105,7 @@ Task<Result<void>> Exchange::forward() {
 
 Task<void> refuse_head(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup, Failure failure) {
   Exchange exchange(server, downstream, wakeup);
-  downstream.close_after();
+  downstream.leave(stream::Leaving::kClose);
   exchange.refuse(failure);
   const Settled settled = co_await settle(downstream, exchange.attempt(), wakeup, exchange.view().limits.send_timeout);
   exchange.report(settled);

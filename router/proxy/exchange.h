@@ -34,6 +34,11 @@ class Exchange {
   /// Counts and logs the exchange. Once, when both sides are settled.
   void report(const Settled& settled);
 
+  /// Tells a client that waits for it to send its body (RFC 9110, 10.1.1). Fails with client_closed.
+  Result<void> send_continue();
+  /// Whether that was sent, and nothing of the body has arrived since.
+  bool owes_first_byte();
+
   // What the steps work with:
   ShardServer& server() { return server_; }
   Downstream& downstream() { return downstream_; }
@@ -89,6 +94,7 @@ class Exchange {
   bool started_over_ = false;      // after a connection that had ended before it was used
   bool bound_to_replica_ = false;  // the request may have ended its replica: no other one gets it
   bool mirrored_ = false;          // `copy_` was made, or is not needed
+  bool continued_ = false;         // 100 (Continue) was sent, if the client waited for it
   bool refused_ = false;
   std::unique_ptr<MirrorCopy> copy_;
   TimePoint ended_{};

@@ -32,8 +32,8 @@ Result<void> check_loop(const http::Via& via, const http::RequestHead& head) {
 }
 
 Result<void> check_size(const Downstream& downstream, const model::Deployment& deployment) {
-  const wire::BodySize size = downstream.request_size();
-  if (size.kind == wire::BodySize::Kind::kLength && size.length > deployment.request_bytes_max) {
+  const stream::BodySize size = downstream.request_size();
+  if (size.kind == stream::BodySize::Kind::kLength && size.length > deployment.request_bytes_max) {
     return Failure::downstream(Reason::kPayloadTooLarge, "the body is larger than max_request_bytes");
   }
   return {};
@@ -93,6 +93,21 @@ Result<void> Exchange::admit() {
   record_.deployment = route_.deployment;
   if (const Result<void> fits = check_size(downstream_, *route_.deployment); !fits) return fits.error();
   return check_patience(patience_, wakeup_.shard().now());
+}
+
+Result<void> Exchange::send_continue() {
+  http::ResponseHead head;
+  head.status = 100;
+  head.reason_phrase = "Continue";
+  downstream_.interim(head);
+  continued_ = true;
+  return downstream_.flush();
+}
+
+bool Exchange::owes_first_byte() {
+  if (!continued_ || downstream_.request_bytes() > 0) return false;
+  const Result<Downstream::Arrived> arrived = downstream_.body_arrived();
+  return arrived && arrived->bytes == 0;
 }
 
 // --- in the queue ------------------------------------------------------------------------------------------------------------
@@ -185,7 +200,7 @@ void Exchange::prepare_mirror_copy() {
   if (mirrored_ || route_.mirror == nullptr) return;
   mirrored_ = true;
   const model::Route to_mirror = routing::mirrored(route_);
-  const auto write_head = [&](wire::RequestSink& copy) {
+  const auto write_head = [&](stream::RequestSink& copy) {
     write_request_head(copy, downstream_, to_mirror, ids_, patience_, view_->via, wakeup_.shard().now());
   };
   copy_ = MirrorCopy::begin(server_.mirrors(), view_, *to_mirror.deployment, downstream_.head().method, write_head);
@@ -215,9 +230,10 @@ void Exchange::refuse(const Failure& failure) {
   record_.cause = failure.cause;
   record_.system_error = failure.system_error;
   const config::StatusProfile profile = endpoint_ != nullptr ? endpoint_->status_profile : config::StatusProfile::kKubernetes;
-  if (downstream_.responded()) return downstream_.reset();  // a response that has begun is never replaced
+  if (downstream_.responded())
+    return downstream_.leave(stream::Leaving::kReset);  // a response that has begun is never replaced
   record_.status = status_of(failure.reason, profile);
-  if (failure.reason == Reason::kClientClosed) return downstream_.reset();
+  if (failure.reason == Reason::kClientClosed) return downstream_.leave(stream::Leaving::kReset);
   LocalReply reply;
   reply.reason = failure.reason;
   reply.profile = profile;

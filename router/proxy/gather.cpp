@@ -6,20 +6,20 @@
 #include <utility>
 
 #include "router/base/text.h"
+#include "router/http1/message_input.h"
 #include "router/proxy/exchange.h"
 #include "router/proxy/minimum_rate.h"
 #include "router/proxy/server.h"
-#include "router/wire/message_input.h"
 
 namespace router::proxy {
 namespace {
 
 using Arrived = Downstream::Arrived;
 
-constexpr std::size_t kBytesMax = wire::MessageInput::kAheadBytes;  // the part of a body that a connection can buffer
-constexpr std::chrono::milliseconds kSilence{100};                  // of a client that sent no Content-Length
+constexpr std::size_t kBytesMax = http1::MessageInput::kAheadBytes;  // the part of a body that a connection can buffer
+constexpr std::chrono::milliseconds kSilence{100};                   // of a client that sent no Content-Length
 
-bool has_length(const Downstream& downstream) { return downstream.request_size().kind == wire::BodySize::Kind::kLength; }
+bool has_length(const Downstream& downstream) { return downstream.request_size().kind == stream::BodySize::Kind::kLength; }
 
 bool speaks_grpc(const http::RequestHead& head) {
   return std::any_of(head.fields.begin(), head.fields.end(), [](const http::FieldLine& line) {
@@ -28,9 +28,9 @@ bool speaks_grpc(const http::RequestHead& head) {
 }
 
 bool may_gather(const Downstream& downstream) {
-  const wire::BodySize size = downstream.request_size();
-  if (size.kind == wire::BodySize::Kind::kLength) return size.length <= kBytesMax;
-  if (size.kind != wire::BodySize::Kind::kChunked) return false;
+  const stream::BodySize size = downstream.request_size();
+  if (size.kind == stream::BodySize::Kind::kLength) return size.length <= kBytesMax;
+  if (size.kind != stream::BodySize::Kind::kUnknown) return false;
   return !http::expects_continue(downstream.head()) && !speaks_grpc(downstream.head());
 }
 
@@ -49,8 +49,7 @@ Task<Result<void>> gather(Exchange& exchange) {
   runtime::Wakeup& wakeup = exchange.wakeup();
   runtime::Shard& shard = wakeup.shard();
   if (http::expects_continue(downstream.head())) {
-    downstream.send_continue();
-    if (const Result<void> sent = downstream.flush(); !sent) co_return sent.error();
+    if (const Result<void> sent = exchange.send_continue(); !sent) co_return sent.error();
   }
   const bool until_silent = !has_length(downstream);
   GatheringRoom::Share share(exchange.server().gathering_room());

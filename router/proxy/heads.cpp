@@ -46,7 +46,7 @@ bool is_model_error(const http::FieldLine& line) {
 
 /// Writes a list with this hop as its last element. The elements of earlier hops stay in front if the peer is trusted; those of
 /// an untrusted peer are dropped.
-void write_list(wire::RequestSink& to, const http::Fields& fields, Field id, std::string_view name, std::string_view element,
+void write_list(stream::RequestSink& to, const http::Fields& fields, Field id, std::string_view name, std::string_view element,
                 bool trusted) {
   if (!trusted || !fields.has(id)) return to.field(name, element);
   std::string list;
@@ -92,7 +92,7 @@ Outside outside_of(const Downstream& from) {
 
 /// Writes the path under which the client sees the root of the pod: the prefix that a trusted peer has removed, then the one
 /// that this router removes.
-void write_prefix(wire::RequestSink& to, std::string_view theirs, std::string_view ours) {
+void write_prefix(stream::RequestSink& to, std::string_view theirs, std::string_view ours) {
   if (theirs.empty() || ours.empty()) {
     const std::string_view only = theirs.empty() ? ours : theirs;
     if (!only.empty()) to.field("X-Forwarded-Prefix", only);
@@ -111,7 +111,7 @@ std::string forwarded_element(const Peer& peer, std::string_view scheme) {
 
 /// Writes the fields that describe the client to the pod (contract, section 3). `Forwarded` is only continued if the request
 /// already has it: the other fields are enough for all frameworks.
-void write_forwarded(wire::RequestSink& to, const Downstream& from, const model::Route& route) {
+void write_forwarded(stream::RequestSink& to, const Downstream& from, const model::Route& route) {
   const http::Fields& fields = from.head().fields;
   const Peer& peer = from.peer();
   const Outside outside = outside_of(from);
@@ -137,11 +137,11 @@ std::string_view decimal(std::int64_t number, std::array<char, 24>& storage) {
 
 }  // namespace
 
-void write_request_head(wire::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
+void write_request_head(stream::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
                         Patience patience, const http::Via& via, TimePoint now) {
   const http::RequestHead& head = from.head();
-  const wire::BodySize size = from.request_size();
-  const bool has_body = size.kind != wire::BodySize::Kind::kNone;
+  const stream::BodySize size = from.request_size();
+  const bool has_body = size.kind != stream::BodySize::Kind::kNone;
   to.begin_head(head.method_text, route.path, route.path_rest, head.query);
   to.field("Host", head.authority);
   const std::optional<std::uint32_t> hops = http::max_forwards(head);  // never 0: the router has answered such a request
@@ -181,15 +181,15 @@ bool replaced_in_response(Field field, bool length_is_ours) {
   }
 }
 
-int write_response_head(Downstream& to, const http::ResponseHead& head, wire::BodySize size, const model::Route& route,
+int write_response_head(Downstream& to, const http::ResponseHead& head, stream::BodySize size, const model::Route& route,
                         const RequestIds& ids) {
   const bool hidden = route.endpoint->status_profile == config::StatusProfile::kManaged && head.status != 200;
   // A 204 or 304 has no body because of its status. The 424 that replaces it must state a length of 0, or the client waits for
   // a body.
-  const bool bodiless = size.kind == wire::BodySize::Kind::kNone && to.head().method != http::Method::kHead;
-  if (hidden && bodiless) size = {wire::BodySize::Kind::kLength, 0};
+  const bool bodiless = size.kind == stream::BodySize::Kind::kNone && to.head().method != http::Method::kHead;
+  if (hidden && bodiless) size = {stream::BodySize::Kind::kLength, 0};
   // The router writes the length of a body itself. A 204 must not have one (RFC 9110, 8.6).
-  const bool length_is_ours = size.kind != wire::BodySize::Kind::kNone || head.status == 204;
+  const bool length_is_ours = size.kind != stream::BodySize::Kind::kNone || head.status == 204;
   const int status = hidden ? 424 : head.status;
   bool dated = false;
   to.begin_head(status, hidden ? std::string_view("Failed Dependency") : head.reason_phrase);

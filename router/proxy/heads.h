@@ -4,18 +4,18 @@
 #include "router/proxy/downstream.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
-#include "router/wire/request_sink.h"
+#include "router/stream/request_sink.h"
 
 namespace router::proxy {
 
 /// Writes the head of the request to the pod: the client's fields without the hop-by-hop fields, plus the fields that the
 /// contract adds (section 3).
-void write_request_head(wire::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
+void write_request_head(stream::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
                         Patience patience, const http::Via& via, TimePoint now);
 
 /// Writes the head of the response to the client: the pod's fields, plus the request's ids and the deployment's name. In the
 /// status profile `managed` a status other than 200 becomes 424. Returns the status that was written.
-int write_response_head(Downstream& to, const http::ResponseHead& head, wire::BodySize size, const model::Route& route,
+int write_response_head(Downstream& to, const http::ResponseHead& head, stream::BodySize size, const model::Route& route,
                         const RequestIds& ids);
 
 /// Whether a field of the pod is not copied: the router itself writes fields of that name, and the pod must not set them, not

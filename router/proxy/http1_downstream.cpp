@@ -2,6 +2,7 @@
 
 #include "router/http/framing.h"
 #include "router/http/hop_by_hop.h"
+#include "router/http1/body_size.h"
 #include "router/proxy/heads.h"
 #include "router/proxy/server.h"
 #include "router/runtime/tcp_acknowledged.h"
@@ -90,48 +91,30 @@ Task<void> Http1Downstream::linger() {
   }
 }
 
-wire::BodySize Http1Downstream::request_size() const {
-  const http::Framing& framing = input_.framing();
-  switch (framing.kind) {
-    case http::Framing::Kind::kLength: return {wire::BodySize::Kind::kLength, framing.length};
-    case http::Framing::Kind::kChunked: return {wire::BodySize::Kind::kChunked};
-    case http::Framing::Kind::kNone:
-    case http::Framing::Kind::kUntilClose: break;
-  }
-  return {};
-}
-
 Result<Downstream::Arrived> Http1Downstream::body_arrived() {
   const Result<bool> whole = input_.has_arrived();
   if (!whole) return whole.error();
   return Arrived{input_.unread_bytes(), *whole};
 }
 
-void Http1Downstream::send_continue() {
-  if (continued_ || input_.has_unread() || request_received()) return;  // the client does not wait for it
-  continued_ = true;
-  output_.interim(100, "Continue");
-  output_.end_interim();
-}
-
 void Http1Downstream::keep_request() {
   const http::Framing& framing = input_.framing();
-  const bool too_large = framing.kind == http::Framing::Kind::kLength && framing.length > wire::MessageInput::kReplayBytes;
+  const bool too_large = framing.kind == http::Framing::Kind::kLength && framing.length > http1::MessageInput::kReplayBytes;
   if (!too_large) input_.keep_body();
 }
 
-wire::Progress Http1Downstream::drop_request() {
-  struct Nowhere final : wire::BodySink {
+stream::Progress Http1Downstream::drop_request() {
+  struct Nowhere final : stream::BodySink {
     void body_piece(std::string_view) override {}
     void body_end(const http::Fields*) override {}
   } nowhere;
-  if (input_.body_ended() || close_after_ || !stream_.is_open()) return wire::Progress::kEnded;
-  const Result<wire::Progress> dropped = input_.read_body(stream_, nowhere);
+  if (input_.body_ended() || close_after_ || !stream_.is_open()) return stream::Progress::kEnded;
+  const Result<stream::Progress> dropped = input_.read_body(stream_, nowhere);
   if (!dropped) {
     close_after_ = true;
-    return wire::Progress::kEnded;
+    return stream::Progress::kEnded;
   }
-  return *dropped == wire::Progress::kDrained ? wire::Progress::kBlocked : *dropped;
+  return *dropped == stream::Progress::kDrained ? stream::Progress::kBlocked : *dropped;
 }
 
 /// Whether the connection can continue although a part of this request's body has not arrived. The end of a chunked body is not
@@ -150,10 +133,11 @@ void Http1Downstream::begin_head(int status, std::string_view reason_phrase) {
   output_.begin_response(status, reason_phrase, 1);
 }
 
-void Http1Downstream::end_head(wire::BodySize size) {
+void Http1Downstream::end_head(stream::BodySize size) {
+  http::Framing framing = http1::framing_of(size);
   if (server_.draining() || !server_.is_open(listener_) || !next_request_is_near()) close_after_ = true;
-  if (size.kind == wire::BodySize::Kind::kChunked && head_->minor_version == 0) {
-    size.kind = wire::BodySize::Kind::kUntilClose;
+  if (framing.kind == http::Framing::Kind::kChunked && head_->minor_version == 0) {
+    framing.kind = http::Framing::Kind::kUntilClose;
     until_close_ = true;
   }
   if (close_after_ || until_close_) {
@@ -161,13 +145,17 @@ void Http1Downstream::end_head(wire::BodySize size) {
   } else if (head_->minor_version == 0) {
     output_.field("Connection", "keep-alive");
   }
-  output_.end_head(size);
+  output_.end_head(framing);
 }
 
 std::string_view Http1Downstream::date() { return server_.date().at(server_.shard().now()); }
 
 void Http1Downstream::interim(const http::ResponseHead& head) {
   if (head_->minor_version == 0) return;  // RFC 9110, 15.2: an HTTP/1.0 client does not know them
+  if (head.status == 100) {
+    if (continued_ || input_.has_unread() || request_received()) return;  // the client does not wait
+    continued_ = true;
+  }
   output_.interim(head.status, head.reason_phrase);
   const http::HopByHop hop_by_hop(head.fields);
   for (const http::FieldLine& line : head.fields) {
@@ -189,7 +177,10 @@ std::uint64_t Http1Downstream::bytes_taken() const {
   return runtime::acknowledged_by_peer(stream_.socket().descriptor()).value_or(0);
 }
 
-void Http1Downstream::reset() {
+void Http1Downstream::leave(stream::Leaving how) {
+  if (how == stream::Leaving::kReusable) return;
+  close_after_ = true;
+  if (how == stream::Leaving::kClose) return;
   output_.queue().clear();
   // With a length or chunks the client detects that bytes are missing. A body that ends with the connection needs a TCP reset
   // for that.

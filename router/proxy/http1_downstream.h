@@ -3,12 +3,13 @@
 #include <memory>
 
 #include "router/base/task.h"
+#include "router/http1/body_size.h"
+#include "router/http1/message_input.h"
+#include "router/http1/message_output.h"
 #include "router/proxy/downstream.h"
 #include "router/proxy/idle_connections.h"
 #include "router/proxy/view.h"
 #include "router/runtime/wakeup.h"
-#include "router/wire/message_input.h"
-#include "router/wire/message_output.h"
 #include "tls/stream.h"
 
 namespace router::proxy {
@@ -41,20 +42,18 @@ class Http1Downstream final : public Downstream {
 
   const http::RequestHead& head() const override { return *head_; }
   const Peer& peer() const override { return peer_; }
-  wire::BodySize request_size() const override;
-  Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(stream_, sink); }
+  stream::BodySize request_size() const override { return http1::size_of(input_.framing()); }
+  Result<stream::Progress> read_body(stream::BodySink& sink) override { return input_.read_body(stream_, sink); }
   bool request_received() const override { return input_.body_ended(); }
   std::uint64_t request_bytes() const override { return input_.body_bytes(); }
   Result<Arrived> body_arrived() override;
-  void send_continue() override;
-  bool owes_first_byte() const override { return continued_ && input_.body_bytes() == 0 && !input_.has_unread(); }
   void keep_request() override;
   bool rewind_request() override { return input_.rewind(); }
-  wire::Progress drop_request() override;
+  stream::Progress drop_request() override;
 
   void begin_head(int status, std::string_view reason_phrase) override;
   void field(std::string_view name, std::string_view value) override { output_.field(name, value); }
-  void end_head(wire::BodySize size) override;
+  void end_head(stream::BodySize size) override;
   void interim(const http::ResponseHead& head) override;
   void body_piece(std::string_view bytes) override { output_.body_piece(bytes); }
   void body_end(const http::Fields* trailers) override { output_.body_end(trailers); }
@@ -64,8 +63,7 @@ class Http1Downstream final : public Downstream {
   bool responded() const override { return responded_; }
   std::uint64_t response_bytes() const override { return output_.body_bytes(); }
   std::uint64_t bytes_taken() const override;
-  void close_after() override { close_after_ = true; }
-  void reset() override;
+  void leave(stream::Leaving how) override;
 
   void arm_read() override;
   void arm_write() override;
@@ -86,8 +84,8 @@ class Http1Downstream final : public Downstream {
   tls::Stream& stream_;
   runtime::Wakeup& wakeup_;
   const Peer& peer_;
-  wire::MessageInput input_;
-  wire::MessageOutput output_;
+  http1::MessageInput input_;
+  http1::MessageOutput output_;
   std::unique_ptr<http::RequestHead> head_;  // from the shard's pool
   bool watching_ = false;                    // the stream is armed to detect that the client leaves, or was and has fired
   bool responded_ = false;

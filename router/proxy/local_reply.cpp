@@ -110,7 +110,7 @@ int status_of(Reason reason, config::StatusProfile profile) {
 int write_local_reply(Downstream& downstream, const LocalReply& reply) {
   const int status = status_of(reply.reason, reply.profile);
   const std::string_view reason = name_of(reply.reason);
-  if (closes_connection(reply.reason)) downstream.close_after();
+  if (closes_connection(reply.reason)) downstream.leave(stream::Leaving::kClose);
   downstream.drop_request();  // drops what has arrived: a shorter rest lets the connection continue sooner
   downstream.begin_head(status, phrase_of(status));
   downstream.field("Date", downstream.date());
@@ -139,7 +139,7 @@ int write_local_reply(Downstream& downstream, const LocalReply& reply) {
                                              "\"}}\n"};
   std::size_t size = 0;
   for (const std::string_view piece : body) size += piece.size();
-  downstream.end_head({wire::BodySize::Kind::kLength, size});
+  downstream.end_head({stream::BodySize::Kind::kLength, size});
   if (downstream.head().method != http::Method::kHead) {
     for (const std::string_view piece : body) downstream.body_piece(piece);
   }

@@ -21,7 +21,7 @@ MirrorCopy::MirrorCopy(Mirrors& mirrors, Views::Snapshot view, const model::Depl
 
 std::unique_ptr<MirrorCopy> MirrorCopy::begin(Mirrors& mirrors, Views::Snapshot view, const model::Deployment& deployment,
                                               http::Method method,
-                                              absl::FunctionRef<void(wire::RequestSink&)> write_head) noexcept {
+                                              absl::FunctionRef<void(stream::RequestSink&)> write_head) noexcept {
   std::unique_ptr<MirrorCopy> copy;
   try {
     copy = std::make_unique<MirrorCopy>(mirrors, std::move(view), deployment, method);
@@ -92,9 +92,9 @@ void MirrorCopy::field(std::string_view name, std::string_view value) noexcept {
   });
 }
 
-void MirrorCopy::end_head(wire::BodySize size) noexcept {
-  has_body_ = size.kind != wire::BodySize::Kind::kNone;
-  if (size.kind == wire::BodySize::Kind::kLength) while_memory_lasts([&] { make_room(size.length); });
+void MirrorCopy::end_head(stream::BodySize size) noexcept {
+  has_body_ = size.kind != stream::BodySize::Kind::kNone;
+  if (size.kind == stream::BodySize::Kind::kLength) while_memory_lasts([&] { make_room(size.length); });
   if (!has_body_) complete_ = true;
 }
 
@@ -128,11 +128,11 @@ void MirrorCopy::send(std::unique_ptr<MirrorCopy> copy) noexcept {
   mirrors.send(std::move(copy));
 }
 
-void MirrorCopy::write_to(wire::RequestSink& sink) const {
+void MirrorCopy::write_to(stream::RequestSink& sink) const {
   sink.begin_head(text(start_[0]), text(start_[1]), text(start_[2]), text(start_[3]));
   for (const auto& [name, value] : fields_) sink.field(text(name), text(value));
-  wire::BodySize size;
-  if (has_body_) size = {wire::BodySize::Kind::kLength, body_.size()};
+  stream::BodySize size;
+  if (has_body_) size = {stream::BodySize::Kind::kLength, body_.size()};
   sink.end_head(size);
   if (!has_body_) return;
   if (!body_.empty()) sink.body_piece(body_);
@@ -144,7 +144,7 @@ void MirrorCopy::write_to(wire::RequestSink& sink) const {
 namespace {
 
 /// No client waits for a copy: it is cancelled only when the shard's mirroring stops.
-class UntilStopped final : public wire::Cancellation {
+class UntilStopped final : public stream::Cancellation {
  public:
   explicit UntilStopped(const bool& stopped) : stopped_(stopped) {}
   Result<void> still_wanted() override { return may_take_slot(); }
@@ -159,7 +159,7 @@ class UntilStopped final : public wire::Cancellation {
 };
 
 Task<Result<void>> send_all(upstream::UpstreamExchange& exchange, Deadline deadline, Wakeup& wakeup,
-                            wire::Cancellation& cancellation) {
+                            stream::Cancellation& cancellation) {
   for (;;) {
     if (const Result<void> sent = exchange.flush(); !sent) co_return sent.error();
     if (exchange.request_sent()) co_return boost::system::in_place_value;
@@ -173,10 +173,10 @@ Task<Result<void>> send_all(upstream::UpstreamExchange& exchange, Deadline deadl
 /// Until the attempt has given its slot back.
 Task<void> settle(Attempt& attempt, Wakeup& wakeup) {
   for (;;) {
-    const wire::Progress closing = attempt.settle();
-    if (closing == wire::Progress::kEnded) co_return;
+    const stream::Progress closing = attempt.settle();
+    if (closing == stream::Progress::kEnded) co_return;
     attempt.arm();
-    co_await wakeup.wait(closing == wire::Progress::kMoved ? wakeup.shard().now() : attempt.settles_by());
+    co_await wakeup.wait(closing == stream::Progress::kMoved ? wakeup.shard().now() : attempt.settles_by());
   }
 }
 

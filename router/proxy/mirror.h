@@ -15,7 +15,7 @@
 #include "router/runtime/shard.h"
 #include "router/runtime/task_group.h"
 #include "router/runtime/wakeup.h"
-#include "router/wire/request_sink.h"
+#include "router/stream/request_sink.h"
 
 namespace router::proxy {
 
@@ -24,7 +24,7 @@ class Mirrors;
 /// A copy of a request for a mirrored deployment, collected during the live exchange (contract, section 8). A complete copy is
 /// sent independently of the exchange; a copy that is destroyed before that is not sent. Each copy is counted once. The
 /// functions that the live exchange calls throw nothing: a copy that finds no memory is dropped, and the exchange continues.
-class MirrorCopy final : public wire::RequestSink, public boost::intrusive::list_base_hook<> {
+class MirrorCopy final : public stream::RequestSink, public boost::intrusive::list_base_hook<> {
  public:
   static constexpr std::size_t kBytesMax = 1'000'000;  // of one copy, head and body
 
@@ -32,7 +32,7 @@ class MirrorCopy final : public wire::RequestSink, public boost::intrusive::list
   /// all.
   static std::unique_ptr<MirrorCopy> begin(Mirrors& mirrors, Views::Snapshot view, const model::Deployment& deployment,
                                            http::Method method,
-                                           absl::FunctionRef<void(wire::RequestSink&)> write_head) noexcept;
+                                           absl::FunctionRef<void(stream::RequestSink&)> write_head) noexcept;
   MirrorCopy(Mirrors& mirrors, Views::Snapshot view, const model::Deployment& deployment, http::Method method);
   MirrorCopy(const MirrorCopy&) = delete;
   MirrorCopy& operator=(const MirrorCopy&) = delete;
@@ -41,7 +41,7 @@ class MirrorCopy final : public wire::RequestSink, public boost::intrusive::list
   void begin_head(std::string_view method, std::string_view path, std::string_view path_rest,
                   std::string_view query) noexcept override;
   void field(std::string_view name, std::string_view value) noexcept override;
-  void end_head(wire::BodySize size) noexcept override;
+  void end_head(stream::BodySize size) noexcept override;
   void body_piece(std::string_view bytes) noexcept override;
   /// Trailers are not copied: the copy is sent with a Content-Length.
   void body_end(const http::Fields* trailers) noexcept override;
@@ -62,7 +62,7 @@ class MirrorCopy final : public wire::RequestSink, public boost::intrusive::list
   void give_up(metrics::MirrorResult result) noexcept;
   template <class Step>
   void while_memory_lasts(Step step) noexcept;
-  void write_to(wire::RequestSink& sink) const;
+  void write_to(stream::RequestSink& sink) const;
 
   struct Span {
     std::size_t begin = 0;
@@ -143,9 +143,9 @@ class Mirrors {
 };
 
 /// Passes each piece of a body to two sinks.
-class Tee final : public wire::BodySink {
+class Tee final : public stream::BodySink {
  public:
-  Tee(wire::BodySink& first, wire::BodySink& second) : first_(first), second_(second) {}
+  Tee(stream::BodySink& first, stream::BodySink& second) : first_(first), second_(second) {}
   void body_piece(std::string_view bytes) override {
     first_.body_piece(bytes);
     second_.body_piece(bytes);
@@ -156,8 +156,8 @@ class Tee final : public wire::BodySink {
   }
 
  private:
-  wire::BodySink& first_;
-  wire::BodySink& second_;
+  stream::BodySink& first_;
+  stream::BodySink& second_;
 };
 
 }  // namespace router::proxy

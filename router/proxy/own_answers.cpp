@@ -22,7 +22,7 @@ void write_options(Downstream& downstream) {
   downstream.begin_head(200, "OK");
   downstream.field("Date", downstream.date());
   downstream.field("Allow", kAllow);
-  downstream.end_head({wire::BodySize::Kind::kLength, 0});
+  downstream.end_head({stream::BodySize::Kind::kLength, 0});
   downstream.body_end(nullptr);
 }
 
@@ -31,7 +31,7 @@ void write_health(Downstream& downstream, bool draining) {
   downstream.begin_head(draining ? 503 : 200, draining ? "Service Unavailable" : "OK");
   downstream.field("Date", downstream.date());
   downstream.field("Content-Type", "text/plain");
-  downstream.end_head({wire::BodySize::Kind::kLength, body.size()});
+  downstream.end_head({stream::BodySize::Kind::kLength, body.size()});
   if (downstream.head().method != http::Method::kHead) downstream.body_piece(body);
   downstream.body_end(nullptr);
 }

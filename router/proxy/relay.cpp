@@ -11,7 +11,7 @@
 namespace router::proxy {
 namespace {
 
-using wire::Progress;
+using stream::Progress;
 
 constexpr int kPiecesPerTurn = 4;    // of at most 256 KB; then other exchanges of the shard run
 constexpr int kInterimHeadsMax = 8;  // interim heads passed on per request
@@ -237,7 +237,7 @@ Relay::Limit Relay::limit(TimePoint now) const {
   if (wants_request()) {
     next.sooner(deadline_after(now, upload_.left()),
                 Failure::downstream(Reason::kClientTimeout, "the body did not arrive within upload_timeout_ms"));
-    if (downstream_.owes_first_byte()) {
+    if (exchange_.owes_first_byte()) {
       next.sooner(deadline_after(now, upload_.left_for_first_byte()),
                   Failure::downstream(Reason::kClientTimeout, "no body arrived within 1 s after the 100 (Continue)"));
     }

@@ -29,7 +29,7 @@ class Relay {
   Result<void> pump_request();
   /// Moves one piece of the request's body into the buffer for the pod, if the pod takes one and the client has sent one.
   /// `pieces` were moved before it in this turn of the event loop.
-  Result<wire::Progress> take_piece(int pieces);
+  Result<stream::Progress> take_piece(int pieces);
   Result<void> pump_response();
   Result<void> begin_response();
   /// When to read from the pod again after a pause; kNever without a pause.
@@ -39,7 +39,7 @@ class Relay {
   bool pass_interim(const http::ResponseHead& head);
   /// Whether more of the request can be read from the client and sent to the pod.
   bool wants_request() const;
-  Result<wire::Progress> read_request();
+  Result<stream::Progress> read_request();
   Result<void> watch_client();
   void arm();
   /// Whether the relay is finished. If the answer ended before the request, `settle` handles the rest of both at the same time:

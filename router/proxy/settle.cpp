@@ -29,7 +29,7 @@ class Standstill {
 }  // namespace
 
 Task<Settled> settle(Downstream& downstream, Attempt& attempt, Wakeup& wakeup, Duration send_timeout, TimePoint ended) {
-  using wire::Progress;
+  using stream::Progress;
   runtime::Shard& shard = wakeup.shard();
   Settled result;
   result.ended = ended;
@@ -48,7 +48,7 @@ Task<Settled> settle(Downstream& downstream, Attempt& attempt, Wakeup& wakeup, D
     if (sending) client_by = sent_by;
     if (sending && !downstream.request_received()) client_by = std::min(sent_by, standstill.deadline(downstream, now));
     if (now >= client_by) {
-      downstream.reset();
+      downstream.leave(stream::Leaving::kReset);
       continue;
     }
     if (sending) downstream.arm_write();

@@ -99,7 +99,7 @@ Connection::Sign Connection::look() {
 }
 
 void Connection::wake() {
-  if (closing_) return await_close() == wire::Progress::kEnded ? end() : stream_.arm_read();
+  if (closing_) return await_close() == stream::Progress::kEnded ? end() : stream_.arm_read();
   switch (look()) {
     case Sign::kNone: return stream_.arm_read();
     case Sign::kBytes: return close_in_place();
@@ -135,15 +135,15 @@ void Connection::begin_close() {
   stream_.shutdown_write();
 }
 
-wire::Progress Connection::await_close() {
+stream::Progress Connection::await_close() {
   switch (stream_.read(shard_.scratch()).state) {
     case IoState::kDrained:
-    case IoState::kBlocked: return wire::Progress::kBlocked;
-    case IoState::kDone: return wire::Progress::kMoved;
+    case IoState::kBlocked: return stream::Progress::kBlocked;
+    case IoState::kDone: return stream::Progress::kMoved;
     case IoState::kEof:
     case IoState::kFailed: break;
   }
-  return wire::Progress::kEnded;
+  return stream::Progress::kEnded;
 }
 
 void Connection::end() {

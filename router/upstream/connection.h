@@ -6,11 +6,11 @@
 
 #include "router/base/frame_cache.h"
 #include "router/dispatch/replica.h"
+#include "router/http1/message_input.h"
+#include "router/http1/message_output.h"
 #include "router/runtime/inbox.h"
 #include "router/runtime/wakeup.h"
 #include "router/upstream/closing_habit.h"
-#include "router/wire/message_input.h"
-#include "router/wire/message_output.h"
 #include "tls/stream.h"
 
 namespace router::upstream {
@@ -54,8 +54,8 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
 
   runtime::Shard& shard() { return shard_; }
   tls::Stream& stream() { return stream_; }
-  wire::MessageInput& input() { return input_; }
-  wire::MessageOutput& output() { return output_; }
+  http1::MessageInput& input() { return input_; }
+  http1::MessageOutput& output() { return output_; }
   const ConnectionPast& past() const { return past_; }
   bool reused() const { return past_.answered != TimePoint{}; }
 
@@ -82,7 +82,7 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
   bool closing() const { return closing_; }
   /// After `begin_close`: drops what has arrived. kBlocked: call `arm_read`, wait, call again; kMoved: call again; kEnded: the
   /// pod has closed.
-  wire::Progress await_close();
+  stream::Progress await_close();
 
   /// Gives up the socket, so that another shard may take it over; -1 if it has ended, or is TLS and not closing. The connection
   /// cannot be used after that.
@@ -105,8 +105,8 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
 
   runtime::Shard& shard_;
   tls::Stream stream_;
-  wire::MessageInput input_;
-  wire::MessageOutput output_;
+  http1::MessageInput input_;
+  http1::MessageOutput output_;
   const std::shared_ptr<ClosingHabits> habits_;
   ClosingHabit& habit_;
   ConnectionPast past_;

@@ -11,8 +11,10 @@
 #include "router/http/head.h"
 #include "router/metrics/cells.h"
 #include "router/runtime/wakeup.h"
-#include "router/wire/cancellation.h"
-#include "router/wire/request_sink.h"
+#include "router/stream/cancellation.h"
+#include "router/stream/leaving.h"
+#include "router/stream/request_sink.h"
+#include "router/stream/response_source.h"
 
 namespace router::upstream {
 
@@ -23,60 +25,45 @@ enum class Unseen {
   kProved,   // the pod has received nothing of it
 };
 
-/// How an exchange leaves its connection.
-enum class Leaving {
-  kReusable,  // another exchange may use it
-  kClose,     // the router shuts down its side, sends nothing more, and expects the pod to close the other side
-  kReset,     // it is dropped at once
-};
+using stream::Leaving;
 
 /// One request and its response on the replica's side, in any protocol version. It runs in a slot that its attempt holds and
 /// gives back. No function suspends: each does what is possible now; `arm_read` and `arm_write` wake the exchange when more is
 /// possible.
-class UpstreamExchange : public wire::RequestSink {
+class UpstreamExchange : public stream::RequestSink, public stream::ResponseSource {
  public:
   virtual ~UpstreamExchange() = default;
 
   /// Whether an earlier exchange used the same connection.
-  virtual bool reused() const = 0;
+  bool reused() const { return reused_; }
   /// Whether the exchange waited for the pod before it could use the connection: for its accept, or its close of the old one.
-  virtual bool waited() const { return !reused(); }
+  bool waited() const { return waited_; }
 
-  // --- the request: as a sink ---
-  /// Sends what the sink has gathered. Fails with upstream_reset.
+  /// Sends what the request sink has gathered. Fails with upstream_reset.
   virtual Result<void> flush() = 0;
-  /// Whether the socket takes nothing more for now.
+  /// Whether the replica takes nothing more for now.
   virtual bool blocked() const = 0;
   /// Whether the whole request, with body and trailers, was passed to the kernel.
   virtual bool request_sent() const = 0;
-
-  // --- the response ---
-  /// The head once it has arrived, nullptr before. `read_body` and `leave` invalidate its views. Fails with upstream_reset or
-  /// upstream_invalid_response.
-  virtual Result<const http::ResponseHead*> response_head() = 0;
-  /// After a 1xx head: continues with the next one. A pod may send any number of them, so the caller must limit how many it
-  /// reads in one turn of the event loop.
-  virtual void skip_interim() = 0;
-  virtual wire::BodySize response_size() const = 0;
-  virtual Result<wire::Progress> read_body(wire::BodySink& sink) = 0;
-
-  /// Wakes the exchange when the replica has sent something. Call only if the bytes are read then: while unread bytes are
-  /// there, it wakes at once each time.
-  virtual void arm_read() = 0;
-  /// Wakes the exchange when a blocked socket takes more, or has ended.
+  /// Wakes the exchange when a blocked replica takes more, or has ended.
   virtual void arm_write() = 0;
 
   /// After upstream_reset: whether the request may be sent again.
   virtual Unseen ended_unseen() const = 0;
-
-  // --- the end ---
   /// Once the response is complete: kReusable, or kClose if the request was not sent or the pod closes the connection after it.
   /// The slot is held until that close, so that the pod never has two connections for one slot.
   virtual Leaving leaving() const = 0;
   /// Ends the exchange. kReusable and kReset end it at once, with kEnded. kClose begins with the first call; each further one
   /// drops what has arrived: kBlocked: call `arm_read`, wait, call again; kMoved: call again; kEnded: the pod has closed.
   /// kReset may follow kClose.
-  virtual wire::Progress leave(Leaving how) = 0;
+  virtual stream::Progress leave(Leaving how) = 0;
+
+ protected:
+  UpstreamExchange(bool reused, bool waited) : reused_(reused), waited_(waited) {}
+
+ private:
+  const bool reused_;
+  const bool waited_;
 };
 
 /// Whether a failure counts against the replica: it could not be reached, broke the connection, or did not answer in time
@@ -116,6 +103,6 @@ struct OpenOptions {
 /// or with the failure of `cancellation`. On failure the slot stays in `held_slot`; but if another shard has not yet released
 /// the slot's connection, `held_slot` is empty, and the slot is given back once that shard has released it.
 Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, OpenOptions options,
-                                                     runtime::Wakeup& wakeup, wire::Cancellation& cancellation);
+                                                     runtime::Wakeup& wakeup, stream::Cancellation& cancellation);
 
 }  // namespace router::upstream

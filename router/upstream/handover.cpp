@@ -123,7 +123,7 @@ void put_back(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> c
 
 Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::HeldSlot& held_slot, std::unique_ptr<RestingConnection> resting,
                                                 bool wanted, Deadline deadline, Wakeup& wakeup,
-                                                wire::Cancellation& cancellation) {
+                                                stream::Cancellation& cancellation) {
   Shard& here = wakeup.shard();
   const auto handover = std::make_shared<Handover>(std::move(resting), wanted, wakeup);
   Handover::send(handover);

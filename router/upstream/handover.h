@@ -5,8 +5,8 @@
 #include "router/base/result.h"
 #include "router/base/task.h"
 #include "router/dispatch/request_queue.h"
+#include "router/stream/cancellation.h"
 #include "router/upstream/connection.h"
-#include "router/wire/cancellation.h"
 
 namespace router::upstream {
 
@@ -20,6 +20,6 @@ void put_back(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> c
 /// connection, so that the slot never owns two.
 Task<Result<std::shared_ptr<Connection>>> fetch(dispatch::HeldSlot& held_slot, std::unique_ptr<RestingConnection> resting,
                                                 bool wanted, Deadline deadline, runtime::Wakeup& wakeup,
-                                                wire::Cancellation& cancellation);
+                                                stream::Cancellation& cancellation);
 
 }  // namespace router::upstream

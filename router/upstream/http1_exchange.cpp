@@ -19,12 +19,11 @@ using runtime::IoState;
 
 Http1Exchange::Http1Exchange(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> connection, bool waited,
                              http::Method method, runtime::Wakeup& wakeup)
-    : held_slot_(held_slot),
+    : UpstreamExchange(connection->reused(), waited),
+      held_slot_(held_slot),
       connection_(std::move(connection)),
       wakeup_(wakeup),
       method_(method),
-      reused_(connection_->reused()),
-      waited_(waited),
       sent_before_(connection_->stream().socket().bytes_sent()) {
   connection_->take(wakeup_);
 }
@@ -41,7 +40,7 @@ Result<void> Http1Exchange::flush() {
 }
 
 bool Http1Exchange::request_sent() const {
-  const wire::MessageOutput& output = connection_->output();
+  const http1::MessageOutput& output = connection_->output();
   return output.body_ended() && output.queue().empty() && !output.queue().blocked();
 }
 
@@ -71,39 +70,28 @@ void Http1Exchange::skip_interim() {
   head_parsed_ = false;
 }
 
-wire::BodySize Http1Exchange::response_size() const {
-  const http::Framing& framing = connection_->input().framing();
-  switch (framing.kind) {
-    case http::Framing::Kind::kNone: return {wire::BodySize::Kind::kNone};
-    case http::Framing::Kind::kLength: return {wire::BodySize::Kind::kLength, framing.length};
-    case http::Framing::Kind::kChunked:
-    case http::Framing::Kind::kUntilClose: return {wire::BodySize::Kind::kChunked};
-  }
-  return {};
-}
-
 Leaving Http1Exchange::leaving() const {
   const bool pod_closes = !keeps_alive_ && connection_->input().framing().kind != http::Framing::Kind::kUntilClose;
   return request_sent() && !pod_closes ? Leaving::kReusable : Leaving::kClose;
 }
 
 void Http1Exchange::note_broken() {
-  if (std::exchange(broken_, true) || !reused_ || heard_ || connection_->input().begun()) return;
+  if (std::exchange(broken_, true) || !reused() || heard_ || connection_->input().begun()) return;
   connection_->note_broken();
 }
 
 Unseen Http1Exchange::ended_unseen() const {
-  if (!reused_ || heard_ || connection_->input().begun()) return Unseen::kNo;
+  if (!reused() || heard_ || connection_->input().begun()) return Unseen::kNo;
   if (connection_->stream().socket().ended_before_receiving(sent_before_)) return Unseen::kProved;
   const bool is_safe = method_ == http::Method::kGet || method_ == http::Method::kHead;
   return is_safe ? Unseen::kAssumed : Unseen::kNo;
 }
 
-wire::Progress Http1Exchange::leave(Leaving how) {
+stream::Progress Http1Exchange::leave(Leaving how) {
   if (how == Leaving::kClose) return close();
   if (how == Leaving::kReusable) finish();
   connection_.reset();
-  return wire::Progress::kEnded;
+  return stream::Progress::kEnded;
 }
 
 void Http1Exchange::finish() {
@@ -135,11 +123,11 @@ void Http1Exchange::rest_in_pool() {
   pool.push_back(std::move(connection));
 }
 
-wire::Progress Http1Exchange::close() {
+stream::Progress Http1Exchange::close() {
   if (connection_->closing()) return connection_->await_close();
   connection_->output().queue().clear();
   connection_->begin_close();
-  return wire::Progress::kMoved;
+  return stream::Progress::kMoved;
 }
 
 }  // namespace router::upstream

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "router/base/frame_cache.h"
+#include "router/http1/body_size.h"
 #include "router/upstream/connection.h"
 #include "router/upstream/exchange.h"
 
@@ -17,12 +18,9 @@ class Http1Exchange final : public UpstreamExchange {
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
 
-  bool reused() const override { return reused_; }
-  bool waited() const override { return waited_; }
-
   void begin_head(std::string_view method, std::string_view path, std::string_view path_rest, std::string_view query) override;
   void field(std::string_view name, std::string_view value) override { connection_->output().field(name, value); }
-  void end_head(wire::BodySize size) override { connection_->output().end_head(size); }
+  void end_head(stream::BodySize size) override { connection_->output().end_head(http1::framing_of(size)); }
   void body_piece(std::string_view bytes) override { connection_->output().body_piece(bytes); }
   void body_end(const http::Fields* trailers) override { connection_->output().body_end(trailers); }
   Result<void> flush() override;
@@ -31,8 +29,8 @@ class Http1Exchange final : public UpstreamExchange {
 
   Result<const http::ResponseHead*> response_head() override;
   void skip_interim() override;
-  wire::BodySize response_size() const override;
-  Result<wire::Progress> read_body(wire::BodySink& sink) override {
+  stream::BodySize response_size() const override { return http1::size_of(connection_->input().framing()); }
+  Result<stream::Progress> read_body(stream::BodySink& sink) override {
     return connection_->input().read_body(connection_->stream(), sink);
   }
 
@@ -40,11 +38,11 @@ class Http1Exchange final : public UpstreamExchange {
   void arm_read() override { connection_->stream().arm_read(); }
   void arm_write() override { connection_->stream().arm_write(); }
   Leaving leaving() const override;
-  wire::Progress leave(Leaving how) override;
+  stream::Progress leave(Leaving how) override;
 
  private:
   void finish();
-  wire::Progress close();
+  stream::Progress close();
   void rest();
   void rest_in_pool();
   /// Records that a reused connection has ended without a byte of the answer.
@@ -56,8 +54,6 @@ class Http1Exchange final : public UpstreamExchange {
   std::shared_ptr<Connection> connection_;
   runtime::Wakeup& wakeup_;
   const http::Method method_;
-  const bool reused_;
-  const bool waited_;
   const std::uint64_t sent_before_;  // bytes that earlier exchanges sent on this connection
   bool heard_ = false;               // a head has arrived, possibly an interim one
   bool broken_ = false;

@@ -36,14 +36,14 @@ client::Security security_of(const Replica& replica, Shard& shard) {
 /// Adapts the exchange's cancellation to the one that `client` uses.
 class ConnectCancellation final : public runtime::Cancellation {
  public:
-  ConnectCancellation(Wakeup& wakeup, wire::Cancellation& exchange) : Cancellation(wakeup), exchange_(exchange) {}
+  ConnectCancellation(Wakeup& wakeup, stream::Cancellation& exchange) : Cancellation(wakeup), exchange_(exchange) {}
   bool cancelled() const override { return !(wanted_ = exchange_.still_wanted()); }
   Deadline ask_again() const override { return exchange_.ask_again(now()); }
   /// The result of the last `cancelled`.
   const Result<void>& wanted() const { return wanted_; }
 
  private:
-  wire::Cancellation& exchange_;
+  stream::Cancellation& exchange_;
   mutable Result<void> wanted_;
 };
 
@@ -60,7 +60,7 @@ Failure failure_of(const client::Error& error, const ConnectCancellation& cancel
 }
 
 Task<Result<std::shared_ptr<Connection>>> connect(const Replica& replica, Duration timeout, Wakeup& wakeup,
-                                                  wire::Cancellation& exchange) {
+                                                  stream::Cancellation& exchange) {
   Shard& shard = wakeup.shard();
   ConnectCancellation cancellation(wakeup, exchange);
   const Deadline deadline = deadline_after(shard.now(), timeout);
@@ -77,7 +77,7 @@ Task<Result<std::shared_ptr<Connection>>> connect(const Replica& replica, Durati
 }
 
 /// Waits until woken or until `until`, unless the exchange is no longer wanted.
-Task<Result<void>> wait_if_wanted(Deadline until, Wakeup& wakeup, wire::Cancellation& cancellation) {
+Task<Result<void>> wait_if_wanted(Deadline until, Wakeup& wakeup, stream::Cancellation& cancellation) {
   if (const Result<void> wanted = cancellation.still_wanted(); !wanted) co_return wanted.error();
   co_await wakeup.wait(std::min(until, cancellation.ask_again(wakeup.shard().now())));
   co_return boost::system::in_place_value;
@@ -86,7 +86,7 @@ Task<Result<void>> wait_if_wanted(Deadline until, Wakeup& wakeup, wire::Cancella
 /// Gets a connection for the request of a held slot.
 class Opening {
  public:
-  Opening(dispatch::HeldSlot& held_slot, const OpenOptions& options, Wakeup& wakeup, wire::Cancellation& cancellation)
+  Opening(dispatch::HeldSlot& held_slot, const OpenOptions& options, Wakeup& wakeup, stream::Cancellation& cancellation)
       : held_slot_(held_slot), options_(options), wakeup_(wakeup), cancellation_(cancellation) {}
 
   /// An idle connection of this shard that can be used now; nullptr: there is none.
@@ -108,7 +108,7 @@ class Opening {
   dispatch::HeldSlot& held_slot_;
   const OpenOptions& options_;
   Wakeup& wakeup_;
-  wire::Cancellation& cancellation_;
+  stream::Cancellation& cancellation_;
   bool waited_ = false;
 };
 
@@ -193,9 +193,9 @@ Task<Result<void>> Opening::close(std::shared_ptr<Connection> connection) {
   waited_ = true;
   connection->begin_close();
   const Deadline until = deadline_after(shard().now(), std::min(options_.abort_wait, options_.connect_timeout));
-  for (wire::Progress closing; (closing = connection->await_close()) != wire::Progress::kEnded && shard().now() < until;) {
+  for (stream::Progress closing; (closing = connection->await_close()) != stream::Progress::kEnded && shard().now() < until;) {
     connection->stream().arm_read();
-    const Deadline next = closing == wire::Progress::kMoved ? shard().now() : until;
+    const Deadline next = closing == stream::Progress::kMoved ? shard().now() : until;
     const Result<void> waited = co_await wait_if_wanted(next, wakeup_, cancellation_);
     if (waited) continue;
     put_back(held_slot_, std::move(connection));
@@ -213,7 +213,7 @@ void Opening::count(Fitness fitness) {
 }  // namespace
 
 Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, OpenOptions options, Wakeup& wakeup,
-                                                     wire::Cancellation& cancellation) {
+                                                     stream::Cancellation& cancellation) {
   Opening opening(held_slot, options, wakeup, cancellation);
   std::shared_ptr<Connection> connection;
   if (!options.fresh) connection = opening.take_at_once();

@@ -27,7 +27,7 @@ using fuzz::Reading;
 using fuzz::require;
 using fuzz::SecondParser;
 using fuzz::World;
-using wire::Progress;
+using stream::Progress;
 
 constexpr std::size_t kMessagesMax = 16;
 
@@ -143,9 +143,9 @@ void require_strict(std::string_view message) {
 }
 
 /// Passes a body on and keeps a copy.
-class Tee final : public wire::BodySink {
+class Tee final : public stream::BodySink {
  public:
-  Tee(wire::BodySink& to, Message& into) : to_(to), into_(into) {}
+  Tee(stream::BodySink& to, Message& into) : to_(to), into_(into) {}
   void body_piece(std::string_view bytes) override {
     into_.body.append(bytes);
     to_.body_piece(bytes);
@@ -156,7 +156,7 @@ class Tee final : public wire::BodySink {
   }
 
  private:
-  wire::BodySink& to_;
+  stream::BodySink& to_;
   Message& into_;
 };
 
@@ -272,7 +272,7 @@ void require_date(const FieldList& left, const FieldList& pods) {
 /// Answers the request, so that the client may send the next one.
 void answer(Client& client) {
   client.downstream.begin_head(200, "OK");
-  client.downstream.end_head({wire::BodySize::Kind::kLength, 0});
+  client.downstream.end_head({stream::BodySize::Kind::kLength, 0});
   client.downstream.body_end(nullptr);
   require(client.downstream.flush().has_value());
   client.wire.take_sent();

@@ -9,9 +9,10 @@
 #include <utility>
 
 #include "router/http/framing.h"
+#include "router/http1/body_size.h"
+#include "router/http1/message_input.h"
+#include "router/http1/message_output.h"
 #include "router/upstream/exchange.h"
-#include "router/wire/message_input.h"
-#include "router/wire/message_output.h"
 #include "tests/fuzz/support.h"
 #include "tests/support/served_shard.h"
 #include "tests/support/wire.h"
@@ -76,7 +77,11 @@ struct World : test::ServedShard {
 class MemoryExchange final : public upstream::UpstreamExchange {
  public:
   MemoryExchange(runtime::Shard& shard, http::Method method)
-      : wire_(shard), input_(shard, Origin::kUpstream), output_(shard.buffers()), method_(method) {}
+      : UpstreamExchange(false, true),
+        wire_(shard),
+        input_(shard, Origin::kUpstream),
+        output_(shard.buffers()),
+        method_(method) {}
 
   Wire& wire() { return wire_; }
 
@@ -84,7 +89,7 @@ class MemoryExchange final : public upstream::UpstreamExchange {
     output_.begin_request(method, path, path_rest, query);
   }
   void field(std::string_view name, std::string_view value) override { output_.field(name, value); }
-  void end_head(wire::BodySize size) override { output_.end_head(size); }
+  void end_head(stream::BodySize size) override { output_.end_head(http1::framing_of(size)); }
   void body_piece(std::string_view bytes) override { output_.body_piece(bytes); }
   void body_end(const http::Fields* trailers) override { output_.body_end(trailers); }
   Result<void> flush() override {
@@ -112,28 +117,27 @@ class MemoryExchange final : public upstream::UpstreamExchange {
     input_.skip_head();
     head_parsed_ = false;
   }
-  wire::BodySize response_size() const override {
+  stream::BodySize response_size() const override {
     const http::Framing& framing = input_.framing();
     if (framing.kind == http::Framing::Kind::kNone) return {};
-    if (framing.kind == http::Framing::Kind::kLength) return {wire::BodySize::Kind::kLength, framing.length};
-    return {wire::BodySize::Kind::kChunked};
+    if (framing.kind == http::Framing::Kind::kLength) return {stream::BodySize::Kind::kLength, framing.length};
+    return {stream::BodySize::Kind::kUnknown};
   }
-  Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(wire_.stream(), sink); }
+  Result<stream::Progress> read_body(stream::BodySink& sink) override { return input_.read_body(wire_.stream(), sink); }
 
   // The tests need no slot and no connection of its own, so these do nothing.
   upstream::Unseen ended_unseen() const override { return upstream::Unseen::kNo; }
-  bool reused() const override { return false; }
   void arm_read() override {}
   void arm_write() override {}
   upstream::Leaving leaving() const override { return upstream::Leaving::kClose; }
-  wire::Progress leave(upstream::Leaving) override { return wire::Progress::kEnded; }
+  stream::Progress leave(upstream::Leaving) override { return stream::Progress::kEnded; }
 
  private:
   static constexpr std::size_t kHeadBytesMax = 64 * 1024;
 
   Wire wire_;
-  wire::MessageInput input_;
-  wire::MessageOutput output_;
+  http1::MessageInput input_;
+  http1::MessageOutput output_;
   const http::Method method_;
   bool head_parsed_ = false;
   http::ResponseHead head_;

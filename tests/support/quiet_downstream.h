@@ -16,19 +16,17 @@ class QuietDownstream : public proxy::Downstream {
 
   const http::RequestHead& head() const override { return *head_; }
   const proxy::Peer& peer() const override { return peer_; }
-  wire::BodySize request_size() const override { return {}; }
-  Result<wire::Progress> read_body(wire::BodySink&) override { return wire::Progress::kEnded; }
+  stream::BodySize request_size() const override { return {}; }
+  Result<stream::Progress> read_body(stream::BodySink&) override { return stream::Progress::kEnded; }
   bool request_received() const override { return true; }
   std::uint64_t request_bytes() const override { return 0; }
   Result<Arrived> body_arrived() override { return Arrived{0, true}; }
-  void send_continue() override {}
-  bool owes_first_byte() const override { return false; }
   void keep_request() override {}
   bool rewind_request() override { return false; }
-  wire::Progress drop_request() override { return wire::Progress::kEnded; }
+  stream::Progress drop_request() override { return stream::Progress::kEnded; }
   void begin_head(int, std::string_view) override {}
   void field(std::string_view, std::string_view) override {}
-  void end_head(wire::BodySize) override {}
+  void end_head(stream::BodySize) override {}
   void interim(const http::ResponseHead&) override {}
   void body_piece(std::string_view) override {}
   void body_end(const http::Fields*) override {}
@@ -38,8 +36,7 @@ class QuietDownstream : public proxy::Downstream {
   std::string_view date() override { return "Sun, 06 Nov 1994 08:49:37 GMT"; }
   std::uint64_t response_bytes() const override { return 0; }
   std::uint64_t bytes_taken() const override { return 0; }
-  void close_after() override {}
-  void reset() override {}
+  void leave(stream::Leaving) override {}
   void arm_read() override {}
   void arm_write() override {}
   Result<void> still_wanted() override { return {}; }

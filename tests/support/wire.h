@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "router/wire/body_sink.h"
+#include "router/stream/body.h"
 #include "tests/support/loopback.h"
 #include "tls/stream.h"
 
@@ -38,7 +38,7 @@ struct Wire {
 };
 
 /// Collects a body as it arrives.
-struct Collected final : wire::BodySink {
+struct Collected final : stream::BodySink {
   void body_piece(std::string_view bytes) override { body.append(bytes); }
   void body_end(const http::Fields* fields) override {
     ended = true;

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "router/http/framing.h"
+#include "router/http1/message_input.h"
 #include "router/runtime/wakeup.h"
-#include "router/wire/message_input.h"
 #include "tests/support/quiet_downstream.h"
 #include "tests/support/test_shard.h"
 
@@ -17,13 +17,13 @@ namespace router::test {
 /// drain have been taken, and then examines its answer. It wakes its exchange only where the exchange has armed a wake-up.
 class ScriptedClient final : public QuietDownstream {
  public:
-  using Progress = wire::Progress;
+  using Progress = stream::Progress;
 
   ScriptedClient(runtime::Wakeup& wakeup, std::string head) : wakeup_(wakeup), head_text_(std::move(head)) {
     http::parse_request(head_text_, asked()).value();
     const http::Framing framing = http::request_framing(asked()).value();
-    if (framing.kind == http::Framing::Kind::kLength) size_ = {wire::BodySize::Kind::kLength, framing.length};
-    if (framing.kind == http::Framing::Kind::kChunked) size_ = {wire::BodySize::Kind::kChunked};
+    if (framing.kind == http::Framing::Kind::kLength) size_ = {stream::BodySize::Kind::kLength, framing.length};
+    if (framing.kind == http::Framing::Kind::kChunked) size_ = {stream::BodySize::Kind::kUnknown};
     body_.reserve(kBodyMax);  // pieces are views into it, so it must not move
   }
 
@@ -90,8 +90,8 @@ class ScriptedClient final : public QuietDownstream {
   bool kept() const { return kept_; }  // the body, so that it can be sent again
 
   // --- Downstream ---
-  wire::BodySize request_size() const override { return size_; }
-  Result<Progress> read_body(wire::BodySink& sink) override {
+  stream::BodySize request_size() const override { return size_; }
+  Result<Progress> read_body(stream::BodySink& sink) override {
     if (request_received()) return Progress::kEnded;
     if (malformed_) return Failure::downstream(Reason::kBadRequest, "planted");
     const std::string_view piece = std::string_view(body_).substr(read_, kPieceMax);
@@ -103,19 +103,15 @@ class ScriptedClient final : public QuietDownstream {
     received_ = true;
     return Progress::kEnded;
   }
-  bool request_received() const override { return received_ || size_.kind == wire::BodySize::Kind::kNone; }
+  bool request_received() const override { return received_ || size_.kind == stream::BodySize::Kind::kNone; }
   std::uint64_t request_bytes() const override { return read_; }
   Result<Arrived> body_arrived() override {
     if (malformed_) return Failure::downstream(Reason::kBadRequest, "planted");
     return Arrived{body_.size() - read_, has_all()};
   }
-  void send_continue() override {
-    if (body_.empty()) ++continues;
-  }
-  bool owes_first_byte() const override { return continues > 0 && body_.empty(); }
   void keep_request() override { kept_ = true; }
   bool rewind_request() override {
-    if (!(kept_ || read_ == 0) || read_ > wire::MessageInput::kReplayBytes) return false;
+    if (!(kept_ || read_ == 0) || read_ > http1::MessageInput::kReplayBytes) return false;
     read_ = 0;
     received_ = false;
     return true;
@@ -132,7 +128,11 @@ class ScriptedClient final : public QuietDownstream {
     status = begun;
     given_ += 100;
   }
-  void interim(const http::ResponseHead&) override {
+  void interim(const http::ResponseHead& head) override {
+    if (head.status == 100) {
+      if (body_.empty()) ++continues;
+      return;
+    }
     ++interims;
     given_ += 100;
   }
@@ -155,8 +155,9 @@ class ScriptedClient final : public QuietDownstream {
   bool responded() const override { return status != 0; }
   std::uint64_t response_bytes() const override { return answer.size(); }
   std::uint64_t bytes_taken() const override { return taken_; }
-  void close_after() override { told_to_close = true; }
-  void reset() override {
+  void leave(stream::Leaving how) override {
+    if (how == stream::Leaving::kClose) told_to_close = true;
+    if (how != stream::Leaving::kReset) return;
     cut = true;
     blocked_ = false;
     given_ = 0;
@@ -179,8 +180,8 @@ class ScriptedClient final : public QuietDownstream {
 
   static Failure client_closed() { return Failure::downstream(Reason::kClientClosed, "the client closed the connection"); }
   static Result<void> draining() { return Failure::internal(Reason::kDraining, "the drain's grace is over"); }
-  bool has_all() const { return size_.kind == wire::BodySize::Kind::kLength ? body_.size() >= size_.length : whole_; }
-  bool ahead_is_full() const { return body_.size() - read_ >= wire::MessageInput::kAheadBytes; }
+  bool has_all() const { return size_.kind == stream::BodySize::Kind::kLength ? body_.size() >= size_.length : whole_; }
+  bool ahead_is_full() const { return body_.size() - read_ >= http1::MessageInput::kAheadBytes; }
   void notify(bool& armed) {
     if (std::exchange(armed, false)) wake();
   }
@@ -192,7 +193,7 @@ class ScriptedClient final : public QuietDownstream {
 
   runtime::Wakeup& wakeup_;
   const std::string head_text_;
-  wire::BodySize size_;
+  stream::BodySize size_;
   std::string body_;      // all bytes that the client has sent
   std::size_t read_ = 0;  // bytes that the exchange has read
   bool whole_ = false;

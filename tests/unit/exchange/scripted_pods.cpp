@@ -10,8 +10,8 @@
 
 namespace router::test {
 
+using stream::Progress;
 using upstream::UpstreamExchange;
-using wire::Progress;
 
 namespace {
 
@@ -86,7 +86,10 @@ class ScriptedExchange final : public UpstreamExchange {
  public:
   ScriptedExchange(ScriptedPods& pods, std::shared_ptr<PodConnection> connection, dispatch::HeldSlot& held_slot,
                    runtime::Wakeup& wakeup)
-      : pods_(pods), pod_(std::move(connection)), held_slot_(held_slot) {
+      : UpstreamExchange(connection->reused, !connection->reused),
+        pods_(pods),
+        pod_(std::move(connection)),
+        held_slot_(held_slot) {
     pod_->wakeup_ = &wakeup;
     ++pods_.in_use;
   }
@@ -95,15 +98,13 @@ class ScriptedExchange final : public UpstreamExchange {
     --pods_.in_use;
   }
 
-  bool reused() const override { return pod_->reused; }
-
   void begin_head(std::string_view, std::string_view path, std::string_view rest, std::string_view) override {
     pod_->path = std::string(path) + std::string(rest);
     pod_->fields.clear();
     gathered_ = 1;
   }
   void field(std::string_view name, std::string_view value) override { pod_->fields.emplace_back(name, value); }
-  void end_head(wire::BodySize size) override { body_ended_ = size.kind == wire::BodySize::Kind::kNone; }
+  void end_head(stream::BodySize size) override { body_ended_ = size.kind == stream::BodySize::Kind::kNone; }
   void body_piece(std::string_view bytes) override {
     pending_ += bytes;
     gathered_ += bytes.size();
@@ -131,8 +132,8 @@ class ScriptedExchange final : public UpstreamExchange {
     return nullptr;
   }
   void skip_interim() override { pod_->heads_.pop_front(); }
-  wire::BodySize response_size() const override { return {wire::BodySize::Kind::kChunked}; }
-  Result<Progress> read_body(wire::BodySink& sink) override {
+  stream::BodySize response_size() const override { return {stream::BodySize::Kind::kUnknown}; }
+  Result<Progress> read_body(stream::BodySink& sink) override {
     const std::string_view piece = std::string_view(pod_->answer_).substr(read_);
     if (!piece.empty()) sink.body_piece(piece);
     read_ += piece.size();
@@ -200,7 +201,7 @@ ScriptedPods::Plan ScriptedPods::next() {
 }
 
 Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::HeldSlot& held_slot, upstream::OpenOptions options,
-                                                              runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+                                                              runtime::Wakeup& wakeup, stream::Cancellation& cancellation) {
   using Opening = ScriptedPods::Opening;
   ScriptedPods& pods = *current;
   pods.tried.push_back({held_slot.replica().name(), options, held_slot.slot()});
@@ -237,7 +238,7 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::HeldSlot
 namespace router::upstream {
 
 Task<Result<std::unique_ptr<UpstreamExchange>>> open(dispatch::HeldSlot& held_slot, OpenOptions options,
-                                                     runtime::Wakeup& wakeup, wire::Cancellation& cancellation) {
+                                                     runtime::Wakeup& wakeup, stream::Cancellation& cancellation) {
   return test::open_scripted(held_slot, options, wakeup, cancellation);
 }
 

@@ -108,7 +108,7 @@ class ScriptedPods {
   friend Task<Result<std::unique_ptr<upstream::UpstreamExchange>>> open_scripted(dispatch::HeldSlot& held_slot,
                                                                                  upstream::OpenOptions options,
                                                                                  runtime::Wakeup& wakeup,
-                                                                                 wire::Cancellation& cancellation);
+                                                                                 stream::Cancellation& cancellation);
   struct Plan {
     Opening opening = Opening::kConnects;
     std::shared_ptr<PodConnection> connection;

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "router/http/framing.h"
-#include "router/wire/message_input.h"
+#include "router/http1/message_input.h"
 #include "tests/support/test_shard.h"
 #include "tests/support/wire.h"
 
@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class Drain final : public wire::Cancellation {
+class Drain final : public stream::Cancellation {
  public:
   bool over = false;
   Result<void> still_wanted() override { return Failure::downstream(Reason::kClientClosed, "the client left"); }
@@ -30,7 +30,8 @@ class Drain final : public wire::Cancellation {
 /// The pod's side over a wire. It has what an answer needs, and no slot.
 class Answering final : public upstream::UpstreamExchange {
  public:
-  explicit Answering(runtime::Shard& shard, runtime::Wakeup& wakeup) : pod(shard), input_(shard, Origin::kUpstream) {
+  explicit Answering(runtime::Shard& shard, runtime::Wakeup& wakeup)
+      : UpstreamExchange(false, true), pod(shard), input_(shard, Origin::kUpstream) {
     pod.stream.socket().set_waker(&wakeup);
   }
   test::Wire pod;
@@ -49,27 +50,26 @@ class Answering final : public upstream::UpstreamExchange {
     input_.skip_head();
     parsed_ = false;
   }
-  Result<wire::Progress> read_body(wire::BodySink& sink) override { return input_.read_body(pod.stream, sink); }
+  Result<stream::Progress> read_body(stream::BodySink& sink) override { return input_.read_body(pod.stream, sink); }
   void arm_read() override { pod.stream.arm_read(); }
 
   // The tests call none of these.
   void begin_head(std::string_view, std::string_view, std::string_view, std::string_view) override {}
   void field(std::string_view, std::string_view) override {}
-  void end_head(wire::BodySize) override {}
+  void end_head(stream::BodySize) override {}
   void body_piece(std::string_view) override {}
   void body_end(const http::Fields*) override {}
-  bool reused() const override { return false; }
   Result<void> flush() override { return {}; }
   bool blocked() const override { return false; }
   bool request_sent() const override { return true; }
-  wire::BodySize response_size() const override { return {}; }
+  stream::BodySize response_size() const override { return {}; }
   void arm_write() override {}
   upstream::Unseen ended_unseen() const override { return upstream::Unseen::kNo; }
   upstream::Leaving leaving() const override { return upstream::Leaving::kReusable; }
-  wire::Progress leave(upstream::Leaving) override { return wire::Progress::kEnded; }
+  stream::Progress leave(upstream::Leaving) override { return stream::Progress::kEnded; }
 
  private:
-  wire::MessageInput input_;
+  http1::MessageInput input_;
   http::ResponseHead head_;
   bool parsed_ = false;
 };

@@ -11,7 +11,7 @@
 namespace router::proxy {
 namespace {
 
-using BodyKind = wire::BodySize::Kind;
+using BodyKind = stream::BodySize::Kind;
 
 /// Takes only the head of an answer, for a request of `method`.
 class HeadTaker final : public test::QuietDownstream {
@@ -19,13 +19,13 @@ class HeadTaker final : public test::QuietDownstream {
   explicit HeadTaker(http::Method method) { asked().method = method; }
 
   std::string lines;
-  wire::BodySize size;
+  stream::BodySize size;
 
   void begin_head(int status, std::string_view) override { lines = std::to_string(status) + "\n"; }
   void field(std::string_view name, std::string_view value) override {
     lines.append(name).append(": ").append(value).append("\n");
   }
-  void end_head(wire::BodySize ended) override { size = ended; }
+  void end_head(stream::BodySize ended) override { size = ended; }
 };
 
 /// Writes the head of an answer with `status` that has no body. If `length` is not empty, the pod sent a Content-Length anyway.
@@ -70,7 +70,7 @@ TEST(WriteResponseHead, TakesTheLengthFromA204AndLeavesItToA304) {
 }
 
 /// Takes only the head of a request.
-class RequestTaker final : public wire::RequestSink {
+class RequestTaker final : public stream::RequestSink {
  public:
   std::string lines;
 
@@ -78,7 +78,7 @@ class RequestTaker final : public wire::RequestSink {
   void field(std::string_view name, std::string_view value) override {
     lines.append(name).append(": ").append(value).append("\n");
   }
-  void end_head(wire::BodySize) override {}
+  void end_head(stream::BodySize) override {}
   void body_piece(std::string_view) override {}
   void body_end(const http::Fields*) override {}
 };

@@ -17,9 +17,9 @@ namespace router::proxy {
 
 using namespace std::chrono_literals;
 using Next = Http1Downstream::Next;
-using Size = wire::BodySize;
+using Size = stream::BodySize;
+using stream::Progress;
 using test::Collected;
-using wire::Progress;
 
 constexpr std::size_t kMegabyte = 1024 * 1024;
 
@@ -53,6 +53,12 @@ class Http1DownstreamTest : public ::testing::Test, protected test::ServedShard 
     wire->far.send(bytes);
     const Result<Next> next = shard.run(downstream->next_head());
     ASSERT_TRUE(next && *next == Next::kRequest);
+  }
+  void send_continue() {
+    http::ResponseHead head;
+    head.status = 100;
+    head.reason_phrase = "Continue";
+    downstream->interim(head);
   }
   /// Answers with this body. Returns what the client receives.
   std::string answer(Size size, std::string_view body = "") {

@@ -44,13 +44,13 @@ TEST(LocalReply, AnswersEveryReasonAsTheContractSays) {
 struct Seen final : test::QuietDownstream {
   void begin_head(int code, std::string_view) override { status = code; }
   void field(std::string_view name, std::string_view value) override { fields[std::string(name)] = value; }
-  void end_head(wire::BodySize size) override { length = size.length; }
+  void end_head(stream::BodySize size) override { length = size.length; }
   void body_piece(std::string_view bytes) override { body.append(bytes); }
   void body_end(const http::Fields*) override { ended = true; }
-  void close_after() override { closes = true; }
-  wire::Progress drop_request() override {
+  void leave(stream::Leaving how) override { closes = how == stream::Leaving::kClose; }
+  stream::Progress drop_request() override {
     dropped_before_the_head = status == 0;
-    return wire::Progress::kEnded;
+    return stream::Progress::kEnded;
   }
   int status = 0;
   std::map<std::string, std::string> fields;

@@ -19,10 +19,10 @@ class MirrorTest : public ::testing::Test {
  protected:
   /// A copy of a whole request, whose body was begun twice.
   std::unique_ptr<MirrorCopy> collect() {
-    const auto write_head = [this](wire::RequestSink& to) {
+    const auto write_head = [this](stream::RequestSink& to) {
       to.begin_head("POST", "/score", "/below", "a=1");
       for (int i = 0; i < 5; ++i) to.field("name-of-a-field", long_text);
-      to.end_head({wire::BodySize::Kind::kChunked});
+      to.end_head({stream::BodySize::Kind::kUnknown});
     };
     std::unique_ptr<MirrorCopy> copy = MirrorCopy::begin(*mirrors, {}, deployment, http::Method::kPost, write_head);
     if (copy == nullptr) return copy;

@@ -13,8 +13,8 @@
 namespace router::upstream {
 namespace {
 
+using stream::Progress;
 using test::Collected;
-using wire::Progress;
 
 /// One exchange. The test gives the pod's answers.
 class UpstreamExchangeTest : public ::testing::Test, protected PodWorld {

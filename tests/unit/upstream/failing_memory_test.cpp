@@ -117,7 +117,7 @@ TEST_P(UpstreamWithoutMemory, EndsTheConnectionWhereTheRequestIsWritten) {
     UpstreamExchange& exchange = *scene.request->exchange;
     exchange.begin_head("POST", "/score", "", "");
     exchange.field("X", large);
-    exchange.end_head({wire::BodySize::Kind::kChunked});
+    exchange.end_head({stream::BodySize::Kind::kUnknown});
     exchange.body_piece(large);
     exchange.body_end(nullptr);
     static_cast<void>(exchange.flush());

@@ -14,7 +14,7 @@
 namespace router::upstream {
 namespace {
 
-class Patient final : public wire::Cancellation {
+class Patient final : public stream::Cancellation {
  public:
   Result<void> still_wanted() override { return {}; }
   Result<void> may_take_slot() const override { return {}; }

@@ -20,7 +20,7 @@ namespace router::upstream {
 using std::chrono::milliseconds;
 
 /// The client of a request, which stays until it has left.
-class Client final : public wire::Cancellation {
+class Client final : public stream::Cancellation {
  public:
   bool left = false;
   Duration looks_each = Duration::max();  // when the task looks for it without a wake-up
@@ -140,11 +140,11 @@ struct PodWorld {
     return head;
   }
   /// The result of reading the body: kEnded, or its failure.
-  static Result<wire::Progress> read_body(Request& request, wire::BodySink& sink) {
-    Result<wire::Progress> read = wire::Progress::kBlocked;
+  static Result<stream::Progress> read_body(Request& request, stream::BodySink& sink) {
+    Result<stream::Progress> read = stream::Progress::kBlocked;
     EXPECT_TRUE(test::turn_until(request.shard, [&] {
       read = request.exchange->read_body(sink);
-      return !read || *read == wire::Progress::kEnded;
+      return !read || *read == stream::Progress::kEnded;
     }));
     return read;
   }

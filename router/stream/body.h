@@ -1,10 +1,22 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "router/http/head.h"
 
-namespace router::wire {
+namespace router::stream {
+
+/// What is known about the end of a body before it has come, in any protocol version.
+struct BodySize {
+  enum class Kind : std::uint8_t {
+    kNone,     // no body, and no field for one (GET, 204, …)
+    kLength,   // `length` bytes
+    kUnknown,  // it ends when it ends
+  };
+  Kind kind = Kind::kNone;
+  std::uint64_t length = 0;
+};
 
 /// Receives a body piece by piece, in any protocol version. It keeps what it cannot pass on at once; the caller checks the
 /// receiver's back-pressure before it adds more.
@@ -27,4 +39,4 @@ enum class Progress {
   kEnded,    // the body is complete
 };
 
-}  // namespace router::wire
+}  // namespace router::stream

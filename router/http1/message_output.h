@@ -3,27 +3,16 @@
 #include <cstdint>
 #include <string_view>
 
+#include "router/http/framing.h"
 #include "router/http/head.h"
+#include "router/http1/send_queue.h"
 #include "router/runtime/buffer.h"
-#include "router/wire/body_sink.h"
-#include "router/wire/send_queue.h"
+#include "router/stream/body.h"
 
-namespace router::wire {
-
-/// How a message indicates the end of its body.
-struct BodySize {
-  enum class Kind : std::uint8_t {
-    kNone,        // no body, and no field for one (GET, 204, …)
-    kLength,      // Content-Length
-    kChunked,     // HTTP/1.1 of unknown length
-    kUntilClose,  // HTTP/1.0 of unknown length
-  };
-  Kind kind = Kind::kNone;
-  std::uint64_t length = 0;
-};
+namespace router::http1 {
 
 /// The writing side of an HTTP/1.1 connection: head, body in its framing, trailers. Only gathers; `queue().flush` sends.
-class MessageOutput final : public BodySink {
+class MessageOutput final : public stream::BodySink {
  public:
   explicit MessageOutput(runtime::BufferPool& pool) : queue_(pool) {}
 
@@ -31,7 +20,7 @@ class MessageOutput final : public BodySink {
   void begin_response(int status, std::string_view reason_phrase, int minor_version);
   /// Neither may contain a line break. The caller ensures that: values come from a checked head or from the router.
   void field(std::string_view name, std::string_view value);
-  void end_head(BodySize size);
+  void end_head(const http::Framing& framing);
   void interim(int status, std::string_view reason_phrase);  // the start line of a 1xx; fields follow, then `end_interim`
   void end_interim();
 
@@ -46,8 +35,8 @@ class MessageOutput final : public BodySink {
  private:
   SendQueue queue_;
   std::uint64_t body_bytes_ = 0;
-  BodySize::Kind kind_ = BodySize::Kind::kNone;
+  http::Framing::Kind kind_ = http::Framing::Kind::kNone;
   bool ended_ = true;
 };
 
-}  // namespace router::wire
+}  // namespace router::http1

@@ -2,10 +2,9 @@
 
 #include <string_view>
 
-#include "router/wire/body_sink.h"
-#include "router/wire/message_output.h"
+#include "router/stream/body.h"
 
-namespace router::wire {
+namespace router::stream {
 
 /// Receives a request: its head, then its body.
 class RequestSink : public BodySink {
@@ -19,4 +18,4 @@ class RequestSink : public BodySink {
   ~RequestSink() = default;
 };
 
-}  // namespace router::wire
+}  // namespace router::stream

@@ -6,13 +6,13 @@
 #include <new>
 #include <string>
 
-#include "router/wire/message_input.h"
-#include "router/wire/message_output.h"
+#include "router/http1/message_input.h"
+#include "router/http1/message_output.h"
 #include "tests/support/test_shard.h"
 #include "tests/support/wire.h"
 
 /// A message finds no memory at each of its steps. The step fails, and the bytes that were read before are kept.
-namespace router::wire {
+namespace router::http1 {
 namespace {
 
 using test::Collected;
@@ -84,7 +84,7 @@ TEST(WireWithoutMemory, LosesNothingThatIsReadAhead) {
 /// An output of more than one block.
 struct Sending {
   Sending() {
-    output.end_head({BodySize::Kind::kUntilClose});
+    output.end_head({http::Framing::Kind::kUntilClose});
     EXPECT_EQ(output.queue().flush(pair.stream).state, runtime::IoState::kDone);
     pair.far.received();
   }
@@ -105,4 +105,4 @@ TEST(WireWithoutMemory, LosesNothingOfWhatItMeantToSend) {
 }
 
 }  // namespace
-}  // namespace router::wire
+}  // namespace router::http1

@@ -9,7 +9,7 @@
 #include "router/runtime/buffer.h"
 #include "tls/stream.h"
 
-namespace router::wire {
+namespace router::http1 {
 
 /// The bytes to send next on a stream: owned bytes (heads, chunk sizes) and views of bodies, gathered into one write. Bytes
 /// that the socket does not take are copied and kept, so the size is bounded by what is appended between two flushes: a relay
@@ -70,4 +70,4 @@ class SendQueue {
   bool blocked_ = false;
 };
 
-}  // namespace router::wire
+}  // namespace router::http1

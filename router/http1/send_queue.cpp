@@ -1,10 +1,10 @@
-#include "router/wire/send_queue.h"
+#include "router/http1/send_queue.h"
 
 #include <sys/uio.h>
 
 #include <utility>
 
-namespace router::wire {
+namespace router::http1 {
 
 void SendQueue::append_all(std::initializer_list<std::string_view> pieces) {
   std::size_t size = 0;
@@ -73,4 +73,4 @@ void SendQueue::clear() {
   size_ = 0;
 }
 
-}  // namespace router::wire
+}  // namespace router::http1

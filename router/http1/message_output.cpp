@@ -1,10 +1,10 @@
-#include "router/wire/message_output.h"
+#include "router/http1/message_output.h"
 
 #include <charconv>
 
 #include "router/base/assert.h"
 
-namespace router::wire {
+namespace router::http1 {
 
 void MessageOutput::begin_request(std::string_view method, std::string_view path, std::string_view path_rest,
                                   std::string_view query) {
@@ -20,15 +20,15 @@ void MessageOutput::begin_response(int status, std::string_view reason_phrase, i
 
 void MessageOutput::field(std::string_view name, std::string_view value) { queue_.append_field(name, value); }
 
-void MessageOutput::end_head(BodySize size) {
-  kind_ = size.kind;
-  ended_ = size.kind == BodySize::Kind::kNone;
+void MessageOutput::end_head(const http::Framing& framing) {
+  kind_ = framing.kind;
+  ended_ = framing.kind == http::Framing::Kind::kNone;
   body_bytes_ = 0;
-  if (size.kind == BodySize::Kind::kLength) {
+  if (framing.kind == http::Framing::Kind::kLength) {
     char digits[24];
-    const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, size.length);
+    const std::to_chars_result end = std::to_chars(digits, digits + sizeof digits, framing.length);
     field("Content-Length", std::string_view(digits, static_cast<std::size_t>(end.ptr - digits)));
-  } else if (size.kind == BodySize::Kind::kChunked) {
+  } else if (framing.kind == http::Framing::Kind::kChunked) {
     field("Transfer-Encoding", "chunked");
   }
   queue_.append("\r\n");
@@ -40,7 +40,7 @@ void MessageOutput::end_interim() { queue_.append("\r\n"); }
 void MessageOutput::body_piece(std::string_view bytes) {
   if (bytes.empty()) return;
   body_bytes_ += bytes.size();
-  if (kind_ != BodySize::Kind::kChunked) return queue_.append_view(bytes);
+  if (kind_ != http::Framing::Kind::kChunked) return queue_.append_view(bytes);
   char size_line[24];
   const std::to_chars_result end = std::to_chars(size_line, size_line + 16, bytes.size(), 16);
   end.ptr[0] = '\r';
@@ -52,7 +52,7 @@ void MessageOutput::body_piece(std::string_view bytes) {
 
 void MessageOutput::body_end(const http::Fields* trailers) {
   ended_ = true;
-  if (kind_ != BodySize::Kind::kChunked) return;
+  if (kind_ != http::Framing::Kind::kChunked) return;
   ROUTER_PLANT(trailers != nullptr && body_bytes_ == 0);
   queue_.append("0\r\n");
   if (trailers != nullptr) {
@@ -61,4 +61,4 @@ void MessageOutput::body_end(const http::Fields* trailers) {
   queue_.append("\r\n");
 }
 
-}  // namespace router::wire
+}  // namespace router::http1

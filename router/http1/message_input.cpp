@@ -1,9 +1,9 @@
-#include "router/wire/message_input.h"
+#include "router/http1/message_input.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace router::wire {
+namespace router::http1 {
 
 using runtime::IoResult;
 using runtime::IoState;
@@ -87,7 +87,7 @@ void MessageInput::consume_ahead(std::size_t bytes) {
   ahead_.consume(std::exchange(ahead_used_, 0));
 }
 
-Result<std::size_t> MessageInput::decode(std::string_view input, BodySink& sink) {
+Result<std::size_t> MessageInput::decode(std::string_view input, stream::BodySink& sink) {
   std::size_t used = 0;
   while (!decoder_.ended()) {
     const Result<http::BodyDecoder::Step> step = decoder_.next(input.substr(used));
@@ -102,10 +102,10 @@ Result<std::size_t> MessageInput::decode(std::string_view input, BodySink& sink)
   return used;
 }
 
-Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
+Result<stream::Progress> MessageInput::read_body(tls::Stream& stream, stream::BodySink& sink) {
   if (decoder_.ended()) {
     sink.body_end(nullptr);
-    return Progress::kEnded;
+    return stream::Progress::kEnded;
   }
   const std::string_view early = block_.view().substr(position_);
   if (!early.empty()) {
@@ -116,17 +116,17 @@ Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
     const Result<std::size_t> used = decode(ahead_.view().substr(ahead_used_), sink);
     if (!used) return used.error();
     consume_ahead(*used);
-    return end_of_read(Progress::kMoved, sink);
+    return end_of_read(stream::Progress::kMoved, sink);
   }
   // The bytes that arrived with the head stay valid in block_, so they are sent together with the bytes that are read now.
-  if (decoder_.ended() || has_unread()) return end_of_read(Progress::kMoved, sink);
+  if (decoder_.ended() || has_unread()) return end_of_read(stream::Progress::kMoved, sink);
   const std::span<char> scratch = shard_.scratch();
   const IoResult got = stream.read(scratch);
-  if (got.state == IoState::kBlocked) return early.empty() ? Progress::kBlocked : Progress::kDrained;
+  if (got.state == IoState::kBlocked) return early.empty() ? stream::Progress::kBlocked : stream::Progress::kDrained;
   if (got.state == IoState::kFailed) return ended(got.cause, got.system_error);
   if (got.state == IoState::kEof) {
     if (const Result<void> closed = decoder_.closed(); !closed) return closed.error();
-    return end_of_read(Progress::kMoved, sink);
+    return end_of_read(stream::Progress::kMoved, sink);
   }
   const std::string_view arrived(scratch.data(), got.bytes);
   const Result<std::size_t> used = decode(arrived, sink);
@@ -137,13 +137,13 @@ Result<Progress> MessageInput::read_body(tls::Stream& stream, BodySink& sink) {
   } else {
     missed_ = true;
   }
-  return end_of_read(got.state == IoState::kDrained ? Progress::kDrained : Progress::kMoved, sink);
+  return end_of_read(got.state == IoState::kDrained ? stream::Progress::kDrained : stream::Progress::kMoved, sink);
 }
 
-Progress MessageInput::end_of_read(Progress progress, BodySink& sink) {
+stream::Progress MessageInput::end_of_read(stream::Progress progress, stream::BodySink& sink) {
   if (!decoder_.ended()) return progress;
   sink.body_end(decoder_.trailers());
-  return Progress::kEnded;
+  return stream::Progress::kEnded;
 }
 
 Result<bool> MessageInput::has_arrived() {
@@ -199,4 +199,4 @@ void MessageInput::finish() {
   if (block_.empty()) block_.release();
 }
 
-}  // namespace router::wire
+}  // namespace router::http1

@@ -5,11 +5,11 @@
 
 #include <string>
 
-#include "router/wire/message_input.h"
-#include "router/wire/message_output.h"
+#include "router/http1/message_input.h"
+#include "router/http1/message_output.h"
 #include "tests/support/test_shard.h"
 
-namespace router::wire {
+namespace router::http1 {
 namespace {
 
 using runtime::IoState;
@@ -45,7 +45,7 @@ TEST_F(WireTest, SeparatesPipelinedMessages) {
   EXPECT_TRUE(input.head(pair.stream, 65536)->starts_with("POST /1"));
   input.begin_body({http::Framing::Kind::kLength, 3});
   Collected collected;
-  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kEnded);
+  EXPECT_EQ(*input.read_body(pair.stream, collected), stream::Progress::kEnded);
   EXPECT_EQ(collected.body, "abc");
   input.finish();
   EXPECT_TRUE(input.begun());
@@ -59,10 +59,10 @@ TEST_F(WireTest, GivesWhatCameWithTheHeadTogetherWithWhatFollows) {
   input.begin_body({http::Framing::Kind::kLength, 6});
   pair.far.send("cd");
   Collected collected;
-  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kDrained);
+  EXPECT_EQ(*input.read_body(pair.stream, collected), stream::Progress::kDrained);
   EXPECT_EQ(collected.body, "abcd");
   pair.far.send("ef");
-  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kEnded);
+  EXPECT_EQ(*input.read_body(pair.stream, collected), stream::Progress::kEnded);
   EXPECT_EQ(collected.body, "abcdef");
 }
 
@@ -107,7 +107,7 @@ TEST_F(WireTest, FailsWhenABodyIsCutShort) {
   EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
   input.begin_body({http::Framing::Kind::kLength, 9});
   Collected collected;
-  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kDrained);
+  EXPECT_EQ(*input.read_body(pair.stream, collected), stream::Progress::kDrained);
   pair.far.close();
   EXPECT_EQ(input.read_body(pair.stream, collected).error().reason, Reason::kUpstreamReset);
   EXPECT_FALSE(collected.ended);
@@ -119,9 +119,9 @@ TEST_F(WireTest, EndsABodyOfUnknownLengthWithTheConnection) {
   EXPECT_FALSE(input.head(pair.stream, 65536)->empty());
   input.begin_body({http::Framing::Kind::kUntilClose, 0});
   Collected collected;
-  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kDrained);
+  EXPECT_EQ(*input.read_body(pair.stream, collected), stream::Progress::kDrained);
   pair.far.close();
-  EXPECT_EQ(*input.read_body(pair.stream, collected), Progress::kEnded);
+  EXPECT_EQ(*input.read_body(pair.stream, collected), stream::Progress::kEnded);
   EXPECT_EQ(collected.body, "abc");
 }
 
@@ -129,7 +129,7 @@ TEST_F(WireTest, WritesHeadAndBodyInOneGo) {
   MessageOutput output(shard.shard().buffers());
   output.begin_request("POST", "/score", "/x", "?q=1");
   output.field("Host", "h");
-  output.end_head({BodySize::Kind::kLength, 5});
+  output.end_head({http::Framing::Kind::kLength, 5});
   output.body_piece("hello");
   output.body_end(nullptr);
   EXPECT_EQ(output.queue().flush(pair.stream).state, IoState::kDone);
@@ -139,7 +139,7 @@ TEST_F(WireTest, WritesHeadAndBodyInOneGo) {
 TEST_F(WireTest, WritesChunksAndTrailers) {
   MessageOutput output(shard.shard().buffers());
   output.begin_response(200, "OK", 1);
-  output.end_head({BodySize::Kind::kChunked});
+  output.end_head({http::Framing::Kind::kChunked});
   output.body_piece(std::string(26, 'x'));
   http::Fields trailers;
   trailers.add({"X-Sum", "1", http::Field::kOther});
@@ -152,7 +152,7 @@ TEST_F(WireTest, WritesChunksAndTrailers) {
 TEST_F(WireTest, KeepsInOrderWhatThePeerDoesNotTake) {
   MessageOutput output(shard.shard().buffers());
   output.begin_response(200, "OK", 1);
-  output.end_head({BodySize::Kind::kUntilClose});
+  output.end_head({http::Framing::Kind::kUntilClose});
   constexpr std::size_t kPiece = 20000;
   std::string sent;
   for (int piece = 0; piece < 60; ++piece) sent += std::string(kPiece, static_cast<char>('a' + piece % 26));
@@ -171,4 +171,4 @@ TEST_F(WireTest, KeepsInOrderWhatThePeerDoesNotTake) {
 }
 
 }  // namespace
-}  // namespace router::wire
+}  // namespace router::http1

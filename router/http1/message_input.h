@@ -9,10 +9,10 @@
 #include "router/http/head.h"
 #include "router/runtime/buffer.h"
 #include "router/runtime/shard.h"
-#include "router/wire/body_sink.h"
+#include "router/stream/body.h"
 #include "tls/stream.h"
 
-namespace router::wire {
+namespace router::http1 {
 
 /// The reading side of an HTTP/1.1 connection: head, body, and bytes that arrive before they are needed. Holds memory only
 /// while a message is under way. For requests and responses; `origin` decides the reason of its failures. One shard.
@@ -38,7 +38,7 @@ class MessageInput {
   bool rewind();
   /// Moves the body bytes that have arrived into `sink`, with at most one read into the shard's scratch buffer. The caller must
   /// flush the sink before the shard does anything else.
-  Result<Progress> read_body(tls::Stream& stream, BodySink& sink);
+  Result<stream::Progress> read_body(tls::Stream& stream, stream::BodySink& sink);
   bool body_ended() const { return decoder_.ended(); }
   std::uint64_t body_bytes() const { return body_bytes_; }
   const http::Framing& framing() const { return decoder_.framing(); }
@@ -67,9 +67,9 @@ class MessageInput {
   static constexpr int kEmptyLinesMax = 16;  // without a limit a client could occupy the shard with empty lines
   Failure ended(const char* cause, int system_error = 0) const;
   /// Decodes `input` into `sink`; returns the number of bytes that were used.
-  Result<std::size_t> decode(std::string_view input, BodySink& sink);
+  Result<std::size_t> decode(std::string_view input, stream::BodySink& sink);
   /// Returns `progress`, or kEnded if the body has ended, after telling the sink.
-  Progress end_of_read(Progress progress, BodySink& sink);
+  stream::Progress end_of_read(stream::Progress progress, stream::BodySink& sink);
   void consume_ahead(std::size_t bytes);
 
   runtime::Shard& shard_;
@@ -89,4 +89,4 @@ class MessageInput {
   std::uint64_t body_bytes_ = 0;
 };
 
-}  // namespace router::wire
+}  // namespace router::http1

@@ -2,12 +2,12 @@
 
 #include <string>
 
-#include "router/wire/message_input.h"
-#include "router/wire/message_output.h"
+#include "router/http1/message_input.h"
+#include "router/http1/message_output.h"
 #include "tests/support/test_shard.h"
 #include "tests/support/wire.h"
 
-namespace router::wire {
+namespace router::http1 {
 namespace {
 
 using test::Collected;
@@ -25,7 +25,8 @@ class MessageInputTest : public ::testing::Test {
   }
   /// Reads the bytes that have arrived.
   void read() {
-    for (Progress read = Progress::kMoved; read != Progress::kBlocked && read != Progress::kEnded;) {
+    for (stream::Progress read = stream::Progress::kMoved;
+         read != stream::Progress::kBlocked && read != stream::Progress::kEnded;) {
       read = *input.read_body(pair.stream, body);
     }
   }
@@ -143,7 +144,8 @@ TEST_F(MessageInputTest, KeepsNoMoreThanTheReplayBuffer) {
     kept.begin_body({Kind::kLength, size + 1});
     kept.keep_body();
     another.far.send(std::string(size, 'x'));
-    for (Progress read = Progress::kMoved; read != Progress::kBlocked;) read = *kept.read_body(another.stream, body);
+    for (stream::Progress read = stream::Progress::kMoved; read != stream::Progress::kBlocked;)
+      read = *kept.read_body(another.stream, body);
     EXPECT_EQ(kept.body_bytes(), size);
     EXPECT_EQ(kept.rewind(), more == 0);
   }
@@ -208,7 +210,7 @@ class MessageOutputTest : public ::testing::Test {
 };
 
 TEST_F(MessageOutputTest, WritesNoChunkForAnEmptyPiece) {
-  output.end_head({BodySize::Kind::kChunked});
+  output.end_head({http::Framing::Kind::kChunked});
   output.body_piece("");  // an empty chunk would be the last one
   output.body_piece("a");
   output.body_end(nullptr);
@@ -223,7 +225,7 @@ TEST_F(MessageOutputTest, HasEndedAtOnceWithoutABody) {
 }
 
 TEST_F(MessageOutputTest, HasNotEndedBeforeItsBodyHas) {
-  output.end_head({BodySize::Kind::kLength, 1});
+  output.end_head({http::Framing::Kind::kLength, 1});
   EXPECT_FALSE(output.body_ended());
   output.body_piece("x");
   EXPECT_FALSE(output.body_ended());
@@ -237,12 +239,12 @@ TEST_F(MessageOutputTest, WritesAnInterimHeadInFrontOfTheAnswer) {
   output.field("Link", "a");
   output.end_interim();
   output.begin_response(200, "OK", 1);
-  output.end_head({BodySize::Kind::kLength, 0});
+  output.end_head({http::Framing::Kind::kLength, 0});
   EXPECT_EQ(sent(), "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 }
 
 TEST_F(MessageOutputTest, OwnsWhatThePeerHasNotTaken) {
-  output.end_head({BodySize::Kind::kUntilClose});
+  output.end_head({http::Framing::Kind::kUntilClose});
   std::string scratch(4 << 20, 'a');
   output.body_piece(scratch);
   ASSERT_EQ(output.queue().flush(pair.stream).state, runtime::IoState::kBlocked);
@@ -266,4 +268,4 @@ TEST_F(MessageOutputTest, ForgetsWhatIsClearedAndSendsNothingOfIt) {
 }
 
 }  // namespace
-}  // namespace router::wire
+}  // namespace router::http1

@@ -3,13 +3,13 @@
 
 #include <string>
 
-#include "router/wire/message_input.h"
-#include "router/wire/message_output.h"
+#include "router/http1/message_input.h"
+#include "router/http1/message_output.h"
 #include "tests/support/test_shard.h"
 #include "tests/support/wire.h"
 
 /// The peer leaves at each moment of a message. For a client the reason is kClientClosed, for a pod kUpstreamReset.
-namespace router::wire {
+namespace router::http1 {
 namespace {
 
 using test::Collected;
@@ -28,8 +28,9 @@ class LeavingTest : public ::testing::TestWithParam<Origin> {
     input.begin_body(framing);
   }
   Failure failure_of_body() {
-    Result<Progress> read = Progress::kMoved;
-    while (read && *read != Progress::kBlocked && *read != Progress::kEnded) read = input.read_body(pair.stream, body);
+    Result<stream::Progress> read = stream::Progress::kMoved;
+    while (read && *read != stream::Progress::kBlocked && *read != stream::Progress::kEnded)
+      read = input.read_body(pair.stream, body);
     EXPECT_FALSE(read) << "the end was not reported";
     return read ? Failure{} : read.error();
   }
@@ -98,7 +99,7 @@ TEST_P(LeavingTest, InTheTrailers) {
 
 TEST_P(LeavingTest, WithAResetInABodyThatEndsWithTheConnection) {
   begin({Kind::kUntilClose, 0}, "ab");
-  ASSERT_EQ(*input.read_body(pair.stream, body), Progress::kDrained);
+  ASSERT_EQ(*input.read_body(pair.stream, body), stream::Progress::kDrained);
   pair.stream.socket().reset();  // resets the router's own end, to have a socket that fails
   EXPECT_EQ(failure_of_body().reason, left());
   EXPECT_FALSE(body.ended) << "the body would be taken for complete";
@@ -107,7 +108,7 @@ TEST_P(LeavingTest, WithAResetInABodyThatEndsWithTheConnection) {
 TEST_P(LeavingTest, BehindABodyThatHasArrivedTakesNothingFromIt) {
   begin({Kind::kLength, 2}, "ab");
   pair.far.close();
-  EXPECT_EQ(*input.read_body(pair.stream, body), Progress::kEnded);
+  EXPECT_EQ(*input.read_body(pair.stream, body), stream::Progress::kEnded);
   EXPECT_EQ(body.body, "ab");
   EXPECT_TRUE(body.ended);
 }
@@ -138,7 +139,7 @@ TEST_P(LeavingTest, IsSeenByWhoReadsAheadBehindAFullBuffer) {
 TEST_P(LeavingTest, WhileWeSendFailsTheWrite) {
   MessageOutput output(shard.shard().buffers());
   output.begin_response(200, "OK", 1);
-  output.end_head({BodySize::Kind::kUntilClose});
+  output.end_head({http::Framing::Kind::kUntilClose});
   const std::string much(100000, 'x');
   output.body_piece(much);
   pair.far.close();
@@ -147,7 +148,7 @@ TEST_P(LeavingTest, WhileWeSendFailsTheWrite) {
 
 TEST_P(LeavingTest, WhileWeAreBlockedFailsTheNextWrite) {
   MessageOutput output(shard.shard().buffers());
-  output.end_head({BodySize::Kind::kUntilClose});
+  output.end_head({http::Framing::Kind::kUntilClose});
   const std::string much(4 << 20, 'x');
   output.body_piece(much);
   ASSERT_EQ(output.queue().flush(pair.stream).state, runtime::IoState::kBlocked);
@@ -157,4 +158,4 @@ TEST_P(LeavingTest, WhileWeAreBlockedFailsTheNextWrite) {
 }
 
 }  // namespace
-}  // namespace router::wire
+}  // namespace router::http1

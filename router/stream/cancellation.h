@@ -3,7 +3,7 @@
 #include "router/base/result.h"
 #include "router/base/time.h"
 
-namespace router::wire {
+namespace router::stream {
 
 /// Whether the client still needs an exchange. The exchange checks it each time it is woken while it waits for something else.
 class Cancellation {
@@ -19,4 +19,4 @@ class Cancellation {
   ~Cancellation() = default;
 };
 
-}  // namespace router::wire
+}  // namespace router::stream
