@@ -86,38 +86,43 @@ class Counted {
   std::size_t& count_;
 };
 
+/// Where a connection is served.
+struct ServedAt {
+  ShardServer& server;
+  ListenerId listener;
+  Wakeup& wakeup;
+};
+
 /// Answers a request that is not served, whatever it contains. `method` is kOther if it is not known.
-Task<void> refuse_request(ShardServer& server, ListenerId listener, tls::Stream& stream, const Peer& peer, Wakeup& wakeup,
-                          http::Method method, Failure failure) {
-  Http1Downstream downstream(server, listener, stream, wakeup, peer);
+Task<void> refuse_request(ServedAt at, tls::Stream& stream, const Peer& peer, http::Method method, Failure failure) {
+  Http1Downstream downstream(at.server, at.listener, stream, at.wakeup, peer);
   downstream.assume_method(method);
-  co_await refuse_head(server, downstream, wakeup, failure);
+  co_await refuse_head(at.server, downstream, at.wakeup, failure);
   // Closing a socket that holds unread bytes resets the connection, and the client might lose the answer.
-  static_cast<void>(stream.read(server.shard().scratch()));
-  if (server.refused() == ShardServer::kRefusedMax) co_return;
-  const Counted counted(server.refused());
+  static_cast<void>(stream.read(at.server.shard().scratch()));
+  if (at.server.refused() == ShardServer::kRefusedMax) co_return;
+  const Counted counted(at.server.refused());
   co_await downstream.linger();
 }
 
 /// Answers plain HTTP on a TLS port in plaintext, whatever the request contains.
-Task<void> refuse_plain_http(ShardServer& server, ListenerId listener, tls::Stream& secured, const Peer& peer, Wakeup& wakeup) {
+Task<void> refuse_plain_http(ServedAt at, tls::Stream& secured, const Peer& peer) {
   const http::Method method = secured.has_heard_http_head() ? http::Method::kHead : http::Method::kOther;
   tls::Stream stream(std::move(secured.socket()));
   const Failure failure = Failure::downstream(Reason::kBadRequest, "plain HTTP was sent to an HTTPS port: use https://");
-  co_await refuse_request(server, listener, stream, peer, wakeup, method, failure);
+  co_await refuse_request(at, stream, peer, method, failure);
 }
 
 /// Refuses a connection beyond a limit. A plaintext client gets an answer. A TLS client gets none, since an answer would need a
 /// handshake.
-Task<void> refuse_connection(ShardServer& server, ListenerId listener, runtime::Socket socket, runtime::Address address,
-                             bool tls, Wakeup& wakeup, const char* cause) {
-  server.cells().connections_refused.add();
+Task<void> refuse_connection(ServedAt at, runtime::Socket socket, runtime::Address address, bool tls, const char* cause) {
+  at.server.cells().connections_refused.add();
   if (tls) co_return;
   tls::Stream stream(std::move(socket));
   const std::string ip = address.ip();
   const Peer peer{ip, false, false};
   const Failure failure = Failure::downstream(Reason::kTooManyConnections, cause);
-  co_await refuse_request(server, listener, stream, peer, wakeup, http::Method::kOther, failure);
+  co_await refuse_request(at, stream, peer, http::Method::kOther, failure);
 }
 
 /// The state of a connection from accept to close. A connection without a request holds nothing else.
@@ -161,11 +166,12 @@ Task<std::optional<ConnectionLimits::Permit>> take_permit_of_an_idle_one(ShardSe
 
 /// Prepares an accepted connection for requests: limits, PROXY protocol, TLS. Returns false if the connection is over. It is a
 /// coroutine of its own so that the memory it needs is released when it returns.
-Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& socket, runtime::Address& address, Wakeup& wakeup,
-                 Client& client) {
+Task<bool> begin(ServedAt at, runtime::Socket& socket, runtime::Address& address, Client& client) {
+  ShardServer& server = at.server;
+  Wakeup& wakeup = at.wakeup;
   // Copy what the connection needs of the configuration now. A later view acts on later connections and may not contain this
   // listener any more.
-  const ListenerSettings& settings = server.view()->listeners.at(listener);
+  const ListenerSettings& settings = server.view()->listeners.at(at.listener);
   const config::Limits& limits = server.view()->limits;
   client.context = settings.tls.empty() ? nullptr : settings.tls[server.shard().index()];
   const bool tls = client.context != nullptr;
@@ -182,7 +188,7 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
     if (taken) permit.emplace(std::move(*taken));
   }
   if (!permit) {
-    co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup, "max_connections is reached");
+    co_await refuse_connection(at, std::move(socket), address, tls, "max_connections is reached");
     co_return false;
   }
   client.permit.emplace(std::move(*permit));
@@ -195,8 +201,7 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
     trusted = header->local || (header->client && server.view()->trusted_proxies.contains(address));
   }
   if (!client.permit->enter(address, per_client)) {
-    co_await refuse_connection(server, listener, std::move(socket), address, tls, wakeup,
-                               "max_connections_per_client is reached");
+    co_await refuse_connection(at, std::move(socket), address, tls, "max_connections_per_client is reached");
     co_return false;
   }
   client.ip = address.ip();
@@ -208,7 +213,7 @@ Task<bool> begin(ShardServer& server, ListenerId listener, runtime::Socket& sock
     const bool answers = !secured && client.stream.has_heard_http() && client.stream.is_open();
     if (answers) {
       client.idle->leave();  // its socket is moved away
-      co_await refuse_plain_http(server, listener, client.stream, client.peer, wakeup);
+      co_await refuse_plain_http(at, client.stream, client.peer);
     }
     if (!secured) co_return false;
   }
@@ -261,7 +266,8 @@ Task<void> serve_connection(ShardServer& server, ListenerId listener, runtime::S
   Wakeup wakeup(server.shard());
   socket.set_waker(&wakeup);
   Client client;
-  const bool begun = co_await begin(server, listener, socket, address, wakeup, client);
+  const ServedAt at{server, listener, wakeup};
+  const bool begun = co_await begin(at, socket, address, client);
   if (!begun) co_return;
   for (;;) {
     const bool stays = co_await serve_requests(server, listener, client, wakeup);

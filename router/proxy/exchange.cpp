@@ -81,7 +81,7 @@ Task<Result<void>> Exchange::forward() {
   }
   upstream::UpstreamExchange& upstream = attempt_.begin_sending();
   if (upstream.reused()) downstream_.keep_request();  // the pod may have closed the connection already
-  write_request_head(upstream, downstream_, route_, ids_, patience_, view_->via, wakeup_.shard().now());
+  write_request_head(upstream, downstream_, route_, additions());
 
   Relay relay(*this);
   const Result<void> relayed = co_await relay.run();

@@ -8,6 +8,7 @@
 #include "router/proxy/account.h"
 #include "router/proxy/attempt.h"
 #include "router/proxy/downstream.h"
+#include "router/proxy/heads.h"
 #include "router/proxy/mirror.h"
 #include "router/proxy/patience.h"
 #include "router/proxy/record.h"
@@ -69,6 +70,7 @@ class Exchange {
   /// start over.
   Task<Result<void>> forward();
   void prepare_mirror_copy();
+  RequestAdditions additions() const;
   /// Whether another attempt is allowed. Each kind is allowed once, within the deployment's budget; after a refused connection
   /// as often as the queue time lasts, outside of the budget (contract, section 6). A call that returns true uses it up.
   bool may_go_elsewhere(const Failure& failure);

@@ -194,15 +194,15 @@ Task<Result<void>> Exchange::open_connection() {
   co_return opened;
 }
 
+RequestAdditions Exchange::additions() const { return {ids_, patience_, view_->via, wakeup_.shard().now()}; }
+
 /// At every attempt the copy is collected from the body's beginning.
 void Exchange::prepare_mirror_copy() {
   if (copy_ != nullptr) copy_->restart_body();
   if (mirrored_ || route_.mirror == nullptr) return;
   mirrored_ = true;
   const model::Route to_mirror = routing::mirrored(route_);
-  const auto write_head = [&](stream::RequestSink& copy) {
-    write_request_head(copy, downstream_, to_mirror, ids_, patience_, view_->via, wakeup_.shard().now());
-  };
+  const auto write_head = [&](stream::RequestSink& copy) { write_request_head(copy, downstream_, to_mirror, additions()); };
   copy_ = MirrorCopy::begin(server_.mirrors(), view_, *to_mirror.deployment, downstream_.head().method, write_head);
 }
 

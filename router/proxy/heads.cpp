@@ -137,8 +137,8 @@ std::string_view decimal(std::int64_t number, std::array<char, 24>& storage) {
 
 }  // namespace
 
-void write_request_head(stream::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
-                        Patience patience, const http::Via& via, TimePoint now) {
+void write_request_head(stream::RequestSink& to, const Downstream& from, const model::Route& route,
+                        const RequestAdditions& added) {
   const http::RequestHead& head = from.head();
   const stream::BodySize size = from.request_size();
   const bool has_body = size.kind != stream::BodySize::Kind::kNone;
@@ -152,10 +152,10 @@ void write_request_head(stream::RequestSink& to, const Downstream& from, const m
     if (hop_by_hop.contains(line)) continue;
     to.field(line.name, line.value);
   }
-  to.field("x-request-id", ids.request_id);
-  if (!ids.client_request_id.empty()) to.field("x-ms-client-request-id", ids.client_request_id.view());
-  if (patience.deadline != kNever) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(patience.deadline - now).count();
+  to.field("x-request-id", added.ids.request_id);
+  if (!added.ids.client_request_id.empty()) to.field("x-ms-client-request-id", added.ids.client_request_id.view());
+  if (added.patience.deadline != kNever) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(added.patience.deadline - added.now).count();
     std::array<char, 24> storage;
     to.field("x-request-deadline-ms", decimal(std::max<std::int64_t>(left, 0), storage));
   }
@@ -165,7 +165,7 @@ void write_request_head(stream::RequestSink& to, const Downstream& from, const m
   }
   write_forwarded(to, from, route);
   // A separate line: together with the lines before it, it forms one list (RFC 9110, 5.3).
-  if (const std::string_view ours = via.member(head.minor_version); !ours.empty()) to.field("Via", ours);
+  if (const std::string_view ours = added.via.member(head.minor_version); !ours.empty()) to.field("Via", ours);
   to.end_head(size);
 }
 

@@ -7,11 +7,18 @@
 #include "router/stream/request_sink.h"
 
 namespace router::proxy {
+/// What the router itself says in the head that the pod receives.
+struct RequestAdditions {
+  const RequestIds& ids;
+  Patience patience;     // sent with what is left of it at `now`
+  const http::Via& via;  // with this installation's own name
+  TimePoint now;
+};
 
 /// Writes the head of the request to the pod: the client's fields without the hop-by-hop fields, plus the fields that the
 /// contract adds (section 3).
-void write_request_head(stream::RequestSink& to, const Downstream& from, const model::Route& route, const RequestIds& ids,
-                        Patience patience, const http::Via& via, TimePoint now);
+void write_request_head(stream::RequestSink& to, const Downstream& from, const model::Route& route,
+                        const RequestAdditions& added);
 
 /// Writes the head of the response to the client: the pod's fields, plus the request's ids and the deployment's name. In the
 /// status profile `managed` a status other than 200 becomes 424. Returns the status that was written.

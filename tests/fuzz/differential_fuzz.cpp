@@ -248,7 +248,8 @@ bool forward_request(Client& client, fuzz::MemoryExchange& pod, const Scene& sce
   ours.method = head.method_text;
   ours.target = std::string(head.path).append(head.query);
   ours.fields = list_of(head.fields);
-  write_request_head(pod, downstream, target.route, target.ids, *patience_of(head, now), http::Via("r"), now);
+  const http::Via via("r");
+  write_request_head(pod, downstream, target.route, {target.ids, *patience_of(head, now), via, now});
   if (scene.waits) client.wait();
   Tee tee(pod, ours);
   for (;;) {

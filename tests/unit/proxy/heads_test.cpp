@@ -99,7 +99,8 @@ std::string forwarded(const std::string& lines, bool trusted = false, const http
   route.endpoint = &endpoint;
   route.deployment = &deployment;
   RequestTaker taker;
-  write_request_head(taker, from, route, RequestIds{}, Patience{}, via, TimePoint{});
+  const RequestIds ids{};
+  write_request_head(taker, from, route, {ids, Patience{}, via, TimePoint{}});
   return taker.lines;
 }
 
