@@ -43,7 +43,7 @@ void EnterAndGiveBack(benchmark::State& state) {
       make_queue(make_replicas(static_cast<std::size_t>(state.range(0)), static_cast<std::size_t>(state.range(1))));
   for (auto _ : state) {
     Result<RequestQueue::Entry> entry = queue->enter(wakeup);
-    benchmark::DoNotOptimize(entry->held_slot.slot());
+    benchmark::DoNotOptimize(entry->held_slot.entry());
     entry->held_slot.give_back();
   }
 }

@@ -27,19 +27,19 @@ Capacity::Taken Capacity::take(std::size_t shard, Replica* avoided) noexcept {
     await_pod(replica, granted.preemptible);
     return {};
   }
-  Taken taken{members_[replica.member_], granted.slot};
+  Taken taken{members_[replica.member_], granted.entry};
   ++replica.in_use_;
   ++held_;
   offer(replica);
   return taken;
 }
 
-void Capacity::give_back(Replica& replica, Slot* slot, Retired& retired) noexcept {
+void Capacity::give_back(Replica& replica, StockEntry* entry, Retired& retired) noexcept {
   ROUTER_ASSERT(replica.in_use_ > 0);
   withdraw(replica);
   --replica.in_use_;
   --held_;
-  replica.pod_->give_back(replica, slot, retired.cargo, retired.notices);
+  replica.pod_->give_back(replica, entry, retired.connections, retired.notices);
   end_wait_for_pod(replica);
   offer(replica);
 }
@@ -146,7 +146,7 @@ void Capacity::replace(std::vector<std::shared_ptr<Replica>> next, const std::ve
     replica->member_ = members_.size();
     members_.push_back(replica);
     if (std::exchange(replica->joined_, true)) continue;
-    replica->pod_->join(replica, queue, replica->slots_max_, retired.cargo);
+    replica->pod_->join(replica, queue, replica->slots_max_, retired.connections);
   }
   std::erase_if(shedders_, [](Replica* replica) {
     if (!replica->member()) replica->sheds_ = false;
@@ -157,7 +157,7 @@ void Capacity::replace(std::vector<std::shared_ptr<Replica>> next, const std::ve
     replica->ready_ = false;
     replica->joined_ = false;
     end_wait_for_pod(*replica);
-    replica->pod_->leave(*replica, retired.cargo, retired.notices);
+    replica->pod_->leave(*replica, retired.connections, retired.notices);
   }
   retired.replicas = std::move(before);
   std::size_t ready = 0;
@@ -195,7 +195,7 @@ void Capacity::set_slots(Replica& replica, std::size_t slots, Retired& retired) 
   withdraw(replica);
   replica.slots_max_ = slots;
   serving_slots_.reset();
-  replica.pod_->set_slots(replica, slots, retired.cargo, retired.notices);
+  replica.pod_->set_slots(replica, slots, retired.connections, retired.notices);
   offer(replica);
 }
 

@@ -19,7 +19,7 @@ class Capacity {
  public:
   struct Taken {
     std::shared_ptr<Replica> replica;
-    Slot* slot = nullptr;  // nullptr for a replica without limit
+    StockEntry* entry = nullptr;  // nullptr for a replica without limit
   };
 
   bool available() const { return usable() > 0; }
@@ -29,7 +29,7 @@ class Capacity {
   /// only if one is available (without `avoided`). Returns no replica if the pod of the chosen one has no free slot: that
   /// replica is then not usable before its pod's notice, and the caller may try again.
   Taken take(std::size_t shard, Replica* avoided = nullptr) noexcept;
-  void give_back(Replica& replica, Slot* slot, Retired& retired) noexcept;
+  void give_back(Replica& replica, StockEntry* entry, Retired& retired) noexcept;
 
   /// Applies what an exchange has learned about `replica`. True: it is now ejected or refusing, and others may be readmitted.
   bool judge(Replica& replica, const ReplicaReport& report, TimePoint now) noexcept;

@@ -27,11 +27,11 @@ void SlotNotices::preempt_holders() noexcept {
 
 void PodSlots::make_slots(std::size_t slots) {
   const std::lock_guard lock(mutex_);
-  stock_.make(slots);
+  if (transport_ == Transport::kOneExchange) stock_.make(slots);
 }
 
 void PodSlots::join(const std::shared_ptr<Replica>& replica, const std::weak_ptr<RequestQueue>& queue, std::size_t slots,
-                    CargoList& retired) noexcept {
+                    RetiredConnections& retired) noexcept {
   const std::lock_guard lock(mutex_);
   PodMember& member = replica->pod_member_;
   member.replica_ = replica;
@@ -42,7 +42,7 @@ void PodSlots::join(const std::shared_ptr<Replica>& replica, const std::weak_ptr
   trim(retired);
 }
 
-void PodSlots::leave(Replica& replica, CargoList& retired, SlotNotices& notices) noexcept {
+void PodSlots::leave(Replica& replica, RetiredConnections& retired, SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
   PodMember& member = replica.pod_member_;
   if (!member.hook_.is_linked()) return;
@@ -54,7 +54,7 @@ void PodSlots::leave(Replica& replica, CargoList& retired, SlotNotices& notices)
   reserve_free_slots(notices);
 }
 
-void PodSlots::set_slots(Replica& replica, std::size_t slots, CargoList& retired, SlotNotices& notices) noexcept {
+void PodSlots::set_slots(Replica& replica, std::size_t slots, RetiredConnections& retired, SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
   PodMember& member = replica.pod_member_;
   if (!member.hook_.is_linked()) return;
@@ -93,27 +93,28 @@ PodSlots::Taken PodSlots::take_preemptible(std::size_t shard, PreemptibleHolder*
 PodSlots::Taken PodSlots::take_free(std::size_t shard) noexcept {
   Taken taken;
   if (!has_free()) return taken;
-  // A slot with another shard's connection is taken only if a new connection would exceed the limit.
-  if (slots_ > 0) taken.slot = stock_.take(shard, in_use_ + stock_.resting() < slots_);
-  taken.granted = slots_ == 0 || taken.slot != nullptr;
+  // An entry with another shard's connection is taken only if a new connection would exceed the limit.
+  if (keeps_stock()) taken.entry = stock_.take(shard, in_use_ + stock_.resting() < slots_);
+  taken.granted = !keeps_stock() || taken.entry != nullptr;
   if (taken.granted) ++in_use_;
   return taken;
 }
 
-void PodSlots::give_back(Replica& replica, Slot* slot, CargoList& retired, SlotNotices& notices) noexcept {
+void PodSlots::give_back(Replica& replica, StockEntry* entry, RetiredConnections& retired, SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
-  put_back(slot, retired);
+  put_back(entry, retired);
   replica.pod_member_.wants_ = false;
   reserve_free_slots(notices);
 }
 
-void PodSlots::give_back_preemptible(Slot* slot, PreemptibleHolder* holder, CargoList& retired, SlotNotices& notices) noexcept {
+void PodSlots::give_back_preemptible(StockEntry* entry, PreemptibleHolder* holder, RetiredConnections& retired,
+                                     SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
   if (holder != nullptr) {
     --preemptible_;
     if (holder->hook_.is_linked()) not_preempted_.erase(not_preempted_.iterator_to(*holder));
   }
-  put_back(slot, retired);
+  put_back(entry, retired);
   reserve_free_slots(notices);
 }
 
@@ -127,10 +128,10 @@ void PodSlots::preempt_holders(SlotNotices& notices) noexcept {
   }
 }
 
-void PodSlots::put_back(Slot* slot, CargoList& retired) noexcept {
+void PodSlots::put_back(StockEntry* entry, RetiredConnections& retired) noexcept {
   ROUTER_ASSERT(in_use_ > 0);
   --in_use_;
-  if (slot != nullptr) stock_.put(*slot);
+  if (entry != nullptr) stock_.put(*entry);
   trim(retired);
 }
 
@@ -142,11 +143,11 @@ void PodSlots::drop_reservation(Replica& replica, SlotNotices& notices) noexcept
   reserve_free_slots(notices);
 }
 
-bool PodSlots::take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out) {
-  std::unique_ptr<Cargo> taken;
+bool PodSlots::take_connection(StockEntry& entry, const StockedConnection* expected, std::unique_ptr<StockedConnection>& out) {
+  std::unique_ptr<StockedConnection> taken;
   {
     const std::lock_guard lock(mutex_);
-    taken = SlotStock::strip(slot, expected);
+    taken = ConnectionStock::strip(entry, expected);
   }
   if (taken == nullptr) return false;
   out = std::move(taken);
@@ -177,7 +178,7 @@ void PodSlots::reserve_free_slots(SlotNotices& notices) noexcept {
 
 /// Retires idle connections so that the pod has no more connections, in use or idle, than slots. A pod without members or
 /// without a limit keeps no idle connection here.
-void PodSlots::trim(CargoList& retired) noexcept {
+void PodSlots::trim(RetiredConnections& retired) noexcept {
   const bool keeps = !members_.empty() && slots_ > in_use_;
   stock_.trim(keeps ? slots_ - in_use_ : 0, retired);
 }

@@ -6,7 +6,7 @@
 #include <memory>
 #include <mutex>
 
-#include "router/dispatch/slots.h"
+#include "router/dispatch/connection_stock.h"
 
 namespace router::dispatch {
 
@@ -97,8 +97,13 @@ class SlotNotices {
 /// docs/decisions/0013-pods-of-several-deployments.md.
 class PodSlots {
  public:
+  /// How many exchanges a connection to the pod carries at a time. Slots are counted alike; a stock with one connection for
+  /// each slot is kept only for kOneExchange. Shared connections are the transport's own business.
+  enum class Transport { kOneExchange, kShared };
+
   /// `shards`: the number of shards that use the slots.
-  explicit PodSlots(std::size_t shards = kShards) : stock_(shards) {}
+  explicit PodSlots(std::size_t shards = kShards, Transport transport = Transport::kOneExchange)
+      : transport_(transport), stock_(shards) {}
   PodSlots(const PodSlots&) = delete;
   PodSlots& operator=(const PodSlots&) = delete;
 
@@ -106,24 +111,25 @@ class PodSlots {
   void make_slots(std::size_t slots);
   /// Adds `replica`, a member of `queue`. `slots`: the limit that its deployment sets; 0: no limit.
   void join(const std::shared_ptr<Replica>& replica, const std::weak_ptr<RequestQueue>& queue, std::size_t slots,
-            CargoList& retired) noexcept;
+            RetiredConnections& retired) noexcept;
   /// Removes the replica. It may still give back slots that it holds.
-  void leave(Replica& replica, CargoList& retired, SlotNotices& notices) noexcept;
-  void set_slots(Replica& replica, std::size_t slots, CargoList& retired, SlotNotices& notices) noexcept;
+  void leave(Replica& replica, RetiredConnections& retired, SlotNotices& notices) noexcept;
+  void set_slots(Replica& replica, std::size_t slots, RetiredConnections& retired, SlotNotices& notices) noexcept;
 
   struct Taken {
     bool granted = false;
-    Slot* slot = nullptr;         // nullptr also if granted while the pod has no limit
+    StockEntry* entry = nullptr;  // nullptr also if granted while the pod has no limit
     std::size_t preemptible = 0;  // if not granted: slots that `preempt_holders` gets back
   };
   /// Takes a slot for a member, for use on `shard`. If none is free, the pod records that the replica wants one.
   Taken take(Replica& replica, std::size_t shard) noexcept;
   /// Gives back a slot, and clears the record that this replica wants one: its queue may call `take` again.
-  void give_back(Replica& replica, Slot* slot, CargoList& retired, SlotNotices& notices) noexcept;
+  void give_back(Replica& replica, StockEntry* entry, RetiredConnections& retired, SlotNotices& notices) noexcept;
   /// Takes a slot for a PreemptibleSlot, which is no member: the pod does not record that it wants one. `holder`: gives the
   /// slot up when `preempt` is called; may be nullptr.
   Taken take_preemptible(std::size_t shard, PreemptibleHolder* holder) noexcept;
-  void give_back_preemptible(Slot* slot, PreemptibleHolder* holder, CargoList& retired, SlotNotices& notices) noexcept;
+  void give_back_preemptible(StockEntry* entry, PreemptibleHolder* holder, RetiredConnections& retired,
+                             SlotNotices& notices) noexcept;
   /// Adds the holders of preemptible slots to `notices`, except those notified before. Called when `take` found no free slot
   /// for an exchange.
   void preempt_holders(SlotNotices& notices) noexcept;
@@ -131,8 +137,8 @@ class PodSlots {
   void drop_reservation(Replica& replica, SlotNotices& notices) noexcept;
 
   /// Takes `expected` out of a free slot, because its connection was closed. Returns false, and takes nothing, if the slot is
-  /// held or keeps another cargo by now.
-  bool take_cargo(Slot& slot, const Cargo* expected, std::unique_ptr<Cargo>& out);
+  /// held or keeps another connection by now.
+  bool take_connection(StockEntry& entry, const StockedConnection* expected, std::unique_ptr<StockedConnection>& out);
 
   /// Asserts the invariants that hold between two operations.
   void check() const;
@@ -146,16 +152,18 @@ class PodSlots {
   using HolderHook =
       boost::intrusive::member_hook<PreemptibleHolder, boost::intrusive::list_member_hook<>, &PreemptibleHolder::hook_>;
 
+  bool keeps_stock() const { return slots_ > 0 && transport_ == Transport::kOneExchange; }
   bool has_free() const { return slots_ == 0 || in_use_ + reserved_ < slots_; }
   Taken take_free(std::size_t shard) noexcept;
-  void put_back(Slot* slot, CargoList& retired) noexcept;
+  void put_back(StockEntry* entry, RetiredConnections& retired) noexcept;
   void take_back_reserved(PodMember& member) noexcept;
   /// Computes `slots_` again after `members_` or a member's limit has changed.
   void count_slots() noexcept;
   /// Reserves free slots for the members that want one, in rotation.
   void reserve_free_slots(SlotNotices& notices) noexcept;
-  void trim(CargoList& retired) noexcept;
+  void trim(RetiredConnections& retired) noexcept;
 
+  const Transport transport_;
   mutable std::mutex mutex_;
   boost::intrusive::list<PodMember, Hook> members_;  // the first one gets the next reservation
   std::size_t slots_ = 0;                            // 0: no limit
@@ -164,7 +172,7 @@ class PodSlots {
   std::size_t preemptible_ = 0;                      // slots of `in_use_` whose holders give them up on request
   boost::intrusive::list<PreemptibleHolder, HolderHook, boost::intrusive::constant_time_size<false>>
       not_preempted_;  // those of these holders that were not notified yet
-  SlotStock stock_;
+  ConnectionStock stock_;
 };
 
 }  // namespace router::dispatch

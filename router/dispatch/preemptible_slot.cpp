@@ -10,7 +10,7 @@ PreemptibleSlot PreemptibleSlot::take(std::shared_ptr<PodSlots> pod, std::size_t
   PreemptibleSlot taken_slot;
   if (!taken.granted) return taken_slot;
   taken_slot.pod_ = std::move(pod);
-  taken_slot.slot_ = taken.slot;
+  taken_slot.entry_ = taken.entry;
   taken_slot.holder_ = std::move(holder);
   return taken_slot;
 }
@@ -19,9 +19,9 @@ void PreemptibleSlot::give_back() noexcept {
   if (pod_ == nullptr) return;
   const std::shared_ptr<PodSlots> pod = std::move(pod_);
   const std::shared_ptr<PreemptibleHolder> holder = std::move(holder_);
-  CargoList retired;
+  RetiredConnections retired;
   SlotNotices notices;
-  pod->give_back_preemptible(std::exchange(slot_, nullptr), holder.get(), retired, notices);
+  pod->give_back_preemptible(std::exchange(entry_, nullptr), holder.get(), retired, notices);
   RequestQueue::deliver(notices);
 }
 

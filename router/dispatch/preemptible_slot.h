@@ -19,10 +19,10 @@ class PreemptibleSlot {
   static PreemptibleSlot take(std::shared_ptr<PodSlots> pod, std::size_t shard,
                               std::shared_ptr<PreemptibleHolder> holder = nullptr) noexcept;
   PreemptibleSlot(PreemptibleSlot&& other) noexcept
-      : pod_(std::move(other.pod_)), slot_(std::exchange(other.slot_, nullptr)), holder_(std::move(other.holder_)) {}
+      : pod_(std::move(other.pod_)), entry_(std::exchange(other.entry_, nullptr)), holder_(std::move(other.holder_)) {}
   PreemptibleSlot& operator=(PreemptibleSlot&& other) noexcept {
     std::swap(pod_, other.pod_);
-    std::swap(slot_, other.slot_);
+    std::swap(entry_, other.entry_);
     std::swap(holder_, other.holder_);
     return *this;
   }
@@ -30,12 +30,12 @@ class PreemptibleSlot {
 
   explicit operator bool() const { return pod_ != nullptr; }
   /// The slot, with the idle connection in it; nullptr if the pod had no limit.
-  Slot* slot() const { return slot_; }
+  StockEntry* entry() const { return entry_; }
   void give_back() noexcept;
 
  private:
   std::shared_ptr<PodSlots> pod_;
-  Slot* slot_ = nullptr;
+  StockEntry* entry_ = nullptr;
   std::shared_ptr<PreemptibleHolder> holder_;
 };
 

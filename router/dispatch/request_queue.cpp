@@ -10,7 +10,7 @@ namespace router::dispatch {
 HeldSlot::HeldSlot(HeldSlot&& other) noexcept
     : queue_(std::move(other.queue_)),
       replica_(std::move(other.replica_)),
-      slot_(std::exchange(other.slot_, nullptr)),
+      entry_(std::exchange(other.entry_, nullptr)),
       ticket_(other.ticket_),
       since_(other.since_),
       report_(other.report_) {}
@@ -20,7 +20,7 @@ HeldSlot& HeldSlot::operator=(HeldSlot&& other) noexcept {
     give_back();
     queue_ = std::move(other.queue_);
     replica_ = std::move(other.replica_);
-    slot_ = std::exchange(other.slot_, nullptr);
+    entry_ = std::exchange(other.entry_, nullptr);
     ticket_ = other.ticket_;
     since_ = other.since_;
     report_ = other.report_;
@@ -32,7 +32,7 @@ void HeldSlot::give_back() noexcept {
   if (queue_ == nullptr) return;
   const std::shared_ptr<RequestQueue> queue = std::move(queue_);  // keeps the queue alive until its mutex is unlocked
   queue->give_back(*this);
-  slot_ = nullptr;
+  entry_ = nullptr;
   replica_.reset();
 }
 
@@ -112,7 +112,7 @@ class RequestQueue::Operation {
     lock_.unlock();
     if (notifies_watcher) queue_.watcher_->conditions_changed();
     send_settled();
-    retired_.cargo.clear();
+    retired_.connections.clear();
     retired_.replicas.clear();
     notices != nullptr ? notices->append(retired_.notices) : deliver(retired_.notices);
   }
@@ -302,7 +302,7 @@ void RequestQueue::give_back(HeldSlot& held_slot) noexcept {
   const bool reached = report.outcome != ReplicaReport::Outcome::kFailed && report.outcome != ReplicaReport::Outcome::kRefused;
   if (reached) pace_.held_for(operation.now() - held_slot.since_, operation.now());
   record_.add(QueueEvent::kGivenBack, held_slot.ticket_, &replica);
-  capacity_.give_back(replica, held_slot.slot_, operation.retired());
+  capacity_.give_back(replica, held_slot.entry_, operation.retired());
   const bool has_report = report.outcome != ReplicaReport::Outcome::kNone || report.sheds_until != TimePoint{};
   if (has_report && capacity_.judge(replica, report, operation.now())) {
     ++(Capacity::health(replica).ejected() ? ejections_ : refusals_);

@@ -40,8 +40,9 @@ class HeldSlot {
 
   explicit operator bool() const { return queue_ != nullptr; }
   Replica& replica() const { return *replica_; }
-  /// The slot that is held; nullptr for a replica without limit. The next holder gets the cargo that is left in it.
-  Slot* slot() const { return slot_; }
+  /// The connection of the slot; nullptr for a replica without limit, or with shared connections. The next holder gets what is
+  /// left in it.
+  StockEntry* entry() const { return entry_; }
   /// The position of the exchange in the order of arrival; from 1.
   std::uint64_t ticket() const { return ticket_; }
   /// What the exchange has learned about the replica. The queue counts it when the slot is given back.
@@ -54,11 +55,11 @@ class HeldSlot {
  private:
   friend class RequestQueue;
   HeldSlot(std::shared_ptr<RequestQueue> queue, Capacity::Taken taken, std::uint64_t ticket, TimePoint since) noexcept
-      : queue_(std::move(queue)), replica_(std::move(taken.replica)), slot_(taken.slot), ticket_(ticket), since_(since) {}
+      : queue_(std::move(queue)), replica_(std::move(taken.replica)), entry_(taken.entry), ticket_(ticket), since_(since) {}
 
   std::shared_ptr<RequestQueue> queue_;
   std::shared_ptr<Replica> replica_;
-  Slot* slot_ = nullptr;
+  StockEntry* entry_ = nullptr;
   std::uint64_t ticket_ = 0;
   TimePoint since_{};
   ReplicaReport report_;

@@ -12,8 +12,8 @@ discovery::ProbeSlotOffer take_slot(const std::shared_ptr<dispatch::PodSlots>& p
                                     std::shared_ptr<dispatch::PreemptibleHolder> holder) {
   discovery::ProbeSlotOffer offer;
   offer.slot = dispatch::PreemptibleSlot::take(pod, shard, std::move(holder));
-  if (!offer.slot || offer.slot.slot() == nullptr || offer.slot.slot()->cargo == nullptr) return offer;
-  static_cast<const upstream::RestingConnection&>(*offer.slot.slot()->cargo).close_soon();
+  if (!offer.slot || offer.slot.entry() == nullptr || offer.slot.entry()->connection == nullptr) return offer;
+  static_cast<const upstream::RestingConnection&>(*offer.slot.entry()->connection).close_soon();
   offer.slot.give_back();
   offer.soon = true;
   return offer;

@@ -17,9 +17,9 @@ constexpr std::chrono::milliseconds kCloseWait{250};
 using runtime::IoState;
 
 void IdleLocation::drop(Connection& connection) const {
-  if (slot != nullptr) {
-    std::unique_ptr<dispatch::Cargo> ended;  // destroyed here, outside the pod's mutex
-    if (const std::shared_ptr<dispatch::PodSlots> owner = pod.lock()) owner->take_cargo(*slot, cargo, ended);
+  if (entry != nullptr) {
+    std::unique_ptr<dispatch::StockedConnection> ended;  // destroyed here, outside the pod's mutex
+    if (const std::shared_ptr<dispatch::PodSlots> owner = pod.lock()) owner->take_connection(*entry, stocked, ended);
   } else if (const std::shared_ptr<Replica> owner = replica.lock()) {
     std::erase_if(owner->pool(connection.shard().index()),
                   [&connection](const std::shared_ptr<Connection>& idle) { return idle.get() == &connection; });
@@ -117,7 +117,7 @@ void Connection::expired() {
 
 /// A connection in a slot stays there until the pod has closed too: an exchange that takes the slot meanwhile waits for that.
 void Connection::close_in_place() {
-  if (location_->slot == nullptr) return end();
+  if (location_->entry == nullptr) return end();
   const Deadline until = shard_.now() + kCloseWait;
   shard_.schedule(*this, until);
   rests_until_ = until;

@@ -21,9 +21,9 @@ class Replica;
 /// Where an idle connection is kept: in a slot of its pod, or, for a replica without limit, in the replica's pool of its shard.
 /// Pod or replica may be destroyed before the connection ends.
 struct IdleLocation {
-  std::weak_ptr<dispatch::PodSlots> pod;  // owner of `slot`, which contains `cargo`
-  dispatch::Slot* slot = nullptr;         // nullptr: in the pool
-  const dispatch::Cargo* cargo = nullptr;
+  std::weak_ptr<dispatch::PodSlots> pod;  // owner of `entry`, which contains `stocked`
+  dispatch::StockEntry* entry = nullptr;  // nullptr: in the pool
+  const dispatch::StockedConnection* stocked = nullptr;
   std::weak_ptr<Replica> replica;  // owner of the pool
 
   /// Removes the connection if it is still there, which may destroy it. On its shard.
@@ -119,7 +119,7 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
 struct Transport;
 
 /// An idle connection in a slot. May be destroyed on any thread: the connection ends on its own shard.
-class RestingConnection final : public dispatch::Cargo {
+class RestingConnection final : public dispatch::StockedConnection {
  public:
   RestingConnection(std::shared_ptr<Connection> connection, std::shared_ptr<const Transport> transport)
       : connection_(std::move(connection)), transport_(std::move(transport)) {}

@@ -106,10 +106,10 @@ void lay_down(const dispatch::HeldSlot& held_slot, std::shared_ptr<Connection> c
   auto resting = std::make_unique<RestingConnection>(std::move(connection), replica.transport());
   IdleLocation location;
   location.pod = replica.pod();
-  location.slot = held_slot.slot();
-  location.cargo = resting.get();
+  location.entry = held_slot.entry();
+  location.stocked = resting.get();
   rests.rest(kSlotRest, std::move(location));
-  held_slot.slot()->cargo = std::move(resting);
+  held_slot.entry()->connection = std::move(resting);
 }
 
 }  // namespace

@@ -108,7 +108,7 @@ void Http1Exchange::finish() {
   }
 }
 
-void Http1Exchange::rest() { held_slot_.slot() != nullptr ? put_back(held_slot_, std::move(connection_)) : rest_in_pool(); }
+void Http1Exchange::rest() { held_slot_.entry() != nullptr ? put_back(held_slot_, std::move(connection_)) : rest_in_pool(); }
 
 void Http1Exchange::rest_in_pool() {
   std::shared_ptr<Connection> connection = std::move(connection_);

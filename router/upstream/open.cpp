@@ -16,7 +16,7 @@ using runtime::Shard;
 using runtime::Wakeup;
 
 RestingConnection* resting_in(const dispatch::HeldSlot& held_slot) {
-  return held_slot.slot() == nullptr ? nullptr : static_cast<RestingConnection*>(held_slot.slot()->cargo.get());
+  return held_slot.entry() == nullptr ? nullptr : static_cast<RestingConnection*>(held_slot.entry()->connection.get());
 }
 
 /// A shortage on the router's machine is not the pod's fault: its origin is internal, so it does not count against the replica.
@@ -90,7 +90,7 @@ class Opening {
       : held_slot_(held_slot), options_(options), wakeup_(wakeup), cancellation_(cancellation) {}
 
   /// An idle connection of this shard that can be used now; nullptr: there is none.
-  std::shared_ptr<Connection> take_at_once() { return held_slot_.slot() != nullptr ? take_from_slot() : take_from_pool(); }
+  std::shared_ptr<Connection> take_at_once() { return held_slot_.entry() != nullptr ? take_from_slot() : take_from_pool(); }
   /// An idle connection that comes from another shard or has to be watched first, else a new one. Suspends.
   Task<Result<std::shared_ptr<Connection>>> prepare();
   /// Whether `prepare` waited for the pod.
@@ -119,7 +119,7 @@ std::shared_ptr<Connection> Opening::take_from_slot() {
     return nullptr;
   }
   std::shared_ptr<Connection> connection = resting->take();
-  held_slot_.slot()->cargo.reset();
+  held_slot_.entry()->connection.reset();
   return connection;
 }
 
@@ -150,7 +150,7 @@ Task<Result<std::shared_ptr<Connection>>> Opening::prepare() {
 
 /// Returns the slot's connection if it turns out to be fit, or nullptr once the slot has no connection.
 Task<Result<std::shared_ptr<Connection>>> Opening::clear_slot() {
-  std::unique_ptr<RestingConnection> resting(static_cast<RestingConnection*>(held_slot_.slot()->cargo.release()));
+  std::unique_ptr<RestingConnection> resting(static_cast<RestingConnection*>(held_slot_.entry()->connection.release()));
   const bool wanted = !options_.fresh && resting->speaks(replica_of(held_slot_).transport());
   std::shared_ptr<Connection> connection;
   if (resting->shard() == shard().index()) {

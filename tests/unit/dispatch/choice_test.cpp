@@ -20,8 +20,8 @@ struct ChoiceTest : testing::Test {
     return std::move(visitor.entry.held_slot);
   }
   HeldSlot take_slot(const std::shared_ptr<RequestQueue>& queue) { return take_slot(queue, here); }
-  std::unique_ptr<Cargo> cargo_of(std::size_t shard, const RequestQueue* queue = nullptr) {
-    return std::make_unique<TestCargo>(shard, alive, queue);
+  std::unique_ptr<StockedConnection> connection_of(std::size_t shard, const RequestQueue* queue = nullptr) {
+    return std::make_unique<TestConnection>(shard, alive, queue);
   }
 
   std::atomic<std::size_t> alive = 0;
@@ -82,53 +82,53 @@ TEST_F(ChoiceTest, FindsAReplicaAgainAfterItsLoadWentUpAndDown) {
 
 TEST_F(ChoiceTest, FindsWhatWasLeftInTheSlot) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  const Cargo* left = nullptr;
+  const StockedConnection* left = nullptr;
   {
     const HeldSlot held = take_slot(queue);
-    held.slot()->cargo = cargo_of(0);
-    left = held.slot()->cargo.get();
+    held.entry()->connection = connection_of(0);
+    left = held.entry()->connection.get();
   }
-  EXPECT_EQ(take_slot(queue).slot()->cargo.get(), left);
+  EXPECT_EQ(take_slot(queue).entry()->connection.get(), left);
 }
 
-TEST_F(ChoiceTest, PrefersACargoOfTheOwnShardThenASlotWithoutThenAny) {
+TEST_F(ChoiceTest, PrefersAConnectionOfTheOwnShardThenNoneThenAny) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(3)});
   {
     const HeldSlot first = take_slot(queue);
     const HeldSlot second = take_slot(queue);
-    first.slot()->cargo = cargo_of(0);
-    second.slot()->cargo = cargo_of(1);
+    first.entry()->connection = connection_of(0);
+    second.entry()->connection = connection_of(1);
   }
   const HeldSlot own = take_slot(queue, there);
-  ASSERT_NE(own.slot()->cargo, nullptr);
-  EXPECT_EQ(own.slot()->cargo->shard(), 1u);
+  ASSERT_NE(own.entry()->connection, nullptr);
+  EXPECT_EQ(own.entry()->connection->shard(), 1u);
   const HeldSlot blank = take_slot(queue, there);
-  EXPECT_EQ(blank.slot()->cargo, nullptr);
+  EXPECT_EQ(blank.entry()->connection, nullptr);
   const HeldSlot any = take_slot(queue, there);
-  ASSERT_NE(any.slot()->cargo, nullptr);
-  EXPECT_EQ(any.slot()->cargo->shard(), 0u);
+  ASSERT_NE(any.entry()->connection, nullptr);
+  EXPECT_EQ(any.entry()->connection->shard(), 0u);
 }
 
-TEST_F(ChoiceTest, NeverHasMoreSlotsWithCargoThanTheReplicaHasSlots) {
+TEST_F(ChoiceTest, NeverHasMoreConnectionsThanTheReplicaHasSlots) {
   const std::shared_ptr<Replica> pod = make_replica(2);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
   for (int count = 0; count < 10; ++count) {
     const HeldSlot first = take_slot(queue, count % 2 == 0 ? here : there);
     const HeldSlot second = take_slot(queue, count % 3 == 0 ? here : there);
-    if (!first.slot()->cargo) first.slot()->cargo = cargo_of(count % 2);
-    if (!second.slot()->cargo) second.slot()->cargo = cargo_of(count % 3);
+    if (!first.entry()->connection) first.entry()->connection = connection_of(count % 2);
+    if (!second.entry()->connection) second.entry()->connection = connection_of(count % 3);
     EXPECT_LE(alive, 2u);
   }
 }
 
-TEST_F(ChoiceTest, RetiresSurplusCargoOutsideTheMutex) {
+TEST_F(ChoiceTest, RetiresSurplusConnectionsOutsideTheMutex) {
   const std::shared_ptr<Replica> pod = make_replica(3);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
   {
     std::vector<HeldSlot> held;
     for (int count = 0; count < 3; ++count) {
       held.push_back(take_slot(queue));
-      held.back().slot()->cargo = cargo_of(0, queue.get());
+      held.back().entry()->connection = connection_of(0, queue.get());
     }
   }
   EXPECT_EQ(alive, 3u);
@@ -136,65 +136,65 @@ TEST_F(ChoiceTest, RetiresSurplusCargoOutsideTheMutex) {
   EXPECT_EQ(alive, 2u);
   HeldSlot held = take_slot(queue);
   queue->set_slots(pod, 1);
-  EXPECT_EQ(alive, 1u) << "the cargo of the held slot stays";
+  EXPECT_EQ(alive, 1u) << "the connection of the held slot stays";
   held.give_back();
   EXPECT_EQ(alive, 1u);
   queue->set_slots(pod, 0);
   EXPECT_EQ(alive, 0u) << "a replica without limit has no slots";
 }
 
-TEST_F(ChoiceTest, RetiresTheCargoOfAReplicaThatIsGone) {
+TEST_F(ChoiceTest, RetiresTheConnectionsOfAReplicaThatIsGone) {
   const std::shared_ptr<Replica> pod = make_replica(2);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
   HeldSlot held = take_slot(queue);
-  take_slot(queue).slot()->cargo = cargo_of(0, queue.get());
-  held.slot()->cargo = cargo_of(0, queue.get());
+  take_slot(queue).entry()->connection = connection_of(0, queue.get());
+  held.entry()->connection = connection_of(0, queue.get());
   queue->set_replicas({});
-  EXPECT_EQ(alive, 1u) << "only the cargo of the idle slot is retired";
+  EXPECT_EQ(alive, 1u) << "only the connection of the idle slot is retired";
   held.give_back();
   EXPECT_EQ(alive, 0u);
 }
 
-TEST_F(ChoiceTest, RetiresIdleCargoWhenItIsClosed) {
+TEST_F(ChoiceTest, RetiresIdleConnectionsWhenItIsClosed) {
   const std::shared_ptr<RequestQueue> queue = make_queue({make_replica(1)});
-  take_slot(queue).slot()->cargo = cargo_of(0, queue.get());
+  take_slot(queue).entry()->connection = connection_of(0, queue.get());
   queue->close();
   EXPECT_EQ(alive, 0u);
 }
 
-TEST_F(ChoiceTest, LetsADeadCargoBeTakenOutOfAFreeSlot) {
+TEST_F(ChoiceTest, LetsADeadConnectionBeTakenOutOfAFreeEntry) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
   HeldSlot held = take_slot(queue);
-  Slot& slot = *held.slot();
-  slot.cargo = cargo_of(0);
-  const Cargo* dead = slot.cargo.get();
-  std::unique_ptr<Cargo> out;
-  EXPECT_FALSE(pod->pod()->take_cargo(slot, dead, out)) << "the cargo of a held slot belongs to its holder";
+  StockEntry& slot = *held.entry();
+  slot.connection = connection_of(0);
+  const StockedConnection* dead = slot.connection.get();
+  std::unique_ptr<StockedConnection> out;
+  EXPECT_FALSE(pod->pod()->take_connection(slot, dead, out)) << "the connection of a held slot belongs to its holder";
   held.give_back();
-  EXPECT_FALSE(pod->pod()->take_cargo(slot, nullptr, out));
+  EXPECT_FALSE(pod->pod()->take_connection(slot, nullptr, out));
   std::atomic<std::size_t> elsewhere = 0;
-  const TestCargo another(0, elsewhere);
-  EXPECT_FALSE(pod->pod()->take_cargo(slot, &another, out));
+  const TestConnection another(0, elsewhere);
+  EXPECT_FALSE(pod->pod()->take_connection(slot, &another, out));
   EXPECT_EQ(out, nullptr);
-  EXPECT_TRUE(pod->pod()->take_cargo(slot, dead, out));
+  EXPECT_TRUE(pod->pod()->take_connection(slot, dead, out));
   EXPECT_EQ(out.get(), dead);
-  EXPECT_FALSE(pod->pod()->take_cargo(slot, dead, out));
-  EXPECT_EQ(take_slot(queue).slot()->cargo, nullptr);
+  EXPECT_FALSE(pod->pod()->take_connection(slot, dead, out));
+  EXPECT_EQ(take_slot(queue).entry()->connection, nullptr);
 }
 
 TEST_F(ChoiceTest, KeepsTheAddressOfASlotWhileItsReplicaLives) {
   const std::shared_ptr<Replica> pod = make_replica(1);
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
-  Slot* slot = take_slot(queue).slot();
+  StockEntry* slot = take_slot(queue).entry();
   queue->set_slots(pod, 0);
   queue->set_slots(pod, 1000);
   queue->set_slots(pod, 1);
-  EXPECT_EQ(take_slot(queue).slot(), slot);
+  EXPECT_EQ(take_slot(queue).entry(), slot);
   queue->set_replicas({});
-  std::unique_ptr<Cargo> out;
-  const std::unique_ptr<Cargo> expected = cargo_of(0);
-  EXPECT_FALSE(pod->pod()->take_cargo(*slot, expected.get(), out));
+  std::unique_ptr<StockedConnection> out;
+  const std::unique_ptr<StockedConnection> expected = connection_of(0);
+  EXPECT_FALSE(pod->pod()->take_connection(*slot, expected.get(), out));
 }
 
 }  // namespace

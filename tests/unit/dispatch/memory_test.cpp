@@ -58,7 +58,7 @@ class World {
       return held_slot.give_back();
     }
   }
-  /// Takes the slots that were granted, and leaves cargo in each of them, from one shard or the other.
+  /// Takes the slots that were granted, and leaves a connection in each of them, from one shard or the other.
   void take() {
     here_.poll();
     there_.poll();
@@ -94,11 +94,11 @@ class World {
     EXPECT_GT(replay.served(), 0u);
 #endif
     for (const std::shared_ptr<RequestQueue>& queue : {own_, blue_, green_}) queue->close();
-    EXPECT_EQ(cargo_, 0u);
+    EXPECT_EQ(connections_, 0u);
   }
 
-  // Declared first, so that the counter is destroyed after the cargo.
-  std::atomic<std::size_t> cargo_ = 0;
+  // Declared first, so that the counter is destroyed after the connections.
+  std::atomic<std::size_t> connections_ = 0;
   ManualClock clock_;
   TestShard here_{0};
   TestShard there_{1};
@@ -120,8 +120,8 @@ class World {
 
  private:
   void keep(HeldSlot held_slot) {
-    if (held_slot.slot() != nullptr && held_slot.slot()->cargo == nullptr) {
-      held_slot.slot()->cargo = std::make_unique<TestCargo>(held_.size() % 5, cargo_);
+    if (held_slot.entry() != nullptr && held_slot.entry()->connection == nullptr) {
+      held_slot.entry()->connection = std::make_unique<TestConnection>(held_.size() % 5, connections_);
     }
     for (HeldSlot& free : held_) {
       if (!free) {

@@ -15,13 +15,13 @@
 namespace router::dispatch {
 
 /// Stands for a connection. Counts the objects of its kind, and fails if the queue's mutex is held when it is destroyed.
-class TestCargo final : public Cargo {
+class TestConnection final : public StockedConnection {
  public:
-  TestCargo(std::size_t shard, std::atomic<std::size_t>& alive, const RequestQueue* queue = nullptr)
+  TestConnection(std::size_t shard, std::atomic<std::size_t>& alive, const RequestQueue* queue = nullptr)
       : shard_(shard), alive_(alive), queue_(queue) {
     ++alive_;
   }
-  ~TestCargo() override {
+  ~TestConnection() override {
     if (queue_ != nullptr) (void)queue_->demand();  // would deadlock under the mutex
     --alive_;
   }

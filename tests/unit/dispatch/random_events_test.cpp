@@ -40,7 +40,7 @@ enum Kind {
   kSlots,
   kReplicas,
   kOptions,
-  kTakeCargo,
+  kTakeConnection,
   kTurn,     // one shard's loop runs
   kAdvance,  // one shard's clock moves on
   kKinds,
@@ -108,8 +108,8 @@ class World {
  private:
   struct Mark {
     std::shared_ptr<Replica> replica;
-    Slot* slot;
-    const Cargo* cargo;
+    StockEntry* slot;
+    const StockedConnection* connection;
   };
 
   std::size_t pick(std::size_t below) { return std::uniform_int_distribution<std::size_t>(0, below - 1)(random_); }
@@ -143,7 +143,7 @@ class World {
       case kSlots: return queue_->set_slots(any_pod(), pick(20) == 0 ? 0 : 1 + pick(3));
       case kReplicas: return change_replicas();
       case kOptions: return change_options();
-      case kTakeCargo: return take_cargo();
+      case kTakeConnection: return take_connection();
       case kTurn: return shards_[pick(kShards)]->poll();
       case kAdvance: return advance(*shards_[pick(kShards)]);
       case kKinds: return;
@@ -202,11 +202,11 @@ class World {
     held_slot.report().outcome = std::array{ReplicaReport::Outcome::kNone, ReplicaReport::Outcome::kFailed,
                                             ReplicaReport::Outcome::kFailed, ReplicaReport::Outcome::kSucceeded}[pick(12) / 3];
     if (pick(8) == 0) held_slot.report().sheds_until = clock_.now() + 1ms * pick(500);
-    if (held_slot.slot() == nullptr) return;
-    if (pick(4) == 0) held_slot.slot()->cargo = nullptr;
-    if (pick(2) == 0) held_slot.slot()->cargo = std::make_unique<TestCargo>(pick(kShards), alive_, queue_.get());
+    if (held_slot.entry() == nullptr) return;
+    if (pick(4) == 0) held_slot.entry()->connection = nullptr;
+    if (pick(2) == 0) held_slot.entry()->connection = std::make_unique<TestConnection>(pick(kShards), alive_, queue_.get());
     for (const std::shared_ptr<Replica>& pod : pods_) {
-      if (pod.get() == &held_slot.replica()) marks_.push_back({pod, held_slot.slot(), held_slot.slot()->cargo.get()});
+      if (pod.get() == &held_slot.replica()) marks_.push_back({pod, held_slot.entry(), held_slot.entry()->connection.get()});
     }
   }
   void change_replicas() {
@@ -225,12 +225,12 @@ class World {
     options.length_max = pick(12);
     queue_->set_options(options);
   }
-  void take_cargo() {
+  void take_connection() {
     if (marks_.empty()) return;
     const Mark mark = marks_[pick(marks_.size())];
-    std::unique_ptr<Cargo> out;
-    if (mark.replica->pod()->take_cargo(*mark.slot, mark.cargo, out)) {
-      EXPECT_EQ(out.get(), mark.cargo);
+    std::unique_ptr<StockedConnection> out;
+    if (mark.replica->pod()->take_connection(*mark.slot, mark.connection, out)) {
+      EXPECT_EQ(out.get(), mark.connection);
     }
     if (marks_.size() > 20) marks_.erase(marks_.begin(), marks_.begin() + 10);
   }

@@ -14,7 +14,7 @@ TEST_F(RequestQueueTest, GivesAFreeSlotAtOnce) {
   const std::shared_ptr<RequestQueue> queue = make_queue({pod});
   const HeldSlot held = take_slot(queue);
   EXPECT_EQ(&held.replica(), pod.get());
-  EXPECT_NE(held.slot(), nullptr);
+  EXPECT_NE(held.entry(), nullptr);
   EXPECT_EQ(queue->demand().slots_in_use, 1u);
 }
 
@@ -136,7 +136,7 @@ TEST_F(RequestQueueTest, NeverFillsAReplicaWithoutLimit) {
   std::vector<HeldSlot> held;
   for (int count = 0; count < 1000; ++count) {
     held.push_back(take_slot(queue));
-    ASSERT_EQ(held.back().slot(), nullptr);
+    ASSERT_EQ(held.back().entry(), nullptr);
   }
   EXPECT_EQ(queue->demand().slots_in_use, 1000u);
   held.clear();
@@ -190,7 +190,7 @@ TEST_F(RequestQueueTest, CountsHeldSlotsWithoutSlotWhenALimitIsSet) {
   held.pop_back();
   shard.poll();
   ASSERT_TRUE(waiting.done());
-  EXPECT_NE(waiting.peek()->slot(), nullptr);
+  EXPECT_NE(waiting.peek()->entry(), nullptr);
 }
 
 TEST_F(RequestQueueTest, KeepsTheHeldSlotsOfAReplicaThatIsGoneAndGivesNothingNewOfIt) {

@@ -119,8 +119,8 @@ class SharedWorld {
   }
   void hold(std::size_t queue, HeldSlot held_slot) {
     ++served_;
-    if (held_slot.slot() != nullptr && held_slot.slot()->cargo == nullptr && pick(2) == 0) {
-      held_slot.slot()->cargo = std::make_unique<TestCargo>(0, alive_, queues_[queue].get());
+    if (held_slot.entry() != nullptr && held_slot.entry()->connection == nullptr && pick(2) == 0) {
+      held_slot.entry()->connection = std::make_unique<TestConnection>(0, alive_, queues_[queue].get());
     }
     held_.push_back({queue, std::move(held_slot)});
   }
@@ -244,7 +244,7 @@ struct SharedTraffic {
   std::latch ended{kThreads * kExchangesEach};
   std::atomic<std::size_t> inside{0};  // exchanges that hold a slot of the pod, counted without the queues
   std::atomic<std::size_t> crowded{0};
-  std::atomic<std::size_t> cargo{0};
+  std::atomic<std::size_t> connections{0};
   std::array<std::atomic<std::size_t>, 2> served{};
 };
 
@@ -252,9 +252,9 @@ Task<void> hold(SharedTraffic& traffic, HeldSlot held_slot, runtime::Shard& shar
   if (traffic.inside.fetch_add(1) >= kSlots) ++traffic.crowded;
   runtime::Wakeup wakeup(shard);
   if (dice % 2 == 0) co_await wakeup.wait(shard.now());
-  Slot* slot = held_slot.slot();
-  if (!slot->cargo) slot->cargo = std::make_unique<TestCargo>(shard.index(), traffic.cargo);
-  const Cargo* left = slot->cargo.get();
+  StockEntry* slot = held_slot.entry();
+  if (!slot->connection) slot->connection = std::make_unique<TestConnection>(shard.index(), traffic.connections);
+  const StockedConnection* left = slot->connection.get();
   const std::shared_ptr<PodSlots> pod = held_slot.replica().pod();
   traffic.inside.fetch_sub(1);
   if (dice % 3 == 0) {
@@ -262,8 +262,8 @@ Task<void> hold(SharedTraffic& traffic, HeldSlot held_slot, runtime::Shard& shar
   } else {
     held_slot.give_back();
   }
-  std::unique_ptr<Cargo> dead;
-  if (dice % 5 == 0) pod->take_cargo(*slot, left, dead);
+  std::unique_ptr<StockedConnection> dead;
+  if (dice % 5 == 0) pod->take_connection(*slot, left, dead);
 }
 
 Task<void> come_and_go(SharedTraffic& traffic, runtime::Shard& shard) {
@@ -320,7 +320,7 @@ TEST(SharedPods, AreSharedByThreads) {
     EXPECT_EQ(queue->demand().waiting, 0u);
     queue->close();
   }
-  EXPECT_EQ(traffic.cargo, 0u);
+  EXPECT_EQ(traffic.connections, 0u);
 }
 
 }  // namespace

@@ -43,6 +43,24 @@ TEST_F(SharedPod, HasNoMoreExchangesThanSlotsFromAllQueuesTogether) {
   EXPECT_EQ(pod->in_use(), 2u);
 }
 
+/// A connection that carries several exchanges (HTTP/2): slots are counted alike, and no connection belongs to one of them.
+TEST_F(SharedPod, WithSharedConnectionsCountsItsSlotsAndKeepsNoStock) {
+  const auto shared = std::make_shared<PodSlots>(1, PodSlots::Transport::kShared);
+  const auto first = make_queue({std::make_shared<Replica>("pod:5001", 2, shared)});
+  Visitor one(*first, *shard);
+  Visitor two(*first, *shard);
+  Visitor three(*first, *shard);
+  ASSERT_TRUE(one.entry.held_slot && two.entry.held_slot);
+  EXPECT_EQ(one.entry.held_slot.entry(), nullptr);
+  EXPECT_EQ(two.entry.held_slot.entry(), nullptr);
+  EXPECT_FALSE(three.entry.held_slot) << "both slots are held";
+  EXPECT_EQ(shared->in_use(), 2u);
+  one.entry.held_slot.give_back();
+  const HeldSlot third = granted(three);
+  EXPECT_TRUE(third);
+  EXPECT_EQ(shared->in_use(), 2u);
+}
+
 TEST_F(SharedPod, ServesAQueueWhenASlotFreesInAnother) {
   const auto first = make_queue({replica(1)});
   const auto second = make_queue({replica(1)});
@@ -79,7 +97,7 @@ TEST_F(SharedPod, LendsAFreeSlotForAProbeAndServesWhoCameMeanwhile) {
   const auto queue = make_queue({replica(1)});
   PreemptibleSlot preemptible = PreemptibleSlot::take(pod, 0);
   ASSERT_TRUE(preemptible);
-  EXPECT_NE(preemptible.slot(), nullptr);
+  EXPECT_NE(preemptible.entry(), nullptr);
   EXPECT_FALSE(PreemptibleSlot::take(pod, 0)) << "the pod has one slot, and it is in use";
   EXPECT_EQ(queue->demand().slots_in_use, 0u) << "a probe is not an exchange";
   Visitor a(*queue, *shard);
@@ -211,7 +229,7 @@ TEST_F(SharedPod, LendsASlotWithoutEndWhereItHasNoLimit) {
   const PreemptibleSlot first = PreemptibleSlot::take(pod, 0);
   const PreemptibleSlot second = PreemptibleSlot::take(pod, 0);
   EXPECT_TRUE(first && second);
-  EXPECT_EQ(first.slot(), nullptr);
+  EXPECT_EQ(first.entry(), nullptr);
 }
 
 /// One deployment knows the same pod by two names, which differ for TLS.
@@ -285,10 +303,10 @@ TEST_F(SharedPod, KeepsItsConnectionsForEveryQueue) {
   const auto second = make_queue({replica(1)});
   {
     Visitor a(*first, *shard);
-    a.entry.held_slot.slot()->cargo = std::make_unique<TestCargo>(0, alive, first.get());
+    a.entry.held_slot.entry()->connection = std::make_unique<TestConnection>(0, alive, first.get());
   }
   Visitor b(*second, *shard);
-  EXPECT_NE(b.entry.held_slot.slot()->cargo, nullptr);
+  EXPECT_NE(b.entry.held_slot.entry()->connection, nullptr);
   b.entry.held_slot.give_back();
   first->close();
   EXPECT_EQ(alive, 1u);

@@ -33,20 +33,20 @@ struct Traffic {
   std::shared_ptr<RequestQueue> queue;
   runtime::ShardSet& shards;
   std::latch ended{kThreads * kExchangesEach};
-  std::atomic<std::size_t> cargo{0};
+  std::atomic<std::size_t> connections{0};
   std::atomic<std::size_t> served{0};
   std::atomic<std::size_t> crowded{0};  // times when more exchanges held slots than there were slots
 };
 
-/// Holds the slot for a turn or two of the loop, leaves cargo in it, and gives it back here or on another thread.
+/// Holds the slot for a turn or two of the loop, leaves a connection in it, and gives it back here or on another thread.
 Task<void> hold(Traffic& traffic, HeldSlot held_slot, runtime::Shard& shard, std::uint64_t dice) {
   auto& replica = static_cast<CountingReplica&>(held_slot.replica());
   if (replica.inside.fetch_add(1) >= 2) ++traffic.crowded;
   runtime::Wakeup wakeup(shard);
   if (dice % 2 == 0) co_await wakeup.wait(shard.now());
-  Slot* slot = held_slot.slot();
-  if (!slot->cargo) slot->cargo = std::make_unique<TestCargo>(shard.index(), traffic.cargo);
-  const Cargo* left = slot->cargo.get();
+  StockEntry* slot = held_slot.entry();
+  if (!slot->connection) slot->connection = std::make_unique<TestConnection>(shard.index(), traffic.connections);
+  const StockedConnection* left = slot->connection.get();
   replica.inside.fetch_sub(1);
   ++traffic.served;
   if (dice % 3 == 0) {
@@ -54,8 +54,8 @@ Task<void> hold(Traffic& traffic, HeldSlot held_slot, runtime::Shard& shard, std
   } else {
     held_slot.give_back();
   }
-  std::unique_ptr<Cargo> dead;
-  if (dice % 5 == 0) replica.pod()->take_cargo(*slot, left, dead);
+  std::unique_ptr<StockedConnection> dead;
+  if (dice % 5 == 0) replica.pod()->take_connection(*slot, left, dead);
 }
 
 Task<void> come_and_go(Traffic& traffic, runtime::Shard& shard) {
@@ -113,7 +113,7 @@ TEST(RequestQueue, IsSharedByThreads) {
   }
 #endif
   traffic.queue->close();
-  EXPECT_EQ(traffic.cargo, 0u);
+  EXPECT_EQ(traffic.connections, 0u);
 }
 
 }  // namespace

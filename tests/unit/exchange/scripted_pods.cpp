@@ -204,7 +204,7 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::HeldSlot
                                                               runtime::Wakeup& wakeup, stream::Cancellation& cancellation) {
   using Opening = ScriptedPods::Opening;
   ScriptedPods& pods = *current;
-  pods.tried.push_back({held_slot.replica().name(), options, held_slot.slot()});
+  pods.tried.push_back({held_slot.replica().name(), options, held_slot.entry()});
   ScriptedPods::Plan plan = pods.next();
   Failure failure;
   if (plan.opening == Opening::kRefused) {

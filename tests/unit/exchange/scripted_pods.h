@@ -95,7 +95,7 @@ class ScriptedPods {
   struct Tried {
     std::string replica;
     upstream::OpenOptions options;
-    dispatch::Slot* slot;
+    dispatch::StockEntry* slot;
   };
   std::vector<Tried> tried;
   std::vector<std::shared_ptr<PodConnection>> connections;

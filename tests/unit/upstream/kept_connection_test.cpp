@@ -216,7 +216,7 @@ TEST_F(KeptConnectionTest, ThatIsDroppedElsewhereEndsAtHomeWithoutAnyMemory) {
   const test::Descriptor connection = first();
   runtime::Wakeup wakeup(there.shard());
   Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-  std::unique_ptr<dispatch::Cargo> resting = std::move(entry->held_slot.slot()->cargo);
+  std::unique_ptr<dispatch::StockedConnection> resting = std::move(entry->held_slot.entry()->connection);
   {
     const test::FailingMemory none(0);
     resting.reset();
@@ -242,11 +242,11 @@ TEST(KeptConnection, ThatFindsNoMemoryToRestEndsAndLeavesTheSlotUsable) {
       failed = one.failed();
     }
     if (failed == 0) {
-      EXPECT_NE(entry->held_slot.slot()->cargo, nullptr);
+      EXPECT_NE(entry->held_slot.entry()->connection, nullptr);
       EXPECT_GT(served, 0U);
       return;
     }
-    EXPECT_EQ(entry->held_slot.slot()->cargo, nullptr);
+    EXPECT_EQ(entry->held_slot.entry()->connection, nullptr);
     world.here.poll();
     EXPECT_TRUE(watched.expired()) << "the connection was not destroyed";
     entry->held_slot.give_back();

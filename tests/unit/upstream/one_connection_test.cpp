@@ -49,7 +49,7 @@ TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
   {
     runtime::Wakeup wakeup(here.shard());
     const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-    static_cast<RestingConnection*>(entry->held_slot.slot()->cargo.get())->close_soon();
+    static_cast<RestingConnection*>(entry->held_slot.entry()->connection.get())->close_soon();
   }
   here.advance(milliseconds(1));
   EXPECT_TRUE(test::turn_until(here, [&] { return slow.at_end(); }));
@@ -57,12 +57,12 @@ TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
   {
     runtime::Wakeup wakeup(here.shard());
     const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-    EXPECT_NE(entry->held_slot.slot()->cargo, nullptr) << "the slot is not empty before the pod has closed";
+    EXPECT_NE(entry->held_slot.entry()->connection, nullptr) << "the slot is not empty before the pod has closed";
   }
   here.advance(milliseconds(1));
   runtime::Wakeup wakeup(here.shard());
   const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-  EXPECT_EQ(entry->held_slot.slot()->cargo, nullptr) << "a quarter of a second later the slot is empty";
+  EXPECT_EQ(entry->held_slot.entry()->connection, nullptr) << "a quarter of a second later the slot is empty";
 }
 
 /// The same, when the request that waited for the pod's close is given up.
@@ -76,7 +76,7 @@ TEST_F(OneConnectionTest, SoIsOneThatARequestHasWaitedForAndGivenUp) {
   EXPECT_TRUE(slow.at_end());
   {
     runtime::Wakeup wakeup(here.shard());
-    EXPECT_NE(queue->enter(wakeup)->held_slot.slot()->cargo, nullptr) << "the connection still closes in its slot";
+    EXPECT_NE(queue->enter(wakeup)->held_slot.entry()->connection, nullptr) << "the connection still closes in its slot";
   }
   here.advance(milliseconds(1));
   auto next = send(here);
