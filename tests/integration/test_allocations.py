@@ -37,7 +37,7 @@ class Allocations:
 
 
 def allocations_of_a_request(stage, client_of, **settings):
-    """Returns the median of several batches: on a busy machine, a connection to the pod sometimes rests too long and is replaced."""
+    """Returns the median of several batches: on a busy machine, a connection to the pod is sometimes idle for too long and is replaced."""
     assert COUNTER.exists(), f"{COUNTER} is not built"
     file = stage.folder / "allocations"
     router = stage.start(endpoint(deployment([stage.pod(answer_in_one_piece)], **settings.pop("deployment", {}))), threads=1,

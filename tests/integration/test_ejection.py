@@ -1,5 +1,5 @@
-"""Contract, section 7: the router stops choosing a replica that fails again and again for some time, and sends fewer requests to one that
-requests it."""
+"""Contract, section 7: the router does not choose a replica for some time after repeated failures, and chooses one less often that answers
+with Retry-After."""
 
 import pytest
 from support.settings import deployment, endpoint

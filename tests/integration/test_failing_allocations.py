@@ -260,12 +260,12 @@ def test_a_reload_whose_memory_fails_leaves_a_whole_configuration(rig, shared_st
     def look():
         whole, seen = reloads.is_whole()
         if whole is None or (reloads.answer == 200 and whole != reloads.state):
-            one.find(f"a configuration that is no whole: POST /reload said {reloads.answer}, {seen}")
+            one.find(f"a mixture of two configurations: POST /reload said {reloads.answer}, {seen}")
         if whole != reloads.state and (again := reloads.ask_to_reload()) != 200:
             one.find(f"the next reload fails: {again}")
         whole, seen = reloads.is_whole()
         if whole != reloads.state:
-            one.find(f"the next reload is not in force: {seen}")
+            one.find(f"the next reload is not active: {seen}")
         one.descriptors = descriptors[reloads.state]
         one.look()
 
@@ -303,7 +303,7 @@ def test_a_drain_whose_memory_fails_ends_in_order(rig, tls, threads):
             for client, body, (identity, _) in zip((holder, waiter), bodies, sent):
                 outcome = one.judge("a client", one.note(identity, one.read(client, body)))
                 if threads == CONTROL and outcome[0] != "answered":
-                    one.find(f"a client was harmed: {outcome}")
+                    one.find(f"a client's request failed: {outcome}")
         code = one.router.wait_exit(3 + PATIENCE)
         if code != 0:
             one.find(f"the drain ended with {code}: {one.router.log[-600:]}")

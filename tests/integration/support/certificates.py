@@ -15,7 +15,7 @@ def _openssl(*arguments, **kwargs):
 
 @dataclass(frozen=True)
 class Pair:
-    certificate: Path  # the whole chain
+    certificate: Path
     key: Path
 
     def as_dict(self):

@@ -1,7 +1,7 @@
 """The router with an allocator that fails on demand (tests/support/failing_allocations.cpp), and what must hold after each failure.
 
-A trial arms the allocator so that the n-th allocation from then on fails, does something, and looks at the process: it lives, other
-clients got their own answers, nothing is lost. What does not hold becomes a finding with the stack of the allocation that failed.
+A trial arms the allocator so that its n-th allocation from then on fails, runs an action, and checks the process: it runs, other clients
+got their own answers, nothing has leaked. Each violation becomes a finding with the stack of the allocation that failed.
 """
 
 import contextlib
@@ -131,9 +131,9 @@ class Rig:
         self.router = self._make(folder, self.echo, binary=FAILING,
                                  environment={"FAILING_ALLOCATIONS": str(folder / "allocations")})
         self.echo.ids.clear()
-        self._trial_of = {}  # of request ids
-        self._failures = {}  # of trials: name, n, stack
-        self.told = {}  # request ids that must be in the log: who knows of them
+        self._trial_of = {}  # by request id
+        self._failures = {}  # by trial: name, n, stack
+        self.told = {}  # request ids that must be in the log, and which side knows each
         self._bystander = None
         for _ in range(3):
             self.score()
@@ -234,7 +234,7 @@ class Rig:
             return
         outcome = self.note(self._identity, self._unharmed.submit(read_answer, self._bystander, self._body).result())
         if outcome[0] != "answered":
-            self.find(f"the bystander's request was harmed: {outcome}")
+            self.find(f"the bystander's request failed: {outcome}")
             self._bystander.close()
             self._bystander = None
 
@@ -316,7 +316,7 @@ class Rig:
                 self.restarted()
         if spares:
             frames = name_stacks({stack for _, _, stack in outcomes})
-            self.findings.extend(Finding(self.trial, number, f"a request was not spared: {outcome}", stack)
+            self.findings.extend(Finding(self.trial, number, f"a request failed that should be answered: {outcome}", stack)
                                  for number, outcome, stack in outcomes if any(re.search(spares, one) for one in frames[stack]))
         if excuses:
             effect, frame = excuses
@@ -363,7 +363,7 @@ class Rig:
         told = self.told_in_log()
         for identity in {*self.told, *filter(None, self.echo.ids)}:
             if told[identity] != 1:
-                self.untold.append(Finding(self.trial, self.number, f"an exchange is told {told[identity]} times", self.last.stack))
+                self.untold.append(Finding(self.trial, self.number, f"an exchange is in the log {told[identity]} times", self.last.stack))
 
     def told_in_log(self):
         lines = self.router.access_log_file.read_text().splitlines()
@@ -389,14 +389,14 @@ class Rig:
         except AssertionError:
             pass  # reported below
         except OSError as error:
-            return self.find(f"operators are not served: {error}")
+            return self.find(f"an operators' listener does not answer: {error}")
         told = self.told_in_log()
         missing = [identity for identity in known if told[identity] == 0]
         if len(missing) > dropped:
             for identity in missing:
                 trial, number, stack = self._failures.get(self._trial_of.get(identity), (self.trial, 0, ()))
-                self.untold.append(Finding(trial, number, f"an exchange is not told: {known[identity]}", stack))
+                self.untold.append(Finding(trial, number, f"an exchange is not in the log: {known[identity]}", stack))
         if any(count > 1 for count in told.values()):
-            self.untold.append(Finding(self.trial, 0, "exchanges told twice", ()))
+            self.untold.append(Finding(self.trial, 0, "exchanges are in the log twice", ()))
         if len(lines) + dropped != requests:
-            self.untold.append(Finding(self.trial, 0, f"books differ: {len(lines)} lines, {dropped} dropped, {requests} counted", ()))
+            self.untold.append(Finding(self.trial, 0, f"counts differ: {len(lines)} lines, {dropped} dropped, {requests} counted", ()))
