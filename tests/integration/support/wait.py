@@ -21,5 +21,5 @@ def stays(condition, duration, what="the condition"):
     """Asserts that `condition()` is true during the whole of `duration` seconds: for events that must not happen."""
     deadline = time.monotonic() + duration
     while time.monotonic() < deadline:
-        assert condition(), f"{what} did not stay true"
+        assert condition(), f"did not last: {what}"
         time.sleep(0.01)
