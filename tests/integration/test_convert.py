@@ -1,4 +1,4 @@
-"""`inference-router convert`: Azure ML's files as resources of Kubernetes. tests/kubernetes gives them to an API server."""
+"""`inference-router convert`: Azure ML's files as Kubernetes resources. tests/kubernetes sends them to an API server."""
 
 import json
 import re
@@ -239,11 +239,11 @@ def test_a_comment_stays_a_comment_whatever_a_name_holds(tmp_path):
 
 @pytest.mark.parametrize("end", ["\u2028", "\u2029", "\u0085", "\n", "\r"])
 def test_names_in_a_file_made_a_resource_of_their_own_in_a_comment(tmp_path, end):
-    """Parsers of YAML 1.1, kubectl's among them, end a line there, and a comment with it."""
+    """YAML 1.1 parsers, also that of kubectl, end a line at this character, and with it a comment."""
     lines = ["apiVersion: rbac.authorization.k8s.io/v1 #", "kind: ClusterRoleBinding #", "metadata: {name: evil} #", "--- #"]
     variables = "".join(f"  {json.dumps(chr(65 + number) + end + line)}: x\n" for number, line in enumerate(lines))
     text = converted(tmp_path, f"name: blue\nendpoint_name: my-endpoint\nenvironment: {{image: foo}}\nenvironment_variables:\n{variables}")
-    assert "evil" in text  # told, in a comment
+    assert "evil" in text  # reported in a comment
     lines = re.split("[\n\r\u0085\u2028\u2029]", text)
     assert [line for line in lines if line.startswith("kind: ")] == ["kind: OnlineDeployment", "kind: Deployment", "kind: Service"]
     assert all(line.startswith(("#", '    "')) for line in lines if "ClusterRoleBinding" in line)  # a comment, or a key in quotes
@@ -301,7 +301,7 @@ def test_output_that_cannot_be_written_is_a_failure(tmp_path):
     assert done.returncode == 1
 
 
-# What `az ml` takes on its command line, and what Azure does besides: each is told in a comment.
+# What `az ml` takes from its command line, and other things that Azure does: a comment reports each.
 
 BLUE = "name: blue\nendpoint_name: my-endpoint\nenvironment: {image: registry.example/model:1}\n"
 
@@ -331,7 +331,7 @@ def test_files_without_the_name_of_an_endpoint_get_it_from_the_command_line(tmp_
     without = run("endpoint.yml", "blue.yml", "--namespace", "team-a", cwd=tmp_path)
     assert without.returncode == 1
     assert "endpoint.yml:1: name: is missing" in without.stderr and "blue.yml:1: endpoint_name: is missing" in without.stderr
-    assert without.stderr.count("--endpoint-name") == 2  # what to do stands there
+    assert without.stderr.count("--endpoint-name") == 2  # the messages say what to do
     done = run("endpoint.yml", "blue.yml", "--namespace", "team-a", "--endpoint-name", "credit", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "  name: credit-blue\n" in done.stdout and "  endpoint_name: credit\n" in done.stdout
@@ -370,9 +370,9 @@ def test_scale_settings_are_told_to_have_no_effect(tmp_path):
     line = [each for each in comments(text) if each.startswith("scale_settings")]
     assert len(line) == 1 and "no effect" in line[0]
     assert "kubectl autoscale deployment my-endpoint-blue --namespace team-a --min 2 --max 5" in line[0]
-    assert "  replicas: 2\n" in text  # the fewest that Azure would run
+    assert "  replicas: 2\n" in text  # the lowest number that Azure would run
     assert "  replicas: 4\n" in converted(tmp_path, BLUE + scaled + "instance_count: 4\n")
-    # `default` means a fixed number of instances: that is what the Deployment says.
+    # `default` means a fixed number of instances, which the Deployment states already.
     assert "scale_settings:" not in " ".join(comments(converted(tmp_path, BLUE + "scale_settings: {type: default}\n")))
 
 
@@ -395,7 +395,7 @@ def test_a_model_with_code_is_told_which_server_azure_runs(tmp_path):
     line = " ".join(comments(text))
     assert "azmlinfsrv --entry_script score.py" in line and "AZUREML_MODEL_DIR" in line
     own = BLUE.replace("model:1}", "model:1, inference_config: {scoring_route: {port: 8501, path: /p}}}")
-    assert "azmlinfsrv" not in converted(tmp_path, own + "model: {path: m, type: custom_model}\n")  # a server of its own
+    assert "azmlinfsrv" not in converted(tmp_path, own + "model: {path: m, type: custom_model}\n")  # the model type has a server of its own
 
 
 def test_a_folder_is_converted_whole_in_alphabetical_order(tmp_path):
@@ -404,7 +404,7 @@ def test_a_folder_is_converted_whole_in_alphabetical_order(tmp_path):
     (folder / "b.yaml").write_text(BLUE)
     (folder / "a.yml").write_text("name: my-endpoint\ntraffic: {blue: 100}\n")
     (folder / "notes.txt").write_text("no YAML")
-    (folder / "router.yaml").write_text("listeners: [{port: 8080}]\nendpoints: ['*.yml']\n")  # the router's own
+    (folder / "router.yaml").write_text("listeners: [{port: 8080}]\nendpoints: ['*.yml']\n")  # the router's own configuration
     done = run("endpoints", "--namespace", "team-a", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     kinds = [line for line in done.stdout.splitlines() if line.startswith("kind: ")]
@@ -414,7 +414,7 @@ def test_a_folder_is_converted_whole_in_alphabetical_order(tmp_path):
     assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith("empty: holds no *.yml or *.yaml")
 
 
-# Overlays: the same code as the router's lays them over the files.
+# Overlays: `convert` applies them with the same code as the router.
 
 AZURES = {"endpoint.yml": "name: iris\nauth_mode: key\n", "blue.yml": "name: blue\nmodel: {path: m}\n",
           "iris.overlay.yml": "endpoints:\n  iris:\n    keys: {primary_file: ../iris.key}\n    hostnames: [iris.example]\n    deployments:\n"
@@ -482,7 +482,7 @@ def test_a_folder_of_untouched_files_and_its_overlays_is_converted(scene):
     files = [each for each in FILES if each.parent == scene]
     deployments = len(files) - kinds.count("kind: OnlineEndpoint")
     assert deployments >= 1 and len(kinds) == 1 + 3 * deployments
-    # Each endpoint has traffic, from its overlay; one with tokens is told to be closed.
+    # Each endpoint gets its traffic from its overlay. A comment reports that an endpoint with tokens stays closed.
     told = comments(done.stdout)
     assert not [each for each in told if each.startswith("traffic: ")]
     assert bool([each for each in told if each.startswith("auth_mode")]) == ("token" in scene.name)
@@ -494,7 +494,7 @@ def test_a_folder_of_untouched_files_and_its_overlays_is_converted(scene):
 def test_an_untouched_file_is_converted_alone_when_its_endpoint_is_named(file, tmp_path):
     text = file.read_text()
     if "onlineendpoint" not in text.lower() and not any(line.startswith("name:") for line in text.splitlines()):
-        text += "\nname: blue\n"  # `--name` of az ml, which an overlay gives
+        text += "\nname: blue\n"  # `--name` of az ml, which the overlay sets
     (tmp_path / file.name).write_text(text)
     done = run(file.name, "--namespace", "team-a", "--endpoint-name", "my-endpoint", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

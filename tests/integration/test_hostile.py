@@ -1,4 +1,4 @@
-"""Clients and pods that mean harm, or behave as if: each costs itself something, and nobody else."""
+"""Clients and pods that attack, or behave as if they did: they only harm themselves."""
 
 import os
 import resource
@@ -22,7 +22,7 @@ PROXY_LISTENER = {"trusted_proxies": ["127.0.0.1"],
 
 
 def drip(client, data, pause, patience):
-    """Sends the same bytes again and again until something comes back or the connection ends; how long that took."""
+    """Sends the same bytes again and again until bytes arrive or the connection ends; returns how long that took."""
     begun = time.monotonic()
     client.socket.settimeout(pause)
     while time.monotonic() - begun < patience:
@@ -50,7 +50,7 @@ def refused(router):
 
 
 def assert_refused_once(router, answer):
-    """The answer, the log and the metrics tell the same, each once."""
+    """The answer, the log and the metrics report the refusal, each exactly once."""
     assert (answer.status, answer.why) == (503, "too_many_connections")
     assert answer.headers.get("connection") == "close"
     error = answer.json()["error"]
@@ -65,8 +65,8 @@ def assert_refused_once(router, answer):
 def test_a_refused_connection_is_told_exactly_once(pod, start):
     router = start(endpoint(deployment([pod()])), limits={"max_connections": 1})
     with router.connect() as first:
-        first.send(request(b"x" * 100)[:-1])  # an idle one would make room, and one whose head has only begun
-        eventually(lambda: router.metrics().value("connections_total") == 1, "the one that has the place")  # each shard accepts by itself
+        first.send(request(b"x" * 100)[:-1])  # the router would close an idle connection to make room, also one with an incomplete head
+        eventually(lambda: router.metrics().value("connections_total") == 1, "the first connection")  # each shard accepts on its own
         with router.connect() as second:
             answer = second.response()
             assert second.is_closed()
@@ -85,7 +85,7 @@ def test_a_client_has_its_own_limit_over_all_shards(pod, start):
     assert len(lines) == 1 and lines[0]["ResponseCodeReason"] == "too_many_connections"
     assert (answer.status, answer.why) == (503, "too_many_connections")
     clients.pop().close()
-    eventually(lambda: router.score(b"x").status == 200, "the place of a client that left")
+    eventually(lambda: router.score(b"x").status == 200, "the connection of a client that left to be released")
     for client in clients:
         client.close()
 
@@ -130,14 +130,14 @@ def test_a_body_below_the_minimum_rate_is_a_408_and_frees_the_slot(pod, start):
     router = start(endpoint(deployment([blue])))
     with router.connect() as client:
         client.send(request(headers={"Content-Length": "100000"}))
-        eventually(lambda: router.slots_in_use() == 1, "the slot to be held")
+        eventually(lambda: router.slots_in_use() == 1, "the slot to be taken")
         took = drip(client, b"12345", 0.1, 20)  # 50 bytes a second
         answer = client.response()
         assert (answer.status, answer.why) == (408, "client_timeout")
         assert client.is_closed()
     assert 4.9 < took < 15
     assert router.access_lines(1)[0]["ResponseCode"] == 408
-    eventually(lambda: router.slots_in_use() == 0, "the slot")
+    eventually(lambda: router.slots_in_use() == 0, "the slot to be free")
     assert router.score(b"next").status == 200
 
 
@@ -147,23 +147,23 @@ def test_a_body_at_the_minimum_rate_is_served_however_long_it_takes(pod, start):
     with router.connect() as client:
         client.send(request(headers={"Content-Length": "400"}))
         for _ in range(40):
-            time.sleep(0.2)  # 50 bytes a second, for longer than the grace: the subject
+            time.sleep(0.2)  # 50 bytes a second, for longer than the grace: what this test is about
             client.send(b"0123456789")
         assert client.response().status == 200
 
 
 @pytest.mark.long
 def test_the_rate_is_not_measured_while_the_pod_is_slow_or_the_request_waits_in_the_queue(pod, start):
-    """Body and answer are fast, but the router waits longer than the grace for everybody else."""
+    """Body and answer are fast, but the router waits longer than the grace for other parties."""
     def sluggish(exchange):
         if exchange.request.method == "PUT":
-            time.sleep(6)  # takes nothing for longer than the grace: the subject
+            time.sleep(6)  # reads nothing for longer than the grace: what this test is about
         body = exchange.body()
         exchange.answer(200, b"%d" % len(body))
 
     blue = pod(sluggish)
     router = start(endpoint(deployment([blue], max_queue_wait_ms=30000, request_timeout_ms=30000)))
-    size = 16 << 20  # more than all the buffers between here and there
+    size = 16 << 20  # more than all the buffers on the way
     first = router.connect()
     second = router.connect()
 
@@ -172,7 +172,7 @@ def test_the_rate_is_not_measured_while_the_pod_is_slow_or_the_request_waits_in_
 
     uploads = [threading.Thread(target=upload, args=(first, "PUT"), daemon=True)]
     uploads[0].start()
-    eventually(lambda: router.slots_in_use() == 1, "the slot")
+    eventually(lambda: router.slots_in_use() == 1, "the slot to be taken")
     uploads.append(threading.Thread(target=upload, args=(second, "POST"), daemon=True))
     uploads[1].start()
     for client, method in ((first, "PUT"), (second, "POST")):
@@ -198,13 +198,13 @@ def test_a_client_that_reads_below_the_minimum_rate_gives_the_slot_back(pod, sta
         assert client.head().status == 200
         begun = time.monotonic()
         while not router.access_log_file.read_text() and time.monotonic() - begun < 30:
-            client.reader.fill()  # steadily, far more than a byte a minute, and far less than is asked for
+            client.reader.fill()  # steadily, far more than a byte a minute, and far less than the required rate
             client.reader.buffer = b""
             time.sleep(0.1)
         assert 4 < time.monotonic() - begun < 30
     line = router.access_lines(1)[0]
     assert (line["ResponseCode"], line["ResponseCodeReason"]) == (200, "client_timeout")
-    eventually(lambda: router.slots_in_use() == 0, "the slot")
+    eventually(lambda: router.slots_in_use() == 0, "the slot to be free")
     assert blue.aborts == 1
 
 
@@ -240,7 +240,7 @@ def failed_handshakes(router):
 
 
 def test_half_open_handshakes_do_not_keep_honest_clients_out(pod, start, authority):
-    """The oldest ones are cut for the newest: nothing else ends them here, the header timeout is far away."""
+    """The router closes the oldest handshakes for the newest. Nothing else ends them here, since the header timeout is long."""
     pair = authority.issue("router.test")
     router = start(endpoint(deployment([pod()], slots=0)), tls={"certificates": [pair.as_dict()]},
                    limits={"max_handshakes": 8, "header_timeout_ms": 600_000})
@@ -250,7 +250,7 @@ def test_half_open_handshakes_do_not_keep_honest_clients_out(pod, start, authori
         half_open.append(Client(router.port).send(b"\x16\x03\x01\x02\x00\x01" if number % 2 else b""))
         if number % 10 == 0:
             assert router.score(b"x").status == 200
-    eventually(lambda: failed_handshakes(router) == 60 - 8, "all but the newest ones to be cut")
+    eventually(lambda: failed_handshakes(router) == 60 - 8, "all but the newest handshakes to be closed")
     assert router.metrics().value("connections_active") == 8
     assert half_open[0].is_closed()
     assert router.score(b"x").status == 200
@@ -259,27 +259,27 @@ def test_half_open_handshakes_do_not_keep_honest_clients_out(pod, start, authori
 
 
 def test_three_strangers_who_shake_hands_at_one_place_do_not_end_the_process(pod, start, authority):
-    """One place. The first stranger has sent bytes that the router has not read yet when two silent ones come: it is spared for
-    the second, and spared again, alone in the list by then, when the third one has cut the second."""
+    """One handshake is permitted. The first client has sent bytes, which the router has not read yet, when two silent clients connect. The
+    router spares it for the second. The third closes the second, and the router spares the first again, now alone in the list."""
     pair = authority.issue("router.test")
     router = start(endpoint(deployment([pod()], slots=0)), tls={"certificates": [pair.as_dict()]}, threads=1,
                    limits={"max_handshakes": 1, "header_timeout_ms": 600_000})
     router.client_context = authority.client_context()
     for _ in range(5):
         with Client(router.port) as first:
-            eventually(lambda: router.metrics().value("connections_active") == 1, "the first stranger")
+            eventually(lambda: router.metrics().value("connections_active") == 1, "the first client")
             router.signal(signal.SIGSTOP)
             with Client(router.port) as second, Client(router.port):
-                first.send(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a hello
+                first.send(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a ClientHello
                 router.signal(signal.SIGCONT)
                 assert second.is_closed()
                 assert router.score(b"x").body == b"x"
-        eventually(lambda: router.metrics().value("connections_active") == 0, "the strangers to be forgotten")
+        eventually(lambda: router.metrics().value("connections_active") == 0, "the connections of these clients to end")
     assert router.process.poll() is None, router.log
 
 
 class SClient:
-    """openssl s_client, whose commands are single letters: R renegotiates, K updates the keys and asks for an update back."""
+    """openssl s_client, whose commands are single letters: R renegotiates, K updates the keys and requests an update in return."""
 
     def __init__(self, router, authority, *arguments):
         self._process = subprocess.Popen(
@@ -295,7 +295,7 @@ class SClient:
             self.said += data
 
     def command(self, letter):
-        """False if it has ended."""
+        """Returns False if the process has ended."""
         try:
             self._process.stdin.write(letter + b"\n")
             self._process.stdin.flush()
@@ -318,7 +318,7 @@ def test_renegotiation_is_refused(pod, start, authority):
     router.client_context = authority.client_context()
     client = SClient(router, authority, "-tls1_2")
     client.command(b"R")
-    said = client.wait()  # it ends by itself
+    said = client.wait()  # the process ends by itself
     assert b"RENEGOTIATING" in said and b"no renegotiation" in said, said[-2000:]
     assert router.score(b"x").status == 200
 
@@ -339,7 +339,7 @@ def test_a_flood_of_key_updates_is_ended_and_does_not_hold_the_shard(pod, start,
 
 
 class Flood:
-    """Writes the same bytes to a client's socket as fast as they are taken, from a thread of its own, until it is stopped."""
+    """Writes the same bytes to a client's socket as fast as the socket accepts them, on a thread of its own, until it is stopped."""
 
     def __init__(self, sock, data):
         self._socket, self._data, self._stop = sock, data, threading.Event()
@@ -362,7 +362,7 @@ class Flood:
 
 
 def test_a_flood_of_tiny_records_does_not_hold_the_shard(pod, start, authority):
-    """One byte of a body in each record, without end; the other client of the one shard is served meanwhile."""
+    """One byte of a body in each record, without end. The only shard serves another client meanwhile."""
     pair = authority.issue("router.test")
     router = start(endpoint(deployment([pod()], slots=0)), threads=1, tls={"certificates": [pair.as_dict()]})
     router.client_context = authority.client_context()
@@ -370,7 +370,7 @@ def test_a_flood_of_tiny_records_does_not_hold_the_shard(pod, start, authority):
     flooding.send(request(headers={"Content-Length": "90000000"}))
 
     class Records:
-        """A TLS socket whose every byte becomes a record."""
+        """A TLS socket that sends every byte as a record of its own."""
         def sendall(self, data):
             for byte in data:
                 flooding.socket.sendall(bytes([byte]))
@@ -383,9 +383,9 @@ def test_a_flood_of_tiny_records_does_not_hold_the_shard(pod, start, authority):
         eventually(lambda: flood.sent > 1000, "the flood to run")
         with router.connect() as other:
             for _ in range(20):
-                assert other.exchange(b"x").status == 200  # within the client's patience, which the flood outlasts
+                assert other.exchange(b"x").status == 200  # within the client's timeout, while the flood continues
         before = flood.sent
-        eventually(lambda: flood.sent > before + 1000, "the flood to go on")
+        eventually(lambda: flood.sent > before + 1000, "the flood to continue")
     finally:
         flood.stop()
 
@@ -407,7 +407,7 @@ def limited(router, kind, value):
 
 
 def ended(client):
-    """The router has ended this connection."""
+    """Whether the router has ended this connection."""
     try:
         return not client.socket.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
     except BlockingIOError:
@@ -425,15 +425,15 @@ def test_the_process_takes_all_the_descriptors_that_it_may_have(pod, start):
 @pytest.mark.serial
 def test_when_descriptors_run_short_clients_wait_and_everything_else_works(pod, start):
     router = start(endpoint(deployment([pod()], slots=0)))
-    limited(router, resource.RLIMIT_NOFILE, 128)  # 96 for clients and what was open before
+    limited(router, resource.RLIMIT_NOFILE, 128)  # 96 for clients and for what was open before
     clients = [router.connect() for _ in range(100)]
     eventually(lambda: descriptors(router) >= 96, "the descriptors for clients to be used")
-    assert router.metrics().value("connections_active") < 96  # and /metrics, /status answer
+    assert router.metrics().value("connections_active") < 96  # /metrics and /status also answer
     served = router.metrics().value("connections_total")
-    assert clients[0].exchange(b"x").status == 200  # with a connection to the pod, and a look into the access log's file
+    assert clients[0].exchange(b"x").status == 200  # which needs a connection to the pod, and a check of the access log's file
     used = cpu_seconds(router)
-    stays(lambda: router.metrics().value("connections_total") == served, 1, "the pause")
-    assert cpu_seconds(router) - used < 0.7, "it spins"
+    stays(lambda: router.metrics().value("connections_total") == served, 1, "accepting to be paused")
+    assert cpu_seconds(router) - used < 0.7, "the router should not spin"
     assert router.admin("/status")[0] == 200
     late = router.start_request(b"late")
     for client in clients[:60]:
@@ -444,7 +444,7 @@ def test_when_descriptors_run_short_clients_wait_and_everything_else_works(pod, 
         client.close()
 
 
-if not SANITIZED:  # a sanitizer needs descriptors of its own, to look at memory
+if not SANITIZED:  # a sanitizer needs descriptors of its own, to examine memory
 
     def test_a_shortage_of_descriptors_is_not_told_as_the_pods_fault(pod, start):
         blue = pod()
@@ -452,7 +452,7 @@ if not SANITIZED:  # a sanitizer needs descriptors of its own, to look at memory
         limit = resource.prlimit(router.process.pid, resource.RLIMIT_NOFILE)[0]
         with router.connect() as client:
             assert client.exchange(b"x").status == 200
-            eventually(lambda: blue.connections == 0, "the pod's connection to rest no longer")
+            eventually(lambda: blue.connections == 0, "the pod's idle connection to end")
             limited(router, resource.RLIMIT_NOFILE, 8)
             answer = client.exchange(b"x")
             limited(router, resource.RLIMIT_NOFILE, limit)
@@ -462,10 +462,10 @@ if not SANITIZED:  # a sanitizer needs descriptors of its own, to look at memory
         assert line["ModelStatusReason"] == "the router ran short of descriptors, ports or memory"
 
 
-if not SANITIZED:  # whose address space tells nothing
+if not SANITIZED:  # the size of a sanitizer's address space says nothing
 
     def test_when_memory_runs_short_connections_end_and_the_process_lives(pod, start):
-        """Each client makes the router keep 900 KB of a head that never ends; far more of them than there is memory for."""
+        """Each client makes the router keep 900 KB of a head that never ends. There are far more clients than memory allows."""
         router = start(endpoint(deployment([pod()], slots=0)), limits={"max_header_bytes": 1 << 20, "header_timeout_ms": 60_000})
         assert router.score(b"x").status == 200
         limited(router, resource.RLIMIT_AS, router.memory("VmSize") + (48 << 20))
@@ -476,9 +476,9 @@ if not SANITIZED:  # whose address space tells nothing
             greedy.append(client)
             try:
                 client.send(head)
-            except OSError:  # ended meanwhile, or not accepted yet
+            except OSError:  # the router has closed it meanwhile, or not accepted it yet
                 pass
-        eventually(lambda: any(ended(client) for client in greedy), "some to be ended: there is no memory for all of them")
+        eventually(lambda: any(ended(client) for client in greedy), "some connections to end, since there is no memory for all of them")
         assert router.process.poll() is None
         for client in greedy:
             client.close()
@@ -519,7 +519,7 @@ def test_a_head_that_is_too_large_is_a_431(scene, headers):
 def test_bytes_without_end_do_not_hold_the_shard(pod, start, data):
     router = start(endpoint(deployment([pod()], slots=0)), threads=1)
     client = router.connect()
-    if data.startswith(b"x"):  # refused before its body is read
+    if data.startswith(b"x"):  # the router refuses it before it reads the body
         client.send(request(key="wrong", headers={"Transfer-Encoding": "chunked"}, length=False) + b"fffffffff\r\n")
     flood = Flood(client.socket, data)
     with router.connect() as other:
@@ -548,7 +548,7 @@ def test_pipelined_requests_without_end_do_not_hold_the_shard(pod, start):
         for _ in range(20):
             assert other.exchange(b"x").status == 200
         before = flood.sent
-        eventually(lambda: flood.sent > before, "the flood to go on")
+        eventually(lambda: flood.sent > before, "the flood to continue")
     flood.stop()
     reader.join(10)
 
@@ -578,7 +578,7 @@ def test_an_absolute_target_is_served_and_its_authority_wins_over_the_host(scene
         assert client.response().status == 200
     assert scene.pod.requests[-1].target == "/v1/models?q=1"
     assert scene.pod.requests[-1].headers.get("host") == "named.test"
-    with scene.router.connect() as client:  # the other way round: the Host field does not choose the endpoint
+    with scene.router.connect() as client:  # the reverse: the Host field does not choose the endpoint
         client.send(request(b"x", path="http://other.test/v1/models", host="named.test"))
         assert client.response().status == 404
 
@@ -617,7 +617,7 @@ def test_nothing_of_a_pods_broken_head_reaches_the_client(pod, start, data):
         said = client.reader.until_close()
     assert said.startswith(b"HTTP/1.1 502 ") and b"x-router-reason: upstream_invalid_response\r\n" in said
     assert b"evil" not in said.lower() and b"xxxx" not in said
-    eventually(lambda: router.slots_in_use() == 0, "the slot")
+    eventually(lambda: router.slots_in_use() == 0, "the slot to be free")
 
 
 def test_interim_responses_without_end_do_not_hold_the_shard(pod, start):
@@ -630,14 +630,14 @@ def test_interim_responses_without_end_do_not_hold_the_shard(pod, start):
     router = start(endpoint(deployment([flooding], request_timeout_ms=3000), name="flood"), endpoint(deployment([good])), threads=1)
     with router.connect() as client, router.connect() as other:
         client.send(request(b"x", path="/api/v1/endpoint/flood/score"))
-        eventually(lambda: flooding.requests, "the pod to have it")
+        eventually(lambda: flooding.requests, "the pod to have the request")
         for _ in range(20):
             assert other.exchange(b"x").status == 200
         answer = client.response()
         assert [one.status for one in answer.interim] == [103] * 8
         assert (answer.status, answer.why) == (504, "upstream_timeout")
         assert other.exchange(b"x").status == 200
-    eventually(lambda: router.slots_in_use() == 0, "the slot")
+    eventually(lambda: router.slots_in_use() == 0, "the slot to be free")
 
 
 def processor_seconds(router):
@@ -647,7 +647,7 @@ def processor_seconds(router):
 
 @pytest.mark.serial
 def test_waiting_for_a_client_that_does_not_read_costs_no_time(pod, start):
-    """The pod has more to give all the while: nothing of it may wake the router, which could do nothing with it."""
+    """The pod has more to send all the time. Its data must not wake the router, which cannot pass it on."""
     def flood(exchange):
         exchange.body()
         exchange.begin_chunks()
@@ -660,5 +660,5 @@ def test_waiting_for_a_client_that_does_not_read_costs_no_time(pod, start):
         client.send(request(b"x"))
         assert client.head().status == 200
         before = processor_seconds(router)
-        stays(lambda: router.slots_in_use() == 1, 2, "the answer to be under way")
+        stays(lambda: router.slots_in_use() == 1, 2, "the answer to be in progress")
         assert processor_seconds(router) - before < 1
