@@ -126,6 +126,16 @@ TEST_F(ConnectingTest, TellsOfAReplicaThatRefuses) {
   EXPECT_EQ(outcome(), Outcome::kRefused);
 }
 
+TEST_F(ConnectingTest, APodThatCannotBeReachedIsNotSaidToRefuse) {
+  serve_from(*runtime::Address::parse("224.0.0.1", 1), nullptr);  // TCP to a multicast address: ENETUNREACH
+  connect();
+  EXPECT_TRUE(test::turn_until(here, [&] { return request->opening->done(); }));
+  const Failure failure = request->failure();
+  EXPECT_EQ(failure.system_error, ENETUNREACH);
+  EXPECT_STREQ(failure.cause, "the connection to the pod could not be started");
+  EXPECT_EQ(outcome(), Outcome::kFailed) << "not refused: other requests may try it";
+}
+
 // --- TLS ---
 
 class SecureConnectingTest : public ConnectingTest {
