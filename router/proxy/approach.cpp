@@ -90,7 +90,7 @@ Task<Result<HeldSlot>> Approach::acquire_under_newest_view(dispatch::QueuePositi
   while (held_slot && generation_of(*held_slot) > view_->generation) {
     const std::shared_ptr<dispatch::RequestQueue> queue = route().deployment->queue;
     const Result<void> caught_up = co_await catch_up(generation_of(*held_slot));
-    if (!caught_up) co_return caught_up.error();  // the destructor releases the slot
+    if (!caught_up) co_return caught_up.error();  // the destructor gives the slot back
     if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
     if (route().deployment->queue == queue) continue;
     held_slot->give_back();

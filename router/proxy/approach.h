@@ -28,8 +28,8 @@ class Approach {
   Result<void> admit();
   /// Waits in the queue for a slot. Suspends. The slot's replica does not belong to a newer generation than the view.
   Task<Result<dispatch::HeldSlot>> wait_for_slot();
-  /// Releases the slot of a replica that could not be reached, and waits at the old position in the queue for another slot. The
-  /// time that the exchange has already waited counts. Suspends.
+  /// Gives back the slot of a replica that could not be reached, and waits at the old position in the queue for another slot.
+  /// The time that the exchange has already waited counts. Suspends.
   Task<Result<dispatch::HeldSlot>> wait_again(dispatch::HeldSlot held_slot);
   /// Opens a connection in the held slot. If that fails, the slot stays with the caller (upstream::open names one exception).
   /// Suspends.

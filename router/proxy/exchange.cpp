@@ -48,7 +48,7 @@ Task<Result<void>> answer(ShardServer& server, Views::Snapshot& view, Downstream
     upstream::UpstreamExchange& exchange = upstream_close.hold(std::move(*opened), route.deployment->abort_wait);
     const Result<void> forwarded = co_await forward(downstream, route, ids, approach.patience(), exchange,
                                                     approach.mirror_copy(ids), *view, wakeup, record, upstream_close);
-    if (forwarded || upstream_close.settled()) co_return forwarded;
+    if (forwarded || upstream_close.settled()) co_return forwarded;  // settled: no second attempt is possible
     if (!approach.may_try_again(exchange.ended_unseen())) {
       exchange.held_slot().report().outcome = dispatch::ReplicaReport::Outcome::kFailed;
       upstream_close.begin();

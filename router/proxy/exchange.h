@@ -9,8 +9,8 @@ namespace router::proxy {
 class ShardServer;
 
 /// Runs one request from its head to the last byte of its answer. Read exchange.cpp first: it is the main path of the router.
-/// Suspends. In every case the request is answered or its connection is cut, the slot is released, and the exchange is counted
-/// and logged once.
+/// Suspends. In every case the request is answered or its connection is cut, and the slot is given back. The exchange is
+/// counted and logged once, except for `/healthz` and OPTIONS with `Max-Forwards: 0`, which take no slot.
 Task<void> run_exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup);
 
 /// Answers a request whose head could not be read. The metrics and the access log contain it like any other request. Suspends.

@@ -18,7 +18,7 @@ class Connection;
 
 /// How the router connects to the replicas of a deployment over https; nullptr in its place: plaintext.
 struct Transport {
-  std::vector<std::shared_ptr<tls::ClientContext>> contexts;  // one per shard
+  std::vector<std::shared_ptr<tls::ClientContext>> contexts;  // one per shard, and one more
   std::string server_name;                                    // empty: the replica's host name
 };
 
@@ -36,7 +36,7 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   const runtime::Address& address() const { return address_; }
   const std::shared_ptr<const Transport>& transport() const { return transport_; }
   const std::string& server_name() const;
-  /// The first generation of the configuration that contains it: an exchange with an older view must not be sent to it.
+  /// The first generation of the configuration that contains it: a request under an older view must not be sent to it.
   std::uint64_t generation() const { return generation_; }
 
   /// Idle connections of a replica without limit, of one shard; at most kIdleMax.
