@@ -22,15 +22,23 @@ struct Transport {
   std::string server_name;                                    // empty: the replica's host name
 };
 
+struct ReplicaOptions {
+  std::string name;       // host:port, for logs and /status
+  std::size_t slots = 0;  // the limit of its deployment; 0: no limit
+  std::string host;       // the configured host name: the TLS server name if the transport has none
+  runtime::Address address;
+  std::shared_ptr<const Transport> transport;  // nullptr: plaintext
+  /// Replicas of other deployments that are the same pod share it.
+  std::shared_ptr<dispatch::PodSlots> pod = std::make_shared<dispatch::PodSlots>();
+  std::size_t shards = 1;
+  std::uint64_t generation = 1;  // the first of the configuration that contains the replica
+};
+
 /// One pod that can score: what the queue knows of it, and its address. All members are constant except those per shard, each
 /// of which belongs to its shard. A pod whose address changes becomes a new replica.
 class Replica final : public dispatch::Replica, public std::enable_shared_from_this<Replica> {
  public:
-  /// `host`: the configured host name, for the TLS server name. `pod`: shared with the replicas of other deployments that are
-  /// the same pod.
-  Replica(std::string name, std::size_t slots, std::string host, runtime::Address address,
-          std::shared_ptr<const Transport> transport, std::shared_ptr<dispatch::PodSlots> pod, std::size_t shards,
-          std::uint64_t generation);
+  explicit Replica(ReplicaOptions options);
   ~Replica() override;
 
   const runtime::Address& address() const { return address_; }

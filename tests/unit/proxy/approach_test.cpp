@@ -112,8 +112,14 @@ class ApproachTest : public ::testing::Test {
   ConnectionLimits connection_limits;
   ShardServer server{shards[0], views, metrics.shard(0), shards.size(), connection_limits};
   test::LoopbackListener pod;
-  const std::shared_ptr<upstream::Replica> replica = std::make_shared<upstream::Replica>(
-      "pod:1", 1, "pod", pod.address(), nullptr, std::make_shared<dispatch::PodSlots>(1), 1, 2);
+  const std::shared_ptr<upstream::Replica> replica =
+      std::make_shared<upstream::Replica>(upstream::ReplicaOptions{.name = "pod:1",
+                                                                   .slots = 1,
+                                                                   .host = "pod",
+                                                                   .address = pod.address(),
+                                                                   .transport = nullptr,
+                                                                   .pod = std::make_shared<dispatch::PodSlots>(1),
+                                                                   .generation = 2});
   const std::shared_ptr<dispatch::RequestQueue> queue =
       std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, clock);
   Duration queue_wait_max{};

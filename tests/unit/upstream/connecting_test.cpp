@@ -205,7 +205,7 @@ TEST_F(SecureConnectingTest, DoesNotTakeAConnectionThatSpeaksPlainly) {
   test::Descriptor connection = first();
   earn_trust(connection);
   // Another deployment has the same pod, and connects to it over TLS.
-  const auto secure = std::make_shared<Replica>("pod:1", 1, "localhost", pod.address(), tls_transport(), plain->pod(), 2, 1);
+  const auto secure = make_replica(pod.address(), tls_transport(), 1, plain->pod());
   const auto another = std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, here.clock());
   another->set_replicas({secure});
   another->set_ready(secure, true);
