@@ -559,7 +559,7 @@ TEST_F(Probe, EndsWithoutMemory) {
   EXPECT_EQ(group.running(), 0u);
 }
 
-TEST_F(Probe, GivesItsTurnToTheNextOneWithoutMemory) {
+TEST_F(Probe, GivesItsPermitToTheNextOneWithoutMemory) {
   target.limit = std::make_shared<ProbeLimit>(1);
   const ProbeLimit& limit = *target.limit;
   start();
