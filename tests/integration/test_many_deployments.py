@@ -1,7 +1,6 @@
 """What a large number of deployments costs the router."""
 
 import gzip
-import os
 import socket
 import subprocess
 import sys
@@ -18,12 +17,6 @@ from support.settings import deployment, endpoint
 ENDPOINTS, DEPLOYMENTS = 40, 25  # deployments of each endpoint
 
 
-def cpu_of(router):
-    """Returns the CPU seconds that the process has used."""
-    fields = Path(f"/proc/{router.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def many(tls):
     """Returns a thousand deployments without replicas: the router has nothing to resolve or to probe."""
     settings = {"tls": {}} if tls else {}
@@ -36,7 +29,7 @@ def test_a_thousand_deployments_with_tls_loaded_the_trust_store_a_thousand_times
     figures = {}
     for tls in (False, True):
         router = start(*many(tls))
-        figures[tls] = (cpu_of(router), router.memory())
+        figures[tls] = (router.cpu_seconds(), router.memory())
         router.stop()
     (plain_cpu, plain_memory), (tls_cpu, tls_memory) = figures[False], figures[True]
     print(f"\n{ENDPOINTS * DEPLOYMENTS} deployments: {tls_cpu - plain_cpu:.2f} s of CPU and "

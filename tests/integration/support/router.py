@@ -231,6 +231,11 @@ class Router:
                 return int(line.split()[1]) * 1024
         raise AssertionError(field)
 
+    def cpu_seconds(self):
+        """Seconds of CPU that the process has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def access_lines(self, count):
         """Returns the first `count` lines of the access log, as objects, once they are written."""
         def lines():
