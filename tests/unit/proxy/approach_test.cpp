@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <functional>
-#include <future>
 #include <memory>
 #include <string>
 
@@ -13,6 +12,7 @@
 #include "router/proxy/server.h"
 #include "router/upstream/replica.h"
 #include "tests/support/loopback.h"
+#include "tests/support/run_on.h"
 #include "tests/support/test_shard.h"
 
 namespace router::proxy {
@@ -86,14 +86,7 @@ class ApproachTest : public ::testing::Test {
     view->table.endpoints.push_back(std::move(endpoint));
     views.publish(view);
   }
-  void on_shard(const std::function<void()>& work) {
-    std::promise<void> done;
-    shards[0].post([&] {
-      work();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
+  void on_shard(const std::function<void()>& work) { test::run_on(shards[0], work); }
   bool slot_comes_back() {
     return turn_until(control, [this] { return queue->demand().slots_in_use == 0; });
   }

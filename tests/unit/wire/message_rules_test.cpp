@@ -2,38 +2,21 @@
 
 #include <string>
 
-#include "router/wire/message_input.h"
 #include "router/wire/message_output.h"
-#include "tests/support/test_shard.h"
-#include "tests/support/wire.h"
+#include "tests/unit/wire/message_world.h"
 
 namespace router::wire {
 namespace {
 
-using test::Collected;
-using Kind = http::Framing::Kind;
-
-constexpr std::string_view kHead = "POST / HTTP/1.1\r\nHost: x\r\n\r\n";
-
-class MessageInputTest : public ::testing::Test {
+class MessageInputTest : public ::testing::Test, protected MessageWorld {
  protected:
-  Result<std::string_view> head(std::size_t max_bytes = 65536) { return input.head(pair.stream, max_bytes); }
-  void begin(http::Framing framing, std::string_view with = "") {
-    pair.far.send(std::string(kHead) + std::string(with));
-    ASSERT_EQ(*head(), kHead);
-    input.begin_body(framing);
-  }
+  MessageInputTest() : MessageWorld(Origin::kDownstream) {}
   /// Reads the bytes that have arrived.
   void read() {
     for (Progress read = Progress::kMoved; read != Progress::kBlocked && read != Progress::kEnded;) {
       read = *input.read_body(pair.stream, body);
     }
   }
-
-  test::TestShard shard;
-  test::Wire pair{shard};
-  MessageInput input{shard, Origin::kDownstream};
-  Collected body;
 };
 
 // --- heads ---
