@@ -10,8 +10,9 @@ namespace router::dispatch {
 /// Whether a replica may be chosen, according to the results of exchanges with it (contract, sections 6 and 7).
 /// *Ejected*: after kFailuresMax failures in a row, for kFirst. The time doubles with each ejection, up to kLongest, and is
 /// kFirst again if the replica was well for at least as long as its last ejection. The queue decides whether to eject it.
-/// *Refusing*: its kernel has refused a connection, so no exchange can reach it. Begins with the first refusal and ends when
-/// the kernel accepts a connection again.
+/// *Refusing*: its kernel has refused a connection, so no exchange can reach it. Begins with the first refusal. Ends
+/// when the test of its return succeeds: its readiness route says ready, or in Kubernetes its kernel accepts a connection. Also
+/// ends when its source reports it ready again.
 /// Protected by the queue's mutex.
 class Health {
  public:

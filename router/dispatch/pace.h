@@ -8,8 +8,8 @@
 namespace router::dispatch {
 
 /// How long a slot is held on average. This and the number of slots give the speed of a queue. Known after kKnownAfter
-/// exchanges; the latest kMemory of them count most. Forgotten if no exchange has ended for kForgotten and for four times the
-/// average, since the model may have changed. Protected by the queue's mutex.
+/// exchanges; the latest kMemory of them count most. Forgotten after kForgotten or four averages without an exchange, whichever
+/// is longer, since the model may have changed. Protected by the queue's mutex.
 class Pace {
  public:
   static constexpr std::size_t kKnownAfter = 16;

@@ -196,7 +196,8 @@ Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadlin
 Result<HeldSlot> RequestQueue::admit(std::size_t shard, const QueuePosition& position, TimePoint now, Deadline deadline) {
   if (closed_) return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed");
   if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
-  while (capacity_.available_without(position.avoided.get())) {  // then no waiter could use it: `finish` has served those
+  // No waiter can use this slot: the last `finish` has served every waiter that could.
+  while (capacity_.available_without(position.avoided.get())) {
     Capacity::Taken taken = capacity_.take(shard, position.avoided.get());
     if (taken.replica != nullptr) return hold(std::move(taken), position.ticket, position.avoided.get(), now);
   }

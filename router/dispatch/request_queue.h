@@ -159,8 +159,8 @@ class QueueMutex {
 
 /// The queue of one deployment: binds an exchange to a replica at the moment a slot is free, first come first served
 /// (contract, section 5). No exchange waits while a slot of a serving replica (ready, not ejected, not refusing) is free, and
-/// none overtakes an earlier one. Exception: an exchange that avoids a replica does not take that replica's slots, so others
-/// may, as long as another replica serves.
+/// none overtakes an earlier one. Exception: an exchange that avoids a replica does not take that replica's slots as long as
+/// another replica serves; later waiters may then take that slot.
 /// Threads: shared by all shards (one short mutex). While it is held, nothing is resumed, sent or destroyed. A waiter gets its
 /// result on its own shard. Only functions that say so may fail for lack of memory, and then they have changed nothing. Owned
 /// by a shared_ptr; outlives tables.

@@ -24,7 +24,7 @@ class Drain {
   bool begun() const { return begun_; }
 
   static constexpr std::chrono::milliseconds kLook{20};
-  static constexpr std::chrono::seconds kCut{5};  // after the grace: time to write refusals and to release pods
+  static constexpr std::chrono::seconds kCut{5};  // after the grace: time to write refusals and to give slots back
 
  private:
   class Step final : public runtime::Timer {

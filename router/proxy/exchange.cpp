@@ -48,7 +48,7 @@ Task<void> run_exchange(ShardServer& server, Downstream& downstream, runtime::Wa
 /// reused connection had ended before the pod acted on the request.
 Task<Result<void>> Exchange::answer() {
   if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
-  if (gathers_first(downstream_)) {
+  if (gathers_first(downstream_)) {  // a slow sender holds no slot
     if (const Result<void> gathered = co_await gather(*this); !gathered) co_return gathered.error();
   }
   Result<void> held = co_await wait_for_slot();

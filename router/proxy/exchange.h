@@ -104,7 +104,8 @@ class Exchange {
 };
 
 /// Runs one request from its head to the last byte of its response. Suspends. In every case the request is answered or its
-/// connection is cut, the slot is given back, and the exchange is counted and logged once.
+/// connection is cut, and the slot is given back. The exchange is counted and logged once, except for `/healthz` and OPTIONS
+/// with `Max-Forwards: 0`, which take no slot.
 Task<void> run_exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup);
 
 /// Answers a request whose head could not be read. The metrics and the access log contain it like any other request. Suspends.

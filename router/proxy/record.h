@@ -35,7 +35,7 @@ struct Record {
   TimePoint sent{};        // the last request byte was handed to the kernel
   TimePoint answered{};    // the pod's head arrived
   TimePoint ended{};       // the last response byte was handed to the kernel, or the exchange was aborted
-  TimePoint settled{};     // the slot was released, and the rest of the request dropped: does not concern the client
+  TimePoint settled{};     // the slot was given back, and the rest of the request dropped: does not concern the client
   Duration waited{};       // time asleep until `ended`: waiting for a slot, the pod, or the client
 
   int status = 0;        // sent to the client

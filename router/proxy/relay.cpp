@@ -48,7 +48,7 @@ Task<Result<void>> Relay::run() {
     again_ = false;
     if (const Result<void> up = pump_request(); !up) co_return up.error();
     if (const Result<void> down = pump_response(); !down) co_return down.error();
-    if (attempt_.settle() == Progress::kMoved) again_ = true;  // a slow client does not delay the release of the slot
+    if (attempt_.settle() == Progress::kMoved) again_ = true;  // a slow client does not delay giving the slot back
     if (done()) co_return boost::system::in_place_value;
     if (const Result<void> client = watch_client(); !client) co_return client.error();
     const TimePoint asleep = shard.now();

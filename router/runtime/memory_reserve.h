@@ -3,7 +3,7 @@
 namespace router::runtime {
 
 /// 4 MB that are reserved for the moment at which an allocation fails. They are freed then, so that code that must not fail
-/// (the release of a slot, a timer, a message to another shard) still finds memory, while code that checks `memory_is_short`
+/// (giving back a slot, a timer, a message to another shard) still finds memory, while code that checks `memory_is_short`
 /// first (acceptors, buffers) allocates nothing (decision 0011). One reserve for the process; any thread.
 
 /// Allocates the reserve. Called once, at the start.

@@ -182,9 +182,15 @@ std::shared_ptr<upstream::Replica> LiveDeployments::make_replica(const LiveDeplo
     named->server_name = found.host;
     transport = std::move(named);
   }
-  return std::make_shared<upstream::Replica>(found.name, deployment.settings.max_concurrent_requests_per_instance, found.host,
-                                             found.address, std::move(transport), pod_of(deployment, found), shards_.size(),
-                                             generation_);
+  return std::make_shared<upstream::Replica>(
+      upstream::ReplicaOptions{.name = found.name,
+                               .slots = deployment.settings.max_concurrent_requests_per_instance,
+                               .host = found.host,
+                               .address = found.address,
+                               .transport = std::move(transport),
+                               .pod = pod_of(deployment, found),
+                               .shards = shards_.size(),
+                               .generation = generation_});
 }
 
 /// Deployments of a namespace that select the same Pod share its slots. A replica of a file is identified by its address and

@@ -27,10 +27,11 @@ namespace router::serving {
 
 /// The one path from any source of change to a published view (docs/decisions/0064):
 ///
-///     sources -> open -> merge -> apply -> view -> publish
+///     sources -> open -> merge -> prepare -> view -> publish
 ///
-/// Every step before `publish` works beside the state in force and may fail. Then nothing has changed, and what was opened is
-/// closed again. The step `publish` cannot fail. Control thread.
+/// The functions are `take`, `open`, `merge`, `LiveDeployments::prepare`, `make_view` and `take_effect`, which calls the
+/// functions named `apply`. Every step before `publish` works beside the state in force and may fail. Then nothing has changed,
+/// and what was opened is closed again. The step `publish` cannot fail. Control thread.
 class Publication {
  public:
   /// What a publication reads and changes; all of it outlives this.

@@ -54,7 +54,10 @@ Failure failure_of(const client::Error& error, const ConnectCancellation& cancel
   }
   switch (error.stage) {
     case client::Stage::kOpen: return connect_failed("the connection to the pod could not be started", error.system_error);
-    case client::Stage::kConnect: return connect_failed("the pod refused the connection", error.system_error);
+    case client::Stage::kConnect: {
+      const bool refused = error.system_error == ECONNREFUSED;
+      return connect_failed(refused ? "the pod refused the connection" : "the pod cannot be reached", error.system_error);
+    }
     default: return connect_failed(error.cause, error.system_error);
   }
 }

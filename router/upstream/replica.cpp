@@ -6,16 +6,14 @@
 
 namespace router::upstream {
 
-Replica::Replica(std::string name, std::size_t slots, std::string host, runtime::Address address,
-                 std::shared_ptr<const Transport> transport, std::shared_ptr<dispatch::PodSlots> pod, std::size_t shards,
-                 std::uint64_t generation)
-    : dispatch::Replica(std::move(name), slots, std::move(pod)),
-      host_(std::move(host)),
-      address_(address),
-      transport_(std::move(transport)),
-      generation_(generation),
-      habits_(std::make_shared<ClosingHabits>(this->name(), shards)),
-      pools_(shards) {}
+Replica::Replica(ReplicaOptions options)
+    : dispatch::Replica(std::move(options.name), options.slots, std::move(options.pod)),
+      host_(std::move(options.host)),
+      address_(options.address),
+      transport_(std::move(options.transport)),
+      generation_(options.generation),
+      habits_(std::make_shared<ClosingHabits>(name(), options.shards)),
+      pools_(options.shards) {}
 
 Replica::~Replica() {
   for (ShardPool& pool : pools_) {

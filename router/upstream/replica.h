@@ -19,25 +19,33 @@ class Connection;
 
 /// How the router connects to the replicas of a deployment over https; nullptr in its place: plaintext.
 struct Transport {
-  std::vector<std::shared_ptr<tls::ClientContext>> contexts;  // one per shard
+  std::vector<std::shared_ptr<tls::ClientContext>> contexts;  // one per shard, and one more
   std::string server_name;                                    // empty: the replica's host name
+};
+
+struct ReplicaOptions {
+  std::string name;       // host:port, for logs and /status
+  std::size_t slots = 0;  // the limit of its deployment; 0: no limit
+  std::string host;       // the configured host name: the TLS server name if the transport has none
+  runtime::Address address;
+  std::shared_ptr<const Transport> transport;  // nullptr: plaintext
+  /// Replicas of other deployments that are the same pod share it.
+  std::shared_ptr<dispatch::PodSlots> pod = std::make_shared<dispatch::PodSlots>();
+  std::size_t shards = 1;
+  std::uint64_t generation = 1;  // the first of the configuration that contains the replica
 };
 
 /// One pod that can score: what the queue knows of it, and its address. All members are constant except those per shard, each
 /// of which belongs to its shard. A pod whose address changes becomes a new replica.
 class Replica final : public dispatch::Replica, public std::enable_shared_from_this<Replica> {
  public:
-  /// `host`: the configured host name, for the TLS server name. `pod`: shared with the replicas of other deployments that are
-  /// the same pod.
-  Replica(std::string name, std::size_t slots, std::string host, runtime::Address address,
-          std::shared_ptr<const Transport> transport, std::shared_ptr<dispatch::PodSlots> pod, std::size_t shards,
-          std::uint64_t generation);
+  explicit Replica(ReplicaOptions options);
   ~Replica() override;
 
   const runtime::Address& address() const { return address_; }
   const std::shared_ptr<const Transport>& transport() const { return transport_; }
   const std::string& server_name() const;
-  /// The first generation of the configuration that contains it: an exchange with an older view must not be sent to it.
+  /// The first generation of the configuration that contains it: a request under an older view must not be sent to it.
   std::uint64_t generation() const { return generation_; }
 
   /// Idle connections of a replica without limit, of one shard; at most kIdleMax.

@@ -1,8 +1,8 @@
 """Run by tests/e2e/test_azureml_sdk.py with azure-ai-ml in PYTHONPATH; prints JSON.
 
-  sdk.py FILE...   `loaded`: each file, as `az ml online-… create --file` loads it; what an overlay beside it says under `files` is what
-                   `az` takes on its command line (--name, --endpoint-name). `keys`: those that the schemas allow, level by level; "*": anything
-  sdk.py           only the keys
+  sdk.py FILE...   `loaded`: each file, as `az ml online-… create --file` loads it. The entries `files` of an overlay beside it stand for
+                   az's options (--name, --endpoint-name). `keys`: the keys that the schemas allow, level by level; "*": any key
+  sdk.py           only `keys`
 """
 import json
 import logging
@@ -26,7 +26,7 @@ SCHEMAS = {
 
 
 def command_line(file):
-    """The values of `az`'s options for this file."""
+    """Returns the values of `az`'s options for this file."""
     for overlay in sorted(file.parent.glob("*.overlay.y*ml")):
         for name, said in (yaml.safe_load(overlay.read_text()).get("files") or {}).items():
             if (file.parent / name).resolve() == file.resolve():
@@ -52,7 +52,8 @@ def keys(field):
         return keys(field._experimental_field)  # noqa: SLF001
     if isinstance(field, fields.Nested):
         inner = members(field.schema.fields)
-        return {**inner, "nvidia.com/gpu": "*"} if isinstance(field.schema, ResourceSettingsSchema) else inner  # renamed before it is read
+        # the key is renamed before it is read
+        return {**inner, "nvidia.com/gpu": "*"} if isinstance(field.schema, ResourceSettingsSchema) else inner
     if isinstance(field, fields.Dict):
         inner = keys(field.value_field) if field.value_field is not None else "*"
         return {"*": inner} if isinstance(inner, dict) else "*"

@@ -18,9 +18,9 @@ from support.router import ROOT, SANITIZED  # noqa: E402
 
 
 class Scale:
-    """How long and how hard. CHAOS_LONG=1 lengthens what is otherwise bounded for every run."""
+    """Duration and rate of the tests. CHAOS_LONG=1 extends what every other run limits."""
     LONG = os.environ.get("CHAOS_LONG") == "1"
-    SLOWER = 4 if SANITIZED else 1  # sanitized: a quarter of the rate, four times the patience
+    SLOWER = 4 if SANITIZED else 1  # with a sanitizer: a quarter of the rate, four times the patience
 
     @classmethod
     def seconds(cls, usual, long):

@@ -1,4 +1,4 @@
-"""Replicas that do not speak HTTP as they should: the client learns it, the next exchange is clean, the others serve on."""
+"""Replicas that violate HTTP: the client is notified, the next exchange is not affected, and the other replicas continue to serve."""
 
 import random
 import time
@@ -20,7 +20,7 @@ ROUNDS = 15
 
 
 def ask(router, do, body):
-    """What the client sees: (reason or "" or CUT, is the answer to this request, body)."""
+    """Returns what the client sees: (reason or "" or CUT, whether the answer belongs to this request, body)."""
     own = str(uuid.uuid4())
     with router.connect() as client:
         try:
@@ -28,11 +28,11 @@ def ask(router, do, body):
             answer = client.response()
         except Gone:
             return CUT, True, b""
-    assert answer.why or answer.headers.get("x-pod"), "an answer of nobody"
+    assert answer.why or answer.headers.get("x-pod"), "the answer is neither the router's nor the pod's"
     return answer.why or "", answer.headers.get("x-echo-id", own) == own, answer.body
 
 
-# What the replica does; what its client may see, and why that is right.
+# What the replica does, what its client may see, and why that is right.
 LIES = [
     ("length-too-long", {CUT}, "cut: the answer is incomplete"),
     ("length-too-short", {""}, "the client gets the announced length; the router drops the rest and closes the connection"),
@@ -47,7 +47,7 @@ LIES = [
 
 @pytest.mark.parametrize("do, seen, why", LIES, ids=[lie[0] for lie in LIES])
 def test_the_client_learns_it_and_the_next_exchange_is_clean(start, replica, table, do, seen, why):
-    """Lies and honest requests by turns over one slot, so that what is left of a lie would meet the next request."""
+    """Faulty and ordinary requests alternate on one slot, so that bytes left over from a fault would meet the next request."""
     only = replica()
     router = start(endpoint(deployment([only], probe=SLOW_PROBE, **PATIENT)))
     lost = failed = 0
@@ -73,7 +73,7 @@ def test_an_early_answer_ends_the_upload(start, replica):
     assert router.score(b"next").body == b"next"
 
 
-# What a gate between router and replica does, and the reasons that its requests may meet.
+# What a gate between router and replica does, and the reasons for which its requests may fail.
 GATES = [
     ("cut", {"cut": True}, {"upstream_reset"}),
     ("reset", {"reset": True}, {"upstream_reset"}),
@@ -90,23 +90,23 @@ def test_a_faulty_way_to_one_replica_harms_only_what_goes_there(start, replica, 
     door = gate(bad.port)
     router = start(endpoint(deployment([door.address, good.address], slots=4, probe=SLOW_PROBE, **PATIENT)))
     with load(router, 100, clients=10) as running:
-        eventually(lambda: door.connections > 0 and len(running.outcomes) > 20, "load on both")
+        eventually(lambda: door.connections > 0 and len(running.outcomes) > 20, "requests to both replicas")
         passed = len(running.outcomes)
         door.set(**faults)
         if name in ("cut", "reset"):
-            door.end_all(reset=name == "reset")  # connections that rest, too
-        eventually(lambda: len(running.outcomes) > passed + 100, "load through the fault", patience=30)
+            door.end_all(reset=name == "reset")  # also idle connections
+        eventually(lambda: len(running.outcomes) > passed + 100, "requests during the fault", patience=30)
         door.clear()
         cleared = len(running.outcomes)
-        eventually(lambda: len(running.outcomes) > cleared + 30, "load after it", patience=30)
+        eventually(lambda: len(running.outcomes) > cleared + 30, "requests after the fault", patience=30)
     outcomes = running.outcomes
     lines = access_lines_of(router, outcomes)
     failed = [one for one in outcomes if not one.served]
     rightly = [one for one in failed if one.status == 502 and one.why in reasons and lines[one.id]["Replica"] == door.address]
     assert bool(rightly) == bool(reasons), Counter((one.status, one.why) for one in failed)
     struck = [one for one in outcomes[passed:cleared] if lines[one.id]["Replica"] == door.address]
-    breaks = "upstream_reset" in reasons  # who answers with garbage answers: that alone ejects nobody
-    assert len(rightly) <= 5 + 4 * 2 or not breaks, "an ejected replica was chosen"  # five in a row, and what was under way
+    breaks = "upstream_reset" in reasons  # a replica that answers with garbage does answer: this alone does not eject it
+    assert len(rightly) <= 5 + 4 * 2 or not breaks, "the router chose an ejected replica"  # five in a row, and those in progress
     why = "502 until the replica is ejected" if breaks else "502: not HTTP; this failure does not eject" if reasons else ""
     table.add(fault=f"network path to one of two replicas: {name}", injected=len(struck), requests=len(outcomes),
               failed=len(rightly), why=why, lost=len(failed) - len(rightly), leaked=leaked(router))
@@ -119,13 +119,13 @@ def test_a_replica_that_swallows_everything_does_not_stall_the_others(start, rep
     router = start(endpoint(deployment([door.address, good.address], slots=4, probe=SLOW_PROBE, max_queue_wait_ms=20000,
                                        request_timeout_ms=timeout_ms)))
     with load(router, 100, clients=40) as running:
-        eventually(lambda: door.connections > 0 and len(running.outcomes) > 20, "load on both")
+        eventually(lambda: door.connections > 0 and len(running.outcomes) > 20, "requests to both replicas")
         door.set(swallow=True)
         struck, passed_on = time.monotonic(), door.bytes_to_server
         eventually(lambda: router.metrics().value("ejections_total") == 1, "the replica to be ejected", patience=30)
         ejected = len(running.outcomes)
-        eventually(lambda: len(running.outcomes) > ejected + 50, "load beside it", patience=30)
-        assert door.bytes_to_server - passed_on <= 65536 and door.open > 0, "the gate has let something through"
+        eventually(lambda: len(running.outcomes) > ejected + 50, "requests after the ejection", patience=30)
+        assert door.bytes_to_server - passed_on <= 65536 and door.open > 0, "the gate has passed bytes on"
         door.clear()
     outcomes = running.outcomes
     lines = access_lines_of(router, outcomes)
@@ -153,24 +153,24 @@ def test_a_crash_in_the_middle_of_an_answer_is_seen_at_once(start, replica, tabl
             slowest = max(slowest, time.monotonic() - died)
         only.restart()
         lost += router.score(b"next").body != b"next"
-    assert slowest < 5, "the client was left waiting"  # it would be a minute if only the silence were noticed
+    assert slowest < 5, "the client had to wait"  # a minute, if the router noticed only the silence
     table.add(fault="a replica dies in the middle of its answer", injected=count, requests=2 * count, failed=count,
               why=f"cut: the router never replaces an answer that has begun; noticed within {slowest * 1000:.1f} ms", lost=lost,
               leaked=leaked(router))
 
 
 def test_load_of_mixed_lies_mixes_no_answers(start, replica, load, table):
-    """Every kind at random, over two replicas with two slots: whoever gets an answer gets his own."""
+    """Faults of every kind at random, over two replicas with two slots: each client that gets an answer gets its own."""
     kinds = [lie[0] for lie in LIES] + [""] * 8
     replicas = [replica(), replica()]
     router = start(endpoint(deployment(replicas, slots=2, probe=SLOW_PROBE, **PATIENT)))
     with load(router, 150, clients=20, plan=lambda number: Plan(body=b"%d" % number * 10,
                                                                headers={"x-do": random.choice(kinds)})) as running:
-        eventually(lambda: len(running.outcomes) > 600, "load", patience=60)
+        eventually(lambda: len(running.outcomes) > 600, "600 requests", patience=60)
     outcomes = running.outcomes
     honest = [one for one in outcomes if one.plan.headers["x-do"] == ""]
     lost = [one for one in honest if not one.served or one.body != one.plan.body]
-    assert all(one.echo_id in ("", one.id) for one in outcomes), "an answer reached somebody else"
+    assert all(one.echo_id in ("", one.id) for one in outcomes), "an answer reached another client"
     allowed = {lie[0]: lie[1] for lie in LIES}
     for one in outcomes:
         if one.plan.headers["x-do"]:

@@ -1,4 +1,4 @@
-"""Clients leave at any moment, under load; replicas see it, the others do not."""
+"""Clients disconnect at any moment, under load. The replicas notice it, the other clients do not."""
 
 import random
 import threading
@@ -12,11 +12,11 @@ from support.wait import eventually
 
 REPLICAS, SLOTS = 4, 2
 SETTINGS = {"slots": SLOTS, "max_queue_wait_ms": 20000, "request_timeout_ms": 60000}
-PATIENT, LEAVING = 24, 24  # clients; together more than there are slots, so that some always wait
+PATIENT, LEAVING = 24, 24  # clients; together more than there are slots, so that some requests always wait
 
 
 def leaving(number):
-    """A client that goes away after a random moment: in the queue, in its upload, while the pod computes or streams."""
+    """A client that disconnects after a random time: in the queue, during its upload, while the pod computes or streams."""
     after = random.expovariate(1 / 0.05) + 0.001
     common = {"leave_after": after, "leave_by_reset": number % 2 == 0}
     kind = number % 3
@@ -32,7 +32,7 @@ def test_clients_that_leave_cost_nobody_else_anything(start, replica, load, tabl
     router = start(endpoint(deployment(replicas, **SETTINGS, router={"abort_wait_ms": 2000})))
     leavers = load(router, 150, clients=LEAVING, plan=leaving)
     stayers = load(router, 150, clients=PATIENT, plan=lambda number: Plan(body=b"%d" % number))
-    eventually(lambda: len(leavers.outcomes) > 600 * scale.seconds(1, 10) and len(stayers.outcomes) > 300, "load", patience=200)
+    eventually(lambda: len(leavers.outcomes) > 600 * scale.seconds(1, 10) and len(stayers.outcomes) > 300, "enough requests", patience=200)
     left, stayed = leavers.stop(), stayers.stop()
     held = leaked(router)
     gone = [one for one in left if one.left]
@@ -45,12 +45,12 @@ def test_clients_that_leave_cost_nobody_else_anything(start, replica, load, tabl
     delivered = times(replicas, "delivered")
     assert all(count == 1 for count in delivered.values())
     closed = router.metrics().value("requests_total", reason="client_closed")
-    assert closed > 0.5 * len(gone)  # a client may also go before the router has its head
+    assert closed > 0.5 * len(gone)  # a client may also disconnect before the router has its head
     assert closed <= len(gone)
 
 
 def test_a_replica_that_goes_is_seen_by_its_clients_at_once(start, replica, load, table):
-    """Long streams over all replicas; each replica is killed once, and all its streams are cut within seconds."""
+    """Long streams over all replicas. Each replica is killed once, and all its streams are cut within seconds."""
     replicas = [replica() for _ in range(REPLICAS)]
     router = start(endpoint(deployment(replicas, **SETTINGS, router={"stream_idle_timeout_ms": 3600000})))
     cut_at = {}
@@ -81,7 +81,7 @@ def test_a_replica_that_goes_is_seen_by_its_clients_at_once(start, replica, load
         one.join(10)
     for one in replicas:
         one.restart()
-    eventually(lambda: router.deployments()[0]["replicas_ready"] == REPLICAS, "all to be ready again", patience=30)
+    eventually(lambda: router.deployments()[0]["replicas_ready"] == REPLICAS, "all replicas to be ready again", patience=30)
     assert router.score(b"x").body == b"x"
     table.add(fault="a replica gets SIGKILL while it streams", injected=REPLICAS, requests=len(followers) + 1, failed=len(followers),
               why=f"cut: the router never replaces an answer that has begun; noticed within {slowest * 1000:.1f} ms", lost=0,

@@ -1,4 +1,4 @@
-"""The same load again and again must not make the process larger."""
+"""Repeating the same load must not make the process larger."""
 
 from support.load import Plan
 from support.reliability import leaked
@@ -13,7 +13,7 @@ GROWTH_MAX = 0.01
 
 
 def busy_plan(number):
-    """Bodies of many sizes, streams, and a client now and then that leaves."""
+    """Bodies of many sizes, streams, and sometimes a client that disconnects."""
     if number % 50 == 0:
         return Plan(body=b"leaves", headers={"x-do": "sleep=2"}, leave_after=0.05)
     if number % 10 == 0:
@@ -30,14 +30,14 @@ def test_the_third_time_costs_no_memory_and_no_descriptor(start, replica, load, 
     def run(clients, rate):
         nonlocal total, gone, lost
         running = load(router, rate, clients=clients, plan=busy_plan)
-        eventually(lambda: len(running.outcomes) >= REQUESTS * scale.seconds(1, 10) / scale.SLOWER, "load", patience=200)
+        eventually(lambda: len(running.outcomes) >= REQUESTS * scale.seconds(1, 10) / scale.SLOWER, "enough requests", patience=200)
         outcomes = running.stop()
         total += len(outcomes)
         gone += sum(one.left for one in outcomes)
         lost += sum(not one.served and not one.left for one in outcomes)
         return idle(router)
 
-    run(3 * CLIENTS, 5000)  # as many at once as there are clients: pools and caches hold more than is asked for later
+    run(3 * CLIENTS, 5000)  # more clients than later, so that pools and caches have their full size
     held = [run(CLIENTS, 500) for _ in range(TIMES)]
     first, last = held[0], held[-1]
     grown = last["heap_bytes"] / max(first["heap_bytes"], 1) - 1
@@ -50,13 +50,13 @@ def test_the_third_time_costs_no_memory_and_no_descriptor(start, replica, load, 
 
 
 def idle(router):
-    """What the process holds when all connections have gone and those to the replicas have rested out."""
-    eventually(lambda: router.metrics().value("connections_active") == 0 and router.slots_in_use() == 0, "nobody to be left",
+    """Returns what the process holds when all client connections have ended and the idle connections to the replicas have expired."""
+    eventually(lambda: router.metrics().value("connections_active") == 0 and router.slots_in_use() == 0, "all connections to end",
                patience=30)
     seen = []
 
     def unchanged():
         seen.append(router.status()["process"])
         return len(seen) > 20 and len({one["descriptors"] for one in seen[-20:]}) == 1
-    eventually(unchanged, "the descriptors to stand still", patience=30, pause=0.05)
+    eventually(unchanged, "the number of descriptors to stay constant", patience=30, pause=0.05)
     return {"descriptors": seen[-1]["descriptors"], "heap_bytes": min(one["heap_bytes"] for one in seen[-20:])}

@@ -1,5 +1,5 @@
-"""All at once: replicas die, ways break, keys, certificates, replicas and weights change, clients leave. Whoever fails has met a
-fault that was in force where his request was; everybody else is served."""
+"""Everything at the same time: replicas die, network paths break, keys, certificates, replicas and weights change, clients disconnect. A
+request may fail only if it has met a fault at that time and place; all others are served."""
 
 import random
 import time
@@ -13,8 +13,8 @@ from support.wait import eventually
 
 SLOTS = 4
 SETTINGS = {"slots": SLOTS, "max_queue_wait_ms": 20000, "request_timeout_ms": 4000}
-FAULTY_MAX = 2  # replicas of one deployment that are struck at once: the others carry on
-AFTERWARDS = 0.5  # seconds in which what a fault has left behind may still break: connections that it has ended
+FAULTY_MAX = 2  # replicas of one deployment that are faulty at the same time; the others continue to serve
+AFTERWARDS = 0.5  # seconds after a fault in which its consequences may still break requests: connections that it has ended
 CLIENTS_GATE = "the clients' gate"
 
 KINDS = {
@@ -42,16 +42,16 @@ class Fault:
 
 
 class Site:
-    """One replica behind its gate."""
+    """One replica and the gate in front of it."""
 
     def __init__(self, replica, gate):
         self.replica, self.gate = replica, gate
         self.address = gate.address
-        self.struck = None  # the fault in force
+        self.struck = None  # the active fault
 
 
 class Weather:
-    """Strikes sites and the clients' gate, and keeps the record of what was in force when."""
+    """Injects faults at sites and at the clients' gate, and records which fault was active when."""
 
     def __init__(self, clients_gate):
         self.faults, self._ends = [], []
@@ -65,7 +65,7 @@ class Weather:
         else:
             site.gate.set(**KINDS[kind])
             if kind in ("cut", "reset"):
-                site.gate.end_all(reset=kind == "reset")  # connections that rest, too
+                site.gate.end_all(reset=kind == "reset")  # also idle connections
         self._ends.append((fault.since + duration, fault, lambda: self._mend(site)))
 
     def _mend(self, site):
@@ -92,14 +92,14 @@ class Weather:
         return self.faults[-1]
 
     def clear_up(self, all_of_it=False):
-        """Ends what is due."""
+        """Ends the faults whose time is over."""
         for one in [one for one in self._ends if all_of_it or one[0] <= time.monotonic()]:
             self._ends.remove(one)
             one[2]()
             one[1].until = time.monotonic()
 
     def explains(self, outcome, line):
-        """A fault that this very request has met, at its replica or on its client's way."""
+        """Whether this request has met a fault, at its replica or on the path of its client."""
         targets = []
         if line is not None and line["ResponseCodeReason"] in BREAKS_REPLICA:
             targets.append(line["Replica"])
@@ -113,7 +113,7 @@ class Scene:
 
     def __init__(self, start, sites, spare, authority):
         self.sites, self._spare, self._spare_in = sites, spare, False
-        self.number = 0  # of the key that clients use
+        self.number = 0  # number of the key that clients use
         self.certificates = [authority.issue("router.test") for _ in range(3)]
         self._live = authority.issue("router.test")
         self.router = start(self.described(), tls={"certificates": [self._live.as_dict()]})
@@ -133,22 +133,23 @@ class Scene:
                         traffic={"blue": share, "green": 100 - share}, keys=[self.key(number), self.key(max(0, number - 1))])
 
     def change(self):
-        """Another key (the one before stays valid), other weights, the spare replica comes or goes; sometimes a certificate."""
+        """Changes the key (the previous one stays valid) and the weights, adds or removes the spare replica, and sometimes replaces a
+        certificate."""
         self._spare_in = not self._spare_in
         before = self.router.generation()
         self.router.write_endpoint(self.described(self.number + 1))
         if random.random() < 0.5:
             self._live.replace_with(random.choice(self.certificates))
             self.changes["certificate"] += 1
-        eventually(lambda: self.router.generation() > before, "the change to be in force", patience=20)
+        eventually(lambda: self.router.generation() > before, "the change to be active", patience=20)
         eventually(lambda: self.router.score(key=self.key(self.number + 1), method="GET",
-                                             headers={"x-request-deadline-ms": "1"}).status != 401, "the newest key", patience=20)
+                                             headers={"x-request-deadline-ms": "1"}).status != 401, "the key to be valid", patience=20)
         self.number += 1
         self.changes["configuration"] += 1
 
 
 def play(scene, weather, seconds):
-    """Faults and changes at random, until the time is over."""
+    """Injects faults and makes changes at random, until the time is over."""
     ends = time.monotonic() + seconds
     change_at = time.monotonic() + 1
     while time.monotonic() < ends:
@@ -162,7 +163,7 @@ def play(scene, weather, seconds):
         if time.monotonic() > change_at:
             scene.change()
             change_at = time.monotonic() + random.uniform(0.5, 2)
-        time.sleep(0.1)  # the pace of the script
+        time.sleep(0.1)  # the step of the script
 
 
 def test_the_scripted_hour(start, replica, gate, load, table, scale, authority):
@@ -204,11 +205,12 @@ def test_the_scripted_hour(start, replica, gate, load, table, scale, authority):
     assert not lost, [(one, lines.get(one.id)) for one in lost[:5]]
     reasons = Counter(one.why or "cut" for one in failed)
     assert len(outcomes) > 1000 / scale.SLOWER
-    # Who answers everybody with garbage is fast, is never ejected, and so is chosen often: not bounded here.
+    # A replica that answers each request with garbage is fast and is never ejected, so it is chosen often: these failures are not bounded
+    # here.
     assert len(failed) - reasons["upstream_invalid_response"] < len(outcomes) / 5, reasons
     assert all(one.echo_id in ("", one.id) for one in outcomes)
     eventually(lambda: all(one["ready"] for each in router.deployments() for one in each["replicas"]), "every replica to be ready",
-               patience=60)  # some are still ejected: minutes, after so much
+               patience=60)  # some are still ejected: for minutes, after so many failures
     assert router.score(b"after", key=scene.key(scene.number)).body == b"after"
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     table.add(fault=f"random faults for {scale.seconds(45, 120)} s, over TLS: paths and replicas {told}; "

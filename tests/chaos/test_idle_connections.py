@@ -1,4 +1,4 @@
-"""Ten thousand idle TLS connections beside ordinary traffic."""
+"""Ten thousand idle TLS connections beside ordinary requests."""
 
 import resource
 import subprocess
@@ -15,7 +15,7 @@ from support.wait import eventually
 
 GOAL = 16 * 1024  # bytes of resident memory for each idle connection
 BOUND = 2 * GOAL
-RATE, SECONDS, CLIENTS = 500, 4, 10  # of the ordinary traffic
+RATE, SECONDS, CLIENTS = 500, 4, 10  # of the ordinary requests
 
 
 class IdleClients:
@@ -25,13 +25,13 @@ class IdleClients:
         assert self._process.stdout.readline() == f"held {count}\n"
 
     def end(self):
-        """How many of them the router had closed."""
+        """Ends the process. Returns how many of the connections the router had closed."""
         said, _ = self._process.communicate(timeout=60)
         return int(said.split()[1])
 
 
 def traffic(router, wrong):
-    """RATE requests a second for SECONDS seconds on a few connections, as far as this machine comes; what was wrong."""
+    """Sends RATE requests a second for SECONDS seconds on a few connections, or as many as this machine can. Adds failures to `wrong`."""
     begun = time.monotonic()
     served = []
 
@@ -60,13 +60,13 @@ def traffic(router, wrong):
 @pytest.mark.long
 def test_ten_thousand_idle_tls_connections_cost_little_and_disturb_nobody(pod, start, authority):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    count = min(10_000, hard * 3 // 4 - 300)  # of the router's descriptors three quarters are for clients
+    count = min(10_000, hard * 3 // 4 - 300)  # three quarters of the router's descriptors are for clients
     pair = authority.issue("router.test")
     router = start(endpoint(deployment([pod() for _ in range(2)], slots=0)), tls={"certificates": [pair.as_dict()]},
                    limits={"keep_alive_timeout_ms": 600_000})
     router.client_context = authority.client_context()
     wrong = []
-    traffic(router, wrong)  # what ordinary traffic needs is there before
+    traffic(router, wrong)  # so that what ordinary requests need is allocated already
     before = router.memory()
     idle = IdleClients(router, count, authority)
     assert router.metrics().value("connections_active") >= count

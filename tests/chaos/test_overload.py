@@ -1,4 +1,5 @@
-"""Three times as many requests as can be served: the slots stay busy, nobody waits longer than he may, the rest is told at once."""
+"""Three times as many requests as can be served: the slots stay busy, no request waits longer than permitted, the rest is refused at
+once."""
 
 import statistics
 import threading
@@ -14,14 +15,13 @@ from support.wait import eventually
 
 REPLICAS, SLOTS = 8, 1
 QUEUE_WAIT_MS = 500
-RESUMED_WITHIN_MS = 100  # what is bound just in time is measured when its shard has noticed, on a machine that is busy itself
+RESUMED_WITHIN_MS = 100  # the wait is measured until the shard has noticed that the slot is free, on a busy machine
 REASONS = {"queue_full", "queue_timeout", "deadline_unmeetable"}
-BUSY_AT_LEAST = 0.85 if SANITIZED else 0.95  # of the time, by the replicas' own records; a sanitizer is there to find races
+BUSY_AT_LEAST = 0.85 if SANITIZED else 0.95  # share of the time, by the replicas' own records; a sanitizer's purpose is to find races
 
 
 def service_time(replica):
-    """50 ms, or longer where the machine is so slow that a round trip to a replica alone, without the router, is not short
-    beside it."""
+    """Returns 50 ms, or more on a machine on which a round trip to a replica without the router takes a considerable part of this."""
     with Client(replica.port) as client:
         trips = []
         for _ in range(60):
@@ -32,7 +32,7 @@ def service_time(replica):
 
 
 def busy_fraction(replicas, begin, end):
-    """How much of the time between `begin` and `end` the slots were in use, by the replicas' own records."""
+    """Returns the share of the time between `begin` and `end` in which the slots were in use, by the replicas' own records."""
     busy = 0.0
     for one in replicas:
         since = {}
@@ -45,7 +45,7 @@ def busy_fraction(replicas, begin, end):
 
 
 class MemoryOverTime:
-    """Resident memory, looked at twice a second."""
+    """Samples the resident memory twice a second."""
 
     def __init__(self, router):
         self._router, self._samples = router, []
@@ -58,7 +58,7 @@ class MemoryOverTime:
             self._samples.append(self._router.memory())
 
     def stop(self):
-        """The medians of the second and of the last quarter: the first one fills pools."""
+        """Returns the medians of the second and of the last quarter. In the first quarter, pools are filled."""
         self._done.set()
         self._thread.join()
         quarter = len(self._samples) // 4
@@ -81,14 +81,14 @@ def test_three_times_the_capacity(start, replica, load, table, scale, length, se
     capacity = REPLICAS * SLOTS / sleep
     duration = scale.seconds(seconds, 60)
     running = load(router, 3 * capacity * scale.SLOWER, clients=300, plan=lambda number: Plan(body=b"%d" % number))
-    time.sleep(2)  # the line fills, the pace becomes known
+    time.sleep(2)  # the queue fills, and the router learns its pace
     begin = time.monotonic()
     memory = MemoryOverTime(router)
     time.sleep(duration)
     end = time.monotonic()
     early, late = memory.stop()
     outcomes = running.stop()
-    eventually(lambda: router.queue_length() == 0 and router.slots_in_use() == 0, "the line to be empty", patience=10)
+    eventually(lambda: router.queue_length() == 0 and router.slots_in_use() == 0, "the queue to be empty", patience=10)
     recovered = time.monotonic() - running.ended
 
     refused = [one for one in outcomes if one.status in (503, 429)]
@@ -103,12 +103,12 @@ def test_three_times_the_capacity(start, replica, load, table, scale, length, se
     assert len(refused) > 100 and offered > 1.5, f"only {offered:.1f} times the capacity was offered"
     assert busy >= BUSY_AT_LEAST, f"slots were in use {busy:.1%} of the time while requests were refused"
     assert percentile(waits, 99) <= QUEUE_WAIT_MS + RESUMED_WITHIN_MS * scale.SLOWER
-    assert max(waits) <= 2 * QUEUE_WAIT_MS * scale.SLOWER  # a machine that stands still for a moment
+    assert max(waits) <= 2 * QUEUE_WAIT_MS * scale.SLOWER  # twice as long, since the machine may stop for a moment
     assert all(1 <= int(one.retry_after) <= 60 for one in refused)
     assert all(lines[one.id]["Replica"] == "" for one in refused), "a refused request had a slot"
     assert all(event.concurrent <= SLOTS for one in replicas for event in one.events())
     assert SANITIZED or late < early * 1.05 + (1 << 20), f"memory went from {early} to {late}"
-    assert recovered < 2 * scale.SLOWER, "somebody waits although nobody asks"  # half a second of it is max_queue_wait_ms
+    assert recovered < 2 * scale.SLOWER, "a request still waited after the load had ended"  # half a second of it is max_queue_wait_ms
     told = ", ".join(f"{count} {reason}" for reason, count in by_reason.items() if count)
     table.add(fault=f"overload: {offered:.1f} times the capacity for {duration} s, {REPLICAS} replicas with {SLOTS} slot, "
               f"a queue of at most {length}", injected=1, requests=len(outcomes), failed=len(refused), lost=len(lost),

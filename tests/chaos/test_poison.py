@@ -1,4 +1,4 @@
-"""A request that kills whatever reads it must not be passed on to the next replica."""
+"""A request that kills each replica that reads it must not be sent to the next replica."""
 
 import uuid
 
@@ -28,7 +28,7 @@ def test_it_kills_one_replica(start, replica, table, method, do, size):
     requests = lost = failed = dead_at_once = 0
     for dose in range(DOSES):
         with router.connect() as client:
-            for _ in range(2 * REPLICAS):  # so that the poison meets a connection that was used before, or none, by turns
+            for _ in range(2 * REPLICAS):  # so that the poison alternately meets a used connection and a new one
                 requests += 1
                 lost += client.exchange(b"fine").status != 200 if dose % 2 else router.score(b"fine").status != 200
         poison = str(uuid.uuid4())
@@ -36,9 +36,9 @@ def test_it_kills_one_replica(start, replica, table, method, do, size):
         with router.connect() as client:
             answered = ask(client, method, b"p" * size, {"x-request-id": poison, "x-do": do})
         failed += not answered
-        assert not answered, "a dead replica has answered"
+        assert not answered, "a killed replica has answered"
         delivered = times(replicas, "delivered")[poison]
-        dead = eventually(lambda: whoever_died(replicas, delivered), "everybody to be dead who was given it")
+        dead = eventually(lambda: whoever_died(replicas, delivered), "every replica that got the request to end")
         dead_at_once = max(dead_at_once, len(dead), delivered)
         assert delivered == len(dead) == 1, (delivered, len(dead))
         for one in dead:
@@ -54,7 +54,7 @@ def whoever_died(replicas, count):
 
 
 def ask(client, method, body, headers):
-    """True if a whole answer of a replica came."""
+    """Returns True if a whole answer of a replica arrived."""
     try:
         return client.exchange(body, method=method, headers=headers).status == 200
     except Gone:

@@ -1,4 +1,4 @@
-"""All replicas are replaced, one by one, under load."""
+"""All replicas are replaced under load, one after another."""
 
 import itertools
 import os
@@ -18,7 +18,7 @@ SETTINGS = {"slots": SLOTS, "max_queue_wait_ms": 20000, "request_timeout_ms": 60
 
 
 def mixed(number):
-    """Mostly POSTs that take 5 ms of the replica's time; every fifth is a GET."""
+    """Mostly POSTs that take the replica 5 ms; every fifth request is a GET."""
     return Plan(method="GET", body=b"") if number % 5 == 0 else Plan(body=b"%d " % number * 20)
 
 
@@ -35,7 +35,7 @@ class Rollout:
         return endpoint(deployment(self.current, **SETTINGS))
 
     def _take_up(self):
-        """Until the router's table has exactly these replicas, all ready."""
+        """Waits until the router's table has exactly these replicas, all ready."""
         self.router.write_endpoint(self._described())
         wanted = {one.address for one in self.current}
         eventually(lambda: {one["address"] for one in self.router.deployments()[0]["replicas"] if one["ready"]} == wanted
@@ -46,7 +46,7 @@ class Rollout:
             self.replace(self.current[0], end)
 
     def replace(self, old, end):
-        """A new replica is there before the old one ends; the old one ends while it is still listed."""
+        """Starts a new replica before the old one ends; the old one ends while it is still listed."""
         self.current.append(self._new())
         self._take_up()
         end(old)
@@ -58,7 +58,7 @@ def test_graceful_replacement_loses_nothing(start, replica, load, table):
     rollout = Rollout(start, replica)
     router = rollout.router
     with load(router, RATE, clients=40, plan=mixed) as running:
-        eventually(lambda: len(running.outcomes) > 100, "load", patience=30)
+        eventually(lambda: len(running.outcomes) > 100, "100 requests", patience=30)
         rollout.replace_all(lambda one: one.stop())
     outcomes = running.outcomes
     lost = [one for one in outcomes if not one.served]
@@ -74,7 +74,7 @@ def test_killing_replicas_fails_only_what_they_had(start, replica, load, table):
     rollout = Rollout(start, replica)
     router = rollout.router
     with load(router, RATE, clients=40, plan=mixed) as running:
-        eventually(lambda: len(running.outcomes) > 100, "load", patience=30)
+        eventually(lambda: len(running.outcomes) > 100, "100 requests", patience=30)
         rollout.replace_all(lambda one: one.kill())
     outcomes = running.outcomes
     killed = {one.address for one in rollout.all if not one.is_alive()}
@@ -92,17 +92,17 @@ def test_killing_replicas_fails_only_what_they_had(start, replica, load, table):
 
 
 def test_the_kernel_tells_a_killed_replica_from_a_slow_one(start, replica, load, table):
-    """SIGSTOP, then SIGKILL: what was sent to a process that stands still is not sent again when it dies."""
+    """SIGSTOP, then SIGKILL: a request that was sent to a stopped process is not sent again when the process dies."""
     victim, other = replica(sleep=0.005), replica(sleep=0.005)
     router = start(endpoint(deployment([victim, other], **SETTINGS)))
     numbers = itertools.count()
     with load(router, 100, clients=20, plan=lambda _: Plan(body=b"%d" % next(numbers))) as running:
-        eventually(lambda: len(running.outcomes) > 50, "load", patience=30)
+        eventually(lambda: len(running.outcomes) > 50, "50 requests", patience=30)
         os.kill(victim.pid, signal.SIGSTOP)
-        eventually(lambda: router.slots_in_use() >= SLOTS, "the victim's slots to be full", patience=30)
+        eventually(lambda: router.slots_in_use() >= SLOTS, "the slots of the stopped replica to be full", patience=30)
         victim.kill()
         before = len(running.outcomes)
-        eventually(lambda: len(running.outcomes) > before + 100, "load after it", patience=30)
+        eventually(lambda: len(running.outcomes) > before + 100, "requests after the kill", patience=30)
     outcomes = running.outcomes
     lines = access_lines_of(router, outcomes)
     failed = [one for one in outcomes if not one.served]

@@ -17,7 +17,7 @@ from support.settings import deployment, endpoint  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: takes seconds, not milliseconds; still part of every run")
-    if "PYTEST_XDIST_WORKER" not in os.environ:  # the first process of the run
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # only in the first process of the run
         shutil.rmtree(ROOT / "build" / "conformance" / "parts", ignore_errors=True)
 
 
@@ -31,7 +31,7 @@ def conformance():
 
 @pytest.fixture(scope="module")
 def scene(shared_stage):
-    """A router before an echoing pod without a limit; `scene.reached(marker)` tells whether a request got there."""
+    """A router in front of an echoing pod without a limit. `scene.reached(marker)` returns whether a request reached the pod."""
     class Scene:
         pod = shared_stage.pod()
         router = shared_stage.start(endpoint(deployment([pod], slots=0)))

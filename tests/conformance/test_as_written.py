@@ -1,4 +1,4 @@
-"""What the RFCs say in so many words, case by case: each is a row of docs/conformance.md."""
+"""Requirements that the RFCs state literally, case by case: each is a row of docs/conformance.md."""
 
 import datetime
 import time
@@ -19,7 +19,7 @@ def told(answer):
 
 @pytest.fixture
 def row(conformance):
-    """Asserts what the answer is, and then writes it down."""
+    """Asserts the answer, then adds a row to the table."""
     def check(section, case, answer, status, why=None, text=None):
         assert (answer.status, answer.why) == (status, why), case
         conformance.add(section, case, text or told(answer))
@@ -113,7 +113,7 @@ def test_a_date_that_stays_on_its_hop_is_replaced(pod, start):
 
 def test_the_date_goes_on(scene):
     first = scene.router.score(b"x").headers.get("date")
-    eventually(lambda: scene.router.score(b"x").headers.get("date") != first, "another second", patience=5)
+    eventually(lambda: scene.router.score(b"x").headers.get("date") != first, "the date to change", patience=5)
 
 
 # --- Max-Forwards ---
@@ -146,7 +146,7 @@ def test_trace_is_refused_whatever_it_allows(scene, row):
         row("9110 7.6.2", f"TRACE with `Max-Forwards: {number}`", answer, 405, "unsupported")
 
 
-# --- who asked ---
+# --- address of the client ---
 def test_an_ipv4_client_of_a_listener_of_both_families_is_told_as_ipv4(pod, start, conformance):
     blue = pod()
     router = start(endpoint(deployment([blue])), listeners=lambda port: [{"address": "::", "port": port}], trusted_proxies=["127.0.0.0/8"])
@@ -180,7 +180,7 @@ def test_a_trusted_proxy_s_scheme_and_host_were_a_list_to_the_pod(pod, start, co
     answer = sent(router, f"POST {SCORE} HTTP/1.1\r\nContent-Length: 0\r\n".encode() + AUTHORIZED + head + b"\r\n")
     headers = blue.requests[-1].headers
     assert (headers.all("x-forwarded-proto"), headers.all("x-forwarded-host")) == ([scheme], [host])
-    assert answer.headers.get("location") == f"{scheme}://{host}{SCORE}/1", "the origin that the pod was told"
+    assert answer.headers.get("location") == f"{scheme}://{host}{SCORE}/1", "should have the origin that the pod received"
     conformance.add("9110 5.3", f"`X-Forwarded-Proto` and `-Host` of a trusted proxy, {case}", f"the pod sees `{scheme}` and `{host}`")
 
 
@@ -256,7 +256,7 @@ def test_a_scoring_route_and_what_stands_behind_it_have_one_slash_between_them(p
         answer = router.score(b"x", path=SCORE + path + "?q")
         row("3986 3.3", f"`/score{path}` of a pod at `{route}`", answer, 200, text=f"`{pods}`, for a mirror, too")
         return copy.requests
-    eventually(both, "a copy")
+    eventually(both, "a copy to be sent")
     assert {one.target for one in blue.requests + copy.requests} == {pods + "?q"}
 
 
@@ -320,7 +320,7 @@ def test_the_pod_of_a_host_name_is_told_a_prefix_if_its_route_is_shorter(pod, st
     assert blue.requests[-1].headers.all("x-forwarded-prefix") == prefix
 
 
-# --- what is between the lines ---
+# --- bytes between and in the lines ---
 def answering(raw):
     def behave(exchange):
         exchange.body()
@@ -368,7 +368,7 @@ def test_a_chunk_extension_is_taken_if_it_is_well_formed(scene, pod, start, row,
             answer = client.response()
             row("9112 7.1.1", f"chunk extension `{name}` of a pod", answer, 200)
             assert answer.body == b"hello"
-        else:  # its head has been passed on by then (contract, section 4)
+        else:  # the router has forwarded its head already (contract, section 4)
             head = client.head()
             assert head.status == 200 and client.reader.until_close() == b""
             conformance.add("9112 7.1.1", f"chunk extension `{name}` of a pod", "200, and the connection is cut")

@@ -165,7 +165,7 @@ def test_the_router_answers_in_http_1_1_whatever_the_pod_speaks(pod, start):
 
 
 def test_bytes_behind_an_answer_of_a_pod_are_never_taken_for_the_next_one(pod, start):
-    """Response smuggling: what a pod sends unasked must not answer somebody else."""
+    """Response smuggling: bytes that a pod sends after its answer must not reach another client."""
     def behave(exchange):
         body = exchange.body()
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)

@@ -1,5 +1,5 @@
-"""Contract, section 4: every reason is provoked in both status profiles, and is the same in the answer, the access log and the
-metric. Not here: `forbidden`, which no way of authentication can say yet, and `internal`, which would be our bug."""
+"""Contract, section 4: every reason is provoked in both status profiles, and is the same in the answer, the access log and the metric. Not
+here: `forbidden`, which no authentication mode can return yet, and `internal`, which would be a bug of the router."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -22,17 +22,17 @@ class Case:
     name: str
     reason: str
     status: dict  # by profile
-    fields: dict  # that the answer has, by profile; None: whatever value
+    fields: dict  # header fields of the answer, by profile; None: any value
     provoke: object
-    metric: bool  # whether the process is still there to tell it
+    metric: bool  # whether the process still runs, so that the metric can be read
 
     def __str__(self):
         return self.name
 
 
 def case(reason, kubernetes, managed=None, fields=(), managed_fields=None, metric=True):
-    """Registers a way to provoke `reason`: a function of a Scene that returns (router, answer), the answer being None where
-    nobody is there to read it. `fields` are those of the answer; `managed_fields`, if given, are added in that profile."""
+    """Registers a way to provoke `reason`: a function of a Scene that returns (router, answer). The answer is None if no client is there to
+    read it. `fields` are those of the answer; `managed_fields`, if given, are added in that profile."""
     def register(provoke):
         status = {"kubernetes": kubernetes, "managed": managed or kubernetes}
         both = dict(fields)
@@ -50,7 +50,7 @@ MODEL_ERROR = {"ms-azureml-model-error-reason": "model_error"}
 
 
 class Scene:
-    """What a case needs: pods, a router of the profile, and a pod that holds what it gets until `release` is set."""
+    """Starts what a case needs: pods, a router with the profile, and a pod that holds each request until `release` is set."""
 
     def __init__(self, stage, profile):
         self.pod, self.clogged, self._stage, self._profile = stage.pod, stage.clogged, stage, profile
@@ -136,9 +136,9 @@ def a_deployment_removed_while_the_request_waits(scene):
     green = deployment([scene.pod()], name="green")
     router = scene.start(deployment([blue], **PATIENT), green)
     with router.start_request(b"1") as running, router.connect() as waiting:
-        eventually(lambda: blue.concurrent == 1, "the first")
+        eventually(lambda: blue.concurrent == 1, "the first request to run")
         waiting.send(request(b"2"))
-        eventually(lambda: router.queue_length() == 1, "the second")
+        eventually(lambda: router.queue_length() == 1, "the second request to wait")
         router.write_endpoint(scene.describe(traffic={"green": 100}) | {"deployments": []})
         (router.folder / "endpoints" / "my-endpoint-blue.yml").unlink()
         answer = waiting.response()
@@ -184,7 +184,7 @@ def one_connection_too_many(scene):
     router = scene.start(limits={"max_connections": 1})
     with router.connect() as only:
         assert only.exchange(b"x").status == 200
-        only.send(request(b"x" * 100)[:-1])  # an idle one would make room, and one whose head has only begun
+        only.send(request(b"x" * 100)[:-1])  # the router would close an idle connection to make room, also one with an incomplete head
         return router, sent(router, request(b"x"))
 
 
@@ -193,7 +193,7 @@ def a_full_line(scene):
     blue = scene.holding_pod()
     router = scene.start(deployment([blue], probe=SELDOM, router={"max_queue_length": 0}, **PATIENT))
     with router.start_request(b"1") as running:
-        eventually(lambda: blue.concurrent == 1, "the first")
+        eventually(lambda: blue.concurrent == 1, "the first request to run")
         answer = router.score(b"2")
         scene.release.set()
         assert running.response().status == 200
@@ -205,7 +205,7 @@ def a_wait_that_was_too_long(scene):
     blue = scene.holding_pod()
     router = scene.start(deployment([blue], max_queue_wait_ms=200, request_timeout_ms=60000))
     with router.start_request(b"1") as running:
-        eventually(lambda: blue.concurrent == 1, "the first")
+        eventually(lambda: blue.concurrent == 1, "the first request to run")
         answer = router.score(b"2")
         scene.release.set()
         assert running.response().status == 200
@@ -216,10 +216,10 @@ def a_wait_that_was_too_long(scene):
 def a_line_too_long_for_the_clients_patience(scene):
     blue = scene.pod(lambda exchange: (exchange.body(), exchange.wait(seconds=0.05), exchange.answer()))
     router = scene.start(deployment([blue], router={"max_queue_length": 200}, **PATIENT))
-    with ThreadPoolExecutor(32) as pool:  # so that the line's pace is known
+    with ThreadPoolExecutor(32) as pool:  # so that the router knows the pace of the queue
         assert {answer.status for answer in pool.map(lambda _: router.score(b"l"), range(32))} == {200}
     waiting = [router.start_request(b"w") for _ in range(60)]
-    eventually(lambda: router.queue_length() > 40, "the line to be long")
+    eventually(lambda: router.queue_length() > 40, "the queue to be long")
     answer = router.score(b"x", headers={"x-request-deadline-ms": "200"})
     for client in waiting:
         client.close()
@@ -260,7 +260,7 @@ def a_pod_that_refuses(scene):
     blue = scene.pod()
     router = scene.start(deployment([blue], probe=SLOW_PROBE))
     blue.stop()
-    eventually(lambda: not is_listening(blue.port), "the pod to be gone")
+    eventually(lambda: not is_listening(blue.port), "the pod to stop listening")
     return router, router.score(b"x")
 
 
@@ -281,7 +281,7 @@ def a_client_that_leaves(scene):
     blue = scene.pod(lambda exchange: exchange.wait_for_close())
     router = scene.start(deployment([blue], **PATIENT))
     with router.start_request(b"x"):
-        eventually(lambda: blue.concurrent == 1, "the pod to have it")
+        eventually(lambda: blue.concurrent == 1, "the pod to have the request")
     return router, None
 
 
@@ -290,12 +290,12 @@ def still_in_the_queue_when_the_grace_ends(scene):
     blue = scene.pod(lambda exchange: exchange.wait_for_close())
     router = scene.start(deployment([blue], **PATIENT), drain_grace_ms=300)
     with router.start_request(b"1") as running, router.connect() as waiting:
-        eventually(lambda: blue.concurrent == 1, "the first")
+        eventually(lambda: blue.concurrent == 1, "the first request to run")
         waiting.send(request(b"2"))
-        eventually(lambda: router.queue_length() == 1, "the second")
+        eventually(lambda: router.queue_length() == 1, "the second request to wait")
         router.admin("/drain", "POST")
         answer = waiting.response()
-        assert running.response().why == "draining"  # cut off at its pod, before an answer had begun
+        assert running.response().why == "draining"  # aborted at its pod, before an answer had begun
     assert router.wait_exit() == 0
     return router, answer
 
@@ -324,7 +324,7 @@ def test_it_is_the_same_in_answer_log_and_metric(stage, case, profile):
 
 @pytest.mark.parametrize("profile, status, reason", [("kubernetes", 500, ""), ("managed", 424, "model_error")])
 def test_a_pods_own_failure_is_the_same_in_answer_log_and_metric(stage, profile, status, reason):
-    """The answer is the pod's: it has no reason of ours, but in the managed profile another status."""
+    """The answer is the pod's: it has no reason of the router, but another status in the managed profile."""
     scene = Scene(stage, profile)
     router = scene.start(deployment([scene.pod(lambda exchange: exchange.answer(500, exchange.body()))]))
     answer = router.score(b"the pod's own words")

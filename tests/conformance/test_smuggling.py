@@ -1,6 +1,6 @@
-"""RFC 9112: shapes of requests that two parties could read differently are refused, and the connection ends.
+"""RFC 9112: requests that two parties could read differently are refused, and the connection ends.
 
-Each case is a whole connection: the shape, and behind it a second request that must never be seen by the pod or answered."""
+Each case is a whole connection: such a request, then a second request that must never reach the pod or be answered."""
 
 import pytest
 from support.client import PRIMARY, SCORE
@@ -98,7 +98,7 @@ def test_an_ambiguous_shape_is_refused_and_nothing_behind_it_is_read(scene, shap
         assert answer.status in (400, 431, 501, 505), answer.status
         assert answer.why in ("bad_request", "unsupported", "headers_too_large")
         assert answer.headers.get("connection") == "close"
-        assert client.is_closed(), "a second answer"
+        assert client.is_closed(), "the connection should end without a second answer"
     assert not scene.reached("hidden")
 
 

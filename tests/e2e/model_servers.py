@@ -21,12 +21,12 @@ def _run(*arguments):
 
 
 def prepare():
-    """The environment and the trained model; made once, again when their sources change. Returns the environment's `bin`."""
+    """Makes the environment and the trained model once, and again if their sources change. Returns the environment's `bin`."""
     ENVIRONMENT.parent.mkdir(exist_ok=True)
     wanted = (HERE / "requirements.txt").read_text() + (HERE / "model" / "train.py").read_text()
     stamp, binaries = ENVIRONMENT / "made-of", ENVIRONMENT / "bin"
     with open(ENVIRONMENT.parent / "venv.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs of the tests may meet here
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs of the tests may do this at the same time
         if not stamp.exists() or stamp.read_text() != wanted:
             _run(sys.executable, "-m", "venv", ENVIRONMENT)
             _run(binaries / "pip", "install", "-q", "--disable-pip-version-check", "-r", HERE / "requirements.txt")
@@ -62,7 +62,7 @@ class ModelServer:
             connection.close()
 
     def wait_healthy(self):
-        eventually(self.is_healthy, "the model server", patience=90, pause=0.1)
+        eventually(self.is_healthy, "the model server to be healthy", patience=90, pause=0.1)
 
     def stop(self):
         self._process.terminate()

@@ -1,4 +1,4 @@
-"""A real model server behind the router over TLS: what Azure ML's own inference server answers reaches the client as it is."""
+"""A real model server behind the router over TLS: the answers of Azure ML's own inference server reach the client unchanged."""
 
 import json
 import time
@@ -30,7 +30,7 @@ def router(shared_stage, tmp_path_factory):
         authority = Authority(folder / "authority")
         described = deployment([server.address for server in servers], max_queue_wait_ms=60000, request_timeout_ms=60000,
                                router={"max_queue_length": 500}, probe={"period": 5, "timeout": 5})
-        del described["environment"]["inference_config"]  # Azure ML's own defaults: /score and / on port 5001
+        del described["environment"]["inference_config"]  # then Azure ML's own defaults apply: /score and / on port 5001
         router = shared_stage.start(endpoint(described), tls={"certificates": [authority.issue("router.test").as_dict()]})
         router.client_context = authority.client_context()
         yield router
@@ -99,7 +99,7 @@ def test_swagger_is_the_servers(router):
 
 
 def median_service_time(router):
-    """Seconds of one request while nobody else asks."""
+    """Returns the seconds that one request takes without other load."""
     times = []
     for _ in range(9):
         begun = time.monotonic()
@@ -109,8 +109,8 @@ def median_service_time(router):
 
 
 def test_four_single_workers_bear_two_hundred_parallel_requests_without_a_stall(router):
-    # Four at once, each as long as alone. Ten times that is for a busy machine, and 5 s if that is more: a connection that blocks
-    # a single worker, or a request that nobody takes up, waits for a timeout of 60 s.
+    # Four requests at a time, each as slow as alone. A busy machine gets ten times that, or 5 s if that is more. A connection that blocks a
+    # single worker, or a request that no worker accepts, would wait for a timeout of 60 s.
     patience = max(5.0, 10 * 200 / 4 * median_service_time(router))
     assert patience < 60
     workers, slowest, ids = set(), [], set()

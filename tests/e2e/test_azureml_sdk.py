@@ -1,4 +1,4 @@
-"""azure-ai-ml from PyPI loads the same files as the router, and refuses what would be a key of ours."""
+"""azure-ai-ml from PyPI loads the same files as the router, and refuses a key of the router in them."""
 
 import fcntl
 import json
@@ -18,8 +18,8 @@ SITE = ROOT / "build" / "azureml"
 
 
 def python_with_sdk():
-    """A Python and its environment. The packages are in a folder of their own: the model servers need others. What only Azure's
-    telemetry needs is left out, and nothing is compiled: that takes longer than all the tests."""
+    """Returns a Python and its environment. The packages are in a folder of their own, since the model servers need other versions.
+    Packages that only Azure's telemetry needs are left out. Nothing is compiled, which would take longer than all the tests."""
     python, requirements = prepare() / "python", HERE / "requirements-azureml.txt"
     with open(SITE.parent / "azureml.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -32,7 +32,7 @@ def python_with_sdk():
 
 
 class Told:
-    """What the SDK says of all files of these tests; asked once, since it takes seconds to start."""
+    """The SDK's results for all files of these tests, computed once, since the SDK takes seconds to start."""
 
     def __init__(self, folder):
         demo = ROOT / "tests" / "support" / "demo" / "run.py"
@@ -57,7 +57,7 @@ class Told:
         self._loaded = json.loads(done.stdout)["loaded"]
 
     def of(self, file):
-        """The kind of what was loaded and its name, or "refused" and why."""
+        """Returns the kind of what was loaded and its name, or "refused" and the reason."""
         return self._loaded[str(file)]
 
 
@@ -70,7 +70,7 @@ def test_the_sdk_and_the_router_take_the_same_files(sdk):
     assert len(FILES) >= 30
     for file in FILES:
         kind, name = sdk.of(file)
-        # the schema that the file names is the one that was used
+        # the SDK has used the schema that the file names
         assert f"{kind[0].lower()}{kind[1:]}.schema.json" in file.read_text(), f"{file}: {kind}: {name}"
     for scene in SCENES:
         done = subprocess.run([BINARY, "--config", scene / "router.yaml", "--check"], capture_output=True, text=True, timeout=20, check=False)
@@ -87,11 +87,11 @@ def test_the_sdk_takes_the_files_of_readme(sdk):
 
 
 def test_the_sdk_refuses_a_key_of_ours(sdk):
-    """Why overlays are there."""
+    """The reason for overlays."""
     kind, why = sdk.of(sdk.with_ours)
     assert kind == "refused" and "router" in why
 
 
 def test_the_recorded_keys_are_those_of_the_sdk(sdk):
-    """tests/azureml/allowed_keys.json, for the tests that run without it: `sdk.py` without files writes it anew."""
+    """Checks tests/azureml/allowed_keys.json, which other tests use without the SDK. `sdk.py` without files writes it."""
     assert sdk.keys == allowed_keys()

@@ -1,4 +1,4 @@
-"""FastAPI under uvicorn, which closes its connection right after the 500 of an unhandled exception, without announcing it."""
+"""FastAPI under uvicorn, which closes its connection directly after the 500 of an unhandled exception, without notice."""
 
 import os
 import subprocess
@@ -51,7 +51,7 @@ class Uvicorn:
 def server(tmp_path):
     server = Uvicorn(prepare(), tmp_path)
     try:
-        eventually(server.is_ready, "uvicorn", patience=60, pause=0.1)
+        eventually(server.is_ready, "uvicorn to be ready", patience=60, pause=0.1)
         yield server
     finally:
         server.stop()

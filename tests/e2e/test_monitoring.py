@@ -1,4 +1,4 @@
-"""The chart's alerts and its dashboard, before a real Prometheus that scrapes a real router under load."""
+"""The chart's alerts and its dashboard, with a real Prometheus that scrapes a real router under load."""
 
 import re
 import subprocess
@@ -53,7 +53,7 @@ def test_alerts_fire_when_they_must_and_only_then():
 
 
 def test_every_alert_is_expected_by_a_test(tmp_path):
-    """Of rules without any of them, promtool complains of each."""
+    """With rules that have none of the alerts, promtool reports each expected alert as missing."""
     (tmp_path / "rules.yaml").write_text("groups: []\n")
     changed = re.sub(r"^rule_files: .*", "rule_files: [rules.yaml]", RULES_TEST.read_text(), flags=re.MULTILINE)
     (tmp_path / "rules_test.yaml").write_text(changed)
@@ -69,7 +69,7 @@ def test_every_alert_tells_what_it_is_and_what_to_do(name):
     assert re.search(r"\n          summary: \S", block) and re.search(r"\n          description: \S", block)
     assert f"runbook: docs/operations.md#{name.lower()}\n" in block
     assert name.lower() in headings(OPERATIONS)
-    # A text may use only labels that the expression keeps.
+    # An annotation may use only labels that the expression keeps.
     kept = {label.strip() for labels in re.findall(r"by \(([^)]*)\)", block) for label in labels.split(",")}
     assert set(re.findall(r"\$labels\.(\w+)", block)) <= kept
 
@@ -120,15 +120,15 @@ def test_every_query_of_the_dashboard_has_data_and_every_alert_is_evaluated(tmp_
             waiting[:] = [one for one in waiting if not prometheus.has_data(one.expression, scene.begun, one.instant)]
             return not waiting
         try:
-            eventually(all_have_data, "data", patience=PATIENCE, pause=0.5)
+            eventually(all_have_data, "data for each query", patience=PATIENCE, pause=0.5)
         except AssertionError as error:
             raise AssertionError("no data: " + "\n".join(f"{one.panel}: {one.expression}" for one in waiting)) from error
 
-        # What needs a cluster is in tests/kubernetes/test_monitoring.py: here there is no such metric.
+        # The metrics of a cluster do not exist here; tests/kubernetes/test_monitoring.py tests them.
         assert not [one for one in OF_A_CLUSTER if prometheus.now(one)]
         for name, metric, label in dashboard.variable_queries():
             assert prometheus.label_values(metric, label), name
-        # The name of the Service's port has not taken the place of the scoring endpoint's.
+        # The name of the Service's port has not replaced the label of the scoring endpoint.
         assert set(prometheus.label_values("inference_router_slots", "endpoint")) == {"my-endpoint", "vision"}
 
         evaluated = prometheus.rules()
@@ -136,7 +136,7 @@ def test_every_query_of_the_dashboard_has_data_and_every_alert_is_evaluated(tmp_
         eventually(lambda: all(one["health"] != "unknown" for one in prometheus.rules()), "the rules to be evaluated")
         evaluated = prometheus.rules()
         assert not [one for one in evaluated if one["health"] != "ok" or one.get("lastError")]
-        # Each condition by itself, so that one that never holds is no less looked at.
+        # Each condition is evaluated alone, so that one that never holds is tested too.
         for one in evaluated:
             prometheus.now(one["query"])
         picture = draw(dashboard, prometheus, scene.begun)

@@ -1,5 +1,5 @@
-"""The schemas that `inference-router schema` prints against every file of the tests: what the router takes is good, and of what it refuses
-only what a schema cannot say is."""
+"""Compares the schemas that `inference-router schema` prints with all files of the tests. They accept each file that the router accepts. Of
+the files that the router refuses, they accept only those whose mistake a schema cannot express."""
 
 import json
 import os
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.long
 
 NAMES = ("router", "overlay", "endpoint", "deployment", "OnlineEndpoint", "OnlineDeployment")
 
-# What a schema of one file cannot say, or what is not about keys, types, bounds and words.
+# Mistakes that a schema of one file cannot express, or that do not concern keys, types, bounds and words.
 NOT_OF_A_SCHEMA = {
     # rules over several keys, documents or files
     "a share twice", "two documents for one endpoint", "two documents for one deployment", "two files for one deployment",
@@ -25,21 +25,21 @@ NOT_OF_A_SCHEMA = {
     "traffic sums to 90", "traffic sums to 110", "two mirrors", "buckets that do not ascend",
     "more instances at least than at most", "names too long together", "a share of nobody", "a deployment of nobody",
     "a certificate without a key", "an admin listener for everybody", "no name",
-    # how texts are formed
+    # the form of texts
     "a name too long", "a name with a dash last", "a host name with a port", "a replica without a host", "a replica that is a URL",
     "a replica with port 0", "a route with a query", "a listener on a name", "a trusted proxy that is a name", "a bucket of no seconds",
     "a variable that is not set", "a variable that is none", "a schema of something else",
     # other files
     "a missing key file", "an empty key file", "a key of two lines", "a key file that is a folder", "a key file of a megabyte",
     "a missing endpoint file",
-    # YAML itself; other readers take the last of two
+    # YAML itself; other readers use the last of two values
     "a key twice", "a nested key twice", "a key of a list's map twice",
 }
 
 
 @pytest.fixture(scope="module")
 def validate(sdk):  # noqa: F811
-    """What is wrong with each of `[(schema, text)]`."""
+    """Returns a function that validates each of `[(schema, text)]` and returns its mistakes."""
     schemas = {}
     for name in NAMES:
         done = subprocess.run([BINARY, "schema", name], capture_output=True, text=True, check=True, timeout=20)

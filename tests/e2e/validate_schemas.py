@@ -1,5 +1,5 @@
 """Run by tests/e2e/test_schemas.py with jsonschema and PyYAML in PYTHONPATH. Reads {"schemas": {name: schema}, "cases": [[name, text]]} from
-standard input and prints, for each case, what is wrong with each of its documents: [] is good, null that it is no YAML.
+standard input and prints, for each case, the mistakes of each of its documents: [] if there are none, null if it is not YAML.
 """
 import json
 import sys
@@ -9,7 +9,7 @@ import yaml
 
 
 class Loader(yaml.SafeLoader):
-    """Dates stay texts, as for editors; a key `on` stays one, too."""
+    """Dates stay texts, as in editors; a key `on` stays a text, too."""
 
 
 for letter in list(Loader.yaml_implicit_resolvers):

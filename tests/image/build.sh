@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the router's image from the Dockerfile with podman, on a base made by debootstrap, for no other registry than Debian's is needed
-# then. Keeps all in build/image: base, layers, and the archives that tests/image and tests/node run. Needs root.
+# Builds the router's image from the Dockerfile with podman, on a base made by debootstrap, so that no registry except Debian's is
+# needed. Keeps base, layers, and the archives that tests/image and tests/node run in build/image. Needs root.
 #
 #   build.sh          the router's image: build/image/inference-router.tar
-#   build.sh --node   those that a node needs besides: build/image/model.tar, build/image/pause.tar
+#   build.sh --node   also the images for a node: build/image/model.tar, build/image/pause.tar
 #
-# The base stays until build/image is removed. DEBIAN_MIRROR names another mirror than deb.debian.org. What compiling leaves in this
-# machine's ccache is used.
+# The base stays until build/image is removed. DEBIAN_MIRROR names another mirror than deb.debian.org. The build uses this
+# machine's ccache.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 folder=$PWD/build/image
@@ -14,17 +14,17 @@ base=localhost/inference-router-base:bookworm
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "tests/image/build.sh: $*"; exit 1; }
-# Mounts in a namespace of its own: none stays behind.
+# The mounts are in a namespace of their own, so none remains.
 if [ "${IMAGE_OWN_MOUNTS:-}" != yes ]; then
   [ "$(id -u)" = 0 ] || die "only root may make the base of the image"
   IMAGE_OWN_MOUNTS=yes exec unshare --mount --propagation private "$0" "$@"
 fi
-# What podman keeps of running containers ends with this script.
+# podman's state of running containers ends with this script.
 mkdir -p /run/podman
 mount -t tmpfs tmpfs /run/podman
 podman() { tests/image/podman.sh "$@"; }
 
-# What Debian's own image has, but for its cuts: smaller is only what the size is measured against.
+# The packages of Debian's own image. That image omits some files, so only the base, with which the size is compared, is larger here.
 make_base() {
   podman image exists "$base" && return
   say "making the base with debootstrap"
@@ -35,7 +35,7 @@ make_base() {
   tar -C "$folder/base" -c . | podman import - "$base" >/dev/null
   rm -rf "$folder/base"
 }
-build() {  # NAME DOCKERFILE CONTEXT [OPTION...]; chroot: neither control groups nor a network of its own
+build() {  # NAME DOCKERFILE CONTEXT [OPTION...]; chroot: the build has neither control groups nor a network of its own
   say "building the image $1"
   podman build --isolation chroot --build-arg BASE="$base" --tag "localhost/$1:test" --file "$2" "${@:4}" "$3" >"$folder/$1.log" 2>&1 \
     || { tail -n 30 "$folder/$1.log" >&2; die "building $1 failed: $folder/$1.log"; }

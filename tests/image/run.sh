@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The router from its image, in place of the binary: ROUTER_BINARY=tests/image/run.sh. To be run within tests/support/own_machine.sh.
-# As locked up as a cluster would: nothing may be written, nothing is allowed, memory is bounded; the folder of router.yaml is mounted.
-# Signals reach the router, and its exit status is this script's.
+# The router from its image, in place of the binary: ROUTER_BINARY=tests/image/run.sh. Must run within tests/support/own_machine.sh.
+# As restricted as in a cluster: a read-only root, no capabilities, bounded memory. The folder of router.yaml is mounted.
+# Signals reach the router, and the script ends with the router's exit status.
 #
 #   run.sh --config FILE
 set -euo pipefail

@@ -1,4 +1,4 @@
-"""The image that build.sh has built, run by podman as run.sh says."""
+"""The image that build.sh has built, run by podman as in run.sh."""
 
 import json
 import os
@@ -28,16 +28,16 @@ def podman(*arguments):
 
 
 def run(*arguments, entrypoint="/usr/local/bin/inference-router"):
-    """What it prints, in a container without network."""
+    """Runs it in a container without network and returns its output."""
     return podman("run", "--rm", "--network", "none", "--cgroup-parent", os.environ["OWN_MACHINE_CGROUP"], "--entrypoint", entrypoint,
                   NAME, *arguments)
 
 
 @pytest.fixture
 def router(start, pod, tmp_path):
-    """In a container, with a listener for HTTP and one for HTTPS. `tls_port` and `context` are for the second."""
-    assert BINARY.name == "run.sh", "ROUTER_BINARY names no image"
-    folder = tmp_path / "router-0"  # of `start`
+    """The router in a container, with a listener for HTTP and one for HTTPS. `tls_port` and `context` are for the second."""
+    assert BINARY.name == "run.sh", "ROUTER_BINARY must be run.sh"
+    folder = tmp_path / "router-0"  # the folder that `start` uses
     authority = Authority(folder / "certificates")
     pair = authority.issue("router.test")
     for path in (folder / "certificates").iterdir():
@@ -58,7 +58,7 @@ def score(router, tls=False, **options):
 
 
 def process_of(router):
-    """The id of the router itself: podman's grandchild."""
+    """Returns the process id of the router itself: a grandchild of podman."""
     def found():
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
@@ -68,7 +68,7 @@ def process_of(router):
             if words[0] == b"/usr/local/bin/inference-router" and str(router.config_file).encode() in words:
                 return path.parent
         return None
-    return eventually(found, "the router's process")
+    return eventually(found, "the router's process to start")
 
 
 def test_it_adds_less_than_60_mb_to_its_base():

@@ -10,7 +10,8 @@ pytest.register_assert_rewrite("support")
 from support.fixtures import *  # noqa: E402,F401,F403
 from support.router import SANITIZED  # noqa: E402
 
-# A sanitizer brings an allocator of its own, so there is nothing of the router's to count; `./dev check` says that it leaves this out.
+# A sanitizer replaces the allocator, so these tests could not count the router's allocations. `./dev check` reports that it leaves them
+# out.
 collect_ignore = ["test_allocations.py", "test_exchange_cost.py"] if SANITIZED else []
 
 

@@ -1,5 +1,5 @@
-"""A pod that does not notice an abort computes on while its slot is free (contract, section 5): that is counted and told. And what
-happens after a client has its answer is no part of its durations."""
+"""A pod that does not notice an abort still computes when its slot is free again (contract, section 5). The router counts and logs such
+aborts. What happens after a client has its whole answer is not part of the request's durations."""
 
 import threading
 
@@ -10,7 +10,7 @@ from support.wait import eventually
 
 
 class Deaf:
-    """A behaviour of a pod: as a synchronous worker it looks at its connection only when it has computed."""
+    """A behaviour of a pod: like a synchronous worker, it does not look at its connection until it has finished computing."""
 
     def __init__(self):
         self.done = threading.Event()
@@ -43,7 +43,7 @@ def test_a_pod_that_computes_on_after_an_abort_is_counted_and_told(pod, start, d
     assert blue.concurrent == 1 and router.slots_in_use() == 0
     told = router.deployments()[0]["aborts"]
     assert told["unnoticed"] == 1 and "drain_on_abort: true" in told["hint"]
-    eventually(lambda: "my-endpoint/blue" in router.log and "drain_on_abort: true" in router.log, "the log", patience=5)
+    eventually(lambda: "my-endpoint/blue" in router.log and "drain_on_abort: true" in router.log, "the warning in the log", patience=5)
     assert "drain_on_abort" not in router.config_file.read_text()
 
 
@@ -59,7 +59,7 @@ def test_a_pod_that_notices_the_abort_is_not_counted(pod, start):
 
 
 def test_a_pod_that_answers_and_keeps_its_connection_open_all_the_same_is_not_counted(pod, start, deaf):
-    """It is not at work any more: its answer was whole."""
+    """The pod does not compute any more: its answer was complete."""
     def behave(exchange):
         exchange.body()
         exchange.answer(headers={"Connection": "close"})
@@ -76,7 +76,7 @@ def test_the_duration_of_a_504_ends_with_the_clients_last_byte(pod, start, deaf)
     with router.connect() as client:
         assert client.exchange(b"x").why == "upstream_timeout"
         (line,) = router.access_lines(1)
-    assert 300 <= line["TotalDurationMs"] < 900, "the time in which the pod was to close counts"
+    assert 300 <= line["TotalDurationMs"] < 900, "the duration includes the time in which the pod was to close"
     assert line["SettleDurationMs"] >= 900
     assert line["RouterOverheadUs"] < 200_000
     assert router.metrics().value("request_duration_seconds_sum", deployment="blue") < 0.9
@@ -88,13 +88,13 @@ def test_the_rest_of_a_body_that_nobody_wants_is_no_part_of_the_duration(pod, st
     with router.connect() as client:
         client.send(request(headers={"Content-Length": "70000"}))
         assert client.response().status == 404
-        (line,) = router.access_lines(1)  # two seconds later: the body never comes
+        (line,) = router.access_lines(1)  # written two seconds later, since the rest of the body never arrives
     assert line["TotalDurationMs"] < 1000 < line["SettleDurationMs"]
     assert line["RouterOverheadUs"] < 500_000
 
 
 def test_a_slow_reader_of_the_last_bytes_is_no_overhead_of_ours(pod, start):
-    """The answer is with the router; the client takes it a second later."""
+    """The router has the whole answer; the client reads it a second later."""
     answer = b"a" * 6_000_000
     router = start(endpoint(deployment([pod(lambda exchange: (exchange.body(), exchange.answer(200, answer)))])))
     with router.connect(receive_buffer=4096) as client:

@@ -1,4 +1,4 @@
-"""A busy kept-alive connection takes nothing from the heap but what docs/performance.md lists with its reason."""
+"""A request on a busy connection that is kept open allocates from the heap only what docs/performance.md lists with a reason."""
 
 import mmap
 import statistics
@@ -16,14 +16,14 @@ BATCHES = 21
 
 
 def answer_in_one_piece(exchange):
-    """Else the router makes two records of it now and then."""
+    """Sends the answer in one write. Otherwise the router sometimes makes two TLS records of it."""
     exchange.body()
     exchange.ended()
     exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 200\r\n\r\n" + b"x" * 200)
 
 
 class Allocations:
-    """What the router's only shard has taken from the heap so far."""
+    """What the router's only shard has allocated from the heap so far."""
 
     def __init__(self, router, file):
         tasks = Path(f"/proc/{router.process.pid}/task")
@@ -37,7 +37,7 @@ class Allocations:
 
 
 def allocations_of_a_request(stage, client_of, **settings):
-    """Of the batches the middle one: on a busy machine a pod's connection may rest for too long and be made anew now and then."""
+    """Returns the median of several batches: on a busy machine, a connection to the pod is sometimes idle for too long and is replaced."""
     assert COUNTER.exists(), f"{COUNTER} is not built"
     file = stage.folder / "allocations"
     router = stage.start(endpoint(deployment([stage.pod(answer_in_one_piece)], **settings.pop("deployment", {}))), threads=1,
@@ -50,7 +50,7 @@ def allocations_of_a_request(stage, client_of, **settings):
             for _ in range(BATCH):
                 assert client.exchange(b"x" * 1024).status == 200
             seen.append(count() - before)
-    assert seen[0] > 0, "the first request must take something: this counts nothing"
+    assert seen[0] > 0, "the first request must allocate; the counter does not work"
     return statistics.median(seen[2:]) / BATCH
 
 
@@ -60,7 +60,7 @@ def test_a_plaintext_request_takes_nothing(stage, slots):
 
 
 def test_a_tls_request_takes_only_what_openssl_does(stage, authority):
-    """Four small things in building and taking apart records. (Its buffers' memory stays with the thread.)"""
+    """OpenSSL makes four small allocations to encrypt and decrypt records. (The thread keeps the memory of its buffers.)"""
     pair = authority.issue("router.test")
     context = authority.client_context()
     taken = allocations_of_a_request(stage, lambda router: router.connect(tls=context, server_name="router.test"),

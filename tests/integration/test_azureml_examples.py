@@ -1,4 +1,4 @@
-"""Files of Azure ML stay as Azure's own tools take them: thirty of them, with overlays beside them, pass as they are."""
+"""Files for Azure ML stay as Azure's own tools accept them: the router accepts thirty of them, unchanged, with overlays beside them."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def test_untouched_files_and_an_overlay_are_a_configuration(scene):
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 def test_each_scene_needs_its_overlay(scene, tmp_path):
-    """Else the test above would say nothing of overlays."""
+    """Otherwise the test above would prove nothing about overlays."""
     shutil.copytree(scene, tmp_path / "scene", ignore=shutil.ignore_patterns("*.overlay.yml"))
     told = run("--config", tmp_path / "scene" / "router.yaml", "--check")
     assert told.returncode == 1 or "has no replicas" in told.stderr + told.stdout
@@ -48,7 +48,7 @@ def test_a_file_has_only_keys_that_the_public_schemas_allow(file):
 
 
 def test_a_key_of_ours_is_seen():
-    """Else the test above would pass on anything."""
+    """Otherwise the test above could pass for any key."""
     allowed = allowed_keys()["kubernetesOnlineDeployment"]
     assert key_paths("name: a\nrouter:\n  replicas: [a]\n") == [("name",), ("router",), ("router", "replicas")]
     assert not is_allowed(("router",), allowed)
@@ -58,7 +58,7 @@ def test_a_key_of_ours_is_seen():
 
 
 def every_key(keys):
-    """A value for each key; of the wrong type mostly."""
+    """Returns a value for each key, mostly of the wrong type."""
     if keys == "*":
         return "x"
     return {("any" if key == "*" else key): every_key(inner) for key, inner in keys.items()}
@@ -88,7 +88,7 @@ def test_the_demo_has_untouched_files_too(tmp_path):
 
 
 def test_convert_takes_them_as_they_are():
-    """With their overlays, some of which give the endpoint its name."""
+    """With their overlays, some of which set the name of the endpoint."""
     for scene in SCENES:
         files = [each for each in FILES if each.parent == scene]
         done = run("convert", *files, *scene.glob("*.overlay.yml"), "--namespace", "team-a")

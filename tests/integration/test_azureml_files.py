@@ -1,4 +1,4 @@
-"""Azure ML YAML as people have it, with the `router:` key that says where keys and pods are: accepted by `--check`."""
+"""Azure ML YAML as users write it, with the key `router:` for the files of keys and the addresses of replicas: `--check` accepts it."""
 
 import subprocess
 
@@ -68,7 +68,7 @@ def test_a_deployment_is_accepted(tmp_path, name):
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_the_same_with_one_letter_wrong_is_refused(tmp_path, name):
-    """Else the tests above would pass on a router that reads nothing."""
+    """Otherwise the tests above would pass with a router that reads nothing."""
     wrong = DEPLOYMENTS[name].replace("model:", "modle:", 1)
     done = check(write(tmp_path, ENDPOINTS["plain"], wrong, ["10.0.0.1:5001"]))
     assert done.returncode == 1 and "modle" in done.stdout + done.stderr

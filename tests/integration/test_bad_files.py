@@ -1,5 +1,5 @@
-"""Bad files through the binary: `--check` tells every mistake as `file:line: key.path: …` on standard error, nothing else, and
-exits with 1. In the texts below, the comment `#!` stands on each line that has a mistake, with the path that must be told."""
+"""Bad files through the binary: `--check` prints each mistake as `file:line: key.path: …` to standard error, prints nothing else, and exits
+with 1. In the texts below, a comment `#!` marks each line that has a mistake, with the path that the message must name."""
 
 import os
 import re
@@ -16,8 +16,8 @@ GOOD = {
     "blue.yml": "name: blue\nendpoint_name: my-endpoint\nrouter: {replicas: ['10.0.0.1:5001']}\n",
     "key": "a-key-of-this-test\n",
 }
-MEMORY_MAX = 512 << 20  # bytes of address space: what a hostile file may never make the router ask for
-FOLDER = None  # instead of a text: a folder of this name
+MEMORY_MAX = 512 << 20  # bytes of address space: no hostile file may make the router allocate more
+FOLDER = None  # in place of a text: a folder of this name
 SECRET = "not-to-be-shown"
 
 ENDPOINT = "name: my-endpoint\nrouter: {keys: {primary_file: key}}\n"
@@ -31,7 +31,7 @@ def endpoint(text):
 
 
 def extended(text):
-    """An endpoint with this beside its keys, below `router`."""
+    """An endpoint with this text beside its keys, below `router`."""
     return {"endpoint.yml": "name: my-endpoint\nrouter:\n  keys: {primary_file: key}\n" + text}
 
 
@@ -93,7 +93,7 @@ BAD = {
     "an unknown key of limits": router("limits:\n  max_requests: 1  #! limits.max_requests\n"),
     "a schema of something else": {"blue.yml": "$schema: https://azuremlschemas.azureedge.net/latest/commandJob.schema.json  #! $schema\n"
                                                + BLUE},
-    # given twice
+    # keys that occur twice
     "a key twice": endpoint("auth_mode: key\nauth_mode: key  #! auth_mode\n"),
     "a nested key twice": blue("request_settings:\n  max_queue_wait_ms: 1\n  max_queue_wait_ms: 1"
                                "  #! request_settings.max_queue_wait_ms\n"),
@@ -155,14 +155,14 @@ BAD = {
     "an unknown log level": router("log:\n  level: loud  #! log.level\n"),
     "a variable that is not set": router("access_log: ${ROUTER_TEST_NOT_SET}  #! access_log\n"),
     "a variable that is none": router("access_log: ${}  #! access_log\n"),
-    # what belongs together
+    # keys that depend on each other
     "no name": {"endpoint.yml": "auth_mode: key  #! name\n"},
     "a share of nobody": endpoint("traffic:\n  green: 100  #! traffic.green\n"),
     "a deployment of nobody": {"blue.yml": "name: blue\nendpoint_name: your-endpoint  #! endpoint_name\n", **endpoint("")},
     "no certificate": {"router.yaml": ROUTER + "    tls: {certificates: []}  #! listeners[0].tls.certificates\n"},
     "a certificate without a key": {"router.yaml": ROUTER + "    tls:\n      certificates:\n        - certificate_file: c.pem"
                                                             "  #! listeners[0].tls.certificates[0].key_file\n"},
-    # files that are not there or not what they should be
+    # files that are missing or of the wrong kind
     "a missing key file": {"endpoint.yml": "name: my-endpoint\nrouter:\n  keys:\n    primary_file: none  #! router.keys.primary_file\n"},
     "an empty key file": {"endpoint.yml": "name: my-endpoint\nrouter:\n  keys:\n    secondary_file: no-key"
                                           "  #! router.keys.secondary_file\n", "no-key": "\n"},
@@ -180,7 +180,7 @@ BAD = {
                                     "  green: 0  #! traffic.green\nrouter:\n  keys: {primary_file: none}  #! router.keys.primary_file\n",
                     "blue.yml": BLUE + "router:\n  replicas:\n    - '?'  #! router.replicas[0]\n    - '!'  #! router.replicas[1]\n"},
 }
-# Files in which no comment can stand, with what must be told of them; line 0 is the file as a whole.
+# Files that cannot contain a comment, with the line of the expected message; line 0 means the whole file.
 BAD_WHOLE = {
     "an empty file": ("endpoint.yml", "", 1),
     "nothing but a comment": ("blue.yml", "# name: blue\n", 1),
@@ -229,14 +229,14 @@ def check(folder, files):
 
 
 def marked(files):
-    """(file, line, path) of each `#!`."""
+    """Returns (file, line, path) of each `#!`."""
     return sorted((name, number, line.partition("#!")[2].strip())
                   for name, text in files.items() if isinstance(text, str)
                   for number, line in enumerate(text.splitlines(), 1) if "#!" in line)
 
 
 def told(folder, done):
-    """The same of each line on standard error; what is none stands there as it is."""
+    """Returns the same of each line on standard error. A line of another form is returned as it is."""
     place = re.compile(re.escape(f"{folder}/") + r"([^:]+)(?::(\d+))?: (?:([^\s:]+): )?\S")
     matches = [(place.match(line), line) for line in done.stderr.splitlines()]
     return sorted((match[1], int(match[2] or 0), match[3] or "") if match else (line, -1, "") for match, line in matches)
@@ -251,7 +251,7 @@ def test_the_files_are_good_until_they_are_made_bad(tmp_path):
 def test_each_mistake_is_told_with_its_place_and_nothing_else(tmp_path, name):
     done = check(tmp_path, BAD[name])
     expected = marked(BAD[name])
-    assert expected, "a bad file without a mark"
+    assert expected, "the bad file has no mark"
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert told(tmp_path, done) == expected, done.stderr
     assert SECRET not in done.stderr
@@ -263,7 +263,7 @@ def test_a_file_that_cannot_be_read_is_told_with_its_place_and_nothing_else(tmp_
     done = check(tmp_path, {file: content})
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert told(tmp_path, done) == [(file, line, "")], done.stderr[:2000]
-    assert len(done.stderr) < 1000, "a message as long as the file"
+    assert len(done.stderr) < 1000, "the message is too long"
 
 
 ALL_KINDS = {
@@ -299,5 +299,5 @@ def test_a_pipe_or_a_device_in_place_of_a_file_was_waited_for(tmp_path, name, ho
 def make_socket(path):
     folder = os.open(path.parent, os.O_RDONLY)
     with socket.socket(socket.AF_UNIX) as own:
-        own.bind(f"/proc/self/fd/{folder}/{path.name}")  # the path of a socket has 108 bytes
+        own.bind(f"/proc/self/fd/{folder}/{path.name}")  # the path of a socket has at most 108 bytes
     os.close(folder)

@@ -88,7 +88,7 @@ def test_a_body_that_ends_with_the_pods_connection_is_relayed_as_chunks(pod, sta
 
     router = start(endpoint(deployment([pod(behave)])))
     with router.connect() as client:
-        for _ in range(2):  # the client's connection goes on
+        for _ in range(2):  # the client's connection stays open
             answer = client.exchange(b"x")
             assert (answer.status, answer.body) == (200, b"until the end")
             assert answer.headers.get("transfer-encoding") == "chunked"
@@ -133,7 +133,7 @@ def test_a_pod_may_answer_before_it_has_the_whole_body(pod, start):
         client.send(request(headers={"Content-Length": "1000000"}) + b"z" * 1000)
         answer = client.response()
         assert (answer.status, answer.body) == (403, b"enough")
-    eventually(lambda: router.slots_in_use() == 0, "the slot")
+    eventually(lambda: router.slots_in_use() == 0, "the slot to be free")
     blue.behave = lambda exchange: exchange.answer(200, exchange.body())
     assert router.score(b"next").body == b"next"
 
@@ -153,13 +153,13 @@ def test_a_chunked_body_over_the_limit_is_refused_where_it_exceeds(pod, start):
     with router.connect() as client:
         client.send(request(headers={"Transfer-Encoding": "chunked"}, length=False))
         client.send(encode_chunk(b"c" * 10000))
-        eventually(lambda: blue.concurrent == 1, "the pod to have begun")
+        eventually(lambda: blue.concurrent == 1, "the pod to have the request")
         for _ in range(10):
             client.send(encode_chunk(b"c" * 10000))
         answer = client.response()
         assert (answer.status, answer.why) == (413, "payload_too_large")
         assert client.is_closed()
-    eventually(lambda: blue.aborts == 1, "the pod never to get a whole body")
+    eventually(lambda: blue.aborts == 1, "the pod to lose the connection before it has the whole body")
 
 
 @pytest.mark.parametrize("length", [str(2**63), str(2**64), str(2**64 + 5), "9" * 40])
@@ -262,7 +262,7 @@ def test_a_client_that_does_not_read_holds_the_pod_back(pod, start):
         client.send(request(b"x"))
         client.head()
         last = -1
-        while sent[0] != last:  # until nothing moves any more
+        while sent[0] != last:  # until all buffers are full
             last = sent[0]
             threading.Event().wait(0.3)
         assert sent[0] < 64 * MEGABYTE

@@ -1,4 +1,4 @@
-"""`--check --probe`: a line for each listed replica, by real connections, before anything is started."""
+"""`--check --probe` prints a line for each listed replica. It tests real connections and does not start the router."""
 
 import re
 import socket
@@ -16,7 +16,7 @@ SECRET = "a-key-that-is-never-shown"
 
 
 def check(folder, *endpoints, probe=True):
-    """The exit status and the lines of standard output, of these endpoints as files."""
+    """Returns the exit status and the lines of standard output, with these endpoints as files."""
     (folder / "key").write_text(SECRET + "\n")
     (folder / "router.yaml").write_text("listeners:\n  - port: 8080\nendpoints: ['*.yml']\n")
     for number, each in enumerate(endpoints):
@@ -37,7 +37,7 @@ def blue(*replicas, **settings):
 def test_a_ready_replica_is_ok_and_got_one_question(pod, tmp_path):
     ready = pod()
     assert check(tmp_path, blue(ready)) == (0, [f"ok: my-endpoint/blue {ready.address}: ready (GET {PROBE})", "ok"])
-    assert ready.requests == []  # nothing but the question
+    assert ready.requests == []  # only the probe
 
 
 def test_each_replica_that_would_get_no_requests_is_told_with_its_cause(pod, tmp_path):
@@ -68,7 +68,7 @@ def test_a_name_below_localhost_needs_no_resolver(pod, tmp_path, host):
 
 
 def test_a_server_that_does_not_answer_costs_its_timeout_and_no_more(tmp_path):
-    silent = [socket.create_server(("127.0.0.1", 0)) for _ in range(70)]  # more than are asked at once
+    silent = [socket.create_server(("127.0.0.1", 0)) for _ in range(70)]  # more than the command probes at the same time
     begun = time.monotonic()
     status, lines = check(tmp_path, blue(*(f"127.0.0.1:{each.getsockname()[1]}" for each in silent), probe={"timeout": 1}))
     assert status == 3 and len(lines) == 71

@@ -1,4 +1,4 @@
-"""The usual clients work against it."""
+"""The usual clients work with the router."""
 
 import re
 import subprocess
@@ -65,7 +65,7 @@ def test_curl_speaks_http_1_0_and_asks_for_a_head(plain):
 
 def test_requests_keeps_its_session(tls):
     with requests.Session() as session:
-        session.trust_env = False  # a bundle named in the environment would win over ours
+        session.trust_env = False  # otherwise a bundle named in the environment would override the one of the test
         session.verify = str(tls.authority.file)
         for number in range(20):
             answer = session.post(f"https://127.0.0.1:{tls.port}{SCORE}", json={"n": number},

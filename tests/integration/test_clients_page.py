@@ -1,4 +1,4 @@
-"""docs/clients.md: the blocks for curl and requests, as they stand there. The others are run by `./dev test --servers`."""
+"""docs/clients.md: the blocks for curl and requests, unchanged. `./dev test --servers` runs the others."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def adder(exchange):
 
 @pytest.fixture
 def before(authority, pod, start, tmp_path):
-    """A router with TLS before such a pod, and a way to run a block of the page."""
+    """A router with TLS in front of such a pod, and a function that runs a block of the page."""
     class Before:
         def __init__(self, behave=adder, **settings):
             self.pod = pod(behave)
@@ -77,7 +77,7 @@ def test_a_block_of_the_page_waits_as_retry_after_says_and_comes_again(before, n
         assert time.monotonic() - begun > 1.0
         freeing.join()
         assert client.response().status == 200
-    assert len(scene.scored()) == 2  # the one that held the slot, and one of the block's two
+    assert len(scene.scored()) == 2  # the request that held the slot, and one of the two requests of the block
 
 
 def test_a_stream_is_read_line_by_line(before):

@@ -1,4 +1,4 @@
-"""The command line, and what `--check` says."""
+"""The command line, and what `--check` prints."""
 
 import subprocess
 
@@ -12,7 +12,7 @@ def run(*arguments, **kwargs):
 
 
 def check(folder, **files):
-    """`--check` over router.yaml and these files."""
+    """Runs `--check` for router.yaml and these files."""
     files.setdefault("endpoint", "name: my-endpoint\n")
     (folder / "router.yaml").write_text(files.pop("router", "listeners:\n  - port: 8080\nendpoints: ['*.yml']\n"))
     for name, text in files.items():
@@ -31,7 +31,7 @@ def test_version_and_help_are_told():
 def test_a_wrong_command_line_is_explained_on_standard_error(arguments):
     done = run(*arguments)
     assert done.returncode == 2 and done.stdout == ""
-    reason, where = done.stderr.splitlines()  # the reason is not above a screen of help
+    reason, where = done.stderr.splitlines()  # the reason is not followed by a page of help
     assert reason.startswith("inference-router: ") and where == "Try `inference-router --help`."
 
 

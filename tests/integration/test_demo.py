@@ -1,4 +1,4 @@
-"""The demo behind `./dev run`: what a newcomer sees first."""
+"""The demo of `./dev run`, which a new user sees first."""
 
 import signal
 import subprocess
@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from support.router import BINARY, ROOT
 
-pytestmark = pytest.mark.serial  # each demo asks for the same ports
+pytestmark = pytest.mark.serial  # each demo uses the same ports
 DEMO = [sys.executable, str(ROOT / "tests/support/demo/run.py"), BINARY]
 
 
@@ -27,7 +27,7 @@ def test_smoke_sends_every_printed_request_and_ends_with_0(tmp_path):
 def test_smoke_fails_when_an_answer_is_wrong(tmp_path):
     done = smoke(tmp_path, "--fail-rate", "1")
     assert done.returncode == 1
-    assert "smoke: 4 right, 2 wrong" in done.stdout  # both that ask the model for sums
+    assert "smoke: 4 right, 2 wrong" in done.stdout  # from both clients that request sums from the model
 
 
 def test_a_printed_line_works_and_sigterm_ends_all_that_was_started(tmp_path):

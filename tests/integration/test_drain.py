@@ -1,4 +1,4 @@
-"""Contract, section 10: the end of the process under load."""
+"""Contract, section 10: the process ends under load."""
 
 import random
 import select
@@ -40,7 +40,7 @@ def test_readiness_fails_while_accepting_goes_on_and_answers_say_close(pod, star
         assert old.exchange(b"x").headers.get("connection") is None
         begin(router)
         eventually(lambda: router.observe("/readyz")[0] == 503, "readiness to fail")
-        assert router.observe("/healthz")[0] == 200  # the process itself is well
+        assert router.observe("/healthz")[0] == 200  # the process itself is healthy
         answer = router.score(b"new")
         assert (answer.status, answer.body) == (200, b"new")
         assert answer.headers.get("connection") == "close"
@@ -55,25 +55,26 @@ def test_readiness_fails_while_accepting_goes_on_and_answers_say_close(pod, star
 
 
 def bytes_acknowledged(sock):
-    """Of what was sent: how much the other side's kernel has taken (tcpi_bytes_acked)."""
+    """Returns how many of the sent bytes the peer's kernel has acknowledged (tcpi_bytes_acked)."""
     return struct.unpack_from("Q", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192), 120)[0]
 
 
 def has_ended(sock):
-    """An orderly end has arrived, and nothing before it. A reset is an error here."""
+    """Whether the peer has closed with a FIN and sent nothing before it. A reset raises an error."""
     return bool(select.select([sock], [], [], 0)[0]) and sock.recv(1, socket.MSG_PEEK) == b""
 
 
 class LoadThroughDrain:
-    """Clients that ask until nobody accepts any more. What the contract does not allow to happen to them stands in `failures`.
-    Two things are allowed, both to requests sent after the delay only, and each has to be proved:
-    - `raced`: a kept connection was idle and has ended in an orderly way; the router's kernel took no byte of the request.
-    - `unaccepted`: a new connection came when the listener had taken its last one. The number of connections that the router says
-      it accepted must be short of exactly these."""
+    """Clients that send requests until no connection is accepted any more. `failures` has each event that the contract forbids.
+
+    Two events are allowed, only for requests sent after the delay, and each has to be proved:
+    - `raced`: a kept connection was idle and was closed with a FIN; the router's kernel acknowledged no byte of the request.
+    - `unaccepted`: a new connection arrived after the listener had accepted its last one. The router's count of accepted connections
+      must lack exactly these."""
 
     def __init__(self, router):
         self._router, self._lock = router, threading.Lock()
-        self.closes = float("inf")  # until then neither idle connections nor listeners may close
+        self.closes = float("inf")  # before that, neither idle connections nor listeners may close
         self.failures, self.raced, self.unaccepted = [], [], []
         self.connects = self.answered = self.told_to_close = self.answered_across = self.closed_idle = 0
 
@@ -82,7 +83,7 @@ class LoadThroughDrain:
         self._router.signal(signal.SIGTERM)
 
     def connect(self):
-        """None when nobody accepts any more."""
+        """Returns None when no connection is accepted any more."""
         try:
             client = self._router.connect()
         except ConnectionRefusedError:
@@ -93,7 +94,7 @@ class LoadThroughDrain:
         return client
 
     def keep_asking(self, number):
-        """One request after the other; a connection is kept until an answer says that it closes."""
+        """Sends one request after another, and keeps a connection until an answer says that it closes."""
         turn = 0
         while client := self.connect():
             with client:
@@ -103,7 +104,8 @@ class LoadThroughDrain:
             turn += 1
 
     def ask_around_the_close(self, number, offset):
-        """A kept connection that has been idle since before the drain asks again so long before or after the delay ends."""
+        """Sends a request on a connection that has been idle since before the drain, `offset` seconds after the end of the delay (before
+        it, if negative)."""
         with self.connect() as client:
             assert self.ask(client, f"idle {number}.0".encode(), kept=False)
             eventually(lambda: self.closes < float("inf"), "the drain", patience=60)
@@ -111,7 +113,7 @@ class LoadThroughDrain:
             self.ask(client, f"idle {number}.1".encode(), kept=True)
 
     def wait_to_be_closed(self, number):
-        """A kept connection that asks nothing any more."""
+        """Keeps a connection on which it sends nothing any more."""
         with self.connect() as client:
             assert self.ask(client, f"silent {number}".encode(), kept=False)
             client.socket.settimeout(60)
@@ -119,7 +121,7 @@ class LoadThroughDrain:
                 self.failures.append(("not closed, or too early", number))
 
     def ask(self, client, body, kept):
-        """True if the connection goes on."""
+        """Returns True if the connection stays open."""
         if kept and has_ended(client.socket):
             with self._lock:
                 self.closed_idle += 1
@@ -187,7 +189,7 @@ def test_no_accepted_request_is_lost_or_cut_when_the_process_ends_under_load(pod
             load.drain(DRAIN["drain_delay_ms"] / 1000)
         for one in running:
             one.result()
-        # What is held keeps the process alive for this question.
+        # A held request keeps the process alive while the test reads the metrics.
         accepted = router.metrics().value("connections_total")
         release.set()
         answer = held.response()
@@ -230,7 +232,7 @@ def test_waiting_requests_are_served_during_the_grace(pod, start):
     blue = pod(hold)
     router = start(endpoint(deployment([blue], max_queue_wait_ms=30000, request_timeout_ms=30000)))
     clients = [router.start_request(b"x") for _ in range(5)]
-    eventually(lambda: router.queue_length() == 4, "four to wait")
+    eventually(lambda: router.queue_length() == 4, "four requests to wait")
     router.signal(signal.SIGTERM)
     eventually(lambda: not is_listening(router.port), "the listener to close")
     hold.release.set()
@@ -244,29 +246,29 @@ def test_when_the_grace_ends_waiting_requests_are_refused_and_the_rest_is_cut(po
     blue = pod(lambda exchange: exchange.wait_for_close())
     router = start(endpoint(deployment([blue], max_queue_wait_ms=60000, request_timeout_ms=60000)), drain_grace_ms=1000)
     running = router.start_request(b"1")
-    eventually(lambda: blue.concurrent == 1, "the first")
+    eventually(lambda: blue.concurrent == 1, "the first request to run")
     waiting = router.start_request(b"2")
-    eventually(lambda: router.queue_length() == 1, "the second")
+    eventually(lambda: router.queue_length() == 1, "the second request to wait")
     router.signal(signal.SIGTERM)
     answer = waiting.response()
     assert (answer.status, answer.why) == (503, "draining")
     assert answer.headers.get("connection") == "close"
     running.reader.until_close()
     assert router.wait_exit() == 0
-    eventually(lambda: blue.aborts == 1, "the pod to see the end")
-    assert len(blue.requests) == 1, "what waited was sent to the slot of what was cut"
+    eventually(lambda: blue.aborts == 1, "the pod to see that the connection ended")
+    assert len(blue.requests) == 1, "the router sent a waiting request when a request was cut"
     running.close(), waiting.close()
 
 
 def test_when_the_grace_ends_no_freed_slot_goes_to_who_waits(pod, start):
-    """Many of either, over all shards: those that are cut first must not make room for the others."""
+    """Many requests run and many wait, over all shards: the slots of those that are cut first must not go to the others."""
     blue = pod(lambda exchange: exchange.wait_for_close())
     settings = dict(slots=20, max_queue_wait_ms=60000, request_timeout_ms=60000)
     router = start(endpoint(deployment([blue], **settings)), drain_grace_ms=500)
     running = [router.start_request(b"runs") for _ in range(20)]
-    eventually(lambda: blue.concurrent == 20, "those that run")
+    eventually(lambda: blue.concurrent == 20, "the running requests")
     waiting = [router.start_request(b"waits") for _ in range(20)]
-    eventually(lambda: router.queue_length() == 20, "those that wait")
+    eventually(lambda: router.queue_length() == 20, "the waiting requests")
     router.signal(signal.SIGTERM)
     for client in waiting:
         answer = client.response()
@@ -280,7 +282,7 @@ def test_when_the_grace_ends_no_freed_slot_goes_to_who_waits(pod, start):
 
 
 def test_what_has_arrived_before_the_listener_closes_is_served(pod, start):
-    """Connections still in the kernel's queue when accepting ends."""
+    """The kernel still holds some connections when the router stops accepting: they are served."""
     router = start(endpoint(deployment([pod()], slots=0)))
     clients = [router.start_request(b"x") for _ in range(50)]
     router.signal(signal.SIGTERM)
@@ -291,7 +293,7 @@ def test_what_has_arrived_before_the_listener_closes_is_served(pod, start):
 
 
 def test_a_new_connection_may_still_send_its_first_request(pod, start):
-    """Who has just connected is about to ask, also when the listener has closed meanwhile."""
+    """A client that has just connected may still send its request after the listener has closed."""
     router = start(endpoint(deployment([pod()])))
     client = router.connect()
     router.signal(signal.SIGTERM)
@@ -328,7 +330,7 @@ def test_a_head_that_is_never_completed_does_not_outlast_the_grace(pod, start):
     router = start(endpoint(deployment([pod()])), limits={"header_timeout_ms": 600_000}, drain_grace_ms=500)
     with router.connect() as client:
         client.send(b"GET /healthz HTTP/1.1\r\nX: ")
-        eventually(lambda: router.metrics().value("connections_active") == 1, "the connection")
+        eventually(lambda: router.metrics().value("connections_active") == 1, "the connection to be accepted")
         router.signal(signal.SIGTERM)
         assert client.is_closed()
         assert router.wait_exit() == 0
@@ -339,7 +341,7 @@ def test_a_proxy_header_that_is_never_completed_does_not_outlast_the_delay(pod, 
                    listeners=lambda port: [{"address": "127.0.0.1", "port": port, "proxy_protocol": True}])
     with router.connect() as client:
         client.send(b"PROXY TCP4 ")
-        eventually(lambda: router.metrics().value("connections_active") == 1, "the connection")
+        eventually(lambda: router.metrics().value("connections_active") == 1, "the connection to be accepted")
         router.signal(signal.SIGTERM)
         assert client.is_closed()
         assert router.wait_exit() == 0

@@ -1,5 +1,6 @@
-"""An answer that comes before the request's body (contract, sections 4 and 5): the connection goes on where the rest of the body is
-known to end soon, and says `Connection: close` where it does not. Whatever the client sends next is answered or was never invited."""
+"""An answer that arrives before the end of the request's body (contract, sections 4 and 5): the connection stays open if the rest of the
+body is known to end soon; otherwise the answer says `Connection: close`. The router answers whatever the client then sends, unless it has
+announced the close."""
 
 import threading
 import time
@@ -17,7 +18,7 @@ MEGABYTE = 1 << 20
 
 
 def refuse_unread(exchange):
-    """As FastAPI does for an unknown route: the answer does not wait for the body, which is read and dropped."""
+    """As FastAPI for an unknown route: answers without waiting for the body, then reads and drops it."""
     exchange.answer(404, b"no such route")
 
 
@@ -91,7 +92,7 @@ def test_a_client_that_leaves_instead_of_sending_the_rest_costs_nothing(scene):
 
 
 def test_the_slot_does_not_wait_for_the_rest(pod, start):
-    """The pod lets go at once; a request of another client is served while the first still owes its body."""
+    """The pod's connection is free at once: the router serves another client while the first still has to send its body."""
     def behave(exchange):
         exchange.answer(200, b"second") if exchange.request.method == "GET" else refuse_unread(exchange)
 
@@ -105,7 +106,7 @@ def test_the_slot_does_not_wait_for_the_rest(pod, start):
 
 
 def test_a_pod_that_answers_while_the_body_goes_on_is_served(pod, start):
-    """Duplex: each piece is answered before the next one is sent."""
+    """Duplex: the pod answers each piece before the client sends the next one."""
     def behave(exchange):
         exchange.begin_chunks()
         for piece in exchange.pieces():
@@ -126,7 +127,8 @@ def test_a_pod_that_answers_while_the_body_goes_on_is_served(pod, start):
 
 
 def test_an_expecting_client_that_is_refused_is_told_to_close(scene):
-    """It was not asked for its body, and may send it all the same: nobody knows what comes next (RFC 9110, 10.1.1)."""
+    """The router did not request the body. The client may still send it, so the router cannot know what the next bytes are (RFC 9110,
+    10.1.1)."""
     with scene.connect() as client:
         client.send(request(headers={"Content-Length": "10", "Expect": "100-continue"}, key="wrong"))
         answer = client.response()
@@ -209,7 +211,7 @@ def test_with_tls_too(pod, start, authority):
 
 
 def test_no_client_of_a_pool_loses_a_request(scene):
-    """Python's requests sends a megabyte to a route that answers 404 at once, then asks again on the same connection."""
+    """Python's requests sends 1 MB to a route that answers 404 at once, then sends another request on the same connection."""
     lost = []
 
     def work():
@@ -235,7 +237,7 @@ def test_no_client_of_a_pool_loses_a_request(scene):
 
 @pytest.mark.serial
 def test_a_client_that_neither_reads_its_answer_nor_sends_its_body_is_let_go_in_seconds(pod, start):
-    """It was waited for as long as one that has sent all: `send_timeout_ms`, 60 s if nothing else is said."""
+    """Such a client kept its connection as long as one that had sent everything: `send_timeout_ms`, by default 60 s."""
     def behave(exchange):
         exchange.answer(200, b"a" * int(exchange.request.headers.get("x-size")))
         exchange.wait_for_close()
@@ -244,15 +246,15 @@ def test_a_client_that_neither_reads_its_answer_nor_sends_its_body_is_let_go_in_
     router = start(endpoint(deployment([blue], slots=0)), limits={"send_timeout_ms": 20_000})
     bodies = [{"Content-Length": "70000"}, {"Content-Length": "9000000"}, {"Transfer-Encoding": "chunked"}]
     with ExitStack() as stack:
-        # Where the kernel stops taking is its own business: one of these sizes leaves the last piece of the answer with the router.
+        # It depends on the kernel how much it accepts. With one of these sizes, the last piece of the answer stays in the router.
         sizes = [300_000 + 20_000 * i for i in range(20)]
         clients = [stack.enter_context(router.connect(receive_buffer=4096)) for _ in sizes]
         begun = time.monotonic()
         for i, (client, size) in enumerate(zip(clients, sizes)):
             client.send(request(headers={**bodies[i % 3], "x-size": str(size)}, length=False) + (b"1\r\nx\r\n" if i % 3 == 2 else b""))
-        eventually(lambda: len(blue.requests) == len(sizes), "all to be answered")
-        eventually(lambda: router.metrics().value("connections_active") == 0, "all to be let go", patience=19)
+        eventually(lambda: len(blue.requests) == len(sizes), "all requests to be answered")
+        eventually(lambda: router.metrics().value("connections_active") == 0, "all connections to be closed", patience=19)
         took = time.monotonic() - begun
     print(f"\nthe last one after {took:.1f} s")
-    assert took < 12, "5 s for who has not let the pod's answer through, 2 s for the others"
+    assert took < 12, "5 s if the client has not read the pod's answer, 2 s for the others"
     assert router.slots_in_use() == 0

@@ -1,4 +1,5 @@
-"""Contract, section 7: a replica that fails again and again is left alone for a while; one that asks for it is chosen less."""
+"""Contract, section 7: the router does not choose a replica for some time after repeated failures, and chooses one less often that answers
+with Retry-After."""
 
 import pytest
 from support.settings import deployment, endpoint
@@ -6,7 +7,7 @@ from support.wait import eventually
 
 pytestmark = pytest.mark.serial
 PATIENT = {"max_queue_wait_ms": 20000, "request_timeout_ms": 300}
-SLOW_PROBE = {"period": 1000, "failure_threshold": 1000}  # readiness alone would notice nothing
+SLOW_PROBE = {"period": 1000, "failure_threshold": 1000}  # readiness probes alone would notice nothing
 
 
 def fine(exchange):
@@ -32,13 +33,13 @@ def status(code, *headers):
 
 def start_two(pod, start, **settings):
     bad, good = pod(fine, name="bad"), pod(fine, name="good")
-    # Several slots: an answer reaches the client a moment before its slot is free again.
+    # Several slots, since an answer reaches the client a moment before its slot is free again.
     router = start(endpoint(deployment([bad, good], slots=4, probe=SLOW_PROBE, **{**PATIENT, **settings})))
     return router, bad, good
 
 
 def score_until(router, condition, at_most=200):
-    """Scores until the condition holds; the statuses."""
+    """Sends requests until the condition holds; returns the statuses."""
     statuses = []
     while not condition():
         assert len(statuses) < at_most, statuses
@@ -71,10 +72,10 @@ def test_it_comes_back_when_its_time_is_over_and_a_probe_succeeds(pod, start):
     score_until(router, lambda: ejected(router))
     bad.ready = False
     probes = bad.probes
-    eventually(lambda: bad.probes > probes, "the replica to be asked", patience=15)
-    assert ejected(router) == [bad.address], "it said that it is not ready"
+    eventually(lambda: bad.probes > probes, "the replica to be probed", patience=15)
+    assert ejected(router) == [bad.address], "should stay ejected, since its probe says that it is not ready"
     bad.behave, bad.ready = fine, True
-    eventually(lambda: not ejected(router), "the replica to be chosen again", patience=5)
+    eventually(lambda: not ejected(router), "the replica to be readmitted", patience=5)
     router.expect_logged(f"replica {bad.address} of my-endpoint/blue is chosen again")
     before = len(bad.requests)
     score_until(router, lambda: len(bad.requests) > before)

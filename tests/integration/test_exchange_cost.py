@@ -1,4 +1,4 @@
-"""`./dev bench --exchange` tells a router that does more for an exchange from the one before."""
+"""`./dev bench --exchange` notices if a router does more work for an exchange than the previous one."""
 
 import json
 import statistics
@@ -8,10 +8,10 @@ import sys
 import pytest
 from support.router import BINARY, ROOT
 
-pytestmark = pytest.mark.serial  # it waits for moments in which the router sleeps
+pytestmark = pytest.mark.serial  # the benchmark waits for moments in which the router sleeps
 
 COUNTER = BINARY.parent / "libcount_allocations.so"
-SENDS = 2  # of an exchange: to the pod and to the client
+SENDS = 2  # sends of one exchange: to the pod and to the client
 MORE = """
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -29,7 +29,7 @@ ssize_t send(int socket, const void *data, size_t size, int flags) {
 
 @pytest.fixture
 def router_that_does_more(tmp_path):
-    """With each `send` one system call and one allocation more."""
+    """A router that makes one more system call and one more allocation with each `send`."""
     (tmp_path / "more.c").write_text(MORE)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "more.so", tmp_path / "more.c"], check=True)
     script = tmp_path / "router"
@@ -39,7 +39,7 @@ def router_that_does_more(tmp_path):
 
 
 def compare(folder, router, before, case):
-    """The exit status, and for each figure what it is here and what it was before."""
+    """Returns the exit status, and for each figure its value here and before."""
     build = folder / "build"
     build.mkdir()
     (build / COUNTER.name).symlink_to(COUNTER)
@@ -59,7 +59,7 @@ def test_one_more_call_and_one_more_allocation_are_seen(tmp_path, router_that_do
 
 
 def test_the_same_router_costs_the_same(tmp_path):
-    """Also where the connection to the pod rests in a slot, and is closed there while whoever counts takes his time."""
+    """Also if the connection to the pod is idle in a slot and is closed there while the benchmark counts."""
     status, figures = compare(tmp_path, BINARY, BINARY, "plaintext-1")
     assert status == 0
     for here, before in figures.values():

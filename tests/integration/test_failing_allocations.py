@@ -1,5 +1,5 @@
-"""The n-th allocation fails, for every n of an exchange, a reload and a drain: nothing is corrupted, lost for ever, or sent to the
-wrong client. `FAILING_ALL=1` takes every n; else a choice, whose seed is printed and can be given (`FAILING_SEED`)."""
+"""The n-th allocation fails, for every n of an exchange, a reload and a drain. Nothing may be corrupted, leaked, or sent to the wrong
+client. `FAILING_ALL=1` tries every n; otherwise a random selection, whose seed is printed and can be set (`FAILING_SEED`)."""
 
 import functools
 import signal
@@ -19,7 +19,7 @@ from support.settings import deployment, endpoint
 from support.wait import eventually
 
 PATIENT = {"max_queue_wait_ms": 20000, "request_timeout_ms": 20000}
-PROBE = {"period": 60, "timeout": 10}  # no other thing that the control thread does
+PROBE = {"period": 60, "timeout": 10}  # the control thread does nothing else
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture
 def rig(shared_stage, certificates):
-    """Makes rigs; their findings are the test's."""
+    """Makes rigs. If a rig has findings, the test fails."""
     rigs = []
 
     def make(name, *, tls=False, pod_tls=False, slots=2, threads=1, mirror=False, closes=True, bystander=True, **settings):
@@ -40,7 +40,7 @@ def rig(shared_stage, certificates):
             pod_options = {}
             if pod_tls:
                 context = pod_options["tls"] = certificates.server_context(certificates.pod)
-                context.num_tickets = 0  # a ticket that comes late would be the bystander's own allocation
+                context.num_tickets = 0  # a ticket that is sent late would be an allocation for the bystander
             router = {"tls": {"ca_file": str(certificates.file), "server_name": "pod.test"}} if pod_tls else {}
             pods = [shared_stage.pod(echo, name=f"{name}-blue", **pod_options)]
             deployments = [deployment(pods, slots=slots, probe=PROBE, router=router, **PATIENT)]
@@ -72,13 +72,13 @@ def judged(one, books=True):
 
 
 def exchange(one, **options):
-    """A new connection and two requests on it, the first one larger than any buffer. What became of them."""
+    """Opens a new connection and sends two requests on it, the first one larger than any buffer. Returns the outcomes."""
     try:
         client = one.connect()
     except TimeoutError:
         return [one.judge("a client", ("hung", "no handshake"))]
     except OSError:
-        return [("closed", 0)]  # not accepted, or not shaken hands with
+        return [("closed", 0)]  # not accepted, or the handshake failed
     outcomes = []
     with client:
         for size in (70000, 3000):
@@ -108,7 +108,7 @@ def test_an_exchange_whose_memory_fails_harms_nobody_else(rig, kind):
 @pytest.mark.parametrize("kind", ["tls", "tls to the replica"])
 def test_an_exchange_whose_memory_fails_within_openssl_harms_nobody_else(rig, kind):
     one = rig("openssl-" + kind.replace(" ", "-"), **KINDS[kind])
-    # OpenSSL's alert after a failure between two keys, or within a record, is one that the client cannot read: an end all the same.
+    # If OpenSSL fails between two keys or within a record, the client cannot read its alert. The connection ends all the same.
     one.run("an exchange", functools.partial(exchange, one), at_most=150, threads=SHARDS, kinds=OPENSSL,
             excuses=("TLS that cannot be read", r"tls::Stream::Session::(handshake|encrypt)"))
     judged(one)
@@ -116,7 +116,7 @@ def test_an_exchange_whose_memory_fails_within_openssl_harms_nobody_else(rig, ki
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plaintext", "tls"])
 def test_a_request_that_waits_for_a_slot_gets_it_or_an_end(rig, tls):
-    """One slot on two shards: whose memory fails may hold it, wait for it, or hand it on."""
+    """One slot, two shards: the request whose allocation fails may hold the slot, wait for it, or pass it on."""
     one = rig("queue-tls" if tls else "queue", tls=tls, slots=1, threads=2, bystander=False)
 
     def wait_in_the_queue():
@@ -128,10 +128,10 @@ def test_a_request_that_waits_for_a_slot_gets_it_or_an_end(rig, tls):
             identity, headers = one.headers(**{"x-hold": "1"})
             before = one.echo.holding
             holder.send(request(bodies[0], headers=headers))
-            eventually(lambda: one.echo.holding > before or one.allocator.failed(), "the holder", patience=5, pause=0.001)
+            eventually(lambda: one.echo.holding > before or one.allocator.failed(), "the holder's request", patience=5, pause=0.001)
             waits = functools.partial(one.ask, waiter, bodies[1])
             with one.in_background(waits) as waiting:
-                eventually(lambda: one.router.queue_length() == 1 or waiting.done() or one.allocator.failed(), "the waiter",
+                eventually(lambda: one.router.queue_length() == 1 or waiting.done() or one.allocator.failed(), "the waiter's request",
                            patience=5, pause=0.001)
                 one.echo.release()
                 one.judge("the holder", one.note(identity, one.read(holder, bodies[0])))
@@ -178,7 +178,7 @@ def test_an_operators_request_whose_memory_fails(rig):
 
 
 class Reloads:
-    """Two configurations of one router, and which of them is in force: a key, an endpoint, a listener, a certificate."""
+    """Two configurations of one router, and which of them is active. They differ in a key, an endpoint, a listener and a certificate."""
 
     KEYS = "key-of-the-first-configuration", "key-of-the-second-configuration"
 
@@ -204,14 +204,14 @@ class Reloads:
         write_at_once(router.config_file, yaml.dump(router.settings))
 
     def ask_to_reload(self):
-        """The status of the answer; 0 if there was none."""
+        """Returns the status of the answer; 0 if there was none."""
         try:
             return self.one.router.admin("/reload", "POST")[0]
         except (OSError, HTTPException):
             return 0
 
     def observe(self):
-        """What is in force, seen from outside."""
+        """Returns what is active, as seen from outside."""
         router = self.one.router
         keys = [router.score(b"x", key=key).status != 401 for key in self.KEYS]
         second = router.score(b"x", path="/api/v1/endpoint/second/score").status != 404
@@ -226,13 +226,14 @@ class Reloads:
         return [state == 0, state == 1], state == 1, state == 1, serial
 
     def is_whole(self):
-        """Which configuration is in force; None if it is a mixture of both. For a moment each shard has its own: what stays counts."""
+        """Returns which configuration is active; None if it is a mixture of both. For a short time the shards may differ, so only a lasting
+        result counts."""
         end = time.monotonic() + 2
         while True:
             before = self.one.router.generation()
             seen = self.observe()
             state = next((state for state in (0, 1) if seen == self.expected(state)), None)
-            is_steady = self.one.router.generation() == before  # the watch of the files has not come in between
+            is_steady = self.one.router.generation() == before  # the watch of the files has not reloaded meanwhile
             if is_steady and (state is not None or time.monotonic() > end):
                 return state, seen
 
@@ -249,7 +250,7 @@ def test_a_reload_whose_memory_fails_leaves_a_whole_configuration(rig, shared_st
         reloads.answer = reloads.ask_to_reload()
 
     def settle():
-        """Both configurations, to know what each needs."""
+        """Activates both configurations, to learn what each needs."""
         for _ in range(2):
             reload()
             assert reloads.is_whole()[0] == reloads.state
@@ -259,12 +260,12 @@ def test_a_reload_whose_memory_fails_leaves_a_whole_configuration(rig, shared_st
     def look():
         whole, seen = reloads.is_whole()
         if whole is None or (reloads.answer == 200 and whole != reloads.state):
-            one.find(f"a configuration that is no whole: POST /reload said {reloads.answer}, {seen}")
+            one.find(f"a mixture of two configurations: POST /reload said {reloads.answer}, {seen}")
         if whole != reloads.state and (again := reloads.ask_to_reload()) != 200:
             one.find(f"the next reload fails: {again}")
         whole, seen = reloads.is_whole()
         if whole != reloads.state:
-            one.find(f"the next reload is not in force: {seen}")
+            one.find(f"the next reload is not active: {seen}")
         one.descriptors = descriptors[reloads.state]
         one.look()
 
@@ -281,7 +282,7 @@ def test_a_reload_whose_memory_fails_leaves_a_whole_configuration(rig, shared_st
 @pytest.mark.parametrize("tls", [False, True], ids=["plaintext", "tls"])
 @pytest.mark.parametrize("threads", [CONTROL, SHARDS], ids=["control", "shards"])
 def test_a_drain_whose_memory_fails_ends_in_order(rig, tls, threads):
-    """One request is under way, another one waits for its slot, a third client is idle."""
+    """One request runs, another one waits for the slot, a third client is idle."""
     one = rig(f"drain-{threads}{'-tls' if tls else ''}", tls=tls, slots=1, threads=2, bystander=False, drain_grace_ms=3000)
 
     def drain():
@@ -292,9 +293,9 @@ def test_a_drain_whose_memory_fails_ends_in_order(rig, tls, threads):
             bodies = marked(30000), marked(25000)
             sent = [one.headers(**{"x-hold": "1"}), one.headers()]
             holder.send(request(bodies[0], headers=sent[0][1]))
-            eventually(lambda: one.echo.holding > before, "the holder", pause=0.001)
+            eventually(lambda: one.echo.holding > before, "the holder's request", pause=0.001)
             waiter.send(request(bodies[1], headers=sent[1][1]))
-            eventually(lambda: one.router.queue_length() == 1, "the waiter", pause=0.001)
+            eventually(lambda: one.router.queue_length() == 1, "the waiter's request", pause=0.001)
             one.arm()
             one.router.signal(signal.SIGTERM)
             idle.is_closed()
@@ -302,7 +303,7 @@ def test_a_drain_whose_memory_fails_ends_in_order(rig, tls, threads):
             for client, body, (identity, _) in zip((holder, waiter), bodies, sent):
                 outcome = one.judge("a client", one.note(identity, one.read(client, body)))
                 if threads == CONTROL and outcome[0] != "answered":
-                    one.find(f"a client was harmed: {outcome}")
+                    one.find(f"a client's request failed: {outcome}")
         code = one.router.wait_exit(3 + PATIENCE)
         if code != 0:
             one.find(f"the drain ended with {code}: {one.router.log[-600:]}")

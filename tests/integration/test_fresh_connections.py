@@ -1,6 +1,5 @@
-"""Contract, section 6: no request is sent into a connection that the pod may be about to close, and no slot is idle for that.
-
-`CLOSING_REQUESTS` says how many requests each kind of pod gets (2000; a whole measurement: 10000)."""
+"""Contract, section 6: the router sends no request on a connection that the pod may be about to close, and this leaves no slot idle.
+`CLOSING_REQUESTS` is the number of requests for each kind of pod (2000; for a whole measurement: 10000)."""
 
 import os
 import threading
@@ -32,7 +31,7 @@ def closing_pod():
 
 
 def statuses(router, count, clients=4, method="POST", pause=0.0):
-    """How many requests had which outcome; each client keeps its connection and sends as soon as it has its answer."""
+    """Counts the requests by outcome. Each client keeps its connection and sends the next request as soon as it has its answer."""
     outcomes, lock = Counter(), threading.Lock()
 
     def run():
@@ -59,8 +58,8 @@ def serving(start, pod, slots=1, **settings):
 
 
 def assert_nothing_lost(outcomes, pod):
-    """The promise holds for 10 ms after an answer: a machine that keeps the pod's process waiting for longer between its answer
-    and its close may cost the one request that came meanwhile."""
+    """The promise holds for 10 ms after an answer. If the machine delays the pod's process for longer between its answer and its close, the
+    request that was sent meanwhile may fail."""
     assert outcomes.total() == REQUESTS // 4 * 4
     assert outcomes.total() - outcomes[200] - outcomes[500] <= pod.figures()["late_closes"], outcomes
 
@@ -72,7 +71,7 @@ def fresh_connections(router, reason):
 @pytest.mark.parametrize("slots", [1, 4, 0])
 @pytest.mark.parametrize("raises", [1, 3])
 def test_an_exception_takes_no_other_request_with_it(closing_pod, start, raises, slots):
-    """After the 500 of an unhandled exception the server closes its connection within 3 ms, without a word."""
+    """After the 500 of an unhandled exception, the server closes its connection within 3 ms, without notice."""
     pod = closing_pod(raises=raises, closes_after=[0.0, 0.003], seed=7)
     router = serving(start, pod, slots)
     outcomes = statuses(router, REQUESTS)
@@ -81,7 +80,7 @@ def test_an_exception_takes_no_other_request_with_it(closing_pod, start, raises,
     if slots == 1:
         assert pod.figures()["most_connections"] == 1
         assert fresh_connections(router, "after_5xx") > 0
-    assert not router.deployments()[0]["replicas"][0]["closes_silently"], "an exception is no habit"
+    assert not router.deployments()[0]["replicas"][0]["closes_silently"], "one exception must not mark the replica as silently closing"
 
 
 @pytest.mark.parametrize("slots", [1, 4, 0])
@@ -112,8 +111,8 @@ def test_a_pod_that_keeps_its_connections_keeps_them_from_the_beginning(closing_
     begun = time.monotonic()
     before = 0
     if slots == 0:
-        # Without a limit a connection that is not known yet is left alone for 10 ms, and others serve meanwhile: how many depends on the
-        # machine's speed. Then the replica is known.
+        # Without a limit, a connection that is not known yet is not used for 10 ms, and other connections serve meanwhile. Their number
+        # depends on the speed of the machine. After that, the replica is known.
         while time.monotonic() < begun + 0.2:
             assert statuses(router, 40) == {200: 40}
         before = pod.figures()["connections"]
@@ -121,14 +120,14 @@ def test_a_pod_that_keeps_its_connections_keeps_them_from_the_beginning(closing_
     assert statuses(router, REQUESTS) == {200: REQUESTS // 4 * 4}
     took = time.monotonic() - begun
     figures = pod.figures()
-    # One that nobody takes for 250 ms ends: a slow machine may see some.
+    # A connection that is unused for 250 ms ends: on a slow machine there may be some.
     assert figures["connections"] - before <= (slots or 4) + 4 * took, figures
     assert fresh_connections(router, "after_5xx") == fresh_connections(router, "closes_silently") == 0
 
 
 @pytest.mark.serial
 def test_a_pod_that_answers_503_to_all_keeps_nine_tenths_of_its_throughput(closing_pod, start):
-    """One slot of 5 ms, beside the same pod that answers 200, by turns in the same run."""
+    """One slot of 5 ms. The same pod that answers 200 is measured alternately in the same run."""
     good, refusing = closing_pod(sleep=0.005), closing_pod(sleep=0.005, status=503)
     routers = {200: serving(start, good), 503: serving(start, refusing)}
     took = {200: [], 503: []}
@@ -141,15 +140,15 @@ def test_a_pod_that_answers_503_to_all_keeps_nine_tenths_of_its_throughput(closi
     assert refusing.figures()["most_connections"] == 1
     assert fresh_connections(routers[503], "after_5xx") > 500
     ratio = min(took[200]) / min(took[503])
-    assert ratio >= 0.9 or SANITIZED, took  # a sanitizer makes connecting dearer, not the 5 ms
+    assert ratio >= 0.9 or SANITIZED, took  # with a sanitizer, connecting takes longer, but the 5 ms do not
 
 
 def test_a_connection_that_rested_is_not_followed_by_a_second_one(closing_pod, start):
-    """When it has rested long enough the router ends it; the slot's next connection waits until the pod has, too."""
+    """The router ends a connection that has been idle for long enough. The slot's next connection waits until the pod has closed too."""
     pod = closing_pod()
     router = serving(start, pod)
     with router.connect() as client:
         for number in range(12):
             assert client.exchange(b"x").status == 200
-            time.sleep(0.2495 + number * 0.0002)  # about as long as it rests
+            time.sleep(0.2495 + number * 0.0002)  # about as long as a connection may be idle
     assert pod.figures()["most_connections"] == 1

@@ -1,4 +1,4 @@
-"""How the program is built: a mistake in memory ends it, and serves nobody. See cmake/hardening.cmake."""
+"""How the program is built: an error in memory ends it, and an attacker gains nothing. See cmake/hardening.cmake."""
 
 import platform
 import re
@@ -38,16 +38,16 @@ def _tiny(tmp_path):
 
 
 def is_optimised():
-    """The preset `quick` is not, and libc has no checks to offer then."""
+    """Whether the build is optimised. The preset `quick` is not, and libc then offers no checks."""
     cache = BINARY.parent / "CMakeCache.txt"
     if not cache.exists():
-        return True  # a program that somebody installed
+        return True  # an installed program
     values = dict(re.findall(r"^(CMAKE_\w+):\w+=(.*)$", cache.read_text(), re.MULTILINE))
     return "-O0" not in values.get(f"CMAKE_CXX_FLAGS_{values.get('CMAKE_BUILD_TYPE', '').upper()}", "")
 
 
 def test_a_mistake_in_memory_does_not_find_a_program_that_helps():
-    assert SANITIZED or elf.missing(BINARY, checked_calls=is_optimised()) == []  # a sanitizer brings checks of its own
+    assert SANITIZED or elf.missing(BINARY, checked_calls=is_optimised()) == []  # a sanitizer has checks of its own
 
 
 def test_a_return_goes_where_its_call_came_from():

@@ -1,4 +1,4 @@
-"""Contract, section 3: what happens to header fields on their way."""
+"""Contract, section 3: what the router does with header fields."""
 
 import re
 import threading
@@ -20,7 +20,7 @@ def scene(shared_stage):
         router = shared_stage.start(endpoint(deployment([pod])))
 
         def forwarded(self, **kwargs):
-            """The header fields that the pod gets."""
+            """Returns the header fields that the pod receives."""
             assert self.router.score(b"x", **kwargs).status == 200
             return self.pod.requests[-1].headers
     return Scene()
@@ -122,7 +122,7 @@ UNDERSCORED = {"X_Forwarded_For": "6.6.6.6", "X-Forwarded_Proto": "https", "X_Re
 
 def test_what_a_stranger_says_as_a_proxy_reached_the_pod(scene):
     headers = scene.forwarded(headers=OF_PROXIES)
-    assert headers.all("x-forwarded-prefix") == ["/api/v1/endpoint/my-endpoint"]  # ours
+    assert headers.all("x-forwarded-prefix") == ["/api/v1/endpoint/my-endpoint"]  # the router's own value
     assert [name for name in OF_PROXIES if name in headers and name != "X-Forwarded-Prefix"] == []
 
 
@@ -132,12 +132,13 @@ def test_what_a_trusted_proxy_says_is_kept(pod, start):
     scheme = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "public.example"}
     assert router.score(b"x", headers={**OF_PROXIES, **scheme, **UNDERSCORED}).status == 200
     headers = blue.requests[-1].headers
-    cut_off = OF_PROXIES["X-Forwarded-Prefix"] + "/api/v1/endpoint/my-endpoint"  # what it has cut off, and what we have
+    # the prefix that the proxy removed, then the one that the router removes
+    cut_off = OF_PROXIES["X-Forwarded-Prefix"] + "/api/v1/endpoint/my-endpoint"
     assert {name: headers.get(name) for name in OF_PROXIES} == {**OF_PROXIES, "X-Forwarded-Prefix": cut_off}
-    assert {name: headers.get(name) for name in scheme} == scheme, "single values"
+    assert {name: headers.get(name) for name in scheme} == scheme, "each field should have a single value"
     assert [name for name in UNDERSCORED if name in headers] == []
     assert router.score(b"x").status == 200
-    assert blue.requests[-1].headers.get("x-forwarded-proto") == "http", "filled in where it is missing"
+    assert blue.requests[-1].headers.get("x-forwarded-proto") == "http", "the router should add the missing field"
     assert blue.requests[-1].headers.get("x-forwarded-host") == "router.test"
 
 
@@ -171,7 +172,7 @@ def test_a_wsgi_program_took_x_forwarded_for_with_underscores_for_the_routers_wo
             forged = {"X_Forwarded_For": "6.6.6.6", "X_Forwarded_Proto": "https", "X_Real_IP": "6.6.6.6", "X_Forwarded_Port": "1"}
             assert router.score(b"x", headers=forged).status == 200
             got = seen[-1]
-            assert got["HTTP_X_FORWARDED_FOR"] == "127.0.0.1"  # wsgiref would have shown both: "6.6.6.6,127.0.0.1"
+            assert got["HTTP_X_FORWARDED_FOR"] == "127.0.0.1"  # wsgiref would have returned both values: "6.6.6.6,127.0.0.1"
             assert got["HTTP_X_FORWARDED_PROTO"] == "http"
             assert "HTTP_X_REAL_IP" not in got and "HTTP_X_FORWARDED_PORT" not in got
         finally:
@@ -265,7 +266,7 @@ def test_100_continue_is_sent_once_the_slot_is_held_and_not_forwarded(pod, start
     eventually(lambda: blue.concurrent == 1, "the slot to be taken")
     with router.connect() as client:
         client.send(request(headers={"Expect": "100-continue", "Content-Length": "70000"}))
-        eventually(lambda: router.queue_length() == 1, "the second to wait")
+        eventually(lambda: router.queue_length() == 1, "the second request to wait")
         client.socket.settimeout(0.2)
         with pytest.raises(TimeoutError):
             client.reader.fill()
@@ -305,7 +306,7 @@ def test_a_100_from_the_pod_is_swallowed_and_other_interim_responses_are_relayed
 
 
 def test_interim_responses_are_passed_on_within_bounds_and_dropped_beyond_them(pod, start):
-    """8 heads and 16 KB a request; the answer comes all the same."""
+    """At most 8 heads and 16 KB a request; the final answer always arrives."""
     def behave(exchange):
         exchange.body()
         size = int(exchange.request.headers.get("x-size"))

@@ -1,4 +1,4 @@
-"""A shard that no longer turns is seen: `observe`'s /healthz fails and names it, and the log tells."""
+"""A shard whose loop has stopped is noticed: /healthz of `observe` fails and names the shard, and the log reports it."""
 
 import contextlib
 import ctypes
@@ -11,7 +11,7 @@ from support.wait import eventually
 
 PTRACE_ATTACH = 16
 PTRACE_DETACH = 17
-WAIT_FOR_ANY_CHILD = 0x40000000  # __WALL: a thread of somebody else's process
+WAIT_FOR_ANY_CHILD = 0x40000000  # __WALL: a thread of another process
 
 
 def thread_named(pid, name):
@@ -19,12 +19,12 @@ def thread_named(pid, name):
         with open(f"/proc/{pid}/task/{thread}/comm", encoding="utf-8") as comm:
             if comm.read().strip() == name:
                 return int(thread)
-    raise AssertionError(f"no thread {name}")
+    raise AssertionError(f"no thread has the name {name}")
 
 
 @contextlib.contextmanager
 def stopped(thread):
-    """Stops one thread of a process that we have started, and no other: the kernel holds it for its tracer."""
+    """Stops one thread of a process that this test has started: the kernel holds it for its tracer."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def trace(what):
@@ -45,13 +45,13 @@ def test_a_shard_that_hangs_fails_the_health_and_is_named_until_it_turns_again(p
     assert router.observe("/healthz") == (200, "ok\n")
     began = time.monotonic()
     with stopped(thread_named(router.process.pid, "shard-1")):
-        eventually(lambda: router.observe("/healthz")[0] == 503, "the health to fail", patience=20)
+        eventually(lambda: router.observe("/healthz")[0] == 503, "/healthz to fail", patience=20)
         assert time.monotonic() - began >= 4.5
         status, body = router.observe("/healthz")
         assert status == 503
         assert body.startswith("shard 1 has not turned for ") and body.endswith(" s\n"), body
-        assert router.observe("/readyz")[0] == 200  # it is not drained: the other shards serve
-        eventually(lambda: "shard 1 has not turned for 5 s" in router.log, "the log to tell")
-    eventually(lambda: router.observe("/healthz")[0] == 200, "the shard to turn again")
-    eventually(lambda: "shard 1 turns again" in router.log, "the log to tell")
+        assert router.observe("/readyz")[0] == 200  # the router does not drain: the other shards serve
+        eventually(lambda: "shard 1 has not turned for 5 s" in router.log, "the log to report it")
+    eventually(lambda: router.observe("/healthz")[0] == 200, "the shard's loop to run again")
+    eventually(lambda: "shard 1 turns again" in router.log, "the log to report the end")
     assert router.score(b"x").status == 200

@@ -1,4 +1,4 @@
-"""What `cmake --install` writes: docs/install.md. The Debian package is tested by `./dev package-test`."""
+"""What `cmake --install` writes: docs/install.md. `./dev package-test` tests the Debian package."""
 
 import os
 import re
@@ -16,7 +16,7 @@ def run(*command, **options):
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The folder that stands for `/`, with the prefix /usr/local."""
+    """Returns the folder that stands for `/`, with the prefix /usr/local."""
     folder = tmp_path_factory.mktemp("installed")
     done = run("cmake", "--install", BINARY.parent, env={**os.environ, "DESTDIR": str(folder)})
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Key authentication: who may score."""
+"""Authentication with keys: which requests may score."""
 
 import pytest
 from support.client import PRIMARY, SECONDARY
@@ -48,7 +48,7 @@ def test_a_client_that_sends_its_key_as_api_key_was_refused(pod, start):
     for key in (PRIMARY, SECONDARY):
         assert router.score(b"x", key=None, headers={"api-key": key}).status == 200
         assert "api-key" not in blue.requests[-1].headers
-    told = {(line["AuthType"], line["IdentityData"]) for line in router.access_lines(2)}  # two shards: in any order
+    told = {(line["AuthType"], line["IdentityData"]) for line in router.access_lines(2)}  # two shards write: in any order
     assert told == {("Key", "primary"), ("Key", "secondary")}
 
 
@@ -124,7 +124,7 @@ def test_no_key_is_ever_told(scene):
 
 
 def test_a_refused_stranger_learns_nothing_of_deployments(pod, start):
-    """Which ones there are, which gets traffic, what their limits are: the same 401 for all, in log and metrics, too."""
+    """Which deployments exist, which of them has traffic, what their limits are: all get the same 401, also in the log and the metrics."""
     blue = pod()
     router = start(endpoint(deployment([blue], router={"max_request_bytes": 10}), deployment([pod()], name="dark")),
                    endpoint(deployment([pod()]), name="idle-endpoint", traffic={"blue": 0}))
@@ -146,7 +146,7 @@ def test_a_refused_stranger_learns_nothing_of_deployments(pod, start):
     assert {(line["ResponseCode"], line["DeploymentName"], line["IdentityData"]) for line in lines} == {(401, "", "")}
     counted = [labels for labels, value in router.metrics().all("requests_total") if value > 0]
     assert {(labels["code"], labels["deployment"]) for labels in counted} == {("401", "")}
-    # With a key they are told apart.
+    # With a key the answers differ.
     assert told(PRIMARY)[:2] == (413, "payload_too_large")
     assert told(PRIMARY, azureml_model_deployment="no-such-deployment")[:2] == (404, "deployment_not_found")
     assert [line["IdentityData"] for line in router.access_lines(16)].count("primary") == 2

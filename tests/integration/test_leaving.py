@@ -1,4 +1,4 @@
-"""Contract, section 5: the client may leave at any moment; the pod sees it, the slot comes back."""
+"""Contract, section 5: the client may close its connection at any moment. The pod notices it, and the slot is free again."""
 
 import threading
 
@@ -32,7 +32,7 @@ def leave(request):
 
 
 def served_again(router, pod, behave):
-    """The slot is free: the next request is served."""
+    """Asserts that the slot is free: the next request is served."""
     pod.behave = behave
     answer = router.score(b"next")
     assert (answer.status, answer.body) == (200, b"next")
@@ -48,8 +48,8 @@ def test_while_the_pod_computes(pod, start, leave):
     client = router.start_request(b"x")
     eventually(lambda: blue.concurrent == 1, "the pod to compute")
     leave(client)
-    eventually(lambda: blue.aborts == 1, "the pod to see the end", patience=1)
-    eventually(lambda: router.slots_in_use() == 0, "the slot", patience=1)
+    eventually(lambda: blue.aborts == 1, "the pod to see that the connection ended", patience=1)
+    eventually(lambda: router.slots_in_use() == 0, "the slot to be free", patience=1)
     served_again(router, blue, echo)
     client.close()
 
@@ -59,11 +59,11 @@ def test_while_waiting_in_the_queue(pod, start, leave):
     blue = pod(hold)
     router = start(endpoint(deployment([blue], **PATIENT)))
     running = router.start_request(b"1")
-    eventually(lambda: blue.concurrent == 1, "the first")
+    eventually(lambda: blue.concurrent == 1, "the first request to run")
     waiting = router.start_request(b"2")
-    eventually(lambda: router.queue_length() == 1, "the second")
+    eventually(lambda: router.queue_length() == 1, "the second request to wait")
     leave(waiting)
-    eventually(lambda: router.queue_length() == 0, "the line to be empty", patience=1)
+    eventually(lambda: router.queue_length() == 0, "the queue to be empty", patience=1)
     hold.release.set()
     assert running.response().status == 200
     assert len(blue.requests) == 1
@@ -75,12 +75,12 @@ def test_while_waiting_with_a_body_that_fills_the_buffer(pod, start, leave):
     blue = pod(hold)
     router = start(endpoint(deployment([blue], **PATIENT)))
     running = router.start_request(b"1")
-    eventually(lambda: blue.concurrent == 1, "the first")
+    eventually(lambda: blue.concurrent == 1, "the first request to run")
     waiting = router.connect()
     waiting.send(request(headers={"Content-Length": "1000000"}) + b"y" * 80000)
-    eventually(lambda: router.queue_length() == 1, "the second")
+    eventually(lambda: router.queue_length() == 1, "the second request to wait")
     leave(waiting)
-    eventually(lambda: router.queue_length() == 0, "the line to be empty", patience=3)
+    eventually(lambda: router.queue_length() == 0, "the queue to be empty", patience=3)
     hold.release.set()
     assert running.response().status == 200
     assert len(blue.requests) == 1
@@ -99,7 +99,7 @@ def test_while_the_answer_streams(pod, start, leave):
     client = router.start_request(b"x")
     assert client.head().status == 200 and client.chunk() == b"first"
     leave(client)
-    eventually(lambda: blue.aborts == 1, "the pod to see the end", patience=1)
+    eventually(lambda: blue.aborts == 1, "the pod to see that the connection ended", patience=1)
     served_again(router, blue, echo)
     client.close()
 
@@ -117,7 +117,7 @@ def test_while_uploading(pod, start, leave):
     client.send(request(headers={"Content-Length": "100000"}) + b"z" * 1000)
     assert arrived.wait(5)
     leave(client)
-    eventually(lambda: blue.aborts == 1, "the pod to see the end", patience=1)
+    eventually(lambda: blue.aborts == 1, "the pod to see that the connection ended", patience=1)
     served_again(router, blue, echo)
     client.close()
 
@@ -134,7 +134,7 @@ def test_while_a_large_answer_is_not_read(pod, start):
     client = router.start_request(b"x")
     assert client.head().status == 200
     client.reset()
-    eventually(lambda: blue.aborts == 1, "the pod to see the end", patience=2)
+    eventually(lambda: blue.aborts == 1, "the pod to see that the connection ended", patience=2)
     served_again(router, blue, echo)
 
 
@@ -157,7 +157,7 @@ def test_a_pod_that_ignores_the_abort_gets_its_slot_back_after_abort_wait(pod, s
     client = router.start_request(b"x")
     eventually(lambda: deaf.concurrent == 1, "the pod to compute")
     client.close()
-    eventually(lambda: router.slots_in_use() == 0, "the slot", patience=2)
+    eventually(lambda: router.slots_in_use() == 0, "the slot to be free", patience=2)
     release.set()
 
 
@@ -176,7 +176,7 @@ def test_with_drain_on_abort_the_answer_is_read_and_the_slot_held(pod, start):
     client.close()
     eventually(lambda: router.metrics().value("connections_active") <= 1, "the router to notice")
     waiting = router.start_request(b"y")
-    eventually(lambda: router.queue_length() == 1, "the next to wait for the held slot")
+    eventually(lambda: router.queue_length() == 1, "the next request to wait for the held slot")
     assert blue.aborts == 0
     release.set()
     assert waiting.response().status == 200

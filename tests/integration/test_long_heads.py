@@ -1,4 +1,4 @@
-"""A head of 64 KB costs what it takes to read it, whatever stands in it."""
+"""A head of 64 KB costs no more than reading it takes, whatever fields it has."""
 
 import itertools
 import threading
@@ -17,13 +17,13 @@ COUNT = 200
 
 
 def cpu_seconds(router):
-    """Of its data threads and all others, to the nanosecond."""
+    """Returns the CPU time of all threads, with the precision of a nanosecond."""
     threads = Path(f"/proc/{router.process.pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 def filled(fields, before_list, element, after=""):
-    """A request with these fields, and a list of such elements that fills its head up to 64 KB."""
+    """Returns a request with these fields, and a list of such elements that fills its head up to 64 KB."""
     room = SIZE - 200 - sum(len(name) + len(value) + 4 for name, value in fields) - len(before_list)
     name, _, value = before_list.partition(": ")
     return request(headers=[*fields, (name, value + element * (room // len(element)) + after)])
@@ -53,7 +53,7 @@ def scene(shared_stage):
         router = shared_stage.start(endpoint(deployment([pod], slots=0)))
 
         def cost(self, head, status):
-            """CPU seconds of one request with this head."""
+            """Returns the CPU seconds of one request with this head."""
             before = cpu_seconds(self.router)
             for _ in range(COUNT):
                 with self.router.connect() as client:
@@ -85,7 +85,7 @@ def test_honest_requests_do_not_feel_who_sends_such_heads(scene):
     heads = [head for name, (head, _) in HEADS.items() if "elements" in name]
     ended = threading.Event()
 
-    def attack():  # 100 heads a second: they would have kept both threads busy
+    def attack():  # 100 heads a second, which would have kept both threads busy
         for head in itertools.cycle(heads):
             if ended.wait(0.01):
                 return
@@ -101,4 +101,4 @@ def test_honest_requests_do_not_feel_who_sends_such_heads(scene):
         ended.set()
         attacker.join()
     print(f"p99 {alone * 1e3:.2f} ms alone, {beside * 1e3:.2f} ms beside them")
-    assert SANITIZED or beside < alone + 0.003  # this process itself sends the heads and answers them; far below the 57 ms of one head
+    assert SANITIZED or beside < alone + 0.003  # this process itself sends and answers the heads; far below the 57 ms that one head took

@@ -1,4 +1,4 @@
-"""Contract, section 3: a request that comes back is refused (`loop`), and one that goes through several routers is not."""
+"""Contract, section 3: a request that comes back to a router is refused (`loop`); one that passes through several routers is not."""
 
 import pytest
 from support.settings import deployment, endpoint
@@ -8,7 +8,7 @@ ROUTE = "/api/v1/endpoint/my-endpoint/score"
 
 
 def to(*addresses, **settings):
-    """An endpoint whose replicas are routers with an endpoint of the same name and keys."""
+    """Returns an endpoint whose replicas are routers that have an endpoint with the same name and keys."""
     readiness = {"readiness_route": {"port": 5001, "path": "/healthz"}}
     described = deployment(addresses, route=ROUTE, **settings)
     described["environment"]["inference_config"].update(readiness)
@@ -16,7 +16,7 @@ def to(*addresses, **settings):
 
 
 def ring(start, **settings):
-    """Two routers that are each other's replica."""
+    """Starts two routers, each of which is the replica of the other."""
     first = start(to(), **settings)
     second = start(to(f"127.0.0.1:{first.port}"), **settings)
     first.reloaded(lambda: first.write_endpoint(to(f"127.0.0.1:{second.port}")))
@@ -31,7 +31,7 @@ def counted(router, **labels):
 def test_a_request_went_round_between_two_routers_until_slots_ran_out(start):
     first, second = ring(start)
     answer = first.score(b"x")
-    # The first router's refusal, passed on as what a pod answered.
+    # The first router's refusal, passed on like a pod's answer.
     assert (answer.status, answer.json()["error"]["code"]) == (508, "loop")
     assert counted(first, code="508", reason="loop") == 1
     assert counted(first, code="508", reason="") == 1
@@ -46,7 +46,7 @@ def test_routers_of_one_installation_share_a_name(start):
     first, second = ring(start, via_name="Models.Cluster-1")
     answer = first.score(b"x")
     assert (answer.status, answer.json()["error"]["code"]) == (508, "loop")
-    assert counted(second, code="508", reason="loop") == 1, "the second one knows it already"
+    assert counted(second, code="508", reason="loop") == 1, "the second router should have refused the request already"
     assert counted(first, code="508", reason="loop") in (0, None)
 
 
@@ -84,7 +84,7 @@ def test_a_mirrored_copy_is_marked_too(start, pod):
     def mirrored():
         assert router.score(b"x").status == 200
         return green.requests
-    eventually(mirrored, "a copy")
+    eventually(mirrored, "a copy to be counted")
     assert green.requests[0].headers.get("via") == "1.1 me"
 
 

@@ -1,7 +1,6 @@
-"""What many deployments cost that their authors write in a line each."""
+"""What a large number of deployments costs the router."""
 
 import gzip
-import os
 import socket
 import subprocess
 import sys
@@ -15,17 +14,11 @@ from support import scraping
 from support.router import SANITIZED
 from support.settings import deployment, endpoint
 
-ENDPOINTS, DEPLOYMENTS = 40, 25  # of each endpoint
-
-
-def cpu_of(router):
-    """Seconds of CPU that the process has used."""
-    fields = Path(f"/proc/{router.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+ENDPOINTS, DEPLOYMENTS = 40, 25  # deployments of each endpoint
 
 
 def many(tls):
-    """A thousand deployments without replicas, which nobody has to look up or to probe."""
+    """Returns a thousand deployments without replicas: the router has nothing to resolve or to probe."""
     settings = {"tls": {}} if tls else {}
     return [endpoint(*(deployment([], f"deployment-{each}", router=settings) for each in range(DEPLOYMENTS)), name=f"many-{number}")
             for number in range(ENDPOINTS)]
@@ -36,7 +29,7 @@ def test_a_thousand_deployments_with_tls_loaded_the_trust_store_a_thousand_times
     figures = {}
     for tls in (False, True):
         router = start(*many(tls))
-        figures[tls] = (cpu_of(router), router.memory())
+        figures[tls] = (router.cpu_seconds(), router.memory())
         router.stop()
     (plain_cpu, plain_memory), (tls_cpu, tls_memory) = figures[False], figures[True]
     print(f"\n{ENDPOINTS * DEPLOYMENTS} deployments: {tls_cpu - plain_cpu:.2f} s of CPU and "
@@ -51,7 +44,7 @@ def test_a_thousand_deployments_with_tls_loaded_the_trust_store_a_thousand_times
 
 @contextmanager
 def scraped(port, period_ms, *options):
-    """Scrapes by another process meanwhile."""
+    """Another process scrapes meanwhile."""
     scraper = subprocess.Popen([sys.executable, "-I", Path(scraping.__file__), str(port), str(period_ms), *options],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -75,13 +68,13 @@ def durations(ask, seconds, pause):
 
 
 def told(name, found):
-    """In milliseconds: the middle one, the 99th of a hundred, the longest."""
+    """Prints the median, the 99th percentile and the maximum, in milliseconds."""
     shown = [found[len(found) // 2], found[len(found) * 99 // 100], found[-1]]
     print(f"\n{name}: " + ", ".join(f"{each * 1000:.1f}" for each in shown) + f" ms (p50, p99, max of {len(found)})", end="")
 
 
 def healthz(port):
-    """Over one connection, so that each answer is a turn of control and little more."""
+    """Uses one connection, so that each answer needs one turn of the control thread's event loop and little more."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     connection.connect()
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -111,7 +104,7 @@ def test_a_scrape_of_a_thousand_deployments_kept_control_from_everything_else(po
         told("1 KB POSTs alone", scores_alone)
         told("1 KB POSTs among scrapes", scores)
         among = measured["among"]
-        # Without optimisation a piece takes five times as long; others on this machine take their turns, too.
+        # Without optimisation, a piece takes five times as long. Other processes of this machine also take time.
         assert SANITIZED or among[len(among) * 99 // 100] < 0.05
     client.close()
 
@@ -128,7 +121,7 @@ def test_a_scrape_is_the_same_text_in_a_twentieth_of_the_bytes(start):
     text = gzip.decompress(packed).decode()
     print(f"\n{len(text)} bytes, {len(packed)} compressed: a {len(text) / len(packed):.0f}th")
     assert len(packed) * 15 < len(text)
-    # The age of what is known and the like differ; what there is does not.
+    # Ages and similar values differ; the series are the same.
     assert [line.rpartition(" ")[0] for line in text.splitlines()] == [line.rpartition(" ")[0] for line in plain.splitlines()]
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -27,7 +27,7 @@ def mirrored(router, result=None):
 
 
 def score_until_mirrored(router, result, client=None, body=b"x", at_most=200, **kwargs):
-    """Half of the requests are mirrored: scores until one copy has come to that result."""
+    """Half of the requests are mirrored. Sends requests until one copy has had that result."""
     before = mirrored(router, result)
     for _ in range(at_most):
         assert (client.exchange if client else router.score)(body, **kwargs).status == 200
@@ -43,11 +43,11 @@ def test_about_as_many_are_copied_as_were_asked_for(pod, start, threads):
         for number in range(400):
             assert client.exchange(b"%d" % number).headers.get("x-pod") == "live"
     eventually(lambda: mirrored(router, "answered") == len(green.requests), "all copies to be answered")
-    assert 60 <= len(green.requests) <= 190  # 120, give or take eight standard deviations
+    assert 60 <= len(green.requests) <= 190  # 120 ± eight standard deviations
     assert mirrored(router) == mirrored(router, "answered")
     bodies = [one.body for one in green.requests]
     assert len(set(bodies)) == len(bodies) and set(bodies) <= {one.body for one in blue.requests}
-    assert router.metrics().value("requests_total", deployment="green") == 0, "a copy is nobody's request"
+    assert router.metrics().value("requests_total", deployment="green") == 0, "a copy should not count as a request"
 
 
 def test_the_copy_is_what_the_pod_would_have_got(pod, start):
@@ -59,8 +59,9 @@ def test_the_copy_is_what_the_pod_would_have_got(pod, start):
     copy = green.requests[0]
     live = next(one for one in blue.requests if one.headers.get("x-request-id") == copy.headers.get("x-request-id"))
     assert (copy.method, copy.target) == ("PUT", "/other/below?q=1")
-    eventually(lambda: copy.body == b"one" + b"two" * 1000, "the body")
-    own = ("transfer-encoding", "content-length", "x-forwarded-prefix")  # the framing; and the copy's path is /other, no end of the client's
+    eventually(lambda: copy.body == b"one" + b"two" * 1000, "the body to arrive")
+    # framing, and the prefix: the path of a copy is /other, which is not an end of the client's path
+    own = ("transfer-encoding", "content-length", "x-forwarded-prefix")
     assert [pair for pair in copy.headers if pair[0].lower() not in own] == [pair for pair in live.headers if pair[0].lower() not in own]
     assert "x-forwarded-prefix" not in copy.headers
     assert "authorization" not in copy.headers
@@ -113,7 +114,7 @@ def test_what_becomes_of_it_does_not_concern_the_client(pod, start, behave, resu
             answer = client.exchange(b"%d" % number)
             assert (answer.status, answer.body, answer.headers.get("x-pod")) == (200, b"%d" % number, "live")
     eventually(lambda: mirrored(router, result) > 0 and mirrored(router, result) == mirrored(router), "all copies to end")
-    eventually(lambda: router.slots_in_use() == 0, "the slots")
+    eventually(lambda: router.slots_in_use() == 0, "the slots to be free")
 
 
 def test_a_mirror_that_is_gone(pod, start):
@@ -131,7 +132,7 @@ def test_it_takes_a_slot_only_if_one_is_free_and_nobody_waits(pod, start):
     running = router.start_request(b"1", headers=named)
     eventually(lambda: green.concurrent == 1, "the slot to be taken")
     waiting = router.start_request(b"2", headers=named)
-    eventually(lambda: router.queue_length() == 1, "one to wait")
+    eventually(lambda: router.queue_length() == 1, "a request to wait")
     score_until_mirrored(router, "no_slot")
     assert green.most_concurrent == 1 and len(green.requests) == 1
     release.set()
@@ -172,15 +173,15 @@ def test_a_client_that_leaves_leaves_no_copy(pod, start):
         started += 1
         assert started < 100
         with router.connect() as client:
-            client.send(request(b"x" * 70_000)[:-1])  # a smaller one is whole before the pod hears of it
-            eventually(lambda: len(blue.requests) == started, "the pod to have begun")
-        eventually(lambda: router.slots_in_use() == 0, "the slot")
+            client.send(request(b"x" * 70_000)[:-1])  # the router collects a smaller body before it contacts the pod
+            eventually(lambda: len(blue.requests) == started, "the pod to have the request")
+        eventually(lambda: router.slots_in_use() == 0, "the slot to be free")
     assert not green.requests
 
 
 @pytest.mark.serial
 def test_all_copies_together_are_bounded(pod, start):
-    """Unfinished uploads of nearly a megabyte each: 64 MB of copies and no more."""
+    """Unfinished uploads of almost 1 MB each: their copies take at most 64 MB."""
     router, blue, green = live_and_mirror(pod, start)
     data = request(b"x" * 990_000)
     before = router.memory()
@@ -188,7 +189,7 @@ def test_all_copies_together_are_bounded(pod, start):
         clients = [stack.enter_context(router.connect()) for _ in range(180)]
         for number, client in enumerate(clients):
             client.send(data[:-1])
-            eventually(lambda: len(blue.requests) == number + 1, "the pod to have begun")
+            eventually(lambda: len(blue.requests) == number + 1, "the pod to have the request")
         assert SANITIZED or router.memory() - before < 130_000_000
         for client in clients:
             assert client.send(data[-1:]).response().status == 200

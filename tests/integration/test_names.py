@@ -1,4 +1,5 @@
-"""A name in `replicas` with several addresses is several replicas; `localhost` is one, whichever family answers (decision 0045)."""
+"""A name in `replicas` that has several addresses is several replicas. `localhost` is one, whichever address family answers (decision
+0045)."""
 
 import itertools
 import socket
@@ -17,7 +18,8 @@ def listens(host):
     return True
 
 
-# Whatever the resolver knows of localhost, a server on either is found; tests/unit/discovery/replica_source_test.cpp has all cases.
+# Whatever the resolver returns for localhost, the router finds a server at either address. tests/unit/discovery/replica_source_test.cpp has
+# all cases.
 HOSTS = [host for host in ("127.0.0.1", "::1") if listens(host)]
 
 
@@ -41,7 +43,7 @@ def test_localhost_stayed_at_the_family_on_which_its_server_no_longer_listens(po
     blue.stop()
     green = pod(host=then, port=blue.port)
     eventually(lambda: [one["name"] for one in router.deployments()[0]["replicas"] if one["ready"]]
-               == [f"localhost:{green.port} ({then})"] and router.score(b"x").status == 200, "the other family", patience=15)
+               == [f"localhost:{green.port} ({then})"] and router.score(b"x").status == 200, "the server of the other family", patience=15)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -53,8 +55,8 @@ def test_a_name_below_localhost_was_asked_of_a_resolver_that_does_not_know_it(po
 
 
 def ask_two_deployments(pod, start, first, second):
-    """Two endpoints whose replicas all are one pod with one slot, each asked ten times at once; the router. `first` and `second` make
-    lists of replicas of the pod's port."""
+    """Sends ten requests at once to each of two endpoints, all of whose replicas are one pod with one slot; returns the router. `first` and
+    `second` make lists of replicas from the pod's port."""
     def slow(exchange):
         exchange.body()
         exchange.wait(None, 0.02)

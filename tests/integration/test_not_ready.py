@@ -1,4 +1,5 @@
-"""Contract, sections 4 and 7: why a replica is not ready is told, in the log, in /status and to whoever is refused because of it."""
+"""Contract, sections 4 and 7: why a replica is not ready is reported in the log, in /status and in the answer to each request that is
+refused because of it."""
 
 from support.ports import closed_port
 from support.settings import deployment, endpoint
@@ -16,7 +17,7 @@ def test_nobody_was_told_why_no_replica_is_ready(pod, start):
     router = start(endpoint(deployment([blue, f"127.0.0.1:{closed}", "no-such-host.invalid:5001"], max_queue_wait_ms=100)), wait=False)
     router.wait_ready(replicas=False)
     eventually(lambda: sorted(one.get("why", "") for one in replicas(router)) == ["503 from GET /ready", "connection refused"],
-               "/status to tell")
+               "the causes in /status")
     missing = router.deployments()[0]["replicas_missing"]
     assert [one["name"] for one in missing] == ["no-such-host.invalid:5001"] and "could not be resolved" in missing[0]["why"]
     message = router.score(b"x").json()["error"]["message"]
@@ -26,7 +27,7 @@ def test_nobody_was_told_why_no_replica_is_ready(pod, start):
                  f"replica 127.0.0.1:{closed} of my-endpoint/blue is not ready: connection refused"):
         assert router.log.count(line) == 1, router.log
 
-    blue.ready = True  # whoever is ready has no trouble, whatever the others have
+    blue.ready = True  # a replica that is ready has no cause, whatever the others have
     eventually(lambda: router.score(b"x").status == 200, "the replica to serve")
     assert [one.get("why") for one in replicas(router) if one["ready"]] == [None]
 
@@ -36,9 +37,9 @@ def test_a_change_of_the_cause_was_not_told(pod, start):
     blue.ready = False
     router = start(endpoint(deployment([blue], max_queue_wait_ms=100)), wait=False)
     router.wait_ready(replicas=False)
-    eventually(lambda: "is not ready: 503 from GET /ready" in router.log, "the first cause")
+    eventually(lambda: "is not ready: 503 from GET /ready" in router.log, "the first cause in the log")
     blue.stop()
-    eventually(lambda: "is not ready: connection refused" in router.log, "the second one")
+    eventually(lambda: "is not ready: connection refused" in router.log, "the second cause in the log")
     assert router.score(b"x").json()["error"]["message"].endswith("of 1 replica, 1: connection refused")
 
 
@@ -47,7 +48,7 @@ def test_a_replica_at_the_router_itself_was_a_replica_too_few(start):
     router.wait_ready(replicas=False)
     router.endpoints = [endpoint(deployment([f"127.0.0.1:{router.port}"], max_queue_wait_ms=100))]
     router.write()
-    eventually(lambda: router.deployments()[0].get("replicas_missing"), "the change")
+    eventually(lambda: router.deployments()[0].get("replicas_missing"), "the changed configuration")
     assert router.score(b"x").json()["error"]["message"] == "the deployment has no replica: of 1 replica, 1: it is the router itself"
 
 
@@ -57,9 +58,9 @@ def test_the_first_cause_was_logged_twice(pod, start):
     router = start(endpoint(deployment([blue], max_queue_wait_ms=100, probe={"failure_threshold": 1})), wait=False)
     router.wait_ready(replicas=False)
     line = f"replica {blue.address} of my-endpoint/blue is not ready: 503 from GET /ready"
-    eventually(lambda: line in router.log, "the cause")
+    eventually(lambda: line in router.log, "the cause in the log")
     blue.ready = True
     eventually(lambda: f"replica {blue.address} of my-endpoint/blue is ready" in router.log, "the replica to be ready")
     assert router.log.count(line) == 1, router.log
     blue.ready = False
-    eventually(lambda: router.log.count(line) == 2, "the next time to be told, too")
+    eventually(lambda: router.log.count(line) == 2, "the second log line")

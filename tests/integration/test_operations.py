@@ -1,4 +1,4 @@
-"""Contract, section 10: metrics, status, access log, the operators' listeners."""
+"""Contract, section 10: metrics, status, access log and the operators' listeners."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def test_the_access_log_has_one_object_a_request_with_every_field(pod, start):
     router.score(b"four", path="/api/v1/endpoint/my-endpoint/score/x?secret=1",
                  headers={"x-request-id": ID, "x-ms-client-request-id": "mine", "User-Agent": "u" * 100})
     router.score(b"x", key="wrong")
-    lines = {line["ResponseCode"]: line for line in router.access_lines(2)}  # two shards: in any order
+    lines = {line["ResponseCode"]: line for line in router.access_lines(2)}  # two shards write: in any order
     assert len(lines) == 2
     line = lines[200]
     expected = {
@@ -53,7 +53,7 @@ def test_the_access_log_has_one_object_a_request_with_every_field(pod, start):
 
 
 def test_what_a_client_writes_is_cut_in_the_access_log(pod, start):
-    """A head of 60 KB makes no line of 60 KB, whatever part of it is long."""
+    """A head of 60 KB makes no line of 60 KB, whichever part of it is long."""
     router = start(endpoint(deployment([pod()])))
     parts = [{"method": "M" * 60_000}, {"path": "/api/v1/endpoint/my-endpoint/score/" + "p" * 60_000}, {"headers": {"User-Agent": "u" * 60_000}},
              {"headers": {"x-request-id": "i" * 60_000}}, {"headers": {"x-ms-client-request-id": "c" * 60_000}},
@@ -79,7 +79,7 @@ def test_what_a_client_writes_cannot_break_the_access_log(pod, start):
 def test_the_access_log_goes_to_standard_output_where_told(pod, start):
     router = start(endpoint(deployment([pod()])), access_log="stdout")
     assert router.score(b"x").status == 200
-    eventually(lambda: router.output.count("\n") == 1, "the line")
+    eventually(lambda: router.output.count("\n") == 1, "the line in the access log")
     assert json.loads(router.output)["ResponseCode"] == 200
 
 
@@ -99,7 +99,7 @@ def test_sighup_opens_the_log_file_again(pod, start, tmp_path):
     assert file.read_text()
     file.rename(moved)
     router.reloaded(lambda: router.signal(signal.SIGHUP))
-    eventually(lambda: file.exists() and file.read_text(), "the new file to be written to")
+    eventually(lambda: file.exists() and file.read_text(), "a line in the new file")
     size = moved.stat().st_size
     router.reloaded(lambda: router.admin("/reload", "POST"))
     assert moved.stat().st_size == size
@@ -146,7 +146,7 @@ def test_each_request_is_counted_exactly_once_with_code_and_reason(scene):
         return eventually(lambda: counts().get(key, 0) == before.get(key, 0) + more, f"{key} to rise by {more}")
 
     scene.router.score(b"x")
-    before = eventually(counts, "counts")
+    before = eventually(counts, "counts in the metrics")
     for _ in range(3):
         scene.router.score(b"x")
     scene.router.score(b"x", headers={"x-status": "500"})
@@ -155,7 +155,7 @@ def test_each_request_is_counted_exactly_once_with_code_and_reason(scene):
     expect(("500", ""), 1)
     expect(("401", "unauthorized"), 1)
     expect(("404", "endpoint_not_found"), 1)
-    eventually(lambda: counts()[("200", "")] >= before[("200", "")] + 3, "the answers")
+    eventually(lambda: counts()[("200", "")] >= before[("200", "")] + 3, "the answers to be counted")
 
 
 def test_labels_come_from_the_configuration_only(scene):
@@ -168,7 +168,7 @@ def test_labels_come_from_the_configuration_only(scene):
 def test_histograms_are_consistent(scene):
     for _ in range(5):
         scene.router.score(b"x")
-    eventually(lambda: scene.router.metrics().value("request_duration_seconds_count", **LABELS) >= 5, "all to be counted")
+    eventually(lambda: scene.router.metrics().value("request_duration_seconds_count", **LABELS) >= 5, "all requests to be counted")
     metrics = scene.router.metrics()
     for name in ("request_duration_seconds", "queue_wait_seconds", "upstream_first_byte_seconds", "router_overhead_seconds"):
         buckets = metrics.all(name + "_bucket", **LABELS)
@@ -188,7 +188,7 @@ def test_bytes_and_gauges_follow_what_happens(pod, start):
 
     router = start(endpoint(deployment([pod(hold), pod(hold)], slots=2, max_queue_wait_ms=30000, request_timeout_ms=30000)))
     clients = [router.start_request(b"q" * 100) for _ in range(6)]
-    eventually(lambda: router.metrics().value("queue_length", **LABELS) == 2, "two to wait")
+    eventually(lambda: router.metrics().value("queue_length", **LABELS) == 2, "two requests to wait")
     metrics = router.metrics()
     assert metrics.value("slots_in_use", **LABELS) == metrics.value("slots", **LABELS) == 4
     assert metrics.value("replicas", state="ready", **LABELS) == 2
@@ -197,7 +197,7 @@ def test_bytes_and_gauges_follow_what_happens(pod, start):
     for client in clients:
         assert client.response().status == 200
         client.close()
-    eventually(lambda: router.metrics().value("requests_total", code="200") == 6, "all to be counted")
+    eventually(lambda: router.metrics().value("requests_total", code="200") == 6, "all requests to be counted")
     metrics = router.metrics()
     assert metrics.value("request_bytes_total", **LABELS) == 600
     assert metrics.value("response_bytes_total", **LABELS) == 4200
@@ -225,13 +225,13 @@ def test_the_status_describes_everything_but_secrets(scene):
 def test_the_status_tells_what_the_process_holds(pod, start):
     router = start(endpoint(deployment([pod()], max_queue_wait_ms=60000)))
     assert router.score(b"x").status == 200
-    before = eventually(lambda: router.metrics().value("connections_active") == 0 and router.status()["process"], "nobody to be left")
+    before = eventually(lambda: router.metrics().value("connections_active") == 0 and router.status()["process"], "connections to close")
     clients = [router.connect() for _ in range(20)]
-    eventually(lambda: router.metrics().value("connections_active") == 20, "all to be accepted")
+    eventually(lambda: router.metrics().value("connections_active") == 20, "all connections to be accepted")
     assert router.status()["process"]["descriptors"] == before["descriptors"] + 20
     for client in clients:
-        client.send(request(headers={"Content-Length": "100000"}) + b"w" * 50000)  # one computes, the others wait
-    eventually(lambda: router.queue_length() == 19, "the line")
+        client.send(request(headers={"Content-Length": "100000"}) + b"w" * 50000)  # one request runs, the others wait
+    eventually(lambda: router.queue_length() == 19, "the other requests to wait")
     now = router.status()["process"]
     if SANITIZED:
         assert now["heap_bytes"] == 0
@@ -239,9 +239,9 @@ def test_the_status_tells_what_the_process_holds(pod, start):
         assert before["heap_bytes"] + 19 * 50000 < now["heap_bytes"] < router.memory("VmSize")
     for client in clients:
         client.close()
-    eventually(lambda: router.queue_length() == 0 and router.slots_in_use() == 0, "all to be gone")
-    held = eventually(lambda: router.metrics().value("connections_active") == 0 and router.status()["process"], "all to be closed")
-    assert abs(held["descriptors"] - before["descriptors"]) <= 1  # the pod's connection was given up
+    eventually(lambda: router.queue_length() == 0 and router.slots_in_use() == 0, "all requests to end")
+    held = eventually(lambda: router.metrics().value("connections_active") == 0 and router.status()["process"], "connections to close")
+    assert abs(held["descriptors"] - before["descriptors"]) <= 1  # the router may have closed its connection to the pod
 
 
 @pytest.mark.parametrize("path, status", [("/metrics", 200), ("/healthz", 200), ("/readyz", 200), ("/status", 404), ("/", 404)])
@@ -274,7 +274,7 @@ def test_the_operators_listeners_bear_garbage_and_slow_peers(scene):
 def test_admin_can_be_a_unix_socket(pod, start, tmp_path):
     path = tmp_path / "admin.sock"
     router = start(endpoint(deployment([pod()])), admin={"address": f"unix:{path}"}, wait=False)
-    eventually(lambda: path.exists() and router.observe("/readyz")[0] == 200, "the socket")
+    eventually(lambda: path.exists() and router.observe("/readyz")[0] == 200, "the socket to exist and /readyz to answer 200")
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(5)
         sock.connect(str(path))
@@ -283,12 +283,12 @@ def test_admin_can_be_a_unix_socket(pod, start, tmp_path):
         while piece := sock.recv(65536):
             answer += piece
     assert answer.startswith(b"HTTP/1.1 200") and b"my-endpoint" in answer
-    assert path.stat().st_mode & 0o077 == 0  # nobody else
-    router.slots_in_use = lambda: 0  # asked through the socket above
+    assert path.stat().st_mode & 0o077 == 0  # for no other user
+    router.slots_in_use = lambda: 0  # the test has sent the request through the socket above
 
 
 def test_a_log_that_nobody_reads_holds_no_request_up(pod, start, tmp_path):
-    """A pipe that is full: lines are dropped and counted, requests are not delayed."""
+    """A full pipe: lines are dropped and counted, and no request is delayed."""
     pipe = tmp_path / "access.pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -333,8 +333,8 @@ def test_a_connection_ends_after_the_number_of_requests_that_it_may_have(pod, st
 
 @pytest.mark.serial
 def test_a_thousand_endpoints_are_there_soon_and_their_scrapes_hold_nobody_up(pod, start):
-    """Goals: ready within 200 ms with 200 endpoints, no exchange delayed by more than 1 ms (`./dev bench` prints both). Here ten
-    times that."""
+    """Goals: ready within 200 ms with 200 endpoints, no exchange delayed by more than 1 ms (`./dev bench` prints both). The limits here are
+    ten times as high."""
     others = [endpoint(deployment(), name=f"other-{number}") for number in range(1000)]
     router = start(*others, endpoint(deployment([pod()])), wait=False)
     begun = time.monotonic()
@@ -348,12 +348,12 @@ def test_a_thousand_endpoints_are_there_soon_and_their_scrapes_hold_nobody_up(po
     while scraper.is_alive():
         assert router.score(b"x").status == 200
         exchanges += 1
-    assert len(sizes) == 5 and min(sizes) > 1_000_000, "each tells of every endpoint"
+    assert len(sizes) == 5 and min(sizes) > 1_000_000, "each scrape should have every endpoint"
     assert exchanges > 50
-    eventually(lambda: router.metrics().value("router_overhead_seconds_count", **LABELS) == exchanges, "all to be counted")
+    eventually(lambda: router.metrics().value("router_overhead_seconds_count", **LABELS) == exchanges, "all requests to be counted")
     metrics = router.metrics()
     fast = metrics.value("router_overhead_seconds_bucket", le="0.01", **LABELS)
-    assert fast >= 0.98 * exchanges  # a machine that others use too may take the processor away now and then
+    assert fast >= 0.98 * exchanges  # on a shared machine, another process may take the processor now and then
 
 
 HISTOGRAMS = ("request_duration_seconds", "router_overhead_seconds", "queue_wait_seconds", "upstream_first_byte_seconds")
@@ -366,7 +366,7 @@ HISTOGRAMS = ("request_duration_seconds", "router_overhead_seconds", "queue_wait
 def test_no_request_was_longer_than_five_minutes_to_any_histogram(pod, start, chosen, expected):
     router = start(endpoint(deployment([pod()])), **({"metrics": {"buckets": chosen}} if chosen else {}))
     assert router.score(b"x").status == 200
-    eventually(lambda: router.metrics().value("request_duration_seconds_count", **LABELS) == 1, "it to be counted")
+    eventually(lambda: router.metrics().value("request_duration_seconds_count", **LABELS) == 1, "the request to be counted")
     for histogram in HISTOGRAMS:
         samples = router.metrics().all(f"{histogram}_bucket", **LABELS)
         assert [float(labels["le"]) for labels, _ in samples] == [*expected, float("inf")], histogram

@@ -1,4 +1,5 @@
-"""What an operator reads beside the contract's own figures: the process, each replica, the client's address, the log as JSON."""
+"""What an operator can read in addition to the contract's figures: those of the process, of each replica, the client's address, the log as
+JSON."""
 
 import json
 import os
@@ -37,7 +38,7 @@ def test_nothing_told_of_the_process_what_every_client_library_does(pod, start):
     assert abs(before["process_start_time_seconds"] - time.time()) < 600
     assert 1e6 < before["process_resident_memory_bytes"] < before["process_virtual_memory_bytes"]
     clients = [router.connect() for _ in range(20)]
-    eventually(lambda: router.metrics().value("connections_active") == 20, "all to be accepted")
+    eventually(lambda: router.metrics().value("connections_active") == 20, "all connections to be accepted")
     after = of_process(router)
     assert after["process_open_fds"] >= before["process_open_fds"] + 20
     assert after["process_cpu_seconds_total"] >= before["process_cpu_seconds_total"] >= 0
@@ -68,7 +69,7 @@ def test_replicas_have_no_figures_of_their_own_unless_told_to(pod, start):
 
 
 def counted(*pods_and_requests):
-    """The first request of the test was not counted: it went to one of them."""
+    """The first request of the test is not in the metrics: one of these pods got it."""
     *pods, requests = pods_and_requests
     for each in pods:
         each.before = len(each.requests) - int(requests[each.address])
@@ -98,7 +99,7 @@ def test_one_of_ten_replicas_that_was_slow_showed_nowhere(pod, start):
     for name in ("quick", "lame"):
         assert router.score(b"x", headers={"azureml-model-deployment": name}).status == 200
     held = router.start_request(b"x", headers={"azureml-model-deployment": "busy"})
-    eventually(lambda: replicas_of(router, "slots_in_use")[busy.address] == 1, "it to be held")
+    eventually(lambda: replicas_of(router, "slots_in_use")[busy.address] == 1, "the request to hold the slot")
     took = replicas_of(router, "first_byte_seconds_sum")
     assert took[lame.address] > 0.25 > took[quick.address]
     assert replicas_of(router, "first_byte_seconds_count")[busy.address] == 0
@@ -120,11 +121,11 @@ def test_as_many_replicas_as_may_have_figures_have_them_and_what_was_removed_sta
     described["deployments"][0]["router"]["replicas"] = [each.address for each in pods[:3] if each is not kept]
     router.reloaded(router.write)
     now = replicas_of(router, "requests_total")
-    assert kept.address not in now and len(now) == 2, "it makes room for one that had none"
+    assert kept.address not in now and len(now) == 2, "the removed replica should make room for one that had no figures"
     router.settings["metrics"]["per_replica_max"] = 3
     described["deployments"][0]["router"]["replicas"] = [pods[3].address]
     router.reloaded(router.write)
-    assert len(replicas_of(router, "requests_total")) == 3, "one that is there, and two that were"
+    assert len(replicas_of(router, "requests_total")) == 3, "should be one current replica and two former ones"
     assert before >= 1
 
 
@@ -187,7 +188,7 @@ def test_the_log_was_text_to_every_collector_of_json(pod, start, tmp_path):
     good = router.config_file.read_text()
     router.config_file.write_text(good + 'bad "key\\": ü\x85\n\tmore\n')
     refused = eventually(lambda: [line for line in objects(file.read_text()) if "configuration refused" in line["message"]], "the mistakes")
-    assert refused[0]["level"] == "error" and "\n" in refused[0]["message"], "several lines are one object"
+    assert refused[0]["level"] == "error" and "\n" in refused[0]["message"], "several lines should be one object"
     assert "secret-that-nobody-reads" not in file.read_text()
     before = file.read_text()
     router.settings["log"] = {"file": str(file)}
@@ -208,7 +209,7 @@ def test_what_ends_a_start_is_told_in_the_form_of_the_log(tmp_path, log, is_json
     else:
         assert done.stderr.startswith(str(config))
     checked = subprocess.run([BINARY, "--config", config, "--check"], capture_output=True, text=True, check=False, timeout=20)
-    assert checked.returncode == 1 and checked.stderr.startswith(str(config)), "who types it reads text"
+    assert checked.returncode == 1 and checked.stderr.startswith(str(config)), "a user of the command line should read text"
 
 
 def test_a_port_that_is_taken_is_told_as_json_too(pod, start, tmp_path):

@@ -1,4 +1,4 @@
-"""The operators' listeners while somebody holds them."""
+"""The operators' listeners while clients occupy them."""
 
 import socket
 import time
@@ -10,7 +10,7 @@ from support.silent_clients import silent
 
 
 def probe(port, path):
-    """As the kubelet does it: a connection of its own, closed afterwards. How long it took, in seconds."""
+    """Probes like the kubelet, on a connection of its own that it closes afterwards. Returns how long it took, in seconds."""
     begun = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), timeout=2) as sock:
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
@@ -34,7 +34,7 @@ def test_probes_are_answered_while_two_thousand_silent_connections_are_held_and_
             among.append(probe(held, path))
             time.sleep(0.01)
     print(f"p99 of {len(among)} probes of {port}: {p99(alone) * 1000:.1f} ms alone, {p99(among) * 1000:.1f} ms among silent connections")
-    assert SANITIZED or p99(among) < 0.5  # the kubelet's patience is 2 s
+    assert SANITIZED or p99(among) < 0.5  # the kubelet's timeout is 2 s
 
 
 def test_the_admin_listener_answers_no_page_whose_name_was_made_to_lead_there(pod, start):
@@ -48,4 +48,4 @@ def test_the_admin_listener_answers_no_page_whose_name_was_made_to_lead_there(po
     assert ask(router.admin_port, "/status", "rebound.example:9902") == 403
     assert ask(router.admin_port, "/status", "localhost:9902", "Origin: http://rebound.example") == 403
     assert ask(router.admin_port, "/status", "localhost:19902") == 200  # kubectl port-forward POD 19902:9902
-    assert ask(router.observe_port, "/metrics", "router-internal.models.svc:9901") == 200  # a Service's name, from Prometheus
+    assert ask(router.observe_port, "/metrics", "router-internal.models.svc:9901") == 200  # a Service's name, as Prometheus sends it

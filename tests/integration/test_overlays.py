@@ -1,4 +1,5 @@
-"""What is ours stands in overlays, beside Azure's files. They act as any other file does: whole, within a second, or not at all."""
+"""The router's own settings are in overlays, beside Azure's files. The router applies a change of them like one of any other file: whole,
+within a second, or not at all."""
 
 import pytest
 from support import yaml
@@ -11,7 +12,7 @@ PATH = "/api/v1/endpoint/{}/score"
 
 
 class Folder:
-    """The `endpoints` of a router. Its Azure files are those of the other tests without their key `router`."""
+    """The folder `endpoints` of a router. Its Azure files are those of the other tests without their key `router`."""
 
     def __init__(self, router):
         self.router = router
@@ -38,16 +39,16 @@ class Folder:
         return self.router.metrics().value("configuration_reloads_total", result="refused") or 0
 
     def whole_message(self, begin):
-        """What the log has told from there on; the mistakes are its last, indented lines."""
+        """Returns the log from there on if it is complete; the mistakes are its last, indented lines."""
         text = self.router.log[begin:]
         return text if " stays:\n  " in text and text.endswith("\n") else None
 
     def refused(self, change):
-        """Runs `change`, and waits until the log has told why it is refused."""
+        """Runs `change`, and waits until the log says why it is refused."""
         before, told = self.refusals(), len(self.router.log)
         change()
         eventually(lambda: self.refusals() > before, "the refusal", patience=5)
-        return eventually(lambda: self.whole_message(told), "the log to tell why")
+        return eventually(lambda: self.whole_message(told), "the reason in the log")
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_folder_that_is_made_after_the_start_is_noticed(start, pod):
     folder.write_key()
     folder.write_azure()
     folder.write_overlay(overlay(one))
-    eventually(lambda: scores(router).headers.get("x-pod") == "one", "an answer", patience=5)
+    eventually(lambda: scores(router).headers.get("x-pod") == "one", "an answer of the pod", patience=5)
 
 
 def overlay(*pods, name="iris", deployment_name="blue", traffic="{blue: 100}"):
@@ -80,10 +81,10 @@ def test_azures_files_without_a_key_of_ours_are_served(folder, pod):
     router, one = folder.router, pod(name="one")
     folder.write_key()
     folder.write_azure()
-    eventually(lambda: router.status()["endpoints"], "the endpoint", patience=5)
-    assert scores(router).status == 401  # no keys yet
+    eventually(lambda: router.status()["endpoints"], "the endpoint in /status", patience=5)
+    assert scores(router).status == 401  # the endpoint has no keys yet
     folder.write_overlay(overlay(one))
-    eventually(lambda: scores(router).headers.get("x-pod") == "one", "an answer", patience=5)
+    eventually(lambda: scores(router).headers.get("x-pod") == "one", "an answer of the pod", patience=5)
 
 
 def test_a_changed_overlay_is_taken_up_within_a_second(folder, pod):
@@ -91,20 +92,20 @@ def test_a_changed_overlay_is_taken_up_within_a_second(folder, pod):
     folder.write_key()
     folder.write_azure()
     folder.write_overlay(overlay(old))
-    eventually(lambda: scores(router).headers.get("x-pod") == "old", "the old replica", patience=5)
+    eventually(lambda: scores(router).headers.get("x-pod") == "old", "an answer of the old replica", patience=5)
     router.reloaded(lambda: folder.write_overlay(overlay(new)))
-    eventually(lambda: scores(router).headers.get("x-pod") == "new", "the new replica", patience=5)
+    eventually(lambda: scores(router).headers.get("x-pod") == "new", "an answer of the new replica", patience=5)
 
 
 def test_a_pipeline_may_write_overlay_and_files_in_any_order(folder, pod):
-    """Until all are there, each change is refused and told, and the old state stays."""
+    """Until all files are complete, each change is refused and logged, and the old state stays."""
     router, one = folder.router, pod(name="one")
     folder.write_key()
     told = folder.refused(lambda: folder.write_overlay(
         overlay(one).replace("    traffic: {blue: 100}\n", "") + "files:\n  iris-blue.yml: {endpoint_name: iris, all_traffic: true}\n"))
     assert "iris.overlay.yml:2: endpoints.iris: no file describes an endpoint of this name; there is none" in told
     folder.write_azure(endpoint_name=False)
-    eventually(lambda: scores(router).headers.get("x-pod") == "one", "an answer", patience=5)
+    eventually(lambda: scores(router).headers.get("x-pod") == "one", "an answer of the pod", patience=5)
 
 
 def test_a_bad_overlay_refuses_the_change_and_tells_its_place(folder, pod):
@@ -112,7 +113,7 @@ def test_a_bad_overlay_refuses_the_change_and_tells_its_place(folder, pod):
     folder.write_key()
     folder.write_azure()
     folder.write_overlay(overlay(one))
-    eventually(lambda: scores(router).status == 200, "an answer", patience=5)
+    eventually(lambda: scores(router).status == 200, "an answer of the pod", patience=5)
     generation = router.generation()
     told = folder.refused(lambda: folder.write_overlay("endpoints: {iris: {replica: 1}}\n", "more.overlay.yaml"))
     assert "more.overlay.yaml:1: endpoints.iris.replica: unknown key" in told
@@ -126,23 +127,23 @@ def test_a_key_file_that_an_overlay_names_revokes_also_while_the_yaml_is_refused
     folder.write_key()
     folder.write_azure()
     folder.write_overlay(overlay(one))
-    eventually(lambda: scores(router).status == 200, "an answer", patience=5)
+    eventually(lambda: scores(router).status == 200, "an answer of the pod", patience=5)
     folder.refused(lambda: folder.write_overlay("endpoints: [\n", "more.overlay.yml"))
     folder.write_key(SECONDARY)
-    eventually(lambda: scores(router, key=SECONDARY).status == 200, "the new key", patience=5)
+    eventually(lambda: scores(router, key=SECONDARY).status == 200, "the new key to be valid", patience=5)
     assert scores(router, key=PRIMARY).status == 401
     assert PRIMARY not in router.log and SECONDARY not in router.log
 
 
 def test_a_removed_overlay_closes_the_endpoint(folder, pod):
-    """What stood in it is gone: its keys, too."""
+    """Its contents do not apply any more, including its keys."""
     router, one = folder.router, pod(name="one")
     folder.write_key()
     folder.write_azure()
     folder.write_overlay(overlay(one))
-    eventually(lambda: scores(router).status == 200, "an answer", patience=5)
+    eventually(lambda: scores(router).status == 200, "an answer of the pod", patience=5)
     (folder.path / "iris.overlay.yml").unlink()
-    eventually(lambda: scores(router).status == 401, "the endpoint to close", patience=5)
+    eventually(lambda: scores(router).status == 401, "the endpoint to be closed", patience=5)
 
 
 def test_one_overlay_for_each_model_without_touching_the_others(folder, pod):
@@ -150,8 +151,8 @@ def test_one_overlay_for_each_model_without_touching_the_others(folder, pod):
     folder.write_key()
     folder.write_azure()
     folder.write_overlay(overlay(one))
-    eventually(lambda: scores(router).status == 200, "the first", patience=5)
+    eventually(lambda: scores(router).status == 200, "the first endpoint to answer", patience=5)
     folder.write_azure("rose")
     folder.write_overlay(overlay(two, name="rose"), "rose.overlay.yml")
-    eventually(lambda: scores(router, "rose").headers.get("x-pod") == "two", "the second", patience=5)
+    eventually(lambda: scores(router, "rose").headers.get("x-pod") == "two", "the second endpoint to answer", patience=5)
     assert scores(router).headers.get("x-pod") == "one"

@@ -1,4 +1,4 @@
-"""A replica that is the router itself: one request came back as another one, until connections ran out."""
+"""A replica that is the router itself: each request came back as a new one, until no connections were left."""
 
 import pytest
 from support.settings import deployment, endpoint

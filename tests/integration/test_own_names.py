@@ -1,4 +1,4 @@
-"""Host names of the router's own."""
+"""Host names that belong to the router itself."""
 
 from support.settings import deployment, endpoint
 
@@ -15,4 +15,4 @@ def test_a_host_name_of_the_certificate_swallowed_other_endpoints_without_a_word
     assert "claims.yml:" in line and "models.test" in line and "/api/v1/endpoint/nameless/score" in line
 
     router = start(claims("models.test"), endpoint(deployment([], "blue"), name="named", router={"hostnames": ["iris.test"]}), tls=tls)
-    assert told not in router.log  # each endpoint has a name of its own, as is usual
+    assert told not in router.log  # the usual case: each endpoint has a name of its own

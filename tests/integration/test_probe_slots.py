@@ -1,4 +1,4 @@
-"""Contract, section 5: a limited replica never has more connections from one process than slots. A probe's is one of them."""
+"""Contract, section 5: a limited replica never has more connections from one process than slots. A probe's connection is one of them."""
 
 import socket
 import threading
@@ -15,15 +15,15 @@ TCP_CLOSE = 7  # linux/tcp_states.h
 
 
 class CountingServer:
-    """A server with threads, which sees every connection at once and keeps it until its peer ends it; it counts those that are
-    open at the same time, whatever they are for."""
+    """A server with threads, which sees every connection at once and keeps it until its peer closes it. It counts the connections that are
+    open at the same time, whatever their purpose."""
 
     def __init__(self, seconds):
         self.seconds = seconds
         self.lock = threading.Lock()
         self.open = set()
         self.most_open = self.probes = self.hung = self.scored = 0
-        self.status = 200  # of the readiness route
+        self.status = 200  # status of the readiness route
         self.probe_seconds = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
@@ -31,7 +31,7 @@ class CountingServer:
 
     def _take(self, sock):
         with self.lock:
-            # One that was reset is gone, whether its thread has noticed or not.
+            # A connection that was reset is gone, whether its thread has noticed it or not.
             self.open = {one for one in self.open if one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != TCP_CLOSE}
             self.open.add(sock)
             self.most_open = max(self.most_open, len(self.open))
@@ -65,7 +65,7 @@ class CountingServer:
         except OSError:
             pass
         finally:
-            with self.lock:  # before the peer can see it
+            with self.lock:  # before the peer can see the end
                 self.open.discard(sock)
             sock.close()
 
@@ -81,7 +81,7 @@ def server():
 
 
 def score_for(router, seconds, pause):
-    """Requests one after another, with pauses; their statuses."""
+    """Sends requests one after another, with pauses; returns their statuses."""
     statuses, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
         statuses.append(router.score(b"", method="GET").status)
@@ -101,14 +101,14 @@ def test_a_probe_was_one_connection_beyond_the_slots(start, server, slots):
     for client in clients:
         client.join()
     assert set(results) == {200} and len(results) > 50
-    assert server.probes > before, "it is asked between two requests"
+    assert server.probes > before, "the replica should be probed between two requests"
     if not SANITIZED:
         assert server.most_open <= slots
 
 
 @pytest.mark.serial
 def test_a_replica_that_is_busy_with_scoring_was_called_not_ready(start, server):
-    """Its only slot is held for four seconds, and a probe, if it were one, would wait for two of them in vain."""
+    """Its only slot is held for four seconds. If a probe were sent meanwhile, it would fail after its timeout of two seconds."""
     server.seconds = 4
     router = start(endpoint(deployment([server.address], max_queue_wait_ms=20000, request_timeout_ms=20000,
                                        probe={"failure_threshold": 1})))
@@ -129,7 +129,7 @@ def test_a_replica_under_steady_load_still_says_that_it_is_not_ready(start, serv
     client = threading.Thread(target=lambda: score_for(router, 6, 0.05))
     client.start()
     server.status = 503
-    eventually(lambda: not router.deployments()[0]["replicas"][0]["ready"], "the replica to be left alone", patience=10)
+    eventually(lambda: not router.deployments()[0]["replicas"][0]["ready"], "the replica to be not ready", patience=10)
     client.join()
 
 
@@ -148,10 +148,10 @@ def test_a_hanging_probe_of_one_deployment_took_the_slot_from_anothers_requests(
     router.wait_ready(replicas=False)
     eventually(lambda: server.hung > 0, "green's first probe")
     eventually(lambda: router.score(b"", method="GET").status == 200, "blue to be ready")
-    asked = server.hung  # of those that the server sees: one may be given up before it has read anything
+    asked = server.hung  # those that the server has seen: the router may abandon one before the server has read anything
     statuses = score_for(router, 6, 0.1)
     assert set(statuses) == {200} and len(statuses) > 20
-    assert server.hung > asked, "green is asked again"
+    assert server.hung > asked, "green should be probed again"
     assert ready(router, "blue") and not ready(router, "green")
     if not SANITIZED:
         assert server.most_open == 1

@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2, where a listener says so and the peer is trusted."""
+"""The PROXY protocol, versions 1 and 2, on a listener that is configured for it, with a trusted peer."""
 
 import socket
 import struct
@@ -18,7 +18,7 @@ def version2(source="203.0.113.7", command=1):
 
 def version2_v6():
     addresses = socket.inet_pton(socket.AF_INET6, "2001:db8::7") + socket.inet_pton(socket.AF_INET6, "::1") + struct.pack("!HH", 1, 2)
-    tail = b"\x04\x00\x03abc"  # a TLV that nobody asked for
+    tail = b"\x04\x00\x03abc"  # an unknown TLV
     return SIGNATURE + b"\x21\x21" + struct.pack("!H", len(addresses) + len(tail)) + addresses + tail
 
 
@@ -78,9 +78,9 @@ def test_a_connection_without_a_good_header_is_ended(scene, garbage):
 @pytest.mark.parametrize("header, believed", [
     (b"PROXY UNKNOWN\r\n", False),
     (b"PROXY UNKNOWN 198.51.100.9 192.0.2.1 4444 443\r\n", False),
-    (SIGNATURE + b"\x21\x00\x00\x00", False),  # a family that it does not know
-    (SIGNATURE + b"\x21\x31\x00\xd8" + b"/" * 216, False),  # a Unix socket's
-    (SIGNATURE + b"\x20\x00\x00\x00", True),  # LOCAL: the proxy itself
+    (SIGNATURE + b"\x21\x00\x00\x00", False),  # an unknown address family
+    (SIGNATURE + b"\x21\x31\x00\xd8" + b"/" * 216, False),  # a Unix socket
+    (SIGNATURE + b"\x20\x00\x00\x00", True),  # LOCAL: a connection of the proxy itself
 ], ids=["unknown", "unknown and more", "no family", "a Unix socket", "local"])
 def test_a_client_whom_the_proxy_does_not_know_is_not_believed(scene, header, believed):
     with scene.router.connect() as client:

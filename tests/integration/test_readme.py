@@ -1,4 +1,4 @@
-"""README, as a newcomer reads it: the blocks of "Five minutes" are run as they are, in a clean folder, and its links lead somewhere."""
+"""README, as a new user reads it: the blocks of "Five minutes" run unchanged in an empty folder, and its links lead to existing targets."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from support.readme import README, blocks, written_files
 from support.router import BINARY, ROOT
 
 SECTION = "Five minutes"
-# Runs its arguments in a network of its own, if the machine allows one: the blocks name ports that another program may have.
+# Runs its arguments in a network namespace of its own, if the machine allows it, since another program may use the ports of the blocks.
 OWN_NETWORK = """
 import ctypes, fcntl, os, socket, struct, sys
 CLONE_NEWNET, SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x40000000, 0x8913, 0x8914, 1
@@ -29,16 +29,17 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
-@pytest.mark.serial  # the blocks name ports
+@pytest.mark.serial  # the blocks use fixed ports
 def test_the_blocks_can_be_pasted_as_they_stand(tmp_path):
     install, *rest = blocks(SECTION)
-    # Building and installing a package takes minutes and root; the package's own tests do that. Here the binary under test is what is installed.
+    # Building and installing a package takes minutes and needs root, and the package's own tests do that. Here the binary under test takes
+    # its place.
     assert "./dev package" in install and "apt-get install" in install
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "inference-router").symlink_to(BINARY)
     for number, block in enumerate(rest):
         (tmp_path / f"{number}.sh").write_text(block)
-    # Sourced by one shell, as pasted into one. A line that fails ends it.
+    # One shell sources all blocks, as if they were pasted into it. The first line that fails ends it.
     script = "set -e\n" + "".join(f". {tmp_path}/{number}.sh\n" for number in range(len(rest))) + "wait\n"
     begun = time.monotonic()
     shell = subprocess.Popen([sys.executable, "-c", OWN_NETWORK, "bash", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE,
@@ -47,13 +48,13 @@ def test_the_blocks_can_be_pasted_as_they_stand(tmp_path):
     try:
         told, _ = shell.communicate(timeout=60)
     finally:
-        with contextlib.suppress(ProcessLookupError):  # all is stopped by the last block, if it was reached
+        with contextlib.suppress(ProcessLookupError):  # the last block stops all processes, if it was reached
             os.killpg(shell.pid, signal.SIGKILL)
     assert shell.returncode == 0, told
     assert "ok\n" in told and '["setosa", "virginica"]\n' in told and "drained" in told, told
     assert (tmp_path / "iris" / "access.log").read_text().count('"ResponseCode":200') == 1, told
     assert time.monotonic() - begun < 30
-    # Nothing is written but what the reader was told of.
+    # The blocks write only the files that the page names.
     assert sorted(path.name for path in (tmp_path / "iris").iterdir()) == [
         "access.log", "cert.pem", "endpoints", "key.pem", "model.py", "primary.key", "router.yaml"]
 
@@ -64,12 +65,12 @@ def test_the_two_files_of_azure_hold_nothing_of_ours():
     assert list(azures) == ["endpoints/endpoint.yml", "endpoints/blue-deployment.yml"] and "endpoints/iris.overlay.yml" in files
     for text in azures.values():
         kind = re.match(r"\$schema: https://azuremlschemas\.azureedge\.net/latest/(\w+)\.schema\.json\n", text)[1]
-        allowed = {"$schema": "*", **allowed_keys()[kind]}  # by Azure's SDK: tests/e2e/test_azureml_sdk.py
+        allowed = {"$schema": "*", **allowed_keys()[kind]}  # written by Azure's SDK: tests/e2e/test_azureml_sdk.py
         assert [path for path in key_paths(text) if not is_allowed(path, allowed)] == []
 
 
 def anchors(page):
-    """As GitHub makes them of headings."""
+    """Returns the anchors that GitHub makes of the headings."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower()).replace(" ", "-") for heading in headings}

@@ -1,4 +1,5 @@
-"""Contract, section 6: a replica whose kernel refuses connections is out at once, and its requests wait for its return."""
+"""Contract, section 6: a replica whose kernel refuses connections gets no requests from that moment on, and its requests wait for its
+return."""
 
 import threading
 import time
@@ -8,20 +9,20 @@ from support.ports import ReservedPort
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
-SLOW_PROBE = {"period": 1000, "failure_threshold": 1000}  # readiness alone would notice nothing
+SLOW_PROBE = {"period": 1000, "failure_threshold": 1000}  # readiness probes alone would notice nothing
 RESTART = 3.0  # seconds
 
 
 @pytest.fixture
 def place():
-    """A port that stays ours while nobody listens there."""
+    """A port that stays reserved while no process listens on it."""
     reserved = ReservedPort()
     yield reserved
     reserved.close()
 
 
 class Clients:
-    """Clients that send one request after another, each on a connection that it keeps; (status, reason, when it ended)."""
+    """Clients that send one request after another, each on a connection that it keeps. `answers` has (status, reason, time of the end)."""
 
     def __init__(self, router, count):
         self._router, self._stopping = router, threading.Event()
@@ -56,20 +57,20 @@ def test_requests_wait_while_the_only_replica_restarts(pod, start, place):
     router = start(endpoint(deployment([first], probe=SLOW_PROBE, max_queue_wait_ms=10000)))
     assert router.score(b"x").status == 200
     first.stop()
-    eventually(lambda: first.connections == 0, "the resting connection to end")
+    eventually(lambda: first.connections == 0, "the idle connection to end")
     clients = Clients(router, 8)
-    eventually(lambda: refusing(router) == [first.address], "the replica to be out")
+    eventually(lambda: refusing(router) == [first.address], "the replica to be marked as refusing")
     time.sleep(RESTART)
-    assert not clients.answers, "nobody is answered while the replica is away"
+    assert not clients.answers, "no request should be answered while the replica is down"
     second = pod(port=place.port)
     returned = time.monotonic()
     eventually(lambda: len(clients.answers) > 100, "requests to be served")
     answers = clients.stop()
     assert {(status, why) for status, why, _ in answers} == {(200, None)}
-    assert min(when for _, _, when in answers) - returned < 1.5, "it is asked each second"
+    assert min(when for _, _, when in answers) - returned < 1.5, "the replica should be probed each second"
     assert len(second.requests) == len(answers)
-    eventually(lambda: router.metrics().value("requests_total") == len(answers) + 1, "all to be counted")
-    assert retries(router, "connection_refused") == 1, "the one that met it first; the others have waited"
+    eventually(lambda: router.metrics().value("requests_total") == len(answers) + 1, "all requests to be counted")
+    assert retries(router, "connection_refused") == 1, "only the request that met the refusal first should be retried"
     assert retries(router, "connect_failed") == 0
     assert router.metrics().value("refusals_total") == 1 and router.metrics().value("ejections_total") == 0
     assert not refusing(router)
@@ -80,8 +81,8 @@ def test_it_answers_no_ready_replica_when_the_wait_is_over(pod, start):
     router = start(endpoint(deployment([only], probe=SLOW_PROBE)))  # max_queue_wait_ms is 500
     assert router.score(b"x").status == 200
     only.stop()
-    eventually(lambda: only.connections == 0, "the resting connection to end")
-    for _ in range(3):  # the one that met it, and those who come later
+    eventually(lambda: only.connections == 0, "the idle connection to end")
+    for _ in range(3):  # the request that meets the refusal, and later ones
         begun = time.monotonic()
         answer = router.score(b"x")
         assert (answer.status, answer.why) == (503, "no_ready_replica")
@@ -116,12 +117,12 @@ def test_with_another_replica_nothing_fails_and_no_budget_is_spent(pod, start):
     gone, good = pod(name="gone"), pod(name="good")
     router = start(endpoint(deployment([gone, good], probe=SLOW_PROBE, max_queue_wait_ms=10000)))
     gone.stop()
-    eventually(lambda: gone.connections == 0, "the resting connection to end")
+    eventually(lambda: gone.connections == 0, "the idle connection to end")
     clients = Clients(router, 4)
     eventually(lambda: len(clients.answers) > 200, "requests to be served")
     answers = clients.stop()
     assert {(status, why) for status, why, _ in answers} == {(200, None)}
-    eventually(lambda: router.metrics().value("requests_total") == len(answers), "all to be counted")
+    eventually(lambda: router.metrics().value("requests_total") == len(answers), "all requests to be counted")
     assert retries(router, "connection_refused") == 1 and retries(router, "connect_failed") == 0
     assert refusing(router) == [gone.address]
 
@@ -132,7 +133,7 @@ def test_all_of_three_may_refuse_and_one_that_returns_serves(pod, start, place):
     for one in pods:
         one.stop()
     waiting = router.start_request(b"x")
-    eventually(lambda: len(refusing(router)) == 3, "all to be out: no half keeps one")
+    eventually(lambda: len(refusing(router)) == 3, "all replicas to be marked as refusing")
     back = pod(port=place.port)
     assert waiting.response().status == 200
     assert len(back.requests) == 1
@@ -145,11 +146,11 @@ def test_a_replica_that_listens_and_is_not_ready_stays_out(pod, start, place):
     router = start(endpoint(deployment([first], probe=SLOW_PROBE, max_queue_wait_ms=20000)))
     first.stop()
     waiting = router.start_request(b"x")
-    eventually(lambda: refusing(router), "the replica to be out")
+    eventually(lambda: refusing(router), "the replica to be marked as refusing")
     second = pod(port=place.port)
-    second.ready = False  # no question may have come yet: the listener is younger than this line's wait
+    second.ready = False  # no probe can have arrived yet: the listener started only a moment ago
     asked = second.probes
-    eventually(lambda: second.probes >= asked + 2, "it to be asked")
+    eventually(lambda: second.probes >= asked + 2, "the replica to be probed")
     assert refusing(router) and not second.requests
     second.ready = True
     assert waiting.response().status == 200
@@ -163,7 +164,7 @@ def test_a_client_that_leaves_meanwhile_is_gone(pod, start):
     waiting = router.start_request(b"x")
     eventually(lambda: router.queue_length() == 1, "the request to wait")
     waiting.close()
-    eventually(lambda: router.queue_length() == 0, "its place to be free")
+    eventually(lambda: router.queue_length() == 0, "the request to leave the queue")
     assert router.access_lines(1)[0]["ResponseCodeReason"] == "client_closed"
 
 

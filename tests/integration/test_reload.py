@@ -1,4 +1,4 @@
-"""A change of any file is taken up whole, or refused whole; requests do not notice."""
+"""The router applies a change of any file as a whole, or refuses it as a whole. Requests do not notice."""
 
 import signal
 import threading
@@ -22,8 +22,8 @@ def test_a_changed_deployment_is_taken_up_within_a_second(pod, start):
     assert router.score(b"x").headers.get("x-pod") == "old"
     router.write_endpoint(endpoint(deployment([green])))
     begun = time.monotonic()
-    eventually(lambda: router.score(b"x").headers.get("x-pod") == "new", "the new replica", patience=4)
-    assert time.monotonic() - begun < 3  # a second, and the new replica's first probe
+    eventually(lambda: router.score(b"x").headers.get("x-pod") == "new", "an answer of the new replica", patience=4)
+    assert time.monotonic() - begun < 3  # a second, and the time of the new replica's first probe
 
 
 def test_a_new_and_a_removed_endpoint_file_are_noticed(pod, start):
@@ -32,14 +32,14 @@ def test_a_new_and_a_removed_endpoint_file_are_noticed(pod, start):
     path = "/api/v1/endpoint/second/score"
     assert router.score(path=path).status == 404
     router.reloaded(lambda: router.write_endpoint(endpoint(deployment([blue]), name="second")))
-    eventually(lambda: router.score(path=path).status == 200, "the second endpoint", patience=4)
+    eventually(lambda: router.score(path=path).status == 200, "the second endpoint to answer", patience=4)
 
     def remove():
         for name in ("second.yml", "second-blue.yml"):
             (router.folder / "endpoints" / name).unlink()
 
     remove()
-    eventually(lambda: router.score(path=path).status == 404, "it to be gone", patience=4)
+    eventually(lambda: router.score(path=path).status == 404, "the second endpoint to be removed", patience=4)
     assert router.score(b"x").status == 200
 
 
@@ -119,13 +119,13 @@ def test_a_waiting_request_is_bound_to_a_replica_of_the_newest_table(pod, start)
     patient = {"max_queue_wait_ms": 60000, "request_timeout_ms": 60000}
     router = start(endpoint(deployment([old], **patient)))
     running = router.start_request(b"1")
-    eventually(lambda: old.concurrent == 1, "the first")
+    eventually(lambda: old.concurrent == 1, "the first request to run")
     waiting = router.start_request(b"2")
-    eventually(lambda: router.queue_length() == 1, "the second")
+    eventually(lambda: router.queue_length() == 1, "the second request to wait")
     router.write_endpoint(endpoint(deployment([new], **patient)))
     assert waiting.response().headers.get("x-pod") == "new"
     hold.release.set()
-    assert running.response().status == 200  # a removed replica keeps what it has
+    assert running.response().status == 200  # a removed replica finishes the requests that it has
     running.close(), waiting.close()
 
 
@@ -134,9 +134,9 @@ def test_requests_that_wait_at_a_removed_deployment_are_answered(pod, start):
     blue = pod(hold)
     router = start(endpoint(deployment([blue], max_queue_wait_ms=60000, request_timeout_ms=60000), deployment([pod()], name="green")))
     running = router.start_request(b"1")
-    eventually(lambda: blue.concurrent == 1, "the first")
+    eventually(lambda: blue.concurrent == 1, "the first request to run")
     waiting = router.start_request(b"2")
-    eventually(lambda: router.queue_length() == 1, "the second")
+    eventually(lambda: router.queue_length() == 1, "the second request to wait")
     router.write_endpoint(endpoint(traffic={"green": 100}))
     (router.folder / "endpoints" / "my-endpoint-blue.yml").unlink()
     answer = waiting.response()
@@ -147,8 +147,8 @@ def test_requests_that_wait_at_a_removed_deployment_are_answered(pod, start):
 
 
 class Generations:
-    """Each generation changes key, pod, tag and certificate together, in one step of router.yaml; the key before stays valid as the
-    secondary one. The tag is a part of the scoring route: the pod echoes it, beside its own name."""
+    """Each generation changes key, pod, tag and certificate together, in one step of router.yaml. The previous key stays valid as the
+    secondary one. The tag is a part of the scoring route: the pod echoes it and adds its own name."""
 
     LAST = 50
 
@@ -157,7 +157,7 @@ class Generations:
         self.pods = [stage.pod(self._echo, name=f"pod-{number}") for number in range(4)]
         self.certificates = [authority.issue("router.test") for _ in range(self.LAST + 1)]
         self.serials = [int(one.serial(), 16) for one in self.certificates]
-        self.current = 0  # the newest that is known to be in force
+        self.current = 0  # the newest generation that is known to be active
 
     @staticmethod
     def _echo(exchange):
@@ -174,12 +174,13 @@ class Generations:
         return int(answer.body.decode().rpartition("-")[2])
 
     def is_whole(self, answer, key):
-        """Tag, pod and key are of one generation; the key may also be the one before, which is still the secondary."""
+        """Whether tag, pod and key belong to one generation. The key may also be the previous one, which is still the secondary key."""
         number = self.number_of(answer)
         return answer.headers.get("x-pod") == f"pod-{number % 4}" and key in (self.keys[number], self.keys[number - 1])
 
     def newest_is_served(self, router, number):
-        """To one new handshake with the new certificate, by the new key, from the new pod with the new tag."""
+        """Whether a new connection gets the new certificate, and its request with the new key gets an answer from the new pod with the new
+        tag."""
         with router.connect() as client:
             serial = int(client.socket.getpeercert()["serialNumber"], 16)
             answer = client.exchange(b"probe", key=self.keys[number])
@@ -190,8 +191,8 @@ class Generations:
 
 
 class SteadyLoad:
-    """Clients on connections that they keep, each at its pace by the clock: who was held up makes up for it. One more client asks
-    with the key of the generation to come, and so meets each at its first moment."""
+    """Clients on connections that they keep. Each sends on a fixed schedule, and catches up if it was delayed. One more client always uses
+    the key of the next generation, so it uses each new key as soon as it becomes valid."""
 
     CLIENTS = 12
     PERIOD = 0.05  # seconds between two requests of one client: 240 requests a second together
@@ -208,7 +209,7 @@ class SteadyLoad:
         self._running.append(self._pool.submit(self._be_early))
 
     def end(self):
-        """Answered requests a second, over the whole time."""
+        """Ends the load. Returns the rate of answered requests a second, over the whole time."""
         self._done.set()
         for one in self._running:
             one.result()
@@ -250,7 +251,7 @@ class SteadyLoad:
 
 
 def refused(router, change, told):
-    """`change` is refused and counted; the log has `told`, a file and a line; what was in force stays."""
+    """Runs `change`, which is refused and counted. The log has `told`, a file and a line; the active configuration stays."""
     before, generation = router.metrics().value("configuration_reloads_total", result="refused"), router.generation()
     change()
     eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") > before, "the refusal")
@@ -259,7 +260,7 @@ def refused(router, change, told):
 
 
 def break_and_mend(router, folder):
-    """A new file that is bad; then one in use is made bad, and mended again."""
+    """Adds a bad file and removes it. Then makes a used file bad and repairs it."""
     fresh, used = folder / "broken.yml", folder / "blue.yml"
     refused(router, lambda: write_at_once(fresh, "name: the-endpoint\ntags: [\n"), f"{fresh}:2: ")
     router.reloaded(fresh.unlink)
@@ -300,7 +301,7 @@ def test_fifty_generations_under_load_lose_and_mix_nothing(stage, start, authori
 
 @pytest.mark.long
 def test_route_key_and_replica_change_together_never_apart(pod, start):
-    """Each pod tells the route it was asked on; route and key fix the generation, so the pod must be that generation's too."""
+    """Each pod answers with the route of the request. Route and key belong to one generation, so the pod must belong to it too."""
     pods = [pod(lambda exchange, name=name: exchange.answer(200, exchange.request.target.encode(), {"x-pod": name}), name=name)
             for name in ("even", "odd")]
     keys = ["the-key-of-even-generations", "the-key-of-odd-generations"]
@@ -340,8 +341,8 @@ def test_route_key_and_replica_change_together_never_apart(pod, start):
 
 
 def swap(router, described, certificate=None):
-    """Writes a whole new folder of endpoint files and keys, then points router.yaml at it, and at `certificate`, in one step.
-    Returns the folder of the endpoint files."""
+    """Writes a whole new folder of endpoint files and keys. Then changes router.yaml to use it, and `certificate`, in one step. Returns the
+    folder of the endpoint files."""
     count = len(list(router.folder.glob("set-*")))
     target = router.folder / f"set-{count}"
     (target / "endpoints").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Listeners that come, go, move and change while the router runs, and their connections."""
+"""Listeners that are added, removed, moved and changed while the router runs, and their connections."""
 
 import signal
 import socket
@@ -52,7 +52,7 @@ def test_a_request_that_runs_when_its_listener_closes_is_finished(pod, start, po
     blue = pod(hold)
     router = start(endpoint(deployment([blue], request_timeout_ms=60000)))
     running = router.start_request(b"x")
-    eventually(lambda: blue.concurrent == 1, "the request")
+    eventually(lambda: blue.concurrent == 1, "the request to run")
     old = router.port
     take_up(router, listeners=[plain(ports())])
     eventually(lambda: not is_listening(old), "the listener to be closed")
@@ -92,13 +92,13 @@ def test_a_listener_switches_to_tls_and_back_and_its_connections_go_on(pod, star
     with Client(router.port) as before:
         assert before.exchange(b"x").status == 200
         take_up(router, listeners=[plain(router.port, tls={"certificates": [authority.issue("router.test").as_dict()]})])
-        eventually(lambda: speaks(**secure), "TLS")
+        eventually(lambda: speaks(**secure), "the listener to speak TLS")
         answer = before.exchange(b"x")
         assert (answer.status, answer.headers.get("connection")) == (200, None)
         with Client(router.port, **secure) as between:
             assert between.exchange(b"x").status == 200
             take_up(router, listeners=[plain(router.port)])
-            eventually(speaks, "plaintext")
+            eventually(speaks, "the listener to speak plaintext")
             assert between.exchange(b"x").status == before.exchange(b"x").status == 200
 
 
@@ -157,15 +157,15 @@ def test_the_operators_listeners_move_between_addresses_of_their_ports_and_excha
 
 
 class Visitors:
-    """Clients that keep their connections and clients that make a new one for each request, on whichever listeners are open."""
+    """Clients that keep their connections and clients that open a new one for each request, on the listeners that are open."""
 
     def __init__(self, context, open_now):
-        self.context, self.open_now = context, open_now  # (port, speaks TLS)
+        self.context, self.open_now = context, open_now  # each is (port, speaks TLS)
         self.lock, self.done = threading.Lock(), threading.Event()
         self.lost, self.answered, self.sent_away = [], 0, 0
 
     def connect(self, number):
-        with self.lock:  # nobody takes a listener from `open_now` between our choice and the connection
+        with self.lock:  # no thread removes a listener from `open_now` between the choice and the connection
             port, secure = self.open_now[number % len(self.open_now)]
             client = Client(port)
         if secure:
@@ -201,13 +201,13 @@ def test_listeners_change_twenty_times_under_load_and_no_request_is_lost(pod, st
     router = start(endpoint(deployment([pod()], slots=0)))
     secure = {False: {}, True: {"tls": tls}}
     choice = [(router.port, False), (ports(), True), (ports(), False), (ports(), True)]
-    toggled = ports()  # with connections from before it begins to change
+    toggled = ports()  # a listener that changes while connections are open
     take_up(router, listeners=[plain(port, **secure[is_secure]) for port, is_secure in [*choice[:2], (toggled, False)]])
     visitors = Visitors(authority.client_context(), choice[:2])
     with ThreadPoolExecutor(8) as pool, Client(toggled) as constant:
         visits = [pool.submit(visitors.visit, number, number % 2 == 0) for number in range(8)]
         for number in range(1, 21):
-            fresh = [choice[number % 4], choice[(number + 1) % 4]]  # one stays, one goes, one comes, in changing places
+            fresh = [choice[number % 4], choice[(number + 1) % 4]]  # one stays, one is removed, one is added, in changing positions
             with visitors.lock:
                 visitors.open_now = [one for one in visitors.open_now if one in fresh]
             listeners = [(toggled, number % 2 == 1), *fresh] if number % 3 else [*reversed(fresh), (toggled, number % 2 == 1)]

@@ -1,4 +1,4 @@
-"""A change of router.yaml: ticket keys, logs, and what cannot change while the router runs."""
+"""Changes of router.yaml: ticket keys, logs, and settings that cannot change while the router runs."""
 
 import json
 import os
@@ -42,11 +42,11 @@ def test_changed_ticket_keys_are_in_force_and_old_tickets_last_as_long_as_their_
             fresh.replace(file)
 
         router.reloaded(lambda: exchange(files[0], new))
-        assert all(resumes(router, context, session) for _ in range(4)), "its key is still the second file's"
+        assert all(resumes(router, context, session) for _ in range(4)), "the ticket should be valid: its key is still in the second file"
         newest = ticket_of(router, context)
         router.reloaded(lambda: exchange(files[1], third))
-        assert not any(resumes(router, context, session) for _ in range(4)), "on no shard: its key is gone"
-        assert all(resumes(router, context, newest) for _ in range(4)), "the new first file's key had made it"
+        assert not any(resumes(router, context, session) for _ in range(4)), "the ticket should be invalid on every shard: its key is gone"
+        assert all(resumes(router, context, newest) for _ in range(4)), "the ticket should be valid: the first file has its key"
         assert running.exchange(b"y").status == 200
 
 
@@ -62,7 +62,7 @@ def test_a_broken_ticket_key_is_refused_with_its_place_and_the_old_one_stays(pod
     write_at_once(file, "short")
     eventually(lambda: router.metrics().value("configuration_reloads_total", result="refused") >= 1, "the refusal", patience=4)
     place = f"{router.config_file}:{line}: listeners[0].tls.ticket_key_files[0]: {file}: "
-    eventually(lambda: place + "a ticket key is 80 random bytes" in router.log, "the place in the log")
+    eventually(lambda: place + "a ticket key is 80 random bytes" in router.log, "the location in the log")
     assert router.generation() == generation
     assert resumes(router, context, session)
 
@@ -72,11 +72,11 @@ def test_level_and_file_of_the_log_change_while_the_router_runs(pod, start, tmp_
     first, second = tmp_path / "first.log", tmp_path / "second.log"
     take_up(router, log={"file": str(first)})
     router.reloaded(lambda: router.admin("/reload", "POST"))
-    assert "generation" in eventually(lambda: first.read_text(), "something in the log")
+    assert "generation" in eventually(lambda: first.read_text(), "a line in the log file")
     take_up(router, log={"file": str(second), "level": "error"})
     router.reloaded(lambda: router.admin("/reload", "POST"))
     refusal(router, threads="many")
-    told = eventually(lambda: second.read_text(), "the error")
+    told = eventually(lambda: second.read_text(), "the error in the log file")
     assert "threads" in told and " info " not in told
     assert "threads" not in first.read_text()
 
@@ -90,7 +90,7 @@ def test_a_log_file_that_cannot_be_opened_is_refused_with_its_place(pod, start, 
     place = f"{router.config_file}:{line_of(lines, 'access_log')}: access_log: "
     assert any(one.startswith(place) and "/nowhere/at/all" in one for one in told), told
     router.score(b"x")
-    assert len(router.access_lines(1)) == 1, "the access log stays"
+    assert len(router.access_lines(1)) == 1, "the access log should stay"
 
 
 def test_the_access_log_goes_elsewhere_and_off_and_on_again(pod, start, tmp_path):
@@ -125,7 +125,7 @@ def test_an_exchange_is_logged_where_it_was_begun(pod, start, tmp_path):
     blue = pod(hold)
     router = start(endpoint(deployment([blue], request_timeout_ms=60000)))
     running = router.start_request(b"x")
-    eventually(lambda: blue.concurrent == 1, "the request")
+    eventually(lambda: blue.concurrent == 1, "the request to run")
     take_up(router, access_log=str(tmp_path / "second.log"))
     hold.release.set()
     assert running.response().status == 200

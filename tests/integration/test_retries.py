@@ -1,4 +1,4 @@
-"""Contract, section 6: a second attempt only where the pod provably did not act, each kind once, within a budget."""
+"""Contract, section 6: a second attempt only if the pod provably did not process the request, each kind once, within a budget."""
 
 import signal
 import socket
@@ -15,29 +15,30 @@ from support.wait import eventually
 
 PATIENT = {"max_queue_wait_ms": 20000, "request_timeout_ms": 20000}
 SHORT_CONNECT = {"connect_timeout_ms": 50}
-SLOW_PROBE = {"period": 1000, "failure_threshold": 1000}  # what readiness says stays as it was
+SLOW_PROBE = {"period": 1000, "failure_threshold": 1000}  # the result of the readiness probe does not change
 
 
 def retries(router, reason, requests):
-    """Once so many requests have ended: an exchange is counted after its answer has left, its line of the access log later still."""
+    """Returns the number of retries when so many requests have ended. The router counts an exchange after its answer was sent, and writes
+    its line of the access log later still."""
     router.access_lines(requests)
     return router.metrics().value("retries_total", reason=reason)
 
 
 def warm(router, rounds=40):
-    """Enough requests for a budget of second attempts."""
+    """Sends enough requests for a budget of second attempts."""
     with router.connect() as client:
         for _ in range(rounds):
             assert client.exchange(b"warm").status == 200
 
 
 class Scripted:
-    """A pod whose connections are moved by hand after their first answer: `next_request(sock)` is given the socket then."""
+    """A pod whose connections a test controls after their first answer: `next_request(sock)` then gets the socket."""
 
     def __init__(self, next_request):
         self.next_request = next_request
-        self.scored = []  # bodies that the application has seen whole
-        self.resting = threading.Event()  # `first` was answered
+        self.scored = []  # bodies that the application has received whole
+        self.resting = threading.Event()  # set when `first` was answered
         self.may_end, self.has_ended = threading.Event(), threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
@@ -98,24 +99,24 @@ def scripted():
         pod.stop()
 
 
-WARM = [b"warm"] * 3  # with `first`, three connections found alive: then the router trusts the pod to keep them
-CROWD = 150  # connections: more than the router looks at before it begins with the first request
+WARM = [b"warm"] * 3  # with `first`, three connections were found alive; the router then assumes that the pod keeps its connections
+CROWD = 150  # connections: more than the router looks at before it starts the first request
 
 
 def replaced_while_resting(router, pod, *args, crowd=CROWD, **kwargs):
-    """A request that reaches the router just before the end of the pod's resting connection does: the router is stopped
-    meanwhile, and then finds both. It looks at pods first; so that it does not see that end before it sends the request, a crowd
-    of clients, each with the first byte of a request, comes between the two."""
+    """Sends a request that reaches the router just before the end of the pod's idle connection. The router is stopped meanwhile, so it
+    finds both at the same time. It handles events of pods first. A crowd of clients, each with the first byte of a request, arrives between
+    the two, so that the router sends the request before it sees the end."""
     with ExitStack() as ends, router.connect() as first, router.connect() as second:
         others = [ends.enter_context(router.connect()) for _ in range(crowd)]
-        eventually(lambda: router.metrics().value("connections_active") == crowd + 2, "all to be accepted")
+        eventually(lambda: router.metrics().value("connections_active") == crowd + 2, "all connections to be accepted")
         for body in WARM:
             assert second.exchange(body).status == 200
         assert first.exchange(b"first").status == 200
         pod.resting.wait(10)
         router.signal(signal.SIGSTOP)
         try:
-            eventually(lambda: is_stopped(router.process.pid), "the router to stand still")
+            eventually(lambda: is_stopped(router.process.pid), "the router to be stopped")
             second.send(request(*args, **kwargs))
             for other in others:
                 other.send(b"P")
@@ -132,7 +133,7 @@ def is_stopped(pid):
 
 
 def ends_when_told(pod, sock):
-    """The pod closes a resting connection."""
+    """The pod closes an idle connection when the test says so."""
     pod.may_end.wait(10)
     sock.close()
     pod.has_ended.set()
@@ -144,18 +145,18 @@ def test_a_refused_connection_goes_to_another_replica(pod, start):
     router = start(endpoint(deployment([blue, green], probe=SLOW_PROBE, **PATIENT)))
     warm(router)
     blue.stop()
-    eventually(lambda: blue.connections == 0, "the resting connection to end")
+    eventually(lambda: blue.connections == 0, "the idle connection to end")
     for number in range(20):
         answer = router.score(b"%d" % number)
         assert (answer.status, answer.headers.get("x-pod")) == (200, "b")
     attempts = [line["Attempts"] for line in router.access_lines(60)]
-    assert attempts.count(2) == 1 and set(attempts) == {1, 2}, attempts  # it is out at once
+    assert attempts.count(2) == 1 and set(attempts) == {1, 2}, attempts  # the replica is out at once
     assert retries(router, "connection_refused", 60) == 1
     assert retries(router, "connect_failed", 60) == 0 and retries(router, "stale_connection", 60) == 0
 
 
 def test_it_comes_back_to_its_position_in_the_queue(pod, start):
-    """The other replica is busy: whoever was refused is served before those who came later."""
+    """The other replica is busy: a refused request is served before those that arrived later."""
     release = threading.Event()
     order = []
 
@@ -171,10 +172,10 @@ def test_it_comes_back_to_its_position_in_the_queue(pod, start):
     router = start(endpoint(deployment([blue, gone], probe=SLOW_PROBE, **PATIENT)))
     warm(router)
     gone.stop()
-    eventually(lambda: gone.connections == 0, "the resting connection to end")
+    eventually(lambda: gone.connections == 0, "the idle connection to end")
     order.clear()
     first = router.start_request(b"first")
-    eventually(lambda: order == [b"first"], "the first to be served")
+    eventually(lambda: order == [b"first"], "the first request to run")
     waiting = []
     for number in range(3):
         waiting.append(router.start_request(b"%d" % number))
@@ -199,7 +200,8 @@ def test_no_third_attempt(clogged, start):
 
 def test_the_budget_bounds_second_attempts(clogged, start):
     gone = clogged()
-    router = start(endpoint(deployment([gone.address], probe=SLOW_PROBE, router=SHORT_CONNECT, **PATIENT)))  # never ejected: it is alone
+    # never ejected, since it is the only replica
+    router = start(endpoint(deployment([gone.address], probe=SLOW_PROBE, router=SHORT_CONNECT, **PATIENT)))
     gone.clog()
     for _ in range(50):
         assert router.score(b"x").status == 502
@@ -208,9 +210,9 @@ def test_the_budget_bounds_second_attempts(clogged, start):
     assert sum(line["Attempts"] - 1 for line in router.access_lines(50)) == made
 
 
-@pytest.mark.parametrize("size", [0, 100, 8_000])  # while a larger one gathers, the end of the connection is seen
+@pytest.mark.parametrize("size", [0, 100, 8_000])  # while the router collects a larger body, it notices the end of the connection
 def test_a_connection_that_had_ended_is_replaced(scripted, start, size):
-    """The pod's FIN acknowledges nothing of the request: it is sent again, over a new connection, under the same slot."""
+    """The pod's FIN acknowledges no byte of the request: the router sends it again, over a new connection, with the same slot."""
     pod = scripted(ends_when_told)
     router = start(endpoint(deployment([pod.address], probe=SLOW_PROBE, **PATIENT)), threads=1)
     body = b"y" * size
@@ -222,7 +224,7 @@ def test_a_connection_that_had_ended_is_replaced(scripted, start, size):
 
 
 def test_an_end_that_is_seen_in_time_costs_no_attempt(scripted, start):
-    """What comes from pods is looked at before what comes from clients, even if it arrived later."""
+    """The router handles events of pods before those of clients, even if they arrived later."""
     pod = scripted(ends_when_told)
     router = start(endpoint(deployment([pod.address], probe=SLOW_PROBE, **PATIENT)), threads=1)
     answer = replaced_while_resting(router, pod, b"x", crowd=0)
@@ -236,7 +238,7 @@ def test_a_client_is_told_to_go_on_once(scripted, start):
     router = start(endpoint(deployment([pod.address], probe=SLOW_PROBE, **PATIENT)), threads=1)
     answer = replaced_while_resting(router, pod, headers={"Expect": "100-continue"}, body=b"z" * 3000)
     assert (answer.status, answer.body) == (200, b"z" * 3000)
-    assert len(answer.interim) <= 1, "told to go on twice"
+    assert len(answer.interim) <= 1, "the client should get at most one 100 (Continue)"
     assert retries(router, "stale_connection", 5) == 1
 
 
@@ -257,7 +259,7 @@ def read_all_and_close(pod, sock):
 
 
 def read_some_and_close(pod, sock):
-    """The rest lies unread in the pod's kernel, which answers with a reset and has acknowledged nothing: no proof."""
+    """The rest stays unread in the pod's kernel, which answers with a reset and has acknowledged nothing: no proof."""
     pod.scored.append(sock.recv(10))
     sock.close()
     raise OSError("over")

@@ -119,7 +119,7 @@ def test_the_traffic_is_split_by_the_weights(pod, start):
     total = 1500
     with router.connect() as client:
         counts = Counter(client.exchange(b"x").headers.get("x-pod") for _ in range(total))
-    # Six standard deviations of a binomial distribution: wrong once in 500 million runs.
+    # Six standard deviations of a binomial distribution: fails by chance once in 500 million runs.
     assert abs(counts["blue"] - 0.7 * total) < 6 * (total * 0.7 * 0.3) ** 0.5
     assert counts["red"] == 0
     assert counts["blue"] + counts["green"] == total
@@ -135,7 +135,7 @@ def test_the_least_loaded_replica_is_chosen(pod, start):
     pods = [pod(hold) for _ in range(4)]
     router = start(endpoint(deployment(pods, slots=3)))
     clients = [router.start_request(b"x") for _ in range(8)]
-    eventually(lambda: sum(one.concurrent for one in pods) == 8, "all to be with a pod")
+    eventually(lambda: sum(one.concurrent for one in pods) == 8, "all requests to be at a pod")
     assert [one.concurrent for one in pods] == [2, 2, 2, 2]
     release.set()
     for client in clients:
@@ -163,7 +163,7 @@ def test_a_model_whose_name_holds_an_encoded_slash_could_not_be_asked(pod, start
     there = pod()
     router = start(endpoint(deployment([there], router={"allow_encoded_slashes": True})))
     assert router.score(b"x", path=SCORE + "/org%2Fmodel/a%2fb?c=%2F").status == 200
-    assert there.requests[-1].target == "/score/org%2Fmodel/a%2fb?c=%2F", "unchanged"
+    assert there.requests[-1].target == "/score/org%2Fmodel/a%2fb?c=%2F", "the target should be unchanged"
     before = len(there.requests)
     for path in ("/..%2fadmin", "/a%2F..%2F..%2Fadmin", "/a%2F%2e%2e", "/a%252Fb", "/a%5Cb"):
         assert router.score(b"x", path=SCORE + path).why == "bad_request", path

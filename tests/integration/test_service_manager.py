@@ -1,5 +1,5 @@
-"""What the router is told by a service manager, and tells it: systemd's protocols for readiness (NOTIFY_SOCKET) and for sockets
-that are open before it (LISTEN_FDS). docs/install.md."""
+"""The router under a service manager: systemd's protocols for readiness (NOTIFY_SOCKET) and for sockets that are opened before the router
+starts (LISTEN_FDS). docs/install.md."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from support.router import BINARY, Router
 from support.settings import deployment, endpoint
 from support.wait import eventually
 
-# What systemd does between fork and exec: the sockets become 3, 4, …, and LISTEN_PID is the new process.
+# Does what systemd does between fork and exec: the sockets become 3, 4, …, and LISTEN_PID is the new process.
 _PASS = """
 import os, sys
 fds = [int(each) for each in sys.argv[1].split(",")]
@@ -28,7 +28,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class Started(Router):
-    """A router that is started with listening sockets."""
+    """A router that gets listening sockets when it starts."""
 
     def __init__(self, folder, *endpoints, sockets=(), environment=None, **settings):
         folder.mkdir(parents=True)
@@ -56,7 +56,7 @@ def at(sock, **more):
 
 
 class Manager:
-    """Listens where NOTIFY_SOCKET points."""
+    """Listens on the socket of NOTIFY_SOCKET."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -74,7 +74,7 @@ def test_the_manager_is_told_of_readiness_reload_and_end(pod, start, tmp_path, w
     router = start(endpoint(deployment([pod()])), environment={"NOTIFY_SOCKET": manager.path}, wait=False,
                    drain_delay_ms=300, drain_grace_ms=7000)
     assert manager.next() == {"READY": "1"}
-    assert router.observe("/readyz")[0] in (200, 503)  # it listens
+    assert router.observe("/readyz")[0] in (200, 503)  # the router listens
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     router.signal(signal.SIGHUP)
     told = manager.next()
@@ -130,7 +130,7 @@ def begin(stage):
 
 def test_a_listener_accepts_from_the_socket_that_was_passed(pod, begin):
     sock = listening()
-    early = Client(sock.getsockname()[1])  # before the router is there
+    early = Client(sock.getsockname()[1])  # before the router has started
     early.send(request(b"early"))
     router = begin(endpoint(deployment([pod()])), sockets=[sock], **at(sock))
     assert early.response().status == 200
@@ -144,7 +144,7 @@ def test_every_socket_of_an_address_is_accepted_from_whatever_the_number_of_thre
     sockets = [first] + [listening(first.getsockname()[1], reuse=True) for _ in range(4)]
     router = begin(endpoint(deployment([pod()])), sockets=sockets, threads=2, **at(first))
     router.port = first.getsockname()[1]
-    assert all(router.score(b"x").status == 200 for _ in range(60))  # the kernel spreads them over all five
+    assert all(router.score(b"x").status == 200 for _ in range(60))  # the kernel distributes them over all five
 
 
 def test_sockets_for_another_process_are_left_alone(pod, begin):
@@ -190,7 +190,7 @@ def test_a_listener_of_a_passed_socket_cannot_go_while_the_router_runs(pod, begi
 
 @pytest.mark.serial
 def test_restarts_under_load_refuse_no_connection(pod, begin):
-    """As under a socket unit: the socket stays open in this process, and the next router starts when the one before has ended."""
+    """As with a socket unit: the socket stays open in this process, and the next router starts when the previous one has ended."""
     sock = listening()
     port = sock.getsockname()[1]
     described = endpoint(deployment([pod() for _ in range(4)]))

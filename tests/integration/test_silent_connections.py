@@ -1,4 +1,4 @@
-"""Clients that open connections and ask for nothing."""
+"""Clients that open connections and send no request."""
 
 import select
 import socket
@@ -16,7 +16,7 @@ from support.wait import eventually
 
 
 def closed(clients):
-    """How many of them the router has closed."""
+    """Returns how many of them the router has closed."""
     poll = select.poll()
     for client in clients:
         poll.register(client.socket, select.POLLIN | select.POLLRDHUP)
@@ -33,10 +33,10 @@ def displaced(router):
 def test_at_the_limit_idle_connections_were_kept_and_whoever_came_next_was_refused(pod, start):
     router = start(endpoint(deployment([pod()])), limits={"max_connections": 2})
     clients = []
-    for number in range(20):  # on whichever shard the kernel puts them
+    for number in range(20):  # on any shard, as the kernel distributes them
         clients.append(router.connect())
         assert clients[-1].exchange(b"x").status == 200, f"connection {number}"
-    eventually(lambda: closed(clients) == 18, "the idle ones to make room")
+    eventually(lambda: closed(clients) == 18, "the idle connections to be closed")
     assert displaced(router) == 18 and router.metrics().value("connections_refused_total") == 0
     assert router.metrics().value("connections_active") == 2
     for client in clients:
@@ -47,10 +47,10 @@ def test_those_that_have_never_asked_make_room_first(pod, start):
     router = start(endpoint(deployment([pod()])), threads=1, limits={"max_connections": 3})
     kept, silent_ones = router.connect(), [router.connect() for _ in range(2)]
     assert kept.exchange(b"x").status == 200
-    eventually(lambda: router.metrics().value("connections_active") == 3, "the places to be taken")
+    eventually(lambda: router.metrics().value("connections_active") == 3, "all permitted connections to be open")
     with router.connect() as another:
         assert another.exchange(b"x").status == 200
-        eventually(lambda: closed(silent_ones[:1]) == 1, "the first silent one to make room")
+        eventually(lambda: closed(silent_ones[:1]) == 1, "the first silent connection to be closed")
         assert closed(silent_ones[1:] + [kept]) == 0
         assert kept.exchange(b"x").status == 200
     for client in silent_ones + [kept]:
@@ -62,7 +62,7 @@ def test_a_connection_with_a_request_under_way_never_makes_room(pod, start):
     blue = pod(holding)
     router = start(endpoint(deployment([blue], slots=0)), limits={"max_connections": 4})
     clients = [router.start_request(b"x") for _ in range(4)]
-    eventually(lambda: blue.concurrent == 4, "the pod to have them")
+    eventually(lambda: blue.concurrent == 4, "the pod to have the requests")
     for _ in range(5):
         with router.connect() as late:
             answer = late.send(request(b"x")).response()
@@ -79,7 +79,7 @@ def test_connections_that_never_shook_hands_make_room_too(pod, start, authority)
     router = start(endpoint(deployment([pod()])), limits={"max_connections": 4}, tls={"certificates": [pair.as_dict()]})
     router.client_context = authority.client_context()
     held = [socket.create_connection(("127.0.0.1", router.port)) for _ in range(4)]
-    eventually(lambda: router.metrics().value("connections_active") == 4, "the places to be taken")
+    eventually(lambda: router.metrics().value("connections_active") == 4, "all permitted connections to be open")
     with router.connect() as client:
         assert client.exchange(b"x").status == 200
     for each in held:
@@ -87,7 +87,7 @@ def test_connections_that_never_shook_hands_make_room_too(pod, start, authority)
 
 
 def unread_bytes(port):
-    """What the kernel has received for connections of this port and the router has not read."""
+    """Returns the bytes that the kernel has received for connections of this port and the router has not read."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(int(line[4].split(":")[1], 16) for line in lines if line[3] == "01" and int(line[1].split(":")[1], 16) == port)
 
@@ -100,10 +100,10 @@ def test_connections_that_had_sent_a_byte_shut_others_out(pod, start, authority,
     if tls:
         router.client_context = authority.client_context()
     held = [socket.create_connection(("127.0.0.1", router.port)) for _ in range(4)]
-    eventually(lambda: router.metrics().value("connections_active") == 4, "the places to be taken")
-    for each in held:  # only now: what is there when a connection is accepted leaves it among the silent ones
+    eventually(lambda: router.metrics().value("connections_active") == 4, "all permitted connections to be open")
+    for each in held:  # only now, since a connection whose bytes are there when it is accepted counts as silent
         each.sendall(first or b"\x16")
-    eventually(lambda: unread_bytes(router.port) == 0, "the router to have read it")
+    eventually(lambda: unread_bytes(router.port) == 0, "the router to read the bytes")
     for _ in range(4):
         with router.connect() as client:
             assert client.exchange(b"x").status == 200
@@ -117,7 +117,7 @@ def test_silent_connections_shut_honest_clients_out(pod, start):
     router = start(endpoint(deployment([pod()], slots=0)), limits={"max_connections": 1000, "header_timeout_ms": 2000})
 
     def ask():
-        """Over a connection of its own; how long it took, or None."""
+        """Sends a request on a connection of its own. Returns how long it took, or None."""
         begun = time.monotonic()
         try:
             with router.connect(timeout=5) as client:

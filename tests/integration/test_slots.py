@@ -1,4 +1,5 @@
-"""Contract, section 5: slots are exact, the queue is first come first served, a request is bound when a slot frees."""
+"""Contract, section 5: the number of slots is exact, the queue is first come first served, and a request is bound to a replica when a slot
+becomes free."""
 
 import os
 import random
@@ -17,7 +18,7 @@ from support.wait import eventually, stays
 
 
 class Turnstile:
-    """A pod's behaviour: every exchange waits until it is let go."""
+    """A pod's behaviour: every exchange waits until the test lets it continue."""
 
     def __init__(self):
         self._places = threading.Condition()
@@ -49,8 +50,8 @@ SHAPES = [(replicas, slots) for replicas in range(1, 9) for slots in range(1, 5)
 @pytest.mark.parametrize("replicas, slots", SHAPES)
 def test_no_replica_ever_has_more_exchanges_or_connections_than_slots(pod, start, replicas, slots):
     seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}")  # shown if the test fails
-    service_max = 0.003 * replicas * slots  # seconds; so each shape takes as long, however many serve
+    print(f"seed {seed}")  # pytest shows it if the test fails
+    service_max = 0.003 * replicas * slots  # seconds; each shape takes equally long, whatever its number of slots
 
     def serve(exchange):
         exchange.body()
@@ -59,12 +60,13 @@ def test_no_replica_ever_has_more_exchanges_or_connections_than_slots(pod, start
 
     pods = [pod(serve) for _ in range(replicas)]
     router = start(endpoint(deployment(pods, slots=slots, max_queue_wait_ms=60000, request_timeout_ms=60000,
-                                       # A pod's thread may be late to close its side: on a busy machine that is no second connection of ours.
+                                       # A pod's thread may close its side late on a busy machine. This must not count as a second
+                                       # connection of the router.
                                        router={"max_queue_length": 1000, "abort_wait_ms": 10000, "connect_timeout_ms": 10000})))
     outcomes = []
 
     def run(number):
-        """One client: two requests, each left in the middle with a chance of one in four."""
+        """One client: two requests, each of which it abandons with a probability of one in four."""
         dice = random.Random(f"{seed} {number}")
         for turn in range(2):
             body = f"{number}.{turn}".encode()
@@ -90,7 +92,7 @@ def test_no_replica_ever_has_more_exchanges_or_connections_than_slots(pod, start
     for one in pods:
         assert one.most_concurrent <= slots, f"{one.most_concurrent} exchanges on {slots} slots"
         assert one.most_connections <= slots, f"{one.most_connections} connections on {slots} slots"
-    assert max(one.most_concurrent for one in pods) == slots  # all were used
+    assert max(one.most_concurrent for one in pods) == slots  # all slots were used
     eventually(lambda: router.slots_in_use() == 0, "all slots to be free")
     assert router.queue_length() == 0
 
@@ -103,28 +105,28 @@ def test_arrivals_are_served_in_order_over_all_connections(pod, start, slots):
     clients = []
     for number in range(40 + slots):
         clients.append(router.start_request(b"%d" % number))
-        eventually(lambda: blue.concurrent + router.queue_length() == number + 1, "the arrival")  # noqa: B023
+        eventually(lambda: blue.concurrent + router.queue_length() == number + 1, "the request to arrive")  # noqa: B023
     for served in range(1, len(clients) + 1):
         turnstile.let()
         expected = min(served + slots, len(clients))
-        eventually(lambda: len(blue.requests) == expected, "the next request")  # noqa: B023
+        eventually(lambda: len(blue.requests) == expected, "the next request to reach the pod")  # noqa: B023
     for client in clients:
         assert client.response().status == 200
         client.close()
     order = [int(one.body) for one in blue.requests]
     if slots == 1:
         assert order == sorted(order)
-    else:  # two at once: the pod's threads may note a pair the other way round
+    else:  # two at the same time: the pod's threads may record a pair in reverse order
         assert all(abs(number - place) < slots for place, number in enumerate(order))
 
 
 def polled_sockets(process):
-    """For each event loop (epoll descriptor) of a process: the inodes of the sockets that it watches."""
+    """Returns for each event loop (epoll descriptor) of a process the inodes of the sockets that it watches."""
     inodes, loops = {}, []
     for link in (process / "fd").iterdir():
         try:
             target = os.readlink(link)
-        except FileNotFoundError:  # closed since it was listed, as a probe's connection is
+        except FileNotFoundError:  # closed since it was listed, for example a probe's connection
             continue
         if target.startswith("socket:["):
             inodes[link.name] = target[len("socket:["):-1]
@@ -135,9 +137,9 @@ def polled_sockets(process):
 
 
 def clients_by_shard(router, clients):
-    """The idle connections by the event loop that watches the router's end of them: the kernel decides which, by a hash."""
+    """Returns the idle connections by the event loop that watches the router's side. The kernel chooses it, by a hash."""
     process = Path(f"/proc/{router.process.pid}")
-    inode_of = {}  # of the router's end, by the client's port
+    inode_of = {}  # inode of the router's side, by the client's port
     for line in (process / "net" / "tcp").read_text().splitlines()[1:]:
         _, local, remote, *others = line.split()
         if int(local.rpartition(":")[2], 16) == router.port:
@@ -152,19 +154,19 @@ def clients_by_shard(router, clients):
 def test_arrivals_ten_milliseconds_apart_are_served_in_order_over_both_shards(pod, start):
     blue = pod(lambda exchange: (exchange.body(), exchange.wait(None, 0.02), exchange.answer()))
     router = start(endpoint(deployment([blue], max_queue_wait_ms=60000)))
-    opened = [router.connect() for _ in range(160)]  # before: only the request itself travels
+    opened = [router.connect() for _ in range(160)]  # opened before, so that only the request itself is measured
     eventually(lambda: sum(map(len, clients_by_shard(router, opened))) == len(opened), "every connection to be watched")
     one, other = clients_by_shard(router, opened)
-    clients = [client for pair in zip(one, other) for client in pair][:80]  # by turns on either shard
+    clients = [client for pair in zip(one, other) for client in pair][:80]  # alternating between the shards
     assert len(clients) == 80
     due = time.monotonic()
     for number, client in enumerate(clients):
-        time.sleep(max(0.0, due - time.monotonic()))  # the subject of the test, not a wait
+        time.sleep(max(0.0, due - time.monotonic()))  # the timing is what this test is about, not a wait
         due = time.monotonic() + 0.01
         client.send(request(b"%d" % number))
-        # An arrival is what the router has read: a machine that holds one of its threads back for more than those 10 ms has not
-        # shown it two arrivals in this order.
-        eventually(lambda: len(blue.requests) + router.queue_length() > number, "the arrival")  # noqa: B023
+        # A request has arrived when the router has read it. If the machine delays a thread of the router by more than these 10 ms, the
+        # router sees two requests in another order.
+        eventually(lambda: len(blue.requests) + router.queue_length() > number, "the request to arrive")  # noqa: B023
     for client in clients:
         assert client.response().status == 200
         client.close()
@@ -178,9 +180,9 @@ def test_a_waiting_request_is_bound_when_a_slot_frees_not_before(pod, start):
     pods = {name: pod(gate, name=name) for name, gate in gates.items()}
     router = start(endpoint(deployment(pods.values(), max_queue_wait_ms=60000, request_timeout_ms=60000)))
     clients = [router.start_request(b"%d" % number) for number in range(2)]
-    eventually(lambda: pods["a"].concurrent == pods["b"].concurrent == 1, "both to be busy")
+    eventually(lambda: pods["a"].concurrent == pods["b"].concurrent == 1, "both pods to be busy")
     clients += [router.start_request(b"x") for _ in range(4)]
-    eventually(lambda: router.queue_length() == 4, "four to wait")
+    eventually(lambda: router.queue_length() == 4, "four requests to wait")
     gates["b"].let(5)  # only b ever frees its slot
     eventually(lambda: len(pods["b"].requests) == 5, "b to serve them all")
     assert len(pods["a"].requests) == 1
@@ -195,7 +197,7 @@ def test_a_deployment_without_a_limit_never_waits(pod, start):
     blue = pod(turnstile)
     router = start(endpoint(deployment([blue], slots=0, request_timeout_ms=60000)))
     clients = [router.start_request(b"x") for _ in range(100)]
-    eventually(lambda: blue.concurrent == 100, "a hundred at once")
+    eventually(lambda: blue.concurrent == 100, "a hundred requests to run at the same time")
     turnstile.let(100)
     for client in clients:
         assert client.response().status == 200
@@ -208,7 +210,7 @@ def test_connections_to_a_replica_are_kept_and_used_again(pod, start):
     with router.connect() as client:
         for _ in range(50):
             assert client.exchange(b"x").status == 200
-    assert len({one.connection for one in blue.requests}) <= 2  # one a shard at most
+    assert len({one.connection for one in blue.requests}) <= 2  # at most one a shard
 
 
 def test_a_pod_that_closes_after_each_answer_serves_every_request(pod, start):
@@ -231,7 +233,7 @@ def test_the_queue_holds_as_many_as_it_says(pod, start):
     router = start(endpoint(deployment([pod(turnstile)], max_queue_wait_ms=60000, request_timeout_ms=60000,
                                        router={"max_queue_length": 3})))
     clients = [router.start_request(b"x") for _ in range(4)]
-    eventually(lambda: router.queue_length() == 3, "three to wait")
+    eventually(lambda: router.queue_length() == 3, "three requests to wait")
     with router.connect() as client:
         for _ in range(5):
             answer = client.exchange(b"x")
@@ -246,11 +248,11 @@ def test_the_queue_holds_64_where_nothing_is_said(pod, start):
     turnstile = Turnstile()
     router = start(endpoint(deployment([pod(turnstile)], max_queue_wait_ms=60000, request_timeout_ms=60000)))
     clients = [router.start_request(b"x") for _ in range(65)]
-    eventually(lambda: router.queue_length() == 64, "64 to wait")
+    eventually(lambda: router.queue_length() == 64, "64 requests to wait")
     assert router.score(b"x").why == "queue_full"
     for client in clients:
         client.close()
-    eventually(lambda: router.queue_length() == 0, "the line to be empty")
+    eventually(lambda: router.queue_length() == 0, "the queue to be empty")
 
 
 @pytest.mark.serial
@@ -284,7 +286,7 @@ def test_a_single_threaded_server_stays_ready_while_nobody_asks_it(pod, start):
     router = start(endpoint(deployment([blue], probe={"period": 1, "timeout": 1, "failure_threshold": 1})))
     with router.connect() as client:
         assert client.exchange(b"x").status == 200
-        stays(lambda: router.deployments()[0]["replicas_ready"] == 1, 3.0, "readiness beside an idle connection of ours")
+        stays(lambda: router.deployments()[0]["replicas_ready"] == 1, 3.0, "the replica to be ready beside an idle connection")
         assert client.exchange(b"x").status == 200
 
 
@@ -292,14 +294,14 @@ def test_a_replica_that_is_not_ready_gets_nothing(pod, start):
     blue, green = pod(name="1"), pod(name="2")
     router = start(endpoint(deployment([blue, green], probe={"failure_threshold": 1})))
     blue.ready = False
-    eventually(lambda: router.deployments()[0]["replicas_ready"] == 1, "one to become unready")
+    eventually(lambda: router.deployments()[0]["replicas_ready"] == 1, "one replica to become unready")
     before = len(blue.requests)
     with router.connect() as client:
         for _ in range(20):
             assert client.exchange(b"x").headers.get("x-pod") == "2"
     assert len(blue.requests) == before
     blue.ready = True
-    eventually(lambda: router.deployments()[0]["replicas_ready"] == 2, "it to be ready again")
+    eventually(lambda: router.deployments()[0]["replicas_ready"] == 2, "the replica to be ready again")
 
 
 def test_a_request_that_waits_without_a_ready_replica_is_served_when_one_comes(pod, start):
@@ -308,7 +310,7 @@ def test_a_request_that_waits_without_a_ready_replica_is_served_when_one_comes(p
     router = start(endpoint(deployment([blue], max_queue_wait_ms=20000)), wait=False)
     router.wait_ready(replicas=False)
     with router.start_request(b"x") as client:
-        eventually(lambda: router.queue_length() == 1, "it to wait")
+        eventually(lambda: router.queue_length() == 1, "the request to wait")
         blue.ready = True
         assert client.response().status == 200
 
@@ -318,14 +320,14 @@ def test_clients_that_vanish_in_mid_queue_leave_no_trace(pod, start):
     blue = pod(turnstile)
     router = start(endpoint(deployment([blue], max_queue_wait_ms=60000, request_timeout_ms=60000)))
     first = router.start_request(b"first")
-    eventually(lambda: blue.concurrent == 1, "the first")
+    eventually(lambda: blue.concurrent == 1, "the first request to run")
     leavers = [router.start_request(b"leaver") for _ in range(20)]
-    eventually(lambda: router.queue_length() == 20, "them to wait")
+    eventually(lambda: router.queue_length() == 20, "20 requests to wait")
     last = router.start_request(b"last")
-    eventually(lambda: router.queue_length() == 21, "the last to wait")
+    eventually(lambda: router.queue_length() == 21, "the last request to wait")
     for number, client in enumerate(leavers):
         client.reset() if number % 2 else client.close()
-    eventually(lambda: router.queue_length() == 1, "them to be gone")
+    eventually(lambda: router.queue_length() == 1, "the 20 requests to leave the queue")
     turnstile.let(2)
     assert first.response().status == 200 and last.response().status == 200
     assert [one.body for one in blue.requests] == [b"first", b"last"]
@@ -333,7 +335,7 @@ def test_clients_that_vanish_in_mid_queue_leave_no_trace(pod, start):
 
 
 def test_gone_is_what_the_client_sees_only_after_the_end(pod, start):
-    """The harness itself: a closed connection is told as such, never as an empty answer."""
+    """Tests the harness itself: a closed connection is reported as such, never as an empty answer."""
     router = start(endpoint(deployment([pod()])))
     with router.connect() as client:
         client.exchange(b"x", headers={"Connection": "close"})

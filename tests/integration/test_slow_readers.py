@@ -1,4 +1,4 @@
-"""Clients that ask for much and do not read it."""
+"""Clients that request large answers and do not read them."""
 
 import socket
 import time
@@ -11,7 +11,7 @@ from support.settings import deployment, endpoint
 from support.wait import eventually
 
 CLIENTS, ANSWER = 60, 4_000_000
-KEPT_MAX = 512 * 1024  # 256 KB that were not sent, what is on its way to a client that reads nothing, and one step of the kernel
+KEPT_MAX = 512 * 1024  # 256 KB that were not sent, the bytes in flight to a client that reads nothing, and one step of the kernel
 
 
 def resident_kb(router):
@@ -20,16 +20,16 @@ def resident_kb(router):
 
 
 def kept_by_the_kernel(port):
-    """Bytes that it holds for each client of the listener at `port`: not sent, or not acknowledged."""
+    """Returns the bytes that the kernel holds for each client of the listener at `port`: not sent, or not acknowledged."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    # By the peer: the kernel tells a connection twice if others come or go while the file is read.
+    # By peer, since the kernel lists a connection twice if others begin or end while the file is read.
     kept = {line[2]: int(line[4].split(":")[0], 16) for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "01"}
     return list(kept.values())
 
 
 @pytest.mark.serial
 def test_a_flood_of_interim_responses_is_not_kept_for_a_client_that_does_not_read(pod, start):
-    """A head of 41 KB, again and again: each request kept 100 of them."""
+    """A head of 41 KB, again and again: the router kept 100 of them for each request."""
     heads = (b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 41_000 + b"\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: y\r\n\r\n" * 100)
 
     def flood(exchange):
@@ -69,8 +69,8 @@ def test_clients_that_do_not_read_leave_little_with_the_kernel_and_disturb_nobod
         client.connect(("127.0.0.1", router.port))
         client.sendall(request(b"x", headers={"x-large": "1"}))
         clients.append(client)
-    eventually(lambda: min(kept_by_the_kernel(router.port), default=0) > 0, "every answer to have begun", patience=20)
-    time.sleep(2)  # as long as it takes the kernel to fill what it may
+    eventually(lambda: min(kept_by_the_kernel(router.port), default=0) > 0, "each answer to have begun", patience=20)
+    time.sleep(2)  # until the kernel has filled its buffers
     kept = kept_by_the_kernel(router.port)
     print(f"\n{sum(kept) / CLIENTS / 1024:.0f} KB for each of {CLIENTS} clients that do not read, {max(kept) / 1024:.0f} KB at most")
     assert len(kept) == CLIENTS
@@ -79,7 +79,7 @@ def test_clients_that_do_not_read_leave_little_with_the_kernel_and_disturb_nobod
     last = clients.pop()
     last.settimeout(20)
     got = 0
-    while got < ANSWER:  # one that reads at last gets all of it
+    while got < ANSWER:  # a client that reads at last gets the whole answer
         piece = last.recv(1 << 20)
         assert piece
         got += len(piece)

@@ -56,9 +56,9 @@ def test_a_full_queue_and_a_long_wait_are_refused(pod, start, profile):
     router = start(of_profile(profile, deployment([blue], max_queue_wait_ms=700, request_timeout_ms=20000,
                                                   router={"max_queue_length": 1})))
     running = router.start_request(b"1")
-    eventually(lambda: blue.concurrent == 1, "the first to run")
+    eventually(lambda: blue.concurrent == 1, "the first request to run")
     waiting = router.start_request(b"2")
-    eventually(lambda: router.queue_length() == 1, "the second to wait")
+    eventually(lambda: router.queue_length() == 1, "the second request to wait")
     answer = router.score(b"3")
     refused(answer, "queue_full", profile, 503, 429, "too_many_pending_request")
     assert int(answer.headers.get("retry-after")) >= 1
@@ -75,12 +75,12 @@ def test_a_pod_that_does_not_answer_in_time_is_a_timeout(pod, start, profile):
     router = start(of_profile(profile, deployment([blue], request_timeout_ms=200)))
     answer = router.score(b"x")
     refused(answer, "upstream_timeout", profile, 504, 408, answer.headers.get("ms-azureml-model-error-reason"))
-    eventually(lambda: blue.aborts == 1, "the pod to see the end")
+    eventually(lambda: blue.aborts == 1, "the pod to see that the connection ended")
 
 
 def test_a_pod_that_refuses_connections_is_not_ready(pod, start, profile):
     blue = pod()
-    # Ready by its readiness route, while nobody listens where it is to score.
+    # Its readiness route says ready, while no process listens on the port of its scoring route.
     described = deployment(["127.0.0.1"])
     routes = described["environment"]["inference_config"]
     routes["readiness_route"]["port"] = blue.port
@@ -158,7 +158,7 @@ def test_too_many_connections_are_refused_with_a_503_and_closed(pod, start):
     begun = request(b"x")
     for client in clients:
         assert client.exchange(b"x").status == 200
-        client.send(begun[:-1])  # an idle one would make room, and one whose head has only begun
+        client.send(begun[:-1])  # the router would close an idle connection to make room, also one with an incomplete head
     with router.connect() as fifth:
         fifth.send(request(b"x"))
         answer = fifth.response()
@@ -176,7 +176,7 @@ def test_a_client_that_left_is_a_499_in_log_and_metrics(pod, start):
     blue = pod(lambda exchange: exchange.wait_for_close())
     router = start(endpoint(deployment([blue], request_timeout_ms=20000)))
     client = router.start_request(b"x")
-    eventually(lambda: blue.concurrent == 1, "the pod to have it")
+    eventually(lambda: blue.concurrent == 1, "the pod to have the request")
     client.close()
     assert router.access_lines(1)[0]["ResponseCode"] == 499
     assert router.access_lines(1)[0]["ResponseCodeReason"] == "client_closed"

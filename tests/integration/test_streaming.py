@@ -1,4 +1,5 @@
-"""Streams in lockstep: the pod sends event n+1 only after the client has confirmed event n. Any hold-back hangs the test."""
+"""Streams in lockstep: the pod sends event n+1 only after the client has confirmed event n. If the router holds a byte back, the test
+fails."""
 
 import threading
 
@@ -11,7 +12,7 @@ EVENTS = 1000
 
 
 class Lockstep:
-    """A pod's behaviour; `confirm` lets the next event go."""
+    """A pod's behaviour; `confirm` lets it send the next event."""
 
     def __init__(self, size, chunked, events=EVENTS):
         self._size, self._chunked, self._events = size, chunked, events
@@ -122,8 +123,8 @@ def test_the_slot_is_free_when_the_pod_is_done_not_when_the_client_has_read(pod,
     router = start(endpoint(deployment([blue])))
     slow = router.connect(receive_buffer=4096)
     slow.send(request(b"slow"))
-    eventually(lambda: len(blue.requests) == 1 and blue.concurrent == 0, "the pod to be done")
-    eventually(lambda: router.slots_in_use() == 0, "the slot, although nothing was read")
+    eventually(lambda: len(blue.requests) == 1 and blue.concurrent == 0, "the pod to finish")
+    eventually(lambda: router.slots_in_use() == 0, "the slot to be free, although the client has read nothing")
     assert router.score(b"other").status == 200
     assert len(slow.response().body) == 60000
     slow.close()

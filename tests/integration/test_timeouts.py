@@ -1,4 +1,4 @@
-"""Contract, section 5: every clock, on both sides."""
+"""Contract, section 5: every timeout, on both sides."""
 
 import socket
 import threading
@@ -34,7 +34,7 @@ def test_the_request_timeout_does_not_run_while_the_client_uploads(pod, start):
     with router.connect() as client:
         client.send(request(headers={"Content-Length": "6"}))
         for _ in range(6):
-            time.sleep(0.1)  # a slow upload is the subject
+            time.sleep(0.1)  # a slow upload is what this test is about
             client.send(b"u")
         answer = client.response()
     assert (answer.status, answer.body) == (200, b"uuuuuu")
@@ -53,9 +53,9 @@ def test_a_stream_that_falls_silent_is_cut_and_never_ended_properly(pod, start):
         assert client.head().status == 200
         assert client.chunk() == b"only"
         begun = time.monotonic()
-        assert client.is_closed()  # no last chunk: the client knows that something is missing
+        assert client.is_closed()  # no last chunk: the client knows that the answer is incomplete
         assert time.monotonic() - begun < 3
-    eventually(lambda: blue.aborts == 1, "the pod to see the end")
+    eventually(lambda: blue.aborts == 1, "the pod to see that the connection ended")
     line = router.access_lines(1)[0]
     assert line["ResponseCode"] == 200 and line["ResponseCodeReason"] == "upstream_timeout"
 
@@ -72,7 +72,7 @@ def test_a_client_that_reads_slowly_does_not_count_as_a_silent_pod(pod, start):
         client.send(request(b"x"))
         head = client.head()
         assert head.status == 200
-        time.sleep(1.0)  # longer than the idle timeout: the subject
+        time.sleep(1.0)  # longer than the idle timeout: what this test is about
         assert len(client.reader.exactly(size)) == size
 
 
@@ -94,13 +94,13 @@ def test_a_body_that_stops_is_a_408(pod, start):
         answer = client.response()
         assert (answer.status, answer.why) == (408, "client_timeout")
         assert client.is_closed()
-    eventually(lambda: blue.aborts == 1, "the pod to see the end")
-    eventually(lambda: router.slots_in_use() == 0, "the slot")
+    eventually(lambda: blue.aborts == 1, "the pod to see that the connection ended")
+    eventually(lambda: router.slots_in_use() == 0, "the slot to be free")
 
 
 @pytest.mark.parametrize("profile, status", [("kubernetes", 503), ("managed", 429)])
 def test_a_client_that_has_no_time_left_is_refused_without_asking_the_pod(pod, start, profile, status):
-    """Even with a free slot, and before a body is waited for."""
+    """Even with a free slot, and before the router waits for a body."""
     blue = pod()
     router = start(endpoint(deployment([blue]), router={"status_profile": profile}))
     answer = router.score(b"x", headers={"x-request-deadline-ms": "0"})
@@ -130,15 +130,15 @@ def test_a_deadline_that_could_not_be_read_was_as_good_as_none(pod, start):
 
 def test_an_answer_does_not_wait_for_the_pod_that_is_given_up(pod, start):
     release = threading.Event()
-    blue = pod(lambda exchange: release.wait(20))  # deaf to our side's end, too
+    blue = pod(lambda exchange: release.wait(20))  # the pod does not notice the router's close, either
     router = start(endpoint(deployment([blue], request_timeout_ms=300, router={"abort_wait_ms": 4000})))
     begun = time.monotonic()
     answer = router.score(b"x")
     assert (answer.status, answer.why) == (504, "upstream_timeout")
     assert time.monotonic() - begun < 3
-    assert router.slots_in_use() == 1  # nobody knows yet whether the pod has stopped
+    assert router.slots_in_use() == 1  # the router does not know yet whether the pod has stopped
     release.set()
-    eventually(lambda: router.slots_in_use() == 0, "the slot", patience=8)
+    eventually(lambda: router.slots_in_use() == 0, "the slot to be free", patience=8)
 
 
 def test_a_wait_lasts_as_long_as_the_deployment_says(pod, start):
@@ -164,7 +164,7 @@ def test_a_pod_that_never_accepts_is_a_failed_connect(pod, start):
     listener = socket.create_server(("127.0.0.1", 0))
     listener.listen(0)
     fillers = [socket.socket() for _ in range(3)]
-    for filler in fillers:  # the backlog is full, so that a connect is neither accepted nor refused
+    for filler in fillers:  # the backlog is full, so a connect is neither accepted nor refused
         filler.setblocking(False)
         filler.connect_ex(listener.getsockname())
     described = deployment(["127.0.0.1"], router={"connect_timeout_ms": 300})
@@ -181,7 +181,7 @@ def test_a_pod_that_never_accepts_is_a_failed_connect(pod, start):
 
 
 def learn_the_pace(router, clients=32):
-    """Enough exchanges have ended for the router to know how long a slot is held."""
+    """Lets enough exchanges end for the router to know how long a slot is held."""
     def score(_):
         assert router.score(b"learn").status == 200
     with ThreadPoolExecutor(clients) as pool:
@@ -190,20 +190,20 @@ def learn_the_pace(router, clients=32):
 
 @pytest.mark.parametrize("profile, status", [("kubernetes", 503), ("managed", 429)])
 def test_who_would_wait_in_vain_is_refused_at_once(pod, start, profile, status):
-    """50 ms for each exchange and one slot: the hundredth in the queue would be served after five seconds."""
+    """50 ms for each exchange and one slot: the hundredth request in the queue would be served after five seconds."""
     blue = pod(lambda exchange: (exchange.body(), exchange.wait(seconds=0.05), exchange.answer()))
     router = start(endpoint(deployment([blue], max_queue_wait_ms=60000, request_timeout_ms=60000,
                                        router={"max_queue_length": 200}), router={"status_profile": profile}))
     learn_the_pace(router)
     with ExitStack() as stack:
         waiting = [stack.enter_context(router.start_request(b"w")) for _ in range(100)]
-        eventually(lambda: router.queue_length() > 80, "the line to be long")
+        eventually(lambda: router.queue_length() > 80, "the queue to be long")
         begun = time.monotonic()
         answer = router.score(b"x", headers={"x-request-deadline-ms": "3000"})
         assert (answer.status, answer.why) == (status, "deadline_unmeetable")
         assert time.monotonic() - begun < 2
-        assert 2 <= int(answer.headers.get("Retry-After")) <= 60, "what the line needs, not a constant"
-        assert all(client.response().status == 200 for client in waiting), "patience of one's own is all that counts"
+        assert 2 <= int(answer.headers.get("Retry-After")) <= 60, "should be the time that the queue needs, not a constant"
+        assert all(client.response().status == 200 for client in waiting), "a request with a deadline of its own should wait that long"
     line = [one for one in router.access_lines(133) if one["ResponseCode"] == status]
     assert [one["ResponseCodeReason"] for one in line] == ["deadline_unmeetable"]
     assert router.metrics().value("requests_total", code=str(status), reason="deadline_unmeetable") == 1

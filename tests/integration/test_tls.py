@@ -1,4 +1,4 @@
-"""TLS toward the clients: versions, certificates by name, resumption, swap without restart."""
+"""TLS toward the clients: versions, certificates by name, resumption, replacement without a restart."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_weak_ciphers_are_refused(scene, ciphers):
 
 @pytest.mark.parametrize("ciphers", ["DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305", "DHE"])
 def test_a_client_of_dhe_alone_costs_no_handshake(scene, ciphers):
-    """On the port of a certificate with RSA, which these suites need."""
+    """On the port that has an RSA certificate, which these suites need."""
     done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{scene.router.port}", "-tls1_2", "-cipher", ciphers],
                           input="", capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode != 0 and "Cipher is (NONE)" in done.stdout
@@ -133,9 +133,9 @@ def test_http_1_1_is_chosen_by_alpn(scene, pairs):
 def test_a_session_is_resumed_on_any_shard(scene, pairs, version):
     context = pairs.ca.client_context(minimum=version, maximum=version)
     with scene.router.connect(tls=context, server_name="router.test") as client:
-        assert client.exchange(b"x").status == 200  # a ticket of TLS 1.3 comes with the first answer
+        assert client.exchange(b"x").status == 200  # with TLS 1.3, a ticket arrives with the first answer
         session = client.socket.session
-    for _ in range(16):  # new connections are spread over both shards
+    for _ in range(16):  # the kernel distributes new connections over both shards
         with scene.router.connect(tls=context, server_name="router.test", session=session) as client:
             assert client.exchange(b"x").status == 200
             assert client.socket.session_reused
@@ -202,7 +202,7 @@ def test_what_is_neither_tls_nor_http_gets_an_alert_alone(scene, sent):
     with Client(scene.router.port) as client:
         client.send(sent)
         client.socket.settimeout(5)
-        assert client.socket.recv(100) == b"\x15\x03\x03\x00\x02\x02\x0a", "unexpected_message"
+        assert client.socket.recv(100) == b"\x15\x03\x03\x00\x02\x02\x0a", "should be unexpected_message"
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
@@ -213,8 +213,8 @@ def test_a_look_whether_the_port_is_open_counted_as_a_failed_handshake(scene, re
             if reset:
                 look.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with Client(scene.router.port) as client:
-        client.send(b"\x16\x03\x01")  # who has begun one has failed
-    eventually(lambda: failed_handshakes(scene.router) > before[0], "the one that has begun")
+        client.send(b"\x16\x03\x01")  # a client that has begun a handshake has failed
+    eventually(lambda: failed_handshakes(scene.router) > before[0], "the begun handshake to be counted")
     assert failed_handshakes(scene.router) == before[0] + 1
     assert scene.router.metrics().value("connections_total") == before[1] + 21
 
@@ -249,7 +249,7 @@ def test_a_changed_certificate_is_shown_within_a_second_and_old_connections_go_o
 
 
 def kubernetes_secret(folder, pair, generation):
-    """A mounted Secret as the kubelet writes it: files are links into `..data`, itself a link that is exchanged in one step."""
+    """A mounted Secret as the kubelet writes it: files are links into `..data`, which is itself a link that is replaced in one step."""
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     real = folder / f"..2026_{generation}"

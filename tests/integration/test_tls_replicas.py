@@ -23,7 +23,7 @@ def test_a_replica_is_verified_by_the_given_name(https, start):
     with router.connect() as client:
         for _ in range(5):
             assert client.exchange(b"x" * 100000).body == b"x" * 100000
-    assert len({one.connection for one in https.pod.requests[-5:]}) <= 2  # kept alive
+    assert len({one.connection for one in https.pod.requests[-5:]}) <= 2  # kept open
 
 
 def test_a_replica_is_verified_by_its_address_where_no_name_is_given(https, start):

@@ -1,4 +1,4 @@
-"""What TLS connections cost whose handshake has not come to its end."""
+"""What TLS connections cost whose handshake has not ended."""
 
 import select
 import socket
@@ -11,7 +11,7 @@ from support.wait import eventually
 
 CONNECTIONS = 4000
 EACH_MAX = 8 * 1024  # bytes; nginx 1.22 takes 150 KB for a large hello, 43 KB for one of 16 KB
-REST_MAX = 16 * 1024 * 1024  # what may stay when they are gone
+REST_MAX = 16 * 1024 * 1024  # memory that may remain when they have ended
 
 
 def hello_of(size):
@@ -20,7 +20,7 @@ def hello_of(size):
 
 
 def closed(sockets):
-    """How many of them the router has closed."""
+    """Returns how many of them the router has closed."""
     poll = select.poll()
     for one in sockets:
         poll.register(one, select.POLLRDHUP)
@@ -51,17 +51,17 @@ def test_nine_bytes_of_a_hello_do_not_reserve_memory(pod, start, authority, sent
             held.append(socket.create_connection(("127.0.0.1", router.port)))
             held[-1].sendall(sent)
         if refused:
-            eventually(lambda: closed(held) == CONNECTIONS, "all of them to be refused")
-            assert held[0].recv(100) == b"\x15\x03\x03\x00\x02\x02\x2f", "illegal_parameter"
+            eventually(lambda: closed(held) == CONNECTIONS, "all connections to be refused")
+            assert held[0].recv(100) == b"\x15\x03\x03\x00\x02\x02\x2f", "should be illegal_parameter"
         else:
-            eventually(lambda: router.metrics().value("connections_active") == CONNECTIONS + 1, "all of them")
+            eventually(lambda: router.metrics().value("connections_active") == CONNECTIONS + 1, "all connections to be accepted")
             assert closed(held) == 0
         during = router.memory()
         assert slowest_of(honest) < 1
-        assert router.score(b"x").status == 200, "a new handshake"
+        assert router.score(b"x").status == 200, "a new handshake should succeed"
         for one in held:
             one.close()
-        eventually(lambda: router.metrics().value("connections_active") == 1, "all of them to be gone")
+        eventually(lambda: router.metrics().value("connections_active") == 1, "all connections to end")
         after = router.memory()
         print(f"{(during - before) / CONNECTIONS / 1024:.1f} KB each, {(after - before) / 1024 / 1024:.1f} MB left")
         assert SANITIZED or during - before < CONNECTIONS * EACH_MAX

@@ -1,4 +1,4 @@
-"""What time changes is no mistake of a file; and a file that cannot be used refuses itself, and nothing else.
+"""A change that time brings is no mistake of a file. A file that cannot be used is refused alone, and nothing else is.
 docs/configuration.md, "Effect of each mistake". Each test is named after what went wrong."""
 
 import os
@@ -26,7 +26,7 @@ def tls_of(*pairs):
 
 
 def unchecked(authority):
-    """A client that looks at no date."""
+    """A client that checks no certificate."""
     context = authority.client_context()
     context.check_hostname = False
     context.verify_mode = 0
@@ -34,7 +34,7 @@ def unchecked(authority):
 
 
 def shown(router, authority, name="router.test"):
-    """The serial number of the certificate that a client is shown, whether it is valid or not."""
+    """Returns the serial number of the certificate that the router presents to a client, valid or not."""
     done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{router.port}", "-servername", name],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     serial = subprocess.run(["openssl", "x509", "-noout", "-serial"], input=done.stdout, capture_output=True, text=True, check=True)
@@ -50,7 +50,7 @@ def refused_files(router, kind="certificate"):
 
 
 def spoil(router, part="endpoint"):
-    """A mistake in some YAML file; how to mend it."""
+    """Makes a mistake in some YAML file; returns a function that repairs it."""
     file = router.config_file if part == "router.yaml" else router.folder / "endpoints" / "my-endpoint.yml"
     good = file.read_text()
     before = router.metrics().value("configuration_reloads_total", result="refused")
@@ -98,14 +98,14 @@ def test_a_renewed_certificate_that_began_seconds_later_was_never_looked_at_agai
     eventually(lambda: shown(router, authority) == serial(renewed), "the renewed certificate", patience=12)
     router.client_context = authority.client_context()
     assert router.score(b"x").status == 200
-    assert router.generation() == generation, "nothing was read again for it"
+    assert router.generation() == generation, "no generation should have been published for it"
 
 
 def test_a_certificate_that_replaced_another_and_had_not_begun_was_refused(pod, start, authority):
     pair, renewed = authority.issue("router.test"), authority.issue_for(3, 3600, "router.test")
     router = start(endpoint(deployment([pod()])), tls=tls_of(pair))
     router.reloaded(lambda: pair.replace_with(renewed))
-    eventually(lambda: shown(router, authority) == serial(renewed), "the one of the file", patience=4)
+    eventually(lambda: shown(router, authority) == serial(renewed), "the certificate of the file", patience=4)
     router.client_context = authority.client_context()
 
     def takes():
@@ -113,7 +113,7 @@ def test_a_certificate_that_replaced_another_and_had_not_begun_was_refused(pod, 
             return router.score(b"x").status == 200
         except OSError:
             return False
-    eventually(takes, "its time to come", patience=6)
+    eventually(takes, "the certificate to become valid", patience=6)
 
 
 # --- a certificate's file
@@ -138,17 +138,17 @@ def test_a_certificate_that_could_not_be_used_refused_the_whole_reload(pod, star
         write_at_once(router.folder / "keys" / "my-endpoint-primary", "the-third-key-000003\n")
     fresh = authority.issue("other.test")
     router.reloaded(change)
-    eventually(lambda: shown(router, authority, "other.test") == serial(fresh), "the one that was renewed", patience=4)
-    assert shown(router, authority) == before, "the one that is in force stays"
+    eventually(lambda: shown(router, authority, "other.test") == serial(fresh), "the renewed certificate", patience=4)
+    assert shown(router, authority) == before, "the active certificate should stay"
     router.client_context = authority.client_context()
     assert router.score(b"x", key="the-third-key-000003").status == 200
     assert router.score(b"x", key=PRIMARY).status == 401
-    eventually(lambda: refused_files(router) == 1, "the count", patience=3)
+    eventually(lambda: refused_files(router) == 1, "the refused file to be counted", patience=3)
     assert router.metrics().value("configuration_refused") == 0
     router.expect_logged("; the one that is in force stays", "listeners[0].tls.certificates[0].")
     router.reloaded(lambda: [file.with_suffix(".good").write_bytes(text) and file.with_suffix(".good").replace(file)
                              for file, text in good.items()])
-    eventually(lambda: refused_files(router) == 0, "it to be mended", patience=3)
+    eventually(lambda: refused_files(router) == 0, "the file to be repaired", patience=3)
 
 
 def test_a_certificate_that_is_named_anew_and_cannot_be_used_took_no_other_out_of_force(pod, start, authority, tmp_path):
@@ -170,8 +170,8 @@ def test_a_certificate_that_is_named_anew_and_cannot_be_used_took_no_other_out_o
         (tmp_path / "absent.key").write_bytes(fresh.key.read_bytes())
         (tmp_path / "absent.pem").write_bytes(fresh.certificate.read_bytes())
     router.reloaded(mend)
-    eventually(lambda: shown(router, authority) == serial(fresh), "the one of the new name", patience=4)
-    eventually(lambda: refused_files(router) == 0, "nothing to be refused", patience=3)
+    eventually(lambda: shown(router, authority) == serial(fresh), "the certificate of the new name", patience=4)
+    eventually(lambda: refused_files(router) == 0, "no file to be refused", patience=3)
 
 
 @pytest.mark.parametrize("how", ["malformed", "missing"])
@@ -193,7 +193,7 @@ def test_a_plain_listener_is_not_made_https_without_a_certificate_nor_left_open_
     router.write()
     status, text = router.admin("/reload", "POST")
     assert status == 422 and "absent.pem" in text
-    assert router.score(b"x").status == 200, "the change is refused whole"
+    assert router.score(b"x").status == 200, "the whole change should be refused"
     assert refused_files(router) == 0 and router.metrics().value("configuration_refused") == 1
 
 
@@ -222,13 +222,13 @@ def test_authorities_that_could_not_be_read_refused_every_reload(pod, start, aut
     path = "/api/v1/endpoint/other/score"
     assert router.score(b"x", path=path, key="the-third-key-000003").status == 200
     assert router.score(b"x", path=path).status == 401
-    assert all(router.score(b"x").status == 200 for _ in range(5)), "the authorities that it held stay"
+    assert all(router.score(b"x").status == 200 for _ in range(5)), "the previous authorities should stay"
     router.expect_logged("; the authorities that it held stay in force", "router.tls.ca_file")
     assert refused_files(router, "authorities") == 1
     router.reloaded(lambda: router.admin("/reload", "POST"))
-    assert router.score(b"x").status == 200, "at the next reload, too"
+    assert router.score(b"x").status == 200, "also at the next reload"
     router.reloaded(lambda: write_at_once(file, authority.file.read_text()))
-    eventually(lambda: refused_files(router, "authorities") == 0, "it to be mended", patience=3)
+    eventually(lambda: refused_files(router, "authorities") == 0, "the file to be repaired", patience=3)
     assert router.score(b"x").status == 200
 
 
@@ -236,14 +236,14 @@ def test_authorities_that_were_never_read_ended_the_start_and_never_open_the_dep
     file = tmp_path / "ca.pem"
     router = start(endpoint(to_https(https, file)), endpoint(deployment([pod()], name="other"), name="other"), wait=False)
     router.wait_ready(replicas=False)
-    eventually(lambda: router.score(b"x", path="/api/v1/endpoint/other/score").status == 200, "the others to be served")
+    eventually(lambda: router.score(b"x", path="/api/v1/endpoint/other/score").status == 200, "the other endpoint to be served")
     answer = router.score(b"x")
     assert (answer.status, answer.why) == (503, "no_ready_replica")
-    assert len(https.requests) == 0, "nothing was sent unverified"
+    assert len(https.requests) == 0, "no request should be sent to an unverified replica"
     router.expect_logged("no replica is trusted, so the deployment is closed until it can be read")
     assert refused_files(router, "authorities") == 1
     done = subprocess.run([BINARY, "--config", router.config_file, "--check"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "router.tls.ca_file" in done.stderr, "--check tells it before"
+    assert done.returncode == 1 and "router.tls.ca_file" in done.stderr, "--check should report it before"
     router.reloaded(lambda: file.write_bytes(authority.file.read_bytes()))
     eventually(lambda: router.score(b"x").status == 200, "the deployment to open", patience=5)
 
@@ -257,7 +257,7 @@ def test_a_replica_of_authorities_that_were_replaced_was_still_trusted_by_the_ol
     router.reloaded(lambda: write_at_once(file, stranger.file.read_text()))
     assert router.score(b"x").why in ("no_ready_replica", "upstream_connect_failed")
     router.reloaded(lambda: write_at_once(file, authority.file.read_text()))
-    eventually(lambda: router.score(b"x").status == 200, "its own authority again", patience=4)
+    eventually(lambda: router.score(b"x").status == 200, "its own authority to be active again", patience=4)
 
 
 @pytest.mark.parametrize("how", ["pipe", "without end"])
@@ -272,11 +272,11 @@ def test_a_pipe_in_place_of_a_file_stopped_the_control_thread_and_a_revoked_key_
     spoilt = tmp_path / "spoilt"
     os.mkfifo(spoilt) if how == "pipe" else spoilt.symlink_to("/dev/zero")
     router.reloaded(lambda: spoilt.replace(file))
-    eventually(lambda: f"{file}: is not a regular file" in router.log, "the mistake to be told", patience=5)
+    eventually(lambda: f"{file}: is not a regular file" in router.log, "the mistake in the log", patience=5)
     router.reloaded(lambda: write_at_once(router.folder / "keys" / "my-endpoint-primary", "the-third-key-000003\n"))
     assert router.score(b"x", key=PRIMARY).status == 401
     assert router.score(b"x", key="the-third-key-000003").status == 200
-    assert router.score(b"x", path="/api/v1/endpoint/other/score").status == 200, "what the file held stays"
+    assert router.score(b"x", path="/api/v1/endpoint/other/score").status == 200, "the previous content of the file should stay"
     assert router.observe("/readyz")[0] == 200
 
 
@@ -344,4 +344,4 @@ def test_the_name_of_an_operators_listener_that_did_not_resolve_refused_the_chan
     router.reloaded(move)
     assert router.metrics().value("configuration_refused") == 0
     router.expect_logged("observe.address: cannot listen on nowhere.invalid:9901: ", "it is looked up again")
-    assert router.observe("/readyz")[0] == 200, "the one in force stays"
+    assert router.observe("/readyz")[0] == 200, "the active configuration should stay"

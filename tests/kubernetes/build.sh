@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Builds what tests/kubernetes runs, from the Go modules that cluster/go.mod and helm/go.mod name: a real cluster (etcd, kube-apiserver,
-# kube-controller-manager and kubectl), and helm. Once: they are kept outside the checkout, each part in a folder whose name changes
-# with its sources.
+# Builds the programs of tests/kubernetes from the Go modules that cluster/go.mod and helm/go.mod name: a real cluster (etcd,
+# kube-apiserver, kube-controller-manager and kubectl), and helm. Each part is built once and kept outside the checkout, in a folder
+# whose name depends on its sources.
 #
 #   build.sh                builds what is missing, prints the folders (two cores: 5 to 20 minutes; 4 GB of disk)
-#   build.sh --node         also what makes a real node of a machine, for tests/node (node/go.mod): kubelet, kube-proxy, kube-scheduler
+#   build.sh --node         also builds the programs of a real node, for tests/node (node/go.mod): kubelet, kube-proxy, kube-scheduler
 #   build.sh --folder PART  only prints the folder of `cluster`, `helm` or `node`
-#   build.sh --go           only prints the Go that it builds with, which it fetches if need be
+#   build.sh --go           only prints the path of the Go that it builds with; fetches it if necessary
 #
-# Needs Go and the Go module proxy (GOPROXY). Go 1.24 or later is used as it is; an earlier one, down to Debian 12's 1.19, only to
-# fetch a newer Go, which is a Go module, too.
+# Needs Go and the Go module proxy (GOPROXY). Go 1.24 or later builds the programs. An earlier one, down to Debian 12's 1.19, only
+# fetches a newer Go, which is a Go module too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-go_needed=1.24.13  # fetched where Go is older than the parts' go.mod ask for
+go_needed=1.24.13  # fetched if the installed Go is older than the parts' go.mod require
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/inference-router
 
 say() { printf '%s\n' "$*" >&2; }
@@ -42,9 +42,9 @@ all_are_built() {
   local part
   for part in $parts; do is_built "$part" || return 1; done
 }
-# The number after the point of a Go's version: 19, 24.
+# The minor version of a Go: 19, 24.
 minor_of() { GOTOOLCHAIN=local "$1" env GOVERSION | sed -nE 's/^go1\.([0-9]+).*/\1/p'; }
-find_go() {  # the one that GO names, or the newest
+find_go() {  # the Go that the variable GO names, or the newest one
   local candidate minor best='' best_minor=0
   if [ -n "${GO:-}" ]; then echo "$GO"; return; fi
   for candidate in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-1.*/bin/go; do
@@ -54,8 +54,8 @@ find_go() {  # the one that GO names, or the newest
   done
   echo "$best"
 }
-# A Go before 1.21 cannot change into another one, but it can fetch it. Module archives carry neither the permission to execute
-# nor a go.mod below their root: both are put right in a copy.
+# A Go before 1.21 cannot switch to another version, but it can fetch it. Module archives have neither the permission to execute
+# nor a go.mod below their root, so a copy gets both.
 fetch_go() {  # GO; prints the newer one
   local name=v0.0.1-go$go_needed.linux-$("$1" env GOARCH) copy=$cache/go-$go_needed fetched
   if [ ! -x "$copy/bin/go" ]; then
@@ -71,10 +71,10 @@ fetch_go() {  # GO; prints the newer one
   fi
   echo "$copy/bin/go"
 }
-# The version that go.mod asks for.
+# The version that go.mod requires.
 version_in() { sed -nE "s#^(require|\t)? *$2 (v[^ ]*).*#\2#p" "$1/go.mod"; }  # PART MODULE
 minor_in() { version_in "$1" "$2" | cut -d. -f2; }
-# What the programs say of themselves, and helm takes for the cluster's version when it has none.
+# The versions that the programs report, and the version of the cluster that helm assumes without one.
 versions_of() {  # PART
   local package
   case "$1" in
@@ -103,7 +103,7 @@ build() {  # GO PART
   local go=$1 part=$2 folder versions begun=$SECONDS packages=./cmd/...
   folder=$(folder_of "$part")
   versions=$(versions_of "$part" | tr '\n' ' ')
-  [ "$part" != helm ] || packages=tool  # what its go.mod names
+  [ "$part" != helm ] || packages=tool  # the tool of its go.mod
   say "building $(programs_of "$part") with $("$go" version | cut -d' ' -f3)"
   mkdir -p "$folder.new"
   (cd "$part" && env -u GOROOT CGO_ENABLED=0 GOFLAGS=-mod=readonly GOTOOLCHAIN=local nice "$go" build -trimpath \
@@ -118,7 +118,7 @@ if [ "${1:-}" = --folder ]; then
   folder_of "${2:-}"
   exit
 fi
-lock() {  # another checkout may be building the same
+lock() {  # another checkout may build the same at this time
   mkdir -p "$cache"
   exec 9>"$cache/lock"
   flock 9

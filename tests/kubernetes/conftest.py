@@ -29,11 +29,11 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture
 def namespace(cluster):
-    """The name of a new namespace. It is deleted at the end, with all that is in it; nobody waits for that."""
+    """The name of a new namespace. The end of the test deletes it with all its objects, without waiting for that."""
     name = f"test-{next(numbers)}"
     cluster.create_namespace(name)
     yield name
-    cluster.start_api_server()  # whatever the test did to it
+    cluster.start_api_server()  # the test may have stopped it
     cluster.delete_namespace(name)
 
 

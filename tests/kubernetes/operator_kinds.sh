@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the folder with the Prometheus operator's CustomResourceDefinitions, as they are in the Go module that operator/go.mod names and
-# operator/go.sum vouches for. Fetches it if need be.
+# Prints the folder with the Prometheus operator's CustomResourceDefinitions, as they are in the Go module that operator/go.mod names. Its
+# checksum is in operator/go.sum. Fetches it if necessary.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 go=$(./build.sh --go)

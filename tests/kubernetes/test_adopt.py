@@ -13,9 +13,9 @@ from support.router import ROOT
 from support.wait import eventually, stays
 
 ADOPT = {"adoptAzureMLPods": True}
-LEAVING = {"test/termination-delay": "1"}  # seconds between a Pod's deletion and SIGTERM: until the router knows that it goes
+LEAVING = {"test/termination-delay": "1"}  # seconds between a Pod's deletion and SIGTERM, in which the router learns that the Pod ends
 RATE, CLIENTS = 200, 20
-QUIET = 0.5  # seconds in which what is not to happen would have happened
+QUIET = 0.5  # seconds: an event that must not happen would happen within them
 SCORE = f"/api/v1/endpoint/{ENDPOINT}/score"
 
 
@@ -24,13 +24,13 @@ def labels(name="blue", endpoint=ENDPOINT):
 
 
 def model(replicas=1, **options):
-    """A Deployment as Azure ML's extension makes one, with no Service."""
+    """Returns a Deployment like those of Azure ML's extension, without a Service."""
     return deployment(MODEL, replicas, labels=labels(), annotations=LEAVING, **options)
 
 
 @pytest.fixture
 def adopting(cluster, namespace, kinds, start, tmp_path):
-    """A service account that may read pods, too, and routers that adopt them: `adopting()`."""
+    """Starts routers that adopt Pods, with a service account that may also read Pods: `adopting()`."""
     account = cluster.service_account(namespace, "adopting", rules=rights(pods=True))
     return lambda **options: start_following(start, account, tmp_path, namespaces=[{"name": namespace}],
                                              adopt_azureml_pods=True, **options)
@@ -50,7 +50,7 @@ def test_adopted_pods_come_and_go_and_no_request_fails(cluster, namespace, pods,
         wait_served(router, replicas)
     cluster.kubectl("scale", f"deployment/{MODEL}", "--replicas=4", "-n", namespace)
     settle(4)
-    assert router.generation() == generation, "new replicas need no new table"
+    assert router.generation() == generation, "new replicas should need no new table"
     cluster.api.delete(f"/api/v1/namespaces/{namespace}/pods/{pods.ready(namespace, 4)[0].name}")
     settle(4)
     cluster.kubectl("set", "env", f"deployment/{MODEL}", "UPDATE=1", "-n", namespace)
@@ -63,7 +63,7 @@ def test_adopted_pods_come_and_go_and_no_request_fails(cluster, namespace, pods,
     outcomes = running.stop()
     _, lost = failures([router], outcomes)
     assert not lost, lost[:5]
-    assert len({one.pod for one in outcomes}) >= 8, "two, two more, one in place of the deleted one, and the new ones"
+    assert len({one.pod for one in outcomes}) >= 8, "should be two, two more, one that replaces the deleted one, and the new ones"
 
 
 def test_a_pod_that_is_not_ready_gets_nothing(cluster, namespace, pods, adopting):
@@ -79,7 +79,7 @@ def test_a_pod_that_is_not_ready_gets_nothing(cluster, namespace, pods, adopting
 
 
 def test_pods_of_another_namespace_are_not_adopted(cluster, namespace, pods, kinds, start, tmp_path):
-    """The router may read them, and their labels are the same."""
+    """The router may read them, and they have the same labels."""
     other = f"{namespace}-other"
     cluster.create_namespace(other)
     account = cluster.service_account(namespace, "everywhere", cluster_rules=rights(pods=True))
@@ -89,8 +89,8 @@ def test_pods_of_another_namespace_are_not_adopted(cluster, namespace, pods, kin
         [stranger] = pods.ready(other, 1)
         router = start_following(start, account, tmp_path, namespaces=[{"name": namespace}, {"name": other}],
                                  adopt_azureml_pods=True)
-        stays(lambda: router.score(b"x", path=SCORE).why == "no_ready_replica", QUIET, "nobody")
-        assert cluster.audited(account.user, verb="watch", namespace=other), "this router sees the Pods of both namespaces"
+        stays(lambda: router.score(b"x", path=SCORE).why == "no_ready_replica", QUIET, "no ready replica")
+        assert cluster.audited(account.user, verb="watch", namespace=other), "this router should see the Pods of both namespaces"
         cluster.apply(model(), namespace)
         [own] = pods.ready(namespace, 1)
         wait_served(router, 1)
@@ -101,7 +101,7 @@ def test_pods_of_another_namespace_are_not_adopted(cluster, namespace, pods, kin
 
 
 def test_missing_rights_leave_the_others_undisturbed(cluster, namespace, pods, account, follow):
-    """The router is told to adopt Pods and may not read them: it says so, and serves what needs no Pods."""
+    """The router is configured to adopt Pods and may not read them. It reports this, and serves the deployments that need no Pods."""
     cluster.apply([secret(), online_endpoint(traffic={"blue": 100, "green": 0}), online_deployment(), service(MODEL), model(),
                    online_deployment("green", router=ADOPT, max_queue_wait_ms=100)], namespace)
     pods.ready(namespace, 1)
@@ -114,7 +114,7 @@ def test_missing_rights_leave_the_others_undisturbed(cluster, namespace, pods, a
     assert (green["accepted"], green["reason"]) == (True, "PodsForbidden")
     assert "allow it the verbs list and watch on pods" in green["message"]
     assert any("refuses to list pods in namespace " + namespace in line and "allow the verbs list and watch on pods" in line
-               for line in router.log.splitlines()), "these words are for operators to act upon"
+               for line in router.log.splitlines()), "the log should tell operators what to allow"
 
     cluster.apply(deployment("green", labels=labels("green")), namespace)
     pods.ready(namespace, 1, app="green")
@@ -134,11 +134,11 @@ def test_a_router_that_looks_at_no_pods_says_what_to_set(cluster, namespace, pod
     assert "set kubernetes.adopt_azureml_pods to true in its router.yaml" in refused["message"]
     assert router.score(b"x", path=SCORE).why == "deployment_not_found"
     asked = {one["objectRef"]["resource"] for one in cluster.audited(account.user)}
-    assert "endpointslices" in asked and "pods" not in asked, "the rights that it has not got are not asked for"
+    assert "endpointslices" in asked and "pods" not in asked, "the router should not send requests for which it has no rights"
 
 
 def test_a_pod_that_a_service_shows_too_has_one_set_of_slots(cluster, namespace, pods, adopting):
-    """One deployment adopts the Pod, another finds it behind a Service; it takes one request at a time."""
+    """One deployment adopts the Pod, another finds it through a Service. The Pod takes one request at a time."""
     cluster.apply([secret(), online_endpoint(traffic={"blue": 50, "green": 50}), online_deployment(slots=1, router=ADOPT),
                    online_deployment("green", slots=1, router={"service": {"name": MODEL}}), service(MODEL),
                    model(environment={"SLEEP": 0.02})], namespace)
@@ -158,13 +158,13 @@ def test_a_pod_that_a_service_shows_too_has_one_set_of_slots(cluster, namespace,
 
 
 def documented(namespace):
-    """The objects that docs/migration.md has its readers apply: what to serve; the Service that comes later."""
+    """Returns the objects that docs/migration.md tells its readers to apply: the served resources, and the Service that is added later."""
     text = (ROOT / "docs" / "migration.md").read_text().replace("namespace: team-a", f"namespace: {namespace}")
     return re.findall(r"```yaml\n(apiVersion: .*?)```", text, re.DOTALL)
 
 
 def test_a_deployment_goes_over_to_a_service_and_no_request_fails(cluster, namespace, pods, adopting, load):
-    """As docs/migration.md describes it: the same Pods behind a Service are the same replicas."""
+    """As docs/migration.md describes: the same Pods are the same replicas behind a Service."""
     resources, its_service = documented(namespace)
     cluster.apply([secret(), model(2)], namespace)
     cluster.apply(resources, namespace)
@@ -175,15 +175,15 @@ def test_a_deployment_goes_over_to_a_service_and_no_request_fails(cluster, names
     running = load([router], RATE, CLIENTS)
     cluster.apply(its_service, namespace)
     eventually(lambda: sum(len(one["endpoints"] or []) for one in cluster.api.items(path("endpointslices", namespace))) == 2,
-               "the EndpointSlice")
+               "the EndpointSlice to have the Pods")
     generation = router.generation()
     cluster.api.patch(path("onlinedeployments", namespace, MODEL), {"spec": {"router": {"adoptAzureMLPods": None}}})
-    eventually(lambda: router.generation() > generation, "the change")
+    eventually(lambda: router.generation() > generation, "the change to be active")
     served = len(running.outcomes)
-    eventually(lambda: len(running.outcomes) > served + 50, "requests after it")
+    eventually(lambda: len(running.outcomes) > served + 50, "requests after the change")
     outcomes = running.stop()
     _, lost = failures([router], outcomes)
     assert not lost, lost[:5]
     wait_served(router, 2)
     cluster.api.delete(f"/api/v1/namespaces/{namespace}/services/{MODEL}")
-    eventually(lambda: deployment_of(router)["replicas"] == [], "the Service to be what is followed")
+    eventually(lambda: deployment_of(router)["replicas"] == [], "the router to follow the Service")

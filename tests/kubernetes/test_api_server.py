@@ -1,4 +1,4 @@
-"""The API server dies, hangs up, forgets and refuses; the router serves what it knows, and catches up."""
+"""The API server dies, stops answering, drops old versions and refuses. The router serves what it knows, and catches up."""
 
 import contextlib
 import itertools
@@ -19,17 +19,17 @@ from support.wait import eventually, stays
 RATE, CLIENTS = 200, 30
 BACK_OFF = 2.0  # seconds: the longest pause between two attempts of the router to reach the API server
 CATCHES_UP_GOAL = BACK_OFF + 1.0
-CATCHES_UP_WITHIN = 10 * CATCHES_UP_GOAL  # asserted, on a machine that others use
+CATCHES_UP_WITHIN = 10 * CATCHES_UP_GOAL  # asserted, on a machine that others also use
 KINDS_AND_SECRETS = 6  # watches of one namespace, one of them for more than 16 Secrets
-RESTING = 4  # connections that wait for the next request
-CONNECTION_BYTES = 36 * 1024  # of heap, with TLS
-OTHERS = 40  # endpoints beside my-endpoint that changes are made to
+RESTING = 4  # idle connections that wait for the next request
+CONNECTION_BYTES = 36 * 1024  # bytes of heap, with TLS
+OTHERS = 40  # endpoints beside my-endpoint, which the tests change
 GROWTH_MAX = 0.03
 
 
 @pytest.fixture
 def model(cluster, namespace, pods):
-    """my-endpoint with three Pods that take their time to leave."""
+    """my-endpoint with three Pods that end slowly."""
     cluster.apply([secret(), online_endpoint(), online_deployment(slots=4), service(MODEL),
                    deployment(MODEL, 3, environment={"SLEEP": 0.005}, annotations={"test/termination-delay": "3"})], namespace)
     return pods.ready(namespace, 3)
@@ -37,7 +37,8 @@ def model(cluster, namespace, pods):
 
 @contextlib.contextmanager
 def under_load(load, router, killed=()):
-    """No request fails meanwhile, and /readyz stays 200. It has run for a while when it begins: second attempts are a share of it."""
+    """Asserts that no request fails meanwhile, and /readyz stays 200. Some requests are sent first, since the budget of second attempts is
+    a share of the requests."""
     answers, done = set(), threading.Event()
 
     def watch_readiness():
@@ -47,7 +48,7 @@ def under_load(load, router, killed=()):
     running = load([router], RATE, CLIENTS, plan=lambda number: Plan(body=b"%d" % number))
     watching.start()
     try:
-        eventually(lambda: len(running.outcomes) > 100, "load", patience=30)
+        eventually(lambda: len(running.outcomes) > 100, "100 requests", patience=30)
         yield running
     finally:
         outcomes = running.stop()
@@ -59,15 +60,15 @@ def under_load(load, router, killed=()):
     assert answers == {200}
 
 
-# what the API server has, and what the router serves
+# the objects of the API server, and what the router serves
 def served_by(router):
-    """Host names and deployments of each endpoint, as the router has them."""
+    """Returns the host names and deployments of each endpoint, as the router has them."""
     return {one["name"]: (sorted(one["hostnames"]), {each["name"]: len(each["replicas"]) for each in one["deployments"]})
             for one in router.status()["endpoints"]}
 
 
 def served_rightly(api, namespace):
-    """The same as it must be, by the API server's objects. Every deployment of these tests shows the ready Pods of one Service."""
+    """Returns the same as it should be, by the API server's objects. Every deployment of these tests has the ready Pods of one Service."""
     slices = api.items(path("endpointslices", namespace), labelSelector=f"kubernetes.io/service-name={MODEL}")
     replicas = sum(len(one["endpoints"] or []) for one in slices)
     known = {one["metadata"]["name"]: (sorted(one["spec"].get("router", {}).get("hostnames", [])), {})
@@ -79,7 +80,7 @@ def served_rightly(api, namespace):
 
 
 def wait_equal(router, cluster, namespace, patience=CATCHES_UP_WITHIN):
-    """Until the router serves what the API server has; seconds, which are printed."""
+    """Waits until the router serves what the API server has. Prints and returns the seconds."""
     begun = time.monotonic()
     try:
         eventually(lambda: served_by(router) == served_rightly(cluster.api, namespace), "the router to serve what the API server has",
@@ -97,7 +98,7 @@ def wait_equal(router, cluster, namespace, patience=CATCHES_UP_WITHIN):
 
 
 class Changes:
-    """Objects come, change and go, each with a name of its own or known by number."""
+    """Creates, changes and deletes objects. Each version has a number, from which a host name is made."""
 
     def __init__(self, api, namespace, seed=1):
         self._api, self._namespace, self._random = api, namespace, random.Random(seed)
@@ -105,7 +106,7 @@ class Changes:
         self.made = 0
 
     def one(self, which=None):
-        """A change of one of the other endpoints, or of its deployment."""
+        """Changes one of the other endpoints, or its deployment."""
         name = f"other-{self._random.randrange(OTHERS) if which is None else which}"
         number = next(self._numbers)
         plural, described = self._random.choice([
@@ -127,7 +128,7 @@ class Changes:
 
 
 def make_many(api, namespace, threads, seconds):
-    """Changes from several threads as fast as the API server takes them; how many."""
+    """Makes changes on several threads as fast as the API server accepts them; returns how many."""
     every = [Changes(api, namespace, seed) for seed in range(threads)]
     until = time.monotonic() + seconds
 
@@ -142,7 +143,7 @@ def make_many(api, namespace, threads, seconds):
     return sum(one.made for one in every)
 
 
-# what the audit log has of the router
+# the audit log's entries of the router
 def requests_of(cluster, account, verb, plural, **fields):
     return [one for one in cluster.audited(account.user, verb=verb, resource=plural, **fields) if one["stage"] != "ResponseStarted"]
 
@@ -159,10 +160,10 @@ def test_what_was_known_is_served_without_an_api_server(cluster, namespace, pods
     with under_load(load, router, killed):
         cluster.kill_api_server()
         begun = time.monotonic()
-        killed.append(kill(model[0]))  # nobody can tell the router
+        killed.append(kill(model[0]))  # the router cannot be notified of it
         while time.monotonic() - begun < seconds:
             oldest = age(router)
-            assert time.monotonic() - begun - 1 < oldest + 2 * BACK_OFF, "the age of what is known does not rise"
+            assert time.monotonic() - begun - 1 < oldest + 2 * BACK_OFF, "the age of the router's objects should rise"
             assert len(deployment_of(router)["replicas"]) == 3
             time.sleep(0.2)
         assert oldest > seconds / 2
@@ -185,7 +186,7 @@ def test_what_was_known_is_served_without_an_api_server(cluster, namespace, pods
 
 @pytest.mark.parametrize("seconds", [8, pytest.param(30, marks=pytest.mark.long)])
 def test_watches_that_are_cut_lose_nothing(cluster, namespace, account, follow, gate, load, model, seconds):
-    """Every second all of them, half of them by a reset, while objects change."""
+    """Cuts all watches every second, half of the times with a reset, while objects change."""
     door = gate(cluster.port)
     router = follow(api_port=door.port)
     wait_served(router, 3)
@@ -205,13 +206,13 @@ def test_watches_that_are_cut_lose_nothing(cluster, namespace, account, follow, 
         wait_served(router, 4)
         wait_equal(router, cluster, namespace)
     print(f"{cut} connections cut in {seconds} rounds, {changes.made} changes")
-    assert cut >= 4 * seconds  # three kinds and a Secret, each round
-    # Each went on where it was, so that nothing was listed again.
+    assert cut >= 4 * seconds  # in each round those of three kinds and a Secret
+    # Each watch continued from its version, so nothing was listed again.
     assert {plural: len(requests_of(cluster, account, "list", plural)) for plural in lists} == lists
 
 
 def test_a_forgotten_place_is_listed_anew(tmp_path, start, gate):
-    """410 Gone: to a watch from a version that etcd has compacted, and to the continuation of a list."""
+    """410 Gone: the answer to a watch from a version that etcd has compacted, and to the continuation of a list."""
     with running_cluster(tmp_path / "cluster", watch_cache=False) as cluster:
         install(cluster)
         cluster.create_namespace("many")
@@ -219,15 +220,15 @@ def test_a_forgotten_place_is_listed_anew(tmp_path, start, gate):
         for number in range(600):  # more than fit on one page of 500
             cluster.api.post(path("onlineendpoints", "many"), online_endpoint(f"many-{number}", traffic={}))
         door = gate(cluster.port)
-        assert list_is_continued_too_late(cluster, start, account, tmp_path, door), "the list was not cut in two"
+        assert list_is_continued_too_late(cluster, start, account, tmp_path, door), "the list should have been interrupted"
         router = watch_is_resumed_too_late(cluster, start, account, tmp_path, door)
         assert len(served_by(router)) == 599
 
 
 def list_is_continued_too_late(cluster, start, account, folder, door):
-    """The first page is held at the gate until etcd has forgotten its version."""
+    """The gate delays the first page until etcd has dropped its version."""
     pages = lambda: requests_of(cluster, account, "list", "onlineendpoints")  # noqa: E731
-    door.set(delay=0.5)  # each 64 KB; a page has more than four times that
+    door.set(delay=0.5)  # for each piece of 64 KB; a page has more than four
     router = start_following(start, account, folder, door.port, wait=False, namespaces=[{"name": "many"}])
     eventually(lambda: any(one["stage"] == "ResponseComplete" for one in pages()), "the first page to be sent", patience=30)
     cluster.api.post(path("onlineendpoints", "many"), online_endpoint("later", traffic={}))
@@ -243,7 +244,7 @@ def list_is_continued_too_late(cluster, start, account, folder, door):
 
 
 def watch_is_resumed_too_late(cluster, start, account, folder, door):
-    """The router is cut off while objects change and etcd forgets; then it asks to go on from where it was."""
+    """The router is cut off while objects change and etcd drops old versions. Then it resumes its watch."""
     router = start_following(start, account, folder, door.port, namespaces=[{"name": "many"}])
     assert len(served_by(router)) == 601
     door.set(swallow=True)
@@ -252,15 +253,15 @@ def watch_is_resumed_too_late(cluster, start, account, folder, door):
         cluster.api.delete(path("onlineendpoints", "many", f"many-{number}"))
     cluster.api.patch(path("onlineendpoints", "many", "later"), {"spec": {"router": {"hostnames": ["later.test"]}}})
     cluster.compact()
-    stays(lambda: len(served_by(router)) == 601, 0.3, "what was known")
+    stays(lambda: len(served_by(router)) == 601, 0.3, "the known endpoints")
     begun = len(requests_of(cluster, account, "list", "onlineendpoints")), len(requests_of(cluster, account, "watch", "onlineendpoints"))
     door.clear()
     door.end_all()
-    eventually(lambda: len(served_by(router)) == 599 and served_by(router)["later"][0] == ["later.test"], "the new state",
+    eventually(lambda: len(served_by(router)) == 599 and served_by(router)["later"][0] == ["later.test"], "the new objects",
                patience=10)
     resumed = requests_of(cluster, account, "watch", "onlineendpoints")[begun[1]]
     versions = parse_qs(urlsplit(resumed["requestURI"]).query)["resourceVersion"]
-    with pytest.raises(ApiError) as gone:  # the same question again
+    with pytest.raises(ApiError) as gone:  # the same request again
         next(cluster.api.watch(path("onlineendpoints", "many"), versions[0], timeoutSeconds=10))
     assert gone.value.status == 410
     lists = requests_of(cluster, account, "list", "onlineendpoints")[begun[0]:]
@@ -271,13 +272,13 @@ def watch_is_resumed_too_late(cluster, start, account, folder, door):
 
 @pytest.mark.parametrize("renewed", ["before it is refused", "after it was refused"])
 def test_a_refused_token_is_read_again(cluster, namespace, account, follow, gate, load, model, tmp_path, renewed):
-    """The token ends with the Secret that it is bound to. Watches that are open stay so; the next ones are refused."""
+    """The token ends with the Secret that it is bound to. Open watches stay open; new ones are refused."""
     account.token = old = bound_token(cluster, namespace)
     door = gate(cluster.port)
     router = follow(api_port=door.port)
     wait_served(router, 3)
     cluster.api.delete(path("secrets", namespace, "bound"))
-    eventually(lambda: is_refused(cluster, old), "the token to be refused", patience=40, pause=0.5)  # remembered for 10 s
+    eventually(lambda: is_refused(cluster, old), "the token to be refused", patience=40, pause=0.5)  # the API server caches it for 10 s
     refused = lambda: [one for one in cluster.audited("", verb="watch", namespace=namespace) if code_of(one) == 401]  # noqa: E731
     assert not refused()
     account.token = account.new_token()
@@ -285,15 +286,15 @@ def test_a_refused_token_is_read_again(cluster, namespace, account, follow, gate
         account.write_directory(tmp_path / "serviceaccount")
     with under_load(load, router):
         door.end_all()
-        eventually(refused, "a watch to meet 401", patience=20)
+        eventually(refused, "a watch to get 401", patience=20)
         if renewed.startswith("after"):
             eventually(lambda: {"onlineendpoints", "onlinedeployments", "endpointslices", "secrets"}
-                       <= {one["objectRef"]["resource"] for one in refused()}, "401 to every watch", patience=20)
-            stays(lambda: len(deployment_of(router)["replicas"]) == 3, 1, "what was known")
+                       <= {one["objectRef"]["resource"] for one in refused()}, "every watch to get 401", patience=20)
+            stays(lambda: len(deployment_of(router)["replicas"]) == 3, 1, "the known replicas")
             account.write_directory(tmp_path / "serviceaccount")
         begun = time.monotonic()
         cluster.api.patch(path("onlineendpoints", namespace, ENDPOINT), {"spec": {"router": {"hostnames": ["renewed.test"]}}})
-        eventually(lambda: served_by(router)[ENDPOINT][0] == ["renewed.test"], "the router to go on", patience=60)
+        eventually(lambda: served_by(router)[ENDPOINT][0] == ["renewed.test"], "the router to use the new token", patience=60)
         took = time.monotonic() - begun
     print(f"{len(refused())} watches met 401; the new token was in use after {took:.2f} s (goal {CATCHES_UP_GOAL} s)")
     assert took <= CATCHES_UP_WITHIN
@@ -329,17 +330,17 @@ def test_changes_as_fast_as_they_are_taken(cluster, namespace, follow, load, mod
 
 
 def test_trouble_again_and_again_costs_nothing(cluster, namespace, follow, gate, load, model):
-    """Cut watches, a killed API server, many changes: the third time the process is no larger than after the first."""
+    """Cut watches, a killed API server, many changes: after the last round the process is no larger than after the second."""
     door = gate(cluster.port)
     router = follow(api_port=door.port)
     wait_served(router, 3)
     held = []
-    for _ in range(4):  # the first one fills pools and caches
+    for _ in range(4):  # the first round fills pools and caches
         with under_load(load, router):
             make_many(cluster.api, namespace, threads=2, seconds=1.5)
             for _ in range(3):
                 door.end_all(reset=True)
-                eventually(lambda: age(router) < 1, "the watches", patience=10)
+                eventually(lambda: age(router) < 1, "the watches to be open again", patience=10)
             cluster.kill_api_server()
             eventually(lambda: age(router) > 0.5, "the age to rise")
             cluster.start_api_server()
@@ -349,7 +350,7 @@ def test_trouble_again_and_again_costs_nothing(cluster, namespace, follow, gate,
         held.append({**at_rest(router), "to the API server": door.open})
     print(f"at rest: {held}")
     _, first, *_, last = held
-    # How many Secrets are followed alone depends on when they were made: at most 16, beside those that one watch follows. Before,
+    # How many Secrets have a watch of their own depends on when they were created: at most 16, beside those that one watch follows. Before,
     # a refusal while the server started left a connection for each of the 40.
     assert max(one["to the API server"] for one in held) <= KINDS_AND_SECRETS + 16 + RESTING
     beside, beside_at_first = (one["descriptors"] - one["to the API server"] for one in (last, first))
@@ -359,7 +360,7 @@ def test_trouble_again_and_again_costs_nothing(cluster, namespace, follow, gate,
 
 
 def make_plain(api, namespace, number):
-    """The endpoint of that number and its deployment, as if nothing had ever happened to it."""
+    """Restores the endpoint of that number and its deployment to their first state."""
     name = f"other-{number}"
     for plural, described in (("onlineendpoints", online_endpoint(name, traffic={}, router={"hostnames": [f"{name}.test"]})),
                               ("onlinedeployments", online_deployment("blue", name, slots=1, router={"service": {"name": MODEL}}))):
@@ -369,13 +370,13 @@ def make_plain(api, namespace, number):
 
 
 def at_rest(router):
-    """What the process holds when clients have gone and nothing changes."""
-    eventually(lambda: router.metrics().value("connections_active") == 0 and router.slots_in_use() == 0, "clients to be gone",
+    """Returns what the process holds when client connections have ended and nothing changes."""
+    eventually(lambda: router.metrics().value("connections_active") == 0 and router.slots_in_use() == 0, "the clients' connections to end",
                patience=30)
     seen = []
 
     def unchanged():
         seen.append(router.status()["process"])
         return len(seen) > 20 and len({one["descriptors"] for one in seen[-20:]}) == 1
-    eventually(unchanged, "the descriptors to stand still", patience=60, pause=0.1)
+    eventually(unchanged, "the number of descriptors to stay constant", patience=60, pause=0.1)
     return {"descriptors": seen[-1]["descriptors"], "heap_bytes": min(one["heap_bytes"] for one in seen[-20:])}

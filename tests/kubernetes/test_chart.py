@@ -1,8 +1,8 @@
-"""The chart, really installed by helm on a cluster of its own: each variant in a namespace that enforces the Pod Security Standard
-`restricted`, its routers run as their Pods say (harness/router_pod.py), and an endpoint scored through them.
+"""The chart, installed by helm on a cluster of its own: each variant in a namespace that enforces the Pod Security Standard `restricted`.
+Its routers run as their Pods describe (harness/router_pod.py), and requests are sent to an endpoint through them.
 
-All variants run at once, and each is used by several tests. The one that has all namespaces comes after the others: it would write
-the statuses of their endpoints, too."""
+All variants run at the same time, and several tests use each. The variant that serves all namespaces runs after the others, since it would
+also write the statuses of their endpoints."""
 
 import itertools
 import json
@@ -23,7 +23,7 @@ from support.wait import eventually
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Of these tests alone: helm owns the kinds in it, but for those of the Prometheus operator."""
+    """The cluster of these tests alone: helm owns the kinds in it, except those of the Prometheus operator."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
         monitoring_kinds.install(cluster)
         yield cluster
@@ -42,11 +42,11 @@ def make(cluster, tmp_path_factory, authority):
 
 @pytest.fixture(scope="module")
 def owner(make, cluster, tmp_path_factory):
-    """The release with the default values (but for the choice that must be made), which has the kinds: installed from an older chart,
-    and then upgraded. `before` and `after`: the resources' ids then; `pods`: those of the routers."""
+    """The release with the default values (except for the choice that has no default), which has the kinds. It was installed from an older
+    chart and then upgraded. `before` and `after`: the ids of the resources, and of the routers' Pods, at that time."""
     release = make("inference-router", HTTP)
     release.install(chart=older_chart(tmp_path_factory.mktemp("older")))
-    with pytest.raises(AssertionError, match="drain_on_abort"):  # else nothing was older
+    with pytest.raises(AssertionError, match="drain_on_abort"):  # otherwise the chart was not older
         release.add_endpoint(router={"drain_on_abort": True})
     release.add_endpoint()
     release.before = (_ids(release), [one.uid for one in release.pods()])
@@ -56,31 +56,31 @@ def owner(make, cluster, tmp_path_factory):
 
 
 def _ids(release):
-    """Of its endpoint and its deployment."""
+    """Returns the ids of its endpoint and its deployment."""
     def read():
         try:
             return [release.cluster.api.get(path(plural, release.namespace, name))["metadata"]["uid"]
                     for plural, name in (("onlineendpoints", release.endpoint), ("onlinedeployments", release.model))]
         except ApiError as error:
-            assert error.status == 429, error  # for a moment, after the kind has changed
+            assert error.status == 429, error  # for a short time after a change of the kind
             return None
-    return eventually(read, "the resources", PATIENCE, 0.1)
+    return eventually(read, "the resources to be readable", PATIENCE, 0.1)
 
 
 def _exercise(release, options=()):
-    """Installs, uses and uninstalls it; what was seen."""
+    """Installs, uses and uninstalls the release; returns what was seen."""
     notes = release.install(*options)
     release.add_endpoint()
     scored = _use(release)
     seen = SimpleNamespace(notes=notes, scored=scored, **_facts(release))
     release.helm.uninstall(release.name, release.namespace)
-    eventually(lambda: not release.kinds(), "the release's objects to go", PATIENCE, 0.2)
+    eventually(lambda: not release.kinds(), "the release's objects to be deleted", PATIENCE, 0.2)
     return seen
 
 
 def _use(release):
-    """Until every right was used; the statuses of what was scored."""
-    release.add_refused_endpoint()  # an Event
+    """Uses the release until every right was used; returns the statuses of the answers."""
+    release.add_refused_endpoint()  # causes an Event
     scored = release.scored()
     if release.values.get("createKeys"):
         _remove_key(release)
@@ -89,10 +89,10 @@ def _use(release):
 
 
 def _remove_key(release):
-    """Of a Secret that the router made: it makes another, and has then used its right to."""
+    """Removes a key of a Secret that the router made. The router makes another one, which uses its right to do so."""
     old = release.key()
     release.cluster.api.patch(path("secrets", release.served, f"{release.endpoint}-keys"), {"data": {"primaryKey": None}})
-    eventually(lambda: release.key() not in ("", old), "another key", PATIENCE, 0.1)
+    eventually(lambda: release.key() not in ("", old), "another key in the Secret", PATIENCE, 0.1)
 
 
 def _facts(release):
@@ -114,7 +114,7 @@ def _facts(release):
 
 @pytest.fixture(scope="module")
 def variants(make, owner):
-    """What was seen of each, by its name: `variants("tls")` waits for it."""
+    """What was seen of each variant, by its name: `variants("tls")` waits for it."""
     more = {"ha": {"routers": 3}, "listed": {"served": "release-listed-a", "prefix": "team-"}, "wide": {"served": "models-of-wide"}}
     releases = {name: make(name, {**values, **SHORT}, **more.get(name, {})) for name, values in VARIANTS.items()}
     releases["listed"].cluster.create_namespace("release-listed-b")
@@ -125,7 +125,7 @@ def variants(make, owner):
         def get(name):
             if name not in seen:
                 for one in seen.values():
-                    one.exception()  # has ended, however
+                    one.exception()  # has ended, with or without an exception
                 seen[name] = pool.submit(_exercise, releases[name])
             return seen[name].result()
         yield get
@@ -133,7 +133,7 @@ def variants(make, owner):
 
 def test_an_upgrade_brings_newer_kinds_and_keeps_resources_and_pods(owner):
     assert owner.before == owner.after
-    owner.add_endpoint(router={"drain_on_abort": True})  # what the older kind had not
+    owner.add_endpoint(router={"drain_on_abort": True})  # a key that the older kind did not have
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -193,11 +193,11 @@ def test_the_certificate_is_mounted_and_needs_no_right(variants):
     [secret] = [one["secret"] for one in seen.deployment["spec"]["template"]["spec"]["volumes"] if "secret" in one]
     assert secret["secretName"] == "router-tls"
     assert "https://models.test/api/v1/endpoint/ENDPOINT/score" in seen.notes
-    assert "services" in {resource for _, _, resource in seen.rules}  # nobody may claim the names of its load balancer
+    assert "services" in {resource for _, _, resource in seen.rules}  # no endpoint may use the names of its load balancer
 
 
 def test_monitoring_brings_its_objects_only_where_it_is_on(variants):
-    """What is in them: test_monitoring.py."""
+    """test_monitoring.py tests their contents."""
     assert variants("monitoring").kinds >= {"servicemonitors", "prometheusrules"}
     assert not variants("ha").kinds & {"servicemonitors", "prometheusrules"}
 
@@ -240,7 +240,7 @@ def test_the_example_of_egress_lets_the_router_reach_its_models(variants, cluste
 
 
 def test_anybody_could_write_a_slice_with_the_controllers_label(helm, cluster, tmp_path):
-    """That the controller itself is let through, the variant `policy` shows, which finds its replicas."""
+    """The variant `policy`, whose router finds its replicas, shows that the controller itself is permitted."""
     home = "guarded"
     cluster.create_namespace(home)
     policy = tmp_path / "policy.yaml"
@@ -259,11 +259,11 @@ def test_anybody_could_write_a_slice_with_the_controllers_label(helm, cluster, t
     attempts = itertools.count()
     eventually(lambda: "only the endpointslice-controller" in write(f"forged-{next(attempts)}", slices, label), "the policy to act", 30, 0.2)
     assert write("own", slices, {"endpointslice.kubernetes.io/managed-by": "me"}) == "written"
-    assert write("elsewhere", path("endpointslices", "default"), label) == "written"  # not served by this release
+    assert write("elsewhere", path("endpointslices", "default"), label) == "written"  # a namespace that this release does not serve
 
 
 def _wait_rolled_out(release):
-    """The old routers may still drain."""
+    """The old routers may still be draining."""
     release.cluster.kubectl("rollout", "status", "deployment", release.full_name, "-n", release.namespace, f"--timeout={PATIENCE}s")
 
 
@@ -272,22 +272,22 @@ def test_a_running_router_takes_up_what_it_can_and_is_replaced_for_the_rest(vari
     [before] = owner.pods()
     loaded = before.metrics().value("configuration_generation")
     owner.helm.upgrade(owner.name, owner.namespace, {**HTTP, "logLevel": "debug", "limits": {"max_connections": 4000}})
-    eventually(lambda: before.metrics().value("configuration_generation") > loaded, "the change to be taken up", PATIENCE)
+    eventually(lambda: before.metrics().value("configuration_generation") > loaded, "the change to be applied", PATIENCE)
     assert before.metrics().value("configuration_reloads_total", result="refused") == 0
     assert owner.pods() == [before]
     owner.helm.upgrade(owner.name, owner.namespace, {**HTTP, "publicUrl": "http://models.test"})
     routers = {"app.kubernetes.io/instance": owner.name}
-    eventually(lambda: len(owner.cluster.pods.all(owner.namespace, **routers)) == 2, "another router", PATIENCE)
+    eventually(lambda: len(owner.cluster.pods.all(owner.namespace, **routers)) == 2, "another router to start", PATIENCE)
     _wait_rolled_out(owner)
 
 
 def test_an_uninstalled_release_leaves_the_kinds_and_the_resources(variants, owner, cluster):
-    variants("wide")  # needs the kinds no more
+    variants("wide")  # after this, no variant needs the kinds
     owner.helm.uninstall(owner.name, owner.namespace)
-    eventually(lambda: not owner.kinds(), "the release's objects to go", PATIENCE, 0.2)
+    eventually(lambda: not owner.kinds(), "the release's objects to be deleted", PATIENCE, 0.2)
     for kind in ("onlineendpoints", "onlinedeployments"):
         metadata = cluster.api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{kind}.inference-router.dev")["metadata"]
         assert "deletionTimestamp" not in metadata
     assert _ids(owner) == owner.before[0]
-    owner.install()  # the same release takes them over again
+    owner.install()  # the same release becomes their owner again
     _wait_rolled_out(owner)

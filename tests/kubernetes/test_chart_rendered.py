@@ -1,4 +1,4 @@
-"""The chart as helm renders it, without a cluster: what it refuses, and what stands in it."""
+"""The chart as helm renders it, without a cluster: the values that it refuses, and the contents of its objects."""
 
 import json
 import re
@@ -50,10 +50,10 @@ def test_what_does_not_fit_is_refused_with_what_to_do(helm, values, told):
 
 
 def _leaves(schema, prefix=""):
-    """The names of all values that are not groups: `image.tag`; of lists of objects `namespaces[].name`."""
+    """Yields the names of all values that are not groups: `image.tag`; for lists of objects `namespaces[].name`."""
     for name, described in schema["properties"].items():
         inner = described.get("items", described)
-        if "properties" in inner and name != "limits":  # these are described where router.yaml is
+        if "properties" in inner and name != "limits":  # router.yaml's documentation describes these
             if "items" in described:
                 yield prefix + name
             yield from _leaves(inner, f"{prefix}{name}{'[]' if 'items' in described else ''}.")
@@ -85,7 +85,8 @@ def test_the_limits_are_those_of_router_yaml():
 def test_other_buckets_go_to_router_yaml_and_roll_the_pods(helm):
     def rendered(**values):
         return helm.run("template", "models", CHART, values={**HTTP, **values}).stdout
-    assert "buckets" not in rendered() and rendered(metricsBuckets=None) == rendered()  # --reuse-values of a release that knew of none
+    # --reuse-values of a release that did not have this value
+    assert "buckets" not in rendered() and rendered(metricsBuckets=None) == rendered()
     one, other = rendered(metricsBuckets=[0.00005, 1]), rendered(metricsBuckets=[1, 2])
     assert re.search(r"metrics:\n +buckets:\n +- 5e-05\n +- 1\n", one)
     sums = [re.search(r"checksum/metrics-buckets: (\w+)", text)[1] for text in (one, other)]
@@ -93,7 +94,7 @@ def test_other_buckets_go_to_router_yaml_and_roll_the_pods(helm):
 
 
 def test_what_the_release_before_did_not_know_is_rendered_only_where_it_is_set(helm):
-    """The ConfigMap changes before the pods do, and a router refuses a key that it does not know."""
+    """The ConfigMap changes before the Pods, and a router refuses a key that it does not know."""
     def config(**values):
         rendered = helm.run("template", "models", CHART, "--show-only", "templates/configmap.yaml", values={**HTTP, **values}).stdout
         return yaml.safe_load(next(text for text in yaml.safe_load(rendered)["data"].values()))
@@ -114,17 +115,17 @@ def test_all_routers_of_a_release_have_one_mark_in_via_and_other_releases_others
     assert re.fullmatch(r"via_name: router-[0-9a-f]{12}", mark) and marks() == [mark]
     assert marks(viaName="models-1") == ["via_name: models-1"]
     assert marks(via=False) == ["via: false"]
-    assert marks(via=None) == [mark]  # --reuse-values of a release that knew of none
+    assert marks(via=None) == [mark]  # --reuse-values of a release that did not have this value
     others = [marks("other"), marks(namespace="b"), marks(publicUrl="http://models.test")]
     assert len({mark, *(one for one, in others)}) == 4
 
 
-# --- who may reach the operators' port
+# --- access to the operators' port
 PROMETHEUS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
 
 
 def _policy(helm, network_policy):
-    """The NetworkPolicy as it is rendered, line by line without indentation; empty: there is none."""
+    """Returns the rendered NetworkPolicy, line by line without indentation; empty if there is none."""
     done = helm.run("template", "models", CHART, "--show-only", "templates/networkpolicy.yaml",
                     values={**HTTP, "networkPolicy": network_policy})
     if "could not find template" in done.stderr:
@@ -134,7 +135,7 @@ def _policy(helm, network_policy):
 
 
 def _notes(helm, values, folder):
-    """Helm shows NOTES.txt only where it installs: in a copy of the chart it is the text of a ConfigMap."""
+    """Helm prints NOTES.txt only during an installation. So a copy of the chart has it as the text of a ConfigMap."""
     copy = Path(folder) / CHART.name
     shutil.copytree(CHART, copy, dirs_exist_ok=True)
     notes = (copy / "templates" / "NOTES.txt").read_text()
@@ -175,7 +176,7 @@ def test_the_policy_for_slices_needs_kubernetes_1_30(helm):
 
 
 def test_a_release_that_is_older_than_a_value_is_upgraded_with_reuse_values(helm):
-    """Helm then leaves out the value's default."""
+    """Helm then omits the value's default."""
     rendered = helm("template", "router", CHART, values={**HTTP, "perNamespace": None, "endpointSlicePolicy": None})
     assert "per_namespace" not in rendered and "service_name" in rendered
     rendered = helm("template", "router", CHART, values={**HTTP, "perNamespace": {"maxEndpoints": 50}})

@@ -1,4 +1,4 @@
-"""The test cluster itself: a real API server, real controllers, Pods that answer at addresses of their own."""
+"""The test cluster itself: a real API server, real controllers, Pods that answer on addresses of their own."""
 
 import json
 import time
@@ -83,7 +83,7 @@ def test_a_pod_answers_at_its_address(namespace, pods, model):
     assert requests.get(f"http://{first.address}/", timeout=10).status_code == 200
     answer = requests.post(f"http://{first.address}/score", data=b"hello", headers={"x-request-id": "one"}, timeout=10)
     assert (answer.content, answer.headers["x-pod"]) == (b"hello", first.name)
-    eventually(lambda: times([first], "finished") == {"one": 1}, "its record")
+    eventually(lambda: times([first], "finished") == {"one": 1}, "the record of the request")
     assert not second.events()
     assert max(one.concurrent for one in first.events()) == 1
 
@@ -96,7 +96,7 @@ def test_a_rolling_update_replaces_every_pod(cluster, namespace, pods, model):
     eventually(lambda: not any(one.is_alive() for one in old), "the old processes to end", patience=30)
     new = pods.ready(namespace, 3)
     assert not addresses(old) & addresses(new)
-    eventually(lambda: ready_addresses(cluster, namespace, "model") == addresses(new), "the slice")
+    eventually(lambda: ready_addresses(cluster, namespace, "model") == addresses(new), "the slice to have the new Pods")
 
 
 def test_the_number_of_pods_goes_up_and_down(cluster, namespace, pods, model):
@@ -104,51 +104,51 @@ def test_the_number_of_pods_goes_up_and_down(cluster, namespace, pods, model):
     for replicas in (1, 4, 1, 0):
         scale(cluster, namespace, replicas)
         now = pods.ready(namespace, replicas)
-        eventually(lambda: ready_addresses(cluster, namespace, "model") == addresses(now), "the slice")
+        eventually(lambda: ready_addresses(cluster, namespace, "model") == addresses(now), "the slice to have the Pods")
 
 
 def test_a_deleted_pod_finishes_what_it_has(cluster, namespace, pods, model):
-    """It is in the slice as terminating until its process has ended."""
+    """The slice has it as terminating until its process has ended."""
     model(replicas=1, annotations={"test/termination-delay": "1"})
     [pod] = pods.ready(namespace, 1)
-    eventually(lambda: ready_addresses(cluster, namespace, "model") == {pod.ip}, "the slice")
+    eventually(lambda: ready_addresses(cluster, namespace, "model") == {pod.ip}, "the slice to have the Pod")
     with requests.post(f"http://{pod.address}/score", data=b"x", headers={"x-do": "stream=150"}, stream=True, timeout=30) as answer:
         cluster.kubectl("delete", "pod", pod.name, "-n", namespace, "--wait=false")
 
         def terminating():
             return [one["conditions"] for one in endpoints(cluster, namespace, "model") if one["addresses"] == [pod.ip]]
-        eventually(lambda: terminating() == [{"ready": False, "serving": True, "terminating": True}], "it to be terminating")
+        eventually(lambda: terminating() == [{"ready": False, "serving": True, "terminating": True}], "the endpoint to be terminating")
         assert len(answer.content) == 150 * 8
-    eventually(lambda: not terminating(), "the slice without it", patience=30)
+    eventually(lambda: not terminating(), "the endpoint to be removed from the slice", patience=30)
     assert not pod.is_alive()
-    eventually(lambda: pod not in pods.all(namespace, ended=False), "its address to be given back")
-    with pytest.raises(requests.ConnectTimeout):  # nobody there, not even to refuse
+    eventually(lambda: pod not in pods.all(namespace, ended=False), "its address to be released")
+    with pytest.raises(requests.ConnectTimeout):  # no process answers there, not even with a refusal
         requests.get(f"http://{pod.address}/", timeout=1)
 
 
 def test_a_killed_process_is_started_again(cluster, namespace, pods, model):
     model(replicas=1, annotations={"test/restart-delay": "2"})
     [pod] = pods.ready(namespace, 1)
-    eventually(lambda: ready_addresses(cluster, namespace, "model") == {pod.ip}, "the slice")
+    eventually(lambda: ready_addresses(cluster, namespace, "model") == {pod.ip}, "the slice to have the Pod")
     before, pid = pod.ip, pod.pid
     pod.kill()
-    eventually(lambda: not ready_addresses(cluster, namespace, "model"), "the slice to say not ready")
-    assert not pod.is_alive()  # it waits for its restart
+    eventually(lambda: not ready_addresses(cluster, namespace, "model"), "the slice to have the Pod as not ready")
+    assert not pod.is_alive()  # before its restart
     assert pods.ready(namespace, 1) == [pod]
     assert pod.pid != pid
-    eventually(lambda: ready_addresses(cluster, namespace, "model") == {before}, "the slice to say ready", patience=30)
+    eventually(lambda: ready_addresses(cluster, namespace, "model") == {before}, "the slice to have the Pod as ready", patience=30)
     [status] = cluster.api.get(f"/api/v1/namespaces/{namespace}/pods/{pod.name}")["status"]["containerStatuses"]
     assert (status["restartCount"], status["ready"]) == (1, True)
 
 
 def test_readiness_is_what_the_test_says(cluster, namespace, pods, model):
     model(replicas=1, annotations={"test/ready-delay": "never"})
-    eventually(lambda: [one["conditions"]["ready"] for one in endpoints(cluster, namespace, "model")] == [False], "it to be listed")
+    eventually(lambda: [one["conditions"]["ready"] for one in endpoints(cluster, namespace, "model")] == [False], "the Pod to be listed")
     [pod] = pods.all(namespace)
     pod.set_ready(True)
-    eventually(lambda: ready_addresses(cluster, namespace, "model") == {pod.ip}, "it to be ready")
+    eventually(lambda: ready_addresses(cluster, namespace, "model") == {pod.ip}, "the Pod to be ready")
     pod.set_ready(False)
-    eventually(lambda: not ready_addresses(cluster, namespace, "model"), "it not to be ready")
+    eventually(lambda: not ready_addresses(cluster, namespace, "model"), "the Pod not to be ready")
 
 
 def test_an_address_may_be_the_next_pods(cluster, namespace, pods, model):
@@ -168,10 +168,10 @@ def test_an_address_may_be_the_next_pods(cluster, namespace, pods, model):
 
 
 def test_objects_outlive_the_api_server(cluster, namespace, pods, model):
-    """It is killed; what happens to Pods meanwhile it learns when it is back."""
+    """The API server is killed. After its restart it learns what happened to Pods meanwhile."""
     model(replicas=2)
     first, second = pods.ready(namespace, 2)
-    eventually(lambda: len(ready_addresses(cluster, namespace, "model")) == 2, "the slice")
+    eventually(lambda: len(ready_addresses(cluster, namespace, "model")) == 2, "the slice to have both Pods")
     before = {one["metadata"]["uid"] for one in slices(cluster, namespace, "model")}
     cluster.kill_api_server()
     assert not cluster.is_ready()
@@ -185,9 +185,9 @@ def test_objects_outlive_the_api_server(cluster, namespace, pods, model):
     def restarted():
         status = cluster.api.get(f"/api/v1/namespaces/{namespace}/pods/{first.name}")["status"]["containerStatuses"][0]
         return status["restartCount"] == 1 and status["ready"]
-    eventually(restarted, "the kubelet to tell", patience=30)
+    eventually(restarted, "the kubelet to report the restart", patience=30)
     scale(cluster, namespace, 3)
-    eventually(lambda: ready_addresses(cluster, namespace, "model") == addresses(pods.ready(namespace, 3)), "the slice", patience=30)
+    eventually(lambda: ready_addresses(cluster, namespace, "model") == addresses(pods.ready(namespace, 3)), "three Pods", patience=30)
 
 
 def test_an_account_may_do_what_its_role_says(cluster, namespace, tmp_path):
@@ -223,7 +223,7 @@ def test_an_account_may_do_what_its_role_says(cluster, namespace, tmp_path):
 
 
 def test_versions_from_before_a_compaction_are_gone(cluster, namespace):
-    """The API server's memory of what has been ends with it, etcd's with the compaction."""
+    """The API server's cache of old versions ends with its process, that of etcd with the compaction."""
     path = SLICES.format(namespace)
     old = cluster.api.get(path)["metadata"]["resourceVersion"]
     cluster.apply(service("model"), namespace)
@@ -258,7 +258,7 @@ def test_a_definition_of_a_kind_is_taken_from_a_file(cluster, namespace, tmp_pat
 
 
 def test_the_router_reaches_pods(start, namespace, pods, model):
-    """It runs outside their network, and here it is told their addresses."""
+    """The router runs outside the Pods' network, and this test gives it their addresses."""
     model(replicas=2)
     running = pods.ready(namespace, 2)
     router = start(settings.endpoint(settings.deployment([one.address for one in running], slots=1)))

@@ -13,7 +13,7 @@ from support.wait import eventually, stays
 GROUP = "/apis/inference-router.dev/v1alpha1"
 READ = ["list", "watch"]
 KEY, OTHER_KEY = "key-of-a-resource-0001", "key-of-a-resource-0002"
-WITHIN = 1.0  # seconds in which a change acts
+WITHIN = 1.0  # seconds within which the router applies a change
 
 
 def online_endpoint(name, traffic=None, **spec):
@@ -45,13 +45,13 @@ def kinds(cluster):
 def _is_served(cluster, plural):
     try:
         return cluster.api.get(f"{GROUP}/{plural}") is not None
-    except Exception:  # it is not there yet
+    except Exception:  # the kind does not exist yet
         return False
 
 
 @pytest.fixture
 def follow(cluster, namespace, kinds, start, tmp_path):
-    """Starts routers that follow the test's namespace with the rights that they need there, and no others."""
+    """Starts routers that follow the test's namespace, with exactly the rights that they need there."""
     account = cluster.service_account(namespace, "router", rules=[
         {"apiGroups": ["inference-router.dev"], "resources": ["onlineendpoints", "onlinedeployments"], "verbs": READ},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
@@ -67,11 +67,11 @@ def follow(cluster, namespace, kinds, start, tmp_path):
 
 @pytest.fixture
 def iris(cluster, namespace, pods):
-    """An endpoint with one deployment of two Pods, all of it applied at once, and its Pods ready."""
+    """An endpoint with one deployment of two Pods. All objects are applied at once, and the Pods are ready."""
     cluster.apply([online_endpoint("iris", {"blue": 100}), online_deployment("iris", "blue"), secret("iris-keys", KEY),
                    service("iris-blue"), deployment("iris-blue", replicas=2)], namespace)
     running = pods.ready(namespace, 2)
-    eventually(lambda: _ready_in_slices(cluster, namespace, "iris-blue") == 2, "the EndpointSlice")
+    eventually(lambda: _ready_in_slices(cluster, namespace, "iris-blue") == 2, "the EndpointSlice to have both Pods")
     return running
 
 
@@ -90,7 +90,7 @@ def status_of(router, endpoint="iris", key=KEY, **options):
 
 
 def acts(condition, what):
-    """Within a second, as everything that changes."""
+    """Waits for the condition and asserts that the change was applied within a second, as every change must be."""
     begun = time.monotonic()
     eventually(condition, what, patience=10)
     took = time.monotonic() - begun
@@ -116,7 +116,7 @@ def test_a_thousand_requests_after_readiness(follow, iris):
 def test_readiness_waits_for_the_api_server(cluster, follow, iris):
     cluster.kill_api_server()
     router = follow(wait=False)
-    eventually(lambda: _observes(router), "the router's listener")
+    eventually(lambda: _observes(router), "the router's listener to be open")
     status, text = router.observe("/readyz")
     assert status == 503
     assert "OnlineEndpoint is not listed yet" in text
@@ -141,7 +141,7 @@ def test_a_change_acts_within_a_second(cluster, namespace, pods, follow, iris):
     cluster.apply([service("iris-green"), deployment("iris-green"), online_deployment("iris", "green")], namespace)
     pods.ready(namespace, 1, app="iris-green")
     green = {"azureml-model-deployment": "green"}
-    eventually(lambda: status_of(router, key=OTHER_KEY, headers=green) == 200, "the new deployment")
+    eventually(lambda: status_of(router, key=OTHER_KEY, headers=green) == 200, "the new deployment to answer")
     cluster.apply([online_endpoint("iris", {"blue": 0, "green": 100})], namespace)
     served_by = lambda: router.score(b"{}", path=path("iris"), key=OTHER_KEY).headers.get("azureml-model-deployment")  # noqa: E731
     acts(lambda: served_by() == "green", "other shares")
@@ -168,7 +168,7 @@ def test_what_was_known_is_served_while_the_api_server_is_away(cluster, follow, 
     cluster.kill_api_server()
     age = lambda: router.metrics().value("inference_router_discovery_age_seconds")  # noqa: E731
     eventually(lambda: age() > 1, "the age to rise")
-    stays(lambda: status_of(router) == 200, 0.5, "scoring")
+    stays(lambda: status_of(router) == 200, 0.5, "the requests to be served")
     assert router.observe("/readyz")[0] == 200
     cluster.start_api_server()
     eventually(lambda: age() < 1, "the age to fall", patience=40)
@@ -186,8 +186,8 @@ def test_a_missing_secret_closes_its_endpoint_alone(cluster, namespace, follow, 
 
 def test_a_bad_resource_is_refused_by_itself(cluster, namespace, follow, iris):
     router = follow()
-    cluster.apply([online_deployment("iris", "blue", environment={"surprise": 1})], namespace)  # the API server lets it pass
-    eventually(lambda: result_of(router, "iris-blue")["reason"] == "Invalid", "the result")
+    cluster.apply([online_deployment("iris", "blue", environment={"surprise": 1})], namespace)  # the API server accepts it
+    eventually(lambda: result_of(router, "iris-blue")["reason"] == "Invalid", "the result to be Invalid")
     assert not result_of(router, "iris-blue")["accepted"] and result_of(router, "iris-blue")["served"]
     assert "spec.environment.surprise" in result_of(router, "iris-blue")["message"]
     assert status_of(router) == 200
@@ -203,13 +203,13 @@ def test_kubernetes_cannot_change_by_reload(follow, iris):
 
 
 def test_a_pod_of_two_deployments_has_one_set_of_slots(cluster, namespace, pods, follow):
-    """Each deployment has its own Service; both select the same Pod, which takes one request at a time."""
+    """Each deployment has its own Service. Both Services select the same Pod, which takes one request at a time."""
     cluster.apply([online_endpoint("iris", {"blue": 50, "green": 50}), online_deployment("iris", "blue", slots=1),
                    online_deployment("iris", "green", slots=1), secret("iris-keys", KEY), service("iris-blue", "model"),
                    service("iris-green", "model"), deployment("model", environment={"SLEEP": 0.02})], namespace)
     [only] = pods.ready(namespace, 1)
     for name in ("iris-blue", "iris-green"):
-        eventually(lambda name=name: _ready_in_slices(cluster, namespace, name) == 1, "the EndpointSlice")
+        eventually(lambda name=name: _ready_in_slices(cluster, namespace, name) == 1, "the EndpointSlice to have the Pod")
     router = follow()
     clients = [router.connect() for _ in range(8)]
     for _ in range(5):
@@ -223,7 +223,8 @@ def test_a_pod_of_two_deployments_has_one_set_of_slots(cluster, namespace, pods,
 
 
 def test_a_name_passes_from_one_namespace_to_another(cluster, namespace, pods, kinds, start, tmp_path):
-    """Of two endpoints of one name the older has it; neither keys nor waiting requests nor Pods pass over with the name."""
+    """The older of two endpoints with the same name has the name. Neither keys nor waiting requests nor Pods pass to the other with the
+    name."""
     other = f"{namespace}-other"
     cluster.create_namespace(other)
     account = cluster.service_account(namespace, "router", cluster_rules=[
@@ -237,13 +238,13 @@ def test_a_name_passes_from_one_namespace_to_another(cluster, namespace, pods, k
                                                                                   "request_timeout_ms": 30000}),
                        service("iris-blue"), deployment("iris-blue", environment={"SLEEP": 2})], namespace)
         pods.ready(namespace, 1)
-        eventually(lambda: _ready_in_slices(cluster, namespace, "iris-blue") == 1, "the EndpointSlice")
+        eventually(lambda: _ready_in_slices(cluster, namespace, "iris-blue") == 1, "the EndpointSlice to have the Pod")
         older = cluster.api.get(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris")["metadata"]["creationTimestamp"]
         eventually(lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) > older, "the next second")
         cluster.apply([online_endpoint("iris", {"blue": 100}), secret("iris-keys", OTHER_KEY), online_deployment("iris", "blue"),
                        service("iris-blue"), deployment("iris-blue")], other)
         pods.ready(other, 1)
-        eventually(lambda: _ready_in_slices(cluster, other, "iris-blue") == 1, "the EndpointSlice")
+        eventually(lambda: _ready_in_slices(cluster, other, "iris-blue") == 1, "the EndpointSlice to have the Pod")
         router = start(kubernetes={"kubeconfig": str(account.write_kubeconfig(tmp_path / "kubeconfig")),
                                    "namespaces": [{"name": namespace}, {"name": other}]})
         refused = [one for one in router.status()["kubernetes"]["resources"] if one["reason"] == "NameConflict"]
@@ -251,9 +252,9 @@ def test_a_name_passes_from_one_namespace_to_another(cluster, namespace, pods, k
         assert status_of(router, key=OTHER_KEY) == 401
 
         running = router.connect().send(request(b"{}", path=path("iris"), key=KEY))
-        eventually(lambda: router.slots_in_use() == 1, "one that runs")
+        eventually(lambda: router.slots_in_use() == 1, "a request to run")
         waiting = router.connect().send(request(b"{}", path=path("iris"), key=KEY))
-        eventually(lambda: router.queue_length() == 1, "one that waits")
+        eventually(lambda: router.queue_length() == 1, "a request to wait")
         cluster.api.delete(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris")
         assert waiting.response().status == 404
         assert status_of(router, key=OTHER_KEY) == 200

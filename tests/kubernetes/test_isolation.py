@@ -1,4 +1,4 @@
-"""What one namespace writes gets nobody into another, nor holds it up."""
+"""The objects of one namespace neither give access to another one nor delay it."""
 
 import itertools
 import threading
@@ -14,10 +14,10 @@ from support.wait import eventually, stays
 
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 CONTROLLER = "endpointslice-controller.k8s.io"
-INTRUDER = "intruder"  # the endpoint of the namespace that tries to get in
+INTRUDER = "intruder"  # the endpoint of the namespace that attacks the other
 INTRUDERS_KEY = "key-of-the-intruder-0001"
 ACTS_WITHIN = 1.0  # seconds
-QUIET = 0.5  # seconds in which what is not to happen would have happened: changes act within a tenth of that
+QUIET = 0.5  # seconds: an event that must not happen would happen within them, since changes are applied within a tenth of that
 
 
 @pytest.fixture
@@ -31,18 +31,18 @@ def other(cluster, namespace):
 
 @pytest.fixture
 def victim(cluster, namespace, pods):
-    """my-endpoint with its one Pod and the host name victim.test, in the test's namespace. The Pod."""
+    """The Pod of my-endpoint, its only one. The endpoint is in the test's namespace and has the host name victim.test."""
     cluster.apply([secret(), online_endpoint(router={"hostnames": ["victim.test"]}), online_deployment(), service(MODEL),
                    deployment(MODEL)], namespace)
     [pod] = pods.ready(namespace, 1)
     eventually(lambda: [one for part in cluster.api.items(path("endpointslices", namespace)) for one in part["endpoints"] or []],
-               "the EndpointSlice")
+               "the EndpointSlice to have the Pod")
     return pod
 
 
 @pytest.fixture
 def both(cluster, namespace, other, kinds, start, tmp_path):
-    """Starts a router that serves both namespaces: `both(prefix="team-")`, rules for the intruder's."""
+    """Starts a router that serves both namespaces: `both(prefix="team-")` sets rules for the intruder's."""
     everywhere = cluster.service_account(namespace, "everywhere", cluster_rules=rights())
 
     def make(**rules):
@@ -52,7 +52,7 @@ def both(cluster, namespace, other, kinds, start, tmp_path):
 
 @pytest.fixture
 def intrude(cluster, other):
-    """Applies objects in the intruder's namespace, beside its Secret."""
+    """Applies objects in the intruder's namespace, together with its Secret."""
     def make(*objects):
         cluster.apply([secret(f"{INTRUDER}-keys", primary=INTRUDERS_KEY, secondary=INTRUDERS_KEY), *objects], other)
     return make
@@ -63,7 +63,7 @@ def intruder_endpoint(**options):
 
 
 def intruder_deployment(**options):
-    """Its requests do not wait long."""
+    """Its requests wait only a short time."""
     return online_deployment("blue", INTRUDER, router={"service": {"name": "stolen"}}, max_queue_wait_ms=100, **options)
 
 
@@ -76,13 +76,13 @@ def score(router, endpoint, **options):
 
 
 def assert_not_reached(router, pod, reason, endpoint=INTRUDER):
-    """The intruder's own key opens its own endpoint, behind which is nobody."""
+    """The intruder's own key is valid for its own endpoint, which has no replica."""
     before = len(times([pod], "delivered"))
     for _ in range(3):
         answer = score(router, endpoint, key=INTRUDERS_KEY)
         assert (answer.status, answer.why) == (503, "no_ready_replica")
     assert score(router, ENDPOINT).status == 200
-    assert len(times([pod], "delivered")) == before + 1  # that one alone
+    assert len(times([pod], "delivered")) == before + 1  # only this request
     assert deployment_of(router, endpoint=endpoint)["replicas"] == []
     assert result_of(router, f"{endpoint}-blue")["reason"] == reason
 
@@ -96,20 +96,20 @@ def target_of(pod, namespace):
 
 
 def test_an_external_name_leads_nowhere(cluster, other, both, intrude, victim):
-    """Neither the name itself, nor a slice under that Service's name."""
+    """Neither the name itself is a replica, nor a slice with the name of that Service."""
     external = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "stolen"},
                 "spec": {"type": "ExternalName", "externalName": victim.ip}}
     intrude(intruder_endpoint(), intruder_deployment(), external)
     router = both()
     assert_not_reached(router, victim, "Accepted")
     cluster.apply(stolen_slice(victim), other)
-    eventually(lambda: result_of(router, f"{INTRUDER}-blue")["reason"] != "Accepted", "the slice")
+    eventually(lambda: result_of(router, f"{INTRUDER}-blue")["reason"] != "Accepted", "the slice to have a result")
     assert_not_reached(router, victim, "SlicesRefused")
 
 
 @pytest.mark.parametrize("kind", ["by hand", "label forged", "target of the other namespace"])
 def test_a_slice_by_hand_leads_nowhere(cluster, namespace, other, both, intrude, victim, kind):
-    """It says that the other namespace's Pod is one of its Service's."""
+    """The slice claims that the other namespace's Pod belongs to its Service."""
     router = both()
     forged = {"by hand": stolen_slice(victim, target=target_of(victim, other)),
               "label forged": stolen_slice(victim, {MANAGED_BY: CONTROLLER}),
@@ -121,7 +121,7 @@ def test_a_slice_by_hand_leads_nowhere(cluster, namespace, other, both, intrude,
 
 
 def test_custom_slices_are_believed_where_that_is_allowed(cluster, namespace, follow, victim):
-    """The same slice gets through with allow_custom_endpoint_slices: so the tests above refuse it for its origin alone."""
+    """With allow_custom_endpoint_slices the router accepts the same slice. So the tests above refuse it only because of its origin."""
     cluster.apply([online_endpoint(INTRUDER), intruder_deployment(), secret(f"{INTRUDER}-keys", primary=INTRUDERS_KEY),
                    stolen_slice(victim, target=target_of(victim, namespace))], namespace)
     router = follow(allow_custom_endpoint_slices=True)
@@ -129,7 +129,7 @@ def test_custom_slices_are_believed_where_that_is_allowed(cluster, namespace, fo
 
 
 def test_a_deployment_serves_endpoints_of_its_namespace_only(cluster, namespace, other, both, intrude, victim):
-    """One that names the other's endpoint gets none of its requests, neither by share nor by name."""
+    """A deployment that names the endpoint of the other namespace gets none of its requests, neither by share nor by name."""
     intrude(online_deployment("green"), online_deployment("blue"))
     router = both()
     for name in ("green", "blue"):
@@ -140,13 +140,13 @@ def test_a_deployment_serves_endpoints_of_its_namespace_only(cluster, namespace,
     answer = score(router, ENDPOINT, headers={"azureml-model-deployment": "blue"})
     assert (answer.status, answer.headers.get("x-pod")) == (200, victim.name)
     cluster.api.patch(path("onlineendpoints", namespace, ENDPOINT), {"spec": {"traffic": {"blue": 0, "green": 100}}})
-    eventually(lambda: score(router, ENDPOINT).why == "deployment_not_found", "a share for a deployment that is not this endpoint's")
+    eventually(lambda: score(router, ENDPOINT).why == "deployment_not_found", "the share of a deployment that the endpoint does not have")
 
 
 def test_a_host_name_belongs_to_who_had_it_first(cluster, namespace, other, both, intrude, victim):
     router = both()
     intrude(intruder_endpoint(router={"hostnames": ["victim.test"]}), intruder_deployment())
-    eventually(lambda: result_of(router, INTRUDER), "the intruder's endpoint")
+    eventually(lambda: result_of(router, INTRUDER), "the result of the intruder's endpoint")
     assert result_of(router, INTRUDER)["reason"] == "HostnameConflict"
     answer = router.score(b"x", path="/score", host="victim.test")
     assert (answer.status, answer.headers.get("x-pod")) == (200, victim.name)
@@ -158,17 +158,17 @@ def test_a_host_name_belongs_to_who_had_it_first(cluster, namespace, other, both
 def test_an_endpoint_belongs_to_who_had_it_first(cluster, namespace, other, both, intrude, victim):
     router = both()
     cluster.apply([secret(primary=INTRUDERS_KEY), online_endpoint()], other)
-    eventually(lambda: result_of(router, ENDPOINT, other), "the intruder's endpoint")
+    eventually(lambda: result_of(router, ENDPOINT, other), "the result of the intruder's endpoint")
     assert result_of(router, ENDPOINT, other)["reason"] == "NameConflict"
     assert score(router, ENDPOINT).headers.get("x-pod") == victim.name
     assert score(router, ENDPOINT, key=INTRUDERS_KEY).why == "unauthorized"
 
 
 def test_a_secret_is_one_of_the_namespace(cluster, other, both, intrude, victim):
-    """The other namespace's Secret opens nothing here: whoever has its key does not get in either."""
+    """The router does not use the other namespace's Secret here: even a client with its key is refused."""
     router = both()
     intrude(intruder_endpoint(router={"keys": {"secretName": f"{ENDPOINT}-keys"}}), intruder_deployment())
-    eventually(lambda: result_of(router, INTRUDER), "the intruder's endpoint")
+    eventually(lambda: result_of(router, INTRUDER), "the result of the intruder's endpoint")
     assert result_of(router, INTRUDER)["reason"] == "SecretMissing"
     for key in ({}, {"key": INTRUDERS_KEY}, {"key": None}):
         answer = score(router, INTRUDER, **key)
@@ -180,7 +180,7 @@ def test_rules_say_what_a_namespace_may_claim(cluster, namespace, other, both, i
     named = {"intruder": ["a.team.test"], "intr-other": ["victim.team.test.evil.test"], "intr-third": ["team.test"], "trusted": []}
     cluster.apply([one for name, hostnames in named.items()
                    for one in (online_endpoint(name, traffic={}, router={"hostnames": hostnames}), secret(f"{name}-keys"))], other)
-    eventually(lambda: all(result_of(router, name) for name in named), "the endpoints")
+    eventually(lambda: all(result_of(router, name) for name in named), "the results of the endpoints")
     assert {name: result_of(router, name)["reason"] for name in named} == {
         "intruder": "Accepted", "intr-other": "HostnameNotAllowed", "intr-third": "HostnameNotAllowed", "trusted": "NameNotAllowed"}
     reached = {name: score(router, name).why for name in named}
@@ -190,16 +190,16 @@ def test_rules_say_what_a_namespace_may_claim(cluster, namespace, other, both, i
 
 
 def test_a_namespace_that_may_not_be_read_does_not_matter_to_the_others(cluster, namespace, other, account, start, tmp_path, victim):
-    """The router's Role is in one namespace, and it is told to serve two: it says what it lacks, and serves the one."""
+    """The router's Role is in one namespace, and it is configured to serve two. It reports which rights it lacks, and serves the one."""
     router = start_following(start, account, tmp_path, wait=False, namespaces=[{"name": namespace}, {"name": other}])
     forbidden = lambda: {one["objectRef"]["resource"] for one in cluster.audited(account.user, verb="list", namespace=other)  # noqa: E731
                          if one["responseStatus"]["code"] == 403}
-    eventually(lambda: forbidden() == {"onlineendpoints", "onlinedeployments", "endpointslices"}, "403 to all")
-    for plural in ("onlineendpoints", "onlinedeployments", "endpointslices"):  # these words are for operators to act upon
+    eventually(lambda: forbidden() == {"onlineendpoints", "onlinedeployments", "endpointslices"}, "403 for each list")
+    for plural in ("onlineendpoints", "onlinedeployments", "endpointslices"):  # operators should read in the log what to allow
         eventually(lambda: any(plural in line and other in line and "allow the verbs list and watch" in line and "Role" in line
                                for line in router.log.splitlines()), f"the log to say what to allow for {plural}")
     wait_served(router, 1, patience=10)
-    eventually(lambda: router.observe("/readyz")[0] == 200, "/readyz")
+    eventually(lambda: router.observe("/readyz")[0] == 200, "/readyz to answer 200")
     assert score(router, ENDPOINT).status == 200
     assert forbidden() and cluster.audited(account.user, verb="watch", namespace=namespace)
 
@@ -211,14 +211,15 @@ def test_rights_that_are_taken_away_leave_what_was_known(cluster, namespace, fol
     cluster.api.delete(f"{RBAC}/namespaces/{namespace}/rolebindings/router")
     door.end_all()
     eventually(lambda: [one for one in cluster.audited(account.user, verb="watch", namespace=namespace)
-                        if one.get("responseStatus", {}).get("code") == 403], "403 to a watch")
-    stays(lambda: score(router, ENDPOINT).status == 200, QUIET, "scoring")
+                        if one.get("responseStatus", {}).get("code") == 403], "403 for a watch")
+    stays(lambda: score(router, ENDPOINT).status == 200, QUIET, "the endpoint to answer")
     assert router.observe("/readyz")[0] == 200
 
 
 @pytest.mark.parametrize("secrets", [True, False], ids=["secrets missing", "secrets forbidden"])
 def test_who_changes_all_the_time_holds_up_nobody(cluster, namespace, other, account, start, tmp_path, victim, secrets):
-    """Endpoints come and go in the intruder's namespace, each with a Secret that cannot be had; the victim changes its key."""
+    """Endpoints are created in the intruder's namespace all the time, each with a Secret that the router cannot read. Meanwhile the victim
+    changes its key."""
     may = cluster.service_account(other, "router", rules=rights(secrets))
     api = cluster.api
     api.post(f"{RBAC}/namespaces/{other}/rolebindings", {
@@ -236,13 +237,13 @@ def test_who_changes_all_the_time_holds_up_nobody(cluster, namespace, other, acc
     busy = threading.Thread(target=bustle)
     busy.start()
     try:
-        time.sleep(QUIET)  # it is under way
+        time.sleep(QUIET)  # the changes have begun
         took = []
         for number in range(3):
             key = f"another-key-{number}"
             api.patch(path("secrets", namespace, f"{ENDPOINT}-keys"), {"data": keys(key)})
             begun = time.monotonic()
-            eventually(lambda: score(router, ENDPOINT, key=key).status == 200, "the new key", patience=20)
+            eventually(lambda: score(router, ENDPOINT, key=key).status == 200, "the new key to be valid", patience=20)
             took.append(time.monotonic() - begun)
     finally:
         done.set()
@@ -253,14 +254,15 @@ def test_who_changes_all_the_time_holds_up_nobody(cluster, namespace, other, acc
 
 @pytest.mark.parametrize("checked", [False, True])
 def test_a_forged_slice_named_a_pod_of_another_namespace(cluster, namespace, other, kinds, start, tmp_path, intrude, victim, checked):
-    """Its author has a Pod of his own to refer to. Without `check_pod_addresses` nothing shows that the address is another's."""
+    """The slice names a Pod of its author's own. Without `check_pod_addresses`, the router cannot see that the address belongs to another
+    Pod."""
     everywhere = cluster.service_account(namespace, "everywhere", cluster_rules=rights(pods=True))
     router = start_following(start, everywhere, tmp_path, namespaces=[{"name": namespace}, {"name": other}],
                              check_pod_addresses=checked)
     wait_served(router, 1)
     intrude(online_endpoint(INTRUDER), online_deployment(endpoint=INTRUDER), deployment("mine"))
     pods_of_other = lambda: [one for one in cluster.api.items(f"/api/v1/namespaces/{other}/pods") if one["status"].get("podIP")]  # noqa: E731
-    [mine] = eventually(pods_of_other, "a Pod")
+    [mine] = eventually(pods_of_other, "a Pod with an address")
     target = {"kind": "Pod", "namespace": other, "name": mine["metadata"]["name"], "uid": mine["metadata"]["uid"]}
     forged = endpoint_slice("forged", f"{INTRUDER}-blue", [victim.address.partition(":")[0]], {MANAGED_BY: CONTROLLER}, targets=[target])
     cluster.api.post(path("endpointslices", other), forged)
@@ -268,6 +270,6 @@ def test_a_forged_slice_named_a_pod_of_another_namespace(cluster, namespace, oth
     if checked:
         eventually(lambda: result_of(router, f"{INTRUDER}-blue", other)["reason"] == "SlicesRefused", "the refusal")
         stays(lambda: not replicas(), QUIET)
-        wait_served(router, 1)  # the victim's is its own
+        wait_served(router, 1)  # the victim's own slice is accepted
     else:
-        eventually(replicas, "it to be believed")
+        eventually(replicas, "the slice to be accepted")

@@ -1,5 +1,5 @@
-"""What the chart brings for Prometheus and Grafana: on a real API server with the Prometheus operator's kinds, and what a router that
-follows an API server shows beyond one that reads files."""
+"""The chart's objects for Prometheus and Grafana, on a real API server with the Prometheus operator's kinds; and the metrics that only a
+router has which follows an API server."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def get(cluster, namespace, kind):
 
 @pytest.fixture
 def installed(cluster, operator_kinds, namespace, helm):
-    """The objects for monitoring and the Services are in the namespace. The API server refuses what their kinds do not know."""
+    """Applies the objects for monitoring and the Services to the namespace. The API server refuses fields that their kinds do not have."""
     cluster.apply(render(helm, namespace), namespace)
     return namespace
 
@@ -94,7 +94,7 @@ def test_nothing_of_it_is_there_unless_asked_for(helm):
     ("prometheusrules", {"groups": [{"name": "a", "rules": [{"alert": "A", "expr": "1", "for": "a while"}]}]}),
 ])
 def test_the_api_server_knows_what_these_kinds_may_say(cluster, installed, kind, wrong):
-    """Else the tests above would prove nothing."""
+    """Otherwise the tests above would prove nothing."""
     with pytest.raises(ApiError) as refusal:
         cluster.api.patch(f"/apis/{GROUP}/v1/namespaces/{installed}/{kind}/{RELEASE}", {"spec": wrong})
     assert refusal.value.status == 422
@@ -114,14 +114,14 @@ def test_what_only_a_cluster_has_is_on_the_dashboard(cluster, installed, namespa
 
         def without_data():
             return [query.panel for query in queries if not prometheus.now(query.expression)]
-        eventually(lambda: not without_data(), "data of every query", patience=30, pause=0.2)
-        # What the operator's label `endpoint` would have hidden.
+        eventually(lambda: not without_data(), "data for each query", patience=30, pause=0.2)
+        # The operator's label `endpoint` would have hidden this one.
         assert [labels["endpoint"] for labels, _ in prometheus.now("inference_router_slots")] == ["my-endpoint"]
 
         [refused] = [rule["query"] for rule in prometheus.rules() if rule["name"] == "InferenceRouterResourcesRefused"]
         assert prometheus.now(refused) == []
-        cluster.apply(online_endpoint("stranger", traffic={"Blue": 50, "blue": 50}), namespace)  # the router alone sees that mistake
-        eventually(lambda: [value for _, value in prometheus.now(refused)] == [1], "the refused resource", pause=0.2)
+        cluster.apply(online_endpoint("stranger", traffic={"Blue": 50, "blue": 50}), namespace)  # only the router notices this mistake
+        eventually(lambda: [value for _, value in prometheus.now(refused)] == [1], "the refused resource to be counted", pause=0.2)
         cluster.kill_api_server()
         eventually(lambda: prometheus.now("inference_router_discovery_age_seconds > 2"), "the age to grow", patience=30, pause=0.2)
     finally:

@@ -1,6 +1,6 @@
-"""The custom resources before a real API server: what it takes, what it refuses, and what it leaves to the router.
+"""The custom resources and a real API server: what it accepts, what it refuses, and what it leaves to the router.
 
-`inference-router convert` reads a document as the router reads a resource's `spec`; so each bad one is shown to both."""
+`inference-router convert` reads a document as the router reads a resource's `spec`, so each bad one is given to both."""
 
 import json
 import re
@@ -89,7 +89,7 @@ router:
 
 @pytest.fixture(scope="module")
 def definitions(cluster):
-    """The custom resources are there."""
+    """Installs the custom resource definitions."""
     cluster.kubectl("apply", "-f", CHART / "files" / "crds")
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{one}.{GROUP}" for one in PLURALS.values()))
 
@@ -125,7 +125,7 @@ def test_a_file_that_is_converted_is_taken_and_kept_as_it_was_written(cluster, d
     cluster.kubectl("apply", "-f", "-", input=done.stdout)
     kind = "OnlineDeployment" if "endpoint_name" in text else "OnlineEndpoint"
     [kept] = cluster.api.items(path(kind, namespace))
-    # kubectl is the second reader of the file itself; the API server prunes nothing that it understood.
+    # kubectl also reads the file itself; the API server has pruned no field that kubectl read.
     wrapped = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: file}\nspec:\n" + "".join(f"  {one}\n" for one in text.splitlines())
     written = json.loads(cluster.kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", "-", input=wrapped.replace(
         "apiVersion: v1\nkind: ConfigMap", f"apiVersion: {GROUP}/v1alpha1\nkind: {kind}")))
@@ -141,7 +141,7 @@ def test_all_that_is_converted_at_once_is_taken(cluster, definitions, namespace,
     services = cluster.api.items(f"/api/v1/namespaces/{namespace}/services")
     assert [one["metadata"]["name"] for one in services] == names
     eventually(lambda: len(cluster.api.items(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")) == 2,
-               "an EndpointSlice of each Service")
+               "an EndpointSlice for each Service")
     pods = [one["spec"]["template"] for one in cluster.api.items(f"/apis/apps/v1/namespaces/{namespace}/deployments")]
     for service, pod in zip(services, pods):
         assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
@@ -188,8 +188,8 @@ def route(**keys):
     return {"environment": {"inference_config": {"scoring_route": keys}}}
 
 
-# `by`: who refuses it. `both`: a router that meets it nevertheless (an older definition) refuses it, too. `schema`: the router
-# takes it, or never sees it. `router`: the API server takes it. `told`: words of the API server, otherwise of the router.
+# `by`: which side refuses it. `both`: the API server does, and also a router that gets it from an older definition. `schema`: the router
+# accepts it, or never sees it. `router`: the API server accepts it. `told`: part of the API server's message, or else of the router's.
 BAD = [
     bad_endpoint({"name": "another"}, "spec.name must be the name of the resource", by="schema"),
     bad_endpoint({"name": "a_b"}, "spec.name"),

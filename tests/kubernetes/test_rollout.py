@@ -1,4 +1,4 @@
-"""Pods come, go and die while requests run; what users write in the cluster acts at once."""
+"""Pods are created, deleted and killed while requests run. What users write in the cluster is applied at once."""
 
 import itertools
 import time
@@ -14,16 +14,16 @@ from support.wait import eventually
 
 SLOTS = 2
 RATE, CLIENTS = 300, 40
-SLEEP = 0.005  # seconds of a Pod for a request
-# Seconds between a Pod's deletion and SIGTERM, as by a preStop hook: until all know that it goes.
+SLEEP = 0.005  # seconds that a Pod takes for a request
+# Seconds between a Pod's deletion and SIGTERM, as with a preStop hook, in which all components learn that it ends.
 LEAVING = {"test/termination-delay": "3"}
-ACTS_WITHIN = 1.0  # seconds from the API server's answer until requests meet the change
+ACTS_WITHIN = 1.0  # seconds from the API server's answer until the change affects requests
 REPETITIONS = 5
 
 
 @pytest.fixture
 def model(cluster, namespace, pods):
-    """Applies my-endpoint with its deployment `blue` of so many Pods, and waits for them."""
+    """Applies my-endpoint with its deployment `blue` of so many Pods, and waits until they are ready."""
     def make(replicas):
         cluster.apply([secret(), online_endpoint(), online_deployment(slots=SLOTS), service(MODEL),
                        deployment(MODEL, replicas, environment={"SLEEP": SLEEP}, annotations=LEAVING)], namespace)
@@ -32,7 +32,7 @@ def model(cluster, namespace, pods):
 
 
 class Rollout:
-    """What is done to the Pods of `blue`, each step until the routers know."""
+    """Changes the Pods of `blue`. Each step waits until the routers know the result."""
 
     def __init__(self, cluster, namespace, pods, routers):
         self._cluster, self._namespace, self._pods, self._routers = cluster, namespace, pods, routers
@@ -54,7 +54,7 @@ class Rollout:
         self._settle(replicas)
 
     def kill_one(self, replicas):
-        """SIGKILL for one of so many; another process takes its place at the same address."""
+        """Kills one of so many Pods with SIGKILL; another process replaces it at the same address."""
         self.killed.append(kill(self._pods.ready(self._namespace, replicas, patience=60)[0]))
         self._settle(replicas)
 
@@ -77,19 +77,19 @@ class Rollout:
 
 
 def mixed(number):
-    """Every fifth is a GET."""
+    """Every fifth request is a GET."""
     return Plan(method="GET", body=b"") if number % 5 == 0 else Plan(body=b"%d" % number)
 
 
 def end_of(running, pods, namespace):
-    """The outcomes, once every Pod that is there has served."""
+    """Waits until every existing Pod has answered a request; returns the outcomes."""
     here = {pod.name for pod in pods.all(namespace, ended=False)}
     eventually(lambda: here <= {one.pod for one in running.outcomes}, "each Pod to serve", patience=20, pause=0.1)
     return running.stop()
 
 
 def concurrent_most(pods, namespace):
-    """The most requests that a Pod has had at once, by its own record."""
+    """Returns the highest number of requests that a Pod has had at the same time, by its own record."""
     return max(one.concurrent for pod in pods.all(namespace) for one in pod.events())
 
 
@@ -122,7 +122,7 @@ def test_pods_come_and_go_and_no_request_fails(cluster, namespace, pods, follow,
 
 
 def test_three_routers_keep_to_three_times_the_slots(cluster, namespace, pods, follow, load, model):
-    """Each counts for itself."""
+    """Each router counts its own requests."""
     model(3)
     routers = [follow() for _ in range(3)]
     for router in routers:
@@ -136,12 +136,12 @@ def test_three_routers_keep_to_three_times_the_slots(cluster, namespace, pods, f
     outcomes = end_of(running, pods, namespace)
     assert {one.client % 3 for one in outcomes if one.served} == {0, 1, 2}
     assert_only_the_killed_failed(rollout, routers, outcomes, pods, namespace, slots_max=3 * SLOTS)
-    assert concurrent_most(pods, namespace) > SLOTS, "they never met at a Pod, so this test has shown nothing"
+    assert concurrent_most(pods, namespace) > SLOTS, "the routers' requests never met at a Pod, so this test has shown nothing"
 
 
 @pytest.mark.parametrize("first", ["objects", "router"])
 def test_who_is_ready_serves(cluster, namespace, follow, load, model, first):
-    """From the moment of readiness on: of the router, which finds everything there, or of what comes while it runs."""
+    """No request fails once there is readiness: of the router, which finds all objects, or of Pods that start while it runs."""
     if first == "objects":
         model(3)
         router = follow()
@@ -156,23 +156,23 @@ def test_who_is_ready_serves(cluster, namespace, follow, load, model, first):
 
 
 class Changes:
-    """How long changes take from the API server's answer until a request meets them."""
+    """Measures how long changes take from the API server's answer until they affect a request."""
 
     def __init__(self, router):
         self._router = router
         self._took = {}
 
     def measure(self, what, change, met):
-        """`met(answer, client)` of each answer to a request."""
+        """`met(answer, client)`: whether the answer shows the change."""
         with self._router.connect() as client:
-            assert not met(client.exchange(b"x", method="POST")), f"{what}: before the change, too"
+            assert not met(client.exchange(b"x", method="POST")), f"{what}: also before the change"
             change()
             begun = time.monotonic()
             eventually(lambda: met(client.exchange(b"x", method="POST")), what, patience=20, pause=0)
         self._took.setdefault(what, []).append(time.monotonic() - begun)
 
     def judge(self):
-        """The best of some repetitions, so that a busy machine does not decide."""
+        """Asserts the best of several repetitions, so that load on the machine does not matter."""
         for what, took in self._took.items():
             print(f"\n{what}: {min(took) * 1000:.0f} to {max(took) * 1000:.0f} ms in {len(took)} times", end="")
         slow = {what: took for what, took in self._took.items() if min(took) > ACTS_WITHIN}
@@ -205,7 +205,7 @@ def test_changes_act_within_a_second(cluster, namespace, follow, model):
         changes.measure("a deployment is deleted", delete("onlinedeployments", f"{ENDPOINT}-green"), lambda answer: answer.why == "deployment_not_found")
         changes.measure("a deployment is made", create("onlinedeployments", green["OnlineDeployment"]), served_by("green"))
         split(blue=100, green=0)()
-        eventually(lambda: router.score(b"x").headers.get("azureml-model-deployment") == "blue", "the traffic to go back")
+        eventually(lambda: router.score(b"x").headers.get("azureml-model-deployment") == "blue", "all requests to reach blue again")
         changes.measure("the key changes", lambda: api.patch(path("secrets", namespace, f"{ENDPOINT}-keys"), {"data": keys("another-key-1")}),
                         lambda answer: answer.why == "unauthorized")
         changes.measure("the key changes back", lambda: api.patch(path("secrets", namespace, f"{ENDPOINT}-keys"), {"data": keys(PRIMARY)}),
@@ -216,7 +216,7 @@ def test_changes_act_within_a_second(cluster, namespace, follow, model):
 
 
 def test_a_change_of_pods_acts_within_a_second(cluster, namespace, pods, follow, model):
-    """From the EndpointSlice's on."""
+    """Measured from the EndpointSlice's change."""
     [pod] = model(1)
     router = follow()
     wait_served(router, 1)
@@ -225,9 +225,9 @@ def test_a_change_of_pods_acts_within_a_second(cluster, namespace, pods, follow,
         pod.set_ready(ready)
         slices = path("endpointslices", namespace)
         eventually(lambda: [one["conditions"]["ready"] for part in cluster.api.items(slices) for one in part["endpoints"] or []]
-                   == [ready], "the EndpointSlice", patience=20)
+                   == [ready], "the EndpointSlice to have the change", patience=20)
         begun = time.monotonic()
-        eventually(lambda: deployment_of(router)["replicas_ready"] == int(ready), "the router", patience=20, pause=0.002)
+        eventually(lambda: deployment_of(router)["replicas_ready"] == int(ready), "the router to have the change", patience=20, pause=0.002)
         took.append(time.monotonic() - begun)
     print(f"\na Pod's readiness: {min(took) * 1000:.0f} to {max(took) * 1000:.0f} ms after its EndpointSlice")
     assert min(took) <= ACTS_WITHIN

@@ -1,4 +1,4 @@
-"""What it costs to follow many objects. They are made through the API server, and no Pods are behind them."""
+"""The cost of following many objects. They are created through the API server and have no Pods."""
 
 import itertools
 import os
@@ -11,7 +11,7 @@ from harness.following import age
 from harness.resources import endpoint_slice, online_deployment, online_endpoint, path, secret
 from support.wait import eventually
 
-ENDPOINTS, REPLICAS = 1000, 10  # of each endpoint
+ENDPOINTS, REPLICAS = 1000, 10  # replicas of each endpoint
 LIST_MAX = 20.0  # seconds of CPU for all lists
 CHANGE_MAX = 1.0  # seconds of CPU for one change
 MEMORY_MAX = 256 * 1024 * 1024  # bytes of resident memory
@@ -30,7 +30,8 @@ def name_of(number):
 
 
 def address(number, replica):
-    """Of the range for measurements of networks, where nobody is. Nothing is sent there: no request of these tests has a right key."""
+    """An address of the range for network benchmarks, which no machine has. The router sends nothing there: no request of these tests has a
+    valid key."""
     return f"198.18.{number // 25}.{1 + number % 25 * REPLICAS + replica}"
 
 
@@ -47,7 +48,7 @@ def make(api, namespace, number):
 
 
 def wait_idle(router):
-    """Until it uses no CPU for a second."""
+    """Waits until it uses no CPU for a second."""
     seen = []
 
     def idle():
@@ -69,9 +70,9 @@ def test_a_thousand_endpoints_and_ten_thousand_replicas(cluster, namespace, foll
 
     begun = time.monotonic()
     router = follow(wait=False, allow_custom_endpoint_slices=True)
-    eventually(lambda: is_ready(router), "/readyz", patience=180)
+    eventually(lambda: is_ready(router), "/readyz to answer 200", patience=180)
     ready_after = time.monotonic() - begun
-    eventually(lambda: ready_replicas(router) == ENDPOINTS * REPLICAS, "all replicas", patience=180, pause=0.1)
+    eventually(lambda: ready_replicas(router) == ENDPOINTS * REPLICAS, "all replicas to be ready", patience=180, pause=0.1)
     eventually(lambda: sum(one["keys"] for one in router.status()["endpoints"]) == 2 * ENDPOINTS, "all keys", patience=180, pause=0.5)
     known_after = time.monotonic() - begun
     wait_idle(router)
@@ -97,7 +98,8 @@ def test_a_thousand_endpoints_and_ten_thousand_replicas(cluster, namespace, foll
 
 
 class Measure:
-    """How long a change takes to act, while the test asks for it; and of another one like it the CPU that it costs, unasked."""
+    """Measures how long a change takes to be applied, while the test polls for it; and the CPU that a second, similar change costs without
+    polling."""
 
     def __init__(self, router):
         self._router = router
@@ -125,7 +127,7 @@ def described(router, number):
 
 
 def refusal(router, number):
-    """Of a request without a right key, which therefore gets to no replica."""
+    """Sends a request without a valid key, which therefore reaches no replica. Returns the reason."""
     return router.score(b"", path=f"/api/v1/endpoint/{name_of(number)}/score", key="no-key-of-anybody").why
 
 

@@ -1,4 +1,4 @@
-"""What the router writes to a real API server: statuses, Events of refusals, keys; and which router does it."""
+"""What the router writes to a real API server: statuses, Events of refusals, keys; and which router writes."""
 
 import base64
 import collections
@@ -12,7 +12,7 @@ from support.wait import eventually, stays
 
 GROUP = "/apis/inference-router.dev/v1alpha1"
 KEY = "key-of-a-resource-0001"
-# What docs/kubernetes.md lists under "Rights".
+# The rights that docs/kubernetes.md lists under "Rights".
 FOLLOW = [
     {"apiGroups": ["inference-router.dev"], "resources": ["onlineendpoints", "onlinedeployments"], "verbs": ["list", "watch"]},
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
@@ -47,7 +47,7 @@ def secret(name, **keys):
 
 @pytest.fixture(scope="module")
 def kinds(cluster):
-    """The custom resources."""
+    """Installs the custom resource definitions."""
     cluster.apply(ROOT / "charts" / "inference-router" / "files" / "crds")
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/onlineendpoints.inference-router.dev",
                     "crd/onlinedeployments.inference-router.dev")
@@ -55,8 +55,8 @@ def kinds(cluster):
 
 @pytest.fixture
 def follow(cluster, namespace, kinds, start, tmp_path):
-    """Starts routers, each with a service account of its own, `router.account`, that has the rights it needs and no others. At the
-    end none of their requests was refused for want of a right."""
+    """Starts routers, each with a service account of its own, `router.account`, that has exactly the rights that it needs. At the end,
+    asserts that none of their requests was refused for a missing right."""
     routers = []
 
     def make(*endpoints, wait=True, rights=(), listeners=None, **options):
@@ -86,7 +86,7 @@ def iris(cluster, namespace, pods):
 
 @pytest.fixture
 def get(cluster, namespace):
-    """An object's status, with its conditions by type: `get("iris")`, `get("iris-blue", "onlinedeployments")`."""
+    """Returns an object's status, with its conditions by type: `get("iris")`, `get("iris-blue", "onlinedeployments")`."""
     def one(name, plural="onlineendpoints"):
         status = cluster.api.get(f"{GROUP}/namespaces/{namespace}/{plural}/{name}").get("status", {})
         return {**status, "conditions": {each["type"]: each for each in status.get("conditions", [])}}
@@ -99,7 +99,7 @@ def condition(status, kind):
 
 
 def status_writes(cluster, router):
-    """The router's requests to change a status: the audit log."""
+    """Returns the router's requests to change a status, from the audit log."""
     return [one for one in cluster.audited(router.account.user, verb="patch", subresource="status")
             if one["stage"] == "ResponseComplete"]
 
@@ -109,7 +109,7 @@ def score(router, key):
 
 
 def test_pods_are_adopted_with_the_rights_that_are_listed(cluster, namespace, pods, follow, get):
-    """And without, where router.yaml does not ask for it: then the resource says what to set."""
+    """Also tests the router without the setting in router.yaml: the resource then says what to set."""
     labels = {"ml.azure.com/endpoint-name": "iris", "ml.azure.com/deployment-name": "blue"}
     cluster.apply([online_endpoint("iris", {"blue": 100}), online_deployment("iris", "blue", router={"adoptAzureMLPods": True}),
                    secret("iris-keys", primaryKey=KEY), deployment("model", replicas=2, labels=labels)], namespace)
@@ -121,7 +121,7 @@ def test_pods_are_adopted_with_the_rights_that_are_listed(cluster, namespace, po
     eventually(lambda: "AdoptionNotAllowed" in cluster.kubectl("get", "events", "-n", namespace, "--no-headers"), "the Event")
     off.stop()
     follow(rights=ADOPT, adopt_azureml_pods=True)
-    eventually(lambda: blue("Ready") == ("True", "Ready"), "the Pods")
+    eventually(lambda: blue("Ready") == ("True", "Ready"), "the Pods to be ready")
     assert blue("Accepted") == ("True", "Accepted")
     assert get("iris-blue", "onlinedeployments")["replicas"] == "2/2"
 
@@ -132,7 +132,7 @@ def test_kubectl_waits_for_ready_and_shows_the_columns(cluster, namespace, follo
     follow(public_url="https://score.example")
     for kind in ("irep/iris", "irdep/iris-blue", "irdep/iris-green"):
         cluster.kubectl("wait", "--for=condition=Ready", kind, "-n", namespace, "--timeout=30s")
-    eventually(lambda: get("iris")["replicas"] == "3/3", "three replicas")
+    eventually(lambda: get("iris")["replicas"] == "3/3", "three ready replicas")
     head, row = cluster.kubectl("get", "irep", "-n", namespace).splitlines()
     assert head.split() == ["NAME", "TRAFFIC", "REPLICAS", "READY", "SCORING", "URI", "AGE"]
     assert row.split()[:6] == ["iris", "blue=90", "green=10", "3/3", "True", "https://score.example/api/v1/endpoint/iris/score"]
@@ -146,21 +146,21 @@ def test_kubectl_waits_for_ready_and_shows_the_columns(cluster, namespace, follo
 
 def test_conditions_follow_what_happens(cluster, namespace, pods, follow, iris, get):
     follow()
-    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "it to be ready")
+    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "the endpoint to be ready")
     accepted = get("iris")["conditions"]["Accepted"]
     for pod in iris:
         pod.set_ready(False)
-    eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoReadyReplica"), "no ready replica")
+    eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoReadyReplica"), "the endpoint to have no ready replica")
     assert get("iris-blue", "onlinedeployments")["replicas"] == "0/2"
-    assert get("iris")["conditions"]["Accepted"] == accepted, "its time stays"
+    assert get("iris")["conditions"]["Accepted"] == accepted, "the time of its last transition should stay"
     for pod in iris:
         pod.set_ready(True)
-    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "it to be ready again")
+    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "the endpoint to be ready again")
     cluster.kubectl("delete", "secret", "iris-keys", "-n", namespace)
-    eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoKeys"), "no keys")
+    eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoKeys"), "the endpoint to have no keys")
     assert condition(get("iris"), "Accepted") == ("True", "SecretMissing")
     cluster.apply([online_deployment("iris", "blue", scale_settings={"type": "default"}, model="azureml:iris:1")], namespace)
-    eventually(lambda: condition(get("iris-blue", "onlinedeployments"), "Autoscaled") == ("False", "NotYet"), "NotYet")
+    eventually(lambda: condition(get("iris-blue", "onlinedeployments"), "Autoscaled") == ("False", "NotYet"), "NotYet of the deployment")
     eventually(lambda: condition(get("iris"), "Autoscaled") == ("False", "NotYet"), "NotYet of the endpoint")
     message = get("iris-blue", "onlinedeployments")["conditions"]["Accepted"]["message"]
     assert "without effect here" in message
@@ -169,16 +169,16 @@ def test_conditions_follow_what_happens(cluster, namespace, pods, follow, iris, 
 
 def test_one_manager_owns_the_fields_and_puts_them_right(cluster, namespace, follow, iris, get):
     router = follow()
-    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "it to be ready")
+    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "the endpoint to be ready")
     metadata = cluster.api.get(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris")["metadata"]
     [owner] = [one for one in metadata["managedFields"] if one.get("subresource") == "status"]
     assert (owner["manager"], owner["operation"]) == ("inference-router", "Apply")
     count = len(status_writes(cluster, router))
-    stays(lambda: len(status_writes(cluster, router)) == count, 3, "nothing to write")
+    stays(lambda: len(status_writes(cluster, router)) == count, 3, "no further write")
     cluster.api.patch(f"{GROUP}/namespaces/{namespace}/onlineendpoints/iris/status",
                       {"status": {"traffic": "blue=1", "conditions": []}})
     eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready") and get("iris")["traffic"] == "blue=100",
-               "it to be put right")
+               "the router to correct the status")
 
 
 def test_a_refusal_is_told_once(cluster, namespace, follow, get):
@@ -195,7 +195,7 @@ def test_a_refusal_is_told_once(cluster, namespace, follow, get):
     router.stop()
     again = follow()
     eventually(lambda: "holderIdentity" in cluster.api.get(
-        f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/inference-router")["spec"], "the Lease")
+        f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/inference-router")["spec"], "the Lease to have a holder")
     cluster.apply([online_deployment("nobody", "blue", description="still nobody")], namespace)
     eventually(lambda: get("nobody-blue", "onlinedeployments").get("observedGeneration") == 2, "the second router's write")
     assert len(rows()) == 1
@@ -225,12 +225,12 @@ def test_the_scoring_uri_is_the_first_that_is_known(cluster, namespace, follow, 
 
 def test_one_of_two_routers_writes_and_the_other_takes_over(cluster, namespace, follow, iris, get):
     first = follow(identity="first")
-    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "it to be ready")
+    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "the endpoint to be ready")
     second = follow(identity="second")
     lease = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/inference-router"
-    eventually(lambda: cluster.audited(second.account.user, resource="leases"), "the second to ask for the Lease")
+    eventually(lambda: cluster.audited(second.account.user, resource="leases"), "the second router to read the Lease")
     iris[0].set_ready(False)
-    eventually(lambda: get("iris")["replicas"] == "1/2", "a change")
+    eventually(lambda: get("iris")["replicas"] == "1/2", "the change in the status")
     assert status_writes(cluster, first)
     assert not status_writes(cluster, second)
     assert cluster.api.get(lease)["spec"]["holderIdentity"] == "first"
@@ -240,29 +240,29 @@ def test_one_of_two_routers_writes_and_the_other_takes_over(cluster, namespace, 
     first.kill()
     iris[1].set_ready(False)
     begun = time.monotonic()
-    eventually(lambda: get("iris")["replicas"] == "0/2", "the other to take over", patience=60)
+    eventually(lambda: get("iris")["replicas"] == "0/2", "the second router to take over", patience=60)
     print(f"\nthe other wrote {time.monotonic() - begun:.1f} s after the first was killed")
     assert cluster.api.get(lease)["spec"]["holderIdentity"] == "second"
     assert len(status_writes(cluster, first)) == before
     assert {one["objectRef"]["name"] for one in status_writes(cluster, second)} == {"iris", "iris-blue"}
-    assert len(status_writes(cluster, second)) <= 4, "only what differs"
-    assert score(second, KEY) != 401, "who does not lead serves as well"
+    assert len(status_writes(cluster, second)) <= 4, "the second router should write only what differs"
+    assert score(second, KEY) != 401, "the router that does not hold the Lease should serve too"
 
 
 def test_a_rolling_update_is_one_write_a_second(cluster, namespace, pods, follow, iris, get):
     router = follow()
-    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "it to be ready")
+    eventually(lambda: condition(get("iris"), "Ready") == ("True", "Ready"), "the endpoint to be ready")
     cluster.kubectl("scale", "deployment/iris-blue", "--replicas=8", "-n", namespace)
     cluster.kubectl("set", "env", "deployment/iris-blue", "SLEEP=0.01", "-n", namespace)
     cluster.kubectl("rollout", "status", "deployment/iris-blue", "-n", namespace, "--timeout=90s")
-    eventually(lambda: get("iris")["replicas"] == "8/8", "eight replicas", patience=30)
+    eventually(lambda: get("iris")["replicas"] == "8/8", "eight ready replicas", patience=30)
     times = collections.defaultdict(list)
     for one in status_writes(cluster, router):
         seconds = one["requestReceivedTimestamp"].rstrip("Z").split("T")[1].split(":")
         times[one["objectRef"]["name"]].append(sum(float(part) * unit for part, unit in zip(seconds, (3600, 60, 1))))
     for name, moments in times.items():
         gaps = [(later - earlier) % 86400 for earlier, later in zip(moments, moments[1:])]
-        # A request may take a moment more than the next one to arrive.
+        # One request may take a little longer to arrive than the next one.
         assert all(gap > 0.7 for gap in gaps), (name, gaps)
 
 
@@ -282,15 +282,15 @@ def test_keys_are_made_and_made_anew_when_removed(cluster, namespace, pods, foll
     assert len(set(first.values())) == 2
     [owner] = cluster.api.get(path)["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"], owner.get("controller", False)) == ("OnlineEndpoint", "iris", False)
-    eventually(lambda: score(router, first["primaryKey"]) == 200, "the primary key to open")
+    eventually(lambda: score(router, first["primaryKey"]) == 200, "the primary key to be valid")
     assert score(router, first["secondaryKey"]) == 200
     assert score(router, "wrong") == 401
 
     cluster.api.patch(path, {"data": {"primaryKey": None}})
-    second = eventually(lambda: len(keys()) == 2 and keys(), "a new key")
+    second = eventually(lambda: len(keys()) == 2 and keys(), "a new key in the Secret")
     assert second["primaryKey"] != first["primaryKey"]
     assert second["secondaryKey"] == first["secondaryKey"]
-    eventually(lambda: score(router, second["primaryKey"]) == 200, "the new key to open")
+    eventually(lambda: score(router, second["primaryKey"]) == 200, "the new key to be valid")
     assert score(router, first["primaryKey"]) == 401
     assert score(router, first["secondaryKey"]) == 200
     shown = router.log + router.admin("/status")[1] + str(get("iris"))
@@ -300,13 +300,13 @@ def test_keys_are_made_and_made_anew_when_removed(cluster, namespace, pods, foll
     third = eventually(lambda: _try(keys), "a new Secret")
     assert not set(third.values()) & {*first.values(), *second.values()}
     cluster.kubectl("delete", "irep", "iris", "-n", namespace)
-    eventually(lambda: _try(keys) is None, "the Secret to go with its owner", patience=60)
+    eventually(lambda: _try(keys) is None, "the Secret to be deleted with its owner", patience=60)
 
 
 def _try(ask):
     try:
         return ask()
-    except Exception:  # it is not there
+    except Exception:  # it does not exist
         return None
 
 
@@ -314,7 +314,7 @@ def test_a_secret_of_somebody_else_is_left_alone(cluster, namespace, follow, get
     cluster.apply([online_endpoint("iris"), secret("iris-keys", primaryKey=KEY), online_endpoint("wine")], namespace)
     router = follow(create_keys=True, rights=CREATE_KEYS)
     eventually(lambda: condition(get("wine"), "Ready") == ("False", "NoTraffic"), "the other endpoint's keys")
-    eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoTraffic"), "its status")
+    eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoTraffic"), "the status of the first endpoint")
     changes = [one for verb in ("create", "patch", "update")
                for one in cluster.audited(router.account.user, verb=verb, resource="secrets")]
     assert {one["objectRef"].get("name", "wine-keys") for one in changes} == {"wine-keys"}

@@ -21,7 +21,7 @@ IMAGES = [ROOT / "build" / "image" / f"{name}.tar" for name in ("pause", "model"
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    """This machine as the one node of a cluster: real_node.py."""
+    """This machine as the only node of a cluster: real_node.py."""
     cluster = NodeCluster(tmp_path_factory.mktemp("cluster"), IMAGES)
     try:
         cluster.start()
@@ -33,7 +33,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def scene(cluster, tmp_path_factory):
-    """The chart installed, with an endpoint that two Pods serve: scene.py."""
+    """The installed chart, with an endpoint that two Pods serve: scene.py."""
     folder = tmp_path_factory.mktemp("scene")
     scene = Scene(cluster, Helm(folder, cluster), Authority(folder / "certificates"), folder)
     scene.install()
@@ -43,7 +43,7 @@ def scene(cluster, tmp_path_factory):
 
 @pytest.fixture
 def load(scene):
-    """Starts load through the router's Service: `load(rate, clients)`; ends with the test."""
+    """Starts load through the router's Service: `load(rate, clients)`. It ends with the test."""
     loop = BackgroundLoop()
     running = []
 

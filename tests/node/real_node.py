@@ -1,7 +1,7 @@
 """One real node: containerd, kubelet, kube-proxy and kube-scheduler beside the API server of tests/kubernetes/harness.
 
-All of it runs within the namespaces of tests/support/own_machine.sh, which ends and removes it. The node's one address is on a pair of
-interfaces that lead nowhere; Pods have theirs on a bridge, given by Debian's CNI plugins."""
+All of it runs within the namespaces of tests/support/own_machine.sh, which ends and removes it. The node's only address is on a pair of
+interfaces without a connection to other machines. Pods have addresses on a bridge, assigned by Debian's CNI plugins."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from support.router import ROOT
 from support.wait import eventually
 
 NODE = "node"
-STORAGE = ROOT / "build" / "node"  # containerd's: images, and what containers write; made anew by each run
+STORAGE = ROOT / "build" / "node"  # containerd's images and the files that containers write; each run creates it again
 ADDRESS = "10.78.0.1"
 POD_NETWORK = "10.79.0.0/16"
-PAUSE = "localhost/pause:test"  # of tests/node/pause: what holds a Pod's namespaces
-NAMESPACE = "k8s.io"  # containerd's, in which a kubelet's images and containers are
-PATIENCE = 120  # seconds, on a machine that does much else
+PAUSE = "localhost/pause:test"  # image of tests/node/pause: the process that holds a Pod's namespaces
+NAMESPACE = "k8s.io"  # containerd's namespace of a kubelet's images and containers
+PATIENCE = 120  # seconds, on a machine with other load
 
 CONTAINERD = """
 version = 2
@@ -46,7 +46,7 @@ CNI = {
          "ipam": {"type": "host-local", "ranges": [[{"subnet": POD_NETWORK}]], "routes": [{"dst": "0.0.0.0/0"}]}},
     ],
 }
-# No Pod is evicted: no disk counts as too full here, nor the memory as used up.
+# No Pod is evicted: no usage of disk or memory is too high here.
 KUBELET = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "kind": "KubeletConfiguration",
@@ -73,20 +73,20 @@ PROXY = {
     "hostnameOverride": NODE,
     "healthzBindAddress": "",
     "metricsBindAddress": "",
-    # Settings of the kernel that are the whole machine's: left as they are.
+    # Settings of the kernel that affect the whole machine: not changed.
     "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
 }
 
 
 def run(*command, **options):
-    """What it prints; a failure is an AssertionError with its words."""
+    """Runs the command and returns its output. A failure is an AssertionError with its output."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=PATIENCE, **options)
     assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stderr}{done.stdout}"
     return done.stdout
 
 
 class Network:
-    """What the harness asks of a network: the address at which Pods reach the API server."""
+    """The network that the harness requires: the address at which Pods reach the API server."""
     host = api_host = ADDRESS
 
     def __init__(self):
@@ -94,7 +94,7 @@ class Network:
         run("ip", "address", "add", f"{ADDRESS}/24", "dev", "node0")
         for name in ("node0", "nowhere0"):
             run("ip", "link", "set", name, "up")
-        run("ip", "route", "add", "default", "via", "10.78.0.254", "dev", "node0")  # a kubelet asks for one
+        run("ip", "route", "add", "default", "via", "10.78.0.254", "dev", "node0")  # a kubelet requires one
         for setting in ("net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables"):
             path = Path("/proc/sys") / setting
             if path.exists():
@@ -102,7 +102,7 @@ class Network:
 
 
 class NodeCluster(Cluster):
-    """The cluster with this machine as its one node. `images` are archives, as `podman save` writes them."""
+    """The cluster with this machine as its only node. `images` are archives, as `podman save` writes them."""
     MORE_CONTROLLERS = ("node-lifecycle-controller", "disruption-controller")
 
     def __init__(self, folder, images):
@@ -133,7 +133,7 @@ class NodeCluster(Cluster):
         proxy = self._write("kube-proxy.json", {**PROXY, "clientConnection": {"kubeconfig": str(self.kubeconfig)}})
         self._start(self._kube / "kube-proxy", config=proxy)
         eventually(self._is_node_ready, "the node to be ready", patience=PATIENCE, pause=0.2)
-        self.node_started_in = time.monotonic() - begun  # seconds, with the cluster
+        self.node_started_in = time.monotonic() - begun  # seconds, including the start of the cluster
 
     def stop(self):
         for program in reversed(self._programs):
@@ -156,7 +156,7 @@ class NodeCluster(Cluster):
         config = self.folder / "containerd.toml"
         config.write_text(CONTAINERD.format(storage=STORAGE, socket=self._socket, pause=PAUSE))
         self._start(shutil.which("containerd"), config=config)
-        eventually(lambda: self._programs[-1].assert_runs() or self._answers(), "containerd", patience=PATIENCE, pause=0.1)
+        eventually(lambda: self._programs[-1].assert_runs() or self._answers(), "containerd to answer", patience=PATIENCE, pause=0.1)
 
     def _answers(self):
         asked = subprocess.run(["ctr", "--address", self._socket, "version"], capture_output=True, timeout=PATIENCE, check=False)

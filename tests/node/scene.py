@@ -1,4 +1,4 @@
-"""What stands on the node: the chart's release, and an endpoint as an operator makes one of Azure ML's files."""
+"""What runs on the node: the chart's release, and an endpoint that an operator makes from Azure ML's files."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ RELEASE, NAMESPACE, MODELS = "router", "router", "team-a"
 ROUTER = "router-inference-router"  # Deployment and Service of the release
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 REPLICAS = 2
-PATIENCE = 180  # seconds, for what a controller, a kubelet and a probe do one after the other
+PATIENCE = 180  # seconds, for steps of a controller, a kubelet and a probe in sequence
 VALUES = {
     "image": {"repository": "localhost/inference-router", "tag": "test"},
     "sslSecret": "router-tls",
@@ -44,7 +44,7 @@ DEPLOYMENT_FILE = {
 
 
 def convert(folder, namespace):
-    """The resources that the image's `inference-router convert` makes of the files."""
+    """Returns the resources that the image's `inference-router convert` makes from the files."""
     files = []
     for name, described in (("endpoint.yml", ENDPOINT_FILE), ("blue.yml", DEPLOYMENT_FILE)):
         (folder / name).write_text(yaml.dump(described))
@@ -57,14 +57,14 @@ def convert(folder, namespace):
 
 @dataclass
 class Scene:
-    """`address`, `port` and `tls`: where and how clients reach the router, through its Service."""
+    """`address`, `port` and `tls`: how clients reach the router, through its Service."""
     cluster: object
     helm: object
     authority: object
     folder: Path
 
     def install(self):
-        """Returns when helm says that the release is ready."""
+        """Returns when helm reports that the release is ready."""
         for name in (NAMESPACE, MODELS):
             self.cluster.create_namespace(name)
         self.cluster.api.patch(f"/api/v1/namespaces/{NAMESPACE}", {"metadata": {"labels": RESTRICTED}})
@@ -81,11 +81,11 @@ class Scene:
         self.tls = self.authority.client_context()
 
     def upgrade(self, **values):
-        """Returns when helm says that the release with these values, too, is ready."""
+        """Upgrades the release with these additional values. Returns when helm reports that it is ready."""
         self.helm.upgrade(RELEASE, NAMESPACE, {**VALUES, **values}, "--wait", "--timeout", f"{PATIENCE - 10}s")
 
     def add_models(self):
-        """Returns when the endpoint says that it is ready."""
+        """Returns when the endpoint's status is ready."""
         self.cluster.apply(secret(), MODELS)
         self.cluster.apply(convert(self.folder, MODELS), MODELS)
         self.rolled_out(MODEL, MODELS)
@@ -99,7 +99,7 @@ class Scene:
 
     # Deployments and their Pods
     def restart(self, deployment, namespace):
-        """Returns when other Pods have taken the place of the present ones, and these are gone: their last statuses."""
+        """Returns when other Pods have replaced the present ones and these are removed. The result is their last statuses."""
         before = {pod["metadata"]["name"] for pod in self.pods(deployment, namespace)}
         last = _Last(self.cluster.api, namespace, before)
         self.cluster.kubectl("rollout", "restart", f"deployment/{deployment}", "-n", namespace)
@@ -120,7 +120,7 @@ class Scene:
         return self.cluster.api.items(path, labelSelector=f"app.kubernetes.io/instance={RELEASE}")
 
     def kill_container(self, pod):
-        """SIGKILL to the container's process, and its end."""
+        """Sends SIGKILL to the container's process and waits for its end."""
         [status] = pod["status"]["containerStatuses"]
         container = status["containerID"].removeprefix("containerd://")
         tasks = {line.split()[0]: int(line.split()[1]) for line in self.cluster.ctr("tasks", "ls").splitlines()[1:]}
@@ -130,23 +130,23 @@ class Scene:
         return Kill(f"{pod['status']['podIP']}:5001", begun, time.monotonic())
 
     def metrics(self):
-        """The router's, of which there is one."""
+        """Returns the metrics of the only router."""
         service = self.cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/services/{ROUTER}-internal")
         answer = requests.get(f"http://{service['spec']['clusterIP']}:9901/metrics", timeout=10)
         return Metrics(answer.text)
 
     def wait_restarted(self, pod):
-        """Until its container runs again and is ready, and the router sends requests there."""
+        """Waits until its container runs again and is ready, and the router sends requests to it."""
         def again():
             [now] = [one for one in self.pods(MODEL, MODELS) if one["metadata"]["uid"] == pod["metadata"]["uid"]]
             [status] = now["status"]["containerStatuses"]
             return status["ready"] and status["restartCount"] == 1
         eventually(again, "the container to be ready again", patience=PATIENCE, pause=0.2)
-        # That ends its ejection, as soon as the router has heard it.
+        # The ready container ends its ejection, as soon as the router is notified.
         eventually(lambda: self.metrics().value("replicas", state="ejected") == 0, "no replica to be ejected", patience=5, pause=0.1)
 
     def access_lines(self, outcomes):
-        """The access log's line of each outcome, by request id, from the kubelet's file of the container's output."""
+        """Returns the access log's line of each outcome, by request id, from the kubelet's file of the container's output."""
         wanted = {one.id for one in outcomes}
 
         def lines():
@@ -169,7 +169,7 @@ def _has_ended(process):
 
 
 class _Last:
-    """The last that is seen of some Pods until they are gone."""
+    """Watches some Pods until they are removed, and keeps the last version of each."""
 
     def __init__(self, api, namespace, names):
         path = f"/api/v1/namespaces/{namespace}/pods"
@@ -188,7 +188,7 @@ class _Last:
                 return
 
     def statuses(self):
-        """Returns when they are gone."""
+        """Returns the last statuses when the Pods are removed."""
         self._thread.join(PATIENCE)
-        assert not self._thread.is_alive(), "not all Pods were seen to go"
+        assert not self._thread.is_alive(), "the end of some Pods was not seen"
         return [self._pods[name]["status"] for name in self._names]

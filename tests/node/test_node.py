@@ -1,4 +1,5 @@
-"""The router as its operator has it: the image, installed by the chart on a real node, with real model Pods. In this order."""
+"""The router as an operator runs it: the image, installed by the chart on a real node, with real model Pods. The tests run in this
+order."""
 
 from harness.resources import MODEL
 from scene import MODELS, NAMESPACE, RELEASE, REPLICAS, ROUTER
@@ -37,7 +38,7 @@ def test_a_restart_of_the_models_loses_no_request(scene, load):
     scene.restart(MODEL, MODELS)
     outcomes = running.stop()
     assert lost(outcomes) == []
-    assert len({one.pod for one in outcomes}) == 2 * REPLICAS, "not all Pods, old and new, were used"
+    assert len({one.pod for one in outcomes}) == 2 * REPLICAS, "some Pods, old or new, got no request"
     print(f"\na restart of the models: {len(outcomes)} requests, none lost")
 
 
@@ -51,7 +52,7 @@ def test_a_restart_of_the_router_loses_no_request(scene, load):
 
 
 def test_a_killed_model_container_loses_only_what_it_had(scene, load):
-    running = load(rate=1000, clients=4 * REPLICAS)  # more than there are slots: a killed one always has something
+    running = load(rate=1000, clients=4 * REPLICAS)  # more than there are slots, so a killed container always has requests
     kills = []
     for pod in scene.pods(MODEL, MODELS):
         kills.append(scene.kill_container(pod))
@@ -67,8 +68,9 @@ def test_a_killed_model_container_loses_only_what_it_had(scene, load):
 
 def test_three_routers_fit_on_the_node_and_the_upgrade_to_them_loses_no_request(scene, load):
     running = load(rate=60, clients=8)
-    scene.upgrade(inferenceRouterHA=True, resources={"requests": {"cpu": "100m"}})  # three of 900m are more than two cores
-    eventually(lambda: len(scene.release_pods()) == 3, "the router of before to be gone", patience=60, pause=0.2)
+    # three Pods with a request of 900m need more than two cores
+    scene.upgrade(inferenceRouterHA=True, resources={"requests": {"cpu": "100m"}})
+    eventually(lambda: len(scene.release_pods()) == 3, "the previous router to end", patience=60, pause=0.2)
     outcomes = running.stop()
     assert lost(outcomes) == []
     assert all(pod["status"]["containerStatuses"][0]["ready"] for pod in scene.release_pods())
@@ -77,7 +79,7 @@ def test_three_routers_fit_on_the_node_and_the_upgrade_to_them_loses_no_request(
 
 def test_uninstalled_it_is_gone(scene):
     scene.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "180s")
-    eventually(lambda: not scene.release_pods(), "the drained router to be gone", patience=60, pause=0.2)
+    eventually(lambda: not scene.release_pods(), "the drained router to end", patience=60, pause=0.2)
     kinds = "deployments,services,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings"
     left = scene.cluster.kubectl("get", kinds, "-A", "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name")
     assert left == ""

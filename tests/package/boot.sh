@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Boots systemd as the first process of new namespaces (processes, mounts, network, IPC, host name, control groups), on a copy of ROOT in
-# memory. Nothing is left of it when this process ends, but the control group, which the next start removes. Needs root.
+# memory. When this process ends, only the control group remains, which the next start removes. Needs root.
 #
-#   boot.sh ROOT SHARED     SHARED, a folder, is /shared inside
+#   boot.sh ROOT SHARED     the folder SHARED is mounted as /shared
 set -euo pipefail
 
 cgroups=/sys/fs/cgroup
-[ -e $cgroups/cgroup.controllers ] || cgroups=/sys/fs/cgroup/unified  # a machine with the first version's beside it
+[ -e $cgroups/cgroup.controllers ] || cgroups=/sys/fs/cgroup/unified  # a machine that also has version 1
 
 # First process of the new namespaces.
 inside() {  # ROOT SHARED
@@ -35,7 +35,7 @@ inside() {  # ROOT SHARED
   echo '127.0.0.1 localhost package-test' >etc/hosts
   pivot_root . old
   umount -l /old
-  mount --make-rshared /  # as systemd does where it is no container: credentials are mounted by a child of its own
+  mount --make-rshared /  # as systemd does outside of containers: a child process of it mounts the credentials
   exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --show-status=no --log-target=journal \
     --unit=multi-user.target
 }

@@ -1,8 +1,8 @@
 """client.py once|load SECONDS|stream [PATH]: requests to the router at 127.0.0.1:8080; prints JSON.
 
 once    one request: its status and body
-load    eight clients, a connection for each request: how many were answered with which status, what went wrong, the longest wait
-stream  one request of whose answer the pod sends a piece every 0.2 s: its status and pieces
+load    eight clients, a connection for each request: the number of answers by status, the errors, the longest wait
+stream  one request, whose answer the pod sends in a piece every 0.2 s: its status and pieces
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A clean Debian under systemd, in namespaces of its own (boot.sh), and what is run in it."""
+"""A clean Debian under systemd, in namespaces of its own (boot.sh), and the commands that run in it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "package-test"
 RELEASES = {"12": "bookworm", "13": "trixie"}
-# What a Debian that boots has besides the base system.
+# Packages that a bootable Debian has in addition to the base system.
 INCLUDED = "systemd,systemd-sysv,ca-certificates"
 
 
@@ -21,7 +21,7 @@ def this_release():
 
 
 def package_for(release):
-    """What `./dev package` made there: tests/support/other_debian.sh has a build folder of its own."""
+    """Returns the package that `./dev package` has built there: tests/support/other_debian.sh has a build folder of its own."""
     folder = ROOT / "build" / ("package" if (release == "12") == (this_release() == "12") else "other-debian/build/package")
     found = sorted(folder.glob("inference-router_*.deb"))
     assert len(found) == 1, f"{folder} has {len(found)} packages: ./dev package-test"
@@ -29,7 +29,7 @@ def package_for(release):
 
 
 def make_root(release):
-    """By debootstrap, once, with the libraries that the package asks for: a machine of the test has no network."""
+    """Makes the root with debootstrap, once, with the libraries that the package depends on: a test machine has no network."""
     name = RELEASES[release]
     root = BUILD / name
     if root.exists():
@@ -45,7 +45,7 @@ def make_root(release):
 
 
 def fetch_dependencies(root, package):
-    """The package's dependencies, downloaded into the root's cache: the machine installs from there."""
+    """Downloads the package's dependencies into the root's cache, from which the machine installs them."""
     depends = subprocess.run(["dpkg-deb", "--field", package, "Depends"], check=True, capture_output=True, text=True).stdout
     names = [each.split("(")[0].split("|")[0].strip() for each in depends.split(",")]
     missing = [each for each in names if not list((root / "var/lib/dpkg/info").glob(f"{each}.list"))
@@ -70,7 +70,7 @@ class Machine:
         subprocess.run(["nsenter", "-t", str(self.pid), "-n", "ip", "link", "set", "lo", "up"], check=True)
 
     def _first_process(self):
-        """systemd, once unshare has forked and boot.sh has become it."""
+        """Returns the process id of systemd, after unshare has forked and boot.sh has executed it."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         end = time.monotonic() + 30
         while time.monotonic() < end:
@@ -79,7 +79,7 @@ class Machine:
             if pids and Path(f"/proc/{pids[0]}/comm").read_text().strip() == "systemd":
                 return int(pids[0])
             time.sleep(0.1)
-        raise AssertionError(f"systemd does not begin: {self.told()}")
+        raise AssertionError(f"systemd does not start: {self.told()}")
 
     def told(self):
         return (self.shared / "boot.log").read_text()
@@ -108,7 +108,7 @@ class Machine:
         return self.run("systemctl", "show", "--value", "-p", what, unit).stdout.strip()
 
     def in_network(self, script, *arguments, **options):
-        """A Python program of this machine, in the other one's network."""
+        """Runs a Python program of this machine in the network of the other one."""
         return subprocess.Popen(["nsenter", "-t", str(self.pid), "-n", sys.executable, HERE / script, *arguments], text=True,
                                 stdout=subprocess.PIPE, **options)
 

@@ -1,4 +1,4 @@
-"""A model server at 127.0.0.1:5001: answers at once, or with `?stream` in pieces for six seconds."""
+"""A model server at 127.0.0.1:5001. It answers at once, or with `?stream` in pieces for six seconds."""
 
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

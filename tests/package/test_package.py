@@ -1,5 +1,5 @@
-"""What an operator does with the package, in a clean Debian 12 and 13 under systemd: docs/install.md. The tests of one release go on
-where the one before ended."""
+"""What an operator does with the package, in a clean Debian 12 and 13 under systemd: docs/install.md. Each test of a release continues from
+the state that the previous one left."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def machine(request, tmp_path_factory):
 
 
 def newer(machine):
-    """The package once more, as the next version."""
+    """Makes the same package with a higher version."""
     tree = machine.shared / "tree"
     subprocess.run(["dpkg-deb", "--raw-extract", machine.shared / "inference-router.deb", tree], check=True)
     control = tree / "DEBIAN" / "control"
@@ -51,7 +51,7 @@ def test_it_is_installed_and_runs(machine):
     assert machine.show("ActiveState") == "active" and machine.show("Type") == "notify"
     assert machine.show("UnitFileState") == "enabled"
     assert machine.show("UnitFileState", "inference-router.socket") == "disabled"
-    assert machine.ask("once")[0] == 404  # nothing is served yet
+    assert machine.ask("once")[0] == 404  # no endpoint is served yet
     assert machine.shell(f"stat -c %U /proc/{machine.main_pid()}").strip() == "inference-router"
     assert "CapEff:\t0000000000000400" in machine.shell(f"cat /proc/{machine.main_pid()}/status")
 
@@ -141,17 +141,17 @@ def test_with_the_socket_unit_a_restart_under_load_refuses_no_connection(machine
 
 
 def test_a_stream_that_runs_holds_a_restart_up_and_is_not_cut(machine):
-    """The router extends systemd's own limit, which would kill it here."""
+    """The router extends systemd's time limit, which would otherwise kill it here."""
     machine.write("/etc/systemd/system/inference-router.service.d/stop.conf", "[Service]\nTimeoutStopSec=2\n")
     machine.run("systemctl", "daemon-reload")
     stream = machine.in_network("client.py", "stream")
-    time.sleep(1)  # of the six seconds that the pod takes
+    time.sleep(1)  # the pod takes six seconds
     begun = time.monotonic()
     machine.run("systemctl", "restart", "inference-router")
     spent = time.monotonic() - begun
     text, _ = stream.communicate(timeout=60)
     assert text.strip() == '[200, "' + "." * 30 + '"]'
-    assert spent > 3, "the restart did not wait"
+    assert spent > 3, "the restart should wait"
     assert machine.show("Result") == "success"
     machine.wait(lambda: machine.ask("once") == [200, "scored"], "an answer after the restart")
 

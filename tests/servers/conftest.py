@@ -13,6 +13,7 @@ from support.fixtures import *  # noqa: E402,F401,F403
 
 @pytest.fixture(scope="session")
 def table():
-    """What this run has seen of each server: `table.add(recipe, column, text)`. Its end writes build/servers/servers.md."""
+    """Collects what this run has measured for each server: `table.add(recipe, column, text)`. At its end it writes
+    build/servers/servers.md."""
     from servers_table import Table
     return Table()

@@ -1,4 +1,4 @@
-"""Virtual environments with pinned, hashed packages from PyPI, in build/servers, made once and again when their pins change."""
+"""Virtual environments with pinned, hashed packages from PyPI, in build/servers. Each is made once, and again if its pins change."""
 
 import fcntl
 import shutil
@@ -13,7 +13,8 @@ FOLDER = ROOT / "build" / "servers"
 
 
 def _python():
-    """The hashes are those of CPython 3.11's wheels for x86-64. Debian's goes first: Triton's own Python does not fit every other one."""
+    """The hashes are those of CPython 3.11's wheels for x86-64. Debian's Python is preferred, since Triton's own Python does not work with
+    each other one."""
     for candidate in ("/usr/bin/python3.11", shutil.which("python3.11"), sys.executable):
         if candidate and Path(candidate).exists():
             return candidate
@@ -21,7 +22,7 @@ def _python():
 
 
 def prepare(name):
-    """The environment's `bin`."""
+    """Returns the environment's `bin`."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     pins, folder = HERE / "environments" / f"{name}.txt", FOLDER / name
     stamp = folder / "made-of"

@@ -1,4 +1,4 @@
-"""The servers of docs/servers.md: a folder each, and how a request of tests/servers/work.py is told to it."""
+"""The servers of docs/servers.md: one folder each, and how each encodes a request of tests/servers/work.py."""
 
 import json
 import os
@@ -36,13 +36,13 @@ def _chat(asked):
 class Recipe:
     folder: str
     title: str
-    packages: tuple  # whose versions the table tells
+    packages: tuple  # packages whose versions are in the table
     environment: str = "python"
     body: object = _plain
-    stream_path: str = ""  # below the scoring URI; with `host` set a path of the host's
+    stream_path: str = ""  # below the scoring URI; with `host`, a path of the host
     streams: bool = True
-    by_host: bool = False  # its own paths, by the endpoint's host name
-    fails_while_ending: bool = False  # answers 500 to what comes after SIGTERM
+    by_host: bool = False  # paths of its own, selected by the endpoint's host name
+    fails_while_ending: bool = False  # answers 500 to requests that arrive after SIGTERM
 
     @property
     def name(self):
@@ -53,7 +53,7 @@ class Recipe:
         return ", ".join(f"{one} {version(self.environment, one)}" for one in self.packages)
 
     def setting(self, key):
-        """A value of its deployment file or overlay, which are simple enough to be searched."""
+        """Returns a value of its deployment file or overlay, which are simple enough for a text search."""
         text = (HERE / self.folder / "deployment.yml").read_text() + (HERE / self.folder / f"{self.name}.overlay.yml").read_text()
         return re.search(key + r": *([^,}\n]+)", text)[1].strip()
 
@@ -86,7 +86,7 @@ RECIPES = (
 
 
 class Server:
-    """The recipe's server as its `start` starts it, in a copy of the folder, on ports of its own."""
+    """The recipe's server, started by its `start` in a copy of the folder, on ports of its own."""
 
     def __init__(self, recipe, folder):
         self.recipe = recipe
@@ -107,7 +107,7 @@ class Server:
                  "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(self.folder), "OMP_NUM_THREADS": "1"})
 
     def ask(self, method, path, body=None, timeout=15):
-        """(status, body) straight from the server, on a connection of its own."""
+        """Sends a request directly to the server, on a connection of its own; returns (status, body)."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
@@ -127,12 +127,12 @@ class Server:
         eventually(self.is_ready, self.recipe.title, patience=90, pause=0.1)
 
     def notes(self, id, what):
-        """When the model noted this of the request with that id."""
+        """Returns the times at which the model recorded this event for the request with that id."""
         lines = self.notes_file.read_text().splitlines() if self.notes_file.exists() else []
         return [one["at"] for one in map(json.loads, lines) if one["id"] == id and one["what"] == what]
 
     def terminate(self):
-        """As Kubernetes and systemd end a server."""
+        """Ends the server as Kubernetes and systemd do."""
         self._process.send_signal(signal.SIGTERM)
 
     def wait_ended(self):
@@ -142,14 +142,14 @@ class Server:
             self.kill()
 
     def kill(self):
-        """With its workers, also those with a session of their own (BentoML's): each has our environment."""
+        """Kills the server with its workers, also those with a session of their own (BentoML's): each has the test's environment."""
         mine = f"NOTES={self.notes_file}".encode()
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if mine in (process / "environ").read_bytes().split(b"\0"):
                     os.kill(int(process.name), signal.SIGKILL)
             except OSError:
-                pass  # it has ended meanwhile
+                pass  # the process has ended meanwhile
         self._process.wait()
 
     def close(self):
@@ -160,7 +160,7 @@ class Server:
 
 
 def start_router(recipe, server, folder, change=lambda overlay: overlay, **settings):
-    """The router before the server, by Azure's files as they are and the recipe's overlay."""
+    """Starts the router in front of the server, with Azure's files unchanged and the recipe's overlay."""
     endpoints = folder / "endpoints"
     (endpoints / "keys").mkdir(parents=True)
     (endpoints / "keys" / "my-endpoint").write_text("primary-key-of-the-tests-0001\n")

@@ -1,4 +1,4 @@
-"""The table of docs/servers.md, written by the run of its tests. Every cell is the same in each run of the same versions."""
+"""The table of docs/servers.md, written by the tests. Runs with the same versions write the same cells."""
 
 from recipes import RECIPES
 from support.router import ROOT
@@ -20,7 +20,7 @@ class Table:
         return all((recipe.name, column) in self._cells for recipe in RECIPES for column in COLUMNS)
 
     def text(self):
-        """One table a server would be read alone; one for all can be compared. Two, of at most six columns."""
+        """One table for all servers, not one for each, so that they can be compared. It has two parts of at most six columns."""
         return "\n".join(self._part(columns) for columns in (COLUMNS[:5], COLUMNS[5:]))
 
     def _part(self, columns):

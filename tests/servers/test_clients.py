@@ -1,4 +1,4 @@
-"""docs/clients.md: the blocks of the clients that come from PyPI or need Node or Go, before real servers; and what their retries cost."""
+"""docs/clients.md: the blocks of the clients that come from PyPI or need Node or Go, with real servers; and the cost of their retries."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Real model servers behind the router, each by its recipe in docs/servers.md, which holds the table that this run writes."""
+"""Real model servers behind the router, each with its recipe in docs/servers.md, which has the table that this run writes."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Scene:
-    """A recipe's server, and a router before it."""
+    """A recipe's server, and a router in front of it."""
 
     def __init__(self, recipe, folder):
         self.recipe, self.folder = recipe, folder
@@ -25,7 +25,7 @@ class Scene:
             self.server.wait_ready()
             self.router = start_router(recipe, self.server, folder / "router")
         except BaseException:
-            self.server.close()  # nobody else would end it
+            self.server.close()  # nothing else would end it
             raise
 
     def score(self, **asked):
@@ -80,7 +80,7 @@ def test_it_streams(scene, table):
         came = []
         while piece := client.chunk():
             came.append((time.monotonic(), piece))
-    assert came[-1][0] - came[0][0] > 0.6, "all of it came at once"
+    assert came[-1][0] - came[0][0] > 0.6, "the pieces arrived all at once"
     kind = head.headers.get("content-type").split(";")[0]
     table.add(recipe, "a stream", f"chunked, `{kind}`, each piece as it is made")
 
@@ -88,14 +88,14 @@ def test_it_streams(scene, table):
 def test_an_exception_of_the_model_reaches_the_client_as_the_servers_own_answer(scene, table):
     answer = scene.score(**{"raise": True})
     assert answer.why is None and answer.status >= 400, (answer.status, answer.why)
-    for _ in range(20):  # takes no other request with it
+    for _ in range(20):  # no other request fails because of it
         assert scene.score(**{"raise": True}).status == answer.status
         assert scene.score().status == 200
     table.add(scene.recipe, "the model raises", answer.status)
 
 
 def test_the_slots_are_what_the_server_runs_at_once(scene, table):
-    """Asked without a router, with sixteen requests at a time."""
+    """Measured without a router, with sixteen requests at a time."""
     recipe, count = scene.recipe, 16
     asking = [threading.Thread(target=scene.server.ask, args=("POST", recipe.route("scoring"), recipe.encode(id=f"slots-{number}", sleep=0.5), 60))
               for number in range(count)]
@@ -110,7 +110,7 @@ def test_the_slots_are_what_the_server_runs_at_once(scene, table):
 
 
 def leaves_early(scene, router, id):
-    """A client that leaves 0.3 s after the model has begun."""
+    """A client that disconnects 0.3 s after the model has begun."""
     with router.connect() as client:
         client.send(request(scene.recipe.encode(id=id, sleep=2), headers=JSON))
         eventually(lambda: scene.server.notes(id, "begun"), "the model to begin", patience=10)
@@ -118,31 +118,31 @@ def leaves_early(scene, router, id):
 
 
 def test_a_client_that_leaves_is_what_drain_on_abort_is_for(scene, table, tmp_path):
-    """Without it: does the server close its connection, and does the model stop?"""
+    """Without drain_on_abort: does the server close its connection, and does the model stop?"""
     recipe = scene.recipe
     router = start_router(recipe, scene.server, tmp_path / "router", lambda text: text.replace("drain_on_abort: true", "drain_on_abort: false"))
     try:
         leaves_early(scene, router, "left")
         begun = scene.server.notes("left", "begun")[0]
-        eventually(lambda: router.slots_in_use() == 0, "the slot", patience=5)
+        eventually(lambda: router.slots_in_use() == 0, "the slot to be free", patience=5)
         unnoticed = router.metrics().value("aborts_unnoticed_total") > 0
         time.sleep(max(0.0, begun + 3 - time.monotonic()))
         works_on = bool(scene.server.notes("left", "done"))
     finally:
         router.stop()
-    assert recipe.drains == works_on, f"drain_on_abort is {recipe.drains}, works on: {works_on}"
+    assert recipe.drains == works_on, f"drain_on_abort is {recipe.drains}, the model continues: {works_on}"
     connection = "its connection stays" if unnoticed else "its connection is closed at once"
     table.add(recipe, "a client leaves", f"{connection}, the model {'works on' if works_on else 'stops'}")
 
 
 def test_with_the_recipe_as_it_is_aborts_never_overfill_the_server(scene):
-    """As many clients as slots leave; the next request begins when the model is done with one of theirs, or has stopped."""
+    """As many clients as slots disconnect. The next request begins when the model has finished one of their requests, or has stopped it."""
     ids = [f"overfull-{number}" for number in range(scene.recipe.slots)]
     for id in ids:
         leaves_early(scene, scene.router, id)
     assert scene.score(id="after").status == 200
     if scene.recipe.drains:
-        eventually(lambda: all(scene.server.notes(id, "done") for id in ids), "the model to be done")
+        eventually(lambda: all(scene.server.notes(id, "done") for id in ids), "the model to finish")
         begun = scene.server.notes("after", "begun")[0]
         assert sum(scene.server.notes(id, "done")[0] > begun for id in ids) < scene.recipe.slots
 
@@ -151,7 +151,7 @@ IDLE_MAX = 8.0
 
 
 def idle_time(scene):
-    """Seconds until the server closes a connection on which it has answered; None if it had not after IDLE_MAX."""
+    """Returns the seconds until the server closes a connection on which it has answered; None if it stays open for IDLE_MAX."""
     with socket.create_connection(("127.0.0.1", scene.server.port), timeout=IDLE_MAX) as connection:
         connection.sendall(request(scene.recipe.encode(), path=scene.recipe.route("scoring"), headers=JSON))
         first, seen = None, b""
@@ -179,8 +179,8 @@ def test_a_connection_that_the_server_is_about_to_close_costs_no_request(scene, 
 
 
 def test_a_restart_under_load_loses_at_most_what_the_server_had_taken(scene, table):
-    """Four clients more than slots, until the server is back; SIGTERM, as from Kubernetes or systemd. Two for each slot may be lost: the
-    one that the server works on, and the next, which its kernel accepts while nobody will any more. All others wait in the queue."""
+    """Four clients more than slots, until the server is back; SIGTERM, as from Kubernetes or systemd. Two requests for each slot may fail:
+    the one that the server processes, and the next, which its kernel accepts although the server does not. All others wait in the queue."""
     recipe = scene.recipe
     outcomes, lock, over = Counter(), threading.Lock(), threading.Event()
 
@@ -217,13 +217,13 @@ def test_a_restart_under_load_loses_at_most_what_the_server_had_taken(scene, tab
 
 
 def test_the_page_has_this_runs_table(table):
-    """The last of this file: docs/servers.md tells what was seen, not what was believed. How a restart went differs from run to run."""
+    """The last test of this file: docs/servers.md has measured values. How a restart went differs from run to run."""
     table.write()
     print(table.text())
-    if table.is_whole():  # else a part of the tests was chosen
+    if table.is_whole():  # otherwise only a part of the tests was selected
         page = (ROOT / "docs" / "servers.md").read_text().splitlines()
         missing = [row for row in table.text().splitlines() if without_restart(row) not in map(without_restart, page)]
-        assert not missing, f"docs/servers.md is not what this run saw; its tables are in {FILE}"
+        assert not missing, f"docs/servers.md differs from the results of this run; its tables are in {FILE}"
 
 
 def without_restart(row):

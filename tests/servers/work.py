@@ -1,4 +1,4 @@
-"""What every recipe's model does: adds numbers, and on request takes its time, raises, or tells one number after the other."""
+"""The model of each recipe: it adds numbers, and on request it takes time, raises, or sends the numbers one after another."""
 
 import json
 import os
@@ -6,7 +6,8 @@ import time
 
 
 def _note(request, what):
-    """A line in the test's file: which request, what happened, when. How the tests see what goes on in the server's processes."""
+    """Appends a line to the test's file: which request, which event, when. The tests read from it what happens in the server's
+    processes."""
     if "NOTES" in os.environ:
         with open(os.environ["NOTES"], "a", encoding="utf-8") as notes:
             notes.write(json.dumps({"id": request.get("id"), "what": what, "at": time.monotonic()}) + "\n")
@@ -16,7 +17,7 @@ def work(request):
     _note(request, "begun")
     if request.get("raise"):
         raise RuntimeError("the model failed")
-    time.sleep(request.get("sleep", 0))  # as a model that computes outside of Python's lock
+    time.sleep(request.get("sleep", 0))  # like a model that computes without holding Python's lock
     _note(request, "done")
     return {"sum": sum(request["data"])}
 

@@ -1,4 +1,4 @@
-"""A model server as an Azure ML user writes one with FastAPI: a request that the model cannot bear raises, and nobody catches it."""
+"""A model server as an Azure ML user writes one with FastAPI: a request that the model cannot process raises an unhandled exception."""
 
 from fastapi import FastAPI, Request
 

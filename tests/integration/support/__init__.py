@@ -1,1 +1,1 @@
-"""What the tests of the whole process share: the router as a child process, scripted pods, raw clients."""
+"""Shared by the tests of the whole process: the router as a child process, scripted pods, raw clients."""

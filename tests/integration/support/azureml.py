@@ -1,4 +1,4 @@
-"""The files in tests/azureml: endpoints and deployments as people write them for Azure ML, none of which has a key of ours."""
+"""The files in tests/azureml: endpoints and deployments as users write them for Azure ML. They contain none of the router's own keys."""
 
 import json
 import re
@@ -16,12 +16,12 @@ def allowed_keys():
 
 
 def key_paths(text):
-    """The keys of block YAML, level by level: [("model", "path"), …]. Members of a list are members of the map that has it. What
-    stands in one line, such as `[…]`, is a value."""
+    """The paths of the keys of block YAML: [("model", "path"), …]. A member of a list counts as a member of the map that contains the list.
+    Flow style, such as `[…]`, is a value."""
     paths, above = [], []
     for line in text.splitlines():
         found = re.fullmatch(r"([ -]*)([^\s:'\"]+):(?: .*)?", line)
-        assert found, f"not a line with a key: {line}"
+        assert found, f"this line has no key: {line}"
         indent = len(found[1])
         above = [each for each in above if each[0] < indent] + [(indent, found[2])]
         paths.append(tuple(key for _, key in above))

@@ -1,4 +1,4 @@
-"""Certificates from the openssl command."""
+"""Makes certificates with the openssl command."""
 
 import ssl
 import subprocess
@@ -15,14 +15,14 @@ def _openssl(*arguments, **kwargs):
 
 @dataclass(frozen=True)
 class Pair:
-    certificate: Path  # the whole chain
+    certificate: Path
     key: Path
 
     def as_dict(self):
         return {"certificate_file": str(self.certificate), "key_file": str(self.key)}
 
     def replace_with(self, other):
-        """Other contents under the same names, each file in one step."""
+        """Replaces the contents of both files. Each file changes in one step; the names stay."""
         for mine, theirs in ((self.key, other.key), (self.certificate, other.certificate)):
             fresh = mine.with_suffix(".new")
             fresh.write_bytes(theirs.read_bytes())
@@ -33,14 +33,14 @@ class Pair:
 
 
 class Authority:
-    """A certificate authority of its own, with one intermediate: chains have two certificates below the root."""
+    """A certificate authority. It signs every certificate with its root key."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._count = 0
         self.root = self._issue("root", None, "-addext", "basicConstraints=critical,CA:TRUE",
-                                "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # Python 3.13 asks for it
+                                "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # Python 3.13 requires it
         self.file = self.root.certificate
 
     def _new_key(self, path, kind):
@@ -57,14 +57,15 @@ class Authority:
         return Pair(certificate, key)
 
     def issue(self, *names, kind="ecdsa", days="30"):
-        """A server's certificate for these DNS names or addresses."""
+        """Makes a server's certificate for these DNS names or addresses."""
         self._count += 1
         alternatives = ",".join(f"IP:{name}" if name[0].isdigit() else f"DNS:{name}" for name in names)
         return self._issue(f"{names[0].replace('*', 'any')}-{self._count}", self.root, "-addext", f"subjectAltName={alternatives}",
                            "-addext", "basicConstraints=critical,CA:FALSE", kind=kind, days=days)
 
     def issue_for(self, begins, ends, *names):
-        """The same, valid from `begins` to `ends`, in seconds from now; made with `openssl ca`, since `req -x509` cannot date back."""
+        """Makes a certificate that is valid from `begins` to `ends`, in seconds from now. `req -x509` cannot set a date in the past, so it
+        uses `openssl ca`."""
         pair = self.issue(*names)
         folder = self.folder / f"ca-{self._count}"
         folder.mkdir()

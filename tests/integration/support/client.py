@@ -1,4 +1,4 @@
-"""A client of raw bytes: says exactly what it wants and reads exactly what comes."""
+"""A client on the level of bytes: it sends exactly the given bytes and reads exactly the bytes that arrive."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ SCORE = "/api/v1/endpoint/my-endpoint/score"
 
 def request(body=b"", method="POST", path=SCORE, headers=(), key=PRIMARY, host="router.test", chunks=None, length=True,
             version="HTTP/1.1", trailers=()):
-    """The bytes of a request. `headers` is a dict or pairs; `chunks` sends that list chunked instead of `body`."""
+    """Returns the bytes of a request. `headers` is a dict or pairs. If `chunks` is given, the body is that list, sent chunked."""
     pairs = list(headers.items()) if isinstance(headers, dict) else list(headers)
     given = {name.lower() for name, _ in pairs}
     fields = [("Host", host)] if host is not None and "host" not in given else []
@@ -45,7 +45,7 @@ class Response:
 
     @property
     def why(self):
-        """The router's reason; None when the answer is the pod's."""
+        """The router's reason; None if the answer is the pod's."""
         return self.headers.get("x-router-reason")
 
 
@@ -71,7 +71,7 @@ class Client:
         self.socket.close()
 
     def reset(self):
-        """Leaves at once, with a reset."""
+        """Closes the connection with a reset."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
@@ -83,13 +83,13 @@ class Client:
         return self
 
     def head(self):
-        """The next response head, also an interim one."""
+        """Returns the next response head, which may be an interim one."""
         version, status, reason = (self.reader.line().decode("latin-1") + " ").split(" ", 2)
         assert version in ("HTTP/1.1", "HTTP/1.0"), version
         return Response(int(status), reason.strip(), self.reader.fields(), version)
 
     def response(self, method="POST"):
-        """A whole response, after any interim ones."""
+        """Returns a whole response; the interim ones before it are in `interim`."""
         interim = []
         answer = self.head()
         while answer.status < 200:
@@ -116,7 +116,7 @@ class Client:
         return self.response(kwargs.get("method", "POST"))
 
     def is_closed(self):
-        """Waits for the end; True if nothing but the end comes."""
+        """Waits for the end of the connection. Returns True if no byte arrives before it."""
         try:
             self.reader.fill()
         except Gone:

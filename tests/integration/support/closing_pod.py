@@ -1,5 +1,5 @@
-"""A model server with one worker as a process of its own: what it does after an answer does not depend on who else runs in the
-process of the tests. Counts the connections that have brought a request."""
+"""A model server with one worker, in a process of its own: other threads of the tests' process do not delay what it does after an answer.
+It counts the connections that have brought a request."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class ClosingPod:
-    """`options`: those of closing_pod_process.py."""
+    """`options`: see closing_pod_process.py."""
 
     def __init__(self, **options):
         self._process = subprocess.Popen(
@@ -19,8 +19,8 @@ class ClosingPod:
         self.address = f"127.0.0.1:{self.port}"
 
     def figures(self):
-        """requests, connections, most_connections at once, errors (answers with a 5xx), late_closes (8 ms after the
-        answer, or more: the machine kept the pod waiting)."""
+        """Returns requests, connections, most_connections (open at the same time), errors (answers with a 5xx) and late_closes (closed 8 ms
+        or more after the answer, because the machine was busy)."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/figures")

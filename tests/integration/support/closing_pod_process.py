@@ -1,8 +1,8 @@
-"""The process behind support/closing_pod.py: one thread, one request at a time, as a server of Python answers.
+"""The process of support/closing_pod.py: one thread that serves one request at a time, as a Python server with one worker does.
 
-`sleep`: seconds of computing; `status`: of its answers; `raises`: every so many requests one is answered with 500, and the
-connection closed without a word within `closes_after` seconds, as uvicorn does after an exception; without `raises` every
-connection is closed so, if `closes_after` is given ([from, to], drawn at random; `seed`)."""
+`sleep`: seconds of computing. `status`: the status of its answers. `raises`: every n-th request is answered with 500. The server then
+closes the connection without notice within `closes_after` seconds, as uvicorn does after an exception. Without `raises`, it closes every
+connection in this way if `closes_after` is given ([from, to], drawn at random with `seed`)."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ class Server:
         self.raises, self.closes_after = options.get("raises", 0), options.get("closes_after")
         self.random = random.Random(options.get("seed", 1))
         self.requests = self.connections = self.open = self.most = self.errors = 0
-        self.late_closes = 0  # that came LATE seconds after the answer or more, because the machine was busy
+        self.late_closes = 0  # closed LATE seconds or more after the answer, because the machine was busy
 
     async def serve(self, reader, writer):
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -41,7 +41,7 @@ class Server:
                 lengths = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
                 body = await reader.readexactly(int(lengths[0]) if lengths else 0)
                 if self.sleep:
-                    time.sleep(self.sleep)  # computes: nobody else is served meanwhile
+                    time.sleep(self.sleep)  # computes: no other request is served meanwhile
                 if not await self.score(writer, body):
                     return
         except (OSError, asyncio.IncompleteReadError):
@@ -51,7 +51,7 @@ class Server:
             writer.close()
 
     async def score(self, writer, body):
-        """False if the connection is to be closed without a word."""
+        """Returns False if the connection is to be closed without notice."""
         self.requests += 1
         raises = self.raises and self.requests % self.raises == 0
         status = 500 if raises else self.status

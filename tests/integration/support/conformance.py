@@ -1,4 +1,4 @@
-"""The table of what HTTP's documents say and how the router answered, written by tests/conformance."""
+"""The table of what the documents about HTTP require and how the router answered. tests/conformance writes it."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ is named.
 
 
 class Conformance:
-    """Rows of several test processes: each writes those that it has to a part of its own, and joins what is there."""
+    """Rows of several test processes. Each process writes its rows to a file of its own and joins all files that exist."""
 
     def __init__(self, folder, worker):
         self._folder, self._worker, self._rows = Path(folder), worker, []

@@ -1,4 +1,4 @@
-"""What the chart's Grafana dashboard asks Prometheus, without Grafana."""
+"""The queries that the chart's Grafana dashboard sends to Prometheus, without Grafana."""
 
 import json
 import re
@@ -10,7 +10,7 @@ CHART = ROOT / "charts" / "inference-router"
 FILE = CHART / "dashboards" / "inference-router.json"
 RULES = CHART / "files" / "rules.yaml"
 METRIC = re.compile(r"inference_router_\w+?(?=_bucket|_sum\b|_count\b|\b)")
-# A router that reads files alone does not have them.
+# A router that reads only files does not have these metrics.
 OF_A_CLUSTER = {"inference_router_discovery_age_seconds", "inference_router_resources_refused", "inference_router_events_dropped_total"}
 
 
@@ -45,12 +45,12 @@ class Panel:
 
 
 class Dashboard:
-    """`interval`: of the scrapes, in seconds. Every variable stands for all its values, as when Grafana shows it first."""
+    """`interval`: of the scrapes, in seconds. Every variable stands for all its values, as when Grafana first shows the dashboard."""
 
     def __init__(self, interval=1):
         whole = json.loads(FILE.read_text())
         self.variables = {one["name"]: one for one in whole["templating"]["list"]}
-        self._values = {"__rate_interval": f"{4 * interval}s"}  # Grafana's own rule
+        self._values = {"__rate_interval": f"{4 * interval}s"}  # the rule that Grafana uses
         self._values.update((name, one["allValue"]) for name, one in self.variables.items() if "allValue" in one)
         self.panels = [Panel(one, [self._query(one, target) for target in one.get("targets", [])]) for one in whole["panels"]]
 
@@ -67,7 +67,7 @@ class Dashboard:
         return [query for panel in self.panels for query in panel.queries]
 
     def variable_queries(self):
-        """(name, metric with its selector, label) of each variable that asks Prometheus."""
+        """Returns (name, metric with its selector, label) of each variable that queries Prometheus."""
         for name, one in self.variables.items():
             if one["type"] == "query":
                 match = re.fullmatch(r"label_values\((.*), (\w+)\)", self.fill_in(one["query"]["query"]))

@@ -1,4 +1,4 @@
-"""What readelf tells of a program that is built to end, not to serve, when somebody finds a mistake in its memory."""
+"""Reads with readelf whether a program is hardened: built to end, not to continue, when an attacker exploits an error in its memory."""
 
 import re
 import subprocess
@@ -12,12 +12,13 @@ def _readelf(program, *options):
 
 
 def imported(program):
-    """The functions that it wants of its libraries, without versions."""
+    """Returns the functions that it imports from its libraries, without versions."""
     return set(re.findall(r"\bUND (\w+)", _readelf(program, "--dyn-syms")))
 
 
 def missing(program, checked_calls=True):
-    """What the program lacks, in words; an empty list: nothing. `checked_calls`: it is optimised, so libc's checks are compiled in."""
+    """Returns a list of what the program lacks; an empty list if it lacks nothing. `checked_calls`: it is optimised, so libc's checks are
+    compiled in."""
     header, segments, dynamic = (_readelf(program, option) for option in ("--file-header", "--segments", "--dynamic"))
     functions = imported(program)
     lacks = []
@@ -40,5 +41,5 @@ def missing(program, checked_calls=True):
 
 
 def property_notes(program):
-    """Of x86: `IBT`, `SHSTK`, those that the kernel and libc may switch on for the program."""
+    """Returns the properties for x86, `IBT` and `SHSTK`, which let the kernel and libc switch these protections on for the program."""
     return set(re.findall(r"\b(IBT|SHSTK)\b", _readelf(program, "--notes")))

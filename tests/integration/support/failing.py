@@ -1,7 +1,7 @@
 """The router with an allocator that fails on demand (tests/support/failing_allocations.cpp), and what must hold after each failure.
 
-A trial arms the allocator so that the n-th allocation from then on fails, does something, and looks at the process: it lives, other
-clients got their own answers, nothing is lost. What does not hold becomes a finding with the stack of the allocation that failed.
+A trial arms the allocator so that its n-th allocation from then on fails, runs an action, and checks the process: it runs, other clients
+got their own answers, nothing has leaked. Each violation becomes a finding with the stack of the allocation that failed.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from .wait import eventually
 
 
 def read_answer(client, sent):
-    """What became of a request with the body `sent`, whose answer is its echo: ("answered" | "refused" | "cut" | "closed", status),
-    or ("wrong" | "hung", why)."""
+    """Returns what became of a request with the body `sent`, whose answer is its echo: ("answered" / "refused" / "cut" / "closed", status),
+    or ("wrong" / "hung", why)."""
     try:
         answer = client.head()
     except Gone as gone:
@@ -53,7 +53,7 @@ def read_answer(client, sent):
 
 
 def _end(gone, what, status=0):
-    """An end may come as a FIN, a reset or a fatal alert; that our records cannot be read is something else."""
+    """The connection may end with a FIN, a reset or a fatal alert. TLS records that the client cannot read are an error of the router."""
     text = str(gone)
     for sign in ("BAD_RECORD_MAC", "WRONG_VERSION", "RECORD_LAYER", "BAD_RECORD_TYPE", "UNEXPECTED_MESSAGE", "INVALID", "DATA_LENGTH"):
         if sign in text.upper():
@@ -62,18 +62,18 @@ def _end(gone, what, status=0):
 
 
 def marked(size, name=None):
-    """A body that is nobody else's."""
+    """Returns a body that no other request has."""
     name = name or uuid.uuid4().hex
     return (name.encode() * (size // len(name) + 1))[:size]
 
 
 class Echo:
-    """The pods' behaviour: the body goes back. `x-hold` waits until `release`; `x-close` ends the pod's connection."""
+    """The pods' behaviour: a pod echoes the body. `x-hold` makes it wait until `release`; `x-close` makes it close the connection."""
 
     def __init__(self):
         self.holding = 0
-        self.go = 0  # numbers of holding requests below this go on
-        self.ids = Counter()  # x-request-id of what has arrived
+        self.go = 0  # holding requests with a lower number continue
+        self.ids = Counter()  # x-request-id of each request that has arrived
 
     def hold_next(self):
         self.go = self.holding
@@ -103,8 +103,8 @@ class _Turn:
 
 
 class Rig:
-    """One configuration of the failing router, with pods and a bystander: a client whose request is under way at its pod while the
-    allocator fails, and whose answer must be its own."""
+    """One configuration of the failing router, with pods and a bystander: a client whose request is in progress at its pod while the
+    allocator fails. The bystander must get its own answer."""
 
     def __init__(self, stage, name, make, closes=True, bystander=True):
         """`make(folder, **options)` starts the router."""
@@ -117,8 +117,8 @@ class Rig:
         self.trial, self.number = name, 0
         self.last = Failure(0, 0, ())
         self._with_bystander = bystander
-        # Python leaves OpenSSL's errors of one connection in the queue of its thread, where the next call for another connection takes
-        # them for its own (CPython 3.13): those who must be served have a thread that meets no failure.
+        # In CPython 3.13, an OpenSSL error of one connection stays in the error queue of its thread, and the next call for another
+        # connection reports it. So the clients that must be served run on a thread whose connections do not fail.
         self._unharmed = ThreadPoolExecutor(1)
         self.start()
 
@@ -131,9 +131,9 @@ class Rig:
         self.router = self._make(folder, self.echo, binary=FAILING,
                                  environment={"FAILING_ALLOCATIONS": str(folder / "allocations")})
         self.echo.ids.clear()
-        self._trial_of = {}  # of request ids
-        self._failures = {}  # of trials: name, n, stack
-        self.told = {}  # request ids that must be told: who knows of them
+        self._trial_of = {}  # by request id
+        self._failures = {}  # by trial: name, n, stack
+        self.told = {}  # request ids that must be in the log, and which side knows each
         self._bystander = None
         for _ in range(3):
             self.score()
@@ -144,7 +144,7 @@ class Rig:
         return len(os.listdir(f"/proc/{self.router.process.pid}/fd"))
 
     def retire(self):
-        """The end of this process: what it told of its exchanges is compared with what is known of them."""
+        """Ends this process and compares the exchanges that it logged with those that clients and pods know."""
         if self._bystander is not None:
             self._bystander.close()
             self._bystander = None
@@ -168,14 +168,14 @@ class Rig:
         return identity, {"x-request-id": identity, **({"x-close": "1"} if self.closes else {}), **more}
 
     def ask(self, client, body, **options):
-        """One request, and what became of it: as `read_answer`."""
+        """Sends one request and returns its outcome, as `read_answer` does."""
         identity, headers = self.headers(**options.pop("headers", {}))
         try:
             client.send(request(body, headers=headers, **options))
         except TimeoutError:
             return "hung", "the request is not taken"
         except OSError:
-            pass  # an answer may have come before the end
+            pass  # an answer may have arrived before the end of the connection
         return self.note(identity, read_answer(client, body))
 
     def read(self, client, body):
@@ -183,7 +183,7 @@ class Rig:
 
     @contextlib.contextmanager
     def in_background(self, task):
-        """`task()` on another thread; `result()` waits for it."""
+        """Runs `task()` on another thread; `result()` waits for it."""
         with ThreadPoolExecutor(1) as pool:
             yield pool.submit(task)
 
@@ -193,7 +193,7 @@ class Rig:
         return outcome
 
     def judge(self, who, outcome):
-        """Any client: its own answer, an error or an end."""
+        """Checks the outcome of any client: it must be the client's own answer, an error or an end."""
         if outcome[0] in ("wrong", "hung"):
             self.find(f"{who} {outcome[0]}: {outcome[1]}")
         return outcome
@@ -202,7 +202,7 @@ class Rig:
         return self.router.connect(timeout=PATIENCE)
 
     def score(self):
-        """A request while the allocator is well."""
+        """Sends a request while the allocator does not fail."""
         return self._unharmed.submit(self._score).result()
 
     def _score(self):
@@ -234,30 +234,30 @@ class Rig:
             return
         outcome = self.note(self._identity, self._unharmed.submit(read_answer, self._bystander, self._body).result())
         if outcome[0] != "answered":
-            self.find(f"the bystander's request was harmed: {outcome}")
+            self.find(f"the bystander's request failed: {outcome}")
             self._bystander.close()
             self._bystander = None
 
     def settle(self):
-        """All slots free, nobody in the queue."""
+        """Waits until all slots are free and the queue is empty."""
         eventually(lambda: self.router.slots_in_use() == 0 and self.router.queue_length() == 0, "free slots and an empty queue",
                    patience=PATIENCE, pause=0.002)
 
     def look(self):
-        """After a failure, with the allocator well again."""
+        """Checks the process after a failure, when the allocator works again."""
         try:
             outcome = self.score()
             if outcome[0] != "answered":
                 self.find(f"the next request is not served: {outcome}")
             self.settle()
             eventually(lambda: self.count_descriptors() <= self.descriptors + (self._bystander is not None),
-                       "the descriptors of before", patience=PATIENCE, pause=0.002)
+                       "as many descriptors as before", patience=PATIENCE, pause=0.002)
         except (AssertionError, OSError) as error:
             if not self.died():
                 self.find(f"lost: {error}")
 
     def count(self, act, runs=3, **arming):
-        """How many allocations `act` makes, each time; the least first."""
+        """Returns how many allocations `act` makes in each run, sorted."""
         seen = []
         for _ in range(runs):
             self.hold_bystander()
@@ -269,12 +269,13 @@ class Rig:
         return sorted(seen)
 
     def run(self, trial, act, at_most, last=0, look=None, spares=None, excuses=None, times_each=1, **arming):
-        """`act` once for each n; what does not hold is in `findings`. It returns the outcomes of its requests, which must be answers
-        where the allocation that failed has a frame that `spares` matches. `excuses`: an effect, and a frame that makes it right."""
+        """Runs `act` once for each n; what does not hold becomes an entry of `findings`. `act` returns the outcomes of its requests. These
+        must be answered if the stack of the failed allocation has a frame that `spares` matches. `excuses`: an effect, and a frame that
+        makes it acceptable."""
         self.trial = f"{self.name}: {trial}"
         totals = self.count(act, **arming)
         total = totals[-1]
-        assert total > 0, "nothing was counted"
+        assert total > 0, "no allocation was counted"
         numbers = choose(totals, at_most, last)
         failures, outcomes, begun = 0, [], len(self.findings)
         for self.number in [number for number in numbers for _ in range(times_each)]:
@@ -304,7 +305,7 @@ class Rig:
                     self.find(f"lost: {type(error).__name__} {error}")
             if len(self.findings) > found:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.router.process.wait(0.3)  # an end explains the rest
+                    self.router.process.wait(0.3)  # the end of the process explains the other findings
             if self.died():
                 code = self.router.wait_exit()
                 del self.findings[found:]
@@ -315,7 +316,7 @@ class Rig:
                 self.restarted()
         if spares:
             frames = name_stacks({stack for _, _, stack in outcomes})
-            self.findings.extend(Finding(self.trial, number, f"a request was not spared: {outcome}", stack)
+            self.findings.extend(Finding(self.trial, number, f"a request failed that should be answered: {outcome}", stack)
                                  for number, outcome, stack in outcomes if any(re.search(spares, one) for one in frames[stack]))
         if excuses:
             effect, frame = excuses
@@ -323,12 +324,12 @@ class Rig:
                                      if not (re.search(effect, one.effect) and any(re.search(frame, each) for each in one.frames))]
         print(f"{self.trial}: {len(numbers)} of {total} allocations, {failures} failures, {len(self.findings) - begun} findings, "
               f"seed {SEED}")
-        assert failures > 0, "nothing failed"
+        assert failures > 0, "no allocation failed"
 
-    restarted = staticmethod(lambda: None)  # what a trial needs after a new process
+    restarted = staticmethod(lambda: None)  # what a trial has to do after a new process has started
 
     def run_processes(self, trial, act, at_most, **arming):
-        """As `run`, with a process for each n: `act` calls `arm` at its time, and ends the process."""
+        """As `run`, but with one process for each n: `act` calls `arm` at its time, and ends the process."""
         self.trial = f"{self.name}: {trial}"
         self.arm = functools.partial(self.allocator_of_now, **arming)
         self.number = NEVER
@@ -351,25 +352,26 @@ class Rig:
             self.check_lines()
         print(f"{self.trial}: {len(numbers)} of {total} allocations, {failures} failures, {len(self.findings) - begun} findings, "
               f"seed {SEED}")
-        assert failures > 0, "nothing failed"
+        assert failures > 0, "no allocation failed"
 
     def allocator_of_now(self, **arming):
         self.allocator.arm(self.number, **arming)
 
-    # the books
+    # the access log and the metrics
     def check_lines(self):
-        """After the end of the process: every exchange of which a client or a pod knows stands once in the access log."""
+        """After the end of the process: each exchange that a client or a pod knows is in the access log exactly once."""
         told = self.told_in_log()
         for identity in {*self.told, *filter(None, self.echo.ids)}:
             if told[identity] != 1:
-                self.untold.append(Finding(self.trial, self.number, f"an exchange is told {told[identity]} times", self.last.stack))
+                self.untold.append(Finding(self.trial, self.number, f"an exchange is in the log {told[identity]} times", self.last.stack))
 
     def told_in_log(self):
         lines = self.router.access_log_file.read_text().splitlines()
         return Counter(line.split('"XRequestId":"', 1)[1][:36] for line in lines if '"XRequestId":"' in line)
 
     def check_account(self):
-        """Every exchange that a client or a pod knows of stands once in the access log, and as often in the metrics."""
+        """Each exchange that a client or a pod knows is in the access log exactly once. The metrics count as many exchanges as the log
+        has."""
         known = dict(self.told)
         known.update({identity: "a pod got it" for identity in self.echo.ids if identity and identity not in known})
         lines = []
@@ -385,16 +387,16 @@ class Rig:
         try:
             eventually(is_whole, "the access log", patience=2)
         except AssertionError:
-            pass  # told below
+            pass  # reported below
         except OSError as error:
-            return self.find(f"operators are not served: {error}")
+            return self.find(f"an operators' listener does not answer: {error}")
         told = self.told_in_log()
         missing = [identity for identity in known if told[identity] == 0]
         if len(missing) > dropped:
             for identity in missing:
                 trial, number, stack = self._failures.get(self._trial_of.get(identity), (self.trial, 0, ()))
-                self.untold.append(Finding(trial, number, f"an exchange is not told: {known[identity]}", stack))
+                self.untold.append(Finding(trial, number, f"an exchange is not in the log: {known[identity]}", stack))
         if any(count > 1 for count in told.values()):
-            self.untold.append(Finding(self.trial, 0, "exchanges told twice", ()))
+            self.untold.append(Finding(self.trial, 0, "exchanges are in the log twice", ()))
         if len(lines) + dropped != requests:
-            self.untold.append(Finding(self.trial, 0, f"books differ: {len(lines)} lines, {dropped} dropped, {requests} counted", ()))
+            self.untold.append(Finding(self.trial, 0, f"counts differ: {len(lines)} lines, {dropped} dropped, {requests} counted", ()))

@@ -1,4 +1,4 @@
-"""The allocator that fails on demand (tests/support/failing_allocations.cpp) as a test arms it, and what is told of its failures."""
+"""The allocator that fails on demand (tests/support/failing_allocations.cpp): how a test arms it, and how its failures are reported."""
 
 import mmap
 import os
@@ -14,9 +14,9 @@ FAILING = BINARY.parent / "inference-router-failing"
 SHARDS, CONTROL, HELPERS = 1, 2, 4
 NEW, OPENSSL = 1, 2
 
-ALL = bool(os.environ.get("FAILING_ALL"))  # every n instead of a choice
+ALL = bool(os.environ.get("FAILING_ALL"))  # every n, not a selection
 SEED = int(os.environ.get("FAILING_SEED", "0")) or random.randrange(1, 1 << 32)
-PATIENCE = 20 if SANITIZED else 8  # seconds until something counts as lost
+PATIENCE = 20 if SANITIZED else 8  # seconds after which a client counts as hung
 
 _HEAD = struct.Struct("=IIQQIIQQ")
 _FRAMES = 40
@@ -25,13 +25,13 @@ NEVER = (1 << 63) - 1
 
 @dataclass
 class Failure:
-    seen: int  # allocations while armed
-    failed: int  # of them
-    stack: tuple  # offsets into the program; empty if none failed
+    seen: int  # allocations while the allocator was armed
+    failed: int  # allocations that failed
+    stack: tuple  # offsets into the program; empty if no allocation failed
 
 
 class Allocator:
-    """The control block that the process has mapped."""
+    """The control block, a file that the process has mapped."""
 
     def __init__(self, file):
         with file.open("wb") as made:
@@ -40,7 +40,7 @@ class Allocator:
             self._map = mmap.mmap(opened.fileno(), 0)
 
     def arm(self, first=NEVER, times=1, threads=SHARDS, kinds=NEW, by_handler=False):
-        """From now on `first` allocations succeed, then `times` fail."""
+        """Arms the allocator: the next `first` allocations succeed, then `times` allocations fail."""
         self.disarm()
         self._map[:] = _HEAD.pack(0, kinds, first, times, by_handler, 0, 0, 0) + bytes(8 * _FRAMES)
         self._map[0:4] = struct.pack("=I", threads)
@@ -56,7 +56,7 @@ class Allocator:
 
 
 def name_stacks(stacks):
-    """For each stack its functions of ours, innermost first, as `function at file:line`."""
+    """Returns for each stack the functions of the router in it, innermost first, as `function at file:line`."""
     addresses = sorted({address for stack in stacks for address in stack})
     if not addresses:
         return {stack: [] for stack in stacks}
@@ -69,7 +69,8 @@ def name_stacks(stacks):
             current = frames.setdefault(int(address, 16), [])
         current.append(line.replace(" (inlined by) ", "").strip())
     def told_shortly(frame):
-        """`file:line function`; None if it is not ours. (What a cache of the compiler gives may have been built elsewhere.)"""
+        """Returns `file:line function`; None if the function is not the router's. (A compiler cache may return objects that were built in
+        another folder.)"""
         function, _, place = frame.rpartition(" at ")
         ours = re.search(r"(?:^|/)((?:router|tls|config)/[^ ]*)", place.replace("/../", "//").rpartition("//")[2])
         name = re.sub(r"\(.*", "", function.replace("(anonymous namespace)::", "").split("<")[0]).removeprefix("router::")
@@ -79,7 +80,7 @@ def name_stacks(stacks):
 
 
 def site_of(frames):
-    """Where in our code: the innermost function and the one that called it."""
+    """Returns the location in the router's code: the innermost function and the functions that called it."""
     short = [frame.split(" ")[0] for frame in frames]
     return " < ".join(dict.fromkeys(short[:3])) or "outside of our code"
 
@@ -104,7 +105,7 @@ class Findings(list):
         return self
 
     def text(self):
-        """One of each kind in full, and how many there were."""
+        """Returns one finding of each kind in full, with the number of findings of that kind."""
         groups = {}
         for one in self.name():
             groups.setdefault((site_of(one.frames), one.effect.split(":")[0]), []).append(one)
@@ -117,11 +118,11 @@ class Findings(list):
 
 
 def choose(totals, at_most, last=0):
-    """Which n are tried: all, or about `at_most` of them, among these the `last` ones of the shortest run and of the longest."""
+    """Returns which n are tried: all, or about `at_most` of them, including the `last` ones of the shortest run and of the longest."""
     if SANITIZED:
         at_most, last = at_most // 3, last // 3
     least, most = totals[0], totals[-1]
-    numbers = set(range(most + 6))  # beyond the end, too: the number varies
+    numbers = set(range(most + 6))  # also beyond the end, since the number varies
     if ALL or len(numbers) <= at_most:
         return sorted(numbers)
     chosen = {number for number in numbers if last and (least - last < number <= least or most - last < number)}

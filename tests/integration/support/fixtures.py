@@ -1,4 +1,4 @@
-"""Fixtures of every test of the whole process. What a test starts, its end stops and judges."""
+"""Fixtures for every test of the whole process. The end of a test stops what the test started, and checks how it ended."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from .router import Router
 
 
 class _Stage:
-    """Pods and routers of a test, or of a module."""
+    """The pods and routers of a test, or of a module."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -44,7 +44,7 @@ class _Stage:
 
 @pytest.fixture
 def stage(tmp_path):
-    """Pods and routers of this test."""
+    """The pods and routers of this test."""
     stage = _Stage(tmp_path)
     yield stage
     stage.end()
@@ -52,7 +52,7 @@ def stage(tmp_path):
 
 @pytest.fixture(scope="module")
 def shared_stage(tmp_path_factory):
-    """Pods and routers that the tests of a module share."""
+    """The pods and routers that the tests of a module share."""
     stage = _Stage(tmp_path_factory.mktemp("shared"))
     yield stage
     stage.end()
@@ -60,7 +60,7 @@ def shared_stage(tmp_path_factory):
 
 @pytest.fixture
 def clogged(stage):
-    """Starts servers to which nobody can connect, once they are told so."""
+    """Starts servers that stop accepting connections when the test calls `clog()`."""
     return stage.clogged
 
 
@@ -83,7 +83,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture
 def ports():
-    """Free ports, as many as are asked for."""
+    """Returns free ports, one for each call."""
     reserved = []
 
     def take():

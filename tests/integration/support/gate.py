@@ -1,24 +1,24 @@
-"""A TCP gate between any two parties, with faults that are switched on and off while it runs."""
+"""A TCP relay between two parties, with faults that a test switches on and off while it runs."""
 
 import asyncio
 import socket
 import struct
 from dataclasses import dataclass
 
-PIECE = 65536  # bytes taken at once
+PIECE = 65536  # bytes read at once
 GARBAGE = b"\x00\xff\x16\x03 this is not what you expect \r\r\n\n" * 4
 
 
 @dataclass
 class Faults:
-    """What happens to bytes that pass. Any of these may be on at once."""
-    delay: float = 0.0  # seconds that each piece is held
-    trickle: int = 0  # bytes passed at a time, a hundredth of a second apart; 0: all
-    swallow: bool = False  # connections are accepted, what comes lies where it is
-    cut: bool = False  # each connection ends in order as soon as bytes come
-    reset: bool = False  # each connection is reset as soon as bytes come
-    half_close: bool = False  # toward the client: the stream ends in order, whatever comes is dropped
-    garbage: bool = False  # toward the client: other bytes in place of those that came
+    """What the gate does with the bytes that pass. Several faults may be on at once."""
+    delay: float = 0.0  # seconds by which each piece is delayed
+    trickle: int = 0  # bytes passed every hundredth of a second; 0: all
+    swallow: bool = False  # connections are accepted, but their bytes are not read
+    cut: bool = False  # each connection is closed with a FIN as soon as bytes arrive
+    reset: bool = False  # each connection is reset as soon as bytes arrive
+    half_close: bool = False  # toward the client: the stream ends with a FIN, and what arrives later is dropped
+    garbage: bool = False  # toward the client: other bytes replace those that arrived
 
 
 class _Connection:
@@ -31,8 +31,8 @@ class _Connection:
 
 
 class Gate:
-    """Relays `port` to (host, target). `faults` may be changed at any moment; `end_all` resets the connections that are open.
-    Counts connections and the bytes that it passed on. Its code runs on `background`'s thread."""
+    """Relays `port` to (host, target). A test may change `faults` at any moment; `end_all` ends the connections that are open. The gate
+    counts connections and the bytes that it relayed. Its code runs on `background`'s thread."""
 
     def __init__(self, background, target, host="127.0.0.1"):
         self.faults = Faults()
@@ -53,11 +53,11 @@ class Gate:
         self.faults = Faults()
 
     def end_all(self, reset=False):
-        """Ends every open connection on both sides, in order or with a reset; returns how many."""
+        """Ends every open connection on both sides, with a FIN or a reset; returns how many."""
         return self._background.call(self._end_all, reset)
 
     def stop(self):
-        """No new connections, and the end of the open ones."""
+        """Accepts no new connections and ends the open ones."""
         self._background.call(self._stop)
 
     def _stop(self):
@@ -81,7 +81,7 @@ class Gate:
         for sock in connection.sockets():
             if reset:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            # Closed once the cancelled tasks have let go of it.
+            # Closed after the cancelled tasks have released it.
             self._background.loop.call_soon(sock.close)
 
     async def _accept(self):
@@ -112,7 +112,7 @@ class Gate:
         try:
             while True:
                 data = await loop.sock_recv(source, PIECE)
-                while self.faults.swallow:  # this piece goes no further, and none after it
+                while self.faults.swallow:  # this piece and all later ones are not relayed
                     await asyncio.sleep(0.02)
                 faults = self.faults
                 if not data:

@@ -1,19 +1,19 @@
-"""HTTP/1.1 read precisely from a blocking socket: shared by the raw client and the scripted pod."""
+"""Reads HTTP/1.1 precisely from a blocking socket, for the raw client and the scripted pod."""
 
 
 class Gone(Exception):
-    """The other side closed or reset the connection."""
+    """The peer closed or reset the connection."""
 
 
 class Headers(list):
-    """Pairs (name, value) in the order in which they came; names are compared without case."""
+    """Pairs (name, value) in the order of arrival. Comparisons of names ignore case."""
 
     def all(self, name):
         return [value for own, value in self if own.lower() == name.lower()]
 
     def get(self, name, default=None):
         values = self.all(name)
-        assert len(values) < 2, f"{name} came {len(values)} times: {values}"
+        assert len(values) < 2, f"{name} was sent {len(values)} times: {values}"
         return values[0] if values else default
 
     def __contains__(self, name):
@@ -21,7 +21,7 @@ class Headers(list):
 
 
 class Reader:
-    """Bytes of a socket: lines, exact counts, whatever has arrived. Raises Gone at the end."""
+    """Reads from a socket: lines, an exact number of bytes, or whatever has arrived. Raises Gone at the end of the stream."""
 
     def __init__(self, sock):
         self.socket = sock
@@ -40,13 +40,13 @@ class Reader:
 
     def line(self):
         while b"\r\n" not in self.buffer:
-            assert len(self.buffer) < 1 << 20, "a line of a megabyte"
+            assert len(self.buffer) < 1 << 20, "the line is longer than 1 MB"
             self.fill()
         line, self.buffer = self.buffer.split(b"\r\n", 1)
         return line
 
     def exactly(self, size):
-        if size > 1 << 20:  # large: without the copies
+        if size > 1 << 20:  # large: avoids copies
             pieces, left = [self.buffer[:size]], size - len(self.buffer[:size])
             self.buffer = self.buffer[size:]
             while left > 0:
@@ -83,7 +83,7 @@ class Reader:
         return headers
 
     def chunk(self):
-        """One chunk's data; b"" after the last one (the trailers come next)."""
+        """Returns the data of one chunk; b"" after the last one (the trailers follow)."""
         size = int(self.line().split(b";")[0], 16)
         if size == 0:
             return b""

@@ -1,6 +1,5 @@
-"""A process of its own that holds idle TLS connections: `python3 idle_clients.py PORT COUNT CA_FILE`. Prints `held N` when they are
-there; each of them has had one request answered. When its input ends, it tells how many the router has closed meanwhile, `closed N`,
-and ends."""
+"""A process that holds idle TLS connections: `python3 idle_clients.py PORT COUNT CA_FILE`. It prints `held N` when all are open and the
+router has answered one request on each. When its input ends, it prints how many the router has closed meanwhile, `closed N`, and ends."""
 
 import resource
 import select
@@ -31,7 +30,7 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     context = ssl.create_default_context(cafile=authority)
-    session = connect(port, context, None).session  # resumed ones cost both sides less
+    session = connect(port, context, None).session  # a resumed session costs both sides less
     with ThreadPoolExecutor(PARALLEL) as pool:
         held = list(pool.map(lambda _: connect(port, context, session), range(count)))
     print("held", len(held), flush=True)

@@ -1,11 +1,11 @@
-"""Threads that accept connections, and their end."""
+"""Threads that accept connections, and how to stop them."""
 
 import socket
 import threading
 
 
 def accept_each(listener, taken):
-    """Starts a thread that accepts until the listener ends, and hands each socket to `taken`; the thread."""
+    """Starts a thread that accepts connections until the listener ends, and passes each socket to `taken`. Returns the thread."""
     def accept():
         while True:
             try:
@@ -27,8 +27,8 @@ def refuse_connections(listener):
 
 
 def stop_listening(listener, accepting):
-    """No connection is accepted any more; `accepting` is the thread that did. The number of a closed listener is given to the next
-    one, so while a thread may still be within `accept`, it would answer for a server of another test: such a listener stays open."""
+    """Stops accepting connections; `accepting` is the thread that accepted them. The kernel gives the number of a closed listener to the
+    next one. A thread that is still in `accept` would then answer for a server of another test, so in this case the listener stays open."""
     refuse_connections(listener)
     if accepting is not threading.current_thread():
         accepting.join(1)

@@ -1,4 +1,4 @@
-"""Steady load from many clients, each on a connection that it keeps; every outcome is kept."""
+"""Steady load from many clients. Each client keeps its connection open; every outcome is recorded."""
 
 import asyncio
 import itertools
@@ -14,14 +14,14 @@ from .client import request
 
 @dataclass
 class Plan:
-    """One request, and whether its client stays to the end."""
+    """One request, and whether its client waits for the end of the answer."""
     method: str = "POST"
     body: bytes = b"x"
     headers: dict = field(default_factory=dict)
-    key: str = None  # None: the load's
-    leave_after: float = None  # seconds after the head was sent, then the client goes away
+    key: str = None  # None: the key of the load
+    leave_after: float = None  # seconds after the head was sent at which the client closes the connection
     leave_by_reset: bool = False
-    upload: float = 0.0  # seconds over which the second half of the body is sent
+    upload: float = 0.0  # seconds that the second half of the body takes to send
 
 
 @dataclass
@@ -38,11 +38,11 @@ class Outcome:
     echo_id: str = ""
     body: bytes = b""
     broken: str = ""  # how the connection ended before the answer did
-    left: bool = False  # the client went away on purpose
+    left: bool = False  # the client closed the connection on purpose
 
     @property
     def served(self):
-        """The pod's own, whole answer to this very request."""
+        """Whether this is the pod's own, whole answer to this very request."""
         return self.status == 200 and self.echo_id == self.id and not self.broken
 
 
@@ -67,7 +67,7 @@ class _Connection:
         return line.rstrip(b"\r\n")
 
     async def answer(self, method):
-        """(status, headers, body) of the next whole answer."""
+        """Returns (status, headers, body) of the next whole answer."""
         version, status, _ = ((await self.line()).decode("latin-1") + " ").split(" ", 2)
         if version != "HTTP/1.1":
             raise _Cut(f"not HTTP: {version!r}")
@@ -88,8 +88,8 @@ class _Connection:
 
 
 class Load:
-    """`clients` clients send together about `rate` requests a second: fewer where the machine is slow, for each waits for its
-    answer before it sends again. `plan(number)` makes each request; `port` may be a list, of which each client takes one."""
+    """`clients` clients together send about `rate` requests a second. On a slow machine the rate is lower, since each client waits for its
+    answer before it sends again. `plan(number)` makes each request; `port` may be a list, of which each client uses one."""
 
     PATIENCE = 60.0  # seconds for one answer
 
@@ -107,7 +107,7 @@ class Load:
         self.begun = time.monotonic()
 
     def stop(self):
-        """No new requests; waits for the answers that are due. The outcomes."""
+        """Sends no new requests, waits for the answers that are still due, and returns the outcomes."""
         self._stopping = True
         self.ended = time.monotonic()
         for one in self._running:
@@ -135,7 +135,7 @@ class Load:
             connection.end()
 
     async def _one(self, client, port, connection):
-        """One request; the connection if it can be used again."""
+        """Sends one request. Returns the connection if it can be used again."""
         plan = self._plan(next(self._numbers))
         outcome = Outcome(str(uuid.uuid4()), plan, client, time.monotonic())
         self.outcomes.append(outcome)

@@ -1,11 +1,11 @@
-"""One event loop on a thread of its own, for gates and for load: hundreds of connections beside blocking test code."""
+"""An event loop on a thread of its own, for gates and for load: it serves hundreds of connections while test code blocks."""
 
 import asyncio
 import threading
 
 
 class BackgroundLoop:
-    """`run` hands a coroutine over and waits for its result; `start` does not wait. `stop` cancels what is left."""
+    """`run` passes a coroutine to the loop and waits for its result; `start` does not wait. `stop` cancels the tasks that still run."""
 
     def __init__(self):
         self.loop = asyncio.new_event_loop()

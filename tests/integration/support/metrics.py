@@ -18,13 +18,13 @@ class Metrics:
             self.samples.append((match[1], dict(_LABEL.findall(match[2] or "")), float(match[3])))
 
     def all(self, name, **labels):
-        """Every (labels, value) of this name that has these labels; the prefix may be left out."""
+        """Returns every (labels, value) of this name that has these labels. The prefix may be left out."""
         names = (name, "inference_router_" + name)
         return [(own, value) for sample, own, value in self.samples
                 if sample in names and labels.items() <= own.items()]
 
     def value(self, name, **labels):
-        """The sum over all samples that match; 0 if there is none."""
+        """Returns the sum over all samples that match; 0 if there is none."""
         return sum(value for _, value in self.all(name, **labels))
 
     def names(self):

@@ -1,4 +1,4 @@
-"""The blocks of a documentation page that say `<!-- run: NAME -->` above: what a reader copies is what a test runs."""
+"""The blocks of a documentation page that are marked `<!-- run: NAME -->`: a test runs what a reader copies."""
 
 import re
 
@@ -8,7 +8,7 @@ _BLOCK = re.compile(r"^<!-- run: (\S+) -->\n```\w+\n(.*?)^```$", re.M | re.S)
 
 
 def blocks(page):
-    """By name, of a file in docs/."""
+    """Returns the blocks of a file in docs/, by name."""
     found = _BLOCK.findall((ROOT / "docs" / page).read_text())
-    assert len(dict(found)) == len(found), "two blocks of one name"
+    assert len(dict(found)) == len(found), "two blocks have the same name"
     return dict(found)

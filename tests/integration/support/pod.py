@@ -1,4 +1,4 @@
-"""A scripted model server: what it does with a request is a function of the test."""
+"""A scripted model server: a function of the test decides how it answers a request."""
 
 import select
 import socket
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .http import Gone, Headers, Reader, encode_chunk, encode_head
 from .listening import refuse_connections, stop_listening
 
-PROBE = "/ready"  # the readiness route of every deployment of the tests; never counted
+PROBE = "/ready"  # the readiness route of every deployment in the tests; these requests are not counted
 
 
 @dataclass
@@ -21,11 +21,11 @@ class Request:
     headers: Headers
     body: bytes = b""
     trailers: Headers = None
-    connection: int = 0  # number of the connection that brought it
+    connection: int = 0  # number of the connection that carried it
 
 
 class Exchange:
-    """One request at the pod, and the means to answer it in any way."""
+    """One request at the pod, with methods to answer it in any way."""
 
     def __init__(self, pod, connection, number, request):
         self.pod, self.connection, self.request = pod, connection, request
@@ -36,7 +36,7 @@ class Exchange:
 
     # reading
     def pieces(self):
-        """The body as it arrives."""
+        """Yields the pieces of the body as they arrive."""
         headers = self.request.headers
         if headers.get("transfer-encoding"):
             while piece := self._reader.chunk():
@@ -56,19 +56,19 @@ class Exchange:
         return self.request.body
 
     def wait(self, event=None, seconds=20.0):
-        """Waits for `event`, or for `seconds` if there is none. Raises Gone when the router closes meanwhile."""
+        """Waits for `event`; without an event, waits for `seconds`. Raises Gone if the router closes the connection meanwhile."""
         deadline = time.monotonic() + seconds
         while not (event is not None and event.is_set()):
             left = deadline - time.monotonic()
             if left <= 0:
-                assert event is None, "the pod waited in vain"
+                assert event is None, "the event was not set in time"
                 return
             pause = left if event is None else min(left, 0.005)
             if select.select([self._socket], [], [], pause)[0]:
                 self._reader.fill()
 
     def wait_for_close(self, seconds=20.0):
-        """Until the router closes: always ends in Gone."""
+        """Waits until the router closes the connection: always raises Gone."""
         self.wait(None, seconds)
         raise AssertionError("the router did not close the connection")
 
@@ -84,7 +84,7 @@ class Exchange:
         self.send(encode_head(f"HTTP/1.1 {status} {reason}", pairs))
 
     def answer(self, status=200, body=b"", headers=(), reason="Fine", length=True):
-        """A whole answer; the exchange counts as ended just before its last byte leaves."""
+        """Sends a whole answer. The exchange counts as ended just before the last byte is sent."""
         pairs = list(headers.items()) if isinstance(headers, dict) else list(headers)
         if length:
             pairs.append(("Content-Length", str(len(body))))
@@ -106,7 +106,7 @@ class Exchange:
         self.send(data[-1:])
 
     def close(self):
-        """No further request on this connection."""
+        """Ends the connection: it takes no further request."""
         self.ended()
         self.connection.close()
 
@@ -131,7 +131,7 @@ class _Connection:
     def close(self):
         if self.open:
             self.open = False
-            self.before_close()  # whoever sees the end must find it counted
+            self.before_close()  # the count changes before anyone can see that the connection ended
             try:
                 self.socket.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -140,15 +140,15 @@ class _Connection:
 
 
 def echo(exchange):
-    """The default behaviour: what came goes back."""
+    """The default behaviour: the pod echoes the body."""
     body = exchange.body()
     kind = exchange.request.headers.get("content-type", "application/octet-stream")
     exchange.answer(200, body, {"Content-Type": kind, "x-pod": exchange.pod.name})
 
 
 class Clogged:
-    """A server whose kernel takes no further connection after `clog()`, and does not refuse it either: to connect takes for ever.
-    Until then it is ready and echoes."""
+    """A server whose kernel neither accepts nor refuses further connections after `clog()`: connecting never completes. Before that, it is
+    ready and echoes."""
 
     def __init__(self):
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
@@ -194,7 +194,7 @@ class Clogged:
 
 
 class Held:
-    """A behaviour of a pod: answers when `release` is set, not before."""
+    """A behaviour of a pod: it answers only when `release` is set."""
 
     def __init__(self):
         self.release = threading.Event()
@@ -206,15 +206,15 @@ class Held:
 
 
 class Pod:
-    """Listens at once; `behave(exchange)` runs on a thread of the connection. With `one_at_a_time` the server is single-threaded
-    and stays with a connection until it ends, as simple keep-alive servers do."""
+    """Listens as soon as it is constructed; `behave(exchange)` runs on the thread of the connection. With `one_at_a_time` the server is
+    single-threaded and serves one connection until it ends, as simple keep-alive servers do."""
 
     def __init__(self, behave=echo, name="pod", tls=None, one_at_a_time=False, host="127.0.0.1", port=0):
         self.behave, self.name, self._tls, self._one_at_a_time = behave, name, tls, one_at_a_time
         self.lock = threading.Lock()
         self.ready = True
         self.requests = []
-        self.failures = []  # what a behaviour raised: a mistake of the test or of the router
+        self.failures = []  # what a behaviour raised: an error of the test or of the router
         self.concurrent = self.most_concurrent = 0
         self.connections = self.most_connections = self.accepted = 0
         self.aborts = 0  # exchanges whose connection the router ended
@@ -315,7 +315,7 @@ class Pod:
             with self.lock:
                 self.aborts += 1
             raise Gone() from error
-        except Exception as error:  # told at the end of the test
+        except Exception as error:  # reported at the end of the test
             self.failures.append(error)
             raise Gone() from error
         finally:

@@ -1,10 +1,11 @@
-"""Free ports that stay ours until the router has bound them."""
+"""Free ports that stay reserved until the router has bound them."""
 
 import socket
 
 
 class ReservedPort:
-    """Bound, never listening. The router may bind the same port beside it (both say SO_REUSEADDR), nobody else gets it by chance."""
+    """A socket that is bound but never listens. The router may bind the same port (both set SO_REUSEADDR); the kernel does not pick this
+    port for another socket."""
 
     def __init__(self, host="127.0.0.1"):
         self._socket = socket.socket()
@@ -21,6 +22,7 @@ _closed = []
 
 
 def closed_port():
-    """A port on which nobody listens, and nobody will until this process ends: another test's process cannot get it meanwhile."""
+    """Returns a port on which no process listens. It stays reserved until this process ends, so the process of another test cannot get
+    it."""
     _closed.append(ReservedPort())
     return _closed[-1].port

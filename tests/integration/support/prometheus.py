@@ -1,4 +1,4 @@
-"""A real Prometheus as a child process that scrapes routers, and what it answers."""
+"""A real Prometheus as a child process that scrapes routers, and its answers to queries."""
 
 import json
 import math
@@ -12,13 +12,13 @@ import requests
 from .ports import ReservedPort
 from .wait import eventually
 
-# A ServiceMonitor names its port in a label `endpoint`, which the chart drops; here as there.
+# A ServiceMonitor adds the name of its port as a label `endpoint`, which the chart drops. This configuration does the same.
 TARGET_LABELS = {"namespace": "routers", "endpoint": "observe"}
 DROP_ENDPOINT = [{"action": "labeldrop", "regex": "endpoint"}]
 
 
 class Prometheus:
-    """`targets`: labels of each target by its address. Rules are evaluated as often as is scraped."""
+    """`targets`: labels of each target by its address. Rules are evaluated at the interval of the scrapes."""
 
     def __init__(self, folder, targets, interval=1, rules=(), relabelings=DROP_ENDPOINT, job="inference-router"):
         self.folder = Path(folder)
@@ -48,7 +48,7 @@ class Prometheus:
                  f"--web.listen-address=127.0.0.1:{self._reserved.port}", "--log.level=warn"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            eventually(self._is_ready, "Prometheus", patience=30, pause=0.05)
+            eventually(self._is_ready, "Prometheus to be ready", patience=30, pause=0.05)
         except BaseException:
             self.stop()
             raise
@@ -71,24 +71,24 @@ class Prometheus:
         self._reserved.close()
 
     def _ask(self, path, **parameters):
-        """`data` of its answer; a refused query is an AssertionError with its words."""
+        """Returns `data` of the answer. A refused query raises an AssertionError with Prometheus' message."""
         answer = self._session.get(self._url + path, params=parameters, timeout=20).json()
         assert answer["status"] == "success", f"{parameters}: {answer.get('error')}"
         return answer["data"]
 
     def now(self, expression):
-        """(labels, value) of each series of an instant query."""
+        """Returns (labels, value) of each series of an instant query."""
         data = self._ask("/api/v1/query", query=expression)
         assert data["resultType"] == "vector", data["resultType"]
         return [(one["metric"], float(one["value"][1])) for one in data["result"]]
 
     def over(self, expression, begun, ended=None, step=None):
-        """(labels, [(time, value), …]) of each series, from `begun` to `ended` (time.time(); without it: now)."""
+        """Returns (labels, [(time, value), …]) of each series, from `begun` to `ended` (time.time(); default: now)."""
         data = self._ask("/api/v1/query_range", query=expression, start=begun, end=ended or time.time(), step=step or self.interval)
         return [(one["metric"], [(at, float(value)) for at, value in one["values"]]) for one in data["result"]]
 
     def has_data(self, expression, begun, instant=False):
-        """Whether anything but NaN comes out."""
+        """Whether the result has a value other than NaN."""
         if instant:
             return any(math.isfinite(value) for _, value in self.now(expression))
         return any(math.isfinite(value) for _, values in self.over(expression, begun) for _, value in values)
@@ -97,5 +97,5 @@ class Prometheus:
         return self._ask(f"/api/v1/label/{label}/values", **{"match[]": metric})
 
     def rules(self):
-        """Every rule, with its `health` and `lastError`."""
+        """Returns every rule, with its `health` and `lastError`."""
         return [rule for group in self._ask("/api/v1/rules")["groups"] for rule in group["rules"]]

@@ -1,4 +1,4 @@
-"""The table of faults that a run of tests/chaos has injected, and what became of the requests."""
+"""The table of the faults that a run of tests/chaos injected, and what became of the requests."""
 
 import json
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Row:
     injected: int
     requests: int
     failed: int
-    why: str  # why those fail rightly; empty where none does
+    why: str  # why these requests rightly fail; empty where none fails
     lost: int
     leaked: int
 
@@ -34,12 +34,12 @@ class Table:
         self._figures = []
 
     def add(self, **row):
-        """A row; the test has still to assert that `lost` and `leaked` are 0."""
+        """Adds a row and asserts that `lost` and `leaked` are 0."""
         self._rows.append(Row(**row))
         assert (row["lost"], row["leaked"]) == (0, 0), self._rows[-1]
 
     def figure(self, text):
-        """A sentence below the table."""
+        """Adds a sentence below the table."""
         self._figures.append(text)
 
     def write(self, path):
@@ -55,16 +55,16 @@ class Table:
 
 
 def leaked(router):
-    """What is still held when all clients have gone: slots and positions in the queue. 0 unless something has leaked."""
+    """Returns how many slots and positions in the queue are still held after all clients have left: 0 unless something leaks."""
     try:
-        eventually(lambda: router.slots_in_use() == 0 and router.queue_length() == 0, "slots and queue to be empty", patience=20)
+        eventually(lambda: router.slots_in_use() == 0 and router.queue_length() == 0, "free slots and an empty queue", patience=20)
     except AssertionError:
         return router.slots_in_use() + router.queue_length()
     return 0
 
 
 def access_lines_of(router, outcomes):
-    """The access log's line of each outcome, by request id, once they are all there."""
+    """Returns the access log's line of each outcome, by request id, once all lines are written."""
     wanted = {one.id for one in outcomes}
 
     def lines():
@@ -75,7 +75,7 @@ def access_lines_of(router, outcomes):
 
 
 def was_dispatched(outcome, line):
-    """Whether it failed because the replica that had it ended; `line` is its line in the access log. A GET is sent there once more,
-    and may then find nobody."""
+    """Whether it failed because the replica that had it ended; `line` is its line in the access log. The router sends a GET once more,
+    which may find no replica that accepts a connection."""
     again = outcome.plan.method == "GET" and line["Attempts"] == 2
     return outcome.status == 502 and (outcome.why == "upstream_reset" or outcome.why == "upstream_connect_failed" and again)

@@ -1,4 +1,4 @@
-"""Settings of the process that change while the router runs: how a test writes them, and what it is told."""
+"""Settings that change while the router runs: how a test writes them, and the router's answer to the reload."""
 
 import json
 
@@ -13,15 +13,15 @@ def write_settings(router, **settings):
 
 
 def take_up(router, **settings):
-    """Writes router.yaml and has it read; it must be accepted."""
+    """Writes router.yaml and reloads it; the router must accept it."""
     write_settings(router, **settings)
     status, text = router.admin("/reload", "POST")
     assert status == 200, text
 
 
 def refusal(router, code=None, **settings):
-    """Writes router.yaml and has it read; it must be refused. What is told, and router.yaml's lines by number; the settings of
-    before stand in `router.settings` again."""
+    """Writes router.yaml and reloads it; the router must refuse it. Returns the message and router.yaml's lines by number.
+    `router.settings` has the previous settings again."""
     before = dict(router.settings)
     generation = router.generation()
     write_settings(router, **settings)
@@ -42,6 +42,6 @@ def plain(port, address="127.0.0.1", **others):
 
 
 def asks(port, **options):
-    """One request on a connection of its own to this port."""
+    """Sends one request to this port on a connection of its own."""
     with Client(port, **options) as client:
         return client.exchange(b"x")

@@ -1,4 +1,4 @@
-"""A model server as a process of its own: it can be killed, and what it has recorded outlives it."""
+"""A model server in a process of its own: a test can kill it, and what it has recorded outlives it."""
 
 import json
 import subprocess
@@ -12,13 +12,13 @@ from pathlib import Path
 class Event:
     kind: str  # delivered, begun, finished, aborted
     id: str  # x-request-id
-    at: float  # time.monotonic() of the machine
-    concurrent: int  # exchanges of the replica at that moment, this one included
+    at: float  # time.monotonic() of the machine, the same in all processes
+    concurrent: int  # exchanges that the replica has at that moment, this one included
 
 
 class Replica:
-    """Starts at once and listens when the constructor returns. What it does with a request, the request's `x-do` says
-    (replica_process.py); else it echoes after `sleep` seconds."""
+    """Starts at once and listens when the constructor returns. The request's `x-do` selects what it does with a request (see
+    replica_process.py); otherwise it echoes after `sleep` seconds."""
 
     def __init__(self, folder, name, sleep=0.0, port=0):
         self.name, self.sleep = name, sleep
@@ -45,20 +45,20 @@ class Replica:
         self._command(sleep=seconds)
 
     def stop(self, patience=20):
-        """A graceful end: nothing accepted is lost. Returns when the process has ended."""
+        """Ends gracefully: no accepted request is lost. Returns when the process has ended."""
         if self.is_alive():
             self._command(stop=True)
             self._process.wait(patience)
         self._close()
 
     def kill(self):
-        """SIGKILL, and its end."""
+        """Kills the process with SIGKILL and waits for its end."""
         self._process.kill()
         self._process.wait(10)
         self._close()
 
     def wait_dead(self, patience=20):
-        """Until it has ended of itself; the exit code."""
+        """Waits until the process has ended by itself; returns the exit code."""
         return self._process.wait(patience)
 
     def _close(self):
@@ -69,7 +69,7 @@ class Replica:
                 pass
 
     def restart(self):
-        """Another process at the same address, with the same record."""
+        """Starts another process at the same address, with the same record."""
         again = Replica(self.record_file.parent, self.name, self.sleep, self.port)
         self._process = again._process
 
@@ -84,5 +84,5 @@ def read_events(record_file):
 
 
 def times(replicas, kind):
-    """How often each request id met `kind` at any of the replicas."""
+    """Returns how often each request id had the event `kind` at any of the replicas."""
     return Counter(event.id for replica in replicas for event in replica.events() if event.kind == kind)

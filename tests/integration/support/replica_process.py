@@ -1,8 +1,9 @@
-"""The process behind support/replica.py: a small keep-alive HTTP/1.1 server that does as the request says.
+"""The process of support/replica.py: a small keep-alive HTTP/1.1 server that does what the request says.
 
-Every event of a request is one line of the record file, written by one system call, so that a SIGKILL loses none:
-`delivered` (its head was read), `begun` (the application has it whole), `finished` (its answer was handed to the kernel).
-`x-do` tells what to do: words separated by commas, each with an optional `=value`. SIGTERM ends it gracefully."""
+Each event of a request is one line of the record file. One system call writes it, so a SIGKILL loses no line: `delivered` (the head was
+read), `begun` (the application has the whole request), `finished` (the answer was passed to the kernel).
+
+`x-do` selects what to do: words separated by commas, each with an optional `=value`. SIGTERM ends the process gracefully."""
 
 import asyncio
 import json
@@ -25,7 +26,7 @@ class Server:
         self.record = os.open(options["record"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.probe = options.get("probe", "/ready").encode()
         self.concurrent = 0
-        self.connections = {}  # by the task that serves it
+        self.connections = {}  # by the task that serves each
         self.stopping = False
         self.listener = socket.create_server((options.get("host", "127.0.0.1"), options["port"]), backlog=1024)
         self.listener.setblocking(False)
@@ -50,7 +51,8 @@ class Server:
         task.add_done_callback(lambda done: self.connections.pop(done))
 
     async def stop(self):
-        """As a graceful server does: take what the kernel has accepted, close the door, finish, tell every peer."""
+        """Ends as a graceful server does: takes the connections that the kernel has accepted, stops listening, finishes the requests and
+        closes each connection."""
         self.accepting.cancel()
         await asyncio.gather(self.accepting, return_exceptions=True)
         self.stopping = True
@@ -61,7 +63,7 @@ class Server:
                 break
             await self.take(sock)
         self.listener.close()
-        deadline = time.monotonic() + 1.0  # for the first request of a new connection
+        deadline = time.monotonic() + 1.0  # time for the first request of a new connection
         while self.connections:
             for connection in self.connections.values():
                 if connection.used or time.monotonic() > deadline:
@@ -89,7 +91,7 @@ class Connection:
         self.idle, self.used = True, False
 
     def close_if_idle(self):
-        """What has arrived is answered before. Closed in one step: whatever comes later is answered by a reset, unread."""
+        """Answers what has arrived before the close. The close is one step: what arrives later is answered with a reset, unread."""
         sock = self.writer.get_extra_info("socket")
         if self.idle and not self.reader._buffer and not select.select([sock.fileno()], [], [], 0)[0]:
             try:
@@ -112,7 +114,7 @@ class Exchange:
         self.do = {name.strip(): value for name, _, value in words}
 
     async def run(self):
-        """True if another request may follow."""
+        """Returns True if another request may follow."""
         if self.target == self.server.probe:
             await self.send(self.head(200, 0))
             return not self.server.stopping
@@ -156,7 +158,7 @@ class Exchange:
             await self.send(self.head(200, 5, "Connection: close") + b"early")
             self.server.write("finished", self.id)
             self.writer.write_eof()
-            await self.compute(2.0)  # a close with bytes unread would reset the answer away
+            await self.compute(2.0)  # a close with unread bytes would send a reset, and the answer would be lost
             return False
         body = await self.body()
         self.server.write("begun", self.id)
@@ -166,7 +168,7 @@ class Exchange:
         return await self.answer(body)
 
     async def compute(self, seconds):
-        """A server that notices when its client leaves, as those do that check between two steps."""
+        """Computes like a server that notices when its client disconnects, because it checks between two steps."""
         if not seconds:
             return
         gone = asyncio.create_task(self.wait_for_end())
@@ -198,11 +200,11 @@ class Exchange:
                 await self.send(bytes([byte]))
                 await asyncio.sleep(0.002)
             await self.send(body)
-        elif "length-too-long" in do:  # promises more than it sends
+        elif "length-too-long" in do:  # the length is greater than what it sends
             await self.send(self.head(200, len(body) + 10) + body)
             self.server.write("finished", self.id)
             return False
-        elif "length-too-short" in do:  # sends more than it promised
+        elif "length-too-short" in do:  # the length is less than what it sends
             await self.send(self.head(200, max(len(body) - 10, 1)) + body)
         elif "two-responses" in do:
             forged = b"HTTP/1.1 200 Fine\r\nContent-Length: 6\r\nx-echo-id: forged\r\n\r\nforged"
@@ -226,7 +228,7 @@ class Exchange:
 
 
 async def obey(server):
-    """Commands of the test, one JSON object a line; the end of the pipe is the end of the process."""
+    """Runs the commands of the test, one JSON object a line. The end of the pipe ends the process."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

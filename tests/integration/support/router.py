@@ -21,7 +21,7 @@ BINARY = Path(os.environ.get("ROUTER_BINARY", ROOT / "build" / "dev" / "inferenc
 
 
 def _is_sanitized():
-    """Built with AddressSanitizer or ThreadSanitizer: slower, and its memory tells nothing."""
+    """Whether the binary was built with AddressSanitizer or ThreadSanitizer: it is slower, and its memory use says nothing."""
     try:
         linked = subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=False).stdout
     except OSError:
@@ -33,26 +33,26 @@ SANITIZED = _is_sanitized()
 
 
 def write_at_once(path, text):
-    """A reader sees the old file or the new one, never a half."""
+    """Replaces the file in one step: a reader sees the old contents or the new contents, never a part."""
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(text)
     fresh.replace(path)
 
 
 class Router:
-    """Writes the configuration and starts the process. `stop` asserts a clean end. Settings of router.yaml are keyword arguments;
-    a nested value replaces the default one whole."""
+    """Writes the configuration and starts the process. `stop` asserts a clean end. Settings of router.yaml are keyword arguments; a nested
+    value replaces the whole default value."""
 
     def __init__(self, folder, *endpoints, tls=None, listeners=None, environment=None, wait=True, binary=BINARY,
                  pass_fds=(), **process):
         self.binary = binary
-        self._pass_fds = pass_fds  # stay open in the process, under their numbers
+        self._pass_fds = pass_fds  # stay open in the process, with the same numbers
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._reserved = [ReservedPort() for _ in range(3)]
         self.port, observe, admin = (reserved.port for reserved in self._reserved)
         self.observe_port, self.admin_port = observe, admin
-        self.client_context = None  # set it: `connect` then speaks TLS
+        self.client_context = None  # if set, `connect` uses TLS
         listener = {"address": "127.0.0.1", "port": self.port}
         if tls:
             listener["tls"] = tls
@@ -82,8 +82,8 @@ class Router:
         write_at_once(self.config_file, yaml.dump(self.settings))
 
     def write_endpoint(self, described):
-        """The endpoint's keys, its deployments, then itself, each file in one step. The secondary key comes first: when keys move
-        on by one, each state between is one in which the key in use is valid."""
+        """Writes the endpoint's keys, its deployments, then the endpoint, each file in one step. The secondary key is written first: while
+        keys are rotated, the key in use is valid in each intermediate state."""
         folder = self.folder / "endpoints"
         (self.folder / "keys").mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
@@ -118,7 +118,7 @@ class Router:
             try:
                 self.wait_ready()
             except BaseException:
-                self.kill()  # nobody else knows of it
+                self.kill()  # nothing else would end the process
                 raise
 
     def _collect(self, stream, into):
@@ -126,14 +126,14 @@ class Router:
             setattr(self, into, getattr(self, into) + line)
 
     def wait_ready(self, replicas=True):
-        """Until /readyz says so and every replica that a deployment names is ready."""
+        """Waits until /readyz answers 200 and every replica that a deployment names is ready."""
         def listening():
             assert self.process.poll() is None, f"the router ended with {self.process.returncode}:\n{self.log}"
             try:
                 return self.observe("/readyz")[0] == 200
             except OSError:
                 return False
-        eventually(listening, "/readyz", patience=20)
+        eventually(listening, "/readyz to answer 200", patience=20)
         if replicas:
             eventually(lambda: all(len(one["replicas"]) == one["replicas_ready"] for one in self.deployments()),
                        "all replicas to be ready", patience=20)
@@ -153,11 +153,11 @@ class Router:
         return code
 
     def expect_logged(self, *texts):
-        """Waits until the log has all of them: it is read by a thread, and may come after what else is seen of the router."""
+        """Waits until the log has all of these texts. A thread reads the log, so a line may arrive after other effects are visible."""
         eventually(lambda: all(text in self.log for text in texts), f"{texts} in the log")
 
     def stop(self):
-        """Ends it and asserts that all went well: no slot held, exit code 0, no mistake of ours in the log."""
+        """Ends the process and asserts a clean end: no slot held, the expected exit code, and no message of a bug in the log."""
         held = None
         if self.process.poll() is None:
             try:
@@ -219,20 +219,25 @@ class Router:
         return sum(one["queue_length"] for one in self.deployments())
 
     def reloaded(self, change):
-        """Runs `change`, then waits until a newer generation is in force."""
+        """Runs `change`, then waits until a newer generation is active."""
         before = self.generation()
         change()
         eventually(lambda: self.generation() > before, "the reload", patience=5)
 
     def memory(self, field="VmRSS"):
-        """Resident memory in bytes."""
+        """Returns the resident memory in bytes."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith(field + ":"):
                 return int(line.split()[1]) * 1024
         raise AssertionError(field)
 
+    def cpu_seconds(self):
+        """Seconds of CPU that the process has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def access_lines(self, count):
-        """The first `count` lines of the access log, as objects, once they are there."""
+        """Returns the first `count` lines of the access log, as objects, once they are written."""
         def lines():
             text = self.access_log_file.read_text() if self.access_log_file.exists() else ""
             whole = text[:text.rfind("\n") + 1].splitlines()
@@ -246,12 +251,12 @@ class Router:
         return Client(self.port, **options)
 
     def score(self, *args, **kwargs):
-        """One request on a connection of its own."""
+        """Sends one request on a connection of its own."""
         with self.connect() as client:
             return client.exchange(*args, **kwargs)
 
     def start_request(self, *args, **kwargs):
-        """A request whose answer is awaited later, on a connection of its own."""
+        """Sends a request on a connection of its own; the test reads the answer later."""
         return self.connect().send(request(*args, **kwargs))
 
     @property

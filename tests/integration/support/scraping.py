@@ -1,5 +1,5 @@
-"""A process of its own that asks for /metrics every so often: `python3 -I scraping.py PORT PERIOD_MS [gzip]`. When its input ends, it tells how
-many answers it has got whole, and the bytes of the last one as they came, `scraped N BYTES`."""
+"""A process that requests /metrics at a fixed interval: `python3 -I scraping.py PORT PERIOD_MS [gzip]`. When its input ends, it prints the
+number of whole answers and the size of the last body as received, `scraped N BYTES`."""
 
 import http.client
 import select

@@ -1,14 +1,14 @@
-"""Endpoint and deployment files as an Azure ML user writes them, and router.yaml, as plain values."""
+"""The files of endpoints and deployments as an Azure ML user writes them, and router.yaml, as plain values."""
 
 from .client import PRIMARY, SECONDARY
 from .pod import PROBE
 
 
-SELDOM = {"period": 1000}  # a readiness probe takes a slot for a moment: not while a test looks at the slots
+SELDOM = {"period": 1000}  # a readiness probe takes a slot for a moment, which must not happen while a test counts slots
 
 
 def deployment(pods=(), name="blue", slots=1, router=(), probe=(), route="/score", **settings):
-    """A deployment with these replicas (pods or `host:port`). `settings` are the keys of `request_settings`."""
+    """Returns a deployment with these replicas (pods or `host:port`). `settings` are the keys of `request_settings`."""
     addresses = [pod if isinstance(pod, str) else pod.address for pod in pods]
     return {
         "name": name,
@@ -31,7 +31,7 @@ def deployment(pods=(), name="blue", slots=1, router=(), probe=(), route="/score
 
 
 def endpoint(*deployments, name="my-endpoint", traffic=None, keys=(PRIMARY, SECONDARY), router=(), **others):
-    """An endpoint with its deployments; without `traffic` the first deployment gets all of it."""
+    """Returns an endpoint with its deployments. Without `traffic`, the first deployment gets all requests."""
     if traffic is None:
         traffic = {deployments[0]["name"]: 100} if deployments else {}
     return {

@@ -1,5 +1,5 @@
-"""A process of its own that holds connections and says nothing: `python3 silent_clients.py PORT COUNT`. One that is closed is opened
-again. Prints `held N` when so many have been opened. When its input ends, it tells how many it has opened in all, `opened N`."""
+"""A process that holds connections and sends nothing: `python3 silent_clients.py PORT COUNT`. It replaces each connection that the router
+closes. It prints `held N` when N are open. When its input ends, it prints how many it has opened in all, `opened N`."""
 
 import resource
 import select
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def silent(port, count):
-    """`count` silent connections, renewed as soon as the router closes them; ends with how many were opened."""
+    """Holds `count` silent connections, each replaced as soon as the router closes it. At the end, prints how many were opened."""
     clients = subprocess.Popen([sys.executable, __file__, str(port), str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert clients.stdout.readline() == f"held {count}\n"

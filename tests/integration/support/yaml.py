@@ -1,4 +1,4 @@
-"""Writes plain values as block YAML: all that the configurations of the tests need."""
+"""Writes plain values as block YAML, as far as the configurations of the tests need it."""
 
 import json
 

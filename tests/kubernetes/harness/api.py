@@ -21,7 +21,8 @@ class ApiError(Exception):
 
 
 class Api:
-    """One user's view, from any thread. Refusals are ApiError; without a server requests.RequestException."""
+    """The API server as one user sees it, usable from any thread. A refusal raises ApiError; without a server it raises
+    requests.RequestException."""
 
     def __init__(self, url, ca_file, token):
         self.url, self._ca_file, self._token = url, str(ca_file), token
@@ -55,14 +56,14 @@ class Api:
         return self.send("POST", path, body).json()
 
     def patch(self, path, body):
-        """A merge patch: what is named is replaced, null removes."""
+        """A merge patch: it replaces the given keys; null removes a key."""
         return self.send("PATCH", path, body, content_type=MERGE).json()
 
     def delete(self, path, body=None):
         return self.send("DELETE", path, body).json()
 
     def watch(self, path, resource_version, **parameters):
-        """(type, object) of each event; ends when the server ends it. An ERROR event, such as 410 Gone, is an ApiError."""
+        """Yields (type, object) of each event until the server ends the watch. An ERROR event, such as 410 Gone, raises ApiError."""
         with self.send("GET", path, watch="true", resourceVersion=resource_version, stream=True, timeout=None,
                        **parameters) as answer:
             for line in answer.iter_lines(chunk_size=None):

@@ -1,7 +1,8 @@
-"""A real Kubernetes API server with its etcd and the controllers that the tests need, as child processes; Pods by kubelet.py.
+"""A real Kubernetes API server with its etcd and the controllers that the tests need, as child processes. kubelet.py runs the Pods.
 
-There is no scheduler (kubelet.py gives every Pod its node), no kube-proxy (clients speak to Pod addresses) and no node-lifecycle
-controller (nobody evicts). All of it listens on the loopback interface, keeps its data in the folder it is given, and dies with the tests."""
+There is no scheduler (kubelet.py assigns every Pod to its node), no kube-proxy (clients connect to Pod addresses) and no node-lifecycle
+controller (no Pod is evicted). All processes listen on the loopback interface, keep their data in the given folder, and end with the
+tests."""
 
 import json
 import secrets
@@ -29,7 +30,7 @@ CONTROLLERS = [
     "garbage-collector-controller", "namespace-controller", "serviceaccount-controller", "serviceaccount-token-controller",
     "root-ca-certificate-publisher-controller",
 ]
-# One line for each list and watch of anybody, and for all that service accounts do.
+# One line for each list and watch of any user, and for each request of a service account.
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -40,23 +41,23 @@ AUDIT_POLICY = {
         {"level": "None"},
     ],
 }
-SERVICE = "10.96.0.1"  # where Pods find the API server, if there is a kube-proxy
-PATIENCE = 60  # seconds for a program to start, on a machine that does much else
+SERVICE = "10.96.0.1"  # address of the API server for Pods, if there is a kube-proxy
+PATIENCE = 60  # seconds for a program to start, on a machine with other load
 
 
 def programs(part="cluster"):
-    """The folder of what build.sh has built: `cluster`, or `helm`."""
+    """Returns the folder with the programs that build.sh has built: `cluster`, or `helm`."""
     command = [HERE / "build.sh", "--folder", part]
     folder = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
-    assert folder.exists(), f"{folder} is not built: tests/kubernetes/build.sh builds it"
+    assert folder.exists(), f"{folder} is missing: run tests/kubernetes/build.sh"
     return folder
 
 
 class Program:
-    """One of the programs: started, killed, started again with the same arguments and data. Its log is a file of its name."""
+    """One of the programs. It can be started, killed, and started again with the same arguments and data. Its log file has its name."""
 
     def __init__(self, folder, binary, *arguments, **options):
-        """`options` become --flags: an underscore is a hyphen, a list is joined by commas, True and False are words."""
+        """`options` become --flags: an underscore becomes a hyphen, a list is joined by commas, True and False become words."""
         self.log_file = folder / f"{binary.name}.log"
         flags = []
         for name, value in options.items():
@@ -69,14 +70,14 @@ class Program:
         return self._process is not None and self._process.poll() is None
 
     def start(self):
-        """Nothing, if it runs."""
+        """Does nothing if the program runs."""
         if self.runs():
             return
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def kill(self):
-        """SIGKILL, and its end."""
+        """Kills the program with SIGKILL and waits for its end."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -94,14 +95,14 @@ class Cluster:
     """Use `running_cluster`, or the fixture `cluster`.
 
     api           the administrator's REST interface (api.py)
-    kubectl       the same by the command: `cluster.kubectl("get", "pods", "-n", namespace)`
+    kubectl       the command kubectl: `cluster.kubectl("get", "pods", "-n", namespace)`
     apply         kubectl apply of a file, a folder, YAML text or plain objects
     pods          the Pods' processes (kubelet.py)
     kubeconfig    the administrator's file
-    url, ca_file, host, port: of the API server
+    url, ca_file, host, port: those of the API server
     started_in    seconds until it was ready
     """
-    MORE_CONTROLLERS = ()  # beside CONTROLLERS
+    MORE_CONTROLLERS = ()  # in addition to CONTROLLERS
 
     def __init__(self, folder, network, watch_cache=True, etcd_compaction_interval="5m", event_ttl="10m", **api_server):
         """Further options are the API server's flags: `min_request_timeout=5`."""
@@ -135,7 +136,7 @@ class Cluster:
         self._tokens_key = self._authority.issue("service-accounts", kind="rsa").key
         server = self._authority.issue(self.host, self.network.host, SERVICE, "localhost", "kubernetes.default.svc")
         tokens, policy = self.folder / "tokens.csv", self.folder / "audit-policy.json"
-        # The controllers by their own name, which a release's policy for EndpointSlices lets through, and no other.
+        # The controllers have their usual user name, since a release's policy for EndpointSlices permits only this one.
         tokens.write_text(f"{token},admin,admin,system:masters\n"
                           f"{self._controllers_token},system:kube-controller-manager,controllers,system:masters\n")
         policy.write_text(json.dumps(AUDIT_POLICY))
@@ -156,7 +157,7 @@ class Cluster:
             service_account_private_key_file=self._tokens_key, root_ca_file=self.ca_file, kube_api_qps=500, kube_api_burst=1000,
             min_resync_period="10m", profiling=False)
 
-    # its life
+    # start and end
     def start(self):
         begun = time.monotonic()
         self._etcd.start()
@@ -189,14 +190,14 @@ class Cluster:
             self._etcd.assert_runs()
             self._api_server.assert_runs()
             return self.is_ready()
-        eventually(ready, "the API server", patience=PATIENCE, pause=0.05)
+        eventually(ready, "the API server to be ready", patience=PATIENCE, pause=0.05)
 
     def kill_api_server(self):
         self._api_server.kill()
 
     def start_api_server(self):
-        """At the same address, with the same data and keys. Returns when it is ready, at once if it was. If it had been killed, the
-        controllers are started anew: they would come back after pauses of their own, of up to 30 s."""
+        """Starts the API server at the same address, with the same data and keys. Returns when it is ready. If it had been killed, the
+        controllers are started again too: otherwise they would wait up to 30 s before they reconnect."""
         was_killed = not self._api_server.runs()
         self._api_server.start()
         self._api_server.signal(signal.SIGCONT)
@@ -206,29 +207,30 @@ class Cluster:
             self._controllers.start()
 
     def pause_api_server(self):
-        """SIGSTOP: connections stay, nothing is answered."""
+        """Stops the process with SIGSTOP: connections stay open, but no request is answered."""
         self._api_server.signal(signal.SIGSTOP)
 
     def resume_api_server(self):
         self._api_server.signal(signal.SIGCONT)
 
     def compact(self):
-        """Makes etcd forget every version but the newest, as it does now and then: who continues a list, or watches from an older
-        version that the API server does not have in its memory either (none after its start), is told 410 Gone."""
+        """Makes etcd drop every version except the newest, as etcd does regularly. After this, 410 Gone is the answer to the continuation
+        of a list, and to a watch from an older version that the API server does not have in its cache either (which is empty after its
+        start)."""
         url = f"http://127.0.0.1:{self._etcd_port}/v3/kv/"
         newest = requests.post(url + "range", json={"key": "AA=="}, timeout=10).json()["header"]["revision"]
         requests.post(url + "compaction", json={"revision": newest, "physical": True}, timeout=10).raise_for_status()
 
-    # what stands in it
+    # objects
     def kubectl(self, *arguments, input=None):
-        """What it prints; a failure is an AssertionError with its words."""
+        """Runs kubectl and returns its output. A failure is an AssertionError with kubectl's message."""
         done = subprocess.run([self._bin / "kubectl", "--kubeconfig", self.kubeconfig, *map(str, arguments)], input=input, text=True,
                               capture_output=True, check=False, timeout=120, env={"HOME": str(self.folder), "PATH": "/usr/bin:/bin"})
         assert done.returncode == 0, f"kubectl {' '.join(map(str, arguments))}: {done.stderr}"
         return done.stdout
 
     def apply(self, what, namespace="default"):
-        """`what`: a Path of a file or folder, a text of YAML, an object as a dict, or a list of such."""
+        """`what`: a Path of a file or folder, a YAML text, an object as a dict, or a list of these."""
         options = ["apply", "--server-side", "--force-conflicts", "-n", namespace, "-f"]
         if isinstance(what, Path):
             return self.kubectl(*options, what)
@@ -237,12 +239,12 @@ class Cluster:
         return self.kubectl(*options, "-", input=what)
 
     def create_namespace(self, name):
-        """Returns when Pods may be made in it."""
+        """Returns when Pods can be created in the namespace."""
         self.api.post("/api/v1/namespaces", {"metadata": {"name": name}})
         self._wait_for_service_account(name)
 
     def delete_namespace(self, name):
-        """Does not wait: its Pods end first."""
+        """Does not wait for the end, since the Pods end first."""
         self.api.delete(f"/api/v1/namespaces/{name}")
 
     def _wait_for_service_account(self, namespace):
@@ -252,13 +254,13 @@ class Cluster:
         eventually(exists, f"the service account of namespace {namespace}", patience=PATIENCE)
 
     def service_account(self, namespace, name, rules=(), cluster_rules=()):
-        """A new ServiceAccount that may do what `rules` say in its namespace, and `cluster_rules` everywhere. A rule is RBAC's:
+        """Creates a ServiceAccount with the rights `rules` in its namespace, and `cluster_rules` in all namespaces. A rule has RBAC's form:
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}."""
         return ServiceAccount(self, namespace, name, list(rules), list(cluster_rules))
 
     def audited(self, user, **fields):
-        """What the API server has noted of this user's requests, oldest first: `audited(account.user, verb="list")`. `fields` are
-        those of an event, or of its objectRef. `user` "": of those whom it did not know."""
+        """Returns the entries of the audit log for this user's requests, oldest first: `audited(account.user, verb="list")`. `fields` are
+        those of an entry, or of its objectRef. `user` "" selects the requests of unknown users."""
         events = [json.loads(line) for line in self.audit_file.read_text().splitlines() if line.endswith("}")]
         return [event for event in events if event["user"].get("username", "") == user
                 and all(({**event, **event.get("objectRef", {})}).get(name) == value for name, value in fields.items())]
@@ -266,7 +268,7 @@ class Cluster:
 
 @contextmanager
 def running_cluster(folder, **options):
-    """A cluster with Pods of its own."""
+    """A cluster with Pods."""
     network = Network()
     cluster = None
     try:

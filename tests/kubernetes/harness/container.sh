@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs a program as a container runtime would, as the same process:
 #   container.sh ROOT USER GROUP GROUPS READ_ONLY PROGRAM [VOLUME PLACE]... -- ARGUMENT...
-# ROOT is an empty folder, which becomes the program's `/`: Debian's programs and libraries, a few files of /etc, the volumes, and
-# PROGRAM as /inference-router. Needs a mount namespace of its own. The program has no capability, and no way to get one.
+# ROOT is an empty folder, which becomes the program's `/`: it gets Debian's programs and libraries, a few files of /etc, the volumes,
+# and PROGRAM as /inference-router. Needs a mount namespace of its own. The program has no capability and cannot gain one.
 set -eu
 root=$1 user=$2 group=$3 groups=$4 read_only=$5 program=$6
 shift 6

@@ -19,14 +19,14 @@ def kinds(cluster):
 
 @pytest.fixture
 def account(cluster, namespace, kinds):
-    """The router's ServiceAccount, which may read what it needs in the test's namespace."""
+    """The router's ServiceAccount, with the rights that it needs in the test's namespace."""
     return cluster.service_account(namespace, "router", rules=resources.rights())
 
 
 @pytest.fixture
 def follow(account, namespace, start, tmp_path):
-    """Starts routers as in a Pod of the namespace, which serve it: `follow(api_port=gate.port)`; further options are those of the
-    section kubernetes of router.yaml."""
+    """Starts routers as in a Pod of the namespace, which they serve: `follow(api_port=gate.port)`. Further options are those of the section
+    kubernetes of router.yaml."""
     def make(api_port=None, wait=True, **kubernetes):
         kubernetes.setdefault("namespaces", [{"name": namespace}])
         return start_following(start, account, tmp_path, api_port, wait, **kubernetes)
@@ -56,7 +56,7 @@ def gate(background):
 
 @pytest.fixture
 def load(background):
-    """Starts load: `load(routers, rate, clients, plan=…)`, spread over all of them; ends with the test."""
+    """Starts load: `load(routers, rate, clients, plan=…)`, spread over all of them. It ends with the test."""
     running = []
 
     def make(routers, rate, clients, **options):

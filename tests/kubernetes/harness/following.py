@@ -1,4 +1,4 @@
-"""Routers that follow the API server, and what they say they know."""
+"""Routers that follow the API server, and how tests read their status."""
 
 import time
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from .resources import ENDPOINT
 
 
 def start_following(start, account, folder, api_port=None, wait=True, **kubernetes):
-    """As in a Pod: the service account's folder, and where the API server is in the environment. `api_port`: of a gate before it."""
+    """Starts a router as in a Pod: with the service account's folder, and the API server's address in the environment. `api_port`: that of
+    a gate in front of the API server."""
     files = account.write_directory(folder / "serviceaccount")
     environment = {**account.environment, **({"KUBERNETES_SERVICE_PORT": str(api_port)} if api_port else {})}
     router = start(wait=False, environment=environment,
@@ -21,7 +22,7 @@ def start_following(start, account, folder, api_port=None, wait=True, **kubernet
 
 
 def deployment_of(router, name="blue", endpoint=ENDPOINT):
-    """What /status says of it; none: None."""
+    """Returns the deployment as /status has it; None if it is missing."""
     for one in router.status()["endpoints"]:
         if one["name"] == endpoint:
             return next((each for each in one["deployments"] if each["name"] == name), None)
@@ -29,7 +30,7 @@ def deployment_of(router, name="blue", endpoint=ENDPOINT):
 
 
 def wait_served(router, replicas, name="blue", endpoint=ENDPOINT, patience=30):
-    """Until the router knows just so many replicas, all ready, and the keys."""
+    """Waits until the router knows exactly so many replicas, all ready, and the keys."""
     def served():
         one = deployment_of(router, name, endpoint)
         return one and len(one["replicas"]) == one["replicas_ready"] == replicas and result_of(router, endpoint)["reason"] == "Accepted"
@@ -37,32 +38,32 @@ def wait_served(router, replicas, name="blue", endpoint=ENDPOINT, patience=30):
 
 
 class NotTold(dict):
-    """The result of a resource that the router has not seen yet: false, and each of its fields is empty."""
+    """The result of a resource that the router has not seen yet: false, and all its fields are empty."""
     def __missing__(self, field):
         return ""
 
 
 def result_of(router, name, namespace=None):
-    """What became of the resource of that name; NotTold as long as there is none."""
+    """Returns the result of the resource with that name; NotTold as long as there is none."""
     return next((one for one in router.status()["kubernetes"]["resources"]
                  if one["name"] == name and namespace in (None, one["namespace"])), NotTold())
 
 
 def age(router):
-    """Seconds for which the router has not known whether what it knows is up to date."""
+    """Returns the seconds since the router last knew that its objects were up to date."""
     [(_, seconds)] = router.metrics().all("discovery_age_seconds")
     return seconds
 
 
 @dataclass(frozen=True)
 class Kill:
-    """SIGKILL of a Pod's process, between two moments of time.monotonic()."""
+    """A SIGKILL of a Pod's process, between two times of time.monotonic()."""
     address: str
     begun: float
     ended: float
 
     def met(self, outcome, line):
-        """Whether that request was with the Pod then: no router could have saved it."""
+        """Whether that request was at the Pod at that time, so that no router could have saved it."""
         at_that_time = outcome.begun <= self.ended and outcome.ended >= self.begun
         return at_that_time and line["Replica"] == self.address and was_dispatched(outcome, line)
 
@@ -74,7 +75,7 @@ def kill(pod):
 
 
 def failures(routers, outcomes, kills=()):
-    """What was not served, in two parts: what a killed Pod had, and what is lost."""
+    """Returns the requests that failed, in two lists: those that a killed Pod had, and those that are lost."""
     failed = [one for one in outcomes if not one.served]
     lines = {}
     for router in routers if failed else []:
@@ -86,5 +87,5 @@ def failures(routers, outcomes, kills=()):
 
 
 def _port_of(outcome, routers):
-    """The load's clients take the routers in turns."""
+    """The load's clients are distributed over the routers in order."""
     return routers[outcome.client % len(routers)].port

@@ -16,8 +16,8 @@ CHART = ROOT / "charts" / "inference-router"
 
 @dataclass
 class Helm:
-    """`helm("list", "-A")`; values are plain objects. Without a cluster: lint and template. `run` gives what came of it, all else is an
-    AssertionError with helm's words when it fails."""
+    """Runs helm: `helm("list", "-A")`; values are plain objects. Without a cluster: lint and template. `run` returns the finished process.
+    All other methods raise an AssertionError with helm's output if helm fails."""
     folder: Path
     cluster: Cluster = None
 
@@ -45,7 +45,7 @@ class Helm:
 
 
 def older_chart(folder):
-    """A copy of the chart as it could have been: its version, and a kind without the key `router.drain_on_abort`."""
+    """Makes a copy of the chart that looks like an older one: another version, and a kind without the key `router.drain_on_abort`."""
     copy = Path(folder) / CHART.name
     shutil.copytree(CHART, copy)
     _change(copy / "Chart.yaml", r"(?m)^version: .*$", "version: 0.0.9")

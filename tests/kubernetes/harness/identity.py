@@ -1,4 +1,4 @@
-"""Who speaks to the API server: service accounts with their rights, and the files by which a program knows them."""
+"""Identities at the API server: service accounts with their rights, and the files from which a program reads them."""
 
 import base64
 from pathlib import Path
@@ -11,7 +11,7 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 def write_kubeconfig(path, cluster, token, namespace="default", token_file=None):
-    """All in one file, as kubectl writes it; or with `token_file`, names of files."""
+    """Writes all into one file, as kubectl does; with `token_file`, it writes the names of files."""
     path = Path(path)
     authority = base64.b64encode(cluster.ca_file.read_bytes()).decode()
     trust = {"certificate-authority": str(cluster.ca_file)} if token_file else {"certificate-authority-data": authority}
@@ -29,7 +29,8 @@ def write_kubeconfig(path, cluster, token, namespace="default", token_file=None)
 
 
 class ServiceAccount:
-    """Made by Cluster.service_account. `token` is what the API server gave for it, `api` is the API server as it sees it."""
+    """Made by Cluster.service_account. `token` is its token from the API server; `api` is the API server with the rights of this
+    account."""
 
     def __init__(self, cluster, namespace, name, rules, cluster_rules):
         self._cluster, self.namespace, self.name = cluster, namespace, name
@@ -53,16 +54,16 @@ class ServiceAccount:
         })
 
     def new_token(self, seconds=3600):
-        """The API server gives none for less than 600 s."""
+        """The API server issues no token for less than 600 s."""
         answer = self._cluster.api.post(f"{self._path}/{self.name}/token", {"spec": {"expirationSeconds": seconds}})
         return answer["status"]["token"]
 
     def delete(self):
-        """With it its tokens end, after the 10 s for which the API server remembers them."""
+        """Deletes the account. Its tokens become invalid after the 10 s for which the API server caches them."""
         self._cluster.api.delete(f"{self._path}/{self.name}")
 
     def write_directory(self, path):
-        """The files of /var/run/secrets/kubernetes.io/serviceaccount in a Pod; written again, the token is replaced in one step."""
+        """Writes the files of /var/run/secrets/kubernetes.io/serviceaccount in a Pod. Written again, the token is replaced in one step."""
         path = Path(path)
         path.mkdir(parents=True, exist_ok=True)
         for name, text in (("token", self.token), ("namespace", self.namespace), ("ca.crt", self._cluster.ca_file.read_text())):
@@ -76,5 +77,5 @@ class ServiceAccount:
 
     @property
     def environment(self):
-        """The variables by which a program in a Pod finds the API server."""
+        """The variables with the API server's address in a Pod."""
         return {"KUBERNETES_SERVICE_HOST": self._cluster.host, "KUBERNETES_SERVICE_PORT": str(self._cluster.port)}

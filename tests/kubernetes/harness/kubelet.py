@@ -1,17 +1,17 @@
-"""The kubelet of the one node: every Pod is a model server, a process with an address of its own (but for Pods of the router's
-image: router_pod.py). A Pod that names no node gets this one: nobody else schedules.
+"""The kubelet of the only node. Every Pod is a model server, a process with an address of its own (except Pods of the router's image:
+router_pod.py). A Pod that names no node is assigned to this one, since there is no scheduler.
 
-What the model server does is tests/integration/support/replica_process.py: 200 to GET /, an echo to all else (a request's `x-do`
-asks for more), a record of all that it was asked. What concerns it stands in the Pod:
+The model server is tests/integration/support/replica_process.py: it answers 200 to GET /, echoes all other requests (a request's `x-do`
+may ask for more), and records each request. The Pod's object configures it:
 
 - the first container's first port (5001 if it has none);
-- the variable SLEEP of the first container: seconds that it takes for a request (0);
+- the variable SLEEP of the first container: seconds that a request takes (0);
 - annotations, all in seconds (0): `test/start-delay` before the process starts, `test/ready-delay` from then until the Pod is Ready
-  (`never`: a Pod that does not get ready), `test/restart-delay` between its death and its restart, `test/termination-delay` between
+  (`never`: the Pod does not become ready), `test/restart-delay` between its death and its restart, `test/termination-delay` between
   the Pod's deletion and SIGTERM.
 
-As a kubelet does: a process that ends makes the Pod not Ready, and is started again unless restartPolicy is Never; a deleted Pod gets
-SIGTERM, SIGKILL after its grace period, and is removed when its process has ended; one that is removed by force is killed."""
+As with a kubelet, the end of a process makes the Pod not Ready, and the process is started again unless restartPolicy is Never. A deleted
+Pod gets SIGTERM, and SIGKILL after its grace period. It is removed when its process has ended; one that is removed by force is killed."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ from .api import ApiError
 NODE = "node-of-the-tests"
 PORT = 5001
 FOREVER = 1e9  # seconds
-PAUSE = 0.05  # seconds until the API server is asked again, when it does not answer
+PAUSE = 0.05  # seconds until the next attempt, when the API server does not answer
 CONDITIONS = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
 
 
@@ -42,7 +42,7 @@ def now():
 
 
 async def first(seconds, *events):
-    """Waits until one of the events is set; at most so long."""
+    """Waits until one of the events is set, at most so many seconds."""
     waiters = [asyncio.create_task(one.wait()) for one in events]
     await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for one in waiters:
@@ -50,7 +50,7 @@ async def first(seconds, *events):
 
 
 class Pod:
-    """One Pod's life. All but the marked methods runs on the kubelet's loop."""
+    """The life of one Pod. All but the methods for tests run on the kubelet's loop."""
 
     def __init__(self, kubelet, described):
         self._kubelet, self._described = kubelet, described
@@ -64,11 +64,11 @@ class Pod:
         self._variables = {one["name"]: one.get("value", "") for one in container.get("env", [])}
         self.port = next((one["containerPort"] for one in container.get("ports", [])), PORT)
         self.ip = None
-        self.is_ready = False  # and the API server knows
+        self.is_ready = False  # and the API server knows it
         self.restarts = 0
         self._phase, self._ready, self._since = "Pending", False, {}
         self._process, self._exited = None, asyncio.Event()
-        self._deleted, self._gone = asyncio.Event(), asyncio.Event()  # the Pod is to end; it exists no more
+        self._deleted, self._gone = asyncio.Event(), asyncio.Event()  # the Pod is to end; the Pod is deleted
         self._grace = 0
         self._reporting = asyncio.Lock()
         self.task = asyncio.create_task(self._run())
@@ -86,7 +86,7 @@ class Pod:
         return self._process is not None and self._process.returncode is None
 
     def kill(self):
-        """SIGKILL to the process, and its end; the Pod stays, and a new process is started."""
+        """Kills the process with SIGKILL and waits for its end. The Pod stays, and a new process is started."""
         async def end():
             self._ready = self.is_ready = False
             self._process.kill()
@@ -94,18 +94,18 @@ class Pod:
         self._kubelet.loop.run(end())
 
     def set_ready(self, ready):
-        """As a readiness probe would judge; returns when the API server knows."""
+        """Sets the result of the readiness probe. Returns when the API server knows it."""
         self._kubelet.loop.run(self._report(ready=ready))
 
     def set_sleep(self, seconds):
-        """What a request takes from now on, until the process ends."""
+        """Sets the time that a request takes, until the process ends."""
         self._kubelet.loop.call(self._process.stdin.write, json.dumps({"sleep": seconds}).encode() + b"\n")
 
     def events(self):
-        """What it was asked, over all its processes: support/replica.py."""
+        """Returns the requests that it received, over all its processes: support/replica.py."""
         return replica.read_events(self.record_file)
 
-    # its life
+    # life cycle
     async def _run(self):
         try:
             await first(self._seconds("start-delay"), self._deleted)
@@ -147,7 +147,7 @@ class Pod:
             await first(self._seconds("restart-delay"), self._deleted)
 
     async def _serve(self):
-        """From the process's start until it has ended, or is to end."""
+        """Runs from the process's start until it has ended, or is to end."""
         await first(self._seconds("ready-delay"), self._deleted, self._exited)
         if not self._deleted.is_set() and not self._exited.is_set():
             await self._report(ready=True)
@@ -161,7 +161,7 @@ class Pod:
         self._process = await asyncio.create_subprocess_exec(
             *self._kubelet.network.command(sys.executable, program, json.dumps(options)), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE)
-        await self._process.stdout.readline()  # it listens
+        await self._process.stdout.readline()  # the process listens
         self._watcher = asyncio.create_task(self._tell_exit(self._process, self._exited))
 
     async def _tell_exit(self, process, exited):
@@ -181,7 +181,7 @@ class Pod:
         remove = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
         await self._insist(self._kubelet.api.delete, self._path, remove)
 
-    # what the API server tells, and is told
+    # exchange with the API server
     def observe(self, described):
         if "deletionTimestamp" in described["metadata"]:
             self._grace = described["metadata"].get("deletionGracePeriodSeconds", 0)
@@ -216,13 +216,13 @@ class Pod:
         return status
 
     async def _insist(self, send, *arguments):
-        """Until the API server has taken it, or says that this Pod is no more."""
+        """Retries until the API server has accepted the request, or answers that this Pod does not exist any more."""
         while not self._gone.is_set():
             try:
                 await asyncio.to_thread(send, *arguments)
                 return
             except ApiError as error:
-                if error.status in (404, 409):  # gone, or another one of this name
+                if error.status in (404, 409):  # deleted, or another Pod has this name
                     return
             except requests.RequestException:
                 pass
@@ -230,15 +230,15 @@ class Pod:
 
 
 class Kubelet:
-    """`all` and `ready` find Pods; `reuse_addresses` makes the address of a Pod that has ended the next one's. `make_pod(kubelet,
-    described)` makes the Pod's process of what the API server tells of it."""
+    """`all` and `ready` find Pods. With `reuse_addresses`, the next Pod gets the address of a Pod that has ended. `make_pod(kubelet,
+    described)` makes the Pod's process from the object of the API server."""
 
     def __init__(self, api, network, folder, make_pod=Pod):
         self.api, self.network, self._make_pod = api, network, make_pod
         self.folder = Path(folder) / "pods"
         self.folder.mkdir()
         self.loop = BackgroundLoop()
-        self._pods = {}  # by uid; those that have ended, too
+        self._pods = {}  # by uid; including those that have ended
         self._stopping = False
         follow = ((f"spec.nodeName={NODE}", self._replace, self._observe), ("spec.nodeName=", self._bind_all, self._bind))
         self._watchers = [threading.Thread(target=self._follow, args=what, daemon=True) for what in follow]
@@ -262,12 +262,12 @@ class Kubelet:
         self.network.reuse = reuse
 
     def all(self, namespace, ended=True, **labels):
-        """The Pods of this namespace with these labels, the oldest first."""
+        """Returns the Pods of this namespace with these labels, the oldest first."""
         return [one for one in list(self._pods.values()) if one.namespace == namespace and (ended or not one.task.done())
                 and all(one.labels.get(name.replace("_", "-")) == value for name, value in labels.items())]
 
     def ready(self, namespace, count, patience=30, **labels):
-        """Waits until just `count` Pods of them are there, those that end included, and all are Ready."""
+        """Waits until exactly `count` of these Pods exist, including those that are ending, and all are Ready."""
         def these():
             pods = self.all(namespace, ended=False, **labels)
             return pods if len(pods) == count and all(one.is_ready for one in pods) else None
@@ -304,7 +304,7 @@ class Kubelet:
             self.api.post(f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/binding", {
                 "metadata": {"name": metadata["name"], "uid": metadata["uid"]}, "target": {"kind": "Node", "name": NODE}})
         except (ApiError, requests.RequestException):
-            pass  # the Pod is gone, or the API server: then all are listed anew
+            pass  # the Pod or the API server is gone: then the watch lists all again
 
     # the Pods
     def _replace(self, described):

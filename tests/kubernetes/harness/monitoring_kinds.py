@@ -23,6 +23,6 @@ def install(cluster):
     def served():
         try:
             return [cluster.api.items(f"/apis/{GROUP}/v1/{kind}") for kind in KINDS]
-        except (ApiError, requests.RequestException):  # also 429, while the API server makes room for them
+        except (ApiError, requests.RequestException):  # also 429, while the API server installs the new kinds
             return None
     eventually(served, "the kinds to be served", patience=30, pause=0.1)

@@ -1,5 +1,5 @@
-"""Where Pods live: a network namespace, joined to the machine by a pair of virtual interfaces. Model servers share it, each with an
-address of its own; a Pod that listens on all addresses gets a namespace of its own, joined to the others by a bridge. Needs
+"""The network of the Pods: a network namespace, connected to the machine by a pair of virtual interfaces. Model servers share it, each with
+an address of its own. A Pod that listens on all addresses gets a namespace of its own, connected to the others by a bridge. Needs
 CAP_NET_ADMIN and CAP_SYS_ADMIN."""
 
 import itertools
@@ -8,7 +8,7 @@ import re
 import subprocess
 import threading
 
-PREFIX = "router-pods-"  # then the id of the process that made it, and a number, for it may have several
+PREFIX = "router-pods-"  # followed by the id of the process that made it and a number, since a process may have several
 _numbers = itertools.count(1)
 
 
@@ -20,26 +20,26 @@ def _ip(*arguments):
 
 
 def _remove(name):
-    """The interfaces first, of which one is the machine's: connections that were cut may hold the namespace for minutes."""
+    """Deletes the interfaces first, one of which is the machine's: closed connections may keep the namespace for minutes."""
     for interface in ("uplink", "eth0"):
         try:
             _ip("-n", name, "link", "delete", interface)
         except OSError:
-            pass  # it had not been joined yet; a Pod's own namespace has no uplink
+            pass  # it was not connected yet; a Pod's own namespace has no uplink
     _ip("netns", "delete", name)
 
 
 def _remove_stale():
-    """What a run left behind that was killed. Its processes have ended with it."""
+    """Removes what a killed run has left. Its processes have ended with it."""
     for name, process in re.findall(rf"^({PREFIX}(\d+)\S*)", _ip("netns", "list"), re.MULTILINE):
         if not os.path.exists(f"/proc/{process}"):
             _remove(name)
 
 
 class Network:
-    """10.77.N.0/24, N the first that is free: `host` is the machine's own address in it, `take` and `release` manage the Pods',
-    `take_own` and `release_own` those of Pods with a namespace of their own. `api_host` is where the API server listens.
-    An address that is not taken answers nobody, as that of a Pod that is gone: who connects waits, and is told after seconds, if ever."""
+    """10.77.N.0/24, where N is the first free number. `host` is the machine's own address in it, `take` and `release` manage the addresses
+    of Pods, `take_own` and `release_own` those of Pods with a namespace of their own. `api_host` is where the API server listens. An
+    address that is not taken does not answer, like that of a deleted Pod: a connect waits, and fails after seconds, if ever."""
     PODS_MAX = 250
     api_host = "127.0.0.1"
 
@@ -54,7 +54,7 @@ class Network:
                 self.remove()
             raise RuntimeError("tests/kubernetes need the right to make a network namespace (CAP_NET_ADMIN, CAP_SYS_ADMIN; root has "
                                f"them) and the ip command (Debian: iproute2): {error}") from None
-        self.reuse = False  # True: the lowest free address comes next, so that one Pod's soon is another's
+        self.reuse = False  # True: the lowest free address is the next, so that another Pod soon gets the address of an ended one
         self._taken, self._last, self._lock = set(), 1, threading.Lock()
 
     def _join(self):
@@ -63,7 +63,7 @@ class Network:
                 _ip("link", "add", f"pods{number}", "type", "veth", "peer", "name", "uplink", "netns", self.name)
                 break
             except OSError as error:
-                if "File exists" not in str(error) or number == 254:  # another run has this number
+                if "File exists" not in str(error) or number == 254:  # another run uses this number
                     raise
         self._base = f"10.77.{number}"
         self.host = f"{self._base}.1"
@@ -73,7 +73,7 @@ class Network:
         _ip("-n", self.name, "link", "set", "uplink", "master", "eth0")
         for inside in ("lo", "uplink", "eth0"):
             _ip("-n", self.name, "link", "set", inside, "up")
-        _ip("-n", self.name, "address", "add", f"{self._base}.254/24", "dev", "eth0")  # with its last address a way back would go
+        _ip("-n", self.name, "address", "add", f"{self._base}.254/24", "dev", "eth0")  # keeps the route back when no Pod is left
 
     def _choose(self):
         with self._lock:
@@ -89,7 +89,7 @@ class Network:
             self._taken.discard(int(address.rpartition(".")[2]))
 
     def take(self):
-        """A new address, of whatever Pod asks."""
+        """Returns a new address for any Pod."""
         address = self._choose()
         _ip("-n", self.name, "address", "add", f"{address}/32", "dev", "eth0")
         return address
@@ -99,7 +99,7 @@ class Network:
         self._give_back(address)
 
     def take_own(self):
-        """A new address in a namespace of its own."""
+        """Returns a new address in a namespace of its own."""
         address = self._choose()
         port, own = f"pod{address.rpartition('.')[2]}", self._own(address)
         _ip("netns", "add", own)
@@ -118,14 +118,14 @@ class Network:
         return f"{self.name}-pod{address.rpartition('.')[2]}"
 
     def command(self, *arguments):
-        """The command that runs `arguments` among the Pods, as the same process."""
+        """Returns the command that runs `arguments` in the Pods' namespace, as the same process."""
         return ["nsenter", f"--net=/run/netns/{self.name}", *map(str, arguments)]
 
     def command_own(self, address, *arguments):
-        """The same in the namespace of that address."""
+        """Returns the command for the namespace of that address."""
         return ["nsenter", f"--net=/run/netns/{self._own(address)}", *map(str, arguments)]
 
     def remove(self):
-        """With what Pods have left whose start was broken off."""
+        """Also removes what Pods have left whose start was interrupted."""
         for name in re.findall(rf"^{self.name}(?:-pod\d+)?(?= |$)", _ip("netns", "list"), re.MULTILINE):
             _remove(name)

@@ -4,7 +4,7 @@ from .kubelet import NODE, PORT
 
 
 def deployment(name, replicas=1, labels=(), environment=(), annotations=(), grace=30, **spec):
-    """A Deployment of model servers; `annotations` are its Pods' (kubelet.py), `spec` is more of the Deployment's."""
+    """Returns a Deployment of model servers. `annotations` are those of its Pods (kubelet.py); `spec` has more fields of the Deployment."""
     labels = {"app": name, **dict(labels)}
     return {
         "apiVersion": "apps/v1",
@@ -33,7 +33,7 @@ def deployment(name, replicas=1, labels=(), environment=(), annotations=(), grac
 
 
 def service(name, app=None, port=80):
-    """A Service of the Pods of the Deployment of that name."""
+    """Returns a Service for the Pods of the Deployment with that name."""
     return {
         "apiVersion": "v1",
         "kind": "Service",

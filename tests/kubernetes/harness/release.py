@@ -1,4 +1,4 @@
-"""One release of the chart in a namespace that enforces the Pod Security Standard `restricted`, with an endpoint that it serves."""
+"""A release of the chart in a namespace that enforces the Pod Security Standard `restricted`, with an endpoint that it serves."""
 
 import base64
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from .objects import deployment, service
 from .resources import keys, online_deployment, online_endpoint
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-SERVER_NAME = "models.test"  # of the certificate in `router-tls`
-PATIENCE = 60  # seconds: several releases are installed at once
-# What a release has, but for its kinds.
+SERVER_NAME = "models.test"  # name in the certificate of `router-tls`
+PATIENCE = 60  # seconds: several releases are installed at the same time
+# The objects of a release, except its kinds.
 OBJECTS = [
     "/apis/apps/v1/deployments", "/api/v1/services", "/api/v1/configmaps", "/api/v1/serviceaccounts", f"{RBAC}/roles",
     f"{RBAC}/rolebindings", f"{RBAC}/clusterroles", f"{RBAC}/clusterrolebindings", "/apis/policy/v1/poddisruptionbudgets",
@@ -24,7 +24,7 @@ OBJECTS = [
 
 
 def restricted_deployment(name, **options):
-    """Of model servers that a namespace with the standard `restricted` admits."""
+    """Returns a Deployment of model servers that a namespace with the standard `restricted` admits."""
     described = deployment(name, **options)
     spec = described["spec"]["template"]["spec"]
     spec["securityContext"] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -34,10 +34,10 @@ def restricted_deployment(name, **options):
 
 @dataclass
 class Release:
-    """`served`: the namespace of the models, if it is not the release's own. Its endpoint is `{prefix}{name}-model`."""
+    """`served`: the namespace of the models, if it is not that of the release. Its endpoint is `{prefix}{name}-model`."""
     cluster: object
     helm: object
-    authority: object  # of the certificate, if the values want one
+    authority: object  # for the certificate, if the values need one
     name: str
     values: dict
     served: str = None
@@ -51,9 +51,9 @@ class Release:
         self.endpoint = f"{self.prefix}{self.name}-model"
         self.model = f"{self.endpoint}-blue"
 
-    # what happens to it
+    # changes
     def prepare(self):
-        """The namespaces, and the Secret of the certificate."""
+        """Creates the namespaces, and the Secret of the certificate."""
         for name in {self.namespace, self.served}:
             self.cluster.create_namespace(name)
             self.cluster.api.patch(f"/api/v1/namespaces/{name}", {"metadata": {"labels": RESTRICTED}})
@@ -65,11 +65,12 @@ class Release:
                 key: base64.b64encode(path.read_bytes()).decode() for key, path in content.items()}}, self.namespace)
 
     def install(self, *options, **more):
-        """Returns what helm prints."""
+        """Returns helm's output."""
         return self.helm.install(self.name, self.namespace, self.values, *options, **more)
 
     def add_endpoint(self, **settings):
-        """With a model server, and its keys if the router is not to make them. Its Pods are found by their labels if they may be."""
+        """Adds an endpoint with a model server, and its keys unless the router makes them. The Pods are adopted by their labels if the
+        values allow it."""
         labels = {}
         if self.values.get("adoptAzureMLPods"):
             settings["router"] = {"adoptAzureMLPods": True}
@@ -83,16 +84,16 @@ class Release:
         self.cluster.apply(objects, self.served)
 
     def add_refused_endpoint(self):
-        """One that only the router sees to be wrong."""
+        """Adds an endpoint with a mistake that only the router notices."""
         self.cluster.apply(online_endpoint(f"{self.prefix}refused", traffic={"blue": 50, "Blue": 50}), self.served)
 
     def pods(self, count=None):
-        """Its routers, all Ready."""
+        """Returns its routers' Pods when all are Ready."""
         count = self.routers if count is None else count
         return self.cluster.pods.ready(self.namespace, count, patience=PATIENCE, **{"app.kubernetes.io/instance": self.name})
 
     def scored(self):
-        """Until the endpoint answers through each router: the statuses of the last answers."""
+        """Waits until the endpoint answers through each router. Returns the statuses of the last answers."""
         self.cluster.pods.ready(self.served, 1, patience=PATIENCE, app=self.model)
         return [eventually(lambda pod=pod: self._score(pod), f"{self.endpoint} to answer through {pod.name}", PATIENCE, 0.1)
                 for pod in self.pods()]
@@ -110,9 +111,9 @@ class Release:
         found = self.cluster.api.items(path.rpartition("/")[0], fieldSelector=f"metadata.name={self.endpoint}-keys")
         return base64.b64decode(found[0]["data"].get("primaryKey", "")).decode() if found else "none-yet"
 
-    # what it is
+    # state
     def object(self, path, name=None):
-        """`object("apps/v1/deployments")`: the one of the release's name."""
+        """`object("apps/v1/deployments")`: the object with the release's name."""
         group, _, plural = path.rpartition("/")
         root = "api" if group == "v1" else "apis"
         return self.cluster.api.get(f"/{root}/{group}/namespaces/{self.namespace}/{plural}/{name or self.full_name}")
@@ -126,7 +127,7 @@ class Release:
         return f"system:serviceaccount:{self.namespace}:{self.full_name}"
 
     def rules(self):
-        """All that its roles allow: {(verb, group, resource)}."""
+        """Returns all that its roles allow: {(verb, group, resource)}."""
         allowed = set()
         for kind in ("roles", "clusterroles"):
             for role in self._labelled(f"{RBAC}/{kind}"):
@@ -135,7 +136,7 @@ class Release:
         return allowed
 
     def asked(self, decision="allow"):
-        """What its routers have asked for, and the API server has so decided: {(verb, group, resource)}."""
+        """Returns the requests of its routers for which the API server made this decision: {(verb, group, resource)}."""
         asked = set()
         for event in self.cluster.audited(self.user):
             what = event.get("objectRef", {})
@@ -145,14 +146,14 @@ class Release:
         return asked
 
     def kinds(self):
-        """Of which it has objects: {"deployments", "services", …}."""
+        """Returns the types of its objects: {"deployments", "services", …}."""
         return {path.rpartition("/")[2] for path in OBJECTS if self._labelled(path)}
 
     def _labelled(self, path):
         return self.cluster.api.items(path, labelSelector=f"app.kubernetes.io/instance={self.name}")
 
     def may_read_secrets(self, namespace):
-        """Whether its service account may."""
+        """Whether its service account may read them."""
         path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/{self.full_name}/token"
         token = self.cluster.api.post(path, {"spec": {"expirationSeconds": 600}})["status"]["token"]
         account = Api(self.cluster.url, self.cluster.ca_file, token)

@@ -1,5 +1,5 @@
-"""The router's own kinds and what belongs to them, as a user of the cluster writes them. The names fit each other: the endpoint
-`my-endpoint` (which support.client asks for), its Secret `my-endpoint-keys`, its deployment `blue` with the Service
+"""The router's own kinds and the objects that belong to them, as a user of the cluster writes them. Their names match: the endpoint
+`my-endpoint` (which support.client sends requests to), its Secret `my-endpoint-keys`, its deployment `blue` with the Service
 `my-endpoint-blue`."""
 
 import base64
@@ -15,18 +15,18 @@ from .api import ApiError
 GROUP = "inference-router.dev"
 VERSION = f"{GROUP}/v1alpha1"
 ENDPOINT = "my-endpoint"
-MODEL = f"{ENDPOINT}-blue"  # the Service and the Deployment of its deployment `blue`
-SETTINGS = {"max_queue_wait_ms": 20000, "request_timeout_ms": 60000}  # patience: what fails is not for want of time
+MODEL = f"{ENDPOINT}-blue"  # name of the Service and the Deployment of its deployment `blue`
+SETTINGS = {"max_queue_wait_ms": 20000, "request_timeout_ms": 60000}  # long timeouts, so that no request fails because of them
 
 
 def path(plural, namespace, name=None):
-    """Of OnlineEndpoints, OnlineDeployments, EndpointSlices or Secrets in the API server."""
+    """Returns the path of OnlineEndpoints, OnlineDeployments, EndpointSlices or Secrets at the API server."""
     group = {"endpointslices": "apis/discovery.k8s.io/v1", "secrets": "api/v1"}.get(plural, f"apis/{VERSION}")
     return f"/{group}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
 
 
 def online_endpoint(name=ENDPOINT, traffic=None, router=(), **spec):
-    """Without `traffic` its deployment `blue` gets all."""
+    """Without `traffic`, its deployment `blue` gets all requests."""
     more = {"router": dict(router)} if router else {}
     return {"apiVersion": VERSION, "kind": "OnlineEndpoint", "metadata": {"name": name},
             "spec": {"auth_mode": "key", "traffic": {"blue": 100} if traffic is None else traffic, **more, **spec}}
@@ -41,7 +41,7 @@ def online_deployment(name="blue", endpoint=ENDPOINT, slots=2, router=(), **sett
 
 
 def keys(primary=PRIMARY, secondary=SECONDARY):
-    """`data` of a Secret."""
+    """Returns `data` of a Secret."""
     return {name: base64.b64encode(key.encode()).decode() for name, key in (("primaryKey", primary), ("secondaryKey", secondary))}
 
 
@@ -50,7 +50,7 @@ def secret(name=f"{ENDPOINT}-keys", **given):
 
 
 def endpoint_slice(name, service, addresses, labels=(), port=5001, targets=None):
-    """By hand, not by Kubernetes' controller. `targets`: the targetRef of each address."""
+    """Returns a slice that Kubernetes' controller did not write. `targets`: the targetRef of each address."""
     endpoints = [{"addresses": [one], "conditions": {"ready": True}} for one in addresses]
     for one, target in zip(endpoints, targets or []):
         one["targetRef"] = target
@@ -60,7 +60,7 @@ def endpoint_slice(name, service, addresses, labels=(), port=5001, targets=None)
 
 
 def install(cluster):
-    """The kinds, as the chart brings them."""
+    """Installs the kinds of the chart."""
     cluster.apply(ROOT / "charts" / "inference-router" / "files" / "crds")
 
     def served():
@@ -72,7 +72,7 @@ def install(cluster):
 
 
 def rights(secrets=True, pods=False):
-    """What a router needs to know in a namespace; `pods`: also if it adopts them."""
+    """Returns the rights that a router needs in a namespace. `pods`: also those to adopt Pods."""
     read = ["get", "list", "watch"]
     rules = [{"apiGroups": [GROUP], "resources": ["onlineendpoints", "onlinedeployments"], "verbs": read},
              {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read}]

@@ -1,8 +1,8 @@
 """A Pod of the router's image: the real binary in a container of its own, as the Pod describes it.
 
-It has a network namespace, the Pod's volumes at their places, its arguments and variables, its user and nothing to write to; the
-probes are asked as a kubelet asks them, and what they say makes the Pod Ready, or ends its process. A changed ConfigMap or Secret is
-seen within a second. What the router prints is `output`."""
+The container has a network namespace, the Pod's volumes at their paths, its arguments and variables, its user and no writable folder.
+The probes work as a kubelet's: their results make the Pod Ready, or end its process. A changed ConfigMap or Secret arrives within a second.
+`output` is what the router prints."""
 
 import asyncio
 import contextlib
@@ -21,12 +21,12 @@ from .kubelet import FOREVER, PAUSE, Pod, first
 from .volumes import Missing, Volumes
 
 IMAGE = "inference-router"
-VOLUMES_PAUSE = 0.5  # seconds between two looks at ConfigMaps and Secrets
+VOLUMES_PAUSE = 0.5  # seconds between two checks of ConfigMaps and Secrets
 RESTART_PAUSE = 1.0  # seconds
 
 
 def maker(api_port):
-    """What a Kubelet makes Pods with: those of the router's image run it, all others are model servers."""
+    """Returns the function with which a Kubelet makes Pods: those of the router's image run the router, all others are model servers."""
     def make(kubelet, described):
         image = described["spec"]["containers"][0]["image"]
         is_router = image.rpartition("/")[2].partition(":")[0].partition("@")[0] == IMAGE
@@ -35,8 +35,8 @@ def maker(api_port):
 
 
 class Probe:
-    """One probe of the Pod. A kubelet asks at its period from the start on; this one asks at once again until the first success, which
-    saves the tests' time, and counts failures from then on. `passes`: None until then."""
+    """One probe of the Pod. A kubelet probes at the given period from the start. This one retries at once until the first success, to save
+    time, and counts failures from then on. `passes` is None until the first success."""
 
     def __init__(self, described, ports):
         asked = described["httpGet"]
@@ -46,7 +46,7 @@ class Probe:
         self.passes = None
 
     async def run(self, address, judge):
-        """Of one process: awaits `judge(passes)` whenever that has changed."""
+        """Probes one process: awaits `judge(passes)` whenever `passes` has changed."""
         self.passes, failures = None, 0
         while True:
             succeeded = await self._succeeds(address)
@@ -92,7 +92,7 @@ class RouterPod(Pod):
         return self.output_file.read_text(errors="replace")
 
     def connect(self, tls=None, server_name=None):
-        """A client of the port https with `tls`, else of http."""
+        """Returns a client of the port https if `tls` is given, else of http."""
         return Client(self.ports["https" if tls else "http"], self.ip, tls=tls, server_name=server_name)
 
     def ask_observe(self, path):
@@ -107,7 +107,7 @@ class RouterPod(Pod):
         assert status == 200
         return Metrics(text)
 
-    # its life
+    # life cycle
     def _seconds(self, name):
         return RESTART_PAUSE if name == "restart-delay" else super()._seconds(name)
 
@@ -128,7 +128,7 @@ class RouterPod(Pod):
         self._watcher = asyncio.create_task(self._tell_exit(self._process, self._exited))
 
     async def _mount(self):
-        """As soon as all is there that the volumes name: a kubelet waits, too."""
+        """Waits, like a kubelet, until all objects exist that the volumes name."""
         while not self._deleted.is_set():
             with contextlib.suppress(Missing, ApiError, requests.RequestException):
                 await asyncio.to_thread(self._volumes.write)
@@ -150,12 +150,12 @@ class RouterPod(Pod):
             read_only, BINARY, *mounts, "--", *self.container["args"])
 
     def _environment(self):
-        """Nothing of the tests' own. The API server is where a Service of the cluster would have it."""
+        """Returns an environment without the tests' own variables. The API server has the address of a cluster's Service."""
         host, port = self._relay.sockets[0].getsockname()
         return {"PATH": "/usr/bin:/bin", "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port), **self._variables}
 
     async def _open_relay(self):
-        """The API server listens on the machine's loopback interface, where no Pod comes."""
+        """The API server listens on the machine's loopback interface, which Pods cannot reach."""
         async def relay(reader, writer):
             with contextlib.suppress(OSError):
                 there, back = await asyncio.open_connection("127.0.0.1", self._api_port)

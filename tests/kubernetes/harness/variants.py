@@ -2,7 +2,7 @@
 
 HTTP = {"allowInsecureConnections": True}
 TLS_SECRET = {"sslSecret": "router-tls", "sslSecretKeys": {"certificate": "tls.crt", "privateKey": "tls.key"}}
-NO_KINDS = {"crds": {"install": False}}  # one release has them: that of the fixture `owner`
+NO_KINDS = {"crds": {"install": False}}  # one release installs them: that of the fixture `owner`
 SHORT = {"drainDelaySeconds": 1, "drainGraceSeconds": 20, **NO_KINDS}
 VARIANTS = {
     "ha": {"inferenceRouterHA": True, "inferenceRouterServiceType": "ClusterIP", **HTTP},

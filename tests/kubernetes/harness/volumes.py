@@ -1,6 +1,6 @@
-"""A Pod's volumes as files, as a kubelet writes them: each volume is a folder in which `..data` leads to the newest version, so that
-all of its files change in one step. Volumes are configMap, secret, emptyDir and projected (of serviceAccountToken, configMap, secret
-and downwardAPI's metadata)."""
+"""A Pod's volumes as files, as a kubelet writes them: each volume is a folder in which `..data` links to the newest version, so that all of
+its files change in one step. Volumes may be configMap, secret, emptyDir and projected (of serviceAccountToken, configMap, secret and
+downwardAPI's metadata)."""
 
 import base64
 import os
@@ -8,11 +8,12 @@ from pathlib import Path
 
 
 class Missing(Exception):
-    """What a volume names is not there (yet)."""
+    """An object that a volume names does not exist (yet)."""
 
 
 class Volumes:
-    """Of one Pod. `write` writes what has changed since; it may be called again and again, from one thread at a time."""
+    """The volumes of one Pod. `write` writes what has changed since the last call. It may be called repeatedly, from one thread at a
+    time."""
 
     def __init__(self, api, described, folder):
         self._api, self._folder = api, Path(folder)
@@ -39,7 +40,7 @@ class Volumes:
                 mode = volume[kind].get("defaultMode", 0o644)
                 sources = volume[kind]["sources"] if kind == "projected" else [{kind: volume[kind]}]
                 return {path: (content, mode) for one in sources for path, content in self._files_of_source(one).items()}
-        raise AssertionError(f"a volume of a kind that the tests have not: {volume}")
+        raise AssertionError(f"the tests do not support volumes of this kind: {volume}")
 
     def _files_of_source(self, source):
         [(kind, what)] = source.items()
@@ -65,7 +66,7 @@ class Volumes:
         return {one["path"]: data[one["key"]] for one in what["items"]}
 
     def _token(self, what):
-        """One for the Pod's life: it outlives every test."""
+        """Returns one token for the Pod's life: it is valid for longer than any test."""
         if what["path"] not in self._tokens:
             account = self._spec.get("serviceAccountName", "default")
             path = f"/api/v1/namespaces/{self._pod['namespace']}/serviceaccounts/{account}/token"
@@ -80,7 +81,7 @@ class Volumes:
         fresh.mkdir()
         for path, (content, mode) in files.items():
             (fresh / path).write_bytes(content)
-            if self._group is not None:  # whose files a volume's are
+            if self._group is not None:  # the group that owns a volume's files
                 os.chown(fresh / path, 0, self._group)
                 mode |= 0o040
             (fresh / path).chmod(mode)

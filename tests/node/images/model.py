@@ -1,10 +1,10 @@
-"""A model server in a Pod: tests/integration/support/replica_process.py. SLEEP in the Pod's environment: seconds for a request."""
+"""A model server in a Pod: tests/integration/support/replica_process.py. SLEEP in the Pod's environment: seconds that a request takes."""
 
 import json
 import os
 import sys
 
-# It ends with its standard input, which a container has not: a pipe whose other end stays open.
+# The server ends with its standard input, which a container does not have. So it gets a pipe whose other end stays open.
 reading, writing = os.pipe()
 os.set_inheritable(writing, True)
 os.dup2(reading, 0)

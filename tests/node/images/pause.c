@@ -1,4 +1,4 @@
-// Holds a Pod's namespaces, as the image `pause` of every kubelet does: waits, takes in what loses its parent, ends at SIGTERM.
+// Holds a Pod's namespaces, as the image `pause` of every kubelet does: waits, adopts orphaned processes, ends at SIGTERM.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

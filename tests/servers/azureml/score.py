@@ -8,7 +8,7 @@ from work import pieces, work
 
 
 def init():
-    pass  # here a model is loaded
+    pass  # a real script loads its model here
 
 
 @rawhttp

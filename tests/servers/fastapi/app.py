@@ -1,4 +1,4 @@
-"""`def`, not `async def`: the model blocks, so it belongs on a thread, where it holds up neither other requests nor /ready."""
+"""`def`, not `async def`: the model blocks, so it runs on a thread, where it delays neither other requests nor /ready."""
 
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse

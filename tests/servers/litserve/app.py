@@ -6,7 +6,7 @@ from work import work
 
 class Adder(litserve.LitAPI):
     def setup(self, device):
-        pass  # here a model is loaded, once in each worker
+        pass  # a real server loads its model here, once in each worker
 
     def predict(self, request):
         return work(request)

@@ -1,4 +1,4 @@
-"""A runtime of MLServer for a model of one's own; the request is a JSON text in a tensor of strings."""
+"""An MLServer runtime for a custom model. The request is a JSON text in a tensor of strings."""
 
 import json
 

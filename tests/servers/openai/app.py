@@ -1,4 +1,4 @@
-"""An OpenAI-shaped server: LitServe with its OpenAISpec. The last message's text is the request of the other recipes."""
+"""A server with OpenAI's API: LitServe with its OpenAISpec. The text of the last message is the request of the other recipes."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from work import pieces, work
 
 class Adder(litserve.LitAPI):
     def setup(self, device):
-        pass  # here a model is loaded, once in each worker
+        pass  # a real server loads its model here, once in each worker
 
     def predict(self, request):
         asked = json.loads(request.messages[-1].content)

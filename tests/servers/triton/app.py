@@ -1,4 +1,4 @@
-"""Triton as nvidia-pytriton brings it, with a model in Python; the request is a JSON text in a tensor of strings."""
+"""Triton as nvidia-pytriton packages it, with a model in Python. The request is a JSON text in a tensor of strings."""
 
 import json
 import os

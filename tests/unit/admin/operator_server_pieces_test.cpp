@@ -73,7 +73,7 @@ TEST_F(OperatorServerTest, MakesPiecesAsFastAsTheyAreRead) {
   EXPECT_EQ(server->connections(), 0u);
 }
 
-TEST_F(OperatorServerTest, GivesThePlaceOfAScrapeThatIsNotReadToAnotherOne) {
+TEST_F(OperatorServerTest, EndsAScrapeThatIsNotReadToAdmitAnotherOne) {
   pieces_there = 10'000;
   listen({.address = "127.0.0.1:0", .scrapes_max = 1});
   OperatorClient stalled = connect();

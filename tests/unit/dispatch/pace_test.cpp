@@ -30,7 +30,7 @@ TEST_F(PaceTest, IsUnknownUntilEnoughExchangesHaveEnded) {
   EXPECT_EQ(pace.held_on_average(now), Duration(50ms));
 }
 
-TEST_F(PaceTest, TellsTheWaitFromPlacesAndSlots) {
+TEST_F(PaceTest, ComputesTheWaitFromPositionsAndSlots) {
   hold(100ms);
   EXPECT_EQ(pace.expected_wait(10, 1, now), Duration(1s));
   EXPECT_EQ(pace.expected_wait(10, 5, now), Duration(200ms));

@@ -99,7 +99,7 @@ TEST_F(QueuePositionTest, TakesTheAvoidedReplicaOnceTheOtherIsGone) {
   EXPECT_EQ(&held_slot->replica(), first.get());
 }
 
-TEST_F(QueuePositionTest, StandsBeforeThoseWhoCameLater) {
+TEST_F(QueuePositionTest, IsServedBeforeLaterRequests) {
   const std::shared_ptr<RequestQueue> queue = make_queue({first});
   const QueuePosition position = refused_by(*queue);
   Visitor running(*queue, shard);

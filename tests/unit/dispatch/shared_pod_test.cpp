@@ -267,7 +267,7 @@ TEST_F(SharedPod, HasAsManySlotsAsTheStrictestSays) {
   EXPECT_TRUE(granted(c)) << "the limit of the first queue does not apply any more";
 }
 
-TEST_F(SharedPod, GoesOnToTheNextIfWhoeverItWasSetAsideForIsGone) {
+TEST_F(SharedPod, OffersItsSlotToTheNextQueueIfTheRequestOfTheFirstHasLeft) {
   const auto first = make_queue({replica(1)});
   const auto second_replica = replica(1);
   const auto second = make_queue({second_replica});

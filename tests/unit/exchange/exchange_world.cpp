@@ -70,14 +70,15 @@ void ExchangeWorld::publish(std::uint64_t generation) {
   poll();
 }
 
-namespace {
-
 std::shared_ptr<upstream::Replica> make_replica(const std::string& name, std::size_t slots, std::uint64_t generation) {
-  return std::make_shared<upstream::Replica>(name, slots, name, *runtime::Address::parse("127.0.0.1", 1), nullptr,
-                                             std::make_shared<dispatch::PodSlots>(1), 1, generation);
+  return std::make_shared<upstream::Replica>(upstream::ReplicaOptions{.name = name,
+                                                                      .slots = slots,
+                                                                      .host = name,
+                                                                      .address = *runtime::Address::parse("127.0.0.1", 1),
+                                                                      .transport = nullptr,
+                                                                      .pod = std::make_shared<dispatch::PodSlots>(1),
+                                                                      .generation = generation});
 }
-
-}  // namespace
 
 std::shared_ptr<upstream::Replica> ExchangeWorld::add_replica(const std::string& name, std::size_t slots,
                                                               std::uint64_t generation) {

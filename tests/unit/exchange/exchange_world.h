@@ -32,6 +32,9 @@ struct Asking {
   bool released = false;  // see `hold`
 };
 
+/// A replica of the only shard. `generation`: the first configuration that contains it.
+std::shared_ptr<upstream::Replica> make_replica(const std::string& name, std::size_t slots, std::uint64_t generation);
+
 /// The exchanges of the router between clients and pods that a test moves. Endpoint `iris` has the deployment `blue` with a
 /// queue and replicas, and perhaps `shadow`, which gets copies. One shard whose clock the test moves; no socket, no thread.
 class ExchangeWorld {

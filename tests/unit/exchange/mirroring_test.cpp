@@ -84,8 +84,7 @@ TEST_F(Mirroring, ACopyIsNotSentToAReplicaOfANewerConfiguration) {
   other.mirror_percent = 100;
   other.add_replica("a");
   other.publish();
-  const auto newer = std::make_shared<upstream::Replica>("n", 1, "n", *runtime::Address::parse("127.0.0.1", 1), nullptr,
-                                                         std::make_shared<dispatch::PodSlots>(1), 1, 9);
+  const auto newer = make_replica("n", 1, 9);
   other.shadow.queue->set_replicas({newer});
   other.shadow.queue->set_ready(newer, true);
   other.ask();

@@ -3,30 +3,17 @@
 
 #include <string>
 
-#include "router/http1/message_input.h"
 #include "router/http1/message_output.h"
-#include "tests/support/test_shard.h"
-#include "tests/support/wire.h"
+#include "tests/unit/http1/message_world.h"
 
 /// The peer leaves at each moment of a message. For a client the reason is kClientClosed, for a pod kUpstreamReset.
 namespace router::http1 {
 namespace {
 
-using test::Collected;
-using Kind = http::Framing::Kind;
-
-constexpr std::size_t kHeadMax = 65536;
-constexpr std::string_view kHead = "POST / HTTP/1.1\r\nHost: x\r\n\r\n";
-
-class LeavingTest : public ::testing::TestWithParam<Origin> {
+class LeavingTest : public ::testing::TestWithParam<Origin>, protected MessageWorld {
  protected:
+  LeavingTest() : MessageWorld(GetParam()) {}
   Reason left() const { return GetParam() == Origin::kDownstream ? Reason::kClientClosed : Reason::kUpstreamReset; }
-  /// Reads a head, and begins a body with this framing.
-  void begin(http::Framing framing, std::string_view with = "") {
-    pair.far.send(std::string(kHead) + std::string(with));
-    ASSERT_EQ(*input.head(pair.stream, kHeadMax), kHead);
-    input.begin_body(framing);
-  }
   Failure failure_of_body() {
     Result<stream::Progress> read = stream::Progress::kMoved;
     while (read && *read != stream::Progress::kBlocked && *read != stream::Progress::kEnded)
@@ -34,31 +21,26 @@ class LeavingTest : public ::testing::TestWithParam<Origin> {
     EXPECT_FALSE(read) << "the end was not reported";
     return read ? Failure{} : read.error();
   }
-
-  test::TestShard shard;
-  test::Wire pair{shard};
-  MessageInput input{shard, GetParam()};
-  Collected body;
 };
 
 INSTANTIATE_TEST_SUITE_P(Of, LeavingTest, ::testing::Values(Origin::kDownstream, Origin::kUpstream),
                          [](const auto& side) { return side.param == Origin::kDownstream ? "AClient" : "APod"; });
 
 TEST_P(LeavingTest, BeforeAHead) {
-  EXPECT_TRUE(input.head(pair.stream, kHeadMax)->empty());
+  EXPECT_TRUE(head()->empty());
   EXPECT_FALSE(input.begun());
   pair.far.close();
-  const Failure failure = input.head(pair.stream, kHeadMax).error();
+  const Failure failure = head().error();
   EXPECT_EQ(failure.reason, left());
   EXPECT_EQ(failure.origin, GetParam());
 }
 
 TEST_P(LeavingTest, InAHead) {
   pair.far.send("POST / HT");
-  EXPECT_TRUE(input.head(pair.stream, kHeadMax)->empty());
+  EXPECT_TRUE(head()->empty());
   EXPECT_TRUE(input.begun());
   ::shutdown(pair.far.get(), SHUT_WR);
-  EXPECT_EQ(input.head(pair.stream, kHeadMax).error().reason, left());
+  EXPECT_EQ(head().error().reason, left());
 }
 
 TEST_P(LeavingTest, BehindAHeadIsSeenWhenTheBodyIsRead) {

@@ -2,27 +2,15 @@
 
 #include <string>
 
-#include "router/http1/message_input.h"
 #include "router/http1/message_output.h"
-#include "tests/support/test_shard.h"
-#include "tests/support/wire.h"
+#include "tests/unit/http1/message_world.h"
 
 namespace router::http1 {
 namespace {
 
-using test::Collected;
-using Kind = http::Framing::Kind;
-
-constexpr std::string_view kHead = "POST / HTTP/1.1\r\nHost: x\r\n\r\n";
-
-class MessageInputTest : public ::testing::Test {
+class MessageInputTest : public ::testing::Test, protected MessageWorld {
  protected:
-  Result<std::string_view> head(std::size_t max_bytes = 65536) { return input.head(pair.stream, max_bytes); }
-  void begin(http::Framing framing, std::string_view with = "") {
-    pair.far.send(std::string(kHead) + std::string(with));
-    ASSERT_EQ(*head(), kHead);
-    input.begin_body(framing);
-  }
+  MessageInputTest() : MessageWorld(Origin::kDownstream) {}
   /// Reads the bytes that have arrived.
   void read() {
     for (stream::Progress read = stream::Progress::kMoved;
@@ -30,11 +18,6 @@ class MessageInputTest : public ::testing::Test {
       read = *input.read_body(pair.stream, body);
     }
   }
-
-  test::TestShard shard;
-  test::Wire pair{shard};
-  MessageInput input{shard, Origin::kDownstream};
-  Collected body;
 };
 
 // --- heads ---

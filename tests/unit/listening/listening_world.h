@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <future>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "router/proxy/connection_limits.h"
 #include "router/proxy/server.h"
 #include "tests/support/loopback.h"
+#include "tests/support/run_on.h"
 #include "tests/support/test_shard.h"
 
 namespace router::listening {
@@ -41,14 +41,7 @@ class ListeningWorld : public ::testing::Test {
     views.clear();
     control.poll();
   }
-  void on_shard(const std::function<void()>& work) {
-    std::promise<void> done;
-    shards[0].post([&] {
-      work();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
+  void on_shard(const std::function<void()>& work) { test::run_on(shards[0], work); }
   /// Waits until the shard has run the messages that were sent to it, and control has run the answers.
   void turn() {
     for (int turns = 0; turns < 3; ++turns) {

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <functional>
-#include <future>
 #include <memory>
 #include <string>
 
@@ -11,6 +10,7 @@
 #include "router/proxy/server.h"
 #include "router/upstream/replica.h"
 #include "tests/support/loopback.h"
+#include "tests/support/run_on.h"
 #include "tests/support/test_shard.h"
 
 namespace router::proxy {
@@ -84,14 +84,7 @@ class CatchingUpTest : public ::testing::Test {
     view->table.endpoints.push_back(std::move(endpoint));
     views.publish(view);
   }
-  void on_shard(const std::function<void()>& work) {
-    std::promise<void> done;
-    shards[0].post([&] {
-      work();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
+  void on_shard(const std::function<void()>& work) { test::run_on(shards[0], work); }
   bool slot_comes_back() {
     return turn_until(control, [this] { return queue->demand().slots_in_use == 0; });
   }
@@ -110,8 +103,14 @@ class CatchingUpTest : public ::testing::Test {
   ConnectionLimits connection_limits;
   ShardServer server{shards[0], views, metrics.shard(0), shards.size(), connection_limits};
   test::LoopbackListener pod;
-  const std::shared_ptr<upstream::Replica> replica = std::make_shared<upstream::Replica>(
-      "pod:1", 1, "pod", pod.address(), nullptr, std::make_shared<dispatch::PodSlots>(1), 1, 2);
+  const std::shared_ptr<upstream::Replica> replica =
+      std::make_shared<upstream::Replica>(upstream::ReplicaOptions{.name = "pod:1",
+                                                                   .slots = 1,
+                                                                   .host = "pod",
+                                                                   .address = pod.address(),
+                                                                   .transport = nullptr,
+                                                                   .pod = std::make_shared<dispatch::PodSlots>(1),
+                                                                   .generation = 2});
   const std::shared_ptr<dispatch::RequestQueue> queue =
       std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, clock);
   Duration queue_wait_max{};

@@ -70,6 +70,11 @@ class ClientConnectionTest : public ::testing::Test, protected test::ServedShard
     to.far.send(bytes);
     shard.poll();
   }
+  /// The first client sends no more.
+  void half_close() {
+    ::shutdown(client.far.get(), SHUT_WR);
+    shard.poll();
+  }
   /// The number of answers with this status since the last call.
   std::size_t answers(const std::string& status = "200") { return answers(client, status); }
   static std::size_t answers(const Connection& to, const std::string& status = "200") {

@@ -29,10 +29,6 @@ class BeginningTest : public ClientConnectionTest {
     view->trusted_proxies.add("127.0.0.1");
     publish(std::move(view));
   }
-  void half_close() {
-    ::shutdown(client.far.get(), SHUT_WR);
-    shard.poll();
-  }
   ListenerSettings settings;
 };
 

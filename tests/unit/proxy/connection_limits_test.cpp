@@ -49,7 +49,7 @@ TEST(ConnectionLimits, RememberNobodyWithoutALimit) {
   EXPECT_EQ(limits.clients(), 0u);
 }
 
-TEST(ConnectionLimits, GiveBackOnceWhenAPlaceIsMoved) {
+TEST(ConnectionLimits, GiveBackOnceWhenAPermitIsMoved) {
   ConnectionLimits limits;
   std::optional<Permit> permit = limits.enter(kMany);
   ASSERT_TRUE(permit->enter(address("10.0.0.1"), 5));

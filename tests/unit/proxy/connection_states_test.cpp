@@ -15,10 +15,6 @@ const std::string kHead = kAsk;
 class ConnectionStateTest : public ClientConnectionTest {
  protected:
   ConnectionStateTest() { connect(); }
-  void half_close() {
-    ::shutdown(client.far.get(), SHUT_WR);
-    shard.poll();
-  }
   /// Lets a connection go on that has yielded to others.
   void take_turns() {
     for (int turn = 0; turn < 100; ++turn) shard.advance(0s);

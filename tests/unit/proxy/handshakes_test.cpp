@@ -1,44 +1,29 @@
 #include "router/proxy/handshakes.h"
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
 #include <random>
 #include <vector>
 
-#include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
+#include "tests/unit/proxy/woken_socket.h"
 
 namespace router::proxy {
 namespace {
 
 /// The owner of a handshake, which is woken when the handshake is cut.
-class Shaking final : public runtime::Waker {
+class Shaking final : public WokenSocket {
  public:
-  Shaking(test::TestShard& shard, Handshakes& all, std::size_t max) {
-    std::array<int, 2> ends{};
-    ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data());
-    socket_ = runtime::Socket(shard, ends[0]);
-    peer_ = test::Descriptor(ends[1]);
-    socket_.set_waker(this);
-    entry_.emplace(all, socket_, max);
-  }
+  Shaking(test::TestShard& shard, Handshakes& all, std::size_t max) : WokenSocket(shard) { entry_.emplace(all, socket_, max); }
   bool cut() const { return entry_->cut(); }
-  int woken() const { return woken_; }
   void end() { entry_.reset(); }
-  void client_sends() { EXPECT_EQ(::send(peer_.get(), "x", 1, MSG_NOSIGNAL), 1); }
 
  private:
-  void wake() override { ++woken_; }
-  runtime::Socket socket_;
-  test::Descriptor peer_;
   std::optional<Handshakes::Entry> entry_;
-  int woken_ = 0;
 };
 
 class HandshakesTest : public ::testing::Test {

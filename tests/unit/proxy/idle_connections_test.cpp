@@ -1,16 +1,14 @@
 #include "router/proxy/idle_connections.h"
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
-#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "tests/support/loopback.h"
 #include "tests/support/test_shard.h"
+#include "tests/unit/proxy/woken_socket.h"
 
 namespace router::proxy {
 namespace {
@@ -19,14 +17,10 @@ using namespace std::chrono_literals;
 using Since = IdleConnections::Since;
 
 /// A connection with a permit that waits for its client.
-class Resting final : public runtime::Waker {
+class Resting final : public WokenSocket {
  public:
-  Resting(test::TestShard& shard, IdleConnections& all, ConnectionLimits& limits) : permit_(limits.enter(1000).value()) {
-    std::array<int, 2> ends{};
-    ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data());
-    socket_ = runtime::Socket(shard, ends[0]);
-    peer_ = test::Descriptor(ends[1]);
-    socket_.set_waker(this);
+  Resting(test::TestShard& shard, IdleConnections& all, ConnectionLimits& limits)
+      : WokenSocket(shard), permit_(limits.enter(1000).value()) {
     entry_.emplace(all, socket_, permit_);
   }
   bool enter_client(const runtime::Address& client) { return permit_.enter(client, 1); }
@@ -34,16 +28,10 @@ class Resting final : public runtime::Waker {
   void begin(TimePoint now) { entry_->begin(now); }
   void leave() { entry_->leave(); }
   bool cut() const { return entry_->cut(); }
-  int woken() const { return woken_; }
-  void client_sends() { EXPECT_EQ(::send(peer_.get(), "x", 1, MSG_NOSIGNAL), 1); }
 
  private:
-  void wake() override { ++woken_; }
   ConnectionLimits::Permit permit_;
-  runtime::Socket socket_;
-  test::Descriptor peer_;
   std::optional<IdleConnections::Entry> entry_;
-  int woken_ = 0;
 };
 
 class IdleConnectionsTest : public ::testing::Test {

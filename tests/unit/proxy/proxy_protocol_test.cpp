@@ -2,13 +2,14 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <string>
 
 #include "tests/support/test_shard.h"
+#include "tests/support/wire.h"
 
 namespace router::proxy {
 namespace {
@@ -164,46 +165,48 @@ TEST(ProxyProtocol, DiscardsAllThatFollowsLocal) {
   EXPECT_EQ(parsed->values, 0u);
 }
 
-TEST(ProxyProtocol, GivesUpAtOnceWhenTheClientLeavesWithinTheHeader) {
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+/// A header that is read while the client sends it.
+struct HeaderReading {
+  HeaderReading() {
+    pair.stream.socket().set_waker(&wakeup);
+    reading = shard.start(read_proxy_header(pair.stream.socket(), wakeup, kNever, kNever));
+  }
+  /// What the reader has left in the socket, up to 64 bytes.
+  std::string unread() {
+    std::array<char, 64> rest;
+    const ssize_t left = ::recv(pair.stream.socket().descriptor(), rest.data(), rest.size(), MSG_DONTWAIT);
+    return {rest.data(), static_cast<std::size_t>(std::max<ssize_t>(left, 0))};
+  }
+
   test::TestShard shard;
-  runtime::Socket socket(shard, ends[0]);
-  runtime::Wakeup wakeup(shard);
-  socket.set_waker(&wakeup);
-  auto reading = shard.start(read_proxy_header(socket, wakeup, kNever, kNever));
-  ASSERT_EQ(::send(ends[1], "PROXY TCP4 192.", 15, MSG_NOSIGNAL), 15);
-  ::shutdown(ends[1], SHUT_WR);
+  test::Wire pair{shard};
+  runtime::Wakeup wakeup{shard};
+  test::TestShard::Started<Result<ProxyHeader>> reading;
+};
+
+TEST(ProxyProtocol, GivesUpAtOnceWhenTheClientLeavesWithinTheHeader) {
+  HeaderReading header;
+  header.pair.far.send("PROXY TCP4 192.");
+  ::shutdown(header.pair.far.get(), SHUT_WR);
   // The number of turns is limited: a task that did not see the end would be woken by it for ever.
-  shard.shard().io().restart();
-  for (int turns = 0; turns < 20 && !reading.done(); ++turns) shard.shard().io().poll_one();
-  EXPECT_TRUE(reading.done() && !reading.peek());
-  std::array<char, 64> rest;
-  static_cast<void>(::recv(ends[0], rest.data(), rest.size(), MSG_DONTWAIT));
-  shard.poll();
-  ::close(ends[1]);
+  header.shard.shard().io().restart();
+  for (int turns = 0; turns < 20 && !header.reading.done(); ++turns) header.shard.shard().io().poll_one();
+  EXPECT_TRUE(header.reading.done() && !header.reading.peek());
+  static_cast<void>(header.unread());
+  header.shard.poll();
 }
 
 TEST(ProxyProtocol, SkipsALongPayloadInPiecesAndTakesNotAByteMore) {
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
-  test::TestShard shard;
-  runtime::Socket socket(shard, ends[0]);
-  runtime::Wakeup wakeup(shard);
-  socket.set_waker(&wakeup);
-  auto reading = shard.start(read_proxy_header(socket, wakeup, kNever, kNever));
+  HeaderReading header;
   const std::string whole = kVersion2 + "\x20\0\xff\xff"s + std::string(65535, 'p') + "GET ";
   for (std::size_t sent = 0; sent < whole.size(); sent += 1000) {
     const std::string piece = whole.substr(sent, 1000);
-    ASSERT_EQ(::send(ends[1], piece.data(), piece.size(), MSG_NOSIGNAL), static_cast<ssize_t>(piece.size()));
-    shard.poll();
+    ASSERT_EQ(::send(header.pair.far.get(), piece.data(), piece.size(), MSG_NOSIGNAL), static_cast<ssize_t>(piece.size()));
+    header.shard.poll();
   }
-  ASSERT_TRUE(reading.done());
-  EXPECT_TRUE(reading.get()->local);
-  std::array<char, 64> rest;
-  const ssize_t left = ::recv(ends[0], rest.data(), rest.size(), MSG_DONTWAIT);
-  EXPECT_EQ(std::string_view(rest.data(), static_cast<std::size_t>(std::max<ssize_t>(left, 0))), "GET ");
-  ::close(ends[1]);
+  ASSERT_TRUE(header.reading.done());
+  EXPECT_TRUE(header.reading.get()->local);
+  EXPECT_EQ(header.unread(), "GET ");
 }
 
 }  // namespace

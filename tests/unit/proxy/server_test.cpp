@@ -4,7 +4,6 @@
 #include <poll.h>
 
 #include <functional>
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "router/metrics/registry.h"
 #include "tests/support/loopback.h"
+#include "tests/support/run_on.h"
 #include "tests/support/test_shard.h"
 
 namespace router::proxy {
@@ -43,14 +43,7 @@ class ShardServerTest : public ::testing::Test {
     for (const ListenerId id : listeners) view->listeners[id] = {};
     views.publish(view);
   }
-  void on_shard(const std::function<void()>& work) {
-    std::promise<void> done;
-    shards[0].post([&] {
-      work();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
+  void on_shard(const std::function<void()>& work) { test::run_on(shards[0], work); }
   std::size_t connections() {
     std::size_t count = 0;
     on_shard([&] { count = server.connections(); });

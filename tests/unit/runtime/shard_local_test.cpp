@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <future>
 #include <memory>
 
 #include "router/runtime/buffer.h"
@@ -13,6 +12,7 @@
 #include "router/runtime/timer_queue.h"
 #include "router/runtime/wakeup.h"
 #include "tests/support/loopback.h"
+#include "tests/support/run_on.h"
 #include "tests/support/test_shard.h"
 
 #ifdef ROUTER_CHECKS
@@ -33,14 +33,7 @@ class ShardLocalDeath : public ::testing::Test {
   }
   ~ShardLocalDeath() override { shards.join(); }
 
-  void on_shard(const std::function<void()>& work) {
-    std::promise<void> done;
-    shards[0].post([&] {
-      work();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
+  void on_shard(const std::function<void()>& work) { test::run_on(shards[0], work); }
 
   const SteadyClock clock;
   ShardSet shards{1, clock};

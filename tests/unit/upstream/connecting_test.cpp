@@ -127,6 +127,16 @@ TEST_F(ConnectingTest, TellsOfAReplicaThatRefuses) {
   EXPECT_EQ(outcome_of(failure), Outcome::kRefused);
 }
 
+TEST_F(ConnectingTest, APodThatCannotBeReachedIsNotSaidToRefuse) {
+  serve_from(*runtime::Address::parse("224.0.0.1", 1), nullptr);  // TCP to a multicast address: ENETUNREACH
+  connect();
+  EXPECT_TRUE(test::turn_until(here, [&] { return request->opening->done(); }));
+  const Failure failure = request->failure();
+  EXPECT_EQ(failure.system_error, ENETUNREACH);
+  EXPECT_STREQ(failure.cause, "the connection to the pod could not be started");
+  EXPECT_EQ(outcome_of(failure), Outcome::kFailed) << "not refused: other requests may try it";
+}
+
 // --- TLS ---
 
 class SecureConnectingTest : public ConnectingTest {
@@ -198,7 +208,7 @@ TEST_F(SecureConnectingTest, DoesNotTakeAConnectionThatSpeaksPlainly) {
   test::Descriptor connection = first();
   earn_trust(connection);
   // Another deployment has the same pod, and connects to it over TLS.
-  const auto secure = std::make_shared<Replica>("pod:1", 1, "localhost", pod.address(), tls_transport(), plain->pod(), 2, 1);
+  const auto secure = make_replica(pod.address(), tls_transport(), 1, plain->pod());
   const auto another = std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, here.clock());
   another->set_replicas({secure});
   another->set_ready(secure, true);

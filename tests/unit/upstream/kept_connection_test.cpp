@@ -212,7 +212,7 @@ TEST_F(KeptConnectionTest, OfAnotherShardIsNotWaitedForWhenTheClientLeaves) {
   EXPECT_EQ(slots_in_use(), 0U);
 }
 
-TEST_F(KeptConnectionTest, ThatIsDroppedElsewhereEndsAtHomeWithoutAnyMemory) {
+TEST_F(KeptConnectionTest, ThatIsDroppedElsewhereEndsOnItsOwnShardWithoutAnyMemory) {
   const test::Descriptor connection = first();
   runtime::Wakeup wakeup(there.shard());
   Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);

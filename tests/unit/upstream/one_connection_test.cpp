@@ -15,6 +15,12 @@ class OneConnectionTest : public ::testing::Test, protected PodWorld {
     options.abort_wait = milliseconds(10'000);
     options.connect_timeout = milliseconds(10'000);
   }
+  /// A request that takes the slot finds no connection in it.
+  bool slot_is_empty() {
+    runtime::Wakeup wakeup(here.shard());
+    const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
+    return entry->held_slot.entry()->connection == nullptr;
+  }
 };
 
 TEST_F(OneConnectionTest, ARequestWaitsForAPodThatIsSlowToCloseAsLongAsTheDeploymentSays) {
@@ -54,15 +60,9 @@ TEST_F(OneConnectionTest, SoIsOneThatAProbeEnds) {
   here.advance(milliseconds(1));
   EXPECT_TRUE(test::turn_until(here, [&] { return slow.at_end(); }));
   here.advance(milliseconds(249));
-  {
-    runtime::Wakeup wakeup(here.shard());
-    const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-    EXPECT_NE(entry->held_slot.entry()->connection, nullptr) << "the slot is not empty before the pod has closed";
-  }
+  EXPECT_FALSE(slot_is_empty()) << "the slot is not empty before the pod has closed";
   here.advance(milliseconds(1));
-  runtime::Wakeup wakeup(here.shard());
-  const Result<dispatch::RequestQueue::Entry> entry = queue->enter(wakeup);
-  EXPECT_EQ(entry->held_slot.entry()->connection, nullptr) << "a quarter of a second later the slot is empty";
+  EXPECT_TRUE(slot_is_empty()) << "a quarter of a second later the slot is empty";
 }
 
 /// The same, when the request that waited for the pod's close is given up.
@@ -74,10 +74,7 @@ TEST_F(OneConnectionTest, SoIsOneThatARequestHasWaitedForAndGivenUp) {
   request->held_slot.give_back();
   here.advance(milliseconds(249));
   EXPECT_TRUE(slow.at_end());
-  {
-    runtime::Wakeup wakeup(here.shard());
-    EXPECT_NE(queue->enter(wakeup)->held_slot.entry()->connection, nullptr) << "the connection still closes in its slot";
-  }
+  EXPECT_FALSE(slot_is_empty()) << "the connection still closes in its slot";
   here.advance(milliseconds(1));
   auto next = send(here);
   const test::Descriptor second = accept(here);

@@ -26,8 +26,8 @@ class OpenTest : public ::testing::Test {
   /// Opens a connection to a replica with one slot at `address`. Returns the failure.
   Failure failure_of(const runtime::Address& address) {
     const auto queue = std::make_shared<dispatch::RequestQueue>(dispatch::QueueOptions{}, shard.clock());
-    const auto replica =
-        std::make_shared<Replica>("pod:1", 1, "pod", address, nullptr, std::make_shared<dispatch::PodSlots>(), 1, 1);
+    const auto replica = std::make_shared<Replica>(
+        ReplicaOptions{.name = "pod:1", .slots = 1, .host = "pod", .address = address, .transport = nullptr});
     queue->set_replicas({replica});
     queue->set_ready(replica, true);
     runtime::Wakeup wakeup(shard);

@@ -34,6 +34,18 @@ class Client final : public stream::Cancellation {
 
 using Opened = Result<std::unique_ptr<UpstreamExchange>>;
 
+/// The pod at `address` as a replica of a deployment, for two shards.
+inline std::shared_ptr<Replica> make_replica(const runtime::Address& address, std::shared_ptr<const Transport> transport,
+                                             std::size_t slots, std::shared_ptr<dispatch::PodSlots> pod) {
+  return std::make_shared<Replica>(ReplicaOptions{.name = "pod:1",
+                                                  .slots = slots,
+                                                  .host = "localhost",
+                                                  .address = address,
+                                                  .transport = std::move(transport),
+                                                  .pod = std::move(pod),
+                                                  .shards = 2});
+}
+
 /// A pod, and two shards that send requests to it.
 struct PodWorld {
   /// A pod with this number of slots; 0: without limit.
@@ -46,8 +58,7 @@ struct PodWorld {
 
   /// From now on the pod is at `address`, and the router connects to it over `transport`.
   void serve_from(const runtime::Address& address, std::shared_ptr<const Transport> transport, std::size_t slots = 1) {
-    replica = std::make_shared<Replica>("pod:1", slots, "localhost", address, std::move(transport),
-                                        std::make_shared<dispatch::PodSlots>(), 2, 1);
+    replica = make_replica(address, std::move(transport), slots, std::make_shared<dispatch::PodSlots>());
     queue->set_replicas({replica});
     queue->set_ready(replica, true);
   }
