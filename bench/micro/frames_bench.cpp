@@ -111,7 +111,7 @@ Step<Memory> step() {
   benchmark::DoNotOptimize(kept);
 }
 
-/// Three steps inside each other, as an exchange has them: each is made, begins, waits, goes on and ends.
+/// Three steps inside each other, like those of an exchange: each is made, begins, waits, goes on and ends.
 template <class Memory>
 void NestedSteps(benchmark::State& state) {
   run_in_loop([&state] {

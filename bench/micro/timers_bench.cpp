@@ -15,9 +15,9 @@
 #include "router/runtime/timer_queue.h"
 
 /// Timers of Asio, and the router's queue of timers, which one timer of Asio drives (docs/decisions/0003, 0065). The same in
-/// both: 64 timers in one turn of the loop, the same times, one reading of the clock for each turn by us, and as many other
-/// timers armed as the argument says. All that the loop has to do because of them is in the figure: handlers of waits that
-/// were cancelled, the kernel's timer.
+/// both: 64 timers in one turn of the loop, the same times, one reading of the clock a turn by the benchmark, and as many
+/// other timers armed as the argument says. All that the loop has to do because of them is in the figure: handlers of waits
+/// that were cancelled, the kernel's timer.
 namespace router {
 namespace {
 
