@@ -53,9 +53,11 @@ void resolve_all(benchmark::State& state, const std::string& fields) {
   for (auto _ : state) {
     random = random * 6364136223846793005ULL + 1442695040888963407ULL;
     const Request& request = requests[(random >> 40) % requests.size()];
-    const routing::Resolution found = routing::resolve(table, request.head(), random);
-    if (!found.route) return state.SkipWithError("not found");
-    benchmark::DoNotOptimize(found.route->deployment);
+    const routing::Destination found = routing::find_endpoint(table, request.head());
+    if (!found.target) return state.SkipWithError("not found");
+    const Result<model::Route> route = routing::choose_deployment(*found.endpoint, *found.target, request.head(), random);
+    if (!route) return state.SkipWithError("no deployment");
+    benchmark::DoNotOptimize(route->deployment);
   }
 }
 
@@ -70,10 +72,8 @@ BENCHMARK(ResolveNamedDeployment)->Arg(1)->Arg(100)->Arg(10'000);
 void check_key(benchmark::State& state, const std::string& key, bool good) {
   const model::RoutingTable table = make_table(1);
   const Request request(request_text("POST", "/", "Authorization: Bearer " + key + "\r\n"));
-  model::Route route;
-  route.endpoint = table.endpoints[0].get();
   for (auto _ : state) {
-    const Result<model::Caller> caller = auth::authenticate(request.head(), route);
+    const Result<model::Caller> caller = auth::authenticate(request.head(), *table.endpoints[0]);
     if (caller.has_value() != good) return state.SkipWithError("wrong result");
   }
 }
