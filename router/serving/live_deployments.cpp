@@ -18,12 +18,12 @@
 namespace router::serving {
 namespace {
 
-constexpr std::size_t kLineLengthMin = 64;  // contract, section 5
+constexpr std::size_t kQueueLengthMin = 64;  // contract, section 5
 
 /// The configured length, otherwise twice the slots and at least 64. Without a limit per replica there are no slots to count.
 std::size_t queue_length(const config::Deployment& settings, std::size_t replicas) {
   const std::size_t slots = settings.max_concurrent_requests_per_instance * replicas;
-  return settings.max_queue_length.value_or(std::max(2 * slots, kLineLengthMin));
+  return settings.max_queue_length.value_or(std::max(2 * slots, kQueueLengthMin));
 }
 
 /// A replica with another identity, address or TLS setting is another replica.

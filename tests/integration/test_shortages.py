@@ -77,7 +77,7 @@ if not SANITIZED:  # a sanitizer needs descriptors of its own, to examine memory
 if not SANITIZED:  # the size of a sanitizer's address space says nothing
 
     def test_when_memory_runs_short_connections_end_and_the_process_lives(pod, start):
-        """Each client makes the router keep 900 KB of a head that never ends; far more of them than there is memory for."""
+        """Each client makes the router keep 900 KB of a head that never ends. There are far more clients than memory allows."""
         router = start(endpoint(deployment([pod()], slots=0)), limits={"max_header_bytes": 1 << 20, "header_timeout_ms": 60_000})
         assert router.score(b"x").status == 200
         limited(router, resource.RLIMIT_AS, router.memory("VmSize") + (48 << 20))
@@ -88,9 +88,9 @@ if not SANITIZED:  # the size of a sanitizer's address space says nothing
             greedy.append(client)
             try:
                 client.send(head)
-            except OSError:  # ended meanwhile, or not accepted yet
+            except OSError:  # the router has closed it meanwhile, or not accepted it yet
                 pass
-        eventually(lambda: any(ended(client) for client in greedy), "some to be ended: there is no memory for all of them")
+        eventually(lambda: any(ended(client) for client in greedy), "some connections to end, since there is no memory for all of them")
         assert router.process.poll() is None
         for client in greedy:
             client.close()

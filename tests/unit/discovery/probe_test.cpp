@@ -172,7 +172,7 @@ TEST_F(Probe, KeepsToTheLimitOfQuestionsAtOnce) {
   probers.clear();
 }
 
-TEST_F(Probe, PassesOnATurnThatCameForOneWhoHasJustEnded) {
+TEST_F(Probe, PassesOnAPermitThatCameForOneWhoHasJustEnded) {
   target.limit = std::make_shared<ProbeLimit>(1);
   std::vector<std::unique_ptr<ReplicaProber>> probers;
   for (int i = 0; i < 3; ++i) probers.push_back(std::make_unique<ReplicaProber>(shard, group, target, [](bool) {}));
