@@ -15,7 +15,7 @@ check_format() {
   sources | xargs clang-format-14 --dry-run --Werror
 }
 check_headers() { build dev all_verify_interface_header_sets; }
-check_layers() { python3 cmake/draw_layers.py build/dev --check; }  # after `build dev`
+check_layers() { python3 cmake/draw_layers.py build/dev --check && python3 cmake/draw_path.py --check; }  # after `build dev`
 check_cppcheck() { cppcheck --quiet --std=c++20 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j"$(nproc)" --suppressions-list=.cppcheck-suppressions -I. config tls router; }
 # A source through which clang-tidy sees a header: the source of the same name, or the first one that includes it, directly or through
 # other headers.
