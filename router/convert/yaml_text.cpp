@@ -1,12 +1,16 @@
 #include "router/convert/yaml_text.h"
 
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <yaml-cpp/emitter.h>
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 
 #include "config/reader.h"
 #include "router/base/assert.h"
+#include "router/base/utf8.h"
 
 namespace router::convert {
 namespace {
@@ -48,9 +52,16 @@ bool needs_more_escapes(std::string_view text) {
                      [text](std::string_view each) { return text.find(each) != text.npos; });
 }
 
-/// Not a character of YAML (YAML 1.2, section 5.1): yaml-cpp's emitter would replace it by U+FFFD.
-bool is_unwritable(std::string_view text) {
-  return text.find("\xef\xbf\xbe") != text.npos || text.find("\xef\xbf\xbf") != text.npos;
+/// The first of the 66 code points that Unicode keeps for no character (U+FDD0 to U+FDEF, and the last two of each plane);
+/// yaml-cpp's emitter would replace them by U+FFFD.
+std::optional<char32_t> find_noncharacter(std::string_view text) {
+  while (!text.empty()) {
+    const CodePoint found = first_code_point(text);
+    const bool is_one = (found.code >= 0xfdd0 && found.code <= 0xfdef) || (found.code & 0xfffe) == 0xfffe;
+    if (found.bytes > 0 && is_one) return found.code;
+    text.remove_prefix(std::max<std::size_t>(found.bytes, 1));
+  }
+  return std::nullopt;
 }
 
 /// Writes with yaml-cpp's emitter: in block style, two spaces for each level.
@@ -71,7 +82,7 @@ class Writer {
     }
   }
   absl::StatusOr<std::string> take() const {
-    if (unwritable_) return absl::InvalidArgumentError("has the character U+FFFE or U+FFFF, which YAML does not allow");
+    if (!unwritable_.empty()) return absl::InvalidArgumentError(unwritable_);
     std::string text(out_.c_str(), out_.size());
     text += '\n';
     if (text.size() > bytes_max_) return absl::InvalidArgumentError("is more than 1 MB when its aliases are written out");
@@ -83,12 +94,21 @@ class Writer {
 
   void scalar(const std::string& text, bool plain) {
     if (!plain) {
-      unwritable_ = unwritable_ || is_unwritable(text);
+      refuse_noncharacter(text);
       ROUTER_PLANT(text.size() > 40);
       if (needs_more_escapes(text)) out_ << YAML::EscapeNonAscii;
       out_ << YAML::DoubleQuoted;
     }
     out_ << text;
+  }
+
+  /// Keeps the first refusal, with the keys that lead to the text.
+  void refuse_noncharacter(std::string_view text) {
+    const std::optional<char32_t> found = find_noncharacter(text);
+    if (!found || !unwritable_.empty()) return;
+    unwritable_ = absl::StrCat(keys_.empty() ? "a key" : absl::StrJoin(keys_, "."), " contains U+",
+                               absl::Hex(static_cast<std::uint32_t>(*found), absl::kZeroPad4),
+                               ", which Unicode keeps for no character: it cannot be written");
   }
 
   void items(const YamlValue& list) {
@@ -106,13 +126,16 @@ class Writer {
       out_ << YAML::Key;
       scalar(each.key, is_plain_key(each.key));
       out_ << YAML::Value;
+      keys_.push_back(each.key);
       value(*each.value);
+      keys_.pop_back();
     }
     out_ << YAML::EndMap;
   }
 
   const std::size_t bytes_max_;
-  bool unwritable_ = false;
+  std::string unwritable_;         // why nothing is written; empty: it can be
+  std::vector<std::string> keys_;  // that lead to the value
   YAML::Emitter out_;
 };
 

@@ -32,7 +32,7 @@ const YamlValue* find(const YamlValue& from, const std::vector<std::string>& pat
 
 /// Writes a map in block style with yaml-cpp; lines end in \n. A scalar that had no quotes gets none and stays what it was: a
 /// number, a flag or a text. Fails, with a text for a mistake, if it would be longer than `bytes_max` (a few lines with aliases
-/// can stand for any amount) or holds a character that YAML cannot hold (U+FFFE, U+FFFF).
+/// can stand for any amount) or contains a noncharacter of Unicode, which yaml-cpp does not write.
 absl::StatusOr<std::string> write_yaml(const YamlValue& map, std::size_t bytes_max);
 
 }  // namespace router::convert

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "router/base/host_port.h"
+
 namespace router::proxy {
 namespace {
 
@@ -20,10 +22,11 @@ std::optional<Address> parse_element(std::string_view text) {
   while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
   while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
   if (text.size() > kElementMax) return std::nullopt;
-  const std::size_t colon = text.rfind(':');
-  const bool is_v4_with_port = colon != std::string_view::npos && text.find(':') == colon;
-  const bool is_v6_with_port = text.starts_with('[') && colon != 0 && colon != std::string_view::npos && text[colon - 1] == ']';
-  if (is_v4_with_port || is_v6_with_port) text = text.substr(0, colon);
+  if (text.starts_with('[') || std::count(text.begin(), text.end(), ':') == 1) {  // else it is an IPv6 address without a port
+    const std::optional<HostPort> parts = split_host_port(text);
+    if (!parts || (parts->port && parts->port->find(':') != std::string_view::npos)) return std::nullopt;
+    text = parts->written;
+  }
   std::optional<Address> address = Address::parse(text, 0);
   if (address) address = address->unmapped();
   return address;

@@ -103,12 +103,13 @@ TEST(WriteYaml, EndsBeforeAliasesFillTheMemory) {
   EXPECT_EQ(written(*read("a: b\n"), 5), "a: b\n");
 }
 
-TEST(WriteYaml, DoesNotReplaceWhatIsNoCharacter) {
-  for (const char* quoted : {R"("\ufffe")", R"("a\uffffb")"}) {
-    EXPECT_EQ(rewritten("a: " + std::string(quoted) + "\n"), "has the character U+FFFE or U+FFFF, which YAML does not allow");
-    EXPECT_EQ(rewritten("? " + std::string(quoted) + "\n: 1\n"),
-              "has the character U+FFFE or U+FFFF, which YAML does not allow");
-  }
+TEST(WriteYaml, ReplacedNoncharactersByU_FFFD) {
+  const std::string why = ", which Unicode keeps for no character: it cannot be written";
+  EXPECT_EQ(rewritten(R"(a: {b: ["x", "\uffff"]})"), "a.b contains U+ffff" + why);
+  EXPECT_EQ(rewritten(R"(a: "\ufdd0")"), "a contains U+fdd0" + why);
+  EXPECT_EQ(rewritten(R"(a: "x\U0010FFFFy")"), "a contains U+10ffff" + why);
+  EXPECT_EQ(rewritten("? \"\\ufdef\"\n: 1\n"), "a key contains U+fdef" + why);
+  EXPECT_EQ(rewritten(R"(a: "\ufdcf\ufdf0\ufffd\U0001fffd")"), "a: \"\ufdcf\ufdf0\ufffd\U0001fffd\"\n");
 }
 
 TEST(Trees, AreMadeOfTextsThatStayTexts) {
