@@ -117,9 +117,9 @@ Followed ClusterSource::follow_kind(ClusterState::Kind kind, const std::string& 
     case Kind::kSlices: return follower_.follow({kind, namespace_name, ""}, kSlices, kOfAService);
     case Kind::kPods:
       return follower_.follow({kind, namespace_name, ""}, kPods, settings_.check_pod_addresses ? "" : of_azureml());
-    case Kind::kSecrets: break;
+    case Kind::kSecrets: break;  // FollowedSecrets follows them
   }
-  ROUTER_ASSERT(false && "Secrets are FollowedSecrets' business");
+  ROUTER_ASSERT(kind != Kind::kSecrets);
   return {};
 }
 
