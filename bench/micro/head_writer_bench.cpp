@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "bench/micro/measured.h"
+#include "router/http1/message_output.h"
 #include "router/runtime/buffer.h"
 #include "router/runtime/shard.h"
-#include "router/wire/message_output.h"
 #include "tests/support/wire.h"
 
 /// The head of a response, from parsed fields to bytes in one block that is ready to be sent: Beast's message and serializer,
@@ -153,16 +153,16 @@ void BeastSerializer(benchmark::State& state) {
 }
 BENCHMARK(BeastSerializer)->Name("WriteHead/beast_serializer_alone")->Arg(8)->Arg(24);
 
-void begin_and_end_head(wire::MessageOutput& output, const std::vector<Line>& lines) {
+void begin_and_end_head(http1::MessageOutput& output, const std::vector<Line>& lines) {
   output.begin_response(200, "OK", 1);
   for (const Line& line : lines) {
     if (line.id != beast_http::field::content_length) output.field(line.name, line.value);
   }
-  output.end_head({wire::BodySize::Kind::kLength, 128});
+  output.end_head({http::Framing::Kind::kLength, 128});
 }
 
 /// What a head is as it leaves: the queue has no other way out than a stream.
-std::string sent(wire::MessageOutput& output) {
+std::string sent(http1::MessageOutput& output) {
   const SteadyClock clock;
   runtime::Shard shard(0, clock, runtime::Shard::Time::kManual);
   test::Wire wire(shard);
@@ -176,7 +176,7 @@ std::string sent(wire::MessageOutput& output) {
 void Own(benchmark::State& state) {
   const std::vector<Line> lines = lines_of(state);
   runtime::BufferPool pool;
-  wire::MessageOutput output(pool);
+  http1::MessageOutput output(pool);
   {
     const bench::Measured measured(state);
     for (auto _ : state) {

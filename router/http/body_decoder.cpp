@@ -55,6 +55,8 @@ BodyDecoder::Step BodyDecoder::plain(std::string_view input) {
 Result<BodyDecoder::Step> BodyDecoder::chunked(std::string_view input) {
   for (std::size_t at = 0; at < input.size(); ++at) {
     if (state_ == State::kData) return chunk_data(input, at);
+    if (state_ == State::kSize) at += read_digits(input.substr(at));
+    if (at == input.size()) break;
     if (const Mistake mistake = framing_byte(input[at])) return malformed(mistake.cause);
     if (ended_) return Step{at + 1, {}, true};
   }
@@ -70,7 +72,7 @@ BodyDecoder::Step BodyDecoder::chunk_data(std::string_view input, std::size_t fr
 
 Mistake BodyDecoder::framing_byte(char c) {
   switch (state_) {
-    case State::kSize: return size_byte(c);
+    case State::kSize: return end_digits(c);
     case State::kExtension: return extension_byte(c);
     case State::kSizeEnd:
       if (c != '\n') return {"a chunk's size line does not end with CRLF"};
@@ -93,13 +95,19 @@ Mistake BodyDecoder::framing_byte(char c) {
   return {"our bug: data taken for framing"};
 }
 
-Mistake BodyDecoder::size_byte(char c) {
-  const int digit = hex_digit(c);
-  if (digit >= 0) {
-    if (line_bytes_++ == kSizeDigitsMax) return {"a chunk size has more than 16 digits"};
+/// Reads the digits of a chunk's size that `input` begins with, up to the number that a size may have. Returns how many.
+std::size_t BodyDecoder::read_digits(std::string_view input) {
+  std::size_t at = 0;
+  for (; at < input.size() && line_bytes_ < kSizeDigitsMax; ++at, ++line_bytes_) {
+    const int digit = hex_digit(input[at]);
+    if (digit < 0) break;
     left_ = left_ << 4 | static_cast<std::uint64_t>(digit);
-    return {};
   }
+  return at;
+}
+
+Mistake BodyDecoder::end_digits(char c) {
+  if (hex_digit(c) >= 0) return {"a chunk size has more than 16 digits"};
   ROUTER_PLANT(line_bytes_ > 0 && left_ == 0 && c == '+');
   if (line_bytes_ == 0) return {"a chunk size is not hexadecimal"};
   if (c == '\r') {

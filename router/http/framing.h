@@ -54,7 +54,7 @@ class BodyDecoder {
  private:
   /// The position of the next byte in a chunked body (RFC 9112, 7.1).
   enum class State : std::uint8_t {
-    kSize,       // a digit of a chunk's size, or the byte that ends it
+    kSize,       // a digit of a chunk's size, or the byte behind them
     kExtension,  // after the size
     kSizeEnd,    // the LF of the size line
     kData,       // a byte of the chunk
@@ -85,8 +85,9 @@ class BodyDecoder {
   Step plain(std::string_view input);
   Result<Step> chunked(std::string_view input);
   Step chunk_data(std::string_view input, std::size_t framing);
+  std::size_t read_digits(std::string_view input);
   Mistake framing_byte(char c);
-  Mistake size_byte(char c);
+  Mistake end_digits(char c);
   Mistake extension_byte(char c);
   bool move_within_extension(char c);
   Mistake trailer_byte(char c);

@@ -46,34 +46,21 @@ class Drip:
         self.thread.join()
 
 
-def times(router, count):
-    """Returns how long ordinary requests take, in seconds."""
-    found = []
-    with router.connect() as client:
-        for _ in range(count):
-            begun = time.monotonic()
-            assert client.exchange(b"x" * 1024).status == 200
-            found.append(time.monotonic() - begun)
-    return sorted(found)
-
-
-def p99(found):
-    return found[int(len(found) * 0.99)]
-
-
 def test_two_clients_at_300_bytes_a_second_do_not_block_two_slots(pod, start):
+    """Had they a slot, honest requests would wait for it. The wait is the router's own figure: how late this machine runs this client is
+    not in it."""
     router = start(endpoint(deployment([pod()], slots=2, probe=SELDOM, max_queue_wait_ms=500)))
-    alone = p99(times(router, 400))
     with ExitStack() as stack:
         slow = [stack.enter_context(router.connect()) for _ in range(8)]
         for client in slow:
             client.send(request(headers={"Content-Length": "65536"}) + b"begun")
-        with Drip(slow):
+        with Drip(slow), router.connect() as honest:
             time.sleep(0.2)  # until they hold all that they can hold
             assert router.slots_in_use() == 0
-            meanwhile = p99(times(router, 400))
-    print(f"p99 of honest requests: {alone * 1e3:.2f} ms alone, {meanwhile * 1e3:.2f} ms beside eight slow ones")
-    assert meanwhile < alone + 0.005, "more than 5 ms slower; the promise is 1 ms, but this machine is not quiet"
+            for _ in range(400):
+                assert honest.exchange(b"x" * 1024).status == 200
+    waits = sorted(line["QueueDurationMs"] for line in router.access_lines(408) if line["ResponseCode"] == 200)
+    assert len(waits) == 400 and waits[399] < 1, waits[-5:]
 
 
 def test_a_head_with_expect_and_no_body_holds_no_slot(pod, start):

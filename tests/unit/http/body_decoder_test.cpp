@@ -45,9 +45,17 @@ Decoded decode_in_pieces(BodyDecoder& decoder, const std::string& input, const s
   out.rest = input.substr(at);
   return out;
 }
+/// Decodes `input` at once. Byte by byte the result must be the same.
 Decoded decode(const std::string& input, Framing framing = {Framing::Kind::kChunked}) {
-  BodyDecoder decoder(framing, Origin::kDownstream);
-  return decode_in_pieces(decoder, input, {input.size() + 1});
+  BodyDecoder at_once(framing, Origin::kDownstream);
+  Decoded out = decode_in_pieces(at_once, input, {input.size() + 1});
+  BodyDecoder by_bytes(framing, Origin::kDownstream);
+  const Decoded same = decode_in_pieces(by_bytes, input, {1});
+  EXPECT_EQ(same.failed, out.failed) << input;
+  EXPECT_EQ(same.ended, out.ended) << input;
+  EXPECT_EQ(same.bytes, out.bytes) << input;
+  EXPECT_EQ(same.rest, out.rest) << input;
+  return out;
 }
 
 TEST(BodyDecoder, IsSmallAndAtItsEndBeforeThereIsABody) {
@@ -148,6 +156,15 @@ TEST(BodyDecoder, ReadsChunkSizesStrictly) {
                                 "10000000000000000\r\nx",
                                 "100000000000000005\r\nx"};
   for (const std::string& body : bodies) EXPECT_TRUE(decode(body + "\r\n0\r\n\r\n").failed) << body;
+}
+
+TEST(BodyDecoder, RefusesABodyAtItsFirstWrongByteAndWaitsForNoEndOfLine) {
+  for (const std::string& start :
+       {"x"s, "1x"s, "1\n"s, "1\rx"s, "1;a\n"s, "1;;"s, "00000000000000001"s, "1\r\nxy"s, "1\r\nx\n"s, "0\r\n\rx"s, "0\r\n\n"s,
+        "0\r\nX: y\n"s, "1;" + std::string(4095, 'a'), "0\r\nX: " + std::string(8 * 1024 - 2, 'a')}) {
+    EXPECT_FALSE(decode(start.substr(0, start.size() - 1)).failed) << start;
+    EXPECT_TRUE(decode(start).failed) << start;
+  }
 }
 
 TEST(BodyDecoder, TakesTheLargestSizeWithoutOverflow) {
