@@ -176,8 +176,8 @@ def test_plain_http_on_a_tls_port_was_ended_without_a_word(scene, sent):
     assert answer.json()["error"]["message"] == "plain HTTP was sent to an HTTPS port: use https://"
     assert answer.headers.get("connection") == "close"
     assert failed_handshakes(scene.router) == before + 1
-    assert scene.router.metrics().value("requests_total", endpoint="", code="400", reason="bad_request") >= 1
     eventually(lambda: len(refused_in_log(scene.router)) == told + 1, "its line in the access log")
+    assert scene.router.metrics().value("requests_total", endpoint="", code="400", reason="bad_request") >= 1
     assert scene.router.score(b"x").status == 200
 
 
