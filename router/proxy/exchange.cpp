@@ -37,6 +37,7 @@ Task<void> run_exchange(ShardServer& server, Downstream& downstream, runtime::Wa
   } catch (const std::exception& error) {
     answered = failure_of(error);
   }
+  exchange.mirror_copy().reset();  // a request that is not complete by now is not mirrored
   if (!answered) exchange.refuse(answered.error());
   const Duration send_timeout = exchange.view().limits.send_timeout;
   const Settled settled = co_await settle(downstream, exchange.attempt(), wakeup, send_timeout, exchange.ended());

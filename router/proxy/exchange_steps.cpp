@@ -61,14 +61,17 @@ Exchange::Exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup&
       view_(server.view()),
       draw_(wakeup.shard().random()),
       attempt_(wakeup.shard()) {
-  read_ids(downstream.head(), ids_);
   record_.ids = &ids_;
+  read_ids(downstream.head(), ids_);
   record_.begun = wakeup.shard().now();
 }
 
 // --- before the queue --------------------------------------------------------------------------------------------------------
 
 Result<void> Exchange::admit() {
+  record_.endpoint = endpoint_ = nullptr;  // what was found in an older view may be gone
+  record_.deployment = nullptr;
+  route_ = {};
   const http::RequestHead& head = downstream_.head();
   if (const Result<void> served = check_method(head); !served) return served.error();
   if (const Result<void> is_new = check_loop(view_->via, head); !is_new) return is_new.error();
@@ -77,8 +80,6 @@ Result<void> Exchange::admit() {
   // exist.
   const routing::Destination destination = routing::find_endpoint(view_->table, head);
   record_.endpoint = endpoint_ = destination.endpoint;
-  record_.deployment = nullptr;
-  route_ = {};
   if (!destination.target) return destination.target.error();
   const Result<model::Caller> caller = auth::authenticate(head, *destination.endpoint);
   if (!caller) return caller.error();
@@ -99,8 +100,7 @@ Result<void> Exchange::send_continue() {
   http::ResponseHead head;
   head.status = 100;
   head.reason_phrase = "Continue";
-  downstream_.interim(head);
-  continued_ = true;
+  continued_ = downstream_.interim(head);
   return downstream_.flush();
 }
 

@@ -150,10 +150,10 @@ void Http1Downstream::end_head(stream::BodySize size) {
 
 std::string_view Http1Downstream::date() { return server_.date().at(server_.shard().now()); }
 
-void Http1Downstream::interim(const http::ResponseHead& head) {
-  if (head_->minor_version == 0) return;  // RFC 9110, 15.2: an HTTP/1.0 client does not know them
+bool Http1Downstream::interim(const http::ResponseHead& head) {
+  if (head_->minor_version == 0) return false;  // RFC 9110, 15.2: an HTTP/1.0 client does not know them
   if (head.status == 100) {
-    if (continued_ || input_.has_unread() || request_received()) return;  // the client does not wait
+    if (continued_ || input_.has_unread() || request_received()) return false;  // the client does not wait
     continued_ = true;
   }
   output_.interim(head.status, head.reason_phrase);
@@ -165,6 +165,7 @@ void Http1Downstream::interim(const http::ResponseHead& head) {
     output_.field(line.name, line.value);
   }
   output_.end_interim();
+  return true;
 }
 
 Result<void> Http1Downstream::flush() {

@@ -54,7 +54,7 @@ class Http1Downstream final : public Downstream {
   void begin_head(int status, std::string_view reason_phrase) override;
   void field(std::string_view name, std::string_view value) override { output_.field(name, value); }
   void end_head(stream::BodySize size) override;
-  void interim(const http::ResponseHead& head) override;
+  bool interim(const http::ResponseHead& head) override;
   void body_piece(std::string_view bytes) override { output_.body_piece(bytes); }
   void body_end(const http::Fields* trailers) override { output_.body_end(trailers); }
   Result<void> flush() override;

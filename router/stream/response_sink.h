@@ -15,8 +15,8 @@ class ResponseSink : public BodySink {
   virtual void field(std::string_view name, std::string_view value) = 0;
   virtual void end_head(BodySize size) = 0;
   /// Relays an interim response (RFC 9110, section 15.2), if the client's protocol version knows them; a 100 only to a client
-  /// that waits for it.
-  virtual void interim(const http::ResponseHead& head) = 0;
+  /// that waits for it. Returns whether it was relayed.
+  virtual bool interim(const http::ResponseHead& head) = 0;
   /// Sends what was gathered. Fails with client_closed.
   virtual Result<void> flush() = 0;
   /// Whether the client takes nothing more for now.

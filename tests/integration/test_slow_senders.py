@@ -90,6 +90,17 @@ def test_a_large_upload_that_does_not_begin_after_its_100_gives_its_slot_back_in
     eventually(lambda: router.slots_in_use() == 0, "the slot to be free")
 
 
+def test_a_client_that_begins_its_chunk_with_the_head_gets_no_100_and_owes_no_first_byte(pod, start):
+    blue = pod()
+    router = start(endpoint(deployment([blue])))
+    with router.connect() as client:
+        client.send(request(headers={"Expect": "100-continue", "Transfer-Encoding": "chunked"}, length=False) + b"5\r\n")
+        time.sleep(1.3)  # longer than the first byte may take after a 100: what this test is about
+        client.send(b"hello\r\n0\r\n\r\n")
+        answer = client.response()
+        assert (answer.status, answer.body, answer.interim) == (200, b"hello", [])
+
+
 def test_a_large_upload_that_keeps_the_minimum_rate_ends_with_upload_timeout_ms(pod, start):
     blue = pod()
     router = start(endpoint(deployment([blue], router={"upload_timeout_ms": 700})))

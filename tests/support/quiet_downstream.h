@@ -27,7 +27,7 @@ class QuietDownstream : public proxy::Downstream {
   void begin_head(int, std::string_view) override {}
   void field(std::string_view, std::string_view) override {}
   void end_head(stream::BodySize) override {}
-  void interim(const http::ResponseHead&) override {}
+  bool interim(const http::ResponseHead&) override { return true; }
   void body_piece(std::string_view) override {}
   void body_end(const http::Fields*) override {}
   Result<void> flush() override { return {}; }

@@ -69,6 +69,14 @@ TEST_F(Mirroring, ARequestThatWasNeverCompleteIsNotCopied) {
   EXPECT_EQ(world.pods.tried.size(), 1u);
 }
 
+TEST_F(Mirroring, ACopyThatCannotBecomeCompleteIsDroppedWithTheAnswer) {
+  Asking& asking = world.ask("Content-Length: 100000\r\n", "half of it");
+  live().answer(413, "enough");
+  EXPECT_EQ(asking.client.status, 413);
+  EXPECT_FALSE(asking.over) << "the rest of the upload is waited for";
+  EXPECT_TRUE(counted(MirrorResult::kIncomplete)) << "its memory is needed by others";
+}
+
 TEST_F(Mirroring, ACopyTakesASlotOnlyIfOneIsFree) {
   dispatch::HeldSlot taken = world.shadow.queue->take_idle(world.shard);
   Asking& asking = ask_both();

@@ -135,6 +135,19 @@ TEST_F(QueueTimes, ASlotIsGivenBackWhereItsViewRefusesTheRequest) {
   EXPECT_EQ(other.slots_in_use(), 0u);
 }
 
+TEST_F(QueueTimes, ARequestThatANewerViewRefusesFirstOfAllKeepsNothingOfTheOlderOne) {
+  ExchangeWorld other;
+  other.add_replica("b", 1, 2);
+  other.publish(1);
+  Asking& asking = other.ask("Via: 1.1 late-name\r\n");
+  other.via = http::Via("late-name");
+  other.publish(2);
+  EXPECT_EQ(asking.client.reason, "loop");
+  EXPECT_EQ(asking.client.status, 508);
+  EXPECT_EQ(asking.client.header("azureml-model-deployment"), "") << "the deployment of a view that is gone";
+  EXPECT_EQ(other.slots_in_use(), 0u);
+}
+
 TEST_F(QueueTimes, WhoWaitsForADeploymentThatIsRemovedIsToldThat) {
   ExchangeWorld other;
   other.add_replica("a");

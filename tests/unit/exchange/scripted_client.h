@@ -128,13 +128,14 @@ class ScriptedClient final : public QuietDownstream {
     status = begun;
     given_ += 100;
   }
-  void interim(const http::ResponseHead& head) override {
+  bool interim(const http::ResponseHead& head) override {
     if (head.status == 100) {
       if (body_.empty()) ++continues;
-      return;
+      return body_.empty();
     }
     ++interims;
     given_ += 100;
+    return true;
   }
   void field(std::string_view name, std::string_view value) override {
     if (name == "x-router-reason") reason = value;
