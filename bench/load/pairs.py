@@ -22,7 +22,6 @@ from proxies import Fleet
 
 T_95 = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262, 11: 2.228, 12: 2.201, 15: 2.145, 20: 2.093}
 MEMORY_BOUND = 1.0  # percent
-MEMORY_PAIRS = 3
 
 
 def interval(befores, afters):
@@ -99,7 +98,7 @@ def main():
         for fleet in pairs.fleets.values():
             fleet.keep_only([])
         name = "bytes of an idle TLS connection"
-        pairs.row(name, pairs.measure(name, "bytes_per_idle_tls_connection", MEMORY_PAIRS, lambda fleet: loads.idle_memory(fleet, "router")), MEMORY_BOUND)
+        pairs.row(name, pairs.measure(name, "bytes_per_idle_tls_connection", options.pairs, lambda fleet: loads.idle_memory(fleet, "router")), MEMORY_BOUND)
     finally:
         pairs.stop()
     (options.build / "pairs.json").write_text(json.dumps(pairs.rows, indent=1) + "\n")
