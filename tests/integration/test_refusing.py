@@ -147,8 +147,7 @@ def test_a_replica_that_listens_and_is_not_ready_stays_out(pod, start, place):
     first.stop()
     waiting = router.start_request(b"x")
     eventually(lambda: refusing(router), "the replica to be marked as refusing")
-    second = pod(port=place.port)
-    second.ready = False  # no probe can have arrived yet: the listener started only a moment ago
+    second = pod(port=place.port, ready=False)
     asked = second.probes
     eventually(lambda: second.probes >= asked + 2, "the replica to be probed")
     assert refusing(router) and not second.requests
