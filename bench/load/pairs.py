@@ -19,8 +19,9 @@ import cases
 import checks
 import loads
 from proxies import Fleet
+from run import words_of
 
-T_95 = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262, 11: 2.228, 12: 2.201, 15: 2.145, 20: 2.093}
+T_95 = {3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262, 11: 2.228, 12: 2.201, 15: 2.145, 20: 2.093}  # of a number between two: that of the smaller one, which is wider
 MEMORY_BOUND = 1.0  # percent
 
 
@@ -44,9 +45,13 @@ class Pairs:
         build = options.build.resolve()
         cores = sorted(os.sched_getaffinity(0))
         checks.require(len(cores) >= 2, "two cores are needed: one for the router, one for the load and the replicas")
-        self.fleets = {which: Fleet(binary.resolve(), build, build / f"pairs-{which}", cores[-1], cores[0], ["router"])
-                       for which, binary in (("before", options.against), ("after", options.router))}
-        self.rows = []
+        self.fleets, self.rows = {}, []
+        try:
+            for which, binary in (("before", options.against), ("after", options.router)):
+                self.fleets[which] = Fleet(binary.resolve(), build, build / f"pairs-{which}", cores[-1], cores[0], ["router"])
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self):
         for fleet in self.fleets.values():
@@ -73,8 +78,8 @@ def arguments():
     parser.add_argument("router", type=pathlib.Path)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--against", type=pathlib.Path, required=True, help="the binary before the change (`./dev bench --pairs` takes a commit, too)")
-    parser.add_argument("--workloads", type=lambda text: text.split(","), default=["post-1k", "post-100k", "answer-1m"])
-    parser.add_argument("--transports", type=lambda text: text.split(","), default=list(cases.TRANSPORTS))
+    parser.add_argument("--workloads", type=words_of(loads.WORKLOADS), default=("post-1k", "post-100k", "answer-1m"))
+    parser.add_argument("--transports", type=words_of(cases.TRANSPORTS), default=cases.TRANSPORTS)
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--bound", type=float, default=2, help="percent of CPU time")

@@ -54,7 +54,7 @@ class BodyDecoder {
  private:
   /// The position of the next byte in a chunked body (RFC 9112, 7.1).
   enum class State : std::uint8_t {
-    kSize,       // a digit of a chunk's size, or the byte behind them
+    kSize,       // a digit of a chunk's size, or the byte behind its digits
     kExtension,  // after the size
     kSizeEnd,    // the LF of the size line
     kData,       // a byte of the chunk

@@ -28,7 +28,7 @@ def counted(router, **labels):
     return router.metrics().value("requests_total", **labels)
 
 
-def is_counted(router, **labels):
+def expect_counted(router, **labels):
     """Waits until one such request is counted: the client may have the whole answer a moment before."""
     eventually(lambda: counted(router, **labels) == 1, f"one request with {labels} to be counted")
 
@@ -38,9 +38,9 @@ def test_a_request_went_round_between_two_routers_until_slots_ran_out(start):
     answer = first.score(b"x")
     # The first router's refusal, passed on like a pod's answer.
     assert (answer.status, answer.json()["error"]["code"]) == (508, "loop")
-    is_counted(first, code="508", reason="loop")
-    is_counted(first, code="508", reason="")
-    is_counted(second, code="508", reason="")
+    expect_counted(first, code="508", reason="loop")
+    expect_counted(first, code="508", reason="")
+    expect_counted(second, code="508", reason="")
     assert sum(counted(each, code=code, reason=reason) or 0 for each in (first, second)
                for code, reason in [("503", "queue_timeout"), ("503", "queue_full"), ("508", "loop")]) == 1
     lines = first.access_lines(2)
@@ -51,7 +51,7 @@ def test_routers_of_one_installation_share_a_name(start):
     first, second = ring(start, via_name="Models.Cluster-1")
     answer = first.score(b"x")
     assert (answer.status, answer.json()["error"]["code"]) == (508, "loop")
-    is_counted(second, code="508", reason="loop")  # the second router should have refused the request already
+    expect_counted(second, code="508", reason="loop")  # the second router should have refused the request already
     assert counted(first, code="508", reason="loop") in (0, None)
 
 
