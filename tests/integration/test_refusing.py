@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from support.pod import UnreadyPod
 from support.ports import ReservedPort
 from support.settings import deployment, endpoint
 from support.wait import eventually
@@ -147,7 +148,7 @@ def test_a_replica_that_listens_and_is_not_ready_stays_out(pod, start, place):
     first.stop()
     waiting = router.start_request(b"x")
     eventually(lambda: refusing(router), "the replica to be marked as refusing")
-    second = pod(port=place.port, ready=False)
+    second = pod(kind=UnreadyPod, port=place.port)
     asked = second.probes
     eventually(lambda: second.probes >= asked + 2, "the replica to be probed")
     assert refusing(router) and not second.requests

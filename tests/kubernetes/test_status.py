@@ -133,6 +133,7 @@ def test_kubectl_waits_for_ready_and_shows_the_columns(cluster, namespace, follo
     for kind in ("irep/iris", "irdep/iris-blue", "irdep/iris-green"):
         cluster.kubectl("wait", "--for=condition=Ready", kind, "-n", namespace, "--timeout=30s")
     eventually(lambda: get("iris")["replicas"] == "3/3", "three ready replicas")
+    eventually(lambda: get("iris-blue", "onlinedeployments")["replicas"] == "2/2", "two of them in the deployment's own status")
     head, row = cluster.kubectl("get", "irep", "-n", namespace).splitlines()
     assert head.split() == ["NAME", "TRAFFIC", "REPLICAS", "READY", "SCORING", "URI", "AGE"]
     assert row.split()[:6] == ["iris", "blue=90", "green=10", "3/3", "True", "https://score.example/api/v1/endpoint/iris/score"]
@@ -151,7 +152,8 @@ def test_conditions_follow_what_happens(cluster, namespace, pods, follow, iris, 
     for pod in iris:
         pod.set_ready(False)
     eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoReadyReplica"), "the endpoint to have no ready replica")
-    assert get("iris-blue", "onlinedeployments")["replicas"] == "0/2"
+    # The status of each resource is a write of its own: that of the endpoint can arrive first.
+    eventually(lambda: get("iris-blue", "onlinedeployments")["replicas"] == "0/2", "the deployment to have none")
     assert get("iris")["conditions"]["Accepted"] == accepted, "the time of its last transition should stay"
     for pod in iris:
         pod.set_ready(True)

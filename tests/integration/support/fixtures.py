@@ -15,8 +15,8 @@ class _Stage:
         self.folder = folder
         self.pods, self.routers = [], []
 
-    def pod(self, behave=echo, name=None, **options):
-        pod = Pod(behave, name or f"pod-{len(self.pods)}", **options)
+    def pod(self, behave=echo, name=None, kind=Pod, **options):
+        pod = kind(behave, name or f"pod-{len(self.pods)}", **options)
         self.pods.append(pod)
         return pod
 

@@ -209,10 +209,11 @@ class Pod:
     """Listens as soon as it is constructed; `behave(exchange)` runs on the thread of the connection. With `one_at_a_time` the server is
     single-threaded and serves one connection until it ends, as simple keep-alive servers do."""
 
-    def __init__(self, behave=echo, name="pod", tls=None, one_at_a_time=False, host="127.0.0.1", port=0, ready=True):
+    ready = True  # what it answers to probes
+
+    def __init__(self, behave=echo, name="pod", tls=None, one_at_a_time=False, host="127.0.0.1", port=0):
         self.behave, self.name, self._tls, self._one_at_a_time = behave, name, tls, one_at_a_time
         self.lock = threading.Lock()
-        self.ready = ready
         self.requests = []
         self.failures = []  # what a behaviour raised: an error of the test or of the router
         self.concurrent = self.most_concurrent = 0
@@ -320,3 +321,9 @@ class Pod:
             raise Gone() from error
         finally:
             exchange.ended()
+
+
+class UnreadyPod(Pod):
+    """Fails its probes from the first moment on: no probe can have found it ready before the test says so."""
+
+    ready = False
