@@ -36,6 +36,15 @@ void StatusCells::count(int status) {
   (*block)[index % 100].add();
 }
 
+const char* name_of(SentOnResult result) {
+  switch (result) {
+    case SentOnResult::kAnswered: return "answered";
+    case SentOnResult::kHere: return "here";
+    case SentOnResult::kFailed: return "failed";
+  }
+  return "";
+}
+
 const char* name_of(MirrorResult result) {
   switch (result) {
     case MirrorResult::kAnswered: return "answered";

@@ -20,6 +20,8 @@ class Account {
   ~Account();
 
   void report() noexcept;
+  /// Another router reports the exchange.
+  void leave_to_other() noexcept { told_ = true; }
 
  private:
   ShardServer& server_;

@@ -250,8 +250,9 @@ Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   upstream::UpstreamExchange& upstream = attempt.begin_sending();
   copy.write_to(upstream);
   const Deadline deadline = deadline_after(shard_.now(), deployment.request_timeout);
-  Result<void> answered = co_await send_all(upstream, deadline, wakeup, cancellation);
-  if (answered) answered = co_await drain_answer(upstream, deployment, wakeup, cancellation);
+  stream::Cancellation& unless_cut = attempt.unless_cut(cancellation);
+  Result<void> answered = co_await send_all(upstream, deadline, wakeup, unless_cut);
+  if (answered) answered = co_await drain_answer(upstream, deployment, wakeup, unless_cut);
   if (answered) {
     attempt.succeed();
   } else {

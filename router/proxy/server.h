@@ -44,14 +44,21 @@ class ShardServer {
   void close_listener(ListenerId listener);
   bool is_open(ListenerId listener) const { return acceptors_.contains(listener); }
 
+  /// Takes a connection of another router of the fleet over which requests are sent on (proxy/member_connection). `context`:
+  /// this shard's; nullptr: plaintext. Returns false, and closes the socket, when there are too many. On the shard. Throws
+  /// std::bad_alloc, and closes the socket, when memory is short.
+  bool serve_member(runtime::Socket socket, std::shared_ptr<tls::PskServerContext> context);
+
+  void count_sent_on(metrics::SentOnResult result) { cells_.sent_on[static_cast<std::size_t>(result)].add(); }
+
   // --- drain, each step for good ---
   void begin_drain() noexcept { draining_ = true; }  // every answer carries `Connection: close`
   void close_listeners();                            // accepts what has arrived first
   void close_idle();               // connections without a request end, new ones within kFirstRequest; mirroring ends
   void refuse_waiters() noexcept;  // waiting exchanges end; no exchange takes a slot any more
   void end_grace() noexcept;       // running exchanges end
-  /// Open connections of clients, and mirrored requests that are being sent.
-  std::size_t connections() const { return connections_.running() + mirrors_.sending(); }
+  /// Open connections of clients and of other routers, and mirrored requests that are being sent.
+  std::size_t connections() const { return connections_.running() + members_.running() + mirrors_.sending(); }
 
   runtime::Shard& shard() { return shard_; }
   /// The newest view. An exchange calls it once, and again only if its replica belongs to a newer generation.
@@ -90,6 +97,7 @@ class ShardServer {
 
  private:
   static constexpr std::size_t kConnectionsMax = 1'000'000;  // limit of the task group; max_connections is checked at accept
+  static constexpr std::size_t kMemberConnectionsMax = 100'000;
   static constexpr std::chrono::seconds kFirstRequest{1};
   void accept(ListenerId listener, int descriptor, const runtime::Address& peer);
 
@@ -113,6 +121,7 @@ class ShardServer {
   runtime::Wakeup::List enlisted_;
   Mirrors mirrors_;
   runtime::TaskGroup connections_;
+  runtime::TaskGroup members_;
   std::multimap<ListenerId, runtime::Acceptor> acceptors_;  // several per listener if its sockets are inherited
 };
 

@@ -75,4 +75,22 @@ metrics::ProcessFigures process_figures(const FigureSources& from) {
   return figures;
 }
 
+metrics::FleetFigures fleet_figures(const serving::FleetService& fleet, metrics::Registry& registry, std::size_t shards) {
+  const fleet::Report& report = fleet.news().report;
+  metrics::FleetFigures figures;
+  for (const char* state : {"joining", "serving", "leaving", "dead"}) figures.members[state] = 0;
+  for (const fleet::MemberReport& each : report.members) {
+    ++figures.members[each.proven_dead ? "dead" : std::string(fleet::name_of(each.member.state))];
+  }
+  figures.epoch = report.epoch.number;
+  figures.covered = fleet.coverage().covers_now();
+  figures.slots_waiting = report.slots_waiting;
+  for (std::size_t result = 0; result < metrics::kSentOnResultCount; ++result) {
+    for (std::size_t index = 0; index < shards; ++index) {
+      figures.sent_on[result] += registry.shard(index).sent_on[result].value();
+    }
+  }
+  return figures;
+}
+
 }  // namespace router::root

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "router/dispatch/namespace_home.h"
+
+namespace router::serving {
+
+/// Where the home of each namespace is, as the data path sees it. An object exists as long as a view refers to it, so that
+/// every view sees a change. Control thread.
+class FleetHomes {
+ public:
+  /// For a view that is being built. Throws std::bad_alloc.
+  std::shared_ptr<const dispatch::NamespaceHome> get(const std::string& name_space);
+
+  /// Replaces what is known: NamespaceHome::kHere or the index of a peer, for each namespace that has a home. All others have
+  /// nobody. Where the home goes away from here, the data path learns it in this call.
+  void set(std::map<std::string, std::int32_t> known);
+  /// NamespaceHome::kNobody if nothing is known.
+  std::int32_t where(const std::string& name_space) const;
+  bool here(const std::string& name_space) const { return where(name_space) == dispatch::NamespaceHome::kHere; }
+  const std::map<std::string, std::int32_t>& all() const { return known_; }
+
+ private:
+  std::map<std::string, std::int32_t> known_;
+  std::map<std::string, std::weak_ptr<dispatch::NamespaceHome>> objects_;
+};
+
+}  // namespace router::serving
