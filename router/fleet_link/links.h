@@ -69,6 +69,9 @@ class Links {
   /// The addresses of the members that this process should have links to; its own may be among them. Links to others stay open.
   /// Only the first `members_max` count.
   void set_peers(const std::vector<runtime::Address>& addresses);
+  /// A member says that this is its address. If it is a peer's that this process has not reached yet, it is dialled without a
+  /// pause: until it has answered there, its death could not be proven.
+  void dial_now(const runtime::Address& address) noexcept;
 
   /// Sends a frame of 1 to kFrameMax bytes. False: the link has ended. Throws std::bad_alloc.
   bool send(LinkNumber link, std::string_view frame);

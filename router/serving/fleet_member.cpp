@@ -112,7 +112,10 @@ std::optional<std::string> FleetMember::member_of(std::string_view hello) {
 }
 
 void FleetMember::opened(LinkNumber link, const std::string&, std::string_view hello) {
-  if (const std::optional<fleet::Hello> said = parse_hello(hello)) log_.reached(said->address);
+  if (const std::optional<fleet::Hello> said = parse_hello(hello)) {
+    log_.reached(said->address);
+    if (const std::optional<Address> address = parse_address(said->address)) links_.dial_now(*address);
+  }
   decide(fleet::LinkOpened{.link = link, .hello = std::string(hello)});
 }
 

@@ -4,6 +4,7 @@ import secrets
 import time
 
 from support.ports import ReservedPort
+from support.router import Router
 from support.wait import eventually
 
 from .member import Member
@@ -65,7 +66,7 @@ class Fleet:
         return [one for one in self.running() if one is not home]
 
     def wait_agreed(self, routers=None, patience=PATIENCE):
-        """Waits until every running router is ready and exactly one is home. Returns how long that took."""
+        """Waits until every running router is ready and they agree about the home. Returns how long that took."""
         begun = time.monotonic()
         routers = routers or self.running()
         try:
@@ -138,11 +139,18 @@ def is_home(router):
 
 
 def agreed(routers):
-    """Whether all are ready, and name the same home, which is one of them and has taken over."""
+    """Whether all are ready, and name the same home, which is one of them and has taken over. Without slots there is no home."""
     if not all(one.is_ready() for one in routers):
         return False
-    named = {seen_by(one).get("homes", {}).get("", "") for one in routers}
-    return len(named) == 1 and sum(is_home(one) for one in routers) == 1
+    named = [seen_by(one).get("homes") for one in routers]
+    if any(homes != named[0] for homes in named):
+        return False
+    return sum(is_home(one) for one in routers) == 1 if any(has_slots(one) for one in routers) else named[0] == {}
+
+
+def has_slots(router):
+    """Whether the router serves a deployment with a limit that has a replica: then it needs to know a home."""
+    return any(one["slots"] for one in Router.deployments(router))
 
 
 def describe(router):
