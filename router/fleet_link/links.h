@@ -77,6 +77,8 @@ class Links {
   bool send(LinkNumber link, std::string_view frame);
   /// The link over which frames to `member` go; 0 if there is none.
   LinkNumber best(std::string_view member) const;
+  /// The time from this kernel to the peer's and back on that link, as TCP measures it; nothing: no link, or no sample yet.
+  std::optional<std::chrono::microseconds> round_trip(std::string_view member) const;
   /// The peer has said that it goes: the end of its links proves nothing, and is Ended::kBye.
   void note_bye(LinkNumber link);
   /// Ends a link, after the frames that wait were sent. `ended` is called later, from the event loop.
@@ -103,6 +105,7 @@ class Links {
   void forget(Link& link) noexcept;
   void settle(Link& link);
   Link* find(LinkNumber number) const;
+  Link* best_link(std::string_view member) const;
   Link* best_of(const std::vector<Link*>& links, std::string_view member) const;
 
   // Dialling: links_dial.cpp

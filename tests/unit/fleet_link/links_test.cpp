@@ -206,6 +206,9 @@ TEST_F(LinksTest, AreRefusedForOneMemberTooMany) {
   others.back()->links().set_peers({a->address()});
   ASSERT_TRUE(in_time([&] { return a->links().counts().refused > 0; }));
   EXPECT_FALSE(a->has_link_to("e"));
+  EXPECT_EQ(a->seen().turned_away.front(), "e");
+  EXPECT_TRUE(a->links().round_trip("b").has_value());
+  EXPECT_FALSE(a->links().round_trip("e").has_value());
   others.front().reset();
   EXPECT_TRUE(in_time([&] { return a->has_link_to("e"); })) << "there is room now";
 }
