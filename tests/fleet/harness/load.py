@@ -18,6 +18,10 @@ class Balancer:
         self._turn = 0
         self._polls = [background.start(self._follow(one)) for one in routers]
 
+    def add(self, router):
+        """Follows one more router."""
+        self._polls.append(self._background.start(self._follow(router)))
+
     def pick(self):
         ready = self.ready
         if not ready:
@@ -58,6 +62,9 @@ class FleetLoad(Load):
     def __init__(self, background, balancer, rate, clients, **options):
         self._balancer = balancer
         super().__init__(background, 0, rate, clients, **options)
+
+    def add(self, router):
+        self._balancer.add(router)
 
     async def _client(self, number, period):
         kept = {}
