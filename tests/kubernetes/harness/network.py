@@ -9,6 +9,7 @@ import subprocess
 import threading
 
 PREFIX = "router-pods-"  # followed by the id of the process that made it and a number, since a process may have several
+NOBODY = "02:00:00:00:00:99"
 _numbers = itertools.count(1)
 
 
@@ -56,6 +57,7 @@ class Network:
                                f"them) and the ip command (Debian: iproute2): {error}") from None
         self.reuse = False  # True: the lowest free address is the next, so that another Pod soon gets the address of an ended one
         self._taken, self._last, self._lock = set(), 1, threading.Lock()
+        self.own = set()  # the addresses with a namespace of their own
 
     def _join(self):
         for number in range(1, 255):
@@ -108,11 +110,21 @@ class Network:
         _ip("-n", own, "address", "add", f"{address}/24", "dev", "eth0")
         for inside in ("lo", "eth0"):
             _ip("-n", own, "link", "set", inside, "up")
+        self.own.add(address)
         return address
 
     def release_own(self, address):
         _remove(self._own(address))
+        self.own.discard(address)
         self._give_back(address)
+
+    def block(self, sender, receiver):
+        """Packets of `sender`, which has a namespace of its own, to `receiver` are lost from now on, without an error. They go to a link
+        address that nobody has."""
+        _ip("-n", self._own(sender), "neighbour", "replace", receiver, "lladdr", NOBODY, "dev", "eth0", "nud", "permanent")
+
+    def unblock(self, sender, receiver):
+        _ip("-n", self._own(sender), "neighbour", "delete", receiver, "dev", "eth0")
 
     def _own(self, address):
         return f"{self.name}-pod{address.rpartition('.')[2]}"
