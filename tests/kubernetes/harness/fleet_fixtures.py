@@ -1,7 +1,5 @@
 """Fixtures of the tests of a fleet with a Lease."""
 
-import base64
-
 import pytest
 from fleet.harness.load import Balancer, FleetLoad
 from fleet.harness.pods import Pods
@@ -93,8 +91,3 @@ def fleet_load(background):
         one.stop()
     for one in balancers:
         one.stop()
-
-
-def key_lines(*keys):
-    """`data` of the fleet's Secret."""
-    return {"keys": base64.b64encode("".join(f"{one}\n" for one in keys).encode()).decode()}

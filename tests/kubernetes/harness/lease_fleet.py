@@ -1,13 +1,14 @@
 """Routers that share slots by a Lease. Each runs as in a Pod of its own: an address in a network namespace of its own, a Pod uid, the
 rights of one ServiceAccount, and the API server behind a relay of its own."""
 
+import base64
 import itertools
 import json
 import time
 import uuid
 
 import requests
-from fleet.harness.fleet import seen_by
+from fleet.harness.fleet import new_key, seen_by
 from fleet.harness.member import Member
 from support.gate import Gate
 from support.wait import eventually
@@ -100,9 +101,10 @@ class PodMember(Member):
 
 
 class LeaseFleet:
-    """The routers of one Lease. `namespaces` are served; the Lease and the Secret are in the namespace of `account`."""
+    """The routers of one Lease. `namespaces` are served; the Lease and the Secret are in the namespace of `account`. `keys`: the
+    Secret's data; {}: as the chart renders it, so that the routers have to make a key."""
 
-    def __init__(self, folder, background, cluster, account, namespaces, size=3, wait=True, fleet=(), kubernetes=(), secret=True,
+    def __init__(self, folder, background, cluster, account, namespaces, size=3, wait=True, fleet=(), kubernetes=(), keys=None,
                  **settings):
         self._folder, self._background, self._cluster, self._account = folder, background, cluster, account
         self._fleet, self._settings = dict(fleet), settings
@@ -112,8 +114,7 @@ class LeaseFleet:
         self._lease_path = f"/apis/coordination.k8s.io/v1/namespaces/{account.namespace}/leases"
         self._secret_path = f"/api/v1/namespaces/{account.namespace}/secrets"
         self.routers, self._gates = [], []
-        if secret:
-            self.write_secret()
+        self._cluster.api.post(self._secret_path, {**NAMED, "data": key_data(new_key()) if keys is None else keys})
         self.add(size, wait)
 
     # the routers
@@ -207,10 +208,6 @@ class LeaseFleet:
         old = {"metadata": {"name": NAME, "annotations": lease["metadata"]["annotations"]}, "spec": lease["spec"]}
         return self._cluster.api.post(self._lease_path, old)
 
-    def write_secret(self):
-        """As the chart renders it: without data."""
-        self._cluster.api.post(self._secret_path, NAMED)
-
     def secret(self):
         return self._cluster.api.get(f"{self._secret_path}/{NAME}")
 
@@ -239,6 +236,11 @@ class LeaseFleet:
         for gate in self._gates:
             gate.stop()
         assert not failures, "\n".join(failures)
+
+
+def key_data(*keys):
+    """`data` of the Secret with one key or two."""
+    return {"keys": base64.b64encode("".join(f"{one}\n" for one in keys).encode()).decode()}
 
 
 def describe(router):

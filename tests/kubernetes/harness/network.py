@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 PREFIX = "router-pods-"  # followed by the id of the process that made it and a number, since a process may have several
-NOBODY = "02:00:00:00:00:99"
+BRIDGE, NOBODY = "02:00:00:00:00:01", "02:00:00:00:00:99"  # link addresses
 _numbers = itertools.count(1)
 
 
@@ -71,7 +71,8 @@ class Network:
         self.host = f"{self._base}.1"
         _ip("address", "add", f"{self.host}/24", "dev", f"pods{number}")
         _ip("link", "set", f"pods{number}", "up")
-        _ip("-n", self.name, "link", "add", "eth0", "type", "bridge")
+        # With a link address of its own: otherwise it takes the lowest of its ports', and whoever knew the old one loses packets for seconds.
+        _ip("-n", self.name, "link", "add", "eth0", "address", BRIDGE, "type", "bridge")
         _ip("-n", self.name, "link", "set", "uplink", "master", "eth0")
         for inside in ("lo", "uplink", "eth0"):
             _ip("-n", self.name, "link", "set", inside, "up")
