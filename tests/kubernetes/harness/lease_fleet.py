@@ -26,11 +26,11 @@ NAMED = {"metadata": {"name": NAME}}
 
 
 def rights(name=NAME):
-    """Returns the rights that a router of a fleet needs in its own namespace."""
-    follow = ["get", "list", "watch", "update"]
-    return [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [name], "verbs": follow},
-            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
-            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": follow}]
+    """Returns the rights that a router of a fleet needs in its own namespace: those of the chart, and no more."""
+    return [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [name],
+             "verbs": ["get", "update", "list", "watch"]},
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["update", "list", "watch"]}]
 
 
 class _PodPort:
@@ -81,6 +81,11 @@ class PodMember(Member):
             self._network.unblock(self.host, address)
             self.blocked.discard(address)
 
+    def lose_node(self):
+        """The process ends, and no packet leaves its network any more: nothing proves its end."""
+        self._network.take_down(self.host)
+        self.end_at_once()
+
     def cut_api(self):
         """Nothing passes to the API server and back; connections stay open, as if all packets were lost."""
         self.api.set(swallow=True)
@@ -102,12 +107,13 @@ class PodMember(Member):
 
 class LeaseFleet:
     """The routers of one Lease. `namespaces` are served; the Lease and the Secret are in the namespace of `account`. `keys`: the
-    Secret's data; {}: as the chart renders it, so that the routers have to make a key."""
+    Secret's data; {}: as the chart renders it, so that the routers have to make a key. `api`:
+    whether they reach the API server at first."""
 
     def __init__(self, folder, background, cluster, account, namespaces, size=3, wait=True, fleet=(), kubernetes=(), keys=None,
-                 **settings):
+                 api=True, **settings):
         self._folder, self._background, self._cluster, self._account = folder, background, cluster, account
-        self._fleet, self._settings = dict(fleet), settings
+        self._fleet, self._settings, self._reaches_api = dict(fleet), settings, api
         self._kubernetes = {"namespaces": [{"name": one} for one in namespaces], "allow_custom_endpoint_slices": True, **dict(kubernetes)}
         self.namespaces = namespaces
         self._numbers = itertools.count()
@@ -131,6 +137,7 @@ class LeaseFleet:
         folder.mkdir(parents=True)
         network = self._cluster.network
         gate = Gate(self._background, self._cluster.port, listen=network.host)
+        gate.set(swallow=not self._reaches_api)
         self._gates.append(gate)
         self.routers.append(PodMember(folder, f"router-{number}", network, self._account, gate,
                                       {"kubernetes": self._kubernetes, "fleet": self._fleet, **self._settings}))

@@ -124,6 +124,10 @@ class Network:
         address that nobody has."""
         _ip("-n", self._own(sender), "neighbour", "replace", receiver, "lladdr", NOBODY, "dev", "eth0", "nud", "permanent")
 
+    def take_down(self, address):
+        """Neither answers nor sends from now on, like a lost node."""
+        _ip("-n", self._own(address), "link", "set", "eth0", "down")
+
     def unblock(self, sender, receiver):
         _ip("-n", self._own(sender), "neighbour", "delete", receiver, "dev", "eth0")
 
