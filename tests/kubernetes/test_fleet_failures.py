@@ -5,8 +5,11 @@ import time
 import pytest
 from fleet.harness.fleet import seen_by
 from fleet.harness.load import sort, told
+from fleet.harness.scenes import Asked
 from harness.fleet_fixtures import score_path
+from harness.following import deployment_of
 from harness.lease_fleet import COVERAGE, GRACE_S as GRACE, W
+from harness.resources import endpoint_slice, online_deployment, online_endpoint, secret
 from support.load import Plan
 from support.wait import eventually, stays
 
@@ -14,6 +17,7 @@ SERVICE = 0.02  # seconds of an exchange
 SLOTS = 2  # pods with one slot each, of every endpoint
 SOON = 0.4  # seconds after a SIGKILL until the slots are usable again
 SOON_WITHOUT_API = 0.5
+TAKE_AFTER = 30  # seconds, the least that router.yaml allows
 GET = 0.5  # seconds between two looks at the Lease, of a router that reaches nobody
 NOTICED = 0.5  # seconds until the load balancer has noticed
 
@@ -236,3 +240,54 @@ def test_a_router_that_is_cut_off_is_replaced(loaded, kind):
     assert silent <= 3.5
     assert taken <= W + 3
     assert again <= 1
+
+
+def test_one_router_that_does_not_reach_the_api_server_changes_nothing(loaded, scene, cluster):
+    """It does not know an endpoint of which it is home, either: requests for it wait until it does."""
+    loaded = loaded(count=3)
+    fleet = loaded.fleet
+    home = fleet.home()
+    before = fleet.roster()["epoch"]
+    loaded.begin()
+    home.cut_api()
+    pods = scene.counting(1)
+    objects = [secret("new-keys"), online_endpoint("new"), online_deployment(endpoint="new", slots=1),
+               endpoint_slice("new-blue", "new-blue", [pods[0].host], port=pods[0].port)]
+    cluster.apply(objects, fleet.namespaces[0])
+    away = fleet.others(home)[0]
+    eventually(lambda: deployment_of(away, endpoint="new"), "it to be known at another router")
+    waiting = Asked(away, path=score_path("new"))
+    loaded.go_on(COVERAGE + 1)
+    assert not waiting.is_answered()
+    assert all(one.is_ready() for one in fleet)
+    home.heal_api()
+    assert waiting.answer().status == 200
+    assert_explained(loaded.end())
+    assert fleet.roster()["epoch"] == before
+
+
+@pytest.mark.long
+def test_a_new_router_takes_a_lease_whose_routers_are_lost(scene):
+    """All serving routers were on nodes that are lost: nothing proves their end but the time."""
+    scene.serve(1)
+    fleet = scene.fleet(2, fleet={"take_after_s": TAKE_AFTER})
+    lost = list(fleet)
+    for one in lost:
+        one.lose_node()
+    [new] = fleet.add(1, wait=False)
+    eventually(lambda: "does not reach " in new.ready()[1], "the reason")
+    assert stays(lambda: not new.is_ready(), TAKE_AFTER - 5, "not ready") is None
+    fleet.wait_agreed([new], patience=2 * W + 20)
+    assert new.score(b"x", path=score_path("model-0")).status == 200
+    assert {one["id"] for one in fleet.roster()["members"]} == {new.id}
+
+
+@pytest.mark.long
+def test_eight_routers_that_join_at_once_agree(scene):
+    """Their writes meet at the Lease, where one of them wins each time."""
+    scene.serve(1)
+    fleet = scene.fleet(8, wait=False)
+    took = fleet.wait_agreed(patience=W + 15)
+    print(f"{took:.1f} s, roster {fleet.roster()['epoch']['number']}")
+    assert "was taken out" not in "".join(one.log for one in fleet)
+    assert [one.score(b"x", path=score_path("model-0")).status for one in fleet] == [200] * 8
