@@ -82,7 +82,8 @@ void FleetCluster::stop() {
 }
 
 void FleetCluster::act(const fleet::Action& action) {
-  if (lease_ == nullptr) return tell(fleet::LeaseAnswered{});
+  // A member without a key can neither be reached nor prove anything: the others would take it out again.
+  if (lease_ == nullptr || !secret_->has_keys()) return tell(fleet::LeaseAnswered{});
   bool begun = false;
   if (std::holds_alternative<fleet::LeaseGet>(action)) begun = lease_->get();
   if (const auto* put = std::get_if<fleet::LeasePut>(&action)) begun = lease_->put(put->roster, put->version);
