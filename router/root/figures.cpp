@@ -22,14 +22,15 @@ void add_replicas(const serving::LiveDeployment& live, std::vector<metrics::Repl
   }
 }
 
-metrics::DeploymentFigures figures_of(const serving::LiveDeployment& live) {
+/// In a fleet only the home tells the slots of the pods, so that a sum over the routers has each slot once.
+metrics::DeploymentFigures figures_of(const serving::LiveDeployment& live, bool serves_here) {
   const dispatch::Demand demand = live.queue->demand();
   metrics::DeploymentFigures deployment;
   deployment.endpoint = live.endpoint;
   deployment.deployment = live.name;
   deployment.queue_length = demand.waiting;
   deployment.slots_in_use = demand.slots_in_use;
-  deployment.slots = demand.slots;
+  deployment.slots = serves_here ? demand.slots : 0;
   deployment.replicas_ready = demand.replicas_ready - demand.replicas_ejected - demand.replicas_refusing;
   deployment.replicas_ejected = demand.replicas_ejected;
   deployment.replicas_refusing = demand.replicas_refusing;
@@ -60,7 +61,7 @@ metrics::ProcessFigures process_figures(const FigureSources& from) {
   if (process.per_replica) figures.per_replica = metrics::PerReplica{{}, process.per_replica_max};
   for (const auto& [key, live] : from.live.all()) {
     if (figures.per_replica) add_replicas(*live, figures.per_replica->present);
-    figures.deployments.push_back(figures_of(*live));
+    figures.deployments.push_back(figures_of(*live, from.live.serves_here(live->settings)));
   }
   add_certificates(*from.views.newest(), figures);
   figures.certificates_refused = from.publication.refused_files().certificates.size();

@@ -224,6 +224,10 @@ std::shared_ptr<const dispatch::NamespaceHome> LiveDeployments::home(const confi
   return fleet_->homes.get(settings.namespace_name);
 }
 
+bool LiveDeployments::serves_here(const config::Deployment& settings) const {
+  return !fleet_ || settings.max_concurrent_requests_per_instance == 0 || fleet_->homes.here(settings.namespace_name);
+}
+
 void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found) {
   if (found.terminating) {
     live.terminating = true;
