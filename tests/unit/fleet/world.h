@@ -29,6 +29,9 @@ inline constexpr Time kSecond = 1000 * kMs;
 
 class Process;
 
+/// The data path of a process, in the place of the one that Process has: it obeys, and says so to the machine by `Applied`.
+using Obey = std::function<void(Process& process, const Assignment& assignment)>;
+
 struct WorldOptions {
   std::uint64_t seed = 1;
   Rules rules = {};
@@ -42,6 +45,7 @@ struct WorldOptions {
   double drift = 0.01;    // clocks run by so much too fast or too slow
   Time exchange_max = 12 * kSecond;
   bool long_exchanges = false;  // every exchange runs for hours: only aborts and ends of processes end it
+  Obey obey = {};
 };
 
 struct Pod {

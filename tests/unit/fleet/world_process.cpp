@@ -226,7 +226,7 @@ void Process::apply(const Assignment& assignment) {
     return;
   }
   if (assignment.version > applied_.version) applied_ = assignment;
-  tell_holdings();
+  world_.options.obey ? world_.options.obey(*this, applied_) : tell_holdings();
 }
 
 void Process::tell_holdings() {
@@ -240,7 +240,7 @@ void Process::tell_holdings() {
 
 /// Begins what it may, at every pod.
 void Process::work() {
-  if (!alive) return;
+  if (!alive || world_.options.obey) return;
   if (!frozen) {
     for (const PodAssignment& one : applied_.pods) {
       std::uint32_t allowed = 0;
