@@ -35,6 +35,7 @@ void Votes::asked_by(const std::string& voter, const std::vector<Vote>& votes) {
 
 std::vector<Vote> Votes::own() const {
   std::vector<Vote> votes;
+  votes.reserve(asked_.size());
   for (const auto& [id, asked] : asked_) votes.push_back({.id = id, .round = asked.round});
   return votes;
 }
