@@ -34,6 +34,15 @@ FleetPods::Served pods_of(const LiveDeployments& live) {
   return served;
 }
 
+/// Their queues have a home also while there is no pod: what waits keeps its place, and a newcomer is told why it is refused.
+std::set<std::string> limited_namespaces_of(const LiveDeployments& live) {
+  std::set<std::string> names;
+  for (const auto& [key, deployment] : live.all()) {
+    if (limited(*deployment)) names.insert(deployment->settings.namespace_name);
+  }
+  return names;
+}
+
 }  // namespace
 
 FleetControl::FleetControl(Parts parts) : parts_(std::move(parts)) {
@@ -91,7 +100,7 @@ void FleetControl::tell_waits() {
 
 void FleetControl::tell_served() {
   tell_waits();
-  pods_.serve(pods_of(parts_.live), served_ + 1);
+  pods_.serve(pods_of(parts_.live), limited_namespaces_of(parts_.live), served_ + 1);
   if (pods_.changed()) {
     parts_.post(fleet::Served{pods_.served()});
     ++served_;
