@@ -67,8 +67,8 @@ def test_a_limit_that_comes_while_every_router_has_exchanges_of_its_own(counting
 
 def test_requests_that_wait_at_the_home_for_a_deployment_that_is_removed(counting, fleet):
     pods, rest = counting(1, slots=1), counting(1, slots=1)
-    routers = fleet(endpoint(patient(pods, "blue"), patient(rest, "green"), traffic={"blue": 100, "green": 0}))
-    running = Asked(routers.home(), headers={"x-do": "sleep=2"})
+    routers = fleet(endpoint(patient(pods, "blue", max_queue_wait_ms=3000), patient(rest, "green"), traffic={"blue": 100, "green": 0}))
+    running = Asked(routers.home(), headers={"x-do": "sleep=1"})
     eventually(lambda: pods.total("exchanges") == 1, "the slot to be taken")
     waiting = [Asked(one) for one in routers]
     eventually(lambda: routers.home().queue_length() == 3, "three to wait")

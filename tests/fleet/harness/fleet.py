@@ -163,13 +163,13 @@ def is_home(router):
 
 
 def agreed(routers):
-    """Whether all are ready, and name the same home, which is one of them and has taken over. Without slots there is no home."""
+    """Whether all are ready, and name the same home, which is one of them and has taken over. Without a limit there is no home."""
     if not all(one.is_ready() for one in routers):
         return False
     named = [seen_by(one).get("homes") for one in routers]
-    if any(homes != named[0] for homes in named):
+    if None in named or any(homes != named[0] for homes in named):
         return False
-    return sum(is_home(one) for one in routers) == 1 if any(has_slots(one) for one in routers) else named[0] == {}
+    return sum(is_home(one) for one in routers) == 1 or (named[0] == {} and not any(has_slots(one) for one in routers))
 
 
 def has_slots(router):
