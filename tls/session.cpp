@@ -1,6 +1,5 @@
 #include "tls/session.h"
 
-#include <openssl/err.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -40,12 +39,6 @@ bool is_retry_request(std::string_view message) {
   constexpr std::size_t kAt = SSL3_HM_HEADER_LENGTH + 2;  // after the version
   return message.size() >= kAt + kRandom.size() && message[0] == SSL3_MT_SERVER_HELLO &&
          message.substr(kAt, kRandom.size()) == kRandom;
-}
-
-/// SSL_get_error looks at the thread's error queue, so that must be empty before each call of OpenSSL. To look whether it is
-/// costs a tenth of clearing its 16 places, and it nearly always is.
-void forget_errors() noexcept {
-  if (ERR_peek_error() != 0) ERR_clear_error();
 }
 
 }  // namespace
