@@ -5,7 +5,8 @@
 
 BUILD_DIR is a build with ROUTER_BENCH=ON; fleet.json is written there. Parts: `waiting` (bench/placement/shared.py), `cost` (system calls,
 allocations and instructions of one request that is sent on, at both routers, beside those of a local one), `rate` (CPU time of such a request
-under load). The exit status is 1 if a goal is missed.
+under load). The exit status is 1 if a goal is missed, or if the
+machine was too busy to judge the waits.
 """
 import argparse
 import json
