@@ -89,6 +89,7 @@ Task<Result<void>> SendOn::send() {
   upstream::Peer& to = *peer();
   begun_at_pod_ = replied_ = false;
   lost_ = {};
+  exchange_.home_said_.reset();  // by the try before
   place_ = to.enter();
   if (!place_) co_return Failure::internal(Reason::kQueueFull, "too many requests wait at the home of the namespace");
   runtime::Wakeup& wakeup = exchange_.wakeup();

@@ -41,6 +41,16 @@ TEST_F(LostHomes, AGetIsSentAgainAfterAReset) {
   EXPECT_EQ(asking.client.status, 200);
 }
 
+TEST_F(LostHomes, WhatAnEarlierHomeSaidIsNotTheReasonOfALaterLoss) {
+  Asking& asking = world.ask(kSmall, "abc");
+  refuse(pod(), 421, "home_moved", {{"x-ir-message", "another router is home"}});
+  ASSERT_EQ(tries(), 2u);
+  pod().breaks();
+  pod().close();
+  EXPECT_TRUE(refused(asking, Reason::kUpstreamReset, 502));
+  EXPECT_EQ(asking.client.answer.find("another router is home"), std::string::npos) << asking.client.answer;
+}
+
 TEST_F(LostHomes, AfterTheBeginningAtThePodALostHomeIsARefusal) {
   Asking& asking = world.ask(kSmall, "abc");
   begin_at_pod(pod());
