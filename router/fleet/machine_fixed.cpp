@@ -23,6 +23,7 @@ void Machine::State::fixed_hello(const Hello& hello) {
     if (known) add_death(before, Proof::kLaterProcess);
     member.id = hello.id;
     member.started = hello.started;
+    member.protocols = hello.protocols;
     peer_of(hello.id);
     forget_peer(before);
     homes_dirty_ = dial_ = true;
@@ -53,8 +54,10 @@ void Machine::State::fixed_add(const std::string& address) {
     if (peer->hello().started <= member.started) continue;
     member.id = id;
     member.started = peer->hello().started;
+    member.protocols = peer->hello().protocols;
   }
   deaths_.erase(address);  // of a machine that was taken out before
+  if (own) member.protocols = options_.protocols;
   if (!own) peer_of(member.id);
   roster_.members.push_back(std::move(member));
 }

@@ -10,6 +10,7 @@
 
 #include "config/addresses.h"
 #include "router/base/log.h"
+#include "router/fleet/protocols.h"
 #include "router/serving/fleet_identity.h"
 #include "router/serving/fleet_keys.h"
 #include "router/serving/fleet_waits.h"
@@ -34,6 +35,7 @@ FleetThread::Settings thread_settings(const config::Config& config, runtime::Lis
   machine.timing.take_after = fleet.take_after;
   machine.timing.abort_wait = waits.abort_wait;
   machine.fixed_peers = fleet.peers;
+  machine.protocols = fleet::spoken_protocols();
   fleet_link::LinkOptions links;
   links.trust_refused = fleet.trust_refused;
   return {make_identity(fleet, host_name()), std::move(machine), links, std::move(listening)};
