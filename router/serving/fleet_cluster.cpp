@@ -107,7 +107,10 @@ void FleetCluster::lease_read(LeaseRead read) {
     log::write(log::Level::kDebug, {"fleet: the Lease cannot be read: ", read.error});
     return tell(fleet::LeaseAnswered{});
   }
-  fleet::LeaseSeen seen{.sent = fleet::BootTime(read.sent_at), .version = std::move(read.version), .roster = std::nullopt};
+  fleet::LeaseSeen seen{.sent = fleet::BootTime(read.sent_at),
+                        .version = std::move(read.version),
+                        .object = std::move(read.object),
+                        .roster = std::nullopt};
   if (read.state == LeaseRead::State::kFound) seen.roster = std::move(read.roster);
   tell(std::move(seen));
 }
@@ -118,9 +121,11 @@ void FleetCluster::lease_written(LeaseWritten written) {
 }
 
 void FleetCluster::lease_changed(const std::string& roster, const std::string& version) {
-  tell(fleet::LeaseSeen{.sent = fleet::kLongAgo, .version = version, .roster = roster});
+  tell(fleet::LeaseSeen{.sent = fleet::kLongAgo, .version = version, .object = {}, .roster = roster});
 }
 
-void FleetCluster::lease_deleted() { tell(fleet::LeaseSeen{.sent = fleet::kLongAgo, .version = "", .roster = std::nullopt}); }
+void FleetCluster::lease_deleted() {
+  tell(fleet::LeaseSeen{.sent = fleet::kLongAgo, .version = "", .object = {}, .roster = std::nullopt});
+}
 
 }  // namespace router::serving

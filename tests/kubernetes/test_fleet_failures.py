@@ -41,7 +41,7 @@ class Loaded:
     def go_on(self, seconds=0.5):
         """Waits until so many seconds of load more are answered."""
         before, more = len(self.running.outcomes), seconds * self.rate
-        eventually(lambda: len(self.running.outcomes) >= before + more, "load", patience=60)
+        eventually(lambda: len(self.running.outcomes) >= before + more, "load", patience=2 * seconds + 30)
 
     def namespaces_of(self, router):
         return [number for number, name in enumerate(self.fleet.namespaces) if self.fleet.home(name) is router]
