@@ -6,7 +6,7 @@ check_order_of_many() {
   local status=0
   build bench inference-router bench_stub bench_client count_allocations
   within 20m python3 bench/load/fleet.py build/bench/inference-router build/bench --parts waiting --contenders "three routers" \
-    --utilisation 0.95 --mean-ms 5 --arrivals 120000 --rounds 1 || status=$?
+    --utilisation 0.95 --mean-ms 20 --arrivals 120000 --rounds 1 || status=$?
   if [ "$status" -eq 0 ]; then add_counts "order of many" 1 0; else add_counts "order of many" 0 1; fi
 }
 run_fleet_long() {  # MINUTES of random faults
