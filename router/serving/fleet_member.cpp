@@ -106,7 +106,8 @@ std::optional<std::string> FleetMember::member_of(std::string_view hello) {
   std::optional<fleet::Hello> said = parse_hello(hello);
   if (!said || said->id.empty()) return std::nullopt;
   const std::optional<fleet::Hello> own = parse_hello(machine_.hello());
-  return own && own->id == said->id ? first_id_ : std::move(said->id);
+  if (own && own->id == said->id) return first_id_;
+  return std::move(said->id);
 }
 
 void FleetMember::opened(LinkNumber link, const std::string&, std::string_view hello) {
