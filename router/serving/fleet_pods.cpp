@@ -9,7 +9,7 @@ namespace router::serving {
 
 using dispatch::PodSlots;
 
-void FleetPods::serve(Served served, std::set<std::string> limited, std::uint64_t number) {
+void FleetPods::serve(const Served& served, std::set<std::string> limited, std::uint64_t number) {
   if (limited != limited_) changed_ = true;
   limited_ = std::move(limited);
   for (auto& [id, known] : pods_) {
@@ -18,14 +18,14 @@ void FleetPods::serve(Served served, std::set<std::string> limited, std::uint64_
     changed_ = true;
     withhold(known, PodSlots::kAll);
   }
-  for (auto& [id, pod] : served) {
+  for (const auto& [id, pod] : served) {
     Known& known = pods_[id];
     if (known.served && known.pod == pod) continue;
     changed_ = true;
     if (known.pod.slots != pod.slots) known.withheld = PodSlots::kAll;
     known.served = true;
     known.since = number;
-    known.pod = std::move(pod);
+    known.pod = pod;
     withhold(known, PodSlots::kAll);
   }
 }
@@ -38,6 +38,7 @@ std::vector<fleet::ServedNamespace> FleetPods::served() const {
     if (known.served && into != namespaces.end()) into->second.pods.push_back({.id = id, .slots = known.pod.limit});
   }
   std::vector<fleet::ServedNamespace> all;
+  all.reserve(namespaces.size());
   for (auto& [name, each] : namespaces) all.push_back(std::move(each));
   return all;
 }

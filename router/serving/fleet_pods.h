@@ -32,7 +32,7 @@ class FleetPods {
   /// Replaces what is served: the pods, and the namespaces of limited deployments, which have a home also while they have no
   /// pod. `number` names this call: rises with each. The slots of a pod that is new, or whose limit has changed, are withheld
   /// until an assignment that knows of it. Throws std::bad_alloc; repeat it then.
-  void serve(Served served, std::set<std::string> limited, std::uint64_t number);
+  void serve(const Served& served, std::set<std::string> limited, std::uint64_t number);
   /// Whether what is served differs from what `told` was called for.
   bool changed() const { return changed_; }
   void told() { changed_ = false; }

@@ -174,7 +174,9 @@ std::optional<double> FleetService::covered_for() const {
 
 const std::vector<fleet::NamespaceAssignment>& FleetService::namespaces() const {
   static const std::vector<fleet::NamespaceAssignment> kNone;
-  return news().assignment != nullptr ? news().assignment->namespaces : kNone;
+  const std::shared_ptr<const fleet::Assignment>& assignment = news().assignment;
+  if (assignment == nullptr) return kNone;
+  return assignment->namespaces;
 }
 
 std::vector<std::string> FleetService::not_ready() const {
