@@ -120,6 +120,7 @@ class Exchange {
   /// start over.
   Task<Result<void>> forward();
   void prepare_mirror_copy();
+  void begin_mirror_copy(const model::Route& to_mirror);
   RequestAdditions additions() const;
   /// Whether another attempt is allowed. Each kind is allowed once, within the deployment's budget; after a refused connection
   /// as often as the queue time lasts, outside of the budget (contract, section 6). A call that returns true uses it up.
@@ -152,6 +153,7 @@ class Exchange {
   bool uncovered_ = false;         // the last attempt could not begin, because the process was not covered
   bool bound_to_replica_ = false;  // the request may have ended its replica: no other one gets it
   bool mirrored_ = false;          // `copy_` was made, or is not needed
+  bool is_copy_ = false;           // a mirrored copy that another router has sent on: it takes an idle slot or none
   bool continued_ = false;         // 100 (Continue) was sent, if the client waited for it
   bool refused_ = false;
   std::unique_ptr<MirrorCopy> copy_;

@@ -117,6 +117,7 @@ Result<void> Exchange::admit_sent_on() {
     return Failure::internal(Reason::kHomeMoved, "the request is for another router, which had this address");
   }
   patience_ = asked->patience;
+  is_copy_ = asked->is_copy;
   if (arrival_ == TimePoint{}) came_with_age(asked->age);
   return {};
 }

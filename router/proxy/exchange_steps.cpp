@@ -127,6 +127,11 @@ Task<Result<void>> Exchange::wait_for_slot() {
 }
 
 Task<Result<HeldSlot>> Exchange::acquire_slot() {
+  if (is_copy_) {
+    HeldSlot idle = route_.deployment->queue->take_idle(wakeup_.shard());
+    if (!idle) co_return Failure::internal(Reason::kQueueFull, "no slot is idle for a mirrored copy");
+    co_return idle;
+  }
   const TimePoint begun = wakeup_.shard().now();
   record_.queued = begun;
   const Deadline deadline = patience_.until(begun, queue_time_left());
@@ -224,9 +229,23 @@ void Exchange::prepare_mirror_copy() {
   if (copy_ != nullptr) copy_->restart_body();
   if (mirrored_ || route_.mirror == nullptr) return;
   mirrored_ = true;
-  const model::Route to_mirror = routing::mirrored(route_);
-  const auto write_head = [&](stream::RequestSink& copy) { write_request_head(copy, downstream_, to_mirror, additions()); };
+  begin_mirror_copy(routing::mirrored(route_));
+}
+
+/// If another router is home of the mirrored deployment, the copy is sent on to it.
+void Exchange::begin_mirror_copy(const model::Route& to_mirror) {
+  const dispatch::NamespaceHome* home = to_mirror.deployment->home.get();
+  const std::int32_t where = home != nullptr ? home->where() : dispatch::NamespaceHome::kHere;
+  const upstream::Peer* peer = where >= 0 && view_->peers != nullptr ? view_->peers->at(where) : nullptr;
+  SentOnFields fields;
+  RequestAdditions added = additions();
+  if (peer != nullptr) {
+    fields = {peer->member(), {}, view_->peers->epoch, true};
+    added.to_home = &fields;
+  }
+  const auto write_head = [&](stream::RequestSink& copy) { write_request_head(copy, downstream_, to_mirror, added); };
   copy_ = MirrorCopy::begin(server_.mirrors(), view_, *to_mirror.deployment, downstream_.head().method, write_head);
+  if (copy_ != nullptr) copy_->is_for(where);
 }
 
 bool Exchange::may_go_elsewhere(const Failure& failure) {

@@ -109,6 +109,9 @@ Result<SentOnHead> read_sent_on(const http::RequestHead& head, TimePoint now) {
   const Value to(head.fields, fleet_field::kTo);
   if (!age || !epoch || !to.given() || !id.given() || !is_uuid(id.text())) return malformed();
   asked.to = to.text();
+  const Value copy(head.fields, fleet_field::kCopy);
+  if (copy.repeated() || (copy.given() && copy.text() != "1")) return malformed();
+  asked.is_copy = copy.given();
   asked.age = microseconds(*age);
   asked.epoch = *epoch;
   asked.id = id.text();
@@ -133,6 +136,7 @@ void write_sent_on(stream::RequestSink& to, const model::Route& route, const Sen
     to.field(fleet_field::kDeadline, decimal(std::min(count_of<milliseconds>(patience.deadline - now), kDeadlineMax), storage));
   }
   to.field(fleet_field::kEpoch, decimal(fields.epoch, storage));
+  if (fields.is_copy) to.field(fleet_field::kCopy, "1");
   to.field(fleet_field::kId, id);
 }
 

@@ -24,6 +24,7 @@ inline constexpr std::string_view kTo = "x-ir-to";                  // id of the
 inline constexpr std::string_view kAge = "x-ir-age-us";             // since it came to the queue
 inline constexpr std::string_view kDeadline = "x-ir-deadline-ms";   // what the client has left; missing: it named none
 inline constexpr std::string_view kEpoch = "x-ir-epoch";            // of the sender's roster
+inline constexpr std::string_view kCopy = "x-ir-copy";              // 1: a mirrored copy, which waits for no slot; else missing
 inline constexpr std::string_view kId = "x-ir-id";                  // x-request-id
 // of the interim answer 199
 inline constexpr std::string_view kReplica = "x-ir-replica";
@@ -47,6 +48,7 @@ struct SentOnHead {
   Patience patience;
   std::uint64_t epoch = 0;
   std::string_view id;
+  bool is_copy = false;
 };
 
 /// Reads it. `now`: the head is complete. Fails with bad_request if a field is missing, repeated or out of its range: age up to
@@ -58,6 +60,7 @@ struct SentOnFields {
   std::string_view to;
   Duration age{};
   std::uint64_t epoch = 0;
+  bool is_copy = false;
 };
 /// Adds the fields to the head of a request for the pod.
 void write_sent_on(stream::RequestSink& to, const model::Route& route, const SentOnFields& fields, const Patience& patience,

@@ -222,3 +222,17 @@ def test_many_requests_at_all_routers_come_back_to_their_own_clients(scene):
     for one in threads:
         one.join(60)
     assert not wrong
+
+
+def test_copies_for_a_limited_deployment_reach_it_from_every_router(counting, fleet):
+    """They are sent on, too, and take a slot of the home only if it is idle."""
+    live, shadow = counting(1, slots=1, sleep=0.001), counting(1, slots=1, sleep=0.001)
+    routers = fleet(endpoint(patient(live, "live"), patient(shadow, "shadow"), traffic={"live": 100, "shadow": 0},
+                             mirror_traffic={"shadow": 50}))
+    for one in routers:
+        for _ in range(60):
+            assert one.score(b"x").status == 200
+        eventually(lambda: one.metrics().value("mirrored_total", result="answered") > 5, f"copies of {one.name}")  # noqa: B023
+    answered = sum(one.metrics().value("mirrored_total", result="answered") for one in routers)
+    eventually(lambda: shadow.total("begun") >= answered, "the copies to be there")
+    assert sum(sum(one.reasons().values()) for one in routers) == 180, "a copy is no request"

@@ -301,6 +301,51 @@ TEST_F(SendingOn, TheClientsDeadlineEndsTheWaitAtTheHome) {
   EXPECT_TRUE(refused(asking, Reason::kUpstreamTimeout, 504));
 }
 
+/// Copies of requests for `blue`, which is served here, to `shadow`, whose home is `b`.
+class SendingCopiesOn : public SendingOnTest {
+ protected:
+  SendingCopiesOn() {
+    world.add_shadow();
+    world.mirror_percent = 100;
+    world.blue.home = nullptr;
+    world.shadow.home = home_;
+    world.publish(++generation_);
+    asking_ = &world.ask(kSmall, "abc");
+    world.poll();
+  }
+  ~SendingCopiesOn() override {
+    world.pods.connections.front()->answer(200, "live");
+    EXPECT_EQ(asking_->client.answer, "live");
+    EXPECT_EQ(world.shadow.queue->demand().slots_in_use, 0u);
+  }
+  Asking* asking_ = nullptr;
+};
+
+TEST_F(SendingCopiesOn, TheHomeServesTheCopyInAnIdleSlot) {
+  ASSERT_EQ(tries(), 2u);
+  EXPECT_EQ(tried(), "b");
+  EXPECT_EQ(pod().body, "abc");
+  EXPECT_EQ(pod().field("x-ir-deployment"), "/iris/shadow");
+  EXPECT_EQ(pod().field("x-ir-copy"), "1");
+  EXPECT_EQ(pod().field("x-ir-to"), "b");
+  begin_at_pod(pod());
+  pod().answer(200, "nobody reads it");
+  world.advance(2ms);  // an interim answer is followed by a pause
+  EXPECT_EQ(world.mirrored(metrics::MirrorResult::kAnswered), 1u);
+}
+
+TEST_F(SendingCopiesOn, AHomeWithoutAnIdleSlotMeansNoSlot) {
+  refuse(pod(), 503, "queue_full");
+  EXPECT_EQ(world.mirrored(metrics::MirrorResult::kNoSlot), 1u);
+}
+
+TEST_F(SendingCopiesOn, APodThatFailsThereIsAFailureOfTheCopy) {
+  begin_at_pod(pod());
+  refuse(pod(), 502, "upstream_reset");
+  world.advance(2ms);
+  EXPECT_EQ(world.mirrored(metrics::MirrorResult::kFailed), 1u);
+}
+
 TEST_F(SendingOn, OnlySoManyWaitAtOneHome) {
   meet({"b"}, 2);
   Asking& first = world.ask();

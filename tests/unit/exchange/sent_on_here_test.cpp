@@ -169,6 +169,19 @@ TEST_F(SentOnHere, ARequestForTheRouterThatHadThisAddressIsNotKept) {
   EXPECT_EQ(world.waiting(), 0u);
 }
 
+TEST_F(SentOnHere, ACopyTakesAnIdleSlotOrNone) {
+  other_.send(head("x-ir-copy: 1\r\n"));
+  wait_for_pod(1);
+  const Descriptor another = connect();
+  another.send(head("x-ir-copy: 1\r\n"));
+  std::string answer;
+  EXPECT_TRUE(turn_until(world.shard, [&] { return has(answer += another.received(), "\r\n\r\n"); }));
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 ") && has(answer, "x-ir-reason: queue_full\r\n")) << answer;
+  EXPECT_EQ(world.waiting(), 0u);
+  pod().answer(200);
+  EXPECT_TRUE(has(hear("HTTP/1.1 200 "), " 199 "));
+}
+
 TEST_F(SentOnHere, AHomeThatIsNotKnownIsNotNamed) {
   home_->set(NamespaceHome::kNobody);
   other_.send(head(""));
