@@ -149,6 +149,9 @@ void Machine::State::fixed_settle() {
   if (declared_dead_ || draining_ || self() == nullptr || now_ < wait_until_) return;
   if (!all_of_the_list([this](const Member& member) { return fixed_met(member); })) return;
   fixed_serving_ = true;
+  // What a peer has said of an earlier time of serving says nothing about this one.
+  serving_number_ = last_number_ + 1;
+  for (auto& [id, peer] : peers_) peer.sees_me = false;
   homes_dirty_ = urgent_ = true;
   log("fleet: all peers are met; this process may be home");
 }

@@ -87,7 +87,7 @@ void Machine::State::receive(const std::string& id, Beat beat) {
   if (beat.resigned != peer.resigned || beat.serving != peer.serving) homes_dirty_ = urgent_ = true;
   peer.resigned = peer.resigned || beat.resigned;
   peer.serving = beat.serving;
-  peer.sees_me = beat.sees_you;
+  peer.sees_me = beat.sees_you && beat.echo >= serving_number_;
   peer.lists_me = !beat.unlisted;
   if (beat.serving && !newcomers_.empty()) newcomers_.erase(peer.hello().address);
   const bool equal = beat.epoch == roster_.epoch;

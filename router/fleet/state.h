@@ -203,7 +203,8 @@ class Machine::State {
   Coverage coverage_;
   bool must_cut_ = false;
   bool fixed_serving_ = false;
-  std::set<std::string> newcomers_;  // addresses that were added to the list, where nobody has said yet that he may be home
+  std::uint64_t serving_number_ = 0;  // the first beat that said so
+  std::set<std::string> newcomers_;   // addresses that were added to the list, where nobody has said yet that he may be home
   Waits waits_;
   BootTime waits_fall_at_ = kAlways;  // then `waits_` replace the longer ones before
 

@@ -2,13 +2,11 @@
 
 import time
 
-import pytest
 from harness.load import sort, told
 from harness.scenes import Asked, scored_by
 from support.load import Plan
 from support.wait import eventually, stays
 
-pytestmark = pytest.mark.serial
 SLOTS, SERVICE = 4, 0.02
 
 

@@ -13,7 +13,7 @@ from support.load import Plan
 from support.settings import endpoint
 
 pytestmark = pytest.mark.serial
-SECONDS = float(os.environ.get("FLEET_SECONDS", "30"))
+SECONDS = float(os.environ.get("FLEET_SECONDS", "20"))
 SERVICE = 0.04  # seconds of an exchange
 LOAD = 0.8
 KINDS = ("kill", "kill", "freeze", "freeze", "drain")

@@ -8,8 +8,6 @@ from harness.scenes import Asked, scored_by
 from support.load import Plan
 from support.wait import eventually
 
-pytestmark = pytest.mark.serial
-
 
 @pytest.mark.parametrize("seconds", [1.0, 2.9])
 @pytest.mark.parametrize("who", ["home", "member"])

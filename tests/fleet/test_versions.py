@@ -1,14 +1,12 @@
 """Routers of two versions in one fleet. tests/support builds the router as a later version would be: `next` has a version of the protocol in
 common with this one, `later` has none."""
 
-import pytest
 from harness.load import sort, told
 from harness.scenes import scored_by
 from support.load import Plan
 from support.router import BINARY
 from support.wait import eventually, stays
 
-pytestmark = pytest.mark.serial
 NEXT, LATER = BINARY.with_name("inference-router-next"), BINARY.with_name("inference-router-later")
 SLOTS, SERVICE = 4, 0.02
 

@@ -110,7 +110,7 @@ class Sorted:
 
 
 def sort(outcomes):
-    refused = [one for one in outcomes if "ConnectionRefused" in one.broken]
+    refused = [one for one in outcomes if "ConnectionRefused" in one.broken or "Connect call failed" in one.broken]
     ids = {one.id for one in refused}
     sent = [one for one in outcomes if one.id not in ids]
     return Sorted([one for one in sent if one.served], [one for one in sent if not one.served], refused)

@@ -134,6 +134,29 @@ class FleetReports : public testing::Test {
   Machine machine{{.id = "x", .pod_uid = "x:1", .address = "x:1", .started = 1}, with_peers({"x:1", "y:1"}), now};
 };
 
+TEST_F(FleetReports, APeersWordForAnEarlierTimeOfServingIsNotTaken) {
+  Beat beat;
+  beat.number = 1;
+  beat.epoch = {.number = 1, .writer = "fixed"};
+  beat.sees_you = true;  // as it was when this process served before, or another one did at its address
+  beat.busy_revision = 1;
+  beat.busy.emplace();
+  machine.handle(now, FrameReceived{1, encode(beat)});
+  now += milliseconds(300);
+  machine.handle(now, Tick{});
+  EXPECT_EQ(machine.report(now).state, "serving");
+  EXPECT_EQ(machine.report(now).taking, 1U) << "the peer does not know it yet";
+  beat.number = 2;
+  machine.handle(now, FrameReceived{1, encode(beat)});
+  EXPECT_EQ(machine.report(now).taking, 1U) << "its answer was on the way";
+  const std::optional<Beat> sent = told();
+  ASSERT_TRUE(sent && sent->serving);
+  beat.number = 3;
+  beat.echo = sent->number;
+  machine.handle(now, FrameReceived{1, encode(beat)});
+  EXPECT_EQ(machine.report(now).taking, 0U);
+}
+
 TEST_F(FleetReports, AReportThatFitsNoFrameIsNotToldAndNobodyTakesOverMeanwhile) {
   machine.handle(now, holding(4096, std::string(kNameMax - 20, 'p')));
   std::optional<Beat> beat = told();
