@@ -108,6 +108,7 @@ void Process::end_link(LinkId link) {
 }
 
 void Process::send(LinkId link, const std::string& text) {
+  ++world_.frames;
   const auto found = links.find(link);
   if (found == links.end() || world_.chance(world_.options.loss)) return;
   const Time due = world_.now() + (world_.chance(0.5) ? world_.between(kMs / 5, 2 * kMs) : world_.between(kMs, 30 * kMs));
