@@ -41,6 +41,19 @@ struct Applied {
   std::vector<PodHolding> holdings;
 };
 struct DrainRequested {};  // SIGTERM
+
+/// What the limited deployments ask for. A longer time is in force at once, a shorter one when the old W is over: until then
+/// something may run that was begun under the longer one.
+struct Waits {
+  BootDuration running_grace{};  // G
+  BootDuration abort_wait{};     // A
+  bool operator==(const Waits&) const = default;
+};
+
+/// Another list of fixed peers, this process's own address among them. No effect on a fleet with a Lease.
+struct PeersChanged {
+  std::vector<std::string> addresses;
+};
 struct Forget {
   std::string who;
 };  // an operator: the member with this id or address is off for good
@@ -59,8 +72,8 @@ struct LeaseAnswered {
   std::string version;
 };
 
-using Event = std::variant<Tick, LinkOpened, FrameReceived, LinkEnded, PeerRefused, Served, Applied, DrainRequested, Forget,
-                           LeaseSeen, LeaseAnswered>;
+using Event = std::variant<Tick, LinkOpened, FrameReceived, LinkEnded, PeerRefused, Served, Applied, DrainRequested, Waits,
+                           PeersChanged, Forget, LeaseSeen, LeaseAnswered>;
 
 // --- What a Machine wants.
 

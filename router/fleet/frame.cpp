@@ -99,6 +99,7 @@ absl::StatusOr<Frame> beat_from(Fields& fields) {
   fields.read("ack", beat.acknowledges);
   fields.read("serving", beat.serving);
   fields.read("sees_you", beat.sees_you);
+  fields.read("unlisted", beat.unlisted);
   fields.read("resigned", beat.resigned);
   fields.read("busy_revision", beat.busy_revision);
   fields.read("busy_seen", beat.busy_seen);
@@ -138,6 +139,7 @@ std::string encode(const Beat& beat, std::string_view busy_text) {
   if (beat.acknowledges) object["ack"] = true;
   if (beat.serving) object["serving"] = true;
   if (beat.sees_you) object["sees_you"] = true;
+  if (beat.unlisted) object["unlisted"] = true;
   if (beat.resigned) object["resigned"] = true;
   if (beat.roster) object["roster"] = object_of(*beat.roster);
   if (!beat.votes.empty()) object["votes"] = array_of(beat.votes);

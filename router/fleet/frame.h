@@ -16,9 +16,10 @@
 
 namespace router::fleet {
 
-inline constexpr std::size_t kFrameMax = 1024 * 1024;  // bytes
-inline constexpr std::size_t kBusyPodsMax = 4096;      // pods of one report
-inline constexpr std::size_t kDeathsMax = 256;         // proofs that are passed on; the oldest are dropped
+inline constexpr std::size_t kFrameMax = 1024 * 1024;           // bytes
+inline constexpr std::size_t kBusyPodsMax = 4096;               // pods of one report
+inline constexpr std::size_t kBusyTextMax = kFrameMax * 5 / 8;  // bytes of one report; the rest of a beat has room beside it
+inline constexpr std::size_t kDeathsMax = 256;                  // proofs that are passed on; the oldest are dropped
 
 /// The first frame of each side of a link: who I am.
 struct Hello {
@@ -57,6 +58,7 @@ struct Beat {
   bool acknowledges = false;        // the echoed beat counts for the receiver's coverage (rule 5)
   bool serving = false;             // fixed peers: the sender may be home
   bool sees_you = false;            // fixed peers: the sender knows that the receiver may be home
+  bool unlisted = false;            // fixed peers: the receiver is not in the sender's list
   bool resigned = false;            // the sender is home of nothing any more (rule 13)
   std::optional<Roster> roster;     // if the receiver has an older one
   std::uint64_t busy_revision = 0;  // of the sender's busy numbers; 0: not known at this epoch yet

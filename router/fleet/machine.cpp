@@ -29,6 +29,7 @@ const Assignment& Machine::assignment() const { return state_->assignment(); }
 BootTime Machine::covered_until() const { return state_->covered_until(); }
 bool Machine::must_cut() const { return state_->must_cut(); }
 bool Machine::may_leave() const { return state_->may_leave(); }
+const Timing& Machine::timing() const { return state_->timing(); }
 Report Machine::report(BootTime now) const { return state_->report(now); }
 
 Machine::State::State(Identity identity, Options options, BootTime now)
@@ -52,7 +53,22 @@ void Machine::State::handle(BootTime now, Event event) {
   settle();
 }
 
+void Machine::State::on(const Waits& waits) {
+  Timing& now = options_.timing;
+  const BootDuration before = now.takeover_wait();
+  now.running_grace = std::max(now.running_grace, waits.running_grace);
+  now.abort_wait = std::max(now.abort_wait, waits.abort_wait);
+  if (now_ < wait_until_) wait_until_ += now.takeover_wait() - before;
+  waits_ = waits;
+  waits_fall_at_ = now_ + now.takeover_wait();
+}
+
 void Machine::State::settle() {
+  if (now_ >= waits_fall_at_) {
+    options_.timing.running_grace = waits_.running_grace;
+    options_.timing.abort_wait = waits_.abort_wait;
+    waits_fall_at_ = kAlways;
+  }
   if (fixed()) fixed_settle();
   update_confirmed();
   update_coverage();

@@ -46,6 +46,9 @@ class Machine {
   bool must_cut() const;
   bool may_leave() const;
 
+  /// G, and with it W, follow `Waits`.
+  const Timing& timing() const;
+
   Report report(BootTime now) const;
 
  private:

@@ -38,7 +38,8 @@ bool Machine::State::candidate(const Member& member) const {
   const Peer* const peer = find_peer(member.id);
   if (peer != nullptr && peer->resigned) return false;
   // A fixed peer that was never met may be home: it is asked before anybody takes its place.
-  if (fixed()) return peer == nullptr || peer->hello().id.empty() || peer->serving;
+  const bool is_met = peer != nullptr && !peer->hello().id.empty();
+  if (fixed()) return is_met ? peer->serving : newcomers_.count(member.address) == 0;
   return member.state == MemberState::kServing;
 }
 
@@ -72,7 +73,7 @@ void Machine::State::find_homes() {
 bool Machine::State::reports_complete() const {
   if (!rules().reports) return true;
   return std::all_of(roster_.members.begin(), roster_.members.end(), [this](const Member& member) {
-    if (member.id == identity_.id || dead(member.id)) return true;
+    if (member.id == identity_.id || dead(member.id) || newcomers_.count(member.address) > 0) return true;
     const Peer* const peer = find_peer(member.id);
     return peer != nullptr && peer->report_serial == serial_ && (!fixed() || peer->sees_me);
   });
@@ -107,15 +108,15 @@ void Machine::State::update_own_busy(bool again) {
     if (!here && one.connections > 0) busy.emplace_back(one.pod, one.connections);
   }
   std::sort(busy.begin(), busy.end());
-  const bool fits = busy.size() <= kBusyPodsMax;
+  std::string text = busy != own_busy_ || own_busy_text_.empty() ? encode_busy(busy) : own_busy_text_;
+  const bool fits = busy.size() <= kBusyPodsMax && text.size() <= kBusyTextMax;
   if (!fits && own_busy_known_) log("fleet: too many pods are busy to tell; nobody takes them over until fewer are");
   if (!again && own_busy_known_ == (known && fits) && busy == own_busy_) return;
+  // Nothing below throws: a revision must never name other numbers than those that are told with it.
   if (known && fits && (again || !own_busy_known_ || busy != own_busy_)) ++own_revision_;
   own_busy_known_ = known && fits;
-  if (busy != own_busy_ || own_busy_text_.empty()) {
-    own_busy_ = std::move(busy);
-    own_busy_text_ = encode_busy(own_busy_);
-  }
+  own_busy_ = std::move(busy);
+  own_busy_text_ = std::move(text);
   urgent_ = true;
 }
 

@@ -23,20 +23,30 @@ BootDuration Machine::State::silence_of(const std::string& id) const {
   return now_ - std::max(peer == nullptr ? adopted_at_ : peer->heard_at(), awake_since_);
 }
 
+void Machine::State::refuse(LinkId link, const Hello* hello) {
+  std::string why = "its first frame is no hello";
+  if (hello != nullptr && is_own_id(hello->id)) {
+    why = "it says that it is this process";
+  } else if (hello != nullptr && !overlap(hello->protocols, options_.protocols)) {
+    why = absl::StrCat("this router speaks versions ", options_.protocols.min, " to ", options_.protocols.max,
+                       " of the fleet's protocol, ", hello->id, " at ", hello->address, " ", hello->protocols.min, " to ",
+                       hello->protocols.max);
+    if (strangers_.size() < kMembersMax) strangers_[hello->address] = why;
+  } else if (hello != nullptr) {
+    why = absl::StrCat(hello->id, " at ", hello->address, " is one process too many: ", kPeersMax, " are known");
+  }
+  actions_.emplace_back(EndLink{link, std::move(why)});
+}
+
 void Machine::State::on(const LinkOpened& opened) {
   absl::StatusOr<Frame> frame = decode_frame(opened.hello);
   const Hello* const hello = frame.ok() ? std::get_if<Hello>(&*frame) : nullptr;
-  if (hello == nullptr || hello->id == identity_.id || (peers_.size() >= kPeersMax && peers_.count(hello->id) == 0)) {
-    actions_.emplace_back(EndLink{opened.link, hello == nullptr ? "no hello" : "its own id, or too many peers"});
-    return;
-  }
-  if (!overlap(hello->protocols, options_.protocols)) {
-    log(absl::StrCat("fleet: ", hello->id, " speaks no protocol version that this process speaks"));
-    actions_.emplace_back(EndLink{opened.link, "no common protocol version"});
-    return;
-  }
+  const bool full = hello != nullptr && peers_.size() >= kPeersMax && peers_.count(hello->id) == 0;
+  if (hello == nullptr || full || is_own_id(hello->id) || !overlap(hello->protocols, options_.protocols))
+    return refuse(opened.link, hello);
+  strangers_.erase(hello->address);
+  links_[opened.link] = hello->id;  // first: if the rest finds no memory, the end of the link is still understood
   peer_of(hello->id).link_opened(opened.link, *hello);
-  links_[opened.link] = hello->id;
   if (said_bye_) actions_.emplace_back(SendFrame{opened.link, encode(Bye{})});  // who comes now has missed it
   if (fixed()) fixed_hello(*hello);
   find_later_processes();
@@ -77,7 +87,9 @@ void Machine::State::receive(const std::string& id, Beat beat) {
   if (beat.resigned != peer.resigned || beat.serving != peer.serving) homes_dirty_ = urgent_ = true;
   peer.resigned = peer.resigned || beat.resigned;
   peer.serving = beat.serving;
-  peer.sees_me = beat.sees_you;
+  peer.sees_me = beat.sees_you && beat.echo >= serving_number_;
+  peer.lists_me = !beat.unlisted;
+  if (beat.serving && !newcomers_.empty()) newcomers_.erase(peer.hello().address);
   const bool equal = beat.epoch == roster_.epoch;
   if (equal || !rules().equal_epoch) {
     const auto instead = rules().sent_time ? std::nullopt : std::optional(now_);
@@ -147,7 +159,9 @@ void Machine::State::send_beat(const std::string& id, Peer& peer, const Beat& co
   beat.number = ++last_number_;
   beat.echo = peer.newest();
   beat.acknowledges = acknowledges(id);
-  beat.sees_you = peer.serving && roster.find(id) != nullptr;
+  const Member* const member = roster.find(id);
+  beat.sees_you = peer.serving && member != nullptr;
+  beat.unlisted = fixed() && (member == nullptr || !listed(member->address));
   if (!fixed() && roster.epoch.number > peer.epoch_number) beat.roster = roster;
   beat.busy_seen = peer.report;
   beat.promises = votes_.given_to(id);
@@ -161,7 +175,8 @@ void Machine::State::dial() {
   if (!std::exchange(dial_, false)) return;
   std::vector<std::string> wanted;
   for (const Member& member : roster_.members)
-    if (!left_ && member.id != identity_.id && (fixed() || !dead(member.id))) wanted.push_back(member.address);
+    if (!left_ && member.id != identity_.id && ((fixed() && listed(member.address)) || !dead(member.id)))
+      wanted.push_back(member.address);
   actions_.emplace_back(DialPeers{std::move(wanted)});
 }
 

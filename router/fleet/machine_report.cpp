@@ -39,14 +39,24 @@ std::string Machine::State::why_not_member() const {
   return "is about to join the fleet";
 }
 
+std::string Machine::State::why_not_fixed() const {
+  for (const auto& [address, text] : strangers_)
+    if (listed(address)) return text;
+  for (const Member& member : roster_.members) {
+    const Peer* const peer = find_peer(member.id);
+    if (member.id == identity_.id || dead(member.id) || peer == nullptr || peer->newest() == 0 || peer->lists_me) continue;
+    return absl::StrCat("is not in the list fleet.peers of ", member.address, ", and maybe others");
+  }
+  return "has not met every peer of fleet.peers yet; POST /fleet/forget takes out one that is off for good";
+}
+
 std::string Machine::State::why_not_ready() const {
   if (draining_) return "drains";
   if (declared_dead_) return "the fleet holds this process for dead";
   if (removed_) return "was taken out of the fleet and comes back when nothing of it runs";
   if (fixed()) {
     if (self() == nullptr) return "fleet.peers lacks the address of fleet.advertise";
-    return fixed_serving_ ? ""
-                          : "has not met every peer of fleet.peers yet; POST /fleet/forget takes out one that is off for good";
+    return fixed_serving_ ? "" : why_not_fixed();
   }
   if (self() == nullptr) return why_not_member();
   const bool covered = now_ < coverage_.until();

@@ -8,22 +8,22 @@
 namespace router::fleet {
 
 void Machine::State::adopt(const Roster& roster) {
-  const Roster old = std::exchange(roster_, roster);
+  const bool next = roster.epoch.number == roster_.epoch.number + 1 && roster.mended != roster.epoch.number;
+  std::vector<std::string> previous;
+  for (const Member& member : roster_.members)
+    if (next && member.state == MemberState::kServing) previous.push_back(member.id);
+  Roster adopted = roster;
+  // Nothing from here to `leave_behind` throws: a roster without the wait that follows from it must not be in force.
+  const Roster old = std::exchange(roster_, std::move(adopted));
   const bool was_member = old.find(identity_.id) != nullptr;
   ++serial_;
   adopted_at_ = now_;
   confirmed_ = previous_left_ = false;
-  previous_serving_.clear();
-  const bool next = roster_.epoch.number == old.epoch.number + 1 && roster_.mended != roster_.epoch.number;
-  for (const Member& member : old.members)
-    if (next && member.state == MemberState::kServing) previous_serving_.push_back(member.id);
+  previous_serving_ = std::move(previous);
   coverage_.begin_epoch();
   votes_.clear();
-  homes_dirty_ = urgent_ = publish_ = dial_ = true;
-  // The end of a member without proof: only the time says when nothing of it runs (rule 10). Of the time before the first
-  // roster nothing is known.
-  if (rules().wait_unproven && (old.epoch.number == 0 || roster_.unproven > old.epoch.number))
-    wait_until_ = std::max(wait_until_, now_ + timing().takeover_wait());
+  homes_dirty_ = urgent_ = publish_ = dial_ = retell_ = true;
+  wait_for_unproven(old);
   leave_behind(old);
   const Member* const own = self();
   if (own == nullptr && was_member && !removed_) {
@@ -33,9 +33,19 @@ void Machine::State::adopt(const Roster& roster) {
   }
   if (own != nullptr && joined_at_ == kLongAgo) joined_at_ = now_;
   find_later_processes();
-  retell_ = true;
   log(absl::StrCat("fleet: roster ", roster_.epoch.number, " of ", roster_.epoch.writer, " with ", roster_.members.size(),
                    " members"));
+}
+
+/// After the end of a member without proof only the time says when nothing of it runs (rule 10). Of the time before the first
+/// roster nothing is known.
+void Machine::State::wait_for_unproven(const Roster& old) {
+  const bool unproven = old.epoch.number == 0 || roster_.unproven > old.epoch.number;
+  if (rules().wait_unproven && unproven) wait_until_ = std::max(wait_until_, now_ + timing().takeover_wait());
+  const bool gone = std::any_of(old.members.begin(), old.members.end(), [this](const Member& member) {
+    return roster_.find(member.id) == nullptr && member.id != identity_.id;
+  });
+  if (rules().wait_proven && gone) wait_until_ = std::max(wait_until_, now_ + timing().abort_wait);
 }
 
 void Machine::State::leave_behind(const Roster& old) {
@@ -44,7 +54,6 @@ void Machine::State::leave_behind(const Roster& old) {
     if (roster_.find(member.id) != nullptr || member.id == identity_.id) continue;
     const BootTime until = now_ + (unproven ? timing().takeover_wait() : timing().abort_wait);
     book_.quarantine(member.id, rules().wait_unproven || !unproven ? until : now_);
-    if (rules().wait_proven) wait_until_ = std::max(wait_until_, now_ + timing().abort_wait);
     log(absl::StrCat("fleet: ", member.id, unproven ? " was taken out; its end is not proven" : " is gone"));
     const Peer* const peer = find_peer(member.id);
     if (peer != nullptr && !peer->linked()) peers_.erase(member.id);
@@ -63,7 +72,9 @@ void Machine::State::add_death(const std::string& id, Proof proof) {
     return;
   }
   const bool member = roster_.find(id) != nullptr;
-  if (dead(id) || (!member && deaths_.size() >= kDeathsMax)) return;
+  if (dead(id)) return;
+  if (deaths_.size() >= kDeathsMax) forget_deaths();
+  if (!member && deaths_.size() >= kDeathsMax) return;
   deaths_[id] = {.proof = proof, .learned = now_};
   if (!member) return;
   const bool unproven = proof == Proof::kForgotten && !fixed();
@@ -74,6 +85,13 @@ void Machine::State::add_death(const std::string& id, Proof proof) {
   log(absl::StrCat("fleet: ", id, " is dead"));
 }
 
+/// A member that restarts again and again leaves one each time. Only those of the roster have a meaning for ever.
+void Machine::State::forget_deaths() {
+  std::erase_if(deaths_, [this](const auto& death) {
+    return roster_.find(death.first) == nullptr && now_ >= death.second.learned + std::chrono::minutes(1);
+  });
+}
+
 void Machine::State::find_later_processes() {
   const auto later = [this](const std::string& pod_uid, const std::string& id, std::int64_t started) {
     if (pod_uid.empty()) return;
@@ -81,10 +99,8 @@ void Machine::State::find_later_processes() {
       if (member.pod_uid == pod_uid && member.id != id && member.started < started) add_death(member.id, Proof::kLaterProcess);
   };
   later(identity_.pod_uid, identity_.id, identity_.started);
-  for (const auto& [link, id] : links_) {
-    const Hello& hello = peers_.at(id).hello();
-    later(hello.pod_uid, hello.id, hello.started);
-  }
+  for (const auto& [link, id] : links_)
+    if (const Peer* const peer = find_peer(id)) later(peer->hello().pod_uid, peer->hello().id, peer->hello().started);
 }
 
 void Machine::State::on(const Forget& forget) {

@@ -44,6 +44,7 @@ class Peer {
   std::uint64_t busy_seen = 0;      // the newest own revision that it has
   bool serving = false;             // fixed peers
   bool sees_me = false;             // fixed peers
+  bool lists_me = false;            // fixed peers: this process is in its list
   bool resigned = false;
 
  private:

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -48,6 +49,7 @@ class Machine::State {
   BootTime next_tick() const;
   std::string hello() const;
   const Assignment& assignment() const { return assignment_; }
+  const Timing& timing() const { return options_.timing; }
   BootTime covered_until() const { return fixed() ? (fixed_serving_ ? kAlways : kLongAgo) : coverage_.until(); }
   bool must_cut() const { return must_cut_; }
   bool may_leave() const;
@@ -66,11 +68,11 @@ class Machine::State {
   };
 
   bool fixed() const { return !options_.fixed_peers.empty(); }
-  const Timing& timing() const { return options_.timing; }
   const Rules& rules() const { return options_.rules; }
 
   // --- time
   void on(const Tick&) {}
+  void on(const Waits& waits);
   void settle();  // after each event: what follows from it
   void update_coverage();
   void say_bye();
@@ -88,6 +90,7 @@ class Machine::State {
   void dial();
   bool acknowledges(const std::string& id) const;
   Peer& peer_of(const std::string& id) { return peers_.try_emplace(id, now_).first->second; }
+  void refuse(LinkId link, const Hello* hello);
   const Peer* find_peer(const std::string& id) const;
   BootDuration silence_of(const std::string& id) const;
 
@@ -96,8 +99,10 @@ class Machine::State {
   void on(const Forget& forget);
   void on(const DrainRequested&);
   void adopt(const Roster& roster);
+  void wait_for_unproven(const Roster& old);
   void leave_behind(const Roster& old);  // members of `old` that are gone
   void add_death(const std::string& id, Proof proof);
+  void forget_deaths();
   void find_later_processes();
   bool dead(const std::string& id) const { return deaths_.count(id) > 0; }
   void vote();
@@ -114,6 +119,14 @@ class Machine::State {
   bool serving() const;
 
   // --- fixed peers
+  void on(const PeersChanged& changed);
+  bool listed(const std::string& address) const;
+  bool is_own_id(const std::string& id) const;
+  void fixed_add(const std::string& address);
+  void fixed_take_out();
+  void fixed_drop();
+  void forget_peer(const std::string& id);  // unless it has a link: then with its end
+  bool fixed_met(const Member& member) const;
   void fixed_start();
   void fixed_hello(const Hello& hello);
   void fixed_settle();
@@ -151,6 +164,7 @@ class Machine::State {
 
   std::string why_not_ready() const;
   std::string why_not_member() const;
+  std::string why_not_fixed() const;
   std::vector<std::string> unreachable() const;
   std::string state_name() const;
   bool limited_idle() const;  // nothing runs at pods with a limit
@@ -186,9 +200,14 @@ class Machine::State {
   Coverage coverage_;
   bool must_cut_ = false;
   bool fixed_serving_ = false;
+  std::uint64_t serving_number_ = 0;  // the first beat that said so
+  std::set<std::string> newcomers_;   // addresses that were added to the list, where nobody has said yet that he may be home
+  Waits waits_;
+  BootTime waits_fall_at_ = kAlways;  // then `waits_` replace the longer ones before
 
   std::unordered_map<std::string, Peer> peers_;  // by id
   std::unordered_map<LinkId, std::string> links_;
+  std::map<std::string, std::string> strangers_;  // by address: why its process is no peer; at most kMembersMax
   std::uint64_t last_number_ = 0;
   BootTime next_beat_;
   bool urgent_ = true;  // something that others wait for has changed

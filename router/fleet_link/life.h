@@ -17,16 +17,23 @@ class Life final : private runtime::Message {
   runtime::Shard& shard() { return wakeup_.shard(); }
   bool cancelled() const { return cancelled_; }
   /// Wakes the coroutine from the event loop, so this may be called inside a coroutine. Needs no memory.
+  void wake() noexcept {
+    if (!std::exchange(is_on_its_way_, true)) shard().send(*this);
+  }
   void cancel() noexcept {
-    if (!std::exchange(cancelled_, true)) shard().send(*this);
+    if (!std::exchange(cancelled_, true)) wake();
   }
 
  private:
-  void run() override { wakeup_.wake(); }
+  void run() override {
+    is_on_its_way_ = false;
+    wakeup_.wake();
+  }
   void dropped() noexcept override {}
 
   runtime::Wakeup wakeup_;
   bool cancelled_ = false;
+  bool is_on_its_way_ = false;
 };
 
 }  // namespace router::fleet_link

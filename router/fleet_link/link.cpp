@@ -1,5 +1,8 @@
 #include "router/fleet_link/link.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <cerrno>
@@ -25,6 +28,9 @@ Link::Link(Origin origin, tls::Stream stream)
 
 Task<std::optional<Unopened>> Link::shake_hands(Deadline deadline) {
   for (IoResult shaken = stream_.handshake(); shaken.state != IoState::kDone; shaken = stream_.handshake()) {
+    // TLS would say that there is no cipher in common: a peer that does not know the key has none.
+    const bool is_tls = shaken.state == IoState::kFailed && shaken.system_error == 0;
+    if (is_tls) co_return Unopened{"the peer does not have the key of this router, or the other way round", 0};
     if (shaken.state != IoState::kBlocked) co_return Unopened{shaken.cause, shaken.system_error};
     const bool woken = co_await wait(deadline);
     if (!woken) co_return Unopened{"no TLS handshake in time", 0};
@@ -51,6 +57,14 @@ Task<std::optional<std::string>> Link::first_frame(Deadline deadline) {
     if (!woken || life_->cancelled()) co_return std::nullopt;
     flush();
   }
+}
+
+std::optional<std::chrono::microseconds> Link::round_trip() {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(stream_.socket().descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_rtt == 0)
+    return std::nullopt;
+  return std::chrono::microseconds(info.tcpi_rtt);
 }
 
 void Link::send(std::string_view frame) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,6 +43,9 @@ class Link {
   Task<std::optional<Unopened>> shake_hands(Deadline deadline);
   /// The first frame of the peer, its hello. Nothing: it did not come in time, or the link has ended.
   Task<std::optional<std::string>> first_frame(Deadline deadline);
+
+  /// The kernel's estimate; nothing before its first sample.
+  std::optional<std::chrono::microseconds> round_trip();
 
   /// Queues a frame of at most kFrameMax bytes, and sends what the kernel takes. With more than `unsent_max` the link ends.
   void send(std::string_view frame);

@@ -44,6 +44,8 @@ class LinkEvents {
   virtual void ended(LinkNumber link, Ended how) noexcept = 0;
   /// The process that was `member` is dead (proof P2, prober.h). It had no link when this was proven.
   virtual void proven_dead(const std::string& member) = 0;
+  /// A link to `member` was not opened: there are as many as `LinkOptions::members_max` allows.
+  virtual void refused(const std::string& member) = 0;
   /// An attempt to reach `address` has failed; the next one follows by itself. `cause` is a literal, `system_error` errno or 0.
   virtual void unreachable(const runtime::Address& address, const char* cause, int system_error) = 0;
 };

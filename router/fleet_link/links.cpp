@@ -106,6 +106,7 @@ const char* Links::introduce(Link& link, std::string_view hello, Dial* dial) {
   }
   if (!members_.contains(*member) && members_.size() >= options_.members_max) {
     ++counts_.refused;
+    events_.refused(*member);
     return "there are too many members";
   }
   link.member = *member;
@@ -199,10 +200,19 @@ Link* Links::best_of(const std::vector<Link*>& links, std::string_view member) c
   return best;
 }
 
-LinkNumber Links::best(std::string_view member) const {
+Link* Links::best_link(std::string_view member) const {
   const auto found = members_.find(member);
-  const Link* link = found != members_.end() ? best_of(found->second, member) : nullptr;
+  return found != members_.end() ? best_of(found->second, member) : nullptr;
+}
+
+LinkNumber Links::best(std::string_view member) const {
+  const Link* link = best_link(member);
   return link != nullptr ? link->number : 0;
+}
+
+std::optional<std::chrono::microseconds> Links::round_trip(std::string_view member) const {
+  Link* link = best_link(member);
+  return link != nullptr ? link->round_trip() : std::nullopt;
 }
 
 Link* Links::find(LinkNumber number) const {

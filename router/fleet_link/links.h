@@ -69,11 +69,16 @@ class Links {
   /// The addresses of the members that this process should have links to; its own may be among them. Links to others stay open.
   /// Only the first `members_max` count.
   void set_peers(const std::vector<runtime::Address>& addresses);
+  /// A member says that this is its address. If it is a peer's that this process has not reached yet, it is dialled without a
+  /// pause: until it has answered there, its death could not be proven.
+  void dial_now(const runtime::Address& address) noexcept;
 
   /// Sends a frame of 1 to kFrameMax bytes. False: the link has ended. Throws std::bad_alloc.
   bool send(LinkNumber link, std::string_view frame);
   /// The link over which frames to `member` go; 0 if there is none.
   LinkNumber best(std::string_view member) const;
+  /// The time from this kernel to the peer's and back on that link, as TCP measures it; nothing: no link, or no sample yet.
+  std::optional<std::chrono::microseconds> round_trip(std::string_view member) const;
   /// The peer has said that it goes: the end of its links proves nothing, and is Ended::kBye.
   void note_bye(LinkNumber link);
   /// Ends a link, after the frames that wait were sent. `ended` is called later, from the event loop.
@@ -100,6 +105,7 @@ class Links {
   void forget(Link& link) noexcept;
   void settle(Link& link);
   Link* find(LinkNumber number) const;
+  Link* best_link(std::string_view member) const;
   Link* best_of(const std::vector<Link*>& links, std::string_view member) const;
 
   // Dialling: links_dial.cpp

@@ -75,10 +75,20 @@ Task<void> Links::keep(Dial& dial) {
   Life nap(shard_);
   const Napping napping(dial, nap);
   while (!dial.cancelled()) {
+    dial.is_due = false;
     Duration pause = options_.look_again;
     if (wants_link(dial)) pause = co_await attempt(dial);
     const Deadline next = deadline_after(shard_.now(), pause);
-    while (!dial.cancelled() && shard_.now() < next) co_await nap.wakeup().wait(next);
+    while (!dial.cancelled() && !dial.is_due && shard_.now() < next) co_await nap.wakeup().wait(next);
+  }
+}
+
+void Links::dial_now(const Address& address) noexcept {
+  for (const std::shared_ptr<Dial>& dial : dials_) {
+    if (dial->address != address || !wants_link(*dial)) continue;
+    dial->is_due = true;
+    dial->pause = {};
+    if (dial->nap != nullptr) dial->nap->wake();
   }
 }
 

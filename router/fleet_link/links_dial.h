@@ -27,6 +27,7 @@ struct Links::Dial final : runtime::BackgroundTask {
   std::string reached;            // the member that last answered here; empty: none yet
   Life* nap = nullptr;            // where the coroutine waits between two attempts; null: none runs
   bool is_own = false;            // this process itself answered
+  bool is_due = false;            // an attempt is to be made now, whatever the pause
   Duration pause{};               // after the last failure
 
  private:

@@ -193,6 +193,13 @@ void add_fleet(MetricFamily& family, const ProcessFigures& figures) {
   if (figures.fleet) add_value(family, {}, (*figures.fleet).*kFigure);
 }
 
+void add_round_trips(MetricFamily& family, const ProcessFigures& figures) {
+  if (!figures.fleet) return;
+  for (const auto& [peer, time] : figures.fleet->round_trips) {
+    add_value(family, {{"peer", peer}}, std::chrono::duration<double>(time).count());
+  }
+}
+
 void add_fleet_covered(MetricFamily& family, const ProcessFigures& figures) {
   if (figures.fleet) add_value(family, {}, std::uint64_t{figures.fleet->covered ? 1U : 0U});
 }
@@ -296,6 +303,7 @@ constexpr std::array kFamilies{
     Family{.name = kFleetEpoch, .type = kGauge, .of_process = add_fleet<&FleetFigures::epoch>},
     Family{.name = kFleetCovered, .type = kGauge, .of_process = add_fleet_covered},
     Family{.name = kFleetSlotsWaiting, .type = kGauge, .of_process = add_fleet<&FleetFigures::slots_waiting>},
+    Family{.name = kFleetRoundTrip, .type = kGauge, .of_process = add_round_trips},
     Family{.name = kFleetSentOn, .type = kCounter, .of_process = add_sent_on},
     Family{.name = kLogDropped, .type = kCounter, .of_process = add_process<&ProcessFigures::access_log_dropped>},
     Family{.name = kCpuSeconds, .type = kCounter, .of_process = add_usage<double, &ProcessUsage::cpu_seconds>},

@@ -93,6 +93,9 @@ inline constexpr Name kFleetCovered{"inference_router_fleet_covered",
 inline constexpr Name kFleetSlotsWaiting{
     "inference_router_fleet_slots_waiting_for_takeover",
     "Slots of namespaces whose home is here that are not used yet, because another router may still use them."};
+inline constexpr Name kFleetRoundTrip{
+    "inference_router_fleet_link_rtt_seconds",
+    "Round trip time of the link to another router of the fleet, as TCP measures it."};  // + peer
 inline constexpr Name kFleetSentOn{"inference_router_fleet_requests_sent_on_total",
                                    "Requests sent on to another router, by what became of them."};  // + result
 inline constexpr Name kLogDropped{"inference_router_access_log_dropped_total",

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "router/base/time.h"
@@ -64,6 +65,7 @@ struct FleetFigures {
   std::uint64_t epoch = 0;
   bool covered = false;
   std::uint64_t slots_waiting = 0;
+  std::vector<std::pair<std::string, Duration>> round_trips;  // by address of another member; at most 64
   std::array<std::uint64_t, kSentOnResultCount> sent_on{};
 };
 

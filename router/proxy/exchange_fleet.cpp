@@ -44,9 +44,10 @@ Result<void> Exchange::come_home() {
 namespace {
 
 /// A connection to the home that broke says nothing about a pod. The reason is the one of a pod that broke its connection.
-Failure home_lost(bool begun_at_pod, int system_error) {
-  const char* cause = begun_at_pod ? "the home of the namespace was lost while its pod worked on the request"
-                                   : "the home of the namespace was lost, and a pod may have seen the request";
+Failure home_lost(bool begun_at_pod, bool answering, int system_error) {
+  const char* cause = answering      ? "the pod broke its answer off, or the home of the namespace was lost"
+                      : begun_at_pod ? "the home of the namespace was lost while its pod worked on the request"
+                                     : "the home of the namespace was lost, and a pod may have seen the request";
   return Failure::internal(Reason::kUpstreamReset, cause, system_error);
 }
 
@@ -67,7 +68,7 @@ Task<Result<void>> Exchange::forward_to_home() {
   Failure failure = relayed.error();
   if (failure.reason == Reason::kUpstreamReset) {
     const bool again = !send_on_->begun_at_pod() && upstream.ended_unseen() != upstream::Unseen::kNo;
-    failure = home_lost(send_on_->begun_at_pod(), failure.system_error);
+    failure = home_lost(send_on_->begun_at_pod(), attempt_.state() == Attempt::State::kAnswering, failure.system_error);
     if (again) co_return failure;  // in the state kSending
   }
   if (failure.reason == Reason::kClientClosed) {
@@ -110,6 +111,11 @@ Result<void> Exchange::admit_sent_on() {
   if (route_.deployment == nullptr) {
     return Failure::downstream(Reason::kDeploymentNotFound, "the home does not know the deployment");
   }
+  // A restarted router has the address of the one before it. A request that waits here under the other's name would be given up
+  // when the sender learns that the other one is gone.
+  if (view_->peers != nullptr && asked->to != view_->peers->self) {
+    return Failure::internal(Reason::kHomeMoved, "the request is for another router, which had this address");
+  }
   patience_ = asked->patience;
   if (arrival_ == TimePoint{}) came_with_age(asked->age);
   return {};
@@ -144,8 +150,11 @@ void Exchange::refuse_sent_on(const Failure& failure) {
   downstream_.field(fleet_field::kReason, moved ? "home_moved" : name_of(failure.reason));
   downstream_.field(fleet_field::kMessage, plain_text(message));
   if (moved && view_->peers != nullptr && route_.deployment != nullptr && route_.deployment->home != nullptr) {
-    const upstream::Peer* home = view_->peers->at(route_.deployment->home->where());
+    const std::int32_t where = route_.deployment->home->where();
+    const upstream::Peer* home = view_->peers->at(where);
     if (home != nullptr) downstream_.field(fleet_field::kHome, home->member());
+    const bool here = where == dispatch::NamespaceHome::kHere && failure.reason == Reason::kHomeMoved;
+    if (here) downstream_.field(fleet_field::kHome, view_->peers->self);
   }
   if (asks_to_retry(failure.reason) && route_.deployment != nullptr) {
     downstream_.field("Retry-After", std::to_string(retry_after(route_.deployment->queue->expected_wait()).count()));

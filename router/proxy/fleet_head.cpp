@@ -106,7 +106,9 @@ Result<SentOnHead> read_sent_on(const http::RequestHead& head, TimePoint now) {
   const std::optional<std::uint64_t> age = Value(head.fields, fleet_field::kAge).number(kAgeMax);
   const std::optional<std::uint64_t> epoch = Value(head.fields, fleet_field::kEpoch).number(kEpochMax);
   const Value id(head.fields, fleet_field::kId);
-  if (!age || !epoch || !id.given() || !is_uuid(id.text())) return malformed();
+  const Value to(head.fields, fleet_field::kTo);
+  if (!age || !epoch || !to.given() || !id.given() || !is_uuid(id.text())) return malformed();
+  asked.to = to.text();
   asked.age = microseconds(*age);
   asked.epoch = *epoch;
   asked.id = id.text();
@@ -125,6 +127,7 @@ void write_sent_on(stream::RequestSink& to, const model::Route& route, const Sen
   std::array<char, 24> storage;
   std::string name = route.endpoint->namespace_name;
   to.field(fleet_field::kDeployment, name.append("/").append(route.endpoint->name).append("/").append(route.deployment->name));
+  to.field(fleet_field::kTo, fields.to);
   to.field(fleet_field::kAge, decimal(std::min(count_of<microseconds>(fields.age), kAgeMax), storage));
   if (patience.deadline != kNever) {
     to.field(fleet_field::kDeadline, decimal(std::min(count_of<milliseconds>(patience.deadline - now), kDeadlineMax), storage));

@@ -20,6 +20,7 @@ namespace router::proxy {
 namespace fleet_field {
 // of a request
 inline constexpr std::string_view kDeployment = "x-ir-deployment";  // NAMESPACE/ENDPOINT/DEPLOYMENT; no namespace: a file
+inline constexpr std::string_view kTo = "x-ir-to";                  // id of the member that is meant
 inline constexpr std::string_view kAge = "x-ir-age-us";             // since it came to the queue
 inline constexpr std::string_view kDeadline = "x-ir-deadline-ms";   // what the client has left; missing: it named none
 inline constexpr std::string_view kEpoch = "x-ir-epoch";            // of the sender's roster
@@ -41,6 +42,7 @@ struct SentOnHead {
   std::string_view namespace_name;
   std::string_view endpoint;
   std::string_view deployment;
+  std::string_view to;
   Duration age{};
   Patience patience;
   std::uint64_t epoch = 0;
@@ -53,6 +55,7 @@ Result<SentOnHead> read_sent_on(const http::RequestHead& head, TimePoint now);
 
 /// What the sender writes.
 struct SentOnFields {
+  std::string_view to;
   Duration age{};
   std::uint64_t epoch = 0;
 };

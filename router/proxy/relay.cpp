@@ -21,6 +21,7 @@ constexpr int kInterimHeadsPerTurn = 32;  // read from the pod at once, passed o
 constexpr std::size_t kInterimBytesPerTurn = 64 * 1024;
 constexpr std::chrono::milliseconds kInterimPause{1};
 constexpr std::chrono::milliseconds kForHome{250};
+constexpr const char* kSilentPod = "the pod sent nothing for stream_idle_timeout_ms";
 
 std::size_t bytes_of(const http::ResponseHead& head) {
   std::size_t bytes = sizeof "HTTP/1.1 103 \r\n\r\n" + head.reason_phrase.size();
@@ -228,7 +229,7 @@ Result<void> Relay::pump_response() {
     }
     const Result<Progress> moved = upstream_.read_body(downstream_);
     if (const Result<void> sent = downstream_.flush(); !sent) return sent;
-    if (!moved) return moved.error();
+    if (!moved) return broken_off(moved.error());
     if (*moved == Progress::kBlocked) break;
     response_moved_ = wakeup_.shard().now();
     if (*moved == Progress::kEnded) {
@@ -244,6 +245,16 @@ Result<void> Relay::pump_response() {
     again_ = !attempt_.over();
   }
   return {};
+}
+
+/// After the head of an answer, a home can only cut it. As long as the home lives, no answer is silent for longer than
+/// stream_idle_timeout_ms, so an end after that time is the one that this limit makes. Bytes and end do not take the same time
+/// from the home to here.
+Failure Relay::broken_off(const Failure& failure) const {
+  const Duration limit = deployment_.stream_idle_timeout;
+  const bool silent = wakeup_.shard().now() - response_moved_ >= limit - std::min(for_home_, limit / 4);
+  if (send_on_ == nullptr || failure.reason != Reason::kUpstreamReset || !silent) return failure;
+  return Failure::upstream(Reason::kUpstreamTimeout, kSilentPod);
 }
 
 bool Relay::wants_request() const {
@@ -280,9 +291,9 @@ void Relay::note_wait(Duration time) {
   upload_.waited(time);
 }
 
-Relay::Limit Relay::limit_at_home(TimePoint now) const {
+Relay::Limit Relay::limit_at_home() const {
   Limit next;
-  if (send_on_->home_is_lost()) next.sooner(now, Failure::upstream(Reason::kUpstreamReset, "the fleet gave the home up"));
+  next.sooner(send_on_->last_word_by(), Failure::upstream(Reason::kUpstreamReset, "the fleet gave the home up"));
   next.sooner(
       deadline_after(exchange_.patience().deadline, for_home_),
       Failure::downstream(Reason::kUpstreamTimeout, "no answer from the home within the client's x-request-deadline-ms"));
@@ -292,7 +303,7 @@ Relay::Limit Relay::limit_at_home(TimePoint now) const {
 }
 
 Relay::Limit Relay::limit(TimePoint now) const {
-  if (send_on_ != nullptr && !send_on_->begun_at_pod()) return limit_at_home(now);
+  if (send_on_ != nullptr && !send_on_->begun_at_pod()) return limit_at_home();
   Limit next;
   if (wants_request()) {
     next.sooner(deadline_after(now, sends_.left()),
@@ -305,7 +316,7 @@ Relay::Limit Relay::limit(TimePoint now) const {
                 Failure::downstream(Reason::kClientTimeout, "the client reads the answer more slowly than min_send_rate"));
   } else if (answering() && !attempt_.over()) {
     next.sooner(response_moved_ + deployment_.stream_idle_timeout + for_home_,
-                Failure::upstream(Reason::kUpstreamTimeout, "the pod sent nothing for stream_idle_timeout_ms"));
+                Failure::upstream(Reason::kUpstreamTimeout, kSilentPod));
   }
   if (answering()) return next;
   if (wants_request()) {

@@ -39,6 +39,7 @@ class Relay {
   Result<bool> hear_home(const http::ResponseHead& head);
   Result<void> begins_at_pod(const BeginsAtPod& said);
   Failure home_replied(const HomeReply& reply);
+  Failure broken_off(const Failure& failure) const;
   /// When to read from the pod again after a pause; kNever without a pause.
   Deadline interims_go_on(TimePoint now) const { return now < interims_from_ ? interims_from_ : kNever; }
   /// Passes an interim (1xx) response on: the first 8 of a request, up to 16 KB; further ones are dropped. Returns false if it
@@ -64,7 +65,7 @@ class Relay {
   };
   Limit limit(TimePoint now) const;
   /// While the request waits at the home.
-  Limit limit_at_home(TimePoint now) const;
+  Limit limit_at_home() const;
   /// Updates the minimum rates with the client's progress.
   void note_progress();
   /// The relay has slept for `time`: counts it for each direction of the client for which it waited.

@@ -14,9 +14,10 @@ namespace {
 using dispatch::NamespaceHome;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kLook{20};    // while nobody is home
-constexpr milliseconds kPause{50};   // before the same home is asked again
-constexpr int kTriesAtOnce = 3;      // without a pause between them
+constexpr milliseconds kLook{20};   // while nobody is home
+constexpr milliseconds kPause{50};  // before the same home is asked again
+constexpr int kTriesAtOnce = 3;     // without a pause between them
+constexpr milliseconds kLastWord{1000};
 constexpr milliseconds kSlack{500};  // for the home's own deadlines, which come first
 
 }  // namespace
@@ -49,7 +50,7 @@ Task<Result<void>> SendOn::run(bool moved) {
     if (at_ == NamespaceHome::kHere)
       co_return Failure::internal(Reason::kHomeMoved, "this router is home of the namespace now");
     view_ = exchange_.server().view();
-    if (at_ == NamespaceHome::kNobody && view_->generation != exchange_.view().generation)
+    if ((at_ == NamespaceHome::kNobody || unknown_) && view_->generation != exchange_.view().generation)
       co_return Failure::internal(Reason::kHomeMoved, "a newer configuration may say otherwise");
     Duration wait = kLook;
     named_ = NamespaceHome::kNobody;
@@ -87,6 +88,8 @@ std::int32_t SendOn::find_member(std::string_view id) const {
 Task<Result<void>> SendOn::send() {
   upstream::Peer& to = *peer();
   begun_at_pod_ = replied_ = false;
+  lost_ = {};
+  exchange_.home_said_.reset();  // by the try before
   place_ = to.enter();
   if (!place_) co_return Failure::internal(Reason::kQueueFull, "too many requests wait at the home of the namespace");
   runtime::Wakeup& wakeup = exchange_.wakeup();
@@ -105,7 +108,9 @@ Task<Result<void>> SendOn::send() {
   co_return co_await exchange_.forward_to_home();
 }
 
-/// The failures of one try, from the one that says most about the request to the one that says nothing.
+/// The failures of one try, from the one that says most about the request to the one that says nothing. A request that no pod
+/// has seen waits for a home that takes it, and is told only that its time was over: what this router could not do with another
+/// router says nothing about a pod.
 Task<SendOn::Next> SendOn::what_follows(Failure failure) {
   place_.give_up();
   const bool unreachable = failure.reason == Reason::kUpstreamConnectFailed && !replied_;
@@ -113,11 +118,13 @@ Task<SendOn::Next> SendOn::what_follows(Failure failure) {
   const bool moved = failure.reason == Reason::kHomeMoved && replied_ && !begun_at_pod_;
   const bool unseen = exchange_.attempt().state() == Attempt::State::kSending;  // see `forward_to_home`
   if (!(unreachable || unknown || moved || unseen)) co_return Next::kDone;
+  unknown_ = unknown;
   if (unseen) exchange_.attempt().start_over();
   co_await end_attempt();
   if (!exchange_.downstream().rewind_request()) co_return Next::kDone;
-  if (!moved) last_ = failure;
-  if (unreachable) last_.cause = "the home of the namespace cannot be reached";
+  if (unseen) last_.cause = "the home of the namespace was lost, and no other took its place within max_queue_wait_ms";
+  if (unreachable) last_.cause = "the home of the namespace could not be reached within max_queue_wait_ms";
+  if (unknown) last_.cause = "the home of the namespace did not know the deployment within max_queue_wait_ms";
   co_return moved || unseen ? Next::kAgain : Next::kAfterPause;
 }
 
@@ -163,12 +170,20 @@ Deadline SendOn::answers_by() const {
   return deadline_after(deadline_, 2 * deployment.connect_timeout + deployment.abort_wait + kSlack);
 }
 
+Deadline SendOn::last_word_by() {
+  if (peer() != nullptr) return kNever;
+  if (lost_ == TimePoint{}) lost_ = exchange_.wakeup().shard().now();
+  return deadline_after(lost_, kLastWord);
+}
+
 void SendOn::watch_view() {
   if (!begun_at_pod_) exchange_.server().wait_for_next_view(arrival_);
 }
 
 SentOnFields SendOn::fields() const {
-  return {exchange_.time_in_queue_ + (exchange_.wakeup().shard().now() - arrived_),
+  const upstream::Peer* to = view_->peers != nullptr ? view_->peers->at(at_) : nullptr;
+  return {to != nullptr ? std::string_view(to->member()) : std::string_view(),
+          exchange_.time_in_queue_ + (exchange_.wakeup().shard().now() - arrived_),
           view_->peers != nullptr ? view_->peers->epoch : 0};
 }
 

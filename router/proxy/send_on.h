@@ -40,8 +40,9 @@ class SendOn {
   Failure replied(const HomeReply& reply);
   /// When the home must have answered.
   Deadline answers_by() const;
-  /// The fleet has given the home up.
-  bool home_is_lost() const { return peer() == nullptr; }
+  /// Until when the connection may still say what became of the request, after the fleet has given the home up: another process
+  /// may be at its other end by now, which answers 421. kNever: the home was not given up.
+  Deadline last_word_by();
   /// Wakes the exchange when a newer view has arrived, which may have given the home up.
   void watch_view();
   SentOnFields fields() const;
@@ -67,13 +68,15 @@ class SendOn {
   Views::Snapshot view_;     // keeps the peer
   Views::Arrival arrival_;
   std::int32_t at_;
+  TimePoint lost_{};      // when the home was given up; zero: it was not
   std::int32_t named_;    // by the last 421, and known as a peer
   bool replied_ = false;  // the last try ended with a local reply of the home
   upstream::Peer::Place place_;
+  bool unknown_ = false;  // the home did not know the deployment
   bool begun_at_pod_ = false;
   bool holds_body_ = false;
   int tries_ = 0;
-  Failure last_;  // why the request has not been served yet
+  Failure last_;  // queue_timeout, and why the request has not been served yet
 };
 
 }  // namespace router::proxy

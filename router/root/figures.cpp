@@ -86,6 +86,7 @@ metrics::FleetFigures fleet_figures(const serving::FleetService& fleet, metrics:
   figures.epoch = report.epoch.number;
   figures.covered = fleet.coverage().covers_now();
   figures.slots_waiting = report.slots_waiting;
+  for (const auto& [address, time] : fleet.news().round_trips) figures.round_trips.emplace_back(address, time);
   for (std::size_t result = 0; result < metrics::kSentOnResultCount; ++result) {
     for (std::size_t index = 0; index < shards; ++index) {
       figures.sent_on[result] += registry.shard(index).sent_on[result].value();

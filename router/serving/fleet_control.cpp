@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "router/runtime/contain.h"
+#include "router/serving/fleet_waits.h"
 
 namespace router::serving {
 namespace {
@@ -31,6 +32,15 @@ FleetPods::Served pods_of(const LiveDeployments& live) {
     }
   }
   return served;
+}
+
+/// Their queues have a home also while there is no pod: what waits keeps its place, and a newcomer is told why it is refused.
+std::set<std::string> limited_namespaces_of(const LiveDeployments& live) {
+  std::set<std::string> names;
+  for (const auto& [key, deployment] : live.all()) {
+    if (limited(*deployment)) names.insert(deployment->settings.namespace_name);
+  }
+  return names;
 }
 
 }  // namespace
@@ -79,8 +89,18 @@ void FleetControl::expired() {
   control().schedule(*this, control().now() + (busy ? kLookBusy : kLook));
 }
 
+/// Before the pods that ask for it: nothing is begun there yet.
+void FleetControl::tell_waits() {
+  FleetWaits waits(parts_.running_grace);
+  for (const auto& [key, deployment] : parts_.live.all()) waits.add(deployment->settings);
+  if (waits.waits() == waits_) return;
+  parts_.post(waits.waits());
+  waits_ = waits.waits();
+}
+
 void FleetControl::tell_served() {
-  pods_.serve(pods_of(parts_.live), served_ + 1);
+  tell_waits();
+  pods_.serve(pods_of(parts_.live), limited_namespaces_of(parts_.live), served_ + 1);
   if (pods_.changed()) {
     parts_.post(fleet::Served{pods_.served()});
     ++served_;

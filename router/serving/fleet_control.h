@@ -30,8 +30,9 @@ class FleetControl final : private runtime::Timer {
     LiveDeployments& live;
     FleetPeers& peers;
     std::shared_ptr<dispatch::Membership> membership;
-    std::function<void(fleet::Event)> post;  // to the fleet's thread, in order. May throw std::bad_alloc
-    std::function<void()> publish_peers;     // publishes a view with `peers.current()`. May throw std::bad_alloc
+    std::chrono::milliseconds running_grace;  // fleet.running_grace_s
+    std::function<void(fleet::Event)> post;   // to the fleet's thread, in order. May throw std::bad_alloc
+    std::function<void()> publish_peers;      // publishes a view with `peers.current()`. May throw std::bad_alloc
   };
   static constexpr std::chrono::milliseconds kLook{100};     // between two looks at coverage and what is held
   static constexpr std::chrono::milliseconds kLookBusy{20};  // while another router may wait for the end of something held
@@ -65,6 +66,7 @@ class FleetControl final : private runtime::Timer {
 
   void expired() override;
   void tell_served();
+  void tell_waits();
   void obey();
   void set_homes();
   void allow_slots(bool covered);
@@ -76,6 +78,7 @@ class FleetControl final : private runtime::Timer {
   FleetHomes homes_;
   FleetPods pods_;
   FleetNews news_;
+  fleet::Waits waits_;  // that were told
   bool served_is_current_ = false;
   bool queues_are_current_ = false;
   bool peers_are_current_ = true;

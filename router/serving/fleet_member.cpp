@@ -63,8 +63,6 @@ FleetMember::FleetMember(runtime::Shard& shard, Outside outside, Settings settin
       coverage_(outside.coverage),
       courier_(outside.courier),
       requests_(std::move(outside.requests)),
-      running_grace_(settings.machine.timing.running_grace),
-      doubt_(settings.machine.timing.takeover_wait()),
       first_id_(settings.identity.id),
       closing_max_(settings.links.closing_max),
       machine_(std::move(settings.identity), std::move(settings.machine), boot_now()),
@@ -112,7 +110,10 @@ std::optional<std::string> FleetMember::member_of(std::string_view hello) {
 }
 
 void FleetMember::opened(LinkNumber link, const std::string&, std::string_view hello) {
-  if (const std::optional<fleet::Hello> said = parse_hello(hello)) log_.reached(said->address);
+  if (const std::optional<fleet::Hello> said = parse_hello(hello)) {
+    log_.reached(said->address);
+    if (const std::optional<Address> address = parse_address(said->address)) links_.dial_now(*address);
+  }
   decide(fleet::LinkOpened{.link = link, .hello = std::string(hello)});
 }
 
@@ -122,6 +123,10 @@ void FleetMember::frame(LinkNumber link, std::string_view bytes) {
 }
 
 void FleetMember::ended(LinkNumber link, Ended) noexcept { handle(fleet::LinkEnded{link}); }
+
+void FleetMember::refused(const std::string& member) {
+  log_.say_once(log::Level::kWarning, absl::StrCat("fleet: ", member, " was refused: there are too many members already"));
+}
 
 void FleetMember::unreachable(const Address& address, const char* cause, int system_error) {
   log_.unreachable(address, cause, system_error);
@@ -155,7 +160,7 @@ void FleetMember::settle(BootTime now) noexcept {
 
 /// The machine has thrown an exception, and may be half-way between two states.
 void FleetMember::doubt(BootTime now) noexcept {
-  in_doubt_until_ = now + doubt_;
+  in_doubt_until_ = now + machine_.timing().takeover_wait();
   cover(now);
 }
 
@@ -204,10 +209,18 @@ void FleetMember::dial() {
   log_.keep_only(addresses);
 }
 
+void FleetMember::add_round_trips(FleetNews& news) const {
+  for (const fleet::MemberReport& each : news.report.members) {
+    if (const auto round_trip = links_.round_trip(each.member.id))
+      news.round_trips.emplace_back(each.member.address, *round_trip);
+  }
+}
+
 void FleetMember::tell(BootTime now) {
   if (!courier_.is_home() || closed_) return;
   FleetLetter letter;
   letter.news = reporter_.news(now, links_.counts());
+  if (letter.news) add_round_trips(*letter.news);
   letter.lease = std::exchange(lease_, std::nullopt);
   letter.lines = log_.take();
   if (!letter.empty()) courier_.send(std::move(letter));
@@ -218,7 +231,7 @@ void FleetMember::arm(BootTime now) noexcept {
   const BootTime covered = machine_.covered_until();
   BootTime next = machine_.next_tick();
   if (courier_.is_home()) next = std::min(next, reporter_.ask_at());
-  for (const BootTime end : {covered, covered + running_grace_, in_doubt_until_}) {
+  for (const BootTime end : {covered, covered + machine_.timing().running_grace, in_doubt_until_}) {
     if (end > now) next = std::min(next, end);
   }
   alarm_.set(fleet_link::BootTime(next.time_since_epoch()));

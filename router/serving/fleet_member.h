@@ -62,6 +62,7 @@ class FleetMember final : private fleet_link::LinkEvents {
   void frame(fleet_link::LinkNumber link, std::string_view bytes) override;
   void ended(fleet_link::LinkNumber link, fleet_link::Ended how) noexcept override;
   void proven_dead(const std::string& member) override { handle(fleet::PeerRefused{member}); }
+  void refused(const std::string& member) override;
   void unreachable(const runtime::Address& address, const char* cause, int system_error) override;
 
   void decide(fleet::Event event);
@@ -70,6 +71,7 @@ class FleetMember final : private fleet_link::LinkEvents {
   void cover(fleet::BootTime now) noexcept;
   void act() noexcept;
   void tell(fleet::BootTime now);
+  void add_round_trips(FleetNews& news) const;
   void arm(fleet::BootTime now) noexcept;
   void dial();
 
@@ -87,9 +89,7 @@ class FleetMember final : private fleet_link::LinkEvents {
   dispatch::Coverage& coverage_;
   FleetCourier& courier_;
   const Requests requests_;
-  const fleet::BootDuration running_grace_;
-  const fleet::BootDuration doubt_;  // W
-  const std::string first_id_;       // the own id for `links_`, also after the machine came back as another member
+  const std::string first_id_;  // the own id for `links_`, also after the machine came back as another member
   const std::chrono::milliseconds closing_max_;
 
   fleet::Machine machine_;

@@ -48,6 +48,7 @@ FleetNews FleetReporter::make(fleet::Report report, const fleet_link::LinkCounts
   return {.assignment = is_told ? told_assignment_ : std::make_shared<const fleet::Assignment>(newest),
           .report = std::move(report),
           .links = links,
+          .round_trips = {},
           .must_cut = machine_.must_cut(),
           .may_leave = machine_.may_leave(),
           .served = served_};

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "router/fleet/assignment.h"
 #include "router/fleet/machine.h"
@@ -16,6 +20,7 @@ struct FleetNews {
   std::shared_ptr<const fleet::Assignment> assignment;  // never null
   fleet::Report report;
   fleet_link::LinkCounts links;
+  std::vector<std::pair<std::string, std::chrono::microseconds>> round_trips{};  // by address, of the members with a link
   bool must_cut = false;
   bool may_leave = false;
   std::uint64_t served = 0;  // Served events that the assignment takes into account

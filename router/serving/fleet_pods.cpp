@@ -9,16 +9,16 @@ namespace router::serving {
 
 using dispatch::PodSlots;
 
-void FleetPods::serve(Served served, std::uint64_t number) {
+void FleetPods::serve(Served served, std::set<std::string> limited, std::uint64_t number) {
+  if (limited != limited_) changed_ = true;
+  limited_ = std::move(limited);
   for (auto& [id, known] : pods_) {
     if (!known.served || served.contains(id)) continue;
     known.served = false;
     changed_ = true;
     withhold(known, PodSlots::kAll);
   }
-  limited_.clear();
   for (auto& [id, pod] : served) {
-    if (pod.limit > 0) ++limited_[pod.name_space];
     Known& known = pods_[id];
     if (known.served && known.pod == pod) continue;
     changed_ = true;
@@ -32,11 +32,10 @@ void FleetPods::serve(Served served, std::uint64_t number) {
 
 std::vector<fleet::ServedNamespace> FleetPods::served() const {
   std::map<std::string, fleet::ServedNamespace> namespaces;
+  for (const std::string& name : limited_) namespaces[name].name = name;
   for (const auto& [id, known] : pods_) {
-    if (!known.served || !limited_.contains(known.pod.name_space)) continue;
-    fleet::ServedNamespace& into = namespaces[known.pod.name_space];
-    into.name = known.pod.name_space;
-    into.pods.push_back({.id = id, .slots = known.pod.limit});
+    const auto into = namespaces.find(known.pod.name_space);
+    if (known.served && into != namespaces.end()) into->second.pods.push_back({.id = id, .slots = known.pod.limit});
   }
   std::vector<fleet::ServedNamespace> all;
   for (auto& [name, each] : namespaces) all.push_back(std::move(each));

@@ -29,13 +29,14 @@ class FleetPods {
   /// The pods by their ids, which are the same texts on every member.
   using Served = std::map<std::string, FleetPod>;
 
-  /// Replaces the pods that are served. `number` names this call: rises with each. The slots of a pod that is new, or whose
-  /// limit has changed, are withheld until an assignment that knows of it. Throws std::bad_alloc; repeat it then.
-  void serve(Served served, std::uint64_t number);
+  /// Replaces what is served: the pods, and the namespaces of limited deployments, which have a home also while they have no
+  /// pod. `number` names this call: rises with each. The slots of a pod that is new, or whose limit has changed, are withheld
+  /// until an assignment that knows of it. Throws std::bad_alloc; repeat it then.
+  void serve(Served served, std::set<std::string> limited, std::uint64_t number);
   /// Whether what is served differs from what `told` was called for.
   bool changed() const { return changed_; }
   void told() { changed_ = false; }
-  /// What the fleet is told: every namespace in which a pod has a limit.
+  /// What the fleet is told: every namespace with a limited deployment.
   std::vector<fleet::ServedNamespace> served() const;
   bool has_limit(const std::string& pod) const;
 
@@ -68,7 +69,7 @@ class FleetPods {
 
   std::map<std::string, Known> pods_;
   bool changed_ = false;
-  std::map<std::string, std::size_t> limited_;  // pods with a limit, by namespace
+  std::set<std::string> limited_;  // namespaces
 };
 
 }  // namespace router::serving

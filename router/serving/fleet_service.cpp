@@ -10,8 +10,10 @@
 
 #include "config/addresses.h"
 #include "router/base/log.h"
+#include "router/fleet/protocols.h"
 #include "router/serving/fleet_identity.h"
 #include "router/serving/fleet_keys.h"
+#include "router/serving/fleet_waits.h"
 
 namespace router::serving {
 namespace {
@@ -25,25 +27,15 @@ absl::Status at(const config::Fleet& fleet, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat(config::text_of(fleet.location), ": ", what));
 }
 
-/// The longest time until a pod has noticed that its request was cut. With `drain_on_abort` the pod is not asked to stop.
-std::chrono::milliseconds abort_wait(const config::Config& config) {
-  std::chrono::milliseconds longest(250);
-  for (const config::Endpoint& endpoint : config.endpoints) {
-    for (const config::Deployment& each : endpoint.deployments) {
-      if (each.max_concurrent_requests_per_instance == 0) continue;
-      longest = std::max<std::chrono::milliseconds>(longest, each.drain_on_abort ? each.request_timeout : each.abort_wait);
-    }
-  }
-  return longest;
-}
-
 FleetThread::Settings thread_settings(const config::Config& config, runtime::ListeningSocket listening) {
   const config::Fleet& fleet = *config.process.fleet;
   fleet::Options machine;
-  machine.timing.running_grace = fleet.running_grace;
+  const fleet::Waits waits = waits_of(config).waits();
+  machine.timing.running_grace = waits.running_grace;
   machine.timing.take_after = fleet.take_after;
-  machine.timing.abort_wait = abort_wait(config);
+  machine.timing.abort_wait = waits.abort_wait;
   machine.fixed_peers = fleet.peers;
+  machine.protocols = fleet::spoken_protocols();
   fleet_link::LinkOptions links;
   links.trust_refused = fleet.trust_refused;
   return {make_identity(fleet, host_name()), std::move(machine), links, std::move(listening)};
@@ -76,6 +68,7 @@ FleetService::FleetService(Parts parts, const config::Config& config, FleetThrea
                 .live = parts_.live,
                 .peers = peers_,
                 .membership = membership_,
+                .running_grace = fleet_.running_grace,
                 .post = [this](fleet::Event event) { thread_->post(std::move(event)); },
                 .publish_peers = parts_.publish_peers}),
       thread_(std::make_unique<FleetThread>(thread_parts(), std::move(settings))) {
@@ -138,10 +131,7 @@ void FleetService::replace_keys_or_say(const absl::StatusOr<tls::PskKeys>& keys)
 }
 
 void FleetService::reload(const config::Fleet& fleet) {
-  for (const std::string& peer : fleet_.peers) {
-    const bool stays = std::find(fleet.peers.begin(), fleet.peers.end(), peer) != fleet.peers.end();
-    if (!stays) thread_->post(fleet::Forget{peer});
-  }
+  if (fleet.peers != fleet_.peers) thread_->post(fleet::PeersChanged{fleet.peers});
   fleet_ = fleet;
   if (!fleet_.key_file.empty()) replace_keys_or_say(read_fleet_keys(fleet_.key_file));
 }
@@ -215,14 +205,6 @@ void check_fleet_changes(const std::optional<config::Fleet>& next, const std::op
   if (next->running_grace != now->running_grace) refuse("running_grace_s");
   if (next->take_after != now->take_after) refuse("take_after_s");
   if (next->trust_refused != now->trust_refused) refuse("trust_refused");
-  const auto known = [&now](const std::string& peer) {
-    return std::find(now->peers.begin(), now->peers.end(), peer) != now->peers.end();
-  };
-  if (!std::all_of(next->peers.begin(), next->peers.end(), known)) {
-    config::Location where = next->location;
-    where.path = "fleet.peers";
-    findings.mistake(where, "a router can be taken out of the list while the router runs, but none can be added: restart it");
-  }
 }
 
 void check_fleet_keys(const std::optional<config::Fleet>& fleet, bool may_stay, config::Findings& findings) {

@@ -45,8 +45,8 @@ class FleetService {
   /// Before the shards start: from now on this process is a member, if the others agree. Throws std::system_error if there can
   /// be no thread.
   void start();
-  /// Applies what may change while the process runs: keys, and peers that are gone. `fleet` was accepted (`check_changes`), or
-  /// is the one in force: keys act even if a reload is refused. A mistake in the keys is logged, and the old ones stay.
+  /// Applies what may change while the process runs: keys, and the list of the peers. `fleet` was accepted (`check_changes`),
+  /// or is the one in force: keys act even if a reload is refused. A mistake in the keys is logged, and the old ones stay.
   void reload(const config::Fleet& fleet);
   /// SIGTERM: the homes move to other members. The port stays open until `stop`.
   void drain();

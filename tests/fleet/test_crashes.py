@@ -11,7 +11,7 @@ from support.wait import eventually
 
 pytestmark = pytest.mark.serial
 SOON = 0.4  # seconds until the slots are usable again
-ROUNDS = 3
+ROUNDS = 5
 SLOTS = 4
 
 

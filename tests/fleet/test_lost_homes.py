@@ -120,3 +120,21 @@ def test_a_home_that_dies_where_another_process_answers_for_it_is_not_proven_dea
     assert status in (200, 202), text
     assert waiting.answer().status == 200
     routers.wait_agreed([away])
+
+
+def test_a_request_that_reaches_the_next_process_at_a_dead_homes_address_is_served(counting, fleet):
+    """A router that stood still knows only the old home, whose address has a new process by then. That one keeps no request of the old one,
+    so none is given up when the router learns that the old one is dead."""
+    pods = counting(2, slots=1, sleep=0.2)
+    routers = fleet(scored_by(pods), size=2)
+    for _ in range(2):
+        home, away = routers.home(), routers.others()[0]
+        assert away.score(b"x").status == 200
+        away.freeze()
+        home.end_at_once()
+        home.restart()
+        eventually(lambda: home.ready()[1].startswith("{"), "the new process to serve")
+        asked = [Asked(away) for _ in range(40)]
+        away.thaw()
+        assert {(one.answer().status, one.answer().why) for one in asked} == {(200, None)}
+        routers.wait_agreed()

@@ -67,8 +67,8 @@ def test_a_limit_that_comes_while_every_router_has_exchanges_of_its_own(counting
 
 def test_requests_that_wait_at_the_home_for_a_deployment_that_is_removed(counting, fleet):
     pods, rest = counting(1, slots=1), counting(1, slots=1)
-    routers = fleet(endpoint(patient(pods, "blue"), patient(rest, "green"), traffic={"blue": 100, "green": 0}))
-    running = Asked(routers.home(), headers={"x-do": "sleep=2"})
+    routers = fleet(endpoint(patient(pods, "blue", max_queue_wait_ms=3000), patient(rest, "green"), traffic={"blue": 100, "green": 0}))
+    running = Asked(routers.home(), headers={"x-do": "sleep=1"})
     eventually(lambda: pods.total("exchanges") == 1, "the slot to be taken")
     waiting = [Asked(one) for one in routers]
     eventually(lambda: routers.home().queue_length() == 3, "three to wait")
@@ -104,6 +104,24 @@ def test_no_pod_is_told_as_by_one_router(fleet, profile, status):
         answer = one.score(b"x")
         assert (answer.status, answer.why) == (status, "no_ready_replica")
         assert int(answer.headers.get("retry-after")) >= 1
+
+
+def test_what_waits_keeps_its_place_while_there_is_no_pod(counting, fleet):
+    """The only pod is taken out, and another one comes: a namespace without a pod has its home all the same."""
+    first, second = counting(1, slots=1), counting(1, slots=1, sleep=0.01)
+    routers = fleet(scored_by(first), size=2)
+    running = Asked(routers.home(), headers={"x-do": "sleep=1"})
+    eventually(lambda: first.total("exchanges") == 1, "the slot to be taken")
+    waiting = []
+    for number in range(4):
+        waiting.append(Asked(routers[number % 2]))
+        eventually(lambda: routers.home().queue_length() == len(waiting), "it to wait")  # noqa: B023
+    routers.write(scored_by([]))
+    assert running.answer().status == 200
+    stays(lambda: routers.home().queue_length() == 4, 0.3, "all still wait")
+    routers.write(scored_by(second))
+    assert [one.answer().status for one in waiting] == [200] * 4
+    assert [id for id, _ in second[0].begun()] == [one.id for one in waiting]
 
 
 def test_pods_of_which_none_answers_are_told_as_by_one_router(counting, fleet):

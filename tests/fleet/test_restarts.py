@@ -86,7 +86,7 @@ def test_a_member_drains_with_streams_of_its_own_clients(counting, fleet):
 
 def test_all_routers_drain_at_once_and_end_in_order(counting, fleet):
     pods = counting(2, slots=1)
-    routers = fleet(scored_by(pods))
+    routers = fleet(scored_by(pods), drain_grace_ms=2000)
     last = [Asked(one, headers={"x-do": "sleep=0.3"}) for one in routers]
     eventually(lambda: sum(one.queue_length() for one in routers) == 1, "one to wait for the others")
     for one in routers:

@@ -93,7 +93,7 @@ def load(background):
     running, balancers = [], []
 
     def make(fleet, rate, clients, **options):
-        balancers.append(Balancer(background, fleet.routers))
+        balancers.append(Balancer(background, getattr(fleet, "routers", fleet)))
         running.append(FleetLoad(background, balancers[-1], rate, clients, **options))
         return running[-1]
 

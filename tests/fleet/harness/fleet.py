@@ -4,6 +4,7 @@ import secrets
 import time
 
 from support.ports import ReservedPort
+from support.router import Router
 from support.wait import eventually
 
 from .member import Member
@@ -21,22 +22,27 @@ class Fleet:
 
     def __init__(self, folder, *endpoints, size=3, key=None, doors=(), fleet=(), **settings):
         self.folder, self.key = folder, key or new_key()
-        self._ports = [ReservedPort() for _ in range(size)]
-        doors = dict(doors)
-        self.addresses = [doors[number](port.port) if number in doors else f"127.0.0.1:{port.port}"
-                          for number, port in enumerate(self._ports)]
-        self.routers = []
+        self._doors, self._endpoints, self._section, self._settings = dict(doors), endpoints, dict(fleet), settings
+        self._ports, self.addresses, self.routers = [], [], []
+        self._reserve(size)
         for number in range(size):
-            self._start_one(number, endpoints, dict(fleet), settings)
+            self._start_one(number)
 
-    def _start_one(self, number, endpoints, fleet, settings):
+    def _reserve(self, count):
+        for number in range(len(self._ports), len(self._ports) + count):
+            self._ports.append(ReservedPort())
+            port = self._ports[number].port
+            self.addresses.append(self._doors[number](port) if number in self._doors else f"127.0.0.1:{port}")
+
+    def _start_one(self, number):
         folder = self.folder / f"router-{number}"
         folder.mkdir(parents=True, exist_ok=True)
         write_key(folder, self.key)
         section = {"listen": f"127.0.0.1:{self._ports[number].port}", "advertise": self.addresses[number], "key_file": "fleet.key",
-                   "peers": self.addresses, **fleet}
-        self.routers.append(Member(folder, *endpoints, name=f"router-{number}", reserved=self._ports[number], fleet=section,
-                                   **settings))
+                   "peers": list(self.addresses), **self._section}
+        self.routers.append(Member(folder, *self._endpoints, name=f"router-{number}", reserved=self._ports[number], fleet=section,
+                                   **self._settings))
+        return self.routers[-1]
 
     def __getitem__(self, number):
         return self.routers[number]
@@ -65,7 +71,7 @@ class Fleet:
         return [one for one in self.running() if one is not home]
 
     def wait_agreed(self, routers=None, patience=PATIENCE):
-        """Waits until every running router is ready and exactly one is home. Returns how long that took."""
+        """Waits until every running router is ready and they agree about the home. Returns how long that took."""
         begun = time.monotonic()
         routers = routers or self.running()
         try:
@@ -87,6 +93,25 @@ class Fleet:
     def write_keys(self, *keys, routers=None):
         for one in routers or self.routers:
             write_key(one.folder, "\n".join(keys))
+
+    def grow(self, count):
+        """Adds `count` routers, which start with the new list, while the others read theirs again one after the other. Returns them."""
+        running = self.running()
+        self._reserve(count)
+        added = [self._start_one(number) for number in range(len(self.routers), len(self._ports))]
+        for one in running:
+            self._write_list(one, self.addresses)
+        return added
+
+    def shrink(self, gone):
+        """Takes routers that run out of the lists of the others. They go on, as members of nothing, until they are drained."""
+        rest = [one for one in self.running() if one not in gone]
+        for one in rest:
+            self._write_list(one, [self.addresses[self.routers.index(one)] for one in rest])
+
+    def _write_list(self, router, addresses):
+        section = {**router.settings["fleet"], "peers": list(addresses)}
+        router.reloaded(lambda: (router.settings.update(fleet=section), router.write()))
 
     def set(self, **settings):
         """Changes router.yaml on every running router."""
@@ -138,11 +163,18 @@ def is_home(router):
 
 
 def agreed(routers):
-    """Whether all are ready, and name the same home, which is one of them and has taken over."""
+    """Whether all are ready, and name the same home, which is one of them and has taken over. Without a limit there is no home."""
     if not all(one.is_ready() for one in routers):
         return False
-    named = {seen_by(one).get("homes", {}).get("", "") for one in routers}
-    return len(named) == 1 and sum(is_home(one) for one in routers) == 1
+    named = [seen_by(one).get("homes") for one in routers]
+    if None in named or any(homes != named[0] for homes in named):
+        return False
+    return sum(is_home(one) for one in routers) == 1 or (named[0] == {} and not any(has_slots(one) for one in routers))
+
+
+def has_slots(router):
+    """Whether the router serves a deployment with a limit that has a replica: then it needs to know a home."""
+    return any(one["slots"] for one in Router.deployments(router))
 
 
 def describe(router):

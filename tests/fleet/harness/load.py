@@ -18,6 +18,10 @@ class Balancer:
         self._turn = 0
         self._polls = [background.start(self._follow(one)) for one in routers]
 
+    def add(self, router):
+        """Follows one more router."""
+        self._polls.append(self._background.start(self._follow(router)))
+
     def pick(self):
         ready = self.ready
         if not ready:
@@ -59,15 +63,18 @@ class FleetLoad(Load):
         self._balancer = balancer
         super().__init__(background, 0, rate, clients, **options)
 
+    def add(self, router):
+        self._balancer.add(router)
+
     async def _client(self, number, period):
         kept = {}
         next_at = time.monotonic() + period * number / 10
         while not self._stopping:
+            self._close(kept)
             router = self._balancer.pick()
             pause = next_at - time.monotonic()
             if pause > 0 or router is None:
                 await asyncio.sleep(min(max(pause, 0.01), 0.2))
-                self._close(kept)
                 continue
             next_at = max(next_at + period, time.monotonic() - period)
             connection = await self._one(router.port, router.port, kept.pop(router.port, None))
@@ -77,9 +84,9 @@ class FleetLoad(Load):
             connection.end()
 
     def _close(self, kept):
-        """Gives up the connections to routers out of rotation, as a load balancer does."""
+        """Gives up the connections to routers out of rotation, and those that have ended, as a load balancer does."""
         ready = {one.port for one in self._balancer.ready}
-        for port in [port for port in kept if port not in ready]:
+        for port in [port for port, one in kept.items() if port not in ready or one.reader.at_eof()]:
             kept.pop(port).end()
 
 

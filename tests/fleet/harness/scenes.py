@@ -1,5 +1,6 @@
 """Endpoints as the tests of fleets need them, and requests that are begun now and answered later."""
 
+import socket
 import threading
 import uuid
 
@@ -51,4 +52,7 @@ class Asked:
         return self._answer
 
     def leave(self):
+        """The client resets its connection. The thread that reads ends first: the kernel keeps a socket open while a call waits on it."""
+        self.client.socket.shutdown(socket.SHUT_RD)
+        self._thread.join()
         self.client.reset()

@@ -21,6 +21,7 @@ TEST_F(SendingOn, TheHomeGetsTheHeadForThePodAndWhatItNeedsToKnow) {
   EXPECT_EQ(pod().path, "/score");
   EXPECT_EQ(pod().field("X-Custom"), "1");
   EXPECT_EQ(pod().field("x-ir-deployment"), "/iris/blue");
+  EXPECT_EQ(pod().field("x-ir-to"), "b");
   EXPECT_EQ(pod().field("x-ir-age-us"), "0");
   EXPECT_EQ(pod().field("x-ir-deadline-ms"), "2000");
   EXPECT_EQ(pod().field("x-ir-epoch"), "7");
@@ -147,6 +148,27 @@ TEST_F(SendingOn, ADeploymentThatTheHomeDoesNotKnowYetIsAskedForAgain) {
   begin_at_pod(pod());
   pod().answer(200);
   EXPECT_EQ(asking.client.status, 200);
+}
+
+TEST_F(SendingOn, WhatTheHomeDoesNotKnowIsDecidedAgainUnderANewerConfiguration) {
+  world.blue.queue_wait_max = 60s;
+  world.publish(++generation_);
+  Asking& asking = world.ask();
+  world.key = "other";  // as little as a removed deployment does it let the request pass
+  world.publish(++generation_);
+  refuse(pod(), 404, "deployment_not_found");
+  world.advance(70ms);
+  EXPECT_TRUE(refused(asking, Reason::kUnauthorized, 401));
+  EXPECT_EQ(tries(), 1u);
+}
+
+TEST_F(SendingOn, ADeploymentThatTheHomeNeverLearnsOfIsNoMistakeOfTheClient) {
+  Asking& asking = world.ask();
+  while (!asking.over) {
+    refuse(pod(), 404, "deployment_not_found");
+    world.advance(50ms);
+  }
+  EXPECT_TRUE(refused(asking, Reason::kQueueTimeout, 503));
 }
 
 TEST_F(SendingOn, AClientThatLeavesClosesTheConnectionToTheHome) {

@@ -27,6 +27,7 @@ class SentOnHere : public ExchangeTest {
     home_->set(NamespaceHome::kHere);
     world.blue.home = home_;
     auto peers = std::make_shared<upstream::Peers>();
+    peers->self = "self";
     peers->members.push_back(std::make_shared<upstream::Peer>(
         upstream::PeerOptions{
             .member = "b", .address = *runtime::Address::parse("127.0.0.1", 1), .host = {}, .transport = nullptr},
@@ -60,10 +61,10 @@ class SentOnHere : public ExchangeTest {
     world.server.serve_member(runtime::Socket(world.shard, ends[1]), nullptr);
     return sent;
   }
-  static std::string head(const std::string& fields, const std::string& deployment = "/iris/blue", const char* age = "0") {
+  std::string head(const std::string& fields, const std::string& deployment = "/iris/blue", const char* age = "0") const {
     return "POST /v1/thing?q=1 HTTP/1.1\r\nHost: outside.example\r\nX-Custom: 1\r\nVia: 1.1 fleet\r\nX-Request-Id: " +
-           std::string(kId) + "\r\n" + fields + "x-ir-deployment: " + deployment + "\r\nx-ir-age-us: " + age +
-           "\r\nx-ir-epoch: 7\r\nx-ir-id: " + kId + "\r\n\r\n";
+           std::string(kId) + "\r\n" + fields + "x-ir-deployment: " + deployment + "\r\nx-ir-to: " + to_ +
+           "\r\nx-ir-age-us: " + age + "\r\nx-ir-epoch: 7\r\nx-ir-id: " + kId + "\r\n\r\n";
   }
   void ask(const std::string& fields = "", std::string_view body = "") {
     other_.send(head(fields).append(body));
@@ -90,6 +91,7 @@ class SentOnHere : public ExchangeTest {
   }
 
   std::shared_ptr<NamespaceHome> home_ = std::make_shared<NamespaceHome>();
+  std::string to_ = "self";
   LoopbackListener listener_;
   Descriptor other_;
 };
@@ -156,6 +158,15 @@ TEST_F(SentOnHere, AnotherHomeIsNamed) {
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 421 ")) << answer;
   EXPECT_TRUE(has(answer, "x-ir-reason: home_moved\r\n") && has(answer, "x-ir-home: b\r\n"));
   EXPECT_TRUE(has(answer, "Content-Length: 0\r\n")) << answer;
+}
+
+TEST_F(SentOnHere, ARequestForTheRouterThatHadThisAddressIsNotKept) {
+  world.occupy();
+  to_ = "dead";
+  other_.send(head(""));
+  const std::string answer = hear("\r\n\r\n");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 421 ") && has(answer, "x-ir-home: self\r\n")) << answer;
+  EXPECT_EQ(world.waiting(), 0u);
 }
 
 TEST_F(SentOnHere, AHomeThatIsNotKnownIsNotNamed) {

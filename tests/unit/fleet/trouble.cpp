@@ -14,6 +14,10 @@ void Trouble::heal_all() {
   world_.set_api(true);
   world_.slow_api = false;
   keep_started();
+  std::vector<std::string> all;
+  for (int i = 0; i < world_.hosts(); ++i) all.push_back("host" + std::to_string(i));
+  for (Process* const one : world_.alive())
+    if (world_.options.fixed) one->handle(PeersChanged{all});
   world_.at(8 * kSecond, [this] { forget_the_lost(); });
 }
 
@@ -77,6 +81,7 @@ void Trouble::next() {
 }
 
 void Trouble::one() {
+  if (world_.options.fixed && world_.chance(0.1)) return lists();
   switch (world_.pick(world_.options.fixed ? 10 : 16)) {
     case 0: return cut();
     case 1: return split();
@@ -151,6 +156,31 @@ void Trouble::services() {
     if (add) world_.pods.push_back({.id = name + "/" + std::to_string(++added_ + 100), .name_space = name, .slots = 2});
     if (!add) world_.pods.erase(world_.pods.begin() + world_.pick(static_cast<int>(world_.pods.size())));
   });
+}
+
+/// An operator takes a router out of the list, or puts it back: each process reads its list at a moment of its own.
+void Trouble::lists() {
+  const int out = world_.chance(0.5) ? host() : -1;
+  std::vector<std::string> list;
+  for (int i = 0; i < world_.hosts(); ++i)
+    if (i != out) list.push_back("host" + std::to_string(i));
+  world_.note("lists without host " + std::to_string(out));
+  for (int i = 0; i < world_.hosts(); ++i) {
+    if (i == out) continue;  // its file would be refused
+    world_.at(world_.between(0, kSecond), [this, i, out, list] {
+      Process* const one = world_.process(i);
+      if (one != nullptr && one->alive && !one->frozen && reaches(*one, out)) one->handle(PeersChanged{list});
+    });
+  }
+}
+
+/// To take out a router that runs and cannot be reached is a mistake of the operator (docs/decisions/0068, the exceptions).
+bool Trouble::reaches(const Process& process, int out) const {
+  for (const MemberReport& each : process.machine.report(process.clock()).members) {
+    if (each.member.address != "host" + std::to_string(out)) continue;
+    return each.proven_dead || (each.linked && each.silent < std::chrono::seconds(1));
+  }
+  return true;
 }
 
 void Trouble::api() {

@@ -30,6 +30,8 @@ class Trouble {
   void drain();
   void slots();
   void services();
+  void lists();
+  bool reaches(const Process& process, int out) const;
   void api();
   void lease();
 

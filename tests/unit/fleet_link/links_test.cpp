@@ -95,6 +95,24 @@ TEST_F(LinksTest, TellThatAnAddressCannotBeReachedAndDialAgain) {
   EXPECT_TRUE(in_time([&] { return a->has_link_to("b"); }));
 }
 
+TEST_F(LinksTest, ReachAPeerAtOnceThatHasDialledFirst) {
+  LinkOptions slow;
+  slow.redial_first = slow.redial_max = milliseconds(60000);
+  const auto a = node("a", slow);
+  LoopbackListener gone;
+  const Address address = gone.address();
+  gone.close();
+  a->links().set_peers({address});
+  ASSERT_TRUE(in_time([&] { return !a->seen().failures.empty(); }));
+  auto b = node("b", {}, address.port());
+  b->links().set_peers({a->address()});
+  ASSERT_TRUE(in_time([&] { return a->has_link_to("b"); }));
+  a->links().dial_now(b->address());
+  ASSERT_TRUE(in_time([&] { return a->links_to("b") == 2; }, seconds(1))) << "it waited for the pause after the failure";
+  b.reset();
+  EXPECT_TRUE(in_time([&] { return !a->seen().dead.empty(); }, seconds(1))) << "reached, so its death can be proven";
+}
+
 TEST_F(LinksTest, AreNotOpenedWithAnotherKey) {
   const auto a = node("a");
   const auto b = node("b");
@@ -188,6 +206,9 @@ TEST_F(LinksTest, AreRefusedForOneMemberTooMany) {
   others.back()->links().set_peers({a->address()});
   ASSERT_TRUE(in_time([&] { return a->links().counts().refused > 0; }));
   EXPECT_FALSE(a->has_link_to("e"));
+  EXPECT_EQ(a->seen().turned_away.front(), "e");
+  EXPECT_TRUE(a->links().round_trip("b").has_value());
+  EXPECT_FALSE(a->links().round_trip("e").has_value());
   others.front().reset();
   EXPECT_TRUE(in_time([&] { return a->has_link_to("e"); })) << "there is room now";
 }

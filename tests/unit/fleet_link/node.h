@@ -64,6 +64,7 @@ struct Recorder final : LinkEvents {
     gone.insert(link);
   }
   void proven_dead(const std::string& member) override { dead.push_back(member); }
+  void refused(const std::string& member) override { turned_away.push_back(member); }
   void unreachable(const Address&, const char* cause, int error) override { failures.emplace_back(cause, error); }
 
   std::string name;
@@ -75,6 +76,7 @@ struct Recorder final : LinkEvents {
   std::vector<std::pair<std::string, Ended>> ends;
   std::set<LinkNumber> gone;
   std::vector<std::string> dead;
+  std::vector<std::string> turned_away;
   std::vector<std::pair<std::string, int>> failures;
 };
 

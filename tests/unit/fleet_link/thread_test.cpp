@@ -23,6 +23,7 @@ struct Signals final : LinkEvents {
   }
   void ended(LinkNumber, Ended) noexcept override {}
   void proven_dead(const std::string& member) override { dead.set_value(member); }
+  void refused(const std::string&) override {}
   void unreachable(const Address&, const char*, int) override {}
 
   const std::string name;

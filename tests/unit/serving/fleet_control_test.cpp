@@ -49,7 +49,8 @@ class ControlOfAFleet : public ::testing::Test {
     deployment.endpoint_name = "iris";
     deployment.name = "blue";
     deployment.max_concurrent_requests_per_instance = slots;
-    deployment.replicas.push_back({"127.0.0.1", 5001});
+    deployment.request_timeout = request_timeout;
+    if (has_replica) deployment.replicas.push_back({"127.0.0.1", 5001});
     settings = deployment;
     LiveDeployments::Change change = live.prepare(config, {}, ++generation);
     live.apply(change);
@@ -120,12 +121,15 @@ class ControlOfAFleet : public ::testing::Test {
   std::vector<fleet::Event> posted;
   std::vector<fleet::MemberReport> members;
   bool must_cut = false;
+  bool has_replica = true;
+  std::chrono::milliseconds request_timeout{5000};
   int views = 0;
   FleetControl control_side{{.control = control,
                              .shards = shards,
                              .live = live,
                              .peers = peers,
                              .membership = membership,
+                             .running_grace = std::chrono::seconds(5),
                              .post = [this](fleet::Event event) { posted.push_back(std::move(event)); },
                              .publish_peers = [this] { ++views; }}};
   config::Deployment settings;
@@ -141,6 +145,30 @@ TEST_F(ControlOfAFleet, TellsWhichPodsItServesAndNothingRunsBeforeTheFleetHasSpo
   EXPECT_EQ(served.namespaces[0].pods[0].slots, 1u);
   EXPECT_EQ(live.home(settings)->where(), NamespaceHome::kNobody);
   EXPECT_FALSE(take());
+}
+
+TEST_F(ControlOfAFleet, ALimitedDeploymentWithoutAPodNeedsAHomeToo) {
+  has_replica = false;
+  publish(1);
+  ASSERT_EQ(last<fleet::Served>().namespaces.size(), 1u);
+  EXPECT_TRUE(last<fleet::Served>().namespaces[0].pods.empty());
+  here(1, 0);
+  EXPECT_EQ(live.home(settings)->where(), NamespaceHome::kHere);
+  publish(0);
+  EXPECT_TRUE(last<fleet::Served>().namespaces.empty());
+}
+
+TEST_F(ControlOfAFleet, TellsTheWaitsThatTheLimitedDeploymentsAskFor) {
+  EXPECT_EQ(last<fleet::Waits>(), (fleet::Waits{5s, 250ms}));
+  request_timeout = 20s;
+  publish(1);
+  EXPECT_EQ(last<fleet::Waits>(), (fleet::Waits{20s, 250ms}));
+  request_timeout = 31s;
+  publish(1);
+  EXPECT_EQ(last<fleet::Waits>(), (fleet::Waits{5s, 250ms})) << "it is cut instead of being waited for";
+  request_timeout = 20s;
+  publish(0);
+  EXPECT_EQ(last<fleet::Waits>(), (fleet::Waits{5s, 250ms})) << "without a limit nobody waits for it";
 }
 
 TEST_F(ControlOfAFleet, UsesTheSlotsThatAnAssignmentNamesAndSaysSo) {

@@ -54,6 +54,30 @@ TEST_F(FleetThreads, OneThatDrainsSaysByeSoNobodyLooksForAProof) {
   EXPECT_EQ((*this)[1].newest->links.proven_dead, 0u);
 }
 
+TEST_F(FleetThreads, MembersOfTwoVersionsWithAProtocolInCommonAreOneFleet) {
+  protocols = {{1, 1}, {1, 2}, {1, 7}};
+  make(3);
+  start(kNames);
+  ASSERT_TRUE(until([&] { return agree(kNames); }));
+  (*this)[0].thread.post(fleet::DrainRequested{});
+  ASSERT_TRUE(until([&] { return (*this)[0].newest->may_leave; }));
+  (*this)[0].thread.stop();
+  members.erase(members.begin());
+  ASSERT_TRUE(until([&] { return agree(kNames); }));
+}
+
+TEST_F(FleetThreads, AMemberWithoutAProtocolInCommonIsNotReadyAndBothSayWhy) {
+  protocols = {{1, 1}, {2, 3}};
+  make(2);
+  start(kNames);
+  const auto says = [](const Member& member, const std::string& what) {
+    return member.newest && member.newest->report.reason.find(what) != std::string::npos;
+  };
+  ASSERT_TRUE(until([&] { return says((*this)[0], "speaks versions 1 to 1") && says((*this)[1], "speaks versions 2 to 3"); }));
+  run_for(milliseconds(300));
+  for (const auto& member : members) EXPECT_FALSE(member->newest->report.ready || member->covered());
+}
+
 TEST_F(FleetThreads, AHomeWaitsForWhatAnotherMemberStillHolds) {
   make(2);
   for (const auto& member : members) member->holdings = {{"a", "a", 1}};

@@ -182,8 +182,10 @@ class FleetThreads : public testing::Test {
       sockets.push_back(std::move(runtime::listen_on("127.0.0.1", 0, 1).value().front()));
       if (!with_lease) options.fixed_peers.push_back("127.0.0.1:" + std::to_string(sockets.back().port()));
     }
-    for (runtime::ListeningSocket& socket : sockets)
+    for (runtime::ListeningSocket& socket : sockets) {
+      options.protocols = members.size() < protocols.size() ? protocols[members.size()] : fleet::Protocols{};
       members.push_back(std::make_unique<Member>(control, std::move(socket), options, &lease));
+    }
   }
   void start(const std::string& names) {
     for (const auto& member : members) {
@@ -237,6 +239,7 @@ class FleetThreads : public testing::Test {
   SteadyClock clock;
   runtime::Shard control{0, clock};
   MemoryLease lease;
+  std::vector<fleet::Protocols> protocols;  // of the members that `make` makes; those of this version, if there are fewer
   std::vector<std::unique_ptr<Member>> members;
 
  private:
