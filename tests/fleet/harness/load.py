@@ -26,10 +26,6 @@ class Balancer:
         self.hosts[router.port] = router.host
         self._polls.append(self._background.start(self._follow(router)))
 
-    def add(self, router):
-        """Follows one more router."""
-        self._polls.append(self._background.start(self._follow(router)))
-
     def pick(self):
         ready = self.ready
         if not ready:
