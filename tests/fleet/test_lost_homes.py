@@ -125,7 +125,7 @@ def test_a_home_that_dies_where_another_process_answers_for_it_is_not_proven_dea
 def test_a_request_that_reaches_the_next_process_at_a_dead_homes_address_is_served(counting, fleet):
     """A router that stood still knows only the old home, whose address has a new process by then. That one keeps no request of the old one,
     so none is given up when the router learns that the old one is dead."""
-    pods = counting(2, slots=1, sleep=0.2)
+    pods = counting(2, slots=1, sleep=0.05)
     routers = fleet(scored_by(pods), size=2)
     for _ in range(2):
         home, away = routers.home(), routers.others()[0]
