@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from harness.load import sort, told
 from harness.scenes import Asked, scored_by
 from support.load import Plan
@@ -15,6 +16,7 @@ def percentile(outcomes, share):
     return times[int(share * (len(times) - 1))] if times else 0.0
 
 
+@pytest.mark.serial
 def test_three_routers_restarted_in_turn_lose_no_request(counting, fleet, load):
     pods = counting(SLOTS, slots=1, sleep=SERVICE)
     routers = fleet(scored_by(pods), drain_delay_ms=400)
