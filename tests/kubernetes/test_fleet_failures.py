@@ -159,7 +159,7 @@ def test_a_lease_that_is_deleted_or_restored_old_is_mended_and_no_request_fails(
 
 
 def test_routers_that_do_not_reach_each_other_go_on_by_the_lease_alone(scene):
-    """Each serves its own namespaces; without the API server nobody does. Beside a Lease that is old or made again an operator has to help."""
+    """Each serves its own namespaces; without the API server nobody does. Beside a Lease that is old or made again an operator helps."""
     count = 4
     for _ in range(count):
         scene.serve(1)
