@@ -29,8 +29,14 @@ def assert_all_served(outcomes):
 
 
 def test_three_routers_that_start_at_once_make_a_key_and_agree_on_homes(scene):
+    """They say what they wait for while the API server is away."""
     pods = [scene.serve(2, slots=2) for _ in range(4)]
-    fleet = scene.fleet(3, keys={})
+    fleet = scene.fleet(3, keys={}, api=False, wait=False)
+    eventually(lambda: all("fleet: the key in the Secret" in one.ready()[1] for one in fleet), "the reason")
+    assert not any(one.is_ready() for one in fleet)
+    for one in fleet:
+        one.heal_api()
+    fleet.wait_agreed()
     assert re.fullmatch(r"[0-9a-f]{64}\n", base64.b64decode(fleet.secret()["data"]["keys"]).decode())
     assert sum("made a key in the member keys" in one.log for one in fleet) == 1
 

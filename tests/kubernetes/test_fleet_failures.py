@@ -1,5 +1,6 @@
 """What a fleet with a Lease survives: killed routers, an API server that is away, a Lease that is deleted or older, lost packets."""
 
+import statistics
 import time
 
 import pytest
@@ -19,6 +20,7 @@ SOON = 0.4  # seconds after a SIGKILL until the slots are usable again
 SOON_WITHOUT_API = 0.5
 TAKE_AFTER = 30  # seconds, the least that router.yaml allows
 GET = 0.5  # seconds between two looks at the Lease, of a router that reaches nobody
+LOST_MAX = 30  # requests that may be lost with a router that is cut off: every client may have one at it, or on its way through it
 NOTICED = 0.5  # seconds until the load balancer has noticed
 
 
@@ -92,13 +94,14 @@ def when(condition, what, patience=20.0):
     return time.monotonic() - begun
 
 
-def test_slots_of_a_home_that_is_killed_are_usable_soon(loaded):
-    """Twice; then it starts again in the same Pod."""
+@pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.long)])
+def test_slots_of_a_home_that_is_killed_are_usable_soon(loaded, rounds):
+    """Then it starts again in the same Pod."""
     scene = loaded(count=4)
     fleet = scene.fleet
     scene.begin()
     kills, back = [], []
-    for _ in range(2):
+    for _ in range(rounds):
         victim = fleet.home()
         numbers = scene.namespaces_of(victim)
         at = time.monotonic()
@@ -112,10 +115,10 @@ def test_slots_of_a_home_that_is_killed_are_usable_soon(loaded):
     result = scene.end()
     print(f"usable again after {[round(1000 * one) for one in back]} ms; {len(result.served)} served, {len(result.failed)} failed")
     assert_explained(result, *kills)
-    assert min(back) <= SOON, back
+    assert statistics.median(back) <= SOON, back
 
 
-@pytest.mark.parametrize("way, seconds", [("pause", 5), pytest.param("kill", 60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("way, seconds", [("pause", 4), pytest.param("kill", 60, marks=pytest.mark.long)])
 def test_nobody_notices_that_the_api_server_is_away(loaded, cluster, way, seconds):
     """Also not when a home is killed meanwhile."""
     scene = loaded()
@@ -130,7 +133,7 @@ def test_nobody_notices_that_the_api_server_is_away(loaded, cluster, way, second
     at = time.monotonic()
     victim.end_at_once()
     begun = [eventually(lambda: scene.next_begun(number, at + 0.05), "the next home", 20) for number in numbers]
-    scene.go_on(3)
+    scene.go_on(1)
     cluster.start_api_server()
     victim.restart()
     fleet.wait_agreed()
@@ -141,23 +144,11 @@ def test_nobody_notices_that_the_api_server_is_away(loaded, cluster, way, second
     assert fleet.roster()["epoch"]["number"] > epoch
 
 
-def test_routers_that_start_without_an_api_server_say_so_and_wait(scene):
-    scene.serve(1)
-    fleet = scene.fleet(3, api=False, wait=False)
-    eventually(lambda: all("fleet: the key in the Secret" in one.ready()[1] for one in fleet), "the reason")
-    assert not any(one.is_ready() for one in fleet)
-    heal(fleet)
-    fleet.wait_agreed()
-    assert [one.score(b"x", path=score_path("model-0")).status for one in fleet] == [200] * 3
-
-
 def test_a_lease_that_is_deleted_or_restored_old_is_mended_and_no_request_fails(loaded):
-    scene = loaded(size=2)
+    scene = loaded()
     fleet = scene.fleet
-    old = fleet.lease()
-    [new] = fleet.add(1)
     scene.begin()
-    for harm in (fleet.delete_lease, lambda: fleet.restore_lease(old)):
+    for harm in (fleet.delete_lease, fleet.restore_old_lease):
         before = fleet.roster()
         harm()
         eventually(lambda: fleet.lease() and fleet.roster()["epoch"]["number"] > before["epoch"]["number"], "a newer roster")  # noqa: B023
@@ -165,17 +156,14 @@ def test_a_lease_that_is_deleted_or_restored_old_is_mended_and_no_request_fails(
         fleet.wait_agreed()
         scene.go_on()
     assert_explained(scene.end())
-    assert new.is_ready()
 
 
 def test_routers_that_do_not_reach_each_other_go_on_by_the_lease_alone(scene):
-    """Each serves its own namespaces. Without the API server nobody does. If the Lease is restored old, only an operator can help."""
+    """Each serves its own namespaces; without the API server nobody does. Beside a Lease that is old or made again an operator helps."""
     count = 4
     for _ in range(count):
         scene.serve(1)
-    fleet = scene.fleet(2)
-    old = fleet.lease()
-    fleet.add(1)
+    fleet = scene.fleet(3)
     for one in fleet:
         one.block(*fleet.others(one))
     stays(lambda: all(one.is_ready() for one in fleet), COVERAGE + 1, "ready by the Lease alone")
@@ -195,7 +183,10 @@ def test_routers_that_do_not_reach_each_other_go_on_by_the_lease_alone(scene):
     assert all("no majority of the fleet answers, nor does the API server; does not reach " in one for one in said), said
     assert alone <= 3.5 + GET
 
-    fleet.restore_lease(old)
+    fleet.make_lease_again()
+    eventually(lambda: all("the Lease of the fleet was made again, and no majority of the fleet answers" in one.ready()[1]
+                           for one in fleet), "the reason", patience=COVERAGE + 3)
+    fleet.restore_old_lease()
     eventually(lambda: all("the Lease of the fleet is older than its roster; POST /fleet/forget is the way out" in one.ready()[1]
                            for one in fleet), "the reason", patience=COVERAGE + 3)
     first, *lost = fleet
@@ -209,24 +200,32 @@ def test_routers_that_do_not_reach_each_other_go_on_by_the_lease_alone(scene):
     assert all(one.id.endswith("~1") for one in lost), "they come back as other members"
 
 
-@pytest.mark.parametrize("kind", ["all", "routers", "one-way"])
-def test_a_router_that_is_cut_off_is_replaced(loaded, kind):
+@pytest.mark.parametrize("ways", [["all", "one-way"], pytest.param(["routers"], marks=pytest.mark.long)])
+def test_a_router_that_is_cut_off_is_replaced(loaded, ways):
     """From everything, from the other routers, or only its packets to the others are lost. It still reaches the pods."""
     scene = loaded(count=4)
+    scene.begin()
+    for way in ways:
+        cut_off(scene, way)
+    result = scene.end()
+    print(f"{len(result.served)} served, {len(result.failed)} failed")
+    assert len(result.failed) <= len(ways) * LOST_MAX, told(result.failed)
+
+
+def cut_off(scene, way):
     fleet = scene.fleet
     victim = fleet.home()
     others, numbers = fleet.others(victim), scene.namespaces_of(victim)
-    scene.begin()
     at = time.monotonic()
-    if kind == "one-way":
+    if way == "one-way":
         victim.block(*others)
     else:
         partition([victim], others)
-    if kind == "all":
+    if way == "all":
         victim.cut_api()
     silent = when(lambda: not victim.is_ready(), "it to be not ready")
     assert all(one.is_ready() for one in others)
-    begun = [eventually(lambda: scene.next_begun(number, at + COVERAGE + GRACE), "the next home", 30) for number in numbers]
+    begun = [eventually(lambda: scene.next_begun(number, at + COVERAGE + GRACE), "the next home", 30) for number in numbers]  # noqa: B023
     taken = max(begun) - at
     assert all(victim.address not in seen_by(one)["unreachable"] for one in others), "it is no member any more"
     heal(fleet)
@@ -234,9 +233,8 @@ def test_a_router_that_is_cut_off_is_replaced(loaded, kind):
     again = when(lambda: seen_by(victim).get("state") == "joining", "it to be a member again")
     fleet.wait_agreed()
     ready = time.monotonic() - healed
-    result = scene.end()
-    print(f"{kind}: not ready after {silent:.2f} s, slots used after {taken:.2f} s (W {W:.2f}), a member again {again:.2f} s after the end, "
-          f"ready {ready:.2f} s; {len(result.served)} served, {len(result.failed)} failed")
+    print(f"{way}: not ready after {silent:.2f} s, slots used after {taken:.2f} s (W {W:.2f}), a member again {again:.2f} s after the end, "
+          f"ready {ready:.2f} s")
     assert silent <= 3.5
     assert taken <= W + 3
     assert again <= 1

@@ -18,7 +18,7 @@ class Scene:
     """What one test has started. Each served namespace has the endpoint `model-N`, N from 0, whose key is the usual one."""
 
     def __init__(self, folder, background, cluster, namespace):
-        self._folder, self._background, self._cluster, self.namespace = folder, background, cluster, namespace
+        self._folder, self.background, self.cluster, self.namespace = folder, background, cluster, namespace
         self.served, self.fleets, self.pods, self._addresses = [], [], [], []
         self.account = cluster.service_account(namespace, "router", rules=rights())
 
@@ -26,18 +26,18 @@ class Scene:
         """Makes a namespace with one endpoint and so many counting pods. Returns the pods."""
         number = len(self.served)
         name, endpoint = f"{self.namespace}-{number}", f"model-{number}"
-        self._cluster.create_namespace(name)
+        self.cluster.create_namespace(name)
         self.served.append(name)
         self.account.allow(name, resources.rights())
         pods = self.counting(count, slots, sleep)
-        self._cluster.apply([resources.secret(f"{endpoint}-keys"), resources.online_endpoint(endpoint),
+        self.cluster.apply([resources.secret(f"{endpoint}-keys"), resources.online_endpoint(endpoint),
                              resources.online_deployment(endpoint=endpoint, slots=slots, router={"max_queue_length": 5000}, **settings),
                              resources.endpoint_slice(f"{endpoint}-blue", f"{endpoint}-blue", [one.host for one in pods], port=POD_PORT)],
                             name)
         return pods
 
     def counting(self, count, slots=1, sleep=0.0):
-        network = self._cluster.network
+        network = self.cluster.network
         addresses = [network.take() for _ in range(count)]
         self._addresses += addresses
         self.pods.append(Pods(count, slots, sleep, prefix=f"pods-{len(self.pods)}", at=[(one, POD_PORT) for one in addresses],
@@ -47,7 +47,7 @@ class Scene:
     def fleet(self, size=3, **options):
         folder = self._folder / f"fleet-{len(self.fleets)}"
         self.fleets.append(fleet := LeaseFleet.__new__(LeaseFleet))  # its end is checked even if its start fails
-        fleet.__init__(folder, self._background, self._cluster, self.account, self.served, size, **options)
+        fleet.__init__(self, folder, size, **options)
         return fleet
 
     def end(self):
@@ -62,9 +62,9 @@ class Scene:
                 for pods in self.pods:
                     pods.stop()
                 for one in self._addresses:
-                    self._cluster.network.release(one)
+                    self.cluster.network.release(one)
                 for one in self.served:
-                    self._cluster.delete_namespace(one)
+                    self.cluster.delete_namespace(one)
 
 
 @pytest.fixture

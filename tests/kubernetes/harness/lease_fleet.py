@@ -106,19 +106,21 @@ class PodMember(Member):
 
 
 class LeaseFleet:
-    """The routers of one Lease. `namespaces` are served; the Lease and the Secret are in the namespace of `account`. `keys`: the
-    Secret's data; {}: as the chart renders it, so that the routers have to make a key. `api`:
-    whether they reach the API server at first."""
+    """The routers of one Lease, which serve the scene's namespaces. The Lease and the Secret are in the namespace of its account. Options:
+    `keys`: the Secret's data; {}: as the chart renders it, so that the routers have to make a key. `api`: whether they reach the API server
+    at first. `fleet`, `kubernetes`: more of these sections of router.yaml; all else are further settings of it."""
 
-    def __init__(self, folder, background, cluster, account, namespaces, size=3, wait=True, fleet=(), kubernetes=(), keys=None,
-                 api=True, **settings):
-        self._folder, self._background, self._cluster, self._account = folder, background, cluster, account
-        self._fleet, self._settings, self._reaches_api = dict(fleet), settings, api
-        self._kubernetes = {"namespaces": [{"name": one} for one in namespaces], "allow_custom_endpoint_slices": True, **dict(kubernetes)}
-        self.namespaces = namespaces
+    def __init__(self, scene, folder, size=3, wait=True, **options):
+        self._folder, self._background, self._cluster, self._account = folder, scene.background, scene.cluster, scene.account
+        self.namespaces = scene.served
+        self._reaches_api, self._fleet = options.pop("api", True), options.pop("fleet", {})
+        self._kubernetes = {"namespaces": [{"name": one} for one in self.namespaces], "allow_custom_endpoint_slices": True,
+                            **options.pop("kubernetes", {})}
+        keys = options.pop("keys", None)
+        self._settings = options
         self._numbers = itertools.count()
-        self._lease_path = f"/apis/coordination.k8s.io/v1/namespaces/{account.namespace}/leases"
-        self._secret_path = f"/api/v1/namespaces/{account.namespace}/secrets"
+        self._lease_path = f"/apis/coordination.k8s.io/v1/namespaces/{self._account.namespace}/leases"
+        self._secret_path = f"/api/v1/namespaces/{self._account.namespace}/secrets"
         self.routers, self._gates = [], []
         self._cluster.api.post(self._secret_path, {**NAMED, "data": key_data(new_key()) if keys is None else keys})
         self.add(size, wait)
@@ -209,11 +211,18 @@ class LeaseFleet:
     def delete_lease(self):
         self._cluster.api.delete(f"{self._lease_path}/{NAME}")
 
-    def restore_lease(self, lease):
-        """As from an old backup: the content of `lease` in a new object."""
+    def restore_old_lease(self):
+        """Puts back a roster that is two epochs older."""
+        roster = self.roster()
+        roster["epoch"]["number"] -= 2
+        self._cluster.api.patch(f"{self._lease_path}/{NAME}", {"metadata": {"annotations": {ROSTER: json.dumps(roster)}}})
+
+    def make_lease_again(self):
+        """The same content in a new object, as from a backup. Routers that have a majority may be faster."""
+        lease = self.lease()
         self.delete_lease()
-        old = {"metadata": {"name": NAME, "annotations": lease["metadata"]["annotations"]}, "spec": lease["spec"]}
-        return self._cluster.api.post(self._lease_path, old)
+        again = {"metadata": {"name": NAME, "annotations": lease["metadata"]["annotations"]}, "spec": lease["spec"]}
+        return self._cluster.api.post(self._lease_path, again)
 
     def secret(self):
         return self._cluster.api.get(f"{self._secret_path}/{NAME}")

@@ -71,7 +71,7 @@ class Network:
         self.host = f"{self._base}.1"
         _ip("address", "add", f"{self.host}/24", "dev", f"pods{number}")
         _ip("link", "set", f"pods{number}", "up")
-        # With a link address of its own: otherwise it takes the lowest of its ports', and whoever knew the old one loses packets for seconds.
+        # With a link address of its own: otherwise it is the lowest of its ports', and who knew the old one loses packets for seconds.
         _ip("-n", self.name, "link", "add", "eth0", "address", BRIDGE, "type", "bridge")
         _ip("-n", self.name, "link", "set", "uplink", "master", "eth0")
         for inside in ("lo", "uplink", "eth0"):
