@@ -101,11 +101,12 @@ Task<void> serve_member(ShardServer& server, runtime::Socket socket, std::shared
     if (!stays) co_return;
     const Deadline idle_until = deadline_after(server.shard().now(), kIdle);
     stream.arm_read();
-    while (stream.socket().read_armed() && !server.closing_idle() && server.shard().now() < idle_until) {
+    while (stream.socket().read_armed() && server.shard().now() < idle_until) {
+      // What has arrived is served, too. The poller has not seen it yet: until it has, nothing can be read.
+      if (server.closing_idle() && !stream.socket().has_arrived()) break;
       co_await wakeup.wait(idle_until);
     }
     if (!stream.socket().read_armed()) continue;  // bytes, or the end
-    if (stream.socket().has_arrived()) continue;  // not seen by the poller yet
     co_await end_in_order(server, stream, peer, wakeup);
     co_return;
   }

@@ -332,5 +332,15 @@ TEST_F(SentOn, AHomeThatIsResetBeforeThePodIsReachedMayHaveReachedIt) {
   EXPECT_TRUE(client_heard_.starts_with("HTTP/1.1 502 ")) << client_heard_;
 }
 
+TEST_F(SentOn, WhatHasArrivedWhenTheDrainClosesIdleConnectionsIsAnsweredAndTheShardGoesOn) {
+  const test::Descriptor member = test::connect_to(fleet_port_.address());
+  ASSERT_TRUE(turn_until([&] { return far_.server().connections() == 1; }));
+  shard_.poll();
+  member.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  far_.server().close_idle();  // before the poller has seen it
+  std::string heard;
+  EXPECT_TRUE(turn_until([&] { return has(heard += member.received(), "x-ir-reason: bad_request\r\n"); })) << heard;
+}
+
 }  // namespace
 }  // namespace router::proxy
