@@ -207,6 +207,7 @@ std::optional<LeaseRead> FleetLease::State::take_answer(const ApiAnswer& answer,
   lease = std::move(*object);
   version = read.version;
   read.roster = roster_of(*lease);
+  read.object = metadata_text(*lease, "uid");
   if (read.roster.size() > kRosterMax) {
     read.error = absl::StrCat("the roster in ", subject(), " has more than ", kRosterMax, " bytes");
     return read;

@@ -31,6 +31,7 @@ struct LeaseRead {
   State state = State::kFailed;
   std::string roster;   // kFound: the annotation; empty if the Lease has none
   std::string version;  // kFound: the resourceVersion
+  std::string object;   // kFound: the uid, which is another one if the Lease was deleted and made again
   BootTime sent_at{};   // not after the moment at which the request was sent; the answer is a state of that moment or later
   std::string error;    // kFailed
 };

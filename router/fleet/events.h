@@ -62,6 +62,7 @@ struct Forget {
 struct LeaseSeen {
   BootTime sent = kLongAgo;  // when the GET was sent
   std::string version;       // resourceVersion
+  std::string object;        // uid; empty: not known
   std::optional<std::string> roster;
 };
 

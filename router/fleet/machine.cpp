@@ -72,7 +72,7 @@ void Machine::State::settle() {
   if (fixed()) fixed_settle();
   update_confirmed();
   update_coverage();
-  if (removed_) come_back();
+  if (removed_ && !homes_dirty_) come_back();  // its homes are lost first: until then nobody tells what runs there
   vote();
   if (homes_dirty_) find_homes();
   if (book_.expire(now_)) publish_ = true;
@@ -100,7 +100,9 @@ void Machine::State::update_coverage() {
       const bool counts_now = member.id == identity_.id || (!rules().dead_do_not_cover && dead(member.id));
       times.push_back(counts_now ? now_ : peer == nullptr ? kLongAgo : peer->acknowledged_at(serial_));
     }
-    coverage_.proven_at(Coverage::reached_by(roster_.majority(), times));
+    const BootTime acknowledged = Coverage::reached_by(roster_.majority(), times);
+    coverage_.proven_at(acknowledged);
+    if (acknowledged > lease_.remade_at) lease_.remade_at = kLongAgo;
   }
   must_cut_ = rules().cut && now_ >= coverage_.until() + timing().running_grace;
 }

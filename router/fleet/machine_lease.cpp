@@ -72,6 +72,10 @@ void Machine::State::look_at(const LeaseSeen& seen) {
   lease_.seen = true;
   lease_.present = seen.roster.has_value();
   lease_.version = seen.version;
+  if (!seen.object.empty()) {
+    if (!lease_.object.empty() && lease_.object != seen.object) lease_.remade_at = now_;
+    lease_.object = seen.object;
+  }
   if (lease_.present) lease_.absent_since = kLongAgo;
   if (!lease_.present && lease_.absent_since == kLongAgo) lease_.absent_since = now_;
   lease_.roster.reset();
@@ -80,8 +84,9 @@ void Machine::State::look_at(const LeaseSeen& seen) {
   const Roster& roster = *lease_.roster;
   if (roster.epoch.number > roster_.epoch.number || (!rules().refuse_older && roster.epoch != roster_.epoch)) adopt(roster);
   // A GET proves that no later epoch was written. A mended Lease does not: the write of a later one may have been lost with the
-  // old Lease, until a majority has acknowledged the mended one.
-  const bool proves = roster.mended != roster.epoch.number || confirmed_ || !rules().mended_confirmed;
+  // old Lease, until a majority has acknowledged the mended one. Nor does a Lease that was made again from a copy of this
+  // epoch.
+  const bool proves = (roster.mended != roster.epoch.number || confirmed_ || !rules().mended_confirmed) && !remade();
   if (roster.epoch == roster_.epoch && self() != nullptr && !declared_dead_ && proves && seen.sent != kLongAgo)
     coverage_.proven_at(rules().read_time ? seen.sent : now_);
 }

@@ -62,7 +62,10 @@ std::string Machine::State::why_not_ready() const {
   const bool covered = now_ < coverage_.until();
   if (stale() && !covered) return "the Lease of the fleet is older than its roster; POST /fleet/forget is the way out";
   if (self()->state == MemberState::kJoining) return "joins the fleet";
-  return covered ? "" : "no majority of the fleet answers, nor does the API server";
+  if (covered) return "";
+  if (remade())
+    return "the Lease of the fleet was made again, and no majority of the fleet answers; POST /fleet/forget is the way out";
+  return "no majority of the fleet answers, nor does the API server";
 }
 
 Report Machine::State::report(BootTime now) const {

@@ -46,6 +46,7 @@ struct Rules {
   bool cut = true;                // 12: uncovered for G: what runs is cut
   bool reborn_empty = true;       // a removed process comes back when nothing of it runs
   bool mended_confirmed = true;   // 1: a GET of a mended Lease covers after a majority has acknowledged it
+  bool remade_confirmed = true;   // 1: ... and one of a Lease that was deleted and made again, after an acknowledgement since
   bool refuse_older = true;       // 1: a Lease with a lower epoch is not believed
   bool stale_restarts = true;     // 1: uncovered beside a lost or older Lease: homes are taken over again
 };

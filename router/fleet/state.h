@@ -24,6 +24,8 @@ struct LeaseView {
   bool seen = false;  // at least once
   bool present = false;
   std::string version;                 // resourceVersion
+  std::string object;                  // uid
+  BootTime remade_at = kLongAgo;       // since when it has another uid, and no majority has acknowledged the epoch
   std::optional<Roster> roster;        // readable
   BootTime changed_at = kLongAgo;      // by this process or another
   BootTime foreign_change = kLongAgo;  // by another, or since when the API server has answered without a long break
@@ -160,6 +162,7 @@ class Machine::State {
   bool may_join() const;
   bool may_serve() const;
   bool stale() const;
+  bool remade() const { return rules().remade_confirmed && lease_.remade_at != kLongAgo; }
   BootDuration turn() const;  // members act one after the other, to avoid conflicts
 
   std::string why_not_ready() const;

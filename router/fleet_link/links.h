@@ -24,10 +24,11 @@ namespace router::fleet_link {
 
 struct LinkOptions {
   std::chrono::milliseconds opening_max{5000};  // from the first byte to the peer's hello
+  std::chrono::milliseconds connect_max{400};   // for TCP; the kernel would send its next SYN after 1 s
   std::chrono::milliseconds closing_max{1000};  // to send what waits, and to wait for the peer's end
   std::chrono::milliseconds look_again{250};    // until an address without a link of its own is looked at again
   std::chrono::milliseconds redial_first{100};  // after a failure; doubles with each further one
-  std::chrono::milliseconds redial_max{1000};
+  std::chrono::milliseconds redial_max{300};
   std::size_t members_max = 72;              // 64, and some that were replaced and are not gone yet
   std::size_t unsent_max = 4 * 1024 * 1024;  // bytes of frames that wait for one peer
   bool trust_refused = true;                 // proof P2; false where a mesh may answer in the name of a dead process

@@ -110,14 +110,13 @@ Task<Duration> Links::attempt(Dial& dial) {
 }
 
 Task<std::optional<Unopened>> Links::dial_once(Dial& dial) {
-  const Deadline deadline = deadline_after(shard_.now(), options_.opening_max);
   dial.attempt = std::make_shared<Life>(shard_);
   const std::shared_ptr<Life> life = dial.attempt;
   int error = 0;
   runtime::Socket socket = runtime::start_connect(shard_, dial.address.bytes(), error);
   if (!socket.is_open()) co_return Unopened{"connecting failed", error};
   socket.set_waker(&life->wakeup());
-  const std::optional<Unopened> failed = co_await connected(socket, *life, deadline);
+  const std::optional<Unopened> failed = co_await connected(socket, *life, deadline_after(shard_.now(), options_.connect_max));
   if (failed) co_return failed;
   notice_vanishing(socket.descriptor());
   const runtime::IoResult wrote = socket.write(std::string_view(&kLinkByte, 1));

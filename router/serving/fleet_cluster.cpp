@@ -82,7 +82,8 @@ void FleetCluster::stop() {
 }
 
 void FleetCluster::act(const fleet::Action& action) {
-  if (lease_ == nullptr) return tell(fleet::LeaseAnswered{});
+  // A member without a key can neither be reached nor prove anything: the others would take it out again.
+  if (lease_ == nullptr || !secret_->has_keys()) return tell(fleet::LeaseAnswered{});
   bool begun = false;
   if (std::holds_alternative<fleet::LeaseGet>(action)) begun = lease_->get();
   if (const auto* put = std::get_if<fleet::LeasePut>(&action)) begun = lease_->put(put->roster, put->version);
@@ -106,7 +107,10 @@ void FleetCluster::lease_read(LeaseRead read) {
     log::write(log::Level::kDebug, {"fleet: the Lease cannot be read: ", read.error});
     return tell(fleet::LeaseAnswered{});
   }
-  fleet::LeaseSeen seen{.sent = fleet::BootTime(read.sent_at), .version = std::move(read.version), .roster = std::nullopt};
+  fleet::LeaseSeen seen{.sent = fleet::BootTime(read.sent_at),
+                        .version = std::move(read.version),
+                        .object = std::move(read.object),
+                        .roster = std::nullopt};
   if (read.state == LeaseRead::State::kFound) seen.roster = std::move(read.roster);
   tell(std::move(seen));
 }
@@ -117,9 +121,11 @@ void FleetCluster::lease_written(LeaseWritten written) {
 }
 
 void FleetCluster::lease_changed(const std::string& roster, const std::string& version) {
-  tell(fleet::LeaseSeen{.sent = fleet::kLongAgo, .version = version, .roster = roster});
+  tell(fleet::LeaseSeen{.sent = fleet::kLongAgo, .version = version, .object = {}, .roster = roster});
 }
 
-void FleetCluster::lease_deleted() { tell(fleet::LeaseSeen{.sent = fleet::kLongAgo, .version = "", .roster = std::nullopt}); }
+void FleetCluster::lease_deleted() {
+  tell(fleet::LeaseSeen{.sent = fleet::kLongAgo, .version = "", .object = {}, .roster = std::nullopt});
+}
 
 }  // namespace router::serving

@@ -36,7 +36,7 @@ class FleetCluster final : private discovery::FleetLeaseOwner {
 
   /// Begins to follow the Lease and the Secret.
   void start();
-  /// Does a LeaseGet, LeasePut or LeaseStamp, which is answered by one event.
+  /// Does a LeaseGet, LeasePut or LeaseStamp, which is answered by one event. Before the first keys it is answered as failed.
   void act(const fleet::Action& action);
   /// Why there are no keys, or why the Secret's are not in use; empty: nothing is wrong.
   std::string trouble() const;

@@ -15,8 +15,16 @@ class Balancer:
     def __init__(self, background, routers):
         self._background = background
         self.ready = list(routers)
+        self.hosts = {}  # by port
         self._turn = 0
-        self._polls = [background.start(self._follow(one)) for one in routers]
+        self._polls = []
+        for one in routers:
+            self.add(one)
+
+    def add(self, router):
+        """Follows one more router."""
+        self.hosts[router.port] = router.host
+        self._polls.append(self._background.start(self._follow(router)))
 
     def add(self, router):
         """Follows one more router."""
@@ -37,7 +45,7 @@ class Balancer:
         while True:
             await asyncio.sleep(POLL)
             try:
-                ready = await asyncio.wait_for(_is_ready(router.observe_port), 2)
+                ready = await asyncio.wait_for(_is_ready(router.host, router.observe_port), 2)
             except (OSError, EOFError, asyncio.TimeoutError):
                 ready = False
             if ready and router not in self.ready:
@@ -46,8 +54,8 @@ class Balancer:
                 self.ready = [one for one in self.ready if one is not router]
 
 
-async def _is_ready(port):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _is_ready(host, port):
+    reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return (await reader.readline()).split(b" ")[1] == b"200"
@@ -82,6 +90,9 @@ class FleetLoad(Load):
                 kept[router.port] = connection
         for connection in kept.values():
             connection.end()
+
+    def _open(self, port):
+        return asyncio.open_connection(self._balancer.hosts[port], port)
 
     def _close(self, kept):
         """Gives up the connections to routers out of rotation, and those that have ended, as a load balancer does."""

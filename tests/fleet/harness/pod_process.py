@@ -20,8 +20,9 @@ RECORDED_MAX = 200_000  # exchanges of one pod
 
 
 class Pod:
-    def __init__(self, name, slots, sleep):
+    def __init__(self, name, slots, sleep, host="127.0.0.1", port=0):
         self.name, self.slots, self.sleep = name, slots, sleep
+        self.host, self.port, self.server = host, port, None
         self.ready = True
         self.open, self.running = set(), set()  # connections that count; those of them with an exchange
         self.most_connections = self.most_exchanges = self.probes = 0
@@ -30,12 +31,11 @@ class Pod:
         self.over = []  # what must never happen, in words
         self.routers = Counter()  # by the last name in Via
         self.lives = 0
-        self.port, self.server = 0, None
         self.transports = set()
 
     async def listen(self):
         self.lives += 1
-        self.server = await asyncio.get_running_loop().create_server(lambda: Connection(self), "127.0.0.1", self.port, backlog=512)
+        self.server = await asyncio.get_running_loop().create_server(lambda: Connection(self), self.host, self.port, backlog=512)
         self.port = self.server.sockets[0].getsockname()[1]
 
     def die(self):

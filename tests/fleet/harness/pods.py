@@ -10,9 +10,9 @@ from pathlib import Path
 class CountingPod:
     """One of `Pods`. `address` stands in deployments."""
 
-    def __init__(self, pods, name, port):
-        self._pods, self.name, self.port = pods, name, port
-        self.address = f"127.0.0.1:{port}"
+    def __init__(self, pods, name, host, port):
+        self._pods, self.name, self.host, self.port = pods, name, host, port
+        self.address = f"{host}:{port}"
 
     def set(self, **what):
         """Changes `sleep` (seconds of an exchange), `slots` (what it may have at most) or `ready` (what it answers to probes)."""
@@ -38,15 +38,17 @@ class CountingPod:
 
 
 class Pods:
-    """`count` pods, each with `slots` slots (0: it does not judge), which answer after `sleep` seconds."""
+    """`count` pods, each with `slots` slots (0: it does not judge), which answer after `sleep` seconds. `at`: (host, port) of each,
+    `command`: a program that runs the process, with its arguments."""
 
-    def __init__(self, count, slots=1, sleep=0.0, prefix="pod"):
-        described = [{"name": f"{prefix}-{number}", "slots": slots, "sleep": sleep} for number in range(count)]
-        self._process = subprocess.Popen([sys.executable, Path(__file__).with_name("pod_process.py"), json.dumps(described)],
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, count, slots=1, sleep=0.0, prefix="pod", at=(), command=()):
+        places = [{"host": host, "port": port} for host, port in at] or [{"host": "127.0.0.1"}] * count
+        described = [{"name": f"{prefix}-{number}", "slots": slots, "sleep": sleep, **place} for number, place in enumerate(places)]
+        program = [sys.executable, Path(__file__).with_name("pod_process.py"), json.dumps(described)]
+        self._process = subprocess.Popen([*command, *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._lock = threading.Lock()
         ports = json.loads(self._process.stdout.readline())
-        self.all = [CountingPod(self, name, port) for name, port in ports.items()]
+        self.all = [CountingPod(self, one["name"], one["host"], ports[one["name"]]) for one in described]
 
     def __iter__(self):
         return iter(self.all)

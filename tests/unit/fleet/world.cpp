@@ -160,7 +160,7 @@ void World::call_api(Process& process, bool writes, std::function<LeaseOutcome()
 void World::lease_changed() {
   for (Process* const one : alive()) {
     if (!chance(0.9)) continue;
-    LeaseSeen seen{.sent = kLongAgo, .version = std::to_string(lease.version), .roster = std::nullopt};
+    LeaseSeen seen{.sent = kLongAgo, .version = std::to_string(lease.version), .object = {}, .roster = std::nullopt};
     if (lease.exists) seen.roster = lease.roster;
     const Time delay = between(kMs, 100 * kMs);
     at(late_events == one->host ? 2 * kSecond : delay, [this, one, seen] {

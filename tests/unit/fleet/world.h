@@ -100,6 +100,7 @@ class World {
   struct Lease {
     bool exists = false;
     std::uint64_t version = 0;
+    std::uint64_t object = 1;  // rises when it is made again
     std::string roster;
   };
   Lease lease;

@@ -169,7 +169,10 @@ void Process::lease_get() {
       *this, false,
       [this, seen] {
         seen->version = std::to_string(world_.lease.version);
-        if (world_.lease.exists) seen->roster = world_.lease.roster;
+        if (world_.lease.exists) {
+          seen->object = std::to_string(world_.lease.object);
+          seen->roster = world_.lease.roster;
+        }
         return LeaseOutcome::kWritten;
       },
       [this, seen](LeaseOutcome outcome) {
@@ -189,7 +192,8 @@ void Process::lease_put(const LeasePut& put) {
           ++world_.conflicts;
           return LeaseOutcome::kConflict;
         }
-        lease = {.exists = true, .version = lease.version + 1, .roster = put.roster};
+        const std::uint64_t object = lease.object + (lease.exists ? 0 : 1);
+        lease = {.exists = true, .version = lease.version + 1, .object = object, .roster = put.roster};
         world_.rosters.push_back(put.roster);
         world_.note(identity.id + " writes " + put.roster.substr(0, 60));
         *version = std::to_string(lease.version);

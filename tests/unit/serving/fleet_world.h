@@ -66,7 +66,7 @@ class MemoryLease {
   void perform(fleet::Action action, FleetThread& asking) {
     if (away) throw std::runtime_error("the API server is away");
     if (std::holds_alternative<fleet::LeaseGet>(action)) {
-      asking.post(fleet::LeaseSeen{.sent = boot_now(), .version = text(), .roster = roster});
+      asking.post(fleet::LeaseSeen{.sent = boot_now(), .version = text(), .object = "uid", .roster = roster});
     } else if (const auto* put = std::get_if<fleet::LeasePut>(&action)) {
       write(put->version, put->roster, asking);
     } else {
