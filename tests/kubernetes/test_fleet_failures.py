@@ -94,7 +94,7 @@ def when(condition, what, patience=20.0):
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(7, marks=pytest.mark.long)])
 def test_slots_of_a_home_that_is_killed_are_usable_soon(loaded, rounds):
     """Then it starts again in the same Pod."""
     scene = loaded(count=4)
