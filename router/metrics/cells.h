@@ -155,6 +155,8 @@ class alignas(64) DeploymentCells {
   void use(const Bounds& bounds);
   /// The shard calls this once for each exchange.
   void exchange_finished(const ExchangeFigures& figures);
+  /// Only what concerns the pods: another router counts the exchange, and this one had the pod.
+  void attempts_finished(const ExchangeFigures& figures);
   void connection_replaced(FreshReason reason) { fresh_connections_[static_cast<std::size_t>(reason)].add(); }
 
   // For the exposition, any thread.

@@ -92,7 +92,9 @@ Task<void> run_sent_on(ShardServer& server, MemberDownstream& downstream, runtim
     answered = failure_of(error);
   }
   if (!answered) exchange.refuse(answered.error());
-  co_await settle(downstream, exchange.attempt(), wakeup, exchange.limits().send_timeout, exchange.ended());
+  const Settled settled =
+      co_await settle(downstream, exchange.attempt(), wakeup, exchange.limits().send_timeout, exchange.ended());
+  exchange.report(settled);
 }
 
 Result<void> Exchange::admit_sent_on() {
@@ -104,8 +106,8 @@ Result<void> Exchange::admit_sent_on() {
   if (found != view_->table.by_name.end() && found->second->namespace_name == asked->namespace_name) {
     for (const auto& deployment : found->second->deployments) {
       if (!equals_ignoring_case(deployment->name, asked->deployment)) continue;
-      route_.endpoint = endpoint_ = found->second;
-      route_.deployment = deployment.get();
+      record_.endpoint = route_.endpoint = endpoint_ = found->second;
+      record_.deployment = route_.deployment = deployment.get();
     }
   }
   if (route_.deployment == nullptr) {

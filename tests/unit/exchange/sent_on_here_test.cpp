@@ -258,6 +258,18 @@ TEST_F(SentOnHere, AnotherRouterThatClosesIsAClientThatLeaves) {
   EXPECT_TRUE(turn_until(world.shard, [&] { return world.slots_in_use() == 0; }));
 }
 
+TEST_F(SentOnHere, WhatAPodDoesCountsHereAndTheRequestWhereItsClientIs) {
+  world.pods.plan_connection()->deaf = true;
+  ask();
+  other_.close();
+  EXPECT_TRUE(turn_until(world.shard, [&] { return pod().closing; }));
+  world.advance(250ms);
+  EXPECT_TRUE(turn_until(world.shard, [&] { return world.slots_in_use() == 0; }));
+  EXPECT_TRUE(turn_until(world.shard, [&] { return world.cells().aborts_unnoticed() == 1; }));
+  world.cells().requests(Reason::kClientClosed).each([](int status, std::uint64_t) { ADD_FAILURE() << status; });
+  EXPECT_EQ(world.cells().duration().sum_nanoseconds(), 0u);
+}
+
 TEST_F(SentOnHere, AnotherRouterThatClosesGivesItsPlaceInTheQueueUp) {
   world.occupy();
   other_.send(head(""));
