@@ -101,14 +101,21 @@ void Machine::State::fixed_take_out() {
 }
 
 /// Who was taken out of the list, and has told that it is home of nothing and nothing runs, is no member any more: it cannot be
-/// home again before this process lists it.
+/// home again before this process lists it. Nor is who has died, once the others had the time to hear of it.
+bool Machine::State::fixed_has_left(const Member& member) const {
+  if (member.id == identity_.id || listed(member.address)) return false;
+  const auto death = deaths_.find(member.id);
+  if (death != deaths_.end()) return now_ >= death->second.learned + timing().silence;
+  const Peer* const peer = find_peer(member.id);
+  if (peer == nullptr || peer->serving || peer->newest() == 0 || peer->report_serial != serial_) return false;
+  return book_.told_by(member.id) == 0;
+}
+
 void Machine::State::fixed_drop() {
   std::erase_if(roster_.members, [this](const Member& member) {
-    if (member.id == identity_.id || listed(member.address) || dead(member.id)) return false;
-    const Peer* const peer = find_peer(member.id);
-    if (peer == nullptr || peer->serving || peer->newest() == 0 || peer->report_serial != serial_) return false;
-    if (book_.told_by(member.id) > 0) return false;
+    if (!fixed_has_left(member)) return false;
     log(absl::StrCat("fleet: ", member.id, " is no member any more"));
+    deaths_.erase(member.id);
     forget_peer(member.id);
     homes_dirty_ = urgent_ = dial_ = true;
     return true;

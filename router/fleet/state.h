@@ -126,6 +126,7 @@ class Machine::State {
   bool is_own_id(const std::string& id) const;
   void fixed_add(const std::string& address);
   void fixed_take_out();
+  bool fixed_has_left(const Member& member) const;
   void fixed_drop();
   void forget_peer(const std::string& id);  // unless it has a link: then with its end
   bool fixed_met(const Member& member) const;

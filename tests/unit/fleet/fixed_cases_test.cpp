@@ -73,6 +73,20 @@ TEST_F(FleetFixed, OneBecomesThreeAndOneAgainByReload) {
   EXPECT_EQ(report(0).members.size(), 1U) << world_->state();
 }
 
+TEST_F(FleetFixed, APeerThatIsTakenOutAndEndsBeforeItHasToldThatNothingRunsIsNoMember) {
+  World& world = fleet(3, {.fixed = true});
+  const int out = home();
+  const int first = (out + 1) % 3;
+  const int last = (out + 2) % 3;
+  read_list(first, {first, last});
+  read_list(last, {first, last});
+  world.crash(out, true);
+  world.run_for(5 * kSecond);
+  EXPECT_EQ(report(first).members.size(), 2U) << world.state();
+  EXPECT_EQ(report(last).members.size(), 2U) << world.state();
+  expect_served_within(2 * kSecond);
+}
+
 TEST_F(FleetFixed, AnAddedPeerThatDoesNotRunStopsNoTakeover) {
   World& world = fleet(3, {.fixed = true});
   const int dead = home();
