@@ -38,8 +38,8 @@ constexpr std::array<std::uint8_t, kUuidBytes> kPlaces = {0, 2, 4, 6, 9, 11, 14,
 constexpr std::array<std::uint8_t, 4> kDashes = {8, 13, 18, 23};
 
 constexpr auto kIsHex = [] {
-  std::array<bool, 256> is_hex{};
-  for (const char c : std::string_view("0123456789abcdefABCDEF")) is_hex[static_cast<unsigned char>(c)] = true;
+  std::array<unsigned, 256> is_hex{};
+  for (const char c : std::string_view("0123456789abcdefABCDEF")) is_hex[static_cast<unsigned char>(c)] = 1;
   return is_hex;
 }();
 
@@ -63,12 +63,12 @@ UuidText new_uuid() {
 
 bool is_uuid(std::string_view text) {
   if (text.size() != UuidText{}.size()) return false;
-  bool good = true;
-  for (const std::size_t place : kDashes) good &= text[place] == '-';
+  unsigned good = 1;
+  for (const std::size_t place : kDashes) good &= text[place] == '-' ? 1U : 0U;
   for (const std::size_t place : kPlaces) {
     good &= kIsHex[static_cast<unsigned char>(text[place])] & kIsHex[static_cast<unsigned char>(text[place + 1])];
   }
-  return good;
+  return good != 0;
 }
 
 }  // namespace router

@@ -57,8 +57,9 @@ Task<Result<void>> SendOn::run(bool moved) {
     if (peer() != nullptr) {
       const Result<void> sent = co_await send();
       if (sent) co_return sent;
-      const Next next = co_await what_follows(sent.error());
-      if (next == Next::kDone) co_return sent;
+      Failure failure = sent.error();
+      const Next next = co_await what_follows(failure);
+      if (next == Next::kDone) co_return failure;
       wait = next == Next::kAgain && ++tries_ < kTriesAtOnce ? Duration{} : Duration{kPause};
     }
     const Result<void> waited = co_await pause(wait);
@@ -111,17 +112,24 @@ Task<Result<void>> SendOn::send() {
 /// The failures of one try, from the one that says most about the request to the one that says nothing. A request that no pod
 /// has seen waits for a home that takes it, and is told only that its time was over: what this router could not do with another
 /// router says nothing about a pod.
-Task<SendOn::Next> SendOn::what_follows(Failure failure) {
+/// A home that sends a request back after its 199 had returned it to the queue: its pod has not seen it, either.
+Task<SendOn::Next> SendOn::what_follows(Failure& failure) {
   place_.give_up();
   const bool unreachable = failure.reason == Reason::kUpstreamConnectFailed && !replied_;
-  const bool unknown = failure.reason == Reason::kDeploymentNotFound && replied_ && !begun_at_pod_;
-  const bool moved = failure.reason == Reason::kHomeMoved && replied_ && !begun_at_pod_;
+  const bool unknown = failure.reason == Reason::kDeploymentNotFound && replied_;
+  const bool moved = failure.reason == Reason::kHomeMoved && replied_;
   const bool unseen = exchange_.attempt().state() == Attempt::State::kSending;  // see `forward_to_home`
   if (!(unreachable || unknown || moved || unseen)) co_return Next::kDone;
   unknown_ = unknown;
   if (unseen) exchange_.attempt().start_over();
   co_await end_attempt();
-  if (!exchange_.downstream().rewind_request()) co_return Next::kDone;
+  if (!exchange_.downstream().rewind_request()) {
+    exchange_.home_said_.reset();
+    failure = Failure::internal(Reason::kUpstreamReset, "the home gave the request back when a part of its body was sent");
+    co_return Next::kDone;
+  }
+  begun_at_pod_ = false;
+  exchange_.record_.replica.clear();
   if (unseen) last_.cause = "the home of the namespace was lost, and no other took its place within max_queue_wait_ms";
   if (unreachable) last_.cause = "the home of the namespace could not be reached within max_queue_wait_ms";
   if (unknown) last_.cause = "the home of the namespace did not know the deployment within max_queue_wait_ms";

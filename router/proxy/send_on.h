@@ -53,7 +53,7 @@ class SendOn {
   /// Sends the request to the peer `at_`.
   Task<Result<void>> send();
   /// What a failure of `send` means for the request; ends the attempt if the request is to be sent again. Suspends.
-  Task<Next> what_follows(Failure failure);
+  Task<Next> what_follows(Failure& failure);
   Task<void> end_attempt();
   /// Waits at most `time`. Fails when the request is no longer wanted, or its time in the queue is over.
   Task<Result<void>> pause(Duration time);

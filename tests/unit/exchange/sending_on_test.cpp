@@ -119,6 +119,49 @@ TEST_F(SendingOn, AHomeThatIsAnotherNamesItAndGetsTheRequestWithItsAge) {
   EXPECT_EQ(asking.client.status, 200);
 }
 
+TEST_F(SendingOn, ARequestThatTheHomeGivesBackAfterItsWordIsSentAgainWithItsBody) {
+  Asking& asking = world.ask(kSmall, "abc");
+  world.advance(30ms);
+  begin_at_pod(pod());
+  refuse(pod(), 421, "home_moved", {{"x-ir-home", "c"}});
+  ASSERT_EQ(tries(), 2u);
+  EXPECT_EQ(tried(), "c");
+  EXPECT_EQ(pod().field("x-ir-age-us"), "30000");
+  EXPECT_EQ(pod().body, "abc");
+  begin_at_pod(pod());
+  pod().answer(200);
+  EXPECT_EQ(asking.client.status, 200);
+}
+
+TEST_F(SendingOn, ARequestThatADrainingHomeGivesBackAfterItsWordIsSentAgainWithItsBody) {
+  Asking& asking = world.ask(kSmall, "abc");
+  begin_at_pod(pod());
+  PodConnection& drains = pod();
+  refuse(drains, 421, "home_moved", {{"x-ir-home", "c"}, {"Connection", "close"}});
+  drains.close();
+  world.advance(1ms);
+  ASSERT_EQ(tries(), 2u);
+  EXPECT_EQ(pod().body, "abc");
+  begin_at_pod(pod());
+  pod().answer(200);
+  EXPECT_EQ(asking.client.status, 200);
+}
+
+TEST_F(SendingOn, ARequestThatTheHomeGivesBackWhenPartOfItsBodyIsGoneIsNotSentAgain) {
+  Asking& asking = world.ask(kLarge, std::string(100'000, 'x'));
+  begin_at_pod(pod());
+  world.advance(1ms);
+  EXPECT_EQ(pod().body.size(), 100'000u);
+  refuse(pod(), 421, "home_moved", {{"x-ir-home", "c"}});
+  pod().close();
+  world.advance(1ms);
+  EXPECT_EQ(tries(), 1u);
+  EXPECT_EQ(asking.client.status, 502);
+  EXPECT_EQ(asking.client.reason, "upstream_reset");
+  asking.client.leave();
+  EXPECT_TRUE(asking.over);
+}
+
 TEST_F(SendingOn, AfterThreeTriesThereIsAPause) {
   Asking& asking = world.ask();
   for (std::size_t expected = 1; expected <= 3; ++expected) {
