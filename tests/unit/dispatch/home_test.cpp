@@ -107,7 +107,7 @@ TEST_F(SentOn, WaitAtThePositionOfTheirArrival) {
   HeldSlot held = std::move(running);
   for (const Visitor* next : {&first, &early, &between, &late}) {
     held.give_back();
-    held = std::move(*next->poll());
+    held = *next->poll();
     EXPECT_TRUE(held);
   }
 }
@@ -147,6 +147,7 @@ TEST_F(SentOn, TellHowLongTheOldestWaits) {
 
 TEST_F(SentOn, AreNotRefusedForOthersThatCameHereSooner) {
   std::vector<std::unique_ptr<Visitor>> full;
+  full.reserve(8);
   for (int count = 0; count < 4; ++count) full.push_back(std::make_unique<Visitor>(*queue, shard));
   EXPECT_EQ(Visitor(*queue, shard).refused, Reason::kQueueFull);
   shard.clock().advance(1s);
