@@ -42,6 +42,10 @@ struct Applied {
 };
 struct DrainRequested {};  // SIGTERM
 
+/// After DrainRequested: nothing runs or waits in this process, and nothing arrives any more. Only a process that has stayed
+/// home because nobody else can be has to say so.
+struct Emptied {};
+
 /// What the limited deployments ask for. A longer time is in force at once, a shorter one when the old W is over: until then
 /// something may run that was begun under the longer one.
 struct Waits {
@@ -73,8 +77,8 @@ struct LeaseAnswered {
   std::string version;
 };
 
-using Event = std::variant<Tick, LinkOpened, FrameReceived, LinkEnded, PeerRefused, Served, Applied, DrainRequested, Waits,
-                           PeersChanged, Forget, LeaseSeen, LeaseAnswered>;
+using Event = std::variant<Tick, LinkOpened, FrameReceived, LinkEnded, PeerRefused, Served, Applied, DrainRequested, Emptied,
+                           Waits, PeersChanged, Forget, LeaseSeen, LeaseAnswered>;
 
 // --- What a Machine wants.
 

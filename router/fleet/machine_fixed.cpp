@@ -18,7 +18,13 @@ void Machine::State::fixed_hello(const Hello& hello) {
   for (Member& member : roster_.members) {
     if (member.address != hello.address || member.id == hello.id || member.id == identity_.id) continue;
     const bool known = member.id != member.address;
-    if (known && member.started >= hello.started) return;
+    // Times of starting order processes that may both run. The next one of a dead process may have a clock that is behind.
+    if (known && dead(hello.id)) return;
+    const bool both = known && !dead(member.id);
+    if (both)
+      log(absl::StrCat("fleet: ", hello.address, " is the address of ", member.id, " and of ", hello.id,
+                       "; the one that started later counts. If both run, one has the fleet.advertise of the other"));
+    if (both && member.started >= hello.started) return;
     const std::string before = member.id;
     if (known) add_death(before, Proof::kLaterProcess);
     member.id = hello.id;
@@ -29,6 +35,20 @@ void Machine::State::fixed_hello(const Hello& hello) {
     homes_dirty_ = dial_ = true;
     return;
   }
+}
+
+/// The next process of an address may have been met before the end of the one before was known.
+void Machine::State::fixed_replace_dead() {
+  std::vector<Hello> next;
+  for (const auto& [link, id] : links_) {
+    const Peer* const peer = find_peer(id);
+    if (peer == nullptr || dead(id) || roster_.find(id) != nullptr) continue;
+    const std::string& address = peer->hello().address;
+    const bool is_of_dead = std::any_of(roster_.members.begin(), roster_.members.end(),
+                                        [&](const Member& member) { return member.address == address && dead(member.id); });
+    if (is_of_dead) next.push_back(peer->hello());
+  }
+  for (const Hello& hello : next) fixed_hello(hello);
 }
 
 bool Machine::State::listed(const std::string& address) const {
@@ -134,6 +154,7 @@ bool Machine::State::fixed_met(const Member& member) const {
 }
 
 void Machine::State::fixed_settle() {
+  if (!deaths_.empty()) fixed_replace_dead();
   fixed_drop();
   const auto all_of_the_list = [this](const auto& holds) {
     return std::all_of(roster_.members.begin(), roster_.members.end(), [this, &holds](const Member& member) {

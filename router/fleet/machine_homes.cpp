@@ -33,21 +33,32 @@ void Machine::State::on(Applied& applied) {
 }
 
 bool Machine::State::candidate(const Member& member) const {
-  if (member.id == identity_.id) return serving() && !resigned_;
+  // Who has said its bye is dead for the others, which do not ask it what runs.
+  if (member.id == identity_.id) return serving() && !emptied_ && !said_bye_;
   if (dead(member.id)) return false;
   const Peer* const peer = find_peer(member.id);
-  if (peer != nullptr && peer->resigned) return false;
   // A fixed peer that was never met may be home: it is asked before anybody takes its place.
   const bool is_met = peer != nullptr && !peer->hello().id.empty();
   if (fixed()) return is_met ? peer->serving : newcomers_.count(member.address) == 0;
   return member.state == MemberState::kServing;
 }
 
-void Machine::State::find_home(Home& home) {
+bool Machine::State::has_resigned(const Member& member) const {
+  if (member.id == identity_.id) return resigned_;
+  const Peer* const peer = find_peer(member.id);
+  return peer != nullptr && peer->resigned;
+}
+
+bool Machine::State::all_have_resigned() const {
+  return std::none_of(roster_.members.begin(), roster_.members.end(),
+                      [this](const Member& member) { return candidate(member) && !has_resigned(member); });
+}
+
+void Machine::State::find_home(Home& home, bool all_resigned) {
   const Member* best = nullptr;
   std::uint64_t best_weight = 0;
   for (const Member& member : roster_.members) {
-    if (!candidate(member)) continue;
+    if (!candidate(member) || (!all_resigned && has_resigned(member))) continue;
     const std::uint64_t weight = home_weight(fixed() ? member.address : member.id, home.served.name);
     if (best != nullptr && (weight < best_weight || (weight == best_weight && member.id < best->id))) continue;
     best = &member;
@@ -64,7 +75,8 @@ void Machine::State::find_homes() {
   homes_dirty_ = false;
   publish_ = true;
   const std::uint64_t lost = lost_version_;
-  for (Home& home : homes_) find_home(home);
+  const bool all_resigned = all_have_resigned();
+  for (Home& home : homes_) find_home(home, all_resigned);
   if (resigned_ && lost_version_ == 0) lost_version_ = assignment_.version + 1;
   if (lost_version_ != lost || retell_) update_own_busy(true);
   retell_ = false;
@@ -118,6 +130,11 @@ void Machine::State::update_own_busy(bool again) {
   own_busy_ = std::move(busy);
   own_busy_text_ = std::move(text);
   urgent_ = true;
+}
+
+bool Machine::State::idle() const {
+  const bool here = std::any_of(homes_.begin(), homes_.end(), [](const Home& home) { return home.here; });
+  return holdings_empty_ && applied_version_ >= lost_version_ && !here;
 }
 
 bool Machine::State::limited_idle() const {

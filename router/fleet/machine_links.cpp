@@ -129,7 +129,7 @@ bool Machine::State::acknowledges(const std::string& id) const {
 Beat Machine::State::common_beat() const {
   Beat beat;
   beat.epoch = roster_.epoch;
-  beat.serving = fixed_serving_ && !resigned_;
+  beat.serving = fixed_serving_ && !emptied_;
   beat.resigned = resigned_;
   beat.busy_revision = own_busy_known_ ? own_revision_ : 0;
   beat.votes = votes_.own();

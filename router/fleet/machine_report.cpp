@@ -55,6 +55,7 @@ std::string Machine::State::why_not_ready() const {
   if (declared_dead_) return "the fleet holds this process for dead";
   if (removed_) return "was taken out of the fleet and comes back when nothing of it runs";
   if (fixed()) {
+    if (self() == nullptr && rebirths_ > 0) return "the fleet holds this process for dead: restart it";
     if (self() == nullptr) return "fleet.peers lacks the address of fleet.advertise";
     return fixed_serving_ ? "" : why_not_fixed();
   }

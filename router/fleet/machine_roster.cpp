@@ -64,7 +64,8 @@ void Machine::State::leave_behind(const Roster& old) {
 
 void Machine::State::add_death(const std::string& id, Proof proof) {
   if (id == identity_.id) {
-    if (declared_dead_ || draining_) return;
+    if (declared_dead_ || said_bye_) return;  // after the bye nothing of it runs, and the others may say so
+    fixed_serving_ = false;
     declared_dead_ = removed_ = true;  // an operator has said so, or a later process of this Pod runs
     coverage_.end();
     homes_dirty_ = true;
@@ -94,7 +95,7 @@ void Machine::State::forget_deaths() {
 
 void Machine::State::find_later_processes() {
   const auto later = [this](const std::string& pod_uid, const std::string& id, std::int64_t started) {
-    if (pod_uid.empty()) return;
+    if (pod_uid.empty() || (fixed() && dead(id))) return;  // the clock of the next one may be behind
     for (const Member& member : roster_.members)
       if (member.pod_uid == pod_uid && member.id != id && member.started < started) add_death(member.id, Proof::kLaterProcess);
   };
@@ -113,6 +114,12 @@ void Machine::State::on(const Forget& forget) {
 
 void Machine::State::on(const DrainRequested&) {
   draining_ = resigned_ = true;
+  homes_dirty_ = urgent_ = true;
+}
+
+void Machine::State::on(const Emptied&) {
+  if (!draining_ || emptied_) return;
+  emptied_ = true;
   homes_dirty_ = urgent_ = true;
 }
 

@@ -100,6 +100,7 @@ class Machine::State {
   void on(const PeerRefused& refused) { add_death(refused.id, Proof::kRefused); }
   void on(const Forget& forget);
   void on(const DrainRequested&);
+  void on(const Emptied&);
   void adopt(const Roster& roster);
   void wait_for_unproven(const Roster& old);
   void leave_behind(const Roster& old);  // members of `old` that are gone
@@ -132,14 +133,17 @@ class Machine::State {
   bool fixed_met(const Member& member) const;
   void fixed_start();
   void fixed_hello(const Hello& hello);
+  void fixed_replace_dead();
   void fixed_settle();
 
   // --- homes and slots
   void on(Served& served);
   void on(Applied& applied);
   void find_homes();
-  void find_home(Home& home);
-  bool candidate(const Member& member) const;
+  void find_home(Home& home, bool all_resigned);
+  bool candidate(const Member& member) const;  // may be home; who has resigned only while all have
+  bool has_resigned(const Member& member) const;
+  bool all_have_resigned() const;
   bool reports_complete() const;
   void lose_homes();
   void take_over();
@@ -172,7 +176,7 @@ class Machine::State {
   std::vector<std::string> unreachable() const;
   std::string state_name() const;
   bool limited_idle() const;  // nothing runs at pods with a limit
-  bool idle() const { return holdings_empty_ && applied_version_ >= lost_version_; }
+  bool idle() const;          // nothing runs, and this process is home of nothing
 
   void log(std::string text) { actions_.emplace_back(LogLine{std::move(text)}); }
 
@@ -197,6 +201,7 @@ class Machine::State {
   bool declared_dead_ = false;
   bool draining_ = false;
   bool resigned_ = false;
+  bool emptied_ = false;  // nothing runs or waits here any more, and nothing comes: home of nothing, whoever else is there
   bool left_ = false;
   bool said_bye_ = false;
   BootTime idle_since_ = kAlways;

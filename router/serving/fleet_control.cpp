@@ -74,6 +74,17 @@ void FleetControl::drain() {
   control().schedule(*this, control().now());
 }
 
+bool FleetControl::may_end() {
+  const auto all = [](const std::string&) { return true; };
+  if (drain_is_told_ && !end_is_told_) {
+    const FleetPods::Holdings now = pods_.holdings(all);
+    if (!now.limited.empty() || !now.unlimited.empty()) return false;
+    parts_.post(fleet::Emptied{});
+    end_is_told_ = true;
+  }
+  return news_.may_leave;
+}
+
 void FleetControl::expired() {
   control().schedule(*this, control().now() + kLookBusy);  // first: what follows may throw
   if (drains_ && !drain_is_told_) {

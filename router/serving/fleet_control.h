@@ -53,6 +53,8 @@ class FleetControl final : private runtime::Timer {
   const FleetNews& news() const { return news_; }
   /// Leaves the fleet: homes move, and this process may end when `news().may_leave`.
   void drain();
+  /// Asked while no connection is left: if nothing runs at a pod either, the fleet is told that this process is done.
+  bool may_end();
   void stop() { control().schedule(*this, kNever); }
 
  private:
@@ -85,6 +87,7 @@ class FleetControl final : private runtime::Timer {
   bool view_is_current_ = true;
   bool drains_ = false;
   bool drain_is_told_ = false;
+  bool end_is_told_ = false;
   bool cut_ = false;
   std::uint64_t served_ = 0;  // Served events that were posted
   Obeyed obeyed_;

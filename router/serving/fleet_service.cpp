@@ -169,7 +169,7 @@ std::optional<double> FleetService::covered_for() const {
   constexpr std::chrono::hours kForEver(24 * 365);
   const Coverage::BootTime left = coverage().until() - Coverage::boot_time();
   if (coverage().until() == Coverage::kAlways || left > kForEver) return std::nullopt;
-  return std::chrono::duration<double>(left).count();
+  return std::max(0.0, std::chrono::duration<double>(left).count());  // the end of a coverage that never was is long ago
 }
 
 const std::vector<fleet::NamespaceAssignment>& FleetService::namespaces() const {

@@ -51,7 +51,8 @@ class FleetService {
   /// SIGTERM: the homes move to other members. The port stays open until `stop`.
   void drain();
   /// Whether the process may end, after `drain`: the other members know.
-  bool may_end() const { return control_.news().may_leave; }
+  /// To be asked while no connection of a client or of another router is left.
+  bool may_end() { return control_.may_end(); }
   /// The member with this id or address is off for good: an operator says so. Fails if no member is it.
   absl::Status forget(const std::string& who);
   /// Ends what follows the API server; the tasks end some turns of the loop later.

@@ -95,4 +95,38 @@ def test_all_routers_drain_at_once_and_end_in_order(counting, fleet):
     begun = time.monotonic()
     assert [one.wait_exit() for one in routers] == [0] * 3
     print(f"ended {time.monotonic() - begun:.2f} s after the last answer; {[(one.status, one.why) for one in answers]}")
-    assert [one.status for one in answers].count(200) >= 2
+    assert [one.status for one in answers] == [200] * 3
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_routers_that_all_drain_serve_what_waits_and_what_arrives_until_they_close(counting, fleet, size):
+    pods = counting(1, slots=1)
+    routers = fleet(scored_by(pods), size=size, drain_delay_ms=2000)
+    home = routers.home()
+    running = Asked(home, headers={"x-do": "sleep=1"})
+    eventually(lambda: pods.total("exchanges") == 1, "the pod to have it")
+    waiting = [Asked(one) for one in routers for _ in range(2)]
+    eventually(lambda: home.queue_length() == 2 * size, "the others to wait")
+    for one in routers:
+        one.drain()
+    assert [one.answer().status for one in (running, *waiting)] == [200] * (1 + 2 * size)
+    arrived = [Asked(one) for one in routers]
+    assert [one.answer().status for one in arrived] == [200] * size
+    assert [one.wait_exit() for one in routers] == [0] * size
+    assert not pods.figures()[0]["over"]
+
+
+def test_a_draining_router_that_an_operator_forgets_cuts_what_runs(counting, fleet):
+    pods = counting(1, slots=1)
+    routers = fleet(scored_by(pods), size=2)
+    home, other = routers.home(), routers.others()[0]
+    running = Asked(home, headers={"x-do": "sleep=30"})
+    eventually(lambda: pods.total("exchanges") == 1, "the pod to have it")
+    waiting = Asked(other)
+    home.drain()
+    eventually(lambda: other.queue_length() == 1, "it to wait at the next home")
+    assert other.forget(f"127.0.0.1:{home.fleet_port}")[0] == 202
+    assert waiting.answer().status == 200
+    assert (running.answer().status, running.answer().why) == (503, "fleet_uncovered")
+    assert home.wait_exit() == 0
+    assert not pods.figures()[0]["over"]

@@ -158,6 +158,65 @@ TEST_F(FleetCases, ADrainMovesHomesWithoutTheApiServerToo) {
   EXPECT_TRUE(world.all_served()) << world.state();
 }
 
+TEST_F(FleetCases, OneAloneServesWhileItDrainsAndEnds) {
+  World& world = fleet(1);
+  world.drain(0);
+  const std::uint64_t begun = world.process(0)->begun;
+  for (Time passed = 0; passed < kDrainDelay - 200 * kMs; passed += 100 * kMs) {
+    world.run_for(100 * kMs);
+    ASSERT_TRUE(world.all_served()) << world.state();
+  }
+  EXPECT_GT(world.process(0)->begun, begun);
+  world.run_for(20 * kSecond);
+  EXPECT_FALSE(world.process(0)->alive) << world.state();
+}
+
+TEST_F(FleetCases, WhenAllDrainTheyServeWhatArrivesAndEnd) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    WorldOptions options{.seed = seed};
+    options.fixed = seed % 2 == 0;
+    World& world = fleet(3, options);
+    for (int host = 0; host < 3; ++host) world.at(world.between(0, 300 * kMs), [&world, host] { world.drain(host); });
+    world.run_for(400 * kMs);
+    EXPECT_TRUE(world.wait_served(2 * kSecond)) << world.history() << world.state();
+    world.run_for(40 * kSecond);
+    ASSERT_EQ(world.violation(), "") << world.history();
+    EXPECT_TRUE(world.alive().empty()) << world.history() << world.state();
+  }
+}
+
+TEST_F(FleetCases, TheLastThatDrainsGivesWayToANewcomer) {
+  for (const bool fixed : {false, true}) {
+    World& world = fleet(2, {.fixed = fixed, .long_exchanges = true});
+    world.crash(1, true);
+    expect_served_within(2 * kSecond);
+    world.drain(0);
+    world.run_for(kSecond);
+    EXPECT_TRUE(world.all_served()) << world.state();
+    world.spawn(1, true);
+    world.run_for(25 * kSecond);
+    ASSERT_EQ(world.violation(), "") << world.history();
+    EXPECT_EQ(report(0).homes, 0U) << world.state();
+    EXPECT_EQ(report(1).homes, 6U) << world.state();
+  }
+}
+
+TEST_F(FleetCases, AForgottenProcessThatDrainsCutsWhatRunsAndLeaves) {
+  for (const bool fixed : {false, true}) {
+    World& world = fleet(3, {.fixed = fixed, .long_exchanges = true});
+    const int leaver = home();
+    world.drain(leaver);
+    world.run_for(kSecond);
+    ASSERT_GT(world.running_of(*world.process(leaver)), 0U);
+    world.process((leaver + 1) % 3)->handle(Forget{world.process(leaver)->identity.id});
+    world.run_for(240 * kMs + kSecond);
+    EXPECT_EQ(world.running_of(*world.process(leaver)), 0U) << world.state();
+    EXPECT_FALSE(world.process(leaver)->alive) << world.state();
+    expect_served_within(15 * kSecond);
+    ASSERT_EQ(world.violation(), "") << world.history();
+  }
+}
+
 TEST_F(FleetCases, ANewcomerThatComesAfterTheByeHearsIt) {
   World& world = fleet(2);
   world.crash(1, true);
@@ -165,6 +224,7 @@ TEST_F(FleetCases, ANewcomerThatComesAfterTheByeHearsIt) {
   ASSERT_EQ(members(), 1U);
   world.set_api(0, false);
   world.drain(0);
+  world.run_for(kDrainDelay);
   while (world.running_of(*world.process(0)) > 0) world.run_for(100 * kMs);
   world.run_for(kSecond);
   ASSERT_TRUE(world.process(0)->alive);

@@ -262,6 +262,44 @@ TEST_F(FleetReports, APeerOfAnotherProtocolIsNamedWithItsVersions) {
       << machine.report(now).reason;
 }
 
+TEST_F(FleetReports, APeerThatRestartsWithAnEarlierClockIsMet) {
+  machine.handle(now, PeerRefused{"y"});
+  now += seconds(1);
+  machine.handle(now,
+                 LinkOpened{2, encode(Hello{.id = "y2", .pod_uid = "y:1", .address = "y:1", .started = -7, .protocols = {}})});
+  EXPECT_EQ(machine.report(now).members.at(1).member.id, "y2");
+  EXPECT_FALSE(machine.report(now).members.at(1).proven_dead) << "the link of the one before has not ended yet";
+  machine.handle(now,
+                 LinkOpened{3, encode(Hello{.id = "y", .pod_uid = "y:1", .address = "y:1", .started = 1, .protocols = {}})});
+  EXPECT_EQ(machine.report(now).members.at(1).member.id, "y2") << "y is dead";
+}
+
+TEST_F(FleetReports, APeerThatRestartsWithAnEarlierClockBeforeItsEndIsKnownIsMetThen) {
+  machine.handle(now,
+                 LinkOpened{2, encode(Hello{.id = "y2", .pod_uid = "y:1", .address = "y:1", .started = 0, .protocols = {}})});
+  EXPECT_EQ(machine.report(now).members.at(1).member.id, "y");
+  std::string lines;
+  for (const Action& action : machine.take_actions())
+    if (const auto* const line = std::get_if<LogLine>(&action)) lines += line->text + "\n";
+  EXPECT_NE(lines.find("y:1 is the address of y and of y2"), std::string::npos) << lines;
+  machine.handle(now, Forget{"y:1"});
+  EXPECT_EQ(machine.report(now).members.at(1).member.id, "y2");
+  EXPECT_FALSE(machine.report(now).members.at(1).proven_dead);
+}
+
+TEST_F(FleetReports, AForgottenProcessSaysSoAndNotThatItsListLacksIt) {
+  Beat beat;
+  beat.number = 1;
+  beat.epoch = {.number = 1, .writer = "fixed"};
+  beat.deaths.push_back({.id = "x", .proof = Proof::kForgotten});
+  machine.handle(now, FrameReceived{1, encode(beat)});
+  EXPECT_TRUE(machine.must_cut());
+  machine.handle(now, holding(0, ""));
+  now += seconds(1);
+  machine.handle(now, Tick{});
+  EXPECT_EQ(machine.report(now).reason.find("the fleet holds this process for dead"), 0U) << machine.report(now).reason;
+}
+
 TEST_F(FleetReports, APeerThatRestartsAThousandTimesIsStillAPeer) {
   for (std::int64_t start = 2; start < 1000; ++start) {
     const auto link = static_cast<LinkId>(start);

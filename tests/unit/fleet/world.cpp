@@ -121,6 +121,7 @@ void World::freeze(int host, Time length) {
 void World::drain(int host) {
   if (process(host) == nullptr) return;
   note("drain of " + process(host)->identity.id);
+  if (process(host)->closes_at == 0) process(host)->closes_at = now_ + kDrainDelay;
   process(host)->handle(DrainRequested{});
 }
 

@@ -26,6 +26,7 @@ namespace router::fleet::test {
 using Time = std::int64_t;
 inline constexpr Time kMs = 1'000'000;
 inline constexpr Time kSecond = 1000 * kMs;
+inline constexpr Time kDrainDelay = 5 * kSecond;  // from then on nothing arrives at a process that drains
 
 class Process;
 
@@ -173,6 +174,7 @@ class Process {
   Identity identity;
   bool alive = true;
   bool frozen = false;
+  Time closes_at = 0;      // it drains
   bool lost_node = false;  // it died and its host does not answer
   Protocols protocols;
   std::uint64_t begun = 0;

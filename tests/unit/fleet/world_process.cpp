@@ -246,7 +246,9 @@ void Process::tell_holdings() {
 /// Begins what it may, at every pod.
 void Process::work() {
   if (!alive || world_.options.obey) return;
-  if (!frozen) {
+  const bool closed = closes_at > 0 && world_.now() >= closes_at;
+  if (closed && open_.empty() && machine.report(clock()).homes > 0) handle(Emptied{});
+  if (!frozen && !closed) {
     for (const PodAssignment& one : applied_.pods) {
       std::uint32_t allowed = 0;
       for (const ServedNamespace& name_space : served)

@@ -294,6 +294,23 @@ TEST_F(ControlOfAFleet, AsksToLeaveOnce) {
   EXPECT_EQ(count<fleet::DrainRequested>(), 1u);
 }
 
+TEST_F(ControlOfAFleet, SaysOnceThatNothingRunsAnyMoreAndNotBefore) {
+  here(1, 1);
+  EXPECT_FALSE(control_side.may_end()) << "it does not drain";
+  EXPECT_EQ(count<fleet::Emptied>(), 0u);
+  control_side.drain();
+  pass(0ms);
+  {
+    const dispatch::HeldSlot running = take();
+    ASSERT_TRUE(running);
+    EXPECT_FALSE(control_side.may_end());
+    EXPECT_EQ(count<fleet::Emptied>(), 0u) << "a pod of this home is busy";
+  }
+  EXPECT_FALSE(control_side.may_end());
+  EXPECT_FALSE(control_side.may_end());
+  EXPECT_EQ(count<fleet::Emptied>(), 1u);
+}
+
 TEST_F(ControlOfAFleet, APodThatIsGoneIsToldUntilItsLastConnectionIsClosed) {
   here(1, 1);
   const dispatch::HeldSlot running = take();
