@@ -6,8 +6,9 @@
 namespace router::dispatch {
 
 /// Which member of the fleet is home of a namespace, for the data path: the home has the queues of the namespace's limited
-/// deployments, every other member sends their requests on. One object for each namespace; shared by views and queues. A
-/// deployment without a limit, and a router without a fleet, has none (nullptr). Written on control, read on every shard.
+/// deployments, every other member sends their requests on. One object for each namespace, and one for each deployment without
+/// a limit, which is kHere everywhere unless another deployment sets a limit for one of its pods. Shared by views and queues. A
+/// router without a fleet has none (nullptr). Written on control, read on every shard.
 class NamespaceHome {
  public:
   static constexpr std::int32_t kHere = -1;    // this process

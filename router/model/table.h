@@ -33,7 +33,7 @@ struct Deployment {
   bool drain_on_abort = false;
   bool allow_encoded_slashes = false;
   std::shared_ptr<dispatch::RequestQueue> queue;
-  std::shared_ptr<const dispatch::NamespaceHome> home;  // nullptr: every router has a queue of its own
+  std::shared_ptr<const dispatch::NamespaceHome> home;  // nullptr: no fleet
   std::shared_ptr<metrics::DeploymentMetrics> metrics;
 };
 

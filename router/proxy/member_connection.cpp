@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <optional>
 #include <utility>
 
 #include "router/proxy/exchange.h"
 #include "router/proxy/fleet_head.h"
+#include "router/proxy/handshakes.h"
 #include "router/proxy/local_reply.h"
 #include "router/proxy/member_downstream.h"
 #include "router/proxy/server.h"
@@ -18,6 +21,8 @@ using runtime::IoResult;
 using runtime::IoState;
 using runtime::Wakeup;
 
+constexpr std::size_t kStrangersMax = 64;  // of a shard
+constexpr std::chrono::seconds kHandshake{5};
 constexpr std::chrono::minutes kIdle{15};  // longer than the other router keeps an idle connection
 
 /// The drain wakes the connection while this exists.
@@ -33,15 +38,23 @@ class Enlisted {
   Wakeup& wakeup_;
 };
 
+/// Until its first message has proven that it has the key, whoever connects is a stranger. The messages of members that connect
+/// at once have mostly arrived by now: then they take no room from each other. A drain gives strangers as long as new clients.
 Task<bool> shake_hands(ShardServer& server, tls::Stream& stream, Wakeup& wakeup) {
-  const Deadline deadline = deadline_after(server.shard().now(), server.view()->limits.header_timeout);
+  const Deadline deadline = deadline_after(server.shard().now(), kHandshake);
+  std::optional<Handshakes::Entry> stranger;
   for (;;) {
     const IoResult shaken = stream.handshake();
     if (shaken.state == IoState::kDone) co_return true;
     if (shaken.state != IoState::kBlocked) co_return false;
+    if (stream.resumed()) {  // so TLS calls a handshake whose key has been checked
+      stranger.reset();
+    } else if (!stranger) {
+      stranger.emplace(server.member_strangers(), stream.socket(), kStrangersMax);
+    }
     stream.arm_read();
-    const bool woken = co_await wakeup.wait(deadline);
-    if (!woken) co_return false;
+    const bool woken = co_await wakeup.wait(stranger ? std::min(deadline, server.first_requests_end()) : deadline);
+    if (!woken || server.grace_over() || (stranger && stranger->cut())) co_return false;
   }
 }
 

@@ -27,7 +27,7 @@ void MemberDownstream::leave(stream::Leaving how) {
 const config::Limits& MemberDownstream::limits() {
   static const config::Limits kLimits = [] {
     config::Limits limits;
-    limits.body_timeout = limits.send_timeout = std::chrono::minutes(15);
+    limits.body_timeout = limits.send_timeout = std::chrono::minutes(5);
     limits.min_body_rate = limits.min_send_rate = 0;
     return limits;
   }();

@@ -24,7 +24,10 @@ class MemberDownstream final : public Http1Downstream {
   void leave(stream::Leaving how) override;
 
   /// Limits that concern clients only do not apply to a member: it applies them to its own client, with whose pace it reads and
-  /// sends. A member that does nothing at all for 15 minutes is cut.
+  /// sends. A member that does nothing at all for 5 minutes is cut: it is frozen or lost, and its request holds a slot. Not
+  /// sooner, because the pace of a slow client is not even here. The kernel takes no more bytes before half of the 256 KB that
+  /// it keeps for the member are gone, and the member takes none before its own kernel has as much room for its client: a
+  /// client that takes 1 KB/s may need minutes for that.
   static const config::Limits& limits();
 
  private:

@@ -84,6 +84,8 @@ class ShardServer {
   std::size_t& searches() { return searches_; }
   static constexpr std::size_t kSearchesMax = 64;
   Handshakes& handshakes() { return handshakes_; }
+  /// Connections for other routers that have not proven the key of the fleet.
+  Handshakes& member_strangers() { return member_strangers_; }
   HeadPool& heads() { return heads_; }
   http::Date& date() { return date_; }
   GatheringRoom& gathering_room() { return gathering_room_; }
@@ -109,6 +111,7 @@ class ShardServer {
   IdleConnections idle_;
   std::size_t searches_ = 0;
   Handshakes handshakes_;
+  Handshakes member_strangers_;
   HeadPool heads_;
   http::Date date_;
   GatheringRoom gathering_room_;

@@ -34,6 +34,18 @@ FleetPods::Served pods_of(const LiveDeployments& live) {
   return served;
 }
 
+/// Whose requests go to a pod with a limit, whichever deployment has set it.
+std::set<std::string> bound_to(const FleetPods::Served& served, const LiveDeployments& live) {
+  std::set<std::string> bound;
+  for (const auto& [key, deployment] : live.all()) {
+    const auto& replicas = deployment->replicas;
+    const bool is_bound = std::any_of(replicas.begin(), replicas.end(),
+                                      [&served](const auto& each) { return served.at(each.second.pod).limit > 0; });
+    if (is_bound) bound.insert(key);
+  }
+  return bound;
+}
+
 /// Their queues have a home also while there is no pod: what waits keeps its place, and a newcomer is told why it is refused.
 std::set<std::string> limited_namespaces_of(const LiveDeployments& live) {
   std::set<std::string> names;
@@ -103,15 +115,19 @@ void FleetControl::expired() {
 /// Before the pods that ask for it: nothing is begun there yet.
 void FleetControl::tell_waits() {
   FleetWaits waits(parts_.running_grace);
-  for (const auto& [key, deployment] : parts_.live.all()) waits.add(deployment->settings);
+  for (const auto& [key, deployment] : parts_.live.all()) {
+    if (needs_home(key, *deployment)) waits.add(deployment->settings);
+  }
   if (waits.waits() == waits_) return;
   parts_.post(waits.waits());
   waits_ = waits.waits();
 }
 
 void FleetControl::tell_served() {
+  const FleetPods::Served served = pods_of(parts_.live);
+  bound_ = bound_to(served, parts_.live);
   tell_waits();
-  pods_.serve(pods_of(parts_.live), limited_namespaces_of(parts_.live), served_ + 1);
+  pods_.serve(served, limited_namespaces_of(parts_.live), served_ + 1);
   if (pods_.changed()) {
     parts_.post(fleet::Served{pods_.served()});
     ++served_;
@@ -136,6 +152,10 @@ void FleetControl::obey() {
   queues_are_current_ = true;
 }
 
+bool FleetControl::needs_home(const DeploymentKey& key, const LiveDeployment& live) const {
+  return limited(live) || bound_.contains(key);
+}
+
 /// A request looks first where the home is, and then enters the queue. So a queue serves before its home is said to be here,
 /// and until its home is said to be elsewhere.
 void FleetControl::set_homes() {
@@ -146,18 +166,18 @@ void FleetControl::set_homes() {
       homes[each.name] = each.here ? NamespaceHome::kHere : parts_.peers.index_of(each.home);
     }
   }
-  const auto serves = [&homes](const LiveDeployment& live) {
+  const auto serves = [this, &homes](const DeploymentKey& key, const LiveDeployment& live) {
     const auto home = homes.find(live.settings.namespace_name);
-    return !limited(live) || (home != homes.end() && home->second == NamespaceHome::kHere);
+    return !needs_home(key, live) || (home != homes.end() && home->second == NamespaceHome::kHere);
   };
   for (const auto& [key, live] : parts_.live.all()) {
-    if (serves(*live)) live->queue->set_home(true);
+    if (serves(key, *live)) live->queue->set_home(true);
   }
   std::vector<dispatch::RequestQueue*> others;
   for (const auto& [key, live] : parts_.live.all()) {
-    if (!serves(*live)) others.push_back(live->queue.get());
+    if (!serves(key, *live)) others.push_back(live->queue.get());
   }
-  homes_.set(std::move(homes));
+  homes_.set(std::move(homes), bound_);
   for (dispatch::RequestQueue* each : others) each->set_home(false);
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -74,11 +75,13 @@ class FleetControl final : private runtime::Timer {
   void allow_slots(bool covered);
   void cut_if_asked();
   void tell_holdings();
+  bool needs_home(const DeploymentKey& key, const LiveDeployment& live) const;
   runtime::Shard& control() const { return parts_.control; }
 
   const Parts parts_;
   FleetHomes homes_;
   FleetPods pods_;
+  std::set<DeploymentKey> bound_;  // deployments with a pod that has a limit
   FleetNews news_;
   fleet::Waits waits_;  // that were told
   bool served_is_current_ = false;

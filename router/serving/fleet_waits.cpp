@@ -10,7 +10,6 @@ constexpr std::chrono::seconds kGraceMost{30};  // as long as it is no longer th
 }  // namespace
 
 void FleetWaits::add(const config::Deployment& deployment) {
-  if (deployment.max_concurrent_requests_per_instance == 0) return;
   const fleet::BootDuration timeout = deployment.request_timeout;
   if (timeout <= kGraceMost) waits_.running_grace = std::max(waits_.running_grace, timeout);
   // With `drain_on_abort` the pod is not asked to stop.
@@ -21,7 +20,9 @@ void FleetWaits::add(const config::Deployment& deployment) {
 FleetWaits waits_of(const config::Config& config) {
   FleetWaits waits(config.process.fleet->running_grace);
   for (const config::Endpoint& endpoint : config.endpoints) {
-    for (const config::Deployment& each : endpoint.deployments) waits.add(each);
+    for (const config::Deployment& each : endpoint.deployments) {
+      if (each.max_concurrent_requests_per_instance > 0) waits.add(each);
+    }
   }
   return waits;
 }

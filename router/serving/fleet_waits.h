@@ -14,6 +14,7 @@ class FleetWaits {
   /// `running_grace`: fleet.running_grace_s, the least G.
   explicit FleetWaits(std::chrono::milliseconds running_grace) : waits_{running_grace, kAbortWaitLeast} {}
 
+  /// A deployment whose requests go to pods with a limit.
   void add(const config::Deployment& deployment);
   const fleet::Waits& waits() const { return waits_; }
 

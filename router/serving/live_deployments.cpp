@@ -220,12 +220,16 @@ std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const std::string& n
 }
 
 std::shared_ptr<const dispatch::NamespaceHome> LiveDeployments::home(const config::Deployment& settings) const {
-  if (!fleet_ || settings.max_concurrent_requests_per_instance == 0) return nullptr;
-  return fleet_->homes.get(settings.namespace_name);
+  if (!fleet_) return nullptr;
+  const bool limited = settings.max_concurrent_requests_per_instance > 0;
+  return limited ? fleet_->homes.get(settings.namespace_name)
+                 : fleet_->homes.get_unlimited(deployment_key(settings), settings.namespace_name);
 }
 
 bool LiveDeployments::serves_here(const config::Deployment& settings) const {
-  return !fleet_ || settings.max_concurrent_requests_per_instance == 0 || fleet_->homes.here(settings.namespace_name);
+  if (!fleet_) return true;
+  if (settings.max_concurrent_requests_per_instance > 0) return fleet_->homes.here(settings.namespace_name);
+  return fleet_->homes.where_unlimited(deployment_key(settings), settings.namespace_name) == dispatch::NamespaceHome::kHere;
 }
 
 void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found) {

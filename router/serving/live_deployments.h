@@ -41,10 +41,10 @@ class LiveDeployments {
   };
   /// Before the first `prepare`. `homes` outlives this.
   void join_fleet(FleetPart fleet) { fleet_.emplace(std::move(fleet)); }
-  /// Where requests for the deployment are queued; nullptr: in this process, as for a deployment without a limit, and without a
-  /// fleet. Throws std::bad_alloc.
+  /// Where requests for the deployment are queued; nullptr: in this process, without a fleet. Throws std::bad_alloc.
   std::shared_ptr<const dispatch::NamespaceHome> home(const config::Deployment& settings) const;
-  /// Whether this process sends requests to the deployment's pods: always without a fleet or a limit, else as its home.
+  /// Whether this process sends requests to the deployment's pods: always without a fleet or a limit at its pods, else as its
+  /// home.
   bool serves_here(const config::Deployment& settings) const;
 
   /// Sets all replicas of a deployment that is a resource, as Kubernetes reports them now. Applies at once, and until the next

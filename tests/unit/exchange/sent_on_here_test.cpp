@@ -319,6 +319,22 @@ TEST_F(SentOnHere, AMemberThatIsSlowIsNotCut) {
   hear("0\r\n\r\n");
 }
 
+TEST_F(SentOnHere, AnotherRouterThatTakesNothingOfAnAnswerLosesTheSlotAfterFiveMinutes) {
+  clog();
+  other_.send(head(""));
+  EXPECT_TRUE(turn_until(world.shard, [&] { return world.slots_in_use() == 1; }));
+  turn_until(world.shard, [&] { return other_.received().empty() && !pod().path.empty(); });
+  pod().begin_answer(200);
+  for (int pieces = 0; pieces < 200; ++pieces) {
+    pod().send(std::string(16384, 'x'));
+    world.poll();
+  }
+  world.advance(299s);
+  EXPECT_EQ(world.slots_in_use(), 1u) << "a slow client may need that long";
+  world.advance(2s);
+  EXPECT_EQ(world.slots_in_use(), 0u) << "it is frozen or lost";
+}
+
 TEST_F(SentOnHere, ADrainEndsIdleConnectionsInOrder) {
   ask();
   pod().answer(200);

@@ -52,6 +52,13 @@ class ControlOfAFleet : public ::testing::Test {
     deployment.request_timeout = request_timeout;
     if (has_replica) deployment.replicas.push_back({"127.0.0.1", 5001});
     settings = deployment;
+    if (has_free) {
+      config::Deployment& free = endpoint.deployments.emplace_back(settings);
+      free.name = "free";
+      free.max_concurrent_requests_per_instance = 0;
+      free.abort_wait = 2s;
+      free_settings = free;
+    }
     LiveDeployments::Change change = live.prepare(config, {}, ++generation);
     live.apply(change);
     live.remove_others(change);
@@ -122,6 +129,7 @@ class ControlOfAFleet : public ::testing::Test {
   std::vector<fleet::MemberReport> members;
   bool must_cut = false;
   bool has_replica = true;
+  bool has_free = false;  // `free`, a deployment without a limit at the same pod
   std::chrono::milliseconds request_timeout{5000};
   int views = 0;
   FleetControl control_side{{.control = control,
@@ -133,6 +141,7 @@ class ControlOfAFleet : public ::testing::Test {
                              .post = [this](fleet::Event event) { posted.push_back(std::move(event)); },
                              .publish_peers = [this] { ++views; }}};
   config::Deployment settings;
+  config::Deployment free_settings;
   std::uint64_t generation = 0;
 };
 
@@ -231,12 +240,38 @@ TEST_F(ControlOfAFleet, AnotherLimitIsUsedOnlyOnceTheFleetKnowsIt) {
 TEST_F(ControlOfAFleet, WithoutALimitThereIsNoHomeAndEveryRouterServes) {
   elsewhere(1, "other");
   publish(0);
-  EXPECT_EQ(live.home(settings), nullptr);
+  EXPECT_EQ(live.home(settings)->where(), NamespaceHome::kHere);
   EXPECT_TRUE(last<fleet::Served>().namespaces.empty());
   EXPECT_TRUE(take());
   publish(1);
-  EXPECT_NE(live.home(settings), nullptr);
+  EXPECT_NE(live.home(settings)->where(), NamespaceHome::kHere);
   EXPECT_FALSE(take());
+}
+
+TEST_F(ControlOfAFleet, ADeploymentWithoutALimitHasTheHomeOfAPodThatAnotherOneLimits) {
+  has_free = true;
+  publish(1);
+  const std::shared_ptr<const NamespaceHome> home = live.home(free_settings);  // of a view that stays
+  dispatch::RequestQueue& free = *live.get("iris/free").queue;
+  const auto moved = [&] {
+    runtime::Wakeup wakeup(control);
+    const Result<dispatch::RequestQueue::Entry> entry = free.enter(wakeup);
+    return !entry && entry.error().reason == Reason::kHomeMoved;
+  };
+  EXPECT_EQ(home->where(), NamespaceHome::kNobody);
+  EXPECT_TRUE(moved()) << "only a home may use the pod";
+  EXPECT_EQ(last<fleet::Waits>().abort_wait, 2s) << "its requests count at the pod, too";
+  members = {member("other", "127.0.0.1:9")};
+  elsewhere(1, "other");
+  EXPECT_EQ(home->where(), 0) << "requests are sent on";
+  EXPECT_TRUE(moved() && !live.serves_here(free_settings));
+  here(2, 1);
+  EXPECT_EQ(home->where(), NamespaceHome::kHere);
+  EXPECT_TRUE(!moved() && live.serves_here(free_settings));
+  elsewhere(3, "other");
+  publish(0);
+  EXPECT_EQ(home->where(), NamespaceHome::kHere) << "no deployment limits the pod any more";
+  EXPECT_TRUE(!moved() && live.serves_here(free_settings));
 }
 
 TEST_F(ControlOfAFleet, ConnectionsThatNoSlotCountsAreKeptOnlyWhileThePodHasNoLimit) {
