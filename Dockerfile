@@ -34,8 +34,8 @@ LABEL org.opencontainers.image.title="inference-router" \
   org.opencontainers.image.version="$VERSION" \
   org.opencontainers.image.revision="$REVISION"
 # 8080, 8443: requests, if the listeners of router.yaml use these ports. 9901: /metrics, /healthz, /readyz, if `observe.address`
-# opens it.
-EXPOSE 8080 8443 9901
+# opens it. 9903: the other routers, if there is a section `fleet`.
+EXPOSE 8080 8443 9901 9903
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/inference-router"]
 CMD ["--config", "/etc/inference-router/router.yaml"]

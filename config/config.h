@@ -217,6 +217,22 @@ struct Kubernetes {
   bool operator==(const Kubernetes&) const = default;
 };
 
+/// `fleet:` of router.yaml: several routers share the slots of the pods (docs/fleet.md).
+struct Fleet {
+  std::string listen = "0.0.0.0:9903";  // an IP address and a port, for the other members only
+  std::string advertise;                // where the other members reach this one
+  std::string key_file;                 // without Kubernetes: 1 or 2 lines of 64 hex digits
+  std::vector<std::string> peers;       // without Kubernetes: all members, this one among them
+  std::string lease_name = "inference-router-fleet";
+  std::string secret_name = "inference-router-fleet";
+  std::string pod_uid;  // of the Pod of this process: a later process of the same Pod proves that it has ended
+  std::chrono::seconds running_grace{5};  // G: how long an exchange may go on after coverage was lost
+  std::chrono::seconds take_after{60};    // after this time without any stamp of the Lease a newcomer takes it
+  bool trust_refused = true;              // a refused connection proves that a member's process has ended
+  Location location;
+  bool operator==(const Fleet&) const = default;
+};
+
 /// router.yaml: the settings of the process.
 struct Process {
   std::vector<Listener> listeners;
@@ -240,6 +256,7 @@ struct Process {
   milliseconds drain_grace{300'000};
   std::vector<std::string> endpoint_globs;  // `endpoints:`, absolute; patterns for glob(3)
   std::optional<Kubernetes> kubernetes;
+  std::optional<Fleet> fleet;  // absent: this router counts the slots for itself
   ProcessLocations locations;
 };
 

@@ -138,6 +138,7 @@ class Loader {
   }
 
   void note_files(const Process& process) {
+    if (process.fleet) files_.push_back(process.fleet->key_file);
     for (const Listener& listener : process.listeners) {
       if (!listener.tls) continue;
       for (const Certificate& each : listener.tls->certificates) {

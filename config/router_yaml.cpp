@@ -256,6 +256,7 @@ Process read_process(MapReader document, std::vector<Location>* glob_locations) 
   document.read("drain_delay_ms", kDelayMs, process.drain_delay);
   document.read("drain_grace_ms", kDelayMs, process.drain_grace);
   process.kubernetes = read_kubernetes(document);
+  process.fleet = read_fleet(document, process.kubernetes.has_value());
   read_endpoint_globs(document, process, glob_locations);
   document.finish();
   return process;

@@ -54,10 +54,23 @@ namespace router::config {
 ///     service_name: …
 ///     lease: {name: inference-router, namespace: …}
 ///     identity: …
+///   fleet:                              # absent: this router counts the slots for itself
+///     listen: 0.0.0.0:9903
+///     advertise: …                      # where the other routers reach this one
+///     peers: [10.0.0.1:9903, …]         # without kubernetes
+///     key_file: …                       # without kubernetes
+///     lease: inference-router-fleet     # with kubernetes, as the two below
+///     secret: inference-router-fleet
+///     pod_uid: …
+///     running_grace_s: 5
+///     take_after_s: 60                  # with kubernetes
+///     trust_refused: true
 ///
 /// Paths are relative to the folder of router.yaml. `glob_locations`, if given, gets the location of each of `endpoint_globs`.
 Process read_process(MapReader document, std::vector<Location>* glob_locations = nullptr);
 /// The section `kubernetes`, if present.
 std::optional<Kubernetes> read_kubernetes(MapReader& document);
+/// The section `fleet`, if present. Which of its keys are expected depends on whether there is a section `kubernetes`.
+std::optional<Fleet> read_fleet(MapReader& document, bool with_kubernetes);
 
 }  // namespace router::config

@@ -1,6 +1,5 @@
 #include "tls/cause.h"
 
-#include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
 namespace router::tls {

@@ -1,6 +1,5 @@
 #include "tls/session.h"
 
-#include <openssl/err.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -163,7 +162,7 @@ class Stream::Session::Call {
     session_.socket_ = &socket;
     session_.drained_ = false;
     session_.read_error_ = 0;
-    ERR_clear_error();
+    forget_errors();
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -218,7 +217,7 @@ void Stream::Session::keep_unsent(std::string& ciphertext, std::size_t sent) noe
 
 bool Stream::Session::wants_more(int returned) {
   if (end_) {  // known already: ciphertext was lost, or the hello was refused
-    ERR_clear_error();
+    forget_errors();
     return false;
   }
   const int error = SSL_get_error(ssl_.get(), returned);
@@ -230,7 +229,7 @@ bool Stream::Session::wants_more(int returned) {
   } else {
     end_ = IoResult{IoState::kFailed, 0, 0, cause_of_failure(ssl_.get(), shaken_)};
   }
-  ERR_clear_error();
+  forget_errors();
   return false;
 }
 
@@ -321,7 +320,7 @@ IoResult Stream::Session::handshake(const Socket& socket) {
   if (SSL_in_before(ssl()) && !SSL_is_server(ssl()))
     drained_ = true;  // a server sends nothing before it has received our hello
   for (int rounds = 0; rounds < kRecordsMax && !shaken_ && !end_ && !starved_; ++rounds) {
-    ERR_clear_error();
+    forget_errors();
     const int returned = SSL_do_handshake(ssl_.get());
     shaken_ = returned == 1;
     if (!shaken_) wants_more(returned);
@@ -343,7 +342,7 @@ IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
   into = into.first(std::min(into.size(), kTurnBytes));
   std::size_t filled = 0;
   for (int records = 0; filled < into.size() && !end_ && !starved_ && records < kRecordsMax; ++records) {
-    ERR_clear_error();
+    forget_errors();
     const int got = SSL_read(ssl_.get(), into.data() + filled, static_cast<int>(into.size() - filled));
     if (messages_ > kMessagesMax) {
       refuse("too many key updates without data");
@@ -368,7 +367,7 @@ IoResult Stream::Session::read(const Socket& socket, std::span<char> into) {
 
 bool Stream::Session::encrypt(const char* from, std::size_t size) {
   while (size > 0) {
-    ERR_clear_error();
+    forget_errors();
     const int wrote = SSL_write(ssl_.get(), from, static_cast<int>(size));  // one record at most
     if (wrote <= 0) return false;
     from += wrote;
@@ -436,7 +435,7 @@ void Stream::Session::send_close_notify(const Socket& socket) {
   if (!shaken_ || broken || (SSL_get_shutdown(ssl()) & SSL_SENT_SHUTDOWN) != 0) return;
   const Call call(*this, socket);
   SSL_shutdown(ssl_.get());
-  ERR_clear_error();
+  forget_errors();
   flush(socket);
 }
 

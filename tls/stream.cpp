@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 
 #include "tls/context.h"
+#include "tls/psk.h"
 #include "tls/session.h"
 
 namespace router::tls {
@@ -47,6 +48,12 @@ Stream::Stream(Socket socket, ClientContext& context, const std::string& server_
   const bool verifies = SSL_get_verify_mode(session_->ssl()) != SSL_VERIFY_NONE;
   if (!expect_peer(session_->ssl(), server_name) && verifies) session_->refuse("no name to check the peer's certificate for");
 }
+
+Stream::Stream(Socket socket, const PskServerContext& context)
+    : socket_(std::move(socket)), session_(std::make_unique<Session>(context.get(), Session::Side::kServer)) {}
+
+Stream::Stream(Socket socket, const PskClientContext& context)
+    : socket_(std::move(socket)), session_(std::make_unique<Session>(context.get(), Session::Side::kClient)) {}
 
 IoResult Stream::handshake() { return session_ ? session_->handshake(socket_) : IoResult{IoState::kDone}; }
 

@@ -11,6 +11,8 @@ namespace router::tls {
 
 class ServerContext;
 class ClientContext;
+class PskServerContext;
+class PskClientContext;
 
 /// The byte stream of a connection: a socket, with or without TLS. Non-blocking like Socket: after kBlocked, arm, wait and call
 /// again. One shard.
@@ -23,6 +25,9 @@ class Stream {
   Stream(runtime::Socket socket, ServerContext& context);
   /// TLS, client side. Checks the peer's certificate against `server_name` if the context verifies.
   Stream(runtime::Socket socket, ClientContext& context, const std::string& server_name);
+  /// TLS with a shared key instead of certificates, either side (psk.h). The context must outlive the stream.
+  Stream(runtime::Socket socket, const PskServerContext& context);
+  Stream(runtime::Socket socket, const PskClientContext& context);
   Stream(Stream&&) noexcept;
   Stream& operator=(Stream&&) noexcept;
   ~Stream();

@@ -25,14 +25,14 @@
 /// Makes the load that wrk cannot make: requests at planned times, whether or not earlier ones were answered; TLS handshakes
 /// without requests; idle connections. Has one thread, connects to 127.0.0.1 only, and prints one line of JSON.
 ///
-///   bench_client steady      --port P --rate R --seconds S | --plan FILE   [--record FILE]
+///   bench_client steady      --port P --rate R --seconds S | --plan FILE   [--record FILE] [--first ID]
 ///   bench_client handshakes  --port P --seconds S [--resume 1]
 ///   bench_client hold        --port P                                      prints, then waits until its input ends
 ///   for all: [--tls 1] [--connections N] [--path P] [--body BYTES]; the key in the environment (BENCH_KEY)
 ///
 /// A latency is the time from the PLANNED start of a request to the last byte of its answer. So it includes the wait behind a
 /// request that stalls, as a user would see it. Lines of --plan: nanoseconds from the start, microseconds of work.
-/// Lines of --record: id, planned, sent, answered (nanoseconds of the monotonic clock), status.
+/// Ids count from --first (0). Lines of --record: id, planned, sent, answered (nanoseconds of the monotonic clock), status.
 namespace bench {
 namespace {
 
@@ -177,7 +177,8 @@ double percentile(const std::vector<std::uint64_t>& sorted, double share) {
 /// latency includes the wait.
 class Steady {
  public:
-  explicit Steady(const Options& options) : client_(options), rate_(options.number("rate")) {
+  explicit Steady(const Options& options)
+      : client_(options), rate_(options.number("rate")), first_(static_cast<std::size_t>(options.number("first"))) {
     if (const std::string plan = options.text("plan"); !plan.empty()) {
       read_plan(plan);
     } else {
@@ -244,7 +245,7 @@ class Steady {
     each.sent = now();
     link.send(record_ == nullptr
                   ? client_.request()
-                  : client_.request("?work_us=" + std::to_string(each.work_us) + "&id=" + std::to_string(number)));
+                  : client_.request("?work_us=" + std::to_string(each.work_us) + "&id=" + std::to_string(first_ + number)));
     settle(link, link.advance());
   }
 
@@ -288,7 +289,7 @@ class Steady {
       lateness_.push_back(each.sent - each.at);
     }
     if (record_ != nullptr) {
-      std::fprintf(record_, "%zu %llu %llu %llu %d\n", number, static_cast<unsigned long long>(each.at),
+      std::fprintf(record_, "%zu %llu %llu %llu %d\n", first_ + number, static_cast<unsigned long long>(each.at),
                    static_cast<unsigned long long>(each.sent), static_cast<unsigned long long>(time), status);
     }
   }
@@ -311,6 +312,7 @@ class Steady {
 
   Client client_;
   double rate_;
+  std::size_t first_;  // id
   std::uint64_t warm_up_ = 0;
   std::vector<Planned> planned_;
   std::FILE* record_ = nullptr;

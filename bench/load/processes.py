@@ -58,3 +58,10 @@ class Idle:
     def share(self):
         idle, total = (now - then for now, then in zip(self._read(), self._begun))
         return idle / total if total else 1.0
+
+
+def move(pids, core):
+    """Lets all threads of the processes run on this core only."""
+    for pid in pids:
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {core})

@@ -161,9 +161,10 @@ class Direct:
 class Proxy(Process):
     """One proxy with one configuration, in a folder of its own. `replicas`: the ports of each endpoint's replicas. The first endpoint
     gets the load; it is the last one in the configuration. `certificates`: their folder, by default the folder above. `under`: a command
-    that runs the program."""
+    that runs the program. `more`: lines at the end of the router's configuration."""
 
-    def __init__(self, name, program, folder, core, key, replicas, logging="off", slots=SLOTS, certificates=None, wait=True, under=(), **options):
+    def __init__(self, name, program, folder, core, key, replicas, logging="off", slots=SLOTS, certificates=None, wait=True, under=(), more="",
+                 **options):
         folder.mkdir(parents=True)
         self.http, self.observe = free_port(), free_port()
         self.https = {kind: free_port() for kind in CERTIFICATES}
@@ -177,7 +178,7 @@ class Proxy(Process):
             "CERTIFICATE": [{"CERTIFICATE_NAME": kind, "CERTIFICATE": (certificates or folder.parent) / kind, "PORT": port} for kind, port in self.https.items()],
         }
         for file in {"router": ("router.yaml", "endpoints.yml"), "nginx": ("nginx.conf",), "haproxy": ("haproxy.cfg",), "envoy": ("envoy.yaml",)}[name]:
-            text = fill((TEMPLATES / file).read_text(), LOG[logging], lists)
+            text = fill((TEMPLATES / file).read_text(), LOG[logging], lists) + (more if file == "router.yaml" else "")
             (folder / file).touch(0o600)  # they contain the key
             (folder / file).write_text(fill(text, own, {}))
         command = {"router": [program, "--config", folder / "router.yaml"],

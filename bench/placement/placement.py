@@ -55,9 +55,9 @@ def write_plan(path, distribution, utilisation, seed, arrivals):
             file.write(f"{at * 1e9:.0f} {max(1, round(service_ms(distribution, numbers) * 1000))}\n")
 
 
-def ideal_waits(arrivals):
+def ideal_waits(arrivals, replicas=REPLICAS):
     """Nanoseconds that each of `arrivals` (id, time, service) waits in one queue in front of the replicas; ties in the order of ids."""
-    free = [0] * REPLICAS
+    free = [0] * replicas
     waits = {}
     for number, time, service in sorted(arrivals, key=lambda each: (each[1], each[0])):
         start = max(time, heapq.heappop(free))

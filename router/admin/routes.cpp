@@ -45,6 +45,19 @@ Response reloaded(const absl::StatusOr<std::uint64_t>& generation) {
   return json_response(wrong_time ? 409 : 422, {{"error", error}});
 }
 
+/// The member stands in `?member=` as it is, or in the body.
+Response forgotten(const Request& request, const std::function<absl::Status(const std::string&)>& forget) {
+  constexpr std::string_view kMember = "member=";
+  std::string_view member = request.query.starts_with(kMember) ? request.query.substr(kMember.size()) : request.body;
+  while (!member.empty() && (member.back() == '\n' || member.back() == '\r')) member.remove_suffix(1);
+  if (member.empty())
+    return error_response(400, "bad_request", "?member= or a body with the id or address of a member is expected");
+  const absl::Status done = forget(std::string(member));
+  if (done.ok()) return json_response(202, {{"forgotten", member}});
+  const std::string why(done.message());
+  return absl::IsNotFound(done) ? error_response(404, "not_found", why) : error_response(400, "bad_request", why);
+}
+
 }  // namespace
 
 std::vector<OperatorRoute> observe_routes(ObserveSources sources) {
@@ -69,6 +82,8 @@ std::vector<OperatorRoute> admin_routes(AdminActions actions) {
          drain();
          return json_response(202, {{"draining", true}});
        }},
+      {"POST", "/fleet/forget",
+       [forget = std::move(actions.forget)](const Request& request) { return forgotten(request, forget); }},
       {"POST", "/reload", [reload = std::move(actions.reload)](const Request&) { return reloaded(reload()); }},
   };
 }

@@ -26,8 +26,11 @@ struct AdminActions {
   /// Reads the configuration again. Returns its generation, or the mistakes, a line each. kFailedPrecondition: it is valid,
   /// but cannot be applied now (409); kResourceExhausted: memory is short (503); any other: it is invalid (422).
   std::function<absl::StatusOr<std::uint64_t>()> reload;
+  /// A member of the fleet, by its id or address, is off for good. kNotFound: there is no fleet, or no such member (404); any
+  /// other mistake is the request's (400).
+  std::function<absl::Status(const std::string& member)> forget;
 };
-/// GET /status, POST /drain, POST /reload.
+/// GET /status, POST /drain, POST /reload, POST /fleet/forget?member=ID or with the id or address as body.
 std::vector<OperatorRoute> admin_routes(AdminActions actions);
 
 }  // namespace router::admin

@@ -35,6 +35,8 @@ enum class Reason : std::uint8_t {
   kModelError,  // status profile `managed`: the pod answered with a status other than 200
   kClientClosed,
   kDraining,
+  kFleetUncovered,  // the router may not use slots of limited deployments: it has lost the other routers of its fleet
+  kHomeMoved,       // never a client's: the request is sent on to the namespace's new home; named `internal`
   kInternal,
 };
 inline constexpr std::size_t kReasonCount = static_cast<std::size_t>(Reason::kInternal) + 1;
@@ -69,6 +71,8 @@ constexpr std::string_view name_of(Reason reason) {
     case Reason::kModelError: return "model_error";
     case Reason::kClientClosed: return "client_closed";
     case Reason::kDraining: return "draining";
+    case Reason::kFleetUncovered: return "fleet_uncovered";
+    case Reason::kHomeMoved:
     case Reason::kInternal: return "internal";
   }
   return "internal";

@@ -9,6 +9,7 @@
 #include "router/discovery/resource_kinds.h"
 #include "router/kubernetes/json.h"
 #include "router/kubernetes/requests.h"
+#include "router/kubernetes/resource_version.h"
 
 namespace router::discovery {
 namespace {
@@ -18,12 +19,6 @@ using Kind = ReconcileResult::Kind;
 
 std::string errand_of(const ResourceStatus& status) {
   return absl::StrCat(resource_of(status.kind).plural, "/", status.key.namespace_name, "/", status.key.name);
-}
-
-/// Whether version `a` of an object is older than `b`. API servers count up. False if one of them is not a number.
-bool is_older(const std::string& a, const std::string& b) {
-  const auto is_number = [](const std::string& text) { return text.find_first_not_of("0123456789") == text.npos; };
-  return is_number(a) && is_number(b) && std::pair(a.size(), a) < std::pair(b.size(), b);
 }
 
 /// The reason of the refusal in the API server's status; empty: there is none.
@@ -57,7 +52,7 @@ void StatusWriter::set(std::vector<ResourceStatus> statuses, const Cluster& clus
     bool is_news = all_is_news_ || object.status != status;
     object.status = std::move(status);
     with_shown(cluster, object.status, [&](const auto& shown) {
-      if (shown.version == object.version || is_older(shown.version, object.version)) return;
+      if (shown.version == object.version || kubernetes::is_older(shown.version, object.version)) return;
       object.known = shown.status;
       object.version = shown.version;
       is_news = true;
@@ -119,7 +114,7 @@ void StatusWriter::written(Object& object, const json::object& answer) {
   json::object status = read_status(answer);
   object.sent = std::move(object.sending);
   object.settled = part_of(status, object.sent);
-  if (!is_older(version, object.version)) {
+  if (!kubernetes::is_older(version, object.version)) {
     object.known = std::move(status);
     object.version = version;
   }

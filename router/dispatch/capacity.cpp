@@ -207,6 +207,7 @@ void Capacity::use_reservation(Replica& replica) noexcept {
 
 void Capacity::await_pod(Replica& replica, std::size_t preemptible) noexcept {
   replica.waits_for_pod_ = true;
+  found_full_ = &replica;
   replica.awaited_preemptions_ = preemptible;
   awaited_preemptions_ += preemptible;
   preempts_ = preempts_ || preemptible > 0;

@@ -45,6 +45,8 @@ class Capacity {
   void set_ready(Replica& replica, bool ready, TimePoint now) noexcept;
   /// Throws std::bad_alloc.
   void set_slots(Replica& replica, std::size_t slots, Retired& retired);
+  /// The replica whose pod had no free slot at the last `take` that returned none.
+  const Replica* found_full() const { return found_full_; }
   /// The pod has reserved a slot for `replica`, which is usable again.
   void use_reservation(Replica& replica) noexcept;
   /// Call if an exchange waits: adds to `notices` the holders of preemptible slots of the pods in which `take` found no free
@@ -74,6 +76,7 @@ class Capacity {
   static const Health& health(const Replica& replica) { return replica.health_; }
   static std::size_t in_use(const Replica& replica) { return replica.in_use_; }
   static bool sheds(const Replica& replica) { return replica.sheds_; }
+  static bool waits_for_pod(const Replica& replica) { return replica.waits_for_pod_; }
   static std::size_t slots_of(const Replica& replica) { return replica.slots_max_; }
   /// Asserts the invariants that hold between two operations.
   void check() const;
@@ -115,6 +118,7 @@ class Capacity {
   mutable std::optional<std::size_t> serving_slots_;  // empty: not computed since the replicas have changed
   std::size_t held_ = 0;                              // includes slots of removed replicas
   std::size_t awaited_preemptions_ = 0;               // sum over the members
+  const Replica* found_full_ = nullptr;               // only compared; may be destroyed
   bool preempts_ = false;                             // holders are to be notified as soon as an exchange waits
 };
 

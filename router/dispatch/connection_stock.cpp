@@ -44,7 +44,8 @@ void ConnectionStock::put(StockEntry& entry) noexcept {
   link(entry, kFirstShard + shard < lists_.size() ? kFirstShard + shard : kElsewhere);
 }
 
-void ConnectionStock::trim(std::size_t keep, RetiredConnections& retired) noexcept {
+void ConnectionStock::trim(std::size_t keep, RetiredConnections& retired,
+                           const std::shared_ptr<LooseConnections>& loose) noexcept {
   for (std::size_t list = kElsewhere; resting_ > keep && list < lists_.size();) {
     if (lists_[list].empty()) {
       ++list;
@@ -52,6 +53,7 @@ void ConnectionStock::trim(std::size_t keep, RetiredConnections& retired) noexce
     }
     StockEntry& entry = lists_[list].front();
     unlink(entry);
+    if (loose != nullptr) entry.connection->retired(LooseConnection(loose));
     retired.push(std::move(entry.connection));
     link(entry, kBlank);
   }

@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "router/dispatch/loose_connections.h"
+
 namespace router::dispatch {
 
 class ConnectionStock;
@@ -17,6 +19,9 @@ class StockedConnection {
   virtual ~StockedConnection() = default;  // any thread: what it contains is closed on its own shard
   /// The shard on which it may be used at once. Called under a mutex: it must be quick and must not wait.
   virtual std::size_t shard() const = 0;
+  /// It was retired and will be destroyed. The connection keeps `loose` until it is closed. Called under a mutex, only in a
+  /// fleet.
+  virtual void retired(LooseConnection loose) noexcept { loose.end(); }
 
  private:
   friend class RetiredConnections;
@@ -74,8 +79,8 @@ class ConnectionStock {
   StockEntry* take(std::size_t shard, bool may_open) noexcept;
   /// Gives an entry back, with its connection.
   void put(StockEntry& entry) noexcept;
-  /// Keeps at most `keep` idle connections; moves the others to `retired`.
-  void trim(std::size_t keep, RetiredConnections& retired) noexcept;
+  /// Keeps at most `keep` idle connections; moves the others to `retired`, and counts them among `loose` until they are closed.
+  void trim(std::size_t keep, RetiredConnections& retired, const std::shared_ptr<LooseConnections>& loose) noexcept;
   /// Takes `expected` out of `entry`. Returns nullptr if the entry is held or contains another connection by now.
   static std::unique_ptr<StockedConnection> strip(StockEntry& entry, const StockedConnection* expected) noexcept;
 

@@ -9,11 +9,12 @@
 namespace router::dispatch {
 
 enum class QueueEvent : std::uint8_t {
-  kArrived,    // got a ticket; is served at once or waits in the queue
+  kArrived,    // got a ticket, the highest up to now; is served at once or waits in the queue
+  kSentOn,     // the same, but came from another router with an earlier time of arrival
   kReturned,   // returned with its ticket; avoids `replica` while another one serves
   kGranted,    // was bound to a slot of `replica`
   kLeft,       // gave up its position while it waited
-  kRefused,    // the queue was closed
+  kRefused,    // the queue was closed, or its home has moved away
   kGivenBack,  // the slot of `replica` is no longer held under this ticket
   kCleared,    // a new list of the replicas follows: for each kMember, kReady or kUnready, and the rest of its state
   kMember,     // `value`: slots
@@ -23,6 +24,8 @@ enum class QueueEvent : std::uint8_t {
   kEjected,
   kRefusing,
   kReadmitted,  // neither ejected nor refusing
+  kPodFull,     // its pod had no free slot
+  kPodFree,     // its pod may have one
   kSheds,       // chosen only if no other replica is usable
   kWilling,     // does not shed
   kEnd,         // end of one operation: the queue's invariants hold here

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "router/base/assert.h"
+#include "router/dispatch/membership.h"
 #include "router/dispatch/replica.h"
 
 namespace router::dispatch {
@@ -82,6 +83,7 @@ PodSlots::Taken PodSlots::take(Replica& replica, std::size_t shard) noexcept {
 
 PodSlots::Taken PodSlots::take_preemptible(std::size_t shard, PreemptibleHolder* holder) noexcept {
   const std::lock_guard lock(mutex_);
+  if (membership_ != nullptr && limited() && !membership_->coverage().covers_now()) return {};
   const Taken taken = take_free(shard);
   if (taken.granted && holder != nullptr) {
     ++preemptible_;
@@ -120,6 +122,10 @@ void PodSlots::give_back_preemptible(StockEntry* entry, PreemptibleHolder* holde
 
 void PodSlots::preempt_holders(SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
+  preempt_all(notices);
+}
+
+void PodSlots::preempt_all(SlotNotices& notices) noexcept {
   while (!not_preempted_.empty()) {
     PreemptibleHolder& holder = not_preempted_.front();
     not_preempted_.pop_front();
@@ -157,10 +163,26 @@ bool PodSlots::take_connection(StockEntry& entry, const StockedConnection* expec
 void PodSlots::take_back_reserved(PodMember& member) noexcept { reserved_ -= std::exchange(member.reserved_, 0); }
 
 void PodSlots::count_slots() noexcept {
-  slots_ = 0;
+  slots_ = kNoLimit;
   for (const PodMember& each : members_) {
-    if (each.slots_ > 0) slots_ = slots_ == 0 ? each.slots_ : std::min(slots_, each.slots_);
+    if (each.slots_ > 0) slots_ = std::min(slots_, each.slots_);
   }
+  if (limited()) slots_ -= std::min(slots_, withheld_);
+}
+
+void PodSlots::withhold(std::size_t slots, RetiredConnections& retired, SlotNotices& notices) noexcept {
+  const std::lock_guard lock(mutex_);
+  withheld_ = slots;
+  count_slots();
+  trim(retired);
+  if (in_use_ > slots_) preempt_all(notices);
+  reserve_free_slots(notices);
+}
+
+/// Read under the mutex: a slot is taken before its connection stops to be loose, and given back after it became loose.
+std::size_t PodSlots::busy() const {
+  const std::lock_guard lock(mutex_);
+  return in_use_ + stock_.resting() + (loose_ != nullptr ? loose_->count() : 0);
 }
 
 void PodSlots::reserve_free_slots(SlotNotices& notices) noexcept {
@@ -179,8 +201,8 @@ void PodSlots::reserve_free_slots(SlotNotices& notices) noexcept {
 /// Retires idle connections so that the pod has no more connections, in use or idle, than slots. A pod without members or
 /// without a limit keeps no idle connection here.
 void PodSlots::trim(RetiredConnections& retired) noexcept {
-  const bool keeps = !members_.empty() && slots_ > in_use_;
-  stock_.trim(keeps ? slots_ - in_use_ : 0, retired);
+  const bool keeps = limited() && slots_ > in_use_;
+  stock_.trim(keeps ? slots_ - in_use_ : 0, retired, loose_);
 }
 
 void PodSlots::check() const {

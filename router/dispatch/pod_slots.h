@@ -3,13 +3,17 @@
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/slist.hpp>
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "router/dispatch/connection_stock.h"
+#include "router/dispatch/loose_connections.h"
 
 namespace router::dispatch {
 
+class Membership;
 class RequestQueue;
 class PodSlots;
 class Replica;
@@ -92,6 +96,9 @@ class SlotNotices {
 /// the smallest limit of these deployments.
 /// The pod records a replica that finds no free slot. A slot that frees is reserved for the recorded replicas of other queues
 /// first, in rotation, so that a busy queue cannot keep all slots. The reservation lasts until that queue takes or drops it.
+/// In a fleet, a number of the slots is withheld: they are another router's, or nobody's yet. They count like slots that others
+/// hold. A new pod withholds all of them, so that nothing begins there before the fleet has said what is free. A pod without a
+/// limit has nothing to withhold. See docs/decisions/0071-what-shards-and-the-fleet-share.md.
 /// Threads: any, under a short mutex. It is the innermost one: taken under a queue's mutex; while it is held, no other mutex is
 /// locked, and nothing is sent or destroyed. Only `make_slots` may fail. See
 /// docs/decisions/0013-pods-of-several-deployments.md.
@@ -101,9 +108,17 @@ class PodSlots {
   /// each slot is kept only for kOneExchange. Shared connections are the transport's own business.
   enum class Transport { kOneExchange, kShared };
 
-  /// `shards`: the number of shards that use the slots.
-  explicit PodSlots(std::size_t shards = kShards, Transport transport = Transport::kOneExchange)
-      : transport_(transport), stock_(shards) {}
+  static constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+
+  /// `shards`: the number of shards that use the slots. `membership`: nullptr without a fleet; else all slots are withheld.
+  /// Throws std::bad_alloc.
+  explicit PodSlots(std::size_t shards = kShards, Transport transport = Transport::kOneExchange,
+                    std::shared_ptr<Membership> membership = nullptr)
+      : transport_(transport),
+        stock_(shards),
+        withheld_(membership != nullptr ? kAll : 0),
+        membership_(std::move(membership)),
+        loose_(membership_ != nullptr ? std::make_shared<LooseConnections>() : nullptr) {}
   PodSlots(const PodSlots&) = delete;
   PodSlots& operator=(const PodSlots&) = delete;
 
@@ -140,6 +155,20 @@ class PodSlots {
   /// held or keeps another connection by now.
   bool take_connection(StockEntry& entry, const StockedConnection* expected, std::unique_ptr<StockedConnection>& out);
 
+  // --- in a fleet; control thread ---
+  /// Withholds so many slots from now on; kAll: all, also after the limit has changed. If that leaves fewer than are in use,
+  /// the holders keep theirs, and the holders of preemptible slots give them up. Idle connections beyond the rest are retired;
+  /// slots that become free are reserved for members that want one. The caller is `RequestQueue::set_withheld`, which delivers
+  /// the notices.
+  void withhold(std::size_t slots, RetiredConnections& retired, SlotNotices& notices) noexcept;
+  /// Exchanges and probes that hold a slot, and connections that none of them uses and that are not closed yet, also those from
+  /// a time without a limit. After `withhold(kAll)` the number only falls; nobody is notified of that: ask again.
+  std::size_t busy() const;
+  /// nullptr: no fleet.
+  Membership* membership() const { return membership_.get(); }
+  /// For connections that no slot counts; nullptr without a fleet.
+  const std::shared_ptr<LooseConnections>& loose() const { return loose_; }
+
   /// Asserts the invariants that hold between two operations.
   void check() const;
   /// Slots that are held now, by exchanges of all queues and by preemptible slots.
@@ -152,13 +181,17 @@ class PodSlots {
   using HolderHook =
       boost::intrusive::member_hook<PreemptibleHolder, boost::intrusive::list_member_hook<>, &PreemptibleHolder::hook_>;
 
-  bool keeps_stock() const { return slots_ > 0 && transport_ == Transport::kOneExchange; }
-  bool has_free() const { return slots_ == 0 || in_use_ + reserved_ < slots_; }
+  static constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
+
+  bool limited() const { return slots_ != kNoLimit; }
+  bool keeps_stock() const { return limited() && transport_ == Transport::kOneExchange; }
+  bool has_free() const { return in_use_ + reserved_ < slots_; }
   Taken take_free(std::size_t shard) noexcept;
   void put_back(StockEntry* entry, RetiredConnections& retired) noexcept;
   void take_back_reserved(PodMember& member) noexcept;
-  /// Computes `slots_` again after `members_` or a member's limit has changed.
+  /// Computes `slots_` again after `members_`, a member's limit or `withheld_` has changed.
   void count_slots() noexcept;
+  void preempt_all(SlotNotices& notices) noexcept;
   /// Reserves free slots for the members that want one, in rotation.
   void reserve_free_slots(SlotNotices& notices) noexcept;
   void trim(RetiredConnections& retired) noexcept;
@@ -166,13 +199,16 @@ class PodSlots {
   const Transport transport_;
   mutable std::mutex mutex_;
   boost::intrusive::list<PodMember, Hook> members_;  // the first one gets the next reservation
-  std::size_t slots_ = 0;                            // 0: no limit
+  std::size_t slots_ = kNoLimit;                     // without the withheld ones
   std::size_t in_use_ = 0;                           // held slots; more than slots_ after that was lowered
   std::size_t reserved_ = 0;                         // sum over the members
   std::size_t preemptible_ = 0;                      // slots of `in_use_` whose holders give them up on request
   boost::intrusive::list<PreemptibleHolder, HolderHook, boost::intrusive::constant_time_size<false>>
       not_preempted_;  // those of these holders that were not notified yet
   ConnectionStock stock_;
+  std::size_t withheld_;
+  const std::shared_ptr<Membership> membership_;
+  const std::shared_ptr<LooseConnections> loose_;
 };
 
 }  // namespace router::dispatch

@@ -1,11 +1,24 @@
 #include "router/dispatch/request_queue.h"
 
+#include <algorithm>
+#include <chrono>
 #include <exception>
 #include <utility>
 
 #include "router/base/assert.h"
 
 namespace router::dispatch {
+namespace {
+
+/// The first ticket of a request that arrived then. Tickets are nanoseconds of the clock, made unique by counting on from them.
+std::uint64_t first_ticket(TimePoint arrival) {
+  const std::int64_t nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(arrival.time_since_epoch()).count();
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(nanoseconds, 1));
+}
+
+Failure home_moved() { return Failure::internal(Reason::kHomeMoved, "another router is home of the namespace now"); }
+
+}  // namespace
 
 HeldSlot::HeldSlot(HeldSlot&& other) noexcept
     : queue_(std::move(other.queue_)),
@@ -62,6 +75,7 @@ Result<HeldSlot> Waiting::poll() {
     case Waiter::State::kGranted: return RequestQueue::held_slot_of(*waiter_);
     case Waiter::State::kRefused:
       return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed while the request waited");
+    case Waiter::State::kMoved: return home_moved();
     case Waiter::State::kNew:
     case Waiter::State::kWaiting:
     case Waiter::State::kSpent: break;
@@ -121,6 +135,12 @@ class RequestQueue::Operation {
     queue_.waiting_.move_to(settled_, waiter);
     waiter.state_ = state;
   }
+  void refuse_waiting(Waiter::State why) noexcept {
+    while (!queue_.waiting_.empty()) {
+      queue_.record_.add(QueueEvent::kRefused, queue_.waiting_.first().ticket_);
+      settle(queue_.waiting_.first(), why);
+    }
+  }
   Retired& retired() { return retired_; }
   /// `finish` returns to the pod those slots reserved for `replica` that no waiter could use.
   void reserved_for(Replica& replica) { reserved_for_ = &replica; }
@@ -133,7 +153,7 @@ class RequestQueue::Operation {
       Waiter& waiter = *next;
       Capacity::Taken taken;
       if (queue_.capacity_.available_without(waiter.avoided_.get())) {
-        taken = queue_.capacity_.take(waiter.shard_.index(), waiter.avoided_.get());
+        taken = queue_.take(waiter.shard_.index(), waiter.avoided_.get());
         if (taken.replica == nullptr) continue;  // its pod had no slot: try another replica for this waiter
       }
       ++next;
@@ -194,19 +214,22 @@ Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadlin
 
 /// Returns the held slot if one is free, an empty one if the exchange must wait, or the reason why it may not wait.
 Result<HeldSlot> RequestQueue::admit(std::size_t shard, const QueuePosition& position, TimePoint now, Deadline deadline) {
-  if (closed_) return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed");
+  if (state_ != State::kServes) return why_not();
   if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
   // No waiter can use this slot: the last `finish` has served every waiter that could.
   while (capacity_.available_without(position.avoided.get())) {
-    Capacity::Taken taken = capacity_.take(shard, position.avoided.get());
-    if (taken.replica != nullptr) return hold(std::move(taken), position.ticket, position.avoided.get(), now);
+    Capacity::Taken taken = take(shard, position.avoided.get());
+    if (taken.replica != nullptr) return hold(std::move(taken), position, now);
   }
   if (position.ticket != 0) return HeldSlot();                // it was admitted before
   const std::size_t comes = capacity_.awaited_preemptions();  // a request is never refused because a probe holds a slot
   if (waiting_.size() < comes) return HeldSlot();
-  if (waiting_.size() - comes >= options_.length_max) return Failure::internal(Reason::kQueueFull, "the queue is full");
+  const std::size_t ahead = waiting_ahead(position);
+  const std::size_t length = waiting_.size() - comes;
+  const bool is_full = (ahead >= comes && ahead - comes >= options_.length_max) || length / 2 >= options_.length_max;
+  if (is_full) return Failure::internal(Reason::kQueueFull, "the queue is full");
   if (deadline != kNever) {
-    const auto shortest = pace_.shortest_wait(waiting_.size() + 1, capacity_.serving_slots(), now);
+    const auto shortest = pace_.shortest_wait(ahead + 1, capacity_.serving_slots(), now);
     if (shortest && now + *shortest > deadline) {
       return Failure::internal(Reason::kDeadlineUnmeetable,
                                "the request would very likely still wait in the queue at its deadline");
@@ -215,15 +238,45 @@ Result<HeldSlot> RequestQueue::admit(std::size_t shard, const QueuePosition& pos
   return HeldSlot();
 }
 
-/// `ticket` 0: a new request, which gets its ticket here.
-HeldSlot RequestQueue::hold(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now) {
-  if (ticket == 0) {
-    ticket = ++last_ticket_;
-    retries_.count_request(now);
-    record_.add(QueueEvent::kArrived, ticket);
-  } else {
-    record_.add(QueueEvent::kReturned, ticket, avoided);
+Failure RequestQueue::why_not() const {
+  return state_ == State::kClosed ? Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed") : home_moved();
+}
+
+/// How many wait that a new request does not overtake.
+std::size_t RequestQueue::waiting_ahead(const QueuePosition& position) const {
+  return position.arrival == TimePoint{} ? waiting_.size() : waiting_.before(first_ticket(position.arrival));
+}
+
+/// `avoided`: see Capacity::take.
+Capacity::Taken RequestQueue::take(std::size_t shard, Replica* avoided) noexcept {
+  Capacity::Taken taken = capacity_.take(shard, avoided);
+  if (taken.replica == nullptr) record_.add(QueueEvent::kPodFull, 0, capacity_.found_full());
+  return taken;
+}
+
+/// The ticket of a request that comes back, or a new one. One that was sent on gets that of its arrival; its lowest bits are
+/// counted, so that two of one time differ.
+std::uint64_t RequestQueue::ticket_for(const QueuePosition& position, TimePoint now) {
+  constexpr std::uint64_t kCounted = 1023;
+  if (position.ticket != 0) {
+    record_.add(QueueEvent::kReturned, position.ticket, position.avoided.get());
+    return position.ticket;
   }
+  retries_.count_request(now);
+  std::uint64_t ticket = first_ticket(position.arrival == TimePoint{} ? now : std::min(position.arrival, now));
+  if (position.arrival != TimePoint{} && ticket <= last_ticket_) {
+    ticket = std::max<std::uint64_t>((ticket & ~kCounted) | (++sent_on_ & kCounted), 1);
+    last_ticket_ = std::max(last_ticket_, ticket);
+    record_.add(QueueEvent::kSentOn, ticket);
+    return ticket;
+  }
+  last_ticket_ = std::max(last_ticket_ + 1, ticket);
+  record_.add(QueueEvent::kArrived, last_ticket_);
+  return last_ticket_;
+}
+
+HeldSlot RequestQueue::hold(Capacity::Taken taken, const QueuePosition& position, TimePoint now) {
+  const std::uint64_t ticket = ticket_for(position, now);
   record_.add(QueueEvent::kGranted, ticket, taken.replica.get());
   return HeldSlot(shared_from_this(), std::move(taken), ticket, now);
 }
@@ -232,26 +285,19 @@ void RequestQueue::append(Waiter& waiter, const QueuePosition& position, TimePoi
   waiter.state_ = Waiter::State::kWaiting;
   waiter.queue_ = shared_from_this();
   waiter.avoided_ = position.avoided;
-  waiter.ticket_ = position.ticket;
-  waiter.arrival_ = now;
+  waiter.ticket_ = ticket_for(position, now);
+  waiter.arrival_ = position.arrival == TimePoint{} ? now : std::min(position.arrival, now);
   waiter.met_reachable_ = capacity_.reachable() > 0;
   waiter.revivals_ = capacity_.revivals();
-  if (position.ticket == 0) {
-    waiter.ticket_ = ++last_ticket_;
-    retries_.count_request(now);
-    record_.add(QueueEvent::kArrived, waiter.ticket_);
-  } else {
-    record_.add(QueueEvent::kReturned, waiter.ticket_, waiter.avoided_.get());
-  }
   waiting_.insert(waiter);
 }
 
 HeldSlot RequestQueue::take_idle(runtime::Shard& shard) {
   Operation operation(*this, shard.now());
   HeldSlot idle;
-  while (!closed_ && waiting_.empty() && !idle && capacity_.available()) {
-    Capacity::Taken taken = capacity_.take(shard.index());
-    if (taken.replica != nullptr) idle = hold(std::move(taken), 0, nullptr, operation.now());
+  while (state_ == State::kServes && waiting_.empty() && !idle && capacity_.available()) {
+    Capacity::Taken taken = take(shard.index(), nullptr);
+    if (taken.replica != nullptr) idle = hold(std::move(taken), {}, operation.now());
   }
   operation.finish();
   return idle;
@@ -318,18 +364,14 @@ void RequestQueue::give_back(HeldSlot& held_slot) noexcept {
 void RequestQueue::use_reservation(Replica& replica, SlotNotices& notices) noexcept {
   Operation operation(*this);
   capacity_.use_reservation(replica);
+  record_.add(QueueEvent::kPodFree, 0, &replica);
   operation.reserved_for(replica);
   operation.finish(&notices);
 }
 
-void RequestQueue::set_options(QueueOptions options) {
-  const std::lock_guard lock(mutex_);
-  options_ = options;
-}
-
 void RequestQueue::set_replicas(const std::vector<std::shared_ptr<Replica>>& replicas) {
   Operation operation(*this);
-  if (!closed_) capacity_.set_replicas(replicas, weak_from_this(), operation.now(), operation.retired());
+  if (state_ != State::kClosed) capacity_.set_replicas(replicas, weak_from_this(), operation.now(), operation.retired());
   operation.conditions_changed();
   record_replicas();
   operation.finish();
@@ -357,94 +399,27 @@ void RequestQueue::readmit(const std::shared_ptr<Replica>& replica) {
   operation.finish();
 }
 
-Condition RequestQueue::condition(const std::shared_ptr<Replica>& replica) const {
-  const std::lock_guard lock(mutex_);
-  const Health& health = Capacity::health(*replica);
-  return health.well() ? Condition{} : Condition{health.state(), health.asked_from()};
-}
-
-std::size_t RequestQueue::in_use(const std::shared_ptr<Replica>& replica) const {
-  const std::lock_guard lock(mutex_);
-  return Capacity::in_use(*replica);
-}
-
-void RequestQueue::begin_look() {
-  const std::lock_guard lock(mutex_);
-  watcher_notified_ = false;
-}
-
 void RequestQueue::close() {
   Operation operation(*this);
-  closed_ = true;
+  state_ = State::kClosed;
   capacity_.clear(operation.now(), operation.retired());
   record_replicas();
-  while (!waiting_.empty()) {
-    record_.add(QueueEvent::kRefused, waiting_.first().ticket_);
-    operation.settle(waiting_.first(), Waiter::State::kRefused);
-  }
+  operation.refuse_waiting(Waiter::State::kRefused);
   operation.finish();
 }
 
-void RequestQueue::set_trouble(std::shared_ptr<const std::string> text) {
-  const std::lock_guard lock(mutex_);
-  trouble_.swap(text);
+void RequestQueue::set_home(bool here) {
+  Operation operation(*this);
+  if (state_ != State::kClosed) state_ = here ? State::kServes : State::kHomeMoved;
+  if (state_ == State::kHomeMoved) operation.refuse_waiting(Waiter::State::kMoved);
+  operation.finish();
 }
 
-std::shared_ptr<const std::string> RequestQueue::trouble() const {
-  const std::lock_guard lock(mutex_);
-  return trouble_;
+void RequestQueue::set_withheld(PodSlots& pod, std::size_t slots) noexcept {
+  RetiredConnections retired;
+  SlotNotices notices;
+  pod.withhold(slots, retired, notices);
+  deliver(notices);
 }
-
-Demand RequestQueue::demand() const {
-  const std::lock_guard lock(mutex_);
-  Demand demand;
-  demand.waiting = waiting_.size();
-  if (!waiting_.empty()) demand.oldest = waiting_.first().arrival_;
-  demand.slots = capacity_.slots();
-  demand.slots_in_use = capacity_.held();
-  demand.replicas = capacity_.replicas().size();
-  demand.replicas_ready = capacity_.ready();
-  demand.replicas_ejected = capacity_.ejected();
-  demand.replicas_refusing = capacity_.refusing();
-  demand.ejections = ejections_;
-  demand.refusals = refusals_;
-  return demand;
-}
-
-namespace {
-
-QueueEvent event_of(Health::State state) {
-  switch (state) {
-    case Health::State::kWell: break;
-    case Health::State::kEjected: return QueueEvent::kEjected;
-    case Health::State::kRefusing: return QueueEvent::kRefusing;
-  }
-  return QueueEvent::kReadmitted;
-}
-
-}  // namespace
-
-void RequestQueue::record_replicas() {
-  record_.add(QueueEvent::kCleared);
-  for (const std::shared_ptr<Replica>& replica : capacity_.replicas()) {
-    record_.add(QueueEvent::kMember, 0, replica.get(), Capacity::slots_of(*replica));
-    record_.add(Capacity::is_ready(*replica) ? QueueEvent::kReady : QueueEvent::kUnready, 0, replica.get());
-    record_.add(event_of(Capacity::health(*replica).state()), 0, replica.get());
-    record_.add(Capacity::sheds(*replica) ? QueueEvent::kSheds : QueueEvent::kWilling, 0, replica.get());
-  }
-}
-
-#ifdef ROUTER_CHECKS
-void RequestQueue::start_record() {
-  const std::lock_guard lock(mutex_);
-  record_.start();
-  record_replicas();
-}
-
-std::vector<RecordedEvent> RequestQueue::recorded() const {
-  const std::lock_guard lock(mutex_);
-  return record_.events();
-}
-#endif
 
 }  // namespace router::dispatch

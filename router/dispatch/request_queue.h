@@ -24,10 +24,12 @@ namespace router::dispatch {
 
 class RequestQueue;
 
-/// A position in the order of arrival. Ticket 0: a new request, which goes to the end.
+/// A position in the order of arrival. Ticket 0: a new request, which goes to the end, or, if another router has sent it on, to
+/// the position of its `arrival`.
 struct QueuePosition {
   std::uint64_t ticket = 0;
   std::shared_ptr<Replica> avoided;  // not chosen while another replica serves; may be nullptr
+  TimePoint arrival{};               // of a new request at the router that has sent it on; zero: it arrives now
 };
 
 /// Evidence that an exchange holds a slot. Gives the slot back on destruction. Move-only; may be destroyed on any thread.
@@ -43,7 +45,9 @@ class HeldSlot {
   /// The connection of the slot; nullptr for a replica without limit, or with shared connections. The next holder gets what is
   /// left in it.
   StockEntry* entry() const { return entry_; }
-  /// The position of the exchange in the order of arrival; from 1.
+  /// What the pod's process has of a fleet; nullptr without one, or if the replica had no limit.
+  Membership* membership() const { return entry_ == nullptr ? nullptr : replica_->pod()->membership(); }
+  /// The position of the exchange in the order of arrival: made of the time of arrival, never 0.
   std::uint64_t ticket() const { return ticket_; }
   /// What the exchange has learned about the replica. The queue counts it when the slot is given back.
   ReplicaReport& report() { return report_; }
@@ -122,8 +126,8 @@ class Waiting {
   ~Waiting() { leave(); }
 
   explicit operator bool() const { return waiter_ != nullptr; }
-  /// Returns, without a lock, the held slot (once), a failure if the queue was closed, or an empty held slot if no result has
-  /// arrived yet.
+  /// Returns, without a lock, the held slot (once), a failure if the queue was closed or its home has moved away, or an empty
+  /// held slot if no result has arrived yet.
   Result<HeldSlot> poll();
   /// Gives the position up (deadline passed, client gone). Takes the queue's mutex unless a result has arrived. The wakeup is
   /// not used after this call.
@@ -180,8 +184,10 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   /// Takes a free slot of the least-loaded serving replica (ties at random; a slot with a connection of this shard first). If
   /// there is none, takes a position in the queue: `position`, or the end. `wakeup` is woken when the result has arrived.
   /// Fails with kQueueFull (new requests only; the slots that probes are giving up raise the limit), kDeadlineUnmeetable (new
-  /// requests only: it would very likely still wait at `deadline`), kNoReadyReplica (the deployment has no replica), or
-  /// kDeploymentNotFound (closed). Takes the mutex once. Throws std::bad_alloc.
+  /// requests only: it would very likely still wait at `deadline`), kNoReadyReplica (the deployment has no replica),
+  /// kDeploymentNotFound (closed), or kHomeMoved. For a request that was sent on, only those that arrived before it count as
+  /// the queue's length, so that it is not refused for others that came here sooner; but never more than twice the length wait.
+  /// Takes the mutex once. Throws std::bad_alloc.
   Result<Entry> enter(runtime::Wakeup& wakeup, Deadline deadline = kNever, const QueuePosition& position = {});
   /// A slot if one is free and no exchange waits, else an empty held slot. For work for which no client waits.
   HeldSlot take_idle(runtime::Shard& shard);
@@ -209,6 +215,13 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   /// The deployment was removed: every waiter, and every later `enter`, fails with kDeploymentNotFound. The replicas are
   /// removed. The queue cannot be opened again.
   void close();
+  /// Whether this process serves the queue; from the start it does. Not `here`: the home of the namespace has moved to another
+  /// router. Every waiter, and every later `enter`, fails with kHomeMoved, and the caller sends the request on. Held slots stay
+  /// valid. Requests that come after the home has come back are served. Does nothing after `close`.
+  void set_home(bool here);
+  /// How many slots of the pod the fleet withholds (PodSlots::withhold). A queue that waits for one that becomes free is
+  /// served.
+  static void set_withheld(PodSlots& pod, std::size_t slots) noexcept;
   /// Why no replica is ready, for responses with no_ready_replica; nullptr: not known.
   void set_trouble(std::shared_ptr<const std::string> text);
 
@@ -231,9 +244,14 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   friend class Waiter;
   friend class Waiting;
   class Operation;  // one operation under the mutex
+  enum class State : std::uint8_t { kServes, kHomeMoved, kClosed };
 
+  Failure why_not() const;
+  std::size_t waiting_ahead(const QueuePosition& position) const;
+  Capacity::Taken take(std::size_t shard, Replica* avoided) noexcept;
+  std::uint64_t ticket_for(const QueuePosition& position, TimePoint now);
   Result<HeldSlot> admit(std::size_t shard, const QueuePosition& position, TimePoint now, Deadline deadline);
-  HeldSlot hold(Capacity::Taken taken, std::uint64_t ticket, const Replica* avoided, TimePoint now);
+  HeldSlot hold(Capacity::Taken taken, const QueuePosition& position, TimePoint now);
   void append(Waiter& waiter, const QueuePosition& position, TimePoint now);
   static HeldSlot held_slot_of(Waiter& waiter) noexcept;
   Parting part(Waiter& waiter) noexcept;
@@ -246,8 +264,9 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   const std::shared_ptr<Watcher> watcher_;
   mutable QueueMutex mutex_;
   QueueOptions options_;
-  bool closed_ = false;
-  std::uint64_t last_ticket_ = 0;
+  State state_ = State::kServes;
+  std::uint64_t last_ticket_ = 0;  // the highest
+  std::uint64_t sent_on_ = 0;      // requests that came with an earlier arrival
   WaitingList waiting_;
   Capacity capacity_;
   Pace pace_;

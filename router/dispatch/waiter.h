@@ -30,7 +30,7 @@ class Waiter final : public runtime::Message {
   friend class RequestQueue;
   friend class Waiting;
   friend class WaitingList;
-  enum class State : std::uint8_t { kNew, kWaiting, kGranted, kRefused, kSpent };
+  enum class State : std::uint8_t { kNew, kWaiting, kGranted, kRefused, kMoved, kSpent };
 
   void run() override;
   void dropped() noexcept override;
@@ -75,6 +75,12 @@ class WaitingList {
     list_.insert(after, waiter);
   }
   void erase(Waiter& waiter) noexcept { list_.erase(list_.iterator_to(waiter)); }
+  /// How many have a ticket before `ticket`.
+  std::size_t before(std::uint64_t ticket) const noexcept {
+    std::size_t count = list_.size();
+    for (auto each = list_.rbegin(); each != list_.rend() && each->ticket_ > ticket; ++each) --count;
+    return count;
+  }
   /// Moves `waiter` from this list to the end of `settled`.
   void move_to(List& settled, Waiter& waiter) noexcept { settled.splice(settled.end(), list_, list_.iterator_to(waiter)); }
 

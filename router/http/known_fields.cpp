@@ -15,7 +15,8 @@ struct KnownField {
 };
 
 /// Ordered by length. The fields of kForwarding are those that load balancers, content delivery networks and ingress
-/// controllers are known to write. Names that begin with kForwardedPrefix need no line here.
+/// controllers are known to write. Names that begin with kForwardedPrefix
+/// or kFleetPrefix need no line here.
 constexpr KnownField kKnownFields[] = {
     {"te", Field::kTe},
     {"via", Field::kVia},
@@ -102,6 +103,7 @@ constexpr KnownField kKnownFields[] = {
     {"x-envoy-external-address", Field::kForwarding},
 };
 constexpr std::string_view kForwardedPrefix = "x-forwarded-";
+constexpr std::string_view kFleetPrefix = "x-ir-";
 constexpr std::size_t kLongest = 32;
 
 constexpr bool is_ordered_by_length() {
@@ -138,12 +140,18 @@ Match match(std::string_view name, std::string_view known) {
   return found;
 }
 
+Field of_prefix(std::string_view name, std::string_view prefix, Field id) {
+  if (name.size() < prefix.size()) return Field::kOther;
+  const Match found = match(name.substr(0, prefix.size()), prefix);
+  if (found == Match::kNo) return Field::kOther;
+  const bool underscored = found == Match::kUnderscored || name.find('_') != std::string_view::npos;
+  return underscored ? Field::kLookalike : id;
+}
+
 Field of_prefix(std::string_view name) {
-  if (name.size() < kForwardedPrefix.size() || to_lower(name.front()) != kForwardedPrefix.front()) return Field::kOther;
-  const Match prefix = match(name.substr(0, kForwardedPrefix.size()), kForwardedPrefix);
-  if (prefix == Match::kNo) return Field::kOther;
-  const bool underscored = prefix == Match::kUnderscored || name.find('_') != std::string_view::npos;
-  return underscored ? Field::kLookalike : Field::kForwarding;
+  if (name.size() < kFleetPrefix.size() || to_lower(name.front()) != 'x') return Field::kOther;
+  return to_lower(name[2]) == 'i' ? of_prefix(name, kFleetPrefix, Field::kFleet)
+                                  : of_prefix(name, kForwardedPrefix, Field::kForwarding);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "router/kubernetes/back_off.h"
 #include "router/kubernetes/json.h"
 #include "router/kubernetes/list_page.h"
+#include "router/kubernetes/resource_version.h"
 #include "router/kubernetes/watch_events.h"
 #include "router/runtime/background_task.h"
 
@@ -40,12 +41,6 @@ struct StreamEnd {
   Duration retry_after{};
   bool has_newer_token = false;
 };
-
-/// Whether version `a` is lower than `b`. False if one of them is not a number, since other versions have no known order.
-bool is_older(const std::string& a, const std::string& b) {
-  const auto is_number = [](const std::string& text) { return text.find_first_not_of("0123456789") == text.npos; };
-  return is_number(a) && is_number(b) && std::pair(a.size(), a) < std::pair(b.size(), b);
-}
 
 bool says_gone(const json::object& status) {
   const std::string reason = text_in(status, "reason");

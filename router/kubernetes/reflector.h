@@ -21,6 +21,9 @@ struct Selection {
   std::string label_selector;
 };
 
+/// The field selector of one object. For a list or watch with it, rights that a role limits to that name suffice.
+inline std::string selector_of_name(const std::string& name) { return "metadata.name=" + name; }
+
 /// Counts since the Reflector was made.
 struct ReflectorCounts {
   std::uint64_t lists = 0;    // lists begun

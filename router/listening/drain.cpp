@@ -8,8 +8,9 @@
 namespace router::listening {
 
 Drain::Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers,
-             std::function<void()> done)
+             std::function<bool()> may_end, std::function<void()> done)
     : control_(control),
+      may_end_(std::move(may_end)),
       done_(std::move(done)),
       connections_left_(shards.size()),
       say_so_(
@@ -61,7 +62,7 @@ void Drain::look_for_the_end() {
 
 void Drain::count_what_is_left() {
   const auto left = std::accumulate(connections_left_.begin(), connections_left_.end(), std::size_t{0});
-  if (left == 0) end();
+  if (left == 0 && (grace_over_ || may_end_())) end();
 }
 
 void Drain::end_grace() {

@@ -13,11 +13,12 @@ namespace router::listening {
 
 /// The end of a process in four steps (contract, section 10). 1: report that the router is not ready, and accept for
 /// `drain_delay`. 2: accept what has arrived, close the listeners and idle connections. 3: let running exchanges end until
-/// `drain_grace`. 4: end the rest. The constructor makes what the steps need, so no step can fail. Control thread.
+/// `drain_grace`, and wait as long for `may_end`. 4: end the rest. The constructor makes what the steps need, so no step can
+/// fail. Control thread.
 class Drain {
  public:
   Drain(runtime::Shard& control, runtime::ShardSet& shards, std::vector<std::unique_ptr<proxy::ShardServer>>& servers,
-        std::function<void()> done);
+        std::function<bool()> may_end, std::function<void()> done);
 
   /// Starts the drain; later calls do nothing.
   void begin(const config::Process& settings) noexcept;
@@ -51,6 +52,7 @@ class Drain {
   void end();
 
   runtime::Shard& control_;
+  std::function<bool()> may_end_;
   std::function<void()> done_;
   bool begun_ = false;
   bool grace_over_ = false;

@@ -36,6 +36,15 @@ void StatusCells::count(int status) {
   (*block)[index % 100].add();
 }
 
+const char* name_of(SentOnResult result) {
+  switch (result) {
+    case SentOnResult::kAnswered: return "answered";
+    case SentOnResult::kHere: return "here";
+    case SentOnResult::kFailed: return "failed";
+  }
+  return "";
+}
+
 const char* name_of(MirrorResult result) {
   switch (result) {
     case MirrorResult::kAnswered: return "answered";
@@ -68,6 +77,10 @@ void DeploymentCells::exchange_finished(const ExchangeFigures& figures) {
   if (figures.answered) first_byte_.observe(figures.first_byte);
   request_bytes_.add(figures.request_bytes);
   response_bytes_.add(figures.response_bytes);
+  attempts_finished(figures);
+}
+
+void DeploymentCells::attempts_finished(const ExchangeFigures& figures) {
   refused_retries_.add(figures.refused_retried ? 1 : 0);
   connect_retries_.add(figures.connect_retried ? 1 : 0);
   stale_retries_.add(figures.stale_retried ? 1 : 0);

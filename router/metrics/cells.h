@@ -155,6 +155,8 @@ class alignas(64) DeploymentCells {
   void use(const Bounds& bounds);
   /// The shard calls this once for each exchange.
   void exchange_finished(const ExchangeFigures& figures);
+  /// Only what concerns the pods: another router counts the exchange, and this one had the pod.
+  void attempts_finished(const ExchangeFigures& figures);
   void connection_replaced(FreshReason reason) { fresh_connections_[static_cast<std::size_t>(reason)].add(); }
 
   // For the exposition, any thread.
@@ -200,6 +202,15 @@ enum class MirrorResult : std::uint8_t {
 inline constexpr std::size_t kMirrorResultCount = static_cast<std::size_t>(MirrorResult::kIncomplete) + 1;
 const char* name_of(MirrorResult result);
 
+/// What happened to a request for whose namespace another router of the fleet is home.
+enum class SentOnResult : std::uint8_t {
+  kAnswered,  // by a pod, through the home
+  kHere,      // this router became home before that: it went on here
+  kFailed,    // refused by the home, or ended in another way
+};
+inline constexpr std::size_t kSentOnResultCount = static_cast<std::size_t>(SentOnResult::kFailed) + 1;
+const char* name_of(SentOnResult result);
+
 /// The cells of one shard that belong to no deployment.
 struct alignas(64) ShardCells {
   Cell connections_total;
@@ -210,6 +221,7 @@ struct alignas(64) ShardCells {
   Cell handshakes_resumed;
   Cell handshakes_failed;
   std::array<Cell, kMirrorResultCount> mirrored;
+  std::array<Cell, kSentOnResultCount> sent_on;
 };
 
 }  // namespace router::metrics

@@ -183,6 +183,34 @@ void add_known(MetricFamily& family, const ProcessFigures& figures) {
   if (figures.*kFigure) add_value(family, {}, *(figures.*kFigure));
 }
 
+void add_fleet_members(MetricFamily& family, const ProcessFigures& figures) {
+  if (!figures.fleet) return;
+  for (const auto& [state, members] : figures.fleet->members) add_value(family, {{"state", state}}, members);
+}
+
+template <std::uint64_t FleetFigures::*kFigure>
+void add_fleet(MetricFamily& family, const ProcessFigures& figures) {
+  if (figures.fleet) add_value(family, {}, (*figures.fleet).*kFigure);
+}
+
+void add_round_trips(MetricFamily& family, const ProcessFigures& figures) {
+  if (!figures.fleet) return;
+  for (const auto& [peer, time] : figures.fleet->round_trips) {
+    add_value(family, {{"peer", peer}}, std::chrono::duration<double>(time).count());
+  }
+}
+
+void add_fleet_covered(MetricFamily& family, const ProcessFigures& figures) {
+  if (figures.fleet) add_value(family, {}, std::uint64_t{figures.fleet->covered ? 1U : 0U});
+}
+
+void add_sent_on(MetricFamily& family, const ProcessFigures& figures) {
+  if (!figures.fleet) return;
+  for (std::size_t result = 0; result < kSentOnResultCount; ++result) {
+    add_value(family, {{"result", name_of(static_cast<SentOnResult>(result))}}, figures.fleet->sent_on[result]);
+  }
+}
+
 template <std::uint64_t ProcessFigures::*kFigure>
 void add_process(MetricFamily& family, const ProcessFigures& figures) {
   add_value(family, {}, figures.*kFigure);
@@ -271,6 +299,12 @@ constexpr std::array kFamilies{
     Family{.name = kDiscoveryAge, .type = kGauge, .of_process = add_discovery_age},
     Family{.name = kResourcesRefused, .type = kGauge, .of_process = add_known<&ProcessFigures::resources_refused>},
     Family{.name = kEventsDropped, .type = kCounter, .of_process = add_known<&ProcessFigures::events_dropped>},
+    Family{.name = kFleetMembers, .type = kGauge, .of_process = add_fleet_members},
+    Family{.name = kFleetEpoch, .type = kGauge, .of_process = add_fleet<&FleetFigures::epoch>},
+    Family{.name = kFleetCovered, .type = kGauge, .of_process = add_fleet_covered},
+    Family{.name = kFleetSlotsWaiting, .type = kGauge, .of_process = add_fleet<&FleetFigures::slots_waiting>},
+    Family{.name = kFleetRoundTrip, .type = kGauge, .of_process = add_round_trips},
+    Family{.name = kFleetSentOn, .type = kCounter, .of_process = add_sent_on},
     Family{.name = kLogDropped, .type = kCounter, .of_process = add_process<&ProcessFigures::access_log_dropped>},
     Family{.name = kCpuSeconds, .type = kCounter, .of_process = add_usage<double, &ProcessUsage::cpu_seconds>},
     Family{.name = kResidentBytes, .type = kGauge, .of_process = add_usage<std::uint64_t, &ProcessUsage::resident_bytes>},

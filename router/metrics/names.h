@@ -85,6 +85,19 @@ inline constexpr Name kResourcesRefused{"inference_router_resources_refused",
                                         "Resources of the API server whose newest version is not accepted."};
 inline constexpr Name kEventsDropped{"inference_router_events_dropped_total",
                                      "Events of refused resources that the API server did not get."};
+inline constexpr Name kFleetMembers{"inference_router_fleet_members",
+                                    "Routers of the fleet, this one included, by state."};  // + state
+inline constexpr Name kFleetEpoch{"inference_router_fleet_epoch", "Number of the fleet's roster that this router has."};
+inline constexpr Name kFleetCovered{"inference_router_fleet_covered",
+                                    "1: this router may use slots of pods with a limit; 0: it has lost touch with its fleet."};
+inline constexpr Name kFleetSlotsWaiting{
+    "inference_router_fleet_slots_waiting_for_takeover",
+    "Slots of namespaces whose home is here that are not used yet, because another router may still use them."};
+inline constexpr Name kFleetRoundTrip{
+    "inference_router_fleet_link_rtt_seconds",
+    "Round trip time of the link to another router of the fleet, as TCP measures it."};  // + peer
+inline constexpr Name kFleetSentOn{"inference_router_fleet_requests_sent_on_total",
+                                   "Requests sent on to another router, by what became of them."};  // + result
 inline constexpr Name kLogDropped{"inference_router_access_log_dropped_total",
                                   "Access log lines dropped because they could not be written fast enough."};
 

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "router/base/time.h"
+#include "router/metrics/cells.h"
 #include "router/metrics/process_usage.h"
 
 namespace router::metrics {
@@ -55,6 +59,16 @@ struct CertificateFigures {
   std::int64_t expiry = 0;
 };
 
+/// This router as a member of its fleet.
+struct FleetFigures {
+  std::map<std::string, std::uint64_t> members;  // by state
+  std::uint64_t epoch = 0;
+  bool covered = false;
+  std::uint64_t slots_waiting = 0;
+  std::vector<std::pair<std::string, Duration>> round_trips;  // by address of another member; at most 64
+  std::array<std::uint64_t, kSentOnResultCount> sent_on{};
+};
+
 /// The state of the process at the moment of a scrape; the owners of its parts fill it in. Label values come from the
 /// configuration only, never from a client.
 struct ProcessFigures {
@@ -67,6 +81,7 @@ struct ProcessFigures {
   std::optional<Duration> discovery_age;           // nothing: no API server is followed
   std::optional<std::uint64_t> resources_refused;  // likewise
   std::optional<std::uint64_t> events_dropped;     // likewise
+  std::optional<FleetFigures> fleet{};             // nothing: no fleet
   std::optional<PerReplica> per_replica{};         // nothing: switched off
   ProcessUsage usage{};
   std::string version;

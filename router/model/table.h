@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "router/base/text.h"
 #include "router/base/time.h"
+#include "router/dispatch/namespace_home.h"
 #include "router/dispatch/request_queue.h"
 #include "router/metrics/registry.h"
 
@@ -32,12 +33,14 @@ struct Deployment {
   bool drain_on_abort = false;
   bool allow_encoded_slashes = false;
   std::shared_ptr<dispatch::RequestQueue> queue;
+  std::shared_ptr<const dispatch::NamespaceHome> home;  // nullptr: no fleet
   std::shared_ptr<metrics::DeploymentMetrics> metrics;
 };
 
 /// A name with keys and a traffic split.
 struct Endpoint {
   std::string name;
+  std::string namespace_name;  // of its resource; empty: a file
   config::AuthMode auth_mode = config::AuthMode::kKey;
   config::StatusProfile status_profile = config::StatusProfile::kKubernetes;
   bool forward_authorization = false;
@@ -65,10 +68,10 @@ struct RoutingTable {
   using NameMap = std::unordered_map<std::string, const Endpoint*, TextHash, std::equal_to<>>;
 
   std::uint64_t generation = 0;
-  std::vector<std::unique_ptr<const Endpoint>> endpoints;
-  NameMap by_name;                                      // lower case
-  NameMap by_host;                                      // lower case, without port
-  std::shared_ptr<metrics::DeploymentMetrics> metrics;  // for exchanges without an endpoint
+  std::vector<std::shared_ptr<const Endpoint>> endpoints;  // tables that differ in nothing here share them
+  NameMap by_name;                                         // lower case
+  NameMap by_host;                                         // lower case, without port
+  std::shared_ptr<metrics::DeploymentMetrics> metrics;     // for exchanges without an endpoint
 };
 
 /// The destination of one exchange: the result of `routing::choose_deployment`. Views into the table and the request head.

@@ -41,7 +41,9 @@ void Account::report() noexcept {
   told_ = true;
   const View& view = *view_;
   const std::size_t shard = server_.shard().index();
-  metrics_of(view, record_).on(shard).exchange_finished(figures_of(downstream_, record_));
+  metrics::DeploymentCells& cells = metrics_of(view, record_).on(shard);
+  if (by_other_) return cells.attempts_finished(figures_of(downstream_, record_));
+  cells.exchange_finished(figures_of(downstream_, record_));
   if (view.access_log == nullptr) return;
   try {
     ClientIpText room;
@@ -54,7 +56,7 @@ void Account::report() noexcept {
 }
 
 Account::~Account() {
-  if (told_) return;
+  if (told_ || by_other_) return;
   record_.reason = Reason::kInternal;
   record_.cause = "the exchange was aborted";
   if (!downstream_.responded()) record_.status = status_of(Reason::kInternal, config::StatusProfile::kKubernetes);

@@ -20,6 +20,8 @@ class Account {
   ~Account();
 
   void report() noexcept;
+  /// Another router reports the exchange, and this one only what happened between it and the pods.
+  void leave_to_other() noexcept { by_other_ = true; }
 
  private:
   ShardServer& server_;
@@ -27,6 +29,7 @@ class Account {
   const Downstream& downstream_;
   Record& record_;
   bool told_ = false;
+  bool by_other_ = false;
 };
 
 }  // namespace router::proxy

@@ -20,7 +20,7 @@ void Attempt::hold(dispatch::HeldSlot slot) {
 dispatch::QueuePosition Attempt::give_slot_up() {
   ROUTER_ASSERT(state_ == State::kHeld);
   dispatch::QueuePosition position = slot_.position();
-  slot_.give_back();
+  give_slot_back();
   state_ = State::kNone;
   return position;
 }
@@ -30,11 +30,21 @@ Task<Result<void>> Attempt::open(upstream::OpenOptions options, runtime::Wakeup&
   options.fresh = fresh_;
   abort_wait_ = options.abort_wait;
   sent_ = {};
-  Result<std::unique_ptr<upstream::UpstreamExchange>> opened = co_await upstream::open(slot_, options, wakeup, cancellation);
+  if (dispatch::Membership* membership = slot_.membership(); membership != nullptr) [[unlikely]] {
+    covered_.emplace(*membership, wakeup, cancellation);
+    if (!covered_->may_begin()) co_return uncovered();
+  }
+  Result<std::unique_ptr<upstream::UpstreamExchange>> opened =
+      co_await upstream::open(slot_, options, wakeup, unless_cut(cancellation));
   if (!opened) {
+    covered_.reset();
     if (!slot_) state_ = State::kNone;
     if (slot_) slot_.report().outcome = upstream::outcome_of(opened.error());
     co_return opened.error();
+  }
+  if (covered_ && !covered_->may_begin()) {  // time has passed meanwhile
+    (*opened)->leave(Leaving::kReset);
+    co_return uncovered();
   }
   upstream_ = std::move(*opened);
   state_ = State::kOpen;
@@ -78,7 +88,7 @@ void Attempt::blame_replica_for(const Failure& failure) {
 void Attempt::give_up() {
   if (settled() || state_ == State::kSettling) return;
   if (state_ == State::kHeld) {
-    slot_.give_back();
+    give_slot_back();
     state_ = State::kSettled;
     return;
   }
@@ -101,6 +111,11 @@ void Attempt::end(Leaving how) {
   settles_by_ = kNever;
   state_ = State::kSettled;
   ended->leave(how);
+  give_slot_back();
+}
+
+void Attempt::give_slot_back() {
+  covered_.reset();
   slot_.give_back();
 }
 

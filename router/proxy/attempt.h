@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "router/base/result.h"
 #include "router/base/task.h"
 #include "router/dispatch/request_queue.h"
+#include "router/proxy/covered_attempt.h"
 #include "router/runtime/wakeup.h"
 #include "router/stream/cancellation.h"
 #include "router/upstream/exchange.h"
@@ -44,7 +46,7 @@ class Attempt {
   /// kHeld → kNone. Gives the slot back, for another attempt elsewhere. Returns the position in the queue that the request had.
   dispatch::QueuePosition give_slot_up();
   /// kHeld → kOpen. Suspends. Fails as `upstream::open` does: then the slot stays here, or is given back by another shard
-  /// (kNone).
+  /// (kNone). Fails with fleet_uncovered, and has sent nothing, if the process may not begin an exchange at the pod now.
   Task<Result<void>> open(upstream::OpenOptions options, runtime::Wakeup& wakeup, stream::Cancellation& cancellation);
   /// kOpen → kSending.
   upstream::UpstreamExchange& begin_sending();
@@ -75,6 +77,13 @@ class Attempt {
   /// The pod did not close its side in time: it may still be at work.
   bool outlived() const { return outlived_; }
 
+  /// The request must end although it is not complete, because the process is not covered any more.
+  bool cut() const { return covered_ && covered_->cut() && !over(); }
+  /// `exchange`, or what adds to it that the attempt is cut.
+  stream::Cancellation& unless_cut(stream::Cancellation& exchange) {
+    return covered_ ? static_cast<stream::Cancellation&>(*covered_) : exchange;
+  }
+
   /// From kOpen to kSettling.
   upstream::UpstreamExchange& upstream() { return *upstream_; }
   /// From kHeld to kSettling.
@@ -82,6 +91,7 @@ class Attempt {
 
  private:
   void end(upstream::Leaving how);
+  void give_slot_back();
 
   runtime::Shard& shard_;
   State state_ = State::kNone;
@@ -91,6 +101,7 @@ class Attempt {
   Duration abort_wait_{};
   Deadline settles_by_ = kNever;
   dispatch::HeldSlot slot_;
+  std::optional<CoveredAttempt> covered_;  // in a fleet, at a pod with a limit, from the opening until the slot is given back
   std::unique_ptr<upstream::UpstreamExchange> upstream_;  // destroyed before the slot is given back
 };
 

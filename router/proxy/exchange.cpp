@@ -13,7 +13,6 @@
 #include "router/proxy/server.h"
 
 namespace router::proxy {
-namespace {
 
 /// An exception is a bug in the router or a shortage of memory. It ends this exchange and no other.
 Failure failure_of(const std::exception& error) noexcept {
@@ -25,8 +24,6 @@ Failure failure_of(const std::exception& error) noexcept {
   log::error("our bug: an exception ended an exchange");
   return Failure::internal(Reason::kInternal, "the router failed");
 }
-
-}  // namespace
 
 Task<void> run_exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup) {
   if (is_answered_here(downstream.head())) co_return co_await answer_here(server, downstream, wakeup);
@@ -46,35 +43,49 @@ Task<void> run_exchange(ShardServer& server, Downstream& downstream, runtime::Wa
 
 /// The steps of one exchange, in order: each step needs the result of the step before it. A second attempt is made only where
 /// the contract (section 6) allows it: in another slot if the replica could not be reached, or over a new connection if the
-/// reused connection had ended before the pod acted on the request.
+/// reused connection had ended before the pod acted on the request. In a fleet, an attempt that may not begin now goes back to
+/// the queue.
 Task<Result<void>> Exchange::answer() {
   if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
-  if (gathers_first(downstream_)) {  // a slow sender holds no slot
+  if (member_ == nullptr && gathers_first(downstream_)) {  // a slow sender holds no slot
     if (const Result<void> gathered = co_await gather(*this); !gathered) co_return gathered.error();
   }
-  Result<void> held = co_await wait_for_slot();
-  while (held) {
-    const Result<void> opened = co_await open_connection();
-    if (!opened) {
-      if (!may_go_elsewhere(opened.error())) co_return opened.error();
-      position_ = attempt_.give_slot_up();
-      held = co_await wait_for_slot();
-      continue;
+  for (bool moved = false;; moved = true) {
+    if (moved || home_is_elsewhere()) {
+      const Result<void> sent = co_await reach_home(moved);
+      if (sent || member_ != nullptr || sent.error().reason != Reason::kHomeMoved) co_return sent;
+      if (const Result<void> admitted = come_home(); !admitted) co_return admitted.error();
+      if (home_is_elsewhere()) continue;
     }
-    const Result<void> forwarded = co_await forward();
-    if (attempt_.over()) co_return forwarded;
-    if (!may_start_over()) {
-      attempt_.report_failed();
-      co_return forwarded;
+    Result<void> held = co_await wait_for_slot();
+    while (held) {
+      const Result<void> opened = co_await open_connection();
+      if (!opened) {
+        if (!may_go_elsewhere(opened.error())) co_return opened.error();
+        go_back_to_queue(opened.error());
+        held = co_await wait_for_slot();
+        continue;
+      }
+      const Result<void> forwarded = co_await forward();
+      if (attempt_.over()) co_return forwarded;
+      if (!may_start_over()) {
+        attempt_.report_failed();
+        co_return forwarded;
+      }
+      attempt_.start_over();
     }
-    attempt_.start_over();
+    if (held.error().reason != Reason::kHomeMoved) co_return held.error();
   }
-  co_return held.error();
 }
 
 Task<Result<void>> Exchange::forward() {
   prepare_mirror_copy();
-  if (http::expects_continue(downstream_.head())) {
+  if (member_ != nullptr) {
+    if (const Result<void> told = co_await announce(); !told) {
+      attempt_.give_up();
+      co_return told.error();
+    }
+  } else if (http::expects_continue(downstream_.head())) {
     if (const Result<void> sent = send_continue(); !sent) {  // nothing has been sent to the pod
       attempt_.give_up();
       co_return sent.error();
@@ -82,7 +93,11 @@ Task<Result<void>> Exchange::forward() {
   }
   upstream::UpstreamExchange& upstream = attempt_.begin_sending();
   if (upstream.reused()) downstream_.keep_request();  // the pod may have closed the connection already
-  write_request_head(upstream, downstream_, route_, additions());
+  if (member_ == nullptr) {
+    write_request_head(upstream, downstream_, route_, additions());
+  } else {
+    pass_request_head(upstream, downstream_, patience_, wakeup_.shard().now());
+  }
 
   Relay relay(*this);
   const Result<void> relayed = co_await relay.run();
@@ -96,7 +111,8 @@ Task<Result<void>> Exchange::forward() {
     downstream_.leave(stream::Leaving::kReset);
     ended_ = wakeup_.shard().read_clock();
     if (route_.deployment->drain_on_abort && upstream.request_sent() && !attempt_.over()) {
-      const Result<void> drained = co_await drain_answer(upstream, *route_.deployment, wakeup_, downstream_);
+      stream::Cancellation& cancellation = attempt_.unless_cut(downstream_);
+      const Result<void> drained = co_await drain_answer(upstream, *route_.deployment, wakeup_, cancellation);
       if (drained) attempt_.finish();
     }
   }

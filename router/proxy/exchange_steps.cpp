@@ -44,31 +44,26 @@ Result<void> check_patience(const Patience& patience, TimePoint now) {
   return Failure::downstream(Reason::kDeadlineUnmeetable, "the client's x-request-deadline-ms has passed");
 }
 
-/// The value of `Retry-After`: the wait that the queue expects, in whole seconds, 1 to 60; 1 if the wait is not known.
-std::chrono::seconds retry_after(std::optional<Duration> expected_wait) {
-  constexpr std::chrono::seconds kSoonest{1};
-  constexpr std::chrono::seconds kLatest{60};
-  if (!expected_wait) return kSoonest;
-  return std::clamp(std::chrono::ceil<std::chrono::seconds>(*expected_wait), kSoonest, kLatest);
-}
-
 }  // namespace
 
-Exchange::Exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup)
+Exchange::Exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup& wakeup, MemberDownstream* member)
     : server_(server),
       downstream_(downstream),
       wakeup_(wakeup),
       view_(server.view()),
+      member_(member),
       draw_(wakeup.shard().random()),
       attempt_(wakeup.shard()) {
   record_.ids = &ids_;
   read_ids(downstream.head(), ids_);
   record_.begun = wakeup.shard().now();
+  if (member_ != nullptr) account_.leave_to_other();
 }
 
 // --- before the queue --------------------------------------------------------------------------------------------------------
 
 Result<void> Exchange::admit() {
+  if (member_ != nullptr) return admit_sent_on();
   record_.endpoint = endpoint_ = nullptr;  // what was found in an older view may be gone
   record_.deployment = nullptr;
   route_ = {};
@@ -132,22 +127,55 @@ Task<Result<void>> Exchange::wait_for_slot() {
 }
 
 Task<Result<HeldSlot>> Exchange::acquire_slot() {
+  if (is_copy_) {
+    HeldSlot idle = route_.deployment->queue->take_idle(wakeup_.shard());
+    if (!idle) co_return Failure::internal(Reason::kQueueFull, "no slot is idle for a mirrored copy");
+    co_return idle;
+  }
   const TimePoint begun = wakeup_.shard().now();
   record_.queued = begun;
   const Deadline deadline = patience_.until(begun, queue_time_left());
+  if (std::exchange(uncovered_, false)) {
+    const Result<void> paused = co_await pause_uncovered(deadline);
+    if (!paused) {
+      note_queue_time(begun);
+      co_return paused.error();
+    }
+  }
   dispatch::QueuePosition position = std::exchange(position_, dispatch::QueuePosition());
+  position.arrival = arrival_;
   Result<HeldSlot> slot = co_await acquire(*route_.deployment->queue, std::move(position), deadline, wakeup_, downstream_);
   note_queue_time(begun);
   co_return slot;
 }
 
+/// Control withholds the pods' slots as soon as it learns that the process is not covered, and the request then waits in the
+/// queue. Until then the queue would grant it a slot at once, again and again.
+Task<Result<void>> Exchange::pause_uncovered(Deadline deadline) {
+  constexpr std::chrono::milliseconds kPause{5};
+  const TimePoint until = std::min(deadline, deadline_after(wakeup_.shard().now(), kPause));
+  while (wakeup_.shard().now() < until) {
+    if (const Result<void> allowed = downstream_.may_take_slot(); !allowed) co_return allowed.error();
+    if (const Result<void> wanted = downstream_.still_wanted(); !wanted) co_return wanted.error();
+    co_await wakeup_.wait(std::min(until, downstream_.ask_again(wakeup_.shard().now())));
+  }
+  if (until == deadline) {
+    co_return Failure::internal(Reason::kQueueTimeout, "the router was not covered by its fleet within max_queue_wait_ms");
+  }
+  co_return boost::system::in_place_value;
+}
+
 Duration Exchange::queue_time_left() const { return std::max(route_.deployment->queue_wait_max - time_in_queue_, Duration{}); }
 
-void Exchange::note_queue_time(TimePoint begun) {
+void Exchange::leave_queue(TimePoint begun) {
   left_queue_ = wakeup_.shard().now();
   time_in_queue_ += left_queue_ - begun;
   record_.left_queue = left_queue_;
   record_.in_queue = time_in_queue_;
+}
+
+void Exchange::note_queue_time(TimePoint begun) {
+  leave_queue(begun);
   record_.waited += left_queue_ - begun;
 }
 
@@ -179,7 +207,7 @@ Task<Result<void>> Exchange::open_connection() {
   record_.replica = attempt_.replica().name();
   record_.sent = {};
   record_.attempts = ++attempts_;
-  if (view_->per_replica) {
+  if (view_->per_replica && send_on_ == nullptr) {
     record_.per_replica = true;
     attempt_.replica().request_sent(shard);
   }
@@ -201,17 +229,40 @@ void Exchange::prepare_mirror_copy() {
   if (copy_ != nullptr) copy_->restart_body();
   if (mirrored_ || route_.mirror == nullptr) return;
   mirrored_ = true;
-  const model::Route to_mirror = routing::mirrored(route_);
-  const auto write_head = [&](stream::RequestSink& copy) { write_request_head(copy, downstream_, to_mirror, additions()); };
+  begin_mirror_copy(routing::mirrored(route_));
+}
+
+/// If another router is home of the mirrored deployment, the copy is sent on to it.
+void Exchange::begin_mirror_copy(const model::Route& to_mirror) {
+  const dispatch::NamespaceHome* home = to_mirror.deployment->home.get();
+  const std::int32_t where = home != nullptr ? home->where() : dispatch::NamespaceHome::kHere;
+  const upstream::Peer* peer = where >= 0 && view_->peers != nullptr ? view_->peers->at(where) : nullptr;
+  SentOnFields fields;
+  RequestAdditions added = additions();
+  if (peer != nullptr) {
+    fields = {peer->member(), {}, view_->peers->epoch, true};
+    added.to_home = &fields;
+  }
+  const auto write_head = [&](stream::RequestSink& copy) { write_request_head(copy, downstream_, to_mirror, added); };
   copy_ = MirrorCopy::begin(server_.mirrors(), view_, *to_mirror.deployment, downstream_.head().method, write_head);
+  if (copy_ != nullptr) copy_->is_for(where);
 }
 
 bool Exchange::may_go_elsewhere(const Failure& failure) {
   if (bound_to_replica_) return false;
+  if (failure.reason == Reason::kFleetUncovered) return true;  // as often as the queue time lasts
   if (upstream::is_refusal(failure)) return record_.refused_retried = true;
   const bool failed = failure.reason == Reason::kUpstreamConnectFailed && failure.origin == Origin::kUpstream;
   if (!failed || went_elsewhere_ || !route_.deployment->queue->may_retry()) return false;
   return went_elsewhere_ = record_.connect_retried = true;
+}
+
+void Exchange::go_back_to_queue(const Failure& failure) {
+  position_ = attempt_.give_slot_up();
+  uncovered_ = failure.reason == Reason::kFleetUncovered;
+  if (!uncovered_) return;
+  position_.avoided = nullptr;
+  record_.attempts = --attempts_;  // the pod has seen nothing of it
 }
 
 bool Exchange::may_start_over() {
@@ -234,6 +285,7 @@ void Exchange::refuse(const Failure& failure) {
     return downstream_.leave(stream::Leaving::kReset);  // a response that has begun is never replaced
   record_.status = status_of(failure.reason, profile);
   if (failure.reason == Reason::kClientClosed) return downstream_.leave(stream::Leaving::kReset);
+  if (member_ != nullptr) return refuse_sent_on(failure);
   LocalReply reply;
   reply.reason = failure.reason;
   reply.profile = profile;
@@ -246,6 +298,11 @@ void Exchange::refuse(const Failure& failure) {
     if (failure.reason == Reason::kNoReadyReplica) trouble = record_.trouble = deployment->queue->trouble();
     if (trouble != nullptr) reply.detail = *trouble;
     if (asks_to_retry(failure.reason)) reply.retry_after = retry_after(deployment->queue->expected_wait());
+  }
+  if (home_said_ != nullptr) {
+    if (!home_said_->message.empty()) reply.message = home_said_->message;
+    if (home_said_->retry_after) reply.retry_after = *home_said_->retry_after;
+    reply.detail = {};
   }
   write_local_reply(downstream_, reply);
 }

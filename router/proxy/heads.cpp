@@ -17,7 +17,8 @@ using http::Field;
 /// trusted peer may set.
 bool replaced_in_request(Field field, bool forward_authorization, bool has_body, bool trusted, bool counts_hops) {
   switch (field) {
-    case Field::kLookalike: return true;
+    case Field::kLookalike:
+    case Field::kFleet: return true;
     case Field::kForwarding: return !trusted;
     case Field::kApiKey:
     case Field::kAuthorization: return !forward_authorization;
@@ -135,6 +136,13 @@ std::string_view decimal(std::int64_t number, std::array<char, 24>& storage) {
   return {storage.data(), static_cast<std::size_t>(end.ptr - storage.data())};
 }
 
+void write_deadline(stream::RequestSink& to, const Patience& patience, TimePoint now) {
+  if (patience.deadline == kNever) return;
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(patience.deadline - now).count();
+  std::array<char, 24> storage;
+  to.field("x-request-deadline-ms", decimal(std::max<std::int64_t>(left, 0), storage));
+}
+
 }  // namespace
 
 void write_request_head(stream::RequestSink& to, const Downstream& from, const model::Route& route,
@@ -154,11 +162,7 @@ void write_request_head(stream::RequestSink& to, const Downstream& from, const m
   }
   to.field("x-request-id", added.ids.request_id);
   if (!added.ids.client_request_id.empty()) to.field("x-ms-client-request-id", added.ids.client_request_id.view());
-  if (added.patience.deadline != kNever) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(added.patience.deadline - added.now).count();
-    std::array<char, 24> storage;
-    to.field("x-request-deadline-ms", decimal(std::max<std::int64_t>(left, 0), storage));
-  }
+  write_deadline(to, added.patience, added.now);
   if (hops) {
     std::array<char, 24> storage;
     to.field("Max-Forwards", decimal(std::max<std::int64_t>(*hops, 1) - 1, storage));
@@ -166,6 +170,37 @@ void write_request_head(stream::RequestSink& to, const Downstream& from, const m
   write_forwarded(to, from, route);
   // A separate line: together with the lines before it, it forms one list (RFC 9110, 5.3).
   if (const std::string_view ours = added.via.member(head.minor_version); !ours.empty()) to.field("Via", ours);
+  if (added.to_home != nullptr) {
+    write_sent_on(to, route, *added.to_home, added.patience, added.ids.request_id, added.now);
+  }
+  to.end_head(size);
+}
+
+void pass_request_head(stream::RequestSink& to, const Downstream& from, const Patience& patience, TimePoint now) {
+  const http::RequestHead& head = from.head();
+  const stream::BodySize size = from.request_size();
+  const bool has_body = size.kind != stream::BodySize::Kind::kNone;
+  to.begin_head(head.method_text, head.path, {}, head.query);
+  to.field("Host", head.authority);
+  const http::HopByHop hop_by_hop(head.fields);
+  for (const http::FieldLine& line : head.fields) {
+    if (line.id == Field::kHost || line.id == Field::kFleet || line.id == Field::kXRequestDeadlineMs) continue;
+    if ((line.id == Field::kContentLength && has_body) || hop_by_hop.contains(line)) continue;
+    to.field(line.name, line.value);
+  }
+  write_deadline(to, patience, now);
+  to.end_head(size);
+}
+
+void pass_response_head(Downstream& to, const http::ResponseHead& head, stream::BodySize size) {
+  const bool length_is_ours = size.kind != stream::BodySize::Kind::kNone || head.status == 204;
+  to.begin_head(head.status, head.reason_phrase);
+  const http::HopByHop hop_by_hop(head.fields);
+  for (const http::FieldLine& line : head.fields) {
+    if (line.id == Field::kFleet || hop_by_hop.contains(line)) continue;
+    if (line.id == Field::kContentLength && length_is_ours) continue;
+    to.field(line.name, line.value);
+  }
   to.end_head(size);
 }
 
@@ -176,6 +211,7 @@ bool replaced_in_response(Field field, bool length_is_ours) {
     case Field::kXMsRequestId:
     case Field::kXMsClientRequestId:
     case Field::kAzuremlModelDeployment:
+    case Field::kFleet:
     case Field::kXRouterReason: return true;
     default: return false;
   }

@@ -12,6 +12,13 @@ namespace router::proxy {
 using runtime::IoResult;
 using runtime::IoState;
 
+namespace {
+
+constexpr std::size_t kMoreBytes = 16 * 1024;
+constexpr std::size_t kMoreFields = 32;
+
+}  // namespace
+
 Http1Downstream::Http1Downstream(ShardServer& server, ListenerId listener, tls::Stream& stream, runtime::Wakeup& wakeup,
                                  const Peer& peer)
     : server_(server),
@@ -22,6 +29,9 @@ Http1Downstream::Http1Downstream(ShardServer& server, ListenerId listener, tls::
       input_(server.shard(), Origin::kDownstream),
       output_(server.shard().buffers()),
       head_(server.heads().take()) {}
+
+Http1Downstream::Http1Downstream(ShardServer& server, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer)
+    : Http1Downstream(server, kMembers, stream, wakeup, peer) {}
 
 Http1Downstream::~Http1Downstream() { server_.heads().give(std::move(head_)); }
 
@@ -34,8 +44,10 @@ Failure Http1Downstream::refused(const Failure& failure) {
 Task<Result<Http1Downstream::Next>> Http1Downstream::next_head(IdleConnections::Entry* idle) {
   HeadPool::forget(*head_);
   responded_ = continued_ = watching_ = until_close_ = false;
-  const std::size_t max_bytes = server_.view()->limits.max_header_bytes;
-  const std::size_t max_fields = server_.view()->limits.max_header_fields;
+  // A router adds to the head of a client what the pod is to get, and what it tells the other router.
+  const std::size_t max_bytes =
+      server_.view()->limits.max_header_bytes * (is_member() ? 2 : 1) + (is_member() ? kMoreBytes : 0);
+  const std::size_t max_fields = server_.view()->limits.max_header_fields + (is_member() ? kMoreFields : 0);
   const Deadline deadline = deadline_after(server_.shard().now(), server_.view()->limits.header_timeout);
   Result<std::string_view> bytes = input_.head(stream_, max_bytes);
   bool waited = false;
@@ -135,7 +147,8 @@ void Http1Downstream::begin_head(int status, std::string_view reason_phrase) {
 
 void Http1Downstream::end_head(stream::BodySize size) {
   http::Framing framing = http1::framing_of(size);
-  if (server_.draining() || !server_.is_open(listener_) || !next_request_is_near()) close_after_ = true;
+  const bool ends = is_member() ? server_.closing_idle() : server_.draining() || !server_.is_open(listener_);
+  if (ends || !next_request_is_near()) close_after_ = true;
   if (framing.kind == http::Framing::Kind::kChunked && head_->minor_version == 0) {
     framing.kind = http::Framing::Kind::kUntilClose;
     until_close_ = true;
@@ -183,6 +196,7 @@ void Http1Downstream::leave(stream::Leaving how) {
   close_after_ = true;
   if (how == stream::Leaving::kClose) return;
   output_.queue().clear();
+  if (is_member()) return;
   // With a length or chunks the client detects that bytes are missing. A body that ends with the connection needs a TCP reset
   // for that.
   until_close_ ? stream_.socket().reset() : stream_.close();

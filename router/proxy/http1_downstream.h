@@ -18,10 +18,10 @@ class ShardServer;
 
 /// The client's side of HTTP/1.1: the exchanges of one connection, one after the other (RFC 9112). It exists only while
 /// requests arrive: an idle connection has none, and a new one is made for the next request.
-class Http1Downstream final : public Downstream {
+class Http1Downstream : public Downstream {
  public:
   Http1Downstream(ShardServer& server, ListenerId listener, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer);
-  ~Http1Downstream();
+  virtual ~Http1Downstream();
 
   enum class Next {
     kRequest,  // its head is parsed, and its body can be read
@@ -72,10 +72,20 @@ class Http1Downstream final : public Downstream {
   Deadline ask_again(TimePoint now) const override;
   Result<void> within_grace() const override;
 
+ protected:
+  /// The client is another router of the fleet: no listener of clients, larger heads, cut by `leave` of the derived class.
+  Http1Downstream(ShardServer& server, tls::Stream& stream, runtime::Wakeup& wakeup, const Peer& peer);
+  void begin_interim(int status, std::string_view reason_phrase) { output_.interim(status, reason_phrase); }
+  void end_interim() { output_.end_interim(); }
+  void reset() { stream_.socket().reset(); }
+  void close() { stream_.close(); }
+
  private:
+  static constexpr ListenerId kMembers = ~ListenerId{0};  // of no listener
   static constexpr std::uint64_t kDroppedMax =
       1024 * 1024;  // bytes of a body that are dropped to reach the next request (contract, section 5)
 
+  bool is_member() const { return listener_ == kMembers; }
   bool next_request_is_near() const;
   Failure refused(const Failure& failure);
 

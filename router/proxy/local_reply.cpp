@@ -1,5 +1,6 @@
 #include "router/proxy/local_reply.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <string>
@@ -18,6 +19,7 @@ std::string_view phrase_of(int status) {
     case 413: return "Content Too Large";
     case 414: return "URI Too Long";
     case 417: return "Expectation Failed";
+    case 421: return "Misdirected Request";
     case 424: return "Failed Dependency";
     case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
@@ -69,7 +71,7 @@ std::string_view managed_reason(Reason reason) {
 
 bool asks_to_retry(Reason reason) {
   return reason == Reason::kQueueFull || reason == Reason::kQueueTimeout || reason == Reason::kDeadlineUnmeetable ||
-         reason == Reason::kNoReadyReplica;
+         reason == Reason::kNoReadyReplica || reason == Reason::kFleetUncovered;
 }
 
 int status_of(Reason reason, config::StatusProfile profile) {
@@ -101,10 +103,19 @@ int status_of(Reason reason, config::StatusProfile profile) {
     case Reason::kUpstreamInvalidResponse: return managed ? 424 : 502;
     case Reason::kModelError: return 424;
     case Reason::kClientClosed: return 499;
-    case Reason::kDraining: return 503;
+    case Reason::kDraining:
+    case Reason::kFleetUncovered: return 503;
+    case Reason::kHomeMoved: return 421;
     case Reason::kInternal: return 500;
   }
   std::abort();
+}
+
+std::chrono::seconds retry_after(std::optional<Duration> expected_wait) {
+  constexpr std::chrono::seconds kSoonest{1};
+  constexpr std::chrono::seconds kLatest{60};
+  if (!expected_wait) return kSoonest;
+  return std::clamp(std::chrono::ceil<std::chrono::seconds>(*expected_wait), kSoonest, kLatest);
 }
 
 int write_local_reply(Downstream& downstream, const LocalReply& reply) {

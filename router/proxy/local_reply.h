@@ -1,10 +1,12 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string_view>
 
 #include "config/config.h"
 #include "router/base/failure.h"
+#include "router/base/time.h"
 #include "router/proxy/downstream.h"
 
 namespace router::proxy {
@@ -14,6 +16,9 @@ int status_of(Reason reason, config::StatusProfile profile);
 
 /// Refusals that carry `Retry-After`: the same request may succeed a little later.
 bool asks_to_retry(Reason reason);
+
+/// The value of `Retry-After`: the wait that the queue expects, in whole seconds, 1 to 60; 1 if the wait is not known.
+std::chrono::seconds retry_after(std::optional<Duration> expected_wait);
 
 /// The contents of a local reply.
 struct LocalReply {

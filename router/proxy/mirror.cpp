@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "router/proxy/attempt.h"
 #include "router/proxy/drain_answer.h"
+#include "router/proxy/fleet_head.h"
 #include "router/upstream/exchange.h"
 #include "router/upstream/replica.h"
 
@@ -170,6 +172,15 @@ Task<Result<void>> send_all(upstream::UpstreamExchange& exchange, Deadline deadl
   }
 }
 
+/// What an answer means that was read completely: it may be the refusal of the router that is home.
+MirrorResult result_of(upstream::UpstreamExchange& exchange) {
+  const Result<const http::ResponseHead*> head = exchange.response_head();
+  const std::optional<HomeReply> reply = head && *head != nullptr ? read_home_reply(**head) : std::nullopt;
+  if (!reply) return MirrorResult::kAnswered;
+  const bool no_slot = reply->reason == Reason::kQueueFull || reply->reason == Reason::kHomeMoved;
+  return no_slot ? MirrorResult::kNoSlot : MirrorResult::kFailed;
+}
+
 /// Until the attempt has given its slot back.
 Task<void> settle(Attempt& attempt, Wakeup& wakeup) {
   for (;;) {
@@ -223,17 +234,36 @@ Task<void> Mirrors::deliver(std::unique_ptr<MirrorCopy> copy) {
   Wakeup wakeup(shard_);
   const Enlisted enlisted(*this, wakeup);
   copy->result_ = MirrorResult::kFailed;
+  const bool sent_on = copy->home_ != dispatch::NamespaceHome::kHere;
+  if (sent_on) ++sent_on_;
   try {
-    copy->result_ = co_await exchange(*copy, wakeup);
+    dispatch::HeldSlot slot = slot_for(*copy);
+    copy->result_ = MirrorResult::kNoSlot;
+    if (slot) copy->result_ = co_await exchange(*copy, std::move(slot), wakeup);
   } catch (const std::bad_alloc&) {
     copy->result_ = MirrorResult::kNoMemory;
   }
+  if (!sent_on) co_return;
+  --sent_on_;
+  if (upstream::Peer* peer = peer_of(*copy)) peer->forgive();  // the fleet alone decides who is gone
 }
 
-Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
+upstream::Peer* Mirrors::peer_of(const MirrorCopy& copy) {
+  return copy.view_->peers != nullptr ? copy.view_->peers->at(copy.home_) : nullptr;
+}
+
+dispatch::HeldSlot Mirrors::slot_for(const MirrorCopy& copy) {
+  const dispatch::NamespaceHome* home = copy.deployment_.home.get();
+  const std::int32_t where = home != nullptr ? home->where() : dispatch::NamespaceHome::kHere;
+  if (where != copy.home_) return {};  // the home has moved since the head was written
+  if (where == dispatch::NamespaceHome::kHere) return copy.deployment_.queue->take_idle(shard_);
+  const upstream::Peer* peer = peer_of(copy);
+  if (peer == nullptr || sent_on_ > kSentOnMax) return {};
+  return peer->queue().take_idle(shard_);
+}
+
+Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, dispatch::HeldSlot slot, Wakeup& wakeup) {
   const model::Deployment& deployment = copy.deployment_;
-  dispatch::HeldSlot slot = deployment.queue->take_idle(shard_);
-  if (!slot) co_return MirrorResult::kNoSlot;
   // A replica of a newer configuration belongs to other routes. No client waits for the copy, so it is not sent at all.
   if (upstream::replica_of(slot).generation() > copy.view_->generation) co_return MirrorResult::kNoSlot;
 
@@ -250,8 +280,10 @@ Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
   upstream::UpstreamExchange& upstream = attempt.begin_sending();
   copy.write_to(upstream);
   const Deadline deadline = deadline_after(shard_.now(), deployment.request_timeout);
-  Result<void> answered = co_await send_all(upstream, deadline, wakeup, cancellation);
-  if (answered) answered = co_await drain_answer(upstream, deployment, wakeup, cancellation);
+  stream::Cancellation& unless_cut = attempt.unless_cut(cancellation);
+  Result<void> answered = co_await send_all(upstream, deadline, wakeup, unless_cut);
+  if (answered) answered = co_await drain_answer(upstream, deployment, wakeup, unless_cut);
+  const MirrorResult result = answered ? result_of(upstream) : MirrorResult::kFailed;
   if (answered) {
     attempt.succeed();
   } else {
@@ -259,7 +291,7 @@ Task<MirrorResult> Mirrors::exchange(const MirrorCopy& copy, Wakeup& wakeup) {
     attempt.give_up();
   }
   co_await settle(attempt, wakeup);
-  co_return answered ? MirrorResult::kAnswered : MirrorResult::kFailed;
+  co_return result;
 }
 
 }  // namespace router::proxy

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "router/dispatch/namespace_home.h"
+#include "router/dispatch/request_queue.h"
 #include "router/metrics/cells.h"
 #include "router/proxy/view.h"
 #include "router/runtime/shard.h"
@@ -48,6 +50,9 @@ class MirrorCopy final : public stream::RequestSink, public boost::intrusive::li
   /// The live exchange sends the body again from its beginning: drops the body collected so far.
   void restart_body() noexcept;
 
+  /// Where the deployment was at home when the head was written: `dispatch::NamespaceHome::kHere`, or the index of a peer.
+  void is_for(std::int32_t home) { home_ = home; }
+
   /// Sends a complete copy from the event loop, later: the live exchange has not been flushed yet.
   static void send(std::unique_ptr<MirrorCopy> copy) noexcept;
 
@@ -75,6 +80,7 @@ class MirrorCopy final : public stream::RequestSink, public boost::intrusive::li
   const Views::Snapshot view_;
   const model::Deployment& deployment_;
   const http::Method method_;
+  std::int32_t home_ = dispatch::NamespaceHome::kHere;
   metrics::MirrorResult result_ = metrics::MirrorResult::kIncomplete;
   bool complete_ = false;
   bool has_body_ = false;
@@ -92,6 +98,7 @@ class Mirrors {
  public:
   static constexpr std::size_t kProcessBytesMax = 64'000'000;  // contract, section 8; each shard has an equal share
   static constexpr std::size_t kSendingMax = 10'000;  // for copies so small that the limit of memory does not bound them
+  static constexpr std::size_t kSentOnMax = 64;       // at the same time, to other routers: each uses a connection
 
   Mirrors(runtime::Shard& shard, std::size_t shards, metrics::ShardCells& cells);
   Mirrors(const Mirrors&) = delete;
@@ -129,13 +136,17 @@ class Mirrors {
   void send(std::unique_ptr<MirrorCopy> copy) noexcept;
   void send_complete() noexcept;
   Task<void> deliver(std::unique_ptr<MirrorCopy> copy);
-  Task<metrics::MirrorResult> exchange(const MirrorCopy& copy, runtime::Wakeup& wakeup);
+  /// A copy that another router serves holds a slot of that peer, which has no limit.
+  static upstream::Peer* peer_of(const MirrorCopy& copy);
+  dispatch::HeldSlot slot_for(const MirrorCopy& copy);
+  Task<metrics::MirrorResult> exchange(const MirrorCopy& copy, dispatch::HeldSlot slot, runtime::Wakeup& wakeup);
 
   runtime::Shard& shard_;
   const std::size_t bytes_max_;
   std::size_t bytes_ = 0;
   metrics::ShardCells& cells_;
   bool stopped_ = false;
+  std::size_t sent_on_ = 0;                      // copies that other routers have now
   boost::intrusive::list<MirrorCopy> complete_;  // owned by this object
   Departure departure_{*this};
   boost::intrusive::list<Enlisted, boost::intrusive::constant_time_size<false>> enlisted_;  // woken by `stop`

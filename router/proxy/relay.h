@@ -3,6 +3,7 @@
 #include "router/base/task.h"
 #include "router/proxy/attempt.h"
 #include "router/proxy/downstream.h"
+#include "router/proxy/fleet_head.h"
 #include "router/proxy/minimum_rate.h"
 #include "router/proxy/record.h"
 #include "router/proxy/upload_time.h"
@@ -12,6 +13,7 @@
 namespace router::proxy {
 
 class Exchange;
+class SendOn;
 
 /// Moves the request's body to the pod and the answer to the client until both are complete, each piece as it arrives. There is
 /// back-pressure: nothing is read from a side while the other side takes nothing. One coroutine with two pumps: each moves what
@@ -32,6 +34,12 @@ class Relay {
   Result<stream::Progress> take_piece(int pieces);
   Result<void> pump_response();
   Result<void> begin_response();
+  /// The request is sent on, and `head` came from the home. True: it was the home's own interim answer. Fails if it is a local
+  /// reply of the home.
+  Result<bool> hear_home(const http::ResponseHead& head);
+  Result<void> begins_at_pod(const BeginsAtPod& said);
+  Failure home_replied(const HomeReply& reply);
+  Failure broken_off(const Failure& failure) const;
   /// When to read from the pod again after a pause; kNever without a pause.
   Deadline interims_go_on(TimePoint now) const { return now < interims_from_ ? interims_from_ : kNever; }
   /// Passes an interim (1xx) response on: the first 8 of a request, up to 16 KB; further ones are dropped. Returns false if it
@@ -56,6 +64,8 @@ class Relay {
     }
   };
   Limit limit(TimePoint now) const;
+  /// While the request waits at the home.
+  Limit limit_at_home() const;
   /// Updates the minimum rates with the client's progress.
   void note_progress();
   /// The relay has slept for `time`: counts it for each direction of the client for which it waited.
@@ -71,6 +81,8 @@ class Relay {
   const config::Limits& limits_;
   runtime::Wakeup& wakeup_;
   Record& record_;
+  SendOn* const send_on_;    // nullptr: the attempt is at a pod
+  const Duration for_home_;  // after a timeout of the pod, the time for the home to say so itself
 
   MinimumRate sends_;            // the client, its body
   MinimumRate reads_;            // the client, its answer
@@ -82,6 +94,7 @@ class Relay {
   int interim_heads_ = 0;        // passed on
   std::size_t interim_bytes_ = 0;
   TimePoint interims_from_{};  // after too many at once, the pod is not read until then
+  bool body_waits_ = false;    // until the home has begun at a pod
   bool again_ = false;         // stopped early for other exchanges: more can be moved at once
 };
 

@@ -9,6 +9,7 @@
 
 #include "router/base/assert.h"
 #include "router/proxy/connection.h"
+#include "router/proxy/member_connection.h"
 
 namespace router::proxy {
 
@@ -20,7 +21,8 @@ ShardServer::ShardServer(runtime::Shard& shard, const Views& views, metrics::Sha
       connection_limits_(connection_limits),
       gathering_room_(GatheringRoom::kProcessBytes / shards),
       mirrors_(shard, shards, cells),
-      connections_(shard, kConnectionsMax) {}
+      connections_(shard, kConnectionsMax),
+      members_(shard, kMemberConnectionsMax) {}
 
 void ShardServer::open_listener(ListenerId listener, runtime::ListeningSocket& socket) {
   const auto accepted = [this, listener](int descriptor, const runtime::Address& peer) { accept(listener, descriptor, peer); };
@@ -48,6 +50,10 @@ void ShardServer::accept(ListenerId listener, int descriptor, const runtime::Add
   }
   connections_.try_spawn(
       serve_connection(*this, listener, runtime::Socket(shard_, descriptor, runtime::Precedence::kLater), peer.unmapped()));
+}
+
+bool ShardServer::serve_member(runtime::Socket socket, std::shared_ptr<tls::PskServerContext> context) {
+  return members_.try_spawn(proxy::serve_member(*this, std::move(socket), std::move(context)));
 }
 
 std::optional<ConnectionLimits::Permit> ShardServer::make_room() {

@@ -44,14 +44,21 @@ class ShardServer {
   void close_listener(ListenerId listener);
   bool is_open(ListenerId listener) const { return acceptors_.contains(listener); }
 
+  /// Takes a connection of another router of the fleet over which requests are sent on (proxy/member_connection). `context`:
+  /// this shard's; nullptr: plaintext. Returns false, and closes the socket, when there are too many. On the shard. Throws
+  /// std::bad_alloc, and closes the socket, when memory is short.
+  bool serve_member(runtime::Socket socket, std::shared_ptr<tls::PskServerContext> context);
+
+  void count_sent_on(metrics::SentOnResult result) { cells_.sent_on[static_cast<std::size_t>(result)].add(); }
+
   // --- drain, each step for good ---
   void begin_drain() noexcept { draining_ = true; }  // every answer carries `Connection: close`
   void close_listeners();                            // accepts what has arrived first
   void close_idle();               // connections without a request end, new ones within kFirstRequest; mirroring ends
   void refuse_waiters() noexcept;  // waiting exchanges end; no exchange takes a slot any more
   void end_grace() noexcept;       // running exchanges end
-  /// Open connections of clients, and mirrored requests that are being sent.
-  std::size_t connections() const { return connections_.running() + mirrors_.sending(); }
+  /// Open connections of clients and of other routers, and mirrored requests that are being sent.
+  std::size_t connections() const { return connections_.running() + members_.running() + mirrors_.sending(); }
 
   runtime::Shard& shard() { return shard_; }
   /// The newest view. An exchange calls it once, and again only if its replica belongs to a newer generation.
@@ -77,6 +84,8 @@ class ShardServer {
   std::size_t& searches() { return searches_; }
   static constexpr std::size_t kSearchesMax = 64;
   Handshakes& handshakes() { return handshakes_; }
+  /// Connections for other routers that have not proven the key of the fleet.
+  Handshakes& member_strangers() { return member_strangers_; }
   HeadPool& heads() { return heads_; }
   http::Date& date() { return date_; }
   GatheringRoom& gathering_room() { return gathering_room_; }
@@ -90,6 +99,7 @@ class ShardServer {
 
  private:
   static constexpr std::size_t kConnectionsMax = 1'000'000;  // limit of the task group; max_connections is checked at accept
+  static constexpr std::size_t kMemberConnectionsMax = 100'000;
   static constexpr std::chrono::seconds kFirstRequest{1};
   void accept(ListenerId listener, int descriptor, const runtime::Address& peer);
 
@@ -101,6 +111,7 @@ class ShardServer {
   IdleConnections idle_;
   std::size_t searches_ = 0;
   Handshakes handshakes_;
+  Handshakes member_strangers_;
   HeadPool heads_;
   http::Date date_;
   GatheringRoom gathering_room_;
@@ -113,6 +124,7 @@ class ShardServer {
   runtime::Wakeup::List enlisted_;
   Mirrors mirrors_;
   runtime::TaskGroup connections_;
+  runtime::TaskGroup members_;
   std::multimap<ListenerId, runtime::Acceptor> acceptors_;  // several per listener if its sockets are inherited
 };
 

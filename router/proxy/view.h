@@ -11,6 +11,7 @@
 #include "router/proxy/networks.h"
 #include "router/runtime/line_writer.h"
 #include "router/runtime/published.h"
+#include "router/upstream/peers.h"
 #include "tls/context.h"
 
 namespace router::proxy {
@@ -33,6 +34,7 @@ struct View {
   Networks trusted_proxies;
   http::Via via;  // this installation's name in Via
   std::unordered_map<ListenerId, ListenerSettings> listeners;
+  std::shared_ptr<const upstream::Peers> peers;     // the other routers of the fleet; nullptr: there is no fleet
   std::shared_ptr<runtime::LineWriter> access_log;  // null: no access log
   bool log_client_ip = true;                        // the access log contains ClientIP
   bool per_replica = false;                         // replicas have metrics of their own

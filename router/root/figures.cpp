@@ -22,14 +22,15 @@ void add_replicas(const serving::LiveDeployment& live, std::vector<metrics::Repl
   }
 }
 
-metrics::DeploymentFigures figures_of(const serving::LiveDeployment& live) {
+/// In a fleet only the home tells the slots of the pods, so that a sum over the routers has each slot once.
+metrics::DeploymentFigures figures_of(const serving::LiveDeployment& live, bool serves_here) {
   const dispatch::Demand demand = live.queue->demand();
   metrics::DeploymentFigures deployment;
   deployment.endpoint = live.endpoint;
   deployment.deployment = live.name;
   deployment.queue_length = demand.waiting;
   deployment.slots_in_use = demand.slots_in_use;
-  deployment.slots = demand.slots;
+  deployment.slots = serves_here ? demand.slots : 0;
   deployment.replicas_ready = demand.replicas_ready - demand.replicas_ejected - demand.replicas_refusing;
   deployment.replicas_ejected = demand.replicas_ejected;
   deployment.replicas_refusing = demand.replicas_refusing;
@@ -60,7 +61,7 @@ metrics::ProcessFigures process_figures(const FigureSources& from) {
   if (process.per_replica) figures.per_replica = metrics::PerReplica{{}, process.per_replica_max};
   for (const auto& [key, live] : from.live.all()) {
     if (figures.per_replica) add_replicas(*live, figures.per_replica->present);
-    figures.deployments.push_back(figures_of(*live));
+    figures.deployments.push_back(figures_of(*live, from.live.serves_here(live->settings)));
   }
   add_certificates(*from.views.newest(), figures);
   figures.certificates_refused = from.publication.refused_files().certificates.size();
@@ -72,6 +73,25 @@ metrics::ProcessFigures process_figures(const FigureSources& from) {
   figures.access_log_dropped = from.access_logs.dropped();
   figures.usage = from.usage;
   figures.version = ROUTER_VERSION;
+  return figures;
+}
+
+metrics::FleetFigures fleet_figures(const serving::FleetService& fleet, metrics::Registry& registry, std::size_t shards) {
+  const fleet::Report& report = fleet.news().report;
+  metrics::FleetFigures figures;
+  for (const char* state : {"joining", "serving", "leaving", "dead"}) figures.members[state] = 0;
+  for (const fleet::MemberReport& each : report.members) {
+    ++figures.members[each.proven_dead ? "dead" : std::string(fleet::name_of(each.member.state))];
+  }
+  figures.epoch = report.epoch.number;
+  figures.covered = fleet.coverage().covers_now();
+  figures.slots_waiting = report.slots_waiting;
+  for (const auto& [address, time] : fleet.news().round_trips) figures.round_trips.emplace_back(address, time);
+  for (std::size_t result = 0; result < metrics::kSentOnResultCount; ++result) {
+    for (std::size_t index = 0; index < shards; ++index) {
+      figures.sent_on[result] += registry.shard(index).sent_on[result].value();
+    }
+  }
   return figures;
 }
 

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <cstddef>
+
 #include "router/metrics/process_figures.h"
+#include "router/metrics/registry.h"
 #include "router/proxy/view.h"
 #include "router/serving/access_logs.h"
 #include "router/serving/cluster_source.h"
+#include "router/serving/fleet_service.h"
 #include "router/serving/live_deployments.h"
 #include "router/serving/publication.h"
 
@@ -25,5 +29,6 @@ struct FigureSources {
 
 /// Control thread.
 metrics::ProcessFigures process_figures(const FigureSources& from);
+metrics::FleetFigures fleet_figures(const serving::FleetService& fleet, metrics::Registry& registry, std::size_t shards);
 
 }  // namespace router::root

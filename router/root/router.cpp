@@ -86,7 +86,8 @@ Router::Router(std::string config_file, config::Config config, runtime::Inherite
                     .access_logs = access_logs_,
                     .ticket_keys = *ticket_keys_,
                     .shards = shards_.size(),
-                    .draining = [this] { return drain_->begun(); }},
+                    .draining = [this] { return drain_->begun(); },
+                    .peers = [this] { return fleet_ ? fleet_->peers() : nullptr; }},
                    std::move(config)),
       pulse_(control_, shards_),
       ending_(control_, 1) {
@@ -98,9 +99,11 @@ Router::Router(std::string config_file, config::Config config, runtime::Inherite
 Router::~Router() = default;
 
 config::Examine Router::examine(serving::ReadingFor what_for) {
-  return
-      [what_for](const config::Process& process, const std::vector<const config::Deployment*>& deployments,
-                 config::Findings& findings) { serving::read_tls(process, deployments, {}, {.what_for = what_for}, findings); };
+  return [what_for](const config::Process& process, const std::vector<const config::Deployment*>& deployments,
+                    config::Findings& findings) {
+    serving::read_tls(process, deployments, {}, {.what_for = what_for}, findings);
+    serving::check_fleet_keys(process.fleet, false, findings);
+  };
 }
 
 int Router::run() {
@@ -131,14 +134,19 @@ absl::Status Router::start() {
         std::make_unique<proxy::ShardServer>(shards_[i], views_, metrics_.shard(i), shards_.size(), connection_limits_));
   }
   for (const auto& server : servers_) server->set_siblings(servers_);
-  drain_ = std::make_unique<listening::Drain>(control_, shards_, servers_, [this] { finish(); });
+  drain_ = std::make_unique<listening::Drain>(
+      control_, shards_, servers_, [this] { return !fleet_ || fleet_->may_end(); }, [this] { finish(); });
+  if (absl::Status made = make_fleet(); !made.ok()) return made;
   if (absl::Status made = make_cluster(); !made.ok()) return made;
   absl::Status published = publication_.publish({.files = publication_.files(), .tls = std::move(tls)});
   if (!published.ok()) return published;
   signals_ = std::make_unique<runtime::Signals>(
       control_, [this] { begin_drain(); }, [this] { static_cast<void>(reload_and_report()); });
   metrics_.set_process_figures([this] {
-    return process_figures({publication_, live_, views_, access_logs_, cluster_.get(), usage_.read(control_.now())});
+    metrics::ProcessFigures figures =
+        process_figures({publication_, live_, views_, access_logs_, cluster_.get(), usage_.read(control_.now())});
+    if (fleet_) figures.fleet = fleet_figures(*fleet_, metrics_, shards_.size());
+    return figures;
   });
   watch_files();
   if (cluster_) cluster_->start(publication_.config().process);
@@ -146,6 +154,7 @@ absl::Status Router::start() {
   schedule_again(true);
   unnoticed_aborts_.start();
   warn_of_few_descriptors(publication_.config().process.limits);
+  if (fleet_) fleet_->start();
   shards_.start();
   pulse_.start();
   log::info(absl::StrCat("inference-router ", ROUTER_VERSION, " serves with ", shards_.size(), " threads, generation ",
@@ -165,6 +174,21 @@ absl::Status Router::make_cluster() {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(config::text_of(settings.location), ": ", cluster.status().message()));
+}
+
+/// Before the first view is built: its queues and pods obey the fleet from the start.
+absl::Status Router::make_fleet() {
+  if (!publication_.config().process.fleet) return absl::OkStatus();
+  auto made = serving::FleetService::make({.control = control_,
+                                           .shards = shards_,
+                                           .resolver = resolver_,
+                                           .live = live_,
+                                           .servers = servers_,
+                                           .publish_peers = [this] { publication_.publish_peers(); }},
+                                          publication_.config());
+  if (!made.ok()) return made.status();
+  fleet_ = std::move(*made);
+  return absl::OkStatus();
 }
 
 void Router::publish_resources() {
@@ -191,6 +215,7 @@ absl::Status Router::reload(std::vector<std::string>& files) {
                                     config::Findings& findings) {
     tls = serving::read_tls(process, deployments, publication_.tls_in_force(),
                             {serving::ReadingFor::kReload, shards_.size(), ticket_keys_}, findings);
+    serving::check_fleet_keys(process.fleet, true, findings);
   };
   try {
     watch_->before_reading();
@@ -198,6 +223,7 @@ absl::Status Router::reload(std::vector<std::string>& files) {
     absl::Status adopted =
         config.ok() ? publication_.publish({.files = std::move(*config), .tls = std::move(tls)}) : config.status();
     if (!adopted.ok() && !absl::IsResourceExhausted(adopted)) take_up_keys();
+    if (fleet_) fleet_->reload(*publication_.config().process.fleet);
     return adopted;
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("memory is short");
@@ -292,9 +318,12 @@ std::vector<admin::OperatorRoute> Router::observe_routes() {
 std::vector<admin::OperatorRoute> Router::admin_routes() {
   admin::AdminActions actions;
   actions.status = [this] {
-    return status_json(publication_.config(), live_, cluster_.get(), publication_.generation(), drain_->begun());
+    return status_json(publication_.config(), live_, cluster_.get(), fleet_.get(), publication_.generation(), drain_->begun());
   };
   actions.drain = [this] { begin_drain(); };
+  actions.forget = [this](const std::string& member) {
+    return fleet_ ? fleet_->forget(member) : absl::NotFoundError("this router has no fleet: router.yaml has no section fleet");
+  };
   actions.reload = [this]() -> absl::StatusOr<std::uint64_t> {
     absl::Status reloaded = reload_and_report();
     if (!reloaded.ok()) return reloaded;
@@ -319,6 +348,9 @@ std::vector<std::string> Router::not_ready() const {
   if (cluster_) {
     for (std::string& reason : cluster_->not_ready()) reasons.push_back(std::move(reason));
   }
+  if (fleet_) {
+    for (std::string& reason : fleet_->not_ready()) reasons.push_back(std::move(reason));
+  }
   return reasons;
 }
 
@@ -327,6 +359,7 @@ void Router::begin_drain() {
   if (!drain_->begun())
     manager_.stopping(std::max(settings.drain_delay, settings.drain_grace) + listening::Drain::kCut + kEnd + kMargin);
   drain_->begin(settings);
+  if (fleet_) fleet_->drain();
 }
 
 void Router::finish() {
@@ -334,6 +367,7 @@ void Router::finish() {
   watch_.reset();
   runtime::insist([this] {
     if (cluster_) cluster_->stop();
+    if (fleet_) fleet_->stop_following();
     live_.stop();
   });
   runtime::insist([this] { ending_.try_spawn(end_in_order()); });
@@ -345,6 +379,10 @@ Task<bool> Router::control_has_ended(Deadline deadline) {
   bool ended = co_await live_.stopped(deadline);
   if (cluster_) {
     const bool also = co_await cluster_->stopped(deadline);
+    ended = ended && also;
+  }
+  if (fleet_) {
+    const bool also = co_await fleet_->stopped(deadline);
     ended = ended && also;
   }
   co_return ended;
@@ -370,6 +408,7 @@ Task<void> Router::end_in_order() {
   shards_.close();
   servers_.clear();
   views_.clear();
+  if (fleet_) fleet_->stop();  // last: its closed port tells the others that this process runs nothing any more
   control_.stop();
 }
 

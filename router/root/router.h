@@ -28,6 +28,7 @@
 #include "router/runtime/signals.h"
 #include "router/serving/access_logs.h"
 #include "router/serving/cluster_source.h"
+#include "router/serving/fleet_service.h"
 #include "router/serving/live_deployments.h"
 #include "router/serving/publication.h"
 #include "router/serving/tls_material.h"
@@ -58,6 +59,8 @@ class Router {
 
  private:
   absl::Status start();
+  /// Opens the port for the other members if there is a section `fleet`.
+  absl::Status make_fleet();
   /// Creates the source for the API server if there is a section `kubernetes`. Fails if its credentials cannot be read.
   absl::Status make_cluster();
   /// Reads the whole configuration again and publishes it. Any mistake leaves the old state. Sets `files` to all files that the
@@ -108,6 +111,7 @@ class Router {
   listening::Listeners listeners_;
   listening::Operators operators_;
   serving::Publication publication_;
+  std::unique_ptr<serving::FleetService> fleet_;  // nullptr: this router counts the slots for itself
   std::unique_ptr<discovery::FileWatch> watch_;
   std::unique_ptr<runtime::Signals> signals_;
   std::unique_ptr<listening::Drain> drain_;

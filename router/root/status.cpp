@@ -113,6 +113,44 @@ json::object describe(const serving::ClusterSource& cluster) {
   return kubernetes;
 }
 
+json::object describe(const fleet::MemberReport& report) {
+  json::object member;
+  member["id"] = report.member.id;
+  member["address"] = report.member.address;
+  member["state"] = report.proven_dead ? "dead" : fleet::name_of(report.member.state);
+  member["protocols"] = json::array{report.member.protocols.min, report.member.protocols.max};
+  member["self"] = report.self;
+  if (report.self) return member;
+  member["linked"] = report.linked;
+  member["silent_seconds"] = std::chrono::duration<double>(report.silent).count();
+  member["connections_told"] = report.busy;
+  return member;
+}
+
+json::object describe(const serving::FleetService& service) {
+  const fleet::Report& report = service.news().report;
+  json::object fleet;
+  fleet["id"] = report.own_id;
+  fleet["state"] = report.state;
+  fleet["ready"] = report.ready;
+  if (!report.reason.empty()) fleet["reason"] = report.reason;
+  fleet["epoch"] = report.epoch.number;
+  fleet["epoch_writer"] = report.epoch.writer;
+  fleet["covered"] = service.coverage().covers_now();
+  if (const std::optional<double> left = service.covered_for()) fleet["covered_seconds"] = *left;
+  json::object homes;
+  for (const fleet::NamespaceAssignment& each : service.namespaces()) homes[each.name] = each.here ? report.own_id : each.home;
+  fleet["homes"] = std::move(homes);
+  fleet["takeovers"] = report.taking;
+  fleet["slots_waiting_for_takeover"] = report.slots_waiting;
+  fleet["connections_elsewhere"] = report.slots_busy_elsewhere;
+  json::array members;
+  for (const fleet::MemberReport& each : report.members) members.push_back(describe(each));
+  fleet["members"] = std::move(members);
+  fleet["unreachable"] = json::array(report.unreachable.begin(), report.unreachable.end());
+  return fleet;
+}
+
 /// Shows whether the process grows. `heap_bytes` is the allocated memory, including blocks with their own mapping and memory
 /// that threads keep for their next allocations. It is 0 under sanitizers, which have their own heap. `descriptors` does not
 /// count the one used to count.
@@ -129,7 +167,8 @@ json::object describe_process() {
 }  // namespace
 
 std::string status_json(const config::Config& config, const serving::LiveDeployments& live,
-                        const serving::ClusterSource* cluster, std::uint64_t generation, bool draining) {
+                        const serving::ClusterSource* cluster, const serving::FleetService* fleet, std::uint64_t generation,
+                        bool draining) {
   json::object status;
   status["version"] = ROUTER_VERSION;
   status["generation"] = generation;
@@ -139,6 +178,7 @@ std::string status_json(const config::Config& config, const serving::LiveDeploym
   for (const config::Endpoint& endpoint : config.endpoints) endpoints.push_back(describe(endpoint, live));
   status["endpoints"] = std::move(endpoints);
   if (cluster != nullptr) status["kubernetes"] = describe(*cluster);
+  if (fleet != nullptr) status["fleet"] = describe(*fleet);
   return json::serialize(status) + "\n";
 }
 

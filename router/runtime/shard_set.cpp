@@ -43,7 +43,7 @@ std::size_t default_shard_count() {
   return std::max<std::size_t>(cores, 1);
 }
 
-ShardSet::ShardSet(std::size_t count, const Clock& clock) {
+ShardSet::ShardSet(std::size_t count, const Clock& clock, const char* name) : name_(name) {
   for (std::size_t index = 0; index < count; ++index) shards_.push_back(std::make_unique<Shard>(index, clock));
 }
 
@@ -58,9 +58,9 @@ void ShardSet::close() noexcept {
 
 void ShardSet::start() {
   for (const std::unique_ptr<Shard>& shard : shards_) {
-    threads_.emplace_back([&shard = *shard] {
+    threads_.emplace_back([&shard = *shard, prefix = name_] {
       block_signals();
-      const std::string name = "shard-" + std::to_string(shard.index());
+      const std::string name = std::string(prefix) + "-" + std::to_string(shard.index());
       pthread_setname_np(pthread_self(), name.c_str());
       shard.run();
     });

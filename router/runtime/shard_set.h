@@ -14,10 +14,11 @@ namespace router::runtime {
 /// The default number of data threads: the cores that the process may use, bounded by the CPU quota of its cgroup, at least 1.
 std::size_t default_shard_count();
 
-/// The data threads. Made, started and joined by the control thread.
+/// The data threads; or, as a set of one, the fleet's thread. Made, started and joined by the control thread.
 class ShardSet {
  public:
-  ShardSet(std::size_t count, const Clock& clock);
+  /// `name` is a literal: that of the threads, with their number behind it (`shard-0`), at most 11 bytes.
+  ShardSet(std::size_t count, const Clock& clock, const char* name = "shard");
   /// Calls `join` and `close`.
   ~ShardSet();
 
@@ -45,6 +46,7 @@ class ShardSet {
   void post_to_all(const std::function<void(Shard&)>& work) { prepare_for_all(work).send(); }
 
  private:
+  const char* const name_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::thread> threads_;
 };

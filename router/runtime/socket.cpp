@@ -48,6 +48,7 @@ bool Socket::read_armed() const { return watch_ != nullptr && watch_->read_armed
 
 IoResult Socket::failure(const char* cause) const {
   if (errno == ECONNRESET) traffic_.was_reset = true;
+  if (errno != EPIPE) traffic_.has_failed = true;
   return {IoState::kFailed, 0, errno, cause};
 }
 
@@ -127,6 +128,12 @@ bool Socket::ended_before_receiving(std::uint64_t sent) const {
   if (::recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) return false;  // no FIN, or bytes before it
   const std::optional<std::uint64_t> now = acknowledged_by_peer(descriptor_);
   return now && *now - *traffic_.acknowledged_when_noted <= sent - traffic_.sent_when_noted;
+}
+
+bool Socket::ended_in_order() const {
+  if (!is_open() || traffic_.has_failed) return false;
+  char byte;
+  return ::recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 bool Socket::is_connected(int& error) const {

@@ -86,6 +86,8 @@ class Socket {
   /// no more than those bytes. A reset proves nothing: the peer may have read bytes without acknowledging them (docs/decisions,
   /// 0007).
   bool ended_before_receiving(std::uint64_t sent) const;
+  /// Whether the peer has closed its side with a FIN, everything before it was read, and no other failure came first.
+  bool ended_in_order() const;
   /// Whether the connection attempt has succeeded. False with `error` 0: it is in progress, call `arm_write`. Other `error`: it
   /// failed.
   bool is_connected(int& error) const;
@@ -106,6 +108,7 @@ class Socket {
   struct Traffic {
     std::uint64_t sent = 0;
     bool was_reset = false;
+    bool has_failed = false;  // in another way than EPIPE, which may follow a FIN
     std::uint64_t sent_when_noted = 0;
     std::optional<std::uint64_t> acknowledged_when_noted;  // as the kernel counts
   };

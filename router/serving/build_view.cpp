@@ -5,7 +5,8 @@
 namespace router::serving {
 namespace {
 
-std::unique_ptr<const model::Deployment> build_deployment(const config::Deployment& settings, const LiveDeployment& live) {
+std::unique_ptr<const model::Deployment> build_deployment(const config::Deployment& settings, const LiveDeployments& all,
+                                                          const LiveDeployment& live) {
   auto deployment = std::make_unique<model::Deployment>();
   deployment->name = settings.name;
   deployment->score_path = settings.scoring_route.path;
@@ -20,6 +21,7 @@ std::unique_ptr<const model::Deployment> build_deployment(const config::Deployme
   deployment->drain_on_abort = settings.drain_on_abort;
   deployment->allow_encoded_slashes = settings.allow_encoded_slashes;
   deployment->queue = live.queue;
+  deployment->home = all.home(settings);
   deployment->metrics = live.metrics;
   return deployment;
 }
@@ -28,6 +30,7 @@ std::unique_ptr<const model::Endpoint> build_endpoint(const config::Endpoint& se
                                                       const LiveDeployments::Change& change, metrics::Registry& metrics) {
   auto endpoint = std::make_unique<model::Endpoint>();
   endpoint->name = settings.name;
+  endpoint->namespace_name = settings.namespace_name;
   endpoint->auth_mode = settings.auth_mode;
   endpoint->status_profile = settings.status_profile;
   endpoint->forward_authorization = settings.forward_authorization;
@@ -37,7 +40,7 @@ std::unique_ptr<const model::Endpoint> build_endpoint(const config::Endpoint& se
   for (const auto& [name, percent] : settings.mirror_traffic) endpoint->mirror.percent = percent;
   int up_to = 0;
   for (const config::Deployment& each : settings.deployments) {
-    endpoint->deployments.push_back(build_deployment(each, live.get(deployment_key(each), change)));
+    endpoint->deployments.push_back(build_deployment(each, live, live.get(deployment_key(each), change)));
     if (settings.mirror_traffic.contains(each.name)) endpoint->mirror.deployment = endpoint->deployments.back().get();
     for (const auto& [name, percent] : settings.traffic) {
       if (percent <= 0 || !equals_ignoring_case(name, each.name)) continue;

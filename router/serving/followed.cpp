@@ -16,7 +16,7 @@ Followed Follower::follow(discovery::ClusterState::Scope scope, kubernetes::Grou
   selection.resource = std::move(resource);
   selection.namespace_name = scope.namespace_name;
   selection.label_selector = label_selector;
-  if (!scope.name.empty()) selection.field_selector = "metadata.name=" + scope.name;
+  if (!scope.name.empty()) selection.field_selector = kubernetes::selector_of_name(scope.name);
   if (scope.names != nullptr) selection.field_selector = kNoSecretsOfOthers;
   Followed followed;
   followed.namespace_name = scope.namespace_name;

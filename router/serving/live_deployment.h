@@ -24,12 +24,14 @@ DeploymentKey deployment_key(const config::Deployment& deployment);
 /// One replica, with what decides whether it is ready: its source, or a probe.
 struct LiveReplica {
   std::shared_ptr<upstream::Replica> replica;
+  std::string pod;                                      // its pod's name: the same text on every router of a fleet
   std::unique_ptr<discovery::ReplicaProber> prober;     // null if the source decides
   discovery::ProbeTarget target;                        // for the prober and the readmission
   dispatch::Condition condition;                        // as last seen; unless it is well, there is a `readmission`
   std::unique_ptr<discovery::Readmission> readmission;  // while it is ejected or refusing
   bool ready = false;
   bool terminating = false;  // no longer a member of the queue
+  bool keeps_pools = true;   // for idle connections that no slot counts; in a fleet, not while its pod has a limit
   /// Why the replica is not ready, or why its last probe failed although it still counts as ready. Empty if nothing is wrong.
   std::string why;
   /// Causes for which the replica is not ready. Each change is logged, at most six in a minute, so that a replica that

@@ -34,6 +34,12 @@ std::string replica_key(const LiveDeployment& deployment, const discovery::Found
   return absl::StrCat(key, " tls ", transport.contexts.front()->trust(), " ", transport.server_name);
 }
 
+/// Deployments of a namespace that select the same Pod share its slots. A replica of a file is identified by its address and
+/// port, whatever name leads there.
+std::string pod_name(const LiveDeployment& deployment, const discovery::FoundReplica& found) {
+  return deployment.settings.namespace_name + "/" + (found.identity.empty() ? found.address.text() : found.identity);
+}
+
 bool same_probe(const config::Deployment& a, const config::Deployment& b) {
   const config::Probe& p = a.readiness_probe;
   const config::Probe& q = b.readiness_probe;
@@ -110,6 +116,7 @@ void LiveDeployments::apply(Change& change) noexcept {
   for (const Change::Next& next : change.configured_) {
     runtime::insist([&] { apply_settings(next.key, *live_.find(next.key)->second); });
   }
+  tell_fleet();
 }
 
 void LiveDeployments::apply_settings(const DeploymentKey& key, LiveDeployment& live) {
@@ -129,6 +136,7 @@ void LiveDeployments::remove_others(const Change& change) noexcept {
     runtime::insist([&] { live->second->queue->close(); });
     live_.erase(live);
   }
+  tell_fleet();
 }
 
 void LiveDeployments::update_replicas(const DeploymentKey& key, std::vector<discovery::FoundReplica> found) {
@@ -151,7 +159,10 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
     names.insert(name);
     const auto known = live.replicas.find(name);
     LiveReplica& replica = known != live.replicas.end() ? known->second : made[name];
-    if (replica.replica == nullptr) replica.replica = make_replica(live, each);
+    if (replica.replica == nullptr) {
+      replica.pod = pod_name(live, each);
+      replica.replica = make_replica(live, each);
+    }
     if (!each.terminating) members.push_back(replica.replica);
     if (each.terminating && !replica.terminating) retired.push_back(replica.replica);
   }
@@ -171,6 +182,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
   }
   runtime::insist([&] { update_trouble_soon(live); });
   retirement.send();
+  tell_fleet();
 }
 
 std::shared_ptr<upstream::Replica> LiveDeployments::make_replica(const LiveDeployment& deployment,
@@ -188,24 +200,36 @@ std::shared_ptr<upstream::Replica> LiveDeployments::make_replica(const LiveDeplo
                                .host = found.host,
                                .address = found.address,
                                .transport = std::move(transport),
-                               .pod = pod_of(deployment, found),
+                               .pod = pod_of(pod_name(deployment, found)),
                                .shards = shards_.size(),
                                .generation = generation_});
 }
 
-/// Deployments of a namespace that select the same Pod share its slots. A replica of a file is identified by its address and
-/// port, whatever name leads there.
-std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const LiveDeployment& deployment,
-                                                            const discovery::FoundReplica& found) {
+std::shared_ptr<dispatch::PodSlots> LiveDeployments::pod_of(const std::string& name) {
   if (pods_.size() >= forget_pods_at_) {
     std::erase_if(pods_, [](const auto& each) { return each.second.expired(); });
     forget_pods_at_ = 2 * pods_.size() + kPodsMin;
   }
-  const std::string identity = found.identity.empty() ? found.address.text() : found.identity;
-  std::weak_ptr<dispatch::PodSlots>& known = pods_[deployment.settings.namespace_name + "/" + identity];
+  std::weak_ptr<dispatch::PodSlots>& known = pods_[name];
   std::shared_ptr<dispatch::PodSlots> pod = known.lock();
-  if (pod == nullptr) known = pod = std::make_shared<dispatch::PodSlots>(shards_.size());
+  if (pod == nullptr) {
+    known = pod = std::make_shared<dispatch::PodSlots>(shards_.size(), dispatch::PodSlots::Transport::kOneExchange,
+                                                       fleet_ ? fleet_->membership : nullptr);
+  }
   return pod;
+}
+
+std::shared_ptr<const dispatch::NamespaceHome> LiveDeployments::home(const config::Deployment& settings) const {
+  if (!fleet_) return nullptr;
+  const bool limited = settings.max_concurrent_requests_per_instance > 0;
+  return limited ? fleet_->homes.get(settings.namespace_name)
+                 : fleet_->homes.get_unlimited(deployment_key(settings), settings.namespace_name);
+}
+
+bool LiveDeployments::serves_here(const config::Deployment& settings) const {
+  if (!fleet_) return true;
+  if (settings.max_concurrent_requests_per_instance > 0) return fleet_->homes.here(settings.namespace_name);
+  return fleet_->homes.where_unlimited(deployment_key(settings), settings.namespace_name) == dispatch::NamespaceHome::kHere;
 }
 
 void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found) {
@@ -241,6 +265,27 @@ void LiveDeployments::follow(LiveDeployment& deployment, LiveReplica& live, cons
     set_why(deployment, live, source_says_not_ready(deployment.settings));
   }
   if (live.ready != *found.ready) set_ready(deployment, live, *found.ready);
+}
+
+void LiveDeployments::probe_at_once(const std::set<std::string>& pods) {
+  for (auto& [key, deployment] : live_) {
+    for (auto& [name, replica] : deployment->replicas) {
+      if (replica.prober != nullptr && !replica.ready && pods.contains(replica.pod)) start_probe(*deployment, replica);
+    }
+  }
+}
+
+void LiveDeployments::set_limited(const std::function<bool(const std::string& pod)>& limited) {
+  for (auto& [key, deployment] : live_) {
+    for (auto& [name, replica] : deployment->replicas) {
+      const bool keeps = !limited(replica.pod);
+      if (replica.terminating || replica.keeps_pools == keeps) continue;
+      shards_.post_to_all([keeps, each = replica.replica](const runtime::Shard& shard) {
+        keeps ? each->reopen_pool(shard.index()) : each->retire_pool(shard.index());
+      });
+      replica.keeps_pools = keeps;
+    }
+  }
 }
 
 std::function<discovery::ProbeSlotOffer(std::shared_ptr<dispatch::PreemptibleHolder>)> LiveDeployments::slot_of(

@@ -4,7 +4,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
@@ -12,11 +15,13 @@
 #include "router/discovery/probe.h"
 #include "router/discovery/readmission.h"
 #include "router/discovery/replica_source.h"
+#include "router/dispatch/membership.h"
 #include "router/dispatch/request_queue.h"
 #include "router/metrics/registry.h"
 #include "router/runtime/resolver.h"
 #include "router/runtime/shard_set.h"
 #include "router/runtime/task_group.h"
+#include "router/serving/fleet_homes.h"
 #include "router/serving/live_deployment.h"
 #include "router/serving/transports.h"
 #include "router/upstream/replica.h"
@@ -27,6 +32,20 @@ namespace router::serving {
 class LiveDeployments {
  public:
   LiveDeployments(runtime::Shard& control, runtime::ShardSet& shards, metrics::Registry& metrics, runtime::Resolver& resolver);
+
+  /// What the deployments of a member of a fleet need besides.
+  struct FleetPart {
+    std::shared_ptr<dispatch::Membership> membership;
+    FleetHomes& homes;
+    std::function<void()> changed;  // deployments, their limits or their replicas. Does not throw
+  };
+  /// Before the first `prepare`. `homes` outlives this.
+  void join_fleet(FleetPart fleet) { fleet_.emplace(std::move(fleet)); }
+  /// Where requests for the deployment are queued; nullptr: in this process, without a fleet. Throws std::bad_alloc.
+  std::shared_ptr<const dispatch::NamespaceHome> home(const config::Deployment& settings) const;
+  /// Whether this process sends requests to the deployment's pods: always without a fleet or a limit at its pods, else as its
+  /// home.
+  bool serves_here(const config::Deployment& settings) const;
 
   /// Sets all replicas of a deployment that is a resource, as Kubernetes reports them now. Applies at once, and until the next
   /// call or until `remove_others` removes the deployment.
@@ -67,6 +86,14 @@ class LiveDeployments {
   /// Closes the queues of deployments that are no longer configured, after the table without them was published.
   void remove_others(const Change& change) noexcept;
 
+  /// Asks the replicas at these pods that are not ready, now: only from now on they may be probed, since a slot is free.
+  void probe_at_once(const std::set<std::string>& pods);
+
+  /// In a fleet: replicas at pods with a limit, which another deployment may have set, end the idle connections that no slot
+  /// counts, since another router waits for their end; replicas at other pods keep such connections. Throws std::bad_alloc;
+  /// repeat it then.
+  void set_limited(const std::function<bool(const std::string& pod)>& limited);
+
   const LiveDeployment& get(const DeploymentKey& key) const { return *live_.at(key); }
   /// The deployment as it will be once `change` is applied: its queue and its metrics.
   const LiveDeployment& get(const DeploymentKey& key, const Change& change) const {
@@ -86,7 +113,10 @@ class LiveDeployments {
  private:
   void apply_settings(const DeploymentKey& key, LiveDeployment& live);
   void set_replicas(const DeploymentKey& key, const std::vector<discovery::FoundReplica>& found);
-  std::shared_ptr<dispatch::PodSlots> pod_of(const LiveDeployment& deployment, const discovery::FoundReplica& found);
+  std::shared_ptr<dispatch::PodSlots> pod_of(const std::string& name);
+  void tell_fleet() const noexcept {
+    if (fleet_) fleet_->changed();
+  }
   std::shared_ptr<upstream::Replica> make_replica(const LiveDeployment& deployment, const discovery::FoundReplica& found);
   /// Applies what the source reports about a replica that is a member already.
   void follow(LiveDeployment& deployment, LiveReplica& live, const discovery::FoundReplica& found);
@@ -118,6 +148,7 @@ class LiveDeployments {
   discovery::FileReplicas source_;
   std::map<DeploymentKey, std::vector<discovery::FoundReplica>> told_;  // of deployments that are resources
   static constexpr std::size_t kPodsMin = 1000;
+  std::optional<FleetPart> fleet_;
   std::map<std::string, std::weak_ptr<dispatch::PodSlots>> pods_;  // by namespace (empty: files) and identity, or address
   std::size_t forget_pods_at_ = kPodsMin;                          // when so many are known, expired ones are erased
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);     // for functions that were posted and run after the end

@@ -9,6 +9,7 @@
 #include "router/base/ids.h"
 #include "router/runtime/shard_set.h"
 #include "router/serving/build_view.h"
+#include "router/serving/fleet_service.h"
 #include "router/serving/process_log.h"
 
 namespace router::serving {
@@ -106,6 +107,7 @@ void Publication::check_changes(const config::Process& next, config::Findings& f
     const std::optional<config::Kubernetes>& named = next.kubernetes ? next.kubernetes : now.kubernetes;
     findings.mistake(named->location, "cannot change while the router runs: restart it");
   }
+  check_fleet_changes(next.fleet, now.fleet, findings);
   if (parts_.draining() && parts_.listeners.would_change(next.listeners)) {
     findings.mistake(next.listeners.front().location, "listeners cannot be opened or closed while the router drains");
   }
@@ -134,7 +136,15 @@ proxy::Views::Prepared Publication::make_view(Next& next) {
     view->listeners = parts_.views.newest()->listeners;
     view->access_log = parts_.views.newest()->access_log;
   }
+  if (parts_.peers) view->peers = parts_.peers();
   return parts_.views.prepare(std::move(view));
+}
+
+void Publication::publish_peers() {
+  if (parts_.views.newest() == nullptr) return;  // the first view will have them
+  auto view = std::make_shared<proxy::View>(*parts_.views.newest());
+  view->peers = parts_.peers();
+  parts_.views.publish(std::move(view));
 }
 
 /// Nothing is undone from here on: each step cannot fail, or is tried again until it finds memory.

@@ -22,6 +22,7 @@
 #include "router/serving/live_deployments.h"
 #include "router/serving/own_names.h"
 #include "router/serving/tls_material.h"
+#include "router/upstream/peers.h"
 
 namespace router::serving {
 
@@ -45,6 +46,8 @@ class Publication {
     tls::TicketKeys& ticket_keys;
     std::size_t shards;
     std::function<bool()> draining;  // while it returns true, listeners stay as they are
+    /// The other members of the fleet; empty: there is no fleet.
+    std::function<std::shared_ptr<const upstream::Peers>()> peers{};
   };
   /// What a change brings. What it does not bring stays as it is in force. Resources of the API server are always taken in
   /// their latest known state.
@@ -63,6 +66,8 @@ class Publication {
   /// that cannot change without a restart. Without `sources.tls` it cannot fail so. Throws std::bad_alloc. On failure nothing
   /// has changed.
   absl::Status publish(Sources sources);
+  /// Publishes the newest view again, with the peers of now. Throws std::bad_alloc; nothing has changed then.
+  void publish_peers();
 
   /// The configuration of the files, and the one in force, which includes endpoints that are resources.
   const config::Config& files() const { return files_; }

@@ -40,6 +40,7 @@ class ClosingHabit {
   bool closes_as_seen_by_others(TimePoint now) const { return nanoseconds(now) < closes_until_.value(); }
 
  private:
+  friend class ClosingHabits;
   enum class Known { kNothing, kKeeps, kCloses };
   static std::uint64_t nanoseconds(TimePoint time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); }
 
@@ -53,7 +54,11 @@ class ClosingHabit {
 /// The habit of one replica, as each shard knows it. A connection shares ownership, since it may outlive the replica.
 class ClosingHabits {
  public:
-  ClosingHabits(std::string replica, std::size_t shards) : replica_(std::move(replica)), of_shards_(shards) {}
+  /// `keeps`: it is known that the replica keeps its connections.
+  ClosingHabits(std::string replica, std::size_t shards, bool keeps = false)
+      : replica_(std::move(replica)), of_shards_(shards) {
+    for (OfShard& each : of_shards_) each.habit.known_ = keeps ? ClosingHabit::Known::kKeeps : ClosingHabit::Known::kNothing;
+  }
 
   ClosingHabit& on(std::size_t shard) { return of_shards_[shard].habit; }
   /// Records a silent end on `shard`. The first time that any shard finds the habit is logged.

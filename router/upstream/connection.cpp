@@ -39,6 +39,7 @@ Connection::~Connection() { stream_.close(); }
 
 void Connection::take(runtime::Waker& waker) {
   location_.reset();
+  loose_.end();
   stream_.socket().set_waker(&waker);
 }
 

@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "router/base/frame_cache.h"
+#include "router/dispatch/loose_connections.h"
 #include "router/dispatch/replica.h"
 #include "router/http1/message_input.h"
 #include "router/http1/message_output.h"
@@ -88,6 +90,9 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
   /// cannot be used after that.
   int detach();
 
+  /// Counts it until it is closed or taken. On its shard, or, once it was retired from its slot, on any thread.
+  void count(dispatch::LooseConnection loose) noexcept { loose_ = std::move(loose); }
+
   /// Releases `connection` on its own shard. Any thread. Allocates nothing.
   static void end_at_home(std::shared_ptr<Connection> connection) noexcept;
 
@@ -113,6 +118,7 @@ class Connection final : private runtime::Waker, private runtime::Timer, private
   bool closing_ = false;
   std::optional<IdleLocation> location_;  // set while it is idle
   Deadline rests_until_ = kNever;
+  dispatch::LooseConnection loose_;
   std::shared_ptr<Connection> going_home_;  // owns this while its message to its own shard is under way
 };
 
@@ -127,6 +133,7 @@ class RestingConnection final : public dispatch::StockedConnection {
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
   std::size_t shard() const override;
+  void retired(dispatch::LooseConnection loose) noexcept override { connection_->count(std::move(loose)); }
   runtime::Shard& owner() const { return connection_->shard(); }
   /// Any thread that holds its slot, which may be given back at once: the connection's shard closes it, unless an exchange uses
   /// it by then. Throws std::bad_alloc.

@@ -81,8 +81,18 @@ void Http1Exchange::note_broken() {
 }
 
 Unseen Http1Exchange::ended_unseen() const {
+  if (replica_of(held_slot_).is_router()) return ended_unannounced();
   if (!reused() || heard_ || connection_->input().begun()) return Unseen::kNo;
   if (connection_->stream().socket().ended_before_receiving(sent_before_)) return Unseen::kProved;
+  const bool is_safe = method_ == http::Method::kGet || method_ == http::Method::kHead;
+  return is_safe ? Unseen::kAssumed : Unseen::kNo;
+}
+
+/// The other router passes its interim answer to the kernel before its pod gets the first byte, and what was passed on arrives
+/// before a FIN. A reset may have overtaken it.
+Unseen Http1Exchange::ended_unannounced() const {
+  if (heard_ || connection_->input().begun()) return Unseen::kNo;
+  if (connection_->stream().socket().ended_in_order()) return Unseen::kProved;
   const bool is_safe = method_ == http::Method::kGet || method_ == http::Method::kHead;
   return is_safe ? Unseen::kAssumed : Unseen::kNo;
 }
@@ -98,9 +108,10 @@ void Http1Exchange::finish() {
   // Bytes after the response answer no request of ours: such a connection must not carry another request.
   const bool clean = !connection_->input().has_unread();
   connection_->input().finish();
-  replica_of(held_slot_).exchange_finished(connection_->shard().index());
+  Replica& replica = replica_of(held_slot_);
+  replica.exchange_finished(connection_->shard().index());
   if (!keeps_alive_) return;
-  connection_->answered(head_.status);
+  connection_->answered(replica.is_router() ? 200 : head_.status);  // a pod's 5xx says nothing about the router before it
   if (!clean) connection_->begin_close();
   try {
     rest();
@@ -115,11 +126,12 @@ void Http1Exchange::rest_in_pool() {
   Replica& replica = replica_of(held_slot_);
   const std::size_t shard = connection->shard().index();
   Replica::Pool& pool = replica.pool(shard);
-  if (connection->closing() || pool.size() >= Replica::kIdleMax || replica.pool_is_retired(shard)) return;
-  pool.reserve(Replica::kIdleMax);
+  if (connection->closing() || pool.size() >= replica.idle_max() || replica.pool_is_retired(shard)) return;
+  pool.reserve(replica.idle_max());
   IdleLocation location;
   location.replica = replica.weak_from_this();
   connection->rest(kPoolRest, std::move(location));
+  connection->count(dispatch::LooseConnection(replica.pod()->loose()));
   pool.push_back(std::move(connection));
 }
 

@@ -41,6 +41,7 @@ class Http1Exchange final : public UpstreamExchange {
   stream::Progress leave(Leaving how) override;
 
  private:
+  Unseen ended_unannounced() const;
   void finish();
   stream::Progress close();
   void rest();

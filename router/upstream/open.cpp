@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 #include <utility>
 
 #include "router/client/connect.h"
@@ -8,6 +9,7 @@
 #include "router/upstream/handover.h"
 #include "router/upstream/http1_exchange.h"
 #include "router/upstream/replica.h"
+#include "tls/psk.h"
 
 namespace router::upstream {
 namespace {
@@ -28,9 +30,17 @@ Failure connect_failed(const char* cause, int system_error) {
   return Failure::upstream(Reason::kUpstreamConnectFailed, cause, system_error);
 }
 
-client::Security security_of(const Replica& replica, Shard& shard) {
-  if (replica.transport() == nullptr) return {};
-  return {*replica.transport()->contexts[shard.index()], replica.server_name()};
+tls::Stream secured(const Replica& replica, Shard& shard, runtime::Socket socket) {
+  const Transport* transport = replica.transport().get();
+  if (transport == nullptr) return client::Security().upon(std::move(socket));
+  if (!transport->shared_key.empty()) return {std::move(socket), *transport->shared_key[shard.index()]};
+  return client::Security(*transport->contexts[shard.index()], replica.server_name()).upon(std::move(socket));
+}
+
+/// A new connection takes one byte at once.
+bool says_what_for(const Replica& replica, const runtime::Socket& socket) {
+  const char first = replica.transport() == nullptr ? '\0' : replica.transport()->first_byte;
+  return first == '\0' || socket.write(std::string_view(&first, 1)).state == runtime::IoState::kDone;
 }
 
 /// Adapts the exchange's cancellation to the one that `client` uses.
@@ -70,8 +80,9 @@ Task<Result<std::shared_ptr<Connection>>> connect(const Replica& replica, Durati
   runtime::Socket socket;
   const client::Outcome<void> connected = co_await client::connect_socket(cancellation, replica.address(), socket, deadline);
   if (!connected) co_return failure_of(connected.error(), cancellation);
+  if (!says_what_for(replica, socket)) co_return connect_failed("the connection ended at once", 0);
   socket.note_acknowledged();
-  tls::Stream stream = security_of(replica, shard).upon(std::move(socket));
+  tls::Stream stream = secured(replica, shard, std::move(socket));
   const client::Outcome<void> shaken = co_await client::shake_hands(cancellation, stream, deadline);
   if (!shaken) co_return failure_of(shaken.error(), cancellation);
   ConnectionPast past;

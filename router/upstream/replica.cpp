@@ -12,7 +12,9 @@ Replica::Replica(ReplicaOptions options)
       address_(options.address),
       transport_(std::move(options.transport)),
       generation_(options.generation),
-      habits_(std::make_shared<ClosingHabits>(name(), options.shards)),
+      is_router_(options.is_router),
+      idle_max_(options.idle_max),
+      habits_(std::make_shared<ClosingHabits>(name(), options.shards, options.is_router)),
       pools_(options.shards) {}
 
 Replica::~Replica() {

@@ -12,6 +12,7 @@
 #include "router/runtime/address.h"
 #include "router/upstream/closing_habit.h"
 #include "tls/context.h"
+#include "tls/psk.h"
 
 namespace router::upstream {
 
@@ -21,6 +22,10 @@ class Connection;
 struct Transport {
   std::vector<std::shared_ptr<tls::ClientContext>> contexts;  // one per shard, and one more
   std::string server_name;                                    // empty: the replica's host name
+  /// To another router of the fleet, instead of `contexts`: one per shard, after a byte in plaintext that says what the
+  /// connection is for; 0: none.
+  std::vector<std::shared_ptr<tls::PskClientContext>> shared_key{};
+  char first_byte = 0;
 };
 
 struct ReplicaOptions {
@@ -33,6 +38,8 @@ struct ReplicaOptions {
   std::shared_ptr<dispatch::PodSlots> pod = std::make_shared<dispatch::PodSlots>();
   std::size_t shards = 1;
   std::uint64_t generation = 1;  // the first of the configuration that contains the replica
+  bool is_router = false;     // another router of the fleet (upstream/peers): it keeps connections, and tells when a pod begins
+  std::size_t idle_max = 64;  // without a limit: idle connections that each shard keeps
 };
 
 /// One pod that can score: what the queue knows of it, and its address. All members are constant except those per shard, each
@@ -47,13 +54,16 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   const std::string& server_name() const;
   /// The first generation of the configuration that contains it: a request under an older view must not be sent to it.
   std::uint64_t generation() const { return generation_; }
+  /// Whether it is another router of the fleet: its interim answer 199 comes before a pod sees anything of the request.
+  bool is_router() const { return is_router_; }
 
-  /// Idle connections of a replica without limit, of one shard; at most kIdleMax.
+  /// Idle connections of a replica without limit, of one shard; at most `idle_max`.
   using Pool = std::vector<std::shared_ptr<Connection>>;
-  static constexpr std::size_t kIdleMax = 64;
+  std::size_t idle_max() const { return idle_max_; }
   Pool& pool(std::size_t shard) { return pools_[shard].idle; }
-  /// On that shard: ends its idle connections; from now on none is kept.
+  /// On that shard: ends its idle connections; from now on none is kept, until `reopen_pool`.
   void retire_pool(std::size_t shard);
+  void reopen_pool(std::size_t shard) { pools_[shard].retired = false; }
   bool pool_is_retired(std::size_t shard) const { return pools_[shard].retired; }
 
   /// Whether it keeps connections open or closes them silently, for each shard.
@@ -91,6 +101,8 @@ class Replica final : public dispatch::Replica, public std::enable_shared_from_t
   const runtime::Address address_;
   const std::shared_ptr<const Transport> transport_;
   const std::uint64_t generation_;
+  const bool is_router_;
+  const std::size_t idle_max_;
   const std::shared_ptr<ClosingHabits> habits_;
   std::vector<ShardPool> pools_;
 };

@@ -1,5 +1,6 @@
 """Contract, section 4: every reason is provoked in both status profiles, and is the same in the answer, the access log and the metric. Not
-here: `forbidden`, which no authentication mode can return yet, and `internal`, which would be a bug of the router."""
+here: `forbidden`, which no authentication mode can return yet, `fleet_uncovered`, which needs several routers, and `internal`, which would be a bug of
+the router."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -19,7 +19,7 @@ refused() {  # WHAT SED_SCRIPT MESSAGE
 }
 refused "a file that is not there" 's#`proxy/gather`#`proxy/gathered`#' "there is no file proxy/gathered"
 refused "a function that is not there" 's#`Exchange::forward`#`Exchange::onward`#' "there is no function Exchange::onward"
-refused "a number that is left out" 's#^8\. \*\*#9. **#' "step 9, Queue: 8 is expected"
+refused "a number that is left out" 's#^8\. \*\*#9. **#' "step 9, Send on: 8 is expected"
 
 cp "$root/$page" "$page"
 if message=$(python3 cmake/draw_path.py --check 2>&1); then echo "a picture that is not there: is not refused"; wrong=1; fi

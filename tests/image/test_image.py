@@ -82,7 +82,7 @@ def test_what_it_says_of_itself():
     config = json.loads(podman("image", "inspect", NAME))[0]["Config"]
     assert config["User"] == f"{USER}:{USER}"
     assert config["Entrypoint"] == ["/usr/local/bin/inference-router"]
-    assert set(config["ExposedPorts"]) == {"8080/tcp", "8443/tcp", "9901/tcp"}
+    assert set(config["ExposedPorts"]) == {"8080/tcp", "8443/tcp", "9901/tcp", "9903/tcp"}
     version = run("--version").split()[1]
     assert config["Labels"]["org.opencontainers.image.version"] == version
     assert {"title", "description", "licenses", "revision"} <= {name.rpartition(".")[2] for name in config["Labels"]}

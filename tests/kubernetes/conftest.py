@@ -1,16 +1,18 @@
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "integration")]
+TESTS = Path(__file__).parent.parent
+sys.path[:0] = [str(Path(__file__).parent), str(TESTS / "integration"), str(TESTS)]
 
 import pytest  # noqa: E402
 
-pytest.register_assert_rewrite("support", "harness")
+pytest.register_assert_rewrite("support", "harness", "fleet")
 
 import itertools  # noqa: E402
 
 from harness.cluster import running_cluster  # noqa: E402
 from harness.fixtures import *  # noqa: E402,F401,F403
+from harness.fleet_fixtures import *  # noqa: E402,F401,F403
 from support.fixtures import *  # noqa: E402,F401,F403
 
 numbers = itertools.count(1)

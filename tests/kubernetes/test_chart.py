@@ -17,7 +17,7 @@ from harness.cluster import running_cluster
 from harness.helm import CHART, Helm, older_chart
 from harness.release import PATIENCE, Release
 from harness.resources import endpoint_slice, path
-from harness.variants import ALL, AT_ONCE, HTTP, SHORT, VARIANTS
+from harness.variants import ALL, AT_ONCE, HTTP, ONE, SHORT, VARIANTS
 from support.wait import eventually
 
 
@@ -43,14 +43,15 @@ def make(cluster, tmp_path_factory, authority):
 @pytest.fixture(scope="module")
 def owner(make, cluster, tmp_path_factory):
     """The release with the default values (except for the choice that has no default), which has the kinds. It was installed from an older
-    chart and then upgraded. `before` and `after`: the ids of the resources, and of the routers' Pods, at that time."""
+    chart, whose default was one router, and then upgraded with --reuse-values. `before` and `after`: the ids of the resources, and of the
+    routers' Pods, at that time."""
     release = make("inference-router", HTTP)
     release.install(chart=older_chart(tmp_path_factory.mktemp("older")))
     with pytest.raises(AssertionError, match="drain_on_abort"):  # otherwise the chart was not older
         release.add_endpoint(router={"drain_on_abort": True})
     release.add_endpoint()
     release.before = (_ids(release), [one.uid for one in release.pods()])
-    release.helm.upgrade(release.name, release.namespace, HTTP)
+    release.helm("upgrade", release.name, CHART, "--namespace", release.namespace, "--reuse-values")
     release.after = (_ids(release), [one.uid for one in release.pods()])
     return release
 
@@ -109,6 +110,7 @@ def _facts(release):
         "forbidden": release.asked("forbid"),
         "pods": [({name: probe.passes for name, probe in pod.probes.items()}, pod.restarts) for pod in release.pods()],
         "readable": {name for name in namespaces if release.may_read_secrets(name)},
+        "members": [pod.metrics().value("fleet_members", state="serving") for pod in release.pods()] if release.routers > 1 else [],
     }
 
 
@@ -158,7 +160,7 @@ def test_secrets_are_read_in_served_namespaces_only(variants, name):
     assert seen.readable == ({*served, seen.release.namespace, "kube-system"} if name == "wide" else served)
 
 
-def test_one_router_by_default_with_the_limits_and_times_that_the_documents_name(variants):
+def test_one_router_stays_one_with_the_limits_and_times_that_the_documents_name(variants):
     seen = variants("inference-router")
     spec = seen.deployment["spec"]
     pod = spec["template"]["spec"]
@@ -168,16 +170,15 @@ def test_one_router_by_default_with_the_limits_and_times_that_the_documents_name
     assert "lifecycle" not in container
     assert container["resources"] == {"requests": {"cpu": "900m", "memory": "800Mi"}, "limits": {"cpu": "2", "memory": "1200Mi"}}
     assert seen.service["spec"]["type"] == "LoadBalancer" and seen.service["spec"]["externalTrafficPolicy"] == "Local"
-    assert "poddisruptionbudgets" not in seen.kinds
+    assert not {"poddisruptionbudgets", "networkpolicies"} & seen.kinds
 
 
-def test_ha_is_three_routers_that_rather_have_a_node_each(variants):
+def test_three_routers_are_one_fleet(variants):
     seen = variants("ha")
-    pod = seen.deployment["spec"]["template"]["spec"]
-    assert seen.deployment["spec"]["replicas"] == 3
-    assert list(pod["affinity"]["podAntiAffinity"]) == ["preferredDuringSchedulingIgnoredDuringExecution"]
-    assert "poddisruptionbudgets" in seen.kinds
-    assert "each keeps its own count" in seen.notes
+    assert seen.members == [3, 3, 3]
+    assert seen.kinds >= {"poddisruptionbudgets", "networkpolicies"}
+    assert "share the slots" in seen.notes
+    assert ("update", "", "secrets") in seen.asked  # one of them has filled the Secret
 
 
 @pytest.mark.parametrize("name, ports", [("tls", {"https": 443}), ("both", {"http": 80, "https": 443}), ("ha", {"http": 80})])
@@ -236,7 +237,7 @@ def test_the_example_of_egress_lets_the_router_reach_its_models(variants, cluste
     policy = json.loads(cluster.kubectl("apply", "--dry-run=server", "-o", "json", "-f", CHART / "examples" / "router-egress-networkpolicy.yaml"))
     pod = variants("tls").deployment["spec"]["template"]["metadata"]["labels"]
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod.items()
-    assert policy["spec"]["policyTypes"] == ["Egress"] and len(policy["spec"]["egress"]) == 3
+    assert policy["spec"]["policyTypes"] == ["Egress"] and len(policy["spec"]["egress"]) == 4
 
 
 def test_anybody_could_write_a_slice_with_the_controllers_label(helm, cluster, tmp_path):
@@ -271,14 +272,40 @@ def test_a_running_router_takes_up_what_it_can_and_is_replaced_for_the_rest(vari
     variants("inference-router")
     [before] = owner.pods()
     loaded = before.metrics().value("configuration_generation")
-    owner.helm.upgrade(owner.name, owner.namespace, {**HTTP, "logLevel": "debug", "limits": {"max_connections": 4000}})
+    owner.helm.upgrade(owner.name, owner.namespace, {**ONE, "logLevel": "debug", "limits": {"max_connections": 4000}})
     eventually(lambda: before.metrics().value("configuration_generation") > loaded, "the change to be applied", PATIENCE)
     assert before.metrics().value("configuration_reloads_total", result="refused") == 0
     assert owner.pods() == [before]
-    owner.helm.upgrade(owner.name, owner.namespace, {**HTTP, "publicUrl": "http://models.test"})
+    owner.helm.upgrade(owner.name, owner.namespace, {**ONE, "publicUrl": "http://models.test"})
     routers = {"app.kubernetes.io/instance": owner.name}
     eventually(lambda: len(owner.cluster.pods.all(owner.namespace, **routers)) == 2, "another router to start", PATIENCE)
     _wait_rolled_out(owner)
+
+
+def test_an_upgrade_with_the_default_makes_three_routers_whose_key_no_upgrade_takes_away(variants, owner):
+    variants("inference-router")
+    owner.add_endpoint()  # without drain_on_abort, with which a router would need its request_timeout_ms to join
+    values = {**HTTP, "drainDelaySeconds": 1}
+    owner.helm.upgrade(owner.name, owner.namespace, values)
+    _wait_rolled_out(owner)
+    owner.routers = 3
+    assert _members(owner) == [3, 3, 3] and owner.scored() == [200] * 3
+
+    def keys():
+        return owner.object("v1/secrets", f"{owner.full_name}-fleet").get("data", {}).get("keys")
+    first, pods = keys(), owner.pods()
+    assert first
+    owner.helm.upgrade(owner.name, owner.namespace, {**values, "logLevel": "debug"})
+    assert keys() == first and owner.pods() == pods
+    # Services and others have fields that may not be replaced, so this is what --force does, for the Secret alone.
+    rendered = owner.helm("template", owner.name, CHART, "--namespace", owner.namespace, "--show-only", "templates/fleetsecret.yaml", values=values)
+    owner.cluster.kubectl("replace", "-n", owner.namespace, "-f", "-", input=rendered)
+    eventually(lambda: keys() == first, "the routers to write the key back", PATIENCE, 0.1)
+    assert _members(owner) == [3, 3, 3]
+
+
+def _members(release):
+    return [eventually(lambda pod=pod: pod.metrics().value("fleet_members", state="serving") or None, "members", PATIENCE) for pod in release.pods()]
 
 
 def test_an_uninstalled_release_leaves_the_kinds_and_the_resources(variants, owner, cluster):

@@ -2,14 +2,12 @@
 
 import json
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 import yaml
 
-from harness.helm import CHART
-from harness.variants import HTTP, VARIANTS
+from harness.helm import CHART, rendered_notes
+from harness.variants import HTTP, ONE, VARIANTS
 from support.router import ROOT
 
 
@@ -127,25 +125,14 @@ PROMETHEUS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.nam
 def _policy(helm, network_policy):
     """Returns the rendered NetworkPolicy, line by line without indentation; empty if there is none."""
     done = helm.run("template", "models", CHART, "--show-only", "templates/networkpolicy.yaml",
-                    values={**HTTP, "networkPolicy": network_policy})
+                    values={**ONE, "networkPolicy": network_policy})
     if "could not find template" in done.stderr:
         return []
     assert done.returncode == 0, done.stderr
     return [line.strip() for line in done.stdout.splitlines()]
 
 
-def _notes(helm, values, folder):
-    """Helm prints NOTES.txt only during an installation. So a copy of the chart has it as the text of a ConfigMap."""
-    copy = Path(folder) / CHART.name
-    shutil.copytree(CHART, copy, dirs_exist_ok=True)
-    notes = (copy / "templates" / "NOTES.txt").read_text()
-    (copy / "templates" / "_notes.tpl").write_text('{{- define "told" }}\n' + notes + "{{- end }}\n")
-    (copy / "templates" / "notes.yaml").write_text(
-        'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\ndata:\n  told: |\n{{ include "told" . | indent 4 }}\n')
-    return helm("template", "models", copy, "--show-only", "templates/notes.yaml", values=values)
-
-
-def test_an_installed_release_has_no_policy_until_one_is_asked_for(helm):
+def test_one_router_has_no_policy_until_one_is_asked_for(helm):
     assert not _policy(helm, {})
 
 
@@ -158,11 +145,11 @@ def test_observe_from_opens_the_operators_port_to_those_alone_and_scoring_to_eve
 
 
 def test_the_notes_recommend_observe_from_until_it_is_set(helm, tmp_path):
-    without = _notes(helm, HTTP, tmp_path)
+    without = rendered_notes(helm, HTTP, tmp_path)
     assert "every pod of the cluster may reach the port for operators" in without and "observeFrom:" in without
-    closed = _notes(helm, {**HTTP, "networkPolicy": {"enabled": True}}, tmp_path)
+    closed = rendered_notes(helm, {**HTTP, "networkPolicy": {"enabled": True}}, tmp_path)
     assert "lets only the node reach" in closed and "app.kubernetes.io/name: prometheus" in closed
-    assert "observeFrom" not in _notes(helm, {**HTTP, "networkPolicy": {"enabled": True, "observeFrom": PROMETHEUS}}, tmp_path)
+    assert "observeFrom" not in rendered_notes(helm, {**HTTP, "networkPolicy": {"enabled": True, "observeFrom": PROMETHEUS}}, tmp_path)
 
 
 def test_the_policy_for_slices_needs_kubernetes_1_30(helm):

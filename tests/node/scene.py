@@ -25,6 +25,7 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 REPLICAS = 2
 PATIENCE = 180  # seconds, for steps of a controller, a kubelet and a probe in sequence
 VALUES = {
+    "inferenceRouterHA": False,  # a test upgrades it to three routers
     "image": {"repository": "localhost/inference-router", "tag": "test"},
     "sslSecret": "router-tls",
     "inferenceRouterServiceType": "NodePort",
@@ -119,14 +120,18 @@ class Scene:
         path = f"/api/v1/namespaces/{NAMESPACE}/pods"
         return self.cluster.api.items(path, labelSelector=f"app.kubernetes.io/instance={RELEASE}")
 
-    def kill_container(self, pod):
-        """Sends SIGKILL to the container's process and waits for its end."""
+    def _process_of(self, pod):
+        """Returns the process id of its container."""
         [status] = pod["status"]["containerStatuses"]
         container = status["containerID"].removeprefix("containerd://")
-        tasks = {line.split()[0]: int(line.split()[1]) for line in self.cluster.ctr("tasks", "ls").splitlines()[1:]}
+        return {line.split()[0]: int(line.split()[1]) for line in self.cluster.ctr("tasks", "ls").splitlines()[1:]}[container]
+
+    def kill_container(self, pod):
+        """Sends SIGKILL to the container's process and waits for its end."""
+        process = self._process_of(pod)
         begun = time.monotonic()
-        os.kill(tasks[container], 9)
-        eventually(lambda: _has_ended(tasks[container]), "the container's process to end")
+        os.kill(process, 9)
+        eventually(lambda: _has_ended(process), "the container's process to end")
         return Kill(f"{pod['status']['podIP']}:5001", begun, time.monotonic())
 
     def metrics(self):
@@ -137,13 +142,50 @@ class Scene:
 
     def wait_restarted(self, pod):
         """Waits until its container runs again and is ready, and the router sends requests to it."""
+        self.wait_container_restarted(pod, MODEL, MODELS)
+        # The ready container ends its ejection, as soon as the router is notified.
+        eventually(lambda: self.metrics().value("replicas", state="ejected") == 0, "no replica to be ejected", patience=5, pause=0.1)
+
+    def wait_container_restarted(self, pod, deployment, namespace):
         def again():
-            [now] = [one for one in self.pods(MODEL, MODELS) if one["metadata"]["uid"] == pod["metadata"]["uid"]]
+            [now] = [one for one in self.pods(deployment, namespace) if one["metadata"]["uid"] == pod["metadata"]["uid"]]
             [status] = now["status"]["containerStatuses"]
             return status["ready"] and status["restartCount"] == 1
         eventually(again, "the container to be ready again", patience=PATIENCE, pause=0.2)
-        # The ready container ends its ejection, as soon as the router is notified.
-        eventually(lambda: self.metrics().value("replicas", state="ejected") == 0, "no replica to be ejected", patience=5, pause=0.1)
+
+    # several routers
+    def metrics_of(self, pod):
+        return Metrics(requests.get(f"http://{pod['status']['podIP']}:9901/metrics", timeout=10).text)
+
+    def wait_three_routers(self):
+        """Waits until three routers are ready and are one fleet, and no others are left. Returns their Pods."""
+        def three():
+            pods = self.release_pods()
+            if len(pods) != 3 or not all(pod["status"]["containerStatuses"][0]["ready"] for pod in pods):
+                return None
+            return pods if all(self.metrics_of(pod).value("fleet_members", state="serving") == 3 for pod in pods) else None
+        return eventually(three, "three routers that are one fleet", patience=PATIENCE, pause=0.2)
+
+    def home(self):
+        """Returns the Pod of the router that is home of the models."""
+        [home] = [pod for pod in self.release_pods() if self.metrics_of(pod).value("slots") > 0]
+        return home
+
+    def set_slots(self, slots):
+        """Gives each model so many slots, and waits until the routers use that number."""
+        change = {"spec": {"request_settings": {"max_concurrent_requests_per_instance": slots}}}
+        self.cluster.kubectl("patch", "irdep", MODEL, "-n", MODELS, "--type=merge", "-p", json.dumps(change))
+        eventually(lambda: sum(self.metrics_of(pod).value("slots") for pod in self.release_pods()) == slots * REPLICAS,
+                   "the routers to know the slots", patience=PATIENCE, pause=0.2)
+
+    def most_at_once(self, since):
+        """Returns, for each model, how many requests it had at most at the same time since then, from its own record."""
+        most = []
+        for pod in self.pods(MODEL, MODELS):
+            lines = Path(f"/proc/{self._process_of(pod)}/root/tmp/record").read_text().splitlines()
+            events = [json.loads(line) for line in lines]
+            most.append(max(concurrent for _, _, at, concurrent in events if at >= since))
+        return most
 
     def access_lines(self, outcomes):
         """Returns the access log's line of each outcome, by request id, from the kubelet's file of the container's output."""

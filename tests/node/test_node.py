@@ -1,6 +1,8 @@
 """The router as an operator runs it: the image, installed by the chart on a real node, with real model Pods. The tests run in this
 order."""
 
+import time
+
 from harness.resources import MODEL
 from scene import MODELS, NAMESPACE, RELEASE, REPLICAS, ROUTER
 from support.wait import eventually
@@ -70,16 +72,58 @@ def test_three_routers_fit_on_the_node_and_the_upgrade_to_them_loses_no_request(
     running = load(rate=60, clients=8)
     # three Pods with a request of 900m need more than two cores
     scene.upgrade(inferenceRouterHA=True, resources={"requests": {"cpu": "100m"}})
-    eventually(lambda: len(scene.release_pods()) == 3, "the previous router to end", patience=60, pause=0.2)
+    scene.wait_three_routers()
     outcomes = running.stop()
     assert lost(outcomes) == []
-    assert all(pod["status"]["containerStatuses"][0]["ready"] for pod in scene.release_pods())
     print(f"\nan upgrade to three routers: {len(outcomes)} requests, none lost")
+
+
+def test_a_restart_of_three_routers_loses_no_request_and_no_model_gets_two_at_once(scene, load):
+    scene.set_slots(1)
+    since = time.monotonic()
+    running = load(rate=15 * REPLICAS, clients=4 * REPLICAS)  # a slot serves 20 a second
+    ended = scene.restart(ROUTER, NAMESPACE)
+    scene.wait_three_routers()
+    outcomes = running.stop()
+    assert lost(outcomes) == []
+    assert [one["containerStatuses"][0]["state"]["terminated"]["exitCode"] for one in ended] == [0, 0, 0]
+    assert scene.most_at_once(since) == [1] * REPLICAS
+    print(f"\na restart of three routers: {len(outcomes)} requests, none lost")
+
+
+def test_a_killed_home_loses_only_what_it_had_and_its_slots_are_used_soon(scene, load):
+    """No router could help a client that connects before kube-proxy has noticed the death (the Pod's kernel refuses), or whose kept connection
+    has ended with the home."""
+    since = time.monotonic()
+    running = load(rate=15 * REPLICAS, clients=4 * REPLICAS)
+    eventually(lambda: len(running.outcomes) > 60, "load")
+    home = scene.home()
+    kill = scene.kill_container(home)
+    scene.wait_container_restarted(home, ROUTER, NAMESPACE)
+    scene.wait_three_routers()
+    outcomes = running.stop()
+    failed = [one for one in outcomes if not one.served]
+    refused = [one for one in failed if one.broken.startswith("ConnectionRefusedError")]
+    taken = [one for one in failed if one.begun <= kill.ended and one.ended >= kill.begun]
+    next_of = {}
+    for one in sorted(outcomes, key=lambda one: one.begun):
+        if one.begun > kill.ended:
+            next_of.setdefault(one.client, one)
+    ended = [one for one in failed if one.broken and next_of.get(one.client) is one]
+    assert lost(one for one in failed if not any(one in excused for excused in (refused, taken, ended))) == []
+    assert scene.most_at_once(since) == [1] * REPLICAS
+    served = sorted(one.ended for one in outcomes if one.served)
+    gap = max(after - before for before, after in zip(served, served[1:]) if after >= kill.begun)
+    # Without a proof of its death the others would wait for more than 8 s.
+    assert gap < 4, "the slots of the home were not used soon enough"
+    print(f"\na killed home: {len(outcomes)} requests, {len(taken)} failed at it, {len(refused) + len(ended)} came to it too late; "
+          f"none was served for {gap:.1f} s")
 
 
 def test_uninstalled_it_is_gone(scene):
     scene.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "180s")
     eventually(lambda: not scene.release_pods(), "the drained router to end", patience=60, pause=0.2)
-    kinds = "deployments,services,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings"
+    kinds = ("deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,"
+             "networkpolicies,poddisruptionbudgets")
     left = scene.cluster.kubectl("get", kinds, "-A", "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name")
     assert left == ""

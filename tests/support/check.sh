@@ -76,7 +76,7 @@ check_address_sanitizer() {
 check_sanitized() {  # PRESET
   timed "building ($1)" build "$1"
   timed "unit tests ($1)" run_unit_tests "$1"
-  run_integration_tests "$1"
+  run_in_two_parts "$1" integration
   not_run+=("counting of allocations: NOT RUN under $1, whose allocator is another; \`./dev test\` runs it")
 }
 check() {

@@ -104,6 +104,55 @@ threads is not here: the router starts as many as its CPU limit has cores, and a
 {{- toYaml $settings -}}
 {{- end -}}
 
+{{- /* The name of the Lease and the Secret that the routers of this release share. */ -}}
+{{- define "inference-router.fleetName" -}}
+{{- printf "%s-fleet" (include "inference-router.fullname" .) -}}
+{{- end -}}
+
+{{- /* The section `fleet`, if there are several routers. A change restarts the pods, as for `kubernetes`. With --reuse-values the values
+       `fleet` are missing in a release that is older than them: the router's own defaults apply. */ -}}
+{{- define "inference-router.fleet" -}}
+{{- if .Values.inferenceRouterHA -}}
+{{- $name := include "inference-router.fleetName" . -}}
+{{- $settings := dict "listen" "0.0.0.0:9903" "advertise" "${POD_IP}:9903" "pod_uid" "${POD_UID}" "lease" $name "secret" $name -}}
+{{- with .Values.fleet -}}
+{{- with .runningGraceSeconds }}{{ $_ := set $settings "running_grace_s" (int64 .) }}{{ end -}}
+{{- with .takeAfterSeconds }}{{ $_ := set $settings "take_after_s" (int64 .) }}{{ end -}}
+{{- if eq (toString .trustRefused) "false" }}{{ $_ := set $settings "trust_refused" false }}{{ end -}}
+{{- end -}}
+{{- toYaml $settings -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* "true" if a NetworkPolicy closes the port of the fleet to all but the routers. */ -}}
+{{- define "inference-router.fleetPolicy" -}}
+{{- if and .Values.inferenceRouterHA (ne (toString (default dict .Values.fleet).networkPolicy) "false") -}}true{{- end -}}
+{{- end -}}
+
+{{- /* The environment variables of the router. */ -}}
+{{- define "inference-router.env" -}}
+{{- if .Values.inferenceRouterHA }}
+- name: POD_IP
+  valueFrom:
+    fieldRef:
+      fieldPath: status.podIP
+- name: POD_UID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.uid
+{{- end }}
+{{- with .Values.outboundProxy }}
+{{- range $name, $value := dict "HTTP_PROXY" .httpProxy "HTTPS_PROXY" .httpsProxy "NO_PROXY" .noProxy }}
+{{- if $value }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+- name: {{ lower $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- /* The name in Via: the same for all routers of the release, and with very high probability different in other installations. It is
        a hash, so that pods cannot read the origin from it. */ -}}
 {{- define "inference-router.viaName" -}}
@@ -131,6 +180,7 @@ threads is not here: the router starts as many as its CPU limit has cores, and a
       "drain_delay_ms" (mul .Values.drainDelaySeconds 1000)
       "drain_grace_ms" (mul .Values.drainGraceSeconds 1000)
       "kubernetes" (include "inference-router.kubernetes" . | fromYaml) -}}
+{{- with include "inference-router.fleet" . }}{{ $_ := set $config "fleet" (fromYaml .) }}{{ end -}}
 {{- if .Values.accessLog }}{{ $_ := set $config "access_log" "stdout" }}{{ end -}}
 {{- with .Values.trustedProxies }}{{ $_ := set $config "trusted_proxies" . }}{{ end -}}
 {{- if ne (toString .Values.via) "false" }}{{ $_ := set $config "via_name" (include "inference-router.viaName" .) }}{{ else }}{{ $_ := set $config "via" false }}{{ end -}}

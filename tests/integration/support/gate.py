@@ -34,16 +34,16 @@ class Gate:
     """Relays `port` to (host, target). A test may change `faults` at any moment; `end_all` ends the connections that are open. The gate
     counts connections and the bytes that it relayed. Its code runs on `background`'s thread."""
 
-    def __init__(self, background, target, host="127.0.0.1"):
+    def __init__(self, background, target, host="127.0.0.1", listen="127.0.0.1"):
         self.faults = Faults()
         self.connections = self.open = 0
         self.bytes_to_server = self.bytes_to_client = 0
         self._background, self._target = background, (host, target)
         self._alive = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server((listen, 0), backlog=512)
         self._listener.setblocking(False)
         self.port = self._listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{listen}:{self.port}"
         self._accepting = background.start(self._accept())
 
     def set(self, **faults):

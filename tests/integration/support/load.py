@@ -22,6 +22,7 @@ class Plan:
     leave_after: float = None  # seconds after the head was sent at which the client closes the connection
     leave_by_reset: bool = False
     upload: float = 0.0  # seconds that the second half of the body takes to send
+    path: str = None  # None: the usual endpoint
 
 
 @dataclass
@@ -141,8 +142,7 @@ class Load:
         self.outcomes.append(outcome)
         try:
             if connection is None:
-                name = {"server_hostname": "router.test"} if self._tls else {}
-                connection = _Connection(*await asyncio.open_connection(self._host, port, ssl=self._tls, **name))
+                connection = _Connection(*await self._open(port))
             exchange = self._exchange(connection, plan, outcome)
             if plan.leave_after is None:
                 keep = await asyncio.wait_for(exchange, self.PATIENCE)
@@ -162,9 +162,13 @@ class Load:
             connection.end(plan.leave_by_reset and outcome.left)
         return None
 
+    def _open(self, port):
+        name = {"server_hostname": "router.test"} if self._tls else {}
+        return asyncio.open_connection(self._host, port, ssl=self._tls, **name)
+
     async def _exchange(self, connection, plan, outcome):
         key = plan.key or self.key
-        given = {"key": key} if key else {}
+        given = {name: value for name, value in (("key", key), ("path", plan.path)) if value}
         data = request(plan.body, method=plan.method, headers={"x-request-id": outcome.id, **plan.headers}, **given)
         later = len(plan.body) // 2 if plan.upload else 0
         connection.writer.write(data[:len(data) - later])

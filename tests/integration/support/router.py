@@ -42,6 +42,7 @@ def write_at_once(path, text):
 class Router:
     """Writes the configuration and starts the process. `stop` asserts a clean end. Settings of router.yaml are keyword arguments; a nested
     value replaces the whole default value."""
+    host = "127.0.0.1"  # where it listens
 
     def __init__(self, folder, *endpoints, tls=None, listeners=None, environment=None, wait=True, binary=BINARY,
                  pass_fds=(), **process):
@@ -53,15 +54,15 @@ class Router:
         self.port, observe, admin = (reserved.port for reserved in self._reserved)
         self.observe_port, self.admin_port = observe, admin
         self.client_context = None  # if set, `connect` uses TLS
-        listener = {"address": "127.0.0.1", "port": self.port}
+        listener = {"address": self.host, "port": self.port}
         if tls:
             listener["tls"] = tls
         self.access_log_file = self.folder / "access.log"
         self.settings = {
             "listeners": listeners(self.port) if listeners else [listener],
             "threads": 2,
-            "observe": {"address": f"127.0.0.1:{observe}"},
-            "admin": {"address": f"127.0.0.1:{admin}"},
+            "observe": {"address": f"{self.host}:{observe}"},
+            "admin": {"address": f"{self.host}:{admin}"},
             "access_log": str(self.access_log_file),
             "drain_delay_ms": 0,
             "drain_grace_ms": 10000,
@@ -107,7 +108,7 @@ class Router:
     def _start(self, environment, wait):
         assert self.binary.exists(), f"{self.binary} is not built (set ROUTER_BINARY)"
         self.process = subprocess.Popen(
-            [self.binary, "--config", self.config_file], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, **(environment or {})}, text=True, errors="replace", pass_fds=self._pass_fds)
         self.output = ""
         self._readers = [threading.Thread(target=self._collect, args=pair, daemon=True)
@@ -120,6 +121,9 @@ class Router:
             except BaseException:
                 self.kill()  # nothing else would end the process
                 raise
+
+    def _command(self):
+        return [self.binary, "--config", self.config_file]
 
     def _collect(self, stream, into):
         for line in stream:
@@ -182,7 +186,7 @@ class Router:
 
     # the operators' listeners
     def ask(self, port, path, method="GET"):
-        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = HTTPConnection(self.host, port, timeout=10)
         try:
             connection.request(method, path)
             answer = connection.getresponse()
@@ -248,7 +252,7 @@ class Router:
     def connect(self, **options):
         if self.client_context and "tls" not in options:
             options = {"tls": self.client_context, "server_name": "router.test", **options}
-        return Client(self.port, **options)
+        return Client(self.port, **{"host": self.host, **options})
 
     def score(self, *args, **kwargs):
         """Sends one request on a connection of its own."""
@@ -262,7 +266,7 @@ class Router:
     @property
     def url(self):
         scheme = "https" if self.client_context else "http"
-        return f"{scheme}://127.0.0.1:{self.port}{SCORE}"
+        return f"{scheme}://{self.host}:{self.port}{SCORE}"
 
 
 def elapsed_since(start):

@@ -44,11 +44,24 @@ class Helm:
         return self("uninstall", release, "--namespace", namespace)
 
 
+def rendered_notes(helm, values, folder, *options):
+    """Helm prints NOTES.txt only during an installation. So a copy of the chart has it as the text of a ConfigMap."""
+    copy = Path(folder) / CHART.name
+    shutil.copytree(CHART, copy, dirs_exist_ok=True)
+    notes = (copy / "templates" / "NOTES.txt").read_text()
+    (copy / "templates" / "_notes.tpl").write_text('{{- define "told" }}\n' + notes + "{{- end }}\n")
+    (copy / "templates" / "notes.yaml").write_text(
+        'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\ndata:\n  told: |\n{{ include "told" . | indent 4 }}\n')
+    return helm("template", "models", copy, "--show-only", "templates/notes.yaml", *options, values=values)
+
+
 def older_chart(folder):
-    """Makes a copy of the chart that looks like an older one: another version, and a kind without the key `router.drain_on_abort`."""
+    """Makes a copy of the chart that looks like an older one: another version, one router by default and no values of a fleet, and a kind
+    without the key `router.drain_on_abort`."""
     copy = Path(folder) / CHART.name
     shutil.copytree(CHART, copy)
     _change(copy / "Chart.yaml", r"(?m)^version: .*$", "version: 0.0.9")
+    _change(copy / "values.yaml", r"(?m)^inferenceRouterHA: true\b.*\nfleet:.*\n(?: .*\n)+", "inferenceRouterHA: false\n")
     _change(copy / "files" / "crds" / "onlinedeployments.yaml", r" *drain_on_abort: .*\n", "")
     return copy
 

@@ -53,6 +53,10 @@ class ServiceAccount:
             "subjects": [{"kind": "ServiceAccount", "name": self.name, "namespace": self.namespace}],
         })
 
+    def allow(self, namespace, rules):
+        """Gives it rights in another namespace."""
+        self._may(f"{RBAC}/namespaces/{namespace}", "Role", self.name, rules)
+
     def new_token(self, seconds=3600):
         """The API server issues no token for less than 600 s."""
         answer = self._cluster.api.post(f"{self._path}/{self.name}/token", {"spec": {"expirationSeconds": seconds}})

@@ -9,6 +9,7 @@ import subprocess
 import threading
 
 PREFIX = "router-pods-"  # followed by the id of the process that made it and a number, since a process may have several
+BRIDGE, NOBODY = "02:00:00:00:00:01", "02:00:00:00:00:99"  # link addresses
 _numbers = itertools.count(1)
 
 
@@ -56,6 +57,7 @@ class Network:
                                f"them) and the ip command (Debian: iproute2): {error}") from None
         self.reuse = False  # True: the lowest free address is the next, so that another Pod soon gets the address of an ended one
         self._taken, self._last, self._lock = set(), 1, threading.Lock()
+        self.own = set()  # the addresses with a namespace of their own
 
     def _join(self):
         for number in range(1, 255):
@@ -69,7 +71,8 @@ class Network:
         self.host = f"{self._base}.1"
         _ip("address", "add", f"{self.host}/24", "dev", f"pods{number}")
         _ip("link", "set", f"pods{number}", "up")
-        _ip("-n", self.name, "link", "add", "eth0", "type", "bridge")
+        # With a link address of its own: otherwise it is the lowest of its ports', and who knew the old one loses packets for seconds.
+        _ip("-n", self.name, "link", "add", "eth0", "address", BRIDGE, "type", "bridge")
         _ip("-n", self.name, "link", "set", "uplink", "master", "eth0")
         for inside in ("lo", "uplink", "eth0"):
             _ip("-n", self.name, "link", "set", inside, "up")
@@ -108,11 +111,25 @@ class Network:
         _ip("-n", own, "address", "add", f"{address}/24", "dev", "eth0")
         for inside in ("lo", "eth0"):
             _ip("-n", own, "link", "set", inside, "up")
+        self.own.add(address)
         return address
 
     def release_own(self, address):
         _remove(self._own(address))
+        self.own.discard(address)
         self._give_back(address)
+
+    def block(self, sender, receiver):
+        """Packets of `sender`, which has a namespace of its own, to `receiver` are lost from now on, without an error. They go to a link
+        address that nobody has."""
+        _ip("-n", self._own(sender), "neighbour", "replace", receiver, "lladdr", NOBODY, "dev", "eth0", "nud", "permanent")
+
+    def take_down(self, address):
+        """Neither answers nor sends from now on, like a lost node."""
+        _ip("-n", self._own(address), "link", "set", "eth0", "down")
+
+    def unblock(self, sender, receiver):
+        _ip("-n", self._own(sender), "neighbour", "delete", receiver, "dev", "eth0")
 
     def _own(self, address):
         return f"{self.name}-pod{address.rpartition('.')[2]}"

@@ -152,7 +152,10 @@ class RouterPod(Pod):
     def _environment(self):
         """Returns an environment without the tests' own variables. The API server has the address of a cluster's Service."""
         host, port = self._relay.sockets[0].getsockname()
-        return {"PATH": "/usr/bin:/bin", "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port), **self._variables}
+        fields = {"status.podIP": self.ip, "metadata.uid": self.uid, "metadata.name": self.name, "metadata.namespace": self.namespace}
+        of_fields = {one["name"]: fields[one["valueFrom"]["fieldRef"]["fieldPath"]]
+                     for one in self.container.get("env", []) if "valueFrom" in one}
+        return {"PATH": "/usr/bin:/bin", "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port), **self._variables, **of_fields}
 
     async def _open_relay(self):
         """The API server listens on the machine's loopback interface, which Pods cannot reach."""

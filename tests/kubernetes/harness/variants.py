@@ -4,6 +4,8 @@ HTTP = {"allowInsecureConnections": True}
 TLS_SECRET = {"sslSecret": "router-tls", "sslSecretKeys": {"certificate": "tls.crt", "privateKey": "tls.key"}}
 NO_KINDS = {"crds": {"install": False}}  # one release installs them: that of the fixture `owner`
 SHORT = {"drainDelaySeconds": 1, "drainGraceSeconds": 20, **NO_KINDS}
+ONE = {**HTTP, "inferenceRouterHA": False}
+# Each has one router unless it says something else: 30 processes would be too many for the machines of these tests.
 VARIANTS = {
     "ha": {"inferenceRouterHA": True, "inferenceRouterServiceType": "ClusterIP", **HTTP},
     "tls": {"sslCname": "models.test", "inferenceRouterServiceType": "ClusterIP", **TLS_SECRET},
@@ -25,5 +27,7 @@ VARIANTS = {
         "serviceMonitor": {"enabled": True, "interval": "15s"}, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}},
     "wide": {"rbac": {"clusterWideSecrets": True}, **HTTP},
 }
+for values in VARIANTS.values():
+    values.setdefault("inferenceRouterHA", False)
 AT_ONCE = [name for name in VARIANTS if name != "wide"]
 ALL = ["inference-router", *VARIANTS]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the dashboard (docs/dashboard.svg) of a router that it starts, loads and disturbs: ordinary load, too many requests, a
+"""Draws the dashboard (docs/dashboard.svg) of two routers that it starts, loads and disturbs: ordinary load, too many requests, a
 replica that is killed and comes back, a configuration with a mistake. Needs Debian's prometheus; takes four minutes.
 
   ROUTER_BINARY=build/release/inference-router tests/support/dashboard/draw.py [--seconds 240] [FILE]

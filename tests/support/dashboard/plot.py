@@ -117,8 +117,8 @@ class Picture:
             bottom = max(bottom, box.y + box.height)
             parts += getattr(self, "_" + panel.kind)(panel, box)
         width, height = 24 * COLUMN, bottom + 10
-        title = (f"Every panel of charts/inference-router/dashboards/inference-router.json, {self._ended - self._begun:.0f} s of a router "
-                 f"under load, scraped every {self._prometheus.interval} s")
+        title = (f"Every panel of charts/inference-router/dashboards/inference-router.json, {self._ended - self._begun:.0f} s of two "
+                 f"routers under load, scraped every {self._prometheus.interval} s")
         return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height:.0f}" viewBox="0 0 {width} {height:.0f}" '
                 f'font-family="DejaVu Sans, Verdana, sans-serif">\n<rect width="100%" height="100%" fill="#f6f8fa"/>\n'
                 + text(8, 20, "Inference router", 16, weight="bold") + "\n" + text(8, 38, title, 11, fill="#57606a") + "\n"

@@ -1,13 +1,15 @@
-"""A router with everything that its dashboard shows, and a Prometheus that scrapes it: two endpoints over TLS, replicas that tests can
-kill, and clients that succeed, make mistakes, leave, or send too many requests."""
+"""Two routers that share slots, with everything that their dashboard shows, and a Prometheus that scrapes them: two endpoints over TLS,
+replicas that tests can kill, and clients that succeed, make mistakes, leave, or send too many requests."""
 
 import random
+import secrets
 import time
 
 from support.certificates import Authority
 from support.dashboard import RULES
 from support.load import Load, Plan
 from support.loop import BackgroundLoop
+from support.ports import ReservedPort
 from support.prometheus import Prometheus
 from support.replica import Replica
 from support.router import Router
@@ -17,11 +19,12 @@ from support.wait import eventually
 
 class Scene:
     def __init__(self, folder, interval=1):
-        """`interval`: seconds between two scrapes."""
+        """`interval`: seconds between two scrapes. `router` is the home of all deployments; `other` sends requests on to it."""
         self._folder, self._interval = folder, interval
         self._chance = random.Random(1)
         self._loads = []
-        self.replicas, self.router, self.prometheus = [], None, None
+        self.replicas, self.router, self.other, self.prometheus = [], None, None, None
+        self._routers, self._ports = [], [ReservedPort() for _ in range(2)]
         self._background = BackgroundLoop()
         try:
             self._start(folder)
@@ -34,17 +37,35 @@ class Scene:
         blue, green, vision = self.replicas[:3], self.replicas[3:4], self.replicas[4:]
         authority = Authority(folder / "authority")
         self._tls = authority.client_context()
-        self.router = Router(
-            folder / "router",
+        endpoints = [
             endpoint(deployment([one.address for one in blue], slots=2),
                      deployment([one.address for one in green], name="green", max_queue_wait_ms=2000),
                      traffic={"blue": 90, "green": 10}, mirror_traffic={"green": 5}),
             endpoint(deployment([one.address for one in vision], name="large", slots=2, max_queue_wait_ms=3000), name="vision",
-                     router={"hostnames": ["vision.test"]}),
-            tls={"certificates": [authority.issue("router.test", "vision.test", days="90").as_dict()]}, metrics={"per_replica": True})
+                     router={"hostnames": ["vision.test"]})]
+        certificate = authority.issue("router.test", "vision.test", days="90").as_dict()
+        (folder / "fleet.key").write_text(secrets.token_hex(32) + "\n")
+        peers = [f"127.0.0.1:{one.port}" for one in self._ports]
+        for number, own in enumerate(peers):
+            fleet = {"listen": own, "advertise": own, "peers": peers, "key_file": str(folder / "fleet.key")}
+            self._routers.append(Router(folder / f"router-{number}", *endpoints, wait=False, tls={"certificates": [certificate]},
+                                        metrics={"per_replica": True}, via_name=f"router-{number}", fleet=fleet))
+        self.router, self.other = eventually(self._home_first, "the routers to agree on a home", patience=20)
         self.begun = time.time()
-        self.prometheus = Prometheus(folder / "prometheus", {f"127.0.0.1:{self.router.observe_port}": {"instance": "router-0"}},
-                                     self._interval, [RULES])
+        self.prometheus = Prometheus(folder / "prometheus", {
+            f"127.0.0.1:{one.observe_port}": {"instance": f"router-{number}"} for number, one in enumerate(self._routers)},
+            self._interval, [RULES])
+
+    def _home_first(self):
+        """Returns both routers, the home first, when they agree on it."""
+        try:
+            fleets = [one.status()["fleet"] for one in self._routers]
+        except OSError:
+            return None  # does not listen yet
+        homes = {one["homes"].get("") for one in fleets}
+        if not all(one["ready"] for one in fleets) or homes == {None} or len(homes) > 1:
+            return None
+        return sorted(self._routers, key=lambda one: fleets[self._routers.index(one)]["id"] not in homes)
 
     def end(self):
         try:
@@ -52,11 +73,13 @@ class Scene:
                 one.stop()
             if self.prometheus:
                 self.prometheus.stop()
-            if self.router:
-                self.router.stop()
+            for one in self._routers:
+                one.stop()
         finally:
-            if self.router:
-                self.router.kill()
+            for one in self._routers:
+                one.kill()
+            for one in self._ports:
+                one.close()
             for one in self.replicas:
                 one.kill()
             self._background.stop()
@@ -68,15 +91,15 @@ class Scene:
         self.end()
 
     # Steps of the scene.
-    def load(self, rate, clients, plan):
-        """Sends requests until the scene ends, or until the returned load is stopped."""
-        self._loads.append(Load(self._background, self.router.port, rate, clients, plan, tls=self._tls))
+    def load(self, rate, clients, plan, router=None):
+        """Sends requests to the home or another router until the scene ends, or until the returned load is stopped."""
+        self._loads.append(Load(self._background, (router or self.router).port, rate, clients, plan, tls=self._tls))
         return self._loads[-1]
 
     def start_load(self):
         """Ordinary load: models that take their time, and a mistake now and then."""
         self.load(45, 30, self._ordinary)
-        self.load(6, 8, self._vision)
+        self.load(6, 8, self._vision, self.other)
 
     def overload(self):
         """Sends more requests than the slots of `blue` can serve, until the returned load is stopped."""

@@ -58,8 +58,16 @@ class AdminRoutes : public testing::Test {
  protected:
   int drained = 0;
   absl::StatusOr<std::uint64_t> outcome = std::uint64_t{7};
-  std::vector<OperatorRoute> routes = admin_routes(
-      {.status = [] { return R"({"generation":7})"; }, .drain = [this] { ++drained; }, .reload = [this] { return outcome; }});
+  std::string forgotten;
+  absl::Status forgets = absl::OkStatus();
+  std::vector<OperatorRoute> routes = admin_routes({.status = [] { return R"({"generation":7})"; },
+                                                    .drain = [this] { ++drained; },
+                                                    .reload = [this] { return outcome; },
+                                                    .forget =
+                                                        [this](const std::string& member) {
+                                                          forgotten = member;
+                                                          return forgets;
+                                                        }});
 };
 
 TEST_F(AdminRoutes, ShowTheStatusAsItIs) { EXPECT_EQ(ask(routes, "GET", "/status").body, R"({"generation":7})"); }
@@ -84,6 +92,20 @@ TEST_F(AdminRoutes, TellEveryMistakeOfARefusedConfiguration) {
   const boost::json::value body = boost::json::parse(response.body);
   ASSERT_EQ(body.at("error").at("mistakes").as_array().size(), 2u);
   EXPECT_EQ(body.at("error").at("mistakes").at(1).as_string(), "b.yml:9: nmae: unknown key");
+}
+
+TEST_F(AdminRoutes, ForgetTheMemberOfTheQueryOrOfTheBody) {
+  Request request{.method = "POST", .path = "/fleet/forget", .query = "member=10.0.0.1:9903", .body = ""};
+  std::string allow;
+  EXPECT_EQ(answer(routes, request, false, allow).status, 202);
+  EXPECT_EQ(forgotten, "10.0.0.1:9903");
+  request = {.method = "POST", .path = "/fleet/forget", .query = "", .body = "router-1-00ff\n"};
+  EXPECT_EQ(answer(routes, request, false, allow).status, 202);
+  EXPECT_EQ(forgotten, "router-1-00ff");
+  EXPECT_EQ(ask(routes, "POST", "/fleet/forget").status, 400) << "no member";
+  EXPECT_EQ(ask(routes, "GET", "/fleet/forget").status, 405);
+  forgets = absl::NotFoundError("this router has no fleet");
+  EXPECT_EQ(answer(routes, request, false, allow).status, 404);
 }
 
 TEST_F(AdminRoutes, TellAConfigurationThatCannotBeTakenUpNowFromAWrongOne) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -12,8 +13,8 @@
 namespace router::dispatch {
 
 /// Replays the record of a queue with the plainest possible bookkeeping, and finds every violated rule: exchanges are served in
-/// the order of their tickets, none waits while a usable slot is free, there are never more held slots than slots, each ticket
-/// ends once.
+/// the order of their tickets, none waits while a slot is free as far as the queue knows, there are never more held slots than
+/// slots, each ticket ends once.
 class Replay {
  public:
   explicit Replay(const std::vector<RecordedEvent>& events) {
@@ -37,10 +38,11 @@ class Replay {
     bool ejected = false;
     bool refusing = false;
     bool sheds = false;
+    bool full = false;  // the pod has no slot for this queue, and will tell when it has
     std::size_t slots = 0;
     std::size_t in_use = 0;
     bool serves() const { return member && ready && !ejected && !refusing; }
-    bool usable() const { return serves() && (slots == 0 || in_use < slots); }
+    bool usable() const { return serves() && !full && (slots == 0 || in_use < slots); }
   };
 
   void play(const RecordedEvent& event) {
@@ -49,6 +51,11 @@ class Replay {
       case QueueEvent::kArrived:
         EXPECT_GT(event.ticket, last_ticket_);
         last_ticket_ = event.ticket;
+        waiting_[event.ticket] = nullptr;
+        break;
+      case QueueEvent::kSentOn:
+        last_ticket_ = std::max(last_ticket_, event.ticket);
+        EXPECT_EQ(waiting_.count(event.ticket) + held_.count(event.ticket), 0u) << "two have one ticket";
         waiting_[event.ticket] = nullptr;
         break;
       case QueueEvent::kReturned:
@@ -65,6 +72,7 @@ class Replay {
         break;
       case QueueEvent::kMember:
         pod.member = true;
+        pod.full = false;
         pod.slots = event.value;
         break;
       case QueueEvent::kReady: pod.ready = true; break;
@@ -72,6 +80,8 @@ class Replay {
       case QueueEvent::kEjected: pod.ejected = true; break;
       case QueueEvent::kRefusing: pod.refusing = true; break;
       case QueueEvent::kReadmitted: pod.ejected = pod.refusing = false; break;
+      case QueueEvent::kPodFull: pod.full = true; break;
+      case QueueEvent::kPodFree: pod.full = false; break;
       case QueueEvent::kSheds: pod.sheds = true; break;
       case QueueEvent::kWilling: pod.sheds = false; break;
       case QueueEvent::kSlots: pod.slots = event.value; break;
@@ -113,6 +123,7 @@ class Replay {
     EXPECT_EQ(held_[ticket], replica);
     held_.erase(ticket);
     --pods_[replica].in_use;
+    pods_[replica].full = false;
   }
   void end() const {
     for (const auto& [replica, pod] : pods_) {

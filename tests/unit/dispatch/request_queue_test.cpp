@@ -35,21 +35,27 @@ TEST_F(RequestQueueTest, ServesInOrderOfArrivalOverAllShards) {
   Started first = start(queue, other);
   Started second = start(queue, shard);
   Started third = start(queue, other);
+  std::uint64_t ticket = running.ticket();
   running.give_back();
   shard.poll();
   EXPECT_FALSE(second.done());
   other.poll();
   ASSERT_TRUE(first.done());
   EXPECT_FALSE(third.done());
-  { const HeldSlot ends = first.get().value(); }
+  const auto ends_later = [&ticket](Started& started) {
+    const HeldSlot ends = started.get().value();
+    EXPECT_GT(ends.ticket(), ticket);
+    ticket = ends.ticket();
+  };
+  ends_later(first);
   other.poll();
   EXPECT_FALSE(third.done());
   shard.poll();
   ASSERT_TRUE(second.done());
-  { const HeldSlot ends = second.get().value(); }
+  ends_later(second);
   other.poll();
   ASSERT_TRUE(third.done());
-  EXPECT_EQ(third.get()->ticket(), 4u);
+  ends_later(third);
 }
 
 TEST_F(RequestQueueTest, DoesNotLetANewcomerOvertakeAGrantOnItsWay) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -7,12 +8,15 @@
 #include <iostream>
 #include <latch>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "router/dispatch/membership.h"
+#include "router/dispatch/namespace_home.h"
 #include "router/dispatch/preemptible_slot.h"
 #include "router/dispatch/request_queue.h"
 #include "router/runtime/shard_set.h"
@@ -49,9 +53,9 @@ class SharedWorld {
     if (settled) settle();
     for (std::size_t pod = 0; pod < kPods; ++pod) {
       const std::size_t now = pods_[pod]->in_use();
-      const std::size_t limit = limit_of(pod);
-      if (limit > 0 && now > before[pod]) {
-        ASSERT_LE(now, limit) << "more exchanges than slots";
+      const std::optional<std::size_t> limit = limit_of(pod);
+      if (limit && now > before[pod]) {
+        ASSERT_LE(now, *limit) << "more exchanges than slots";
       }
     }
     if (settled) check_idle();
@@ -87,7 +91,7 @@ class SharedWorld {
   void act() {
     const std::size_t queue = pick(kQueues);
     const std::size_t pod = pick(kPods);
-    switch (pick(12)) {
+    switch (pick(14)) {
       case 0:
       case 1:
       case 2:
@@ -106,6 +110,10 @@ class SharedWorld {
         slots_[queue][pod] = pick(10) == 0 ? 0 : 1 + pick(3);
         return queues_[queue]->set_slots(replicas_[queue][pod], slots_[queue][pod]);
       case 10: return set_members(queue, pick(2) == 0);
+      case 11:
+        withheld_[pod] = pick(4) == 0 ? PodSlots::kAll : pick(3);
+        return RequestQueue::set_withheld(*pods_[pod], withheld_[pod]);
+      case 12: return queues_[queue]->set_home(home_[queue] = pick(4) > 0);
       default: return come_back();
     }
   }
@@ -174,24 +182,26 @@ class SharedWorld {
     for (std::size_t pod = 0; pod < kPods; ++pod) numbers[pod] = pods_[pod]->in_use();
     return numbers;
   }
-  /// The lowest limit among the queues that have the pod; 0: no limit.
-  std::size_t limit_of(std::size_t pod) const {
+  /// The lowest limit among the queues that have the pod, without what is withheld; no value: no limit.
+  std::optional<std::size_t> limit_of(std::size_t pod) const {
     std::size_t limit = 0;
     for (std::size_t queue = 0; queue < kQueues; ++queue) {
       const std::size_t slots = member_[queue][pod] ? slots_[queue][pod] : 0;
       if (slots > 0) limit = limit == 0 ? slots : std::min(limit, slots);
     }
-    return limit;
+    if (limit == 0) return std::nullopt;
+    return limit - std::min(limit, withheld_[pod]);
   }
   /// Checks that no exchange waits while a pod that may serve it has a slot. True only after all of them have looked.
   void check_idle() const {
     for (const Guest& guest : guests_) {
+      ASSERT_TRUE(home_[guest.queue]) << "a request waits although the home has moved";
       for (std::size_t pod = 0; pod < kPods; ++pod) {
         const bool serves = member_[guest.queue][pod] && ready_[guest.queue][pod];
         if (!serves || replicas_[guest.queue][pod] == guest.avoided) continue;
-        ASSERT_GT(limit_of(pod), 0u) << "queue " << guest.queue << " waits, and may use pod " << pod << ", which has no limit";
-        ASSERT_GE(pods_[pod]->in_use(), limit_of(pod))
-            << "queue " << guest.queue << " waits while a slot is free at pod " << pod;
+        const std::optional<std::size_t> limit = limit_of(pod);
+        ASSERT_TRUE(limit) << "queue " << guest.queue << " waits, and may use pod " << pod << ", which has no limit";
+        ASSERT_GE(pods_[pod]->in_use(), *limit) << "queue " << guest.queue << " waits while a slot is free at pod " << pod;
       }
     }
   }
@@ -206,6 +216,8 @@ class SharedWorld {
   std::array<std::array<std::size_t, kPods>, kQueues> slots_{};
   std::array<std::array<bool, kPods>, kQueues> member_{};
   std::array<std::array<bool, kPods>, kQueues> ready_{};
+  std::array<std::size_t, kPods> withheld_{};
+  std::array<bool, kQueues> home_{true, true, true};
   std::unique_ptr<TestShard> shard_ = std::make_unique<TestShard>(0);
   std::vector<Held> held_;
   std::vector<Guest> guests_;
@@ -246,11 +258,15 @@ struct SharedTraffic {
   std::atomic<std::size_t> crowded{0};
   std::atomic<std::size_t> connections{0};
   std::array<std::atomic<std::size_t>, 2> served{};
+  NamespaceHome home{};
 };
 
 Task<void> hold(SharedTraffic& traffic, HeldSlot held_slot, runtime::Shard& shard, std::uint64_t dice) {
   if (traffic.inside.fetch_add(1) >= kSlots) ++traffic.crowded;
   runtime::Wakeup wakeup(shard);
+  CoveredRun run(wakeup);
+  Membership& membership = *held_slot.membership();
+  if (membership.coverage().covers_now() && traffic.home.where() == NamespaceHome::kHere) membership.add(run);
   if (dice % 2 == 0) co_await wakeup.wait(shard.now());
   StockEntry* slot = held_slot.entry();
   if (!slot->connection) slot->connection = std::make_unique<TestConnection>(shard.index(), traffic.connections);
@@ -272,7 +288,14 @@ Task<void> come_and_go(SharedTraffic& traffic, runtime::Shard& shard) {
     const std::size_t queue = dice / 64 % 2;
     const Deadline deadline = dice % 4 == 0 ? shard.now() + 20us : kNever;
     Result<HeldSlot> held_slot = co_await acquire(traffic.queues[queue], deadline, shard);
-    if (!held_slot) continue;
+    if (!held_slot) {
+      if (held_slot.error().reason == Reason::kHomeMoved) {  // it comes again
+        runtime::Wakeup wakeup(shard);
+        co_await wakeup.wait(shard.now());
+        --turn;
+      }
+      continue;
+    }
     ++traffic.served[queue];
     co_await hold(traffic, std::move(*held_slot), shard, dice);
   }
@@ -282,7 +305,8 @@ Task<void> come_and_go(SharedTraffic& traffic, runtime::Shard& shard) {
 TEST(SharedPods, AreSharedByThreads) {
   const SteadyClock clock;
   runtime::ShardSet shards(kThreads, clock);
-  const auto pod = std::make_shared<PodSlots>();
+  const auto membership = std::make_shared<Membership>(kThreads);
+  const auto pod = std::make_shared<PodSlots>(kThreads, PodSlots::Transport::kOneExchange, membership);
   const auto first = std::make_shared<Replica>("pod:5001", kSlots, pod);
   const auto second = std::make_shared<Replica>("pod:5001", kSlots, pod);
   SharedTraffic traffic{{make_queue({first}, 1000), make_queue({second}, 1000)}, shards};
@@ -297,10 +321,17 @@ TEST(SharedPods, AreSharedByThreads) {
   });
   shards.start();
   std::size_t probes = 0;
+  std::size_t most_busy = 0;
   for (std::size_t turn = 0; !traffic.ended.try_wait(); ++turn) {  // this is the control thread
     traffic.queues[1]->set_ready(second, turn % 2 == 0);
     traffic.queues[0]->set_slots(first, 1 + turn % 3 % kSlots);
     if (turn % 7 == 0) traffic.queues[1]->set_replicas({second});
+    RequestQueue::set_withheld(*pod, turn % 5 == 0 ? PodSlots::kAll : turn % 3);
+    traffic.queues[0]->set_home(turn % 11 != 0);
+    membership->coverage().set_until(turn % 3 == 0 ? Coverage::boot_time() : Coverage::kAlways);
+    traffic.home.set(turn % 2 == 0 ? NamespaceHome::kHere : 1);
+    if (turn % 50 == 0) Membership::cut_all(membership, shards);
+    most_busy = std::max(most_busy, pod->busy());
     const auto holder = std::make_shared<TestHolder>();
     if (const PreemptibleSlot probe = PreemptibleSlot::take(pod, kThreads, holder)) {
       ++probes;
@@ -315,6 +346,7 @@ TEST(SharedPods, AreSharedByThreads) {
   EXPECT_GT(traffic.served[0] + traffic.served[1], kThreads * kExchangesEach * kTurns / 2);
   EXPECT_GT(traffic.served[1], 0u);
   EXPECT_GT(probes, 0u);
+  EXPECT_LE(most_busy, kSlots) << "more connections and exchanges than slots";
   EXPECT_EQ(pod->in_use(), 0u);
   for (const std::shared_ptr<RequestQueue>& queue : traffic.queues) {
     EXPECT_EQ(queue->demand().waiting, 0u);

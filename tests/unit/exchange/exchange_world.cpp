@@ -9,8 +9,6 @@ namespace {
 
 constexpr const char* kStart = "POST /api/v1/endpoint/iris/score HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key\r\n";
 
-std::string head_of(std::string_view fields) { return std::string(kStart) + std::string(fields) + "\r\n"; }
-
 std::uint64_t count(const metrics::DeploymentMetrics& told, Reason reason, int status) {
   std::uint64_t found = 0;
   told.cells()[0].requests(reason).each(
@@ -62,6 +60,7 @@ void ExchangeWorld::publish(std::uint64_t generation) {
   view->generation = view->table.generation = generation;
   view->limits = limits;
   view->via = via;
+  view->peers = peers;
   view->table.metrics = metrics.deployment("", "");
   view->table.by_name.emplace("iris", endpoint.get());
   view->table.endpoints.push_back(std::move(endpoint));
@@ -114,8 +113,10 @@ Task<bool> ExchangeWorld::run_refusal(Asking& asking, Failure failure) {
   co_return asking.over = true;
 }
 
+std::string ExchangeWorld::head(std::string_view fields) { return std::string(kStart) + std::string(fields) + "\r\n"; }
+
 Asking& ExchangeWorld::refuse_head(Failure failure) {
-  Asking& asking = *asking_.emplace_back(std::make_unique<Asking>(shard, head_of("")));
+  Asking& asking = *asking_.emplace_back(std::make_unique<Asking>(shard, head("")));
   shard.start(run_refusal(asking, failure));
   return asking;
 }
@@ -128,9 +129,9 @@ Asking& ExchangeWorld::begin(std::string head, std::string_view body, bool at_on
   return asking;
 }
 
-Asking& ExchangeWorld::ask(std::string_view fields, std::string_view body) { return begin(head_of(fields), body, true); }
+Asking& ExchangeWorld::ask(std::string_view fields, std::string_view body) { return begin(head(fields), body, true); }
 Asking& ExchangeWorld::ask_whole(std::string head) { return begin(std::move(head), "", true); }
-Asking& ExchangeWorld::hold(std::string_view fields, std::string_view body) { return begin(head_of(fields), body, false); }
+Asking& ExchangeWorld::hold(std::string_view fields, std::string_view body) { return begin(head(fields), body, false); }
 
 void ExchangeWorld::go(Asking& asking) {
   asking.released = true;

@@ -56,6 +56,7 @@ class ExchangeWorld {
   config::StatusProfile status_profile = config::StatusProfile::kKubernetes;
   int mirror_percent = 0;
   http::Via via;
+  std::shared_ptr<const upstream::Peers> peers;
   std::string key = "key";  // the key of the endpoint; clients always send "key"
   void publish(std::uint64_t generation = 1);
   std::shared_ptr<upstream::Replica> add_replica(const std::string& name, std::size_t slots = 1, std::uint64_t generation = 1);
@@ -66,6 +67,8 @@ class ExchangeWorld {
   Asking& ask_whole(std::string head);
   /// Begins a request whose head could not be read.
   Asking& refuse_head(Failure failure);
+  /// The head of such a request.
+  static std::string head(std::string_view fields = "");
   /// Like `ask`, but nothing runs before `go`.
   Asking& hold(std::string_view fields = "", std::string_view body = "");
   void go(Asking& asking);

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <stdexcept>
 
+#include "router/http/known_fields.h"
 #include "router/upstream/replica.h"
 #include "tests/support/failing_memory.h"
 #include "tests/support/test_shard.h"
@@ -29,9 +30,9 @@ void PodConnection::notify(bool& armed) {
 }
 
 /// The pod's own allocations must not fail.
-void PodConnection::keep(int status, std::string_view bytes) {
+void PodConnection::keep(int status, FieldList more, std::string_view bytes) {
   const FailingMemory::Pause unhurt;
-  if (status > 0) heads_.push_back(status);
+  if (status > 0) heads_.push_back({status, std::move(more)});
   answer_.append(bytes);
 }
 
@@ -40,15 +41,15 @@ void PodConnection::take_all() {
   notify(write_armed_);
 }
 
-void PodConnection::begin_answer(int status) {
-  keep(status, "");
+void PodConnection::begin_answer(int status, FieldList more) {
+  keep(status, std::move(more), "");
   notify(read_armed_);
 }
 
 void PodConnection::interim() { begin_answer(103); }
 
 void PodConnection::send(std::string_view bytes) {
-  keep(0, bytes);
+  keep(0, {}, bytes);
   notify(read_armed_);
 }
 
@@ -57,8 +58,8 @@ void PodConnection::end_answer() {
   notify(read_armed_);
 }
 
-void PodConnection::answer(int status, std::string_view bytes) {
-  keep(status, bytes);
+void PodConnection::answer(int status, std::string_view bytes, FieldList more) {
+  keep(status, std::move(more), bytes);
   answer_ended_ = true;
   notify(read_armed_);
 }
@@ -125,7 +126,10 @@ class ScriptedExchange final : public UpstreamExchange {
   Result<const http::ResponseHead*> response_head() override {
     if (pod_->planted_) throw std::runtime_error("planted");
     if (!pod_->heads_.empty()) {
-      head_.status = pod_->heads_.front();
+      const PodConnection::Head& head = pod_->heads_.front();
+      head_.status = head.status;
+      head_.fields.clear();
+      for (const auto& [name, value] : head.fields) head_.fields.add({name, value, http::identify(name)});
       return &head_;
     }
     if (pod_->broken_) return pod_->failure_;

@@ -24,11 +24,18 @@ class PodConnection {
 
   void take_nothing() { takes_ = false; }
   void take_all();
-  void begin_answer(int status);
+  using FieldList = std::vector<std::pair<std::string, std::string>>;
+  void begin_answer(int status, FieldList fields = {});
   void interim();
   void send(std::string_view bytes);
   void end_answer();
-  void answer(int status, std::string_view body = "");
+  void answer(int status, std::string_view body = "", FieldList fields = {});
+  /// It ends with a FIN before a byte of the answer; a router knows then that its pod has seen nothing.
+  void ends_in_order() {
+    reused = true;
+    unseen = upstream::Unseen::kProved;
+    breaks();
+  }
   /// The connection breaks: the exchange's reads and writes fail.
   void breaks(Failure failure = Failure::upstream(Reason::kUpstreamReset, "the pod closed the connection"));
   /// The pod reads nothing more. The answer that it has sent can still be read.
@@ -40,6 +47,12 @@ class PodConnection {
   // --- what has happened ---
   std::string path;
   std::vector<std::pair<std::string, std::string>> fields;
+  std::string field(std::string_view name) const {
+    for (const auto& [each, value] : fields) {
+      if (each == name) return value;
+    }
+    return "";
+  }
   std::string body;      // the bytes that have reached the pod
   bool has_all = false;  // the pod has the whole request
   bool rests = false;    // the exchange is over, and the connection may be used again
@@ -53,7 +66,11 @@ class PodConnection {
 
  private:
   friend class ScriptedExchange;
-  void keep(int status, std::string_view bytes);
+  struct Head {
+    int status = 0;
+    FieldList fields;
+  };
+  void keep(int status, FieldList fields, std::string_view bytes);
   void notify(bool& armed);
 
   runtime::Wakeup* wakeup_ = nullptr;
@@ -62,7 +79,7 @@ class PodConnection {
   bool broken_ = false;
   bool planted_ = false;
   Failure failure_;
-  std::deque<int> heads_;  // statuses
+  std::deque<Head> heads_;
   std::string answer_;
   bool answer_ended_ = false;
   bool read_armed_ = false;

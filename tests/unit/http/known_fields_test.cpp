@@ -47,5 +47,13 @@ TEST(Identify, KnowsByWhichFieldsAProxySpeaks) {
   }
 }
 
+TEST(Identify, KnowsByWhichFieldsRoutersSpeak) {
+  for (const char* name : {"x-ir-age-us", "X-IR-Deployment", "x-ir-", "X-Ir-A-Name-That-Is-Longer-Than-All-The-Others"}) {
+    EXPECT_EQ(identify(name), Field::kFleet) << name;
+  }
+  for (const char* name : {"x_ir_age_us", "X-IR_Id", "x-ir-age_us"}) EXPECT_EQ(identify(name), Field::kLookalike) << name;
+  for (const char* name : {"x-ir", "x-irrelevant", "y-ir-id", "x-iris-id"}) EXPECT_EQ(identify(name), Field::kOther) << name;
+}
+
 }  // namespace
 }  // namespace router::http

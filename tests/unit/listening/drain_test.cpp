@@ -36,7 +36,8 @@ class DrainOfAProcess : public ListeningWorld {
   const std::uint16_t port = free_port();
   config::Process settings;
   int done = 0;
-  Drain drain{control, shards, servers, [this] { ++done; }};
+  bool may_end = true;
+  Drain drain{control, shards, servers, [this] { return may_end; }, [this] { ++done; }};
 };
 
 TEST_F(DrainOfAProcess, AcceptsUntilItsDelayIsOverAndEndsWhenNobodyIsLeft) {
@@ -79,6 +80,25 @@ TEST_F(DrainOfAProcess, CutsWhatIsLeftAfterTheGrace) {
   EXPECT_TRUE(test::turn_until(control, [this] { return connections() == 1; }));
   drain.begin(settings);
   pass(settings.drain_grace + Drain::kCut + 100ms);
+  EXPECT_EQ(done, 1);
+}
+
+TEST_F(DrainOfAProcess, WaitsForTheFleetBeforeItEnds) {
+  may_end = false;
+  drain.begin(settings);
+  pass(5s);
+  EXPECT_EQ(done, 0);
+  may_end = true;
+  pass(100ms);
+  EXPECT_EQ(done, 1);
+}
+
+TEST_F(DrainOfAProcess, WaitsForTheFleetNoLongerThanTheGrace) {
+  may_end = false;
+  drain.begin(settings);
+  pass(settings.drain_grace - 100ms);
+  EXPECT_EQ(done, 0);
+  pass(200ms);
   EXPECT_EQ(done, 1);
 }
 

@@ -208,6 +208,29 @@ TEST_F(RegistryTest, CallsTheFiguresOfTheProcessAsClientLibrariesDo) {
   EXPECT_THAT(registry.render(), Not(HasSubstr("\nprocess_"))) << "a figure that could not be read is left out, not shown as 0";
 }
 
+TEST_F(RegistryTest, ShowsTheFleetOfAMemberOnly) {
+  registry.set_process_figures([] { return ProcessFigures{}; });
+  EXPECT_THAT(registry.render(), Not(HasSubstr("\ninference_router_fleet_")));
+  registry.set_process_figures([] {
+    ProcessFigures figures;
+    figures.fleet = FleetFigures{.members = {{"serving", 3}},
+                                 .epoch = 7,
+                                 .covered = true,
+                                 .slots_waiting = 4,
+                                 .round_trips = {{"10.0.0.1:9903", std::chrono::microseconds(250)}},
+                                 .sent_on = {5, 6, 7}};
+    return figures;
+  });
+  const std::string text = registry.render();
+  for (const char* line : {"inference_router_fleet_members{state=\"serving\"} 3", "inference_router_fleet_epoch 7",
+                           "inference_router_fleet_covered 1", "inference_router_fleet_slots_waiting_for_takeover 4",
+                           "inference_router_fleet_link_rtt_seconds{peer=\"10.0.0.1:9903\"} 0.00025",
+                           "inference_router_fleet_requests_sent_on_total{result=\"answered\"} 5",
+                           "inference_router_fleet_requests_sent_on_total{result=\"failed\"} 7"}) {
+    EXPECT_TRUE(has_line(text, line)) << line << "\nis not in\n" << text;
+  }
+}
+
 TEST_F(RegistryTest, ShowsReplicasOnlyWhereToldToAndNoMoreThanTold) {
   bool is_on = false;
   registry.set_process_figures([&is_on] {

@@ -33,6 +33,7 @@ TEST(LocalReply, AnswersEveryReasonAsTheContractSays) {
       {Reason::kUpstreamReset, 502, 424},      {Reason::kUpstreamInvalidResponse, 502, 424},
       {Reason::kDraining, 503, 503},           {Reason::kClientClosed, 499, 499},
       {Reason::kInternal, 500, 500},           {Reason::kLoop, 508, 508},
+      {Reason::kFleetUncovered, 503, 503},     {Reason::kHomeMoved, 421, 421},
   };
   for (const Row& row : rows) {
     EXPECT_EQ(status_of(row.reason, StatusProfile::kKubernetes), row.kubernetes) << name_of(row.reason);
@@ -85,6 +86,8 @@ constexpr std::initializer_list<Reason> kAll{Reason::kBadRequest,
                                              Reason::kUpstreamReset,
                                              Reason::kUpstreamInvalidResponse,
                                              Reason::kDraining,
+                                             Reason::kFleetUncovered,
+                                             Reason::kHomeMoved,
                                              Reason::kInternal};
 
 Seen answer_to(Reason reason, StatusProfile profile = StatusProfile::kKubernetes, http::Method method = http::Method::kPost) {
@@ -121,7 +124,8 @@ TEST(LocalReply, EndsTheConnectionWhereNobodyKnowsWhereTheNextRequestBegins) {
                        reason == Reason::kPayloadTooLarge || reason == Reason::kQueueFull || reason == Reason::kQueueTimeout ||
                        reason == Reason::kDeadlineUnmeetable || reason == Reason::kNoReadyReplica ||
                        reason == Reason::kUpstreamTimeout || reason == Reason::kUpstreamConnectFailed ||
-                       reason == Reason::kUpstreamReset || reason == Reason::kUpstreamInvalidResponse;
+                       reason == Reason::kUpstreamReset || reason == Reason::kUpstreamInvalidResponse ||
+                       reason == Reason::kFleetUncovered || reason == Reason::kHomeMoved;
     EXPECT_EQ(answer_to(reason).closes, !keeps) << name_of(reason);
   }
 }
@@ -129,7 +133,8 @@ TEST(LocalReply, EndsTheConnectionWhereNobodyKnowsWhereTheNextRequestBegins) {
 TEST(LocalReply, TellsWhenToTryAgainWhereThatMayHelp) {
   for (const Reason reason : kAll) {
     const bool helps = reason == Reason::kQueueFull || reason == Reason::kQueueTimeout ||
-                       reason == Reason::kDeadlineUnmeetable || reason == Reason::kNoReadyReplica;
+                       reason == Reason::kDeadlineUnmeetable || reason == Reason::kNoReadyReplica ||
+                       reason == Reason::kFleetUncovered;
     EXPECT_EQ(answer_to(reason).fields.count("Retry-After") == 1, helps) << name_of(reason);
   }
 }

@@ -21,7 +21,7 @@ class StatusOfWhatIsInForce : public serving::PublicationWorld {
     turn();
   }
   json::object status() const {
-    return json::parse(status_json(publication.config(), live, nullptr, publication.generation(), false)).as_object();
+    return json::parse(status_json(publication.config(), live, nullptr, nullptr, publication.generation(), false)).as_object();
   }
   metrics::ProcessFigures figures() const { return process_figures({publication, live, views, access_logs, nullptr, {}}); }
 };

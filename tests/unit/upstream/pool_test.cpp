@@ -76,8 +76,8 @@ TEST_F(PoolTest, CountsTheMinuteFromTheLastAnswerOn) {
 }
 
 TEST_F(PoolTest, KeepsSixtyFourConnectionsAndNoMore) {
-  const std::vector<test::Descriptor> ends = rest(Replica::kIdleMax + 1);
-  EXPECT_EQ(resting(), Replica::kIdleMax);
+  const std::vector<test::Descriptor> ends = rest(replica->idle_max() + 1);
+  EXPECT_EQ(resting(), replica->idle_max());
   EXPECT_TRUE(test::turn_until(here, [&] { return ends.back().at_end(); }));
   EXPECT_FALSE(ends.front().at_end());
 }
@@ -119,6 +119,15 @@ TEST_F(PoolTest, KeepsNothingOnceItIsRetired) {
   running.request->end(Leaving::kReusable);
   EXPECT_EQ(resting(), 0u);
   EXPECT_TRUE(test::turn_until(here, [&] { return running.pod_end.at_end(); }));
+}
+
+TEST_F(PoolTest, KeepsConnectionsAgainOnceItIsReopened) {
+  replica->retire_pool(0);
+  const std::vector<test::Descriptor> ended = rest(1);
+  EXPECT_EQ(resting(), 0u);
+  replica->reopen_pool(0);
+  const std::vector<test::Descriptor> kept = rest(1);
+  EXPECT_EQ(resting(), 1u);
 }
 
 TEST_F(PoolTest, IsOfOneShard) {

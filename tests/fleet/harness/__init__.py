@@ -1,0 +1,1 @@
+"""Several routers, the pods whose slots they share, and load over all of them."""

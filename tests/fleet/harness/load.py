@@ -1,0 +1,118 @@
+"""Load over a fleet: a balancer that follows /readyz, and clients that go where it points."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from support.load import Load
+
+POLL = 0.1  # seconds between two looks at one router's readiness
+
+
+class Balancer:
+    """Knows which routers are ready, as a load balancer does. A router that does not answer is out of rotation at once."""
+
+    def __init__(self, background, routers):
+        self._background = background
+        self.ready = list(routers)
+        self.hosts = {}  # by port
+        self._turn = 0
+        self._polls = []
+        for one in routers:
+            self.add(one)
+
+    def add(self, router):
+        """Follows one more router."""
+        self.hosts[router.port] = router.host
+        self._polls.append(self._background.start(self._follow(router)))
+
+    def pick(self):
+        ready = self.ready
+        if not ready:
+            return None
+        self._turn += 1
+        return ready[self._turn % len(ready)]
+
+    def stop(self):
+        for one in self._polls:
+            one.cancel()
+
+    async def _follow(self, router):
+        while True:
+            await asyncio.sleep(POLL)
+            try:
+                ready = await asyncio.wait_for(_is_ready(router.host, router.observe_port), 2)
+            except (OSError, EOFError, asyncio.TimeoutError):
+                ready = False
+            if ready and router not in self.ready:
+                self.ready = [*self.ready, router]
+            elif not ready and router in self.ready:
+                self.ready = [one for one in self.ready if one is not router]
+
+
+async def _is_ready(host, port):
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return (await reader.readline()).split(b" ")[1] == b"200"
+    finally:
+        writer.close()
+
+
+class FleetLoad(Load):
+    """`clients` clients together send about `rate` requests a second, each to the next router in rotation, on a connection that is kept
+    for that router. `client` of an outcome is the router's port."""
+
+    def __init__(self, background, balancer, rate, clients, **options):
+        self._balancer = balancer
+        super().__init__(background, 0, rate, clients, **options)
+
+    def add(self, router):
+        self._balancer.add(router)
+
+    async def _client(self, number, period):
+        kept = {}
+        next_at = time.monotonic() + period * number / 10
+        while not self._stopping:
+            self._close(kept)
+            router = self._balancer.pick()
+            pause = next_at - time.monotonic()
+            if pause > 0 or router is None:
+                await asyncio.sleep(min(max(pause, 0.01), 0.2))
+                continue
+            next_at = max(next_at + period, time.monotonic() - period)
+            connection = await self._one(router.port, router.port, kept.pop(router.port, None))
+            if connection:
+                kept[router.port] = connection
+        for connection in kept.values():
+            connection.end()
+
+    def _open(self, port):
+        return asyncio.open_connection(self._balancer.hosts[port], port)
+
+    def _close(self, kept):
+        """Gives up the connections to routers out of rotation, and those that have ended, as a load balancer does."""
+        ready = {one.port for one in self._balancer.ready}
+        for port in [port for port, one in kept.items() if port not in ready or one.reader.at_eof()]:
+            kept.pop(port).end()
+
+
+@dataclass
+class Sorted:
+    """The outcomes of a load: a connection that could not be made is not a request."""
+    served: list
+    failed: list
+    refused: list
+
+
+def sort(outcomes):
+    refused = [one for one in outcomes if "ConnectionRefused" in one.broken or "Connect call failed" in one.broken]
+    ids = {one.id for one in refused}
+    sent = [one for one in outcomes if one.id not in ids]
+    return Sorted([one for one in sent if one.served], [one for one in sent if not one.served], refused)
+
+
+def told(outcomes):
+    """One line for each, for the message of an assertion."""
+    return "\n".join(f"{one.id} at {one.client}: {one.begun:.3f} to {one.ended:.3f}, {one.status} {one.why} {one.broken}"
+                     for one in outcomes[:20])
