@@ -9,9 +9,7 @@ import pytest  # noqa: E402
 pytest.register_assert_rewrite("support")
 
 from support.fixtures import *  # noqa: E402,F401,F403
-from support.gate import Gate  # noqa: E402
 from support.load import Load  # noqa: E402
-from support.loop import BackgroundLoop  # noqa: E402
 from support.reliability import Table  # noqa: E402
 from support.replica import Replica  # noqa: E402
 from support.router import ROOT, SANITIZED  # noqa: E402
@@ -48,13 +46,6 @@ def table():
 
 
 @pytest.fixture
-def background():
-    loop = BackgroundLoop()
-    yield loop
-    loop.stop()
-
-
-@pytest.fixture
 def replica(tmp_path):
     """Starts replicas as processes: `replica(sleep=0.01)`."""
     started = []
@@ -67,20 +58,6 @@ def replica(tmp_path):
     yield make
     for one in started:
         one.kill()
-
-
-@pytest.fixture
-def gate(background):
-    """Starts gates: `gate(port)`."""
-    gates = []
-
-    def make(port):
-        gates.append(Gate(background, port))
-        return gates[-1]
-
-    yield make
-    for one in gates:
-        one.stop()
 
 
 @pytest.fixture

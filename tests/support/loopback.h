@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <functional>
@@ -75,6 +76,30 @@ class LoopbackListener {
  private:
   Descriptor listening_;
   runtime::Address address_;
+};
+
+/// A socket that listens, never accepts, and whose backlog is full: the kernel drops the SYN of whoever connects.
+class SilentListener {
+ public:
+  SilentListener() {
+    const runtime::Address any = *runtime::Address::parse("127.0.0.1", 0);
+    ::bind(listening_.get(), any.get(), any.length());
+    ::listen(listening_.get(), 0);
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+    ::getsockname(listening_.get(), reinterpret_cast<sockaddr*>(&storage), &length);
+    address_ = runtime::Address::from(reinterpret_cast<const sockaddr*>(&storage), length);
+    for (Descriptor& each : filling_) {
+      each = Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+      ::connect(each.get(), address_.get(), address_.length());
+    }
+  }
+  const runtime::Address& address() const { return address_; }
+
+ private:
+  Descriptor listening_{::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  runtime::Address address_;
+  std::array<Descriptor, 4> filling_;
 };
 
 inline Descriptor connect_to(const runtime::Address& address) {

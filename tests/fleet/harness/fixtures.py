@@ -1,8 +1,6 @@
 """Fixtures of the tests with several routers. The end of a test ends what it started, and checks how it ended."""
 
 import pytest
-from support.gate import Gate
-from support.loop import BackgroundLoop
 
 from .fleet import Fleet
 from .load import Balancer, FleetLoad
@@ -64,27 +62,6 @@ def fleet(started):
 def counting(started):
     """Starts counting pods: `counting(3, slots=1, sleep=0.01)`. The end of the test asserts that no pod ever had too much."""
     return started.counting
-
-
-@pytest.fixture
-def background():
-    loop = BackgroundLoop()
-    yield loop
-    loop.stop()
-
-
-@pytest.fixture
-def gate(background):
-    """Starts gates: `gate(port)`."""
-    gates = []
-
-    def make(port):
-        gates.append(Gate(background, port))
-        return gates[-1]
-
-    yield make
-    for one in gates:
-        one.stop()
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import pytest
 
 from .certificates import Authority
+from .gate import Gate
+from .loop import BackgroundLoop
 from .pod import Clogged, Pod, echo
 from .ports import ReservedPort
 from .router import Router
@@ -93,3 +95,24 @@ def ports():
     yield take
     for one in reserved:
         one.close()
+
+
+@pytest.fixture
+def background():
+    loop = BackgroundLoop()
+    yield loop
+    loop.stop()
+
+
+@pytest.fixture
+def gate(background):
+    """Starts gates: `gate(port)`."""
+    gates = []
+
+    def make(port):
+        gates.append(Gate(background, port))
+        return gates[-1]
+
+    yield make
+    for one in gates:
+        one.stop()

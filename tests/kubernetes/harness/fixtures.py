@@ -2,9 +2,7 @@
 
 import pytest
 
-from support.gate import Gate
 from support.load import Load
-from support.loop import BackgroundLoop
 
 from . import resources
 from .following import start_following
@@ -31,27 +29,6 @@ def follow(account, namespace, start, tmp_path):
         kubernetes.setdefault("namespaces", [{"name": namespace}])
         return start_following(start, account, tmp_path, api_port, wait, **kubernetes)
     return make
-
-
-@pytest.fixture
-def background():
-    loop = BackgroundLoop()
-    yield loop
-    loop.stop()
-
-
-@pytest.fixture
-def gate(background):
-    """Starts gates: `gate(port)`."""
-    gates = []
-
-    def make(port):
-        gates.append(Gate(background, port))
-        return gates[-1]
-
-    yield make
-    for one in gates:
-        one.stop()
 
 
 @pytest.fixture

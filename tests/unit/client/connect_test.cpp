@@ -12,6 +12,7 @@
 namespace router::client::test {
 namespace {
 
+using router::test::SilentListener;
 using runtime::Address;
 using runtime::Resolver;
 
@@ -20,26 +21,6 @@ class Connect : public ServerTest {
   auto start(std::vector<Address> addresses, Deadline deadline = kNever, Security security = {}) {
     return shard.start(connect(*cancellation, std::move(addresses), security, {}, deadline));
   }
-  /// A socket that listens, never accepts, and whose backlog is full: a client that connects gets no answer.
-  struct Silent {
-    Silent() {
-      sockaddr_in any{};
-      any.sin_family = AF_INET;
-      any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      socklen_t length = sizeof any;
-      ::bind(listening.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any);
-      ::listen(listening.get(), 0);
-      ::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&any), &length);
-      address = Address::from(reinterpret_cast<const sockaddr*>(&any), length);
-      for (Descriptor& each : filling) {
-        each = Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-        ::connect(each.get(), address.get(), address.length());
-      }
-    }
-    Descriptor listening{::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-    Address address;
-    std::array<Descriptor, 4> filling;
-  };
 };
 
 TEST_F(Connect, TakesTheFirstAddressThatAccepts) {
@@ -65,8 +46,8 @@ TEST_F(Connect, TellsWhyTheLastAddressDidNotAccept) {
 }
 
 TEST_F(Connect, LeavesTimeForTheOtherAddressWhenOneIsSilent) {
-  const Silent silent;
-  const auto connecting = start({silent.address, listener.address()}, shard.now() + seconds(4));
+  const SilentListener silent;
+  const auto connecting = start({silent.address(), listener.address()}, shard.now() + seconds(4));
   shard.advance(milliseconds(1999));
   EXPECT_FALSE(connecting.done());
   shard.advance(milliseconds(1));
@@ -75,11 +56,11 @@ TEST_F(Connect, LeavesTimeForTheOtherAddressWhenOneIsSilent) {
 }
 
 TEST_F(Connect, GivesUpAtItsDeadlineAndWhenCancelled) {
-  const Silent silent;
-  const auto late = start({silent.address}, shard.now() + seconds(4));
+  const SilentListener silent;
+  const auto late = start({silent.address()}, shard.now() + seconds(4));
   shard.advance(seconds(4));
   EXPECT_EQ(error_kind(late), ErrorKind::kTimedOut);
-  const auto unwanted = start({silent.address, listener.address()});
+  const auto unwanted = start({silent.address(), listener.address()});
   cancellation->cancel();
   EXPECT_EQ(error_kind(unwanted), ErrorKind::kCancelled);
   EXPECT_EQ(error_kind(start({listener.address()})), ErrorKind::kCancelled);

@@ -23,6 +23,7 @@ namespace router::fleet_link::test {
 using router::test::connect_to;
 using router::test::Descriptor;
 using router::test::LoopbackListener;
+using router::test::SilentListener;
 using router::test::TestShard;
 using router::test::turn_until;
 using runtime::Address;
