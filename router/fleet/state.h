@@ -108,6 +108,7 @@ class Machine::State {
   void forget_deaths();
   void find_later_processes();
   bool dead(const std::string& id) const { return deaths_.count(id) > 0; }
+  bool has_said_bye(const std::string& id) const;
   void vote();
   void update_contact();
   BootDuration blamed_for(const std::string& id) const;  // silence, while this member heard as many as a removal needs

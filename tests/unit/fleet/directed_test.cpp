@@ -217,6 +217,22 @@ TEST_F(FleetCases, AForgottenProcessThatDrainsCutsWhatRunsAndLeaves) {
   }
 }
 
+/// Nothing runs at the home, so its bye comes while the next one takes over. That adds no wait: the takeover takes some frames
+/// of up to 30 ms each. (With fixed peers a process of this World ends with its bye still on the way.)
+TEST_F(FleetCases, AHomeThatHandsOverInOrderIsReplacedAtOnce) {
+  const auto idle = [](Process& process, const Assignment& assignment) {
+    process.handle(Applied{.version = assignment.version, .holdings = {}});
+  };
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    World& world = fleet(3, {.seed = seed, .obey = idle});
+    world.drain(home());
+    world.run_for(200 * kMs);
+    EXPECT_TRUE(world.all_served()) << seed << "\n" << world.history() << world.state();
+    world.run_for(3 * kSecond);
+    ASSERT_EQ(world.violation(), "") << world.history();
+  }
+}
+
 TEST_F(FleetCases, ANewcomerThatComesAfterTheByeHearsIt) {
   World& world = fleet(2);
   world.crash(1, true);
