@@ -47,6 +47,13 @@ std::string Machine::State::why_not_fixed() const {
     if (member.id == identity_.id || dead(member.id) || peer == nullptr || peer->newest() == 0 || peer->lists_me) continue;
     return absl::StrCat("is not in the list fleet.peers of ", member.address, ", and maybe others");
   }
+  for (const Member& member : roster_.members) {
+    const Peer* const peer = find_peer(member.id);
+    if (member.id == identity_.id || dead(member.id) || peer == nullptr || peer->newest() == 0) continue;
+    if (listed(member.address) && !same_list(*peer))
+      return absl::StrCat("waits until ", member.address,
+                          " has the same list fleet.peers, and what was taken out of its list has ended there");
+  }
   return "has not met every peer of fleet.peers yet; POST /fleet/forget takes out one that is off for good";
 }
 

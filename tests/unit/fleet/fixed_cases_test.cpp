@@ -154,6 +154,7 @@ TEST_F(FleetReports, APeersWordForAnEarlierTimeOfServingIsNotTaken) {
   beat.sees_you = true;  // as it was when this process served before, or another one did at its address
   beat.busy_revision = 1;
   beat.busy.emplace();
+  beat.list = told()->list;
   machine.handle(now, FrameReceived{1, encode(beat)});
   now += milliseconds(300);
   machine.handle(now, Tick{});
