@@ -51,6 +51,26 @@ def test_a_home_that_drains_hands_its_queue_over_in_order(counting, fleet):
     assert home.wait_exit() == 0
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_home_was_killed_while_all_others_drained_and_nobody_served_what_waited(size, counting, fleet):
+    """They had said their bye, since nothing of them was at a pod; but requests of their clients waited at the home."""
+    pods = counting(size, slots=1, sleep=0.02)
+    routers = fleet(scored_by(pods, max_queue_wait_ms=10000), size=size)
+    home, others = routers.home(), routers.others()
+    held = [Asked(home, headers={"x-do": "sleep=2"}) for _ in pods]
+    eventually(lambda: pods.total("exchanges") == size, "every slot to be busy")
+    waiting = [Asked(one) for one in others for _ in range(4)]
+    eventually(lambda: home.queue_length() == len(waiting), "them to wait")
+    for one in others:
+        one.drain()
+    for one in others:
+        eventually(lambda: not one.is_ready(), "it to drain")  # noqa: B023
+    home.end_at_once()
+    assert [one.answer().status for one in waiting] == [200] * len(waiting)
+    assert [one.wait_exit() for one in others] == [0] * len(others)
+    assert len(held) == size
+
+
 def test_a_home_drains_with_streams_through_it(counting, fleet):
     pods = counting(2, slots=1)
     routers = fleet(scored_by(pods))

@@ -247,7 +247,7 @@ void Process::tell_holdings() {
 void Process::work() {
   if (!alive || world_.options.obey) return;
   const bool closed = closes_at > 0 && world_.now() >= closes_at;
-  if (closed && open_.empty() && machine.report(clock()).homes > 0) handle(Emptied{});
+  if (closed && open_.empty()) handle(Emptied{});
   if (!frozen && !closed) {
     for (const PodAssignment& one : applied_.pods) {
       std::uint32_t allowed = 0;
