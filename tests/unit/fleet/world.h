@@ -114,7 +114,8 @@ class World {
   Lease lease;
   std::vector<std::string> rosters;  // all that were written
   std::uint64_t conflicts = 0;
-  std::uint64_t frames = 0;  // that processes wanted to send
+  std::uint64_t frames = 0;       // that processes wanted to send
+  std::size_t longest_frame = 0;  // bytes
   bool slow_api = false;
   std::optional<int> late_answers;  // a host that gets the API server's answers 1.8 s late
   std::optional<int> late_events;   // a host whose watch is 2 s late
