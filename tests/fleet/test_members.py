@@ -169,7 +169,7 @@ def test_the_port_of_the_fleet_serves_no_request_of_a_stranger(strangers, first,
         with pytest.raises(OSError):
             context.wrap_socket(sock)
     else:
-        head = b"POST /score HTTP/1.1\r\nHost: x\r\nx-ir-deployment: /my-endpoint/blue\r\nx-ir-age-us: 0\r\nContent-Length: 1\r\n\r\nx"
+        head = b"POST /score HTTP/1.1\r\nHost: x\r\nx-ir: me 0 - 1 - /my-endpoint/blue\r\nContent-Length: 1\r\n\r\nx"
         try:
             sock.sendall(head)
         except OSError:

@@ -32,7 +32,8 @@ class FleetRules : public testing::Test {
   void expect_needed(bool Rules::*rule, std::uint64_t first = 1) {
     Rules rules;
     rules.*rule = false;
-    const std::uint64_t found = search(rules, first);
+    const std::uint64_t found = search(rules, std::getenv("FIRST") ? std::stoull(std::getenv("FIRST")) : first);
+    if (found) std::fprintf(stderr, "FOUND %d\n", int(found));
     EXPECT_GT(found, 0U);
     EXPECT_EQ(violation(Rules(), found), "") << "seed " << found;
     RecordProperty("seed", static_cast<int>(found));
