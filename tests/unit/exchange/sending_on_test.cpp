@@ -187,13 +187,13 @@ TEST_F(SendingOn, AfterThreeTriesThereIsAPause) {
     refuse(pod(), 421, "home_moved");
   }
   EXPECT_EQ(tries(), 3u);
-  world.advance(49ms);
+  world.advance(19ms);
   EXPECT_EQ(tries(), 3u);
   world.advance(1ms);
   EXPECT_EQ(tries(), 4u);
   refuse(pod(), 421, "home_moved");
-  for (int looks = 0; looks < 40 && !asking.over; ++looks) {
-    world.advance(50ms);
+  for (int looks = 0; looks < 100 && !asking.over; ++looks) {
+    world.advance(20ms);
     if (!asking.over) refuse(pod(), 421, "home_moved");
   }
   EXPECT_TRUE(refused(asking, Reason::kQueueTimeout, 503)) << "within the time in the queue";
@@ -202,7 +202,7 @@ TEST_F(SendingOn, AfterThreeTriesThereIsAPause) {
 TEST_F(SendingOn, ADeploymentThatTheHomeDoesNotKnowYetIsAskedForAgain) {
   Asking& asking = world.ask();
   refuse(pod(), 404, "deployment_not_found");
-  world.advance(49ms);
+  world.advance(19ms);
   EXPECT_EQ(tries(), 1u);
   world.advance(1ms);
   ASSERT_EQ(tries(), 2u);
