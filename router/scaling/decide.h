@@ -55,7 +55,7 @@ struct Figures {
   int replicas = 0;      // spec.replicas
   int ready = 0;
   int replicas_before = 0;  // the least spec.replicas of the last kStepTime
-  int highest_want = 0;     // of the window, of this time too
+  int highest_want = 0;     // of the last 20 polling intervals, and by the mean over kKeptMean of the window
   Seconds asked_for{0};     // how long the oldest replica has been asked for that is not ready; 0: none
   Seconds leader_age{0};
   Seconds idle{0};               // without any request

@@ -11,11 +11,13 @@ constexpr std::chrono::minutes kForeignWithin{10};
 Scaler::Scaler(const Settings& settings)
     : settings_(settings),
       signals_(longest_averaging(settings)),
-      wants_(SlidingExtreme::Which::kMost, longest_window(settings)) {}
+      peaks_(SlidingExtreme::Which::kMost, peak_window(settings)),
+      kept_(SlidingExtreme::Which::kMost, longest_window(settings)) {}
 
 void Scaler::configure(const Settings& settings) {
   signals_.set_longest(longest_averaging(settings));
-  wants_.set_longest(longest_window(settings));
+  peaks_.set_longest(peak_window(settings));
+  kept_.set_longest(longest_window(settings));
   settings_ = settings;
   foreign_.clear();
   contested_ = false;
@@ -62,12 +64,20 @@ Outcome Scaler::decide(const Observation& seen) {
   return {.figures = figures, .decision = scaling::decide(figures)};
 }
 
+/// Replicas for a short burst are kept for a short time; those that the load needed for long, for ten starts of a pod.
+int Scaler::highest_want(TimePoint now, const Figures& figures) {
+  Figures longer = figures;
+  longer.load = signals_.load(std::max(kKeptMean, figures.averaged));
+  const int peak = peaks_.add(now, want_of(figures), peak_window(settings_));
+  return std::max(peak, kept_.add(now, want_of(longer), figures.window));
+}
+
 /// What depends on earlier times.
 void Scaler::remember(const Observation& seen, Figures& figures) {
   note_foreign_change(seen, figures.window);
   note_requests(seen, figures.load);
   figures.replicas_before = steps_.add(seen.now, seen.replicas, kStepTime);
-  figures.highest_want = wants_.add(seen.now, want_of(figures), figures.window);
+  figures.highest_want = highest_want(seen.now, figures);
   figures.idle = seen.now - last_request_;
   figures.foreign_lately = !foreign_.empty() && Seconds(seen.now - foreign_.back()) < figures.window;
   figures.paused = paused_;

@@ -45,13 +45,15 @@ class Scaler {
  private:
   void note_foreign_change(const Observation& seen, Seconds window);
   void note_requests(const Observation& seen, const Load& load);
+  int highest_want(TimePoint now, const Figures& figures);
   void remember(const Observation& seen, Figures& figures);
 
   Settings settings_;
   Signals signals_;
   MeanHeld held_;
   PodStarts starts_;
-  SlidingExtreme wants_;
+  SlidingExtreme peaks_;  // wants
+  SlidingExtreme kept_;   // wants by the longer mean
   SlidingExtreme steps_{SlidingExtreme::Which::kLeast, kStepTime};
   std::deque<TimePoint> foreign_;  // the last three changes by others
   bool contested_ = false;

@@ -7,7 +7,7 @@ namespace {
 constexpr Seconds kAveragingLeast{2};
 constexpr Seconds kAveragingMost{15};
 constexpr double kStartPerAveraging = 6;
-constexpr double kPollsPerWindow = 20;
+constexpr double kPollsPerPeak = 20;
 constexpr double kStartsPerWindow = 10;
 constexpr Seconds kWindowLeast{60};
 constexpr Seconds kWindowMost{600};
@@ -18,9 +18,10 @@ Seconds averaging(const Settings& settings, Seconds pod_start) {
   return std::max({settings.polling_interval, kAveragingLeast, std::min(pod_start / kStartPerAveraging, kAveragingMost)});
 }
 
+Seconds peak_window(const Settings& settings) { return kPollsPerPeak * settings.polling_interval; }
+
 Seconds window(const Settings& settings, Seconds pod_start) {
-  return std::max(kPollsPerWindow * settings.polling_interval,
-                  std::clamp(kStartsPerWindow * pod_start, kWindowLeast, kWindowMost));
+  return std::max(peak_window(settings), std::clamp(kStartsPerWindow * pod_start, kWindowLeast, kWindowMost));
 }
 
 Seconds longest_averaging(const Settings& settings) { return averaging(settings, Seconds(std::chrono::hours(24))); }

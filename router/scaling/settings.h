@@ -26,12 +26,17 @@ struct Settings {
 /// The lengths of time of the rule. They follow from the settings and from how long a pod takes to start.
 /// Averaging: long enough that a burst which is over before a pod could help starts none, short beside the start of a pod.
 Seconds averaging(const Settings& settings, Seconds pod_start);
-/// How long the highest want is kept. Ski rental: an idle pod costs no more than a multiple of what its start would cost. The
-/// floor of 20 polling intervals is azureml-fe's.
+/// How long the highest want counts in full: azureml-fe's 20 polling intervals.
+Seconds peak_window(const Settings& settings);
+/// How long the highest want by the longer mean counts (kKeptMean). Ski rental: an idle pod costs no more than a multiple of
+/// what its start would cost. No replica is given up by a leader that is younger, or after a change by somebody else, before it
+/// has passed.
 Seconds window(const Settings& settings, Seconds pod_start);
 Seconds longest_averaging(const Settings& settings);
 Seconds longest_window(const Settings& settings);
 
+/// The mean by which replicas are kept for `window`: what a short burst asked for is not worth so long.
+inline constexpr Seconds kKeptMean{120};
 inline constexpr Seconds kStepTime{5};  // the time in which the number of replicas may double, or grow by kStepLeast
 inline constexpr int kStepLeast = 4;
 inline constexpr Seconds kPodStartAtFirst{30};        // until a start was seen

@@ -6,7 +6,7 @@
 
 namespace router::scaling {
 namespace {
-constexpr int kSnapshotsPerLongest = 24;
+constexpr int kPointsPerLongest = 24;
 constexpr double kMeanOver = 64;
 constexpr double kKnownFrom = 16;
 
@@ -26,71 +26,27 @@ bool grows(const Integrals& from, const Integrals& to) {
 double between(double from, double to, double part) { return from + (to - from) * part; }
 }  // namespace
 
-void Signals::set_members(const std::set<std::string>& members) {
-  std::erase_if(members_, [&](const auto& known) { return members.count(known.first) == 0; });
-  for (const std::string& member : members) members_.try_emplace(member);
+void Course::add(Seconds uptime, const Integrals& integrals) {
+  const std::size_t count = points_.size();
+  const bool dense = count > 1 && uptime - points_[count - 2].uptime < longest_ / kPointsPerLongest;
+  if (dense) points_.pop_back();
+  points_.push_back({.uptime = uptime, .integrals = integrals});
+  while (points_.size() > 2 && points_[1].uptime <= uptime - longest_) points_.pop_front();
 }
 
-bool Signals::follows(const Member& member, const Signal& signal) {
-  if (member.snapshots.empty() || member.incarnation != signal.incarnation) return true;
-  const Snapshot& last = member.snapshots.back();
-  return signal.uptime > last.uptime && grows(last.integrals, signal.since_start);
-}
-
-bool Signals::hear(const std::string& name, const Signal& signal, TimePoint now) {
-  const auto found = members_.find(name);
-  if (found == members_.end() || !believable(signal) || !follows(found->second, signal)) return false;
-  Member& member = found->second;
-  if (member.snapshots.empty() || member.incarnation != signal.incarnation) {
-    member.snapshots.clear();
-    member.incarnation = signal.incarnation;
-    // The integrals of a process begin at 0. Its whole life is no mean of now unless it is short.
-    if (signal.uptime <= longest_) member.snapshots.push_back({});
-  }
-  count_returns(member, signal.since_start);
-  keep(member, {.uptime = signal.uptime, .integrals = signal.since_start});
-  member.heard = now;
-  member.waking = signal.waking;
-  return true;
-}
-
-// Of a member that is heard for the first time, all of its life counts: a new leader then knows how long requests take.
-void Signals::count_returns(const Member& member, const Integrals& to) {
-  const Integrals from = member.snapshots.empty() ? Integrals{} : member.snapshots.back().integrals;
-  returns_.held += to.held - from.held;
-  returns_.count += to.returns - from.returns;
-}
-
-void Signals::keep(Member& member, const Snapshot& snapshot) const {
-  std::deque<Snapshot>& kept = member.snapshots;
-  const bool dense = kept.size() > 1 && snapshot.uptime - kept[kept.size() - 2].uptime < longest_ / kSnapshotsPerLongest;
-  if (dense) kept.pop_back();
-  kept.push_back(snapshot);
-  while (kept.size() > 2 && kept[1].uptime <= snapshot.uptime - longest_) kept.pop_front();
-}
-
-Load Signals::load(Seconds over) const {
-  Load load;
-  for (const auto& [name, member] : members_) add(member, over, load);
-  if (load.refusals > 0) load.told /= load.refusals;  // until here: seconds told in a second
-  return load;
-}
-
-void Signals::add(const Member& member, Seconds over, Load& load) {
-  load.waking += member.waking;
-  const std::deque<Snapshot>& kept = member.snapshots;
-  if (kept.size() < 2) return;
-  const Snapshot& last = kept.back();
-  const Seconds begin = last.uptime - over;
-  // The first snapshot after `begin`; what was counted until `begin` lies on the line to it from the one before.
-  const auto after = std::find_if(kept.begin() + 1, kept.end(), [&](const Snapshot& each) { return each.uptime > begin; });
-  const Snapshot& next = after == kept.end() ? last : *after;
-  const Snapshot& before = *(after - 1);
-  const double part = std::max(0.0, (begin - before.uptime) / (next.uptime - before.uptime));
-  const double seconds = (last.uptime - std::max(begin, before.uptime)).count();
+void Course::add_means(Seconds over, Load& load) const {
+  if (!has_rates()) return;
+  const Point& end = points_.back();
+  const Seconds begin = end.uptime - over;
+  // The first point after `begin`; what was counted until `begin` lies on the line to it from the one before.
+  const auto next =
+      std::find_if(points_.begin() + 1, points_.end() - 1, [&](const Point& each) { return each.uptime > begin; });
+  const Point& before = *(next - 1);
+  const double part = std::max(0.0, (begin - before.uptime) / (next->uptime - before.uptime));
+  const double seconds = (end.uptime - std::max(begin, before.uptime)).count();
   const auto rate = [&](auto field) {
-    const auto at = [&](const Snapshot& each) { return static_cast<double>(each.integrals.*field); };
-    return (at(last) - between(at(before), at(next), part)) / seconds;
+    const auto at = [&](const Point& each) { return static_cast<double>(each.integrals.*field); };
+    return (at(end) - between(at(before), at(*next), part)) / seconds;
   };
   load.busy += rate(&Integrals::busy);
   load.waiting += rate(&Integrals::waiting);
@@ -99,9 +55,60 @@ void Signals::add(const Member& member, Seconds over, Load& load) {
   load.told += Seconds(rate(&Integrals::told));
 }
 
+void Signals::set_members(const std::set<std::string>& members) {
+  std::erase_if(members_, [&](const auto& known) { return members.count(known.first) == 0; });
+  for (const std::string& member : members) {
+    members_.try_emplace(member, Member{.fine = Course(longest_), .coarse = Course(kKeptMean)});
+  }
+}
+
+bool Signals::follows(const Member& member, const Signal& signal) {
+  if (member.fine.empty() || member.incarnation != signal.incarnation) return true;
+  return signal.uptime > member.fine.uptime() && grows(member.fine.last(), signal.since_start);
+}
+
+bool Signals::hear(const std::string& name, const Signal& signal, TimePoint now) {
+  const auto found = members_.find(name);
+  if (found == members_.end() || !believable(signal) || !follows(found->second, signal)) return false;
+  Member& member = found->second;
+  if (member.fine.empty() || member.incarnation != signal.incarnation) begin(member, signal);
+  count_returns(member, signal.since_start);
+  member.fine.add(signal.uptime, signal.since_start);
+  member.coarse.add(signal.uptime, signal.since_start);
+  member.heard = now;
+  member.waking = signal.waking;
+  return true;
+}
+
+/// The integrals of a process begin at 0. Its whole life is no mean of now unless it is short.
+void Signals::begin(Member& member, const Signal& signal) {
+  member.incarnation = signal.incarnation;
+  for (Course* const course : {&member.fine, &member.coarse}) {
+    course->clear();
+    if (signal.uptime > Seconds(0) && signal.uptime <= member.fine.longest()) course->add(Seconds(0), {});
+  }
+}
+
+// Of a member that is heard for the first time, all of its life counts: a new leader then knows how long requests take.
+void Signals::count_returns(const Member& member, const Integrals& to) {
+  const Integrals from = member.fine.empty() ? Integrals{} : member.fine.last();
+  returns_.held += to.held - from.held;
+  returns_.count += to.returns - from.returns;
+}
+
+Load Signals::load(Seconds over) const {
+  Load load;
+  for (const auto& [name, member] : members_) {
+    load.waking += member.waking;
+    (over <= member.fine.longest() ? member.fine : member.coarse).add_means(over, load);
+  }
+  if (load.refusals > 0) load.told /= load.refusals;  // until here: seconds told in a second
+  return load;
+}
+
 bool Signals::complete(TimePoint now, Seconds within) const {
   return std::all_of(members_.begin(), members_.end(), [&](const auto& each) {
-    return each.second.snapshots.size() > 1 && Seconds(now - each.second.heard) <= within;
+    return each.second.fine.has_rates() && Seconds(now - each.second.heard) <= within;
   });
 }
 

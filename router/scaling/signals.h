@@ -45,13 +45,41 @@ struct Load {
   bool operator==(const Load&) const = default;
 };
 
-/// The last frames of each member of the fleet, for one deployment. At most about 30 for each.
-/// Threads: none of its own; one owner.
+/// The integrals of one process at the times of its frames, as far back as means will be asked for; at most about 26 of them.
+class Course {
+ public:
+  explicit Course(Seconds longest) : longest_(longest) {}
+
+  /// `uptime` is after the last one's.
+  void add(Seconds uptime, const Integrals& integrals);
+  void clear() { points_.clear(); }
+  /// Two points at least: there are rates.
+  bool has_rates() const { return points_.size() > 1; }
+  bool empty() const { return points_.empty(); }
+  Seconds uptime() const { return points_.back().uptime; }
+  const Integrals& last() const { return points_.back().integrals; }
+  Seconds longest() const { return longest_; }
+
+  /// Adds the means over the last `over`, or over what is known. `told` is in seconds told in a second.
+  void add_means(Seconds over, Load& load) const;
+
+ private:
+  struct Point {
+    Seconds uptime{0};
+    Integrals integrals;
+  };
+
+  Seconds longest_;
+  std::deque<Point> points_;  // by uptime
+};
+
+/// What is known of each member of the fleet, for one deployment. Threads: none of its own; one owner.
 class Signals {
  public:
-  /// `longest`: over how long `load` will be asked at most.
+  /// Over how long `load` will be asked: at most `longest` exactly, and kKeptMean.
   explicit Signals(Seconds longest) : longest_(longest) {}
 
+  /// For members that are heard of from now on.
   void set_longest(Seconds longest) { longest_ = longest; }
 
   /// The members that there are: others are forgotten with their rates, and nothing is heard of them.
@@ -74,21 +102,17 @@ class Signals {
   Returns take_returns();
 
  private:
-  struct Snapshot {
-    Seconds uptime{0};
-    Integrals integrals;
-  };
   struct Member {
     std::uint64_t incarnation = 0;
     TimePoint heard{};
     std::uint32_t waking = 0;
-    std::deque<Snapshot> snapshots;  // by uptime; of this incarnation
+    Course fine;    // for means that say what is needed now
+    Course coarse;  // for the mean that keeps replicas
   };
 
   static bool follows(const Member& member, const Signal& signal);
+  static void begin(Member& member, const Signal& signal);
   void count_returns(const Member& member, const Integrals& to);
-  void keep(Member& member, const Snapshot& snapshot) const;
-  static void add(const Member& member, Seconds over, Load& load);
 
   Seconds longest_;
   std::map<std::string, Member> members_;

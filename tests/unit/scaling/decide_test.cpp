@@ -211,6 +211,7 @@ TEST(ScalingDecide, AveragingAndWindowFollowTheStartOfAPod) {
   EXPECT_EQ(averaging(settings, seconds(6)), seconds(2));
   EXPECT_EQ(averaging(settings, seconds(30)), seconds(5));
   EXPECT_EQ(averaging(settings, seconds(600)), seconds(15));
+  EXPECT_EQ(peak_window(settings), seconds(20));
   EXPECT_EQ(window(settings, seconds(3)), seconds(60));
   EXPECT_EQ(window(settings, seconds(30)), seconds(300));
   EXPECT_EQ(window(settings, seconds(300)), seconds(600));

@@ -123,7 +123,7 @@ class World {
   void check_down(const Outcome& outcome) {
     const Figures& figures = outcome.figures;
     ASSERT_TRUE(figures.signals_complete && !figures.rollout && figures.leader_age >= figures.window);
-    const auto length = std::min(wants_.size(), static_cast<std::size_t>(figures.window.count()) + 1);
+    const auto length = std::min(wants_.size(), static_cast<std::size_t>(peak_window(settings_).count()) + 1);
     const int highest = *std::max_element(wants_.end() - static_cast<std::ptrdiff_t>(length), wants_.end());
     if (outcome.decision.replicas > 0) {
       ASSERT_GE(outcome.decision.replicas, std::min(highest, figures.replicas - 1));

@@ -46,15 +46,27 @@ class ScalingScaler : public testing::Test {
   bool starts_ = true;
 };
 
-TEST_F(ScalingScaler, GoesUpAtOnceAndDownAfterTheWindow) {
+TEST_F(ScalingScaler, KeepsWhatAShortBurstAskedForTwentyPollingIntervals) {
   run(400, 2);
   EXPECT_EQ(seen_.replicas, 2);
-  run(10, 5);
+  run(4, 5);
   EXPECT_EQ(seen_.replicas, 5);
-  // A pod is ready one second after it is asked for, so the window has its least length.
-  EXPECT_EQ(run(55, 2).decision.reason, Reason::kKeptByWindow);
+  EXPECT_EQ(run(18, 2).decision.reason, Reason::kKeptByWindow);
   EXPECT_EQ(seen_.replicas, 5);
-  run(10, 2);
+  run(5, 2);
+  EXPECT_EQ(seen_.replicas, 3);  // by the mean of two minutes
+  run(220, 2);
+  EXPECT_EQ(seen_.replicas, 2);
+}
+
+TEST_F(ScalingScaler, KeepsWhatTheLoadNeededForLongForTheWindow) {
+  run(400, 2);
+  run(150, 5);
+  EXPECT_EQ(seen_.replicas, 5);
+  EXPECT_EQ(run(58, 2).decision.reason,
+            Reason::kKeptByWindow);  // pods were seen to start in one second: the least window, 60 s
+  EXPECT_EQ(seen_.replicas, 5);
+  run(200, 2);
   EXPECT_EQ(seen_.replicas, 2);
 }
 
