@@ -156,6 +156,18 @@ bool operator==(const PskKeys& a, const PskKeys& b) {
   return a.size_ == b.size_ && CRYPTO_memcmp(a.keys_.data(), b.keys_.data(), sizeof a.keys_) == 0;
 }
 
+bool PskKeys::all_in(const PskKeys& others) const {
+  std::size_t found = 0;
+  for (std::size_t own = 0; own < size_; ++own) {
+    bool is_there = false;
+    for (std::size_t other = 0; other < others.size_; ++other) {
+      is_there |= CRYPTO_memcmp(keys_[own].data(), others.keys_[other].data(), kKeyBytes) == 0;
+    }
+    found += is_there ? 1 : 0;
+  }
+  return found == size_;
+}
+
 absl::StatusOr<PskKeys> PskKeys::parse(std::string_view text, const std::string& name) {
   constexpr std::string_view kBlank = " \t\r\n";
   text = text.substr(0, text.find_last_not_of(kBlank) + 1);

@@ -37,6 +37,8 @@ class PskKeys {
   const Key& operator[](std::size_t index) const { return keys_[index]; }
   /// The same keys in the same order; takes the same time whatever the keys are.
   friend bool operator==(const PskKeys& a, const PskKeys& b);
+  /// Whether `others` has each of these keys, in any order; takes the same time whatever the keys are.
+  bool all_in(const PskKeys& others) const;
 
  private:
   PskKeys() = default;

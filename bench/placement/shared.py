@@ -151,6 +151,15 @@ def measure(options, cores):
     return {"idle": idlest, "rounds": found}
 
 
+def print_order(name, rounds):
+    """Returns the share of those that waited and were served before one that had arrived earlier, and by how many milliseconds at most."""
+    waited, out, earlier = (sum(one["waited"] for one in rounds), sum(one["out_of_order"] for one in rounds),
+                            max(one["earlier_ms"] for one in rounds))
+    print(f"  {name}, order: {out} of {waited} that waited were served before one that arrived {TOLERANCE_NS / 1e6} ms earlier or more, "
+          f"by at most {earlier:.1f} ms")
+    return out / max(waited, 1), earlier
+
+
 def print_goals(goals, measured):
     """Prints {goal: whether it is met}. True if one is missed, or if nothing is known: on a busy machine the processes wait for one another."""
     late = max(one["late_ms"] for rounds in measured["rounds"].values() for one in rounds)
@@ -175,13 +184,11 @@ def report(measured, options):
         print(f"  {name:16}{statistics.median(one['p99_ms'] for one in rounds):10.2f}   {ratios[name]:6.2f} of {base}   {ideal:6.2f} of the ideal")
     goals = {}
     if "three routers" in found:
-        rounds = found["three routers"]
-        waited, out, earlier = (sum(one["waited"] for one in rounds), sum(one["out_of_order"] for one in rounds),
-                                max(one["earlier_ms"] for one in rounds))
-        print(f"  three routers, order: {out} of {waited} that waited were served before one that arrived {TOLERANCE_NS / 1e6} ms earlier or more, "
-              f"by at most {earlier:.1f} ms")
+        share, earlier = print_order("three routers", found["three routers"])
+        allowed = OUT_OF_ORDER_MAX
         if base == "one router":
             goals[f"p99 at most {P99_MAX} of one router's"] = ratios["three routers"] <= P99_MAX
-        goals[f"at most {OUT_OF_ORDER_MAX:.1%} out of order, none by {EARLIER_MAX_MS} ms"] = (
-            out <= OUT_OF_ORDER_MAX * waited and earlier <= EARLIER_MAX_MS)
+            # One router serves strictly in order: what is out of order there is what the client cannot tell better.
+            allowed = max(allowed, print_order("one router", found["one router"])[0])
+        goals[f"at most {allowed:.2%} out of order, none by {EARLIER_MAX_MS} ms"] = share <= allowed and earlier <= EARLIER_MAX_MS
     return print_goals(goals, measured)

@@ -42,8 +42,8 @@ struct Applied {
 };
 struct DrainRequested {};  // SIGTERM
 
-/// After DrainRequested: nothing runs or waits in this process, and nothing arrives any more. Only a process that has stayed
-/// home because nobody else can be has to say so.
+/// After DrainRequested: nothing runs or waits in this process, nor at another router for a client of this one, and nothing
+/// arrives any more. Before that it does not say its bye.
 struct Emptied {};
 
 /// What the limited deployments ask for. A longer time is in force at once, a shorter one when the old W is over: until then

@@ -100,6 +100,7 @@ absl::StatusOr<Frame> beat_from(Fields& fields) {
   fields.read("serving", beat.serving);
   fields.read("sees_you", beat.sees_you);
   fields.read("unlisted", beat.unlisted);
+  fields.read("list", beat.list);
   fields.read("resigned", beat.resigned);
   fields.read("busy_revision", beat.busy_revision);
   fields.read("busy_seen", beat.busy_seen);
@@ -140,6 +141,7 @@ std::string encode(const Beat& beat, std::string_view busy_text) {
   if (beat.serving) object["serving"] = true;
   if (beat.sees_you) object["sees_you"] = true;
   if (beat.unlisted) object["unlisted"] = true;
+  if (beat.list != 0) object["list"] = beat.list;
   if (beat.resigned) object["resigned"] = true;
   if (beat.roster) object["roster"] = object_of(*beat.roster);
   if (!beat.votes.empty()) object["votes"] = array_of(beat.votes);

@@ -59,6 +59,7 @@ struct Beat {
   bool serving = false;             // fixed peers: the sender may be home
   bool sees_you = false;            // fixed peers: the sender knows that the receiver may be home
   bool unlisted = false;            // fixed peers: the receiver is not in the sender's list
+  std::uint64_t list = 0;           // fixed peers: names the sender's list, and its members that the list lacks
   bool resigned = false;            // the sender is home of nothing any more (rule 13)
   std::optional<Roster> roster;     // if the receiver has an older one
   std::uint64_t busy_revision = 0;  // of the sender's busy numbers; 0: not known at this epoch yet

@@ -122,7 +122,8 @@ void Machine::State::come_back() {
 }
 
 void Machine::State::say_bye() {
-  if (said_bye_ || !idle()) return;
+  // Requests of its own clients may wait at the home: if that is lost, this process is home again unless another can be.
+  if (said_bye_ || !emptied_ || !idle()) return;
   said_bye_ = true;
   idle_since_ = now_;
   const std::string bye = encode(Bye{});
@@ -153,9 +154,9 @@ bool Machine::State::serving() const {
 }
 
 bool Machine::State::may_leave() const {
-  if (!draining_ || !idle()) return false;
+  if (!draining_ || !said_bye_ || !idle()) return false;
   // The others are told twice: by the bye, and by the roster if the API server can be reached.
-  return fixed() ? said_bye_ : left_ || self() == nullptr || now_ >= idle_since_ + std::chrono::seconds(5);
+  return fixed() || left_ || self() == nullptr || now_ >= idle_since_ + std::chrono::seconds(5);
 }
 
 }  // namespace router::fleet

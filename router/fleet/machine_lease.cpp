@@ -271,7 +271,12 @@ std::optional<Roster> Machine::State::own_change() const {
     return next;
   }
   if (!may_write()) return std::nullopt;
-  if (draining_ && idle()) return without(std::move(next), identity_.id);
+  if (said_bye_ && idle()) return without(std::move(next), identity_.id);
+  // The last one that served is dead, and requests of own clients wait: they need a home, which only a serving member is.
+  if (draining_ && !emptied_ && !said_bye_ && own->state == MemberState::kLeaving && next.serving() == 0) {
+    own->state = MemberState::kServing;
+    return next;
+  }
   // The last one stays: without a serving member there is no majority, and so no coverage.
   if (draining_ && own->state == MemberState::kServing && !all_have_resigned()) {
     own->state = MemberState::kLeaving;

@@ -89,6 +89,8 @@ void Machine::State::receive(const std::string& id, Beat beat) {
   peer.serving = beat.serving;
   peer.sees_me = beat.sees_you && beat.echo >= serving_number_;
   peer.lists_me = !beat.unlisted;
+  peer.list = beat.list;
+  peer.answers = beat.echo;
   if (beat.serving && !newcomers_.empty()) newcomers_.erase(peer.hello().address);
   const bool equal = beat.epoch == roster_.epoch;
   if (equal || !rules().equal_epoch) {
@@ -131,6 +133,7 @@ Beat Machine::State::common_beat() const {
   beat.epoch = roster_.epoch;
   beat.serving = fixed_serving_ && !emptied_;
   beat.resigned = resigned_;
+  beat.list = told_list_name_;
   beat.busy_revision = own_busy_known_ ? own_revision_ : 0;
   beat.votes = votes_.own();
   for (const Member& member : roster_.members) {
@@ -162,6 +165,8 @@ void Machine::State::send_beat(const std::string& id, Peer& peer, const Beat& co
   const Member* const member = roster.find(id);
   beat.sees_you = peer.serving && member != nullptr;
   beat.unlisted = fixed() && (member == nullptr || !listed(member->address));
+  if (!beat.unlisted) peer.unlisted_from = 0;
+  if (beat.unlisted && peer.unlisted_from == 0) peer.unlisted_from = beat.number;
   if (!fixed() && roster.epoch.number > peer.epoch_number) beat.roster = roster;
   beat.busy_seen = peer.report;
   beat.promises = votes_.given_to(id);

@@ -2,6 +2,7 @@
 #include <absl/strings/str_join.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "router/fleet/state.h"
 
@@ -46,6 +47,17 @@ std::string Machine::State::why_not_fixed() const {
     const Peer* const peer = find_peer(member.id);
     if (member.id == identity_.id || dead(member.id) || peer == nullptr || peer->newest() == 0 || peer->lists_me) continue;
     return absl::StrCat("is not in the list fleet.peers of ", member.address, ", and maybe others");
+  }
+  for (const Member& member : roster_.members) {
+    const Peer* const peer = find_peer(member.id);
+    if (member.id == identity_.id || dead(member.id) || peer == nullptr || peer->newest() == 0) continue;
+    if (listed(member.address) && !same_list(*peer))
+      return absl::StrCat("waits until ", member.address,
+                          " has the same list fleet.peers, and what was taken out of its list has ended there");
+  }
+  if (now_ < wait_until_ && unreachable().empty()) {
+    const auto left = std::chrono::ceil<std::chrono::seconds>(wait_until_ - now_);
+    return absl::StrCat("waits another ", left.count(), " s: a pod may still run what the process before this one began");
   }
   return "has not met every peer of fleet.peers yet; POST /fleet/forget takes out one that is off for good";
 }

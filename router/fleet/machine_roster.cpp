@@ -43,7 +43,7 @@ void Machine::State::wait_for_unproven(const Roster& old) {
   const bool unproven = old.epoch.number == 0 || roster_.unproven > old.epoch.number;
   if (rules().wait_unproven && unproven) wait_until_ = std::max(wait_until_, now_ + timing().takeover_wait());
   const bool gone = std::any_of(old.members.begin(), old.members.end(), [this](const Member& member) {
-    return roster_.find(member.id) == nullptr && member.id != identity_.id;
+    return roster_.find(member.id) == nullptr && member.id != identity_.id && !has_said_bye(member.id);
   });
   if (rules().wait_proven && gone) wait_until_ = std::max(wait_until_, now_ + timing().abort_wait);
 }
@@ -79,11 +79,18 @@ void Machine::State::add_death(const std::string& id, Proof proof) {
   deaths_[id] = {.proof = proof, .learned = now_};
   if (!member) return;
   const bool unproven = proof == Proof::kForgotten && !fixed();
-  const BootTime until = now_ + (unproven ? timing().takeover_wait() : timing().abort_wait);
+  // Who has said its bye is in no pod's slots any more: as after a report of none, nobody has to wait for a pod.
+  const bool bye = proof == Proof::kBye;
+  const BootTime until = now_ + (unproven ? timing().takeover_wait() : bye ? BootDuration{} : timing().abort_wait);
   if (rules().wait_proven) wait_until_ = std::max(wait_until_, until);
   book_.quarantine(id, rules().wait_proven ? until : now_);
   homes_dirty_ = urgent_ = publish_ = dial_ = true;
   log(absl::StrCat("fleet: ", id, " is dead"));
+}
+
+bool Machine::State::has_said_bye(const std::string& id) const {
+  const auto death = deaths_.find(id);
+  return death != deaths_.end() && death->second.proof == Proof::kBye;
 }
 
 /// A member that restarts again and again leaves one each time. Only those of the roster have a meaning for ever.

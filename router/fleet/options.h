@@ -49,6 +49,10 @@ struct Rules {
   bool remade_confirmed = true;   // 1: ... and one of a Lease that was deleted and made again, after an acknowledgement since
   bool refuse_older = true;       // 1: a Lease with a lower epoch is not believed
   bool stale_restarts = true;     // 1: uncovered beside a lost or older Lease: homes are taken over again
+  bool same_list = true;          // fixed peers: a process serves when its peers have the same list, and no member beside it
+  bool same_list_of_dead = true;  // ... those that have died since, too
+  bool answered = true;           // fixed peers: who is taken out is dropped after it has answered that it serves no more
+  bool bound = true;              // ... and only if one of the two keeps the other from serving afterwards
 };
 
 struct Options {

@@ -45,6 +45,9 @@ class Peer {
   bool serving = false;             // fixed peers
   bool sees_me = false;             // fixed peers
   bool lists_me = false;            // fixed peers: this process is in its list
+  std::uint64_t list = 0;           // fixed peers: names its list, see Beat
+  std::uint64_t answers = 0;        // the newest own beat that it had
+  std::uint64_t unlisted_from = 0;  // fixed peers: the first own beat which told it that it is in no list here; 0: it is
   bool resigned = false;
 
  private:

@@ -108,6 +108,7 @@ class Machine::State {
   void forget_deaths();
   void find_later_processes();
   bool dead(const std::string& id) const { return deaths_.count(id) > 0; }
+  bool has_said_bye(const std::string& id) const;
   void vote();
   void update_contact();
   BootDuration blamed_for(const std::string& id) const;  // silence, while this member heard as many as a removal needs
@@ -124,13 +125,17 @@ class Machine::State {
   // --- fixed peers
   void on(const PeersChanged& changed);
   bool listed(const std::string& address) const;
+  std::uint64_t name_of_list(bool with_others) const;
+  bool same_list(const Peer& peer) const;
   bool is_own_id(const std::string& id) const;
   void fixed_add(const std::string& address);
+  void fixed_add_listed();
   void fixed_take_out();
   bool fixed_has_left(const Member& member) const;
   void fixed_drop();
   void forget_peer(const std::string& id);  // unless it has a link: then with its end
   bool fixed_met(const Member& member) const;
+  bool fixed_agrees(const Member& member) const;
   void fixed_start();
   void fixed_hello(const Hello& hello);
   void fixed_replace_dead();
@@ -210,6 +215,8 @@ class Machine::State {
   bool must_cut_ = false;
   bool fixed_serving_ = false;
   std::uint64_t serving_number_ = 0;  // the first beat that said so
+  std::uint64_t list_name_ = 0;       // of the list of fixed peers; 0: to be found
+  std::uint64_t told_list_name_ = 0;  // ... and of the members beside it
   std::set<std::string> newcomers_;   // addresses that were added to the list, where nobody has said yet that he may be home
   Waits waits_;
   BootTime waits_fall_at_ = kAlways;  // then `waits_` replace the longer ones before

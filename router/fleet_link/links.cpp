@@ -40,6 +40,11 @@ absl::Status Links::replace_keys(const tls::PskKeys& keys) {
   if (!client.ok()) return client.status();
   server_ = server->front();
   client_ = client->front();
+  const bool taken_out = keys_ && !keys_->all_in(keys);
+  keys_ = keys;
+  if (taken_out) {
+    for (const auto& [number, link] : open_) link->end_as(Ended::kLocal);
+  }
   return absl::OkStatus();
 }
 

@@ -62,8 +62,9 @@ class Links {
   Links& operator=(const Links&) = delete;
   ~Links();
 
-  /// From now on new links use these keys; open ones stay. Before the first call there are no links. On an error nothing
-  /// changes.
+  /// From now on new links use these keys. If none of the keys before was taken out, open links stay; else all end and are
+  /// opened again, so that who has not the new keys is found to be unreachable. Before the first call there are no links. On an
+  /// error nothing changes.
   absl::Status replace_keys(const tls::PskKeys& keys);
   /// Takes a connection of the fleet port.
   void accept(Newcomer newcomer);
@@ -121,6 +122,7 @@ class Links {
   LinkEvents& events_;
   const std::string own_member_;
   const LinkOptions options_;
+  std::optional<tls::PskKeys> keys_;
   std::shared_ptr<tls::PskServerContext> server_;
   std::shared_ptr<tls::PskClientContext> client_;
   LinkNumber last_number_ = 0;

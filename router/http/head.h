@@ -27,7 +27,7 @@ enum class Field : std::uint8_t {
   kContentLength,
   kDate,
   kExpect,
-  kFleet,  // x-ir-*: what the routers of a fleet tell each other about a request
+  kFleet,  // x-ir, x-ir-*: what the routers of a fleet tell each other about a request
   kForwarded,
   kHost,
   kKeepAlive,

@@ -22,6 +22,7 @@ constexpr KnownField kKnownFields[] = {
     {"via", Field::kVia},
     {"date", Field::kDate},
     {"host", Field::kHost},
+    {"x-ir", Field::kFleet},
     {"expect", Field::kExpect},
     {"x-host", Field::kForwarding},
     {"trailer", Field::kTrailer},

@@ -81,7 +81,9 @@ Task<Result<void>> Exchange::answer() {
 Task<Result<void>> Exchange::forward() {
   prepare_mirror_copy();
   if (member_ != nullptr) {
-    if (const Result<void> told = co_await announce(); !told) {
+    Result<void> told = announce();
+    if (told && member_->blocked()) told = co_await wait_until_announced();
+    if (!told) {
       attempt_.give_up();
       co_return told.error();
     }

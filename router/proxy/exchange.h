@@ -101,8 +101,10 @@ class Exchange {
   Task<Result<void>> forward_to_home();
   /// For a request that another router has sent on: finds what its fields name.
   Result<void> admit_sent_on();
-  /// Tells the other router that the pod may see the request from now on. Suspends until the kernel has taken it.
-  Task<Result<void>> announce();
+  /// Tells the other router that the pod may see the request from now on. The pod gets nothing before the kernel has taken it.
+  Result<void> announce();
+  /// Suspends until the kernel has taken it, while it takes nothing.
+  Task<Result<void>> wait_until_announced();
   void refuse_sent_on(const Failure& failure);
   /// Finds the endpoint, checks the key, chooses the deployment, checks the size and the time left.
   Result<void> admit();

@@ -124,18 +124,22 @@ Result<void> Exchange::admit_sent_on() {
   return {};
 }
 
-Task<Result<void>> Exchange::announce() {
+Result<void> Exchange::announce() {
   member_->announce(attempt_.replica().name(), time_in_queue_);
+  return member_->flush();
+}
+
+Task<Result<void>> Exchange::wait_until_announced() {
   const Deadline deadline = patience_.until(wakeup_.shard().now(), route_.deployment->request_timeout);
-  for (;;) {
-    if (const Result<void> sent = member_->flush(); !sent) co_return sent.error();
-    if (!member_->blocked()) co_return boost::system::in_place_value;
+  while (member_->blocked()) {
     if (const Result<void> wanted = member_->still_wanted(); !wanted) co_return wanted.error();
     const TimePoint now = wakeup_.shard().now();
     if (now >= deadline) co_return Failure::downstream(Reason::kClientTimeout, "the other router takes no answer");
     member_->arm_write();
     co_await wakeup_.wait(std::min(deadline, member_->ask_again(now)));
+    if (const Result<void> sent = member_->flush(); !sent) co_return sent.error();
   }
+  co_return boost::system::in_place_value;
 }
 
 /// A local reply for the other router, which makes its own of it. It has no body.

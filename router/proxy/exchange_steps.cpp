@@ -55,9 +55,12 @@ Exchange::Exchange(ShardServer& server, Downstream& downstream, runtime::Wakeup&
       draw_(wakeup.shard().random()),
       attempt_(wakeup.shard()) {
   record_.ids = &ids_;
-  read_ids(downstream.head(), ids_);
   record_.begun = wakeup.shard().now();
-  if (member_ != nullptr) account_.leave_to_other();
+  if (member_ == nullptr) {
+    read_ids(downstream.head(), ids_);
+  } else {
+    account_.leave_to_other();  // and the ids: no line of this router's log has them
+  }
 }
 
 // --- before the queue --------------------------------------------------------------------------------------------------------

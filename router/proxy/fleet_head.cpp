@@ -12,12 +12,17 @@
 namespace router::proxy {
 namespace {
 
+using fleet_field::kAddedFields;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr std::uint64_t kAgeMax = 86'400'000'000;  // a day, in microseconds
 constexpr std::uint64_t kDeadlineMax = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t kEpochMax = std::numeric_limits<std::int64_t>::max();
+constexpr std::string_view kNone = "-";
+constexpr std::string_view kCopy = "copy";
+constexpr char kTab = '\t';
+constexpr std::size_t kUsualBytes = 320;  // of the facts of a request
 
 /// The value of a field that must be there at most once.
 class Value {
@@ -31,39 +36,65 @@ class Value {
     }
   }
   bool given() const { return times_ == 1; }
-  bool repeated() const { return times_ > 1; }
   std::string_view text() const { return text_; }
-  /// Nothing if it is not a whole number up to `max`.
-  std::optional<std::uint64_t> number(std::uint64_t max) const {
-    std::uint64_t number = 0;
-    if (!given() || text_.empty() || !http::consists_of(text_, http::kDigits)) return std::nullopt;
-    const std::from_chars_result read = std::from_chars(text_.data(), text_.data() + text_.size(), number);
-    if (read.ec != std::errc{} || number > max) return std::nullopt;
-    return number;
-  }
 
  private:
   std::string_view text_;
   int times_ = 0;
 };
 
+/// The words of a value, with one separator between them. After the last one, and between two separators, `next` returns an
+/// empty word.
+class Words {
+ public:
+  explicit Words(std::string_view text) : rest_(text) {}
+  std::string_view next(char separator = ' ') {
+    const std::string_view word = rest_.substr(0, rest_.find(separator));
+    rest_.remove_prefix(std::min(word.size() + 1, rest_.size()));
+    return word;
+  }
+  std::string_view rest() const { return rest_; }
+
+ private:
+  std::string_view rest_;
+};
+
+/// Nothing if `text` is not a whole number up to `max`.
+std::optional<std::uint64_t> number_of(std::string_view text, std::uint64_t max) {
+  std::uint64_t number = 0;
+  if (text.empty() || !http::kDigits[static_cast<unsigned char>(text.front())]) return std::nullopt;
+  const std::from_chars_result read = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (read.ec != std::errc{} || read.ptr != text.data() + text.size() || number > max) return std::nullopt;
+  return number;
+}
+
 bool split_deployment(std::string_view text, SentOnHead& into) {
   const std::size_t first = text.find('/');
   const std::size_t second = first == std::string_view::npos ? first : text.find('/', first + 1);
-  if (second == std::string_view::npos || text.find('/', second + 1) != std::string_view::npos) return false;
+  if (second == std::string_view::npos || text.find_first_of("/ ", second + 1) != std::string_view::npos) return false;
   into.namespace_name = text.substr(0, first);
   into.endpoint = text.substr(first + 1, second - first - 1);
   into.deployment = text.substr(second + 1);
   return !into.endpoint.empty() && !into.deployment.empty();
 }
 
-constexpr Failure malformed() {
-  return Failure::downstream(Reason::kBadRequest, "another router sent a request without the fields of the fleet");
+bool are_parts(std::string_view text) {
+  for (std::size_t further = 1; further < kAddedFields.size(); ++further) {
+    const std::size_t tab = text.find(kTab);
+    if (tab == std::string_view::npos) return false;
+    text.remove_prefix(tab + 1);
+  }
+  return is_uuid(text);
 }
 
-std::string_view decimal(std::uint64_t number, std::array<char, 24>& storage) {
+constexpr Failure malformed() {
+  return Failure::downstream(Reason::kBadRequest, "another router sent a request without the facts that a home needs");
+}
+
+void append_decimal(std::string& to, std::uint64_t number) {
+  std::array<char, 24> storage;
   const std::to_chars_result end = std::to_chars(storage.data(), storage.data() + storage.size(), number);
-  return {storage.data(), static_cast<std::size_t>(end.ptr - storage.data())};
+  to.append(storage.data(), end.ptr);
 }
 
 template <class Unit>
@@ -99,53 +130,87 @@ std::optional<std::chrono::seconds> retry_after_of(const http::Fields& fields) {
 
 }  // namespace
 
+SentOnSink::SentOnSink(stream::RequestSink& to) : to_(to) { values_.reserve(kUsualBytes); }
+
+void SentOnSink::field(std::string_view name, std::string_view value) {
+  const auto index = static_cast<std::size_t>(std::find(kAddedFields.begin(), kAddedFields.end(), name) - kAddedFields.begin());
+  const bool arrives = !value.empty() && value.find(kTab) == std::string_view::npos;
+  if (index == kAddedFields.size() || parts_[index].size > 0 || !arrives) return to_.field(name, value);
+  parts_[index] = {values_.size(), value.size()};
+  values_.append(value);
+}
+
+void write_added_fields(stream::RequestSink& to, std::string_view facts) {
+  Words parts(facts);
+  parts.next(kTab);
+  for (const std::string_view name : kAddedFields) {
+    const std::string_view value = parts.next(kTab);
+    if (!value.empty()) to.field(name, value);
+  }
+}
+
 Result<SentOnHead> read_sent_on(const http::RequestHead& head, TimePoint now) {
+  const Value facts(head.fields, fleet_field::kFacts);
+  if (!facts.given()) return malformed();
   SentOnHead asked;
-  const Value deployment(head.fields, fleet_field::kDeployment);
-  if (!deployment.given() || !split_deployment(deployment.text(), asked)) return malformed();
-  const std::optional<std::uint64_t> age = Value(head.fields, fleet_field::kAge).number(kAgeMax);
-  const std::optional<std::uint64_t> epoch = Value(head.fields, fleet_field::kEpoch).number(kEpochMax);
-  const Value id(head.fields, fleet_field::kId);
-  const Value to(head.fields, fleet_field::kTo);
-  if (!age || !epoch || !to.given() || !id.given() || !is_uuid(id.text())) return malformed();
-  asked.to = to.text();
-  const Value copy(head.fields, fleet_field::kCopy);
-  if (copy.repeated() || (copy.given() && copy.text() != "1")) return malformed();
-  asked.is_copy = copy.given();
+  Words parts(facts.text());
+  Words words(parts.next(kTab));
+  if (!are_parts(parts.rest())) return malformed();
+  asked.to = words.next();
+  const std::optional<std::uint64_t> age = number_of(words.next(), kAgeMax);
+  const std::string_view deadline = words.next();
+  const std::optional<std::uint64_t> epoch = number_of(words.next(), kEpochMax);
+  const std::string_view copy = words.next();
+  asked.is_copy = copy == kCopy;
+  if (asked.to.empty() || !age || !epoch || !(asked.is_copy || copy == kNone)) return malformed();
+  if (!split_deployment(words.rest(), asked)) return malformed();
   asked.age = microseconds(*age);
   asked.epoch = *epoch;
-  asked.id = id.text();
-  const Value deadline(head.fields, fleet_field::kDeadline);
-  if (deadline.repeated()) return malformed();
-  if (deadline.given()) {
-    const std::optional<std::uint64_t> left = deadline.number(kDeadlineMax);
-    if (!left) return malformed();
-    asked.patience.deadline = deadline_after(now, milliseconds(*left));
-  }
+  if (deadline == kNone) return asked;
+  const std::optional<std::uint64_t> left = number_of(deadline, kDeadlineMax);
+  if (!left) return malformed();
+  asked.patience.deadline = deadline_after(now, milliseconds(*left));
   return asked;
 }
 
-void write_sent_on(stream::RequestSink& to, const model::Route& route, const SentOnFields& fields, const Patience& patience,
-                   std::string_view id, TimePoint now) {
-  std::array<char, 24> storage;
-  std::string name = route.endpoint->namespace_name;
-  to.field(fleet_field::kDeployment, name.append("/").append(route.endpoint->name).append("/").append(route.deployment->name));
-  to.field(fleet_field::kTo, fields.to);
-  to.field(fleet_field::kAge, decimal(std::min(count_of<microseconds>(fields.age), kAgeMax), storage));
-  if (patience.deadline != kNever) {
-    to.field(fleet_field::kDeadline, decimal(std::min(count_of<milliseconds>(patience.deadline - now), kDeadlineMax), storage));
+void SentOnSink::finish(const model::Route& route, const SentOnFields& fields, const Patience& patience, TimePoint now) {
+  std::string facts;
+  facts.reserve(kUsualBytes);
+  facts.append(fields.to).push_back(' ');
+  append_decimal(facts, std::min(count_of<microseconds>(fields.age), kAgeMax));
+  facts.push_back(' ');
+  if (patience.deadline == kNever) {
+    facts.append(kNone);
+  } else {
+    append_decimal(facts, std::min(count_of<milliseconds>(patience.deadline - now), kDeadlineMax));
   }
-  to.field(fleet_field::kEpoch, decimal(fields.epoch, storage));
-  if (fields.is_copy) to.field(fleet_field::kCopy, "1");
-  to.field(fleet_field::kId, id);
+  facts.push_back(' ');
+  append_decimal(facts, fields.epoch);
+  facts.append(" ").append(fields.is_copy ? kCopy : kNone).append(" ");
+  facts.append(route.endpoint->namespace_name).append("/").append(route.endpoint->name).append("/");
+  facts.append(route.deployment->name);
+  for (const Part& part : parts_) {
+    facts.push_back(kTab);
+    facts.append(values_, part.begin, part.size);
+  }
+  to_.field(fleet_field::kFacts, facts);
+}
+
+std::string_view write_begins_at_pod(const BeginsAtPod& begins, BeginsAtPodText& storage) {
+  char* const end = storage.data() + storage.size();
+  char* at = std::to_chars(storage.data(), end, count_of<microseconds>(begins.queued)).ptr;
+  *at++ = ' ';
+  at += begins.replica.copy(at, kTextMax);
+  return {storage.data(), static_cast<std::size_t>(at - storage.data())};
 }
 
 std::optional<BeginsAtPod> read_begins_at_pod(const http::ResponseHead& head) {
   if (head.status != kBeginsAtPod) return std::nullopt;
-  const Value replica(head.fields, fleet_field::kReplica);
-  if (!replica.given()) return std::nullopt;
-  const std::optional<std::uint64_t> queued = Value(head.fields, fleet_field::kQueued).number(kAgeMax);
-  return BeginsAtPod{plain_beginning(replica.text()), microseconds(queued.value_or(0))};
+  const Value facts(head.fields, fleet_field::kFacts);
+  if (!facts.given()) return std::nullopt;
+  Words words(facts.text());
+  const std::optional<std::uint64_t> queued = number_of(words.next(), kAgeMax);
+  return BeginsAtPod{plain_beginning(words.rest()), microseconds(queued.value_or(0))};
 }
 
 std::optional<HomeReply> read_home_reply(const http::ResponseHead& head) {

@@ -143,6 +143,16 @@ void write_deadline(stream::RequestSink& to, const Patience& patience, TimePoint
   to.field("x-request-deadline-ms", decimal(std::max<std::int64_t>(left, 0), storage));
 }
 
+/// What this router says itself in the head for the pod.
+void write_additions(stream::RequestSink& to, const Downstream& from, const model::Route& route,
+                     const RequestAdditions& added) {
+  to.field("x-request-id", added.ids.request_id);
+  if (!added.ids.client_request_id.empty()) to.field("x-ms-client-request-id", added.ids.client_request_id.view());
+  write_forwarded(to, from, route);
+  // A separate line: together with the lines before it, it forms one list (RFC 9110, 5.3).
+  if (const std::string_view ours = added.via.member(from.head().minor_version); !ours.empty()) to.field("Via", ours);
+}
+
 }  // namespace
 
 void write_request_head(stream::RequestSink& to, const Downstream& from, const model::Route& route,
@@ -160,18 +170,17 @@ void write_request_head(stream::RequestSink& to, const Downstream& from, const m
     if (hop_by_hop.contains(line)) continue;
     to.field(line.name, line.value);
   }
-  to.field("x-request-id", added.ids.request_id);
-  if (!added.ids.client_request_id.empty()) to.field("x-ms-client-request-id", added.ids.client_request_id.view());
-  write_deadline(to, added.patience, added.now);
   if (hops) {
     std::array<char, 24> storage;
     to.field("Max-Forwards", decimal(std::max<std::int64_t>(*hops, 1) - 1, storage));
   }
-  write_forwarded(to, from, route);
-  // A separate line: together with the lines before it, it forms one list (RFC 9110, 5.3).
-  if (const std::string_view ours = added.via.member(head.minor_version); !ours.empty()) to.field("Via", ours);
-  if (added.to_home != nullptr) {
-    write_sent_on(to, route, *added.to_home, added.patience, added.ids.request_id, added.now);
+  if (added.to_home == nullptr) {
+    write_additions(to, from, route, added);
+    write_deadline(to, added.patience, added.now);
+  } else {
+    SentOnSink home(to);
+    write_additions(home, from, route, added);
+    home.finish(route, *added.to_home, added.patience, added.now);
   }
   to.end_head(size);
 }
@@ -183,11 +192,17 @@ void pass_request_head(stream::RequestSink& to, const Downstream& from, const Pa
   to.begin_head(head.method_text, head.path, {}, head.query);
   to.field("Host", head.authority);
   const http::HopByHop hop_by_hop(head.fields);
+  std::string_view facts;
   for (const http::FieldLine& line : head.fields) {
-    if (line.id == Field::kHost || line.id == Field::kFleet || line.id == Field::kXRequestDeadlineMs) continue;
+    if (line.id == Field::kFleet) {
+      if (line.name.size() == fleet_field::kFacts.size()) facts = line.value;
+      continue;
+    }
+    if (line.id == Field::kHost || line.id == Field::kXRequestDeadlineMs) continue;
     if ((line.id == Field::kContentLength && has_body) || hop_by_hop.contains(line)) continue;
     to.field(line.name, line.value);
   }
+  write_added_fields(to, facts);
   write_deadline(to, patience, now);
   to.end_head(size);
 }

@@ -1,7 +1,5 @@
 #include "router/proxy/member_downstream.h"
 
-#include <array>
-#include <charconv>
 #include <chrono>
 
 #include "router/proxy/fleet_head.h"
@@ -10,12 +8,9 @@ namespace router::proxy {
 
 void MemberDownstream::announce(std::string_view replica, Duration queued) {
   announced_ = true;
-  std::array<char, 24> storage;
-  const std::to_chars_result end = std::to_chars(storage.data(), storage.data() + storage.size(),
-                                                 std::chrono::duration_cast<std::chrono::microseconds>(queued).count());
   begin_interim(kBeginsAtPod, "Begins");
-  field(fleet_field::kReplica, replica);
-  field(fleet_field::kQueued, {storage.data(), static_cast<std::size_t>(end.ptr - storage.data())});
+  BeginsAtPodText storage;
+  field(fleet_field::kFacts, write_begins_at_pod({replica, queued}, storage));
   end_interim();
 }
 

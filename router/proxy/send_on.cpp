@@ -15,7 +15,7 @@ using dispatch::NamespaceHome;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLook{20};   // while nobody is home
-constexpr milliseconds kPause{50};  // before the same home is asked again
+constexpr milliseconds kPause{20};  // before the same home is asked again
 constexpr int kTriesAtOnce = 3;     // without a pause between them
 constexpr milliseconds kLastWord{1000};
 constexpr milliseconds kSlack{500};  // for the home's own deadlines, which come first
@@ -41,7 +41,7 @@ SendOn::~SendOn() {
 }
 
 Task<Result<void>> SendOn::run(bool moved) {
-  if (moved) {  // the queue was told before the exchange: look again in a moment
+  if (moved && look() == NamespaceHome::kHere) {  // the home is about to come back: look again in a moment
     const Result<void> waited = co_await pause(kLook);
     if (!waited) co_return waited.error();
   }

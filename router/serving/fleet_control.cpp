@@ -108,8 +108,15 @@ void FleetControl::expired() {
   obey();
   tell_holdings();
   pods_.forget_ended();
-  const bool busy = drains_ || !told_.limited.empty();
-  control().schedule(*this, control().now() + (busy ? kLookBusy : kLook));
+  control().schedule(*this, control().now() + next_look());
+}
+
+/// A slot moves to its new home when it is told that its exchange has ended. So the first looks follow each other closely, and
+/// later ones after a sixteenth of the time that the rest has taken already. A look costs as much as there are pods to tell.
+Duration FleetControl::next_look() const {
+  if (told_.limited.empty()) return drains_ ? kLookBusy : kLook;
+  const Duration shortest = kLookFirst + kLookEach * told_.limited.size();
+  return std::clamp<Duration>((control().now() - told_at_) / 16, std::min<Duration>(shortest, kLookBusy), kLookBusy);
 }
 
 /// Before the pods that ask for it: nothing is begun there yet.

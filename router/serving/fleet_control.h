@@ -35,8 +35,11 @@ class FleetControl final : private runtime::Timer {
     std::function<void(fleet::Event)> post;   // to the fleet's thread, in order. May throw std::bad_alloc
     std::function<void()> publish_peers;      // publishes a view with `peers.current()`. May throw std::bad_alloc
   };
-  static constexpr std::chrono::milliseconds kLook{100};     // between two looks at coverage and what is held
-  static constexpr std::chrono::milliseconds kLookBusy{20};  // while another router may wait for the end of something held
+  static constexpr std::chrono::milliseconds kLook{100};  // between two looks at coverage and what is held
+  static constexpr std::chrono::milliseconds kLookBusy{
+      20};  // at most, while another router may wait for the end of what is held
+  static constexpr std::chrono::milliseconds kLookFirst{1};  // after a change of what is held
+  static constexpr std::chrono::microseconds kLookEach{5};   // and so much for each pod
   static constexpr std::chrono::milliseconds kTellUnlimited{200};
 
   explicit FleetControl(Parts parts);
@@ -68,6 +71,7 @@ class FleetControl final : private runtime::Timer {
   };
 
   void expired() override;
+  Duration next_look() const;
   void tell_served();
   void tell_waits();
   void obey();

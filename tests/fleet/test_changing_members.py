@@ -2,33 +2,29 @@
 
 import time
 
+import pytest
 from harness.load import sort, told
 from harness.scenes import Asked, scored_by
+from harness.waits import Waits
 from support.load import Plan
 from support.wait import eventually, stays
 
 SLOTS, SERVICE = 4, 0.02
+ROUNDS = 3
 
 
-def percentile(outcomes, share):
-    times = sorted(one.ended - one.begun for one in outcomes)
-    return times[int(share * (len(times) - 1))] if times else 0.0
-
-
-def test_one_becomes_three_and_five_and_one_by_reload_and_loses_no_request(counting, fleet, load):
-    pods = counting(SLOTS, slots=1, sleep=SERVICE)
-    routers = fleet(scored_by(pods), size=1, drain_delay_ms=400)
-    running = load(routers, 0.7 * SLOTS / SERVICE, clients=30, plan=lambda number: Plan(body=b"%d" % number))
-    eventually(lambda: pods.total("ended") > 50, "a steady load")
-    begun = time.monotonic()
+def grow_and_shrink(pods, routers, running):
+    """One router becomes three, five, and another one: that which is home ends, too."""
     for count in (2, 2):
         for one in routers.grow(count):
             running.add(one)
         routers.wait_agreed()
         eventually(lambda: {len(one.fleet()["members"]) for one in routers} == {len(routers.routers)}, "all to be members")
         before = pods.total("ended")
-        eventually(lambda: pods.total("ended") > before + 50, "it to be served by all")  # noqa: B023
-    gone = routers.routers[:4]  # those that have been there for longest, and the home among them or not
+        eventually(lambda: pods.total("ended") > before + 50, "it to be served by all")
+    home = routers.home()
+    stays_on = next(one for one in reversed(routers.routers) if one is not home)
+    gone = [one for one in routers if one is not stays_on]
     routers.shrink(gone)
     for one in gone:
         eventually(lambda: not one.is_ready(), f"{one.name} to be a member no more")  # noqa: B023
@@ -36,16 +32,21 @@ def test_one_becomes_three_and_five_and_one_by_reload_and_loses_no_request(count
         one.drain()
     assert [one.wait_exit() for one in gone] == [0] * 4
     routers.wait_agreed()
-    ended = time.monotonic()
-    result = sort(running.stop())
-    steady = [one for one in result.served if one.ended < begun]
-    meanwhile = [one for one in result.served if begun <= one.ended <= ended]
-    print(f"{len(result.served)} served; p99 {1000 * percentile(steady, 0.99):.0f} ms before, "
-          f"{1000 * percentile(meanwhile, 0.99):.0f} ms during {ended - begun:.1f} s of changes")
-    assert not result.failed, told(result.failed)
-    assert not result.refused, told(result.refused)
-    eventually(lambda: [member["address"] for member in routers[4].fleet()["members"]] == [routers.addresses[4]],
+    address = routers.addresses[routers.routers.index(stays_on)]
+    eventually(lambda: [member["address"] for member in stays_on.fleet()["members"]] == [address],
                "those that have ended to be members no more")
+
+
+@pytest.mark.serial
+def test_one_becomes_three_and_five_and_one_by_reload_and_requests_hardly_wait_longer(counting, fleet, load):
+    service, waits = 0.05, Waits()
+    for _ in range(ROUNDS):
+        pods = counting(SLOTS, slots=1, sleep=service)
+        routers = fleet(scored_by(pods), size=1, drain_delay_ms=400)
+        running = load(routers, 0.7 * SLOTS / service, clients=30, plan=lambda number: Plan(body=b"%d" % number))
+        eventually(lambda: pods.total("ended") > 50, "a steady load")  # noqa: B023
+        waits.measure(running, lambda: grow_and_shrink(pods, routers, running))  # noqa: B023
+    waits.assert_hardly_longer()
 
 
 def test_a_router_that_only_some_have_in_their_list_is_home_of_nothing(counting, fleet):

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.serial
 SECONDS = float(os.environ.get("FLEET_SECONDS", "20"))
 SERVICE = 0.04  # seconds of an exchange
 LOAD = 0.8
+GRACE = 10  # seconds: drain_grace_ms of the harness
+KEPT = 0.1  # seconds after a kill in which a client may still use the connection that it kept
 KINDS = ("kill", "kill", "freeze", "freeze", "drain")
 
 
@@ -26,15 +28,15 @@ class Faults:
         self._fleet, self._chance = fleet, chance
         self.counts = Counter()
         self.deaths = []  # (begin, end, router) of each kill
+        self.freezes = []  # the same of each freeze
         self.story = []  # (moment, what, router)
-        self._frozen = {}  # router: until when
+        self._frozen = {}  # router: (since when, until when)
         self._draining = set()
 
     def step(self):
-        for router in [one for one, until in self._frozen.items() if until < time.monotonic()]:
+        for router in [one for one, (_, until) in self._frozen.items() if until < time.monotonic()]:
             self._tell("thaw", router)
-            router.thaw()
-            del self._frozen[router]
+            self._thaw(router)
         self._draining = {one for one in self._draining if one.is_running()}
         router = self._chance.choice(self._fleet.routers)
         if not router.is_running():
@@ -42,6 +44,11 @@ class Faults:
             router.restart()
         elif len(self._untouched() - {router}) >= 1 and router in self._untouched():
             self._hit(router, self._chance.choice(KINDS))
+
+    def _thaw(self, router):
+        begun, _ = self._frozen.pop(router)
+        router.thaw()
+        self.freezes.append((begun, time.monotonic(), router))
 
     def _untouched(self):
         """Routers that run, are ready, and have no fault."""
@@ -62,21 +69,26 @@ class Faults:
             self._draining.add(router)
             router.drain()
         else:
-            self._frozen[router] = time.monotonic() + self._chance.uniform(0.1, 4.0)
+            self._frozen[router] = (time.monotonic(), time.monotonic() + self._chance.uniform(0.1, 4.0))
             router.freeze()
 
     def explain(self, failed):
-        """Whether a kill has taken the request along: of the router that had its client, which then got nothing at all; or of the home,
-        which only one reason may say. A freeze or a drain takes none."""
-        killed = [router for begun, ended, router in self.deaths if begun <= failed.ended and failed.begun <= ended]
+        """Whether a fault has taken the request along. A kill: of the router that had its client, which then got nothing at all; or of the
+        home, which only one reason may say. A freeze: of the router that connected to a pod for it, for longer than that may take; or of
+        the home, until the grace of the client's router, which drained, was over. A drain alone takes none."""
+        killed = [router for begun, ended, router in self.deaths if begun <= failed.ended and failed.begun <= ended + KEPT]
+        frozen = [router for begun, ended, router in self.freezes if begun <= failed.ended and failed.begun <= ended]
         if failed.status == 0:
             return any(router.port == failed.client for router in killed)
+        if (failed.status, failed.why) == (502, "upstream_connect_failed"):
+            return any(router.port == failed.client for router in frozen)
+        if (failed.status, failed.why) == (503, "draining"):
+            return failed.ended - failed.begun > GRACE and any(router.port != failed.client for router in frozen)
         return (failed.status, failed.why) == (502, "upstream_reset") and any(router.port != failed.client for router in killed)
 
     def heal(self):
-        for router in self._frozen:
-            router.thaw()
-        self._frozen.clear()
+        for router in list(self._frozen):
+            self._thaw(router)
         for router in self._draining:
             assert router.wait_exit(30) == 0
         for router in self._fleet:

@@ -92,6 +92,23 @@ def test_the_key_is_rotated_under_load_and_nothing_is_lost(counting, fleet, load
     assert not [one.name for one in routers if old in one.log or new in one.log]
 
 
+@pytest.mark.parametrize("at_home", [False, True], ids=["another router", "the home"])
+def test_a_router_whose_key_was_replaced_alone_kept_its_links_and_nobody_was_told(at_home, counting, fleet):
+    """It could send no request on any more, or none could be sent on to it."""
+    pods = counting(1, slots=1, sleep=0.005)
+    routers = fleet(scored_by(pods))
+    odd = routers.home() if at_home else routers.others()[0]
+    others = [one for one in routers if one is not odd]
+    routers.write_keys(new_key(), routers=[odd])
+
+    def unreachable(router):
+        return {address.rpartition(":")[2] for address in router.fleet()["unreachable"]}
+    eventually(lambda: unreachable(odd) == {str(one.fleet_port) for one in others}, "both others to be out of its reach", patience=20)
+    for one in others:
+        eventually(lambda: unreachable(one) == {str(odd.fleet_port)}, "it to be out of the others' reach", patience=20)
+        assert f":{odd.fleet_port} cannot be reached: the peer does not have the key of this router" in one.log
+
+
 def test_a_port_scan_of_the_fleet_port_disturbs_nobody(counting, fleet):
     pods = counting(1, slots=1, sleep=0.005)
     routers = fleet(scored_by(pods))
@@ -152,7 +169,7 @@ def test_the_port_of_the_fleet_serves_no_request_of_a_stranger(strangers, first,
         with pytest.raises(OSError):
             context.wrap_socket(sock)
     else:
-        head = b"POST /score HTTP/1.1\r\nHost: x\r\nx-ir-deployment: /my-endpoint/blue\r\nx-ir-age-us: 0\r\nContent-Length: 1\r\n\r\nx"
+        head = b"POST /score HTTP/1.1\r\nHost: x\r\nx-ir: me 0 - 1 - /my-endpoint/blue\r\nContent-Length: 1\r\n\r\nx"
         try:
             sock.sendall(head)
         except OSError:

@@ -3,41 +3,35 @@
 import time
 
 import pytest
-from harness.load import sort, told
 from harness.scenes import Asked, scored_by
+from harness.waits import Waits
 from support.load import Plan
 from support.wait import eventually
 
-SLOTS, SERVICE = 4, 0.02
+SLOTS, SERVICE = 4, 0.05
+ROUNDS = 3
 
 
-def percentile(outcomes, share):
-    times = sorted(one.ended - one.begun for one in outcomes)
-    return times[int(share * (len(times) - 1))] if times else 0.0
-
-
-@pytest.mark.serial
-def test_three_routers_restarted_in_turn_lose_no_request(counting, fleet, load):
-    pods = counting(SLOTS, slots=1, sleep=SERVICE)
-    routers = fleet(scored_by(pods), drain_delay_ms=400)
-    running = load(routers, 0.7 * SLOTS / SERVICE, clients=40, plan=lambda number: Plan(body=b"%d" % number))
-    time.sleep(2)
-    begun = time.monotonic()
+def restart_all(routers):
     for one in routers:
         one.drain()
         assert one.wait_exit() == 0
         one.restart()
         routers.wait_agreed()
         time.sleep(0.3)  # until the balancer has it again
-    ended = time.monotonic()
-    result = sort(running.stop())
-    steady = [one for one in result.served if one.ended < begun]
-    meanwhile = [one for one in result.served if begun <= one.ended <= ended]
-    print(f"{len(result.served)} served; p99 {1000 * percentile(steady, 0.99):.0f} ms before, "
-          f"{1000 * percentile(meanwhile, 0.99):.0f} ms during {ended - begun:.1f} s of restarts")
-    assert not result.failed, told(result.failed)
-    assert not result.refused, told(result.refused)
-    assert len(meanwhile) > 100
+
+
+@pytest.mark.serial
+def test_three_routers_restarted_in_turn_lose_no_request_and_let_none_wait(counting, fleet, load):
+    pods = counting(SLOTS, slots=1, sleep=SERVICE)
+    routers = fleet(scored_by(pods), drain_delay_ms=400)
+    waits = Waits()
+    for _ in range(ROUNDS):
+        running = load(routers, 0.7 * SLOTS / SERVICE, clients=40, plan=lambda number: Plan(body=b"%d" % number))
+        before = pods.total("ended")
+        eventually(lambda: pods.total("ended") > before + 50, "a steady load")  # noqa: B023
+        waits.measure(running, lambda: restart_all(routers))
+    waits.assert_hardly_longer()
 
 
 def test_a_home_that_drains_hands_its_queue_over_in_order(counting, fleet):
@@ -50,11 +44,32 @@ def test_a_home_that_drains_hands_its_queue_over_in_order(counting, fleet):
     for number in range(9):
         waiting.append(Asked((home, *others)[number % 3]))
         eventually(lambda: home.queue_length() == len(waiting), "it to wait")  # noqa: B023
+        time.sleep(0.01)  # who arrives within a round trip of another, and a millisecond, may be served before it
     home.drain()
     assert running.answer().status == 200
     assert [one.answer().status for one in waiting] == [200] * 9
     assert [id for id, _ in pods[0].begun()] == [one.id for one in (running, *waiting)]
     assert home.wait_exit() == 0
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_home_was_killed_while_all_others_drained_and_nobody_served_what_waited(size, counting, fleet):
+    """They had said their bye, since nothing of them was at a pod; but requests of their clients waited at the home."""
+    pods = counting(size, slots=1, sleep=0.02)
+    routers = fleet(scored_by(pods, max_queue_wait_ms=10000), size=size)
+    home, others = routers.home(), routers.others()
+    held = [Asked(home, headers={"x-do": "sleep=2"}) for _ in pods]
+    eventually(lambda: pods.total("exchanges") == size, "every slot to be busy")
+    waiting = [Asked(one) for one in others for _ in range(4)]
+    eventually(lambda: home.queue_length() == len(waiting), "them to wait")
+    for one in others:
+        one.drain()
+    for one in others:
+        eventually(lambda: not one.is_ready(), "it to drain")  # noqa: B023
+    home.end_at_once()
+    assert [one.answer().status for one in waiting] == [200] * len(waiting)
+    assert [one.wait_exit() for one in others] == [0] * len(others)
+    assert len(held) == size
 
 
 def test_a_home_drains_with_streams_through_it(counting, fleet):

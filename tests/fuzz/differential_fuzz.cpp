@@ -92,7 +92,7 @@ FieldList end_to_end(const FieldList& fields, bool request, const Scene& scene) 
   for (const auto& [name, value] : fields) {
     if (is_among(kHopByHop, name) || is_named_by_connection(fields, name)) continue;
     if (request ? is_among(kOfRequests, name) : is_among(kOfResponses, name)) continue;
-    if (name.starts_with("x-ir-")) continue;  // between routers of a fleet only
+    if (name == "x-ir" || name.starts_with("x-ir-")) continue;  // between routers of a fleet only
     if (request && !scene.forwards && name == "authorization") continue;
     if (request && http::identify(name) == http::Field::kLookalike) continue;
     if (request && !scene.trusted && http::identify(name) == http::Field::kForwarding) continue;

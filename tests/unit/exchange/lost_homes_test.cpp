@@ -16,7 +16,7 @@ TEST_F(LostHomes, AHomeThatEndsInOrderHasShownThePodNothing) {
   pod().ends_in_order();
   ASSERT_EQ(tries(), 2u);
   EXPECT_EQ(pod().body, "abc");
-  EXPECT_EQ(pod().field("x-ir-age-us"), "10000");
+  EXPECT_EQ(age(), "10000");
   begin_at_pod(pod());
   pod().answer(200);
   EXPECT_EQ(asking.client.status, 200);

@@ -40,11 +40,26 @@ class SendingOnTest : public ExchangeTest {
     world.publish(++generation_);
   }
   static void begin_at_pod(PodConnection& at, const char* queued = "0") {
-    at.begin_answer(199, {{"x-ir-replica", "10.0.0.5:8080"}, {"x-ir-queued-us", queued}});
+    at.begin_answer(199, {{"x-ir", std::string(queued) + " 10.0.0.5:8080"}});
   }
   static void refuse(PodConnection& at, int status, const char* reason, PodConnection::FieldList more = {}) {
     more.emplace_back("x-ir-reason", reason);
     at.answer(status, "", std::move(more));
+  }
+  /// What the home is told: for how long the request has waited, in microseconds.
+  std::string age() {
+    const std::string facts = pod().field("x-ir");
+    const std::size_t from = facts.find(' ') + 1;
+    return facts.substr(from, facts.find(' ', from) - from);
+  }
+  /// The values of fields that the home is to write.
+  std::vector<std::string> parts() {
+    std::vector<std::string> found;
+    std::string facts = pod().field("x-ir");
+    for (std::size_t tab; (tab = facts.rfind('\t')) != std::string::npos; facts.resize(tab)) {
+      found.insert(found.begin(), facts.substr(tab + 1));
+    }
+    return found;
   }
   std::size_t tries() const { return world.pods.tried.size(); }
   const std::string& tried() const { return world.pods.tried.back().replica; }

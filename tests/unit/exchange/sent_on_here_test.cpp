@@ -20,6 +20,7 @@ namespace {
 using dispatch::NamespaceHome;
 
 constexpr const char* kId = "8f14e45f-ceea-467f-a8d5-0123456789ab";
+constexpr const char* kParts = "\t10.1.1.1, 10.1.1.2\t\toutside.example:8443\t1.1 fleet\t8f14e45f-ceea-467f-a8d5-0123456789ab";
 
 class SentOnHere : public ExchangeTest {
  protected:
@@ -61,10 +62,13 @@ class SentOnHere : public ExchangeTest {
     world.server.serve_member(runtime::Socket(world.shard, ends[1]), nullptr);
     return sent;
   }
+  /// `facts`: the words of the fleet's field; `parts`: what follows them.
+  static std::string head_with(const std::string& facts, const std::string& fields = "", const std::string& parts = kParts) {
+    return "POST /v1/thing?q=1 HTTP/1.1\r\nHost: outside.example\r\nX-Custom: 1\r\nVia: 1.0 before\r\n" + fields +
+           "x-ir: " + facts + parts + "\r\n\r\n";
+  }
   std::string head(const std::string& fields, const std::string& deployment = "/iris/blue", const char* age = "0") const {
-    return "POST /v1/thing?q=1 HTTP/1.1\r\nHost: outside.example\r\nX-Custom: 1\r\nVia: 1.1 fleet\r\nX-Request-Id: " +
-           std::string(kId) + "\r\n" + fields + "x-ir-deployment: " + deployment + "\r\nx-ir-to: " + to_ +
-           "\r\nx-ir-age-us: " + age + "\r\nx-ir-epoch: 7\r\nx-ir-id: " + kId + "\r\n\r\n";
+    return head_with(to_ + " " + age + " " + left_ + " 7 " + copy_ + " " + deployment, fields);
   }
   void ask(const std::string& fields = "", std::string_view body = "") {
     other_.send(head(fields).append(body));
@@ -92,6 +96,8 @@ class SentOnHere : public ExchangeTest {
 
   std::shared_ptr<NamespaceHome> home_ = std::make_shared<NamespaceHome>();
   std::string to_ = "self";
+  std::string left_ = "-";
+  std::string copy_ = "-";
   LoopbackListener listener_;
   Descriptor other_;
 };
@@ -101,17 +107,24 @@ TEST_F(SentOnHere, AreServedFromTheQueueOnAndSayFirstThatTheyBegin) {
   EXPECT_EQ(pod().path, "/v1/thing") << "as the other router has written it";
   EXPECT_EQ(pod().field("Host"), "outside.example");
   EXPECT_EQ(pod().field("X-Custom"), "1");
-  EXPECT_EQ(pod().field("Via"), "1.1 fleet");
-  EXPECT_EQ(pod().field("X-Forwarded-For"), "") << "the other router has written what there is";
+  EXPECT_EQ(pod().field("x-request-id"), kId);
+  EXPECT_EQ(pod().field("X-Forwarded-For"), "10.1.1.1, 10.1.1.2") << "what the other router says, and no more";
+  EXPECT_EQ(pod().field("X-Forwarded-Host"), "outside.example:8443");
+  std::string via;
+  for (const auto& [name, value] : pod().fields) {
+    EXPECT_NE(name, "X-Forwarded-Proto") << "an empty part is no field";
+    if (name == "Via") via.append(value).append("; ");
+  }
+  EXPECT_EQ(via, "1.0 before; 1.1 fleet; ") << "in order";
   for (const auto& [name, value] : pod().fields) EXPECT_FALSE(has(name, "x-ir")) << name;
   EXPECT_EQ(pod().body, "abc");
   EXPECT_EQ(world.slots_in_use(), 1u);
-  EXPECT_EQ(hear("\r\n\r\n"), "HTTP/1.1 199 Begins\r\nx-ir-replica: a\r\nx-ir-queued-us: 0\r\n\r\n");
-  pod().answer(503, "busy", {{"x-fine", "1"}, {"x-ir-reason", "queue_full"}});
+  EXPECT_EQ(hear("\r\n\r\n"), "HTTP/1.1 199 Begins\r\nx-ir: 0 a\r\n\r\n");
+  pod().answer(503, "busy", {{"x-fine", "1"}, {"x-ir-reason", "queue_full"}, {"x-ir", "0 b"}});
   const std::string answer = hear("0\r\n\r\n");
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 ")) << answer;
   EXPECT_TRUE(has(answer, "x-fine: 1\r\n") && has(answer, "busy"));
-  EXPECT_FALSE(has(answer, "x-ir-")) << "a pod cannot speak for a router";
+  EXPECT_FALSE(has(answer, "x-ir")) << "a pod cannot speak for a router";
   EXPECT_FALSE(has(answer, "x-request-id")) << "the other router writes it";
   EXPECT_EQ(world.slots_in_use(), 0u);
   EXPECT_EQ(world.told(), 0u) << "the other router counts it";
@@ -170,10 +183,11 @@ TEST_F(SentOnHere, ARequestForTheRouterThatHadThisAddressIsNotKept) {
 }
 
 TEST_F(SentOnHere, ACopyTakesAnIdleSlotOrNone) {
-  other_.send(head("x-ir-copy: 1\r\n"));
+  copy_ = "copy";
+  other_.send(head(""));
   wait_for_pod(1);
   const Descriptor another = connect();
-  another.send(head("x-ir-copy: 1\r\n"));
+  another.send(head(""));
   std::string answer;
   EXPECT_TRUE(turn_until(world.shard, [&] { return has(answer += another.received(), "\r\n\r\n"); }));
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 ") && has(answer, "x-ir-reason: queue_full\r\n")) << answer;
@@ -198,18 +212,47 @@ TEST_F(SentOnHere, ADeploymentThatIsNotKnownIsSaidToBeSo) {
   }
 }
 
-TEST_F(SentOnHere, FieldsOutOfTheirRangeAreRefused) {
-  for (const std::string& malformed :
-       {head("", "iris/blue"), head("", "/iris/blue/more"), head("", "/iris/"), head("", "/iris/blue", "-1"),
-        head("", "/iris/blue", "86400000001"), head("x-ir-deadline-ms: 1.5\r\n"), head("x-ir-age-us: 1\r\n"),
-        std::string("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), head("x-ir-deadline-ms: 4294967296\r\n"),
-        std::string("GET / HTTP/1.1\r\nHost: x\r\nx-ir-deployment: /iris/blue\r\nx-ir-age-us: 1\r\nx-ir-epoch: 1\r\n"
-                    "x-ir-id: not-a-uuid\r\n\r\n")}) {
+TEST_F(SentOnHere, FactsWithOtherWordsOrPartsAreRefused) {
+  const std::string good = "self 0 - 7 - /iris/blue";
+  for (const std::string& malformed : {std::string("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+                                       head_with(good, "x-ir: " + good + "\r\n"),
+                                       head_with(""),
+                                       head_with("self"),
+                                       head_with("self 0 - 7 -"),
+                                       head_with("0 - 7 - /iris/blue"),
+                                       head_with("self  0 - 7 - /iris/blue"),
+                                       head_with(good + " more"),
+                                       head_with("self 0 - 7 - iris/blue"),
+                                       head_with("self 0 - 7 - /iris/blue/more"),
+                                       head_with("self 0 - 7 - /iris/"),
+                                       head_with("self 0 - 7 - //blue"),
+                                       head_with("self -1 - 7 - /iris/blue"),
+                                       head_with("self +1 - 7 - /iris/blue"),
+                                       head_with("self 1x - 7 - /iris/blue"),
+                                       head_with("self - - 7 - /iris/blue"),
+                                       head_with("self 86400000001 - 7 - /iris/blue"),
+                                       head_with("self 99999999999999999999 - 7 - /iris/blue"),
+                                       head_with("self 0 1.5 7 - /iris/blue"),
+                                       head_with("self 0 4294967296 7 - /iris/blue"),
+                                       head_with("self 0 -- 7 - /iris/blue"),
+                                       head_with("self 0 - - - /iris/blue"),
+                                       head_with("self 0 - 9223372036854775808 - /iris/blue"),
+                                       head_with("self 0 - 7 1 /iris/blue"),
+                                       head_with("self 0 - 7 Copy /iris/blue"),
+                                       head_with(good, "", ""),
+                                       head_with(good, "", std::string("\t") + kId),
+                                       head_with(good, "", "\ta\tb\tc\td\tnot-a-uuid"),
+                                       head_with(good, "", "\ta\tb\tc\td\t"),
+                                       head_with(good, "", std::string(kParts) + "\tmore"),
+                                       head_with(good, "", std::string("\ta\tb\tc\td\te\t") + kId)}) {
     other_.send(malformed);
     const std::string answer = hear("\r\n\r\n");
     EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 ") && has(answer, "x-ir-reason: bad_request\r\n")) << malformed << answer;
   }
   EXPECT_EQ(world.pods.tried.size(), 0u);
+  other_.send(head_with(good, "", std::string("\t\t\t\t\t") + kId));
+  wait_for_pod(1);
+  pod().answer(200);
 }
 
 TEST_F(SentOnHere, AHeadThatIsNotHttpEndsTheConnection) {
@@ -239,12 +282,13 @@ TEST_F(SentOnHere, TheTimeInTheQueueIsTold) {
   world.advance(50ms);
   pod().answer(200);
   EXPECT_TRUE(first.over);
-  EXPECT_TRUE(has(hear("\r\n\r\n"), "x-ir-queued-us: 150000\r\n"));
+  EXPECT_TRUE(has(hear("\r\n\r\n"), "x-ir: 150000 a\r\n"));
   pod().answer(200);
 }
 
 TEST_F(SentOnHere, TheClientsDeadlineIsWhatTheOtherRouterSays) {
-  ask("x-ir-deadline-ms: 1500\r\nx-request-deadline-ms: 9999\r\n");
+  left_ = "1500";
+  ask("x-request-deadline-ms: 9999\r\n");
   EXPECT_EQ(pod().field("x-request-deadline-ms"), "1500");
   world.advance(1500ms);
   EXPECT_TRUE(has(hear("upstream_timeout"), "HTTP/1.1 504 "));

@@ -28,6 +28,8 @@ Beat full_beat() {
           .acknowledges = true,
           .serving = true,
           .sees_you = true,
+          .unlisted = true,
+          .list = 77,
           .resigned = true,
           .roster = roster_of(3),
           .busy_revision = 4,

@@ -180,7 +180,8 @@ void DataPath::reach(std::size_t number, int home, Duration age, int tries) {
 void DataPath::refuse(std::size_t number, int home, int tries) {
   const int client = (*requests_)[number].at;
   if (home == client) {
-    world_->at(options_.look, [this, number, tries] { offer(number, -1, tries); });
+    const bool still = routers_[static_cast<std::size_t>(home)]->home == home;
+    world_->at(still ? options_.look : 0, [this, number, tries] { offer(number, -1, tries); });
     return;
   }
   const int named = routers_[static_cast<std::size_t>(home)]->home;

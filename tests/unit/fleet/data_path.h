@@ -44,8 +44,8 @@ Time p99(std::vector<Time> waits);
 
 struct DataPathOptions {
   Time hop = kMs / 4;     // a message between two routers takes 0.6 to 1.4 of it
-  Time look = 20 * kMs;   // while nobody is home, and after the own queue has moved away
-  Time pause = 50 * kMs;  // before a home that has refused is asked once more, after three times
+  Time look = 20 * kMs;   // while nobody is home, or the own queue is about to come back
+  Time pause = 20 * kMs;  // before a home that has refused is asked once more, after three times
   bool tells_age = true;  // off: a request that is sent on gets the position of its arrival there
   bool splits = false;    // no fleet: the pods are split among the routers, each of which serves its own clients
 };

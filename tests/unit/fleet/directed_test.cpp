@@ -201,6 +201,24 @@ TEST_F(FleetCases, TheLastThatDrainsGivesWayToANewcomer) {
   }
 }
 
+/// Requests of their clients waited at it. They had said their bye, or had left the list of those that serve.
+TEST_F(FleetCases, TheLastThatServesIsKilledWhileTheOthersDrain) {
+  for (const bool fixed : {false, true}) {
+    for (const int hosts : {2, 3}) {
+      World& world = fleet(hosts, {.fixed = fixed});
+      const int last = home();
+      for (int host = 0; host < hosts; ++host)
+        if (host != last) world.drain(host);
+      world.run_for(kSecond);
+      world.crash(last, true);
+      EXPECT_TRUE(world.wait_served(2 * kSecond)) << fixed << hosts << world.history() << world.state();
+      world.run_for(kDrainDelay + 15 * kSecond);
+      for (int host = 0; host < hosts; ++host) EXPECT_FALSE(world.process(host)->alive) << host << world.state();
+      ASSERT_EQ(world.violation(), "") << world.history();
+    }
+  }
+}
+
 TEST_F(FleetCases, AForgottenProcessThatDrainsCutsWhatRunsAndLeaves) {
   for (const bool fixed : {false, true}) {
     World& world = fleet(3, {.fixed = fixed, .long_exchanges = true});
@@ -211,8 +229,25 @@ TEST_F(FleetCases, AForgottenProcessThatDrainsCutsWhatRunsAndLeaves) {
     world.process((leaver + 1) % 3)->handle(Forget{world.process(leaver)->identity.id});
     world.run_for(240 * kMs + kSecond);
     EXPECT_EQ(world.running_of(*world.process(leaver)), 0U) << world.state();
+    world.run_for(kDrainDelay);
     EXPECT_FALSE(world.process(leaver)->alive) << world.state();
     expect_served_within(15 * kSecond);
+    ASSERT_EQ(world.violation(), "") << world.history();
+  }
+}
+
+/// Nothing runs at the home, so its bye comes while the next one takes over. That adds no wait: the takeover takes some frames
+/// of up to 30 ms each. (With fixed peers a process of this World ends with its bye still on the way.)
+TEST_F(FleetCases, AHomeThatHandsOverInOrderIsReplacedAtOnce) {
+  const auto idle = [](Process& process, const Assignment& assignment) {
+    process.handle(Applied{.version = assignment.version, .holdings = {}});
+  };
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    World& world = fleet(3, {.seed = seed, .obey = idle});
+    world.drain(home());
+    world.run_for(200 * kMs);
+    EXPECT_TRUE(world.all_served()) << seed << "\n" << world.history() << world.state();
+    world.run_for(3 * kSecond);
     ASSERT_EQ(world.violation(), "") << world.history();
   }
 }

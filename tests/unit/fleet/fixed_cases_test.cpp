@@ -50,6 +50,17 @@ TEST_F(FleetFixed, APeerThatIsTakenOutGivesUpItsHomesBeforeAnotherTakesThem) {
   expect_served_within(15 * kSecond);
 }
 
+TEST_F(FleetFixed, ReadinessToldToForgetAPeerWhileEveryPeerWasMet) {
+  WorldOptions options{.hosts = 3, .fixed = true};
+  options.timing.abort_wait = seconds(15);
+  world_ = std::make_unique<World>(options);
+  for (int host = 0; host < 3; ++host) world_->spawn(host);
+  world_->run_for(5 * kSecond);
+  EXPECT_EQ(report(0).reason.find("waits another 1"), 0U) << report(0).reason;
+  world_->run_for(11 * kSecond);
+  EXPECT_TRUE(report(0).ready) << report(0).reason;
+}
+
 TEST_F(FleetFixed, OneBecomesThreeAndOneAgainByReload) {
   WorldOptions options{.hosts = 3, .fixed = true, .namespaces = 6};
   world_ = std::make_unique<World>(options);
@@ -154,6 +165,7 @@ TEST_F(FleetReports, APeersWordForAnEarlierTimeOfServingIsNotTaken) {
   beat.sees_you = true;  // as it was when this process served before, or another one did at its address
   beat.busy_revision = 1;
   beat.busy.emplace();
+  beat.list = told()->list;
   machine.handle(now, FrameReceived{1, encode(beat)});
   now += milliseconds(300);
   machine.handle(now, Tick{});

@@ -68,5 +68,14 @@ TEST(FleetRandom, FixedPeersKeepTheSlotsToo) {
   });
 }
 
+TEST(FleetRandom, FixedPeersKeepTheSlotsWhateverListsTheyRead) {
+  run_seeds("fixed peers, any lists", 24, [](WorldOptions& options) {
+    options.fixed = options.any_lists = true;
+    options.hosts = 3 + static_cast<int>(options.seed % 3);
+    options.namespaces = 1;
+    options.loss = options.seed % 3 == 0 ? 0.05 : 0;
+  });
+}
+
 }  // namespace
 }  // namespace router::fleet::test

@@ -41,7 +41,7 @@ class FleetRules : public testing::Test {
 
 TEST_F(FleetRules, Majority) { expect_needed(&Rules::majority); }
 TEST_F(FleetRules, SentTime) { expect_needed(&Rules::sent_time, 40); }
-TEST_F(FleetRules, EqualEpoch) { expect_needed(&Rules::equal_epoch, 13690); }
+TEST_F(FleetRules, EqualEpoch) { expect_needed(&Rules::equal_epoch, 22860); }
 TEST_F(FleetRules, Confirmed) { expect_needed(&Rules::confirmed, 5880); }
 TEST_F(FleetRules, Reports) { expect_needed(&Rules::reports); }
 TEST_F(FleetRules, WaitUnproven) { expect_needed(&Rules::wait_unproven); }

@@ -86,6 +86,7 @@ void Trouble::next() {
 }
 
 void Trouble::one() {
+  if (world_.options.any_lists && world_.chance(0.3)) return any_lists();
   if (world_.options.fixed && world_.chance(0.1)) return lists();
   switch (world_.pick(world_.options.fixed ? 10 : 16)) {
     case 0: return cut();
@@ -174,7 +175,33 @@ void Trouble::lists() {
     if (i == out) continue;  // its file would be refused
     world_.at(world_.between(0, kSecond), [this, i, out, list] {
       Process* const one = world_.process(i);
-      if (one != nullptr && one->alive && !one->frozen && reaches(*one, out)) one->handle(PeersChanged{list});
+      if (over_ || one == nullptr || !one->alive || one->frozen || !reaches(*one, out)) return;
+      one->handle(PeersChanged{list});
+    });
+  }
+}
+
+/// Two lists of whatever hosts, and the one of all: each process reads one that it is in.
+void Trouble::any_lists() {
+  std::vector<std::vector<int>> choice(3);
+  for (int i = 0; i < world_.hosts(); ++i) {
+    choice[0].push_back(i);
+    for (std::size_t one : {1U, 2U})
+      if (world_.chance(0.6)) choice[one].push_back(i);
+  }
+  world_.note("lists change");
+  for (int i = 0; i < world_.hosts(); ++i) {
+    const std::vector<int> list = choice[static_cast<std::size_t>(world_.pick(3))];
+    if (std::find(list.begin(), list.end(), i) == list.end()) continue;
+    world_.at(world_.between(0, 2 * kSecond), [this, i, list] {
+      Process* const one = world_.process(i);
+      if (over_ || one == nullptr || !one->alive || one->frozen) return;
+      for (int out = 0; out < world_.hosts(); ++out)
+        if (std::find(list.begin(), list.end(), out) == list.end() && !reaches(*one, out)) return;
+      std::string text = one->identity.id + " reads the list";
+      for (const int each : list) text += " " + std::to_string(each);
+      world_.note(text);
+      one->handle(PeersChanged{World::addresses(list)});
     });
   }
 }

@@ -31,6 +31,7 @@ class Trouble {
   void slots();
   void services();
   void lists();
+  void any_lists();
   bool reaches(const Process& process, int out) const;
   void api();
   void lease();

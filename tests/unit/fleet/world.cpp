@@ -48,6 +48,12 @@ std::string World::history() const {
 
 // --- Processes
 
+std::vector<std::string> World::addresses(const std::vector<int>& hosts) {
+  std::vector<std::string> list;
+  for (const int host : hosts) list.push_back("host" + std::to_string(host));
+  return list;
+}
+
 Process* World::spawn(int host, bool same_pod, Protocols protocols) {
   const auto index = static_cast<std::size_t>(host);
   if (current_[index] != nullptr && current_[index]->alive) return nullptr;
@@ -61,6 +67,7 @@ Process* World::spawn(int host, bool same_pod, Protocols protocols) {
                     .started = now_ + 1};
   Options own{.timing = options.timing, .rules = options.rules, .protocols = protocols, .fixed_peers = {}};
   for (int i = 0; options.fixed && i < hosts(); ++i) own.fixed_peers.push_back("host" + std::to_string(i));
+  if (const auto list = lists.find(host); list != lists.end()) own.fixed_peers = list->second;
   note("start of " + identity.id + " in " + uid);
   processes_.push_back(std::make_unique<Process>(*this, host, rates_[index], identity, own));
   current_[index] = processes_.back().get();

@@ -39,6 +39,7 @@ struct WorldOptions {
   Timing timing = {};
   int hosts = 3;
   bool fixed = false;
+  bool any_lists = false;  // fixed peers: the lists that processes read differ as they like
   int namespaces = 3;
   int pods_each = 2;
   double loss = 0;        // of frames
@@ -80,6 +81,8 @@ class World {
   int pick(int count) { return static_cast<int>(between(0, count - 1)); }
 
   // --- processes
+  std::map<int, std::vector<std::string>> lists;  // fixed peers: of hosts whose next process starts with another list than all
+  static std::vector<std::string> addresses(const std::vector<int>& hosts);
   Process* spawn(int host, bool same_pod = false, Protocols protocols = {});
   Process* process(int host) const { return current_.at(static_cast<std::size_t>(host)); }
   Process* at_address(const std::string& address) const;
@@ -111,7 +114,8 @@ class World {
   Lease lease;
   std::vector<std::string> rosters;  // all that were written
   std::uint64_t conflicts = 0;
-  std::uint64_t frames = 0;  // that processes wanted to send
+  std::uint64_t frames = 0;       // that processes wanted to send
+  std::size_t longest_frame = 0;  // bytes
   bool slow_api = false;
   std::optional<int> late_answers;  // a host that gets the API server's answers 1.8 s late
   std::optional<int> late_events;   // a host whose watch is 2 s late

@@ -109,6 +109,7 @@ void Process::end_link(LinkId link) {
 
 void Process::send(LinkId link, const std::string& text) {
   ++world_.frames;
+  world_.longest_frame = std::max(world_.longest_frame, text.size());
   const auto found = links.find(link);
   if (found == links.end() || world_.chance(world_.options.loss)) return;
   const Time due = world_.now() + (world_.chance(0.5) ? world_.between(kMs / 5, 2 * kMs) : world_.between(kMs, 30 * kMs));
@@ -247,7 +248,7 @@ void Process::tell_holdings() {
 void Process::work() {
   if (!alive || world_.options.obey) return;
   const bool closed = closes_at > 0 && world_.now() >= closes_at;
-  if (closed && open_.empty() && machine.report(clock()).homes > 0) handle(Emptied{});
+  if (closed && open_.empty()) handle(Emptied{});
   if (!frozen && !closed) {
     for (const PodAssignment& one : applied_.pods) {
       std::uint32_t allowed = 0;

@@ -125,7 +125,7 @@ TEST_F(LinksTest, AreNotOpenedWithAnotherKey) {
   EXPECT_EQ(a->port().strangers().size(), 0u);
 }
 
-TEST_F(LinksTest, StayWhileTheKeysAreRotatedAndNewOnesOpenInEachStep) {
+TEST_F(LinksTest, StayWhileAKeyIsAddedAndOpenAgainWhenOneIsTakenOut) {
   const auto a = node("a");
   const auto b = node("b");
   join(*a, *b);
@@ -139,6 +139,7 @@ TEST_F(LinksTest, StayWhileTheKeysAreRotatedAndNewOnesOpenInEachStep) {
   for (std::size_t step = 0; step < steps.size(); ++step) {
     ASSERT_TRUE(a->links().replace_keys(keys(steps[step].first)).ok());
     ASSERT_TRUE(b->links().replace_keys(keys(steps[step].second)).ok());
+    ASSERT_TRUE(in_time([&] { return a->has_link_to("b") && b->has_link_to("a"); })) << step;
     for (int i = 0; i < 20; ++i, ++sent) {
       ASSERT_TRUE(a->send("b", "beat"));
       shard.poll();
@@ -150,6 +151,16 @@ TEST_F(LinksTest, StayWhileTheKeysAreRotatedAndNewOnesOpenInEachStep) {
   }
   EXPECT_TRUE(until([&] { return b->seen().frames.size() == sent; }));
   EXPECT_TRUE(a->has_link_to("b"));
+}
+
+TEST_F(LinksTest, EndWhenTheirKeyIsTakenOutOnOneSide) {
+  const auto a = node("a");
+  const auto b = node("b");
+  join(*a, *b);
+  ASSERT_TRUE(b->links().replace_keys(keys(kOtherKey)).ok());
+  ASSERT_TRUE(in_time([&] { return !a->has_link_to("b") && !b->has_link_to("a"); }));
+  EXPECT_TRUE(in_time([&] { return !a->seen().failures.empty() && !b->seen().failures.empty(); })) << "nobody is told";
+  EXPECT_TRUE(a->seen().dead.empty()) << "its process lives";
 }
 
 TEST_F(LinksTest, EndWithByeWhenThePeerHasSaidSo) {

@@ -48,11 +48,14 @@ TEST(Identify, KnowsByWhichFieldsAProxySpeaks) {
 }
 
 TEST(Identify, KnowsByWhichFieldsRoutersSpeak) {
-  for (const char* name : {"x-ir-age-us", "X-IR-Deployment", "x-ir-", "X-Ir-A-Name-That-Is-Longer-Than-All-The-Others"}) {
+  for (const char* name :
+       {"x-ir", "X-Ir", "x-ir-age-us", "X-IR-Deployment", "x-ir-", "X-Ir-A-Name-That-Is-Longer-Than-All-The-Others"}) {
     EXPECT_EQ(identify(name), Field::kFleet) << name;
   }
-  for (const char* name : {"x_ir_age_us", "X-IR_Id", "x-ir-age_us"}) EXPECT_EQ(identify(name), Field::kLookalike) << name;
-  for (const char* name : {"x-ir", "x-irrelevant", "y-ir-id", "x-iris-id"}) EXPECT_EQ(identify(name), Field::kOther) << name;
+  for (const char* name : {"x_ir", "X_Ir", "x_ir_age_us", "X-IR_Id", "x-ir-age_us"})
+    EXPECT_EQ(identify(name), Field::kLookalike) << name;
+  for (const char* name : {"x-irs", "x-i", "y-ir", "x-ip", "x-irrelevant", "y-ir-id", "x-iris-id"})
+    EXPECT_EQ(identify(name), Field::kOther) << name;
 }
 
 }  // namespace

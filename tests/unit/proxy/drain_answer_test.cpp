@@ -101,11 +101,11 @@ class DrainAnswerTest : public ::testing::Test {
   test::TestShard::Started<Result<void>> draining;
 };
 
-constexpr std::string_view kHead = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
+constexpr std::string_view kAnswerHead = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
 
 TEST_F(DrainAnswerTest, ReadsTheAnswerToItsEnd) {
   begin();
-  pod_sends(kHead);
+  pod_sends(kAnswerHead);
   pod_sends("ab");
   EXPECT_FALSE(draining.done());
   pod_sends("cd");
@@ -142,7 +142,7 @@ TEST_F(DrainAnswerTest, LetsOthersHaveTheirTurnBetweenInterimResponses) {
 
 TEST_F(DrainAnswerTest, WaitsTheIdleTimeoutBetweenTwoPieces) {
   begin();
-  pod_sends(kHead);
+  pod_sends(kAnswerHead);
   for (const char* piece : {"a", "b", "c"}) {
     shard.advance(59s);
     pod_sends(piece);
@@ -163,14 +163,14 @@ TEST_F(DrainAnswerTest, FailsWhenThePodLeavesBeforeTheHead) {
 
 TEST_F(DrainAnswerTest, FailsWhenThePodLeavesInTheBody) {
   begin();
-  pod_sends(kHead);
+  pod_sends(kAnswerHead);
   exchange.pod.far.close();
   shard.poll();
   EXPECT_EQ(reason(), Reason::kUpstreamReset);
 }
 
 TEST_F(DrainAnswerTest, EndsWithTheDrainsGraceAtEachState) {
-  for (const std::string_view sent : {std::string_view(), kHead}) {
+  for (const std::string_view sent : {std::string_view(), kAnswerHead}) {
     exchange.pod.far.send(sent);
     begin();
     shard.poll();

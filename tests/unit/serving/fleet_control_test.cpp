@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <memory>
@@ -132,6 +133,7 @@ class ControlOfAFleet : public ::testing::Test {
   bool has_free = false;  // `free`, a deployment without a limit at the same pod
   std::chrono::milliseconds request_timeout{5000};
   int views = 0;
+  std::uint64_t obeyed = 0;  // the newest assignment
   FleetControl control_side{{.control = control,
                              .shards = shards,
                              .live = live,
@@ -210,6 +212,22 @@ TEST_F(ControlOfAFleet, TellsWhatStillRunsWhenTheHomeHasMovedAway) {
   running.give_back();
   pass(FleetControl::kLookBusy);
   EXPECT_TRUE(last<fleet::Applied>().holdings.empty());
+}
+
+/// The next home waits for it.
+TEST_F(ControlOfAFleet, TellsTheEndOfWhatRunsAtOnceIfItHasNotRunForLong) {
+  members = {member("other", "127.0.0.1:9")};
+  for (const Duration runs : {Duration(0ms), Duration(160ms), Duration(10s)}) {
+    const std::uint64_t version = obeyed + 1;
+    here(version, 1);
+    dispatch::HeldSlot running = take();
+    ASSERT_TRUE(running);
+    elsewhere(obeyed = version + 1, "other");
+    for (Duration passed{}; passed < runs; passed += 1ms) pass(1ms);
+    running.give_back();
+    pass(2ms + std::min<Duration>(runs / 16, FleetControl::kLookBusy));
+    EXPECT_TRUE(last<fleet::Applied>().holdings.empty()) << runs.count();
+  }
 }
 
 TEST_F(ControlOfAFleet, AWaitingRequestLearnsThatTheHomeHasMoved) {

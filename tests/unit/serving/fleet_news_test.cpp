@@ -54,6 +54,8 @@ TEST_F(FleetReporterTest, TellsAnAssignmentAndTheEndAtOnceAndTheRestNowAndThen) 
   EXPECT_EQ(again->assignment, served->assignment) << "not copied again";
   pass(milliseconds(1), fleet::DrainRequested{});
   pass(milliseconds(0), fleet::Applied{.version = machine.assignment().version, .holdings = {}});
+  ASSERT_FALSE(machine.may_leave()) << "requests of its clients may wait at the home";
+  pass(milliseconds(0), fleet::Emptied{});
   ASSERT_TRUE(machine.may_leave());
   EXPECT_TRUE(news().value().may_leave);
 }

@@ -45,6 +45,7 @@ TEST_F(FleetThreads, OneThatDrainsSaysByeSoNobodyLooksForAProof) {
   ASSERT_TRUE(until([&] { return agree(kNames); }));
   EXPECT_FALSE((*this)[2].newest->may_leave);
   (*this)[2].thread.post(fleet::DrainRequested{});
+  (*this)[2].thread.post(fleet::Emptied{});
   ASSERT_TRUE(until([&] { return (*this)[2].newest->may_leave; }));
   (*this)[2].thread.stop();
   members.pop_back();
@@ -60,6 +61,7 @@ TEST_F(FleetThreads, MembersOfTwoVersionsWithAProtocolInCommonAreOneFleet) {
   start(kNames);
   ASSERT_TRUE(until([&] { return agree(kNames); }));
   (*this)[0].thread.post(fleet::DrainRequested{});
+  (*this)[0].thread.post(fleet::Emptied{});
   ASSERT_TRUE(until([&] { return (*this)[0].newest->may_leave; }));
   (*this)[0].thread.stop();
   members.erase(members.begin());
@@ -166,6 +168,7 @@ TEST_F(FleetThreads, StopMayBeCalledByNewsAndBeforeTheStart) {
   };
   (*this)[1].serve("a");
   (*this)[1].thread.post(fleet::DrainRequested{});
+  (*this)[1].thread.post(fleet::Emptied{});
   (*this)[1].thread.start();
   EXPECT_TRUE(until([&] { return left; }));
   run_for(milliseconds(20));
@@ -198,6 +201,7 @@ TEST_F(FleetThreadsWithALease, MembersTakeTheRosterFromItAndWriteIt) {
   ASSERT_TRUE(until([&] { return agree(kNames); }));
   EXPECT_GE((*this)[0].newest->report.epoch.number, 7u);
   (*this)[2].thread.post(fleet::DrainRequested{});
+  (*this)[2].thread.post(fleet::Emptied{});
   ASSERT_TRUE(until([&] { return (*this)[2].newest->may_leave; }));
   EXPECT_EQ((*this)[2].newest->report.state, "left");
   (*this)[2].thread.stop();

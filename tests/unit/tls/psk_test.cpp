@@ -46,6 +46,13 @@ TEST(PskKeys, AreEqualOnlyInTheSameOrder) {
   EXPECT_FALSE(keys(kFirst) == keys(kFirst + "\n" + kSecond));
 }
 
+TEST(PskKeys, AreAllInOthersInAnyOrder) {
+  EXPECT_TRUE(keys(kFirst).all_in(keys(kSecond + "\n" + kFirst)));
+  EXPECT_TRUE(keys(kFirst + "\n" + kSecond).all_in(keys(kSecond + "\n" + kFirst)));
+  EXPECT_FALSE(keys(kFirst + "\n" + kSecond).all_in(keys(kSecond)));
+  EXPECT_FALSE(keys(kFirst).all_in(keys(kSecond)));
+}
+
 class Psk : public testing::Test {
  protected:
   /// The handshake of one stream on either side.
