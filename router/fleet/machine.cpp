@@ -125,7 +125,7 @@ void Machine::State::say_bye() {
   // Requests of its own clients may wait at the home: if that is lost, this process is home again unless another can be.
   if (said_bye_ || !emptied_ || !idle()) return;
   said_bye_ = true;
-  idle_since_ = now_;
+  bye_at_ = now_;
   const std::string bye = encode(Bye{});
   for (const auto& [link, id] : links_) actions_.emplace_back(SendFrame{link, bye});
 }
@@ -154,9 +154,9 @@ bool Machine::State::serving() const {
 }
 
 bool Machine::State::may_leave() const {
-  if (!draining_ || !said_bye_ || !idle()) return false;
+  if (!said_bye_ || !idle()) return false;
   // The others are told twice: by the bye, and by the roster if the API server can be reached.
-  return fixed() || left_ || self() == nullptr || now_ >= idle_since_ + std::chrono::seconds(5);
+  return fixed() || left_ || self() == nullptr || now_ >= bye_at_ + std::chrono::seconds(5);
 }
 
 }  // namespace router::fleet

@@ -33,8 +33,8 @@ void Machine::State::on(Applied& applied) {
 }
 
 bool Machine::State::candidate(const Member& member) const {
-  // Who has said its bye is dead for the others, which do not ask it what runs.
-  if (member.id == identity_.id) return serving() && !emptied_ && !said_bye_;
+  // Who is empty says its bye: it is dead for the others, which do not ask it what runs.
+  if (member.id == identity_.id) return serving() && !emptied_;
   if (dead(member.id)) return false;
   const Peer* const peer = find_peer(member.id);
   // A fixed peer that was never met may be home: it is asked before anybody takes its place.

@@ -273,7 +273,7 @@ std::optional<Roster> Machine::State::own_change() const {
   if (!may_write()) return std::nullopt;
   if (said_bye_ && idle()) return without(std::move(next), identity_.id);
   // The last one that served is dead, and requests of own clients wait: they need a home, which only a serving member is.
-  if (draining_ && !emptied_ && !said_bye_ && own->state == MemberState::kLeaving && next.serving() == 0) {
+  if (draining_ && !emptied_ && own->state == MemberState::kLeaving && next.serving() == 0) {
     own->state = MemberState::kServing;
     return next;
   }

@@ -208,8 +208,8 @@ class Machine::State {
   bool resigned_ = false;
   bool emptied_ = false;  // nothing runs or waits here any more, and nothing comes: home of nothing, whoever else is there
   bool left_ = false;
-  bool said_bye_ = false;
-  BootTime idle_since_ = kAlways;
+  bool said_bye_ = false;  // only after `emptied_`
+  BootTime bye_at_ = kAlways;
   std::uint32_t rebirths_ = 0;
   Coverage coverage_;
   bool must_cut_ = false;

@@ -58,7 +58,8 @@ def test_the_home_was_killed_while_all_others_drained_and_nobody_served_what_wai
     pods = counting(size, slots=1, sleep=0.02)
     routers = fleet(scored_by(pods, max_queue_wait_ms=10000), size=size)
     home, others = routers.home(), routers.others()
-    held = [Asked(home, headers={"x-do": "sleep=2"}) for _ in pods]
+    for _ in pods:
+        Asked(home, headers={"x-do": "sleep=2"})
     eventually(lambda: pods.total("exchanges") == size, "every slot to be busy")
     waiting = [Asked(one) for one in others for _ in range(4)]
     eventually(lambda: home.queue_length() == len(waiting), "them to wait")
@@ -69,7 +70,6 @@ def test_the_home_was_killed_while_all_others_drained_and_nobody_served_what_wai
     home.end_at_once()
     assert [one.answer().status for one in waiting] == [200] * len(waiting)
     assert [one.wait_exit() for one in others] == [0] * len(others)
-    assert len(held) == size
 
 
 def test_a_home_drains_with_streams_through_it(counting, fleet):
