@@ -1,4 +1,5 @@
 """What the processes of a benchmark have used, as the kernel counts it: processor time and memory."""
+import contextlib
 import os
 import pathlib
 
@@ -32,6 +33,14 @@ def _seconds_of_process(pid):
 def cpu_seconds(pids):
     """User and system time so far. Threads that have ended do not count; no proxy here ends any during a measurement."""
     return sum(_seconds_of_process(pid) for pid in pids)
+
+
+def waited_seconds(pids):
+    """How long the threads were ready to run and had no core, so far; 0 if the kernel does not tell."""
+    tasks = [task for pid in pids for task in pathlib.Path(f"/proc/{pid}/task").iterdir()]
+    with contextlib.suppress(FileNotFoundError):
+        return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
+    return 0.0
 
 
 def cpu_seconds_by_mode(pids):
