@@ -39,7 +39,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("router", type=pathlib.Path)
     parser.add_argument("build", type=pathlib.Path)
-    parser.add_argument("--quick", action="store_true", help="short rounds: about 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="short rounds: about 5 minutes")
     parser.add_argument("--parts", type=words_of(PARTS), default=PARTS)
     parser.add_argument("--rounds", type=int, help="of waiting")
     parser.add_argument("--pairs", type=int, help="of rate; fewer than nine judge nothing")

@@ -1,13 +1,13 @@
 """The CPU time of one request that is sent on, at both routers, beside that of a local one at the home: in interleaved pairs.
 
 Both requests of a pair go through the same home process, which has a core of its own, in two ways:
-- `direct`: bench_client speaks as another router, so nothing but the load and the replicas shares the other core, and the home is as busy with
-  requests that were sent on as with local ones.
-- `through`: another router sends on. It shares the other core, and both requests come at the same fixed rate. Without that, the home would sleep
-  more often between requests that were sent on than between local ones, and each wake-up costs.
+- `direct`: bench_client speaks as another router, so for both requests the other core has the load and the replicas and nothing else.
+- `through`: another router sends on. It shares the other core, and so both requests come at the same fixed rate: the less a home has to do, the
+  more often it sleeps and wakes for each request.
 
 CPU time without load (beats between routers, probes, clocks) is measured first and subtracted from each run for as long as that took. Other work on
-the home's core makes both requests dearer by about as much, and so their ratio smaller: where the home waits for its core, nothing is judged."""
+the home's core makes both requests dearer by about as much, and so their ratio smaller. The home gets precedence there, where that is allowed (root);
+where it waits for its core all the same, nothing is judged."""
 import os
 import statistics
 import subprocess
@@ -62,10 +62,11 @@ class Rates:
         self.folder.mkdir()
         self.routers, self.stub = None, Stub(options.build / "bench" / "bench_stub", cores[0], self.folder, REPLICAS)
         try:
-            self.routers = Routers(options.router, self.folder / "fleet", cores[0], KEY, [{}, {}], replicas=[self.stub.ports], slots=SLOTS,
-                                   certificates=options.certificates)
+            self.routers = Routers(options.router, self.folder / "fleet", cores[0], KEY, [{"start_new_session": True}, {}],
+                                   replicas=[self.stub.ports], slots=SLOTS, certificates=options.certificates)
             self.routers.wait_answered(KEY)
             processes.move(self.routers.home.pids, cores[-1])
+            processes.precede(self.routers.home.popen.pid)
             environment = os.environ | {"BENCH_KEY": KEY, "BENCH_FLEET_KEY": self.routers.fleet_key}
             self.load = types.SimpleNamespace(load_core=cores[0], client=options.build / "bench" / "bench_client", environment=lambda: environment)
             self.idle = {name: self.measure_idle(router.pids) for name, router in (("home", self.routers.home), ("away", self.routers.away))}
@@ -152,7 +153,8 @@ def print_rows(title, rounds):
     def median(name, who, figure):
         return statistics.median(one[name][who][figure] for one in rounds)
     waited = statistics.median(one[name]["waited"] for one in rounds for name in one)
-    print(f"{title}, {len(rounds)} pairs; the home waited {waited:.2f} s a second for its core\n  {'':28}" + "".join(f"{figure:>9}" for figure in FIGURES) + f"{'a second':>11}")
+    print(f"{title}, {len(rounds)} pairs; the home waited {waited:.2f} s a second for its core")
+    print(f"  {'':28}" + "".join(f"{figure:>9}" for figure in FIGURES) + f"{'a second':>11}")
     for line, name, who in [(name, name, "home") for name in rounds[0]] + [("sent on: the other router", sent_on, "away")]:
         per_second = statistics.median(one[name]["per_second"] for one in rounds)
         if median(name, who, "all") > 1:  # it was not asked
@@ -180,5 +182,6 @@ def report(found):
     verdicts = [print_rows("bench_client as the other router, as many as possible", found["direct"]),
                 print_rows(f"through another router, {found['rate']} a second", found["through"])]
     reached = CORES * 1e6 / statistics.median(one["sent on, direct"]["home"]["all"] for one in found["direct"])
-    print(f"  a home with {CORES} cores is busy at {reached:.0f} requests a second that were sent on; goal {RATE_MIN}: {'met' if reached >= RATE_MIN else 'MISSED'}")
-    return reached < RATE_MIN or "FAIL" in verdicts
+    met = reached >= RATE_MIN
+    print(f"  a home with {CORES} cores is busy at {reached:.0f} requests a second that were sent on; goal {RATE_MIN}: {'met' if met else 'MISSED'}")
+    return not met or "FAIL" in verdicts

@@ -77,6 +77,15 @@ class Idle:
         return idle / total if total else 1.0
 
 
+def precede(pid):
+    """Lets the process, which leads a session, run before other sessions' work on its core. False if that is not allowed here."""
+    try:
+        pathlib.Path(f"/proc/{pid}/autogroup").write_text("-10")
+    except OSError:
+        return False
+    return True
+
+
 def move(pids, core):
     """Lets all threads of the processes run on this core only."""
     for pid in pids:
