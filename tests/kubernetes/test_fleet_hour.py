@@ -4,6 +4,7 @@ import os
 import random
 import time
 from collections import Counter
+from datetime import datetime
 
 import pytest
 from fleet.harness.load import sort, told
@@ -72,7 +73,7 @@ def assert_all_served(fleet):
 @pytest.mark.long
 def test_no_pod_is_ever_overcommitted_by_random_faults(scene, fleet_load, cluster, tmp_path):
     seed = int(os.environ.get("FLEET_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"seed {seed}: FLEET_SEED={seed}; {time.monotonic():.3f} is {time.strftime('%H:%M:%S')}")
+    print(f"seed {seed}: FLEET_SEED={seed}; {time.monotonic():.3f} is {datetime.now():%H:%M:%S.%f}")
     chance = random.Random(seed)
     fleet, set_pods = make(scene)
     loads = Loads(fleet_load, fleet)

@@ -16,7 +16,7 @@ KEPT = 0.1  # seconds after a kill in which a client may still use the connectio
 LATE = 0.5  # seconds that a router needs at most after a pause to see what time it is
 SILENT = 2.0  # seconds after which the others may call a router silent
 CONNECT = 0.5  # seconds that a connection to a pod may take
-DRAIN_DELAY, DRAIN_GRACE = 0.3, 10.0  # seconds; the harness's own grace
+DRAIN_DELAY, DRAIN_GRACE = 1.0, 10.0  # seconds; the harness's own grace
 QUEUE = 20.0  # seconds that a request may wait: harness/resources.py
 LOST = ("partition", "partition without the API server")
 
@@ -261,11 +261,11 @@ class LeaseFaults:
         silent = near.of("freeze", *LOST, after=LATE, least=SILENT)
         why, seconds = (failed.status, failed.why), failed.ended - failed.begun
         if failed.status == 0:
-            return bool(near.of("kill", after=KEPT, here=True))
+            return self._met_its_end(failed, near)
         if why == (502, "upstream_reset"):
             return bool(silent or near.of("kill", after=KEPT, here=False))
         if why == (404, "endpoint_not_found"):  # it has not read the endpoints yet, and says at /readyz that it is not ready
-            return any(one.is_at(failed) and failed.begun <= self._noticed(one) for one in self.log.faults if one.kind == "restart")
+            return any(failed.begun <= self._noticed(one) + KEPT for one in self._restarts(failed))
         if why == (502, "upstream_connect_failed"):
             return bool(near.of("freeze", after=LATE, least=CONNECT))
         if why == (503, "fleet_uncovered"):
@@ -275,12 +275,22 @@ class LeaseFaults:
             return bool(silent and near.of("drain", here=True)) and seconds > DRAIN_GRACE - DRAIN_DELAY
         return why == (503, "queue_timeout") and bool(silent) and seconds > QUEUE - LATE
 
-    def _noticed(self, restart):
-        """When the load balancer has noticed that the router is not ready since it was killed."""
-        killed = max((one.begun for one in self.log.faults if one.kind in ("kill", "drain") and one.router is restart.router
-                      and one.begun < restart.begun))
-        return KEPT + next((at for at, router, ready in self._balancer.changes if router is restart.router and at > killed and not ready),
-                           restart.ended)
+    def _noticed(self, fault):
+        """When the load balancer has noticed that the router is not ready since then; when the fault has ended, if it never did."""
+        return next((at for at, router, ready in self._balancer.changes if router is fault.router and at > fault.begun and not ready),
+                    fault.ended)
+
+    def _met_its_end(self, failed, near):
+        """Its router was killed, or the load balancer sent it there later than a router that drains waits for it."""
+        kills = [one for one in self.log.faults if one.kind == "kill" and one.is_at(failed) and one.begun <= failed.ended]
+        late = [one for one in near.of("drain", here=True) if self._noticed(one) >= one.begun + DRAIN_DELAY]
+        return any(failed.begun <= max(one.ended, self._noticed(one)) + KEPT for one in kills[-1:]) \
+            or any(failed.begun <= self._noticed(one) + KEPT for one in late)
+
+    def _restarts(self, failed):
+        """What the router of its client was killed or drained by before it was started again."""
+        ends = [one for one in self.log.faults if one.kind in ("kill", "drain") and one.is_at(failed) and one.begun <= failed.begun]
+        return ends[-1:]
 
     def save_logs(self):
         for one in self._fleet:
