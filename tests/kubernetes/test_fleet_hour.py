@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 from fleet.harness.load import sort, told
+from fleet.harness.scenes import Asked
 from harness.fleet_fixtures import score_path
 from harness.lease_faults import DRAIN_DELAY, LOOK, LeaseFaults
 from support.load import Plan
@@ -64,10 +65,9 @@ def make(scene):
 
 
 def assert_all_served(fleet):
-    for router in fleet:
-        for number in range(len(SLOTS)):
-            answer = router.score(b"x", path=score_path(f"model-{number}"))
-            assert answer.status == 200, f"{router.name}, namespace {number}: {answer.status} {answer.why}"
+    asked = {(router.name, number): Asked(router, path=score_path(f"model-{number}")) for router in fleet for number in range(len(SLOTS))}
+    answers = {at: one.answer() for at, one in asked.items()}
+    assert all(one.status == 200 for one in answers.values()), {at: (one.status, one.why) for at, one in answers.items()}
 
 
 @pytest.mark.long
@@ -110,7 +110,6 @@ def run(faults, loads, chance, fleet):
             assert_all_served(fleet)
             faults.log.tell("all served")
             loads.take()
-            faults.log.tell("counted")
             heal_at = time.monotonic() + chance.uniform(30, 90)
         time.sleep(LOOK)
     faults.heal()
