@@ -54,7 +54,7 @@ class Pod:
         which.add(connection)
         if self.slots and len(which) > self.slots and len(self.over) < OVER_MAX:
             self.over.append({"at": time.monotonic(), "pod": self.name, "kind": kind, "slots": self.slots,
-                              "of": [{"id": one.id, "router": one.router, "since": one.since} for one in which]})
+                              "of": [{"id": one.id, "router": one.router, "peer": one.peer, "since": one.since} for one in which]})
 
     def figures(self):
         return {"name": self.name, "exchanges": len(self.running), "connections": len(self.open), "probes": self.probes,
@@ -72,12 +72,14 @@ def has_ended(connection):
 class Connection(asyncio.Protocol):
     def __init__(self, pod):
         self.pod, self.data, self.timer = pod, b"", None
-        self.id, self.router, self.since = "", "", 0.0
+        self.id, self.router, self.since = "", "", 0.0  # of the newest request; the last router in Via is the one that had the client
+        self.peer = ""  # the address of the router that has the connection
         self.left = 0  # of the request's body
 
     def connection_made(self, transport):
         self.transport = transport
         self.pod.transports.add(transport)
+        self.peer = transport.get_extra_info("peername")[0]
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def eof_received(self):

@@ -38,7 +38,7 @@ class CountingPod:
 
 
 def told_over(over):
-    by = ", ".join(f"{one['id']} by {one['router']} since {one['since']:.3f}" for one in over["of"])
+    by = ", ".join(f"{one['id']} by {one['router']} from {one['peer']} since {one['since']:.3f}" for one in over["of"])
     return f"{over['at']:.3f} {over['pod']}: {len(over['of'])} {over['kind']} with {over['slots']} slots: {by}"
 
 

@@ -17,6 +17,9 @@ LATE = 0.5  # seconds that a router needs at most after a pause to see what time
 SILENT = 2.0  # seconds after which the others may call a router silent
 CONNECT = 0.5  # seconds that a connection to a pod may take
 DRAIN_DELAY, DRAIN_GRACE = 1.0, 10.0  # seconds; the harness's own grace
+# A standstill counts as time for which slots were held. The next queue there may take the wait of a request for too long, until some
+# dozens have been served, or nobody has been for a minute (router/dispatch/pace.h).
+STANDSTILL, FORGOTTEN = 1.0, 60.0  # seconds
 QUEUE = 20.0  # seconds that a request may wait: harness/resources.py
 LOST = ("partition", "partition without the API server")
 
@@ -59,7 +62,7 @@ class LeaseFaults:
             self._start(getattr(self, f"_{kind}")())
 
     def heal(self):
-        """Ends all faults, and asserts that everything is as before soon. Then faults may go on."""
+        """Ends all faults, and asserts that everything is as before soon. Then faults may go on. Returns when it has to be so."""
         self._over = True
         begun = time.monotonic()
         while self._activities:
@@ -69,6 +72,7 @@ class LeaseFaults:
         self._fleet.wait_agreed(patience=begun + HEALS - time.monotonic())
         self.healed.append(time.monotonic() - begun)
         self.log.tell("healed", more=f"after {self.healed[-1]:.1f} s")
+        return begun + HEALS
         self._over = False
 
     def _start(self, activity):
@@ -251,7 +255,7 @@ class LeaseFaults:
             return False
         frozen = [one for one in self.log.faults if one.kind == "freeze" and one.begun + COVERAGE + GRACE_S <= over["at"] <= one.ended + LATE]
         kept = [one for one in over["of"]
-                if any(one["router"] == each.router.name and one["since"] <= each.begun + KEPT for each in frozen)]
+                if any(one["peer"] == each.router.host and one["since"] <= each.begun + KEPT for each in frozen)]
         return len(over["of"]) - len(kept) <= over["slots"]
 
     def explain(self, failed):
@@ -273,6 +277,8 @@ class LeaseFaults:
             return any(one.seconds >= COVERAGE - SILENT for one in silent) or bool(beside and near.of("api", after=LATE))
         if why == (503, "draining"):
             return bool(silent and near.of("drain", here=True)) and seconds > DRAIN_GRACE - DRAIN_DELAY
+        if why == (503, "deadline_unmeetable"):
+            return bool(self.log.near(failed, after=FORGOTTEN).of("freeze", after=FORGOTTEN, least=STANDSTILL))
         return why == (503, "queue_timeout") and bool(silent) and seconds > QUEUE - LATE
 
     def _noticed(self, fault):
