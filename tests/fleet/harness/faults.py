@@ -36,9 +36,9 @@ class FaultLog:
     def begin(self, kind, router=None, more=""):
         """Before the fault is done."""
         self.counts[kind] += 1
-        self.faults.append(fault := Fault(kind, router, time.monotonic()))
         self.tell(kind, router, more)
-        return fault
+        self.faults.append(Fault(kind, router, time.monotonic()))
+        return self.faults[-1]
 
     def end(self, fault, said=""):
         """After it is undone; without words, the story does not have the end."""
