@@ -33,8 +33,8 @@ class LeaseFaults:
         self.log = FaultLog()
         self._activities = []
         self._held = set()  # routers with a fault
-        self._lossy = Counter()  # (sender, receiver): partitions in which its packets are lost
         self._cut = set()  # those of them that do not reach the API server
+        self._lossy = Counter()  # (sender, receiver): partitions in which its packets are lost
         self._resizing = self._api_away = self._lease_lost = self._over = False
         self.healed = []  # seconds that it took each time
 
@@ -72,8 +72,8 @@ class LeaseFaults:
         self._fleet.wait_agreed(patience=begun + HEALS - time.monotonic())
         self.healed.append(time.monotonic() - begun)
         self.log.tell("healed", more=f"after {self.healed[-1]:.1f} s")
-        return begun + HEALS
         self._over = False
+        return begun + HEALS
 
     def _start(self, activity):
         self._activities.append(activity)
