@@ -3,9 +3,9 @@
 import os
 import random
 import time
-from collections import Counter
 
 import pytest
+from harness.faults import FaultLog
 from harness.fleet import is_home
 from harness.load import sort, told
 from harness.scenes import patient
@@ -26,65 +26,58 @@ class Faults:
 
     def __init__(self, fleet, chance):
         self._fleet, self._chance = fleet, chance
-        self.counts = Counter()
-        self.deaths = []  # (begin, end, router) of each kill
-        self.freezes = []  # the same of each freeze
-        self.story = []  # (moment, what, router)
-        self._frozen = {}  # router: (since when, until when)
+        self.log = FaultLog()
+        self._frozen = {}  # router: (the fault, until when)
         self._draining = set()
 
     def step(self):
         for router in [one for one, (_, until) in self._frozen.items() if until < time.monotonic()]:
-            self._tell("thaw", router)
             self._thaw(router)
         self._draining = {one for one in self._draining if one.is_running()}
         router = self._chance.choice(self._fleet.routers)
         if not router.is_running():
-            self._tell("restart", router)
+            self.log.tell("restart", router, self._homes())
             router.restart()
         elif len(self._untouched() - {router}) >= 1 and router in self._untouched():
             self._hit(router, self._chance.choice(KINDS))
 
     def _thaw(self, router):
-        begun, _ = self._frozen.pop(router)
+        fault, _ = self._frozen.pop(router)
         router.thaw()
-        self.freezes.append((begun, time.monotonic(), router))
+        self.log.end(fault, "thaw")
 
     def _untouched(self):
         """Routers that run, are ready, and have no fault."""
         return {one for one in self._fleet.running() if one not in self._frozen and one not in self._draining and one.is_ready()}
 
-    def _tell(self, what, router):
-        home = [one.name for one in self._fleet.routers if one.is_running() and one not in self._frozen and is_home(one)]
-        self.story.append(f"{time.monotonic():.3f} {what} {router.name} ({router.port}); home: {home}")
+    def _homes(self):
+        return f"home: {[one.name for one in self._fleet.routers if one.is_running() and one not in self._frozen and is_home(one)]}"
 
     def _hit(self, router, kind):
-        self.counts[kind] += 1
-        self._tell(kind, router)
+        fault = self.log.begin(kind, router, self._homes())
         if kind == "kill":
-            begun = time.monotonic()
             router.end_at_once()
-            self.deaths.append((begun, time.monotonic(), router))
+            self.log.end(fault)
         elif kind == "drain":
             self._draining.add(router)
             router.drain()
         else:
-            self._frozen[router] = (time.monotonic(), time.monotonic() + self._chance.uniform(0.1, 4.0))
+            self._frozen[router] = (fault, time.monotonic() + self._chance.uniform(0.1, 4.0))
             router.freeze()
 
     def explain(self, failed):
         """Whether a fault has taken the request along. A kill: of the router that had its client, which then got nothing at all; or of the
         home, which only one reason may say. A freeze: of the router that connected to a pod for it, for longer than that may take; or of
         the home, until the grace of the client's router, which drained, was over. A drain alone takes none."""
-        killed = [router for begun, ended, router in self.deaths if begun <= failed.ended and failed.begun <= ended + KEPT]
-        frozen = [router for begun, ended, router in self.freezes if begun <= failed.ended and failed.begun <= ended]
+        near = self.log.near(failed, after=KEPT)
+        why = (failed.status, failed.why)
         if failed.status == 0:
-            return any(router.port == failed.client for router in killed)
-        if (failed.status, failed.why) == (502, "upstream_connect_failed"):
-            return any(router.port == failed.client for router in frozen)
-        if (failed.status, failed.why) == (503, "draining"):
-            return failed.ended - failed.begun > GRACE and any(router.port != failed.client for router in frozen)
-        return (failed.status, failed.why) == (502, "upstream_reset") and any(router.port != failed.client for router in killed)
+            return bool(near.of("kill", after=KEPT, here=True))
+        if why == (502, "upstream_connect_failed"):
+            return bool(near.of("freeze", here=True))
+        if why == (503, "draining"):
+            return failed.ended - failed.begun > GRACE and bool(near.of("freeze", here=False))
+        return why == (502, "upstream_reset") and bool(near.of("kill", after=KEPT, here=False))
 
     def heal(self):
         for router in list(self._frozen):
@@ -119,8 +112,8 @@ def test_no_pod_is_ever_overcommitted_by_random_faults(counting, fleet, load):
         time.sleep(faults._chance.uniform(0.1, 0.7))
     faults.heal()
     result = sort(running.stop())
-    print(dict(faults.counts), len(result.served), "served", len(result.failed), "failed", len(result.refused), "not connected")
-    print(*faults.story, sep="\n")
+    print(dict(faults.log.counts), len(result.served), "served", len(result.failed), "failed", len(result.refused), "not connected")
+    print(*faults.log.story, sep="\n")
     for one in pods:
         one.assert_never_over()
     assert len(result.served) > 0.2 * LOAD * capacity * SECONDS

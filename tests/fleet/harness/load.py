@@ -16,15 +16,26 @@ class Balancer:
         self._background = background
         self.ready = list(routers)
         self.hosts = {}  # by port
+        self.changes = []  # (time, router, whether it is in rotation since then)
         self._turn = 0
-        self._polls = []
+        self._polls = {}
         for one in routers:
             self.add(one)
 
     def add(self, router):
         """Follows one more router."""
         self.hosts[router.port] = router.host
-        self._polls.append(self._background.start(self._follow(router)))
+        self._polls[router] = self._background.start(self._follow(router))
+
+    def remove(self, router):
+        """Forgets a router that has ended for good."""
+        self._polls.pop(router).cancel()
+        self._background.call(self._take_out, router)
+
+    def _take_out(self, router):
+        if router in self.ready:
+            self.changes.append((time.monotonic(), router, False))
+        self.ready = [one for one in self.ready if one is not router]
 
     def pick(self):
         ready = self.ready
@@ -34,7 +45,7 @@ class Balancer:
         return ready[self._turn % len(ready)]
 
     def stop(self):
-        for one in self._polls:
+        for one in self._polls.values():
             one.cancel()
 
     async def _follow(self, router):
@@ -45,9 +56,10 @@ class Balancer:
             except (OSError, EOFError, asyncio.TimeoutError):
                 ready = False
             if ready and router not in self.ready:
+                self.changes.append((time.monotonic(), router, True))
                 self.ready = [*self.ready, router]
-            elif not ready and router in self.ready:
-                self.ready = [one for one in self.ready if one is not router]
+            elif not ready:
+                self._take_out(router)
 
 
 async def _is_ready(host, port):
@@ -69,6 +81,15 @@ class FleetLoad(Load):
 
     def add(self, router):
         self._balancer.add(router)
+
+    def take_ended(self):
+        """Returns the outcomes that have ended, and forgets them: those of an hour would need a gigabyte."""
+        return self._background.call(self._take_ended)
+
+    def _take_ended(self):
+        ended = [one for one in self.outcomes if one.ended]
+        self.outcomes = [one for one in self.outcomes if not one.ended]
+        return ended
 
     async def _client(self, number, period):
         kept = {}
@@ -114,5 +135,5 @@ def sort(outcomes):
 
 def told(outcomes):
     """One line for each, for the message of an assertion."""
-    return "\n".join(f"{one.id} at {one.client}: {one.begun:.3f} to {one.ended:.3f}, {one.status} {one.why} {one.broken}"
+    return "\n".join(f"{one.id} at {one.client}: {one.begun:.3f} to {one.ended:.3f}, {one.status} {one.why} {one.broken} {one.body[:300]}"
                      for one in outcomes[:20])
