@@ -15,6 +15,10 @@ enum class Hindrance {
   kConflictingAutoscaler,
   kHpasUnreadable,
   kManagedByAzureMl,
+  kTargetUnknown,  // it was not read yet, or cannot be read
+  kTargetNotFound,
+  kTargetForbidden,  // the rights to read it, or to write its scale, are missing
+  kTargetRefuses,    // the API server refuses the number: a quota, an admission policy
 };
 
 /// The reasons of the condition Autoscaled. `name_of` is what stands in the condition.
@@ -33,7 +37,7 @@ enum class Reason {
   kFrozenLeaderYoung,
   kFrozenForeignChange,
   kPaused,  // somebody else set the replicas to 0
-  // Autoscaled is False (kHpasUnreadable: Unknown):
+  // Autoscaled is False (kHpasUnreadable, kTargetUnknown: Unknown):
   kUnlimitedConcurrency,
   kContested,
   kFleetRequired,
@@ -41,8 +45,16 @@ enum class Reason {
   kConflictingAutoscaler,
   kHpasUnreadable,
   kManagedByAzureMl,
+  kTargetUnknown,
+  kTargetNotFound,
+  kTargetForbidden,
+  kTargetRefuses,
 };
 std::string_view name_of(Reason reason);
+
+/// The status of the condition Autoscaled.
+enum class Holds { kTrue, kFalse, kUnknown };
+Holds holds(Reason reason);
 
 /// All that a decision depends on: with them it can be computed again. What is averaged is averaged over `averaged`.
 struct Figures {
