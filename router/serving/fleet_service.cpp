@@ -150,6 +150,21 @@ absl::Status FleetService::forget(const std::string& who) {
   return absl::OkStatus();
 }
 
+std::set<std::string> FleetService::member_ids() const {
+  std::set<std::string> ids;
+  for (const fleet::MemberReport& each : news().report.members) {
+    if (!each.proven_dead) ids.insert(each.member.id);
+  }
+  if (!own_id().empty()) ids.insert(own_id());
+  return ids;
+}
+
+bool FleetService::reaches(const std::string& member) const {
+  const std::vector<fleet::MemberReport>& members = news().report.members;
+  return std::any_of(members.begin(), members.end(),
+                     [&member](const fleet::MemberReport& each) { return each.member.id == member && each.linked; });
+}
+
 void FleetService::stop_following() {
   if (cluster_ != nullptr) cluster_->stop();
 }

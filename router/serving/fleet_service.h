@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,22 @@ class FleetService {
   FleetService(const FleetService&) = delete;
   FleetService& operator=(const FleetService&) = delete;
   ~FleetService();
+
+  // --- What members tell each other beside the protocol, see fleet::Note. A fleet in which nobody calls `tell` sends nothing.
+
+  /// Before `start`: `heard` is called on control for each note of this topic, with the id of its sender, also for a sender
+  /// that is no member (any more). If it throws, the note is lost.
+  void hear(const std::string& topic, FleetThread::Heard heard) { thread_->hear(topic, std::move(heard)); }
+  /// Tells all members that have a link, not this process itself. A note may be lost, and is not sent to a member for which
+  /// too much waits already. Fails if it exceeds a bound of fleet::Note. Throws std::bad_alloc.
+  absl::Status tell(const fleet::Note& note) { return thread_->tell(std::nullopt, note); }
+  absl::Status tell(const std::string& member, const fleet::Note& note) { return thread_->tell(member, note); }
+  /// The id of this process; it changes if the process comes back as another member. Empty before the first news.
+  const std::string& own_id() const { return news().report.own_id; }
+  /// Every member in any state, this process too, without those that are proven dead: whoever may have requests.
+  std::set<std::string> member_ids() const;
+  /// Whether a note to this member would be sent: it has a link.
+  bool reaches(const std::string& member) const;
 
   /// Before the shards start: from now on this process is a member, if the others agree. Throws std::system_error if there can
   /// be no thread.

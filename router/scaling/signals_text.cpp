@@ -1,0 +1,228 @@
+#include "router/scaling/signals_text.h"
+
+#include <absl/status/status.h>
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <concepts>
+#include <functional>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "router/base/assert.h"
+
+namespace router::scaling {
+namespace {
+
+const std::string kBegin = "1\n";  // of all three bodies: their version
+constexpr std::size_t kNamespaceMax = 63;
+constexpr std::size_t kNameMax = 32;
+
+absl::Status refused(const char* why) { return absl::InvalidArgumentError(why); }
+
+// --- Writing
+
+template <class Number>
+void append_number(std::string& to, Number number) {
+  std::array<char, 32> room{};  // a double needs 24 characters at most, in the shortest text that is read as the same
+  const auto written = std::to_chars(room.data(), room.data() + room.size(), number);
+  to.append(room.data(), written.ptr);
+}
+
+template <class... Numbers>
+void append_fields(std::string& to, Numbers... numbers) {
+  const auto append = [&to](auto number) {
+    to += ' ';
+    append_number(to, number);
+  };
+  (append(numbers), ...);
+}
+
+std::string line_of(const DeploymentName& name, const Signal& signal) {
+  const Integrals& all = signal.since_start;
+  std::string line = text_of(name);
+  append_fields(line, signal.incarnation, signal.uptime.count(), all.busy, all.waiting, all.held, all.told);
+  append_fields(line, all.returns, all.arrivals, all.refusals, signal.waking);
+  return line += '\n';
+}
+
+// --- Reading
+
+/// Takes the text before `end`, and `end` itself. Nothing: there is none.
+std::optional<std::string_view> take_until(std::string_view& text, char end) {
+  const std::size_t at = text.find(end);
+  if (at == std::string_view::npos) return std::nullopt;
+  const std::string_view taken = text.substr(0, at);
+  text.remove_prefix(at + 1);
+  return taken;
+}
+
+/// Takes the line that says the version.
+bool take_version(std::string_view& text) {
+  if (!text.starts_with(kBegin)) return false;
+  text.remove_prefix(kBegin.size());
+  return true;
+}
+
+template <std::integral Number>
+bool read_number(std::string_view text, Number& number) {
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  return read.ec == std::errc() && read.ptr == text.data() + text.size();
+}
+
+bool read_number(std::string_view text, double& number) {
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  ROUTER_PLANT(read.ec == std::errc() && read.ptr != text.data() + text.size());  // a number with something behind it
+  return read.ec == std::errc() && read.ptr == text.data() + text.size() && std::isfinite(number) && !std::signbit(number);
+}
+
+/// The fields of one line, each after a space.
+class FieldReader {
+ public:
+  explicit FieldReader(std::string_view line) : rest_(line) {}
+  template <class... Numbers>
+  bool read(Numbers&... numbers) {
+    return (read_one(numbers) && ...);
+  }
+  bool at_end() const { return rest_.empty(); }
+
+ private:
+  template <class Number>
+  bool read_one(Number& number) {
+    if (!rest_.starts_with(' ')) return false;
+    rest_.remove_prefix(1);
+    const std::string_view field = rest_.substr(0, rest_.find(' '));
+    rest_.remove_prefix(field.size());
+    return read_number(field, number);
+  }
+
+  std::string_view rest_;
+};
+
+bool is_digit_or_dash(char c) { return (c >= '0' && c <= '9') || c == '-'; }
+bool is_small(char c) { return c >= 'a' && c <= 'z'; }
+bool in_namespace(char c) { return is_small(c) || is_digit_or_dash(c); }
+bool in_name(char c) { return in_namespace(c) || (c >= 'A' && c <= 'Z'); }
+
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= kNameMax && std::all_of(text.begin(), text.end(), in_name);
+}
+
+std::optional<DeploymentName> name_of(std::string_view text) {
+  const auto name_space = take_until(text, '/');
+  const auto endpoint = take_until(text, '/');
+  if (!name_space || !endpoint || !is_name(*endpoint) || !is_name(text)) return std::nullopt;
+  const bool in_order = std::all_of(name_space->begin(), name_space->end(), in_namespace);
+  if (name_space->size() > kNamespaceMax || !in_order) return std::nullopt;
+  return DeploymentName{std::string(*name_space), std::string(*endpoint), std::string(text)};
+}
+
+/// Takes the name at the begin of a line.
+std::optional<DeploymentName> take_name(std::string_view& line) {
+  const std::string_view name = line.substr(0, line.find(' '));
+  line.remove_prefix(name.size());
+  return name_of(name);
+}
+
+std::optional<Signal> signal_of(std::string_view fields) {
+  Signal signal;
+  double uptime = 0;
+  Integrals& all = signal.since_start;
+  FieldReader reader(fields);
+  const bool read = reader.read(signal.incarnation, uptime, all.busy, all.waiting, all.held, all.told) &&
+                    reader.read(all.returns, all.arrivals, all.refusals, signal.waking) && reader.at_end();
+  signal.uptime = Seconds(uptime);
+  return read ? std::optional(signal) : std::nullopt;
+}
+
+bool is_pod_id(std::string_view text) {
+  const auto visible = [](char c) { return c > ' ' && c <= '~'; };
+  return !text.empty() && text.size() <= kPodIdMax && std::all_of(text.begin(), text.end(), visible);
+}
+
+bool is_believable(const WithdrawNote& withdraw) {
+  const auto& pods = withdraw.pods;
+  const bool ascending = std::adjacent_find(pods.begin(), pods.end(), std::greater_equal<>()) == pods.end();
+  return withdraw.seconds >= 1 && withdraw.seconds <= kWithdrawnFor && pods.size() <= kWithdrawnMax && ascending &&
+         std::all_of(pods.begin(), pods.end(), is_pod_id);
+}
+
+}  // namespace
+
+std::string text_of(const DeploymentName& name) {
+  return absl::StrCat(name.name_space, "/", name.endpoint, "/", name.deployment);
+}
+
+std::vector<std::string> encode_signals(const SignalsNote& signals) {
+  std::vector<std::string> bodies;
+  for (const auto& [name, signal] : signals) {
+    const std::string line = line_of(name, signal);
+    if (bodies.empty() || bodies.back().size() + line.size() > kSignalsTextMax) bodies.push_back(kBegin);
+    bodies.back() += line;
+  }
+  return bodies;
+}
+
+absl::StatusOr<SignalsNote> decode_signals(std::string_view body) {
+  if (body.size() > kSignalsTextMax) return refused("signals: longer than 64 KB");
+  if (!take_version(body)) return refused("signals: of another version");
+  SignalsNote signals;
+  while (!body.empty()) {
+    std::optional<std::string_view> line = take_until(body, '\n');
+    if (!line) return refused("signals: the last line has no end");
+    std::optional<DeploymentName> name = take_name(*line);
+    if (!name) return refused("signals: not the name of a deployment");
+    const std::optional<Signal> signal = signal_of(*line);
+    if (!signal) return refused("signals: not ten numbers");
+    if (!signals.empty() && *name <= signals.rbegin()->first) return refused("signals: not in the order of names");
+    signals.emplace_hint(signals.end(), *std::move(name), *signal);
+  }
+  return signals;
+}
+
+std::string encode_wake(const WakeNote& wake) {
+  std::string body = kBegin + text_of(wake.of);
+  append_fields(body, wake.waking);
+  return body += '\n';
+}
+
+absl::StatusOr<WakeNote> decode_wake(std::string_view body) {
+  if (!take_version(body)) return refused("wake: of another version");
+  std::optional<std::string_view> line = take_until(body, '\n');
+  if (!line || !body.empty()) return refused("wake: not one line");
+  WakeNote wake;
+  std::optional<DeploymentName> name = take_name(*line);
+  FieldReader reader(*line);
+  if (!name || !reader.read(wake.waking) || !reader.at_end()) return refused("wake: not a deployment and a number");
+  wake.of = *std::move(name);
+  return wake;
+}
+
+absl::StatusOr<std::string> encode_withdraw(const WithdrawNote& withdraw) {
+  if (!is_believable(withdraw)) return refused("withdraw: beyond its bounds");
+  std::string body = absl::StrCat(kBegin, withdraw.seconds, "\n");
+  for (const std::string& pod : withdraw.pods) absl::StrAppend(&body, pod, "\n");
+  if (body.size() > kWithdrawTextMax) return refused("withdraw: longer than 128 KB");
+  return body;
+}
+
+absl::StatusOr<WithdrawNote> decode_withdraw(std::string_view body) {
+  if (body.size() > kWithdrawTextMax) return refused("withdraw: longer than 128 KB");
+  if (!take_version(body)) return refused("withdraw: of another version");
+  WithdrawNote withdraw;
+  const std::optional<std::string_view> seconds = take_until(body, '\n');
+  if (!seconds || !read_number(*seconds, withdraw.seconds)) return refused("withdraw: not a number of seconds");
+  while (!body.empty()) {
+    const std::optional<std::string_view> pod = take_until(body, '\n');
+    if (!pod || withdraw.pods.size() >= kWithdrawnMax) return refused("withdraw: too many pods, or a line without an end");
+    withdraw.pods.emplace_back(*pod);
+  }
+  if (!is_believable(withdraw)) return refused("withdraw: beyond its bounds");
+  return withdraw;
+}
+
+}  // namespace router::scaling
