@@ -21,6 +21,7 @@ namespace {
 const std::string kBegin = "1\n";  // of all three bodies: their version
 constexpr std::size_t kNamespaceMax = 63;
 constexpr std::size_t kNameMax = 32;
+constexpr double kStartMost = 1e6;  // seconds
 
 absl::Status refused(const char* why) { return absl::InvalidArgumentError(why); }
 
@@ -48,6 +49,24 @@ std::string line_of(const DeploymentName& name, const Signal& signal) {
   append_fields(line, signal.incarnation, signal.uptime.count(), all.busy, all.waiting, all.held, all.told);
   append_fields(line, all.returns, all.arrivals, all.refusals, signal.waking);
   return line += '\n';
+}
+
+std::string line_of(const DeploymentName& name, const StartNote& start) {
+  std::string line = text_of(name);
+  append_fields(line, start.holds ? 1 : 0, start.pod_start.count(), start.asked_for.count());
+  return line += '\n';
+}
+
+/// As few bodies as there can be, each with its version.
+template <class Note>
+std::vector<std::string> bodies_of(const Note& note) {
+  std::vector<std::string> bodies;
+  for (const auto& [name, value] : note) {
+    const std::string line = line_of(name, value);
+    if (bodies.empty() || bodies.back().size() + line.size() > kSignalsTextMax) bodies.push_back(kBegin);
+    bodies.back() += line;
+  }
+  return bodies;
 }
 
 // --- Reading
@@ -139,6 +158,35 @@ std::optional<Signal> signal_of(std::string_view fields) {
   return read ? std::optional(signal) : std::nullopt;
 }
 
+std::optional<StartNote> start_of(std::string_view fields) {
+  int holds = 0;
+  double pod_start = 0;
+  double asked_for = 0;
+  FieldReader reader(fields);
+  if (!reader.read(holds, pod_start, asked_for) || !reader.at_end() || holds < 0 || holds > 1) return std::nullopt;
+  if (pod_start > kStartMost || asked_for > kStartMost) return std::nullopt;
+  return StartNote{.holds = holds == 1, .pod_start = Seconds(pod_start), .asked_for = Seconds(asked_for)};
+}
+
+/// Reads what `bodies_of` has made: `read` reads the fields behind a name.
+template <class Note, class Read>
+absl::StatusOr<Note> note_of(std::string_view body, Read read) {
+  if (body.size() > kSignalsTextMax) return refused("longer than 64 KB");
+  if (!take_version(body)) return refused("of another version");
+  Note note;
+  while (!body.empty()) {
+    std::optional<std::string_view> line = take_until(body, '\n');
+    if (!line) return refused("the last line has no end");
+    std::optional<DeploymentName> name = take_name(*line);
+    if (!name) return refused("not the name of a deployment");
+    const auto value = read(*line);
+    if (!value) return refused("not the numbers behind a name");
+    if (!note.empty() && *name <= note.rbegin()->first) return refused("not in the order of names");
+    note.emplace_hint(note.end(), *std::move(name), *value);
+  }
+  return note;
+}
+
 bool is_pod_id(std::string_view text) {
   const auto visible = [](char c) { return c > ' ' && c <= '~'; };
   return !text.empty() && text.size() <= kPodIdMax && std::all_of(text.begin(), text.end(), visible);
@@ -157,32 +205,13 @@ std::string text_of(const DeploymentName& name) {
   return absl::StrCat(name.name_space, "/", name.endpoint, "/", name.deployment);
 }
 
-std::vector<std::string> encode_signals(const SignalsNote& signals) {
-  std::vector<std::string> bodies;
-  for (const auto& [name, signal] : signals) {
-    const std::string line = line_of(name, signal);
-    if (bodies.empty() || bodies.back().size() + line.size() > kSignalsTextMax) bodies.push_back(kBegin);
-    bodies.back() += line;
-  }
-  return bodies;
-}
+std::vector<std::string> encode_signals(const SignalsNote& signals) { return bodies_of(signals); }
 
-absl::StatusOr<SignalsNote> decode_signals(std::string_view body) {
-  if (body.size() > kSignalsTextMax) return refused("signals: longer than 64 KB");
-  if (!take_version(body)) return refused("signals: of another version");
-  SignalsNote signals;
-  while (!body.empty()) {
-    std::optional<std::string_view> line = take_until(body, '\n');
-    if (!line) return refused("signals: the last line has no end");
-    std::optional<DeploymentName> name = take_name(*line);
-    if (!name) return refused("signals: not the name of a deployment");
-    const std::optional<Signal> signal = signal_of(*line);
-    if (!signal) return refused("signals: not ten numbers");
-    if (!signals.empty() && *name <= signals.rbegin()->first) return refused("signals: not in the order of names");
-    signals.emplace_hint(signals.end(), *std::move(name), *signal);
-  }
-  return signals;
-}
+absl::StatusOr<SignalsNote> decode_signals(std::string_view body) { return note_of<SignalsNote>(body, signal_of); }
+
+std::vector<std::string> encode_starts(const StartsNote& starts) { return bodies_of(starts); }
+
+absl::StatusOr<StartsNote> decode_starts(std::string_view body) { return note_of<StartsNote>(body, start_of); }
 
 std::string encode_wake(const WakeNote& wake) {
   std::string body = kBegin + text_of(wake.of);

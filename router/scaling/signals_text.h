@@ -19,6 +19,7 @@ namespace router::scaling {
 
 inline constexpr std::string_view kSignalsTopic = "signals";
 inline constexpr std::string_view kWakeTopic = "wake";
+inline constexpr std::string_view kStartsTopic = "starts";
 inline constexpr std::string_view kWithdrawTopic = "withdraw";
 
 inline constexpr std::size_t kSignalsTextMax = 64 * 1024;    // bytes of one body
@@ -53,6 +54,18 @@ struct WakeNote {
 };
 std::string encode_wake(const WakeNote& wake);
 absl::StatusOr<WakeNote> decode_wake(std::string_view body);
+
+/// What the leader says of a deployment that may be scaled to zero.
+struct StartNote {
+  bool holds = false;    // requests are held while no replica is ready
+  Seconds pod_start{0};  // how long a start usually takes
+  Seconds asked_for{0};  // how long the oldest replica has been asked for that is not ready; 0: none
+  bool operator==(const StartNote&) const = default;
+};
+/// As signals: the note's key is the number of the body.
+using StartsNote = std::map<DeploymentName, StartNote>;
+std::vector<std::string> encode_starts(const StartsNote& starts);
+absl::StatusOr<StartsNote> decode_starts(std::string_view body);
 
 /// These pods get no new exchange for so long, counted from the arrival. Replaces what the sender said before: a pod that is
 /// not named is withdrawn no more.
