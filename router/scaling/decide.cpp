@@ -158,6 +158,11 @@ std::string_view name_of(Reason reason) {
   return "";
 }
 
+bool limits(Reason reason) {
+  return reason != Reason::kSteady && reason != Reason::kScaledUp && reason != Reason::kScaledDown &&
+         reason != Reason::kWaking && reason != Reason::kIdle;
+}
+
 Holds holds(Reason reason) {
   if (reason == Reason::kHpasUnreadable || reason == Reason::kTargetUnknown) return Holds::kUnknown;
   return reason < Reason::kUnlimitedConcurrency ? Holds::kTrue : Holds::kFalse;

@@ -55,6 +55,8 @@ std::string_view name_of(Reason reason);
 /// The status of the condition Autoscaled.
 enum class Holds { kTrue, kFalse, kUnknown };
 Holds holds(Reason reason);
+/// Whether something else than the demand has decided.
+bool limits(Reason reason);
 
 /// All that a decision depends on: with them it can be computed again. What is averaged is averaged over `averaged`.
 struct Figures {

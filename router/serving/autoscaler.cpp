@@ -102,36 +102,44 @@ void Autoscaler::stop() {
   targets_.reset();
 }
 
-void Autoscaler::configured(const config::Config& config) {
+void Autoscaler::configure() {
+  const std::uint64_t generation = parts_.generation();
+  if (generation == generation_) return;
+  const config::Config& config = parts_.config();
   std::vector<BookedDeployment> booked;
   std::map<DeploymentKey, Scaled> scaled;
   for (const config::Endpoint& endpoint : config.endpoints) {
-    for (const config::Deployment& deployment : endpoint.deployments) {
-      const AutoscalerMode mode = deployment.scaling.autoscaler.value_or(config.process.autoscaler);
-      const DeploymentKey key = deployment_key(deployment);
-      dispatch::RequestQueue& queue = *parts_.live.get(key).queue;
-      queue.set_counting(is_scaled(deployment, mode));
-      if (!is_scaled(deployment, mode)) {
-        queue.set_waking(std::nullopt);
-        continue;
-      }
-      BookedDeployment& entry = booked.emplace_back();
-      entry.key = key;
-      entry.settings = settings_of(deployment);
-      entry.acts = mode == AutoscalerMode::kAct;
-      if (deployment.adopt_azureml_pods) entry.hindrance = Hindrance::kManagedByAzureMl;
-      if (entry.acts && parts_.fleet == nullptr) entry.hindrance = Hindrance::kFleetRequired;
-      Scaled& one = scaled[key];
-      one.name = {deployment.namespace_name, deployment.endpoint_name, deployment.name};
-      one.target = target_of(key, deployment);
-      one.may_wake = entry.acts && entry.hindrance == Hindrance::kNone && entry.settings.min_instances == 0;
-      if (const auto known = scaled_.find(key); known != scaled_.end()) one.told = known->second.told;
-    }
+    for (const config::Deployment& deployment : endpoint.deployments) add(deployment, booked, scaled);
   }
   book_.set(booked);
   scaled_ = std::move(scaled);
-  for (const auto& [key, one] : scaled_) hold_by_default(key);
   if (targets_ != nullptr) set_targets();
+  generation_ = generation;  // last: if the code above throws, it is done again
+}
+
+void Autoscaler::add(const config::Deployment& deployment, std::vector<BookedDeployment>& booked,
+                     std::map<DeploymentKey, Scaled>& scaled) {
+  const AutoscalerMode mode = deployment.scaling.autoscaler.value_or(parts_.config().process.autoscaler);
+  const DeploymentKey key = deployment_key(deployment);
+  dispatch::RequestQueue& queue = *parts_.live.get(key).queue;
+  queue.set_counting(is_scaled(deployment, mode));
+  if (!is_scaled(deployment, mode)) return queue.set_waking(std::nullopt);
+  BookedDeployment& entry = booked.emplace_back();
+  entry.key = key;
+  entry.settings = settings_of(deployment);
+  entry.acts = mode == AutoscalerMode::kAct;
+  if (entry.acts && parts_.fleet == nullptr) entry.hindrance = Hindrance::kFleetRequired;
+  if (deployment.adopt_azureml_pods) entry.hindrance = Hindrance::kManagedByAzureMl;
+  Scaled& one = scaled[key];
+  one.name = {deployment.namespace_name, deployment.endpoint_name, deployment.name};
+  one.target = target_of(key, deployment);
+  one.may_wake = entry.acts && entry.hindrance == Hindrance::kNone && entry.settings.min_instances == 0;
+  if (const auto known = scaled_.find(key); known != scaled_.end()) one.told = known->second.told;
+}
+
+const LiveDeployment* Autoscaler::live(const DeploymentKey& key) const {
+  const auto found = parts_.live.all().find(key);
+  return found == parts_.live.all().end() ? nullptr : found->second.get();
 }
 
 void Autoscaler::set_targets() {
@@ -150,6 +158,7 @@ void Autoscaler::tell(std::string_view topic, std::string key, std::string body)
 
 void Autoscaler::expired() {
   parts_.control.schedule(*this, parts_.control.now() + kTick);  // first: the code below may throw std::bad_alloc
+  configure();
   lead_or_follow();
   if (book_.empty()) return;
   count();
@@ -165,10 +174,13 @@ void Autoscaler::count() {
   const TimePoint now = parts_.control.now();
   const std::string own = own_id();
   if (own.empty()) return;  // the fleet has no news yet
-  book_.set_members(parts_.fleet == nullptr ? std::set<std::string>{own} : parts_.fleet->member_ids());
+  const std::set<std::string> members = parts_.fleet == nullptr ? std::set<std::string>{own} : parts_.fleet->member_ids();
+  members_ = members.size();
+  book_.set_members(members);
   scaling::SignalsNote note;
   for (const auto& [key, one] : scaled_) {
-    const Counted counted = parts_.live.get(key).counted();
+    if (live(key) == nullptr) continue;  // removed a moment ago
+    const Counted counted = live(key)->counted();
     scaling::Signal signal;
     signal.incarnation = incarnation_;
     signal.uptime = now - begun_;
@@ -219,7 +231,7 @@ void Autoscaler::begin_to_lead() {
 
 TargetSeen Autoscaler::look_at(const DeploymentKey& key) const {
   TargetSeen seen;
-  seen.ready = static_cast<int>(parts_.live.get(key).queue->demand().replicas_ready);
+  if (live(key) != nullptr) seen.ready = static_cast<int>(live(key)->queue->demand().replicas_ready);
   const discovery::ScaleSeen* target = targets_->seen(key);
   if (target == nullptr || (!target->known && target->obstacle == ScaleObstacle::kNone)) {
     seen.hindrance = Hindrance::kTargetUnknown;
@@ -284,8 +296,8 @@ void Autoscaler::written(const DeploymentKey& key, const discovery::ScaleWritten
 
 void Autoscaler::held(const DeploymentKey& key) {
   const auto one = scaled_.find(key);
-  if (one == scaled_.end()) return;
-  const auto waking = static_cast<std::uint32_t>(parts_.live.get(key).counted().waking);
+  if (one == scaled_.end() || live(key) == nullptr) return;
+  const auto waking = static_cast<std::uint32_t>(live(key)->counted().waking);
   tell(scaling::kWakeTopic, text_of(one->second.name), scaling::encode_wake({.of = one->second.name, .waking = waking}));
   wake(key);
 }
@@ -323,10 +335,10 @@ void Autoscaler::hear_starts(const std::string&, const fleet::Note& note) {
 
 void Autoscaler::apply_start(const DeploymentKey& key, const scaling::StartNote& start) {
   const auto one = scaled_.find(key);
-  if (one == scaled_.end() || !one->second.may_wake) return;
+  if (one == scaled_.end() || !one->second.may_wake || live(key) == nullptr) return;
   const TimePoint now = parts_.control.now();
   one->second.told = now;
-  dispatch::RequestQueue& queue = *parts_.live.get(key).queue;
+  dispatch::RequestQueue& queue = *live(key)->queue;
   if (!start.holds) return queue.set_waking(std::nullopt);
   dispatch::Awakening awakening{.pod_start = std::chrono::duration_cast<Duration>(start.pod_start)};
   if (start.asked_for > scaling::Seconds(0)) awakening.begun = now - std::chrono::duration_cast<Duration>(start.asked_for);
@@ -337,8 +349,8 @@ void Autoscaler::apply_start(const DeploymentKey& key, const scaling::StartNote&
 void Autoscaler::hold_by_default(const DeploymentKey& key) {
   const Scaled& one = scaled_.at(key);
   const bool leader_has_said = one.told != TimePoint{} && parts_.control.now() - one.told < kLeaderHeard;
-  if (one.may_wake && leader_has_said) return;
-  dispatch::RequestQueue& queue = *parts_.live.get(key).queue;
+  if ((one.may_wake && leader_has_said) || live(key) == nullptr) return;
+  dispatch::RequestQueue& queue = *live(key)->queue;
   if (!one.may_wake) return queue.set_waking(std::nullopt);
   queue.set_waking(dispatch::Awakening{.pod_start = std::chrono::duration_cast<Duration>(scaling::kPodStartAtFirst)});
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -40,8 +42,10 @@ class Autoscaler final : private runtime::Timer {
   struct Parts {
     runtime::Shard& control;
     LiveDeployments& live;
-    FleetService* fleet = nullptr;  // nullptr: this router counts for itself
-    std::function<bool()> leads;    // whether this router holds the status Lease now
+    FleetService* fleet = nullptr;                  // nullptr: this router counts for itself
+    std::function<const config::Config&()> config;  // in force, with the resources
+    std::function<std::uint64_t()> generation;      // of it: looked at once a tick
+    std::function<bool()> leads;                    // whether this router holds the status Lease now
     /// Makes the reader and writer of targets.
     std::function<std::unique_ptr<discovery::ScaleTargets>(discovery::ScaleTargetsOptions options)> make_targets;
     std::function<void()> changed;                    // what `book` tells has changed: statuses are to be written
@@ -55,20 +59,24 @@ class Autoscaler final : private runtime::Timer {
 
   void start();
   void stop();
-  /// The configuration in force has changed, that of resources included. Throws std::bad_alloc; to be repeated then.
-  void configured(const config::Config& config);
   /// The queue of this deployment holds a first request for a replica that is not there.
   void held(const DeploymentKey& key);
 
   const ScalingBook& book() const { return book_; }
   bool leads() const { return targets_ != nullptr; }
+  /// Routers that share the demand, at least 1.
+  std::size_t members() const { return std::max<std::size_t>(members_, 1); }
   /// The demand as far as it is known in this router; nothing: the deployment is not scaled.
   std::optional<scaling::Figures> demand(const DeploymentKey& key);
   /// How often writes have ended so, by `discovery::name_of`.
   const std::map<std::string, std::uint64_t>& writes() const { return writes_; }
 
  private:
+  struct Scaled;
   void expired() override;
+  void configure();
+  void add(const config::Deployment& deployment, std::vector<BookedDeployment>& booked,
+           std::map<DeploymentKey, Scaled>& scaled);
   void count();
   void lead_or_follow();
   void begin_to_lead();
@@ -85,6 +93,7 @@ class Autoscaler final : private runtime::Timer {
   void apply_start(const DeploymentKey& key, const scaling::StartNote& start);
   void hold_by_default(const DeploymentKey& key);
   TargetSeen look_at(const DeploymentKey& key) const;
+  const LiveDeployment* live(const DeploymentKey& key) const;
   std::string own_id() const;
   void tell(std::string_view topic, std::string key, std::string body);
 
@@ -101,6 +110,8 @@ class Autoscaler final : private runtime::Timer {
   const TimePoint begun_;
   ScalingBook book_;
   std::map<DeploymentKey, Scaled> scaled_;
+  std::uint64_t generation_ = 0;
+  std::size_t members_ = 0;
   std::unique_ptr<discovery::ScaleTargets> targets_;  // while this router leads
   std::map<std::string, std::uint64_t> writes_;
 };

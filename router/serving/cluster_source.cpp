@@ -54,7 +54,8 @@ ClusterSource::ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes
       live_(live),
       resources_changed_(std::move(resources_changed)),
       client_(std::move(client)),
-      following_(control, Follower::kMax + discovery::ClusterReporter::kTasks + discovery::OwnServiceNames::kTasks),
+      following_(control, Follower::kMax + discovery::ClusterReporter::kTasks + discovery::OwnServiceNames::kTasks +
+                              discovery::ScaleTargets::tasks(settings.namespaces.size())),
       state_([this] { look_soon(); }, 2 * settings.per_namespace.max_bytes),
       follower_(control, *client_, following_, state_),
       secrets_(follower_, state_) {}
@@ -95,9 +96,42 @@ void ClusterSource::begin_to_report(const config::Process& process) {
   }
   const auto seen = [this]() -> std::optional<discovery::ClusterReporter::Seen> {
     if (!complete_) return std::nullopt;
-    return discovery::ClusterReporter::Seen{state_.cluster(), results()};
+    discovery::ClusterReporter::Seen seen{state_.cluster(), results()};
+    seen.autoscaled = autoscaled(seen.results);
+    return seen;
   };
   reporter_ = std::make_unique<discovery::ClusterReporter>(*client_, following_, std::move(options), seen);
+}
+
+discovery::AutoscaledConditions ClusterSource::autoscaled(const std::vector<discovery::ReconcileResult>& results) const {
+  discovery::AutoscaledConditions conditions;
+  if (!explain_) return conditions;
+  for (const discovery::ReconcileResult& result : results) {
+    if (result.kind != discovery::ReconcileResult::Kind::kDeployment) continue;
+    if (auto told = explain_(deployment_key(result.namespace_name, result.endpoint, result.deployment))) {
+      conditions.emplace(discovery::ObjectKey{result.namespace_name, result.name}, *std::move(told));
+    }
+  }
+  return conditions;
+}
+
+void ClusterSource::tell(const DeploymentKey& key, discovery::ResourceEvent event) {
+  if (!leads()) return;
+  for (const discovery::ReconcileResult& result : results()) {
+    if (result.kind != discovery::ReconcileResult::Kind::kDeployment ||
+        deployment_key(result.namespace_name, result.endpoint, result.deployment) != key) {
+      continue;
+    }
+    event.kind = result.kind;
+    event.key = {result.namespace_name, result.name};
+    event.uid = result.uid;
+    return reporter_->tell(std::move(event));
+  }
+}
+
+std::unique_ptr<discovery::ScaleTargets> ClusterSource::make_targets(discovery::ScaleTargetsOptions options) {
+  for (const config::NamespaceRules& each : settings_.namespaces) options.namespaces.push_back(each.name);
+  return std::make_unique<discovery::ScaleTargets>(*client_, following_, std::move(options));
 }
 
 void ClusterSource::stop() {
