@@ -2,7 +2,10 @@
 starts and ends."""
 
 import json
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 from support.wait import eventually
@@ -122,6 +125,12 @@ def wait_leader(fleet, one, patience=30):
 
 
 def decisions_logged(router):
-    """The decisions in the router's log, each with its figures."""
-    return [json.loads(found) for found in re.findall(r"scaling (\{.*?\}\}) ", router.log)]
+    """The decisions in the router's log, each with its figures. Asserts that each follows from its figures."""
+    lines = re.findall(r'scaling (\{"deployment":.*?"figures":(\{.*?\})\}) ', router.log)
+    again = Path(os.environ["ROUTER_BINARY"]).parent / "tests" / "decide_again"
+    answer = subprocess.run([again], input="".join(f"{figures}\n" for _, figures in lines), capture_output=True, text=True, check=True)
+    decisions = [json.loads(line) for line, _ in lines]
+    computed = [line.split(" ")[:2] for line in answer.stdout.splitlines()]
+    assert computed == [[str(one["to"]), one["reason"]] for one in decisions], (computed, decisions)
+    return decisions
 
