@@ -75,10 +75,10 @@ bool may_hold(const ScalingDecision& decision) {
 
 void log_decision(const DeploymentKey& key, const ScalingDecision& decision, std::string_view result) {
   // The message has nothing to escape but names of other managers, which are one line of plain text (discovery::short_line).
-  log::info(absl::StrCat(
-      "scaling {\"deployment\":\"", key, "\",\"from\":", decision.figures.replicas, ",\"to\":", decision.decision.replicas,
-      ",\"reason\":\"", absl::string_view(scaling::name_of(decision.decision.reason)), "\",\"result\":\"",
-      absl::string_view(result), "\",\"figures\":", scaling::figures_text(decision.figures), "} ", decision.message));
+  log::info(absl::StrCat("scaling {\"deployment\":\"", key, "\",\"from\":", decision.figures.replicas,
+                         ",\"to\":", decision.decision.replicas, ",\"reason\":\"",
+                         std::string(scaling::name_of(decision.decision.reason)), "\",\"result\":\"", std::string(result),
+                         "\",\"figures\":", scaling::figures_text(decision.figures), "} ", decision.message));
 }
 
 }  // namespace
