@@ -280,7 +280,7 @@ json::object status_object(const ResourceStatus& status, const json::object& kno
                            std::string_view now) {
   json::array conditions;
   for (const Condition& each : status.conditions) {
-    const std::string_view holds = each.holds ? "True" : "False";
+    const std::string_view holds = each.is_unknown ? "Unknown" : each.holds ? "True" : "False";
     const json::object* before = find_condition(known, each.type);
     if (before == nullptr) before = find_condition(sent, each.type);
     const bool stays = before != nullptr && kubernetes::text_in(*before, "status") == holds;

@@ -35,7 +35,8 @@ struct Condition {
   std::string_view type;
   bool holds = false;
   std::string reason;
-  std::string message;  // at most kMessageBytes
+  std::string message;      // at most kMessageBytes
+  bool is_unknown = false;  // the status is Unknown, whatever `holds` says
   bool operator==(const Condition&) const = default;
 };
 inline constexpr std::size_t kMessageBytes = 4096;
