@@ -56,7 +56,13 @@ metrics::ScalingFigures scaling_figures(serving::Autoscaler& autoscaler, const s
   decided.wanted = static_cast<std::uint64_t>(last.decision.replicas);
   decided.current = static_cast<std::uint64_t>(last.figures.replicas);
   decided.pod_start_seconds = last.figures.pod_start.count();
-  if (scaling::limits(last.decision.reason)) decided.limited_by = scaling::name_of(last.decision.reason);
+  if (!entry->deployment.acts) {
+    decided.limited_by = "Observe";
+  } else if (!entry->refused.empty()) {
+    decided.limited_by = scaling::name_of(scaling::Reason::kTargetRefuses);
+  } else if (scaling::limits(last.decision.reason)) {
+    decided.limited_by = scaling::name_of(last.decision.reason);
+  }
   return figures;
 }
 

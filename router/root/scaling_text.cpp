@@ -69,6 +69,12 @@ std::optional<discovery::Condition> scaling_condition(const serving::Autoscaler&
   condition.holds = scaling::holds(reason) == scaling::Holds::kTrue;
   condition.is_unknown = scaling::holds(reason) == scaling::Holds::kUnknown;
   condition.reason = scaling::name_of(reason);
+  if (entry->deployment.acts && !entry->refused.empty()) {
+    condition.holds = condition.is_unknown = false;
+    condition.reason = scaling::name_of(scaling::Reason::kTargetRefuses);
+    condition.message = entry->refused;
+    return condition;
+  }
   condition.message = entry->deployment.acts ? entry->told.message : absl::StrCat("observed only: ", entry->told.message);
   return condition;
 }

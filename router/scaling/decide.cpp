@@ -21,7 +21,6 @@ std::optional<Reason> refusal(const Figures& figures) {
     case Hindrance::kTargetUnknown: return Reason::kTargetUnknown;
     case Hindrance::kTargetNotFound: return Reason::kTargetNotFound;
     case Hindrance::kTargetForbidden: return Reason::kTargetForbidden;
-    case Hindrance::kTargetRefuses: return Reason::kTargetRefuses;
     case Hindrance::kObserve:
     case Hindrance::kNone: break;
   }

@@ -18,7 +18,6 @@ enum class Hindrance {
   kTargetUnknown,  // it was not read yet, or cannot be read
   kTargetNotFound,
   kTargetForbidden,  // the rights to read it, or to write its scale, are missing
-  kTargetRefuses,    // the API server refuses the number: a quota, an admission policy
 };
 
 /// The reasons of the condition Autoscaled. `name_of` is what stands in the condition.
@@ -48,7 +47,7 @@ enum class Reason {
   kTargetUnknown,
   kTargetNotFound,
   kTargetForbidden,
-  kTargetRefuses,
+  kTargetRefuses,  // not of `decide`: the last write was refused, by a quota or an admission policy
 };
 std::string_view name_of(Reason reason);
 

@@ -54,7 +54,7 @@ constexpr Hindrance kHindrances[] = {
     Hindrance::kTargetUnknown,
     Hindrance::kTargetNotFound,
     Hindrance::kTargetForbidden,
-    Hindrance::kTargetRefuses,
+
 };
 
 class Writer {
@@ -147,7 +147,6 @@ std::string_view name_of(Hindrance hindrance) {
     case Hindrance::kTargetUnknown: return name_of(Reason::kTargetUnknown);
     case Hindrance::kTargetNotFound: return name_of(Reason::kTargetNotFound);
     case Hindrance::kTargetForbidden: return name_of(Reason::kTargetForbidden);
-    case Hindrance::kTargetRefuses: return name_of(Reason::kTargetRefuses);
   }
   return "";
 }

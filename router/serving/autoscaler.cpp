@@ -119,7 +119,9 @@ void Autoscaler::configure() {
 
 void Autoscaler::add(const config::Deployment& deployment, std::vector<BookedDeployment>& booked,
                      std::map<DeploymentKey, Scaled>& scaled) {
-  const AutoscalerMode mode = deployment.scaling.autoscaler.value_or(parts_.config().process.autoscaler);
+  // A resource can lower the operator's mode, and not raise it.
+  const AutoscalerMode most = parts_.config().process.autoscaler;
+  const AutoscalerMode mode = std::min(deployment.scaling.autoscaler.value_or(most), most);
   const DeploymentKey key = deployment_key(deployment);
   dispatch::RequestQueue& queue = *parts_.live.get(key).queue;
   queue.set_counting(is_scaled(deployment, mode));
@@ -280,6 +282,8 @@ void Autoscaler::written(const DeploymentKey& key, const discovery::ScaleWritten
   const ScalingDecision decision = std::move(found->second);
   writing_.erase(found);
   log_decision(key, decision, result);
+  const bool refused = end.result == discovery::ScaleWriteResult::kRefused;
+  book_.note_refused(key, refused ? absl::StrCat(end.from, " -> ", end.replicas, ": ", end.text) : "");
   if (end.result == discovery::ScaleWriteResult::kWritten) {
     parts_.events({.key = key,
                    .kind = end.replicas > end.from ? ScalingEvent::Kind::kScaledUp : ScalingEvent::Kind::kScaledDown,

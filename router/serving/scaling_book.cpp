@@ -73,6 +73,7 @@ void ScalingBook::begin(TimePoint now) {
     known.foreign_known = false;
     known.due = now;
     known.entry.is_told = false;
+    known.entry.refused.clear();
   }
 }
 
@@ -125,6 +126,10 @@ void ScalingBook::keep(Entry& entry, ScalingDecision decision) {
   }
   entry.decisions.push_back(std::move(decision));
   if (entry.decisions.size() > kKept) entry.decisions.pop_front();
+}
+
+void ScalingBook::note_refused(const DeploymentKey& key, std::string why) {
+  if (const auto known = known_.find(key); known != known_.end()) known->second.entry.refused = std::move(why);
 }
 
 std::vector<DeploymentKey> ScalingBook::keys() const {

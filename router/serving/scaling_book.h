@@ -61,6 +61,7 @@ class ScalingBook {
     BookedDeployment deployment;
     ScalingDecision told{};  // the last one that was news
     bool is_told = false;
+    std::string refused{};                    // why the API server has refused the last write; empty: it has not
     std::deque<ScalingDecision> decisions{};  // the newest last; one whose numbers alone differ from the one before replaces it
   };
 
@@ -80,6 +81,8 @@ class ScalingBook {
   /// Decides, and keeps the decision as `find(key)->decisions.back()`. The deployment is known.
   ScalingNews decide(const DeploymentKey& key, const TargetSeen& seen, TimePoint now);
 
+  /// The API server refuses to write, or does not any more (empty text). The rule goes on, so that the write is tried again.
+  void note_refused(const DeploymentKey& key, std::string why);
   /// The keys of all deployments that are scaled.
   std::vector<DeploymentKey> keys() const;
   bool empty() const { return known_.empty(); }

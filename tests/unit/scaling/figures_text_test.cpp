@@ -43,7 +43,7 @@ Figures random_figures(std::mt19937_64& random) {
   figures.foreign_lately = whole(7) == 1;
   figures.paused = whole(7) == 1;
   figures.contested = whole(7) == 1;
-  figures.hindrance = static_cast<Hindrance>(whole(static_cast<int>(Hindrance::kTargetRefuses)));
+  figures.hindrance = static_cast<Hindrance>(whole(static_cast<int>(Hindrance::kTargetForbidden)));
   return figures;
 }
 
