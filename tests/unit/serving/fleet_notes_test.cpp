@@ -77,7 +77,7 @@ TEST(FleetNoteBox, LosesOnlyTheNoteForWhichThereIsNoMemory) {
     std::size_t put = 0;
     std::size_t failed = 0;
     std::vector<HeardNote> taken;
-    const auto unless_short = [](const std::function<void()>& step) {
+    const auto unless_short = [](auto step) {
       try {
         step();
       } catch (const std::bad_alloc&) {
