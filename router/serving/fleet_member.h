@@ -51,6 +51,7 @@ class FleetMember final : private fleet_link::LinkEvents {
   void want_notes(const std::string& topic) { notes_.want(topic); }
   /// Sends a frame with a note to one member, or to all. It may be lost; the machine does not know of it.
   void send_note(const std::optional<std::string>& member, std::string_view frame) noexcept;
+  const FleetNoteCounts& note_counts() const { return note_counts_; }
   /// The courier is back. What is still in the letter has failed at control.
   void courier_returned(FleetLetter& letter) noexcept;
   /// Ends everything: the port, then all links, after what waits on them was sent. `closed` is called once, within
