@@ -1,12 +1,13 @@
 """The dashboard's row of the autoscaler, with a real Prometheus that scrapes two pages: what a router that decides and another one expose
-about one deployment that is scaled and one that is not."""
+about one deployment that is scaled and one that is not. And the example of a HorizontalPodAutoscaler, which asks for the same figures."""
 
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from support.dashboard import OF_THE_AUTOSCALER, Dashboard
+import yaml
+from support.dashboard import CHART, OF_THE_AUTOSCALER, Dashboard
 from support.prometheus import Prometheus
 from support.router import ROOT
 from support.wait import eventually
@@ -129,3 +130,19 @@ def test_writes_are_shown_by_result(prometheus):
 
 def test_no_panel_of_the_autoscaler_is_left_out_above():
     assert len(panels()) == 7
+
+
+def test_the_rule_for_prometheus_adapter_gives_the_autoscaler_the_demand_of_the_fleet(prometheus):
+    text = (CHART / "examples" / "demand-hpa.yaml").read_text()
+    commented = "\n".join(line[2:] for line in text[text.index("# rules:"):].splitlines() if line.startswith("#"))
+    [rule] = yaml.safe_load(commented)["rules"]["external"]
+    asked = yaml.safe_load(text)["spec"]["metrics"][0]["external"]["metric"]
+    assert rule["resources"] == {"namespaced": False}
+    # The adapter fills these in, from the HorizontalPodAutoscaler (docs/externalmetrics.md of prometheus-adapter).
+    labels = asked["selector"]["matchLabels"] | {"namespace": "routers", "endpoint": "iris", "deployment": "blue"}
+    assert labels.keys() == asked["selector"]["matchLabels"].keys()
+    matchers = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    query = rule["metricsQuery"].replace("<<.Series>>", asked["name"]).replace("<<.LabelMatchers>>", matchers)
+    eventually(lambda: [value for _, value in prometheus.now(query)] == [7], "the demand of both routers", patience=20, pause=0.2)
+    series = {labels["__name__"] for labels, _ in prometheus.now(rule["seriesQuery"])}
+    assert series == {asked["name"]}
