@@ -9,7 +9,8 @@
 #include "router/kubernetes/group_version_resource.h"
 
 /// Reads what the autoscaler needs of objects of the API server. Their authors may be hostile: a member of a wrong type counts
-/// as missing, and every text that comes out is one line of at most kScaleTextMax bytes. Pure; any thread.
+/// as missing, and no text that comes out is long. Texts for people are one line of at most
+/// kScaleTextMax bytes. Pure; any thread.
 namespace router::discovery {
 
 inline constexpr std::size_t kScaleTextMax = 256;  // bytes
@@ -42,7 +43,7 @@ struct ScaledObject {
   /// Pods of an older template are there, or the controller has not seen the newest template yet. As `kubectl rollout status`
   /// decides, but pods that do not become ready are no rollout: the rule knows these by the ready endpoints.
   bool rollout = false;
-  std::string scaled_for;  // the annotation; empty: not there
+  std::string scaled_for;  // the annotation, as it is; empty: not there
   ScaleWriter writer;
 };
 /// Nothing if the object has no uid or version, or if spec.replicas is no number of replicas: 0 to 2^31 - 1.

@@ -37,7 +37,7 @@ enum class ScaleObstacle {
   kNone,
   kManagedByAzureMl,
   kKindNotSupported,  // neither a Deployment nor a StatefulSet of apps/v1: it could not be marked
-  kTargetForbidden,   // the router may not read it
+  kTargetForbidden,   // the router may not read it, or the API server refuses to show it for another reason
   kTargetMissing,
   kTargetUnreadable,  // it is not what an API server would send
   kTargetNotMarked,   // its annotation kScaledFor does not name the deployment
@@ -55,7 +55,7 @@ struct ScaleSeen {
   TimePoint seen{};  // when the API server said so
   ScaleObstacle obstacle = ScaleObstacle::kNone;
   std::string obstacle_text;  // `HorizontalPodAutoscaler team-a/x`
-  TimePoint conflicted{};     // when a HorizontalPodAutoscaler had this target last; the epoch: never
+  TimePoint conflicted{};     // when the last HorizontalPodAutoscaler with this target came or went; the epoch: never
   /// The owner of spec.replicas, as `argocd-controller (Apply)`; empty: nobody. For a new leader: replicas that somebody else
   /// has set to 0 are not changes, as it has seen nothing else before.
   std::string writer;
@@ -65,7 +65,7 @@ struct ScaleSeen {
   std::uint64_t foreign_changes = 0;
   int foreign_replicas = 0;    // of the last one
   std::string foreign_writer;  // of the last one: `argocd-controller (Apply) set 2`
-  bool writing = false;        // `write` would return false: a write is under way, has no answer yet, or must pause
+  bool writing = false;        // a write is under way, or whether it was written is not known yet
 
   bool may_write() const {
     return known && (obstacle == ScaleObstacle::kNone || obstacle == ScaleObstacle::kScaleForbidden ||
@@ -114,7 +114,7 @@ struct ScaleTargetsOptions {
 /// are still what the decision saw. A write whose answer is missing is not sent again: the target is read first.
 ///
 /// Control thread. After its destruction it calls nothing, and its requests are cancelled: what was under way may have been
-/// written. Callbacks come from the loop, never from inside a call; they may call everything but the destructor.
+/// written. Callbacks come from the loop, never from inside a call; they may call everything.
 class ScaleTargets final {
  public:
   static constexpr std::chrono::seconds kIntervalLeast{5};
@@ -144,12 +144,13 @@ class ScaleTargets final {
   /// Looks at the target as soon as a request may start; at most one look in 200 ms.
   void look_now(const std::string& key);
   /// Writes `replicas` if spec.replicas is still what `seen(key)` says now. False: nothing was begun, since the target may not
-  /// be written (ScaleSeen::may_write) or because of ScaleSeen::writing. True: `written` tells the end.
+  /// be written (ScaleSeen::may_write), because of ScaleSeen::writing, or in the pause after a write that was refused. True:
+  /// `written` tells the end.
   bool write(const std::string& key, int replicas);
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace router::discovery

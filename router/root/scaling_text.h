@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "router/discovery/event_writer.h"
 #include "router/discovery/resource_status.h"
 #include "router/serving/autoscaler.h"
 

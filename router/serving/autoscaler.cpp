@@ -75,10 +75,10 @@ bool may_hold(const ScalingDecision& decision) {
 
 void log_decision(const DeploymentKey& key, const ScalingDecision& decision, std::string_view result) {
   // The message has nothing to escape but names of other managers, which are one line of plain text (discovery::short_line).
-  log::info(absl::StrCat(
-      "scaling {\"deployment\":\"", key, "\",\"from\":", decision.figures.replicas, ",\"to\":", decision.decision.replicas,
-      ",\"reason\":\"", absl::string_view(scaling::name_of(decision.decision.reason)), "\",\"result\":\"",
-      absl::string_view(result), "\",\"figures\":", scaling::figures_text(decision.figures), "} ", decision.message));
+  log::info(absl::StrCat("scaling {\"deployment\":\"", key, "\",\"from\":", decision.figures.replicas,
+                         ",\"to\":", decision.decision.replicas, ",\"reason\":\"",
+                         std::string(scaling::name_of(decision.decision.reason)), "\",\"result\":\"", std::string(result),
+                         "\",\"figures\":", scaling::figures_text(decision.figures), "} ", decision.message));
 }
 
 }  // namespace
@@ -260,7 +260,7 @@ void Autoscaler::decide(const DeploymentKey& key) {
 }
 
 void Autoscaler::act(const DeploymentKey& key, const ScalingDecision& decision, ScalingNews news) {
-  if (decision.decision.write && !targets_->seen(key)->writing) targets_->write(key, decision.decision.replicas);
+  if (decision.decision.write && targets_->write(key, decision.decision.replicas)) writing_.insert_or_assign(key, decision);
   if (news == ScalingNews::kNone) return;
   parts_.changed();
   if (news != ScalingNews::kReason) return;
@@ -275,14 +275,16 @@ void Autoscaler::act(const DeploymentKey& key, const ScalingDecision& decision, 
 void Autoscaler::written(const DeploymentKey& key, const discovery::ScaleWritten& end) {
   const std::string result(discovery::name_of(end.result));
   ++writes_[result];
-  const ScalingBook::Entry* entry = book_.find(key);
-  if (entry == nullptr) return;
-  log_decision(key, entry->told, result);
+  const auto found = writing_.find(key);
+  if (found == writing_.end()) return;
+  const ScalingDecision decision = std::move(found->second);
+  writing_.erase(found);
+  log_decision(key, decision, result);
   if (end.result == discovery::ScaleWriteResult::kWritten) {
     parts_.events({.key = key,
                    .kind = end.replicas > end.from ? ScalingEvent::Kind::kScaledUp : ScalingEvent::Kind::kScaledDown,
-                   .reason = std::string(scaling::name_of(entry->told.decision.reason)),
-                   .message = entry->told.message});
+                   .reason = std::string(scaling::name_of(decision.decision.reason)),
+                   .message = decision.message});
   } else if (end.result != discovery::ScaleWriteResult::kConflict) {
     parts_.events({.key = key,
                    .kind = ScalingEvent::Kind::kRefused,

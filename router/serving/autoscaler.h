@@ -113,6 +113,7 @@ class Autoscaler final : private runtime::Timer {
   std::uint64_t generation_ = 0;
   std::size_t members_ = 0;
   std::unique_ptr<discovery::ScaleTargets> targets_;  // while this router leads
+  std::map<DeploymentKey, ScalingDecision> writing_;  // what led to the write that is under way
   std::map<std::string, std::uint64_t> writes_;
 };
 

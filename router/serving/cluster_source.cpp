@@ -96,9 +96,9 @@ void ClusterSource::begin_to_report(const config::Process& process) {
   }
   const auto seen = [this]() -> std::optional<discovery::ClusterReporter::Seen> {
     if (!complete_) return std::nullopt;
-    discovery::ClusterReporter::Seen seen{state_.cluster(), results()};
-    seen.autoscaled = autoscaled(seen.results);
-    return seen;
+    discovery::ClusterReporter::Seen all{state_.cluster(), results()};
+    all.autoscaled = autoscaled(all.results);
+    return all;
   };
   reporter_ = std::make_unique<discovery::ClusterReporter>(*client_, following_, std::move(options), seen);
 }
