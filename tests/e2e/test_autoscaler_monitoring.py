@@ -1,4 +1,4 @@
-"""The dashboard's row of the autoscaler, with a real Prometheus that scrapes two pages: what a router that decides and another one expose
+"""What tells of the autoscaler: its reasons in the alerts and in the page for operators; and the dashboard's row, with a real Prometheus that scrapes two pages: what a router that decides and another one expose
 about one deployment that is scaled and one that is not. And the example of a HorizontalPodAutoscaler, which asks for the same figures."""
 
 import re
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
-from support.dashboard import CHART, OF_THE_AUTOSCALER, Dashboard
+from support.dashboard import CHART, OF_THE_AUTOSCALER, RULES, Dashboard
 from support.prometheus import Prometheus
 from support.router import ROOT
 from support.wait import eventually
@@ -100,6 +100,38 @@ def shown(prometheus, panel):
         for labels, value in prometheus.now(query.expression):
             found[re.sub(r"\{\{(\w+)\}\}", lambda match, labels=labels: labels[match[1]], query.legend)] = value
     return found
+
+
+def reasons():
+    """The reasons of the condition Autoscaled, in their order; and those of them for which it is not True."""
+    header, source = ((ROOT / "router" / "scaling" / f"decide.{kind}").read_text() for kind in ("h", "cpp"))
+    names = dict(re.findall(r'case Reason::(k\w+): return "(\w+)";', source))
+    enum = header[header.index("enum class Reason"):header.index("std::string_view name_of(Reason")]
+    true, _, false = enum.partition("// Autoscaled is False")
+    listed = [[names[one] for one in re.findall(r"^  (k\w+),", part, re.M)] for part in (true, false)]
+    return listed[0] + listed[1], listed[1]
+
+
+def test_the_page_explains_every_reason_of_the_condition():
+    page = (ROOT / "docs" / "autoscaling.md").read_text()
+    page = page[page.index("## What the condition says"):page.index("## Where else it tells")]
+    explained = {name for row in re.findall(r"^\| (`.*?) \|", page, re.M) for name in re.findall(r"`(\w+)`", row)}
+    told = re.findall(r'kN\w+ = "(\w+)";', (ROOT / "router" / "discovery" / "resource_status.h").read_text())
+    own = {"NotYet", "NotConfigured"}  # of nobody's decision
+    assert own <= set(told)
+    assert explained == set(reasons()[0]) | own
+
+
+def test_alerts_name_reasons_that_exist_and_each_one_for_which_nothing_may_be_written():
+    every, not_true = reasons()
+    rules = RULES.read_text()
+    used = [one for one in re.findall(r'by(?:=~|!~|!=|=)"([^"]+)"', rules)]
+    spelt = {name for one in used for name in re.sub(r"Frozen\(([^)]*)\)", lambda found: "|".join(
+        f"Frozen{name}" for name in found[1].split("|")), one).split("|")}
+    assert spelt and spelt <= {*every, "Observe"}
+    alert = rules[rules.index("InferenceRouterMayNotScale"):]
+    [told] = re.findall(r'by=~"([^"]+)"', alert[:alert.index("for: ")])
+    assert set(told.split("|")) == set(not_true) - {"ManagedByAzureML"}  # nobody expects these to be scaled here
 
 
 def test_the_pages_have_every_metric_of_the_autoscaler_as_the_router_names_them():
