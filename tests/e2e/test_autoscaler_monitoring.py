@@ -1,5 +1,6 @@
-"""What tells of the autoscaler: its reasons in the alerts and in the page for operators; and the dashboard's row, with a real Prometheus that scrapes two pages: what a router that decides and another one expose
-about one deployment that is scaled and one that is not. And the example of a HorizontalPodAutoscaler, which asks for the same figures."""
+"""What tells of the autoscaler. Its reasons, in the alerts and in the page for operators. The dashboard's row, with a real Prometheus that
+scrapes two pages: what a router that decides and another one expose about one deployment that is scaled and one that is not. And the example
+of a HorizontalPodAutoscaler, which asks for the same figures."""
 
 import re
 import threading
