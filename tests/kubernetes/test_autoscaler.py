@@ -71,18 +71,15 @@ def test_a_request_for_a_deployment_without_pods_starts_one_and_is_answered(scal
     head = wait_leader(fleet, one)
     eventually(lambda: one.reason() == "Idle", "it to be idle")
     [other] = fleet.others(head)
-    for router in (other, head):
-        asked = [Asked(router, path=one.score) for _ in range(5)]
-        sent = datetime.datetime.now(datetime.timezone.utc)
-        assert [each.answer().status for each in asked] == [200] * 5
-        ready = time.monotonic()
-        first, code = one.writes()[-1]
-        took = (datetime.datetime.fromisoformat(first.replace("Z", "+00:00")) - sent).total_seconds()
-        print(f"written {1000 * took:.0f} ms after the request, answered after {ready:.2f}")
-        assert code == 200
-        assert took <= AT_ONCE
-        one.kubectl_scale(0) if router is other else None
-        break
+    sent = datetime.datetime.now(datetime.timezone.utc)
+    asked = [Asked(router, path=one.score) for router in (other, head) for _ in range(3)]
+    assert [each.answer().status for each in asked] == [200] * 6
+    moment, code = one.writes()[0]
+    took = (datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")) - sent).total_seconds()
+    print(f"written {1000 * took:.0f} ms after the first request")
+    assert code == 200
+    assert took <= AT_ONCE
+    eventually(lambda: one.reason() in ("Waking", "Steady", "AtMinimum", "KeptByWindow", "FrozenLeaderYoung"), "the reason")
 
 
 def test_an_hpa_on_the_target_is_named_and_nothing_is_written(scaling, fleet_load):
@@ -111,9 +108,8 @@ def test_who_sets_the_replicas_is_left_in_peace_and_then_named(scaling, fleet_lo
     for number, replicas in enumerate((3, 2, 4)):
         one.kubectl_scale(replicas)
         wanted = "Contested" if number == 2 else "FrozenForeignChange"
-        eventually(lambda: one.reason() == wanted, wanted, patience=30)  # noqa: B023
-        assert f"set {replicas}" in one.condition()[2], one.condition()
-    assert "kubectl" in one.condition()[2]
+        eventually(lambda: one.reason() == wanted and f"kubectl (Update) set {replicas}; " in one.condition()[2], wanted,  # noqa: B023
+                   patience=40)
     assert one.condition()[0] == "False"
     stays(lambda: one.replicas() == 4, 3, "what was set stays")
     assert_served(running)
@@ -146,7 +142,7 @@ def test_the_leader_is_killed_and_the_next_one_goes_on(scaling, fleet_load):
     eventually(lambda: one.shown(following)["decisions"], "a decision")
     print(f"another router decides {took:.1f} s after the kill")
     assert took <= NEXT_LEADER
-    stays(lambda: one.replicas() == 2, 5, "a young leader gives up nothing")
+    stays(lambda: one.replicas() >= 2, 5, "a young leader gives up nothing")
     result = sort(begin_of_load.stop())
     assert all(outcome.begun - 0.05 <= at <= outcome.ended + 0.5 for outcome in result.failed), told(result.failed)
     head.restart()
