@@ -71,6 +71,7 @@ struct RoutingTable {
   using NameMap = std::unordered_map<std::string, const Endpoint*, TextHash, std::equal_to<>>;
 
   std::uint64_t generation = 0;
+  bool complete = true;  // false: a source was not read yet, so an endpoint that is not here may exist
   std::vector<std::shared_ptr<const Endpoint>> endpoints;  // tables that differ in nothing here share them
   NameMap by_name;                                         // lower case
   NameMap by_host;                                         // lower case, without port

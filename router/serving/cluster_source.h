@@ -71,6 +71,8 @@ class ClusterSource {
 
   /// The result of every resource, with the number of replicas that each deployment has now.
   std::vector<discovery::ReconcileResult> results() const { return results_of(joined_, replicas_); }
+  /// Whether everything was listed once: what is not known does not exist.
+  bool complete() const { return complete_; }
   /// Why `/readyz` fails; empty once everything was listed.
   std::vector<std::string> not_ready() const;
   /// For how long, at most, the known state has not been confirmed by the API server. Secrets do not count: a Secret that may
