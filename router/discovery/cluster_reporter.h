@@ -57,6 +57,10 @@ class ClusterReporter final : private runtime::Timer, private kubernetes::Sender
   void tell(ResourceEvent event) {
     if (leading()) events_.tell(std::move(event));
   }
+  /// Whether an Event that is told now is dropped.
+  bool would_drop() const { return !leading() || events_.full(); }
+  /// `tell` was not called, because it would drop the Event.
+  void note_dropped() { events_.note_dropped(); }
 
  private:
   void leads(bool leading);

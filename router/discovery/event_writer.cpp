@@ -44,12 +44,14 @@ void EventWriter::begin() {
   for (const auto& [errand, event] : waiting_) errands_.ask(*this, errand);
 }
 
-bool EventWriter::has_room() {
-  if (waiting_.size() >= kWaitingMax) return false;
+bool EventWriter::full() const {
   const TimePoint now = control_.now();
-  const TimePoint taken = std::max(next_, now) + kEvery;
-  if (taken > now + kEvery * kBurst) return false;
-  next_ = taken;
+  return waiting_.size() >= kWaitingMax || std::max(next_, now) + kEvery > now + kEvery * kBurst;
+}
+
+bool EventWriter::has_room() {
+  if (full()) return false;
+  next_ = std::max(next_, control_.now()) + kEvery;
   return true;
 }
 

@@ -53,6 +53,10 @@ class EventWriter final : private kubernetes::Sender {
   void refused(const ResourceStatus& status, std::string_view since);
   void tell(ResourceEvent event);
 
+  /// Whether another Event would be dropped now; `note_dropped` counts one that was therefore not told.
+  bool full() const;
+  void note_dropped() { ++dropped_; }
+
   std::uint64_t dropped() const { return dropped_; }
 
  private:

@@ -219,7 +219,10 @@ class Maker {
       return not_autoscaled(reason::kNotYet,
                             "`scale_settings` have no effect yet: the cluster's own objects set the number of pods");
     }
-    return {condition::kAutoscaled, told->second.holds, told->second.reason, cut(told->second.message)};
+    Condition condition = told->second;
+    condition.type = condition::kAutoscaled;
+    condition.message = cut(std::move(condition.message));
+    return condition;
   }
 
   Condition endpoint_autoscaled(const Deployments& deployments) const {

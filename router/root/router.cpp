@@ -189,6 +189,7 @@ void Router::make_autoscaler() {
       .generation = [this] { return publication_.generation(); },
       .leads = [this] { return cluster_->leads(); },
       .make_targets = [this](discovery::ScaleTargetsOptions options) { return cluster_->make_targets(std::move(options)); },
+      .told = [this](std::string_view reason) { return cluster_->told(discovery::condition::kAutoscaled, reason); },
       .changed = [this] { cluster_->report_again(); },
       .events = [this](const serving::ScalingEvent& event) { cluster_->tell(event.key, scaling_event(event)); }});
   live_.when_waking([this](const serving::DeploymentKey& key) { autoscaler_->held(key); });

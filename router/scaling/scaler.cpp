@@ -23,13 +23,14 @@ void Scaler::configure(const Settings& settings) {
   contested_ = false;
 }
 
-void Scaler::begin() {
+void Scaler::begin(bool paused) {
   starts_ = PodStarts();
   peaks_ = SlidingExtreme(SlidingExtreme::Which::kMost, peak_window(settings_));
   kept_ = SlidingExtreme(SlidingExtreme::Which::kMost, longest_window(settings_));
   steps_ = SlidingExtreme(SlidingExtreme::Which::kLeast, kStepTime);
   foreign_.clear();
-  contested_ = paused_ = false;
+  contested_ = false;
+  paused_ = paused;
   last_request_ = {};
 }
 

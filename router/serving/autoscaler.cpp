@@ -228,7 +228,7 @@ void Autoscaler::begin_to_lead() {
   options.written = [this](const std::string& key, const discovery::ScaleWritten& end) { written(key, end); };
   targets_ = parts_.make_targets(std::move(options));
   set_targets();
-  book_.begin(parts_.control.now());
+  book_.begin(parts_.control.now(), parts_.told(scaling::name_of(scaling::Reason::kPaused)));
 }
 
 TargetSeen Autoscaler::look_at(const DeploymentKey& key) const {
@@ -256,7 +256,16 @@ void Autoscaler::decide_due() {
   }
 }
 
+/// A new leader says nothing of what it has not seen yet.
+bool Autoscaler::has_looked(const DeploymentKey& key) const {
+  if (parts_.control.now() - book_.leads_since() >= kFirstLook) return true;
+  const discovery::ScaleSeen* target = targets_->seen(key);
+  return target != nullptr && target->obstacle != ScaleObstacle::kHpasUnreadable &&
+         (target->known || target->obstacle != ScaleObstacle::kNone);
+}
+
 void Autoscaler::decide(const DeploymentKey& key) {
+  if (!has_looked(key)) return;
   const ScalingNews news = book_.decide(key, look_at(key), parts_.control.now());
   act(key, book_.find(key)->decisions.back(), news);
 }

@@ -36,6 +36,7 @@ struct ScalingEvent {
 class Autoscaler final : private runtime::Timer {
  public:
   static constexpr std::chrono::seconds kTick{1};
+  static constexpr std::chrono::seconds kFirstLook{10};    // that a new leader waits, at most, to have seen targets and HPAs
   static constexpr std::chrono::seconds kLeaderHeard{30};  // what the leader has said about starts counts so long
 
   /// What it uses; all of it outlives this.
@@ -48,6 +49,8 @@ class Autoscaler final : private runtime::Timer {
     std::function<bool()> leads;                    // whether this router holds the status Lease now
     /// Makes the reader and writer of targets.
     std::function<std::unique_ptr<discovery::ScaleTargets>(discovery::ScaleTargetsOptions options)> make_targets;
+    /// The deployments of which the API server shows this reason in the condition Autoscaled.
+    std::function<std::set<DeploymentKey>(std::string_view reason)> told;
     std::function<void()> changed;                    // what `book` tells has changed: statuses are to be written
     std::function<void(const ScalingEvent&)> events;  // an Event is to be written
   };
@@ -83,6 +86,7 @@ class Autoscaler final : private runtime::Timer {
   void set_targets();
   void decide_due();
   void decide(const DeploymentKey& key);
+  bool has_looked(const DeploymentKey& key) const;
   void act(const DeploymentKey& key, const ScalingDecision& decision, ScalingNews news);
   void written(const DeploymentKey& key, const discovery::ScaleWritten& written);
   void tell_starts();

@@ -14,6 +14,7 @@
 #include "router/discovery/read_objects.h"
 #include "router/discovery/resource_kinds.h"
 #include "router/discovery/slice_replicas.h"
+#include "router/kubernetes/json.h"
 #include "router/runtime/contain.h"
 
 namespace router::serving {
@@ -117,16 +118,28 @@ discovery::AutoscaledConditions ClusterSource::autoscaled(const std::vector<disc
 
 void ClusterSource::tell(const DeploymentKey& key, discovery::ResourceEvent event) {
   if (!leads()) return;
-  for (const discovery::ReconcileResult& result : results()) {
-    if (result.kind != discovery::ReconcileResult::Kind::kDeployment ||
-        deployment_key(result.namespace_name, result.endpoint, result.deployment) != key) {
-      continue;
-    }
-    event.kind = result.kind;
-    event.key = {result.namespace_name, result.name};
-    event.uid = result.uid;
+  if (reporter_->would_drop()) return reporter_->note_dropped();
+  for (const auto& [name, resource] : state_.cluster().deployments) {
+    if (!resource.good) continue;
+    const config::Deployment& settings = resource.good->deployment;
+    if (deployment_key(name.namespace_name, settings.endpoint_name, settings.name) != key) continue;
+    event.kind = discovery::ReconcileResult::Kind::kDeployment;
+    event.key = name;
+    event.uid = resource.uid;
     return reporter_->tell(std::move(event));
   }
+}
+
+std::set<DeploymentKey> ClusterSource::told(std::string_view condition, std::string_view reason) const {
+  std::set<DeploymentKey> keys;
+  for (const auto& [name, resource] : state_.cluster().deployments) {
+    if (!resource.good) continue;
+    const boost::json::object* found = discovery::find_condition(resource.status, condition);
+    if (found == nullptr || kubernetes::text_in(*found, "reason") != reason) continue;
+    const config::Deployment& settings = resource.good->deployment;
+    keys.insert(deployment_key(name.namespace_name, settings.endpoint_name, settings.name));
+  }
+  return keys;
 }
 
 std::unique_ptr<discovery::ScaleTargets> ClusterSource::make_targets(discovery::ScaleTargetsOptions options) {

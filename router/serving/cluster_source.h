@@ -96,6 +96,8 @@ class ClusterSource {
   }
   /// Writes an Event about the resource of this deployment, if this router leads. `event` needs no kind, key and uid.
   void tell(const DeploymentKey& key, discovery::ResourceEvent event);
+  /// The deployments of which the API server shows this reason in this condition.
+  std::set<DeploymentKey> told(std::string_view condition, std::string_view reason) const;
   /// For the targets in the served namespaces. To be destroyed before `stop`.
   std::unique_ptr<discovery::ScaleTargets> make_targets(discovery::ScaleTargetsOptions options);
 

@@ -12,6 +12,8 @@ namespace {
 
 using scaling::Reason;
 
+constexpr std::size_t kWhyMost = 100;  // bytes
+
 bool is_about_the_same(const ScalingDecision& one, const ScalingDecision& another) {
   return one.decision == another.decision && one.figures.replicas == another.figures.replicas;
 }
@@ -19,11 +21,12 @@ bool is_about_the_same(const ScalingDecision& one, const ScalingDecision& anothe
 /// What hinders comes first: the figures say what would be done.
 std::string message_of(const TargetSeen& seen, const scaling::Outcome& outcome) {
   const std::string figures = scaling::explain(outcome.figures, outcome.decision);
-  std::string why = seen.obstacle;
+  std::string why = seen.obstacle;  // cut below, so that the figures have room
   if (outcome.decision.reason == Reason::kContested || outcome.decision.reason == Reason::kFrozenForeignChange ||
       outcome.decision.reason == Reason::kPaused) {
     why = seen.foreign;
   }
+  if (why.size() > kWhyMost) why.resize(kWhyMost);
   std::string message = why.empty() ? figures : absl::StrCat(why, "; ", figures);
   if (message.size() > scaling::kMessageMost) message.resize(scaling::kMessageMost);
   return message;
@@ -66,10 +69,10 @@ bool ScalingBook::wake(const DeploymentKey& key, TimePoint now) {
   return first;
 }
 
-void ScalingBook::begin(TimePoint now) {
+void ScalingBook::begin(TimePoint now, const std::set<DeploymentKey>& paused) {
   leads_since_ = now;
   for (auto& [key, known] : known_) {
-    known.scaler.begin();
+    known.scaler.begin(paused.contains(key));
     known.foreign_known = false;
     known.due = now;
     known.entry.is_told = false;

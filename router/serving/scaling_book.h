@@ -74,8 +74,10 @@ class ScalingBook {
   /// A member holds requests for a first replica. Returns whether a decision is needed at once.
   bool wake(const DeploymentKey& key, TimePoint now);
 
-  /// This router begins to lead: it has seen nothing yet.
-  void begin(TimePoint now);
+  /// This router begins to lead: it has seen nothing yet. `paused`: deployments of which the leader before has said that
+  /// somebody else has set them to 0.
+  void begin(TimePoint now, const std::set<DeploymentKey>& paused = {});
+  TimePoint leads_since() const { return leads_since_; }
   /// Whether a polling interval has passed since the last decision.
   bool is_due(const DeploymentKey& key, TimePoint now) const;
   /// Decides, and keeps the decision as `find(key)->decisions.back()`. The deployment is known.

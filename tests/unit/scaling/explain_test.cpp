@@ -63,5 +63,22 @@ TEST(ScalingExplain, EachReasonHasItsOwnName) {
   EXPECT_EQ(names.count(""), 0U);
 }
 
+// The numbers of a message give the decision.
+TEST(ScalingExplain, SaysWhatElseThanTheDemandOfNowHasDecided) {
+  Figures figures = steady(0.5);
+  figures.replicas = figures.ready = 8;
+  figures.highest_want = 5;
+  EXPECT_NE(explain(figures, decide(figures)).find("; wanted 5 in the last 300 s"), std::string::npos);
+  figures = steady(10);
+  figures.replicas = figures.ready = figures.replicas_before = 1;
+  EXPECT_NE(explain(figures, decide(figures)).find("; wanted 15, at most twice or 4 more in 5 s"), std::string::npos);
+  figures = steady(0);
+  figures.settings.min_instances = 0;
+  figures.idle = seconds(301);
+  figures.highest_want = 0;
+  EXPECT_NE(explain(figures, decide(figures)).find("; no request in 301 s"), std::string::npos)
+      << explain(figures, decide(figures));
+}
+
 }  // namespace
 }  // namespace router::scaling::test

@@ -100,6 +100,25 @@ TEST_F(ScalingBookTest, ANewLeaderTakesWhatItFindsForNoChange) {
   EXPECT_NE(last().decision.reason, Reason::kFrozenForeignChange);
 }
 
+// A rolling update of the routers must not undo what somebody has done by hand.
+TEST_F(ScalingBookTest, ZeroThatSomebodyElseHasSetSurvivesAChangeOfTheLeader) {
+  seen_.replicas = seen_.ready = 0;
+  book_.begin(now_, {kKey});
+  for (int done = 0; done < 100; ++done) second(2);
+  EXPECT_EQ(last().decision.reason, Reason::kPaused);
+  EXPECT_EQ(seen_.replicas, 0);
+  seen_.replicas = 1;
+  for (int done = 0; done < 20; ++done) second(2);
+  EXPECT_EQ(seen_.replicas, 4);
+}
+
+TEST_F(ScalingBookTest, TheFiguresHaveRoomBesideALongReason) {
+  seen_.hindrance = Hindrance::kConflictingAutoscaler;
+  seen_.obstacle = std::string(256, 'x');
+  second(2);
+  EXPECT_NE(last().message.find("; target 100 %"), std::string::npos) << last().message;
+}
+
 TEST_F(ScalingBookTest, AWakeIsNewsOnceAndAsksForAReplica) {
   for (int done = 0; done < 1000; ++done) second(0);
   EXPECT_EQ(seen_.replicas, 0);
