@@ -170,12 +170,10 @@ void Errands::State::ended(const Key& key, TimePoint began, const absl::StatusOr
   errand.under_way = false;
   const TimePoint spaced = deadline_after(began, options.spacing);
   if (!answer.ok() || is_about_us(answer->status)) {
-    if (!answer.ok()) {
-      pause(std::string(answer.status().message()), {});
-    } else {
-      pause(absl::StrCat(client.name(), " answers a request with ", answer->status),
-            answer->retry_after.value_or(std::chrono::seconds(0)));
-    }
+    const std::string why = answer.ok() ? absl::StrCat(client.name(), " answers a request with ", answer->status)
+                                        : std::string(answer.status().message());
+    pause(why, answer.ok() ? answer->retry_after.value_or(std::chrono::seconds(0)) : std::chrono::seconds(0));
+    key.first->unanswered(key.second, why);
     errand.wanted = true;
     return rest(key, errand, spaced);
   }

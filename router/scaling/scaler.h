@@ -38,6 +38,11 @@ class Scaler {
   bool hear(const std::string& member, const Signal& signal, TimePoint now) { return signals_.hear(member, signal, now); }
   /// The resource was changed. What was measured stays; changes by others are forgotten.
   void configure(const Settings& settings);
+  /// This router begins to lead: what an earlier time as leader has seen of the target says nothing. What was heard stays.
+  /// `paused`: the leader before had seen that somebody else has set the replicas to 0.
+  void begin(bool paused = false);
+  /// What is known of the demand, by one who does not lead: `figures` with the settings, the load and how it was averaged.
+  Figures glance();
 
   /// Once each polling interval, and at once when a request waits for a first replica.
   Outcome decide(const Observation& seen);

@@ -161,7 +161,7 @@ def test_conditions_follow_what_happens(cluster, namespace, pods, follow, iris, 
     cluster.kubectl("delete", "secret", "iris-keys", "-n", namespace)
     eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoKeys"), "the endpoint to have no keys")
     assert condition(get("iris"), "Accepted") == ("True", "SecretMissing")
-    cluster.apply([online_deployment("iris", "blue", scale_settings={"type": "default"}, model="azureml:iris:1")], namespace)
+    cluster.apply([online_deployment("iris", "blue", scale_settings={"type": "target_utilization"}, model="azureml:iris:1")], namespace)
     eventually(lambda: condition(get("iris-blue", "onlinedeployments"), "Autoscaled") == ("False", "NotYet"), "NotYet of the deployment")
     eventually(lambda: condition(get("iris"), "Autoscaled") == ("False", "NotYet"), "NotYet of the endpoint")
     message = get("iris-blue", "onlinedeployments")["conditions"]["Accepted"]["message"]

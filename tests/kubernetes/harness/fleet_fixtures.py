@@ -22,10 +22,12 @@ def slice_of(number, pods, name="blue"):
 class Scene:
     """What one test has started. Each served namespace has the endpoint `model-N`, N from 0, whose key is the usual one."""
 
+    MORE_RIGHTS = ()  # of the routers, in their own namespace
+
     def __init__(self, folder, background, cluster, namespace):
         self._folder, self.background, self.cluster, self.namespace = folder, background, cluster, namespace
         self.served, self.fleets, self.pods, self._addresses = [], [], [], []
-        self.account = cluster.service_account(namespace, "router", rules=rights())
+        self.account = cluster.service_account(namespace, "router", rules=[*rights(), *self.MORE_RIGHTS])
 
     def serve(self, count=1, slots=1, sleep=0.0, names=("blue",), **settings):
         """Makes a namespace with one endpoint and so many counting pods, which all its deployments name. Returns the pods."""

@@ -134,6 +134,7 @@ TEST_F(PublicationOfResources, AddsThemToThoseOfFiles) {
 
 TEST_F(PublicationOfResources, UntilTheyAreReadAnEndpointMayExistThatIsNotKnown) {
   EXPECT_FALSE(views.newest()->table.complete);
+  cluster->start(process);
   follow();
   EXPECT_TRUE(views.newest()->table.complete);
 }
