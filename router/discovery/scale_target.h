@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "router/discovery/scale_hpas.h"
 #include "router/discovery/scale_objects.h"
 #include "router/discovery/scale_targets.h"
 #include "router/kubernetes/api_client.h"
@@ -26,8 +27,7 @@ class ScaleTarget final {
   /// The end of a write, once.
   std::optional<ScaleWritten> take_end() { return std::exchange(end_, std::nullopt); }
 
-  /// What HorizontalPodAutoscalers say: the name of one with this target, and why that is not known.
-  void set_hpas(std::string conflicting, std::optional<std::string> unreadable, TimePoint now);
+  void set_hpas(ScaleHpas::Answer answer, TimePoint now);
   /// Why the API server does not answer, if what is known is too old; empty: it does.
   void set_away(std::string why);
 
@@ -76,8 +76,7 @@ class ScaleTarget final {
   Reading reading_ = Reading::kNotYet;
   std::string reading_text_;  // why not
   ScaledObject object_;       // as read last, with the number and the version of a later write
-  std::string hpa_;
-  std::optional<std::string> hpas_unreadable_ = "HorizontalPodAutoscalers have not been listed yet";
+  ScaleHpas::Answer hpas_;
   std::string away_;
   std::string forbidden_;  // the last write was
 

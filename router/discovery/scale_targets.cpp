@@ -161,8 +161,7 @@ void ScaleTargets::State::hpas_changed(const std::string& namespace_name) {
 
 void ScaleTargets::State::ask_hpas(Entry& entry) {
   const ScaledDeployment& of = entry.target.deployment();
-  entry.target.set_hpas(hpas.conflicting(of.namespace_name, of.target.kind, of.target.name), hpas.unreadable(of.namespace_name),
-                        shard.now());
+  entry.target.set_hpas(hpas.ask(of.namespace_name, of.target.kind, of.target.name), shard.now());
 }
 
 void ScaleTargets::State::server_is(std::string away_because) {
