@@ -105,13 +105,14 @@ void ScaleTarget::take(ScaledObject object, TimePoint now) {
 
 void ScaleTarget::note_foreign_change(const ScaledObject& object) {
   const std::string who = object.writer.text();
-  ++seen_.foreign_changes;
-  seen_.foreign_replicas = object.replicas;
   seen_.foreign_writer = short_line(absl::StrCat(who.empty() ? "an unknown manager" : who, " set ", object.replicas));
+  seen_.foreign_replicas = object.replicas;
+  ++seen_.foreign_changes;
 }
 
-bool ScaleTarget::begin_write(int replicas, TimePoint now) {
-  if (!seen_.may_write() || step_ != Step::kIdle || now < paused_until_) return false;
+bool ScaleTarget::can_write(TimePoint now) const { return seen_.may_write() && step_ == Step::kIdle && now >= paused_until_; }
+
+void ScaleTarget::begin_write(int replicas) {
   step_ = Step::kToSend;
   look_is_void_ = true;
   write_ = {};
@@ -121,7 +122,6 @@ bool ScaleTarget::begin_write(int replicas, TimePoint now) {
   uid_ = object_.uid;
   tries_ = 0;
   refresh();
-  return true;
 }
 
 std::optional<kubernetes::ApiRequest> ScaleTarget::write_request() {

@@ -22,9 +22,11 @@ class ScaleTarget final {
   const ScaledDeployment& deployment() const { return deployment_; }
   void set_interval(std::chrono::seconds interval) { deployment_.interval = interval; }
   const ScaleSeen& seen() const { return seen_; }
-  /// Whether what is seen has changed in more than its time since the last call.
-  bool take_change() { return std::exchange(changed_, false); }
+  /// Whether what is seen has changed in more than its time since `take_change`.
+  bool has_change() const { return changed_; }
+  void take_change() { changed_ = false; }
   /// The end of a write, once.
+  bool has_end() const { return end_.has_value(); }
   std::optional<ScaleWritten> take_end() { return std::exchange(end_, std::nullopt); }
 
   void set_hpas(ScaleHpas::Answer answer, TimePoint now);
@@ -35,7 +37,8 @@ class ScaleTarget final {
   std::optional<kubernetes::ApiRequest> look();
   void look_answered(const kubernetes::ApiAnswer& answer, TimePoint now);
 
-  bool begin_write(int replicas, TimePoint now);
+  bool can_write(TimePoint now) const;
+  void begin_write(int replicas);  // if it can
   /// The next request of the write, after `begin_write` and while one of the following two says so. After a write without an
   /// answer it is a look.
   std::optional<kubernetes::ApiRequest> write_request();
