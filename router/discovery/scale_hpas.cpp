@@ -38,17 +38,17 @@ class ScaleHpas::Followed final : private kubernetes::Watcher {
   Followed(ScaleHpas& all, const std::string& namespace_name)
       : all_(all), namespace_(namespace_name), reflector_(all.client_, all.group_, selection_of(namespace_name), *this) {}
 
-  std::optional<std::string> unreadable(const std::string& namespace_name) const {
-    if (const std::string trouble = this->trouble(); !trouble.empty()) return trouble;
-    const auto found = namespaces_.find(namespace_name);
-    if (found == namespaces_.end() || !found->second.is_incomplete) return std::nullopt;
-    return absl::StrCat("more than ", kKeptMax, " HorizontalPodAutoscalers");
-  }
-  std::string conflicting(const std::string& namespace_name, const std::string& kind, const std::string& name) const {
-    const auto found = namespaces_.find(namespace_name);
-    if (found == namespaces_.end()) return "";
-    const auto of = found->second.by_target.find({kind, name});
-    return of == found->second.by_target.end() ? "" : *of->second.begin();
+  Answer ask(const std::string& namespace_name, const std::string& kind, const std::string& name) const {
+    Answer answer;
+    answer.unreadable = trouble();
+    answer.is_pending = !listed_ && !reflector_.forbidden();
+    const auto in = namespaces_.find(namespace_name);
+    if (in == namespaces_.end()) return answer;
+    const auto of = in->second.by_target.find({kind, name});
+    if (of != in->second.by_target.end()) answer.conflicting = *of->second.begin();
+    if (in->second.is_incomplete && answer.unreadable.empty())
+      answer.unreadable = absl::StrCat("there are more than ", kKeptMax, " HorizontalPodAutoscalers");
+    return answer;
   }
   void check() {
     std::string trouble = this->trouble();
@@ -143,19 +143,10 @@ void ScaleHpas::follow(const std::set<std::string>& namespaces) {
   }
 }
 
-const ScaleHpas::Followed* ScaleHpas::followed(const std::string& namespace_name) const {
+ScaleHpas::Answer ScaleHpas::ask(const std::string& namespace_name, const std::string& kind, const std::string& name) const {
   const auto found = followed_.find(served_.empty() ? "" : namespace_name);
-  return found == followed_.end() ? nullptr : found->second.get();
-}
-
-std::optional<std::string> ScaleHpas::unreadable(const std::string& namespace_name) const {
-  const Followed* found = followed(namespace_name);
-  return found != nullptr ? found->unreadable(namespace_name) : "the router does not serve this namespace";
-}
-
-std::string ScaleHpas::conflicting(const std::string& namespace_name, const std::string& kind, const std::string& name) const {
-  const Followed* found = followed(namespace_name);
-  return found != nullptr ? found->conflicting(namespace_name, kind, name) : "";
+  if (found == followed_.end()) return {"", "the router does not serve this namespace", false};
+  return found->second->ask(namespace_name, kind, name);
 }
 
 void ScaleHpas::check() {

@@ -1,10 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,6 +23,12 @@ class ScaleHpas final {
   static constexpr std::size_t kKeptMax = 5'000;
   static constexpr std::chrono::seconds kStaleAfter{60};  // without a word of the API server the list says nothing any more
 
+  struct Answer {
+    std::string conflicting;  // the name of one whose target it is; empty: there is none
+    std::string unreadable;   // why that is not known; empty: it is known
+    bool is_pending = false;  // it is not known, since the first list is under way
+  };
+
   /// `served`: the namespaces that may be followed; empty: all, by one watch. `changed` is called when what is
   /// known of a namespace has changed (empty: of any). It may be called inside the
   /// other functions, and must not call them. `client` and `group` outlive this.
@@ -34,16 +40,13 @@ class ScaleHpas final {
 
   /// Follows those of `namespaces` that are served, and no others any more.
   void follow(const std::set<std::string>& namespaces);
-  /// Why it is not known which HorizontalPodAutoscalers the namespace has; nothing: it is known.
-  std::optional<std::string> unreadable(const std::string& namespace_name) const;
-  /// The name of one whose target is this object of apps; empty: there is none.
-  std::string conflicting(const std::string& namespace_name, const std::string& kind, const std::string& name) const;
+  /// Whose target this object of apps is.
+  Answer ask(const std::string& namespace_name, const std::string& kind, const std::string& name) const;
   /// Calls `changed` for each watch whose readability has changed without an event. To be called every now and then.
   void check();
 
  private:
   class Followed;
-  const Followed* followed(const std::string& namespace_name) const;
 
   kubernetes::ApiClient& client_;
   runtime::TaskGroup& group_;

@@ -39,10 +39,9 @@ ScaleTarget::ScaleTarget(ScaledDeployment deployment)
   changed_ = false;
 }
 
-void ScaleTarget::set_hpas(std::string conflicting, std::optional<std::string> unreadable, TimePoint now) {
-  if (!hpa_.empty() || !conflicting.empty()) seen_.conflicted = now;
-  hpa_ = std::move(conflicting);
-  hpas_unreadable_ = std::move(unreadable);
+void ScaleTarget::set_hpas(ScaleHpas::Answer answer, TimePoint now) {
+  if (!hpas_.conflicting.empty() || !answer.conflicting.empty()) seen_.conflicted = now;
+  hpas_ = std::move(answer);
   refresh();
 }
 
@@ -106,13 +105,14 @@ void ScaleTarget::take(ScaledObject object, TimePoint now) {
 
 void ScaleTarget::note_foreign_change(const ScaledObject& object) {
   const std::string who = object.writer.text();
-  ++seen_.foreign_changes;
-  seen_.foreign_replicas = object.replicas;
   seen_.foreign_writer = short_line(absl::StrCat(who.empty() ? "an unknown manager" : who, " set ", object.replicas));
+  seen_.foreign_replicas = object.replicas;
+  ++seen_.foreign_changes;
 }
 
-bool ScaleTarget::begin_write(int replicas, TimePoint now) {
-  if (!seen_.may_write() || step_ != Step::kIdle || now < paused_until_) return false;
+bool ScaleTarget::can_write(TimePoint now) const { return seen_.may_write() && step_ == Step::kIdle && now >= paused_until_; }
+
+void ScaleTarget::begin_write(int replicas) {
   step_ = Step::kToSend;
   look_is_void_ = true;
   write_ = {};
@@ -122,7 +122,6 @@ bool ScaleTarget::begin_write(int replicas, TimePoint now) {
   uid_ = object_.uid;
   tries_ = 0;
   refresh();
-  return true;
 }
 
 std::optional<kubernetes::ApiRequest> ScaleTarget::write_request() {
@@ -250,9 +249,10 @@ std::pair<ScaleObstacle, std::string> ScaleTarget::obstacle() const {
     const std::string other = object_.scaled_for.empty() ? "" : absl::StrCat("; it is for ", object_.scaled_for);
     return {O::kTargetNotMarked, absl::StrCat(name_, " lacks the annotation ", mark, other)};
   }
-  if (!hpa_.empty())
-    return {O::kConflictingAutoscaler, absl::StrCat("HorizontalPodAutoscaler ", deployment_.namespace_name, "/", hpa_)};
-  if (hpas_unreadable_) return {O::kHpasUnreadable, *hpas_unreadable_};
+  if (!hpas_.conflicting.empty())
+    return {O::kConflictingAutoscaler,
+            absl::StrCat("HorizontalPodAutoscaler ", deployment_.namespace_name, "/", hpas_.conflicting)};
+  if (!hpas_.unreadable.empty()) return {O::kHpasUnreadable, hpas_.unreadable};
   if (!forbidden_.empty()) return {O::kScaleForbidden, forbidden_};
   if (!away_.empty()) return {O::kServerAway, away_};
   return {O::kNone, ""};
@@ -260,7 +260,7 @@ std::pair<ScaleObstacle, std::string> ScaleTarget::obstacle() const {
 
 void ScaleTarget::refresh() {
   ScaleSeen next = seen_;
-  next.known = reading_ == Reading::kRead;
+  next.known = reading_ == Reading::kRead && !hpas_.is_pending;
   next.replicas = object_.replicas;
   next.rollout = object_.rollout;
   next.writer = object_.writer.text();

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "router/discovery/scale_hpas.h"
 #include "router/discovery/scale_objects.h"
 #include "router/discovery/scale_targets.h"
 #include "router/kubernetes/api_client.h"
@@ -21,13 +22,14 @@ class ScaleTarget final {
   const ScaledDeployment& deployment() const { return deployment_; }
   void set_interval(std::chrono::seconds interval) { deployment_.interval = interval; }
   const ScaleSeen& seen() const { return seen_; }
-  /// Whether what is seen has changed in more than its time since the last call.
-  bool take_change() { return std::exchange(changed_, false); }
+  /// Whether what is seen has changed in more than its time since `take_change`.
+  bool has_change() const { return changed_; }
+  void take_change() { changed_ = false; }
   /// The end of a write, once.
+  bool has_end() const { return end_.has_value(); }
   std::optional<ScaleWritten> take_end() { return std::exchange(end_, std::nullopt); }
 
-  /// What HorizontalPodAutoscalers say: the name of one with this target, and why that is not known.
-  void set_hpas(std::string conflicting, std::optional<std::string> unreadable, TimePoint now);
+  void set_hpas(ScaleHpas::Answer answer, TimePoint now);
   /// Why the API server does not answer, if what is known is too old; empty: it does.
   void set_away(std::string why);
 
@@ -35,7 +37,8 @@ class ScaleTarget final {
   std::optional<kubernetes::ApiRequest> look();
   void look_answered(const kubernetes::ApiAnswer& answer, TimePoint now);
 
-  bool begin_write(int replicas, TimePoint now);
+  bool can_write(TimePoint now) const;
+  void begin_write(int replicas);  // if it can
   /// The next request of the write, after `begin_write` and while one of the following two says so. After a write without an
   /// answer it is a look.
   std::optional<kubernetes::ApiRequest> write_request();
@@ -76,8 +79,7 @@ class ScaleTarget final {
   Reading reading_ = Reading::kNotYet;
   std::string reading_text_;  // why not
   ScaledObject object_;       // as read last, with the number and the version of a later write
-  std::string hpa_;
-  std::optional<std::string> hpas_unreadable_ = "HorizontalPodAutoscalers have not been listed yet";
+  ScaleHpas::Answer hpas_;
   std::string away_;
   std::string forbidden_;  // the last write was
 

@@ -161,8 +161,7 @@ void ScaleTargets::State::hpas_changed(const std::string& namespace_name) {
 
 void ScaleTargets::State::ask_hpas(Entry& entry) {
   const ScaledDeployment& of = entry.target.deployment();
-  entry.target.set_hpas(hpas.conflicting(of.namespace_name, of.target.kind, of.target.name), hpas.unreadable(of.namespace_name),
-                        shard.now());
+  entry.target.set_hpas(hpas.ask(of.namespace_name, of.target.kind, of.target.name), shard.now());
 }
 
 void ScaleTargets::State::server_is(std::string away_because) {
@@ -175,9 +174,14 @@ void ScaleTargets::State::server_is(std::string away_because) {
 }
 
 void ScaleTargets::State::note(const std::string& key, ScaleTarget& target) {
-  std::optional<ScaleWritten> end = target.take_end();
-  if (end) words.push_back({key, std::move(end)});
-  if (target.take_change()) words.push_back({key, std::nullopt});
+  if (target.has_end()) {  // in this order: what is taken is told, whichever step throws std::bad_alloc
+    words.push_back({key, std::nullopt});
+    words.back().written = target.take_end();
+  }
+  if (target.has_change()) {
+    words.push_back({key, std::nullopt});
+    target.take_change();
+  }
   if (words.empty() || telling) return;
   shard.post([self = weak_from_this()] {
     if (const auto state = self.lock()) state->tell();
@@ -269,8 +273,9 @@ void ScaleTargets::look_now(const std::string& key) {
 
 bool ScaleTargets::write(const std::string& key, int replicas) {
   ScaleTarget* target = state_->find(key);
-  if (target == nullptr || !target->begin_write(replicas, state_->shard.now())) return false;
-  state_->write_errands.ask(state_->writes, key);
+  if (target == nullptr || !target->can_write(state_->shard.now())) return false;
+  state_->write_errands.ask(state_->writes, key);  // first: it may throw, and does nothing for a write that was not begun
+  target->begin_write(replicas);
   return true;
 }
 

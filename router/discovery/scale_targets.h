@@ -49,7 +49,7 @@ enum class ScaleObstacle {
 
 /// What is known of a target. Texts are one line of at most kScaleTextMax bytes and contain no secret.
 struct ScaleSeen {
-  bool known = false;  // the last answer was the target itself. The following three are from it
+  bool known = false;  // the last answer was the target, and the first list of HorizontalPodAutoscalers was tried
   int replicas = 0;    // spec.replicas; or what the answer to our own write says, if that is newer
   bool rollout = false;
   TimePoint seen{};  // when the API server said so

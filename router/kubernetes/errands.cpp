@@ -70,10 +70,18 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
 };
 
 void Errands::State::ask(const Key& key) {
-  const auto [place, fresh] = errands.try_emplace(key);
-  Errand& errand = place->second;
+  const TimePoint earliest = now();
+  if (!errands.contains(key)) {
+    const auto place = resting.emplace(earliest, key).first;
+    try {
+      errands[key].earliest = earliest;
+    } catch (const std::bad_alloc&) {
+      resting.erase(place);  // each entry of the one has an entry of the other, or is under way
+      throw;
+    }
+  }
+  Errand& errand = errands.at(key);
   errand.wanted = true;
-  if (fresh) rest(key, errand, now());
   if (!errand.under_way) pump_soon();
 }
 
@@ -83,11 +91,12 @@ void Errands::State::rest(const Key& key, Errand& errand, TimePoint until) {
 }
 
 void Errands::State::pump_soon() {
-  if (std::exchange(pump_posted, true)) return;
+  if (pump_posted) return;
   shard().post([self = shared_from_this()] {
     self->pump_posted = false;
     self->pump();
   });
+  pump_posted = true;  // last: the call above may throw
 }
 
 void Errands::State::pump() {

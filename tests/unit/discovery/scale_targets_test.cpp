@@ -237,6 +237,27 @@ TEST_F(ScaleTargetsTest, DoesNotWriteAsLongAsHpasCannotBeRead) {
   EXPECT_EQ(blue().obstacle, ScaleObstacle::kHpasUnreadable);
 }
 
+TEST_F(ScaleTargetsTest, KnowsNothingUntilHpasWereListed) {
+  server.make("blue", 3);
+  start();
+  targets->set({scaled("blue")});
+  std::vector<Asked> lists;
+  while (server.is_asked_now()) {
+    const Asked asked = server.next();
+    if (asked.target.find("horizontalpodautoscalers") == std::string::npos) {
+      server.answer(asked);
+    } else {
+      lists.push_back(asked);
+    }
+  }
+  ASSERT_EQ(lists.size(), 1u);
+  EXPECT_FALSE(blue().known);
+  EXPECT_FALSE(targets->write("blue", 4));
+  server.answer(lists[0]);
+  serve();
+  EXPECT_TRUE(blue().may_write());
+}
+
 TEST_F(ScaleTargetsTest, OneWatchServesAllNamespaces) {
   server.make("blue", 3);
   start({});
