@@ -71,8 +71,8 @@ def test_every_panel_of_the_autoscaler_has_data_and_keda_gets_the_demand(scaling
 
 def test_a_router_that_observes_raises_no_alarm(scaling, scrape):
     """An upgrade of a router whose resources have scale_settings: nobody has marked the target, and pods are missing."""
-    one = scaling.scale(replicas=1, most=6, sleep=SLEEP, mode=None, marked=False, rights=READ)
-    fleet = scaling.routers(1)
+    one = scaling.scale(replicas=1, most=6, sleep=SLEEP, marked=False, rights=READ)
+    fleet = scaling.routers(1, mode=None)
     wait_leader(fleet, one)
     prometheus = scrape(fleet)
     eventually(lambda: by_reason(prometheus) == {"Observe": 1}, "the mode to be told", patience=30, pause=0.5)
