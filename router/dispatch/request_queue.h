@@ -252,6 +252,9 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   /// How many slots of the pod the fleet withholds (PodSlots::withhold). A queue that waits for one that becomes free is
   /// served.
   static void set_withheld(PodSlots& pod, std::size_t slots) noexcept;
+  /// Whether the pod is withdrawn, since it is about to be removed (PodSlots::withdraw): exchanges that run there go on, none
+  /// begins, and its idle connections in slots are closed. When it is withdrawn no more, queues that wait for it are served.
+  static void set_withdrawn(PodSlots& pod, bool withdrawn) noexcept;
   /// Why no replica is ready, for responses with no_ready_replica; nullptr: not known.
   void set_trouble(std::shared_ptr<const std::string> text);
 

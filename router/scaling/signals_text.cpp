@@ -140,12 +140,15 @@ std::optional<DeploymentName> name_of(std::string_view text) {
   return DeploymentName{std::string(*name_space), std::string(*endpoint), std::string(text)};
 }
 
-/// Takes the name at the begin of a line.
-std::optional<DeploymentName> take_name(std::string_view& line) {
-  const std::string_view name = line.substr(0, line.find(' '));
-  line.remove_prefix(name.size());
-  return name_of(name);
+/// Takes the text before the first space, or all.
+std::string_view take_word(std::string_view& line) {
+  const std::string_view word = line.substr(0, line.find(' '));
+  line.remove_prefix(word.size());
+  return word;
 }
+
+/// Takes the name at the begin of a line.
+std::optional<DeploymentName> take_name(std::string_view& line) { return name_of(take_word(line)); }
 
 std::optional<Signal> signal_of(std::string_view fields) {
   Signal signal;
@@ -233,18 +236,20 @@ absl::StatusOr<WakeNote> decode_wake(std::string_view body) {
 
 absl::StatusOr<std::string> encode_withdraw(const WithdrawNote& withdraw) {
   if (!is_believable(withdraw)) return refused("withdraw: beyond its bounds");
-  std::string body = absl::StrCat(kBegin, withdraw.seconds, "\n");
+  std::string body = absl::StrCat(kBegin, withdraw.seconds, " ", withdraw.round, "\n");
   for (const std::string& pod : withdraw.pods) absl::StrAppend(&body, pod, "\n");
-  if (body.size() > kWithdrawTextMax) return refused("withdraw: longer than 128 KB");
+  if (body.size() > kPodsTextMax) return refused("withdraw: longer than 128 KB");
   return body;
 }
 
 absl::StatusOr<WithdrawNote> decode_withdraw(std::string_view body) {
-  if (body.size() > kWithdrawTextMax) return refused("withdraw: longer than 128 KB");
+  if (body.size() > kPodsTextMax) return refused("withdraw: longer than 128 KB");
   if (!take_version(body)) return refused("withdraw: of another version");
   WithdrawNote withdraw;
-  const std::optional<std::string_view> seconds = take_until(body, '\n');
-  if (!seconds || !read_number(*seconds, withdraw.seconds)) return refused("withdraw: not a number of seconds");
+  std::optional<std::string_view> first = take_until(body, '\n');
+  if (!first || !read_number(take_word(*first), withdraw.seconds)) return refused("withdraw: not a number of seconds");
+  FieldReader reader(*first);
+  if (!reader.read(withdraw.round) || !reader.at_end()) return refused("withdraw: not a round");
   while (!body.empty()) {
     const std::optional<std::string_view> pod = take_until(body, '\n');
     if (!pod || withdraw.pods.size() >= kWithdrawnMax) return refused("withdraw: too many pods, or a line without an end");
@@ -252,6 +257,35 @@ absl::StatusOr<WithdrawNote> decode_withdraw(std::string_view body) {
   }
   if (!is_believable(withdraw)) return refused("withdraw: beyond its bounds");
   return withdraw;
+}
+
+absl::StatusOr<std::string> encode_running(const RunningNote& running) {
+  std::string body = absl::StrCat(kBegin, running.round, "\n");
+  for (const auto& [pod, count] : running.pods) {
+    if (!is_pod_id(pod)) return refused("running: not the id of a pod");
+    absl::StrAppend(&body, pod, " ", count, "\n");
+  }
+  if (running.pods.size() > kWithdrawnMax || body.size() > kPodsTextMax) return refused("running: beyond its bounds");
+  return body;
+}
+
+absl::StatusOr<RunningNote> decode_running(std::string_view body) {
+  if (body.size() > kPodsTextMax) return refused("running: longer than 128 KB");
+  if (!take_version(body)) return refused("running: of another version");
+  RunningNote running;
+  const std::optional<std::string_view> round = take_until(body, '\n');
+  if (!round || !read_number(*round, running.round)) return refused("running: not a round");
+  while (!body.empty()) {
+    std::optional<std::string_view> line = take_until(body, '\n');
+    if (!line || running.pods.size() >= kWithdrawnMax) return refused("running: too many pods, or a line without an end");
+    const std::string_view pod = take_word(*line);
+    std::uint64_t count = 0;
+    FieldReader reader(*line);
+    if (!is_pod_id(pod) || !reader.read(count) || !reader.at_end()) return refused("running: not a pod and a number");
+    if (!running.pods.empty() && pod <= running.pods.rbegin()->first) return refused("running: not in the order of ids");
+    running.pods.emplace_hint(running.pods.end(), pod, count);
+  }
+  return running;
 }
 
 }  // namespace router::scaling

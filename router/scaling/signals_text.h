@@ -21,12 +21,13 @@ inline constexpr std::string_view kSignalsTopic = "signals";
 inline constexpr std::string_view kWakeTopic = "wake";
 inline constexpr std::string_view kStartsTopic = "starts";
 inline constexpr std::string_view kWithdrawTopic = "withdraw";
+inline constexpr std::string_view kRunningTopic = "running";
 
-inline constexpr std::size_t kSignalsTextMax = 64 * 1024;    // bytes of one body
-inline constexpr std::size_t kWithdrawTextMax = 128 * 1024;  // bytes
-inline constexpr std::size_t kWithdrawnMax = 1024;           // pods of one body
-inline constexpr std::size_t kPodIdMax = 320;                // bytes
-inline constexpr std::int64_t kWithdrawnFor = 30;            // seconds, at most: a leader that dies leaves no pod without work
+inline constexpr std::size_t kSignalsTextMax = 64 * 1024;  // bytes of one body
+inline constexpr std::size_t kPodsTextMax = 128 * 1024;    // bytes of a body that names pods
+inline constexpr std::size_t kWithdrawnMax = 1024;         // pods of one body
+inline constexpr std::size_t kPodIdMax = 320;              // bytes
+inline constexpr std::int64_t kWithdrawnFor = 30;          // seconds, at most: a leader that dies leaves no pod without work
 
 /// A deployment as every member knows it. Names as the resource spells them: 1 to 32 letters, digits and dashes; the namespace
 /// at most 63 small letters, digits and dashes, and empty for a file.
@@ -72,10 +73,21 @@ absl::StatusOr<StartsNote> decode_starts(std::string_view body);
 struct WithdrawNote {
   std::vector<std::string> pods;  // as LiveReplica::pod: `namespace/identity`; in ascending order, none twice
   std::int64_t seconds = 0;       // 1 to kWithdrawnFor
+  std::uint64_t round = 0;        // rises with each of this sender
   bool operator==(const WithdrawNote&) const = default;
 };
 /// Fails if the note exceeds a bound: name fewer pods.
 absl::StatusOr<std::string> encode_withdraw(const WithdrawNote& withdraw);
 absl::StatusOr<WithdrawNote> decode_withdraw(std::string_view body);
+
+/// The answer, when the sender has obeyed: how many exchanges of its run at each of these pods.
+struct RunningNote {
+  std::uint64_t round = 0;                    // of the WithdrawNote
+  std::map<std::string, std::uint64_t> pods;  // all that it named
+  bool operator==(const RunningNote&) const = default;
+};
+/// Fails if the note exceeds a bound.
+absl::StatusOr<std::string> encode_running(const RunningNote& running);
+absl::StatusOr<RunningNote> decode_running(std::string_view body);
 
 }  // namespace router::scaling

@@ -19,6 +19,7 @@
 #include "router/serving/fleet_peers.h"
 #include "router/serving/fleet_requests.h"
 #include "router/serving/fleet_thread.h"
+#include "router/serving/fleet_withdrawals.h"
 #include "router/serving/live_deployments.h"
 
 namespace router::serving {
@@ -59,6 +60,9 @@ class FleetService {
   /// Whether a note to this member would be sent: it has a link.
   bool reaches(const std::string& member) const;
 
+  /// Pods that get no new exchange from any member, and what runs there still.
+  FleetWithdrawals& withdrawals() { return withdrawals_; }
+
   /// Before the shards start: from now on this process is a member, if the others agree. Throws std::system_error if there can
   /// be no thread.
   void start();
@@ -91,6 +95,7 @@ class FleetService {
  private:
   FleetService(Parts parts, const config::Config& config, FleetThread::Settings settings);
   FleetThread::Parts thread_parts();
+  FleetWithdrawals::Parts withdrawal_parts();
   absl::Status find_keys(const config::Process& process, const std::string& identity);
   absl::Status replace_keys(const tls::PskKeys& keys);
   void replace_keys_or_say(const absl::StatusOr<tls::PskKeys>& keys);
@@ -102,6 +107,7 @@ class FleetService {
   FleetRequests requests_;
   std::unique_ptr<tls::PskKeys> keys_;  // in force
   FleetControl control_;
+  FleetWithdrawals withdrawals_;
   std::unique_ptr<FleetThread> thread_;
   std::unique_ptr<FleetCluster> cluster_;  // nullptr: the peers are fixed
 };

@@ -55,7 +55,7 @@ void try_signals(std::string_view body) {
   }
 }
 
-/// These two have one way to be written, but for zeros before a number.
+/// These three have one way to be written, but for zeros before a number.
 void try_wake(std::string_view body) {
   const absl::StatusOr<scaling::WakeNote> wake = scaling::decode_wake(body);
   if (!wake.ok()) return;
@@ -76,17 +76,28 @@ void try_withdraw(std::string_view body) {
   require(again.ok() && *again == *withdraw);
 }
 
+void try_running(std::string_view body) {
+  const absl::StatusOr<scaling::RunningNote> running = scaling::decode_running(body);
+  if (!running.ok()) return;
+  require(static_cast<std::size_t>(std::count(body.begin(), body.end(), '\n')) == running->pods.size() + 2);
+  const absl::StatusOr<std::string> written = scaling::encode_running(*running);
+  require(written.ok() && written->size() <= body.size());
+  const absl::StatusOr<scaling::RunningNote> again = scaling::decode_running(*written);
+  require(again.ok() && *again == *running);
+}
+
 }  // namespace
 }  // namespace router
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view input = router::fuzz::text_of(data + 1, size - 1);
-  switch (data[0] % 4) {
+  switch (data[0] % 5) {
     case 0: router::try_frame(input); break;
     case 1: router::try_signals(input); break;
     case 2: router::try_wake(input); break;
-    default: router::try_withdraw(input); break;
+    case 3: router::try_withdraw(input); break;
+    default: router::try_running(input); break;
   }
   return 0;
 }

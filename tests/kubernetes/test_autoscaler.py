@@ -52,8 +52,8 @@ def test_load_scales_up_and_every_write_is_explained(scaling, fleet_load):
 
 def test_observing_decides_and_writes_nothing(scaling, fleet_load):
     """The default: an upgrade of a router whose resources have scale_settings scales nothing."""
-    one = scaling.scale(replicas=1, most=6, sleep=SLEEP, mode=None, marked=False, rights=READ)
-    fleet = scaling.routers(2)
+    one = scaling.scale(replicas=1, most=6, sleep=SLEEP, marked=False, rights=READ)
+    fleet = scaling.routers(2, mode=None)
     head = wait_leader(fleet, one)
     running = begin(fleet_load, fleet, one, slots=0.9)
     eventually(lambda: (one.shown(head)["decisions"] or [{}])[-1].get("reason") == "TargetNotMarked", "a decision")

@@ -77,7 +77,7 @@ class ScalingScene(Scene):
         super().__init__(*arguments)
         self.scaled = []
 
-    def scale(self, replicas=1, least=1, most=8, sleep=0.05, mode="act", slots=1, scaling=(), marked=True, rights=READ + WRITE, **spec):
+    def scale(self, replicas=1, least=1, most=8, sleep=0.05, slots=1, scaling=(), marked=True, rights=READ + WRITE, **spec):
         """Makes a namespace with one endpoint that is scaled between `least` and `most`, and waits for its pods."""
         number = len(self.served)
         name, endpoint = f"{self.namespace}-{number}", f"model-{number}"
@@ -88,7 +88,7 @@ class ScalingScene(Scene):
         target = deployment(one.target, replicas, environment={"SLEEP": sleep})
         if marked:
             target["metadata"]["annotations"] = {SCALED_FOR: f"{endpoint}/blue"}
-        router = {"max_queue_length": 5000, "scaling": {**({"autoscaler": mode} if mode else {}), **dict(scaling)}}
+        router = {"max_queue_length": 5000, "scaling": dict(scaling)}
         described = resources.online_deployment(endpoint=endpoint, slots=slots, router=router)
         described["spec"]["scale_settings"] = {"type": "target_utilization", "min_instances": least, "max_instances": most,
                                                "polling_interval": 1, "target_utilization_percentage": 70, **spec}
@@ -98,7 +98,9 @@ class ScalingScene(Scene):
         self.scaled.append(one)
         return one
 
-    def routers(self, size=3, **options):
+    def routers(self, size=3, mode="act", **options):
+        """`mode`: of the autoscaler, in router.yaml; None: it is not given."""
+        options.update({"autoscaler": mode} if mode else {})
         return self.fleet(size, kubernetes={"allow_custom_endpoint_slices": False, **options.pop("kubernetes", {})}, **options)
 
 

@@ -122,29 +122,61 @@ TEST(ScalingWakeText, ComesBackOrIsRefused) {
 }
 
 TEST(ScalingWithdrawText, ComesBackOrIsRefused) {
-  const WithdrawNote withdraw{{"ns/uid-1:80", "ns/uid-2:80"}, 3};
+  const WithdrawNote withdraw{{"ns/uid-1:80", "ns/uid-2:80"}, 3, kMost};
   EXPECT_EQ(*decode_withdraw(encode_withdraw(withdraw).value()), withdraw);
-  const WithdrawNote nothing{{}, 1};
+  const WithdrawNote nothing{{}, 1, 0};
   EXPECT_EQ(*decode_withdraw(encode_withdraw(nothing).value()), nothing) << "takes back what was said before";
-  for (const char* wrong : {"", "1\n", "1\n3", "1\n0\np\n", "1\n31\np\n", "1\n-3\np\n", "1\n3 \np\n", "1\n3\np", "1\n3\n\n",
-                            "1\n3\np\np\n", "1\n3\nq\np\n", "1\n3\na pod\n", "2\n3\np\n"}) {
+  EXPECT_TRUE(decode_withdraw("1\n3 7\np\n").ok());
+  for (const char* wrong :
+       {"", "1\n", "1\n3 7", "1\n3\n", "1\n0 7\np\n", "1\n31 7\np\n", "1\n-3 7\np\n", "1\n3 -7\np\n", "1\n3 7 \np\n",
+        "1\n3 7\np", "1\n3 7\n\n", "1\n3 7\np\np\n", "1\n3 7\nq\np\n", "1\n3 7\na pod\n", "2\n3 7\np\n"}) {
     EXPECT_FALSE(decode_withdraw(wrong).ok()) << wrong;
   }
 }
 
+TEST(ScalingRunningText, ComesBackOrIsRefused) {
+  const RunningNote running{kMost, {{"ns/uid-1:80", 0}, {"ns/uid-2:80", kMost}}};
+  EXPECT_EQ(*decode_running(encode_running(running).value()), running);
+  EXPECT_EQ(*decode_running(encode_running({}).value()), RunningNote());
+  for (const char* wrong : {"", "1\n", "1\n7", "1\nx\n", "1\n7\np\n", "1\n7\np 1", "1\n7\np -1\n", "1\n7\np 1 2\n",
+                            "1\n7\n 1\n", "1\n7\np 1\np 1\n", "1\n7\nq 1\np 1\n", "2\n7\n"}) {
+    EXPECT_FALSE(decode_running(wrong).ok()) << wrong;
+  }
+  EXPECT_FALSE(encode_running({1, {{"a pod", 1}}}).ok());
+}
+
+/// As many pods as a body may name, and `more`; each name has at least `size` characters.
+std::vector<std::string> many_pods(std::size_t more, std::size_t size = 0) {
+  std::vector<std::string> pods;
+  for (std::size_t i = 0; i < kWithdrawnMax + more; ++i) {
+    pods.push_back("ns/pod-" + std::to_string(100000 + i));
+    pods.back().resize(std::max(size, pods.back().size()), 'p');
+  }
+  return pods;
+}
+
 TEST(ScalingWithdrawText, IsBounded) {
-  WithdrawNote withdraw{{}, 3};
-  for (std::size_t i = 0; i < kWithdrawnMax; ++i) withdraw.pods.push_back("ns/pod-" + std::to_string(100000 + i));
-  EXPECT_TRUE(decode_withdraw(encode_withdraw(withdraw).value()).ok());
-  withdraw.pods.push_back("ns/pod-999999");
-  EXPECT_FALSE(encode_withdraw(withdraw).ok()) << "too many";
-  std::string body = "1\n3\n";
-  for (const std::string& pod : withdraw.pods) body += pod + "\n";
-  EXPECT_FALSE(decode_withdraw(body).ok());
+  EXPECT_TRUE(decode_withdraw(encode_withdraw({many_pods(0), 3}).value()).ok());
+  EXPECT_FALSE(encode_withdraw({many_pods(1), 3}).ok()) << "too many";
+  EXPECT_FALSE(encode_withdraw({many_pods(0, kPodIdMax), 3}).ok()) << "too long";
   EXPECT_FALSE(encode_withdraw({{std::string(kPodIdMax + 1, 'p')}, 3}).ok());
-  for (std::string& pod : withdraw.pods) pod += std::string(kPodIdMax - pod.size(), 'p');
-  withdraw.pods.pop_back();
-  EXPECT_FALSE(encode_withdraw(withdraw).ok()) << "too long";
+  std::string body = "1\n3 7\n";
+  for (const std::string& pod : many_pods(1)) body += pod + "\n";
+  EXPECT_FALSE(decode_withdraw(body).ok());
+}
+
+TEST(ScalingRunningText, IsBounded) {
+  const auto running_at = [](const std::vector<std::string>& pods) {
+    RunningNote running;
+    for (const std::string& pod : pods) running.pods[pod] = 1;
+    return running;
+  };
+  EXPECT_TRUE(decode_running(encode_running(running_at(many_pods(0))).value()).ok());
+  EXPECT_FALSE(encode_running(running_at(many_pods(1))).ok());
+  EXPECT_FALSE(encode_running(running_at(many_pods(0, kPodIdMax))).ok());
+  std::string body = "1\n7\n";
+  for (const std::string& pod : many_pods(1)) body += pod + " 1\n";
+  EXPECT_FALSE(decode_running(body).ok());
 }
 
 }  // namespace
