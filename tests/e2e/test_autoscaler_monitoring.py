@@ -123,6 +123,15 @@ def test_the_page_explains_every_reason_of_the_condition():
     assert explained == set(reasons()[0]) | own
 
 
+def test_links_of_the_page_lead_somewhere():
+    page = ROOT / "docs" / "autoscaling.md"
+    for file, anchor in re.findall(r"\]\((?!https:)([\w./-]*)#?([\w-]*)\)", page.read_text()):
+        document = (page.parent / file).resolve() if file else page
+        assert document.exists(), file
+        titles = re.findall(r"^#+ (.*)$", document.read_text(), re.M) if anchor else []
+        assert not anchor or anchor in {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in titles}, f"{file}#{anchor}"
+
+
 def test_alerts_name_reasons_that_exist_and_each_one_for_which_nothing_may_be_written():
     every, not_true = reasons()
     rules = RULES.read_text()
