@@ -55,7 +55,7 @@ std::optional<std::string> scaling_answer(serving::Autoscaler& autoscaler, std::
   json::object answer;
   answer["demand_slots"] = std::round(slots * 1000) / 1000;
   answer["wanted_replicas"] = scaling::want_of(*known);
-  answer["active"] = slots > 0;
+  answer["active"] = slots > 0 || known->load.arrivals > 0;
   return json::serialize(answer) + "\n";
 }
 
