@@ -317,6 +317,7 @@ Parting RequestQueue::part(Waiter& waiter) noexcept {
     if (waiter.state_ == Waiter::State::kGranted) parting.held_slot = held_slot_of(waiter);
     waiter.state_ = Waiter::State::kSpent;
     waiter.left_ = true;  // if its message is under way, that frees it
+    record_.add(QueueEvent::kEnd);
   }
   if (waits) delete &waiter;
   return parting;

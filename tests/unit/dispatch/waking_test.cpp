@@ -80,18 +80,17 @@ TEST_F(WakingTest, HoldsOnlySoMany) {
 TEST_F(WakingTest, ServesThemInOrderOfArrivalWithinTheSlots) {
   wake();
   const Visitor first(*queue, shard);
-  const Visitor second(*queue, other);
   shard.advance(2s);
+  const Visitor second(*queue, other);
   const Visitor earlier(*queue, shard, kNever, {0, nullptr, shard.now() - 1s});
-  const std::shared_ptr<Replica> replica = make_replica(2);
-  set_up(replica);
+  set_up(make_replica(2));
   EXPECT_EQ(waking(), 1u);
-  EXPECT_TRUE(*first.poll());
-  Result<HeldSlot> slot = second.poll();
-  EXPECT_TRUE(*slot);
-  EXPECT_FALSE(*earlier.poll());
-  slot->give_back();
-  EXPECT_TRUE(*earlier.poll());
+  const Result<HeldSlot> slot_of_first = first.poll();
+  Result<HeldSlot> slot_of_earlier = earlier.poll();
+  EXPECT_TRUE(*slot_of_first && *slot_of_earlier);
+  EXPECT_FALSE(*second.poll());
+  slot_of_earlier->give_back();
+  EXPECT_TRUE(*second.poll());
   EXPECT_EQ(waking(), 0u);
 }
 
@@ -142,7 +141,8 @@ TEST_F(WakingTest, ARequestThatComesBackIsHeldAgain) {
   EXPECT_TRUE(again.entry.waiting.waking());
   queue->set_waking(std::nullopt);
   queue->set_ready(replica, true);
-  EXPECT_TRUE(*again.poll()) << "before the other one, which came later";
+  const Result<HeldSlot> slot_again = again.poll();
+  EXPECT_TRUE(*slot_again) << "before the other one, which came later";
   EXPECT_FALSE(*other_waits.poll());
 }
 

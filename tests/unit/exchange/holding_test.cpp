@@ -141,8 +141,10 @@ TEST_F(HoldingTest, WhatArrivesMeanwhileCounts) {
   EXPECT_GT(bytes->bytes(), 20'000u);
   EXPECT_FALSE(asking.over);
   asking.client.send(std::string(20'000, 'b'));
-  EXPECT_TRUE(refused(asking, "waking", "30"));
+  EXPECT_EQ(asking.client.reason, "waking");
   EXPECT_EQ(bytes->bytes(), 0u);
+  world.advance(2s);  // the rest of its body is dropped
+  EXPECT_TRUE(refused(asking, "waking", "30"));
 }
 
 TEST_F(HoldingTest, AManagedEndpointAnswersAsItsProfileSays) {
