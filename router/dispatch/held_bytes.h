@@ -6,7 +6,7 @@
 namespace router::dispatch {
 
 /// The memory of the requests of a process that are held for a first replica, over all deployments and shards. Any thread. Only
-/// held requests touch it (docs/decisions/0076).
+/// held requests touch it (docs/decisions/0077).
 class HeldBytes {
  public:
   HeldBytes() = default;

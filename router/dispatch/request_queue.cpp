@@ -163,10 +163,9 @@ Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadlin
   Operation operation(*this, now);
   Result<HeldSlot> held_slot = admit(wakeup.shard().index(), position, now, deadline);
   const bool waits = held_slot && !*held_slot;
-  if (waits) {
-    append(*waiter, position, now);
-    if (waiter->waking_ && waiting_.waking() == 1) operation.conditions_changed();  // control wakes the deployment
-  }
+  const bool wakes = holds() && waiting_.waking() == 0;  // also if it may not be held
+  if (waits) append(*waiter, position, now);
+  if (wakes && !std::exchange(wake_, true)) operation.conditions_changed();
   operation.finish();
   if (!held_slot) return held_slot.error();
   return waits ? Entry{HeldSlot(), Waiting(std::move(waiter))} : Entry{std::move(*held_slot), Waiting()};
@@ -318,6 +317,7 @@ Parting RequestQueue::part(Waiter& waiter) noexcept {
     if (waiter.state_ == Waiter::State::kGranted) parting.held_slot = held_slot_of(waiter);
     waiter.state_ = Waiter::State::kSpent;
     waiter.left_ = true;  // if its message is under way, that frees it
+    record_.add(QueueEvent::kEnd);
   }
   if (waits) delete &waiter;
   return parting;

@@ -215,6 +215,8 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   bool wakes() const;
   /// How many are held now. Any thread.
   std::size_t waking() const;
+  /// Whether a request has come since the last call that was to be held, and no other one was. Control, after a notice.
+  bool take_wake();
   /// When the replica is likely to be ready that is being started, at the earliest now; no value if `set_waking` has named
   /// none. Any thread.
   std::optional<Duration> start_left() const;
@@ -313,6 +315,7 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   std::size_t copies_ = 0;  // held slots of `take_idle`
   QueueLoad load_;
   std::optional<Awakening> awakening_;
+  bool wake_ = false;  // see `take_wake`
   Pace pace_;
   RetryBudget retries_;
   std::shared_ptr<const std::string> trouble_;

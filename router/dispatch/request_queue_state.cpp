@@ -40,6 +40,11 @@ std::size_t RequestQueue::waking() const {
   return waiting_.waking();
 }
 
+bool RequestQueue::take_wake() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(wake_, false);
+}
+
 std::optional<Duration> RequestQueue::start_left() const {
   const TimePoint now = clock_.now();
   const std::lock_guard lock(mutex_);

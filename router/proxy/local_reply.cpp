@@ -120,6 +120,20 @@ std::chrono::seconds retry_after(std::optional<Duration> expected_wait) {
   return std::clamp(std::chrono::ceil<std::chrono::seconds>(*expected_wait), kSoonest, kLatest);
 }
 
+std::chrono::seconds retry_after(const dispatch::RequestQueue& queue, Reason reason) {
+  constexpr std::chrono::seconds kSoonest{1};
+  constexpr std::chrono::seconds kLatest{3600};
+  const bool lacks_replica = reason == Reason::kWaking || reason == Reason::kNoReadyReplica;
+  const std::optional<Duration> left = lacks_replica ? queue.start_left() : std::nullopt;
+  if (left) return std::clamp(std::chrono::ceil<std::chrono::seconds>(*left), kSoonest, kLatest);
+  return retry_after(queue.expected_wait());
+}
+
+bool lacks_capacity(Reason reason) {
+  return reason == Reason::kQueueFull || reason == Reason::kQueueTimeout || reason == Reason::kDeadlineUnmeetable ||
+         reason == Reason::kNoReadyReplica || reason == Reason::kWaking;
+}
+
 int write_local_reply(Downstream& downstream, const LocalReply& reply) {
   const int status = status_of(reply.reason, reply.profile);
   const std::string_view reason = name_of(reply.reason);

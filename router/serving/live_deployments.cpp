@@ -368,7 +368,7 @@ void LiveDeployments::look_after(const DeploymentKey& key) {
   LiveDeployment& deployment = *entry->second;
   deployment.queue->begin_look();
   for (auto& [name, live] : deployment.replicas) look_after(deployment, live);
-  if (wake_ && deployment.queue->waking() > 0) wake_(key);
+  if (deployment.queue->take_wake() && wake_) wake_(key);
 }
 
 void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) {

@@ -88,7 +88,7 @@ class LiveDeployments {
   void remove_others(const Change& change) noexcept;
 
   /// `wake`: a request is held in this process for a first replica of the deployment, and none was before. It may be called
-  /// again while some are. Set before the shards run.
+  /// again while some are. It does not throw. Set before the shards run.
   void when_waking(std::function<void(const DeploymentKey&)> wake) { wake_ = std::move(wake); }
 
   /// Of the requests of this process that are held for a first replica.
