@@ -104,6 +104,7 @@ def test_no_pod_is_ever_overcommitted_by_random_faults(scene, fleet_load, cluste
     assert loads.served > SERVED * LOAD * sum(SLOTS) / SERVICE * SECONDS
     unexplained = [one for one in loads.failed if not faults.explain(one)]
     print("not explained:", Counter((one.status, one.why, one.broken) for one in unexplained))
+    print(told(unexplained, most=1000))
     assert not unexplained, told(unexplained)
 
 

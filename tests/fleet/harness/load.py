@@ -37,6 +37,10 @@ class Balancer:
             self.changes.append((time.monotonic(), router, False))
         self.ready = [one for one in self.ready if one is not router]
 
+    def noticed(self, router, since):
+        """When it has taken the router out of rotation after that time; `since` if it never has."""
+        return next((at for at, one, ready in self.changes if one is router and at > since and not ready), since)
+
     def pick(self):
         ready = self.ready
         if not ready:
@@ -133,7 +137,7 @@ def sort(outcomes):
     return Sorted([one for one in sent if one.served], [one for one in sent if not one.served], refused)
 
 
-def told(outcomes):
+def told(outcomes, most=20):
     """One line for each, for the message of an assertion."""
     return "\n".join(f"{one.id} at {one.client}: {one.begun:.3f} to {one.ended:.3f}, {one.status} {one.why} {one.broken} {one.body[:300]}"
-                     for one in outcomes[:20])
+                     for one in outcomes[:most])

@@ -282,16 +282,15 @@ class LeaseFaults:
         return why == (503, "queue_timeout") and bool(silent) and seconds > QUEUE - LATE
 
     def _noticed(self, fault):
-        """When the load balancer has noticed that the router is not ready since then; when the fault has ended, if it never did."""
-        return next((at for at, router, ready in self._balancer.changes if router is fault.router and at > fault.begun and not ready),
-                    fault.ended)
+        """When the load balancer has noticed that the router is not ready since then."""
+        return max(fault.ended, self._balancer.noticed(fault.router, fault.begun))
 
     def _met_its_end(self, failed, near):
         """Its router was killed, or the load balancer sent it there later than a router that drains waits for it."""
         kills = [one for one in self.log.faults if one.kind == "kill" and one.is_at(failed) and one.begun <= failed.ended]
-        late = [one for one in near.of("drain", here=True) if self._noticed(one) >= one.begun + DRAIN_DELAY]
-        return any(failed.begun <= max(one.ended, self._noticed(one)) + KEPT for one in kills[-1:]) \
-            or any(failed.begun <= self._noticed(one) + KEPT for one in late)
+        late = [one for one in near.of("drain", after=LATE, here=True) if self._balancer.noticed(one.router, one.begun) >= one.begun + DRAIN_DELAY]
+        return any(failed.begun <= self._noticed(one) + KEPT for one in kills[-1:]) \
+            or any(failed.begun <= self._balancer.noticed(one.router, one.begun) + KEPT for one in late)
 
     def _restarts(self, failed):
         """What the router of its client was killed or drained by before it was started again."""
