@@ -333,6 +333,9 @@ void Autoscaler::tell_starts() {
     const ScalingBook::Entry* entry = book_.find(key);
     if (!one.may_wake || entry == nullptr || entry->decisions.empty()) continue;
     const ScalingDecision& decision = entry->decisions.back();
+    // What cannot be read now says nothing about who has decided: what was told before holds, and then the default.
+    if (decision.figures.hindrance == Hindrance::kTargetUnknown || decision.figures.hindrance == Hindrance::kHpasUnreadable)
+      continue;
     const scaling::StartNote start{
         .holds = may_hold(decision), .pod_start = decision.figures.pod_start, .asked_for = decision.figures.asked_for};
     note.emplace(one.name, start);
