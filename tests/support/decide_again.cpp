@@ -1,5 +1,5 @@
-// Computes decisions of the autoscaler again: each line of the input holds the figures of one, as the log shows them. Prints for each line
-// `REPLICAS REASON WRITE` (1 or 0), or `unreadable`.
+// Computes decisions of the autoscaler again: each line of the input holds the figures of one, as the log shows them. Prints
+// for each line `REPLICAS REASON WRITE` (1 or 0), or `unreadable`.
 
 #include <iostream>
 #include <string>
