@@ -122,8 +122,7 @@ def test_all_routers_of_a_release_have_one_mark_in_via_and_other_releases_others
 
 
 # --- the rights of the autoscaler
-READ = {("get", "apps", "deployments"), ("get", "apps", "statefulsets"), ("get", "apps", "deployments/scale"),
-        ("get", "apps", "statefulsets/scale"), ("list", "autoscaling", "horizontalpodautoscalers"),
+READ = {("get", "apps", "deployments"), ("get", "apps", "statefulsets"), ("list", "autoscaling", "horizontalpodautoscalers"),
         ("watch", "autoscaling", "horizontalpodautoscalers")}
 WRITE = {("update", "apps", "deployments/scale"), ("update", "apps", "statefulsets/scale")}
 
@@ -142,15 +141,12 @@ def test_the_autoscaler_has_the_rights_of_its_mode_in_each_namespace_it_serves(h
     assert off and not [right for role in off.values() for right in role if right[1] in ("apps", "autoscaling") or right[2] == "pods"]
     for mode, more in (("observe", READ), ("act", READ | WRITE)):
         assert _rights(helm, autoscaler=mode, **served) == {namespace: rights | more for namespace, rights in off.items()}
-    marking = _rights(helm, autoscaler="act", markIdlePods=True, **served)
-    assert marking == {namespace: rights | READ | WRITE | {("patch", "", "pods")} for namespace, rights in off.items()}
 
 
 def test_no_upgrade_gets_a_right_to_scale_by_itself(helm):
     """`None`: --reuse-values of a release that did not have the value."""
     plain = _rights(helm)
-    assert plain == _rights(helm, autoscaler="observe") == _rights(helm, autoscaler=None, markIdlePods=None)
-    assert plain == _rights(helm, markIdlePods=True), "marking is a part of acting"
+    assert plain == _rights(helm, autoscaler="observe") == _rights(helm, autoscaler=None)
     assert not [right for right in plain["routers"] if right[1] in ("apps", "autoscaling") and right[0] not in ("get", "list", "watch")]
     assert not [right for right in plain["routers"] if right[2] == "pods"]
 

@@ -62,7 +62,7 @@ def older_chart(folder):
     shutil.copytree(CHART, copy)
     _change(copy / "Chart.yaml", r"(?m)^version: .*$", "version: 0.0.9")
     _change(copy / "values.yaml", r"(?m)^inferenceRouterHA: true\b.*\nfleet:.*\n(?: .*\n)+", "inferenceRouterHA: false\n")
-    _change(copy / "values.yaml", r"(?m)^autoscaler: .*\nmarkIdlePods: .*\n", "")
+    _change(copy / "values.yaml", r"(?m)^autoscaler: .*\n", "")
     _change(copy / "files" / "crds" / "onlinedeployments.yaml", r" *drain_on_abort: .*\n", "")
     return copy
 
