@@ -177,7 +177,7 @@ bool ScaleTarget::conflicted(TimePoint now) {
   if (why.empty() && tries_ >= ScaleTargets::kTriesMax) why = absl::StrCat(name_, " has changed ", tries_, " times meanwhile");
   if (!why.empty()) {
     if (tries_ >= ScaleTargets::kTriesMax) pause(now);
-    end(ScaleWriteResult::kConflict, std::move(why));
+    end(ScaleWriteResult::kConflict, why);
     return false;
   }
   step_ = Step::kToSend;
@@ -228,7 +228,7 @@ void ScaleTarget::pause(TimePoint now) {
   paused_until_ = deadline_after(now, pause_);
 }
 
-void ScaleTarget::end(ScaleWriteResult result, std::string text) {
+void ScaleTarget::end(ScaleWriteResult result, std::string_view text) {
   write_.result = result;
   write_.text = short_line(text);
   end_ = write_;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "router/discovery/scale_hpas.h"
@@ -66,7 +67,7 @@ class ScaleTarget final {
   void stored(const kubernetes::ApiAnswer& answer, TimePoint now);
   void refused(const kubernetes::ApiAnswer& answer, TimePoint now);
   std::string conflict() const;
-  void end(ScaleWriteResult result, std::string text);
+  void end(ScaleWriteResult result, std::string_view text);
   void pause(TimePoint now);
   std::pair<ScaleObstacle, std::string> obstacle() const;
   /// Makes what is seen of what is known.
