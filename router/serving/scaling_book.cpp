@@ -76,7 +76,7 @@ void ScalingBook::begin(TimePoint now, const std::set<DeploymentKey>& paused) {
     known.foreign_known = false;
     known.due = now;
     known.entry.is_told = false;
-    known.entry.refused.clear();
+    known.entry.clear_refusal();
   }
 }
 
@@ -99,6 +99,7 @@ ScalingNews ScalingBook::decide(const DeploymentKey& key, const TargetSeen& seen
   known.foreign_changes = seen.foreign_changes;
   known.due = now + std::chrono::duration_cast<Duration>(deployment.settings.polling_interval);
   const scaling::Outcome outcome = known.scaler.decide(observed);
+  if (!outcome.decision.write) known.entry.clear_refusal();  // what was refused is not wanted any more
   keep(known.entry,
        {.at = now, .figures = outcome.figures, .decision = outcome.decision, .message = message_of(seen, outcome)});
   return news(known.entry);
@@ -131,8 +132,11 @@ void ScalingBook::keep(Entry& entry, ScalingDecision decision) {
   if (entry.decisions.size() > kKept) entry.decisions.pop_front();
 }
 
-void ScalingBook::note_refused(const DeploymentKey& key, std::string why) {
-  if (const auto known = known_.find(key); known != known_.end()) known->second.entry.refused = std::move(why);
+void ScalingBook::note_refused(const DeploymentKey& key, std::string why, Reason as) {
+  const auto known = known_.find(key);
+  if (known == known_.end()) return;
+  known->second.entry.refused_as = why.empty() ? Reason::kTargetRefuses : as;
+  known->second.entry.refused = std::move(why);
 }
 
 std::vector<DeploymentKey> ScalingBook::keys() const {

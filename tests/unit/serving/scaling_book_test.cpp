@@ -173,6 +173,27 @@ TEST_F(ScalingBookTest, WhatWasMeasuredStaysWhenTheResourceChanges) {
   EXPECT_TRUE(book_.empty());
 }
 
+TEST_F(ScalingBookTest, ARefusalEndsWithTheWish) {
+  const auto refused_second = [&] {
+    second(2);
+    seen_.replicas = seen_.ready = 1;  // nothing is stored
+    return last().decision.write;
+  };
+  for (int done = 0; done < 10; ++done) refused_second();
+  book_.note_refused(kKey, "1 -> 4: exceeded quota");
+  ASSERT_TRUE(refused_second());
+  EXPECT_EQ(book_.find(kKey)->refused, "1 -> 4: exceeded quota");
+  EXPECT_EQ(book_.find(kKey)->refused_as, Reason::kTargetRefuses);
+  book_.note_refused(kKey, "1 -> 4: may not", Reason::kTargetForbidden);
+  ASSERT_TRUE(refused_second());
+  EXPECT_EQ(book_.find(kKey)->refused_as, Reason::kTargetForbidden);
+  seen_.replicas = seen_.ready = 4;
+  second(2);
+  ASSERT_FALSE(last().decision.write);
+  EXPECT_EQ(book_.find(kKey)->refused, "") << "nothing is to be written any more";
+  EXPECT_EQ(book_.find(kKey)->refused_as, Reason::kTargetRefuses);
+}
+
 TEST_F(ScalingBookTest, TheDemandIsKnownToAMemberThatDoesNotLead) {
   for (int done = 0; done < 20; ++done) {
     now_ += seconds(1);
