@@ -183,18 +183,7 @@ void Autoscaler::count() {
   scaling::SignalsNote note;
   for (const auto& [key, one] : scaled_) {
     if (live(key) == nullptr) continue;  // removed a moment ago
-    const Counted counted = live(key)->counted();
-    scaling::Signal signal;
-    signal.incarnation = incarnation_;
-    signal.uptime = now - begun_;
-    signal.since_start = {.busy = counted.queue.busy,
-                          .waiting = counted.queue.waiting,
-                          .held = counted.queue.held,
-                          .told = static_cast<double>(counted.offered.told_seconds),
-                          .returns = counted.queue.returns,
-                          .arrivals = counted.offered.arrivals,
-                          .refusals = counted.offered.refusals};
-    signal.waking = static_cast<std::uint32_t>(counted.waking);
+    const scaling::Signal signal = signal_of(live(key)->counted(), incarnation_, now - begun_);
     book_.hear(own, key, signal, now);
     if (parts_.fleet != nullptr) note.emplace(one.name, signal);
   }

@@ -34,6 +34,21 @@ std::string message_of(const TargetSeen& seen, const scaling::Outcome& outcome) 
 
 }  // namespace
 
+scaling::Signal signal_of(const Counted& counted, std::uint64_t process, scaling::Seconds uptime) {
+  scaling::Signal signal;
+  signal.incarnation = process + counted.made;
+  signal.uptime = uptime;
+  signal.since_start = {.busy = counted.queue.busy,
+                        .waiting = counted.queue.waiting,
+                        .held = counted.queue.held,
+                        .told = static_cast<double>(counted.offered.told_seconds),
+                        .returns = counted.queue.returns,
+                        .arrivals = counted.offered.arrivals,
+                        .refusals = counted.offered.refusals};
+  signal.waking = static_cast<std::uint32_t>(counted.waking);
+  return signal;
+}
+
 void ScalingBook::set(const std::vector<BookedDeployment>& deployments) {
   std::map<DeploymentKey, Known> next;
   for (const BookedDeployment& each : deployments) {

@@ -22,6 +22,11 @@ struct BookedDeployment {
   scaling::Hindrance hindrance = scaling::Hindrance::kNone;  // that is known without the API server
 };
 
+/// What this process tells about a deployment. `process`: a number that another process does not have. A deployment that was
+/// removed and configured again counts from 0, and is another incarnation: whoever did not see the gap would believe nothing
+/// of it until it has counted more than before.
+scaling::Signal signal_of(const Counted& counted, std::uint64_t process, scaling::Seconds uptime);
+
 /// What is known of its target at one moment.
 struct TargetSeen {
   int replicas = 0;  // spec.replicas

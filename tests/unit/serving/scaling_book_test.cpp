@@ -173,6 +173,25 @@ TEST_F(ScalingBookTest, WhatWasMeasuredStaysWhenTheResourceChanges) {
   EXPECT_TRUE(book_.empty());
 }
 
+TEST_F(ScalingBookTest, ADeploymentThatWasRemovedAndConfiguredAgainIsBelieved) {
+  Counted counted;
+  counted.made = 3;
+  const auto hear_that = [&] {
+    now_ += seconds(1);
+    return book_.hear("a", kKey, signal_of(counted, 7, now_ - TimePoint{}), now_);
+  };
+  counted.queue.busy = 1000;
+  EXPECT_TRUE(hear_that());
+  counted.queue.busy = 1002;
+  EXPECT_TRUE(hear_that());
+  counted = {};  // between two signals
+  counted.made = 5;
+  EXPECT_TRUE(hear_that()) << "it counts from 0";
+  counted.queue.busy = 4;
+  EXPECT_TRUE(hear_that());
+  EXPECT_NEAR(book_.glance(kKey).load.busy, 4, 0.01);
+}
+
 TEST_F(ScalingBookTest, ARefusalEndsWithTheWish) {
   const auto refused_second = [&] {
     second(2);
