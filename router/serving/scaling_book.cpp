@@ -18,6 +18,13 @@ bool is_about_the_same(const ScalingDecision& one, const ScalingDecision& anothe
   return one.decision == another.decision && one.figures.replicas == another.figures.replicas;
 }
 
+/// Leaves at most so many bytes, and cuts no character in two: the API server would refuse the status.
+void shorten(std::string& text, std::size_t most) {
+  if (text.size() <= most) return;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+  text.resize(most);
+}
+
 /// What hinders comes first: the figures say what would be done.
 std::string message_of(const TargetSeen& seen, const scaling::Outcome& outcome) {
   const std::string figures = scaling::explain(outcome.figures, outcome.decision);
@@ -26,9 +33,9 @@ std::string message_of(const TargetSeen& seen, const scaling::Outcome& outcome) 
       outcome.decision.reason == Reason::kPaused) {
     why = seen.foreign;
   }
-  if (why.size() > kWhyMost) why.resize(kWhyMost);
+  shorten(why, kWhyMost);
   std::string message = why.empty() ? figures : absl::StrCat(why, "; ", figures);
-  if (message.size() > scaling::kMessageMost) message.resize(scaling::kMessageMost);
+  shorten(message, scaling::kMessageMost);
   return message;
 }
 

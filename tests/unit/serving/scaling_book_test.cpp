@@ -213,6 +213,18 @@ TEST_F(ScalingBookTest, ARefusalEndsWithTheWish) {
   EXPECT_EQ(book_.find(kKey)->refused_as, Reason::kTargetRefuses);
 }
 
+TEST_F(ScalingBookTest, AMessageIsCutBetweenCharacters) {
+  seen_.hindrance = Hindrance::kTargetNotMarked;
+  for (const char* first : {"", "x"}) {
+    seen_.obstacle = first;
+    for (int letter = 0; letter < 100; ++letter) seen_.obstacle += "\xC3\xA9";
+    second(0);
+    const std::string why = last().message.substr(0, last().message.find(';'));
+    EXPECT_EQ((why.size() - std::string(first).size()) % 2, 0u) << why;
+    EXPECT_NE(last().message.find(" slots in "), std::string::npos) << last().message;
+  }
+}
+
 TEST_F(ScalingBookTest, TheDemandIsKnownToAMemberThatDoesNotLead) {
   for (int done = 0; done < 20; ++done) {
     now_ += seconds(1);
