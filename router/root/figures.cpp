@@ -59,7 +59,7 @@ metrics::ScalingFigures scaling_figures(serving::Autoscaler& autoscaler, const s
   if (!entry->deployment.acts) {
     decided.limited_by = "Observe";
   } else if (!entry->refused.empty()) {
-    decided.limited_by = scaling::name_of(scaling::Reason::kTargetRefuses);
+    decided.limited_by = scaling::name_of(entry->refused_as);
   } else if (scaling::limits(last.decision.reason)) {
     decided.limited_by = scaling::name_of(last.decision.reason);
   }

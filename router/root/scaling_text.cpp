@@ -71,7 +71,7 @@ std::optional<discovery::Condition> scaling_condition(const serving::Autoscaler&
   condition.reason = scaling::name_of(reason);
   if (entry->deployment.acts && !entry->refused.empty()) {
     condition.holds = condition.is_unknown = false;
-    condition.reason = scaling::name_of(scaling::Reason::kTargetRefuses);
+    condition.reason = scaling::name_of(entry->refused_as);
     condition.message = entry->refused;
     return condition;
   }

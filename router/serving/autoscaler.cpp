@@ -53,12 +53,12 @@ discovery::ScaledDeployment target_of(const DeploymentKey& key, const config::De
 Hindrance hindrance_of(ScaleObstacle obstacle) {
   switch (obstacle) {
     case ScaleObstacle::kNone:
+    case ScaleObstacle::kScaleForbidden:
     case ScaleObstacle::kServerAway: return Hindrance::kNone;  // writes are tried
     case ScaleObstacle::kManagedByAzureMl: return Hindrance::kManagedByAzureMl;
     case ScaleObstacle::kKindNotSupported:
     case ScaleObstacle::kTargetNotMarked: return Hindrance::kTargetNotMarked;
-    case ScaleObstacle::kTargetForbidden:
-    case ScaleObstacle::kScaleForbidden: return Hindrance::kTargetForbidden;
+    case ScaleObstacle::kTargetForbidden: return Hindrance::kTargetForbidden;
     case ScaleObstacle::kTargetMissing: return Hindrance::kTargetNotFound;
     case ScaleObstacle::kTargetUnreadable: return Hindrance::kTargetUnknown;
     case ScaleObstacle::kConflictingAutoscaler: return Hindrance::kConflictingAutoscaler;
@@ -68,9 +68,10 @@ Hindrance hindrance_of(ScaleObstacle obstacle) {
 }
 
 /// Whether requests may be held for a first replica: nobody else has decided that there shall be none.
-bool may_hold(const ScalingDecision& decision) {
+bool may_hold(const ScalingBook::Entry& entry) {
+  const ScalingDecision& decision = entry.decisions.back();
   return decision.figures.hindrance == Hindrance::kNone && scaling::holds(decision.decision.reason) == scaling::Holds::kTrue &&
-         decision.decision.reason != scaling::Reason::kPaused;
+         decision.decision.reason != scaling::Reason::kPaused && entry.refused_as != scaling::Reason::kTargetForbidden;
 }
 
 void log_decision(const DeploymentKey& key, const ScalingDecision& decision, std::string_view result) {
@@ -182,18 +183,7 @@ void Autoscaler::count() {
   scaling::SignalsNote note;
   for (const auto& [key, one] : scaled_) {
     if (live(key) == nullptr) continue;  // removed a moment ago
-    const Counted counted = live(key)->counted();
-    scaling::Signal signal;
-    signal.incarnation = incarnation_;
-    signal.uptime = now - begun_;
-    signal.since_start = {.busy = counted.queue.busy,
-                          .waiting = counted.queue.waiting,
-                          .held = counted.queue.held,
-                          .told = static_cast<double>(counted.offered.told_seconds),
-                          .returns = counted.queue.returns,
-                          .arrivals = counted.offered.arrivals,
-                          .refusals = counted.offered.refusals};
-    signal.waking = static_cast<std::uint32_t>(counted.waking);
+    const scaling::Signal signal = signal_of(live(key)->counted(), incarnation_, now - begun_);
     book_.hear(own, key, signal, now);
     if (parts_.fleet != nullptr) note.emplace(one.name, signal);
   }
@@ -252,12 +242,16 @@ TargetSeen Autoscaler::look_at(const DeploymentKey& key) const {
   seen.foreign_changes = target->foreign_changes;
   seen.foreign = target->foreign_writer;
   seen.hindrance = hindrance_of(target->obstacle);
+<<<<<<< HEAD
   seen.obstacle = target->obstacle_text;
   const bool had_one = target->conflicted != TimePoint{};
   if (seen.hindrance == Hindrance::kNone && had_one && parts_.control.now() - target->conflicted < after_conflict(key)) {
     seen.hindrance = Hindrance::kConflictingAutoscaler;
     seen.obstacle = "a HorizontalPodAutoscaler had this target lately";
   }
+=======
+  if (seen.hindrance != Hindrance::kNone) seen.obstacle = target->obstacle_text;
+>>>>>>> f4-break
   return seen;
 }
 
@@ -303,8 +297,10 @@ void Autoscaler::written(const DeploymentKey& key, const discovery::ScaleWritten
   const ScalingDecision decision = std::move(found->second);
   writing_.erase(found);
   log_decision(key, decision, result);
-  const bool refused = end.result == discovery::ScaleWriteResult::kRefused;
-  book_.note_refused(key, refused ? absl::StrCat(end.from, " -> ", end.replicas, ": ", end.text) : "");
+  const bool forbidden = end.result == discovery::ScaleWriteResult::kForbidden;
+  const bool refused = end.result == discovery::ScaleWriteResult::kRefused || forbidden;
+  book_.note_refused(key, refused ? absl::StrCat(end.from, " -> ", end.replicas, ": ", end.text) : "",
+                     forbidden ? scaling::Reason::kTargetForbidden : scaling::Reason::kTargetRefuses);
   if (end.result == discovery::ScaleWriteResult::kWritten) {
     parts_.events({.key = key,
                    .kind = end.replicas > end.from ? ScalingEvent::Kind::kScaledUp : ScalingEvent::Kind::kScaledDown,
@@ -349,7 +345,7 @@ void Autoscaler::tell_starts() {
     if (decision.figures.hindrance == Hindrance::kTargetUnknown || decision.figures.hindrance == Hindrance::kHpasUnreadable)
       continue;
     const scaling::StartNote start{
-        .holds = may_hold(decision), .pod_start = decision.figures.pod_start, .asked_for = decision.figures.asked_for};
+        .holds = may_hold(*entry), .pod_start = decision.figures.pod_start, .asked_for = decision.figures.asked_for};
     note.emplace(one.name, start);
     apply_start(key, start);
   }

@@ -18,6 +18,13 @@ bool is_about_the_same(const ScalingDecision& one, const ScalingDecision& anothe
   return one.decision == another.decision && one.figures.replicas == another.figures.replicas;
 }
 
+/// Leaves at most so many bytes, and cuts no character in two: the API server would refuse the status.
+void shorten(std::string& text, std::size_t most) {
+  if (text.size() <= most) return;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
+  text.resize(most);
+}
+
 /// What hinders comes first: the figures say what would be done.
 std::string message_of(const TargetSeen& seen, const scaling::Outcome& outcome) {
   const std::string figures = scaling::explain(outcome.figures, outcome.decision);
@@ -26,13 +33,28 @@ std::string message_of(const TargetSeen& seen, const scaling::Outcome& outcome) 
       outcome.decision.reason == Reason::kPaused) {
     why = seen.foreign;
   }
-  if (why.size() > kWhyMost) why.resize(kWhyMost);
+  shorten(why, kWhyMost);
   std::string message = why.empty() ? figures : absl::StrCat(why, "; ", figures);
-  if (message.size() > scaling::kMessageMost) message.resize(scaling::kMessageMost);
+  shorten(message, scaling::kMessageMost);
   return message;
 }
 
 }  // namespace
+
+scaling::Signal signal_of(const Counted& counted, std::uint64_t process, scaling::Seconds uptime) {
+  scaling::Signal signal;
+  signal.incarnation = process + counted.made;
+  signal.uptime = uptime;
+  signal.since_start = {.busy = counted.queue.busy,
+                        .waiting = counted.queue.waiting,
+                        .held = counted.queue.held,
+                        .told = static_cast<double>(counted.offered.told_seconds),
+                        .returns = counted.queue.returns,
+                        .arrivals = counted.offered.arrivals,
+                        .refusals = counted.offered.refusals};
+  signal.waking = static_cast<std::uint32_t>(counted.waking);
+  return signal;
+}
 
 void ScalingBook::set(const std::vector<BookedDeployment>& deployments) {
   std::map<DeploymentKey, Known> next;
@@ -76,7 +98,7 @@ void ScalingBook::begin(TimePoint now, const std::set<DeploymentKey>& paused) {
     known.foreign_known = false;
     known.due = now;
     known.entry.is_told = false;
-    known.entry.refused.clear();
+    known.entry.clear_refusal();
   }
 }
 
@@ -99,6 +121,7 @@ ScalingNews ScalingBook::decide(const DeploymentKey& key, const TargetSeen& seen
   known.foreign_changes = seen.foreign_changes;
   known.due = now + std::chrono::duration_cast<Duration>(deployment.settings.polling_interval);
   const scaling::Outcome outcome = known.scaler.decide(observed);
+  if (!outcome.decision.write) known.entry.clear_refusal();  // what was refused is not wanted any more
   keep(known.entry,
        {.at = now, .figures = outcome.figures, .decision = outcome.decision, .message = message_of(seen, outcome)});
   return news(known.entry);
@@ -131,8 +154,11 @@ void ScalingBook::keep(Entry& entry, ScalingDecision decision) {
   if (entry.decisions.size() > kKept) entry.decisions.pop_front();
 }
 
-void ScalingBook::note_refused(const DeploymentKey& key, std::string why) {
-  if (const auto known = known_.find(key); known != known_.end()) known->second.entry.refused = std::move(why);
+void ScalingBook::note_refused(const DeploymentKey& key, std::string why, Reason as) {
+  const auto known = known_.find(key);
+  if (known == known_.end()) return;
+  known->second.entry.refused_as = why.empty() ? Reason::kTargetRefuses : as;
+  known->second.entry.refused = std::move(why);
 }
 
 std::vector<DeploymentKey> ScalingBook::keys() const {

@@ -22,6 +22,11 @@ struct BookedDeployment {
   scaling::Hindrance hindrance = scaling::Hindrance::kNone;  // that is known without the API server
 };
 
+/// What this process tells about a deployment. `process`: a number that another process does not have. A deployment that was
+/// removed and configured again counts from 0, and is another incarnation: whoever did not see the gap would believe nothing
+/// of it until it has counted more than before.
+scaling::Signal signal_of(const Counted& counted, std::uint64_t process, scaling::Seconds uptime);
+
 /// What is known of its target at one moment.
 struct TargetSeen {
   int replicas = 0;  // spec.replicas
@@ -61,7 +66,12 @@ class ScalingBook {
     BookedDeployment deployment;
     ScalingDecision told{};  // the last one that was news
     bool is_told = false;
-    std::string refused{};                    // why the API server has refused the last write; empty: it has not
+    std::string refused{};  // why the API server has refused the last write; empty: it has not, or nothing is to be written
+    scaling::Reason refused_as = scaling::Reason::kTargetRefuses;  // or kTargetForbidden; if `refused` is not empty
+    void clear_refusal() {
+      refused.clear();
+      refused_as = scaling::Reason::kTargetRefuses;
+    }
     std::deque<ScalingDecision> decisions{};  // the newest last; one whose numbers alone differ from the one before replaces it
   };
 
@@ -84,7 +94,7 @@ class ScalingBook {
   ScalingNews decide(const DeploymentKey& key, const TargetSeen& seen, TimePoint now);
 
   /// The API server refuses to write, or does not any more (empty text). The rule goes on, so that the write is tried again.
-  void note_refused(const DeploymentKey& key, std::string why);
+  void note_refused(const DeploymentKey& key, std::string why, scaling::Reason as = scaling::Reason::kTargetRefuses);
   /// The keys of all deployments that are scaled.
   std::vector<DeploymentKey> keys() const;
   bool empty() const { return known_.empty(); }

@@ -6,7 +6,7 @@ import time
 import pytest
 from fleet.harness.load import sort, told
 from fleet.harness.scenes import Asked
-from harness.scaling_fixtures import READ, decisions_logged, leader, wait_leader
+from harness.scaling_fixtures import READ, WRITE, decisions_logged, leader, wait_leader
 from support.load import Plan
 from support.wait import eventually, stays
 
@@ -165,3 +165,16 @@ def test_one_eight_zero_one_under_load(scaling, fleet_load):
     assert asked.answer(60).status == 200
     assert one.replicas() == 1
     print(f"{len(served)} served; replicas written {[each['to'] for each in decisions_logged(leader(fleet, one)) if each['result'] == 'written']}")
+
+
+def test_a_right_that_is_granted_later_is_used(scaling, fleet_load):
+    one = scaling.scale(replicas=1, most=6, sleep=SLEEP, rights=READ)
+    fleet = scaling.routers(1)
+    wait_leader(fleet, one)
+    running = begin(fleet_load, fleet, one, slots=0.9)
+    eventually(lambda: one.reason() == "TargetForbidden", "the missing right to be told", patience=30)
+    role = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{one.namespace}/roles/{scaling.account.name}"
+    scaling.cluster.api.patch(role, {"rules": scaling.cluster.api.get(role)["rules"] + WRITE})
+    eventually(lambda: one.replicas() > 1, "the write", patience=90)  # the pause after a refusal is at most a minute
+    eventually(lambda: one.condition()[0] == "True", "the condition", patience=30)
+    assert_served(running)

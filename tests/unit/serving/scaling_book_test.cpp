@@ -173,6 +173,58 @@ TEST_F(ScalingBookTest, WhatWasMeasuredStaysWhenTheResourceChanges) {
   EXPECT_TRUE(book_.empty());
 }
 
+TEST_F(ScalingBookTest, ADeploymentThatWasRemovedAndConfiguredAgainIsBelieved) {
+  Counted counted;
+  counted.made = 3;
+  const auto hear_that = [&] {
+    now_ += seconds(1);
+    return book_.hear("a", kKey, signal_of(counted, 7, now_ - TimePoint{}), now_);
+  };
+  counted.queue.busy = 1000;
+  EXPECT_TRUE(hear_that());
+  counted.queue.busy = 1002;
+  EXPECT_TRUE(hear_that());
+  counted = {};  // between two signals
+  counted.made = 5;
+  EXPECT_TRUE(hear_that()) << "it counts from 0";
+  counted.queue.busy = 4;
+  EXPECT_TRUE(hear_that());
+  EXPECT_NEAR(book_.glance(kKey).load.busy, 4, 0.01);
+}
+
+TEST_F(ScalingBookTest, ARefusalEndsWithTheWish) {
+  const auto refused_second = [&] {
+    second(2);
+    seen_.replicas = seen_.ready = 1;  // nothing is stored
+    return last().decision.write;
+  };
+  for (int done = 0; done < 10; ++done) refused_second();
+  book_.note_refused(kKey, "1 -> 4: exceeded quota");
+  ASSERT_TRUE(refused_second());
+  EXPECT_EQ(book_.find(kKey)->refused, "1 -> 4: exceeded quota");
+  EXPECT_EQ(book_.find(kKey)->refused_as, Reason::kTargetRefuses);
+  book_.note_refused(kKey, "1 -> 4: may not", Reason::kTargetForbidden);
+  ASSERT_TRUE(refused_second());
+  EXPECT_EQ(book_.find(kKey)->refused_as, Reason::kTargetForbidden);
+  seen_.replicas = seen_.ready = 4;
+  second(2);
+  ASSERT_FALSE(last().decision.write);
+  EXPECT_EQ(book_.find(kKey)->refused, "") << "nothing is to be written any more";
+  EXPECT_EQ(book_.find(kKey)->refused_as, Reason::kTargetRefuses);
+}
+
+TEST_F(ScalingBookTest, AMessageIsCutBetweenCharacters) {
+  seen_.hindrance = Hindrance::kTargetNotMarked;
+  for (const char* first : {"", "x"}) {
+    seen_.obstacle = first;
+    for (int letter = 0; letter < 100; ++letter) seen_.obstacle += "\xC3\xA9";
+    second(0);
+    const std::string why = last().message.substr(0, last().message.find(';'));
+    EXPECT_EQ((why.size() - std::string(first).size()) % 2, 0u) << why;
+    EXPECT_NE(last().message.find(" slots in "), std::string::npos) << last().message;
+  }
+}
+
 TEST_F(ScalingBookTest, TheDemandIsKnownToAMemberThatDoesNotLead) {
   for (int done = 0; done < 20; ++done) {
     now_ += seconds(1);
