@@ -207,6 +207,24 @@ class Maker {
     return make_condition(condition::kAutoscaled, false, why, std::move(message));
   }
 
+  static Condition not_yet() {
+    return not_autoscaled(reason::kNotYet,
+                          "`scale_settings` have no effect yet: the cluster's own objects set the number of pods");
+  }
+
+  /// A new leader must not take back what the one before has said: it needs it itself.
+  Condition shown_autoscaled(const ReconcileResult& result) const {
+    const auto found = cluster_.deployments.find(ObjectKey{result.namespace_name, result.name});
+    if (found == cluster_.deployments.end()) return not_yet();
+    const json::object* shown = find_condition(found->second.status, condition::kAutoscaled);
+    if (shown == nullptr) return not_yet();
+    const std::string status = kubernetes::text_in(*shown, "status");
+    Condition condition{condition::kAutoscaled, status == "True", kubernetes::text_in(*shown, "reason"),
+                        cut(kubernetes::text_in(*shown, "message"))};
+    condition.is_unknown = status == "Unknown";
+    return condition.reason.empty() || condition.reason == reason::kNotConfigured ? not_yet() : condition;
+  }
+
   Condition deployment_autoscaled(const ReconcileResult& result, const config::Deployment* settings) const {
     if (!wants_scaling(settings)) {
       const bool is_fixed = settings != nullptr && settings->scale_settings;
@@ -216,9 +234,9 @@ class Maker {
     }
     const auto told = autoscaled_.find(ObjectKey{result.namespace_name, result.name});
     if (told == autoscaled_.end()) {
-      return not_autoscaled(reason::kNotYet,
-                            "`scale_settings` have no effect yet: the cluster's own objects set the number of pods");
+      return not_yet();
     }
+    if (told->second.reason.empty()) return shown_autoscaled(result);
     Condition condition = told->second;
     condition.type = condition::kAutoscaled;
     condition.message = cut(std::move(condition.message));

@@ -56,7 +56,8 @@ struct ResourceStatus {
   bool operator==(const ResourceStatus&) const = default;
 };
 
-/// The condition Autoscaled of OnlineDeployments, by namespace and name of the resource.
+/// The condition Autoscaled of OnlineDeployments, by namespace and name of the resource. Without a reason: nothing was decided
+/// yet, and what the API server shows stays.
 using AutoscaledConditions = std::map<ObjectKey, Condition>;
 
 /// Makes one status for each result, in their order. A deployment whose `scale_settings` ask for scaling has the condition of

@@ -97,14 +97,20 @@ void ScaleTarget::read(const kubernetes::ApiAnswer& answer, TimePoint now) {
 
 void ScaleTarget::take(ScaledObject object, TimePoint now) {
   const bool is_same = object.uid == object_.uid;  // the first one is not: an object has a uid
-  if (is_same && object.replicas != object_.replicas && !object.writer.is_ours) note_foreign_change(object);
+  // A scale of 0 has no field `replicas`, so nobody owns it: our own write without an answer is known by its number.
+  const bool is_awaited = (step_ == Step::kUnsure || step_ == Step::kConflicted) && object.replicas == write_.replicas;
+  // The last write of the leader before may arrive late. What another router writes after that is of another installation.
+  const bool may_be_of_the_leader_before = object.writer.is_ours && now - first_read_ < kLeaderBefore;
+  if (first_read_ == TimePoint{}) first_read_ = now;
+  const bool is_foreign = !is_awaited && !may_be_of_the_leader_before;
+  if (is_same && object.replicas != object_.replicas && is_foreign) note_foreign_change(object);
   object_ = std::move(object);
   reading_ = Reading::kRead;
   seen_.seen = now;
 }
 
 void ScaleTarget::note_foreign_change(const ScaledObject& object) {
-  const std::string who = object.writer.text();
+  const std::string who = object.writer.is_ours ? "a router of another installation" : object.writer.text();
   seen_.foreign_writer = short_line(absl::StrCat(who.empty() ? "an unknown manager" : who, " set ", object.replicas));
   seen_.foreign_replicas = object.replicas;
   ++seen_.foreign_changes;

@@ -77,7 +77,11 @@ class ScaleTarget final {
   const std::optional<kubernetes::GroupVersionResource> resource_;
   const std::string name_;  // `Deployment team-a/iris-blue`
 
+  /// The time in which a write of the leader before may still arrive, which has the same manager as ours.
+  static constexpr std::chrono::seconds kLeaderBefore{30};
+
   Reading reading_ = Reading::kNotYet;
+  TimePoint first_read_{};
   std::string reading_text_;  // why not
   ScaledObject object_;       // as read last, with the number and the version of a later write
   ScaleHpas::Answer hpas_;

@@ -62,7 +62,8 @@ std::optional<std::string> scaling_answer(serving::Autoscaler& autoscaler, std::
 std::optional<discovery::Condition> scaling_condition(const serving::Autoscaler& autoscaler,
                                                       const serving::DeploymentKey& key) {
   const serving::ScalingBook::Entry* entry = autoscaler.book().find(key);
-  if (entry == nullptr || !entry->is_told) return std::nullopt;
+  if (entry == nullptr) return std::nullopt;
+  if (!entry->is_told) return discovery::Condition();  // scaled, but nothing was decided yet
   const scaling::Reason reason = entry->told.decision.reason;
   discovery::Condition condition;
   condition.type = discovery::condition::kAutoscaled;

@@ -19,7 +19,8 @@ std::optional<boost::json::object> scaling_status(serving::Autoscaler& autoscale
 /// NAMESPACE/ENDPOINT/DEPLOYMENT, letters of either case. Nothing: no such deployment is scaled.
 std::optional<std::string> scaling_answer(serving::Autoscaler& autoscaler, std::string_view name);
 
-/// The condition Autoscaled of a deployment that is scaled. Nothing: nothing was decided yet.
+/// The condition Autoscaled of a deployment that is scaled, without a reason if nothing was decided yet. Nothing: it is not
+/// scaled.
 std::optional<discovery::Condition> scaling_condition(const serving::Autoscaler& autoscaler, const serving::DeploymentKey& key);
 
 /// The Event for what has happened.

@@ -3,6 +3,7 @@
 #include <deque>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "router/scaling/decide.h"
 #include "router/scaling/history.h"
@@ -41,6 +42,10 @@ class Scaler {
   /// This router begins to lead: what an earlier time as leader has seen of the target says nothing. What was heard stays.
   /// `paused`: the leader before had seen that somebody else has set the replicas to 0.
   void begin(bool paused = false);
+  /// The members whose signals are missing.
+  std::vector<std::string> silent(TimePoint now) const {
+    return signals_.silent(now, kSilentTicks * settings_.polling_interval);
+  }
   /// What is known of the demand, by one who does not lead: `figures` with the settings, the load and how it was averaged.
   Figures glance();
 

@@ -115,6 +115,7 @@ void Autoscaler::configure() {
   book_.set(booked);
   scaled_ = std::move(scaled);
   if (targets_ != nullptr) set_targets();
+  std::erase_if(writing_, [this](const auto& each) { return !scaled_.contains(each.first); });
   generation_ = generation;  // last: if the code above throws, it is done again
 }
 
@@ -137,7 +138,9 @@ void Autoscaler::add(const config::Deployment& deployment, std::vector<BookedDep
   one.name = {deployment.namespace_name, deployment.endpoint_name, deployment.name};
   one.target = target_of(key, deployment);
   one.may_wake = entry.acts && entry.hindrance == Hindrance::kNone && entry.settings.min_instances == 0;
-  if (const auto known = scaled_.find(key); known != scaled_.end()) one.told = known->second.told;
+  const auto known = scaled_.find(key);
+  one.since = known != scaled_.end() ? known->second.since : parts_.control.now();
+  if (known != scaled_.end()) one.told = known->second.told;
 }
 
 const LiveDeployment* Autoscaler::live(const DeploymentKey& key) const {
@@ -187,8 +190,13 @@ void Autoscaler::count() {
     book_.hear(own, key, signal, now);
     if (parts_.fleet != nullptr) note.emplace(one.name, signal);
   }
-  std::size_t part = 0;
-  for (std::string& body : scaling::encode_signals(note)) tell(scaling::kSignalsTopic, std::to_string(part++), std::move(body));
+  // Another part is the first each time: on a slow link it is not always the same one that finds no room.
+  std::vector<std::string> bodies = scaling::encode_signals(note);
+  ++rounds_;
+  for (std::size_t each = 0; each < bodies.size(); ++each) {
+    const std::size_t part = (each + rounds_) % bodies.size();
+    tell(scaling::kSignalsTopic, std::to_string(part), std::move(bodies[part]));
+  }
 }
 
 void Autoscaler::hear_signals(const std::string& member, const fleet::Note& note) {
@@ -206,7 +214,15 @@ void Autoscaler::lead_or_follow() {
   if (leads_now) {
     begin_to_lead();
   } else {
-    targets_.reset();
+    end_of_lead();
+  }
+}
+
+/// A write that is under way may have been stored: it is told as one without an answer.
+void Autoscaler::end_of_lead() {
+  targets_.reset();
+  for (const auto& [key, decision] : std::exchange(writing_, {})) {
+    log_decision(key, decision, discovery::name_of(discovery::ScaleWriteResult::kUnknown));
   }
 }
 
@@ -242,16 +258,12 @@ TargetSeen Autoscaler::look_at(const DeploymentKey& key) const {
   seen.foreign_changes = target->foreign_changes;
   seen.foreign = target->foreign_writer;
   seen.hindrance = hindrance_of(target->obstacle);
-<<<<<<< HEAD
-  seen.obstacle = target->obstacle_text;
+  if (seen.hindrance != Hindrance::kNone) seen.obstacle = target->obstacle_text;
   const bool had_one = target->conflicted != TimePoint{};
   if (seen.hindrance == Hindrance::kNone && had_one && parts_.control.now() - target->conflicted < after_conflict(key)) {
     seen.hindrance = Hindrance::kConflictingAutoscaler;
     seen.obstacle = "a HorizontalPodAutoscaler had this target lately";
   }
-=======
-  if (seen.hindrance != Hindrance::kNone) seen.obstacle = target->obstacle_text;
->>>>>>> f4-break
   return seen;
 }
 
@@ -262,9 +274,10 @@ void Autoscaler::decide_due() {
   }
 }
 
-/// A new leader says nothing of what it has not seen yet.
+/// A new leader says nothing of what it has not seen yet, nor does any of a deployment that is new.
 bool Autoscaler::has_looked(const DeploymentKey& key) const {
-  if (parts_.control.now() - book_.leads_since() >= kFirstLook) return true;
+  const TimePoint since = std::max(book_.leads_since(), scaled_.at(key).since);
+  if (parts_.control.now() - since >= kFirstLook) return true;
   const discovery::ScaleSeen* target = targets_->seen(key);
   return target != nullptr && target->obstacle != ScaleObstacle::kHpasUnreadable &&
          (target->known || target->obstacle != ScaleObstacle::kNone);
@@ -341,6 +354,7 @@ void Autoscaler::tell_starts() {
     const ScalingBook::Entry* entry = book_.find(key);
     if (!one.may_wake || entry == nullptr || entry->decisions.empty()) continue;
     const ScalingDecision& decision = entry->decisions.back();
+    if (decision.at < book_.leads_since()) continue;  // of an earlier time as leader
     // What cannot be read now says nothing about who has decided: what was told before holds, and then the default.
     if (decision.figures.hindrance == Hindrance::kTargetUnknown || decision.figures.hindrance == Hindrance::kHpasUnreadable)
       continue;

@@ -83,6 +83,7 @@ class Autoscaler final : private runtime::Timer {
   void count();
   void lead_or_follow();
   void begin_to_lead();
+  void end_of_lead();
   void set_targets();
   void decide_due();
   void decide(const DeploymentKey& key);
@@ -107,6 +108,7 @@ class Autoscaler final : private runtime::Timer {
     scaling::DeploymentName name;
     discovery::ScaledDeployment target;
     bool may_wake = false;  // mode act, min_instances 0: requests are held for a first replica
+    TimePoint since{};      // when it was configured
     TimePoint told{};       // when the leader has said last whether requests are held
   };
 
@@ -117,6 +119,7 @@ class Autoscaler final : private runtime::Timer {
   std::map<DeploymentKey, Scaled> scaled_;
   std::uint64_t generation_ = 0;
   std::size_t members_ = 0;
+  std::size_t rounds_ = 0;                            // of telling what was counted
   std::unique_ptr<discovery::ScaleTargets> targets_;  // while this router leads
   std::map<DeploymentKey, ScalingDecision> writing_;  // what led to the write that is under way
   std::map<std::string, std::uint64_t> writes_;

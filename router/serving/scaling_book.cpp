@@ -26,13 +26,25 @@ void shorten(std::string& text, std::size_t most) {
 }
 
 /// What hinders comes first: the figures say what would be done.
-std::string message_of(const TargetSeen& seen, const scaling::Outcome& outcome) {
+/// Which routers do not tell what they count; at most two names.
+std::string missing_text(const std::vector<std::string>& silent) {
+  constexpr std::size_t kNamed = 2;
+  std::string text = "no figures of ";
+  for (std::size_t each = 0; each < std::min(silent.size(), kNamed); ++each) {
+    absl::StrAppend(&text, each == 0 ? "" : ", ", silent[each]);
+  }
+  if (silent.size() > kNamed) absl::StrAppend(&text, " and ", silent.size() - kNamed, " more");
+  return text;
+}
+
+std::string message_of(const TargetSeen& seen, const scaling::Outcome& outcome, const std::vector<std::string>& silent) {
   const std::string figures = scaling::explain(outcome.figures, outcome.decision);
   std::string why = seen.obstacle;  // cut below, so that the figures have room
   if (outcome.decision.reason == Reason::kContested || outcome.decision.reason == Reason::kFrozenForeignChange ||
       outcome.decision.reason == Reason::kPaused) {
     why = seen.foreign;
   }
+  if (outcome.decision.reason == Reason::kFrozenSignalsIncomplete) why = missing_text(silent);
   shorten(why, kWhyMost);
   std::string message = why.empty() ? figures : absl::StrCat(why, "; ", figures);
   shorten(message, scaling::kMessageMost);
@@ -122,8 +134,10 @@ ScalingNews ScalingBook::decide(const DeploymentKey& key, const TargetSeen& seen
   known.due = now + std::chrono::duration_cast<Duration>(deployment.settings.polling_interval);
   const scaling::Outcome outcome = known.scaler.decide(observed);
   if (!outcome.decision.write) known.entry.clear_refusal();  // what was refused is not wanted any more
-  keep(known.entry,
-       {.at = now, .figures = outcome.figures, .decision = outcome.decision, .message = message_of(seen, outcome)});
+  keep(known.entry, {.at = now,
+                     .figures = outcome.figures,
+                     .decision = outcome.decision,
+                     .message = message_of(seen, outcome, known.scaler.silent(now))});
   return news(known.entry);
 }
 

@@ -178,3 +178,20 @@ def test_a_right_that_is_granted_later_is_used(scaling, fleet_load):
     eventually(lambda: one.replicas() > 1, "the write", patience=90)  # the pause after a refusal is at most a minute
     eventually(lambda: one.condition()[0] == "True", "the condition", patience=30)
     assert_served(running)
+
+
+def test_zero_that_somebody_has_set_survives_the_leader(scaling):
+    """A rolling update of the routers starts nothing that a person has stopped, and takes nothing back that was said."""
+    one = scaling.scale(replicas=1, least=0)
+    fleet = scaling.routers(2)
+    head = wait_leader(fleet, one)
+    one.kubectl_scale(0)
+    eventually(lambda: one.reason() == "Paused", "the pause")
+    head.end_at_once()
+    following = wait_leader(fleet, one, patience=NEXT_LEADER + 10)
+    seen = set()
+    eventually(lambda: seen.add(one.reason()) or one.shown(following)["decisions"], "a decision")
+    assert Asked(following, path=one.score).answer().status == 503
+    stays(lambda: seen.add(one.reason()) or one.replicas() == 0, 3, "no replica")
+    assert seen == {"Paused"}
+    head.restart()

@@ -112,6 +112,18 @@ TEST_F(ScalingBookTest, ZeroThatSomebodyElseHasSetSurvivesAChangeOfTheLeader) {
   EXPECT_EQ(seen_.replicas, 4);
 }
 
+TEST_F(ScalingBookTest, ARouterThatDoesNotTellWhatItCountsIsNamed) {
+  for (int done = 0; done < 400; ++done) second(1);
+  seen_.replicas = seen_.ready = 5;
+  for (int done = 0; done < 10; ++done) {
+    now_ += seconds(1);
+    hear("a", 0.1);
+    book_.decide(kKey, seen_, now_);
+  }
+  EXPECT_EQ(last().decision.reason, Reason::kFrozenSignalsIncomplete);
+  EXPECT_EQ(last().message.rfind("no figures of b; 5: busy ", 0), 0u) << last().message;
+}
+
 TEST_F(ScalingBookTest, TheFiguresHaveRoomBesideALongReason) {
   seen_.hindrance = Hindrance::kConflictingAutoscaler;
   seen_.obstacle = std::string(256, 'x');
