@@ -195,3 +195,4 @@ def test_zero_that_somebody_has_set_survives_the_leader(scaling):
     stays(lambda: seen.add(one.reason()) or one.replicas() == 0, 3, "no replica")
     assert seen == {"Paused"}
     head.restart()
+    fleet.wait_agreed()
