@@ -231,6 +231,13 @@ void Autoscaler::begin_to_lead() {
   book_.begin(parts_.control.now(), parts_.told(scaling::name_of(scaling::Reason::kPaused)));
 }
 
+/// What another autoscaler had decided is kept for two windows after it has gone.
+Duration Autoscaler::after_conflict(const DeploymentKey& key) const {
+  const ScalingBook::Entry* entry = book_.find(key);
+  if (entry == nullptr || entry->decisions.empty()) return {};
+  return std::chrono::duration_cast<Duration>(2 * entry->decisions.back().figures.window);
+}
+
 TargetSeen Autoscaler::look_at(const DeploymentKey& key) const {
   TargetSeen seen;
   if (live(key) != nullptr) seen.ready = static_cast<int>(live(key)->queue->demand().replicas_ready);
@@ -246,6 +253,10 @@ TargetSeen Autoscaler::look_at(const DeploymentKey& key) const {
   seen.foreign = target->foreign_writer;
   seen.hindrance = hindrance_of(target->obstacle);
   seen.obstacle = target->obstacle_text;
+  if (seen.hindrance == Hindrance::kNone && parts_.control.now() - target->conflicted < after_conflict(key)) {
+    seen.hindrance = Hindrance::kConflictingAutoscaler;
+    seen.obstacle = "a HorizontalPodAutoscaler had this target lately";
+  }
   return seen;
 }
 

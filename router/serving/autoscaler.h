@@ -97,6 +97,7 @@ class Autoscaler final : private runtime::Timer {
   void apply_start(const DeploymentKey& key, const scaling::StartNote& start);
   void hold_by_default(const DeploymentKey& key);
   TargetSeen look_at(const DeploymentKey& key) const;
+  Duration after_conflict(const DeploymentKey& key) const;
   const LiveDeployment* live(const DeploymentKey& key) const;
   std::string own_id() const;
   void tell(std::string_view topic, std::string key, std::string body);
