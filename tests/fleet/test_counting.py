@@ -32,12 +32,13 @@ class Faults:
         self._fleet, self._balancer, self._chance = fleet, balancer, chance
         self.log = FaultLog()
         self._frozen = {}  # router: (the fault, until when)
-        self._draining = set()
+        self._draining = {}  # router: the fault
 
     def step(self):
         for router in [one for one, (_, until) in self._frozen.items() if until < time.monotonic()]:
             self._thaw(router)
-        self._draining = {one for one in self._draining if one.is_running()}
+        for router in [one for one in self._draining if not one.is_running()]:
+            self.log.end(self._draining.pop(router))
         router = self._chance.choice(self._fleet.routers)
         if not router.is_running():
             self.log.tell("restart", router, self._homes())
@@ -63,7 +64,7 @@ class Faults:
             router.end_at_once()
             self.log.end(fault)
         elif kind == "drain":
-            self._draining.add(router)
+            self._draining[router] = fault
             router.drain()
         else:
             self._frozen[router] = (fault, time.monotonic() + self._chance.uniform(0.1, 4.0))
@@ -94,8 +95,9 @@ class Faults:
     def heal(self):
         for router in list(self._frozen):
             self._thaw(router)
-        for router in self._draining:
+        for router, fault in self._draining.items():
             assert router.wait_exit(30) == 0
+            self.log.end(fault)
         for router in self._fleet:
             if not router.is_running():
                 router.restart()
