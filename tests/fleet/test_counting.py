@@ -20,8 +20,7 @@ LOAD = 0.8
 GRACE = 10  # seconds: drain_grace_ms of the harness
 DRAIN_DELAY = 0.3  # seconds
 CONNECT = 0.5  # seconds that a connection to a pod may take
-LAST_WORD = 1.0  # seconds in which a home that is given up may still answer
-RECENT = 5.0  # seconds before a request in which a router may have started
+RECENT = 5.0  # seconds before a request in which what it did not know may have happened
 KEPT = 0.1  # seconds after a kill in which a client may still use the connection that it kept
 KINDS = ("kill", "kill", "freeze", "freeze", "drain")
 
@@ -33,17 +32,17 @@ class Faults:
         self._fleet, self._balancer, self._chance = fleet, balancer, chance
         self.log = FaultLog()
         self._frozen = {}  # router: (the fault, until when)
-        self._draining = set()
+        self._draining = {}  # router: the fault
 
     def step(self):
         for router in [one for one, (_, until) in self._frozen.items() if until < time.monotonic()]:
             self._thaw(router)
-        self._draining = {one for one in self._draining if one.is_running()}
+        for router in [one for one in self._draining if not one.is_running()]:
+            self.log.end(self._draining.pop(router))
         router = self._chance.choice(self._fleet.routers)
         if not router.is_running():
-            fault = self.log.begin("restart", router, self._homes())
+            self.log.tell("restart", router, self._homes())
             router.restart()
-            self.log.end(fault)
         elif len(self._untouched() - {router}) >= 1 and router in self._untouched():
             self._hit(router, self._chance.choice(KINDS))
 
@@ -65,7 +64,7 @@ class Faults:
             router.end_at_once()
             self.log.end(fault)
         elif kind == "drain":
-            self._draining.add(router)
+            self._draining[router] = fault
             router.drain()
         else:
             self._frozen[router] = (fault, time.monotonic() + self._chance.uniform(0.1, 4.0))
@@ -84,27 +83,21 @@ class Faults:
             return bool(near.of("freeze", here=False)) and any(failed.ended >= one.begun + GRACE for one in near.of("drain", here=True))
         if why != (502, "upstream_reset"):
             return False
+        # The home was killed while the client's router stood still; when it woke it sent the request there.
         unseen = [one for one in near.of("kill", after=RECENT, here=False) for each in frozen_here if each.begun <= one.begun <= each.ended]
-        return bool(near.of("kill", after=KEPT, here=False) or unseen or self._sent_to_newly_met(near))
+        return bool(near.of("kill", after=KEPT, here=False) or unseen)
 
     def _sent_late(self, failed, near):
         """The load balancer noticed the drain later than the router waits for that."""
         return any(failed.begun <= self._balancer.noticed(one.router, one.begun) + KEPT for one in near.of("drain", after=RECENT, here=True)
                    if self._balancer.noticed(one.router, one.begun) >= one.begun + DRAIN_DELAY)
 
-    def _sent_to_newly_met(self, near):
-        """The home stood still just after it had met the client's router, one of which had just started. A router that has just started
-        names the others by their addresses; once it has met one, what it has sent under the other name gets an answer within a second, or
-        none."""
-        started = {one.router for one in near.of("restart", after=RECENT)}
-        here = bool(near.of("restart", after=RECENT, here=True))
-        return any(here or one.router in started for one in near.of("freeze", here=False, least=LAST_WORD))
-
     def heal(self):
         for router in list(self._frozen):
             self._thaw(router)
-        for router in self._draining:
+        for router, fault in self._draining.items():
             assert router.wait_exit(30) == 0
+            self.log.end(fault)
         for router in self._fleet:
             if not router.is_running():
                 router.restart()

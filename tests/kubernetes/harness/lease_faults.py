@@ -20,7 +20,9 @@ DRAIN_DELAY, DRAIN_GRACE = 1.0, 10.0  # seconds; the harness's own grace
 # A standstill counts as time for which slots were held. The next queue there may take the wait of a request for too long, until some
 # dozens have been served, or nobody has been for a minute (router/dispatch/pace.h).
 STANDSTILL, FORGOTTEN = 1.0, 60.0  # seconds
+STANDSTILL_MAX = 10.0  # seconds
 QUEUE = 20.0  # seconds that a request may wait: harness/resources.py
+UNREAD = b"this router has not read its endpoints yet"
 LOST = ("partition", "partition without the API server")
 
 
@@ -118,7 +120,7 @@ class LeaseFaults:
 
     def _freeze(self, router):
         self._hold(router)
-        seconds = 10.0 if self._chance.random() < 0.04 else self._draw(0.1, 4.0)
+        seconds = STANDSTILL_MAX if self._chance.random() < 0.04 else self._draw(0.1, 4.0)
         fault = self.log.begin("freeze", router, f"{seconds:.1f} s")
         router.freeze()
         yield from self._wait(seconds)
@@ -267,9 +269,9 @@ class LeaseFaults:
         if failed.status == 0:
             return self._met_its_end(failed, near)
         if why == (502, "upstream_reset"):
-            return bool(silent or near.of("kill", after=KEPT, here=False))
-        if why == (404, "endpoint_not_found"):  # it has not read the endpoints yet, and says at /readyz that it is not ready
-            return any(failed.begun <= self._noticed(one) + KEPT for one in self._restarts(failed))
+            return bool(silent or near.of("kill", after=KEPT, here=False) or self._killed_unseen(failed, near))
+        if why == (503, "no_ready_replica"):  # it says at /readyz that it is not ready
+            return UNREAD in failed.body and any(failed.begun <= self._noticed(one) + KEPT for one in self._restarts(failed))
         if why == (502, "upstream_connect_failed"):
             return bool(near.of("freeze", after=LATE, least=CONNECT))
         if why == (503, "fleet_uncovered"):
@@ -279,6 +281,8 @@ class LeaseFaults:
             return bool(silent and near.of("drain", here=True)) and seconds > DRAIN_GRACE - DRAIN_DELAY
         if why == (503, "deadline_unmeetable"):
             return bool(self.log.near(failed, after=FORGOTTEN).of("freeze", after=FORGOTTEN, least=STANDSTILL))
+        if why == (504, "upstream_timeout"):  # TCP sends again as long after a partition as that has lasted
+            return bool(near.of(*LOST, after=LATE, least=SILENT)) and seconds > QUEUE
         return why == (503, "queue_timeout") and bool(silent) and seconds > QUEUE - LATE
 
     def _noticed(self, fault):
@@ -291,6 +295,11 @@ class LeaseFaults:
         late = [one for one in near.of("drain", after=LATE, here=True) if self._balancer.noticed(one.router, one.begun) >= one.begun + DRAIN_DELAY]
         return any(failed.begun <= self._noticed(one) + KEPT for one in kills[-1:]) \
             or any(failed.begun <= self._balancer.noticed(one.router, one.begun) + KEPT for one in late)
+
+    def _killed_unseen(self, failed, near):
+        """The home was killed while the client's router stood still; when it woke it sent the request there."""
+        return [one for one in self.log.near(failed, after=STANDSTILL_MAX).of("kill", after=STANDSTILL_MAX, here=False)
+                for each in near.of("freeze", after=LATE, here=True) if each.begun <= one.begun <= each.ended]
 
     def _restarts(self, failed):
         """What the router of its client was killed or drained by before it was started again."""
