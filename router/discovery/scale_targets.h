@@ -60,8 +60,9 @@ struct ScaleSeen {
   /// has set to 0 are not changes, as it has seen nothing else before.
   std::string writer;
   bool is_ours = false;  // a router has set spec.replicas, this one or an earlier leader
-  /// Changes of spec.replicas by others since the target was set, to another number than the one that was seen or written before:
-  /// by another manager than kScaleManager; or by a router that is not this one, once the leader before can write no more.
+  /// Changes of spec.replicas by others since the target was set, to another number than the one that was seen or written
+  /// before: by another manager than kScaleManager; or by a router that is not this one, once the leader before can write no
+  /// more.
   std::uint64_t foreign_changes = 0;
   int foreign_replicas = 0;    // of the last one
   std::string foreign_writer;  // of the last one: `argocd-controller (Apply) set 2`
