@@ -40,7 +40,8 @@ def test_the_leader_is_killed_in_a_burst(scaling, fleet_load):
     fleet.wait_agreed()
 
 
-@pytest.mark.parametrize("fault", ["half_close", "swallow"], ids=["the-answer-is-lost", "the-request-is-lost"])
+@pytest.mark.parametrize("fault", [pytest.param("half_close", id="the-answer-is-lost"),
+                                   pytest.param("swallow", id="the-request-is-lost", marks=pytest.mark.long)])
 def test_a_write_without_an_answer_is_not_written_twice(scaling, fault):
     """`half_close`: the request arrives, and the stream ends instead of the answer."""
     one = scaling.scale(replicas=0, least=0, sleep=0.01, target_utilization_percentage=100)
