@@ -1,10 +1,12 @@
 """Routers that scale deployments: pods are started and ended by the Deployment controller, by what the routers write to its scale."""
 
 import datetime
+import time
 
 from fleet.harness.load import sort, told
 from fleet.harness.scenes import Asked
-from harness.scaling_fixtures import READ, assert_explained, wait_leader
+from harness.resources import path
+from harness.scaling_fixtures import READ, Watched, assert_explained, wait_leader
 from support.load import Plan
 from support.wait import eventually, stays
 
@@ -43,6 +45,7 @@ def test_load_scales_up_and_every_write_is_explained(scaling, fleet_load):
     shown = one.shown(head)
     assert shown["mode"] == "act" and shown["decisions"], shown
     assert assert_explained(fleet, one)[-1][1] == one.replicas()
+    assert one.condition()[2].split("offered ")[1].split("/s")[0] != "0.0", "arrivals count"
 
 
 def test_observing_decides_and_writes_nothing(scaling, fleet_load):
@@ -60,19 +63,31 @@ def test_observing_decides_and_writes_nothing(scaling, fleet_load):
     assert one.writes() == []
 
 
+def ready_at(slices):
+    """When an EndpointSlice has said first that a replica is ready; None: not yet."""
+    return next((at for at, one in slices.seen if any(each["conditions"].get("ready") for each in one.get("endpoints") or [])), None)
+
+
 def test_a_request_for_a_deployment_without_pods_starts_one_and_is_answered(scaling):
-    one = scaling.scale(replicas=0, least=0, sleep=0.01).watch()
+    """The longest wait in the queue is 0.5 s: the requests are held."""
+    one = scaling.scale(replicas=0, least=0, sleep=0, requests={"max_queue_wait_ms": 500}, pods={"test/start-delay": "1"}).watch()
     fleet = scaling.routers(2)
     head = wait_leader(fleet, one)
     eventually(lambda: one.reason() == "Idle", "it to be idle")
     [other] = fleet.others(head)
+    slices = Watched(scaling.cluster.api, path("endpointslices", one.namespace))
     sent = datetime.datetime.now(datetime.timezone.utc)
     asked = [Asked(router, path=one.score) for router in (other, head) for _ in range(3)]
+    eventually(lambda: any(each.is_answered() for each in asked), "an answer", 40, 0.001)
+    answered = time.monotonic()
     assert [each.answer().status for each in asked] == [200] * 6
     moment, code = one.writes()[0]
     took = (datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")) - sent).total_seconds()
-    print(f"written {1000 * took:.0f} ms after the first request")
+    after = answered - ready_at(slices)
+    slices.end()
+    print(f"written {1000 * took:.0f} ms after the first request, answered {1000 * after:.0f} ms after the replica was ready")
     assert code == 200
     assert took <= AT_ONCE
+    assert after <= AT_ONCE
     eventually(lambda: one.reason() in ("Waking", "ScaledUp", "Steady", "AtMinimum", "KeptByWindow", "FrozenLeaderYoung"), "the reason")
     assert_explained(fleet, one)

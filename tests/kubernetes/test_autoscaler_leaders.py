@@ -1,4 +1,5 @@
-"""Routers that stop deciding, and an API server that they do not reach: the next one goes on, and nothing is written twice."""
+"""Routers that stop deciding, and an API server that they do not reach: the next one goes on, nothing is written twice, and who waits for
+a first replica is answered."""
 
 import time
 
@@ -17,25 +18,32 @@ def begin(fleet_load, fleet, one, slots, clients=30):
     return fleet_load(fleet, slots / SLEEP, clients, plan=lambda number: Plan(body=b"%d" % number, path=one.score))
 
 
-def test_the_leader_is_killed_in_a_burst(scaling, fleet_load):
+def test_the_leader_is_killed_in_a_burst_and_while_requests_wait_for_a_first_replica(scaling, fleet_load):
     busy = scaling.scale(replicas=2, most=6, sleep=SLEEP)
+    asleep = scaling.scale(replicas=0, least=0, sleep=0.01, target_utilization_percentage=100)
     fleet = scaling.routers(3)
     head = wait_leader(fleet, busy)
-    busy.watch()
+    eventually(lambda: asleep.reason() == "Idle", "it to be idle")
+    busy.watch(), asleep.watch()
     burst = begin(fleet_load, fleet, busy, slots=3)
     eventually(lambda: "ScaledUp" in {reason for reason, _ in busy.events()}, "a first step and its Event", 20, 0.02)
     at = time.monotonic()
     head.end_at_once()
+    asked = [Asked(router, path=asleep.score) for router in fleet.running()]
     following = wait_leader(fleet, busy, patience=NEXT_LEADER + 10)
     took = time.monotonic() - at
     print(f"another router decides {took:.1f} s after the kill")
     assert took <= NEXT_LEADER
+    answers = [each.answer() for each in asked]
+    assert [each.status for each in answers] == [200, 200], [(each.why, each.body) for each in answers]
+    print(f"the requests for the deployment without replicas are answered {time.monotonic() - at:.1f} s after the kill")
     eventually(lambda: busy.replicas() >= 4, "what the burst needs", 20, 0.05)
     eventually(lambda: busy.shown(following)["decisions"], "a decision")
     result = sort(burst.stop())
     assert all(each.begun - 0.05 <= at <= each.ended + 0.5 for each in result.failed), told(result.failed)
     changes = assert_explained(fleet, busy)
     assert all(before < after for before, after in changes), "a young leader gives up nothing"
+    assert assert_explained(fleet, asleep) in ([(0, 2)], [(0, 1), (1, 2)])  # two requests are a demand of two slots
     head.restart()
     fleet.wait_agreed()
 
