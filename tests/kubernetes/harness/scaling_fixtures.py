@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,22 @@ class Scaled:
             self._watched.end()
 
 
+@dataclass
+class Wanted:
+    """What `ScalingScene.scale` makes."""
+    replicas: int = 1
+    least: int = 1  # min_instances
+    most: int = 8  # max_instances
+    sleep: float = 0.05
+    slots: int = 1
+    scaling: object = ()  # router.scaling of the resource
+    marked: bool = True
+    rights: object = tuple(READ + WRITE)
+    pods: object = ()  # annotations of the pods
+    traffic: object = ()  # keys of the endpoint's spec
+    requests: object = ()  # of request_settings
+
+
 class ScalingScene(Scene):
     """`may_be_forbidden`: namespaces in which the test takes rights away."""
     MORE_RIGHTS = STATUS_LEASE
@@ -174,31 +191,31 @@ class ScalingScene(Scene):
         self.scaled, self.may_be_forbidden = [], set()
 
     def scale(self, wait=True, **what):
-        """Makes a namespace with one endpoint that is scaled, and waits for its pods."""
-        self.scaled.append(self._make(**what))
+        """Makes a namespace with one endpoint that is scaled, and waits for its pods. `what`: the fields of Wanted; others are keys of
+        scale_settings."""
+        known = {field.name for field in fields(Wanted)}
+        spec = {name: value for name, value in what.items() if name not in known}
+        self.scaled.append(self._make(Wanted(**{name: value for name, value in what.items() if name in known}), spec))
         if wait:
             self.scaled[-1].wait_pods()
         return self.scaled[-1]
 
-    def _make(self, replicas=1, least=1, most=8, sleep=0.05, slots=1, scaling=(), marked=True, rights=READ + WRITE, pods=(), traffic=(),
-              requests=(), **spec):
-        """`least`, `most`: min_instances, max_instances; `pods`: annotations of the pods; `traffic`: keys of the endpoint's spec;
-        `requests`: of request_settings; `spec`: of scale_settings."""
+    def _make(self, wanted, spec):
         number = len(self.served)
         name, endpoint = f"{self.namespace}-{number}", f"model-{number}"
         self.cluster.create_namespace(name)
         self.served.append(name)
-        self.account.allow(name, resources.rights() + REPORT + list(rights))
+        self.account.allow(name, resources.rights() + REPORT + list(wanted.rights))
         one = Scaled(self, name, endpoint)
-        target = deployment(one.target, replicas, environment={"SLEEP": sleep}, annotations=pods)
-        if marked:
+        target = deployment(one.target, wanted.replicas, environment={"SLEEP": wanted.sleep}, annotations=wanted.pods)
+        if wanted.marked:
             target["metadata"]["annotations"] = {SCALED_FOR: f"{endpoint}/blue"}
-        router = {"max_queue_length": 5000, "scaling": dict(scaling)}
-        described = resources.online_deployment(endpoint=endpoint, slots=slots, router=router, **dict(requests))
-        described["spec"]["scale_settings"] = {"type": "target_utilization", "min_instances": least, "max_instances": most,
+        router = {"max_queue_length": 5000, "scaling": dict(wanted.scaling)}
+        described = resources.online_deployment(endpoint=endpoint, slots=wanted.slots, router=router, **dict(wanted.requests))
+        described["spec"]["scale_settings"] = {"type": "target_utilization", "min_instances": wanted.least, "max_instances": wanted.most,
                                                "polling_interval": 1, "target_utilization_percentage": 70, **spec}
         for path, each in ((resources.path("secrets", name), resources.secret(f"{endpoint}-keys")),
-                           (resources.path("onlineendpoints", name), resources.online_endpoint(endpoint, **dict(traffic))),
+                           (resources.path("onlineendpoints", name), resources.online_endpoint(endpoint, **dict(wanted.traffic))),
                            (resources.path("onlinedeployments", name), described),
                            (f"/api/v1/namespaces/{name}/services", service(one.target)), (one.path.rpartition("/")[0], target)):
             self.cluster.api.post(path, each)
