@@ -287,6 +287,8 @@ bool Autoscaler::has_looked(const DeploymentKey& key) const {
 void Autoscaler::decide(const DeploymentKey& key) {
   if (!has_looked(key)) return;
   const ScalingNews news = book_.decide(key, look_at(key), parts_.control.now());
+  // At once, not with the next tick: a request that is held meanwhile would stay so.
+  if (const std::optional<scaling::StartNote> start = start_of(key)) apply_start(key, *start);
   act(key, book_.find(key)->decisions.back(), news);
 }
 
@@ -348,21 +350,24 @@ void Autoscaler::wake(const DeploymentKey& key) {
   if (book_.wake(key, parts_.control.now()) && leads()) decide(key);
 }
 
+/// Whether requests are held for the deployment, by the last decision; nothing: that says nothing about it.
+std::optional<scaling::StartNote> Autoscaler::start_of(const DeploymentKey& key) const {
+  const ScalingBook::Entry* entry = book_.find(key);
+  if (!scaled_.at(key).may_wake || entry == nullptr || entry->decisions.empty()) return std::nullopt;
+  const ScalingDecision& decision = entry->decisions.back();
+  if (decision.at < book_.leads_since()) return std::nullopt;  // of an earlier time as leader
+  // What cannot be read now says nothing about who has decided: what was told before holds, and then the default.
+  const Hindrance hindrance = decision.figures.hindrance;
+  if (hindrance == Hindrance::kTargetUnknown || hindrance == Hindrance::kHpasUnreadable) return std::nullopt;
+  return scaling::StartNote{
+      .holds = may_hold(*entry), .pod_start = decision.figures.pod_start, .asked_for = decision.figures.asked_for};
+}
+
 /// The leader tells all, itself too, for which deployments requests are held, and how long a start takes.
 void Autoscaler::tell_starts() {
   scaling::StartsNote note;
-  for (auto& [key, one] : scaled_) {
-    const ScalingBook::Entry* entry = book_.find(key);
-    if (!one.may_wake || entry == nullptr || entry->decisions.empty()) continue;
-    const ScalingDecision& decision = entry->decisions.back();
-    if (decision.at < book_.leads_since()) continue;  // of an earlier time as leader
-    // What cannot be read now says nothing about who has decided: what was told before holds, and then the default.
-    if (decision.figures.hindrance == Hindrance::kTargetUnknown || decision.figures.hindrance == Hindrance::kHpasUnreadable)
-      continue;
-    const scaling::StartNote start{
-        .holds = may_hold(*entry), .pod_start = decision.figures.pod_start, .asked_for = decision.figures.asked_for};
-    note.emplace(one.name, start);
-    apply_start(key, start);
+  for (const auto& [key, one] : scaled_) {
+    if (const std::optional<scaling::StartNote> start = start_of(key)) note.emplace(one.name, *start);
   }
   std::size_t part = 0;
   for (std::string& body : scaling::encode_starts(note)) tell(scaling::kStartsTopic, std::to_string(part++), std::move(body));

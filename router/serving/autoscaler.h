@@ -90,6 +90,7 @@ class Autoscaler final : private runtime::Timer {
   bool has_looked(const DeploymentKey& key) const;
   void act(const DeploymentKey& key, const ScalingDecision& decision, ScalingNews news);
   void written(const DeploymentKey& key, const discovery::ScaleWritten& written);
+  std::optional<scaling::StartNote> start_of(const DeploymentKey& key) const;
   void tell_starts();
   void hear_signals(const std::string& member, const fleet::Note& note);
   void hear_wake(const std::string& member, const fleet::Note& note);

@@ -20,7 +20,7 @@ def scaled_for(described, name="blue", endpoint=ENDPOINT):
 def scale_rights():
     """Returns the rights that a router needs in a namespace to scale, in addition to resources.rights."""
     return [{"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get"]},
-            {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["update"]},
+            {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get", "update"]},
             {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["list", "watch"]}]
 
 
