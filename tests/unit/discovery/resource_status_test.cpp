@@ -140,7 +140,7 @@ TEST(ResourceStatus, OfADeploymentThatFindsNothingToAdoptNamesTheLabels) {
             "ml.azure.com/deployment-name=green");
 }
 
-json::object scaled(const std::string& name, const char* type = "target_utilization") {
+json::object scaled_resource(const std::string& name, const char* type = "target_utilization") {
   json::object object = DeploymentSpec{.name = name, .generation = 2}.object();
   object["spec"].as_object()["scale_settings"] = {{"type", type}, {"min_instances", 1}};
   object["spec"].as_object()["model"] = "azureml:iris:1";
@@ -149,7 +149,7 @@ json::object scaled(const std::string& name, const char* type = "target_utilizat
 
 TEST(ResourceStatus, TellsIgnoredKeysAndScaleSettings) {
   Iris world;
-  world.deployments->changed(scaled("blue"));
+  world.deployments->changed(scaled_resource("blue"));
   const auto all = statuses(world);
   const std::string accepted = text_of(status_of(all, "iris-blue"), "Accepted");
   EXPECT_EQ(accepted, "True Accepted: it is in force; without effect here: `spec.model`");
@@ -161,7 +161,7 @@ TEST(ResourceStatus, TellsIgnoredKeysAndScaleSettings) {
 
 TEST(ResourceStatus, AFixedNumberOfPodsIsNotAutoscaled) {
   Iris world;
-  world.deployments->changed(scaled("blue", "default"));
+  world.deployments->changed(scaled_resource("blue", "default"));
   const auto all = statuses(world);
   EXPECT_EQ(text_of(status_of(all, "iris-blue"), "Autoscaled"),
             "False NotConfigured: its `scale_settings` have the type default: the number of pods is not the router's to set");
@@ -170,8 +170,8 @@ TEST(ResourceStatus, AFixedNumberOfPodsIsNotAutoscaled) {
 
 TEST(ResourceStatus, HasTheConditionAutoscaledThatItsCallerGives) {
   Iris world;
-  world.deployments->changed(scaled("blue"));
-  world.deployments->changed(scaled("green"));
+  world.deployments->changed(scaled_resource("blue"));
+  world.deployments->changed(scaled_resource("green"));
   AutoscaledConditions autoscaled;
   autoscaled[{"team-a", "iris-blue"}] = {condition::kAutoscaled, true, "Steady", "2 pods"};
   autoscaled[{"team-a", "iris-green"}] = {condition::kAutoscaled, true, "AtMaximum", "5 pods"};
