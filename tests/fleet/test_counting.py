@@ -37,10 +37,11 @@ class Faults:
     def step(self):
         for router in [one for one, (_, until) in self._frozen.items() if until < time.monotonic()]:
             self._thaw(router)
-        for router in [one for one in self._draining if not one.is_running()]:
+        ended = [one for one in self._fleet.routers if not one.is_running()]
+        for router in [one for one in self._draining if one in ended]:
             self.log.end(self._draining.pop(router))
         router = self._chance.choice(self._fleet.routers)
-        if not router.is_running():
+        if router in ended:
             self.log.tell("restart", router, self._homes())
             router.restart()
         elif len(self._untouched() - {router}) >= 1 and router in self._untouched():
