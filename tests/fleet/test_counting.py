@@ -9,7 +9,7 @@ import pytest
 from harness.faults import FaultLog
 from harness.fleet import is_home
 from harness.load import sort, told
-from harness.scenes import patient
+from harness.scenes import PATIENT, patient
 from support.load import Plan
 from support.settings import endpoint
 
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.serial
 SECONDS = float(os.environ.get("FLEET_SECONDS", "20"))
 SERVICE = 0.04  # seconds of an exchange
 LOAD = 0.8
+QUEUE = PATIENT["max_queue_wait_ms"] / 1000  # seconds that a request may wait
 GRACE = 10  # seconds: drain_grace_ms of the harness
 DRAIN_DELAY = 0.3  # seconds
 CONNECT = 0.5  # seconds that a connection to a pod may take
@@ -82,6 +83,8 @@ class Faults:
             return bool(frozen)
         if why == (503, "draining"):  # the home stood still until the grace was over
             return bool(near.of("freeze", here=False)) and any(failed.ended >= one.begun + GRACE for one in near.of("drain", here=True))
+        if why in ((503, "queue_timeout"), (503, "no_ready_replica")):  # the latter if the home has just started
+            return failed.ended - failed.begun >= QUEUE and bool(near.of("kill", "freeze"))
         if why != (502, "upstream_reset"):
             return False
         # The home was killed while the client's router stood still; when it woke it sent the request there.
@@ -91,7 +94,7 @@ class Faults:
     def _sent_late(self, failed, near):
         """The load balancer noticed the drain later than the router waits for that."""
         return any(failed.begun <= self._balancer.noticed(one.router, one.begun) + KEPT for one in near.of("drain", after=RECENT, here=True)
-                   if self._balancer.noticed(one.router, one.begun) >= one.begun + DRAIN_DELAY)
+                   if self._balancer.noticed(one.router, one.begun) >= one.begun + DRAIN_DELAY - KEPT)
 
     def heal(self):
         for router in list(self._frozen):

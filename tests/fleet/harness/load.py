@@ -1,12 +1,14 @@
 """Load over a fleet: a balancer that follows /readyz, and clients that go where it points."""
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 
 from support.load import Load
 
 POLL = 0.1  # seconds between two looks at one router's readiness
+LOOK_MAX = 2.5  # seconds that a look, and the pause before it, may take on a busy machine
 
 
 class Balancer:
@@ -38,8 +40,9 @@ class Balancer:
         self.ready = [one for one in self.ready if one is not router]
 
     def noticed(self, router, since):
-        """When it has taken the router out of rotation after that time; `since` if it never has."""
-        return next((at for at, one, ready in self.changes if one is router and at > since and not ready), since)
+        """When it has taken the router out of rotation after that time. It may not see that a router was away for a moment only; then the
+        clients have noticed that themselves by the time of a look."""
+        return min(next((at for at, one, ready in self.changes if one is router and at > since and not ready), math.inf), since + LOOK_MAX)
 
     def pick(self):
         ready = self.ready

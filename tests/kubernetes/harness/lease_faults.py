@@ -292,7 +292,7 @@ class LeaseFaults:
     def _met_its_end(self, failed, near):
         """Its router was killed, or the load balancer sent it there later than a router that drains waits for it."""
         kills = [one for one in self.log.faults if one.kind == "kill" and one.is_at(failed) and one.begun <= failed.ended]
-        late = [one for one in near.of("drain", after=LATE, here=True) if self._balancer.noticed(one.router, one.begun) >= one.begun + DRAIN_DELAY]
+        late = [one for one in near.of("drain", after=LATE, here=True) if self._balancer.noticed(one.router, one.begun) >= one.begun + DRAIN_DELAY - KEPT]
         return any(failed.begun <= self._noticed(one) + KEPT for one in kills[-1:]) \
             or any(failed.begun <= self._balancer.noticed(one.router, one.begun) + KEPT for one in late)
 
