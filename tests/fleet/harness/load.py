@@ -115,8 +115,11 @@ class FleetLoad(Load):
         for connection in kept.values():
             connection.end()
 
-    def _open(self, port):
-        return asyncio.open_connection(self._balancer.hosts[port], port)
+    async def _open(self, port):
+        try:
+            return await asyncio.open_connection(self._balancer.hosts[port], port)
+        except OSError as error:  # asyncio says so of those only that fail later
+            raise OSError(error.errno, f"Connect call failed: {error}") from error
 
     def _close(self, kept):
         """Gives up the connections to routers out of rotation, and those that have ended, as a load balancer does."""

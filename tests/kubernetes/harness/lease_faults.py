@@ -22,6 +22,8 @@ DRAIN_DELAY, DRAIN_GRACE = 1.0, 10.0  # seconds; the harness's own grace
 STANDSTILL, FORGOTTEN = 1.0, 60.0  # seconds
 STANDSTILL_MAX = 10.0  # seconds
 QUEUE = 20.0  # seconds that a request may wait: harness/resources.py
+TIMEOUT = 60.0  # seconds that a request may last once its pod has begun, and that a client waits
+REMOVED = 5.0  # seconds in which a router that was killed is taken out of the Lease, and its next process joins
 UNREAD = b"this router has not read its endpoints yet"
 LOST = ("partition", "partition without the API server")
 
@@ -266,8 +268,10 @@ class LeaseFaults:
         near = self.log.near(failed, after=LATE)
         silent = near.of("freeze", *LOST, after=LATE, least=SILENT)
         why, seconds = (failed.status, failed.why), failed.ended - failed.begun
-        if failed.status == 0:
-            return self._met_its_end(failed, near)
+        if failed.status == 0 and seconds >= TIMEOUT:  # the reset of the home's connection was lost when its pod had begun
+            return bool(near.of(*LOST, after=LATE))
+        if failed.status == 0:  # or its answer had begun when the home was killed
+            return self._met_its_end(failed, near) or bool(near.of("kill", after=KEPT, here=False))
         if why == (502, "upstream_reset"):
             return bool(silent or near.of("kill", after=KEPT, here=False) or self._killed_unseen(failed, near))
         if why == (503, "no_ready_replica"):  # it says at /readyz that it is not ready
@@ -283,7 +287,7 @@ class LeaseFaults:
             return bool(self.log.near(failed, after=FORGOTTEN).of("freeze", after=FORGOTTEN, least=STANDSTILL))
         if why == (504, "upstream_timeout"):  # TCP sends again as long after a partition as that has lasted
             return bool(near.of(*LOST, after=LATE, least=SILENT)) and seconds > QUEUE
-        return why == (503, "queue_timeout") and bool(silent) and seconds > QUEUE - LATE
+        return why == (503, "queue_timeout") and seconds > QUEUE - LATE and bool(silent or self._without_majority(near))
 
     def _noticed(self, fault):
         """When the load balancer has noticed that the router is not ready since then."""
@@ -295,6 +299,11 @@ class LeaseFaults:
         late = [one for one in near.of("drain", after=LATE, here=True) if self._balancer.noticed(one.router, one.begun) >= one.begun + DRAIN_DELAY - KEPT]
         return any(failed.begun <= self._noticed(one) + KEPT for one in kills[-1:]) \
             or any(failed.begun <= self._balancer.noticed(one.router, one.begun) + KEPT for one in late)
+
+    def _without_majority(self, near):
+        """Routers were killed while the API server was away, or so soon before that they were still members: the rest is no majority."""
+        return [one for one in self.log.faults for away in near.of("api", least=COVERAGE)
+                if one.kind == "kill" and away.begun - REMOVED <= one.begun <= away.ended]
 
     def _killed_unseen(self, failed, near):
         """The home was killed while the client's router stood still; when it woke it sent the request there."""
