@@ -131,7 +131,8 @@ ScalingNews ScalingBook::decide(const DeploymentKey& key, const TargetSeen& seen
   if (observed.hindrance == scaling::Hindrance::kNone && !deployment.acts) observed.hindrance = scaling::Hindrance::kObserve;
   known.foreign_known = true;
   known.foreign_changes = seen.foreign_changes;
-  known.due = now + std::chrono::duration_cast<Duration>(deployment.settings.polling_interval);
+  // A decision that something else has caused comes in between, and delays none.
+  if (known.due <= now) known.due = now + std::chrono::duration_cast<Duration>(deployment.settings.polling_interval);
   const scaling::Outcome outcome = known.scaler.decide(observed);
   if (!outcome.decision.write) known.entry.clear_refusal();  // what was refused is not wanted any more
   keep(known.entry, {.at = now,

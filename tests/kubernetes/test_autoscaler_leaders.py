@@ -75,6 +75,7 @@ def test_a_write_without_an_answer_is_not_written_twice(scaling, fault):
         assert "unknown" in {each["result"] for each in decisions_logged(head, one)}
 
 
+@pytest.mark.long
 def test_zero_that_somebody_has_set_survives_the_leader(scaling):
     """A rolling update of the routers starts nothing that a person has stopped, and takes nothing back that was said."""
     one = scaling.scale(replicas=1, least=0)

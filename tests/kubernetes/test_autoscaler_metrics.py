@@ -95,6 +95,7 @@ def test_a_target_that_nobody_has_marked_raises_one_where_the_router_acts(scalin
 def test_requests_that_nobody_may_start_a_pod_for_are_told(scaling, scrape):
     """The routers hold requests, and have no right to write."""
     one = scaling.scale(replicas=0, least=0, sleep=0.01, rights=READ, scaling={"hold_ms": 60000})
+    scaling.may_be_forbidden.add(one.namespace)
     fleet = scaling.routers(1)
     head = wait_leader(fleet, one)
     eventually(lambda: one.reason() == "Idle", "it to be idle")

@@ -124,6 +124,14 @@ TEST_F(ScalingBookTest, ARouterThatDoesNotTellWhatItCountsIsNamed) {
   EXPECT_EQ(last().message.rfind("no figures of b; 5: busy ", 0), 0u) << last().message;
 }
 
+// Each look at the target may cause a decision: the one of the next tick was left out, and a change waited 2 s.
+TEST_F(ScalingBookTest, ADecisionInBetweenDelaysNone) {
+  second(1);
+  EXPECT_FALSE(book_.is_due(kKey, now_));
+  book_.decide(kKey, seen_, now_ + std::chrono::milliseconds(600));
+  EXPECT_TRUE(book_.is_due(kKey, now_ + seconds(1)));
+}
+
 TEST_F(ScalingBookTest, TheFiguresHaveRoomBesideALongReason) {
   seen_.hindrance = Hindrance::kConflictingAutoscaler;
   seen_.obstacle = std::string(256, 'x');
