@@ -139,12 +139,12 @@ void add_demand(MetricFamily& family, const DeploymentFigures& figures) {
   if (figures.scaling) add_value(family, labels_of(figures), figures.scaling->demand_slots);
 }
 
-const ScalingFigures::Decided* decided(const DeploymentFigures& figures) {
+const ScalingDecided* decided(const DeploymentFigures& figures) {
   return figures.scaling && figures.scaling->decided ? &*figures.scaling->decided : nullptr;
 }
 
 void add_scaling_demand(MetricFamily& family, const DeploymentFigures& figures) {
-  const ScalingFigures::Decided* last = decided(figures);
+  const ScalingDecided* last = decided(figures);
   if (last == nullptr) return;
   const Labels labels = labels_of(figures);
   add_value(family, with(labels, "part", "busy"), last->busy);
@@ -155,11 +155,11 @@ void add_scaling_demand(MetricFamily& family, const DeploymentFigures& figures) 
 
 template <auto kFigure>
 void add_decided(MetricFamily& family, const DeploymentFigures& figures) {
-  if (const ScalingFigures::Decided* last = decided(figures)) add_value(family, labels_of(figures), last->*kFigure);
+  if (const ScalingDecided* last = decided(figures)) add_value(family, labels_of(figures), last->*kFigure);
 }
 
 void add_scaling_limited(MetricFamily& family, const DeploymentFigures& figures) {
-  const ScalingFigures::Decided* last = decided(figures);
+  const ScalingDecided* last = decided(figures);
   if (last == nullptr || last->limited_by.empty()) return;
   add_value(family, with(labels_of(figures), "by", last->limited_by), std::uint64_t{1});
 }
@@ -344,9 +344,9 @@ constexpr std::array kFamilies{
     Family{.name = kFleetSentOn, .type = kCounter, .of_process = add_sent_on},
     Family{.name = kDemandSlots, .type = kGauge, .of_figures = add_demand},
     Family{.name = kScalingDemand, .type = kGauge, .of_figures = add_scaling_demand},
-    Family{.name = kScalingWanted, .type = kGauge, .of_figures = add_decided<&ScalingFigures::Decided::wanted>},
-    Family{.name = kScalingCurrent, .type = kGauge, .of_figures = add_decided<&ScalingFigures::Decided::current>},
-    Family{.name = kScalingPodStart, .type = kGauge, .of_figures = add_decided<&ScalingFigures::Decided::pod_start_seconds>},
+    Family{.name = kScalingWanted, .type = kGauge, .of_figures = add_decided<&ScalingDecided::wanted>},
+    Family{.name = kScalingCurrent, .type = kGauge, .of_figures = add_decided<&ScalingDecided::current>},
+    Family{.name = kScalingPodStart, .type = kGauge, .of_figures = add_decided<&ScalingDecided::pod_start_seconds>},
     Family{.name = kScalingLimited, .type = kGauge, .of_figures = add_scaling_limited},
     Family{.name = kScalingWrites, .type = kCounter, .of_process = add_scaling_writes},
     Family{.name = kHeldRequests, .type = kGauge, .of_figures = add_held_requests},

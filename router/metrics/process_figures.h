@@ -20,21 +20,22 @@ struct Outages {
   std::uint64_t refusals = 0;
 };
 
+/// The last decision of the router that decides how many replicas a deployment has.
+struct ScalingDecided {
+  double busy = 0;  // slots, means
+  double waiting = 0;
+  double held = 0;
+  double offered = 0;
+  std::uint64_t wanted = 0;   // replicas
+  std::uint64_t current = 0;  // spec.replicas
+  double pod_start_seconds = 0;
+  std::string limited_by;  // the reason, if it is not the demand; empty: it is
+};
+
 /// What the autoscaler knows of a deployment that is scaled.
 struct ScalingFigures {
-  double demand_slots = 0;  // this router's share: the sum over the routers is the demand of all
-  /// The last decision of the router that decides; nothing in the others.
-  struct Decided {
-    double busy = 0;  // slots, means
-    double waiting = 0;
-    double held = 0;
-    double offered = 0;
-    std::uint64_t wanted = 0;   // replicas
-    std::uint64_t current = 0;  // spec.replicas
-    double pod_start_seconds = 0;
-    std::string limited_by;  // the reason, if it is not the demand; empty: it is
-  };
-  std::optional<Decided> decided{};
+  double demand_slots = 0;                  // this router's share: the sum over the routers is the demand of all
+  std::optional<ScalingDecided> decided{};  // nothing in the routers that do not decide
 };
 
 /// The state of one deployment at the moment of a scrape.

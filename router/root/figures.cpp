@@ -48,7 +48,7 @@ metrics::ScalingFigures scaling_figures(serving::Autoscaler& autoscaler, const s
   const serving::ScalingBook::Entry* entry = autoscaler.book().find(key);
   if (!autoscaler.leads() || entry->decisions.empty()) return figures;
   const serving::ScalingDecision& last = entry->decisions.back();
-  metrics::ScalingFigures::Decided& decided = figures.decided.emplace();
+  metrics::ScalingDecided& decided = figures.decided.emplace();
   decided.busy = last.figures.load.busy;
   decided.waiting = last.figures.load.waiting;
   decided.held = last.figures.load.waking;

@@ -150,6 +150,7 @@ const LiveDeployment* Autoscaler::live(const DeploymentKey& key) const {
 
 void Autoscaler::set_targets() {
   std::vector<discovery::ScaledDeployment> targets;
+  targets.reserve(scaled_.size());
   for (const auto& [key, one] : scaled_) targets.push_back(one.target);
   targets_->set(std::move(targets));
 }
