@@ -18,6 +18,10 @@ FOLLOW = [
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]},
 ]
+OBSERVE = [  # the autoscaler's default mode
+    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get"]},
+    {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["list", "watch"]},
+]
 REPORT = [
     {"apiGroups": ["inference-router.dev"], "resources": ["onlineendpoints/status", "onlinedeployments/status"],
      "verbs": ["patch"]},
@@ -61,7 +65,7 @@ def follow(cluster, namespace, kinds, start, tmp_path):
 
     def make(*endpoints, wait=True, rights=(), listeners=None, **options):
         name = f"router-{len(routers)}"
-        account = cluster.service_account(namespace, name, rules=[*FOLLOW, *REPORT, *rights])
+        account = cluster.service_account(namespace, name, rules=[*FOLLOW, *OBSERVE, *REPORT, *rights])
         kubeconfig = account.write_kubeconfig(tmp_path / f"{name}.kubeconfig")
         kubernetes = {"kubeconfig": str(kubeconfig), "namespaces": [{"name": namespace}], **options}
         router = start(*endpoints, kubernetes=kubernetes, wait=wait)
@@ -162,8 +166,9 @@ def test_conditions_follow_what_happens(cluster, namespace, pods, follow, iris, 
     eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoKeys"), "the endpoint to have no keys")
     assert condition(get("iris"), "Accepted") == ("True", "SecretMissing")
     cluster.apply([online_deployment("iris", "blue", scale_settings={"type": "target_utilization"}, model="azureml:iris:1")], namespace)
-    eventually(lambda: condition(get("iris-blue", "onlinedeployments"), "Autoscaled") == ("False", "NotYet"), "NotYet of the deployment")
-    eventually(lambda: condition(get("iris"), "Autoscaled") == ("False", "NotYet"), "NotYet of the endpoint")
+    eventually(lambda: condition(get("iris-blue", "onlinedeployments"), "Autoscaled") == ("False", "TargetNotFound"),
+               "that nothing is there to be scaled", patience=20)
+    eventually(lambda: condition(get("iris"), "Autoscaled") == ("False", "TargetNotFound"), "the same of the endpoint")
     message = get("iris-blue", "onlinedeployments")["conditions"]["Accepted"]["message"]
     assert "without effect here" in message
     assert "`spec.model`" in message
