@@ -166,9 +166,9 @@ def test_conditions_follow_what_happens(cluster, namespace, pods, follow, iris, 
     eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoKeys"), "the endpoint to have no keys")
     assert condition(get("iris"), "Accepted") == ("True", "SecretMissing")
     cluster.apply([online_deployment("iris", "blue", scale_settings={"type": "target_utilization"}, model="azureml:iris:1")], namespace)
-    eventually(lambda: condition(get("iris-blue", "onlinedeployments"), "Autoscaled") == ("False", "TargetNotFound"),
-               "that nothing is there to be scaled", patience=20)
-    eventually(lambda: condition(get("iris"), "Autoscaled") == ("False", "TargetNotFound"), "the same of the endpoint")
+    eventually(lambda: condition(get("iris-blue", "onlinedeployments"), "Autoscaled") == ("False", "TargetNotMarked"),
+               "that nobody has marked the target", patience=20)
+    eventually(lambda: condition(get("iris"), "Autoscaled") == ("False", "TargetNotMarked"), "the same of the endpoint")
     message = get("iris-blue", "onlinedeployments")["conditions"]["Accepted"]["message"]
     assert "without effect here" in message
     assert "`spec.model`" in message
