@@ -4,6 +4,7 @@
 
 #include "config/addresses.h"
 #include "config/azureml.h"
+#include "config/scale.h"
 
 namespace router::config {
 namespace {
@@ -80,18 +81,6 @@ void read_request_settings(MapReader& document, Deployment& into) {
   settings->finish();
 }
 
-void check_scale_settings(MapReader& document) {
-  std::optional<MapReader> scale = document.map("scale_settings");
-  if (!scale) return;
-  scale->word("type", {"default", "target_utilization", "TargetUtilization"});
-  const auto least = scale->integer("min_instances", {0, 100'000});
-  const auto most = scale->integer("max_instances", {0, 100'000});
-  if (least && most && *least > *most) scale->mistake("min_instances", "is more than max_instances");
-  scale->integer("polling_interval", {1, kDaySeconds, "seconds"});
-  scale->integer("target_utilization_percentage", {1, 100, "percent"});
-  scale->finish();
-}
-
 void check_resources(MapReader& document) {
   std::optional<MapReader> resources = document.map("resources");
   if (!resources) return;
@@ -102,6 +91,15 @@ void check_resources(MapReader& document) {
     amounts->finish();
   }
   resources->finish();
+}
+
+/// In a file, no setting changes the number of replicas. In a resource, `instance_count` is for `convert` alone: the number of
+/// pods of a deployment that is not scaled is the user's.
+void read_instances(MapReader& document, Deployment& into) {
+  if (const auto count = document.integer("instance_count", {0, 100'000})) into.instance_count = static_cast<int>(*count);
+  into.scale_settings = read_scale_settings(document);
+  document.ignore({"instance_count"}, into.ignored_keys);
+  if (!document.is_resource()) document.ignore({"scale_settings"}, into.ignored_keys);
 }
 
 /// Keys for features that the router does not have. Their values are checked for mistakes where possible; otherwise they have
@@ -117,10 +115,8 @@ void check_unused(MapReader& document, std::vector<std::string>& ignored) {
         {"collections", "rolling_rate", "sampling_rate", "request_logging", "enabled", "destination", "sampling_strategy"});
     collector->finish();
   }
-  document.integer("instance_count", {0, 100'000});
   document.boolean("app_insights_enabled");
   document.word("egress_public_network_access", {"enabled", "disabled"});
-  check_scale_settings(document);
   check_resources(document);
   document.ignore({"$schema",
                    "id",
@@ -132,9 +128,7 @@ void check_unused(MapReader& document, std::vector<std::string>& ignored) {
                    "code_configuration",
                    "environment_variables",
                    "app_insights_enabled",
-                   "instance_count",
                    "instance_type",
-                   "scale_settings",
                    "resources",
                    "data_collector",
                    "egress_public_network_access",
@@ -257,6 +251,7 @@ void read_extension(MapReader& document, DeploymentDocument& result) {
   if (!router) return;
   Deployment& into = result.deployment;
   read_where_replicas_are(*router, result);
+  read_scaling(*router, into.scaling);
   read_upstream_tls(*router, into);
   if (const auto length = router->integer("max_queue_length", {0, 1'000'000, "requests"})) {
     into.max_queue_length = static_cast<std::size_t>(*length);
@@ -297,6 +292,7 @@ DeploymentDocument read_deployment(MapReader document) {
   read_environment(document, deployment);
   read_request_settings(document, deployment);
   read_probes(document, deployment);
+  read_instances(document, deployment);
   check_unused(document, deployment.ignored_keys);
   read_extension(document, into);
   document.finish();

@@ -72,6 +72,46 @@ struct ServiceReference {
   std::string port;  // the name of a port in the slices, or the number of a pod's port; default: the scoring route's port
 };
 
+/// `autoscaler:` of router.yaml, and `router: {scaling: {autoscaler: …}}` of a deployment: what the router does with
+/// `scale_settings`.
+enum class AutoscalerMode {
+  kOff,      // nothing
+  kObserve,  // decides and explains, and writes no number of replicas
+  kAct,      // writes it, too
+};
+
+/// `scale_settings:` of a deployment, with Azure ML's defaults.
+struct ScaleSettings {
+  enum class Type {
+    kDefault,  // the number of replicas is `instance_count`, and the user's to set
+    kTargetUtilization,
+  };
+  Type type = Type::kDefault;
+  int min_instances = 1;  // 0: may be scaled to zero
+  int max_instances = 1;
+  seconds polling_interval{1};
+  int target_utilization_percentage = 70;
+};
+
+/// `router: {scaling: {target: …}}`: the object whose scale is written, in the resource's own namespace. Anything with a
+/// subresource `scale`.
+struct ScaleTarget {
+  std::string api_version = "apps/v1";
+  std::string kind = "Deployment";
+  std::string name;  // default: `{endpoint}-{deployment}`
+  bool operator==(const ScaleTarget&) const = default;
+};
+
+/// `router: {scaling: …}` of a resource.
+struct Scaling {
+  std::optional<AutoscalerMode> autoscaler;  // default: router.yaml's
+  ScaleTarget target;
+  std::size_t concurrency = 0;  // slots of a replica for the decision, where max_concurrent_requests_per_instance is 0
+  seconds idle_time{300};       // without a request for so long, it is scaled to zero if min_instances is 0
+  milliseconds hold{120'000};   // that a request waits, from its arrival, for a replica that is being started
+  std::optional<std::size_t> hold_requests;  // that wait so in one router; default: max_queue_length
+};
+
 struct Deployment {
   std::string name;
   std::string endpoint_name;
@@ -102,7 +142,10 @@ struct Deployment {
   milliseconds upload_timeout{60000};  // that an upload may make a held slot wait for the client; plus 1 ms per KB
   milliseconds abort_wait{250};
   bool drain_on_abort = false;
-  bool allow_encoded_slashes = false;  // passes `%2F` below the scoring URI to the pod unchanged
+  bool allow_encoded_slashes = false;           // passes `%2F` below the scoring URI to the pod unchanged
+  std::optional<ScaleSettings> scale_settings;  // absent: it is not scaled
+  std::optional<int> instance_count;
+  Scaling scaling;  // resources only
 };
 
 struct Endpoint {
@@ -152,18 +195,19 @@ struct Listener {
 };
 
 struct Limits {
-  std::size_t max_connections = 20000;           // whole process
-  std::size_t max_connections_per_client = 0;    // an IPv4 address or a /64 of IPv6; 0: no limit
-  std::size_t max_handshakes = 4000;             // TLS handshakes in progress, whole process; see proxy/handshakes.h
-  std::size_t max_header_bytes = 64 * 1024;      // contract, section 4
-  std::size_t max_header_fields = 128;           // in a request's head; a head with more than 128 costs an allocation
-  milliseconds header_timeout{10'000};           // from the first byte of a head to its end, and for a TLS handshake
-  milliseconds keep_alive_timeout{75'000};       // an idle client connection
-  milliseconds body_timeout{60'000};             // between two reads of a request body
-  milliseconds send_timeout{60'000};             // between two writes to a client that does not read
-  std::size_t min_body_rate = 240;               // bytes/s that a client must send while the router waits for it; 0: any
-  std::size_t min_send_rate = 240;               // bytes/s that a client must read while the router waits for it; 0: any
-  std::size_t requests_per_connection = 100000;  // then `Connection: close`
+  std::size_t max_connections = 20000;               // whole process
+  std::size_t max_connections_per_client = 0;        // an IPv4 address or a /64 of IPv6; 0: no limit
+  std::size_t max_handshakes = 4000;                 // TLS handshakes in progress, whole process; see proxy/handshakes.h
+  std::size_t max_header_bytes = 64 * 1024;          // contract, section 4
+  std::size_t max_header_fields = 128;               // in a request's head; a head with more than 128 costs an allocation
+  milliseconds header_timeout{10'000};               // from the first byte of a head to its end, and for a TLS handshake
+  milliseconds keep_alive_timeout{75'000};           // an idle client connection
+  milliseconds body_timeout{60'000};                 // between two reads of a request body
+  milliseconds send_timeout{60'000};                 // between two writes to a client that does not read
+  std::size_t min_body_rate = 240;                   // bytes/s that a client must send while the router waits for it; 0: any
+  std::size_t min_send_rate = 240;                   // bytes/s that a client must read while the router waits for it; 0: any
+  std::size_t requests_per_connection = 100000;      // then `Connection: close`
+  std::size_t max_held_bytes = 64ull * 1000 * 1000;  // of requests that wait for a replica that is being started
 };
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
@@ -257,6 +301,7 @@ struct Process {
   std::vector<std::string> endpoint_globs;  // `endpoints:`, absolute; patterns for glob(3)
   std::optional<Kubernetes> kubernetes;
   std::optional<Fleet> fleet;  // absent: this router counts the slots for itself
+  AutoscalerMode autoscaler = AutoscalerMode::kObserve;
   ProcessLocations locations;
 };
 

@@ -169,6 +169,8 @@ DeploymentDocument read_deployment_resource(const json::object& object, Findings
   deployment.namespace_name = resource.namespace_name();
   ServiceReference& service = deployment.service;
   if (service.name.empty()) service.name = default_service_name(deployment.endpoint_name, deployment.name);
+  ScaleTarget& target = deployment.scaling.target;
+  if (target.name.empty()) target.name = default_service_name(deployment.endpoint_name, deployment.name);
   if (service.port.empty()) service.port = std::to_string(deployment.scoring_route.port);
   return document;
 }

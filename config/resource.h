@@ -8,9 +8,9 @@ namespace router::config {
 
 /// Reads a Kubernetes resource (group inference-router.dev) as the API server sends it. `spec` is an Azure ML document and is
 /// read like a file, with the differences that docs/kubernetes.md lists. `namespace_name` becomes the resource's namespace.
-/// `keys_secret` and `service` get defaults made of the names. Locations have no line: their `file` is `OnlineEndpoint
-/// namespace/name`, and paths begin with `spec.` or `metadata.`; Findings::brief shows only the paths. Reads neither files nor
-/// environment of the process. Any thread.
+/// `keys_secret`, `service` and the target of `scaling` get defaults made of the names. Locations have no line: their `file` is
+/// `OnlineEndpoint namespace/name`, and paths begin with `spec.` or `metadata.`; Findings::brief shows only the paths. Reads
+/// neither files nor environment of the process. Any thread.
 ///
 /// A document with mistakes may be used only to name it in messages.
 EndpointDocument read_endpoint_resource(const boost::json::object& object, Findings& findings);

@@ -8,6 +8,7 @@
 #include "config/addresses.h"
 #include "config/endpoint_files.h"
 #include "config/file_text.h"
+#include "config/scale.h"
 
 namespace router::config {
 namespace {
@@ -92,6 +93,7 @@ void read_limits(MapReader& document, Limits& into) {
   map->read("send_timeout_ms", kTimeoutMs, into.send_timeout);
   map->read("min_body_rate", {0, 1'000'000'000, "bytes per second"}, into.min_body_rate);
   map->read("min_send_rate", {0, 1'000'000'000, "bytes per second"}, into.min_send_rate);
+  map->read("max_held_bytes", {0, 1'000'000'000'000, "bytes"}, into.max_held_bytes);
   map->finish();
 }
 
@@ -239,6 +241,20 @@ void read_metrics(MapReader& document, Process& into) {
   metrics->finish();
 }
 
+/// A router without a fleet sees only its own share of the requests, and would scale down what other routers need.
+void read_autoscaling(MapReader& document, Process& into) {
+  into.autoscaler = read_autoscaler(document, "autoscaler").value_or(into.autoscaler);
+  if (into.autoscaler != AutoscalerMode::kAct) return;
+  if (!into.kubernetes) {
+    document.warning("autoscaler",
+                     "act: nothing is scaled without the section kubernetes; what files list, the router does not scale");
+  } else if (!into.fleet) {
+    document.warning("autoscaler",
+                     "act: nothing is written without the section fleet, one router in it is enough (the resources get "
+                     "Autoscaled=False, FleetRequired)");
+  }
+}
+
 }  // namespace
 
 Process read_process(MapReader document, std::vector<Location>* glob_locations) {
@@ -257,6 +273,7 @@ Process read_process(MapReader document, std::vector<Location>* glob_locations) 
   document.read("drain_grace_ms", kDelayMs, process.drain_grace);
   process.kubernetes = read_kubernetes(document);
   process.fleet = read_fleet(document, process.kubernetes.has_value());
+  read_autoscaling(document, process);
   read_endpoint_globs(document, process, glob_locations);
   document.finish();
   return process;

@@ -31,6 +31,7 @@ namespace router::config {
 ///     min_body_rate: 240                # bytes per second; 0: any
 ///     min_send_rate: 240
 ///     requests_per_connection: 100000
+///     max_held_bytes: 64000000          # 0: no request waits for a pod that is being started
 ///   threads: 0                          # one per core
 ///   trusted_proxies: [10.0.0.0/8, …]
 ///   via: true                           # mark requests in Via, and refuse those that come back
@@ -42,6 +43,7 @@ namespace router::config {
 ///   metrics: {buckets: [0.01, 0.1, …]}  # seconds, ascending, at most 40; default: those of cells.h
 ///   drain_delay_ms: 5000
 ///   drain_grace_ms: 300000
+///   autoscaler: observe                 # off, observe, act
 ///   endpoints: [endpoints/*.yml, …]     # at least one; optional with kubernetes
 ///   kubernetes:                         # if present, even as `{}`: follows the resources of an API server
 ///     kubeconfig: …                     # or service_account_folder: /var/run/secrets/kubernetes.io/serviceaccount

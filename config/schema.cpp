@@ -73,6 +73,7 @@ json::object word(const Field& field, Source source) {
   json::array numbers;  // `minimum_version: 1.2` without quotes is a number
   for (const std::string& each : field.words) {
     words.emplace_back(each);
+    if (each == "false") words.emplace_back(false);  // the word `off`, as YAML 1.1 reads it
     if (each.find_first_not_of("0123456789.") == each.npos) numbers.emplace_back(std::stod(each));
   }
   json::object schema = any_of({json::object{{"enum", std::move(words)}}, text_like(one_of_in_any_case(field.words, source))});

@@ -20,16 +20,22 @@
 #include <utility>
 #include <vector>
 
+#include "bench/load/client_contexts.h"
 #include "bench/load/client_link.h"
+#include "router/fleet_link/port.h"
 
 /// Makes the load that wrk cannot make: requests at planned times, whether or not earlier ones were answered; TLS handshakes
 /// without requests; idle connections. Has one thread, connects to 127.0.0.1 only, and prints one line of JSON.
 ///
 ///   bench_client steady      --port P --rate R --seconds S | --plan FILE   [--record FILE] [--first ID]
+///   bench_client closed      --port P --seconds S
 ///   bench_client handshakes  --port P --seconds S [--resume 1]
 ///   bench_client hold        --port P                                      prints, then waits until its input ends
 ///   for all: [--tls 1] [--connections N] [--path P] [--body BYTES]; the key in the environment (BENCH_KEY)
+///            [--facts TEXT]: as a router that sends requests on, with this value of `x-ir`; in the environment,
+///            BENCH_FLEET_KEY
 ///
+/// `closed`: each connection sends the next request when the last one is answered.
 /// A latency is the time from the PLANNED start of a request to the last byte of its answer. So it includes the wait behind a
 /// request that stalls, as a user would see it. Lines of --plan: nanoseconds from the start, microseconds of work.
 /// Ids count from --first (0). Lines of --record: id, planned, sent, answered (nanoseconds of the monotonic clock), status.
@@ -42,11 +48,6 @@ constexpr std::uint64_t kPatience = 60 * kSecond;  // after the last planned req
 constexpr std::uint64_t kWarmUp = kSecond / 2;     // at the start of a steady rate: not counted
 constexpr std::size_t kOpeningMax = 64;            // connections that `hold` opens at the same time
 
-[[noreturn]] void give_up(const std::string& what) {
-  std::fprintf(stderr, "bench_client: %s\n", what.c_str());
-  std::exit(1);
-}
-
 std::uint64_t now() {
   timespec time{};
   ::clock_gettime(CLOCK_MONOTONIC, &time);
@@ -57,7 +58,8 @@ class Options {
  public:
   Options(int argc, char** argv) {
     for (int index = 2; index + 1 < argc; index += 2) values_[argv[index]] = argv[index + 1];
-    if (argc < 2 || argc % 2 != 0) give_up("usage: bench_client steady|handshakes|hold --option value ...; see client.cpp");
+    if (argc < 2 || argc % 2 != 0)
+      give_up("usage: bench_client steady|closed|handshakes|hold --option value ...; see client.cpp");
   }
   std::string text(const std::string& name, const std::string& otherwise = "") const {
     const auto found = values_.find("--" + name);
@@ -72,48 +74,30 @@ class Options {
   std::map<std::string, std::string> values_;
 };
 
-/// The latest ticket that a server sent.
-SSL_SESSION*& latest_session() {
-  static SSL_SESSION* session = nullptr;
-  return session;
-}
-/// Keeps a copy, since OpenSSL makes a session unusable when its connection ends without close_notify.
-int keep_session(SSL* /*ssl*/, SSL_SESSION* session) {
-  if (latest_session() != nullptr) SSL_SESSION_free(latest_session());
-  latest_session() = SSL_SESSION_dup(session);
-  return 0;  // OpenSSL keeps the original
-}
-
-/// TLS 1.3 with one cipher, so that all proxies do the same work. The certificate is not checked, the handshake's signature is.
-SSL_CTX* make_context() {
-  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
-  SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
-  SSL_CTX_set_ciphersuites(context, "TLS_AES_256_GCM_SHA384");
-  SSL_CTX_set1_groups_list(context, "X25519");
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_sess_set_new_cb(context, keep_session);
-  return context;
-}
-
 /// What all modes share: the connections, the events, the request.
 class Client {
  public:
   explicit Client(const Options& options)
       : port_(static_cast<std::uint16_t>(options.number("port"))),
-        context_(options.number("tls") != 0 ? make_context() : nullptr),
+        facts_(options.text("facts")),
+        context_(options.number("tls") == 0 ? nullptr
+                 : facts_.empty()           ? make_context()
+                                            : member().get()),
         connections_(static_cast<std::size_t>(options.number("connections", 32))),
         path_(options.text("path", "/")),
         body_(static_cast<std::size_t>(options.number("body", 1024)), 'x') {
     if (poll_ < 0 || timer_ < 0) give_up("epoll, timerfd");
     const char* key = std::getenv("BENCH_KEY");
-    rest_of_head_ = " HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + std::string(key != nullptr ? key : "") +
+    const std::string own =
+        facts_.empty() ? "Authorization: Bearer " + std::string(key != nullptr ? key : "") : "x-ir: " + facts_;
+    rest_of_head_ = " HTTP/1.1\r\nHost: 127.0.0.1\r\n" + own +
                     "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body_.size()) + "\r\n\r\n";
     watch(timer_, EPOLLIN);
   }
 
   Link& open(SSL_SESSION* session = nullptr) {
-    auto link = std::make_unique<Link>(port_, context_, session);
+    static constexpr std::string_view kMember(&router::fleet_link::kRequestsByte, 1);
+    auto link = std::make_unique<Link>(port_, context_, session, facts_.empty() ? std::string_view() : kMember);
     if (link->state() == Link::State::kFailed) give_up("cannot connect");
     watch(link->descriptor(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
     Link& opened = *link;
@@ -155,7 +139,13 @@ class Client {
     if (::epoll_ctl(poll_, EPOLL_CTL_ADD, descriptor, &event) != 0) give_up("epoll_ctl");
   }
 
+  static const MemberContext& member() {
+    static const MemberContext context;
+    return context;
+  }
+
   std::uint16_t port_;
+  std::string facts_;
   SSL_CTX* context_;
   std::size_t connections_;
   std::string path_;
@@ -328,6 +318,36 @@ class Steady {
   std::vector<std::uint64_t> lateness_;
 };
 
+/// As many requests as the connections carry, each with the next one when the last is answered. Any answer but 200 ends the
+/// run.
+int closed(const Options& options) {
+  Client client(options);
+  std::size_t answered = 0;
+  std::size_t busy = client.connections();
+  std::uint64_t end = now() + kPatience;
+  std::unordered_map<const Link*, bool> asked;
+  const auto on_link = [&](Link& link) {
+    for (Link::State state = link.advance(); state == Link::State::kIdle; state = link.advance()) {
+      client.note_tls(link);
+      if (std::exchange(asked[&link], true)) {
+        if (link.status() != 200) give_up("a request was answered " + std::to_string(link.status()));
+        ++answered;
+        if (now() >= end) {
+          --busy;
+          return client.drop(link);
+        }
+      }
+      link.send(client.request());
+    }
+    if (link.state() == Link::State::kFailed) give_up("a connection broke");
+  };
+  while (client.open_links() < client.connections()) client.open();
+  end = now() + static_cast<std::uint64_t>(options.number("seconds", 2) * kSecond);
+  while (busy > 0 && now() < end + kPatience) client.wait(now() + kSecond, on_link);
+  std::printf("{\"answered\": %zu%s}\n", answered, client.tls());
+  return busy == 0 ? 0 : 1;
+}
+
 /// Makes one handshake after the other on each of `connections` connections, without requests. The next one starts when the
 /// server has ended the connection, so that the server has done all its work.
 int handshakes(const Options& options) {
@@ -403,6 +423,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   const std::string mode = argv[1];
   if (mode == "steady") return bench::Steady(options).run();
+  if (mode == "closed") return bench::closed(options);
   if (mode == "handshakes") return bench::handshakes(options);
   if (mode == "hold") return bench::hold(options);
   bench::give_up("there is no mode " + mode);

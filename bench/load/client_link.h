@@ -14,17 +14,22 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace bench {
 
 /// Finds the end of each answer: Content-Length, or chunked as the stub writes it. Validates nothing: the server is trusted.
 class AnswerReader {
  public:
-  /// True once the answer is complete.
+  /// True once the answer is complete. Interim answers (1xx) are dropped.
   bool feed(std::string_view bytes) {
     if (!in_body_) {
       head_ += bytes;
-      const std::size_t end = head_.find("\r\n\r\n");
+      std::size_t end = head_.find("\r\n\r\n");
+      while (end != std::string::npos && head_.starts_with("HTTP/1.1 1")) {
+        head_.erase(0, end + 4);
+        end = head_.find("\r\n\r\n");
+      }
       if (end == std::string::npos) return false;
       read_head(std::string_view(head_).substr(0, end + 2));
       in_body_ = true;
@@ -76,7 +81,8 @@ class Link {
  public:
   enum class State { kOpening, kIdle, kBusy, kClosing, kClosed, kFailed };
 
-  Link(std::uint16_t port, SSL_CTX* context, SSL_SESSION* session) {
+  /// `first`: sent before TLS begins.
+  Link(std::uint16_t port, SSL_CTX* context, SSL_SESSION* session, std::string_view first = {}) : first_(first) {
     descriptor_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int on = 1;
     ::setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -145,6 +151,13 @@ class Link {
     }
     if (::getpeername(descriptor_, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) return false;  // not connected yet
     if (!ssl_) return true;
+    if (!first_.empty()) {  // a byte or two: the empty socket takes them
+      const std::string_view first = std::exchange(first_, {});
+      if (::send(descriptor_, first.data(), first.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(first.size())) {
+        state_ = State::kFailed;
+        return false;
+      }
+    }
     const int done = SSL_do_handshake(ssl_.get());
     if (done == 1) return true;
     if (judge(done) == Io::kEnd) state_ = State::kFailed;
@@ -202,6 +215,7 @@ class Link {
   struct FreeSsl {
     void operator()(SSL* ssl) const { SSL_free(ssl); }
   };
+  std::string_view first_;
   int descriptor_ = -1;
   std::unique_ptr<SSL, FreeSsl> ssl_;
   State state_ = State::kOpening;

@@ -1,4 +1,5 @@
 """What the processes of a benchmark have used, as the kernel counts it: processor time and memory."""
+import contextlib
 import os
 import pathlib
 
@@ -34,6 +35,22 @@ def cpu_seconds(pids):
     return sum(_seconds_of_process(pid) for pid in pids)
 
 
+def waited_seconds(pids):
+    """How long the threads were ready to run and had no core, so far; 0 if the kernel does not tell."""
+    tasks = [task for pid in pids for task in pathlib.Path(f"/proc/{pid}/task").iterdir()]
+    with contextlib.suppress(FileNotFoundError):
+        return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
+    return 0.0
+
+
+def cpu_seconds_by_mode(pids):
+    """User and system time so far, and both (`all`). The kernel knows how long a process ran to the nanosecond, but where it ran only by looking at
+    each tick of its clock: the two parts need some seconds."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    words = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return {"user": sum(int(one[11]) for one in words) / ticks, "system": sum(int(one[12]) for one in words) / ticks, "all": cpu_seconds(pids)}
+
+
 def memory(pids):
     """Bytes of private memory of the processes, plus their share of shared memory (Pss)."""
     found = 0
@@ -58,6 +75,15 @@ class Idle:
     def share(self):
         idle, total = (now - then for now, then in zip(self._read(), self._begun))
         return idle / total if total else 1.0
+
+
+def precede(pid):
+    """Lets the process, which leads a session, run before other sessions' work on its core. False if that is not allowed here."""
+    try:
+        pathlib.Path(f"/proc/{pid}/autogroup").write_text("-10")
+    except OSError:
+        return False
+    return True
 
 
 def move(pids, core):

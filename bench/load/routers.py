@@ -40,8 +40,10 @@ class Routers:
         folder.mkdir(parents=True)
         key_file = folder / "fleet.key"
         key_file.touch(0o600)
-        key_file.write_text(secrets.token_hex(32) + "\n")
+        self.fleet_key, self.home_id = secrets.token_hex(32), ""
+        key_file.write_text(self.fleet_key + "\n")
         addresses = sorted((f"127.0.0.1:{free_port()}" for _ in own), key=home_weight, reverse=True)
+        self.home_port = int(addresses[0].rpartition(":")[2])  # of its fleet
         self.all = []
         try:
             for number, address in enumerate(addresses):
@@ -69,7 +71,7 @@ class Routers:
 
     def _agree(self):
         seen = [router.must_run() and _status(router).get("fleet", {}) for router in self.all]
-        home = seen[0].get("id")
+        home = self.home_id = seen[0].get("id")
         return home is not None and all(one.get("homes", {}).get("") == home and one["takeovers"] == 0 for one in seen)
 
     def stop(self):

@@ -23,8 +23,14 @@ Response run(const OperatorRoute& route, const Request& request) {
 
 std::string list_of(const std::vector<OperatorRoute>& routes) {
   std::string list;
-  for (const OperatorRoute& route : routes) absl::StrAppend(&list, list.empty() ? "" : ", ", route.method, " ", route.path);
+  for (const OperatorRoute& route : routes)
+    absl::StrAppend(&list, list.empty() ? "" : ", ", route.method, " ", route.path, route.below ? "/..." : "");
   return list;
+}
+
+bool is_for(const OperatorRoute& route, std::string_view path) {
+  if (!route.below) return route.path == path;
+  return path.starts_with(route.path) && path.substr(route.path.size()).starts_with('/');
 }
 
 }  // namespace
@@ -37,7 +43,7 @@ Response error_response(int status, std::string_view code, std::string_view mess
 Response answer(const std::vector<OperatorRoute>& routes, const Request& request, bool has_origin, std::string& allow) {
   const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
   for (const OperatorRoute& route : routes) {
-    if (route.path != request.path) continue;
+    if (!is_for(route, request.path)) continue;
     if (route.method != method) {
       absl::StrAppend(&allow, allow.empty() ? "" : ", ", route.method, route.method == "GET" ? ", HEAD" : "");
       continue;

@@ -32,6 +32,7 @@ struct OperatorRoute {
   std::string method;  // `GET` answers HEAD too
   std::string path;
   std::function<Response(const Request&)> handler;
+  bool below = false;  // for every path that begins with `path` and `/`, not for `path` itself
 };
 
 /// `{"error":{"code":…,"message":…}}`, like the local replies of the data path.

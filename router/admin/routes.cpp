@@ -58,6 +58,17 @@ Response forgotten(const Request& request, const std::function<absl::Status(cons
   return absl::IsNotFound(done) ? error_response(404, "not_found", why) : error_response(400, "bad_request", why);
 }
 
+constexpr const char* kScaling = "/scaling";
+
+Response demand(const Request& request, const std::function<std::optional<std::string>(std::string_view)>& scaling) {
+  const std::optional<std::string> known = scaling(request.path.substr(std::string_view(kScaling).size() + 1));
+  if (known) return {200, "application/json", *known};
+  return error_response(
+      404, "not_found",
+      "no such deployment is scaled: the path is /scaling/NAMESPACE/ENDPOINT/DEPLOYMENT, the deployment needs "
+      "scale_settings of type target_utilization, and the autoscaler may not be off");
+}
+
 }  // namespace
 
 std::vector<OperatorRoute> observe_routes(ObserveSources sources) {
@@ -68,6 +79,8 @@ std::vector<OperatorRoute> observe_routes(ObserveSources sources) {
        }},
       {"GET", "/healthz", [hanging = std::move(sources.hanging)](const Request&) { return health(hanging()); }},
       {"GET", "/readyz", [not_ready = std::move(sources.not_ready)](const Request&) { return readiness(not_ready()); }},
+      {"GET", kScaling, [scaling = std::move(sources.scaling)](const Request& request) { return demand(request, scaling); },
+       true},
   };
 }
 

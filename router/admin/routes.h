@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "router/admin/operator_route.h"
@@ -16,8 +18,11 @@ struct ObserveSources {
   std::function<Pieces()> metrics;                      // Prometheus text, version 0.0.4; each call begins a scrape
   std::function<std::vector<std::string>()> hanging;    // shards whose loops hang, a sentence each; empty: none
   std::function<std::vector<std::string>()> not_ready;  // why not, a sentence each; empty: ready
+  /// JSON: what the autoscaler knows of `NAMESPACE/ENDPOINT/DEPLOYMENT`; nothing: it scales no such deployment.
+  std::function<std::optional<std::string>(std::string_view name)> scaling;
 };
-/// GET /metrics, /healthz (200, or 503 with the shards whose loops hang), /readyz (200, or 503 with the reasons).
+/// GET /metrics, /healthz (200, or 503 with the shards whose loops hang), /readyz (200, or 503 with the reasons),
+/// /scaling/NAMESPACE/ENDPOINT/DEPLOYMENT (for KEDA's trigger metrics-api).
 std::vector<OperatorRoute> observe_routes(ObserveSources sources);
 
 struct AdminActions {

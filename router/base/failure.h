@@ -28,6 +28,7 @@ enum class Reason : std::uint8_t {
   kQueueTimeout,
   kDeadlineUnmeetable,
   kNoReadyReplica,
+  kWaking,  // a replica is being started, and no more requests are held for it
   kUpstreamTimeout,
   kUpstreamConnectFailed,
   kUpstreamReset,
@@ -64,6 +65,7 @@ constexpr std::string_view name_of(Reason reason) {
     case Reason::kQueueTimeout: return "queue_timeout";
     case Reason::kDeadlineUnmeetable: return "deadline_unmeetable";
     case Reason::kNoReadyReplica: return "no_ready_replica";
+    case Reason::kWaking: return "waking";
     case Reason::kUpstreamTimeout: return "upstream_timeout";
     case Reason::kUpstreamConnectFailed: return "upstream_connect_failed";
     case Reason::kUpstreamReset: return "upstream_reset";

@@ -52,17 +52,27 @@ class PodsMaker {
     return map({{"inference-router.dev/endpoint", text(config::lower_case(read_.endpoint_name))},
                 {"inference-router.dev/deployment", text(config::lower_case(read_.name))}});
   }
-  Value metadata() const { return map({{"name", text(name_)}, {"namespace", text(namespace_name_)}, {"labels", labels()}}); }
+  Value metadata(Value annotations = nullptr) const {
+    return map({{"name", text(name_)},
+                {"namespace", text(namespace_name_)},
+                {"labels", labels()},
+                {"annotations", std::move(annotations)}});
+  }
+  /// Without it the autoscaler refuses to scale an object (TargetNotMarked): a resource alone could name any.
+  Value scaled_for() const {
+    return map({{"inference-router.dev/scaled-for",
+                 text(absl::StrCat(config::lower_case(read_.endpoint_name), "/", config::lower_case(read_.name)))}});
+  }
 
   Value make_deployment() {
-    for (std::string& each : remarks_on_scaling(document_, name_, namespace_name_)) remarks_.push_back(std::move(each));
+    for (std::string& each : remarks_on_scaling(read_)) remarks_.push_back(std::move(each));
     const Value pod = map({{"metadata", map({{"labels", labels()}})}, {"spec", map({{"containers", list({container()})}})}});
-    return map({{"apiVersion", text("apps/v1")},
-                {"kind", text("Deployment")},
-                {"metadata", metadata()},
-                {"spec", map({{"replicas", number(first_pods(document_))},
-                              {"selector", map({{"matchLabels", labels()}})},
-                              {"template", pod}})}});
+    return map(
+        {{"apiVersion", text("apps/v1")},
+         {"kind", text("Deployment")},
+         {"metadata", metadata(scaled_for())},
+         {"spec",
+          map({{"replicas", number(first_pods(read_))}, {"selector", map({{"matchLabels", labels()}})}, {"template", pod}})}});
   }
 
   Value make_service() const {

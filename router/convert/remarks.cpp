@@ -1,6 +1,5 @@
 #include "router/convert/remarks.h"
 
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
@@ -31,14 +30,9 @@ std::string first_gets_all(const std::vector<std::string>& deployments) {
   return shares;
 }
 
-/// `type: default` means a fixed number of instances.
-bool scales(const YamlValue& document) {
-  return has(document, {"scale_settings"}) && config::lower_case(scalar_at(document, {"scale_settings", "type"})) != "default";
-}
-
-long long scale_bound(const YamlValue& document, const char* key) {
-  long long bound = 0;
-  return absl::SimpleAtoi(scalar_at(document, {"scale_settings", key}), &bound) ? std::max(bound, 1LL) : 1;
+/// `type: default` means a fixed number of instances, which the Deployment states already.
+bool is_scaled(const config::Deployment& read) {
+  return read.scale_settings && read.scale_settings->type == config::ScaleSettings::Type::kTargetUtilization;
 }
 
 std::string about_code(const YamlValue& document) {
@@ -97,14 +91,16 @@ Remarks remarks_on_auth_mode(const YamlValue& document, const config::EndpointDo
                        "Ready: AuthModeUnsupported) until it says auth_mode: key")};
 }
 
-Remarks remarks_on_scaling(const YamlValue& document, const std::string& name, const std::string& namespace_name) {
-  if (!scales(document)) return {};
-  const long long pods = first_pods(document);
-  const long long least = scale_bound(document, "min_instances");
-  const long long most = std::max(scale_bound(document, "max_instances"), least);
-  return {absl::StrCat("scale_settings: no effect here, the Deployment keeps ", pods, pods == 1 ? " pod" : " pods",
-                       ". kubectl autoscale deployment ", name, " --namespace ", namespace_name, " --min ", least, " --max ",
-                       most, " scales it by CPU; Azure ML counts busy instances")};
+Remarks remarks_on_scaling(const config::Deployment& read) {
+  if (!is_scaled(read)) return {};
+  const int pods = first_pods(read);
+  return {
+      absl::StrCat("scale_settings: a router whose autoscaler acts keeps ", read.scale_settings->min_instances, " to ",
+                   read.scale_settings->max_instances,
+                   " pods (autoscaler: act of the chart or of router.yaml; it needs the annotation scaled-for, and no "
+                   "HorizontalPodAutoscaler of this Deployment). By default it observes and changes nothing: the Deployment "
+                   "keeps ",
+                   pods, pods == 1 ? " pod" : " pods")};
 }
 
 Remarks remarks_on_model(const YamlValue& document) {
@@ -123,10 +119,9 @@ Remarks remarks_on_model(const YamlValue& document) {
   return remarks;
 }
 
-long long first_pods(const YamlValue& document) {
-  long long count = 0;
-  if (absl::SimpleAtoi(scalar_at(document, {"instance_count"}), &count)) return count;
-  return scales(document) ? scale_bound(document, "min_instances") : 1;
+int first_pods(const config::Deployment& read) {
+  if (read.instance_count) return *read.instance_count;
+  return is_scaled(read) ? std::max(read.scale_settings->min_instances, 1) : 1;
 }
 
 }  // namespace router::convert

@@ -111,7 +111,7 @@ void ClusterReporter::expired() {
 void ClusterReporter::report() {
   const std::optional<Seen> seen = look_();
   if (!seen) return;
-  statuses_.set(make_statuses(seen->cluster, seen->results, address_), seen->cluster);
+  statuses_.set(make_statuses(seen->cluster, seen->results, address_, seen->autoscaled), seen->cluster);
   if (create_keys_) keys_.set(find_lacking_keys(seen->cluster, seen->results));
   dirty_ = false;  // last: if the code above throws, the report is made again
 }

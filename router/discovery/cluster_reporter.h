@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/config.h"
@@ -38,6 +39,7 @@ class ClusterReporter final : private runtime::Timer, private kubernetes::Sender
   struct Seen {
     const Cluster& cluster;
     std::vector<ReconcileResult> results;  // with their replicas counted
+    AutoscaledConditions autoscaled{};     // of deployments of which something was decided
   };
   /// Returns the state to report, or nothing if not everything is known yet.
   using Look = std::function<std::optional<Seen>()>;
@@ -51,6 +53,14 @@ class ClusterReporter final : private runtime::Timer, private kubernetes::Sender
   void changed() { dirty_ = true; }
   bool leading() const { return election_ != nullptr && election_->leading(); }
   std::uint64_t events_dropped() const { return events_.dropped(); }
+  /// Writes an Event, if this router leads.
+  void tell(ResourceEvent event) {
+    if (leading()) events_.tell(std::move(event));
+  }
+  /// Whether an Event that is told now is dropped.
+  bool would_drop() const { return !leading() || events_.full(); }
+  /// `tell` was not called, because it would drop the Event.
+  void note_dropped() { events_.note_dropped(); }
 
  private:
   void leads(bool leading);

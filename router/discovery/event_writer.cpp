@@ -27,10 +27,8 @@ std::string digest(const std::string& text) {
   return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(bytes), 8));
 }
 
-std::string name_of(const ResourceStatus& status, std::string_view since) {
-  const std::string identity =
-      absl::StrCat(status.uid, "/", status.accepted().reason, "/", absl::string_view(since.data(), since.size()));
-  return absl::StrCat(status.key.name, ".", digest(identity));
+std::string name_of(const ResourceEvent& event) {
+  return absl::StrCat(event.key.name, ".", digest(absl::StrCat(event.uid, "/", event.reason, "/", event.identity)));
 }
 
 /// Cuts the text to at most `bytes_max` bytes, at the end of a UTF-8 character.
@@ -46,40 +44,54 @@ void EventWriter::begin() {
   for (const auto& [errand, event] : waiting_) errands_.ask(*this, errand);
 }
 
-bool EventWriter::has_room() {
-  if (waiting_.size() >= kWaitingMax) return false;
+bool EventWriter::full() const {
   const TimePoint now = control_.now();
-  const TimePoint taken = std::max(next_, now) + kEvery;
-  if (taken > now + kEvery * kBurst) return false;
-  next_ = taken;
+  return waiting_.size() >= kWaitingMax || std::max(next_, now) + kEvery > now + kEvery * kBurst;
+}
+
+bool EventWriter::has_room() {
+  if (full()) return false;
+  next_ = std::max(next_, control_.now()) + kEvery;
   return true;
 }
 
 void EventWriter::refused(const ResourceStatus& status, std::string_view since) {
+  ResourceEvent event;
+  event.kind = status.kind;
+  event.key = status.key;
+  event.uid = status.uid;
+  event.warning = true;
+  event.action = "Accept";
+  event.reason = status.accepted().reason;
+  event.note = status.accepted().message;
+  event.identity = since;
+  tell(std::move(event));
+}
+
+void EventWriter::tell(ResourceEvent told) {
   if (!has_room()) {
     ++dropped_;
     return;
   }
-  const std::string name = name_of(status, since);
-  const char* kind = kind_name(status.kind);
-  json::object regarding{{"apiVersion", resource_of(status.kind).api_version()},
-                         {"kind", kind},
-                         {"namespace", status.key.namespace_name},
-                         {"name", status.key.name},
-                         {"uid", status.uid}};
+  const std::string name = name_of(told);
+  json::object regarding{{"apiVersion", resource_of(told.kind).api_version()},
+                         {"kind", kind_name(told.kind)},
+                         {"namespace", told.key.namespace_name},
+                         {"name", told.key.name},
+                         {"uid", told.uid}};
   json::object event{{"apiVersion", kEvents.api_version()},
                      {"kind", "Event"},
-                     {"metadata", json::object{{"name", name}, {"namespace", status.key.namespace_name}}},
-                     {"type", "Warning"},
-                     {"action", "Accept"},
-                     {"reason", status.accepted().reason},
-                     {"note", cut(status.accepted().message, kNoteBytes)},
+                     {"metadata", json::object{{"name", name}, {"namespace", told.key.namespace_name}}},
+                     {"type", told.warning ? "Warning" : "Normal"},
+                     {"action", told.action},
+                     {"reason", told.reason},
+                     {"note", cut(told.note, kNoteBytes)},
                      {"eventTime", kubernetes::micro_time_text(clock_())},
                      {"reportingController", source_.controller},
                      {"reportingInstance", cut(source_.instance, kInstanceBytes)},
                      {"regarding", std::move(regarding)}};
-  const std::string errand = status.key.namespace_name + "/" + name;
-  waiting_.insert_or_assign(errand, Waiting{status.key.namespace_name, std::move(event)});
+  const std::string errand = told.key.namespace_name + "/" + name;
+  waiting_.insert_or_assign(errand, Waiting{told.key.namespace_name, std::move(event)});
   errands_.ask(*this, errand);
 }
 

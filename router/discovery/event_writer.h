@@ -21,10 +21,22 @@ struct EventSource {
   std::string instance;  // identifies this process
 };
 
-/// Writes one Event (events.k8s.io/v1, Warning) for each refusal of a resource. The Event's name is made from the object, the
-/// reason and the time of the refusal, so two routers that report the same refusal make one Event. Bounds: one Event each
-/// kEvery, bursts of kBurst, and kWaitingMax Events that the server has not accepted yet. Events beyond that are dropped and
-/// counted. Control thread.
+/// An Event about a resource.
+struct ResourceEvent {
+  ReconcileResult::Kind kind = ReconcileResult::Kind::kDeployment;
+  ObjectKey key;
+  std::string uid;
+  bool warning = false;
+  const char* action = "";  // what was done or tried: `Scale`
+  std::string reason;
+  std::string note;
+  std::string identity;  // Events of the same identity are one; two routers that report the same have the same
+};
+
+/// Writes one Event (events.k8s.io/v1, Warning) for each refusal of a resource, and others that it is given. The Event's name
+/// is made from the object, the reason and the time of the refusal, so two routers that report the same refusal make one Event.
+/// Bounds: one Event each kEvery, bursts of kBurst, and kWaitingMax Events that the server has not accepted yet. Events beyond
+/// that are dropped and counted. Control thread.
 class EventWriter final : private kubernetes::Sender {
  public:
   static constexpr std::size_t kBurst = 10;
@@ -39,6 +51,11 @@ class EventWriter final : private kubernetes::Sender {
   void begin();
   /// Reports that the condition Accepted is False. `since` is the transition time that the API server shows.
   void refused(const ResourceStatus& status, std::string_view since);
+  void tell(ResourceEvent event);
+
+  /// Whether another Event would be dropped now; `note_dropped` counts one that was therefore not told.
+  bool full() const;
+  void note_dropped() { ++dropped_; }
 
   std::uint64_t dropped() const { return dropped_; }
 

@@ -7,6 +7,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "config/findings.h"
@@ -67,8 +68,9 @@ Condition not_accepted(const ReconcileResult& result) {
 
 class Maker {
  public:
-  Maker(const Cluster& cluster, const std::vector<ReconcileResult>& results, const PublicAddress& address)
-      : cluster_(cluster), results_(results), address_(address) {
+  Maker(const Cluster& cluster, const std::vector<ReconcileResult>& results, const PublicAddress& address,
+        const AutoscaledConditions& autoscaled)
+      : cluster_(cluster), results_(results), address_(address), autoscaled_(autoscaled) {
     for (const ReconcileResult& each : results) {
       if (each.kind == Kind::kDeployment && each.served) {
         deployments_[{each.namespace_name, lower_case(each.endpoint)}].push_back(&each);
@@ -127,7 +129,7 @@ class Maker {
     status.conditions.push_back(
         accepted_condition(result, settings != nullptr ? settings->ignored_keys : std::vector<std::string>()));
     status.conditions.push_back(deployment_ready(result, settings));
-    status.conditions.push_back(autoscaled(wants_scaling(result), "it has no `scale_settings`"));
+    status.conditions.push_back(deployment_autoscaled(result, settings));
     return status;
   }
 
@@ -197,20 +199,61 @@ class Maker {
                         kDeploymentLabel, "=", settings.name);
   }
 
-  bool wants_scaling(const ReconcileResult& result) const {
-    const config::Deployment* settings = settings_of(result);
-    return settings != nullptr && std::find(settings->ignored_keys.begin(), settings->ignored_keys.end(),
-                                            "spec.scale_settings") != settings->ignored_keys.end();
+  static bool wants_scaling(const config::Deployment* settings) {
+    return settings != nullptr && settings->scale_settings &&
+           settings->scale_settings->type == config::ScaleSettings::Type::kTargetUtilization;
   }
-  Condition endpoint_autoscaled(const Deployments& deployments) const {
-    const bool wanted =
-        std::any_of(deployments.begin(), deployments.end(), [&](const ReconcileResult* each) { return wants_scaling(*each); });
-    return autoscaled(wanted, "no deployment of it has `scale_settings`");
+  static Condition not_autoscaled(std::string_view why, std::string message) {
+    return make_condition(condition::kAutoscaled, false, why, std::move(message));
   }
-  static Condition autoscaled(bool wanted, const char* otherwise) {
-    if (!wanted) return make_condition(condition::kAutoscaled, false, reason::kNotConfigured, otherwise);
-    return make_condition(condition::kAutoscaled, false, reason::kNotYet,
+
+  static Condition not_yet() {
+    return not_autoscaled(reason::kNotYet,
                           "`scale_settings` have no effect yet: the cluster's own objects set the number of pods");
+  }
+
+  /// A new leader must not take back what the one before has said: it needs it itself.
+  Condition shown_autoscaled(const ReconcileResult& result) const {
+    const auto found = cluster_.deployments.find(ObjectKey{result.namespace_name, result.name});
+    if (found == cluster_.deployments.end()) return not_yet();
+    const json::object* shown = find_condition(found->second.status, condition::kAutoscaled);
+    if (shown == nullptr) return not_yet();
+    const std::string status = kubernetes::text_in(*shown, "status");
+    Condition condition{condition::kAutoscaled, status == "True", kubernetes::text_in(*shown, "reason"),
+                        cut(kubernetes::text_in(*shown, "message"))};
+    condition.is_unknown = status == "Unknown";
+    return condition.reason.empty() || condition.reason == reason::kNotConfigured ? not_yet() : condition;
+  }
+
+  Condition deployment_autoscaled(const ReconcileResult& result, const config::Deployment* settings) const {
+    if (!wants_scaling(settings)) {
+      const bool is_fixed = settings != nullptr && settings->scale_settings;
+      return not_autoscaled(reason::kNotConfigured, is_fixed ? "its `scale_settings` have the type default: the number of pods "
+                                                               "is not the router's to set"
+                                                             : "it has no `scale_settings`");
+    }
+    const auto told = autoscaled_.find(ObjectKey{result.namespace_name, result.name});
+    if (told == autoscaled_.end()) {
+      return not_yet();
+    }
+    if (told->second.reason.empty()) return shown_autoscaled(result);
+    Condition condition = told->second;
+    condition.type = condition::kAutoscaled;
+    condition.message = cut(std::move(condition.message));
+    return condition;
+  }
+
+  Condition endpoint_autoscaled(const Deployments& deployments) const {
+    std::optional<Condition> first;
+    for (const ReconcileResult* each : deployments) {
+      const config::Deployment* settings = settings_of(*each);
+      if (!wants_scaling(settings)) continue;
+      Condition of_it = deployment_autoscaled(*each, settings);
+      of_it.message = cut(absl::StrCat(config::shown(each->deployment), ": ", of_it.message));
+      if (!of_it.holds) return of_it;
+      if (!first) first = std::move(of_it);
+    }
+    return first ? *first : not_autoscaled(reason::kNotConfigured, "no deployment of it has `scale_settings`");
   }
 
   static int sum_of(const std::map<std::string, int>& traffic) {
@@ -234,14 +277,15 @@ class Maker {
   const Cluster& cluster_;
   const std::vector<ReconcileResult>& results_;
   const PublicAddress& address_;
+  const AutoscaledConditions& autoscaled_;
   std::map<ObjectKey, Deployments> deployments_;  // by namespace and lower-case name of the endpoint
 };
 
 }  // namespace
 
 std::vector<ResourceStatus> make_statuses(const Cluster& cluster, const std::vector<ReconcileResult>& results,
-                                          const PublicAddress& address) {
-  return Maker(cluster, results, address).run();
+                                          const PublicAddress& address, const AutoscaledConditions& autoscaled) {
+  return Maker(cluster, results, address, autoscaled).run();
 }
 
 const json::object* find_condition(const json::object& known, std::string_view type) {
@@ -257,7 +301,7 @@ json::object status_object(const ResourceStatus& status, const json::object& kno
                            std::string_view now) {
   json::array conditions;
   for (const Condition& each : status.conditions) {
-    const std::string_view holds = each.holds ? "True" : "False";
+    const std::string_view holds = each.is_unknown ? "Unknown" : each.holds ? "True" : "False";
     const json::object* before = find_condition(known, each.type);
     if (before == nullptr) before = find_condition(sent, each.type);
     const bool stays = before != nullptr && kubernetes::text_in(*before, "status") == holds;

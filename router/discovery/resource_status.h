@@ -2,6 +2,7 @@
 
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +27,7 @@ inline constexpr std::string_view kNotAccepted = "NotAccepted";
 inline constexpr std::string_view kNoKeys = "NoKeys";
 inline constexpr std::string_view kNoTraffic = "NoTraffic";
 inline constexpr std::string_view kNoReadyReplica = "NoReadyReplica";
-inline constexpr std::string_view kNotYet = "NotYet";  // the resource has `scale_settings`, which have no effect yet
+inline constexpr std::string_view kNotYet = "NotYet";  // nobody has decided anything about its `scale_settings` yet
 inline constexpr std::string_view kNotConfigured = "NotConfigured";
 }  // namespace reason
 
@@ -34,7 +35,8 @@ struct Condition {
   std::string_view type;
   bool holds = false;
   std::string reason;
-  std::string message;  // at most kMessageBytes
+  std::string message;      // at most kMessageBytes
+  bool is_unknown = false;  // the status is Unknown, whatever `holds` says
   bool operator==(const Condition&) const = default;
 };
 inline constexpr std::size_t kMessageBytes = 4096;
@@ -54,9 +56,14 @@ struct ResourceStatus {
   bool operator==(const ResourceStatus&) const = default;
 };
 
-/// Makes one status for each result, in their order.
+/// The condition Autoscaled of OnlineDeployments, by namespace and name of the resource. Without a reason: nothing was decided
+/// yet, and what the API server shows stays.
+using AutoscaledConditions = std::map<ObjectKey, Condition>;
+
+/// Makes one status for each result, in their order. A deployment whose `scale_settings` ask for scaling has the condition of
+/// `autoscaled`, or NotYet. Its endpoint has that of the first such deployment that is not autoscaled, otherwise of the first.
 std::vector<ResourceStatus> make_statuses(const Cluster& cluster, const std::vector<ReconcileResult>& results,
-                                          const PublicAddress& address);
+                                          const PublicAddress& address, const AutoscaledConditions& autoscaled = {});
 
 /// The member `status` to write over `known`, the API server's. A condition whose `status` is unchanged keeps its
 /// lastTransitionTime; otherwise the time is `now`. If `known` lacks a condition, the one in `sent`, our last write, is used.

@@ -168,15 +168,20 @@ void PodSlots::count_slots() noexcept {
     if (each.slots_ > 0) slots_ = std::min(slots_, each.slots_);
   }
   if (limited()) slots_ -= std::min(slots_, withheld_);
+  if (withdrawn_) slots_ = 0;
+}
+
+void PodSlots::change_slots(RetiredConnections& retired, SlotNotices& notices) noexcept {
+  count_slots();
+  trim(retired);
+  if (in_use_ > slots_) preempt_all(notices);
+  reserve_free_slots(notices);
 }
 
 void PodSlots::withhold(std::size_t slots, RetiredConnections& retired, SlotNotices& notices) noexcept {
   const std::lock_guard lock(mutex_);
   withheld_ = slots;
-  count_slots();
-  trim(retired);
-  if (in_use_ > slots_) preempt_all(notices);
-  reserve_free_slots(notices);
+  change_slots(retired, notices);
 }
 
 /// Read under the mutex: a slot is taken before its connection stops to be loose, and given back after it became loose.

@@ -161,6 +161,9 @@ class PodSlots {
   /// slots that become free are reserved for members that want one. The caller is `RequestQueue::set_withheld`, which delivers
   /// the notices.
   void withhold(std::size_t slots, RetiredConnections& retired, SlotNotices& notices) noexcept;
+  /// Whether the pod is withdrawn: it gives no slot then, also if it has no limit. Everything else as with `withhold`, which it
+  /// does not change. Not only in a fleet. The caller is `RequestQueue::set_withdrawn`.
+  void withdraw(bool withdrawn, RetiredConnections& retired, SlotNotices& notices) noexcept;
   /// Exchanges and probes that hold a slot, and connections that none of them uses and that are not closed yet, also those from
   /// a time without a limit. After `withhold(kAll)` the number only falls; nobody is notified of that: ask again.
   std::size_t busy() const;
@@ -189,8 +192,10 @@ class PodSlots {
   Taken take_free(std::size_t shard) noexcept;
   void put_back(StockEntry* entry, RetiredConnections& retired) noexcept;
   void take_back_reserved(PodMember& member) noexcept;
-  /// Computes `slots_` again after `members_`, a member's limit or `withheld_` has changed.
+  /// Computes `slots_` again after `members_`, a member's limit, `withheld_` or `withdrawn_` has changed.
   void count_slots() noexcept;
+  /// The same, and what follows from it.
+  void change_slots(RetiredConnections& retired, SlotNotices& notices) noexcept;
   void preempt_all(SlotNotices& notices) noexcept;
   /// Reserves free slots for the members that want one, in rotation.
   void reserve_free_slots(SlotNotices& notices) noexcept;
@@ -207,6 +212,7 @@ class PodSlots {
       not_preempted_;  // those of these holders that were not notified yet
   ConnectionStock stock_;
   std::size_t withheld_;
+  bool withdrawn_ = false;
   const std::shared_ptr<Membership> membership_;
   const std::shared_ptr<LooseConnections> loose_;
 };

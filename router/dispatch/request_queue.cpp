@@ -16,8 +16,6 @@ std::uint64_t first_ticket(TimePoint arrival) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(nanoseconds, 1));
 }
 
-Failure home_moved() { return Failure::internal(Reason::kHomeMoved, "another router is home of the namespace now"); }
-
 }  // namespace
 
 HeldSlot::HeldSlot(HeldSlot&& other) noexcept
@@ -26,7 +24,8 @@ HeldSlot::HeldSlot(HeldSlot&& other) noexcept
       entry_(std::exchange(other.entry_, nullptr)),
       ticket_(other.ticket_),
       since_(other.since_),
-      report_(other.report_) {}
+      report_(other.report_),
+      is_copy_(other.is_copy_) {}
 
 HeldSlot& HeldSlot::operator=(HeldSlot&& other) noexcept {
   if (this != &other) {
@@ -37,6 +36,7 @@ HeldSlot& HeldSlot::operator=(HeldSlot&& other) noexcept {
     ticket_ = other.ticket_;
     since_ = other.since_;
     report_ = other.report_;
+    is_copy_ = other.is_copy_;
   }
   return *this;
 }
@@ -47,50 +47,6 @@ void HeldSlot::give_back() noexcept {
   queue->give_back(*this);
   entry_ = nullptr;
   replica_.reset();
-}
-
-/// Runs on the waiter's shard once the waiter is granted or refused.
-void Waiter::run() {
-  if (left_) {
-    delete this;
-    return;
-  }
-  arrived_ = true;
-  wakeup_->wake();
-}
-
-/// The shard has ended before the message ran: a granted slot is given back. If the exchange has not left yet, its `leave`
-/// frees the waiter.
-void Waiter::dropped() noexcept {
-  const HeldSlot goes_back = state_ == State::kGranted ? RequestQueue::held_slot_of(*this) : HeldSlot();
-  state_ = State::kSpent;
-  arrived_ = true;
-  if (left_) delete this;
-}
-
-Result<HeldSlot> Waiting::poll() {
-  if (waiter_ == nullptr) return Failure::internal(Reason::kInternal, "the exchange is not in the queue any more");
-  if (!waiter_->arrived_) return HeldSlot();
-  switch (std::exchange(waiter_->state_, Waiter::State::kSpent)) {
-    case Waiter::State::kGranted: return RequestQueue::held_slot_of(*waiter_);
-    case Waiter::State::kRefused:
-      return Failure::internal(Reason::kDeploymentNotFound, "the deployment was removed while the request waited");
-    case Waiter::State::kMoved: return home_moved();
-    case Waiter::State::kNew:
-    case Waiter::State::kWaiting:
-    case Waiter::State::kSpent: break;
-  }
-  return Failure::internal(Reason::kInternal, "the exchange is not in the queue any more");
-}
-
-Parting Waiting::leave() noexcept {
-  Waiter* waiter = std::exchange(waiter_, nullptr);
-  if (waiter == nullptr) return {};
-  if (!waiter->arrived_) return waiter->queue_->part(*waiter);
-  Parting parting;
-  if (waiter->state_ == Waiter::State::kGranted) parting.held_slot = RequestQueue::held_slot_of(*waiter);
-  delete waiter;
-  return parting;
 }
 
 /// Delivers notices to holders, and one by one to queues that share a pod; each may add notices. Call without a mutex.
@@ -109,6 +65,7 @@ class RequestQueue::Operation {
  public:
   explicit Operation(RequestQueue& queue) noexcept : Operation(queue, queue.clock_.now()) {}
   Operation(RequestQueue& queue, TimePoint now) noexcept : queue_(queue), now_(now), lock_(queue.mutex_) {
+    queue_.count_load(now_);
     if (queue_.capacity_.end_shedding(now_)) queue_.record_replicas();
   }
   Operation(const Operation&) = delete;
@@ -206,7 +163,9 @@ Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadlin
   Operation operation(*this, now);
   Result<HeldSlot> held_slot = admit(wakeup.shard().index(), position, now, deadline);
   const bool waits = held_slot && !*held_slot;
+  const bool wakes = holds() && waiting_.waking() == 0;  // also if it may not be held
   if (waits) append(*waiter, position, now);
+  if (wakes && !std::exchange(wake_, true)) operation.conditions_changed();
   operation.finish();
   if (!held_slot) return held_slot.error();
   return waits ? Entry{HeldSlot(), Waiting(std::move(waiter))} : Entry{std::move(*held_slot), Waiting()};
@@ -215,27 +174,42 @@ Result<RequestQueue::Entry> RequestQueue::enter(runtime::Wakeup& wakeup, Deadlin
 /// Returns the held slot if one is free, an empty one if the exchange must wait, or the reason why it may not wait.
 Result<HeldSlot> RequestQueue::admit(std::size_t shard, const QueuePosition& position, TimePoint now, Deadline deadline) {
   if (state_ != State::kServes) return why_not();
-  if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
-  // No waiter can use this slot: the last `finish` has served every waiter that could.
-  while (capacity_.available_without(position.avoided.get())) {
-    Capacity::Taken taken = take(shard, position.avoided.get());
-    if (taken.replica != nullptr) return hold(std::move(taken), position, now);
-  }
-  if (position.ticket != 0) return HeldSlot();                // it was admitted before
-  const std::size_t comes = capacity_.awaited_preemptions();  // a request is never refused because a probe holds a slot
-  if (waiting_.size() < comes) return HeldSlot();
-  const std::size_t ahead = waiting_ahead(position);
-  const std::size_t length = waiting_.size() - comes;
-  const bool is_full = (ahead >= comes && ahead - comes >= options_.length_max) || length / 2 >= options_.length_max;
-  if (is_full) return Failure::internal(Reason::kQueueFull, "the queue is full");
-  if (deadline != kNever) {
-    const auto shortest = pace_.shortest_wait(ahead + 1, capacity_.serving_slots(), now);
-    if (shortest && now + *shortest > deadline) {
-      return Failure::internal(Reason::kDeadlineUnmeetable,
-                               "the request would very likely still wait in the queue at its deadline");
+  if (!holds()) {
+    if (capacity_.replicas().empty()) return Failure::internal(Reason::kNoReadyReplica, "the deployment has no replica");
+    // No waiter can use this slot: the last `finish` has served every waiter that could.
+    while (capacity_.available_without(position.avoided.get())) {
+      Capacity::Taken taken = take(shard, position.avoided.get());
+      if (taken.replica != nullptr) return hold(std::move(taken), position, now);
     }
   }
-  return HeldSlot();
+  if (position.ticket != 0) return HeldSlot();  // it was admitted before
+  const std::optional<Failure> refused = why_no_room(position, now, deadline);
+  return refused ? Result<HeldSlot>(*refused) : HeldSlot();
+}
+
+/// Why a new request may not wait. Those that are held for a first replica leave the queue's length to the others.
+std::optional<Failure> RequestQueue::why_no_room(const QueuePosition& position, TimePoint now, Deadline deadline) const {
+  if (holds()) {
+    if (waiting_.waking() < options_.waking_max) return std::nullopt;
+    return Failure::internal(Reason::kWaking, "a replica is being started, and as many requests wait for it as may");
+  }
+  const std::size_t comes = capacity_.awaited_preemptions();  // a request is never refused because a probe holds a slot
+  const std::size_t length = waiting_.count().others();
+  if (length < comes) return std::nullopt;
+  const WaitingList::Count ahead = waiting_ahead(position);
+  const bool is_long = ahead.others() >= comes && ahead.others() - comes >= options_.length_max;
+  if (is_long || (length - comes) / 2 >= options_.length_max) {
+    return Failure::internal(Reason::kQueueFull, "the queue is full");
+  }
+  if (deadline == kNever) return std::nullopt;
+  const auto shortest = pace_.shortest_wait(ahead.all + 1, capacity_.serving_slots(), now);
+  if (!shortest || now + *shortest <= deadline) return std::nullopt;
+  return Failure::internal(Reason::kDeadlineUnmeetable,
+                           "the request would very likely still wait in the queue at its deadline");
+}
+
+Failure RequestQueue::home_moved() {
+  return Failure::internal(Reason::kHomeMoved, "another router is home of the namespace now");
 }
 
 Failure RequestQueue::why_not() const {
@@ -243,8 +217,8 @@ Failure RequestQueue::why_not() const {
 }
 
 /// How many wait that a new request does not overtake.
-std::size_t RequestQueue::waiting_ahead(const QueuePosition& position) const {
-  return position.arrival == TimePoint{} ? waiting_.size() : waiting_.before(first_ticket(position.arrival));
+WaitingList::Count RequestQueue::waiting_ahead(const QueuePosition& position) const {
+  return position.arrival == TimePoint{} ? waiting_.count() : waiting_.before(first_ticket(position.arrival));
 }
 
 /// `avoided`: see Capacity::take.
@@ -289,6 +263,8 @@ void RequestQueue::append(Waiter& waiter, const QueuePosition& position, TimePoi
   waiter.arrival_ = position.arrival == TimePoint{} ? now : std::min(position.arrival, now);
   waiter.met_reachable_ = capacity_.reachable() > 0;
   waiter.revivals_ = capacity_.revivals();
+  waiter.waking_ = position.waking || holds();
+  if (waiter.waking_) record_.add(QueueEvent::kWaking, waiter.ticket_);
   waiting_.insert(waiter);
 }
 
@@ -297,7 +273,10 @@ HeldSlot RequestQueue::take_idle(runtime::Shard& shard) {
   HeldSlot idle;
   while (state_ == State::kServes && waiting_.empty() && !idle && capacity_.available()) {
     Capacity::Taken taken = take(shard.index(), nullptr);
-    if (taken.replica != nullptr) idle = hold(std::move(taken), {}, operation.now());
+    if (taken.replica == nullptr) continue;
+    idle = hold(std::move(taken), {}, operation.now());
+    idle.is_copy_ = true;
+    ++copies_;
   }
   operation.finish();
   return idle;
@@ -327,6 +306,7 @@ Parting RequestQueue::part(Waiter& waiter) noexcept {
   bool waits = false;
   {
     const std::lock_guard lock(mutex_);
+    count_load(waiter.shard_.now());
     parting.replica_was_ready = waiter.met_reachable_ || waiter.revivals_ != capacity_.revivals();
     parting.replicas_refuse = capacity_.refusing() > 0;
     waits = waiter.state_ == Waiter::State::kWaiting;
@@ -337,6 +317,7 @@ Parting RequestQueue::part(Waiter& waiter) noexcept {
     if (waiter.state_ == Waiter::State::kGranted) parting.held_slot = held_slot_of(waiter);
     waiter.state_ = Waiter::State::kSpent;
     waiter.left_ = true;  // if its message is under way, that frees it
+    record_.add(QueueEvent::kEnd);
   }
   if (waits) delete &waiter;
   return parting;
@@ -348,6 +329,11 @@ void RequestQueue::give_back(HeldSlot& held_slot) noexcept {
   const ReplicaReport& report = held_slot.report_;
   const bool reached = report.outcome != ReplicaReport::Outcome::kFailed && report.outcome != ReplicaReport::Outcome::kRefused;
   if (reached) pace_.held_for(operation.now() - held_slot.since_, operation.now());
+  if (held_slot.is_copy_) {
+    --copies_;
+  } else if (load_.on()) {
+    load_.given_back(operation.now() - held_slot.since_);
+  }
   record_.add(QueueEvent::kGivenBack, held_slot.ticket_, &replica);
   capacity_.give_back(replica, held_slot.entry_, operation.retired());
   const bool has_report = report.outcome != ReplicaReport::Outcome::kNone || report.sheds_until != TimePoint{};

@@ -14,6 +14,7 @@
 #include "router/dispatch/capacity.h"
 #include "router/dispatch/event_record.h"
 #include "router/dispatch/pace.h"
+#include "router/dispatch/queue_load.h"
 #include "router/dispatch/replica.h"
 #include "router/dispatch/replica_report.h"
 #include "router/dispatch/retry_budget.h"
@@ -30,6 +31,7 @@ struct QueuePosition {
   std::uint64_t ticket = 0;
   std::shared_ptr<Replica> avoided;  // not chosen while another replica serves; may be nullptr
   TimePoint arrival{};               // of a new request at the router that has sent it on; zero: it arrives now
+  bool waking = false;               // of a request that comes back: it was held for a first replica
 };
 
 /// Evidence that an exchange holds a slot. Gives the slot back on destruction. Move-only; may be destroyed on any thread.
@@ -67,16 +69,25 @@ class HeldSlot {
   std::uint64_t ticket_ = 0;
   TimePoint since_{};
   ReplicaReport report_;
+  bool is_copy_ = false;  // of `take_idle`
 };
 
 struct QueueOptions {
   std::size_t length_max = 64;  // exchanges waiting, per deployment
+  std::size_t waking_max = 64;  // and held for a first replica
+};
+
+/// A first replica is being started, or will be once a request waits for it.
+struct Awakening {
+  Duration pod_start{};              // how long that is likely to take
+  std::optional<TimePoint> begun{};  // nothing: it has not begun
 };
 
 /// The load of a queue and its replicas, for metrics, status and scaling.
 struct Demand {
-  std::size_t waiting = 0;
-  TimePoint oldest{};            // arrival of the first waiter; meaningless if there is none
+  std::size_t waiting = 0;       // without those that are held for a first replica
+  std::size_t waking = 0;        // held for a first replica
+  TimePoint oldest{};            // arrival of the first of both; meaningless if there is none
   std::size_t slots = 0;         // sum over the replicas with a limit, ready or not
   std::size_t slots_in_use = 0;  // all held slots, also of replicas without limit and of removed replicas
   std::size_t replicas = 0;
@@ -95,8 +106,9 @@ struct Condition {
   bool operator==(const Condition&) const = default;
 };
 
-/// Is notified that the condition of replicas may have changed: once, until the next `RequestQueue::begin_look`. On the thread
-/// that gave a slot back or changed the replicas, without the mutex.
+/// Is notified that the condition of replicas may have changed, or that a first request is held for a first replica: once,
+/// until the next `RequestQueue::begin_look`. On the thread that gave a slot back, changed the replicas or entered the queue,
+/// without the mutex.
 class Watcher {
  public:
   virtual ~Watcher() = default;
@@ -126,6 +138,8 @@ class Waiting {
   ~Waiting() { leave(); }
 
   explicit operator bool() const { return waiter_ != nullptr; }
+  /// Whether it is held for a first replica: it stays so until it leaves the queue, also after that replica is ready.
+  bool waking() const { return waiter_ != nullptr && waiter_->waking_; }
   /// Returns, without a lock, the held slot (once), a failure if the queue was closed or its home has moved away, or an empty
   /// held slot if no result has arrived yet.
   Result<HeldSlot> poll();
@@ -165,6 +179,8 @@ class QueueMutex {
 /// (contract, section 5). No exchange waits while a slot of a serving replica (ready, not ejected, not refusing) is free, and
 /// none overtakes an earlier one. Exception: an exchange that avoids a replica does not take that replica's slots as long as
 /// another replica serves; later waiters may then take that slot.
+/// A request that comes while no replica is ready, but one is to be started (`set_waking`), is *held*: it waits in the same
+/// order, but does not count for the queue's length, and waits as long as its caller lets it.
 /// Threads: shared by all shards (one short mutex). While it is held, nothing is resumed, sent or destroyed. A waiter gets its
 /// result on its own shard. Only functions that say so may fail for lack of memory, and then they have changed nothing. Owned
 /// by a shared_ptr; outlives tables.
@@ -184,20 +200,36 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   /// Takes a free slot of the least-loaded serving replica (ties at random; a slot with a connection of this shard first). If
   /// there is none, takes a position in the queue: `position`, or the end. `wakeup` is woken when the result has arrived.
   /// Fails with kQueueFull (new requests only; the slots that probes are giving up raise the limit), kDeadlineUnmeetable (new
-  /// requests only: it would very likely still wait at `deadline`), kNoReadyReplica (the deployment has no replica),
-  /// kDeploymentNotFound (closed), or kHomeMoved. For a request that was sent on, only those that arrived before it count as
-  /// the queue's length, so that it is not refused for others that came here sooner; but never more than twice the length wait.
-  /// Takes the mutex once. Throws std::bad_alloc.
+  /// requests only: it would very likely still wait at `deadline`), kNoReadyReplica (the deployment has no replica), kWaking
+  /// (new requests only: as many are held as may be), kDeploymentNotFound (closed), or kHomeMoved. For a request that was sent
+  /// on, only those that arrived before it count as the queue's length, so that it is not refused for others that came here
+  /// sooner; but never more than twice the length wait. Takes the mutex once. Throws std::bad_alloc.
   Result<Entry> enter(runtime::Wakeup& wakeup, Deadline deadline = kNever, const QueuePosition& position = {});
-  /// A slot if one is free and no exchange waits, else an empty held slot. For work for which no client waits.
+  /// A slot if one is free and no exchange waits, else an empty held slot. For work for which no client waits: it is no load.
   HeldSlot take_idle(runtime::Shard& shard);
   /// Whether the retry budget allows one more second attempt; if so, counts it. Any thread.
   bool may_retry();
   /// How long a request that arrives now is likely to wait; no value while that is not known. Any thread.
   std::optional<Duration> expected_wait() const;
+  /// Whether a request that arrives now would be held for a first replica. Any thread.
+  bool wakes() const;
+  /// How many are held now. Any thread.
+  std::size_t waking() const;
+  /// Whether a request has come since the last call that was to be held, and no other one was. Control, after a notice.
+  bool take_wake();
+  /// When the replica is likely to be ready that is being started, at the earliest now; no value if `set_waking` has named
+  /// none. Any thread.
+  std::optional<Duration> start_left() const;
+  /// Brings the integrals up to now. Any thread.
+  QueueIntegrals integrals();
 
   // --- control thread; a change of the replicas serves the waiters for which a slot is free now ---
   void set_options(QueueOptions options);
+  /// Whether `integrals` counts. Off at the start.
+  void set_counting(bool on);
+  /// From now on, requests are held while no replica is ready; nothing: they are not. Requests that are held already stay so.
+  /// Nothing at the start.
+  void set_waking(std::optional<Awakening> awakening);
   /// Replaces the set of replicas. A new one is not ready before `set_ready`. A removed one gets no new exchange, its held
   /// slots stay valid, and its idle connections are retired. Waiters go on waiting, even if no replica is left. Throws
   /// std::bad_alloc.
@@ -222,6 +254,9 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   /// How many slots of the pod the fleet withholds (PodSlots::withhold). A queue that waits for one that becomes free is
   /// served.
   static void set_withheld(PodSlots& pod, std::size_t slots) noexcept;
+  /// Whether the pod is withdrawn, since it is about to be removed (PodSlots::withdraw): exchanges that run there go on, none
+  /// begins, and its idle connections in slots are closed. When it is withdrawn no more, queues that wait for it are served.
+  static void set_withdrawn(PodSlots& pod, bool withdrawn) noexcept;
   /// Why no replica is ready, for responses with no_ready_replica; nullptr: not known.
   void set_trouble(std::shared_ptr<const std::string> text);
 
@@ -246,11 +281,19 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   class Operation;  // one operation under the mutex
   enum class State : std::uint8_t { kServes, kHomeMoved, kClosed };
 
+  static Failure home_moved();
   Failure why_not() const;
-  std::size_t waiting_ahead(const QueuePosition& position) const;
+  bool holds() const { return awakening_.has_value() && capacity_.ready() == 0; }
+  std::size_t busy() const { return capacity_.held() - copies_; }
+  void count_load(TimePoint now) {
+    record_.set_time(now);
+    if (load_.on()) load_.advance(now, busy(), waiting_.size() - waiting_.waking());
+  }
+  WaitingList::Count waiting_ahead(const QueuePosition& position) const;
   Capacity::Taken take(std::size_t shard, Replica* avoided) noexcept;
   std::uint64_t ticket_for(const QueuePosition& position, TimePoint now);
   Result<HeldSlot> admit(std::size_t shard, const QueuePosition& position, TimePoint now, Deadline deadline);
+  std::optional<Failure> why_no_room(const QueuePosition& position, TimePoint now, Deadline deadline) const;
   HeldSlot hold(Capacity::Taken taken, const QueuePosition& position, TimePoint now);
   void append(Waiter& waiter, const QueuePosition& position, TimePoint now);
   static HeldSlot held_slot_of(Waiter& waiter) noexcept;
@@ -269,6 +312,10 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   std::uint64_t sent_on_ = 0;      // requests that came with an earlier arrival
   WaitingList waiting_;
   Capacity capacity_;
+  std::size_t copies_ = 0;  // held slots of `take_idle`
+  QueueLoad load_;
+  std::optional<Awakening> awakening_;
+  bool wake_ = false;  // see `take_wake`
   Pace pace_;
   RetryBudget retries_;
   std::shared_ptr<const std::string> trouble_;

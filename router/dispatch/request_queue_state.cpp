@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "router/dispatch/request_queue.h"
@@ -8,6 +9,48 @@ namespace router::dispatch {
 void RequestQueue::set_options(QueueOptions options) {
   const std::lock_guard lock(mutex_);
   options_ = options;
+}
+
+void RequestQueue::set_counting(bool on) {
+  const TimePoint now = clock_.now();
+  const std::lock_guard lock(mutex_);
+  count_load(now);
+  if (on != load_.on()) load_.switch_to(on, now);
+}
+
+QueueIntegrals RequestQueue::integrals() {
+  const TimePoint now = clock_.now();
+  const std::lock_guard lock(mutex_);
+  count_load(now);
+  return load_.sums();
+}
+
+void RequestQueue::set_waking(std::optional<Awakening> awakening) {
+  const std::lock_guard lock(mutex_);
+  awakening_ = awakening;
+}
+
+bool RequestQueue::wakes() const {
+  const std::lock_guard lock(mutex_);
+  return state_ != State::kClosed && holds();
+}
+
+std::size_t RequestQueue::waking() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.waking();
+}
+
+bool RequestQueue::take_wake() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(wake_, false);
+}
+
+std::optional<Duration> RequestQueue::start_left() const {
+  const TimePoint now = clock_.now();
+  const std::lock_guard lock(mutex_);
+  if (!awakening_) return std::nullopt;
+  const Duration elapsed = awakening_->begun ? now - *awakening_->begun : Duration{};
+  return std::max(awakening_->pod_start - elapsed, Duration{});
 }
 
 Condition RequestQueue::condition(const std::shared_ptr<Replica>& replica) const {
@@ -39,7 +82,8 @@ std::shared_ptr<const std::string> RequestQueue::trouble() const {
 Demand RequestQueue::demand() const {
   const std::lock_guard lock(mutex_);
   Demand demand;
-  demand.waiting = waiting_.size();
+  demand.waiting = waiting_.count().others();
+  demand.waking = waiting_.waking();
   if (!waiting_.empty()) demand.oldest = waiting_.first().arrival_;
   demand.slots = capacity_.slots();
   demand.slots_in_use = capacity_.held();

@@ -45,6 +45,7 @@ class Waiter final : public runtime::Message {
   // Protected by the queue's mutex, until it has arrived:
   State state_ = State::kNew;
   bool met_reachable_ = false;  // on arrival, a replica was ready and not refusing
+  bool waking_ = false;         // held for a first replica; does not change once it waits
   std::shared_ptr<RequestQueue> queue_;
   std::shared_ptr<Replica> avoided_;  // not chosen while another replica serves; may be nullptr
   std::uint64_t ticket_ = 0;
@@ -62,8 +63,16 @@ class WaitingList {
  public:
   using List = boost::intrusive::list<Waiter, Hook>;
 
+  struct Count {
+    std::size_t all = 0;
+    std::size_t waking = 0;  // of them: held for a first replica
+    std::size_t others() const { return all - waking; }
+  };
+
   bool empty() const { return list_.empty(); }
   std::size_t size() const { return list_.size(); }
+  std::size_t waking() const { return waking_; }
+  Count count() const { return {size(), waking_}; }
   Waiter& first() { return list_.front(); }
   const Waiter& first() const { return list_.front(); }
   List::iterator begin() { return list_.begin(); }
@@ -73,19 +82,30 @@ class WaitingList {
     auto after = list_.end();
     while (after != list_.begin() && std::prev(after)->ticket_ > waiter.ticket_) --after;
     list_.insert(after, waiter);
+    waking_ += waiter.waking_ ? 1 : 0;
   }
-  void erase(Waiter& waiter) noexcept { list_.erase(list_.iterator_to(waiter)); }
+  void erase(Waiter& waiter) noexcept {
+    list_.erase(list_.iterator_to(waiter));
+    waking_ -= waiter.waking_ ? 1 : 0;
+  }
   /// How many have a ticket before `ticket`.
-  std::size_t before(std::uint64_t ticket) const noexcept {
-    std::size_t count = list_.size();
-    for (auto each = list_.rbegin(); each != list_.rend() && each->ticket_ > ticket; ++each) --count;
-    return count;
+  Count before(std::uint64_t ticket) const noexcept {
+    Count before = count();
+    for (auto each = list_.rbegin(); each != list_.rend() && each->ticket_ > ticket; ++each) {
+      --before.all;
+      before.waking -= each->waking_ ? 1 : 0;
+    }
+    return before;
   }
   /// Moves `waiter` from this list to the end of `settled`.
-  void move_to(List& settled, Waiter& waiter) noexcept { settled.splice(settled.end(), list_, list_.iterator_to(waiter)); }
+  void move_to(List& settled, Waiter& waiter) noexcept {
+    settled.splice(settled.end(), list_, list_.iterator_to(waiter));
+    waking_ -= waiter.waking_ ? 1 : 0;
+  }
 
  private:
   List list_;
+  std::size_t waking_ = 0;
 };
 
 }  // namespace router::dispatch

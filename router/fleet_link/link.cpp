@@ -1,7 +1,9 @@
 #include "router/fleet_link/link.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -65,6 +67,12 @@ std::optional<std::chrono::microseconds> Link::round_trip() {
   if (::getsockopt(stream_.socket().descriptor(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_rtt == 0)
     return std::nullopt;
   return std::chrono::microseconds(info.tcpi_rtt);
+}
+
+std::size_t Link::unsent() {
+  int in_kernel = 0;
+  if (::ioctl(stream_.socket().descriptor(), SIOCOUTQNSD, &in_kernel) != 0) in_kernel = 0;
+  return out_.size() - sent_ + static_cast<std::size_t>(in_kernel);
 }
 
 void Link::send(std::string_view frame) {

@@ -49,6 +49,8 @@ class Link {
 
   /// Queues a frame of at most kFrameMax bytes, and sends what the kernel takes. With more than `unsent_max` the link ends.
   void send(std::string_view frame);
+  /// Bytes of frames that the kernel has not begun to send, in this process and in the kernel.
+  std::size_t unsent();
   /// Sends what waits. After each wake.
   void flush();
   /// Reads once, at most 256 KB, and calls `take` with each frame until the link has ended.

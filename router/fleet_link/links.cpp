@@ -233,6 +233,25 @@ bool Links::send(LinkNumber number, std::string_view frame) {
   return !link->ended();
 }
 
+bool Links::offer(std::string_view member, std::string_view frame) {
+  Link* link = best_link(member);
+  if (link == nullptr || link->unsent() > options_.offer_max) return false;
+  link->send(frame);
+  return !link->ended();
+}
+
+std::vector<std::string> Links::members() const {
+  std::vector<std::string> members;
+  members.reserve(members_.size());
+  for (const auto& [member, links] : members_) members.push_back(member);
+  return members;
+}
+
+std::string_view Links::member(LinkNumber number) const {
+  const Link* link = find(number);
+  return link != nullptr ? std::string_view(link->member) : std::string_view();
+}
+
 void Links::note_bye(LinkNumber number) {
   const Link* link = find(number);
   if (link == nullptr) return;

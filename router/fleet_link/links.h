@@ -31,6 +31,7 @@ struct LinkOptions {
   std::chrono::milliseconds redial_max{300};
   std::size_t members_max = 72;              // 64, and some that were replaced and are not gone yet
   std::size_t unsent_max = 4 * 1024 * 1024;  // bytes of frames that wait for one peer
+  std::size_t offer_max = 512 * 1024;        // with more unsent bytes than that a peer gets no frame that may be lost
   bool trust_refused = true;                 // proof P2; false where a mesh may answer in the name of a dead process
   ProbeOptions probe;
 };
@@ -77,6 +78,14 @@ class Links {
 
   /// Sends a frame of 1 to kFrameMax bytes. False: the link has ended. Throws std::bad_alloc.
   bool send(LinkNumber link, std::string_view frame);
+  /// Sends a frame that may be lost to `member`. False: it was not sent, since there is no link, or more than
+  /// `LinkOptions::offer_max` bytes wait there: such frames neither delay others for long nor end a link as slow. Throws
+  /// std::bad_alloc.
+  bool offer(std::string_view member, std::string_view frame);
+  /// The members with a link. Throws std::bad_alloc.
+  std::vector<std::string> members() const;
+  /// The member at the other end; empty if the link has ended.
+  std::string_view member(LinkNumber link) const;
   /// The link over which frames to `member` go; 0 if there is none.
   LinkNumber best(std::string_view member) const;
   /// The time from this kernel to the peer's and back on that link, as TCP measures it; nothing: no link, or no sample yet.

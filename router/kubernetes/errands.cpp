@@ -70,10 +70,18 @@ struct Errands::State : std::enable_shared_from_this<State>, private runtime::Ti
 };
 
 void Errands::State::ask(const Key& key) {
-  const auto [place, fresh] = errands.try_emplace(key);
-  Errand& errand = place->second;
+  const TimePoint earliest = now();
+  if (!errands.contains(key)) {
+    const auto place = resting.emplace(earliest, key).first;
+    try {
+      errands[key].earliest = earliest;
+    } catch (const std::bad_alloc&) {
+      resting.erase(place);  // each entry of the one has an entry of the other, or is under way
+      throw;
+    }
+  }
+  Errand& errand = errands.at(key);
   errand.wanted = true;
-  if (fresh) rest(key, errand, now());
   if (!errand.under_way) pump_soon();
 }
 
@@ -83,11 +91,12 @@ void Errands::State::rest(const Key& key, Errand& errand, TimePoint until) {
 }
 
 void Errands::State::pump_soon() {
-  if (std::exchange(pump_posted, true)) return;
+  if (pump_posted) return;
   shard().post([self = shared_from_this()] {
     self->pump_posted = false;
     self->pump();
   });
+  pump_posted = true;  // last: the call above may throw
 }
 
 void Errands::State::pump() {
@@ -170,12 +179,10 @@ void Errands::State::ended(const Key& key, TimePoint began, const absl::StatusOr
   errand.under_way = false;
   const TimePoint spaced = deadline_after(began, options.spacing);
   if (!answer.ok() || is_about_us(answer->status)) {
-    if (!answer.ok()) {
-      pause(std::string(answer.status().message()), {});
-    } else {
-      pause(absl::StrCat(client.name(), " answers a request with ", answer->status),
-            answer->retry_after.value_or(std::chrono::seconds(0)));
-    }
+    const std::string why = answer.ok() ? absl::StrCat(client.name(), " answers a request with ", answer->status)
+                                        : std::string(answer.status().message());
+    pause(why, answer.ok() ? answer->retry_after.value_or(std::chrono::seconds(0)) : std::chrono::seconds(0));
+    key.first->unanswered(key.second, why);
     errand.wanted = true;
     return rest(key, errand, spaced);
   }

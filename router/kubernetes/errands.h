@@ -31,6 +31,12 @@ class Sender {
   /// Handles the server's answer. Not called if the server cannot be reached or answers with 401, 429 or 5xx: then the errand
   /// is tried again.
   virtual Outcome answered(const std::string& name, const ApiAnswer& answer) = 0;
+  /// Called instead of `answered` before the errand is tried again. `why` is one line, without secrets. The server may have
+  /// carried out the request. Not called if an exception has interrupted it.
+  virtual void unanswered(const std::string& name, const std::string& why) {
+    static_cast<void>(name);
+    static_cast<void>(why);
+  }
 
  protected:
   ~Sender() = default;

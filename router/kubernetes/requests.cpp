@@ -25,8 +25,8 @@ ApiRequest create_request(const std::string& path, const boost::json::object& ob
   return with_body("POST", path + "?fieldManager=inference-router", "application/json", object);
 }
 
-ApiRequest replace_request(const std::string& path, const boost::json::object& object) {
-  return with_body("PUT", path + "?fieldManager=inference-router", "application/json", object);
+ApiRequest replace_request(const std::string& path, const boost::json::object& object, std::string_view manager) {
+  return with_body("PUT", path + "?fieldManager=" + std::string(manager), "application/json", object);
 }
 
 ApiRequest merge_request(const std::string& path, const boost::json::object& change) {

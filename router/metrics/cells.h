@@ -157,6 +157,13 @@ class alignas(64) DeploymentCells {
   void exchange_finished(const ExchangeFigures& figures);
   /// Only what concerns the pods: another router counts the exchange, and this one had the pod.
   void attempts_finished(const ExchangeFigures& figures);
+  /// A request was admitted, that no other router has sent on.
+  void arrived() { arrivals_.add(); }
+  /// A request was refused for want of capacity, and told to come back after so long.
+  void refused(std::chrono::seconds told) {
+    refusals_.add();
+    told_seconds_.add(static_cast<std::uint64_t>(told.count()));
+  }
   void connection_replaced(FreshReason reason) { fresh_connections_[static_cast<std::size_t>(reason)].add(); }
 
   // For the exposition, any thread.
@@ -165,6 +172,9 @@ class alignas(64) DeploymentCells {
   const Histogram& overhead() const { return overhead_; }
   const Histogram& queue_wait() const { return queue_wait_; }
   const Histogram& first_byte() const { return first_byte_; }
+  std::uint64_t arrivals() const { return arrivals_.value(); }
+  std::uint64_t refusals() const { return refusals_.value(); }
+  std::uint64_t told_seconds() const { return told_seconds_.value(); }
   std::uint64_t request_bytes() const { return request_bytes_.value(); }
   std::uint64_t response_bytes() const { return response_bytes_.value(); }
   std::uint64_t refused_retries() const { return refused_retries_.value(); }
@@ -181,6 +191,9 @@ class alignas(64) DeploymentCells {
   Histogram overhead_;
   Histogram queue_wait_;
   Histogram first_byte_;
+  Cell arrivals_;
+  Cell refusals_;      // for want of capacity
+  Cell told_seconds_;  // the sum of their Retry-After
   Cell request_bytes_;
   Cell response_bytes_;
   Cell refused_retries_;

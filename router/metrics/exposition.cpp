@@ -135,6 +135,39 @@ void add_replicas(MetricFamily& family, const DeploymentFigures& figures) {
   add_value(family, with(labels, "state", "terminating"), figures.replicas_terminating);
 }
 
+void add_demand(MetricFamily& family, const DeploymentFigures& figures) {
+  if (figures.scaling) add_value(family, labels_of(figures), figures.scaling->demand_slots);
+}
+
+const ScalingDecided* decided(const DeploymentFigures& figures) {
+  return figures.scaling && figures.scaling->decided ? &*figures.scaling->decided : nullptr;
+}
+
+void add_scaling_demand(MetricFamily& family, const DeploymentFigures& figures) {
+  const ScalingDecided* last = decided(figures);
+  if (last == nullptr) return;
+  const Labels labels = labels_of(figures);
+  add_value(family, with(labels, "part", "busy"), last->busy);
+  add_value(family, with(labels, "part", "waiting"), last->waiting);
+  add_value(family, with(labels, "part", "held"), last->held);
+  add_value(family, with(labels, "part", "offered"), last->offered);
+}
+
+template <auto kFigure>
+void add_decided(MetricFamily& family, const DeploymentFigures& figures) {
+  if (const ScalingDecided* last = decided(figures)) add_value(family, labels_of(figures), last->*kFigure);
+}
+
+void add_scaling_limited(MetricFamily& family, const DeploymentFigures& figures) {
+  const ScalingDecided* last = decided(figures);
+  if (last == nullptr || last->limited_by.empty()) return;
+  add_value(family, with(labels_of(figures), "by", last->limited_by), std::uint64_t{1});
+}
+
+void add_held_requests(MetricFamily& family, const DeploymentFigures& figures) {
+  if (figures.scaling) add_value(family, labels_of(figures), figures.held_requests);
+}
+
 Labels labels_of(const ReplicaFigures& figures) {
   return with(deployment_labels(figures.endpoint, figures.deployment), "replica", figures.replica);
 }
@@ -202,6 +235,10 @@ void add_round_trips(MetricFamily& family, const ProcessFigures& figures) {
 
 void add_fleet_covered(MetricFamily& family, const ProcessFigures& figures) {
   if (figures.fleet) add_value(family, {}, std::uint64_t{figures.fleet->covered ? 1U : 0U});
+}
+
+void add_scaling_writes(MetricFamily& family, const ProcessFigures& figures) {
+  for (const auto& [result, writes] : figures.scaling_writes) add_value(family, {{"result", result}}, writes);
 }
 
 void add_sent_on(MetricFamily& family, const ProcessFigures& figures) {
@@ -305,6 +342,15 @@ constexpr std::array kFamilies{
     Family{.name = kFleetSlotsWaiting, .type = kGauge, .of_process = add_fleet<&FleetFigures::slots_waiting>},
     Family{.name = kFleetRoundTrip, .type = kGauge, .of_process = add_round_trips},
     Family{.name = kFleetSentOn, .type = kCounter, .of_process = add_sent_on},
+    Family{.name = kDemandSlots, .type = kGauge, .of_figures = add_demand},
+    Family{.name = kScalingDemand, .type = kGauge, .of_figures = add_scaling_demand},
+    Family{.name = kScalingWanted, .type = kGauge, .of_figures = add_decided<&ScalingDecided::wanted>},
+    Family{.name = kScalingCurrent, .type = kGauge, .of_figures = add_decided<&ScalingDecided::current>},
+    Family{.name = kScalingPodStart, .type = kGauge, .of_figures = add_decided<&ScalingDecided::pod_start_seconds>},
+    Family{.name = kScalingLimited, .type = kGauge, .of_figures = add_scaling_limited},
+    Family{.name = kScalingWrites, .type = kCounter, .of_process = add_scaling_writes},
+    Family{.name = kHeldRequests, .type = kGauge, .of_figures = add_held_requests},
+    Family{.name = kHeldBytes, .type = kGauge, .of_process = add_known<&ProcessFigures::held_bytes>},
     Family{.name = kLogDropped, .type = kCounter, .of_process = add_process<&ProcessFigures::access_log_dropped>},
     Family{.name = kCpuSeconds, .type = kCounter, .of_process = add_usage<double, &ProcessUsage::cpu_seconds>},
     Family{.name = kResidentBytes, .type = kGauge, .of_process = add_usage<std::uint64_t, &ProcessUsage::resident_bytes>},

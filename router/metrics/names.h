@@ -98,6 +98,22 @@ inline constexpr Name kFleetRoundTrip{
     "Round trip time of the link to another router of the fleet, as TCP measures it."};  // + peer
 inline constexpr Name kFleetSentOn{"inference_router_fleet_requests_sent_on_total",
                                    "Requests sent on to another router, by what became of them."};  // + result
+inline constexpr Name kDemandSlots{"inference_router_demand_slots",
+                                   "This router's share of the slots that the requests of all routers need; sum it."};
+inline constexpr Name kScalingDemand{"inference_router_scaling_demand_slots",
+                                     "Slots needed, as the router that decides saw it last, by part."};  // + part
+inline constexpr Name kScalingWanted{"inference_router_scaling_wanted_replicas", "Replicas that were decided on last."};
+inline constexpr Name kScalingCurrent{"inference_router_scaling_current_replicas",
+                                      "spec.replicas of the target, as last seen."};
+inline constexpr Name kScalingPodStart{"inference_router_scaling_pod_start_seconds",
+                                       "Median time from asking for a replica until it was ready."};
+inline constexpr Name kScalingLimited{"inference_router_scaling_limited",
+                                      "1: the last decision did not follow the demand alone, by reason."};  // + by
+inline constexpr Name kScalingWrites{"inference_router_scaling_writes_total",
+                                     "Writes of spec.replicas, by result."};  // + result
+inline constexpr Name kHeldRequests{"inference_router_held_requests", "Requests that wait for a first replica."};
+inline constexpr Name kHeldBytes{"inference_router_held_bytes",
+                                 "Memory of requests that wait for a first replica, of all deployments."};
 inline constexpr Name kLogDropped{"inference_router_access_log_dropped_total",
                                   "Access log lines dropped because they could not be written fast enough."};
 

@@ -20,6 +20,24 @@ struct Outages {
   std::uint64_t refusals = 0;
 };
 
+/// The last decision of the router that decides how many replicas a deployment has.
+struct ScalingDecided {
+  double busy = 0;  // slots, means
+  double waiting = 0;
+  double held = 0;
+  double offered = 0;
+  std::uint64_t wanted = 0;   // replicas
+  std::uint64_t current = 0;  // spec.replicas
+  double pod_start_seconds = 0;
+  std::string limited_by;  // the reason, if it is not the demand; empty: it is
+};
+
+/// What the autoscaler knows of a deployment that is scaled.
+struct ScalingFigures {
+  double demand_slots = 0;                  // this router's share: the sum over the routers is the demand of all
+  std::optional<ScalingDecided> decided{};  // nothing in the routers that do not decide
+};
+
 /// The state of one deployment at the moment of a scrape.
 struct DeploymentFigures {
   std::string endpoint;
@@ -32,7 +50,9 @@ struct DeploymentFigures {
   std::uint64_t replicas_ejected = 0;
   std::uint64_t replicas_refusing = 0;
   std::uint64_t replicas_terminating = 0;
+  std::uint64_t held_requests = 0;  // that wait for a first replica
   Outages outages{};
+  std::optional<ScalingFigures> scaling{};  // nothing: it is not scaled
 };
 
 /// The state of one replica at the moment of a scrape.
@@ -78,11 +98,13 @@ struct ProcessFigures {
   std::uint64_t authorities_refused = 0;   // files of authorities, likewise
   std::uint64_t generation = 0;
   std::uint64_t access_log_dropped = 0;
-  std::optional<Duration> discovery_age;           // nothing: no API server is followed
-  std::optional<std::uint64_t> resources_refused;  // likewise
-  std::optional<std::uint64_t> events_dropped;     // likewise
-  std::optional<FleetFigures> fleet{};             // nothing: no fleet
-  std::optional<PerReplica> per_replica{};         // nothing: switched off
+  std::optional<Duration> discovery_age;                  // nothing: no API server is followed
+  std::optional<std::uint64_t> resources_refused;         // likewise
+  std::optional<std::uint64_t> events_dropped;            // likewise
+  std::optional<FleetFigures> fleet{};                    // nothing: no fleet
+  std::map<std::string, std::uint64_t> scaling_writes{};  // by result; empty: nothing was written
+  std::optional<std::uint64_t> held_bytes{};              // nothing: no autoscaler
+  std::optional<PerReplica> per_replica{};                // nothing: switched off
   ProcessUsage usage{};
   std::string version;
 };

@@ -23,6 +23,16 @@ std::uint64_t DeploymentMetrics::aborts_unnoticed() const {
   return sum;
 }
 
+Offered DeploymentMetrics::offered() const {
+  Offered sum;
+  for (const DeploymentCells& cells : cells_) {
+    sum.arrivals += cells.arrivals();
+    sum.refusals += cells.refusals();
+    sum.told_seconds += cells.told_seconds();
+  }
+  return sum;
+}
+
 Registry::Key Registry::key(std::string_view endpoint, std::string_view deployment) {
   return {lower_case(endpoint), lower_case(deployment)};
 }

@@ -19,6 +19,18 @@
 
 namespace router::metrics {
 
+/// What was asked of a deployment, for the autoscaler: sums over all shards, since the metrics were made.
+struct Offered {
+  std::uint64_t arrivals = 0;      // each authenticated request once, at the router where its client is
+  std::uint64_t refusals = 0;      // for want of capacity, where the refusal was made
+  std::uint64_t told_seconds = 0;  // of Retry-After, the sum over those refusals
+
+  Offered operator-(const Offered& before) const {
+    return {arrivals - before.arrivals, refusals - before.refusals, told_seconds - before.told_seconds};
+  }
+  bool operator==(const Offered&) const = default;
+};
+
 /// The cells of one (endpoint, deployment), one set for each shard. Shared by successive routing tables.
 class DeploymentMetrics {
  public:
@@ -33,6 +45,8 @@ class DeploymentMetrics {
   const Bounds& bounds() const { return *bounds_; }
   /// Sum over all shards; any thread.
   std::uint64_t aborts_unnoticed() const;
+  /// Any thread.
+  Offered offered() const;
 
  private:
   const std::string endpoint_;

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "router/base/text.h"
 #include "router/base/time.h"
+#include "router/dispatch/held_bytes.h"
 #include "router/dispatch/namespace_home.h"
 #include "router/dispatch/request_queue.h"
 #include "router/metrics/registry.h"
@@ -29,12 +30,14 @@ struct Deployment {
   Duration stream_idle_timeout{};
   Duration upload_timeout{};
   Duration abort_wait{};
+  Duration hold{};  // that a request may wait for a first replica, from its arrival; zero: the deployment is not scaled
   std::uint64_t request_bytes_max = 0;
   bool drain_on_abort = false;
   bool allow_encoded_slashes = false;
   std::shared_ptr<dispatch::RequestQueue> queue;
   std::shared_ptr<const dispatch::NamespaceHome> home;  // nullptr: no fleet
   std::shared_ptr<metrics::DeploymentMetrics> metrics;
+  std::shared_ptr<dispatch::HeldBytes> held_bytes;  // of the process; nullptr: nothing is held
 };
 
 /// A name with keys and a traffic split.
@@ -68,6 +71,7 @@ struct RoutingTable {
   using NameMap = std::unordered_map<std::string, const Endpoint*, TextHash, std::equal_to<>>;
 
   std::uint64_t generation = 0;
+  bool complete = true;  // false: a source was not read yet, so an endpoint that is not here may exist
   std::vector<std::shared_ptr<const Endpoint>> endpoints;  // tables that differ in nothing here share them
   NameMap by_name;                                         // lower case
   NameMap by_host;                                         // lower case, without port

@@ -24,11 +24,13 @@ Failure why_in_vain(const dispatch::Parting& parting) {
 }  // namespace
 
 Task<Result<HeldSlot>> acquire(RequestQueue& queue, dispatch::QueuePosition position, Deadline deadline,
-                               runtime::Wakeup& wakeup, stream::Cancellation& cancellation) {
+                               runtime::Wakeup& wakeup, stream::Cancellation& cancellation, Holding* holding) {
   if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) co_return allowed.error();
   Result<RequestQueue::Entry> entry = queue.enter(wakeup, deadline, position);
   if (!entry) co_return entry.error();
   if (entry->held_slot) co_return std::move(entry->held_slot);
+  const bool held = holding != nullptr && entry->waiting.waking();
+  if (held) deadline = holding->begin();
   for (;;) {
     if (const Result<void> allowed = cancellation.may_take_slot(); !allowed) {
       entry->waiting.leave();
@@ -40,10 +42,16 @@ Task<Result<HeldSlot>> acquire(RequestQueue& queue, dispatch::QueuePosition posi
       entry->waiting.leave();
       co_return wanted.error();
     }
+    if (held) {
+      if (const Result<void> kept = holding->keep(); !kept) {
+        entry->waiting.leave();
+        co_return kept.error();
+      }
+    }
     if (wakeup.shard().now() >= deadline) {
       dispatch::Parting parting = entry->waiting.leave();
       if (parting.held_slot) co_return std::move(parting.held_slot);  // the slot was assigned before the waiter left
-      co_return why_in_vain(parting);
+      co_return held ? Holding::in_vain() : why_in_vain(parting);
     }
     co_await wakeup.wait(std::min(deadline, cancellation.ask_again(wakeup.shard().now())));
   }

@@ -18,6 +18,12 @@ void Attempt::hold(dispatch::HeldSlot slot) {
 }
 
 dispatch::QueuePosition Attempt::give_slot_up() {
+  if (state_ == State::kNone) {
+    ROUTER_ASSERT(ticket_ != 0);
+    dispatch::QueuePosition position;
+    position.ticket = ticket_;
+    return position;
+  }
   ROUTER_ASSERT(state_ == State::kHeld);
   dispatch::QueuePosition position = slot_.position();
   give_slot_back();
@@ -31,6 +37,7 @@ Task<Result<void>> Attempt::open(upstream::OpenOptions options, runtime::Wakeup&
   abort_wait_ = options.abort_wait;
   sent_ = {};
   if (dispatch::Membership* membership = slot_.membership(); membership != nullptr) [[unlikely]] {
+    ticket_ = slot_.ticket();
     covered_.emplace(*membership, wakeup, cancellation);
     if (!covered_->may_begin()) co_return uncovered();
   }

@@ -44,6 +44,7 @@ class Attempt {
   /// kNone or kSettled → kHeld.
   void hold(dispatch::HeldSlot slot);
   /// kHeld → kNone. Gives the slot back, for another attempt elsewhere. Returns the position in the queue that the request had.
+  /// In kNone, after `open` was cut, the slot is given back by another shard; the request keeps its position all the same.
   dispatch::QueuePosition give_slot_up();
   /// kHeld → kOpen. Suspends. Fails as `upstream::open` does: then the slot stays here, or is given back by another shard
   /// (kNone). Fails with fleet_uncovered, and has sent nothing, if the process may not begin an exchange at the pod now.
@@ -97,6 +98,7 @@ class Attempt {
   State state_ = State::kNone;
   bool fresh_ = false;  // the next connection must be a new one
   bool outlived_ = false;
+  std::uint64_t ticket_ = 0;  // of the slot, in a fleet: `open` may leave the slot to another shard
   TimePoint sent_{};
   Duration abort_wait_{};
   Deadline settles_by_ = kNever;

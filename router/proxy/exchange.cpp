@@ -47,6 +47,7 @@ Task<void> run_exchange(ShardServer& server, Downstream& downstream, runtime::Wa
 /// the queue.
 Task<Result<void>> Exchange::answer() {
   if (const Result<void> admitted = admit(); !admitted) co_return admitted.error();
+  note_arrival();
   if (member_ == nullptr && gathers_first(downstream_)) {  // a slow sender holds no slot
     if (const Result<void> gathered = co_await gather(*this); !gathered) co_return gathered.error();
   }

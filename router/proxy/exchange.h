@@ -29,7 +29,9 @@ class ShardServer;
 
 /// The local reply of the home of a request that was sent on: what this router's reply takes from it.
 struct HomeSaid {
-  HomeSaid(std::string text, std::optional<std::chrono::seconds> again) : message(std::move(text)), retry_after(again) {}
+  HomeSaid(Reason why, std::string text, std::optional<std::chrono::seconds> again)
+      : reason(why), message(std::move(text)), retry_after(again) {}
+  Reason reason;
   std::string message;  // needs no escaping; empty: none
   std::optional<std::chrono::seconds> retry_after;
 };
@@ -79,6 +81,8 @@ class Exchange {
   SendOn* send_on() { return send_on_; }
   /// Those that apply to the other side of `downstream`.
   const config::Limits& limits() const { return member_ == nullptr ? view_->limits : MemberDownstream::limits(); }
+  /// Until when the request may be held for a first replica: counted from its arrival, at whatever router.
+  Deadline held_until() const;
   /// When the client's side was over, if it is.
   TimePoint ended() const { return ended_; }
 
@@ -108,12 +112,18 @@ class Exchange {
   void refuse_sent_on(const Failure& failure);
   /// Finds the endpoint, checks the key, chooses the deployment, checks the size and the time left.
   Result<void> admit();
+  /// Counts the request for the autoscaler, where its client is. A mirrored copy is no request of a client.
+  void note_arrival();
+  /// Counts the refusal for the autoscaler, where it was made. `told`: Retry-After.
+  void note_refusal(Reason reason, std::chrono::seconds told);
   /// Waits in the queue until the attempt holds a slot. Its replica belongs to no newer configuration than the view. Suspends.
   Task<Result<void>> wait_for_slot();
   Task<Result<dispatch::HeldSlot>> acquire_slot();
   Task<Result<void>> pause_uncovered(Deadline deadline);
   Task<Result<void>> catch_up(std::uint64_t generation);
   Duration queue_time_left() const;
+  /// When the wait ends that begins at `from`.
+  Deadline queue_deadline(TimePoint from) const { return held_ ? held_until() : patience_.until(from, queue_time_left()); }
   void leave_queue(TimePoint begun);
   void note_queue_time(TimePoint begun);
   /// Opens a connection to the replica of the slot. Suspends.
@@ -150,6 +160,8 @@ class Exchange {
   Duration time_in_queue_{};  // of all attempts, and of routers that have sent the request on
   TimePoint arrival_{};       // at the router that has sent it on; zero: none has
   int attempts_ = 0;
+  bool arrived_ = false;           // was admitted once
+  bool held_ = false;              // was held for a first replica: its time in the queue is that of such a request
   bool went_elsewhere_ = false;    // after a connection that could not be made
   bool started_over_ = false;      // after a connection that had ended before it was used
   bool uncovered_ = false;         // the last attempt could not begin, because the process was not covered

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <string>
 
@@ -164,7 +165,9 @@ void Exchange::refuse_sent_on(const Failure& failure) {
     if (here) downstream_.field(fleet_field::kHome, view_->peers->self);
   }
   if (asks_to_retry(failure.reason) && route_.deployment != nullptr) {
-    downstream_.field("Retry-After", std::to_string(retry_after(route_.deployment->queue->expected_wait()).count()));
+    const std::chrono::seconds again = retry_after(*route_.deployment->queue, failure.reason);
+    downstream_.field("Retry-After", std::to_string(again.count()));
+    note_refusal(failure.reason, again);
   }
   downstream_.end_head({stream::BodySize::Kind::kLength, 0});
   downstream_.body_end(nullptr);

@@ -94,6 +94,17 @@ Result<void> Exchange::admit() {
   return check_patience(patience_, wakeup_.shard().now());
 }
 
+void Exchange::note_arrival() {
+  arrived_ = true;
+  if (member_ == nullptr) route_.deployment->metrics->on(wakeup_.shard().index()).arrived();
+}
+
+void Exchange::note_refusal(Reason reason, std::chrono::seconds told) {
+  if (!arrived_ || is_copy_ || route_.deployment == nullptr || !lacks_capacity(reason)) return;
+  if (home_said_ != nullptr && home_said_->reason == reason) return;  // the home has counted it
+  route_.deployment->metrics->on(wakeup_.shard().index()).refused(told);
+}
+
 Result<void> Exchange::send_continue() {
   http::ResponseHead head;
   head.status = 100;
@@ -137,7 +148,7 @@ Task<Result<HeldSlot>> Exchange::acquire_slot() {
   }
   const TimePoint begun = wakeup_.shard().now();
   record_.queued = begun;
-  const Deadline deadline = patience_.until(begun, queue_time_left());
+  const Deadline deadline = queue_deadline(begun);
   if (std::exchange(uncovered_, false)) {
     const Result<void> paused = co_await pause_uncovered(deadline);
     if (!paused) {
@@ -147,7 +158,11 @@ Task<Result<HeldSlot>> Exchange::acquire_slot() {
   }
   dispatch::QueuePosition position = std::exchange(position_, dispatch::QueuePosition());
   position.arrival = arrival_;
-  Result<HeldSlot> slot = co_await acquire(*route_.deployment->queue, std::move(position), deadline, wakeup_, downstream_);
+  position.waking = held_;
+  dispatch::RequestQueue& queue = *route_.deployment->queue;
+  Holding holding(*this);
+  Result<HeldSlot> slot = co_await acquire(queue, std::move(position), deadline, wakeup_, downstream_, &holding);
+  held_ |= holding.begun();
   note_queue_time(begun);
   co_return slot;
 }
@@ -169,6 +184,12 @@ Task<Result<void>> Exchange::pause_uncovered(Deadline deadline) {
 }
 
 Duration Exchange::queue_time_left() const { return std::max(route_.deployment->queue_wait_max - time_in_queue_, Duration{}); }
+
+Deadline Exchange::held_until() const {
+  Duration hold = route_.deployment->hold;
+  if (const std::optional<Duration> wait = preferred_wait(downstream_.head().fields)) hold = std::min(hold, *wait);
+  return patience_.until(arrival_ != TimePoint{} ? arrival_ : record_.begun, hold);
+}
 
 void Exchange::leave_queue(TimePoint begun) {
   left_queue_ = wakeup_.shard().now();
@@ -300,7 +321,8 @@ void Exchange::refuse(const Failure& failure) {
     reply.deployment = deployment->name;
     if (failure.reason == Reason::kNoReadyReplica) trouble = record_.trouble = deployment->queue->trouble();
     if (trouble != nullptr) reply.detail = *trouble;
-    if (asks_to_retry(failure.reason)) reply.retry_after = retry_after(deployment->queue->expected_wait());
+    if (asks_to_retry(failure.reason)) reply.retry_after = retry_after(*deployment->queue, failure.reason);
+    note_refusal(failure.reason, reply.retry_after);
   }
   if (home_said_ != nullptr) {
     if (!home_said_->message.empty()) reply.message = home_said_->message;

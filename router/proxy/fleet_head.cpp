@@ -124,7 +124,7 @@ std::optional<std::chrono::seconds> retry_after_of(const http::Fields& fields) {
   const std::string_view text = fields.get(http::Field::kRetryAfter);
   int seconds = 0;
   const std::from_chars_result read = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (read.ec != std::errc{} || seconds < 1 || seconds > 60) return std::nullopt;
+  if (read.ec != std::errc{} || seconds < 1 || seconds > 3600) return std::nullopt;
   return std::chrono::seconds(seconds);
 }
 

@@ -108,7 +108,7 @@ struct HomeReply {
   Reason reason = Reason::kInternal;
   std::string_view message;                           // needs no escaping in JSON; empty: none
   std::string_view home;                              // of a 421; empty: not known
-  std::optional<std::chrono::seconds> retry_after{};  // 1 to 60
+  std::optional<std::chrono::seconds> retry_after{};  // 1 to 3600
 };
 /// Nothing if `head` is the answer of a pod. An unknown reason is `internal`; 421 is `home_moved`.
 std::optional<HomeReply> read_home_reply(const http::ResponseHead& head);

@@ -59,7 +59,8 @@ std::string_view managed_reason(Reason reason) {
     case Reason::kQueueFull:
     case Reason::kQueueTimeout:
     case Reason::kDeadlineUnmeetable: return "too_many_pending_request";
-    case Reason::kNoReadyReplica: return "model_not_ready";
+    case Reason::kNoReadyReplica:
+    case Reason::kWaking: return "model_not_ready";
     case Reason::kUpstreamConnectFailed:
     case Reason::kUpstreamReset:
     case Reason::kUpstreamInvalidResponse: return "model_error";
@@ -71,7 +72,7 @@ std::string_view managed_reason(Reason reason) {
 
 bool asks_to_retry(Reason reason) {
   return reason == Reason::kQueueFull || reason == Reason::kQueueTimeout || reason == Reason::kDeadlineUnmeetable ||
-         reason == Reason::kNoReadyReplica || reason == Reason::kFleetUncovered;
+         reason == Reason::kNoReadyReplica || reason == Reason::kWaking || reason == Reason::kFleetUncovered;
 }
 
 int status_of(Reason reason, config::StatusProfile profile) {
@@ -96,7 +97,8 @@ int status_of(Reason reason, config::StatusProfile profile) {
     case Reason::kQueueFull:
     case Reason::kQueueTimeout:
     case Reason::kDeadlineUnmeetable: return managed ? 429 : 503;
-    case Reason::kNoReadyReplica: return managed ? 424 : 503;
+    case Reason::kNoReadyReplica:
+    case Reason::kWaking: return managed ? 424 : 503;
     case Reason::kUpstreamTimeout: return managed ? 408 : 504;
     case Reason::kUpstreamConnectFailed:
     case Reason::kUpstreamReset:
@@ -116,6 +118,20 @@ std::chrono::seconds retry_after(std::optional<Duration> expected_wait) {
   constexpr std::chrono::seconds kLatest{60};
   if (!expected_wait) return kSoonest;
   return std::clamp(std::chrono::ceil<std::chrono::seconds>(*expected_wait), kSoonest, kLatest);
+}
+
+std::chrono::seconds retry_after(const dispatch::RequestQueue& queue, Reason reason) {
+  constexpr std::chrono::seconds kSoonest{1};
+  constexpr std::chrono::seconds kLatest{3600};
+  const bool lacks_replica = reason == Reason::kWaking || reason == Reason::kNoReadyReplica;
+  const std::optional<Duration> left = lacks_replica ? queue.start_left() : std::nullopt;
+  if (left) return std::clamp(std::chrono::ceil<std::chrono::seconds>(*left), kSoonest, kLatest);
+  return retry_after(queue.expected_wait());
+}
+
+bool lacks_capacity(Reason reason) {
+  return reason == Reason::kQueueFull || reason == Reason::kQueueTimeout || reason == Reason::kDeadlineUnmeetable ||
+         reason == Reason::kNoReadyReplica || reason == Reason::kWaking;
 }
 
 int write_local_reply(Downstream& downstream, const LocalReply& reply) {

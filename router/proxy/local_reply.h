@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "router/base/failure.h"
 #include "router/base/time.h"
+#include "router/dispatch/request_queue.h"
 #include "router/proxy/downstream.h"
 
 namespace router::proxy {
@@ -19,6 +20,12 @@ bool asks_to_retry(Reason reason);
 
 /// The value of `Retry-After`: the wait that the queue expects, in whole seconds, 1 to 60; 1 if the wait is not known.
 std::chrono::seconds retry_after(std::optional<Duration> expected_wait);
+/// The value of `Retry-After` for a request that was refused before or in this queue. If it lacked a replica, and one is to be
+/// started: when that is likely to be ready, 1 s to an hour.
+std::chrono::seconds retry_after(const dispatch::RequestQueue& queue, Reason reason);
+
+/// Refusals for want of capacity: more replicas, or their start, would have prevented them.
+bool lacks_capacity(Reason reason);
 
 /// The contents of a local reply.
 struct LocalReply {

@@ -25,7 +25,9 @@ constexpr milliseconds kSlack{500};  // for the home's own deadlines, which come
 SendOn::SendOn(Exchange& exchange)
     : exchange_(exchange),
       arrived_(exchange.wakeup().shard().now()),
-      deadline_(exchange.patience().until(arrived_, exchange.queue_time_left())),
+      held_until_(exchange.route().deployment->hold > Duration{} ? exchange.held_until() : TimePoint::min()),
+      wakes_(held_until_ != TimePoint::min() && exchange.route().deployment->queue->wakes()),
+      deadline_(wakes_ ? held_until_ : exchange.queue_deadline(arrived_)),
       view_(exchange.server().view()),
       arrival_(exchange.wakeup()),
       at_(NamespaceHome::kNobody),
@@ -92,6 +94,7 @@ Task<Result<void>> SendOn::send() {
   lost_ = {};
   exchange_.home_said_.reset();  // by the try before
   place_ = to.enter();
+  if (!place_ && wakes_) co_return Failure::internal(Reason::kWaking, "too many requests wait at the home of the namespace");
   if (!place_) co_return Failure::internal(Reason::kQueueFull, "too many requests wait at the home of the namespace");
   runtime::Wakeup& wakeup = exchange_.wakeup();
   Downstream& client = exchange_.downstream();
@@ -168,14 +171,15 @@ Task<Result<void>> SendOn::pause(Duration time) {
 Failure SendOn::replied(const HomeReply& reply) {
   replied_ = true;
   named_ = find_member(reply.home);
-  exchange_.home_said_ = std::make_unique<HomeSaid>(std::string(reply.message), reply.retry_after);
+  exchange_.home_said_ = std::make_unique<HomeSaid>(reply.reason, std::string(reply.message), reply.retry_after);
   return Failure::internal(reply.reason, "the home of the namespace refused the request");
 }
 
-/// The home waits for a slot, perhaps for a newer configuration, and for a connection to the pod, two of them at most.
+/// The home waits for a slot, perhaps for a newer configuration, and for a connection to the pod, two of them at most. It may
+/// know that no replica is ready before this router does, and hold the request.
 Deadline SendOn::answers_by() const {
   const model::Deployment& deployment = *exchange_.route().deployment;
-  return deadline_after(deadline_, 2 * deployment.connect_timeout + deployment.abort_wait + kSlack);
+  return deadline_after(std::max(deadline_, held_until_), 2 * deployment.connect_timeout + deployment.abort_wait + kSlack);
 }
 
 Deadline SendOn::last_word_by() {

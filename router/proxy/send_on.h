@@ -64,8 +64,10 @@ class SendOn {
 
   Exchange& exchange_;
   const TimePoint arrived_;
-  const Deadline deadline_;  // of the time in the queue
-  Views::Snapshot view_;     // keeps the peer
+  const Deadline held_until_;  // if the home holds it for a first replica; the earliest time: it does not
+  const bool wakes_;           // as far as this router knows, it does
+  const Deadline deadline_;    // of the time in the queue
+  Views::Snapshot view_;       // keeps the peer
   Views::Arrival arrival_;
   std::int32_t at_;
   TimePoint lost_{};      // when the home was given up; zero: it was not

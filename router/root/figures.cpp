@@ -34,10 +34,36 @@ metrics::DeploymentFigures figures_of(const serving::LiveDeployment& live, bool 
   deployment.replicas_ready = demand.replicas_ready - demand.replicas_ejected - demand.replicas_refusing;
   deployment.replicas_ejected = demand.replicas_ejected;
   deployment.replicas_refusing = demand.replicas_refusing;
+  deployment.held_requests = demand.waking;
   deployment.outages = {demand.ejections, demand.refusals};
   deployment.replicas_not_ready = demand.replicas - demand.replicas_ready;
   for (const auto& [name, replica] : live.replicas) deployment.replicas_terminating += replica.terminating ? 1 : 0;
   return deployment;
+}
+
+metrics::ScalingFigures scaling_figures(serving::Autoscaler& autoscaler, const serving::DeploymentKey& key,
+                                        const scaling::Figures& known) {
+  metrics::ScalingFigures figures;
+  figures.demand_slots = scaling::demand_of(known).slots() / static_cast<double>(autoscaler.members());
+  const serving::ScalingBook::Entry* entry = autoscaler.book().find(key);
+  if (!autoscaler.leads() || entry->decisions.empty()) return figures;
+  const serving::ScalingDecision& last = entry->decisions.back();
+  metrics::ScalingDecided& decided = figures.decided.emplace();
+  decided.busy = last.figures.load.busy;
+  decided.waiting = last.figures.load.waiting;
+  decided.held = last.figures.load.waking;
+  decided.offered = scaling::demand_of(last.figures).offered;
+  decided.wanted = static_cast<std::uint64_t>(last.decision.replicas);
+  decided.current = static_cast<std::uint64_t>(last.figures.replicas);
+  decided.pod_start_seconds = last.figures.pod_start.count();
+  if (!entry->deployment.acts) {
+    decided.limited_by = "Observe";
+  } else if (!entry->refused.empty()) {
+    decided.limited_by = scaling::name_of(entry->refused_as);
+  } else if (scaling::limits(last.decision.reason)) {
+    decided.limited_by = scaling::name_of(last.decision.reason);
+  }
+  return figures;
 }
 
 /// Adds the certificates of the view's listeners, each once: several listeners may use the same.
@@ -62,6 +88,10 @@ metrics::ProcessFigures process_figures(const FigureSources& from) {
   for (const auto& [key, live] : from.live.all()) {
     if (figures.per_replica) add_replicas(*live, figures.per_replica->present);
     figures.deployments.push_back(figures_of(*live, from.live.serves_here(live->settings)));
+    if (from.autoscaler == nullptr) continue;
+    if (const std::optional<scaling::Figures> known = from.autoscaler->demand(key)) {
+      figures.deployments.back().scaling = scaling_figures(*from.autoscaler, key, *known);
+    }
   }
   add_certificates(*from.views.newest(), figures);
   figures.certificates_refused = from.publication.refused_files().certificates.size();
@@ -70,6 +100,8 @@ metrics::ProcessFigures process_figures(const FigureSources& from) {
   if (from.cluster != nullptr) figures.discovery_age = from.cluster->age();
   if (from.cluster != nullptr) figures.resources_refused = from.cluster->resources_refused();
   if (from.cluster != nullptr) figures.events_dropped = from.cluster->events_dropped();
+  if (from.autoscaler != nullptr) figures.scaling_writes = from.autoscaler->writes();
+  if (from.autoscaler != nullptr) figures.held_bytes = from.live.held_bytes()->bytes();
   figures.access_log_dropped = from.access_logs.dropped();
   figures.usage = from.usage;
   figures.version = ROUTER_VERSION;

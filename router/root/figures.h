@@ -6,6 +6,7 @@
 #include "router/metrics/registry.h"
 #include "router/proxy/view.h"
 #include "router/serving/access_logs.h"
+#include "router/serving/autoscaler.h"
 #include "router/serving/cluster_source.h"
 #include "router/serving/fleet_service.h"
 #include "router/serving/live_deployments.h"
@@ -24,6 +25,7 @@ struct FigureSources {
   const proxy::Views& views;
   const serving::AccessLogs& access_logs;
   const serving::ClusterSource* cluster;  // nullptr: files only
+  serving::Autoscaler* autoscaler;        // nullptr: files only
   metrics::ProcessUsage usage;
 };
 

@@ -13,6 +13,7 @@
 #include "router/admin/routes.h"
 #include "router/metrics/scrape.h"
 #include "router/root/figures.h"
+#include "router/root/scaling_text.h"
 #include "router/root/status.h"
 #include "router/runtime/contain.h"
 #include "router/runtime/descriptors.h"
@@ -138,13 +139,14 @@ absl::Status Router::start() {
       control_, shards_, servers_, [this] { return !fleet_ || fleet_->may_end(); }, [this] { finish(); });
   if (absl::Status made = make_fleet(); !made.ok()) return made;
   if (absl::Status made = make_cluster(); !made.ok()) return made;
+  make_autoscaler();
   absl::Status published = publication_.publish({.files = publication_.files(), .tls = std::move(tls)});
   if (!published.ok()) return published;
   signals_ = std::make_unique<runtime::Signals>(
       control_, [this] { begin_drain(); }, [this] { static_cast<void>(reload_and_report()); });
   metrics_.set_process_figures([this] {
-    metrics::ProcessFigures figures =
-        process_figures({publication_, live_, views_, access_logs_, cluster_.get(), usage_.read(control_.now())});
+    metrics::ProcessFigures figures = process_figures(
+        {publication_, live_, views_, access_logs_, cluster_.get(), autoscaler_.get(), usage_.read(control_.now())});
     if (fleet_) figures.fleet = fleet_figures(*fleet_, metrics_, shards_.size());
     return figures;
   });
@@ -155,6 +157,7 @@ absl::Status Router::start() {
   unnoticed_aborts_.start();
   warn_of_few_descriptors(publication_.config().process.limits);
   if (fleet_) fleet_->start();
+  if (autoscaler_) autoscaler_->start();
   shards_.start();
   pulse_.start();
   log::info(absl::StrCat("inference-router ", ROUTER_VERSION, " serves with ", shards_.size(), " threads, generation ",
@@ -174,6 +177,23 @@ absl::Status Router::make_cluster() {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(config::text_of(settings.location), ": ", cluster.status().message()));
+}
+
+void Router::make_autoscaler() {
+  if (!cluster_) return;
+  autoscaler_ = std::make_unique<serving::Autoscaler>(serving::Autoscaler::Parts{
+      .control = control_,
+      .live = live_,
+      .fleet = fleet_.get(),
+      .config = [this]() -> const config::Config& { return publication_.config(); },
+      .generation = [this] { return publication_.generation(); },
+      .leads = [this] { return cluster_->leads(); },
+      .make_targets = [this](discovery::ScaleTargetsOptions options) { return cluster_->make_targets(std::move(options)); },
+      .told = [this](std::string_view reason) { return cluster_->told(discovery::condition::kAutoscaled, reason); },
+      .changed = [this] { cluster_->report_again(); },
+      .events = [this](const serving::ScalingEvent& event) { cluster_->tell(event.key, scaling_event(event)); }});
+  live_.when_waking([this](const serving::DeploymentKey& key) { autoscaler_->held(key); });
+  cluster_->explain_scaling([this](const serving::DeploymentKey& key) { return scaling_condition(*autoscaler_, key); });
 }
 
 /// Before the first view is built: its queues and pods obey the fleet from the start.
@@ -312,13 +332,20 @@ std::vector<admin::OperatorRoute> Router::observe_routes() {
   };
   sources.hanging = [this] { return hanging(); };
   sources.not_ready = [this] { return not_ready(); };
+  sources.scaling = [this](std::string_view name) { return autoscaler_ ? scaling_answer(*autoscaler_, name) : std::nullopt; };
   return admin::observe_routes(std::move(sources));
 }
 
 std::vector<admin::OperatorRoute> Router::admin_routes() {
   admin::AdminActions actions;
   actions.status = [this] {
-    return status_json(publication_.config(), live_, cluster_.get(), fleet_.get(), publication_.generation(), drain_->begun());
+    return status_json({.config = publication_.config(),
+                        .live = live_,
+                        .cluster = cluster_.get(),
+                        .fleet = fleet_.get(),
+                        .autoscaler = autoscaler_.get(),
+                        .generation = publication_.generation(),
+                        .draining = drain_->begun()});
   };
   actions.drain = [this] { begin_drain(); };
   actions.forget = [this](const std::string& member) {
@@ -366,6 +393,7 @@ void Router::finish() {
   operators_.stop();
   watch_.reset();
   runtime::insist([this] {
+    if (autoscaler_) autoscaler_->stop();
     if (cluster_) cluster_->stop();
     if (fleet_) fleet_->stop_following();
     live_.stop();

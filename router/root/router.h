@@ -27,6 +27,7 @@
 #include "router/runtime/shard_set.h"
 #include "router/runtime/signals.h"
 #include "router/serving/access_logs.h"
+#include "router/serving/autoscaler.h"
 #include "router/serving/cluster_source.h"
 #include "router/serving/fleet_service.h"
 #include "router/serving/live_deployments.h"
@@ -63,6 +64,7 @@ class Router {
   absl::Status make_fleet();
   /// Creates the source for the API server if there is a section `kubernetes`. Fails if its credentials cannot be read.
   absl::Status make_cluster();
+  void make_autoscaler();
   /// Reads the whole configuration again and publishes it. Any mistake leaves the old state. Sets `files` to all files that the
   /// reading used or tried to use.
   absl::Status reload(std::vector<std::string>& files);
@@ -111,7 +113,8 @@ class Router {
   listening::Listeners listeners_;
   listening::Operators operators_;
   serving::Publication publication_;
-  std::unique_ptr<serving::FleetService> fleet_;  // nullptr: this router counts the slots for itself
+  std::unique_ptr<serving::FleetService> fleet_;     // nullptr: this router counts the slots for itself
+  std::unique_ptr<serving::Autoscaler> autoscaler_;  // nullptr: no API server is followed
   std::unique_ptr<discovery::FileWatch> watch_;
   std::unique_ptr<runtime::Signals> signals_;
   std::unique_ptr<listening::Drain> drain_;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "router/base/folder.h"
+#include "router/root/scaling_text.h"
 #include "router/serving/unnoticed_aborts.h"
 
 #ifndef ROUTER_VERSION
@@ -64,7 +65,7 @@ json::object describe(const config::Deployment& settings, const serving::LiveDep
   return deployment;
 }
 
-json::object describe(const config::Endpoint& settings, const serving::LiveDeployments& live) {
+json::object describe(const config::Endpoint& settings, const StatusSources& from) {
   json::object endpoint;
   endpoint["name"] = settings.name;
   if (!settings.namespace_name.empty()) endpoint["namespace"] = settings.namespace_name;
@@ -78,8 +79,13 @@ json::object describe(const config::Endpoint& settings, const serving::LiveDeplo
   endpoint["traffic"] = std::move(traffic);
   json::array deployments;
   for (const config::Deployment& deployment : settings.deployments) {
-    const serving::LiveDeployment& known = live.get(serving::deployment_key(deployment));
-    deployments.push_back(describe(deployment, known, live.missing(known)));
+    const serving::DeploymentKey key = serving::deployment_key(deployment);
+    const serving::LiveDeployment& known = from.live.get(key);
+    json::object described = describe(deployment, known, from.live.missing(known));
+    if (from.autoscaler != nullptr) {
+      if (auto scaling = scaling_status(*from.autoscaler, key)) described["autoscaler"] = *std::move(scaling);
+    }
+    deployments.push_back(std::move(described));
   }
   endpoint["deployments"] = std::move(deployments);
   return endpoint;
@@ -166,19 +172,17 @@ json::object describe_process() {
 
 }  // namespace
 
-std::string status_json(const config::Config& config, const serving::LiveDeployments& live,
-                        const serving::ClusterSource* cluster, const serving::FleetService* fleet, std::uint64_t generation,
-                        bool draining) {
+std::string status_json(const StatusSources& from) {
   json::object status;
   status["version"] = ROUTER_VERSION;
-  status["generation"] = generation;
-  status["draining"] = draining;
+  status["generation"] = from.generation;
+  status["draining"] = from.draining;
   status["process"] = describe_process();
   json::array endpoints;
-  for (const config::Endpoint& endpoint : config.endpoints) endpoints.push_back(describe(endpoint, live));
+  for (const config::Endpoint& endpoint : from.config.endpoints) endpoints.push_back(describe(endpoint, from));
   status["endpoints"] = std::move(endpoints);
-  if (cluster != nullptr) status["kubernetes"] = describe(*cluster);
-  if (fleet != nullptr) status["fleet"] = describe(*fleet);
+  if (from.cluster != nullptr) status["kubernetes"] = describe(*from.cluster);
+  if (from.fleet != nullptr) status["fleet"] = describe(*from.fleet);
   return json::serialize(status) + "\n";
 }
 

@@ -195,6 +195,12 @@ Result<Target> target_of(std::string_view path, bool any_path) {
   return target;
 }
 
+/// A client that gets 404 does not come back: as long as not everything was read, it is told to.
+Destination not_found(const RoutingTable& table, const char* why) {
+  if (table.complete) return {nullptr, Failure::downstream(Reason::kEndpointNotFound, why)};
+  return {nullptr, Failure::internal(Reason::kNoReadyReplica, "this router has not read its endpoints yet")};
+}
+
 }  // namespace
 
 Route mirrored(const Route& live) {
@@ -213,12 +219,10 @@ Destination find_endpoint(const RoutingTable& table, const http::RequestHead& he
   }
   ScoringPath scoring;
   if (!parse_scoring_path(head.path, scoring)) {
-    return {nullptr,
-            Failure::downstream(Reason::kEndpointNotFound, "the path is not a scoring URI: /api/v1/endpoint/NAME/score")};
+    return not_found(table, "the path is not a scoring URI: /api/v1/endpoint/NAME/score");
   }
   const Endpoint* endpoint = find_ignoring_case(table.by_name, scoring.endpoint);
-  if (endpoint == nullptr)
-    return {nullptr, Failure::downstream(Reason::kEndpointNotFound, "there is no endpoint of this name")};
+  if (endpoint == nullptr) return not_found(table, "there is no endpoint of this name");
   return {endpoint, target_of(scoring.rest, false)};
 }
 

@@ -25,8 +25,9 @@ struct Destination {
 };
 
 /// Finds endpoint and path for a request (contract, section 1). The result does not depend on the endpoint's deployments, since
-/// the request is not authenticated yet. Fails with endpoint_not_found, or bad_request for dot segments below a scoring URI.
-/// `choose_deployment` checks encoded slashes, since deployments may allow them.
+/// the request is not authenticated yet. Fails with endpoint_not_found, no_ready_replica (the endpoint may exist), or
+/// bad_request for dot segments below a scoring URI. `choose_deployment` checks encoded slashes, since deployments may allow
+/// them.
 Destination find_endpoint(const model::RoutingTable& table, const http::RequestHead& head);
 
 /// Chooses the deployment of a request (contract, section 2). Call only after authentication. `random` draws from the traffic

@@ -18,6 +18,9 @@ std::optional<Reason> refusal(const Figures& figures) {
     case Hindrance::kConflictingAutoscaler: return Reason::kConflictingAutoscaler;
     case Hindrance::kHpasUnreadable: return Reason::kHpasUnreadable;
     case Hindrance::kManagedByAzureMl: return Reason::kManagedByAzureMl;
+    case Hindrance::kTargetUnknown: return Reason::kTargetUnknown;
+    case Hindrance::kTargetNotFound: return Reason::kTargetNotFound;
+    case Hindrance::kTargetForbidden: return Reason::kTargetForbidden;
     case Hindrance::kObserve:
     case Hindrance::kNone: break;
   }
@@ -32,8 +35,8 @@ std::optional<Reason> refusal(const Figures& figures) {
 std::optional<Reason> freeze(const Figures& figures) {
   if (!figures.signals_complete) return Reason::kFrozenSignalsIncomplete;
   if (figures.rollout) return Reason::kFrozenRolloutInProgress;
-  if (figures.asked_for > kStartsUntilNotStarting * figures.pod_start) return Reason::kFrozenPodsNotStarting;
   if (figures.leader_age < figures.window) return Reason::kFrozenLeaderYoung;
+  if (figures.asked_for > kStartsUntilNotStarting * figures.pod_start) return Reason::kFrozenPodsNotStarting;
   return std::nullopt;
 }
 
@@ -73,9 +76,15 @@ Decision down(const Figures& figures, int want) {
   const int maximum = figures.settings.max_instances;
   const bool ends = want == 0;  // idle for longer than the window
   const int kept = ends ? 0 : std::clamp(figures.highest_want, want, maximum);
-  if (const auto frozen = freeze(figures)) return {.replicas = figures.replicas, .reason = *frozen};
-  if (kept >= figures.replicas) return {.replicas = figures.replicas, .reason = Reason::kKeptByWindow};
-  return {.replicas = kept, .reason = ends ? Reason::kIdle : Reason::kScaledDown};
+  const std::optional<Reason> frozen = freeze(figures);
+  // Replicas that do not start, and that nobody needs, are given up; those that serve stay. Otherwise one pod that is pending
+  // for ever would keep all others for ever.
+  const bool only_unready = frozen == Reason::kFrozenPodsNotStarting;
+  const int next = only_unready ? std::max(kept, figures.ready) : kept;
+  if (next >= figures.replicas || next > maximum || (frozen && !only_unready)) {
+    return {.replicas = figures.replicas, .reason = frozen.value_or(Reason::kKeptByWindow)};
+  }
+  return {.replicas = next, .reason = ends ? Reason::kIdle : Reason::kScaledDown};
 }
 
 Decision by_figures(const Figures& figures) {
@@ -140,8 +149,22 @@ std::string_view name_of(Reason reason) {
     case Reason::kConflictingAutoscaler: return "ConflictingAutoscaler";
     case Reason::kHpasUnreadable: return "HPAsUnreadable";
     case Reason::kManagedByAzureMl: return "ManagedByAzureML";
+    case Reason::kTargetUnknown: return "TargetUnknown";
+    case Reason::kTargetNotFound: return "TargetNotFound";
+    case Reason::kTargetForbidden: return "TargetForbidden";
+    case Reason::kTargetRefuses: return "TargetRefuses";
   }
   return "";
+}
+
+bool limits(Reason reason) {
+  return reason != Reason::kSteady && reason != Reason::kScaledUp && reason != Reason::kScaledDown &&
+         reason != Reason::kWaking && reason != Reason::kIdle;
+}
+
+Holds holds(Reason reason) {
+  if (reason == Reason::kHpasUnreadable || reason == Reason::kTargetUnknown) return Holds::kUnknown;
+  return reason < Reason::kUnlimitedConcurrency ? Holds::kTrue : Holds::kFalse;
 }
 
 }  // namespace router::scaling

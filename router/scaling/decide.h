@@ -15,6 +15,9 @@ enum class Hindrance {
   kConflictingAutoscaler,
   kHpasUnreadable,
   kManagedByAzureMl,
+  kTargetUnknown,  // it was not read yet, or cannot be read
+  kTargetNotFound,
+  kTargetForbidden,  // the rights to read it, or to write its scale, are missing
 };
 
 /// The reasons of the condition Autoscaled. `name_of` is what stands in the condition.
@@ -33,7 +36,7 @@ enum class Reason {
   kFrozenLeaderYoung,
   kFrozenForeignChange,
   kPaused,  // somebody else set the replicas to 0
-  // Autoscaled is False (kHpasUnreadable: Unknown):
+  // Autoscaled is False (kHpasUnreadable, kTargetUnknown: Unknown):
   kUnlimitedConcurrency,
   kContested,
   kFleetRequired,
@@ -41,8 +44,18 @@ enum class Reason {
   kConflictingAutoscaler,
   kHpasUnreadable,
   kManagedByAzureMl,
+  kTargetUnknown,
+  kTargetNotFound,
+  kTargetForbidden,
+  kTargetRefuses,  // not of `decide`: the last write was refused, by a quota or an admission policy
 };
 std::string_view name_of(Reason reason);
+
+/// The status of the condition Autoscaled.
+enum class Holds { kTrue, kFalse, kUnknown };
+Holds holds(Reason reason);
+/// Whether something else than the demand has decided.
+bool limits(Reason reason);
 
 /// All that a decision depends on: with them it can be computed again. What is averaged is averaged over `averaged`.
 struct Figures {

@@ -45,7 +45,12 @@ std::string bounds(const Figures& figures, const Decision& decision) {
   const Settings& settings = figures.settings;
   std::string text = "; target " + whole(std::round(settings.target * 100)) + " %";
   if (decision.reason == Reason::kAtMinimum) return text + "; at least " + std::to_string(settings.min_instances);
-  if (decision.reason == Reason::kKeptByWindow) {
+  const bool kept = decision.reason == Reason::kScaledDown && decision.replicas > want_of(figures);
+  if (decision.reason == Reason::kIdle && figures.replicas > 0) return text + "; no request in " + time(figures.idle);
+  if (decision.reason == Reason::kScaledUp && decision.replicas < want_of(figures)) {
+    return text + "; wanted " + std::to_string(want_of(figures)) + ", at most twice or 4 more in " + time(kStepTime);
+  }
+  if (kept || decision.reason == Reason::kKeptByWindow) {
     return text + "; wanted " + std::to_string(figures.highest_want) + " in the last " + time(figures.window);
   }
   return text + "; at most " + std::to_string(settings.max_instances);

@@ -23,6 +23,29 @@ void Scaler::configure(const Settings& settings) {
   contested_ = false;
 }
 
+void Scaler::begin(bool paused) {
+  starts_ = PodStarts();
+  peaks_ = SlidingExtreme(SlidingExtreme::Which::kMost, peak_window(settings_));
+  kept_ = SlidingExtreme(SlidingExtreme::Which::kMost, longest_window(settings_));
+  steps_ = SlidingExtreme(SlidingExtreme::Which::kLeast, kStepTime);
+  foreign_.clear();
+  contested_ = false;
+  paused_ = paused;
+  last_request_ = {};
+}
+
+Figures Scaler::glance() {
+  held_.add(signals_.take_returns());
+  Figures figures;
+  figures.settings = settings_;
+  figures.pod_start = starts_.median();
+  figures.averaged = averaging(settings_, figures.pod_start);
+  figures.load = signals_.load(figures.averaged);
+  figures.held = held_.value();
+  figures.requests_waking = figures.load.waking > 0;
+  return figures;
+}
+
 void Scaler::note_foreign_change(const Observation& seen, Seconds window) {
   if (seen.replicas > 0) paused_ = false;
   if (seen.foreign_change) {
@@ -44,14 +67,8 @@ void Scaler::note_requests(const Observation& seen, const Load& load) {
 
 Outcome Scaler::decide(const Observation& seen) {
   starts_.see(seen.now, seen.replicas, seen.ready, seen.rollout);
-  held_.add(signals_.take_returns());
-  Figures figures;
-  figures.settings = settings_;
-  figures.pod_start = starts_.median();
-  figures.averaged = averaging(settings_, figures.pod_start);
+  Figures figures = glance();
   figures.window = window(settings_, figures.pod_start);
-  figures.load = signals_.load(figures.averaged);
-  figures.held = held_.value();
   figures.replicas = seen.replicas;
   figures.ready = seen.ready;
   figures.rollout = seen.rollout;

@@ -3,6 +3,7 @@
 #include <deque>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "router/scaling/decide.h"
 #include "router/scaling/history.h"
@@ -38,6 +39,15 @@ class Scaler {
   bool hear(const std::string& member, const Signal& signal, TimePoint now) { return signals_.hear(member, signal, now); }
   /// The resource was changed. What was measured stays; changes by others are forgotten.
   void configure(const Settings& settings);
+  /// This router begins to lead: what an earlier time as leader has seen of the target says nothing. What was heard stays.
+  /// `paused`: the leader before had seen that somebody else has set the replicas to 0.
+  void begin(bool paused = false);
+  /// The members whose signals are missing.
+  std::vector<std::string> silent(TimePoint now) const {
+    return signals_.silent(now, kSilentTicks * settings_.polling_interval);
+  }
+  /// What is known of the demand, by one who does not lead: `figures` with the settings, the load and how it was averaged.
+  Figures glance();
 
   /// Once each polling interval, and at once when a request waits for a first replica.
   Outcome decide(const Observation& seen);

@@ -112,6 +112,14 @@ bool Signals::complete(TimePoint now, Seconds within) const {
   });
 }
 
+std::vector<std::string> Signals::silent(TimePoint now, Seconds within) const {
+  std::vector<std::string> names;
+  for (const auto& [name, member] : members_) {
+    if (!member.fine.has_rates() || Seconds(now - member.heard) > within) names.push_back(name);
+  }
+  return names;
+}
+
 Signals::Returns Signals::take_returns() { return std::exchange(returns_, {}); }
 
 void MeanHeld::add(const Signals::Returns& returns) {

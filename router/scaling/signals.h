@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "router/scaling/settings.h"
 
@@ -93,6 +94,9 @@ class Signals {
 
   /// Whether each member has rates, and has been heard in the last `within`.
   bool complete(TimePoint now, Seconds within) const;
+
+  /// The members because of which it is not complete.
+  std::vector<std::string> silent(TimePoint now, Seconds within) const;
 
   struct Returns {
     double held = 0;  // seconds

@@ -17,12 +17,14 @@ std::unique_ptr<const model::Deployment> build_deployment(const config::Deployme
   deployment->stream_idle_timeout = settings.stream_idle_timeout;
   deployment->upload_timeout = settings.upload_timeout;
   deployment->abort_wait = settings.abort_wait;
+  if (settings.scale_settings) deployment->hold = settings.scaling.hold;
   deployment->request_bytes_max = settings.max_request_bytes;
   deployment->drain_on_abort = settings.drain_on_abort;
   deployment->allow_encoded_slashes = settings.allow_encoded_slashes;
   deployment->queue = live.queue;
   deployment->home = all.home(settings);
   deployment->metrics = live.metrics;
+  deployment->held_bytes = all.held_bytes();
   return deployment;
 }
 

@@ -14,6 +14,7 @@
 #include "router/discovery/read_objects.h"
 #include "router/discovery/resource_kinds.h"
 #include "router/discovery/slice_replicas.h"
+#include "router/kubernetes/json.h"
 #include "router/runtime/contain.h"
 
 namespace router::serving {
@@ -54,7 +55,8 @@ ClusterSource::ClusterSource(runtime::Shard& control, std::unique_ptr<kubernetes
       live_(live),
       resources_changed_(std::move(resources_changed)),
       client_(std::move(client)),
-      following_(control, Follower::kMax + discovery::ClusterReporter::kTasks + discovery::OwnServiceNames::kTasks),
+      following_(control, Follower::kMax + discovery::ClusterReporter::kTasks + discovery::OwnServiceNames::kTasks +
+                              discovery::ScaleTargets::tasks(settings.namespaces.size())),
       state_([this] { look_soon(); }, 2 * settings.per_namespace.max_bytes),
       follower_(control, *client_, following_, state_),
       secrets_(follower_, state_) {}
@@ -95,9 +97,54 @@ void ClusterSource::begin_to_report(const config::Process& process) {
   }
   const auto seen = [this]() -> std::optional<discovery::ClusterReporter::Seen> {
     if (!complete_) return std::nullopt;
-    return discovery::ClusterReporter::Seen{state_.cluster(), results()};
+    discovery::ClusterReporter::Seen all{state_.cluster(), results()};
+    all.autoscaled = autoscaled(all.results);
+    return all;
   };
   reporter_ = std::make_unique<discovery::ClusterReporter>(*client_, following_, std::move(options), seen);
+}
+
+discovery::AutoscaledConditions ClusterSource::autoscaled(const std::vector<discovery::ReconcileResult>& results) const {
+  discovery::AutoscaledConditions conditions;
+  if (!explain_) return conditions;
+  for (const discovery::ReconcileResult& result : results) {
+    if (result.kind != discovery::ReconcileResult::Kind::kDeployment) continue;
+    if (auto told = explain_(deployment_key(result.namespace_name, result.endpoint, result.deployment))) {
+      conditions.emplace(discovery::ObjectKey{result.namespace_name, result.name}, *std::move(told));
+    }
+  }
+  return conditions;
+}
+
+void ClusterSource::tell(const DeploymentKey& key, discovery::ResourceEvent event) {
+  if (!leads()) return;
+  if (reporter_->would_drop()) return reporter_->note_dropped();
+  for (const auto& [name, resource] : state_.cluster().deployments) {
+    if (!resource.good) continue;
+    const config::Deployment& settings = resource.good->deployment;
+    if (deployment_key(name.namespace_name, settings.endpoint_name, settings.name) != key) continue;
+    event.kind = discovery::ReconcileResult::Kind::kDeployment;
+    event.key = name;
+    event.uid = resource.uid;
+    return reporter_->tell(std::move(event));
+  }
+}
+
+std::set<DeploymentKey> ClusterSource::told(std::string_view condition, std::string_view reason) const {
+  std::set<DeploymentKey> keys;
+  for (const auto& [name, resource] : state_.cluster().deployments) {
+    if (!resource.good) continue;
+    const boost::json::object* found = discovery::find_condition(resource.status, condition);
+    if (found == nullptr || kubernetes::text_in(*found, "reason") != reason) continue;
+    const config::Deployment& settings = resource.good->deployment;
+    keys.insert(deployment_key(name.namespace_name, settings.endpoint_name, settings.name));
+  }
+  return keys;
+}
+
+std::unique_ptr<discovery::ScaleTargets> ClusterSource::make_targets(discovery::ScaleTargetsOptions options) {
+  for (const config::NamespaceRules& each : settings_.namespaces) options.namespaces.push_back(each.name);
+  return std::make_unique<discovery::ScaleTargets>(*client_, following_, std::move(options));
 }
 
 void ClusterSource::stop() {

@@ -19,6 +19,7 @@
 #include "router/discovery/own_addresses.h"
 #include "router/discovery/own_service.h"
 #include "router/discovery/pod_address.h"
+#include "router/discovery/scale_targets.h"
 #include "router/kubernetes/api_client.h"
 #include "router/runtime/resolver.h"
 #include "router/runtime/task_group.h"
@@ -70,6 +71,8 @@ class ClusterSource {
 
   /// The result of every resource, with the number of replicas that each deployment has now.
   std::vector<discovery::ReconcileResult> results() const { return results_of(joined_, replicas_); }
+  /// Whether everything was listed once: what is not known does not exist.
+  bool complete() const { return complete_; }
   /// Why `/readyz` fails; empty once everything was listed.
   std::vector<std::string> not_ready() const;
   /// For how long, at most, the known state has not been confirmed by the API server. Secrets do not count: a Secret that may
@@ -80,6 +83,23 @@ class ClusterSource {
   /// Number of events about refusals that were not written.
   std::uint64_t events_dropped() const { return reporter_ != nullptr ? reporter_->events_dropped() : 0; }
   const config::Kubernetes& settings() const { return settings_; }
+
+  // --- for the autoscaler
+  /// Whether this router holds the status Lease: of all routers that share it, it alone writes.
+  bool leads() const { return reporter_ != nullptr && reporter_->leading(); }
+  /// Of deployments that are scaled, the condition Autoscaled. `explain` is called at each report; call `report_again` when its
+  /// results have changed. Before `start`.
+  using Explain = std::function<std::optional<discovery::Condition>(const DeploymentKey&)>;
+  void explain_scaling(Explain explain) { explain_ = std::move(explain); }
+  void report_again() {
+    if (reporter_ != nullptr) reporter_->changed();
+  }
+  /// Writes an Event about the resource of this deployment, if this router leads. `event` needs no kind, key and uid.
+  void tell(const DeploymentKey& key, discovery::ResourceEvent event);
+  /// The deployments of which the API server shows this reason in this condition.
+  std::set<DeploymentKey> told(std::string_view condition, std::string_view reason) const;
+  /// For the targets in the served namespaces. To be destroyed before `stop`.
+  std::unique_ptr<discovery::ScaleTargets> make_targets(discovery::ScaleTargetsOptions options);
 
  private:
   class Tick final : public runtime::Timer {
@@ -104,6 +124,7 @@ class ClusterSource {
   /// Lists again the objects that were dropped for lack of room in their namespace, if there is room now.
   void list_dropped_again();
   void begin_to_report(const config::Process& process);
+  discovery::AutoscaledConditions autoscaled(const std::vector<discovery::ReconcileResult>& results) const;
   void look_soon();
   /// Schedules a look, at `when` at the latest.
   void look_at(TimePoint when);
@@ -159,6 +180,7 @@ class ClusterSource {
   std::map<DeploymentKey, discovery::FoundReplicas> replicas_;  // as last given to live_
   std::map<DeploymentKey, KnownTransport> known_transports_;
   ReconcileLog reconcile_log_;
+  Explain explain_;
   std::unique_ptr<discovery::ClusterReporter> reporter_;  // nullptr: nothing is written
   Tick tick_{*this};
 };

@@ -8,6 +8,7 @@
 #include "router/runtime/shard.h"
 #include "router/serving/fleet_log.h"
 #include "router/serving/fleet_news.h"
+#include "router/serving/fleet_notes.h"
 
 namespace router::serving {
 
@@ -16,7 +17,8 @@ struct FleetLetter {
   std::optional<FleetNews> news;
   std::optional<fleet::Action> lease;  // LeaseGet, LeasePut or LeaseStamp
   std::vector<FleetLine> lines;
-  bool empty() const { return !news && !lease && lines.empty(); }
+  std::vector<HeardNote> notes{};
+  bool empty() const { return !news && !lease && lines.empty() && notes.empty(); }
 };
 
 /// Brings letters from the fleet's thread to control, and comes back: there is one message, so a control that is busy gets the

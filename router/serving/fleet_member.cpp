@@ -10,6 +10,7 @@
 
 #include "config/addresses.h"
 #include "router/fleet/frame.h"
+#include "router/fleet/note.h"
 #include "router/runtime/contain.h"
 
 namespace router::serving {
@@ -119,6 +120,7 @@ void FleetMember::opened(LinkNumber link, const std::string&, std::string_view h
 }
 
 void FleetMember::frame(LinkNumber link, std::string_view bytes) {
+  if (fleet::is_note(bytes)) return hear(link, bytes);
   if (is_bye(bytes)) links_.note_bye(link);
   decide(fleet::FrameReceived{.link = link, .text = std::string(bytes)});
 }
@@ -146,6 +148,38 @@ void FleetMember::courier_returned(FleetLetter& letter) noexcept {
 void FleetMember::replace_keys(const tls::PskKeys& keys) {
   const absl::Status replaced = links_.replace_keys(keys);
   if (!replaced.ok()) log_.say(log::Level::kError, absl::StrCat("fleet: the keys cannot be used: ", replaced.message()));
+}
+
+// --- Notes. Nothing that fails here is of any consequence for the rest.
+
+/// A note that is not understood does not end the link: a later version may have sent it.
+void FleetMember::hear(LinkNumber link, std::string_view frame) noexcept {
+  ++note_counts_.dropped;  // until it is in the box
+  contained([&] {
+    absl::StatusOr<fleet::Note> note = fleet::decode_note(frame);
+    if (!note.ok()) {
+      return log_.say_once(log::Level::kWarning, absl::StrCat("fleet: a note is ignored: ", note.status().message()));
+    }
+    if (!notes_.wants(note->topic)) return static_cast<void>(--note_counts_.dropped);
+    ++note_counts_.heard;
+    note_counts_.dropped += notes_.put(std::string(links_.member(link)), *std::move(note));
+    --note_counts_.dropped;
+  });
+  if (closed_) return;
+  const BootTime now = boot_now();
+  contained([&] { tell(now); });
+  arm(now);
+}
+
+void FleetMember::send_note(const std::optional<std::string>& member, std::string_view frame) noexcept {
+  contained([&] {
+    if (member) return offer(*member, frame);
+    for (const std::string& each : links_.members()) offer(each, frame);
+  });
+}
+
+void FleetMember::offer(std::string_view member, std::string_view frame) {
+  ++(links_.offer(member, frame) ? note_counts_.sent : note_counts_.skipped);
 }
 
 // --- What follows
@@ -221,7 +255,11 @@ void FleetMember::tell(BootTime now) {
   if (!courier_.is_home() || closed_) return;
   FleetLetter letter;
   letter.news = reporter_.news(now, links_.counts());
-  if (letter.news) add_round_trips(*letter.news);
+  if (letter.news) {
+    letter.news->notes = note_counts_;
+    add_round_trips(*letter.news);
+  }
+  contained([&] { letter.notes = notes_.take(); });
   letter.lease = std::exchange(lease_, std::nullopt);
   letter.lines = log_.take();
   if (!letter.empty()) courier_.send(std::move(letter));

@@ -18,6 +18,7 @@
 #include "router/serving/fleet_courier.h"
 #include "router/serving/fleet_log.h"
 #include "router/serving/fleet_news.h"
+#include "router/serving/fleet_notes.h"
 
 namespace router::serving {
 
@@ -46,6 +47,11 @@ class FleetMember final : private fleet_link::LinkEvents {
 
   void handle(fleet::Event event) noexcept;
   void replace_keys(const tls::PskKeys& keys);
+  /// Before the thread starts: notes of this topic go to control.
+  void want_notes(const std::string& topic) { notes_.want(topic); }
+  /// Sends a frame with a note to one member, or to all. It may be lost; the machine does not know of it.
+  void send_note(const std::optional<std::string>& member, std::string_view frame) noexcept;
+  const FleetNoteCounts& note_counts() const { return note_counts_; }
   /// The courier is back. What is still in the letter has failed at control.
   void courier_returned(FleetLetter& letter) noexcept;
   /// Ends everything: the port, then all links, after what waits on them was sent. `closed` is called once, within
@@ -65,6 +71,8 @@ class FleetMember final : private fleet_link::LinkEvents {
   void refused(const std::string& member) override;
   void unreachable(const runtime::Address& address, const char* cause, int system_error) override;
 
+  void hear(fleet_link::LinkNumber link, std::string_view frame) noexcept;
+  void offer(std::string_view member, std::string_view frame);
   void decide(fleet::Event event);
   void doubt(fleet::BootTime now) noexcept;
   void settle(fleet::BootTime now) noexcept;
@@ -95,6 +103,8 @@ class FleetMember final : private fleet_link::LinkEvents {
   fleet::Machine machine_;
   FleetReporter reporter_;
   FleetLog log_;
+  NoteBox notes_;
+  FleetNoteCounts note_counts_;
   std::optional<fleet::Action> lease_;       // waits for the courier
   std::optional<fleet::DialPeers> to_dial_;  // not passed to `links_` yet
   fleet::BootTime in_doubt_until_ = fleet::kLongAgo;

@@ -49,6 +49,7 @@ FleetNews FleetReporter::make(fleet::Report report, const fleet_link::LinkCounts
           .report = std::move(report),
           .links = links,
           .round_trips = {},
+          .notes = {},
           .must_cut = machine_.must_cut(),
           .may_leave = machine_.may_leave(),
           .served = served_};

@@ -12,6 +12,7 @@
 #include "router/fleet/machine.h"
 #include "router/fleet/time.h"
 #include "router/fleet_link/links.h"
+#include "router/serving/fleet_notes.h"
 
 namespace router::serving {
 
@@ -21,6 +22,7 @@ struct FleetNews {
   fleet::Report report;
   fleet_link::LinkCounts links;
   std::vector<std::pair<std::string, std::chrono::microseconds>> round_trips{};  // by address, of the members with a link
+  FleetNoteCounts notes{};
   bool must_cut = false;
   bool may_leave = false;
   std::uint64_t served = 0;  // Served events that the assignment takes into account

@@ -20,6 +20,10 @@ std::optional<runtime::Address> parse_address(const std::string& text) {
   return runtime::Address::parse(parsed->host, *parsed->port);
 }
 
+/// With fixed peers an address stands for a process that was not met yet (fleet/machine_fixed.cpp). It would refuse a request
+/// that names it so. What was sent would then be given up when the process has its own name, although it lives.
+bool is_met(const fleet::Member& member) { return member.id != member.address; }
+
 }  // namespace
 
 absl::Status FleetPeers::replace_keys(const tls::PskKeys& keys) {
@@ -55,7 +59,7 @@ bool FleetPeers::follow(const fleet::Report& report) {
   std::vector<std::shared_ptr<const upstream::Transport>> security(indices_.size());
   bool same = next->self == current_->self;
   for (const fleet::MemberReport& each : report.members) {
-    if (each.self || each.proven_dead) continue;
+    if (each.self || each.proven_dead || !is_met(each.member)) continue;
     const auto index = static_cast<std::size_t>(index_of(each.member.id));
     addresses[index] = each.member.address;
     security[index] = transport_;

@@ -25,8 +25,8 @@ class FleetPeers {
   /// Connections that are opened from now on use these keys. On an error nothing changes. Throws std::bad_alloc.
   absl::Status replace_keys(const tls::PskKeys& keys);
 
-  /// Follows the members of a report: one that is gone, or proven dead, becomes nullptr. Returns whether `current` is another
-  /// list now. Without keys there are no peers. Throws std::bad_alloc; nothing has changed then.
+  /// Follows the members of a report: one that is gone, proven dead, or was not met yet, is nullptr. Returns whether `current`
+  /// is another list now. Without keys there are no peers. Throws std::bad_alloc; nothing has changed then.
   bool follow(const fleet::Report& report);
   /// The index of a member, also of one that was never reported. Throws std::bad_alloc.
   std::int32_t index_of(const std::string& member);

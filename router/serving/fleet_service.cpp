@@ -71,7 +71,12 @@ FleetService::FleetService(Parts parts, const config::Config& config, FleetThrea
                 .running_grace = fleet_.running_grace,
                 .post = [this](fleet::Event event) { thread_->post(std::move(event)); },
                 .publish_peers = parts_.publish_peers}),
+      withdrawals_(withdrawal_parts()),
       thread_(std::make_unique<FleetThread>(thread_parts(), std::move(settings))) {
+  hear(std::string(scaling::kWithdrawTopic),
+       [this](const std::string& member, const fleet::Note& note) { withdrawals_.hear_withdraw(member, note); });
+  hear(std::string(scaling::kRunningTopic),
+       [this](const std::string& member, const fleet::Note& note) { withdrawals_.hear_running(member, note); });
   parts_.live.join_fleet({membership_, control_.homes(), [this] { control_.deployments_changed(); }});
 }
 
@@ -85,6 +90,17 @@ FleetThread::Parts FleetService::thread_parts() {
           .news = [this](FleetNews news) { control_.take(std::move(news)); },
           .lease = lease,
           .requests = requests};
+}
+
+FleetWithdrawals::Parts FleetService::withdrawal_parts() {
+  const auto tell = [this](const std::optional<std::string>& member, const fleet::Note& note) {
+    return thread_->tell(member, note);
+  };
+  return {.control = parts_.control,
+          .live = parts_.live,
+          .tell = tell,
+          .members = [this] { return member_ids(); },
+          .own_id = [this] { return own_id(); }};
 }
 
 /// With fixed peers the keys stand in a file, otherwise in a Secret, which is read later.
@@ -150,6 +166,21 @@ absl::Status FleetService::forget(const std::string& who) {
   return absl::OkStatus();
 }
 
+std::set<std::string> FleetService::member_ids() const {
+  std::set<std::string> ids;
+  for (const fleet::MemberReport& each : news().report.members) {
+    if (!each.proven_dead) ids.insert(each.member.id);
+  }
+  if (!own_id().empty()) ids.insert(own_id());
+  return ids;
+}
+
+bool FleetService::reaches(const std::string& member) const {
+  const std::vector<fleet::MemberReport>& members = news().report.members;
+  return std::any_of(members.begin(), members.end(),
+                     [&member](const fleet::MemberReport& each) { return each.member.id == member && each.linked; });
+}
+
 void FleetService::stop_following() {
   if (cluster_ != nullptr) cluster_->stop();
 }
@@ -160,6 +191,7 @@ Task<bool> FleetService::stopped(Deadline deadline) {
 }
 
 void FleetService::stop() {
+  withdrawals_.stop();
   control_.stop();
   thread_->stop();
 }

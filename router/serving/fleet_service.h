@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "router/serving/fleet_peers.h"
 #include "router/serving/fleet_requests.h"
 #include "router/serving/fleet_thread.h"
+#include "router/serving/fleet_withdrawals.h"
 #include "router/serving/live_deployments.h"
 
 namespace router::serving {
@@ -41,6 +43,25 @@ class FleetService {
   FleetService(const FleetService&) = delete;
   FleetService& operator=(const FleetService&) = delete;
   ~FleetService();
+
+  // --- What members tell each other beside the protocol, see fleet::Note. A fleet in which nobody calls `tell` sends nothing.
+
+  /// Before `start`: `heard` is called on control for each note of this topic, with the id of its sender, also for a sender
+  /// that is no member (any more). If it throws, the note is lost.
+  void hear(const std::string& topic, FleetThread::Heard heard) { thread_->hear(topic, std::move(heard)); }
+  /// Tells all members that have a link, not this process itself. A note may be lost, and is not sent to a member for which
+  /// too much waits already. Fails if it exceeds a bound of fleet::Note. Throws std::bad_alloc.
+  absl::Status tell(const fleet::Note& note) { return thread_->tell(std::nullopt, note); }
+  absl::Status tell(const std::string& member, const fleet::Note& note) { return thread_->tell(member, note); }
+  /// The id of this process; it changes if the process comes back as another member. Empty before the first news.
+  const std::string& own_id() const { return news().report.own_id; }
+  /// Every member in any state, this process too, without those that are proven dead: whoever may have requests.
+  std::set<std::string> member_ids() const;
+  /// Whether a note to this member would be sent: it has a link.
+  bool reaches(const std::string& member) const;
+
+  /// Pods that get no new exchange from any member, and what runs there still.
+  FleetWithdrawals& withdrawals() { return withdrawals_; }
 
   /// Before the shards start: from now on this process is a member, if the others agree. Throws std::system_error if there can
   /// be no thread.
@@ -74,6 +95,7 @@ class FleetService {
  private:
   FleetService(Parts parts, const config::Config& config, FleetThread::Settings settings);
   FleetThread::Parts thread_parts();
+  FleetWithdrawals::Parts withdrawal_parts();
   absl::Status find_keys(const config::Process& process, const std::string& identity);
   absl::Status replace_keys(const tls::PskKeys& keys);
   void replace_keys_or_say(const absl::StatusOr<tls::PskKeys>& keys);
@@ -85,6 +107,7 @@ class FleetService {
   FleetRequests requests_;
   std::unique_ptr<tls::PskKeys> keys_;  // in force
   FleetControl control_;
+  FleetWithdrawals withdrawals_;
   std::unique_ptr<FleetThread> thread_;
   std::unique_ptr<FleetCluster> cluster_;  // nullptr: the peers are fixed
 };

@@ -3,6 +3,7 @@
 #include <exception>
 #include <utility>
 
+#include "router/base/assert.h"
 #include "router/runtime/contain.h"
 
 namespace router::serving {
@@ -46,11 +47,37 @@ void FleetThread::replace_keys(const tls::PskKeys& keys) {
   shard().post([this, keys] { member_.replace_keys(keys); });
 }
 
+void FleetThread::hear(const std::string& topic, Heard heard) {
+  ROUTER_ASSERT(!started_);
+  member_.want_notes(topic);
+  heard_[topic] = std::move(heard);
+}
+
+absl::Status FleetThread::tell(std::optional<std::string> member, const fleet::Note& note) {
+  absl::StatusOr<std::string> frame = fleet::encode(note);
+  if (!frame.ok()) return frame.status();
+  shard().post([this, member = std::move(member), frame = *std::move(frame)] { member_.send_note(member, frame); });
+  return absl::OkStatus();
+}
+
 void FleetThread::deliver(FleetLetter& letter) {
   write_lines(letter.lines);
   if (stopped_) return;
   take(parts_.lease, letter.lease);
   take(parts_.news, letter.news);
+  deliver_notes(letter.notes);
+}
+
+void FleetThread::deliver_notes(std::vector<HeardNote>& notes) const noexcept {
+  for (HeardNote& each : notes) {
+    if (stopped_) break;  // one of them, or the news, has stopped this
+    try {
+      heard_.at(each.note.topic)(each.member, std::move(each.note));
+    } catch (const std::exception& error) {
+      runtime::contain(error);
+    }
+  }
+  notes.clear();
 }
 
 void FleetThread::stop() {

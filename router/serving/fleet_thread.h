@@ -2,6 +2,9 @@
 
 #include <functional>
 #include <latch>
+#include <map>
+#include <optional>
+#include <string>
 
 #include "router/dispatch/coverage.h"
 #include "router/fleet/events.h"
@@ -39,6 +42,15 @@ class FleetThread {
   /// Calls `stop`.
   ~FleetThread();
 
+  /// On control: a note, and the id of its sender.
+  using Heard = std::function<void(const std::string& member, fleet::Note note)>;
+  /// Before `start`: notes of this topic are wanted; the others are ignored. `heard` is called after the news of the same
+  /// letter; not after `stop`. If it throws, the note is lost.
+  void hear(const std::string& topic, Heard heard);
+  /// Any thread. Tells `note` to one member, or to all that have a link. It may be lost. Fails if the note exceeds a bound.
+  /// Throws std::bad_alloc.
+  absl::Status tell(std::optional<std::string> member, const fleet::Note& note);
+
   /// Starts the thread, which handles what was posted before. Throws std::system_error if there can be none.
   void start();
   /// Any thread. Events are handled in the order of their posting; after `stop` they are dropped. Throws std::bad_alloc.
@@ -53,8 +65,10 @@ class FleetThread {
  private:
   runtime::Shard& shard() { return thread_[0]; }
   void deliver(FleetLetter& letter);
+  void deliver_notes(std::vector<HeardNote>& notes) const noexcept;
 
   const Parts parts_;
+  std::map<std::string, Heard> heard_;  // by topic
   runtime::ShardSet thread_;
   FleetCourier courier_;
   FleetMember member_;

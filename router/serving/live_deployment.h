@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -21,6 +23,10 @@ using DeploymentKey = std::string;
 DeploymentKey deployment_key(const std::string& namespace_name, const std::string& endpoint, const std::string& deployment);
 DeploymentKey deployment_key(const config::Deployment& deployment);
 
+/// The configured lengths. The queue's own is otherwise twice the slots of so many replicas and at least 64: without a limit
+/// per replica there are no slots to count.
+dispatch::QueueOptions queue_options(const config::Deployment& settings, std::size_t replicas);
+
 /// One replica, with what decides whether it is ready: its source, or a probe.
 struct LiveReplica {
   std::shared_ptr<upstream::Replica> replica;
@@ -40,12 +46,26 @@ struct LiveReplica {
       {.repeat = LogDeduplicator::Options::Repeat::kLastLogged, .logged_max = 6, .window = std::chrono::seconds(60)}};
 };
 
+/// What this process has counted for one deployment since it was configured: the parts of `scaling::Integrals`. A deployment
+/// that was removed and configured again begins at 0, with another `made`.
+struct Counted {
+  std::uint64_t made = 0;          // the generation of the configuration that added the deployment
+  dispatch::QueueIntegrals queue;  // counts only after `RequestQueue::set_counting`
+  metrics::Offered offered;        // counts always
+  std::size_t waking = 0;          // requests held now, until a first replica is ready
+};
+
 /// The state of one deployment that outlives a configuration.
 struct LiveDeployment {
+  /// Any thread, as long as the object lives.
+  Counted counted() const;
+
   std::string endpoint;
   std::string name;
   std::shared_ptr<dispatch::RequestQueue> queue;
   std::shared_ptr<metrics::DeploymentMetrics> metrics;
+  std::uint64_t made = 0;           // the generation of the configuration that added it
+  metrics::Offered offered_before;  // counted in the same cells by a deployment of the same name that was removed
   std::shared_ptr<const upstream::Transport> transport;
   std::map<std::string, LiveReplica> replicas;  // by identity, address and TLS settings
   config::Deployment settings;

@@ -18,14 +18,6 @@
 namespace router::serving {
 namespace {
 
-constexpr std::size_t kQueueLengthMin = 64;  // contract, section 5
-
-/// The configured length, otherwise twice the slots and at least 64. Without a limit per replica there are no slots to count.
-std::size_t queue_length(const config::Deployment& settings, std::size_t replicas) {
-  const std::size_t slots = settings.max_concurrent_requests_per_instance * replicas;
-  return settings.max_queue_length.value_or(std::max(2 * slots, kQueueLengthMin));
-}
-
 /// A replica with another identity, address or TLS setting is another replica.
 std::string replica_key(const LiveDeployment& deployment, const discovery::FoundReplica& found) {
   std::string key = absl::StrCat(found.identity.empty() ? found.name : found.identity, "@", found.address.text());
@@ -86,6 +78,8 @@ LiveDeployments::Change LiveDeployments::prepare(const config::Config& config, S
       live->name = settings.name;
       live->queue = make_queue(key);
       live->metrics = metrics_.deployment(endpoint.name, settings.name);
+      live->offered_before = live->metrics->offered();
+      live->made = generation;
     }
   }
   for (const auto& [key, live] : live_) {
@@ -121,7 +115,7 @@ void LiveDeployments::apply(Change& change) noexcept {
 
 void LiveDeployments::apply_settings(const DeploymentKey& key, LiveDeployment& live) {
   const config::Deployment& settings = live.settings;
-  if (settings.namespace_name.empty()) live.queue->set_options({queue_length(settings, settings.replicas.size())});
+  if (settings.namespace_name.empty()) live.queue->set_options(queue_options(settings, settings.replicas.size()));
   for (auto& [name, replica] : live.replicas) {
     live.queue->set_slots(replica.replica, settings.max_concurrent_requests_per_instance);
   }
@@ -173,7 +167,7 @@ void LiveDeployments::set_replicas(const DeploymentKey& key, const std::vector<d
 
   live.replicas.merge(made);
   runtime::insist([&] {
-    live.queue->set_options({queue_length(live.settings, members.size())});
+    live.queue->set_options(queue_options(live.settings, members.size()));
     live.queue->set_replicas(members);
   });
   std::erase_if(live.replicas, [&names](const auto& each) { return !names.contains(each.first); });
@@ -374,6 +368,7 @@ void LiveDeployments::look_after(const DeploymentKey& key) {
   LiveDeployment& deployment = *entry->second;
   deployment.queue->begin_look();
   for (auto& [name, live] : deployment.replicas) look_after(deployment, live);
+  if (deployment.queue->take_wake() && wake_) wake_(key);
 }
 
 void LiveDeployments::look_after(LiveDeployment& deployment, LiveReplica& live) {

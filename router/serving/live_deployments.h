@@ -15,6 +15,7 @@
 #include "router/discovery/probe.h"
 #include "router/discovery/readmission.h"
 #include "router/discovery/replica_source.h"
+#include "router/dispatch/held_bytes.h"
 #include "router/dispatch/membership.h"
 #include "router/dispatch/request_queue.h"
 #include "router/metrics/registry.h"
@@ -86,6 +87,13 @@ class LiveDeployments {
   /// Closes the queues of deployments that are no longer configured, after the table without them was published.
   void remove_others(const Change& change) noexcept;
 
+  /// `wake`: a request is held in this process for a first replica of the deployment, and none was before. It may be called
+  /// again while some are. It does not throw. Set before the shards run.
+  void when_waking(std::function<void(const DeploymentKey&)> wake) { wake_ = std::move(wake); }
+
+  /// Of the requests of this process that are held for a first replica.
+  const std::shared_ptr<dispatch::HeldBytes>& held_bytes() const { return held_bytes_; }
+
   /// Asks the replicas at these pods that are not ready, now: only from now on they may be probed, since a slot is free.
   void probe_at_once(const std::set<std::string>& pods);
 
@@ -149,6 +157,8 @@ class LiveDeployments {
   std::map<DeploymentKey, std::vector<discovery::FoundReplica>> told_;  // of deployments that are resources
   static constexpr std::size_t kPodsMin = 1000;
   std::optional<FleetPart> fleet_;
+  std::function<void(const DeploymentKey&)> wake_;
+  std::shared_ptr<dispatch::HeldBytes> held_bytes_ = std::make_shared<dispatch::HeldBytes>();
   std::map<std::string, std::weak_ptr<dispatch::PodSlots>> pods_;  // by namespace (empty: files) and identity, or address
   std::size_t forget_pods_at_ = kPodsMin;                          // when so many are known, expired ones are erased
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);     // for functions that were posted and run after the end

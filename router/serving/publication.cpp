@@ -137,6 +137,7 @@ proxy::Views::Prepared Publication::make_view(Next& next) {
     view->access_log = parts_.views.newest()->access_log;
   }
   if (parts_.peers) view->peers = parts_.peers();
+  view->table.complete = cluster_ == nullptr || cluster_->complete();
   return parts_.views.prepare(std::move(view));
 }
 

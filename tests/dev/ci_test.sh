@@ -34,6 +34,14 @@ printf '#!/usr/bin/env bash\ncase $* in test) echo FAILED test_of_mine; exit 1 ;
 "$work/.ci/run" >"$work/log" 2>&1 || true
 if ! tail -n 20 "$work/log" | grep -q 'FAILED test_of_mine'; then echo "ci_test: the end does not name what failed" >&2; wrong=1; fi
 
+# The stage that runs beside another one fails as loudly as any.
+printf '#!/usr/bin/env bash\ncase $* in other-debian) echo warning: unused; exit 1 ;; *) echo 5 passed, 0 failed ;; esac\n' >"$work/dev"
+if "$work/.ci/run" >"$work/log" 2>&1 || [ "$(tail -n1 "$work/log")" != "20 passed, 1 failed" ] || ! tail -n 20 "$work/log" | grep -q 'warning: unused'; then
+  echo "ci_test: a stage beside another one failed, and the end does not say so" >&2
+  cat "$work/log" >&2
+  wrong=1
+fi
+
 # The table before the last line has every stage, followed by the parts that the stage reports.
 printf '#!/usr/bin/env bash\necho 5 passed, 0 failed; case $1 in check) echo "part unit tests (tsan): 12.3 min"; echo "no part of it: 4.5 min" ;; esac\n' >"$work/dev"
 "$work/.ci/run" >"$work/log" 2>&1 || true

@@ -48,6 +48,7 @@ parsers_of() {
     credential_fuzz) echo tls/credential.cpp ;;
     differential_fuzz) echo router/http1/message_output.cpp router/http1/message_input.cpp router/proxy/heads.cpp ;;
     fleet_frame_fuzz) echo router/fleet_link/frame.cpp ;;
+    fleet_note_fuzz) echo router/scaling/signals_text.cpp router/fleet/note.cpp ;;
     head_fuzz) echo router/http/parse_head.cpp router/http/head.cpp router/http/target.cpp router/http/known_fields.cpp ;;
     kubeconfig_fuzz) echo router/kubernetes/kubeconfig.cpp ;;
     messages_fuzz) echo router/http/framing.cpp router/http/body_decoder.cpp ;;

@@ -93,6 +93,8 @@ metadata:
   labels:
     inference-router.dev/endpoint: my-endpoint
     inference-router.dev/deployment: blue
+  annotations:
+    inference-router.dev/scaled-for: my-endpoint/blue
 spec:
   replicas: 2
   selector:

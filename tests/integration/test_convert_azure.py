@@ -20,16 +20,23 @@ def test_an_endpoint_with_tokens_is_told_to_be_closed(tmp_path, mode):
     assert f"  auth_mode: {mode}\n" in text and "secret" not in text
 
 
-def test_scale_settings_are_told_to_have_no_effect(tmp_path):
+def test_scale_settings_are_told_to_need_an_autoscaler_that_acts(tmp_path):
     scaled = "scale_settings: {type: target_utilization, min_instances: 2, max_instances: 5, target_utilization_percentage: 70}\n"
     text = converted(tmp_path, BLUE + scaled)
     line = [each for each in comments(text) if each.startswith("scale_settings")]
-    assert len(line) == 1 and "no effect" in line[0]
-    assert "kubectl autoscale deployment my-endpoint-blue --namespace team-a --min 2 --max 5" in line[0]
+    assert len(line) == 1 and "2 to 5 pods (autoscaler: act" in line[0] and "By default it observes" in line[0]
+    assert line[0].endswith("keeps 2 pods")
     assert "  replicas: 2\n" in text  # the lowest number that Azure would run
     assert "  replicas: 4\n" in converted(tmp_path, BLUE + scaled + "instance_count: 4\n")
+    # A pod of a deployment that may have none is started by the first request, or here: its server can be tried.
+    assert "  replicas: 1\n" in converted(tmp_path, BLUE + "scale_settings: {min_instances: 0, max_instances: 3}\n")
     # `default` means a fixed number of instances, which the Deployment states already.
     assert "scale_settings:" not in " ".join(comments(converted(tmp_path, BLUE + "scale_settings: {type: default}\n")))
+
+
+def test_each_deployment_is_marked_for_the_autoscaler(tmp_path):
+    mark = "  annotations:\n    inference-router.dev/scaled-for: my-endpoint/blue\n"
+    assert converted(tmp_path, BLUE).count(mark) == 1  # the Service has none
 
 
 @pytest.mark.parametrize("model, needed", [

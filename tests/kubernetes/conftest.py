@@ -13,6 +13,8 @@ import itertools  # noqa: E402
 from harness.cluster import running_cluster  # noqa: E402
 from harness.fixtures import *  # noqa: E402,F401,F403
 from harness.fleet_fixtures import *  # noqa: E402,F401,F403
+from harness.scaling_fixtures import *  # noqa: E402,F401,F403
+from harness.scaling import scaled  # noqa: E402,F401
 from support.fixtures import *  # noqa: E402,F401,F403
 
 numbers = itertools.count(1)

@@ -15,10 +15,17 @@ from harness.api import ApiError
 from harness import monitoring_kinds
 from harness.cluster import running_cluster
 from harness.helm import CHART, Helm, older_chart
-from harness.release import PATIENCE, Release
-from harness.resources import endpoint_slice, path
+from harness.objects import service
+from harness.release import PATIENCE, Release, restricted_deployment
+from harness.resources import endpoint_slice, online_deployment, path
+from harness.scaling_fixtures import SCALED_FOR
 from harness.variants import ALL, AT_ONCE, HTTP, ONE, SHORT, VARIANTS
 from support.wait import eventually
+
+# Only one variant has deployments that are scaled: the routers of the others use none of these rights.
+OF_THE_AUTOSCALER = {"deployments", "statefulsets", "deployments/scale", "statefulsets/scale", "horizontalpodautoscalers"}
+SCALED = "ha"
+NEVER_ASKED = {("get", "apps", "deployments/scale"), ("get", "apps", "statefulsets/scale")}  # the router reads the target itself
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +92,35 @@ def _use(release):
     scored = release.scored()
     if release.values.get("createKeys"):
         _remove_key(release)
-    eventually(lambda: release.rules() <= release.asked(), "every right to be used", PATIENCE, 0.3)
+    if release.values.get("autoscaler") == "act":
+        _scale(release)
+    eventually(lambda: _used(release) <= release.asked(), "every right to be used", PATIENCE, 0.3)
     return scored
+
+
+def _used(release):
+    """The rights that its routers must have used."""
+    if release.values.get("autoscaler") == "act":
+        return release.rules() - NEVER_ASKED
+    return {rule for rule in release.rules() if rule[2] not in OF_THE_AUTOSCALER}
+
+
+def _scale(release):
+    """Its Deployment, and a StatefulSet for another deployment of the endpoint, get a second replica from the routers."""
+    scale = {"scale_settings": {"type": "target_utilization", "min_instances": 2, "max_instances": 2, "polling_interval": 1}}
+    green = f"{release.endpoint}-green"
+    replicas = {"kind": "StatefulSet", "metadata": {"name": green, "annotations": {SCALED_FOR: f"{release.endpoint}/green"}}}
+    other = {**restricted_deployment(green), **replicas}
+    other["spec"]["serviceName"] = green
+    described = online_deployment("green", release.endpoint, router={"scaling": {"target": {
+        "api_version": "apps/v1", "kind": "StatefulSet", "name": green}}})
+    described["spec"].update(scale)
+    release.cluster.apply([other, described, service(green)], release.served)
+    api, targets = release.cluster.api, f"/apis/apps/v1/namespaces/{release.served}"
+    api.patch(f"{targets}/deployments/{release.model}", {"metadata": {"annotations": {SCALED_FOR: f"{release.endpoint}/blue"}}})
+    api.patch(path("onlinedeployments", release.served, release.model), {"spec": scale})
+    for target in (f"{targets}/deployments/{release.model}", f"{targets}/statefulsets/{green}"):
+        eventually(lambda target=target: api.get(target)["spec"]["replicas"] == 2, f"two replicas of {target}", PATIENCE, 0.2)
 
 
 def _remove_key(release):
@@ -106,6 +140,7 @@ def _facts(release):
         "router_yaml": release.object("v1/configmaps")["data"]["router.yaml"],
         "kinds": release.kinds(),
         "rules": release.rules(),
+        "used": _used(release),
         "asked": release.asked(),
         "forbidden": release.asked("forbid"),
         "pods": [({name: probe.passes for name, probe in pod.probes.items()}, pod.restarts) for pod in release.pods()],
@@ -118,7 +153,8 @@ def _facts(release):
 def variants(make, owner):
     """What was seen of each variant, by its name: `variants("tls")` waits for it."""
     more = {"ha": {"routers": 3}, "listed": {"served": "release-listed-a", "prefix": "team-"}, "wide": {"served": "models-of-wide"}}
-    releases = {name: make(name, {**values, **SHORT}, **more.get(name, {})) for name, values in VARIANTS.items()}
+    scaled = {SCALED: {"autoscaler": "act"}}
+    releases = {name: make(name, {**values, **SHORT, **scaled.get(name, {})}, **more.get(name, {})) for name, values in VARIANTS.items()}
     releases["listed"].cluster.create_namespace("release-listed-b")
     with ThreadPoolExecutor(4) as pool:
         seen = {name: pool.submit(_exercise, releases[name], ["--wait"] if name == "tls" else []) for name in AT_ONCE}
@@ -149,7 +185,9 @@ def test_a_variant_is_admitted_gets_ready_and_scores(variants, name):
 def test_a_variant_has_the_rights_it_uses_and_no_others(variants, name):
     seen = variants(name)
     assert seen.forbidden == set()
-    assert seen.rules and seen.rules <= seen.asked
+    assert seen.rules and seen.used <= seen.asked
+    writes = {"update"} if name == SCALED else set()
+    assert {verb for verb, _, resource in seen.rules if resource in OF_THE_AUTOSCALER} == {"get", "list", "watch"} | writes
     assert ("create" in {verb for verb, _, resource in seen.rules if resource == "secrets"}) == (name == "keys")
 
 

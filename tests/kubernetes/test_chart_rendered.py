@@ -38,6 +38,9 @@ def test_lint_finds_nothing(helm, name):
     ({**HTTP, "metricsBuckets": [0]}, "metricsBuckets"),
     ({**HTTP, "metricsPerReplicaMax": 0}, "metricsPerReplicaMax"),
     ({**HTTP, "logFormat": "xml"}, "logFormat"),
+    ({**HTTP, "autoscaler": "auto"}, "autoscaler"),
+    ({**HTTP, "autoscaler": True}, "autoscaler"),
+    ({**ONE, "autoscaler": "act"}, "autoscaler=act needs inferenceRouterHA=true"),
     ({**HTTP, "limits": {"max_connection": 1}}, "max_connection"),
     ({**HTTP, "image": {"digest": "latest"}}, "digest"),
 ], ids=str)
@@ -116,6 +119,50 @@ def test_all_routers_of_a_release_have_one_mark_in_via_and_other_releases_others
     assert marks(via=None) == [mark]  # --reuse-values of a release that did not have this value
     others = [marks("other"), marks(namespace="b"), marks(publicUrl="http://models.test")]
     assert len({mark, *(one for one, in others)}) == 4
+
+
+# --- the rights of the autoscaler
+READ = {("get", "apps", "deployments"), ("get", "apps", "statefulsets"), ("list", "autoscaling", "horizontalpodautoscalers"),
+        ("watch", "autoscaling", "horizontalpodautoscalers")}
+WRITE = {("update", "apps", "deployments/scale"), ("update", "apps", "statefulsets/scale")}
+
+
+def _rights(helm, **values):
+    """Returns the rights in served namespaces, by the name of the role's namespace: {(verb, group, resource)}."""
+    text = helm("template", "models", CHART, "--namespace", "routers", "--show-only", "templates/rbac.yaml", values={**HTTP, **values})
+    return {role["metadata"].get("namespace", ""): {(verb, group, resource) for rule in role["rules"] for verb in rule["verbs"]
+                                                    for group in rule["apiGroups"] for resource in rule["resources"]}
+            for role in yaml.safe_load_all(text) if role["kind"] in ("Role", "ClusterRole") and not role["metadata"]["name"].endswith("-own")}
+
+
+@pytest.mark.parametrize("served", [{}, {"namespaces": [{"name": "a"}, {"name": "b"}]}, {"rbac": {"clusterWideSecrets": True}}], ids=str)
+def test_the_autoscaler_has_the_rights_of_its_mode_in_each_namespace_it_serves(helm, served):
+    off = _rights(helm, autoscaler="off", **served)
+    assert off and not [right for role in off.values() for right in role if right[1] in ("apps", "autoscaling") or right[2] == "pods"]
+    for mode, more in (("observe", READ), ("act", READ | WRITE)):
+        assert _rights(helm, autoscaler=mode, **served) == {namespace: rights | more for namespace, rights in off.items()}
+
+
+def test_no_upgrade_gets_a_right_to_scale_by_itself(helm):
+    """`None`: --reuse-values of a release that did not have the value."""
+    plain = _rights(helm)
+    assert plain == _rights(helm, autoscaler="observe") == _rights(helm, autoscaler=None)
+    assert not [right for right in plain["routers"] if right[1] in ("apps", "autoscaling") and right[0] not in ("get", "list", "watch")]
+    assert not [right for right in plain["routers"] if right[2] == "pods"]
+
+
+def test_the_mode_of_the_autoscaler_is_in_router_yaml_unless_it_is_the_default(helm):
+    def mode(**values):
+        rendered = helm("template", "models", CHART, "--show-only", "templates/configmap.yaml", values={**HTTP, **values})
+        return yaml.safe_load(yaml.safe_load(rendered)["data"]["router.yaml"]).get("autoscaler")
+    assert mode() is mode(autoscaler=None) is mode(autoscaler="observe") is None  # routers from before the upgrade read this file, too
+    assert mode(autoscaler="act") == "act"
+    assert mode(autoscaler="off") == mode(autoscaler=False) == "off"  # `autoscaler: off` in a file of values is false
+
+
+def test_the_notes_say_what_an_acting_autoscaler_needs(helm, tmp_path):
+    assert "inference-router.dev/scaled-for" in rendered_notes(helm, {**HTTP, "autoscaler": "act"}, tmp_path / "act")
+    assert "scaled-for" not in rendered_notes(helm, HTTP, tmp_path / "plain")
 
 
 # --- access to the operators' port

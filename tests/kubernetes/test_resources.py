@@ -84,6 +84,13 @@ router:
   max_queue_length: 0
   max_request_bytes: 5000000000
   drain_on_abort: no
+  scaling:
+    autoscaler: off
+    target: {api_version: apps/v1, kind: StatefulSet, name: models.blue}
+    concurrency: 4
+    idle_time: 600
+    hold_ms: 0
+    hold_requests: 100
 """
 
 
@@ -237,6 +244,13 @@ BAD = [
     bad_deployment({"request_settings": [1]}, "spec.request_settings"),
     bad_deployment({"scale_settings": {"type": "cron"}}, "spec.scale_settings.type"),
     bad_deployment({"scale_settings": {"min_instances": 3, "max_instances": 2}}, "min_instances must not be more"),
+    bad_deployment({"router": {"scaling": {"autoscaler": "auto"}}}, "spec.router.scaling.autoscaler"),
+    bad_deployment({"router": {"scaling": {"autoscaler": True}}}, "router.scaling.autoscaler: `true` is not one of", by="router"),
+    bad_deployment({"router": {"scaling": {"idle_time": 0}}}, "spec.router.scaling.idle_time"),
+    bad_deployment({"router": {"scaling": {"target": {"kind": "deployment"}}}}, "spec.router.scaling.target.kind"),
+    bad_deployment({"router": {"scaling": {"target": {"api_version": "v1"}}}}, "spec.router.scaling.target.api_version"),
+    bad_deployment({"router": {"scaling": {"target": {"name": "team-b/iris"}}}}, "spec.router.scaling.target.name"),
+    bad_deployment({"router": {"scaling": {"target": {"namespace": "b"}}}}, 'unknown field "spec.router.scaling.target.namespace"'),
     bad_deployment({"readiness_probe": {"period": 0}}, "spec.readiness_probe.period"),
     bad_deployment({"resources": {"requests": {"disk": "1Gi"}}}, 'unknown field "spec.resources.requests.disk"'),
     bad_deployment({"router": {"service": "models"}}, "spec.router.service"),

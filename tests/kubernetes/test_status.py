@@ -18,6 +18,10 @@ FOLLOW = [
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]},
 ]
+OBSERVE = [  # the autoscaler's default mode
+    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get"]},
+    {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["list", "watch"]},
+]
 REPORT = [
     {"apiGroups": ["inference-router.dev"], "resources": ["onlineendpoints/status", "onlinedeployments/status"],
      "verbs": ["patch"]},
@@ -61,7 +65,7 @@ def follow(cluster, namespace, kinds, start, tmp_path):
 
     def make(*endpoints, wait=True, rights=(), listeners=None, **options):
         name = f"router-{len(routers)}"
-        account = cluster.service_account(namespace, name, rules=[*FOLLOW, *REPORT, *rights])
+        account = cluster.service_account(namespace, name, rules=[*FOLLOW, *OBSERVE, *REPORT, *rights])
         kubeconfig = account.write_kubeconfig(tmp_path / f"{name}.kubeconfig")
         kubernetes = {"kubeconfig": str(kubeconfig), "namespaces": [{"name": namespace}], **options}
         router = start(*endpoints, kubernetes=kubernetes, wait=wait)
@@ -161,9 +165,10 @@ def test_conditions_follow_what_happens(cluster, namespace, pods, follow, iris, 
     cluster.kubectl("delete", "secret", "iris-keys", "-n", namespace)
     eventually(lambda: condition(get("iris"), "Ready") == ("False", "NoKeys"), "the endpoint to have no keys")
     assert condition(get("iris"), "Accepted") == ("True", "SecretMissing")
-    cluster.apply([online_deployment("iris", "blue", scale_settings={"type": "default"}, model="azureml:iris:1")], namespace)
-    eventually(lambda: condition(get("iris-blue", "onlinedeployments"), "Autoscaled") == ("False", "NotYet"), "NotYet of the deployment")
-    eventually(lambda: condition(get("iris"), "Autoscaled") == ("False", "NotYet"), "NotYet of the endpoint")
+    cluster.apply([online_deployment("iris", "blue", scale_settings={"type": "target_utilization"}, model="azureml:iris:1")], namespace)
+    eventually(lambda: condition(get("iris-blue", "onlinedeployments"), "Autoscaled") == ("False", "TargetNotMarked"),
+               "that nobody has marked the target", patience=20)
+    eventually(lambda: condition(get("iris"), "Autoscaled") == ("False", "TargetNotMarked"), "the same of the endpoint")
     message = get("iris-blue", "onlinedeployments")["conditions"]["Accepted"]["message"]
     assert "without effect here" in message
     assert "`spec.model`" in message

@@ -37,9 +37,10 @@ changed_since() {  # COMMIT; also lists new files
   git diff --name-only --diff-filter=d "$1" -- config tls router
   git ls-files --others --exclude-standard -- config tls router
 }
-# The sources that have changed since CHECK_BASE (ten commits ago), and for a changed header a source that includes it; with --all, all.
+# The sources that have changed since CHECK_BASE (the commit in .ci/tidy.commit, at which every source was clean), and for a changed header a
+# source that includes it; with --all, all.
 tidy_sources() {
-  local base=${CHECK_BASE:-HEAD~10} file found
+  local base=${CHECK_BASE:-$(cat .ci/tidy.commit)} file found
   if [ "${1:-}" = --all ] || ! git rev-parse --quiet --verify "$base" >/dev/null; then
     git ls-files 'config/*.cpp' 'tls/*.cpp' 'router/**/*.cpp' 'router/*.cpp'
   else

@@ -160,6 +160,12 @@ threads is not here: the router starts as many as its CPU limit has cores, and a
 {{- .Values.viaName | default (printf "router-%s" (sha256sum $whose | trunc 12)) -}}
 {{- end -}}
 
+{{- /* off, observe or act. The word `off` without quotes is the flag false in YAML 1.1. With --reuse-values the value is missing in a
+       release that is older than it. */ -}}
+{{- define "inference-router.autoscaler" -}}
+{{- if kindIs "bool" .Values.autoscaler -}}off{{- else -}}{{- .Values.autoscaler | default "observe" -}}{{- end -}}
+{{- end -}}
+
 {{- /* router.yaml */ -}}
 {{- define "inference-router.config" -}}
 {{- $plain := dict "port" 8080 -}}
@@ -188,6 +194,7 @@ threads is not here: the router starts as many as its CPU limit has cores, and a
 {{- /* Only if it is not the default: during an upgrade, routers that do not know the key read this, too. */ -}}
 {{- if eq (toString .Values.accessLogClientIP) "false" }}{{ $_ := set $config "access_log_client_ip" false }}{{ end -}}
 {{- if eq (toString .Values.logFormat) "json" }}{{ $_ := set $config.log "format" "json" }}{{ end -}}
+{{- with include "inference-router.autoscaler" . }}{{ if ne . "observe" }}{{ $_ := set $config "autoscaler" . }}{{ end }}{{ end -}}
 {{- $metrics := dict -}}
 {{- with .Values.metricsBuckets }}{{ $_ := set $metrics "buckets" . }}{{ end -}}
 {{- if .Values.metricsPerReplica -}}
@@ -223,6 +230,9 @@ threads is not here: the router starts as many as its CPU limit has cores, and a
 {{- end -}}
 {{- if and $values.proxyProtocol (not $values.trustedProxies) -}}
 {{- fail "proxyProtocol=true believes PROXY headers only from trustedProxies: list the addresses of the load balancer there, such as 10.0.0.0/8" -}}
+{{- end -}}
+{{- if and (eq (include "inference-router.autoscaler" .) "act") (not $values.inferenceRouterHA) -}}
+{{- fail "autoscaler=act needs inferenceRouterHA=true: the routers agree in their fleet on which of them writes the number of pods, and one router alone has none. Set inferenceRouterHA=true, or autoscaler=observe, which writes nothing" -}}
 {{- end -}}
 {{- if and (default dict $values.endpointSlicePolicy).enabled (semverCompare "<1.30-0" .Capabilities.KubeVersion.Version) -}}
 {{- fail (printf "endpointSlicePolicy.enabled needs ValidatingAdmissionPolicies, which Kubernetes has from 1.30 on, not %s: set it to false" .Capabilities.KubeVersion.Version) -}}

@@ -72,6 +72,7 @@ def load(background):
     def make(fleet, rate, clients, **options):
         balancers.append(Balancer(background, getattr(fleet, "routers", fleet)))
         running.append(FleetLoad(background, balancers[-1], rate, clients, **options))
+        running[-1].balancer = balancers[-1]
         return running[-1]
 
     yield make

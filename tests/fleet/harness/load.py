@@ -1,12 +1,14 @@
 """Load over a fleet: a balancer that follows /readyz, and clients that go where it points."""
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 
 from support.load import Load
 
 POLL = 0.1  # seconds between two looks at one router's readiness
+LOOK_MAX = 2.5  # seconds that a look, and the pause before it, may take on a busy machine
 
 
 class Balancer:
@@ -16,15 +18,31 @@ class Balancer:
         self._background = background
         self.ready = list(routers)
         self.hosts = {}  # by port
+        self.changes = []  # (time, router, whether it is in rotation since then)
         self._turn = 0
-        self._polls = []
+        self._polls = {}
         for one in routers:
             self.add(one)
 
     def add(self, router):
         """Follows one more router."""
         self.hosts[router.port] = router.host
-        self._polls.append(self._background.start(self._follow(router)))
+        self._polls[router] = self._background.start(self._follow(router))
+
+    def remove(self, router):
+        """Forgets a router that has ended for good."""
+        self._polls.pop(router).cancel()
+        self._background.call(self._take_out, router)
+
+    def _take_out(self, router):
+        if router in self.ready:
+            self.changes.append((time.monotonic(), router, False))
+        self.ready = [one for one in self.ready if one is not router]
+
+    def noticed(self, router, since):
+        """When it has taken the router out of rotation after that time. It may not see that a router was away for a moment only; then the
+        clients have noticed that themselves by the time of a look."""
+        return min(next((at for at, one, ready in self.changes if one is router and at > since and not ready), math.inf), since + LOOK_MAX)
 
     def pick(self):
         ready = self.ready
@@ -34,7 +52,7 @@ class Balancer:
         return ready[self._turn % len(ready)]
 
     def stop(self):
-        for one in self._polls:
+        for one in self._polls.values():
             one.cancel()
 
     async def _follow(self, router):
@@ -45,9 +63,10 @@ class Balancer:
             except (OSError, EOFError, asyncio.TimeoutError):
                 ready = False
             if ready and router not in self.ready:
+                self.changes.append((time.monotonic(), router, True))
                 self.ready = [*self.ready, router]
-            elif not ready and router in self.ready:
-                self.ready = [one for one in self.ready if one is not router]
+            elif not ready:
+                self._take_out(router)
 
 
 async def _is_ready(host, port):
@@ -70,6 +89,15 @@ class FleetLoad(Load):
     def add(self, router):
         self._balancer.add(router)
 
+    def take_ended(self):
+        """Returns the outcomes that have ended, and forgets them: those of an hour would need a gigabyte."""
+        return self._background.call(self._take_ended)
+
+    def _take_ended(self):
+        ended = [one for one in self.outcomes if one.ended]
+        self.outcomes = [one for one in self.outcomes if not one.ended]
+        return ended
+
     async def _client(self, number, period):
         kept = {}
         next_at = time.monotonic() + period * number / 10
@@ -87,8 +115,11 @@ class FleetLoad(Load):
         for connection in kept.values():
             connection.end()
 
-    def _open(self, port):
-        return asyncio.open_connection(self._balancer.hosts[port], port)
+    async def _open(self, port):
+        try:
+            return await asyncio.open_connection(self._balancer.hosts[port], port)
+        except OSError as error:  # asyncio says so of those only that fail later
+            raise OSError(error.errno, f"Connect call failed: {error}") from error
 
     def _close(self, kept):
         """Gives up the connections to routers out of rotation, and those that have ended, as a load balancer does."""
@@ -112,7 +143,7 @@ def sort(outcomes):
     return Sorted([one for one in sent if one.served], [one for one in sent if not one.served], refused)
 
 
-def told(outcomes):
+def told(outcomes, most=20):
     """One line for each, for the message of an assertion."""
-    return "\n".join(f"{one.id} at {one.client}: {one.begun:.3f} to {one.ended:.3f}, {one.status} {one.why} {one.broken}"
-                     for one in outcomes[:20])
+    return "\n".join(f"{one.id} at {one.client}: {one.begun:.3f} to {one.ended:.3f}, {one.status} {one.why} {one.broken} {one.body[:300]}"
+                     for one in outcomes[:most])

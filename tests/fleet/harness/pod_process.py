@@ -17,6 +17,7 @@ import time
 from collections import Counter
 
 RECORDED_MAX = 200_000  # exchanges of one pod
+OVER_MAX = 10_000  # what one pod writes down of what must never happen
 
 
 class Pod:
@@ -28,7 +29,7 @@ class Pod:
         self.most_connections = self.most_exchanges = self.probes = 0
         self.begun, self.ended = [], []  # [request id, time]
         self.aborted = []  # [request id, time]
-        self.over = []  # what must never happen, in words
+        self.over = []  # what must never happen
         self.routers = Counter()  # by the last name in Via
         self.lives = 0
         self.transports = set()
@@ -51,9 +52,9 @@ class Pod:
             for other in [other for other in which if has_ended(other)]:
                 other.gone()
         which.add(connection)
-        if self.slots and len(which) > self.slots and len(self.over) < 100:
-            self.over.append(f"{time.monotonic():.3f} {self.name}: {len(which)} {kind} with {self.slots} slots: "
-                             + ", ".join(f"{one.id} by {one.router} since {one.since:.3f}" for one in which))
+        if self.slots and len(which) > self.slots and len(self.over) < OVER_MAX:
+            self.over.append({"at": time.monotonic(), "pod": self.name, "kind": kind, "slots": self.slots,
+                              "of": [{"id": one.id, "router": one.router, "peer": one.peer, "since": one.since} for one in which]})
 
     def figures(self):
         return {"name": self.name, "exchanges": len(self.running), "connections": len(self.open), "probes": self.probes,
@@ -71,12 +72,14 @@ def has_ended(connection):
 class Connection(asyncio.Protocol):
     def __init__(self, pod):
         self.pod, self.data, self.timer = pod, b"", None
-        self.id, self.router, self.since = "", "", 0.0
+        self.id, self.router, self.since = "", "", 0.0  # of the newest request; the last router in Via is the one that had the client
+        self.peer = ""  # the address of the router that has the connection
         self.left = 0  # of the request's body
 
     def connection_made(self, transport):
         self.transport = transport
         self.pod.transports.add(transport)
+        self.peer = transport.get_extra_info("peername")[0]
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def eof_received(self):

@@ -37,6 +37,11 @@ class CountingPod:
         self._pods.ask(do="live", pod=self.name)
 
 
+def told_over(over):
+    by = ", ".join(f"{one['id']} by {one['router']} from {one['peer']} since {one['since']:.3f}" for one in over["of"])
+    return f"{over['at']:.3f} {over['pod']}: {len(over['of'])} {over['kind']} with {over['slots']} slots: {by}"
+
+
 class Pods:
     """`count` pods, each with `slots` slots (0: it does not judge), which answer after `sleep` seconds. `at`: (host, port) of each,
     `command`: a program that runs the process, with its arguments."""
@@ -47,6 +52,7 @@ class Pods:
         program = [sys.executable, Path(__file__).with_name("pod_process.py"), json.dumps(described)]
         self._process = subprocess.Popen([*command, *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._lock = threading.Lock()
+        self.excused = lambda over: False  # a test with a documented exception of the promise sets it
         ports = json.loads(self._process.stdout.readline())
         self.all = [CountingPod(self, one["name"], one["host"], ports[one["name"]]) for one in described]
 
@@ -70,8 +76,8 @@ class Pods:
 
     def assert_never_over(self):
         """No pod ever had more exchanges or connections than slots."""
-        over = [text for one in self.figures() for text in one["over"]]
-        assert not over, "\n".join(over[:20])
+        over = [one for pod in self.figures() for one in pod["over"] if not self.excused(one)]
+        assert not over, "\n".join(map(told_over, over[:20]))
 
     def stop(self):
         self._process.stdin.close()

@@ -12,6 +12,10 @@ RULES = CHART / "files" / "rules.yaml"
 METRIC = re.compile(r"inference_router_\w+?(?=_bucket|_sum\b|_count\b|\b)")
 # A router that reads only files does not have these metrics.
 OF_A_CLUSTER = {"inference_router_discovery_age_seconds", "inference_router_resources_refused", "inference_router_events_dropped_total"}
+# Only a router that follows resources has an autoscaler.
+OF_THE_AUTOSCALER = {"inference_router_demand_slots", "inference_router_held_requests", "inference_router_held_bytes"} | {
+    f"inference_router_scaling_{name}" for name in ("demand_slots", "wanted_replicas", "current_replicas", "pod_start_seconds", "limited",
+                                                    "writes_total")}
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class Query:
     @property
     def needs_cluster(self):
         return bool(self.metrics & OF_A_CLUSTER)
+
+    @property
+    def needs_autoscaler(self):
+        return bool(self.metrics & OF_THE_AUTOSCALER)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parents[1]
 CONTROLLERS = [
     "deployment-controller", "replicaset-controller", "statefulset-controller", "endpointslice-controller",
     "garbage-collector-controller", "namespace-controller", "serviceaccount-controller", "serviceaccount-token-controller",
-    "root-ca-certificate-publisher-controller",
+    "root-ca-certificate-publisher-controller", "horizontal-pod-autoscaler-controller",
 ]
 # One line for each list and watch of any user, and for each request of a service account.
 AUDIT_POLICY = {
@@ -155,7 +155,7 @@ class Cluster:
             self.folder, self._bin / "kube-controller-manager", controllers=[*CONTROLLERS, *self.MORE_CONTROLLERS],
             kubeconfig=kubeconfig, bind_address="127.0.0.1", secure_port=port, cert_dir=self.folder / "controllers", leader_elect=False,
             service_account_private_key_file=self._tokens_key, root_ca_file=self.ca_file, kube_api_qps=500, kube_api_burst=1000,
-            min_resync_period="10m", profiling=False)
+            min_resync_period="10m", horizontal_pod_autoscaler_sync_period="1s", profiling=False)
 
     # start and end
     def start(self):

@@ -56,12 +56,13 @@ def rendered_notes(helm, values, folder, *options):
 
 
 def older_chart(folder):
-    """Makes a copy of the chart that looks like an older one: another version, one router by default and no values of a fleet, and a kind
-    without the key `router.drain_on_abort`."""
+    """Makes a copy of the chart that looks like an older one: another version, one router by default, no values of a fleet and of the
+    autoscaler, and a kind without the key `router.drain_on_abort`."""
     copy = Path(folder) / CHART.name
     shutil.copytree(CHART, copy)
     _change(copy / "Chart.yaml", r"(?m)^version: .*$", "version: 0.0.9")
     _change(copy / "values.yaml", r"(?m)^inferenceRouterHA: true\b.*\nfleet:.*\n(?: .*\n)+", "inferenceRouterHA: false\n")
+    _change(copy / "values.yaml", r"(?m)^autoscaler: .*\n", "")
     _change(copy / "files" / "crds" / "onlinedeployments.yaml", r" *drain_on_abort: .*\n", "")
     return copy
 

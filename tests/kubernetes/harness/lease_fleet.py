@@ -86,9 +86,12 @@ class PodMember(Member):
         self._network.take_down(self.host)
         self.end_at_once()
 
-    def cut_api(self):
-        """Nothing passes to the API server and back; connections stay open, as if all packets were lost."""
-        self.api.set(swallow=True)
+    def cut_api(self, reset=False):
+        """Nothing passes to the API server and back; connections stay open, as if all packets were lost. `reset`: they are reset, now and
+        whenever one is used."""
+        self.api.set(swallow=not reset, reset=reset)
+        if reset:
+            self.api.end_all(reset=True)
 
     def heal_api(self):
         self.api.clear()
@@ -113,7 +116,8 @@ class LeaseFleet:
     def __init__(self, scene, folder, size=3, wait=True, **options):
         self._folder, self._background, self._cluster, self._account = folder, scene.background, scene.cluster, scene.account
         self.namespaces = scene.served
-        self._reaches_api, self._fleet = options.pop("api", True), options.pop("fleet", {})
+        self._api_faults = {} if options.pop("api", True) else {"swallow": True}  # those of all gates
+        self._fleet = options.pop("fleet", {})
         self._kubernetes = {"namespaces": [{"name": one} for one in self.namespaces], "allow_custom_endpoint_slices": True,
                             **options.pop("kubernetes", {})}
         keys = options.pop("keys", None)
@@ -139,11 +143,29 @@ class LeaseFleet:
         folder.mkdir(parents=True)
         network = self._cluster.network
         gate = Gate(self._background, self._cluster.port, listen=network.host)
-        gate.set(swallow=not self._reaches_api)
+        gate.set(**self._api_faults)
         self._gates.append(gate)
         self.routers.append(PodMember(folder, f"router-{number}", network, self._account, gate,
                                       {"kubernetes": self._kubernetes, "fleet": self._fleet, **self._settings}))
         return self.routers[-1]
+
+    def retire(self, router):
+        """Checks how a router has ended that is not started again, and forgets it."""
+        router.check_end()
+        router.api.stop()
+        self._gates.remove(router.api)
+        self.routers.remove(router)
+
+    def cut_api(self, reset=False):
+        """No router reaches the API server from now on, new ones neither."""
+        self._api_faults = {"reset": True} if reset else {"swallow": True}
+        for one in self.routers:
+            one.cut_api(reset)
+
+    def heal_api(self):
+        self._api_faults = {}
+        for one in self.routers:
+            one.heal_api()
 
     def __getitem__(self, number):
         return self.routers[number]
@@ -206,7 +228,7 @@ class LeaseFleet:
             return repr(error)
 
     def roster(self):
-        return json.loads(self.lease()["metadata"]["annotations"][ROSTER])
+        return roster_in(self.lease())
 
     def delete_lease(self):
         self._cluster.api.delete(f"{self._lease_path}/{NAME}")
@@ -252,6 +274,10 @@ class LeaseFleet:
         for gate in self._gates:
             gate.stop()
         assert not failures, "\n".join(failures)
+
+
+def roster_in(lease):
+    return json.loads(lease["metadata"]["annotations"][ROSTER])
 
 
 def key_data(*keys):

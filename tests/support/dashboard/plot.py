@@ -48,6 +48,11 @@ def shown(value, unit):
             if abs(value) >= factor:
                 return f"{three_digits(value / factor)} {name}"
         return f"{three_digits(value)} B/s"
+    if unit == "bytes":
+        for factor, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+            if abs(value) >= factor:
+                return f"{three_digits(value / factor)} {name}"
+        return f"{three_digits(value)} B"
     return three_digits(value) + {"reqps": " /s", "cps": " /s"}.get(unit, "")
 
 
@@ -163,7 +168,8 @@ class Picture:
     def _timeseries(self, panel, box):
         parts, series = frame(box, panel.title), self._series(panel)
         if not series:
-            why = "only with the section `kubernetes`" if any(query.needs_cluster for query in panel.queries) else "no data"
+            needs = any(query.needs_cluster or query.needs_autoscaler for query in panel.queries)
+            why = "only with the section `kubernetes`" if needs else "no data"
             return parts + [text(box.x + box.width / 2, box.y + box.height / 2, why, 12, "middle", fill="#8c959f")]
         defaults = panel.described["fieldConfig"]["defaults"]
         stacked = defaults["custom"]["stacking"]["mode"] == "normal"

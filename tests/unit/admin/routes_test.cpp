@@ -22,8 +22,21 @@ std::vector<OperatorRoute> observe(std::vector<std::string> not_ready, std::vect
       return false;
     };
   };
-  return observe_routes(
-      {.metrics = metrics, .hanging = [hanging] { return hanging; }, .not_ready = [not_ready] { return not_ready; }});
+  const auto scaling = [](std::string_view name) {
+    return name == "team-a/house/blue" ? std::optional<std::string>("{\"demand_slots\":1.5}\n") : std::nullopt;
+  };
+  return observe_routes({.metrics = metrics,
+                         .hanging = [hanging] { return hanging; },
+                         .not_ready = [not_ready] { return not_ready; },
+                         .scaling = scaling});
+}
+
+TEST(ObserveRoutes, TellTheDemandOfADeploymentThatIsScaled) {
+  EXPECT_EQ(ask(observe({}), "GET", "/scaling/team-a/house/blue").body, "{\"demand_slots\":1.5}\n");
+  for (const char* path : {"/scaling/team-a/house/green", "/scaling/", "/scaling", "/scalingteam-a/house/blue"}) {
+    EXPECT_EQ(ask(observe({}), "GET", path).status, 404) << path;
+  }
+  EXPECT_EQ(ask(observe({}), "POST", "/scaling/team-a/house/blue").status, 405);
 }
 
 TEST(ObserveRoutes, ShowTheMetricsInThePrometheusFormat) {

@@ -131,7 +131,7 @@ TEST(Crd, OfEndpointsKnowsWhatTheReadersKnow) {
 
 TEST(Crd, OfDeploymentsKnowsWhatTheReadersKnow) {
   const Crd crd("onlinedeployments.yaml", false);
-  EXPECT_GE(check(crd, crd.spec(), {}), 14);
+  EXPECT_GE(check(crd, crd.spec(), {}), 16);
 }
 
 }  // namespace

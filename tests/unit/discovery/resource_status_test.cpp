@@ -9,6 +9,7 @@
 namespace router::discovery {
 namespace {
 
+namespace json = boost::json;
 using Counts = std::map<std::string, std::pair<int, int>>;  // of deployments, by the object's name: ready, total
 
 std::vector<ResourceStatus> statuses(const World& world, const Counts& counts = {}, const PublicAddress& address = {}) {
@@ -139,19 +140,58 @@ TEST(ResourceStatus, OfADeploymentThatFindsNothingToAdoptNamesTheLabels) {
             "ml.azure.com/deployment-name=green");
 }
 
+json::object scaled_resource(const std::string& name, const char* type = "target_utilization") {
+  json::object object = DeploymentSpec{.name = name, .generation = 2}.object();
+  object["spec"].as_object()["scale_settings"] = {{"type", type}, {"min_instances", 1}};
+  object["spec"].as_object()["model"] = "azureml:iris:1";
+  return object;
+}
+
 TEST(ResourceStatus, TellsIgnoredKeysAndScaleSettings) {
   Iris world;
-  json::object blue = DeploymentSpec{.generation = 2}.object();
-  blue["spec"].as_object()["scale_settings"] = {{"type", "target_utilization"}, {"min_instances", 1}};
-  blue["spec"].as_object()["model"] = "azureml:iris:1";
-  world.deployments->changed(blue);
+  world.deployments->changed(scaled_resource("blue"));
   const auto all = statuses(world);
   const std::string accepted = text_of(status_of(all, "iris-blue"), "Accepted");
-  EXPECT_EQ(accepted.substr(0, 53), "True Accepted: it is in force; without effect here: `");
-  EXPECT_NE(accepted.find("`spec.scale_settings`"), accepted.npos);
-  EXPECT_EQ(text_of(status_of(all, "iris-blue"), "Autoscaled").substr(0, 13), "False NotYet:");
-  EXPECT_EQ(text_of(status_of(all, "iris"), "Autoscaled").substr(0, 13), "False NotYet:");
+  EXPECT_EQ(accepted, "True Accepted: it is in force; without effect here: `spec.model`");
+  const std::string not_yet = "`scale_settings` have no effect yet: the cluster's own objects set the number of pods";
+  EXPECT_EQ(text_of(status_of(all, "iris-blue"), "Autoscaled"), "False NotYet: " + not_yet);
+  EXPECT_EQ(text_of(status_of(all, "iris"), "Autoscaled"), "False NotYet: `blue`: " + not_yet);
   EXPECT_EQ(text_of(status_of(all, "iris-green"), "Autoscaled"), "False NotConfigured: it has no `scale_settings`");
+}
+
+TEST(ResourceStatus, AFixedNumberOfPodsIsNotAutoscaled) {
+  Iris world;
+  world.deployments->changed(scaled_resource("blue", "default"));
+  const auto all = statuses(world);
+  EXPECT_EQ(text_of(status_of(all, "iris-blue"), "Autoscaled"),
+            "False NotConfigured: its `scale_settings` have the type default: the number of pods is not the router's to set");
+  EXPECT_EQ(text_of(status_of(all, "iris"), "Autoscaled"), "False NotConfigured: no deployment of it has `scale_settings`");
+}
+
+TEST(ResourceStatus, HasTheConditionAutoscaledThatItsCallerGives) {
+  Iris world;
+  world.deployments->changed(scaled_resource("blue"));
+  world.deployments->changed(scaled_resource("green"));
+  AutoscaledConditions autoscaled;
+  autoscaled[{"team-a", "iris-blue"}] = {condition::kAutoscaled, true, "Steady", "2 pods"};
+  autoscaled[{"team-a", "iris-green"}] = {condition::kAutoscaled, true, "AtMaximum", "5 pods"};
+  autoscaled[{"team-b", "iris-blue"}] = {condition::kAutoscaled, false, "Contested", "of another namespace"};
+  const auto make = [&] { return make_statuses(world.state.cluster(), world.join().results, {}, autoscaled); };
+  EXPECT_EQ(text_of(status_of(make(), "iris-blue"), "Autoscaled"), "True Steady: 2 pods");
+  EXPECT_EQ(text_of(status_of(make(), "iris-green"), "Autoscaled"), "True AtMaximum: 5 pods");
+  EXPECT_EQ(text_of(status_of(make(), "iris"), "Autoscaled"), "True Steady: `blue`: 2 pods");
+  autoscaled[{"team-a", "iris-green"}] = {condition::kAutoscaled, false, "Contested", std::string(5000, 'x')};
+  EXPECT_EQ(text_of(status_of(make(), "iris"), "Autoscaled").substr(0, 27), "False Contested: `green`: x");
+  for (const auto& each : make()) {
+    for (const Condition& condition : each.conditions) EXPECT_LE(condition.message.size(), kMessageBytes);
+  }
+}
+
+TEST(ResourceStatus, AConditionForADeploymentWithoutScaleSettingsIsNotShown) {
+  const Iris world;
+  const AutoscaledConditions autoscaled{{{"team-a", "iris-blue"}, {condition::kAutoscaled, true, "Steady", "an old one"}}};
+  const auto all = make_statuses(world.state.cluster(), world.join().results, {}, autoscaled);
+  EXPECT_EQ(text_of(status_of(all, "iris-blue"), "Autoscaled"), "False NotConfigured: it has no `scale_settings`");
 }
 
 TEST(ResourceStatus, BoundsMessages) {

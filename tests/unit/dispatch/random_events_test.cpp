@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -45,12 +46,13 @@ enum Kind {
   kSentOn,  // comes from another router, with an age
   kWithhold,
   kHome,
+  kWaking,   // a first replica is to be started, or not
   kTurn,     // one shard's loop runs
   kAdvance,  // one shard's clock moves on
   kKinds,
 };
 /// How often each event happens. With these weights the queue is mostly neither empty nor full.
-constexpr std::array<double, kKinds> kWeights{12, 12, 6, 4, 3, 24, 6, 4, 5, 4, 2, 2, 4, 4, 4, 2, 12, 6};
+constexpr std::array<double, kKinds> kWeights{12, 12, 6, 4, 3, 24, 6, 4, 5, 4, 2, 2, 4, 4, 4, 2, 2, 12, 6};
 using Pairs = std::array<std::array<std::size_t, kKinds>, kKinds>;
 
 /// A visitor that must not be counted twice. It counts as notified from the notice of its slot until it looks or leaves.
@@ -69,6 +71,7 @@ class World {
   World(std::uint64_t seed, Pairs& pairs) : random_(seed), pairs_(pairs) {
     for (std::shared_ptr<Replica>& pod : pods_) pod = make_replica(pick(4));
     queue_->start_record();
+    queue_->set_counting(true);
     queue_->set_replicas({pods_.begin(), pods_.end()});
   }
 
@@ -100,6 +103,7 @@ class World {
     EXPECT_EQ(replay.waiting(), 0u);
     EXPECT_EQ(replay.held(), 0u);
     served_ = replay.served();
+    check_integrals(replay.integrals());
     const std::weak_ptr<RequestQueue> watched = queue_;
     queue_.reset();
     EXPECT_TRUE(watched.expired());
@@ -107,6 +111,16 @@ class World {
     pods_ = {};
     EXPECT_EQ(alive_, 0u);
   }
+  /// What the queue has summed up is what the record of its events gives.
+  void check_integrals(const QueueIntegrals& expected) {
+    const QueueIntegrals counted = queue_->integrals();
+    EXPECT_NEAR(counted.busy, expected.busy, 1e-6);
+    EXPECT_NEAR(counted.waiting, expected.waiting, 1e-6);
+    EXPECT_NEAR(counted.held, expected.held, 1e-6);
+    EXPECT_EQ(counted.returns, expected.returns);
+    waited_ = counted.waiting;
+  }
+  double waited() const { return waited_; }
   std::size_t served() const { return served_; }
   std::size_t ejections() const { return ejections_; }
   std::size_t refusals() const { return refusals_; }
@@ -153,6 +167,7 @@ class World {
       case kSentOn: return enter({0, nullptr, clock_.now() - 1ms * pick(200) - 500us});
       case kWithhold: return withhold();
       case kHome: return queue_->set_home(pick(8) > 0);
+      case kWaking: return queue_->set_waking(pick(2) == 0 ? std::optional<Awakening>(Awakening{}) : std::nullopt);
       case kTurn: return shards_[pick(kShards)]->poll();
       case kAdvance: return advance(*shards_[pick(kShards)]);
       case kKinds: return;
@@ -255,6 +270,7 @@ class World {
   void change_options() {
     QueueOptions options;
     options.length_max = pick(12);
+    options.waking_max = pick(12);
     queue_->set_options(options);
   }
   void take_connection() {
@@ -272,6 +288,7 @@ class World {
   Pairs& pairs_;
   Kind last_ = kTurn;
   std::size_t served_ = 0;
+  double waited_ = 0;
   std::size_t ejections_ = 0;
   std::size_t refusals_ = 0;
   std::size_t looks_ = 0;
@@ -308,6 +325,7 @@ TEST(RequestQueue, KeepsItsPromisesInAnyOrderOfEvents) {
   std::size_t served = 0;
   std::size_t ejections = 0;
   std::size_t refusals = 0;
+  double waited = 0;
   for (std::size_t round = 0; round < kRounds && !testing::Test::HasFailure(); ++round) {
     SCOPED_TRACE("round " + std::to_string(round) + " of ROUTER_SEED=" + std::to_string(first));
     World world(first + round, pairs);
@@ -316,8 +334,10 @@ TEST(RequestQueue, KeepsItsPromisesInAnyOrderOfEvents) {
     served += world.served();
     ejections += world.ejections();
     refusals += world.refusals();
+    waited += world.waited();
   }
   EXPECT_GT(served, kRounds * kEvents / 15);
+  EXPECT_GT(waited, 0);
   EXPECT_GT(ejections, kRounds / 2);
   EXPECT_GT(refusals, kRounds);
   for (int before = 0; before < kKinds; ++before) {

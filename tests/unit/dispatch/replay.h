@@ -3,18 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <vector>
 
 #include "router/dispatch/event_record.h"
+#include "router/dispatch/queue_load.h"
 
 namespace router::dispatch {
 
 /// Replays the record of a queue with the plainest possible bookkeeping, and finds every violated rule: exchanges are served in
 /// the order of their tickets, none waits while a slot is free as far as the queue knows, there are never more held slots than
-/// slots, each ticket ends once.
+/// slots, each ticket ends once. It also sums up how long each ticket waited and held its slot.
 class Replay {
  public:
   explicit Replay(const std::vector<RecordedEvent>& events) {
@@ -30,6 +32,8 @@ class Replay {
   std::size_t left() const { return left_; }
   std::size_t waiting() const { return waiting_.size(); }
   std::size_t held() const { return held_.size(); }
+  /// Of all tickets that have ended. Not exact to the last digit.
+  const QueueIntegrals& integrals() const { return integrals_; }
 
  private:
   struct Pod {
@@ -45,7 +49,21 @@ class Replay {
     bool usable() const { return serves() && !full && (slots == 0 || in_use < slots); }
   };
 
+  /// One stay in the queue or in a slot. `latest_` is the time of the queue's sums: the times of two shards may differ.
+  struct Stay {
+    TimePoint from{};
+    bool waking = false;
+  };
+  void begin_stay(std::uint64_t ticket) { stays_[ticket] = {latest_, false}; }
+  double end_stay(std::uint64_t ticket) {
+    const Stay stay = stays_[ticket];
+    stays_.erase(ticket);
+    return stay.waking ? 0 : std::chrono::duration<double>(latest_ - stay.from).count();
+  }
+
   void play(const RecordedEvent& event) {
+    latest_ = std::max(latest_, event.at);
+    count(event);
     Pod& pod = pods_[event.replica];
     switch (event.event) {
       case QueueEvent::kArrived:
@@ -58,6 +76,7 @@ class Replay {
         EXPECT_EQ(waiting_.count(event.ticket) + held_.count(event.ticket), 0u) << "two have one ticket";
         waiting_[event.ticket] = nullptr;
         break;
+      case QueueEvent::kWaking: EXPECT_EQ(waiting_.count(event.ticket), 1u); break;
       case QueueEvent::kReturned:
         EXPECT_LE(event.ticket, last_ticket_);
         EXPECT_EQ(held_.count(event.ticket), 0u) << "it came back while it held a slot";
@@ -86,6 +105,28 @@ class Replay {
       case QueueEvent::kWilling: pod.sheds = false; break;
       case QueueEvent::kSlots: pod.slots = event.value; break;
       case QueueEvent::kEnd: end(); break;
+    }
+  }
+  void count(const RecordedEvent& event) {
+    switch (event.event) {
+      case QueueEvent::kArrived:
+      case QueueEvent::kSentOn:
+      case QueueEvent::kReturned: begin_stay(event.ticket); break;
+      case QueueEvent::kWaking: stays_[event.ticket].waking = true; break;
+      case QueueEvent::kLeft:
+      case QueueEvent::kRefused: integrals_.waiting += end_stay(event.ticket); break;
+      case QueueEvent::kGranted:
+        integrals_.waiting += end_stay(event.ticket);
+        begin_stay(event.ticket);
+        granted_[event.ticket] = event.at;
+        break;
+      case QueueEvent::kGivenBack:
+        integrals_.busy += end_stay(event.ticket);
+        integrals_.held += std::chrono::duration<double>(event.at - granted_[event.ticket]).count();
+        ++integrals_.returns;
+        granted_.erase(event.ticket);
+        break;
+      default: break;
     }
   }
   /// Whether an exchange that avoids `avoided` may be bound to `replica` now.
@@ -145,6 +186,10 @@ class Replay {
   std::map<const Replica*, Pod> pods_;
   std::map<std::uint64_t, const Replica*> waiting_;  // by ticket: the replica that it avoids
   std::map<std::uint64_t, const Replica*> held_;
+  std::map<std::uint64_t, Stay> stays_;
+  std::map<std::uint64_t, TimePoint> granted_;
+  TimePoint latest_{};
+  QueueIntegrals integrals_;
   std::uint64_t last_ticket_ = 0;
   std::size_t served_ = 0;
   std::size_t left_ = 0;

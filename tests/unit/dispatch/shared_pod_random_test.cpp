@@ -91,7 +91,7 @@ class SharedWorld {
   void act() {
     const std::size_t queue = pick(kQueues);
     const std::size_t pod = pick(kPods);
-    switch (pick(14)) {
+    switch (pick(15)) {
       case 0:
       case 1:
       case 2:
@@ -114,6 +114,7 @@ class SharedWorld {
         withheld_[pod] = pick(4) == 0 ? PodSlots::kAll : pick(3);
         return RequestQueue::set_withheld(*pods_[pod], withheld_[pod]);
       case 12: return queues_[queue]->set_home(home_[queue] = pick(4) > 0);
+      case 13: return RequestQueue::set_withdrawn(*pods_[pod], withdrawn_[pod] = pick(3) == 0);
       default: return come_back();
     }
   }
@@ -182,8 +183,9 @@ class SharedWorld {
     for (std::size_t pod = 0; pod < kPods; ++pod) numbers[pod] = pods_[pod]->in_use();
     return numbers;
   }
-  /// The lowest limit among the queues that have the pod, without what is withheld; no value: no limit.
+  /// The lowest limit among the queues that have the pod, without what is withheld; no value: no limit. None if withdrawn.
   std::optional<std::size_t> limit_of(std::size_t pod) const {
+    if (withdrawn_[pod]) return 0;
     std::size_t limit = 0;
     for (std::size_t queue = 0; queue < kQueues; ++queue) {
       const std::size_t slots = member_[queue][pod] ? slots_[queue][pod] : 0;
@@ -217,6 +219,7 @@ class SharedWorld {
   std::array<std::array<bool, kPods>, kQueues> member_{};
   std::array<std::array<bool, kPods>, kQueues> ready_{};
   std::array<std::size_t, kPods> withheld_{};
+  std::array<bool, kPods> withdrawn_{};
   std::array<bool, kQueues> home_{true, true, true};
   std::unique_ptr<TestShard> shard_ = std::make_unique<TestShard>(0);
   std::vector<Held> held_;

@@ -230,6 +230,24 @@ TEST_F(InAFleet, ACutEndsAnOpening) {
   EXPECT_FALSE(asking.over) << "the pod has seen nothing: it waits";
 }
 
+TEST_F(InAFleet, ACutEndsAnOpeningWhoseSlotStaysWithAnotherShard) {
+  world.pods.plan(ScriptedPods::Opening::kFetches);
+  Asking& first = world.ask();
+  Asking& second = world.ask();
+  cover(boot_clock);
+  cut();
+  EXPECT_EQ(pod->busy(), 1u) << "the other shard still has the slot's connection";
+  EXPECT_FALSE(first.over) << "the pod has seen nothing: it waits";
+  cover(Coverage::kAlways);
+  world.advance(5ms);
+  world.pods.left.clear();
+  world.poll();
+  pod_connection().answer(200);
+  EXPECT_EQ(first.client.status, 200) << "it has kept its place before the second";
+  pod_connection().answer(200);
+  EXPECT_EQ(second.client.status, 200);
+}
+
 TEST_F(InAFleet, ACutEndsAnAnswerThatNobodyWaitsFor) {
   world.blue.drain_on_abort = true;
   world.publish(2);

@@ -219,8 +219,11 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> open_scripted(dispatch::HeldSlot
     co_return Failure::internal(Reason::kUpstreamConnectFailed, "the router ran short of descriptors", EMFILE);
   }
   const Deadline deadline = deadline_after(wakeup.shard().now(), options.connect_timeout);
-  while (plan.opening == Opening::kHangs && !pods.let_in_) {
-    if (const Result<void> wanted = cancellation.still_wanted(); !wanted) co_return wanted.error();
+  while ((plan.opening == Opening::kHangs || plan.opening == Opening::kFetches) && !pods.let_in_) {
+    if (const Result<void> wanted = cancellation.still_wanted(); !wanted) {
+      if (plan.opening == Opening::kFetches) pods.left.push_back(std::move(held_slot));
+      co_return wanted.error();
+    }
     pods.hanging_.push_back(&wakeup);
     co_await wakeup.wait(std::min(deadline, cancellation.ask_again(wakeup.shard().now())));
     std::erase(pods.hanging_, &wakeup);

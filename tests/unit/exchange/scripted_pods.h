@@ -100,6 +100,7 @@ class ScriptedPods {
     kFails,     // any other failure of the pod
     kShortage,  // a shortage of this machine
     kHangs,     // until `let_in`, or until the connect timeout
+    kFetches,   // the same; who waits no longer leaves the slot to another shard, as for a connection that is there
   };
   /// Plans the results of the next openings, in this order. All later ones connect.
   void plan(Opening opening) { plans_.push_back({opening, nullptr}); }
@@ -107,6 +108,8 @@ class ScriptedPods {
   std::shared_ptr<PodConnection> plan_connection();
   /// Lets the openings that hang connect.
   void let_in();
+  /// Slots that were left to another shard: the test gives them back.
+  std::vector<dispatch::HeldSlot> left;
 
   /// An attempt to open a connection.
   struct Tried {

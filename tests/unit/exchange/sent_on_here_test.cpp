@@ -414,6 +414,21 @@ TEST_F(SentOnHere, ADrainSendsWhatWaitsBackAndFinishesWhatRuns) {
   hear("fine");
 }
 
+TEST_F(SentOnHere, AreHeldForTheRestOfTheirTimeAndCountedHereIfTheyAreRefused) {
+  world.blue.hold = 120s;
+  world.blue.queue->set_replicas({});
+  world.blue.queue->set_waking(dispatch::Awakening{300s, world.shard.now()});
+  world.publish(3);
+  other_.send(head("", "/iris/blue", "20000000"));
+  EXPECT_TRUE(turn_until(world.shard, [&] { return world.blue.queue->demand().waking == 1; }));
+  world.advance(100s - 1ms);
+  EXPECT_EQ(world.blue.queue->demand().waking, 1u);
+  world.advance(1ms);
+  const std::string answer = hear("\r\n\r\n");
+  EXPECT_TRUE(has(answer, "x-ir-reason: no_ready_replica\r\n") && has(answer, "Retry-After: 200\r\n")) << answer;
+  EXPECT_EQ(world.blue.metrics->offered(), (metrics::Offered{.refusals = 1, .told_seconds = 200}));
+}
+
 TEST_F(SentOnHere, TheBeginningOfADrainLeavesTheConnectionsOfMembers) {
   world.server.begin_drain();
   ask();

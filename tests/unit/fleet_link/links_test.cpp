@@ -1,5 +1,6 @@
 #include "router/fleet_link/links.h"
 
+#include <algorithm>
 #include <set>
 
 #include "tests/unit/fleet_link/node.h"
@@ -8,6 +9,8 @@ namespace router::fleet_link::test {
 namespace {
 
 class LinksTest : public FleetTest {};
+
+bool is_large(const std::pair<LinkNumber, std::string>& frame) { return frame.second.size() == 100000; }
 
 TEST_F(LinksTest, CarryFramesBothWays) {
   const auto a = node("a");
@@ -246,6 +249,34 @@ TEST_F(LinksTest, EndForAPeerThatDoesNotRead) {
   ASSERT_TRUE(in_time([&] { return !a->seen().ends.empty(); }));
   EXPECT_EQ(a->seen().ends.front().second, Ended::kSlow);
   EXPECT_EQ(a->links().counts().slow, 1u);
+}
+
+TEST_F(LinksTest, TakeNoFrameThatMayBeLostForAPeerThatDoesNotRead) {
+  const auto a = node("a");
+  const auto b = node("b");
+  join(*a, *b);
+  int sent = 0;
+  while (sent < 10000 && a->links().offer("b", std::string(100000, 'x'))) ++sent;  // b reads nothing
+  ASSERT_LT(sent, 10000);
+  EXPECT_FALSE(a->links().offer("b", "one more"));
+  EXPECT_TRUE(a->send("b", "a frame that may not be lost"));
+  const auto received = [&] { return std::count_if(b->seen().frames.begin(), b->seen().frames.end(), is_large); };
+  ASSERT_TRUE(in_time([&] { return b->got("a frame that may not be lost"); })) << "the link goes on";
+  EXPECT_EQ(received(), sent);
+  EXPECT_FALSE(b->got("one more"));
+  EXPECT_TRUE(a->links().offer("b", "later"));
+  EXPECT_TRUE(in_time([&] { return b->got("later"); }));
+  EXPECT_FALSE(a->links().offer("nobody", "x"));
+}
+
+TEST_F(LinksTest, NameTheMembersAtTheirOtherEnds) {
+  const auto a = node("a");
+  const auto b = node("b");
+  EXPECT_TRUE(a->links().members().empty());
+  join(*a, *b);
+  EXPECT_EQ(a->links().members(), std::vector<std::string>{"b"});
+  EXPECT_EQ(a->links().member(a->links().best("b")), "b");
+  EXPECT_EQ(a->links().member(12345), "");
 }
 
 TEST_F(LinksTest, AreDialledByTheOtherSideToo) {

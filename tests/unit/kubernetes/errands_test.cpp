@@ -35,10 +35,13 @@ class Recorder final : public Sender {
     return outcome;
   }
 
+  void unanswered(const std::string& name, const std::string& why) override { failures.push_back(name + ": " + why); }
+
   bool unneeded = false;
   std::string short_of_memory;  // the call that throws std::bad_alloc next: `asked` or `answered`
   Outcome outcome = Outcome::kDone;
   std::vector<std::string> answers;
+  std::vector<std::string> failures;
 };
 
 class ErrandsTest : public ::testing::Test {
@@ -188,6 +191,21 @@ TEST_F(ErrandsTest, TriesAgainWhatBrokeOff) {
   shard.advance(seconds(2));
   EXPECT_EQ(serve(), Paths{"/a"});
   EXPECT_EQ(sender.answers, std::vector<std::string>{"a 200"});
+}
+
+TEST_F(ErrandsTest, TellsWhyARequestHasNoAnswer) {
+  ask("a");
+  serve(503);
+  EXPECT_EQ(sender.failures, std::vector<std::string>{"a: " + client->name() + " answers a request with 503"});
+  shard.advance(seconds(2));
+  const Asked hangs = server.next();
+  shard.advance(Errands::kRequestMax);
+  for (int i = 0; i < 20; ++i) shard.poll();
+  EXPECT_EQ(sender.failures.size(), 2u);
+  EXPECT_TRUE(sender.answers.empty());
+  shard.advance(seconds(2));
+  serve();
+  EXPECT_EQ(sender.failures.size(), 2u);
 }
 
 TEST_F(ErrandsTest, GivesUpARequestThatHangs) {

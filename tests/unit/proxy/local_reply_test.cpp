@@ -21,19 +21,33 @@ TEST(LocalReply, AnswersEveryReasonAsTheContractSays) {
     int managed;
   };
   const Row rows[] = {
-      {Reason::kBadRequest, 400, 400},         {Reason::kUnsupportedCoding, 501, 501},
-      {Reason::kUnsupportedVersion, 505, 505}, {Reason::kUnsupportedMethod, 405, 405},
-      {Reason::kUnauthorized, 401, 401},       {Reason::kForbidden, 403, 403},
-      {Reason::kEndpointNotFound, 404, 404},   {Reason::kDeploymentNotFound, 404, 404},
-      {Reason::kPayloadTooLarge, 413, 413},    {Reason::kHeadersTooLarge, 431, 431},
-      {Reason::kClientTimeout, 408, 408},      {Reason::kTooManyConnections, 503, 503},
-      {Reason::kQueueFull, 503, 429},          {Reason::kQueueTimeout, 503, 429},
-      {Reason::kDeadlineUnmeetable, 503, 429}, {Reason::kNoReadyReplica, 503, 424},
-      {Reason::kUpstreamTimeout, 504, 408},    {Reason::kUpstreamConnectFailed, 502, 424},
-      {Reason::kUpstreamReset, 502, 424},      {Reason::kUpstreamInvalidResponse, 502, 424},
-      {Reason::kDraining, 503, 503},           {Reason::kClientClosed, 499, 499},
-      {Reason::kInternal, 500, 500},           {Reason::kLoop, 508, 508},
-      {Reason::kFleetUncovered, 503, 503},     {Reason::kHomeMoved, 421, 421},
+      {Reason::kBadRequest, 400, 400},
+      {Reason::kUnsupportedCoding, 501, 501},
+      {Reason::kUnsupportedVersion, 505, 505},
+      {Reason::kUnsupportedMethod, 405, 405},
+      {Reason::kUnauthorized, 401, 401},
+      {Reason::kForbidden, 403, 403},
+      {Reason::kEndpointNotFound, 404, 404},
+      {Reason::kDeploymentNotFound, 404, 404},
+      {Reason::kPayloadTooLarge, 413, 413},
+      {Reason::kHeadersTooLarge, 431, 431},
+      {Reason::kClientTimeout, 408, 408},
+      {Reason::kTooManyConnections, 503, 503},
+      {Reason::kQueueFull, 503, 429},
+      {Reason::kQueueTimeout, 503, 429},
+      {Reason::kDeadlineUnmeetable, 503, 429},
+      {Reason::kNoReadyReplica, 503, 424},
+      {Reason::kUpstreamTimeout, 504, 408},
+      {Reason::kUpstreamConnectFailed, 502, 424},
+      {Reason::kUpstreamReset, 502, 424},
+      {Reason::kUpstreamInvalidResponse, 502, 424},
+      {Reason::kDraining, 503, 503},
+      {Reason::kClientClosed, 499, 499},
+      {Reason::kInternal, 500, 500},
+      {Reason::kLoop, 508, 508},
+      {Reason::kFleetUncovered, 503, 503},
+      {Reason::kHomeMoved, 421, 421},
+      {Reason::kWaking, 503, 424},
   };
   for (const Row& row : rows) {
     EXPECT_EQ(status_of(row.reason, StatusProfile::kKubernetes), row.kubernetes) << name_of(row.reason);
@@ -62,33 +76,20 @@ struct Seen final : test::QuietDownstream {
   bool dropped_before_the_head = false;
 };
 
-constexpr std::initializer_list<Reason> kAll{Reason::kBadRequest,
-                                             Reason::kBadExpectation,
-                                             Reason::kUnsupportedCoding,
-                                             Reason::kUnsupportedVersion,
-                                             Reason::kUnsupportedMethod,
-                                             Reason::kLoop,
-                                             Reason::kUnauthorized,
-                                             Reason::kForbidden,
-                                             Reason::kEndpointNotFound,
-                                             Reason::kDeploymentNotFound,
-                                             Reason::kPayloadTooLarge,
-                                             Reason::kHeadersTooLarge,
-                                             Reason::kTargetTooLong,
-                                             Reason::kClientTimeout,
-                                             Reason::kTooManyConnections,
-                                             Reason::kQueueFull,
-                                             Reason::kQueueTimeout,
-                                             Reason::kDeadlineUnmeetable,
-                                             Reason::kNoReadyReplica,
-                                             Reason::kUpstreamTimeout,
-                                             Reason::kUpstreamConnectFailed,
-                                             Reason::kUpstreamReset,
-                                             Reason::kUpstreamInvalidResponse,
-                                             Reason::kDraining,
-                                             Reason::kFleetUncovered,
-                                             Reason::kHomeMoved,
-                                             Reason::kInternal};
+constexpr std::initializer_list<Reason> kAll{Reason::kBadRequest,         Reason::kBadExpectation,
+                                             Reason::kUnsupportedCoding,  Reason::kUnsupportedVersion,
+                                             Reason::kUnsupportedMethod,  Reason::kLoop,
+                                             Reason::kUnauthorized,       Reason::kForbidden,
+                                             Reason::kEndpointNotFound,   Reason::kDeploymentNotFound,
+                                             Reason::kPayloadTooLarge,    Reason::kHeadersTooLarge,
+                                             Reason::kTargetTooLong,      Reason::kClientTimeout,
+                                             Reason::kTooManyConnections, Reason::kQueueFull,
+                                             Reason::kQueueTimeout,       Reason::kDeadlineUnmeetable,
+                                             Reason::kNoReadyReplica,     Reason::kWaking,
+                                             Reason::kUpstreamTimeout,    Reason::kUpstreamConnectFailed,
+                                             Reason::kUpstreamReset,      Reason::kUpstreamInvalidResponse,
+                                             Reason::kDraining,           Reason::kFleetUncovered,
+                                             Reason::kHomeMoved,          Reason::kInternal};
 
 Seen answer_to(Reason reason, StatusProfile profile = StatusProfile::kKubernetes, http::Method method = http::Method::kPost) {
   Seen seen;
@@ -125,7 +126,7 @@ TEST(LocalReply, EndsTheConnectionWhereNobodyKnowsWhereTheNextRequestBegins) {
                        reason == Reason::kDeadlineUnmeetable || reason == Reason::kNoReadyReplica ||
                        reason == Reason::kUpstreamTimeout || reason == Reason::kUpstreamConnectFailed ||
                        reason == Reason::kUpstreamReset || reason == Reason::kUpstreamInvalidResponse ||
-                       reason == Reason::kFleetUncovered || reason == Reason::kHomeMoved;
+                       reason == Reason::kWaking || reason == Reason::kFleetUncovered || reason == Reason::kHomeMoved;
     EXPECT_EQ(answer_to(reason).closes, !keeps) << name_of(reason);
   }
 }
@@ -134,7 +135,7 @@ TEST(LocalReply, TellsWhenToTryAgainWhereThatMayHelp) {
   for (const Reason reason : kAll) {
     const bool helps = reason == Reason::kQueueFull || reason == Reason::kQueueTimeout ||
                        reason == Reason::kDeadlineUnmeetable || reason == Reason::kNoReadyReplica ||
-                       reason == Reason::kFleetUncovered;
+                       reason == Reason::kWaking || reason == Reason::kFleetUncovered;
     EXPECT_EQ(answer_to(reason).fields.count("Retry-After") == 1, helps) << name_of(reason);
   }
 }

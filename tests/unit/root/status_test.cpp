@@ -21,9 +21,12 @@ class StatusOfWhatIsInForce : public serving::PublicationWorld {
     turn();
   }
   json::object status() const {
-    return json::parse(status_json(publication.config(), live, nullptr, nullptr, publication.generation(), false)).as_object();
+    return json::parse(status_json({.config = publication.config(), .live = live, .generation = publication.generation()}))
+        .as_object();
   }
-  metrics::ProcessFigures figures() const { return process_figures({publication, live, views, access_logs, nullptr, {}}); }
+  metrics::ProcessFigures figures() const {
+    return process_figures({publication, live, views, access_logs, nullptr, nullptr, {}});
+  }
 };
 
 TEST_F(StatusOfWhatIsInForce, TellsEndpointsDeploymentsAndReplicasAndNoKey) {

@@ -62,6 +62,17 @@ class Resolve : public ::testing::Test {
   model::RoutingTable table_;
 };
 
+// It was 404, which no client tries again: a load balancer may send requests to a router that has just been started again.
+TEST_F(Resolve, AnEndpointThatWasNotReadYetIsNotMissing) {
+  add("known", {"blue"});
+  table_.complete = false;
+  EXPECT_EQ(path_of("/api/v1/endpoint/unknown/score"), "no_ready_replica");
+  EXPECT_EQ(path_of("/score"), "no_ready_replica") << "the host may be an endpoint's";
+  EXPECT_EQ(path_of("/api/v1/endpoint/known/other"), "endpoint_not_found");
+  table_.complete = true;
+  EXPECT_EQ(path_of("/api/v1/endpoint/unknown/score"), "endpoint_not_found");
+}
+
 TEST_F(Resolve, GivesTheShareOfAMissingDeploymentToNobody) {
   Endpoint& endpoint = add("half", {"blue"});
   endpoint.traffic = {{60, endpoint.deployments[0].get()}};

@@ -18,8 +18,8 @@ Figures example() {
 }
 
 TEST(ScalingExplain, SaysTheFiguresOfTheDecision) {
-  EXPECT_EQ(explain(example(), {.replicas = 5, .reason = Reason::kScaledUp}),
-            "3 -> 5: busy 2.9 + waiting 1.4 of 3 slots in 10 s; offered 41.2/s x 104 ms = 4.3; target 70 %; at most 15");
+  EXPECT_EQ(explain(example(), {.replicas = 7, .reason = Reason::kScaledUp}),
+            "3 -> 7: busy 2.9 + waiting 1.4 of 3 slots in 10 s; offered 41.2/s x 104 ms = 4.3; target 70 %; at most 15");
 }
 
 TEST(ScalingExplain, SaysWhatIsHeldAndWhatComesAgain) {
@@ -29,7 +29,7 @@ TEST(ScalingExplain, SaysWhatIsHeldAndWhatComesAgain) {
   EXPECT_EQ(
       explain(figures, {.replicas = 7, .reason = Reason::kScaledUp}),
       "3 -> 7: busy 3.0 + waiting 0.0 + held 2.0 of 3 slots in 10 s; offered 20.0/s x 10 s + refused 10.0/s x 1 s = 210.0; "
-      "target 70 %; at most 15");
+      "target 70 %; wanted 15, at most twice or 4 more in 5 s");
 }
 
 TEST(ScalingExplain, SaysWhatKeepsTheReplicas) {
@@ -61,6 +61,23 @@ TEST(ScalingExplain, EachReasonHasItsOwnName) {
   }
   EXPECT_EQ(names.size(), static_cast<std::size_t>(Reason::kManagedByAzureMl) + 1);
   EXPECT_EQ(names.count(""), 0U);
+}
+
+// The numbers of a message give the decision.
+TEST(ScalingExplain, SaysWhatElseThanTheDemandOfNowHasDecided) {
+  Figures figures = steady(0.5);
+  figures.replicas = figures.ready = 8;
+  figures.highest_want = 5;
+  EXPECT_NE(explain(figures, decide(figures)).find("; wanted 5 in the last 300 s"), std::string::npos);
+  figures = steady(10);
+  figures.replicas = figures.ready = figures.replicas_before = 1;
+  EXPECT_NE(explain(figures, decide(figures)).find("; wanted 15, at most twice or 4 more in 5 s"), std::string::npos);
+  figures = steady(0);
+  figures.settings.min_instances = 0;
+  figures.idle = seconds(301);
+  figures.highest_want = 0;
+  EXPECT_NE(explain(figures, decide(figures)).find("; no request in 301 s"), std::string::npos)
+      << explain(figures, decide(figures));
 }
 
 }  // namespace

@@ -150,8 +150,25 @@ TEST_F(ScalingScaler, PodsThatDoNotStartDoNotMakeItRunAway) {
   seen_.ready = 1;
   run(3000, 6);
   EXPECT_EQ(seen_.replicas, 6);
-  EXPECT_EQ(run(3000, 1).decision.reason, Reason::kFrozenPodsNotStarting);
+}
+
+// A pod that is pending for ever must not keep the others for ever.
+TEST_F(ScalingScaler, PodsThatDoNotStartAreGivenUpWhenNobodyNeedsThemAndThoseThatServeStay) {
+  starts_ = false;
+  seen_.ready = 1;
+  run(3000, 6);
+  seen_.ready = 3;
+  run(3000, 6);
   EXPECT_EQ(seen_.replicas, 6);
+  int least = 6;
+  for (int done = 0; done < 3000; ++done) {
+    second(1);
+    least = std::min(least, seen_.ready);
+    if (seen_.replicas > 3) {
+      EXPECT_EQ(seen_.ready, 3);
+    }
+  }
+  EXPECT_EQ(seen_.replicas, 1) << "once none is pending, it goes on as usual";
 }
 
 TEST_F(ScalingScaler, TheMeasuredStartOfPodsSetsTheWindow) {

@@ -132,6 +132,13 @@ TEST_F(PublicationOfResources, AddsThemToThoseOfFiles) {
   EXPECT_EQ(live.get("team-a/tulip/blue").queue->demand().replicas_ready, 1u);
 }
 
+TEST_F(PublicationOfResources, UntilTheyAreReadAnEndpointMayExistThatIsNotKnown) {
+  EXPECT_FALSE(views.newest()->table.complete);
+  cluster->start(process);
+  follow();
+  EXPECT_TRUE(views.newest()->table.complete);
+}
+
 TEST_F(PublicationOfResources, OpenWithTheKeysOfTheirSecrets) {
   put_tulip();
   put("secrets", discovery::secret({{"primaryKey", "0123456789abcdef0123456789abcdef"}}, "tulip-keys"));

@@ -322,6 +322,15 @@ TEST_F(ControlOfAFleet, CutsOnceWhenTheFleetAsksForIt) {
   EXPECT_FALSE(take());
 }
 
+TEST_F(ControlOfAFleet, NothingIsSentToAnAddressWhoseProcessWasNotMet) {
+  members = {member("127.0.0.1:9", "127.0.0.1:9")};
+  elsewhere(1, "127.0.0.1:9");
+  EXPECT_EQ(peers.current()->at(peers.index_of("127.0.0.1:9")), nullptr);
+  members = {member("other", "127.0.0.1:9")};
+  elsewhere(2, "other");
+  ASSERT_NE(peers.current()->at(peers.index_of("other")), nullptr);
+}
+
 TEST_F(ControlOfAFleet, AMemberKeepsItsIndexAndAGoneOneLeavesNothing) {
   members = {member("a", "127.0.0.1:7"), member("b", "127.0.0.1:8")};
   elsewhere(1, "b");

@@ -108,6 +108,53 @@ TEST_F(ReplicaOfAResource, ReturnsWhenItAcceptsAConnectionAlthoughItsRouteIsNotK
   EXPECT_TRUE(turn_until(control, [this] { return state() == Health::State::kWell; }));
 }
 
+TEST_F(ReplicaOfAResource, IsWokenByTheFirstRequestThatIsHeldForIt) {
+  std::vector<DeploymentKey> woken;
+  live.when_waking([&](const DeploymentKey& each) { woken.push_back(each); });
+  config.endpoints.front().deployments.front().scaling.hold_requests = 2;
+  LiveDeployments::Change change = live.prepare(config, {}, 2);
+  live.apply(change);
+  set_ready(false);
+  queue().set_waking(dispatch::Awakening{30s, {}});
+  control.poll();
+  EXPECT_TRUE(woken.empty());
+  runtime::Wakeup wakeup(control);
+  const Result<dispatch::RequestQueue::Entry> first = queue().enter(wakeup);
+  const Result<dispatch::RequestQueue::Entry> second = queue().enter(wakeup);
+  const Result<dispatch::RequestQueue::Entry> third = queue().enter(wakeup);
+  EXPECT_TRUE(first && second);
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().reason, Reason::kWaking);
+  control.poll();
+  EXPECT_EQ(woken, std::vector<DeploymentKey>{key});
+  EXPECT_EQ(live.get(key).counted().waking, 2u);
+}
+
+TEST_F(ReplicaOfAResource, CountsWhatWasAskedSinceItWasConfigured) {
+  metrics::DeploymentCells& cells = metrics.deployment("iris", "blue")->on(0);
+  cells.arrived();
+  cells.arrived();
+  cells.refused(7s);
+  queue().set_counting(true);
+  exchange(ReplicaReport::Outcome::kSucceeded);
+  Counted counted = live.get(key).counted();
+  EXPECT_EQ(counted.made, 1u);
+  EXPECT_EQ(counted.offered, (metrics::Offered{.arrivals = 2, .refusals = 1, .told_seconds = 7}));
+  EXPECT_EQ(counted.queue.returns, 1u);
+
+  LiveDeployments::Change without = live.prepare({}, {}, 2);
+  live.apply(without);
+  live.remove_others(without);
+  LiveDeployments::Change again = live.prepare(config, {.replicas = {{key, {found}}}}, 3);
+  live.apply(again);
+  control.poll();
+  cells.arrived();
+  counted = live.get(key).counted();
+  EXPECT_EQ(counted.made, 3u) << "it is another one";
+  EXPECT_EQ(counted.offered, (metrics::Offered{.arrivals = 1}));
+  EXPECT_EQ(counted.queue, dispatch::QueueIntegrals{});
+}
+
 TEST_F(ReplicaOfAResource, ReturnsWhenItsSourceCallsItReadyAfterItWasNot) {
   stop_listening();
   exchange(ReplicaReport::Outcome::kRefused);
