@@ -329,4 +329,11 @@ void MapReader::finish(std::initializer_list<const char*> in_overlays) {
   }
 }
 
+void read_checked(MapReader& map, const char* key, Check is_good, const char* expected, std::string& into) {
+  const std::optional<std::string> text = map.text(key);
+  if (!text) return;
+  into = *text;
+  if (!is_good(*text)) map.mistake(key, shown(*text) + " is not " + expected);
+}
+
 }  // namespace router::config

@@ -123,6 +123,10 @@ class MapReader {
   std::set<std::string> refused_;
 };
 
+/// Reads a text for which `is_good` is true. Otherwise adds a mistake that says what is `expected`.
+using Check = bool (*)(std::string_view);
+void read_checked(MapReader& map, const char* key, Check is_good, const char* expected, std::string& into);
+
 /// ASCII, independent of the locale. Names, host names and enumerations are compared in this form.
 std::string lower_case(std::string text);
 

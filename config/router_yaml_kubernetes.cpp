@@ -34,15 +34,6 @@ bool is_base_url(std::string_view text) {
   return false;
 }
 
-using Check = bool (*)(std::string_view);
-/// Reads a text for which `is_good` is true. Otherwise adds a mistake that says what is `expected`.
-void read_checked(MapReader& map, const char* key, Check is_good, const char* expected, std::string& into) {
-  const std::optional<std::string> text = map.text(key);
-  if (!text) return;
-  into = *text;
-  if (!is_good(*text)) map.mistake(key, shown(*text) + " is not " + expected);
-}
-
 constexpr const char* kNamespaceName =
     "the name of a namespace: up to 63 lower-case letters, digits and dashes, no dash first or last";
 

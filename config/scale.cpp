@@ -26,14 +26,6 @@ bool is_kind(std::string_view text) {
          std::all_of(text.begin(), text.end(), is_allowed);
 }
 
-using Check = bool (*)(std::string_view);
-void read_checked(MapReader& map, const char* key, Check is_good, const char* expected, std::string& into) {
-  const std::optional<std::string> text = map.text(key);
-  if (!text) return;
-  into = *text;
-  if (!is_good(*text)) map.mistake(key, shown(*text) + " is not " + expected);
-}
-
 void read_target(MapReader& scaling, ScaleTarget& into) {
   std::optional<MapReader> target = scaling.map("target");
   if (!target) return;

@@ -100,7 +100,7 @@ void Autoscaler::start() { parts_.control.schedule(*this, parts_.control.now() +
 
 void Autoscaler::stop() {
   parts_.control.schedule(*this, kNever);
-  targets_.reset();
+  end_of_lead();
 }
 
 void Autoscaler::configure() {
@@ -270,9 +270,10 @@ TargetSeen Autoscaler::look_at(const DeploymentKey& key) const {
 
 void Autoscaler::decide_due() {
   const TimePoint now = parts_.control.now();
-  // A tick that comes a little early must not wait for the next one.
+  // A tick that comes a little early must not leave it to the next one.
+  constexpr Duration kEarly = Duration(kTick) / 2;
   for (const DeploymentKey& key : book_.keys()) {
-    if (book_.is_due(key, now + kTick / 2)) decide(key);
+    if (book_.is_due(key, now + kEarly)) decide(key);
   }
 }
 

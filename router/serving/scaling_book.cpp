@@ -25,7 +25,6 @@ void shorten(std::string& text, std::size_t most) {
   text.resize(most);
 }
 
-/// What hinders comes first: the figures say what would be done.
 /// Which routers do not tell what they count; at most two names.
 std::string missing_text(const std::vector<std::string>& silent) {
   constexpr std::size_t kNamed = 2;
@@ -37,6 +36,7 @@ std::string missing_text(const std::vector<std::string>& silent) {
   return text;
 }
 
+/// What hinders comes first: the figures say what would be done.
 std::string message_of(const TargetSeen& seen, const scaling::Outcome& outcome, const std::vector<std::string>& silent) {
   const std::string figures = scaling::explain(outcome.figures, outcome.decision);
   std::string why = seen.obstacle;  // cut below, so that the figures have room
@@ -134,11 +134,11 @@ ScalingNews ScalingBook::decide(const DeploymentKey& key, const TargetSeen& seen
   // A decision that something else has caused comes in between, and delays none.
   if (known.due <= now) known.due = now + std::chrono::duration_cast<Duration>(deployment.settings.polling_interval);
   const scaling::Outcome outcome = known.scaler.decide(observed);
+  std::vector<std::string> silent;
+  if (!outcome.figures.signals_complete) silent = known.scaler.silent(now);
   if (!outcome.decision.write) known.entry.clear_refusal();  // what was refused is not wanted any more
-  keep(known.entry, {.at = now,
-                     .figures = outcome.figures,
-                     .decision = outcome.decision,
-                     .message = message_of(seen, outcome, known.scaler.silent(now))});
+  keep(known.entry,
+       {.at = now, .figures = outcome.figures, .decision = outcome.decision, .message = message_of(seen, outcome, silent)});
   return news(known.entry);
 }
 

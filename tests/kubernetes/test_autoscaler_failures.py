@@ -18,10 +18,12 @@ from support.load import Load, Plan
 from support.reload import take_up
 from support.wait import eventually, stays
 
+POLLING = 1.0  # seconds: polling_interval
 LOOK = 5.0  # seconds between two looks at a target
+AT_ONCE = POLLING + 0.2  # seconds until a decision is written
 NEVER_READY = {"test/ready-delay": "never"}
 CASES = {
-    "policy": {}, "meanwhile": {}, "deleted": {}, "unmarked": {}, "forgotten": {}, "modes": {}, "silent": {},
+    "steps": {}, "policy": {}, "meanwhile": {}, "deleted": {}, "unmarked": {}, "forgotten": {}, "modes": {}, "silent": {},
     "hpa": {}, "rollout": {"replicas": 2},
     "pending": {"replicas": 2, "least": 2, "most": 20, "sleep": 0.02, "target_utilization_percentage": 60, "pods": NEVER_READY},
     "foreign": {}, "no writes": {"rights": READ}, "blind": {"rights": ()},
@@ -42,7 +44,7 @@ def shared(cluster, kinds, tmp_path_factory):
         for pod in cluster.pods.all(cases["pending"].namespace):
             pod.set_ready(True)
         fleet = scene.routers(2)
-        wait_leader(fleet, cases["policy"])
+        wait_leader(fleet, cases["steps"])
         yield SimpleNamespace(fleet=fleet, cases=cases, cluster=cluster, scene=scene)
 
 
@@ -64,6 +66,21 @@ def wait_replicas(one, count, patience=15):
 
 def wait_reason(one, *reasons, patience=15):
     eventually(lambda: one.reason() in reasons, f"{reasons}: {one.condition()}", patience, 0.05)
+
+
+@about("steps")
+def test_what_is_wanted_is_written_within_a_polling_interval(shared, case):
+    """The time begins before the resource is changed, so it includes the watch that brings the change."""
+    one, _ = case
+    took = []
+    for least in (2, 3, 4, 5):
+        begun = time.monotonic()
+        one.want(least)
+        eventually(lambda: one.changes() and one.changes()[-1][1] == least, f"{least} replicas", pause=0.005)  # noqa: B023
+        took.append(next(at for at, seen in one._watched.seen if seen["spec"]["replicas"] == least) - begun)
+    print(f"written after {', '.join(f'{1000 * each:.0f}' for each in took)} ms")
+    assert max(took) <= AT_ONCE
+    assert assert_explained(shared.fleet, one) == [(1, 2), (2, 3), (3, 4), (4, 5)]
 
 
 @contextmanager
